@@ -1,0 +1,1 @@
+//! AsyncWrap: async ids, hooks, callback scopes, ticks and microtasks.

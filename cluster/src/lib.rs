@@ -1,0 +1,1 @@
+//! Primary and workers: one listening socket, many processes.

@@ -1,0 +1,1 @@
+//! net.Server and net.Socket over wrapped streams.

@@ -1,0 +1,1 @@
+//! TCPWrap and PipeWrap: streams that report what a write did at once.

@@ -1,0 +1,1 @@
+//! The event loop: libuv's phases, handles and requests on mio.
