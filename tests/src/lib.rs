@@ -1,1 +1,3 @@
 //! Tests across the layers.
+
+pub mod conformance;

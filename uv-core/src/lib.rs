@@ -1,1 +1,59 @@
-//! The event loop: libuv's phases, handles and requests on mio.
+//! The event loop: libuv's phases, handles and requests, on mio.
+//!
+//! A [`Loop`] owns handles ([`Timer`], [`Idle`], [`Prepare`], [`Check`], [`Async`], [`Signal`], [`Tcp`], [`Pipe`],
+//! [`Process`]) and calls back from fixed phases, in libuv's order. Two directions, two mechanisms:
+//!
+//! - **Downcalls go through handles**: cheap clones, `!Send`, every method takes `&self` and may be called from any
+//!   callback at any time. A downcall never calls back: completions, errors and closes are queued.
+//! - **Upcalls go through towers**: the traits in [`upcall`], implemented by whatever stands above. A handle owns its
+//!   tower while it is open and drops it at close.
+//!
+//! A handle belongs to its loop until it is closed: dropping a clone of it closes nothing (as in libuv). Dropping the
+//! [`Loop`] drops every handle's tower and closes every descriptor, without calling back.
+//!
+//! ```
+//! use std::time::Duration;
+//! use uv_core::{Loop, RunMode, Timer};
+//!
+//! let lp = Loop::new()?;
+//! let timer = Timer::new(&lp);
+//! timer.start(Duration::from_millis(1), Duration::ZERO, |timer: &Timer| timer.close())?;
+//! assert!(!lp.run(RunMode::Default)?, "nothing is left alive");
+//! # Ok::<(), uv_core::Error>(())
+//! ```
+//!
+//! Not here yet: UDP, DNS look-ups, file system requests and terminals; each is a handle or a request of its own and
+//! would stand beside [`Tcp`] or [`Work`].
+
+mod errno;
+mod error;
+mod event_loop;
+mod handle;
+mod pipe;
+mod poller;
+mod process;
+mod queue;
+mod signal;
+mod slot;
+mod stream;
+mod sys;
+mod tcp;
+mod timer;
+pub mod upcall;
+mod wake;
+mod watcher;
+mod work;
+
+pub use errno::Errno;
+pub use error::{Error, Result};
+pub use event_loop::{Loop, LoopHandle, RunMode};
+pub use handle::{Handle, HandleInfo, HandleKind};
+pub use pipe::{Pipe, PipeName};
+pub use process::{ExitStatus, Process, SpawnOptions, Stdio, kill};
+pub use signal::Signal;
+pub use stream::{Received, Stream};
+pub use tcp::{BindOptions, KeepAlive, Tcp};
+pub use timer::Timer;
+pub use wake::{Async, AsyncSender, Remote};
+pub use watcher::{Check, Idle, Prepare};
+pub use work::Work;

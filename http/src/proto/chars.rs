@@ -1,0 +1,82 @@
+//! Which bytes may stand where: one table of character classes (RFC 9110, 5.5 and 5.6.2; RFC 3986, 3.2.2).
+
+/// `tchar`: methods, field names, transfer codings, chunk extension names.
+pub(super) const TOKEN: u8 = 1;
+/// A byte of a request target: visible ASCII but `#`.
+///
+/// This is wider than RFC 3986 (`"`, `<`, `>`, `\`, `^`, `` ` ``, `{`, `|`, `}` are let through, since browsers send
+/// some of them in queries and Node accepts them), but a fragment never belongs into a target (RFC 9112, 3.2).
+pub(super) const TARGET: u8 = 2;
+/// A byte of a `reg-name` but `%` (which needs two hex digits) and `,` (see `authority.rs`).
+pub(super) const HOST: u8 = 4;
+/// A byte of a field value or reason phrase: HTAB, SP, visible ASCII, obs-text.
+pub(super) const TEXT: u8 = 8;
+/// `qdtext`: a byte of a quoted string that needs no backslash.
+pub(super) const QUOTED: u8 = 16;
+
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let byte = index as u8;
+        let alnum = byte.is_ascii_alphanumeric();
+        let mut class = 0;
+        if alnum
+            || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
+            || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+        {
+            class |= TOKEN;
+        }
+        if byte.is_ascii_graphic() && byte != b'#' {
+            class |= TARGET;
+        }
+        if alnum
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&')
+            || matches!(byte, b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
+        {
+            class |= HOST;
+        }
+        if byte == b'\t' || (byte >= b' ' && byte != 0x7f) {
+            class |= TEXT;
+            if byte != b'"' && byte != b'\\' {
+                class |= QUOTED;
+            }
+        }
+        table[index] = class;
+        index += 1;
+    }
+    table
+}
+
+/// Whether `byte` belongs to `class`.
+#[inline]
+pub(super) fn is(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
+}
+
+/// How many bytes at the start of `bytes` belong to `class`.
+#[inline]
+pub(super) fn run(bytes: &[u8], class: u8) -> usize {
+    bytes.iter().position(|&byte| !is(byte, class)).unwrap_or(bytes.len())
+}
+
+/// Whether `bytes` is a `token`: not empty, every byte a `tchar`.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && run(bytes, TOKEN) == bytes.len()
+}
+
+/// The elements of a comma-separated list, each without the optional whitespace around it (RFC 9110, 5.6.1).
+/// Empty elements come out empty; a recipient is to ignore them.
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim)
+}
+
+/// `bytes` without optional whitespace (SP, HTAB) at either end.
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let Some(first) = bytes.iter().position(|byte| !is_space(byte)) else { return &[] };
+    let end = bytes.iter().rposition(|byte| !is_space(byte)).map_or(first, |last| last + 1);
+    &bytes[first..end]
+}

@@ -1,0 +1,242 @@
+//! What a server writes: pure functions that append to a buffer.
+//!
+//! Each appends all of its part or, with an error, nothing. Whatever they are given, they cannot be made to end a
+//! line early: names have to be tokens, values and reasons are without control characters (Node's
+//! `checkInvalidHeaderChar`), so no response can be split (RFC 9112, 11.1).
+
+use super::chars::{self, TEXT};
+use super::reason::reason_phrase;
+use super::trailer;
+use std::fmt;
+
+/// A `100 Continue`, whole (RFC 9110, 15.2.1; Node's `writeContinue`).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Ends a chunk's data.
+pub const CHUNK_END: &[u8] = b"\r\n";
+
+/// What was given and cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// A status outside 100 to 999 (Node's `ERR_HTTP_INVALID_STATUS_CODE`), or not of the kind asked for.
+    InvalidStatus(u16),
+    /// A reason phrase with a control character (Node's `ERR_INVALID_CHAR`).
+    InvalidReason,
+    /// A field name that is not a token (Node's `ERR_INVALID_HTTP_TOKEN`).
+    InvalidFieldName,
+    /// A field value with a control character (Node's `ERR_INVALID_CHAR`).
+    InvalidFieldValue,
+    /// A field that may not stand in a trailer section, or in an informational response.
+    MisplacedField,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidStatus(status) => write!(f, "the status {status} cannot be sent here"),
+            Self::InvalidReason => f.write_str("the reason phrase has a control character"),
+            Self::InvalidFieldName => f.write_str("the field name is not a token"),
+            Self::InvalidFieldValue => f.write_str("the field value has a control character"),
+            Self::MisplacedField => f.write_str("the field cannot be sent in this section"),
+        }
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
+/// Appends a status line, with the registered reason phrase if `reason` is `None`.
+///
+/// The version is always HTTP/1.1, whatever the request's: it says what the server can do (RFC 9110, 2.5).
+///
+/// ```
+/// let mut out = Vec::new();
+/// http::proto::status_line(&mut out, 404, None)?;
+/// assert_eq!(out, b"HTTP/1.1 404 Not Found\r\n");
+/// # Ok::<(), http::proto::EncodeError>(())
+/// ```
+pub fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Result<(), EncodeError> {
+    if status == 200 && reason.is_none() {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return Ok(());
+    }
+    if !(100..=999).contains(&status) {
+        return Err(EncodeError::InvalidStatus(status));
+    }
+    let reason = reason.unwrap_or_else(|| reason_phrase(status).as_bytes());
+    if !is_text(reason) {
+        return Err(EncodeError::InvalidReason);
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    decimal(out, u64::from(status));
+    out.push(b' ');
+    out.extend_from_slice(reason);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Appends a field line.
+pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    check_field(name, value)?;
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Whether [`field`] will take `name` and `value`: to be asked when a field is set, long before it is written.
+pub fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    if !chars::is_token(name.as_bytes()) {
+        Err(EncodeError::InvalidFieldName)
+    } else if !is_text(value) {
+        Err(EncodeError::InvalidFieldValue)
+    } else {
+        Ok(())
+    }
+}
+
+/// Appends the `Date` line. `date` is an IMF-fixdate (RFC 9110, 5.6.7), which always has 29 bytes.
+pub fn date_field(out: &mut Vec<u8>, date: &[u8; 29]) {
+    out.extend_from_slice(b"Date: ");
+    out.extend_from_slice(date);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the `Content-Length` line.
+pub fn content_length_field(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    decimal(out, length);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the `Keep-Alive` line that Node sends: how many seconds the connection may idle, and how many requests it
+/// may carry if that is limited.
+pub fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_requests: Option<u64>) {
+    out.extend_from_slice(b"Keep-Alive: timeout=");
+    decimal(out, timeout_secs);
+    if let Some(max) = max_requests {
+        out.extend_from_slice(b", max=");
+        decimal(out, max);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends an informational response, whole: 103 Early Hints, 102 Processing and the like.
+///
+/// Not 101, which ends HTTP on the connection and is a final answer here. Such a response has neither `Content-Length` nor
+/// `Transfer-Encoding` (RFC 9110, 8.6; RFC 9112, 6.1). Do not send one to an HTTP/1.0 client (RFC 9110, 15.2).
+pub fn informational<'f>(
+    out: &mut Vec<u8>,
+    status: u16,
+    fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+) -> Result<(), EncodeError> {
+    if status == 101 || !(100..=199).contains(&status) {
+        return Err(EncodeError::InvalidStatus(status));
+    }
+    all_or_nothing(out, |out| {
+        status_line(out, status, None)?;
+        for (name, value) in fields {
+            if is_framing(name) {
+                return Err(EncodeError::MisplacedField);
+            }
+            field(out, name, value)?;
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    })
+}
+
+/// Appends the line before a chunk of `len` bytes; [`CHUNK_END`] has to follow the data. For `len` 0, which would end
+/// the body, nothing may be written: [`chunk`] and [`last_chunk`] see to that.
+pub fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
+    let mut digits = [0; 16];
+    let mut start = digits.len();
+    let mut left = len.get();
+    while left > 0 {
+        start -= 1;
+        digits[start] = b"0123456789abcdef"[left & 15];
+        left >>= 4;
+    }
+    out.extend_from_slice(&digits[start..]);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `data` as one chunk; nothing if it is empty, since an empty chunk is the last one.
+pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
+    let Some(len) = std::num::NonZeroUsize::new(data.len()) else { return };
+    chunk_head(out, len);
+    out.extend_from_slice(data);
+    out.extend_from_slice(CHUNK_END);
+}
+
+/// Appends the last chunk and the trailer section (Node's `addTrailers`). Fields that RFC 9110, 6.5.1 does not allow in
+/// one are an error.
+pub fn last_chunk<'f>(
+    out: &mut Vec<u8>,
+    trailers: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+) -> Result<(), EncodeError> {
+    all_or_nothing(out, |out| {
+        out.extend_from_slice(b"0\r\n");
+        for (name, value) in trailers {
+            if !trailer::is_allowed(name.as_bytes()) {
+                return Err(EncodeError::MisplacedField);
+            }
+            field(out, name, value)?;
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    })
+}
+
+/// Appends a whole answer with an empty body that ends the connection: Node's literal answers to a `clientError`, a timeout
+/// and the like, with the length that lets a client see its end, and the `Date` that RFC 9110, 6.6.1 asks a server with
+/// a clock for.
+pub fn closing_answer(out: &mut Vec<u8>, status: u16, date: Option<&[u8; 29]>) -> Result<(), EncodeError> {
+    // 1xx, 204 and 304 are no answers to a faulty request.
+    if !(400..=599).contains(&status) {
+        return Err(EncodeError::InvalidStatus(status));
+    }
+    status_line(out, status, None)?;
+    if let Some(date) = date {
+        date_field(out, date);
+    }
+    out.extend_from_slice(b"Connection: close\r\nContent-Length: 0\r\n\r\n");
+    Ok(())
+}
+
+/// Runs `write`; takes back what it appended if it fails.
+fn all_or_nothing(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    let result = write(out);
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+fn is_text(value: &[u8]) -> bool {
+    chars::run(value, TEXT) == value.len()
+}
+
+fn is_framing(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
+}
+
+/// Appends `number` in decimal digits.
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}

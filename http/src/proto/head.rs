@@ -1,0 +1,117 @@
+//! The head of a request: request line and fields, with everything that the connection has to know about it.
+
+use super::body::Framing;
+use super::error::ParseError;
+use super::fields::{Fields, Scratch};
+use super::meaning::{Expect, Meaning};
+use super::request_line::{self, Version};
+use super::section::{self, Bounds};
+use super::target::{self, TargetForm};
+
+/// A request's head: valid by RFC 9110 and 9112, and borrowed from the bytes it was read from.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RequestHead<'a> {
+    /// The method, any token; case matters. Whether it is a known one is the application's question (501 or 405);
+    /// Node refuses all but a fixed set.
+    pub method: &'a str,
+    /// The target as sent: visible ASCII without `#`, in the form that `form` says.
+    pub target: &'a str,
+    /// The form of the target.
+    pub form: TargetForm,
+    /// The version.
+    pub version: Version,
+    /// The fields, in the order sent.
+    pub fields: Fields<'a>,
+    /// How the body is delimited. Always [`Framing::None`] for `CONNECT`, which has no body (RFC 9110, 9.3.6).
+    pub framing: Framing,
+    /// Whether the client lets another request follow (RFC 9112, 9.3). Never for `CONNECT`: a refused tunnel's bytes
+    /// must not be taken for a request.
+    pub keep_alive: bool,
+    /// What `Expect` asks for.
+    pub expect: Expect,
+    /// Whether the client offers to change protocols: `Upgrade` with `Connection: upgrade`, in HTTP/1.1.
+    pub upgrade: bool,
+    host: &'a [u8],
+}
+
+impl<'a> RequestHead<'a> {
+    /// The path of the target, without query: never empty but for `CONNECT`.
+    ///
+    /// A target in absolute form gives the path in its URI; `/` if that has none, or `*` if the method is `OPTIONS` and
+    /// there is no query either (RFC 9112, 3.2.4). Percent-encoding is left as it is.
+    pub fn path(&self) -> &'a str {
+        let path = self.split_query().0;
+        if !path.is_empty() || self.form != TargetForm::Absolute {
+            path
+        } else if self.method == "OPTIONS" && self.query().is_none() {
+            "*"
+        } else {
+            "/"
+        }
+    }
+
+    /// The query of the target, without its `?`.
+    pub fn query(&self) -> Option<&'a str> {
+        self.split_query().1
+    }
+
+    /// Host and port the request is meant for: those in the target if it has them (RFC 9112, 3.2.2 and 3.3 have `Host`
+    /// ignored then), else the value of `Host`. Empty if neither names any.
+    pub fn authority(&self) -> &'a str {
+        match self.form {
+            TargetForm::Authority => self.target,
+            TargetForm::Absolute => target::split_absolute(self.target).map_or("", |(_, authority, _)| authority),
+            TargetForm::Origin | TargetForm::Asterisk => std::str::from_utf8(self.host).unwrap_or_default(),
+        }
+    }
+
+    /// Whether the method is `HEAD`: the response has no body.
+    pub fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// Whether the method is `CONNECT`: a successful response turns the connection into a tunnel.
+    pub fn is_connect(&self) -> bool {
+        self.form == TargetForm::Authority
+    }
+
+    fn split_query(&self) -> (&'a str, Option<&'a str>) {
+        let path = match self.form {
+            TargetForm::Authority => return ("", None),
+            TargetForm::Absolute => target::split_absolute(self.target).map_or("", |(_, _, rest)| rest),
+            TargetForm::Origin | TargetForm::Asterisk => self.target,
+        };
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
+    }
+}
+
+/// Reads the head at the start of `bytes`, with its length. `None` if its bytes are incomplete or faulty: which of
+/// the two, [`Cursor`](section::Cursor) finds out. An error is about what valid fields say.
+pub(super) fn read<'a>(
+    bytes: &'a [u8],
+    bounds: &Bounds,
+    scratch: &'a mut Scratch,
+) -> Result<Option<(RequestHead<'a>, usize)>, ParseError> {
+    let Some(line) = request_line::parse(bytes)? else { return Ok(None) };
+    let mut meaning = Meaning::default();
+    let end = section::read(bytes, line.len, bounds, scratch, |name, value| {
+        meaning.see(name, value);
+        true
+    });
+    let Some(end) = end else { return Ok(None) };
+    let meaning = meaning.conclude(line.form, line.version)?;
+    let head = RequestHead {
+        method: line.method,
+        target: line.target,
+        form: line.form,
+        version: line.version,
+        fields: Fields::new(bytes, &scratch.spans),
+        framing: meaning.framing,
+        keep_alive: meaning.keep_alive,
+        expect: meaning.expect,
+        upgrade: meaning.upgrade,
+        host: meaning.host,
+    };
+    Ok(Some((head, end)))
+}

@@ -1,0 +1,141 @@
+//! The fields that steer the connection, picked out while the head's fields are walked over once.
+//!
+//! Faults found here are kept until the whole head is known to be valid, so that which fault is reported does not
+//! depend on the pieces in which a head arrives.
+
+use super::authority;
+use super::body::{BodyFields, Framing};
+use super::chars;
+use super::error::ParseError;
+use super::request_line::Version;
+use super::target::TargetForm;
+
+/// What a request's `Expect` asks for (RFC 9110, 10.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing. Always so in HTTP/1.0, where the field has to be ignored.
+    #[default]
+    None,
+    /// `100-continue`: the client may wait for a `100 Continue` before it sends the body.
+    Continue,
+    /// Something unknown: to be answered with 417.
+    Other,
+}
+
+/// What has been seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Meaning<'a> {
+    host: Option<&'a [u8]>,
+    body: BodyFields,
+    connection: ConnectionOptions,
+    has_upgrade: bool,
+    expect: Expect,
+    fault: Option<ParseError>,
+}
+
+impl<'a> Meaning<'a> {
+    /// Looks at one field. Comparing length and first letter first leaves most fields after two comparisons.
+    #[inline]
+    pub(super) fn see(&mut self, name: &'a [u8], value: &'a [u8]) {
+        let Some(first) = name.first() else { return };
+        match (name.len(), first | 0x20) {
+            (4, b'h') if name.eq_ignore_ascii_case(b"host") => self.see_host(value),
+            (6, b'e') if name.eq_ignore_ascii_case(b"expect") => self.see_expect(value),
+            (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => self.has_upgrade = true,
+            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => self.connection.add(value),
+            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
+                let result = self.body.add_length(value);
+                self.note(result);
+            }
+            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => self.body.add_codings(value),
+            _ => {}
+        }
+    }
+
+    fn see_host(&mut self, value: &'a [u8]) {
+        let result = if self.host.is_some() {
+            Err(ParseError::DuplicateHost)
+        } else if !authority::is_host_value(value) {
+            Err(ParseError::InvalidHost)
+        } else {
+            Ok(())
+        };
+        self.note(result);
+        self.host = Some(value);
+    }
+
+    fn see_expect(&mut self, value: &[u8]) {
+        for expectation in chars::list(value).filter(|expectation| !expectation.is_empty()) {
+            let is_continue = expectation.eq_ignore_ascii_case(b"100-continue");
+            if !is_continue {
+                self.expect = Expect::Other;
+            } else if self.expect == Expect::None {
+                self.expect = Expect::Continue;
+            }
+        }
+    }
+
+    /// Keeps the first fault.
+    fn note(&mut self, result: Result<(), ParseError>) {
+        if let (Err(fault), None) = (result, self.fault) {
+            self.fault = Some(fault);
+        }
+    }
+
+    /// What all fields say together for a request of this form and version.
+    pub(super) fn conclude(self, form: TargetForm, version: Version) -> Result<Conclusion<'a>, ParseError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let is_http11 = version == Version::Http11;
+        // RFC 9112, 3.2. Node leaves this check to its server object, where it can be switched off.
+        if is_http11 && self.host.is_none() {
+            return Err(ParseError::MissingHost);
+        }
+        let framing = self.body.framing(version)?;
+        let is_connect = form == TargetForm::Authority;
+        Ok(Conclusion {
+            host: self.host.unwrap_or_default(),
+            framing: if is_connect { Framing::None } else { framing },
+            // RFC 9112, 9.3. What follows a CONNECT may be meant for the tunnel: it never is a next request.
+            keep_alive: !is_connect && !self.connection.close && (is_http11 || self.connection.keep_alive),
+            expect: if is_http11 { self.expect } else { Expect::None },
+            // RFC 9110, 7.8: to be ignored in HTTP/1.0, and without the connection option.
+            upgrade: is_http11 && self.has_upgrade && self.connection.upgrade,
+        })
+    }
+}
+
+/// The result of [`Meaning::conclude`]; see `RequestHead` for the parts.
+pub(super) struct Conclusion<'a> {
+    pub(super) host: &'a [u8],
+    pub(super) framing: Framing,
+    pub(super) keep_alive: bool,
+    pub(super) expect: Expect,
+    pub(super) upgrade: bool,
+}
+
+/// The options in `Connection` that matter here (RFC 9110, 7.6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionOptions {
+    /// `close`.
+    pub close: bool,
+    /// `keep-alive`.
+    pub keep_alive: bool,
+    /// `upgrade`.
+    pub upgrade: bool,
+}
+
+impl ConnectionOptions {
+    /// Takes in the value of a `Connection` field, of a request or of a response; several add up.
+    pub fn add(&mut self, value: &[u8]) {
+        for option in chars::list(value) {
+            match option.len() {
+                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
+                7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                _ => {}
+            }
+        }
+    }
+}

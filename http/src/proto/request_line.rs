@@ -1,0 +1,89 @@
+//! The request line: `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3).
+//!
+//! Written by hand rather than left to `httparse`, because one pass can refuse exactly what the RFC refuses and can
+//! name the fault as soon as its byte arrives, however the line is split.
+
+use super::chars::{self, TARGET, TOKEN};
+use super::error::ParseError;
+use super::target::{self, TargetForm};
+
+/// Bytes that a method may have. The longest registered one has 17 (`UPDATEREDIRECTREF`); RFC 9112, 3 has a server
+/// answer 501 to a method longer than any it implements.
+const MAX_METHOD: usize = 64;
+
+/// The version of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1, and every higher minor version (RFC 9110, 2.5 has those processed as the highest known one; Node
+    /// refuses them).
+    Http11,
+}
+
+/// A request line that is complete and valid.
+pub(super) struct RequestLine<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a str,
+    pub(super) form: TargetForm,
+    pub(super) version: Version,
+    /// Bytes of the line with its CR LF.
+    pub(super) len: usize,
+}
+
+/// Reads the line at the start of `bytes`; `None` if it is valid so far but has not ended.
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
+    let method_len = chars::run(&bytes[..bytes.len().min(MAX_METHOD + 1)], TOKEN);
+    if method_len > MAX_METHOD {
+        return Err(ParseError::MethodTooLong);
+    }
+    match bytes.get(method_len) {
+        None => return Ok(None),
+        Some(b' ') if method_len > 0 => {}
+        Some(_) => return Err(ParseError::InvalidMethod),
+    }
+    let (method, rest) = (&bytes[..method_len], &bytes[method_len + 1..]);
+    let target_len = chars::run(rest, TARGET);
+    match rest.get(target_len) {
+        None => return Ok(None),
+        Some(b' ') if target_len > 0 => {}
+        // A line that ends after the target is a request of HTTP/0.9. Node reads it as one.
+        Some(b'\r' | b'\n') if target_len > 0 => return Err(ParseError::InvalidVersion),
+        Some(_) => return Err(ParseError::InvalidTarget),
+    }
+    let (target, rest) = (&rest[..target_len], &rest[target_len + 1..]);
+    let Some(version) = version(rest)? else { return Ok(None) };
+    let (method, target) = (ascii(method), ascii(target));
+    let form = target::form(method, target).ok_or(ParseError::InvalidTarget)?;
+    let len = method_len + 1 + target_len + 1 + VERSION_LINE.len();
+    Ok(Some(RequestLine { method, target, form, version, len }))
+}
+
+/// The end of a request line; the digits stand for any digit.
+const VERSION_LINE: &[u8; 10] = b"HTTP/1.1\r\n";
+
+/// Reads the version and the line's end; `None` if it is valid so far.
+fn version(bytes: &[u8]) -> Result<Option<Version>, ParseError> {
+    if bytes.starts_with(VERSION_LINE) {
+        return Ok(Some(Version::Http11));
+    }
+    for (index, (&byte, &expected)) in bytes.iter().zip(VERSION_LINE).enumerate() {
+        let is_valid = if expected == b'1' { byte.is_ascii_digit() } else { byte == expected };
+        match index {
+            _ if is_valid && index == 7 && bytes[5] != b'1' => return Err(ParseError::UnsupportedVersion),
+            _ if is_valid => {}
+            8 if byte == b'\n' => return Err(ParseError::InvalidLineEnd),
+            9 => return Err(ParseError::InvalidLineEnd),
+            _ => return Err(ParseError::InvalidVersion),
+        }
+    }
+    if bytes.len() < VERSION_LINE.len() {
+        return Ok(None);
+    }
+    Ok(Some(if bytes[7] == b'0' { Version::Http10 } else { Version::Http11 }))
+}
+
+/// `bytes` as text. The character tables let ASCII through only, so this never gives the empty string for others.
+fn ascii(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}

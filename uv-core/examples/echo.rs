@@ -1,0 +1,100 @@
+//! An echo server: what a connection sends comes back to it.
+//!
+//! `cargo run -p uv-core --example echo`, then `nc 127.0.0.1 7000`. With `--once` it serves one connection, its own.
+
+use std::net::SocketAddr;
+use uv_core::upcall::StreamUpcall;
+use uv_core::{BindOptions, Error, Loop, Result, RunMode, Tcp};
+
+/// The tower of one connection: all that stands above it.
+struct Echo {
+    connection: Tcp,
+}
+
+impl StreamUpcall for Echo {
+    fn on_read(&mut self, data: &[u8]) {
+        if self.connection.write(data.to_vec()).is_err() {
+            self.connection.close();
+        }
+    }
+
+    fn on_end(&mut self) {
+        // Everything that was echoed is sent before the FIN, and then the connection is done.
+        if self.connection.shutdown().is_err() {
+            self.connection.close();
+        }
+    }
+
+    fn on_shutdown(&mut self, _: Result<()>) {
+        self.connection.close();
+    }
+
+    fn on_read_error(&mut self, _: Error) {
+        self.connection.close();
+    }
+}
+
+fn main() -> Result<()> {
+    let once = std::env::args().any(|arg| arg == "--once");
+    let lp = Loop::new()?;
+    let server = Tcp::new(&lp);
+    server.bind(SocketAddr::from(([127, 0, 0, 1], if once { 0 } else { 7000 })), BindOptions::default())?;
+    let listener = server.clone();
+    server.listen(128, move |status: Result<()>| {
+        let Ok(connection) = status.and_then(|()| listener.accept()) else { return };
+        connection.set_upcall(Echo { connection: connection.clone() });
+        if connection.read_start().is_err() {
+            connection.close();
+        }
+        if once {
+            listener.close();
+        }
+    })?;
+    let addr = server.local_addr()?;
+    println!("echoing on {addr}");
+    if once {
+        Client::connect(&lp, addr)?;
+    }
+    lp.run(RunMode::Default)?;
+    lp.close()
+}
+
+/// Says hello and prints what comes back.
+struct Client {
+    connection: Tcp,
+}
+
+impl Client {
+    fn connect(lp: &Loop, addr: SocketAddr) -> Result<()> {
+        let connection = Tcp::new(lp);
+        connection.set_upcall(Self { connection: connection.clone() });
+        connection.connect(addr)
+    }
+}
+
+impl StreamUpcall for Client {
+    fn on_connect(&mut self, result: Result<()>) {
+        let connection = &self.connection;
+        let greeted = result
+            .and_then(|()| connection.write("hello, echo\n"))
+            .and_then(|()| connection.shutdown())
+            .and_then(|()| connection.read_start());
+        if let Err(error) = greeted {
+            println!("{error}");
+            connection.close();
+        }
+    }
+
+    fn on_read(&mut self, data: &[u8]) {
+        print!("{}", String::from_utf8_lossy(data));
+    }
+
+    fn on_end(&mut self) {
+        self.connection.close();
+    }
+
+    fn on_read_error(&mut self, error: Error) {
+        println!("{error}");
+        self.connection.close();
+    }
+}

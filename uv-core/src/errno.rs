@@ -1,0 +1,156 @@
+//! Operating-system error numbers under their stable names, as `uv_err_name` and `uv_strerror` give them.
+
+use std::fmt;
+use std::io;
+
+/// An operating-system error number.
+///
+/// Mirrors libuv's error codes: Node and its users know errors by these names (`ECONNRESET`), so the name is part of
+/// the interface while the message is for people.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(i32);
+
+/// Every error that a network program meets, with its name.
+const NAMES: &[(i32, &str)] = &[
+    (libc::E2BIG, "E2BIG"),
+    (libc::EACCES, "EACCES"),
+    (libc::EADDRINUSE, "EADDRINUSE"),
+    (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
+    (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
+    (libc::EAGAIN, "EAGAIN"),
+    (libc::EALREADY, "EALREADY"),
+    (libc::EBADF, "EBADF"),
+    (libc::EBUSY, "EBUSY"),
+    (libc::ECANCELED, "ECANCELED"),
+    (libc::ECHILD, "ECHILD"),
+    (libc::ECONNABORTED, "ECONNABORTED"),
+    (libc::ECONNREFUSED, "ECONNREFUSED"),
+    (libc::ECONNRESET, "ECONNRESET"),
+    (libc::EDESTADDRREQ, "EDESTADDRREQ"),
+    (libc::EEXIST, "EEXIST"),
+    (libc::EFAULT, "EFAULT"),
+    (libc::EFBIG, "EFBIG"),
+    (libc::EHOSTUNREACH, "EHOSTUNREACH"),
+    (libc::EINTR, "EINTR"),
+    (libc::EINVAL, "EINVAL"),
+    (libc::EIO, "EIO"),
+    (libc::EISCONN, "EISCONN"),
+    (libc::EISDIR, "EISDIR"),
+    (libc::ELOOP, "ELOOP"),
+    (libc::EMFILE, "EMFILE"),
+    (libc::EMSGSIZE, "EMSGSIZE"),
+    (libc::ENAMETOOLONG, "ENAMETOOLONG"),
+    (libc::ENETDOWN, "ENETDOWN"),
+    (libc::ENETUNREACH, "ENETUNREACH"),
+    (libc::ENFILE, "ENFILE"),
+    (libc::ENOBUFS, "ENOBUFS"),
+    (libc::ENODEV, "ENODEV"),
+    (libc::ENOENT, "ENOENT"),
+    (libc::ENOEXEC, "ENOEXEC"),
+    (libc::ENOMEM, "ENOMEM"),
+    (libc::ENOPROTOOPT, "ENOPROTOOPT"),
+    (libc::ENOSPC, "ENOSPC"),
+    (libc::ENOSYS, "ENOSYS"),
+    (libc::ENOTCONN, "ENOTCONN"),
+    (libc::ENOTDIR, "ENOTDIR"),
+    (libc::ENOTSOCK, "ENOTSOCK"),
+    (libc::ENOTSUP, "ENOTSUP"),
+    (libc::ENXIO, "ENXIO"),
+    (libc::EPERM, "EPERM"),
+    (libc::EPIPE, "EPIPE"),
+    (libc::EPROTO, "EPROTO"),
+    (libc::EPROTONOSUPPORT, "EPROTONOSUPPORT"),
+    (libc::EPROTOTYPE, "EPROTOTYPE"),
+    (libc::EROFS, "EROFS"),
+    (libc::ESRCH, "ESRCH"),
+    (libc::ETIMEDOUT, "ETIMEDOUT"),
+    (libc::ETOOMANYREFS, "ETOOMANYREFS"),
+    (libc::ETXTBSY, "ETXTBSY"),
+    (libc::EXDEV, "EXDEV"),
+];
+
+#[allow(missing_docs, reason = "each is the error of its name in errno(3)")]
+impl Errno {
+    pub const EACCES: Self = Self(libc::EACCES);
+    pub const EADDRINUSE: Self = Self(libc::EADDRINUSE);
+    pub const EADDRNOTAVAIL: Self = Self(libc::EADDRNOTAVAIL);
+    pub const EAGAIN: Self = Self(libc::EAGAIN);
+    pub const EALREADY: Self = Self(libc::EALREADY);
+    pub const EBADF: Self = Self(libc::EBADF);
+    pub const EBUSY: Self = Self(libc::EBUSY);
+    pub const ECANCELED: Self = Self(libc::ECANCELED);
+    pub const ECHILD: Self = Self(libc::ECHILD);
+    pub const ECONNABORTED: Self = Self(libc::ECONNABORTED);
+    pub const ECONNREFUSED: Self = Self(libc::ECONNREFUSED);
+    pub const ECONNRESET: Self = Self(libc::ECONNRESET);
+    pub const EEXIST: Self = Self(libc::EEXIST);
+    pub const EINPROGRESS: Self = Self(libc::EINPROGRESS);
+    pub const EINTR: Self = Self(libc::EINTR);
+    pub const EINVAL: Self = Self(libc::EINVAL);
+    pub const EMFILE: Self = Self(libc::EMFILE);
+    pub const EMSGSIZE: Self = Self(libc::EMSGSIZE);
+    pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
+    pub const ENFILE: Self = Self(libc::ENFILE);
+    pub const ENOBUFS: Self = Self(libc::ENOBUFS);
+    pub const ENOENT: Self = Self(libc::ENOENT);
+    pub const ENOMEM: Self = Self(libc::ENOMEM);
+    pub const ENOTCONN: Self = Self(libc::ENOTCONN);
+    pub const ENOTSOCK: Self = Self(libc::ENOTSOCK);
+    pub const ENOTSUP: Self = Self(libc::ENOTSUP);
+    pub const EPERM: Self = Self(libc::EPERM);
+    pub const EPIPE: Self = Self(libc::EPIPE);
+    pub const EPROTO: Self = Self(libc::EPROTO);
+    pub const ESRCH: Self = Self(libc::ESRCH);
+    pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
+}
+
+impl Errno {
+    /// The error of this number, as in `errno(3)`.
+    #[must_use]
+    pub const fn from_raw(code: i32) -> Self {
+        Self(code)
+    }
+
+    /// The number, as in `errno(3)`: positive.
+    #[must_use]
+    pub const fn raw(self) -> i32 {
+        self.0
+    }
+
+    /// The symbolic name, such as `"ECONNRESET"`; `"EUNKNOWN"` for a number without one (`uv_err_name`).
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(code, _)| *code == self.0).map_or("EUNKNOWN", |(_, name)| name)
+    }
+
+    /// Whether the operation only has to wait: `EAGAIN`, which equals `EWOULDBLOCK` here.
+    pub(crate) fn would_block(self) -> bool {
+        self.0 == libc::EAGAIN || self.0 == libc::EWOULDBLOCK
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = io::Error::from_raw_os_error(self.0).to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        write!(f, "{} ({})", text, self.name())
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Errno({} {})", self.0, self.name())
+    }
+}
+
+impl From<&io::Error> for Errno {
+    fn from(error: &io::Error) -> Self {
+        Self(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+impl From<io::Error> for Errno {
+    fn from(error: io::Error) -> Self {
+        Self::from(&error)
+    }
+}

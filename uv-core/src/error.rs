@@ -1,0 +1,82 @@
+//! The one error type of the loop: what was tried, on what, and why the system refused.
+
+use crate::Errno;
+use std::fmt;
+use std::io;
+
+/// What a fallible call of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed operation: its name, the address or path that it was about, and the system's reason.
+///
+/// Mirrors the `code`, `syscall`, `address` and `port` of Node's errors.
+///
+/// ```
+/// use uv_core::{Errno, Error};
+///
+/// let error = Error::new("listen", Errno::EADDRINUSE).on("127.0.0.1:80");
+/// assert_eq!(error.to_string(), "listen 127.0.0.1:80: Address already in use (EADDRINUSE)");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error {
+    op: &'static str,
+    errno: Errno,
+    target: Option<Box<str>>,
+}
+
+impl Error {
+    /// An error of the operation `op`.
+    #[must_use]
+    pub const fn new(op: &'static str, errno: Errno) -> Self {
+        Self { op, errno, target: None }
+    }
+
+    /// The same error, saying which address, path or program it is about.
+    #[must_use]
+    pub fn on(mut self, target: impl fmt::Display) -> Self {
+        self.target = Some(target.to_string().into_boxed_str());
+        self
+    }
+
+    /// The operation that failed, in the system's word for it: `"bind"`, `"read"`, `"spawn"`.
+    #[must_use]
+    pub const fn op(&self) -> &'static str {
+        self.op
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub const fn errno(&self) -> Errno {
+        self.errno
+    }
+
+    /// The address, path or program, where there is one.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Some(target) => write!(f, "{} {}: {}", self.op, target, self.errno),
+            None => write!(f, "{}: {}", self.op, self.errno),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({self})")
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = Self::from_raw_os_error(error.errno.raw()).kind();
+        Self::new(kind, error)
+    }
+}

@@ -1,0 +1,539 @@
+//! The loop itself: its phases in libuv's order, and what keeps it alive. Mirrors `uv_run` in libuv's
+//! `src/unix/core.c` and `uv__io_poll` in `src/unix/linux.c`.
+
+use crate::handle::{Handle, HandleInfo, HandleKind, Node};
+use crate::poller::{Batch, Poller, Readiness, Source};
+use crate::queue::Queue;
+use crate::signal::Signals;
+use crate::sys;
+use crate::timer::TimerQueue;
+use crate::wake::{Inbox, Remote};
+use crate::watcher::Watchers;
+use crate::{Check, Errno, Error, Idle, Prepare, Result};
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::Deref;
+use std::os::fd::{OwnedFd, RawFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Waits per poll phase while batches come back full: libuv's number, so that timers are not held up by a flood.
+const WAITS_PER_POLL: u32 = 48;
+
+/// Rounds over the pending queue after a poll: libuv's number, so that completions do not wait for the next
+/// iteration and a chain of them does not keep the loop from its other phases.
+const PENDING_ROUNDS: u32 = 8;
+
+/// Bytes lent to one read: libuv's suggestion. One buffer per loop, never one per connection.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// How long [`LoopHandle::run`] goes on (`uv_run_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMode {
+    /// Until nothing is left alive, or `stop`.
+    Default,
+    /// One iteration, which waits for something to happen.
+    Once,
+    /// One iteration, which does not wait.
+    NoWait,
+}
+
+/// An event loop and everything in it (`uv_loop_t`).
+///
+/// It dereferences to [`LoopHandle`], the clone that handles and callbacks keep. Dropping the loop drops every handle's
+/// tower and closes every descriptor without calling back.
+pub struct Loop {
+    handle: LoopHandle,
+}
+
+/// A cheap clone by which everybody reaches the loop.
+#[derive(Clone)]
+pub struct LoopHandle(Rc<LoopInner>);
+
+type Closing = (Rc<dyn Node>, Option<Box<dyn FnOnce()>>);
+
+pub(crate) struct LoopInner {
+    /// The origin of `now`.
+    origin: Instant,
+    now: Cell<Duration>,
+    stop: Cell<bool>,
+    running: Cell<bool>,
+    /// Handles both active and referenced: those that keep the loop alive.
+    active_handles: Cell<usize>,
+    /// Requests in flight: each keeps the loop alive.
+    active_requests: Cell<usize>,
+    handles: RefCell<Slab<Rc<dyn Node>>>,
+    next_generation: Cell<u32>,
+    pending: Queue<Rc<dyn Node>>,
+    closing: RefCell<Vec<Closing>>,
+    still_ready: Queue<Rc<dyn Node>>,
+    /// A signal was seen and not yet reported: signals come after all other I/O of a batch.
+    signalled: Cell<bool>,
+    read_buffer: Cell<Option<Box<[u8]>>>,
+    /// A descriptor to give up when the process has none left for `accept`.
+    spare_fd: Cell<Option<OwnedFd>>,
+    pub(crate) poller: Poller,
+    pub(crate) timers: TimerQueue,
+    pub(crate) idle: Watchers<Idle>,
+    pub(crate) prepare: Watchers<Prepare>,
+    pub(crate) check: Watchers<Check>,
+    pub(crate) inbox: Inbox,
+    pub(crate) signals: Signals,
+}
+
+impl Loop {
+    /// A loop with nothing in it.
+    ///
+    /// # Errors
+    /// The system's refusal of an epoll instance or an eventfd.
+    pub fn new() -> Result<Self> {
+        let poller = Poller::new()?;
+        let inbox = Inbox::new(poller.waker());
+        let inner = LoopInner {
+            origin: Instant::now(),
+            now: Cell::new(Duration::ZERO),
+            stop: Cell::new(false),
+            running: Cell::new(false),
+            active_handles: Cell::new(0),
+            active_requests: Cell::new(0),
+            handles: RefCell::new(Slab::new()),
+            next_generation: Cell::new(1),
+            pending: Queue::default(),
+            closing: RefCell::default(),
+            still_ready: Queue::default(),
+            signalled: Cell::new(false),
+            read_buffer: Cell::new(None),
+            spare_fd: Cell::new(sys::fd::open_spare().ok()),
+            poller,
+            timers: TimerQueue::default(),
+            idle: Watchers::default(),
+            prepare: Watchers::default(),
+            check: Watchers::default(),
+            inbox,
+            signals: Signals,
+        };
+        Ok(Self { handle: LoopHandle(Rc::new(inner)) })
+    }
+
+    /// Ends the loop (`uv_loop_close`).
+    ///
+    /// # Errors
+    /// `EBUSY`, naming the handles that are still open, while there are any or while a request is in flight. The loop
+    /// goes on unharmed.
+    pub fn close(&self) -> Result<()> {
+        let open: Vec<String> = self.handles().iter().map(ToString::to_string).collect();
+        if open.is_empty() && self.0.active_requests.get() == 0 {
+            return Ok(());
+        }
+        Err(Error::new("loop_close", Errno::EBUSY).on(open.join(", ")))
+    }
+}
+
+impl Deref for Loop {
+    type Target = LoopHandle;
+
+    fn deref(&self) -> &LoopHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // Handles and towers hold each other; this is what breaks the circle. Their destructors may touch the loop, so
+        // no table is borrowed while they run, and what they add is swept as well.
+        let inner = &self.handle.0;
+        inner.inbox.shut();
+        loop {
+            let swept = std::mem::take(&mut *inner.handles.borrow_mut());
+            if swept.is_empty() {
+                break;
+            }
+            for (_, node) in &swept {
+                node.handle().set_closed();
+                node.begin_close();
+                node.drop_tower();
+            }
+        }
+        inner.timers.clear();
+        inner.idle.clear();
+        inner.prepare.clear();
+        inner.check.clear();
+        inner.pending.clear();
+        inner.still_ready.clear();
+        drop(inner.closing.take());
+    }
+}
+
+impl fmt::Debug for Loop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt(f)
+    }
+}
+
+impl LoopHandle {
+    /// Runs the loop (`uv_run`). Returns whether anything is still alive: then call again.
+    ///
+    /// Phases of an iteration, in order: pending completions, idle, prepare, poll, pending again, check, closing
+    /// handles, timers. In [`RunMode::Default`] due timers also run once before the first iteration.
+    ///
+    /// # Errors
+    /// `EBUSY` when called from a callback of the same loop; what the system says when it refuses to poll.
+    ///
+    /// # Panics
+    /// Only with a callback's own panic, which passes through. The loop is usable afterwards.
+    pub fn run(&self, mode: RunMode) -> Result<bool> {
+        let inner = &*self.0;
+        if inner.running.replace(true) {
+            return Err(Error::new("run", Errno::EBUSY));
+        }
+        let _running = Running(inner);
+        let mut alive = self.is_alive();
+        if !alive {
+            self.update_time();
+        }
+        if mode == RunMode::Default && alive && !inner.stop.get() {
+            self.update_time();
+            self.run_timers();
+        }
+        while alive && !inner.stop.get() {
+            let can_sleep = inner.pending.is_empty() && inner.idle.is_empty();
+            self.run_pending();
+            inner.idle.run();
+            inner.prepare.run();
+            let wait = mode == RunMode::Default || (mode == RunMode::Once && can_sleep);
+            self.poll(if wait { self.backend_timeout() } else { Some(Duration::ZERO) })?;
+            for _ in 0..PENDING_ROUNDS {
+                if !self.run_pending() {
+                    break;
+                }
+            }
+            inner.check.run();
+            self.run_closing();
+            self.update_time();
+            self.run_timers();
+            alive = self.is_alive();
+            if mode != RunMode::Default {
+                break;
+            }
+        }
+        inner.stop.set(false);
+        Ok(alive)
+    }
+
+    /// Makes [`run`](Self::run) return after the current iteration (`uv_stop`).
+    pub fn stop(&self) {
+        self.0.stop.set(true);
+    }
+
+    /// Whether anything keeps the loop alive: a handle active and referenced, a request in flight, a completion not
+    /// yet reported, a closing handle (`uv_loop_alive`).
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.0.active_handles.get() > 0
+            || self.0.active_requests.get() > 0
+            || !self.0.pending.is_empty()
+            || !self.0.closing.borrow().is_empty()
+    }
+
+    /// The time since the loop was made, as of the last time it looked (`uv_now`): after each poll and before the
+    /// timers. It does not change inside a callback.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.0.now.get()
+    }
+
+    /// Looks at the clock (`uv_update_time`): for after a long computation inside a callback.
+    pub fn update_time(&self) {
+        self.0.now.set(self.0.origin.elapsed());
+    }
+
+    /// How long the poll phase may block: `None` for as long as it takes (`uv_backend_timeout`).
+    #[must_use]
+    pub fn backend_timeout(&self) -> Option<Duration> {
+        let inner = &*self.0;
+        let nothing_to_wait_for = inner.active_handles.get() == 0 && inner.active_requests.get() == 0;
+        let work_waits = inner.signalled.get()
+            || !inner.pending.is_empty()
+            || !inner.still_ready.is_empty()
+            || !inner.closing.borrow().is_empty()
+            || !inner.idle.is_empty();
+        if inner.stop.get() || nothing_to_wait_for || work_waits {
+            return Some(Duration::ZERO);
+        }
+        inner.timers.next_deadline().map(|deadline| deadline.saturating_sub(self.now()))
+    }
+
+    /// The descriptor to poll when this loop is driven from another one: readable means `run(NoWait)`
+    /// (`uv_backend_fd`).
+    #[must_use]
+    pub fn backend_fd(&self) -> RawFd {
+        self.0.poller.fd()
+    }
+
+    /// Calls `visit` with every open handle, closing ones included (`uv_walk`). It may close them; handles that it
+    /// creates are not visited.
+    pub fn walk(&self, mut visit: impl FnMut(&Handle)) {
+        for node in self.nodes() {
+            visit(node.handle());
+        }
+    }
+
+    /// Closes every handle that is not closing yet: what a program does before it gives the loop up.
+    pub fn close_all(&self) {
+        self.walk(Handle::close);
+    }
+
+    /// Every open handle: the answer to "what keeps my loop alive?" (`uv_print_all_handles`).
+    #[must_use]
+    pub fn handles(&self) -> Vec<HandleInfo> {
+        self.nodes().iter().map(|node| HandleInfo::of(&**node)).collect()
+    }
+
+    /// A way into this loop for other threads. It does not keep the loop alive.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        self.0.inbox.remote()
+    }
+
+    fn nodes(&self) -> Vec<Rc<dyn Node>> {
+        let handles = self.0.handles.borrow();
+        handles
+            .iter()
+            .filter(|(_, node)| !node.handle().is_internal())
+            .map(|(_, node)| Rc::clone(node))
+            .collect()
+    }
+
+    fn poll(&self, timeout: Option<Duration>) -> Result<()> {
+        let inner = &*self.0;
+        // Counted first: what is put back during this phase belongs to the next one.
+        let still_ready = inner.still_ready.len();
+        let deadline = timeout.map(|timeout| self.now() + timeout);
+        let mut timeout = timeout;
+        for _ in 0..WAITS_PER_POLL {
+            let batch = inner.poller.wait(timeout)?;
+            self.update_time();
+            let events = self.dispatch_all(&batch);
+            if batch.is_full(events) {
+                timeout = Some(Duration::ZERO);
+                continue;
+            }
+            // An interrupted wait, or one cut short by rounding, goes on for the rest of its time.
+            match deadline {
+                None if events == 0 => {}
+                Some(deadline) if events == 0 && deadline > self.now() => {
+                    timeout = Some(deadline - self.now())
+                }
+                _ => break,
+            }
+        }
+        inner.still_ready.drain_first(still_ready, |node| node.on_ready());
+        if inner.signalled.replace(false) {
+            inner.signals.deliver(self);
+        }
+        Ok(())
+    }
+
+    fn dispatch_all(&self, batch: &Batch<'_>) -> usize {
+        let mut events = 0;
+        let mut rest = Rest { lp: self, sources: batch.iter() };
+        for source in rest.sources.by_ref() {
+            events += 1;
+            match source {
+                Source::Wake => self.0.inbox.deliver(self),
+                Source::Signal => self.0.signalled.set(true),
+                Source::Handle { key, generation, readiness } => self.dispatch(key, generation, readiness),
+            }
+        }
+        events
+    }
+
+    fn dispatch(&self, key: u32, generation: u32, readiness: Readiness) {
+        // An event of a handle closed earlier in this batch finds nothing, or the generation of its successor.
+        if let Some(node) = self.node(key, generation) {
+            node.note(readiness);
+            node.on_ready();
+        }
+    }
+
+    /// Reports queued completions. Returns whether there were any.
+    fn run_pending(&self) -> bool {
+        let pending = self.0.pending.len();
+        self.0.pending.drain_first(pending, |node| node.on_pending());
+        pending > 0
+    }
+
+    fn run_timers(&self) {
+        self.0.timers.run(self.now());
+    }
+
+    /// Last closed, first served; what is closed meanwhile waits for the next iteration.
+    fn run_closing(&self) {
+        if self.0.closing.borrow().is_empty() {
+            return;
+        }
+        let mut closing = Unfinished { inner: &self.0, closing: self.0.closing.take() };
+        while let Some((node, on_closed)) = closing.closing.pop() {
+            let last = Finished { lp: self, node: &node };
+            Rc::clone(&node).finish_close();
+            drop(last);
+            if let Some(on_closed) = on_closed {
+                on_closed();
+            }
+        }
+    }
+
+    /// Enters a new handle into the table. `make` must not touch the loop.
+    pub(crate) fn add<N: Node + 'static>(&self, kind: HandleKind, make: impl FnOnce(Handle) -> N) -> Rc<N> {
+        let generation = self.0.next_generation.get();
+        // 15 bits where a pointer has 32: the part of a token that holds it, on every machine.
+        let mask = if usize::BITS == 64 { 0x7fff_ffff } else { 0x7fff };
+        self.0.next_generation.set((generation + 1) & mask);
+        let mut handles = self.0.handles.borrow_mut();
+        let entry = handles.vacant_entry();
+        let key = entry.key() as u32;
+        let node = Rc::new(make(Handle::new(self.clone(), key, generation, kind)));
+        entry.insert(Rc::clone(&node) as Rc<dyn Node>);
+        node
+    }
+
+    pub(crate) fn node(&self, key: u32, generation: u32) -> Option<Rc<dyn Node>> {
+        let handles = self.0.handles.borrow();
+        handles.get(key as usize).filter(|node| node.handle().generation() == generation).cloned()
+    }
+
+    pub(crate) fn inner(&self) -> &LoopInner {
+        &self.0
+    }
+
+    pub(crate) fn push_closing(&self, node: Rc<dyn Node>, on_closed: Option<Box<dyn FnOnce()>>) {
+        self.0.closing.borrow_mut().push((node, on_closed));
+    }
+
+    /// Queues a handle whose completions are to be reported by the pending phase (`uv__io_feed`).
+    pub(crate) fn feed(&self, node: Rc<dyn Node>) {
+        self.0.pending.push(node);
+    }
+
+    /// Puts a handle into the still-ready set: the next poll looks at it without waiting.
+    pub(crate) fn push_ready(&self, node: Rc<dyn Node>) {
+        self.0.still_ready.push(node);
+    }
+
+    pub(crate) fn add_active(&self, count: usize) {
+        self.0.active_handles.set(self.0.active_handles.get() + count);
+    }
+
+    pub(crate) fn remove_active(&self, count: usize) {
+        self.0.active_handles.set(self.0.active_handles.get().saturating_sub(count));
+    }
+
+    /// A request begins: it keeps the loop alive until [`end_request`](Self::end_request).
+    pub(crate) fn begin_request(&self) {
+        self.0.active_requests.set(self.0.active_requests.get() + 1);
+    }
+
+    pub(crate) fn end_request(&self) {
+        self.0.active_requests.set(self.0.active_requests.get().saturating_sub(1));
+    }
+
+    /// The loop's read buffer, for one upcall. Give it back with [`return_buffer`](Self::return_buffer); one lost to a
+    /// panic is made anew.
+    pub(crate) fn lend_buffer(&self) -> Box<[u8]> {
+        self.0.read_buffer.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
+    }
+
+    pub(crate) fn return_buffer(&self, buffer: Box<[u8]>) {
+        self.0.read_buffer.set(Some(buffer));
+    }
+
+    pub(crate) fn take_spare_fd(&self) -> Option<OwnedFd> {
+        self.0.spare_fd.take()
+    }
+
+    /// Gets a spare descriptor again. Returns whether there is one.
+    pub(crate) fn restore_spare_fd(&self) -> bool {
+        let spare = sys::fd::open_spare().ok();
+        let restored = spare.is_some();
+        self.0.spare_fd.set(spare);
+        restored
+    }
+}
+
+impl fmt::Debug for LoopHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loop")
+            .field("alive", &self.is_alive())
+            .field("active_handles", &self.0.active_handles.get())
+            .field("active_requests", &self.0.active_requests.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Clears the mark of a running loop also when a callback panics.
+struct Running<'a>(&'a LoopInner);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.set(false);
+    }
+}
+
+/// The rest of a batch when a callback panics: edges are reported once, so they are kept as still ready.
+struct Rest<'a, I: Iterator<Item = Source>> {
+    lp: &'a LoopHandle,
+    sources: I,
+}
+
+impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
+    fn drop(&mut self) {
+        for source in self.sources.by_ref() {
+            match source {
+                Source::Wake => self.lp.0.inbox.wake_again(),
+                Source::Signal => self.lp.0.signalled.set(true),
+                Source::Handle { key, generation, readiness } => {
+                    if let Some(node) = self.lp.node(key, generation) {
+                        node.note(readiness);
+                        self.lp.push_ready(node);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The last step of a close, taken also when the handle's `on_close` panics.
+struct Finished<'a> {
+    lp: &'a LoopHandle,
+    node: &'a Rc<dyn Node>,
+}
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        let handle = self.node.handle();
+        handle.set_closed();
+        self.node.drop_tower();
+        let removed = {
+            let mut handles = self.lp.0.handles.borrow_mut();
+            let key = handle.key() as usize;
+            let same = handles.get(key).is_some_and(|node| node.handle().generation() == handle.generation());
+            same.then(|| handles.remove(key))
+        };
+        drop(removed);
+    }
+}
+
+/// Closes not finished because a callback panicked go back to the queue; otherwise only the buffer does.
+struct Unfinished<'a> {
+    inner: &'a LoopInner,
+    closing: Vec<Closing>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let newer = self.inner.closing.take();
+        self.closing.extend(newer);
+        *self.inner.closing.borrow_mut() = std::mem::take(&mut self.closing);
+    }
+}

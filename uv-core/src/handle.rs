@@ -1,0 +1,268 @@
+//! What every handle is: a place in its loop's table, active or not, referenced or not, open or closing.
+//!
+//! Mirrors `uv_handle_t` and the handle half of libuv's `src/uv-common.h`. Handle types dereference to [`Handle`], as
+//! every libuv handle can be cast to `uv_handle_t`.
+
+use crate::event_loop::LoopHandle;
+use crate::poller::Readiness;
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+
+/// The type of a handle, as `uv_handle_type` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the handle type of its name")]
+pub enum HandleKind {
+    Async,
+    Check,
+    Idle,
+    Pipe,
+    Prepare,
+    Process,
+    Signal,
+    Tcp,
+    Timer,
+}
+
+const ACTIVE: u8 = 1;
+const REFERENCED: u8 = 2;
+const INTERNAL: u8 = 4;
+const CLOSING: u8 = 8;
+const CLOSED: u8 = 16;
+
+/// The part that all handles share.
+pub struct Handle {
+    lp: LoopHandle,
+    key: u32,
+    generation: u32,
+    flags: Cell<u8>,
+    kind: HandleKind,
+}
+
+/// What the loop asks of a handle. Called from the loop's phases only, never from a downcall, except `begin_close`.
+pub(crate) trait Node {
+    fn handle(&self) -> &Handle;
+
+    /// Remembers what an event said. No upcall.
+    fn note(&self, readiness: Readiness) {
+        let _ = readiness;
+    }
+
+    /// Acts on what was noted: after an event, or because the handle was left in the still-ready set.
+    fn on_ready(self: Rc<Self>) {}
+
+    /// The handle was fed: completions wait to be reported.
+    fn on_pending(self: Rc<Self>) {}
+
+    /// Stops everything and releases the descriptor. No upcall.
+    fn begin_close(&self) {}
+
+    /// Completes what is pending as cancelled, then `on_close`.
+    fn finish_close(self: Rc<Self>) {}
+
+    /// Drops the tower without calling it: the loop is gone, or the handle is closed.
+    fn drop_tower(&self) {}
+
+    /// The descriptor, for the diagnosis.
+    fn descriptor(&self) -> Option<i32> {
+        None
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(lp: LoopHandle, key: u32, generation: u32, kind: HandleKind) -> Self {
+        Self { lp, key, generation, flags: Cell::new(REFERENCED), kind }
+    }
+
+    /// The loop that this handle belongs to.
+    #[must_use]
+    pub fn loop_handle(&self) -> &LoopHandle {
+        &self.lp
+    }
+
+    /// The handle's type (`uv_handle_get_type`).
+    #[must_use]
+    pub fn kind(&self) -> HandleKind {
+        self.kind
+    }
+
+    /// Whether the handle is doing something: a started timer, a stream that reads, writes, connects or listens
+    /// (`uv_is_active`).
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.has(ACTIVE)
+    }
+
+    /// Whether `close` was called (`uv_is_closing`).
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.has(CLOSING)
+    }
+
+    /// Whether the handle keeps its loop alive while it is active (`uv_has_ref`). New handles do.
+    #[must_use]
+    pub fn has_ref(&self) -> bool {
+        self.has(REFERENCED)
+    }
+
+    /// Lets the handle keep its loop alive while it is active (`uv_ref`). Idempotent.
+    pub fn ref_(&self) {
+        if !self.has(REFERENCED) {
+            self.set(REFERENCED);
+            if self.has(ACTIVE) {
+                self.lp.add_active(1);
+            }
+        }
+    }
+
+    /// Lets the loop end although the handle is active (`uv_unref`). Idempotent.
+    pub fn unref(&self) {
+        if self.has(REFERENCED) {
+            self.clear(REFERENCED);
+            if self.has(ACTIVE) {
+                self.lp.remove_active(1);
+            }
+        }
+    }
+
+    /// Closes the handle (`uv_close`). What is pending completes as cancelled and `on_close` comes last, in the loop's
+    /// close phase, never inside this call. Closing twice changes nothing.
+    pub fn close(&self) {
+        self.request_close(None);
+    }
+
+    /// Closes the handle and calls `on_closed` after its `on_close`. Not called if the handle was closing already.
+    pub fn close_with(&self, on_closed: impl FnOnce() + 'static) {
+        self.request_close(Some(Box::new(on_closed)));
+    }
+
+    fn request_close(&self, on_closed: Option<Box<dyn FnOnce()>>) {
+        if self.has(CLOSING) {
+            return;
+        }
+        self.set(CLOSING);
+        if let Some(node) = self.lp.node(self.key, self.generation) {
+            node.begin_close();
+            self.stop();
+            self.lp.push_closing(node, on_closed);
+        }
+    }
+
+    pub(crate) fn key(&self) -> u32 {
+        self.key
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Marks the handle active (`uv__handle_start`).
+    pub(crate) fn start(&self) {
+        if !self.has(ACTIVE) && !self.has(CLOSING) {
+            self.set(ACTIVE);
+            if self.has(REFERENCED) {
+                self.lp.add_active(1);
+            }
+        }
+    }
+
+    /// Marks the handle inactive (`uv__handle_stop`).
+    pub(crate) fn stop(&self) {
+        if self.has(ACTIVE) {
+            self.clear(ACTIVE);
+            if self.has(REFERENCED) {
+                self.lp.remove_active(1);
+            }
+        }
+    }
+
+    pub(crate) fn set_internal(&self) {
+        self.set(INTERNAL);
+    }
+
+    pub(crate) fn is_internal(&self) -> bool {
+        self.has(INTERNAL)
+    }
+
+    pub(crate) fn set_closed(&self) {
+        self.set(CLOSING | CLOSED);
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    fn set(&self, flag: u8) {
+        self.flags.set(self.flags.get() | flag);
+    }
+
+    fn clear(&self, flag: u8) {
+        self.flags.set(self.flags.get() & !flag);
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("kind", &self.kind)
+            .field("active", &self.is_active())
+            .field("referenced", &self.has_ref())
+            .field("closing", &self.is_closing())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One line of the answer to "what keeps my loop alive?" (`uv_print_all_handles`).
+///
+/// Shown as `[RA] tcp fd 7`: R for referenced, A for active, C for closing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HandleInfo {
+    /// The handle's type.
+    pub kind: HandleKind,
+    /// Whether it is active.
+    pub active: bool,
+    /// Whether it keeps the loop alive while it is active.
+    pub referenced: bool,
+    /// Whether it is closing, which keeps the loop alive until `on_close`.
+    pub closing: bool,
+    /// Its file descriptor, if it has one.
+    pub fd: Option<i32>,
+}
+
+impl HandleInfo {
+    pub(crate) fn of(node: &dyn Node) -> Self {
+        let handle = node.handle();
+        Self {
+            kind: handle.kind(),
+            active: handle.is_active(),
+            referenced: handle.has_ref(),
+            closing: handle.is_closing(),
+            fd: node.descriptor(),
+        }
+    }
+
+    /// Whether this handle alone keeps the loop alive.
+    #[must_use]
+    pub fn keeps_alive(&self) -> bool {
+        self.closing || (self.active && self.referenced)
+    }
+}
+
+impl fmt::Display for HandleInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = |set: bool, letter: char| if set { letter } else { '-' };
+        let kind = format!("{:?}", self.kind).to_lowercase();
+        write!(
+            f,
+            "[{}{}{}] {kind}",
+            mark(self.referenced, 'R'),
+            mark(self.active, 'A'),
+            mark(self.closing, 'C')
+        )?;
+        match self.fd {
+            Some(fd) => write!(f, " fd {fd}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Unix-domain sockets and pipes, and handles that travel through them. Mirrors `uv_pipe_t`, libuv's
+//! `src/unix/pipe.c`, and the IPC half of `src/unix/stream.c`.
+
+use crate::handle::HandleKind;
+use crate::stream::{BOUND, IPC, READABLE, Received, SHARED, SOCKET, Stream, WRITABLE};
+use crate::sys;
+use crate::sys::addr::SockAddr;
+use crate::{Errno, Error, LoopHandle, Result};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::Permissions;
+use std::ops::Deref;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A Unix-domain socket or listener, or one end of a pipe (`uv_pipe_t`).
+#[derive(Clone)]
+pub struct Pipe(Stream);
+
+/// The name of a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PipeName {
+    /// A file.
+    Path(PathBuf),
+    /// A Linux name outside of the file system, without its leading NUL.
+    Abstract(Vec<u8>),
+    /// None.
+    Unnamed,
+}
+
+impl Pipe {
+    /// A handle without a descriptor: `bind`, `connect` or `open` gets it one (`uv_pipe_init`).
+    #[must_use]
+    pub fn new(lp: &LoopHandle) -> Self {
+        Self(Stream::create(lp, HandleKind::Pipe, 0))
+    }
+
+    /// Like [`new`](Self::new), for a pipe through which handles travel.
+    #[must_use]
+    pub fn new_ipc(lp: &LoopHandle) -> Self {
+        Self(Stream::create(lp, HandleKind::Pipe, IPC))
+    }
+
+    /// Two connected sockets, of which the second is for somebody else, such as a child process; children do not
+    /// inherit it by themselves.
+    ///
+    /// # Errors
+    /// `EBUSY` if the handle has a descriptor already; what the system says.
+    pub fn open_pair(&self) -> Result<OwnedFd> {
+        self.check_fresh("socketpair")?;
+        let (ours, theirs) =
+            sys::socket::stream_pair(false).map_err(|errno| Error::new("socketpair", errno))?;
+        self.0.0.open(ours, SOCKET | READABLE | WRITABLE);
+        Ok(theirs)
+    }
+
+    /// Adopts a descriptor, which becomes non-blocking (`uv_pipe_open`): a Unix socket, or an end of a pipe.
+    ///
+    /// # Errors
+    /// `EBUSY` if the handle has a descriptor already; `EINVAL` for an IPC pipe that is no socket; what the system
+    /// says. The descriptor is closed then.
+    pub fn open(&self, fd: OwnedFd) -> Result<()> {
+        let failed = |errno| Error::new("open", errno);
+        self.check_fresh("open")?;
+        let raw = fd.as_raw_fd();
+        let mut flags = SHARED;
+        if sys::socket::is_socket(raw) {
+            flags |= SOCKET;
+            if sys::socket::is_listening(raw) {
+                flags |= BOUND;
+            } else {
+                flags |= READABLE | WRITABLE;
+            }
+        } else if self.0.0.has(IPC) {
+            return Err(failed(Errno::EINVAL));
+        } else {
+            let (readable, writable) = sys::fd::access_mode(raw).map_err(failed)?;
+            flags |= if readable { READABLE } else { 0 } | if writable { WRITABLE } else { 0 };
+        }
+        sys::fd::set_nonblocking(raw, true).map_err(failed)?;
+        sys::fd::set_cloexec(raw).map_err(failed)?;
+        self.0.0.open(fd, flags);
+        Ok(())
+    }
+
+    /// A handle for a connection that was accepted elsewhere: non-blocking already, and nobody else's any more.
+    #[must_use]
+    pub fn from_accepted(lp: &LoopHandle, fd: OwnedFd) -> Self {
+        let pipe = Self::new(lp);
+        pipe.0.0.open(fd, SOCKET | READABLE | WRITABLE);
+        pipe
+    }
+
+    /// Takes the connection that was announced by `on_connection` (`uv_accept`).
+    ///
+    /// # Errors
+    /// `EAGAIN` if none waits.
+    pub fn accept(&self) -> Result<Self> {
+        let fd = self.accept_fd()?;
+        let pipe = Self::from_accepted(self.loop_handle(), fd);
+        if self.0.0.has(IPC) {
+            pipe.0.0.set(IPC);
+        }
+        Ok(pipe)
+    }
+
+    /// Gives the socket a name (`uv_pipe_bind`): a path, or an abstract name if it begins with NUL. The file is
+    /// removed at close.
+    ///
+    /// # Errors
+    /// `EINVAL` if closing or bound, `ENAMETOOLONG`, `EADDRINUSE` at once; `EACCES` for a missing folder, as in libuv.
+    pub fn bind(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let name = name.as_ref();
+        let failed = |errno| Error::new("bind", errno).on(name.display());
+        if self.is_closing() || self.0.0.has(BOUND) {
+            return Err(failed(Errno::EINVAL));
+        }
+        let addr = SockAddr::unix(name).map_err(failed)?;
+        let fd = self.socket().map_err(failed)?;
+        sys::socket::bind(fd, &addr).map_err(|errno| match errno {
+            Errno::ENOENT => failed(Errno::EACCES),
+            errno => failed(errno),
+        })?;
+        self.0.0.set(BOUND);
+        if name.as_bytes().first().is_some_and(|first| *first != 0) {
+            self.0.0.set_path(PathBuf::from(name));
+        }
+        Ok(())
+    }
+
+    /// Connects to a name (`uv_pipe_connect`); `on_connect` reports the end, also of a connect that fails at once.
+    ///
+    /// # Errors
+    /// `EALREADY` while connecting, `EINVAL` if closing or connected, `ENAMETOOLONG`.
+    pub fn connect(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let name = name.as_ref();
+        let failed = |errno| Error::new("connect", errno).on(name.display());
+        if self.0.0.is_connecting() {
+            return Err(failed(Errno::EALREADY));
+        }
+        if self.is_closing() {
+            return Err(failed(Errno::EINVAL));
+        }
+        let addr = SockAddr::unix(name).map_err(failed)?;
+        self.socket().map_err(failed)?;
+        self.0.0.connect(&addr, name.display())
+    }
+
+    /// Writes `data` and, with its first byte, descriptors (`uv_write2`, which knows one). The sender's copies are held
+    /// until they are sent, and may be kept longer by whoever shares them.
+    ///
+    /// Each descriptor is sent exactly once, also when the write is partial.
+    ///
+    /// # Errors
+    /// `EINVAL` unless this is an IPC pipe, there is data, and there are at most 253 descriptors; else as
+    /// [`Stream::write`].
+    pub fn write_fds(&self, data: impl Into<Bytes>, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
+        if !self.0.0.has(IPC) || fds.len() > sys::message::FDS_PER_MESSAGE {
+            return Err(Error::new("write", Errno::EINVAL));
+        }
+        self.0.0.write(data.into(), VecDeque::new(), fds)
+    }
+
+    /// How many received descriptors wait to be taken (`uv_pipe_pending_count`). They come no later than the first
+    /// byte of their message.
+    #[must_use]
+    pub fn pending_count(&self) -> usize {
+        self.0.0.pending_count()
+    }
+
+    /// Takes the oldest received descriptor. Those never taken are closed with the pipe.
+    #[must_use]
+    pub fn take_received(&self) -> Option<Received> {
+        self.0.0.take_received()
+    }
+
+    /// Lets everybody read or write to the bound path too (`uv_pipe_chmod`).
+    ///
+    /// # Errors
+    /// `EBADF` if the pipe is not bound to a path; what the system says.
+    pub fn chmod(&self, readable_by_all: bool, writable_by_all: bool) -> Result<()> {
+        let PipeName::Path(path) = self.local_name()? else {
+            return Err(Error::new("chmod", Errno::EBADF));
+        };
+        let failed = |error: std::io::Error| Error::new("chmod", Errno::from(error)).on(path.display());
+        let mode = std::fs::metadata(&path).map_err(failed)?.permissions().mode();
+        let more = if readable_by_all { 0o444 } else { 0 } | if writable_by_all { 0o222 } else { 0 };
+        std::fs::set_permissions(&path, Permissions::from_mode(mode | more)).map_err(failed)
+    }
+
+    /// The pipe's own name (`uv_pipe_getsockname`).
+    ///
+    /// # Errors
+    /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket.
+    pub fn local_name(&self) -> Result<PipeName> {
+        let addr = sys::socket::local_addr(self.fileno()?);
+        name(addr.map_err(|errno| Error::new("getsockname", errno))?)
+    }
+
+    /// The peer's name (`uv_pipe_getpeername`).
+    ///
+    /// # Errors
+    /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket, `ENOTCONN` without a peer.
+    pub fn peer_name(&self) -> Result<PipeName> {
+        let addr = sys::socket::peer_addr(self.fileno()?);
+        name(addr.map_err(|errno| Error::new("getpeername", errno))?)
+    }
+
+    fn socket(&self) -> Result<i32, Errno> {
+        if let Some(fd) = self.0.0.fd().get() {
+            return Ok(fd);
+        }
+        let fd = sys::socket::stream_socket(libc::AF_UNIX)?;
+        let raw = fd.as_raw_fd();
+        self.0.0.open(fd, SOCKET);
+        Ok(raw)
+    }
+
+    fn check_fresh(&self, op: &'static str) -> Result<()> {
+        if self.is_closing() {
+            return Err(Error::new(op, Errno::EINVAL));
+        }
+        if self.fileno().is_ok() {
+            return Err(Error::new(op, Errno::EBUSY));
+        }
+        Ok(())
+    }
+}
+
+fn name(addr: SockAddr) -> Result<PipeName> {
+    let bytes = addr.as_unix().ok_or(Error::new("getsockname", Errno::EINVAL))?;
+    Ok(match bytes.split_first() {
+        None => PipeName::Unnamed,
+        Some((0, name)) => PipeName::Abstract(name.to_vec()),
+        Some(_) => PipeName::Path(PathBuf::from(OsString::from_vec(bytes))),
+    })
+}
+
+impl PipeName {
+    /// The path, if it is one.
+    #[must_use]
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Abstract(_) | Self::Unnamed => None,
+        }
+    }
+}
+
+impl Deref for Pipe {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pipe").field(&self.0).finish()
+    }
+}

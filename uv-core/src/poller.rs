@@ -1,0 +1,163 @@
+//! The poll phase's half that knows mio: tokens, readiness, one blocking wait.
+//!
+//! mio is always edge-triggered while libuv's contract is level-triggered. Whoever leaves something unread, unwritten
+//! or unaccepted says so by putting its handle into the loop's still-ready set; the poll phase then does not block.
+
+use crate::{Errno, Error, Result};
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events fetched by one wait: libuv's number. More wait in the kernel for the next one.
+const EVENTS_PER_WAIT: usize = 1024;
+
+/// Tokens of the loop itself; handles never get them, as their index half stays below.
+const WAKE: Token = Token(usize::MAX);
+const SIGNAL: Token = Token(usize::MAX - 1);
+const INDEX_BITS: u32 = usize::BITS / 2;
+
+/// What an event says about a descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer has finished sending (or both directions are gone): read until the end, a short read is not the end.
+    pub(crate) read_closed: bool,
+}
+
+/// What an event is about.
+pub(crate) enum Source {
+    Wake,
+    Signal,
+    Handle { key: u32, generation: u32, readiness: Readiness },
+}
+
+pub(crate) struct Poller {
+    poll: RefCell<Poll>,
+    registry: Registry,
+    events: Cell<Option<Events>>,
+    waker: Arc<mio::Waker>,
+}
+
+impl Poller {
+    pub(crate) fn new() -> Result<Self> {
+        let failed = |error: io::Error| Error::new("epoll_create", Errno::from(error));
+        let poll = Poll::new().map_err(failed)?;
+        let registry = poll.registry().try_clone().map_err(failed)?;
+        let waker = Arc::new(mio::Waker::new(&registry, WAKE).map_err(failed)?);
+        Ok(Self {
+            poll: RefCell::new(poll),
+            registry,
+            events: Cell::new(Some(Events::with_capacity(EVENTS_PER_WAIT))),
+            waker,
+        })
+    }
+
+    pub(crate) fn waker(&self) -> Arc<mio::Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.poll.borrow().as_raw_fd()
+    }
+
+    /// Watches `fd`. One edge is reported at once for what is already there.
+    pub(crate) fn register(&self, fd: RawFd, key: u32, generation: u32, writable: bool) -> Result<(), Errno> {
+        let token = handle_token(key, generation);
+        Ok(self.registry.register(&mut SourceFd(&fd), token, interest(writable))?)
+    }
+
+    /// Watches for writability as well: needed from the first write that would block.
+    pub(crate) fn register_writable(&self, fd: RawFd, key: u32, generation: u32) -> Result<(), Errno> {
+        let token = handle_token(key, generation);
+        Ok(self.registry.reregister(&mut SourceFd(&fd), token, interest(true))?)
+    }
+
+    /// Watches the pipe into which signals are written.
+    pub(crate) fn register_signals(&self, fd: RawFd) -> Result<(), Errno> {
+        Ok(self.registry.register(&mut SourceFd(&fd), SIGNAL, Interest::READABLE)?)
+    }
+
+    /// Stops watching. Needed only where the open file outlives the descriptor: closing the last one does it too.
+    pub(crate) fn deregister(&self, fd: RawFd) {
+        // Fails only if the descriptor is not watched, which is what was asked for.
+        let _ = self.registry.deregister(&mut SourceFd(&fd));
+    }
+
+    /// Waits until something happens or `timeout` (`None`: for ever) has passed. A signal ends the wait early with an
+    /// empty batch.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
+        let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
+        match self.poll.borrow_mut().poll(&mut events, timeout) {
+            Ok(()) => Ok(Batch { poller: self, events: Some(events) }),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(Batch { poller: self, events: Some(events) })
+            }
+            Err(error) => {
+                self.events.set(Some(events));
+                Err(Error::new("epoll_wait", Errno::from(error)))
+            }
+        }
+    }
+}
+
+/// The events of one wait; gives their buffer back when dropped, also when an upcall panics.
+pub(crate) struct Batch<'a> {
+    poller: &'a Poller,
+    events: Option<Events>,
+}
+
+impl Batch<'_> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Source> + '_ {
+        self.events.iter().flat_map(|events| events.iter().map(source))
+    }
+
+    /// Whether more events may wait in the kernel, `events` having been in this batch.
+    pub(crate) fn is_full(&self, events: usize) -> bool {
+        events >= EVENTS_PER_WAIT
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.poller.events.set(self.events.take());
+    }
+}
+
+fn interest(writable: bool) -> Interest {
+    if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+}
+
+fn handle_token(key: u32, generation: u32) -> Token {
+    // On a 32-bit machine the halves are 16 bits each: still one generation per reuse of an index within a batch.
+    let mask = (1_usize << INDEX_BITS) - 1;
+    Token(((generation as usize & (mask >> 1)) << INDEX_BITS) | (key as usize & mask))
+}
+
+fn source(event: &Event) -> Source {
+    let token = event.token();
+    if token == WAKE {
+        return Source::Wake;
+    }
+    if token == SIGNAL {
+        return Source::Signal;
+    }
+    let mask = (1_usize << INDEX_BITS) - 1;
+    let failed = event.is_error();
+    let read_closed = event.is_read_closed() || failed;
+    Source::Handle {
+        key: (token.0 & mask) as u32,
+        generation: (token.0 >> INDEX_BITS) as u32,
+        readiness: Readiness {
+            readable: event.is_readable() || read_closed,
+            writable: event.is_writable() || event.is_write_closed() || failed,
+            read_closed,
+        },
+    }
+}

@@ -1,0 +1,164 @@
+//! Reading. Mirrors `uv_read_start`, `uv__read` and, for handles that come with messages, `uv__stream_queue_fd`.
+
+use super::{IPC, MAYBE_READABLE, PEER_CLOSED, READABLE, READING, SOCKET, StreamNode, WRITABLE};
+use crate::handle::HandleKind;
+use crate::sys;
+use crate::{Errno, Error, Result};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+/// Reads per turn: libuv's number. One peer that sends without end does not keep the loop from the others.
+const READS_PER_TURN: u32 = 32;
+
+/// Interrupted calls per read: a storm of signals ends the turn, not the stream.
+const INTERRUPTIONS: u32 = 16;
+
+/// A descriptor that came with a message on an IPC pipe (`uv_pipe_pending_type`).
+#[derive(Debug)]
+pub struct Received {
+    /// The descriptor, the receiver's own.
+    pub fd: OwnedFd,
+    /// `Tcp` or `Pipe`, by the socket's address; `None` for anything else.
+    pub kind: Option<HandleKind>,
+}
+
+/// What one read brought.
+enum Step {
+    /// So many bytes; and whether the kernel has no more.
+    Data(usize, bool),
+    WouldBlock,
+    /// Interrupted too often: try again in the next turn.
+    Interrupted,
+    End,
+    Failed(Errno),
+}
+
+impl StreamNode {
+    pub(super) fn read_start(self: &Rc<Self>) -> Result<()> {
+        let failed = |errno| Err(Error::new("read_start", errno));
+        if self.handle.is_closing() {
+            return failed(Errno::EINVAL);
+        }
+        if self.has(READING) {
+            return failed(Errno::EALREADY);
+        }
+        if !self.has(READABLE) {
+            return failed(Errno::ENOTCONN);
+        }
+        self.set(READING);
+        self.update_active();
+        if self.has(MAYBE_READABLE) {
+            self.push_ready();
+        } else if let Err(errno) = self.watch() {
+            self.read_stop();
+            return failed(errno);
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_stop(&self) {
+        if self.has(READING) {
+            self.clear(READING);
+            self.update_active();
+        }
+    }
+
+    /// Reads until the kernel has no more, the upcall stops it, or the turn is over.
+    pub(super) fn read_turn(self: &Rc<Self>) {
+        for _ in 0..READS_PER_TURN {
+            let Some(fd) = self.fd.get() else { return };
+            let mut buffer = self.lp().lend_buffer();
+            match self.read_once(fd, &mut buffer) {
+                Step::Data(count, drained) => {
+                    if drained {
+                        self.clear(MAYBE_READABLE);
+                    }
+                    self.call(|upcall| upcall.on_read(&buffer[..count]));
+                    self.lp().return_buffer(buffer);
+                    if self.handle.is_closing() || !self.has(READING) {
+                        return;
+                    }
+                    if drained {
+                        return self.await_input();
+                    }
+                }
+                step => {
+                    self.lp().return_buffer(buffer);
+                    return self.end_turn(step);
+                }
+            }
+        }
+        // The bound was reached with input left.
+        self.push_ready();
+    }
+
+    fn end_turn(self: &Rc<Self>, step: Step) {
+        match step {
+            Step::End => {
+                // Reading may be started again, and then ends again.
+                self.clear(READING);
+                self.update_active();
+                self.call(|upcall| upcall.on_end());
+            }
+            Step::Failed(errno) => self.read_failed(Error::new("read", errno)),
+            Step::Interrupted => self.push_ready(),
+            Step::WouldBlock | Step::Data(..) => {
+                self.clear(MAYBE_READABLE);
+                self.await_input();
+            }
+        }
+    }
+
+    /// Nothing is left to read: from here on the poller announces more.
+    fn await_input(self: &Rc<Self>) {
+        if let Err(errno) = self.watch() {
+            self.read_failed(Error::new("epoll_ctl", errno));
+        }
+    }
+
+    fn read_failed(&self, error: Error) {
+        self.clear(READING | READABLE | WRITABLE);
+        self.update_active();
+        self.call(|upcall| upcall.on_read_error(error));
+    }
+
+    fn read_once(&self, fd: RawFd, buffer: &mut [u8]) -> Step {
+        let mut handles = 0;
+        for _ in 0..INTERRUPTIONS {
+            let result = if self.has(IPC) {
+                sys::message::receive(fd, buffer, |fd| {
+                    handles += 1;
+                    self.with_extra(|extra| extra.received.push_back(fd));
+                })
+            } else {
+                sys::socket::read(fd, self.has(SOCKET), buffer)
+            };
+            return match result {
+                Ok(0) => Step::End,
+                // A short read is the last one, unless the end follows, or a message with handles cut it short.
+                Ok(count) => {
+                    let drained = count < buffer.len() && handles == 0 && !self.has(PEER_CLOSED);
+                    Step::Data(count, drained)
+                }
+                Err(Errno::EINTR) => continue,
+                Err(errno) if errno.would_block() => Step::WouldBlock,
+                Err(errno) => Step::Failed(errno),
+            };
+        }
+        Step::Interrupted
+    }
+
+    pub(crate) fn pending_count(&self) -> usize {
+        self.if_extra(|extra| Some(extra.received.len())).unwrap_or(0)
+    }
+
+    pub(crate) fn take_received(&self) -> Option<Received> {
+        let fd = self.if_extra(|extra| extra.received.pop_front())?;
+        let kind = match sys::socket::local_addr(fd.as_raw_fd()) {
+            Ok(addr) if addr.as_inet().is_some() => Some(HandleKind::Tcp),
+            Ok(addr) if addr.as_unix().is_some() => Some(HandleKind::Pipe),
+            _ => None,
+        };
+        Some(Received { fd, kind })
+    }
+}

@@ -1,0 +1,85 @@
+//! Messages that carry descriptors: `sendmsg` and `recvmsg` with SCM_RIGHTS.
+
+use super::fd::check_len;
+use crate::Errno;
+use std::io::IoSlice;
+use std::mem::size_of;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// Descriptors in one message: the kernel's limit (`SCM_MAX_FD`).
+pub(crate) const FDS_PER_MESSAGE: usize = 253;
+
+const CONTROL_BYTES: usize = control_space(FDS_PER_MESSAGE * size_of::<RawFd>());
+
+const fn control_space(bytes: usize) -> usize {
+    // SAFETY: CMSG_SPACE only computes.
+    unsafe { libc::CMSG_SPACE(bytes as u32) as usize }
+}
+
+/// Room for the control part of a message, aligned as its header wants.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL_BYTES]);
+
+/// Sends buffers and, with their first byte, descriptors. Raises no SIGPIPE.
+pub(crate) fn send(fd: RawFd, data: &[IoSlice<'_>], fds: &[RawFd]) -> Result<usize, Errno> {
+    if fds.len() > FDS_PER_MESSAGE {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: all zeroes is a valid `msghdr`: null pointers and zero lengths.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    // `IoSlice` is guaranteed to have the layout of `iovec`; the kernel does not write through it.
+    message.msg_iov = data.as_ptr().cast_mut().cast();
+    message.msg_iovlen = data.len() as _;
+    if fds.is_empty() {
+        return send_message(fd, &message);
+    }
+    let mut control = Control([0; CONTROL_BYTES]);
+    let bytes = size_of_val(fds);
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = control_space(bytes) as _;
+    // SAFETY: the control buffer is aligned and, by the check above, large enough for one header and all descriptors;
+    // CMSG_FIRSTHDR and CMSG_DATA stay inside it.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        (*header).cmsg_level = libc::SOL_SOCKET;
+        (*header).cmsg_type = libc::SCM_RIGHTS;
+        (*header).cmsg_len = libc::CMSG_LEN(bytes as u32) as _;
+        std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), bytes);
+    }
+    send_message(fd, &message)
+}
+
+fn send_message(fd: RawFd, message: &libc::msghdr) -> Result<usize, Errno> {
+    // SAFETY: the message's pointers describe buffers that the callers keep alive during the call.
+    check_len(unsafe { libc::sendmsg(fd, message, libc::MSG_NOSIGNAL) })
+}
+
+/// Receives bytes and hands every descriptor that came with them to `take`, in order.
+pub(crate) fn receive(fd: RawFd, buffer: &mut [u8], mut take: impl FnMut(OwnedFd)) -> Result<usize, Errno> {
+    let mut control = Control([0; CONTROL_BYTES]);
+    let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all zeroes is a valid `msghdr`: null pointers and zero lengths.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut slice;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL_BYTES as _;
+    // SAFETY: the message's pointers describe the buffer and the control part, which outlive the call.
+    let received = check_len(unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_CMSG_CLOEXEC) })?;
+    // SAFETY: the kernel filled the control part and set its length; the CMSG functions walk inside it. Descriptors in
+    // an SCM_RIGHTS header are new and owned by nobody.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while !header.is_null() {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                let first = libc::CMSG_DATA(header).cast::<RawFd>();
+                for index in 0..bytes / size_of::<RawFd>() {
+                    take(OwnedFd::from_raw_fd(first.add(index).read_unaligned()));
+                }
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    Ok(received)
+}

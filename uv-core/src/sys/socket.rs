@@ -1,0 +1,142 @@
+//! Stream sockets: one safe function for each system call.
+
+use super::addr::SockAddr;
+use super::fd::{check, check_len, own};
+use crate::Errno;
+use std::io::IoSlice;
+use std::mem::size_of;
+use std::os::fd::{OwnedFd, RawFd};
+
+/// A non-blocking stream socket that no child inherits.
+pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: takes integers only.
+    own(unsafe { libc::socket(family, kind, 0) })
+}
+
+/// Two connected Unix stream sockets that no child inherits; the first non-blocking, the second as asked.
+pub(crate) fn stream_pair(nonblocking_peer: bool) -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut fds = [-1; 2];
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two descriptors into the array of two.
+    check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
+    let pair = (own(fds[0])?, own(fds[1])?);
+    super::fd::set_nonblocking(super::fd::raw(&pair.0), true)?;
+    super::fd::set_nonblocking(super::fd::raw(&pair.1), nonblocking_peer)?;
+    Ok(pair)
+}
+
+pub(crate) fn bind(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
+    // SAFETY: pointer and length describe the address, which outlives the call.
+    check(unsafe { libc::bind(fd, addr.as_ptr(), addr.len()) }).map(drop)
+}
+
+pub(crate) fn connect(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
+    // SAFETY: pointer and length describe the address, which outlives the call.
+    check(unsafe { libc::connect(fd, addr.as_ptr(), addr.len()) }).map(drop)
+}
+
+pub(crate) fn listen(fd: RawFd, backlog: i32) -> Result<(), Errno> {
+    // SAFETY: takes integers only.
+    check(unsafe { libc::listen(fd, backlog) }).map(drop)
+}
+
+/// The next connection, non-blocking, not inherited by children.
+pub(crate) fn accept(fd: RawFd) -> Result<OwnedFd, Errno> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: null address pointers mean that the peer's address is not wanted.
+    own(unsafe { libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags) })
+}
+
+pub(crate) fn shutdown_write(fd: RawFd) -> Result<(), Errno> {
+    // SAFETY: takes integers only.
+    check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(drop)
+}
+
+/// Reads from a socket or, where `is_socket` is false, from any descriptor.
+pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the kernel writes at most `len` bytes from the buffer's start.
+    check_len(unsafe { if is_socket { libc::recv(fd, start, len, 0) } else { libc::read(fd, start, len) } })
+}
+
+/// Writes without raising SIGPIPE where that can be avoided: on sockets.
+pub(crate) fn write(fd: RawFd, is_socket: bool, data: &[u8]) -> Result<usize, Errno> {
+    let (start, len) = (data.as_ptr().cast(), data.len());
+    // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
+    check_len(unsafe {
+        if is_socket { libc::send(fd, start, len, libc::MSG_NOSIGNAL) } else { libc::write(fd, start, len) }
+    })
+}
+
+/// Writes several buffers at once. At most `IOV_MAX` (1024) of them.
+pub(crate) fn writev(fd: RawFd, is_socket: bool, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    if let [one] = data {
+        return write(fd, is_socket, one);
+    }
+    if is_socket {
+        return super::message::send(fd, data, &[]);
+    }
+    // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec`, and the slices outlive the call.
+    check_len(unsafe { libc::writev(fd, data.as_ptr().cast(), data.len() as libc::c_int) })
+}
+
+pub(crate) fn local_addr(fd: RawFd) -> Result<SockAddr, Errno> {
+    let mut addr = SockAddr::empty();
+    // SAFETY: the address has room for any address and its length says so.
+    check(unsafe { libc::getsockname(fd, addr.as_mut_ptr(), addr.len_mut()) })?;
+    Ok(addr)
+}
+
+pub(crate) fn peer_addr(fd: RawFd) -> Result<SockAddr, Errno> {
+    let mut addr = SockAddr::empty();
+    // SAFETY: the address has room for any address and its length says so.
+    check(unsafe { libc::getpeername(fd, addr.as_mut_ptr(), addr.len_mut()) })?;
+    Ok(addr)
+}
+
+/// The pending error of a socket, which this clears.
+pub(crate) fn take_error(fd: RawFd) -> Result<(), Errno> {
+    match get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
+        0 => Ok(()),
+        error => Err(Errno::from_raw(error)),
+    }
+}
+
+pub(crate) fn get_option(fd: RawFd, level: libc::c_int, name: libc::c_int) -> Result<libc::c_int, Errno> {
+    let mut value: libc::c_int = 0;
+    let mut len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: value and length describe one int, which outlives the call.
+    check(unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut len) })?;
+    Ok(value)
+}
+
+pub(crate) fn set_option(
+    fd: RawFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> Result<(), Errno> {
+    let len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: value and length describe one int, which outlives the call.
+    check(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), len) }).map(drop)
+}
+
+/// Makes the next close send a reset instead of a FIN.
+pub(crate) fn linger_zero(fd: RawFd) -> Result<(), Errno> {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let len = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: pointer and length describe the struct, which outlives the call.
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), len) })
+        .map(drop)
+}
+
+/// Whether the descriptor is a socket.
+pub(crate) fn is_socket(fd: RawFd) -> bool {
+    get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
+}
+
+/// Whether the socket listens.
+pub(crate) fn is_listening(fd: RawFd) -> bool {
+    get_option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).is_ok_and(|value| value != 0)
+}

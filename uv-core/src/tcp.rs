@@ -1,0 +1,274 @@
+//! TCP connections and listeners. Mirrors `uv_tcp_t`, libuv's `src/unix/tcp.c`.
+
+use crate::handle::HandleKind;
+use crate::stream::{BOUND, READABLE, SHARED, SOCKET, Stream, WRITABLE};
+use crate::sys;
+use crate::sys::addr::SockAddr;
+use crate::{Errno, Error, LoopHandle, Result};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// A TCP connection or listener (`uv_tcp_t`).
+#[derive(Clone)]
+pub struct Tcp(Stream);
+
+/// Options of [`Tcp::bind`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BindOptions {
+    /// Do not take IPv4 connections on an IPv6 address (`UV_TCP_IPV6ONLY`).
+    pub ipv6_only: bool,
+    /// Share the port with other sockets that say so too; the kernel spreads connections (`UV_TCP_REUSEPORT`).
+    pub reuse_port: bool,
+}
+
+/// When the kernel probes a silent connection. Whole seconds: the kernel knows no less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe; at least a second.
+    pub idle: Duration,
+    /// Time between probes; at least a second.
+    pub interval: Duration,
+    /// Probes without an answer before the connection is given up; at least 1.
+    pub count: u32,
+}
+
+impl KeepAlive {
+    /// The probe that libuv's `uv_tcp_keepalive` sets: after `idle`, every second, ten times.
+    #[must_use]
+    pub const fn after(idle: Duration) -> Self {
+        Self { idle, interval: Duration::from_secs(1), count: 10 }
+    }
+}
+
+impl Tcp {
+    /// A handle without a socket: `bind`, `connect` or `open` gets it one (`uv_tcp_init`).
+    #[must_use]
+    pub fn new(lp: &LoopHandle) -> Self {
+        Self(Stream::create(lp, HandleKind::Tcp, SOCKET))
+    }
+
+    /// Adopts a socket, which becomes non-blocking (`uv_tcp_open`). It may be connected, bound or listening.
+    ///
+    /// # Errors
+    /// `EBUSY` if the handle has a socket already, `ENOTSOCK` if this is none; the descriptor is closed then.
+    pub fn open(&self, fd: OwnedFd) -> Result<()> {
+        let failed = |errno| Error::new("open", errno);
+        self.check_fresh("open")?;
+        let raw = fd.as_raw_fd();
+        if !sys::socket::is_socket(raw) {
+            return Err(failed(Errno::ENOTSOCK));
+        }
+        sys::fd::set_nonblocking(raw, true).map_err(failed)?;
+        sys::fd::set_cloexec(raw).map_err(failed)?;
+        let bound = sys::socket::local_addr(raw)
+            .is_ok_and(|addr| addr.as_inet().is_some_and(|addr| addr.port() != 0));
+        let connected = sys::socket::peer_addr(raw).is_ok();
+        let mut flags = SHARED;
+        if bound {
+            flags |= BOUND;
+        }
+        if connected {
+            flags |= READABLE | WRITABLE;
+        }
+        self.0.0.open(fd, flags);
+        Ok(())
+    }
+
+    /// A handle for a connection that was accepted elsewhere and passed here: non-blocking already, and nobody else's
+    /// any more. Costs no system call, where `open` costs several.
+    #[must_use]
+    pub fn from_accepted(lp: &LoopHandle, fd: OwnedFd) -> Self {
+        let tcp = Self::new(lp);
+        tcp.0.0.open(fd, READABLE | WRITABLE);
+        tcp
+    }
+
+    /// Takes the connection that was announced by `on_connection` (`uv_accept`).
+    ///
+    /// # Errors
+    /// `EAGAIN` if none waits.
+    pub fn accept(&self) -> Result<Self> {
+        let fd = self.accept_fd()?;
+        Ok(Self::from_accepted(self.loop_handle(), fd))
+    }
+
+    /// Gives the socket an address (`uv_tcp_bind`); port 0 lets the kernel choose. `SO_REUSEADDR` is always set.
+    ///
+    /// # Errors
+    /// `EINVAL` if the handle is closing, bound, or `ipv6_only` is asked for an IPv4 address; what the system says. A
+    /// port in use is reported by `listen` or `connect`, as in libuv.
+    pub fn bind(&self, addr: SocketAddr, options: BindOptions) -> Result<()> {
+        let failed = |errno| Error::new("bind", errno).on(addr);
+        if self.is_closing() || self.0.0.has(BOUND) || (options.ipv6_only && addr.is_ipv4()) {
+            return Err(failed(Errno::EINVAL));
+        }
+        let sockaddr = SockAddr::inet(addr);
+        let fd = self.socket(&sockaddr).map_err(failed)?;
+        let set = |level, name, on| sys::socket::set_option(fd, level, name, on).map_err(failed);
+        set(libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+        if options.reuse_port {
+            set(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        }
+        if addr.is_ipv6() {
+            set(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, options.ipv6_only.into())?;
+        }
+        match sys::socket::bind(fd, &sockaddr) {
+            Ok(()) => {}
+            Err(Errno::EADDRINUSE) => self.0.0.set_delayed_error(Errno::EADDRINUSE),
+            Err(errno) => return Err(failed(errno)),
+        }
+        self.0.0.set(BOUND);
+        Ok(())
+    }
+
+    /// Starts listening (`uv_listen`); on an unbound handle at a port of the kernel's choice.
+    ///
+    /// # Errors
+    /// As [`Stream::listen`].
+    pub fn listen(&self, backlog: u32, upcall: impl crate::upcall::AcceptUpcall + 'static) -> Result<()> {
+        if self.fileno().is_err() && !self.is_closing() {
+            self.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), BindOptions::default())?;
+        }
+        self.0.listen(backlog, upcall)
+    }
+
+    /// Connects (`uv_tcp_connect`); `on_connect` reports the end. An unspecified address means this machine.
+    ///
+    /// # Errors
+    /// `EALREADY` while connecting, `EINVAL` if closing or connected, and what the system says at once, such as
+    /// `ENETUNREACH`. A refusal comes to `on_connect`.
+    pub fn connect(&self, addr: SocketAddr) -> Result<()> {
+        let failed = |errno| Error::new("connect", errno).on(addr);
+        if self.0.0.is_connecting() {
+            return Err(failed(Errno::EALREADY));
+        }
+        if self.is_closing() {
+            return Err(failed(Errno::EINVAL));
+        }
+        let sockaddr = SockAddr::inet(loopback_if_unspecified(addr));
+        self.socket(&sockaddr).map_err(failed)?;
+        self.0.0.connect(&sockaddr, addr)
+    }
+
+    /// The socket's own address (`uv_tcp_getsockname`).
+    ///
+    /// # Errors
+    /// `EBADF` without a socket; `EADDRINUSE` if that is what `bind` met.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        let failed = |errno| Error::new("getsockname", errno);
+        if let Some(errno) = self.0.0.delayed_error() {
+            return Err(failed(errno));
+        }
+        let addr = sys::socket::local_addr(self.fileno()?).map_err(failed)?;
+        addr.as_inet().ok_or(failed(Errno::EINVAL))
+    }
+
+    /// The peer's address (`uv_tcp_getpeername`).
+    ///
+    /// # Errors
+    /// `EBADF` without a socket, `ENOTCONN` without a peer.
+    pub fn peer_addr(&self) -> Result<SocketAddr> {
+        let failed = |errno| Error::new("getpeername", errno);
+        let addr = sys::socket::peer_addr(self.fileno()?).map_err(failed)?;
+        addr.as_inet().ok_or(failed(Errno::EINVAL))
+    }
+
+    /// Sends small segments at once instead of waiting for acknowledgements (`uv_tcp_nodelay`). On Linux connections
+    /// inherit it from their listener.
+    ///
+    /// # Errors
+    /// `EBADF` without a socket.
+    pub fn set_nodelay(&self, on: bool) -> Result<()> {
+        self.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, on.into())
+    }
+
+    /// Turns the kernel's probes of silent connections on or off (`uv_tcp_keepalive_ex`). On Linux connections inherit
+    /// them from their listener.
+    ///
+    /// # Errors
+    /// `EINVAL` for less than a second or no probe; `EBADF` without a socket.
+    pub fn set_keepalive(&self, probe: Option<KeepAlive>) -> Result<()> {
+        let Some(probe) = probe else {
+            return self.set_option(libc::SOL_SOCKET, libc::SO_KEEPALIVE, 0);
+        };
+        let seconds = |time: Duration| i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
+        let (idle, interval) = (seconds(probe.idle), seconds(probe.interval));
+        let count = i32::try_from(probe.count).unwrap_or(i32::MAX);
+        if idle < 1 || interval < 1 || count < 1 {
+            return Err(Error::new("setsockopt", Errno::EINVAL));
+        }
+        self.set_option(libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
+        self.set_option(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle)?;
+        self.set_option(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, interval)?;
+        self.set_option(libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count)
+    }
+
+    /// Closes the connection with a reset instead of a FIN (`uv_tcp_close_reset`).
+    ///
+    /// # Errors
+    /// `EINVAL` while a shutdown is pending; the stream stays open.
+    pub fn close_reset(&self) -> Result<()> {
+        let failed = |errno| Error::new("close_reset", errno);
+        if self.0.0.is_shutting() {
+            return Err(failed(Errno::EINVAL));
+        }
+        if let Ok(fd) = self.fileno() {
+            sys::socket::linger_zero(fd).map_err(failed)?;
+        }
+        self.close();
+        Ok(())
+    }
+
+    fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> Result<()> {
+        let set = sys::socket::set_option(self.fileno()?, level, name, value);
+        set.map_err(|errno| Error::new("setsockopt", errno))
+    }
+
+    /// The handle's socket, made now if there is none.
+    fn socket(&self, addr: &SockAddr) -> Result<RawFd, Errno> {
+        if let Some(fd) = self.0.0.fd().get() {
+            return Ok(fd);
+        }
+        let fd = sys::socket::stream_socket(addr.family())?;
+        let raw = fd.as_raw_fd();
+        self.0.0.open(fd, 0);
+        Ok(raw)
+    }
+
+    fn check_fresh(&self, op: &'static str) -> Result<()> {
+        if self.is_closing() {
+            return Err(Error::new(op, Errno::EINVAL));
+        }
+        if self.fileno().is_ok() {
+            return Err(Error::new(op, Errno::EBUSY));
+        }
+        Ok(())
+    }
+}
+
+fn loopback_if_unspecified(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
+}
+
+impl Deref for Tcp {
+    type Target = Stream;
+
+    fn deref(&self) -> &Stream {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Tcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tcp").field(&self.0).finish()
+    }
+}

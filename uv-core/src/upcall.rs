@@ -1,0 +1,113 @@
+//! Everything that the loop calls upward.
+//!
+//! Methods are named `on_*` and take `&mut self`. Only the loop's own phases call them, so they never nest; from inside
+//! one, any method of any handle may be called. Closures implement the traits that have one method.
+
+use crate::{Async, Error, ExitStatus, Process, Result, Signal, Timer};
+
+/// A listening stream. Mirrors `uv_connection_cb`.
+pub trait AcceptUpcall {
+    /// A connection waits: take it with `accept`. One that is not taken here stops the listener until it is taken.
+    ///
+    /// An error says that accepting failed for a reason other than the peer's or a passing lack of descriptors.
+    fn on_connection(&mut self, status: Result<()>);
+
+    /// The listener is closed; this is its last call.
+    fn on_close(&mut self) {}
+}
+
+impl<F: FnMut(Result<()>)> AcceptUpcall for F {
+    fn on_connection(&mut self, status: Result<()>) {
+        self(status);
+    }
+}
+
+/// A connected stream. Mirrors `uv_read_cb`, `uv_write_cb`, `uv_connect_cb`, `uv_shutdown_cb` and `uv_close_cb`.
+pub trait StreamUpcall {
+    /// Bytes arrived. They are lent for the call: the buffer belongs to the loop.
+    fn on_read(&mut self, data: &[u8]);
+
+    /// The peer has finished sending. Reading is stopped; writing is not.
+    fn on_end(&mut self);
+
+    /// Reading failed; the stream is neither readable nor writable any more.
+    fn on_read_error(&mut self, error: Error);
+
+    /// A connect ended.
+    fn on_connect(&mut self, result: Result<()>) {
+        let _ = result;
+    }
+
+    /// The oldest write that was not yet reported ended: one call for each `write`, in order.
+    fn on_write(&mut self, result: Result<()>) {
+        let _ = result;
+    }
+
+    /// A shutdown ended: everything written before it is with the kernel, and so is the FIN.
+    fn on_shutdown(&mut self, result: Result<()>) {
+        let _ = result;
+    }
+
+    /// The stream is closed; this is its last call.
+    fn on_close(&mut self) {}
+}
+
+/// A timer that is due. Mirrors `uv_timer_cb`.
+pub trait TimerUpcall {
+    /// The deadline has passed; a repeating timer is already armed again.
+    fn on_timeout(&mut self, timer: &Timer);
+}
+
+impl<F: FnMut(&Timer)> TimerUpcall for F {
+    fn on_timeout(&mut self, timer: &Timer) {
+        self(timer);
+    }
+}
+
+/// An idle, prepare or check watcher. Mirrors `uv_idle_cb`, `uv_prepare_cb` and `uv_check_cb`.
+pub trait PhaseUpcall<H> {
+    /// The loop is in the watcher's phase.
+    fn on_phase(&mut self, watcher: &H);
+}
+
+impl<H, F: FnMut(&H)> PhaseUpcall<H> for F {
+    fn on_phase(&mut self, watcher: &H) {
+        self(watcher);
+    }
+}
+
+/// A wake-up from another thread. Mirrors `uv_async_cb`.
+pub trait AsyncUpcall {
+    /// One or more sends happened since the last call.
+    fn on_wake(&mut self, handle: &Async);
+}
+
+impl<F: FnMut(&Async)> AsyncUpcall for F {
+    fn on_wake(&mut self, handle: &Async) {
+        self(handle);
+    }
+}
+
+/// A signal. Mirrors `uv_signal_cb`.
+pub trait SignalUpcall {
+    /// The process received `signum`.
+    fn on_signal(&mut self, handle: &Signal, signum: i32);
+}
+
+impl<F: FnMut(&Signal, i32)> SignalUpcall for F {
+    fn on_signal(&mut self, handle: &Signal, signum: i32) {
+        self(handle, signum);
+    }
+}
+
+/// The end of a child process. Mirrors `uv_exit_cb`.
+pub trait ExitUpcall {
+    /// The child ended. Its output may still have to be read.
+    fn on_exit(&mut self, process: &Process, status: ExitStatus);
+}
+
+impl<F: FnMut(&Process, ExitStatus)> ExitUpcall for F {
+    fn on_exit(&mut self, process: &Process, status: ExitStatus) {
+        self(process, status);
+    }
+}

@@ -1,0 +1,254 @@
+//! Into the loop from other threads: [`Async`] wakes it, [`Remote`] posts closures to it. Mirrors libuv's
+//! `src/unix/async.c`, without its scan of all async handles at each wake-up: what was sent is queued by name.
+
+use crate::handle::{Handle, HandleKind, Node};
+use crate::slot::Slot;
+use crate::upcall::AsyncUpcall;
+use crate::{Errno, Error, LoopHandle, Result};
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Posts per poll phase; more wait for the next one, so that a flood of them starves nobody.
+const POSTS_PER_TURN: usize = 1024;
+
+enum Post {
+    Closure(Box<dyn FnOnce(&LoopHandle) + Send>),
+    Async { key: u32, generation: u32, sent: Arc<AtomicBool> },
+}
+
+/// What other threads hold of a loop.
+struct Shared {
+    posts: Mutex<Posts>,
+    waker: Arc<mio::Waker>,
+}
+
+struct Posts {
+    queue: VecDeque<Post>,
+    /// The loop is gone: nothing will be delivered.
+    shut: bool,
+}
+
+impl Shared {
+    fn posts(&self) -> MutexGuard<'_, Posts> {
+        // Nothing that runs under this lock can panic half-way.
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, post: Post) -> Result<(), Post> {
+        let first = {
+            let mut posts = self.posts();
+            if posts.shut {
+                return Err(post);
+            }
+            posts.queue.push_back(post);
+            posts.queue.len() == 1
+        };
+        // Only the first post wakes: the loop takes all that are there, or wakes itself.
+        if first {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    fn wake(&self) {
+        // An eventfd refuses only when its counter is full, and then it is readable already.
+        let _ = self.waker.wake();
+    }
+}
+
+/// A way into a loop for other threads: closures that are to run on it. `Send`, and cheap to clone.
+///
+/// It does not keep the loop alive: hold an [`Async`] where the loop must wait for a thread's answer.
+///
+/// ```
+/// use uv_core::{Async, Loop, RunMode};
+///
+/// let lp = Loop::new()?;
+/// let answer = Async::new(&lp, |_: &Async| {});
+/// let remote = lp.remote();
+/// let thread = std::thread::spawn(move || remote.post(|lp| lp.close_all()));
+/// lp.run(RunMode::Default)?;
+/// thread.join().expect("the thread does not panic")?;
+/// assert!(answer.is_closing());
+/// # Ok::<(), uv_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Remote(Arc<Shared>);
+
+impl Remote {
+    /// Runs `work` on the loop's thread, in its poll phase. Closures of one thread run in order.
+    ///
+    /// # Errors
+    /// `ECANCELED` if the loop is gone; `work` is then dropped on this thread.
+    pub fn post(&self, work: impl FnOnce(&LoopHandle) + Send + 'static) -> Result<()> {
+        self.0.push(Post::Closure(Box::new(work))).map_err(|_| Error::new("post", Errno::ECANCELED))
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remote").finish_non_exhaustive()
+    }
+}
+
+/// The loop's end of [`Remote`] and of every [`AsyncSender`].
+pub(crate) struct Inbox(Arc<Shared>);
+
+impl Inbox {
+    pub(crate) fn new(waker: Arc<mio::Waker>) -> Self {
+        Self(Arc::new(Shared { posts: Mutex::new(Posts { queue: VecDeque::new(), shut: false }), waker }))
+    }
+
+    pub(crate) fn remote(&self) -> Remote {
+        Remote(Arc::clone(&self.0))
+    }
+
+    pub(crate) fn wake_again(&self) {
+        self.0.wake();
+    }
+
+    /// Runs what was posted before this call, one at a time, so that a panic loses only its own post.
+    pub(crate) fn deliver(&self, lp: &LoopHandle) {
+        let rest = Rest(&self.0);
+        let count = self.0.posts().queue.len().min(POSTS_PER_TURN);
+        for _ in 0..count {
+            let Some(post) = self.0.posts().queue.pop_front() else { break };
+            match post {
+                Post::Closure(work) => work(lp),
+                Post::Async { key, generation, sent } => {
+                    // Cleared before the call: a send from now on causes another one.
+                    sent.store(false, Ordering::SeqCst);
+                    if let Some(node) = lp.node(key, generation) {
+                        node.on_ready();
+                    }
+                }
+            }
+        }
+        drop(rest);
+    }
+
+    /// Refuses posts from now on and drops those that wait.
+    pub(crate) fn shut(&self) {
+        let dropped = {
+            let mut posts = self.0.posts();
+            posts.shut = true;
+            std::mem::take(&mut posts.queue)
+        };
+        drop(dropped);
+    }
+}
+
+/// Wakes the loop again if posts are left, be it by the bound or by a panic.
+struct Rest<'a>(&'a Shared);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        if !self.0.posts().queue.is_empty() {
+            self.0.wake();
+        }
+    }
+}
+
+/// A callback that other threads can cause (`uv_async_t`). Active from the start, so it keeps its loop alive until it
+/// is closed or unreferenced.
+#[derive(Clone)]
+pub struct Async(Rc<AsyncNode>);
+
+struct AsyncNode {
+    handle: Handle,
+    sent: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+    upcall: Slot<Box<dyn AsyncUpcall>>,
+}
+
+impl Async {
+    /// An active handle that calls `upcall` after each [`send`](AsyncSender::send), or once for several
+    /// (`uv_async_init`).
+    #[must_use]
+    pub fn new(lp: &LoopHandle, upcall: impl AsyncUpcall + 'static) -> Self {
+        let shared = Arc::clone(&lp.inner().inbox.0);
+        let node = lp.add(HandleKind::Async, |handle| AsyncNode {
+            handle,
+            sent: Arc::default(),
+            shared,
+            upcall: Slot::empty(),
+        });
+        node.upcall.set(Box::new(upcall));
+        node.handle.start();
+        Self(node)
+    }
+
+    /// The end that other threads hold.
+    #[must_use]
+    pub fn sender(&self) -> AsyncSender {
+        AsyncSender {
+            key: self.0.handle.key(),
+            generation: self.0.handle.generation(),
+            sent: Arc::clone(&self.0.sent),
+            shared: Arc::clone(&self.0.shared),
+        }
+    }
+}
+
+impl Node for AsyncNode {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn on_ready(self: Rc<Self>) {
+        if !self.handle.is_closing() {
+            let handle = Async(Rc::clone(&self));
+            self.upcall.call(|upcall| upcall.on_wake(&handle));
+        }
+    }
+
+    fn drop_tower(&self) {
+        drop(self.upcall.take());
+    }
+}
+
+impl Deref for Async {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0.handle
+    }
+}
+
+impl fmt::Debug for Async {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Async").field(&self.0.handle).finish()
+    }
+}
+
+/// Wakes an [`Async`] from any thread. Cheap to clone.
+#[derive(Clone)]
+pub struct AsyncSender {
+    key: u32,
+    generation: u32,
+    sent: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+}
+
+impl AsyncSender {
+    /// Causes at least one call that starts after this one (`uv_async_send`). Sends coalesce; one to a closed handle
+    /// does nothing.
+    pub fn send(&self) {
+        if !self.sent.swap(true, Ordering::SeqCst) {
+            let post =
+                Post::Async { key: self.key, generation: self.generation, sent: Arc::clone(&self.sent) };
+            // Refused only by a loop that is gone, where there is nobody to call.
+            let _ = self.shared.push(post);
+        }
+    }
+}
+
+impl fmt::Debug for AsyncSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncSender").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,219 @@
+//! Idle, prepare and check watchers: callbacks in a fixed phase of every iteration. Mirrors libuv's
+//! `src/unix/loop-watcher.c`.
+
+use crate::handle::{Handle, HandleKind, Node};
+use crate::slot::Slot;
+use crate::upcall::PhaseUpcall;
+use crate::{Errno, Error, LoopHandle, Result};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// Runs in every iteration before [`Prepare`] watchers, and keeps the loop from blocking (`uv_idle_t`).
+#[derive(Clone)]
+pub struct Idle(Rc<Watcher<Self>>);
+
+/// Runs in every iteration right before the loop polls (`uv_prepare_t`).
+#[derive(Clone)]
+pub struct Prepare(Rc<Watcher<Self>>);
+
+/// Runs in every iteration right after the loop polled (`uv_check_t`).
+#[derive(Clone)]
+pub struct Check(Rc<Watcher<Self>>);
+
+pub(crate) struct Watcher<H: Phase> {
+    handle: Handle,
+    /// The start that counts, or 0: one stopped and started again during a phase waits for the next.
+    start: Cell<u64>,
+    upcall: Slot<Box<dyn PhaseUpcall<H>>>,
+}
+
+/// What tells the three kinds apart.
+pub(crate) trait Phase: Sized + 'static {
+    const KIND: HandleKind;
+    const START: &'static str;
+
+    fn list(lp: &LoopHandle) -> &Watchers<Self>;
+    fn wrap(watcher: Rc<Watcher<Self>>) -> Self;
+}
+
+impl<H: Phase> Watcher<H> {
+    fn create(lp: &LoopHandle) -> Rc<Self> {
+        lp.add(H::KIND, |handle| Self { handle, start: Cell::new(0), upcall: Slot::empty() })
+    }
+
+    fn start(self: &Rc<Self>, upcall: impl PhaseUpcall<H> + 'static) -> Result<()> {
+        if self.handle.is_closing() {
+            return Err(Error::new(H::START, Errno::EINVAL));
+        }
+        if self.start.get() == 0 {
+            self.upcall.set(Box::new(upcall));
+            H::list(self.handle.loop_handle()).push(self);
+            self.handle.start();
+        }
+        Ok(())
+    }
+
+    fn stop(&self) {
+        if self.start.replace(0) != 0 {
+            H::list(self.handle.loop_handle()).remove(self);
+            self.handle.stop();
+        }
+    }
+}
+
+impl<H: Phase> Node for Watcher<H> {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn begin_close(&self) {
+        self.stop();
+    }
+
+    fn drop_tower(&self) {
+        drop(self.upcall.take());
+    }
+}
+
+/// The started watchers of one kind, in start order; they run in the reverse one.
+pub(crate) struct Watchers<H: Phase> {
+    started: RefCell<Vec<Rc<Watcher<H>>>>,
+    last_start: Cell<u64>,
+    /// The buffer of the round that runs, kept so that a round allocates nothing.
+    round: Cell<Vec<(u64, Rc<Watcher<H>>)>>,
+}
+
+impl<H: Phase> Default for Watchers<H> {
+    fn default() -> Self {
+        Self { started: RefCell::default(), last_start: Cell::new(0), round: Cell::default() }
+    }
+}
+
+impl<H: Phase> Watchers<H> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.started.borrow().is_empty()
+    }
+
+    /// Calls every watcher started before this round and not stopped during it, the latest start first.
+    pub(crate) fn run(&self) {
+        if self.is_empty() {
+            return;
+        }
+        let mut round = self.round.take();
+        round.clear();
+        round.extend(self.started.borrow().iter().map(|watcher| (watcher.start.get(), Rc::clone(watcher))));
+        while let Some((start, watcher)) = round.pop() {
+            if watcher.start.get() == start {
+                let handle = H::wrap(Rc::clone(&watcher));
+                watcher.upcall.call(|upcall| upcall.on_phase(&handle));
+            }
+        }
+        self.round.set(round);
+    }
+
+    fn push(&self, watcher: &Rc<Watcher<H>>) {
+        let start = self.last_start.get() + 1;
+        self.last_start.set(start);
+        watcher.start.set(start);
+        self.started.borrow_mut().push(Rc::clone(watcher));
+    }
+
+    fn remove(&self, watcher: &Watcher<H>) {
+        let mut started = self.started.borrow_mut();
+        if let Some(index) = started.iter().rposition(|other| std::ptr::eq(Rc::as_ptr(other), watcher)) {
+            started.remove(index);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        drop(self.started.take());
+        drop(self.round.take());
+    }
+}
+
+impl Phase for Idle {
+    const KIND: HandleKind = HandleKind::Idle;
+    const START: &'static str = "idle_start";
+
+    fn list(lp: &LoopHandle) -> &Watchers<Self> {
+        &lp.inner().idle
+    }
+
+    fn wrap(watcher: Rc<Watcher<Self>>) -> Self {
+        Self(watcher)
+    }
+}
+
+impl Phase for Prepare {
+    const KIND: HandleKind = HandleKind::Prepare;
+    const START: &'static str = "prepare_start";
+
+    fn list(lp: &LoopHandle) -> &Watchers<Self> {
+        &lp.inner().prepare
+    }
+
+    fn wrap(watcher: Rc<Watcher<Self>>) -> Self {
+        Self(watcher)
+    }
+}
+
+impl Phase for Check {
+    const KIND: HandleKind = HandleKind::Check;
+    const START: &'static str = "check_start";
+
+    fn list(lp: &LoopHandle) -> &Watchers<Self> {
+        &lp.inner().check
+    }
+
+    fn wrap(watcher: Rc<Watcher<Self>>) -> Self {
+        Self(watcher)
+    }
+}
+
+/// Writes the public methods that the three kinds share, once.
+macro_rules! watcher {
+    ($name:ident, $lower:literal) => {
+        impl $name {
+            #[doc = concat!("A watcher that is not started (`uv_", $lower, "_init`).")]
+            #[must_use]
+            pub fn new(lp: &LoopHandle) -> Self {
+                Self(Watcher::create(lp))
+            }
+
+            #[doc = concat!("Calls `upcall` in every iteration (`uv_", $lower, "_start`).")]
+            ///
+            /// On a started watcher nothing happens: the old upcall stays.
+            ///
+            /// # Errors
+            /// `EINVAL` if the watcher is closing.
+            pub fn start(&self, upcall: impl PhaseUpcall<Self> + 'static) -> Result<()> {
+                self.0.start(upcall)
+            }
+
+            #[doc = concat!("Stops the calls (`uv_", $lower, "_stop`). Idempotent.")]
+            pub fn stop(&self) {
+                self.0.stop();
+            }
+        }
+
+        impl Deref for $name {
+            type Target = Handle;
+
+            fn deref(&self) -> &Handle {
+                &self.0.handle
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.0.handle).finish()
+            }
+        }
+    };
+}
+
+watcher!(Idle, "idle");
+watcher!(Prepare, "prepare");
+watcher!(Check, "check");
