@@ -1,1 +1,59 @@
-//! net.Server and net.Socket over wrapped streams.
+//! `net.Server` and `net.Socket`: connections with Node's rules for their lives.
+//!
+//! What this layer adds to `async-wrap`: a server that counts its connections and closes when the last one is gone, a
+//! socket with flow control (high-water mark, drain, pause), half-open rules, inactivity timeouts and an orderly end.
+//! Mirrors Node's `lib/net.js`.
+//!
+//! A [`Server`] gets its listening handle from a [`ListenSource`]: the plain one binds a socket of its own, a cluster
+//! worker's asks its primary. That trait is all that this crate knows of clusters.
+//!
+//! ```
+//! use async_wrap::{Environment, Loop, RunMode};
+//! use net::upcall::SocketHandler;
+//! use net::{ListenOptions, Server, ServerOptions, Socket};
+//!
+//! struct Echo(Socket);
+//!
+//! impl SocketHandler for Echo {
+//!     fn on_data(&mut self, data: &[u8]) {
+//!         // `false` means that the peer reads too slowly: a pause keeps the memory flat, `on_drain` ends it.
+//!         if let Ok(false) = self.0.write(data) {
+//!             self.0.pause();
+//!         }
+//!     }
+//!     fn on_drain(&mut self) {
+//!         self.0.resume();
+//!     }
+//! }
+//!
+//! let lp = Loop::new()?;
+//! let env = Environment::new(&lp);
+//! let server = Server::new(&env, ServerOptions::default());
+//! server.listen(ListenOptions::addr("127.0.0.1:0".parse().expect("an address")), |socket: Socket| {
+//!     socket.set_handler(Echo(socket.clone()));
+//! })?;
+//! # server.close()?;
+//! env.run(RunMode::Default)?;
+//! # Ok::<(), net::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod connect;
+mod error;
+mod listen;
+mod server;
+mod socket;
+mod source;
+mod timeout;
+mod tower;
+pub mod upcall;
+
+pub use address::Address;
+pub use connect::ConnectOptions;
+pub use error::{Error, ErrorCode, Result};
+pub use listen::{ListenOptions, ListenTarget};
+pub use server::{Acceptor, Dropped, Server, ServerOptions};
+pub use socket::{ReadyState, Socket};
+pub use source::{ListenHandle, ListenQuery, ListenReply, ListenSource, PlainSource};

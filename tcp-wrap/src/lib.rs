@@ -1,1 +1,58 @@
-//! TCPWrap and PipeWrap: streams that report what a write did at once.
+//! TCPWrap and PipeWrap: the loop's streams as Node's native layer wraps them.
+//!
+//! What this layer adds to `uv-core`: connections arrive as finished wraps, a write says how much went out at once and
+//! completes only the rest later, and every wrap counts its bytes. Mirrors Node's `src/tcp_wrap.cc`,
+//! `src/pipe_wrap.cc`, `src/connection_wrap.cc` and `src/stream_base.cc`.
+//!
+//! [`TcpWrap`] and [`PipeWrap`] dereference to [`StreamWrap`], which has what both share. Upcalls go to the traits in
+//! [`upcall`]; the layer owns its handler and drops it at close.
+//!
+//! ```
+//! use tcp_wrap::upcall::OnStream;
+//! use tcp_wrap::{BindOptions, Error, StreamWrap, TcpWrap};
+//! use uv_core::{Loop, RunMode};
+//!
+//! struct Shout(StreamWrap);
+//!
+//! impl OnStream for Shout {
+//!     fn on_read(&mut self, data: &[u8]) {
+//!         // What the kernel takes at once is gone already; `on_write` comes only for a rest.
+//!         if self.0.write(&data.to_ascii_uppercase()).is_err() {
+//!             self.0.close();
+//!         }
+//!     }
+//!     fn on_end(&mut self) {
+//!         self.0.close();
+//!     }
+//!     fn on_error(&mut self, _: Error) {
+//!         self.0.close();
+//!     }
+//! }
+//!
+//! let lp = Loop::new()?;
+//! let server = TcpWrap::new(&lp);
+//! server.bind("127.0.0.1:0".parse().expect("an address"), BindOptions::default())?;
+//! let listener = server.clone();
+//! server.listen(511, move |connection: Result<StreamWrap, Error>| {
+//!     if let Ok(connection) = connection {
+//!         connection.set_handler(Shout(connection.clone()));
+//!         connection.read_start().expect("a fresh connection can be read");
+//!     }
+//! })?;
+//! # listener.close();
+//! lp.run(RunMode::Default)?;
+//! # Ok::<(), Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod pipe_wrap;
+mod stream_wrap;
+mod tcp_wrap;
+mod tower;
+pub mod upcall;
+
+pub use pipe_wrap::PipeWrap;
+pub use stream_wrap::{StreamWrap, Written};
+pub use tcp_wrap::TcpWrap;
+pub use uv_core::{BindOptions, Errno, Error, KeepAlive, LoopHandle, PipeName, Received, Result};

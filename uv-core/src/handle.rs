@@ -184,6 +184,10 @@ impl Handle {
         self.has(INTERNAL)
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.has(CLOSED)
+    }
+
     pub(crate) fn set_closed(&self) {
         self.set(CLOSING | CLOSED);
     }

@@ -51,6 +51,7 @@ pub use handle::{Handle, HandleInfo, HandleKind};
 pub use pipe::{Pipe, PipeName};
 pub use process::{ExitStatus, Process, SpawnOptions, Stdio, kill};
 pub use signal::Signal;
+pub use slot::Slot;
 pub use stream::{Received, Stream};
 pub use tcp::{BindOptions, KeepAlive, Tcp};
 pub use timer::Timer;

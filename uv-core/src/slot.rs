@@ -5,25 +5,60 @@
 //! tower back before it unwinds further, so the loop stays usable.
 
 use std::cell::Cell;
+use std::fmt;
 
-pub(crate) struct Slot<T> {
+/// A place for a tower or a handler, called through shared references without a borrow.
+///
+/// Every layer that keeps a handler outside of the loop's own towers keeps it in one of these, so that the law of
+/// upcalls (out of its slot during its own call, back afterwards unless replaced) is written once.
+///
+/// ```
+/// use uv_core::Slot;
+///
+/// let slot = Slot::empty();
+/// slot.set(1);
+/// slot.call(|value: &mut i32| {
+///     *value += 1;
+///     assert!(slot.is_empty(), "out of its slot during its own call");
+/// });
+/// assert_eq!(slot.take(), Some(2));
+/// ```
+pub struct Slot<T> {
     tower: Cell<Option<T>>,
 }
 
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl<T> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").field("empty", &self.is_empty()).finish()
+    }
+}
+
 impl<T> Slot<T> {
-    pub(crate) const fn empty() -> Self {
+    /// A slot with nothing in it.
+    #[must_use]
+    pub const fn empty() -> Self {
         Self { tower: Cell::new(None) }
     }
 
-    pub(crate) fn set(&self, tower: T) {
+    /// Puts a tower in; the one that was there is dropped. One put in during a call takes over after it.
+    pub fn set(&self, tower: T) {
         self.tower.set(Some(tower));
     }
 
-    pub(crate) fn take(&self) -> Option<T> {
+    /// Takes the tower out; nothing while it is being called.
+    pub fn take(&self) -> Option<T> {
         self.tower.take()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether there is no tower: none was set, or it is being called.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         let tower = self.tower.take();
         let empty = tower.is_none();
         self.tower.set(tower);
@@ -31,7 +66,7 @@ impl<T> Slot<T> {
     }
 
     /// Calls the tower, if there is one. It is back in its slot when this returns, unless it was replaced meanwhile.
-    pub(crate) fn call(&self, call: impl FnOnce(&mut T)) {
+    pub fn call(&self, call: impl FnOnce(&mut T)) {
         if let Some(tower) = self.tower.take() {
             let mut lent = Lent { slot: self, tower: Some(tower) };
             if let Some(tower) = &mut lent.tower {

@@ -48,6 +48,9 @@ pub trait StreamUpcall {
         let _ = result;
     }
 
+    /// Somebody called [`notify`](crate::Stream::notify).
+    fn on_notify(&mut self) {}
+
     /// The stream is closed; this is its last call.
     fn on_close(&mut self) {}
 }

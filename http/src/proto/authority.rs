@@ -1,4 +1,5 @@
-//! `uri-host [ ":" port ]`: the value of `Host` and the authority of a target (RFC 9110, 4.2 and 7.2; RFC 3986, 3.2).
+//! `uri-host [ ":" port ]`: the value of `Host` and the authority of a target (RFC 9110, 4.2 and 7.2; RFC
+//! 3986, 3.2).
 
 use super::chars::{self, HOST};
 use std::net::Ipv6Addr;
@@ -11,8 +12,8 @@ enum Port {
     Number(u16),
 }
 
-/// Whether `value` may stand in `Host`. Empty is allowed: RFC 9112, 3.2 wants it so when the target URI has no
-/// authority. A port without a host is not.
+/// Whether `value` may stand in `Host`. Empty is allowed: RFC 9112, 3.2 wants it so when the target URI has
+/// no authority. A port without a host is not.
 pub(super) fn is_host_value(value: &[u8]) -> bool {
     value.is_empty() || is_authority(value)
 }
@@ -22,7 +23,8 @@ pub(super) fn is_authority(bytes: &[u8]) -> bool {
     split(bytes).is_some_and(|(host, _)| !host.is_empty())
 }
 
-/// Whether `bytes` is a host and a port that can be connected to: RFC 9110, 9.3.6 has an empty or invalid port refused.
+/// Whether `bytes` is a host and a port that can be connected to: RFC 9110, 9.3.6 has an empty or invalid
+/// port refused.
 pub(super) fn is_tunnel_destination(bytes: &[u8]) -> bool {
     matches!(split(bytes), Some((host, Port::Number(1..))) if !host.is_empty())
 }
@@ -40,8 +42,8 @@ fn split(bytes: &[u8]) -> Option<(&[u8], Port)> {
 
 /// The length of the `reg-name` (which includes IPv4 addresses) at the start of `bytes`.
 ///
-/// A comma, which RFC 3986 would allow, is refused: it is what two `Host` fields look like after an intermediary
-/// joined them, and no host name has one.
+/// A comma, which RFC 3986 would allow, is refused: it is what two `Host` fields look like after an
+/// intermediary joined them, and no host name has one.
 fn reg_name(bytes: &[u8]) -> Option<usize> {
     let mut len = chars::run(bytes, HOST);
     while bytes.get(len) == Some(&b'%') {

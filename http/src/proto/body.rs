@@ -1,9 +1,9 @@
 //! How long a request's body is: RFC 9112, 6.1 to 6.3, read as strictly as the RFC allows.
 //!
-//! Everything that two recipients could read differently is refused, since a disagreement about where a body ends
-//! is what request smuggling needs. Differences from Node: `gzip, chunked` is answered with 501 (RFC 9112, 6.1: a
-//! server that receives a transfer coding it does not understand SHOULD), where Node passes the coded body on; an
-//! empty `Transfer-Encoding`, and any in HTTP/1.0, is refused.
+//! Everything that two recipients could read differently is refused, since a disagreement about where a body
+//! ends is what request smuggling needs. Differences from Node: `gzip, chunked` is answered with 501 (RFC
+//! 9112, 6.1: a server that receives a transfer coding it does not understand SHOULD), where Node passes the
+//! coded body on; an empty `Transfer-Encoding`, and any in HTTP/1.0, is refused.
 
 use super::chars;
 use super::error::ParseError;
@@ -30,8 +30,8 @@ pub(super) struct BodyFields {
 impl BodyFields {
     /// Takes in a `Content-Length`.
     pub(super) fn add_length(&mut self, value: &[u8]) -> Result<(), ParseError> {
-        // RFC 9112, 6.3 step 5 lets a recipient refuse equal repeated values, or join them; Node refuses, and so do
-        // we, within one field (the comma is no digit) and across fields.
+        // RFC 9112, 6.3 step 5 lets a recipient refuse equal repeated values, or join them; Node refuses, and
+        // so do we, within one field (the comma is no digit) and across fields.
         if self.length.is_some() {
             return Err(ParseError::DuplicateContentLength);
         }
@@ -75,7 +75,8 @@ impl Codings {
         for coding in chars::list(value).filter(|coding| !coding.is_empty()) {
             let (name, rest) = coding.split_at(chars::run(coding, chars::TOKEN));
             let is_chunked = name.eq_ignore_ascii_case(b"chunked");
-            // Only `;` and parameters may follow a name, and chunked has none; it is applied at most once (6.1, 7.1).
+            // Only `;` and parameters may follow a name, and chunked has none; it is applied at most once
+            // (6.1, 7.1).
             let is_valid_rest = rest.is_empty() || (!is_chunked && chars::trim(rest).starts_with(b";"));
             self.is_malformed |= name.is_empty() || !is_valid_rest || (is_chunked && self.has_chunked);
             self.has_chunked |= is_chunked;

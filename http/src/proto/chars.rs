@@ -4,8 +4,9 @@
 pub(super) const TOKEN: u8 = 1;
 /// A byte of a request target: visible ASCII but `#`.
 ///
-/// This is wider than RFC 3986 (`"`, `<`, `>`, `\`, `^`, `` ` ``, `{`, `|`, `}` are let through, since browsers send
-/// some of them in queries and Node accepts them), but a fragment never belongs into a target (RFC 9112, 3.2).
+/// This is wider than RFC 3986 (`"`, `<`, `>`, `\`, `^`, `` ` ``, `{`, `|`, `}` are let through, since
+/// browsers send some of them in queries and Node accepts them), but a fragment never belongs into a target
+/// (RFC 9112, 3.2).
 pub(super) const TARGET: u8 = 2;
 /// A byte of a `reg-name` but `%` (which needs two hex digits) and `,` (see `authority.rs`).
 pub(super) const HOST: u8 = 4;

@@ -4,15 +4,16 @@
 //! chunk-size [ *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ) ] CRLF
 //! ```
 //!
-//! A machine that takes a byte at a time and holds no bytes, so that it does not matter how the line is split.
-//! Extensions are checked and dropped: none is known, and the RFC has unknown ones ignored. Whitespace is accepted
-//! only where the grammar has BWS, around `;` and `=` (llhttp refuses it there too); nowhere else, so not before CR.
+//! A machine that takes a byte at a time and holds no bytes, so that it does not matter how the line is
+//! split. Extensions are checked and dropped: none is known, and the RFC has unknown ones ignored. Whitespace
+//! is accepted only where the grammar has BWS, around `;` and `=` (llhttp refuses it there too); nowhere
+//! else, so not before CR.
 
 use super::chars::{self, QUOTED, TEXT, TOKEN};
 use super::error::ParseError;
 
-/// Digits that a chunk size may have, leading zeros included: so many that every `u64` can be written, and so few that
-/// none overflows.
+/// Digits that a chunk size may have, leading zeros included: so many that every `u64` can be written, and so
+/// few that none overflows.
 const MAX_DIGITS: u8 = 16;
 
 /// Where in the line the next byte stands.
@@ -57,7 +58,11 @@ impl ChunkLine {
     }
 
     /// Takes the line's bytes off `input`; returns the chunk's size once the line has ended.
-    pub(super) fn read(&mut self, input: &mut &[u8], max_extensions: usize) -> Result<Option<u64>, ParseError> {
+    pub(super) fn read(
+        &mut self,
+        input: &mut &[u8],
+        max_extensions: usize,
+    ) -> Result<Option<u64>, ParseError> {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
             if self.at == At::LineFeed {

@@ -5,25 +5,26 @@
 //! One state says what the next byte belongs to:
 //!
 //! ```text
-//!            +-------------------------- next request --------------------------+
-//!            v                                                                  |
-//! Start ---> Head ---+--> End ------------------------------------------------>-+--> Closed, if the message
-//!   |  head in one   ^    ^  ^                                                  |    was the last one
-//!   |  piece: no     |    |  |                                                  +--> Raw, if HTTP ended here
-//!   +--- Head state -+    |  +-- Length(n): n body bytes
-//!                         |
-//!                         +----- Trailers <--- ChunkLine <---> ChunkData ---> ChunkEnd
+//! Start      first byte of a request    Head; or at once on, if the head is in one piece (the usual case)
+//! Head       empty line                 Length, ChunkLine, or End if there is no body
+//! Length     last body byte             End
+//! ChunkLine  CR LF after the size       ChunkData, or Trailers after size 0
+//! ChunkData  last byte of the chunk     ChunkEnd
+//! ChunkEnd   CR LF                      ChunkLine
+//! Trailers   empty line                 as from End
+//! End        (takes no byte)            Start, Closed after the last message, or Raw after an upgrade
 //! ```
 //!
-//! [`Decoder::decode`] runs the machine until there is something to tell, takes the bytes for it off the input, and
-//! returns one event. A fault ends the machine in `Failed`, which repeats the fault for ever.
+//! [`Decoder::decode`] runs the machine until there is something to tell, takes the bytes for it off the
+//! input, and returns one event. A fault ends the machine in `Failed`, which repeats the fault for ever.
 //!
-//! Two things are decided elsewhere. Where a body ends and whether a message is the last one is decided when its
-//! head is read (`body.rs`, `meaning.rs`), and only carried out here. Whether an upgrade or a tunnel is accepted is
-//! decided by the caller with [`Decoder::upgrade`]; it takes effect at the end of the message (RFC 9110, 7.8).
+//! Two things are decided elsewhere. Where a body ends and whether a message is the last one is decided when
+//! its head is read (`body.rs`, `meaning.rs`), and only carried out here. Whether an upgrade or a tunnel is
+//! accepted is decided by the caller with [`Decoder::upgrade`]; it takes effect at the end of the message
+//! (RFC 9110, 7.8).
 //!
-//! Only a head or a trailer section that arrives in pieces is ever copied, into a buffer that is released at the
-//! next call after the section is complete. Body bytes are lent from the input.
+//! Only a head or a trailer section that arrives in pieces is ever copied, into a buffer that is released at
+//! the next call after the section is complete. Body bytes are lent from the input.
 
 use super::body::Framing;
 use super::chunked::ChunkLine;
@@ -34,8 +35,9 @@ use super::limits::Limits;
 use super::section::{self, Bounds, Cursor};
 use super::trailer;
 
-/// Empty lines that are skipped before a request. RFC 9112, 2.2 asks for at least one, since old clients send one
-/// after a body; the bound keeps a peer from holding a connection with nothing but line ends. Node has none.
+/// Empty lines that are skipped before a request. RFC 9112, 2.2 asks for at least one, since old clients send
+/// one after a body; the bound keeps a peer from holding a connection with nothing but line ends. Node has
+/// none.
 const MAX_BLANK_LINES: u8 = 16;
 
 /// What the peer's bytes mean.
@@ -47,19 +49,20 @@ pub enum Event<'a> {
     Head(RequestHead<'a>),
     /// Some of its body, with chunked coding removed; never empty.
     Body(&'a [u8]),
-    /// The request is complete: follows every `Head`. Fields are those of the trailer section, without the ones that RFC
-    /// 9110, 6.5.1 forbids there.
+    /// The request is complete: follows every `Head`. Fields are those of the trailer section, without the
+    /// ones that RFC 9110, 6.5.1 forbids there.
     End(Fields<'a>),
     /// No further request will come: the last message has ended, or the connection was handed over with
-    /// [`Decoder::upgrade`]. The rest of the input is left where it is: in the first case it is to be ignored (answers may
-    /// still be due for the requests before it), in the second it belongs to the other protocol.
+    /// [`Decoder::upgrade`]. The rest of the input is left where it is: in the first case it is to be ignored
+    /// (answers may still be due for the requests before it), in the second it belongs to the other protocol.
     Done,
 }
 
 /// Reads one connection's requests.
 ///
-/// Call [`decode`](Self::decode) until it says [`Event::NeedMore`] or [`Event::Done`]; feed more input when it comes, and
-/// call [`finish`](Self::finish) at the end of it. Between requests a decoder owns no memory.
+/// Call [`decode`](Self::decode) until it says [`Event::NeedMore`] or [`Event::Done`]; feed more input when
+/// it comes, and call [`finish`](Self::finish) at the end of it. A decoder that has asked for more between two
+/// requests owns no memory.
 ///
 /// ```
 /// use http::proto::{Decoder, Event, Limits, Scratch};
@@ -74,12 +77,18 @@ pub enum Event<'a> {
 /// assert!(decoder.finish().is_err(), "a head has begun");
 /// # Ok::<(), http::proto::ParseError>(())
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Decoder {
-    state: State,
-    /// The section that is arriving in pieces. INVARIANT: empty in every state but `Head` and `Trailers`, save for
-    /// a complete section that the last event may still borrow.
+    machine: Machine,
+    /// The section that is arriving in pieces. INVARIANT: empty in every state but `Head` and `Trailers`,
+    /// save for a complete section that the last event may still borrow.
     partial: Vec<u8>,
+}
+
+/// The decoder without its buffer, so that an event can borrow the buffer while the machine moves on.
+#[derive(Debug)]
+struct Machine {
+    state: State,
     /// What comes after the message at hand.
     next: Next,
 }
@@ -96,7 +105,9 @@ enum State {
     /// In a chunk with so many bytes to come, at least one.
     ChunkData(u64),
     /// After a chunk's data; whether the CR was seen.
-    ChunkEnd { cr: bool },
+    ChunkEnd {
+        cr: bool,
+    },
     /// After the last chunk; bytes so far are in `partial`.
     Trailers(Cursor),
     /// The message is complete, and this is still to be said.
@@ -126,50 +137,53 @@ enum Next {
 impl Decoder {
     /// A decoder for a new connection.
     pub fn new() -> Self {
-        Self { state: State::Start(Blank::default()), partial: Vec::new(), next: Next::Request }
+        Self::default()
     }
 
     /// Takes bytes off the front of `input` up to the next event.
     ///
-    /// `scratch` may be another one at each call. An error is final: messages can no longer be told apart, so the
-    /// connection is to be closed once the answers due, and one with [`ParseError::status`], are out.
+    /// `scratch` may be another one at each call. An error is final: messages can no longer be told apart, so
+    /// the connection is to be closed once the answers due, and one with [`ParseError::status`], are out.
     pub fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
         scratch: &'a mut Scratch,
         limits: &Limits,
     ) -> Result<Event<'a>, ParseError> {
-        let Self { state, partial, next } = self;
-        if partial.capacity() > 0 && !matches!(state, State::Head(_) | State::Trailers(_)) {
+        let Self { machine, partial } = self;
+        if partial.capacity() > 0 && !matches!(machine.state, State::Head(_) | State::Trailers(_)) {
             *partial = Vec::new();
         }
-        let result = step(state, next, partial, input, scratch, limits);
+        let result = machine.step(partial, input, scratch, limits);
         if let Err(fault) = result {
-            *state = State::Failed(fault);
+            machine.state = State::Failed(fault);
         }
         result
     }
 
-    /// Says that the peer has ended its side: an error if that is inside a message, even if only its head has begun.
+    /// Says that the peer has ended its side: an error if that is inside a message, even if only its head has
+    /// begun.
     pub fn finish(&self) -> Result<(), ParseError> {
-        match self.state {
+        match self.machine.state {
             State::Start(_) | State::End | State::Closed | State::Raw => Ok(()),
             State::Failed(fault) => Err(fault),
             _ => Err(ParseError::UnexpectedEof),
         }
     }
 
-    /// Says that the connection leaves HTTP after the message at hand: its upgrade was accepted, or its tunnel opened.
+    /// Says that the connection leaves HTTP after the message at hand: its upgrade was accepted, or its
+    /// tunnel opened.
     ///
-    /// To be called after the message's [`Event::Head`], and before more is decoded than its [`Event::End`]: then
-    /// every byte after the message is left in the input. Returns whether that was so; if not, nothing changes.
+    /// To be called after the message's [`Event::Head`], and before more is decoded than its [`Event::End`]:
+    /// then every byte after the message is left in the input. Returns whether that was so; if not, nothing
+    /// changes.
     #[must_use = "too late an upgrade does not happen"]
     pub fn upgrade(&mut self) -> bool {
-        match self.state {
-            State::Start(Blank { lines: 0, cr: false }) | State::Closed => self.state = State::Raw,
+        match self.machine.state {
+            State::Start(Blank { lines: 0, cr: false }) | State::Closed => self.machine.state = State::Raw,
             State::Start(_) | State::Head(_) | State::Failed(_) => return false,
             State::Raw => {}
-            _ => self.next = Next::OtherProtocol,
+            _ => self.machine.next = Next::OtherProtocol,
         }
         true
     }
@@ -178,18 +192,18 @@ impl Decoder {
     ///
     /// Also true before the first request, and never again after [`Event::Done`] or an error.
     pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Start(_))
+        matches!(self.machine.state, State::Start(_))
     }
 
     /// Whether a request's first byte has come but its head is not complete: Node's `headersTimeout` runs.
     pub fn is_in_head(&self) -> bool {
-        matches!(self.state, State::Head(_))
+        matches!(self.machine.state, State::Head(_))
     }
 
     /// Whether a request's first byte has come but not its last: Node's `requestTimeout` runs.
     pub fn has_started(&self) -> bool {
         !matches!(
-            self.state,
+            self.machine.state,
             State::Start(_) | State::End | State::Closed | State::Raw | State::Failed(_)
         )
     }
@@ -200,122 +214,150 @@ impl Decoder {
     }
 }
 
-impl Default for Decoder {
+impl Default for Machine {
     fn default() -> Self {
-        Self::new()
+        Self { state: State::Start(Blank::default()), next: Next::Request }
     }
 }
 
-/// Runs the machine up to the next event. The parts of the decoder come apart, since the event may borrow `partial`.
-fn step<'a, 'i: 'a>(
-    state: &mut State,
-    next: &mut Next,
-    partial: &'a mut Vec<u8>,
-    input: &mut &'i [u8],
-    scratch: &'a mut Scratch,
-    limits: &Limits,
-) -> Result<Event<'a>, ParseError> {
-    // Every turn but the last takes at least one byte or enters a state whose turn returns.
-    loop {
-        match state {
-            State::Start(blank) => {
-                if !blank.skip(input)? {
-                    return Ok(Event::NeedMore);
+impl Machine {
+    /// Runs up to the next event.
+    fn step<'a, 'i: 'a>(
+        &mut self,
+        partial: &'a mut Vec<u8>,
+        input: &mut &'i [u8],
+        scratch: &'a mut Scratch,
+        limits: &Limits,
+    ) -> Result<Event<'a>, ParseError> {
+        // Every turn but the last takes at least one byte, or enters a state whose turn does.
+        loop {
+            match &mut self.state {
+                State::Start(blank) => {
+                    if !blank.skip(input)? {
+                        return Ok(Event::NeedMore);
+                    }
+                    return self.start_head(partial, input, scratch, limits);
                 }
-                let bounds = head_bounds(limits);
-                if let Some((head, len)) = head::read(bounds.window(input), &bounds, scratch)? {
-                    *input = &input[len..];
-                    return Ok(begin(state, next, head));
+                State::Head(_) => return self.continue_head(partial, input, scratch, limits),
+                State::Length(left) => {
+                    let Some(data) = take_data(left, input) else { return Ok(Event::NeedMore) };
+                    if *left == 0 {
+                        self.state = State::End;
+                    }
+                    return Ok(Event::Body(data));
                 }
-                let mut cursor = Cursor::at_head();
-                // What `head::read` does not take is faulty or incomplete.
-                if gather(&mut cursor, partial, input, &bounds)?.is_some() {
-                    return Err(ParseError::InvalidFieldValue);
+                State::ChunkLine(line) => match line.read(input, limits.max_chunk_extensions)? {
+                    None => return Ok(Event::NeedMore),
+                    Some(0) => self.state = State::Trailers(Cursor::at_trailers()),
+                    Some(size) => self.state = State::ChunkData(size),
+                },
+                State::ChunkData(left) => {
+                    let Some(data) = take_data(left, input) else { return Ok(Event::NeedMore) };
+                    if *left == 0 {
+                        self.state = State::ChunkEnd { cr: false };
+                    }
+                    return Ok(Event::Body(data));
                 }
-                *state = State::Head(cursor);
-                return Ok(Event::NeedMore);
-            }
-            State::Head(cursor) => {
-                let bounds = head_bounds(limits);
-                let Some(bytes) = gather(cursor, partial, input, &bounds)? else {
-                    return Ok(Event::NeedMore);
-                };
-                // The cursor has found it complete and valid; should the two readers ever differ, the stricter one wins.
-                let (head, _) =
-                    head::read(bytes, &bounds, scratch)?.ok_or(ParseError::InvalidFieldValue)?;
-                return Ok(begin(state, next, head));
-            }
-            State::Length(left) => {
-                let Some(data) = take_data(left, input) else { return Ok(Event::NeedMore) };
-                if *left == 0 {
-                    *state = State::End;
+                State::ChunkEnd { cr } => {
+                    let Some((&byte, rest)) = input.split_first() else { return Ok(Event::NeedMore) };
+                    *input = rest;
+                    match (*cr, byte) {
+                        (false, b'\r') => *cr = true,
+                        (true, b'\n') => self.state = State::ChunkLine(ChunkLine::new()),
+                        _ => return Err(ParseError::InvalidChunkEnd),
+                    }
                 }
-                return Ok(Event::Body(data));
-            }
-            State::ChunkLine(line) => match line.read(input, limits.max_chunk_extensions)? {
-                None => return Ok(Event::NeedMore),
-                Some(0) => *state = State::Trailers(Cursor::at_trailers()),
-                Some(size) => *state = State::ChunkData(size),
-            },
-            State::ChunkData(left) => {
-                let Some(data) = take_data(left, input) else { return Ok(Event::NeedMore) };
-                if *left == 0 {
-                    *state = State::ChunkEnd { cr: false };
+                State::Trailers(_) => return self.trailers(partial, input, scratch, limits),
+                State::End => {
+                    self.end();
+                    return Ok(Event::End(Fields::default()));
                 }
-                return Ok(Event::Body(data));
-            }
-            State::ChunkEnd { cr } => {
-                let Some((&byte, rest)) = input.split_first() else { return Ok(Event::NeedMore) };
-                *input = rest;
-                match (*cr, byte) {
-                    (false, b'\r') => *cr = true,
-                    (true, b'\n') => *state = State::ChunkLine(ChunkLine::new()),
-                    _ => return Err(ParseError::InvalidChunkEnd),
+                State::Closed => {
+                    // Nothing answers these, so their number needs no bound.
+                    let line_ends = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+                    *input = &input[line_ends..];
+                    return Ok(Event::Done);
                 }
+                State::Raw => return Ok(Event::Done),
+                State::Failed(fault) => return Err(*fault),
             }
-            State::Trailers(cursor) => {
-                let bounds = trailer_bounds(limits);
-                let Some(bytes) = gather(cursor, partial, input, &bounds)? else {
-                    return Ok(Event::NeedMore);
-                };
-                let keep = |name: &[u8], _: &[u8]| trailer::is_allowed(name);
-                section::read(bytes, 0, &bounds, scratch, keep).ok_or(ParseError::InvalidFieldValue)?;
-                *state = end(*next);
-                return Ok(Event::End(Fields::new(bytes, &scratch.spans)));
-            }
-            State::End => {
-                *state = end(*next);
-                return Ok(Event::End(Fields::default()));
-            }
-            State::Closed => {
-                // Nothing answers these, so their number needs no bound.
-                let line_ends = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-                *input = &input[line_ends..];
-                return Ok(Event::Done);
-            }
-            State::Raw => return Ok(Event::Done),
-            State::Failed(fault) => return Err(*fault),
         }
     }
-}
 
-/// Enters the body of the request that `head` starts.
-fn begin<'a>(state: &mut State, next: &mut Next, head: RequestHead<'a>) -> Event<'a> {
-    *next = if head.keep_alive { Next::Request } else { Next::Nothing };
-    *state = match head.framing {
-        Framing::None | Framing::Length(0) => State::End,
-        Framing::Length(length) => State::Length(length),
-        Framing::Chunked => State::ChunkLine(ChunkLine::new()),
-    };
-    Event::Head(head)
-}
+    /// Reads a head that starts with `input`: lent from there if it is all there, which is the usual case.
+    fn start_head<'a, 'i: 'a>(
+        &mut self,
+        partial: &'a mut Vec<u8>,
+        input: &mut &'i [u8],
+        scratch: &'a mut Scratch,
+        limits: &Limits,
+    ) -> Result<Event<'a>, ParseError> {
+        let bounds = head_bounds(limits);
+        if let Some((head, len)) = head::read(bounds.window(input), &bounds, scratch)? {
+            *input = &input[len..];
+            return Ok(self.begin(head));
+        }
+        // It is faulty or incomplete.
+        let mut cursor = Cursor::at_head();
+        if gather(&mut cursor, partial, input, &bounds)?.is_some() {
+            return Err(ParseError::InvalidFieldValue); // see `continue_head`
+        }
+        self.state = State::Head(cursor);
+        Ok(Event::NeedMore)
+    }
 
-/// The state after a message.
-fn end(next: Next) -> State {
-    match next {
-        Next::Request => State::Start(Blank::default()),
-        Next::Nothing => State::Closed,
-        Next::OtherProtocol => State::Raw,
+    /// Goes on with a head whose start is in `partial`.
+    fn continue_head<'a, 'i: 'a>(
+        &mut self,
+        partial: &'a mut Vec<u8>,
+        input: &mut &'i [u8],
+        scratch: &'a mut Scratch,
+        limits: &Limits,
+    ) -> Result<Event<'a>, ParseError> {
+        let State::Head(cursor) = &mut self.state else { return Ok(Event::NeedMore) };
+        let bounds = head_bounds(limits);
+        let Some(bytes) = gather(cursor, partial, input, &bounds)? else { return Ok(Event::NeedMore) };
+        // The cursor has found it complete and valid. Should the two readers ever differ, the stricter one
+        // wins.
+        let (head, _) = head::read(bytes, &bounds, scratch)?.ok_or(ParseError::InvalidFieldValue)?;
+        Ok(self.begin(head))
+    }
+
+    /// Reads the trailer section.
+    fn trailers<'a, 'i: 'a>(
+        &mut self,
+        partial: &'a mut Vec<u8>,
+        input: &mut &'i [u8],
+        scratch: &'a mut Scratch,
+        limits: &Limits,
+    ) -> Result<Event<'a>, ParseError> {
+        let State::Trailers(cursor) = &mut self.state else { return Ok(Event::NeedMore) };
+        let bounds = trailer_bounds(limits);
+        let Some(bytes) = gather(cursor, partial, input, &bounds)? else { return Ok(Event::NeedMore) };
+        let keep = |name: &[u8], _: &[u8]| trailer::is_allowed(name);
+        section::read(bytes, 0, &bounds, scratch, keep).ok_or(ParseError::InvalidFieldValue)?;
+        self.end();
+        Ok(Event::End(Fields::new(bytes, &scratch.spans)))
+    }
+
+    /// Enters the body of the request that `head` starts.
+    fn begin<'a>(&mut self, head: RequestHead<'a>) -> Event<'a> {
+        self.next = if head.keep_alive { Next::Request } else { Next::Nothing };
+        self.state = match head.framing {
+            Framing::None | Framing::Length(0) => State::End,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::ChunkLine(ChunkLine::new()),
+        };
+        Event::Head(head)
+    }
+
+    /// Leaves the message.
+    fn end(&mut self) {
+        self.state = match self.next {
+            Next::Request => State::Start(Blank::default()),
+            Next::Nothing => State::Closed,
+            Next::OtherProtocol => State::Raw,
+        };
     }
 }
 
@@ -328,7 +370,8 @@ fn take_data<'a>(left: &mut u64, input: &mut &'a [u8]) -> Option<&'a [u8]> {
     (!data.is_empty()).then_some(data)
 }
 
-/// Collects a section: returns it once it is complete, lent from `input` if it all came at once, else from `partial`.
+/// Collects a section: returns it once it is complete, lent from `input` if it all came at once, else from
+/// `partial`.
 fn gather<'a, 'i: 'a>(
     cursor: &mut Cursor,
     partial: &'a mut Vec<u8>,
@@ -364,7 +407,11 @@ fn head_bounds(limits: &Limits) -> Bounds {
 }
 
 fn trailer_bounds(limits: &Limits) -> Bounds {
-    Bounds { size: limits.trailer_size(), fields: limits.max_headers, too_large: ParseError::TrailersTooLarge }
+    Bounds {
+        size: limits.trailer_size(),
+        fields: limits.max_headers,
+        too_large: ParseError::TrailersTooLarge,
+    }
 }
 
 impl Blank {

@@ -1,7 +1,7 @@
 //! What a server writes: pure functions that append to a buffer.
 //!
-//! Each appends all of its part or, with an error, nothing. Whatever they are given, they cannot be made to end a
-//! line early: names have to be tokens, values and reasons are without control characters (Node's
+//! Each appends all of its part or, with an error, nothing. Whatever they are given, they cannot be made to
+//! end a line early: names have to be tokens, values and reasons are without control characters (Node's
 //! `checkInvalidHeaderChar`), so no response can be split (RFC 9112, 11.1).
 
 use super::chars::{self, TEXT};
@@ -85,7 +85,8 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeEr
     Ok(())
 }
 
-/// Whether [`field`] will take `name` and `value`: to be asked when a field is set, long before it is written.
+/// Whether [`field`] will take `name` and `value`: to be asked when a field is set, long before it is
+/// written.
 pub fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     if !chars::is_token(name.as_bytes()) {
         Err(EncodeError::InvalidFieldName)
@@ -110,8 +111,8 @@ pub fn content_length_field(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the `Keep-Alive` line that Node sends: how many seconds the connection may idle, and how many requests it
-/// may carry if that is limited.
+/// Appends the `Keep-Alive` line that Node sends: how many seconds the connection may idle, and how many
+/// requests it may carry if that is limited.
 pub fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_requests: Option<u64>) {
     out.extend_from_slice(b"Keep-Alive: timeout=");
     decimal(out, timeout_secs);
@@ -124,8 +125,9 @@ pub fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_requests: Opti
 
 /// Appends an informational response, whole: 103 Early Hints, 102 Processing and the like.
 ///
-/// Not 101, which ends HTTP on the connection and is a final answer here. Such a response has neither `Content-Length` nor
-/// `Transfer-Encoding` (RFC 9110, 8.6; RFC 9112, 6.1). Do not send one to an HTTP/1.0 client (RFC 9110, 15.2).
+/// Not 101, which ends HTTP on the connection and is a final answer here. Such a response has neither
+/// `Content-Length` nor `Transfer-Encoding` (RFC 9110, 8.6; RFC 9112, 6.1). Do not send one to an HTTP/1.0
+/// client (RFC 9110, 15.2).
 pub fn informational<'f>(
     out: &mut Vec<u8>,
     status: u16,
@@ -147,8 +149,8 @@ pub fn informational<'f>(
     })
 }
 
-/// Appends the line before a chunk of `len` bytes; [`CHUNK_END`] has to follow the data. For `len` 0, which would end
-/// the body, nothing may be written: [`chunk`] and [`last_chunk`] see to that.
+/// Appends the line before a chunk of `len` bytes; [`CHUNK_END`] has to follow the data. For `len` 0, which
+/// would end the body, nothing may be written: [`chunk`] and [`last_chunk`] see to that.
 pub fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
     let mut digits = [0; 16];
     let mut start = digits.len();
@@ -170,8 +172,8 @@ pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(CHUNK_END);
 }
 
-/// Appends the last chunk and the trailer section (Node's `addTrailers`). Fields that RFC 9110, 6.5.1 does not allow in
-/// one are an error.
+/// Appends the last chunk and the trailer section (Node's `addTrailers`). Fields that RFC 9110, 6.5.1 does
+/// not allow in one are an error.
 pub fn last_chunk<'f>(
     out: &mut Vec<u8>,
     trailers: impl IntoIterator<Item = (&'f str, &'f [u8])>,
@@ -189,9 +191,9 @@ pub fn last_chunk<'f>(
     })
 }
 
-/// Appends a whole answer with an empty body that ends the connection: Node's literal answers to a `clientError`, a timeout
-/// and the like, with the length that lets a client see its end, and the `Date` that RFC 9110, 6.6.1 asks a server with
-/// a clock for.
+/// Appends a whole answer with an empty body that ends the connection: Node's literal answers to a
+/// `clientError`, a timeout and the like, with the length that lets a client see its end, and the `Date` that
+/// RFC 9110, 6.6.1 asks a server with a clock for.
 pub fn closing_answer(out: &mut Vec<u8>, status: u16, date: Option<&[u8; 29]>) -> Result<(), EncodeError> {
     // 1xx, 204 and 304 are no answers to a faulty request.
     if !(400..=599).contains(&status) {

@@ -80,8 +80,8 @@ impl ParseError {
         }
     }
 
-    /// The `code` that Node's `clientError` has for this fault, where there is one. Node finds a missing or bad `Host` after
-    /// parsing and raises no error for it; empty lines and long methods it does not bound.
+    /// The `code` that Node's `clientError` has for this fault, where there is one. Node finds a missing or
+    /// bad `Host` after parsing and raises no error for it; empty lines and long methods it does not bound.
     pub fn code(self) -> Option<&'static str> {
         Some(match self {
             Self::TooManyBlankLines | Self::MethodTooLong => return None,

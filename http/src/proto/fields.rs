@@ -1,12 +1,12 @@
 //! The fields of a message: a view of the received bytes through a reusable table of positions.
 //!
-//! Order and letter case are kept as received (Node's `rawHeaders`); how repeated fields are joined is a question
-//! for whoever builds a map of them (Node's `headers`).
+//! Order and letter case are kept as received (Node's `rawHeaders`); how repeated fields are joined is a
+//! question for whoever builds a map of them (Node's `headers`).
 
 use std::fmt;
 
-/// Where one field lies in the bytes of its section. INVARIANT: both ranges lie inside those bytes, and the name is
-/// ASCII; only `section.rs` makes spans.
+/// Where one field lies in the bytes of its section. INVARIANT: both ranges lie inside those bytes, and the
+/// name is ASCII; only `section.rs` makes spans.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) name: u32,
@@ -15,8 +15,8 @@ pub(super) struct Span {
     pub(super) value_len: u32,
 }
 
-/// The decoder's table of field positions: one for all connections of a server, so that a request allocates nothing
-/// once the table has grown to the size of the usual head.
+/// The decoder's table of field positions: one for all connections of a server, so that a request allocates
+/// nothing once the table has grown to the size of the usual head.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) spans: Vec<Span>,
@@ -90,7 +90,9 @@ impl<'a> Fields<'a> {
 
 impl fmt::Debug for Fields<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string()))).finish()
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string())))
+            .finish()
     }
 }
 

@@ -1,14 +1,15 @@
 //! How a response is delimited, and whether the connection lives on: one pure function.
 //!
 //! Mirrors Node's `OutgoingMessage._storeHeader`, and departs from it where RFC 9110 or 9112 has a MUST:
-//! - a `Content-Length` set on 204, on 1xx or on a 2xx to `CONNECT` is not sent (RFC 9110, 8.6; Node sends it), nor one
-//!   beside `Transfer-Encoding` (RFC 9112, 6.2);
-//! - a `Transfer-Encoding` set by the application is not sent to an HTTP/1.0 client, nor on 1xx, 204, a 2xx to
-//!   `CONNECT` (RFC 9112, 6.1) or 205;
+//! - a `Content-Length` set on 204, on 1xx or on a 2xx to `CONNECT` is not sent (RFC 9110, 8.6; Node sends
+//!   it), nor one beside `Transfer-Encoding` (RFC 9112, 6.2);
+//! - a `Transfer-Encoding` set by the application is not sent to an HTTP/1.0 client, nor on 1xx, 204, a 2xx
+//!   to `CONNECT` (RFC 9112, 6.1) or 205;
 //! - 205 has no content and says so with length 0 (RFC 9110, 15.3.6; Node lets one be written);
 //! - a `Connection` that the application set and that promises what will not happen is replaced by `close`;
-//! - a `Trailer` is an error if the application itself made trailers impossible, but not if the request did (`HEAD`, or
-//!   HTTP/1.0): then it is just not sent, since an application should not fail at a client's choice.
+//! - a `Trailer` is an error if the application itself made trailers impossible, but not if the request did
+//!   (`HEAD`, or HTTP/1.0): then it is just not sent, since an application should not fail at a client's
+//!   choice.
 
 use super::meaning::ConnectionOptions;
 use super::request_line::Version;
@@ -23,19 +24,19 @@ pub struct RequestFacts {
     pub is_connect: bool,
     /// The version.
     pub version: Version,
-    /// [`RequestHead::keep_alive`](super::RequestHead::keep_alive), and the server has no reason of its own to close (Node:
-    /// `maxRequestsPerSocket` is not reached).
+    /// [`RequestHead::keep_alive`](super::RequestHead::keep_alive), and the server has no reason of its own
+    /// to close (Node: `maxRequestsPerSocket` is not reached).
     pub keep_alive: bool,
 }
 
-/// The application's side of the decision: what it set, and what it removed for good (Node's `removeHeader` of a field
-/// that is otherwise sent by itself).
+/// The application's side of the decision: what it set, and what it removed for good (Node's `removeHeader`
+/// of a field that is otherwise sent by itself).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResponseFacts {
     /// The status, 100 to 999.
     pub status: u16,
-    /// The body's length, if the whole body is known when the head is written: Node's `end(data)` as the first call. 0
-    /// for an `end()` without data.
+    /// The body's length, if the whole body is known when the head is written: Node's `end(data)` as the
+    /// first call. 0 for an `end()` without data.
     pub known_length: Option<u64>,
     /// A `Content-Length` that was set.
     pub content_length: Option<u64>,
@@ -108,7 +109,8 @@ pub struct ResponseFraming {
     pub connection: FieldLine<ConnectionLine>,
     /// Whether trailers are sent, and a `Trailer` that was set.
     pub trailers: bool,
-    /// Whether the connection can carry another request after this response.
+    /// Whether the connection can carry another request after this response; if not, it is to be closed,
+    /// unless the response hands it over to another protocol (101, or 2xx to `CONNECT`).
     pub keep_alive: bool,
 }
 
@@ -140,7 +142,7 @@ pub fn response_framing(
     let content = Content::of(request, response.status);
     let delimiter = match content {
         Content::Some => delimit(request, response),
-        Content::Empty => Delimiter::length(0),
+        Content::Empty => Delimiter { body: BodyFraming::None, ..Delimiter::length(0) },
         Content::Never | Content::Described => describe(request, response, content),
     };
     let trailers = delimiter.body == BodyFraming::Chunked;
@@ -151,8 +153,15 @@ pub fn response_framing(
     // H24: chunked on a response without content is the mark of a confused application.
     let is_confused = response.transfer_encoding.is_some() && matches!(response.status, 204 | 304);
     let wants_close = response.connection.is_some_and(|options| options.close);
-    let can_stay = request.keep_alive && delimiter.body != BodyFraming::UntilClose && !is_confused && !wants_close;
-    let (connection, keep_alive) = connection(request.version, response, can_stay);
+    let can_stay =
+        request.keep_alive && delimiter.body != BodyFraming::UntilClose && !is_confused && !wants_close;
+    let (connection, keep_alive) = if ends_http(request, response.status) {
+        // RFC 9110, 7.8: the options that were set name the upgrade. Nothing else can be said of the
+        // connection.
+        (if response.connection.is_some() { FieldLine::AsSet } else { FieldLine::Omit }, false)
+    } else {
+        connection(request.version, response, can_stay)
+    };
     Ok(ResponseFraming {
         body: delimiter.body,
         content_length: delimiter.content_length,
@@ -161,6 +170,11 @@ pub fn response_framing(
         trailers,
         keep_alive,
     })
+}
+
+/// Whether the response is the last of HTTP on its connection.
+fn ends_http(request: &RequestFacts, status: u16) -> bool {
+    status == 101 || (request.is_connect && (200..=299).contains(&status))
 }
 
 /// What a response's status and its request's method say about its content (RFC 9110, 6.4.1).
@@ -180,7 +194,7 @@ impl Content {
     fn of(request: &RequestFacts, status: u16) -> Self {
         match status {
             100..=199 | 204 => Self::Never,
-            200..=299 if request.is_connect => Self::Never,
+            _ if ends_http(request, status) => Self::Never,
             304 => Self::Described,
             _ if request.is_head => Self::Described,
             205 => Self::Empty,
@@ -221,7 +235,9 @@ fn delimit(request: &RequestFacts, response: &ResponseFacts) -> Delimiter {
             Delimiter::without_length(BodyFraming::UntilClose, FieldLine::AsSet)
         }
         (_, Some(length), _) => Delimiter::length(length),
-        (_, None, Some(length)) if !response.no_content_length && !wants_trailers => Delimiter::length(length),
+        (_, None, Some(length)) if !response.no_content_length && !wants_trailers => {
+            Delimiter::length(length)
+        }
         _ if is_http11 && !response.no_transfer_encoding => {
             Delimiter::without_length(BodyFraming::Chunked, FieldLine::Send(()))
         }
@@ -241,8 +257,9 @@ fn describe(request: &RequestFacts, response: &ResponseFacts, content: Content) 
     if response.transfer_encoding.is_some() && is_http11 && response.status != 304 {
         return Delimiter { transfer_encoding: FieldLine::AsSet, ..nothing };
     }
-    // H23: as `GET` would have it. What ends without data tells nothing of what `GET` would send, so its length is
-    // left out, as RFC 9110, 8.6 demands of a length that may be wrong; so is any for 304 that was not set.
+    // H23: as `GET` would have it. What ends without data tells nothing of what `GET` would send, so its
+    // length is left out, as RFC 9110, 8.6 demands of a length that may be wrong; so is any for 304 that was
+    // not set.
     let known = response.known_length.filter(|&length| {
         length > 0 && response.status != 304 && !response.no_content_length && !response.trailer
     });
@@ -255,15 +272,13 @@ fn connection(
     response: &ResponseFacts,
     can_stay: bool,
 ) -> (FieldLine<ConnectionLine>, bool) {
+    let is_http11 = version == Version::Http11;
     match response.connection {
-        // The options of 101 are what the protocol is changed by (RFC 9110, 7.8).
-        Some(_) if can_stay || response.status == 101 => (FieldLine::AsSet, can_stay),
+        Some(options) if can_stay && (is_http11 || options.keep_alive) => (FieldLine::AsSet, true),
         // RFC 9112, 9.6: a server that will close says so.
         Some(options) if options.close => (FieldLine::AsSet, false),
-        None if response.no_connection => {
-            // H27. An HTTP/1.0 client that is not told otherwise expects the close.
-            (FieldLine::Omit, can_stay && version == Version::Http11)
-        }
+        // H27. An HTTP/1.0 client that is not told otherwise expects the close.
+        None if response.no_connection => (FieldLine::Omit, can_stay && is_http11),
         None if can_stay => (FieldLine::Send(ConnectionLine::KeepAlive), true),
         _ => (FieldLine::Send(ConnectionLine::Close), false),
     }

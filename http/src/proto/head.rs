@@ -12,8 +12,8 @@ use super::target::{self, TargetForm};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
-    /// The method, any token; case matters. Whether it is a known one is the application's question (501 or 405);
-    /// Node refuses all but a fixed set.
+    /// The method, any token; case matters. Whether it is a known one is the application's question (501 or
+    /// 405); Node refuses all but a fixed set.
     pub method: &'a str,
     /// The target as sent: visible ASCII without `#`, in the form that `form` says.
     pub target: &'a str,
@@ -23,10 +23,11 @@ pub struct RequestHead<'a> {
     pub version: Version,
     /// The fields, in the order sent.
     pub fields: Fields<'a>,
-    /// How the body is delimited. Always [`Framing::None`] for `CONNECT`, which has no body (RFC 9110, 9.3.6).
+    /// How the body is delimited. Always [`Framing::None`] for `CONNECT`, which has no body (RFC 9110,
+    /// 9.3.6).
     pub framing: Framing,
-    /// Whether the client lets another request follow (RFC 9112, 9.3). Never for `CONNECT`: a refused tunnel's bytes
-    /// must not be taken for a request.
+    /// Whether the client lets another request follow (RFC 9112, 9.3). Never for `CONNECT`: a refused
+    /// tunnel's bytes must not be taken for a request.
     pub keep_alive: bool,
     /// What `Expect` asks for.
     pub expect: Expect,
@@ -38,8 +39,8 @@ pub struct RequestHead<'a> {
 impl<'a> RequestHead<'a> {
     /// The path of the target, without query: never empty but for `CONNECT`.
     ///
-    /// A target in absolute form gives the path in its URI; `/` if that has none, or `*` if the method is `OPTIONS` and
-    /// there is no query either (RFC 9112, 3.2.4). Percent-encoding is left as it is.
+    /// A target in absolute form gives the path in its URI; `/` if that has none, or `*` if the method is
+    /// `OPTIONS` and there is no query either (RFC 9112, 3.2.4). Percent-encoding is left as it is.
     pub fn path(&self) -> &'a str {
         let path = self.split_query().0;
         if !path.is_empty() || self.form != TargetForm::Absolute {
@@ -56,12 +57,14 @@ impl<'a> RequestHead<'a> {
         self.split_query().1
     }
 
-    /// Host and port the request is meant for: those in the target if it has them (RFC 9112, 3.2.2 and 3.3 have `Host`
-    /// ignored then), else the value of `Host`. Empty if neither names any.
+    /// Host and port the request is meant for: those in the target if it has them (RFC 9112, 3.2.2 and 3.3
+    /// have `Host` ignored then), else the value of `Host`. Empty if neither names any.
     pub fn authority(&self) -> &'a str {
         match self.form {
             TargetForm::Authority => self.target,
-            TargetForm::Absolute => target::split_absolute(self.target).map_or("", |(_, authority, _)| authority),
+            TargetForm::Absolute => {
+                target::split_absolute(self.target).map_or("", |(_, authority, _)| authority)
+            }
             TargetForm::Origin | TargetForm::Asterisk => std::str::from_utf8(self.host).unwrap_or_default(),
         }
     }
@@ -86,8 +89,8 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// Reads the head at the start of `bytes`, with its length. `None` if its bytes are incomplete or faulty: which of
-/// the two, [`Cursor`](section::Cursor) finds out. An error is about what valid fields say.
+/// Reads the head at the start of `bytes`, with its length. `None` if its bytes are incomplete or faulty:
+/// which of the two, [`Cursor`](section::Cursor) finds out. An error is about what valid fields say.
 pub(super) fn read<'a>(
     bytes: &'a [u8],
     bounds: &Bounds,

@@ -1,7 +1,7 @@
 //! How much of a peer's input the decoder will hold or skip before it refuses the rest.
 //!
-//! Mirrors Node's `maxHeaderSize`, `maxHeadersCount` and llhttp's chunk extension limit. Nothing here bounds a
-//! body: bodies are never held, so their size is the application's business, as in Node.
+//! Mirrors Node's `maxHeaderSize`, `maxHeadersCount` and llhttp's chunk extension limit. Nothing here bounds
+//! a body: bodies are never held, so their size is the application's business, as in Node.
 
 /// Bounds on what one peer may send; shared by all connections of a server.
 ///
@@ -10,10 +10,10 @@
 pub struct Limits {
     /// Bytes of a request's head: request line, field lines, every separator and the closing empty line.
     ///
-    /// Default 16 384, as Node's `--max-http-header-size`. Node counts target, names and values only and refuses at
-    /// the limit, so whatever Node refuses is refused here too. More is answered with 414 while the request line
-    /// has not ended (RFC 9112, 3) and with 431 afterwards; Node answers 431 in both cases. Values above
-    /// [`Limits::MAX_SECTION`] mean that value.
+    /// Default 16 384, as Node's `--max-http-header-size`. Node counts target, names and values only and
+    /// refuses at the limit, so whatever Node refuses is refused here too. More is answered with 414 while
+    /// the request line has not ended (RFC 9112, 3) and with 431 afterwards; Node answers 431 in both cases.
+    /// Values above [`Limits::MAX_SECTION`] mean that value.
     pub max_header_size: usize,
     /// Field lines in a head, and in a trailer section. Default 2 000, as Node's `maxHeadersCount`; more is
     /// answered with 431.
@@ -26,7 +26,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The largest head or trailer section that can be asked for: 1 GiB, because positions in it are kept as `u32`.
+    /// The largest head or trailer section that can be asked for: 1 GiB, because positions in it are kept as
+    /// `u32`.
     pub const MAX_SECTION: usize = 1 << 30;
 
     /// Bytes that a head may have.

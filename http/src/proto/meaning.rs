@@ -1,7 +1,7 @@
 //! The fields that steer the connection, picked out while the head's fields are walked over once.
 //!
-//! Faults found here are kept until the whole head is known to be valid, so that which fault is reported does not
-//! depend on the pieces in which a head arrives.
+//! Faults found here are kept until the whole head is known to be valid, so that which fault is reported does
+//! not depend on the pieces in which a head arrives.
 
 use super::authority;
 use super::body::{BodyFields, Framing};

@@ -1,7 +1,7 @@
 //! HTTP/1.1 as a server speaks it, without input or output: bytes in, events out; facts in, bytes out.
 //!
-//! Nothing here knows a socket, a clock or a loop, so all of it is tested with byte strings. Where RFC 9110 or RFC 9112
-//! demands something else than Node does, the RFC wins and the file concerned says so.
+//! Nothing here knows a socket, a clock or a loop, so all of it is tested with byte strings. Where RFC 9110
+//! or RFC 9112 demands something else than Node does, the RFC wins and the file concerned says so.
 //!
 //! Reading, from the connection's view down to the bytes':
 //!
@@ -18,8 +18,8 @@
 //! - `encode`, `reason`: status lines, fields, chunks, and whole answers
 //! - `framing`: how a response is delimited, and whether the connection stays
 //!
-//! Not supported, since nothing a server of this kind does needs it: transfer codings but `chunked` (501), HTTP/0.9
-//! (400), obsolete line folding (400), and requests as a client would send them.
+//! Not supported, since nothing a server of this kind does needs it: transfer codings but `chunked` (501),
+//! HTTP/0.9 (400), obsolete line folding (400), and requests as a client would send them.
 
 mod authority;
 mod body;

@@ -1,14 +1,14 @@
 //! The request line: `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3).
 //!
-//! Written by hand rather than left to `httparse`, because one pass can refuse exactly what the RFC refuses and can
-//! name the fault as soon as its byte arrives, however the line is split.
+//! Written by hand rather than left to `httparse`, because one pass can refuse exactly what the RFC refuses
+//! and can name the fault as soon as its byte arrives, however the line is split.
 
 use super::chars::{self, TARGET, TOKEN};
 use super::error::ParseError;
 use super::target::{self, TargetForm};
 
-/// Bytes that a method may have. The longest registered one has 17 (`UPDATEREDIRECTREF`); RFC 9112, 3 has a server
-/// answer 501 to a method longer than any it implements.
+/// Bytes that a method may have. The longest registered one has 17 (`UPDATEREDIRECTREF`); RFC 9112, 3 has a
+/// server answer 501 to a method longer than any it implements.
 const MAX_METHOD: usize = 64;
 
 /// The version of a request.
@@ -16,8 +16,8 @@ const MAX_METHOD: usize = 64;
 pub enum Version {
     /// HTTP/1.0.
     Http10,
-    /// HTTP/1.1, and every higher minor version (RFC 9110, 2.5 has those processed as the highest known one; Node
-    /// refuses them).
+    /// HTTP/1.1, and every higher minor version (RFC 9110, 2.5 has those processed as the highest known one;
+    /// Node refuses them).
     Http11,
 }
 
@@ -83,7 +83,8 @@ fn version(bytes: &[u8]) -> Result<Option<Version>, ParseError> {
     Ok(Some(if bytes[7] == b'0' { Version::Http10 } else { Version::Http11 }))
 }
 
-/// `bytes` as text. The character tables let ASCII through only, so this never gives the empty string for others.
+/// `bytes` as text. The character tables let ASCII through only, so this never gives the empty string for
+/// others.
 fn ascii(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }

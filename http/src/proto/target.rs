@@ -1,7 +1,7 @@
 //! The four forms of a request target, and which method may use which (RFC 9112, 3.2).
 //!
-//! Node does not tie forms to methods (`GET *` reaches the application there); the RFC's grammar does, so such
-//! targets are refused here.
+//! Node does not tie forms to methods (`GET *` reaches the application there); the RFC's grammar does, so
+//! such targets are refused here.
 
 use super::authority;
 
@@ -12,8 +12,8 @@ pub enum TargetForm {
     Origin,
     /// A whole URI, as sent to proxies; a server has to accept it too: `http://example.org/where?q=now`.
     ///
-    /// Only URIs with `://` count. Others (`urn:a`) name nothing that a server of paths could have, and could not be
-    /// told from a misplaced authority (`GET localhost:80`).
+    /// Only URIs with `://` count. Others (`urn:a`) name nothing that a server of paths could have, and could
+    /// not be told from a misplaced authority (`GET localhost:80`).
     Absolute,
     /// Host and port of a `CONNECT`: `example.org:80`.
     Authority,
@@ -33,8 +33,8 @@ pub(super) fn form(method: &str, target: &str) -> Option<TargetForm> {
         return (method == "OPTIONS").then_some(TargetForm::Asterisk);
     }
     let (scheme, authority, _) = split_absolute(target)?;
-    // RFC 9110, 4.2.1 and 4.2.2: an http(s) URI without a host is invalid; 4.2.4: so is one with user information,
-    // which `is_authority` refuses.
+    // RFC 9110, 4.2.1 and 4.2.2: an http(s) URI without a host is invalid; 4.2.4: so is one with user
+    // information, which `is_authority` refuses.
     let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     let is_valid = authority::is_authority(authority.as_bytes()) || (authority.is_empty() && !is_http);
     (is_scheme(scheme) && is_valid).then_some(TargetForm::Absolute)

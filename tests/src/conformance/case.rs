@@ -1,10 +1,5 @@
 //! What a case is: a conversation of steps with one server connection.
 
-use std::time::Duration;
-
-/// The name that stands for the closing of a connection in messages.
-pub(crate) const CLOSED: &str = "closed";
-
 /// One case of a file.
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -126,6 +121,3 @@ pub(crate) enum Check {
     /// The body is a JSON object without this member.
     NoJson(String),
 }
-
-/// How long a connection may stay silent before a case fails: long enough for a busy machine.
-pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);

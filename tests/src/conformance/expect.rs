@@ -1,6 +1,6 @@
 //! The notation of expectations: the `- ` lines of a case file.
 
-use super::case::{Alternative, CLOSED, Check, End, Expected, RequestKind, StatusPattern};
+use super::case::{Alternative, Check, End, Expected, RequestKind, StatusPattern};
 use super::text;
 
 /// The most alike responses that one line may stand for, so that a typing mistake cannot make a case endless.
@@ -21,7 +21,7 @@ pub(crate) enum Line {
 pub(crate) fn parse(source: &str, line: usize) -> Result<Line, String> {
     match source {
         "open" => return Ok(Line::End(End::Open)),
-        CLOSED => return Ok(Line::End(End::Closed)),
+        "closed" => return Ok(Line::End(End::Closed)),
         "open or closed" => return Ok(Line::End(End::AsAnnounced)),
         _ => {}
     }
@@ -57,7 +57,7 @@ impl Expected {
 
 /// `closed`, or statuses joined by `or`, qualifiers, and checks set off by commas.
 fn alternative(tokens: &mut Tokens, expected: &mut Expected) -> Result<Alternative, String> {
-    if tokens.accept(CLOSED) {
+    if tokens.accept("closed") {
         tokens.finish()?;
         return Ok(Alternative::Closed);
     }

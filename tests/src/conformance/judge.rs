@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::case::{Alternative, CLOSED, Case, Check, End, Expected, RequestKind, Step};
-use super::json;
+use super::answer::{answer, check, fitting};
+use super::case::{Alternative, Case, Check, End, Expected, RequestKind, Step};
 use super::peer::{Incoming, Peer};
-use super::response::{Framing, Response};
+use super::response::Response;
 use super::rules;
 use super::text;
 
@@ -103,7 +103,7 @@ pub(crate) fn judge(
     }
     let expected = match case.end {
         End::Open => "open",
-        End::Closed => CLOSED,
+        End::Closed => "closed",
         End::AsAnnounced => "open or closed, as announced",
     };
     let result = conversation.finish(case.end, &case.place);
@@ -217,59 +217,5 @@ impl Conversation {
     }
 }
 
-/// The checks of the alternative with this status.
-fn fitting(expected: &Expected, status: u16) -> Option<&[Check]> {
-    expected.alternatives.iter().find_map(|alternative| match alternative {
-        Alternative::Answer { statuses, checks } if statuses.iter().any(|pattern| pattern.fits(status)) => {
-            Some(checks.as_slice())
-        }
-        _ => None,
-    })
-}
-
-/// Judges a response against the alternative with its status.
-fn answer(response: &Response, expected: &Expected, broken_off: bool) -> Result<(), String> {
-    let checks =
-        fitting(expected, response.status).ok_or_else(|| format!("the status is {}", response.status))?;
-    match (broken_off, checks.contains(&Check::Truncated)) {
-        (true, false) => return Err("the connection was closed within the response".into()),
-        (false, true) => return Err("the response does not break off".into()),
-        _ => {}
-    }
-    checks.iter().try_for_each(|wanted| check(response, wanted))
-}
-
-/// Judges a response against one check.
-fn check(response: &Response, wanted: &Check) -> Result<(), String> {
-    let contains =
-        |part: &[u8]| part.is_empty() || response.body.windows(part.len()).any(|window| window == part);
-    let member = |name: &String| json::parse_object(&response.body).map(|mut members| members.remove(name));
-    let holds = match wanted {
-        Check::Body(body) => response.body == *body,
-        Check::BodyContains(part) => contains(part),
-        Check::BodyLacks(part) => !contains(part),
-        Check::Chunked => response.framing == Framing::Chunked,
-        Check::UntilClose => response.framing == Framing::UntilClose,
-        // Known by whoever read the response.
-        Check::Truncated => true,
-        Check::Field(name) => response.values(name).next().is_some(),
-        Check::FieldIs(name, value) => response.values(name).eq([value.as_str()]),
-        Check::FieldHas(name, item) => response.lists(name, item),
-        Check::NoField(name) => response.values(name).next().is_none(),
-        Check::JsonIs(name, value) => member(name)?.as_ref() == Some(value),
-        Check::NoJson(name) => member(name)?.is_none(),
-    };
-    if holds { Ok(()) } else { Err(describe(response, wanted)) }
-}
-
-fn describe(response: &Response, wanted: &Check) -> String {
-    match wanted {
-        Check::Body(body) => {
-            format!("the body is not `{}` but `{}`", text::show(body), text::show(&response.body))
-        }
-        Check::Chunked | Check::UntilClose => {
-            format!("the body is delimited otherwise: {:?}", response.framing)
-        }
-        other => format!("this does not hold: {other:?}"),
-    }
-}
+#[cfg(test)]
+mod tests;

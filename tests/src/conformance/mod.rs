@@ -4,10 +4,11 @@
 //! conversation: bytes to send, answers to expect, and the state in which the connection must be left. Each runs as
 //! written, with each request block in one write, and byte by byte.
 //!
-//! Nothing here uses the `http` crate: the suite has a parser of its own ([`response`]), stricter than any client's, so
+//! Nothing here uses the `http` crate: the suite has a response parser of its own, stricter than any client's, so
 //! that a fault of the server cannot hide behind the same fault in its judge. Requirements come from RFC 9110 and
 //! RFC 9112, and from Node's strict parser where the RFCs leave a choice.
 
+mod answer;
 mod case;
 mod date;
 mod expect;

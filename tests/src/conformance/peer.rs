@@ -15,6 +15,9 @@ const WRITTEN_AT_ONCE: usize = 16 * 1024;
 /// How much is read at a time.
 const READ_SIZE: usize = 64 * 1024;
 
+/// How many times its patience one connection may last, so that a server that trickles for ever ends as well.
+const MAX_PATIENCES: u32 = 12;
+
 /// The most bytes that one connection may receive: more than any case asks for.
 const MAX_RECEIVED: usize = 64 * 1024 * 1024;
 
@@ -38,7 +41,10 @@ pub(crate) struct Peer {
     at: usize,
     ended: bool,
     patience: Duration,
+    /// When the wait that is under way ends, unless bytes come.
     deadline: Instant,
+    /// When every wait ends.
+    last_deadline: Instant,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -48,8 +54,17 @@ impl Peer {
         let stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(patience))?;
-        let deadline = Instant::now() + patience;
-        Ok(Self { stream, received: Vec::new(), at: 0, ended: false, patience, deadline, writer: None })
+        let now = Instant::now();
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+            at: 0,
+            ended: false,
+            patience,
+            deadline: now + patience,
+            last_deadline: now + patience * MAX_PATIENCES,
+            writer: None,
+        })
     }
 
     /// Writes the pieces one by one. A failure is not reported: a server may answer and close before it has read
@@ -142,7 +157,8 @@ impl Peer {
     /// Reads once. Whether bytes came; a reset counts as an end.
     fn receive(&mut self) -> Result<bool, String> {
         let silent = || format!("no more bytes and no close within {:?}", self.patience);
-        let left = self.deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+        let deadline = self.deadline.min(self.last_deadline);
+        let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
         let left = left.ok_or_else(silent)?;
         self.stream.set_read_timeout(Some(left)).map_err(|error| error.to_string())?;
         let old = self.received.len();

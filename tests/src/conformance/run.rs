@@ -9,10 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::case::{Case, DEFAULT_DEADLINE};
+use super::case::Case;
 use super::file;
 use super::judge::{self, Variant};
 use super::report::{Failure, Report};
+
+/// How long a server may stay silent: long enough for a busy machine.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many cases run at a time: they wait for the server, not for the processor.
+const DEFAULT_THREADS: usize = 4;
 
 /// How to run the suite.
 #[derive(Debug, Clone)]
@@ -27,7 +33,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { filter: String::new(), threads: 4, patience: DEFAULT_DEADLINE }
+        Self { filter: String::new(), threads: DEFAULT_THREADS, patience: DEFAULT_PATIENCE }
     }
 }
 

@@ -53,10 +53,8 @@ fn decode_repeat<'a>(source: &'a str, into: &mut Vec<u8>) -> Result<&'a str, Str
             Some('*') => {
                 if let Some((count, after)) = repeat_count(&rest[1..]) {
                     let length = unit.len().checked_mul(count).filter(|length| *length <= MAX_DECODED);
-                    let length =
-                        length.ok_or_else(|| format!("a repeat may make at most {MAX_DECODED} bytes"))?;
-                    into.reserve(length);
-                    (0..count).for_each(|_| into.extend_from_slice(&unit));
+                    length.ok_or_else(|| format!("a repeat may make at most {MAX_DECODED} bytes"))?;
+                    into.extend(unit.repeat(count));
                     return Ok(after);
                 }
                 unit.push(b'*');

@@ -104,6 +104,8 @@ pub(crate) const IPC: u32 = 1 << 16;
 const BROKEN: u32 = 1 << 17;
 /// The listener stands still until the announced connection is taken.
 const HELD: u32 = 1 << 18;
+/// An `on_notify` was asked for.
+const NOTIFIED: u32 = 1 << 19;
 
 impl Stream {
     pub(crate) fn create(lp: &LoopHandle, kind: HandleKind, flags: u32) -> Self {
@@ -143,9 +145,22 @@ impl Stream {
     }
 
     /// Sets the tower that is called for this stream. One set during an upcall takes over after it.
+    ///
+    /// A closing stream takes one too, as its `on_close` is still to come; a closed one does not.
     pub fn set_upcall(&self, upcall: impl StreamUpcall + 'static) {
-        if !self.is_closing() {
+        if !self.0.handle.is_closed() {
             self.0.tower.set(Tower::Stream(Box::new(upcall)));
+        }
+    }
+
+    /// Asks for an `on_notify` in the next pending phase: how a layer above turns something that it learned outside of
+    /// this stream's upcalls (a timer, an answer finished elsewhere) into an upcall of this stream.
+    ///
+    /// Several requests make one call; a closing stream makes none.
+    pub fn notify(&self) {
+        if !self.is_closing() && !self.0.has(NOTIFIED) {
+            self.0.set(NOTIFIED);
+            self.0.feed();
         }
     }
 
@@ -449,6 +464,10 @@ impl Node for StreamNode {
     fn on_pending(self: Rc<Self>) {
         self.clear(FED);
         self.report();
+        if self.has(NOTIFIED) && !self.handle.is_closing() {
+            self.clear(NOTIFIED);
+            self.call(|upcall| upcall.on_notify());
+        }
     }
 
     fn begin_close(&self) {

@@ -11,7 +11,8 @@ use rustix::io::retry_on_intr;
 
 pub use rustix::event::epoll::EventFlags;
 
-/// Events taken from the kernel by one wait; more than the 64 connections of the usual load, so that one wait takes all.
+/// Events taken from the kernel by one wait; more than the 64 connections of the usual load, so that one wait
+/// takes all.
 const EVENTS_PER_WAIT: usize = 1024;
 
 /// An epoll set whose members are known by a key of the caller's choice.
@@ -46,7 +47,8 @@ impl Poller {
         Ok(epoll::add(&self.epoll, source, epoll::EventData::new_u64(key), interest)?)
     }
 
-    /// Waits until a member is ready or `timeout` is over (`None`: for ever) and returns the number of events.
+    /// Waits until a member is ready or `timeout` is over (`None`: for ever) and returns the number of
+    /// events.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! TCP sockets, non-blocking and close-on-exec from their birth: the listeners of the floor, the connections of the load.
+//! TCP sockets, non-blocking and close-on-exec from their birth: the listeners of the floor, the connections
+//! of the load.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +11,8 @@ use rustix::net::{
     listen as start_listening, socket_with, sockopt,
 };
 
-/// Connections that may wait for `accept`: what the load opens at once fits without a refused or repeated SYN.
+/// Connections that may wait for `accept`: what the load opens at once fits without a refused or repeated
+/// SYN.
 const BACKLOG: i32 = 4096;
 
 /// What one non-blocking transfer came to.
@@ -28,8 +30,8 @@ fn new_socket(addr: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket_with(family, SocketType::STREAM, flags, None)?)
 }
 
-/// Listens on `addr` and returns the listener with its real address (port 0 is replaced). TCP_NODELAY is set on the
-/// listener, so that accepted connections inherit it without a call of their own.
+/// Listens on `addr` and returns the listener with its real address (port 0 is replaced). TCP_NODELAY is set
+/// on the listener, so that accepted connections inherit it without a call of their own.
 ///
 /// # Errors
 ///

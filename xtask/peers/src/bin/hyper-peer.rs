@@ -1,7 +1,7 @@
 //! `hyper-peer`: the peers on tokio, each as its users would write it for one core: hyper 1 and a plain echo.
 //!
-//! hyper is set up in its own favour: `current_thread`, TCP_NODELAY, flushes gathered for pipelined requests, and no
-//! timer, hence none of the time limits that a server on the open net needs.
+//! hyper is set up in its own favour: `current_thread`, TCP_NODELAY, flushes gathered for pipelined requests,
+//! and no timer, hence none of the time limits that a server on the open net needs.
 
 use std::convert::Infallible;
 use std::io;
@@ -62,7 +62,6 @@ fn serve_http(stream: TcpStream) {
     tokio::spawn(async move {
         let mut builder = http1::Builder::new();
         builder.pipeline_flush(true);
-        if std::env::var_os("FLAT").is_some() { builder.writev(false); }
         // A failed connection is the load's to count.
         let _ended = builder.serve_connection(TokioIo::new(stream), service_fn(hello)).await;
     });

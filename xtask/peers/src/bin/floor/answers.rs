@@ -99,7 +99,8 @@ impl Answer for Echo {
     }
 }
 
-/// Sends everything: one call, unless the peer's window is full. Then the floor waits for it, as it queues nothing.
+/// Sends everything: one call, unless the peer's window is full. Then the floor waits for it, as it queues
+/// nothing.
 fn send_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match sockets::send(socket, bytes)? {

@@ -1,7 +1,7 @@
 //! `floor`: the least work with which a server can answer, the measure of everything else.
 //!
-//! One thread, level-triggered epoll, no parser, no timeouts, no limits: what a server above this floor costs more is the
-//! price of what it does. SIGTERM and SIGINT keep their default action, so they end it at once.
+//! One thread, level-triggered epoll, no parser, no timeouts, no limits: what a server above this floor costs
+//! more is the price of what it does. SIGTERM and SIGINT keep their default action, so they end it at once.
 
 mod answers;
 mod pass;

@@ -1,8 +1,9 @@
-//! The floor of handle passing: a primary accepts and passes each connection, round robin, to a worker process.
+//! The floor of handle passing: a primary accepts and passes each connection, round robin, to a worker
+//! process.
 //!
-//! A connection travels as one `SCM_RIGHTS` message with a payload of one byte over a Unix stream socket. Nothing is
-//! acknowledged. A worker is this program again, with its channel as standard input; the end of the channel ends it, so
-//! no worker outlives the primary.
+//! A connection travels as one `SCM_RIGHTS` message with a payload of one byte over a Unix stream socket.
+//! Nothing is acknowledged. A worker is this program again, with its channel as standard input; the end of
+//! the channel ends it, so no worker outlives the primary.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;

@@ -1,4 +1,5 @@
-//! The level-triggered event loop: connections come from a source, an answer is made from the bytes of each receive.
+//! The level-triggered event loop: connections come from a source, an answer is made from the bytes of each
+//! receive.
 
 use std::io;
 use std::net::SocketAddr;
@@ -67,7 +68,8 @@ impl Source for Listener {
     fn next(&self) -> io::Result<Option<OwnedFd>> {
         match accept_with(&self.0, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok(socket) => Ok(Some(socket)),
-            // The client gave up before it was accepted: nothing to serve, the next event brings the next one.
+            // The client gave up before it was accepted: nothing to serve, the next event brings the next
+            // one.
             Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -1,4 +1,5 @@
-//! One connection, one request, each step waited for: how the loads begin that hold many connections or read slowly.
+//! One connection, one request, each step waited for: how the loads begin that hold many connections or read
+//! slowly.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -1,7 +1,8 @@
-//! A response decoder: finds where each response ends (RFC 9112, section 6) and whether its status and body are right.
+//! A response decoder: finds where each response ends (RFC 9112, section 6) and whether its status and body
+//! are right.
 //!
-//! It is strict enough to count honestly: a response whose framing it cannot be sure of is an error. A head equal to
-//! the one before is recognised by comparison, because a server's heads repeat.
+//! It is strict enough to count honestly: a response whose framing it cannot be sure of is an error. A head
+//! equal to the one before is recognised by comparison, because a server's heads repeat.
 
 use memchr::memmem;
 
@@ -86,7 +87,8 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes from the front of `input` until a response is complete (`Some`) or `input` is empty (`None`).
+    /// Takes bytes from the front of `input` until a response is complete (`Some`) or `input` is empty
+    /// (`None`).
     pub(crate) fn step(&mut self, input: &mut &[u8], expect: &Expect) -> Result<Option<Done>, Malformed> {
         while let Some(&byte) = input.first() {
             match self.state {

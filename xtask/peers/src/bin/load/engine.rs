@@ -1,7 +1,9 @@
-//! The clients of a closed loop: each sends its message, waits for the answer, and goes on until the time is over.
+//! The clients of a closed loop: each sends its message, waits for the answer, and goes on until the time is
+//! over.
 //!
-//! What an answer is, a [`Dialogue`] knows; the engine knows sockets, rounds and the clock. At the deadline no new round
-//! begins, and those under way are waited for, so that every message sent is answered or counted as an error.
+//! What an answer is, a [`Dialogue`] knows; the engine knows sockets, rounds and the clock. At the deadline
+//! no new round begins, and those under way are waited for, so that every message sent is answered or counted
+//! as an error.
 
 use std::io;
 use std::net::SocketAddr;
@@ -113,8 +115,8 @@ pub(crate) fn run<D: Dialogue>(plan: &Plan<'_>, new: impl Fn() -> D, tally: &mut
 }
 
 impl<D: Dialogue> Engine<'_, D> {
-    /// Opens the client's connection, unless the run is over. A connect that fails at once is tried again until the
-    /// error limit of the tally is reached.
+    /// Opens the client's connection, unless the run is over. A connect that fails at once is tried again
+    /// until the error limit of the tally is reached.
     fn connect(&mut self, slot: usize) {
         while !self.stopping && !self.tally.is_hopeless() {
             match self.try_connect(slot) {
@@ -172,8 +174,8 @@ impl<D: Dialogue> Engine<'_, D> {
         Ok(Step::Wait)
     }
 
-    /// Receives until the socket is drained. The dialogue bounds this: it answers nothing but its own messages. A short
-    /// receive is the last one only if no end of stream waits behind it.
+    /// Receives until the socket is drained. The dialogue bounds this: it answers nothing but its own
+    /// messages. A short receive is the last one only if no end of stream waits behind it.
     fn read(&mut self, slot: usize, short_is_last: bool) -> Result<Step, Failure> {
         let client = &mut self.clients[slot];
         loop {

@@ -1,4 +1,5 @@
-//! The body that a path must bring: `/` is `hello`, `/stream/N` is the pattern of N kilobytes, anything else is free.
+//! The body that a path must bring: `/` is `hello`, `/stream/N` is the pattern of N kilobytes, anything else
+//! is free.
 
 /// Bytes of one write of the streamed body.
 const WRITE: u64 = 1024;

@@ -1,4 +1,5 @@
-//! The idle load: many connections that each had one answer and are then held open, for memory per connection.
+//! The idle load: many connections that each had one answer and are then held open, for memory per
+//! connection.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -43,7 +44,8 @@ pub(crate) fn open(
     Held(held)
 }
 
-/// The source of the `index`-th connection: what the kernel chooses, and when that has no port left 127.0.0.2 and so on.
+/// The source of the `index`-th connection: what the kernel chooses, and when that has no port left 127.0.0.2
+/// and so on.
 fn source(addr: SocketAddr, index: usize) -> Option<IpAddr> {
     let neighbour = u8::try_from(1 + index / PER_SOURCE).ok()?;
     let loopback = addr.is_ipv4() && addr.ip().is_loopback();
@@ -84,5 +86,19 @@ impl Held {
         io::stdin().read_to_end(&mut Vec::new())?;
         let open = |socket: &&OwnedFd| matches!(sockets::recv(socket, &mut [0]), Ok(Transfer::NotReady));
         Ok(self.0.len() - self.0.iter().filter(open).count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PER_SOURCE, source};
+
+    #[test]
+    fn a_new_source_begins_when_the_ports_of_the_last_are_used_up() {
+        let loopback = ([127, 0, 0, 1], 80).into();
+        assert_eq!(source(loopback, PER_SOURCE - 1), None);
+        assert_eq!(source(loopback, PER_SOURCE), Some([127, 0, 0, 2].into()));
+        assert_eq!(source(loopback, 3 * PER_SOURCE - 1), Some([127, 0, 0, 3].into()));
+        assert_eq!(source(([10, 0, 0, 1], 80).into(), PER_SOURCE), None);
     }
 }

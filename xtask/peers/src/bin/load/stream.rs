@@ -1,4 +1,5 @@
-//! The slow reader: takes a long body at a set rate and checks every byte; a server that ignores back-pressure swells.
+//! The slow reader: takes a long body at a set rate and checks every byte; a server that ignores
+//! back-pressure swells.
 
 use std::io;
 use std::net::SocketAddr;

@@ -73,7 +73,8 @@ pub(crate) fn cpu_times(root: u32) -> io::Result<BTreeMap<Process, u64>> {
     tree(root)?.into_iter().map(|process| Ok((process, cpu_time(process.pid)?))).collect()
 }
 
-/// The scheduler's run time of every thread; where the kernel has no schedstat, the coarser ticks of the process.
+/// The scheduler's run time of every thread; where the kernel has no schedstat, the coarser ticks of the
+/// process.
 fn cpu_time(pid: u32) -> io::Result<u64> {
     let mut total = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {

@@ -12,7 +12,8 @@ use crate::options::{Case, Options, Subject};
 use crate::proc;
 use crate::server::Server;
 
-/// How long a server is loaded before the measurement: its pages are touched, its workers up, its caches filled.
+/// How long a server is loaded before the measurement: its pages are touched, its workers up, its caches
+/// filled.
 const WARM_UP: Duration = Duration::from_millis(200);
 
 /// Connections of the warm-up; the usual load's.

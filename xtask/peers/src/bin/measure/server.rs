@@ -1,4 +1,5 @@
-//! A server under measurement: started on its CPU, found by the address that it prints, ended with all its descendants.
+//! A server under measurement: started on its CPU, found by the address that it prints, ended with all its
+//! descendants.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -39,8 +40,8 @@ pub(crate) fn pin(cpu: usize) -> io::Result<()> {
 }
 
 impl Server {
-    /// Starts `command`, with the binaries of `kit` in its path, on `cpu`, and waits for its address. This thread is on
-    /// the CPU `home` before and after.
+    /// Starts `command`, with the binaries of `kit` in its path, on `cpu`, and waits for its address. This
+    /// thread is on the CPU `home` before and after.
     pub(crate) fn start(command: &str, kit: &Path, cpu: usize, home: usize) -> Result<Self, String> {
         let mut search = kit.as_os_str().to_owned();
         search.push(":");

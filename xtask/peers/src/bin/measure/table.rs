@@ -51,8 +51,8 @@ pub(crate) fn round_line(options: &Options, round: usize, subject: usize, sample
     )
 }
 
-/// The table. `samples` holds, for each round, one sample per subject. Ratios are made within a round, where both
-/// subjects met the same noise, and only then is their median taken.
+/// The table. `samples` holds, for each round, one sample per subject. Ratios are made within a round, where
+/// both subjects met the same noise, and only then is their median taken.
 pub(crate) fn summary(options: &Options, samples: &[Vec<Sample>]) -> String {
     let (unit, decimals) = unit(options.case);
     let first = &options.subjects[0].name;

@@ -1,0 +1,71 @@
+//! Where something listens or who a peer is: an IP address with its port, or a Unix socket.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tcp_wrap::{PipeName, StreamWrap};
+
+/// An address of either family (`server.address()`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket in the file system.
+    Path(PathBuf),
+    /// A Unix socket outside of the file system, without its leading NUL.
+    Abstract(Vec<u8>),
+    /// A Unix socket without a name, as clients have.
+    Unnamed,
+}
+
+impl Address {
+    /// The TCP address, if it is one.
+    #[must_use]
+    pub const fn as_tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(addr) => Some(*addr),
+            Self::Path(_) | Self::Abstract(_) | Self::Unnamed => None,
+        }
+    }
+
+    /// The port, of a TCP address.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.as_tcp().map(|addr| addr.port())
+    }
+
+    pub(crate) fn local(stream: &StreamWrap) -> Option<Self> {
+        match stream.as_tcp() {
+            Some(tcp) => tcp.local_addr().ok().map(Self::Tcp),
+            None => stream.as_pipe().and_then(|pipe| pipe.local_name().ok()).map(Self::from),
+        }
+    }
+
+    pub(crate) fn peer(stream: &StreamWrap) -> Option<Self> {
+        match stream.as_tcp() {
+            Some(tcp) => tcp.peer_addr().ok().map(Self::Tcp),
+            None => stream.as_pipe().and_then(|pipe| pipe.peer_name().ok()).map(Self::from),
+        }
+    }
+}
+
+impl From<PipeName> for Address {
+    fn from(name: PipeName) -> Self {
+        match name {
+            PipeName::Path(path) => Self::Path(path),
+            PipeName::Abstract(name) => Self::Abstract(name),
+            PipeName::Unnamed => Self::Unnamed,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+            Self::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+            Self::Unnamed => f.write_str("(unnamed)"),
+        }
+    }
+}

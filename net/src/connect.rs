@@ -1,0 +1,127 @@
+//! Connecting: to a TCP address or a Unix socket. Mirrors `net.connect`, `internalConnect` and `afterConnect`.
+
+use crate::server::HIGH_WATER_MARK;
+use crate::upcall::SocketHandler;
+use crate::{Result, Socket};
+use async_wrap::{AsyncStream, Environment, Provider};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tcp_wrap::{BindOptions, PipeWrap, TcpWrap};
+
+/// The options of [`Socket::connect`].
+///
+/// ```
+/// use net::ConnectOptions;
+///
+/// let tcp = ConnectOptions::addr("127.0.0.1:8000".parse().expect("an address"));
+/// let unix = ConnectOptions { allow_half_open: true, ..ConnectOptions::path("/run/app.sock") };
+/// # let _ = (tcp, unix);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    target: Target,
+    /// The address to connect from; the kernel's choice at first. TCP only.
+    pub local: Option<SocketAddr>,
+    /// Keep this side open when the peer has finished sending. Off at first.
+    pub allow_half_open: bool,
+    /// Send small segments at once. Off at first; TCP only.
+    pub no_delay: bool,
+    /// Let the kernel probe the connection after this much silence. `None` at first; TCP only.
+    pub keep_alive: Option<Duration>,
+    /// See [`Socket::set_timeout`]; zero, for none, at first.
+    pub timeout: Duration,
+    /// Bytes waiting to be written from which on `write` says `false`. 64 KiB at first.
+    pub high_water_mark: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    Addr(SocketAddr),
+    Path(PathBuf),
+}
+
+impl ConnectOptions {
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            local: None,
+            allow_half_open: false,
+            no_delay: false,
+            keep_alive: None,
+            timeout: Duration::ZERO,
+            high_water_mark: HIGH_WATER_MARK,
+        }
+    }
+
+    /// To a TCP address.
+    #[must_use]
+    pub fn addr(addr: SocketAddr) -> Self {
+        Self::new(Target::Addr(addr))
+    }
+
+    /// To a Unix socket, or an abstract one if the name begins with NUL.
+    #[must_use]
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self::new(Target::Path(path.into()))
+    }
+}
+
+impl Socket {
+    /// Connects; `on_connect`, or `on_error` and `on_close`, follow from the loop. Writes before that wait.
+    ///
+    /// # Errors
+    /// What the system refuses at once, such as an unreachable network.
+    pub fn connect(
+        env: &Environment,
+        options: ConnectOptions,
+        handler: impl SocketHandler + 'static,
+    ) -> Result<Self> {
+        let lp = env.loop_handle();
+        let attach = |stream: &AsyncStream| {
+            let socket = Self::connecting(stream.clone(), options.allow_half_open, options.high_water_mark);
+            socket.set_handler(handler);
+            socket
+        };
+        let (socket, connected) = match &options.target {
+            Target::Addr(addr) => {
+                let tcp = TcpWrap::new(lp);
+                let stream = AsyncStream::new(env, (*tcp).clone(), Provider::TcpWrap);
+                (attach(&stream), options.connect_tcp(&tcp, *addr))
+            }
+            Target::Path(path) => {
+                let pipe = PipeWrap::new(lp);
+                let stream = AsyncStream::new(env, (*pipe).clone(), Provider::PipeWrap);
+                (attach(&stream), pipe.connect(path))
+            }
+        };
+        if let Err(error) = connected {
+            // Nobody has heard of the socket: it goes as silently as it came.
+            socket
+                .0
+                .stream
+                .set_handler(crate::tower::SocketTower::new(socket.clone(), crate::tower::Unclaimed));
+            socket.destroy();
+            return Err(error.into());
+        }
+        socket.set_timeout(options.timeout);
+        Ok(socket)
+    }
+}
+
+impl ConnectOptions {
+    fn connect_tcp(&self, tcp: &TcpWrap, addr: SocketAddr) -> tcp_wrap::Result<()> {
+        if let Some(local) = self.local {
+            tcp.bind(local, BindOptions::default())?;
+        }
+        tcp.connect(addr)?;
+        // The socket exists from here on, and keeps what is set before the connection stands.
+        if self.no_delay {
+            tcp.set_nodelay(true)?;
+        }
+        if let Some(idle) = self.keep_alive {
+            tcp.set_keepalive(Some(tcp_wrap::KeepAlive::after(idle.max(Duration::from_secs(1)))))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! Errors: a code that programs match, and the system's own words where it was the system.
+
+use std::fmt;
+use tcp_wrap::Errno;
+
+/// What a fallible call of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, by Node's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The system refused: see [`Error::system`].
+    System,
+    /// `listen` on a server that listens, or is about to (`ERR_SERVER_ALREADY_LISTEN`).
+    ServerAlreadyListen,
+    /// `close` on a server that does not listen (`ERR_SERVER_NOT_RUNNING`).
+    ServerNotRunning,
+    /// An option that makes no sense (`ERR_INVALID_ARG_VALUE`).
+    InvalidArgument,
+    /// The socket is destroyed (`ERR_SOCKET_CLOSED`).
+    SocketClosed,
+    /// The socket was destroyed before it was connected (`ERR_SOCKET_CLOSED_BEFORE_CONNECTION`).
+    SocketClosedBeforeConnection,
+    /// A write after `end` (`ERR_STREAM_WRITE_AFTER_END`).
+    WriteAfterEnd,
+    /// A write after the peer's FIN ended this side too (`EPIPE`).
+    EndedByPeer,
+    /// A reset of something that is no TCP connection (`ERR_INVALID_HANDLE_TYPE`).
+    InvalidHandleType,
+}
+
+/// A failed operation of a server or a socket.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Repr);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Repr {
+    System(tcp_wrap::Error),
+    Own(ErrorCode, &'static str),
+}
+
+impl Error {
+    pub(crate) const fn new(code: ErrorCode, message: &'static str) -> Self {
+        Self(Repr::Own(code, message))
+    }
+
+    pub(crate) const fn closed() -> Self {
+        Self::new(ErrorCode::SocketClosed, "socket is closed")
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match &self.0 {
+            Repr::System(_) => ErrorCode::System,
+            Repr::Own(code, _) => *code,
+        }
+    }
+
+    /// The system's refusal, with its operation and address, if it was one.
+    #[must_use]
+    pub const fn system(&self) -> Option<&tcp_wrap::Error> {
+        match &self.0 {
+            Repr::System(error) => Some(error),
+            Repr::Own(..) => None,
+        }
+    }
+
+    /// The system's error number, if it was the system.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        self.system().map(tcp_wrap::Error::errno)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::System(error) => error.fmt(f),
+            Repr::Own(_, message) => f.write_str(message),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({:?}: {self})", self.code())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.system().map(|error| error as _)
+    }
+}
+
+impl From<tcp_wrap::Error> for Error {
+    fn from(error: tcp_wrap::Error) -> Self {
+        Self(Repr::System(error))
+    }
+}

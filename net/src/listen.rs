@@ -1,0 +1,154 @@
+//! Where and how to listen: the options of `server.listen`, checked before anything is touched.
+
+use crate::{Error, ErrorCode, Result};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// Connections that the kernel keeps ready for `accept`, unless told otherwise: Node's number.
+const BACKLOG: u32 = 511;
+
+/// The options of `server.listen`.
+///
+/// ```
+/// use net::ListenOptions;
+///
+/// let anywhere = ListenOptions::port(8000);
+/// let here = ListenOptions::addr("127.0.0.1:0".parse().expect("an address")).backlog(64);
+/// let file = ListenOptions::path("/run/app.sock").writable_by_all(true);
+/// # let _ = (anywhere, here, file);
+/// ```
+#[derive(Debug)]
+pub struct ListenOptions {
+    pub(crate) target: ListenTarget,
+    pub(crate) backlog: u32,
+    pub(crate) exclusive: bool,
+    pub(crate) ipv6_only: bool,
+    pub(crate) reuse_port: bool,
+    pub(crate) readable_by_all: bool,
+    pub(crate) writable_by_all: bool,
+}
+
+/// What to listen on.
+#[derive(Debug)]
+pub enum ListenTarget {
+    /// A port on every address of this machine: `::` with IPv4, or `0.0.0.0` where there is no IPv6. Port 0 lets the
+    /// kernel choose.
+    Port(u16),
+    /// One address; port 0 lets the kernel choose.
+    Addr(SocketAddr),
+    /// A Unix socket, or an abstract one if the name begins with NUL.
+    Path(PathBuf),
+    /// A socket that somebody else bound or even made listen already.
+    Fd(OwnedFd),
+}
+
+impl ListenOptions {
+    fn new(target: ListenTarget) -> Self {
+        Self {
+            target,
+            backlog: BACKLOG,
+            exclusive: false,
+            ipv6_only: false,
+            reuse_port: false,
+            readable_by_all: false,
+            writable_by_all: false,
+        }
+    }
+
+    /// A port on every address of this machine.
+    #[must_use]
+    pub fn port(port: u16) -> Self {
+        Self::new(ListenTarget::Port(port))
+    }
+
+    /// A port on one address.
+    #[must_use]
+    pub fn host(host: IpAddr, port: u16) -> Self {
+        Self::addr(SocketAddr::new(host, port))
+    }
+
+    /// One address.
+    #[must_use]
+    pub fn addr(addr: SocketAddr) -> Self {
+        Self::new(ListenTarget::Addr(addr))
+    }
+
+    /// A Unix socket.
+    #[must_use]
+    pub fn path(path: impl Into<PathBuf>) -> Self {
+        Self::new(ListenTarget::Path(path.into()))
+    }
+
+    /// A socket from elsewhere.
+    #[must_use]
+    pub fn fd(fd: OwnedFd) -> Self {
+        Self::new(ListenTarget::Fd(fd))
+    }
+
+    /// Connections that the kernel keeps ready for `accept`; 511 unless set.
+    #[must_use]
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// In a cluster worker: bind here instead of asking the primary.
+    #[must_use]
+    pub fn exclusive(mut self, on: bool) -> Self {
+        self.exclusive = on;
+        self
+    }
+
+    /// Take no IPv4 connections on an IPv6 address.
+    #[must_use]
+    pub fn ipv6_only(mut self, on: bool) -> Self {
+        self.ipv6_only = on;
+        self
+    }
+
+    /// Share the port with other sockets that say so too. Implies [`exclusive`](Self::exclusive).
+    #[must_use]
+    pub fn reuse_port(mut self, on: bool) -> Self {
+        self.reuse_port = on;
+        self
+    }
+
+    /// Let every user read from the Unix socket.
+    #[must_use]
+    pub fn readable_by_all(mut self, on: bool) -> Self {
+        self.readable_by_all = on;
+        self
+    }
+
+    /// Let every user write to the Unix socket.
+    #[must_use]
+    pub fn writable_by_all(mut self, on: bool) -> Self {
+        self.writable_by_all = on;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let refuse = |message| Err(Error::new(ErrorCode::InvalidArgument, message));
+        let for_all = self.readable_by_all || self.writable_by_all;
+        match &self.target {
+            ListenTarget::Path(path) if path.as_os_str().is_empty() => refuse("listen: the path is empty"),
+            ListenTarget::Path(path) if for_all && path.as_os_str().as_bytes()[0] == 0 => {
+                refuse("listen: an abstract socket has no permissions to set")
+            }
+            ListenTarget::Path(_) if self.ipv6_only || self.reuse_port => {
+                refuse("listen: ipv6_only and reuse_port are for TCP")
+            }
+            ListenTarget::Path(_) => Ok(()),
+            _ if for_all => refuse("listen: readable_by_all and writable_by_all are for Unix sockets"),
+            ListenTarget::Addr(addr) if self.ipv6_only && addr.is_ipv4() => {
+                refuse("listen: ipv6_only is for IPv6 addresses")
+            }
+            ListenTarget::Fd(_) if self.ipv6_only || self.reuse_port => {
+                refuse("listen: ipv6_only and reuse_port must be set before a socket is bound")
+            }
+            ListenTarget::Port(_) | ListenTarget::Addr(_) | ListenTarget::Fd(_) => Ok(()),
+        }
+    }
+}

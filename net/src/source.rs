@@ -1,0 +1,197 @@
+//! Where a listening handle comes from: a socket of one's own, or whatever else implements the trait.
+//!
+//! Mirrors the seam in Node's `listenInCluster`: a primary or a lone process goes through `createServerHandle`, a
+//! worker through `cluster._getServer`, and both end in a handle with the same few methods.
+
+use crate::{Acceptor, Address, Error, ListenOptions, ListenTarget, Result};
+use async_wrap::{AsyncStream, Environment, Provider};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use tcp_wrap::{BindOptions, Errno, PipeWrap, TcpWrap};
+
+/// What a server wants to listen on (Node's `serverQuery`).
+#[derive(Debug)]
+pub struct ListenQuery {
+    /// What to listen on.
+    pub target: ListenTarget,
+    /// Connections that the kernel keeps ready for `accept`.
+    pub backlog: u32,
+    /// Take no IPv4 connections on an IPv6 address.
+    pub ipv6_only: bool,
+    /// Share the port with other sockets that say so too.
+    pub reuse_port: bool,
+    /// Let every user read from the Unix socket.
+    pub readable_by_all: bool,
+    /// Let every user write to the Unix socket.
+    pub writable_by_all: bool,
+}
+
+/// How a source answers later. Called from the loop, at most once.
+pub type ListenReply = Box<dyn FnOnce(Result<Box<dyn ListenHandle>>)>;
+
+/// Something that can be asked for listening handles.
+pub trait ListenSource {
+    /// A handle for `query`: now, or later through `reply`, in which case this returns `None`.
+    ///
+    /// # Errors
+    /// What is known at once; `reply` is then never called.
+    fn get_handle(
+        &self,
+        env: &Environment,
+        query: ListenQuery,
+        reply: ListenReply,
+    ) -> Result<Option<Box<dyn ListenHandle>>>;
+}
+
+/// A handle that can listen: a real socket, or one that stands for a socket in another process.
+pub trait ListenHandle {
+    /// Starts listening. Connections go to `acceptor`, each inside a callback scope, never from within this call.
+    ///
+    /// # Errors
+    /// The system's refusal, such as `EADDRINUSE`.
+    fn listen(&self, backlog: u32, acceptor: Acceptor) -> Result<()>;
+
+    /// Where it listens.
+    fn address(&self) -> Option<Address>;
+
+    /// Stops listening. The acceptor is dropped soon afterwards, from the loop.
+    fn close(&self);
+
+    /// Keeps the loop alive while listening.
+    fn ref_(&self);
+
+    /// Lets the loop end although the handle listens.
+    fn unref(&self);
+}
+
+/// Sockets of this process's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlainSource;
+
+impl ListenSource for PlainSource {
+    fn get_handle(
+        &self,
+        env: &Environment,
+        query: ListenQuery,
+        _reply: ListenReply,
+    ) -> Result<Option<Box<dyn ListenHandle>>> {
+        Ok(Some(Box::new(PlainHandle::bind(env, query)?)))
+    }
+}
+
+/// A socket of this process's own (`createServerHandle`). Closed when dropped.
+struct PlainHandle {
+    stream: AsyncStream,
+}
+
+impl PlainHandle {
+    fn bind(env: &Environment, query: ListenQuery) -> Result<Self> {
+        let options = BindOptions { ipv6_only: query.ipv6_only, reuse_port: query.reuse_port };
+        match query.target {
+            ListenTarget::Addr(addr) => Self::bind_tcp(env, addr, options),
+            // As Node: everything through one IPv6 socket, unless there is no IPv6.
+            ListenTarget::Port(port) => {
+                let any6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+                match Self::bind_tcp(env, any6, options) {
+                    Err(error) if !options.ipv6_only && has_no_ipv6(&error) => {
+                        Self::bind_tcp(env, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), options)
+                    }
+                    result => result,
+                }
+            }
+            ListenTarget::Path(path) => {
+                let pipe = PipeWrap::new(env.loop_handle());
+                let handle = Self::pipe(env, &pipe);
+                pipe.bind(&path)?;
+                if query.readable_by_all || query.writable_by_all {
+                    pipe.chmod(query.readable_by_all, query.writable_by_all)?;
+                }
+                Ok(handle)
+            }
+            ListenTarget::Fd(fd) => Self::adopt(env, fd),
+        }
+    }
+
+    fn bind_tcp(env: &Environment, addr: SocketAddr, options: BindOptions) -> Result<Self> {
+        let tcp = TcpWrap::new(env.loop_handle());
+        let handle = Self::tcp(env, &tcp);
+        tcp.bind(addr, options)?;
+        Ok(handle)
+    }
+
+    /// A descriptor from elsewhere: TCP or Unix, whatever it says it is (`guessHandleType`).
+    fn adopt(env: &Environment, fd: std::os::fd::OwnedFd) -> Result<Self> {
+        let not_tcp = fd.try_clone().map_err(|error| tcp_wrap::Error::new("listen", Errno::from(error)))?;
+        let tcp = TcpWrap::new(env.loop_handle());
+        let handle = Self::tcp(env, &tcp);
+        tcp.open(fd)?;
+        if tcp.local_addr().is_ok() {
+            return Ok(handle);
+        }
+        drop(handle);
+        let pipe = PipeWrap::new(env.loop_handle());
+        let handle = Self::pipe(env, &pipe);
+        pipe.open(not_tcp)?;
+        Ok(handle)
+    }
+
+    fn tcp(env: &Environment, tcp: &TcpWrap) -> Self {
+        Self { stream: AsyncStream::new(env, (**tcp).clone(), Provider::TcpServerWrap) }
+    }
+
+    fn pipe(env: &Environment, pipe: &PipeWrap) -> Self {
+        Self { stream: AsyncStream::new(env, (**pipe).clone(), Provider::PipeServerWrap) }
+    }
+}
+
+fn has_no_ipv6(error: &Error) -> bool {
+    // The kernel knows no IPv6 (EAFNOSUPPORT), or no interface has it (EADDRNOTAVAIL).
+    error.errno().is_some_and(|errno| matches!(errno.name(), "EAFNOSUPPORT" | "EADDRNOTAVAIL" | "EINVAL"))
+}
+
+impl Drop for PlainHandle {
+    fn drop(&mut self) {
+        self.stream.close();
+    }
+}
+
+impl ListenHandle for PlainHandle {
+    fn listen(&self, backlog: u32, acceptor: Acceptor) -> Result<()> {
+        if let Some(tcp) = self.stream.as_tcp() {
+            acceptor.prepare_listener(&tcp)?;
+        }
+        self.stream.set_accept_batch(acceptor.accept_batch());
+        self.stream.listen(backlog, acceptor).map_err(|error| match self.address() {
+            Some(address) => error.on(address).into(),
+            None => error.into(),
+        })
+    }
+
+    fn address(&self) -> Option<Address> {
+        Address::local(&self.stream)
+    }
+
+    fn close(&self) {
+        self.stream.close();
+    }
+
+    fn ref_(&self) {
+        self.stream.ref_();
+    }
+
+    fn unref(&self) {
+        self.stream.unref();
+    }
+}
+
+impl ListenOptions {
+    pub(crate) fn into_query(self) -> ListenQuery {
+        ListenQuery {
+            target: self.target,
+            backlog: self.backlog,
+            ipv6_only: self.ipv6_only,
+            reuse_port: self.reuse_port,
+            readable_by_all: self.readable_by_all,
+            writable_by_all: self.writable_by_all,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Everything that this layer calls upward: what servers and sockets emit.
+
+use crate::{Dropped, Error, Socket};
+
+/// A listening server. Mirrors the events of `net.Server`.
+pub trait ServerHandler {
+    /// A connection was accepted ('connection'). Its bytes come once it has a handler: see
+    /// [`Socket::set_handler`]. One that is left without is destroyed.
+    fn on_connection(&mut self, socket: Socket);
+
+    /// The server listens ('listening').
+    fn on_listening(&mut self) {}
+
+    /// A connection above `max_connections` was accepted and closed ('drop').
+    fn on_drop(&mut self, dropped: Dropped) {
+        let _ = dropped;
+    }
+
+    /// Listening or accepting failed later than `listen` could say ('error'). A server that never listened may listen
+    /// again; its handler is dropped after this call.
+    fn on_error(&mut self, error: Error) {
+        log::error!(target: "net", "{error}");
+    }
+
+    /// The server and all of its connections are closed ('close'); this is its last call.
+    fn on_close(&mut self) {}
+}
+
+impl<F: FnMut(Socket)> ServerHandler for F {
+    fn on_connection(&mut self, socket: Socket) {
+        self(socket);
+    }
+}
+
+/// A connection. Mirrors the events of `net.Socket`.
+pub trait SocketHandler {
+    /// Bytes arrived ('data'); lent for the call.
+    fn on_data(&mut self, data: &[u8]);
+
+    /// The connect succeeded ('connect').
+    fn on_connect(&mut self) {}
+
+    /// The peer has finished sending ('end'). Unless the socket allows half-open connections it ends itself afterwards.
+    fn on_end(&mut self) {}
+
+    /// Everything that waited to be written is with the kernel, after a write that returned `false` ('drain').
+    fn on_drain(&mut self) {}
+
+    /// Everything written before `end` is with the kernel, and so is the FIN ('finish').
+    fn on_finish(&mut self) {}
+
+    /// Nothing was read or written for the time set by [`Socket::set_timeout`] ('timeout'). The socket stays open.
+    fn on_timeout(&mut self) {}
+
+    /// Somebody called [`Socket::notify`].
+    fn on_notify(&mut self) {}
+
+    /// The connection failed ('error'); `on_close` follows.
+    fn on_error(&mut self, error: Error) {
+        let _ = error;
+    }
+
+    /// The socket is closed ('close'); this is its last call.
+    fn on_close(&mut self, had_error: bool) {
+        let _ = had_error;
+    }
+}

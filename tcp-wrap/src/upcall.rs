@@ -1,0 +1,52 @@
+//! Everything that this layer calls upward: connections, and what happens on a stream.
+
+use crate::{Error, Result, StreamWrap};
+
+/// A listening wrap. Mirrors `ConnectionWrap::OnConnection`.
+pub trait OnConnection {
+    /// A connection was accepted, or accepting failed.
+    fn on_connection(&mut self, connection: Result<StreamWrap>);
+
+    /// The listener is closed; this is its last call.
+    fn on_close(&mut self) {}
+}
+
+impl<F: FnMut(Result<StreamWrap>)> OnConnection for F {
+    fn on_connection(&mut self, connection: Result<StreamWrap>) {
+        self(connection);
+    }
+}
+
+/// A connected wrap. Mirrors `StreamListener` and the `oncomplete` of Node's request wraps.
+pub trait OnStream {
+    /// Bytes arrived; lent for the call (`OnUvRead`).
+    fn on_read(&mut self, data: &[u8]);
+
+    /// The peer has finished sending; reading is stopped.
+    fn on_end(&mut self);
+
+    /// Reading failed; the stream is neither readable nor writable any more.
+    fn on_error(&mut self, error: Error);
+
+    /// A connect ended (`ConnectWrap.oncomplete`).
+    fn on_connect(&mut self, result: Result<()>) {
+        let _ = result;
+    }
+
+    /// The rest of a write that did not go out at once ended (`WriteWrap.oncomplete`): in order, one call for each
+    /// [`Written::later`](crate::Written::later) that was not zero.
+    fn on_write(&mut self, result: Result<()>) {
+        let _ = result;
+    }
+
+    /// A shutdown ended (`ShutdownWrap.oncomplete`).
+    fn on_shutdown(&mut self, result: Result<()>) {
+        let _ = result;
+    }
+
+    /// Somebody called [`notify`](StreamWrap::notify).
+    fn on_notify(&mut self) {}
+
+    /// The wrap is closed; this is its last call.
+    fn on_close(&mut self) {}
+}
