@@ -1,6 +1,62 @@
-//! An HTTP/1.1 server: Node's `connectionListener` on a net socket.
+//! An HTTP/1.1 server on `net`: Node's `connectionListener`, with the rules of RFC 9110 and RFC 9112.
 //!
-//! - [`proto`]: the protocol itself, bytes in and events out; it knows no socket, no clock and no loop.
+//! [`Server`] takes requests to a [`RequestHandler`](upcall::RequestHandler), which may be a closure. A
+//! [`Response`] is finished there and then, or later from wherever it was carried to. Bodies stream both ways and are
+//! never held whole. The protocol itself, without sockets and clocks, is in [`proto`].
+//!
+//! ```
+//! use async_wrap::{Environment, Loop, RunMode};
+//! use http::{ListenOptions, Request, Response, Server, ServerOptions};
+//!
+//! let lp = Loop::new()?;
+//! let env = Environment::new(&lp);
+//! let server = Server::new(&env, ServerOptions::default())?;
+//! server.listen(
+//!     ListenOptions::addr("127.0.0.1:0".parse().expect("an address")),
+//!     |request: &Request<'_>, response: Response| {
+//!         let _ = match request.path() {
+//!             "/" => response.end(b"hello"),
+//!             _ => response.set_status(404).and_then(|response| response.end(b"")),
+//!         };
+//!     },
+//! )?;
+//! # server.close()?;
+//! env.run(RunMode::Default)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where it differs from Node
+//!
+//! Where an RFC demands something else, the RFC wins; the files of [`proto`] say where. Beyond that:
+//!
+//! - `100 Continue` is sent once the handler has returned without an answer, so that one that refuses a request spares
+//!   the client its body;
+//! - answers due are sent before the answer to a broken request that follows them, and before a close;
+//! - requests that follow `Connection: close` are ignored, and so is an `Upgrade` that nobody accepts;
+//! - a response dropped without an end becomes a 500, or ends the connection if it has begun;
+//! - limits and timeouts are looked at once a second, where Node looks every thirty.
+
 #![forbid(unsafe_code)]
 
+mod body;
+mod connection;
+mod date;
+mod decoding;
+mod error;
+mod exchange;
+mod options;
+mod output;
 pub mod proto;
+mod request;
+mod response;
+mod server;
+mod timeouts;
+pub mod upcall;
+
+pub use body::Body;
+pub use error::{Error, Result};
+pub use net::{Address, ListenOptions, ListenSource, Socket};
+pub use options::ServerOptions;
+pub use request::Request;
+pub use response::Response;
+pub use server::Server;

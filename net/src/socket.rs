@@ -112,6 +112,17 @@ impl Socket {
         self.read_unless_paused();
     }
 
+    /// Destroys the socket unless [`set_handler`](Self::set_handler) was called since
+    /// [`release`](Self::release): for a layer that hands the socket over to somebody who may not want it.
+    pub fn destroy_unless_handled(&self) {
+        self.destroy_if_unclaimed();
+    }
+
+    /// Says that the present handler gives the socket up.
+    pub fn release(&self) {
+        self.0.clear(CLAIMED);
+    }
+
     pub(crate) fn destroy_if_unclaimed(&self) {
         if !self.0.has(CLAIMED) {
             // The server still has to learn that the connection is gone.

@@ -73,6 +73,12 @@ impl StreamWrap {
         }
     }
 
+    /// Whether this is a TCP wrap, as opposed to a pipe one.
+    #[must_use]
+    pub fn is_tcp(&self) -> bool {
+        self.as_uv_tcp().is_some()
+    }
+
     /// The same wrap as a TCP one, if it is one.
     #[must_use]
     pub fn as_tcp(&self) -> Option<TcpWrap> {

@@ -74,6 +74,7 @@ impl Errno {
     pub const EACCES: Self = Self(libc::EACCES);
     pub const EADDRINUSE: Self = Self(libc::EADDRINUSE);
     pub const EADDRNOTAVAIL: Self = Self(libc::EADDRNOTAVAIL);
+    pub const EAFNOSUPPORT: Self = Self(libc::EAFNOSUPPORT);
     pub const EAGAIN: Self = Self(libc::EAGAIN);
     pub const EALREADY: Self = Self(libc::EALREADY);
     pub const EBADF: Self = Self(libc::EBADF);
@@ -121,6 +122,27 @@ impl Errno {
     #[must_use]
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(code, _)| *code == self.0).map_or("EUNKNOWN", |(_, name)| name)
+    }
+
+    /// Whether `accept` passed on what happened to one connection: the next one may be fine. See accept(2), "Error
+    /// handling".
+    pub(crate) fn is_peers_failure(self) -> bool {
+        const FAILURES: [i32; 8] = [
+            libc::ECONNABORTED,
+            libc::EPROTO,
+            libc::ENETDOWN,
+            libc::ENOPROTOOPT,
+            libc::EHOSTDOWN,
+            libc::ENONET,
+            libc::EHOSTUNREACH,
+            libc::ENETUNREACH,
+        ];
+        FAILURES.contains(&self.0)
+    }
+
+    /// Whether the descriptor cannot do what was asked for, now or later.
+    pub(crate) fn is_misuse(self) -> bool {
+        [libc::EBADF, libc::EINVAL, libc::ENOTSOCK, libc::EOPNOTSUPP].contains(&self.0)
     }
 
     /// Whether the operation only has to wait: `EAGAIN`, which equals `EWOULDBLOCK` here.

@@ -1,14 +1,16 @@
-//! The loop itself: its phases in libuv's order, and what keeps it alive. Mirrors `uv_run` in libuv's
-//! `src/unix/core.c` and `uv__io_poll` in `src/unix/linux.c`.
+//! The loop itself: what is in it, what keeps it alive, and the order of its phases. Mirrors `uv_run` and `uv_loop_t`,
+//! libuv's `src/unix/core.c` and `src/uv-common.c`.
 
 use crate::handle::{Handle, HandleInfo, HandleKind, Node};
-use crate::poller::{Batch, Poller, Readiness, Source};
+use crate::poller::Poller;
 use crate::queue::Queue;
 use crate::signal::Signals;
+use crate::stream::Outgoing;
 use crate::sys;
 use crate::timer::TimerQueue;
 use crate::wake::{Inbox, Remote};
 use crate::watcher::Watchers;
+use crate::work::Works;
 use crate::{Check, Errno, Error, Idle, Prepare, Result};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -17,9 +19,6 @@ use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-
-/// Waits per poll phase while batches come back full: libuv's number, so that timers are not held up by a flood.
-const WAITS_PER_POLL: u32 = 48;
 
 /// Rounds over the pending queue after a poll: libuv's number, so that completions do not wait for the next
 /// iteration and a chain of them does not keep the loop from its other phases.
@@ -51,7 +50,8 @@ pub struct Loop {
 #[derive(Clone)]
 pub struct LoopHandle(Rc<LoopInner>);
 
-type Closing = (Rc<dyn Node>, Option<Box<dyn FnOnce()>>);
+/// A closing handle, and what is to be called after its `on_close`.
+pub(crate) type Closing = (Rc<dyn Node>, Option<Box<dyn FnOnce()>>);
 
 pub(crate) struct LoopInner {
     /// The origin of `now`.
@@ -65,12 +65,14 @@ pub(crate) struct LoopInner {
     active_requests: Cell<usize>,
     handles: RefCell<Slab<Rc<dyn Node>>>,
     next_generation: Cell<u32>,
-    pending: Queue<Rc<dyn Node>>,
-    closing: RefCell<Vec<Closing>>,
-    still_ready: Queue<Rc<dyn Node>>,
+    pub(crate) pending: Queue<Rc<dyn Node>>,
+    pub(crate) closing: RefCell<Vec<Closing>>,
+    pub(crate) still_ready: Queue<Rc<dyn Node>>,
     /// A signal was seen and not yet reported: signals come after all other I/O of a batch.
-    signalled: Cell<bool>,
+    pub(crate) signalled: Cell<bool>,
     read_buffer: Cell<Option<Box<[u8]>>>,
+    /// An empty write queue, kept so that a write allocates none.
+    spare_output: Cell<Option<Box<Outgoing>>>,
     /// A descriptor to give up when the process has none left for `accept`.
     spare_fd: Cell<Option<OwnedFd>>,
     pub(crate) poller: Poller,
@@ -80,6 +82,7 @@ pub(crate) struct LoopInner {
     pub(crate) check: Watchers<Check>,
     pub(crate) inbox: Inbox,
     pub(crate) signals: Signals,
+    pub(crate) works: Works,
 }
 
 impl Loop {
@@ -104,6 +107,7 @@ impl Loop {
             still_ready: Queue::default(),
             signalled: Cell::new(false),
             read_buffer: Cell::new(None),
+            spare_output: Cell::new(None),
             spare_fd: Cell::new(sys::fd::open_spare().ok()),
             poller,
             timers: TimerQueue::default(),
@@ -111,7 +115,8 @@ impl Loop {
             prepare: Watchers::default(),
             check: Watchers::default(),
             inbox,
-            signals: Signals,
+            signals: Signals::default(),
+            works: Works::default(),
         };
         Ok(Self { handle: LoopHandle(Rc::new(inner)) })
     }
@@ -122,9 +127,11 @@ impl Loop {
     /// `EBUSY`, naming the handles that are still open, while there are any or while a request is in flight. The loop
     /// goes on unharmed.
     pub fn close(&self) -> Result<()> {
-        let open: Vec<String> = self.handles().iter().map(ToString::to_string).collect();
-        if open.is_empty() && self.0.active_requests.get() == 0 {
-            return Ok(());
+        let mut open: Vec<String> = self.handles().iter().map(ToString::to_string).collect();
+        match self.0.active_requests.get() {
+            0 if open.is_empty() => return Ok(()),
+            0 => {}
+            requests => open.push(format!("{requests} active requests")),
         }
         Err(Error::new("loop_close", Errno::EBUSY).on(open.join(", ")))
     }
@@ -152,6 +159,7 @@ impl Drop for Loop {
             for (_, node) in &swept {
                 node.handle().set_closed();
                 node.begin_close();
+                node.handle().stop();
                 node.drop_tower();
             }
         }
@@ -162,6 +170,9 @@ impl Drop for Loop {
         inner.pending.clear();
         inner.still_ready.clear();
         drop(inner.closing.take());
+        inner.works.clear();
+        // A clone of the loop's handle that is left behind finds nothing to wait for.
+        inner.active_requests.set(0);
     }
 }
 
@@ -217,7 +228,6 @@ impl LoopHandle {
                 break;
             }
         }
-        inner.stop.set(false);
         Ok(alive)
     }
 
@@ -305,85 +315,6 @@ impl LoopHandle {
             .collect()
     }
 
-    fn poll(&self, timeout: Option<Duration>) -> Result<()> {
-        let inner = &*self.0;
-        // Counted first: what is put back during this phase belongs to the next one.
-        let still_ready = inner.still_ready.len();
-        let deadline = timeout.map(|timeout| self.now() + timeout);
-        let mut timeout = timeout;
-        for _ in 0..WAITS_PER_POLL {
-            let batch = inner.poller.wait(timeout)?;
-            self.update_time();
-            let events = self.dispatch_all(&batch);
-            if batch.is_full(events) {
-                timeout = Some(Duration::ZERO);
-                continue;
-            }
-            // An interrupted wait, or one cut short by rounding, goes on for the rest of its time.
-            match deadline {
-                None if events == 0 => {}
-                Some(deadline) if events == 0 && deadline > self.now() => {
-                    timeout = Some(deadline - self.now())
-                }
-                _ => break,
-            }
-        }
-        inner.still_ready.drain_first(still_ready, |node| node.on_ready());
-        if inner.signalled.replace(false) {
-            inner.signals.deliver(self);
-        }
-        Ok(())
-    }
-
-    fn dispatch_all(&self, batch: &Batch<'_>) -> usize {
-        let mut events = 0;
-        let mut rest = Rest { lp: self, sources: batch.iter() };
-        for source in rest.sources.by_ref() {
-            events += 1;
-            match source {
-                Source::Wake => self.0.inbox.deliver(self),
-                Source::Signal => self.0.signalled.set(true),
-                Source::Handle { key, generation, readiness } => self.dispatch(key, generation, readiness),
-            }
-        }
-        events
-    }
-
-    fn dispatch(&self, key: u32, generation: u32, readiness: Readiness) {
-        // An event of a handle closed earlier in this batch finds nothing, or the generation of its successor.
-        if let Some(node) = self.node(key, generation) {
-            node.note(readiness);
-            node.on_ready();
-        }
-    }
-
-    /// Reports queued completions. Returns whether there were any.
-    fn run_pending(&self) -> bool {
-        let pending = self.0.pending.len();
-        self.0.pending.drain_first(pending, |node| node.on_pending());
-        pending > 0
-    }
-
-    fn run_timers(&self) {
-        self.0.timers.run(self.now());
-    }
-
-    /// Last closed, first served; what is closed meanwhile waits for the next iteration.
-    fn run_closing(&self) {
-        if self.0.closing.borrow().is_empty() {
-            return;
-        }
-        let mut closing = Unfinished { inner: &self.0, closing: self.0.closing.take() };
-        while let Some((node, on_closed)) = closing.closing.pop() {
-            let last = Finished { lp: self, node: &node };
-            Rc::clone(&node).finish_close();
-            drop(last);
-            if let Some(on_closed) = on_closed {
-                on_closed();
-            }
-        }
-    }
-
     /// Enters a new handle into the table. `make` must not touch the loop.
     pub(crate) fn add<N: Node + 'static>(&self, kind: HandleKind, make: impl FnOnce(Handle) -> N) -> Rc<N> {
         let generation = self.0.next_generation.get();
@@ -401,6 +332,18 @@ impl LoopHandle {
     pub(crate) fn node(&self, key: u32, generation: u32) -> Option<Rc<dyn Node>> {
         let handles = self.0.handles.borrow();
         handles.get(key as usize).filter(|node| node.handle().generation() == generation).cloned()
+    }
+
+    /// Takes a closed handle out of the table.
+    pub(crate) fn remove(&self, handle: &Handle) {
+        let removed = {
+            let mut handles = self.0.handles.borrow_mut();
+            let key = handle.key() as usize;
+            let same = handles.get(key).is_some_and(|node| node.handle().generation() == handle.generation());
+            same.then(|| handles.remove(key))
+        };
+        // Dropped last: a node's destructor may use the table.
+        drop(removed);
     }
 
     pub(crate) fn inner(&self) -> &LoopInner {
@@ -448,6 +391,15 @@ impl LoopHandle {
         self.0.read_buffer.set(Some(buffer));
     }
 
+    /// A write queue with nothing in it.
+    pub(crate) fn take_output(&self) -> Box<Outgoing> {
+        self.0.spare_output.take().unwrap_or_default()
+    }
+
+    pub(crate) fn return_output(&self, output: Box<Outgoing>) {
+        self.0.spare_output.set(Some(output));
+    }
+
     pub(crate) fn take_spare_fd(&self) -> Option<OwnedFd> {
         self.0.spare_fd.take()
     }
@@ -471,69 +423,12 @@ impl fmt::Debug for LoopHandle {
     }
 }
 
-/// Clears the mark of a running loop also when a callback panics.
+/// Clears the mark of a running loop, and a `stop`, also when a callback panics.
 struct Running<'a>(&'a LoopInner);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.0.running.set(false);
-    }
-}
-
-/// The rest of a batch when a callback panics: edges are reported once, so they are kept as still ready.
-struct Rest<'a, I: Iterator<Item = Source>> {
-    lp: &'a LoopHandle,
-    sources: I,
-}
-
-impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
-    fn drop(&mut self) {
-        for source in self.sources.by_ref() {
-            match source {
-                Source::Wake => self.lp.0.inbox.wake_again(),
-                Source::Signal => self.lp.0.signalled.set(true),
-                Source::Handle { key, generation, readiness } => {
-                    if let Some(node) = self.lp.node(key, generation) {
-                        node.note(readiness);
-                        self.lp.push_ready(node);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The last step of a close, taken also when the handle's `on_close` panics.
-struct Finished<'a> {
-    lp: &'a LoopHandle,
-    node: &'a Rc<dyn Node>,
-}
-
-impl Drop for Finished<'_> {
-    fn drop(&mut self) {
-        let handle = self.node.handle();
-        handle.set_closed();
-        self.node.drop_tower();
-        let removed = {
-            let mut handles = self.lp.0.handles.borrow_mut();
-            let key = handle.key() as usize;
-            let same = handles.get(key).is_some_and(|node| node.handle().generation() == handle.generation());
-            same.then(|| handles.remove(key))
-        };
-        drop(removed);
-    }
-}
-
-/// Closes not finished because a callback panicked go back to the queue; otherwise only the buffer does.
-struct Unfinished<'a> {
-    inner: &'a LoopInner,
-    closing: Vec<Closing>,
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        let newer = self.inner.closing.take();
-        self.closing.extend(newer);
-        *self.inner.closing.borrow_mut() = std::mem::take(&mut self.closing);
+        self.0.stop.set(false);
     }
 }

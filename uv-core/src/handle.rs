@@ -40,15 +40,25 @@ pub struct Handle {
 }
 
 /// What the loop asks of a handle. Called from the loop's phases only, never from a downcall, except `begin_close`.
+///
+/// A panic in an upcall passes through these methods: each keeps its state such that a later call goes on from there.
 pub(crate) trait Node {
     fn handle(&self) -> &Handle;
 
-    /// Remembers what an event said. No upcall.
-    fn note(&self, readiness: Readiness) {
+    /// An event of the handle's descriptor.
+    fn on_event(self: Rc<Self>, readiness: Readiness) {
         let _ = readiness;
+        self.on_ready();
     }
 
-    /// Acts on what was noted: after an event, or because the handle was left in the still-ready set.
+    /// Keeps an event for the next poll phase, as a panic ended this one. No upcall. Returns whether the handle is to
+    /// be put into the still-ready set: it may be there already.
+    fn postpone(&self, readiness: Readiness) -> bool {
+        let _ = readiness;
+        true
+    }
+
+    /// The handle's turn, because it was left in the still-ready set, or sent to from another thread.
     fn on_ready(self: Rc<Self>) {}
 
     /// The handle was fed: completions wait to be reported.
@@ -57,7 +67,10 @@ pub(crate) trait Node {
     /// Stops everything and releases the descriptor. No upcall.
     fn begin_close(&self) {}
 
-    /// Completes what is pending as cancelled, then `on_close`.
+    /// Completes what is pending as cancelled.
+    fn cancel(&self) {}
+
+    /// The last upcall, `on_close`.
     fn finish_close(self: Rc<Self>) {}
 
     /// Drops the tower without calling it: the loop is gone, or the handle is closed.

@@ -198,7 +198,7 @@ impl Pipe {
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket.
     pub fn local_name(&self) -> Result<PipeName> {
-        let addr = sys::socket::local_addr(self.fileno()?);
+        let addr = sys::socket::local_addr(self.0.0.fileno()?);
         name(addr.map_err(|errno| Error::new("getsockname", errno))?)
     }
 
@@ -207,7 +207,7 @@ impl Pipe {
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket, `ENOTCONN` without a peer.
     pub fn peer_name(&self) -> Result<PipeName> {
-        let addr = sys::socket::peer_addr(self.fileno()?);
+        let addr = sys::socket::peer_addr(self.0.0.fileno()?);
         name(addr.map_err(|errno| Error::new("getpeername", errno))?)
     }
 
@@ -225,7 +225,7 @@ impl Pipe {
         if self.is_closing() {
             return Err(Error::new(op, Errno::EINVAL));
         }
-        if self.fileno().is_ok() {
+        if self.0.0.fileno().is_ok() {
             return Err(Error::new(op, Errno::EBUSY));
         }
         Ok(())

@@ -26,8 +26,9 @@ const INDEX_BITS: u32 = usize::BITS / 2;
 pub(crate) struct Readiness {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer has finished sending (or both directions are gone): read until the end, a short read is not the end.
-    pub(crate) read_closed: bool,
+    /// A short read is not the last one: the peer has finished sending, the stream failed, or urgent data splits the
+    /// input in two.
+    pub(crate) read_on: bool,
 }
 
 /// What an event is about.
@@ -131,7 +132,8 @@ impl Drop for Batch<'_> {
 }
 
 fn interest(writable: bool) -> Interest {
-    if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
+    let readable = Interest::READABLE | Interest::PRIORITY;
+    if writable { readable | Interest::WRITABLE } else { readable }
 }
 
 fn handle_token(key: u32, generation: u32) -> Token {
@@ -157,7 +159,7 @@ fn source(event: &Event) -> Source {
         readiness: Readiness {
             readable: event.is_readable() || read_closed,
             writable: event.is_writable() || event.is_write_closed() || failed,
-            read_closed,
+            read_on: read_closed || event.is_priority(),
         },
     }
 }

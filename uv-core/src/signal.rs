@@ -1,10 +1,230 @@
-//! Signals: placeholder.
-use crate::LoopHandle;
-#[derive(Default)]
-pub(crate) struct Signals;
-impl Signals {
-    pub(crate) fn deliver(&self, _lp: &LoopHandle) {}
+//! Signals: the process's, delivered to every watcher on every loop. Mirrors libuv's `src/unix/signal.c`.
+//!
+//! The process-wide handler writes the signal's number into the pipe of each loop that watches it; the loop reads its
+//! pipe at the end of the poll phase, after all other I/O, and calls its watchers in the order of their starts.
+
+use crate::handle::{Handle, HandleKind, Node};
+use crate::queue::Queue;
+use crate::slot::Slot;
+use crate::sys::signal::SignalPipe;
+use crate::upcall::SignalUpcall;
+use crate::{Errno, Error, LoopHandle, Result};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::ops::Deref;
+use std::rc::{Rc, Weak};
+
+/// Signals taken from the pipe in one poll phase; more wait for the next one, so that a flood of them starves nobody.
+const SIGNALS_PER_TURN: usize = 64;
+
+/// A watcher of one signal (`uv_signal_t`).
+///
+/// Any number of watchers, on any loops, may watch the same signal: each gets every delivery. While there is one, the
+/// signal's default action does not happen; when the last one stops, it is back. Signals that come faster than a loop
+/// looks may be merged by the system. Nothing here touches SIGPIPE: writes to sockets never raise it.
+///
+/// ```
+/// use uv_core::{Loop, RunMode, Signal};
+///
+/// let lp = Loop::new()?;
+/// let signal = Signal::new(&lp);
+/// signal.start(libc::SIGUSR1, |signal: &Signal, _signum| signal.close())?;
+/// uv_core::kill(std::process::id() as i32, libc::SIGUSR1)?;
+/// assert!(!lp.run(RunMode::Default)?);
+/// # Ok::<(), uv_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Signal(Rc<SignalNode>);
+
+struct SignalNode {
+    handle: Handle,
+    /// What is watched, or nothing while stopped.
+    watch: Cell<Option<Watch>>,
+    upcall: Slot<Box<dyn SignalUpcall>>,
 }
-/// placeholder
-#[derive(Debug)]
-pub struct Signal;
+
+#[derive(Clone, Copy)]
+struct Watch {
+    signum: i32,
+    one_shot: bool,
+}
+
+impl Signal {
+    /// A watcher that is not started (`uv_signal_init`).
+    #[must_use]
+    pub fn new(lp: &LoopHandle) -> Self {
+        Self(lp.add(HandleKind::Signal, |handle| SignalNode {
+            handle,
+            watch: Cell::new(None),
+            upcall: Slot::empty(),
+        }))
+    }
+
+    /// Calls `upcall` whenever the process receives `signum` (`uv_signal_start`).
+    ///
+    /// On a started watcher this replaces the signal and the upcall.
+    ///
+    /// # Errors
+    /// `EINVAL` if there is no such signal, if it is SIGKILL or SIGSTOP, or if the watcher is closing; what the system
+    /// says when it refuses the loop a pipe. The watcher is then as it was before.
+    pub fn start(&self, signum: i32, upcall: impl SignalUpcall + 'static) -> Result<()> {
+        self.start_watch(Watch { signum, one_shot: false }, Box::new(upcall))
+    }
+
+    /// Calls `upcall` for the next `signum` only; the watcher is stopped right before (`uv_signal_start_oneshot`).
+    ///
+    /// Where all watchers of a signal are of this kind, the default action is back as soon as the signal has come: a
+    /// second Ctrl-C ends a program that is stuck.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_oneshot(&self, signum: i32, upcall: impl SignalUpcall + 'static) -> Result<()> {
+        self.start_watch(Watch { signum, one_shot: true }, Box::new(upcall))
+    }
+
+    /// Stops the calls, also for signals that came already (`uv_signal_stop`). Idempotent.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+
+    /// The signal that is watched; 0 while the watcher is stopped.
+    #[must_use]
+    pub fn signum(&self) -> i32 {
+        self.0.watch.get().map_or(0, |watch| watch.signum)
+    }
+
+    fn start_watch(&self, watch: Watch, upcall: Box<dyn SignalUpcall>) -> Result<()> {
+        if self.is_closing() {
+            return Err(Error::new("signal_start", Errno::EINVAL).on(watch.signum));
+        }
+        let signals = &self.loop_handle().inner().signals;
+        signals.watch(self, watch).map_err(|errno| Error::new("signal_start", errno).on(watch.signum))?;
+        let before = self.0.watch.replace(Some(watch));
+        signals.enter(&self.0);
+        if let Some(before) = before {
+            signals.unwatch(before);
+        }
+        self.0.handle.start();
+        self.0.upcall.set(upcall);
+        Ok(())
+    }
+}
+
+impl SignalNode {
+    fn stop(&self) {
+        if let Some(watch) = self.watch.take() {
+            let signals = &self.handle.loop_handle().inner().signals;
+            signals.leave(self);
+            signals.unwatch(watch);
+            self.handle.stop();
+        }
+    }
+
+    fn watches(&self, signum: i32) -> bool {
+        self.watch.get().is_some_and(|watch| watch.signum == signum)
+    }
+
+    fn deliver(self: Rc<Self>, signum: i32) {
+        // Stopped, closed or started for another signal since the signal was taken from the pipe: not meant any more.
+        let Some(watch) = self.watch.get().filter(|watch| watch.signum == signum) else { return };
+        if watch.one_shot {
+            self.stop();
+        }
+        let handle = Signal(Rc::clone(&self));
+        self.upcall.call(|upcall| upcall.on_signal(&handle, signum));
+    }
+}
+
+impl Node for SignalNode {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn begin_close(&self) {
+        self.stop();
+    }
+
+    fn drop_tower(&self) {
+        drop(self.upcall.take());
+    }
+}
+
+impl Deref for Signal {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0.handle
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal").field("signum", &self.signum()).finish_non_exhaustive()
+    }
+}
+
+/// A loop's started watchers and its end of the pipe, which is made for the first of them.
+#[derive(Default)]
+pub(crate) struct Signals {
+    pipe: OnceCell<SignalPipe>,
+    /// In the order of their starts.
+    started: RefCell<Vec<Rc<SignalNode>>>,
+    /// Calls to make: all of a signal's are queued before the first is made.
+    due: Queue<(Weak<SignalNode>, i32)>,
+}
+
+impl Signals {
+    /// Reports the signals that came. Called by the poll phase once the pipe was seen readable.
+    pub(crate) fn deliver(&self, lp: &LoopHandle) {
+        let Some(pipe) = self.pipe.get() else { return };
+        // Until the pipe is found empty the next poll phase looks again: after a flood, or a panic in an upcall.
+        lp.inner().signalled.set(true);
+        self.call_due();
+        for _ in 0..SIGNALS_PER_TURN {
+            let Some(signum) = pipe.take() else {
+                lp.inner().signalled.set(false);
+                return;
+            };
+            for node in self.started.borrow().iter().filter(|node| node.watches(signum)) {
+                self.due.push((Rc::downgrade(node), signum));
+            }
+            self.call_due();
+        }
+    }
+
+    fn call_due(&self) {
+        self.due.drain_first(self.due.len(), |(node, signum)| {
+            if let Some(node) = node.upgrade() {
+                node.deliver(signum);
+            }
+        });
+    }
+
+    fn watch(&self, signal: &Signal, watch: Watch) -> Result<(), Errno> {
+        if self.pipe.get().is_none() {
+            let pipe = SignalPipe::open()?;
+            signal.loop_handle().inner().poller.register_signals(pipe.fd())?;
+            // It was empty right before, and nothing here calls anybody.
+            let _ = self.pipe.set(pipe);
+        }
+        self.pipe.get().map_or(Err(Errno::EINVAL), |pipe| pipe.watch(watch.signum, watch.one_shot))
+    }
+
+    /// Takes back the watch of a watcher that watches something else now, or nothing.
+    fn unwatch(&self, watch: Watch) {
+        let last = !self.started.borrow().iter().any(|node| node.watches(watch.signum));
+        if let Some(pipe) = self.pipe.get() {
+            pipe.unwatch(watch.signum, watch.one_shot, last);
+        }
+    }
+
+    /// Puts a watcher last in the order of calls.
+    fn enter(&self, node: &Rc<SignalNode>) {
+        self.leave(node);
+        self.started.borrow_mut().push(Rc::clone(node));
+    }
+
+    fn leave(&self, node: &SignalNode) {
+        self.started.borrow_mut().retain(|other| !std::ptr::eq(Rc::as_ptr(other), node));
+    }
+}

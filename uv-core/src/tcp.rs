@@ -118,6 +118,8 @@ impl Tcp {
         match sys::socket::bind(fd, &sockaddr) {
             Ok(()) => {}
             Err(Errno::EADDRINUSE) => self.0.0.set_delayed_error(Errno::EADDRINUSE),
+            // An address of the other family on a socket that there is already.
+            Err(Errno::EAFNOSUPPORT) => return Err(failed(Errno::EINVAL)),
             Err(errno) => return Err(failed(errno)),
         }
         self.0.0.set(BOUND);
@@ -129,7 +131,7 @@ impl Tcp {
     /// # Errors
     /// As [`Stream::listen`].
     pub fn listen(&self, backlog: u32, upcall: impl crate::upcall::AcceptUpcall + 'static) -> Result<()> {
-        if self.fileno().is_err() && !self.is_closing() {
+        if self.0.0.fileno().is_err() && !self.is_closing() {
             self.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), BindOptions::default())?;
         }
         self.0.listen(backlog, upcall)
@@ -162,8 +164,8 @@ impl Tcp {
         if let Some(errno) = self.0.0.delayed_error() {
             return Err(failed(errno));
         }
-        let addr = sys::socket::local_addr(self.fileno()?).map_err(failed)?;
-        addr.as_inet().ok_or(failed(Errno::EINVAL))
+        let addr = sys::socket::local_addr(self.0.0.fileno()?).map_err(failed)?;
+        addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
     /// The peer's address (`uv_tcp_getpeername`).
@@ -172,8 +174,8 @@ impl Tcp {
     /// `EBADF` without a socket, `ENOTCONN` without a peer.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         let failed = |errno| Error::new("getpeername", errno);
-        let addr = sys::socket::peer_addr(self.fileno()?).map_err(failed)?;
-        addr.as_inet().ok_or(failed(Errno::EINVAL))
+        let addr = sys::socket::peer_addr(self.0.0.fileno()?).map_err(failed)?;
+        addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
     /// Sends small segments at once instead of waiting for acknowledgements (`uv_tcp_nodelay`). On Linux connections
@@ -215,7 +217,7 @@ impl Tcp {
         if self.0.0.is_shutting() {
             return Err(failed(Errno::EINVAL));
         }
-        if let Ok(fd) = self.fileno() {
+        if let Ok(fd) = self.0.0.fileno() {
             sys::socket::linger_zero(fd).map_err(failed)?;
         }
         self.close();
@@ -223,7 +225,7 @@ impl Tcp {
     }
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> Result<()> {
-        let set = sys::socket::set_option(self.fileno()?, level, name, value);
+        let set = sys::socket::set_option(self.0.0.fileno()?, level, name, value);
         set.map_err(|errno| Error::new("setsockopt", errno))
     }
 
@@ -242,7 +244,7 @@ impl Tcp {
         if self.is_closing() {
             return Err(Error::new(op, Errno::EINVAL));
         }
-        if self.fileno().is_ok() {
+        if self.0.0.fileno().is_ok() {
             return Err(Error::new(op, Errno::EBUSY));
         }
         Ok(())

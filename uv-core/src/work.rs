@@ -1,4 +1,179 @@
-//! placeholder
-/// placeholder
-#[derive(Debug)]
-pub struct Work;
+//! Work for another thread: runs in the process's pool, and its end is reported on the loop's thread. Mirrors
+//! `uv_queue_work` and `uv_cancel`, libuv's `src/threadpool.c`.
+//!
+//! The work and its result travel between the threads; the callback never leaves the loop's: it waits in the loop's
+//! table of requests.
+
+use crate::pool::{self, Job};
+use crate::{Errno, Error, LoopHandle, Remote, Result};
+use slab::Slab;
+use std::cell::RefCell;
+use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// A request for work in the thread pool (`uv_work_t`). Dropping it cancels nothing.
+#[derive(Clone)]
+pub struct Work(Arc<dyn Job>);
+
+impl LoopHandle {
+    /// Runs `work` in the process's thread pool and then `after`, with its result, on the loop's thread, in the poll
+    /// phase (`uv_queue_work`). The request keeps the loop alive until `after` was called.
+    ///
+    /// All loops of the process share the pool. It is made on first use and has `UV_THREADPOOL_SIZE` threads: 4 if that
+    /// is not set, at most 1024. The end of the process does not wait for work that runs. Dropping the loop drops
+    /// `after`, and `work` too unless it has begun.
+    ///
+    /// `after` gets `ECANCELED` if the request was cancelled, and the system's reason, mostly `EAGAIN`, if it refuses
+    /// the pool even one thread. A panic in `work` goes on in the loop's thread, out of [`run`](Self::run); `after` is
+    /// then not called.
+    ///
+    /// ```
+    /// use uv_core::{Loop, RunMode};
+    ///
+    /// let lp = Loop::new()?;
+    /// lp.queue_work(|| (1..=20).product::<u64>(), |product| assert_eq!(product, Ok(2_432_902_008_176_640_000)));
+    /// assert!(!lp.run(RunMode::Default)?);
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    pub fn queue_work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        after: impl FnOnce(Result<T>) + 'static,
+    ) -> Work {
+        let mut requests = self.inner().works.requests.borrow_mut();
+        let entry = requests.vacant_entry();
+        let stage = Mutex::new(Stage::Queued(work));
+        let task = Arc::new(Task { stage, id: entry.key(), remote: self.remote() });
+        let work = Work(Arc::clone(&task) as Arc<dyn Job>);
+        entry.insert(Request { work: work.clone(), finish: Box::new(move || task.finish(after)) });
+        drop(requests);
+        self.begin_request();
+        if let Err(reason) = pool::submit(Arc::clone(&work.0)) {
+            work.0.fail(reason);
+        }
+        work
+    }
+}
+
+impl Work {
+    /// Takes the work back if it has not begun (`uv_cancel`). Its `after` is called with `ECANCELED`, later.
+    ///
+    /// # Errors
+    /// `EBUSY` if the work runs, is done or was cancelled before; nothing changes then.
+    pub fn cancel(&self) -> Result<()> {
+        if self.0.fail(Errno::ECANCELED) { Ok(()) } else { Err(Error::new("cancel", Errno::EBUSY)) }
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").finish_non_exhaustive()
+    }
+}
+
+/// What the threads share of a request.
+struct Task<W, T> {
+    stage: Mutex<Stage<W, T>>,
+    /// Where the loop keeps the rest.
+    id: usize,
+    remote: Remote,
+}
+
+enum Stage<W, T> {
+    Queued(W),
+    Running,
+    Done(thread::Result<T>),
+    Failed(Errno),
+}
+
+impl<W, T> Task<W, T> {
+    fn stage(&self) -> MutexGuard<'_, Stage<W, T>> {
+        // Nobody's code runs under this lock.
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The work, for the one that asks first: a thread of the pool or whoever cancels.
+    fn begin(&self) -> Option<W> {
+        let mut stage = self.stage();
+        match mem::replace(&mut *stage, Stage::Running) {
+            Stage::Queued(work) => Some(work),
+            other => {
+                *stage = other;
+                None
+            }
+        }
+    }
+
+    /// Lets the loop know. Called once for each request, by the one that began it.
+    fn end(&self, stage: Stage<W, T>) {
+        *self.stage() = stage;
+        let id = self.id;
+        // Refused only by a loop that is gone, where there is nobody to call.
+        let _ = self.remote.post(move |lp| lp.inner().works.finish(lp, id));
+    }
+
+    /// Reports the end, on the loop's thread.
+    fn finish(&self, after: impl FnOnce(Result<T>)) {
+        let stage = mem::replace(&mut *self.stage(), Stage::Running);
+        match stage {
+            Stage::Done(Ok(value)) => after(Ok(value)),
+            Stage::Done(Err(panic)) => resume_unwind(panic),
+            Stage::Failed(reason) => after(Err(Error::new("queue_work", reason))),
+            // Not reported before its end.
+            Stage::Queued(_) | Stage::Running => {}
+        }
+    }
+}
+
+impl<W, T> Job for Task<W, T>
+where
+    W: FnOnce() -> T + Send,
+    T: Send,
+{
+    fn run(&self) {
+        if let Some(work) = self.begin() {
+            // Whatever the work left half-done goes away with it, or is a matter between it and those who share it.
+            self.end(Stage::Done(catch_unwind(AssertUnwindSafe(work))));
+        }
+    }
+
+    fn fail(&self, reason: Errno) -> bool {
+        let work = self.begin();
+        if work.is_some() {
+            self.end(Stage::Failed(reason));
+        }
+        work.is_some()
+    }
+}
+
+/// The requests of a loop that did not end yet.
+#[derive(Default)]
+pub(crate) struct Works {
+    requests: RefCell<Slab<Request>>,
+}
+
+struct Request {
+    work: Work,
+    finish: Box<dyn FnOnce()>,
+}
+
+impl Works {
+    fn finish(&self, lp: &LoopHandle, id: usize) {
+        let request = self.requests.borrow_mut().try_remove(id);
+        if let Some(request) = request {
+            lp.end_request();
+            (request.finish)();
+        }
+    }
+
+    /// Drops every callback without calling it, and all work that has not begun.
+    pub(crate) fn clear(&self) {
+        let requests = self.requests.take();
+        for (_, request) in &requests {
+            request.work.0.fail(Errno::ECANCELED);
+        }
+    }
+}

@@ -1,1 +1,8 @@
-//! The project's commands.
+//! The project's commands, as a library so that tests can run what `cargo xtask serve` runs.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod args;
+pub mod ci;
+pub mod serve;

@@ -1,6 +1,7 @@
 //! Listening and accepting. Mirrors `uv_listen`, `uv__server_io`, `uv_accept` and the EMFILE trick.
 
-use super::{BOUND, HELD, LISTENING, MAYBE_READABLE, READABLE, StreamNode, Tower, WRITABLE};
+use super::node::{HELD, LISTENING, MAYBE_READABLE, Tower};
+use super::{BOUND, READABLE, StreamNode, WRITABLE};
 use crate::sys;
 use crate::upcall::AcceptUpcall;
 use crate::{Errno, Error, Result};
@@ -22,7 +23,7 @@ impl StreamNode {
         if let Some(errno) = self.delayed_error() {
             return Err(failed(errno));
         }
-        let fd = self.fd.get().ok_or(failed(Errno::EINVAL))?;
+        let fd = self.fd.get().ok_or_else(|| failed(Errno::EINVAL))?;
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         sys::socket::listen(fd, backlog).map_err(failed)?;
         self.watch().map_err(failed)?;
@@ -30,6 +31,10 @@ impl StreamNode {
         self.set(LISTENING | BOUND);
         self.update_active();
         Ok(())
+    }
+
+    pub(super) fn set_accept_batch(&self, connections: u32) {
+        self.with_extra(|extra| extra.accept_batch = connections);
     }
 
     /// Announces waiting connections, up to the batch; the rest is left to the next poll phase.
@@ -50,14 +55,20 @@ impl StreamNode {
                 }
                 Err(errno) if errno.would_block() => return self.clear(MAYBE_READABLE),
                 Err(Errno::EMFILE | Errno::ENFILE) => return self.shed(fd),
-                Err(Errno::EINTR | Errno::ECONNABORTED | Errno::EPROTO) => patience -= 1,
+                Err(errno) if errno == Errno::EINTR || errno.is_peers_failure() => patience -= 1,
                 Err(errno) => {
-                    self.clear(MAYBE_READABLE);
-                    return self.announce(Err(Error::new("accept", errno)));
+                    self.announce(Err(Error::new("accept", errno)));
+                    if errno.is_misuse() {
+                        // No connection waits behind this: to try again would only fail again.
+                        return self.clear(MAYBE_READABLE);
+                    }
+                    break;
                 }
             }
         }
-        self.push_ready();
+        if !self.handle.is_closing() {
+            self.push_ready();
+        }
     }
 
     fn announce(&self, status: Result<()>) {
@@ -79,7 +90,8 @@ impl StreamNode {
             if self.lp().restore_spare_fd() {
                 return self.push_ready();
             }
-            // Others took even that one. The next connection makes the listener try again.
+            // Others took even that one. As in libuv the listener says so and tries again, in every turn.
+            self.push_ready();
             return self.announce(Err(Error::new("accept", Errno::EMFILE)));
         };
         drop(spare);
@@ -87,7 +99,7 @@ impl StreamNode {
         for _ in 0..SHED_PER_TURN {
             match sys::socket::accept(fd) {
                 Ok(connection) => drop(connection),
-                Err(Errno::EINTR | Errno::ECONNABORTED) => {}
+                Err(errno) if errno == Errno::EINTR || errno.is_peers_failure() => {}
                 Err(errno) => {
                     left = !errno.would_block();
                     break;

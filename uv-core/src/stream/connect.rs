@@ -1,9 +1,10 @@
 //! Connecting. Mirrors `uv__tcp_connect`, `uv_pipe_connect` and `uv__stream_connect`.
 
-use super::{CONNECTING, MAYBE_WRITABLE, READABLE, StreamNode, WRITABLE};
+use super::node::{CONNECTING, MAYBE_READABLE, MAYBE_WRITABLE};
+use super::{Outgoing, READABLE, StreamNode, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
-use crate::{Errno, Error, Result};
+use crate::{Errno, Error, HandleKind, Result};
 use std::fmt::Display;
 use std::rc::Rc;
 
@@ -15,16 +16,31 @@ impl StreamNode {
         if self.handle.is_closing() || self.has(READABLE | WRITABLE) {
             return Err(failed(Errno::EINVAL));
         }
-        let fd = self.fd.get().ok_or(failed(Errno::EBADF))?;
-        let result = match self.delayed_error() {
+        let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
+        let delayed = self.if_extra(|extra| extra.delayed_error.take());
+        let result = match delayed {
             Some(errno) => Err(errno),
-            None => connect_retrying(fd, addr),
+            None => sys::socket::connect(fd, addr),
         };
         match result {
-            Ok(()) => self.finish_later(Ok(())),
-            Err(Errno::EINPROGRESS) => self.watch_writable().map_err(failed)?,
-            Err(errno) if self.is_for_the_report(errno) => self.finish_later(Err(errno)),
-            Err(errno) => return Err(failed(errno)),
+            // Interrupted, a connect goes on by itself.
+            Err(Errno::EINPROGRESS | Errno::EINTR) => {
+                // What an earlier attempt left behind says nothing about this one.
+                self.clear(MAYBE_READABLE | MAYBE_WRITABLE);
+                self.watch_writable().map_err(failed)?;
+            }
+            // Refusals come from the callback always; mistakes such as an unreachable network at once, as in libuv.
+            Err(errno)
+                if errno != Errno::ECONNREFUSED
+                    && delayed.is_none()
+                    && self.handle.kind() != HandleKind::Pipe =>
+            {
+                return Err(failed(errno));
+            }
+            known => {
+                self.with_output(|out| out.connect = Some(known));
+                self.feed();
+            }
         }
         self.with_extra(|extra| extra.target = Some(target.to_string().into_boxed_str()));
         self.lp().begin_request();
@@ -33,73 +49,55 @@ impl StreamNode {
         Ok(())
     }
 
-    /// Fails a connect that could not even begin, from `on_connect`.
-    pub(crate) fn connect_failed(self: &Rc<Self>, errno: Errno, target: impl Display) {
-        self.with_extra(|extra| extra.target = Some(target.to_string().into_boxed_str()));
-        self.lp().begin_request();
-        self.set(CONNECTING);
-        self.update_active();
-        self.finish_later(Err(errno));
-    }
-
-    /// Refusals come from the callback always; mistakes such as an unreachable network at once, as in libuv.
-    fn is_for_the_report(&self, errno: Errno) -> bool {
-        self.delayed_error().is_some()
-            || errno == Errno::ECONNREFUSED
-            || self.handle.kind() == crate::HandleKind::Pipe
-    }
-
-    fn finish_later(self: &Rc<Self>, result: Result<(), Errno>) {
-        self.with_output(|out| out.connect = Some(result));
-        self.feed();
-    }
-
     /// The socket became writable: the connect ended.
     pub(super) fn connect_turn(self: &Rc<Self>) {
         let Some(fd) = self.fd.get() else { return };
-        if !self.has(MAYBE_WRITABLE) || self.with_output(|out| out.connect.is_some()) {
+        let is_known = self.if_output(|out| out.connect.is_some()) == Some(true);
+        if !self.has(MAYBE_WRITABLE) || is_known {
             return;
         }
+        self.clear(MAYBE_WRITABLE);
         match sys::socket::take_error(fd) {
-            Err(Errno::EINPROGRESS) => self.clear(MAYBE_WRITABLE),
+            Err(Errno::EINPROGRESS) => {}
             result => self.finish_connect(result),
         }
     }
 
+    /// Reports the end of a connect, and leaves to the pending phase what was written meanwhile and ended now.
     pub(super) fn finish_connect(self: &Rc<Self>, result: Result<(), Errno>) {
         self.clear(CONNECTING);
         self.lp().end_request();
-        match result {
-            Ok(()) => {
-                self.set(READABLE | WRITABLE);
-                self.update_active();
-                self.call(|upcall| upcall.on_connect(Ok(())));
-                if !self.handle.is_closing() {
-                    self.write_turn();
-                }
-            }
-            Err(errno) => {
-                self.update_active();
-                let error = self.connect_error(errno);
-                self.call(|upcall| upcall.on_connect(Err(error)));
-                self.cancel_writes();
-            }
+        if result.is_ok() {
+            self.set(READABLE | WRITABLE);
+        } else {
+            self.if_output(Outgoing::cancel_queue);
+        }
+        self.update_active();
+        let result = result.map_err(|errno| self.connect_error(errno));
+        self.call(|upcall| upcall.on_connect(result));
+        if !self.handle.is_closing() && !self.has(CONNECTING) && self.is_writing() {
+            self.flush();
+            self.update_active();
+        }
+        self.feed_news();
+    }
+
+    /// The close phase's share: a connect that was not reported is cancelled, even if it ended well.
+    pub(super) fn cancel_connect(&self) {
+        if self.has(CONNECTING) {
+            self.clear(CONNECTING);
+            self.if_output(|out| out.connect = None);
+            self.lp().end_request();
+            let error = self.connect_error(Errno::ECANCELED);
+            self.call(|upcall| upcall.on_connect(Err(error)));
         }
     }
 
-    pub(super) fn connect_error(&self, errno: Errno) -> Error {
+    fn connect_error(&self, errno: Errno) -> Error {
         let error = Error::new("connect", errno);
         match self.if_extra(|extra| extra.target.clone()) {
             Some(target) => error.on(target),
             None => error,
         }
-    }
-}
-
-fn connect_retrying(fd: i32, addr: &SockAddr) -> Result<(), Errno> {
-    match sys::socket::connect(fd, addr) {
-        // Interrupted, a connect goes on by itself.
-        Err(Errno::EINTR) => Err(Errno::EINPROGRESS),
-        result => result,
     }
 }

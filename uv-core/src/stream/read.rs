@@ -1,6 +1,7 @@
 //! Reading. Mirrors `uv_read_start`, `uv__read` and, for handles that come with messages, `uv__stream_queue_fd`.
 
-use super::{IPC, MAYBE_READABLE, PEER_CLOSED, READABLE, READING, SOCKET, StreamNode, WRITABLE};
+use super::node::{MAYBE_READABLE, READ_ON, READING};
+use super::{IPC, READABLE, SOCKET, StreamNode, WRITABLE};
 use crate::handle::HandleKind;
 use crate::sys;
 use crate::{Errno, Error, Result};
@@ -103,7 +104,7 @@ impl StreamNode {
             Step::Failed(errno) => self.read_failed(Error::new("read", errno)),
             Step::Interrupted => self.push_ready(),
             Step::WouldBlock | Step::Data(..) => {
-                self.clear(MAYBE_READABLE);
+                self.clear(MAYBE_READABLE | READ_ON);
                 self.await_input();
             }
         }
@@ -123,22 +124,12 @@ impl StreamNode {
     }
 
     fn read_once(&self, fd: RawFd, buffer: &mut [u8]) -> Step {
-        let mut handles = 0;
         for _ in 0..INTERRUPTIONS {
-            let result = if self.has(IPC) {
-                sys::message::receive(fd, buffer, |fd| {
-                    handles += 1;
-                    self.with_extra(|extra| extra.received.push_back(fd));
-                })
-            } else {
-                sys::socket::read(fd, self.has(SOCKET), buffer)
-            };
-            return match result {
-                Ok(0) => Step::End,
-                // A short read is the last one, unless the end follows, or a message with handles cut it short.
-                Ok(count) => {
-                    let drained = count < buffer.len() && handles == 0 && !self.has(PEER_CLOSED);
-                    Step::Data(count, drained)
+            return match self.read_bytes(fd, buffer) {
+                Ok((0, _)) => Step::End,
+                Ok((count, cut)) => {
+                    let is_last = count < buffer.len() && !cut && !self.has(READ_ON);
+                    Step::Data(count, is_last)
                 }
                 Err(Errno::EINTR) => continue,
                 Err(errno) if errno.would_block() => Step::WouldBlock,
@@ -148,17 +139,35 @@ impl StreamNode {
         Step::Interrupted
     }
 
+    /// Reads once. Returns how many bytes came, and whether there may be more although the buffer is not full: a
+    /// terminal gives line by line, and descriptors that come with a message cut it short.
+    fn read_bytes(&self, fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+        if !self.has(SOCKET) {
+            return sys::socket::read(fd, false, buffer).map(|count| (count, true));
+        }
+        match self.handle.kind() {
+            HandleKind::Tcp => sys::socket::read(fd, true, buffer).map(|count| (count, false)),
+            _ if self.has(IPC) => sys::message::receive_fds(fd, buffer, |fd| {
+                self.with_extra(|extra| extra.received.push_back(fd));
+            }),
+            _ => sys::message::receive(fd, buffer),
+        }
+    }
+
     pub(crate) fn pending_count(&self) -> usize {
         self.if_extra(|extra| Some(extra.received.len())).unwrap_or(0)
     }
 
     pub(crate) fn take_received(&self) -> Option<Received> {
         let fd = self.if_extra(|extra| extra.received.pop_front())?;
-        let kind = match sys::socket::local_addr(fd.as_raw_fd()) {
-            Ok(addr) if addr.as_inet().is_some() => Some(HandleKind::Tcp),
-            Ok(addr) if addr.as_unix().is_some() => Some(HandleKind::Pipe),
+        let raw = fd.as_raw_fd();
+        let family = sys::socket::local_addr(raw).map(|addr| addr.family());
+        let kind = match family {
+            Ok(libc::AF_INET | libc::AF_INET6) => Some(HandleKind::Tcp),
+            Ok(libc::AF_UNIX) => Some(HandleKind::Pipe),
             _ => None,
         };
+        let kind = kind.filter(|_| sys::socket::is_stream_socket(raw));
         Some(Received { fd, kind })
     }
 }

@@ -19,10 +19,8 @@ impl SockAddr {
     /// Room for the kernel to fill in.
     pub(super) fn empty() -> Self {
         // SAFETY: all zeroes is a valid `sockaddr_storage`: a plain struct of integers.
-        Self {
-            storage: unsafe { std::mem::zeroed() },
-            len: size_of::<libc::sockaddr_storage>() as libc::socklen_t,
-        }
+        let storage = unsafe { std::mem::zeroed() };
+        Self { storage, len: size_of::<libc::sockaddr_storage>() as libc::socklen_t }
     }
 
     pub(crate) fn inet(addr: SocketAddr) -> Self {

@@ -21,8 +21,16 @@ impl FdCell {
     }
 
     pub(crate) fn set(&self, fd: OwnedFd) {
-        drop(self.take());
+        self.close();
         self.0.set(fd.into_raw_fd());
+    }
+
+    /// Closes the descriptor, but never a standard one: the next file opened would become the process's output.
+    pub(crate) fn close(&self) {
+        if self.0.get() > libc::STDERR_FILENO {
+            drop(self.take());
+        }
+        self.0.set(NONE);
     }
 
     pub(crate) fn take(&self) -> Option<OwnedFd> {
@@ -34,7 +42,7 @@ impl FdCell {
 
 impl Drop for FdCell {
     fn drop(&mut self) {
-        drop(self.take());
+        self.close();
     }
 }
 

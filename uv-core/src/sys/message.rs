@@ -54,24 +54,29 @@ fn send_message(fd: RawFd, message: &libc::msghdr) -> Result<usize, Errno> {
     check_len(unsafe { libc::sendmsg(fd, message, libc::MSG_NOSIGNAL) })
 }
 
-/// Receives bytes and hands every descriptor that came with them to `take`, in order.
-pub(crate) fn receive(fd: RawFd, buffer: &mut [u8], mut take: impl FnMut(OwnedFd)) -> Result<usize, Errno> {
+/// Receives bytes and hands every descriptor that came with them to `take`, in order. Waits for nothing.
+///
+/// Returns how many bytes came, and whether descriptors cut them short: then there may be more. Descriptors for which
+/// the process has no room are lost, and cut the bytes short all the same.
+pub(crate) fn receive_fds(
+    fd: RawFd,
+    buffer: &mut [u8],
+    mut take: impl FnMut(OwnedFd),
+) -> Result<(usize, bool), Errno> {
     let mut control = Control([0; CONTROL_BYTES]);
-    let mut slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    // SAFETY: all zeroes is a valid `msghdr`: null pointers and zero lengths.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut slice;
-    message.msg_iovlen = 1;
+    let mut slice = io_vector(buffer);
+    let mut message = message(&mut slice);
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = CONTROL_BYTES as _;
-    // SAFETY: the message's pointers describe the buffer and the control part, which outlive the call.
-    let received = check_len(unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_CMSG_CLOEXEC) })?;
+    let received = receive_message(fd, &mut message)?;
+    let mut cut = message.msg_flags & libc::MSG_CTRUNC != 0;
     // SAFETY: the kernel filled the control part and set its length; the CMSG functions walk inside it. Descriptors in
     // an SCM_RIGHTS header are new and owned by nobody.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
         while !header.is_null() {
             if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                cut = true;
                 let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
                 let first = libc::CMSG_DATA(header).cast::<RawFd>();
                 for index in 0..bytes / size_of::<RawFd>() {
@@ -81,5 +86,32 @@ pub(crate) fn receive(fd: RawFd, buffer: &mut [u8], mut take: impl FnMut(OwnedFd
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
     }
-    Ok(received)
+    Ok((received, cut))
+}
+
+/// Receives bytes only: descriptors that came with them are lost, as nobody asked for them. Waits for nothing.
+///
+/// Returns as [`receive_fds`] does.
+pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+    let mut slice = io_vector(buffer);
+    let mut message = message(&mut slice);
+    let received = receive_message(fd, &mut message)?;
+    Ok((received, message.msg_flags & libc::MSG_CTRUNC != 0))
+}
+
+fn io_vector(buffer: &mut [u8]) -> libc::iovec {
+    libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() }
+}
+
+fn message(slice: &mut libc::iovec) -> libc::msghdr {
+    // SAFETY: all zeroes is a valid `msghdr`: null pointers and zero lengths.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = slice;
+    message.msg_iovlen = 1;
+    message
+}
+
+fn receive_message(fd: RawFd, message: &mut libc::msghdr) -> Result<usize, Errno> {
+    // SAFETY: the message's pointers describe buffers that the callers keep alive during the call.
+    check_len(unsafe { libc::recvmsg(fd, message, libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT) })
 }

@@ -53,11 +53,14 @@ pub(crate) fn shutdown_write(fd: RawFd) -> Result<(), Errno> {
     check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(drop)
 }
 
-/// Reads from a socket or, where `is_socket` is false, from any descriptor.
+/// Reads from a socket or, where `is_socket` is false, from any descriptor. A socket's read never waits, even if others
+/// made the open file a blocking one.
 pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
     // SAFETY: the kernel writes at most `len` bytes from the buffer's start.
-    check_len(unsafe { if is_socket { libc::recv(fd, start, len, 0) } else { libc::read(fd, start, len) } })
+    check_len(unsafe {
+        if is_socket { libc::recv(fd, start, len, libc::MSG_DONTWAIT) } else { libc::read(fd, start, len) }
+    })
 }
 
 /// Writes without raising SIGPIPE where that can be avoided: on sockets.
@@ -134,6 +137,11 @@ pub(crate) fn linger_zero(fd: RawFd) -> Result<(), Errno> {
 /// Whether the descriptor is a socket.
 pub(crate) fn is_socket(fd: RawFd) -> bool {
     get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
+}
+
+/// Whether the descriptor is a socket for streams of bytes.
+pub(crate) fn is_stream_socket(fd: RawFd) -> bool {
+    get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok_and(|kind| kind == libc::SOCK_STREAM)
 }
 
 /// Whether the socket listens.

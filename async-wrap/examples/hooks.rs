@@ -1,0 +1,100 @@
+//! An async hook that shows how one TCP connection to this very program runs: what causes what, and when what is
+//! called. Run it with `cargo run -p async-wrap --example hooks`.
+
+use async_wrap::upcall::OnStream;
+use async_wrap::{AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, Error, Loop, Provider, Result};
+use async_wrap::{RunMode, TcpWrap};
+
+/// Prints every event, indented by the depth of callbacks.
+#[derive(Default)]
+struct Printer {
+    depth: usize,
+}
+
+impl AsyncHook for Printer {
+    fn on_init(&mut self, id: AsyncId, provider: Provider, trigger: AsyncId) {
+        println!("{:indent$}{provider} {id} was made; trigger: {trigger}", "", indent = self.depth);
+    }
+
+    fn on_before(&mut self, id: AsyncId) {
+        println!("{:indent$}before {id}", "", indent = self.depth);
+        self.depth += 2;
+    }
+
+    fn on_after(&mut self, id: AsyncId) {
+        self.depth -= 2;
+        println!("{:indent$}after {id}", "", indent = self.depth);
+    }
+
+    fn on_destroy(&mut self, id: AsyncId) {
+        println!("{:indent$}destroyed {id}", "", indent = self.depth);
+    }
+}
+
+/// Both ends of the connection: the client says hello, the server sends it back, and both finish.
+struct Talk {
+    stream: AsyncStream,
+    is_server: bool,
+}
+
+impl Talk {
+    fn answer(&self, data: &[u8]) -> Result<()> {
+        if self.is_server {
+            let _ = self.stream.write(data)?;
+        }
+        self.stream.shutdown()
+    }
+}
+
+impl OnStream for Talk {
+    fn on_connect(&mut self, result: Result<()>) {
+        if result.and_then(|()| self.stream.read_start()).is_err() || self.stream.write(b"hello").is_err() {
+            self.stream.close();
+        }
+    }
+
+    fn on_read(&mut self, data: &[u8]) {
+        println!("  read {:?}", String::from_utf8_lossy(data));
+        self.stream.environment().next_tick(|| println!("  a tick, after the callback that queued it"));
+        if self.answer(data).is_err() {
+            self.stream.close();
+        }
+    }
+
+    fn on_end(&mut self) {
+        self.stream.close();
+    }
+
+    fn on_error(&mut self, error: Error) {
+        println!("  {error}");
+        self.stream.close();
+    }
+}
+
+fn main() -> Result<()> {
+    let lp = Loop::new()?;
+    let env = Environment::new(&lp);
+    env.hook(Printer::default()).enable();
+
+    let tcp = TcpWrap::new(&lp);
+    tcp.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
+    let server = AsyncStream::new(&env, (*tcp).clone(), Provider::TcpServerWrap);
+    let listener = server.clone();
+    server.listen(16, move |connection: Result<AsyncStream>| {
+        if let Ok(stream) = connection {
+            stream.set_handler(Talk { stream: stream.clone(), is_server: true });
+            if stream.read_start().is_err() {
+                stream.close();
+            }
+        }
+        listener.close();
+    })?;
+
+    let (client, _) = AsyncStream::tcp(&env);
+    client.set_handler(Talk { stream: client.clone(), is_server: false });
+    client.connect_tcp(tcp.local_addr()?)?;
+
+    env.run(RunMode::Default)?;
+    println!("Nothing is left alive.");
+    Ok(())
+}

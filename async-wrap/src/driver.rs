@@ -1,0 +1,112 @@
+//! The environment's own handles in the loop: one that wakes it, one for its check phase, one that keeps it from
+//! blocking. Mirrors `task_queues_async_`, `immediate_check_handle_` and `immediate_idle_handle_` of Node's `src/env.h`.
+
+use crate::Environment;
+use crate::task::Remote;
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use uv_core::upcall::{AsyncUpcall, PhaseUpcall};
+use uv_core::{Async, Check, Idle, LoopHandle};
+
+/// The handles are made before the environment that holds them.
+pub(crate) type EnvironmentSlot = Rc<OnceCell<Environment>>;
+
+pub(crate) struct Driver {
+    wake: Async,
+    check: Check,
+    idle: Idle,
+    remote: Arc<Remote>,
+    /// The loop was asked to run the queues and has not done it yet.
+    scheduled: Cell<bool>,
+    ended: Cell<bool>,
+}
+
+impl Driver {
+    /// Handles for the environment that `slot` is going to hold.
+    pub(crate) fn new(lp: &LoopHandle, slot: &EnvironmentSlot) -> Self {
+        let wake = Async::new(lp, Anchor(Rc::clone(slot)));
+        wake.unref();
+        let check = Check::new(lp);
+        check.unref();
+        let remote = Arc::new(Remote::new(wake.sender()));
+        let idle = Idle::new(lp);
+        Self { wake, check, idle, remote, scheduled: Cell::new(false), ended: Cell::new(false) }
+    }
+
+    pub(crate) fn remote(&self) -> &Arc<Remote> {
+        &self.remote
+    }
+
+    /// Has the loop run the queues. Until then it stays alive: what is queued outside of a scope is not lost.
+    pub(crate) fn schedule(&self) {
+        if !self.scheduled.replace(true) {
+            self.wake.ref_();
+            self.remote.wake();
+        }
+    }
+
+    pub(crate) fn unschedule(&self) {
+        self.scheduled.set(false);
+        self.wake.unref();
+    }
+
+    /// Has the environment called in every check phase from now on. That does not keep the loop alive.
+    pub(crate) fn start_check(&self, env: &Environment) {
+        if !self.check.is_active() {
+            // Refused only when closing, and then there is nothing to come.
+            let _ = self.check.start(CheckTower(env.clone()));
+        }
+    }
+
+    /// Keeps the loop from blocking and from ending.
+    pub(crate) fn keep_turning(&self, on: bool) {
+        if on {
+            let _ = self.idle.start(|_: &Idle| {});
+        } else {
+            self.idle.stop();
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        self.wake.close();
+        self.check.close();
+        self.idle.close();
+    }
+
+    /// Whether the handles are closed or the loop is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+}
+
+/// Ties the environment to the loop: the tower of `wake`, dropped at its close or with the loop, and that is the end.
+struct Anchor(EnvironmentSlot);
+
+impl AsyncUpcall for Anchor {
+    fn on_wake(&mut self, _: &Async) {
+        if let Some(env) = self.0.get() {
+            env.take_woken();
+            env.run_queued_outside();
+        }
+    }
+}
+
+impl Drop for Anchor {
+    fn drop(&mut self) {
+        if let Some(env) = self.0.get() {
+            env.inner().driver.ended.set(true);
+            env.inner().end();
+        }
+    }
+}
+
+/// The check phase: first news of destroyed resources, then immediates.
+struct CheckTower(Environment);
+
+impl PhaseUpcall<Check> for CheckTower {
+    fn on_phase(&mut self, _: &Check) {
+        self.0.inner().tell_destroyed();
+        self.0.run_immediates();
+    }
+}

@@ -1,0 +1,118 @@
+//! Async hooks: who is told of every resource. Mirrors Node's `lib/internal/async_hooks.js`.
+//!
+//! The active hooks are a list that is never changed, only replaced: an event goes to those that were active when it
+//! began, whatever they enable or disable meanwhile. With no active hook an event costs the test of one flag.
+
+use crate::upcall::AsyncHook;
+use crate::{AsyncContext, AsyncId, Environment};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+/// A hook is borrowed only during its own call.
+type Shared = Rc<RefCell<dyn AsyncHook>>;
+
+/// A hook of an environment: inactive until it is enabled (`async_hooks.createHook`). A cheap clone.
+#[derive(Clone)]
+pub struct Hook {
+    env: Environment,
+    hook: Shared,
+}
+
+impl Hook {
+    pub(crate) fn new(env: Environment, hook: impl AsyncHook + 'static) -> Self {
+        Self { env, hook: Rc::new(RefCell::new(hook)) }
+    }
+
+    /// Tells the hook of every event after this one. Idempotent; an active hook stays active without its `Hook`.
+    pub fn enable(&self) {
+        self.env.hooks().enable(&self.hook);
+    }
+
+    /// Tells the hook nothing more, from the next event on. Idempotent.
+    pub fn disable(&self) {
+        self.env.hooks().disable(&self.hook);
+    }
+
+    /// Whether the hook is active.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.env.hooks().contains(&self.hook)
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hook").field("enabled", &self.is_enabled()).finish_non_exhaustive()
+    }
+}
+
+/// The active hooks of an environment, in the order in which they were enabled.
+#[derive(Default)]
+pub(crate) struct Hooks {
+    any: Cell<bool>,
+    active: RefCell<Rc<[Shared]>>,
+}
+
+impl Hooks {
+    /// Whether there is anybody to tell.
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        self.any.get()
+    }
+
+    fn enable(&self, hook: &Shared) {
+        if !self.contains(hook) {
+            let active = self.active.borrow().iter().chain([hook]).cloned().collect();
+            self.replace(active);
+        }
+    }
+
+    fn disable(&self, hook: &Shared) {
+        let active = self.active.borrow().iter().filter(|other| !Rc::ptr_eq(other, hook)).cloned().collect();
+        self.replace(active);
+    }
+
+    fn contains(&self, hook: &Shared) -> bool {
+        self.active.borrow().iter().any(|other| Rc::ptr_eq(other, hook))
+    }
+
+    pub(crate) fn clear(&self) {
+        self.replace(Rc::default());
+    }
+
+    fn replace(&self, active: Rc<[Shared]>) {
+        self.any.set(!active.is_empty());
+        // The old list may be the last to hold a hook: its destructor finds nothing borrowed.
+        drop(self.active.replace(active));
+    }
+
+    #[cold]
+    pub(crate) fn emit_init(&self, context: AsyncContext) {
+        self.tell(|hook| hook.on_init(context.async_id(), context.provider(), context.trigger_async_id()));
+    }
+
+    #[cold]
+    pub(crate) fn emit_before(&self, id: AsyncId) {
+        self.tell(|hook| hook.on_before(id));
+    }
+
+    #[cold]
+    pub(crate) fn emit_after(&self, id: AsyncId) {
+        self.tell(|hook| hook.on_after(id));
+    }
+
+    pub(crate) fn emit_destroy(&self, id: AsyncId) {
+        self.tell(|hook| hook.on_destroy(id));
+    }
+
+    fn tell(&self, event: impl Fn(&mut dyn AsyncHook)) {
+        let active = Rc::clone(&self.active.borrow());
+        for hook in &*active {
+            // Refused only to a hook that is in the middle of a call: it caused this event itself.
+            if let Ok(mut hook) = hook.try_borrow_mut() {
+                event(&mut *hook);
+            }
+        }
+    }
+}

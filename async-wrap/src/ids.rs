@@ -1,0 +1,137 @@
+//! Async ids: who is executing, and who caused it. Mirrors the id counter and the id stack of Node's `AsyncHooks`
+//! (`src/env.h`) and `DefaultTriggerAsyncIdScope`.
+//!
+//! The stack of Node is Rust's own stack here: whoever enters a context keeps the outer ids in a guard. So nesting has no
+//! bound, nothing is allocated, and contexts cannot be left in a wrong order.
+
+use crate::Provider;
+use std::cell::Cell;
+use std::fmt;
+
+/// The number of one asynchronous resource, unique within its environment.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
+pub struct AsyncId(u64);
+
+impl AsyncId {
+    /// No resource: what executes outside of every context.
+    pub const NONE: Self = Self(0);
+
+    /// The number; 0 for [`NONE`](Self::NONE).
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for AsyncId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One asynchronous resource: its own id, the id of what caused it, and what it is (Node's `async_context`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AsyncContext {
+    async_id: AsyncId,
+    trigger_async_id: AsyncId,
+    provider: Provider,
+}
+
+impl AsyncContext {
+    /// No resource: hooks are told nothing of it.
+    pub const NONE: Self = Self::new(AsyncId::NONE, AsyncId::NONE, Provider::None);
+
+    pub(crate) const fn new(async_id: AsyncId, trigger_async_id: AsyncId, provider: Provider) -> Self {
+        Self { async_id, trigger_async_id, provider }
+    }
+
+    /// The resource's id.
+    #[must_use]
+    pub const fn async_id(&self) -> AsyncId {
+        self.async_id
+    }
+
+    /// The id of the resource that caused this one.
+    #[must_use]
+    pub const fn trigger_async_id(&self) -> AsyncId {
+        self.trigger_async_id
+    }
+
+    /// What the resource is.
+    #[must_use]
+    pub const fn provider(&self) -> Provider {
+        self.provider
+    }
+}
+
+/// The counter, and the ids of what executes now.
+#[derive(Default)]
+pub(crate) struct Ids {
+    last: Cell<u64>,
+    execution: Cell<AsyncId>,
+    trigger: Cell<AsyncId>,
+    default_trigger: Cell<Option<AsyncId>>,
+}
+
+impl Ids {
+    pub(crate) fn next(&self) -> AsyncId {
+        let next = self.last.get() + 1;
+        self.last.set(next);
+        AsyncId(next)
+    }
+
+    pub(crate) fn execution(&self) -> AsyncId {
+        self.execution.get()
+    }
+
+    pub(crate) fn trigger(&self) -> AsyncId {
+        self.trigger.get()
+    }
+
+    /// The trigger of a resource that is made now.
+    pub(crate) fn default_trigger(&self) -> AsyncId {
+        self.default_trigger.get().unwrap_or_else(|| self.execution.get())
+    }
+
+    /// Makes `context` the executing one until the guard is dropped, also by a panic.
+    #[inline]
+    pub(crate) fn enter(&self, context: AsyncContext) -> Entered<'_> {
+        Entered {
+            ids: self,
+            execution: self.execution.replace(context.async_id),
+            trigger: self.trigger.replace(context.trigger_async_id),
+        }
+    }
+
+    /// Sets the trigger of resources made until the guard is dropped.
+    pub(crate) fn set_default_trigger(&self, trigger: AsyncId) -> DefaultTrigger<'_> {
+        DefaultTrigger { ids: self, outer: self.default_trigger.replace(Some(trigger)) }
+    }
+}
+
+/// The ids to go back to.
+pub(crate) struct Entered<'a> {
+    ids: &'a Ids,
+    execution: AsyncId,
+    trigger: AsyncId,
+}
+
+impl Drop for Entered<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.ids.execution.set(self.execution);
+        self.ids.trigger.set(self.trigger);
+    }
+}
+
+/// The default trigger to go back to.
+pub(crate) struct DefaultTrigger<'a> {
+    ids: &'a Ids,
+    outer: Option<AsyncId>,
+}
+
+impl Drop for DefaultTrigger<'_> {
+    fn drop(&mut self) {
+        self.ids.default_trigger.set(self.outer);
+    }
+}

@@ -1,0 +1,152 @@
+//! Immediates: callbacks in the loop's check phase, right after it looked for I/O. Mirrors `CheckImmediate`
+//! (`src/env.cc`) and `processImmediate` (`lib/internal/timers.js`).
+
+use crate::{AsyncContext, AsyncId, Environment, Provider};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+
+/// A callback in the next check phase (Node's `Immediate`). A cheap clone; dropping it changes nothing.
+#[derive(Clone)]
+pub struct Immediate {
+    env: Environment,
+    node: Rc<Node>,
+}
+
+struct Node {
+    context: AsyncContext,
+    /// Gone once it is called or cleared.
+    callback: Cell<Option<Box<dyn FnOnce()>>>,
+    pending: Cell<bool>,
+    referenced: Cell<bool>,
+}
+
+/// The immediates of an environment.
+#[derive(Default)]
+pub(crate) struct Immediates {
+    queue: RefCell<VecDeque<Rc<Node>>>,
+    /// Those pending that keep the loop alive.
+    referenced: Cell<usize>,
+}
+
+impl Immediates {
+    fn pop(&self) -> Option<Rc<Node>> {
+        self.queue.borrow_mut().pop_front()
+    }
+
+    pub(crate) fn clear(&self) {
+        for node in self.queue.take() {
+            node.pending.set(false);
+            drop(node.callback.take());
+        }
+    }
+}
+
+impl Environment {
+    /// Calls `callback` in the next check phase of the loop, which does not block meanwhile (`setImmediate`). One set
+    /// by an immediate waits for the check phase after it.
+    pub fn set_immediate(&self, callback: impl FnOnce() + 'static) -> Immediate {
+        let inner = self.inner();
+        let node = Rc::new(Node {
+            context: self.new_context(Provider::Immediate),
+            callback: Cell::new(None),
+            pending: Cell::new(false),
+            referenced: Cell::new(true),
+        });
+        let immediate = Immediate { env: self.clone(), node };
+        if !inner.driver.has_ended() {
+            immediate.node.callback.set(Some(Box::new(callback)));
+            immediate.node.pending.set(true);
+            inner.immediates.queue.borrow_mut().push_back(Rc::clone(&immediate.node));
+            inner.driver.start_check(self);
+            self.count_immediate(1);
+        }
+        immediate
+    }
+
+    /// Runs what was set before this call, each in a scope of its own: ticks run in between. After a panic the rest
+    /// waits for the next check phase.
+    pub(crate) fn run_immediates(&self) {
+        let immediates = &self.inner().immediates;
+        let count = immediates.queue.borrow().len();
+        for _ in 0..count {
+            let Some(node) = immediates.pop() else { break };
+            if let Some(callback) = self.take_callback(&node) {
+                self.make_callback(node.context, || {
+                    let _gone = self.destroy_at_end(node.context.async_id());
+                    callback();
+                });
+            }
+        }
+    }
+
+    fn take_callback(&self, node: &Node) -> Option<Box<dyn FnOnce()>> {
+        let callback = node.callback.take()?;
+        node.pending.set(false);
+        if node.referenced.get() {
+            self.count_immediate(-1);
+        }
+        Some(callback)
+    }
+
+    fn count_immediate(&self, change: isize) {
+        let inner = self.inner();
+        let count = inner.immediates.referenced.get().saturating_add_signed(change);
+        inner.immediates.referenced.set(count);
+        inner.driver.keep_turning(count > 0);
+    }
+}
+
+impl Immediate {
+    /// The callback is not called any more (`clearImmediate`), and dropped. Idempotent.
+    pub fn clear(&self) {
+        if let Some(callback) = self.env.take_callback(&self.node) {
+            self.env.emit_destroy(self.async_id());
+            drop(callback);
+        }
+    }
+
+    /// Lets the immediate keep the loop alive and turning, which it does at first.
+    pub fn ref_(&self) {
+        self.set_referenced(true);
+    }
+
+    /// Lets the loop end, or block, before the immediate is called.
+    pub fn unref(&self) {
+        self.set_referenced(false);
+    }
+
+    fn set_referenced(&self, on: bool) {
+        if self.node.referenced.replace(on) != on && self.is_pending() {
+            self.env.count_immediate(if on { 1 } else { -1 });
+        }
+    }
+
+    /// Whether the immediate keeps the loop alive while it is pending.
+    #[must_use]
+    pub fn has_ref(&self) -> bool {
+        self.node.referenced.get()
+    }
+
+    /// Whether the call is to come.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.node.pending.get()
+    }
+
+    /// The id of the immediate's resource.
+    #[must_use]
+    pub fn async_id(&self) -> AsyncId {
+        self.node.context.async_id()
+    }
+}
+
+impl fmt::Debug for Immediate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Immediate")
+            .field("async_id", &self.async_id())
+            .field("pending", &self.is_pending())
+            .finish_non_exhaustive()
+    }
+}

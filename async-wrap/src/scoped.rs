@@ -1,0 +1,102 @@
+//! This layer's floor of the tower: a decorator that puts each upcall of `tcp-wrap` into a callback scope. Mirrors
+//! `AsyncWrap::MakeCallback`, Node's `src/async_wrap.cc`.
+
+use crate::upcall::{OnConnection, OnStream};
+use crate::{AsyncContext, AsyncId, AsyncStream, Error, Provider, Result};
+use tcp_wrap::StreamWrap;
+
+/// Stands on a connected stream.
+pub(crate) struct Scoped<H> {
+    stream: AsyncStream,
+    handler: H,
+}
+
+impl<H: OnStream> Scoped<H> {
+    pub(crate) fn new(stream: AsyncStream, handler: H) -> Self {
+        Self { stream, handler }
+    }
+
+    /// A callback of the stream itself.
+    fn call(&mut self, callback: impl FnOnce(&mut H)) {
+        let Self { stream, handler } = self;
+        stream.environment().make_callback(stream.context(), || callback(handler));
+    }
+
+    /// The one callback of a request. One that was made beneath this layer has no id and runs as the stream's own.
+    fn complete(&mut self, request: AsyncId, callback: impl FnOnce(&mut H)) {
+        if request == AsyncId::NONE {
+            return self.call(callback);
+        }
+        let Self { stream, handler } = self;
+        let env = stream.environment();
+        let context = AsyncContext::new(request, stream.async_id(), Provider::None);
+        env.make_callback(context, || {
+            let _gone = env.destroy_at_end(request);
+            callback(handler);
+        });
+    }
+}
+
+impl<H: OnStream> OnStream for Scoped<H> {
+    fn on_read(&mut self, data: &[u8]) {
+        self.call(|handler| handler.on_read(data));
+    }
+
+    fn on_end(&mut self) {
+        self.call(OnStream::on_end);
+    }
+
+    fn on_error(&mut self, error: Error) {
+        self.call(|handler| handler.on_error(error));
+    }
+
+    fn on_connect(&mut self, result: Result<()>) {
+        self.complete(self.stream.take_connect(), |handler| handler.on_connect(result));
+    }
+
+    fn on_write(&mut self, result: Result<()>) {
+        self.complete(self.stream.pop_write(), |handler| handler.on_write(result));
+    }
+
+    fn on_shutdown(&mut self, result: Result<()>) {
+        self.complete(self.stream.take_shutdown(), |handler| handler.on_shutdown(result));
+    }
+
+    fn on_close(&mut self) {
+        self.call(OnStream::on_close);
+        self.stream.environment().emit_destroy(self.stream.async_id());
+    }
+}
+
+/// Stands on a listener.
+pub(crate) struct Listening<H> {
+    server: AsyncStream,
+    handler: H,
+}
+
+impl<H: OnConnection> Listening<H> {
+    pub(crate) fn new(server: AsyncStream, handler: H) -> Self {
+        Self { server, handler }
+    }
+
+    fn call(&mut self, callback: impl FnOnce(&mut H)) {
+        let Self { server, handler } = self;
+        server.environment().make_callback(server.context(), || callback(handler));
+    }
+}
+
+impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
+    fn on_connection(&mut self, connection: Result<StreamWrap>) {
+        // As in Node the connection is a resource before the server's callback begins, and the server is its cause.
+        let connection = connection.map(|wrap| {
+            let provider = if wrap.is_tcp() { Provider::TcpWrap } else { Provider::PipeWrap };
+            AsyncStream::with_trigger(self.server.environment(), wrap, provider, self.server.async_id())
+        });
+        self.call(|handler| handler.on_connection(connection));
+    }
+
+    fn on_close(&mut self) {
+        self.call(OnConnection::on_close);
+        self.server.environment().emit_destroy(self.server.async_id());
+    }
+}

@@ -1,0 +1,250 @@
+//! Streams with an async context: wraps whose upcalls run in callback scopes, and whose requests are resources of their
+//! own. Mirrors `HandleWrap`, `ConnectWrap`, `WriteWrap` and `ShutdownWrap` as far as they are `AsyncWrap`s.
+
+use crate::scoped::{Listening, Scoped};
+use crate::upcall::{OnConnection, OnStream};
+use crate::{AsyncContext, AsyncId, Environment, Error, Provider, Result};
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use tcp_wrap::{Errno, StreamWrap, TcpWrap, Written};
+
+/// A wrapped stream with its async context. A cheap clone.
+///
+/// It dereferences to [`StreamWrap`]. Write, connect, shut down and close through this type: it then knows which request
+/// an upcall ends, and runs the upcall in that request's context.
+#[derive(Clone)]
+pub struct AsyncStream(Rc<Inner>);
+
+struct Inner {
+    env: Environment,
+    stream: StreamWrap,
+    context: AsyncContext,
+    /// Whether there is a tower that will report the close.
+    handled: Cell<bool>,
+    connect: Cell<AsyncId>,
+    shutdown: Cell<AsyncId>,
+    /// Writes that wait, the oldest first.
+    writes: RefCell<VecDeque<AsyncId>>,
+}
+
+impl AsyncStream {
+    /// A new TCP stream without a socket, and its wrap, which binds, connects and sets options.
+    #[must_use]
+    pub fn tcp(env: &Environment) -> (Self, TcpWrap) {
+        let wrap = TcpWrap::new(env.loop_handle());
+        (Self::new(env, (*wrap).clone(), Provider::TcpWrap), wrap)
+    }
+
+    /// Gives `stream` a context, of which hooks are told.
+    #[must_use]
+    pub fn new(env: &Environment, stream: StreamWrap, provider: Provider) -> Self {
+        Self::with_context(env, stream, env.new_context(provider))
+    }
+
+    /// Gives `stream` a context with a cause of its own, of which hooks are told.
+    #[must_use]
+    pub fn with_trigger(env: &Environment, stream: StreamWrap, provider: Provider, trigger: AsyncId) -> Self {
+        Self::with_context(env, stream, env.new_context_with_trigger(provider, trigger))
+    }
+
+    fn with_context(env: &Environment, stream: StreamWrap, context: AsyncContext) -> Self {
+        Self(Rc::new(Inner {
+            env: env.clone(),
+            stream,
+            context,
+            handled: Cell::new(false),
+            connect: Cell::default(),
+            shutdown: Cell::default(),
+            writes: RefCell::default(),
+        }))
+    }
+
+    /// The environment.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.0.env
+    }
+
+    /// The stream's context.
+    #[must_use]
+    pub fn context(&self) -> AsyncContext {
+        self.0.context
+    }
+
+    /// The stream's id.
+    #[must_use]
+    pub fn async_id(&self) -> AsyncId {
+        self.0.context.async_id()
+    }
+
+    /// Sets the handler; each of its calls is a callback scope. One set during an upcall takes over after it.
+    pub fn set_handler(&self, handler: impl OnStream + 'static) {
+        self.0.handled.set(true);
+        self.0.stream.set_handler(Scoped::new(self.clone(), handler));
+    }
+
+    /// Starts listening; each call of the handler is a callback scope.
+    ///
+    /// # Errors
+    /// As [`StreamWrap::listen`].
+    pub fn listen(&self, backlog: u32, handler: impl OnConnection + 'static) -> Result<()> {
+        self.0.stream.listen(backlog, Listening::new(self.clone(), handler))?;
+        self.0.handled.set(true);
+        Ok(())
+    }
+
+    /// Connects to an address; `on_connect` runs in the request's context (`TCPCONNECTWRAP`).
+    ///
+    /// # Errors
+    /// `ENOTSUP` if this is no TCP stream; else as [`TcpWrap::connect`].
+    pub fn connect_tcp(&self, addr: SocketAddr) -> Result<()> {
+        let tcp = self.0.stream.as_tcp().ok_or(Error::new("connect", Errno::ENOTSUP))?;
+        tcp.connect(addr)?;
+        self.0.connect.set(self.new_request(Provider::TcpConnectWrap));
+        Ok(())
+    }
+
+    /// Connects to the name of a Unix socket; `on_connect` runs in the request's context (`PIPECONNECTWRAP`).
+    ///
+    /// # Errors
+    /// `ENOTSUP` if this is no pipe; else as [`PipeWrap::connect`](tcp_wrap::PipeWrap::connect).
+    pub fn connect_pipe(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let pipe = self.0.stream.as_pipe().ok_or(Error::new("connect", Errno::ENOTSUP))?;
+        pipe.connect(name)?;
+        self.0.connect.set(self.new_request(Provider::PipeConnectWrap));
+        Ok(())
+    }
+
+    /// Writes all of `data`; the `on_write` of a rest runs in the request's context (`WRITEWRAP`).
+    ///
+    /// # Errors
+    /// As [`StreamWrap::write`].
+    pub fn write(&self, data: &[u8]) -> Result<Written> {
+        Ok(self.note_rest(self.0.stream.write(data)?))
+    }
+
+    /// Writes all of `data`, of which a rest is queued without a copy; otherwise like [`write`](Self::write).
+    ///
+    /// # Errors
+    /// As [`StreamWrap::write_bytes`].
+    pub fn write_bytes(&self, data: Bytes) -> Result<Written> {
+        Ok(self.note_rest(self.0.stream.write_bytes(data)?))
+    }
+
+    /// Writes all of `data` in one system call; otherwise like [`write`](Self::write).
+    ///
+    /// # Errors
+    /// As [`StreamWrap::writev`].
+    pub fn writev(&self, data: &[IoSlice<'_>]) -> Result<Written> {
+        Ok(self.note_rest(self.0.stream.writev(data)?))
+    }
+
+    /// Writes `data` and, with its first byte, descriptors; `on_write` always reports the end, in the request's context.
+    ///
+    /// # Errors
+    /// `ENOTSUP` if this is no pipe; else as [`PipeWrap::write_fds`](tcp_wrap::PipeWrap::write_fds).
+    pub fn write_fds(&self, data: Bytes, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
+        let pipe = self.0.stream.as_pipe().ok_or(Error::new("write", Errno::ENOTSUP))?;
+        pipe.write_fds(data, fds)?;
+        self.push_write();
+        Ok(())
+    }
+
+    /// Finishes writing; `on_shutdown` runs in the request's context (`SHUTDOWNWRAP`).
+    ///
+    /// # Errors
+    /// As [`StreamWrap::shutdown`].
+    pub fn shutdown(&self) -> Result<()> {
+        self.0.stream.shutdown()?;
+        self.0.shutdown.set(self.new_request(Provider::ShutdownWrap));
+        Ok(())
+    }
+
+    /// Closes the stream: `on_close` comes in the loop's close phase, and hooks are told that the resource is gone.
+    /// Idempotent.
+    pub fn close(&self) {
+        self.expect_close();
+        self.0.stream.close();
+    }
+
+    /// Closes the connection with a reset; otherwise like [`close`](Self::close).
+    ///
+    /// # Errors
+    /// As [`StreamWrap::reset`].
+    pub fn reset(&self) -> Result<()> {
+        self.expect_close();
+        self.0.stream.reset()
+    }
+
+    /// A stream that nobody handles still has to report its end.
+    fn expect_close(&self) {
+        if !self.0.handled.get() && self.0.env.hooks().any() {
+            self.set_handler(Nobody);
+        }
+    }
+
+    fn new_request(&self, provider: Provider) -> AsyncId {
+        self.0.env.new_context_with_trigger(provider, self.async_id()).async_id()
+    }
+
+    fn note_rest(&self, written: Written) -> Written {
+        if written.later > 0 {
+            self.push_write();
+        }
+        written
+    }
+
+    fn push_write(&self) {
+        let id = self.new_request(Provider::WriteWrap);
+        self.0.writes.borrow_mut().push_back(id);
+    }
+
+    /// The request that a report of `on_write` is about.
+    pub(crate) fn pop_write(&self) -> AsyncId {
+        self.0.writes.borrow_mut().pop_front().unwrap_or_default()
+    }
+
+    pub(crate) fn take_connect(&self) -> AsyncId {
+        self.0.connect.take()
+    }
+
+    pub(crate) fn take_shutdown(&self) -> AsyncId {
+        self.0.shutdown.take()
+    }
+}
+
+impl Deref for AsyncStream {
+    type Target = StreamWrap;
+
+    fn deref(&self) -> &StreamWrap {
+        &self.0.stream
+    }
+}
+
+impl fmt::Debug for AsyncStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncStream")
+            .field("context", &self.0.context)
+            .field("stream", &self.0.stream)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The handler of a stream that is closed before it had one.
+struct Nobody;
+
+impl OnStream for Nobody {
+    fn on_read(&mut self, _: &[u8]) {}
+
+    fn on_end(&mut self) {}
+
+    fn on_error(&mut self, _: Error) {}
+}

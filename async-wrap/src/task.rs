@@ -1,0 +1,206 @@
+//! Futures on the loop: a task is polled as a microtask, in the context that it was spawned with.
+//!
+//! A wake-up on the loop's own thread queues the microtask at once; one from another thread wakes the loop. Like a
+//! pending promise in Node, a pending task does not keep the loop alive.
+
+use crate::environment::Inner;
+use crate::ticks::Microtask;
+use crate::{AsyncContext, AsyncId, Environment, Provider};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Wake, Waker};
+use uv_core::AsyncSender;
+
+type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The unfinished tasks of an environment.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    by_id: RefCell<HashMap<AsyncId, Task>>,
+}
+
+struct Task {
+    context: AsyncContext,
+    /// Out of its place while it is polled.
+    future: Option<LocalFuture>,
+    waker: Arc<TaskWaker>,
+}
+
+impl Tasks {
+    pub(crate) fn clear(&self) {
+        drop(self.by_id.take());
+    }
+}
+
+impl Environment {
+    /// Runs `future` on the loop: it is polled for the first time as a microtask of what executes now.
+    ///
+    /// A task that waits does not keep the loop alive: what it waits for does. It is dropped with the loop, or by
+    /// [`close`](Self::close). A future that panics is gone, and its panic passes out of `run`.
+    ///
+    /// ```
+    /// use async_wrap::{Environment, Loop, RunMode};
+    ///
+    /// let lp = Loop::new()?;
+    /// let env = Environment::new(&lp);
+    /// env.spawn_local(async { assert_eq!(1 + 1, 2) });
+    /// env.run(RunMode::Default)?;
+    /// # Ok::<(), async_wrap::Error>(())
+    /// ```
+    pub fn spawn_local(&self, future: impl Future<Output = ()> + 'static) {
+        let inner = self.inner();
+        if !inner.takes_work() {
+            return;
+        }
+        let context = self.new_context(Provider::Promise);
+        let task = context.async_id();
+        let waker = Arc::new(TaskWaker {
+            task,
+            queued: AtomicBool::new(true),
+            remote: Arc::clone(inner.driver.remote()),
+        });
+        let future: LocalFuture = Box::pin(future);
+        inner.tasks.by_id.borrow_mut().insert(task, Task { context, future: Some(future), waker });
+        self.push_microtask(Microtask::Poll(task));
+    }
+
+    pub(crate) fn poll_task(&self, id: AsyncId) {
+        let tasks = &self.inner().tasks;
+        let found = tasks
+            .by_id
+            .borrow_mut()
+            .get_mut(&id)
+            .and_then(|task| Some((task.context, task.future.take()?, Arc::clone(&task.waker))));
+        // Woken once more after its end.
+        let Some((context, mut future, waker)) = found else { return };
+        // Cleared before the poll: a wake-up from now on causes another one.
+        waker.queued.store(false, Ordering::SeqCst);
+        let waker = Waker::from(waker);
+        let finished = Finished { env: self, id };
+        self.run_in_context(context, || {
+            if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+                finished.put_back(future);
+            } else {
+                drop(future);
+                drop(finished);
+            }
+        });
+    }
+
+    /// Queues what other threads have woken.
+    pub(crate) fn take_woken(&self) {
+        for task in self.inner().driver.remote().take() {
+            self.push_microtask(Microtask::Poll(task));
+        }
+    }
+
+    /// Lets wake-ups on this thread find the environment.
+    pub(crate) fn register_here(&self) {
+        HERE.with_borrow_mut(|here| here.push(Rc::downgrade(self.rc())));
+    }
+}
+
+/// Forgets a task that has ended or panicked, unless it is put back.
+struct Finished<'a> {
+    env: &'a Environment,
+    id: AsyncId,
+}
+
+impl Finished<'_> {
+    fn put_back(self, future: LocalFuture) {
+        let mut tasks = self.env.inner().tasks.by_id.borrow_mut();
+        if let Some(task) = tasks.get_mut(&self.id) {
+            task.future = Some(future);
+        }
+        drop(tasks);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        let task = self.env.inner().tasks.by_id.borrow_mut().remove(&self.id);
+        drop(task);
+        self.env.emit_destroy(self.id);
+    }
+}
+
+thread_local! {
+    /// The environments of this thread: a `Waker` must be `Send`, so it cannot hold one.
+    static HERE: RefCell<Vec<Weak<Inner>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The environment that `remote` belongs to, if it lives on this thread.
+fn environment_here(remote: &Arc<Remote>) -> Option<Environment> {
+    // A thread that is ending has no environments any more.
+    let found = HERE.try_with(|here| {
+        let here = here.borrow();
+        here.iter().filter_map(Weak::upgrade).find(|env| Arc::ptr_eq(env.driver.remote(), remote))
+    });
+    found.ok().flatten().map(Environment::from_rc)
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = HERE.try_with(|here| here.borrow_mut().retain(|env| env.strong_count() > 0));
+    }
+}
+
+/// The way into an environment from other threads.
+pub(crate) struct Remote {
+    woken: Mutex<Vec<AsyncId>>,
+    sender: AsyncSender,
+}
+
+impl Remote {
+    pub(crate) fn new(sender: AsyncSender) -> Self {
+        Self { woken: Mutex::default(), sender }
+    }
+
+    /// Has the loop call the environment.
+    pub(crate) fn wake(&self) {
+        self.sender.send();
+    }
+
+    fn woken(&self) -> MutexGuard<'_, Vec<AsyncId>> {
+        // Nothing that runs under this lock can panic half-way.
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, task: AsyncId) {
+        self.woken().push(task);
+        self.wake();
+    }
+
+    fn take(&self) -> Vec<AsyncId> {
+        std::mem::take(&mut *self.woken())
+    }
+}
+
+struct TaskWaker {
+    task: AsyncId,
+    /// Whether the task is on its way to be polled: wake-ups until then coalesce.
+    queued: AtomicBool,
+    remote: Arc<Remote>,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.queued.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        match environment_here(&self.remote) {
+            Some(env) if env.inner().takes_work() => env.push_microtask(Microtask::Poll(self.task)),
+            Some(_) => {}
+            None => self.remote.push(self.task),
+        }
+    }
+}

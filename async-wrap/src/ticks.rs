@@ -1,0 +1,112 @@
+//! Ticks and microtasks: what runs when a callback is over and before anything else happens. Mirrors
+//! `processTicksAndRejections`, Node's `lib/internal/process/task_queues.js`.
+
+use crate::{AsyncContext, AsyncId, Environment, Provider};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+type Callback = Box<dyn FnOnce()>;
+
+/// The two queues of an environment. Their buffers are kept from use to use.
+#[derive(Default)]
+pub(crate) struct Queues {
+    ticks: RefCell<VecDeque<(AsyncContext, Callback)>>,
+    microtasks: RefCell<VecDeque<Microtask>>,
+    /// Whether there may be something in either: all that a scope looks at.
+    work: Cell<bool>,
+}
+
+pub(crate) enum Microtask {
+    Call(AsyncContext, Callback),
+    /// Polls the task of this id.
+    Poll(AsyncId),
+    /// Tells the hooks of the destroyed resources: too many to wait for the loop.
+    TellDestroyed,
+}
+
+impl Queues {
+    #[inline]
+    pub(crate) fn has_work(&self) -> bool {
+        self.work.get()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.work.set(false);
+        drop(self.ticks.take());
+        drop(self.microtasks.take());
+    }
+
+    fn next_tick(&self) -> Option<(AsyncContext, Callback)> {
+        self.ticks.borrow_mut().pop_front()
+    }
+
+    fn next_microtask(&self) -> Option<Microtask> {
+        self.microtasks.borrow_mut().pop_front()
+    }
+}
+
+impl Environment {
+    /// Calls `callback` when what executes now is over, before the loop goes on (`process.nextTick`).
+    ///
+    /// Ticks run in the order in which they were queued, all of them before any microtask. Outside of every scope the
+    /// loop takes care of it. On an environment that is closed nothing is queued.
+    pub fn next_tick(&self, callback: impl FnOnce() + 'static) {
+        let inner = self.inner();
+        if inner.takes_work() {
+            let context = self.new_context(Provider::TickObject);
+            inner.queues.ticks.borrow_mut().push_back((context, Box::new(callback)));
+            self.work_was_queued();
+        }
+    }
+
+    /// Calls `callback` after the ticks of what executes now (`queueMicrotask`).
+    pub fn queue_microtask(&self, callback: impl FnOnce() + 'static) {
+        if self.inner().takes_work() {
+            let context = self.new_context(Provider::Microtask);
+            self.push_microtask(Microtask::Call(context, Box::new(callback)));
+        }
+    }
+
+    pub(crate) fn push_microtask(&self, microtask: Microtask) {
+        self.inner().queues.microtasks.borrow_mut().push_back(microtask);
+        self.work_was_queued();
+    }
+
+    fn work_was_queued(&self) {
+        let inner = self.inner();
+        inner.queues.work.set(true);
+        if inner.depth.get() == 0 {
+            inner.schedule();
+        }
+    }
+
+    /// Runs ticks, then microtasks, until both queues are empty. What panics is taken off its queue; the rest stays.
+    #[cold]
+    pub(crate) fn run_queues(&self) {
+        let queues = &self.inner().queues;
+        loop {
+            while let Some((context, callback)) = queues.next_tick() {
+                self.run_once(context, callback);
+            }
+            while let Some(microtask) = queues.next_microtask() {
+                match microtask {
+                    Microtask::Call(context, callback) => self.run_once(context, callback),
+                    Microtask::Poll(task) => self.poll_task(task),
+                    Microtask::TellDestroyed => self.inner().tell_destroyed(),
+                }
+            }
+            if queues.ticks.borrow().is_empty() {
+                break;
+            }
+        }
+        queues.work.set(false);
+    }
+
+    /// The only callback of a resource, which is gone with it.
+    pub(crate) fn run_once(&self, context: AsyncContext, callback: impl FnOnce()) {
+        self.run_in_context(context, || {
+            let _gone = self.destroy_at_end(context.async_id());
+            callback();
+        });
+    }
+}

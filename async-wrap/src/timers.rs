@@ -1,0 +1,169 @@
+//! Timeouts and intervals. Mirrors Node's `lib/internal/timers.js`.
+//!
+//! Each is a timer of the loop with a resource of its own, called in a callback scope of its own. So ticks run between
+//! two timers that expire together, as Node's `listOnTimeout` has it.
+
+use crate::{AsyncContext, AsyncId, Environment, Provider};
+use std::fmt;
+use std::time::Duration;
+use uv_core::upcall::TimerUpcall;
+use uv_core::{LoopHandle, Timer};
+
+/// The shortest delay; zero means this.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// A timeout or an interval (Node's `Timeout`). A cheap clone; dropping it changes nothing.
+#[derive(Clone)]
+pub struct Timeout {
+    env: Environment,
+    timer: Timer,
+    context: AsyncContext,
+    delay: Duration,
+}
+
+impl Environment {
+    /// Calls `callback` once `after` has passed from now; at least a millisecond (`setTimeout`).
+    pub fn set_timeout(&self, after: Duration, callback: impl FnOnce() + 'static) -> Timeout {
+        let timeout = Timeout::new(self, after);
+        timeout.start(Once { timeout: timeout.clone(), callback: Some(callback) });
+        timeout
+    }
+
+    /// Calls `callback` again and again, each time once `every` has passed since the last call; at least a millisecond
+    /// (`setInterval`).
+    pub fn set_interval(&self, every: Duration, callback: impl FnMut() + 'static) -> Timeout {
+        let timeout = Timeout::new(self, every);
+        timeout.start(Repeated { timeout: timeout.clone(), callback });
+        timeout
+    }
+}
+
+impl Timeout {
+    fn new(env: &Environment, delay: Duration) -> Self {
+        let timer = Timer::new(env.loop_handle());
+        let context = env.new_context(Provider::Timeout);
+        Self { env: env.clone(), timer, context, delay: delay.max(SHORTEST) }
+    }
+
+    fn start(&self, tower: impl TimerUpcall + 'static) {
+        // Node looks at the clock here too: a delay counts from now, not from when the loop woke up.
+        self.loop_handle().update_time();
+        // Refused only to a closing timer, and this one is new.
+        let _ = self.timer.start(self.delay, Duration::ZERO, tower);
+    }
+
+    /// Arms the timer anew, with the tower that it has.
+    fn start_again(&self) {
+        self.loop_handle().update_time();
+        self.timer.set_repeat(self.delay);
+        // Refused only to a closing timer, which stays cleared.
+        let _ = self.timer.again();
+        self.timer.set_repeat(Duration::ZERO);
+    }
+
+    fn loop_handle(&self) -> &LoopHandle {
+        self.env.loop_handle()
+    }
+
+    /// No call follows (`clearTimeout`), also from within one. Idempotent.
+    pub fn clear(&self) {
+        if !self.timer.is_closing() {
+            self.timer.close();
+            self.env.emit_destroy(self.context.async_id());
+        }
+    }
+
+    /// Starts the delay anew, unless the timeout has been called or cleared.
+    pub fn refresh(&self) {
+        if self.is_active() {
+            self.start_again();
+        }
+    }
+
+    /// Lets the timeout keep the loop alive, which it does at first.
+    pub fn ref_(&self) {
+        self.timer.ref_();
+    }
+
+    /// Lets the loop end before the timeout.
+    pub fn unref(&self) {
+        self.timer.unref();
+    }
+
+    /// Whether the timeout keeps the loop alive while it is active.
+    #[must_use]
+    pub fn has_ref(&self) -> bool {
+        self.timer.has_ref()
+    }
+
+    /// Whether a call is to come.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.timer.is_active()
+    }
+
+    /// The id of the timeout's resource.
+    #[must_use]
+    pub fn async_id(&self) -> AsyncId {
+        self.context.async_id()
+    }
+}
+
+impl fmt::Debug for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout")
+            .field("async_id", &self.async_id())
+            .field("delay", &self.delay)
+            .field("active", &self.is_active())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Once<F> {
+    timeout: Timeout,
+    callback: Option<F>,
+}
+
+impl<F: FnOnce()> TimerUpcall for Once<F> {
+    fn on_timeout(&mut self, _: &Timer) {
+        let Some(callback) = self.callback.take() else { return };
+        let timeout = &self.timeout;
+        timeout.env.make_callback(timeout.context, || {
+            let _over = Over(timeout);
+            callback();
+        });
+    }
+}
+
+/// Ends a timeout after its call, also one that panicked.
+struct Over<'a>(&'a Timeout);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
+struct Repeated<F> {
+    timeout: Timeout,
+    callback: F,
+}
+
+impl<F: FnMut()> TimerUpcall for Repeated<F> {
+    fn on_timeout(&mut self, _: &Timer) {
+        let Self { timeout, callback } = self;
+        timeout.env.make_callback(timeout.context, || {
+            let _again = Again(timeout);
+            callback();
+        });
+    }
+}
+
+/// Arms an interval after its call, also one that panicked, unless it was cleared.
+struct Again<'a>(&'a Timeout);
+
+impl Drop for Again<'_> {
+    fn drop(&mut self) {
+        self.0.start_again();
+    }
+}

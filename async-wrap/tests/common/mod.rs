@@ -1,0 +1,78 @@
+//! What the tests of this crate share: a log, a hook that writes into it, and the proof that nothing is left alive.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+
+use async_wrap::{AsyncHook, AsyncId, Environment, Loop, Provider, RunMode};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// What happened, in order. A cheap clone.
+#[derive(Clone, Default)]
+pub struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    pub fn push(&self, what: impl Into<String>) {
+        self.0.borrow_mut().push(what.into());
+    }
+
+    /// A callback that only notes that it was called.
+    pub fn note(&self, what: &str) -> impl FnMut() + 'static {
+        let log = self.clone();
+        let what = what.to_owned();
+        move || log.push(what.clone())
+    }
+
+    pub fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+
+    /// How many entries begin with `prefix`.
+    pub fn count(&self, prefix: &str) -> usize {
+        self.0.borrow().iter().filter(|entry| entry.starts_with(prefix)).count()
+    }
+}
+
+/// A hook that logs every event: `init 2 Timeout 1`, `before 2`, `after 2`, `destroy 2`.
+pub struct Recorder(pub Log);
+
+impl AsyncHook for Recorder {
+    fn on_init(&mut self, id: AsyncId, provider: Provider, trigger: AsyncId) {
+        self.0.push(format!("init {id} {provider} {trigger}"));
+    }
+
+    fn on_before(&mut self, id: AsyncId) {
+        self.0.push(format!("before {id}"));
+    }
+
+    fn on_after(&mut self, id: AsyncId) {
+        self.0.push(format!("after {id}"));
+    }
+
+    fn on_destroy(&mut self, id: AsyncId) {
+        self.0.push(format!("destroy {id}"));
+    }
+}
+
+pub fn new_loop() -> (Loop, Environment) {
+    let lp = Loop::new().expect("the system has descriptors left");
+    let env = Environment::new(&lp);
+    (lp, env)
+}
+
+/// Runs until nothing is left alive, and proves that nothing but the environment is left open.
+pub fn run_to_the_end(lp: &Loop, env: &Environment) {
+    assert!(!env.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", lp.handles());
+    close(lp, env);
+}
+
+pub fn close(lp: &Loop, env: &Environment) {
+    env.close();
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    lp.close().expect("nothing is open");
+}
+
+/// Runs until a callback panics; returns what it said.
+pub fn run_to_a_panic(env: &Environment) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(|| env.run(RunMode::Default))).expect_err("a callback panics");
+    panic.downcast_ref::<&str>().map(ToString::to_string).expect("panics with a plain text")
+}

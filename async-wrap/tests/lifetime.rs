@@ -1,0 +1,99 @@
+//! What the environment holds is released with the loop, whatever holds the environment in turn.
+
+mod common;
+
+use async_wrap::{AsyncHook, AsyncStream, Environment, Loop, Provider, RunMode};
+use common::{close, new_loop};
+use std::future::pending;
+use std::rc::Rc;
+use std::time::Duration;
+
+struct Holds(#[allow(dead_code, reason = "held for its drop")] Rc<()>);
+
+impl AsyncHook for Holds {}
+
+/// Queues everything that can be queued, each thing holding the environment and `held`.
+fn fill(env: &Environment, held: &Rc<()>) {
+    let hold = || (env.clone(), Rc::clone(held));
+    let all = (hold(), hold(), hold(), hold(), hold(), hold());
+    env.next_tick(move || drop(all.0));
+    env.queue_microtask(move || drop(all.1));
+    env.set_immediate(move || drop(all.2));
+    env.set_timeout(Duration::from_secs(3600), move || drop(all.3));
+    env.set_interval(Duration::from_secs(3600), move || _ = &all.4);
+    env.spawn_local(async move {
+        let _all = all.5;
+        pending::<()>().await;
+    });
+    env.hook(Holds(Rc::clone(held))).enable();
+    let (stream, _) = AsyncStream::tcp(env);
+    let connection = hold();
+    stream.listen(1, move |_| _ = &connection).expect("a port of the kernel's choice");
+}
+
+#[test]
+fn everything_queued_is_dropped_with_the_loop() {
+    let held = Rc::new(());
+    let lp = Loop::new().expect("the system has descriptors left");
+    let env = Environment::new(&lp);
+    fill(&env, &held);
+    drop(lp);
+    assert_eq!(Rc::strong_count(&held), 1);
+    fill_after_the_end(&env, &held);
+    assert_eq!(Rc::strong_count(&held), 1);
+}
+
+fn fill_after_the_end(env: &Environment, held: &Rc<()>) {
+    let hold = || (env.clone(), Rc::clone(held));
+    let all = (hold(), hold(), hold(), hold());
+    env.next_tick(move || drop(all.0));
+    env.queue_microtask(move || drop(all.1));
+    env.set_immediate(move || drop(all.2));
+    env.spawn_local(async move { drop(all.3) });
+}
+
+#[test]
+fn the_environment_lives_in_its_loop_without_being_held() {
+    let lp = Loop::new().expect("the system has descriptors left");
+    let held = Rc::new(());
+    fill(&Environment::new(&lp), &held);
+    assert!(lp.run(RunMode::NoWait).expect("the loop runs"));
+    assert_eq!(Rc::strong_count(&held), 6, "the tick, the microtask and the immediate were called");
+    drop(lp);
+    assert_eq!(Rc::strong_count(&held), 1);
+}
+
+#[test]
+fn everything_queued_is_dropped_when_all_handles_are_closed() {
+    let (lp, env) = new_loop();
+    let held = Rc::new(());
+    fill(&env, &held);
+    lp.close_all();
+    close(&lp, &env);
+    assert_eq!(Rc::strong_count(&held), 1);
+}
+
+#[test]
+fn the_environment_alone_keeps_no_loop_alive() {
+    let (lp, env) = new_loop();
+    assert!(!lp.is_alive());
+    assert!(lp.handles().iter().all(|handle| !handle.keeps_alive()));
+    let _ = env.new_context(Provider::TcpWrap);
+    close(&lp, &env);
+    env.close();
+}
+
+#[test]
+fn two_environments_share_a_loop() {
+    let (lp, first) = new_loop();
+    let second = Environment::new(&lp);
+    let order = Rc::new(std::cell::RefCell::new(Vec::new()));
+    for (name, env) in [("first", &first), ("second", &second)] {
+        let order = Rc::clone(&order);
+        env.next_tick(move || order.borrow_mut().push(name));
+    }
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert_eq!(*order.borrow(), ["first", "second"]);
+    first.close();
+    close(&lp, &second);
+}

@@ -1,0 +1,399 @@
+//! Streams: every upcall in a scope, every request a resource, and the graph of what caused what.
+
+mod common;
+
+use async_wrap::upcall::{OnConnection, OnStream};
+use async_wrap::{
+    AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, Errno, Error, PipeWrap, Provider, Result,
+};
+use common::{Log, Recorder, new_loop, run_to_the_end};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// The resources in the order of their beginnings, named by type and number, each with what caused it.
+#[derive(Clone, Default)]
+struct Graph(Rc<RefCell<(Vec<String>, HashMap<AsyncId, String>)>>);
+
+impl AsyncHook for Graph {
+    fn on_init(&mut self, id: AsyncId, provider: Provider, trigger: AsyncId) {
+        let mut graph = self.0.borrow_mut();
+        let number = graph.1.values().filter(|name| name.starts_with(&format!("{provider}:"))).count() + 1;
+        let cause = graph.1.get(&trigger).map_or_else(|| trigger.to_string(), Clone::clone);
+        let name = format!("{provider}:{number}");
+        graph.0.push(format!("{name} <- {cause}"));
+        graph.1.insert(id, name);
+    }
+}
+
+/// Sends back what comes and finishes when the peer does; logs in which context it is called.
+struct Echo {
+    stream: AsyncStream,
+    log: Log,
+    who: &'static str,
+}
+
+impl Echo {
+    fn start(stream: AsyncStream, log: &Log, who: &'static str) {
+        stream.set_handler(Self { stream: stream.clone(), log: log.clone(), who });
+        stream.read_start().expect("the connection is open");
+    }
+
+    fn note(&self, what: &str) {
+        note(&self.log, &self.stream, &format!("{} {what}", self.who));
+    }
+}
+
+/// Logs what happens and in which context, and queues a tick that logs it again.
+fn note(log: &Log, stream: &AsyncStream, what: &str) {
+    let env = stream.environment();
+    let own = env.execution_async_id() == stream.async_id();
+    let request = !own && env.trigger_async_id() == stream.async_id();
+    let place = if own {
+        "itself"
+    } else if request {
+        "a request"
+    } else {
+        "somebody else"
+    };
+    log.push(format!("{what} in {place}"));
+    env.next_tick(log.note(&format!("tick of {what} in {place}")));
+}
+
+impl OnStream for Echo {
+    fn on_read(&mut self, data: &[u8]) {
+        self.note("read");
+        assert_eq!(self.stream.write(data).expect("the peer listens").later, 0);
+    }
+
+    fn on_end(&mut self) {
+        self.note("end");
+        self.stream.shutdown().expect("once");
+    }
+
+    fn on_error(&mut self, error: Error) {
+        panic!("{error}");
+    }
+
+    fn on_shutdown(&mut self, result: Result<()>) {
+        self.note("shutdown");
+        result.expect("the FIN is sent");
+        self.stream.close();
+    }
+
+    fn on_close(&mut self) {
+        self.note("close");
+    }
+}
+
+/// Says hello, finishes when the answer is there.
+struct Client(Echo);
+
+impl OnStream for Client {
+    fn on_connect(&mut self, result: Result<()>) {
+        self.0.note("connect");
+        result.expect("the server listens");
+        self.0.stream.read_start().expect("connected");
+        assert_eq!(self.0.stream.write(b"hello").expect("connected").later, 0);
+    }
+
+    fn on_read(&mut self, data: &[u8]) {
+        self.0.note("read");
+        assert_eq!(data, b"hello");
+        self.0.stream.shutdown().expect("once");
+    }
+
+    fn on_end(&mut self) {
+        self.0.note("end");
+        self.0.stream.close();
+    }
+
+    fn on_error(&mut self, error: Error) {
+        panic!("{error}");
+    }
+
+    fn on_shutdown(&mut self, result: Result<()>) {
+        self.0.note("shutdown");
+        result.expect("the FIN is sent");
+    }
+
+    fn on_close(&mut self) {
+        self.0.note("close");
+    }
+}
+
+/// Serves one connection, then closes.
+struct Once {
+    server: AsyncStream,
+    log: Log,
+}
+
+impl OnConnection for Once {
+    fn on_connection(&mut self, connection: Result<AsyncStream>) {
+        let connection = connection.expect("descriptors are left");
+        assert_eq!(connection.context().trigger_async_id(), self.server.async_id());
+        note(&self.log, &self.server, "server connection");
+        Echo::start(connection, &self.log, "peer");
+        self.server.close();
+    }
+
+    fn on_close(&mut self) {
+        note(&self.log, &self.server, "server close");
+    }
+}
+
+fn serve_tcp(env: &Environment, log: &Log) -> SocketAddr {
+    let wrap = async_wrap::TcpWrap::new(env.loop_handle());
+    wrap.bind("127.0.0.1:0".parse().expect("an address"), BindOptions::default()).expect("a free port");
+    let server = AsyncStream::new(env, (*wrap).clone(), Provider::TcpServerWrap);
+    server.listen(8, Once { server: server.clone(), log: log.clone() }).expect("bound");
+    wrap.local_addr().expect("bound")
+}
+
+fn connect_tcp(env: &Environment, addr: SocketAddr, log: &Log) {
+    let (stream, _) = AsyncStream::tcp(env);
+    stream.set_handler(Client(Echo { stream: stream.clone(), log: log.clone(), who: "client" }));
+    stream.connect_tcp(addr).expect("loopback is reachable");
+}
+
+// Node: async-hooks/test-tcpwrap (A1, A2)
+#[test]
+fn every_upcall_runs_in_its_context_and_ticks_right_after_it() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let addr = serve_tcp(&env, &log);
+    connect_tcp(&env, addr, &log);
+    run_to_the_end(&lp, &env);
+    let events = log.take();
+    for pair in events.chunks(2) {
+        assert_eq!(pair[1], format!("tick of {}", pair[0]), "{events:?}");
+    }
+    let mut first: Vec<_> = events.iter().filter(|event| !event.starts_with("tick")).cloned().collect();
+    first.sort();
+    let expected = [
+        "client close in itself",
+        "client connect in a request",
+        "client end in itself",
+        "client read in itself",
+        "client shutdown in a request",
+        "peer close in itself",
+        "peer end in itself",
+        "peer read in itself",
+        "peer shutdown in a request",
+        "server close in itself",
+        "server connection in itself",
+    ];
+    assert_eq!(first, expected);
+}
+
+// Node: async-hooks/test-graph.tcp (A1, A30)
+#[test]
+fn the_graph_of_a_tcp_echo() {
+    let (lp, env) = new_loop();
+    let graph = Graph::default();
+    env.hook(graph.clone()).enable();
+    let addr = serve_tcp(&env, &Log::default());
+    connect_tcp(&env, addr, &Log::default());
+    run_to_the_end(&lp, &env);
+    let ticks = |line: &String| !line.starts_with("TickObject");
+    let lines: Vec<_> = graph.0.take().0.into_iter().filter(ticks).collect();
+    let expected = [
+        "TCPSERVERWRAP:1 <- 0",
+        "TCPWRAP:1 <- 0",
+        "TCPCONNECTWRAP:1 <- TCPWRAP:1",
+        "TCPWRAP:2 <- TCPSERVERWRAP:1",
+        "SHUTDOWNWRAP:1 <- TCPWRAP:1",
+        "SHUTDOWNWRAP:2 <- TCPWRAP:2",
+    ];
+    assert_eq!(lines, expected);
+}
+
+// Node: async-hooks/test-graph.pipeconnect, test-graph.shutdown (A30)
+#[test]
+fn the_graph_of_a_pipe_echo() {
+    let (lp, env) = new_loop();
+    let graph = Graph::default();
+    env.hook(graph.clone()).enable();
+    let name = format!("\0async-wrap-graph-{}", std::process::id());
+    let wrap = PipeWrap::new(env.loop_handle());
+    wrap.bind(&name).expect("a fresh name");
+    let server = AsyncStream::new(&env, (*wrap).clone(), Provider::PipeServerWrap);
+    server.listen(8, Once { server: server.clone(), log: Log::default() }).expect("bound");
+    let stream = AsyncStream::new(&env, (*PipeWrap::new(&lp)).clone(), Provider::PipeWrap);
+    stream.set_handler(Client(Echo { stream: stream.clone(), log: Log::default(), who: "client" }));
+    stream.connect_pipe(&name).expect("somebody listens");
+    run_to_the_end(&lp, &env);
+    let ticks = |line: &String| !line.starts_with("TickObject");
+    let lines: Vec<_> = graph.0.take().0.into_iter().filter(ticks).collect();
+    let expected = [
+        "PIPESERVERWRAP:1 <- 0",
+        "PIPEWRAP:1 <- 0",
+        "PIPECONNECTWRAP:1 <- PIPEWRAP:1",
+        "PIPEWRAP:2 <- PIPESERVERWRAP:1",
+        "SHUTDOWNWRAP:1 <- PIPEWRAP:1",
+        "SHUTDOWNWRAP:2 <- PIPEWRAP:2",
+    ];
+    assert_eq!(lines, expected);
+}
+
+// Node: async-hooks/test-tcpwrap
+#[test]
+fn every_resource_of_an_echo_is_entered_in_order_and_destroyed_once() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.hook(Recorder(log.clone())).enable();
+    let addr = serve_tcp(&env, &Log::default());
+    connect_tcp(&env, addr, &Log::default());
+    run_to_the_end(&lp, &env);
+    let mut open: Vec<String> = Vec::new();
+    let mut made = Vec::new();
+    let mut gone = Vec::new();
+    for event in log.take() {
+        let words: Vec<_> = event.split(' ').map(str::to_owned).collect();
+        let id = words[1].clone();
+        match words[0].as_str() {
+            "init" => made.push(id),
+            "before" => {
+                assert!(made.contains(&id) && !gone.contains(&id), "{event}");
+                open.push(id);
+            }
+            "after" => assert_eq!(open.pop(), Some(id)),
+            _ => gone.push(id),
+        }
+    }
+    made.sort();
+    gone.sort();
+    assert_eq!((open.len(), made), (0, gone));
+}
+
+/// Ends with its peer; logs what its writes did and in which context.
+struct Writer(AsyncStream, Log);
+
+impl OnStream for Writer {
+    fn on_read(&mut self, _: &[u8]) {}
+
+    fn on_end(&mut self) {
+        self.0.close();
+    }
+
+    fn on_error(&mut self, _: Error) {
+        self.0.close();
+    }
+
+    fn on_write(&mut self, result: Result<()>) {
+        let env = self.0.environment();
+        assert_eq!(env.trigger_async_id(), self.0.async_id());
+        let end = result.map_or_else(|error| error.errno().to_string(), |()| "done".to_owned());
+        self.1.push(format!("write {} {end}", env.execution_async_id()));
+    }
+
+    fn on_close(&mut self) {
+        self.1.push("close");
+    }
+}
+
+/// Two ends of a Unix connection, both in the loop.
+fn pair(env: &Environment) -> (AsyncStream, AsyncStream) {
+    let (ours, theirs) = (PipeWrap::new(env.loop_handle()), PipeWrap::new(env.loop_handle()));
+    theirs.open(ours.handle().open_pair().expect("descriptors are left")).expect("a socket");
+    let stream = |wrap: PipeWrap| AsyncStream::new(env, (*wrap).clone(), Provider::PipeWrap);
+    (stream(ours), stream(theirs))
+}
+
+/// More than any socket buffer takes at once.
+const MUCH: usize = 16 << 20;
+
+// Node: async-hooks/test-writewrap (T1)
+#[test]
+fn a_write_that_goes_out_at_once_is_no_resource() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let (ours, theirs) = pair(&env);
+    env.hook(Recorder(log.clone())).enable();
+    ours.set_handler(Writer(ours.clone(), log.clone()));
+    assert_eq!(ours.write(b"all of it").expect("open").later, 0);
+    ours.close();
+    theirs.close();
+    run_to_the_end(&lp, &env);
+    assert_eq!((log.count("init"), log.count("write")), (0, 0));
+}
+
+#[test]
+fn the_rest_of_a_write_is_a_resource_caused_by_the_stream() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let (ours, theirs) = pair(&env);
+    ours.set_handler(Writer(ours.clone(), log.clone()));
+    theirs.set_handler(Writer(theirs.clone(), Log::default()));
+    theirs.read_start().expect("open");
+    assert!(ours.write(&vec![1; MUCH]).expect("open").later > 0);
+    assert_eq!(ours.write_bytes(vec![2; 10].into()).expect("open").later, 10);
+    ours.shutdown().expect("open");
+    ours.read_start().expect("open");
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["write 3 done", "write 4 done", "close"]);
+    assert_eq!(theirs.bytes_read(), MUCH as u64 + 10);
+}
+
+#[test]
+fn writes_cancelled_by_close_end_in_their_own_contexts_before_the_close() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let (ours, theirs) = pair(&env);
+    env.hook(Recorder(log.clone())).enable();
+    ours.set_handler(Writer(ours.clone(), log.clone()));
+    assert!(ours.write(&vec![1; MUCH]).expect("open").later > 0);
+    assert_eq!(ours.write(b"more").expect("open").later, 4);
+    ours.close();
+    theirs.close();
+    run_to_the_end(&lp, &env);
+    let cancelled = Errno::ECANCELED.to_string();
+    let expected = [
+        "init 3 WRITEWRAP 1".to_owned(),
+        "init 4 WRITEWRAP 1".to_owned(),
+        "before 2".to_owned(),
+        "after 2".to_owned(),
+        "before 3".to_owned(),
+        format!("write 3 {cancelled}"),
+        "after 3".to_owned(),
+        "before 4".to_owned(),
+        format!("write 4 {cancelled}"),
+        "after 4".to_owned(),
+        "before 1".to_owned(),
+        "close".to_owned(),
+        "after 1".to_owned(),
+        "destroy 2".to_owned(),
+        "destroy 3".to_owned(),
+        "destroy 4".to_owned(),
+        "destroy 1".to_owned(),
+    ];
+    assert_eq!(log.take(), expected);
+}
+
+#[test]
+fn a_stream_closed_without_a_handler_is_destroyed() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.hook(Recorder(log.clone())).enable();
+    AsyncStream::tcp(&env).0.close();
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["init 1 TCPWRAP 0", "before 1", "after 1", "destroy 1"]);
+}
+
+#[test]
+fn requests_of_the_wrong_kind_are_refused() {
+    let (lp, env) = new_loop();
+    let (ours, theirs) = pair(&env);
+    let (tcp, _) = AsyncStream::tcp(&env);
+    let addr = "127.0.0.1:1".parse().expect("an address");
+    let refused = |result: Result<()>| assert_eq!(result.expect_err("refused").errno(), Errno::ENOTSUP);
+    refused(ours.connect_tcp(addr));
+    refused(tcp.connect_pipe("\0nobody"));
+    refused(tcp.write_fds(b"x".to_vec().into(), Vec::new()));
+    refused(ours.reset());
+    for stream in [ours, theirs, tcp] {
+        stream.close();
+    }
+    run_to_the_end(&lp, &env);
+}

@@ -1,0 +1,222 @@
+//! Futures on the loop: who wakes them, in which context they run, and when they are gone.
+
+mod common;
+
+use async_wrap::{AsyncContext, AsyncId, Environment, Loop, Provider, RunMode};
+use common::{Log, Recorder, close, new_loop, run_to_a_panic, run_to_the_end};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::Duration;
+
+/// A gate that a future waits for and anybody opens.
+#[derive(Default)]
+struct Gate {
+    open: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Gate {
+    async fn pass(&self) {
+        poll_fn(|context| {
+            self.waker.replace(Some(context.waker().clone()));
+            if self.open.get() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn open(&self) {
+        self.open.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+#[test]
+fn a_future_runs_as_a_microtask_in_a_context_of_its_own() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.hook(Recorder(log.clone())).enable();
+    let parent = env.new_context(Provider::TcpWrap);
+    let (inner, l) = (env.clone(), log.clone());
+    env.make_callback(parent, || {
+        env.spawn_local(async move {
+            assert_eq!(inner.trigger_async_id(), parent.async_id());
+            l.push(format!("future in {}", inner.execution_async_id()));
+        });
+        env.next_tick(log.note("tick"));
+    });
+    let events = log.take();
+    let expected = ["before 3", "tick", "after 3", "before 2", "future in 2", "after 2"];
+    assert_eq!(events[events.len() - 6..], expected);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["destroy 3", "destroy 2"]);
+}
+
+#[test]
+fn a_wake_during_a_scope_is_a_microtask_in_its_turn() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let gate = Rc::new(Gate::default());
+    let (g, l) = (Rc::clone(&gate), log.clone());
+    env.spawn_local(async move {
+        g.pass().await;
+        l.push("future");
+    });
+    assert!(!env.run(RunMode::Default).expect("the loop runs"), "a pending future keeps nothing alive");
+    env.make_callback(AsyncContext::NONE, || {
+        env.queue_microtask(log.note("microtask before"));
+        gate.open();
+        gate.wake();
+        env.queue_microtask(log.note("microtask after"));
+        env.next_tick(log.note("tick"));
+    });
+    assert_eq!(log.take(), ["tick", "microtask before", "future", "microtask after"]);
+    gate.wake();
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), [""; 0], "a task that has ended is not polled again");
+}
+
+#[test]
+fn a_wake_outside_of_a_scope_is_not_lost() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let gate = Rc::new(Gate::default());
+    let (g, l) = (Rc::clone(&gate), log.clone());
+    env.spawn_local(async move {
+        g.pass().await;
+        l.push("future");
+    });
+    env.run(RunMode::Default).expect("the loop runs");
+    gate.open();
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert_eq!(log.take(), ["future"]);
+    close(&lp, &env);
+}
+
+#[test]
+fn a_future_that_wakes_itself_is_polled_again_in_the_same_turn() {
+    let (lp, env) = new_loop();
+    let polls = Rc::new(Cell::new(0));
+    let inner = Rc::clone(&polls);
+    env.make_callback(AsyncContext::NONE, || {
+        env.spawn_local(poll_fn(move |context| {
+            inner.set(inner.get() + 1);
+            context.waker().wake_by_ref();
+            if inner.get() == 5 { Poll::Ready(()) } else { Poll::Pending }
+        }));
+    });
+    assert_eq!(polls.get(), 5);
+    run_to_the_end(&lp, &env);
+}
+
+/// A value that another thread sends once; what it waits for keeps the loop alive.
+#[derive(Default)]
+struct Oneshot {
+    state: Mutex<(Option<u32>, Option<Waker>)>,
+}
+
+impl Oneshot {
+    fn send(&self, value: u32) {
+        let mut state = self.state.lock().expect("nobody panics with the lock");
+        state.0 = Some(value);
+        let waker = state.1.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    async fn receive(&self) -> u32 {
+        poll_fn(|context| {
+            let mut state = self.state.lock().expect("nobody panics with the lock");
+            match state.0.take() {
+                Some(value) => Poll::Ready(value),
+                None => {
+                    state.1 = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+#[test]
+fn futures_are_woken_from_other_threads() {
+    let (lp, env) = new_loop();
+    let sum = Rc::new(Cell::new(0));
+    // Keeps the loop alive until all answers are there.
+    let alive = env.set_timeout(Duration::from_secs(3600), || panic!("an answer is missing"));
+    let mut threads = Vec::new();
+    let (send_go, go) = mpsc::channel::<()>();
+    let go = Arc::new(Mutex::new(go));
+    for number in 1..=8 {
+        let oneshot = Arc::new(Oneshot::default());
+        let (sender, go) = (Arc::clone(&oneshot), Arc::clone(&go));
+        threads.push(thread::spawn(move || {
+            go.lock().expect("nobody panics with the lock").recv().expect("the test says go");
+            sender.send(number);
+        }));
+        let (sum, alive, inner) = (Rc::clone(&sum), alive.clone(), env.clone());
+        env.spawn_local(async move {
+            let value = oneshot.receive().await;
+            assert_ne!(inner.execution_async_id(), AsyncId::NONE, "the poll is in a scope");
+            sum.set(sum.get() + value);
+            if sum.get() == 36 {
+                alive.clear();
+            }
+        });
+    }
+    // From a callback, so that the futures wait by now.
+    env.set_immediate(move || (0..8).for_each(|_| send_go.send(()).expect("the threads wait")));
+    run_to_the_end(&lp, &env);
+    assert_eq!(sum.get(), 36);
+    for thread in threads {
+        thread.join().expect("no thread panics");
+    }
+}
+
+#[test]
+fn a_future_that_panics_is_gone_and_the_others_go_on() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let held = Rc::new(());
+    let inner = Rc::clone(&held);
+    env.spawn_local(async move {
+        let _inner = inner;
+        panic!("on purpose");
+    });
+    let l = log.clone();
+    env.spawn_local(async move { l.push("other") });
+    assert_eq!(run_to_a_panic(&env), "on purpose");
+    assert_eq!(Rc::strong_count(&held), 1);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["other"]);
+}
+
+#[test]
+fn a_pending_future_is_dropped_with_the_loop_and_its_waker_outlives_it() {
+    let lp = Loop::new().expect("the system has descriptors left");
+    let env = Environment::new(&lp);
+    let gate = Rc::new(Gate::default());
+    let inner = Rc::clone(&gate);
+    env.spawn_local(async move { inner.pass().await });
+    env.run(RunMode::Default).expect("the loop runs");
+    assert_eq!(Rc::strong_count(&gate), 2);
+    drop(lp);
+    assert_eq!(Rc::strong_count(&gate), 1, "the future is gone although the environment is still held");
+    gate.wake();
+    drop(env);
+    let waker = gate.waker.take().expect("the future was polled");
+    waker.wake_by_ref();
+    thread::spawn(move || waker.wake()).join().expect("a late wake-up harms nobody");
+}

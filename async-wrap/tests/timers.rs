@@ -1,0 +1,254 @@
+//! Timeouts, intervals and immediates.
+
+mod common;
+
+use async_wrap::{Immediate, RunMode, Timeout};
+use common::{Log, Recorder, new_loop, run_to_a_panic, run_to_the_end};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+const MS: Duration = Duration::from_millis(1);
+
+// Node: test-timers-next-tick (A16)
+#[test]
+fn ticks_run_between_two_timers_that_expire_together() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    for name in ["1", "2"] {
+        let (inner, log) = (env.clone(), log.clone());
+        env.set_timeout(MS, move || {
+            log.push(format!("timeout {name}"));
+            inner.queue_microtask(log.note(&format!("microtask {name}")));
+            inner.next_tick(log.note(&format!("tick {name}")));
+        });
+    }
+    std::thread::sleep(2 * MS);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["timeout 1", "tick 1", "microtask 1", "timeout 2", "tick 2", "microtask 2"]);
+}
+
+// Node: test-timers-immediate-queue (A16)
+#[test]
+fn ticks_run_between_two_immediates() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    for name in ["1", "2"] {
+        let (inner, log) = (env.clone(), log.clone());
+        env.set_immediate(move || {
+            log.push(format!("immediate {name}"));
+            inner.next_tick(log.note(&format!("tick {name}")));
+        });
+    }
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["immediate 1", "tick 1", "immediate 2", "tick 2"]);
+}
+
+#[test]
+fn a_timeout_is_never_early_and_zero_means_a_millisecond() {
+    let (lp, env) = new_loop();
+    let start = Instant::now();
+    env.set_timeout(Duration::ZERO, move || assert!(start.elapsed() >= MS));
+    // A long computation: the delay counts from the call, not from when the loop last looked at the clock.
+    std::thread::sleep(20 * MS);
+    let start = Instant::now();
+    env.set_timeout(10 * MS, move || assert!(start.elapsed() >= 10 * MS));
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn timeouts_with_one_delay_run_in_the_order_in_which_they_were_set() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.set_timeout(MS, log.note("1"));
+    env.set_timeout(MS, log.note("2"));
+    env.set_timeout(Duration::ZERO, log.note("3"));
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["1", "2", "3"]);
+}
+
+#[test]
+fn a_cleared_timeout_is_not_called() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.hook(Recorder(log.clone())).enable();
+    let timeout = env.set_timeout(Duration::from_secs(3600), log.note("never"));
+    assert!(timeout.is_active());
+    timeout.clear();
+    timeout.clear();
+    timeout.refresh();
+    assert!(!timeout.is_active());
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["init 1 Timeout 0", "destroy 1"]);
+}
+
+#[test]
+fn a_timeout_can_be_cleared_by_one_that_expires_with_it() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let second: Rc<RefCell<Option<Timeout>>> = Rc::default();
+    let inner = Rc::clone(&second);
+    env.set_timeout(MS, move || {
+        if let Some(timeout) = inner.take() {
+            timeout.clear();
+        }
+    });
+    second.replace(Some(env.set_timeout(MS, log.note("second"))));
+    std::thread::sleep(2 * MS);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), [""; 0]);
+}
+
+#[test]
+fn an_interval_runs_until_it_is_cleared_from_within() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.hook(Recorder(log.clone())).enable();
+    let interval: Rc<RefCell<Option<Timeout>>> = Rc::default();
+    let own = Rc::clone(&interval);
+    let mut left = 3;
+    let set = env.set_interval(MS, move || {
+        left -= 1;
+        if left == 0 {
+            own.take().expect("set below").clear();
+        }
+    });
+    interval.replace(Some(set));
+    run_to_the_end(&lp, &env);
+    assert_eq!((log.count("before"), log.count("after"), log.count("destroy")), (3, 3, 1));
+}
+
+#[test]
+fn an_interval_goes_on_after_a_panic_and_a_timeout_does_not() {
+    let (lp, env) = new_loop();
+    let mut calls = 0;
+    let interval = env.set_interval(MS, move || {
+        calls += 1;
+        assert!(calls != 1, "first call");
+    });
+    assert_eq!(run_to_a_panic(&env), "first call");
+    assert!(interval.is_active());
+    interval.clear();
+    let timeout = env.set_timeout(MS, || panic!("only call"));
+    assert_eq!(run_to_a_panic(&env), "only call");
+    assert!(!timeout.is_active());
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn a_refreshed_timeout_begins_anew() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let timeout = env.set_timeout(3 * MS, log.note("refreshed"));
+    env.set_timeout(3 * MS, log.note("other"));
+    timeout.refresh();
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["other", "refreshed"]);
+    timeout.refresh();
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn an_unreferenced_timeout_does_not_keep_the_loop_alive() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let timeout = env.set_timeout(Duration::from_secs(3600), log.note("never"));
+    assert!(timeout.has_ref());
+    timeout.unref();
+    assert!(!timeout.has_ref() && !lp.is_alive());
+    assert!(!env.run(RunMode::Default).expect("the loop runs"));
+    timeout.ref_();
+    assert!(lp.is_alive());
+    timeout.clear();
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), [""; 0]);
+}
+
+#[test]
+fn an_immediate_keeps_the_loop_alive_and_from_blocking() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.set_timeout(Duration::from_secs(3600), log.note("never")).unref();
+    env.set_immediate(log.note("immediate"));
+    assert!(lp.is_alive());
+    let timeout = env.set_timeout(Duration::from_secs(3600), log.note("never"));
+    assert!(env.run(RunMode::Once).expect("the loop runs"), "the timeout is left");
+    assert_eq!(log.take(), ["immediate"]);
+    timeout.clear();
+    lp.close_all();
+    run_to_the_end(&lp, &env);
+}
+
+// Node: test-timers-immediate-queue
+#[test]
+fn an_immediate_set_by_an_immediate_waits_for_the_next_check_phase() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let (inner, l) = (env.clone(), log.clone());
+    env.set_immediate(move || {
+        l.push("1");
+        inner.set_immediate(l.note("of 1"));
+    });
+    env.set_immediate(log.note("2"));
+    env.set_timeout(Duration::from_secs(3600), || {}).unref();
+    assert!(env.run(RunMode::NoWait).expect("the loop runs"), "one immediate is left");
+    assert_eq!(log.take(), ["1", "2"]);
+    assert!(!env.run(RunMode::NoWait).expect("the loop runs"));
+    assert_eq!(log.take(), ["of 1"]);
+    lp.close_all();
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn a_cleared_immediate_is_not_called_even_by_one_before_it() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.hook(Recorder(log.clone())).enable();
+    let second: Rc<RefCell<Option<Immediate>>> = Rc::default();
+    let inner = Rc::clone(&second);
+    env.set_immediate(move || {
+        if let Some(immediate) = inner.take() {
+            immediate.clear();
+            immediate.clear();
+            assert!(!immediate.is_pending());
+        }
+    });
+    second.replace(Some(env.set_immediate(log.note("second"))));
+    run_to_the_end(&lp, &env);
+    assert_eq!((log.count("second"), log.count("before"), log.count("destroy")), (0, 1, 2));
+}
+
+// Node: test-timers-immediate-queue-throw
+#[test]
+fn an_immediate_that_panics_does_not_lose_the_others() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    env.set_immediate(|| panic!("immediate 1"));
+    env.set_immediate(log.note("immediate 2"));
+    assert_eq!(run_to_a_panic(&env), "immediate 1");
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["immediate 2"]);
+}
+
+// Node: test-timers-immediate-unref-simple
+#[test]
+fn an_unreferenced_immediate_does_not_keep_the_loop_alive() {
+    let (lp, env) = new_loop();
+    let called = Rc::new(Cell::new(false));
+    let inner = Rc::clone(&called);
+    let immediate = env.set_immediate(move || inner.set(true));
+    immediate.unref();
+    immediate.unref();
+    assert!(!immediate.has_ref() && !lp.is_alive());
+    immediate.ref_();
+    assert!(lp.is_alive());
+    immediate.unref();
+    assert!(!env.run(RunMode::Default).expect("the loop runs"));
+    assert!(!called.get());
+    // It runs if the loop turns for another reason.
+    env.set_immediate(|| {});
+    run_to_the_end(&lp, &env);
+    assert!(called.get());
+    immediate.ref_();
+    assert!(!lp.is_alive(), "one that was called keeps nothing alive");
+}

@@ -1,0 +1,200 @@
+//! One request and its answer: what the response knows of itself until it is sent, and the pool of such records.
+
+use crate::proto::{BodyFraming, ConnectionOptions, RequestFacts, ResponseFacts, SetEncoding, Version};
+use crate::upcall::{BodyHandler, ResponseHandler};
+use async_wrap::AsyncContext;
+use std::cell::RefCell;
+
+/// Records kept for reuse: as many as Node keeps parsers. More than that are busy only in a burst.
+const POOLED: usize = 1000;
+
+/// Bytes of a buffer that is kept for reuse; a larger one was for a single large response.
+const KEPT_CAPACITY: usize = 4096;
+
+/// How far a response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Status and fields may change.
+    Head,
+    /// The head is written.
+    Body,
+    /// All is written.
+    Ended,
+}
+
+/// A request that was received and the state of its response. Records of one connection form a list in the order of
+/// the requests.
+pub(crate) struct Exchange {
+    pub(crate) next: Option<Box<Self>>,
+    /// Tells this exchange from others of its connection, earlier ones in the same record included.
+    pub(crate) number: u32,
+    pub(crate) request: RequestFacts,
+    pub(crate) phase: Phase,
+    /// [`Response`](crate::Response)s that refer to this.
+    pub(crate) handles: u32,
+    pub(crate) set: SetFields,
+    pub(crate) framing: BodyFraming,
+    /// Body bytes that the framing still allows or demands.
+    pub(crate) left: u64,
+    /// Whether the connection may carry another request after this response.
+    pub(crate) keep_alive: bool,
+    /// Whether the head says `Connection: close` by itself.
+    pub(crate) send_close: bool,
+    /// Whether the client, rather than this server, wanted the close.
+    pub(crate) client_closes: bool,
+    /// The request is complete.
+    pub(crate) received: bool,
+    /// The client waits for a `100 Continue` before it sends the body.
+    pub(crate) awaits_continue: bool,
+    /// Output that waits for the responses before this one.
+    pub(crate) waiting: Vec<u8>,
+    /// A write said `false`: `on_drain` is owed.
+    pub(crate) needs_drain: bool,
+    pub(crate) handler: Option<Box<dyn ResponseHandler>>,
+    pub(crate) body_handler: Option<Box<dyn BodyHandler>>,
+    /// The request's async context: its handlers run in it.
+    pub(crate) context: AsyncContext,
+}
+
+/// What the application set, in the form in which it is needed.
+#[derive(Default)]
+pub(crate) struct SetFields {
+    pub(crate) status: u16,
+    pub(crate) reason: Option<Box<[u8]>>,
+    /// Lines as they will be sent, without those below.
+    pub(crate) lines: Vec<u8>,
+    pub(crate) content_length: Option<u64>,
+    pub(crate) transfer_encoding: Option<Box<[u8]>>,
+    pub(crate) connection: Option<Box<[u8]>>,
+    pub(crate) trailer_lines: Vec<u8>,
+    pub(crate) has: Names,
+    /// Fields that were removed and are not sent by themselves either.
+    pub(crate) removed: Names,
+}
+
+/// Fields that the server knows about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) date: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) trailer: bool,
+    pub(crate) content_length: bool,
+    pub(crate) transfer_encoding: bool,
+    pub(crate) connection: bool,
+}
+
+impl SetFields {
+    fn reset(&mut self) {
+        let (mut lines, mut trailer_lines) =
+            (std::mem::take(&mut self.lines), std::mem::take(&mut self.trailer_lines));
+        recycle(&mut lines);
+        recycle(&mut trailer_lines);
+        *self = Self { status: 200, lines, trailer_lines, ..Self::default() };
+    }
+
+    /// Forgets everything that was set, for a 500.
+    pub(crate) fn fail(&mut self) {
+        self.reset();
+        self.status = 500;
+    }
+
+    pub(crate) fn facts(&self, known_length: Option<u64>) -> ResponseFacts {
+        ResponseFacts {
+            status: self.status,
+            known_length,
+            content_length: self.content_length,
+            transfer_encoding: self.transfer_encoding.as_deref().map(set_encoding),
+            connection: self.connection.as_deref().map(connection_options),
+            trailer: self.has.trailer || !self.trailer_lines.is_empty(),
+            no_content_length: self.removed.content_length,
+            no_transfer_encoding: self.removed.transfer_encoding,
+            no_connection: self.removed.connection,
+        }
+    }
+}
+
+fn set_encoding(value: &[u8]) -> SetEncoding {
+    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    if last.trim_ascii().eq_ignore_ascii_case(b"chunked") { SetEncoding::Chunked } else { SetEncoding::Other }
+}
+
+fn connection_options(value: &[u8]) -> ConnectionOptions {
+    let mut options = ConnectionOptions::default();
+    options.add(value);
+    options
+}
+
+fn recycle(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > KEPT_CAPACITY {
+        *buffer = Vec::new();
+    }
+}
+
+impl Exchange {
+    fn new() -> Self {
+        Self {
+            next: None,
+            number: 0,
+            request: RequestFacts {
+                is_head: false,
+                is_connect: false,
+                version: Version::Http11,
+                keep_alive: true,
+            },
+            phase: Phase::Head,
+            handles: 0,
+            set: SetFields { status: 200, ..SetFields::default() },
+            framing: BodyFraming::None,
+            left: 0,
+            keep_alive: true,
+            send_close: false,
+            client_closes: false,
+            received: false,
+            awaits_continue: false,
+            waiting: Vec::new(),
+            needs_drain: false,
+            handler: None,
+            body_handler: None,
+            context: AsyncContext::NONE,
+        }
+    }
+
+    /// Makes the record ready for another request. Its buffers stay.
+    fn reset(&mut self) {
+        self.next = None;
+        self.phase = Phase::Head;
+        self.handles = 0;
+        self.set.reset();
+        self.framing = BodyFraming::None;
+        self.left = 0;
+        self.keep_alive = true;
+        self.send_close = false;
+        self.client_closes = false;
+        self.received = false;
+        self.awaits_continue = false;
+        recycle(&mut self.waiting);
+        self.needs_drain = false;
+        self.context = AsyncContext::NONE;
+    }
+}
+
+/// Records that are out of use: a request in the steady state allocates none.
+#[derive(Default)]
+pub(crate) struct Pool(RefCell<Vec<Box<Exchange>>>);
+
+impl Pool {
+    pub(crate) fn take(&self) -> Box<Exchange> {
+        self.0.borrow_mut().pop().unwrap_or_else(|| Box::new(Exchange::new()))
+    }
+
+    /// Gives a record back. Its handlers are dropped first, as their destructors may do anything.
+    pub(crate) fn give(&self, mut exchange: Box<Exchange>) {
+        drop((exchange.handler.take(), exchange.body_handler.take()));
+        exchange.reset();
+        let mut pool = self.0.borrow_mut();
+        if pool.len() < POOLED {
+            pool.push(exchange);
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! From answers to bytes: heads, bodies, and when they are sent. Mirrors `_storeHeader`, `_writeRaw` and `_flushOutput`.
+//!
+//! While a turn of input lasts, everything answered is collected in one buffer of the server and sent at its end:
+//! pipelined answers leave together, and a head with its body. Outside of a turn an answer is sent at once.
+
+use crate::connection::{BLOCKED, CORKED, Connection, LINGERING};
+use crate::exchange::{Exchange, Phase};
+use crate::proto::{
+    BodyFraming, CHUNK_END, ConnectionLine, FieldLine, Version, chunk_head, content_length_field, date_field,
+    keep_alive_field, response_framing, status_line,
+};
+use crate::{Error, Result};
+use std::io::IoSlice;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+/// Collected output that is sent before the turn is over: enough to make a send worth while.
+const FLUSH_AT: usize = 64 * 1024;
+
+/// Body data from this size on is sent from where it is instead of being copied behind the head.
+const TOO_LARGE_TO_COPY: usize = 16 * 1024;
+
+/// A buffer larger than this is not kept.
+const KEPT_CAPACITY: usize = 256 * 1024;
+
+impl Connection {
+    /// Writes some of a response, its head first if that is still to come; with `last` the rest of it. Returns whether
+    /// more is welcome.
+    pub(crate) fn respond(self: &Rc<Self>, number: u32, data: &[u8], last: bool) -> Result<bool> {
+        if self.has(LINGERING) {
+            return Err(Error::Gone);
+        }
+        let answered = self.with_exchange(number, |exchange, first| {
+            if exchange.phase == Phase::Ended {
+                return Err(Error::Gone);
+            }
+            self.write_part(exchange, first, data, last).map(|()| {
+                let more = self.is_more_welcome(exchange, first);
+                exchange.needs_drain = !more && !last;
+                (more, first)
+            })
+        });
+        let (more, first) = answered.unwrap_or(Err(Error::Gone))?;
+        if last {
+            let cut_short = self.with_exchange(number, |exchange, _| {
+                let short = matches!(exchange.framing, BodyFraming::Length(_)) && exchange.left > 0;
+                exchange.keep_alive &= !short;
+                short
+            });
+            if first {
+                self.advance();
+            }
+            if cut_short == Some(true) {
+                return Err(Error::BodyTooShort);
+            }
+        }
+        Ok(more)
+    }
+
+    fn is_more_welcome(&self, exchange: &Exchange, first: bool) -> bool {
+        let mark = self.socket.high_water_mark();
+        if first { self.socket.buffered() < mark } else { exchange.waiting.len() < mark }
+    }
+
+    fn write_part(&self, exchange: &mut Exchange, first: bool, data: &[u8], last: bool) -> Result<()> {
+        let head_due = exchange.phase == Phase::Head;
+        if head_due {
+            self.decide(exchange, last.then_some(data.len() as u64))?;
+        }
+        let data = match exchange.framing {
+            BodyFraming::None => &[],
+            BodyFraming::Length(_) if data.len() as u64 > exchange.left => {
+                return Err(Error::BodyTooLong);
+            }
+            BodyFraming::Length(_) => {
+                exchange.left -= data.len() as u64;
+                data
+            }
+            BodyFraming::Chunked | BodyFraming::UntilClose => data,
+        };
+        exchange.phase = if last { Phase::Ended } else { Phase::Body };
+        let chunked = exchange.framing == BodyFraming::Chunked;
+        if !first {
+            let mut waiting = std::mem::take(&mut exchange.waiting);
+            self.write_front(exchange, head_due, data, &mut waiting);
+            waiting.extend_from_slice(data);
+            write_back(exchange, chunked && !data.is_empty(), chunked && last, &mut waiting);
+            exchange.waiting = waiting;
+        } else if data.len() < TOO_LARGE_TO_COPY {
+            self.send(|out| {
+                self.write_front(exchange, head_due, data, out);
+                out.extend_from_slice(data);
+                write_back(exchange, chunked && !data.is_empty(), chunked && last, out);
+            });
+        } else {
+            let mut back = Vec::new();
+            write_back(exchange, chunked, chunked && last, &mut back);
+            self.send_large(data, &back, |out| self.write_front(exchange, head_due, data, out));
+        }
+        Ok(())
+    }
+
+    /// Decides how the response is delimited. From here on its head is settled.
+    fn decide(&self, exchange: &mut Exchange, known_length: Option<u64>) -> Result<()> {
+        let mut request = exchange.request;
+        // A body that was never asked for may still come, or not: nobody can tell where the next request begins.
+        request.keep_alive &= !exchange.awaits_continue;
+        request.keep_alive &= !(self.core.is_draining() && exchange.next.is_none());
+        let framing = response_framing(&request, &exchange.set.facts(known_length))
+            .map_err(|_| Error::TrailerWithoutChunked)?;
+        exchange.framing = framing.body;
+        exchange.left = match framing.body {
+            BodyFraming::Length(length) => length,
+            _ => 0,
+        };
+        exchange.keep_alive = framing.keep_alive;
+        if let (BodyFraming::Length(length), Some(known)) = (framing.body, known_length)
+            && known > length
+        {
+            return Err(Error::BodyTooLong);
+        }
+        let set = &mut exchange.set;
+        set.content_length = framing.content_length;
+        set.transfer_encoding = match framing.transfer_encoding {
+            FieldLine::Omit => None,
+            FieldLine::AsSet => set.transfer_encoding.take(),
+            FieldLine::Send(()) => Some(Box::default()),
+        };
+        set.removed.connection = framing.connection == FieldLine::Omit;
+        if framing.connection != FieldLine::AsSet {
+            set.connection = None;
+        }
+        set.removed.trailer = !framing.trailers;
+        exchange.send_close = framing.connection == FieldLine::Send(ConnectionLine::Close);
+        Ok(())
+    }
+
+    /// Writes what comes before the data: the head, if it is due, and the line before a chunk.
+    fn write_front(&self, exchange: &Exchange, head_due: bool, data: &[u8], out: &mut Vec<u8>) {
+        if head_due {
+            self.write_head(exchange, out);
+        }
+        if let (BodyFraming::Chunked, Some(len)) = (exchange.framing, NonZeroUsize::new(data.len())) {
+            chunk_head(out, len);
+        }
+    }
+
+    fn write_head(&self, exchange: &Exchange, out: &mut Vec<u8>) {
+        let set = &exchange.set;
+        // Both were checked when they were set.
+        let _ = status_line(out, set.status, set.reason.as_deref());
+        out.extend_from_slice(&set.lines);
+        if !set.has.date && !set.removed.date {
+            date_field(out, &self.core.date());
+        }
+        if let Some(connection) = &set.connection {
+            line(out, b"Connection: ", connection);
+        } else if exchange.send_close {
+            out.extend_from_slice(b"Connection: close\r\n");
+        } else if !set.removed.connection {
+            self.write_keep_alive(exchange, out);
+        }
+        match &set.transfer_encoding {
+            Some(codings) if codings.is_empty() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Some(codings) => line(out, b"Transfer-Encoding: ", codings),
+            None => {}
+        }
+        if let Some(length) = set.content_length {
+            content_length_field(out, length);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn write_keep_alive(&self, exchange: &Exchange, out: &mut Vec<u8>) {
+        let options = self.core.options();
+        let seconds = options.keep_alive_timeout.as_secs();
+        if exchange.set.has.keep_alive || seconds == 0 {
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+        } else {
+            // RFC 9110, 7.6.1: a field that is meant for this connection only is named there.
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+            let max = (options.max_requests_per_socket > 0).then_some(options.max_requests_per_socket.into());
+            keep_alive_field(out, seconds, max);
+        }
+    }
+
+    /// Sends output, or collects it while a turn lasts.
+    pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.has(CORKED) {
+            let mut out = self.core.collected.take();
+            write(&mut out);
+            let full = out.len() >= FLUSH_AT;
+            self.core.collected.set(out);
+            if full {
+                self.flush();
+            }
+        } else {
+            let mut out = self.core.spare.take();
+            write(&mut out);
+            self.write_to_socket(&[IoSlice::new(&out)]);
+            self.core.spare.set(emptied(out));
+        }
+    }
+
+    pub(crate) fn send_waiting(&self, waiting: &mut Vec<u8>) {
+        if waiting.len() < TOO_LARGE_TO_COPY {
+            self.send(|out| out.extend_from_slice(waiting));
+        } else {
+            self.send_large(waiting, &[], |_| {});
+        }
+        waiting.clear();
+    }
+
+    /// Sends everything collected, what `write_front` writes, `data` and `back` in one system call, without copying
+    /// `data`.
+    fn send_large(&self, data: &[u8], back: &[u8], write_front: impl FnOnce(&mut Vec<u8>)) {
+        let buffer = if self.has(CORKED) { &self.core.collected } else { &self.core.spare };
+        let mut out = buffer.take();
+        write_front(&mut out);
+        self.write_to_socket(&[IoSlice::new(&out), IoSlice::new(data), IoSlice::new(back)]);
+        buffer.set(emptied(out));
+    }
+
+    /// Sends what was collected.
+    pub(crate) fn flush(&self) {
+        let out = self.core.collected.take();
+        if !out.is_empty() {
+            self.write_to_socket(&[IoSlice::new(&out)]);
+        }
+        self.core.collected.set(emptied(out));
+    }
+
+    fn write_to_socket(&self, data: &[IoSlice<'_>]) {
+        // A refusal destroys the socket; its `on_close` tells whom it concerns.
+        if let Ok(false) = self.socket.writev(data) {
+            self.set(BLOCKED);
+        }
+    }
+}
+
+/// Writes what comes after the data: the end of its chunk, and the end of the body.
+fn write_back(exchange: &Exchange, ends_chunk: bool, ends_body: bool, out: &mut Vec<u8>) {
+    if ends_chunk {
+        out.extend_from_slice(CHUNK_END);
+    }
+    if ends_body {
+        out.extend_from_slice(b"0\r\n");
+        out.extend_from_slice(&exchange.set.trailer_lines);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+    buffer.clear();
+    if buffer.capacity() > KEPT_CAPACITY { Vec::new() } else { buffer }
+}
+
+impl Exchange {
+    /// Whether the peer understands chunked coding, and with it trailers.
+    pub(crate) fn may_have_trailers(&self) -> bool {
+        self.request.version == Version::Http11
+    }
+}

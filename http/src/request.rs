@@ -1,0 +1,50 @@
+//! A request as its handler sees it: a head, lent for the call. Mirrors `http.IncomingMessage`.
+
+use crate::connection::Connection;
+use crate::proto::RequestHead;
+use crate::{Body, Socket};
+use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// A request's head, lent for the call. What is needed longer is to be copied; [`body`](Self::body) is a handle that
+/// lives on.
+///
+/// It dereferences to [`RequestHead`], which has method, target, version and fields.
+pub struct Request<'a> {
+    head: &'a RequestHead<'a>,
+    connection: &'a Rc<Connection>,
+    number: u32,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(head: &'a RequestHead<'a>, connection: &'a Rc<Connection>, number: u32) -> Self {
+        Self { head, connection, number }
+    }
+
+    /// The request's body. Give it a handler during `on_request`: what comes before it has one is thrown away.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        Body::new(self.connection, self.number)
+    }
+
+    /// The connection that the request came through: for addresses and counters. Reading and writing are HTTP's.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.connection.socket
+    }
+}
+
+impl<'a> Deref for Request<'a> {
+    type Target = RequestHead<'a>;
+
+    fn deref(&self) -> &RequestHead<'a> {
+        self.head
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.head.fmt(f)
+    }
+}

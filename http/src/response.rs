@@ -1,0 +1,387 @@
+//! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
+
+use crate::connection::Connection;
+use crate::exchange::{Exchange, Names, Phase};
+use crate::proto::{EncodeError, check_field, field, informational, last_chunk, status_line};
+use crate::upcall::ResponseHandler;
+use crate::{Error, Result, Socket};
+use std::fmt;
+use std::rc::Rc;
+
+/// The answer to one request. A cheap clone that may be carried anywhere on its thread: into a timer, a future,
+/// another connection's callback.
+///
+/// Dropping the last clone without [`end`](Self::end) answers 500, or breaks the connection if the answer has begun:
+/// no client waits for ever.
+///
+/// ```
+/// use http::{Request, Response, Result};
+///
+/// fn answer(request: &Request<'_>, response: &Response) -> Result<()> {
+///     response.set_header("Content-Type", "text/plain")?;
+///     response.end(request.path().as_bytes())
+/// }
+/// ```
+pub struct Response {
+    connection: Rc<Connection>,
+    number: u32,
+}
+
+impl Response {
+    pub(crate) fn new(connection: &Rc<Connection>, number: u32) -> Self {
+        connection.with_exchange(number, |exchange, _| exchange.handles += 1);
+        Self { connection: Rc::clone(connection), number }
+    }
+
+    /// Sets the status; 200 at first.
+    ///
+    /// # Errors
+    /// `HeadersSent`, `Gone`, and `Encode` for a status outside of 200 to 999 that is not 101.
+    pub fn set_status(&self, status: u16) -> Result<&Self> {
+        self.change_head(|exchange| {
+            if status != 101 && !(200..=999).contains(&status) {
+                return Err(EncodeError::InvalidStatus(status).into());
+            }
+            exchange.set.status = status;
+            Ok(())
+        })
+    }
+
+    /// Sets the reason phrase; the registered one at first.
+    ///
+    /// # Errors
+    /// `HeadersSent`, `Gone`, and `Encode` for control characters.
+    pub fn set_reason(&self, reason: impl AsRef<[u8]>) -> Result<&Self> {
+        let reason = reason.as_ref();
+        self.change_head(|exchange| {
+            status_line(&mut Vec::new(), 200, Some(reason))?;
+            exchange.set.reason = Some(reason.into());
+            Ok(())
+        })
+    }
+
+    /// Sets a field, in place of those of its name.
+    ///
+    /// # Errors
+    /// `HeadersSent`, `Gone`, `Encode` for a name that is no token or a value with control characters, and
+    /// `InvalidFraming` for a `Content-Length` that is no number.
+    pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
+        let value = value.as_ref();
+        self.change_head(|exchange| {
+            check_field(name, value)?;
+            remove_lines(&mut exchange.set.lines, name);
+            put_field(exchange, name, value)
+        })
+    }
+
+    /// Adds a field beside those of its name.
+    ///
+    /// # Errors
+    /// As for [`set_header`](Self::set_header).
+    pub fn append_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
+        let value = value.as_ref();
+        self.change_head(|exchange| {
+            check_field(name, value)?;
+            put_field(exchange, name, value)
+        })
+    }
+
+    /// Removes a field. One that is sent by itself (`Date`, `Connection`, `Content-Length`, `Transfer-Encoding`) is
+    /// then not sent either.
+    ///
+    /// # Errors
+    /// `HeadersSent`, `Gone`.
+    pub fn remove_header(&self, name: &str) -> Result<&Self> {
+        self.change_head(|exchange| {
+            remove_lines(&mut exchange.set.lines, name);
+            if let Some((has, removed)) = known(exchange, name) {
+                (*has, *removed) = (false, true);
+            }
+            match Special::of(name) {
+                Some(Special::ContentLength) => exchange.set.content_length = None,
+                Some(Special::TransferEncoding) => exchange.set.transfer_encoding = None,
+                Some(Special::Connection) => exchange.set.connection = None,
+                None => {}
+            }
+            Ok(())
+        })
+    }
+
+    /// Sets status and fields together (`writeHead`). They are sent with the first of the body.
+    ///
+    /// # Errors
+    /// As for [`set_status`](Self::set_status) and [`set_header`](Self::set_header); what came before the mistake is
+    /// set.
+    pub fn write_head(&self, status: u16, fields: &[(&str, &str)]) -> Result<&Self> {
+        self.set_status(status)?;
+        for (name, value) in fields {
+            self.set_header(name, value)?;
+        }
+        Ok(self)
+    }
+
+    /// Sends the head now, without a body yet (`flushHeaders`).
+    ///
+    /// # Errors
+    /// `Gone`, `TrailerWithoutChunked`.
+    pub fn flush_headers(&self) -> Result<()> {
+        if self.is_head_sent() { Ok(()) } else { self.connection.respond(self.number, b"", false).map(drop) }
+    }
+
+    /// Writes some of the body, after the head if that is still to be sent. Returns whether more is welcome; after
+    /// `false` wait for `on_drain`.
+    ///
+    /// The body is chunked unless a `Content-Length` was set, or ends with the connection for HTTP/1.0. What is
+    /// written to a response without a body (`HEAD`, 204, 304) is dropped.
+    ///
+    /// # Errors
+    /// `Gone`, `BodyTooLong`, `TrailerWithoutChunked`.
+    pub fn write(&self, data: &[u8]) -> Result<bool> {
+        self.connection.respond(self.number, data, false)
+    }
+
+    /// Writes the last of the body and ends the response. If nothing was written before, its length is sent.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write); `BodyTooShort` if the `Content-Length` that was set promised more.
+    pub fn end(&self, data: &[u8]) -> Result<()> {
+        self.connection.respond(self.number, data, true).map(drop)
+    }
+
+    /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked.
+    ///
+    /// # Errors
+    /// `Gone`, `Encode` for a field that may not stand there, `TrailerWithoutChunked` if the head is sent and the
+    /// response is not chunked.
+    pub fn add_trailer(&self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
+        let value = value.as_ref();
+        let added = self.connection.with_exchange(self.number, |exchange, _| {
+            if exchange.phase == Phase::Ended {
+                return Err(Error::Gone);
+            }
+            if exchange.phase == Phase::Body && exchange.framing != crate::proto::BodyFraming::Chunked {
+                return Err(Error::TrailerWithoutChunked);
+            }
+            // Only to be told whether it may stand there.
+            last_chunk(&mut Vec::new(), [(name, value)])?;
+            if exchange.may_have_trailers() {
+                field(&mut exchange.set.trailer_lines, name, value)?;
+            }
+            Ok(())
+        });
+        added.unwrap_or(Err(Error::Gone))
+    }
+
+    /// Sends an informational response, such as 103 with `Link` fields; 100 tells the client to send its body. HTTP/1.0
+    /// clients get none.
+    ///
+    /// # Errors
+    /// `HeadersSent`, `Gone`, and `Encode` for a status that is not informational, for 101, and for fields that may
+    /// not stand there.
+    pub fn write_information(&self, status: u16, fields: &[(&str, &str)]) -> Result<()> {
+        let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let mut whole = Vec::new();
+        informational(&mut whole, status, fields)?;
+        let first = self.connection.with_exchange(self.number, |exchange, first| {
+            check_head(exchange)?;
+            if !exchange.may_have_trailers() {
+                return Ok(false);
+            }
+            exchange.awaits_continue &= status != 100;
+            if !first {
+                exchange.waiting.extend_from_slice(&whole);
+            }
+            Ok(first)
+        });
+        if first.unwrap_or(Err(Error::Gone))? {
+            self.connection.send(|out| out.extend_from_slice(&whole));
+        }
+        Ok(())
+    }
+
+    /// Sets who is told what becomes of this response.
+    pub fn set_handler(&self, handler: impl ResponseHandler + 'static) {
+        let mut handler: Option<Box<dyn ResponseHandler>> = Some(Box::new(handler));
+        let old = self.connection.with_exchange(self.number, |exchange, _| {
+            std::mem::replace(&mut exchange.handler, handler.take())
+        });
+        drop(old);
+    }
+
+    /// Asks for an `on_drain`, soon and from the loop, so that others have their turn: for a writer that has much to say
+    /// to a client that keeps up.
+    pub fn yield_now(&self) {
+        self.with(|exchange| exchange.needs_drain = true);
+        self.connection.socket.notify();
+    }
+
+    /// Breaks the connection, with all that is on it.
+    pub fn destroy(&self) {
+        if self.with(|_| ()).is_some() {
+            self.connection.socket.destroy();
+        }
+    }
+
+    /// Whether status and fields can no longer change.
+    #[must_use]
+    pub fn is_head_sent(&self) -> bool {
+        self.with(|exchange| exchange.phase != Phase::Head).unwrap_or(true)
+    }
+
+    /// Whether the response has ended, or its connection is gone.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.with(|exchange| exchange.phase == Phase::Ended).unwrap_or(true)
+    }
+
+    /// The connection beneath: for addresses and counters. Reading and writing are HTTP's.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.connection.socket
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
+        self.connection.with_exchange(self.number, |exchange, _| work(exchange))
+    }
+
+    fn change_head(&self, change: impl FnOnce(&mut Exchange) -> Result<()>) -> Result<&Self> {
+        let changed = self.with(|exchange| {
+            check_head(exchange)?;
+            change(exchange)
+        });
+        changed.unwrap_or(Err(Error::Gone)).map(|()| self)
+    }
+}
+
+fn check_head(exchange: &Exchange) -> Result<()> {
+    match exchange.phase {
+        Phase::Head => Ok(()),
+        Phase::Body => Err(Error::HeadersSent),
+        Phase::Ended => Err(Error::Gone),
+    }
+}
+
+/// Fields that decide how the response is delimited: kept apart from the other lines.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Special {
+    ContentLength,
+    TransferEncoding,
+    Connection,
+}
+
+impl Special {
+    fn of(name: &str) -> Option<Self> {
+        match name.len() {
+            10 if name.eq_ignore_ascii_case("connection") => Some(Self::Connection),
+            14 if name.eq_ignore_ascii_case("content-length") => Some(Self::ContentLength),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => Some(Self::TransferEncoding),
+            _ => None,
+        }
+    }
+}
+
+/// The marks of a field that the server knows about: whether it is set, and whether it was removed.
+fn known<'a>(exchange: &'a mut Exchange, name: &str) -> Option<(&'a mut bool, &'a mut bool)> {
+    let (has, removed): (&mut Names, &mut Names) = (&mut exchange.set.has, &mut exchange.set.removed);
+    Some(match name.len() {
+        4 if name.eq_ignore_ascii_case("date") => (&mut has.date, &mut removed.date),
+        7 if name.eq_ignore_ascii_case("trailer") => (&mut has.trailer, &mut removed.trailer),
+        10 if name.eq_ignore_ascii_case("keep-alive") => (&mut has.keep_alive, &mut removed.keep_alive),
+        _ => match Special::of(name)? {
+            Special::Connection => (&mut has.connection, &mut removed.connection),
+            Special::ContentLength => (&mut has.content_length, &mut removed.content_length),
+            Special::TransferEncoding => (&mut has.transfer_encoding, &mut removed.transfer_encoding),
+        },
+    })
+}
+
+fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
+    if let Some(special) = Special::of(name) {
+        match special {
+            Special::ContentLength => {
+                let digits = std::str::from_utf8(value).map_err(|_| Error::InvalidFraming)?;
+                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return Err(Error::InvalidFraming);
+                }
+                exchange.set.content_length = Some(digits.parse().map_err(|_| Error::InvalidFraming)?);
+            }
+            Special::TransferEncoding if value.trim_ascii().is_empty() => return Err(Error::InvalidFraming),
+            Special::TransferEncoding => exchange.set.transfer_encoding = Some(value.into()),
+            Special::Connection => exchange.set.connection = Some(value.into()),
+        }
+    } else {
+        field(&mut exchange.set.lines, name, value)?;
+    }
+    if let Some((has, removed)) = known(exchange, name) {
+        (*has, *removed) = (true, false);
+    }
+    Ok(())
+}
+
+/// Removes the lines of a field. Usually there are none, and few others.
+fn remove_lines(lines: &mut Vec<u8>, name: &str) {
+    let mut start = 0;
+    while let Some(len) = lines[start..].iter().position(|byte| *byte == b'\n').map(|end| end + 1) {
+        let line = &lines[start..start + len];
+        let is_it =
+            line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
+        if is_it {
+            lines.drain(start..start + len);
+        } else {
+            start += len;
+        }
+    }
+}
+
+impl Clone for Response {
+    fn clone(&self) -> Self {
+        Self::new(&self.connection, self.number)
+    }
+}
+
+impl Drop for Response {
+    fn drop(&mut self) {
+        let abandoned = self.with(|exchange| {
+            exchange.handles -= 1;
+            exchange.handles == 0 && exchange.phase != Phase::Ended
+        });
+        if abandoned == Some(true) {
+            log::warn!(target: "http", "a response was dropped before its end");
+            self.connection.abandon(self.number);
+        }
+    }
+}
+
+impl Connection {
+    /// Nobody is left to answer this request.
+    fn abandon(self: &Rc<Self>, number: u32) {
+        let begun = self.with_exchange(number, |exchange, _| {
+            let begun = exchange.phase == Phase::Body;
+            if begun {
+                // Its end is missing, and so the client sees.
+                exchange.phase = Phase::Ended;
+                exchange.keep_alive = false;
+            } else {
+                exchange.set.fail();
+                exchange.request.keep_alive = false;
+            }
+            begun
+        });
+        match begun {
+            Some(true) => self.advance(),
+            Some(false) => {
+                let _ = self.respond(number, b"", true);
+            }
+            None => {}
+        }
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("head_sent", &self.is_head_sent())
+            .field("ended", &self.is_ended())
+            .finish_non_exhaustive()
+    }
+}

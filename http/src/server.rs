@@ -1,0 +1,278 @@
+//! The server: what its connections share, and how it starts and stops. Mirrors `http.Server`.
+
+use crate::connection::{Connection, ConnectionTower};
+use crate::date::DateCache;
+use crate::exchange::Pool;
+use crate::proto::Scratch;
+use crate::upcall::RequestHandler;
+use crate::{Address, ListenOptions, Result, ServerOptions};
+use async_wrap::{Environment, Timeout};
+use net::upcall::ServerHandler;
+use net::{Dropped, ListenSource, PlainSource, Socket};
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+use uv_core::Slot;
+
+/// Requests of one connection that may wait for their answers; more of them stay undecoded. Each is a record of a few
+/// hundred bytes that a client gets for twenty.
+const MAX_PIPELINED: u32 = 64;
+
+/// How long a draining server keeps idle connections, so that requests on their way find it.
+const DRAIN_IDLE: Duration = Duration::from_millis(500);
+
+/// An HTTP/1.1 server. A cheap clone.
+#[derive(Clone)]
+pub struct Server {
+    net: net::Server,
+    core: Rc<Core>,
+}
+
+/// What the connections of a server share.
+pub(crate) struct Core {
+    env: Environment,
+    options: ServerOptions,
+    pub(crate) handler: Slot<Box<dyn RequestHandler>>,
+    pub(crate) pool: Pool,
+    pub(crate) scratch: Cell<Scratch>,
+    /// Output of the turn that is going on.
+    pub(crate) collected: Cell<Vec<u8>>,
+    /// A buffer for output outside of turns.
+    pub(crate) spare: Cell<Vec<u8>>,
+    date: DateCache,
+    connections: RefCell<Slab<Rc<Connection>>>,
+    checking: RefCell<Option<Timeout>>,
+    draining: Cell<bool>,
+}
+
+impl Server {
+    /// A server that binds its own sockets.
+    ///
+    /// # Errors
+    /// `InvalidOptions` if `headers_timeout` is longer than `request_timeout`, or `checking_interval` is zero.
+    pub fn new(env: &Environment, options: ServerOptions) -> Result<Self> {
+        Self::with_source(env, options, Rc::new(PlainSource))
+    }
+
+    /// A server that gets its listening handles from `source`: in a cluster worker, from its primary.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_source(
+        env: &Environment,
+        options: ServerOptions,
+        source: Rc<dyn ListenSource>,
+    ) -> Result<Self> {
+        options.check()?;
+        let net_options = net::ServerOptions { allow_half_open: true, ..options.net.clone() };
+        let core = Core {
+            env: env.clone(),
+            options,
+            handler: Slot::empty(),
+            pool: Pool::default(),
+            scratch: Cell::default(),
+            collected: Cell::default(),
+            spare: Cell::default(),
+            date: DateCache::default(),
+            connections: RefCell::default(),
+            checking: RefCell::default(),
+            draining: Cell::new(false),
+        };
+        Ok(Self { net: net::Server::with_source(env, net_options, source), core: Rc::new(core) })
+    }
+
+    /// Starts listening; `handler` is called from the loop and dropped once the server is closed.
+    ///
+    /// # Errors
+    /// As [`net::Server::listen`].
+    pub fn listen(&self, options: ListenOptions, handler: impl RequestHandler + 'static) -> net::Result<()> {
+        if !self.core.handler.is_empty() {
+            // Only to say so: the handler in place stays.
+            return self.net.listen(options, |_: Socket| {});
+        }
+        self.core.handler.set(Box::new(handler));
+        let listening = self.net.listen(options, ServerTower { core: Rc::clone(&self.core) });
+        match &listening {
+            Ok(()) => self.core.draining.set(false),
+            Err(_) => drop(self.core.handler.take()),
+        }
+        listening
+    }
+
+    /// Stops listening and closes idle connections; `on_close` comes when the last connection is gone.
+    ///
+    /// As in Node, connections that are being served may go on to be used: see [`shutdown`](Self::shutdown).
+    ///
+    /// # Errors
+    /// `ServerNotRunning` if the server does not listen.
+    pub fn close(&self) -> net::Result<()> {
+        self.net.close()?;
+        self.core.close_idle();
+        Ok(())
+    }
+
+    /// Ends in an orderly way: stops listening, answers what was asked with `Connection: close`, closes connections
+    /// that stay idle for half a second, and after `grace` all others. `on_close` comes when the last one is gone.
+    ///
+    /// # Errors
+    /// `ServerNotRunning` if the server does not listen.
+    pub fn shutdown(&self, grace: Duration) -> net::Result<()> {
+        self.net.close()?;
+        self.core.draining.set(true);
+        let close_idle = |core: &Core| core.close_idle();
+        let close_all = |core: &Core| core.close_all();
+        self.core.later(DRAIN_IDLE.min(grace), close_idle);
+        self.core.later(grace, close_all);
+        Ok(())
+    }
+
+    /// Closes connections on which nothing is going on.
+    pub fn close_idle_connections(&self) {
+        self.core.close_idle();
+    }
+
+    /// Closes all connections at once, but those that left HTTP.
+    pub fn close_all_connections(&self) {
+        self.core.close_all();
+    }
+
+    /// The connections that are open, those that left HTTP included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.net.connections()
+    }
+
+    /// Where the server listens; `None` before and after.
+    #[must_use]
+    pub fn address(&self) -> Option<Address> {
+        self.net.address()
+    }
+
+    /// The server beneath: for its limits and references.
+    #[must_use]
+    pub fn net(&self) -> &net::Server {
+        &self.net
+    }
+}
+
+impl Core {
+    pub(crate) fn env(&self) -> &Environment {
+        &self.env
+    }
+
+    pub(crate) fn options(&self) -> &ServerOptions {
+        &self.options
+    }
+
+    /// The loop's clock.
+    pub(crate) fn now(&self) -> Duration {
+        self.env.loop_handle().now()
+    }
+
+    pub(crate) fn date(&self) -> [u8; 29] {
+        self.date.get(self.now())
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(crate) fn max_pipelined(&self) -> u32 {
+        MAX_PIPELINED
+    }
+
+    /// Whether a connection's request of this number is the last that it may carry.
+    pub(crate) fn is_last_request(&self, number: u32) -> bool {
+        let limit = self.options.max_requests_per_socket;
+        limit > 0 && number >= limit
+    }
+
+    /// Enters a connection into the table. The first one starts the timer that looks at them all.
+    pub(crate) fn add(self: &Rc<Self>, connection: &Rc<Connection>) -> usize {
+        if self.checking.borrow().is_none() {
+            let core = Rc::downgrade(self);
+            let timer = self.env.set_interval(self.options.checking_interval, move || Self::check(&core));
+            timer.unref();
+            *self.checking.borrow_mut() = Some(timer);
+        }
+        self.connections.borrow_mut().insert(Rc::clone(connection))
+    }
+
+    pub(crate) fn remove(&self, key: usize) {
+        let removed = self.connections.borrow_mut().try_remove(key);
+        drop(removed);
+    }
+
+    /// The connections as they are now: working on one may remove it.
+    pub(crate) fn connections(&self) -> Vec<Rc<Connection>> {
+        self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect()
+    }
+
+    fn check(core: &Weak<Self>) {
+        let Some(core) = core.upgrade() else { return };
+        core.check_connections();
+        if core.connections.borrow().is_empty()
+            && let Some(timer) = core.checking.take()
+        {
+            timer.clear();
+        }
+    }
+
+    fn later(self: &Rc<Self>, after: Duration, work: impl FnOnce(&Self) + 'static) {
+        let core = Rc::downgrade(self);
+        let timer = self.env.set_timeout(after, move || {
+            // Listening again ends the draining.
+            if let Some(core) = core.upgrade().filter(|core| core.is_draining()) {
+                work(&core);
+            }
+        });
+        timer.unref();
+    }
+}
+
+/// This layer's end of the server beneath.
+struct ServerTower {
+    core: Rc<Core>,
+}
+
+impl ServerHandler for ServerTower {
+    fn on_connection(&mut self, socket: Socket) {
+        let connection = Rc::new(Connection::new(Rc::clone(&self.core), socket.clone()));
+        socket.set_handler(ConnectionTower::new(connection));
+    }
+
+    fn on_listening(&mut self) {
+        self.core.handler.call(|handler| handler.on_listening());
+    }
+
+    fn on_drop(&mut self, dropped: Dropped) {
+        self.core.handler.call(|handler| handler.on_drop(dropped));
+    }
+
+    fn on_error(&mut self, error: net::Error) {
+        self.core.handler.call(|handler| handler.on_error(error));
+    }
+
+    fn on_close(&mut self) {
+        if let Some(mut handler) = self.core.handler.take() {
+            handler.on_close();
+        }
+    }
+}
+
+impl Drop for ServerTower {
+    fn drop(&mut self) {
+        drop(self.core.handler.take());
+        if let Some(timer) = self.core.checking.take() {
+            timer.clear();
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("net", &self.net).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,161 @@
+//! What each phase of an iteration does. Mirrors `uv__io_poll`, `uv__run_pending`, `uv__run_closing_handles` and
+//! `uv__run_timers`, libuv's `src/unix/core.c` and `src/unix/linux.c`.
+//!
+//! A panic in an upcall leaves through these functions. Their guards keep what was not yet worked off, so that the next
+//! run goes on from there.
+
+use crate::Result;
+use crate::event_loop::{Closing, LoopHandle, LoopInner};
+use crate::poller::{Batch, Readiness, Source};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Waits per poll phase while batches come back full: libuv's number, so that timers are not held up by a flood.
+const WAITS_PER_POLL: u32 = 48;
+
+impl LoopHandle {
+    /// Waits for events up to `timeout` and has every handle act on its own; then come those left still ready.
+    pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<()> {
+        let inner = self.inner();
+        // Counted first: what is put back during this phase belongs to the next one.
+        let still_ready = inner.still_ready.len();
+        let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
+        let mut timeout = timeout;
+        for _ in 0..WAITS_PER_POLL {
+            let batch = inner.poller.wait(timeout)?;
+            self.update_time();
+            let events = self.dispatch_all(&batch);
+            if batch.is_full(events) {
+                timeout = Some(Duration::ZERO);
+                continue;
+            }
+            // An interrupted wait, or one longer than the system can wait, goes on for the rest of its time.
+            match deadline {
+                None if events == 0 => {}
+                Some(deadline) if events == 0 && deadline > self.now() => {
+                    timeout = Some(deadline - self.now());
+                }
+                _ => break,
+            }
+        }
+        inner.still_ready.drain_first(still_ready, |node| node.on_ready());
+        if inner.signalled.replace(false) {
+            inner.signals.deliver(self);
+        }
+        Ok(())
+    }
+
+    fn dispatch_all(&self, batch: &Batch<'_>) -> usize {
+        let mut events = 0;
+        let mut rest = Rest { lp: self, sources: batch.iter() };
+        for source in rest.sources.by_ref() {
+            events += 1;
+            match source {
+                Source::Wake => self.inner().inbox.deliver(self),
+                Source::Signal => self.inner().signalled.set(true),
+                Source::Handle { key, generation, readiness } => self.dispatch(key, generation, readiness),
+            }
+        }
+        events
+    }
+
+    fn dispatch(&self, key: u32, generation: u32, readiness: Readiness) {
+        // An event of a handle closed earlier in this batch finds it closing, or nothing, or the generation of its
+        // successor.
+        if let Some(node) = self.node(key, generation) {
+            node.on_event(readiness);
+        }
+    }
+
+    /// Reports queued completions. Returns whether there were any.
+    pub(crate) fn run_pending(&self) -> bool {
+        let pending = self.inner().pending.len();
+        self.inner().pending.drain_first(pending, |node| node.on_pending());
+        pending > 0
+    }
+
+    pub(crate) fn run_timers(&self) {
+        self.inner().timers.run(self.now());
+    }
+
+    /// Last closed, first served; what is closed meanwhile waits for the next iteration.
+    pub(crate) fn run_closing(&self) {
+        if self.inner().closing.borrow().is_empty() {
+            return;
+        }
+        let mut batch = ClosingBatch { inner: self.inner(), closing: self.inner().closing.take() };
+        while let Some((node, on_closed)) = batch.closing.pop() {
+            let mut step = ClosingStep { lp: self, closing: Some((node, on_closed)) };
+            step.take();
+        }
+    }
+}
+
+/// The rest of a batch when a callback panics: edges are reported once, so they are kept as still ready.
+struct Rest<'a, I: Iterator<Item = Source>> {
+    lp: &'a LoopHandle,
+    sources: I,
+}
+
+impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
+    fn drop(&mut self) {
+        for source in self.sources.by_ref() {
+            match source {
+                Source::Wake => self.lp.inner().inbox.wake_again(),
+                Source::Signal => self.lp.inner().signalled.set(true),
+                Source::Handle { key, generation, readiness } => {
+                    if let Some(node) = self.lp.node(key, generation)
+                        && node.postpone(readiness)
+                    {
+                        self.lp.push_ready(node);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The end of one handle. It is closing until its last upcall begins, and is in the table until that ended; if an
+/// upcall panics, the next close phase takes what is left of it.
+struct ClosingStep<'a> {
+    lp: &'a LoopHandle,
+    closing: Option<Closing>,
+}
+
+impl ClosingStep<'_> {
+    fn take(&mut self) {
+        let Some((node, _)) = &self.closing else { return };
+        if !node.handle().is_closed() {
+            node.cancel();
+            node.handle().set_closed();
+            Rc::clone(node).finish_close();
+        }
+        let Some((node, on_closed)) = self.closing.take() else { return };
+        node.drop_tower();
+        self.lp.remove(node.handle());
+        if let Some(on_closed) = on_closed {
+            on_closed();
+        }
+    }
+}
+
+impl Drop for ClosingStep<'_> {
+    fn drop(&mut self) {
+        if let Some((node, on_closed)) = self.closing.take() {
+            self.lp.push_closing(node, on_closed);
+        }
+    }
+}
+
+/// Closes not finished because a callback panicked go back to the queue; otherwise only the buffer does.
+struct ClosingBatch<'a> {
+    inner: &'a LoopInner,
+    closing: Vec<Closing>,
+}
+
+impl Drop for ClosingBatch<'_> {
+    fn drop(&mut self) {
+        self.closing.append(&mut self.inner.closing.borrow_mut());
+        self.inner.closing.replace(std::mem::take(&mut self.closing));
+    }
+}

@@ -1,0 +1,116 @@
+//! The process's thread pool. Mirrors libuv's `src/threadpool.c`.
+//!
+//! One queue, served in order by threads that all loops share and that live as long as the process: a process that
+//! ends does not wait for them.
+
+use crate::Errno;
+use std::collections::VecDeque;
+use std::env;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+/// Threads unless `UV_THREADPOOL_SIZE` says otherwise.
+const DEFAULT_THREADS: usize = 4;
+
+/// More threads than this are a mistake: libuv's number.
+const MAX_THREADS: usize = 1024;
+
+/// Bytes of stack of each thread: libuv's number, enough for what a main thread may do.
+const STACK_SIZE: usize = 8 << 20;
+
+/// What the pool runs.
+pub(crate) trait Job: Send + Sync {
+    /// Does the work, unless there is none left to do. Does not panic.
+    fn run(&self);
+
+    /// Gives the work up for this reason. `false` if it has begun, or was given up before.
+    fn fail(&self, reason: Errno) -> bool;
+}
+
+struct Pool {
+    size: usize,
+    state: Mutex<State>,
+    submitted: Condvar,
+}
+
+struct State {
+    queue: VecDeque<Arc<dyn Job>>,
+    threads: usize,
+}
+
+static POOL: OnceLock<Pool> = OnceLock::new();
+
+/// Queues a job. The first one starts all threads.
+///
+/// # Errors
+/// The system's refusal of even one thread.
+pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
+    let pool = POOL.get_or_init(|| Pool {
+        size: configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref()),
+        state: Mutex::new(State { queue: VecDeque::new(), threads: 0 }),
+        submitted: Condvar::new(),
+    });
+    let mut state = pool.lock();
+    while state.threads < pool.size {
+        match start_thread(pool) {
+            Ok(()) => state.threads += 1,
+            // Fewer threads do the same work; the next job tries for more.
+            Err(_) if state.threads > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    state.queue.push_back(job);
+    pool.submitted.notify_one();
+    Ok(())
+}
+
+fn start_thread(pool: &'static Pool) -> Result<(), Errno> {
+    let thread = thread::Builder::new().name("uv-worker".to_owned()).stack_size(STACK_SIZE);
+    Ok(thread.spawn(|| pool.serve()).map(drop)?)
+}
+
+/// The number of threads that a value of `UV_THREADPOOL_SIZE` asks for.
+fn configured_size(value: Option<&str>) -> usize {
+    let Some(value) = value else { return DEFAULT_THREADS };
+    value.parse::<NonZeroUsize>().map_or(1, |threads| threads.get().min(MAX_THREADS))
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under this lock can panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self) {
+        loop {
+            self.next().run();
+        }
+    }
+
+    fn next(&self) -> Arc<dyn Job> {
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.queue.pop_front() {
+                return job;
+            }
+            state = self.submitted.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::configured_size;
+
+    #[test]
+    fn the_pool_has_four_threads_unless_configured_to_between_1_and_1024() {
+        assert_eq!(configured_size(None), 4);
+        assert_eq!(configured_size(Some("7")), 7);
+        assert_eq!(configured_size(Some("0")), 1);
+        assert_eq!(configured_size(Some("-3")), 1);
+        assert_eq!(configured_size(Some("many")), 1);
+        assert_eq!(configured_size(Some("")), 1);
+        assert_eq!(configured_size(Some("1025")), 1024);
+    }
+}

@@ -1,0 +1,242 @@
+//! Child processes: started, signalled, and their end reported. Mirrors libuv's `src/unix/process.c`.
+//!
+//! Where libuv handles SIGCHLD and asks after every child, the loop polls a descriptor of each child (`pidfd_open`,
+//! Linux 5.3). Nothing about SIGCHLD is process-wide then that a program or another library could break, ends cannot
+//! be merged, and the cost of one does not grow with the number of children. Only known children are ever collected.
+
+mod options;
+
+pub use options::{SpawnOptions, Stdio};
+
+use crate::handle::{Handle, HandleKind, Node};
+use crate::slot::Slot;
+use crate::sys;
+use crate::sys::process::Child;
+use crate::upcall::ExitUpcall;
+use crate::{Errno, Error, LoopHandle, Result};
+use options::ChildStdio;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::ops::Deref;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+/// A child process (`uv_process_t`). Active until it ends.
+#[derive(Clone)]
+pub struct Process(Rc<ProcessNode>);
+
+struct ProcessNode {
+    handle: Handle,
+    pid: i32,
+    /// Until the child is collected, or the handle closed.
+    pidfd: RefCell<Option<OwnedFd>>,
+    status: Cell<Option<ExitStatus>>,
+    upcall: Slot<Box<dyn ExitUpcall>>,
+}
+
+/// How a child ended.
+///
+/// Displayed as `exit code 1` or `signal 15`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExitStatus {
+    /// What the child returned; 0 if a signal ended it, and −1 if it is not known, because somebody else in this
+    /// process collected it.
+    pub code: i32,
+    /// The signal that ended the child; 0 if it ended by itself.
+    pub signal: i32,
+}
+
+impl ExitStatus {
+    const UNKNOWN: Self = Self { code: -1, signal: 0 };
+
+    /// Whether the child ended by itself and returned 0.
+    #[must_use]
+    pub fn success(self) -> bool {
+        self.code == 0 && self.signal == 0
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.signal == 0 {
+            write!(f, "exit code {}", self.code)
+        } else {
+            write!(f, "signal {}", self.signal)
+        }
+    }
+}
+
+/// Sends a signal to a process (`uv_kill`); 0 only asks whether it is there.
+///
+/// # Errors
+/// `ESRCH` if there is no such process, `EINVAL` if there is no such signal, `EPERM` if it is not ours to signal.
+pub fn kill(pid: i32, signum: i32) -> Result<()> {
+    sys::process::kill(pid, signum).map_err(|errno| Error::new("kill", errno).on(pid))
+}
+
+impl Process {
+    /// Starts a program in a child process (`uv_spawn`) and calls `on_exit` once it ended.
+    ///
+    /// The child has the descriptors of its stdio and no other, no handled or blocked signals, and nothing of the loop.
+    /// `on_exit` may come before the child's output was read to its end: wait for both.
+    ///
+    /// Should this process ignore SIGCHLD, it does not any more: the system would throw the children's ends away.
+    ///
+    /// # Errors
+    /// Everything that goes wrong up to and including the start of the program, on the program's name: `ENOENT` if
+    /// there is none, `EACCES` if it may not be run, `EPERM` for a user or group that this process may not become,
+    /// `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` before Linux 5.3. There is no
+    /// handle then and no child; pipes that were opened for it have lost their peer.
+    ///
+    /// ```
+    /// use uv_core::{ExitStatus, Loop, Process, RunMode, SpawnOptions};
+    ///
+    /// let lp = Loop::new()?;
+    /// let options = SpawnOptions::new("sh").args(["-c", "exit 3"]);
+    /// Process::spawn(&lp, &options, |process: &Process, status: ExitStatus| {
+    ///     assert_eq!((status.code, status.signal), (3, 0));
+    ///     process.close();
+    /// })?;
+    /// assert!(!lp.run(RunMode::Default)?);
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    pub fn spawn(
+        lp: &LoopHandle,
+        options: &SpawnOptions,
+        on_exit: impl ExitUpcall + 'static,
+    ) -> Result<Self> {
+        let failed = |errno| Error::new("spawn", errno).on(options.file().display());
+        let program = options.program().map_err(failed)?;
+        let stdio = ChildStdio::prepare(options.slots()).map_err(failed)?;
+        let Child { pid, pidfd } = sys::process::spawn(&program, stdio.fds()).map_err(failed)?;
+        let node =
+            ProcessNode::watch(lp, pid, pidfd).inspect_err(|_| sys::process::abandon(pid)).map_err(failed)?;
+        node.upcall.set(Box::new(on_exit));
+        node.handle.start();
+        Ok(Self(node))
+    }
+
+    /// The child's process id (`uv_process_get_pid`). Once the child ended it may be another process's.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.0.pid
+    }
+
+    /// Sends a signal to the child (`uv_process_kill`); 0 only asks whether it is there.
+    ///
+    /// # Errors
+    /// `ESRCH` once the child ended or the handle is closing, also where its id is another process's by now; `EINVAL`
+    /// if there is no such signal; `EPERM` if the child has become another user.
+    pub fn kill(&self, signum: i32) -> Result<()> {
+        if self.0.pidfd.borrow().is_none() {
+            return Err(Error::new("kill", Errno::ESRCH).on(self.0.pid));
+        }
+        kill(self.0.pid, signum)
+    }
+}
+
+impl ProcessNode {
+    /// A handle that is not active and learns of the child's end.
+    fn watch(lp: &LoopHandle, pid: i32, pidfd: OwnedFd) -> Result<Rc<Self>, Errno> {
+        let node = lp.add(HandleKind::Process, |handle| Self {
+            handle,
+            pid,
+            pidfd: RefCell::default(),
+            status: Cell::new(None),
+            upcall: Slot::empty(),
+        });
+        let (key, generation) = (node.handle.key(), node.handle.generation());
+        match lp.inner().poller.register(pidfd.as_raw_fd(), key, generation, false) {
+            Ok(()) => drop(node.pidfd.replace(Some(pidfd))),
+            Err(errno) => {
+                node.handle.close();
+                return Err(errno);
+            }
+        }
+        Ok(node)
+    }
+
+    /// Leaves a running child to an internal handle, which collects it when it ends: no zombie stays.
+    fn disown(&self, pidfd: OwnedFd) {
+        let lp = self.handle.loop_handle();
+        lp.inner().poller.deregister(pidfd.as_raw_fd());
+        // Without it the child is a zombie from its end to that of this process.
+        if let Ok(node) = Self::watch(lp, self.pid, pidfd) {
+            node.handle.set_internal();
+        }
+    }
+
+    /// Collects the child if it ended.
+    fn collect(&self) -> bool {
+        let status = match sys::process::try_collect(self.pid) {
+            Ok(None) => return false,
+            Ok(Some(ended)) => ExitStatus { code: ended.code, signal: ended.signal },
+            Err(_) => ExitStatus::UNKNOWN,
+        };
+        self.status.set(Some(status));
+        drop(self.pidfd.take());
+        true
+    }
+}
+
+impl Node for ProcessNode {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn on_ready(self: Rc<Self>) {
+        if self.pidfd.borrow().is_none() || !self.collect() {
+            return;
+        }
+        if self.handle.is_internal() {
+            return self.handle.close();
+        }
+        // Reported once the poll phase has collected all that ended and has read what they wrote before.
+        self.handle.loop_handle().feed(Rc::clone(&self) as Rc<dyn Node>);
+    }
+
+    fn on_pending(self: Rc<Self>) {
+        if self.handle.is_closing() {
+            return;
+        }
+        self.handle.stop();
+        if let Some(status) = self.status.get() {
+            let process = Process(Rc::clone(&self));
+            self.upcall.call(|upcall| upcall.on_exit(&process, status));
+        }
+    }
+
+    fn begin_close(&self) {
+        if let Some(pidfd) = self.pidfd.take()
+            && !self.handle.is_internal()
+        {
+            self.disown(pidfd);
+        }
+    }
+
+    fn drop_tower(&self) {
+        drop(self.upcall.take());
+    }
+
+    fn descriptor(&self) -> Option<i32> {
+        self.pidfd.borrow().as_ref().map(AsRawFd::as_raw_fd)
+    }
+}
+
+impl Deref for Process {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0.handle
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process")
+            .field("pid", &self.0.pid)
+            .field("status", &self.0.status.get())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,247 @@
+//! What a child process is to be: program, environment, descriptors. Mirrors `uv_process_options_t` and
+//! `uv_stdio_container_t`.
+
+use crate::stream::SHARED;
+use crate::sys::process::{ChildFd, Program, open_null};
+use crate::{Errno, Handle, Pipe, Stream};
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// The slots that every child has: standard input, output and error.
+const STANDARD_SLOTS: usize = 3;
+
+/// How to start a child process (`uv_process_options_t`).
+///
+/// Unless told otherwise the child has this process's environment, folder and user, and its standard input, output and
+/// error are the null device.
+#[derive(Clone, Debug)]
+pub struct SpawnOptions {
+    file: OsString,
+    args: Vec<OsString>,
+    env_clear: bool,
+    /// Variables to set and, without a value, to remove.
+    env: BTreeMap<OsString, Option<OsString>>,
+    cwd: Option<PathBuf>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    detached: bool,
+    stdio: Vec<Stdio>,
+}
+
+/// One descriptor of a child (`uv_stdio_container_t`).
+#[derive(Clone, Debug)]
+pub enum Stdio {
+    /// The null device for standard input, output and error; nothing for descriptors above.
+    Ignore,
+    /// A socket whose other end is opened into this handle, which has no descriptor yet; it may be for IPC
+    /// ([`Pipe::new_ipc`]). Two slots with the same handle share one socket.
+    Pipe(Pipe),
+    /// A descriptor of this process. As standard input, output or error it becomes blocking, here as well: the two
+    /// processes share the open file.
+    InheritFd(RawFd),
+    /// The descriptor of a stream; otherwise like `InheritFd`.
+    InheritStream(Stream),
+}
+
+impl SpawnOptions {
+    /// Runs `file`, without arguments. A name without a slash is searched for in the PATH of the child's environment.
+    pub fn new(file: impl Into<OsString>) -> Self {
+        Self {
+            file: file.into(),
+            args: Vec::new(),
+            env_clear: false,
+            env: BTreeMap::new(),
+            cwd: None,
+            uid: None,
+            gid: None,
+            detached: false,
+            stdio: Vec::new(),
+        }
+    }
+
+    /// Adds an argument. The program's own name is not one of them.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the child's environment.
+    #[must_use]
+    pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.insert(key.into(), Some(value.into()));
+        self
+    }
+
+    /// Removes a variable from the child's environment.
+    #[must_use]
+    pub fn env_remove(mut self, key: impl Into<OsString>) -> Self {
+        self.env.insert(key.into(), None);
+        self
+    }
+
+    /// Starts from an empty environment instead of this process's; variables set before are dropped too.
+    #[must_use]
+    pub fn env_clear(mut self) -> Self {
+        self.env_clear = true;
+        self.env.clear();
+        self
+    }
+
+    /// The folder in which the child starts. A relative path to the program counts from there.
+    #[must_use]
+    pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(folder.into());
+        self
+    }
+
+    /// The user that the child becomes. It then has no supplementary groups (`UV_PROCESS_SETUID`).
+    #[must_use]
+    pub fn uid(mut self, uid: u32) -> Self {
+        self.uid = Some(uid);
+        self
+    }
+
+    /// The group that the child becomes. It then has no supplementary groups (`UV_PROCESS_SETGID`).
+    #[must_use]
+    pub fn gid(mut self, gid: u32) -> Self {
+        self.gid = Some(gid);
+        self
+    }
+
+    /// Gives the child a session of its own, so that it survives this process and its terminal
+    /// (`UV_PROCESS_DETACHED`). It still keeps the loop alive: see [`Handle::unref`].
+    #[must_use]
+    pub fn detached(mut self, detached: bool) -> Self {
+        self.detached = detached;
+        self
+    }
+
+    /// The child's descriptors 0, 1, 2 and so on. Standard input, output and error that are not named are ignored.
+    #[must_use]
+    pub fn stdio(mut self, slots: impl Into<Vec<Stdio>>) -> Self {
+        self.stdio = slots.into();
+        self
+    }
+
+    pub(super) fn file(&self) -> &OsStr {
+        &self.file
+    }
+
+    pub(super) fn slots(&self) -> &[Stdio] {
+        &self.stdio
+    }
+
+    /// The form in which the system takes all this. `EINVAL` for what it cannot express.
+    pub(super) fn program(&self) -> Result<Program, Errno> {
+        let args = std::iter::once(&self.file).chain(&self.args);
+        Ok(Program {
+            file: c_string(self.file.clone())?,
+            args: args.map(|arg| c_string(arg.clone())).collect::<Result<_, _>>()?,
+            env: self.environment()?,
+            cwd: self.cwd.clone().map(|cwd| c_string(cwd.into_os_string())).transpose()?,
+            uid: self.uid,
+            gid: self.gid,
+            detached: self.detached,
+        })
+    }
+
+    fn environment(&self) -> Result<Vec<CString>, Errno> {
+        let mut variables: BTreeMap<_, _> =
+            if self.env_clear { BTreeMap::new() } else { env::vars_os().collect() };
+        for (key, value) in &self.env {
+            match value {
+                _ if key.is_empty() || key.as_bytes().contains(&b'=') => return Err(Errno::EINVAL),
+                Some(value) => drop(variables.insert(key.clone(), value.clone())),
+                None => drop(variables.remove(key)),
+            }
+        }
+        let entry = |(mut key, value): (OsString, OsString)| {
+            key.push("=");
+            key.push(value);
+            c_string(key)
+        };
+        variables.into_iter().map(entry).collect()
+    }
+}
+
+fn c_string(string: OsString) -> Result<CString, Errno> {
+    CString::new(string.into_vec()).map_err(|_| Errno::EINVAL)
+}
+
+/// The child's descriptors, as this process numbers them, and what keeps them open until the child has its own.
+pub(super) struct ChildStdio {
+    fds: Vec<Option<ChildFd>>,
+    null: Option<OwnedFd>,
+    /// The pipes that were opened, by handle, with the child's ends.
+    pipes: Vec<(Pipe, OwnedFd)>,
+}
+
+impl ChildStdio {
+    pub(super) fn prepare(slots: &[Stdio]) -> Result<Self, Errno> {
+        let mut stdio = Self { fds: Vec::new(), null: None, pipes: Vec::new() };
+        let unnamed = STANDARD_SLOTS.saturating_sub(slots.len());
+        for slot in slots.iter().chain(std::iter::repeat_n(&Stdio::Ignore, unnamed)) {
+            let is_standard = stdio.fds.len() < STANDARD_SLOTS;
+            let fd = match slot {
+                Stdio::Ignore if is_standard => Some(stdio.null()?),
+                Stdio::Ignore => None,
+                Stdio::Pipe(pipe) => Some(stdio.pipe(pipe)?),
+                Stdio::InheritFd(fd) => Some(ChildFd { fd: *fd, make_blocking: is_standard }),
+                Stdio::InheritStream(stream) => {
+                    Some(ChildFd { fd: inherit(stream)?, make_blocking: is_standard })
+                }
+            };
+            stdio.fds.push(fd);
+        }
+        Ok(stdio)
+    }
+
+    /// For each of the child's descriptors the one of this process; none for those that it does not get.
+    pub(super) fn fds(&self) -> &[Option<ChildFd>] {
+        &self.fds
+    }
+
+    fn null(&mut self) -> Result<ChildFd, Errno> {
+        let null = match self.null.take() {
+            Some(null) => null,
+            None => open_null()?,
+        };
+        Ok(own_end(self.null.insert(null)))
+    }
+
+    fn pipe(&mut self, pipe: &Pipe) -> Result<ChildFd, Errno> {
+        let handle: &Handle = pipe;
+        if let Some((_, end)) = self.pipes.iter().find(|(other, _)| std::ptr::eq::<Handle>(&***other, handle))
+        {
+            return Ok(own_end(end));
+        }
+        let end = pipe.open_pair().map_err(|error| error.errno())?;
+        let fd = own_end(&end);
+        self.pipes.push((pipe.clone(), end));
+        Ok(fd)
+    }
+}
+
+/// A descriptor that was made for the child: blocking already.
+fn own_end(fd: &OwnedFd) -> ChildFd {
+    ChildFd { fd: fd.as_raw_fd(), make_blocking: false }
+}
+
+fn inherit(stream: &Stream) -> Result<RawFd, Errno> {
+    let fd = stream.fileno().map_err(|_| Errno::EINVAL)?;
+    // The child keeps the open file when the stream closes; its events must end nevertheless.
+    stream.0.set(SHARED);
+    Ok(fd)
+}

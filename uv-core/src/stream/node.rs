@@ -1,0 +1,372 @@
+//! What a stream is made of: its flags, its descriptor and its tower; and what the loop asks of it. Mirrors the fields
+//! of `uv_stream_t` and `uv__stream_io`, `uv__stream_close` and `uv__stream_destroy`, libuv's `src/unix/stream.c`.
+
+use super::Outgoing;
+use crate::handle::{Handle, Node};
+use crate::poller::Readiness;
+use crate::slot::Slot;
+use crate::sys::fd::FdCell;
+use crate::upcall::{AcceptUpcall, StreamUpcall};
+use crate::{Errno, Error, LoopHandle, Result};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+pub(crate) struct StreamNode {
+    pub(super) handle: Handle,
+    pub(super) fd: FdCell,
+    flags: Cell<u32>,
+    pub(super) tower: Slot<Tower>,
+    pub(super) out: Cell<Option<Box<Outgoing>>>,
+    extra: Cell<Option<Box<Extra>>>,
+}
+
+pub(super) enum Tower {
+    Stream(Box<dyn StreamUpcall>),
+    Accept(Box<dyn AcceptUpcall>),
+}
+
+/// What only some streams need: listeners, connecting streams, pipes that pass handles.
+#[derive(Default)]
+pub(super) struct Extra {
+    /// A connection that waits to be taken by `accept`.
+    pub(super) accepted: Option<OwnedFd>,
+    /// Connections per turn; 0 stands for one.
+    pub(super) accept_batch: u32,
+    /// `bind` failed with EADDRINUSE; `listen` or `connect` says so.
+    pub(super) delayed_error: Option<Errno>,
+    /// Descriptors that came with messages and wait to be taken.
+    pub(super) received: VecDeque<OwnedFd>,
+    /// The socket file to remove at close.
+    path: Option<PathBuf>,
+    /// What errors of `connect` are about.
+    pub(super) target: Option<Box<str>>,
+}
+
+/// The stream may be read from.
+pub(crate) const READABLE: u32 = 1;
+/// The stream may be written to.
+pub(crate) const WRITABLE: u32 = 1 << 1;
+pub(super) const READING: u32 = 1 << 2;
+pub(super) const CONNECTING: u32 = 1 << 3;
+pub(super) const LISTENING: u32 = 1 << 4;
+/// The socket has an address: a second `bind` is an error.
+pub(crate) const BOUND: u32 = 1 << 5;
+/// `shutdown` was called.
+pub(super) const SHUTTING: u32 = 1 << 6;
+/// The poller watches for input.
+const REGISTERED: u32 = 1 << 7;
+/// The poller watches for writability too.
+const REGISTERED_WRITABLE: u32 = 1 << 8;
+/// There may be input, or connections, that no event will announce.
+pub(super) const MAYBE_READABLE: u32 = 1 << 9;
+/// There may be room for output that no event will announce.
+pub(super) const MAYBE_WRITABLE: u32 = 1 << 10;
+/// A short read is not the last one.
+pub(super) const READ_ON: u32 = 1 << 11;
+/// The handle is in the still-ready set.
+const QUEUED: u32 = 1 << 12;
+/// The handle is in the pending queue.
+const FED: u32 = 1 << 13;
+/// The open file may outlive this descriptor, in another process or under another number.
+pub(crate) const SHARED: u32 = 1 << 14;
+/// A socket, as opposed to a pipe, a terminal or a file.
+pub(crate) const SOCKET: u32 = 1 << 15;
+/// A Unix socket that may carry handles.
+pub(crate) const IPC: u32 = 1 << 16;
+/// A queued write failed: the others behind it wait for the close.
+pub(super) const BROKEN: u32 = 1 << 17;
+/// The listener stands still until the announced connection is taken.
+pub(super) const HELD: u32 = 1 << 18;
+/// An `on_notify` was asked for.
+const NOTIFIED: u32 = 1 << 19;
+
+impl StreamNode {
+    pub(super) fn new(handle: Handle, flags: u32) -> Self {
+        Self {
+            handle,
+            fd: FdCell::empty(),
+            flags: Cell::new(flags),
+            tower: Slot::empty(),
+            out: Cell::new(None),
+            extra: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn has(&self, flag: u32) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    pub(crate) fn set(&self, flag: u32) {
+        self.flags.set(self.flags.get() | flag);
+    }
+
+    pub(super) fn clear(&self, flag: u32) {
+        self.flags.set(self.flags.get() & !flag);
+    }
+
+    pub(super) fn base(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn fd(&self) -> &FdCell {
+        &self.fd
+    }
+
+    pub(crate) fn fileno(&self) -> Result<RawFd> {
+        self.fd.get().ok_or(Error::new("fileno", Errno::EBADF))
+    }
+
+    pub(super) fn lp(&self) -> &LoopHandle {
+        self.handle.loop_handle()
+    }
+
+    /// Works on the box of rare state. `work` calls nobody.
+    pub(super) fn with_extra<R>(&self, work: impl FnOnce(&mut Extra) -> R) -> R {
+        let mut extra = self.extra.take().unwrap_or_default();
+        let result = work(&mut extra);
+        self.extra.set(Some(extra));
+        result
+    }
+
+    /// Like `with_extra`, for streams that have no such box in the common case.
+    pub(super) fn if_extra<R>(&self, work: impl FnOnce(&mut Extra) -> Option<R>) -> Option<R> {
+        let mut extra = self.extra.take()?;
+        let result = work(&mut extra);
+        self.extra.set(Some(extra));
+        result
+    }
+
+    /// Gives the stream its descriptor, with the directions that it has.
+    pub(crate) fn open(&self, fd: OwnedFd, flags: u32) {
+        self.fd.set(fd);
+        self.set(flags | MAYBE_READABLE);
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.has(CONNECTING)
+    }
+
+    pub(crate) fn set_delayed_error(&self, errno: Errno) {
+        self.with_extra(|extra| extra.delayed_error = Some(errno));
+    }
+
+    pub(crate) fn delayed_error(&self) -> Option<Errno> {
+        self.if_extra(|extra| extra.delayed_error)
+    }
+
+    pub(crate) fn set_path(&self, path: PathBuf) {
+        self.with_extra(|extra| extra.path = Some(path));
+    }
+
+    pub(super) fn set_upcall(&self, upcall: Box<dyn StreamUpcall>) {
+        if !self.handle.is_closed() {
+            self.tower.set(Tower::Stream(upcall));
+        }
+    }
+
+    pub(super) fn call(&self, call: impl FnOnce(&mut dyn StreamUpcall)) {
+        self.tower.call(|tower| {
+            if let Tower::Stream(upcall) = tower {
+                call(&mut **upcall);
+            }
+        });
+    }
+
+    pub(super) fn notify(self: &Rc<Self>) {
+        if !self.handle.is_closing() && !self.has(NOTIFIED) {
+            self.set(NOTIFIED);
+            self.feed();
+        }
+    }
+
+    /// Active means reading, connecting, listening or writing.
+    pub(super) fn update_active(&self) {
+        if self.has(READING | CONNECTING | LISTENING) || self.is_writing() {
+            self.handle.start();
+        } else {
+            self.handle.stop();
+        }
+    }
+
+    /// Makes the poller watch for input, once.
+    pub(super) fn watch(&self) -> Result<(), Errno> {
+        match self.fd.get() {
+            Some(fd) if !self.has(REGISTERED) => {
+                self.lp().inner().poller.register(fd, self.handle.key(), self.handle.generation(), false)?;
+                self.set(REGISTERED);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the poller watch for room for output too, once.
+    pub(super) fn watch_writable(&self) -> Result<(), Errno> {
+        let Some(fd) = self.fd.get() else { return Ok(()) };
+        let poller = &self.lp().inner().poller;
+        let (key, generation) = (self.handle.key(), self.handle.generation());
+        if !self.has(REGISTERED) {
+            poller.register(fd, key, generation, true)?;
+        } else if !self.has(REGISTERED_WRITABLE) {
+            poller.register_writable(fd, key, generation)?;
+        }
+        self.set(REGISTERED | REGISTERED_WRITABLE);
+        Ok(())
+    }
+
+    /// Leaves work to the next poll phase: law 6.
+    pub(super) fn push_ready(self: &Rc<Self>) {
+        if !self.has(QUEUED) {
+            self.set(QUEUED);
+            self.lp().push_ready(Rc::clone(self) as Rc<dyn Node>);
+        }
+    }
+
+    /// Leaves completions to the pending phase: law 1.
+    pub(super) fn feed(self: &Rc<Self>) {
+        if !self.has(FED) {
+            self.set(FED);
+            self.lp().feed(Rc::clone(self) as Rc<dyn Node>);
+        }
+    }
+
+    fn note(&self, readiness: Readiness) {
+        let mut noted = 0;
+        if readiness.readable {
+            noted |= MAYBE_READABLE;
+        }
+        if readiness.writable {
+            noted |= MAYBE_WRITABLE;
+        }
+        if readiness.read_on {
+            noted |= READ_ON;
+        }
+        self.set(noted);
+    }
+
+    /// Does what the descriptor is ready for, in libuv's order: input before output.
+    fn turn(self: &Rc<Self>) {
+        if self.handle.is_closing() {
+            return;
+        }
+        let unfinished = Unfinished(self);
+        if self.has(LISTENING) {
+            self.accept_turn();
+        } else if self.has(CONNECTING) {
+            self.connect_turn();
+        } else {
+            if self.has(READING) && self.has(MAYBE_READABLE) {
+                self.read_turn();
+            }
+            if self.has(MAYBE_WRITABLE) && !self.handle.is_closing() {
+                self.write_turn();
+            }
+        }
+        std::mem::forget(unfinished);
+    }
+}
+
+/// A turn or a report that an upcall's panic ended: another one follows, for whatever is left.
+struct Unfinished<'a>(&'a Rc<StreamNode>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let node = self.0;
+        if !node.handle.is_closing() {
+            node.set(MAYBE_READABLE);
+            if node.is_writing() && !node.has(CONNECTING) {
+                node.set(MAYBE_WRITABLE);
+            }
+            node.push_ready();
+            node.feed();
+        }
+    }
+}
+
+impl Node for StreamNode {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn on_event(self: Rc<Self>, readiness: Readiness) {
+        self.note(readiness);
+        // One in the still-ready set has its turn when that is worked off.
+        if !self.has(QUEUED) {
+            self.turn();
+        }
+    }
+
+    fn postpone(&self, readiness: Readiness) -> bool {
+        self.note(readiness);
+        let is_new = !self.has(QUEUED);
+        self.set(QUEUED);
+        is_new
+    }
+
+    fn on_ready(self: Rc<Self>) {
+        self.clear(QUEUED);
+        self.turn();
+    }
+
+    fn on_pending(self: Rc<Self>) {
+        self.clear(FED);
+        if self.handle.is_closing() {
+            return;
+        }
+        let unfinished = Unfinished(&self);
+        self.report();
+        if self.has(NOTIFIED) && !self.handle.is_closing() {
+            self.clear(NOTIFIED);
+            self.call(|upcall| upcall.on_notify());
+        }
+        std::mem::forget(unfinished);
+    }
+
+    fn begin_close(&self) {
+        // CONNECTING stays: the connect is still to be reported as cancelled.
+        self.clear(READING | LISTENING | READABLE | WRITABLE);
+        if let Some(fd) = self.fd.get()
+            && self.has(REGISTERED)
+            && self.has(SHARED)
+        {
+            // Elsewhere the descriptor's own close ends the registration: one system call less.
+            self.lp().inner().poller.deregister(fd);
+        }
+        let extra = self.extra.take();
+        if let Some(path) = extra.as_ref().and_then(|extra| extra.path.as_ref()) {
+            // Before the close, so that nobody connects to a socket that is about to vanish. Gone already is fine.
+            let _ = std::fs::remove_file(path);
+        }
+        // What `connect` was about is still wanted for its report.
+        let target = extra.and_then(|mut extra| extra.target.take());
+        if target.is_some() {
+            self.with_extra(|extra| extra.target = target);
+        }
+        self.fd.close();
+    }
+
+    fn cancel(&self) {
+        self.cancel_connect();
+        self.cancel_output();
+    }
+
+    fn finish_close(self: Rc<Self>) {
+        self.tower.call(|tower| match tower {
+            Tower::Stream(upcall) => upcall.on_close(),
+            Tower::Accept(upcall) => upcall.on_close(),
+        });
+    }
+
+    fn drop_tower(&self) {
+        drop(self.tower.take());
+        drop(self.extra.take());
+        drop(self.out.take());
+    }
+
+    fn descriptor(&self) -> Option<i32> {
+        self.fd.get()
+    }
+}

@@ -1,0 +1,207 @@
+//! What a stream has still to write or to report: the queue of write requests and their ends. Knows system calls, but
+//! neither the loop nor a tower. Mirrors `write_queue` and `write_completed_queue` of `uv_stream_t` and
+//! `uv__try_write`.
+
+use crate::sys;
+use crate::{Errno, Error, Result};
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+/// Buffers in one `writev`: enough to make the call's own cost vanish, and small enough for the stack.
+const BUFFERS_PER_WRITE: usize = 64;
+
+/// Interrupted calls per write: a storm of signals ends the turn, not the stream.
+const INTERRUPTIONS: u32 = 16;
+
+/// Requests for which an empty queue keeps its memory; one that grew beyond gives it back.
+const REQUESTS_KEPT: usize = 64;
+
+/// What is still to be written or to be reported; a stream has one only meanwhile.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    pub(super) queue: VecDeque<Request>,
+    /// Bytes in the queue.
+    pub(super) bytes: usize,
+    /// Ends of writes not yet reported.
+    pub(super) done: VecDeque<Result<()>>,
+    /// The end of a connect, not yet reported.
+    pub(super) connect: Option<Result<(), Errno>>,
+    pub(super) shutdown: Option<Shutdown>,
+}
+
+pub(super) enum Shutdown {
+    /// The FIN waits for the queue.
+    Wanted,
+    /// Not yet reported.
+    Done(Result<(), Errno>),
+}
+
+/// How far one write call came.
+pub(super) enum Progress {
+    Went,
+    Full,
+    Emptied,
+}
+
+/// One write: its buffers, and the handles that go with its first byte.
+pub(super) struct Request {
+    first: Bytes,
+    rest: VecDeque<Bytes>,
+    fds: Vec<Rc<OwnedFd>>,
+}
+
+impl Request {
+    pub(super) const fn new(first: Bytes, rest: VecDeque<Bytes>, fds: Vec<Rc<OwnedFd>>) -> Self {
+        Self { first, rest, fds }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rest.iter().fold(self.first.len(), |sum, buffer| sum.saturating_add(buffer.len()))
+    }
+
+    pub(super) fn has_fds(&self) -> bool {
+        !self.fds.is_empty()
+    }
+
+    fn buffers(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first).chain(&self.rest).filter(|buffer| !buffer.is_empty())
+    }
+
+    /// Drops the first `count` bytes. Returns how many more were asked for than it has.
+    fn advance(&mut self, mut count: usize) -> usize {
+        loop {
+            let here = count.min(self.first.len());
+            self.first.advance(here);
+            count -= here;
+            if !self.first.is_empty() {
+                return count;
+            }
+            match self.rest.pop_front() {
+                Some(next) => self.first = next,
+                None => return count,
+            }
+        }
+    }
+}
+
+impl Outgoing {
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.done.is_empty() && self.connect.is_none() && self.shutdown.is_none()
+    }
+
+    /// Whether something waits to be reported.
+    pub(super) fn has_news(&self) -> bool {
+        !self.done.is_empty() || self.connect.is_some() || matches!(self.shutdown, Some(Shutdown::Done(_)))
+    }
+
+    /// Gives back the memory of an unusual burst.
+    pub(super) fn shrink(&mut self) {
+        self.queue.shrink_to(REQUESTS_KEPT);
+        self.done.shrink_to(REQUESTS_KEPT);
+    }
+
+    pub(super) fn push(&mut self, request: Request) {
+        self.bytes += request.len();
+        self.queue.push_back(request);
+    }
+
+    /// Writes once and completes the requests that this ends.
+    pub(super) fn write(&mut self, fd: RawFd, is_socket: bool) -> Result<Progress, Errno> {
+        let (offered, taken) = match self.write_head(fd, is_socket) {
+            Err(errno) if errno.would_block() => return Ok(Progress::Full),
+            result => result?,
+        };
+        self.advance(taken);
+        if self.queue.is_empty() {
+            return Ok(Progress::Emptied);
+        }
+        // A short write means that the kernel is full; the poller tells when it no longer is.
+        Ok(if taken < offered { Progress::Full } else { Progress::Went })
+    }
+
+    /// Writes the head of the queue. Returns the bytes offered and taken.
+    fn write_head(&mut self, fd: RawFd, is_socket: bool) -> Result<(usize, usize), Errno> {
+        let is_alone = self.queue.len() == 1;
+        let Some(head) = self.queue.front_mut() else { return Ok((0, 0)) };
+        if head.has_fds() {
+            return send_with_fds(head, fd);
+        }
+        if is_alone && head.rest.is_empty() {
+            let data = &head.first;
+            if data.is_empty() {
+                return Ok((0, 0));
+            }
+            let taken = retrying(|| sys::socket::write(fd, is_socket, data))?;
+            return Ok((data.len(), taken));
+        }
+        // A request with handles begins a message of its own.
+        let plain = self.queue.iter().take_while(|request| !request.has_fds());
+        let (slices, used, offered) = gather(plain.flat_map(Request::buffers));
+        if used == 0 {
+            return Ok((0, 0));
+        }
+        let taken = retrying(|| sys::socket::writev(fd, is_socket, &slices[..used]))?;
+        Ok((offered, taken))
+    }
+
+    /// Takes `count` written bytes off the queue and completes the requests that end with them.
+    fn advance(&mut self, mut count: usize) {
+        self.bytes -= count;
+        while let Some(head) = self.queue.front_mut() {
+            count = head.advance(count);
+            if !head.first.is_empty() {
+                return;
+            }
+            self.queue.pop_front();
+            self.done.push_back(Ok(()));
+        }
+    }
+
+    pub(super) fn fail_head(&mut self, error: Error) {
+        if let Some(head) = self.queue.pop_front() {
+            self.bytes -= head.len();
+            self.done.push_back(Err(error));
+        }
+    }
+
+    /// Ends everything that is queued as cancelled.
+    pub(super) fn cancel_queue(&mut self) {
+        while !self.queue.is_empty() {
+            self.fail_head(Error::new("write", Errno::ECANCELED));
+        }
+    }
+}
+
+/// The first buffers for one call, how many there are, and their bytes.
+fn gather<'a>(buffers: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; BUFFERS_PER_WRITE], usize, usize) {
+    let mut slices = [IoSlice::new(&[]); BUFFERS_PER_WRITE];
+    let (mut used, mut bytes) = (0, 0);
+    for (slot, buffer) in slices.iter_mut().zip(buffers) {
+        *slot = IoSlice::new(buffer);
+        used += 1;
+        bytes += buffer.len();
+    }
+    (slices, used, bytes)
+}
+
+/// Sends a request that carries handles, alone. The handles go with its first byte: what is left of it goes without.
+fn send_with_fds(request: &mut Request, fd: RawFd) -> Result<(usize, usize), Errno> {
+    let (slices, used, offered) = gather(request.buffers());
+    let fds: Vec<RawFd> = request.fds.iter().map(|fd| fd.as_raw_fd()).collect();
+    let taken = retrying(|| sys::message::send(fd, &slices[..used], &fds))?;
+    request.fds.clear();
+    Ok((offered, taken))
+}
+
+pub(super) fn retrying(mut write: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno> {
+    for _ in 0..INTERRUPTIONS {
+        match write() {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+    Err(Errno::ENOBUFS)
+}

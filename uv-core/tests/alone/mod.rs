@@ -1,0 +1,22 @@
+//! Tests that need a process of their own: they run themselves again, alone.
+
+use std::process::{Command, ExitStatus, Stdio};
+
+const MARK: &str = "UV_CORE_TEST_ALONE";
+
+/// Runs `body` in a new process in which `test`, the calling test, is the only one. Returns how that process ended, and
+/// nothing in there.
+pub(crate) fn status(
+    test: &str,
+    prepare: impl FnOnce(&mut Command),
+    body: impl FnOnce(),
+) -> Option<ExitStatus> {
+    if std::env::var_os(MARK).is_some_and(|mark| mark == test) {
+        body();
+        return None;
+    }
+    let mut command = Command::new("/proc/self/exe");
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, test).stdout(Stdio::null());
+    prepare(&mut command);
+    Some(command.status().expect("a test binary runs itself"))
+}

@@ -1,0 +1,101 @@
+//! What tests of child processes share.
+
+use std::cell::{Cell, RefCell};
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::rc::Rc;
+use uv_core::upcall::StreamUpcall;
+use uv_core::{Error, ExitStatus, Loop, Pipe, Process, RunMode, SpawnOptions, Stdio};
+
+pub(crate) fn finish(lp: &Loop) {
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
+    lp.close().expect("nothing is left open");
+}
+
+pub(crate) fn shell(script: &str) -> SpawnOptions {
+    SpawnOptions::new("/bin/sh").args(["-c", script])
+}
+
+/// What a pipe delivered, and whether it has ended. The pipe closes itself then.
+#[derive(Clone, Default)]
+pub(crate) struct Output(Rc<RefCell<Vec<u8>>>, Rc<Cell<bool>>);
+
+pub(crate) struct Collect(pub(crate) Output, pub(crate) Pipe);
+
+impl Output {
+    pub(crate) fn of(pipe: &Pipe) -> Self {
+        let output = Self::default();
+        pipe.set_upcall(Collect(output.clone(), pipe.clone()));
+        pipe.read_start().expect("a child's pipe may be read");
+        output
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).expect("the children write text")
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.1.get()
+    }
+}
+
+impl StreamUpcall for Collect {
+    fn on_read(&mut self, data: &[u8]) {
+        self.0.0.borrow_mut().extend_from_slice(data);
+    }
+
+    fn on_end(&mut self) {
+        self.0.1.set(true);
+        self.1.close();
+    }
+
+    fn on_read_error(&mut self, error: Error) {
+        panic!("{error}");
+    }
+}
+
+/// Remembers how the child ended and closes its handle.
+pub(crate) fn exit_into(status: &Rc<Cell<Option<ExitStatus>>>) -> impl FnMut(&Process, ExitStatus) + 'static {
+    let into = Rc::clone(status);
+    move |process: &Process, status| {
+        assert!(!process.is_active());
+        assert_eq!(into.replace(Some(status)), None, "a child ends once");
+        process.close();
+    }
+}
+
+/// Runs a child to its end: its exit code and signal, and what it wrote to standard output.
+pub(crate) fn run(options: SpawnOptions) -> ((i32, i32), String) {
+    let lp = Loop::new().expect("a loop");
+    let (stdout, status) = (Pipe::new(&lp), Rc::default());
+    let options = options.stdio([Stdio::Ignore, Stdio::Pipe(stdout.clone())]);
+    Process::spawn(&lp, &options, exit_into(&status)).expect("the child starts");
+    let output = Output::of(&stdout);
+    finish(&lp);
+    assert!(output.ended());
+    let status = status.get().expect("the child ended");
+    ((status.code, status.signal), output.text())
+}
+
+/// A folder of this test's own, removed at the end.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("uv-core-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder for the test");
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> (PathBuf, File) {
+        let path = self.0.join(name);
+        let file = File::create(&path).expect("a file for the test");
+        (path, file)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,337 @@
+//! What the tests of the loop share: a watched loop, a log, a tower that writes everything down, and connected sockets.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
+
+use std::cell::{Cell, RefCell};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+use uv_core::upcall::StreamUpcall;
+use uv_core::{BindOptions, Errno, Error, Loop, Result, RunMode, Tcp};
+
+/// How long a test may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A loop whose test is ended, loudly, if it hangs.
+pub struct TestLoop {
+    lp: Loop,
+    _watched: mpsc::Sender<()>,
+}
+
+pub fn test_loop() -> TestLoop {
+    let (watched, gone) = mpsc::channel::<()>();
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    std::thread::spawn(move || {
+        if gone.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("{test} hangs");
+            std::process::abort();
+        }
+    });
+    TestLoop { lp: Loop::new().expect("a loop"), _watched: watched }
+}
+
+impl Deref for TestLoop {
+    type Target = Loop;
+
+    fn deref(&self) -> &Loop {
+        &self.lp
+    }
+}
+
+impl TestLoop {
+    /// Runs to the end and proves that nothing is left alive.
+    pub fn finish(self) {
+        assert_eq!(self.run(RunMode::Default), Ok(false));
+        assert_eq!(self.lp.close(), Ok(()));
+        assert!(!self.is_alive());
+    }
+
+    /// Closes what is open, and then as `finish`.
+    pub fn close_and_finish(self) {
+        self.close_all();
+        self.finish();
+    }
+
+    /// Runs until `done` says so.
+    pub fn until(&self, done: impl Fn() -> bool) {
+        while !done() {
+            let alive = self.run(RunMode::Once).expect("the loop runs");
+            assert!(alive || done(), "the loop ended first: {:?}", self.lp);
+        }
+    }
+
+    /// One iteration that does not wait.
+    pub fn turn(&self) {
+        self.run(RunMode::NoWait).expect("the loop runs");
+    }
+}
+
+/// What happened, in order; and a check that upcalls never nest.
+#[derive(Clone, Default)]
+pub struct Log(Rc<LogInner>);
+
+#[derive(Default)]
+struct LogInner {
+    lines: RefCell<Vec<String>>,
+    in_upcall: Cell<bool>,
+}
+
+impl Log {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn add(&self, line: impl Into<String>) {
+        self.0.lines.borrow_mut().push(line.into());
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lines.borrow().clone()
+    }
+
+    pub fn take(&self) -> Vec<String> {
+        self.0.lines.take()
+    }
+
+    pub fn has(&self, line: &str) -> bool {
+        self.count(line) > 0
+    }
+
+    pub fn count(&self, line: &str) -> usize {
+        self.0.lines.borrow().iter().filter(|known| *known == line).count()
+    }
+
+    fn enter(&self) -> Entered {
+        assert!(!self.0.in_upcall.replace(true), "an upcall inside of an upcall");
+        Entered(self.clone())
+    }
+}
+
+struct Entered(Log);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.0.in_upcall.set(false);
+    }
+}
+
+pub fn outcome(result: &Result<()>) -> &'static str {
+    match result {
+        Ok(()) => "ok",
+        Err(error) => error.errno().name(),
+    }
+}
+
+/// A tower that logs each upcall under its name and then does what the test gave it.
+pub struct Tower {
+    log: Log,
+    name: &'static str,
+    read: Box<dyn FnMut(&[u8])>,
+    end: Box<dyn FnMut()>,
+    error: Box<dyn FnMut(Error)>,
+    connect: Box<dyn FnMut(Result<()>)>,
+    write: Box<dyn FnMut(Result<()>)>,
+    shutdown: Box<dyn FnMut(Result<()>)>,
+    close: Box<dyn FnMut()>,
+    notify: Box<dyn FnMut()>,
+}
+
+impl Tower {
+    pub fn new(log: &Log, name: &'static str) -> Self {
+        Self {
+            log: log.clone(),
+            name,
+            read: Box::new(|_| {}),
+            end: Box::new(|| {}),
+            error: Box::new(|_| {}),
+            connect: Box::new(|_| {}),
+            write: Box::new(|_| {}),
+            shutdown: Box::new(|_| {}),
+            close: Box::new(|| {}),
+            notify: Box::new(|| {}),
+        }
+    }
+
+    pub fn on_read(mut self, call: impl FnMut(&[u8]) + 'static) -> Self {
+        self.read = Box::new(call);
+        self
+    }
+
+    pub fn on_end(mut self, call: impl FnMut() + 'static) -> Self {
+        self.end = Box::new(call);
+        self
+    }
+
+    pub fn on_error(mut self, call: impl FnMut(Error) + 'static) -> Self {
+        self.error = Box::new(call);
+        self
+    }
+
+    pub fn on_connect(mut self, call: impl FnMut(Result<()>) + 'static) -> Self {
+        self.connect = Box::new(call);
+        self
+    }
+
+    pub fn on_write(mut self, call: impl FnMut(Result<()>) + 'static) -> Self {
+        self.write = Box::new(call);
+        self
+    }
+
+    pub fn on_shutdown(mut self, call: impl FnMut(Result<()>) + 'static) -> Self {
+        self.shutdown = Box::new(call);
+        self
+    }
+
+    pub fn on_close(mut self, call: impl FnMut() + 'static) -> Self {
+        self.close = Box::new(call);
+        self
+    }
+
+    pub fn on_notify(mut self, call: impl FnMut() + 'static) -> Self {
+        self.notify = Box::new(call);
+        self
+    }
+
+    fn enter(&self, what: &str) -> Entered {
+        let entered = self.log.enter();
+        self.log.add(format!("{} {what}", self.name));
+        entered
+    }
+}
+
+impl StreamUpcall for Tower {
+    fn on_read(&mut self, data: &[u8]) {
+        let _entered = self.enter(&format!("read {}", data.len()));
+        (self.read)(data);
+    }
+
+    fn on_end(&mut self) {
+        let _entered = self.enter("end");
+        (self.end)();
+    }
+
+    fn on_read_error(&mut self, error: Error) {
+        let _entered = self.enter(&format!("error {}", error.errno().name()));
+        (self.error)(error);
+    }
+
+    fn on_connect(&mut self, result: Result<()>) {
+        let _entered = self.enter(&format!("connect {}", outcome(&result)));
+        (self.connect)(result);
+    }
+
+    fn on_write(&mut self, result: Result<()>) {
+        let _entered = self.enter(&format!("write {}", outcome(&result)));
+        (self.write)(result);
+    }
+
+    fn on_shutdown(&mut self, result: Result<()>) {
+        let _entered = self.enter(&format!("shutdown {}", outcome(&result)));
+        (self.shutdown)(result);
+    }
+
+    fn on_notify(&mut self) {
+        let _entered = self.enter("notify");
+        (self.notify)();
+    }
+
+    fn on_close(&mut self) {
+        let _entered = self.enter("close");
+        (self.close)();
+    }
+}
+
+pub const LOCALHOST: &str = "127.0.0.1:0";
+
+pub fn localhost() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A port of this machine where nobody listens.
+pub fn closed_port() -> SocketAddr {
+    TcpListener::bind(LOCALHOST).and_then(|listener| listener.local_addr()).expect("a port")
+}
+
+/// A listener of the loop, bound and not yet listening.
+pub fn bound(lp: &TestLoop) -> (Tcp, SocketAddr) {
+    let server = Tcp::new(lp);
+    server.bind(localhost(), BindOptions::default()).expect("bind");
+    let addr = server.local_addr().expect("an address");
+    (server, addr)
+}
+
+/// A listener of the loop that hands every connection to `take`.
+pub fn serve(lp: &TestLoop, mut take: impl FnMut(Tcp) + 'static) -> (Tcp, SocketAddr) {
+    let (server, addr) = bound(lp);
+    let listener = server.clone();
+    server
+        .listen(128, move |status: Result<()>| {
+            status.expect("a connection");
+            take(listener.accept().expect("accept"));
+        })
+        .expect("listen");
+    (server, addr)
+}
+
+/// Two connected sockets outside of any loop.
+pub fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind(LOCALHOST).expect("bind");
+    let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
+    let (ours, _) = listener.accept().expect("accept");
+    (ours, peer)
+}
+
+/// A connection of the loop, and its peer outside of it.
+pub fn connected(lp: &TestLoop) -> (Tcp, TcpStream) {
+    let (ours, peer) = sockets();
+    let tcp = Tcp::new(lp);
+    tcp.open(ours.into()).expect("open");
+    (tcp, peer)
+}
+
+/// Makes the next close of a socket outside of the loop a reset: it has input that was never read.
+pub fn reset(lp: &TestLoop, tcp: &Tcp, peer: TcpStream) {
+    assert_eq!(tcp.try_write(b"unread"), Ok(6));
+    let mut byte = [0];
+    assert_eq!(peer.peek(&mut byte).expect("the byte is there"), 1);
+    drop(peer);
+    let _ = lp;
+}
+
+/// A path for a socket that is removed with its folder.
+pub struct SocketPath(PathBuf);
+
+pub fn socket_path() -> SocketPath {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("uv-core-{}-{number}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a temporary folder");
+    SocketPath(folder)
+}
+
+impl SocketPath {
+    pub fn folder(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.join("socket")
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How many descriptors this process has open.
+pub fn open_fds() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("proc").count()
+}
+
+pub fn errno<T: std::fmt::Debug>(result: Result<T>) -> Errno {
+    result.expect_err("it fails").errno()
+}

@@ -1,0 +1,300 @@
+//! The descriptors of child processes, through the public interface.
+
+mod alone;
+mod child;
+
+use child::{Collect, Folder, Output, exit_into, finish, run, shell};
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
+use uv_core::{ExitStatus, Loop, Pipe, Prepare, Process, RunMode, Signal, SpawnOptions, Stdio, Timer};
+
+fn is_nonblocking(fd: RawFd) -> bool {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).expect("an open descriptor");
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).expect("its flags");
+    i32::from_str_radix(flags.trim(), 8).expect("an octal number") & libc::O_NONBLOCK != 0
+}
+
+// libuv: spawn_stdout_to_file, spawn_stdout_and_stderr_to_file
+#[test]
+fn output_goes_to_inherited_files() {
+    let folder = Folder::new("files");
+    let ((out_path, out), (err_path, err)) = (folder.file("out"), folder.file("err"));
+    let lp = Loop::new().expect("a loop");
+    let options = shell("echo out; echo err >&2").stdio([
+        Stdio::Ignore,
+        Stdio::InheritFd(out.as_raw_fd()),
+        Stdio::InheritFd(err.as_raw_fd()),
+    ]);
+    let status = Rc::default();
+    Process::spawn(&lp, &options, exit_into(&status)).expect("a child");
+    finish(&lp);
+    assert_eq!(status.get().map(ExitStatus::success), Some(true));
+    assert_eq!(fs::read_to_string(out_path).expect("output"), "out\n");
+    assert_eq!(fs::read_to_string(err_path).expect("output"), "err\n");
+}
+
+// libuv: spawn_stdout_and_stderr_to_file2
+#[test]
+fn one_inherited_file_may_serve_two_slots() {
+    let folder = Folder::new("file2");
+    let (path, file) = folder.file("both");
+    let lp = Loop::new().expect("a loop");
+    let inherit = Stdio::InheritFd(file.as_raw_fd());
+    let options = shell("echo out; echo err >&2").stdio([Stdio::Ignore, inherit.clone(), inherit]);
+    Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
+    finish(&lp);
+    assert_eq!(fs::read_to_string(path).expect("output"), "out\nerr\n");
+}
+
+// libuv: spawn_stdout_and_stderr_to_file_swap (R6)
+#[test]
+fn output_and_error_may_be_swapped() {
+    let name = "output_and_error_may_be_swapped";
+    let folder = Folder::new("swap");
+    let ((out_path, out), (err_path, err)) = (folder.file("out"), folder.file("err"));
+    let redirect = |command: &mut Command| {
+        command.stdout(out).stderr(err);
+    };
+    let status = alone::status(name, redirect, || {
+        let lp = Loop::new().expect("a loop");
+        let swapped = [Stdio::Ignore, Stdio::InheritFd(2), Stdio::InheritFd(1)];
+        let options = shell("echo from-output; echo from-error >&2").stdio(swapped);
+        Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
+        finish(&lp);
+    });
+    let Some(status) = status else { return };
+    assert!(status.success());
+    let (out, err) =
+        (fs::read_to_string(out_path).expect("output"), fs::read_to_string(err_path).expect("output"));
+    assert!(out.contains("from-error") && !out.contains("from-output"), "{out}");
+    assert!(err.contains("from-output") && !err.contains("from-error"), "{err}");
+}
+
+// libuv: spawn_ignored_stdio (R7)
+#[test]
+fn ignored_stdio_is_the_null_device() {
+    let (status, output) = run(shell("readlink /proc/self/fd/0 /proc/self/fd/2; cat; echo gone >&2"));
+    assert_eq!((status, output.as_str()), ((0, 0), "/dev/null\n/dev/null\n"));
+}
+
+// libuv: spawn_closed_process_io (R8)
+#[test]
+fn pipes_work_when_their_own_numbers_are_those_of_the_childs_slots() {
+    // As many as a shell can name. The first free numbers are among them in a process of its own.
+    const SLOTS: usize = 10;
+    let name = "pipes_work_when_their_own_numbers_are_those_of_the_childs_slots";
+    let status = alone::status(
+        name,
+        |_| {},
+        || {
+            let lp = Loop::new().expect("a loop");
+            let pipes: Vec<_> = (0..SLOTS).map(|_| Pipe::new(&lp)).collect();
+            let slots: Vec<_> = pipes.iter().rev().cloned().map(Stdio::Pipe).collect();
+            let script: String = (0..SLOTS).map(|slot| format!("echo {slot} >&{slot};")).collect();
+            Process::spawn(&lp, &shell(&script).stdio(slots), exit_into(&Rc::default())).expect("a child");
+            assert!(pipes.iter().any(|pipe| pipe.fileno().is_ok_and(|fd| fd < 10)));
+            let outputs: Vec<_> = pipes.iter().rev().map(Output::of).collect();
+            finish(&lp);
+            for (slot, output) in outputs.iter().enumerate() {
+                assert_eq!(output.text(), format!("{slot}\n"));
+            }
+        },
+    );
+    assert!(status.is_none_or(|status| status.success()));
+}
+
+// libuv: spawn_stdin, spawn_stdout
+#[test]
+fn what_is_written_to_the_childs_input_comes_back_from_its_output() {
+    let lp = Loop::new().expect("a loop");
+    let (stdin, stdout, status) = (Pipe::new(&lp), Pipe::new(&lp), Rc::default());
+    let slots = [Stdio::Pipe(stdin.clone()), Stdio::Pipe(stdout.clone())];
+    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
+    let output = Output::of(&stdout);
+    stdin.write("a line\n").expect("the child's input takes a write");
+    stdin.shutdown().expect("and then its end");
+    let unused = Output::of(&stdin);
+    finish(&lp);
+    assert_eq!((output.text().as_str(), output.ended(), unused.ended()), ("a line\n", true, true));
+    assert_eq!(status.get().map(ExitStatus::success), Some(true));
+}
+
+// libuv: spawn_stdio_greater_than_3 (R9)
+#[test]
+fn descriptors_above_two_may_be_pipes_and_ignored_ones_are_not_open() {
+    let lp = Loop::new().expect("a loop");
+    let extra = Pipe::new(&lp);
+    let slots = [Stdio::Ignore, Stdio::Ignore, Stdio::Ignore, Stdio::Ignore, Stdio::Pipe(extra.clone())];
+    let options = shell("(true >&3) 2>/dev/null && echo open >&4; echo fourth >&4").stdio(slots);
+    Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
+    let output = Output::of(&extra);
+    finish(&lp);
+    assert_eq!(output.text(), "fourth\n");
+}
+
+// libuv: spawn_same_stdout_stderr (R9)
+#[test]
+fn one_pipe_may_serve_both_output_and_error() {
+    let lp = Loop::new().expect("a loop");
+    let both = Pipe::new(&lp);
+    let slots = [Stdio::Ignore, Stdio::Pipe(both.clone()), Stdio::Pipe(both.clone())];
+    let options = shell("echo out; echo err >&2; echo out").stdio(slots);
+    Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
+    let output = Output::of(&both);
+    finish(&lp);
+    assert_eq!((output.text().as_str(), output.ended()), ("out\nerr\nout\n", true));
+}
+
+// libuv: spawn_fs_open (R10)
+#[test]
+fn no_other_descriptor_leaks_into_the_child() {
+    // What the test runner itself leaks is not ours.
+    let expected = Command::new("ls").arg("/proc/self/fd").output().expect("ls runs").stdout;
+    let lp = Loop::new().expect("a loop");
+    let signal = Signal::new(&lp);
+    signal.start(libc::SIGUSR1, |_: &Signal, _| {}).expect("SIGUSR1 may be watched");
+    let (stdin, _file) = (Pipe::new(&lp), File::open("/proc/self/exe").expect("a file"));
+    let other = SpawnOptions::new("cat").stdio([Stdio::Pipe(stdin.clone())]);
+    let other = Process::spawn(&lp, &other, exit_into(&Rc::default())).expect("another child");
+    let (status, output) = run(SpawnOptions::new("ls").arg("/proc/self/fd"));
+    assert_eq!((status, output.as_bytes()), ((0, 0), expected.as_slice()));
+    signal.close();
+    other.kill(libc::SIGKILL).expect("it may be signalled");
+    stdin.close();
+    finish(&lp);
+}
+
+// libuv: spawn_inherit_streams (R15)
+#[test]
+fn inherited_streams_keep_order_and_count_of_bytes_in_both_directions() {
+    let lp = Loop::new().expect("a loop");
+    let pair = || {
+        let (ours, theirs) = (Pipe::new(&lp), Pipe::new(&lp));
+        theirs.open(ours.open_pair().expect("a pair of sockets")).expect("a socket may be adopted");
+        (ours, theirs)
+    };
+    let ((stdin, child_in), (stdout, child_out)) = (pair(), pair());
+    let slots = [Stdio::InheritStream((*child_in).clone()), Stdio::InheritStream((*child_out).clone())];
+    let status = Rc::default();
+    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
+    child_in.close();
+    child_out.close();
+    let numbers: String = (0..100_000).map(|number| format!("{number}\n")).collect();
+    let output = Output::of(&stdout);
+    stdin.write(numbers.clone()).expect("an open pipe takes a write");
+    stdin.shutdown().expect("and its end");
+    let unused = Output::of(&stdin);
+    finish(&lp);
+    assert!(output.text() == numbers && unused.ended());
+    assert_eq!(status.get().map(ExitStatus::success), Some(true));
+}
+
+// libuv: spawn_and_kill_with_std (R16)
+#[test]
+fn killing_a_child_with_three_pipes_ends_everything_once() {
+    let lp = Loop::new().expect("a loop");
+    let pipes = [Pipe::new(&lp), Pipe::new(&lp), Pipe::new(&lp)];
+    let options = SpawnOptions::new("cat").stdio(pipes.clone().map(Stdio::Pipe));
+    let status = Rc::default();
+    let process = Process::spawn(&lp, &options, exit_into(&status)).expect("a child");
+    let outputs = [Output::of(&pipes[1]), Output::of(&pipes[2])];
+    pipes[0].write("to be lost or echoed").expect("an open pipe takes a write");
+    let timer = Timer::new(&lp);
+    let kill = move |timer: &Timer| {
+        process.kill(libc::SIGTERM).expect("it is running");
+        pipes[0].close();
+        timer.close();
+    };
+    timer.start(Duration::from_millis(1), Duration::ZERO, kill).expect("a timer starts");
+    finish(&lp);
+    assert_eq!(status.get().map(|status| (status.code, status.signal)), Some((0, libc::SIGTERM)));
+    assert!(outputs.iter().all(Output::ended));
+}
+
+// (R17)
+#[test]
+fn a_child_may_end_long_before_its_output_does() {
+    let lp = Loop::new().expect("a loop");
+    let (stdout, extra) = (Pipe::new(&lp), Pipe::new(&lp));
+    let slots = [Stdio::Ignore, Stdio::Pipe(stdout.clone()), Stdio::Ignore, Stdio::Pipe(extra.clone())];
+    // A grandchild, which holds on to the output, reads what is written after the child's end.
+    let options = shell("cat <&3 & exit 0").stdio(slots);
+    let ended_first = Rc::new(Cell::new(false));
+    let output = Output::default();
+    let (seen, first) = (output.clone(), Rc::clone(&ended_first));
+    let on_exit = move |process: &Process, _| {
+        first.set(!seen.ended());
+        extra.write("late").expect("an open pipe takes a write");
+        extra.close_with(|| {});
+        process.close();
+    };
+    Process::spawn(&lp, &options, on_exit).expect("a child");
+    stdout.set_upcall(Collect(output.clone(), stdout.clone()));
+    stdout.read_start().expect("a child's pipe may be read");
+    finish(&lp);
+    assert!(ended_first.get());
+    assert_eq!((output.text().as_str(), output.ended()), ("late", true));
+}
+
+// (R18)
+#[test]
+fn inherited_stdio_becomes_blocking_here_too() {
+    let (ours, _peer) = UnixStream::pair().expect("a pair of sockets");
+    ours.set_nonblocking(true).expect("a socket has that mode");
+    let lp = Loop::new().expect("a loop");
+    let slots = [Stdio::Ignore, Stdio::InheritFd(ours.as_raw_fd())];
+    assert!(is_nonblocking(ours.as_raw_fd()));
+    Process::spawn(&lp, &shell("exit 0").stdio(slots), exit_into(&Rc::default())).expect("a child");
+    assert!(!is_nonblocking(ours.as_raw_fd()));
+    finish(&lp);
+}
+
+// libuv: closed_fd_events (L14)
+#[test]
+fn a_closed_stream_that_a_child_inherited_causes_no_events() {
+    let lp = Loop::new().expect("a loop");
+    let inherited = Pipe::new(&lp);
+    let mut peer = UnixStream::from(inherited.open_pair().expect("a pair of sockets"));
+    inherited.set_upcall(Collect(Output::default(), inherited.clone()));
+    inherited.read_start().expect("an open pipe may be read");
+    lp.run(RunMode::NoWait).expect("the loop runs");
+    let stdin = Pipe::new(&lp);
+    let slots = [Stdio::Pipe(stdin.clone()), Stdio::InheritStream((*inherited).clone())];
+    let status = Rc::default();
+    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
+    inherited.close();
+    peer.write_all(b"for nobody").expect("the child holds the other end");
+    let (turns, count) = (Rc::new(Cell::new(0)), Prepare::new(&lp));
+    let counted = Rc::clone(&turns);
+    count.start(move |_: &Prepare| counted.set(counted.get() + 1)).expect("a watcher starts");
+    count.unref();
+    let timer = Timer::new(&lp);
+    let end = move |timer: &Timer| {
+        stdin.close();
+        count.close();
+        timer.close();
+    };
+    timer.start(Duration::from_millis(20), Duration::ZERO, end).expect("a timer starts");
+    finish(&lp);
+    assert!(turns.get() < 10, "the loop does not spin");
+    assert_eq!(status.get().map(ExitStatus::success), Some(true));
+}
+
+#[test]
+fn a_pipe_to_a_child_may_be_for_ipc() {
+    let lp = Loop::new().expect("a loop");
+    let channel = Pipe::new_ipc(&lp);
+    let slots = [Stdio::Pipe(channel.clone()), Stdio::Pipe(channel.clone())];
+    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&Rc::default())).expect("a child");
+    let output = Output::of(&channel);
+    channel.write("message").expect("an open pipe takes a write");
+    channel.shutdown().expect("and its end");
+    finish(&lp);
+    assert_eq!(output.text(), "message");
+}

@@ -1,0 +1,319 @@
+//! Timers: deadlines, order, repetition.
+
+mod common;
+
+use common::*;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use uv_core::{Check, Errno, Idle, Prepare, RunMode, Timer};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn log_as(log: &Log, name: &'static str) -> impl FnMut(&Timer) + 'static + use<> {
+    let log = log.clone();
+    move |_: &Timer| log.add(name)
+}
+
+// libuv: timer_order (T1)
+#[test]
+fn equal_deadlines_fire_in_the_order_of_their_starts() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (a, b) = (Timer::new(&lp), Timer::new(&lp));
+    a.start(MS, Duration::ZERO, log_as(&log, "a")).expect("start");
+    b.start(MS, Duration::ZERO, log_as(&log, "b")).expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["a", "b"]);
+    a.start(MS, Duration::ZERO, log_as(&log, "a")).expect("start");
+    b.start(MS, Duration::ZERO, log_as(&log, "b")).expect("start");
+    a.start(MS, Duration::ZERO, log_as(&log, "a")).expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["b", "a"], "a restart goes to the back");
+    lp.close_and_finish();
+}
+
+// libuv: timer_zero_timeout (T2)
+#[test]
+fn a_zero_timer_restarted_in_its_callback_waits_for_the_next_timer_phase() {
+    let lp = test_loop();
+    let log = Log::new();
+    let timer = Timer::new(&lp);
+    let fired = log.clone();
+    let rounds = Rc::new(Cell::new(0));
+    timer
+        .start(Duration::ZERO, Duration::ZERO, move |timer: &Timer| {
+            fired.add("first");
+            timer.start(Duration::ZERO, Duration::ZERO, log_as(&fired, "second")).expect("start");
+        })
+        .expect("start");
+    let prepare = Prepare::new(&lp);
+    let count = Rc::clone(&rounds);
+    let seen = log.clone();
+    prepare
+        .start(move |_: &Prepare| {
+            count.set(count.get() + 1);
+            seen.add("prepare");
+        })
+        .expect("start");
+    prepare.unref();
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["first", "prepare", "second"]);
+    lp.close_and_finish();
+}
+
+// unpinned in libuv (T3)
+#[test]
+fn a_due_timer_stopped_or_closed_by_another_does_not_fire() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (a, b, c) = (Timer::new(&lp), Timer::new(&lp), Timer::new(&lp));
+    let (stopped, closed) = (b.clone(), c.clone());
+    a.start(Duration::ZERO, Duration::ZERO, move |_: &Timer| {
+        stopped.stop();
+        closed.close();
+    })
+    .expect("start");
+    b.start(Duration::ZERO, Duration::ZERO, log_as(&log, "b")).expect("start");
+    c.start(Duration::ZERO, Duration::ZERO, log_as(&log, "c")).expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert!(log.lines().is_empty());
+    lp.close_and_finish();
+}
+
+// libuv: timer (T4)
+#[test]
+fn a_repeating_timer_is_armed_again_when_it_fires_and_can_be_stopped_there() {
+    let lp = test_loop();
+    let fired = Rc::new(Cell::new(0));
+    let timer = Timer::new(&lp);
+    let count = Rc::clone(&fired);
+    timer
+        .start(MS, MS, move |timer: &Timer| {
+            assert!(timer.is_active() && timer.due_in() == MS);
+            count.set(count.get() + 1);
+            if count.get() == 3 {
+                timer.stop();
+            }
+        })
+        .expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!((fired.get(), timer.is_active(), timer.due_in()), (3, false, Duration::ZERO));
+    lp.close_and_finish();
+}
+
+// libuv: timer_again (T5)
+#[test]
+fn a_repeat_of_zero_set_in_the_callback_allows_one_more_firing() {
+    let lp = test_loop();
+    let log = Log::new();
+    let timer = Timer::new(&lp);
+    let fired = log.clone();
+    timer
+        .start(MS, MS, move |timer: &Timer| {
+            fired.add("fired");
+            timer.set_repeat(Duration::ZERO);
+        })
+        .expect("start");
+    assert_eq!(timer.repeat(), MS);
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["fired", "fired"]);
+    lp.close_and_finish();
+}
+
+// libuv: timer_again (T6)
+#[test]
+fn again_needs_a_start_and_does_nothing_without_a_repeat() {
+    let lp = test_loop();
+    let log = Log::new();
+    let timer = Timer::new(&lp);
+    assert_eq!(errno(timer.again()), Errno::EINVAL);
+    timer.start(MS, Duration::ZERO, log_as(&log, "fired")).expect("start");
+    timer.stop();
+    assert_eq!(timer.again(), Ok(()));
+    assert!(!timer.is_active());
+    timer.set_repeat(2 * MS);
+    assert_eq!(timer.again(), Ok(()));
+    assert_eq!(timer.due_in(), 2 * MS);
+    lp.until(|| log.count("fired") == 2);
+    lp.close_and_finish();
+}
+
+// libuv: timer_huge_timeout, timer_huge_repeat (T7)
+#[test]
+fn a_deadline_beyond_all_time_never_comes() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (huge, ends, repeating) = (Timer::new(&lp), Timer::new(&lp), Timer::new(&lp));
+    huge.start(Duration::MAX, Duration::MAX, log_as(&log, "huge")).expect("start");
+    ends.start(2 * MS, Duration::ZERO, |timer: &Timer| timer.loop_handle().close_all()).expect("start");
+    repeating.start(MS, Duration::MAX, log_as(&log, "once")).expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["once"]);
+    lp.finish();
+}
+
+// libuv: timer_huge_timeout (T7): the wait for it alone must not spin.
+#[test]
+fn a_wait_longer_than_the_system_can_wait_blocks() {
+    let lp = test_loop();
+    let timer = Timer::new(&lp);
+    timer.start(Duration::MAX, Duration::ZERO, |_: &Timer| {}).expect("start");
+    let rounds = Rc::new(Cell::new(0));
+    let check = Check::new(&lp);
+    let count = Rc::clone(&rounds);
+    check.start(move |_: &Check| count.set(count.get() + 1)).expect("start");
+    let remote = lp.remote();
+    let (entered, waits) = std::sync::mpsc::channel();
+    let prepare = Prepare::new(&lp);
+    prepare
+        .start(move |_: &Prepare| {
+            let _ = entered.send(());
+        })
+        .expect("start");
+    let thread = std::thread::spawn(move || {
+        waits.recv().expect("the loop polls");
+        remote.post(|lp| lp.close_all()).expect("post");
+    });
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(rounds.get(), 0, "closed in the first poll");
+    thread.join().expect("join");
+    lp.finish();
+}
+
+// libuv: timer_is_closing (T8)
+#[test]
+fn a_closing_timer_does_not_start() {
+    let lp = test_loop();
+    let timer = Timer::new(&lp);
+    timer.close();
+    assert_eq!(errno(timer.start(MS, MS, |_: &Timer| {})), Errno::EINVAL);
+    assert_eq!(errno(timer.again()), Errno::EINVAL);
+    assert!(!timer.is_active());
+    lp.finish();
+}
+
+// libuv: timer_early_check (T9)
+#[test]
+fn a_timer_is_never_early() {
+    let lp = test_loop();
+    for micros in [1, 250, 999, 1_001, 1_500, 2_999] {
+        let timeout = Duration::from_micros(micros);
+        let timer = Timer::new(&lp);
+        lp.update_time();
+        let started = Instant::now();
+        timer
+            .start(timeout, Duration::ZERO, move |timer: &Timer| {
+                // The loop's time was read before `started`, by less than the resolution of this check.
+                assert!(started.elapsed() + Duration::from_micros(50) >= timeout);
+                timer.close();
+            })
+            .expect("start");
+        assert_eq!(lp.run(RunMode::Default), Ok(false));
+    }
+    lp.finish();
+}
+
+// libuv: timer_no_double_call_once (T10)
+#[test]
+fn an_overdue_repeat_fires_once_for_all_that_it_missed() {
+    let lp = test_loop();
+    let log = Log::new();
+    let timer = Timer::new(&lp);
+    timer.start(MS, MS, log_as(&log, "fired")).expect("start");
+    let clock = Instant::now();
+    while clock.elapsed() < 5 * MS {}
+    lp.turn();
+    assert_eq!(log.take(), ["fired"]);
+    lp.close_and_finish();
+}
+
+// libuv: timer_run_once (T11)
+#[test]
+fn once_waits_for_the_only_timer_and_runs_it() {
+    let lp = test_loop();
+    let log = Log::new();
+    let timer = Timer::new(&lp);
+    timer.start(MS, Duration::ZERO, log_as(&log, "fired")).expect("start");
+    assert_eq!(lp.run(RunMode::Once), Ok(false));
+    assert_eq!(log.take(), ["fired"]);
+    lp.close_and_finish();
+}
+
+// libuv: timer_start_twice (T12)
+#[test]
+fn a_second_start_replaces_deadline_and_callback() {
+    let lp = test_loop();
+    let log = Log::new();
+    let timer = Timer::new(&lp);
+    timer.start(Duration::ZERO, Duration::ZERO, log_as(&log, "old")).expect("start");
+    timer.start(MS, Duration::ZERO, log_as(&log, "new")).expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["new"]);
+    lp.close_and_finish();
+}
+
+// unpinned in libuv (T13)
+#[test]
+fn a_start_counts_from_the_time_of_the_loop_not_from_the_clock() {
+    let lp = test_loop();
+    let timer = Timer::new(&lp);
+    let clock = Instant::now();
+    while clock.elapsed() < 3 * MS {}
+    timer.start(2 * MS, Duration::ZERO, |_: &Timer| {}).expect("start");
+    assert_eq!(timer.due_in(), 2 * MS);
+    lp.update_time();
+    assert_eq!(timer.due_in(), Duration::ZERO);
+    assert_eq!(lp.backend_timeout(), Some(Duration::ZERO));
+    lp.close_and_finish();
+}
+
+// libuv: timer_from_check (T14)
+#[test]
+fn a_timer_restarted_in_check_fires_once_and_a_prepare_started_there_runs_before() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (timer, prepare, check) = (Timer::new(&lp), Prepare::new(&lp), Check::new(&lp));
+    timer.start(Duration::from_secs(3600), Duration::ZERO, log_as(&log, "old")).expect("start");
+    let (seen, restarted) = (log.clone(), timer.clone());
+    let first = prepare.clone();
+    // Lets the first iteration pass without waiting.
+    let idle = Idle::new(&lp);
+    idle.start(|_: &Idle| {}).expect("start");
+    check
+        .start(move |check: &Check| {
+            check.stop();
+            idle.stop();
+            restarted.stop();
+            restarted.start(MS, Duration::ZERO, log_as(&seen, "timer")).expect("start");
+            let log = seen.clone();
+            first
+                .start(move |prepare: &Prepare| {
+                    log.add("prepare");
+                    prepare.stop();
+                })
+                .expect("start");
+        })
+        .expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["prepare", "timer"]);
+    lp.close_and_finish();
+}
+
+#[test]
+fn many_starts_and_stops_leave_the_queue_in_order() {
+    let lp = test_loop();
+    let log = Log::new();
+    let timers: Vec<Timer> = (0..500).map(|_| Timer::new(&lp)).collect();
+    for round in 0..20 {
+        for (index, timer) in timers.iter().enumerate() {
+            timer.start(MS, Duration::ZERO, log_as(&log, "fired")).expect("start");
+            if (index + round) % 2 == 0 {
+                timer.stop();
+            }
+        }
+    }
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.count("fired"), 250);
+    lp.close_and_finish();
+}

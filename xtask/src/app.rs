@@ -1,0 +1,205 @@
+//! What `serve` serves: a few routes that show the chain and give tests and benches something to ask for.
+
+use http::proto::{Fields, Framing, RequestHead};
+use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
+use http::{Body, Request, Response, Result};
+use serde_json::{Map, Value};
+
+/// Bytes in each write of `/stream/N`.
+const STREAM_WRITE: usize = 1024;
+
+/// Writes of `/stream/N` in one go while the client keeps up: then others have their turn.
+const WRITES_PER_TURN: u64 = 64;
+
+/// The application: `GET /`, `POST` or `PUT /echo`, `GET /headers`, `GET /stream/N`, `POST /trailers`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct App;
+
+impl RequestHandler for App {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        // What fails, fails because the client is gone, and that ends the response by itself.
+        if let Err(error) = route(request, response) {
+            log::debug!("{} {}: {error}", request.method, request.target);
+        }
+    }
+}
+
+fn route(request: &Request<'_>, response: Response) -> Result<()> {
+    let path = request.path();
+    match path {
+        "/" => with_method(request, response, "GET, HEAD", |_, response| {
+            response.set_header("Content-Type", "text/plain")?.end(b"hello")
+        }),
+        "/echo" => with_method(request, response, "POST, PUT", echo),
+        "/headers" => with_method(request, response, "GET, HEAD", |request, response| {
+            send_json(&response, &fields_as_json(&request.fields))
+        }),
+        "/trailers" => with_method(request, response, "POST", |request, response| {
+            request.body().set_handler(Trailers { response });
+            Ok(())
+        }),
+        "*" => response.set_status(204)?.set_header("Allow", "GET, HEAD, OPTIONS, POST, PUT")?.end(b""),
+        _ => match path.strip_prefix("/stream/").and_then(parse_count) {
+            Some(count) => with_method(request, response, "GET, HEAD", |request, response| {
+                stream(request, response, count)
+            }),
+            None => send_text(&response, 404, "not found\n"),
+        },
+    }
+}
+
+fn with_method(
+    request: &Request<'_>,
+    response: Response,
+    allowed: &str,
+    answer: impl FnOnce(&Request<'_>, Response) -> Result<()>,
+) -> Result<()> {
+    if allowed.split(", ").any(|method| method == request.method) {
+        return answer(request, response);
+    }
+    response.set_header("Allow", allowed)?;
+    send_text(&response, 405, "method not allowed\n")
+}
+
+fn send_text(response: &Response, status: u16, text: &str) -> Result<()> {
+    response.set_status(status)?.set_header("Content-Type", "text/plain")?.end(text.as_bytes())
+}
+
+fn send_json(response: &Response, value: &Map<String, Value>) -> Result<()> {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    response.set_header("Content-Type", "application/json")?.end(&text)
+}
+
+/// Fields as a JSON object: names in lower case, values as Latin-1, repeated ones joined.
+fn fields_as_json(fields: &Fields<'_>) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in fields.iter() {
+        let value: String = value.iter().map(|byte| char::from(*byte)).collect();
+        match object.entry(name.to_ascii_lowercase()) {
+            serde_json::map::Entry::Vacant(entry) => {
+                entry.insert(Value::String(value));
+            }
+            serde_json::map::Entry::Occupied(mut entry) => {
+                if let Value::String(joined) = entry.get_mut() {
+                    joined.push_str(", ");
+                    joined.push_str(&value);
+                }
+            }
+        }
+    }
+    object
+}
+
+/// Sends the body back as it comes, at the pace of whichever side is slower.
+fn echo(request: &Request<'_>, response: Response) -> Result<()> {
+    if let Some(content_type) = request.fields.get("content-type") {
+        response.set_header("Content-Type", content_type)?;
+    }
+    if let Framing::Length(length) = request.framing {
+        response.set_header("Content-Length", length.to_string())?;
+    }
+    let body = request.body();
+    response.set_handler(EchoPace { body: body.clone() });
+    body.set_handler(Echo { body: body.clone(), response });
+    Ok(())
+}
+
+struct Echo {
+    body: Body,
+    response: Response,
+}
+
+impl BodyHandler for Echo {
+    fn on_data(&mut self, data: &[u8]) {
+        if let Ok(false) = self.response.write(data) {
+            self.body.pause();
+        }
+    }
+
+    fn on_end(&mut self, _: &Fields<'_>) {
+        // Fails only if the client is gone.
+        let _ = self.response.end(b"");
+    }
+}
+
+struct EchoPace {
+    body: Body,
+}
+
+impl ResponseHandler for EchoPace {
+    fn on_drain(&mut self) {
+        self.body.resume();
+    }
+}
+
+/// Waits for the end of the body, and says what came after it.
+struct Trailers {
+    response: Response,
+}
+
+impl BodyHandler for Trailers {
+    fn on_data(&mut self, _: &[u8]) {}
+
+    fn on_end(&mut self, trailers: &Fields<'_>) {
+        // Fails only if the client is gone.
+        let _ = send_json(&self.response, &fields_as_json(trailers));
+    }
+}
+
+fn parse_count(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
+}
+
+/// Sends `count` writes of 1024 bytes, the i-th all `a` + i mod 26.
+fn stream(request: &RequestHead<'_>, response: Response, count: u64) -> Result<()> {
+    response.set_header("Content-Type", "text/plain")?;
+    if request.is_head() {
+        return response.end(b"");
+    }
+    // The head goes with the first write; no length is given, so it is chunked or ends with the connection.
+    let mut stream = Stream { response: response.clone(), sent: 0, count };
+    if count == 0 {
+        response.flush_headers()?;
+    }
+    if !stream.write_on() {
+        response.set_handler(stream);
+    }
+    Ok(())
+}
+
+struct Stream {
+    response: Response,
+    sent: u64,
+    count: u64,
+}
+
+impl Stream {
+    /// Writes until the client has enough for now. Returns whether the stream is over.
+    fn write_on(&mut self) -> bool {
+        let mut turn = 0;
+        while self.sent < self.count {
+            let letter = b'a' + (self.sent % 26) as u8;
+            self.sent += 1;
+            turn += 1;
+            match self.response.write(&[letter; STREAM_WRITE]) {
+                Ok(true) if turn < WRITES_PER_TURN => {}
+                Ok(true) => {
+                    self.response.yield_now();
+                    return false;
+                }
+                Ok(false) => return false,
+                Err(_) => return true,
+            }
+        }
+        // Fails only if the client is gone.
+        let _ = self.response.end(b"");
+        true
+    }
+}
+
+impl ResponseHandler for Stream {
+    fn on_drain(&mut self) {
+        self.write_on();
+    }
+}

@@ -1,0 +1,168 @@
+//! The command line: what may be typed, and one clear line about what may not.
+
+use lexopt::prelude::{Long, Short, Value};
+use std::net::SocketAddr;
+use std::thread::available_parallelism;
+
+/// What `cargo xtask help` prints.
+pub const USAGE: &str = "\
+cargo xtask COMMAND
+
+  serve [--addr 127.0.0.1:8000] [--workers N] [--policy round-robin|shared]
+        Serves HTTP over the whole chain. --workers 0 is one process without
+        a cluster; the default is one worker per core. Ctrl-C and SIGTERM
+        drain and exit 0.
+  ci    Checks everything that CI checks.
+  help  Prints this.";
+
+/// Workers beyond this number are a slip of the finger.
+const MAX_WORKERS: usize = 1024;
+
+/// One command with its options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Print the usage.
+    Help,
+    /// Serve HTTP.
+    Serve(ServeOptions),
+    /// Check everything.
+    Ci,
+}
+
+/// The options of `serve`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServeOptions {
+    /// Where to listen.
+    pub addr: SocketAddr,
+    /// Worker processes; 0 for none, with everything in this process.
+    pub workers: usize,
+    /// How connections get to workers.
+    pub policy: Policy,
+}
+
+/// How connections get to workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The primary accepts and hands out in turn.
+    RoundRobin,
+    /// All workers accept from one shared socket.
+    Shared,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            workers: available_parallelism().map_or(1, usize::from),
+            policy: Policy::RoundRobin,
+        }
+    }
+}
+
+/// A command line, or what is wrong with one, in words for whoever typed it.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+impl Command {
+    /// Reads the words after the program's name.
+    ///
+    /// # Errors
+    /// Names the word that is unknown, missing or out of range.
+    pub fn parse(mut words: lexopt::Parser) -> Result<Self> {
+        let command = match words.next()? {
+            None | Some(Long("help") | Short('h')) => return Ok(Self::Help),
+            Some(Value(word)) => word,
+            Some(other) => return Err(other.unexpected().into()),
+        };
+        match command.to_str() {
+            Some("help") => Ok(Self::Help),
+            Some("serve") => parse_serve(&mut words),
+            Some("ci") => match words.next()? {
+                None => Ok(Self::Ci),
+                Some(Long("help") | Short('h')) => Ok(Self::Help),
+                Some(other) => Err(other.unexpected().into()),
+            },
+            _ => Err(format!("unknown command {command:?}; see `cargo xtask help`").into()),
+        }
+    }
+}
+
+fn parse_serve(words: &mut lexopt::Parser) -> Result<Command> {
+    let mut options = ServeOptions::default();
+    while let Some(word) = words.next()? {
+        match word {
+            Long("addr") => {
+                let value = text(words)?;
+                let wanted = "an IP address with a port, such as 127.0.0.1:8000 or [::1]:8000";
+                options.addr = value.parse().map_err(|_| format!("--addr {value}: not {wanted}"))?;
+            }
+            Long("workers") => {
+                let value = text(words)?;
+                let workers = value.parse().ok().filter(|workers| *workers <= MAX_WORKERS);
+                options.workers = workers
+                    .ok_or_else(|| format!("--workers {value}: not a number from 0 to {MAX_WORKERS}"))?;
+            }
+            Long("policy") => {
+                let value = text(words)?;
+                options.policy = match value.as_str() {
+                    "round-robin" => Policy::RoundRobin,
+                    "shared" => Policy::Shared,
+                    _ => return Err(format!("--policy {value}: neither round-robin nor shared").into()),
+                };
+            }
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Serve(options))
+}
+
+fn text(words: &mut lexopt::Parser) -> Result<String> {
+    let value = words.value()?;
+    value.into_string().map_err(|value| format!("{value:?} is not UTF-8").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Policy, ServeOptions};
+
+    fn parse(words: &[&str]) -> Result<Command, String> {
+        let words = std::iter::once("xtask").chain(words.iter().copied());
+        Command::parse(lexopt::Parser::from_iter(words)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_of_serve_are_read_in_any_order() {
+        let expected = ServeOptions {
+            addr: "[::1]:80".parse().expect("an address"),
+            workers: 3,
+            policy: Policy::Shared,
+        };
+        let parsed = parse(&["serve", "--policy=shared", "--workers", "3", "--addr", "[::1]:80"]);
+        assert_eq!(parsed, Ok(Command::Serve(expected)));
+        assert_eq!(parse(&["serve"]), Ok(Command::Serve(ServeOptions::default())));
+    }
+
+    #[test]
+    fn a_wrong_word_is_named() {
+        for (words, named) in [
+            (&["fly"][..], "\"fly\""),
+            (&["serve", "--addr", "localhost"], "--addr localhost"),
+            (&["serve", "--workers", "-1"], "--workers -1"),
+            (&["serve", "--workers", "99999"], "--workers 99999"),
+            (&["serve", "--policy", "best"], "--policy best"),
+            (&["serve", "--verbose"], "--verbose"),
+            (&["serve", "8000"], "8000"),
+            (&["ci", "now"], "now"),
+        ] {
+            let error = parse(words).expect_err("a wrong command line");
+            assert!(error.contains(named), "{error:?} does not name {named:?}");
+        }
+    }
+
+    #[test]
+    fn help_is_there_however_it_is_asked_for() {
+        for words in [&[][..], &["help"], &["--help"], &["-h"], &["serve", "--help"], &["ci", "-h"]] {
+            assert_eq!(parse(words), Ok(Command::Help), "{words:?}");
+        }
+    }
+}
