@@ -24,9 +24,12 @@ impl Hook {
         Self { env, hook: Rc::new(RefCell::new(hook)) }
     }
 
-    /// Tells the hook of every event after this one. Idempotent; an active hook stays active without its `Hook`.
+    /// Tells the hook of every event after this one. Idempotent; an active hook stays active without its `Hook`. In a
+    /// closed environment nothing happens.
     pub fn enable(&self) {
-        self.env.hooks().enable(&self.hook);
+        if !self.env.inner().driver.has_ended() {
+            self.env.hooks().enable(&self.hook);
+        }
     }
 
     /// Tells the hook nothing more, from the next event on. Idempotent.

@@ -62,6 +62,10 @@ impl<H: OnStream> OnStream for Scoped<H> {
         self.complete(self.stream.take_shutdown(), |handler| handler.on_shutdown(result));
     }
 
+    fn on_notify(&mut self) {
+        self.call(OnStream::on_notify);
+    }
+
     fn on_close(&mut self) {
         self.call(OnStream::on_close);
         self.stream.environment().emit_destroy(self.stream.async_id());

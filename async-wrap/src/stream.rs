@@ -5,7 +5,7 @@ use crate::scoped::{Listening, Scoped};
 use crate::upcall::{OnConnection, OnStream};
 use crate::{AsyncContext, AsyncId, Environment, Error, Provider, Result};
 use bytes::Bytes;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fmt;
@@ -31,9 +31,13 @@ struct Inner {
     handled: Cell<bool>,
     connect: Cell<AsyncId>,
     shutdown: Cell<AsyncId>,
-    /// Writes that wait, the oldest first.
-    writes: RefCell<VecDeque<AsyncId>>,
+    /// There is none while no write waits, which is most of the time for most streams.
+    writes: Cell<Option<Box<Writes>>>,
 }
+
+/// The writes that wait, the oldest first.
+#[derive(Default)]
+struct Writes(VecDeque<AsyncId>);
 
 impl AsyncStream {
     /// A new TCP stream without a socket, and its wrap, which binds, connects and sets options.
@@ -63,7 +67,7 @@ impl AsyncStream {
             handled: Cell::new(false),
             connect: Cell::default(),
             shutdown: Cell::default(),
-            writes: RefCell::default(),
+            writes: Cell::default(),
         }))
     }
 
@@ -204,12 +208,19 @@ impl AsyncStream {
 
     fn push_write(&self) {
         let id = self.new_request(Provider::WriteWrap);
-        self.0.writes.borrow_mut().push_back(id);
+        let mut writes = self.0.writes.take().unwrap_or_default();
+        writes.0.push_back(id);
+        self.0.writes.set(Some(writes));
     }
 
     /// The request that a report of `on_write` is about.
     pub(crate) fn pop_write(&self) -> AsyncId {
-        self.0.writes.borrow_mut().pop_front().unwrap_or_default()
+        let Some(mut writes) = self.0.writes.take() else { return AsyncId::NONE };
+        let id = writes.0.pop_front().unwrap_or_default();
+        if !writes.0.is_empty() {
+            self.0.writes.set(Some(writes));
+        }
+        id
     }
 
     pub(crate) fn take_connect(&self) -> AsyncId {

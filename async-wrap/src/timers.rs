@@ -73,7 +73,7 @@ impl Timeout {
         }
     }
 
-    /// Starts the delay anew, unless the timeout has been called or cleared.
+    /// Starts the delay anew, unless the timeout has been called or cleared. Allocates nothing.
     pub fn refresh(&self) {
         if self.is_active() {
             self.start_again();

@@ -40,7 +40,8 @@ pub trait AsyncHook {
         let _ = id;
     }
 
-    /// The resource is gone. Told later than it happened, from the loop; never if the loop ends before.
+    /// The resource is gone. Told later than it happened: in the loop's check phase, or when
+    /// [`Environment::run`](crate::Environment::run) finds nothing left alive.
     fn on_destroy(&mut self, id: AsyncId) {
         let _ = id;
     }

@@ -50,6 +50,7 @@ fn fill_after_the_end(env: &Environment, held: &Rc<()>) {
     env.queue_microtask(move || drop(all.1));
     env.set_immediate(move || drop(all.2));
     env.spawn_local(async move { drop(all.3) });
+    env.hook(Holds(Rc::clone(held))).enable();
 }
 
 #[test]

@@ -14,16 +14,31 @@ use std::rc::Rc;
 
 /// The resources in the order of their beginnings, named by type and number, each with what caused it.
 #[derive(Clone, Default)]
-struct Graph(Rc<RefCell<(Vec<String>, HashMap<AsyncId, String>)>>);
+struct Graph(Rc<RefCell<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    lines: Vec<String>,
+    names: HashMap<AsyncId, String>,
+}
+
+impl Graph {
+    /// One line for each resource but ticks.
+    fn lines(&self) -> Vec<String> {
+        let lines = self.0.take().lines;
+        lines.into_iter().filter(|line| !line.starts_with("TickObject")).collect()
+    }
+}
 
 impl AsyncHook for Graph {
     fn on_init(&mut self, id: AsyncId, provider: Provider, trigger: AsyncId) {
         let mut graph = self.0.borrow_mut();
-        let number = graph.1.values().filter(|name| name.starts_with(&format!("{provider}:"))).count() + 1;
-        let cause = graph.1.get(&trigger).map_or_else(|| trigger.to_string(), Clone::clone);
+        let number =
+            graph.names.values().filter(|name| name.starts_with(&format!("{provider}:"))).count() + 1;
+        let cause = graph.names.get(&trigger).map_or_else(|| trigger.to_string(), Clone::clone);
         let name = format!("{provider}:{number}");
-        graph.0.push(format!("{name} <- {cause}"));
-        graph.1.insert(id, name);
+        graph.lines.push(format!("{name} <- {cause}"));
+        graph.names.insert(id, name);
     }
 }
 
@@ -196,8 +211,6 @@ fn the_graph_of_a_tcp_echo() {
     let addr = serve_tcp(&env, &Log::default());
     connect_tcp(&env, addr, &Log::default());
     run_to_the_end(&lp, &env);
-    let ticks = |line: &String| !line.starts_with("TickObject");
-    let lines: Vec<_> = graph.0.take().0.into_iter().filter(ticks).collect();
     let expected = [
         "TCPSERVERWRAP:1 <- 0",
         "TCPWRAP:1 <- 0",
@@ -206,7 +219,7 @@ fn the_graph_of_a_tcp_echo() {
         "SHUTDOWNWRAP:1 <- TCPWRAP:1",
         "SHUTDOWNWRAP:2 <- TCPWRAP:2",
     ];
-    assert_eq!(lines, expected);
+    assert_eq!(graph.lines(), expected);
 }
 
 // Node: async-hooks/test-graph.pipeconnect, test-graph.shutdown (A30)
@@ -224,8 +237,6 @@ fn the_graph_of_a_pipe_echo() {
     stream.set_handler(Client(Echo { stream: stream.clone(), log: Log::default(), who: "client" }));
     stream.connect_pipe(&name).expect("somebody listens");
     run_to_the_end(&lp, &env);
-    let ticks = |line: &String| !line.starts_with("TickObject");
-    let lines: Vec<_> = graph.0.take().0.into_iter().filter(ticks).collect();
     let expected = [
         "PIPESERVERWRAP:1 <- 0",
         "PIPEWRAP:1 <- 0",
@@ -234,7 +245,7 @@ fn the_graph_of_a_pipe_echo() {
         "SHUTDOWNWRAP:1 <- PIPEWRAP:1",
         "SHUTDOWNWRAP:2 <- PIPEWRAP:2",
     ];
-    assert_eq!(lines, expected);
+    assert_eq!(graph.lines(), expected);
 }
 
 // Node: async-hooks/test-tcpwrap
@@ -288,6 +299,12 @@ impl OnStream for Writer {
         self.1.push(format!("write {} {end}", env.execution_async_id()));
     }
 
+    fn on_notify(&mut self) {
+        assert_eq!(self.0.environment().execution_async_id(), self.0.async_id());
+        self.0.environment().next_tick(self.1.note("tick"));
+        self.1.push("notify");
+    }
+
     fn on_close(&mut self) {
         self.1.push("close");
     }
@@ -317,6 +334,20 @@ fn a_write_that_goes_out_at_once_is_no_resource() {
     theirs.close();
     run_to_the_end(&lp, &env);
     assert_eq!((log.count("init"), log.count("write")), (0, 0));
+}
+
+#[test]
+fn a_notification_runs_in_a_scope_of_the_stream() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let (ours, theirs) = pair(&env);
+    ours.set_handler(Writer(ours.clone(), log.clone()));
+    ours.notify();
+    assert!(!lp.run(async_wrap::RunMode::Default).expect("the loop runs"));
+    assert_eq!(log.take(), ["notify", "tick"]);
+    ours.close();
+    theirs.close();
+    run_to_the_end(&lp, &env);
 }
 
 #[test]

@@ -186,6 +186,24 @@ fn futures_are_woken_from_other_threads() {
 }
 
 #[test]
+fn futures_are_woken_from_the_thread_pool_and_from_callbacks_of_the_bare_loop() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let from_pool = Arc::new(Oneshot::default());
+    let from_loop = Arc::new(Oneshot::default());
+    let (in_pool, in_loop) = (Arc::clone(&from_pool), Arc::clone(&from_loop));
+    let l = log.clone();
+    // The request keeps the loop alive until the second answer, which comes from outside of every scope.
+    lp.queue_work(move || in_pool.send(1), move |_| in_loop.send(2));
+    env.spawn_local(async move {
+        l.push(from_pool.receive().await.to_string());
+        l.push(from_loop.receive().await.to_string());
+    });
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["1", "2"]);
+}
+
+#[test]
 fn a_future_that_panics_is_gone_and_the_others_go_on() {
     let (lp, env) = new_loop();
     let log = Log::default();

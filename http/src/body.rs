@@ -1,6 +1,6 @@
 //! A request's body: who takes it, and how fast. Mirrors the flow of `http.IncomingMessage`.
 
-use crate::connection::{BODY_PAUSED, Connection, IN_MESSAGE};
+use crate::connection::{BODY_PAUSED, Connection};
 use crate::upcall::BodyHandler;
 use std::fmt;
 use std::rc::Rc;
@@ -17,10 +17,14 @@ impl Body {
         Self { connection: Rc::clone(connection), number }
     }
 
-    /// Sets who takes the body. Without it the body is thrown away.
+    /// Sets who takes the body, to its end even if the response is ended before. Without it the body is thrown away.
     pub fn set_handler(&self, handler: impl BodyHandler + 'static) {
+        if !self.is_current() {
+            return;
+        }
         let mut handler: Option<Box<dyn BodyHandler>> = Some(Box::new(handler));
         let old = self.connection.with_exchange(self.number, |exchange, _| {
+            exchange.wants_body = true;
             std::mem::replace(&mut exchange.body_handler, handler.take())
         });
         drop(old);
@@ -44,7 +48,7 @@ impl Body {
 
     /// Whether this is the body that is being received.
     fn is_current(&self) -> bool {
-        self.connection.newest.get() == self.number && self.connection.has(IN_MESSAGE)
+        self.connection.is_receiving(self.number)
     }
 }
 

@@ -6,6 +6,7 @@
 //! holds no buffer.
 
 use crate::exchange::{Exchange, Phase};
+use crate::pending::{Notice, Pending};
 use crate::proto::Decoder;
 use crate::server::Core;
 use crate::upcall::ResponseHandler;
@@ -26,19 +27,16 @@ pub(crate) struct Connection {
     pub(crate) newest: Cell<u32>,
     /// How many exchanges are in the list.
     pub(crate) outstanding: Cell<u32>,
+    /// Bytes of answers that wait for their turn.
+    held: Cell<usize>,
     /// When the state that a timeout limits began, on the loop's clock.
     pub(crate) since: Cell<Duration>,
-    rare: Cell<Option<Box<Rare>>>,
+    pub(crate) pending: Cell<Option<Box<Pending>>>,
 }
 
-/// What few connections need, and those only for a while.
-#[derive(Default)]
-struct Rare {
-    /// Input that waits until answers went out or a body is wanted again.
-    leftover: Vec<u8>,
-    /// Handlers to be told that their responses were ended.
-    finished: Vec<Box<dyn ResponseHandler>>,
-}
+/// Requests of one connection that may wait for their answers; more of them stay undecoded. Each is a record of a few
+/// hundred bytes that a client gets for twenty.
+const MAX_PIPELINED: u32 = 64;
 
 /// Input is being decoded: output is collected, and sent together at the end of the turn.
 pub(crate) const CORKED: u16 = 1;
@@ -52,8 +50,8 @@ pub(crate) const STALLED: u16 = 1 << 3;
 pub(crate) const LAST: u16 = 1 << 4;
 /// The connection is to be ended when the turn is over.
 const ENDING: u16 = 1 << 5;
-/// The end may be a plain close: the client expects it and has nothing more to say.
-const AT_ONCE: u16 = 1 << 6;
+/// The client expects the end.
+const EXPECTED: u16 = 1 << 6;
 /// This side has ended; what still comes is thrown away until the client ends too.
 pub(crate) const LINGERING: u16 = 1 << 7;
 /// Input followed the last request.
@@ -62,7 +60,7 @@ pub(crate) const TRAILING: u16 = 1 << 8;
 const PEER_ENDED: u16 = 1 << 9;
 /// A request's first byte has come and its last has not: `since` counts for it.
 pub(crate) const RECEIVING: u16 = 1 << 10;
-/// The head of the message being received was decoded.
+/// The head of a message was decoded, and its end was not.
 pub(crate) const IN_MESSAGE: u16 = 1 << 11;
 /// The socket belongs to somebody else now.
 pub(crate) const UPGRADED: u16 = 1 << 12;
@@ -81,7 +79,8 @@ impl Connection {
             newest: Cell::new(0),
             outstanding: Cell::new(0),
             since: Cell::new(since),
-            rare: Cell::new(None),
+            pending: Cell::new(None),
+            held: Cell::new(0),
         }
     }
 
@@ -104,6 +103,9 @@ impl Connection {
         number: u32,
         work: impl FnOnce(&mut Exchange, bool) -> R,
     ) -> Option<R> {
+        if self.outstanding.get() == 0 {
+            return None;
+        }
         let mut list = self.exchanges.take();
         let mut first = true;
         let mut at = &mut list;
@@ -139,47 +141,102 @@ impl Connection {
     pub(crate) fn advance(self: &Rc<Self>) {
         while let Some(mut first) = self.exchanges.take() {
             if !first.waiting.is_empty() {
-                self.send_waiting(&mut first.waiting);
-                if first.needs_drain {
-                    self.socket.notify();
-                }
+                self.release(&mut first);
             }
             if first.phase != Phase::Ended {
                 self.exchanges.set(Some(first));
                 break;
             }
-            self.exchanges.set(first.next.take());
-            self.outstanding.set(self.outstanding.get() - 1);
-            let (keep_alive, at_once) = (first.keep_alive, first.client_closes && first.received);
-            self.retire(first);
+            let (keep_alive, client_closes) = (first.keep_alive, first.client_closes);
+            let body_goes_on = first.wants_body && self.is_receiving(first.number);
+            if body_goes_on {
+                // The answer is written, and the rest of the body still goes to its handler.
+                self.owe_finish(&mut first);
+                self.exchanges.set(Some(first));
+            } else {
+                self.exchanges.set(first.next.take());
+                self.outstanding.set(self.outstanding.get() - 1);
+                self.retire(first);
+            }
             if !keep_alive {
-                self.end(at_once);
+                self.end(client_closes);
+            }
+            if !keep_alive || body_goes_on {
                 break;
             }
         }
-        if self.outstanding.get() == 0 && !self.has(LAST) {
-            self.since.set(self.core.now());
-            if self.has(PEER_ENDED) {
-                self.end(true);
-            }
+        if self.outstanding.get() == 0 && !self.has(LAST | IN_MESSAGE) {
+            self.become_idle();
         }
         if self.has(STALLED) {
             self.socket.notify();
         }
     }
 
-    fn retire(&self, mut exchange: Box<Exchange>) {
-        self.core.env().emit_destroy(exchange.context.async_id());
-        if let Some(handler) = exchange.handler.take() {
-            self.with_rare(|rare| rare.finished.push(handler));
+    /// Everything that came is answered.
+    pub(crate) fn become_idle(self: &Rc<Self>) {
+        self.since.set(self.core.now());
+        if self.has(PEER_ENDED) {
+            self.end(true);
+        }
+    }
+
+    /// Sends what an exchange held until its turn.
+    fn release(&self, exchange: &mut Exchange) {
+        self.held.set(self.held.get() - exchange.waiting.len());
+        self.send_waiting(&mut exchange.waiting);
+        if exchange.needs_drain {
             self.socket.notify();
         }
+    }
+
+    /// Has output of an exchange wait until its turn.
+    pub(crate) fn hold(&self, exchange: &mut Exchange, write: impl FnOnce(&Exchange, &mut Vec<u8>)) {
+        let mut waiting = std::mem::take(&mut exchange.waiting);
+        let before = waiting.len();
+        write(exchange, &mut waiting);
+        self.held.set(self.held.get() + waiting.len() - before);
+        exchange.waiting = waiting;
+    }
+
+    fn owe_finish(&self, exchange: &mut Exchange) {
+        if let Some(handler) = exchange.handler.take() {
+            self.owe(Notice::Finish(handler));
+        }
+    }
+
+    fn retire(&self, mut exchange: Box<Exchange>) {
+        self.owe_finish(&mut exchange);
+        if let Some(handler) = exchange.body_handler.take() {
+            self.owe(Notice::Abort(handler));
+        }
+        if self.is_receiving(exchange.number) {
+            // What is left of the body is thrown away, also if it was paused.
+            self.clear(BODY_PAUSED);
+        }
+        self.core.env().emit_destroy(exchange.context.async_id());
         self.core.pool.give(exchange);
     }
 
-    /// Ends the connection once what is written is sent. `at_once`: the client expects it and has said its last.
-    fn end(self: &Rc<Self>, at_once: bool) {
-        self.set(LAST | ENDING | if at_once { AT_ONCE } else { 0 });
+    /// Whether the request of this number is the one that is being received.
+    pub(crate) fn is_receiving(&self, number: u32) -> bool {
+        self.has(IN_MESSAGE) && self.newest.get() == number
+    }
+
+    /// Whether nothing that may still come is of interest.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.has(LINGERING) || (self.has(LAST) && !self.has(IN_MESSAGE))
+    }
+
+    /// Whether nothing can be answered any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.has(ENDING | LINGERING) || self.socket.is_destroyed()
+    }
+
+    /// Ends the connection once what is written is sent. `expected`: the client asked for it, and has said its last
+    /// when the message at hand is over.
+    fn end(self: &Rc<Self>, expected: bool) {
+        self.set(LAST | ENDING | if expected { EXPECTED } else { 0 });
         if !self.has(CORKED) {
             self.end_now();
         }
@@ -194,69 +251,48 @@ impl Connection {
         if !self.has(ENDING) || self.has(LINGERING) {
             return;
         }
-        if self.has(AT_ONCE) && !self.has(TRAILING) && self.socket.buffered() == 0 {
+        let is_quiet = !self.has(IN_MESSAGE | TRAILING | STALLED);
+        if self.has(EXPECTED) && is_quiet && self.socket.buffered() == 0 {
             return self.socket.destroy();
         }
         self.set(LINGERING);
         self.clear(STALLED | BODY_PAUSED | BLOCKED);
+        drop(self.take_leftover());
         self.since.set(self.core.now());
         self.socket.end();
         self.socket.resume();
     }
 
-    /// Whether nothing is received and nothing is to be answered.
+    /// Whether nothing is received and nothing is to be answered or sent.
     pub(crate) fn is_idle(&self) -> bool {
-        self.outstanding.get() == 0 && !self.has(RECEIVING | LINGERING | UPGRADED)
-    }
-
-    fn with_rare<R>(&self, work: impl FnOnce(&mut Rare) -> R) -> R {
-        let mut rare = self.rare.take().unwrap_or_default();
-        let result = work(&mut rare);
-        let empty = rare.leftover.is_empty() && rare.finished.is_empty();
-        self.rare.set((!empty).then_some(rare));
-        result
-    }
-
-    fn take_rare<T>(&self, take: impl FnOnce(&mut Rare) -> T) -> Option<T> {
-        let rare = self.rare.take()?;
-        self.rare.set(Some(rare));
-        Some(self.with_rare(take))
-    }
-
-    /// Stops decoding with `rest` left over.
-    pub(crate) fn stall(&self, rest: &[u8]) {
-        self.set(STALLED);
-        if !rest.is_empty() {
-            self.with_rare(|rare| rare.leftover.extend_from_slice(rest));
-        }
-        self.socket.pause();
+        self.outstanding.get() == 0
+            && !self.has(RECEIVING | IN_MESSAGE | LINGERING | UPGRADED)
+            && self.socket.buffered() == 0
     }
 
     /// Whether decoding has to stand still: a body that nobody wants to have now, too many requests waiting for their
-    /// answers, or a client that does not read them.
+    /// answers or too much in those, or a client that does not read them.
     pub(crate) fn must_stall(&self) -> bool {
-        self.has(BODY_PAUSED | BLOCKED) || self.outstanding.get() >= self.core.max_pipelined()
+        self.has(BODY_PAUSED | BLOCKED)
+            || self.outstanding.get() >= MAX_PIPELINED
+            || self.held.get() > self.socket.high_water_mark()
     }
 
     /// Decodes what was left over, if the reason for standing still is gone.
     fn unstall(self: &Rc<Self>) {
-        if !self.has(STALLED) || self.must_stall() || self.has(LINGERING) {
+        if !self.has(STALLED) || self.must_stall() {
             return;
         }
         self.clear(STALLED);
-        if let Some(leftover) = self.take_rare(|rare| std::mem::take(&mut rare.leftover)) {
-            self.feed(&leftover);
-        }
-        if !self.has(STALLED | UPGRADED) {
+        // Also if nothing was left over: the end of a message may still have to be told.
+        let leftover = self.take_leftover();
+        let unused = self.feed(leftover.as_slice());
+        if self.has(STALLED) {
+            if unused > 0 {
+                self.keep_on(leftover, unused);
+            }
+        } else if !self.has(UPGRADED) {
             self.socket.resume();
-        }
-    }
-
-    /// Calls the handlers whose responses were ended since.
-    fn report_finished(&self) {
-        let finished = self.take_rare(|rare| std::mem::take(&mut rare.finished));
-        for mut handler in finished.unwrap_or_default() {
-            handler.on_finish();
         }
     }
 
@@ -264,7 +300,7 @@ impl Connection {
     fn report_drain(&self) {
         let Some(first) = self.exchanges.take() else { return };
         let number = first.number;
-        let owed = first.needs_drain && self.socket.buffered() < self.socket.high_water_mark();
+        let owed = first.needs_drain && self.is_room(self.socket.buffered());
         self.exchanges.set(Some(first));
         if owed {
             self.with_exchange(number, |exchange, _| exchange.needs_drain = false);
@@ -278,14 +314,17 @@ impl Connection {
         self.core.env().make_callback(context, || call(&mut *handler));
         let mut handler = Some(handler);
         // Put back unless replaced meanwhile. If the response was ended meanwhile, its handler still has to hear so.
-        let placed = self.with_exchange(number, |exchange, _| {
+        self.with_exchange(number, |exchange, _| {
             if exchange.handler.is_none() {
                 exchange.handler = handler.take();
             }
+            if exchange.phase == Phase::Ended {
+                self.owe_finish(exchange);
+            }
         });
-        if let (None, Some(handler)) = (placed, handler) {
-            self.with_rare(|rare| rare.finished.push(handler));
-            self.socket.notify();
+        // Its exchange is over.
+        if let Some(handler) = handler {
+            self.owe(Notice::Finish(handler));
         }
     }
 
@@ -293,18 +332,34 @@ impl Connection {
     fn closed(&self) {
         self.set(LAST | LINGERING);
         let mut next = self.exchanges.take();
-        self.report_finished();
+        self.tell_notices();
         while let Some(mut exchange) = next {
             next = exchange.next.take();
-            if let Some(mut body) = exchange.body_handler.take().filter(|_| !exchange.received) {
-                body.on_abort();
-            }
-            if let Some(mut handler) = exchange.handler.take() {
-                handler.on_close();
-            }
+            let (body, handler) = (exchange.body_handler.take(), exchange.handler.take());
+            self.core.env().make_callback(exchange.context, || {
+                if let Some(mut body) = body {
+                    body.on_abort();
+                }
+                if let Some(mut handler) = handler {
+                    handler.on_close();
+                }
+            });
             self.core.env().emit_destroy(exchange.context.async_id());
             self.core.pool.give(exchange);
         }
+    }
+
+    /// Nobody will hear of anything any more: the tower is dropped. Handlers often hold responses, which hold the
+    /// connection: this breaks the circle.
+    fn let_go(&self) {
+        self.set(LAST | LINGERING);
+        let mut next = self.exchanges.take();
+        while let Some(mut exchange) = next {
+            next = exchange.next.take();
+            self.core.env().emit_destroy(exchange.context.async_id());
+            self.core.pool.give(exchange);
+        }
+        drop(self.pending.take());
     }
 }
 
@@ -324,21 +379,27 @@ impl ConnectionTower {
 
 impl Drop for ConnectionTower {
     fn drop(&mut self) {
+        self.connection.let_go();
         self.connection.core.remove(self.key);
     }
 }
 
 impl SocketHandler for ConnectionTower {
     fn on_data(&mut self, data: &[u8]) {
-        self.connection.feed(data);
+        let connection = &self.connection;
+        let unused = connection.feed(data);
+        if unused > 0 && connection.has(STALLED) {
+            connection.keep(&data[data.len() - unused..]);
+        }
     }
 
     fn on_end(&mut self) {
         let connection = &self.connection;
-        if connection.has(LINGERING) {
-            return connection.socket.destroy();
-        }
         connection.set(PEER_ENDED);
+        if connection.is_deaf() {
+            // What is due is still sent, and the socket closes itself when both sides have ended.
+            return;
+        }
         connection.end_of_input();
         if connection.outstanding.get() == 0 && !connection.has(LAST) {
             connection.end(true);
@@ -352,7 +413,7 @@ impl SocketHandler for ConnectionTower {
     }
 
     fn on_notify(&mut self) {
-        self.connection.report_finished();
+        self.connection.tell_notices();
         self.connection.report_drain();
         self.connection.unstall();
     }

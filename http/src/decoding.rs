@@ -2,16 +2,17 @@
 //! `parserOnBody`, `parserOnMessageComplete` and `socketOnError`.
 
 use crate::connection::{
-    BODY_PAUSED, CORKED, Connection, IN_MESSAGE, LAST, LINGERING, RECEIVING, SERVED, TRAILING, UPGRADED,
+    BODY_PAUSED, CORKED, Connection, IN_MESSAGE, LAST, RECEIVING, SERVED, STALLED, TRAILING, UPGRADED,
 };
-use crate::exchange::Phase;
+use crate::exchange::{Exchange, Phase};
+use crate::pending::Notice;
 use crate::proto::{
     CONTINUE, Decoder, Event, Expect, Fields, Framing, ParseError, RequestFacts, RequestHead, Scratch,
-    Version, closing_answer,
+    closing_answer,
 };
 use crate::upcall::BodyHandler;
 use crate::{Request, Response};
-use async_wrap::Provider;
+use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
 
 /// One upcall's worth of input. Ending it, also by a panic, sends what was answered and puts everything back.
@@ -19,28 +20,35 @@ struct Turn<'a> {
     connection: &'a Rc<Connection>,
     decoder: Decoder,
     scratch: Scratch,
+    /// Left by a return and not by a panic.
+    returned: bool,
 }
 
 impl<'a> Turn<'a> {
     fn begin(connection: &'a Rc<Connection>) -> Self {
         connection.set(CORKED);
-        Self { connection, decoder: connection.decoder.take(), scratch: connection.core.scratch.take() }
+        let (decoder, scratch) = (connection.decoder.take(), connection.core.scratch.take());
+        Self { connection, decoder, scratch, returned: false }
     }
 
-    /// Decodes until the input is used up, or the connection wants no more of it.
-    fn run(&mut self, mut input: &[u8]) {
+    /// Decodes until the input is used up, or the connection wants no more of it for now. Returns how many bytes were
+    /// not used: the last ones.
+    fn decode(&mut self, mut input: &[u8]) -> usize {
         let connection = self.connection;
         let limits = &connection.core.options().limits;
-        loop {
+        // The message at hand is received to its end even if it is the last one.
+        while !connection.is_deaf() && !connection.socket.is_destroyed() {
             if connection.must_stall() {
-                return connection.stall(input);
+                connection.set(STALLED);
+                connection.socket.pause();
+                return input.len();
             }
             match self.decoder.decode(&mut input, &mut self.scratch, limits) {
-                Ok(Event::NeedMore) => return,
+                Ok(Event::NeedMore) => return 0,
                 Ok(Event::Head(head)) => {
                     connection.on_head(&head, input);
                     if connection.has(UPGRADED) {
-                        return;
+                        return 0;
                     }
                 }
                 Ok(Event::Body(data)) => {
@@ -48,32 +56,29 @@ impl<'a> Turn<'a> {
                 }
                 Ok(Event::End(trailers)) => connection.on_message_end(&trailers),
                 Ok(Event::Done) => break,
-                Err(error) => return connection.refuse(error),
-            }
-            // The message at hand is received to its end even if it is the last one.
-            if connection.has(LAST) && !connection.has(IN_MESSAGE) || connection.socket.is_destroyed() {
-                break;
+                Err(error) => {
+                    connection.refuse(error);
+                    break;
+                }
             }
         }
         if !input.is_empty() {
             connection.set(TRAILING);
         }
+        0
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let connection = self.connection;
-        if self.decoder.has_started() {
-            if !connection.has(RECEIVING) {
-                connection.set(RECEIVING);
-                connection.since.set(connection.core.now());
-            }
-        } else {
-            connection.clear(RECEIVING);
-        }
+        let has_started = self.decoder.has_started();
         connection.decoder.set(std::mem::take(&mut self.decoder));
         connection.core.scratch.set(std::mem::take(&mut self.scratch));
+        connection.note_receiving(has_started);
+        if !self.returned {
+            connection.give_up();
+        }
         connection.flush();
         connection.clear(CORKED);
         connection.end_now();
@@ -81,11 +86,9 @@ impl Drop for Turn<'_> {
 }
 
 impl Connection {
-    /// Takes input from the socket.
-    pub(crate) fn feed(self: &Rc<Self>, data: &[u8]) {
-        if !self.has(LINGERING) {
-            Turn::begin(self).run(data);
-        }
+    /// Takes input; returns how many of the last bytes were not used, because the connection stalled.
+    pub(crate) fn feed(self: &Rc<Self>, data: &[u8]) -> usize {
+        self.in_turn(|turn| turn.decode(data))
     }
 
     /// The client ended its side.
@@ -95,52 +98,49 @@ impl Connection {
         self.decoder.set(decoder);
         if let Err(error) = result {
             // In a turn, so that the answer and the end go together.
-            let turn = Turn::begin(self);
-            self.refuse(error);
-            drop(turn);
+            self.in_turn(|_| self.refuse(error));
+        }
+    }
+
+    fn in_turn<R>(self: &Rc<Self>, work: impl FnOnce(&mut Turn<'_>) -> R) -> R {
+        let mut turn = Turn::begin(self);
+        let result = work(&mut turn);
+        turn.returned = true;
+        result
+    }
+
+    /// Keeps `since` at the first byte of the message at hand; of a first request, at the connection's start.
+    fn note_receiving(&self, has_started: bool) {
+        if !has_started {
+            self.clear(RECEIVING);
+        } else if !self.has(RECEIVING) {
+            self.set(RECEIVING);
+            if self.has(SERVED) {
+                self.since.set(self.core.now());
+            }
+        }
+    }
+
+    /// A handler panicked. The rest of the input went down with it, so no further request can be found.
+    fn give_up(self: &Rc<Self>) {
+        if self.has(UPGRADED) {
+            self.socket.destroy_unless_handled();
+        } else if !self.is_deaf() {
+            self.answer_and_end(500);
         }
     }
 
     fn on_head(self: &Rc<Self>, head: &RequestHead<'_>, rest: &[u8]) {
-        if self.has(LAST) {
-            // RFC 9112, 9.6: nothing is processed after the request whose answer says close.
-            return;
-        }
-        self.set(IN_MESSAGE | SERVED);
-        self.clear(RECEIVING);
-        let has_body = head.framing != Framing::None;
-        let mut exchange = self.core.pool.take();
-        let is_last = self.core.is_last_request(self.newest.get().wrapping_add(1));
-        exchange.request = RequestFacts {
-            is_head: head.is_head(),
-            is_connect: head.is_connect(),
-            version: head.version,
-            keep_alive: head.keep_alive && !is_last,
-        };
-        exchange.client_closes = !head.keep_alive;
-        exchange.received = !has_body;
-        // Some of the body is here already: the client did not wait.
-        exchange.awaits_continue = head.expect == Expect::Continue && has_body && rest.is_empty();
-        exchange.context = self.core.env().new_context(Provider::HttpIncomingMessage);
-        let context = exchange.context;
+        self.set(IN_MESSAGE);
+        let exchange = self.new_exchange(head, rest);
+        let (context, awaits_continue) = (exchange.context, exchange.awaits_continue);
         self.push(exchange);
-        if is_last {
-            self.set(LAST);
-        }
         let number = self.newest.get();
         let request = Request::new(head, self, number);
-        if (head.upgrade && !has_body) || head.is_connect() {
-            let mut accepted = false;
-            let asked = &mut accepted;
-            if self.outstanding.get() == 1 {
-                let ask = || self.core.handler.call(|handler| *asked = handler.accepts_upgrade(&request));
-                self.core.env().make_callback(context, ask);
-            }
-            if accepted {
-                return self.hand_over(&request, rest);
-            }
+        if self.is_upgrade_accepted(&request, context) {
+            return self.hand_over(&request, context, rest);
         }
-        let response = Response::new(self, number);
+        let response = Response::first(self, number);
         if head.expect == Expect::Other {
             let _ = response.set_status(417).and_then(|response| response.end(b""));
         } else if head.is_connect() {
@@ -149,7 +149,43 @@ impl Connection {
             let call = || self.core.handler.call(|handler| handler.on_request(&request, response));
             self.core.env().make_callback(context, call);
         }
-        self.send_continue(number);
+        if awaits_continue {
+            self.send_continue(number);
+        }
+    }
+
+    fn new_exchange(&self, head: &RequestHead<'_>, rest: &[u8]) -> Box<Exchange> {
+        let has_body = has_body(head);
+        let is_last = self.core.is_last_request(self.newest.get().wrapping_add(1));
+        if is_last {
+            self.set(LAST);
+        }
+        let mut exchange = self.core.pool.take();
+        exchange.request = RequestFacts {
+            is_head: head.is_head(),
+            is_connect: head.is_connect(),
+            version: head.version,
+            keep_alive: head.keep_alive && !is_last,
+        };
+        // What follows a CONNECT may be meant for the tunnel, and come although there is none.
+        exchange.client_closes = !head.keep_alive && !head.is_connect();
+        // Some of the body is here already: the client did not wait.
+        exchange.awaits_continue = head.expect == Expect::Continue && has_body && rest.is_empty();
+        exchange.context = self.core.env().new_context(Provider::HttpIncomingMessage);
+        exchange.handles = 1;
+        exchange
+    }
+
+    fn is_upgrade_accepted(&self, request: &Request<'_>, context: AsyncContext) -> bool {
+        let is_offered = request.is_connect() || (request.upgrade && !has_body(request));
+        if !is_offered || self.outstanding.get() > 1 {
+            return false;
+        }
+        let mut accepted = false;
+        let asked = &mut accepted;
+        let ask = || self.core.handler.call(|handler| *asked = handler.accepts_upgrade(request));
+        self.core.env().make_callback(context, ask);
+        accepted && !self.socket.is_destroyed()
     }
 
     /// Tells a waiting client to send its body, unless it is answered already.
@@ -160,7 +196,7 @@ impl Connection {
             }
             exchange.awaits_continue = false;
             if !first {
-                exchange.waiting.extend_from_slice(CONTINUE);
+                self.hold(exchange, |_, out| out.extend_from_slice(CONTINUE));
             }
             first
         });
@@ -170,24 +206,41 @@ impl Connection {
     }
 
     /// The connection leaves HTTP: everything answered so far is sent, and the socket is somebody else's.
-    fn hand_over(self: &Rc<Self>, request: &Request<'_>, rest: &[u8]) {
+    fn hand_over(self: &Rc<Self>, request: &Request<'_>, context: AsyncContext, rest: &[u8]) {
         self.flush();
         self.set(UPGRADED | LAST);
-        let context = self.with_exchange(self.newest.get(), |exchange, _| exchange.context);
+        if let Some(exchange) = self.exchanges.take() {
+            self.outstanding.set(0);
+            self.core.pool.give(exchange);
+        }
+        self.tell_notices();
         let socket = self.socket.clone();
         socket.release();
+        // It was paused if the request was left over from a time at which decoding stood still.
+        socket.resume();
         let call = || self.core.handler.call(|handler| handler.on_upgrade(request, socket, rest));
-        self.core.env().make_callback(context.unwrap_or(async_wrap::AsyncContext::NONE), call);
+        self.core.env().make_callback(context, call);
+        self.core.env().emit_destroy(context.async_id());
         self.socket.destroy_unless_handled();
     }
 
     fn on_message_end(self: &Rc<Self>, trailers: &Fields<'_>) {
         self.clear(IN_MESSAGE | RECEIVING | BODY_PAUSED);
+        self.set(SERVED);
         let number = self.newest.get();
-        self.with_exchange(number, |exchange, _| exchange.received = true);
-        self.call_body_handler(|handler| handler.on_end(trailers));
-        let done = self.with_exchange(number, |exchange, _| exchange.body_handler.take());
-        drop(done);
+        let taken =
+            self.with_exchange(number, |exchange, _| (exchange.body_handler.take(), exchange.context));
+        if let Some((Some(mut handler), context)) = taken {
+            self.core.env().make_callback(context, || handler.on_end(trailers));
+            drop(handler);
+            // The answer may have been written long ago.
+            if self.with_exchange(number, |exchange, _| exchange.phase) == Some(Phase::Ended) {
+                self.advance();
+            }
+        }
+        if self.outstanding.get() == 0 && !self.has(LAST) {
+            self.become_idle();
+        }
     }
 
     fn call_body_handler(&self, call: impl FnOnce(&mut dyn BodyHandler)) {
@@ -206,8 +259,8 @@ impl Connection {
 
     /// The client broke the protocol.
     fn refuse(self: &Rc<Self>, error: ParseError) {
-        self.core.handler.call(|handler| handler.on_client_error(error));
         self.answer_and_end(error.status());
+        self.core.handler.call(|handler| handler.on_client_error(error, &self.socket));
     }
 
     /// Ends the connection with an error, once the answers due are sent. The error gets an answer of its own unless
@@ -220,26 +273,30 @@ impl Connection {
         let _ = closing_answer(&mut answer, status, Some(&date));
         let number = self.newest.get();
         let in_message = self.has(IN_MESSAGE);
-        let replaced = in_message
-            && self
-                .with_exchange(number, |exchange, _| {
-                    if exchange.phase == Phase::Head {
-                        exchange.waiting.extend_from_slice(&answer);
-                    }
-                    exchange.phase = Phase::Ended;
-                    exchange.keep_alive = false;
-                })
-                .is_some();
-        if !replaced {
-            let mut exchange = self.core.pool.take();
-            if !in_message {
-                exchange.waiting.extend_from_slice(&answer);
-            }
+        self.clear(IN_MESSAGE | RECEIVING);
+        let cut = |exchange: &mut Exchange, answer: &[u8]| {
+            self.hold(exchange, |_, out| out.extend_from_slice(answer));
             exchange.phase = Phase::Ended;
             exchange.keep_alive = false;
-            exchange.request.version = Version::Http11;
+            exchange.client_closes = false;
+        };
+        let replaced = in_message.then(|| {
+            self.with_exchange(number, |exchange, _| {
+                if let Some(handler) = exchange.handler.take_if(|_| exchange.phase != Phase::Ended) {
+                    self.owe(Notice::Close(handler));
+                }
+                cut(exchange, if exchange.phase == Phase::Head { &answer } else { &[] });
+            })
+        });
+        if replaced.flatten().is_none() {
+            let mut exchange = self.core.pool.take();
+            cut(&mut exchange, if in_message { &[] } else { &answer });
             self.push(exchange);
         }
         self.advance();
     }
+}
+
+fn has_body(head: &RequestHead<'_>) -> bool {
+    !matches!(head.framing, Framing::None | Framing::Length(0))
 }

@@ -1,6 +1,9 @@
 //! One request and its answer: what the response knows of itself until it is sent, and the pool of such records.
 
-use crate::proto::{BodyFraming, ConnectionOptions, RequestFacts, ResponseFacts, SetEncoding, Version};
+use crate::proto::{
+    BodyFraming, ConnectionOptions, FieldLine, RequestFacts, ResponseFacts, ResponseFraming, SetEncoding,
+    Version,
+};
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::AsyncContext;
 use std::cell::RefCell;
@@ -42,8 +45,8 @@ pub(crate) struct Exchange {
     pub(crate) send_close: bool,
     /// Whether the client, rather than this server, wanted the close.
     pub(crate) client_closes: bool,
-    /// The request is complete.
-    pub(crate) received: bool,
+    /// The body has, or had, a handler: it is received to its end whatever becomes of the response.
+    pub(crate) wants_body: bool,
     /// The client waits for a `100 Continue` before it sends the body.
     pub(crate) awaits_continue: bool,
     /// Output that waits for the responses before this one.
@@ -98,6 +101,39 @@ impl SetFields {
         self.status = 500;
     }
 
+    /// Leaves what is to be sent.
+    pub(crate) fn settle(&mut self, framing: &ResponseFraming) {
+        self.content_length = framing.content_length;
+        self.transfer_encoding = match framing.transfer_encoding {
+            FieldLine::Omit => None,
+            FieldLine::AsSet => self.transfer_encoding.take(),
+            FieldLine::Send(()) => Some(Box::default()),
+        };
+        self.removed.connection = framing.connection == FieldLine::Omit;
+        if framing.connection != FieldLine::AsSet {
+            self.connection = None;
+        }
+        if self.has.trailer && !framing.trailers {
+            self.remove_lines(self.lines.len(), "Trailer");
+        }
+    }
+
+    /// Removes the lines of a field among the first `end` bytes. Usually there are none, and few others.
+    pub(crate) fn remove_lines(&mut self, mut end: usize, name: &str) {
+        let (lines, mut start) = (&mut self.lines, 0);
+        while let Some(len) = lines[start..end].iter().position(|byte| *byte == b'\n').map(|end| end + 1) {
+            let line = &lines[start..start + len];
+            let is_it = line.get(name.len()) == Some(&b':')
+                && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
+            if is_it {
+                lines.drain(start..start + len);
+                end -= len;
+            } else {
+                start += len;
+            }
+        }
+    }
+
     pub(crate) fn facts(&self, known_length: Option<u64>) -> ResponseFacts {
         ResponseFacts {
             status: self.status,
@@ -150,7 +186,7 @@ impl Exchange {
             keep_alive: true,
             send_close: false,
             client_closes: false,
-            received: false,
+            wants_body: false,
             awaits_continue: false,
             waiting: Vec::new(),
             needs_drain: false,
@@ -171,7 +207,7 @@ impl Exchange {
         self.keep_alive = true;
         self.send_close = false;
         self.client_closes = false;
-        self.received = false;
+        self.wants_body = false;
         self.awaits_continue = false;
         recycle(&mut self.waiting);
         self.needs_drain = false;
@@ -181,6 +217,7 @@ impl Exchange {
 
 /// Records that are out of use: a request in the steady state allocates none.
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "a record moves between the pool and a list without being copied")]
 pub(crate) struct Pool(RefCell<Vec<Box<Exchange>>>);
 
 impl Pool {

@@ -46,6 +46,7 @@ mod error;
 mod exchange;
 mod options;
 mod output;
+mod pending;
 pub mod proto;
 mod request;
 mod response;

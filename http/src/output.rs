@@ -3,11 +3,11 @@
 //! While a turn of input lasts, everything answered is collected in one buffer of the server and sent at its end:
 //! pipelined answers leave together, and a head with its body. Outside of a turn an answer is sent at once.
 
-use crate::connection::{BLOCKED, CORKED, Connection, LINGERING};
+use crate::connection::{BLOCKED, CORKED, Connection, LAST};
 use crate::exchange::{Exchange, Phase};
 use crate::proto::{
     BodyFraming, CHUNK_END, ConnectionLine, FieldLine, Version, chunk_head, content_length_field, date_field,
-    keep_alive_field, response_framing, status_line,
+    response_framing, status_line,
 };
 use crate::{Error, Result};
 use std::io::IoSlice;
@@ -20,6 +20,9 @@ const FLUSH_AT: usize = 64 * 1024;
 /// Body data from this size on is sent from where it is instead of being copied behind the head.
 const TOO_LARGE_TO_COPY: usize = 16 * 1024;
 
+/// Bytes of a head beside the fields that the application set: room is made once.
+const HEAD_ROOM: usize = 192;
+
 /// A buffer larger than this is not kept.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
@@ -27,45 +30,41 @@ impl Connection {
     /// Writes some of a response, its head first if that is still to come; with `last` the rest of it. Returns whether
     /// more is welcome.
     pub(crate) fn respond(self: &Rc<Self>, number: u32, data: &[u8], last: bool) -> Result<bool> {
-        if self.has(LINGERING) {
+        if self.is_gone() {
             return Err(Error::Gone);
         }
         let answered = self.with_exchange(number, |exchange, first| {
             if exchange.phase == Phase::Ended {
                 return Err(Error::Gone);
             }
-            self.write_part(exchange, first, data, last).map(|()| {
-                let more = self.is_more_welcome(exchange, first);
-                exchange.needs_drain = !more && !last;
-                (more, first)
-            })
+            self.write_part(exchange, first, data, last)?;
+            let more = last || self.is_more_welcome(exchange, first);
+            // One that was asked for with `yield_now` is still owed.
+            exchange.needs_drain = !last && (!more || exchange.needs_drain);
+            let cut_short = last && exchange.left > 0;
+            exchange.keep_alive &= !cut_short;
+            Ok((more, first, cut_short))
         });
-        let (more, first) = answered.unwrap_or(Err(Error::Gone))?;
-        if last {
-            let cut_short = self.with_exchange(number, |exchange, _| {
-                let short = matches!(exchange.framing, BodyFraming::Length(_)) && exchange.left > 0;
-                exchange.keep_alive &= !short;
-                short
-            });
-            if first {
-                self.advance();
-            }
-            if cut_short == Some(true) {
-                return Err(Error::BodyTooShort);
-            }
+        let (more, first, cut_short) = answered.unwrap_or(Err(Error::Gone))?;
+        if first && last {
+            self.advance();
         }
-        Ok(more)
+        if cut_short { Err(Error::BodyTooShort) } else { Ok(more) }
     }
 
     fn is_more_welcome(&self, exchange: &Exchange, first: bool) -> bool {
-        let mark = self.socket.high_water_mark();
-        if first { self.socket.buffered() < mark } else { exchange.waiting.len() < mark }
+        self.is_room(if first { self.socket.buffered() } else { exchange.waiting.len() })
+    }
+
+    /// Whether more output is welcome while so many bytes wait.
+    pub(crate) fn is_room(&self, waiting: usize) -> bool {
+        waiting == 0 || waiting < self.socket.high_water_mark()
     }
 
     fn write_part(&self, exchange: &mut Exchange, first: bool, data: &[u8], last: bool) -> Result<()> {
         let head_due = exchange.phase == Phase::Head;
         if head_due {
-            self.decide(exchange, last.then_some(data.len() as u64))?;
+            self.decide(exchange, data.len() as u64, last)?;
         }
         let data = match exchange.framing {
             BodyFraming::None => &[],
@@ -79,59 +78,49 @@ impl Connection {
             BodyFraming::Chunked | BodyFraming::UntilClose => data,
         };
         exchange.phase = if last { Phase::Ended } else { Phase::Body };
-        let chunked = exchange.framing == BodyFraming::Chunked;
-        if !first {
-            let mut waiting = std::mem::take(&mut exchange.waiting);
-            self.write_front(exchange, head_due, data, &mut waiting);
-            waiting.extend_from_slice(data);
-            write_back(exchange, chunked && !data.is_empty(), chunked && last, &mut waiting);
-            exchange.waiting = waiting;
-        } else if data.len() < TOO_LARGE_TO_COPY {
-            self.send(|out| {
+        let ends_chunk = exchange.framing == BodyFraming::Chunked && !data.is_empty();
+        let ends_body = exchange.framing == BodyFraming::Chunked && last;
+        if !first || data.len() < TOO_LARGE_TO_COPY {
+            let write = |exchange: &Exchange, out: &mut Vec<u8>| {
                 self.write_front(exchange, head_due, data, out);
                 out.extend_from_slice(data);
-                write_back(exchange, chunked && !data.is_empty(), chunked && last, out);
-            });
-        } else {
+                write_back(exchange, ends_chunk, ends_body, out);
+            };
+            if first { self.send(|out| write(exchange, out)) } else { self.hold(exchange, write) }
+        } else if ends_body {
             let mut back = Vec::new();
-            write_back(exchange, chunked, chunked && last, &mut back);
+            write_back(exchange, ends_chunk, true, &mut back);
             self.send_large(data, &back, |out| self.write_front(exchange, head_due, data, out));
+        } else {
+            let back = if ends_chunk { CHUNK_END } else { &[] };
+            self.send_large(data, back, |out| self.write_front(exchange, head_due, data, out));
         }
         Ok(())
     }
 
-    /// Decides how the response is delimited. From here on its head is settled.
-    fn decide(&self, exchange: &mut Exchange, known_length: Option<u64>) -> Result<()> {
+    /// Decides how a response is delimited that begins, or with `last` ends, with so many bytes. From here on its head
+    /// is settled; with an error nothing is.
+    fn decide(&self, exchange: &mut Exchange, len: u64, last: bool) -> Result<()> {
         let mut request = exchange.request;
         // A body that was never asked for may still come, or not: nobody can tell where the next request begins.
         request.keep_alive &= !exchange.awaits_continue;
         request.keep_alive &= !(self.core.is_draining() && exchange.next.is_none());
-        let framing = response_framing(&request, &exchange.set.facts(known_length))
+        let framing = response_framing(&request, &exchange.set.facts(last.then_some(len)))
             .map_err(|_| Error::TrailerWithoutChunked)?;
-        exchange.framing = framing.body;
-        exchange.left = match framing.body {
+        let left = match framing.body {
+            BodyFraming::Length(length) if len > length => return Err(Error::BodyTooLong),
             BodyFraming::Length(length) => length,
             _ => 0,
         };
+        exchange.left = left;
+        exchange.framing = framing.body;
         exchange.keep_alive = framing.keep_alive;
-        if let (BodyFraming::Length(length), Some(known)) = (framing.body, known_length)
-            && known > length
-        {
-            return Err(Error::BodyTooLong);
+        if !framing.keep_alive {
+            // RFC 9112, 9.6: nothing is processed after the request whose answer says close.
+            self.set(LAST);
         }
-        let set = &mut exchange.set;
-        set.content_length = framing.content_length;
-        set.transfer_encoding = match framing.transfer_encoding {
-            FieldLine::Omit => None,
-            FieldLine::AsSet => set.transfer_encoding.take(),
-            FieldLine::Send(()) => Some(Box::default()),
-        };
-        set.removed.connection = framing.connection == FieldLine::Omit;
-        if framing.connection != FieldLine::AsSet {
-            set.connection = None;
-        }
-        set.removed.trailer = !framing.trailers;
         exchange.send_close = framing.connection == FieldLine::Send(ConnectionLine::Close);
+        exchange.set.settle(&framing);
         Ok(())
     }
 
@@ -147,18 +136,25 @@ impl Connection {
 
     fn write_head(&self, exchange: &Exchange, out: &mut Vec<u8>) {
         let set = &exchange.set;
+        out.reserve(HEAD_ROOM + set.lines.len());
         // Both were checked when they were set.
         let _ = status_line(out, set.status, set.reason.as_deref());
         out.extend_from_slice(&set.lines);
-        if !set.has.date && !set.removed.date {
-            date_field(out, &self.core.date());
-        }
-        if let Some(connection) = &set.connection {
-            line(out, b"Connection: ", connection);
-        } else if exchange.send_close {
-            out.extend_from_slice(b"Connection: close\r\n");
-        } else if !set.removed.connection {
-            self.write_keep_alive(exchange, out);
+        let date = !set.has.date && !set.removed.date;
+        let is_common = set.connection.is_none() && !exchange.send_close && !set.removed.connection;
+        if is_common && !set.has.keep_alive && !set.removed.keep_alive {
+            self.core.common_lines(date, |lines| out.extend_from_slice(lines));
+        } else {
+            if date {
+                date_field(out, &self.core.date());
+            }
+            if let Some(connection) = &set.connection {
+                line(out, b"Connection: ", connection);
+            } else if exchange.send_close {
+                out.extend_from_slice(b"Connection: close\r\n");
+            } else if !set.removed.connection {
+                out.extend_from_slice(b"Connection: keep-alive\r\n");
+            }
         }
         match &set.transfer_encoding {
             Some(codings) if codings.is_empty() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
@@ -169,19 +165,6 @@ impl Connection {
             content_length_field(out, length);
         }
         out.extend_from_slice(b"\r\n");
-    }
-
-    fn write_keep_alive(&self, exchange: &Exchange, out: &mut Vec<u8>) {
-        let options = self.core.options();
-        let seconds = options.keep_alive_timeout.as_secs();
-        if exchange.set.has.keep_alive || seconds == 0 {
-            out.extend_from_slice(b"Connection: keep-alive\r\n");
-        } else {
-            // RFC 9110, 7.6.1: a field that is meant for this connection only is named there.
-            out.extend_from_slice(b"Connection: keep-alive\r\n");
-            let max = (options.max_requests_per_socket > 0).then_some(options.max_requests_per_socket.into());
-            keep_alive_field(out, seconds, max);
-        }
     }
 
     /// Sends output, or collects it while a turn lasts.

@@ -2,6 +2,7 @@
 
 use crate::connection::Connection;
 use crate::exchange::{Exchange, Names, Phase};
+use crate::pending::Notice;
 use crate::proto::{EncodeError, check_field, field, informational, last_chunk, status_line};
 use crate::upcall::ResponseHandler;
 use crate::{Error, Result, Socket};
@@ -28,8 +29,8 @@ pub struct Response {
 }
 
 impl Response {
-    pub(crate) fn new(connection: &Rc<Connection>, number: u32) -> Self {
-        connection.with_exchange(number, |exchange, _| exchange.handles += 1);
+    /// The first handle of an exchange, which counts it already.
+    pub(crate) fn first(connection: &Rc<Connection>, number: u32) -> Self {
         Self { connection: Rc::clone(connection), number }
     }
 
@@ -68,9 +69,10 @@ impl Response {
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
         let value = value.as_ref();
         self.change_head(|exchange| {
-            check_field(name, value)?;
-            remove_lines(&mut exchange.set.lines, name);
-            put_field(exchange, name, value)
+            let before = exchange.set.lines.len();
+            put_field(exchange, name, value)?;
+            exchange.set.remove_lines(before, name);
+            Ok(())
         })
     }
 
@@ -80,10 +82,7 @@ impl Response {
     /// As for [`set_header`](Self::set_header).
     pub fn append_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
         let value = value.as_ref();
-        self.change_head(|exchange| {
-            check_field(name, value)?;
-            put_field(exchange, name, value)
-        })
+        self.change_head(|exchange| put_field(exchange, name, value))
     }
 
     /// Removes a field. One that is sent by itself (`Date`, `Connection`, `Content-Length`, `Transfer-Encoding`) is
@@ -93,7 +92,7 @@ impl Response {
     /// `HeadersSent`, `Gone`.
     pub fn remove_header(&self, name: &str) -> Result<&Self> {
         self.change_head(|exchange| {
-            remove_lines(&mut exchange.set.lines, name);
+            exchange.set.remove_lines(exchange.set.lines.len(), name);
             if let Some((has, removed)) = known(exchange, name) {
                 (*has, *removed) = (false, true);
             }
@@ -189,7 +188,7 @@ impl Response {
             }
             exchange.awaits_continue &= status != 100;
             if !first {
-                exchange.waiting.extend_from_slice(&whole);
+                self.connection.hold(exchange, |_, out| out.extend_from_slice(&whole));
             }
             Ok(first)
         });
@@ -211,8 +210,9 @@ impl Response {
     /// Asks for an `on_drain`, soon and from the loop, so that others have their turn: for a writer that has much to say
     /// to a client that keeps up.
     pub fn yield_now(&self) {
-        self.with(|exchange| exchange.needs_drain = true);
-        self.connection.socket.notify();
+        if self.with(|exchange| exchange.needs_drain = exchange.phase != Phase::Ended).is_some() {
+            self.connection.socket.notify();
+        }
     }
 
     /// Breaks the connection, with all that is on it.
@@ -297,6 +297,7 @@ fn known<'a>(exchange: &'a mut Exchange, name: &str) -> Option<(&'a mut bool, &'
 
 fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
     if let Some(special) = Special::of(name) {
+        check_field(name, value)?;
         match special {
             Special::ContentLength => {
                 let digits = std::str::from_utf8(value).map_err(|_| Error::InvalidFraming)?;
@@ -318,24 +319,10 @@ fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Removes the lines of a field. Usually there are none, and few others.
-fn remove_lines(lines: &mut Vec<u8>, name: &str) {
-    let mut start = 0;
-    while let Some(len) = lines[start..].iter().position(|byte| *byte == b'\n').map(|end| end + 1) {
-        let line = &lines[start..start + len];
-        let is_it =
-            line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
-        if is_it {
-            lines.drain(start..start + len);
-        } else {
-            start += len;
-        }
-    }
-}
-
 impl Clone for Response {
     fn clone(&self) -> Self {
-        Self::new(&self.connection, self.number)
+        self.with(|exchange| exchange.handles += 1);
+        Self { connection: Rc::clone(&self.connection), number: self.number }
     }
 }
 
@@ -361,6 +348,9 @@ impl Connection {
                 // Its end is missing, and so the client sees.
                 exchange.phase = Phase::Ended;
                 exchange.keep_alive = false;
+                if let Some(handler) = exchange.handler.take() {
+                    self.owe(Notice::Close(handler));
+                }
             } else {
                 exchange.set.fail();
                 exchange.request.keep_alive = false;

@@ -3,7 +3,8 @@
 use crate::connection::{Connection, ConnectionTower};
 use crate::date::DateCache;
 use crate::exchange::Pool;
-use crate::proto::Scratch;
+use crate::proto::{Scratch, keep_alive_field};
+use crate::timeouts::DRAIN_IDLE;
 use crate::upcall::RequestHandler;
 use crate::{Address, ListenOptions, Result, ServerOptions};
 use async_wrap::{Environment, Timeout};
@@ -15,13 +16,6 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use uv_core::Slot;
-
-/// Requests of one connection that may wait for their answers; more of them stay undecoded. Each is a record of a few
-/// hundred bytes that a client gets for twenty.
-const MAX_PIPELINED: u32 = 64;
-
-/// How long a draining server keeps idle connections, so that requests on their way find it.
-const DRAIN_IDLE: Duration = Duration::from_millis(500);
 
 /// An HTTP/1.1 server. A cheap clone.
 #[derive(Clone)]
@@ -45,6 +39,8 @@ pub(crate) struct Core {
     connections: RefCell<Slab<Rc<Connection>>>,
     checking: RefCell<Option<Timeout>>,
     draining: Cell<bool>,
+    /// Which `listen` is in force; what belongs to an earlier one is stale.
+    listening_id: Cell<u32>,
 }
 
 impl Server {
@@ -66,7 +62,12 @@ impl Server {
         source: Rc<dyn ListenSource>,
     ) -> Result<Self> {
         options.check()?;
-        let net_options = net::ServerOptions { allow_half_open: true, ..options.net.clone() };
+        let mut keep_alive_lines = b"Connection: keep-alive\r\n".to_vec();
+        if options.keep_alive_timeout.as_secs() > 0 {
+            let max = (options.max_requests_per_socket > 0).then_some(options.max_requests_per_socket.into());
+            keep_alive_field(&mut keep_alive_lines, options.keep_alive_timeout.as_secs(), max);
+        }
+        let net_options = net::ServerOptions { allow_half_open: true, ..options.net };
         let core = Core {
             env: env.clone(),
             options,
@@ -75,10 +76,11 @@ impl Server {
             scratch: Cell::default(),
             collected: Cell::default(),
             spare: Cell::default(),
-            date: DateCache::default(),
+            date: DateCache::new(&keep_alive_lines),
             connections: RefCell::default(),
             checking: RefCell::default(),
             draining: Cell::new(false),
+            listening_id: Cell::new(0),
         };
         Ok(Self { net: net::Server::with_source(env, net_options, source), core: Rc::new(core) })
     }
@@ -88,17 +90,14 @@ impl Server {
     /// # Errors
     /// As [`net::Server::listen`].
     pub fn listen(&self, options: ListenOptions, handler: impl RequestHandler + 'static) -> net::Result<()> {
-        if !self.core.handler.is_empty() {
-            // Only to say so: the handler in place stays.
-            return self.net.listen(options, |_: Socket| {});
-        }
-        self.core.handler.set(Box::new(handler));
-        let listening = self.net.listen(options, ServerTower { core: Rc::clone(&self.core) });
-        match &listening {
-            Ok(()) => self.core.draining.set(false),
-            Err(_) => drop(self.core.handler.take()),
-        }
-        listening
+        let core = &self.core;
+        // Not in force yet: a refusal drops the tower, and changes nothing.
+        let id = core.listening_id.get().wrapping_add(1);
+        self.net.listen(options, ServerTower { core: Rc::clone(core), id })?;
+        core.listening_id.set(id);
+        core.draining.set(false);
+        core.handler.set(Box::new(handler));
+        Ok(())
     }
 
     /// Stops listening and closes idle connections; `on_close` comes when the last connection is gone.
@@ -172,15 +171,17 @@ impl Core {
     }
 
     pub(crate) fn date(&self) -> [u8; 29] {
-        self.date.get(self.now())
+        self.date.text(self.now())
+    }
+
+    /// The lines that most heads end with, made once a second: `Date` unless it is not wanted, and what is said of a
+    /// connection that stays.
+    pub(crate) fn common_lines(&self, with_date: bool, use_lines: impl FnOnce(&[u8])) {
+        self.date.lines(self.now(), with_date, use_lines);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
-    }
-
-    pub(crate) fn max_pipelined(&self) -> u32 {
-        MAX_PIPELINED
     }
 
     /// Whether a connection's request of this number is the last that it may carry.
@@ -221,10 +222,10 @@ impl Core {
     }
 
     fn later(self: &Rc<Self>, after: Duration, work: impl FnOnce(&Self) + 'static) {
-        let core = Rc::downgrade(self);
+        let (core, id) = (Rc::downgrade(self), self.listening_id.get());
         let timer = self.env.set_timeout(after, move || {
             // Listening again ends the draining.
-            if let Some(core) = core.upgrade().filter(|core| core.is_draining()) {
+            if let Some(core) = core.upgrade().filter(|core| core.listening_id.get() == id) {
                 work(&core);
             }
         });
@@ -235,6 +236,7 @@ impl Core {
 /// This layer's end of the server beneath.
 struct ServerTower {
     core: Rc<Core>,
+    id: u32,
 }
 
 impl ServerHandler for ServerTower {
@@ -264,6 +266,10 @@ impl ServerHandler for ServerTower {
 
 impl Drop for ServerTower {
     fn drop(&mut self) {
+        if self.core.listening_id.get() != self.id {
+            // Refused, or succeeded by another from within its last call.
+            return;
+        }
         drop(self.core.handler.take());
         if let Some(timer) = self.core.checking.take() {
             timer.clear();

@@ -5,7 +5,6 @@
 
 use crate::connection::{Connection, IN_MESSAGE, LINGERING, RECEIVING, SERVED, UPGRADED};
 use crate::server::Core;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What passes between the idle time that clients are told and the close (Node's `keepAliveTimeoutBuffer`).
@@ -13,6 +12,9 @@ const KEEP_ALIVE_BUFFER: Duration = Duration::from_secs(1);
 
 /// How long a client may take to end its side after this one has ended.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a draining server keeps idle connections, so that requests on their way find it.
+pub(crate) const DRAIN_IDLE: Duration = Duration::from_millis(500);
 
 /// What to do about a connection whose time is up.
 enum Verdict {
@@ -53,25 +55,51 @@ impl Core {
 }
 
 impl Connection {
-    fn verdict(self: &Rc<Self>, now: Duration) -> Option<Verdict> {
+    fn verdict(&self, now: Duration) -> Option<Verdict> {
         let options = self.core.options();
-        let is_over = |limit: Duration| !limit.is_zero() && now.saturating_sub(self.since.get()) >= limit;
         if self.has(UPGRADED) {
             return None;
         }
         if self.has(LINGERING) {
-            return is_over(LINGER).then_some(Verdict::Destroy);
+            return self.lingers_too_long(now).then_some(Verdict::Destroy);
         }
-        let request_over = is_over(options.request_timeout);
         // Of a first request nothing may have come at all: its time runs from the connection's start.
         if self.has(RECEIVING) || !self.has(SERVED) {
-            let headers_over = !self.has(IN_MESSAGE) && is_over(options.headers_timeout);
-            return (request_over || headers_over).then_some(Verdict::Answer408);
+            let headers_over = !self.has(IN_MESSAGE) && self.is_over(now, options.headers_timeout);
+            let over = headers_over || self.is_over(now, options.request_timeout);
+            return (over && !self.is_deaf()).then_some(Verdict::Answer408);
+        }
+        if self.outstanding.get() > 0 {
+            return None;
+        }
+        if self.socket.buffered() > 0 {
+            // A client that is still fetching its answer is not idle yet.
+            self.since.set(now);
+            return None;
         }
         let idle_limit = match options.keep_alive_timeout {
+            _ if self.core.is_draining() => DRAIN_IDLE,
             Duration::ZERO => Duration::ZERO,
             limit => limit + KEEP_ALIVE_BUFFER,
         };
-        (self.is_idle() && is_over(idle_limit)).then_some(Verdict::Destroy)
+        self.is_over(now, idle_limit).then_some(Verdict::Destroy)
+    }
+
+    /// Whether `since` is longer ago than a limit, if there is one.
+    fn is_over(&self, now: Duration, limit: Duration) -> bool {
+        !limit.is_zero() && now.saturating_sub(self.since.get()) >= limit
+    }
+
+    /// Whether a client takes too long to end its side. While it still fetches an answer it may take its time, but not
+    /// stop for longer than a request may take.
+    fn lingers_too_long(&self, now: Duration) -> bool {
+        let unsent = self.socket.buffered();
+        if unsent == 0 {
+            return self.is_over(now, LINGER);
+        }
+        if self.note_unsent(unsent) {
+            self.since.set(now);
+        }
+        self.is_over(now, self.core.options().request_timeout)
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that this layer calls upward: requests, their bodies, and what becomes of responses.
 
-use crate::proto::Fields;
+use crate::proto::{Fields, ParseError};
 use crate::{Request, Response};
 use net::{Dropped, Socket};
 
@@ -10,9 +10,9 @@ pub trait RequestHandler {
     /// [`Request::body`]; without one it is thrown away.
     fn on_request(&mut self, request: &Request<'_>, response: Response);
 
-    /// Whether to take the connection over instead of answering: asked for requests that offer an `Upgrade` and have
-    /// no body, and for `CONNECT` (`shouldUpgradeCallback`). Without a yes an offer is ignored, as RFC 9110, 7.8
-    /// allows, and `CONNECT` is answered with 501.
+    /// Whether to take the connection over instead of answering (`shouldUpgradeCallback`): asked for requests that
+    /// offer an `Upgrade` and have no body, and for `CONNECT`, if no answer is due to an earlier request. Without a
+    /// yes an offer is ignored, as RFC 9110, 7.8 allows, and `CONNECT` is answered with 501.
     fn accepts_upgrade(&mut self, request: &Request<'_>) -> bool {
         let _ = request;
         false
@@ -25,8 +25,9 @@ pub trait RequestHandler {
     }
 
     /// A client sent something that is not HTTP, or too much of it ('clientError'); it is answered and disconnected.
-    fn on_client_error(&mut self, error: crate::proto::ParseError) {
-        let _ = error;
+    /// `socket` is for addresses and counters.
+    fn on_client_error(&mut self, error: ParseError, socket: &Socket) {
+        let _ = (error, socket);
     }
 
     /// The server listens ('listening').

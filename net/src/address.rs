@@ -1,9 +1,9 @@
 //! Where something listens or who a peer is: an IP address with its port, or a Unix socket.
 
+use async_wrap::{PipeName, StreamWrap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tcp_wrap::{PipeName, StreamWrap};
 
 /// An address of either family (`server.address()`).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,11 +3,10 @@
 use crate::server::HIGH_WATER_MARK;
 use crate::upcall::SocketHandler;
 use crate::{Result, Socket};
-use async_wrap::{AsyncStream, Environment, Provider};
+use async_wrap::{AsyncStream, BindOptions, Environment, KeepAlive, PipeWrap, Provider};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tcp_wrap::{BindOptions, PipeWrap, TcpWrap};
 
 /// The options of [`Socket::connect`].
 ///
@@ -77,50 +76,41 @@ impl Socket {
         options: ConnectOptions,
         handler: impl SocketHandler + 'static,
     ) -> Result<Self> {
-        let lp = env.loop_handle();
-        let attach = |stream: &AsyncStream| {
-            let socket = Self::connecting(stream.clone(), options.allow_half_open, options.high_water_mark);
-            socket.set_handler(handler);
-            socket
-        };
-        let (socket, connected) = match &options.target {
-            Target::Addr(addr) => {
-                let tcp = TcpWrap::new(lp);
-                let stream = AsyncStream::new(env, (*tcp).clone(), Provider::TcpWrap);
-                (attach(&stream), options.connect_tcp(&tcp, *addr))
-            }
-            Target::Path(path) => {
-                let pipe = PipeWrap::new(lp);
-                let stream = AsyncStream::new(env, (*pipe).clone(), Provider::PipeWrap);
-                (attach(&stream), pipe.connect(path))
+        let stream = match &options.target {
+            Target::Addr(_) => AsyncStream::tcp(env).0,
+            Target::Path(_) => {
+                AsyncStream::new(env, (*PipeWrap::new(env.loop_handle())).clone(), Provider::PipeWrap)
             }
         };
-        if let Err(error) = connected {
+        if let Err(error) = options.begin(&stream) {
             // Nobody has heard of the socket: it goes as silently as it came.
-            socket
-                .0
-                .stream
-                .set_handler(crate::tower::SocketTower::new(socket.clone(), crate::tower::Unclaimed));
-            socket.destroy();
+            stream.close();
             return Err(error.into());
         }
+        let socket = Self::connecting(stream, options.allow_half_open, options.high_water_mark);
+        socket.set_handler(handler);
         socket.set_timeout(options.timeout);
         Ok(socket)
     }
 }
 
 impl ConnectOptions {
-    fn connect_tcp(&self, tcp: &TcpWrap, addr: SocketAddr) -> tcp_wrap::Result<()> {
+    fn begin(&self, stream: &AsyncStream) -> Result<(), async_wrap::Error> {
+        let addr = match &self.target {
+            Target::Addr(addr) => *addr,
+            Target::Path(path) => return stream.connect_pipe(path),
+        };
+        let Some(tcp) = stream.as_tcp() else { return stream.connect_tcp(addr) };
         if let Some(local) = self.local {
             tcp.bind(local, BindOptions::default())?;
         }
-        tcp.connect(addr)?;
+        stream.connect_tcp(addr)?;
         // The socket exists from here on, and keeps what is set before the connection stands.
         if self.no_delay {
             tcp.set_nodelay(true)?;
         }
         if let Some(idle) = self.keep_alive {
-            tcp.set_keepalive(Some(tcp_wrap::KeepAlive::after(idle.max(Duration::from_secs(1)))))?;
+            tcp.set_keepalive(Some(KeepAlive::after(idle.max(Duration::from_secs(1)))))?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Errors: a code that programs match, and the system's own words where it was the system.
 
+use async_wrap::Errno;
 use std::fmt;
-use tcp_wrap::Errno;
 
 /// What a fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -36,7 +36,7 @@ pub struct Error(Repr);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
-    System(tcp_wrap::Error),
+    System(async_wrap::Error),
     Own(ErrorCode, &'static str),
 }
 
@@ -60,7 +60,7 @@ impl Error {
 
     /// The system's refusal, with its operation and address, if it was one.
     #[must_use]
-    pub const fn system(&self) -> Option<&tcp_wrap::Error> {
+    pub const fn system(&self) -> Option<&async_wrap::Error> {
         match &self.0 {
             Repr::System(error) => Some(error),
             Repr::Own(..) => None,
@@ -70,7 +70,7 @@ impl Error {
     /// The system's error number, if it was the system.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
-        self.system().map(tcp_wrap::Error::errno)
+        self.system().map(async_wrap::Error::errno)
     }
 }
 
@@ -95,8 +95,8 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<tcp_wrap::Error> for Error {
-    fn from(error: tcp_wrap::Error) -> Self {
+impl From<async_wrap::Error> for Error {
+    fn from(error: async_wrap::Error) -> Self {
         Self(Repr::System(error))
     }
 }

@@ -1,35 +1,25 @@
 //! A connection: reading with pauses, writing with a high-water mark, and an orderly end. Mirrors `net.Socket`.
 
-use crate::server::ServerState;
+use crate::listening::Listening;
+use crate::state::{
+    CLAIMED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HAD_ERROR, HALF_OPEN, NEED_DRAIN,
+    NOTIFIED, PAUSED, PEER_ENDED, SocketState,
+};
 use crate::timeout::IdleTimeout;
 use crate::tower::{SocketTower, Unclaimed};
 use crate::upcall::SocketHandler;
 use crate::{Address, Error, ErrorCode, Result, ServerOptions};
-use async_wrap::{AsyncId, AsyncStream, Environment};
+use async_wrap::{AsyncId, AsyncStream, Environment, Errno, KeepAlive, TcpWrap, Written};
 use bytes::Bytes;
-use std::cell::Cell;
 use std::fmt;
 use std::io::IoSlice;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
-use tcp_wrap::{KeepAlive, Written};
 
 /// A connection, or one in the making (`net.Socket`). A cheap clone. One object is one connection: to connect again,
 /// make another.
 #[derive(Clone)]
 pub struct Socket(pub(crate) Rc<SocketState>);
-
-pub(crate) struct SocketState {
-    pub(crate) stream: AsyncStream,
-    server: Option<Rc<ServerState>>,
-    flags: Cell<u16>,
-    high_water_mark: u32,
-    /// Why the socket was destroyed, until `on_error` says it.
-    error: Cell<Option<Box<Error>>>,
-    /// The peer's address once it was asked for: it outlives the connection.
-    remote: Cell<Option<Box<Address>>>,
-    pub(crate) idle: Cell<Option<Box<IdleTimeout>>>,
-}
 
 /// How far a socket is (`socket.readyState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,62 +36,17 @@ pub enum ReadyState {
     Closed,
 }
 
-pub(crate) const CONNECTING: u16 = 1;
-/// `end` was called.
-const ENDED: u16 = 1 << 1;
-/// Our FIN is sent.
-const FINISHED: u16 = 1 << 2;
-/// The peer's FIN came.
-const PEER_ENDED: u16 = 1 << 3;
-const DESTROYED: u16 = 1 << 4;
-const PAUSED: u16 = 1 << 5;
-const HALF_OPEN: u16 = 1 << 6;
-/// A write said `false`: `on_drain` is owed.
-const NEED_DRAIN: u16 = 1 << 7;
-/// A handler stands on the stream.
-const CLAIMED: u16 = 1 << 8;
-/// Destroy once the FIN is sent.
-const DESTROY_SOON: u16 = 1 << 9;
-const HAD_ERROR: u16 = 1 << 10;
-/// The end was the peer's doing: writes say so.
-const ENDED_BY_PEER: u16 = 1 << 11;
-/// The idle timer ran out: `on_timeout` is owed.
-const TIMED_OUT: u16 = 1 << 12;
-/// An `on_notify` is owed.
-const NOTIFIED: u16 = 1 << 13;
-
 impl Socket {
-    pub(crate) fn accepted(stream: AsyncStream, options: &ServerOptions, server: Rc<ServerState>) -> Self {
-        let mut flags = 0;
-        if options.allow_half_open {
-            flags |= HALF_OPEN;
-        }
-        if options.pause_on_connect {
-            flags |= PAUSED;
-        }
-        Self::make(stream, flags, options.high_water_mark, Some(server))
+    pub(crate) fn accepted(stream: AsyncStream, options: &ServerOptions, server: &Rc<Listening>) -> Self {
+        let half_open = if options.allow_half_open { HALF_OPEN } else { 0 };
+        let paused = if options.pause_on_connect { PAUSED } else { 0 };
+        let server = Rc::downgrade(server);
+        Self(Rc::new(SocketState::new(stream, half_open | paused, options.high_water_mark, server)))
     }
 
     pub(crate) fn connecting(stream: AsyncStream, half_open: bool, high_water_mark: usize) -> Self {
-        let flags = CONNECTING | if half_open { HALF_OPEN } else { 0 };
-        Self::make(stream, flags, high_water_mark, None)
-    }
-
-    fn make(
-        stream: AsyncStream,
-        flags: u16,
-        high_water_mark: usize,
-        server: Option<Rc<ServerState>>,
-    ) -> Self {
-        Self(Rc::new(SocketState {
-            stream,
-            server,
-            flags: Cell::new(flags),
-            high_water_mark: u32::try_from(high_water_mark).unwrap_or(u32::MAX),
-            error: Cell::new(None),
-            remote: Cell::new(None),
-            idle: Cell::new(None),
-        }))
+        let half_open = if half_open { HALF_OPEN } else { 0 };
+        Self(Rc::new(SocketState::new(stream, half_open | CONNECTING, high_water_mark, Weak::new())))
     }
 
     /// Sets the handler; the socket reads from now on, unless it is paused. One set during an upcall takes over after
@@ -115,7 +60,11 @@ impl Socket {
     /// Destroys the socket unless [`set_handler`](Self::set_handler) was called since
     /// [`release`](Self::release): for a layer that hands the socket over to somebody who may not want it.
     pub fn destroy_unless_handled(&self) {
-        self.destroy_if_unclaimed();
+        if !self.0.has(CLAIMED) {
+            // The server still has to learn that the connection is gone.
+            self.set_handler(Unclaimed);
+            self.destroy();
+        }
     }
 
     /// Says that the present handler gives the socket up.
@@ -123,23 +72,19 @@ impl Socket {
         self.0.clear(CLAIMED);
     }
 
-    pub(crate) fn destroy_if_unclaimed(&self) {
-        if !self.0.has(CLAIMED) {
-            // The server still has to learn that the connection is gone.
-            self.0.set(CLAIMED);
-            self.0.stream.set_handler(SocketTower::new(self.clone(), Unclaimed));
-            self.destroy();
-        }
-    }
-
     pub(crate) fn read_unless_paused(&self) {
         if !self.0.has(PAUSED | DESTROYED | CONNECTING | PEER_ENDED) {
-            // Refused only if the stream reads already, or can no longer be read.
-            let _ = self.0.stream.read_start();
+            match self.0.stream.read_start() {
+                Ok(()) => {}
+                Err(error) if error.errno() == Errno::EALREADY => {}
+                // As in Node (`tryReadStart`): a socket that can not be read is of no use.
+                Err(error) => self.destroy_with(error.into()),
+            }
         }
     }
 
-    /// Stops reading: what the peer sends stays in the kernel. Idempotent.
+    /// Stops reading: what the peer sends stays in the kernel, its FIN and its reset too. A paused socket so learns
+    /// of its peer's end only by `resume` or by a write. Idempotent.
     pub fn pause(&self) {
         self.0.set(PAUSED);
         self.0.stream.read_stop();
@@ -187,48 +132,37 @@ impl Socket {
     }
 
     fn check_writable(&self) -> Result<()> {
-        if !self.0.has(DESTROYED | ENDED) {
-            return Ok(());
-        }
-        Err(if self.0.has(DESTROYED) {
-            Error::closed()
-        } else if self.0.has(ENDED_BY_PEER) {
-            Error::new(ErrorCode::EndedByPeer, "write: this socket has been ended by the other party")
-        } else {
-            Error::new(ErrorCode::WriteAfterEnd, "write: the socket has ended")
-        })
+        if self.0.has(DESTROYED | ENDED) { Err(self.0.write_refused()) } else { Ok(()) }
     }
 
-    fn wrote(&self, result: Result<Written, tcp_wrap::Error>) -> Result<bool> {
-        match result {
-            Ok(Written { later: 0, .. }) => {
-                self.0.refresh_timeout();
-                Ok(true)
-            }
-            Ok(_) => {
-                self.0.refresh_timeout();
-                let more = self.buffered() < self.0.high_water_mark as usize;
-                if !more {
-                    self.0.set(NEED_DRAIN);
-                }
-                Ok(more)
-            }
+    fn wrote(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
+        let written = match result {
+            Ok(written) => written,
             Err(error) => {
                 let error = Error::from(error);
                 self.destroy_with(error.clone());
-                Err(error)
+                return Err(error);
             }
+        };
+        self.0.refresh_timeout();
+        if written.later == 0 && written.now > 0 {
+            return Ok(true);
         }
+        let waiting = self.buffered();
+        let is_full = waiting > 0 && waiting >= self.high_water_mark();
+        if is_full {
+            self.0.set(NEED_DRAIN);
+        }
+        Ok(!is_full)
     }
 
     /// Finishes writing: a FIN follows what was written (`socket.end`). Idempotent.
     pub fn end(&self) {
-        if self.0.has(ENDED | DESTROYED) {
-            return;
-        }
-        self.0.set(ENDED);
-        if !self.0.has(CONNECTING) {
-            self.0.shut_down();
+        if !self.0.has(ENDED | DESTROYED) {
+            self.0.set(ENDED);
+            if !self.0.has(CONNECTING) {
+                self.0.shut_down();
+            }
         }
     }
 
@@ -255,7 +189,7 @@ impl Socket {
     pub fn destroy_with(&self, error: Error) {
         if !self.0.has(DESTROYED) {
             self.0.set(HAD_ERROR);
-            self.0.error.set(Some(Box::new(error)));
+            self.0.with_rare(|rare| rare.error = Some(error));
             self.destroy();
         }
     }
@@ -270,11 +204,17 @@ impl Socket {
         }
     }
 
-    /// Closes the connection with a reset (`resetAndDestroy`).
+    pub(crate) fn destroy_if_done(&self) {
+        if self.0.is_done() {
+            self.destroy();
+        }
+    }
+
+    /// Closes the connection with a reset (`resetAndDestroy`). One that connects still is given up; while a FIN waits
+    /// for the queue the connection is closed without a reset.
     ///
     /// # Errors
-    /// `InvalidHandleType` for a Unix socket, `SocketClosed` once destroyed. While a FIN is on its way the connection
-    /// is closed without a reset.
+    /// `InvalidHandleType` for a Unix socket, `SocketClosed` once destroyed.
     pub fn reset_and_destroy(&self) -> Result<()> {
         if self.0.has(DESTROYED) {
             return Err(Error::closed());
@@ -298,8 +238,8 @@ impl Socket {
         self.0.stream.notify();
     }
 
-    /// Calls `on_timeout` whenever nothing was read or written for this long; zero turns it off. The timer never keeps
-    /// the loop alive, and costs nothing per read or write but a look at the loop's clock.
+    /// Calls `on_timeout` when nothing was read or written for this long, once for each such silence; zero turns it
+    /// off. The timer never keeps the loop alive, and costs nothing per read or write but a look at the loop's clock.
     pub fn set_timeout(&self, after: Duration) {
         if !self.0.has(DESTROYED) {
             IdleTimeout::set(&self.0, after);
@@ -323,7 +263,7 @@ impl Socket {
         Ok(self.tcp()?.set_keepalive(probe)?)
     }
 
-    fn tcp(&self) -> Result<tcp_wrap::TcpWrap> {
+    fn tcp(&self) -> Result<TcpWrap> {
         let none = Error::new(ErrorCode::InvalidHandleType, "this is no TCP connection");
         self.0.stream.as_tcp().ok_or(none)
     }
@@ -337,10 +277,11 @@ impl Socket {
     /// The peer's address. Once asked for it is remembered: it stays when the connection is gone.
     #[must_use]
     pub fn remote_address(&self) -> Option<Address> {
-        let known = self.0.remote.take().or_else(|| Address::peer(&self.0.stream).map(Box::new));
-        let address = known.as_deref().cloned();
-        self.0.remote.set(known);
-        address
+        self.0.if_rare(|rare| rare.remote.clone()).or_else(|| {
+            let address = Address::peer(&self.0.stream)?;
+            self.0.with_rare(|rare| rare.remote = Some(address.clone()));
+            Some(address)
+        })
     }
 
     /// Bytes received so far.
@@ -417,101 +358,6 @@ impl Socket {
     #[must_use]
     pub fn environment(&self) -> &Environment {
         self.0.stream.environment()
-    }
-}
-
-/// What the tower asks and tells; see there for when.
-impl SocketState {
-    pub(crate) fn has(&self, flag: u16) -> bool {
-        self.flags.get() & flag != 0
-    }
-
-    pub(crate) fn set(&self, flag: u16) {
-        self.flags.set(self.flags.get() | flag);
-    }
-
-    pub(crate) fn clear(&self, flag: u16) {
-        self.flags.set(self.flags.get() & !flag);
-    }
-
-    fn take(&self, flag: u16) -> bool {
-        let had = self.has(flag);
-        self.clear(flag);
-        had
-    }
-
-    pub(crate) fn is_destroyed(&self) -> bool {
-        self.has(DESTROYED)
-    }
-
-    pub(crate) fn shut_down(&self) {
-        if self.stream.shutdown().is_err() {
-            // As in Node, ENOTCONN is as good as done: the connection is gone, and reading will say so.
-            self.set(FINISHED);
-        }
-    }
-
-    pub(crate) fn take_ended(&self) -> bool {
-        self.has(ENDED)
-    }
-
-    pub(crate) fn set_finished(&self) {
-        self.set(FINISHED);
-    }
-
-    pub(crate) fn is_finished(&self) -> bool {
-        self.has(FINISHED)
-    }
-
-    pub(crate) fn set_peer_ended(&self) {
-        self.set(PEER_ENDED);
-    }
-
-    pub(crate) fn set_ended_by_peer(&self) {
-        if !self.has(ENDED) {
-            self.set(ENDED_BY_PEER);
-        }
-    }
-
-    pub(crate) fn allows_half_open(&self) -> bool {
-        self.has(HALF_OPEN)
-    }
-
-    /// Whether nothing more can happen: both directions ended, or only ours was waited for.
-    pub(crate) fn is_done(&self) -> bool {
-        self.has(FINISHED) && (self.has(PEER_ENDED) || self.has(DESTROY_SOON))
-    }
-
-    pub(crate) fn take_drain_owed(&self) -> bool {
-        self.stream.write_queue_size() == 0 && self.take(NEED_DRAIN)
-    }
-
-    pub(crate) fn take_notified(&self) -> bool {
-        self.take(NOTIFIED)
-    }
-
-    pub(crate) fn take_timed_out(&self) -> bool {
-        self.take(TIMED_OUT)
-    }
-
-    pub(crate) fn set_timed_out(&self) {
-        self.set(TIMED_OUT);
-    }
-
-    pub(crate) fn take_error(&self) -> Option<Box<Error>> {
-        self.error.take()
-    }
-
-    pub(crate) fn had_error(&self) -> bool {
-        self.has(HAD_ERROR)
-    }
-
-    /// The connection is gone: its server may take another, or close.
-    pub(crate) fn leave_server(&self) {
-        self.set(DESTROYED);
-        if let Some(server) = &self.server {
-            server.connection_closed();
-        }
     }
 }
 

@@ -3,10 +3,12 @@
 //! Mirrors the seam in Node's `listenInCluster`: a primary or a lone process goes through `createServerHandle`, a
 //! worker through `cluster._getServer`, and both end in a handle with the same few methods.
 
-use crate::{Acceptor, Address, Error, ListenOptions, ListenTarget, Result};
-use async_wrap::{AsyncStream, Environment, Provider};
+use crate::{Acceptor, Address, Error, ListenOptions, ListenTarget, Result, ServerOptions};
+use async_wrap::{AsyncStream, BindOptions, Environment, PipeWrap, Provider, TcpWrap};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use tcp_wrap::{BindOptions, Errno, PipeWrap, TcpWrap};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 /// What a server wants to listen on (Node's `serverQuery`).
 #[derive(Debug)]
@@ -23,9 +25,16 @@ pub struct ListenQuery {
     pub readable_by_all: bool,
     /// Let every user write to the Unix socket.
     pub writable_by_all: bool,
+    /// What all connections shall have, for a source whose listener is not in this process: see
+    /// [`ServerOptions::no_delay`].
+    pub no_delay: bool,
+    /// The same for [`ServerOptions::keep_alive`].
+    pub keep_alive: Option<Duration>,
 }
 
 /// How a source answers later. Called from the loop, at most once.
+///
+/// A source that drops it refuses without a word: the handler is dropped, and the server may listen again.
 pub type ListenReply = Box<dyn FnOnce(Result<Box<dyn ListenHandle>>)>;
 
 /// Something that can be asked for listening handles.
@@ -44,7 +53,8 @@ pub trait ListenSource {
 
 /// A handle that can listen: a real socket, or one that stands for a socket in another process.
 pub trait ListenHandle {
-    /// Starts listening. Connections go to `acceptor`, each inside a callback scope, never from within this call.
+    /// Starts listening. Connections go to `acceptor`, each inside a callback scope, never from within this call. It
+    /// sets up each of them unless [`Acceptor::prepare_listener`] or [`Acceptor::expect_prepared`] was called.
     ///
     /// # Errors
     /// The system's refusal, such as `EADDRINUSE`.
@@ -61,6 +71,10 @@ pub trait ListenHandle {
 
     /// Lets the loop end although the handle listens.
     fn unref(&self);
+
+    /// There may be room again for connections that were given to somebody else ([`Acceptor::room`]): one has closed,
+    /// or the limit was raised.
+    fn has_room(&self) {}
 }
 
 /// Sockets of this process's own.
@@ -81,6 +95,8 @@ impl ListenSource for PlainSource {
 /// A socket of this process's own (`createServerHandle`). Closed when dropped.
 struct PlainHandle {
     stream: AsyncStream,
+    /// What the user asked for, for errors: a socket that could not be bound has no address.
+    asked: Option<Address>,
 }
 
 impl PlainHandle {
@@ -99,12 +115,12 @@ impl PlainHandle {
                 }
             }
             ListenTarget::Path(path) => {
-                let pipe = PipeWrap::new(env.loop_handle());
-                let handle = Self::pipe(env, &pipe);
+                let (mut handle, pipe) = Self::pipe(env);
                 pipe.bind(&path)?;
                 if query.readable_by_all || query.writable_by_all {
                     pipe.chmod(query.readable_by_all, query.writable_by_all)?;
                 }
+                handle.asked = handle.address();
                 Ok(handle)
             }
             ListenTarget::Fd(fd) => Self::adopt(env, fd),
@@ -112,39 +128,46 @@ impl PlainHandle {
     }
 
     fn bind_tcp(env: &Environment, addr: SocketAddr, options: BindOptions) -> Result<Self> {
-        let tcp = TcpWrap::new(env.loop_handle());
-        let handle = Self::tcp(env, &tcp);
+        let (mut handle, tcp) = Self::tcp(env);
+        handle.asked = Some(Address::Tcp(addr));
         tcp.bind(addr, options)?;
         Ok(handle)
     }
 
-    /// A descriptor from elsewhere: TCP or Unix, whatever it says it is (`guessHandleType`).
-    fn adopt(env: &Environment, fd: std::os::fd::OwnedFd) -> Result<Self> {
-        let not_tcp = fd.try_clone().map_err(|error| tcp_wrap::Error::new("listen", Errno::from(error)))?;
-        let tcp = TcpWrap::new(env.loop_handle());
-        let handle = Self::tcp(env, &tcp);
-        tcp.open(fd)?;
-        if tcp.local_addr().is_ok() {
-            return Ok(handle);
-        }
-        drop(handle);
-        let pipe = PipeWrap::new(env.loop_handle());
-        let handle = Self::pipe(env, &pipe);
-        pipe.open(not_tcp)?;
+    /// A descriptor from elsewhere: Unix if its address says so, else TCP (`guessHandleType`).
+    fn adopt(env: &Environment, fd: OwnedFd) -> Result<Self> {
+        let socket = UnixListener::from(fd);
+        let is_unix = socket.local_addr().is_ok();
+        let fd = OwnedFd::from(socket);
+        let mut handle = if is_unix {
+            let (handle, pipe) = Self::pipe(env);
+            pipe.open(fd)?;
+            handle
+        } else {
+            let (handle, tcp) = Self::tcp(env);
+            tcp.open(fd)?;
+            handle
+        };
+        handle.asked = handle.address();
         Ok(handle)
     }
 
-    fn tcp(env: &Environment, tcp: &TcpWrap) -> Self {
-        Self { stream: AsyncStream::new(env, (**tcp).clone(), Provider::TcpServerWrap) }
+    fn tcp(env: &Environment) -> (Self, TcpWrap) {
+        let tcp = TcpWrap::new(env.loop_handle());
+        let stream = AsyncStream::new(env, (*tcp).clone(), Provider::TcpServerWrap);
+        (Self { stream, asked: None }, tcp)
     }
 
-    fn pipe(env: &Environment, pipe: &PipeWrap) -> Self {
-        Self { stream: AsyncStream::new(env, (**pipe).clone(), Provider::PipeServerWrap) }
+    fn pipe(env: &Environment) -> (Self, PipeWrap) {
+        let pipe = PipeWrap::new(env.loop_handle());
+        let stream = AsyncStream::new(env, (*pipe).clone(), Provider::PipeServerWrap);
+        (Self { stream, asked: None }, pipe)
     }
 }
 
 fn has_no_ipv6(error: &Error) -> bool {
-    // The kernel knows no IPv6 (EAFNOSUPPORT), or no interface has it (EADDRNOTAVAIL).
+    // The kernel knows no IPv6 (EAFNOSUPPORT), no interface has it (EADDRNOTAVAIL), or it is turned off for sockets that
+    // are to take IPv4 as well (EINVAL).
     error.errno().is_some_and(|errno| matches!(errno.name(), "EAFNOSUPPORT" | "EADDRNOTAVAIL" | "EINVAL"))
 }
 
@@ -160,7 +183,7 @@ impl ListenHandle for PlainHandle {
             acceptor.prepare_listener(&tcp)?;
         }
         self.stream.set_accept_batch(acceptor.accept_batch());
-        self.stream.listen(backlog, acceptor).map_err(|error| match self.address() {
+        self.stream.listen(backlog, acceptor).map_err(|error| match &self.asked {
             Some(address) => error.on(address).into(),
             None => error.into(),
         })
@@ -184,7 +207,7 @@ impl ListenHandle for PlainHandle {
 }
 
 impl ListenOptions {
-    pub(crate) fn into_query(self) -> ListenQuery {
+    pub(crate) fn into_query(self, options: &ServerOptions) -> ListenQuery {
         ListenQuery {
             target: self.target,
             backlog: self.backlog,
@@ -192,6 +215,8 @@ impl ListenOptions {
             reuse_port: self.reuse_port,
             readable_by_all: self.readable_by_all,
             writable_by_all: self.writable_by_all,
+            no_delay: options.no_delay,
+            keep_alive: options.keep_alive,
         }
     }
 }

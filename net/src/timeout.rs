@@ -1,7 +1,7 @@
 //! The inactivity timeout of a socket: one timer that looks, when it runs out, whether anything happened meanwhile.
 //! Mirrors `socket.setTimeout` and `_onTimeout`.
 
-use crate::socket::SocketState;
+use crate::state::{SocketState, TIMED_OUT};
 use async_wrap::Timeout;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -11,20 +11,21 @@ pub(crate) struct IdleTimeout {
     after: Duration,
     /// When something was read or written last, as the loop counts.
     active_at: Duration,
-    /// What waited to be written when the timer ran out last: progress counts as activity.
-    buffered: usize,
-    timer: Timeout,
+    /// What waited to be written when we looked last: that the kernel takes some of it is activity as well.
+    waiting: usize,
+    /// None after `on_timeout`, until something happens.
+    timer: Option<Timeout>,
 }
 
 impl IdleTimeout {
     pub(crate) fn set(state: &Rc<SocketState>, after: Duration) {
         state.drop_timeout();
-        if after.is_zero() {
-            return;
+        if !after.is_zero() {
+            let timer = Some(Self::arm(state, after));
+            let active_at = state.stream.loop_handle().now();
+            let waiting = state.stream.write_queue_size();
+            state.with_rare(|rare| rare.idle = Some(Self { after, active_at, waiting, timer }));
         }
-        let timer = Self::arm(state, after);
-        let active_at = state.stream.loop_handle().now();
-        state.idle.set(Some(Box::new(Self { after, active_at, buffered: 0, timer })));
     }
 
     fn arm(state: &Rc<SocketState>, after: Duration) -> Timeout {
@@ -40,37 +41,44 @@ impl IdleTimeout {
     }
 
     fn ran_out(state: &Rc<SocketState>) {
-        let Some(mut idle) = state.idle.take() else { return };
-        let quiet = state.stream.loop_handle().now().saturating_sub(idle.active_at);
-        let buffered = state.stream.write_queue_size();
-        let progress = buffered != idle.buffered;
-        idle.buffered = buffered;
-        let wait = if quiet < idle.after && !progress {
-            idle.after - quiet
+        let Some(mut idle) = state.if_rare(|rare| rare.idle.take()) else { return };
+        let now = state.stream.loop_handle().now();
+        let waiting = state.stream.write_queue_size();
+        if waiting < idle.waiting {
+            idle.active_at = now;
+        }
+        idle.waiting = waiting;
+        let left = idle.after.saturating_sub(now.saturating_sub(idle.active_at));
+        if left.is_zero() {
+            idle.timer = None;
+            state.set(TIMED_OUT);
+            state.stream.notify();
         } else {
-            if !progress {
-                state.set_timed_out();
-                state.stream.notify();
-            }
-            idle.after
-        };
-        idle.timer = Self::arm(state, wait);
-        state.idle.set(Some(idle));
+            idle.timer = Some(Self::arm(state, left));
+        }
+        state.with_rare(|rare| rare.idle = Some(idle));
     }
 }
 
 impl SocketState {
-    /// Something was read or written: costs no timer operation.
-    pub(crate) fn refresh_timeout(&self) {
-        if let Some(mut idle) = self.idle.take() {
+    /// Something was read or written: costs no timer operation, except for the first time after an `on_timeout`.
+    pub(crate) fn refresh_timeout(self: &Rc<Self>) {
+        if let Some(mut idle) = self.if_rare(|rare| rare.idle.take()) {
+            self.clear(TIMED_OUT);
             idle.active_at = self.stream.loop_handle().now();
-            self.idle.set(Some(idle));
+            idle.waiting = self.stream.write_queue_size();
+            if idle.timer.is_none() {
+                idle.timer = Some(IdleTimeout::arm(self, idle.after));
+            }
+            self.with_rare(|rare| rare.idle = Some(idle));
         }
     }
 
+    /// No `on_timeout` follows, not even one that is owed.
     pub(crate) fn drop_timeout(&self) {
-        if let Some(idle) = self.idle.take() {
-            idle.timer.clear();
+        self.clear(TIMED_OUT);
+        if let Some(timer) = self.if_rare(|rare| rare.idle.take()).and_then(|idle| idle.timer) {
+            timer.clear();
         }
     }
 }

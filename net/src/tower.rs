@@ -2,26 +2,53 @@
 //! `onStreamRead`, `afterConnect`, `onReadableStreamEnd` and `_destroy`.
 
 use crate::Socket;
-use crate::socket::CONNECTING;
+use crate::listening::Listening;
+use crate::state::{
+    CONNECTING, DESTROYED, ENDED, ENDED_BY_PEER, FINISH_OWED, FINISHED, HAD_ERROR, HALF_OPEN, NOTIFIED,
+    PEER_ENDED, TIMED_OUT,
+};
 use crate::upcall::SocketHandler;
 use async_wrap::upcall::OnStream;
-use tcp_wrap::{Error, Result};
+use async_wrap::{Error, Result};
+use std::rc::Rc;
 
 pub(crate) struct SocketTower<H> {
     socket: Socket,
+    /// Keeps the server's handler as long as the end of this connection is still to be reported to it.
+    server: Option<Rc<Listening>>,
     handler: H,
+}
+
+/// What has to follow a call of the handler, also one that panics: no connection stays open because of it.
+struct Then<'a>(&'a Socket, fn(&Socket));
+
+impl Drop for Then<'_> {
+    fn drop(&mut self) {
+        (self.1)(self.0);
+    }
 }
 
 impl<H: SocketHandler> SocketTower<H> {
     pub(crate) fn new(socket: Socket, handler: H) -> Self {
-        Self { socket, handler }
+        let server = socket.0.server.upgrade();
+        Self { socket, server, handler }
     }
 
-    fn destroy_if_done(&self) {
-        if self.socket.0.is_done() {
-            self.socket.destroy();
-        }
+    fn finish(&mut self) {
+        let Self { socket, handler, .. } = self;
+        socket.0.set(FINISHED);
+        let _then = Then(socket, Socket::destroy_if_done);
+        handler.on_finish();
     }
+}
+
+/// After the peer's FIN: as in Node this side ends too unless half-open connections are allowed.
+fn follow_end(socket: &Socket) {
+    if !socket.0.has(HALF_OPEN | ENDED) {
+        socket.0.set(ENDED_BY_PEER);
+        socket.end();
+    }
+    socket.destroy_if_done();
 }
 
 impl<H: SocketHandler> OnStream for SocketTower<H> {
@@ -31,15 +58,11 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
     }
 
     fn on_end(&mut self) {
-        let state = &self.socket.0;
-        state.refresh_timeout();
-        state.set_peer_ended();
-        self.handler.on_end();
-        if !state.allows_half_open() {
-            state.set_ended_by_peer();
-            self.socket.end();
-        }
-        self.destroy_if_done();
+        let Self { socket, handler, .. } = self;
+        socket.0.refresh_timeout();
+        socket.0.set(PEER_ENDED);
+        let _then = Then(socket, follow_end);
+        handler.on_end();
     }
 
     fn on_error(&mut self, error: Error) {
@@ -47,66 +70,68 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
     }
 
     fn on_connect(&mut self, result: Result<()>) {
-        let state = &self.socket.0;
-        if state.is_destroyed() {
+        let Self { socket, handler, .. } = self;
+        let state = &socket.0;
+        if state.has(DESTROYED) {
             return;
         }
         state.clear(CONNECTING);
         if let Err(error) = result {
-            return self.socket.destroy_with(error.into());
+            return socket.destroy_with(error.into());
         }
         state.refresh_timeout();
-        if state.take_ended() {
+        if state.has(ENDED) {
             state.shut_down();
         }
-        self.handler.on_connect();
-        self.socket.read_unless_paused();
+        let _then = Then(socket, Socket::read_unless_paused);
+        handler.on_connect();
     }
 
     fn on_write(&mut self, result: Result<()>) {
         let state = &self.socket.0;
         state.refresh_timeout();
         match result {
-            Ok(()) if state.take_drain_owed() && !state.is_destroyed() => self.handler.on_drain(),
+            Ok(()) if state.takes_drain() => self.handler.on_drain(),
             Ok(()) => {}
-            // A close cancels what is left; that is no error of its own.
-            Err(_) if state.is_destroyed() => {}
+            // After `destroy` this does nothing: a close cancels what is left, which is no error of its own.
             Err(error) => self.socket.destroy_with(error.into()),
         }
     }
 
     fn on_shutdown(&mut self, _: Result<()>) {
-        let state = &self.socket.0;
-        if !state.is_destroyed() {
-            // Whatever came of it, nothing more will be sent; a broken connection shows when it is read.
-            state.set_finished();
-            self.handler.on_finish();
-            self.destroy_if_done();
+        // Whatever came of it, nothing more will be sent; a broken connection shows when it is read.
+        if !self.socket.0.has(DESTROYED) {
+            self.finish();
         }
     }
 
     fn on_notify(&mut self) {
-        if self.socket.0.take_timed_out() {
-            self.handler.on_timeout();
+        let state = &self.socket.0;
+        let owed = [FINISH_OWED, TIMED_OUT, NOTIFIED].into_iter().find(|flag| state.take(*flag));
+        if state.has(FINISH_OWED | TIMED_OUT | NOTIFIED) {
+            // One report for each call: whoever is destroyed or replaced by it does not hear the next.
+            state.stream.notify();
         }
-        if self.socket.0.take_notified() {
-            self.handler.on_notify();
-        }
-        // An end that found the connection gone already has nothing else to finish it.
-        if self.socket.0.is_finished() {
-            self.destroy_if_done();
+        match owed {
+            Some(FINISH_OWED) => self.finish(),
+            Some(TIMED_OUT) => self.handler.on_timeout(),
+            Some(_) => self.handler.on_notify(),
+            None => {}
         }
     }
 
     fn on_close(&mut self) {
         let state = &self.socket.0;
+        state.set(DESTROYED);
         state.drop_timeout();
-        // First, so that its slot is free by the time that anybody hears of the close.
-        state.leave_server();
-        if let Some(error) = state.take_error() {
-            self.handler.on_error(*error);
+        // First, so that its place is free by the time that anybody hears of the close.
+        if let Some(server) = self.server.take() {
+            server.connection_closed();
         }
-        self.handler.on_close(state.had_error());
+        if let Some(error) = state.if_rare(|rare| rare.error.take()) {
+            self.handler.on_error(error);
+        }
+        self.handler.on_close(state.has(HAD_ERROR));
     }
 }
 

@@ -74,7 +74,6 @@ impl Errno {
     pub const EACCES: Self = Self(libc::EACCES);
     pub const EADDRINUSE: Self = Self(libc::EADDRINUSE);
     pub const EADDRNOTAVAIL: Self = Self(libc::EADDRNOTAVAIL);
-    pub const EAFNOSUPPORT: Self = Self(libc::EAFNOSUPPORT);
     pub const EAGAIN: Self = Self(libc::EAGAIN);
     pub const EALREADY: Self = Self(libc::EALREADY);
     pub const EBADF: Self = Self(libc::EBADF);

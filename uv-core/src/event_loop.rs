@@ -41,7 +41,8 @@ pub enum RunMode {
 /// An event loop and everything in it (`uv_loop_t`).
 ///
 /// It dereferences to [`LoopHandle`], the clone that handles and callbacks keep. Dropping the loop drops every handle's
-/// tower and closes every descriptor without calling back.
+/// tower and closes every descriptor without calling back; do not drop it from inside one of its own callbacks, whose
+/// tower would be left over.
 pub struct Loop {
     handle: LoopHandle,
 }

@@ -61,6 +61,9 @@ impl Pipe {
 
     /// Adopts a descriptor, which becomes non-blocking (`uv_pipe_open`): a Unix socket, or an end of a pipe.
     ///
+    /// Writing to the end of a pipe that nobody reads any more raises SIGPIPE, which Rust programs ignore by default;
+    /// writing to a socket never does.
+    ///
     /// # Errors
     /// `EBUSY` if the handle has a descriptor already; `EINVAL` for an IPC pipe that is no socket; what the system
     /// says. The descriptor is closed then.
@@ -126,6 +129,7 @@ impl Pipe {
             Errno::ENOENT => failed(Errno::EACCES),
             errno => failed(errno),
         })?;
+        self.0.0.set_target(name.display());
         self.0.0.set(BOUND);
         if name.as_bytes().first().is_some_and(|first| *first != 0) {
             self.0.0.set_path(PathBuf::from(name));
@@ -173,7 +177,8 @@ impl Pipe {
         self.0.0.pending_count()
     }
 
-    /// Takes the oldest received descriptor. Those never taken are closed with the pipe.
+    /// Takes the oldest received descriptor. Those never taken are closed with the pipe. Those for which this process
+    /// had no room when their message was read are lost, as in libuv.
     #[must_use]
     pub fn take_received(&self) -> Option<Received> {
         self.0.0.take_received()

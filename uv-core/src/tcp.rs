@@ -12,6 +12,39 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// A TCP connection or listener (`uv_tcp_t`).
+///
+/// ```
+/// use uv_core::{BindOptions, Error, Loop, Result, RunMode, Tcp, upcall::StreamUpcall};
+///
+/// /// Says a word to whoever connects, and then no more.
+/// struct Greeter(Tcp);
+///
+/// impl StreamUpcall for Greeter {
+///     fn on_read(&mut self, _: &[u8]) {}
+///     fn on_end(&mut self) {}
+///     fn on_read_error(&mut self, _: Error) {}
+///     fn on_shutdown(&mut self, _: Result<()>) {
+///         self.0.close();
+///     }
+/// }
+///
+/// let lp = Loop::new()?;
+/// let server = Tcp::new(&lp);
+/// server.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
+/// let listener = server.clone();
+/// server.listen(128, move |status: Result<()>| {
+///     let Ok(connection) = status.and_then(|()| listener.accept()) else { return };
+///     connection.set_upcall(Greeter(connection.clone()));
+///     if connection.write("hello").and_then(|()| connection.shutdown()).is_err() {
+///         connection.close();
+///     }
+///     listener.close();
+/// })?;
+/// let mut peer = std::net::TcpStream::connect(server.local_addr()?).expect("connect");
+/// assert!(!lp.run(RunMode::Default)?);
+/// assert_eq!(std::io::read_to_string(&mut peer).expect("read"), "hello");
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Tcp(Stream);
 
@@ -98,8 +131,8 @@ impl Tcp {
     /// Gives the socket an address (`uv_tcp_bind`); port 0 lets the kernel choose. `SO_REUSEADDR` is always set.
     ///
     /// # Errors
-    /// `EINVAL` if the handle is closing, bound, or `ipv6_only` is asked for an IPv4 address; what the system says. A
-    /// port in use is reported by `listen` or `connect`, as in libuv.
+    /// `EINVAL` if the handle is closing, bound, has a socket of the other family, or `ipv6_only` is asked for an IPv4
+    /// address; what the system says. A port in use is reported by `listen` or `connect`, as in libuv.
     pub fn bind(&self, addr: SocketAddr, options: BindOptions) -> Result<()> {
         let failed = |errno| Error::new("bind", errno).on(addr);
         if self.is_closing() || self.0.0.has(BOUND) || (options.ipv6_only && addr.is_ipv4()) {
@@ -107,6 +140,10 @@ impl Tcp {
         }
         let sockaddr = SockAddr::inet(addr);
         let fd = self.socket(&sockaddr).map_err(failed)?;
+        if sys::socket::local_addr(fd).map_err(failed)?.family() != sockaddr.family() {
+            // There was a socket already, of the other family.
+            return Err(failed(Errno::EINVAL));
+        }
         let set = |level, name, on| sys::socket::set_option(fd, level, name, on).map_err(failed);
         set(libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
         if options.reuse_port {
@@ -118,10 +155,9 @@ impl Tcp {
         match sys::socket::bind(fd, &sockaddr) {
             Ok(()) => {}
             Err(Errno::EADDRINUSE) => self.0.0.set_delayed_error(Errno::EADDRINUSE),
-            // An address of the other family on a socket that there is already.
-            Err(Errno::EAFNOSUPPORT) => return Err(failed(Errno::EINVAL)),
             Err(errno) => return Err(failed(errno)),
         }
+        self.0.0.set_target(addr);
         self.0.0.set(BOUND);
         Ok(())
     }

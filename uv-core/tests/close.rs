@@ -17,7 +17,7 @@ fn close_callbacks_run_last_closed_first_and_one_closed_there_waits_for_the_next
     let lp = test_loop();
     let log = Log::new();
     let inner = Timer::new(&lp);
-    let (closed, next) = (log.clone(), inner.clone());
+    let (closed, next) = (log.clone(), inner);
     Timer::new(&lp).close_with(move || {
         closed.add("first");
         let log = closed.clone();
@@ -135,7 +135,7 @@ fn a_duplicate_of_a_closed_descriptor_neither_calls_nor_wakes() {
         let (ours, mut peer) = sockets();
         let tcp = if shared == "opened" {
             let tcp = Tcp::new(&lp);
-            tcp.open(ours.as_fd().try_clone_to_owned().expect("dup").into()).expect("open");
+            tcp.open(ours.as_fd().try_clone_to_owned().expect("dup")).expect("open");
             tcp
         } else {
             ours.set_nonblocking(true).expect("nonblocking");

@@ -320,26 +320,6 @@ fn unreferencing_in_a_prepare_watcher_keeps_this_iteration_from_blocking() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv (L26): a stopped and continued process sees EINTR from epoll_wait.
-#[test]
-fn an_interrupted_poll_goes_on_for_the_rest_of_its_time() {
-    let lp = test_loop();
-    let log = Log::new();
-    let mut interrupt = std::process::Command::new("sh")
-        .args(["-c", "kill -STOP $0; kill -CONT $0", &std::process::id().to_string()])
-        .spawn()
-        .expect("sh");
-    let check = Check::new(&lp);
-    let checked = log.clone();
-    check.start(move |_: &Check| checked.add("check")).expect("start");
-    check.unref();
-    timer(&lp, &log, "timer", 200 * MS);
-    assert_eq!(lp.run(RunMode::Default), Ok(false));
-    assert_eq!(log.take(), ["check", "timer"], "one iteration");
-    interrupt.wait().expect("sh ends");
-    lp.close_and_finish();
-}
-
 // unpinned in libuv (L29)
 #[test]
 fn the_time_stands_still_inside_a_callback_unless_it_is_updated() {

@@ -275,8 +275,7 @@ fn a_timer_restarted_in_check_fires_once_and_a_prepare_started_there_runs_before
     let log = Log::new();
     let (timer, prepare, check) = (Timer::new(&lp), Prepare::new(&lp), Check::new(&lp));
     timer.start(Duration::from_secs(3600), Duration::ZERO, log_as(&log, "old")).expect("start");
-    let (seen, restarted) = (log.clone(), timer.clone());
-    let first = prepare.clone();
+    let (seen, restarted) = (log.clone(), timer);
     // Lets the first iteration pass without waiting.
     let idle = Idle::new(&lp);
     idle.start(|_: &Idle| {}).expect("start");
@@ -287,7 +286,7 @@ fn a_timer_restarted_in_check_fires_once_and_a_prepare_started_there_runs_before
             restarted.stop();
             restarted.start(MS, Duration::ZERO, log_as(&seen, "timer")).expect("start");
             let log = seen.clone();
-            first
+            prepare
                 .start(move |prepare: &Prepare| {
                     log.add("prepare");
                     prepare.stop();

@@ -81,7 +81,7 @@ fn one_stopped_and_started_again_during_its_phase_waits_for_the_next_iteration()
     let log = Log::new();
     let (a, b) = (Check::new(&lp), Check::new(&lp));
     a.start(log_as(&log, "a")).expect("start");
-    let (other, seen) = (a.clone(), log.clone());
+    let (other, seen) = (a, log.clone());
     b.start(move |b: &Check| {
         seen.add("b");
         for watcher in [&other, b] {

@@ -27,20 +27,20 @@ impl RequestHandler for App {
 fn route(request: &Request<'_>, response: Response) -> Result<()> {
     let path = request.path();
     match path {
-        "/" => with_method(request, response, "GET, HEAD", |_, response| {
+        "/" => with_method(request, response, &["GET", "HEAD"], |_, response| {
             response.set_header("Content-Type", "text/plain")?.end(b"hello")
         }),
-        "/echo" => with_method(request, response, "POST, PUT", echo),
-        "/headers" => with_method(request, response, "GET, HEAD", |request, response| {
+        "/echo" => with_method(request, response, &["POST", "PUT"], echo),
+        "/headers" => with_method(request, response, &["GET", "HEAD"], |request, response| {
             send_json(&response, &fields_as_json(&request.fields))
         }),
-        "/trailers" => with_method(request, response, "POST", |request, response| {
+        "/trailers" => with_method(request, response, &["POST"], |request, response| {
             request.body().set_handler(Trailers { response });
             Ok(())
         }),
         "*" => response.set_status(204)?.set_header("Allow", "GET, HEAD, OPTIONS, POST, PUT")?.end(b""),
         _ => match path.strip_prefix("/stream/").and_then(parse_count) {
-            Some(count) => with_method(request, response, "GET, HEAD", |request, response| {
+            Some(count) => with_method(request, response, &["GET", "HEAD"], |request, response| {
                 stream(request, response, count)
             }),
             None => send_text(&response, 404, "not found\n"),
@@ -51,13 +51,13 @@ fn route(request: &Request<'_>, response: Response) -> Result<()> {
 fn with_method(
     request: &Request<'_>,
     response: Response,
-    allowed: &str,
+    allowed: &[&str],
     answer: impl FnOnce(&Request<'_>, Response) -> Result<()>,
 ) -> Result<()> {
-    if allowed.split(", ").any(|method| method == request.method) {
+    if allowed.contains(&request.method) {
         return answer(request, response);
     }
-    response.set_header("Allow", allowed)?;
+    response.set_header("Allow", allowed.join(", "))?;
     send_text(&response, 405, "method not allowed\n")
 }
 

@@ -1,16 +1,23 @@
-//! `cargo xtask serve`: the main job, an HTTP server over the whole chain.
+//! `cargo xtask serve`: the main job, an HTTP server over the whole chain, in one process or in a cluster.
 
 use crate::app::App;
-use crate::args::{Result, ServeOptions};
+use crate::args::{Policy, Result, ServeOptions};
 use async_wrap::{Environment, Loop, RunMode};
-use http::{ListenOptions, Server, ServerOptions};
+use cluster::upcall::{PrimaryHandler, WorkerHandler};
+use cluster::{Backoff, Primary, Settings, Supervised, Worker, WorkerHandle};
+use http::upcall::RequestHandler;
+use http::{Address, ListenOptions, Request, Response, Server, ServerOptions};
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Duration;
-use uv_core::Signal;
+use uv_core::{ExitStatus, Signal};
 
 /// How long requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(10);
 
 const SIGINT: i32 = 2;
+const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
 /// Serves until a signal says otherwise, and then until everything is answered.
@@ -20,27 +27,162 @@ const SIGTERM: i32 = 15;
 pub fn run(options: &ServeOptions) -> Result<()> {
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
-    let server = Server::new(&env, ServerOptions::default())?;
+    if let Some(worker) = Worker::from_env(&env)? {
+        return run_worker(&env, &worker, options);
+    }
+    if options.workers == 0 { run_alone(&env, options) } else { run_primary(&env, options) }
+}
+
+fn run_alone(env: &Environment, options: &ServeOptions) -> Result<()> {
+    let server = Server::new(env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(options.addr), App)?;
-    let address = server.address().map_or_else(|| options.addr.to_string(), |address| address.to_string());
-    println!("listening on http://{address} in one process");
-    println!("try: curl http://{address}/");
-    drain_on_signals(&env, &server)?;
+    if let Some(address) = server.address() {
+        announce(&address, "in one process");
+    }
+    let drained = server.clone();
+    on_signals(env, move || {
+        // The first signal drains, a second one ends at once.
+        if drained.shutdown(GRACE).is_err() {
+            drained.close_all_connections();
+        }
+    })?;
     env.run(RunMode::Default)?;
     Ok(())
 }
 
-/// The first signal drains, a second one ends at once.
-fn drain_on_signals(env: &Environment, server: &Server) -> Result<()> {
+fn announce(address: &Address, how: &str) {
+    println!("listening on http://{address} {how}");
+    println!("try: curl http://{address}/");
+}
+
+/// Calls `act` for each SIGINT and SIGTERM.
+fn on_signals(env: &Environment, act: impl FnMut() + 'static) -> Result<()> {
+    let act = Rc::new(RefCell::new(act));
     for signum in [SIGINT, SIGTERM] {
         let signal = Signal::new(env.loop_handle());
-        let server = server.clone();
-        signal.start(signum, move |_: &Signal, _: i32| {
-            if server.shutdown(GRACE).is_err() {
-                server.close_all_connections();
-            }
-        })?;
+        let act = Rc::clone(&act);
+        // Signals come one at a time, so nobody else has borrowed it.
+        signal.start(signum, move |_: &Signal, _: i32| act.borrow_mut()())?;
         signal.unref();
     }
     Ok(())
+}
+
+/// What the primary has learned from its workers.
+#[derive(Default)]
+struct Outcome {
+    announced: bool,
+    /// Why nobody can listen.
+    failure: Option<String>,
+}
+
+fn run_primary(env: &Environment, options: &ServeOptions) -> Result<()> {
+    let policy = match options.policy {
+        Policy::RoundRobin => cluster::Policy::round_robin(),
+        Policy::Shared => cluster::Policy::shared(),
+    };
+    let outcome = Rc::new(RefCell::new(Outcome::default()));
+    let watch = Watch { outcome: Rc::clone(&outcome), options: options.clone() };
+    let settings = Settings::new().policy(policy).keep_listening(true);
+    let primary = Primary::new(env, settings, Supervised::new(Backoff::default(), watch));
+    for _ in 0..options.workers {
+        primary.fork()?;
+    }
+    on_signals(env, move || {
+        if primary.is_disconnecting() {
+            for worker in primary.workers() {
+                // Fails only for one that is gone already.
+                let _ = worker.kill(SIGKILL);
+            }
+        } else {
+            primary.disconnect();
+        }
+    })?;
+    env.run(RunMode::Default)?;
+    match outcome.take().failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(()),
+    }
+}
+
+/// Watches over the workers and says what a person wants to know.
+struct Watch {
+    outcome: Rc<RefCell<Outcome>>,
+    options: ServeOptions,
+}
+
+impl PrimaryHandler for Watch {
+    fn on_listening(&mut self, _: &WorkerHandle, address: &Address) {
+        let mut outcome = self.outcome.borrow_mut();
+        if !outcome.announced {
+            outcome.announced = true;
+            let policy = match self.options.policy {
+                Policy::RoundRobin => "round-robin",
+                Policy::Shared => "shared",
+            };
+            let workers = self.options.workers;
+            announce(address, &format!("with {workers} worker{} ({policy})", if workers == 1 { "" } else { "s" }));
+        }
+    }
+
+    fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], _: Vec<OwnedFd>) {
+        // A worker's one message: it cannot listen, and so no other can.
+        let mut outcome = self.outcome.borrow_mut();
+        if outcome.failure.is_none() {
+            outcome.failure = Some(String::from_utf8_lossy(data).into_owned());
+            if let Some(primary) = worker.primary() {
+                primary.disconnect();
+            }
+        }
+    }
+
+    fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
+        if worker.exited_after_disconnect() != Some(true) {
+            eprintln!("worker {} (process {}) ended: {status}", worker.id(), worker.pid());
+        }
+    }
+
+    fn on_error(&mut self, _: Option<&WorkerHandle>, error: cluster::Error) {
+        eprintln!("error: {error}");
+    }
+}
+
+fn run_worker(env: &Environment, worker: &Worker, options: &ServeOptions) -> Result<()> {
+    let server = Server::with_source(env, ServerOptions::default(), worker.source())?;
+    worker.set_handler(Leave { server: server.clone() });
+    server.listen(ListenOptions::addr(options.addr), WorkerApp { app: App, worker: worker.clone() })?;
+    let leaving = worker.clone();
+    on_signals(env, move || leaving.disconnect())?;
+    env.run(RunMode::Default)?;
+    Ok(())
+}
+
+/// Ends a worker's connections when it is to go.
+struct Leave {
+    server: Server,
+}
+
+impl WorkerHandler for Leave {
+    fn on_leave(&mut self, _: &Worker) {
+        // Fails only if the server never listened.
+        let _ = self.server.shutdown(GRACE);
+    }
+}
+
+/// The application in a worker: a failure to listen is the primary's to tell.
+struct WorkerApp {
+    app: App,
+    worker: Worker,
+}
+
+impl RequestHandler for WorkerApp {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        self.app.on_request(request, response);
+    }
+
+    fn on_error(&mut self, error: net::Error) {
+        // Fails only if the primary is gone, and then nobody is left to be told.
+        let _ = self.worker.send(error.to_string().as_bytes());
+        self.worker.disconnect();
+    }
 }

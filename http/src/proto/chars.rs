@@ -63,6 +63,31 @@ pub(super) fn run(bytes: &[u8], class: u8) -> usize {
     bytes.iter().position(|&byte| !is(byte, class)).unwrap_or(bytes.len())
 }
 
+/// How many bytes at the start of `bytes` may stand in a field value (`TEXT`), looked at eight at a time.
+#[inline]
+pub(super) fn text_run(bytes: &[u8]) -> usize {
+    const EACH: u64 = u64::MAX / 0xff;
+    let mut at = 0;
+    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        // The classic tests for a byte below 0x20 and for a byte 0x7f: the lowest mark that either leaves is right.
+        let below_space = word.wrapping_sub(EACH * 0x20) & !word;
+        let delete = word ^ (EACH * 0x7f);
+        let delete = delete.wrapping_sub(EACH) & !delete;
+        let marks = (below_space | delete) & (EACH * 0x80);
+        if marks == 0 {
+            at += 8;
+            continue;
+        }
+        at += (marks.trailing_zeros() / 8) as usize;
+        if bytes[at] != b'\t' {
+            return at;
+        }
+        at += 1;
+    }
+    at + run(&bytes[at..], TEXT)
+}
+
 /// Whether `bytes` is a `token`: not empty, every byte a `tchar`.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && run(bytes, TOKEN) == bytes.len()

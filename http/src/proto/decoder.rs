@@ -335,7 +335,7 @@ impl Machine {
         let bounds = trailer_bounds(limits);
         let Some(bytes) = gather(cursor, partial, input, &bounds)? else { return Ok(Event::NeedMore) };
         let keep = |name: &[u8], _: &[u8]| trailer::is_allowed(name);
-        section::read(bytes, 0, &bounds, scratch, keep).ok_or(ParseError::InvalidFieldValue)?;
+        section::read(bytes, 0, &bounds, &mut scratch.spans, keep).ok_or(ParseError::InvalidFieldValue)?;
         self.end();
         Ok(Event::End(Fields::new(bytes, &scratch.spans)))
     }

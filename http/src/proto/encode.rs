@@ -4,7 +4,7 @@
 //! end a line early: names have to be tokens, values and reasons are without control characters (Node's
 //! `checkInvalidHeaderChar`), so no response can be split (RFC 9112, 11.1).
 
-use super::chars::{self, TEXT};
+use super::chars;
 use super::reason::reason_phrase;
 use super::trailer;
 use std::fmt;
@@ -78,6 +78,7 @@ pub fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Res
 /// Appends a field line.
 pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeError> {
     check_field(name, value)?;
+    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -221,7 +222,7 @@ fn all_or_nothing(
 }
 
 fn is_text(value: &[u8]) -> bool {
-    chars::run(value, TEXT) == value.len()
+    chars::text_run(value) == value.len()
 }
 
 fn is_framing(name: &str) -> bool {

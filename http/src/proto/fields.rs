@@ -20,6 +20,8 @@ pub(super) struct Span {
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) spans: Vec<Span>,
+    /// The value of `Host` that was found valid last: most requests name the same one.
+    pub(super) valid_host: Vec<u8>,
 }
 
 impl Scratch {

@@ -85,7 +85,11 @@ impl<'a> RequestHead<'a> {
             TargetForm::Absolute => target::split_absolute(self.target).map_or("", |(_, _, rest)| rest),
             TargetForm::Origin | TargetForm::Asterisk => self.target,
         };
-        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
+        // By hand: most targets are shorter than what a search routine needs to start.
+        match path.bytes().position(|byte| byte == b'?') {
+            Some(at) => (&path[..at], Some(&path[at + 1..])),
+            None => (path, None),
+        }
     }
 }
 
@@ -98,18 +102,19 @@ pub(super) fn read<'a>(
 ) -> Result<Option<(RequestHead<'a>, usize)>, ParseError> {
     let Some(line) = request_line::parse(bytes)? else { return Ok(None) };
     let mut meaning = Meaning::default();
-    let end = section::read(bytes, line.len, bounds, scratch, |name, value| {
+    let Scratch { spans, valid_host } = scratch;
+    let end = section::read(bytes, line.len, bounds, spans, |name, value| {
         meaning.see(name, value);
         true
     });
     let Some(end) = end else { return Ok(None) };
-    let meaning = meaning.conclude(line.form, line.version)?;
+    let meaning = meaning.conclude(line.form, line.version, valid_host)?;
     let head = RequestHead {
         method: line.method,
         target: line.target,
         form: line.form,
         version: line.version,
-        fields: Fields::new(bytes, &scratch.spans),
+        fields: Fields::new(bytes, spans),
         framing: meaning.framing,
         keep_alive: meaning.keep_alive,
         expect: meaning.expect,

@@ -53,14 +53,9 @@ impl<'a> Meaning<'a> {
     }
 
     fn see_host(&mut self, value: &'a [u8]) {
-        let result = if self.host.is_some() {
-            Err(ParseError::DuplicateHost)
-        } else if !authority::is_host_value(value) {
-            Err(ParseError::InvalidHost)
-        } else {
-            Ok(())
-        };
-        self.note(result);
+        if self.host.is_some() {
+            self.note(Err(ParseError::DuplicateHost));
+        }
         self.host = Some(value);
     }
 
@@ -83,9 +78,23 @@ impl<'a> Meaning<'a> {
     }
 
     /// What all fields say together for a request of this form and version.
-    pub(super) fn conclude(self, form: TargetForm, version: Version) -> Result<Conclusion<'a>, ParseError> {
+    ///
+    /// `valid_host` is the last value of `Host` that was found valid, which needs no second look.
+    pub(super) fn conclude(
+        self,
+        form: TargetForm,
+        version: Version,
+        valid_host: &mut Vec<u8>,
+    ) -> Result<Conclusion<'a>, ParseError> {
         if let Some(fault) = self.fault {
             return Err(fault);
+        }
+        if let Some(host) = self.host.filter(|host| host != valid_host) {
+            if !authority::is_host_value(host) {
+                return Err(ParseError::InvalidHost);
+            }
+            valid_host.clear();
+            valid_host.extend_from_slice(host);
         }
         let is_http11 = version == Version::Http11;
         // RFC 9112, 3.2. Node leaves this check to its server object, where it can be switched off.

@@ -53,7 +53,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError>
     }
     let (target, rest) = (&rest[..target_len], &rest[target_len + 1..]);
     let Some(version) = version(rest)? else { return Ok(None) };
-    let (method, target) = (ascii(method), ascii(target));
+    let (method, target) = (method_name(method), ascii(target));
     let form = target::form(method, target).ok_or(ParseError::InvalidTarget)?;
     let len = method_len + 1 + target_len + 1 + VERSION_LINE.len();
     Ok(Some(RequestLine { method, target, form, version, len }))
@@ -81,6 +81,18 @@ fn version(bytes: &[u8]) -> Result<Option<Version>, ParseError> {
         return Ok(None);
     }
     Ok(Some(if bytes[7] == b'0' { Version::Http10 } else { Version::Http11 }))
+}
+
+/// `bytes` as text; the usual methods without a look at each byte.
+#[inline]
+fn method_name(bytes: &[u8]) -> &str {
+    match bytes {
+        b"GET" => "GET",
+        b"HEAD" => "HEAD",
+        b"POST" => "POST",
+        b"PUT" => "PUT",
+        _ => ascii(bytes),
+    }
 }
 
 /// `bytes` as text. The character tables let ASCII through only, so this never gives the empty string for

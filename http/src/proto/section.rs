@@ -1,19 +1,14 @@
 //! Field sections: the field lines of a head or of trailers, with the empty line after them (RFC 9112, 2.2, 5).
 //!
-//! There are two readers. [`read`] takes a complete, valid section at full speed with `httparse` and says
-//! nothing about any other. [`Cursor`] then goes over it line by line: it finds the first fault in byte
-//! order, whatever pieces the bytes came in, and remembers which lines it has seen. So a section that
-//! trickles in costs one look at each line, plus one at the unfinished line per piece: with the default
-//! limits at most 2 µs a piece, less than the system call that brought it.
+//! There are two readers. [`read`] takes a complete, valid section at full speed and says nothing about any
+//! other. [`Cursor`] then goes over it line by line: it finds the first fault in byte order, whatever pieces
+//! the bytes came in, and remembers which lines it has seen. So a section that trickles in costs one look at
+//! each line, plus one at the unfinished line per piece.
 
+use super::chars::{self, TOKEN};
 use super::error::ParseError;
-use super::fields::{Scratch, Span};
+use super::fields::Span;
 use super::request_line;
-use httparse::{EMPTY_HEADER, Status};
-
-/// Fields that `httparse` is given room for at a time: more than most requests have, and still cheap to
-/// initialise.
-const BATCH: usize = 16;
 
 /// Bounds on one section.
 #[derive(Clone, Copy)]
@@ -34,53 +29,69 @@ impl Bounds {
 }
 
 /// Reads the section that starts at `from`, if it is complete and valid: puts the fields for which `keep`
-/// says so into `scratch`, and returns where the section ends.
+/// says so into `spans`, and returns where the section ends.
 pub(super) fn read<'a>(
     bytes: &'a [u8],
     from: usize,
     bounds: &Bounds,
-    scratch: &mut Scratch,
+    spans: &mut Vec<Span>,
     mut keep: impl FnMut(&'a [u8], &'a [u8]) -> bool,
 ) -> Option<usize> {
-    scratch.spans.clear();
+    spans.clear();
     let (mut line, mut count) = (from, 0);
     loop {
-        let mut batch = [EMPTY_HEADER; BATCH];
-        let (headers, is_last) = match httparse::parse_headers(bytes.get(line..)?, &mut batch) {
-            Ok(Status::Complete((_, headers))) => (headers, true),
-            Err(httparse::Error::TooManyHeaders) => (&batch[..], false),
-            Ok(Status::Partial) | Err(_) => return None,
-        };
-        count += headers.len();
-        for header in headers {
-            let (name, value) = (header.name.as_bytes(), header.value);
-            let at = value.as_ptr().addr().wrapping_sub(bytes.as_ptr().addr());
-            if keep(name, value) {
-                scratch.spans.push(Span {
-                    name: line as u32,
-                    name_len: name.len() as u32,
-                    value: at as u32,
-                    value_len: value.len() as u32,
-                });
-            }
-            line = after_crlf(bytes, at + value.len())?;
-        }
-        if is_last {
-            let end = after_crlf(bytes, line)?;
+        let rest = bytes.get(line..)?;
+        if rest.starts_with(b"\r\n") {
+            let end = line + 2;
             return (count <= bounds.fields && end <= bounds.size).then_some(end);
         }
+        let field = FieldLine::read(rest)?;
+        count += 1;
+        if keep(&rest[..field.name], &rest[field.value..field.value_end]) {
+            spans.push(Span {
+                name: line as u32,
+                name_len: field.name as u32,
+                value: (line + field.value) as u32,
+                value_len: (field.value_end - field.value) as u32,
+            });
+        }
+        line += field.len;
     }
 }
 
-/// Where the line after the one that ends at `at` starts, unless that end is not CR LF (`httparse` takes a
-/// bare LF).
-#[inline]
-fn after_crlf(bytes: &[u8], mut at: usize) -> Option<usize> {
-    // Whitespace after a value is not part of it.
-    while let Some(b' ' | b'\t') = bytes.get(at) {
-        at += 1;
+/// Where the parts of a field line are.
+struct FieldLine {
+    /// The end of the name.
+    name: usize,
+    /// The start and the end of the value, which has no whitespace around it.
+    value: usize,
+    value_end: usize,
+    /// The end of the line, with its CR LF.
+    len: usize,
+}
+
+impl FieldLine {
+    /// Reads the line at the start of `rest`, if it is complete and valid.
+    #[inline]
+    fn read(rest: &[u8]) -> Option<Self> {
+        let name = chars::run(rest, TOKEN);
+        if name == 0 || rest.get(name) != Some(&b':') {
+            return None;
+        }
+        let mut value = name + 1;
+        let end = value + chars::text_run(&rest[value..]);
+        if !rest[end..].starts_with(b"\r\n") {
+            return None;
+        }
+        while value < end && matches!(rest[value], b' ' | b'\t') {
+            value += 1;
+        }
+        let mut value_end = end;
+        while value_end > value && matches!(rest[value_end - 1], b' ' | b'\t') {
+            value_end -= 1;
+        }
+        Some(Self { name, value, value_end, len: end + 2 })
     }
-    bytes.get(at..)?.starts_with(b"\r\n").then_some(at + 2)
 }
 
 /// How far an unfinished section has been checked.
@@ -170,9 +181,15 @@ impl Line {
 
 /// Checks the bytes of one field line, which may be unfinished.
 fn check_field_line(line: &[u8]) -> Result<(), ParseError> {
-    match httparse::parse_headers(line, &mut [EMPTY_HEADER; 1]) {
-        Ok(_) => Ok(()),
-        Err(httparse::Error::HeaderName) => Err(ParseError::InvalidFieldName),
-        Err(_) => Err(ParseError::InvalidFieldValue),
+    let name = chars::run(line, TOKEN);
+    match line.get(name) {
+        None => return Ok(()),
+        Some(b':') if name > 0 => {}
+        Some(_) => return Err(ParseError::InvalidFieldName),
+    }
+    let rest = &line[name + 1..];
+    match &rest[chars::text_run(rest)..] {
+        [] | [b'\r'] | [b'\n' | b'\r', b'\n', ..] | [b'\n'] => Ok(()),
+        [_, ..] => Err(ParseError::InvalidFieldValue),
     }
 }

@@ -16,7 +16,7 @@ const ABORTED_PER_TURN: u32 = 64;
 
 impl StreamNode {
     pub(super) fn listen(self: &Rc<Self>, backlog: u32, upcall: Box<dyn AcceptUpcall>) -> Result<()> {
-        let failed = |errno| Error::new("listen", errno);
+        let failed = |errno| self.error("listen", errno);
         if self.handle.is_closing() || self.has(READABLE | WRITABLE) {
             return Err(failed(Errno::EINVAL));
         }

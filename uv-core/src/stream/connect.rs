@@ -42,7 +42,7 @@ impl StreamNode {
                 self.feed();
             }
         }
-        self.with_extra(|extra| extra.target = Some(target.to_string().into_boxed_str()));
+        self.set_target(target);
         self.lp().begin_request();
         self.set(CONNECTING);
         self.update_active();
@@ -52,7 +52,7 @@ impl StreamNode {
     /// The socket became writable: the connect ended.
     pub(super) fn connect_turn(self: &Rc<Self>) {
         let Some(fd) = self.fd.get() else { return };
-        let is_known = self.if_output(|out| out.connect.is_some()) == Some(true);
+        let is_known = self.peek_output(|out| out.connect.is_some()) == Some(true);
         if !self.has(MAYBE_WRITABLE) || is_known {
             return;
         }
@@ -73,7 +73,7 @@ impl StreamNode {
             self.if_output(Outgoing::cancel_queue);
         }
         self.update_active();
-        let result = result.map_err(|errno| self.connect_error(errno));
+        let result = result.map_err(|errno| self.error("connect", errno));
         self.call(|upcall| upcall.on_connect(result));
         if !self.handle.is_closing() && !self.has(CONNECTING) && self.is_writing() {
             self.flush();
@@ -88,16 +88,8 @@ impl StreamNode {
             self.clear(CONNECTING);
             self.if_output(|out| out.connect = None);
             self.lp().end_request();
-            let error = self.connect_error(Errno::ECANCELED);
+            let error = self.error("connect", Errno::ECANCELED);
             self.call(|upcall| upcall.on_connect(Err(error)));
-        }
-    }
-
-    fn connect_error(&self, errno: Errno) -> Error {
-        let error = Error::new("connect", errno);
-        match self.if_extra(|extra| extra.target.clone()) {
-            Some(target) => error.on(target),
-            None => error,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::upcall::{AcceptUpcall, StreamUpcall};
 use crate::{Errno, Error, LoopHandle, Result};
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -41,8 +42,8 @@ pub(super) struct Extra {
     pub(super) received: VecDeque<OwnedFd>,
     /// The socket file to remove at close.
     path: Option<PathBuf>,
-    /// What errors of `connect` are about.
-    pub(super) target: Option<Box<str>>,
+    /// What errors of `listen` and `connect` are about.
+    target: Option<Box<str>>,
 }
 
 /// The stream may be read from.
@@ -155,6 +156,20 @@ impl StreamNode {
 
     pub(crate) fn delayed_error(&self) -> Option<Errno> {
         self.if_extra(|extra| extra.delayed_error)
+    }
+
+    /// Remembers what the stream's errors are about: the name to which it is bound or connects.
+    pub(crate) fn set_target(&self, target: impl Display) {
+        self.with_extra(|extra| extra.target = Some(target.to_string().into_boxed_str()));
+    }
+
+    /// The error of an operation, saying what it is about.
+    pub(super) fn error(&self, op: &'static str, errno: Errno) -> Error {
+        let error = Error::new(op, errno);
+        match self.if_extra(|extra| extra.target.clone()) {
+            Some(target) => error.on(target),
+            None => error,
+        }
     }
 
     pub(crate) fn set_path(&self, path: PathBuf) {
@@ -368,5 +383,16 @@ impl Node for StreamNode {
 
     fn descriptor(&self) -> Option<i32> {
         self.fd.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_stream_is_small() {
+        let counts_of_rc = 2 * size_of::<usize>();
+        assert!(size_of::<StreamNode>() + counts_of_rc <= 96);
     }
 }

@@ -35,6 +35,14 @@ impl StreamNode {
         Some(result)
     }
 
+    /// Looks at it, where there is something.
+    pub(super) fn peek_output<R>(&self, look: impl FnOnce(&Outgoing) -> R) -> Option<R> {
+        let out = self.out.take()?;
+        let result = look(&out);
+        self.out.set(Some(out));
+        Some(result)
+    }
+
     fn keep_output(&self, mut out: Box<Outgoing>) {
         if out.is_idle() {
             out.shrink();
@@ -45,16 +53,16 @@ impl StreamNode {
     }
 
     pub(super) fn is_writing(&self) -> bool {
-        self.if_output(|out| !out.queue.is_empty()) == Some(true)
+        self.peek_output(|out| !out.queue.is_empty()) == Some(true)
     }
 
     /// Whether a shutdown was asked for and not yet reported.
     pub(crate) fn is_shutting(&self) -> bool {
-        self.if_output(|out| out.shutdown.is_some()) == Some(true)
+        self.peek_output(|out| out.shutdown.is_some()) == Some(true)
     }
 
     pub(super) fn write_queue_size(&self) -> usize {
-        self.if_output(|out| out.bytes).unwrap_or(0)
+        self.peek_output(|out| out.bytes).unwrap_or(0)
     }
 
     fn check_writable(&self) -> Result<RawFd> {
@@ -171,7 +179,7 @@ impl StreamNode {
 
     /// Has the pending phase report what ended.
     pub(super) fn feed_news(self: &Rc<Self>) {
-        if self.if_output(|out| out.has_news()) == Some(true) {
+        if self.peek_output(Outgoing::has_news) == Some(true) {
             self.feed();
         }
     }
@@ -179,21 +187,25 @@ impl StreamNode {
     /// Reports ends in order: connect, writes, shutdown. A write that ends during a report waits for the next round,
     /// and a closing stream for the close phase.
     pub(super) fn report(self: &Rc<Self>) {
-        if let Some(result) = self.if_output(|out| out.connect.take()).flatten() {
+        if self.has(CONNECTING)
+            && let Some(result) = self.if_output(|out| out.connect.take()).flatten()
+        {
             self.finish_connect(result);
         }
-        let writes = self.if_output(|out| out.done.len()).unwrap_or(0);
+        let writes = self.peek_output(|out| out.done.len()).unwrap_or(0);
         for _ in 0..writes {
-            if self.handle.is_closing() || !self.report_write() {
+            if self.handle.is_closing() {
                 return;
             }
+            self.report_write();
         }
         if !self.handle.is_closing() {
             self.report_shutdown();
+            self.feed_news();
         }
-        self.feed_news();
     }
 
+    /// Reports the oldest ended write. Returns whether there was one.
     fn report_write(&self) -> bool {
         let Some(result) = self.if_output(|out| out.done.pop_front()).flatten() else { return false };
         self.lp().end_request();

@@ -97,3 +97,19 @@ pub(crate) fn access_mode(fd: RawFd) -> Result<(bool, bool), Errno> {
 pub(crate) fn raw(fd: &OwnedFd) -> RawFd {
     fd.as_raw_fd()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // libuv's `uv__stream_close` spares them too.
+    #[test]
+    fn a_standard_descriptor_is_let_go_of_but_stays_open() {
+        let cell = FdCell::empty();
+        // SAFETY: nobody else of this test closes it, and the cell does not either.
+        cell.set(unsafe { OwnedFd::from_raw_fd(libc::STDERR_FILENO) });
+        cell.close();
+        assert_eq!(cell.get(), None);
+        assert!(access_mode(libc::STDERR_FILENO).is_ok());
+    }
+}

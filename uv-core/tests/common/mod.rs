@@ -55,7 +55,7 @@ impl TestLoop {
     }
 
     /// Runs until `done` says so.
-    pub fn until(&self, done: impl Fn() -> bool) {
+    pub fn until(&self, mut done: impl FnMut() -> bool) {
         while !done() {
             let alive = self.run(RunMode::Once).expect("the loop runs");
             assert!(alive || done(), "the loop ended first: {:?}", self.lp);
@@ -124,11 +124,13 @@ pub fn outcome(result: &Result<()>) -> &'static str {
     }
 }
 
+type OnRead = Box<dyn FnMut(&[u8])>;
+
 /// A tower that logs each upcall under its name and then does what the test gave it.
 pub struct Tower {
     log: Log,
     name: &'static str,
-    read: Box<dyn FnMut(&[u8])>,
+    read: OnRead,
     end: Box<dyn FnMut()>,
     error: Box<dyn FnMut(Error)>,
     connect: Box<dyn FnMut(Result<()>)>,
@@ -331,6 +333,9 @@ impl Drop for SocketPath {
 pub fn open_fds() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("proc").count()
 }
+
+/// What a closure does to own what it has no other use for.
+pub fn hold<T>(_: &T) {}
 
 pub fn errno<T: std::fmt::Debug>(result: Result<T>) -> Errno {
     result.expect_err("it fails").errno()

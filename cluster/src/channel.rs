@@ -1,0 +1,265 @@
+//! One end of the channel between a primary and a worker: messages and descriptors, in order. Mirrors `setupChannel`,
+//! Node's `lib/internal/child_process.js`.
+//!
+//! Node has one handle in flight for each channel and queues everything behind it; here a message takes its
+//! descriptors along and nothing waits.
+
+use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError};
+use crate::{Error, Result};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use tcp_wrap::upcall::OnStream;
+use tcp_wrap::{Errno, PipeWrap, Written};
+use uv_core::LoopHandle;
+
+/// Bytes that wait to be sent from which on `send` says that it is enough: Node's number.
+const HIGH_WATER_MARK: usize = 128 * 1024;
+
+/// A channel. A cheap clone.
+#[derive(Clone)]
+pub(crate) struct Channel(Rc<State>);
+
+struct State {
+    pipe: PipeWrap,
+    opened: Cell<bool>,
+    /// What was sent before the channel was open.
+    early: RefCell<Vec<(Vec<u8>, Fds)>>,
+}
+
+type Fds = Vec<Rc<OwnedFd>>;
+
+/// What is told of a channel; called outside of any callback scope.
+pub(crate) trait OnChannel {
+    /// A message came. An error closes the channel.
+    fn on_message(&mut self, message: Message, fds: Vec<OwnedFd>) -> Result<(), ProtocolError>;
+
+    /// Somebody called [`Channel::notify`].
+    fn on_notify(&mut self) {}
+
+    /// Something that had to wait was sent.
+    fn on_sent(&mut self) {}
+
+    /// The channel is unusable and will be closed.
+    fn on_broken(&mut self, error: Error);
+
+    /// The channel is closed: by this side, by the other one, or because it was broken. The last call.
+    fn on_close(&mut self);
+}
+
+impl Channel {
+    /// A channel that is not open yet; what is sent waits.
+    pub(crate) fn new(lp: &LoopHandle, handler: impl FnOnce(&Self) -> Box<dyn OnChannel>) -> Self {
+        let pipe = PipeWrap::new_ipc(lp);
+        let channel = Self(Rc::new(State { pipe, opened: Cell::new(false), early: RefCell::default() }));
+        let tower = Tower {
+            channel: channel.clone(),
+            handler: handler(&channel),
+            decoder: Decoder::default(),
+            frames: VecDeque::new(),
+        };
+        channel.0.pipe.set_handler(tower);
+        channel
+    }
+
+    /// Opens the channel and returns its other end.
+    pub(crate) fn open_pair(&self) -> Result<OwnedFd> {
+        let theirs = self.0.pipe.handle().open_pair()?;
+        self.begin()?;
+        Ok(theirs)
+    }
+
+    /// Opens the channel with an end that came from elsewhere.
+    pub(crate) fn open(&self, fd: OwnedFd) -> Result<()> {
+        self.0.pipe.open(fd)?;
+        self.begin()
+    }
+
+    fn begin(&self) -> Result<()> {
+        self.0.opened.set(true);
+        for (frame, fds) in self.0.early.take() {
+            self.write(frame, fds)?;
+        }
+        Ok(self.0.pipe.read_start()?)
+    }
+
+    /// Sends a message. Returns whether more is welcome.
+    pub(crate) fn send(&self, message: &Message) -> Result<bool> {
+        self.write(message.encode(0), Vec::new())
+    }
+
+    /// Sends a message with descriptors, at most [`FRAME_FDS`].
+    pub(crate) fn send_fds(&self, message: &Message, fds: Fds) -> Result<bool> {
+        self.write(message.encode(count(&fds)?), fds)
+    }
+
+    /// Sends a program's own message, with descriptors.
+    pub(crate) fn send_user(&self, data: &[u8], fds: Vec<OwnedFd>) -> Result<bool> {
+        if data.len() > MESSAGE_BYTES {
+            return Err(Error::MessageTooLong(data.len()));
+        }
+        let fds: Fds = fds.into_iter().map(Rc::new).collect();
+        self.write(Message::encode_user(data, count(&fds)?), fds)
+    }
+
+    fn write(&self, frame: Vec<u8>, fds: Fds) -> Result<bool> {
+        let pipe = &self.0.pipe;
+        if pipe.is_closing() {
+            return Err(Error::Disconnected);
+        }
+        if !self.0.opened.get() {
+            self.0.early.borrow_mut().push((frame, fds));
+        } else if fds.is_empty() {
+            let Written { .. } = pipe.write_bytes(frame.into())?;
+        } else {
+            pipe.write_fds(frame.into(), fds)?;
+        }
+        Ok(pipe.write_queue_size() < HIGH_WATER_MARK)
+    }
+
+    /// Whether everything that was sent is with the kernel.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.0.opened.get() && self.0.pipe.write_queue_size() == 0
+    }
+
+    /// Asks for an `on_notify` in this iteration of the loop.
+    pub(crate) fn notify(&self) {
+        self.0.pipe.notify();
+    }
+
+    /// Closes the channel once everything is sent.
+    pub(crate) fn end(&self) {
+        if self.0.pipe.shutdown().is_err() {
+            self.close();
+        }
+    }
+
+    /// Closes the channel at once.
+    pub(crate) fn close(&self) {
+        self.0.pipe.close();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.pipe.is_closing()
+    }
+
+    pub(crate) fn ref_(&self) {
+        self.0.pipe.ref_();
+    }
+
+    pub(crate) fn unref(&self) {
+        self.0.pipe.unref();
+    }
+}
+
+fn count(fds: &Fds) -> Result<u8> {
+    match u8::try_from(fds.len()) {
+        Ok(count) if fds.len() <= FRAME_FDS => Ok(count),
+        _ => Err(uv_core::Error::new("write", Errno::EINVAL).into()),
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Channel").field(&self.0.pipe).finish()
+    }
+}
+
+/// Stands on the pipe.
+struct Tower {
+    channel: Channel,
+    handler: Box<dyn OnChannel>,
+    decoder: Decoder,
+    /// Read and not yet handled.
+    frames: VecDeque<Frame>,
+}
+
+impl Tower {
+    /// Handles the frames that are complete. A panic leaves the rest to `on_notify`.
+    fn handle_frames(&mut self) {
+        let unfinished = Unfinished(self.channel.clone());
+        while let Some(Frame { message, fds }) = self.frames.pop_front() {
+            let handled = self.take_fds(fds).and_then(|fds| self.handler.on_message(message, fds));
+            if let Err(error) = handled {
+                self.fail(error.into());
+            }
+            if self.channel.is_closing() {
+                self.frames.clear();
+            }
+        }
+        drop(unfinished);
+        // Those that belong to no frame would pile up.
+        let most = if self.decoder.is_between_frames() { 0 } else { FRAME_FDS };
+        if self.channel.0.pipe.pending_count() > most {
+            self.fail(ProtocolError::Descriptors.into());
+        }
+    }
+
+    fn take_fds(&self, count: usize) -> Result<Vec<OwnedFd>, ProtocolError> {
+        let take = |_| self.channel.0.pipe.take_received().map(|received| received.fd);
+        (0..count).map(take).collect::<Option<Vec<_>>>().ok_or(ProtocolError::Descriptors)
+    }
+
+    fn fail(&mut self, error: Error) {
+        if !self.channel.is_closing() {
+            self.channel.close();
+            self.handler.on_broken(error);
+        }
+    }
+}
+
+impl OnStream for Tower {
+    fn on_read(&mut self, data: &[u8]) {
+        let fed = self.decoder.feed(data, &mut self.frames);
+        self.handle_frames();
+        if let Err(error) = fed {
+            self.fail(error.into());
+        }
+    }
+
+    fn on_end(&mut self) {
+        self.channel.close();
+    }
+
+    fn on_error(&mut self, error: uv_core::Error) {
+        // How a process looks that died with something unread.
+        log::debug!(target: "cluster", "channel: {error}");
+        self.channel.close();
+    }
+
+    fn on_write(&mut self, result: Result<(), uv_core::Error>) {
+        match result {
+            Ok(()) => self.handler.on_sent(),
+            // The other side is gone; reading says so too, after what it had to say.
+            Err(error) if matches!(error.errno(), Errno::EPIPE | Errno::ECONNRESET | Errno::ECANCELED) => {}
+            Err(error) => self.fail(error.into()),
+        }
+    }
+
+    fn on_shutdown(&mut self, _: Result<(), uv_core::Error>) {
+        self.channel.close();
+    }
+
+    fn on_notify(&mut self) {
+        self.handle_frames();
+        self.handler.on_notify();
+    }
+
+    fn on_close(&mut self) {
+        self.channel.0.early.take();
+        self.handler.on_close();
+    }
+}
+
+/// Has the rest handled after a panic.
+struct Unfinished(Channel);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.notify();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a primary does with what a worker says. Mirrors `onmessage` in Node's `lib/internal/cluster/primary.js`.
+
+use crate::channel::OnChannel;
+use crate::message::{Message, ProtocolError};
+use crate::primary::PrimaryState;
+use crate::worker_handle::WorkerState;
+use crate::{Error, Result, WorkerHandle};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// The signal that cannot be ignored.
+const SIGKILL: i32 = 9;
+
+/// Stands on the primary's end of a channel.
+pub(crate) struct Conversation {
+    pub(crate) primary: Rc<PrimaryState>,
+    pub(crate) worker: Rc<WorkerState>,
+}
+
+impl Conversation {
+    fn handle(&self) -> WorkerHandle {
+        WorkerHandle(Rc::clone(&self.worker))
+    }
+
+    fn acknowledged(&self, batch: u32, refused: u64) -> Result<(), ProtocolError> {
+        let acknowledged = self.worker.acknowledge(batch, refused)?;
+        let listeners = &self.primary.listeners;
+        if !acknowledged.refused.is_empty() {
+            listeners.set_full(self.worker.id, acknowledged.key, true);
+            listeners.give_back(acknowledged.key, acknowledged.refused);
+        }
+        listeners.distribute();
+        Ok(())
+    }
+
+    fn has_room(&self, key: u32) {
+        self.primary.listeners.set_full(self.worker.id, key, false);
+        self.primary.listeners.distribute();
+    }
+}
+
+impl OnChannel for Conversation {
+    fn on_message(&mut self, message: Message, fds: Vec<OwnedFd>) -> Result<(), ProtocolError> {
+        let (primary, worker) = (&self.primary, &self.worker);
+        let is_user = matches!(message, Message::User(_));
+        if !is_user && !fds.is_empty() {
+            return Err(ProtocolError::Descriptors);
+        }
+        match message {
+            Message::Online => {
+                primary.emit(worker.channel_context, |handler| handler.on_online(&self.handle()));
+            }
+            // As in Node a worker that is to go starts nothing new; its question ends with the channel.
+            Message::Query { .. } if worker.is_leaving() => {}
+            Message::Query { id, query } => {
+                let policy = primary.settings().policy.clone();
+                primary.listeners.query(primary.env.loop_handle(), &policy, worker, id, &query);
+            }
+            Message::Listening { key } => {
+                if let Some(address) = primary.listeners.address(worker.id, key) {
+                    let listening = |handler: &mut dyn crate::upcall::PrimaryHandler| {
+                        handler.on_listening(&self.handle(), &address);
+                    };
+                    primary.emit(worker.channel_context, listening);
+                }
+            }
+            Message::Taken { batch, refused } => return self.acknowledged(batch, refused),
+            Message::Room { key } => self.has_room(key),
+            Message::Close { key } => primary.listeners.leave(worker.id, key),
+            Message::Leaving => {
+                worker.exited_after_disconnect.set(Some(true));
+                worker.tell(&Message::LeaveNoted);
+            }
+            Message::User(data) => {
+                primary.emit(worker.channel_context, |handler| handler.on_message(&self.handle(), &data, fds))
+            }
+            Message::Answer { .. } | Message::Connections { .. } | Message::Leave | Message::LeaveNoted => {
+                return Err(ProtocolError::Unexpected);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_notify(&mut self) {
+        self.worker.send_connections();
+    }
+
+    fn on_broken(&mut self, error: Error) {
+        // Whatever it is, it is no worker of ours any more. Dead already is fine.
+        let _ = self.handle().kill(SIGKILL);
+        let context = self.worker.channel_context;
+        self.primary.emit(context, |handler| handler.on_error(Some(&self.handle()), error));
+    }
+
+    fn on_close(&mut self) {
+        self.primary.worker_disconnected(&self.worker);
+    }
+}

@@ -1,0 +1,165 @@
+//! A socket on which the primary accepts for its workers. Mirrors `RoundRobinHandle`, Node's
+//! `lib/internal/cluster/round_robin_handle.js`.
+//!
+//! A connection is accepted when there is a worker to give it to; until then it waits in the kernel's backlog, one of
+//! them half-way. Only those that a worker gave back wait here.
+
+use crate::bind::{Bound, bind};
+use crate::message::Query;
+use crate::scheduling::{Candidate, SchedulingPolicy};
+use crate::worker_handle::{Connection, WorkerState};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use uv_core::upcall::AcceptUpcall;
+use uv_core::{LoopHandle, Result, Slot, Stream};
+
+/// Connections accepted in one turn of the loop. They travel together, and more would make timers and other workers'
+/// answers wait.
+const ACCEPT_BATCH: u32 = 64;
+
+pub(crate) struct Distributor {
+    /// The listening socket's number.
+    id: u32,
+    stream: Stream,
+    policy: Slot<Box<dyn SchedulingPolicy>>,
+    /// In the order of their ids.
+    members: RefCell<Vec<Member>>,
+    /// Connections that came back, the oldest first.
+    returned: RefCell<VecDeque<Connection>>,
+    /// Kept from turn to turn.
+    candidates: Cell<Vec<Candidate>>,
+}
+
+struct Member {
+    worker: Rc<WorkerState>,
+    /// Its server refused a connection and has not said since that it takes them again.
+    full: bool,
+}
+
+impl Distributor {
+    /// Binds and listens.
+    pub(crate) fn new(
+        lp: &LoopHandle,
+        id: u32,
+        query: &Query,
+        policy: Box<dyn SchedulingPolicy>,
+    ) -> Result<(Rc<Self>, net::Address)> {
+        let Bound { stream, address } = bind(lp, query)?;
+        stream.set_accept_batch(ACCEPT_BATCH);
+        let distributor = Rc::new(Self {
+            id,
+            stream,
+            policy: Slot::empty(),
+            members: RefCell::default(),
+            returned: RefCell::default(),
+            candidates: Cell::default(),
+        });
+        distributor.policy.set(policy);
+        let accepting = Accepting(Rc::clone(&distributor));
+        let listening = distributor.stream.listen(query.backlog, accepting);
+        listening.map_err(|error| error.on(&address)).inspect_err(|_| distributor.stream.close())?;
+        Ok((distributor, address))
+    }
+
+    pub(crate) fn add(&self, worker: &Rc<WorkerState>) {
+        let mut members = self.members.borrow_mut();
+        let at = members.partition_point(|member| member.worker.id < worker.id);
+        members.insert(at, Member { worker: Rc::clone(worker), full: false });
+        self.stream.ref_();
+    }
+
+    pub(crate) fn remove(&self, worker: u32) {
+        self.members.borrow_mut().retain(|member| member.worker.id != worker);
+    }
+
+    pub(crate) fn has(&self, worker: u32) -> bool {
+        self.members.borrow().iter().any(|member| member.worker.id == worker)
+    }
+
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.members.borrow().is_empty()
+    }
+
+    /// Nobody is left, but somebody will come: that alone does not keep the primary alive.
+    pub(crate) fn wait_for_members(&self) {
+        self.stream.unref();
+    }
+
+    pub(crate) fn set_full(&self, worker: u32, full: bool) {
+        let mut members = self.members.borrow_mut();
+        if let Some(member) = members.iter_mut().find(|member| member.worker.id == worker) {
+            member.full = full;
+        }
+    }
+
+    /// Takes connections back: they are the oldest there are.
+    pub(crate) fn give_back(&self, connections: Vec<Connection>) {
+        let mut returned = self.returned.borrow_mut();
+        connections.into_iter().rev().for_each(|connection| returned.push_front(connection));
+    }
+
+    /// Hands out what waits, as far as there are workers that can take it.
+    pub(crate) fn distribute(&self) {
+        loop {
+            let mut candidates = self.candidates.take();
+            candidates.clear();
+            let members = self.members.borrow();
+            candidates.extend(members.iter().filter(|member| !member.full).filter_map(Member::candidate));
+            drop(members);
+            let handed = !candidates.is_empty() && self.hand_out_one(&candidates);
+            self.candidates.set(candidates);
+            if !handed {
+                return;
+            }
+        }
+    }
+
+    fn hand_out_one(&self, candidates: &[Candidate]) -> bool {
+        let Some(connection) = self.next_connection() else { return false };
+        let mut choice = 0;
+        self.policy.call(|policy| choice = policy.choose(candidates));
+        let chosen = candidates.get(choice).or_else(|| candidates.first()).map(|candidate| candidate.worker);
+        match chosen.and_then(|worker| self.member(worker)) {
+            Some(worker) => worker.hand(self.id, connection),
+            // The policy did away with the worker that it chose.
+            None => self.returned.borrow_mut().push_front(connection),
+        }
+        true
+    }
+
+    /// The oldest that came back, or the one that the listener stands still for.
+    fn next_connection(&self) -> Option<Connection> {
+        let returned = self.returned.borrow_mut().pop_front();
+        returned.or_else(|| self.stream.accept_fd().ok().map(Rc::new))
+    }
+
+    fn member(&self, worker: u32) -> Option<Rc<WorkerState>> {
+        let members = self.members.borrow();
+        members.iter().find(|member| member.worker.id == worker).map(|member| Rc::clone(&member.worker))
+    }
+
+    /// Stops listening; what waits here is closed.
+    pub(crate) fn close(&self) {
+        self.stream.close();
+        drop(self.returned.take());
+    }
+}
+
+impl Member {
+    fn candidate(&self) -> Option<Candidate> {
+        self.worker.can_take_a_connection().then(|| self.worker.as_candidate())
+    }
+}
+
+struct Accepting(Rc<Distributor>);
+
+impl AcceptUpcall for Accepting {
+    /// `distribute`: a connection that finds no worker is not taken, and so the listener waits.
+    fn on_connection(&mut self, status: Result<()>) {
+        match status {
+            Ok(()) => self.0.distribute(),
+            Err(error) => log::warn!(target: "cluster", "{error}"),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What goes wrong between processes: the system's refusals, and what the other side should not have sent.
+
+use crate::message::{MESSAGE_BYTES, ProtocolError};
+use std::fmt;
+
+/// What a fallible call of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed operation of a primary or a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused: a worker cannot be started, a signal not sent, a channel broke.
+    System(uv_core::Error),
+    /// The other side sent what is no message. Its channel is closed; a worker is killed.
+    Protocol(ProtocolError),
+    /// The primary is of another version of this crate.
+    Version {
+        /// The version of the message format that the primary speaks.
+        primary: u8,
+    },
+    /// There is no channel to the other side any more.
+    Disconnected,
+    /// A message of so many bytes is too long: the limit is one mebibyte.
+    MessageTooLong(usize),
+    /// The scheduling policy cannot be changed after the first fork.
+    PolicyFrozen,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => error.fmt(f),
+            Self::Protocol(error) => write!(f, "channel: {error}"),
+            Self::Version { primary } => write!(f, "the primary speaks version {primary} of the protocol"),
+            Self::Disconnected => f.write_str("the channel is closed"),
+            Self::MessageTooLong(bytes) => {
+                write!(f, "a message of {bytes} bytes is longer than {MESSAGE_BYTES}")
+            }
+            Self::PolicyFrozen => f.write_str("the scheduling policy is fixed once there was a worker"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::System(error) => Some(error),
+            Self::Protocol(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<uv_core::Error> for Error {
+    fn from(error: uv_core::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}

@@ -1,0 +1,78 @@
+//! The listening handle of a worker that accepts itself, on a socket that it shares. Mirrors `shared` in Node's
+//! `lib/internal/cluster/child.js`.
+
+use crate::message::Message;
+use crate::worker::WorkerSelf;
+use async_wrap::{AsyncStream, Provider};
+use net::{Acceptor, Address, ListenHandle, Result};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use tcp_wrap::{PipeWrap, TcpWrap};
+
+/// Connections accepted in one turn: one, as in libuv, which leaves the others to whoever is idle.
+const ACCEPT_BATCH: u32 = 1;
+
+/// What a server holds. Closed when dropped.
+pub(crate) struct SharedHandle {
+    worker: Rc<WorkerSelf>,
+    id: u32,
+    address: Address,
+    stream: AsyncStream,
+}
+
+impl SharedHandle {
+    pub(crate) fn new(worker: &Rc<WorkerSelf>, id: u32, address: Address, fd: OwnedFd) -> Result<Self> {
+        let (env, lp) = (&worker.env, worker.env.loop_handle());
+        let (stream, opened) = if address.as_tcp().is_some() {
+            let tcp = TcpWrap::new(lp);
+            (AsyncStream::new(env, (*tcp).clone(), Provider::TcpServerWrap), tcp.open(fd))
+        } else {
+            let pipe = PipeWrap::new(lp);
+            (AsyncStream::new(env, (*pipe).clone(), Provider::PipeServerWrap), pipe.open(fd))
+        };
+        let handle = Self { worker: Rc::clone(worker), id, address, stream };
+        opened?;
+        Ok(handle)
+    }
+}
+
+impl ListenHandle for SharedHandle {
+    fn listen(&self, backlog: u32, acceptor: Acceptor) -> Result<()> {
+        if let Some(tcp) = self.stream.as_tcp() {
+            acceptor.prepare_listener(&tcp)?;
+        }
+        let server = acceptor.server();
+        self.stream.set_accept_batch(ACCEPT_BATCH);
+        self.stream.listen(backlog, acceptor).map_err(|error| error.on(&self.address))?;
+        self.worker.handles.set_server(self.id, server);
+        self.worker.tell(&Message::Listening { key: self.id });
+        Ok(())
+    }
+
+    fn address(&self) -> Option<Address> {
+        Some(self.address.clone())
+    }
+
+    fn close(&self) {
+        if !self.stream.is_closing() {
+            self.stream.close();
+            if self.worker.handles.remove(self.id) {
+                self.worker.tell(&Message::Close { key: self.id });
+            }
+        }
+    }
+
+    fn ref_(&self) {
+        self.stream.ref_();
+    }
+
+    fn unref(&self) {
+        self.stream.unref();
+    }
+}
+
+impl Drop for SharedHandle {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,79 @@
+//! Everything that this layer calls upward: what happens to the workers of a primary, and to a worker.
+
+use crate::{Error, Primary, Worker, WorkerHandle};
+use net::Address;
+use std::os::fd::OwnedFd;
+use uv_core::ExitStatus;
+
+/// A primary. Mirrors the events of Node's `cluster` in the primary.
+pub trait PrimaryHandler {
+    /// The settings were changed ('setup').
+    fn on_setup(&mut self, primary: &Primary) {
+        let _ = primary;
+    }
+
+    /// A worker was started ('fork').
+    fn on_fork(&mut self, worker: &WorkerHandle) {
+        let _ = worker;
+    }
+
+    /// A worker runs ('online').
+    fn on_online(&mut self, worker: &WorkerHandle) {
+        let _ = worker;
+    }
+
+    /// A server of a worker listens ('listening').
+    fn on_listening(&mut self, worker: &WorkerHandle, address: &Address) {
+        let _ = (worker, address);
+    }
+
+    /// A worker sent something ('message'). The bytes are lent for the call.
+    fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], fds: Vec<OwnedFd>) {
+        let _ = (worker, data, fds);
+    }
+
+    /// The channel to a worker is closed ('disconnect'). It comes before or after `on_exit`.
+    fn on_disconnect(&mut self, worker: &WorkerHandle) {
+        let _ = worker;
+    }
+
+    /// A worker ended ('exit').
+    fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
+        let _ = (worker, status);
+    }
+
+    /// A worker sent what is no message and is killed, or a new one could not be started, of which there is none then
+    /// ('error').
+    fn on_error(&mut self, worker: Option<&WorkerHandle>, error: Error) {
+        let _ = worker;
+        log::error!(target: "cluster", "{error}");
+    }
+
+    /// After [`Primary::disconnect`]: no worker is left.
+    fn on_disconnected(&mut self, primary: &Primary) {
+        let _ = primary;
+    }
+}
+
+/// A worker. Mirrors the events of `process` and `cluster.worker` in a Node worker.
+pub trait WorkerHandler {
+    /// The primary sent something ('message'). The bytes are lent for the call.
+    fn on_message(&mut self, worker: &Worker, data: &[u8], fds: Vec<OwnedFd>) {
+        let _ = (worker, data, fds);
+    }
+
+    /// The worker is to go: its servers are about to be closed, which takes as long as their connections. The time to
+    /// end those that would stay, such as idle ones that are kept alive.
+    fn on_leave(&mut self, worker: &Worker) {
+        let _ = worker;
+    }
+
+    /// The channel is closed ('disconnect'): `asked` says whether somebody called `disconnect`. If not, the primary is
+    /// lost, and unless this method is overridden the worker ends with it: the loop stops at once, as near to Node's
+    /// `process.exit(0)` as a library may come.
+    fn on_disconnect(&mut self, worker: &Worker, asked: bool) {
+        if !asked {
+            worker.environment().loop_handle().stop();
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! A worker as it sees itself. Mirrors `cluster.worker` in a worker, Node's `lib/internal/cluster/child.js`.
+
+use crate::bootstrap::accept_invitation;
+use crate::channel::{Channel, OnChannel};
+use crate::handles::{Handles, Reserved};
+use crate::message::{Message, ProtocolError};
+use crate::source::WorkerSource;
+use crate::upcall::WorkerHandler;
+use crate::{Error, Result};
+use async_wrap::{AsyncContext, Environment, Provider};
+use net::ListenSource;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use tcp_wrap::PipeWrap;
+use tcp_wrap::upcall::OnStream;
+use uv_core::Slot;
+
+/// This process, as a worker (`cluster.worker`). A cheap clone.
+///
+/// ```no_run
+/// use async_wrap::{Environment, Loop, RunMode};
+/// use cluster::Worker;
+/// use net::{ListenOptions, Server, ServerOptions, Socket};
+///
+/// let lp = Loop::new()?;
+/// let env = Environment::new(&lp);
+/// if let Some(worker) = Worker::from_env(&env)? {
+///     let server = Server::with_source(&env, ServerOptions::default(), worker.source());
+///     server.listen(ListenOptions::port(8000), |socket: Socket| {
+///         // …
+/// #       drop(socket);
+///     })?;
+///     env.run(RunMode::Default)?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Worker(Rc<WorkerSelf>);
+
+pub(crate) struct WorkerSelf {
+    pub(crate) env: Environment,
+    id: u32,
+    pub(crate) channel: Channel,
+    pub(crate) context: AsyncContext,
+    handler: Slot<Box<dyn WorkerHandler>>,
+    pub(crate) handles: Handles,
+    /// Connections that the primary knows to be taken, and that their servers have not got yet.
+    taken: RefCell<VecDeque<(Reserved, OwnedFd)>>,
+    leaving: Cell<Leaving>,
+    /// Servers whose close is waited for.
+    closing: Cell<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// By the worker's own wish: the primary is to be told.
+    Own,
+    /// The primary wants it.
+    Asked,
+}
+
+/// What a worker does that has no handler: what the trait says.
+struct Plain;
+
+impl WorkerHandler for Plain {}
+
+impl Worker {
+    /// This process as a worker, if a primary forked it (`cluster.isWorker`); `None` in every other process, in the
+    /// children of workers too, and when called again.
+    ///
+    /// The channel to the primary keeps the loop alive: see [`unref`](Self::unref).
+    ///
+    /// # Errors
+    /// `Version` if the primary speaks another version of the protocol; what the system says.
+    pub fn from_env(env: &Environment) -> Result<Option<Self>> {
+        let Some((id, stdin)) = accept_invitation()? else { return Ok(None) };
+        let mut worker = None;
+        let context = env.new_context(Provider::PipeWrap);
+        let _channel = Channel::new(env.loop_handle(), |channel| {
+            let me = Rc::new(WorkerSelf {
+                env: env.clone(),
+                id,
+                channel: channel.clone(),
+                context,
+                handler: Slot::empty(),
+                handles: Handles::default(),
+                taken: RefCell::default(),
+                leaving: Cell::new(Leaving::No),
+                closing: Cell::new(0),
+            });
+            worker = Some(Self(Rc::clone(&me)));
+            Box::new(Attention(me))
+        });
+        let worker = worker.ok_or(Error::Disconnected)?;
+        worker.0.handler.set(Box::new(Plain));
+        let invitation = PipeWrap::new_ipc(env.loop_handle());
+        invitation.set_handler(Joining { pipe: invitation.clone(), channel: worker.0.channel.clone() });
+        invitation.open(stdin)?;
+        invitation.read_start()?;
+        worker.0.channel.send(&Message::Online)?;
+        Ok(Some(worker))
+    }
+
+    /// Sets the handler. One set during an upcall takes over after it.
+    pub fn set_handler(&self, handler: impl WorkerHandler + 'static) {
+        self.0.handler.set(Box::new(handler));
+    }
+
+    /// The worker's number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id
+    }
+
+    /// Where servers of this worker get their listening handles: the primary. For
+    /// [`Server::with_source`](net::Server::with_source).
+    #[must_use]
+    pub fn source(&self) -> Rc<dyn ListenSource> {
+        Rc::new(WorkerSource(Rc::clone(&self.0)))
+    }
+
+    /// Sends a message (`process.send`). Returns whether more is welcome; what is sent anyway waits in memory.
+    ///
+    /// # Errors
+    /// `Disconnected`, `MessageTooLong`, the system's refusal.
+    pub fn send(&self, data: &[u8]) -> Result<bool> {
+        self.0.channel.send_user(data, Vec::new())
+    }
+
+    /// Sends a message and, with it, descriptors, at most 253.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_fds(&self, data: &[u8], fds: Vec<OwnedFd>) -> Result<bool> {
+        self.0.channel.send_user(data, fds)
+    }
+
+    /// Leaves the cluster: closes the servers, waits for their connections, then closes the channel
+    /// (`cluster.worker.disconnect`). Idempotent.
+    pub fn disconnect(&self) {
+        self.0.leave(Leaving::Own);
+    }
+
+    /// Whether there is a channel to the primary.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        !self.0.channel.is_closing()
+    }
+
+    /// Lets the channel keep the loop alive, which it does at first.
+    pub fn ref_(&self) {
+        self.0.channel.ref_();
+    }
+
+    /// Lets the loop end although there is a channel (`process.channel.unref`).
+    pub fn unref(&self) {
+        self.0.channel.unref();
+    }
+
+    /// The environment that the worker runs in.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.0.env
+    }
+}
+
+impl WorkerSelf {
+    fn emit(self: &Rc<Self>, call: impl FnOnce(&mut dyn WorkerHandler, &Worker)) {
+        let worker = Worker(Rc::clone(self));
+        self.env.make_callback(self.context, || self.handler.call(|handler| call(&mut **handler, &worker)));
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get() != Leaving::No
+    }
+
+    /// Sends a message to a primary that may be gone: then the channel says so.
+    pub(crate) fn tell(&self, message: &Message) {
+        if let Err(error) = self.channel.send(message) {
+            log::debug!(target: "cluster", "primary: {error}");
+        }
+    }
+
+    fn leave(self: &Rc<Self>, how: Leaving) {
+        if !self.is_leaving() && !self.channel.is_closing() {
+            self.leaving.set(how);
+            let me = Rc::clone(self);
+            self.env.next_tick(move || me.close_servers());
+        }
+    }
+
+    /// `_disconnect`.
+    fn close_servers(self: &Rc<Self>) {
+        let worker = Worker(Rc::clone(self));
+        self.handler.call(|handler| handler.on_leave(&worker));
+        // One more than there are, so that none of them is taken for the last one before all are counted.
+        self.closing.set(1);
+        for server in self.handles.servers() {
+            let me = Rc::clone(self);
+            if server.close_with(move || me.server_closed()).is_ok() {
+                self.closing.set(self.closing.get() + 1);
+            }
+        }
+        self.server_closed();
+    }
+
+    fn server_closed(&self) {
+        self.closing.set(self.closing.get() - 1);
+        if self.closing.get() > 0 {
+            return;
+        }
+        match self.leaving.get() {
+            Leaving::Asked => self.channel.end(),
+            _ => self.tell(&Message::Leaving),
+        }
+    }
+
+    /// A batch of connections came. The primary learns which of them are taken before any is served: one that it does
+    /// not know to be taken it gives to somebody else when this process dies.
+    fn take_connections(self: &Rc<Self>, key: u32, batch: u32, fds: Vec<OwnedFd>) {
+        let entry = self.handles.find(key);
+        let room = entry.as_ref().map_or(0, |entry| entry.reserve_up_to(fds.len()));
+        let refused = (room..fds.len()).fold(0, |refused: u64, index| refused | 1 << index);
+        if self.channel.send(&Message::Taken { batch, refused }).is_err() {
+            // The primary is gone, or counts on somebody else.
+            return;
+        }
+        if let Some(entry) = entry {
+            let mut taken = self.taken.borrow_mut();
+            taken.extend(fds.into_iter().take(room).map(|fd| (Reserved::new(&entry), fd)));
+        }
+        self.serve();
+    }
+
+    /// Gives servers their connections, once the primary knows. A panic leaves the rest to `on_notify`.
+    fn serve(&self) {
+        let unfinished = Unfinished(self);
+        while self.channel.is_flushed() {
+            let Some((entry, fd)) = self.taken.borrow_mut().pop_front() else { break };
+            entry.serve(&self.env, fd);
+        }
+        drop(unfinished);
+    }
+}
+
+struct Unfinished<'a>(&'a WorkerSelf);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.channel.notify();
+        }
+    }
+}
+
+/// Stands on the worker's end of the channel: `onmessage`.
+struct Attention(Rc<WorkerSelf>);
+
+impl OnChannel for Attention {
+    fn on_message(&mut self, message: Message, mut fds: Vec<OwnedFd>) -> Result<(), ProtocolError> {
+        let me = &self.0;
+        match message {
+            Message::Answer { id, reply } => me.answered(id, reply, fds.pop()),
+            Message::Connections { key, batch } if fds.len() <= u64::BITS as usize => {
+                me.take_connections(key, batch, fds);
+                Ok(())
+            }
+            Message::Leave => {
+                me.leave(Leaving::Asked);
+                Ok(())
+            }
+            Message::LeaveNoted => {
+                me.channel.end();
+                Ok(())
+            }
+            Message::User(data) => {
+                me.emit(|handler, worker| handler.on_message(worker, &data, fds));
+                Ok(())
+            }
+            _ => Err(ProtocolError::Unexpected),
+        }
+    }
+
+    fn on_notify(&mut self) {
+        self.0.serve();
+    }
+
+    fn on_sent(&mut self) {
+        self.0.serve();
+    }
+
+    fn on_broken(&mut self, error: Error) {
+        log::error!(target: "cluster", "primary: {error}");
+    }
+
+    fn on_close(&mut self) {
+        let me = &self.0;
+        me.taken.take();
+        me.handles.primary_is_gone(&me.env, me.context);
+        me.emit(|handler, worker| handler.on_disconnect(worker, me.is_leaving()));
+        me.env.emit_destroy(me.context.async_id());
+    }
+}
+
+impl Drop for Attention {
+    fn drop(&mut self) {
+        // Servers and handler may hold the worker, which holds them.
+        self.0.handles.forget();
+        drop(self.0.handler.take());
+    }
+}
+
+/// Stands on standard input until the channel has come through it.
+struct Joining {
+    pipe: PipeWrap,
+    channel: Channel,
+}
+
+impl OnStream for Joining {
+    fn on_read(&mut self, _: &[u8]) {
+        let channel = self.pipe.take_received().map(|received| received.fd);
+        if channel.is_none_or(|fd| self.channel.open(fd).is_err()) {
+            self.channel.close();
+        }
+        self.pipe.close();
+    }
+
+    fn on_end(&mut self) {
+        self.channel.close();
+        self.pipe.close();
+    }
+
+    fn on_error(&mut self, _: uv_core::Error) {
+        self.on_end();
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("id", &self.id())
+            .field("connected", &self.is_connected())
+            .finish_non_exhaustive()
+    }
+}

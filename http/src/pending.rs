@@ -1,0 +1,108 @@
+//! What a connection holds for a while only: input that waits, and calls that are owed to handlers. Few connections have
+//! any, so it lies in a box of its own.
+
+use crate::connection::Connection;
+use crate::upcall::{BodyHandler, ResponseHandler};
+use std::collections::VecDeque;
+
+#[derive(Default)]
+pub(crate) struct Pending {
+    leftover: Leftover,
+    notices: VecDeque<Notice>,
+    /// Output that the kernel had not taken when the timeouts were last looked at, after this side's end.
+    unsent: usize,
+}
+
+/// Input that waits until answers went out or a body is wanted again: `bytes` from `start`.
+#[derive(Default)]
+pub(crate) struct Leftover {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+/// A call owed to a handler whose exchange is over. What ends an exchange is often a downcall, which never upcalls.
+pub(crate) enum Notice {
+    Finish(Box<dyn ResponseHandler>),
+    Close(Box<dyn ResponseHandler>),
+    Abort(Box<dyn BodyHandler>),
+}
+
+impl Notice {
+    fn tell(self) {
+        match self {
+            Self::Finish(mut handler) => handler.on_finish(),
+            Self::Close(mut handler) => handler.on_close(),
+            Self::Abort(mut handler) => handler.on_abort(),
+        }
+    }
+}
+
+impl Leftover {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// Leaves only the last `len` bytes.
+    fn keep_last(&mut self, len: usize) {
+        self.start = self.bytes.len() - len;
+    }
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.leftover.bytes.is_empty() && self.notices.is_empty() && self.unsent == 0
+    }
+}
+
+impl Connection {
+    fn with_pending<R>(&self, work: impl FnOnce(&mut Pending) -> R) -> R {
+        let mut pending = self.pending.take().unwrap_or_default();
+        let result = work(&mut pending);
+        let empty = pending.is_empty();
+        self.pending.set((!empty).then_some(pending));
+        result
+    }
+
+    fn if_pending<R>(&self, work: impl FnOnce(&mut Pending) -> R) -> Option<R> {
+        let pending = self.pending.take()?;
+        self.pending.set(Some(pending));
+        Some(self.with_pending(work))
+    }
+
+    /// Keeps input that arrived while decoding stood still.
+    pub(crate) fn keep(&self, bytes: &[u8]) {
+        self.with_pending(|pending| pending.leftover.bytes.extend_from_slice(bytes));
+    }
+
+    /// Puts back what is still not used of the input that was kept: its last `len` bytes.
+    pub(crate) fn keep_on(&self, mut leftover: Leftover, len: usize) {
+        leftover.keep_last(len);
+        self.with_pending(|pending| pending.leftover = leftover);
+    }
+
+    pub(crate) fn take_leftover(&self) -> Leftover {
+        self.if_pending(|pending| std::mem::take(&mut pending.leftover)).unwrap_or_default()
+    }
+
+    /// Has a handler told of an end, from the loop.
+    pub(crate) fn owe(&self, notice: Notice) {
+        self.with_pending(|pending| pending.notices.push_back(notice));
+        self.socket.notify();
+    }
+
+    /// Makes the calls that are owed. Those that come to be owed meanwhile wait for the next time.
+    pub(crate) fn tell_notices(&self) {
+        let count = self.if_pending(|pending| pending.notices.len()).unwrap_or(0);
+        for _ in 0..count {
+            // One at a time: if one panics the others are still owed.
+            if let Some(notice) = self.if_pending(|pending| pending.notices.pop_front()).flatten() {
+                notice.tell();
+            }
+        }
+    }
+
+    /// Whether the kernel took some output since the last time somebody asked.
+    pub(crate) fn note_unsent(&self, unsent: usize) -> bool {
+        self.with_pending(|pending| std::mem::replace(&mut pending.unsent, unsent)) != unsent
+    }
+}

@@ -1,0 +1,158 @@
+//! The fields of answers: those that a handler sets, and those that are sent by themselves.
+
+use crate::harness::{Answer, Client, Site, serve};
+use http::{Error, Request, Response, ServerOptions};
+use std::time::Duration;
+
+fn answer_of(handler: impl FnMut(&Request<'_>, Response) + 'static) -> Answer {
+    serve(handler, |address| Client::connect(address).ask("/"))
+}
+
+// H13, Node: test-http-server-keep-alive-defaults; RFC 9110, 7.6.1
+#[test]
+fn a_connection_that_stays_says_for_how_long() {
+    let answer = answer_of(|_, response| response.end(b"").expect("to end"));
+    assert_eq!(answer.field("Connection"), Some("keep-alive"));
+    assert_eq!(answer.field("Keep-Alive"), Some("timeout=65"));
+}
+
+// H13, Node: test-http-keep-alive-timeout-custom
+#[test]
+fn what_is_said_of_keep_alive_follows_the_options_and_the_handler() {
+    let options = ServerOptions {
+        keep_alive_timeout: Duration::from_millis(7900),
+        max_requests_per_socket: 10,
+        ..ServerOptions::default()
+    };
+    let handler = |request: &Request<'_>, response: Response| {
+        match request.path() {
+            "/own" => drop(response.set_header("Keep-Alive", "timeout=3")),
+            "/none" => drop(response.remove_header("Keep-Alive")),
+            _ => {}
+        }
+        response.end(b"").expect("to end");
+    };
+    Site::new(options).run(handler, |address| {
+        let mut client = Client::connect(address);
+        assert_eq!(client.ask("/").field("Keep-Alive"), Some("timeout=7, max=10"));
+        assert_eq!(client.ask("/own").head.matches("Keep-Alive").count(), 1);
+        assert_eq!(client.ask("/none").field("Keep-Alive"), None);
+    });
+    let options = ServerOptions { keep_alive_timeout: Duration::ZERO, ..ServerOptions::default() };
+    Site::new(options).run(handler, |address| {
+        assert_eq!(Client::connect(address).ask("/").field("Keep-Alive"), None);
+    });
+}
+
+// H27, Node: test-http-remove-header-stays-removed
+#[test]
+fn removed_fields_stay_removed() {
+    let handler = |request: &Request<'_>, response: Response| {
+        let removed = if request.path() == "/all" {
+            &["Date", "connection", "CONTENT-LENGTH", "Transfer-Encoding", "X-A"][..]
+        } else {
+            &[]
+        };
+        response.set_header("X-A", "1").expect("to set");
+        for name in removed {
+            response.remove_header(name).expect("to remove");
+        }
+        response.end(b"until the end").expect("to end");
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        assert_eq!(client.ask("/").field("X-A"), Some("1"));
+        let answer = client.ask("/all");
+        assert_eq!(answer.head, "HTTP/1.1 200 OK\r\n\r\n");
+        assert_eq!(answer.text(), "until the end");
+    });
+}
+
+// H46, Node: test-http-date-header
+#[test]
+fn the_date_can_be_set() {
+    let answer = answer_of(|_, response| {
+        response.set_header("Date", "Thu, 01 Jan 1970 00:00:00 GMT").expect("to set");
+        response.end(b"").expect("to end");
+    });
+    assert_eq!(answer.head.matches("Date:").count(), 1);
+    assert_eq!(answer.field("Date"), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
+    assert_eq!(answer.field("Keep-Alive"), Some("timeout=65"));
+}
+
+// H30, Node: test-http-write-head, test-http-response-multiheaders
+#[test]
+fn setting_replaces_and_appending_adds() {
+    let answer = answer_of(|_, response| {
+        response.set_header("X-A", "1").expect("to set");
+        response.append_header("Set-Cookie", "a").expect("to append");
+        response.append_header("set-cookie", "b").expect("to append");
+        response.append_header("X-A", "2").expect("to append");
+        response.write_head(201, &[("x-a", "3"), ("X-B", "4")]).expect("to write");
+        assert!(!response.is_head_sent());
+        response.end(b"").expect("to end");
+    });
+    assert_eq!(answer.status, 201);
+    assert_eq!((answer.field("X-A"), answer.field("X-B")), (Some("3"), Some("4")));
+    assert_eq!(answer.head.to_ascii_lowercase().matches("x-a:").count(), 1);
+    assert_eq!(answer.head.to_ascii_lowercase().matches("set-cookie:").count(), 2);
+}
+
+#[test]
+fn the_reason_can_be_set() {
+    let answer = answer_of(|_, response| {
+        response.set_reason("Fine").and_then(|response| response.end(b"")).expect("to end");
+    });
+    assert!(answer.head.starts_with("HTTP/1.1 200 Fine\r\n"));
+}
+
+// H29, Node: test-http-flush-headers
+#[test]
+fn the_head_can_go_ahead_of_the_body() {
+    let handler = |_: &Request<'_>, response: Response| {
+        response.flush_headers().expect("to flush");
+        assert_eq!(response.flush_headers(), Ok(()), "idempotent");
+        assert_eq!(response.set_header("a", "b").map(drop), Err(Error::HeadersSent));
+        response.end(b"body").expect("to end");
+    };
+    let answer = answer_of(handler);
+    assert_eq!((answer.field("Transfer-Encoding"), answer.text()), (Some("chunked"), "body"));
+}
+
+// H26, Node: test-http-set-trailers, test-http-server-de-chunked-trailer
+#[test]
+fn trailers_follow_a_chunked_body_and_nothing_else() {
+    let handler = |request: &Request<'_>, response: Response| {
+        response.set_header("Trailer", "X-Sum").expect("to set");
+        if request.path() == "/length" {
+            response.set_header("Content-Length", "4").expect("to set");
+            assert_eq!(response.end(b"body"), Err(Error::TrailerWithoutChunked));
+            response.remove_header("Trailer").expect("to remove");
+            response.write(b"bo").expect("to write");
+            assert_eq!(response.add_trailer("X-Sum", "1"), Err(Error::TrailerWithoutChunked));
+            return response.end(b"dy").expect("to end");
+        }
+        response.write(b"body").expect("to write");
+        if !matches!(request.version, http::proto::Version::Http10) {
+            assert!(response.add_trailer("Content-Length", "4").is_err());
+        }
+        let _ = response.add_trailer("X-Sum", "1");
+        response.end(b"").expect("to end");
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        client.get("/");
+        assert_eq!(client.head().field("Trailer"), Some("X-Sum"));
+        assert_eq!(client.chunk(), b"body");
+        assert_eq!(client.take(17), b"0\r\nX-Sum: 1\r\n\r\n".iter().chain(b"HT").copied().collect::<Vec<_>>()[..17].to_vec());
+    });
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        let answer = client.ask("/length");
+        assert_eq!((answer.field("Trailer"), answer.text()), (None, "body"));
+        // An HTTP/1.0 client gets neither, and that is no mistake of the handler's.
+        client.send("GET / HTTP/1.0\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!((answer.field("Trailer"), answer.text()), (None, "body"));
+    });
+}

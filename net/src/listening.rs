@@ -1,0 +1,267 @@
+//! One `listen`, from the call to its close: the handler, the listening handle, the connections that it brought. Mirrors
+//! `setupListenHandle`, `onconnection` and `_emitCloseIfDrained`.
+//!
+//! Only the loop holds it: the source's answer while it is awaited, the [`Acceptor`] while there is a listener, the
+//! towers of the connections, and the ticks that report to the handler. So the handler is dropped when nobody is left
+//! who could call it, also when the loop is dropped in the middle, and also if the handler holds its own server.
+
+use crate::server::ServerState;
+use crate::upcall::ServerHandler;
+use crate::{Address, Dropped, ListenHandle, Result, Server, Socket};
+use async_wrap::upcall::OnConnection;
+use async_wrap::{AsyncStream, KeepAlive, TcpWrap};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+use uv_core::Slot;
+
+pub(crate) struct Listening {
+    server: Rc<ServerState>,
+    backlog: u32,
+    handler: Slot<Box<dyn ServerHandler>>,
+    handle: RefCell<Option<Box<dyn ListenHandle>>>,
+    phase: Cell<Phase>,
+    /// Called after the handler's `on_close`.
+    on_closed: Cell<Option<Box<dyn FnOnce()>>>,
+    /// Connections accepted by this `listen` that are open.
+    connections: Cell<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The source was asked and has not answered.
+    Asking,
+    Open,
+    /// Closed, with connections or the report still to come.
+    Closing,
+    /// Refused, or closed and reported.
+    Over,
+}
+
+impl Listening {
+    pub(crate) fn new(server: &Rc<ServerState>, backlog: u32, handler: Box<dyn ServerHandler>) -> Rc<Self> {
+        let listening = Self {
+            server: Rc::clone(server),
+            backlog,
+            handler: Slot::empty(),
+            handle: RefCell::new(None),
+            phase: Cell::new(Phase::Asking),
+            on_closed: Cell::new(None),
+            connections: Cell::new(0),
+        };
+        listening.handler.set(handler);
+        Rc::new(listening)
+    }
+
+    /// Whether the server listens, or is about to.
+    pub(crate) fn is_in_force(&self) -> bool {
+        matches!(self.phase.get(), Phase::Asking | Phase::Open)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase.get() == Phase::Open
+    }
+
+    pub(crate) fn with_handle<R>(&self, work: impl FnOnce(&dyn ListenHandle) -> R) -> Option<R> {
+        self.handle.borrow().as_deref().map(work)
+    }
+
+    /// The source answered later.
+    pub(crate) fn answered(self: Rc<Self>, answer: Result<Box<dyn ListenHandle>>) {
+        if self.phase.get() != Phase::Asking {
+            // Closed meanwhile: nobody wants the handle any more.
+            if let Ok(handle) = answer {
+                handle.close();
+            }
+            return;
+        }
+        if let Err(error) = answer.and_then(|handle| self.start(handle)) {
+            self.give_up();
+            let env = self.server.env.clone();
+            env.next_tick(move || {
+                // Out of its slot for good: nothing follows.
+                if let Some(mut handler) = self.handler.take() {
+                    handler.on_error(error);
+                }
+            });
+        }
+    }
+
+    /// `setupListenHandle`.
+    pub(crate) fn start(self: &Rc<Self>, handle: Box<dyn ListenHandle>) -> Result<()> {
+        if let Err(error) =
+            handle.listen(self.backlog, Acceptor { listening: Rc::clone(self), prepared: Cell::new(false) })
+        {
+            self.give_up();
+            return Err(error);
+        }
+        if self.server.unreferenced.get() {
+            handle.unref();
+        }
+        *self.handle.borrow_mut() = Some(handle);
+        self.phase.set(Phase::Open);
+        let listening = Rc::clone(self);
+        self.server.env.next_tick(move || {
+            // A server closed meanwhile has nothing to say.
+            if listening.is_open() {
+                listening.handler.call(|handler| handler.on_listening());
+            }
+        });
+        Ok(())
+    }
+
+    /// Refused: the server may listen again.
+    pub(crate) fn give_up(&self) {
+        self.phase.set(Phase::Over);
+    }
+
+    pub(crate) fn close(self: &Rc<Self>, on_closed: Option<Box<dyn FnOnce()>>) {
+        self.phase.set(Phase::Closing);
+        self.on_closed.set(on_closed);
+        let handle = self.handle.take();
+        if let Some(handle) = handle {
+            handle.close();
+        }
+        self.close_if_drained();
+    }
+
+    fn connection_opened(&self) {
+        self.connections.set(self.connections.get() + 1);
+        self.server.connections.set(self.server.connections.get() + 1);
+    }
+
+    pub(crate) fn connection_closed(self: &Rc<Self>) {
+        self.connections.set(self.connections.get() - 1);
+        self.server.connection_closed();
+        self.close_if_drained();
+    }
+
+    fn close_if_drained(self: &Rc<Self>) {
+        if self.phase.get() == Phase::Closing && self.connections.get() == 0 {
+            let listening = Rc::clone(self);
+            self.server.env.next_tick(move || listening.report_close());
+        }
+    }
+
+    fn report_close(&self) {
+        self.phase.set(Phase::Over);
+        // Out of its slot for good: it is dropped after its last call.
+        if let Some(mut handler) = self.handler.take() {
+            handler.on_close();
+        }
+        if let Some(on_closed) = self.on_closed.take() {
+            on_closed();
+        }
+    }
+}
+
+/// The end of a server that a listening handle is given: it takes connections.
+pub struct Acceptor {
+    listening: Rc<Listening>,
+    /// The connections have their options already.
+    prepared: Cell<bool>,
+}
+
+impl Acceptor {
+    /// The server.
+    #[must_use]
+    pub fn server(&self) -> Server {
+        Server(Rc::clone(&self.listening.server))
+    }
+
+    /// How many connections the server would rather take; whoever distributes connections should give more to somebody
+    /// else, until [`ListenHandle::has_room`]. Servers with `drop_max_connection` always take them, closed ones never.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let server = &self.listening.server;
+        match self.listening.is_in_force() {
+            false => 0,
+            true if server.options.drop_max_connection => usize::MAX,
+            true => server.room(),
+        }
+    }
+
+    /// Connections to announce in one turn.
+    #[must_use]
+    pub fn accept_batch(&self) -> u32 {
+        self.listening.server.options.accept_batch
+    }
+
+    /// Sets what all connections shall have (`no_delay`, `keep_alive`) on the listener, from which they inherit it on
+    /// Linux: no system call for each of them.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn prepare_listener(&self, tcp: &TcpWrap) -> Result<()> {
+        self.set_options(tcp)?;
+        self.prepared.set(cfg!(target_os = "linux"));
+        Ok(())
+    }
+
+    /// Says that the connections come with what they shall have, as their listener, in another process, was given it.
+    pub fn expect_prepared(&self) {
+        self.prepared.set(true);
+    }
+
+    fn set_options(&self, tcp: &TcpWrap) -> Result<()> {
+        let options = &self.listening.server.options;
+        if options.no_delay {
+            tcp.set_nodelay(true)?;
+        }
+        if let Some(idle) = options.keep_alive {
+            tcp.set_keepalive(Some(KeepAlive::after(idle.max(Duration::from_secs(1)))))?;
+        }
+        Ok(())
+    }
+
+    fn take(&self, stream: AsyncStream) {
+        let listening = &self.listening;
+        if !self.prepared.get()
+            && let Some(tcp) = stream.as_tcp()
+        {
+            // As in Node a refusal is ignored: a connection that is gone already says so when it is read.
+            let _ = self.set_options(&tcp);
+        }
+        listening.connection_opened();
+        let socket = Socket::accepted(stream, &listening.server.options, listening);
+        let _unclaimed = Unclaimed(&socket);
+        listening.handler.call(|handler| handler.on_connection(socket.clone()));
+    }
+}
+
+impl OnConnection for Acceptor {
+    /// `onconnection`.
+    fn on_connection(&mut self, connection: Result<AsyncStream, async_wrap::Error>) {
+        let listening = &self.listening;
+        match connection {
+            // A source may have had one on its way when the server closed.
+            Ok(stream) if !listening.is_open() => stream.close(),
+            Ok(stream) if listening.server.room() == 0 => {
+                let dropped = Dropped { local: Address::local(&stream), remote: Address::peer(&stream) };
+                stream.close();
+                listening.handler.call(|handler| handler.on_drop(dropped));
+            }
+            Ok(stream) => self.take(stream),
+            Err(error) if listening.is_open() => {
+                listening.handler.call(|handler| handler.on_error(error.into()));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// A connection that nobody took by the end of `on_connection`, be it by a panic, is destroyed.
+struct Unclaimed<'a>(&'a Socket);
+
+impl Drop for Unclaimed<'_> {
+    fn drop(&mut self) {
+        self.0.destroy_unless_handled();
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor").field("room", &self.room()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,304 @@
+//! What the tests of this crate share: a log, handlers that write into it and do what a test tells them, and the proof
+//! that nothing is left alive.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+
+use async_wrap::{Environment, Loop, RunMode};
+use net::upcall::{ServerHandler, SocketHandler};
+use net::{ConnectOptions, Dropped, Error, ListenOptions, Server, ServerOptions, Socket};
+use std::cell::{OnceCell, RefCell};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// What happened, in order. A cheap clone.
+#[derive(Clone, Default)]
+pub struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    pub fn push(&self, what: impl Into<String>) {
+        self.0.borrow_mut().push(what.into());
+    }
+
+    pub fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+
+    pub fn has(&self, what: &str) -> bool {
+        self.0.borrow().iter().any(|entry| entry == what)
+    }
+
+    pub fn count(&self, what: &str) -> usize {
+        self.0.borrow().iter().filter(|entry| *entry == what).count()
+    }
+}
+
+type Hook = (&'static str, Box<dyn FnMut(&Socket)>);
+type OnData = Box<dyn FnMut(&Socket, &[u8])>;
+
+/// One end of a connection: notes every event as `name event`, then does what the test said for it.
+pub struct Peer {
+    name: &'static str,
+    log: Log,
+    socket: Rc<OnceCell<Socket>>,
+    hooks: Vec<Hook>,
+    on_data: Option<OnData>,
+    tells_drop: bool,
+}
+
+impl Peer {
+    pub fn new(name: &'static str, log: &Log) -> Self {
+        Self {
+            name,
+            log: log.clone(),
+            socket: Rc::default(),
+            hooks: Vec::new(),
+            on_data: None,
+            tells_drop: false,
+        }
+    }
+
+    /// Does something on `connect`, `data`, `end`, `drain`, `finish`, `timeout`, `notify`, `error` or `close`.
+    pub fn on(mut self, event: &'static str, hook: impl FnMut(&Socket) + 'static) -> Self {
+        self.hooks.push((event, Box::new(hook)));
+        self
+    }
+
+    /// Takes the bytes instead of noting them.
+    pub fn on_bytes(mut self, hook: impl FnMut(&Socket, &[u8]) + 'static) -> Self {
+        self.on_data = Some(Box::new(hook));
+        self
+    }
+
+    /// Notes when it is dropped too.
+    pub fn telling_drop(mut self) -> Self {
+        self.tells_drop = true;
+        self
+    }
+
+    pub fn attach(self, socket: &Socket) {
+        let _ = self.socket.set(socket.clone());
+        socket.set_handler(self);
+    }
+
+    pub fn connect(self, env: &Environment, options: ConnectOptions) -> Socket {
+        let slot = Rc::clone(&self.socket);
+        let socket = Socket::connect(env, options, self).expect("nothing is refused at once");
+        let _ = slot.set(socket.clone());
+        socket
+    }
+
+    fn event(&mut self, event: &'static str, note: &str) {
+        self.log.push(format!("{} {note}", self.name));
+        let socket = self.socket.get().expect("upcalls come from the loop");
+        for (_, hook) in self.hooks.iter_mut().filter(|(name, _)| *name == event) {
+            hook(socket);
+        }
+    }
+}
+
+impl SocketHandler for Peer {
+    fn on_data(&mut self, data: &[u8]) {
+        match &mut self.on_data {
+            Some(hook) => hook(self.socket.get().expect("upcalls come from the loop"), data),
+            None => self.event("data", &format!("data {}", String::from_utf8_lossy(data))),
+        }
+    }
+
+    fn on_connect(&mut self) {
+        self.event("connect", "connect");
+    }
+
+    fn on_end(&mut self) {
+        self.event("end", "end");
+    }
+
+    fn on_drain(&mut self) {
+        self.event("drain", "drain");
+    }
+
+    fn on_finish(&mut self) {
+        self.event("finish", "finish");
+    }
+
+    fn on_timeout(&mut self) {
+        self.event("timeout", "timeout");
+    }
+
+    fn on_notify(&mut self) {
+        self.event("notify", "notify");
+    }
+
+    fn on_error(&mut self, error: Error) {
+        self.event("error", &format!("error {error}"));
+    }
+
+    fn on_close(&mut self, had_error: bool) {
+        self.event("close", if had_error { "close after an error" } else { "close" });
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if self.tells_drop {
+            self.log.push(format!("{} dropped", self.name));
+        }
+    }
+}
+
+type ServerHook = (&'static str, Box<dyn FnMut()>);
+
+/// A server's handler: notes `server event`, and gives connections to the test.
+pub struct Host {
+    log: Log,
+    on_connection: Box<dyn FnMut(Socket)>,
+    on_drop: Option<Box<dyn FnMut(Dropped)>>,
+    hooks: Vec<ServerHook>,
+    tells_drop: bool,
+}
+
+impl Host {
+    pub fn new(log: &Log, on_connection: impl FnMut(Socket) + 'static) -> Self {
+        let on_connection = Box::new(on_connection);
+        Self { log: log.clone(), on_connection, on_drop: None, hooks: Vec::new(), tells_drop: false }
+    }
+
+    /// Does something on `listening`, `error` or `close`.
+    pub fn on(mut self, event: &'static str, hook: impl FnMut() + 'static) -> Self {
+        self.hooks.push((event, Box::new(hook)));
+        self
+    }
+
+    pub fn on_dropped(mut self, hook: impl FnMut(Dropped) + 'static) -> Self {
+        self.on_drop = Some(Box::new(hook));
+        self
+    }
+
+    pub fn telling_drop(mut self) -> Self {
+        self.tells_drop = true;
+        self
+    }
+
+    fn event(&mut self, event: &'static str, note: &str) {
+        self.log.push(format!("server {note}"));
+        for (_, hook) in self.hooks.iter_mut().filter(|(name, _)| *name == event) {
+            hook();
+        }
+    }
+}
+
+impl ServerHandler for Host {
+    fn on_connection(&mut self, socket: Socket) {
+        (self.on_connection)(socket);
+    }
+
+    fn on_listening(&mut self) {
+        self.event("listening", "listening");
+    }
+
+    fn on_drop(&mut self, dropped: Dropped) {
+        self.log.push("server drop");
+        if let Some(hook) = &mut self.on_drop {
+            hook(dropped);
+        }
+    }
+
+    fn on_error(&mut self, error: Error) {
+        self.event("error", &format!("error {error}"));
+    }
+
+    fn on_close(&mut self) {
+        self.event("close", "close");
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if self.tells_drop {
+            self.log.push("server dropped");
+        }
+    }
+}
+
+pub fn new_loop() -> (Loop, Environment) {
+    let lp = Loop::new().expect("the system has descriptors left");
+    let env = Environment::new(&lp);
+    (lp, env)
+}
+
+/// Runs until nothing is left alive, and proves that nothing but the environment is left open.
+pub fn run_to_the_end(lp: &Loop, env: &Environment) {
+    assert!(!env.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", lp.handles());
+    close(lp, env);
+}
+
+pub fn close(lp: &Loop, env: &Environment) {
+    env.close();
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    lp.close().expect("nothing is open");
+}
+
+/// Runs until a callback panics; returns what it said.
+pub fn run_to_a_panic(env: &Environment) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(|| env.run(RunMode::Default))).expect_err("a callback panics");
+    panic.downcast_ref::<&str>().map(ToString::to_string).expect("panics with a plain text")
+}
+
+pub fn anywhere() -> ListenOptions {
+    ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+pub fn port_of(server: &Server) -> SocketAddr {
+    server.address().and_then(|address| address.as_tcp()).expect("the server listens on TCP")
+}
+
+pub fn to(server: &Server) -> ConnectOptions {
+    ConnectOptions::addr(port_of(server))
+}
+
+/// A server on a port of the kernel's choice that closes after its first connection, which goes to `on_connection`.
+pub fn serve_one(
+    env: &Environment,
+    options: ServerOptions,
+    on_connection: impl FnOnce(Socket) + 'static,
+) -> Server {
+    let server = Server::new(env, options);
+    listen_for_one(&server, anywhere(), on_connection);
+    server
+}
+
+pub fn listen_for_one(server: &Server, options: ListenOptions, on_connection: impl FnOnce(Socket) + 'static) {
+    let me = server.clone();
+    let mut on_connection = Some(on_connection);
+    let handler = move |socket: Socket| {
+        me.close().expect("the server listens");
+        if let Some(on_connection) = on_connection.take() {
+            on_connection(socket);
+        }
+    };
+    server.listen(options, handler).expect("the server listens");
+}
+
+/// An address where nobody listens.
+pub fn nobody() -> SocketAddr {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    listener.local_addr().expect("it has an address")
+}
+
+/// A path that nobody else uses, removed with its folder.
+pub struct TempPath(pub std::path::PathBuf);
+
+impl TempPath {
+    pub fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("net-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        Self(folder.join("socket"))
+    }
+}
+
+impl Drop for TempPath {
+    fn drop(&mut self) {
+        if let Some(folder) = self.0.parent() {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}

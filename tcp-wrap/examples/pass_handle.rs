@@ -1,0 +1,107 @@
+//! Passes a TCP connection through a pipe, as a cluster's primary does with its workers. Here both ends of the pipe are
+//! in one loop, and a thread plays the client. Run it with `cargo run -p tcp-wrap --example pass_handle`.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::thread;
+use tcp_wrap::upcall::OnStream;
+use tcp_wrap::{Error, PipeWrap, Result, StreamWrap};
+use uv_core::{HandleKind, Loop, RunMode};
+
+/// Gives a connection away and waits for the end of the pipe.
+struct Primary(PipeWrap);
+
+impl OnStream for Primary {
+    fn on_read(&mut self, _: &[u8]) {}
+
+    fn on_write(&mut self, result: Result<()>) {
+        println!("primary: passed the connection on: {result:?}");
+        if self.0.shutdown().is_err() {
+            self.0.close();
+        }
+    }
+
+    fn on_end(&mut self) {
+        self.0.close();
+    }
+
+    fn on_error(&mut self, _: Error) {
+        self.0.close();
+    }
+}
+
+/// Takes the connections that come through a pipe and serves them.
+struct Worker(PipeWrap);
+
+impl OnStream for Worker {
+    fn on_read(&mut self, message: &[u8]) {
+        println!("worker: got {:?}", String::from_utf8_lossy(message));
+        while let Some(received) = self.0.take_received() {
+            let is_tcp = received.kind == Some(HandleKind::Tcp);
+            let connection = StreamWrap::from_passed(self.0.loop_handle(), received.fd, is_tcp);
+            connection.set_handler(Shout(connection.clone()));
+            if connection.read_start().is_err() {
+                connection.close();
+            }
+        }
+    }
+
+    fn on_end(&mut self) {
+        self.0.close();
+    }
+
+    fn on_error(&mut self, _: Error) {
+        self.0.close();
+    }
+}
+
+/// Sends back in capitals what comes, until the peer has finished.
+struct Shout(StreamWrap);
+
+impl OnStream for Shout {
+    fn on_read(&mut self, data: &[u8]) {
+        if self.0.write(&data.to_ascii_uppercase()).is_err() {
+            self.0.close();
+        }
+    }
+
+    fn on_end(&mut self) {
+        println!("worker: read {} bytes, wrote {}", self.0.bytes_read(), self.0.bytes_written());
+        self.0.close();
+    }
+
+    fn on_error(&mut self, _: Error) {
+        self.0.close();
+    }
+}
+
+fn talk(mut connection: TcpStream) -> std::io::Result<String> {
+    connection.write_all(b"hello, whoever you are")?;
+    connection.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let lp = Loop::new()?;
+    let (primary, worker) = (PipeWrap::new_ipc(&lp), PipeWrap::new_ipc(&lp));
+    worker.open(primary.handle().open_pair()?)?;
+    primary.set_handler(Primary(primary.clone()));
+    worker.set_handler(Worker(worker.clone()));
+    primary.read_start()?;
+    worker.read_start()?;
+
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    let (accepted, _) = listener.accept()?;
+    primary.write_fds("a new connection".into(), vec![Rc::new(accepted.into())])?;
+
+    let client = thread::spawn(move || talk(client));
+    lp.run(RunMode::Default)?;
+    println!("client: got {:?}", client.join().map_err(|_| "the client panicked")??);
+    lp.close()?;
+    println!("Nothing is left open.");
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! What the tests of this crate share: streams whose other end is in the test, a handler that logs, and the proof that
+//! nothing is left.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+
+use std::cell::RefCell;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use tcp_wrap::upcall::OnStream;
+use tcp_wrap::{BindOptions, Error, LoopHandle, PipeWrap, Result, StreamWrap, TcpWrap};
+use uv_core::{Loop, RunMode};
+
+/// More than any socket buffer takes at once.
+pub const MUCH: usize = 16 << 20;
+
+pub fn new_loop() -> Loop {
+    Loop::new().expect("the system has descriptors left")
+}
+
+/// Runs until nothing is left alive, and proves that nothing is left open.
+pub fn run_to_the_end(lp: &Loop) {
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", lp.handles());
+    lp.close().expect("nothing is open");
+}
+
+pub fn loopback() -> SocketAddr {
+    "127.0.0.1:0".parse().expect("an address")
+}
+
+pub fn bound_tcp(lp: &LoopHandle) -> (TcpWrap, SocketAddr) {
+    let server = TcpWrap::new(lp);
+    server.bind(loopback(), BindOptions::default()).expect("a free port");
+    let addr = server.local_addr().expect("bound");
+    (server, addr)
+}
+
+/// A connection: one end in the loop, the other one in the test.
+pub fn tcp_pair(lp: &LoopHandle) -> (TcpWrap, TcpStream) {
+    let listener = TcpListener::bind(loopback()).expect("a free port");
+    let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    let wrap = TcpWrap::new(lp);
+    wrap.open(listener.accept().expect("it was connected to").0.into()).expect("a socket");
+    (wrap, peer)
+}
+
+/// The same over a Unix socket.
+pub fn pipe_pair(lp: &LoopHandle) -> (PipeWrap, UnixStream) {
+    let (ours, peer) = UnixStream::pair().expect("descriptors are left");
+    let wrap = PipeWrap::new(lp);
+    wrap.open(ours.into()).expect("a socket");
+    (wrap, peer)
+}
+
+/// What happened, in order, and the bytes that arrived.
+#[derive(Clone, Default)]
+pub struct Log(Rc<RefCell<(Vec<String>, Vec<u8>)>>);
+
+impl Log {
+    pub fn push(&self, what: impl Into<String>) {
+        self.0.borrow_mut().0.push(what.into());
+    }
+
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.borrow_mut().0)
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.borrow().1.clone()
+    }
+}
+
+type ReadHook = Box<dyn FnMut(&StreamWrap, &[u8])>;
+
+/// Logs every call; closes the stream when the peer has finished, or by an error.
+pub struct Logger {
+    stream: StreamWrap,
+    log: Log,
+    on_read: ReadHook,
+}
+
+impl Logger {
+    pub fn set(stream: &StreamWrap) -> Log {
+        Self::set_reading(stream, |_, _| {})
+    }
+
+    /// Also does `on_read` at every read.
+    pub fn set_reading(stream: &StreamWrap, on_read: impl FnMut(&StreamWrap, &[u8]) + 'static) -> Log {
+        let log = Log::default();
+        stream.set_handler(Self { stream: stream.clone(), log: log.clone(), on_read: Box::new(on_read) });
+        log
+    }
+
+    fn note(&self, what: &str, result: Result<()>) {
+        match result {
+            Ok(()) => self.log.push(what),
+            Err(error) => self.log.push(format!("{what} failed: {}", error.errno().name())),
+        }
+    }
+}
+
+impl OnStream for Logger {
+    fn on_read(&mut self, data: &[u8]) {
+        self.log.push("read");
+        self.log.0.borrow_mut().1.extend_from_slice(data);
+        (self.on_read)(&self.stream, data);
+    }
+
+    fn on_end(&mut self) {
+        self.log.push("end");
+        self.stream.close();
+    }
+
+    fn on_error(&mut self, error: Error) {
+        self.note("read", Err(error));
+        self.stream.close();
+    }
+
+    fn on_connect(&mut self, result: Result<()>) {
+        self.note("connect", result);
+    }
+
+    fn on_write(&mut self, result: Result<()>) {
+        self.note("write", result);
+    }
+
+    fn on_shutdown(&mut self, result: Result<()>) {
+        self.note("shutdown", result);
+    }
+
+    fn on_notify(&mut self) {
+        self.log.push("notify");
+    }
+
+    fn on_close(&mut self) {
+        self.log.push("close");
+    }
+}

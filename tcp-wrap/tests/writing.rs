@@ -1,0 +1,190 @@
+//! Writes: what goes out at once, what waits, and how each ends.
+
+mod common;
+
+use common::{Logger, MUCH, new_loop, pipe_pair, run_to_the_end, tcp_pair};
+use std::io::{IoSlice, Read};
+use std::net::Shutdown;
+use std::thread;
+use tcp_wrap::{Errno, TcpWrap, Written};
+use uv_core::RunMode;
+
+// Node: async-hooks/test-writewrap (T1)
+#[test]
+fn a_write_that_the_kernel_takes_is_over_at_once() {
+    let lp = new_loop();
+    let (wrap, mut peer) = tcp_pair(&lp);
+    let log = Logger::set(&wrap);
+    assert_eq!(wrap.write(b"hello").expect("connected"), Written { now: 5, later: 0 });
+    assert_eq!(wrap.write(b"").expect("connected"), Written { now: 0, later: 0 });
+    assert_eq!(wrap.write_bytes("again".into()).expect("connected"), Written { now: 5, later: 0 });
+    assert_eq!((wrap.write_queue_size(), wrap.bytes_written()), (0, 10));
+    assert!(!lp.is_alive(), "nothing waits");
+    let mut received = [0; 10];
+    peer.read_exact(&mut received).expect("it was sent");
+    assert_eq!(&received, b"helloagain");
+    wrap.close();
+    run_to_the_end(&lp);
+    assert_eq!(log.take(), ["close"]);
+}
+
+// Node: test-net-bytes-written-large, test-net-socket-byteswritten (T2), test-net-large-string (T21)
+#[test]
+fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
+    let lp = new_loop();
+    let (wrap, mut peer) = tcp_pair(&lp);
+    let log = Logger::set(&wrap);
+    let data: Vec<u8> = (0..MUCH).map(|index| (index % 251) as u8).collect();
+    let written = wrap.write(&data).expect("connected");
+    assert!(written.later > 0 && written.now + written.later == MUCH);
+    assert_eq!((wrap.write_queue_size(), wrap.bytes_written()), (written.later, MUCH as u64));
+    assert_eq!(
+        wrap.write(b"after").expect("connected"),
+        Written { now: 0, later: 5 },
+        "it waits for its turn"
+    );
+    wrap.shutdown().expect("connected");
+    let reader = thread::spawn(move || {
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).expect("the connection lives");
+        received
+    });
+    wrap.read_start().expect("connected");
+    run_to_the_end(&lp);
+    let received = reader.join().expect("the reader does not panic");
+    assert!(received[..MUCH] == data && &received[MUCH..] == b"after");
+    assert_eq!(wrap.bytes_written(), MUCH as u64 + 5);
+    // The peer closes only after all of it, so the order of these four is certain.
+    assert_eq!(log.take(), ["write", "write", "shutdown", "end", "close"]);
+}
+
+// Node: test-net-sync-cork, test-net-write-fully-async-buffer (T20)
+#[test]
+fn several_buffers_keep_their_order_wherever_the_kernel_cuts_them() {
+    let lp = new_loop();
+    let (wrap, mut peer) = pipe_pair(&lp);
+    let log = Logger::set(&wrap);
+    let buffers: Vec<Vec<u8>> =
+        (0..100_u32).map(|index| vec![index as u8; 1 + index as usize * 997]).collect();
+    let slices: Vec<IoSlice<'_>> = buffers.iter().map(|buffer| IoSlice::new(buffer)).collect();
+    let written = wrap.writev(&slices).expect("connected");
+    let all = buffers.concat();
+    assert!(written.later > 0 && written.now + written.later == all.len());
+    drop(slices);
+    drop(buffers);
+    wrap.shutdown().expect("connected");
+    let reader = thread::spawn(move || {
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).expect("the connection lives");
+        received
+    });
+    wrap.read_start().expect("connected");
+    run_to_the_end(&lp);
+    assert!(reader.join().expect("the reader does not panic") == all);
+    assert_eq!(log.take(), ["write", "shutdown", "end", "close"]);
+}
+
+#[test]
+fn more_buffers_than_one_system_call_takes_are_written_all_the_same() {
+    let lp = new_loop();
+    let (wrap, mut peer) = tcp_pair(&lp);
+    Logger::set(&wrap);
+    let slices = vec![IoSlice::new(b"ab"); 5000];
+    let written = wrap.writev(&slices).expect("connected");
+    assert_eq!(written.now + written.later, 10_000);
+    wrap.shutdown().expect("connected");
+    let reader = thread::spawn(move || {
+        let mut received = Vec::new();
+        peer.read_to_end(&mut received).expect("the connection lives");
+        received
+    });
+    wrap.read_start().expect("connected");
+    run_to_the_end(&lp);
+    assert_eq!(reader.join().expect("the reader does not panic"), b"ab".repeat(5000));
+}
+
+// Node: async-hooks/test-shutdownwrap, test-net-end-close (T3)
+#[test]
+fn a_shutdown_is_reported_by_the_loop_and_makes_writing_an_error() {
+    let lp = new_loop();
+    let (wrap, mut peer) = tcp_pair(&lp);
+    let log = Logger::set(&wrap);
+    wrap.shutdown().expect("connected");
+    assert_eq!(log.take(), [""; 0], "never from within the call");
+    assert_eq!(wrap.write(b"x").expect_err("finished").errno(), Errno::EPIPE);
+    assert_eq!(wrap.shutdown().expect_err("finished").errno(), Errno::ENOTCONN);
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert_eq!(log.take(), ["shutdown"]);
+    assert_eq!(peer.read(&mut [0; 1]).expect("a FIN"), 0);
+    wrap.close();
+    run_to_the_end(&lp);
+}
+
+// Node: test-net-end-without-connect (T4): the layer above takes this for success
+#[test]
+fn a_shutdown_without_a_connection_says_so() {
+    let lp = new_loop();
+    let wrap = TcpWrap::new(&lp);
+    assert_eq!(wrap.shutdown().expect_err("not connected").errno(), Errno::ENOTCONN);
+    assert_eq!(wrap.write(b"x").expect_err("no socket").errno(), Errno::EBADF);
+    wrap.close();
+    run_to_the_end(&lp);
+}
+
+// Node: test-net-write-cb-on-destroy-before-connect, test-net-socket-write-error (T10)
+#[test]
+fn close_cancels_what_waits_in_order_and_reports_itself_last() {
+    let lp = new_loop();
+    let (wrap, _peer) = tcp_pair(&lp);
+    let log = Logger::set(&wrap);
+    assert!(wrap.write(&vec![0; MUCH]).expect("connected").later > 0);
+    assert_eq!(wrap.write(b"more").expect("connected").later, 4);
+    wrap.shutdown().expect("connected");
+    wrap.close();
+    assert_eq!(log.take(), [""; 0], "never from within the call");
+    run_to_the_end(&lp);
+    let expected =
+        ["write failed: ECANCELED", "write failed: ECANCELED", "shutdown failed: ECANCELED", "close"];
+    assert_eq!(log.take(), expected);
+}
+
+#[test]
+fn a_write_to_a_peer_that_is_gone_is_an_error_not_a_signal() {
+    let lp = new_loop();
+    let (wrap, peer) = pipe_pair(&lp);
+    let log = Logger::set(&wrap);
+    peer.shutdown(Shutdown::Both).expect("connected");
+    drop(peer);
+    assert_eq!(wrap.write(b"x").expect_err("nobody listens").errno(), Errno::EPIPE);
+    assert_eq!(wrap.bytes_written(), 0);
+    wrap.close();
+    run_to_the_end(&lp);
+    assert_eq!(log.take(), ["close"]);
+}
+
+// Node: test-net-write-slow (T21)
+#[test]
+fn writes_while_connecting_go_out_once_connected() {
+    let lp = new_loop();
+    let (server, addr) = common::bound_tcp(&lp);
+    let listener = server.clone();
+    let received = std::rc::Rc::new(std::cell::RefCell::new(None));
+    let slot = std::rc::Rc::clone(&received);
+    server
+        .listen(8, move |connection: tcp_wrap::Result<tcp_wrap::StreamWrap>| {
+            let connection = connection.expect("descriptors are left");
+            slot.replace(Some(Logger::set_reading(&connection, |stream, _| stream.close())));
+            connection.read_start().expect("connected");
+            listener.close();
+        })
+        .expect("bound");
+    let client = TcpWrap::new(&lp);
+    let log = Logger::set(&client);
+    client.connect(addr).expect("loopback is reachable");
+    assert_eq!(client.write(b"early").expect("connecting"), Written { now: 0, later: 5 });
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    client.close();
+    run_to_the_end(&lp);
+    assert_eq!(log.take(), ["connect", "write", "close"]);
+    assert_eq!(received.take().expect("a connection came").bytes(), b"early");
+}

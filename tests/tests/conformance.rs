@@ -1,0 +1,47 @@
+//! The application of `xtask serve` passes the whole conformance suite, and ends when it is told to.
+
+use async_wrap::{Environment, Loop, RunMode};
+use http::{ListenOptions, Server, ServerOptions};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use uv_core::{Async, AsyncSender};
+use xtask::app::App;
+
+/// How long connections that the suite left open may stay after the end.
+const GRACE: Duration = Duration::from_millis(100);
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[test]
+fn the_server_conforms() -> Outcome<()> {
+    let (started, start) = mpsc::channel();
+    let server = thread::spawn(move || serve(&started));
+    let (address, stop) = start.recv()?;
+    let report = tests::conformance::run_all(address, Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/conformance")));
+    stop.send();
+    let is_alive = server.join().map_err(|_| "the server panicked")??;
+    let report = report?;
+    assert!(report.is_clean(), "{report}");
+    assert!(!is_alive, "the loop ended with something alive");
+    Ok(())
+}
+
+/// Serves on a loop of its own until told to stop. Returns whether anything was left alive.
+fn serve(started: &mpsc::Sender<(SocketAddr, AsyncSender)>) -> Outcome<bool> {
+    let lp = Loop::new()?;
+    let env = Environment::new(&lp);
+    let server = Server::new(&env, ServerOptions::default())?;
+    server.listen(ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0))), App)?;
+    let address = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
+    let stop = Async::new(&lp, move |stop: &Async| {
+        // Refused only if it was told so before.
+        let _ = server.shutdown(GRACE);
+        stop.close();
+    });
+    started.send((address, stop.sender()))?;
+    Ok(env.run(RunMode::Default)?)
+}

@@ -1,0 +1,301 @@
+//! Unix sockets and pipes.
+
+mod common;
+
+use common::*;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use uv_core::{Errno, Pipe, PipeName, Result};
+
+/// A listening pipe that hands every connection to `take`.
+fn serve_at(lp: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 'static) -> Pipe {
+    let server = Pipe::new(lp);
+    server.bind(name).expect("bind");
+    let listener = server.clone();
+    server
+        .listen(128, move |status: Result<()>| {
+            status.expect("a connection");
+            take(listener.accept().expect("accept"));
+        })
+        .expect("listen");
+    server
+}
+
+/// A pipe of the loop, and its other end.
+fn opened(lp: &TestLoop) -> (Pipe, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().expect("socketpair");
+    let pipe = Pipe::new(lp);
+    pipe.open(ours.into()).expect("open");
+    (pipe, theirs)
+}
+
+#[test]
+fn a_connection_over_a_path_carries_bytes_both_ways() {
+    let lp = test_loop();
+    let log = Log::new();
+    let path = socket_path();
+    let seen = log.clone();
+    let server = serve_at(&lp, path.path().as_os_str(), move |connection| {
+        let echo = connection.clone();
+        connection.set_upcall(
+            Tower::new(&seen, "server").on_read(move |data| assert_eq!(echo.try_write(data), Ok(data.len()))),
+        );
+        connection.read_start().expect("read_start");
+    });
+    let client = Pipe::new(&lp);
+    let writer = client.clone();
+    client.set_upcall(Tower::new(&log, "client").on_connect(move |_| {
+        writer.read_start().expect("read_start");
+        writer.write("hello").expect("write");
+    }));
+    client.connect(path.path()).expect("connect");
+    assert!(log.lines().is_empty());
+    lp.until(|| log.has("client read 5"));
+    assert_eq!(client.peer_name(), Ok(PipeName::Path(path.path())));
+    assert_eq!(server.local_name().expect("a name").as_path(), Some(&*path.path()));
+    lp.close_and_finish();
+}
+
+// libuv: pipe_bind_error_addrnotavail (I1)
+#[test]
+fn a_bind_in_a_missing_folder_is_eacces() {
+    let lp = test_loop();
+    let error = Pipe::new(&lp).bind("/no/such/folder/socket").expect_err("no folder");
+    assert_eq!((error.op(), error.errno()), ("bind", Errno::EACCES));
+    assert_eq!(error.target(), Some("/no/such/folder/socket"));
+    lp.close_and_finish();
+}
+
+// libuv: pipe_bind_error_addrinuse, pipe_bind_error_inval, pipe_listen_without_bind (I2)
+#[test]
+fn a_used_name_is_reported_at_once_and_listening_then_fails() {
+    let lp = test_loop();
+    let path = socket_path();
+    let (first, second) = (Pipe::new(&lp), Pipe::new(&lp));
+    first.bind(path.path()).expect("bind");
+    assert_eq!(errno(first.bind(path.path())), Errno::EINVAL, "bound already");
+    assert_eq!(errno(second.bind(path.path())), Errno::EADDRINUSE);
+    assert_eq!(errno(second.listen(1, |_| {})), Errno::EINVAL);
+    assert_eq!(errno(Pipe::new(&lp).listen(1, |_| {})), Errno::EINVAL);
+    second.close();
+    lp.turn();
+    assert!(path.path().exists(), "a failed bind owns no path");
+    lp.close_and_finish();
+    assert!(!path.path().exists());
+}
+
+// libuv: pipe_connect_bad_name, pipe_connect_to_file (I3)
+#[test]
+fn a_failed_connect_is_reported_by_on_connect_only() {
+    let lp = test_loop();
+    let path = socket_path();
+    let log = Log::new();
+    std::fs::write(path.path(), "a file").expect("write");
+    let (missing, file) = (Pipe::new(&lp), Pipe::new(&lp));
+    missing.set_upcall(Tower::new(&log, "missing"));
+    missing.connect(path.folder().join("missing")).expect("connect");
+    file.set_upcall(Tower::new(&log, "file"));
+    file.connect(path.path()).expect("connect");
+    assert_eq!(errno(file.connect(path.path())), Errno::EALREADY);
+    assert!(log.lines().is_empty() && lp.is_alive());
+    assert_eq!(lp.run(uv_core::RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["missing connect ENOENT", "file connect ECONNREFUSED"]);
+    lp.close_and_finish();
+}
+
+// libuv: pipe_overlong_path (I4): with UV_PIPE_NO_TRUNCATE, which libuv calls EINVAL.
+#[test]
+fn a_name_that_is_too_long_is_refused_at_once() {
+    let lp = test_loop();
+    let longest = "\0".to_owned() + &"x".repeat(107);
+    let pipe = Pipe::new(&lp);
+    assert_eq!(errno(pipe.bind("x".repeat(108))), Errno::ENAMETOOLONG);
+    assert_eq!(errno(pipe.connect("x".repeat(108))), Errno::ENAMETOOLONG);
+    assert_eq!(errno(pipe.bind("a\0b")), Errno::EINVAL);
+    assert_eq!(pipe.bind(&longest), Ok(()), "an abstract name has no NUL behind it");
+    lp.close_and_finish();
+}
+
+// libuv: pipe_connect_close_multiple (I5)
+#[test]
+fn a_connect_closed_at_once_is_cancelled_although_the_server_accepted() {
+    let lp = test_loop();
+    let log = Log::new();
+    let path = socket_path();
+    let _server = serve_at(&lp, path.path().as_os_str(), |connection| connection.close());
+    for _ in 0..3 {
+        let client = Pipe::new(&lp);
+        client.set_upcall(Tower::new(&log, "client"));
+        client.connect(path.path()).expect("connect");
+        client.close();
+    }
+    lp.close_and_finish();
+    assert_eq!(log.count("client connect ECANCELED"), 3);
+    assert_eq!(log.count("client close"), 3);
+    assert_eq!(log.lines().len(), 6);
+}
+
+// libuv: pipe_getsockname, pipe_getsockname_abstract, pipe_getsockname_autobind (I6)
+#[test]
+fn names_are_exact() {
+    let lp = test_loop();
+    let path = socket_path();
+    let bound = Pipe::new(&lp);
+    assert_eq!(errno(bound.local_name()), Errno::EBADF);
+    bound.bind(path.path()).expect("bind");
+    assert_eq!(bound.local_name(), Ok(PipeName::Path(path.path())));
+    assert_eq!(errno(bound.peer_name()), Errno::ENOTCONN);
+    let hidden = Pipe::new(&lp);
+    let name = format!("uv-core-{}", std::process::id());
+    hidden.bind(format!("\0{name}")).expect("bind");
+    assert_eq!(hidden.local_name(), Ok(PipeName::Abstract(name.into_bytes())));
+    let automatic = Pipe::new(&lp);
+    automatic.bind("").expect("bind");
+    assert!(matches!(automatic.local_name(), Ok(PipeName::Abstract(name)) if !name.is_empty()));
+    let (pair, _theirs) = opened(&lp);
+    assert_eq!(pair.local_name(), Ok(PipeName::Unnamed));
+    assert_eq!(pair.peer_name(), Ok(PipeName::Unnamed));
+    lp.close_and_finish();
+}
+
+// libuv: pipe_close_stdout_read_stdin (I7)
+#[test]
+fn the_writer_of_a_pipe_closing_is_the_end() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (reader, mut writer) = std::io::pipe().expect("pipe");
+    let pipe = Pipe::new(&lp);
+    pipe.open(reader.into()).expect("open");
+    assert!(pipe.is_readable() && !pipe.is_writable());
+    pipe.set_upcall(Tower::new(&log, "pipe"));
+    pipe.read_start().expect("read_start");
+    lp.turn();
+    writer.write_all(b"bye").expect("write");
+    lp.until(|| log.has("pipe read 3"));
+    drop(writer);
+    lp.until(|| log.has("pipe end"));
+    assert_eq!(errno(pipe.write("x")), Errno::EPIPE);
+    lp.close_and_finish();
+}
+
+#[test]
+fn the_write_end_of_a_pipe_writes_and_meets_the_reader_going_away() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (mut reader, writer) = std::io::pipe().expect("pipe");
+    let pipe = Pipe::new(&lp);
+    pipe.open(writer.into()).expect("open");
+    assert!(!pipe.is_readable() && pipe.is_writable());
+    assert_eq!(errno(pipe.read_start()), Errno::ENOTCONN);
+    pipe.set_upcall(Tower::new(&log, "pipe"));
+    let data = vec![5; 200_000];
+    pipe.write(data.clone()).expect("write");
+    assert!(pipe.write_queue_size() > 0);
+    let thread = std::thread::spawn(move || {
+        let mut all = vec![0; 200_000];
+        reader.read_exact(&mut all).expect("read");
+        (reader, all)
+    });
+    lp.until(|| log.has("pipe write ok"));
+    let (reader, all) = thread.join().expect("join");
+    assert!(all == data);
+    pipe.write(data).expect("write");
+    drop(reader);
+    lp.until(|| log.has("pipe write EPIPE"));
+    lp.close_and_finish();
+}
+
+// libuv: pipe_set_non_blocking (I8)
+#[test]
+fn try_write_on_a_blocking_pipe_writes_everything() {
+    let lp = test_loop();
+    let (pipe, mut theirs) = opened(&lp);
+    pipe.set_blocking(true).expect("blocking");
+    let data = vec![3; 1 << 20];
+    let reader = std::thread::spawn(move || {
+        let mut all = vec![0; 1 << 20];
+        theirs.read_exact(&mut all).expect("read");
+        all
+    });
+    assert_eq!(pipe.try_write(&data), Ok(data.len()));
+    assert!(reader.join().expect("join") == data);
+    lp.close_and_finish();
+}
+
+// libuv: pipe_set_fchmod
+#[test]
+fn chmod_adds_to_the_mode_of_the_path() {
+    use std::os::unix::fs::PermissionsExt;
+    let lp = test_loop();
+    let path = socket_path();
+    let pipe = Pipe::new(&lp);
+    assert_eq!(errno(pipe.chmod(true, true)), Errno::EBADF);
+    pipe.bind(path.path()).expect("bind");
+    pipe.chmod(true, false).expect("chmod");
+    assert_eq!(std::fs::metadata(path.path()).expect("stat").permissions().mode() & 0o444, 0o444);
+    pipe.chmod(false, true).expect("chmod");
+    assert_eq!(std::fs::metadata(path.path()).expect("stat").permissions().mode() & 0o666, 0o666);
+    lp.close_and_finish();
+}
+
+// unpinned in libuv (I16)
+#[test]
+fn closing_a_bound_pipe_removes_its_path_at_once() {
+    let lp = test_loop();
+    let path = socket_path();
+    let pipe = Pipe::new(&lp);
+    pipe.bind(path.path()).expect("bind");
+    assert!(path.path().exists());
+    pipe.close();
+    assert!(!path.path().exists());
+    lp.finish();
+}
+
+#[test]
+fn open_pair_gives_the_other_end_to_somebody_else() {
+    let lp = test_loop();
+    let log = Log::new();
+    let pipe = Pipe::new(&lp);
+    let mut theirs = UnixStream::from(pipe.open_pair().expect("a pair"));
+    assert_eq!(errno(pipe.open_pair()), Errno::EBUSY);
+    pipe.set_upcall(Tower::new(&log, "pipe"));
+    pipe.read_start().expect("read_start");
+    theirs.write_all(b"hello").expect("write");
+    lp.until(|| log.has("pipe read 5"));
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_regular_file_can_be_read_to_its_end() {
+    let lp = test_loop();
+    let log = Log::new();
+    let path = socket_path();
+    std::fs::write(path.path(), vec![1; 100_000]).expect("write");
+    let pipe = Pipe::new(&lp);
+    pipe.open(std::fs::File::open(path.path()).expect("open").into()).expect("open");
+    pipe.set_upcall(Tower::new(&log, "file"));
+    pipe.read_start().expect("read_start");
+    lp.until(|| log.has("file end"));
+    assert_eq!(log.take(), ["file read 65536", "file read 34464", "file end"]);
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_full_backlog_is_reported_by_on_connect() {
+    let lp = test_loop();
+    let log = Log::new();
+    let path = socket_path();
+    let server = Pipe::new(&lp);
+    server.bind(path.path()).expect("bind");
+    let listener = server.clone();
+    server.listen(1, move |_: Result<()>| listener.accept().expect("accept").close()).expect("listen");
+    for _ in 0..10 {
+        let client = Pipe::new(&lp);
+        client.set_upcall(Tower::new(&log, "client"));
+        client.connect(path.path()).expect("connect");
+    }
+    lp.until(|| log.lines().len() == 10);
+    let (connected, refused) = (log.count("client connect ok"), log.count("client connect EAGAIN"));
+    assert!(connected > 0 && refused > 0 && connected + refused == 10);
+    lp.close_and_finish();
+}

@@ -1,0 +1,198 @@
+//! Listening and accepting over TCP.
+
+mod common;
+
+use common::*;
+use std::cell::{Cell, RefCell};
+use std::net::TcpStream;
+use std::rc::Rc;
+use std::time::Duration;
+use uv_core::{BindOptions, Errno, Result, RunMode, Tcp, Timer};
+
+// libuv: tcp_bind_error_addrinuse_listen (C1)
+#[test]
+fn a_used_port_is_reported_by_listen_and_by_the_address() {
+    let lp = test_loop();
+    let (first, addr) = bound(&lp);
+    first.listen(1, |_| {}).expect("listen");
+    let second = Tcp::new(&lp);
+    assert_eq!(second.bind(addr, BindOptions::default()), Ok(()));
+    assert_eq!(errno(second.local_addr()), Errno::EADDRINUSE);
+    let error = second.listen(1, |_| {}).expect_err("in use");
+    assert_eq!((error.op(), error.errno()), ("listen", Errno::EADDRINUSE));
+    assert_eq!(error.target(), Some(addr.to_string().as_str()));
+    lp.close_and_finish();
+}
+
+// libuv: tcp_listen_without_bind, multiple_listen (C25)
+#[test]
+fn listen_without_bind_takes_a_port_and_a_second_one_changes_the_upcall() {
+    let lp = test_loop();
+    let log = Log::new();
+    let server = Tcp::new(&lp);
+    let old = log.clone();
+    server.listen(1, move |_: Result<()>| old.add("old")).expect("listen");
+    let port = server.local_addr().expect("an address").port();
+    assert_ne!(port, 0);
+    let (new, listener) = (log.clone(), server.clone());
+    server
+        .listen(1, move |_: Result<()>| {
+            new.add("new");
+            listener.accept().expect("accept").close();
+        })
+        .expect("listen");
+    let _peer = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+    lp.until(|| !log.lines().is_empty());
+    assert_eq!(log.take(), ["new"]);
+    lp.close_and_finish();
+}
+
+// libuv: delayed_accept (C26)
+#[test]
+fn a_connection_that_is_not_taken_holds_the_next_ones_until_it_is() {
+    for batch in [1, 16] {
+        let lp = test_loop();
+        let announced = Rc::new(Cell::new(0));
+        let (server, addr) = bound(&lp);
+        server.set_accept_batch(batch);
+        let count = Rc::clone(&announced);
+        server.listen(16, move |_: Result<()>| count.set(count.get() + 1)).expect("listen");
+        assert_eq!(errno(server.accept()), Errno::EAGAIN);
+        let peers: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).expect("connect")).collect();
+        for round in 1..=3 {
+            lp.until(|| announced.get() == round);
+            for _ in 0..3 {
+                lp.turn();
+            }
+            assert_eq!(announced.get(), round, "it waits for accept");
+            server.accept().expect("accept").close();
+        }
+        assert_eq!(errno(server.accept()), Errno::EAGAIN);
+        drop(peers);
+        lp.close_and_finish();
+    }
+}
+
+#[test]
+fn a_held_listener_does_not_spin() {
+    let lp = test_loop();
+    let (server, addr) = bound(&lp);
+    server.listen(16, |_: Result<()>| {}).expect("listen");
+    let _peers: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).expect("connect")).collect();
+    let rounds = Rc::new(Cell::new(0));
+    let count = Rc::clone(&rounds);
+    uv_core::Check::new(&lp).start(move |_: &uv_core::Check| count.set(count.get() + 1)).expect("start");
+    Timer::new(&lp)
+        .start(Duration::from_millis(20), Duration::ZERO, |timer: &Timer| timer.loop_handle().stop())
+        .expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(true));
+    assert!(rounds.get() <= 5, "{} iterations", rounds.get());
+    lp.close_and_finish();
+}
+
+// unpinned in libuv, PR 3696 (C29)
+#[test]
+fn one_turn_announces_one_connection_or_as_many_as_the_batch_says() {
+    for (batch, expected) in [(None, 1), (Some(0), 1), (Some(4), 4)] {
+        let lp = test_loop();
+        let accepted = Rc::new(Cell::new(0));
+        let count = Rc::clone(&accepted);
+        let (server, addr) = serve(&lp, move |connection| {
+            count.set(count.get() + 1);
+            connection.close();
+        });
+        if let Some(batch) = batch {
+            server.set_accept_batch(batch);
+        }
+        let peers: Vec<_> = (0..8).map(|_| TcpStream::connect(addr).expect("connect")).collect();
+        lp.turn();
+        assert_eq!(accepted.get(), expected);
+        lp.turn();
+        assert_eq!(accepted.get(), 2 * expected);
+        lp.until(|| accepted.get() == 8);
+        drop(peers);
+        lp.close_and_finish();
+    }
+}
+
+#[test]
+fn a_listener_closed_in_on_connection_closes_what_was_not_taken() {
+    let lp = test_loop();
+    let (server, addr) = bound(&lp);
+    let listener = server.clone();
+    server.set_accept_batch(8);
+    server.listen(16, move |_: Result<()>| listener.close()).expect("listen");
+    let mut peer = TcpStream::connect(addr).expect("connect");
+    lp.finish();
+    let read = std::io::Read::read(&mut peer, &mut [0]);
+    assert!(matches!(read, Ok(0) | Err(_)), "the peer is told");
+}
+
+#[test]
+fn peers_that_give_up_before_they_are_accepted_are_no_errors() {
+    let lp = test_loop();
+    let log = Log::new();
+    let seen = log.clone();
+    let (_server, addr) = serve(&lp, move |connection| {
+        connection.set_upcall(Tower::new(&seen, "connection"));
+        connection.read_start().expect("read_start");
+    });
+    for _ in 0..5 {
+        drop(TcpStream::connect(addr).expect("connect"));
+    }
+    lp.until(|| log.count("connection end") == 5);
+    lp.close_and_finish();
+}
+
+// libuv: tcp_reuseport (C34)
+#[test]
+fn listeners_that_share_a_port_all_get_connections() {
+    let lp = test_loop();
+    let options = BindOptions { reuse_port: true, ..BindOptions::default() };
+    let accepted: Rc<RefCell<[u32; 2]>> = Rc::default();
+    let mut addr = localhost();
+    for index in 0..2 {
+        let server = Tcp::new(&lp);
+        server.bind(addr, options).expect("bind");
+        addr = server.local_addr().expect("an address");
+        let (listener, count) = (server.clone(), Rc::clone(&accepted));
+        server
+            .listen(128, move |status: Result<()>| {
+                status.expect("a connection");
+                listener.accept().expect("accept").close();
+                count.borrow_mut()[index] += 1;
+            })
+            .expect("listen");
+    }
+    let mut peers = Vec::new();
+    // The kernel spreads by the peer's port: all on one side is as likely as a coin that never turns.
+    for _ in 0..64 {
+        peers.push(TcpStream::connect(addr).expect("connect"));
+    }
+    lp.until(|| accepted.borrow().iter().sum::<u32>() == 64);
+    assert!(accepted.borrow().iter().all(|count| *count > 0));
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_descriptor_can_be_taken_without_a_handle_and_given_one_elsewhere() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (server, addr) = bound(&lp);
+    let taken: Rc<RefCell<Vec<Tcp>>> = Rc::default();
+    let (listener, seen, kept) = (server.clone(), log.clone(), Rc::clone(&taken));
+    server
+        .listen(16, move |_: Result<()>| {
+            let fd = listener.accept_fd().expect("accept");
+            let tcp = Tcp::from_accepted(listener.loop_handle(), fd);
+            tcp.set_upcall(Tower::new(&seen, "tcp"));
+            tcp.read_start().expect("read_start");
+            kept.borrow_mut().push(tcp);
+        })
+        .expect("listen");
+    let mut peer = TcpStream::connect(addr).expect("connect");
+    std::io::Write::write_all(&mut peer, b"hello").expect("write");
+    lp.until(|| log.has("tcp read 5"));
+    taken.borrow_mut().clear();
+    lp.close_and_finish();
+}

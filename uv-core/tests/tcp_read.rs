@@ -1,0 +1,335 @@
+//! Reading from TCP connections.
+
+mod common;
+
+use common::*;
+use std::cell::Cell;
+use std::io::Write;
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::time::Duration;
+use uv_core::{Check, Errno, Idle, Tcp, Timer};
+
+/// A reading stream that only logs.
+fn reader(lp: &TestLoop, log: &Log) -> (Tcp, std::net::TcpStream) {
+    let (tcp, peer) = connected(lp);
+    tcp.set_upcall(Tower::new(log, "tcp"));
+    tcp.read_start().expect("read_start");
+    (tcp, peer)
+}
+
+#[test]
+fn input_is_read_when_it_comes_before_or_after_the_start() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = connected(&lp);
+    peer.write_all(b"early").expect("write");
+    tcp.set_upcall(Tower::new(&log, "tcp"));
+    tcp.read_start().expect("read_start");
+    lp.until(|| log.has("tcp read 5"));
+    for round in 1..=3 {
+        lp.turn();
+        peer.write_all(b"x").expect("write");
+        lp.until(|| log.count("tcp read 1") == round);
+    }
+    lp.close_and_finish();
+}
+
+// libuv: shutdown_eof (C13, C17)
+#[test]
+fn the_end_stops_reading_and_neither_closes_nor_stops_writing() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, peer) = reader(&lp, &log);
+    assert_eq!(errno(tcp.read_start()), Errno::EALREADY);
+    peer.shutdown(Shutdown::Write).expect("shutdown");
+    lp.until(|| log.has("tcp end"));
+    assert!(!tcp.is_active() && !tcp.is_closing() && tcp.is_writable());
+    tcp.read_stop();
+    tcp.read_stop();
+    tcp.write("still").expect("write");
+    tcp.shutdown().expect("shutdown");
+    lp.until(|| log.has("tcp shutdown ok"));
+    lp.close_and_finish();
+}
+
+// libuv: readable_on_eof (C14)
+#[test]
+fn after_the_end_a_stream_is_still_readable_and_ends_again() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, peer) = reader(&lp, &log);
+    drop(peer);
+    lp.until(|| log.has("tcp end"));
+    assert!(tcp.is_readable() && tcp.is_writable());
+    tcp.read_start().expect("read_start");
+    lp.until(|| log.count("tcp end") == 2);
+    lp.close_and_finish();
+}
+
+// libuv: not_readable_nor_writable_on_read_error, tcp_rst (C15, C23)
+#[test]
+fn a_reset_is_an_error_after_which_the_stream_is_neither_readable_nor_writable() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, peer) = reader(&lp, &log);
+    lp.turn();
+    reset(&lp, &tcp, peer);
+    lp.until(|| log.has("tcp error ECONNRESET"));
+    assert!(!tcp.is_readable() && !tcp.is_writable() && !tcp.is_active());
+    assert_eq!(errno(tcp.read_start()), Errno::ENOTCONN);
+    assert_eq!(errno(tcp.write("x")), Errno::EPIPE);
+    lp.close_and_finish();
+    assert_eq!(log.take(), ["tcp error ECONNRESET", "tcp close"]);
+}
+
+// libuv: tcp_read_stop (C18)
+#[test]
+fn a_stop_in_on_read_ends_the_reading_at_once_and_nothing_is_lost() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = connected(&lp);
+    // More than the loop reads at once.
+    peer.write_all(&[7; 100_000]).expect("write");
+    let total = Rc::new(Cell::new(0));
+    let (sum, this) = (Rc::clone(&total), tcp.clone());
+    tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |data| {
+        sum.set(sum.get() + data.len());
+        this.read_stop();
+    }));
+    let mut reads = 0;
+    while total.get() < 100_000 {
+        tcp.read_start().expect("read_start");
+        lp.until(|| log.lines().len() > reads);
+        reads += 1;
+        lp.turn();
+        assert_eq!(log.lines().len(), reads, "one read for each start");
+    }
+    assert!(!tcp.is_active());
+    lp.close_and_finish();
+}
+
+// libuv: tcp_read_stop_start (C18)
+#[test]
+fn a_stop_and_start_in_on_read_goes_on_without_loss() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = connected(&lp);
+    let total = Rc::new(Cell::new(0));
+    let (sum, this) = (Rc::clone(&total), tcp.clone());
+    tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |data| {
+        sum.set(sum.get() + data.len());
+        this.read_stop();
+        this.read_start().expect("read_start");
+    }));
+    tcp.read_start().expect("read_start");
+    let writer = std::thread::spawn(move || peer.write_all(&[7; 1 << 20]));
+    lp.until(|| log.has("tcp end"));
+    writer.join().expect("join").expect("write");
+    assert_eq!(total.get(), 1 << 20);
+    lp.close_and_finish();
+}
+
+// libuv: tcp_unexpected_read (C20)
+#[test]
+fn input_that_nobody_reads_does_not_spin_the_loop() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = reader(&lp, &log);
+    lp.turn();
+    tcp.read_stop();
+    peer.write_all(b"unexpected").expect("write");
+    let rounds = Rc::new(Cell::new(0));
+    let count = Rc::clone(&rounds);
+    let check = Check::new(&lp);
+    check.start(move |_: &Check| count.set(count.get() + 1)).expect("start");
+    let timer = Timer::new(&lp);
+    timer
+        .start(Duration::from_millis(20), Duration::ZERO, |timer: &Timer| timer.loop_handle().stop())
+        .expect("start");
+    assert_eq!(lp.run(uv_core::RunMode::Default), Ok(true));
+    assert!(rounds.get() <= 3, "{} iterations", rounds.get());
+    tcp.read_start().expect("read_start");
+    lp.until(|| log.has("tcp read 10"));
+    lp.close_and_finish();
+}
+
+// libuv: tcp_oob (C22)
+#[test]
+fn urgent_data_splits_the_input_and_loses_none_of_the_rest() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, peer) = connected(&lp);
+    let total = Rc::new(Cell::new(0));
+    let sum = Rc::clone(&total);
+    tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |data| sum.set(sum.get() + data.len())));
+    tcp.read_start().expect("read_start");
+    lp.turn();
+    let sender = urgent::Sender(&peer);
+    for round in 1..=5 {
+        // All three are there before the loop reads: the first read ends at the mark.
+        sender.send(b"abc");
+        sender.send_urgent();
+        sender.send(b"def");
+        // The urgent byte of the round before may come among the others once it is no longer urgent.
+        lp.until(|| total.get() >= 6 * round);
+        lp.turn();
+    }
+    let idle = Idle::new(&lp);
+    let ticks = Rc::new(Cell::new(0));
+    let count = Rc::clone(&ticks);
+    idle.start(move |idle: &Idle| {
+        count.set(count.get() + 1);
+        if count.get() == 10 {
+            idle.loop_handle().close_all();
+        }
+    })
+    .expect("start");
+    lp.finish();
+    assert!(!log.lines().iter().any(|line| line.contains("error")));
+}
+
+/// Sending urgent bytes is not in the standard library.
+mod urgent {
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::os::fd::AsRawFd;
+
+    pub(crate) struct Sender<'a>(pub(crate) &'a TcpStream);
+
+    impl Sender<'_> {
+        pub(crate) fn send(&self, data: &[u8]) {
+            let mut stream = self.0;
+            stream.write_all(data).expect("write");
+        }
+
+        #[allow(unsafe_code, reason = "the only way to send urgent data")]
+        pub(crate) fn send_urgent(&self) {
+            // SAFETY: one byte is read from a literal of one byte.
+            let sent = unsafe { libc::send(self.0.as_raw_fd(), b"!".as_ptr().cast(), 1, libc::MSG_OOB) };
+            assert_eq!(sent, 1);
+        }
+    }
+}
+
+// unpinned in libuv (C38)
+#[test]
+fn a_peer_that_sends_without_end_does_not_block_another() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (hose, mut sender) = connected(&lp);
+    let (tcp, mut peer) = connected(&lp);
+    let quiet = Rc::new(Cell::new(false));
+    let ended = Rc::clone(&quiet);
+    hose.set_upcall(Tower::new(&Log::new(), "hose"));
+    hose.read_start().expect("read_start");
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = std::sync::Arc::clone(&stop);
+    let writer = std::thread::spawn(move || {
+        let data = vec![0; 1 << 20];
+        while !stopped.load(std::sync::atomic::Ordering::SeqCst) && sender.write_all(&data).is_ok() {}
+    });
+    let this = tcp.clone();
+    tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |data| {
+        assert_eq!(this.try_write(data), Ok(data.len()));
+        ended.set(data == b"z");
+    }));
+    tcp.read_start().expect("read_start");
+    let client = std::thread::spawn(move || {
+        use std::io::Read;
+        let mut answer = [0];
+        for byte in [b"a", b"b", b"c", b"z"] {
+            peer.write_all(byte).expect("write");
+            peer.read_exact(&mut answer).expect("the answer");
+            assert_eq!(&answer, byte);
+        }
+    });
+    lp.until(|| quiet.get());
+    client.join().expect("join");
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    lp.close_all();
+    lp.turn();
+    writer.join().expect("join");
+    lp.finish();
+}
+
+// unpinned in libuv (C38): what a turn leaves behind is remembered, as no further edge announces it.
+#[test]
+fn input_beyond_the_bound_of_a_turn_is_read_in_the_next_ones() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = connected(&lp);
+    let total = Rc::new(Cell::new(0));
+    let sum = Rc::clone(&total);
+    tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |data| sum.set(sum.get() + data.len())));
+    tcp.read_start().expect("read_start");
+    const BYTES: usize = 32 << 20;
+    let writer = std::thread::spawn(move || {
+        let sent = peer.write_all(&vec![0; BYTES]);
+        (peer, sent)
+    });
+    lp.until(|| total.get() == BYTES);
+    let (peer, sent) = writer.join().expect("join");
+    sent.expect("write");
+    drop(peer);
+    lp.until(|| log.has("tcp end"));
+    lp.close_and_finish();
+}
+
+#[test]
+fn the_end_follows_the_last_input_even_if_both_are_there() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (_tcp, mut peer) = reader(&lp, &log);
+    lp.turn();
+    peer.write_all(b"last").expect("write");
+    drop(peer);
+    lp.until(|| log.has("tcp end"));
+    assert_eq!(log.take(), ["tcp read 4", "tcp end"]);
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_notice_comes_once_in_the_next_pending_phase() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, _peer) = connected(&lp);
+    let again = tcp.clone();
+    let first = Cell::new(true);
+    tcp.set_upcall(Tower::new(&log, "tcp").on_notify(move || {
+        if first.replace(false) {
+            again.notify();
+        }
+    }));
+    tcp.notify();
+    tcp.notify();
+    assert!(log.lines().is_empty() && lp.is_alive());
+    lp.turn();
+    assert_eq!(log.take(), ["tcp notify", "tcp notify"], "twice together, and once from inside");
+    tcp.notify();
+    tcp.close();
+    lp.finish();
+    assert_eq!(log.take(), ["tcp close"]);
+}
+
+#[test]
+fn a_turn_has_its_bound_of_reads_however_many_events_announce_more() {
+    let lp = test_loop();
+    let (tcp, mut peer) = connected(&lp);
+    let (total, reads, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let (sum, count) = (Rc::clone(&total), Rc::clone(&reads));
+    tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_read(move |data| {
+        sum.set(sum.get() + data.len());
+        count.set(count.get() + 1);
+    }));
+    tcp.read_start().expect("read_start");
+    let highest = Rc::clone(&most);
+    let check = Check::new(&lp);
+    check.start(move |_: &Check| highest.set(highest.get().max(reads.replace(0)))).expect("start");
+    const BYTES: usize = 64 << 20;
+    let writer = std::thread::spawn(move || peer.write_all(&vec![0; BYTES]));
+    lp.until(|| total.get() == BYTES);
+    writer.join().expect("join").expect("write");
+    assert!(most.get() <= 32, "{} reads", most.get());
+    lp.close_and_finish();
+}
