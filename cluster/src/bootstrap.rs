@@ -1,25 +1,25 @@
-//! How the channel gets to a new worker: through its standard input. Where Node passes a descriptor's number in
-//! `NODE_CHANNEL_FD`.
+//! How the channel gets to a new worker: through its standard input. Node passes a descriptor's number in
+//! `NODE_CHANNEL_FD` instead.
 //!
 //! A program without `unsafe` cannot take a descriptor by its number, but it has its standard input. So that is a socket
-//! here in which two bytes lie: the version of the protocol, and one with which the channel comes (`SCM_RIGHTS`). The
-//! primary's end is closed by then, and standard input is at its end after them.
+//! here in which one message lies: the version of the protocol, and with it the channel (`SCM_RIGHTS`). The primary's
+//! end is closed by then, and standard input is at its end afterwards.
 //!
-//! Node removes its variables from a worker's environment so that the worker's own children are none; a program cannot
-//! do that safely either. Here a worker is who finds the first byte: the socket is known by its inode, and the byte can
-//! be read once.
+//! Node removes its variables from a worker's environment so that the worker's own children are no workers; a program
+//! cannot do that safely either. Here a worker is who finds the message: the socket is known by its inode, and the
+//! message can be read once.
 
 use crate::message::VERSION;
 use crate::{Error, Result};
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use tcp_wrap::{Errno, PipeWrap, Written};
-use uv_core::LoopHandle;
+use tcp_wrap::upcall::OnStream;
+use tcp_wrap::{Errno, PipeWrap};
+use uv_core::{Loop, LoopHandle, RunMode};
 
 /// The worker's number.
 pub(crate) const UNIQUE_ID: &str = "UPCALL_UNIQUE_ID";
@@ -45,10 +45,9 @@ impl Invitation {
 
     fn fill(pipe: &PipeWrap, channel: OwnedFd) -> Result<Self> {
         let stdin = pipe.handle().open_pair()?;
-        let Written { .. } = pipe.write(&[VERSION])?;
-        pipe.write_fds(Bytes::from_static(b"c"), vec![Rc::new(channel)])?;
+        pipe.write_fds(Bytes::from_static(&[VERSION]), vec![Rc::new(channel)])?;
         if pipe.write_queue_size() > 0 {
-            // A fresh socket has room for two bytes, unless the system is out of memory.
+            // A fresh socket has room for a byte, unless the system is out of memory.
             return Err(uv_core::Error::new("write", Errno::EAGAIN).into());
         }
         let (stdin, inode) = inode(stdin).map_err(|errno| uv_core::Error::new("fstat", errno))?;
@@ -62,29 +61,50 @@ fn inode(fd: OwnedFd) -> Result<(OwnedFd, u64), Errno> {
     Ok((file.into(), inode))
 }
 
-/// The worker's number and standard input, if this process was forked by a primary and nobody asked before.
+/// The worker's number and channel, if this process was forked by a primary and nobody asked before.
 pub(crate) fn accept_invitation() -> Result<Option<(u32, OwnedFd)>> {
     let variable = |name| std::env::var(name).ok();
     let id = variable(UNIQUE_ID).and_then(|id| id.parse().ok());
     let expected = variable(STDIN).and_then(|inode| inode.parse::<u64>().ok());
     let (Some(id), Some(expected)) = (id, expected) else { return Ok(None) };
-    let Ok((stdin, inode)) =
-        std::io::stdin().as_fd().try_clone_to_owned().map_err(Errno::from).and_then(inode)
-    else {
-        return Ok(None);
-    };
-    if inode != expected {
-        return Ok(None);
+    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(Errno::from).and_then(inode);
+    match stdin {
+        Ok((stdin, inode)) if inode == expected => Ok(receive(stdin)?.map(|channel| (id, channel))),
+        _ => Ok(None),
     }
-    let mut stdin = UnixStream::from(stdin);
-    let failed = |error: std::io::Error| Error::from(uv_core::Error::new("read", Errno::from(error)));
-    stdin.set_nonblocking(true).map_err(failed)?;
-    let mut version = [0];
-    match stdin.read(&mut version) {
-        Ok(0) => Ok(None),
-        Ok(_) if version[0] == VERSION => Ok(Some((id, stdin.into()))),
-        Ok(_) => Err(Error::Version { primary: version[0] }),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(failed(error)),
+}
+
+/// Reads the message, which is there already or never will be, with a loop of its own.
+fn receive(stdin: OwnedFd) -> Result<Option<OwnedFd>> {
+    let lp = Loop::new()?;
+    let pipe = PipeWrap::new_ipc(&lp);
+    pipe.open(stdin)?;
+    let message = Rc::new(RefCell::new(None));
+    pipe.set_handler(Receiving { pipe: pipe.clone(), message: Rc::clone(&message) });
+    pipe.read_start()?;
+    lp.run(RunMode::NoWait)?;
+    match message.take() {
+        None => Ok(None),
+        Some((version, channel)) if version == VERSION => Ok(channel),
+        Some((version, _)) => Err(Error::Version { primary: version }),
     }
+}
+
+type Received = Option<(u8, Option<OwnedFd>)>;
+
+struct Receiving {
+    pipe: PipeWrap,
+    message: Rc<RefCell<Received>>,
+}
+
+impl OnStream for Receiving {
+    fn on_read(&mut self, data: &[u8]) {
+        let channel = self.pipe.take_received().map(|received| received.fd);
+        *self.message.borrow_mut() = data.first().map(|version| (*version, channel));
+        self.pipe.read_stop();
+    }
+
+    fn on_end(&mut self) {}
+
+    fn on_error(&mut self, _: uv_core::Error) {}
 }

@@ -6,7 +6,6 @@
 
 use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError};
 use crate::{Error, Result};
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -20,14 +19,7 @@ const HIGH_WATER_MARK: usize = 128 * 1024;
 
 /// A channel. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Channel(Rc<State>);
-
-struct State {
-    pipe: PipeWrap,
-    opened: Cell<bool>,
-    /// What was sent before the channel was open.
-    early: RefCell<Vec<(Vec<u8>, Fds)>>,
-}
+pub(crate) struct Channel(PipeWrap);
 
 type Fds = Vec<Rc<OwnedFd>>;
 
@@ -50,39 +42,30 @@ pub(crate) trait OnChannel {
 }
 
 impl Channel {
-    /// A channel that is not open yet; what is sent waits.
+    /// A channel that is not open yet.
     pub(crate) fn new(lp: &LoopHandle, handler: impl FnOnce(&Self) -> Box<dyn OnChannel>) -> Self {
-        let pipe = PipeWrap::new_ipc(lp);
-        let channel = Self(Rc::new(State { pipe, opened: Cell::new(false), early: RefCell::default() }));
+        let channel = Self(PipeWrap::new_ipc(lp));
         let tower = Tower {
             channel: channel.clone(),
             handler: handler(&channel),
             decoder: Decoder::default(),
             frames: VecDeque::new(),
         };
-        channel.0.pipe.set_handler(tower);
+        channel.0.set_handler(tower);
         channel
     }
 
     /// Opens the channel and returns its other end.
     pub(crate) fn open_pair(&self) -> Result<OwnedFd> {
-        let theirs = self.0.pipe.handle().open_pair()?;
-        self.begin()?;
+        let theirs = self.0.handle().open_pair()?;
+        self.0.read_start()?;
         Ok(theirs)
     }
 
     /// Opens the channel with an end that came from elsewhere.
     pub(crate) fn open(&self, fd: OwnedFd) -> Result<()> {
-        self.0.pipe.open(fd)?;
-        self.begin()
-    }
-
-    fn begin(&self) -> Result<()> {
-        self.0.opened.set(true);
-        for (frame, fds) in self.0.early.take() {
-            self.write(frame, fds)?;
-        }
-        Ok(self.0.pipe.read_start()?)
+        self.0.open(fd)?;
+        Ok(self.0.read_start()?)
     }
 
     /// Sends a message. Returns whether more is welcome.
@@ -105,13 +88,11 @@ impl Channel {
     }
 
     fn write(&self, frame: Vec<u8>, fds: Fds) -> Result<bool> {
-        let pipe = &self.0.pipe;
+        let pipe = &self.0;
         if pipe.is_closing() {
             return Err(Error::Disconnected);
         }
-        if !self.0.opened.get() {
-            self.0.early.borrow_mut().push((frame, fds));
-        } else if fds.is_empty() {
+        if fds.is_empty() {
             let Written { .. } = pipe.write_bytes(frame.into())?;
         } else {
             pipe.write_fds(frame.into(), fds)?;
@@ -121,36 +102,36 @@ impl Channel {
 
     /// Whether everything that was sent is with the kernel.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.0.opened.get() && self.0.pipe.write_queue_size() == 0
+        self.0.write_queue_size() == 0
     }
 
     /// Asks for an `on_notify` in this iteration of the loop.
     pub(crate) fn notify(&self) {
-        self.0.pipe.notify();
+        self.0.notify();
     }
 
     /// Closes the channel once everything is sent.
     pub(crate) fn end(&self) {
-        if self.0.pipe.shutdown().is_err() {
+        if self.0.shutdown().is_err() {
             self.close();
         }
     }
 
     /// Closes the channel at once.
     pub(crate) fn close(&self) {
-        self.0.pipe.close();
+        self.0.close();
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.0.pipe.is_closing()
+        self.0.is_closing()
     }
 
     pub(crate) fn ref_(&self) {
-        self.0.pipe.ref_();
+        self.0.ref_();
     }
 
     pub(crate) fn unref(&self) {
-        self.0.pipe.unref();
+        self.0.unref();
     }
 }
 
@@ -163,7 +144,7 @@ fn count(fds: &Fds) -> Result<u8> {
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Channel").field(&self.0.pipe).finish()
+        f.debug_tuple("Channel").field(&self.0).finish()
     }
 }
 
@@ -192,13 +173,13 @@ impl Tower {
         drop(unfinished);
         // Those that belong to no frame would pile up.
         let most = if self.decoder.is_between_frames() { 0 } else { FRAME_FDS };
-        if self.channel.0.pipe.pending_count() > most {
+        if self.channel.0.pending_count() > most {
             self.fail(ProtocolError::Descriptors.into());
         }
     }
 
     fn take_fds(&self, count: usize) -> Result<Vec<OwnedFd>, ProtocolError> {
-        let take = |_| self.channel.0.pipe.take_received().map(|received| received.fd);
+        let take = |_| self.channel.0.take_received().map(|received| received.fd);
         (0..count).map(take).collect::<Option<Vec<_>>>().ok_or(ProtocolError::Descriptors)
     }
 
@@ -248,7 +229,6 @@ impl OnStream for Tower {
     }
 
     fn on_close(&mut self) {
-        self.channel.0.early.take();
         self.handler.on_close();
     }
 }

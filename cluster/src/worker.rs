@@ -14,8 +14,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use tcp_wrap::PipeWrap;
-use tcp_wrap::upcall::OnStream;
 use uv_core::Slot;
 
 /// This process, as a worker (`cluster.worker`). A cheap clone.
@@ -77,7 +75,7 @@ impl Worker {
     /// # Errors
     /// `Version` if the primary speaks another version of the protocol; what the system says.
     pub fn from_env(env: &Environment) -> Result<Option<Self>> {
-        let Some((id, stdin)) = accept_invitation()? else { return Ok(None) };
+        let Some((id, fd)) = accept_invitation()? else { return Ok(None) };
         let mut worker = None;
         let context = env.new_context(Provider::PipeWrap);
         let _channel = Channel::new(env.loop_handle(), |channel| {
@@ -97,10 +95,7 @@ impl Worker {
         });
         let worker = worker.ok_or(Error::Disconnected)?;
         worker.0.handler.set(Box::new(Plain));
-        let invitation = PipeWrap::new_ipc(env.loop_handle());
-        invitation.set_handler(Joining { pipe: invitation.clone(), channel: worker.0.channel.clone() });
-        invitation.open(stdin)?;
-        invitation.read_start()?;
+        worker.0.channel.open(fd)?;
         worker.0.channel.send(&Message::Online)?;
         Ok(Some(worker))
     }
@@ -311,31 +306,6 @@ impl Drop for Attention {
         // Servers and handler may hold the worker, which holds them.
         self.0.handles.forget();
         drop(self.0.handler.take());
-    }
-}
-
-/// Stands on standard input until the channel has come through it.
-struct Joining {
-    pipe: PipeWrap,
-    channel: Channel,
-}
-
-impl OnStream for Joining {
-    fn on_read(&mut self, _: &[u8]) {
-        let channel = self.pipe.take_received().map(|received| received.fd);
-        if channel.is_none_or(|fd| self.channel.open(fd).is_err()) {
-            self.channel.close();
-        }
-        self.pipe.close();
-    }
-
-    fn on_end(&mut self) {
-        self.channel.close();
-        self.pipe.close();
-    }
-
-    fn on_error(&mut self, _: uv_core::Error) {
-        self.on_end();
     }
 }
 

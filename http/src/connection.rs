@@ -64,6 +64,8 @@ pub(crate) const RECEIVING: u16 = 1 << 10;
 pub(crate) const IN_MESSAGE: u16 = 1 << 11;
 /// The socket belongs to somebody else now.
 pub(crate) const UPGRADED: u16 = 1 << 12;
+/// The response whose handler is being called was ended meanwhile.
+const FINISH_OWED: u16 = 1 << 14;
 /// A request was received: from now on silence is idleness, not slowness.
 pub(crate) const SERVED: u16 = 1 << 13;
 
@@ -202,7 +204,10 @@ impl Connection {
     fn owe_finish(&self, exchange: &mut Exchange) {
         if let Some(handler) = exchange.handler.take() {
             self.owe(Notice::Finish(handler));
+        } else if exchange.handler_is_out {
+            self.set(FINISH_OWED);
         }
+        exchange.handler_is_out = false;
     }
 
     fn retire(&self, mut exchange: Box<Exchange>) {
@@ -309,21 +314,21 @@ impl Connection {
     }
 
     fn call_response_handler(&self, number: u32, call: impl FnOnce(&mut dyn ResponseHandler)) {
-        let taken = self.with_exchange(number, |exchange, _| (exchange.handler.take(), exchange.context));
+        let taken = self.with_exchange(number, |exchange, _| {
+            exchange.handler_is_out = exchange.handler.is_some();
+            (exchange.handler.take(), exchange.context)
+        });
         let Some((Some(mut handler), context)) = taken else { return };
+        self.clear(FINISH_OWED);
         self.core.env().make_callback(context, || call(&mut *handler));
         let mut handler = Some(handler);
-        // Put back unless replaced meanwhile. If the response was ended meanwhile, its handler still has to hear so.
+        // Put back, unless it was replaced or the exchange is over.
         self.with_exchange(number, |exchange, _| {
-            if exchange.handler.is_none() {
+            if std::mem::take(&mut exchange.handler_is_out) {
                 exchange.handler = handler.take();
             }
-            if exchange.phase == Phase::Ended {
-                self.owe_finish(exchange);
-            }
         });
-        // Its exchange is over.
-        if let Some(handler) = handler {
+        if let Some(handler) = handler.filter(|_| self.has(FINISH_OWED)) {
             self.owe(Notice::Finish(handler));
         }
     }

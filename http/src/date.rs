@@ -1,11 +1,17 @@
 //! The `Date` field, made once a second, with the other lines that most heads have. Mirrors Node's `utcDate`.
 
 use crate::proto::date_field;
+use httpdate::HttpDate;
 use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes of the `Date` line: name, date and line end.
 const DATE_LINE: usize = 37;
+
+/// Where the date is in its line.
+const DATE: Range<usize> = 6..35;
 
 /// The first second that HTTP cannot write: the year 10000.
 const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
@@ -21,9 +27,11 @@ pub(crate) struct DateCache {
 
 impl DateCache {
     pub(crate) fn new(other_lines: &[u8]) -> Self {
-        let mut lines = vec![b' '; DATE_LINE];
+        let text = [b' '; 29];
+        let mut lines = Vec::new();
+        date_field(&mut lines, &text);
         lines.extend_from_slice(other_lines);
-        Self { text: Cell::new([b' '; 29]), lines: RefCell::new(lines), valid_until: Cell::default() }
+        Self { text: Cell::new(text), lines: RefCell::new(lines), valid_until: Cell::default() }
     }
 
     /// The date; `now` is the loop's clock, which costs nothing to look at.
@@ -49,17 +57,11 @@ impl DateCache {
         // A clock before 1970 or after 9999 has no HTTP date; the epoch is then as good as any.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let shown = if since_epoch < END_OF_DATES { since_epoch } else { Duration::ZERO };
-        let text = httpdate::fmt_http_date(UNIX_EPOCH + shown);
-        let mut bytes = [b' '; 29];
-        for (to, from) in bytes.iter_mut().zip(text.bytes()) {
-            *to = from;
-        }
-        self.text.set(bytes);
-        let mut line = Vec::with_capacity(DATE_LINE);
-        date_field(&mut line, &bytes);
-        for (to, from) in self.lines.borrow_mut().iter_mut().zip(line) {
-            *to = from;
-        }
+        let mut text = [b' '; 29];
+        // A date fills the array exactly.
+        let _ = write!(&mut text[..], "{}", HttpDate::from(UNIX_EPOCH + shown));
+        self.text.set(text);
+        self.lines.borrow_mut()[DATE].copy_from_slice(&text);
         let left = Duration::from_secs(1) - Duration::from_nanos(since_epoch.subsec_nanos().into());
         self.valid_until.set(now + left);
     }

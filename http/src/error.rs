@@ -6,7 +6,7 @@ use std::fmt;
 /// What a fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A call that could not be carried out. Nothing of it was.
+/// A call that could not be carried out. Nothing of it was, but for [`BodyTooShort`](Self::BodyTooShort).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

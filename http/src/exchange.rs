@@ -54,6 +54,8 @@ pub(crate) struct Exchange {
     /// A write said `false`: `on_drain` is owed.
     pub(crate) needs_drain: bool,
     pub(crate) handler: Option<Box<dyn ResponseHandler>>,
+    /// The handler is being called, and was not replaced.
+    pub(crate) handler_is_out: bool,
     pub(crate) body_handler: Option<Box<dyn BodyHandler>>,
     /// The request's async context: its handlers run in it.
     pub(crate) context: AsyncContext,
@@ -63,6 +65,8 @@ pub(crate) struct Exchange {
 #[derive(Default)]
 pub(crate) struct SetFields {
     pub(crate) status: u16,
+    /// Nothing was set beyond the status and lines that need no thought: the usual case, which is kept short.
+    pub(crate) plain: bool,
     pub(crate) reason: Option<Box<[u8]>>,
     /// Lines as they will be sent, without those below.
     pub(crate) lines: Vec<u8>,
@@ -87,12 +91,20 @@ pub(crate) struct Names {
 }
 
 impl SetFields {
+    fn new() -> Self {
+        Self { status: 200, plain: true, ..Self::default() }
+    }
+
     fn reset(&mut self) {
-        let (mut lines, mut trailer_lines) =
-            (std::mem::take(&mut self.lines), std::mem::take(&mut self.trailer_lines));
-        recycle(&mut lines);
-        recycle(&mut trailer_lines);
-        *self = Self { status: 200, lines, trailer_lines, ..Self::default() };
+        recycle(&mut self.lines);
+        self.status = 200;
+        self.content_length = None;
+        if !self.plain {
+            let (lines, mut trailer_lines) =
+                (std::mem::take(&mut self.lines), std::mem::take(&mut self.trailer_lines));
+            recycle(&mut trailer_lines);
+            *self = Self { lines, trailer_lines, ..Self::new() };
+        }
     }
 
     /// Forgets everything that was set, for a 500.
@@ -180,7 +192,7 @@ impl Exchange {
             },
             phase: Phase::Head,
             handles: 0,
-            set: SetFields { status: 200, ..SetFields::default() },
+            set: SetFields::new(),
             framing: BodyFraming::None,
             left: 0,
             keep_alive: true,
@@ -191,9 +203,28 @@ impl Exchange {
             waiting: Vec::new(),
             needs_drain: false,
             handler: None,
+            handler_is_out: false,
             body_handler: None,
             context: AsyncContext::NONE,
         }
+    }
+
+    /// Whether trailers can be sent, as far as the request goes.
+    pub(crate) fn may_have_trailers(&self) -> bool {
+        self.request.version == Version::Http11 && !self.request.is_head
+    }
+
+    /// Whether the answer, its body known whole, is delimited by its length and followed by another: what
+    /// [`response_framing`](crate::proto::response_framing) would find, found sooner.
+    pub(crate) fn is_ordinary(&self) -> bool {
+        let RequestFacts { is_head, is_connect, version, keep_alive } = self.request;
+        let asked =
+            version == Version::Http11 && keep_alive && !is_head && !is_connect && !self.awaits_continue;
+        asked
+            && self.phase == Phase::Head
+            && self.set.plain
+            && self.set.status >= 200
+            && !matches!(self.set.status, 204 | 205 | 304)
     }
 
     /// Makes the record ready for another request. Its buffers stay.
@@ -211,6 +242,7 @@ impl Exchange {
         self.awaits_continue = false;
         recycle(&mut self.waiting);
         self.needs_drain = false;
+        self.handler_is_out = false;
         self.context = AsyncContext::NONE;
     }
 }

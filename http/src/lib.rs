@@ -30,11 +30,22 @@
 //! Where an RFC demands something else, the RFC wins; the files of [`proto`] say where. Beyond that:
 //!
 //! - `100 Continue` is sent once the handler has returned without an answer, so that one that refuses a request spares
-//!   the client its body;
-//! - answers due are sent before the answer to a broken request that follows them, and before a close;
-//! - requests that follow `Connection: close` are ignored, and so is an `Upgrade` that nobody accepts;
+//!   the client its body; another expectation is answered with 417, without a handler of its own;
+//! - answers due are sent before the answer to a broken request that follows them, before a close, and to a client that
+//!   has ended its side (Node cuts them off);
+//! - a broken request is always answered by the server: `on_client_error` is told of it, and not of timeouts;
+//! - requests that follow `Connection: close`, or the last that `max_requests_per_socket` allows, are ignored (Node
+//!   answers 503), and so is an `Upgrade` that nobody accepts; a `CONNECT` is then answered with 501;
+//! - an `Upgrade` is offered to the handler only if no earlier request waits for its answer;
+//! - no more than 64 requests of a connection wait for their answers; the rest stays undecoded;
+//! - an answer may be followed by the rest of its request's body, which goes to its handler if it has one, as in Node;
+//!   but an answer that says close cuts it;
+//! - after an end of its own the server reads on for two seconds, so that no reset destroys the answer;
 //! - a response dropped without an end becomes a 500, or ends the connection if it has begun;
-//! - limits and timeouts are looked at once a second, where Node looks every thirty.
+//! - a connection is idle from when its client has the whole answer, not from when the answer was written;
+//! - limits and timeouts are looked at once a second, where Node looks every thirty; there is no timeout of the socket's
+//!   own (`server.timeout`) beside them;
+//! - [`Server::shutdown`] ends in an orderly way, which [`Server::close`] as in Node does not.
 
 #![forbid(unsafe_code)]
 

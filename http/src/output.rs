@@ -6,7 +6,7 @@
 use crate::connection::{BLOCKED, CORKED, Connection, LAST};
 use crate::exchange::{Exchange, Phase};
 use crate::proto::{
-    BodyFraming, CHUNK_END, ConnectionLine, FieldLine, Version, chunk_head, content_length_field, date_field,
+    BodyFraming, CHUNK_END, ConnectionLine, FieldLine, chunk_head, content_length_field, date_field,
     response_framing, status_line,
 };
 use crate::{Error, Result};
@@ -37,6 +37,10 @@ impl Connection {
             if exchange.phase == Phase::Ended {
                 return Err(Error::Gone);
             }
+            if first && last && self.is_ordinary(exchange, data) {
+                self.write_ordinary(exchange, data);
+                return Ok((true, true, false));
+            }
             self.write_part(exchange, first, data, last)?;
             let more = last || self.is_more_welcome(exchange, first);
             // One that was asked for with `yield_now` is still owed.
@@ -50,6 +54,23 @@ impl Connection {
             self.advance();
         }
         if cut_short { Err(Error::BodyTooShort) } else { Ok(more) }
+    }
+
+    /// Whether this is the usual answer: whole, small, and followed by others. `decide` would find that out as well,
+    /// with ten times the work.
+    fn is_ordinary(&self, exchange: &Exchange, data: &[u8]) -> bool {
+        exchange.is_ordinary() && data.len() < TOO_LARGE_TO_COPY && !self.core.is_draining()
+    }
+
+    fn write_ordinary(&self, exchange: &mut Exchange, data: &[u8]) {
+        exchange.phase = Phase::Ended;
+        exchange.needs_drain = false;
+        exchange.set.content_length = Some(data.len() as u64);
+        self.send(|out| {
+            out.reserve(HEAD_ROOM + exchange.set.lines.len() + data.len());
+            self.write_head(exchange, out);
+            out.extend_from_slice(data);
+        });
     }
 
     fn is_more_welcome(&self, exchange: &Exchange, first: bool) -> bool {
@@ -82,6 +103,7 @@ impl Connection {
         let ends_body = exchange.framing == BodyFraming::Chunked && last;
         if !first || data.len() < TOO_LARGE_TO_COPY {
             let write = |exchange: &Exchange, out: &mut Vec<u8>| {
+                out.reserve(HEAD_ROOM + exchange.set.lines.len() + data.len());
                 self.write_front(exchange, head_due, data, out);
                 out.extend_from_slice(data);
                 write_back(exchange, ends_chunk, ends_body, out);
@@ -120,6 +142,7 @@ impl Connection {
             self.set(LAST);
         }
         exchange.send_close = framing.connection == FieldLine::Send(ConnectionLine::Close);
+        exchange.set.plain = false;
         exchange.set.settle(&framing);
         Ok(())
     }
@@ -136,10 +159,23 @@ impl Connection {
 
     fn write_head(&self, exchange: &Exchange, out: &mut Vec<u8>) {
         let set = &exchange.set;
-        out.reserve(HEAD_ROOM + set.lines.len());
         // Both were checked when they were set.
         let _ = status_line(out, set.status, set.reason.as_deref());
         out.extend_from_slice(&set.lines);
+        if set.plain {
+            self.core.common_lines(true, |lines| out.extend_from_slice(lines));
+        } else {
+            self.write_chosen_lines(exchange, out);
+        }
+        if let Some(length) = set.content_length {
+            content_length_field(out, length);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes the lines that the server sends by itself or that were set in their place.
+    fn write_chosen_lines(&self, exchange: &Exchange, out: &mut Vec<u8>) {
+        let set = &exchange.set;
         let date = !set.has.date && !set.removed.date;
         let is_common = set.connection.is_none() && !exchange.send_close && !set.removed.connection;
         if is_common && !set.has.keep_alive && !set.removed.keep_alive {
@@ -161,10 +197,6 @@ impl Connection {
             Some(codings) => line(out, b"Transfer-Encoding: ", codings),
             None => {}
         }
-        if let Some(length) = set.content_length {
-            content_length_field(out, length);
-        }
-        out.extend_from_slice(b"\r\n");
     }
 
     /// Sends output, or collects it while a turn lasts.
@@ -242,11 +274,4 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
     buffer.clear();
     if buffer.capacity() > KEPT_CAPACITY { Vec::new() } else { buffer }
-}
-
-impl Exchange {
-    /// Whether the peer understands chunked coding, and with it trailers.
-    pub(crate) fn may_have_trailers(&self) -> bool {
-        self.request.version == Version::Http11
-    }
 }

@@ -3,7 +3,9 @@
 use crate::connection::Connection;
 use crate::exchange::{Exchange, Names, Phase};
 use crate::pending::Notice;
-use crate::proto::{EncodeError, check_field, field, informational, last_chunk, status_line};
+use crate::proto::{
+    BodyFraming, EncodeError, Version, check_field, field, informational, last_chunk, status_line,
+};
 use crate::upcall::ResponseHandler;
 use crate::{Error, Result, Socket};
 use std::fmt;
@@ -56,6 +58,7 @@ impl Response {
         let reason = reason.as_ref();
         self.change_head(|exchange| {
             status_line(&mut Vec::new(), 200, Some(reason))?;
+            exchange.set.plain = false;
             exchange.set.reason = Some(reason.into());
             Ok(())
         })
@@ -76,7 +79,7 @@ impl Response {
         })
     }
 
-    /// Adds a field beside those of its name.
+    /// Adds a field beside those of its name; `Connection`, `Content-Length` and `Transfer-Encoding` are replaced.
     ///
     /// # Errors
     /// As for [`set_header`](Self::set_header).
@@ -93,6 +96,7 @@ impl Response {
     pub fn remove_header(&self, name: &str) -> Result<&Self> {
         self.change_head(|exchange| {
             exchange.set.remove_lines(exchange.set.lines.len(), name);
+            exchange.set.plain = false;
             if let Some((has, removed)) = known(exchange, name) {
                 (*has, *removed) = (false, true);
             }
@@ -147,7 +151,8 @@ impl Response {
         self.connection.respond(self.number, data, true).map(drop)
     }
 
-    /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked.
+    /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked. One
+    /// to `HEAD` or to an HTTP/1.0 client goes without trailers.
     ///
     /// # Errors
     /// `Gone`, `Encode` for a field that may not stand there, `TrailerWithoutChunked` if the head is sent and the
@@ -158,12 +163,14 @@ impl Response {
             if exchange.phase == Phase::Ended {
                 return Err(Error::Gone);
             }
-            if exchange.phase == Phase::Body && exchange.framing != crate::proto::BodyFraming::Chunked {
+            let wanted = exchange.may_have_trailers();
+            if wanted && exchange.phase == Phase::Body && exchange.framing != BodyFraming::Chunked {
                 return Err(Error::TrailerWithoutChunked);
             }
             // Only to be told whether it may stand there.
             last_chunk(&mut Vec::new(), [(name, value)])?;
-            if exchange.may_have_trailers() {
+            if wanted {
+                exchange.set.plain = false;
                 field(&mut exchange.set.trailer_lines, name, value)?;
             }
             Ok(())
@@ -183,7 +190,7 @@ impl Response {
         informational(&mut whole, status, fields)?;
         let first = self.connection.with_exchange(self.number, |exchange, first| {
             check_head(exchange)?;
-            if !exchange.may_have_trailers() {
+            if exchange.request.version == Version::Http10 {
                 return Ok(false);
             }
             exchange.awaits_continue &= status != 100;
@@ -198,10 +205,12 @@ impl Response {
         Ok(())
     }
 
-    /// Sets who is told what becomes of this response.
+    /// Sets who is told what becomes of this response, in place of who was. If it has ended, or its connection is gone,
+    /// the handler is dropped.
     pub fn set_handler(&self, handler: impl ResponseHandler + 'static) {
         let mut handler: Option<Box<dyn ResponseHandler>> = Some(Box::new(handler));
         let old = self.connection.with_exchange(self.number, |exchange, _| {
+            exchange.handler_is_out = false;
             std::mem::replace(&mut exchange.handler, handler.take())
         });
         drop(old);
@@ -296,6 +305,11 @@ fn known<'a>(exchange: &'a mut Exchange, name: &str) -> Option<(&'a mut bool, &'
 }
 
 fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
+    if !matches!(name.len(), 4 | 7 | 10 | 14 | 17) {
+        // None of the fields that the server knows about has a name of this length.
+        return Ok(field(&mut exchange.set.lines, name, value)?);
+    }
+    exchange.set.plain = false;
     if let Some(special) = Special::of(name) {
         check_field(name, value)?;
         match special {

@@ -24,7 +24,8 @@ pub trait RequestHandler {
         let _ = (request, socket, head);
     }
 
-    /// A client sent something that is not HTTP, or too much of it ('clientError'); it is answered and disconnected.
+    /// A client sent something that is not HTTP, or too much of it, or ended in the middle ('clientError'); it is
+    /// answered and disconnected, once the answers due are sent.
     /// `socket` is for addresses and counters.
     fn on_client_error(&mut self, error: ParseError, socket: &Socket) {
         let _ = (error, socket);
@@ -61,7 +62,8 @@ pub trait BodyHandler {
     /// The body is complete ('end'). `trailers` are the fields that followed a chunked one.
     fn on_end(&mut self, trailers: &Fields<'_>);
 
-    /// The connection was lost, or the client broke the protocol, before the body was complete ('aborted').
+    /// The connection was lost, or ended by the answer, or the client broke the protocol, before the body was complete
+    /// ('aborted').
     fn on_abort(&mut self) {}
 }
 
@@ -73,6 +75,7 @@ pub trait ResponseHandler {
     /// The response was ended and is with the kernel, or queued for it ('finish').
     fn on_finish(&mut self) {}
 
-    /// The connection was lost before the response ended ('close' without 'finish').
+    /// The connection was lost, or the request turned out broken or too slow, before the response ended ('close'
+    /// without 'finish').
     fn on_close(&mut self) {}
 }

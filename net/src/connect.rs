@@ -19,7 +19,8 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
-    target: Target,
+    /// What to connect to.
+    pub target: ConnectTarget,
     /// The address to connect from; the kernel's choice at first. TCP only.
     pub local: Option<SocketAddr>,
     /// Keep this side open when the peer has finished sending. Off at first.
@@ -34,14 +35,17 @@ pub struct ConnectOptions {
     pub high_water_mark: usize,
 }
 
+/// What to connect to.
 #[derive(Clone, Debug)]
-enum Target {
+pub enum ConnectTarget {
+    /// A TCP address.
     Addr(SocketAddr),
+    /// A Unix socket, or an abstract one if the name begins with NUL.
     Path(PathBuf),
 }
 
 impl ConnectOptions {
-    fn new(target: Target) -> Self {
+    fn new(target: ConnectTarget) -> Self {
         Self {
             target,
             local: None,
@@ -56,13 +60,13 @@ impl ConnectOptions {
     /// To a TCP address.
     #[must_use]
     pub fn addr(addr: SocketAddr) -> Self {
-        Self::new(Target::Addr(addr))
+        Self::new(ConnectTarget::Addr(addr))
     }
 
     /// To a Unix socket, or an abstract one if the name begins with NUL.
     #[must_use]
     pub fn path(path: impl Into<PathBuf>) -> Self {
-        Self::new(Target::Path(path.into()))
+        Self::new(ConnectTarget::Path(path.into()))
     }
 }
 
@@ -77,8 +81,8 @@ impl Socket {
         handler: impl SocketHandler + 'static,
     ) -> Result<Self> {
         let stream = match &options.target {
-            Target::Addr(_) => AsyncStream::tcp(env).0,
-            Target::Path(_) => {
+            ConnectTarget::Addr(_) => AsyncStream::tcp(env).0,
+            ConnectTarget::Path(_) => {
                 AsyncStream::new(env, (*PipeWrap::new(env.loop_handle())).clone(), Provider::PipeWrap)
             }
         };
@@ -97,8 +101,8 @@ impl Socket {
 impl ConnectOptions {
     fn begin(&self, stream: &AsyncStream) -> Result<(), async_wrap::Error> {
         let addr = match &self.target {
-            Target::Addr(addr) => *addr,
-            Target::Path(path) => return stream.connect_pipe(path),
+            ConnectTarget::Addr(addr) => *addr,
+            ConnectTarget::Path(path) => return stream.connect_pipe(path),
         };
         let Some(tcp) = stream.as_tcp() else { return stream.connect_tcp(addr) };
         if let Some(local) = self.local {

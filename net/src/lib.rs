@@ -53,7 +53,7 @@ mod tower;
 pub mod upcall;
 
 pub use address::Address;
-pub use connect::ConnectOptions;
+pub use connect::{ConnectOptions, ConnectTarget};
 pub use error::{Error, ErrorCode, Result};
 pub use listen::{ListenOptions, ListenTarget};
 pub use listening::Acceptor;

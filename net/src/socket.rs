@@ -67,9 +67,9 @@ impl Socket {
         }
     }
 
-    /// Says that the present handler gives the socket up.
+    /// Says that the present handler gives the socket up, and with it what it asked to be notified of.
     pub fn release(&self) {
-        self.0.clear(CLAIMED);
+        self.0.clear(CLAIMED | NOTIFIED);
     }
 
     pub(crate) fn read_unless_paused(&self) {
@@ -274,9 +274,13 @@ impl Socket {
         Address::local(&self.0.stream)
     }
 
-    /// The peer's address. Once asked for it is remembered: it stays when the connection is gone.
+    /// The peer's address; `None` until the connection stands. Once asked for it is remembered: it stays when the
+    /// connection is gone.
     #[must_use]
     pub fn remote_address(&self) -> Option<Address> {
+        if self.0.has(CONNECTING) {
+            return None;
+        }
         self.0.if_rare(|rare| rare.remote.clone()).or_else(|| {
             let address = Address::peer(&self.0.stream)?;
             self.0.with_rare(|rare| rare.remote = Some(address.clone()));

@@ -34,7 +34,9 @@ pub struct ListenQuery {
 
 /// How a source answers later. Called from the loop, at most once.
 ///
-/// A source that drops it refuses without a word: the handler is dropped, and the server may listen again.
+/// It owns the server's handler. A source that drops it refuses without a word: the handler is dropped, and the server
+/// may listen again. So it belongs where the end of the loop drops it, such as in the tower of whatever brings the
+/// answer.
 pub type ListenReply = Box<dyn FnOnce(Result<Box<dyn ListenHandle>>)>;
 
 /// Something that can be asked for listening handles.
@@ -51,7 +53,8 @@ pub trait ListenSource {
     ) -> Result<Option<Box<dyn ListenHandle>>>;
 }
 
-/// A handle that can listen: a real socket, or one that stands for a socket in another process.
+/// A handle that can listen: a real socket, or one that stands for a socket in another process. Dropped without
+/// [`close`](Self::close) it closes by itself.
 pub trait ListenHandle {
     /// Starts listening. Connections go to `acceptor`, each inside a callback scope, never from within this call. It
     /// sets up each of them unless [`Acceptor::prepare_listener`] or [`Acceptor::expect_prepared`] was called.

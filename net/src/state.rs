@@ -17,6 +17,9 @@ pub(crate) struct SocketState {
     flags: Cell<u16>,
 }
 
+/// Part of the memory budget of an idle connection.
+const _: () = assert!(size_of::<SocketState>() <= 32);
+
 /// What only some sockets need.
 #[derive(Default)]
 pub(crate) struct Rare {

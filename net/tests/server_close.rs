@@ -101,12 +101,12 @@ fn connections_of_an_earlier_listen_stay_with_their_handler() {
     let host = Host::new(&first, move |socket| {
         Peer::new("here", &log).attach(&socket);
         me.close().expect("it listens");
-        let (closing, old) = (me.clone(), socket.clone());
+        let closing = me.clone();
         let next = Host::new(&other, |_| {}).on("listening", move || {
             assert_eq!(closing.connections(), 1);
             closing.close().expect("it listens");
         });
-        let next = next.on("close", move || old.destroy());
+        let next = next.on("close", move || socket.destroy());
         me.listen(anywhere(), next).expect("it may listen again");
     });
     server.listen(anywhere(), host).expect("the server listens");

@@ -1,16 +1,29 @@
-//! `cargo xtask ci`: everything that CI checks, one step after the other.
+//! `cargo xtask ci`: everything that CI checks, one step after the other. `.ci/run` runs the same list.
 
 use crate::args::Result;
 use std::process::Command;
 
-/// A step: its name, the program, its words, and variables for it.
+/// The folder of the workspace, from which every step runs.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The measuring kit, which is no member of the workspace.
+const PEERS: &str = "xtask/peers/Cargo.toml";
+
+/// A step: its name, the words after `cargo`, and variables for it.
 type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
 const STEPS: &[Step] = &[
     ("formatting", &["fmt", "--all", "--check"], &[]),
-    ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+    ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
     ("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     ("tests", &["test", "--workspace"], &[]),
+    ("formatting of the peers", &["fmt", "--manifest-path", PEERS, "--check"], &[]),
+    (
+        "lints of the peers",
+        &["clippy", "--locked", "--manifest-path", PEERS, "--all-targets", "--", "-D", "warnings"],
+        &[],
+    ),
+    ("tests of the peers", &["test", "--locked", "--manifest-path", PEERS], &[]),
 ];
 
 /// Runs every step; stops at the first that fails.
@@ -21,6 +34,7 @@ pub fn run() -> Result<()> {
     for (name, words, variables) in STEPS {
         println!("== {name}: cargo {}", words.join(" "));
         let status = Command::new("cargo")
+            .current_dir(ROOT)
             .args(*words)
             .envs(variables.iter().copied())
             .status()

@@ -90,7 +90,9 @@ pub(super) fn text_run(bytes: &[u8]) -> usize {
 
 /// Whether `bytes` is a `token`: not empty, every byte a `tchar`.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && run(bytes, TOKEN) == bytes.len()
+    // Without a way out in the middle, which short names do not need: half the instructions.
+    let classes = bytes.iter().fold(u8::MAX, |classes, &byte| classes & CLASSES[usize::from(byte)]);
+    !bytes.is_empty() && classes & TOKEN != 0
 }
 
 /// The elements of a comma-separated list, each without the optional whitespace around it (RFC 9110, 5.6.1).

@@ -285,6 +285,7 @@ impl Machine {
     }
 
     /// Reads a head that starts with `input`: lent from there if it is all there, which is the usual case.
+    #[inline]
     fn start_head<'a, 'i: 'a>(
         &mut self,
         partial: &'a mut Vec<u8>,
@@ -341,6 +342,7 @@ impl Machine {
     }
 
     /// Enters the body of the request that `head` starts.
+    #[inline]
     fn begin<'a>(&mut self, head: RequestHead<'a>) -> Event<'a> {
         self.next = if head.keep_alive { Next::Request } else { Next::Nothing };
         self.state = match head.framing {

@@ -70,6 +70,22 @@ fn removed_fields_stay_removed() {
 
 // H46, Node: test-http-date-header
 #[test]
+fn the_date_goes_on_with_the_seconds() {
+    let handler = |_: &Request<'_>, response: Response| response.end(b"").expect("to end");
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        let mut date = || {
+            let answer = client.ask("/");
+            httpdate::parse_http_date(answer.field("Date").expect("a date")).expect("of the right form")
+        };
+        let first = date();
+        let next = std::iter::repeat_with(date).find(|date| *date != first).expect("it does");
+        assert!(next > first);
+    });
+}
+
+// H46, Node: test-http-date-header
+#[test]
 fn the_date_can_be_set() {
     let answer = answer_of(|_, response| {
         response.set_header("Date", "Thu, 01 Jan 1970 00:00:00 GMT").expect("to set");
@@ -133,10 +149,8 @@ fn trailers_follow_a_chunked_body_and_nothing_else() {
             return response.end(b"dy").expect("to end");
         }
         response.write(b"body").expect("to write");
-        if !matches!(request.version, http::proto::Version::Http10) {
-            assert!(response.add_trailer("Content-Length", "4").is_err());
-        }
-        let _ = response.add_trailer("X-Sum", "1");
+        assert!(response.add_trailer("Content-Length", "4").is_err());
+        response.add_trailer("X-Sum", "1").expect("to add");
         response.end(b"").expect("to end");
     };
     serve(handler, |address| {
@@ -144,7 +158,8 @@ fn trailers_follow_a_chunked_body_and_nothing_else() {
         client.get("/");
         assert_eq!(client.head().field("Trailer"), Some("X-Sum"));
         assert_eq!(client.chunk(), b"body");
-        assert_eq!(client.take(17), b"0\r\nX-Sum: 1\r\n\r\n".iter().chain(b"HT").copied().collect::<Vec<_>>()[..17].to_vec());
+        let end = b"0\r\nX-Sum: 1\r\n\r\n";
+        assert_eq!(client.take(end.len()), end);
     });
     serve(handler, |address| {
         let mut client = Client::connect(address);

@@ -17,19 +17,19 @@ use uv_core::{Async, AsyncSender};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server and its loop.
-pub struct Site {
-    pub lp: Loop,
-    pub env: Environment,
-    pub server: Server,
+pub(crate) struct Site {
+    pub(crate) lp: Loop,
+    pub(crate) env: Environment,
+    pub(crate) server: Server,
 }
 
 /// Options whose timeouts are looked at often.
-pub fn impatient() -> ServerOptions {
+pub(crate) fn impatient() -> ServerOptions {
     ServerOptions { checking_interval: Duration::from_millis(10), ..ServerOptions::default() }
 }
 
 /// Runs a server with default options until `client` has returned.
-pub fn serve<T: Send + 'static>(
+pub(crate) fn serve<T: Send + 'static>(
     handler: impl RequestHandler + 'static,
     client: impl FnOnce(SocketAddr) -> T + Send + 'static,
 ) -> T {
@@ -37,7 +37,7 @@ pub fn serve<T: Send + 'static>(
 }
 
 impl Site {
-    pub fn new(options: ServerOptions) -> Self {
+    pub(crate) fn new(options: ServerOptions) -> Self {
         let lp = Loop::new().expect("a loop");
         let env = Environment::new(&lp);
         let server = Server::new(&env, options).expect("a server");
@@ -45,14 +45,14 @@ impl Site {
     }
 
     /// Listens on an ephemeral port.
-    pub fn listen(&self, handler: impl RequestHandler + 'static) -> SocketAddr {
+    pub(crate) fn listen(&self, handler: impl RequestHandler + 'static) -> SocketAddr {
         let any = ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0)));
         self.server.listen(any, handler).expect("to listen");
         self.server.address().and_then(|address| address.as_tcp()).expect("an address")
     }
 
     /// Serves until `client`, on a thread of its own, has returned; then closes everything.
-    pub fn run<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static>(
         self,
         handler: impl RequestHandler + 'static,
         client: impl FnOnce(SocketAddr) -> T + Send + 'static,
@@ -66,7 +66,7 @@ impl Site {
     }
 
     /// The same, with another end.
-    pub fn run_until<T: Send + 'static>(
+    pub(crate) fn run_until<T: Send + 'static>(
         self,
         handler: impl RequestHandler + 'static,
         client: impl FnOnce(SocketAddr) -> T + Send + 'static,
@@ -145,119 +145,129 @@ impl<H: RequestHandler> RequestHandler for Watched<H> {
 
 /// Responses that are kept to be finished later, the oldest first.
 #[derive(Clone, Default)]
-pub struct Kept(Rc<RefCell<VecDeque<Response>>>);
+pub(crate) struct Kept(Rc<RefCell<VecDeque<Response>>>);
 
 impl Kept {
-    pub fn keep(&self, response: Response) {
+    pub(crate) fn keep(&self, response: Response) {
         self.0.borrow_mut().push_back(response);
     }
 
-    pub fn take_oldest(&self) -> Option<Response> {
+    pub(crate) fn take_oldest(&self) -> Option<Response> {
         self.0.borrow_mut().pop_front()
     }
 
-    pub fn take_newest(&self) -> Option<Response> {
+    pub(crate) fn take_newest(&self) -> Option<Response> {
         self.0.borrow_mut().pop_back()
     }
 }
 
 /// What was seen, in order.
 #[derive(Clone, Default)]
-pub struct Log(Rc<RefCell<Vec<String>>>);
+pub(crate) struct Log(Rc<RefCell<Vec<String>>>);
 
 impl Log {
-    pub fn note(&self, what: impl Into<String>) {
+    pub(crate) fn note(&self, what: impl Into<String>) {
         self.0.borrow_mut().push(what.into());
     }
 
-    pub fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         self.0.borrow().clone()
     }
 
-    pub fn joined(&self) -> String {
+    pub(crate) fn joined(&self) -> String {
         self.0.borrow().join(" ")
     }
 }
 
 /// A number that handlers count up.
 #[derive(Clone, Default)]
-pub struct Count(Rc<Cell<usize>>);
+pub(crate) struct Count(Rc<Cell<usize>>);
 
 impl Count {
-    pub fn add(&self, more: usize) {
+    pub(crate) fn add(&self, more: usize) {
         self.0.set(self.0.get() + more);
     }
 
-    pub fn get(&self) -> usize {
+    pub(crate) fn get(&self) -> usize {
         self.0.get()
     }
 }
 
 /// An answer as it was received.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
 
-    pub fn closes(&self) -> bool {
+    pub(crate) fn closes(&self) -> bool {
         self.field("Connection") == Some("close")
     }
 }
 
 /// A client that writes bytes and reads answers.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("to connect");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Self { stream, read: Vec::new() }
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    /// The same connection, for another thread.
+    pub(crate) fn another_handle(&self) -> Self {
+        Self { stream: self.stream.try_clone().expect("a descriptor"), read: Vec::new() }
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("to send");
     }
 
     /// Sends what the server may refuse to take.
-    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
     /// Asks for a path.
-    pub fn get(&mut self, path: &str) {
+    pub(crate) fn get(&mut self, path: &str) {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));
     }
 
-    pub fn end_sending(&mut self) {
+    /// Ends what the server may have ended.
+    pub(crate) fn try_end_sending(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    pub(crate) fn end_sending(&self) {
         self.stream.shutdown(Shutdown::Write).expect("to shut down");
     }
 
     /// Asks, and reads the answer.
-    pub fn ask(&mut self, path: &str) -> Answer {
+    pub(crate) fn ask(&mut self, path: &str) -> Answer {
         self.get(path);
         self.answer()
     }
 
     /// Reads an answer with its body.
-    pub fn answer(&mut self) -> Answer {
+    pub(crate) fn answer(&mut self) -> Answer {
         let mut answer = self.head();
         if answer.field("Transfer-Encoding").is_some() {
             answer.body = self.chunks();
@@ -271,14 +281,14 @@ impl Client {
     }
 
     /// Reads a head, and no body.
-    pub fn head(&mut self) -> Answer {
+    pub(crate) fn head(&mut self) -> Answer {
         let head = String::from_utf8(self.take_through(b"\r\n\r\n")).expect("text");
         let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).expect("a status line");
         Answer { status: status.parse().expect("a status"), body: Vec::new(), head }
     }
 
     /// Reads one chunk; an empty one is the last, without its trailers.
-    pub fn chunk(&mut self) -> Vec<u8> {
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
         let line = String::from_utf8(self.take_through(b"\r\n")).expect("text");
         let size = usize::from_str_radix(line.trim_end(), 16).expect("a chunk size");
         let data = self.take(size);
@@ -289,7 +299,7 @@ impl Client {
     }
 
     /// Reads chunks and trailers; returns the data.
-    pub fn chunks(&mut self) -> Vec<u8> {
+    pub(crate) fn chunks(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
             let chunk = self.chunk();
@@ -303,7 +313,7 @@ impl Client {
     }
 
     /// Reads so many bytes.
-    pub fn take(&mut self, len: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
         while self.read.len() < len {
             self.fill();
         }
@@ -327,7 +337,7 @@ impl Client {
     }
 
     /// Reads until the server ends; a reset ends too.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut buffer = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut buffer) {
@@ -341,7 +351,7 @@ impl Client {
     }
 
     /// Demands that nothing but the end comes.
-    pub fn expect_end(&mut self) {
+    pub(crate) fn expect_end(&mut self) {
         let rest = self.rest();
         assert!(rest.is_empty(), "more than the end: {:?}", String::from_utf8_lossy(&rest));
     }

@@ -2,7 +2,7 @@
 //! that nothing is left alive.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::{BindOptions, Environment, Loop, RunMode, TcpWrap};
 use net::upcall::{ServerHandler, SocketHandler};
 use net::{ConnectOptions, Dropped, Error, ListenOptions, Server, ServerOptions, Socket};
 use std::cell::{OnceCell, RefCell};
@@ -278,10 +278,19 @@ pub fn listen_for_one(server: &Server, options: ListenOptions, on_connection: im
     server.listen(options, handler).expect("the server listens");
 }
 
-/// An address where nobody listens.
-pub fn nobody() -> SocketAddr {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-    listener.local_addr().expect("it has an address")
+/// An address where nobody listens and nobody will: a socket that is bound to it and does not listen. To be closed.
+pub fn nobody(lp: &Loop) -> (TcpWrap, SocketAddr) {
+    let bound = TcpWrap::new(lp);
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    bound.bind(loopback, BindOptions::default()).expect("a port is free");
+    let addr = bound.local_addr().expect("it has an address");
+    (bound, addr)
+}
+
+/// Both ends of a connection, each with its handler; the server closes after it.
+pub fn connection(env: &Environment, options: ServerOptions, here: Peer, there: Peer) -> Socket {
+    let server = serve_one(env, options, move |socket| here.attach(&socket));
+    there.connect(env, to(&server))
 }
 
 /// A path that nobody else uses, removed with its folder.

@@ -64,7 +64,9 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        Self { lp: Loop::new().expect("a loop"), transcript: Transcript::default() }
+        let transcript = Transcript::default();
+        transcript.phase("start");
+        Self { lp: Loop::new().expect("a loop"), transcript }
     }
 
     pub(crate) fn loop_handle(&self) -> &LoopHandle {
@@ -75,9 +77,12 @@ impl Rig {
         self.transcript.clone()
     }
 
-    /// An environment whose resources and scopes are written into the transcript.
+    /// An environment whose resources and scopes are written into the transcript. Id 1 is taken already, as in Node,
+    /// where the main script has it.
     pub(crate) fn environment(&self) -> Environment {
         let env = Environment::new(&self.lp);
+        // The environment is called in check phases from now on, after whatever is started later.
+        env.set_immediate(|| {}).clear();
         env.hook(Scopes::new(&self.transcript)).enable();
         env
     }
@@ -91,8 +96,13 @@ impl Rig {
 
     /// Runs the loop with its environment through `steps` to its end.
     pub(crate) fn run(self, env: &Environment, steps: Vec<Step>) -> Transcript {
+        // What was queued by the start belongs to it, and not to the first step.
+        assert!(env.run(RunMode::NoWait).expect("the loop runs"), "there is nothing to wait for");
         self.watch(steps);
-        assert!(!env.run(RunMode::Default).expect("the loop runs"), "{:?}", self.lp.handles());
+        assert!(!self.lp.run(RunMode::Default).expect("the loop runs"), "{:?}", self.lp.handles());
+        // The loop alone told nobody what its last phase destroyed.
+        self.transcript.phase("after the loop");
+        assert!(!env.run(RunMode::Default).expect("the loop runs"));
         env.close();
         self.finish()
     }
@@ -141,9 +151,8 @@ impl Client {
         let had_effect = self.seen == 0 || transcript.len() > self.seen;
         if let Some(step) = self.steps.pop_front_if(|_| had_effect) {
             transcript.note(step.what);
-            self.seen = transcript.len();
             (step.act)();
-            // What the step notes itself is no effect in the loop; a call into the chain is a downcall and notes nothing.
+            // A step calls downwards only: what it notes itself is not its effect.
             self.seen = transcript.len();
         }
     }

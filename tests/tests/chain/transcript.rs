@@ -24,6 +24,7 @@ impl Transcript {
         self.0.phase.set(Some(phase));
     }
 
+    /// Notes what happens now.
     pub(crate) fn note(&self, line: impl AsRef<str>) {
         let mut lines = self.0.lines.borrow_mut();
         if let Some(phase) = self.0.phase.take() {
@@ -56,18 +57,22 @@ impl Transcript {
         self.0.depth.set(self.0.depth.get() - 1);
     }
 
+    /// How many lines there are.
     pub(crate) fn len(&self) -> usize {
         self.0.lines.borrow().len()
     }
 
+    /// All of it.
     pub(crate) fn text(&self) -> String {
         self.0.lines.borrow().join("\n")
     }
 
-    /// Compares the whole, and shows it if it differs.
+    /// Compares the whole with what is expected, in which lines that begin with `#` are remarks.
     #[track_caller]
     pub(crate) fn assert_is(&self, expected: &str) {
-        let (text, expected) = (self.text(), expected.trim());
+        let is_remark = |line: &&str| line.trim_start().starts_with('#');
+        let expected: Vec<&str> = expected.trim().lines().filter(|line| !is_remark(line)).collect();
+        let (text, expected) = (self.text(), expected.join("\n"));
         let differs = text.lines().zip(expected.lines()).take_while(|(is, ought)| is == ought).count() + 1;
         assert!(text == expected, "line {differs} is another than expected:\n{text}\n\nexpected:\n{expected}");
     }

@@ -1,0 +1,327 @@
+//! A test runner whose program is also the workers of its tests, and a primary to be tested.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub(crate) mod roles;
+
+use async_wrap::{Environment, Loop, RunMode};
+use cluster::upcall::PrimaryHandler;
+use cluster::{Error, Primary, Settings, Worker, WorkerHandle};
+use net::Address;
+use std::cell::{Cell, Ref, RefCell};
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::exit;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+use uv_core::ExitStatus;
+
+pub(crate) const SIGKILL: i32 = 9;
+pub(crate) const SIGTERM: i32 = 15;
+pub(crate) const SIGCONT: i32 = 18;
+pub(crate) const SIGSTOP: i32 = 19;
+
+/// No test takes so long, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The first argument of a worker; the second is its role.
+const AS: &str = "--as";
+
+pub(crate) type Test = (&'static str, fn());
+
+/// Runs the tests that the command line selects, or plays the role of a worker.
+pub(crate) fn main(tests: &[Test]) {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == AS) {
+        return roles::play(&args[1], &args[2..]);
+    }
+    let is_listing = args.iter().any(|arg| arg == "--list");
+    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let selected = tests
+        .iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|filter| name.contains(*filter)));
+    if is_listing {
+        return selected.for_each(|(name, _)| println!("{name}: test"));
+    }
+    let mut failed = Vec::new();
+    for (name, test) in selected {
+        let watchdog = Watchdog::new(name);
+        let passed = catch_unwind(test).is_ok();
+        drop(watchdog);
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        if !passed {
+            failed.push(*name);
+        }
+    }
+    println!("\ntest result: {}", if failed.is_empty() { "ok" } else { "FAILED" });
+    if !failed.is_empty() {
+        println!("failures: {failed:?}");
+        exit(101);
+    }
+}
+
+/// Ends the program when a test hangs. Its workers end with it.
+struct Watchdog(Option<mpsc::Sender<()>>);
+
+impl Watchdog {
+    fn new(name: &'static str) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            if receiver.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                println!("test {name} ... hangs");
+                exit(101);
+            }
+        });
+        Self(Some(sender))
+    }
+}
+
+/// What a primary is told, in order.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Setup,
+    Fork(u32),
+    Online(u32),
+    Listening(u32, Address),
+    Message(u32, Vec<u8>, Vec<OwnedFd>),
+    /// With the number of workers that are left.
+    Disconnect(u32, usize),
+    /// With the number of workers that are left.
+    Exit(u32, ExitStatus, usize),
+    Error(Option<u32>, Error),
+    Disconnected,
+}
+
+impl Event {
+    /// The event in one word with the worker's number.
+    pub(crate) fn short(&self) -> String {
+        match self {
+            Self::Setup => "setup".into(),
+            Self::Fork(id) => format!("fork {id}"),
+            Self::Online(id) => format!("online {id}"),
+            Self::Listening(id, _) => format!("listening {id}"),
+            Self::Message(id, data, _) => format!("message {id} {}", String::from_utf8_lossy(data)),
+            Self::Disconnect(id, _) => format!("disconnect {id}"),
+            Self::Exit(id, status, _) => format!("exit {id} {} {}", status.code, status.signal),
+            Self::Error(id, error) => format!("error {id:?} {error}"),
+            Self::Disconnected => "disconnected".into(),
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Recorder(Rc<RefCell<Vec<Event>>>);
+
+impl Recorder {
+    fn push(&self, event: Event) {
+        self.0.borrow_mut().push(event);
+    }
+}
+
+fn left(worker: &WorkerHandle) -> usize {
+    worker.primary().map_or(0, |primary| primary.workers().len())
+}
+
+impl PrimaryHandler for Recorder {
+    fn on_setup(&mut self, _: &Primary) {
+        self.push(Event::Setup);
+    }
+    fn on_fork(&mut self, worker: &WorkerHandle) {
+        self.push(Event::Fork(worker.id()));
+    }
+    fn on_online(&mut self, worker: &WorkerHandle) {
+        self.push(Event::Online(worker.id()));
+    }
+    fn on_listening(&mut self, worker: &WorkerHandle, address: &Address) {
+        self.push(Event::Listening(worker.id(), address.clone()));
+    }
+    fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], fds: Vec<OwnedFd>) {
+        self.push(Event::Message(worker.id(), data.to_vec(), fds));
+    }
+    fn on_disconnect(&mut self, worker: &WorkerHandle) {
+        self.push(Event::Disconnect(worker.id(), left(worker)));
+    }
+    fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
+        self.push(Event::Exit(worker.id(), status, left(worker)));
+    }
+    fn on_error(&mut self, worker: Option<&WorkerHandle>, error: Error) {
+        self.push(Event::Error(worker.map(WorkerHandle::id), error));
+    }
+    fn on_disconnected(&mut self, _: &Primary) {
+        self.push(Event::Disconnected);
+    }
+}
+
+/// A primary under test. Whatever is left of its workers is killed at the end.
+pub(crate) struct Cluster {
+    pub(crate) primary: Primary,
+    pub(crate) env: Environment,
+    pub(crate) lp: Loop,
+    events: Recorder,
+    forked: RefCell<Vec<WorkerHandle>>,
+    kill_at_end: Cell<bool>,
+}
+
+/// Settings for workers of a role.
+pub(crate) fn role(role: &str, args: &[&str]) -> Settings {
+    Settings::new().args([AS, role].iter().chain(args))
+}
+
+impl Cluster {
+    /// A primary whose workers play a role.
+    pub(crate) fn new(name: &str, args: &[&str]) -> Self {
+        Self::with(role(name, args))
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        Self::with_handler(settings, |recorder| recorder)
+    }
+
+    pub(crate) fn with_handler<H: PrimaryHandler + 'static>(
+        settings: Settings,
+        wrap: impl FnOnce(Recorder) -> H,
+    ) -> Self {
+        let lp = Loop::new().expect("a loop");
+        let env = Environment::new(&lp);
+        let events = Recorder::default();
+        let primary = Primary::new(&env, settings, wrap(events.clone()));
+        Self { primary, env, lp, events, forked: RefCell::default(), kill_at_end: Cell::new(true) }
+    }
+
+    pub(crate) fn fork(&self) -> WorkerHandle {
+        let worker = self.primary.fork().expect("a worker");
+        self.forked.borrow_mut().push(worker.clone());
+        worker
+    }
+
+    /// Forks workers and waits until each listens.
+    pub(crate) fn fork_listening(&self, count: usize) -> Vec<WorkerHandle> {
+        let before = self.count("listening");
+        let workers: Vec<_> = (0..count).map(|_| self.fork()).collect();
+        self.until(|| self.count("listening") == before + count);
+        workers
+    }
+
+    pub(crate) fn events(&self) -> Ref<'_, Vec<Event>> {
+        self.events.0.borrow()
+    }
+
+    pub(crate) fn shorts(&self) -> Vec<String> {
+        self.events().iter().map(Event::short).collect()
+    }
+
+    /// How many events begin like this.
+    pub(crate) fn count(&self, prefix: &str) -> usize {
+        self.shorts().iter().filter(|event| event.starts_with(prefix)).count()
+    }
+
+    pub(crate) fn has(&self, event: &str) -> bool {
+        self.shorts().iter().any(|have| have == event)
+    }
+
+    /// Runs the loop until the condition holds.
+    pub(crate) fn until(&self, condition: impl Fn() -> bool) {
+        while !condition() {
+            let alive = self.env.run(RunMode::Once).expect("the loop runs");
+            assert!(alive || condition(), "the loop ended before: {:#?}", self.shorts());
+        }
+    }
+
+    pub(crate) fn until_event(&self, event: &str) {
+        self.until(|| self.has(event));
+    }
+
+    /// The text of the message that begins with `prefix`, once it has come from worker `id`.
+    pub(crate) fn message(&self, id: u32, prefix: &str) -> String {
+        let begin = format!("message {id} {prefix}");
+        let find =
+            || self.shorts().into_iter().find_map(|event| event.strip_prefix(&begin).map(str::to_owned));
+        self.until(|| find().is_some());
+        find().expect("it has come")
+    }
+
+    /// Where the first of the workers listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let listening = |event: &Event| match event {
+            Event::Listening(_, address) => address.as_tcp(),
+            _ => None,
+        };
+        self.events().iter().find_map(listening).expect("a worker listens on TCP")
+    }
+
+    /// Does blocking work in a thread while the loop runs.
+    pub(crate) fn meanwhile<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let remote = self.lp.remote();
+        let keep_alive = uv_core::Async::new(&self.lp, |_: &uv_core::Async| {});
+        let (done, is_done) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let result = catch_unwind(AssertUnwindSafe(work));
+            done.send(()).expect("the test waits");
+            remote.post(|_| {}).expect("the loop is there");
+            result
+        });
+        self.until(|| is_done.try_recv().is_ok());
+        keep_alive.close();
+        match thread.join().expect("the thread catches its panics") {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Connects so many times, one after the other, and returns what each connection said.
+    pub(crate) fn visit(&self, count: usize) -> Vec<String> {
+        let address = self.address();
+        self.meanwhile(move || (0..count).map(|_| read_all(connect(address))).collect())
+    }
+
+    /// Drops the loop and the primary, and does nothing else about the workers.
+    pub(crate) fn abandon(self) {
+        self.kill_at_end.set(false);
+    }
+
+    /// Disconnects all workers, and checks that nothing is left of them.
+    pub(crate) fn finish(&self) {
+        self.primary.disconnect();
+        self.until_event("disconnected");
+        self.finished();
+    }
+
+    /// Checks that nothing is left of the workers.
+    pub(crate) fn finished(&self) {
+        assert!(!self.env.run(RunMode::Default).expect("the loop runs"), "{:?}", self.lp.handles());
+        assert!(self.primary.workers().is_empty());
+        for worker in self.forked.borrow().iter() {
+            assert!(worker.is_dead() && !worker.is_connected(), "{worker:?}");
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for worker in self.primary.workers().iter().filter(|_| self.kill_at_end.get()) {
+            // Gone already is fine.
+            let _ = worker.kill(SIGKILL);
+        }
+    }
+}
+
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    TcpStream::connect(address).expect("a connection")
+}
+
+pub(crate) fn read_all(mut from: impl Read) -> String {
+    let mut text = String::new();
+    from.read_to_string(&mut text).expect("bytes until the end");
+    text
+}
+
+/// This process as a worker.
+pub(crate) fn as_worker() -> (Loop, Environment, Worker) {
+    let lp = Loop::new().expect("a loop");
+    let env = Environment::new(&lp);
+    let worker = Worker::from_env(&env).expect("a channel").expect("a worker");
+    (lp, env, worker)
+}

@@ -1,0 +1,367 @@
+//! What the workers of the tests do.
+
+use super::as_worker;
+use async_wrap::{AsyncHook, AsyncId, Environment, Provider, RunMode};
+use cluster::Worker;
+use cluster::upcall::WorkerHandler;
+use net::upcall::{ServerHandler, SocketHandler};
+use net::{Error, ListenOptions, Server, ServerOptions, Socket};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// Plays the role to its end.
+pub(crate) fn play(role: &str, args: &[String]) {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match role {
+        "greeter" => greeter(&args),
+        "holder" => holder(&args),
+        "obedient" => obedient(&args),
+        "idle" => idle(),
+        "leaver" => leaver(),
+        "exits" => std::process::exit(args[0].parse().expect("an exit code")),
+        "busy" => busy(),
+        "liar" => liar(&args),
+        "contexts" => contexts(),
+        "environment" => environment(),
+        "primary" => primary(),
+        "grandchild" => grandchild(),
+        "outsider" => outsider(),
+        other => panic!("there is no role {other}"),
+    }
+}
+
+/// `port`, `127.0.0.1:0`, `unix:PATH`, with options behind a comma.
+pub(crate) fn listen_options(text: &str) -> ListenOptions {
+    let mut parts = text.split(',');
+    let target = parts.next().unwrap_or_default();
+    let mut options = match (target.strip_prefix("unix:"), target.parse()) {
+        (Some(path), _) => ListenOptions::path(path.replace('@', "\0")),
+        (None, _) if target == "fd" => {
+            ListenOptions::fd(std::net::TcpListener::bind("127.0.0.1:0").expect("a listener").into())
+        }
+        (None, Ok(port)) => ListenOptions::port(port),
+        (None, Err(_)) => ListenOptions::addr(target.parse().expect("an address")),
+    };
+    for option in parts {
+        options = match option {
+            "all" => options.writable_by_all(true).readable_by_all(true),
+            "v6only" => options.ipv6_only(true),
+            other => panic!("there is no option {other}"),
+        };
+    }
+    options
+}
+
+/// Says who it is and closes, on each of its addresses.
+fn greeter(addresses: &[&str]) {
+    let (_lp, env, worker) = as_worker();
+    let greeting = worker.id().to_string();
+    for address in addresses {
+        let greeting = greeting.clone();
+        let server = Server::with_source(&env, ServerOptions::default(), worker.source());
+        let reporter = Reporter { worker: worker.clone(), server: server.clone(), greet: true, greeting };
+        server.listen(listen_options(address), reporter).expect("the primary is asked");
+    }
+    env.run(RunMode::Default).expect("the loop runs");
+}
+
+/// Says who it is and keeps the connection until the peer ends it. Takes `LIMIT`, a number or `-`; with a second
+/// argument of `drop` those above are dropped.
+fn holder(args: &[&str]) {
+    let (_lp, env, worker) = as_worker();
+    let options = ServerOptions {
+        max_connections: args[0].parse().ok(),
+        drop_max_connection: args.get(1) == Some(&"drop"),
+        ..ServerOptions::default()
+    };
+    let server = Server::with_source(&env, options, worker.source());
+    let greeting = worker.id().to_string();
+    let reporter = Reporter { worker: worker.clone(), server: server.clone(), greet: false, greeting };
+    server.listen(listen_options("127.0.0.1:0"), reporter).expect("the primary is asked");
+    worker.set_handler(Leaving);
+    env.run(RunMode::Default).expect("the loop runs");
+    worker.send(b"never seen").expect_err("the channel is closed");
+}
+
+/// Says when the worker is to leave, and when its servers were told.
+struct Leaving;
+
+impl WorkerHandler for Leaving {
+    fn on_leave(&mut self, worker: &Worker) {
+        worker.send(b"leaving").expect("the primary is there");
+        let later = worker.clone();
+        worker.environment().set_immediate(move || {
+            // Without connections the worker is gone by now.
+            let _ = later.send(b"still serving");
+        });
+    }
+}
+
+struct Reporter {
+    worker: Worker,
+    server: Server,
+    greet: bool,
+    greeting: String,
+}
+
+impl Reporter {
+    fn report(&self, text: &str) {
+        self.worker.send(text.as_bytes()).expect("the primary is there");
+    }
+}
+
+impl ServerHandler for Reporter {
+    fn on_connection(&mut self, socket: Socket) {
+        socket.write(self.greeting.as_bytes()).expect("a fresh connection takes a word");
+        if self.greet {
+            socket.destroy_soon();
+        }
+        socket.set_handler(Quiet);
+    }
+    fn on_listening(&mut self) {
+        let address = self.server.address().map(|address| address.to_string());
+        self.report(&format!("address {}", address.unwrap_or_default()));
+    }
+    fn on_drop(&mut self, _: net::Dropped) {
+        self.report("dropped");
+    }
+    fn on_error(&mut self, error: Error) {
+        let system = error.system().expect("the system's error");
+        self.report(&format!("error {} {}", system.op(), system.errno().name()));
+    }
+}
+
+struct Quiet;
+
+impl SocketHandler for Quiet {
+    fn on_data(&mut self, _: &[u8]) {}
+}
+
+/// Does what it is told, one message at a time: `listen ADDRESS`, `close`, `listen-close ADDRESS`, `unref`, `ref`,
+/// `disconnect`, `exit CODE`, `echo TEXT`.
+fn obedient(_: &[&str]) {
+    let (_lp, env, worker) = as_worker();
+    worker.set_handler(Obedient { env: env.clone(), servers: Vec::new(), kept: Vec::new() });
+    env.run(RunMode::Default).expect("the loop runs");
+}
+
+struct Obedient {
+    env: Environment,
+    servers: Vec<Server>,
+    kept: Vec<OwnedFd>,
+}
+
+impl Obedient {
+    fn listen(&mut self, worker: &Worker, address: &str) -> Result<(), Error> {
+        let server = Server::with_source(&self.env, ServerOptions::default(), worker.source());
+        self.servers.push(server.clone());
+        let greeting = worker.id().to_string();
+        let reporter = Reporter { worker: worker.clone(), server: server.clone(), greet: true, greeting };
+        server.listen(listen_options(address), reporter)
+    }
+}
+
+impl WorkerHandler for Obedient {
+    fn on_message(&mut self, worker: &Worker, data: &[u8], fds: Vec<OwnedFd>) {
+        let text = String::from_utf8_lossy(data);
+        let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        match word {
+            "listen" => self.listen(worker, rest).expect("the primary is asked"),
+            "listen-close" => {
+                self.listen(worker, rest).expect("the primary is asked");
+                self.servers.pop().expect("it was pushed").close().expect("it listens, or is about to");
+            }
+            "close" => {
+                let sender = worker.clone();
+                let closed = move || {
+                    sender.send(b"closed").expect("the primary is there");
+                };
+                // The last one that listens: others were refused.
+                while !self.servers.pop().expect("a server").close_with(closed.clone()).is_ok() {}
+            }
+            "unref" => {
+                worker.unref();
+                if rest != "channel" {
+                    self.servers.iter().for_each(Server::unref);
+                }
+            }
+            "disconnect" => {
+                worker.disconnect();
+                worker.disconnect();
+            }
+            "keep" => {
+                self.kept = fds;
+                worker.send(b"kept").expect("the primary is there");
+            }
+            "exit" => std::process::exit(rest.parse().expect("a code")),
+            _ => drop(worker.send_fds(data, fds).expect("the primary is there")),
+        }
+    }
+}
+
+/// Reports what a connection runs in.
+fn contexts() {
+    let (_lp, env, worker) = as_worker();
+    let hook = env.hook(Contexts);
+    hook.enable();
+    let server = Server::with_source(&env, ServerOptions::default(), worker.source());
+    let ticked = Rc::new(Cell::new(false));
+    let (inner, sender) = (env.clone(), worker);
+    server
+        .listen(listen_options("127.0.0.1:0"), move |socket: Socket| {
+            let (executing, context) = (inner.execution_async_id(), socket.stream().context());
+            let provider = PROVIDERS.with_borrow(|providers| providers[&executing.get()]);
+            let caused = context.trigger_async_id() == executing;
+            let what = if caused { "which caused" } else { "which did not cause" };
+            let text = format!("contexts executes in {provider}, {what} {}", context.provider());
+            let (sender, ticked) = (sender.clone(), Rc::clone(&ticked));
+            inner.next_tick({
+                let ticked = Rc::clone(&ticked);
+                move || ticked.set(true)
+            });
+            inner.set_immediate(move || {
+                let text = format!("{text}; ticks ran: {}", ticked.get());
+                sender.send(text.as_bytes()).expect("the primary is there");
+            });
+        })
+        .expect("the primary is asked");
+    env.run(RunMode::Default).expect("the loop runs");
+}
+
+thread_local! {
+    static PROVIDERS: RefCell<BTreeMap<u64, Provider>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+struct Contexts;
+
+impl AsyncHook for Contexts {
+    fn on_init(&mut self, id: AsyncId, provider: Provider, _: AsyncId) {
+        PROVIDERS.with_borrow_mut(|providers| providers.insert(id.get(), provider));
+    }
+}
+
+/// Lives until its channel is closed.
+fn idle() {
+    let (_lp, env, _worker) = as_worker();
+    env.run(RunMode::Default).expect("the loop runs");
+}
+
+/// Goes at once.
+fn leaver() {
+    let (_lp, env, worker) = as_worker();
+    worker.disconnect();
+    env.run(RunMode::Default).expect("the loop runs");
+}
+
+/// Never looks at its loop again once it got a message, as long as its primary lives.
+fn busy() {
+    let (_lp, env, worker) = as_worker();
+    worker.set_handler(Busy);
+    env.run(RunMode::Default).expect("the loop runs");
+}
+
+struct Busy;
+
+impl WorkerHandler for Busy {
+    fn on_message(&mut self, worker: &Worker, _: &[u8], _: Vec<OwnedFd>) {
+        worker.send(b"busy").expect("the primary is there");
+        let parent = std::os::unix::process::parent_id();
+        while std::os::unix::process::parent_id() == parent {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Is no worker at all but sends bytes of its own: in hexadecimal.
+fn liar(args: &[&str]) {
+    use std::os::fd::AsFd;
+    use tcp_wrap::PipeWrap;
+    let bytes: Vec<u8> = (0..args[0].len() / 2)
+        .map(|at| u8::from_str_radix(&args[0][at * 2..at * 2 + 2], 16).expect("hexadecimal"))
+        .collect();
+    let lp = uv_core::Loop::new().expect("a loop");
+    let stdin = PipeWrap::new_ipc(&lp);
+    stdin.open(std::io::stdin().as_fd().try_clone_to_owned().expect("a copy")).expect("a socket");
+    stdin.set_handler(Liar { stdin: stdin.clone(), channel: PipeWrap::new_ipc(&lp), bytes });
+    stdin.read_start().expect("a socket");
+    lp.run(RunMode::Default).expect("the loop runs");
+    unreachable!("a liar is killed");
+}
+
+struct Liar {
+    stdin: tcp_wrap::PipeWrap,
+    channel: tcp_wrap::PipeWrap,
+    bytes: Vec<u8>,
+}
+
+impl tcp_wrap::upcall::OnStream for Liar {
+    fn on_read(&mut self, _: &[u8]) {
+        if let Some(received) = self.stdin.take_received() {
+            self.channel.open(received.fd).expect("a channel");
+            let _ = self.channel.write(&self.bytes).expect("room");
+            self.stdin.read_stop();
+            // Stays until it is killed.
+            let patience = uv_core::Timer::new(self.stdin.loop_handle());
+            patience.start(super::PATIENCE, super::PATIENCE, |_: &uv_core::Timer| {}).expect("a timer");
+        }
+    }
+    fn on_end(&mut self) {}
+    fn on_error(&mut self, _: tcp_wrap::Error) {}
+}
+
+/// Reports its environment, and whether one of its own children takes itself for a worker.
+fn environment() {
+    let (_lp, env, worker) = as_worker();
+    assert!(Worker::from_env(&env).expect("no error").is_none(), "only once");
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let text = format!("ONE={} TWO={} HOME={}", variable("ONE"), variable("TWO"), variable("HOME"));
+    worker.send(text.as_bytes()).expect("a channel");
+    for stdin in [std::process::Stdio::inherit(), std::process::Stdio::null()] {
+        let program = std::env::current_exe().expect("this program");
+        let child = std::process::Command::new(program).args(["--as", "grandchild"]).stdin(stdin).status();
+        let code = child.expect("a child").code();
+        worker.send(format!("grandchild {code:?}").as_bytes()).expect("a channel");
+    }
+    env.run(RunMode::Default).expect("the loop runs");
+}
+
+fn grandchild() {
+    let lp = async_wrap::Loop::new().expect("a loop");
+    let worker = Worker::from_env(&Environment::new(&lp)).expect("no error");
+    std::process::exit(if worker.is_some() { 1 } else { 0 });
+}
+
+/// A primary with one worker, which is there until it is killed.
+fn primary() {
+    let cluster = super::Cluster::new("outsider", &[]);
+    cluster.fork();
+    cluster.until(|| false);
+}
+
+/// A worker with a server and a connection to itself, so that its loop would go on for ever.
+fn outsider() {
+    let (_lp, env, worker) = as_worker();
+    let server = Server::with_source(&env, ServerOptions::default(), worker.source());
+    let handler = Outsider { server: server.clone(), client: None };
+    server.listen(listen_options("127.0.0.1:0"), handler).expect("the primary is asked");
+    assert!(env.run(RunMode::Default).expect("the loop runs"), "the loop was stopped in the middle");
+    println!("outsider ends");
+}
+
+struct Outsider {
+    server: Server,
+    client: Option<std::net::TcpStream>,
+}
+
+impl ServerHandler for Outsider {
+    fn on_connection(&mut self, socket: Socket) {
+        socket.set_handler(Quiet);
+        println!("outsider serves {}", std::process::id());
+    }
+    fn on_listening(&mut self) {
+        let address = self.server.address().and_then(|address| address.as_tcp()).expect("an address");
+        self.client = Some(super::connect(address));
+    }
+}

@@ -1,0 +1,316 @@
+//! Connections: who gets which, and that none is lost.
+
+mod common;
+
+use cluster::{Backoff, Candidate, Policy, SchedulingPolicy, Settings, Supervised, WorkerHandle};
+use common::{Cluster, SIGCONT, SIGKILL, SIGSTOP, connect, read_all, role};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+fn main() {
+    common::main(&[
+        ("idle_workers_take_strict_turns", strict_turns),
+        ("a_burst_is_spread_within_one_connection_of_even", burst),
+        ("shared_sockets_serve_everybody", shared),
+        ("a_custom_policy_decides", custom_policy),
+        ("what_a_full_worker_refuses_goes_to_another", refused_goes_to_another),
+        ("connections_wait_until_a_full_worker_has_room", waits_for_room),
+        ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
+        ("what_a_dying_worker_has_not_acknowledged_goes_to_another_once", dying_worker),
+        ("a_worker_that_stands_still_gets_no_more_than_its_window", window),
+        ("a_leaving_worker_waits_for_its_connections", waits_for_connections),
+        ("a_leaving_worker_closes_all_of_its_servers", closes_all_servers),
+        ("a_worker_that_leaves_by_itself_ends_well", leaves_by_itself),
+        ("a_dead_worker_is_replaced_and_its_successor_takes_its_share", replaced),
+        ("connections_wait_for_the_successor_of_the_only_worker", waits_for_successor),
+        ("a_worker_that_cannot_start_is_tried_again_until_the_primary_disconnects", tried_again),
+        ("a_worker_that_was_asked_to_go_is_not_replaced", not_replaced),
+    ]);
+}
+
+fn greeters(count: usize) -> (Cluster, Vec<WorkerHandle>) {
+    let cluster = Cluster::new("greeter", &["127.0.0.1:0"]);
+    let workers = cluster.fork_listening(count);
+    (cluster, workers)
+}
+
+fn tally(greetings: &[String]) -> BTreeMap<&str, usize> {
+    let mut tally = BTreeMap::new();
+    for greeting in greetings {
+        *tally.entry(greeting.as_str()).or_default() += 1;
+    }
+    tally
+}
+
+/// Connects all at once, then reads what each connection says.
+fn visit_at_once(cluster: &Cluster, count: usize) -> Vec<String> {
+    let address = cluster.address();
+    cluster.meanwhile(move || {
+        let visitors: Vec<_> = (0..count).map(|_| connect(address)).collect();
+        visitors.into_iter().map(read_all).collect()
+    })
+}
+
+/// The first byte that a connection says.
+fn hear(visitor: &mut TcpStream) -> char {
+    let mut byte = [0];
+    visitor.read_exact(&mut byte).expect("a greeting");
+    char::from(byte[0])
+}
+
+// Node: test-cluster-basic, with what RoundRobinHandle promises
+fn strict_turns() {
+    let (cluster, workers) = greeters(3);
+    let greetings = cluster.visit(12);
+    let greetings: Vec<_> = greetings.iter().map(String::as_str).collect();
+    assert_eq!(greetings, ["1", "2", "3"].repeat(4));
+    for worker in workers {
+        cluster.until(|| worker.counters().in_flight == 0);
+        assert_eq!((worker.counters().taken, worker.counters().refused), (4, 0));
+    }
+    cluster.finish();
+}
+
+fn burst() {
+    let (cluster, _) = greeters(3);
+    let greetings = visit_at_once(&cluster, 100);
+    let shares = tally(&greetings);
+    assert_eq!(shares.len(), 3);
+    let (least, most) = (shares.values().min(), shares.values().max());
+    assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1), "{shares:?}");
+    cluster.finish();
+}
+
+// Node: test-cluster-shared-handle-bind-error and others with SCHED_NONE
+fn shared() {
+    let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(Policy::shared()));
+    let workers = cluster.fork_listening(2);
+    assert!(visit_at_once(&cluster, 40).iter().all(|greeting| greeting == "1" || greeting == "2"));
+    workers[0].kill(SIGKILL).expect("it lives");
+    cluster.until_event("exit 1 0 9");
+    assert_eq!(tally(&visit_at_once(&cluster, 20)), BTreeMap::from([("2", 20)]));
+    assert_eq!(workers[1].counters().taken, 0, "the primary has no part in it");
+    cluster.finish();
+}
+
+struct Favourite;
+
+impl SchedulingPolicy for Favourite {
+    fn choose(&mut self, candidates: &[Candidate]) -> usize {
+        candidates.iter().position(|candidate| candidate.worker == 2).unwrap_or(usize::MAX)
+    }
+}
+
+fn custom_policy() {
+    let policy = Policy::distributed(|| Favourite);
+    let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(policy));
+    let workers = cluster.fork_listening(3);
+    assert_eq!(cluster.visit(3), ["2", "2", "2"]);
+    workers[1].disconnect();
+    assert_eq!(cluster.visit(2), ["1", "1"], "an index beyond all stands for the first");
+    cluster.finish();
+}
+
+fn holders(limit: &str, rest: &[&str], count: usize) -> (Cluster, Vec<WorkerHandle>) {
+    let cluster = Cluster::new("holder", &[&[limit], rest].concat());
+    let workers = cluster.fork_listening(count);
+    (cluster, workers)
+}
+
+// Node: test-cluster-net-server-drop-connection (C9, C10)
+fn refused_goes_to_another() {
+    let (cluster, workers) = holders("2", &[], 2);
+    let address = cluster.address();
+    let mut visitors = cluster.meanwhile(move || {
+        let mut first = connect(address);
+        let mut second = connect(address);
+        let mut third = connect(address);
+        assert_eq!([&mut first, &mut second, &mut third].map(hear), ['1', '2', '1']);
+        drop(second);
+        vec![first, third]
+    });
+    // Whether worker 1 is asked first or not: it is full, and worker 2 is not.
+    for _ in 0..2 {
+        let mut more = cluster.meanwhile(move || {
+            let mut visitor = connect(address);
+            assert_eq!(hear(&mut visitor), '2');
+            vec![visitor]
+        });
+        visitors.append(&mut more);
+    }
+    assert!(workers[0].counters().refused > 0);
+    drop(visitors);
+    cluster.finish();
+}
+
+// Bun: PR 31829 (C11)
+fn waits_for_room() {
+    let (cluster, workers) = holders("1", &[], 1);
+    let address = cluster.address();
+    let (first, others) = cluster.meanwhile(move || {
+        let mut first = connect(address);
+        hear(&mut first);
+        (first, [(); 5].map(|()| connect(address)))
+    });
+    cluster.until(|| workers[0].counters().refused > 0);
+    let (before, taken) = (workers[0].counters().refused, workers[0].counters().taken);
+    assert_eq!(taken, 1);
+    // One at a time: each gets in when the one before goes.
+    cluster.meanwhile(move || {
+        drop(first);
+        for mut visitor in others {
+            hear(&mut visitor);
+        }
+    });
+    cluster.until(|| workers[0].counters().in_flight == 0);
+    assert_eq!(workers[0].counters().taken, 6);
+    assert!(workers[0].counters().refused - before < 64, "nobody is asked again and again");
+    cluster.finish();
+}
+
+// Node: test-net-server-drop-connections-in-cluster (C10)
+fn drops() {
+    let (cluster, workers) = holders("1", &["drop"], 1);
+    let address = cluster.address();
+    cluster.meanwhile(move || {
+        let mut first = connect(address);
+        hear(&mut first);
+        assert_eq!(read_all(connect(address)), "");
+    });
+    cluster.until_event("message 1 dropped");
+    assert_eq!((workers[0].counters().taken, workers[0].counters().refused), (2, 0));
+    cluster.finish();
+}
+
+// Node: test-cluster-worker-death, test-cluster-disconnect-leak; Bun: PR 31829 (C13)
+fn dying_worker() {
+    let (cluster, workers) = greeters(2);
+    workers[0].kill(SIGSTOP).expect("it lives");
+    let address = cluster.address();
+    let visitors = cluster.meanwhile(move || (0..20).map(|_| connect(address)).collect::<Vec<_>>());
+    cluster.until(|| workers[0].counters().in_flight == 10);
+    workers[0].kill(SIGKILL).expect("it lives");
+    let greetings = cluster.meanwhile(move || visitors.into_iter().map(read_all).collect::<Vec<_>>());
+    assert_eq!(tally(&greetings), BTreeMap::from([("2", 20)]), "all, and each once");
+    cluster.until(|| workers[1].counters().in_flight == 0);
+    assert_eq!((workers[0].counters().taken, workers[1].counters().taken), (0, 20));
+    cluster.finish();
+}
+
+fn window() {
+    let (cluster, workers) = greeters(2);
+    workers[0].kill(SIGSTOP).expect("it lives");
+    let address = cluster.address();
+    let visitors = cluster.meanwhile(move || (0..200).map(|_| connect(address)).collect::<Vec<_>>());
+    cluster.until(|| workers[1].counters().taken > 150);
+    let held = workers[0].counters();
+    assert_eq!((held.taken, held.in_flight), (0, 32));
+    workers[0].kill(SIGCONT).expect("it lives");
+    let greetings = cluster.meanwhile(move || visitors.into_iter().map(read_all).collect::<Vec<_>>());
+    assert_eq!(tally(&greetings), BTreeMap::from([("1", 32), ("2", 168)]));
+    cluster.finish();
+}
+
+// Node: test-cluster-worker-disconnect, test-cluster-worker-wait-server-close (C14)
+fn waits_for_connections() {
+    for policy in [Policy::round_robin(), Policy::shared()] {
+        let cluster = Cluster::with(role("holder", &["-"]).policy(policy));
+        let worker = cluster.fork_listening(1).remove(0);
+        let address = cluster.address();
+        let visitor = cluster.meanwhile(move || {
+            let mut visitor = connect(address);
+            hear(&mut visitor);
+            visitor
+        });
+        worker.disconnect();
+        assert_eq!(worker.exited_after_disconnect(), Some(true));
+        // Told before the servers are closed; the message after that is sent when they are.
+        cluster.until_event("message 1 leaving");
+        cluster.until_event("message 1 still serving");
+        assert!(cluster.meanwhile(move || TcpStream::connect(address).is_err()), "nobody listens");
+        assert!(worker.is_connected() && !worker.is_dead());
+        drop(visitor);
+        cluster.until(|| cluster.has("disconnect 1") && cluster.has("exit 1 0 0"));
+        cluster.finished();
+    }
+}
+
+// Node: test-cluster-worker-handle-close, test-cluster-disconnect (C32)
+fn closes_all_servers() {
+    let any = "127.0.0.1:0";
+    let cluster = Cluster::new("greeter", &[any, any, any]);
+    cluster.fork();
+    cluster.until(|| cluster.count("listening 1") == 3);
+    cluster.finish();
+    assert!(cluster.has("exit 1 0 0"));
+}
+
+// Node: test-cluster-process-disconnect, test-cluster-disconnect-unshared-tcp (C35)
+fn leaves_by_itself() {
+    for policy in [Policy::round_robin(), Policy::shared()] {
+        let cluster = Cluster::with(role("obedient", &[]).policy(policy));
+        let worker = cluster.fork();
+        worker.send(b"listen 127.0.0.1:0").expect("a channel");
+        cluster.until_event("listening 1");
+        worker.send(b"disconnect").expect("a channel");
+        cluster.until(|| cluster.has("exit 1 0 0") && cluster.has("disconnect 1"));
+        assert_eq!(worker.exited_after_disconnect(), Some(true));
+        cluster.finished();
+    }
+}
+
+fn supervised(settings: Settings) -> Cluster {
+    let backoff = Backoff {
+        base: Duration::from_millis(1),
+        cap: Duration::from_millis(4),
+        long_lived: Duration::from_secs(60),
+    };
+    Cluster::with_handler(settings, |recorder| Supervised::new(backoff, recorder))
+}
+
+fn replaced() {
+    let cluster = supervised(role("greeter", &["127.0.0.1:0"]));
+    let workers = cluster.fork_listening(2);
+    workers[0].kill(SIGKILL).expect("it lives");
+    cluster.until_event("listening 3");
+    let greetings = cluster.visit(4);
+    assert_eq!(tally(&greetings), BTreeMap::from([("2", 2), ("3", 2)]));
+    assert!(cluster.has("exit 1 0 9"));
+    cluster.finish();
+}
+
+fn waits_for_successor() {
+    let cluster = supervised(role("greeter", &["127.0.0.1:0"]).keep_listening(true));
+    let worker = cluster.fork_listening(1).remove(0);
+    let address: SocketAddr = cluster.address();
+    worker.kill(SIGSTOP).expect("it lives");
+    // One is with the worker that dies, the other comes when there is none.
+    let early = cluster.meanwhile(move || connect(address));
+    cluster.until(|| worker.counters().in_flight == 1);
+    worker.kill(SIGKILL).expect("it lives");
+    cluster.until_event("disconnect 1");
+    let greetings = cluster.meanwhile(move || (read_all(connect(address)), read_all(early)));
+    assert_eq!(greetings, ("2".into(), "2".into()));
+    cluster.finish();
+}
+
+fn tried_again() {
+    let cluster = supervised(role("exits", &["7"]));
+    cluster.fork();
+    cluster.until_event("exit 4 7 0");
+    cluster.finish();
+    let forks = cluster.count("fork");
+    assert_eq!(forks, cluster.count("exit"), "no successor comes after the end");
+}
+
+fn not_replaced() {
+    let cluster = supervised(role("idle", &[]));
+    let worker = cluster.fork();
+    cluster.until_event("online 1");
+    worker.disconnect();
+    cluster.until(|| cluster.has("disconnect 1") && cluster.has("exit 1 0 0"));
+    cluster.finished();
+    assert_eq!(cluster.count("fork"), 1);
+}

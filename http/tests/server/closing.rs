@@ -1,0 +1,282 @@
+//! How the server stops, and starts again.
+
+use crate::harness::{Client, Count, Kept, Log, Site, serve};
+use async_wrap::{Environment, Loop, RunMode};
+use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
+use http::{ListenOptions, Request, Response, Server, ServerOptions};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+fn any() -> ListenOptions {
+    ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+/// `/close` closes, `/shutdown` shuts down, `/wait` waits until somebody asks for `/go`.
+fn app(server: Server, kept: Kept) -> impl FnMut(&Request<'_>, Response) {
+    move |request: &Request<'_>, response: Response| {
+        match request.path() {
+            "/close" => server.close().expect("to close"),
+            "/shutdown" => server.shutdown(Duration::from_secs(60)).expect("to shut down"),
+            "/close-all" => server.close_all_connections(),
+            "/wait" => return kept.keep(response),
+            "/go" => {
+                while let Some(waiting) = kept.take_oldest() {
+                    let _ = waiting.end(b"waited");
+                }
+            }
+            _ => {}
+        }
+        let _ = response.end(b"");
+    }
+}
+
+fn run(client: impl FnOnce(SocketAddr) + Send + 'static) {
+    let site = Site::new(ServerOptions::default());
+    let handler = app(site.server.clone(), Kept::default());
+    site.run(handler, client);
+}
+
+// H40, Node: test-http-server-close-idle; H41: as in Node a connection in use goes on
+#[test]
+fn a_close_ends_idle_connections_and_lets_others_go_on() {
+    run(|address| {
+        let mut fresh = Client::connect(address);
+        let mut idle = Client::connect(address);
+        idle.ask("/");
+        let mut begun = Client::connect(address);
+        begun.send("GET / HT");
+        let mut waiting = Client::connect(address);
+        waiting.get("/wait");
+        let mut closer = Client::connect(address);
+        closer.ask("/");
+        assert!(!closer.ask("/close").closes());
+        idle.expect_end();
+        fresh.expect_end();
+        begun.send("TP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(begun.answer().status, 200);
+        assert_eq!(closer.ask("/go").status, 200);
+        assert_eq!(waiting.answer().text(), "waited");
+        assert!(TcpStream::connect(address).is_err(), "nobody listens");
+    });
+}
+
+// H42, Node: test-http-server-close-all
+#[test]
+fn close_all_ends_those_in_use_too() {
+    run(|address| {
+        let mut waiting = Client::connect(address);
+        waiting.get("/wait");
+        let mut closer = Client::connect(address);
+        closer.ask("/");
+        closer.get("/close-all");
+        closer.expect_end();
+        waiting.expect_end();
+        assert_eq!(Client::connect(address).ask("/").status, 200, "the server still listens");
+    });
+}
+
+#[test]
+fn a_shutdown_answers_what_was_asked_with_close_and_ends_by_itself() {
+    let site = Site::new(ServerOptions::default());
+    let handler = app(site.server.clone(), Kept::default());
+    site.run_until(
+        handler,
+        |address| {
+            let (mut waiting, mut kept_alive) = (Client::connect(address), Client::connect(address));
+            waiting.get("/wait");
+            kept_alive.ask("/");
+            let mut idle = Client::connect(address);
+            idle.ask("/");
+            let mut fresh = Client::connect(address);
+            let mut closer = Client::connect(address);
+            closer.ask("/");
+            assert!(closer.ask("/shutdown").closes());
+            closer.expect_end();
+            // A request that was on its way is answered.
+            assert!(kept_alive.ask("/go").closes());
+            kept_alive.expect_end();
+            let answer = waiting.answer();
+            assert!(answer.closes());
+            assert_eq!(answer.text(), "waited");
+            waiting.expect_end();
+            idle.expect_end();
+            fresh.expect_end();
+            // The grace of a minute is not waited for.
+        },
+        || {},
+    );
+}
+
+// Node: `server.close` then `listen`
+#[test]
+fn a_server_can_listen_again_from_within_its_close() {
+    struct Again {
+        server: Server,
+        left: usize,
+        log: Log,
+        addresses: std::sync::mpsc::Sender<SocketAddr>,
+    }
+    impl RequestHandler for Again {
+        fn on_request(&mut self, _: &Request<'_>, response: Response) {
+            self.log.note(format!("served{}", self.left));
+            self.server.close().expect("to close");
+            response
+                .set_header("Connection", "close")
+                .and_then(|response| response.end(b""))
+                .expect("to end");
+        }
+        fn on_close(&mut self) {
+            self.log.note(format!("closed{}", self.left));
+            if self.left > 0 {
+                let next = Self {
+                    server: self.server.clone(),
+                    left: self.left - 1,
+                    log: self.log.clone(),
+                    addresses: self.addresses.clone(),
+                };
+                self.server.listen(any(), next).expect("to listen again");
+                let address = self.server.address().and_then(|address| address.as_tcp());
+                self.addresses.send(address.expect("an address")).expect("to tell");
+            }
+        }
+    }
+    let site = Site::new(ServerOptions::default());
+    let log = Log::default();
+    let (addresses, next) = std::sync::mpsc::channel();
+    let handler = Again { server: site.server.clone(), left: 2, log: log.clone(), addresses };
+    site.run(handler, move |first| {
+        let mut address = first;
+        for round in 0..3 {
+            let mut client = Client::connect(address);
+            assert_eq!(client.ask("/").status, 200);
+            client.expect_end();
+            drop(client);
+            if round < 2 {
+                address = next.recv().expect("it listens again");
+            }
+        }
+    });
+    assert_eq!(log.joined(), "served2 closed2 served1 closed1 served0 closed0");
+}
+
+#[test]
+fn a_second_listen_is_refused_and_changes_nothing() {
+    let site = Site::new(ServerOptions::default());
+    let server = site.server.clone();
+    let handler = move |_: &Request<'_>, response: Response| {
+        // From within the handler's own call, when it is out of its place.
+        let refused = server.listen(any(), |_: &Request<'_>, _: Response| panic!("never called"));
+        assert_eq!(refused.map_err(|error| error.code()), Err(net::ErrorCode::ServerAlreadyListen));
+        response.end(b"first").expect("to end");
+    };
+    let again = site.server.clone();
+    site.run(handler, |address| {
+        assert_eq!(Client::connect(address).ask("/").text(), "first");
+        assert_eq!(Client::connect(address).ask("/").text(), "first");
+    });
+    assert!(again.close().is_err(), "it is closed already");
+    assert!(again.shutdown(Duration::ZERO).is_err());
+}
+
+// H8, Node: test-http-server-connections-checking-leak
+#[test]
+fn a_closed_server_leaves_no_timer() {
+    let lp = Loop::new().expect("a loop");
+    let env = Environment::new(&lp);
+    let server = Server::new(&env, ServerOptions::default()).expect("a server");
+    let closing = server.clone();
+    server
+        .listen(any(), move |_: &Request<'_>, response: Response| {
+            closing.close().expect("to close");
+            response.end(b"").expect("to end");
+        })
+        .expect("to listen");
+    let address = server.address().and_then(|address| address.as_tcp()).expect("an address");
+    let client = std::thread::spawn(move || {
+        let mut client = TcpStream::connect(address).expect("to connect");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").expect("to send");
+        client.read_to_end(&mut Vec::new()).expect("to read");
+    });
+    assert!(!env.run(RunMode::Default).expect("the loop runs"));
+    client.join().expect("no panic");
+    env.close();
+    env.run(RunMode::Default).expect("the loop runs");
+    lp.close().expect("no handle is left");
+}
+
+/// Counts drops.
+struct Token(Count);
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.add(1);
+    }
+}
+
+/// Holds what holds it.
+struct Holding {
+    _token: Token,
+    _response: Response,
+}
+
+fn holding(drops: &Count, response: &Response) -> Holding {
+    Holding { _token: Token(drops.clone()), _response: response.clone() }
+}
+
+impl BodyHandler for Holding {
+    fn on_data(&mut self, _: &[u8]) {}
+    fn on_end(&mut self, _: &http::proto::Fields<'_>) {}
+    fn on_abort(&mut self) {
+        panic!("a dropped loop calls nobody");
+    }
+}
+
+impl ResponseHandler for Holding {
+    fn on_close(&mut self) {
+        panic!("a dropped loop calls nobody");
+    }
+}
+
+// Law of towers: what a handle owns is dropped with the loop, without a call
+#[test]
+fn a_loop_dropped_with_open_connections_drops_everything() {
+    let drops = Count::default();
+    let lp = Loop::new().expect("a loop");
+    let env = Environment::new(&lp);
+    let server = Server::new(&env, ServerOptions::default()).expect("a server");
+    let (token, counted, asked) = (Token(drops.clone()), drops.clone(), Count::default());
+    let seen = asked.clone();
+    server
+        .listen(any(), move |request: &Request<'_>, response: Response| {
+            let _ = &token;
+            // Handlers hold responses, which hold the connection, which holds the handlers.
+            request.body().set_handler(holding(&counted, &response));
+            response.set_handler(holding(&counted, &response));
+            seen.add(1);
+        })
+        .expect("to listen");
+    let address = server.address().and_then(|address| address.as_tcp()).expect("an address");
+    let mut client = TcpStream::connect(address).expect("to connect");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").expect("to send");
+    client.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx").expect("to send");
+    while asked.get() < 2 {
+        env.run(RunMode::Once).expect("the loop runs");
+    }
+    drop((server, env));
+    drop(lp);
+    // The first request has no body: its handler was told the end, and dropped.
+    assert_eq!(drops.get(), 5, "four handlers of responses and bodies, and the server's");
+}
+
+#[test]
+fn handlers_answer_from_the_loop_after_the_server_has_closed() {
+    serve(
+        |_: &Request<'_>, response: Response| {
+            response.socket().environment().clone().set_timeout(Duration::from_millis(1), move || {
+                response.end(b"later").expect("to end");
+            });
+        },
+        |address| assert_eq!(Client::connect(address).ask("/").text(), "later"),
+    );
+}

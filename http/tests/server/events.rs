@@ -1,0 +1,233 @@
+//! What handlers are told, in which order, and that each is told once.
+
+use crate::harness::{Client, Kept, Log, Site, serve};
+use async_wrap::{AsyncHook, AsyncId, Provider};
+use http::proto::Fields;
+use http::upcall::{BodyHandler, ResponseHandler};
+use http::{Request, Response, ServerOptions};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+struct Told {
+    log: Log,
+    name: &'static str,
+}
+
+impl ResponseHandler for Told {
+    fn on_drain(&mut self) {
+        self.log.note(format!("{}:drain", self.name));
+    }
+
+    fn on_finish(&mut self) {
+        self.log.note(format!("{}:finish", self.name));
+    }
+
+    fn on_close(&mut self) {
+        self.log.note(format!("{}:close", self.name));
+    }
+}
+
+impl BodyHandler for Told {
+    fn on_data(&mut self, data: &[u8]) {
+        self.log.note(format!("{}:data{}", self.name, data.len()));
+    }
+
+    fn on_end(&mut self, _: &Fields<'_>) {
+        self.log.note(format!("{}:end", self.name));
+    }
+
+    fn on_abort(&mut self) {
+        self.log.note(format!("{}:abort", self.name));
+    }
+}
+
+// H33, Node: test-http-response-close, test-http-outgoing-finish
+#[test]
+fn a_response_that_ends_finishes_and_does_not_close() {
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |_: &Request<'_>, response: Response| {
+        response.set_handler(Told { log: seen.clone(), name: "r" });
+        response.end(b"").expect("to end");
+        // Never from within the call.
+        seen.note("returned");
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        client.ask("/");
+        client.ask("/");
+    });
+    assert_eq!(log.joined(), "returned r:finish returned r:finish");
+}
+
+// H33, Node: test-http-req-res-close; H35, Node: test-http-aborted, test-http-abort-client; H51, Node:
+// test-http-incoming-pipelined-socket-destroy
+#[test]
+fn a_client_that_leaves_closes_every_response_and_aborts_the_body_once() {
+    let (log, kept) = (Log::default(), Kept::default());
+    let seen = log.clone();
+    let handler = move |request: &Request<'_>, response: Response| match request.path() {
+        "/1" | "/2" => {
+            let name = if request.path() == "/1" { "1" } else { "2" };
+            response.set_handler(Told { log: seen.clone(), name });
+            request.body().set_handler(Told { log: seen.clone(), name });
+            kept.keep(response);
+        }
+        // Both are gone when the client left.
+        _ => response.end(seen.joined().as_bytes()).expect("to end"),
+    };
+    let last = serve(handler, |address| {
+        let (mut leaver, mut other) = (Client::connect(address), Client::connect(address));
+        leaver.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\n");
+        leaver.send("POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhello");
+        while other.ask("/").text() != "1:end 2:data5" {}
+        drop(leaver);
+        loop {
+            let text = other.ask("/").text().to_owned();
+            if text.contains("close") {
+                break text;
+            }
+        }
+    });
+    // The client's end comes in the middle of a message, which ends that one at once; the other with the connection.
+    assert!(last.starts_with("1:end 2:data5 "));
+    for told in ["1:close", "2:abort", "2:close"] {
+        assert_eq!(log.joined().matches(told).count(), 1, "{}", log.joined());
+    }
+    assert!(!log.joined().contains("finish"));
+}
+
+#[test]
+fn destroying_a_response_breaks_the_connection() {
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |_: &Request<'_>, response: Response| {
+        response.set_handler(Told { log: seen.clone(), name: "r" });
+        response.destroy();
+        assert_eq!(response.end(b"late"), Err(http::Error::Gone));
+        seen.note("returned");
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        client.get("/");
+        client.expect_end();
+    });
+    assert_eq!(log.joined(), "returned r:close");
+}
+
+#[test]
+fn a_yield_is_followed_by_a_drain_from_the_loop() {
+    struct Steps(Response, usize, Log);
+    impl ResponseHandler for Steps {
+        fn on_drain(&mut self) {
+            self.2.note("drain");
+            self.1 += 1;
+            if self.1 == 3 {
+                return self.0.end(b".").expect("to end");
+            }
+            // A write in between takes nothing back.
+            self.0.yield_now();
+            self.0.write(b".").expect("to write");
+        }
+        fn on_finish(&mut self) {
+            self.2.note("finish");
+        }
+    }
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |_: &Request<'_>, response: Response| {
+        response.set_handler(Steps(response.clone(), 0, seen.clone()));
+        response.yield_now();
+        seen.note("returned");
+    };
+    let answer = serve(handler, |address| Client::connect(address).ask("/"));
+    assert_eq!(answer.text(), "...");
+    assert_eq!(log.joined(), "returned drain drain drain finish");
+}
+
+#[test]
+fn a_handler_can_be_replaced_also_during_its_own_call() {
+    struct First(Response, Log);
+    impl ResponseHandler for First {
+        fn on_drain(&mut self) {
+            self.1.note("first:drain");
+            self.0.set_handler(Told { log: self.1.clone(), name: "second" });
+            self.0.end(b"").expect("to end");
+        }
+        fn on_finish(&mut self) {
+            self.1.note("first:finish");
+        }
+    }
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |_: &Request<'_>, response: Response| {
+        response.set_handler(First(response.clone(), seen.clone()));
+        response.yield_now();
+    };
+    serve(handler, |address| Client::connect(address).ask("/"));
+    assert_eq!(log.joined(), "first:drain second:finish");
+}
+
+/// Counts how often each request's context was made, entered, left and destroyed.
+#[derive(Default)]
+struct Contexts(Rc<RefCell<HashMap<AsyncId, [usize; 4]>>>);
+
+impl Contexts {
+    fn count(&self, id: AsyncId, what: usize) {
+        if let Some(counts) = self.0.borrow_mut().get_mut(&id) {
+            counts[what] += 1;
+        }
+    }
+}
+
+impl AsyncHook for Contexts {
+    fn on_init(&mut self, id: AsyncId, provider: Provider, _: AsyncId) {
+        if provider == Provider::HttpIncomingMessage {
+            self.0.borrow_mut().insert(id, [1, 0, 0, 0]);
+        }
+    }
+
+    fn on_before(&mut self, id: AsyncId) {
+        self.count(id, 1);
+    }
+
+    fn on_after(&mut self, id: AsyncId) {
+        self.count(id, 2);
+    }
+
+    fn on_destroy(&mut self, id: AsyncId) {
+        self.count(id, 3);
+    }
+}
+
+// Node: HTTPINCOMINGMESSAGE, test-async-wrap / test-httpparser.request
+#[test]
+fn every_request_is_an_async_resource_and_is_destroyed() {
+    let site = Site::new(ServerOptions::default());
+    let contexts = Rc::new(RefCell::new(HashMap::new()));
+    let hook = site.env.hook(Contexts(Rc::clone(&contexts)));
+    hook.enable();
+    let kept = Kept::default();
+    let handler = move |request: &Request<'_>, response: Response| match request.path() {
+        "/left" => kept.keep(response),
+        _ => response.end(b"").expect("to end"),
+    };
+    site.run(handler, |address| {
+        let mut client = Client::connect(address);
+        client.ask("/1");
+        client.send("GET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.answer();
+        client.answer();
+        client.get("/left");
+        client.send("GET /behind HTTP/1.1\r\nHost: h\r\n\r\n???");
+        // The error is answered behind two others, of which one never comes.
+        Client::connect(address).ask("/4");
+    });
+    let contexts = contexts.borrow();
+    assert_eq!(contexts.len(), 6);
+    for (id, [init, before, after, destroy]) in &*contexts {
+        assert_eq!((init, destroy), (&1, &1), "{id:?}");
+        assert!(before == after && *before >= 1, "{id:?}");
+    }
+}

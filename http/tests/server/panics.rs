@@ -1,0 +1,169 @@
+//! Handlers that panic: the loop stays usable, their connection is answered or closed, and others do not notice.
+
+use crate::harness::{Client, Site};
+use async_wrap::RunMode;
+use http::proto::{Fields, ParseError};
+use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
+use http::{Request, Response, ServerOptions, Socket};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::thread;
+use uv_core::Async;
+
+/// Panics where the path says.
+struct Panicking {
+    kept: Rc<RefCell<Vec<Response>>>,
+}
+
+struct Bomb {
+    at: String,
+    response: Option<Response>,
+}
+
+impl Bomb {
+    fn maybe(&self, at: &str) {
+        assert!(self.at != at, "the handler's own");
+    }
+}
+
+impl BodyHandler for Bomb {
+    fn on_data(&mut self, _: &[u8]) {
+        self.maybe("/data");
+    }
+
+    fn on_end(&mut self, _: &Fields<'_>) {
+        self.maybe("/end");
+    }
+
+    fn on_abort(&mut self) {
+        self.maybe("/abort");
+    }
+}
+
+impl ResponseHandler for Bomb {
+    fn on_drain(&mut self) {
+        self.maybe("/drain");
+        if let Some(response) = self.response.take() {
+            response.end(b"drained").expect("to end");
+        }
+    }
+
+    fn on_finish(&mut self) {
+        self.maybe("/finish");
+    }
+}
+
+impl RequestHandler for Panicking {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        let path = request.path().to_owned();
+        match &*path {
+            "/request" => panic!("the handler's own"),
+            "/request-kept" => {
+                self.kept.borrow_mut().push(response);
+                panic!("the handler's own");
+            }
+            "/request-begun" => {
+                response.write(b"begun").expect("to write");
+                panic!("the handler's own");
+            }
+            "/request-ended" => {
+                response.end(b"ended").expect("to end");
+                panic!("the handler's own");
+            }
+            "/data" | "/end" => {
+                request.body().set_handler(Bomb { at: path, response: Some(response) });
+            }
+            "/drain" | "/finish" => {
+                response.set_handler(Bomb { at: path, response: Some(response.clone()) });
+                response.yield_now();
+            }
+            _ => response.end(b"hello").expect("to end"),
+        }
+    }
+
+    fn accepts_upgrade(&mut self, request: &Request<'_>) -> bool {
+        assert!(request.path() != "/accepts", "the handler's own");
+        true
+    }
+
+    fn on_upgrade(&mut self, _: &Request<'_>, _: Socket, _: &[u8]) {
+        panic!("the handler's own");
+    }
+
+    fn on_client_error(&mut self, _: ParseError, _: &Socket) {
+        panic!("the handler's own");
+    }
+}
+
+/// Runs a loop through panics until the client is done. Returns how many there were.
+fn survive(client: impl FnOnce(std::net::SocketAddr) + Send + 'static) -> usize {
+    // The panics are meant: they need not be printed.
+    std::panic::set_hook(Box::new(|_| {}));
+    let site = Site::new(ServerOptions::default());
+    let address = site.listen(Panicking { kept: Rc::default() });
+    let server = site.server.clone();
+    let stop = Async::new(&site.lp, move |stop: &Async| {
+        server.close().expect("to close");
+        server.close_all_connections();
+        stop.close();
+    });
+    let sender = stop.sender();
+    let client = thread::spawn(move || {
+        let result = catch_unwind(AssertUnwindSafe(|| client(address)));
+        sender.send();
+        result
+    });
+    let mut panics = 0;
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| site.env.run(RunMode::Default))) {
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"the handler's own"));
+        panics += 1;
+    }
+    drop(std::panic::take_hook());
+    if let Err(panic) = client.join().expect("caught") {
+        std::panic::resume_unwind(panic);
+    }
+    assert_eq!(site.server.connections(), 0);
+    panics
+}
+
+// One test, since the hook that keeps the panics from being printed is the process's
+#[test]
+fn a_panic_ends_at_most_its_connection() {
+    let panics = survive(|address| {
+        let mut other = Client::connect(address);
+        other.send("GET / HT");
+        // What a client sends, what it gets, and whether the answer is whole.
+        let post = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+        let offer = |path: &str| {
+            format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        };
+        let cases = [
+            (post("/request"), "500"),
+            (post("/request-kept"), "500"),
+            (post("/request-begun"), "begun"),
+            (post("/request-ended"), "ended"),
+            (post("/data"), "500"),
+            (post("/end"), "500"),
+            (post("/drain"), "500"),
+            (offer("/accepts"), "500"),
+            (offer("/upgrade"), ""),
+            ("\0".to_owned(), "400"),
+        ];
+        for (request, expected) in cases {
+            let mut client = Client::connect(address);
+            // Whatever else was in the same read is lost, and must not be taken for a request.
+            client.send(request + "GET /never HTTP/1.1\r\nHost: h\r\n\r\n");
+            let all = String::from_utf8(client.rest()).expect("text");
+            assert!(all.contains(expected) && !all.contains("hello"), "{expected}: {all}");
+            assert!(all.matches("HTTP/1.1").count() <= 1, "{all}");
+        }
+        // A panic that no input went down with costs nothing else.
+        let mut client = Client::connect(address);
+        assert_eq!(client.ask("/finish").text(), "drained");
+        assert_eq!(client.ask("/").text(), "hello");
+        other.send("TP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(other.answer().text(), "hello");
+    });
+    assert_eq!(panics, 11);
+}

@@ -1,0 +1,174 @@
+//! Clients that are silent for too long. Nothing here measures time: only what comes, and in which order.
+
+use crate::harness::{Client, Kept, Site, impatient};
+use http::proto::ParseError;
+use http::upcall::RequestHandler;
+use http::{Error, Request, Response, Server, ServerOptions, Socket};
+use std::time::Duration;
+
+const SHORT: Duration = Duration::from_millis(60);
+const LONG: Duration = Duration::from_secs(100);
+
+fn hello(_: &Request<'_>, response: Response) {
+    response.end(b"hello").expect("to end");
+}
+
+fn options(headers: Duration, request: Duration, keep_alive: Duration) -> ServerOptions {
+    ServerOptions {
+        headers_timeout: headers,
+        request_timeout: request,
+        keep_alive_timeout: keep_alive,
+        ..impatient()
+    }
+}
+
+fn expect_408(client: &mut Client) {
+    let answer = client.answer();
+    assert_eq!(answer.status, 408);
+    assert!(answer.closes());
+    client.expect_end();
+}
+
+// H6, H8, Node: test-http-server-headers-timeout-delayed-headers, test-http-server-request-timeout-delayed-headers
+#[test]
+fn a_slow_head_is_answered_408() {
+    Site::new(options(SHORT, LONG, LONG)).run(hello, |address| {
+        let mut silent = Client::connect(address);
+        let mut slow = Client::connect(address);
+        slow.send("GET / HT");
+        expect_408(&mut silent);
+        expect_408(&mut slow);
+    });
+}
+
+// H6, Node: test-http-server-request-timeout-delayed-body
+#[test]
+fn a_slow_body_is_answered_408() {
+    Site::new(options(SHORT, SHORT, LONG)).run(
+        |_: &Request<'_>, response: Response| {
+            // Waits for longer than the client may take.
+            let env = response.socket().environment().clone();
+            env.set_timeout(LONG, move || drop(response)).unref();
+        },
+        |address| {
+            let mut client = Client::connect(address);
+            client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx");
+            expect_408(&mut client);
+        },
+    );
+}
+
+// H7, Node: test-http-server-headers-timeout-keepalive, test-http-server-request-timeout-keepalive
+#[test]
+fn the_time_of_a_later_request_begins_with_its_first_byte() {
+    Site::new(options(SHORT, SHORT, Duration::ZERO)).run(hello, |address| {
+        let mut client = Client::connect(address);
+        // Idle for many times as long as a request may take.
+        for _ in 0..3 {
+            assert_eq!(client.ask("/").text(), "hello");
+            std::thread::sleep(3 * SHORT);
+        }
+        client.send("G");
+        expect_408(&mut client);
+    });
+}
+
+// H11, Node: test-http-server-keep-alive-timeout
+#[test]
+fn an_idle_connection_is_closed_without_an_answer() {
+    Site::new(options(LONG, LONG, SHORT)).run(hello, |address| {
+        let mut client = Client::connect(address);
+        assert_eq!(client.ask("/").text(), "hello");
+        client.expect_end();
+    });
+}
+
+// H11, Node: sequential/test-http-server-keep-alive-timeout-slow-server
+#[test]
+fn a_slow_handler_is_not_cut() {
+    let kept = Kept::default();
+    let handler = move |request: &Request<'_>, response: Response| match request.path() {
+        "/wait" => kept.keep(response),
+        _ => {
+            kept.take_oldest().expect("one waits").end(b"waited").expect("to end");
+            response.end(b"").expect("to end");
+        }
+    };
+    Site::new(options(SHORT, SHORT, SHORT)).run(handler, |address| {
+        let mut waiting = Client::connect(address);
+        waiting.get("/wait");
+        // A connection that came later is timed out, and another after it; the one that waits is not.
+        for _ in 0..2 {
+            expect_408(&mut Client::connect(address));
+        }
+        Client::connect(address).ask("/go");
+        assert_eq!(waiting.answer().text(), "waited");
+    });
+}
+
+// H9, Node: test-http-server-request-timeout-upgrade
+#[test]
+fn an_upgraded_connection_is_not_timed_out() {
+    struct Upgrading(Option<Socket>);
+    impl RequestHandler for Upgrading {
+        fn on_request(&mut self, _: &Request<'_>, response: Response) {
+            let socket = self.0.take().expect("one is upgraded");
+            socket.end_with(b"still here").expect("to end");
+            response.end(b"").expect("to end");
+        }
+        fn accepts_upgrade(&mut self, _: &Request<'_>) -> bool {
+            true
+        }
+        fn on_upgrade(&mut self, _: &Request<'_>, socket: Socket, _: &[u8]) {
+            struct Quiet;
+            impl net::upcall::SocketHandler for Quiet {
+                fn on_data(&mut self, _: &[u8]) {}
+            }
+            socket.set_handler(Quiet);
+            self.0 = Some(socket);
+        }
+    }
+    Site::new(options(SHORT, SHORT, SHORT)).run(Upgrading(None), |address| {
+        let mut upgraded = Client::connect(address);
+        upgraded.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        expect_408(&mut Client::connect(address));
+        expect_408(&mut Client::connect(address));
+        Client::connect(address).ask("/");
+        assert_eq!(upgraded.rest(), b"still here");
+    });
+}
+
+// H10, Node: test-http-server-timeouts-validation
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let site = Site::new(ServerOptions::default());
+    let refused = |options| match Server::new(&site.env, options) {
+        Err(Error::InvalidOptions(message)) => message.to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(options(LONG, SHORT, LONG)).contains("headers_timeout"));
+    let never = ServerOptions { checking_interval: Duration::ZERO, ..ServerOptions::default() };
+    assert!(refused(never).contains("checking_interval"));
+    assert!(Server::new(&site.env, options(SHORT, Duration::ZERO, LONG)).is_ok(), "zero is no limit");
+}
+
+#[test]
+fn limits_of_zero_are_none() {
+    struct Refusing;
+    impl RequestHandler for Refusing {
+        fn on_request(&mut self, _: &Request<'_>, response: Response) {
+            response.end(b"hello").expect("to end");
+        }
+        fn on_client_error(&mut self, error: ParseError, _: &Socket) {
+            panic!("{error}");
+        }
+    }
+    Site::new(options(Duration::ZERO, Duration::ZERO, Duration::ZERO)).run(Refusing, |address| {
+        let (mut silent, mut slow) = (Client::connect(address), Client::connect(address));
+        slow.send("GET / HT");
+        std::thread::sleep(SHORT);
+        slow.send("TP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(slow.answer().text(), "hello");
+        assert_eq!(silent.ask("/").text(), "hello");
+    });
+}

@@ -1,0 +1,200 @@
+//! The inactivity timeout.
+
+mod common;
+
+use common::{Log, Peer, TempPath, connection, new_loop, run_to_the_end, serve_one, to};
+use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+const SHORT: Duration = Duration::from_millis(10);
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(3600);
+
+fn silent() -> Peer {
+    Peer::new("here", &Log::default())
+}
+
+// Node: test-net-socket-timeout, test-net-settimeout (N19)
+#[test]
+fn a_timeout_is_told_and_the_socket_stays_open() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let there = Peer::new("there", &log)
+        .on("connect", |socket| {
+            socket.set_timeout(LONG);
+            socket.set_timeout(SHORT);
+        })
+        .on("timeout", |socket| {
+            assert!(!socket.is_destroyed());
+            socket.end_with(b"still open").expect("it is open");
+        });
+    connection(&env, ServerOptions::default(), Peer::new("here", &log), there);
+    run_to_the_end(&lp, &env);
+    assert!(log.has("there timeout") && log.has("here data still open"), "{:?}", log.take());
+}
+
+// Node: `_onTimeout` emits once and is armed again by activity
+#[test]
+fn each_silence_times_out_once() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let again = env.clone();
+    let there = Peer::new("there", &log).on("connect", |socket| socket.set_timeout(SHORT)).on(
+        "timeout",
+        move |socket| {
+            let late = socket.clone();
+            // Long after further timeouts would have come.
+            again.set_timeout(10 * SHORT, move || match late.bytes_written() {
+                0 => drop(late.write(b"x")),
+                _ => late.destroy(),
+            });
+        },
+    );
+    connection(&env, ServerOptions::default(), silent(), there);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there connect", "there timeout", "there timeout", "there close"]);
+}
+
+// Node: test-net-can-reset-timeout (N21)
+#[test]
+fn zero_turns_it_off_even_in_the_last_moment() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let (off, later) = (env.clone(), env.clone());
+    let there = Peer::new("there", &log).on("connect", move |socket| {
+        socket.set_timeout(SHORT);
+        let (early, late) = (socket.clone(), socket.clone());
+        off.set_timeout(SHORT, move || early.set_timeout(Duration::ZERO));
+        later.set_timeout(10 * SHORT, move || late.destroy());
+        // Both are due in the same turn: the socket's runs out first, and would be told in the next turn.
+        std::thread::sleep(2 * SHORT);
+    });
+    connection(&env, ServerOptions::default(), silent(), there);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there connect", "there close"]);
+}
+
+// Node: test-net-socket-timeout-unref (N21)
+#[test]
+fn a_timeout_does_not_keep_the_loop_alive() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let there = Peer::new("there", &log).on("connect", |socket| socket.set_timeout(LONG));
+    let server = serve_one(&env, ServerOptions::default(), |socket| {
+        silent().attach(&socket);
+        socket.unref();
+    });
+    let there = there.connect(&env, to(&server));
+    there.unref();
+    assert!(!env.run(async_wrap::RunMode::Default).expect("the loop runs"));
+    assert_eq!(log.take(), ["there connect"]);
+    there.destroy();
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there close"]);
+}
+
+// Node: test-net-timeout-no-handle, test-net-socket-timeout
+#[test]
+fn a_destroyed_socket_does_not_time_out() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let (destroying, later) = (env.clone(), env.clone());
+    let there = Peer::new("there", &log).on("connect", move |socket| {
+        socket.set_timeout(SHORT);
+        let victim = socket.clone();
+        destroying.set_timeout(SHORT, move || victim.destroy());
+        later.set_timeout(5 * SHORT, || {});
+        // Both are due in the same turn, as above.
+        std::thread::sleep(2 * SHORT);
+    });
+    connection(&env, ServerOptions::default(), silent(), there);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there connect", "there close"]);
+}
+
+#[test]
+fn a_socket_that_still_connects_may_time_out() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let server = Server::new(&env, ServerOptions::default());
+    server.listen(common::anywhere(), |_: Socket| {}).expect("the server listens");
+    let listening = server.clone();
+    let there = Peer::new("there", &log).on("timeout", move |socket| {
+        assert_eq!(socket.ready_state(), net::ReadyState::Opening);
+        socket.destroy();
+        listening.close().expect("it listens");
+    });
+    there.connect(&env, ConnectOptions { timeout: SHORT, ..to(&server) });
+    // The loop looks at its timers first, and only then at the network.
+    std::thread::sleep(2 * SHORT);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there timeout", "there close"]);
+}
+
+// The timer is looked at only when it runs out: it finds that something happened and waits for the rest.
+#[test]
+fn activity_puts_the_timeout_off() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let beats = Rc::new(Cell::new(0));
+    let (count, clock, noted) = (Rc::clone(&beats), env.clone(), log.clone());
+    let there = Peer::new("there", &log)
+        .on("connect", move |socket| {
+            let (beating, count, noted) = (socket.clone(), Rc::clone(&count), noted.clone());
+            // Started before the socket's own timer, so that it runs first if both are late.
+            let timer = Rc::new(Cell::new(None::<async_wrap::Timeout>));
+            let own = Rc::clone(&timer);
+            let interval = clock.set_interval(SHORT, move || {
+                count.set(count.get() + 1);
+                beating.write(b"x").expect("it is open");
+                if count.get() == 10 {
+                    noted.push("last beat");
+                    own.take().expect("it runs").clear();
+                }
+            });
+            timer.set(Some(interval));
+            socket.set_timeout(4 * SHORT);
+        })
+        .on("timeout", Socket::destroy);
+    let here = Peer::new("here", &Log::default()).on_bytes(|_, _| {});
+    connection(&env, ServerOptions::default(), here, there);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there connect", "last beat", "there timeout", "there close"]);
+}
+
+// Node: sequential/test-http-keep-alive-large-write (N20)
+#[test]
+fn a_slow_write_that_makes_progress_does_not_time_out() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let path = TempPath::new("progress");
+    let server = Server::new(&env, ServerOptions::default());
+    // Reads a part at once, and then nothing any more.
+    common::listen_for_one(&server, ListenOptions::path(&path.0), |socket| {
+        let here = Peer::new("here", &Log::default());
+        let here = here.on_bytes(|socket, _| {
+            if socket.bytes_read() > 1024 * 1024 {
+                socket.pause();
+            }
+        });
+        here.attach(&socket);
+        // Long after everything else.
+        let late = socket.clone();
+        socket.environment().set_timeout(60 * SHORT, move || late.destroy());
+    });
+    let (clock, noted) = (env.clone(), log.clone());
+    let there = Peer::new("there", &log)
+        .on("connect", move |socket| {
+            assert!(!socket.write(&vec![b'x'; 8 * 1024 * 1024]).expect("it is open"));
+            socket.set_timeout(20 * SHORT);
+            // Later than the first time that the timer runs out, earlier than the second.
+            let noted = noted.clone();
+            clock.set_timeout(30 * SHORT, move || noted.push("half time"));
+        })
+        .on("timeout", Socket::destroy);
+    there.connect(&env, ConnectOptions::path(&path.0));
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there connect", "half time", "there timeout", "there close"]);
+}

@@ -1,0 +1,92 @@
+//! Unix sockets.
+
+mod common;
+
+use common::{Host, Log, Peer, TempPath, listen_for_one, new_loop, run_to_the_end};
+use net::{Address, ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+
+/// One connection that says hello in both directions.
+fn talk(listen: ListenOptions, connect: ConnectOptions, expected: Address) {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let server = Server::new(&env, ServerOptions::default());
+    let noted = log.clone();
+    listen_for_one(&server, listen, move |socket| {
+        assert_eq!(socket.remote_address(), Some(Address::Unnamed));
+        Peer::new("here", &noted).attach(&socket);
+        socket.end_with(b"from here").expect("it is open");
+    });
+    assert_eq!(server.address(), Some(expected.clone()));
+    Peer::new("there", &log)
+        .on("connect", move |socket| {
+            assert_eq!(socket.remote_address(), Some(expected.clone()));
+            socket.write(b"from there").expect("it is open");
+        })
+        .connect(&env, connect);
+    run_to_the_end(&lp, &env);
+    for event in ["here data from there", "there data from here", "here close", "there close"] {
+        assert_eq!(log.count(event), 1, "{event}: {:?}", log.take());
+    }
+}
+
+// Node: test-net-server-listen-path, test-pipe-address (N33)
+#[test]
+fn a_path_serves_and_is_gone_after_close() {
+    let path = TempPath::new("serve");
+    talk(ListenOptions::path(&path.0), ConnectOptions::path(&path.0), Address::Path(path.0.clone()));
+    assert!(!path.0.exists());
+}
+
+// Node: test-pipe-abstract-socket
+#[test]
+fn an_abstract_name_serves() {
+    let name = format!("net-abstract-{}", std::process::id());
+    let path = format!("\0{name}");
+    talk(ListenOptions::path(&path), ConnectOptions::path(&path), Address::Abstract(name.into_bytes()));
+}
+
+// Node: test-net-server-listen-handle
+#[test]
+fn a_listener_from_elsewhere_serves() {
+    let path = TempPath::new("adopted");
+    let listener = UnixListener::bind(&path.0).expect("the path is free");
+    talk(ListenOptions::fd(listener.into()), ConnectOptions::path(&path.0), Address::Path(path.0.clone()));
+}
+
+// Node: test-net-server-listen-path (N33)
+#[test]
+fn everybody_may_be_let_in() {
+    let (lp, env) = new_loop();
+    for (readable, writable, bits) in [(true, false, 0o444), (false, true, 0o222), (true, true, 0o666)] {
+        let path = TempPath::new("modes");
+        let server = Server::new(&env, ServerOptions::default());
+        let options = ListenOptions::path(&path.0).readable_by_all(readable).writable_by_all(writable);
+        server.listen(options, |_: Socket| {}).expect("the server listens");
+        let mode = std::fs::metadata(&path.0).expect("it exists").permissions().mode();
+        assert_eq!(mode & bits, bits);
+        server.close().expect("it listens");
+    }
+    run_to_the_end(&lp, &env);
+}
+
+// Node: test-net-pipe-connect-errors, test-net-listen-error
+#[test]
+fn a_path_that_cannot_be_bound_is_refused_and_left_alone() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let path = TempPath::new("taken");
+    let _taken = UnixListener::bind(&path.0).expect("the path is free");
+    let server = Server::new(&env, ServerOptions::default());
+    let refused = server
+        .listen(ListenOptions::path(&path.0), Host::new(&log, |_| {}).telling_drop())
+        .expect_err("the path is taken");
+    let expected = format!("{}: Address already in use (EADDRINUSE)", path.0.display());
+    assert!(refused.to_string().ends_with(&expected), "{refused}");
+    assert!(path.0.exists(), "it is somebody else's");
+    let missing = path.0.join("no/such/folder");
+    server.listen(ListenOptions::path(missing), |_: Socket| {}).expect_err("there is no such folder");
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["server dropped"]);
+}

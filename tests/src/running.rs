@@ -1,0 +1,116 @@
+//! A child process that never outlives its test, and deadlines for what is expected of it.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+use uv_core::kill;
+
+const SIGKILL: i32 = 9;
+
+/// How long a child may take for anything. Reached only by one that hangs.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A child process with the processes that it starts. All of them are killed when this is dropped.
+#[derive(Debug)]
+pub struct Running {
+    pid: i32,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    ended: Receiver<io::Result<ExitStatus>>,
+}
+
+/// How a child ended, and what it said that was not read before.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code or signal.
+    pub status: ExitStatus,
+    /// The rest of its standard output.
+    pub stdout: String,
+    /// The rest of its standard error.
+    pub stderr: String,
+}
+
+impl Running {
+    /// Starts `command` in a process group of its own, with nothing to read.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.process_group(0).spawn()?;
+        let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+        let (stdout, stderr) = (lines_of(child.stdout.take()), lines_of(child.stderr.take()));
+        let (end, ended) = mpsc::channel();
+        // Nobody listens any more if the test gave up.
+        thread::spawn(move || end.send(child.wait()));
+        Ok(Self { pid, stdout, stderr, ended })
+    }
+
+    /// The child's process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Sends a signal to the child alone.
+    ///
+    /// # Errors
+    /// It is gone, or there is no such signal.
+    pub fn signal(&self, signum: i32) -> Result<(), uv_core::Error> {
+        kill(self.pid, signum)
+    }
+
+    /// The next line of the child's standard output; none if it ended, or said nothing in time.
+    #[must_use]
+    pub fn line(&self) -> Option<String> {
+        self.stdout.recv_timeout(DEADLINE).ok()
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// It did not come in time: the child is killed.
+    pub fn wait(self) -> io::Result<Ended> {
+        let status = match self.ended.recv_timeout(DEADLINE) {
+            Ok(status) => status?,
+            Err(error) => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it did not end: {error}")));
+            }
+        };
+        let rest_until = Instant::now() + DEADLINE;
+        Ok(Ended { status, stdout: rest(&self.stdout, rest_until)?, stderr: rest(&self.stderr, rest_until)? })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The group has the child's id for as long as anybody is in it. Refused only if nobody is.
+        let _ = kill(-self.pid, SIGKILL);
+    }
+}
+
+/// The lines of a pipe, read by a thread so that the child never blocks.
+fn lines_of(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (line, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let text = pipe.map(BufReader::new).into_iter().flat_map(BufRead::lines).map_while(Result::ok);
+        // Fails when nobody listens any more.
+        text.map(|text| line.send(text)).take_while(Result::is_ok).for_each(drop);
+    });
+    lines
+}
+
+/// Whatever comes until the pipe is closed, also by those who inherited it.
+fn rest(lines: &Receiver<String>, until: Instant) -> io::Result<String> {
+    let mut text = String::new();
+    loop {
+        match lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(line) => text.extend([&*line, "\n"]),
+            Err(RecvTimeoutError::Disconnected) => return Ok(text),
+            Err(error) => return Err(io::Error::other(format!("a process is left behind: {error}"))),
+        }
+    }
+}

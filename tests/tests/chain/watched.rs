@@ -1,0 +1,70 @@
+//! A listening handle like the plain one, which notes what passes from `async-wrap` to `net`.
+
+use crate::transcript::Transcript;
+use async_wrap::upcall::OnConnection;
+use async_wrap::{AsyncStream, BindOptions, Environment, Errno, Provider, TcpWrap};
+use net::{Acceptor, Address, ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget, Result};
+
+pub(crate) struct WatchedSource(pub(crate) Transcript);
+
+struct WatchedHandle {
+    stream: AsyncStream,
+    transcript: Transcript,
+}
+
+struct Watched {
+    transcript: Transcript,
+    acceptor: Acceptor,
+}
+
+impl ListenSource for WatchedSource {
+    fn get_handle(
+        &self,
+        env: &Environment,
+        query: ListenQuery,
+        _: ListenReply,
+    ) -> Result<Option<Box<dyn ListenHandle>>> {
+        let ListenTarget::Addr(address) = query.target else {
+            return Err(async_wrap::Error::new("bind", Errno::ENOTSUP).into());
+        };
+        let wrap = TcpWrap::new(env.loop_handle());
+        wrap.bind(address, BindOptions::default())?;
+        let stream = AsyncStream::new(env, (*wrap).clone(), Provider::TcpServerWrap);
+        Ok(Some(Box::new(WatchedHandle { stream, transcript: self.0.clone() })))
+    }
+}
+
+impl ListenHandle for WatchedHandle {
+    fn listen(&self, backlog: u32, acceptor: Acceptor) -> Result<()> {
+        let watched = Watched { transcript: self.transcript.clone(), acceptor };
+        Ok(self.stream.listen(backlog, watched)?)
+    }
+
+    fn address(&self) -> Option<Address> {
+        self.stream.as_tcp().and_then(|tcp| tcp.local_addr().ok()).map(Address::Tcp)
+    }
+
+    fn close(&self) {
+        self.stream.close();
+    }
+
+    fn ref_(&self) {
+        self.stream.ref_();
+    }
+
+    fn unref(&self) {
+        self.stream.unref();
+    }
+}
+
+impl OnConnection for Watched {
+    fn on_connection(&mut self, connection: async_wrap::Result<AsyncStream>) {
+        let Self { transcript, acceptor } = self;
+        transcript.upcall("OnConnection::on_connection", || acceptor.on_connection(connection));
+    }
+
+    fn on_close(&mut self) {
+        self.transcript.note("OnConnection::on_close");
+        self.acceptor.on_close();
+    }
+}

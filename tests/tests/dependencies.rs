@@ -1,0 +1,181 @@
+//! The whole dependency graph: which crate may know which, and why. `ARCHITECTURE.md` has the same list for readers.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use tests::source::words;
+use tests::workspace::{cargo, output, root};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// The packages, the lowest layer first. Those of one level do not know each other.
+const LEVELS: &[&[&str]] = &[
+    &["uv-core"],
+    &["tcp-wrap"],
+    &["async-wrap"],
+    &["net"],
+    &["http", "cluster", "pomelo"],
+    &["xtask"],
+    &["tests"],
+];
+
+/// Every edge between the packages, with its reason. Those of tests and examples are only held to the levels.
+const EDGES: &[(&str, &str, &str)] = &[
+    ("tcp-wrap", "uv-core", "the layer beneath: wraps stand on the loop's streams"),
+    ("async-wrap", "tcp-wrap", "the layer beneath: every upcall of a wrap gets its scope"),
+    ("async-wrap", "uv-core", "the environment has handles of its own in the loop: a wake-up, a check, an idle"),
+    ("net", "async-wrap", "the layer beneath: sockets stand on streams with a context"),
+    ("net", "uv-core", "the handler's slot, which keeps a handler out of its place during its own call"),
+    ("http", "net", "the layer beneath: connections are sockets"),
+    ("http", "async-wrap", "each request is a resource of its own, and the timeouts are timers"),
+    ("http", "uv-core", "the handler's slot"),
+    ("cluster", "net", "the layer beneath: a worker's servers get their listening handles from a source"),
+    ("cluster", "async-wrap", "what arrives on a channel runs in a scope"),
+    ("cluster", "tcp-wrap", "the channels are pipes that pass descriptors"),
+    ("cluster", "uv-core", "workers are child processes of the loop"),
+    ("xtask", "async-wrap", "the commands run an environment"),
+    ("xtask", "cluster", "`serve` starts workers"),
+    ("xtask", "http", "`serve` is an HTTP server"),
+    ("xtask", "net", "where a listening handle comes from is chosen here"),
+    ("xtask", "uv-core", "signals, and the loop itself"),
+    ("tests", "uv-core", "signals to child processes"),
+];
+
+/// Crates with which an operating system is spoken to: what only the lowest layer may do.
+const ONLY_UV_CORE: &[&str] = &["libc", "mio"];
+
+/// What would be another event loop, or another HTTP.
+const NOT_IN_THE_LOCK_FILE: &[&str] = &["async-std", "hyper", "smol", "tokio"];
+
+/// How many crates a user of a layer pulls in at most, the layer included.
+const TREES: &[(&str, usize)] = &[("uv-core", 10), ("http", 20)];
+
+/// A dependency as a manifest declares it.
+struct Edge {
+    from: String,
+    to: String,
+    for_tests: bool,
+}
+
+fn declared() -> Result<(BTreeSet<String>, Vec<Edge>), Box<dyn Error>> {
+    let metadata = output(cargo("metadata").args(["--format-version", "1", "--no-deps"]))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let (mut packages, mut edges) = (BTreeSet::new(), Vec::new());
+    for package in metadata["packages"].as_array().ok_or("no packages")? {
+        let from = package["name"].as_str().ok_or("a package without a name")?;
+        packages.insert(from.to_owned());
+        for dependency in package["dependencies"].as_array().ok_or("no dependencies")? {
+            let to = dependency["name"].as_str().ok_or("a dependency without a name")?;
+            let for_tests = dependency["kind"] == "dev";
+            edges.push(Edge { from: from.to_owned(), to: to.to_owned(), for_tests });
+        }
+    }
+    Ok((packages, edges))
+}
+
+fn level_of(package: &str) -> Option<usize> {
+    LEVELS.iter().position(|level| level.contains(&package))
+}
+
+#[test]
+fn a_crate_depends_on_layers_beneath_it_only() -> Outcome {
+    let (packages, edges) = declared()?;
+    for package in &packages {
+        assert!(level_of(package).is_some(), "{package} is in no level: add it to LEVELS in this test");
+    }
+    for Edge { from, to, .. } in edges.iter().filter(|edge| packages.contains(&edge.to)) {
+        assert!(
+            level_of(from) > level_of(to),
+            "{from}/Cargo.toml: {from} must not depend on {to}, which is not beneath it; what a layer knows of those \
+             above or beside it can not be used without them"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn every_edge_has_a_reason() -> Outcome {
+    let (packages, edges) = declared()?;
+    let is_inside = |edge: &&Edge| packages.contains(&edge.to) && !edge.for_tests;
+    let declared: BTreeSet<_> = edges.iter().filter(is_inside).map(|edge| (&*edge.from, &*edge.to)).collect();
+    let reasoned: BTreeSet<_> = EDGES.iter().map(|(from, to, _)| (*from, *to)).collect();
+    let unreasoned: Vec<_> = declared.difference(&reasoned).collect();
+    assert!(unreasoned.is_empty(), "add these edges to EDGES in this test and to ARCHITECTURE.md: {unreasoned:?}");
+    let stale: Vec<_> = reasoned.difference(&declared).collect();
+    assert!(stale.is_empty(), "these edges are gone; take them out of EDGES and ARCHITECTURE.md: {stale:?}");
+    Ok(())
+}
+
+#[test]
+fn the_architecture_has_the_same_edges() -> Outcome {
+    let path = root().join("ARCHITECTURE.md");
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let from_code = EDGES.iter().filter(|(from, ..)| *from != "tests").map(|(from, to, _)| (*from, *to)).collect();
+    let from_text: BTreeSet<_> = text.lines().flat_map(edges_of_row).collect();
+    let (missing, stale): (Vec<_>, Vec<_>) =
+        (BTreeSet::difference(&from_code, &from_text).collect(), from_text.difference(&from_code).collect());
+    assert!(missing.is_empty(), "ARCHITECTURE.md, \"Edges between crates\": no row has {missing:?}");
+    assert!(stale.is_empty(), "ARCHITECTURE.md, \"Edges between crates\": no crate has {stale:?}");
+    Ok(())
+}
+
+/// The edges in a row `| crate | crate, crate | why |`; none in any other line.
+fn edges_of_row(line: &str) -> Vec<(&str, &str)> {
+    let mut cells = line.split('|').map(str::trim);
+    let (Some(""), Some(from), Some(to)) = (cells.next(), cells.next(), cells.next()) else { return Vec::new() };
+    let edges = to.split(", ").map(|to| (from, to));
+    edges.filter(|(from, to)| level_of(from).is_some() && level_of(to).is_some()).collect()
+}
+
+#[test]
+fn only_uv_core_speaks_to_the_system() -> Outcome {
+    for Edge { from, to, .. } in declared()?.1 {
+        assert!(
+            from == "uv-core" || !ONLY_UV_CORE.contains(&&*to),
+            "{from}/Cargo.toml: only uv-core may name {to}: the layers above go through it"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_layers_user_pulls_in_a_small_tree() -> Outcome {
+    for (package, limit) in TREES {
+        let tree = output(cargo("tree").args(["-p", package, "-e", "normal,build", "--prefix", "none"]))?;
+        let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(crates.contains(package), "cargo tree shows {tree}");
+        assert!(crates.len() <= *limit, "{package} pulls in {} crates, {limit} at most: {crates:?}", crates.len());
+    }
+    Ok(())
+}
+
+#[test]
+fn the_lock_file_has_no_other_runtime() -> Outcome {
+    let lock = fs::read_to_string(root().join("Cargo.lock"))?;
+    for name in NOT_IN_THE_LOCK_FILE {
+        let entry = format!("name = \"{name}\"");
+        let line = lock.lines().position(|line| line == entry);
+        assert!(
+            line.is_none(),
+            "Cargo.lock:{}: {name} is not to be pulled in; peers that are measured have a lock file of their own",
+            line.unwrap_or_default() + 1
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn no_layer_names_the_cluster_in_its_code_but_those_above_it() -> Outcome {
+    for package in ["net", "http"] {
+        for entry in fs::read_dir(root().join(package).join("src"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let code = tests::source::code_of(&fs::read_to_string(&path)?);
+                let line = words(&code, "cluster").next().map(|at| tests::source::line_of(&code, at));
+                assert!(line.is_none(), "{}:{line:?}: {package} knows nothing of the cluster", path.display());
+            }
+        }
+    }
+    Ok(())
+}

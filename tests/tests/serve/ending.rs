@@ -1,0 +1,112 @@
+//! How it ends: the first signal drains, the second ends at once.
+
+use crate::client::{Answer, connect, parse};
+use crate::site::{Outcome, Site, WAYS};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+use tests::running::DEADLINE;
+use uv_core::kill;
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
+/// Half of what the server grants to requests that go on: a second signal must be faster.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// A request of which the server has the first half, and has sent it back.
+struct Halfway {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Halfway {
+    fn begin(site: &Site) -> Outcome<Self> {
+        let mut stream = connect(site.address)?;
+        stream.write_all(b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 8\r\n\r\nfirs")?;
+        let mut received = Vec::new();
+        while !received.ends_with(b"firs") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            received.push(byte[0]);
+        }
+        Ok(Self { stream, received })
+    }
+
+    /// Sends the rest, and reads until the server closes.
+    fn finish(mut self) -> Outcome<Answer> {
+        self.stream.write_all(b"t2nd")?;
+        self.stream.read_to_end(&mut self.received)?;
+        parse(&self.received)
+    }
+}
+
+/// Waits until nobody listens any more.
+fn stops_listening(site: &Site) -> Outcome {
+    let until = Instant::now() + DEADLINE;
+    while TcpStream::connect(site.address).is_ok() {
+        if Instant::now() > until {
+            return Err("it still listens".into());
+        }
+        thread::yield_now();
+    }
+    Ok(())
+}
+
+/// Holds that `signal` lets the server finish what it has begun. Returns what each way to serve said about its end.
+fn drains(signal: impl Fn(&Site) -> Outcome) -> Outcome<String> {
+    let mut said = String::new();
+    for way in WAYS {
+        let site = Site::start(way)?;
+        let idle = connect(site.address)?;
+        let halfway = Halfway::begin(&site)?;
+        signal(&site)?;
+        stops_listening(&site)?;
+        let answer = halfway.finish()?;
+        assert_eq!((answer.status, answer.text()?), (200, "first2nd"), "serve {}", way.join(" "));
+        said += &site.ends_well().map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
+        drop(idle);
+    }
+    Ok(said)
+}
+
+#[test]
+fn sigterm_drains_and_exits_with_success() -> Outcome {
+    assert_eq!(drains(|site| Ok(site.running.signal(SIGTERM)?))?, "");
+    Ok(())
+}
+
+#[test]
+fn ctrl_c_drains_and_exits_with_success() -> Outcome {
+    // A terminal sends it to every process of the group: also to a worker that is still about to start, which then ends
+    // in its own way. What is said about that is not of interest here.
+    drains(|site| Ok(kill(-site.running.pid(), SIGINT)?))?;
+    Ok(())
+}
+
+#[test]
+fn a_server_with_nothing_to_do_ends_when_it_is_told_to() -> Outcome {
+    for way in WAYS {
+        let site = Site::start(way)?;
+        site.running.signal(SIGTERM)?;
+        let said = site.ends_well().map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
+        assert_eq!(said, "", "serve {}", way.join(" "));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_second_signal_ends_at_once() -> Outcome {
+    for way in WAYS {
+        let site = Site::start(way)?;
+        let _halfway = Halfway::begin(&site)?;
+        site.running.signal(SIGTERM)?;
+        stops_listening(&site)?;
+        let second = Instant::now();
+        site.running.signal(SIGTERM)?;
+        site.running.wait().map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
+        assert!(second.elapsed() < AT_ONCE, "serve {}: it took {:?}", way.join(" "), second.elapsed());
+    }
+    Ok(())
+}

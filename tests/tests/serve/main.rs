@@ -1,0 +1,11 @@
+//! `cargo xtask serve` as people use it: a program that is started, asked, told to end, and given wrong words.
+//!
+//! Everything is done in each of the [ways to serve](site::WAYS): in one process, and with two workers under both
+//! policies.
+
+mod client;
+mod ending;
+mod node;
+mod refusals;
+mod routes;
+mod site;
