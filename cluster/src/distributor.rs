@@ -25,6 +25,8 @@ pub(crate) struct Distributor {
     policy: Slot<Box<dyn SchedulingPolicy>>,
     /// In the order of their ids.
     members: RefCell<Vec<Member>>,
+    /// Connections accepted so far.
+    accepted: Cell<u64>,
     /// Connections that came back, the oldest first.
     returned: RefCell<VecDeque<Connection>>,
     /// Kept from turn to turn.
@@ -52,6 +54,7 @@ impl Distributor {
             stream,
             policy: Slot::empty(),
             members: RefCell::default(),
+            accepted: Cell::new(0),
             returned: RefCell::default(),
             candidates: Cell::default(),
         });
@@ -93,10 +96,13 @@ impl Distributor {
         }
     }
 
-    /// Takes connections back: they are the oldest there are.
+    /// Takes connections back; they keep their places.
     pub(crate) fn give_back(&self, connections: Vec<Connection>) {
         let mut returned = self.returned.borrow_mut();
-        connections.into_iter().rev().for_each(|connection| returned.push_front(connection));
+        for connection in connections {
+            let at = returned.partition_point(|other| other.number < connection.number);
+            returned.insert(at, connection);
+        }
     }
 
     /// Hands out what waits, as far as there are workers that can take it.
@@ -123,7 +129,7 @@ impl Distributor {
         match chosen.and_then(|worker| self.member(worker)) {
             Some(worker) => worker.hand(self.id, connection),
             // The policy did away with the worker that it chose.
-            None => self.returned.borrow_mut().push_front(connection),
+            None => self.give_back(vec![connection]),
         }
         true
     }
@@ -131,7 +137,11 @@ impl Distributor {
     /// The oldest that came back, or the one that the listener stands still for.
     fn next_connection(&self) -> Option<Connection> {
         let returned = self.returned.borrow_mut().pop_front();
-        returned.or_else(|| self.stream.accept_fd().ok().map(Rc::new))
+        returned.or_else(|| {
+            let fd = Rc::new(self.stream.accept_fd().ok()?);
+            self.accepted.set(self.accepted.get() + 1);
+            Some(Connection { fd, number: self.accepted.get() })
+        })
     }
 
     fn member(&self, worker: u32) -> Option<Rc<WorkerState>> {

@@ -1,4 +1,52 @@
-//! Primary and workers: one program in several processes that listen together.
+//! Primary and workers: one program in several processes that listen together. Mirrors Node's `cluster`.
+//!
+//! A [`Primary`] forks workers, which are this program again: in them [`Worker::from_env`] finds out. A server of a
+//! worker gets its listening handle from the primary, by [`Worker::source`]; workers that listen on the same share a
+//! socket. Who gets a connection is a [`Policy`]: the primary hands them out in turn, as a policy of yours says, or the
+//! workers accept from a shared socket. A [`Supervised`] primary replaces workers that died.
+//!
+//! ```no_run
+//! use async_wrap::{Environment, Loop, RunMode};
+//! use cluster::upcall::PrimaryHandler;
+//! use cluster::{Backoff, Primary, Settings, Supervised, Worker};
+//! use net::{ListenOptions, Server, ServerOptions, Socket};
+//!
+//! struct Quiet;
+//! impl PrimaryHandler for Quiet {}
+//!
+//! let lp = Loop::new()?;
+//! let env = Environment::new(&lp);
+//! if let Some(worker) = Worker::from_env(&env)? {
+//!     let server = Server::with_source(&env, ServerOptions::default(), worker.source());
+//!     server.listen(ListenOptions::port(8000), |socket: Socket| {
+//!         // A handler of yours.
+//! #       drop(socket);
+//!     })?;
+//! } else {
+//!     let handler = Supervised::new(Backoff::default(), Quiet);
+//!     let primary = Primary::new(&env, Settings::new().keep_listening(true), handler);
+//!     for _ in 0..std::thread::available_parallelism()?.get() {
+//!         primary.fork()?;
+//!     }
+//! }
+//! env.run(RunMode::Default)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What a connection goes through
+//!
+//! The primary accepts it, without a handle for it, when some worker can take it. The connections of one turn of the
+//! loop travel to a worker in one message (`SCM_RIGHTS`); the worker says in another which of them it takes, before it
+//! serves any; then the primary closes its own copies. Connections that a worker refused, because its server is full or
+//! closed, and those that a dead worker never acknowledged go to another: none is lost, and none is served twice. A
+//! worker has a bounded number of unacknowledged connections; when all workers do, connections wait in the kernel.
+//!
+//! Lost are those that a dying worker had acknowledged, and those in the hands of a server when it is closed.
+//!
+//! # The end
+//!
+//! [`Primary::disconnect`] lets every worker close its servers, wait for their connections and end. A worker that loses
+//! its primary stops its loop, unless its handler says otherwise.
 
 #![forbid(unsafe_code)]
 

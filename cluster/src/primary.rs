@@ -201,7 +201,7 @@ impl PrimaryState {
         let unasked = !worker.is_leaving();
         worker.settle();
         self.listeners.leave_all(worker.id);
-        for (key, connection) in worker.take_unacknowledged().into_iter().rev() {
+        for (key, connection) in worker.take_unacknowledged() {
             self.listeners.give_back(key, vec![connection]);
         }
         if unasked && self.settings().keeps_listening() && !self.disconnecting.get() {

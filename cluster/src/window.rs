@@ -8,9 +8,9 @@
 use crate::message::{BATCH, ProtocolError};
 use std::collections::VecDeque;
 
-/// Connections in flight for one worker. A batch of them costs two messages, so that more make a connection hardly
-/// cheaper, and they all wait if this worker is busy while others are not.
-pub(crate) const WINDOW: usize = 32;
+/// Connections in flight for one worker: as many as the primary accepts in a turn. Fewer would make a burst uneven, as
+/// whoever is a moment late is passed over; more would wait for a worker that is busy while others are not.
+pub(crate) const WINDOW: usize = 64;
 
 const _: () = assert!(WINDOW <= BATCH, "a window fits into one batch");
 

@@ -17,7 +17,12 @@ use std::time::Duration;
 use uv_core::{Errno, ExitStatus, Process};
 
 /// A connection that was accepted here. It stays open here until a worker has it for sure.
-pub(crate) type Connection = Rc<OwnedFd>;
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) fd: Rc<OwnedFd>,
+    /// Its place in the order of its listening socket.
+    pub(crate) number: u64,
+}
 
 /// A worker of a primary (`cluster.Worker`). A cheap clone.
 #[derive(Clone)]
@@ -240,12 +245,13 @@ impl WorkerState {
     /// Sends what was handed over in this turn.
     pub(crate) fn send_connections(&self) {
         loop {
-            let (message, connections) = {
+            let (message, fds) = {
                 let mut window = self.window.borrow_mut();
                 let Some(batch) = window.next_batch() else { return };
-                (Message::Connections { key: batch.key, batch: batch.id }, batch.connections.clone())
+                let fds = batch.connections.iter().map(|connection| Rc::clone(&connection.fd)).collect();
+                (Message::Connections { key: batch.key, batch: batch.id }, fds)
             };
-            if let Err(error) = self.channel.send_fds(&message, connections) {
+            if let Err(error) = self.channel.send_fds(&message, fds) {
                 // They stay in the window, and come back when the channel is closed.
                 log::debug!(target: "cluster", "worker {}: {error}", self.id);
             }

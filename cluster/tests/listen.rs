@@ -3,7 +3,7 @@
 mod common;
 
 use cluster::{Policy, Settings};
-use common::{Cluster, Event, connect, read_all, role};
+use common::{Cluster, Event, SIGKILL, connect, read_all, role};
 use net::Address;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -88,7 +88,7 @@ fn address_in_use() {
     }
 }
 
-// Node: D9 of the handles, RoundRobinHandle.has and SharedHandle.has
+// Node: RoundRobinHandle.has, SharedHandle.has
 fn once_per_worker() {
     for policy in policies() {
         let cluster = Cluster::with(role("obedient", &[]).policy(policy));
@@ -297,9 +297,11 @@ fn contexts() {
 
 fn own_socket() {
     let cluster = Cluster::new("greeter", &["fd"]);
-    cluster.fork();
+    let worker = cluster.fork();
     let address: SocketAddr = cluster.message(1, "address ").parse().expect("an address");
     assert_eq!(cluster.meanwhile(move || read_all(connect(address))), "1");
     assert_eq!(cluster.count("listening"), 0, "the primary has no part in it");
+    // Nor does it end with the channel.
+    worker.kill(SIGKILL).expect("it lives");
     cluster.finish();
 }

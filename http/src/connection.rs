@@ -34,6 +34,9 @@ pub(crate) struct Connection {
     pub(crate) pending: Cell<Option<Box<Pending>>>,
 }
 
+// What an idle connection costs in this layer: there may be very many.
+const _: () = assert!(size_of::<Connection>() <= 120);
+
 /// Requests of one connection that may wait for their answers; more of them stay undecoded. Each is a record of a few
 /// hundred bytes that a client gets for twenty.
 const MAX_PIPELINED: u32 = 64;

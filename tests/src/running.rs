@@ -20,6 +20,8 @@ pub struct Running {
     stdout: Receiver<String>,
     stderr: Receiver<String>,
     ended: Receiver<io::Result<ExitStatus>>,
+    /// Nobody is left of them: the id may be somebody else's.
+    is_over: bool,
 }
 
 /// How a child ended, and what it said that was not read before.
@@ -46,7 +48,7 @@ impl Running {
         let (end, ended) = mpsc::channel();
         // Nobody listens any more if the test gave up.
         thread::spawn(move || end.send(child.wait()));
-        Ok(Self { pid, stdout, stderr, ended })
+        Ok(Self { pid, stdout, stderr, ended, is_over: false })
     }
 
     /// The child's process id.
@@ -73,22 +75,26 @@ impl Running {
     ///
     /// # Errors
     /// It did not come in time: the child is killed.
-    pub fn wait(self) -> io::Result<Ended> {
+    pub fn wait(mut self) -> io::Result<Ended> {
         let status = match self.ended.recv_timeout(DEADLINE) {
             Ok(status) => status?,
             Err(error) => {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, format!("it did not end: {error}")));
             }
         };
-        let rest_until = Instant::now() + DEADLINE;
-        Ok(Ended { status, stdout: rest(&self.stdout, rest_until)?, stderr: rest(&self.stderr, rest_until)? })
+        let until = Instant::now() + DEADLINE;
+        let ended = Ended { status, stdout: rest(&self.stdout, until)?, stderr: rest(&self.stderr, until)? };
+        self.is_over = true;
+        Ok(ended)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The group has the child's id for as long as anybody is in it. Refused only if nobody is.
-        let _ = kill(-self.pid, SIGKILL);
+        if !self.is_over {
+            // To the whole group. Refused only if nobody is left of it.
+            let _ = kill(-self.pid, SIGKILL);
+        }
     }
 }
 

@@ -122,7 +122,8 @@ pub fn functions(code: &str) -> Vec<Function> {
 
 fn function(code: &str, at: usize) -> Option<Function> {
     let rest = &code[at..];
-    let name: String = rest[2..].trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let name: String =
+        rest[2..].trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     // Without a name it is the type of a function pointer.
     let body = rest.find(['{', ';']).filter(|_| !name.is_empty())?;
     let mut depth = 0;
@@ -146,9 +147,9 @@ fn function(code: &str, at: usize) -> Option<Function> {
 /// Where `word` stands as a word of its own.
 pub fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
-    code.match_indices(word).map(|(at, _)| at).filter(move |at| {
-        !code[..*at].ends_with(is_part) && !code[at + word.len()..].starts_with(is_part)
-    })
+    code.match_indices(word)
+        .map(|(at, _)| at)
+        .filter(move |at| !code[..*at].ends_with(is_part) && !code[at + word.len()..].starts_with(is_part))
 }
 
 /// The line (from 1) of the byte at `at`.
@@ -181,7 +182,8 @@ mod tests {
 
     #[test]
     fn functions_are_measured_from_their_first_line_to_their_last() {
-        let code = "impl X {\n  fn a(&mut self,\n   b: fn(u8)) -> u8 {\n {}\n  }\n  fn c(&self);\n}\nfn d() {}";
+        let code =
+            "impl X {\n  fn a(&mut self,\n   b: fn(u8)) -> u8 {\n {}\n  }\n  fn c(&self);\n}\nfn d() {}";
         let measured: Vec<_> = functions(code).into_iter().map(|f| (f.name, f.line, f.lines)).collect();
         assert_eq!(measured, [("a".into(), 2, 4), ("c".into(), 6, 1), ("d".into(), 8, 1)]);
         assert_eq!(functions(code)[0].signature, "fn a(&mut self, b: fn(u8)) -> u8");

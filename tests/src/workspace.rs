@@ -9,7 +9,7 @@ use std::process::Command;
 /// The workspace's folder.
 #[must_use]
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("/"))
 }
 
 /// The cargo that runs the tests, in the workspace's folder, without network.

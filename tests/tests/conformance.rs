@@ -21,7 +21,8 @@ fn the_server_conforms() -> Outcome<()> {
     let (started, start) = mpsc::channel();
     let server = thread::spawn(move || serve(&started));
     let (address, stop) = start.recv()?;
-    let report = tests::conformance::run_all(address, Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/conformance")));
+    let report =
+        tests::conformance::run_all(address, Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/conformance")));
     stop.send();
     let is_alive = server.join().map_err(|_| "the server panicked")??;
     let report = report?;

@@ -24,7 +24,11 @@ const LEVELS: &[&[&str]] = &[
 const EDGES: &[(&str, &str, &str)] = &[
     ("tcp-wrap", "uv-core", "the layer beneath: wraps stand on the loop's streams"),
     ("async-wrap", "tcp-wrap", "the layer beneath: every upcall of a wrap gets its scope"),
-    ("async-wrap", "uv-core", "the environment has handles of its own in the loop: a wake-up, a check, an idle"),
+    (
+        "async-wrap",
+        "uv-core",
+        "the environment has handles of its own in the loop: a wake-up, a check, an idle",
+    ),
     ("net", "async-wrap", "the layer beneath: sockets stand on streams with a context"),
     ("net", "uv-core", "the handler's slot, which keeps a handler out of its place during its own call"),
     ("http", "net", "the layer beneath: connections are sockets"),
@@ -101,7 +105,10 @@ fn every_edge_has_a_reason() -> Outcome {
     let declared: BTreeSet<_> = edges.iter().filter(is_inside).map(|edge| (&*edge.from, &*edge.to)).collect();
     let reasoned: BTreeSet<_> = EDGES.iter().map(|(from, to, _)| (*from, *to)).collect();
     let unreasoned: Vec<_> = declared.difference(&reasoned).collect();
-    assert!(unreasoned.is_empty(), "add these edges to EDGES in this test and to ARCHITECTURE.md: {unreasoned:?}");
+    assert!(
+        unreasoned.is_empty(),
+        "add these edges to EDGES in this test and to ARCHITECTURE.md: {unreasoned:?}"
+    );
     let stale: Vec<_> = reasoned.difference(&declared).collect();
     assert!(stale.is_empty(), "these edges are gone; take them out of EDGES and ARCHITECTURE.md: {stale:?}");
     Ok(())
@@ -111,7 +118,8 @@ fn every_edge_has_a_reason() -> Outcome {
 fn the_architecture_has_the_same_edges() -> Outcome {
     let path = root().join("ARCHITECTURE.md");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let from_code = EDGES.iter().filter(|(from, ..)| *from != "tests").map(|(from, to, _)| (*from, *to)).collect();
+    let from_code =
+        EDGES.iter().filter(|(from, ..)| *from != "tests").map(|(from, to, _)| (*from, *to)).collect();
     let from_text: BTreeSet<_> = text.lines().flat_map(edges_of_row).collect();
     let (missing, stale): (Vec<_>, Vec<_>) =
         (BTreeSet::difference(&from_code, &from_text).collect(), from_text.difference(&from_code).collect());
@@ -123,7 +131,9 @@ fn the_architecture_has_the_same_edges() -> Outcome {
 /// The edges in a row `| crate | crate, crate | why |`; none in any other line.
 fn edges_of_row(line: &str) -> Vec<(&str, &str)> {
     let mut cells = line.split('|').map(str::trim);
-    let (Some(""), Some(from), Some(to)) = (cells.next(), cells.next(), cells.next()) else { return Vec::new() };
+    let (Some(""), Some(from), Some(to)) = (cells.next(), cells.next(), cells.next()) else {
+        return Vec::new();
+    };
     let edges = to.split(", ").map(|to| (from, to));
     edges.filter(|(from, to)| level_of(from).is_some() && level_of(to).is_some()).collect()
 }
@@ -145,7 +155,11 @@ fn a_layers_user_pulls_in_a_small_tree() -> Outcome {
         let tree = output(cargo("tree").args(["-p", package, "-e", "normal,build", "--prefix", "none"]))?;
         let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
         assert!(crates.contains(package), "cargo tree shows {tree}");
-        assert!(crates.len() <= *limit, "{package} pulls in {} crates, {limit} at most: {crates:?}", crates.len());
+        assert!(
+            crates.len() <= *limit,
+            "{package} pulls in {} crates, {limit} at most: {crates:?}",
+            crates.len()
+        );
     }
     Ok(())
 }
@@ -173,7 +187,11 @@ fn no_layer_names_the_cluster_in_its_code_but_those_above_it() -> Outcome {
             if path.extension().is_some_and(|extension| extension == "rs") {
                 let code = tests::source::code_of(&fs::read_to_string(&path)?);
                 let line = words(&code, "cluster").next().map(|at| tests::source::line_of(&code, at));
-                assert!(line.is_none(), "{}:{line:?}: {package} knows nothing of the cluster", path.display());
+                assert!(
+                    line.is_none(),
+                    "{}:{line:?}: {package} knows nothing of the cluster",
+                    path.display()
+                );
             }
         }
     }

@@ -20,12 +20,16 @@ fn every_example_ends_by_itself_and_shows_something() -> Result<(), Box<dyn Erro
     let examples = build()?;
     for (package, example, _) in WORDS {
         let name = ((*package).to_owned(), (*example).to_owned());
-        assert!(examples.contains_key(&name), "there is no example {example} of {package}: WORDS is out of date");
+        assert!(
+            examples.contains_key(&name),
+            "there is no example {example} of {package}: WORDS is out of date"
+        );
     }
     assert!(!examples.is_empty(), "cargo builds no examples");
     for ((package, example), program) in examples {
         let words = WORDS.iter().find(|(of, name, _)| (*of, *name) == (&*package, &*example));
-        let running = Running::start(Command::new(program).args(words.map_or(&[][..], |(_, _, words)| words)))?;
+        let running =
+            Running::start(Command::new(program).args(words.map_or(&[][..], |(_, _, words)| words)))?;
         let ended = running.wait().map_err(|error| format!("{package}, example {example}: {error}"))?;
         assert!(ended.status.success(), "{package}, example {example}: {}\n{}", ended.status, ended.stderr);
         assert!(!ended.stdout.trim().is_empty(), "{package}, example {example}: it shows nothing");
@@ -39,7 +43,8 @@ fn build() -> Result<BTreeMap<Name, PathBuf>, Box<dyn Error>> {
     for line in output(cargo_build()?.args(["--workspace", "--examples"]))?.lines() {
         let message: Value = serde_json::from_str(line)?;
         let target = &message["target"];
-        let is_example = target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "example"));
+        let is_example =
+            target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "example"));
         if let (true, Some(program), Some(name)) =
             (is_example, message["executable"].as_str(), target["name"].as_str())
         {

@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::exit;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use uv_core::ExitStatus;
 
@@ -63,15 +63,24 @@ pub(crate) fn main(tests: &[Test]) {
     }
 }
 
-/// Ends the program when a test hangs. Its workers end with it.
+/// The workers of the test that runs, for the watchdog.
+static PIDS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+/// Ends the program and its workers when a test hangs.
 struct Watchdog(Option<mpsc::Sender<()>>);
 
 impl Watchdog {
     fn new(name: &'static str) -> Self {
+        PIDS.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             if receiver.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
                 println!("test {name} ... hangs");
+                let pids = PIDS.lock().unwrap_or_else(PoisonError::into_inner);
+                for pid in pids.iter() {
+                    // Most are gone already.
+                    let _ = uv_core::kill(*pid, SIGKILL);
+                }
                 exit(101);
             }
         });
@@ -193,6 +202,7 @@ impl Cluster {
 
     pub(crate) fn fork(&self) -> WorkerHandle {
         let worker = self.primary.fork().expect("a worker");
+        PIDS.lock().unwrap_or_else(PoisonError::into_inner).push(worker.pid());
         self.forked.borrow_mut().push(worker.clone());
         worker
     }

@@ -98,6 +98,45 @@ fn a_client_that_leaves_closes_every_response_and_aborts_the_body_once() {
     assert!(!log.joined().contains("finish"));
 }
 
+// H35: 'aborted' and 'close' of a request that turned out broken
+#[test]
+fn a_fault_in_the_body_closes_the_response_and_aborts_the_body() {
+    let log = Log::default();
+    let (seen, kept) = (log.clone(), Kept::default());
+    let handler = move |request: &Request<'_>, response: Response| {
+        response.set_handler(Told { log: seen.clone(), name: "response" });
+        request.body().set_handler(Told { log: seen.clone(), name: "body" });
+        kept.keep(response);
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n?");
+        assert_eq!(client.answer().status, 400);
+        client.expect_end();
+    });
+    assert_eq!(log.joined(), "body:data1 response:close body:abort");
+}
+
+#[test]
+fn an_answer_that_closes_aborts_the_body() {
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |request: &Request<'_>, response: Response| {
+        response.set_handler(Told { log: seen.clone(), name: "response" });
+        request.body().set_handler(Told { log: seen.clone(), name: "body" });
+        response.set_header("Connection", "close").and_then(|response| response.end(b"")).expect("to end");
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhello");
+        assert!(client.answer().closes());
+        client.expect_end();
+        client.try_send("more");
+    });
+    // What came with the head was still taken.
+    assert_eq!(log.joined(), "body:data5 response:finish body:abort");
+}
+
 #[test]
 fn destroying_a_response_breaks_the_connection() {
     let log = Log::default();

@@ -83,6 +83,22 @@ fn an_idle_connection_is_closed_without_an_answer() {
     });
 }
 
+// H12, Node: sequential/test-http-server-keep-alive-timeout-slow-client-headers
+#[test]
+fn the_first_byte_of_a_request_ends_idleness() {
+    Site::new(options(LONG, LONG, SHORT)).run(hello, |address| {
+        let mut slow = Client::connect(address);
+        assert_eq!(slow.ask("/").text(), "hello");
+        slow.send("G");
+        // An idle connection, begun later, is closed, and the slow one is not.
+        let mut idle = Client::connect(address);
+        assert_eq!(idle.ask("/").text(), "hello");
+        idle.expect_end();
+        slow.send("ET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(slow.answer().text(), "hello");
+    });
+}
+
 // H11, Node: sequential/test-http-server-keep-alive-timeout-slow-server
 #[test]
 fn a_slow_handler_is_not_cut() {

@@ -4,9 +4,9 @@ use crate::rig::{Rig, conversation};
 use crate::transcript::Transcript;
 use crate::watched::WatchedSource;
 use async_wrap::Environment;
-use http::proto::Fields;
+use http::proto::{Fields, ParseError};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
-use http::{ListenOptions, Request, Response, Server, ServerOptions};
+use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -31,6 +31,10 @@ impl RequestHandler for Application {
             let body = Body { transcript: transcript.clone(), env: env.clone(), response };
             request.body().set_handler(body);
         });
+    }
+
+    fn on_client_error(&mut self, error: ParseError, _: &Socket) {
+        self.transcript.note(format!("RequestHandler::on_client_error: {error} with {}", ids(&self.env)));
     }
 
     fn on_listening(&mut self) {
@@ -65,7 +69,7 @@ impl BodyHandler for Body {
     }
 
     fn on_abort(&mut self) {
-        self.transcript.note("BodyHandler::on_abort");
+        self.transcript.note(format!("BodyHandler::on_abort with {}", ids(&self.env)));
     }
 }
 
@@ -80,7 +84,7 @@ impl ResponseHandler for Answer {
     }
 
     fn on_close(&mut self) {
-        self.transcript.note("ResponseHandler::on_close");
+        self.transcript.note(format!("ResponseHandler::on_close with {}", ids(&self.env)));
     }
 }
 
@@ -179,8 +183,90 @@ after the loop
   destroy TCPSERVERWRAP 2
 ";
 
-#[test]
-fn a_request_climbs_the_chain_and_comes_down_again() {
+/// The client goes away in the middle of its request's body.
+const LOST: &str = "
+start
+  init TCPSERVERWRAP 2 because of nothing
+  init TickObject 3 because of nothing
+  before TickObject 3
+    RequestHandler::on_listening
+  after TickObject 3
+  destroy TickObject 3
+prepare
+  the client connects
+poll
+  init TCPWRAP 4 because of TCPSERVERWRAP 2
+  before TCPSERVERWRAP 2
+    OnConnection::on_connection
+      init Timeout 5 because of TCPSERVERWRAP 2
+  after TCPSERVERWRAP 2
+prepare
+  the client sends a request
+poll
+  before TCPWRAP 4
+    init HTTPINCOMINGMESSAGE 6 because of TCPWRAP 4
+    before HTTPINCOMINGMESSAGE 6
+      RequestHandler::on_request POST /things with execution 6, trigger 4
+        init Microtask 7 because of HTTPINCOMINGMESSAGE 6
+        init TickObject 8 because of HTTPINCOMINGMESSAGE 6
+    after HTTPINCOMINGMESSAGE 6
+    before HTTPINCOMINGMESSAGE 6
+      BodyHandler::on_data of 2 bytes with execution 6, trigger 4
+        init TickObject 9 because of HTTPINCOMINGMESSAGE 6
+    after HTTPINCOMINGMESSAGE 6
+  after TCPWRAP 4
+  before TickObject 8
+    the tick of the request
+  after TickObject 8
+  before TickObject 9
+    the tick of the body
+  after TickObject 9
+  before Microtask 7
+    the microtask of the request
+  after Microtask 7
+check
+  destroy TickObject 8
+  destroy TickObject 9
+  destroy Microtask 7
+prepare
+  the client closes
+poll
+  # onStreamRead with an end, socketOnEnd: the message is incomplete, and refused.
+  before TCPWRAP 4
+    RequestHandler::on_client_error: the peer ended the connection inside a message with execution 4, trigger 2
+    init SHUTDOWNWRAP 10 because of TCPWRAP 4
+  after TCPWRAP 4
+  before SHUTDOWNWRAP 10
+  after SHUTDOWNWRAP 10
+check
+  destroy HTTPINCOMINGMESSAGE 6
+  destroy SHUTDOWNWRAP 10
+# socketOnClose, abortIncoming: whoever waits for the rest is told when the connection is gone.
+close
+  before TCPWRAP 4
+    ResponseHandler::on_close with execution 4, trigger 2
+    BodyHandler::on_abort with execution 4, trigger 2
+  after TCPWRAP 4
+prepare
+  the program closes the server
+  init TickObject 11 because of nothing
+poll
+  before TickObject 11
+    RequestHandler::on_close
+  after TickObject 11
+check
+  destroy TCPWRAP 4
+  destroy Timeout 5
+  destroy TickObject 11
+close
+  before TCPSERVERWRAP 2
+    OnConnection::on_close
+  after TCPSERVERWRAP 2
+after the loop
+  destroy TCPSERVERWRAP 2
+";
+
+fn run(request: &'static str, answer: &'static str) -> Transcript {
     let rig = Rig::new();
     let env = rig.environment();
     let source = Rc::new(WatchedSource(rig.transcript()));
@@ -192,7 +278,18 @@ fn a_request_climbs_the_chain_and_comes_down_again() {
         )
         .expect("a free port");
     let address = server.address().and_then(|address| address.as_tcp()).expect("it listens");
-    let request = "POST /things HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nbody";
     let close = move || server.close().expect("it listens");
-    rig.run(&env, conversation(address, request, "done", close)).assert_is(EXPECTED);
+    rig.run(&env, conversation(address, request, answer, close))
+}
+
+#[test]
+fn a_request_climbs_the_chain_and_comes_down_again() {
+    let request = "POST /things HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nbody";
+    run(request, "done").assert_is(EXPECTED);
+}
+
+#[test]
+fn a_lost_connection_is_told_upwards_in_the_close_phase() {
+    let request = "POST /things HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nbo";
+    run(request, "").assert_is(LOST);
 }

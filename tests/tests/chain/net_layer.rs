@@ -120,6 +120,7 @@ fn sockets_emit_in_their_own_scopes_and_end_themselves() {
         .expect("a free port");
     let address = server.address().and_then(|address| address.as_tcp()).expect("it listens");
     let transcript = rig.transcript();
-    let close = move || server.close_with(transcript.noting("the callback given to close")).expect("it listens");
+    let close =
+        move || server.close_with(transcript.noting("the callback given to close")).expect("it listens");
     rig.run(&env, conversation(address, "ping", "pong", close)).assert_is(EXPECTED);
 }

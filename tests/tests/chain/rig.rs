@@ -24,13 +24,15 @@ pub(crate) fn step(what: &'static str, act: impl FnOnce() + 'static) -> Step {
     Step { what, act: Box::new(act) }
 }
 
-/// Connects, sends `request`, reads until `answer` has come, closes; then `close_server`.
+/// The client connects, sends `request`, reads until `answer` has come, and closes; then comes `close_server`.
 pub(crate) fn conversation(
     address: SocketAddr,
     request: &'static str,
     answer: &'static str,
     close_server: impl FnOnce() + 'static,
 ) -> Vec<Step> {
+    let closes =
+        if answer.is_empty() { "the client closes" } else { "the client has the answer, and closes" };
     let client: Rc<RefCell<Option<TcpStream>>> = Rc::default();
     let (connected, sending, closing) = (Rc::clone(&client), Rc::clone(&client), client);
     vec![
@@ -43,7 +45,7 @@ pub(crate) fn conversation(
             let mut stream = sending.borrow_mut();
             stream.as_mut().expect("connected").write_all(request.as_bytes()).expect("the server reads");
         }),
-        step("the client has the answer, and closes", move || {
+        step(closes, move || {
             let mut stream = closing.take().expect("connected");
             let mut received = Vec::new();
             while !received.ends_with(answer.as_bytes()) {

@@ -74,7 +74,10 @@ impl Transcript {
         let expected: Vec<&str> = expected.trim().lines().filter(|line| !is_remark(line)).collect();
         let (text, expected) = (self.text(), expected.join("\n"));
         let differs = text.lines().zip(expected.lines()).take_while(|(is, ought)| is == ought).count() + 1;
-        assert!(text == expected, "line {differs} is another than expected:\n{text}\n\nexpected:\n{expected}");
+        assert!(
+            text == expected,
+            "line {differs} is another than expected:\n{text}\n\nexpected:\n{expected}"
+        );
     }
 }
 

@@ -17,7 +17,8 @@ impl AcceptUpcall for Listener {
         transcript.upcall("AcceptUpcall::on_connection", || {
             status.expect("accepting works");
             let connection = listener.accept().expect("a connection waits");
-            connection.set_upcall(Connection { transcript: transcript.clone(), connection: connection.clone() });
+            connection
+                .set_upcall(Connection { transcript: transcript.clone(), connection: connection.clone() });
             connection.read_start().expect("a fresh connection can be read");
             transcript.note("accepted; reading");
         });

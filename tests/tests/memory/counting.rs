@@ -2,15 +2,15 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, Ordering};
 
 struct Counting;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicIsize = AtomicIsize::new(0);
+static PEAK: AtomicIsize = AtomicIsize::new(0);
 
 thread_local! {
     static COUNTED: Cell<bool> = const { Cell::new(false) };
@@ -22,13 +22,13 @@ pub(crate) fn count_this_thread() {
     COUNTED.set(true);
 }
 
-/// Bytes allocated and not freed.
-pub(crate) fn live() -> usize {
+/// Bytes allocated and not freed; what was allocated by another thread and freed by the counted one counts as negative.
+pub(crate) fn live() -> isize {
     LIVE.load(Ordering::Relaxed)
 }
 
 /// The most that [`live`] was since [`reset_peak`].
-pub(crate) fn peak() -> usize {
+pub(crate) fn peak() -> isize {
     PEAK.load(Ordering::Relaxed)
 }
 
@@ -36,26 +36,25 @@ pub(crate) fn reset_peak() {
     PEAK.store(live(), Ordering::Relaxed);
 }
 
-fn is_counted() -> bool {
-    COUNTED.try_with(Cell::get) == Ok(true)
+fn count(change: isize) {
+    // Refused to a thread that is ending.
+    if COUNTED.try_with(Cell::get) == Ok(true) {
+        let live = LIVE.fetch_add(change, Ordering::Relaxed) + change;
+        PEAK.fetch_max(live, Ordering::Relaxed);
+    }
 }
 
 #[allow(unsafe_code, reason = "an allocator cannot be without")]
 // SAFETY: everything is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if is_counted() {
-            let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-            PEAK.fetch_max(live, Ordering::Relaxed);
-        }
+        count(layout.size().cast_signed());
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        if is_counted() {
-            LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        }
+        count(-layout.size().cast_signed());
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(pointer, layout) }
     }

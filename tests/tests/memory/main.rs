@@ -4,7 +4,7 @@
 mod counting;
 mod site;
 
-use counting::{live, peak, reset_peak};
+use counting::{peak, reset_peak};
 use site::{Outcome, Site, get_root};
 use std::fs;
 use std::io::{Read, Write};
@@ -21,14 +21,18 @@ const BATCH: usize = 250;
 const IDLE: usize = 1000;
 
 /// Bytes of the server's memory that an idle connection may cost.
-const IDLE_COST: usize = 768;
+const IDLE_COST: isize = 768;
 
 /// What the process may grow by without a connection being the cause: the allocator's own doings.
 const SLACK: usize = 2 * 1024 * 1024;
 
+/// What buffers shared by all connections may grow by if more connections than before happen to be served in one turn:
+/// less than two bytes for each connection.
+const SHARED: isize = 16 * 1024;
+
 /// What a response may hold for a client that does not read: the high-water mark of 64 KiB, the write that exceeded it,
 /// and as much again for buffers that grow by doubling.
-const HELD: usize = 256 * 1024;
+const HELD: isize = 256 * 1024;
 
 /// Descriptors and memory belong to the process: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -51,7 +55,8 @@ fn resident() -> Outcome<usize> {
 /// How many of `wanted` connections this process may have open, both ends of each.
 fn allowed(wanted: usize) -> Outcome<usize> {
     let limits = fs::read_to_string("/proc/self/limits")?;
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).ok_or("no limit of descriptors")?;
+    let line =
+        limits.lines().find(|line| line.starts_with("Max open files")).ok_or("no limit of descriptors")?;
     let limit: usize = line.split_whitespace().nth(3).ok_or("no soft limit")?.parse().unwrap_or(usize::MAX);
     Ok(wanted.min(limit.saturating_sub(100) / 2))
 }
@@ -79,11 +84,12 @@ fn closed_connections_leave_nothing_behind() -> Outcome {
     let _alone = alone();
     let site = Site::start()?;
     open_use_and_close(&site, CONNECTIONS / 10)?;
-    let before = (open_descriptors()?, live(), resident()?);
+    let before = (open_descriptors()?, site.state()?.live, resident()?);
     open_use_and_close(&site, CONNECTIONS)?;
-    let after = (open_descriptors()?, live(), resident()?);
+    let after = (open_descriptors()?, site.state()?.live, resident()?);
+    println!("{} bytes in memory became {}", before.2, after.2);
     assert_eq!(after.0, before.0, "descriptors");
-    assert_eq!(after.1, before.1, "bytes allocated by the server");
+    assert!(after.1 <= before.1 + SHARED, "{} bytes allocated by the server became {}", before.1, after.1);
     assert!(after.2 <= before.2 + SLACK, "{} bytes in memory became {}", before.2, after.2);
     site.stop()
 }
@@ -94,15 +100,15 @@ fn an_idle_connection_costs_little() -> Outcome {
     let site = Site::start()?;
     // Buffers that all connections share are made by the first.
     open_use_and_close(&site, 1)?;
-    let before = live();
+    let before = site.state()?.live;
     let count = allowed(IDLE)?;
     let mut clients = open(&site, count, 0)?;
     for client in &mut clients {
         get_root(client)?;
     }
-    // Once the server answers this its work on the others is over.
-    assert_eq!(site.connections()?, count);
-    let cost = live().saturating_sub(before) / count;
+    let state = site.state()?;
+    assert_eq!(state.connections, count);
+    let cost = (state.live - before) / count.cast_signed();
     println!("an idle connection costs {cost} bytes");
     assert!(cost > 0, "nothing was counted");
     assert!(cost <= IDLE_COST, "an idle connection costs {cost} bytes");
@@ -116,7 +122,7 @@ fn a_slow_reader_does_not_fill_the_servers_memory() -> Outcome {
     let _alone = alone();
     let site = Site::start()?;
     open_use_and_close(&site, 1)?;
-    let before = live();
+    let before = site.state()?.live;
     reset_peak();
     let mut client = site.connect(0)?;
     client.write_all(b"GET /stream/100000 HTTP/1.1\r\nHost: here\r\n\r\n")?;
@@ -124,9 +130,9 @@ fn a_slow_reader_does_not_fill_the_servers_memory() -> Outcome {
     for _ in 0..500 {
         client.read_exact(&mut buffer)?;
         // The server has its turn, and writes as much as it may, before the next bytes are read.
-        assert_eq!(site.connections()?, 1);
+        assert_eq!(site.state()?.connections, 1);
     }
-    let held = peak().saturating_sub(before);
+    let held = peak() - before;
     println!("the server held {held} bytes at most");
     assert!(held <= HELD, "the server held {held} bytes");
     drop(client);

@@ -1,6 +1,6 @@
 //! The server under test, in a thread whose allocations are counted, and its clients.
 
-use crate::counting::count_this_thread;
+use crate::counting::{count_this_thread, live};
 use async_wrap::{Environment, Loop, RunMode};
 use http::{ListenOptions, Server, ServerOptions};
 use std::error::Error;
@@ -28,15 +28,23 @@ struct Reached {
 pub(crate) struct Site {
     server: JoinHandle<Outcome<bool>>,
     reached: Reached,
-    connections: Receiver<usize>,
+    states: Receiver<State>,
+}
+
+/// What the server says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct State {
+    pub(crate) connections: usize,
+    /// Bytes allocated and not freed.
+    pub(crate) live: isize,
 }
 
 impl Site {
     pub(crate) fn start() -> Outcome<Self> {
         let (started, start) = mpsc::channel();
-        let (count, connections) = mpsc::sync_channel(1);
-        let server = thread::spawn(move || serve(&started, &count));
-        Ok(Self { server, reached: start.recv_timeout(DEADLINE)?, connections })
+        let (state, states) = mpsc::sync_channel(1);
+        let server = thread::spawn(move || serve(&started, &state));
+        Ok(Self { server, reached: start.recv_timeout(DEADLINE)?, states })
     }
 
     pub(crate) fn connect(&self, round: usize) -> Outcome<TcpStream> {
@@ -47,16 +55,16 @@ impl Site {
         Ok(stream)
     }
 
-    /// How many connections the server has: its loop answers, so whatever it was doing is done.
-    pub(crate) fn connections(&self) -> Outcome<usize> {
+    /// Asks the server's loop: whatever it was doing is done then.
+    pub(crate) fn state(&self) -> Outcome<State> {
         self.reached.probe.send();
-        Ok(self.connections.recv_timeout(DEADLINE)?)
+        Ok(self.states.recv_timeout(DEADLINE)?)
     }
 
     /// Waits until the server has noticed that all of its clients are gone.
     pub(crate) fn wait_until_empty(&self) -> Outcome {
         let until = Instant::now() + DEADLINE;
-        while self.connections()? > 0 {
+        while self.state()?.connections > 0 {
             if Instant::now() > until {
                 return Err("connections stay open".into());
             }
@@ -72,17 +80,17 @@ impl Site {
     }
 }
 
-fn serve(started: &mpsc::Sender<Reached>, count: &SyncSender<usize>) -> Outcome<bool> {
+fn serve(started: &mpsc::Sender<Reached>, state: &SyncSender<State>) -> Outcome<bool> {
     count_this_thread();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let server = Server::new(&env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))), App)?;
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
-    let (probed, count) = (server.clone(), count.clone());
+    let (probed, state) = (server.clone(), state.clone());
     let probe = Async::new(&lp, move |_: &Async| {
         // Nobody waits if the test has failed.
-        let _ = count.try_send(probed.connections());
+        let _ = state.try_send(State { connections: probed.connections(), live: live() });
     });
     probe.unref();
     let stop = Async::new(&lp, move |stop: &Async| {

@@ -18,7 +18,8 @@ fn nodes_client_is_served() -> Outcome {
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/serve/client.js");
     in_every_way(|site| {
-        let ended = Running::start(Command::new("node").arg(&script).arg(site.address.to_string()))?.wait()?;
+        let ended =
+            Running::start(Command::new("node").arg(&script).arg(site.address.to_string()))?.wait()?;
         assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
         Ok(())
     })

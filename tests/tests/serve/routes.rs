@@ -72,8 +72,12 @@ fn what_is_not_there(site: &Site) -> Outcome {
     for target in ["/nothing", "/stream/", "/stream/x", "/echo/"] {
         assert_eq!(ask(site.address, &format!("GET {target} HTTP/1.1\r\n"), b"")?.status, 404, "{target}");
     }
-    let wrong =
-        [("DELETE /", "GET, HEAD"), ("GET /echo", "POST, PUT"), ("GET /trailers", "POST"), ("PUT /stream/1", "GET, HEAD")];
+    let wrong = [
+        ("DELETE /", "GET, HEAD"),
+        ("GET /echo", "POST, PUT"),
+        ("GET /trailers", "POST"),
+        ("PUT /stream/1", "GET, HEAD"),
+    ];
     for (line, allowed) in wrong {
         let answer = ask(site.address, &format!("{line} HTTP/1.1\r\n"), b"")?;
         assert_eq!((answer.status, answer.field("Allow")), (405, Some(allowed)), "{line}");

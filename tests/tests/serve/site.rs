@@ -18,12 +18,14 @@ pub(crate) const WAYS: &[&[&str]] = &[
     &["--workers", "2", "--policy", "shared"],
 ];
 
-static PROGRAM: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| build().map_err(|error| error.to_string()));
+static PROGRAM: LazyLock<Result<PathBuf, String>> =
+    LazyLock::new(|| build().map_err(|error| error.to_string()));
 
 fn build() -> Outcome<PathBuf> {
     for line in output(cargo_build()?.args(["-p", "xtask", "--bin", "xtask"]))?.lines() {
         let message: Value = serde_json::from_str(line)?;
-        if let (true, Some(program)) = (message["target"]["name"] == "xtask", message["executable"].as_str()) {
+        if let (true, Some(program)) = (message["target"]["name"] == "xtask", message["executable"].as_str())
+        {
             return Ok(program.into());
         }
     }
@@ -73,7 +75,9 @@ impl Site {
 /// Holds `check` in every way to serve; an error says in which.
 pub(crate) fn in_every_way(check: impl Fn(&Site) -> Outcome) -> Outcome {
     for way in WAYS {
-        Site::start(way).and_then(|site| check(&site)).map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
+        Site::start(way)
+            .and_then(|site| check(&site))
+            .map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
     }
     Ok(())
 }
