@@ -37,6 +37,7 @@ impl Destroyed {
 
 impl Environment {
     /// Says that a resource is gone. Hooks are told later; without hooks nothing happens.
+    #[inline]
     pub fn emit_destroy(&self, id: AsyncId) {
         let inner = self.inner();
         if !inner.hooks.any() || id == AsyncId::NONE {

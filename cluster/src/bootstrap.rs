@@ -99,7 +99,7 @@ struct Receiving {
 
 impl OnStream for Receiving {
     fn on_read(&mut self, data: &[u8]) {
-        let channel = self.pipe.take_received().map(|received| received.fd);
+        let channel = self.pipe.take_received_fd();
         *self.message.borrow_mut() = data.first().map(|version| (*version, channel));
         self.pipe.read_stop();
     }

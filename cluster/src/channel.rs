@@ -179,7 +179,7 @@ impl Tower {
     }
 
     fn take_fds(&self, count: usize) -> Result<Vec<OwnedFd>, ProtocolError> {
-        let take = |_| self.channel.0.take_received().map(|received| received.fd);
+        let take = |_| self.channel.0.take_received_fd();
         (0..count).map(take).collect::<Option<Vec<_>>>().ok_or(ProtocolError::Descriptors)
     }
 

@@ -212,7 +212,8 @@ impl PrimaryState {
         self.listeners.distribute();
         if worker.process.get().is_none() {
             // It was never started, and nobody knows of it.
-            return;
+            self.env.emit_destroy(worker.process_context.async_id());
+            return self.env.emit_destroy(worker.channel_context.async_id());
         }
         self.forget_if_gone(worker);
         let handle = WorkerHandle(Rc::clone(worker));

@@ -131,6 +131,7 @@ impl SetFields {
     }
 
     /// Removes the lines of a field among the first `end` bytes. Usually there are none, and few others.
+    #[inline]
     pub(crate) fn remove_lines(&mut self, mut end: usize, name: &str) {
         let (lines, mut start) = (&mut self.lines, 0);
         while let Some(len) = lines[start..end].iter().position(|byte| *byte == b'\n').map(|end| end + 1) {

@@ -99,6 +99,12 @@ impl PipeWrap {
         self.pipe.take_received()
     }
 
+    /// Like [`take_received`](Self::take_received), without finding out what it is, which costs two system calls.
+    #[must_use]
+    pub fn take_received_fd(&self) -> Option<OwnedFd> {
+        self.pipe.take_received_fd()
+    }
+
     /// The wrap's own name.
     ///
     /// # Errors

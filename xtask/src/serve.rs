@@ -36,9 +36,6 @@ pub fn run(options: &ServeOptions) -> Result<()> {
 fn run_alone(env: &Environment, options: &ServeOptions) -> Result<()> {
     let server = Server::new(env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(options.addr), App)?;
-    if let Some(address) = server.address() {
-        announce(&address, "in one process");
-    }
     let drained = server.clone();
     on_signals(env, move || {
         // The first signal drains, a second one ends at once.
@@ -46,6 +43,10 @@ fn run_alone(env: &Environment, options: &ServeOptions) -> Result<()> {
             drained.close_all_connections();
         }
     })?;
+    // Last: whoever reads this may send a signal.
+    if let Some(address) = server.address() {
+        announce(&address, "in one process");
+    }
     env.run(RunMode::Default)?;
     Ok(())
 }

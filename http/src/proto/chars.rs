@@ -64,7 +64,7 @@ pub(super) fn run(bytes: &[u8], class: u8) -> usize {
 }
 
 /// How many bytes at the start of `bytes` may stand in a field value (`TEXT`), looked at eight at a time.
-#[inline]
+#[inline(always)]
 pub(super) fn text_run(bytes: &[u8]) -> usize {
     const EACH: u64 = u64::MAX / 0xff;
     let mut at = 0;
@@ -89,6 +89,7 @@ pub(super) fn text_run(bytes: &[u8]) -> usize {
 }
 
 /// Whether `bytes` is a `token`: not empty, every byte a `tchar`.
+#[inline]
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     // Without a way out in the middle, which short names do not need: half the instructions.
     let classes = bytes.iter().fold(u8::MAX, |classes, &byte| classes & CLASSES[usize::from(byte)]);

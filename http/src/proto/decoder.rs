@@ -144,6 +144,7 @@ impl Decoder {
     ///
     /// `scratch` may be another one at each call. An error is final: messages can no longer be told apart, so
     /// the connection is to be closed once the answers due, and one with [`ParseError::status`], are out.
+    #[inline]
     pub fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
@@ -222,6 +223,7 @@ impl Default for Machine {
 
 impl Machine {
     /// Runs up to the next event.
+    #[inline(always)]
     fn step<'a, 'i: 'a>(
         &mut self,
         partial: &'a mut Vec<u8>,
@@ -285,7 +287,7 @@ impl Machine {
     }
 
     /// Reads a head that starts with `input`: lent from there if it is all there, which is the usual case.
-    #[inline]
+    #[inline(always)]
     fn start_head<'a, 'i: 'a>(
         &mut self,
         partial: &'a mut Vec<u8>,
@@ -308,6 +310,7 @@ impl Machine {
     }
 
     /// Goes on with a head whose start is in `partial`.
+    #[cold]
     fn continue_head<'a, 'i: 'a>(
         &mut self,
         partial: &'a mut Vec<u8>,
@@ -342,7 +345,7 @@ impl Machine {
     }
 
     /// Enters the body of the request that `head` starts.
-    #[inline]
+    #[inline(always)]
     fn begin<'a>(&mut self, head: RequestHead<'a>) -> Event<'a> {
         self.next = if head.keep_alive { Next::Request } else { Next::Nothing };
         self.state = match head.framing {

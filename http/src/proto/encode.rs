@@ -55,6 +55,7 @@ impl std::error::Error for EncodeError {}
 /// assert_eq!(out, b"HTTP/1.1 404 Not Found\r\n");
 /// # Ok::<(), http::proto::EncodeError>(())
 /// ```
+#[inline]
 pub fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Result<(), EncodeError> {
     if status == 200 && reason.is_none() {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
@@ -76,6 +77,7 @@ pub fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Res
 }
 
 /// Appends a field line.
+#[inline]
 pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeError> {
     check_field(name, value)?;
     out.reserve(name.len() + value.len() + 4);
@@ -88,6 +90,7 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeEr
 
 /// Whether [`field`] will take `name` and `value`: to be asked when a field is set, long before it is
 /// written.
+#[inline]
 pub fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     if !chars::is_token(name.as_bytes()) {
         Err(EncodeError::InvalidFieldName)
@@ -106,6 +109,7 @@ pub fn date_field(out: &mut Vec<u8>, date: &[u8; 29]) {
 }
 
 /// Appends the `Content-Length` line.
+#[inline]
 pub fn content_length_field(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
     decimal(out, length);

@@ -95,7 +95,7 @@ impl<'a> RequestHead<'a> {
 
 /// Reads the head at the start of `bytes`, with its length. `None` if its bytes are incomplete or faulty:
 /// which of the two, [`Cursor`](section::Cursor) finds out. An error is about what valid fields say.
-#[inline]
+#[inline(always)]
 pub(super) fn read<'a>(
     bytes: &'a [u8],
     bounds: &Bounds,

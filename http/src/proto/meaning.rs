@@ -80,7 +80,7 @@ impl<'a> Meaning<'a> {
     /// What all fields say together for a request of this form and version.
     ///
     /// `valid_host` is the last value of `Host` that was found valid, which needs no second look.
-    #[inline]
+    #[inline(always)]
     pub(super) fn conclude(
         self,
         form: TargetForm,

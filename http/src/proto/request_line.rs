@@ -32,7 +32,7 @@ pub(super) struct RequestLine<'a> {
 }
 
 /// Reads the line at the start of `bytes`; `None` if it is valid so far but has not ended.
-#[inline]
+#[inline(always)]
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
     let method_len = chars::run(&bytes[..bytes.len().min(MAX_METHOD + 1)], TOKEN);
     if method_len > MAX_METHOD {

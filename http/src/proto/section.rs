@@ -30,6 +30,7 @@ impl Bounds {
 
 /// Reads the section that starts at `from`, if it is complete and valid: puts the fields for which `keep`
 /// says so into `spans`, and returns where the section ends.
+#[inline(always)]
 pub(super) fn read<'a>(
     bytes: &'a [u8],
     from: usize,
@@ -72,7 +73,7 @@ struct FieldLine {
 
 impl FieldLine {
     /// Reads the line at the start of `rest`, if it is complete and valid.
-    #[inline]
+    #[inline(always)]
     fn read(rest: &[u8]) -> Option<Self> {
         let name = chars::run(rest, TOKEN);
         if name == 0 || rest.get(name) != Some(&b':') {

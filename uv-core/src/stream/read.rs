@@ -158,8 +158,12 @@ impl StreamNode {
         self.if_extra(|extra| Some(extra.received.len())).unwrap_or(0)
     }
 
+    pub(crate) fn take_received_fd(&self) -> Option<OwnedFd> {
+        self.if_extra(|extra| extra.received.pop_front())
+    }
+
     pub(crate) fn take_received(&self) -> Option<Received> {
-        let fd = self.if_extra(|extra| extra.received.pop_front())?;
+        let fd = self.take_received_fd()?;
         let raw = fd.as_raw_fd();
         let family = sys::socket::local_addr(raw).map(|addr| addr.family());
         let kind = match family {
