@@ -44,7 +44,7 @@ fn a_hook_is_told_of_a_resource_from_its_beginning_to_its_end() {
     assert!(!hook.is_enabled(), "a closed environment has no hooks");
 }
 
-// Node: async-hooks/test-enable-in-init (A10)
+// Node: async-hooks/test-enable-in-init
 #[test]
 fn a_hook_enabled_in_an_event_is_told_from_the_next_one_on() {
     let (lp, env) = new_loop();
@@ -58,7 +58,7 @@ fn a_hook_enabled_in_an_event_is_told_from_the_next_one_on() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: async-hooks/test-disable-in-init (A10)
+// Node: async-hooks/test-disable-in-init
 #[test]
 fn a_hook_disabled_in_an_event_is_still_told_of_this_one() {
     let (lp, env) = new_loop();
@@ -104,7 +104,7 @@ fn a_hook_is_not_told_of_what_it_causes_itself_but_others_are() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: async-hooks/test-late-hook-enable (A10)
+// Node: async-hooks/test-late-hook-enable
 #[test]
 fn a_hook_enabled_in_a_callback_is_told_that_it_is_over() {
     let (lp, env) = new_loop();
@@ -115,7 +115,7 @@ fn a_hook_enabled_in_a_callback_is_told_that_it_is_over() {
     assert_eq!(log.take(), ["after 1", "destroy 1"]);
 }
 
-// Node: async-hooks/test-destroy-not-blocked (A8)
+// Node: async-hooks/test-destroy-not-blocked
 #[test]
 fn destroy_is_told_later_and_does_not_keep_the_loop_alive() {
     let (lp, env) = new_loop();
@@ -148,7 +148,7 @@ fn destroy_is_told_in_the_check_phase_of_a_loop_that_turns() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: async-hooks/test-destroy-not-blocked (A9)
+// Node: async-hooks/test-destroy-not-blocked
 #[test]
 fn a_flood_of_destroyed_resources_is_told_at_the_end_of_the_callback() {
     let (lp, env) = new_loop();
@@ -216,7 +216,7 @@ impl AsyncHook for Panicking {
     }
 }
 
-// Node: async-hooks/test-callback-error (A11), where the process exits
+// Node: async-hooks/test-callback-error, where the process exits
 #[test]
 fn a_panic_of_a_hook_passes_on_and_leaves_the_ids_as_they_were() {
     for (kind, expected) in [
@@ -276,7 +276,7 @@ fn a_resource_of_the_program_ends_when_it_is_dropped() {
     assert_eq!(log.take(), expected);
 }
 
-// Node: async-hooks/test-async-wrap-providers (A28)
+// Node: async-hooks/test-async-wrap-providers
 #[test]
 fn providers_bear_the_names_of_node() {
     let names = [

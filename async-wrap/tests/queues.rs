@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-// Node: test-next-tick-ordering, test-next-tick-ordering2, test-microtask-queue-run (A15)
+// Node: test-next-tick-ordering, test-next-tick-ordering2, test-microtask-queue-run
 #[test]
 fn all_ticks_run_before_microtasks_and_all_microtasks_before_the_next_ticks() {
     let (lp, env) = new_loop();
@@ -45,7 +45,7 @@ fn all_ticks_run_before_microtasks_and_all_microtasks_before_the_next_ticks() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-next-tick-intentional-starvation (A18)
+// Node: test-next-tick-intentional-starvation
 #[test]
 fn ticks_that_queue_ticks_run_before_anything_else() {
     fn again(env: &async_wrap::Environment, count: Rc<Cell<u32>>) {
@@ -63,7 +63,7 @@ fn ticks_that_queue_ticks_run_before_anything_else() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-next-tick-errors (A18)
+// Node: test-next-tick-errors
 #[test]
 fn a_tick_that_panics_does_not_lose_the_others() {
     let (lp, env) = new_loop();
@@ -82,7 +82,7 @@ fn a_tick_that_panics_does_not_lose_the_others() {
     assert_eq!(log.take(), ["microtask 2"]);
 }
 
-// Node: async-hooks/test-nexttick-default-trigger (A14)
+// Node: async-hooks/test-nexttick-default-trigger
 #[test]
 fn a_tick_is_caused_by_the_default_trigger_and_runs_as_itself() {
     let (lp, env) = new_loop();
@@ -106,7 +106,7 @@ fn a_tick_is_caused_by_the_default_trigger_and_runs_as_itself() {
     assert_eq!(log.take(), ["destroy 3"]);
 }
 
-// Node: async-hooks/test-queue-microtask (A20)
+// Node: async-hooks/test-queue-microtask
 #[test]
 fn a_microtask_is_a_resource_of_its_own() {
     let (lp, env) = new_loop();
@@ -140,7 +140,7 @@ fn what_is_queued_outside_of_a_scope_runs_also_when_the_loop_is_run_by_hand() {
     close(&lp, &env);
 }
 
-// Node: test-next-tick-when-exiting (A19)
+// Node: test-next-tick-when-exiting
 #[test]
 fn nothing_is_queued_once_the_environment_is_closed() {
     let (lp, env) = new_loop();

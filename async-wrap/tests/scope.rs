@@ -47,7 +47,7 @@ fn a_resource_is_caused_by_what_executes_unless_told_otherwise() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: addons/make-callback-recurse (A17)
+// Node: addons/make-callback-recurse
 #[test]
 fn ticks_run_at_the_end_of_the_outermost_scope_only() {
     let (lp, env) = new_loop();
@@ -89,7 +89,7 @@ fn a_scope_opened_by_a_tick_is_not_the_outermost() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-async-hooks-recursive-stack-runInAsyncScope (A29)
+// Node: test-async-hooks-recursive-stack-runInAsyncScope
 #[test]
 fn a_thousand_scopes_nest() {
     fn nest(env: &async_wrap::Environment, left: u32) {
@@ -112,7 +112,7 @@ fn a_thousand_scopes_nest() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: async-hooks/test-unhandled-exception-valid-ids (A12), test-improper-unwind (A6)
+// Node: async-hooks/test-unhandled-exception-valid-ids, test-improper-unwind
 #[test]
 fn a_panic_restores_the_ids_and_ends_every_callback_in_order() {
     let (lp, env) = new_loop();

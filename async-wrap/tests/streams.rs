@@ -172,7 +172,7 @@ fn connect_tcp(env: &Environment, addr: SocketAddr, log: &Log) {
     stream.connect_tcp(addr).expect("loopback is reachable");
 }
 
-// Node: async-hooks/test-tcpwrap (A1, A2)
+// Node: async-hooks/test-tcpwrap
 #[test]
 fn every_upcall_runs_in_its_context_and_ticks_right_after_it() {
     let (lp, env) = new_loop();
@@ -202,7 +202,7 @@ fn every_upcall_runs_in_its_context_and_ticks_right_after_it() {
     assert_eq!(first, expected);
 }
 
-// Node: async-hooks/test-graph.tcp (A1, A30)
+// Node: async-hooks/test-graph.tcp
 #[test]
 fn the_graph_of_a_tcp_echo() {
     let (lp, env) = new_loop();
@@ -222,7 +222,7 @@ fn the_graph_of_a_tcp_echo() {
     assert_eq!(graph.lines(), expected);
 }
 
-// Node: async-hooks/test-graph.pipeconnect, test-graph.shutdown (A30)
+// Node: async-hooks/test-graph.pipeconnect, test-graph.shutdown
 #[test]
 fn the_graph_of_a_pipe_echo() {
     let (lp, env) = new_loop();
@@ -321,7 +321,7 @@ fn pair(env: &Environment) -> (AsyncStream, AsyncStream) {
 /// More than any socket buffer takes at once.
 const MUCH: usize = 16 << 20;
 
-// Node: async-hooks/test-writewrap (T1)
+// Node: async-hooks/test-writewrap
 #[test]
 fn a_write_that_goes_out_at_once_is_no_resource() {
     let (lp, env) = new_loop();

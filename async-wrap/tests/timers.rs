@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const MS: Duration = Duration::from_millis(1);
 
-// Node: test-timers-next-tick (A16)
+// Node: test-timers-next-tick
 #[test]
 fn ticks_run_between_two_timers_that_expire_together() {
     let (lp, env) = new_loop();
@@ -28,7 +28,7 @@ fn ticks_run_between_two_timers_that_expire_together() {
     assert_eq!(log.take(), ["timeout 1", "tick 1", "microtask 1", "timeout 2", "tick 2", "microtask 2"]);
 }
 
-// Node: test-timers-immediate-queue (A16)
+// Node: test-timers-immediate-queue
 #[test]
 fn ticks_run_between_two_immediates() {
     let (lp, env) = new_loop();

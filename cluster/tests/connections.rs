@@ -119,7 +119,7 @@ fn holders(limit: &str, rest: &[&str], count: usize) -> (Cluster, Vec<WorkerHand
     (cluster, workers)
 }
 
-// Node: test-cluster-net-server-drop-connection (C9, C10)
+// Node: test-cluster-net-server-drop-connection
 fn refused_goes_to_another() {
     let (cluster, workers) = holders("2", &[], 2);
     let address = cluster.address();
@@ -145,7 +145,7 @@ fn refused_goes_to_another() {
     cluster.finish();
 }
 
-// Bun: PR 31829 (C11)
+// Bun: PR 31829
 fn waits_for_room() {
     let (cluster, workers) = holders("1", &[], 1);
     let address = cluster.address();
@@ -170,7 +170,7 @@ fn waits_for_room() {
     cluster.finish();
 }
 
-// Node: test-net-server-drop-connections-in-cluster (C10)
+// Node: test-net-server-drop-connections-in-cluster
 fn drops() {
     let (cluster, workers) = holders("1", &["drop"], 1);
     let address = cluster.address();
@@ -184,7 +184,7 @@ fn drops() {
     cluster.finish();
 }
 
-// Node: test-cluster-worker-death, test-cluster-disconnect-leak; Bun: PR 31829 (C13)
+// Node: test-cluster-worker-death, test-cluster-disconnect-leak; Bun: PR 31829
 fn dying_worker() {
     let (cluster, workers) = greeters(2);
     workers[0].kill(SIGSTOP).expect("it lives");
@@ -214,7 +214,7 @@ fn window() {
     cluster.finish();
 }
 
-// Node: test-cluster-worker-disconnect, test-cluster-worker-wait-server-close (C14)
+// Node: test-cluster-worker-disconnect, test-cluster-worker-wait-server-close
 fn waits_for_connections() {
     for policy in [Policy::round_robin(), Policy::shared()] {
         let cluster = Cluster::with(role("holder", &["-"]).policy(policy));
@@ -238,7 +238,7 @@ fn waits_for_connections() {
     }
 }
 
-// Node: test-cluster-worker-handle-close, test-cluster-disconnect (C32)
+// Node: test-cluster-worker-handle-close, test-cluster-disconnect
 fn closes_all_servers() {
     let any = "127.0.0.1:0";
     let cluster = Cluster::new("greeter", &[any, any, any]);
@@ -248,7 +248,7 @@ fn closes_all_servers() {
     assert!(cluster.has("exit 1 0 0"));
 }
 
-// Node: test-cluster-process-disconnect, test-cluster-disconnect-unshared-tcp (C35)
+// Node: test-cluster-process-disconnect, test-cluster-disconnect-unshared-tcp
 fn leaves_by_itself() {
     for policy in [Policy::round_robin(), Policy::shared()] {
         let cluster = Cluster::with(role("obedient", &[]).policy(policy));

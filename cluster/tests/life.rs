@@ -37,7 +37,7 @@ fn main() {
     ]);
 }
 
-// Node: test-cluster-worker-events, test-cluster-basic (C3)
+// Node: test-cluster-worker-events, test-cluster-basic
 fn events_in_order() {
     let cluster = Cluster::new("greeter", &["127.0.0.1:0"]);
     let worker = cluster.fork_listening(1).remove(0);
@@ -67,7 +67,7 @@ fn exit_code_and_signal() {
     cluster.finished();
 }
 
-// Node: test-cluster-worker-exit, test-cluster-worker-forced-exit (C17)
+// Node: test-cluster-worker-exit, test-cluster-worker-forced-exit
 fn leaves_after_both() {
     let cluster = Cluster::new("exits", &["3"]);
     cluster.fork();
@@ -81,7 +81,7 @@ fn leaves_after_both() {
     cluster.finished();
 }
 
-// Node: test-cluster-worker-exit (C15)
+// Node: test-cluster-worker-exit
 fn false_after_crash() {
     let cluster = Cluster::new("obedient", &[]);
     let worker = cluster.fork();
@@ -93,7 +93,7 @@ fn false_after_crash() {
     cluster.finished();
 }
 
-// Node: test-cluster-disconnect-exitedAfterDisconnect-race, test-cluster-worker-disconnect (C14, C15)
+// Node: test-cluster-disconnect-exitedAfterDisconnect-race, test-cluster-worker-disconnect
 fn true_after_leave() {
     let cluster = Cluster::new("leaver", &[]);
     let worker = cluster.fork();
@@ -105,7 +105,7 @@ fn true_after_leave() {
     cluster.finished();
 }
 
-// Node: test-cluster-worker-isdead, test-cluster-worker-isconnected (C36)
+// Node: test-cluster-worker-isdead, test-cluster-worker-isconnected
 fn dead_and_connected() {
     let cluster = Cluster::new("idle", &[]);
     let worker = cluster.fork();
@@ -121,7 +121,7 @@ fn dead_and_connected() {
     cluster.finished();
 }
 
-// Node: test-cluster-worker-kill, test-cluster-worker-kill-signal (C20)
+// Node: test-cluster-worker-kill, test-cluster-worker-kill-signal
 fn kill_signal() {
     let cluster = Cluster::new("idle", &[]);
     for (id, signal) in [(1, SIGTERM), (2, SIGKILL)] {
@@ -135,7 +135,7 @@ fn kill_signal() {
     cluster.finished();
 }
 
-// Node: test-cluster-kill-infinite-loop (C21)
+// Node: test-cluster-kill-infinite-loop
 fn kill_busy() {
     let cluster = Cluster::new("busy", &[]);
     let worker = cluster.fork();
@@ -148,7 +148,7 @@ fn kill_busy() {
     cluster.finished();
 }
 
-// Node: test-cluster-disconnect-with-no-workers (C18)
+// Node: test-cluster-disconnect-with-no-workers
 fn disconnect_without_workers() {
     let cluster = Cluster::new("idle", &[]);
     cluster.primary.disconnect();
@@ -157,7 +157,7 @@ fn disconnect_without_workers() {
     cluster.finished();
 }
 
-// Node: test-cluster-concurrent-disconnect (C19)
+// Node: test-cluster-concurrent-disconnect
 fn concurrent_disconnects() {
     let cluster = Cluster::new("greeter", &["127.0.0.1:0"]);
     let workers = cluster.fork_listening(3);
@@ -170,7 +170,7 @@ fn concurrent_disconnects() {
     cluster.finished();
 }
 
-// Node: test-cluster-message, test-cluster-invalid-message (C22)
+// Node: test-cluster-message, test-cluster-invalid-message
 fn messages() {
     let cluster = Cluster::new("obedient", &[]);
     let worker = cluster.fork();
@@ -188,7 +188,7 @@ fn messages() {
     cluster.finish();
 }
 
-// Node: test-cluster-send-handle-twice, test-cluster-send-handle-large-payload, test-cluster-send-deadlock (C23)
+// Node: test-cluster-send-handle-twice, test-cluster-send-handle-large-payload, test-cluster-send-deadlock
 fn descriptors() {
     let cluster = Cluster::new("obedient", &[]);
     let worker = cluster.fork();
@@ -227,7 +227,7 @@ fn long_message() {
     cluster.finish();
 }
 
-// Node: test-cluster-setup-primary-cumulative, test-cluster-setup-primary-emit (C25)
+// Node: test-cluster-setup-primary-cumulative, test-cluster-setup-primary-emit
 fn setup_is_cumulative() {
     let cluster = Cluster::new("environment", &[]);
     cluster.primary.setup(|settings| settings.env("ONE", "1")).expect("no change of policy");
@@ -241,7 +241,7 @@ fn setup_is_cumulative() {
     cluster.finish();
 }
 
-// Node: test-cluster-setup-primary (C26)
+// Node: test-cluster-setup-primary
 fn policy_is_frozen() {
     let cluster = Cluster::new("idle", &[]);
     cluster.primary.setup(|settings| settings.policy(Policy::shared())).expect("before the first fork");
@@ -255,7 +255,7 @@ fn policy_is_frozen() {
     cluster.finish();
 }
 
-// Node: test-cluster-fork-env (C27)
+// Node: test-cluster-fork-env
 fn environment() {
     let cluster = Cluster::new("environment", &[]);
     cluster.primary.fork_with([("ONE", "one"), ("TWO", "two")]).expect("a worker");
@@ -295,7 +295,7 @@ fn garbage() {
     }
 }
 
-// Node: test-cluster-primary-error, test-cluster-primary-kill (C16)
+// Node: test-cluster-primary-error, test-cluster-primary-kill
 fn lost_primary() {
     let program = std::env::current_exe().expect("this program");
     let mut primary = Command::new(program)

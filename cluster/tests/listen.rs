@@ -41,7 +41,7 @@ fn addresses(cluster: &Cluster, id: u32) -> BTreeSet<String> {
     cluster.shorts().iter().filter_map(|event| event.strip_prefix(&begin).map(str::to_owned)).collect()
 }
 
-// Node: test-cluster-child-index-net, sequential/test-net-listen-shared-ports (C1)
+// Node: test-cluster-child-index-net, sequential/test-net-listen-shared-ports
 fn same_port() {
     for policy in policies() {
         let any = "127.0.0.1:0";
@@ -55,7 +55,7 @@ fn same_port() {
     }
 }
 
-// Node: test-cluster-listening-port, test-cluster-net-listen (C2)
+// Node: test-cluster-listening-port, test-cluster-net-listen
 fn address() {
     for policy in policies() {
         let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(policy));
@@ -67,7 +67,7 @@ fn address() {
     }
 }
 
-// Node: test-cluster-eaddrinuse, test-cluster-bind-twice, test-cluster-shared-handle-bind-error (C4, C5)
+// Node: test-cluster-eaddrinuse, test-cluster-bind-twice, test-cluster-shared-handle-bind-error
 fn address_in_use() {
     for policy in policies() {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a listener");
@@ -108,7 +108,7 @@ fn once_per_worker() {
     }
 }
 
-// Node: test-cluster-server-restart-rr, test-cluster-server-restart-none (C6)
+// Node: test-cluster-server-restart-rr, test-cluster-server-restart-none
 fn listen_again() {
     for policy in policies() {
         let cluster = Cluster::with(role("obedient", &[]).policy(policy));
@@ -154,7 +154,7 @@ fn closes_with_the_last() {
     }
 }
 
-// Node: test-cluster-rr-handle-close, test-cluster-shared-leak (C7)
+// Node: test-cluster-rr-handle-close, test-cluster-shared-leak
 fn closed_before_the_answer() {
     for policy in policies() {
         let cluster = Cluster::with(role("obedient", &[]).policy(policy));
@@ -172,7 +172,7 @@ fn closed_before_the_answer() {
     }
 }
 
-// Node: test-cluster-rr-handle-keep-loop-alive, test-cluster-rr-handle-ref-unref, test-cluster-rr-ref (C8)
+// Node: test-cluster-rr-handle-keep-loop-alive, test-cluster-rr-handle-ref-unref, test-cluster-rr-ref
 fn unref() {
     for policy in policies() {
         let cluster = Cluster::with(role("obedient", &[]).policy(policy));
@@ -195,7 +195,7 @@ fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
 }
 
-// Node: sequential/test-cluster-net-listen-ipv6only-rr (C29)
+// Node: sequential/test-cluster-net-listen-ipv6only-rr
 fn ipv6_only() {
     if !has_ipv6() {
         return;
@@ -211,7 +211,7 @@ fn ipv6_only() {
     cluster.finish();
 }
 
-// Node: test-cluster-net-listen-ipv6only-false (C29)
+// Node: test-cluster-net-listen-ipv6only-false
 fn any_address() {
     for policy in policies() {
         let cluster = Cluster::with(role("greeter", &["0"]).policy(policy));
@@ -234,7 +234,7 @@ fn socket_file(event: &Event) -> Option<&Path> {
     }
 }
 
-// Node: test-cluster-net-listen-relative-path, test-cluster-listen-pipe-readable-writable, test-cluster-http-pipe (C30)
+// Node: test-cluster-net-listen-relative-path, test-cluster-listen-pipe-readable-writable, test-cluster-http-pipe
 fn paths() {
     for policy in policies() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -283,7 +283,7 @@ fn missing_folder() {
     }
 }
 
-// Node: test-cluster-rr-domain-listen (C33)
+// Node: test-cluster-rr-domain-listen
 fn contexts() {
     for policy in policies() {
         let cluster = Cluster::with(role("contexts", &[]).policy(policy));

@@ -76,7 +76,7 @@ fn check(request: RequestFacts, response: ResponseFacts, expected: &str) {
     assert_eq!(format!("{body}; {}; {end}", fields.join(", ")), expected, "{request:?} {response:?}");
 }
 
-// H25: test-http-content-length, test-http-automatic-headers.
+// test-http-content-length, test-http-automatic-headers.
 #[test]
 fn a_body_that_is_known_has_a_length_and_another_is_chunked() {
     check(GET, known(5, ok()), "length 5; CL 5, C keep-alive; stays");
@@ -94,7 +94,7 @@ fn a_client_that_closes_is_told_so() {
     check(GET_CLOSE, ok(), "chunked; TE, C close; closes");
 }
 
-// H14: test-http-1.0, test-http-1.0-keep-alive. RFC 9112, 6.1: no Transfer-Encoding to HTTP/1.0.
+// test-http-1.0, test-http-1.0-keep-alive. RFC 9112, 6.1: no Transfer-Encoding to HTTP/1.0.
 #[test]
 fn http10_knows_no_chunked() {
     check(GET_10, known(5, ok()), "length 5; CL 5, C close; closes");
@@ -111,7 +111,7 @@ fn http10_knows_no_chunked() {
     check(GET_10_KEEP, status(204), "none; C keep-alive; stays");
 }
 
-// H23: test-http-head-response-has-no-body. RFC 9110, 8.6 and 9.3.2.
+// test-http-head-response-has-no-body. RFC 9110, 8.6 and 9.3.2.
 #[test]
 fn head_has_the_fields_of_get_and_no_body() {
     check(HEAD, with_length(7, ok()), "none; CL 7, C keep-alive; stays");
@@ -123,7 +123,7 @@ fn head_has_the_fields_of_get_and_no_body() {
     check(HEAD, status(204), "none; C keep-alive; stays");
 }
 
-// H24: test-http-chunked-304, test-http-allow-content-length-304, test-http-allow-req-after-204-res.
+// test-http-chunked-304, test-http-allow-content-length-304, test-http-allow-req-after-204-res.
 #[test]
 fn some_statuses_have_no_body() {
     for code in [204, 304] {
@@ -176,7 +176,7 @@ fn a_transfer_encoding_that_was_set_decides() {
     check(GET, with_encoding(SetEncoding::Other, ok()), "until close; TE as set, C close; closes");
 }
 
-// H13: test-http-server-keep-alive-defaults.
+// test-http-server-keep-alive-defaults.
 #[test]
 fn a_connection_that_was_set_is_sent_unless_it_is_a_lie() {
     check(GET, with_connection("close", known(5, ok())), "length 5; CL 5, C as set; closes");
@@ -190,7 +190,7 @@ fn a_connection_that_was_set_is_sent_unless_it_is_a_lie() {
     check(GET_10_KEEP, with_connection("x", known(5, ok())), "length 5; CL 5, C close; closes");
 }
 
-// H27: test-http-remove-header-stays-removed.
+// test-http-remove-header-stays-removed.
 #[test]
 fn what_was_removed_stays_removed() {
     let no_length = ResponseFacts { no_content_length: true, ..ok() };
@@ -207,7 +207,7 @@ fn what_was_removed_stays_removed() {
     check(GET_10_KEEP, known(5, no_connection), "length 5; CL 5; closes");
 }
 
-// H26: test-http-server-de-chunked-trailer (ERR_HTTP_TRAILER_INVALID).
+// test-http-server-de-chunked-trailer (ERR_HTTP_TRAILER_INVALID).
 #[test]
 fn trailers_need_chunked() {
     check(GET, with_trailer(ok()), "chunked; TE, C keep-alive; stays");

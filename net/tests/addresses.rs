@@ -32,7 +32,7 @@ fn after_a_connection(ask: bool) -> (Socket, Socket) {
     (slot.take().expect("there was a connection"), there)
 }
 
-// Node: test-net-remote-address, test-net-remote-address-port, test-net-during-close (N24)
+// Node: test-net-remote-address, test-net-remote-address-port, test-net-during-close
 #[test]
 fn the_peers_address_stays_once_it_was_asked_for_and_the_own_one_goes() {
     let (here, there) = after_a_connection(true);

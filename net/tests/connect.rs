@@ -7,7 +7,7 @@ use net::{ConnectOptions, ReadyState, ServerOptions, Socket};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-// Node: test-net-dns-lookup-skip, test-net-connect-after-destroy (N29)
+// Node: test-net-dns-lookup-skip, test-net-connect-after-destroy
 #[test]
 fn connect_is_told_from_the_loop_and_never_inside_the_call() {
     let (lp, env) = new_loop();
@@ -29,7 +29,7 @@ fn connect_is_told_from_the_loop_and_never_inside_the_call() {
     assert_eq!(log.take(), expected);
 }
 
-// Node: test-net-connect-handle-econnrefused, test-net-better-error-messages-port (N15, N32)
+// Node: test-net-connect-handle-econnrefused, test-net-better-error-messages-port
 #[test]
 fn a_refused_connect_names_the_address_before_close() {
     let (lp, env) = new_loop();
@@ -45,7 +45,7 @@ fn a_refused_connect_names_the_address_before_close() {
     assert_eq!(log.take(), [&error, "there close after an error", "there dropped"]);
 }
 
-// Node: test-net-better-error-messages-path (N32)
+// Node: test-net-better-error-messages-path
 #[test]
 fn a_missing_path_is_named() {
     let (lp, env) = new_loop();
@@ -98,7 +98,7 @@ fn a_local_address_may_be_chosen() {
     assert!(log.has("there close"), "{:?}", log.take());
 }
 
-// Node: test-net-connect-nodelay, test-net-connect-keepalive, test-net-persistent-nodelay (N22)
+// Node: test-net-connect-nodelay, test-net-connect-keepalive, test-net-persistent-nodelay
 #[test]
 fn options_of_the_connection_may_be_set_before_and_after_it_stands() {
     let (lp, env) = new_loop();
@@ -120,7 +120,7 @@ fn options_of_the_connection_may_be_set_before_and_after_it_stands() {
     assert!(log.has("there close"), "{:?}", log.take());
 }
 
-// Node: test-net-reconnect (N27: another object here)
+// Node: test-net-reconnect (another object here)
 #[test]
 fn a_new_socket_may_be_made_from_on_close() {
     let (lp, env) = new_loop();

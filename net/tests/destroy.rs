@@ -14,7 +14,7 @@ fn some_error() -> Error {
     async_wrap::Error::new("think", async_wrap::Errno::EINVAL).into()
 }
 
-// Node: test-net-connect-immediate-destroy, test-net-connect-destroy (N26)
+// Node: test-net-connect-immediate-destroy, test-net-connect-destroy
 #[test]
 fn destroy_right_after_connect_emits_nothing_but_close() {
     let (lp, env) = new_loop();
@@ -30,7 +30,7 @@ fn destroy_right_after_connect_emits_nothing_but_close() {
     assert_eq!(log.take(), ["there close", "there dropped"]);
 }
 
-// Node: test-net-connect-destroy (N26)
+// Node: test-net-connect-destroy
 #[test]
 fn destroy_inside_on_connect_is_followed_by_close_only() {
     let (lp, env) = new_loop();
@@ -41,7 +41,7 @@ fn destroy_inside_on_connect_is_followed_by_close_only() {
     assert_eq!(log.take(), ["there connect", "there close"]);
 }
 
-// Node: test-net-write-cb-on-destroy-before-connect (N17)
+// Node: test-net-write-cb-on-destroy-before-connect
 #[test]
 fn a_write_to_a_socket_destroyed_before_it_was_connected_says_so() {
     let (lp, env) = new_loop();
@@ -58,7 +58,7 @@ fn a_write_to_a_socket_destroyed_before_it_was_connected_says_so() {
     assert_eq!(log.take(), ["there close"]);
 }
 
-// Node: test-net-socket-write-after-close, test-net-write-after-close (N18)
+// Node: test-net-socket-write-after-close, test-net-write-after-close
 #[test]
 fn everything_about_a_destroyed_socket_is_refused_or_ignored() {
     let (lp, env) = new_loop();
@@ -82,7 +82,7 @@ fn everything_about_a_destroyed_socket_is_refused_or_ignored() {
     assert_eq!(log.take(), ["there connect", "there close", "late dropped"]);
 }
 
-// Node: test-net-error-twice, test-net-better-error-messages-listen (N14, N15)
+// Node: test-net-error-twice, test-net-better-error-messages-listen
 #[test]
 fn the_reason_comes_once_before_close_and_never_inside_the_call() {
     let (lp, env) = new_loop();
@@ -191,7 +191,7 @@ fn destroy_soon_holds_whenever_it_comes() {
     }
 }
 
-// Node: test-net-socket-end-callback, test-net-connect-immediate-finish (N39)
+// Node: test-net-socket-end-callback, test-net-connect-immediate-finish
 #[test]
 fn an_end_while_connecting_finishes_after_the_connect() {
     let (lp, env) = new_loop();

@@ -13,7 +13,7 @@ fn ending_at_once(log: &Log) -> Peer {
     Peer::new("there", log).on("connect", |socket| socket.end())
 }
 
-// Node: test-net-socket-no-halfopen-enforcer, test-net-end-close (N12, N14)
+// Node: test-net-socket-no-halfopen-enforcer, test-net-end-close
 #[test]
 fn the_peers_fin_ends_this_side_too() {
     let (lp, env) = new_loop();
@@ -23,7 +23,7 @@ fn the_peers_fin_ends_this_side_too() {
     assert_eq!(log.take(), ["here end", "here finish", "here close"]);
 }
 
-// Node: test-net-allow-half-open (N12)
+// Node: test-net-allow-half-open
 #[test]
 fn with_half_open_connections_writing_goes_on_after_the_peers_fin() {
     let (lp, env) = new_loop();
@@ -60,7 +60,7 @@ fn inside_on_end_there_is_still_time_to_write() {
     assert_eq!(log.take(), ["there connect", "there finish", "there data bye", "there end", "there close"]);
 }
 
-// Node: test-net-write-after-end-nt, test-net-writeAfterFIN (N13)
+// Node: test-net-write-after-end-nt, test-net-writeAfterFIN
 #[test]
 fn a_write_after_the_peers_fin_says_whose_end_it_was() {
     let (lp, env) = new_loop();

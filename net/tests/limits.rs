@@ -12,7 +12,7 @@ fn limited(connections: usize) -> ServerOptions {
     ServerOptions { max_connections: Some(connections), ..ServerOptions::default() }
 }
 
-// Node: test-net-server-drop-connections, test-net-server-max-connections (N9)
+// Node: test-net-server-drop-connections, test-net-server-max-connections
 #[test]
 fn connections_above_the_limit_are_dropped_with_their_addresses() {
     let (lp, env) = new_loop();
@@ -45,7 +45,7 @@ fn connections_above_the_limit_are_dropped_with_their_addresses() {
     }
 }
 
-// Node: test-net-server-max-connections, test-net-server-drop-connections (N9)
+// Node: test-net-server-max-connections, test-net-server-drop-connections
 #[test]
 fn a_limit_of_zero_drops_all() {
     let (lp, env) = new_loop();
@@ -62,7 +62,7 @@ fn a_limit_of_zero_drops_all() {
     assert!(log.has("there close"), "{:?}", log.take());
 }
 
-// Node: test-net-server-max-connections-close-makes-more-available (N10)
+// Node: test-net-server-max-connections-close-makes-more-available
 #[test]
 fn a_closing_connection_frees_its_place_before_anybody_hears_of_the_close() {
     let (lp, env) = new_loop();
@@ -143,7 +143,7 @@ fn a_connection_destroyed_or_reset_inside_on_connection_counts_no_more() {
     drop(clients);
 }
 
-// Node: test-net-server-capture-rejection (N36: what the listener throws destroys that socket)
+// Node: test-net-server-capture-rejection (what the listener throws destroys that socket)
 #[test]
 fn a_panic_in_on_connection_destroys_that_connection_and_no_other() {
     let (lp, env) = new_loop();

@@ -6,7 +6,7 @@ use async_wrap::RunMode;
 use common::{Log, Peer, anywhere, new_loop, run_to_the_end, serve_one, to};
 use net::{Server, ServerOptions, Socket};
 
-// Node: test-net-server-unref, test-net-server-unref-persistent, test-net-persistent-ref-unref (N23, N35)
+// Node: test-net-server-unref, test-net-server-unref-persistent, test-net-persistent-ref-unref
 #[test]
 fn an_unreferenced_server_lets_the_loop_end_also_if_it_was_so_before_it_listened() {
     let (lp, env) = new_loop();
@@ -27,7 +27,7 @@ fn an_unreferenced_server_lets_the_loop_end_also_if_it_was_so_before_it_listened
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-net-server-unref (N35)
+// Node: test-net-server-unref
 #[test]
 fn connections_of_an_unreferenced_server_keep_the_loop_alive_by_themselves() {
     let (lp, env) = new_loop();
@@ -44,7 +44,7 @@ fn connections_of_an_unreferenced_server_keep_the_loop_alive_by_themselves() {
     assert!(log.has("here data hello") && log.has("here close"), "{:?}", log.take());
 }
 
-// Node: test-net-connect-unref, test-net-persistent-ref-unref, test-net-socket-unref (N23)
+// Node: test-net-connect-unref, test-net-persistent-ref-unref, test-net-socket-unref
 #[test]
 fn unreferenced_connections_let_the_loop_end() {
     let (lp, env) = new_loop();

@@ -6,7 +6,7 @@ use common::{Host, Log, Peer, anywhere, new_loop, port_of, run_to_the_end, to};
 use net::{ErrorCode, Server, ServerOptions, Socket};
 use std::net::TcpStream;
 
-// Node: test-net-server-close, test-net-listen-close-server-callback-is-not-function (N3)
+// Node: test-net-server-close, test-net-listen-close-server-callback-is-not-function
 #[test]
 fn close_of_a_server_that_does_not_listen_is_refused() {
     let (lp, env) = new_loop();
@@ -20,7 +20,7 @@ fn close_of_a_server_that_does_not_listen_is_refused() {
     assert_eq!(refused(&server), ErrorCode::ServerNotRunning);
 }
 
-// Node: test-net-after-close, test-net-server-close (N4)
+// Node: test-net-after-close, test-net-server-close
 #[test]
 fn close_waits_for_the_last_connection_but_stops_listening_at_once() {
     let (lp, env) = new_loop();

@@ -18,7 +18,7 @@ fn listen_and_close(log: &Log, server: &Server, options: ListenOptions) -> net::
     server.listen(options, handler)
 }
 
-// Node: test-net-server-listen-remove-callback, test-net-listening (N1)
+// Node: test-net-server-listen-remove-callback, test-net-listening
 #[test]
 fn listening_is_told_from_the_loop_and_never_inside_listen() {
     let (lp, env) = new_loop();
@@ -31,7 +31,7 @@ fn listening_is_told_from_the_loop_and_never_inside_listen() {
     assert_eq!(log.take(), ["listen returned", "server listening", "server close"]);
 }
 
-// Node: test-net-listen-close-server (N1)
+// Node: test-net-listen-close-server
 #[test]
 fn a_server_closed_at_once_is_never_told_that_it_listens() {
     let (lp, env) = new_loop();
@@ -43,7 +43,7 @@ fn a_server_closed_at_once_is_never_told_that_it_listens() {
     assert_eq!(log.take(), ["server close"]);
 }
 
-// Node: test-net-server-call-listen-multiple-times, second part (N2)
+// Node: test-net-server-call-listen-multiple-times, second part
 #[test]
 fn a_second_listen_is_refused_and_changes_nothing() {
     let (lp, env) = new_loop();
@@ -58,7 +58,7 @@ fn a_second_listen_is_refused_and_changes_nothing() {
     assert_eq!(log.take(), ["server listening", "server close"]);
 }
 
-// Node: test-net-server-call-listen-multiple-times, first part (N2)
+// Node: test-net-server-call-listen-multiple-times, first part
 #[test]
 fn after_a_refusal_it_may_listen_at_once() {
     let (lp, env) = new_loop();
@@ -76,7 +76,7 @@ fn after_a_refusal_it_may_listen_at_once() {
     assert_eq!(log.take(), ["server listening", "server close"]);
 }
 
-// Node: test-net-server-call-listen-multiple-times, third part (N2)
+// Node: test-net-server-call-listen-multiple-times, third part
 #[test]
 fn after_close_it_may_listen_at_once() {
     let (lp, env) = new_loop();
@@ -93,7 +93,7 @@ fn after_close_it_may_listen_at_once() {
     assert_eq!(second.take(), ["server listening", "server close"]);
 }
 
-// Node: sequential/test-net-server-address (N5)
+// Node: sequential/test-net-server-address
 #[test]
 fn port_zero_becomes_a_real_port_at_once() {
     let (lp, env) = new_loop();
@@ -107,7 +107,7 @@ fn port_zero_becomes_a_real_port_at_once() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-net-connect-options-ipv6, test-net-remote-address (N6)
+// Node: test-net-connect-options-ipv6, test-net-remote-address
 #[test]
 fn without_a_host_ipv4_comes_through_the_ipv6_socket() {
     let (lp, env) = new_loop();
@@ -127,7 +127,7 @@ fn without_a_host_ipv4_comes_through_the_ipv6_socket() {
     assert!(log.has("here close"), "{:?}", log.take());
 }
 
-// Node: test-net-listen-ipv6only (N6)
+// Node: test-net-listen-ipv6only
 #[test]
 fn ipv6_only_takes_no_ipv4() {
     if !has_ipv6() {
@@ -143,7 +143,7 @@ fn ipv6_only_takes_no_ipv4() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-net-server-listen-options, test-net-server-listen-path (N7: a port is a u16 here)
+// Node: test-net-server-listen-options, test-net-server-listen-path (a port is a u16 here)
 #[test]
 fn options_that_contradict_each_other_are_refused_before_anything_is_touched() {
     let (lp, env) = new_loop();
@@ -166,7 +166,7 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_touched() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-net-server-listen-handle's errors, test-net-eaddrinuse, test-net-better-error-messages-listen (N32)
+// Node: test-net-server-listen-handle's errors, test-net-eaddrinuse, test-net-better-error-messages-listen
 #[test]
 fn a_refusal_names_the_operation_the_address_and_the_reason() {
     let (lp, env) = new_loop();
@@ -187,7 +187,7 @@ fn a_refusal_names_the_operation_the_address_and_the_reason() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-net-listen-exclusive-random-ports, test-net-reuseport (N37; the worker's side is cluster's)
+// Node: test-net-listen-exclusive-random-ports, test-net-reuseport (the worker's side is cluster's)
 #[test]
 fn several_servers_share_a_port_if_all_say_so() {
     let (lp, env) = new_loop();
@@ -202,7 +202,7 @@ fn several_servers_share_a_port_if_all_say_so() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-net-listen-fd0, test-net-server-listen-handle (N34)
+// Node: test-net-listen-fd0, test-net-server-listen-handle
 #[test]
 fn a_listening_socket_from_elsewhere_serves() {
     let (lp, env) = new_loop();
@@ -221,7 +221,7 @@ fn a_listening_socket_from_elsewhere_serves() {
     assert!(log.has("here close"), "{:?}", log.take());
 }
 
-// Node: test-net-listen-fd0, test-net-server-listen-handle (N34)
+// Node: test-net-listen-fd0, test-net-server-listen-handle
 #[test]
 fn a_descriptor_that_cannot_listen_is_refused() {
     let (lp, env) = new_loop();

@@ -18,7 +18,7 @@ fn counting(peer: Peer, received: &Rc<Cell<usize>>) -> Peer {
     peer.on_bytes(move |_, data| received.set(received.get() + data.len()))
 }
 
-// Node: test-net-server-pause-on-connect (N11)
+// Node: test-net-server-pause-on-connect
 #[test]
 fn a_connection_that_starts_paused_gets_nothing_before_resume_and_loses_nothing() {
     let (lp, env) = new_loop();
@@ -44,7 +44,7 @@ fn a_connection_that_starts_paused_gets_nothing_before_resume_and_loses_nothing(
     assert_eq!(here, ["resume", "here data hello", "here end", "here finish", "here close"]);
 }
 
-// Node: test-net-connect-paused-connection, test-net-pause-resume-connecting (N38)
+// Node: test-net-connect-paused-connection, test-net-pause-resume-connecting
 #[test]
 fn a_pause_while_connecting_keeps_the_bytes_in_the_kernel() {
     let (lp, env) = new_loop();
@@ -156,7 +156,7 @@ fn a_mark_of_zero_asks_to_wait_for_every_rest_and_for_nothing_else() {
     assert_eq!(log.count("there drain"), 1);
 }
 
-// Node: test-net-connect-buffer, test-net-write-connect-write, test-net-access-byteswritten (N16)
+// Node: test-net-connect-buffer, test-net-write-connect-write, test-net-access-byteswritten
 #[test]
 fn what_is_written_while_connecting_waits_counts_and_keeps_its_order() {
     let (lp, env) = new_loop();
@@ -181,7 +181,7 @@ fn what_is_written_while_connecting_waits_counts_and_keeps_its_order() {
     assert_eq!(there.bytes_written(), 13);
 }
 
-// Node: test-net-bytes-read, test-net-bytes-stats, test-net-bytes-written-large (N25)
+// Node: test-net-bytes-read, test-net-bytes-stats, test-net-bytes-written-large
 #[test]
 fn counters_outlive_the_connection() {
     let (lp, env) = new_loop();

@@ -148,7 +148,7 @@ fn a_server_listens_when_its_source_answers() {
     assert_eq!(log.take(), ["handle close", "server close"]);
 }
 
-// Node: test-cluster-eaddrinuse: an error of the primary's comes to 'error' (N2, N15)
+// Node: test-cluster-eaddrinuse: an error of the primary's comes to 'error'
 #[test]
 fn an_error_comes_later_to_the_handler_that_asked_and_the_server_may_listen_again() {
     let (lp, env) = new_loop();
@@ -231,7 +231,7 @@ fn a_source_that_drops_the_question_leaves_the_server_as_it_was() {
     run_to_the_end(&lp, &env);
 }
 
-// Node: test-net-listen-exclusive-random-ports (N37)
+// Node: test-net-listen-exclusive-random-ports
 #[test]
 fn an_exclusive_server_asks_nobody() {
     let (lp, env) = new_loop();

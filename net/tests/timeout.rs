@@ -16,7 +16,7 @@ fn silent() -> Peer {
     Peer::new("here", &Log::default())
 }
 
-// Node: test-net-socket-timeout, test-net-settimeout (N19)
+// Node: test-net-socket-timeout, test-net-settimeout
 #[test]
 fn a_timeout_is_told_and_the_socket_stays_open() {
     let (lp, env) = new_loop();
@@ -57,7 +57,7 @@ fn each_silence_times_out_once() {
     assert_eq!(log.take(), ["there connect", "there timeout", "there timeout", "there close"]);
 }
 
-// Node: test-net-can-reset-timeout (N21)
+// Node: test-net-can-reset-timeout
 #[test]
 fn zero_turns_it_off_even_in_the_last_moment() {
     let (lp, env) = new_loop();
@@ -76,7 +76,7 @@ fn zero_turns_it_off_even_in_the_last_moment() {
     assert_eq!(log.take(), ["there connect", "there close"]);
 }
 
-// Node: test-net-socket-timeout-unref (N21)
+// Node: test-net-socket-timeout-unref
 #[test]
 fn a_timeout_does_not_keep_the_loop_alive() {
     let (lp, env) = new_loop();
@@ -164,7 +164,7 @@ fn activity_puts_the_timeout_off() {
     assert_eq!(log.take(), ["there connect", "last beat", "there timeout", "there close"]);
 }
 
-// Node: sequential/test-http-keep-alive-large-write (N20)
+// Node: sequential/test-http-keep-alive-large-write
 #[test]
 fn a_slow_write_that_makes_progress_does_not_time_out() {
     let (lp, env) = new_loop();

@@ -31,7 +31,7 @@ fn talk(listen: ListenOptions, connect: ConnectOptions, expected: Address) {
     }
 }
 
-// Node: test-net-server-listen-path, test-pipe-address (N33)
+// Node: test-net-server-listen-path, test-pipe-address
 #[test]
 fn a_path_serves_and_is_gone_after_close() {
     let path = TempPath::new("serve");
@@ -55,7 +55,7 @@ fn a_listener_from_elsewhere_serves() {
     talk(ListenOptions::fd(listener.into()), ConnectOptions::path(&path.0), Address::Path(path.0.clone()));
 }
 
-// Node: test-net-server-listen-path (N33)
+// Node: test-net-server-listen-path
 #[test]
 fn everybody_may_be_let_in() {
     let (lp, env) = new_loop();

@@ -14,7 +14,7 @@ fn nobody(_: Result<StreamWrap>) {
     panic!("nobody connects");
 }
 
-// Node: test-net-bind-twice, test-net-eaddrinuse (T5)
+// Node: test-net-bind-twice, test-net-eaddrinuse
 #[test]
 fn a_port_in_use_is_reported_by_listen_not_by_bind() {
     let lp = new_loop();
@@ -28,7 +28,7 @@ fn a_port_in_use_is_reported_by_listen_not_by_bind() {
     run_to_the_end(&lp);
 }
 
-// Node: test-tcp-wrap, test-tcp-wrap-listen (T6)
+// Node: test-tcp-wrap, test-tcp-wrap-listen
 #[test]
 fn binding_twice_is_a_mistake() {
     let lp = new_loop();
@@ -38,7 +38,7 @@ fn binding_twice_is_a_mistake() {
     run_to_the_end(&lp);
 }
 
-// Node: test-tcp-wrap-connect (T7)
+// Node: test-tcp-wrap-connect
 #[test]
 fn a_connect_that_fails_at_once_is_not_reported_again() {
     let lp = new_loop();
@@ -53,7 +53,7 @@ fn a_connect_that_fails_at_once_is_not_reported_again() {
     assert_eq!(log.take(), ["close"]);
 }
 
-// Node: sequential/test-net-connect-handle-econnrefused (T7)
+// Node: sequential/test-net-connect-handle-econnrefused
 #[test]
 fn a_refused_connect_is_reported_by_the_loop() {
     let lp = new_loop();
@@ -86,7 +86,7 @@ fn closing_cancels_a_connect() {
     assert!(events == ["connect failed: ECANCELED", "close"] || events == ["connect", "close"], "{events:?}");
 }
 
-// Node: test-tcp-wrap, test-net-local-address-port (T16)
+// Node: test-tcp-wrap, test-net-local-address-port
 #[test]
 fn a_wrap_without_a_socket_has_no_address() {
     let lp = new_loop();
@@ -103,7 +103,7 @@ fn a_wrap_without_a_socket_has_no_address() {
     run_to_the_end(&lp);
 }
 
-// Node: test-net-keepalive (T19): here "leave the delay" is not asking for one
+// Node: test-net-keepalive: here "leave the delay" is not asking for one
 #[test]
 fn probes_are_asked_for_in_whole_seconds() {
     let lp = new_loop();

@@ -26,7 +26,7 @@ fn connection() -> (Rc<OwnedFd>, TcpStream) {
     (Rc::new(ours.into()), theirs)
 }
 
-// Node: sequential/test-cluster-send-handle-large-payload (T22)
+// Node: sequential/test-cluster-send-handle-large-payload
 #[test]
 fn descriptors_come_no_later_than_their_messages_also_when_those_are_read_together() {
     let lp = new_loop();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tcp_wrap::{Errno, PipeWrap, StreamWrap, TcpWrap};
 use uv_core::{Check, Idle, RunMode, Timer};
 
-// Node: test-net-pause-resume-connecting, pummel/test-net-pause (T11)
+// Node: test-net-pause-resume-connecting, pummel/test-net-pause
 #[test]
 fn read_stop_within_a_read_means_no_further_read() {
     let lp = new_loop();
@@ -32,7 +32,7 @@ fn read_stop_within_a_read_means_no_further_read() {
     assert_eq!(wrap.bytes_read(), 200_000);
 }
 
-// libuv: a read of 0 bytes is not the end (T12)
+// libuv: a read of 0 bytes is not the end
 #[test]
 fn nothing_to_read_is_not_the_end() {
     let lp = new_loop();
@@ -50,7 +50,7 @@ fn nothing_to_read_is_not_the_end() {
     assert_eq!(log.take(), ["read", "end", "close"]);
 }
 
-// Node: test-net-end-destroyed (T13)
+// Node: test-net-end-destroyed
 #[test]
 fn the_end_is_reported_once_and_stops_reading() {
     let lp = new_loop();
@@ -66,7 +66,7 @@ fn the_end_is_reported_once_and_stops_reading() {
     run_to_the_end(&lp);
 }
 
-// Node: test-handle-wrap-close-abort, test-handle-wrap-hasref (T8)
+// Node: test-handle-wrap-close-abort, test-handle-wrap-hasref
 #[test]
 fn closing_twice_changes_nothing() {
     let lp = new_loop();
@@ -84,7 +84,7 @@ fn closing_twice_changes_nothing() {
     assert_eq!(log.take(), ["close"]);
 }
 
-// Node: test-net-socket-destroy-twice, async-hooks/test-tcpwrap (T9)
+// Node: test-net-socket-destroy-twice, async-hooks/test-tcpwrap
 #[test]
 fn on_close_comes_after_poll_and_check() {
     let lp = new_loop();
@@ -110,7 +110,7 @@ fn on_close_comes_after_poll_and_check() {
     assert_eq!(log.take(), ["close was called", "check", "close"]);
 }
 
-// Node: test-net-connect-reset, test-net-server-reset, test-net-socket-reset-twice (T14)
+// Node: test-net-connect-reset, test-net-server-reset, test-net-socket-reset-twice
 #[test]
 fn reset_sends_a_reset_and_closes() {
     let lp = new_loop();

@@ -9,7 +9,7 @@ use std::thread;
 use tcp_wrap::{Errno, TcpWrap, Written};
 use uv_core::RunMode;
 
-// Node: async-hooks/test-writewrap (T1)
+// Node: async-hooks/test-writewrap
 #[test]
 fn a_write_that_the_kernel_takes_is_over_at_once() {
     let lp = new_loop();
@@ -28,7 +28,7 @@ fn a_write_that_the_kernel_takes_is_over_at_once() {
     assert_eq!(log.take(), ["close"]);
 }
 
-// Node: test-net-bytes-written-large, test-net-socket-byteswritten (T2), test-net-large-string (T21)
+// Node: test-net-bytes-written-large, test-net-socket-byteswritten, test-net-large-string
 #[test]
 fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
     let lp = new_loop();
@@ -37,7 +37,9 @@ fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
     let data: Vec<u8> = (0..MUCH).map(|index| (index % 251) as u8).collect();
     let written = wrap.write(&data).expect("connected");
     assert!(written.later > 0 && written.now + written.later == MUCH);
-    assert_eq!((wrap.write_queue_size(), wrap.bytes_written()), (written.later, MUCH as u64));
+    // The kernel may have taken some more when the rest was queued.
+    assert!(wrap.write_queue_size() <= written.later);
+    assert_eq!(wrap.bytes_written(), MUCH as u64);
     assert_eq!(
         wrap.write(b"after").expect("connected"),
         Written { now: 0, later: 5 },
@@ -58,7 +60,7 @@ fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
     assert_eq!(log.take(), ["write", "write", "shutdown", "end", "close"]);
 }
 
-// Node: test-net-sync-cork, test-net-write-fully-async-buffer (T20)
+// Node: test-net-sync-cork, test-net-write-fully-async-buffer
 #[test]
 fn several_buffers_keep_their_order_wherever_the_kernel_cuts_them() {
     let lp = new_loop();
@@ -103,7 +105,7 @@ fn more_buffers_than_one_system_call_takes_are_written_all_the_same() {
     assert_eq!(reader.join().expect("the reader does not panic"), b"ab".repeat(5000));
 }
 
-// Node: async-hooks/test-shutdownwrap, test-net-end-close (T3)
+// Node: async-hooks/test-shutdownwrap, test-net-end-close
 #[test]
 fn a_shutdown_is_reported_by_the_loop_and_makes_writing_an_error() {
     let lp = new_loop();
@@ -120,7 +122,7 @@ fn a_shutdown_is_reported_by_the_loop_and_makes_writing_an_error() {
     run_to_the_end(&lp);
 }
 
-// Node: test-net-end-without-connect (T4): the layer above takes this for success
+// Node: test-net-end-without-connect: the layer above takes this for success
 #[test]
 fn a_shutdown_without_a_connection_says_so() {
     let lp = new_loop();
@@ -131,7 +133,7 @@ fn a_shutdown_without_a_connection_says_so() {
     run_to_the_end(&lp);
 }
 
-// Node: test-net-write-cb-on-destroy-before-connect, test-net-socket-write-error (T10)
+// Node: test-net-write-cb-on-destroy-before-connect, test-net-socket-write-error
 #[test]
 fn close_cancels_what_waits_in_order_and_reports_itself_last() {
     let lp = new_loop();
@@ -162,7 +164,7 @@ fn a_write_to_a_peer_that_is_gone_is_an_error_not_a_signal() {
     assert_eq!(log.take(), ["close"]);
 }
 
-// Node: test-net-write-slow (T21)
+// Node: test-net-write-slow
 #[test]
 fn writes_while_connecting_go_out_once_connected() {
     let lp = new_loop();

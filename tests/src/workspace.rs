@@ -30,7 +30,7 @@ pub fn cargo_build() -> io::Result<Command> {
     let profile = test.ancestors().nth(2).ok_or(io::ErrorKind::NotFound)?;
     let target: PathBuf = profile.parent().ok_or(io::ErrorKind::NotFound)?.into();
     let mut build = cargo("build");
-    build.arg("--target-dir").arg(target).arg("--message-format=json");
+    build.arg("--target-dir").arg(target).arg("--message-format=json-render-diagnostics");
     if profile.ends_with("release") {
         build.arg("--release");
     }

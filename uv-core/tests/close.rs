@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{BindOptions, Check, Errno, Idle, Tcp, Timer};
 
-// unpinned in libuv (L24)
+// unpinned in libuv
 #[test]
 fn close_callbacks_run_last_closed_first_and_one_closed_there_waits_for_the_next_iteration() {
     let lp = test_loop();
@@ -32,7 +32,7 @@ fn close_callbacks_run_last_closed_first_and_one_closed_there_waits_for_the_next
     lp.finish();
 }
 
-// libuv: active (L25)
+// libuv: active
 #[test]
 fn a_closing_handle_is_closing_and_inactive_through_its_callback() {
     let lp = test_loop();
@@ -53,7 +53,7 @@ fn a_closing_handle_is_closing_and_inactive_through_its_callback() {
     assert_eq!(log.take(), ["tcp close"]);
 }
 
-// libuv: watcher_cross_stop (L12)
+// libuv: watcher_cross_stop
 #[test]
 fn closing_other_handles_suppresses_their_events_of_the_same_batch() {
     const PAIRS: usize = 200;
@@ -85,7 +85,7 @@ fn closing_other_handles_suppresses_their_events_of_the_same_batch() {
     all.borrow_mut().clear();
 }
 
-// libuv: tcp_close_accept (L13)
+// libuv: tcp_close_accept
 #[test]
 fn an_event_of_a_closed_descriptor_does_not_reach_its_successor() {
     let lp = test_loop();
@@ -126,7 +126,7 @@ fn an_event_of_a_closed_descriptor_does_not_reach_its_successor() {
     lp.close_and_finish();
 }
 
-// libuv: closed_fd_events, iouring_pollhup (L14)
+// libuv: closed_fd_events, iouring_pollhup
 #[test]
 fn a_duplicate_of_a_closed_descriptor_neither_calls_nor_wakes() {
     for shared in ["opened", "duplicated by its number"] {
@@ -166,7 +166,7 @@ fn a_duplicate_of_a_closed_descriptor_neither_calls_nor_wakes() {
     }
 }
 
-// libuv: handle_fileno (L27)
+// libuv: handle_fileno
 #[test]
 fn there_is_a_descriptor_from_the_socket_to_the_close() {
     let lp = test_loop();
@@ -180,7 +180,7 @@ fn there_is_a_descriptor_from_the_socket_to_the_close() {
     lp.finish();
 }
 
-// libuv: tcp_close, shutdown_close_tcp (C5, C10)
+// libuv: tcp_close, shutdown_close_tcp
 #[test]
 fn pending_requests_are_cancelled_in_order_before_on_close() {
     let lp = test_loop();

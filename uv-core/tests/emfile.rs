@@ -12,7 +12,7 @@ use uv_core::{RunMode, Tcp};
 
 const CHILD: &str = "UV_CORE_EMFILE_CHILD";
 
-// libuv: emfile (C27)
+// libuv: emfile
 #[test]
 fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
     if std::env::var_os(CHILD).is_some() {

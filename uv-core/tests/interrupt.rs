@@ -6,7 +6,7 @@ use common::*;
 use std::time::Duration;
 use uv_core::{Check, RunMode, Timer};
 
-// unpinned in libuv (L26): a stopped and continued process sees EINTR from epoll_wait.
+// unpinned in libuv: a stopped and continued process sees EINTR from epoll_wait.
 #[test]
 fn an_interrupted_poll_goes_on_for_the_rest_of_its_time() {
     let lp = test_loop();

@@ -38,7 +38,7 @@ fn dup(fd: impl AsFd) -> Rc<OwnedFd> {
     Rc::new(fd.as_fd().try_clone_to_owned().expect("dup"))
 }
 
-// libuv: pipe_sendmsg (I9)
+// libuv: pipe_sendmsg
 #[test]
 fn many_descriptors_of_a_message_are_queued_and_counted_down() {
     const FDS: usize = 100;
@@ -61,7 +61,7 @@ fn many_descriptors_of_a_message_are_queued_and_counted_down() {
     lp.close_and_finish();
 }
 
-// libuv: ipc_listen_before_write, ipc_tcp_connection, ipc_send_recv (I10)
+// libuv: ipc_listen_before_write, ipc_tcp_connection, ipc_send_recv
 #[test]
 fn what_arrives_is_identified_and_comes_with_its_own_message() {
     let lp = test_loop();
@@ -88,7 +88,7 @@ fn what_arrives_is_identified_and_comes_with_its_own_message() {
     lp.close_and_finish();
 }
 
-// libuv: ipc_listen_after_write (I11)
+// libuv: ipc_listen_after_write
 #[test]
 fn a_listener_sent_before_it_listens_accepts_on_both_sides() {
     let lp = test_loop();
@@ -122,7 +122,7 @@ fn a_listener_sent_before_it_listens_accepts_on_both_sides() {
     lp.close_and_finish();
 }
 
-// libuv: ipc_tcp_connection (I12)
+// libuv: ipc_tcp_connection
 #[test]
 fn the_sender_may_let_go_right_after_the_write() {
     let lp = test_loop();
@@ -140,7 +140,7 @@ fn the_sender_may_let_go_right_after_the_write() {
     lp.close_and_finish();
 }
 
-// libuv: ipc_send_zero (I13)
+// libuv: ipc_send_zero
 #[test]
 fn a_zero_length_write_completes_and_one_with_descriptors_is_refused() {
     let lp = test_loop();
@@ -169,7 +169,7 @@ fn descriptors_travel_through_ipc_pipes_only() {
     lp.close_and_finish();
 }
 
-// libuv: ipc_heavy_traffic_deadlock_bug (I14)
+// libuv: ipc_heavy_traffic_deadlock_bug
 #[test]
 fn heavy_traffic_both_ways_does_not_deadlock() {
     const BYTES: usize = 4 << 20;
@@ -190,7 +190,7 @@ fn heavy_traffic_both_ways_does_not_deadlock() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv, issue 2086 (I15)
+// unpinned in libuv, issue 2086
 #[test]
 fn a_partial_write_sends_its_descriptors_exactly_once() {
     const BYTES: usize = 4 << 20;
@@ -226,7 +226,7 @@ fn a_partial_write_sends_its_descriptors_exactly_once() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv (I16)
+// unpinned in libuv
 #[test]
 fn descriptors_never_taken_are_closed_with_the_pipe() {
     let lp = test_loop();

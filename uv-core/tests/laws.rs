@@ -43,7 +43,7 @@ impl StreamUpcall for Echo {
     }
 }
 
-// libuv: callback_stack (L23)
+// libuv: callback_stack
 #[test]
 fn no_downcall_calls_up() {
     let lp = test_loop();

@@ -28,7 +28,7 @@ fn phases(lp: &TestLoop, log: &Log) -> (Idle, Prepare, Check) {
     (idle, prepare, check)
 }
 
-// libuv: close_order, loop_handles (L1, L2)
+// libuv: close_order, loop_handles
 #[test]
 fn default_mode_runs_due_timers_first_and_then_idle_prepare_check_close_timers() {
     let lp = test_loop();
@@ -59,7 +59,7 @@ fn default_mode_runs_due_timers_first_and_then_idle_prepare_check_close_timers()
     lp.close_and_finish();
 }
 
-// libuv: timer_no_double_call_once, timer_no_double_call_nowait (L1, T10)
+// libuv: timer_no_double_call_once, timer_no_double_call_nowait
 #[test]
 fn once_and_nowait_run_timers_after_the_poll_and_only_once() {
     for mode in [RunMode::Once, RunMode::NoWait] {
@@ -75,7 +75,7 @@ fn once_and_nowait_run_timers_after_the_poll_and_only_once() {
     }
 }
 
-// libuv: loop_stop_before_run (L3)
+// libuv: loop_stop_before_run
 #[test]
 fn a_stop_before_run_calls_nothing_and_holds_for_one_run() {
     let lp = test_loop();
@@ -89,7 +89,7 @@ fn a_stop_before_run_calls_nothing_and_holds_for_one_run() {
     lp.close_and_finish();
 }
 
-// libuv: loop_stop (L4)
+// libuv: loop_stop
 #[test]
 fn a_stop_in_a_timer_ends_the_run_after_the_iteration_and_it_can_be_resumed() {
     let lp = test_loop();
@@ -108,7 +108,7 @@ fn a_stop_in_a_timer_ends_the_run_after_the_iteration_and_it_can_be_resumed() {
     lp.close_and_finish();
 }
 
-// libuv: loop_update_time (L5)
+// libuv: loop_update_time
 #[test]
 fn a_run_with_nothing_alive_returns_at_once_and_looks_at_the_clock() {
     let lp = test_loop();
@@ -118,7 +118,7 @@ fn a_run_with_nothing_alive_returns_at_once_and_looks_at_the_clock() {
     lp.finish();
 }
 
-// libuv: timer_no_run_on_unref (L6)
+// libuv: timer_no_run_on_unref
 #[test]
 fn an_unreferenced_due_timer_does_not_fire_when_nothing_else_is_alive() {
     let lp = test_loop();
@@ -129,7 +129,7 @@ fn an_unreferenced_due_timer_does_not_fire_when_nothing_else_is_alive() {
     lp.close_and_finish();
 }
 
-// libuv: loop_close (L7)
+// libuv: loop_close
 #[test]
 fn a_loop_is_busy_until_every_close_was_reported_and_says_with_what() {
     let lp = test_loop();
@@ -144,7 +144,7 @@ fn a_loop_is_busy_until_every_close_was_reported_and_says_with_what() {
     lp.finish();
 }
 
-// libuv: signal_close_loop_alive (L8)
+// libuv: signal_close_loop_alive
 #[test]
 fn a_loop_with_only_closing_handles_is_alive_and_reports_them() {
     let lp = test_loop();
@@ -156,7 +156,7 @@ fn a_loop_with_only_closing_handles_is_alive_and_reports_them() {
     assert_eq!(log.take(), ["closed"]);
 }
 
-// libuv: loop_backend_timeout, embed (L9)
+// libuv: loop_backend_timeout, embed
 #[test]
 fn the_backend_timeout_is_the_time_to_the_next_timer_unless_something_waits() {
     let lp = test_loop();
@@ -181,7 +181,7 @@ fn the_backend_timeout_is_the_time_to_the_next_timer_unless_something_waits() {
     lp.close_and_finish();
 }
 
-// libuv: embed (L10)
+// libuv: embed
 #[test]
 fn an_outer_poll_on_the_backend_descriptor_drives_the_loop() {
     let lp = test_loop();
@@ -207,7 +207,7 @@ fn an_outer_poll_on_the_backend_descriptor_drives_the_loop() {
     lp.finish();
 }
 
-// libuv: walk_handles (L11)
+// libuv: walk_handles
 #[test]
 fn a_walk_sees_every_open_handle_and_survives_a_close_and_a_new_one() {
     let lp = test_loop();
@@ -228,7 +228,7 @@ fn a_walk_sees_every_open_handle_and_survives_a_close_and_a_new_one() {
     lp.close_and_finish();
 }
 
-// libuv: idle_check (L18)
+// libuv: idle_check
 #[test]
 fn once_with_an_idle_watcher_does_not_block_even_if_that_stops() {
     let lp = test_loop();
@@ -240,7 +240,7 @@ fn once_with_an_idle_watcher_does_not_block_even_if_that_stops() {
     lp.close_and_finish();
 }
 
-// libuv: idle_starvation (L19)
+// libuv: idle_starvation
 #[test]
 fn an_idle_watcher_starves_neither_timers_nor_check_nor_input() {
     let lp = test_loop();
@@ -264,7 +264,7 @@ fn an_idle_watcher_starves_neither_timers_nor_check_nor_input() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_ref3, has_ref (L20)
+// libuv: tcp_ref3, has_ref
 #[test]
 fn references_are_idempotent_and_requests_hold_the_loop_without_them() {
     let lp = test_loop();
@@ -290,7 +290,7 @@ fn references_are_idempotent_and_requests_hold_the_loop_without_them() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_ref2b (L21)
+// libuv: tcp_ref2b
 #[test]
 fn closing_an_unreferenced_listener_is_reported_before_run_returns() {
     let lp = test_loop();
@@ -304,7 +304,7 @@ fn closing_an_unreferenced_listener_is_reported_before_run_returns() {
     lp.finish();
 }
 
-// libuv: unref_in_prepare_cb (L22)
+// libuv: unref_in_prepare_cb
 #[test]
 fn unreferencing_in_a_prepare_watcher_keeps_this_iteration_from_blocking() {
     let lp = test_loop();
@@ -320,7 +320,7 @@ fn unreferencing_in_a_prepare_watcher_keeps_this_iteration_from_blocking() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv (L29)
+// unpinned in libuv
 #[test]
 fn the_time_stands_still_inside_a_callback_unless_it_is_updated() {
     let lp = test_loop();

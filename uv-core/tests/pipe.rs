@@ -56,7 +56,7 @@ fn a_connection_over_a_path_carries_bytes_both_ways() {
     lp.close_and_finish();
 }
 
-// libuv: pipe_bind_error_addrnotavail (I1)
+// libuv: pipe_bind_error_addrnotavail
 #[test]
 fn a_bind_in_a_missing_folder_is_eacces() {
     let lp = test_loop();
@@ -66,7 +66,7 @@ fn a_bind_in_a_missing_folder_is_eacces() {
     lp.close_and_finish();
 }
 
-// libuv: pipe_bind_error_addrinuse, pipe_bind_error_inval, pipe_listen_without_bind (I2)
+// libuv: pipe_bind_error_addrinuse, pipe_bind_error_inval, pipe_listen_without_bind
 #[test]
 fn a_used_name_is_reported_at_once_and_listening_then_fails() {
     let lp = test_loop();
@@ -84,7 +84,7 @@ fn a_used_name_is_reported_at_once_and_listening_then_fails() {
     assert!(!path.path().exists());
 }
 
-// libuv: pipe_connect_bad_name, pipe_connect_to_file (I3)
+// libuv: pipe_connect_bad_name, pipe_connect_to_file
 #[test]
 fn a_failed_connect_is_reported_by_on_connect_only() {
     let lp = test_loop();
@@ -103,7 +103,7 @@ fn a_failed_connect_is_reported_by_on_connect_only() {
     lp.close_and_finish();
 }
 
-// libuv: pipe_overlong_path (I4): with UV_PIPE_NO_TRUNCATE, which libuv calls EINVAL.
+// libuv: pipe_overlong_path: with UV_PIPE_NO_TRUNCATE, which libuv calls EINVAL.
 #[test]
 fn a_name_that_is_too_long_is_refused_at_once() {
     let lp = test_loop();
@@ -116,7 +116,7 @@ fn a_name_that_is_too_long_is_refused_at_once() {
     lp.close_and_finish();
 }
 
-// libuv: pipe_connect_close_multiple (I5)
+// libuv: pipe_connect_close_multiple
 #[test]
 fn a_connect_closed_at_once_is_cancelled_although_the_server_accepted() {
     let lp = test_loop();
@@ -135,7 +135,7 @@ fn a_connect_closed_at_once_is_cancelled_although_the_server_accepted() {
     assert_eq!(log.lines().len(), 6);
 }
 
-// libuv: pipe_getsockname, pipe_getsockname_abstract, pipe_getsockname_autobind (I6)
+// libuv: pipe_getsockname, pipe_getsockname_abstract, pipe_getsockname_autobind
 #[test]
 fn names_are_exact() {
     let lp = test_loop();
@@ -158,7 +158,7 @@ fn names_are_exact() {
     lp.close_and_finish();
 }
 
-// libuv: pipe_close_stdout_read_stdin (I7)
+// libuv: pipe_close_stdout_read_stdin
 #[test]
 fn the_writer_of_a_pipe_closing_is_the_end() {
     let lp = test_loop();
@@ -205,7 +205,7 @@ fn the_write_end_of_a_pipe_writes_and_meets_the_reader_going_away() {
     lp.close_and_finish();
 }
 
-// libuv: pipe_set_non_blocking (I8)
+// libuv: pipe_set_non_blocking
 #[test]
 fn try_write_on_a_blocking_pipe_writes_everything() {
     let lp = test_loop();
@@ -238,7 +238,7 @@ fn chmod_adds_to_the_mode_of_the_path() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv (I16)
+// unpinned in libuv
 #[test]
 fn closing_a_bound_pipe_removes_its_path_at_once() {
     let lp = test_loop();

@@ -52,7 +52,7 @@ fn children(parent: u32) -> usize {
     pids.filter_map(stat).filter(|stat| stat[1] == parent.to_string()).count()
 }
 
-// libuv: spawn_fails (R1)
+// libuv: spawn_fails
 #[test]
 fn a_missing_program_is_an_error_at_once_and_leaves_no_handle() {
     let lp = Loop::new().expect("a loop");
@@ -65,7 +65,7 @@ fn a_missing_program_is_an_error_at_once_and_leaves_no_handle() {
     finish(&lp);
 }
 
-// libuv: spawn_fails_check_for_waitpid_cleanup (R2)
+// libuv: spawn_fails_check_for_waitpid_cleanup
 #[test]
 fn a_failed_start_leaves_neither_a_zombie_nor_a_descriptor() {
     let name = "a_failed_start_leaves_neither_a_zombie_nor_a_descriptor";
@@ -92,7 +92,7 @@ fn a_failed_start_leaves_neither_a_zombie_nor_a_descriptor() {
     assert!(status.is_none_or(|status| status.success()));
 }
 
-// libuv: spawn_auto_unref (R3)
+// libuv: spawn_auto_unref
 #[test]
 fn the_loop_ends_by_itself_with_the_handle_inactive_but_open() {
     let lp = Loop::new().expect("a loop");
@@ -104,7 +104,7 @@ fn the_loop_ends_by_itself_with_the_handle_inactive_but_open() {
     finish(&lp);
 }
 
-// libuv: spawn_exit_code (R4)
+// libuv: spawn_exit_code
 #[test]
 fn an_exit_code_comes_without_a_signal() {
     for code in [0, 1, 42, 255] {
@@ -112,7 +112,7 @@ fn an_exit_code_comes_without_a_signal() {
     }
 }
 
-// libuv: spawn_and_kill (R4, R5)
+// libuv: spawn_and_kill
 #[test]
 fn a_killed_child_reports_the_signal_and_cannot_be_signalled_any_more() {
     let lp = Loop::new().expect("a loop");
@@ -138,7 +138,7 @@ fn a_killed_child_reports_the_signal_and_cannot_be_signalled_any_more() {
     assert_eq!(status.to_string(), "signal 15");
 }
 
-// libuv: spawn_exercise_sigchld_issue (R11)
+// libuv: spawn_exercise_sigchld_issue
 #[test]
 fn children_that_end_together_are_all_reported_and_foreign_ones_left_alone() {
     const CHILDREN: usize = 20;
@@ -163,7 +163,7 @@ fn children_that_end_together_are_all_reported_and_foreign_ones_left_alone() {
     assert_eq!(foreign.wait().expect("nobody else collected it").code(), Some(9));
 }
 
-// libuv: spawn_reads_child_path (R12)
+// libuv: spawn_reads_child_path
 #[test]
 fn the_program_is_searched_for_in_the_path_of_the_childs_environment() {
     let folder = Folder::new("path");
@@ -173,7 +173,7 @@ fn the_program_is_searched_for_in_the_path_of_the_childs_environment() {
     assert_eq!(run(options.env("PATH", &folder.0)).0, (7, 0));
 }
 
-// libuv: spawn_empty_env (R12)
+// libuv: spawn_empty_env
 #[test]
 fn an_empty_environment_works() {
     let (status, output) = run(SpawnOptions::new("env").env("DROPPED", "x").env_clear());
@@ -207,7 +207,7 @@ fn a_relative_path_counts_from_the_childs_folder() {
     assert_eq!(run(options), ((0, 0), format!("{}\n", path.display())));
 }
 
-// libuv: spawn_detached (R13)
+// libuv: spawn_detached
 #[test]
 fn a_detached_child_has_its_own_session_and_outlives_its_parent() {
     let name = "a_detached_child_has_its_own_session_and_outlives_its_parent";
@@ -250,7 +250,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-// libuv: spawn_setuid_fails (R14)
+// libuv: spawn_setuid_fails
 #[test]
 fn becoming_another_user_without_the_right_is_eperm_at_once() {
     unprivileged("becoming_another_user_without_the_right_is_eperm_at_once", || {
@@ -258,7 +258,7 @@ fn becoming_another_user_without_the_right_is_eperm_at_once() {
     });
 }
 
-// libuv: spawn_setgid_fails (R14)
+// libuv: spawn_setgid_fails
 #[test]
 fn becoming_another_group_without_the_right_is_eperm_at_once() {
     unprivileged("becoming_another_group_without_the_right_is_eperm_at_once", || {
@@ -275,7 +275,7 @@ fn root_may_start_children_as_another_user_without_other_groups() {
     }
 }
 
-// libuv: process_ref (L20)
+// libuv: process_ref
 #[test]
 fn an_unreferenced_child_does_not_keep_the_loop_alive() {
     let lp = Loop::new().expect("a loop");

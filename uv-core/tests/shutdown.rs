@@ -6,7 +6,7 @@ use common::*;
 use std::io::{Read, Write};
 use uv_core::{Errno, Tcp};
 
-// libuv: tcp_shutdown_after_write (C9)
+// libuv: tcp_shutdown_after_write
 #[test]
 fn the_fin_comes_after_everything_that_was_written() {
     let lp = test_loop();
@@ -28,7 +28,7 @@ fn the_fin_comes_after_everything_that_was_written() {
     lp.close_and_finish();
 }
 
-// libuv: shutdown_close_tcp, shutdown_close_pipe (C10)
+// libuv: shutdown_close_tcp, shutdown_close_pipe
 #[test]
 fn a_shutdown_and_a_close_at_once_give_one_report_each() {
     let lp = test_loop();
@@ -41,7 +41,7 @@ fn a_shutdown_and_a_close_at_once_give_one_report_each() {
     assert_eq!(log.take(), ["tcp shutdown ok", "tcp close"]);
 }
 
-// libuv: shutdown_twice, not_writable_after_shutdown (C11, C12)
+// libuv: shutdown_twice, not_writable_after_shutdown
 #[test]
 fn a_second_shutdown_is_an_error_and_so_is_a_write_after_the_first() {
     let lp = test_loop();
@@ -58,7 +58,7 @@ fn a_second_shutdown_is_an_error_and_so_is_a_write_after_the_first() {
     lp.close_and_finish();
 }
 
-// libuv: shutdown_eof, shutdown_simultaneous (C13)
+// libuv: shutdown_eof, shutdown_simultaneous
 #[test]
 fn a_shutdown_completes_even_if_the_peer_closed_first() {
     let lp = test_loop();
@@ -74,7 +74,7 @@ fn a_shutdown_completes_even_if_the_peer_closed_first() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_bind_writable_flags (C16)
+// libuv: tcp_bind_writable_flags
 #[test]
 fn a_bound_or_listening_handle_neither_reads_nor_writes() {
     let lp = test_loop();

@@ -27,7 +27,7 @@ fn counter() -> (Rc<Cell<u32>>, Rc<Cell<u32>>) {
     (Rc::clone(&count), count)
 }
 
-// libuv: we_get_signals (S1)
+// libuv: we_get_signals
 #[test]
 fn every_watcher_of_a_signal_gets_every_delivery_in_the_order_of_the_starts() {
     const ROUNDS: u32 = 3;
@@ -55,7 +55,7 @@ fn every_watcher_of_a_signal_gets_every_delivery_in_the_order_of_the_starts() {
     assert_eq!(*calls.borrow(), [(1, libc::SIGUSR1), (2, libc::SIGUSR1)].repeat(ROUNDS as usize));
 }
 
-// libuv: signal_multiple_loops (S1)
+// libuv: signal_multiple_loops
 #[test]
 fn watchers_on_loops_in_several_threads_all_get_a_signal() {
     const THREADS: usize = 4;
@@ -88,7 +88,7 @@ fn watchers_on_loops_in_several_threads_all_get_a_signal() {
     }
 }
 
-// libuv: we_get_signal (S2)
+// libuv: we_get_signal
 #[test]
 fn a_stopped_watcher_gets_nothing_until_it_is_started_again() {
     const SIGNAL: i32 = libc::SIGHUP;
@@ -119,7 +119,7 @@ fn a_stopped_watcher_gets_nothing_until_it_is_started_again() {
     assert_eq!(seen.get(), 3, "rounds 1, 4 and 5");
 }
 
-// libuv: we_get_signal_one_shot (S3)
+// libuv: we_get_signal_one_shot
 #[test]
 fn a_one_shot_watcher_fires_once_and_is_stopped_then() {
     let lp = Loop::new().expect("a loop");
@@ -140,7 +140,7 @@ fn a_one_shot_watcher_fires_once_and_is_stopped_then() {
     finish(&lp);
 }
 
-// libuv: we_get_signals_mixed (S3)
+// libuv: we_get_signals_mixed
 #[test]
 fn one_shot_watchers_beside_a_regular_one_leave_it_working() {
     const SIGNAL: i32 = libc::SIGWINCH;
@@ -191,7 +191,7 @@ fn a_one_shot_watcher_may_be_started_again_by_its_own_call() {
     assert_eq!(seen.get(), 3);
 }
 
-// libuv: signal_pending_on_close, signal_close_loop_alive (S4)
+// libuv: signal_pending_on_close, signal_close_loop_alive
 #[test]
 fn closing_with_an_undelivered_signal_completes_without_a_call() {
     let lp = Loop::new().expect("a loop");
@@ -247,7 +247,6 @@ impl StreamUpcall for Note {
     }
 }
 
-// (S5)
 #[test]
 fn signals_are_reported_after_all_other_input_of_the_same_batch() {
     let lp = Loop::new().expect("a loop");
@@ -274,7 +273,6 @@ fn signals_are_reported_after_all_other_input_of_the_same_batch() {
     assert_eq!(*events.borrow(), ["data", "signal"]);
 }
 
-// (S6)
 #[test]
 fn after_the_last_watcher_stopped_the_default_action_is_back() {
     let name = "after_the_last_watcher_stopped_the_default_action_is_back";
@@ -315,7 +313,7 @@ fn with_one_shot_watchers_only_a_second_signal_takes_the_default_action() {
     assert_eq!(status.and_then(|status| status.signal()), Some(libc::SIGINT));
 }
 
-// libuv: kill_invalid_signum (S7)
+// libuv: kill_invalid_signum
 #[test]
 fn kill_refuses_numbers_that_are_no_signals() {
     let own = i32::try_from(std::process::id()).expect("process ids are positive");
@@ -342,7 +340,6 @@ impl StreamUpcall for WriteEnd {
     }
 }
 
-// (S8)
 #[test]
 fn writing_to_a_socket_without_a_reader_fails_and_raises_no_sigpipe() {
     let lp = Loop::new().expect("a loop");

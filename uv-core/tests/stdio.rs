@@ -52,7 +52,7 @@ fn one_inherited_file_may_serve_two_slots() {
     assert_eq!(fs::read_to_string(path).expect("output"), "out\nerr\n");
 }
 
-// libuv: spawn_stdout_and_stderr_to_file_swap (R6)
+// libuv: spawn_stdout_and_stderr_to_file_swap
 #[test]
 fn output_and_error_may_be_swapped() {
     let name = "output_and_error_may_be_swapped";
@@ -76,14 +76,14 @@ fn output_and_error_may_be_swapped() {
     assert!(err.contains("from-output") && !err.contains("from-error"), "{err}");
 }
 
-// libuv: spawn_ignored_stdio (R7)
+// libuv: spawn_ignored_stdio
 #[test]
 fn ignored_stdio_is_the_null_device() {
     let (status, output) = run(shell("readlink /proc/self/fd/0 /proc/self/fd/2; cat; echo gone >&2"));
     assert_eq!((status, output.as_str()), ((0, 0), "/dev/null\n/dev/null\n"));
 }
 
-// libuv: spawn_closed_process_io (R8)
+// libuv: spawn_closed_process_io
 #[test]
 fn pipes_work_when_their_own_numbers_are_those_of_the_childs_slots() {
     // As many as a shell can name. The first free numbers are among them in a process of its own.
@@ -125,7 +125,7 @@ fn what_is_written_to_the_childs_input_comes_back_from_its_output() {
     assert_eq!(status.get().map(ExitStatus::success), Some(true));
 }
 
-// libuv: spawn_stdio_greater_than_3 (R9)
+// libuv: spawn_stdio_greater_than_3
 #[test]
 fn descriptors_above_two_may_be_pipes_and_ignored_ones_are_not_open() {
     let lp = Loop::new().expect("a loop");
@@ -138,7 +138,7 @@ fn descriptors_above_two_may_be_pipes_and_ignored_ones_are_not_open() {
     assert_eq!(output.text(), "fourth\n");
 }
 
-// libuv: spawn_same_stdout_stderr (R9)
+// libuv: spawn_same_stdout_stderr
 #[test]
 fn one_pipe_may_serve_both_output_and_error() {
     let lp = Loop::new().expect("a loop");
@@ -151,7 +151,7 @@ fn one_pipe_may_serve_both_output_and_error() {
     assert_eq!((output.text().as_str(), output.ended()), ("out\nerr\nout\n", true));
 }
 
-// libuv: spawn_fs_open (R10)
+// libuv: spawn_fs_open
 #[test]
 fn no_other_descriptor_leaks_into_the_child() {
     // What the test runner itself leaks is not ours.
@@ -170,7 +170,7 @@ fn no_other_descriptor_leaks_into_the_child() {
     finish(&lp);
 }
 
-// libuv: spawn_inherit_streams (R15)
+// libuv: spawn_inherit_streams
 #[test]
 fn inherited_streams_keep_order_and_count_of_bytes_in_both_directions() {
     let lp = Loop::new().expect("a loop");
@@ -195,7 +195,7 @@ fn inherited_streams_keep_order_and_count_of_bytes_in_both_directions() {
     assert_eq!(status.get().map(ExitStatus::success), Some(true));
 }
 
-// libuv: spawn_and_kill_with_std (R16)
+// libuv: spawn_and_kill_with_std
 #[test]
 fn killing_a_child_with_three_pipes_ends_everything_once() {
     let lp = Loop::new().expect("a loop");
@@ -217,7 +217,6 @@ fn killing_a_child_with_three_pipes_ends_everything_once() {
     assert!(outputs.iter().all(Output::ended));
 }
 
-// (R17)
 #[test]
 fn a_child_may_end_long_before_its_output_does() {
     let lp = Loop::new().expect("a loop");
@@ -242,7 +241,6 @@ fn a_child_may_end_long_before_its_output_does() {
     assert_eq!((output.text().as_str(), output.ended()), ("late", true));
 }
 
-// (R18)
 #[test]
 fn inherited_stdio_becomes_blocking_here_too() {
     let (ours, _peer) = UnixStream::pair().expect("a pair of sockets");
@@ -255,7 +253,7 @@ fn inherited_stdio_becomes_blocking_here_too() {
     finish(&lp);
 }
 
-// libuv: closed_fd_events (L14)
+// libuv: closed_fd_events
 #[test]
 fn a_closed_stream_that_a_child_inherited_causes_no_events() {
     let lp = Loop::new().expect("a loop");

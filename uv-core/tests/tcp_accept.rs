@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{BindOptions, Errno, Result, RunMode, Tcp, Timer};
 
-// libuv: tcp_bind_error_addrinuse_listen (C1)
+// libuv: tcp_bind_error_addrinuse_listen
 #[test]
 fn a_used_port_is_reported_by_listen_and_by_the_address() {
     let lp = test_loop();
@@ -24,7 +24,7 @@ fn a_used_port_is_reported_by_listen_and_by_the_address() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_listen_without_bind, multiple_listen (C25)
+// libuv: tcp_listen_without_bind, multiple_listen
 #[test]
 fn listen_without_bind_takes_a_port_and_a_second_one_changes_the_upcall() {
     let lp = test_loop();
@@ -47,7 +47,7 @@ fn listen_without_bind_takes_a_port_and_a_second_one_changes_the_upcall() {
     lp.close_and_finish();
 }
 
-// libuv: delayed_accept (C26)
+// libuv: delayed_accept
 #[test]
 fn a_connection_that_is_not_taken_holds_the_next_ones_until_it_is() {
     for batch in [1, 16] {
@@ -90,7 +90,7 @@ fn a_held_listener_does_not_spin() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv, PR 3696 (C29)
+// unpinned in libuv, PR 3696
 #[test]
 fn one_turn_announces_one_connection_or_as_many_as_the_batch_says() {
     for (batch, expected) in [(None, 1), (Some(0), 1), (Some(4), 4)] {
@@ -144,7 +144,7 @@ fn peers_that_give_up_before_they_are_accepted_are_no_errors() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_reuseport (C34)
+// libuv: tcp_reuseport
 #[test]
 fn listeners_that_share_a_port_all_get_connections() {
     let lp = test_loop();

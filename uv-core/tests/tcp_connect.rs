@@ -29,7 +29,7 @@ fn a_connect_is_reported_and_the_stream_is_then_readable_and_writable() {
     lp.close_and_finish();
 }
 
-// libuv: connection_fail, connection_fail_doesnt_auto_close (C2)
+// libuv: connection_fail, connection_fail_doesnt_auto_close
 #[test]
 fn a_refusal_comes_to_on_connect_and_leaves_the_handle_open() {
     let lp = test_loop();
@@ -50,7 +50,7 @@ fn a_refusal_comes_to_on_connect_and_leaves_the_handle_open() {
     assert_eq!(log.take(), ["client close"]);
 }
 
-// libuv: tcp_close_while_connecting, tcp_connect_timeout (C3)
+// libuv: tcp_close_while_connecting, tcp_connect_timeout
 #[test]
 fn a_close_while_connecting_cancels_the_connect_first() {
     let lp = test_loop();
@@ -65,7 +65,7 @@ fn a_close_while_connecting_cancels_the_connect_first() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_connect_timeout (C3)
+// libuv: tcp_connect_timeout
 #[test]
 fn a_timer_can_give_a_connect_up() {
     let lp = test_loop();
@@ -90,7 +90,7 @@ fn a_timer_can_give_a_connect_up() {
     assert_eq!((connects, log.count("client close")), (400, 400));
 }
 
-// libuv: tcp_connect_error_after_write, tcp_write_after_connect (C4)
+// libuv: tcp_connect_error_after_write, tcp_write_after_connect
 #[test]
 fn a_write_before_the_connect_ends_is_queued_and_sent() {
     let lp = test_loop();
@@ -114,7 +114,7 @@ fn a_write_before_the_connect_ends_is_queued_and_sent() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_connect_error_after_write (C4)
+// libuv: tcp_connect_error_after_write
 #[test]
 fn writes_behind_a_failed_connect_are_cancelled_after_it() {
     let lp = test_loop();
@@ -190,7 +190,7 @@ fn a_connect_that_always_fails_at_once_does_not_recurse_or_starve() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_bind_error_addrinuse_connect (C1)
+// libuv: tcp_bind_error_addrinuse_connect
 #[test]
 fn a_used_port_met_by_bind_is_reported_by_the_connect() {
     let lp = test_loop();
@@ -205,7 +205,7 @@ fn a_used_port_met_by_bind_is_reported_by_the_connect() {
     lp.close_and_finish();
 }
 
-// libuv: connect_unspecified (C35)
+// libuv: connect_unspecified
 #[test]
 fn an_unspecified_address_means_this_machine() {
     let lp = test_loop();

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 use uv_core::{BindOptions, Errno, KeepAlive, Result, Tcp};
 
-// libuv: tcp_open, tcp_open_twice, tcp_open_bound, tcp_open_connected (C30)
+// libuv: tcp_open, tcp_open_twice, tcp_open_bound, tcp_open_connected
 #[test]
 fn open_adopts_a_fresh_a_bound_a_listening_or_a_connected_socket() {
     let lp = test_loop();
@@ -48,7 +48,7 @@ fn open_refuses_what_is_no_socket_and_a_closing_handle() {
     lp.finish();
 }
 
-// libuv: tcp_bind_error, tcp_create_socket_early (C32)
+// libuv: tcp_bind_error, tcp_create_socket_early
 #[test]
 fn a_bad_bind_is_refused() {
     let lp = test_loop();
@@ -99,7 +99,7 @@ fn an_ipv6_listener_takes_ipv4_connections_unless_told_not_to() {
     }
 }
 
-// libuv: tcp_flags (C33)
+// libuv: tcp_flags
 #[test]
 fn keepalive_needs_at_least_a_second_a_probe_and_a_socket() {
     let lp = test_loop();
@@ -122,7 +122,7 @@ fn keepalive_needs_at_least_a_second_a_probe_and_a_socket() {
     lp.close_and_finish();
 }
 
-// libuv: socket_buffer_size (C36)
+// libuv: socket_buffer_size
 #[test]
 fn buffer_sizes_read_back_doubled() {
     let lp = test_loop();
@@ -135,7 +135,7 @@ fn buffer_sizes_read_back_doubled() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_close_reset_client, tcp_close_reset_accepted (C24)
+// libuv: tcp_close_reset_client, tcp_close_reset_accepted
 #[test]
 fn close_reset_sends_a_reset() {
     let lp = test_loop();
@@ -151,7 +151,7 @@ fn close_reset_sends_a_reset() {
     assert_eq!(log.take(), ["tcp close"]);
 }
 
-// libuv: tcp_close_reset_client_after_shutdown (C24)
+// libuv: tcp_close_reset_client_after_shutdown
 #[test]
 fn close_reset_waits_for_a_pending_shutdown_to_be_reported() {
     let lp = test_loop();
@@ -166,7 +166,7 @@ fn close_reset_waits_for_a_pending_shutdown_to_be_reported() {
     lp.finish();
 }
 
-// libuv: tcp_close_reset_client_after_socket_shutdown (C24)
+// libuv: tcp_close_reset_client_after_socket_shutdown
 #[test]
 fn close_reset_works_after_a_shutdown_of_the_socket_itself() {
     let lp = test_loop();

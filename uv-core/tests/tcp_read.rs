@@ -35,7 +35,7 @@ fn input_is_read_when_it_comes_before_or_after_the_start() {
     lp.close_and_finish();
 }
 
-// libuv: shutdown_eof (C13, C17)
+// libuv: shutdown_eof
 #[test]
 fn the_end_stops_reading_and_neither_closes_nor_stops_writing() {
     let lp = test_loop();
@@ -53,7 +53,7 @@ fn the_end_stops_reading_and_neither_closes_nor_stops_writing() {
     lp.close_and_finish();
 }
 
-// libuv: readable_on_eof (C14)
+// libuv: readable_on_eof
 #[test]
 fn after_the_end_a_stream_is_still_readable_and_ends_again() {
     let lp = test_loop();
@@ -67,7 +67,7 @@ fn after_the_end_a_stream_is_still_readable_and_ends_again() {
     lp.close_and_finish();
 }
 
-// libuv: not_readable_nor_writable_on_read_error, tcp_rst (C15, C23)
+// libuv: not_readable_nor_writable_on_read_error, tcp_rst
 #[test]
 fn a_reset_is_an_error_after_which_the_stream_is_neither_readable_nor_writable() {
     let lp = test_loop();
@@ -83,7 +83,7 @@ fn a_reset_is_an_error_after_which_the_stream_is_neither_readable_nor_writable()
     assert_eq!(log.take(), ["tcp error ECONNRESET", "tcp close"]);
 }
 
-// libuv: tcp_read_stop (C18)
+// libuv: tcp_read_stop
 #[test]
 fn a_stop_in_on_read_ends_the_reading_at_once_and_nothing_is_lost() {
     let lp = test_loop();
@@ -109,7 +109,7 @@ fn a_stop_in_on_read_ends_the_reading_at_once_and_nothing_is_lost() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_read_stop_start (C18)
+// libuv: tcp_read_stop_start
 #[test]
 fn a_stop_and_start_in_on_read_goes_on_without_loss() {
     let lp = test_loop();
@@ -130,7 +130,7 @@ fn a_stop_and_start_in_on_read_goes_on_without_loss() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_unexpected_read (C20)
+// libuv: tcp_unexpected_read
 #[test]
 fn input_that_nobody_reads_does_not_spin_the_loop() {
     let lp = test_loop();
@@ -154,7 +154,7 @@ fn input_that_nobody_reads_does_not_spin_the_loop() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_oob (C22)
+// libuv: tcp_oob
 #[test]
 fn urgent_data_splits_the_input_and_loses_none_of_the_rest() {
     let lp = test_loop();
@@ -212,7 +212,7 @@ mod urgent {
     }
 }
 
-// unpinned in libuv (C38)
+// unpinned in libuv
 #[test]
 fn a_peer_that_sends_without_end_does_not_block_another() {
     let lp = test_loop();
@@ -253,7 +253,7 @@ fn a_peer_that_sends_without_end_does_not_block_another() {
     lp.finish();
 }
 
-// unpinned in libuv (C38): what a turn leaves behind is remembered, as no further edge announces it.
+// unpinned in libuv: what a turn leaves behind is remembered, as no further edge announces it.
 #[test]
 fn input_beyond_the_bound_of_a_turn_is_read_in_the_next_ones() {
     let lp = test_loop();

@@ -31,7 +31,7 @@ fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index % 251) as u8).collect()
 }
 
-// libuv: tcp_write_queue_order (C5)
+// libuv: tcp_write_queue_order
 #[test]
 fn every_write_is_reported_once_in_order() {
     let lp = test_loop();
@@ -59,7 +59,7 @@ fn every_write_is_reported_once_in_order() {
     assert_eq!(reader.join().expect("join").len(), 2_000_000);
 }
 
-// libuv: tcp_write_in_a_row (C6)
+// libuv: tcp_write_in_a_row
 #[test]
 fn a_write_that_the_kernel_takes_whole_is_still_reported_later() {
     let lp = test_loop();
@@ -75,7 +75,7 @@ fn a_write_that_the_kernel_takes_whole_is_still_reported_later() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_try_write (C7)
+// libuv: tcp_try_write
 #[test]
 fn try_write_may_be_partial_and_waits_behind_the_queue() {
     let lp = test_loop();
@@ -103,7 +103,7 @@ fn try_write_may_be_partial_and_waits_behind_the_queue() {
     assert_eq!(reader.join().expect("join").len(), total);
 }
 
-// libuv: tcp_try_write_error (C7)
+// libuv: tcp_try_write_error
 #[test]
 fn try_write_and_write_report_a_reset_every_time() {
     let lp = test_loop();
@@ -121,7 +121,7 @@ fn try_write_and_write_report_a_reset_every_time() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_write_fail, io_64_safe (C8)
+// libuv: tcp_write_fail, io_64_safe
 #[test]
 fn no_buffer_and_too_many_bytes_are_refused() {
     let lp = test_loop();
@@ -135,7 +135,7 @@ fn no_buffer_and_too_many_bytes_are_refused() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_write_to_half_open_connection (C21)
+// libuv: tcp_write_to_half_open_connection
 #[test]
 fn a_write_to_a_peer_that_closed_completes_and_then_reading_ends() {
     let lp = test_loop();
@@ -150,7 +150,7 @@ fn a_write_to_a_peer_that_closed_completes_and_then_reading_ends() {
     lp.close_and_finish();
 }
 
-// libuv: tcp_write_ready (C31)
+// libuv: tcp_write_ready
 #[test]
 fn an_endless_chain_of_writes_does_not_starve_a_timer() {
     let lp = test_loop();
@@ -180,7 +180,7 @@ fn an_endless_chain_of_writes_does_not_starve_a_timer() {
     reader.join().expect("join");
 }
 
-// libuv: tcp_writealot (C37)
+// libuv: tcp_writealot
 #[test]
 fn large_vectored_writes_arrive_byte_for_byte() {
     const BUFFERS: usize = 300;
@@ -207,7 +207,7 @@ fn large_vectored_writes_arrive_byte_for_byte() {
     assert_eq!(log.count("tcp write ok"), 53);
 }
 
-// unpinned in libuv (C39)
+// unpinned in libuv
 #[test]
 fn a_failed_write_releases_its_bytes_before_its_report_and_those_behind_it_wait_for_the_close() {
     let lp = test_loop();

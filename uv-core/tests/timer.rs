@@ -15,7 +15,7 @@ fn log_as(log: &Log, name: &'static str) -> impl FnMut(&Timer) + 'static + use<>
     move |_: &Timer| log.add(name)
 }
 
-// libuv: timer_order (T1)
+// libuv: timer_order
 #[test]
 fn equal_deadlines_fire_in_the_order_of_their_starts() {
     let lp = test_loop();
@@ -33,7 +33,7 @@ fn equal_deadlines_fire_in_the_order_of_their_starts() {
     lp.close_and_finish();
 }
 
-// libuv: timer_zero_timeout (T2)
+// libuv: timer_zero_timeout
 #[test]
 fn a_zero_timer_restarted_in_its_callback_waits_for_the_next_timer_phase() {
     let lp = test_loop();
@@ -62,7 +62,7 @@ fn a_zero_timer_restarted_in_its_callback_waits_for_the_next_timer_phase() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv (T3)
+// unpinned in libuv
 #[test]
 fn a_due_timer_stopped_or_closed_by_another_does_not_fire() {
     let lp = test_loop();
@@ -81,7 +81,7 @@ fn a_due_timer_stopped_or_closed_by_another_does_not_fire() {
     lp.close_and_finish();
 }
 
-// libuv: timer (T4)
+// libuv: timer
 #[test]
 fn a_repeating_timer_is_armed_again_when_it_fires_and_can_be_stopped_there() {
     let lp = test_loop();
@@ -102,7 +102,7 @@ fn a_repeating_timer_is_armed_again_when_it_fires_and_can_be_stopped_there() {
     lp.close_and_finish();
 }
 
-// libuv: timer_again (T5)
+// libuv: timer_again
 #[test]
 fn a_repeat_of_zero_set_in_the_callback_allows_one_more_firing() {
     let lp = test_loop();
@@ -121,7 +121,7 @@ fn a_repeat_of_zero_set_in_the_callback_allows_one_more_firing() {
     lp.close_and_finish();
 }
 
-// libuv: timer_again (T6)
+// libuv: timer_again
 #[test]
 fn again_needs_a_start_and_does_nothing_without_a_repeat() {
     let lp = test_loop();
@@ -139,7 +139,7 @@ fn again_needs_a_start_and_does_nothing_without_a_repeat() {
     lp.close_and_finish();
 }
 
-// libuv: timer_huge_timeout, timer_huge_repeat (T7)
+// libuv: timer_huge_timeout, timer_huge_repeat
 #[test]
 fn a_deadline_beyond_all_time_never_comes() {
     let lp = test_loop();
@@ -153,7 +153,7 @@ fn a_deadline_beyond_all_time_never_comes() {
     lp.finish();
 }
 
-// libuv: timer_huge_timeout (T7): the wait for it alone must not spin.
+// libuv: timer_huge_timeout: the wait for it alone must not spin.
 #[test]
 fn a_wait_longer_than_the_system_can_wait_blocks() {
     let lp = test_loop();
@@ -181,7 +181,7 @@ fn a_wait_longer_than_the_system_can_wait_blocks() {
     lp.finish();
 }
 
-// libuv: timer_is_closing (T8)
+// libuv: timer_is_closing
 #[test]
 fn a_closing_timer_does_not_start() {
     let lp = test_loop();
@@ -193,7 +193,7 @@ fn a_closing_timer_does_not_start() {
     lp.finish();
 }
 
-// libuv: timer_early_check (T9)
+// libuv: timer_early_check
 #[test]
 fn a_timer_is_never_early() {
     let lp = test_loop();
@@ -214,7 +214,7 @@ fn a_timer_is_never_early() {
     lp.finish();
 }
 
-// libuv: timer_no_double_call_once (T10)
+// libuv: timer_no_double_call_once
 #[test]
 fn an_overdue_repeat_fires_once_for_all_that_it_missed() {
     let lp = test_loop();
@@ -228,7 +228,7 @@ fn an_overdue_repeat_fires_once_for_all_that_it_missed() {
     lp.close_and_finish();
 }
 
-// libuv: timer_run_once (T11)
+// libuv: timer_run_once
 #[test]
 fn once_waits_for_the_only_timer_and_runs_it() {
     let lp = test_loop();
@@ -240,7 +240,7 @@ fn once_waits_for_the_only_timer_and_runs_it() {
     lp.close_and_finish();
 }
 
-// libuv: timer_start_twice (T12)
+// libuv: timer_start_twice
 #[test]
 fn a_second_start_replaces_deadline_and_callback() {
     let lp = test_loop();
@@ -253,7 +253,7 @@ fn a_second_start_replaces_deadline_and_callback() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv (T13)
+// unpinned in libuv
 #[test]
 fn a_start_counts_from_the_time_of_the_loop_not_from_the_clock() {
     let lp = test_loop();
@@ -268,7 +268,7 @@ fn a_start_counts_from_the_time_of_the_loop_not_from_the_clock() {
     lp.close_and_finish();
 }
 
-// libuv: timer_from_check (T14)
+// libuv: timer_from_check
 #[test]
 fn a_timer_restarted_in_check_fires_once_and_a_prepare_started_there_runs_before() {
     let lp = test_loop();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use uv_core::{Async, Errno, Loop, RunMode};
 
-// libuv: async (A1)
+// libuv: async
 #[test]
 fn sends_coalesce_and_a_call_starts_after_the_last_one() {
     const SENDS: u32 = 1000;
@@ -44,7 +44,7 @@ fn sends_coalesce_and_a_call_starts_after_the_last_one() {
     lp.finish();
 }
 
-// libuv: async_null_cb (A2)
+// libuv: async_null_cb
 #[test]
 fn a_send_wakes_the_loop_whatever_the_callback_does() {
     let lp = test_loop();
@@ -56,7 +56,7 @@ fn a_send_wakes_the_loop_whatever_the_callback_does() {
     lp.close_and_finish();
 }
 
-// libuv: async_ref (A3)
+// libuv: async_ref
 #[test]
 fn a_new_one_keeps_the_loop_alive_until_it_is_closed_or_unreferenced() {
     let lp = test_loop();
@@ -70,7 +70,7 @@ fn a_new_one_keeps_the_loop_alive_until_it_is_closed_or_unreferenced() {
     lp.finish();
 }
 
-// unpinned in libuv, #5058 (A4)
+// unpinned in libuv, #5058
 #[test]
 fn a_send_that_races_with_close_calls_nobody_after_the_close() {
     let lp = test_loop();
@@ -94,7 +94,7 @@ fn a_send_that_races_with_close_calls_nobody_after_the_close() {
     lp.finish();
 }
 
-// unpinned in libuv (A5)
+// unpinned in libuv
 #[test]
 fn a_send_from_the_own_callback_calls_again_in_the_next_poll() {
     let lp = test_loop();

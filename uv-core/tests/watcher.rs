@@ -12,7 +12,7 @@ fn log_as(log: &Log, name: &'static str) -> impl FnMut(&Check) + 'static + use<>
     move |_: &Check| log.add(name)
 }
 
-// libuv: queue_foreach_delete, loop_handles (L15)
+// libuv: queue_foreach_delete, loop_handles
 #[test]
 fn a_watcher_may_stop_or_close_itself_and_others_and_the_rest_run_once() {
     let lp = test_loop();
@@ -45,7 +45,7 @@ fn a_watcher_may_stop_or_close_itself_and_others_and_the_rest_run_once() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv (L16)
+// unpinned in libuv
 #[test]
 fn watchers_of_a_kind_run_in_the_reverse_order_of_their_starts() {
     let lp = test_loop();
@@ -58,7 +58,7 @@ fn watchers_of_a_kind_run_in_the_reverse_order_of_their_starts() {
     lp.close_and_finish();
 }
 
-// unpinned in libuv (L17)
+// unpinned in libuv
 #[test]
 fn starting_a_started_watcher_keeps_the_old_callback() {
     let lp = test_loop();
@@ -97,7 +97,7 @@ fn one_stopped_and_started_again_during_its_phase_waits_for_the_next_iteration()
     lp.close_and_finish();
 }
 
-// libuv: active (L25)
+// libuv: active
 #[test]
 fn a_closing_watcher_is_inactive_and_does_not_start() {
     let lp = test_loop();

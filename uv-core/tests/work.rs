@@ -42,7 +42,7 @@ fn fill_pool(lp: &LoopHandle) -> Vec<(Work, Sender<()>)> {
     filled
 }
 
-// libuv: threadpool_queue_work_simple (W1)
+// libuv: threadpool_queue_work_simple
 #[test]
 fn work_runs_elsewhere_and_its_result_comes_back_to_the_loops_thread() {
     let _pool = pool();
@@ -65,7 +65,7 @@ fn work_runs_elsewhere_and_its_result_comes_back_to_the_loops_thread() {
     assert!(done.get());
 }
 
-// libuv: threadpool_cancel_work, threadpool_cancel_single (W2)
+// libuv: threadpool_cancel_work, threadpool_cancel_single
 #[test]
 fn cancelling_queued_work_reports_ecanceled_later() {
     let _pool = pool();
@@ -90,7 +90,7 @@ fn cancelling_queued_work_reports_ecanceled_later() {
     assert_eq!((result.op(), result.errno()), ("queue_work", Errno::ECANCELED));
 }
 
-// libuv: threadpool_cancel_when_busy (W3)
+// libuv: threadpool_cancel_when_busy
 #[test]
 fn cancelling_running_or_finished_work_is_ebusy_and_changes_nothing() {
     let _pool = pool();
@@ -108,7 +108,7 @@ fn cancelling_running_or_finished_work_is_ebusy_and_changes_nothing() {
     finish(&lp);
 }
 
-// libuv: threadpool_multiple_event_loops (W5)
+// libuv: threadpool_multiple_event_loops
 #[test]
 fn several_loops_share_the_pool_and_each_gets_its_own_completions() {
     const LOOPS: usize = 4;
@@ -138,7 +138,7 @@ fn several_loops_share_the_pool_and_each_gets_its_own_completions() {
     });
 }
 
-// libuv: loop_instant_close (L28)
+// libuv: loop_instant_close
 #[test]
 fn the_process_ends_although_work_runs_and_work_waits() {
     let name = "the_process_ends_although_work_runs_and_work_waits";

@@ -36,17 +36,15 @@ pub fn run(options: &ServeOptions) -> Result<()> {
 fn run_alone(env: &Environment, options: &ServeOptions) -> Result<()> {
     let server = Server::new(env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(options.addr), App)?;
-    let drained = server.clone();
-    on_signals(env, move || {
-        // The first signal drains, a second one ends at once.
-        if drained.shutdown(GRACE).is_err() {
-            drained.close_all_connections();
-        }
-    })?;
-    // Last: whoever reads this may send a signal.
     if let Some(address) = server.address() {
         announce(&address, "in one process");
     }
+    on_signals(env, move || {
+        // The first signal drains, a second one ends at once.
+        if server.shutdown(GRACE).is_err() {
+            server.close_all_connections();
+        }
+    })?;
     env.run(RunMode::Default)?;
     Ok(())
 }
@@ -122,7 +120,10 @@ impl PrimaryHandler for Watch {
                 Policy::Shared => "shared",
             };
             let workers = self.options.workers;
-            announce(address, &format!("with {workers} worker{} ({policy})", if workers == 1 { "" } else { "s" }));
+            announce(
+                address,
+                &format!("with {workers} worker{} ({policy})", if workers == 1 { "" } else { "s" }),
+            );
         }
     }
 

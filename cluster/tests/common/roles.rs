@@ -179,7 +179,7 @@ impl WorkerHandler for Obedient {
                     sender.send(b"closed").expect("the primary is there");
                 };
                 // The last one that listens: others were refused.
-                while self.servers.pop().expect("a server").close_with(closed.clone()).is_err() {}
+                while let Err(_refused) = self.servers.pop().expect("a server").close_with(closed.clone()) {}
             }
             "unref" => {
                 worker.unref();

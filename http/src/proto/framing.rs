@@ -150,7 +150,7 @@ pub fn response_framing(
     if response.trailer && !trailers && !is_clients_choice {
         return Err(TrailerWithoutChunked);
     }
-    // H24: chunked on a response without content is the mark of a confused application.
+    // chunked on a response without content is the mark of a confused application.
     let is_confused = response.transfer_encoding.is_some() && matches!(response.status, 204 | 304);
     let wants_close = response.connection.is_some_and(|options| options.close);
     let can_stay =
@@ -241,7 +241,7 @@ fn delimit(request: &RequestFacts, response: &ResponseFacts) -> Delimiter {
         _ if is_http11 && !response.no_transfer_encoding => {
             Delimiter::without_length(BodyFraming::Chunked, FieldLine::Send(()))
         }
-        // H14: HTTP/1.0 knows no chunked.
+        // HTTP/1.0 knows no chunked.
         _ => Delimiter::without_length(BodyFraming::UntilClose, FieldLine::Omit),
     }
 }
@@ -252,12 +252,12 @@ fn describe(request: &RequestFacts, response: &ResponseFacts, content: Content) 
     if content == Content::Never {
         return nothing;
     }
-    // RFC 9112, 6.1 allows it in both, but 304 with it is refused above as confused (H24).
+    // RFC 9112, 6.1 allows it in both, but 304 with it is refused above as confused.
     let is_http11 = request.version == Version::Http11;
     if response.transfer_encoding.is_some() && is_http11 && response.status != 304 {
         return Delimiter { transfer_encoding: FieldLine::AsSet, ..nothing };
     }
-    // H23: as `GET` would have it. What ends without data tells nothing of what `GET` would send, so its
+    // as `GET` would have it. What ends without data tells nothing of what `GET` would send, so its
     // length is left out, as RFC 9110, 8.6 demands of a length that may be wrong; so is any for 304 that was
     // not set.
     let known = response.known_length.filter(|&length| {
@@ -277,7 +277,7 @@ fn connection(
         Some(options) if can_stay && (is_http11 || options.keep_alive) => (FieldLine::AsSet, true),
         // RFC 9112, 9.6: a server that will close says so.
         Some(options) if options.close => (FieldLine::AsSet, false),
-        // H27. An HTTP/1.0 client that is not told otherwise expects the close.
+        // An HTTP/1.0 client that is not told otherwise expects the close.
         None if response.no_connection => (FieldLine::Omit, can_stay && is_http11),
         None if can_stay => (FieldLine::Send(ConnectionLine::KeepAlive), true),
         _ => (FieldLine::Send(ConnectionLine::Close), false),

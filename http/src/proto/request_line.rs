@@ -1,6 +1,6 @@
 //! The request line: `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3).
 //!
-//! Written by hand rather than left to `httparse`, because one pass can refuse exactly what the RFC refuses
+//! One pass, which refuses exactly what the RFC refuses
 //! and can name the fault as soon as its byte arrives, however the line is split.
 
 use super::chars::{self, TARGET, TOKEN};

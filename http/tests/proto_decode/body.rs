@@ -1,4 +1,4 @@
-//! RFC 9112, 6: where a body ends (node.md 4.2).
+//! RFC 9112, 6: where a body ends.
 
 use crate::harness::{check, refuse};
 use http::proto::ParseError;

@@ -71,7 +71,6 @@ fn extensions_are_dropped() {
     }
 }
 
-// node.md 4.2.
 #[test]
 fn malformed_extensions_are_refused_where_they_go_wrong() {
     for body in [
@@ -112,7 +111,6 @@ fn malformed_extensions_are_refused_where_they_go_wrong() {
     refuse_body("1;a\r\r", ParseError::InvalidLineEnd);
 }
 
-// H4.
 #[test]
 fn extensions_are_bounded_for_each_chunk() {
     let limits = Limits { max_chunk_extensions: 10, ..Limits::default() };
@@ -131,7 +129,7 @@ fn chunk_data_ends_in_exactly_cr_lf() {
     }
 }
 
-// 7.1.2; H26.
+// 7.1.2.
 #[test]
 fn trailers_come_with_the_end() {
     check_body("0\r\nA: 1\r\na:  2 \r\n\r\n", "A: 1 | a: 2 | end");

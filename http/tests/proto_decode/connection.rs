@@ -40,7 +40,7 @@ fn persistence() {
     }
 }
 
-// RFC 9110, 10.1.1; H21, H22.
+// RFC 9110, 10.1.1.
 #[test]
 fn expectations() {
     for (version, lines, expect) in [
@@ -58,7 +58,7 @@ fn expectations() {
     }
 }
 
-// RFC 9110, 7.8; node.md 4.2.
+// RFC 9110, 7.8
 #[test]
 fn an_upgrade_is_offered_by_two_fields_together() {
     for (version, lines, upgrade) in [
@@ -72,7 +72,7 @@ fn an_upgrade_is_offered_by_two_fields_together() {
     }
 }
 
-// RFC 9112, 9.6: no requests are processed after one with close; node.md 4.2 (Node raises
+// RFC 9112, 9.6: no requests are processed after one with close (Node raises
 // HPE_CLOSED_CONNECTION).
 #[test]
 fn what_follows_the_last_message_is_left_alone() {
@@ -83,7 +83,7 @@ fn what_follows_the_last_message_is_left_alone() {
     check(&get("1.1", "Connection: close\r\n", "\0"), &format!("{first} | done=\\x00"));
 }
 
-// H37: the surplus bytes belong to the other protocol, whatever they look like.
+// the surplus bytes belong to the other protocol, whatever they look like.
 #[test]
 fn an_accepted_upgrade_leaves_the_rest_of_the_input() {
     let lines = "Host: h\r\nUpgrade: x\r\nConnection: upgrade\r\n";
@@ -106,7 +106,7 @@ fn an_accepted_upgrade_leaves_the_rest_of_the_input() {
     );
 }
 
-// RFC 9110, 9.3.6: CONNECT has no body; H38.
+// RFC 9110, 9.3.6: CONNECT has no body.
 #[test]
 fn connect_is_followed_by_the_tunnel_or_by_nothing() {
     for (target, rest) in [("accept:1", "\\r\\nabc"), ("refuse:1", "abc")] {
@@ -138,7 +138,7 @@ fn an_upgrade_can_be_accepted_until_more_is_decoded() {
     assert!(!decoder.upgrade());
 }
 
-// node.md 4.2: EOF in the middle.
+// EOF in the middle.
 #[test]
 fn the_end_of_input_is_clean_only_between_messages() {
     let whole = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\n\r\n";

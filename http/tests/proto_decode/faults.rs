@@ -1,4 +1,4 @@
-//! What each fault is answered with, and what Node calls it (node.md 4.1 to 4.3).
+//! What each fault is answered with, and what Node calls it.
 
 use http::proto::ParseError::{self, *};
 

@@ -9,7 +9,6 @@ fn refuse_line(line: &[u8], fault: ParseError) {
     refuse_at_end(&[START.as_bytes(), line].concat(), fault);
 }
 
-// H44.
 #[test]
 fn order_and_case_are_kept() {
     check(
@@ -18,7 +17,7 @@ fn order_and_case_are_kept() {
     );
 }
 
-// RFC 9112, 5.1: whitespace around a value is not part of it; H45.
+// RFC 9112, 5.1: whitespace around a value is not part of it.
 #[test]
 fn values_are_trimmed() {
     check(
@@ -27,7 +26,7 @@ fn values_are_trimmed() {
     );
 }
 
-// RFC 9110, 5.5: obs-text is opaque data; H45.
+// RFC 9110, 5.5: obs-text is opaque data.
 #[test]
 fn values_may_have_obs_text_and_any_visible_byte() {
     let value: Vec<u8> = (b'!'..=0x7e).chain(0x80..=0xff).collect();
@@ -65,8 +64,7 @@ fn a_control_character_in_a_value_is_refused_where_it_stands() {
     }
 }
 
-// RFC 9112, 2.2: a bare CR is invalid or becomes a space; a bare LF MAY end a line. Both are refused (node.md
-// 4.1).
+// RFC 9112, 2.2: a bare CR is invalid or becomes a space; a bare LF MAY end a line. Both are refused.
 #[test]
 fn line_ends_are_exactly_cr_lf() {
     refuse_line(b"A: b\r\r", ParseError::InvalidFieldValue);

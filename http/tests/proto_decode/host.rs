@@ -3,7 +3,6 @@
 use crate::harness::{check, refuse};
 use http::proto::ParseError;
 
-// H1.
 #[test]
 fn http11_needs_exactly_one_host() {
     refuse("GET / HTTP/1.1\r\n\r\n", ParseError::MissingHost);

@@ -1,4 +1,4 @@
-//! How much is accepted, and that a decoder holds no more than that (node.md 4.3).
+//! How much is accepted, and that a decoder holds no more than that.
 
 use crate::harness::{run, trace};
 use http::proto::{Decoder, Event, Limits, ParseError, Scratch};
@@ -16,7 +16,6 @@ fn the_defaults_are_those_of_node() {
     assert_eq!((limits.max_trailer_size, limits.max_chunk_extensions), (16_384, 16_384));
 }
 
-// H3.
 #[test]
 fn a_head_of_exactly_the_limit_is_accepted_and_one_byte_more_is_not() {
     let size = REQUEST.len();
@@ -63,7 +62,6 @@ fn an_endless_head_is_refused_as_soon_as_it_exceeds_the_limit() {
     }
 }
 
-// H55.
 #[test]
 fn fields_are_counted() {
     for limit in [1, 15, 16, 17, 40] {

@@ -48,8 +48,6 @@ fn any_token_is_a_method() {
         check(&with_host(&format!("{method} / HTTP/1.1")), &expected);
     }
 }
-
-// node.md 4.1; H2.
 #[test]
 fn a_method_that_is_no_token_is_refused_at_its_first_wrong_byte() {
     for start in [" ", "GE(", "GET\t", "GET\r", "GET\n", "\x01", "\0", "{", "\"", "G\x7f", "@"] {
@@ -82,7 +80,7 @@ fn other_whitespace_than_one_space_is_refused() {
     }
 }
 
-// RFC 9112, 3.2: no whitespace, no fragment; node.md 4.1 (Node lets a fragment through).
+// RFC 9112, 3.2: no whitespace, no fragment (Node lets a fragment through).
 #[test]
 fn forbidden_bytes_in_a_target_are_refused_where_they_stand() {
     for byte in (0..=b' ').chain([b'#', 0x7f, 0x80, 0xc3, 0xff]) {

@@ -8,7 +8,7 @@ fn text(body: &'static str) -> impl FnMut(&Request<'_>, Response) {
     move |_: &Request<'_>, response: Response| response.end(body.as_bytes()).expect("to end")
 }
 
-// H25, Node: test-http-content-length, test-http-automatic-headers
+// Node: test-http-content-length, test-http-automatic-headers
 #[test]
 fn a_body_known_at_once_has_a_length() {
     let answer = serve(text("hello"), |address| Client::connect(address).ask("/"));
@@ -17,7 +17,7 @@ fn a_body_known_at_once_has_a_length() {
     assert_eq!(answer.field("Transfer-Encoding"), None);
 }
 
-// H25, Node: test-http-automatic-headers
+// Node: test-http-automatic-headers
 #[test]
 fn a_body_in_pieces_is_chunked() {
     let handler = |_: &Request<'_>, response: Response| {
@@ -54,7 +54,7 @@ fn large_writes_are_whole_in_every_framing() {
     });
 }
 
-// H23, Node: test-http-head-response-has-no-body, test-http-head-request
+// Node: test-http-head-response-has-no-body, test-http-head-request
 #[test]
 fn head_has_the_length_and_no_body() {
     serve(text("hello"), |address| {
@@ -65,7 +65,7 @@ fn head_has_the_length_and_no_body() {
     });
 }
 
-// H24, Node: test-http-chunked-304, test-http-allow-req-after-204-res
+// Node: test-http-chunked-304, test-http-allow-req-after-204-res
 #[test]
 fn no_content_has_no_body_and_no_length() {
     let handler = |request: &Request<'_>, response: Response| {
@@ -82,7 +82,7 @@ fn no_content_has_no_body_and_no_length() {
     });
 }
 
-// H14, Node: test-http-1.0, test-http-1.0-keep-alive
+// Node: test-http-1.0, test-http-1.0-keep-alive
 #[test]
 fn http_1_0_closes_unless_asked_otherwise_and_is_never_chunked() {
     let handler = |request: &Request<'_>, response: Response| {
@@ -106,8 +106,8 @@ fn http_1_0_closes_unless_asked_otherwise_and_is_never_chunked() {
     });
 }
 
-// H31, Node: test-http-response-statuscode; H34, Node: test-http-res-write-after-end; H29, Node:
-// test-http-response-add-header-after-sent; H28, Node: test-http-response-splitting
+// Node: test-http-response-statuscode; Node: test-http-res-write-after-end; Node:
+// test-http-response-add-header-after-sent; Node: test-http-response-splitting
 #[test]
 fn mistakes_are_errors_and_change_nothing() {
     let handler = |_: &Request<'_>, response: Response| {
@@ -139,7 +139,7 @@ fn mistakes_are_errors_and_change_nothing() {
     assert_eq!(answer.field("a"), None);
 }
 
-// H32, Node: test-http-content-length-mismatch
+// Node: test-http-content-length-mismatch
 #[test]
 fn a_body_that_does_not_fit_its_length_is_an_error() {
     let handler = |request: &Request<'_>, response: Response| {
@@ -164,7 +164,7 @@ fn a_body_that_does_not_fit_its_length_is_an_error() {
     });
 }
 
-// H54, Node: test-http-server-capture-rejections
+// Node: test-http-server-capture-rejections
 #[test]
 fn a_response_that_is_dropped_is_answered_500() {
     let handler = |_: &Request<'_>, response: Response| {
@@ -181,7 +181,7 @@ fn a_response_that_is_dropped_is_answered_500() {
     });
 }
 
-// H54, Node: test-http-server-capture-rejections
+// Node: test-http-server-capture-rejections
 #[test]
 fn a_response_that_is_dropped_half_way_is_cut() {
     let handler = |_: &Request<'_>, response: Response| {
@@ -196,7 +196,7 @@ fn a_response_that_is_dropped_half_way_is_cut() {
     });
 }
 
-// H33, Node: test-http-response-close
+// Node: test-http-response-close
 #[test]
 fn a_response_finished_later_by_somebody_else_is_sent() {
     let kept = Kept::default();
@@ -219,7 +219,7 @@ fn a_response_finished_later_by_somebody_else_is_sent() {
     });
 }
 
-// H52, Node: test-http-early-hints
+// Node: test-http-early-hints
 #[test]
 fn early_hints_come_before_the_answer_and_not_to_http_1_0() {
     let handler = |_: &Request<'_>, response: Response| {

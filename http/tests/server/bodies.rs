@@ -52,7 +52,7 @@ fn a_body_comes_as_it_is_sent_and_then_its_end() {
     });
 }
 
-// H19, Node: test-http-dump-req-when-res-ends, test-http-no-read-no-dump
+// Node: test-http-dump-req-when-res-ends, test-http-no-read-no-dump
 #[test]
 fn a_body_that_nobody_takes_is_thrown_away() {
     let handler = |request: &Request<'_>, response: Response| {
@@ -113,7 +113,7 @@ impl BodyHandler for Pausing {
     }
 }
 
-// H20, Node: test-http-pause, test-http-pause-resume-one-end
+// Node: test-http-pause, test-http-pause-resume-one-end
 #[test]
 fn a_paused_body_stands_still_and_goes_on_with_its_end() {
     let (seen, paused) = (Log::default(), Rc::new(RefCell::new(None::<Body>)));
@@ -147,7 +147,7 @@ fn a_paused_body_stands_still_and_goes_on_with_its_end() {
     });
 }
 
-// H20, Node: test-http-pause
+// Node: test-http-pause
 #[test]
 fn a_paused_body_is_not_read_without_bound() {
     let (total, paused) = (Count::default(), Rc::new(RefCell::new(None::<Body>)));
@@ -196,7 +196,7 @@ fn a_paused_body_is_not_read_without_bound() {
     assert_eq!(total.get(), SIZE);
 }
 
-// H21, Node: test-http-expect-continue
+// Node: test-http-expect-continue
 #[test]
 fn a_waiting_client_is_told_to_go_on() {
     let handler = |request: &Request<'_>, response: Response| {
@@ -217,7 +217,7 @@ fn a_waiting_client_is_told_to_go_on() {
     });
 }
 
-// H21, Node: test-http-expect-continue; RFC 9110, 10.1.1
+// Node: test-http-expect-continue; RFC 9110, 10.1.1
 #[test]
 fn a_waiting_client_that_is_refused_is_disconnected() {
     let handler = |_: &Request<'_>, response: Response| {
@@ -255,7 +255,7 @@ fn a_handler_may_send_the_100_itself_and_out_of_turn() {
     });
 }
 
-// H22, Node: test-http-expect-handling
+// Node: test-http-expect-handling
 #[test]
 fn another_expectation_is_refused_without_a_call() {
     let handler = |_: &Request<'_>, response: Response| response.end(b"called").expect("to end");

@@ -37,7 +37,7 @@ fn run(client: impl FnOnce(SocketAddr) + Send + 'static) {
     site.run(handler, client);
 }
 
-// H40, Node: test-http-server-close-idle; H41: as in Node a connection in use goes on
+// Node: test-http-server-close-idle: as in Node a connection in use goes on
 #[test]
 fn a_close_ends_idle_connections_and_lets_others_go_on() {
     run(|address| {
@@ -61,7 +61,7 @@ fn a_close_ends_idle_connections_and_lets_others_go_on() {
     });
 }
 
-// H42, Node: test-http-server-close-all
+// Node: test-http-server-close-all
 #[test]
 fn close_all_ends_those_in_use_too() {
     run(|address| {
@@ -179,7 +179,7 @@ fn a_second_listen_is_refused_and_changes_nothing() {
     assert!(again.shutdown(Duration::ZERO).is_err());
 }
 
-// H8, Node: test-http-server-connections-checking-leak
+// Node: test-http-server-connections-checking-leak
 #[test]
 fn a_closed_server_leaves_no_timer() {
     let lp = Loop::new().expect("a loop");

@@ -50,7 +50,7 @@ fn a_client_that_is_still_sending_gets_the_answer_before_the_end() {
     });
 }
 
-// H36, Node: test-http-eof-on-connect; unlike Node, answers due still come
+// Node: test-http-eof-on-connect; unlike Node, answers due still come
 #[test]
 fn a_client_that_has_ended_its_side_gets_the_answers_that_are_due() {
     serve(app(Kept::default()), |address| {

@@ -40,7 +40,7 @@ fn app() -> (App, Log) {
     (App { log: log.clone(), kept: Kept::default() }, log)
 }
 
-// H1, H2, H3, H4, H55, Node: test-http-server-client-error, test-http-malformed-request, test-http-header-overflow,
+// Node: test-http-server-client-error, test-http-malformed-request, test-http-header-overflow,
 // test-http-max-header-size, test-http-chunk-extensions-limit, test-http-max-headers-count
 #[test]
 fn every_fault_has_its_answer_and_ends_the_connection() {
@@ -78,7 +78,7 @@ fn every_fault_has_its_answer_and_ends_the_connection() {
     assert_eq!(log.joined(), format!("{expected} ChunkExtensionsTooLarge"));
 }
 
-// H4, Node: test-http-chunk-extensions-limit; H5, Node: test-http-header-badrequest
+// Node: test-http-chunk-extensions-limit; Node: test-http-header-badrequest
 #[test]
 fn a_fault_in_a_body_replaces_the_answer_or_cuts_it() {
     let (app, log) = app();

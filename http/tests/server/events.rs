@@ -42,7 +42,7 @@ impl BodyHandler for Told {
     }
 }
 
-// H33, Node: test-http-response-close, test-http-outgoing-finish
+// Node: test-http-response-close, test-http-outgoing-finish
 #[test]
 fn a_response_that_ends_finishes_and_does_not_close() {
     let log = Log::default();
@@ -61,7 +61,7 @@ fn a_response_that_ends_finishes_and_does_not_close() {
     assert_eq!(log.joined(), "returned r:finish returned r:finish");
 }
 
-// H33, Node: test-http-req-res-close; H35, Node: test-http-aborted, test-http-abort-client; H51, Node:
+// Node: test-http-req-res-close; Node: test-http-aborted, test-http-abort-client; Node:
 // test-http-incoming-pipelined-socket-destroy
 #[test]
 fn a_client_that_leaves_closes_every_response_and_aborts_the_body_once() {
@@ -98,7 +98,7 @@ fn a_client_that_leaves_closes_every_response_and_aborts_the_body_once() {
     assert!(!log.joined().contains("finish"));
 }
 
-// H35: 'aborted' and 'close' of a request that turned out broken
+// 'aborted' and 'close' of a request that turned out broken
 #[test]
 fn a_fault_in_the_body_closes_the_response_and_aborts_the_body() {
     let log = Log::default();

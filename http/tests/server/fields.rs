@@ -8,7 +8,7 @@ fn answer_of(handler: impl FnMut(&Request<'_>, Response) + 'static) -> Answer {
     serve(handler, |address| Client::connect(address).ask("/"))
 }
 
-// H13, Node: test-http-server-keep-alive-defaults; RFC 9110, 7.6.1
+// Node: test-http-server-keep-alive-defaults; RFC 9110, 7.6.1
 #[test]
 fn a_connection_that_stays_says_for_how_long() {
     let answer = answer_of(|_, response| response.end(b"").expect("to end"));
@@ -16,7 +16,7 @@ fn a_connection_that_stays_says_for_how_long() {
     assert_eq!(answer.field("Keep-Alive"), Some("timeout=65"));
 }
 
-// H13, Node: test-http-keep-alive-timeout-custom
+// Node: test-http-keep-alive-timeout-custom
 #[test]
 fn what_is_said_of_keep_alive_follows_the_options_and_the_handler() {
     let options = ServerOptions {
@@ -44,7 +44,7 @@ fn what_is_said_of_keep_alive_follows_the_options_and_the_handler() {
     });
 }
 
-// H27, Node: test-http-remove-header-stays-removed
+// Node: test-http-remove-header-stays-removed
 #[test]
 fn removed_fields_stay_removed() {
     let handler = |request: &Request<'_>, response: Response| {
@@ -68,7 +68,7 @@ fn removed_fields_stay_removed() {
     });
 }
 
-// H46, Node: test-http-date-header
+// Node: test-http-date-header
 #[test]
 fn the_date_goes_on_with_the_seconds() {
     let handler = |_: &Request<'_>, response: Response| response.end(b"").expect("to end");
@@ -84,7 +84,7 @@ fn the_date_goes_on_with_the_seconds() {
     });
 }
 
-// H46, Node: test-http-date-header
+// Node: test-http-date-header
 #[test]
 fn the_date_can_be_set() {
     let answer = answer_of(|_, response| {
@@ -96,7 +96,7 @@ fn the_date_can_be_set() {
     assert_eq!(answer.field("Keep-Alive"), Some("timeout=65"));
 }
 
-// H30, Node: test-http-write-head, test-http-response-multiheaders
+// Node: test-http-write-head, test-http-response-multiheaders
 #[test]
 fn setting_replaces_and_appending_adds() {
     let answer = answer_of(|_, response| {
@@ -122,7 +122,7 @@ fn the_reason_can_be_set() {
     assert!(answer.head.starts_with("HTTP/1.1 200 Fine\r\n"));
 }
 
-// H29, Node: test-http-flush-headers
+// Node: test-http-flush-headers
 #[test]
 fn the_head_can_go_ahead_of_the_body() {
     let handler = |_: &Request<'_>, response: Response| {
@@ -135,7 +135,7 @@ fn the_head_can_go_ahead_of_the_body() {
     assert_eq!((answer.field("Transfer-Encoding"), answer.text()), (Some("chunked"), "body"));
 }
 
-// H26, Node: test-http-set-trailers, test-http-server-de-chunked-trailer
+// Node: test-http-set-trailers, test-http-server-de-chunked-trailer
 #[test]
 fn trailers_follow_a_chunked_body_and_nothing_else() {
     let handler = |request: &Request<'_>, response: Response| {

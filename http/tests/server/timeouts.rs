@@ -29,7 +29,7 @@ fn expect_408(client: &mut Client) {
     client.expect_end();
 }
 
-// H6, H8, Node: test-http-server-headers-timeout-delayed-headers, test-http-server-request-timeout-delayed-headers
+// Node: test-http-server-headers-timeout-delayed-headers, test-http-server-request-timeout-delayed-headers
 #[test]
 fn a_slow_head_is_answered_408() {
     Site::new(options(SHORT, LONG, LONG)).run(hello, |address| {
@@ -41,7 +41,7 @@ fn a_slow_head_is_answered_408() {
     });
 }
 
-// H6, Node: test-http-server-request-timeout-delayed-body
+// Node: test-http-server-request-timeout-delayed-body
 #[test]
 fn a_slow_body_is_answered_408() {
     Site::new(options(SHORT, SHORT, LONG)).run(
@@ -58,7 +58,7 @@ fn a_slow_body_is_answered_408() {
     );
 }
 
-// H7, Node: test-http-server-headers-timeout-keepalive, test-http-server-request-timeout-keepalive
+// Node: test-http-server-headers-timeout-keepalive, test-http-server-request-timeout-keepalive
 #[test]
 fn the_time_of_a_later_request_begins_with_its_first_byte() {
     Site::new(options(SHORT, SHORT, Duration::ZERO)).run(hello, |address| {
@@ -73,7 +73,7 @@ fn the_time_of_a_later_request_begins_with_its_first_byte() {
     });
 }
 
-// H11, Node: test-http-server-keep-alive-timeout
+// Node: test-http-server-keep-alive-timeout
 #[test]
 fn an_idle_connection_is_closed_without_an_answer() {
     Site::new(options(LONG, LONG, SHORT)).run(hello, |address| {
@@ -83,7 +83,7 @@ fn an_idle_connection_is_closed_without_an_answer() {
     });
 }
 
-// H12, Node: sequential/test-http-server-keep-alive-timeout-slow-client-headers
+// Node: sequential/test-http-server-keep-alive-timeout-slow-client-headers
 #[test]
 fn the_first_byte_of_a_request_ends_idleness() {
     Site::new(options(LONG, LONG, SHORT)).run(hello, |address| {
@@ -99,7 +99,7 @@ fn the_first_byte_of_a_request_ends_idleness() {
     });
 }
 
-// H11, Node: sequential/test-http-server-keep-alive-timeout-slow-server
+// Node: sequential/test-http-server-keep-alive-timeout-slow-server
 #[test]
 fn a_slow_handler_is_not_cut() {
     let kept = Kept::default();
@@ -122,7 +122,7 @@ fn a_slow_handler_is_not_cut() {
     });
 }
 
-// H9, Node: test-http-server-request-timeout-upgrade
+// Node: test-http-server-request-timeout-upgrade
 #[test]
 fn an_upgraded_connection_is_not_timed_out() {
     struct Upgrading(Option<Socket>);
@@ -154,7 +154,7 @@ fn an_upgraded_connection_is_not_timed_out() {
     });
 }
 
-// H10, Node: test-http-server-timeouts-validation
+// Node: test-http-server-timeouts-validation
 #[test]
 fn options_that_contradict_each_other_are_refused() {
     let site = Site::new(ServerOptions::default());

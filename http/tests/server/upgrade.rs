@@ -94,7 +94,7 @@ fn offer(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
 }
 
-// H37, Node: test-http-upgrade-server, test-http-upgrade-binary
+// Node: test-http-upgrade-server, test-http-upgrade-binary
 #[test]
 fn an_accepted_upgrade_hands_over_the_socket_with_what_followed() {
     let taking = Taking::default();
@@ -113,7 +113,7 @@ fn an_accepted_upgrade_hands_over_the_socket_with_what_followed() {
     assert_eq!(log.joined(), "request:/first finish upgrade:/yes end");
 }
 
-// H37: answers before it are sent, and their handlers told
+// answers before it are sent, and their handlers told
 #[test]
 fn an_upgrade_may_follow_other_requests_in_one_write() {
     let taking = Taking::default();
@@ -128,7 +128,7 @@ fn an_upgrade_may_follow_other_requests_in_one_write() {
     assert_eq!(log.joined(), "request:/first finish upgrade:/yes end");
 }
 
-// H37, Node: test-http-upgrade-advertise; RFC 9110, 7.8
+// Node: test-http-upgrade-advertise; RFC 9110, 7.8
 #[test]
 fn an_upgrade_that_is_not_accepted_is_a_request() {
     serve(Taking::default(), |address| {
@@ -183,7 +183,7 @@ fn an_upgrade_left_without_a_handler_is_closed() {
     });
 }
 
-// H38, Node: test-http-connect; unlike Node a refusal is an answer
+// Node: test-http-connect; unlike Node a refusal is an answer
 #[test]
 fn connect_is_a_tunnel_or_501() {
     serve(Taking::default(), |address| {
@@ -203,7 +203,7 @@ fn connect_is_a_tunnel_or_501() {
     });
 }
 
-// H42, Node: test-http-server-close-all
+// Node: test-http-server-close-all
 #[test]
 fn close_all_spares_upgraded_connections() {
     let site = Site::new(ServerOptions::default());

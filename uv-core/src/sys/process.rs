@@ -15,6 +15,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{OwnedFd, RawFd};
 use std::ptr;
 
+// SAFETY: this is how POSIX declares the variable.
 unsafe extern "C" {
     static mut environ: *const *const libc::c_char;
 }
