@@ -36,15 +36,17 @@ pub fn run(options: &ServeOptions) -> Result<()> {
 fn run_alone(env: &Environment, options: &ServeOptions) -> Result<()> {
     let server = Server::new(env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(options.addr), App)?;
-    if let Some(address) = server.address() {
-        announce(&address, "in one process");
-    }
+    let address = server.address();
     on_signals(env, move || {
         // The first signal drains, a second one ends at once.
         if server.shutdown(GRACE).is_err() {
             server.close_all_connections();
         }
     })?;
+    // Last: whoever reads this may send a signal.
+    if let Some(address) = address {
+        announce(&address, "in one process");
+    }
     env.run(RunMode::Default)?;
     Ok(())
 }

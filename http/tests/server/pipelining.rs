@@ -6,7 +6,6 @@ use http::{Request, Response, ServerOptions};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 fn gets(paths: &[&str]) -> String {
     paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).collect()
