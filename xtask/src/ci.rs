@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: everything that CI checks, one step after the other. `.ci/run` runs the same list.
 
 use crate::args::Result;
+use crate::say;
 use std::process::Command;
 
 /// The folder of the workspace, from which every step runs.
@@ -32,7 +33,7 @@ const STEPS: &[Step] = &[
 /// Names the step that failed.
 pub fn run() -> Result<()> {
     for (name, words, variables) in STEPS {
-        println!("== {name}: cargo {}", words.join(" "));
+        say::out(format_args!("== {name}: cargo {}", words.join(" ")));
         let status = Command::new("cargo")
             .current_dir(ROOT)
             .args(*words)

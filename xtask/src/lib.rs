@@ -5,4 +5,5 @@
 pub mod app;
 pub mod args;
 pub mod ci;
+pub mod say;
 pub mod serve;

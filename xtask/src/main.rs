@@ -4,13 +4,13 @@
 
 use std::process::ExitCode;
 use xtask::args::{Command, USAGE};
-use xtask::{ci, serve};
+use xtask::{ci, say, serve};
 
 fn main() -> ExitCode {
     env_logger::init();
     let outcome = match Command::parse(lexopt::Parser::from_env()) {
         Ok(Command::Help) => {
-            println!("{USAGE}");
+            say::out(USAGE);
             return ExitCode::SUCCESS;
         }
         Ok(Command::Serve(options)) => serve::run(&options),
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            say::err(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

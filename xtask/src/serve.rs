@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::args::{Policy, Result, ServeOptions};
+use crate::say;
 use async_wrap::{Environment, Loop, RunMode};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Backoff, Primary, Settings, Supervised, Worker, WorkerHandle};
@@ -52,8 +53,8 @@ fn run_alone(env: &Environment, options: &ServeOptions) -> Result<()> {
 }
 
 fn announce(address: &Address, how: &str) {
-    println!("listening on http://{address} {how}");
-    println!("try: curl http://{address}/");
+    say::out(format_args!("listening on http://{address} {how}"));
+    say::out(format_args!("try: curl http://{address}/"));
 }
 
 /// Calls `act` for each SIGINT and SIGTERM.
@@ -141,13 +142,14 @@ impl PrimaryHandler for Watch {
     }
 
     fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
-        if worker.exited_after_disconnect() != Some(true) {
-            eprintln!("worker {} (process {}) ended: {status}", worker.id(), worker.pid());
+        // Ctrl-C goes to all processes of a terminal: a worker may meet it before it listens to signals.
+        if worker.exited_after_disconnect() != Some(true) && status.signal != SIGINT {
+            say::err(format_args!("worker {} (process {}) ended: {status}", worker.id(), worker.pid()));
         }
     }
 
     fn on_error(&mut self, _: Option<&WorkerHandle>, error: cluster::Error) {
-        eprintln!("error: {error}");
+        say::err(format_args!("error: {error}"));
     }
 }
 
