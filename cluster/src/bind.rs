@@ -3,18 +3,13 @@
 use crate::message::{Query, Target};
 use net::Address;
 use std::ffi::OsStr;
-use std::fs::Permissions;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{BindOptions, Errno, Error, KeepAlive, LoopHandle, Pipe, Result, Stream, Tcp};
+use uv_core::{BindOptions, Error, KeepAlive, LoopHandle, Pipe, Result, Stream, Tcp};
 
 /// A bound socket of the loop, for a primary that accepts.
 pub(crate) struct Bound {
@@ -22,12 +17,12 @@ pub(crate) struct Bound {
     pub(crate) address: Address,
 }
 
-/// A socket without a handle, for workers that accept.
+/// A bound socket for workers that accept. Closed when dropped.
 pub(crate) struct Shareable {
+    /// What the workers get.
     pub(crate) fd: Rc<OwnedFd>,
     pub(crate) address: Address,
-    /// The file to remove at the end.
-    path: Option<PathBuf>,
+    stream: Stream,
 }
 
 /// Binds a socket on which the primary is to listen.
@@ -75,44 +70,12 @@ fn on_any<T>(port: u16, bind: impl Fn(SocketAddr) -> Result<T>) -> Result<T> {
     }
 }
 
-/// Makes a socket for workers to share. It listens already: until the first worker accepts, connections wait.
-pub(crate) fn share(query: &Query) -> Result<Shareable> {
-    let path = match &query.key.target {
-        Target::Port(port) => return on_any(*port, |addr| share_tcp(addr, query)),
-        Target::Addr(addr) => return share_tcp(*addr, query),
-        Target::Path(path) => path,
-    };
-    let failed = |error: io::Error| match Errno::from(error) {
-        // As the loop's pipes report a missing folder.
-        Errno::ENOENT => Error::new("bind", Errno::EACCES).on(path.display()),
-        errno => Error::new("bind", errno).on(path.display()),
-    };
-    let address = named(path);
-    if let Address::Abstract(name) = &address {
-        let addr = std::os::unix::net::SocketAddr::from_abstract_name(name).map_err(failed)?;
-        let fd = UnixListener::bind_addr(&addr).map_err(failed)?;
-        return Ok(Shareable::new(fd, address, None));
-    }
-    let short = short(path);
-    let fd = UnixListener::bind(&short).map_err(failed)?;
-    let more = if query.readable_by_all { 0o444 } else { 0 } | if query.writable_by_all { 0o222 } else { 0 };
-    let shareable = Shareable::new(fd, address, Some(short.clone()));
-    if more != 0 {
-        let mode = std::fs::metadata(&short).map_err(failed)?.permissions().mode();
-        std::fs::set_permissions(&short, Permissions::from_mode(mode | more)).map_err(failed)?;
-    }
-    Ok(shareable)
-}
-
-fn share_tcp(addr: SocketAddr, query: &Query) -> Result<Shareable> {
-    let failed = |errno| Error::new("bind", errno).on(addr);
-    if query.ipv6_only || query.reuse_port {
-        // The standard library's sockets know neither.
-        return Err(failed(Errno::ENOTSUP));
-    }
-    let listener = TcpListener::bind(addr).map_err(|error| failed(error.into()))?;
-    let address = listener.local_addr().map_err(|error| failed(error.into()))?;
-    Ok(Shareable::new(listener, Address::Tcp(address), None))
+/// Binds a socket for workers to share. It listens as soon as the first of them does, and for as long as the primary
+/// has it.
+pub(crate) fn share(lp: &LoopHandle, query: &Query) -> Result<Shareable> {
+    let Bound { stream, address } = bind(lp, query)?;
+    let fd = stream.try_clone_fd().inspect_err(|_| stream.close())?;
+    Ok(Shareable { fd: Rc::new(fd), address, stream })
 }
 
 fn named(path: &Path) -> Address {
@@ -129,17 +92,9 @@ fn short(path: &Path) -> PathBuf {
     relative.filter(|relative| *relative != OsStr::new("")).unwrap_or(path).to_owned()
 }
 
-impl Shareable {
-    fn new(fd: impl Into<OwnedFd>, address: Address, path: Option<PathBuf>) -> Self {
-        Self { fd: Rc::new(fd.into()), address, path }
-    }
-}
-
 impl Drop for Shareable {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            // Gone already is fine.
-            let _ = std::fs::remove_file(path);
-        }
+        // This also removes the file of a Unix socket.
+        self.stream.close();
     }
 }

@@ -78,7 +78,7 @@ impl Listeners {
                 (Socket::Distributed(distributor), address)
             }
             Kind::Shared => {
-                let socket = share(query)?;
+                let socket = share(lp, query)?;
                 let address = socket.address.clone();
                 (Socket::Shared { socket, members: RefCell::default() }, address)
             }

@@ -195,20 +195,22 @@ fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
 }
 
-// Node: sequential/test-cluster-net-listen-ipv6only-rr
+// Node: sequential/test-cluster-net-listen-ipv6only-rr, sequential/test-cluster-net-listen-ipv6only-none
 fn ipv6_only() {
     if !has_ipv6() {
         return;
     }
-    let cluster = Cluster::new("greeter", &["[::]:0,v6only"]);
-    cluster.fork_listening(1);
-    let port = cluster.address().port();
-    let (six, four) = cluster.meanwhile(move || {
-        let six = read_all(connect(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port))));
-        (six, TcpStream::connect(("127.0.0.1", port)).is_err())
-    });
-    assert_eq!((six.as_str(), four), ("1", true));
-    cluster.finish();
+    for policy in policies() {
+        let cluster = Cluster::with(role("greeter", &["[::]:0,v6only"]).policy(policy));
+        cluster.fork_listening(1);
+        let port = cluster.address().port();
+        let (six, four) = cluster.meanwhile(move || {
+            let six = read_all(connect(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port))));
+            (six, TcpStream::connect(("127.0.0.1", port)).is_err())
+        });
+        assert_eq!((six.as_str(), four), ("1", true));
+        cluster.finish();
+    }
 }
 
 // Node: test-cluster-net-listen-ipv6only-false

@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::Permissions;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ impl Pipe {
         let mut flags = SHARED;
         if sys::socket::is_socket(raw) {
             flags |= SOCKET;
-            if sys::socket::is_listening(raw) {
+            if sys::socket::is_listening(raw) || is_only_bound(raw) {
                 flags |= BOUND;
             } else {
                 flags |= READABLE | WRITABLE;
@@ -242,6 +242,13 @@ impl Pipe {
         }
         Ok(())
     }
+}
+
+/// Whether the socket has a name and no peer: somebody bound it for others to listen on.
+fn is_only_bound(fd: RawFd) -> bool {
+    let is_named =
+        sys::socket::local_addr(fd).is_ok_and(|addr| addr.as_unix().is_some_and(|name| !name.is_empty()));
+    is_named && sys::socket::peer_addr(fd).is_err()
 }
 
 fn name(addr: SockAddr) -> Result<PipeName> {

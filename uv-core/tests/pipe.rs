@@ -56,6 +56,29 @@ fn a_connection_over_a_path_carries_bytes_both_ways() {
     lp.close_and_finish();
 }
 
+#[test]
+fn a_socket_that_somebody_else_bound_can_be_listened_on() {
+    let lp = test_loop();
+    let path = socket_path();
+    let binder = Pipe::new(&lp);
+    binder.bind(path.path()).expect("bind");
+    let server = Pipe::new(&lp);
+    server.open(binder.try_clone_fd().expect("a second descriptor")).expect("open");
+    assert!(!server.is_readable() && !server.is_writable());
+    assert_eq!(errno(server.bind(path.path())), Errno::EINVAL, "bound already");
+    let log = Log::new();
+    let (listener, seen) = (server.clone(), log.clone());
+    server
+        .listen(8, move |_: Result<()>| {
+            listener.accept().expect("accept").close();
+            seen.add("accepted");
+        })
+        .expect("listen");
+    let _client = UnixStream::connect(path.path()).expect("connect");
+    lp.until(|| log.has("accepted"));
+    lp.close_and_finish();
+}
+
 // libuv: pipe_bind_error_addrnotavail
 #[test]
 fn a_bind_in_a_missing_folder_is_eacces() {

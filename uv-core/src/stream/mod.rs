@@ -167,6 +167,14 @@ impl Stream {
         self.0.fileno()
     }
 
+    /// Another descriptor of the same socket, for somebody else: another process, say.
+    ///
+    /// # Errors
+    /// `EBADF` without a descriptor; what the system says.
+    pub fn try_clone_fd(&self) -> Result<OwnedFd> {
+        sys::fd::duplicate(self.fileno()?).map_err(|errno| Error::new("dup", errno))
+    }
+
     /// Sets or clears blocking mode, of the open file that others may share (`uv_stream_set_blocking`).
     ///
     /// Writes then wait until everything is with the kernel. Reads from a socket never wait; those from another kind

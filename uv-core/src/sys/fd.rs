@@ -85,6 +85,12 @@ pub(crate) fn set_cloexec(fd: RawFd) -> Result<(), Errno> {
     check(unsafe { libc::ioctl(fd, libc::FIOCLEX) }).map(drop)
 }
 
+/// Another descriptor of the same open file, which no child inherits.
+pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes integers only.
+    own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
+}
+
 /// The access mode: whether the descriptor is open for reading and for writing.
 pub(crate) fn access_mode(fd: RawFd) -> Result<(bool, bool), Errno> {
     // SAFETY: F_GETFL takes no argument.
