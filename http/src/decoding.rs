@@ -38,7 +38,9 @@ impl<'a> Turn<'a> {
         let limits = &connection.core.options().limits;
         // The message at hand is received to its end even if it is the last one.
         while !connection.is_deaf() && !connection.socket.is_destroyed() {
-            if connection.must_stall() {
+            // The end of a message takes no input: it must not wait until a slow client has fetched its answer.
+            let is_told_anyway = self.decoder.is_at_end() && !connection.has(BODY_PAUSED);
+            if connection.must_stall() && !is_told_anyway {
                 connection.set(STALLED);
                 connection.socket.pause();
                 return input.len();

@@ -103,6 +103,11 @@ impl Connection {
 
     /// Whether the kernel took some output since the last time somebody asked.
     pub(crate) fn note_unsent(&self, unsent: usize) -> bool {
+        if unsent == 0 {
+            return self
+                .if_pending(|pending| std::mem::take(&mut pending.unsent))
+                .is_some_and(|before| before > 0);
+        }
         self.with_pending(|pending| std::mem::replace(&mut pending.unsent, unsent)) != unsent
     }
 }

@@ -3,7 +3,7 @@
 //! No connection has a timer: each remembers when its present state began, and one timer for all looks at them. A
 //! request in the steady state costs no timer operation.
 
-use crate::connection::{Connection, IN_MESSAGE, LINGERING, RECEIVING, SERVED, UPGRADED};
+use crate::connection::{Connection, IN_MESSAGE, LINGERING, RECEIVING, SERVED, STALLED, UPGRADED};
 use crate::server::Core;
 use std::time::Duration;
 
@@ -63,19 +63,19 @@ impl Connection {
         if self.has(LINGERING) {
             return self.lingers_too_long(now).then_some(Verdict::Destroy);
         }
+        if self.has(STALLED) {
+            // That nothing is received is this server's own doing.
+            return self.is_stuck(now).then_some(Verdict::Destroy);
+        }
         // Of a first request nothing may have come at all: its time runs from the connection's start.
         if self.has(RECEIVING) || !self.has(SERVED) {
             let headers_over = !self.has(IN_MESSAGE) && self.is_over(now, options.headers_timeout);
             let over = headers_over || self.is_over(now, options.request_timeout);
             return (over && !self.is_deaf()).then_some(Verdict::Answer408);
         }
-        if self.outstanding.get() > 0 {
-            return None;
-        }
-        if self.socket.buffered() > 0 {
+        if self.outstanding.get() > 0 || self.socket.buffered() > 0 {
             // A client that is still fetching its answer is not idle yet.
-            self.since.set(now);
-            return None;
+            return self.is_stuck(now).then_some(Verdict::Destroy);
         }
         let idle_limit = match options.keep_alive_timeout {
             _ if self.core.is_draining() => DRAIN_IDLE,
@@ -88,6 +88,16 @@ impl Connection {
     /// Whether `since` is longer ago than a limit, if there is one.
     fn is_over(&self, now: Duration, limit: Duration) -> bool {
         !limit.is_zero() && now.saturating_sub(self.since.get()) >= limit
+    }
+
+    /// Whether the client has fetched nothing of what waits for it for as long as a request may take. Node waits for
+    /// ever.
+    fn is_stuck(&self, now: Duration) -> bool {
+        let unsent = self.socket.buffered();
+        if self.note_unsent(unsent) || unsent == 0 {
+            self.since.set(now);
+        }
+        unsent > 0 && self.is_over(now, self.core.options().request_timeout)
     }
 
     /// Whether a client takes too long to end its side. While it still fetches an answer it may take its time, but not

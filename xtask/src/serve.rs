@@ -98,6 +98,7 @@ fn run_primary(env: &Environment, options: &ServeOptions) -> Result<()> {
             }
         } else {
             primary.disconnect();
+            kill_stragglers(&primary);
         }
     })?;
     env.run(RunMode::Default)?;
@@ -105,6 +106,19 @@ fn run_primary(env: &Environment, options: &ServeOptions) -> Result<()> {
         Some(failure) => Err(failure.into()),
         None => Ok(()),
     }
+}
+
+/// Ends workers that do not end by themselves: stopped ones, or ones in an endless loop.
+fn kill_stragglers(primary: &Primary) {
+    let late = primary.clone();
+    let timer = primary.environment().set_timeout(GRACE + Duration::from_secs(1), move || {
+        for worker in late.workers() {
+            say::err(format_args!("worker {} (process {}) did not end in time", worker.id(), worker.pid()));
+            // Fails only for one that is gone already.
+            let _ = worker.kill(SIGKILL);
+        }
+    });
+    timer.unref();
 }
 
 /// Watches over the workers and says what a person wants to know.
@@ -145,6 +159,14 @@ impl PrimaryHandler for Watch {
         // Ctrl-C goes to all processes of a terminal: a worker may meet it before it listens to signals.
         if worker.exited_after_disconnect() != Some(true) && status.signal != SIGINT {
             say::err(format_args!("worker {} (process {}) ended: {status}", worker.id(), worker.pid()));
+        }
+        // One that was told to leave by a signal of its own has a successor too.
+        let left = worker.exited_after_disconnect() == Some(true);
+        if let Some(primary) = worker.primary().filter(|primary| left && !primary.is_disconnecting()) {
+            say::err(format_args!("worker {} (process {}) left", worker.id(), worker.pid()));
+            if let Err(error) = primary.fork() {
+                say::err(format_args!("error: {error}"));
+            }
         }
     }
 

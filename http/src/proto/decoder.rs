@@ -209,6 +209,11 @@ impl Decoder {
         )
     }
 
+    /// Whether the next event is the end of a message, which takes no input.
+    pub fn is_at_end(&self) -> bool {
+        matches!(self.machine.state, State::End)
+    }
+
     /// Bytes held of a section that is arriving in pieces: never more than the limit for it.
     pub fn buffered(&self) -> usize {
         self.partial.len()

@@ -2,7 +2,7 @@
 
 use crate::harness::{Client, Kept, Site, impatient};
 use http::proto::ParseError;
-use http::upcall::RequestHandler;
+use http::upcall::{RequestHandler, ResponseHandler};
 use http::{Error, Request, Response, Server, ServerOptions, Socket};
 use std::time::Duration;
 
@@ -70,6 +70,70 @@ fn the_time_of_a_later_request_begins_with_its_first_byte() {
         }
         client.send("G");
         expect_408(&mut client);
+    });
+}
+
+/// Far more than the kernel holds for one connection.
+const MUCH: usize = 24 * 1024 * 1024;
+
+/// Writes `MUCH` at the client's pace.
+struct Stream {
+    response: Response,
+    left: usize,
+}
+
+impl ResponseHandler for Stream {
+    fn on_drain(&mut self) {
+        while self.left > 0 {
+            let len = self.left.min(64 * 1024);
+            self.left -= len;
+            match self.response.write(&[b'x'; 64 * 1024][..len]) {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The client is gone.
+                Err(_) => self.left = 0,
+            }
+        }
+        let _ = self.response.end(b"");
+    }
+}
+
+fn streaming(_: &Request<'_>, response: Response) {
+    let mut stream = Stream { response: response.clone(), left: MUCH };
+    stream.on_drain();
+    response.set_handler(stream);
+}
+
+#[test]
+fn an_answer_may_take_longer_than_a_request() {
+    let limit = 8 * SHORT;
+    Site::new(options(limit, limit, LONG)).run(streaming, |address| {
+        let mut client = Client::connect(address);
+        client.get("/");
+        assert_eq!(client.head().status, 200);
+        let mut received = 0;
+        // Slower than the server, and for longer than a request may take.
+        for _ in 0..64 {
+            received += client.chunk().len();
+            std::thread::sleep(SHORT / 5);
+        }
+        received += client.chunks().len();
+        assert_eq!(received, MUCH);
+    });
+}
+
+#[test]
+fn a_client_that_fetches_nothing_of_its_answer_is_cut_in_the_end() {
+    Site::new(options(SHORT, SHORT, LONG)).run(streaming, |address| {
+        let mut stuck = Client::connect(address);
+        stuck.get("/");
+        // As long as the server needs to see that nothing moves, and longer.
+        std::thread::sleep(8 * SHORT);
+        assert!(stuck.rest().len() < MUCH, "cut");
+        let mut other = Client::connect(address);
+        other.get("/");
+        assert_eq!(other.head().status, 200);
+        other.chunk();
     });
 }
 
