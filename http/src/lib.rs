@@ -43,6 +43,7 @@
 //! - after an end of its own the server reads on for two seconds, so that no reset destroys the answer;
 //! - a response dropped without an end becomes a 500, or ends the connection if it has begun;
 //! - a connection is idle from when its client has the whole answer, not from when the answer was written;
+//! - a client that fetches nothing of its answer for as long as a request may take (`request_timeout`) is cut off;
 //! - limits and timeouts are looked at once a second, where Node looks every thirty; there is no timeout of the socket's
 //!   own (`server.timeout`) beside them;
 //! - [`Server::shutdown`] ends in an orderly way, which [`Server::close`] as in Node does not.

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub struct ServerOptions {
     /// From a request's first byte (the first request's: from the connection's start) to its last; 300 s at first.
     /// Answered with 408.
+    /// A client that fetches nothing of an answer for as long is disconnected.
     pub request_timeout: Duration,
     /// The same, to the end of the head; 60 s at first. At most `request_timeout`. Answered with 408.
     pub headers_timeout: Duration,
