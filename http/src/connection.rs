@@ -7,8 +7,8 @@
 
 use crate::exchange::{Exchange, Phase};
 use crate::pending::{Notice, Pending};
-use crate::proto::Decoder;
-use crate::server::Core;
+use crate::proto::{BodyFraming, Decoder};
+use crate::server::{Core, SharedHandler};
 use crate::upcall::ResponseHandler;
 use net::Socket;
 use net::upcall::SocketHandler;
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 pub(crate) struct Connection {
     pub(crate) core: Rc<Core>,
+    pub(crate) handler: SharedHandler,
     pub(crate) socket: Socket,
     pub(crate) decoder: Cell<Decoder>,
     /// Requests that are not answered yet, the oldest first.
@@ -35,7 +36,7 @@ pub(crate) struct Connection {
 }
 
 // What an idle connection costs in this layer: there may be very many.
-const _: () = assert!(size_of::<Connection>() <= 120);
+const _: () = assert!(size_of::<Connection>() <= 128);
 
 /// Requests of one connection that may wait for their answers; more of them stay undecoded. Each is a record of a few
 /// hundred bytes that a client gets for twenty.
@@ -71,12 +72,15 @@ pub(crate) const UPGRADED: u16 = 1 << 12;
 const FINISH_OWED: u16 = 1 << 14;
 /// A request was received: from now on silence is idleness, not slowness.
 pub(crate) const SERVED: u16 = 1 << 13;
+/// The answer that was written last is not whole, and only a reset can tell.
+const CUT: u16 = 1 << 15;
 
 impl Connection {
-    pub(crate) fn new(core: Rc<Core>, socket: Socket) -> Self {
+    pub(crate) fn new(core: Rc<Core>, handler: SharedHandler, socket: Socket) -> Self {
         let since = core.now();
         Self {
             core,
+            handler,
             socket,
             decoder: Cell::default(),
             exchanges: Cell::new(None),
@@ -153,6 +157,7 @@ impl Connection {
                 break;
             }
             let (keep_alive, client_closes) = (first.keep_alive, first.client_closes);
+            let is_cut = first.is_cut();
             let body_goes_on = first.wants_body && self.is_receiving(first.number);
             if body_goes_on {
                 // The answer is written, and the rest of the body still goes to its handler.
@@ -162,6 +167,9 @@ impl Connection {
                 self.exchanges.set(first.next.take());
                 self.outstanding.set(self.outstanding.get() - 1);
                 self.retire(first);
+            }
+            if is_cut {
+                self.set(CUT);
             }
             if !keep_alive {
                 self.end(client_closes);
@@ -259,6 +267,9 @@ impl Connection {
         if !self.has(ENDING) || self.has(LINGERING) {
             return;
         }
+        if self.has(CUT) {
+            return self.break_off();
+        }
         let is_quiet = !self.has(IN_MESSAGE | TRAILING | STALLED);
         if self.has(EXPECTED) && is_quiet && self.socket.buffered() == 0 {
             return self.socket.destroy();
@@ -269,6 +280,18 @@ impl Connection {
         self.since.set(self.core.now());
         self.socket.end();
         self.socket.resume();
+    }
+
+    /// Breaks the connection at once: with a reset if its end would pass for that of an answer.
+    pub(crate) fn break_off(&self) {
+        let list = self.exchanges.take();
+        let is_open = list.as_ref().is_some_and(|first| first.is_open_ended());
+        self.exchanges.set(list);
+        let needs_reset = is_open || self.has(CUT);
+        // Only TCP knows a reset.
+        if !needs_reset || self.socket.reset_and_destroy().is_err() {
+            self.socket.destroy();
+        }
     }
 
     /// Whether nothing is received and nothing is to be answered or sent.
@@ -371,6 +394,28 @@ impl Connection {
     }
 }
 
+impl Exchange {
+    /// Ends an answer without what is left of it.
+    pub(crate) fn cut(&mut self) {
+        if self.is_open_ended() {
+            // Nobody knows how much.
+            self.left = u64::MAX;
+        }
+        self.phase = Phase::Ended;
+        self.keep_alive = false;
+    }
+
+    /// Whether this was cut, and nothing but the way in which the connection ends can tell the client.
+    fn is_cut(&self) -> bool {
+        self.framing == BodyFraming::UntilClose && self.left > 0
+    }
+
+    /// Whether some of this is written, and the end of the connection would be taken for its end.
+    fn is_open_ended(&self) -> bool {
+        self.framing == BodyFraming::UntilClose && self.phase == Phase::Body
+    }
+}
+
 /// This layer's floor of the tower: it stands on a socket and owns the connection.
 pub(crate) struct ConnectionTower {
     connection: Rc<Connection>,
@@ -388,7 +433,10 @@ impl ConnectionTower {
 impl Drop for ConnectionTower {
     fn drop(&mut self) {
         self.connection.let_go();
-        self.connection.core.remove(self.key);
+        // One that left HTTP stays in the table for the end of a `shutdown`.
+        if !self.connection.has(UPGRADED) {
+            self.connection.core.remove(self.key);
+        }
     }
 }
 

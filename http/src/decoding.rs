@@ -148,7 +148,7 @@ impl Connection {
         } else if head.is_connect() {
             let _ = response.set_status(501).and_then(|response| response.end(b""));
         } else {
-            let call = || self.core.handler.call(|handler| handler.on_request(&request, response));
+            let call = || self.handler.call(|handler| handler.on_request(&request, response));
             self.core.env().make_callback(context, call);
         }
         if awaits_continue {
@@ -185,7 +185,7 @@ impl Connection {
         }
         let mut accepted = false;
         let asked = &mut accepted;
-        let ask = || self.core.handler.call(|handler| *asked = handler.accepts_upgrade(request));
+        let ask = || self.handler.call(|handler| *asked = handler.accepts_upgrade(request));
         self.core.env().make_callback(context, ask);
         accepted && !self.socket.is_destroyed()
     }
@@ -220,7 +220,7 @@ impl Connection {
         socket.release();
         // It was paused if the request was left over from a time at which decoding stood still.
         socket.resume();
-        let call = || self.core.handler.call(|handler| handler.on_upgrade(request, socket, rest));
+        let call = || self.handler.call(|handler| handler.on_upgrade(request, socket, rest));
         self.core.env().make_callback(context, call);
         self.core.env().emit_destroy(context.async_id());
         self.socket.destroy_unless_handled();
@@ -262,7 +262,7 @@ impl Connection {
     /// The client broke the protocol.
     fn refuse(self: &Rc<Self>, error: ParseError) {
         self.answer_and_end(error.status());
-        self.core.handler.call(|handler| handler.on_client_error(error, &self.socket));
+        self.handler.call(|handler| handler.on_client_error(error, &self.socket));
     }
 
     /// Ends the connection with an error, once the answers due are sent. The error gets an answer of its own unless
@@ -278,8 +278,7 @@ impl Connection {
         self.clear(IN_MESSAGE | RECEIVING);
         let cut = |exchange: &mut Exchange, answer: &[u8]| {
             self.hold(exchange, |_, out| out.extend_from_slice(answer));
-            exchange.phase = Phase::Ended;
-            exchange.keep_alive = false;
+            exchange.cut();
             exchange.client_closes = false;
         };
         let replaced = in_message.then(|| {

@@ -15,7 +15,8 @@ use std::rc::Rc;
 /// another connection's callback.
 ///
 /// Dropping the last clone without [`end`](Self::end) answers 500, or breaks the connection if the answer has begun:
-/// no client waits for ever.
+/// a response that was lost keeps no client waiting. One that its own [`ResponseHandler`] holds is not lost: it lasts as
+/// long as its connection unless somebody ends it.
 ///
 /// ```
 /// use http::{Request, Response, Result};
@@ -227,7 +228,7 @@ impl Response {
     /// Breaks the connection, with all that is on it.
     pub fn destroy(&self) {
         if self.with(|_| ()).is_some() {
-            self.connection.socket.destroy();
+            self.connection.break_off();
         }
     }
 
@@ -360,8 +361,7 @@ impl Connection {
             let begun = exchange.phase == Phase::Body;
             if begun {
                 // Its end is missing, and so the client sees.
-                exchange.phase = Phase::Ended;
-                exchange.keep_alive = false;
+                exchange.cut();
                 if let Some(handler) = exchange.handler.take() {
                     self.owe(Notice::Close(handler));
                 }

@@ -1,6 +1,6 @@
 //! The server: what its connections share, and how it starts and stops. Mirrors `http.Server`.
 
-use crate::connection::{Connection, ConnectionTower};
+use crate::connection::{Connection, ConnectionTower, UPGRADED};
 use crate::date::DateCache;
 use crate::exchange::Pool;
 use crate::proto::{Scratch, keep_alive_field};
@@ -24,11 +24,13 @@ pub struct Server {
     core: Rc<Core>,
 }
 
+/// The handler of one `listen`: shared by its connections, which stay with it when the server listens again.
+pub(crate) type SharedHandler = Rc<Slot<Box<dyn RequestHandler>>>;
+
 /// What the connections of a server share.
 pub(crate) struct Core {
     env: Environment,
     options: ServerOptions,
-    pub(crate) handler: Slot<Box<dyn RequestHandler>>,
     pub(crate) pool: Pool,
     pub(crate) scratch: Cell<Scratch>,
     /// Output of the turn that is going on.
@@ -36,10 +38,13 @@ pub(crate) struct Core {
     /// A buffer for output outside of turns.
     pub(crate) spare: Cell<Vec<u8>>,
     date: DateCache,
+    /// Those that left HTTP stay until they are closed.
     connections: RefCell<Slab<Rc<Connection>>>,
     checking: RefCell<Option<Timeout>>,
     draining: Cell<bool>,
-    /// Which `listen` is in force; what belongs to an earlier one is stale.
+    /// `listen`s of which something is left: each lasts as long as its connections.
+    towers: Cell<usize>,
+    /// Which `listen` was the last; a timer of an earlier one is stale.
     listening_id: Cell<u32>,
 }
 
@@ -71,7 +76,6 @@ impl Server {
         let core = Core {
             env: env.clone(),
             options,
-            handler: Slot::empty(),
             pool: Pool::default(),
             scratch: Cell::default(),
             collected: Cell::default(),
@@ -80,6 +84,7 @@ impl Server {
             connections: RefCell::default(),
             checking: RefCell::default(),
             draining: Cell::new(false),
+            towers: Cell::new(0),
             listening_id: Cell::new(0),
         };
         Ok(Self { net: net::Server::with_source(env, net_options, source), core: Rc::new(core) })
@@ -87,16 +92,18 @@ impl Server {
 
     /// Starts listening; `handler` is called from the loop and dropped once the server is closed.
     ///
+    /// After [`close`](Self::close) a server may listen again at once: the connections that are still open stay with the
+    /// handler that got them, which hears of its `on_close` when they are gone. Listening again ends
+    /// a [`shutdown`](Self::shutdown) that is going on.
+    ///
     /// # Errors
     /// As [`net::Server::listen`].
     pub fn listen(&self, options: ListenOptions, handler: impl RequestHandler + 'static) -> net::Result<()> {
         let core = &self.core;
-        // Not in force yet: a refusal drops the tower, and changes nothing.
-        let id = core.listening_id.get().wrapping_add(1);
-        self.net.listen(options, ServerTower { core: Rc::clone(core), id })?;
-        core.listening_id.set(id);
+        // A refusal drops the tower with its handler, and changes nothing.
+        self.net.listen(options, ServerTower::new(core, Box::new(handler)))?;
+        core.listening_id.set(core.listening_id.get().wrapping_add(1));
         core.draining.set(false);
-        core.handler.set(Box::new(handler));
         Ok(())
     }
 
@@ -113,7 +120,8 @@ impl Server {
     }
 
     /// Ends in an orderly way: stops listening, answers what was asked with `Connection: close`, closes connections
-    /// that stay idle for half a second, and after `grace` all others. `on_close` comes when the last one is gone.
+    /// that stay idle for half a second, and after `grace` all others, those that left HTTP included. `on_close` comes
+    /// when the last one is gone.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
@@ -121,9 +129,9 @@ impl Server {
         self.net.close()?;
         self.core.draining.set(true);
         let close_idle = |core: &Core| core.close_idle();
-        let close_all = |core: &Core| core.close_all();
+        let destroy_all = |core: &Core| core.destroy_all();
         self.core.later(DRAIN_IDLE.min(grace), close_idle);
-        self.core.later(grace, close_all);
+        self.core.later(grace, destroy_all);
         Ok(())
     }
 
@@ -206,6 +214,18 @@ impl Core {
         drop(removed);
     }
 
+    /// Forgets connections that left HTTP and are not `wanted`. Nobody else does: their tower is gone.
+    fn retain_upgraded(&self, wanted: impl Fn(&Connection) -> bool) {
+        let is_kept = |connection: &Connection| !connection.has(UPGRADED) || wanted(connection);
+        let mut kept = self.connections.borrow_mut();
+        let stale = kept.iter().filter(|(_, connection)| !is_kept(connection)).map(|(key, _)| key);
+        let stale: Vec<_> = stale.collect();
+        let removed: Vec<_> = stale.into_iter().map(|key| kept.remove(key)).collect();
+        drop(kept);
+        // Only now: what a connection holds may use the table as it goes.
+        drop(removed);
+    }
+
     /// The connections as they are now: working on one may remove it.
     pub(crate) fn connections(&self) -> Vec<Rc<Connection>> {
         self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect()
@@ -214,9 +234,14 @@ impl Core {
     fn check(core: &Weak<Self>) {
         let Some(core) = core.upgrade() else { return };
         core.check_connections();
-        if core.connections.borrow().is_empty()
-            && let Some(timer) = core.checking.take()
-        {
+        core.retain_upgraded(|connection| !connection.socket.is_destroyed());
+        if core.connections.borrow().is_empty() {
+            core.stop_checking();
+        }
+    }
+
+    fn stop_checking(&self) {
+        if let Some(timer) = self.checking.take() {
             timer.clear();
         }
     }
@@ -233,32 +258,42 @@ impl Core {
     }
 }
 
-/// This layer's end of the server beneath.
+/// This layer's end of the server beneath, for one `listen`.
 struct ServerTower {
     core: Rc<Core>,
-    id: u32,
+    handler: SharedHandler,
+}
+
+impl ServerTower {
+    fn new(core: &Rc<Core>, handler: Box<dyn RequestHandler>) -> Self {
+        core.towers.set(core.towers.get() + 1);
+        let slot = Slot::empty();
+        slot.set(handler);
+        Self { core: Rc::clone(core), handler: Rc::new(slot) }
+    }
 }
 
 impl ServerHandler for ServerTower {
     fn on_connection(&mut self, socket: Socket) {
-        let connection = Rc::new(Connection::new(Rc::clone(&self.core), socket.clone()));
+        let connection =
+            Rc::new(Connection::new(Rc::clone(&self.core), Rc::clone(&self.handler), socket.clone()));
         socket.set_handler(ConnectionTower::new(connection));
     }
 
     fn on_listening(&mut self) {
-        self.core.handler.call(|handler| handler.on_listening());
+        self.handler.call(|handler| handler.on_listening());
     }
 
     fn on_drop(&mut self, dropped: Dropped) {
-        self.core.handler.call(|handler| handler.on_drop(dropped));
+        self.handler.call(|handler| handler.on_drop(dropped));
     }
 
     fn on_error(&mut self, error: net::Error) {
-        self.core.handler.call(|handler| handler.on_error(error));
+        self.handler.call(|handler| handler.on_error(error));
     }
 
     fn on_close(&mut self) {
-        if let Some(mut handler) = self.core.handler.take() {
+        if let Some(mut handler) = self.handler.take() {
             handler.on_close();
         }
     }
@@ -266,13 +301,12 @@ impl ServerHandler for ServerTower {
 
 impl Drop for ServerTower {
     fn drop(&mut self) {
-        if self.core.listening_id.get() != self.id {
-            // Refused, or succeeded by another from within its last call.
-            return;
-        }
-        drop(self.core.handler.take());
-        if let Some(timer) = self.core.checking.take() {
-            timer.clear();
+        // The handler may hold responses, which hold connections, which hold the handler: this breaks the circle.
+        drop(self.handler.take());
+        self.core.retain_upgraded(|connection| !Rc::ptr_eq(&connection.handler, &self.handler));
+        self.core.towers.set(self.core.towers.get() - 1);
+        if self.core.towers.get() == 0 {
+            self.core.stop_checking();
         }
     }
 }

@@ -48,8 +48,15 @@ impl Core {
     pub(crate) fn close_all(&self) {
         for connection in self.connections() {
             if !connection.has(UPGRADED) {
-                connection.socket.destroy();
+                connection.break_off();
             }
+        }
+    }
+
+    /// Closes every connection, those that were handed over too.
+    pub(crate) fn destroy_all(&self) {
+        for connection in self.connections() {
+            connection.break_off();
         }
     }
 }

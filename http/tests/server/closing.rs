@@ -1,9 +1,10 @@
 //! How the server stops, and starts again.
 
-use crate::harness::{Client, Count, Kept, Log, Site, serve};
+use crate::harness::{Client, Count, Kept, Log, Site, impatient, serve};
 use async_wrap::{Environment, Loop, RunMode};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
-use http::{ListenOptions, Request, Response, Server, ServerOptions};
+use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
+use net::upcall::SocketHandler;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -158,6 +159,129 @@ fn a_server_can_listen_again_from_within_its_close() {
         }
     });
     assert_eq!(log.joined(), "served2 closed2 served1 closed1 served0 closed0");
+}
+
+/// Answers with its name; `/again` has the server listen again and answers where, `/log` tells who was closed.
+struct Named {
+    name: &'static str,
+    server: Server,
+    log: Log,
+}
+
+impl RequestHandler for Named {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        let answer = match request.path() {
+            "/again" => {
+                let next = Self { name: "second", server: self.server.clone(), log: self.log.clone() };
+                self.server.close().expect("to close");
+                self.server.listen(any(), next).expect("to listen again");
+                let address = self.server.address().and_then(|address| address.as_tcp());
+                address.expect("an address").to_string()
+            }
+            "/log" => self.log.joined(),
+            _ => self.name.to_owned(),
+        };
+        response.end(answer.as_bytes()).expect("to end");
+    }
+
+    fn on_close(&mut self) {
+        self.log.note(self.name);
+    }
+}
+
+// Node: `server.close` then `listen`
+#[test]
+fn a_server_that_listens_again_at_once_closes_each_handler_once() {
+    let (site, log) = (Site::new(ServerOptions::default()), Log::default());
+    let named = |name| Named { name, server: site.server.clone(), log: log.clone() };
+    let (first, second) = (named("first"), named("second"));
+    site.listen(first);
+    site.server.close().expect("to close");
+    site.run(second, |address| {
+        let mut client = Client::connect(address);
+        while client.ask("/log").text() != "first" {}
+        assert_eq!(client.ask("/").text(), "second");
+        assert_eq!(Client::connect(address).ask("/").text(), "second");
+    });
+    assert_eq!(log.joined(), "first second");
+}
+
+// net: open connections stay with the handler that got them
+#[test]
+fn a_connection_stays_with_its_handler_when_the_server_listens_again() {
+    let (site, log) = (Site::new(ServerOptions::default()), Log::default());
+    let first = Named { name: "first", server: site.server.clone(), log: log.clone() };
+    site.run(first, |address| {
+        let mut old = Client::connect(address);
+        let address = old.ask("/again").text().parse().expect("an address");
+        let mut new = Client::connect(address);
+        assert_eq!(new.ask("/").text(), "second");
+        assert_eq!(old.ask("/").text(), "first");
+        assert_eq!(new.ask("/log").text(), "", "the first has a connection");
+        drop(old);
+        while new.ask("/log").text() != "first" {}
+        assert_eq!(new.ask("/").text(), "second");
+    });
+    assert_eq!(log.joined(), "first second");
+}
+
+/// Takes every upgrade, and echoes.
+struct Upgrading(Server);
+
+struct Echo(Socket);
+
+impl SocketHandler for Echo {
+    fn on_data(&mut self, data: &[u8]) {
+        self.0.write(data).expect("to write");
+    }
+}
+
+impl RequestHandler for Upgrading {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        match request.path() {
+            "/close-all" => return self.0.close_all_connections(),
+            "/shutdown" => self.0.shutdown(Duration::from_millis(1)).expect("to shut down"),
+            _ => {}
+        }
+        response.end(b"").expect("to end");
+    }
+
+    fn accepts_upgrade(&mut self, _: &Request<'_>) -> bool {
+        true
+    }
+
+    fn on_upgrade(&mut self, _: &Request<'_>, socket: Socket, _: &[u8]) {
+        socket.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").expect("to write");
+        socket.set_handler(Echo(socket.clone()));
+    }
+}
+
+// Unlike `close_all_connections`, which as in Node leaves them alone
+#[test]
+fn the_end_of_the_grace_ends_connections_that_left_http_too() {
+    let site = Site::new(impatient());
+    let handler = Upgrading(site.server.clone());
+    site.run_until(
+        handler,
+        |address| {
+            let upgraded = || {
+                let mut client = Client::connect(address);
+                client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n");
+                assert_eq!(client.head().status, 101);
+                client
+            };
+            let (mut staying, leaving) = (upgraded(), upgraded());
+            drop(leaving);
+            let mut closer = Client::connect(address);
+            closer.get("/close-all");
+            closer.expect_end();
+            staying.send("still here");
+            assert_eq!(staying.take(10), b"still here");
+            Client::connect(address).get("/shutdown");
+            staying.expect_end();
+        },
+        || {},
+    );
 }
 
 #[test]

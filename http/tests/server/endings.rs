@@ -2,6 +2,8 @@
 
 use crate::harness::{Client, Kept, Site, impatient, serve};
 use http::{Request, Response, ServerOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 
 /// More than the kernel holds for a client that does not read.
 const LARGE: usize = 20_000_000;
@@ -109,6 +111,51 @@ fn a_large_answer_comes_whole_although_the_server_closes_and_counts_idle_connect
         other.ask("/close");
         assert_eq!(client.take(LARGE).len(), LARGE);
         client.expect_end();
+    });
+}
+
+// RFC 9112, 8: an answer that ends with the connection is incomplete if the connection does not end in order
+#[test]
+fn an_answer_that_ends_with_the_connection_is_broken_by_a_reset() {
+    let kept = Kept::default();
+    let site = Site::new(ServerOptions::default());
+    let server = site.server.clone();
+    let handler = move |request: &Request<'_>, response: Response| match request.path() {
+        "/drop-oldest" => {
+            drop(kept.take_oldest());
+            response.end(b"").expect("to end");
+        }
+        "/close-all" => server.close_all_connections(),
+        path => {
+            response.write(b"some").expect("to write");
+            match path {
+                "/abandon" => {}
+                "/destroy" => response.destroy(),
+                _ => kept.keep(response),
+            }
+        }
+    };
+    site.run(handler, |address| {
+        let ask = |request: &str| {
+            let mut stream = TcpStream::connect(address).expect("to connect");
+            stream.write_all(request.as_bytes()).expect("to send");
+            stream
+        };
+        let expect_reset = |mut stream: TcpStream| {
+            let result = stream.read_to_end(&mut Vec::new());
+            assert_eq!(result.map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
+        };
+        expect_reset(ask("GET /abandon HTTP/1.0\r\n\r\n"));
+        for (path, breaks) in [("/later", "/drop-oldest"), ("/later", "/close-all")] {
+            let mut stream = ask(&format!("GET {path} HTTP/1.0\r\n\r\n"));
+            stream.read_exact(&mut [0; 16]).expect("the answer begins");
+            Client::connect(address).get(breaks);
+            expect_reset(stream);
+        }
+        expect_reset(ask("GET /destroy HTTP/1.0\r\n\r\n"));
+        let uploading = ask("POST /later HTTP/1.0\r\nContent-Length: 5\r\n\r\nx");
+        uploading.shutdown(Shutdown::Write).expect("to shut down");
+        expect_reset(uploading);
     });
 }
 
