@@ -6,8 +6,10 @@
 
 use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError};
 use crate::{Error, Result};
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem::take;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::upcall::OnStream;
@@ -27,6 +29,17 @@ type Fds = Vec<Rc<OwnedFd>>;
 pub(crate) trait OnChannel {
     /// A message came. An error closes the channel.
     fn on_message(&mut self, message: Message, fds: Vec<OwnedFd>) -> Result<(), ProtocolError>;
+
+    /// A message came, and the first of its `announced` descriptors: for the others this process had no room. An error
+    /// closes the channel.
+    fn on_message_cut(
+        &mut self,
+        _message: Message,
+        _fds: Vec<OwnedFd>,
+        _announced: usize,
+    ) -> Result<(), ProtocolError> {
+        Err(ProtocolError::Descriptors)
+    }
 
     /// Somebody called [`Channel::notify`].
     fn on_notify(&mut self) {}
@@ -50,6 +63,8 @@ impl Channel {
             handler: handler(&channel),
             decoder: Decoder::default(),
             frames: VecDeque::new(),
+            fds: VecDeque::new(),
+            begun: Vec::new(),
         };
         channel.0.set_handler(tower);
         channel
@@ -155,32 +170,57 @@ struct Tower {
     decoder: Decoder,
     /// Read and not yet handled.
     frames: VecDeque<Frame>,
+    /// What came with each of them.
+    fds: VecDeque<Vec<OwnedFd>>,
+    /// What came with the frame whose end has not come.
+    begun: Vec<OwnedFd>,
 }
 
 impl Tower {
     /// Handles the frames that are complete. A panic leaves the rest to `on_notify`.
     fn handle_frames(&mut self) {
         let unfinished = Unfinished(self.channel.clone());
-        while let Some(Frame { message, fds }) = self.frames.pop_front() {
-            let handled = self.take_fds(fds).and_then(|fds| self.handler.on_message(message, fds));
+        while let Some(Frame { message, fds: announced }) = self.frames.pop_front() {
+            let fds = self.fds.pop_front().unwrap_or_default();
+            let handled = match fds.len().cmp(&announced) {
+                Ordering::Equal => self.handler.on_message(message, fds),
+                Ordering::Less => self.handler.on_message_cut(message, fds, announced),
+                Ordering::Greater => Err(ProtocolError::Descriptors),
+            };
             if let Err(error) = handled {
                 self.fail(error.into());
             }
             if self.channel.is_closing() {
                 self.frames.clear();
+                self.fds.clear();
             }
         }
         drop(unfinished);
-        // Those that belong to no frame would pile up.
-        let most = if self.decoder.is_between_frames() { 0 } else { FRAME_FDS };
-        if self.channel.0.pending_count() > most {
-            self.fail(ProtocolError::Descriptors.into());
-        }
     }
 
-    fn take_fds(&self, count: usize) -> Result<Vec<OwnedFd>, ProtocolError> {
-        let take = |_| self.channel.0.take_received_fd();
-        (0..count).map(take).collect::<Option<Vec<_>>>().ok_or(ProtocolError::Descriptors)
+    /// Cuts what one read brought into frames, each with its descriptors.
+    ///
+    /// Descriptors come with the first byte of their frame and end the read. So those of one read belong to the one
+    /// frame that begins in it and announces some, even if others before it lost theirs.
+    fn sort(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
+        let mut came: Vec<_> = std::iter::from_fn(|| self.channel.0.take_received_fd()).collect();
+        let goes_on = !self.decoder.is_between_frames();
+        let first = self.frames.len();
+        let fed = self.decoder.feed(data, &mut self.frames);
+        for (index, frame) in self.frames.iter().enumerate().skip(first) {
+            let is_old = goes_on && index == first;
+            self.fds.push_back(match is_old {
+                true => take(&mut self.begun),
+                false if frame.fds > 0 => take(&mut came),
+                false => Vec::new(),
+            });
+        }
+        let has_begun = !self.decoder.is_between_frames() && (!goes_on || self.frames.len() > first);
+        if has_begun {
+            self.begun = take(&mut came);
+        }
+        // Those that belong to no frame are none that anybody sent.
+        fed.and(if came.is_empty() { Ok(()) } else { Err(ProtocolError::Descriptors) })
     }
 
     fn fail(&mut self, error: Error) {
@@ -193,9 +233,9 @@ impl Tower {
 
 impl OnStream for Tower {
     fn on_read(&mut self, data: &[u8]) {
-        let fed = self.decoder.feed(data, &mut self.frames);
+        let sorted = self.sort(data);
         self.handle_frames();
-        if let Err(error) = fed {
+        if let Err(error) = sorted {
             self.fail(error.into());
         }
     }

@@ -83,6 +83,9 @@ impl OnChannel for Conversation {
 
     fn on_notify(&mut self) {
         self.worker.send_connections();
+        if self.worker.distribution_due.take() {
+            self.primary.listeners.distribute();
+        }
     }
 
     fn on_broken(&mut self, error: Error) {

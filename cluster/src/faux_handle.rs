@@ -6,11 +6,16 @@ use crate::worker::WorkerSelf;
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncContext, AsyncStream, Environment, Provider};
 use net::{Acceptor, Address, ListenHandle, Result};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 use tcp_wrap::{Errno, Error, StreamWrap};
-use uv_core::{Async, Slot};
+use uv_core::{Async, Slot, Timer};
+
+/// How long a process that is out of descriptors gets no connections: short for those who wait, and far more than the
+/// messages cost.
+const DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);
 
 /// What a server holds. Closed when dropped.
 pub(crate) struct FauxHandle {
@@ -33,6 +38,8 @@ pub(crate) struct Faux {
     reserved: Cell<usize>,
     /// A connection was refused: the primary waits for word that there is room.
     refused: Cell<bool>,
+    /// Runs after connections were refused for want of descriptors.
+    patience: RefCell<Option<Timer>>,
 }
 
 impl FauxHandle {
@@ -46,6 +53,7 @@ impl FauxHandle {
             acceptor: Slot::empty(),
             reserved: Cell::new(0),
             refused: Cell::new(false),
+            patience: RefCell::default(),
         };
         let alive = Async::new(worker.env.loop_handle(), |_: &Async| {});
         Self { worker: Rc::clone(worker), faux: Rc::new(faux), address, prepared, alive }
@@ -67,6 +75,9 @@ impl ListenHandle for FauxHandle {
         }
         self.faux.acceptor.set(acceptor);
         self.worker.tell(&Message::Listening { key: self.faux.id });
+        // The primary may have it that this server is full: of connections that came before there was a server, or of
+        // those for one that listened here earlier, which were refused after this one had asked to listen.
+        self.faux.refused.set(true);
         self.has_room();
         Ok(())
     }
@@ -80,6 +91,7 @@ impl ListenHandle for FauxHandle {
             self.alive.close();
             self.worker.env.emit_destroy(self.faux.context.async_id());
             self.faux.forget();
+            self.faux.stop_waiting();
             if self.worker.handles.remove(self.faux.id) {
                 self.worker.tell(&Message::Close { key: self.faux.id });
             }
@@ -95,10 +107,7 @@ impl ListenHandle for FauxHandle {
     }
 
     fn has_room(&self) {
-        if self.faux.refused.get() && self.faux.has_room() {
-            self.faux.refused.set(false);
-            self.worker.tell(&Message::Room { key: self.faux.id });
-        }
+        self.faux.tell_room(&self.worker);
     }
 }
 
@@ -112,6 +121,38 @@ impl Faux {
     /// Lets go of the server.
     pub(crate) fn forget(&self) {
         drop(self.acceptor.take());
+    }
+
+    /// Tells a primary that waits for it that there is room, if there is.
+    fn tell_room(&self, worker: &WorkerSelf) {
+        if self.refused.get() && self.has_room() {
+            self.refused.set(false);
+            worker.tell(&Message::Room { key: self.id });
+        }
+    }
+
+    /// Connections were refused because the process is out of descriptors: says in a while that there is room. Who
+    /// closes a descriptor is not known, so there is nothing else to wait for.
+    pub(crate) fn wait_for_descriptors(self: &Rc<Self>, worker: &Rc<WorkerSelf>) {
+        self.refused.set(true);
+        let mut patience = self.patience.borrow_mut();
+        let timer = patience.get_or_insert_with(|| Timer::new(worker.env.loop_handle()));
+        timer.unref();
+        let (faux, worker) = (Rc::downgrade(self), Rc::downgrade(worker));
+        let tell = move |_: &Timer| {
+            if let (Some(faux), Some(worker)) = (faux.upgrade(), worker.upgrade()) {
+                faux.tell_room(&worker);
+            }
+        };
+        if let Err(error) = timer.start(DESCRIPTOR_WAIT, Duration::ZERO, tell) {
+            log::warn!(target: "cluster", "{error}");
+        }
+    }
+
+    fn stop_waiting(&self) {
+        if let Some(timer) = self.patience.take() {
+            timer.close();
+        }
     }
 
     fn has_room(&self) -> bool {

@@ -2,8 +2,8 @@
 //! `lib/internal/cluster/{primary,child}.js`, without JSON and without a reply to every message.
 //!
 //! A frame is `length: u32 | kind: u8 | descriptors: u8 | body`, all numbers little-endian; the length counts what
-//! follows it. The descriptors of a frame travel with its bytes (`SCM_RIGHTS`) and form a queue of their own: a frame
-//! takes as many from its front as it says. Nothing here does I/O.
+//! follows it. The descriptors of a frame travel with its first byte (`SCM_RIGHTS`); the frame says how many they are.
+//! Nothing here does I/O.
 
 use crate::wire::{Reader, Writer};
 use net::Address;

@@ -3,7 +3,7 @@
 use crate::bootstrap::accept_invitation;
 use crate::channel::{Channel, OnChannel};
 use crate::handles::{Handles, Reserved};
-use crate::message::{Message, ProtocolError};
+use crate::message::{BATCH, Message, ProtocolError};
 use crate::source::WorkerSource;
 use crate::upcall::WorkerHandler;
 use crate::{Error, Result};
@@ -216,10 +216,16 @@ impl WorkerSelf {
 
     /// A batch of connections came. The primary learns which of them are taken before any is served: one that it does
     /// not know to be taken it gives to somebody else when this process dies.
-    fn take_connections(self: &Rc<Self>, key: u32, batch: u32, fds: Vec<OwnedFd>) {
+    ///
+    /// Of `announced` connections those for which the process had no descriptor are missing at the end. The primary
+    /// still has them, so they are refused as those are for which a server has no room.
+    fn take_connections(self: &Rc<Self>, key: u32, batch: u32, fds: Vec<OwnedFd>, announced: usize) {
         let entry = self.handles.find(key);
         let room = entry.as_ref().map_or(0, |entry| entry.reserve_up_to(fds.len()));
-        let refused = (room..fds.len()).fold(0, |refused: u64, index| refused | 1 << index);
+        let refused = (room..announced).fold(0, |refused: u64, index| refused | 1 << index);
+        if let Some(entry) = entry.as_ref().filter(|_| fds.len() < announced) {
+            entry.wait_for_descriptors(self);
+        }
         if self.channel.send(&Message::Taken { batch, refused }).is_err() {
             // The primary is gone, or counts on somebody else.
             return;
@@ -260,8 +266,9 @@ impl OnChannel for Attention {
         let me = &self.0;
         match message {
             Message::Answer { id, reply } => me.answered(id, reply, fds.pop()),
-            Message::Connections { key, batch } if fds.len() <= u64::BITS as usize => {
-                me.take_connections(key, batch, fds);
+            Message::Connections { key, batch } if fds.len() <= BATCH => {
+                let announced = fds.len();
+                me.take_connections(key, batch, fds, announced);
                 Ok(())
             }
             Message::Leave => {
@@ -277,6 +284,21 @@ impl OnChannel for Attention {
                 Ok(())
             }
             _ => Err(ProtocolError::Unexpected),
+        }
+    }
+
+    fn on_message_cut(
+        &mut self,
+        message: Message,
+        fds: Vec<OwnedFd>,
+        announced: usize,
+    ) -> Result<(), ProtocolError> {
+        match message {
+            Message::Connections { key, batch } if announced <= BATCH => {
+                self.0.take_connections(key, batch, fds, announced);
+                Ok(())
+            }
+            _ => Err(ProtocolError::Descriptors),
         }
     }
 

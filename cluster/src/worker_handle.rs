@@ -46,6 +46,8 @@ pub(crate) struct WorkerState {
     window: RefCell<Window<Connection>>,
     taken: Cell<u64>,
     refused: Cell<u64>,
+    /// Connections are to be distributed when the channel notifies.
+    pub(crate) distribution_due: Cell<bool>,
 }
 
 /// What became of the connections of one worker under a distributing policy.
@@ -183,6 +185,7 @@ impl WorkerState {
             window: RefCell::default(),
             taken: Cell::new(0),
             refused: Cell::new(0),
+            distribution_due: Cell::new(false),
         }
     }
 
@@ -197,12 +200,16 @@ impl WorkerState {
     fn disconnect(&self) {
         if self.is_connected() && !self.is_leaving() {
             self.exited_after_disconnect.set(Some(true));
+            // It was chosen before it was asked to go, and its servers close when it hears of that.
+            self.send_connections();
             self.tell(&Message::Leave);
             if let Some(primary) = self.primary.upgrade() {
                 primary.listeners.leave_all(self.id);
                 primary.listeners.close_deserted();
                 // What it gives back from now on still finds the others.
-                primary.listeners.distribute();
+                // From the loop, as a policy is not called while somebody calls us.
+                self.distribution_due.set(true);
+                self.channel.notify();
             }
         }
     }

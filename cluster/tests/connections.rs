@@ -4,6 +4,7 @@ mod common;
 
 use cluster::{Backoff, Candidate, Policy, SchedulingPolicy, Settings, Supervised, WorkerHandle};
 use common::{Cluster, SIGCONT, SIGKILL, SIGSTOP, connect, read_all, role};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -20,6 +21,10 @@ fn main() {
         ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
         ("what_a_dying_worker_has_not_acknowledged_goes_to_another_once", dying_worker),
         ("a_worker_that_stands_still_gets_no_more_than_its_window", window),
+        ("a_worker_that_listens_again_while_it_refuses_a_late_connection_gets_others", listens_again),
+        ("what_a_worker_out_of_descriptors_cannot_take_goes_to_another", out_of_descriptors),
+        ("connections_wait_until_a_worker_has_descriptors_again", waits_for_descriptors),
+        ("what_was_handed_to_a_worker_that_is_asked_to_go_is_served", handed_before_leave),
         ("a_leaving_worker_waits_for_its_connections", waits_for_connections),
         ("a_leaving_worker_closes_all_of_its_servers", closes_all_servers),
         ("a_worker_that_leaves_by_itself_ends_well", leaves_by_itself),
@@ -211,6 +216,127 @@ fn window() {
     workers[0].kill(SIGCONT).expect("it lives");
     let greetings = cluster.meanwhile(move || visitors.into_iter().map(read_all).collect::<Vec<_>>());
     assert_eq!(tally(&greetings), BTreeMap::from([("1", 64), ("2", 136)]));
+    cluster.finish();
+}
+
+fn listens_again() {
+    let cluster = Cluster::with(role("obedient", &[]).policy(Policy::distributed(|| Favourite)));
+    let workers = listening(&cluster, 2);
+    let address = cluster.address();
+    // The second one closes and asks to listen again while a connection is on its way to it.
+    workers[1].kill(SIGSTOP).expect("it lives");
+    workers[1].send(b"close").expect("a channel");
+    workers[1].send(LISTEN).expect("a channel");
+    let late = cluster.meanwhile(move || connect(address));
+    cluster.until(|| workers[1].counters().in_flight == 1);
+    workers[1].kill(SIGCONT).expect("it lives");
+    assert!(!cluster.meanwhile(move || read_all(late)).is_empty());
+    assert_eq!(workers[1].counters().refused, 1);
+    cluster.until(|| cluster.count("listening 2") == 2);
+    // Its word that it has room may come after the first of these.
+    while cluster.visit(1) != ["2"] {}
+    cluster.finish();
+}
+
+const LISTEN: &[u8] = b"listen 127.0.0.1:0";
+
+fn listening(cluster: &Cluster, count: usize) -> Vec<WorkerHandle> {
+    let workers: Vec<_> = (0..count).map(|_| cluster.fork()).collect();
+    for worker in &workers {
+        worker.send(LISTEN).expect("a channel");
+    }
+    cluster.until(|| cluster.count("listening") == count);
+    workers
+}
+
+/// Workers that may have 64 descriptors.
+fn limited(count: usize) -> (Cluster, Vec<WorkerHandle>) {
+    let program = std::env::current_exe().expect("this program");
+    let program = program.to_str().expect("a plain path");
+    let args = ["-c", "ulimit -n 64; exec \"$0\" --as obedient", program];
+    let cluster = Cluster::with(Settings::new().program("/bin/sh").args(args));
+    let workers = listening(&cluster, count);
+    (cluster, workers)
+}
+
+fn out_of_descriptors() {
+    let (cluster, workers) = limited(2);
+    workers[0].send(b"hoard 0").expect("a channel");
+    cluster.until_event("message 1 hoarded");
+    assert_eq!(tally(&visit_at_once(&cluster, 20)), BTreeMap::from([("2", 20)]), "all, and each once");
+    assert!(workers[0].is_connected() && workers[0].counters().refused > 0);
+    assert_eq!(workers[0].counters().taken, 0);
+    workers[0].send(b"release").expect("a channel");
+    while cluster.visit(1) != ["1"] {}
+    assert_eq!(cluster.count("error"), 0);
+    cluster.finish();
+}
+
+fn waits_for_descriptors() {
+    let (cluster, workers) = limited(1);
+    let worker = &workers[0];
+    worker.send(b"hoard 3").expect("a channel");
+    cluster.until_event("message 1 hoarded");
+    // More at once than it can have at once: it takes some, and the others when those are closed.
+    worker.kill(SIGSTOP).expect("it lives");
+    let address = cluster.address();
+    let visitors = cluster.meanwhile(move || (0..10).map(|_| connect(address)).collect::<Vec<_>>());
+    cluster.until(|| worker.counters().in_flight == 10);
+    worker.kill(SIGCONT).expect("it lives");
+    let greetings = cluster.meanwhile(move || visitors.into_iter().map(read_all).collect::<Vec<_>>());
+    assert_eq!(tally(&greetings), BTreeMap::from([("1", 10)]));
+    worker.send(b"hoard 0").expect("a channel");
+    cluster.until(|| cluster.count("message 1 hoarded") == 2);
+    let before = worker.counters().refused;
+    assert!(before > 0);
+    let visitor = cluster.meanwhile(move || connect(address));
+    cluster.until(|| worker.counters().refused > before);
+    worker.send(b"release").expect("a channel");
+    assert_eq!(cluster.meanwhile(move || read_all(visitor)), "1");
+    assert_eq!(cluster.count("error"), 0);
+    cluster.finish();
+}
+
+/// Chooses the first worker, and in the same turn asks it to go and chooses the second.
+struct Farewell(bool);
+
+thread_local! {
+    static LEAVER: RefCell<Option<WorkerHandle>> = const { RefCell::new(None) };
+}
+
+impl SchedulingPolicy for Farewell {
+    fn choose(&mut self, candidates: &[Candidate]) -> usize {
+        if std::mem::replace(&mut self.0, true)
+            && let Some(worker) = LEAVER.take()
+        {
+            assert_eq!(worker.counters().in_flight, 1, "handed and not looked at");
+            worker.disconnect();
+            // It goes before this turn ends: what is sent later finds nobody.
+            while !has_ended(worker.pid()) {
+                std::thread::yield_now();
+            }
+            return candidates.len() - 1;
+        }
+        0
+    }
+}
+
+/// Whether the process ended, which nobody has noted yet.
+fn has_ended(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process or what is left of it");
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+}
+
+fn handed_before_leave() {
+    let policy = Policy::distributed(|| Farewell(false));
+    let cluster = Cluster::with(role("obedient", &[]).policy(policy));
+    let workers = listening(&cluster, 2);
+    LEAVER.set(Some(workers[0].clone()));
+    // The loop does not run meanwhile, so it finds both at once.
+    let visitors = [(); 2].map(|()| connect(cluster.address()));
+    assert_eq!(cluster.meanwhile(move || visitors.map(read_all)), ["1", "2"]);
+    cluster.until(|| cluster.has("disconnect 1") && cluster.has("exit 1 0 0"));
+    assert_eq!((workers[0].counters().taken, workers[0].counters().refused), (1, 0));
     cluster.finish();
 }
 

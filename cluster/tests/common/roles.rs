@@ -140,10 +140,15 @@ impl SocketHandler for Quiet {
 }
 
 /// Does what it is told, one message at a time: `listen ADDRESS`, `close`, `listen-close ADDRESS`, `unref`, `ref`,
-/// `disconnect`, `exit CODE`, `echo TEXT`.
+/// `disconnect`, `exit CODE`, `hoard SPARE`, `release`, `echo TEXT`.
 fn obedient(_: &[&str]) {
     let (_lp, env, worker) = as_worker();
-    worker.set_handler(Obedient { env: env.clone(), servers: Vec::new(), kept: Vec::new() });
+    worker.set_handler(Obedient {
+        env: env.clone(),
+        servers: Vec::new(),
+        kept: Vec::new(),
+        hoard: Vec::new(),
+    });
     env.run(RunMode::Default).expect("the loop runs");
 }
 
@@ -151,6 +156,8 @@ struct Obedient {
     env: Environment,
     servers: Vec<Server>,
     kept: Vec<OwnedFd>,
+    /// Holds all descriptors that the process may have, but for a few.
+    hoard: Vec<std::fs::File>,
 }
 
 impl Obedient {
@@ -195,6 +202,13 @@ impl WorkerHandler for Obedient {
                 self.kept = fds;
                 worker.send(b"kept").expect("the primary is there");
             }
+            "hoard" => {
+                let spare: usize = rest.parse().expect("a number");
+                self.hoard.extend(std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()));
+                self.hoard.truncate(self.hoard.len() - spare);
+                worker.send(b"hoarded").expect("the primary is there");
+            }
+            "release" => self.hoard.clear(),
             "exit" => std::process::exit(rest.parse().expect("a code")),
             _ => drop(worker.send_fds(data, fds).expect("the primary is there")),
         }
