@@ -156,25 +156,7 @@ impl Connection {
                 self.exchanges.set(Some(first));
                 break;
             }
-            let (keep_alive, client_closes) = (first.keep_alive, first.client_closes);
-            let is_cut = first.is_cut();
-            let body_goes_on = first.wants_body && self.is_receiving(first.number);
-            if body_goes_on {
-                // The answer is written, and the rest of the body still goes to its handler.
-                self.owe_finish(&mut first);
-                self.exchanges.set(Some(first));
-            } else {
-                self.exchanges.set(first.next.take());
-                self.outstanding.set(self.outstanding.get() - 1);
-                self.retire(first);
-            }
-            if is_cut {
-                self.set(CUT);
-            }
-            if !keep_alive {
-                self.end(client_closes);
-            }
-            if !keep_alive || body_goes_on {
+            if !self.leave(first) {
                 break;
             }
         }
@@ -184,6 +166,30 @@ impl Connection {
         if self.has(STALLED) {
             self.socket.notify();
         }
+    }
+
+    /// Lets go of the first exchange, whose answer is written, unless its body still comes. Returns whether it is the
+    /// next one's turn.
+    fn leave(self: &Rc<Self>, mut first: Box<Exchange>) -> bool {
+        let (keep_alive, client_closes) = (first.keep_alive, first.client_closes);
+        let is_cut = first.is_cut();
+        let body_goes_on = first.wants_body && self.is_receiving(first.number);
+        if body_goes_on {
+            // The answer is written, and the rest of the body still goes to its handler.
+            self.owe_finish(&mut first);
+            self.exchanges.set(Some(first));
+        } else {
+            self.exchanges.set(first.next.take());
+            self.outstanding.set(self.outstanding.get() - 1);
+            self.retire(first);
+        }
+        if is_cut {
+            self.set(CUT);
+        }
+        if !keep_alive {
+            self.end(client_closes);
+        }
+        keep_alive && !body_goes_on
     }
 
     /// Everything that came is answered.

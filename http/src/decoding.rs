@@ -8,7 +8,7 @@ use crate::exchange::{Exchange, Phase};
 use crate::pending::Notice;
 use crate::proto::{
     CONTINUE, Decoder, Event, Expect, Fields, Framing, ParseError, RequestFacts, RequestHead, Scratch,
-    closing_answer,
+    Version, closing_answer,
 };
 use crate::upcall::BodyHandler;
 use crate::{Request, Response};
@@ -19,7 +19,7 @@ use std::rc::Rc;
 struct Turn<'a> {
     connection: &'a Rc<Connection>,
     decoder: Decoder,
-    scratch: Scratch,
+    scratch: Option<Box<Scratch>>,
     /// Left by a return and not by a panic.
     returned: bool,
 }
@@ -34,18 +34,30 @@ impl<'a> Turn<'a> {
     /// Decodes until the input is used up, or the connection wants no more of it for now. Returns how many bytes were
     /// not used: the last ones.
     fn decode(&mut self, mut input: &[u8]) -> usize {
-        let connection = self.connection;
+        let Self { connection, decoder, scratch, .. } = self;
+        let connection = *connection;
+        let scratch = scratch.get_or_insert_default();
         let limits = &connection.core.options().limits;
         // The message at hand is received to its end even if it is the last one.
         while !connection.is_deaf() && !connection.socket.is_destroyed() {
             // The end of a message takes no input: it must not wait until a slow client has fetched its answer.
-            let is_told_anyway = self.decoder.is_at_end() && !connection.has(BODY_PAUSED);
-            if connection.must_stall() && !is_told_anyway {
+            if !connection.has(BODY_PAUSED) && decoder.take_end() {
+                connection.on_message_end(&Fields::default());
+                continue;
+            }
+            if connection.must_stall() {
                 connection.set(STALLED);
                 connection.socket.pause();
                 return input.len();
             }
-            match self.decoder.decode(&mut input, &mut self.scratch, limits) {
+            let on_head = |head: &RequestHead<'_>, rest: &[u8]| connection.on_head(head, rest);
+            if decoder.next_head(&mut input, scratch, limits, on_head) {
+                if connection.has(UPGRADED) {
+                    return 0;
+                }
+                continue;
+            }
+            match decoder.decode(&mut input, scratch, limits) {
                 Ok(Event::NeedMore) => return 0,
                 Ok(Event::Head(head)) => {
                     connection.on_head(&head, input);
@@ -76,7 +88,7 @@ impl Drop for Turn<'_> {
         let connection = self.connection;
         let has_started = self.decoder.has_started();
         connection.decoder.set(std::mem::take(&mut self.decoder));
-        connection.core.scratch.set(std::mem::take(&mut self.scratch));
+        connection.core.scratch.set(self.scratch.take());
         connection.note_receiving(has_started);
         if !self.returned {
             connection.give_up();
@@ -173,6 +185,10 @@ impl Connection {
         exchange.client_closes = !head.keep_alive && !head.is_connect();
         // Some of the body is here already: the client did not wait.
         exchange.awaits_continue = head.expect == Expect::Continue && has_body && rest.is_empty();
+        exchange.is_usual = head.version == Version::Http11
+            && exchange.request.keep_alive
+            && !exchange.request.is_head
+            && !exchange.awaits_continue;
         exchange.context = self.core.env().new_context(Provider::HttpIncomingMessage);
         exchange.handles = 1;
         exchange

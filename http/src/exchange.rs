@@ -1,18 +1,16 @@
 //! One request and its answer: what the response knows of itself until it is sent, and the pool of such records.
 
+use crate::lines::{KEPT_CAPACITY, Lines};
 use crate::proto::{
     BodyFraming, ConnectionOptions, FieldLine, RequestFacts, ResponseFacts, ResponseFraming, SetEncoding,
     Version,
 };
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::AsyncContext;
-use std::cell::RefCell;
+use std::cell::Cell;
 
 /// Records kept for reuse: as many as Node keeps parsers. More than that are busy only in a burst.
 const POOLED: usize = 1000;
-
-/// Bytes of a buffer that is kept for reuse; a larger one was for a single large response.
-const KEPT_CAPACITY: usize = 4096;
 
 /// How far a response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +30,8 @@ pub(crate) struct Exchange {
     /// Tells this exchange from others of its connection, earlier ones in the same record included.
     pub(crate) number: u32,
     pub(crate) request: RequestFacts,
+    /// The request is one like most: HTTP/1.1, to be answered with a body, and followed by others.
+    pub(crate) is_usual: bool,
     pub(crate) phase: Phase,
     /// [`Response`](crate::Response)s that refer to this.
     pub(crate) handles: u32,
@@ -69,7 +69,7 @@ pub(crate) struct SetFields {
     pub(crate) plain: bool,
     pub(crate) reason: Option<Box<[u8]>>,
     /// Lines as they will be sent, without those below.
-    pub(crate) lines: Vec<u8>,
+    pub(crate) lines: Lines,
     pub(crate) content_length: Option<u64>,
     pub(crate) transfer_encoding: Option<Box<[u8]>>,
     pub(crate) connection: Option<Box<[u8]>>,
@@ -95,8 +95,9 @@ impl SetFields {
         Self { status: 200, plain: true, ..Self::default() }
     }
 
+    #[inline]
     fn reset(&mut self) {
-        recycle(&mut self.lines);
+        self.lines.reset();
         self.status = 200;
         self.content_length = None;
         if !self.plain {
@@ -126,24 +127,7 @@ impl SetFields {
             self.connection = None;
         }
         if self.has.trailer && !framing.trailers {
-            self.remove_lines(self.lines.len(), "Trailer");
-        }
-    }
-
-    /// Removes the lines of a field among the first `end` bytes. Usually there are none, and few others.
-    #[inline]
-    pub(crate) fn remove_lines(&mut self, mut end: usize, name: &str) {
-        let (lines, mut start) = (&mut self.lines, 0);
-        while let Some(len) = lines[start..end].iter().position(|byte| *byte == b'\n').map(|end| end + 1) {
-            let line = &lines[start..start + len];
-            let is_it = line.get(name.len()) == Some(&b':')
-                && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
-            if is_it {
-                lines.drain(start..start + len);
-                end -= len;
-            } else {
-                start += len;
-            }
+            self.lines.remove("Trailer", self.lines.len());
         }
     }
 
@@ -191,6 +175,7 @@ impl Exchange {
                 version: Version::Http11,
                 keep_alive: true,
             },
+            is_usual: false,
             phase: Phase::Head,
             handles: 0,
             set: SetFields::new(),
@@ -217,20 +202,19 @@ impl Exchange {
 
     /// Whether the answer, its body known whole, is delimited by its length and followed by another: what
     /// [`response_framing`](crate::proto::response_framing) would find, found sooner.
+    #[inline]
     pub(crate) fn is_ordinary(&self) -> bool {
-        let RequestFacts { is_head, is_connect, version, keep_alive } = self.request;
-        let asked =
-            version == Version::Http11 && keep_alive && !is_head && !is_connect && !self.awaits_continue;
-        asked
+        self.is_usual
             && self.phase == Phase::Head
             && self.set.plain
-            && self.set.status >= 200
-            && !matches!(self.set.status, 204 | 205 | 304)
+            && (self.set.status == 200
+                || (self.set.status > 200 && !matches!(self.set.status, 204 | 205 | 304)))
     }
 
     /// Makes the record ready for another request. Its buffers stay.
+    #[inline]
     fn reset(&mut self) {
-        self.next = None;
+        self.is_usual = false;
         self.phase = Phase::Head;
         self.handles = 0;
         self.set.reset();
@@ -248,23 +232,41 @@ impl Exchange {
     }
 }
 
-/// Records that are out of use: a request in the steady state allocates none.
+/// Records that are out of use, in a list: a request in the steady state allocates none.
 #[derive(Default)]
-#[expect(clippy::vec_box, reason = "a record moves between the pool and a list without being copied")]
-pub(crate) struct Pool(RefCell<Vec<Box<Exchange>>>);
+pub(crate) struct Pool {
+    first: Cell<Option<Box<Exchange>>>,
+    len: Cell<usize>,
+}
 
 impl Pool {
+    #[inline]
     pub(crate) fn take(&self) -> Box<Exchange> {
-        self.0.borrow_mut().pop().unwrap_or_else(|| Box::new(Exchange::new()))
+        let Some(mut exchange) = self.first.take() else { return Box::new(Exchange::new()) };
+        self.first.set(exchange.next.take());
+        self.len.set(self.len.get() - 1);
+        exchange
     }
 
     /// Gives a record back. Its handlers are dropped first, as their destructors may do anything.
+    #[inline]
     pub(crate) fn give(&self, mut exchange: Box<Exchange>) {
         drop((exchange.handler.take(), exchange.body_handler.take()));
-        exchange.reset();
-        let mut pool = self.0.borrow_mut();
-        if pool.len() < POOLED {
-            pool.push(exchange);
+        if self.len.get() < POOLED {
+            exchange.reset();
+            exchange.next = self.first.take();
+            self.first.set(Some(exchange));
+            self.len.set(self.len.get() + 1);
+        }
+    }
+}
+
+impl Drop for Pool {
+    /// One after the other: a list that drops itself calls itself once for each record.
+    fn drop(&mut self) {
+        let mut next = self.first.take();
+        while let Some(mut exchange) = next {
+            next = exchange.next.take();
         }
     }
 }

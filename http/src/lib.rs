@@ -52,10 +52,11 @@
 
 mod body;
 mod connection;
-mod date;
 mod decoding;
 mod error;
 mod exchange;
+mod heads;
+mod lines;
 mod options;
 mod output;
 mod pending;

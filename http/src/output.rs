@@ -6,7 +6,7 @@
 use crate::connection::{BLOCKED, CORKED, Connection, LAST};
 use crate::exchange::{Exchange, Phase};
 use crate::proto::{
-    BodyFraming, CHUNK_END, ConnectionLine, FieldLine, chunk_head, content_length_field, date_field,
+    BodyFraming, CHUNK_END, ConnectionLine, FieldLine, chunk_head, content_length_end, date_field,
     response_framing, status_line,
 };
 use crate::{Error, Result};
@@ -33,13 +33,13 @@ impl Connection {
         if self.is_gone() {
             return Err(Error::Gone);
         }
+        if last && self.end_ordinary(number, data) {
+            self.advance();
+            return Ok(true);
+        }
         let answered = self.with_exchange(number, |exchange, first| {
             if exchange.phase == Phase::Ended {
                 return Err(Error::Gone);
-            }
-            if first && last && self.is_ordinary(exchange, data) {
-                self.write_ordinary(exchange, data);
-                return Ok((true, true, false));
             }
             self.write_part(exchange, first, data, last)?;
             let more = last || self.is_more_welcome(exchange, first);
@@ -56,21 +56,26 @@ impl Connection {
         if cut_short { Err(Error::BodyTooShort) } else { Ok(more) }
     }
 
-    /// Whether this is the usual answer: whole, small, and followed by others. `decide` would find that out as well,
-    /// with ten times the work.
-    fn is_ordinary(&self, exchange: &Exchange, data: &[u8]) -> bool {
-        exchange.is_ordinary() && data.len() < TOO_LARGE_TO_COPY && !self.core.is_draining()
-    }
-
-    fn write_ordinary(&self, exchange: &mut Exchange, data: &[u8]) {
-        exchange.phase = Phase::Ended;
-        exchange.needs_drain = false;
-        exchange.set.content_length = Some(data.len() as u64);
-        self.send(|out| {
-            out.reserve(HEAD_ROOM + exchange.set.lines.len() + data.len());
-            self.write_head(exchange, out);
-            out.extend_from_slice(data);
-        });
+    /// Writes the usual answer: whole, small, followed by others, and now its turn. Returns whether this was one; the
+    /// rest of this file would find that out as well, with ten times the work.
+    fn end_ordinary(&self, number: u32, data: &[u8]) -> bool {
+        if data.len() >= TOO_LARGE_TO_COPY || self.core.is_draining() {
+            return false;
+        }
+        let Some(mut first) = self.exchanges.take() else { return false };
+        let is_ordinary = first.number == number && first.is_ordinary();
+        if is_ordinary {
+            first.phase = Phase::Ended;
+            first.needs_drain = false;
+            let (status, lines) = (first.set.status, first.set.lines.as_slice());
+            self.send(|out| {
+                let put_head = |head: &[u8]| out.extend_from_slice(head);
+                self.core.whole_head(status, lines, data.len() as u64, put_head);
+                out.extend_from_slice(data);
+            });
+        }
+        self.exchanges.set(Some(first));
+        is_ordinary
     }
 
     fn is_more_welcome(&self, exchange: &Exchange, first: bool) -> bool {
@@ -161,16 +166,12 @@ impl Connection {
         let set = &exchange.set;
         // Both were checked when they were set.
         let _ = status_line(out, set.status, set.reason.as_deref());
-        out.extend_from_slice(&set.lines);
-        if set.plain {
-            self.core.common_lines(true, |lines| out.extend_from_slice(lines));
-        } else {
-            self.write_chosen_lines(exchange, out);
+        self.write_chosen_lines(exchange, out);
+        out.extend_from_slice(set.lines.as_slice());
+        match set.content_length {
+            Some(length) => content_length_end(out, length),
+            None => out.extend_from_slice(b"\r\n"),
         }
-        if let Some(length) = set.content_length {
-            content_length_field(out, length);
-        }
-        out.extend_from_slice(b"\r\n");
     }
 
     /// Writes the lines that the server sends by itself or that were set in their place.
@@ -200,13 +201,15 @@ impl Connection {
     }
 
     /// Sends output, or collects it while a turn lasts.
+    #[inline]
     pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.has(CORKED) {
-            let mut out = self.core.collected.take();
-            write(&mut out);
-            let full = out.len() >= FLUSH_AT;
-            self.core.collected.set(out);
-            if full {
+            let is_full = {
+                let mut out = self.core.collected.borrow_mut();
+                write(&mut out);
+                out.len() >= FLUSH_AT
+            };
+            if is_full {
                 self.flush();
             }
         } else {
@@ -229,11 +232,15 @@ impl Connection {
     /// Sends everything collected, what `write_front` writes, `data` and `back` in one system call, without copying
     /// `data`.
     fn send_large(&self, data: &[u8], back: &[u8], write_front: impl FnOnce(&mut Vec<u8>)) {
-        let buffer = if self.has(CORKED) { &self.core.collected } else { &self.core.spare };
-        let mut out = buffer.take();
+        let corked = self.has(CORKED);
+        let mut out = if corked { self.core.collected.take() } else { self.core.spare.take() };
         write_front(&mut out);
         self.write_to_socket(&[IoSlice::new(&out), IoSlice::new(data), IoSlice::new(back)]);
-        buffer.set(emptied(out));
+        if corked {
+            self.core.collected.replace(emptied(out));
+        } else {
+            self.core.spare.set(emptied(out));
+        }
     }
 
     /// Sends what was collected.
@@ -242,7 +249,7 @@ impl Connection {
         if !out.is_empty() {
             self.write_to_socket(&[IoSlice::new(&out)]);
         }
-        self.core.collected.set(emptied(out));
+        self.core.collected.replace(emptied(out));
     }
 
     fn write_to_socket(&self, data: &[IoSlice<'_>]) {

@@ -75,7 +75,9 @@ impl Response {
         self.change_head(|exchange| {
             let before = exchange.set.lines.len();
             put_field(exchange, name, value)?;
-            exchange.set.remove_lines(before, name);
+            if before > 0 {
+                exchange.set.lines.remove(name, before);
+            }
             Ok(())
         })
     }
@@ -96,7 +98,7 @@ impl Response {
     /// `HeadersSent`, `Gone`.
     pub fn remove_header(&self, name: &str) -> Result<&Self> {
         self.change_head(|exchange| {
-            exchange.set.remove_lines(exchange.set.lines.len(), name);
+            exchange.set.lines.remove(name, exchange.set.lines.len());
             exchange.set.plain = false;
             if let Some((has, removed)) = known(exchange, name) {
                 (*has, *removed) = (false, true);
@@ -305,11 +307,17 @@ fn known<'a>(exchange: &'a mut Exchange, name: &str) -> Option<(&'a mut bool, &'
     })
 }
 
+#[inline]
 fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
-    if !matches!(name.len(), 4 | 7 | 10 | 14 | 17) {
-        // None of the fields that the server knows about has a name of this length.
-        return Ok(field(&mut exchange.set.lines, name, value)?);
+    if matches!(name.len(), 4 | 7 | 10 | 14 | 17) {
+        return put_known_field(exchange, name, value);
     }
+    // None of the fields that the server knows about has a name of this length.
+    Ok(exchange.set.lines.put(name, value)?)
+}
+
+/// Puts a field that the server may know about.
+fn put_known_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
     exchange.set.plain = false;
     if let Some(special) = Special::of(name) {
         check_field(name, value)?;
@@ -326,7 +334,7 @@ fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
             Special::Connection => exchange.set.connection = Some(value.into()),
         }
     } else {
-        field(&mut exchange.set.lines, name, value)?;
+        exchange.set.lines.put(name, value)?;
     }
     if let Some((has, removed)) = known(exchange, name) {
         (*has, *removed) = (true, false);
@@ -368,6 +376,7 @@ impl Connection {
             } else {
                 exchange.set.fail();
                 exchange.request.keep_alive = false;
+                exchange.is_usual = false;
             }
             begun
         });

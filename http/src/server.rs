@@ -1,8 +1,8 @@
 //! The server: what its connections share, and how it starts and stops. Mirrors `http.Server`.
 
 use crate::connection::{Connection, ConnectionTower, UPGRADED};
-use crate::date::DateCache;
 use crate::exchange::Pool;
+use crate::heads::Heads;
 use crate::proto::{Scratch, keep_alive_field};
 use crate::timeouts::DRAIN_IDLE;
 use crate::upcall::RequestHandler;
@@ -32,12 +32,13 @@ pub(crate) struct Core {
     env: Environment,
     options: ServerOptions,
     pub(crate) pool: Pool,
-    pub(crate) scratch: Cell<Scratch>,
+    /// In a box, since it moves at every turn.
+    pub(crate) scratch: Cell<Option<Box<Scratch>>>,
     /// Output of the turn that is going on.
-    pub(crate) collected: Cell<Vec<u8>>,
+    pub(crate) collected: RefCell<Vec<u8>>,
     /// A buffer for output outside of turns.
     pub(crate) spare: Cell<Vec<u8>>,
-    date: DateCache,
+    heads: Heads,
     /// Those that left HTTP stay until they are closed.
     connections: RefCell<Slab<Rc<Connection>>>,
     checking: RefCell<Option<Timeout>>,
@@ -78,9 +79,9 @@ impl Server {
             options,
             pool: Pool::default(),
             scratch: Cell::default(),
-            collected: Cell::default(),
+            collected: RefCell::default(),
             spare: Cell::default(),
-            date: DateCache::new(&keep_alive_lines),
+            heads: Heads::new(&keep_alive_lines),
             connections: RefCell::default(),
             checking: RefCell::default(),
             draining: Cell::new(false),
@@ -179,13 +180,18 @@ impl Core {
     }
 
     pub(crate) fn date(&self) -> [u8; 29] {
-        self.date.text(self.now())
+        self.heads.date(self.now())
     }
 
-    /// The lines that most heads end with, made once a second: `Date` unless it is not wanted, and what is said of a
-    /// connection that stays.
+    /// The lines that most heads have: `Date` unless it is not wanted, and what is said of a connection that stays.
     pub(crate) fn common_lines(&self, with_date: bool, use_lines: impl FnOnce(&[u8])) {
-        self.date.lines(self.now(), with_date, use_lines);
+        self.heads.lines(self.now(), with_date, use_lines);
+    }
+
+    /// The whole head of an answer with these lines beside the common ones, and a body of this length.
+    #[inline]
+    pub(crate) fn whole_head(&self, status: u16, lines: &[u8], length: u64, use_head: impl FnOnce(&[u8])) {
+        self.heads.whole(self.now(), status, lines, length, use_head);
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What the server writes: RFC 9112, 4 to 7, byte for byte.
 
 use http::proto::{
-    CHUNK_END, CONTINUE, EncodeError, check_field, chunk, chunk_head, closing_answer, content_length_field,
+    CHUNK_END, CONTINUE, EncodeError, check_field, chunk, chunk_head, closing_answer, content_length_end,
     date_field, field, informational, keep_alive_field, last_chunk, reason_phrase, status_line,
 };
 use std::num::NonZeroUsize;
@@ -77,8 +77,8 @@ fn field_lines() {
         Ok(())
     });
     for (length, text) in [(0, "0"), (10, "10"), (u64::MAX, "18446744073709551615")] {
-        check(&format!("Content-Length: {text}\r\n"), |out| {
-            content_length_field(out, length);
+        check(&format!("Content-Length: {text}\r\n\r\n"), |out| {
+            content_length_end(out, length);
             Ok(())
         });
     }

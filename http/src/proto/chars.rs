@@ -60,7 +60,14 @@ pub(super) fn is(byte: u8, class: u8) -> bool {
 /// How many bytes at the start of `bytes` belong to `class`.
 #[inline]
 pub(super) fn run(bytes: &[u8], class: u8) -> usize {
-    bytes.iter().position(|&byte| !is(byte, class)).unwrap_or(bytes.len())
+    let mut len = 0;
+    // By hand: half the instructions of a search by iterator, for names of a few bytes.
+    while let Some(&byte) = bytes.get(len)
+        && is(byte, class)
+    {
+        len += 1;
+    }
+    len
 }
 
 /// How many bytes at the start of `bytes` may stand in a field value (`TEXT`), looked at eight at a time.

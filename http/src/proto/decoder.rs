@@ -144,7 +144,6 @@ impl Decoder {
     ///
     /// `scratch` may be another one at each call. An error is final: messages can no longer be told apart, so
     /// the connection is to be closed once the answers due, and one with [`ParseError::status`], are out.
-    #[inline]
     pub fn decode<'a, 'i: 'a>(
         &'a mut self,
         input: &mut &'i [u8],
@@ -160,6 +159,38 @@ impl Decoder {
             machine.state = State::Failed(fault);
         }
         result
+    }
+
+    /// Lends the next event to `use_head`, with the input behind it, if it is a head that is in one piece and faultless:
+    /// the usual case, without the detour through all others. `false` says nothing; [`decode`](Self::decode) does.
+    #[inline]
+    pub(crate) fn next_head<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        scratch: &mut Scratch,
+        limits: &Limits,
+        use_head: impl FnOnce(&RequestHead<'_>, &'i [u8]),
+    ) -> bool {
+        if !matches!(self.machine.state, State::Start(Blank { lines: 0, cr: false })) {
+            return false;
+        }
+        let bounds = head_bounds(limits);
+        let read = head::read(bounds.window(input), &bounds, scratch, |head, len| {
+            *input = &input[len..];
+            self.machine.begin(head);
+            use_head(head, input);
+        });
+        matches!(read, Ok(Some(())))
+    }
+
+    /// Takes the end of a message without trailers, if that is the next event. It takes no input.
+    #[inline]
+    pub(crate) fn take_end(&mut self) -> bool {
+        let is_at_end = matches!(self.machine.state, State::End);
+        if is_at_end {
+            self.machine.end();
+        }
+        is_at_end
     }
 
     /// Says that the peer has ended its side: an error if that is inside a message, even if only its head has
@@ -209,11 +240,6 @@ impl Decoder {
         )
     }
 
-    /// Whether the next event is the end of a message, which takes no input.
-    pub fn is_at_end(&self) -> bool {
-        matches!(self.machine.state, State::End)
-    }
-
     /// Bytes held of a section that is arriving in pieces: never more than the limit for it.
     pub fn buffered(&self) -> usize {
         self.partial.len()
@@ -228,7 +254,6 @@ impl Default for Machine {
 
 impl Machine {
     /// Runs up to the next event.
-    #[inline(always)]
     fn step<'a, 'i: 'a>(
         &mut self,
         partial: &'a mut Vec<u8>,
@@ -292,7 +317,6 @@ impl Machine {
     }
 
     /// Reads a head that starts with `input`: lent from there if it is all there, which is the usual case.
-    #[inline(always)]
     fn start_head<'a, 'i: 'a>(
         &mut self,
         partial: &'a mut Vec<u8>,
@@ -301,9 +325,14 @@ impl Machine {
         limits: &Limits,
     ) -> Result<Event<'a>, ParseError> {
         let bounds = head_bounds(limits);
-        if let Some((head, len)) = head::read(bounds.window(input), &bounds, scratch)? {
-            *input = &input[len..];
-            return Ok(self.begin(head));
+        let whole = *input;
+        let read = head::read(bounds.window(whole), &bounds, scratch, |head, len| {
+            *input = &whole[len..];
+            self.begin(head);
+            Event::Head(*head)
+        });
+        if let Some(event) = read? {
+            return Ok(event);
         }
         // It is faulty or incomplete.
         let mut cursor = Cursor::at_head();
@@ -328,8 +357,11 @@ impl Machine {
         let Some(bytes) = gather(cursor, partial, input, &bounds)? else { return Ok(Event::NeedMore) };
         // The cursor has found it complete and valid. Should the two readers ever differ, the stricter one
         // wins.
-        let (head, _) = head::read(bytes, &bounds, scratch)?.ok_or(ParseError::InvalidFieldValue)?;
-        Ok(self.begin(head))
+        let read = head::read(bytes, &bounds, scratch, |head, _| {
+            self.begin(head);
+            Event::Head(*head)
+        });
+        read?.ok_or(ParseError::InvalidFieldValue)
     }
 
     /// Reads the trailer section.
@@ -351,17 +383,17 @@ impl Machine {
 
     /// Enters the body of the request that `head` starts.
     #[inline(always)]
-    fn begin<'a>(&mut self, head: RequestHead<'a>) -> Event<'a> {
+    fn begin(&mut self, head: &RequestHead<'_>) {
         self.next = if head.keep_alive { Next::Request } else { Next::Nothing };
         self.state = match head.framing {
             Framing::None | Framing::Length(0) => State::End,
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::ChunkLine(ChunkLine::new()),
         };
-        Event::Head(head)
     }
 
     /// Leaves the message.
+    #[inline]
     fn end(&mut self) {
         self.state = match self.next {
             Next::Request => State::Start(Blank::default()),

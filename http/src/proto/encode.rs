@@ -69,7 +69,7 @@ pub fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Res
         return Err(EncodeError::InvalidReason);
     }
     out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(out, u64::from(status));
+    put_decimal(out, u64::from(status));
     out.push(b' ');
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
@@ -80,11 +80,15 @@ pub fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Res
 #[inline]
 pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeError> {
     check_field(name, value)?;
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+    let (start, name) = (out.len(), name.as_bytes());
+    // Room is made once, instead of looked for at each part.
+    out.resize(start + name.len() + value.len() + 4, b' ');
+    let (name_part, rest) = out[start..].split_at_mut(name.len());
+    name_part.copy_from_slice(name);
+    rest[0] = b':';
+    let (value_part, end) = rest[2..].split_at_mut(value.len());
+    value_part.copy_from_slice(value);
+    end.copy_from_slice(b"\r\n");
     Ok(())
 }
 
@@ -108,22 +112,35 @@ pub fn date_field(out: &mut Vec<u8>, date: &[u8; 29]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends the `Content-Length` line.
+/// Appends the `Content-Length` line as the last one of a head, with the head's end.
 #[inline]
-pub fn content_length_field(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"Content-Length: ");
-    decimal(out, length);
-    out.extend_from_slice(b"\r\n");
+pub fn content_length_end(out: &mut Vec<u8>, length: u64) {
+    const NAME: &[u8; 16] = b"Content-Length: ";
+    const END: &[u8; 4] = b"\r\n\r\n";
+    // Made in one piece: each append costs about as much as all of this.
+    let mut line = [0; NAME.len() + DIGITS + END.len()];
+    line[..NAME.len()].copy_from_slice(NAME);
+    let len = if length < 10 {
+        line[NAME.len()] = b'0' + length as u8;
+        NAME.len() + 1
+    } else {
+        let (digits, start) = decimal(length);
+        let len = NAME.len() + DIGITS - start;
+        line[NAME.len()..len].copy_from_slice(&digits[start..]);
+        len
+    };
+    line[len..len + END.len()].copy_from_slice(END);
+    out.extend_from_slice(&line[..len + END.len()]);
 }
 
 /// Appends the `Keep-Alive` line that Node sends: how many seconds the connection may idle, and how many
 /// requests it may carry if that is limited.
 pub fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_requests: Option<u64>) {
     out.extend_from_slice(b"Keep-Alive: timeout=");
-    decimal(out, timeout_secs);
+    put_decimal(out, timeout_secs);
     if let Some(max) = max_requests {
         out.extend_from_slice(b", max=");
-        decimal(out, max);
+        put_decimal(out, max);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -233,20 +250,24 @@ fn is_framing(name: &str) -> bool {
     name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 
-/// Appends `number` in decimal digits.
-fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    if number < 10 {
-        return out.push(b'0' + number as u8);
-    }
-    let mut digits = [0; 20];
-    let mut start = digits.len();
+/// The most digits that a number has.
+const DIGITS: usize = 20;
+
+/// The decimal digits of `number`: the array's bytes from the index on.
+fn decimal(mut number: u64) -> ([u8; DIGITS], usize) {
+    let mut digits = [0; DIGITS];
+    let mut start = DIGITS;
     loop {
         start -= 1;
         digits[start] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
-            break;
+            return (digits, start);
         }
     }
+}
+
+fn put_decimal(out: &mut Vec<u8>, number: u64) {
+    let (digits, start) = decimal(number);
     out.extend_from_slice(&digits[start..]);
 }

@@ -93,14 +93,16 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// Reads the head at the start of `bytes`, with its length. `None` if its bytes are incomplete or faulty:
-/// which of the two, [`Cursor`](section::Cursor) finds out. An error is about what valid fields say.
+/// Reads the head at the start of `bytes` and hands it to `use_head` with its length: by reference, since a head is a
+/// hundred bytes that the usual case need not move. `None` if its bytes are incomplete or faulty: which of the two,
+/// [`Cursor`](section::Cursor) finds out. An error is about what valid fields say.
 #[inline(always)]
-pub(super) fn read<'a>(
+pub(super) fn read<'a, R>(
     bytes: &'a [u8],
     bounds: &Bounds,
     scratch: &'a mut Scratch,
-) -> Result<Option<(RequestHead<'a>, usize)>, ParseError> {
+    use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
+) -> Result<Option<R>, ParseError> {
     let Some(line) = request_line::parse(bytes)? else { return Ok(None) };
     let mut meaning = Meaning::default();
     let Scratch { spans, valid_host } = scratch;
@@ -109,18 +111,18 @@ pub(super) fn read<'a>(
         true
     });
     let Some(end) = end else { return Ok(None) };
-    let meaning = meaning.conclude(line.form, line.version, valid_host)?;
+    let conclusion = meaning.conclude(line.form, line.version, valid_host)?;
     let head = RequestHead {
         method: line.method,
         target: line.target,
         form: line.form,
         version: line.version,
         fields: Fields::new(bytes, spans),
-        framing: meaning.framing,
-        keep_alive: meaning.keep_alive,
-        expect: meaning.expect,
-        upgrade: meaning.upgrade,
-        host: meaning.host,
+        framing: conclusion.framing,
+        keep_alive: conclusion.keep_alive,
+        expect: conclusion.expect,
+        upgrade: conclusion.upgrade,
+        host: meaning.host().unwrap_or_default(),
     };
-    Ok(Some((head, end)))
+    Ok(Some(use_head(&head, end)))
 }

@@ -39,15 +39,15 @@ impl<'a> Meaning<'a> {
     pub(super) fn see(&mut self, name: &'a [u8], value: &'a [u8]) {
         let Some(first) = name.first() else { return };
         match (name.len(), first | 0x20) {
-            (4, b'h') if name.eq_ignore_ascii_case(b"host") => self.see_host(value),
-            (6, b'e') if name.eq_ignore_ascii_case(b"expect") => self.see_expect(value),
-            (7, b'u') if name.eq_ignore_ascii_case(b"upgrade") => self.has_upgrade = true,
-            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => self.connection.add(value),
-            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
+            (4, b'h') if is_name(name, b"host") => self.see_host(value),
+            (6, b'e') if is_name(name, b"expect") => self.see_expect(value),
+            (7, b'u') if is_name(name, b"upgrade") => self.has_upgrade = true,
+            (10, b'c') if is_name(name, b"connection") => self.connection.add(value),
+            (14, b'c') if is_name(name, b"content-length") => {
                 let result = self.body.add_length(value);
                 self.note(result);
             }
-            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => self.body.add_codings(value),
+            (17, b't') if is_name(name, b"transfer-encoding") => self.body.add_codings(value),
             _ => {}
         }
     }
@@ -77,16 +77,22 @@ impl<'a> Meaning<'a> {
         }
     }
 
+    /// The value of `Host`.
+    #[inline]
+    pub(super) fn host(&self) -> Option<&'a [u8]> {
+        self.host
+    }
+
     /// What all fields say together for a request of this form and version.
     ///
     /// `valid_host` is the last value of `Host` that was found valid, which needs no second look.
     #[inline(always)]
     pub(super) fn conclude(
-        self,
+        &self,
         form: TargetForm,
         version: Version,
         valid_host: &mut Vec<u8>,
-    ) -> Result<Conclusion<'a>, ParseError> {
+    ) -> Result<Conclusion, ParseError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -105,7 +111,6 @@ impl<'a> Meaning<'a> {
         let framing = self.body.framing(version)?;
         let is_connect = form == TargetForm::Authority;
         Ok(Conclusion {
-            host: self.host.unwrap_or_default(),
             framing: if is_connect { Framing::None } else { framing },
             // RFC 9112, 9.3. What follows a CONNECT may be meant for the tunnel: it never is a next request.
             keep_alive: !is_connect && !self.connection.close && (is_http11 || self.connection.keep_alive),
@@ -116,9 +121,18 @@ impl<'a> Meaning<'a> {
     }
 }
 
+/// Whether a field name is `wanted`, which is in lower case, whatever its own case. With the bit that tells the cases
+/// apart set, a byte of a token equals a letter or a hyphen only if it is that one.
+#[inline]
+fn is_name<const N: usize>(name: &[u8], wanted: &[u8; N]) -> bool {
+    let differences = |name: &[u8; N]| {
+        name.iter().zip(wanted).fold(0, |found, (byte, wanted)| found | ((byte | 0x20) ^ wanted))
+    };
+    name.try_into().is_ok_and(|name| differences(name) == 0)
+}
+
 /// The result of [`Meaning::conclude`]; see `RequestHead` for the parts.
-pub(super) struct Conclusion<'a> {
-    pub(super) host: &'a [u8],
+pub(super) struct Conclusion {
     pub(super) framing: Framing,
     pub(super) keep_alive: bool,
     pub(super) expect: Expect,

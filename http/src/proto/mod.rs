@@ -42,7 +42,7 @@ mod trailer;
 pub use body::Framing;
 pub use decoder::{Decoder, Event};
 pub use encode::{
-    CHUNK_END, CONTINUE, EncodeError, check_field, chunk, chunk_head, closing_answer, content_length_field,
+    CHUNK_END, CONTINUE, EncodeError, check_field, chunk, chunk_head, closing_answer, content_length_end,
     date_field, field, informational, keep_alive_field, last_chunk, status_line,
 };
 pub use error::ParseError;

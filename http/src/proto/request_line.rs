@@ -34,16 +34,14 @@ pub(super) struct RequestLine<'a> {
 /// Reads the line at the start of `bytes`; `None` if it is valid so far but has not ended.
 #[inline(always)]
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
-    let method_len = chars::run(&bytes[..bytes.len().min(MAX_METHOD + 1)], TOKEN);
-    if method_len > MAX_METHOD {
-        return Err(ParseError::MethodTooLong);
-    }
-    match bytes.get(method_len) {
-        None => return Ok(None),
-        Some(b' ') if method_len > 0 => {}
-        Some(_) => return Err(ParseError::InvalidMethod),
-    }
-    let (method, rest) = (&bytes[..method_len], &bytes[method_len + 1..]);
+    // What most requests begin with is compared whole.
+    let (method, rest) = match bytes.strip_prefix(b"GET ") {
+        Some(rest) => ("GET", rest),
+        None => match method(bytes)? {
+            Some(parts) => parts,
+            None => return Ok(None),
+        },
+    };
     let target_len = chars::run(rest, TARGET);
     match rest.get(target_len) {
         None => return Ok(None),
@@ -53,11 +51,31 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError>
         Some(_) => return Err(ParseError::InvalidTarget),
     }
     let (target, rest) = (&rest[..target_len], &rest[target_len + 1..]);
-    let Some(version) = version(rest)? else { return Ok(None) };
-    let (method, target) = (method_name(method), ascii(target));
+    let version = if rest.starts_with(VERSION_LINE) {
+        Version::Http11
+    } else {
+        match version(rest)? {
+            Some(version) => version,
+            None => return Ok(None),
+        }
+    };
+    let target = ascii(target);
     let form = target::form(method, target).ok_or(ParseError::InvalidTarget)?;
-    let len = method_len + 1 + target_len + 1 + VERSION_LINE.len();
+    let len = method.len() + 1 + target_len + 1 + VERSION_LINE.len();
     Ok(Some(RequestLine { method, target, form, version, len }))
+}
+
+/// The method at the start of `bytes`, and what follows its space; `None` if it is valid so far.
+fn method(bytes: &[u8]) -> Result<Option<(&str, &[u8])>, ParseError> {
+    let len = chars::run(&bytes[..bytes.len().min(MAX_METHOD + 1)], TOKEN);
+    if len > MAX_METHOD {
+        return Err(ParseError::MethodTooLong);
+    }
+    match bytes[len..] {
+        [] => Ok(None),
+        [b' ', ref rest @ ..] if len > 0 => Ok(Some((ascii(&bytes[..len]), rest))),
+        _ => Err(ParseError::InvalidMethod),
+    }
 }
 
 /// The end of a request line; the digits stand for any digit.
@@ -65,9 +83,6 @@ const VERSION_LINE: &[u8; 10] = b"HTTP/1.1\r\n";
 
 /// Reads the version and the line's end; `None` if it is valid so far.
 fn version(bytes: &[u8]) -> Result<Option<Version>, ParseError> {
-    if bytes.starts_with(VERSION_LINE) {
-        return Ok(Some(Version::Http11));
-    }
     for (index, (&byte, &expected)) in bytes.iter().zip(VERSION_LINE).enumerate() {
         let is_valid = if expected == b'1' { byte.is_ascii_digit() } else { byte == expected };
         match index {
@@ -84,20 +99,13 @@ fn version(bytes: &[u8]) -> Result<Option<Version>, ParseError> {
     Ok(Some(if bytes[7] == b'0' { Version::Http10 } else { Version::Http11 }))
 }
 
-/// `bytes` as text; the usual methods without a look at each byte.
-#[inline]
-fn method_name(bytes: &[u8]) -> &str {
-    match bytes {
-        b"GET" => "GET",
-        b"HEAD" => "HEAD",
-        b"POST" => "POST",
-        b"PUT" => "PUT",
-        _ => ascii(bytes),
-    }
-}
-
 /// `bytes` as text. The character tables let ASCII through only, so this never gives the empty string for
 /// others.
+#[inline]
 fn ascii(bytes: &[u8]) -> &str {
+    // The shortest target is also the usual one.
+    if bytes == b"/" {
+        return "/";
+    }
     std::str::from_utf8(bytes).unwrap_or_default()
 }

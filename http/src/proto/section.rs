@@ -39,59 +39,58 @@ pub(super) fn read<'a>(
     mut keep: impl FnMut(&'a [u8], &'a [u8]) -> bool,
 ) -> Option<usize> {
     spans.clear();
-    let (mut line, mut count) = (from, 0);
-    loop {
-        let rest = bytes.get(line..)?;
-        if rest.starts_with(b"\r\n") {
-            let end = line + 2;
-            return (count <= bounds.fields && end <= bounds.size).then_some(end);
-        }
+    let (mut rest, mut count) = (bytes.get(from..)?, 0);
+    while !rest.starts_with(b"\r\n") {
+        let start = bytes.len() - rest.len();
         let field = FieldLine::read(rest)?;
         count += 1;
-        if keep(&rest[..field.name], &rest[field.value..field.value_end]) {
+        if keep(field.name, field.value) {
             spans.push(Span {
-                name: line as u32,
-                name_len: field.name as u32,
-                value: (line + field.value) as u32,
-                value_len: (field.value_end - field.value) as u32,
+                name: start as u32,
+                name_len: field.name.len() as u32,
+                value: (start + field.value_start) as u32,
+                value_len: field.value.len() as u32,
             });
         }
-        line += field.len;
+        rest = field.rest;
     }
+    let end = bytes.len() - rest.len() + 2;
+    (count <= bounds.fields && end <= bounds.size).then_some(end)
 }
 
-/// Where the parts of a field line are.
-struct FieldLine {
-    /// The end of the name.
-    name: usize,
-    /// The start and the end of the value, which has no whitespace around it.
-    value: usize,
-    value_end: usize,
-    /// The end of the line, with its CR LF.
-    len: usize,
+/// The parts of a field line.
+struct FieldLine<'a> {
+    name: &'a [u8],
+    /// Without whitespace around it.
+    value: &'a [u8],
+    value_start: usize,
+    /// What follows the line.
+    rest: &'a [u8],
 }
 
-impl FieldLine {
+impl<'a> FieldLine<'a> {
     /// Reads the line at the start of `rest`, if it is complete and valid.
     #[inline(always)]
-    fn read(rest: &[u8]) -> Option<Self> {
-        let name = chars::run(rest, TOKEN);
-        if name == 0 || rest.get(name) != Some(&b':') {
+    fn read(rest: &'a [u8]) -> Option<Self> {
+        let (name, after) = rest.split_at(chars::run(rest, TOKEN));
+        let (b':', mut text) = after.split_first()? else { return None };
+        if name.is_empty() {
             return None;
         }
-        let mut value = name + 1;
-        let end = value + chars::text_run(&rest[value..]);
-        if !rest[end..].starts_with(b"\r\n") {
-            return None;
+        if let Some(trimmed) = text.strip_prefix(b" ") {
+            // Usually that is all.
+            text = trimmed;
         }
-        while value < end && matches!(rest[value], b' ' | b'\t') {
-            value += 1;
+        while let Some(b' ' | b'\t') = text.first() {
+            text = &text[1..];
         }
-        let mut value_end = end;
-        while value_end > value && matches!(rest[value_end - 1], b' ' | b'\t') {
-            value_end -= 1;
+        let value_start = rest.len() - text.len();
+        let (mut value, end) = text.split_at(chars::text_run(text));
+        let rest = end.strip_prefix(b"\r\n")?;
+        while let [trimmed @ .., b' ' | b'\t'] = value {
+            value = trimmed;
         }
-        Some(Self { name, value, value_end, len: end + 2 })
+        Some(Self { name, value, value_start, rest })
     }
 }
 

@@ -22,12 +22,17 @@ pub enum TargetForm {
 }
 
 /// The form of `target`, if it is one that `method` allows and if it is well-formed.
+#[inline]
 pub(super) fn form(method: &str, target: &str) -> Option<TargetForm> {
+    if target.starts_with('/') && method != "CONNECT" {
+        return Some(TargetForm::Origin);
+    }
+    unusual_form(method, target)
+}
+
+fn unusual_form(method: &str, target: &str) -> Option<TargetForm> {
     if method == "CONNECT" {
         return authority::is_tunnel_destination(target.as_bytes()).then_some(TargetForm::Authority);
-    }
-    if target.starts_with('/') {
-        return Some(TargetForm::Origin);
     }
     if target == "*" {
         return (method == "OPTIONS").then_some(TargetForm::Asterisk);

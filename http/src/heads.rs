@@ -1,0 +1,128 @@
+//! What answers have in common, made once: the `Date`, once a second, the lines that most heads have, and the whole head
+//! of the last ordinary answer, which is very often that of the next one too. Mirrors Node's `utcDate`.
+
+use crate::proto::{content_length_end, date_field, status_line};
+use httpdate::HttpDate;
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Bytes of the `Date` line: name, date and line end.
+const DATE_LINE: usize = 37;
+
+/// Where the date is in its line.
+const DATE: Range<usize> = 6..35;
+
+/// The first second that HTTP cannot write: the year 10000.
+const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
+
+pub(crate) struct Heads {
+    /// The current date as HTTP writes it.
+    date: Cell<[u8; 29]>,
+    /// On the loop's clock: until when the date is that.
+    valid_until: Cell<Duration>,
+    /// The `Date` line, and the lines given at the start.
+    lines: RefCell<Vec<u8>>,
+    last: RefCell<LastHead>,
+}
+
+/// The head that was made last, and from what.
+#[derive(Default)]
+struct LastHead {
+    status: u16,
+    lines: Vec<u8>,
+    length: u64,
+    /// Empty once its date is over.
+    head: Vec<u8>,
+}
+
+impl Heads {
+    pub(crate) fn new(other_lines: &[u8]) -> Self {
+        let date = [b' '; 29];
+        let mut lines = Vec::new();
+        date_field(&mut lines, &date);
+        lines.extend_from_slice(other_lines);
+        Self {
+            date: Cell::new(date),
+            valid_until: Cell::default(),
+            lines: RefCell::new(lines),
+            last: RefCell::default(),
+        }
+    }
+
+    /// The date; `now` is the loop's clock, which costs nothing to look at.
+    pub(crate) fn date(&self, now: Duration) -> [u8; 29] {
+        self.renew_if_due(now);
+        self.date.get()
+    }
+
+    /// The common lines, with or without `Date`. `use_lines` calls nobody.
+    pub(crate) fn lines(&self, now: Duration, with_date: bool, use_lines: impl FnOnce(&[u8])) {
+        self.renew_if_due(now);
+        let lines = self.lines.borrow();
+        use_lines(&lines[if with_date { 0 } else { DATE_LINE }..]);
+    }
+
+    /// A whole head: status, which was checked, common lines, these lines, and the length. `use_head` calls nobody.
+    #[inline]
+    pub(crate) fn whole(
+        &self,
+        now: Duration,
+        status: u16,
+        lines: &[u8],
+        length: u64,
+        use_head: impl FnOnce(&[u8]),
+    ) {
+        self.renew_if_due(now);
+        let mut last = self.last.borrow_mut();
+        let is_same =
+            last.length == length && last.status == status && last.lines == lines && !last.head.is_empty();
+        if !is_same {
+            last.make(status, &self.lines.borrow(), lines, length);
+        }
+        use_head(&last.head);
+    }
+
+    #[inline]
+    fn renew_if_due(&self, now: Duration) {
+        if now >= self.valid_until.get() {
+            self.renew(now);
+        }
+    }
+
+    #[cold]
+    fn renew(&self, now: Duration) {
+        // A clock before 1970 or after 9999 has no HTTP date; the epoch is then as good as any.
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let shown = if since_epoch < END_OF_DATES { since_epoch } else { Duration::ZERO };
+        let mut text = [b' '; 29];
+        // A date fills the array exactly.
+        let _ = write!(&mut text[..], "{}", HttpDate::from(UNIX_EPOCH + shown));
+        self.date.set(text);
+        self.lines.borrow_mut()[DATE].copy_from_slice(&text);
+        self.last.borrow_mut().head.clear();
+        let left = Duration::from_secs(1) - Duration::from_nanos(since_epoch.subsec_nanos().into());
+        self.valid_until.set(now + left);
+    }
+}
+
+impl LastHead {
+    fn make(&mut self, status: u16, common_lines: &[u8], lines: &[u8], length: u64) {
+        (self.status, self.length) = (status, length);
+        replace(&mut self.lines, lines);
+        replace(&mut self.head, b"");
+        // It was checked when it was set.
+        let _ = status_line(&mut self.head, status, None);
+        self.head.extend_from_slice(common_lines);
+        self.head.extend_from_slice(lines);
+        content_length_end(&mut self.head, length);
+    }
+}
+
+/// Puts `bytes` in the place of what is in `buffer`, which is not kept if it was for something large.
+fn replace(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    buffer.clear();
+    buffer.shrink_to(crate::lines::KEPT_CAPACITY);
+    buffer.extend_from_slice(bytes);
+}

@@ -1,0 +1,130 @@
+//! The field lines of a response as they will be sent. Mirrors the string that Node's `_storeHeader` builds.
+//!
+//! The answers of a server tend to begin with the same field. So a record that is used again keeps the lines of its last
+//! answer, and a first field that is the same one needs neither to be checked nor to be written.
+
+use crate::proto::{EncodeError, field};
+
+/// Bytes of a buffer that is kept for reuse; a larger one was for a single large response.
+pub(crate) const KEPT_CAPACITY: usize = 4096;
+
+#[derive(Default)]
+pub(crate) struct Lines {
+    /// The lines, and behind them what is left of the last answer's.
+    bytes: Vec<u8>,
+    /// Where the lines end.
+    len: usize,
+    /// Bytes of the name in the first line of `bytes`, and of that line; both 0 if it is none.
+    first_name: usize,
+    first_line: usize,
+}
+
+impl Lines {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a line.
+    #[inline]
+    pub(crate) fn put(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        if self.len == 0 && self.is_first(name.as_bytes(), value) {
+            self.len = self.first_line;
+            return Ok(());
+        }
+        self.append(name, value)
+    }
+
+    fn append(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        self.bytes.truncate(self.len);
+        if self.len == 0 {
+            self.first_line = 0;
+        }
+        field(&mut self.bytes, name, value)?;
+        if self.len == 0 {
+            (self.first_name, self.first_line) = (name.len(), self.bytes.len());
+        }
+        self.len = self.bytes.len();
+        Ok(())
+    }
+
+    /// Whether the first line is this one. Its name may have a colon only at its end, so lengths and bytes say it all.
+    #[inline]
+    fn is_first(&self, name: &[u8], value: &[u8]) -> bool {
+        self.first_line == name.len() + value.len() + 4
+            && self.first_name == name.len()
+            && self.bytes.starts_with(name)
+            && self.bytes[name.len() + 2..].starts_with(value)
+    }
+
+    /// Removes the lines of a field among the first `end` bytes. Usually there are none, and few others.
+    pub(crate) fn remove(&mut self, name: &str, mut end: usize) {
+        let mut start = 0;
+        while start < end {
+            let line = &self.bytes[start..end];
+            let Some(len) = line.iter().position(|byte| *byte == b'\n').map(|end| end + 1) else { break };
+            let is_it = line.get(name.len()) == Some(&b':')
+                && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
+            if is_it {
+                self.bytes.drain(start..start + len);
+                self.first_line = 0;
+                self.len -= len;
+                end -= len;
+            } else {
+                start += len;
+            }
+        }
+    }
+
+    /// Forgets all lines, but for the first one should it come again.
+    pub(crate) fn reset(&mut self) {
+        self.len = 0;
+        if self.bytes.capacity() > KEPT_CAPACITY {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lines;
+
+    #[test]
+    fn a_first_line_that_comes_again_is_the_same_and_any_other_replaces_it() {
+        let mut lines = Lines::default();
+        for _ in 0..2 {
+            for (name, value, expected) in [
+                ("A", &b"1"[..], &b"A: 1\r\n"[..]),
+                ("A", b"1", b"A: 1\r\n"),
+                ("A", b"2", b"A: 2\r\n"),
+                ("B", b"2", b"B: 2\r\n"),
+                ("B", b"", b"B: \r\n"),
+            ] {
+                lines.reset();
+                assert_eq!(lines.put(name, value), Ok(()));
+                assert_eq!(lines.as_slice(), expected);
+                assert_eq!(lines.put("C", b"3"), Ok(()));
+                assert_eq!(lines.as_slice(), [expected, b"C: 3\r\n"].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_refused_or_removed_is_not_taken_for_the_first_line() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.put("A", b"b: c"), Ok(()));
+        lines.reset();
+        // The same bytes with the name ending elsewhere.
+        assert!(lines.put("A: b", b"c").is_err());
+        assert_eq!(lines.as_slice(), b"");
+        assert!(lines.put("A: b", b"c").is_err());
+        assert_eq!(lines.put("A", b"b: c"), Ok(()));
+        lines.remove("a", lines.len());
+        assert_eq!(lines.as_slice(), b"");
+        assert_eq!(lines.put("A", b"b: c"), Ok(()));
+        assert_eq!(lines.as_slice(), b"A: b: c\r\n");
+    }
+}
