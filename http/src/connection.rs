@@ -6,8 +6,8 @@
 //! holds no buffer.
 
 use crate::exchange::{Exchange, Phase};
-use crate::pending::{Notice, Pending};
-use crate::proto::{BodyFraming, Decoder};
+use crate::pending::{Call, Pending};
+use crate::proto::Decoder;
 use crate::server::{Core, SharedHandler};
 use crate::upcall::ResponseHandler;
 use net::Socket;
@@ -218,25 +218,30 @@ impl Connection {
         exchange.waiting = waiting;
     }
 
-    fn owe_finish(&self, exchange: &mut Exchange) {
+    /// Has the response's handler told of its end. Returns whether that is left to whoever is calling it now.
+    fn owe_finish(&self, exchange: &mut Exchange) -> bool {
         if let Some(handler) = exchange.handler.take() {
-            self.owe(Notice::Finish(handler));
-        } else if exchange.handler_is_out {
+            self.owe(exchange.context, Call::Finish(handler));
+        }
+        let is_out = std::mem::take(&mut exchange.handler_is_out);
+        if is_out {
             self.set(FINISH_OWED);
         }
-        exchange.handler_is_out = false;
+        is_out
     }
 
     fn retire(&self, mut exchange: Box<Exchange>) {
-        self.owe_finish(&mut exchange);
+        let is_handler_out = self.owe_finish(&mut exchange);
         if let Some(handler) = exchange.body_handler.take() {
-            self.owe(Notice::Abort(handler));
+            self.owe(exchange.context, Call::Abort(handler));
         }
         if self.is_receiving(exchange.number) {
             // What is left of the body is thrown away, also if it was paused.
             self.clear(BODY_PAUSED);
         }
-        self.core.env().emit_destroy(exchange.context.async_id());
+        if !is_handler_out {
+            self.end_context(exchange.context);
+        }
         self.core.pool.give(exchange);
     }
 
@@ -355,13 +360,19 @@ impl Connection {
         self.core.env().make_callback(context, || call(&mut *handler));
         let mut handler = Some(handler);
         // Put back, unless it was replaced or the exchange is over.
-        self.with_exchange(number, |exchange, _| {
+        let found = self.with_exchange(number, |exchange, _| {
             if std::mem::take(&mut exchange.handler_is_out) {
                 exchange.handler = handler.take();
             }
         });
-        if let Some(handler) = handler.filter(|_| self.has(FINISH_OWED)) {
-            self.owe(Notice::Finish(handler));
+        if !self.has(FINISH_OWED) {
+            return;
+        }
+        if let Some(handler) = handler {
+            self.owe(context, Call::Finish(handler));
+        }
+        if found.is_none() {
+            self.end_context(context);
         }
     }
 
@@ -396,29 +407,7 @@ impl Connection {
             self.core.env().emit_destroy(exchange.context.async_id());
             self.core.pool.give(exchange);
         }
-        drop(self.pending.take());
-    }
-}
-
-impl Exchange {
-    /// Ends an answer without what is left of it.
-    pub(crate) fn cut(&mut self) {
-        if self.is_open_ended() {
-            // Nobody knows how much.
-            self.left = u64::MAX;
-        }
-        self.phase = Phase::Ended;
-        self.keep_alive = false;
-    }
-
-    /// Whether this was cut, and nothing but the way in which the connection ends can tell the client.
-    fn is_cut(&self) -> bool {
-        self.framing == BodyFraming::UntilClose && self.left > 0
-    }
-
-    /// Whether some of this is written, and the end of the connection would be taken for its end.
-    fn is_open_ended(&self) -> bool {
-        self.framing == BodyFraming::UntilClose && self.phase == Phase::Body
+        self.drop_pending();
     }
 }
 

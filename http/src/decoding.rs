@@ -5,7 +5,7 @@ use crate::connection::{
     BODY_PAUSED, CORKED, Connection, IN_MESSAGE, LAST, RECEIVING, SERVED, STALLED, TRAILING, UPGRADED,
 };
 use crate::exchange::{Exchange, Phase};
-use crate::pending::Notice;
+use crate::pending::Call;
 use crate::proto::{
     CONTINUE, Decoder, Event, Expect, Fields, Framing, ParseError, RequestFacts, RequestHead, Scratch,
     Version, closing_answer,
@@ -300,7 +300,7 @@ impl Connection {
         let replaced = in_message.then(|| {
             self.with_exchange(number, |exchange, _| {
                 if let Some(handler) = exchange.handler.take_if(|_| exchange.phase != Phase::Ended) {
-                    self.owe(Notice::Close(handler));
+                    self.owe(exchange.context, Call::Close(handler));
                 }
                 cut(exchange, if exchange.phase == Phase::Head { &answer } else { &[] });
             })

@@ -211,6 +211,26 @@ impl Exchange {
                 || (self.set.status > 200 && !matches!(self.set.status, 204 | 205 | 304)))
     }
 
+    /// Ends an answer without what is left of it.
+    pub(crate) fn cut(&mut self) {
+        if self.is_open_ended() {
+            // Nobody knows how much.
+            self.left = u64::MAX;
+        }
+        self.phase = Phase::Ended;
+        self.keep_alive = false;
+    }
+
+    /// Whether this was cut, and nothing but the way in which the connection ends can tell the client.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.framing == BodyFraming::UntilClose && self.left > 0
+    }
+
+    /// Whether some of this is written, and the end of the connection would be taken for its end.
+    pub(crate) fn is_open_ended(&self) -> bool {
+        self.framing == BodyFraming::UntilClose && self.phase == Phase::Body
+    }
+
     /// Makes the record ready for another request. Its buffers stay.
     #[inline]
     fn reset(&mut self) {

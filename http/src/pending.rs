@@ -3,6 +3,7 @@
 
 use crate::connection::Connection;
 use crate::upcall::{BodyHandler, ResponseHandler};
+use async_wrap::{AsyncContext, Environment};
 use std::collections::VecDeque;
 
 #[derive(Default)]
@@ -20,19 +21,29 @@ pub(crate) struct Leftover {
     start: usize,
 }
 
-/// A call owed to a handler whose exchange is over. What ends an exchange is often a downcall, which never upcalls.
-pub(crate) enum Notice {
+/// A call owed to a handler whose exchange is over, in that exchange's context. What ends an exchange is often a
+/// downcall, which never upcalls.
+pub(crate) struct Notice {
+    context: AsyncContext,
+    call: Call,
+}
+
+pub(crate) enum Call {
     Finish(Box<dyn ResponseHandler>),
     Close(Box<dyn ResponseHandler>),
     Abort(Box<dyn BodyHandler>),
+    /// The exchange's context ends.
+    Destroy,
 }
 
 impl Notice {
-    fn tell(self) {
-        match self {
-            Self::Finish(mut handler) => handler.on_finish(),
-            Self::Close(mut handler) => handler.on_close(),
-            Self::Abort(mut handler) => handler.on_abort(),
+    fn tell(self, env: &Environment) {
+        let Self { context, call } = self;
+        match call {
+            Call::Finish(mut handler) => env.make_callback(context, || handler.on_finish()),
+            Call::Close(mut handler) => env.make_callback(context, || handler.on_close()),
+            Call::Abort(mut handler) => env.make_callback(context, || handler.on_abort()),
+            Call::Destroy => env.emit_destroy(context.async_id()),
         }
     }
 }
@@ -85,9 +96,28 @@ impl Connection {
     }
 
     /// Has a handler told of an end, from the loop.
-    pub(crate) fn owe(&self, notice: Notice) {
-        self.with_pending(|pending| pending.notices.push_back(notice));
+    pub(crate) fn owe(&self, context: AsyncContext, call: Call) {
+        self.with_pending(|pending| pending.notices.push_back(Notice { context, call }));
         self.socket.notify();
+    }
+
+    /// Ends an exchange's context, behind the calls that are owed in it.
+    pub(crate) fn end_context(&self, context: AsyncContext) {
+        if self.if_pending(|pending| pending.notices.is_empty()) == Some(false) {
+            self.owe(context, Call::Destroy);
+        } else {
+            self.core.env().emit_destroy(context.async_id());
+        }
+    }
+
+    /// Drops what is kept and owed; contexts end all the same.
+    pub(crate) fn drop_pending(&self) {
+        let Some(pending) = self.pending.take() else { return };
+        for notice in pending.notices {
+            if let Call::Destroy = notice.call {
+                notice.tell(self.core.env());
+            }
+        }
     }
 
     /// Makes the calls that are owed. Those that come to be owed meanwhile wait for the next time.
@@ -96,7 +126,7 @@ impl Connection {
         for _ in 0..count {
             // One at a time: if one panics the others are still owed.
             if let Some(notice) = self.if_pending(|pending| pending.notices.pop_front()).flatten() {
-                notice.tell();
+                notice.tell(self.core.env());
             }
         }
     }

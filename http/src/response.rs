@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::exchange::{Exchange, Names, Phase};
-use crate::pending::Notice;
+use crate::pending::Call;
 use crate::proto::{
     BodyFraming, EncodeError, Version, check_field, field, informational, last_chunk, status_line,
 };
@@ -371,7 +371,7 @@ impl Connection {
                 // Its end is missing, and so the client sees.
                 exchange.cut();
                 if let Some(handler) = exchange.handler.take() {
-                    self.owe(Notice::Close(handler));
+                    self.owe(exchange.context, Call::Close(handler));
                 }
             } else {
                 exchange.set.fail();
