@@ -5,7 +5,9 @@
 //! descriptors along and nothing waits.
 
 use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError};
+use crate::outbox::Outbox;
 use crate::{Error, Result};
+use bytes::Bytes;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,11 +21,22 @@ use uv_core::LoopHandle;
 /// Bytes that wait to be sent from which on `send` says that it is enough: Node's number.
 const HIGH_WATER_MARK: usize = 128 * 1024;
 
+/// Bytes in the pipe from which on what is sent waits in the outbox: enough for the kernel to be kept busy, and little
+/// for an acknowledgement to wait behind.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// Frames that go from the outbox to the pipe at a time: a peer that reads as fast as this side writes does not keep
+/// the loop from the others.
+const FRAMES_PER_TURN: usize = 32;
+
 /// A channel. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Channel(PipeWrap);
+pub(crate) struct Channel {
+    pipe: PipeWrap,
+    outbox: Rc<Outbox>,
+}
 
-type Fds = Vec<Rc<OwnedFd>>;
+pub(crate) type Fds = Vec<Rc<OwnedFd>>;
 
 /// What is told of a channel; called outside of any callback scope.
 pub(crate) trait OnChannel {
@@ -57,7 +70,7 @@ pub(crate) trait OnChannel {
 impl Channel {
     /// A channel that is not open yet.
     pub(crate) fn new(lp: &LoopHandle, handler: impl FnOnce(&Self) -> Box<dyn OnChannel>) -> Self {
-        let channel = Self(PipeWrap::new_ipc(lp));
+        let channel = Self { pipe: PipeWrap::new_ipc(lp), outbox: Rc::default() };
         let tower = Tower {
             channel: channel.clone(),
             handler: handler(&channel),
@@ -66,31 +79,39 @@ impl Channel {
             fds: VecDeque::new(),
             begun: Vec::new(),
         };
-        channel.0.set_handler(tower);
+        channel.pipe.set_handler(tower);
         channel
     }
 
     /// Opens the channel and returns its other end.
     pub(crate) fn open_pair(&self) -> Result<OwnedFd> {
-        let theirs = self.0.handle().open_pair()?;
-        self.0.read_start()?;
+        let theirs = self.pipe.handle().open_pair()?;
+        self.pipe.read_start()?;
         Ok(theirs)
     }
 
     /// Opens the channel with an end that came from elsewhere.
     pub(crate) fn open(&self, fd: OwnedFd) -> Result<()> {
-        self.0.open(fd)?;
-        Ok(self.0.read_start()?)
+        self.pipe.open(fd)?;
+        Ok(self.pipe.read_start()?)
     }
 
     /// Sends a message. Returns whether more is welcome.
     pub(crate) fn send(&self, message: &Message) -> Result<bool> {
-        self.write(message.encode(0), Vec::new())
+        self.write(message.encode(0).into(), Vec::new())
+    }
+
+    /// Sends a message ahead of what waits. Returns how many bytes must be [`sent`](Self::sent) for it to be with the
+    /// kernel.
+    pub(crate) fn send_ahead(&self, message: &Message) -> Result<u64> {
+        self.check_open()?;
+        self.put(message.encode(0).into(), Vec::new())?;
+        Ok(self.pipe.bytes_written())
     }
 
     /// Sends a message with descriptors, at most [`FRAME_FDS`].
     pub(crate) fn send_fds(&self, message: &Message, fds: Fds) -> Result<bool> {
-        self.write(message.encode(count(&fds)?), fds)
+        self.write(message.encode(count(&fds)?).into(), fds)
     }
 
     /// Sends a program's own message, with descriptors.
@@ -99,54 +120,111 @@ impl Channel {
             return Err(Error::MessageTooLong(data.len()));
         }
         let fds: Fds = fds.into_iter().map(Rc::new).collect();
-        self.write(Message::encode_user(data, count(&fds)?), fds)
+        self.write(Message::encode_user(data, count(&fds)?).into(), fds)
     }
 
-    fn write(&self, frame: Vec<u8>, fds: Fds) -> Result<bool> {
-        let pipe = &self.0;
-        if pipe.is_closing() {
-            return Err(Error::Disconnected);
-        }
-        if fds.is_empty() {
-            let Written { .. } = pipe.write_bytes(frame.into())?;
+    fn check_open(&self) -> Result<()> {
+        if self.pipe.is_closing() || !self.outbox.is_open() { Err(Error::Disconnected) } else { Ok(()) }
+    }
+
+    fn write(&self, frame: Bytes, fds: Fds) -> Result<bool> {
+        self.check_open()?;
+        if self.outbox.is_empty() && self.has_room() {
+            self.put(frame, fds)?;
         } else {
-            pipe.write_fds(frame.into(), fds)?;
+            self.outbox.push(frame, fds);
         }
-        Ok(pipe.write_queue_size() < HIGH_WATER_MARK)
+        Ok(self.unsent() < HIGH_WATER_MARK)
     }
 
-    /// Whether everything that was sent is with the kernel.
-    pub(crate) fn is_flushed(&self) -> bool {
-        self.0.write_queue_size() == 0
+    fn has_room(&self) -> bool {
+        self.pipe.write_queue_size() < PIPE_BYTES
+    }
+
+    fn put(&self, frame: Bytes, fds: Fds) -> Result<()> {
+        if fds.is_empty() {
+            let Written { .. } = self.pipe.write_bytes(frame)?;
+        } else {
+            self.pipe.write_fds(frame, fds)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the pipe what waits, as far as it has room.
+    fn refill(&self) -> Result<()> {
+        for _ in 0..FRAMES_PER_TURN {
+            if !self.has_room() {
+                return Ok(());
+            }
+            let Some((frame, fds)) = self.outbox.pop() else { break };
+            self.put(frame, fds)?;
+        }
+        if !self.outbox.is_empty() {
+            self.notify();
+        } else if self.outbox.is_ending() {
+            self.shut_down();
+        }
+        Ok(())
+    }
+
+    /// Bytes that are not with the kernel yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.pipe.write_queue_size() + self.outbox.bytes()
+    }
+
+    /// Bytes that are with the kernel.
+    pub(crate) fn sent(&self) -> u64 {
+        self.pipe.bytes_written() - self.pipe.write_queue_size() as u64
+    }
+
+    /// Reads nothing more until [`resume`](Self::resume), or until sending fails; only while something waits to be sent,
+    /// so that one of the two follows.
+    pub(crate) fn pause(&self) {
+        self.pipe.read_stop();
+    }
+
+    pub(crate) fn resume(&self) {
+        // Refused to who reads already, or has read everything.
+        let _ = self.pipe.read_start();
     }
 
     /// Asks for an `on_notify` in this iteration of the loop.
     pub(crate) fn notify(&self) {
-        self.0.notify();
+        self.pipe.notify();
     }
 
     /// Closes the channel once everything is sent.
     pub(crate) fn end(&self) {
-        if self.0.shutdown().is_err() {
+        if self.outbox.is_open() {
+            self.outbox.end();
+            if self.outbox.is_empty() {
+                self.shut_down();
+            }
+        }
+    }
+
+    fn shut_down(&self) {
+        if self.pipe.shutdown().is_err() {
             self.close();
         }
     }
 
     /// Closes the channel at once.
     pub(crate) fn close(&self) {
-        self.0.close();
+        self.pipe.close();
+        self.outbox.abandon();
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.0.is_closing()
+        self.pipe.is_closing()
     }
 
     pub(crate) fn ref_(&self) {
-        self.0.ref_();
+        self.pipe.ref_();
     }
 
     pub(crate) fn unref(&self) {
-        self.0.unref();
+        self.pipe.unref();
     }
 }
 
@@ -159,7 +237,7 @@ fn count(fds: &Fds) -> Result<u8> {
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Channel").field(&self.0).finish()
+        f.debug_tuple("Channel").field(&self.pipe).finish()
     }
 }
 
@@ -203,7 +281,7 @@ impl Tower {
     /// Descriptors come with the first byte of their frame and end the read. So those of one read belong to the one
     /// frame that begins in it and announces some, even if others before it lost theirs.
     fn sort(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
-        let mut came: Vec<_> = std::iter::from_fn(|| self.channel.0.take_received_fd()).collect();
+        let mut came: Vec<_> = std::iter::from_fn(|| self.channel.pipe.take_received_fd()).collect();
         let goes_on = !self.decoder.is_between_frames();
         let first = self.frames.len();
         let fed = self.decoder.feed(data, &mut self.frames);
@@ -221,6 +299,27 @@ impl Tower {
         }
         // Those that belong to no frame are none that anybody sent.
         fed.and(if came.is_empty() { Ok(()) } else { Err(ProtocolError::Descriptors) })
+    }
+
+    fn refill(&mut self) {
+        if let Err(error) = self.channel.refill() {
+            self.sending_failed(error);
+        }
+    }
+
+    fn sending_failed(&mut self, error: Error) {
+        let errno = match &error {
+            Error::System(error) => Some(error.errno()),
+            _ => None,
+        };
+        match errno {
+            // The other side is gone; reading says so too, after what it had to say.
+            Some(Errno::EPIPE | Errno::ECONNRESET | Errno::ECANCELED) => {
+                self.channel.outbox.abandon();
+                self.channel.resume();
+            }
+            _ => self.fail(error),
+        }
     }
 
     fn fail(&mut self, error: Error) {
@@ -252,10 +351,11 @@ impl OnStream for Tower {
 
     fn on_write(&mut self, result: Result<(), uv_core::Error>) {
         match result {
-            Ok(()) => self.handler.on_sent(),
-            // The other side is gone; reading says so too, after what it had to say.
-            Err(error) if matches!(error.errno(), Errno::EPIPE | Errno::ECONNRESET | Errno::ECANCELED) => {}
-            Err(error) => self.fail(error.into()),
+            Ok(()) => {
+                self.refill();
+                self.handler.on_sent();
+            }
+            Err(error) => self.sending_failed(error.into()),
         }
     }
 
@@ -265,6 +365,7 @@ impl OnStream for Tower {
 
     fn on_notify(&mut self) {
         self.handle_frames();
+        self.refill();
         self.handler.on_notify();
     }
 

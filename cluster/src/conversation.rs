@@ -69,7 +69,10 @@ impl OnChannel for Conversation {
             Message::Close { key } => primary.listeners.leave(worker.id, key),
             Message::Leaving => {
                 worker.exited_after_disconnect.set(Some(true));
-                worker.tell(&Message::LeaveNoted);
+                // Its servers are closed, unless it goes without waiting for them.
+                primary.listeners.leave_all(worker.id);
+                primary.listeners.close_deserted();
+                worker.answer(&Message::LeaveNoted, Vec::new());
             }
             Message::User(data) => {
                 primary.emit(worker.channel_context, |handler| handler.on_message(&self.handle(), &data, fds))
@@ -81,8 +84,27 @@ impl OnChannel for Conversation {
         Ok(())
     }
 
+    fn on_message_cut(
+        &mut self,
+        message: Message,
+        fds: Vec<OwnedFd>,
+        announced: usize,
+    ) -> Result<(), ProtocolError> {
+        let Message::User(_) = message else { return Err(ProtocolError::Descriptors) };
+        let error = Error::DescriptorsLost { announced, arrived: fds.len() };
+        let context = self.worker.channel_context;
+        self.primary.emit(context, |handler| handler.on_error(Some(&self.handle()), error));
+        Ok(())
+    }
+
+    fn on_sent(&mut self) {
+        self.worker.read_on_if_answered();
+    }
+
     fn on_notify(&mut self) {
-        self.worker.send_connections();
+        let now = self.primary.env.loop_handle().now();
+        self.worker.judge(now);
+        self.worker.send_connections(now);
         if self.worker.distribution_due.take() {
             self.primary.listeners.distribute();
         }

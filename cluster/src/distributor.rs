@@ -2,7 +2,7 @@
 //! `lib/internal/cluster/round_robin_handle.js`.
 //!
 //! A connection is accepted when there is a worker to give it to; until then it waits in the kernel's backlog, one of
-//! them half-way. Only those that a worker gave back wait here.
+//! them half-way. Only those that a worker gave back wait here, and one while the policy chooses.
 
 use crate::bind::{Bound, bind};
 use crate::message::Query;
@@ -107,11 +107,14 @@ impl Distributor {
 
     /// Hands out what waits, as far as there are workers that can take it.
     pub(crate) fn distribute(&self) {
+        if self.is_anybody_to_be_judged() {
+            return;
+        }
         loop {
             let mut candidates = self.candidates.take();
             candidates.clear();
             let members = self.members.borrow();
-            candidates.extend(members.iter().filter(|member| !member.full).filter_map(Member::candidate));
+            candidates.extend(members.iter().filter_map(|member| member.candidate()));
             drop(members);
             let handed = !candidates.is_empty() && self.hand_out_one(&candidates);
             self.candidates.set(candidates);
@@ -121,27 +124,41 @@ impl Distributor {
         }
     }
 
+    fn is_anybody_to_be_judged(&self) -> bool {
+        let now = self.stream.loop_handle().now();
+        let members = self.members.borrow();
+        members.iter().filter(|member| member.worker.seems_late(now)).count() > 0
+    }
+
     fn hand_out_one(&self, candidates: &[Candidate]) -> bool {
-        let Some(connection) = self.next_connection() else { return false };
+        if !self.is_anybody_waiting() {
+            return false;
+        }
+        let again = Again(self);
         let mut choice = 0;
         self.policy.call(|policy| choice = policy.choose(candidates));
+        drop(again);
         let chosen = candidates.get(choice).or_else(|| candidates.first()).map(|candidate| candidate.worker);
-        match chosen.and_then(|worker| self.member(worker)) {
-            Some(worker) => worker.hand(self.id, connection),
-            // The policy did away with the worker that it chose.
-            None => self.give_back(vec![connection]),
+        // None if the policy did away with the worker that it chose.
+        if let Some(worker) = chosen.and_then(|worker| self.member(worker))
+            && let Some(connection) = self.returned.borrow_mut().pop_front()
+        {
+            worker.hand(self.id, connection);
         }
         true
     }
 
-    /// The oldest that came back, or the one that the listener stands still for.
-    fn next_connection(&self) -> Option<Connection> {
-        let returned = self.returned.borrow_mut().pop_front();
-        returned.or_else(|| {
-            let fd = Rc::new(self.stream.accept_fd().ok()?);
+    /// Whether there is a connection to hand out: the oldest that came back, or the one that the listener stands still
+    /// for, which joins those. There it is safe until a worker has it.
+    fn is_anybody_waiting(&self) -> bool {
+        let mut returned = self.returned.borrow_mut();
+        if returned.is_empty()
+            && let Ok(fd) = self.stream.accept_fd()
+        {
             self.accepted.set(self.accepted.get() + 1);
-            Some(Connection { fd, number: self.accepted.get() })
-        })
+            returned.push_back(Connection { fd: Rc::new(fd), number: self.accepted.get() });
+        }
+        !returned.is_empty()
     }
 
     fn member(&self, worker: u32) -> Option<Rc<WorkerState>> {
@@ -158,7 +175,22 @@ impl Distributor {
 
 impl Member {
     fn candidate(&self) -> Option<Candidate> {
-        self.worker.can_take_a_connection().then(|| self.worker.as_candidate())
+        let is_free = !self.full && self.worker.can_take_a_connection();
+        is_free.then(|| self.worker.as_candidate())
+    }
+}
+
+/// Has connections handed out when a policy panicked: the one that it was asked about waits.
+struct Again<'a>(&'a Distributor);
+
+impl Drop for Again<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for member in self.0.members.borrow().iter().take(1) {
+                member.worker.distribution_due.set(true);
+                member.worker.channel.notify();
+            }
+        }
     }
 }
 

@@ -23,6 +23,13 @@ pub enum Error {
     Disconnected,
     /// A message of so many bytes is too long: the limit is one mebibyte.
     MessageTooLong(usize),
+    /// A message of the other side's program was lost, because this process had no room for all of its descriptors.
+    DescriptorsLost {
+        /// Descriptors that were sent with it.
+        announced: usize,
+        /// Those of them that arrived, which are closed.
+        arrived: usize,
+    },
     /// The scheduling policy cannot be changed after the first fork.
     PolicyFrozen,
 }
@@ -36,6 +43,9 @@ impl fmt::Display for Error {
             Self::Disconnected => f.write_str("the channel is closed"),
             Self::MessageTooLong(bytes) => {
                 write!(f, "a message of {bytes} bytes is longer than {MESSAGE_BYTES}")
+            }
+            Self::DescriptorsLost { announced, arrived } => {
+                write!(f, "a message is lost: {arrived} of its {announced} descriptors arrived")
             }
             Self::PolicyFrozen => f.write_str("the scheduling policy is fixed once there was a worker"),
         }

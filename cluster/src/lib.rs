@@ -38,15 +38,20 @@
 //! The primary accepts it, without a handle for it, when some worker can take it. The connections of one turn of the
 //! loop travel to a worker in one message (`SCM_RIGHTS`); the worker says in another which of them it takes, before it
 //! serves any; then the primary closes its own copies. Connections that a worker refused, because its server is full or
-//! closed, and those that a dead worker never acknowledged go to another: none is lost, and none is served twice. A
-//! worker has a bounded number of unacknowledged connections; when all workers do, connections wait in the kernel.
+//! closed, and those that a dead worker never acknowledged go to another: none is lost, and none is served twice.
+//!
+//! A worker has at most 64 unacknowledged connections, and one that has not acknowledged for 50 milliseconds gets no more
+//! before it has: it stands still, or is busy. While that is so of all workers, connections wait in the kernel.
+//! Those that a worker holds meanwhile wait until it goes on, or is dead. Acknowledgements overtake what a worker's
+//! program has to say, except for what the kernel has already, 64 KiB and one message.
 //!
 //! Lost are those that a dying worker had acknowledged, and those in the hands of a server when it is closed.
 //!
 //! # The end
 //!
-//! [`Primary::disconnect`] lets every worker close its servers, wait for their connections and end. A worker that loses
-//! its primary stops its loop, unless its handler says otherwise.
+//! [`Primary::disconnect`] lets every worker close its servers, wait for their connections and end, and
+//! [`Worker::disconnect`] does that for one; [`Worker::kill`] waits for nothing. A worker that loses its primary stops its
+//! loop, unless its handler says otherwise.
 
 #![forbid(unsafe_code)]
 
@@ -60,6 +65,8 @@ mod faux_handle;
 mod handles;
 mod listeners;
 mod message;
+mod outbox;
+mod output;
 mod primary;
 mod scheduling;
 mod settings;
@@ -74,6 +81,7 @@ mod worker_handle;
 
 pub use error::{Error, Result};
 pub use message::ProtocolError;
+pub use output::Output;
 pub use primary::Primary;
 pub use scheduling::{Candidate, Policy, RoundRobin, SchedulingPolicy};
 pub use settings::Settings;

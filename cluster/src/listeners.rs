@@ -3,7 +3,7 @@
 
 use crate::bind::{Shareable, share};
 use crate::distributor::Distributor;
-use crate::message::{Key, Query, Reply};
+use crate::message::{Key, Message, Query, Reply};
 use crate::scheduling::{Kind, Policy};
 use crate::worker_handle::{Connection, WorkerState};
 use net::Address;
@@ -59,13 +59,14 @@ impl Listeners {
         match listener {
             Ok(listener) => {
                 let (reply, fds) = listener.reply(query);
-                worker.answer(id, reply, fds);
+                worker.answer(&Message::Answer { id, reply }, fds);
                 listener.add(worker);
             }
             // Nothing is remembered of it: the next one may succeed.
             Err(error) => {
                 let target = error.target().unwrap_or_default().to_owned();
-                worker.answer(id, Reply::Failed { errno: error.errno().raw(), target }, Vec::new());
+                let reply = Reply::Failed { errno: error.errno().raw(), target };
+                worker.answer(&Message::Answer { id, reply }, Vec::new());
             }
         }
     }

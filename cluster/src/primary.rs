@@ -4,6 +4,7 @@ use crate::bootstrap::{Invitation, STDIN, UNIQUE_ID};
 use crate::channel::Channel;
 use crate::conversation::Conversation;
 use crate::listeners::Listeners;
+use crate::output::Pipes;
 use crate::upcall::PrimaryHandler;
 use crate::worker_handle::{Birth, WorkerState};
 use crate::{Error, Result, Settings, WorkerHandle};
@@ -17,7 +18,8 @@ use uv_core::{ExitStatus, Process, Slot, Stdio};
 
 /// The primary of a cluster. A cheap clone.
 ///
-/// It keeps its loop alive while it has workers. Its handler is called inside of callback scopes of the environment,
+/// It keeps its loop alive while it has workers, and while somebody may write to what it reads of silent ones. Its
+/// handler is called inside of callback scopes of the environment,
 /// and should reach the primary through what it is given rather than hold one, which would keep both for ever.
 #[derive(Clone)]
 pub struct Primary(pub(crate) Rc<PrimaryState>);
@@ -156,7 +158,9 @@ impl PrimaryState {
         for (key, value) in &worker.env {
             options = options.env(key, value);
         }
-        let [stdout, stderr] = settings.output();
+        let pipes = settings.is_silent().then(|| Pipes::new(lp));
+        let [stdout, stderr] =
+            pipes.as_ref().map_or([Stdio::InheritFd(1), Stdio::InheritFd(2)], Pipes::stdio);
         let options = options
             .env(UNIQUE_ID, worker.id.to_string())
             .env(STDIN, invitation.inode.to_string())
@@ -165,7 +169,11 @@ impl PrimaryState {
         let process = Process::spawn(lp, &options, move |process: &Process, status| {
             process.close();
             primary.worker_exited(&ended, status);
-        })?;
+        });
+        let process = process.inspect_err(|_| pipes.iter().for_each(Pipes::close))?;
+        if let Some(pipes) = pipes {
+            pipes.read(self, worker);
+        }
         // A fresh cell: this is the only call.
         let _ = worker.process.set(process);
         Ok(())

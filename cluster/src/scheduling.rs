@@ -4,7 +4,8 @@
 use std::fmt;
 use std::rc::Rc;
 
-/// A worker that can take a connection now.
+/// A worker that can take a connection now: it has a channel and a server with room, and is not late with its
+/// acknowledgements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Candidate {

@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use tcp_wrap::Errno;
-use uv_core::{SpawnOptions, Stdio};
+use uv_core::SpawnOptions;
 
 /// How a primary starts its workers and hands out connections.
 ///
@@ -66,7 +66,8 @@ impl Settings {
         self
     }
 
-    /// Throws away what workers write to standard output and error. (In Node the primary could read it.)
+    /// Has the primary read what workers write to standard output and error:
+    /// [`on_output`](crate::upcall::PrimaryHandler::on_output), which throws it away unless overridden.
     #[must_use]
     pub fn silent(mut self, silent: bool) -> Self {
         self.silent = silent;
@@ -133,9 +134,8 @@ impl Settings {
         Ok(options)
     }
 
-    /// Where workers write.
-    pub(crate) fn output(&self) -> [Stdio; 2] {
-        if self.silent { [Stdio::Ignore, Stdio::Ignore] } else { [Stdio::InheritFd(1), Stdio::InheritFd(2)] }
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// These settings after `change`; the policy may differ only before the first fork.

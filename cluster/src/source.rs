@@ -6,7 +6,7 @@ use crate::message::{Message, ProtocolError, Query, Reply, Target};
 use crate::shared_handle::SharedHandle;
 use crate::worker::WorkerSelf;
 use async_wrap::Environment;
-use net::{ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget, PlainSource, Result};
+use net::{Address, ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget, PlainSource, Result};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -89,6 +89,16 @@ impl WorkerSelf {
             _ => return Err(ProtocolError::Descriptors),
         };
         self.env.make_callback(self.context, || (question.reply)(handle));
+        Ok(())
+    }
+
+    /// The primary shared a socket, for which this process had no descriptor left.
+    pub(crate) fn socket_lost(&self, id: u32, key: u32, address: &Address) -> Result<(), ProtocolError> {
+        let question = self.handles.take_question(id).ok_or(ProtocolError::Unexpected)?;
+        // So that the next one who asks does not find it in use.
+        self.tell(&Message::Close { key });
+        let error = Error::new("listen", Errno::EMFILE).on(address);
+        self.env.make_callback(self.context, || (question.reply)(Err(error.into())));
         Ok(())
     }
 }

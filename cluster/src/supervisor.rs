@@ -2,7 +2,7 @@
 //! (`cluster.on('exit', () => cluster.fork())`), which then forks without end a worker that dies at its start.
 
 use crate::upcall::PrimaryHandler;
-use crate::{Error, Primary, WorkerHandle};
+use crate::{Error, Output, Primary, WorkerHandle};
 use async_wrap::Timeout;
 use net::Address;
 use std::cell::RefCell;
@@ -150,6 +150,10 @@ impl<H: PrimaryHandler> PrimaryHandler for Supervised<H> {
 
     fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], fds: Vec<OwnedFd>) {
         self.handler.on_message(worker, data, fds);
+    }
+
+    fn on_output(&mut self, worker: &WorkerHandle, output: Output, data: &[u8]) {
+        self.handler.on_output(worker, output, data);
     }
 
     fn on_disconnect(&mut self, worker: &WorkerHandle) {

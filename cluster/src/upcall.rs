@@ -1,6 +1,6 @@
 //! Everything that this layer calls upward: what happens to the workers of a primary, and to a worker.
 
-use crate::{Error, Primary, Worker, WorkerHandle};
+use crate::{Error, Output, Primary, Worker, WorkerHandle};
 use net::Address;
 use std::os::fd::OwnedFd;
 use uv_core::ExitStatus;
@@ -32,6 +32,12 @@ pub trait PrimaryHandler {
         let _ = (worker, data, fds);
     }
 
+    /// A silent worker wrote something (`worker.process.stdout`): a piece of any size, which is lent for the call. The
+    /// last ones may come after `on_exit`. A worker that writes faster than this returns has to wait.
+    fn on_output(&mut self, worker: &WorkerHandle, output: Output, data: &[u8]) {
+        let _ = (worker, output, data);
+    }
+
     /// The channel to a worker is closed ('disconnect'). It comes before or after `on_exit`.
     fn on_disconnect(&mut self, worker: &WorkerHandle) {
         let _ = worker;
@@ -42,8 +48,8 @@ pub trait PrimaryHandler {
         let _ = (worker, status);
     }
 
-    /// A worker sent what is no message and is killed, or a new one could not be started, of which there is none then
-    /// ('error').
+    /// A worker sent what is no message and is killed; or its message lost descriptors, for which this process had no
+    /// room; or a new one could not be started, of which there is none then ('error').
     fn on_error(&mut self, worker: Option<&WorkerHandle>, error: Error) {
         let _ = worker;
         log::error!(target: "cluster", "{error}");
@@ -60,6 +66,12 @@ pub trait WorkerHandler {
     /// The primary sent something ('message'). The bytes are lent for the call.
     fn on_message(&mut self, worker: &Worker, data: &[u8], fds: Vec<OwnedFd>) {
         let _ = (worker, data, fds);
+    }
+
+    /// A message from the primary lost descriptors, for which this process had no room ('error').
+    fn on_error(&mut self, worker: &Worker, error: Error) {
+        let _ = worker;
+        log::error!(target: "cluster", "{error}");
     }
 
     /// The worker is to go: its servers are about to be closed, which takes as long as their connections. The time to

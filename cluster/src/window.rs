@@ -7,20 +7,27 @@
 
 use crate::message::{BATCH, ProtocolError};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Connections in flight for one worker: as many as the primary accepts in a turn. Fewer would make a burst uneven, as
 /// whoever is a moment late is passed over; more would wait for a worker that is busy while others are not.
 pub(crate) const WINDOW: usize = 64;
 
+/// How long a worker may look at a batch before it is passed over: many times what a loop's turn takes, so that those
+/// who work are even, and little to those who wait with a worker that stands still.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 const _: () = assert!(WINDOW <= BATCH, "a window fits into one batch");
 
 /// Connections of one listening socket, in one message.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Batch<C> {
     pub(crate) id: u32,
     /// The listening socket.
     pub(crate) key: u32,
     pub(crate) connections: Vec<C>,
+    /// By the loop's clock.
+    sent_at: Duration,
 }
 
 /// What an acknowledgement says.
@@ -55,6 +62,11 @@ impl<C: Clone> Window<C> {
         self.in_flight < WINDOW
     }
 
+    /// Whether the oldest batch has waited too long for its acknowledgement.
+    pub(crate) fn is_overdue(&self, now: Duration) -> bool {
+        self.sent.front().is_some_and(|batch| now.saturating_sub(batch.sent_at) >= PATIENCE)
+    }
+
     /// Adds a connection to those that are to be sent.
     pub(crate) fn push(&mut self, key: u32, connection: C) {
         self.in_flight += 1;
@@ -62,14 +74,16 @@ impl<C: Clone> Window<C> {
             Some(batch) if batch.key == key => batch.connections.push(connection),
             _ => {
                 self.last_batch = self.last_batch.wrapping_add(1);
-                self.outgoing.push_back(Batch { id: self.last_batch, key, connections: vec![connection] });
+                let (id, connections, sent_at) = (self.last_batch, vec![connection], Duration::ZERO);
+                self.outgoing.push_back(Batch { id, key, connections, sent_at });
             }
         }
     }
 
     /// The next batch to send, which is then waited for.
-    pub(crate) fn next_batch(&mut self) -> Option<&Batch<C>> {
-        let batch = self.outgoing.pop_front()?;
+    pub(crate) fn next_batch(&mut self, now: Duration) -> Option<&Batch<C>> {
+        let mut batch = self.outgoing.pop_front()?;
+        batch.sent_at = now;
         self.sent.push_back(batch);
         self.sent.back()
     }
@@ -108,7 +122,7 @@ mod tests {
     use super::*;
 
     fn sent(window: &mut Window<u32>) -> (u32, u32, Vec<u32>) {
-        let batch = window.next_batch().expect("a batch");
+        let batch = window.next_batch(Duration::ZERO).expect("a batch");
         (batch.id, batch.key, batch.connections.clone())
     }
 
@@ -121,7 +135,7 @@ mod tests {
         assert_eq!(sent(&mut window), (1, 1, vec![10, 11]));
         assert_eq!(sent(&mut window), (2, 2, vec![20]));
         assert_eq!(sent(&mut window), (3, 1, vec![12]));
-        assert!(window.next_batch().is_none());
+        assert!(window.next_batch(Duration::ZERO).is_none());
         assert_eq!(window.in_flight(), 4);
     }
 
@@ -163,6 +177,20 @@ mod tests {
         let (id, ..) = sent(&mut window);
         window.acknowledge(id, u64::MAX >> (64 - WINDOW)).expect("all refused");
         assert!(window.has_room());
+    }
+
+    #[test]
+    fn a_batch_is_overdue_from_when_it_was_sent_until_it_is_acknowledged() {
+        let mut window = Window::default();
+        window.push(1, 0);
+        assert!(!window.is_overdue(PATIENCE), "not sent");
+        window.next_batch(PATIENCE);
+        window.push(1, 1);
+        window.next_batch(PATIENCE * 3);
+        assert!(!window.is_overdue(PATIENCE * 2 - Duration::from_nanos(1)));
+        assert!(window.is_overdue(PATIENCE * 2));
+        window.acknowledge(1, 0).expect("the oldest batch");
+        assert!(!window.is_overdue(PATIENCE * 3), "the next one was sent later");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::bootstrap::accept_invitation;
 use crate::channel::{Channel, OnChannel};
 use crate::handles::{Handles, Reserved};
-use crate::message::{BATCH, Message, ProtocolError};
+use crate::message::{BATCH, Message, ProtocolError, Reply};
 use crate::source::WorkerSource;
 use crate::upcall::WorkerHandler;
 use crate::{Error, Result};
@@ -45,8 +45,9 @@ pub(crate) struct WorkerSelf {
     pub(crate) context: AsyncContext,
     handler: Slot<Box<dyn WorkerHandler>>,
     pub(crate) handles: Handles,
-    /// Connections that the primary knows to be taken, and that their servers have not got yet.
-    taken: RefCell<VecDeque<(Reserved, OwnedFd)>>,
+    /// Connections that were acknowledged, and that their servers have not got yet: the bytes that must be sent before
+    /// the primary knows of it come first.
+    taken: RefCell<VecDeque<(u64, Reserved, OwnedFd)>>,
     leaving: Cell<Leaving>,
     /// Servers whose close is waited for.
     closing: Cell<usize>,
@@ -59,6 +60,8 @@ enum Leaving {
     Own,
     /// The primary wants it.
     Asked,
+    /// By its own wish, without waiting for anything.
+    Killed,
 }
 
 /// What a worker does that has no handler: what the trait says.
@@ -119,6 +122,7 @@ impl Worker {
     }
 
     /// Sends a message (`process.send`). Returns whether more is welcome; what is sent anyway waits in memory.
+    /// Acknowledgements of connections overtake it there.
     ///
     /// # Errors
     /// `Disconnected`, `MessageTooLong`, the system's refusal.
@@ -138,6 +142,14 @@ impl Worker {
     /// (`cluster.worker.disconnect`). Idempotent.
     pub fn disconnect(&self) {
         self.0.leave(Leaving::Own);
+    }
+
+    /// Ends the worker (`cluster.worker.kill`): tells the primary that it goes, closes the channel without waiting for
+    /// servers and connections, and then stops the loop, as near to Node's `process.exit(0)` as a library may come.
+    ///
+    /// Without a channel the loop is stopped at once. To end by a signal is the process's own business.
+    pub fn kill(&self) {
+        self.0.kill();
     }
 
     /// Whether there is a channel to the primary.
@@ -188,6 +200,18 @@ impl WorkerSelf {
         }
     }
 
+    /// `destroy`.
+    fn kill(&self) {
+        if self.leaving.replace(Leaving::Killed) == Leaving::Killed {
+            return;
+        }
+        if self.channel.is_closing() {
+            self.env.loop_handle().stop();
+        } else {
+            self.tell(&Message::Leaving);
+        }
+    }
+
     /// `_disconnect`.
     fn close_servers(self: &Rc<Self>) {
         let worker = Worker(Rc::clone(self));
@@ -210,7 +234,9 @@ impl WorkerSelf {
         }
         match self.leaving.get() {
             Leaving::Asked => self.channel.end(),
-            _ => self.tell(&Message::Leaving),
+            // That was said already.
+            Leaving::Killed => {}
+            Leaving::Own | Leaving::No => self.tell(&Message::Leaving),
         }
     }
 
@@ -220,19 +246,20 @@ impl WorkerSelf {
     /// Of `announced` connections those for which the process had no descriptor are missing at the end. The primary
     /// still has them, so they are refused as those are for which a server has no room.
     fn take_connections(self: &Rc<Self>, key: u32, batch: u32, fds: Vec<OwnedFd>, announced: usize) {
-        let entry = self.handles.find(key);
+        let entry = self.handles.find(key).filter(|_| self.leaving.get() != Leaving::Killed);
         let room = entry.as_ref().map_or(0, |entry| entry.reserve_up_to(fds.len()));
         let refused = (room..announced).fold(0, |refused: u64, index| refused | 1 << index);
         if let Some(entry) = entry.as_ref().filter(|_| fds.len() < announced) {
             entry.wait_for_descriptors(self);
         }
-        if self.channel.send(&Message::Taken { batch, refused }).is_err() {
+        // Ahead of what the program has to say, for which connections should not wait.
+        let Ok(known) = self.channel.send_ahead(&Message::Taken { batch, refused }) else {
             // The primary is gone, or counts on somebody else.
             return;
-        }
+        };
         if let Some(entry) = entry {
             let mut taken = self.taken.borrow_mut();
-            taken.extend(fds.into_iter().take(room).map(|fd| (Reserved::new(&entry), fd)));
+            taken.extend(fds.into_iter().take(room).map(|fd| (known, Reserved::new(&entry), fd)));
         }
         self.serve();
     }
@@ -240,11 +267,16 @@ impl WorkerSelf {
     /// Gives servers their connections, once the primary knows. A panic leaves the rest to `on_notify`.
     fn serve(&self) {
         let unfinished = Unfinished(self);
-        while self.channel.is_flushed() {
-            let Some((entry, fd)) = self.taken.borrow_mut().pop_front() else { break };
+        while let Some((entry, fd)) = self.next_taken() {
             entry.serve(&self.env, fd);
         }
         drop(unfinished);
+    }
+
+    fn next_taken(&self) -> Option<(Reserved, OwnedFd)> {
+        let mut taken = self.taken.borrow_mut();
+        let (_, entry, fd) = taken.pop_front_if(|(known, ..)| *known <= self.channel.sent())?;
+        Some((entry, fd))
     }
 }
 
@@ -298,6 +330,14 @@ impl OnChannel for Attention {
                 self.0.take_connections(key, batch, fds, announced);
                 Ok(())
             }
+            Message::Answer { id, reply: Reply::Shared { key, address } } => {
+                self.0.socket_lost(id, key, &address)
+            }
+            Message::User(_) => {
+                let error = Error::DescriptorsLost { announced, arrived: fds.len() };
+                self.0.emit(|handler, worker| handler.on_error(worker, error));
+                Ok(())
+            }
             _ => Err(ProtocolError::Descriptors),
         }
     }
@@ -318,6 +358,9 @@ impl OnChannel for Attention {
         let me = &self.0;
         me.taken.take();
         me.handles.primary_is_gone(&me.env, me.context);
+        if me.leaving.get() == Leaving::Killed {
+            me.env.loop_handle().stop();
+        }
         me.emit(|handler, worker| handler.on_disconnect(worker, me.is_leaving()));
         me.env.emit_destroy(me.context.async_id());
     }

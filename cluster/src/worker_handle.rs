@@ -2,7 +2,7 @@
 //! `primary.js`.
 
 use crate::channel::Channel;
-use crate::message::{Message, Reply};
+use crate::message::Message;
 use crate::primary::PrimaryState;
 use crate::scheduling::Candidate;
 use crate::window::{Acknowledged, Window};
@@ -15,6 +15,10 @@ use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use uv_core::{Errno, ExitStatus, Process};
+
+/// Bytes of answers that wait for a worker to read them, beyond which nothing more is read from it: it asks faster than
+/// it listens. Far more than any server asks for.
+const ANSWERS: usize = 128 * 1024;
 
 /// A connection that was accepted here. It stays open here until a worker has it for sure.
 #[derive(Clone)]
@@ -46,6 +50,10 @@ pub(crate) struct WorkerState {
     window: RefCell<Window<Connection>>,
     taken: Cell<u64>,
     refused: Cell<u64>,
+    /// It has not acknowledged its oldest batch for too long, and gets no more until it has.
+    is_late: Cell<bool>,
+    /// Bytes of answers that may still wait to be sent.
+    answers: Cell<usize>,
     /// Connections are to be distributed when the channel notifies.
     pub(crate) distribution_due: Cell<bool>,
 }
@@ -185,6 +193,8 @@ impl WorkerState {
             window: RefCell::default(),
             taken: Cell::new(0),
             refused: Cell::new(0),
+            is_late: Cell::new(false),
+            answers: Cell::new(0),
             distribution_due: Cell::new(false),
         }
     }
@@ -201,9 +211,11 @@ impl WorkerState {
         if self.is_connected() && !self.is_leaving() {
             self.exited_after_disconnect.set(Some(true));
             // It was chosen before it was asked to go, and its servers close when it hears of that.
-            self.send_connections();
+            let primary = self.primary.upgrade();
+            let now = primary.as_ref().map_or(Duration::ZERO, |primary| primary.env.loop_handle().now());
+            self.send_connections(now);
             self.tell(&Message::Leave);
-            if let Some(primary) = self.primary.upgrade() {
+            if let Some(primary) = primary {
                 primary.listeners.leave_all(self.id);
                 primary.listeners.close_deserted();
                 // What it gives back from now on still finds the others.
@@ -228,14 +240,45 @@ impl WorkerState {
         }
     }
 
-    pub(crate) fn answer(&self, id: u32, reply: Reply, fds: Vec<Rc<OwnedFd>>) {
-        if let Err(error) = self.channel.send_fds(&Message::Answer { id, reply }, fds) {
+    /// Answers a message of the worker. Nothing more is read from one that does not read its answers.
+    pub(crate) fn answer(&self, message: &Message, fds: Vec<Rc<OwnedFd>>) {
+        let before = self.channel.unsent();
+        if let Err(error) = self.channel.send_fds(message, fds) {
             log::debug!(target: "cluster", "worker {}: {error}", self.id);
+        }
+        let waiting = self.channel.unsent().saturating_sub(before);
+        self.answers.set(self.answers.get() + waiting);
+        if waiting > 0 && self.answers.get() > ANSWERS {
+            self.channel.pause();
+        }
+    }
+
+    /// Something was sent: reads on if all answers were.
+    pub(crate) fn read_on_if_answered(&self) {
+        if self.answers.get() > 0 && self.channel.unsent() == 0 {
+            self.answers.set(0);
+            self.channel.resume();
         }
     }
 
     pub(crate) fn can_take_a_connection(&self) -> bool {
-        self.is_connected() && self.window.borrow().has_room()
+        self.is_connected() && !self.is_late.get() && self.window.borrow().has_room()
+    }
+
+    /// Whether the worker would be late if it had not acknowledged by now. Its word may have come, and not have been
+    /// heard yet: so it is judged, and connections are distributed, at the end of this turn of the loop.
+    pub(crate) fn seems_late(&self, now: Duration) -> bool {
+        let seems = self.is_connected() && !self.is_late.get() && self.window.borrow().is_overdue(now);
+        if seems {
+            self.distribution_due.set(true);
+            self.channel.notify();
+        }
+        seems
+    }
+
+    /// Everything that came in this turn of the loop was heard.
+    pub(crate) fn judge(&self, now: Duration) {
+        self.is_late.set(self.window.borrow().is_overdue(now));
     }
 
     pub(crate) fn as_candidate(&self) -> Candidate {
@@ -250,11 +293,11 @@ impl WorkerState {
     }
 
     /// Sends what was handed over in this turn.
-    pub(crate) fn send_connections(&self) {
+    pub(crate) fn send_connections(&self, now: Duration) {
         loop {
             let (message, fds) = {
                 let mut window = self.window.borrow_mut();
-                let Some(batch) = window.next_batch() else { return };
+                let Some(batch) = window.next_batch(now) else { return };
                 let fds = batch.connections.iter().map(|connection| Rc::clone(&connection.fd)).collect();
                 (Message::Connections { key: batch.key, batch: batch.id }, fds)
             };
@@ -271,6 +314,7 @@ impl WorkerState {
         refused: u64,
     ) -> Result<Acknowledged<Connection>, ProtocolError> {
         let acknowledged = self.window.borrow_mut().acknowledge(batch, refused)?;
+        self.is_late.set(false);
         self.taken.set(self.taken.get() + acknowledged.taken as u64);
         self.refused.set(self.refused.get() + acknowledged.refused.len() as u64);
         Ok(acknowledged)

@@ -3,7 +3,7 @@
 mod common;
 
 use cluster::{Backoff, Candidate, Policy, SchedulingPolicy, Settings, Supervised, WorkerHandle};
-use common::{Cluster, SIGCONT, SIGKILL, SIGSTOP, connect, read_all, role};
+use common::{Cluster, LISTEN, SIGCONT, SIGKILL, SIGSTOP, connect, read_all, role, tally};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -19,11 +19,7 @@ fn main() {
         ("what_a_full_worker_refuses_goes_to_another", refused_goes_to_another),
         ("connections_wait_until_a_full_worker_has_room", waits_for_room),
         ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
-        ("what_a_dying_worker_has_not_acknowledged_goes_to_another_once", dying_worker),
-        ("a_worker_that_stands_still_gets_no_more_than_its_window", window),
         ("a_worker_that_listens_again_while_it_refuses_a_late_connection_gets_others", listens_again),
-        ("what_a_worker_out_of_descriptors_cannot_take_goes_to_another", out_of_descriptors),
-        ("connections_wait_until_a_worker_has_descriptors_again", waits_for_descriptors),
         ("what_was_handed_to_a_worker_that_is_asked_to_go_is_served", handed_before_leave),
         ("a_leaving_worker_waits_for_its_connections", waits_for_connections),
         ("a_leaving_worker_closes_all_of_its_servers", closes_all_servers),
@@ -39,23 +35,6 @@ fn greeters(count: usize) -> (Cluster, Vec<WorkerHandle>) {
     let cluster = Cluster::new("greeter", &["127.0.0.1:0"]);
     let workers = cluster.fork_listening(count);
     (cluster, workers)
-}
-
-fn tally(greetings: &[String]) -> BTreeMap<&str, usize> {
-    let mut tally = BTreeMap::new();
-    for greeting in greetings {
-        *tally.entry(greeting.as_str()).or_default() += 1;
-    }
-    tally
-}
-
-/// Connects all at once, then reads what each connection says.
-fn visit_at_once(cluster: &Cluster, count: usize) -> Vec<String> {
-    let address = cluster.address();
-    cluster.meanwhile(move || {
-        let visitors: Vec<_> = (0..count).map(|_| connect(address)).collect();
-        visitors.into_iter().map(read_all).collect()
-    })
 }
 
 /// The first byte that a connection says.
@@ -80,7 +59,7 @@ fn strict_turns() {
 
 fn burst() {
     let (cluster, _) = greeters(3);
-    let greetings = visit_at_once(&cluster, 100);
+    let greetings = cluster.visit_at_once(100);
     let shares = tally(&greetings);
     assert_eq!(shares.len(), 3);
     let (least, most) = (shares.values().min(), shares.values().max());
@@ -92,10 +71,10 @@ fn burst() {
 fn shared() {
     let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(Policy::shared()));
     let workers = cluster.fork_listening(2);
-    assert!(visit_at_once(&cluster, 40).iter().all(|greeting| greeting == "1" || greeting == "2"));
+    assert!(cluster.visit_at_once(40).iter().all(|greeting| greeting == "1" || greeting == "2"));
     workers[0].kill(SIGKILL).expect("it lives");
     cluster.until_event("exit 1 0 9");
-    assert_eq!(tally(&visit_at_once(&cluster, 20)), BTreeMap::from([("2", 20)]));
+    assert_eq!(tally(&cluster.visit_at_once(20)), BTreeMap::from([("2", 20)]));
     assert_eq!(workers[1].counters().taken, 0, "the primary has no part in it");
     cluster.finish();
 }
@@ -189,39 +168,9 @@ fn drops() {
     cluster.finish();
 }
 
-// Node: test-cluster-worker-death, test-cluster-disconnect-leak; Bun: PR 31829
-fn dying_worker() {
-    let (cluster, workers) = greeters(2);
-    workers[0].kill(SIGSTOP).expect("it lives");
-    let address = cluster.address();
-    let visitors = cluster.meanwhile(move || (0..20).map(|_| connect(address)).collect::<Vec<_>>());
-    cluster.until(|| workers[0].counters().in_flight == 10);
-    workers[0].kill(SIGKILL).expect("it lives");
-    let greetings = cluster.meanwhile(move || visitors.into_iter().map(read_all).collect::<Vec<_>>());
-    assert_eq!(tally(&greetings), BTreeMap::from([("2", 20)]), "all, and each once");
-    cluster.until(|| workers[1].counters().in_flight == 0);
-    assert_eq!((workers[0].counters().taken, workers[1].counters().taken), (0, 20));
-    cluster.finish();
-}
-
-fn window() {
-    let (cluster, workers) = greeters(2);
-    workers[0].kill(SIGSTOP).expect("it lives");
-    let address = cluster.address();
-    let visitors = cluster.meanwhile(move || (0..200).map(|_| connect(address)).collect::<Vec<_>>());
-    // Everything that the first one does not hold back.
-    cluster.until(|| workers[1].counters().taken == 200 - 64);
-    let held = workers[0].counters();
-    assert_eq!((held.taken, held.in_flight), (0, 64));
-    workers[0].kill(SIGCONT).expect("it lives");
-    let greetings = cluster.meanwhile(move || visitors.into_iter().map(read_all).collect::<Vec<_>>());
-    assert_eq!(tally(&greetings), BTreeMap::from([("1", 64), ("2", 136)]));
-    cluster.finish();
-}
-
 fn listens_again() {
     let cluster = Cluster::with(role("obedient", &[]).policy(Policy::distributed(|| Favourite)));
-    let workers = listening(&cluster, 2);
+    let workers = cluster.fork_told_to_listen(2);
     let address = cluster.address();
     // The second one closes and asks to listen again while a connection is on its way to it.
     workers[1].kill(SIGSTOP).expect("it lives");
@@ -235,65 +184,6 @@ fn listens_again() {
     cluster.until(|| cluster.count("listening 2") == 2);
     // Its word that it has room may come after the first of these.
     while cluster.visit(1) != ["2"] {}
-    cluster.finish();
-}
-
-const LISTEN: &[u8] = b"listen 127.0.0.1:0";
-
-fn listening(cluster: &Cluster, count: usize) -> Vec<WorkerHandle> {
-    let workers: Vec<_> = (0..count).map(|_| cluster.fork()).collect();
-    for worker in &workers {
-        worker.send(LISTEN).expect("a channel");
-    }
-    cluster.until(|| cluster.count("listening") == count);
-    workers
-}
-
-/// Workers that may have 64 descriptors.
-fn limited(count: usize) -> (Cluster, Vec<WorkerHandle>) {
-    let program = std::env::current_exe().expect("this program");
-    let program = program.to_str().expect("a plain path");
-    let args = ["-c", "ulimit -n 64; exec \"$0\" --as obedient", program];
-    let cluster = Cluster::with(Settings::new().program("/bin/sh").args(args));
-    let workers = listening(&cluster, count);
-    (cluster, workers)
-}
-
-fn out_of_descriptors() {
-    let (cluster, workers) = limited(2);
-    workers[0].send(b"hoard 0").expect("a channel");
-    cluster.until_event("message 1 hoarded");
-    assert_eq!(tally(&visit_at_once(&cluster, 20)), BTreeMap::from([("2", 20)]), "all, and each once");
-    assert!(workers[0].is_connected() && workers[0].counters().refused > 0);
-    assert_eq!(workers[0].counters().taken, 0);
-    workers[0].send(b"release").expect("a channel");
-    while cluster.visit(1) != ["1"] {}
-    assert_eq!(cluster.count("error"), 0);
-    cluster.finish();
-}
-
-fn waits_for_descriptors() {
-    let (cluster, workers) = limited(1);
-    let worker = &workers[0];
-    worker.send(b"hoard 3").expect("a channel");
-    cluster.until_event("message 1 hoarded");
-    // More at once than it can have at once: it takes some, and the others when those are closed.
-    worker.kill(SIGSTOP).expect("it lives");
-    let address = cluster.address();
-    let visitors = cluster.meanwhile(move || (0..10).map(|_| connect(address)).collect::<Vec<_>>());
-    cluster.until(|| worker.counters().in_flight == 10);
-    worker.kill(SIGCONT).expect("it lives");
-    let greetings = cluster.meanwhile(move || visitors.into_iter().map(read_all).collect::<Vec<_>>());
-    assert_eq!(tally(&greetings), BTreeMap::from([("1", 10)]));
-    worker.send(b"hoard 0").expect("a channel");
-    cluster.until(|| cluster.count("message 1 hoarded") == 2);
-    let before = worker.counters().refused;
-    assert!(before > 0);
-    let visitor = cluster.meanwhile(move || connect(address));
-    cluster.until(|| worker.counters().refused > before);
-    worker.send(b"release").expect("a channel");
-    assert_eq!(cluster.meanwhile(move || read_all(visitor)), "1");
-    assert_eq!(cluster.count("error"), 0);
     cluster.finish();
 }
 
@@ -330,7 +220,7 @@ fn has_ended(pid: i32) -> bool {
 fn handed_before_leave() {
     let policy = Policy::distributed(|| Farewell(false));
     let cluster = Cluster::with(role("obedient", &[]).policy(policy));
-    let workers = listening(&cluster, 2);
+    let workers = cluster.fork_told_to_listen(2);
     LEAVER.set(Some(workers[0].clone()));
     // The loop does not run meanwhile, so it finds both at once.
     let visitors = [(); 2].map(|()| connect(cluster.address()));

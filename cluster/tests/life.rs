@@ -2,11 +2,11 @@
 
 mod common;
 
-use cluster::{Error, Policy, ProtocolError, Settings};
-use common::{Cluster, Event, SIGKILL, SIGTERM, read_all};
+use cluster::{Error, Output, Policy, ProtocolError, Settings};
+use common::{Cluster, Event, SIGKILL, SIGTERM, policies, read_all, role};
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -31,6 +31,8 @@ fn main() {
         ("variables_reach_the_worker_and_its_children_are_no_workers", environment),
         ("a_program_that_does_not_exist_is_an_error_and_leaves_nothing", missing_program),
         ("a_worker_that_sends_garbage_is_killed_and_reported", garbage),
+        ("a_worker_that_kills_itself_ends_at_once_and_well", kills_itself),
+        ("what_silent_workers_write_reaches_the_primary_to_the_last_word", silent),
         ("a_lost_primary_ends_its_workers", lost_primary),
         ("outside_of_a_cluster_nobody_is_a_worker", nobody),
         ("a_loop_dropped_with_workers_ends_them", dropped_loop),
@@ -284,7 +286,7 @@ fn garbage() {
         // An answer, to a primary; a batch acknowledged that was never sent; a descriptor that did not come.
         ("020000000900", ProtocolError::Unexpected),
         ("0e0000000300010000000000000000000000", ProtocolError::Unexpected),
-        ("020000000b01", ProtocolError::Descriptors),
+        ("020000000001", ProtocolError::Descriptors),
     ];
     for (bytes, error) in lies {
         let cluster = Cluster::new("liar", &[bytes]);
@@ -293,6 +295,50 @@ fn garbage() {
         assert!(cluster.has(&format!("error Some(1) channel: {error}")), "{:?}", cluster.shorts());
         cluster.finished();
     }
+}
+
+// Node: test-cluster-worker-kill, test-cluster-worker-destroy
+fn kills_itself() {
+    for policy in policies() {
+        let cluster = Cluster::with(role("holder", &["-"]).policy(policy));
+        let worker = cluster.fork_listening(1).remove(0);
+        let visitor = TcpStream::connect(cluster.address()).expect("a connection");
+        let greeted = visitor.try_clone().expect("a copy");
+        cluster.meanwhile(move || greeted.take(1).read_exact(&mut [0])).expect("a greeting");
+        worker.send(b"kill").expect("a channel");
+        // Its connection is still open.
+        cluster.until(|| cluster.has("exit 1 0 0") && cluster.has("disconnect 1"));
+        assert_eq!(worker.exited_after_disconnect(), Some(true), "it said so before");
+        assert_eq!(cluster.count("message 1 leaving"), 0, "it waits for nobody");
+        drop(visitor);
+        cluster.finished();
+    }
+}
+
+// Node: test-cluster-setup-primary-argv and others, which read `worker.process.stdout`
+fn silent() {
+    let written = |cluster: &Cluster, output: Output| -> Vec<u8> {
+        let pieces = cluster.events();
+        let pieces = pieces.iter().filter_map(|event| match event {
+            Event::Output(1, of, data) if *of == output => Some(data.as_slice()),
+            _ => None,
+        });
+        pieces.flatten().copied().collect()
+    };
+    let cluster = Cluster::with(role("obedient", &[]).silent(true));
+    let worker = cluster.fork();
+    worker.send(b"say something").expect("a channel");
+    cluster.until(|| !written(&cluster, Output::Stdout).is_empty());
+    let long = "word ".repeat(50_000);
+    worker.send(format!("say {long}").as_bytes()).expect("a channel");
+    worker.send(b"exit 0").expect("a channel");
+    cluster.until_event("exit 1 0 0");
+    cluster.finished();
+    assert!(written(&cluster, Output::Stdout) == format!("something\n{long}\n").into_bytes());
+    assert!(written(&cluster, Output::Stderr) == format!("not something\nnot {long}\n").into_bytes());
+    let missing = Cluster::with(Settings::new().program("/no/such/program").silent(true));
+    missing.primary.fork().expect_err("there is no such program");
+    missing.finished();
 }
 
 // Node: test-cluster-primary-error, test-cluster-primary-kill

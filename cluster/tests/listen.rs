@@ -3,7 +3,7 @@
 mod common;
 
 use cluster::{Policy, Settings};
-use common::{Cluster, Event, SIGKILL, connect, read_all, role};
+use common::{Cluster, Event, SIGKILL, connect, policies, read_all, role};
 use net::Address;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -30,10 +30,6 @@ fn main() {
         ("connections_run_in_the_context_of_their_server", contexts),
         ("a_socket_that_a_worker_has_already_is_its_own", own_socket),
     ]);
-}
-
-fn policies() -> [Policy; 2] {
-    [Policy::round_robin(), Policy::shared()]
 }
 
 fn addresses(cluster: &Cluster, id: u32) -> BTreeSet<String> {

@@ -6,9 +6,10 @@ pub(crate) mod roles;
 
 use async_wrap::{Environment, Loop, RunMode};
 use cluster::upcall::PrimaryHandler;
-use cluster::{Error, Primary, Settings, Worker, WorkerHandle};
+use cluster::{Error, Output, Policy, Primary, Settings, Worker, WorkerHandle};
 use net::Address;
 use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use uv_core::ExitStatus;
 
 pub(crate) const SIGKILL: i32 = 9;
+pub(crate) const SIGUSR1: i32 = 10;
 pub(crate) const SIGTERM: i32 = 15;
 pub(crate) const SIGCONT: i32 = 18;
 pub(crate) const SIGSTOP: i32 = 19;
@@ -96,6 +98,7 @@ pub(crate) enum Event {
     Online(u32),
     Listening(u32, Address),
     Message(u32, Vec<u8>, Vec<OwnedFd>),
+    Output(u32, Output, Vec<u8>),
     /// With the number of workers that are left.
     Disconnect(u32, usize),
     /// With the number of workers that are left.
@@ -113,6 +116,7 @@ impl Event {
             Self::Online(id) => format!("online {id}"),
             Self::Listening(id, _) => format!("listening {id}"),
             Self::Message(id, data, _) => format!("message {id} {}", String::from_utf8_lossy(data)),
+            Self::Output(id, output, data) => format!("{output:?} {id} {}", String::from_utf8_lossy(data)),
             Self::Disconnect(id, _) => format!("disconnect {id}"),
             Self::Exit(id, status, _) => format!("exit {id} {} {}", status.code, status.signal),
             Self::Error(id, error) => format!("error {id:?} {error}"),
@@ -150,6 +154,9 @@ impl PrimaryHandler for Recorder {
     fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], fds: Vec<OwnedFd>) {
         self.push(Event::Message(worker.id(), data.to_vec(), fds));
     }
+    fn on_output(&mut self, worker: &WorkerHandle, output: Output, data: &[u8]) {
+        self.push(Event::Output(worker.id(), output, data.to_vec()));
+    }
     fn on_disconnect(&mut self, worker: &WorkerHandle) {
         self.push(Event::Disconnect(worker.id(), left(worker)));
     }
@@ -177,6 +184,17 @@ pub(crate) struct Cluster {
 /// Settings for workers of a role.
 pub(crate) fn role(role: &str, args: &[&str]) -> Settings {
     Settings::new().args([AS, role].iter().chain(args))
+}
+
+/// Settings for workers of a role that may have 64 descriptors.
+pub(crate) fn limited(role: &str) -> Settings {
+    let program = std::env::current_exe().expect("this program");
+    let program = program.to_str().expect("a plain path");
+    Settings::new().program("/bin/sh").args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", program, AS, role])
+}
+
+pub(crate) fn policies() -> [Policy; 2] {
+    [Policy::round_robin(), Policy::shared()]
 }
 
 impl Cluster {
@@ -213,6 +231,22 @@ impl Cluster {
         let workers: Vec<_> = (0..count).map(|_| self.fork()).collect();
         self.until(|| self.count("listening") == before + count);
         workers
+    }
+
+    /// Forks workers that are obedient, and has each listen on the same address.
+    pub(crate) fn fork_told_to_listen(&self, count: usize) -> Vec<WorkerHandle> {
+        let workers: Vec<_> = (0..count).map(|_| self.fork()).collect();
+        for worker in &workers {
+            worker.send(LISTEN).expect("a channel");
+        }
+        self.until(|| self.count("listening") == count);
+        workers
+    }
+
+    /// Has workers to come play another role.
+    pub(crate) fn change_role(&self, name: &str, args: &[&str]) {
+        let change = |settings: Settings| settings.args([AS, name].iter().chain(args));
+        self.primary.setup(change).expect("the same policy");
     }
 
     pub(crate) fn events(&self) -> Ref<'_, Vec<Event>> {
@@ -287,6 +321,35 @@ impl Cluster {
         self.meanwhile(move || (0..count).map(|_| read_all(connect(address))).collect())
     }
 
+    /// Connects all at once, then reads what each connection says.
+    pub(crate) fn visit_at_once(&self, count: usize) -> Vec<String> {
+        let address = self.address();
+        self.meanwhile(move || {
+            let visitors: Vec<_> = (0..count).map(|_| connect(address)).collect();
+            visitors.into_iter().map(read_all).collect()
+        })
+    }
+
+    /// Connects while the loop does not run, so that it finds all of them at once.
+    pub(crate) fn visitors(&self, count: usize) -> Vec<TcpStream> {
+        let address = self.address();
+        (0..count).map(|_| connect(address)).collect()
+    }
+
+    /// What each of them is told.
+    pub(crate) fn hear(&self, visitors: Vec<TcpStream>) -> Vec<String> {
+        self.meanwhile(move || visitors.into_iter().map(read_all).collect())
+    }
+
+    /// Runs the loop for so long.
+    pub(crate) fn run_for(&self, time: Duration) {
+        let is_over = Rc::new(Cell::new(false));
+        let over = Rc::clone(&is_over);
+        let timeout = self.env.set_timeout(time, move || over.set(true));
+        self.until(|| is_over.get());
+        timeout.clear();
+    }
+
     /// Drops the loop and the primary, and does nothing else about the workers.
     pub(crate) fn abandon(self) {
         self.kill_at_end.set(false);
@@ -316,6 +379,18 @@ impl Drop for Cluster {
             let _ = worker.kill(SIGKILL);
         }
     }
+}
+
+/// What an obedient worker is told.
+pub(crate) const LISTEN: &[u8] = b"listen 127.0.0.1:0";
+
+/// How often each greeting was heard.
+pub(crate) fn tally(greetings: &[String]) -> BTreeMap<&str, usize> {
+    let mut tally = BTreeMap::new();
+    for greeting in greetings {
+        *tally.entry(greeting.as_str()).or_default() += 1;
+    }
+    tally
 }
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {

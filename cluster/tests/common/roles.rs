@@ -22,6 +22,8 @@ pub(crate) fn play(role: &str, args: &[String]) {
         "leaver" => leaver(),
         "exits" => std::process::exit(args[0].parse().expect("an exit code")),
         "busy" => busy(),
+        "asker" => asker(),
+        "crowded" => crowded(),
         "liar" => liar(&args),
         "contexts" => contexts(),
         "environment" => environment(),
@@ -85,10 +87,14 @@ fn holder(args: &[&str]) {
     worker.send(b"never seen").expect_err("the channel is closed");
 }
 
-/// Says when the worker is to leave, and when its servers were told.
+/// Says when the worker is to leave, and when its servers were told. Whatever it is told, it kills itself.
 struct Leaving;
 
 impl WorkerHandler for Leaving {
+    fn on_message(&mut self, worker: &Worker, _: &[u8], _: Vec<OwnedFd>) {
+        worker.kill();
+        worker.kill();
+    }
     fn on_leave(&mut self, worker: &Worker) {
         worker.send(b"leaving").expect("the primary is there");
         let later = worker.clone();
@@ -140,7 +146,7 @@ impl SocketHandler for Quiet {
 }
 
 /// Does what it is told, one message at a time: `listen ADDRESS`, `close`, `listen-close ADDRESS`, `unref`, `ref`,
-/// `disconnect`, `exit CODE`, `hoard SPARE`, `release`, `echo TEXT`.
+/// `disconnect`, `exit CODE`, `hoard SPARE`, `release`, `flood MEBIBYTES`, `say TEXT`, `echo TEXT`.
 fn obedient(_: &[&str]) {
     let (_lp, env, worker) = as_worker();
     worker.set_handler(Obedient {
@@ -171,6 +177,10 @@ impl Obedient {
 }
 
 impl WorkerHandler for Obedient {
+    fn on_error(&mut self, worker: &Worker, error: cluster::Error) {
+        worker.send(format!("error {error}").as_bytes()).expect("the primary is there");
+    }
+
     fn on_message(&mut self, worker: &Worker, data: &[u8], fds: Vec<OwnedFd>) {
         let text = String::from_utf8_lossy(data);
         let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
@@ -208,7 +218,20 @@ impl WorkerHandler for Obedient {
                 self.hoard.truncate(self.hoard.len() - spare);
                 worker.send(b"hoarded").expect("the primary is there");
             }
-            "release" => self.hoard.clear(),
+            "release" => {
+                self.hoard.clear();
+                worker.send(b"released").expect("the primary is there");
+            }
+            "flood" => {
+                let count: usize = rest.parse().expect("a number");
+                for _ in 0..count {
+                    let _ = worker.send(&[b'x'; 1 << 20]).expect("the primary is there");
+                }
+            }
+            "say" => {
+                println!("{rest}");
+                eprintln!("not {rest}");
+            }
             "exit" => std::process::exit(rest.parse().expect("a code")),
             _ => drop(worker.send_fds(data, fds).expect("the primary is there")),
         }
@@ -302,6 +325,61 @@ fn liar(args: &[&str]) {
     stdin.read_start().expect("a socket");
     lp.run(RunMode::Default).expect("the loop runs");
     unreachable!("a liar is killed");
+}
+
+/// Asks to listen on one address again and again, says `done`, and reads nothing of it all before SIGUSR1.
+fn asker() {
+    use std::os::fd::AsFd;
+    use tcp_wrap::PipeWrap;
+    let query: &[u8] = &[
+        &[27, 0, 0, 0, 1, 0, 7, 0, 0, 0][..],
+        &[1, 4, 127, 0, 0, 2, 0, 0, 0, 0, 0, 0],
+        &[255, 1, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    .concat();
+    let mut bytes = query.to_vec();
+    // It listens, on the second socket that the primary opened.
+    bytes.extend([6, 0, 0, 0, 2, 0, 2, 0, 0, 0]);
+    bytes.extend(query.repeat(100_000));
+    bytes.extend([6, 0, 0, 0, 11, 0]);
+    bytes.extend(b"done");
+    let lp = uv_core::Loop::new().expect("a loop");
+    let stdin = PipeWrap::new_ipc(&lp);
+    stdin.open(std::io::stdin().as_fd().try_clone_to_owned().expect("a copy")).expect("a socket");
+    let channel = PipeWrap::new_ipc(&lp);
+    let signal = uv_core::Signal::new(&lp);
+    let reader = channel.clone();
+    let read = move |_: &uv_core::Signal, _: i32| reader.read_start().expect("a channel");
+    signal.start(super::SIGUSR1, read).expect("a signal");
+    channel.set_handler(Deaf);
+    stdin.set_handler(Liar { stdin: stdin.clone(), channel, bytes });
+    stdin.read_start().expect("a socket");
+    lp.run(RunMode::Default).expect("the loop runs");
+    unreachable!("an asker is killed");
+}
+
+struct Deaf;
+
+impl tcp_wrap::upcall::OnStream for Deaf {
+    fn on_read(&mut self, _: &[u8]) {}
+    fn on_end(&mut self) {}
+    fn on_error(&mut self, _: tcp_wrap::Error) {}
+}
+
+/// A primary that has no descriptor left for what its worker sends it.
+fn crowded() {
+    let cluster = super::Cluster::new("obedient", &[]);
+    let worker = cluster.fork();
+    cluster.until_event("online 1");
+    let null = || std::fs::File::open("/dev/null");
+    worker.send_fds(b"echo lost", vec![null().expect("a file").into()]).expect("a channel");
+    let hoard: Vec<_> = std::iter::from_fn(|| null().ok()).collect();
+    cluster.until_event("error Some(1) a message is lost: 0 of its 1 descriptors arrived");
+    drop(hoard);
+    worker.send_fds(b"echo found", vec![null().expect("a file").into()]).expect("a channel");
+    cluster.until_event("message 1 echo found");
+    assert_eq!(cluster.count("error"), 1);
+    cluster.finish();
 }
 
 struct Liar {

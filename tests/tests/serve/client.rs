@@ -1,7 +1,8 @@
-//! As much of an HTTP client as these tests need: one request for each connection, read to its end.
+//! As much of an HTTP client as these tests need: one request for each connection, read to its end, or a plain one on a
+//! connection that is kept alive.
 
 use crate::site::Outcome;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use tests::running::DEADLINE;
 
@@ -41,7 +42,54 @@ pub(crate) fn ask(address: SocketAddr, head: &str, body: &[u8]) -> Outcome<Answe
     parse(&bytes)
 }
 
-pub(crate) fn parse(bytes: &[u8]) -> Outcome<Answer> {
+/// Asks for `/` on a connection that is kept alive.
+pub(crate) fn ask_again(stream: &mut TcpStream) -> io::Result<()> {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")?;
+    let mut received = Vec::new();
+    while !received.ends_with(b"\r\n\r\nhello") {
+        let mut piece = [0; 512];
+        match stream.read(&mut piece)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => received.extend_from_slice(&piece[..count]),
+        }
+    }
+    Ok(())
+}
+
+/// A request of which the server has the first half, and has sent it back.
+pub(crate) struct Halfway {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Halfway {
+    pub(crate) fn begin(address: SocketAddr) -> Outcome<Self> {
+        Self::begin_on(connect(address)?, "")
+    }
+
+    /// On a connection that there is already, with more fields, each with its line end.
+    pub(crate) fn begin_on(mut stream: TcpStream, fields: &str) -> Outcome<Self> {
+        let head = format!("POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 8\r\n{fields}\r\n");
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(b"firs")?;
+        let mut received = Vec::new();
+        while !received.ends_with(b"firs") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            received.push(byte[0]);
+        }
+        Ok(Self { stream, received })
+    }
+
+    /// Sends the rest, and reads until the server closes.
+    pub(crate) fn finish(mut self) -> Outcome<Answer> {
+        self.stream.write_all(b"t2nd")?;
+        self.stream.read_to_end(&mut self.received)?;
+        parse(&self.received)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Outcome<Answer> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or("the head does not end")?;
     let head = String::from_utf8(bytes[..end].to_vec())?;
     let status = head.split(' ').nth(1).ok_or("no status")?.parse()?;

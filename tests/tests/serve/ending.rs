@@ -1,8 +1,7 @@
 //! How it ends: the first signal drains, the second ends at once.
 
-use crate::client::{Answer, connect, parse};
+use crate::client::{Halfway, connect};
 use crate::site::{Outcome, Site, WAYS};
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,33 +13,6 @@ const SIGTERM: i32 = 15;
 
 /// Half of what the server grants to requests that go on: a second signal must be faster.
 const AT_ONCE: Duration = Duration::from_secs(5);
-
-/// A request of which the server has the first half, and has sent it back.
-struct Halfway {
-    stream: TcpStream,
-    received: Vec<u8>,
-}
-
-impl Halfway {
-    fn begin(site: &Site) -> Outcome<Self> {
-        let mut stream = connect(site.address)?;
-        stream.write_all(b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 8\r\n\r\nfirs")?;
-        let mut received = Vec::new();
-        while !received.ends_with(b"firs") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            received.push(byte[0]);
-        }
-        Ok(Self { stream, received })
-    }
-
-    /// Sends the rest, and reads until the server closes.
-    fn finish(mut self) -> Outcome<Answer> {
-        self.stream.write_all(b"t2nd")?;
-        self.stream.read_to_end(&mut self.received)?;
-        parse(&self.received)
-    }
-}
 
 /// Waits until nobody listens any more.
 fn stops_listening(site: &Site) -> Outcome {
@@ -60,7 +32,7 @@ fn drains(signal: impl Fn(&Site) -> Outcome) -> Outcome<String> {
     for way in WAYS {
         let site = Site::start(way)?;
         let idle = connect(site.address)?;
-        let halfway = Halfway::begin(&site)?;
+        let halfway = Halfway::begin(site.address)?;
         signal(&site)?;
         stops_listening(&site)?;
         let answer = halfway.finish()?;
@@ -100,7 +72,7 @@ fn a_server_with_nothing_to_do_ends_when_it_is_told_to() -> Outcome {
 fn a_second_signal_ends_at_once() -> Outcome {
     for way in WAYS {
         let site = Site::start(way)?;
-        let _halfway = Halfway::begin(&site)?;
+        let _halfway = Halfway::begin(site.address)?;
         site.running.signal(SIGTERM)?;
         stops_listening(&site)?;
         let second = Instant::now();

@@ -5,7 +5,9 @@
 
 mod client;
 mod ending;
+mod idle;
 mod node;
 mod refusals;
 mod routes;
 mod site;
+mod workers;

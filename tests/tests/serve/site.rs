@@ -81,3 +81,14 @@ pub(crate) fn in_every_way(check: impl Fn(&Site) -> Outcome) -> Outcome {
     }
     Ok(())
 }
+
+/// Like [`in_every_way`], for a `check` that ends with the server told to end.
+pub(crate) fn in_every_way_to_the_end(check: impl Fn(&Site) -> Outcome) -> Outcome {
+    for way in WAYS {
+        let end = |site: Site| check(&site).and_then(|()| site.ends_well());
+        let said =
+            Site::start(way).and_then(end).map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
+        assert_eq!(said, "", "serve {}", way.join(" "));
+    }
+    Ok(())
+}

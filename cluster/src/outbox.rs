@@ -1,0 +1,65 @@
+//! What waits behind the frames that a channel's pipe has. It could wait in the pipe as well, but nothing overtakes there.
+//! Mirrors `_handleQueue`, in which Node keeps what waits for the handle before it.
+
+use crate::channel::Fds;
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+#[derive(Default)]
+pub(crate) struct Outbox {
+    frames: RefCell<VecDeque<(Bytes, Fds)>>,
+    bytes: Cell<usize>,
+    state: Cell<State>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// Nothing may follow.
+    Ending,
+    /// Sending failed.
+    Broken,
+}
+
+impl Outbox {
+    pub(crate) fn push(&self, frame: Bytes, fds: Fds) {
+        self.bytes.set(self.bytes.get() + frame.len());
+        self.frames.borrow_mut().push_back((frame, fds));
+    }
+
+    pub(crate) fn pop(&self) -> Option<(Bytes, Fds)> {
+        let (frame, fds) = self.frames.borrow_mut().pop_front()?;
+        self.bytes.set(self.bytes.get() - frame.len());
+        Some((frame, fds))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.borrow().is_empty()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.get() == State::Open
+    }
+
+    /// Takes nothing more.
+    pub(crate) fn end(&self) {
+        self.state.set(State::Ending);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state.get() == State::Ending
+    }
+
+    /// Takes nothing more, and forgets what it has.
+    pub(crate) fn abandon(&self) {
+        self.state.set(State::Broken);
+        self.bytes.set(0);
+        self.frames.take();
+    }
+}
