@@ -31,7 +31,9 @@ impl Driver {
         check.unref();
         let remote = Arc::new(Remote::new(wake.sender()));
         let idle = Idle::new(lp);
-        Self { wake, check, idle, remote, scheduled: Cell::new(false), ended: Cell::new(false) }
+        // A loop that is gone has dropped the anchor already.
+        let ended = Cell::new(wake.is_closing());
+        Self { wake, check, idle, remote, scheduled: Cell::new(false), ended }
     }
 
     pub(crate) fn remote(&self) -> &Arc<Remote> {

@@ -9,7 +9,7 @@ use crate::server::ServerState;
 use crate::upcall::ServerHandler;
 use crate::{Address, Dropped, ListenHandle, Result, Server, Socket};
 use async_wrap::upcall::OnConnection;
-use async_wrap::{AsyncStream, KeepAlive, TcpWrap};
+use async_wrap::{AsyncId, AsyncStream, KeepAlive, TcpWrap};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -21,6 +21,8 @@ pub(crate) struct Listening {
     backlog: u32,
     handler: Slot<Box<dyn ServerHandler>>,
     handle: RefCell<Option<Box<dyn ListenHandle>>>,
+    /// The server's id, once it has a handle: the cause of what is reported.
+    id: Cell<AsyncId>,
     phase: Cell<Phase>,
     /// Called after the handler's `on_close`.
     on_closed: Cell<Option<Box<dyn FnOnce()>>>,
@@ -46,6 +48,7 @@ impl Listening {
             backlog,
             handler: Slot::empty(),
             handle: RefCell::new(None),
+            id: Cell::default(),
             phase: Cell::new(Phase::Asking),
             on_closed: Cell::new(None),
             connections: Cell::new(0),
@@ -78,10 +81,10 @@ impl Listening {
         }
         if let Err(error) = answer.and_then(|handle| self.start(handle)) {
             self.give_up();
-            let env = self.server.env.clone();
-            env.next_tick(move || {
+            let listening = Rc::clone(&self);
+            self.later(move || {
                 // Out of its slot for good: nothing follows.
-                if let Some(mut handler) = self.handler.take() {
+                if let Some(mut handler) = listening.handler.take() {
                     handler.on_error(error);
                 }
             });
@@ -90,6 +93,7 @@ impl Listening {
 
     /// `setupListenHandle`.
     pub(crate) fn start(self: &Rc<Self>, handle: Box<dyn ListenHandle>) -> Result<()> {
+        self.id.set(handle.async_id().unwrap_or_else(|| self.server.env.new_async_id()));
         if let Err(error) =
             handle.listen(self.backlog, Acceptor { listening: Rc::clone(self), prepared: Cell::new(false) })
         {
@@ -102,7 +106,7 @@ impl Listening {
         *self.handle.borrow_mut() = Some(handle);
         self.phase.set(Phase::Open);
         let listening = Rc::clone(self);
-        self.server.env.next_tick(move || {
+        self.later(move || {
             // A server closed meanwhile has nothing to say.
             if listening.is_open() {
                 listening.handler.call(|handler| handler.on_listening());
@@ -140,7 +144,16 @@ impl Listening {
     fn close_if_drained(self: &Rc<Self>) {
         if self.phase.get() == Phase::Closing && self.connections.get() == 0 {
             let listening = Rc::clone(self);
-            self.server.env.next_tick(move || listening.report_close());
+            self.later(move || listening.report_close());
+        }
+    }
+
+    /// Reports in a tick of which the server is the cause, whoever executes now (`defaultTriggerAsyncIdScope`).
+    fn later(&self, report: impl FnOnce() + 'static) {
+        let env = &self.server.env;
+        match self.id.get() {
+            AsyncId::NONE => env.next_tick(report),
+            id => env.with_default_trigger(id, || env.next_tick(report)),
         }
     }
 

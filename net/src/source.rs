@@ -4,7 +4,7 @@
 //! worker through `cluster._getServer`, and both end in a handle with the same few methods.
 
 use crate::{Acceptor, Address, Error, ListenOptions, ListenTarget, Result, ServerOptions};
-use async_wrap::{AsyncStream, BindOptions, Environment, PipeWrap, Provider, TcpWrap};
+use async_wrap::{AsyncId, AsyncStream, BindOptions, Environment, PipeWrap, Provider, TcpWrap};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -74,6 +74,12 @@ pub trait ListenHandle {
 
     /// Lets the loop end although the handle listens.
     fn unref(&self);
+
+    /// The id of its async context, by which the server is known to hooks. `None` for a handle that has no context: the
+    /// server then gets an id of its own.
+    fn async_id(&self) -> Option<AsyncId> {
+        None
+    }
 
     /// There may be room again for connections that were given to somebody else ([`Acceptor::room`]): one has closed,
     /// or the limit was raised.
@@ -198,6 +204,10 @@ impl ListenHandle for PlainHandle {
 
     fn close(&self) {
         self.stream.close();
+    }
+
+    fn async_id(&self) -> Option<AsyncId> {
+        Some(self.stream.async_id())
     }
 
     fn ref_(&self) {

@@ -56,6 +56,8 @@ pub(crate) const TIMED_OUT: u16 = 1 << 12;
 pub(crate) const NOTIFIED: u16 = 1 << 13;
 /// An end that needed no FIN: `on_finish` is owed.
 pub(crate) const FINISH_OWED: u16 = 1 << 14;
+/// An inactivity timeout is set.
+pub(crate) const TIMED: u16 = 1 << 15;
 
 impl SocketState {
     pub(crate) fn new(

@@ -1,7 +1,7 @@
 //! The inactivity timeout of a socket: one timer that looks, when it runs out, whether anything happened meanwhile.
 //! Mirrors `socket.setTimeout` and `_onTimeout`.
 
-use crate::state::{SocketState, TIMED_OUT};
+use crate::state::{SocketState, TIMED, TIMED_OUT};
 use async_wrap::Timeout;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -25,6 +25,7 @@ impl IdleTimeout {
             let active_at = state.stream.loop_handle().now();
             let waiting = state.stream.write_queue_size();
             state.with_rare(|rare| rare.idle = Some(Self { after, active_at, waiting, timer }));
+            state.set(TIMED);
         }
     }
 
@@ -62,7 +63,14 @@ impl IdleTimeout {
 
 impl SocketState {
     /// Something was read or written: costs no timer operation, except for the first time after an `on_timeout`.
+    #[inline]
     pub(crate) fn refresh_timeout(self: &Rc<Self>) {
+        if self.has(TIMED) {
+            self.refresh_idle();
+        }
+    }
+
+    fn refresh_idle(self: &Rc<Self>) {
         if let Some(mut idle) = self.if_rare(|rare| rare.idle.take()) {
             self.clear(TIMED_OUT);
             idle.active_at = self.stream.loop_handle().now();
@@ -75,8 +83,15 @@ impl SocketState {
     }
 
     /// No `on_timeout` follows, not even one that is owed.
+    #[inline]
     pub(crate) fn drop_timeout(&self) {
-        self.clear(TIMED_OUT);
+        if self.has(TIMED) {
+            self.drop_idle();
+        }
+    }
+
+    fn drop_idle(&self) {
+        self.clear(TIMED | TIMED_OUT);
         if let Some(timer) = self.if_rare(|rare| rare.idle.take()).and_then(|idle| idle.timer) {
             timer.clear();
         }

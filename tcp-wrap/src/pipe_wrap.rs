@@ -29,12 +29,8 @@ impl PipeWrap {
         Self::from_pipe(Pipe::new_ipc(lp))
     }
 
-    fn from_pipe(pipe: Pipe) -> Self {
-        Self { stream: StreamWrap::pipe(pipe.clone()), pipe }
-    }
-
-    pub(crate) fn from_stream(stream: StreamWrap, pipe: Pipe) -> Self {
-        Self { stream, pipe }
+    pub(crate) fn from_pipe(pipe: Pipe) -> Self {
+        Self { stream: StreamWrap::new(&pipe), pipe }
     }
 
     /// The handle of the layer beneath: what a child process takes as one of its stdio.
@@ -81,10 +77,7 @@ impl PipeWrap {
     /// # Errors
     /// `EINVAL` unless this is an IPC wrap, there is data, and there are at most 253 descriptors.
     pub fn write_fds(&self, data: Bytes, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
-        let len = data.len();
-        self.pipe.write_fds(data, fds)?;
-        self.stream.count_written(len);
-        Ok(())
+        self.pipe.write_fds(data, fds)
     }
 
     /// How many received descriptors wait to be taken.

@@ -5,27 +5,14 @@ use crate::tower::{ListenTower, StreamTower};
 use crate::upcall::{OnConnection, OnStream};
 use crate::{PipeWrap, TcpWrap};
 use bytes::Bytes;
-use std::cell::Cell;
 use std::fmt;
 use std::io::IoSlice;
 use std::os::fd::{OwnedFd, RawFd};
-use std::rc::Rc;
-use uv_core::{Errno, Error, LoopHandle, Pipe, Result, Stream, Tcp};
+use uv_core::{Errno, Error, HandleKind, LoopHandle, Pipe, Result, Stream, Tcp};
 
 /// A wrapped stream: a connection or a listener over TCP or a Unix socket. A cheap clone.
 #[derive(Clone)]
-pub struct StreamWrap(Rc<Wrap>);
-
-struct Wrap {
-    transport: Transport,
-    bytes_read: Cell<u64>,
-    bytes_written: Cell<u64>,
-}
-
-enum Transport {
-    Tcp(Tcp),
-    Pipe(Pipe),
-}
+pub struct StreamWrap(Stream);
 
 /// What became of a write (Node's `streamBaseState`: `kBytesWritten` and `kLastWriteWasAsync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,62 +26,32 @@ pub struct Written {
 }
 
 impl StreamWrap {
-    pub(crate) fn tcp(tcp: Tcp) -> Self {
-        Self::new(Transport::Tcp(tcp))
-    }
-
-    pub(crate) fn pipe(pipe: Pipe) -> Self {
-        Self::new(Transport::Pipe(pipe))
-    }
-
-    fn new(transport: Transport) -> Self {
-        Self(Rc::new(Wrap { transport, bytes_read: Cell::new(0), bytes_written: Cell::new(0) }))
-    }
-
-    /// The stream of the layer beneath.
-    pub(crate) fn stream(&self) -> &Stream {
-        match &self.0.transport {
-            Transport::Tcp(tcp) => tcp,
-            Transport::Pipe(pipe) => pipe,
-        }
-    }
-
-    pub(crate) fn as_uv_tcp(&self) -> Option<&Tcp> {
-        match &self.0.transport {
-            Transport::Tcp(tcp) => Some(tcp),
-            Transport::Pipe(_) => None,
-        }
-    }
-
-    pub(crate) fn as_uv_pipe(&self) -> Option<&Pipe> {
-        match &self.0.transport {
-            Transport::Tcp(_) => None,
-            Transport::Pipe(pipe) => Some(pipe),
-        }
+    pub(crate) fn new(stream: &Stream) -> Self {
+        Self(stream.clone())
     }
 
     /// Whether this is a TCP wrap, as opposed to a pipe one.
     #[must_use]
     pub fn is_tcp(&self) -> bool {
-        self.as_uv_tcp().is_some()
+        self.0.kind() == HandleKind::Tcp
     }
 
     /// The same wrap as a TCP one, if it is one.
     #[must_use]
     pub fn as_tcp(&self) -> Option<TcpWrap> {
-        self.as_uv_tcp().map(|tcp| TcpWrap::from_stream(self.clone(), tcp.clone()))
+        Tcp::from_stream(&self.0).map(TcpWrap::from_tcp)
     }
 
     /// The same wrap as a pipe one, if it is one.
     #[must_use]
     pub fn as_pipe(&self) -> Option<PipeWrap> {
-        self.as_uv_pipe().map(|pipe| PipeWrap::from_stream(self.clone(), pipe.clone()))
+        Pipe::from_stream(&self.0).map(PipeWrap::from_pipe)
     }
 
     /// The loop that the stream belongs to.
     #[must_use]
     pub fn loop_handle(&self) -> &LoopHandle {
-        self.stream().loop_handle()
+        self.0.loop_handle()
     }
 
     /// Starts listening; each connection comes to `handler` as a wrap of its own.
@@ -104,27 +61,24 @@ impl StreamWrap {
     /// or a pipe without a name.
     pub fn listen(&self, backlog: u32, handler: impl OnConnection + 'static) -> Result<()> {
         let tower = ListenTower::new(self.clone(), handler);
-        match &self.0.transport {
-            Transport::Tcp(tcp) => tcp.listen(backlog, tower),
-            Transport::Pipe(pipe) => pipe.listen(backlog, tower),
+        match Tcp::from_stream(&self.0) {
+            Some(tcp) => tcp.listen(backlog, tower),
+            None => self.0.listen(backlog, tower),
         }
     }
 
     /// How many connections one turn of the loop may bring; 1 at first.
     pub fn set_accept_batch(&self, connections: u32) {
-        self.stream().set_accept_batch(connections);
+        self.0.set_accept_batch(connections);
     }
 
     pub(crate) fn accept(&self) -> Result<Self> {
-        Ok(match &self.0.transport {
-            Transport::Tcp(tcp) => Self::tcp(tcp.accept()?),
-            Transport::Pipe(pipe) => Self::pipe(pipe.accept()?),
-        })
+        self.0.accept().map(Self)
     }
 
     /// Sets the handler of this stream. One set during an upcall takes over after it; the old one is dropped.
     pub fn set_handler(&self, handler: impl OnStream + 'static) {
-        self.stream().set_upcall(StreamTower::new(self.clone(), handler));
+        self.0.set_upcall(StreamTower::new(handler));
     }
 
     /// Starts reading (`readStart`).
@@ -132,12 +86,12 @@ impl StreamWrap {
     /// # Errors
     /// `EALREADY` while reading, `ENOTCONN` if the stream is not readable, `EINVAL` if it is closing.
     pub fn read_start(&self) -> Result<()> {
-        self.stream().read_start()
+        self.0.read_start()
     }
 
     /// Stops reading (`readStop`), also from within `on_read`. Idempotent.
     pub fn read_stop(&self) {
-        self.stream().read_stop();
+        self.0.read_stop();
     }
 
     /// Writes all of `data` (`writeBuffer`): at once what the kernel takes, a copy of the rest later.
@@ -179,10 +133,7 @@ impl StreamWrap {
     }
 
     fn try_write(&self, data: &[IoSlice<'_>]) -> Result<usize> {
-        if self.stream().write_queue_size() > 0 {
-            return Ok(0);
-        }
-        match self.stream().try_writev(data) {
+        match self.0.try_writev(data) {
             Err(error) if error.errno() == Errno::EAGAIN => Ok(0),
             result => result,
         }
@@ -191,17 +142,15 @@ impl StreamWrap {
     fn write_rest(&self, len: usize, now: usize, rest: impl FnOnce() -> Bytes) -> Result<Written> {
         let later = len - now;
         if later > 0 {
-            self.stream().write(rest())?;
+            self.0.write(rest())?;
         }
-        // All of it counts at once, as in Node.
-        self.count_written(len);
         Ok(Written { now, later })
     }
 
     /// Bytes that were written but not yet taken by the kernel (`writeQueueSize`).
     #[must_use]
     pub fn write_queue_size(&self) -> usize {
-        self.stream().write_queue_size()
+        self.0.write_queue_size()
     }
 
     /// Finishes writing: a FIN follows what was written; `on_shutdown` reports it.
@@ -209,18 +158,18 @@ impl StreamWrap {
     /// # Errors
     /// `ENOTCONN` unless the stream is connected and writable.
     pub fn shutdown(&self) -> Result<()> {
-        self.stream().shutdown()
+        self.0.shutdown()
     }
 
     /// Asks for an `on_notify`, soon and from the loop: how a layer above turns something that it learned outside of
     /// this stream's upcalls into one of them.
     pub fn notify(&self) {
-        self.stream().notify();
+        self.0.notify();
     }
 
     /// Closes the wrap (`HandleWrap::Close`): `on_close` comes in the loop's close phase. Idempotent.
     pub fn close(&self) {
-        self.stream().close();
+        self.0.close();
     }
 
     /// Closes the connection with a reset (`TCPWrap::Reset`). A closing wrap, or one that is no TCP connection, stays
@@ -229,7 +178,7 @@ impl StreamWrap {
     /// # Errors
     /// `EINVAL` while a shutdown is pending, `ENOTSUP` for a pipe.
     pub fn reset(&self) -> Result<()> {
-        match self.as_uv_tcp() {
+        match Tcp::from_stream(&self.0) {
             Some(tcp) if tcp.is_closing() => Ok(()),
             Some(tcp) => tcp.close_reset(),
             None => Err(Error::new("reset", Errno::ENOTSUP)),
@@ -239,35 +188,35 @@ impl StreamWrap {
     /// Whether `close` was called.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.stream().is_closing()
+        self.0.is_closing()
     }
 
     /// Whether the stream may be read from.
     #[must_use]
     pub fn is_readable(&self) -> bool {
-        self.stream().is_readable()
+        self.0.is_readable()
     }
 
     /// Whether the stream may be written to.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.stream().is_writable()
+        self.0.is_writable()
     }
 
     /// Lets the wrap keep its loop alive while it is active.
     pub fn ref_(&self) {
-        self.stream().ref_();
+        self.0.ref_();
     }
 
     /// Lets the loop end although the wrap is active.
     pub fn unref(&self) {
-        self.stream().unref();
+        self.0.unref();
     }
 
     /// Whether the wrap keeps its loop alive: never once it is closing.
     #[must_use]
     pub fn has_ref(&self) -> bool {
-        self.stream().has_ref() && !self.is_closing()
+        self.0.has_ref() && !self.is_closing()
     }
 
     /// The descriptor, which stays the wrap's own.
@@ -275,40 +224,32 @@ impl StreamWrap {
     /// # Errors
     /// `EBADF` without one.
     pub fn fd(&self) -> Result<RawFd> {
-        self.stream().fileno()
+        self.0.fileno()
     }
 
     /// Bytes received so far.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
-        self.0.bytes_read.get()
+        self.0.bytes_read()
     }
 
     /// Bytes written so far, those that still wait included.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
-        self.0.bytes_written.get()
-    }
-
-    pub(crate) fn count_read(&self, bytes: usize) {
-        self.0.bytes_read.set(self.0.bytes_read.get() + bytes as u64);
-    }
-
-    pub(crate) fn count_written(&self, bytes: usize) {
-        self.0.bytes_written.set(self.0.bytes_written.get() + bytes as u64);
+        self.0.bytes_written()
     }
 
     /// A wrap for a connection that another process accepted and passed here; `is_tcp` tells its family.
     #[must_use]
     pub fn from_passed(lp: &LoopHandle, fd: OwnedFd, is_tcp: bool) -> Self {
-        if is_tcp { Self::tcp(Tcp::from_accepted(lp, fd)) } else { Self::pipe(Pipe::from_accepted(lp, fd)) }
+        if is_tcp { Self::new(&Tcp::from_accepted(lp, fd)) } else { Self::new(&Pipe::from_accepted(lp, fd)) }
     }
 }
 
 impl fmt::Debug for StreamWrap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamWrap")
-            .field("stream", self.stream())
+            .field("stream", &self.0)
             .field("bytes_read", &self.bytes_read())
             .field("bytes_written", &self.bytes_written())
             .finish()

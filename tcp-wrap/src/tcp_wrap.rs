@@ -18,12 +18,11 @@ impl TcpWrap {
     /// A wrap without a socket.
     #[must_use]
     pub fn new(lp: &LoopHandle) -> Self {
-        let tcp = Tcp::new(lp);
-        Self { stream: StreamWrap::tcp(tcp.clone()), tcp }
+        Self::from_tcp(Tcp::new(lp))
     }
 
-    pub(crate) fn from_stream(stream: StreamWrap, tcp: Tcp) -> Self {
-        Self { stream, tcp }
+    pub(crate) fn from_tcp(tcp: Tcp) -> Self {
+        Self { stream: StreamWrap::new(&tcp), tcp }
     }
 
     /// Adopts a socket, connected, bound or listening.

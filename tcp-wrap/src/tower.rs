@@ -7,19 +7,17 @@ use uv_core::{Error, Result};
 
 /// Stands on a connected stream.
 pub(crate) struct StreamTower<H> {
-    wrap: StreamWrap,
     handler: H,
 }
 
 impl<H: OnStream> StreamTower<H> {
-    pub(crate) fn new(wrap: StreamWrap, handler: H) -> Self {
-        Self { wrap, handler }
+    pub(crate) const fn new(handler: H) -> Self {
+        Self { handler }
     }
 }
 
 impl<H: OnStream> StreamUpcall for StreamTower<H> {
     fn on_read(&mut self, data: &[u8]) {
-        self.wrap.count_read(data.len());
         self.handler.on_read(data);
     }
 

@@ -5,6 +5,7 @@ use crate::handle::{Handle, HandleInfo, HandleKind, Node};
 use crate::poller::Poller;
 use crate::queue::Queue;
 use crate::signal::Signals;
+use crate::starved::Starved;
 use crate::stream::Outgoing;
 use crate::sys;
 use crate::timer::TimerQueue;
@@ -60,6 +61,8 @@ pub(crate) struct LoopInner {
     now: Cell<Duration>,
     stop: Cell<bool>,
     running: Cell<bool>,
+    /// The `Loop` was dropped, and only clones of its handle are left.
+    gone: Cell<bool>,
     /// Handles both active and referenced: those that keep the loop alive.
     active_handles: Cell<usize>,
     /// Requests in flight: each keeps the loop alive.
@@ -69,6 +72,7 @@ pub(crate) struct LoopInner {
     pub(crate) pending: Queue<Rc<dyn Node>>,
     pub(crate) closing: RefCell<Vec<Closing>>,
     pub(crate) still_ready: Queue<Rc<dyn Node>>,
+    pub(crate) starved: Starved,
     /// A signal was seen and not yet reported: signals come after all other I/O of a batch.
     pub(crate) signalled: Cell<bool>,
     read_buffer: Cell<Option<Box<[u8]>>>,
@@ -99,6 +103,7 @@ impl Loop {
             now: Cell::new(Duration::ZERO),
             stop: Cell::new(false),
             running: Cell::new(false),
+            gone: Cell::new(false),
             active_handles: Cell::new(0),
             active_requests: Cell::new(0),
             handles: RefCell::new(Slab::new()),
@@ -106,6 +111,7 @@ impl Loop {
             pending: Queue::default(),
             closing: RefCell::default(),
             still_ready: Queue::default(),
+            starved: Starved::default(),
             signalled: Cell::new(false),
             read_buffer: Cell::new(None),
             spare_output: Cell::new(None),
@@ -149,27 +155,25 @@ impl Deref for Loop {
 impl Drop for Loop {
     fn drop(&mut self) {
         // Handles and towers hold each other; this is what breaks the circle. Their destructors may touch the loop, so
-        // no table is borrowed while they run, and what they add is swept as well.
+        // no table is borrowed while they run. What they make is closed from the start.
         let inner = &self.handle.0;
+        inner.gone.set(true);
         inner.inbox.shut();
-        loop {
-            let swept = std::mem::take(&mut *inner.handles.borrow_mut());
-            if swept.is_empty() {
-                break;
-            }
-            for (_, node) in &swept {
-                node.handle().set_closed();
-                node.begin_close();
-                node.handle().stop();
-                node.drop_tower();
-            }
+        let swept = std::mem::take(&mut *inner.handles.borrow_mut());
+        for (_, node) in &swept {
+            node.handle().set_closed();
+            node.begin_close();
+            node.handle().stop();
+            node.drop_tower();
         }
+        drop(swept);
         inner.timers.clear();
         inner.idle.clear();
         inner.prepare.clear();
         inner.check.clear();
         inner.pending.clear();
         inner.still_ready.clear();
+        inner.starved.clear();
         drop(inner.closing.take());
         inner.works.clear();
         // A clone of the loop's handle that is left behind finds nothing to wait for.
@@ -272,7 +276,8 @@ impl LoopHandle {
         if inner.stop.get() || nothing_to_wait_for || work_waits {
             return Some(Duration::ZERO);
         }
-        inner.timers.next_deadline().map(|deadline| deadline.saturating_sub(self.now()))
+        let deadlines = [inner.timers.next_deadline(), inner.starved.deadline()];
+        deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_sub(self.now()))
     }
 
     /// The descriptor to poll when this loop is driven from another one: readable means `run(NoWait)`
@@ -295,10 +300,29 @@ impl LoopHandle {
         self.walk(Handle::close);
     }
 
-    /// Every open handle: the answer to "what keeps my loop alive?" (`uv_print_all_handles`).
+    /// Every open handle: half of the answer to "what keeps my loop alive?" (`uv_print_all_handles`). The other half
+    /// is [`active_requests`](Self::active_requests).
+    ///
+    /// ```
+    /// use uv_core::{Loop, RunMode};
+    ///
+    /// let lp = Loop::new()?;
+    /// lp.queue_work(|| {}, |_| {});
+    /// assert!(lp.handles().is_empty() && lp.is_alive(), "no handle keeps the loop alive");
+    /// assert_eq!(lp.active_requests(), 1, "a request does");
+    /// assert!(!lp.run(RunMode::Default)?);
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
     #[must_use]
     pub fn handles(&self) -> Vec<HandleInfo> {
         self.nodes().iter().map(|node| HandleInfo::of(&**node)).collect()
+    }
+
+    /// Requests in flight: connects, writes and shutdowns that wait or whose end was not yet reported, and work in the
+    /// thread pool (`loop->active_reqs`). Each keeps the loop alive, also one of a handle that is not referenced.
+    #[must_use]
+    pub fn active_requests(&self) -> usize {
+        self.0.active_requests.get()
     }
 
     /// A way into this loop for other threads. It does not keep the loop alive.
@@ -316,8 +340,20 @@ impl LoopHandle {
             .collect()
     }
 
+    /// Whether the `Loop` was dropped: nothing will ever happen in it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.gone.get()
+    }
+
     /// Enters a new handle into the table. `make` must not touch the loop.
+    ///
+    /// A loop that is gone takes no more: nobody would free what its table holds. The handle is closed.
     pub(crate) fn add<N: Node + 'static>(&self, kind: HandleKind, make: impl FnOnce(Handle) -> N) -> Rc<N> {
+        if self.is_gone() {
+            let node = Rc::new(make(Handle::new(self.clone(), u32::MAX, 0, kind)));
+            node.handle().set_closed();
+            return node;
+        }
         let generation = self.0.next_generation.get();
         // 15 bits where a pointer has 32: the part of a token that holds it, on every machine.
         let mask = if usize::BITS == 64 { 0x7fff_ffff } else { 0x7fff };

@@ -58,6 +58,11 @@ pub(crate) trait Node {
         true
     }
 
+    /// Marks the handle as one of the still-ready set. Returns whether it is to be put there: it may be there already.
+    fn stay_ready(&self) -> bool {
+        true
+    }
+
     /// The handle's turn, because it was left in the still-ready set, or sent to from another thread.
     fn on_ready(self: Rc<Self>) {}
 

@@ -9,7 +9,8 @@
 //!   tower while it is open and drops it at close.
 //!
 //! A handle belongs to its loop until it is closed: dropping a clone of it closes nothing (as in libuv). Dropping the
-//! [`Loop`] drops every handle's tower and closes every descriptor, without calling back.
+//! [`Loop`] drops every handle's tower and closes every descriptor, without calling back. A handle that is made for a
+//! loop that is gone is closed from the start.
 //!
 //! ```
 //! use std::time::Duration;
@@ -37,6 +38,7 @@ mod process;
 mod queue;
 mod signal;
 mod slot;
+mod starved;
 mod stream;
 mod sys;
 mod tcp;

@@ -17,6 +17,7 @@ impl LoopHandle {
     /// Waits for events up to `timeout` and has every handle act on its own; then come those left still ready.
     pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<()> {
         let inner = self.inner();
+        self.retry_if_due();
         // Counted first: what is put back during this phase belongs to the next one.
         let still_ready = inner.still_ready.len();
         let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));

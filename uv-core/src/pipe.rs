@@ -59,6 +59,12 @@ impl Pipe {
         Ok(theirs)
     }
 
+    /// The same stream as a pipe, if it is one.
+    #[must_use]
+    pub fn from_stream(stream: &Stream) -> Option<Self> {
+        (stream.kind() == HandleKind::Pipe).then(|| Self(stream.clone()))
+    }
+
     /// Adopts a descriptor, which becomes non-blocking (`uv_pipe_open`): a Unix socket, or an end of a pipe.
     ///
     /// Writing to the end of a pipe that nobody reads any more raises SIGPIPE, which Rust programs ignore by default;
@@ -104,12 +110,7 @@ impl Pipe {
     /// # Errors
     /// `EAGAIN` if none waits.
     pub fn accept(&self) -> Result<Self> {
-        let fd = self.accept_fd()?;
-        let pipe = Self::from_accepted(self.loop_handle(), fd);
-        if self.0.0.has(IPC) {
-            pipe.0.0.set(IPC);
-        }
-        Ok(pipe)
+        Ok(Self(self.0.accept()?))
     }
 
     /// Gives the socket a name (`uv_pipe_bind`): a path, or an abstract name if it begins with NUL. The file is

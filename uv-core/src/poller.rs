@@ -23,12 +23,24 @@ const INDEX_BITS: u32 = usize::BITS / 2;
 
 /// What an event says about a descriptor.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Readiness {
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
+pub(crate) struct Readiness(pub(crate) u32);
+
+impl Readiness {
+    pub(crate) const READABLE: u32 = 1;
+    pub(crate) const WRITABLE: u32 = 1 << 1;
     /// A short read is not the last one: the peer has finished sending, the stream failed, or urgent data splits the
     /// input in two.
-    pub(crate) read_on: bool,
+    pub(crate) const READ_ON: u32 = 1 << 2;
+
+    fn of(event: &Event) -> Self {
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+        let failed = event.is_error();
+        let read_closed = event.is_read_closed() || failed;
+        let readable = event.is_readable() || read_closed;
+        let writable = event.is_writable() || event.is_write_closed() || failed;
+        let read_on = read_closed || event.is_priority();
+        Self(flag(readable, Self::READABLE) | flag(writable, Self::WRITABLE) | flag(read_on, Self::READ_ON))
+    }
 }
 
 /// What an event is about.
@@ -95,10 +107,10 @@ impl Poller {
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
         let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
         match self.poll.borrow_mut().poll(&mut events, timeout) {
-            Ok(()) => Ok(Batch { poller: self, events: Some(events) }),
+            Ok(()) => Ok(Batch { poller: self, events }),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
-                Ok(Batch { poller: self, events: Some(events) })
+                Ok(Batch { poller: self, events })
             }
             Err(error) => {
                 self.events.set(Some(events));
@@ -111,12 +123,12 @@ impl Poller {
 /// The events of one wait; gives their buffer back when dropped, also when an upcall panics.
 pub(crate) struct Batch<'a> {
     poller: &'a Poller,
-    events: Option<Events>,
+    events: Events,
 }
 
 impl Batch<'_> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Source> + '_ {
-        self.events.iter().flat_map(|events| events.iter().map(source))
+        self.events.iter().map(source)
     }
 
     /// Whether more events may wait in the kernel, `events` having been in this batch.
@@ -127,7 +139,8 @@ impl Batch<'_> {
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        self.poller.events.set(self.events.take());
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        self.poller.events.set(Some(events));
     }
 }
 
@@ -151,15 +164,9 @@ fn source(event: &Event) -> Source {
         return Source::Signal;
     }
     let mask = (1_usize << INDEX_BITS) - 1;
-    let failed = event.is_error();
-    let read_closed = event.is_read_closed() || failed;
     Source::Handle {
         key: (token.0 & mask) as u32,
         generation: (token.0 >> INDEX_BITS) as u32,
-        readiness: Readiness {
-            readable: event.is_readable() || read_closed,
-            writable: event.is_writable() || event.is_write_closed() || failed,
-            read_on: read_closed || event.is_priority(),
-        },
+        readiness: Readiness::of(event),
     }
 }

@@ -66,11 +66,28 @@ impl<T> Slot<T> {
     }
 
     /// Calls the tower, if there is one. It is back in its slot when this returns, unless it was replaced meanwhile.
+    #[inline]
     pub fn call(&self, call: impl FnOnce(&mut T)) {
         if let Some(tower) = self.tower.take() {
             let mut lent = Lent { slot: self, tower: Some(tower) };
             if let Some(tower) = &mut lent.tower {
                 call(tower);
+            }
+            // The guard is for panics.
+            let tower = lent.tower.take();
+            std::mem::forget(lent);
+            self.put_back(tower);
+        }
+    }
+
+    #[inline]
+    fn put_back(&self, tower: Option<T>) {
+        match self.tower.take() {
+            None => self.tower.set(tower),
+            // Dropping the old tower last: its own `Drop` may use the slot.
+            newer => {
+                self.tower.set(newer);
+                drop(tower);
             }
         }
     }
@@ -83,14 +100,6 @@ struct Lent<'a, T> {
 
 impl<T> Drop for Lent<'_, T> {
     fn drop(&mut self) {
-        let lent = self.tower.take();
-        match self.slot.tower.take() {
-            None => self.slot.tower.set(lent),
-            // Dropping the old tower last: its own `Drop` may use the slot.
-            newer => {
-                self.slot.tower.set(newer);
-                drop(lent);
-            }
-        }
+        self.slot.put_back(self.tower.take());
     }
 }

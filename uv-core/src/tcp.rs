@@ -83,6 +83,12 @@ impl Tcp {
         Self(Stream::create(lp, HandleKind::Tcp, SOCKET))
     }
 
+    /// The same stream as a TCP one, if it is one.
+    #[must_use]
+    pub fn from_stream(stream: &Stream) -> Option<Self> {
+        (stream.kind() == HandleKind::Tcp).then(|| Self(stream.clone()))
+    }
+
     /// Adopts a socket, which becomes non-blocking (`uv_tcp_open`). It may be connected, bound or listening.
     ///
     /// # Errors
@@ -124,8 +130,7 @@ impl Tcp {
     /// # Errors
     /// `EAGAIN` if none waits.
     pub fn accept(&self) -> Result<Self> {
-        let fd = self.accept_fd()?;
-        Ok(Self::from_accepted(self.loop_handle(), fd))
+        Ok(Self(self.0.accept()?))
     }
 
     /// Gives the socket an address (`uv_tcp_bind`); port 0 lets the kernel choose. `SO_REUSEADDR` is always set.

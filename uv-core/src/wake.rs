@@ -177,8 +177,10 @@ impl Async {
             shared,
             upcall: Slot::empty(),
         });
-        node.upcall.set(Box::new(upcall));
-        node.handle.start();
+        if !node.handle.is_closed() {
+            node.upcall.set(Box::new(upcall));
+            node.handle.start();
+        }
         Self(node)
     }
 

@@ -24,7 +24,7 @@ impl LoopHandle {
     ///
     /// All loops of the process share the pool. It is made on first use and has `UV_THREADPOOL_SIZE` threads: 4 if that
     /// is not set, at most 1024. The end of the process does not wait for work that runs. Dropping the loop drops
-    /// `after`, and `work` too unless it has begun.
+    /// `after`, and `work` too unless it has begun; a loop that is gone drops both at once.
     ///
     /// `after` gets `ECANCELED` if the request was cancelled, and the system's reason, mostly `EAGAIN`, if it refuses
     /// the pool even one thread. A panic in `work` goes on in the loop's thread, out of [`run`](Self::run); `after` is
@@ -43,9 +43,15 @@ impl LoopHandle {
         work: impl FnOnce() -> T + Send + 'static,
         after: impl FnOnce(Result<T>) + 'static,
     ) -> Work {
+        let stage = Mutex::new(Stage::Queued(work));
+        if self.is_gone() {
+            // Cancelled from the start, with nobody to tell.
+            let work = Work(Arc::new(Task { stage, id: usize::MAX, remote: self.remote() }));
+            work.0.fail(Errno::ECANCELED);
+            return work;
+        }
         let mut requests = self.inner().works.requests.borrow_mut();
         let entry = requests.vacant_entry();
-        let stage = Mutex::new(Stage::Queued(work));
         let task = Arc::new(Task { stage, id: entry.key(), remote: self.remote() });
         let work = Work(Arc::clone(&task) as Arc<dyn Job>);
         entry.insert(Request { work: work.clone(), finish: Box::new(move || task.finish(after)) });

@@ -1,27 +1,28 @@
-//! A process without descriptors. Runs in a process of its own, in which nothing else opens any.
+//! A process without descriptors. Each test runs in a process of its own, in which nothing else opens any.
 
 mod common;
 
 use common::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
-use uv_core::{RunMode, Tcp};
+use std::time::Duration;
+use uv_core::{Errno, Loop, Prepare, Result, RunMode, Tcp, Timer};
 
 const CHILD: &str = "UV_CORE_EMFILE_CHILD";
 
-// libuv: emfile
-#[test]
-fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
+/// Runs the test of this name again, where few descriptors are allowed.
+fn with_few_descriptors(name: &str, test: fn()) {
     if std::env::var_os(CHILD).is_some() {
-        return shed_and_recover();
+        return test();
     }
-    let test = std::env::current_exe().expect("this test");
+    let tests = std::env::current_exe().expect("this test");
     let status = std::process::Command::new("sh")
-        .args(["-c", "ulimit -n 64 && exec \"$0\" --test-threads=1"])
-        .arg(test)
+        .args(["-c", "ulimit -n 64 && exec \"$0\" --exact \"$1\" --test-threads=1"])
+        .arg(tests)
+        .arg(name)
         .env(CHILD, "1")
         .stdout(std::process::Stdio::null())
         .status()
@@ -29,28 +30,38 @@ fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
     assert!(status.success());
 }
 
-fn shed_and_recover() {
-    let lp = test_loop();
-    let accepted: Rc<RefCell<Vec<Tcp>>> = Rc::default();
-    let kept = Rc::clone(&accepted);
-    let (_server, addr) = serve(&lp, move |connection| kept.borrow_mut().push(connection));
-    lp.turn();
-    // Peers first: they need descriptors of this process too.
-    let mut peers: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).expect("connect")).collect();
+/// Opens files until there are no descriptors left.
+fn fill() -> Vec<File> {
     let mut fillers = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         fillers.push(file);
     }
-    lp.until(|| is_over(&mut peers));
-    assert!(accepted.borrow().is_empty(), "nothing was announced");
-    // Shed, and not spinning: nothing is left to do.
-    let rounds = (0..3).map(|_| lp.run(RunMode::NoWait)).filter(|alive| *alive == Ok(true)).count();
-    assert_eq!((rounds, lp.backend_timeout()), (3, None));
-    fillers.clear();
-    let _peer = TcpStream::connect(addr).expect("connect");
-    lp.until(|| accepted.borrow().len() == 1);
-    accepted.borrow_mut().clear();
-    lp.close_and_finish();
+    fillers
+}
+
+// libuv: emfile
+#[test]
+fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
+    with_few_descriptors("without_descriptors_connections_are_shed_and_the_listener_recovers", || {
+        let lp = test_loop();
+        let accepted: Rc<RefCell<Vec<Tcp>>> = Rc::default();
+        let kept = Rc::clone(&accepted);
+        let (_server, addr) = serve(&lp, move |connection| kept.borrow_mut().push(connection));
+        lp.turn();
+        // Peers first: they need descriptors of this process too.
+        let mut peers: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).expect("connect")).collect();
+        let fillers = fill();
+        lp.until(|| is_over(&mut peers));
+        assert!(accepted.borrow().is_empty(), "nothing was announced");
+        // Shed, and not spinning: nothing is left to do.
+        let rounds = (0..3).map(|_| lp.run(RunMode::NoWait)).filter(|alive| *alive == Ok(true)).count();
+        assert_eq!((rounds, lp.backend_timeout()), (3, None));
+        drop(fillers);
+        let _peer = TcpStream::connect(addr).expect("connect");
+        lp.until(|| accepted.borrow().len() == 1);
+        accepted.borrow_mut().clear();
+        lp.close_and_finish();
+    });
 }
 
 /// Whether every peer was told that its connection is over. Does not wait.
@@ -59,4 +70,121 @@ fn is_over(peers: &mut [TcpStream]) -> bool {
         peer.set_nonblocking(true).expect("nonblocking");
         !matches!(peer.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
     })
+}
+
+/// A loop that has not even a spare descriptor, with a listener for which a connection waits.
+struct Starved {
+    lp: TestLoop,
+    /// What was announced.
+    announced: Rc<RefCell<Vec<Result<()>>>>,
+    accepted: Rc<RefCell<Vec<Tcp>>>,
+    /// Another connection of the loop.
+    other: Tcp,
+    fillers: Vec<File>,
+    _peers: [TcpStream; 2],
+}
+
+impl Starved {
+    fn new() -> Self {
+        let listener = TcpListener::bind(LOCALHOST).expect("bind");
+        let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
+        let (other, other_peer) = sockets();
+        let before = descriptors();
+        let lp = Loop::new().expect("a loop");
+        let needed = descriptors() - before;
+        drop(lp);
+        let mut fillers = fill();
+        // All that a loop needs, but for the spare one.
+        fillers.truncate(fillers.len() + 1 - needed);
+        let lp = test_loop();
+        assert!(File::open("/dev/null").is_err());
+        let starved = Self {
+            other: Tcp::new(&lp),
+            announced: Rc::default(),
+            accepted: Rc::default(),
+            lp,
+            fillers,
+            _peers: [peer, other_peer],
+        };
+        starved.other.open(other.into()).expect("open");
+        starved.listen(listener);
+        starved
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let server = Tcp::new(&self.lp);
+        server.open(listener.into()).expect("open");
+        let (announced, accepted) = (Rc::clone(&self.announced), Rc::clone(&self.accepted));
+        let me = server.clone();
+        server
+            .listen(128, move |status: Result<()>| {
+                announced.borrow_mut().push(status.clone());
+                if status.is_ok() {
+                    accepted.borrow_mut().push(me.accept().expect("accept"));
+                }
+            })
+            .expect("listen");
+    }
+
+    /// What was announced, as names of errors.
+    fn announced(&self) -> Vec<&'static str> {
+        self.announced.borrow().iter().map(outcome).collect()
+    }
+
+    fn finish(self) {
+        drop(self.fillers);
+        self.accepted.borrow_mut().clear();
+        self.lp.close_and_finish();
+    }
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("the list of descriptors").count()
+}
+
+#[test]
+fn without_a_spare_descriptor_the_listener_waits_and_does_not_spin() {
+    with_few_descriptors("without_a_spare_descriptor_the_listener_waits_and_does_not_spin", || {
+        let mut starved = Starved::new();
+        let lp = &starved.lp;
+        let turns = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&turns);
+        Prepare::new(lp).start(move |_: &Prepare| counted.set(counted.get() + 1)).expect("start");
+        // Long enough for several attempts.
+        let over = Rc::new(Cell::new(false));
+        let rung = Rc::clone(&over);
+        let timer = Timer::new(lp);
+        timer
+            .start(Duration::from_millis(450), Duration::ZERO, move |_: &Timer| rung.set(true))
+            .expect("start");
+        lp.until(|| over.get());
+        // Each attempt takes a few turns; a loop that spins takes many thousands.
+        assert!(turns.get() < 50, "{} turns", turns.get());
+        assert_eq!(starved.announced(), [Errno::EMFILE.name()], "said once");
+        starved.fillers.clear();
+        lp.until(|| !starved.accepted.borrow().is_empty());
+        assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"]);
+        starved.finish();
+    });
+}
+
+#[test]
+fn a_listener_that_waits_for_a_descriptor_gets_the_one_that_its_loop_closes() {
+    with_few_descriptors("a_listener_that_waits_for_a_descriptor_gets_the_one_that_its_loop_closes", || {
+        let starved = Starved::new();
+        starved.lp.until(|| !starved.announced().is_empty());
+        starved.other.close();
+        starved.lp.turn();
+        assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"]);
+        starved.finish();
+    });
+}
+
+#[test]
+fn a_listener_that_waits_for_a_descriptor_closes_like_any_other() {
+    with_few_descriptors("a_listener_that_waits_for_a_descriptor_closes_like_any_other", || {
+        let starved = Starved::new();
+        starved.lp.until(|| !starved.announced().is_empty());
+        starved.finish();
+    });
 }

@@ -228,6 +228,25 @@ fn a_walk_sees_every_open_handle_and_survives_a_close_and_a_new_one() {
     lp.close_and_finish();
 }
 
+// libuv: loop_alive, its second half: requests
+#[test]
+fn requests_in_flight_keep_the_loop_alive_and_are_counted() {
+    let lp = test_loop();
+    let (tcp, _peer) = connected(&lp);
+    tcp.set_upcall(Tower::new(&Log::new(), "tcp"));
+    tcp.unref();
+    assert_eq!((lp.active_requests(), lp.is_alive()), (0, false));
+    // More than the kernel takes: the peer does not read.
+    tcp.write(vec![0; 1 << 24]).expect("write");
+    tcp.shutdown().expect("shutdown");
+    assert_eq!((lp.active_requests(), lp.is_alive()), (2, true));
+    assert!(lp.handles().iter().all(|handle| !handle.keeps_alive()), "no handle is the reason");
+    tcp.close();
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(lp.active_requests(), 0);
+    lp.finish();
+}
+
 // libuv: idle_check
 #[test]
 fn once_with_an_idle_watcher_does_not_block_even_if_that_stops() {

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
@@ -191,8 +192,34 @@ fn a_descriptor_can_be_taken_without_a_handle_and_given_one_elsewhere() {
         })
         .expect("listen");
     let mut peer = TcpStream::connect(addr).expect("connect");
-    std::io::Write::write_all(&mut peer, b"hello").expect("write");
+    peer.write_all(b"hello").expect("write");
     lp.until(|| log.has("tcp read 5"));
     taken.borrow_mut().clear();
+    lp.close_and_finish();
+}
+
+// The first turn finds nobody expected, the second one a crowd, and so on: whether a connection is read or registered
+// first makes no difference to anybody.
+#[test]
+fn connections_that_come_together_and_alone_read_what_was_there_and_what_comes() {
+    let lp = test_loop();
+    let read = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&read);
+    let (server, addr) = serve(&lp, move |connection| {
+        let counted = Rc::clone(&counted);
+        let tower = Tower::new(&Log::new(), "").on_read(move |data| counted.set(counted.get() + data.len()));
+        connection.set_upcall(tower);
+        connection.read_start().expect("read_start");
+    });
+    server.set_accept_batch(16);
+    let mut expected = 0;
+    for together in [8, 8, 1, 1, 8] {
+        let mut peers: Vec<_> = (0..together).map(|_| TcpStream::connect(addr).expect("connect")).collect();
+        for word in ["now", "later"] {
+            peers.iter_mut().for_each(|peer| peer.write_all(word.as_bytes()).expect("write"));
+            expected += together * word.len();
+            lp.until(|| read.get() == expected);
+        }
+    }
     lp.close_and_finish();
 }

@@ -92,7 +92,7 @@ impl ResponseHandler for Answer {
 const EXPECTED: &str = "
 start
   init TCPSERVERWRAP 2 because of nothing
-  init TickObject 3 because of nothing
+  init TickObject 3 because of TCPSERVERWRAP 2
   # emitListeningNT.
   before TickObject 3
     RequestHandler::on_listening
@@ -146,14 +146,16 @@ poll
   after Microtask 7
   # The answer left in one write when the read was over; that it did is reported by a call of its own.
   before TCPWRAP 4
-    ResponseHandler::on_finish with execution 4, trigger 2
+    before HTTPINCOMINGMESSAGE 6
+      ResponseHandler::on_finish with execution 6, trigger 4
+    after HTTPINCOMINGMESSAGE 6
   after TCPWRAP 4
 # destroy is told later than it happens (async-hooks/test-destroy-not-blocked).
 check
-  destroy HTTPINCOMINGMESSAGE 6
   destroy TickObject 8
   destroy TickObject 9
   destroy Microtask 7
+  destroy HTTPINCOMINGMESSAGE 6
 prepare
   the client has the answer, and closes
 poll
@@ -165,7 +167,7 @@ close
   after TCPWRAP 4
 prepare
   the program closes the server
-  init TickObject 10 because of nothing
+  init TickObject 10 because of TCPSERVERWRAP 2
 poll
   before TickObject 10
     RequestHandler::on_close
@@ -187,7 +189,7 @@ after the loop
 const LOST: &str = "
 start
   init TCPSERVERWRAP 2 because of nothing
-  init TickObject 3 because of nothing
+  init TickObject 3 because of TCPSERVERWRAP 2
   before TickObject 3
     RequestHandler::on_listening
   after TickObject 3
@@ -239,22 +241,26 @@ poll
   before SHUTDOWNWRAP 10
   after SHUTDOWNWRAP 10
 check
-  destroy HTTPINCOMINGMESSAGE 6
   destroy SHUTDOWNWRAP 10
 # socketOnClose, abortIncoming: whoever waits for the rest is told when the connection is gone.
 close
   before TCPWRAP 4
-    ResponseHandler::on_close with execution 4, trigger 2
-    BodyHandler::on_abort with execution 4, trigger 2
+    before HTTPINCOMINGMESSAGE 6
+      ResponseHandler::on_close with execution 6, trigger 4
+    after HTTPINCOMINGMESSAGE 6
+    before HTTPINCOMINGMESSAGE 6
+      BodyHandler::on_abort with execution 6, trigger 4
+    after HTTPINCOMINGMESSAGE 6
   after TCPWRAP 4
 prepare
   the program closes the server
-  init TickObject 11 because of nothing
+  init TickObject 11 because of TCPSERVERWRAP 2
 poll
   before TickObject 11
     RequestHandler::on_close
   after TickObject 11
 check
+  destroy HTTPINCOMINGMESSAGE 6
   destroy TCPWRAP 4
   destroy Timeout 5
   destroy TickObject 11

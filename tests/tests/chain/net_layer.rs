@@ -57,7 +57,7 @@ impl SocketHandler for Connection {
 const EXPECTED: &str = "
 start
   init TCPSERVERWRAP 2 because of nothing
-  init TickObject 3 because of nothing
+  init TickObject 3 because of TCPSERVERWRAP 2
   before TickObject 3
     ServerHandler::on_listening
   after TickObject 3
@@ -94,7 +94,7 @@ close
   after TCPWRAP 4
 prepare
   the program closes the server
-  init TickObject 6 because of nothing
+  init TickObject 6 because of TCPSERVERWRAP 2
 poll
   before TickObject 6
     ServerHandler::on_close

@@ -2,7 +2,7 @@
 
 use crate::transcript::Transcript;
 use async_wrap::upcall::OnConnection;
-use async_wrap::{AsyncStream, BindOptions, Environment, Errno, Provider, TcpWrap};
+use async_wrap::{AsyncId, AsyncStream, BindOptions, Environment, Errno, Provider, TcpWrap};
 use net::{Acceptor, Address, ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget, Result};
 
 pub(crate) struct WatchedSource(pub(crate) Transcript);
@@ -46,6 +46,10 @@ impl ListenHandle for WatchedHandle {
 
     fn close(&self) {
         self.stream.close();
+    }
+
+    fn async_id(&self) -> Option<AsyncId> {
+        Some(self.stream.async_id())
     }
 
     fn ref_(&self) {

@@ -86,8 +86,8 @@ impl Process {
     /// # Errors
     /// Everything that goes wrong up to and including the start of the program, on the program's name: `ENOENT` if
     /// there is none, `EACCES` if it may not be run, `EPERM` for a user or group that this process may not become,
-    /// `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` before Linux 5.3. There is no
-    /// handle then and no child; pipes that were opened for it have lost their peer.
+    /// `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` before Linux 5.3, `ECANCELED`
+    /// if the loop is gone. There is no handle then and no child; pipes that were opened for it have lost their peer.
     ///
     /// ```
     /// use uv_core::{ExitStatus, Loop, Process, RunMode, SpawnOptions};
@@ -107,6 +107,9 @@ impl Process {
         on_exit: impl ExitUpcall + 'static,
     ) -> Result<Self> {
         let failed = |errno| Error::new("spawn", errno).on(options.file().display());
+        if lp.is_gone() {
+            return Err(failed(Errno::ECANCELED));
+        }
         let program = options.program().map_err(failed)?;
         let stdio = ChildStdio::prepare(options.slots()).map_err(failed)?;
         let Child { pid, pidfd } = sys::process::spawn(&program, stdio.fds()).map_err(failed)?;

@@ -1,7 +1,8 @@
 //! Listening and accepting. Mirrors `uv_listen`, `uv__server_io`, `uv_accept` and the EMFILE trick.
 
-use super::node::{HELD, LISTENING, MAYBE_READABLE, Tower};
-use super::{BOUND, READABLE, StreamNode, WRITABLE};
+use super::node::{COMPLAINED, CROWDED, HELD, LISTENING, MAYBE_READABLE, STARVED, Tower};
+use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
+use crate::handle::Node;
 use crate::sys;
 use crate::upcall::AcceptUpcall;
 use crate::{Errno, Error, Result};
@@ -10,6 +11,10 @@ use std::rc::Rc;
 
 /// Connections shed in one turn when the process has no descriptors left; more are shed in the next one.
 const SHED_PER_TURN: u32 = 1024;
+
+/// So many connections in one turn have waited for it, and their first bytes have probably come meanwhile: to read at
+/// once then saves a registration for most of them. Fewer are taken the moment they stand, when to read finds nothing.
+const CROWD: u32 = 4;
 
 /// Peers that gave up before they were accepted, per turn; more in the next one.
 const ABORTED_PER_TURN: u32 = 64;
@@ -39,7 +44,8 @@ impl StreamNode {
 
     /// Announces waiting connections, up to the batch; the rest is left to the next poll phase.
     pub(super) fn accept_turn(self: &Rc<Self>) {
-        let mut room = self.if_extra(|extra| Some(extra.accept_batch)).unwrap_or(0).max(1);
+        let batch = self.if_extra(|extra| Some(extra.accept_batch)).unwrap_or(0).max(1);
+        let mut room = batch;
         let mut patience = ABORTED_PER_TURN;
         while room > 0 && patience > 0 {
             let Some(fd) = self.fd.get() else { return };
@@ -53,7 +59,15 @@ impl StreamNode {
                     self.with_extra(|extra| extra.accepted = Some(connection));
                     self.announce(Ok(()));
                 }
-                Err(errno) if errno.would_block() => return self.clear(MAYBE_READABLE),
+                Err(errno) if errno.would_block() => {
+                    self.clear(MAYBE_READABLE);
+                    if self.has(COMPLAINED) {
+                        // There are descriptors again: one for the next time that there are none.
+                        self.clear(COMPLAINED);
+                        self.lp().restore_spare_fd();
+                    }
+                    return self.note_crowd(batch, room);
+                }
                 Err(Errno::EMFILE | Errno::ENFILE) => return self.shed(fd),
                 Err(errno) if errno == Errno::EINTR || errno.is_peers_failure() => patience -= 1,
                 Err(errno) => {
@@ -66,8 +80,18 @@ impl StreamNode {
                 }
             }
         }
+        self.note_crowd(batch, room);
         if !self.handle.is_closing() {
             self.push_ready();
+        }
+    }
+
+    /// Remembers for the next turn how many connections this one found.
+    fn note_crowd(&self, batch: u32, room: u32) {
+        if batch - room >= CROWD.min(batch) {
+            self.set(CROWDED);
+        } else {
+            self.clear(CROWDED);
         }
     }
 
@@ -90,9 +114,7 @@ impl StreamNode {
             if self.lp().restore_spare_fd() {
                 return self.push_ready();
             }
-            // Others took even that one. As in libuv the listener says so and tries again, in every turn.
-            self.push_ready();
-            return self.announce(Err(Error::new("accept", Errno::EMFILE)));
+            return self.starve();
         };
         drop(spare);
         let mut left = true;
@@ -112,6 +134,31 @@ impl StreamNode {
         } else {
             self.clear(MAYBE_READABLE);
         }
+    }
+
+    /// Others took even the spare descriptor: the listener says so, once, and waits until there may be some.
+    fn starve(self: &Rc<Self>) {
+        if !self.has(STARVED) {
+            self.set(STARVED);
+            self.lp().starve(Rc::clone(self) as Rc<dyn Node>);
+        }
+        if !self.has(COMPLAINED) {
+            self.set(COMPLAINED);
+            self.announce(Err(Error::new("accept", Errno::EMFILE)));
+        }
+    }
+
+    /// A stream like this one, connected by the connection that waits.
+    pub(super) fn accept(self: &Rc<Self>) -> Result<Stream> {
+        let fd = self.accept_fd()?;
+        let inherited = if self.has(IPC) { IPC } else { 0 };
+        let stream = Stream::create(self.lp(), self.handle.kind(), SOCKET | inherited);
+        if self.has(CROWDED) {
+            stream.0.open(fd, READABLE | WRITABLE);
+        } else {
+            stream.0.open_fresh(fd, READABLE | WRITABLE);
+        }
+        Ok(stream)
     }
 
     pub(super) fn accept_fd(self: &Rc<Self>) -> Result<OwnedFd> {

@@ -5,8 +5,10 @@
 //! streams need is in a box of its own, so that an idle connection is small.
 //!
 //! A descriptor is registered with the poller as late as possible: when a read found nothing more, or a write had to
-//! wait. A connection that is answered and closed in the turn in which it was accepted never is. The registration is
-//! edge-triggered and reports at once what is there already, so nothing gets lost in between.
+//! wait. The registration is edge-triggered and reports at once what is there already, so nothing gets lost in between.
+//! A connection that is accepted the moment it stands is the exception: it has nothing to read yet, and is registered
+//! when its reading starts. One that had to wait among others is read first, and if it is answered and closed in that
+//! turn it is never registered.
 
 mod accept;
 mod connect;
@@ -56,6 +58,14 @@ impl Stream {
     /// processes that share a socket. More saves polls.
     pub fn set_accept_batch(&self, connections: u32) {
         self.0.set_accept_batch(connections);
+    }
+
+    /// Takes the connection that was announced by `on_connection` (`uv_accept`), as a stream of the listener's kind.
+    ///
+    /// # Errors
+    /// `EAGAIN` if none waits.
+    pub fn accept(&self) -> Result<Self> {
+        self.0.accept()
     }
 
     /// Takes the connection that was announced, without making a handle for it. See also `Tcp::accept`.
@@ -135,6 +145,18 @@ impl Stream {
     #[must_use]
     pub fn write_queue_size(&self) -> usize {
         self.0.write_queue_size()
+    }
+
+    /// Bytes received so far.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.0.bytes_read.get()
+    }
+
+    /// Bytes written so far, those that still wait included.
+    #[must_use]
+    pub fn bytes_written(&self) -> u64 {
+        self.0.bytes_written.get()
     }
 
     /// Finishes writing (`uv_shutdown`): sends a FIN once everything written before is with the kernel.

@@ -22,6 +22,8 @@ pub(crate) struct StreamNode {
     pub(super) tower: Slot<Tower>,
     pub(super) out: Cell<Option<Box<Outgoing>>>,
     extra: Cell<Option<Box<Extra>>>,
+    pub(super) bytes_read: Cell<u64>,
+    pub(super) bytes_written: Cell<u64>,
 }
 
 pub(super) enum Tower {
@@ -62,11 +64,13 @@ const REGISTERED: u32 = 1 << 7;
 /// The poller watches for writability too.
 const REGISTERED_WRITABLE: u32 = 1 << 8;
 /// There may be input, or connections, that no event will announce.
-pub(super) const MAYBE_READABLE: u32 = 1 << 9;
+pub(super) const MAYBE_READABLE: u32 = Readiness::READABLE << NOTED;
 /// There may be room for output that no event will announce.
-pub(super) const MAYBE_WRITABLE: u32 = 1 << 10;
+pub(super) const MAYBE_WRITABLE: u32 = Readiness::WRITABLE << NOTED;
 /// A short read is not the last one.
-pub(super) const READ_ON: u32 = 1 << 11;
+pub(super) const READ_ON: u32 = Readiness::READ_ON << NOTED;
+/// Where the flags lie that events set: from the 9th bit to the 11th.
+const NOTED: u32 = 9;
 /// The handle is in the still-ready set.
 const QUEUED: u32 = 1 << 12;
 /// The handle is in the pending queue.
@@ -83,6 +87,12 @@ pub(super) const BROKEN: u32 = 1 << 17;
 pub(super) const HELD: u32 = 1 << 18;
 /// An `on_notify` was asked for.
 const NOTIFIED: u32 = 1 << 19;
+/// Connections come to this listener faster than its turns.
+pub(super) const CROWDED: u32 = 1 << 20;
+/// The listener found no descriptor and waits until there may be some.
+pub(super) const STARVED: u32 = 1 << 21;
+/// The listener has said that it finds no descriptors.
+pub(super) const COMPLAINED: u32 = 1 << 22;
 
 impl StreamNode {
     pub(super) fn new(handle: Handle, flags: u32) -> Self {
@@ -93,6 +103,8 @@ impl StreamNode {
             tower: Slot::empty(),
             out: Cell::new(None),
             extra: Cell::new(None),
+            bytes_read: Cell::new(0),
+            bytes_written: Cell::new(0),
         }
     }
 
@@ -142,8 +154,16 @@ impl StreamNode {
 
     /// Gives the stream its descriptor, with the directions that it has.
     pub(crate) fn open(&self, fd: OwnedFd, flags: u32) {
-        self.fd.set(fd);
-        self.set(flags | MAYBE_READABLE);
+        self.open_fresh(fd, flags | MAYBE_READABLE);
+    }
+
+    /// The same for a descriptor that has probably nothing to read yet: the poller is asked before it is.
+    pub(super) fn open_fresh(&self, fd: OwnedFd, flags: u32) {
+        // Closed already if its loop is gone.
+        if !self.handle.is_closed() {
+            self.fd.set(fd);
+            self.set(flags);
+        }
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
@@ -208,14 +228,13 @@ impl StreamNode {
 
     /// Makes the poller watch for input, once.
     pub(super) fn watch(&self) -> Result<(), Errno> {
-        match self.fd.get() {
-            Some(fd) if !self.has(REGISTERED) => {
-                self.lp().inner().poller.register(fd, self.handle.key(), self.handle.generation(), false)?;
-                self.set(REGISTERED);
-                Ok(())
-            }
-            _ => Ok(()),
+        if self.has(REGISTERED) {
+            return Ok(());
         }
+        let Some(fd) = self.fd.get() else { return Ok(()) };
+        self.lp().inner().poller.register(fd, self.handle.key(), self.handle.generation(), false)?;
+        self.set(REGISTERED);
+        Ok(())
     }
 
     /// Makes the poller watch for room for output too, once.
@@ -234,8 +253,7 @@ impl StreamNode {
 
     /// Leaves work to the next poll phase: law 6.
     pub(super) fn push_ready(self: &Rc<Self>) {
-        if !self.has(QUEUED) {
-            self.set(QUEUED);
+        if self.stay_ready() {
             self.lp().push_ready(Rc::clone(self) as Rc<dyn Node>);
         }
     }
@@ -249,20 +267,11 @@ impl StreamNode {
     }
 
     fn note(&self, readiness: Readiness) {
-        let mut noted = 0;
-        if readiness.readable {
-            noted |= MAYBE_READABLE;
-        }
-        if readiness.writable {
-            noted |= MAYBE_WRITABLE;
-        }
-        if readiness.read_on {
-            noted |= READ_ON;
-        }
-        self.set(noted);
+        self.set(readiness.0 << NOTED);
     }
 
     /// Does what the descriptor is ready for, in libuv's order: input before output.
+    #[inline]
     fn turn(self: &Rc<Self>) {
         if self.handle.is_closing() {
             return;
@@ -316,13 +325,17 @@ impl Node for StreamNode {
 
     fn postpone(&self, readiness: Readiness) -> bool {
         self.note(readiness);
+        self.stay_ready()
+    }
+
+    fn stay_ready(&self) -> bool {
         let is_new = !self.has(QUEUED);
         self.set(QUEUED);
         is_new
     }
 
     fn on_ready(self: Rc<Self>) {
-        self.clear(QUEUED);
+        self.clear(QUEUED | STARVED);
         self.turn();
     }
 
@@ -360,7 +373,10 @@ impl Node for StreamNode {
         if target.is_some() {
             self.with_extra(|extra| extra.target = target);
         }
-        self.fd.close();
+        if self.fd.get().is_some() {
+            self.fd.close();
+            self.lp().retry_starved();
+        }
     }
 
     fn cancel(&self) {
@@ -393,6 +409,6 @@ mod tests {
     #[test]
     fn an_idle_stream_is_small() {
         let counts_of_rc = 2 * size_of::<usize>();
-        assert!(size_of::<StreamNode>() + counts_of_rc <= 96);
+        assert!(size_of::<StreamNode>() + counts_of_rc <= 112);
     }
 }

@@ -74,6 +74,7 @@ impl StreamNode {
                     if drained {
                         self.clear(MAYBE_READABLE);
                     }
+                    self.bytes_read.set(self.bytes_read.get() + count as u64);
                     self.call(|upcall| upcall.on_read(&buffer[..count]));
                     self.lp().return_buffer(buffer);
                     if self.handle.is_closing() || !self.has(READING) {

@@ -80,8 +80,18 @@ impl StreamNode {
             return Ok(0);
         }
         let data = &data[..data.len().min(libc::UIO_MAXIOV as usize)];
-        retrying(|| sys::socket::writev(fd, self.has(SOCKET), data))
-            .map_err(|errno| Error::new("write", if errno == Errno::ENOBUFS { Errno::EAGAIN } else { errno }))
+        match retrying(|| sys::socket::writev(fd, self.has(SOCKET), data)) {
+            Ok(count) => {
+                self.count_written(count);
+                Ok(count)
+            }
+            Err(Errno::ENOBUFS) => Err(Error::new("write", Errno::EAGAIN)),
+            Err(errno) => Err(Error::new("write", errno)),
+        }
+    }
+
+    fn count_written(&self, bytes: usize) {
+        self.bytes_written.set(self.bytes_written.get() + bytes as u64);
     }
 
     pub(crate) fn write(
@@ -96,6 +106,7 @@ impl StreamNode {
         if bytes > BYTES_PER_REQUEST || (bytes == 0 && request.has_fds()) {
             return Err(Error::new("write", Errno::EINVAL));
         }
+        self.count_written(bytes);
         self.lp().begin_request();
         let first_in_queue = self.with_output(|out| {
             out.push(request);
@@ -230,12 +241,15 @@ impl StreamNode {
 
     /// The close phase's share: writes in order, then the shutdown; what ended already says how.
     pub(super) fn cancel_output(&self) {
-        self.if_output(|out| {
+        let cancelled = self.if_output(|out| {
             out.cancel_queue();
             if let Some(Shutdown::Wanted) = out.shutdown {
                 out.shutdown = Some(Shutdown::Done(Err(Errno::ECANCELED)));
             }
         });
+        if cancelled.is_none() {
+            return;
+        }
         while self.report_write() {}
         self.report_shutdown();
     }

@@ -1,0 +1,89 @@
+//! Handles made for a loop that was dropped: they are closed from the start, hold nothing, and are freed.
+
+mod common;
+
+use common::*;
+use std::io::Read;
+use std::rc::Rc;
+use std::time::Duration;
+use uv_core::{
+    Async, BindOptions, Check, Errno, ExitStatus, Idle, LoopHandle, Pipe, Prepare, Process, Result, RunMode,
+    Signal, SpawnOptions, Tcp, Timer,
+};
+
+const SIGUSR1: i32 = 10;
+
+/// A loop that is gone, by the handle that somebody kept.
+fn gone_loop() -> LoopHandle {
+    let lp = test_loop();
+    let handle = lp.clone();
+    drop(lp);
+    handle
+}
+
+/// What a tower does with what it holds.
+fn hold<T>(_: &T) {}
+
+#[test]
+fn handles_of_a_loop_that_is_gone_are_closed_and_hold_no_tower() {
+    let lp = gone_loop();
+    let token = Rc::new(());
+    let held = || Rc::clone(&token);
+    let closed = |result: Result<()>| assert_eq!(result.expect_err("it is closed").errno(), Errno::EINVAL);
+    {
+        let timer = Timer::new(&lp);
+        let (inside, me) = (held(), timer.clone());
+        closed(timer.start(Duration::ZERO, Duration::ZERO, move |_: &Timer| hold(&(&inside, &me))));
+        let (idle, inside) = (Idle::new(&lp), held());
+        closed(idle.start(move |_: &Idle| hold(&inside)));
+        let (prepare, inside) = (Prepare::new(&lp), held());
+        closed(prepare.start(move |_: &Prepare| hold(&inside)));
+        let (check, inside) = (Check::new(&lp), held());
+        closed(check.start(move |_: &Check| hold(&inside)));
+        let (signal, inside) = (Signal::new(&lp), held());
+        closed(signal.start(SIGUSR1, move |_: &Signal, _| hold(&inside)));
+        let inside = held();
+        let wake = Async::new(&lp, move |_: &Async| hold(&inside));
+        wake.sender().send();
+        assert!(wake.is_closing() && !wake.is_active());
+        let tcp = Tcp::new(&lp);
+        let (inside, me) = (held(), tcp.clone());
+        tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_close(move || hold(&(&inside, &me))));
+        closed(tcp.bind(localhost(), BindOptions::default()));
+        closed(tcp.connect(localhost()));
+        let inside = held();
+        closed(tcp.listen(1, move |_: Result<()>| hold(&inside)));
+        closed(tcp.read_start());
+        tcp.notify();
+        let inside = held();
+        tcp.close_with(move || drop(inside));
+        closed(Pipe::new(&lp).bind("\0gone"));
+    }
+    assert_eq!(Rc::strong_count(&token), 1, "all of it is freed");
+    assert!(lp.handles().is_empty() && !lp.is_alive());
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+}
+
+#[test]
+fn a_connection_taken_for_a_loop_that_is_gone_is_closed() {
+    let lp = gone_loop();
+    let (ours, mut peer) = sockets();
+    let tcp = Tcp::from_accepted(&lp, ours.into());
+    assert_eq!(tcp.write("x").expect_err("it is closed").errno(), Errno::EBADF);
+    let mut rest = Vec::new();
+    assert_eq!(peer.read_to_end(&mut rest).expect("the connection ended"), 0);
+}
+
+#[test]
+fn requests_to_a_loop_that_is_gone_end_at_once_and_are_told_to_nobody() {
+    let lp = gone_loop();
+    let token = Rc::new(());
+    let (after, on_exit) = (Rc::clone(&token), Rc::clone(&token));
+    let work = lp.queue_work(|| panic!("nobody wants the result"), move |_: Result<()>| drop(after));
+    assert_eq!(work.cancel().expect_err("it was cancelled").errno(), Errno::EBUSY);
+    let options = SpawnOptions::new("true");
+    let spawned = Process::spawn(&lp, &options, move |_: &Process, _: ExitStatus| hold(&on_exit));
+    assert_eq!(spawned.expect_err("nobody would see its end").errno(), Errno::ECANCELED);
+    assert_eq!(Rc::strong_count(&token), 1);
+    assert_eq!(lp.active_requests(), 0);
+}
