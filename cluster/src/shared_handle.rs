@@ -3,7 +3,7 @@
 
 use crate::message::Message;
 use crate::worker::WorkerSelf;
-use async_wrap::{AsyncStream, Provider};
+use async_wrap::{AsyncId, AsyncStream, Provider};
 use net::{Acceptor, Address, ListenHandle, Result};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -60,6 +60,10 @@ impl ListenHandle for SharedHandle {
                 self.worker.tell(&Message::Close { key: self.id });
             }
         }
+    }
+
+    fn async_id(&self) -> Option<AsyncId> {
+        Some(self.stream.async_id())
     }
 
     fn ref_(&self) {
