@@ -1,5 +1,6 @@
 //! What `serve` serves: a few routes that show the chain and give tests and benches something to ask for.
 
+use crate::trace::live;
 use http::proto::{Fields, Framing, RequestHead};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, Result};
@@ -38,6 +39,7 @@ fn route(request: &Request<'_>, response: Response) -> Result<()> {
             request.body().set_handler(Trailers { response });
             Ok(())
         }),
+        "/chain" => with_method(request, response, &["GET", "HEAD"], live::answer),
         "*" => response.set_status(204)?.set_header("Allow", "GET, HEAD, OPTIONS, POST, PUT")?.end(b""),
         _ => match path.strip_prefix("/stream/").and_then(parse_count) {
             Some(count) => with_method(request, response, &["GET", "HEAD"], |request, response| {

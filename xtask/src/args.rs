@@ -1,6 +1,8 @@
 //! The command line: what may be typed, and one clear line about what may not.
 
+use crate::{bench, trace};
 use lexopt::prelude::{Long, Short, Value};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::thread::available_parallelism;
 
@@ -12,6 +14,13 @@ cargo xtask COMMAND
         Serves HTTP over the whole chain. --workers 0 is one process without
         a cluster; the default is one worker per core. Ctrl-C and SIGTERM
         drain and exit 0.
+  bench [WHAT…] [--quick] [--list] [--save FILE] [--compare FILE] …
+        Measures the layers beside their floor and their peers; see
+        `cargo xtask bench --help`.
+  trace [--requests N] [--pipeline N] [--workers N] [--html FILE]
+        Shows one real request, or N of them, climbing the chain: every call
+        between the layers with its source, its ids and its time.
+  chain Prints the upcall traits of every layer in order.
   ci    Checks everything that CI checks.
   help  Prints this.";
 
@@ -19,14 +28,35 @@ cargo xtask COMMAND
 const MAX_WORKERS: usize = 1024;
 
 /// One command with its options.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Print the usage.
     Help,
     /// Serve HTTP.
     Serve(ServeOptions),
+    /// Measure.
+    Bench(Box<bench::options::Options>),
+    /// Show a request climbing the chain.
+    Trace(trace::options::Options),
+    /// Print the upcall traits.
+    Chain,
     /// Check everything.
     Ci,
+    /// Be one of the programs that `bench` starts.
+    Part(Part, Vec<OsString>),
+}
+
+/// The programs that `bench` starts. They are commands of their own, which nobody types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Any other program, on a core of its own.
+    Launch,
+    /// The clients.
+    Load,
+    /// The least that could be done.
+    Floor,
+    /// A layer at work.
+    Subject,
 }
 
 /// The options of `serve`.
@@ -76,13 +106,25 @@ impl Command {
         match command.to_str() {
             Some("help") => Ok(Self::Help),
             Some("serve") => parse_serve(&mut words),
-            Some("ci") => match words.next()? {
-                None => Ok(Self::Ci),
-                Some(Long("help") | Short('h')) => Ok(Self::Help),
-                Some(other) => Err(other.unexpected().into()),
-            },
+            Some("bench") => Ok(Self::Bench(Box::new(bench::options::parse(&mut words)?))),
+            Some("launch") => Ok(Self::Part(Part::Launch, words.raw_args()?.collect())),
+            Some("load") => Ok(Self::Part(Part::Load, words.raw_args()?.collect())),
+            Some("floor") => Ok(Self::Part(Part::Floor, words.raw_args()?.collect())),
+            Some("subject") => Ok(Self::Part(Part::Subject, words.raw_args()?.collect())),
+            Some("trace") => Ok(trace::options::Options::parse(&mut words)?.map_or(Self::Help, Self::Trace)),
+            Some("chain") => without_words(&mut words, Self::Chain),
+            Some("ci") => without_words(&mut words, Self::Ci),
             _ => Err(format!("unknown command {command:?}; see `cargo xtask help`").into()),
         }
+    }
+}
+
+/// A command that takes no words.
+fn without_words(words: &mut lexopt::Parser, command: Command) -> Result<Command> {
+    match words.next()? {
+        None => Ok(command),
+        Some(Long("help") | Short('h')) => Ok(Command::Help),
+        Some(other) => Err(other.unexpected().into()),
     }
 }
 
@@ -153,6 +195,8 @@ mod tests {
             (&["serve", "--verbose"], "--verbose"),
             (&["serve", "8000"], "8000"),
             (&["ci", "now"], "now"),
+            (&["chain", "now"], "now"),
+            (&["trace", "--workers", "x"], "--workers x"),
         ] {
             let error = parse(words).expect_err("a wrong command line");
             assert!(error.contains(named), "{error:?} does not name {named:?}");

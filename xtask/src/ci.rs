@@ -7,7 +7,7 @@ use std::process::Command;
 /// The folder of the workspace, from which every step runs.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The measuring kit, which is no member of the workspace.
+/// What is measured beside the project; no member of the workspace.
 const PEERS: &str = "xtask/peers/Cargo.toml";
 
 /// A step: its name, the words after `cargo`, and variables for it.
@@ -18,7 +18,7 @@ const STEPS: &[Step] = &[
     ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
     ("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     ("tests", &["test", "--workspace"], &[]),
-    ("formatting of the peers", &["fmt", "--manifest-path", PEERS, "--check"], &[]),
+    ("formatting of the peers", &["fmt", "--all", "--manifest-path", PEERS, "--check"], &[]),
     (
         "lints of the peers",
         &["clippy", "--locked", "--manifest-path", PEERS, "--all-targets", "--", "-D", "warnings"],

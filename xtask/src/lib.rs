@@ -4,6 +4,15 @@
 
 pub mod app;
 pub mod args;
+pub mod bench;
+pub mod chain;
 pub mod ci;
+pub mod floor;
+pub mod load;
+mod poller;
 pub mod say;
 pub mod serve;
+mod sockets;
+pub mod sources;
+pub mod subjects;
+pub mod trace;

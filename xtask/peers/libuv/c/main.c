@@ -1,0 +1,121 @@
+// `peer-libuv BENCH [--ops N] [--path P]`: libuv as a peer. A solo benchmark prints one line of JSON; a server prints
+// where it listens and serves until SIGTERM.
+
+#include "peer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    // Operations of a solo benchmark unless `--ops` says otherwise.
+    DEFAULT_OPERATIONS = 10000,
+    // The exit code for what this program cannot do.
+    EXIT_UNABLE = 2,
+};
+
+// A benchmark: either a solo or a server.
+struct bench {
+    const char *name;
+    void (*solo)(uint64_t operations);
+    void (*server)(const char *path);
+};
+
+static const struct bench BENCHES[] = {
+    {"loop/ticks", bench_ticks, NULL},
+    {"loop/timer-churn", bench_timer_churn, NULL},
+    {"loop/timer-fire", bench_timer_fire, NULL},
+    {"loop/wakeup", bench_wakeup, NULL},
+    {"loop/post", bench_post, NULL},
+    {"loop/work", bench_work, NULL},
+    {"loop/spawn", bench_spawn, NULL},
+    {"tcp/echo-64", NULL, serve_echo},
+    {"tcp/echo-16k", NULL, serve_echo},
+    {"tcp/pump", NULL, serve_pump},
+    {"tcp/connect", NULL, serve_echo},
+    {"tcp/writes", NULL, serve_writes},
+    {"tcp/idle", NULL, serve_echo},
+    {"unix/echo-64", NULL, serve_echo},
+    {"http/keep-alive", NULL, serve_canned_http},
+    {"http/pipelined", NULL, serve_canned_http},
+    {"http/connect", NULL, serve_canned_http},
+    {"cluster/connect", NULL, serve_cluster},
+    {"cluster/evenness", NULL, serve_named_cluster},
+};
+
+struct options {
+    const char *bench;
+    const char *path;
+    uint64_t operations;
+};
+
+_Noreturn static void refuse(const char *what, const char *why) {
+    fprintf(stderr, "peer-libuv: %s: %s\n", what, why);
+    exit(EXIT_UNABLE);
+}
+
+static uint64_t parse_operations(const char *text) {
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || number == 0 || text[0] == '-') {
+        refuse(text, "not a number of operations");
+    }
+    return number;
+}
+
+// `--size` is the load's affair and ignored here.
+static struct options parse_options(char **arguments) {
+    struct options options = {.bench = arguments[0], .path = NULL, .operations = DEFAULT_OPERATIONS};
+    for (char **option = arguments + 1; *option != NULL; option += 2) {
+        if (option[1] == NULL) {
+            refuse(*option, "no value");
+        } else if (strcmp(*option, "--ops") == 0) {
+            options.operations = parse_operations(option[1]);
+        } else if (strcmp(*option, "--path") == 0) {
+            options.path = option[1];
+        } else if (strcmp(*option, "--size") != 0) {
+            refuse(*option, "no such option");
+        }
+    }
+    return options;
+}
+
+static void run(const struct bench *bench, const struct options *options) {
+    bool is_unix = strncmp(bench->name, "unix/", strlen("unix/")) == 0;
+    if (bench->solo != NULL) {
+        bench->solo(options->operations);
+    } else if (is_unix && options->path == NULL) {
+        refuse(bench->name, "no --path");
+    } else {
+        bench->server(is_unix ? options->path : NULL);
+    }
+}
+
+int main(int count, char **arguments) {
+    // A client that is gone is an error of its write, not the end of the program.
+    signal(SIGPIPE, SIG_IGN);
+    if (count < 2) {
+        refuse("usage", "peer-libuv BENCH [--ops N] [--path P]");
+    }
+    arguments = uv_setup_args(count, arguments);
+    if (strcmp(arguments[1], "version") == 0) {
+        printf("{\"libuv\":\"%s\"}\n", uv_version_string());
+        return EXIT_SUCCESS;
+    }
+    if (strcmp(arguments[1], WORKER_ARGUMENT) == 0 && count == 3) {
+        cluster_worker(arguments[2]);
+        return EXIT_SUCCESS;
+    }
+    struct options options = parse_options(arguments + 1);
+    for (size_t index = 0; index < sizeof BENCHES / sizeof *BENCHES; index++) {
+        if (strcmp(BENCHES[index].name, options.bench) == 0) {
+            run(&BENCHES[index], &options);
+            return EXIT_SUCCESS;
+        }
+    }
+    refuse(options.bench, "libuv has no such thing");
+}

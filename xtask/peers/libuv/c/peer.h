@@ -1,0 +1,49 @@
+// What the files of the peer share: the benchmarks, the clock, and how a failure ends the program.
+
+#ifndef PEER_H
+#define PEER_H
+
+#include <stdint.h>
+#include <uv.h>
+
+// Messages, work items and answers that are under way at once.
+enum { IN_FLIGHT = 64 };
+
+// measure.c: what is measured lies between `measure_begin` and `measure_end`, which prints it.
+void measure_begin(void);
+void measure_end(uint64_t operations);
+
+// Ends the program if a call to libuv has failed; `what` names the call.
+void must(int status, const char *what);
+void *must_allocate(size_t size);
+
+// Operations that come before `operations` measured ones.
+uint64_t warm_up(uint64_t operations);
+
+// timers.c
+void bench_ticks(uint64_t operations);
+void bench_timer_churn(uint64_t operations);
+void bench_timer_fire(uint64_t operations);
+
+// threads.c
+void bench_wakeup(uint64_t operations);
+void bench_post(uint64_t operations);
+void bench_work(uint64_t operations);
+
+// process.c
+void bench_spawn(uint64_t operations);
+
+// servers.c, http.c, cluster.c: they listen, say where, and serve until a signal ends the program. `path` is that of a
+// Unix socket, or NULL for TCP.
+void serve_echo(const char *path);
+void serve_pump(const char *path);
+void serve_writes(const char *path);
+void serve_canned_http(const char *path);
+void serve_cluster(const char *path);
+void serve_named_cluster(const char *path);
+
+// The command line `WORKER_ARGUMENT FIELD` makes this program a worker of the cluster, whose answers have that field.
+#define WORKER_ARGUMENT "cluster-worker"
+void cluster_worker(const char *field);
+
+#endif

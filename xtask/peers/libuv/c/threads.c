@@ -1,0 +1,178 @@
+// Wake-ups and messages from other threads, and the thread pool.
+
+#include "peer.h"
+
+#include <stdlib.h>
+
+// Two loops on two threads that wake each other by turns.
+struct ping_pong {
+    uv_loop_t far_loop;
+    uv_async_t near;
+    uv_async_t far;
+    uint64_t remaining;
+};
+
+static void on_far_wakeup(uv_async_t *far) {
+    struct ping_pong *pair = far->data;
+    must(uv_async_send(&pair->near), "uv_async_send");
+}
+
+static void on_near_wakeup(uv_async_t *near) {
+    struct ping_pong *pair = near->data;
+    if (--pair->remaining == 0) {
+        uv_stop(near->loop);
+    } else {
+        must(uv_async_send(&pair->far), "uv_async_send");
+    }
+}
+
+static void run_far_loop(void *argument) {
+    struct ping_pong *pair = argument;
+    must(uv_run(&pair->far_loop, UV_RUN_DEFAULT), "uv_run");
+}
+
+static void ping(struct ping_pong *pair, uint64_t operations) {
+    pair->remaining = operations;
+    must(uv_async_send(&pair->far), "uv_async_send");
+    uv_run(pair->near.loop, UV_RUN_DEFAULT);
+}
+
+void bench_wakeup(uint64_t operations) {
+    // The far thread waits in its loop until the program ends.
+    static struct ping_pong pair;
+    uv_thread_t thread;
+    must(uv_loop_init(&pair.far_loop), "uv_loop_init");
+    must(uv_async_init(&pair.far_loop, &pair.far, on_far_wakeup), "uv_async_init");
+    must(uv_async_init(uv_default_loop(), &pair.near, on_near_wakeup), "uv_async_init");
+    pair.near.data = pair.far.data = &pair;
+    must(uv_thread_create(&thread, run_far_loop, &pair), "uv_thread_create");
+    ping(&pair, warm_up(operations));
+    measure_begin();
+    ping(&pair, operations);
+    measure_end(operations);
+}
+
+struct inbox;
+
+// A message: a function to be called on the loop's thread.
+struct message {
+    struct message *next;
+    void (*call)(struct inbox *inbox);
+};
+
+// Messages on their way from the posting thread to the loop.
+struct inbox {
+    uv_mutex_t mutex;
+    // Guarded by the mutex; `last` is where the next message is linked.
+    struct message *first;
+    struct message **last;
+    uv_async_t async;
+    // Bursts that may be posted.
+    uv_sem_t bursts;
+    // The rest is the loop's.
+    uint64_t in_burst;
+    uint64_t remaining;
+};
+
+static void post(struct inbox *inbox, void (*call)(struct inbox *inbox)) {
+    struct message *message = must_allocate(sizeof *message);
+    message->call = call;
+    uv_mutex_lock(&inbox->mutex);
+    *inbox->last = message;
+    inbox->last = &message->next;
+    uv_mutex_unlock(&inbox->mutex);
+    must(uv_async_send(&inbox->async), "uv_async_send");
+}
+
+static void on_message(struct inbox *inbox) {
+    if (--inbox->remaining == 0) {
+        uv_stop(inbox->async.loop);
+    } else if (++inbox->in_burst == IN_FLIGHT) {
+        inbox->in_burst = 0;
+        uv_sem_post(&inbox->bursts);
+    }
+}
+
+static void on_posted(uv_async_t *async) {
+    struct inbox *inbox = async->data;
+    uv_mutex_lock(&inbox->mutex);
+    struct message *message = inbox->first;
+    inbox->first = NULL;
+    inbox->last = &inbox->first;
+    uv_mutex_unlock(&inbox->mutex);
+    while (message != NULL) {
+        struct message *next = message->next;
+        message->call(inbox);
+        free(message);
+        message = next;
+    }
+}
+
+static void run_poster(void *argument) {
+    struct inbox *inbox = argument;
+    for (;;) {
+        uv_sem_wait(&inbox->bursts);
+        for (int count = 0; count < IN_FLIGHT; count++) {
+            post(inbox, on_message);
+        }
+    }
+}
+
+static void receive(struct inbox *inbox, uint64_t operations) {
+    // Whole bursts, so that none is under way when the loop stops.
+    inbox->remaining = operations;
+    inbox->in_burst = 0;
+    uv_sem_post(&inbox->bursts);
+    uv_run(inbox->async.loop, UV_RUN_DEFAULT);
+}
+
+static uint64_t whole_bursts(uint64_t operations) {
+    return (operations + IN_FLIGHT - 1) / IN_FLIGHT * IN_FLIGHT;
+}
+
+void bench_post(uint64_t operations) {
+    // The poster waits for the next burst until the program ends.
+    static struct inbox inbox;
+    uv_thread_t thread;
+    must(uv_mutex_init(&inbox.mutex), "uv_mutex_init");
+    must(uv_sem_init(&inbox.bursts, 0), "uv_sem_init");
+    must(uv_async_init(uv_default_loop(), &inbox.async, on_posted), "uv_async_init");
+    inbox.last = &inbox.first;
+    inbox.async.data = &inbox;
+    must(uv_thread_create(&thread, run_poster, &inbox), "uv_thread_create");
+    operations = whole_bursts(operations);
+    receive(&inbox, whole_bursts(warm_up(operations)));
+    measure_begin();
+    receive(&inbox, operations);
+    measure_end(operations);
+}
+
+static uint64_t to_queue;
+
+static void on_work(uv_work_t *work) {
+}
+
+static void on_worked(uv_work_t *work, int status) {
+    must(status, "work");
+    if (to_queue > 0) {
+        to_queue--;
+        must(uv_queue_work(work->loop, work, on_work, on_worked), "uv_queue_work");
+    }
+}
+
+static void work_through(uv_work_t *works, uint64_t operations) {
+    to_queue = operations;
+    for (int index = 0; index < IN_FLIGHT && to_queue > 0; index++) {
+        to_queue--;
+        must(uv_queue_work(uv_default_loop(), &works[index], on_work, on_worked), "uv_queue_work");
+    }
+    must(uv_run(uv_default_loop(), UV_RUN_DEFAULT), "uv_run");
+}
+
+void bench_work(uint64_t operations) {
+    static uv_work_t works[IN_FLIGHT];
+    work_through(works, warm_up(operations));
+    measure_begin();
+    work_through(works, operations);
+    measure_end(operations);
+}

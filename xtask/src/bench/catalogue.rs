@@ -1,0 +1,255 @@
+//! All benchmarks, as data: what each does, how it is loaded, who takes part and what is aimed at.
+
+use super::results::Unit;
+
+/// A benchmark.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Its group and its own name: `tcp/echo-64`.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    /// What one operation is.
+    pub(crate) op: &'static str,
+    pub(crate) work: Work,
+    /// What is aimed at: a ratio to the floor (bytes, where memory is measured), and the subject that it is for.
+    pub(crate) target: Option<(f64, &'static str)>,
+}
+
+/// How a benchmark is made to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Without clients. The number of operations follows from a first run of so many.
+    Solo { pilot: u64 },
+    /// Without clients, always with so many operations.
+    SoloOf { ops: u64 },
+    /// A server under the load that these words describe, by its CPU time.
+    Time(&'static [&'static str]),
+    /// A server that holds the connections of this load, by its memory.
+    Memory(&'static [&'static str]),
+    /// A server of several processes with connections one after the other, by the number that each process has.
+    Evenness,
+}
+
+/// Who takes part in the benchmarks of a group, in the order of the tables.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) name: &'static str,
+    pub(crate) ours: &'static [&'static str],
+    pub(crate) peers: &'static [&'static str],
+}
+
+/// The layers that have streams, from the lowest.
+const STREAMS: &[&str] = &["uv-core", "tcp-wrap", "async-wrap", "async-wrap-hooks", "net"];
+
+const GROUPS: &[Group] = &[
+    Group { name: "loop", ours: &["uv-core"], peers: &["libuv", "tokio", "node"] },
+    Group { name: "tcp", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
+    Group { name: "unix", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
+    Group { name: "http", ours: &["http"], peers: &["hyper", "node", "nginx"] },
+    Group { name: "cluster", ours: &["round-robin", "shared"], peers: &["libuv", "node"] },
+];
+
+/// What is aimed at with the whole chain on raw streams.
+const ECHO: (f64, &str) = (1.05, "net");
+
+/// All benchmarks, in the order of the tables.
+pub(crate) const ALL: &[Entry] = &[
+    solo("loop/ticks", 20_000, "turns of a loop that has something to do in each", "one turn"),
+    solo("loop/timer-churn", 20_000, "timers started and stopped among a thousand", "one start and stop"),
+    Entry {
+        work: Work::SoloOf { ops: 1_000_000 },
+        ..solo("loop/timer-fire", 0, "a million timers that are due, fired", "one timer")
+    },
+    solo(
+        "loop/wakeup",
+        2_000,
+        "a wake-up from another thread, answered, one at a time",
+        "one there and back",
+    ),
+    solo("loop/post", 20_000, "messages posted from another thread, in bursts", "one message"),
+    solo("loop/work", 5_000, "round trips through the thread pool, 64 under way", "one round trip"),
+    solo("loop/spawn", 20, "child processes started and reaped, one at a time", "one process"),
+    served(
+        "tcp/echo-64",
+        "64 connections send 64 bytes and wait for them",
+        "one message there and back",
+        &["echo", "--conns", "64", "--size", "64"],
+    )
+    .aiming_at(ECHO),
+    served(
+        "tcp/echo-16k",
+        "16 connections send 16 KiB and wait for them",
+        "one message there and back",
+        &["echo", "--conns", "16", "--size", "16384"],
+    )
+    .aiming_at(ECHO),
+    served(
+        "tcp/pump",
+        "4 connections send as fast as the server reads",
+        "64 KiB read by the server",
+        &["pump", "--conns", "4", "--size", "65536"],
+    ),
+    served(
+        "tcp/connect",
+        "a connection, 64 bytes echoed, closed by the client; 64 at a time",
+        "one connection",
+        &["echo", "--conns", "64", "--size", "64", "--once"],
+    ),
+    served(
+        "tcp/writes",
+        "64 connections send one byte, answered by 16 writes of 64 bytes",
+        "one request",
+        &["echo", "--conns", "64", "--size", "1", "--answer", "1024"],
+    ),
+    Entry {
+        work: Work::Memory(&["idle", "--size", "64"]),
+        ..served("tcp/idle", "memory of connections that had one echo", "one idle connection", &[])
+    },
+    served(
+        "unix/echo-64",
+        "64 connections over a Unix socket send 64 bytes and wait for them",
+        "one message there and back",
+        &["echo", "--conns", "64", "--size", "64"],
+    )
+    .aiming_at(ECHO),
+    served(
+        "http/keep-alive",
+        "64 connections ask for `hello` and wait for it",
+        "one request",
+        &["keepalive", "--conns", "64"],
+    )
+    .aiming_at((1.05, "http")),
+    served(
+        "http/pipelined",
+        "64 connections ask for `hello` 16 times at once",
+        "one request",
+        &["keepalive", "--conns", "64", "--pipeline", "16"],
+    )
+    .aiming_at((1.20, "http")),
+    served(
+        "http/connect",
+        "a connection for each request, 64 at a time",
+        "one connection with its request",
+        &["connect", "--conns", "64"],
+    )
+    .aiming_at((1.10, "http")),
+    served("http/down-1k", "answers of 1 KiB, 64 connections", "one request", DOWN[0]),
+    served("http/down-64k", "answers of 64 KiB, 16 connections", "one request", DOWN[1]),
+    served("http/down-1m", "answers of 1 MiB, 4 connections", "one request", DOWN[2]),
+    served("http/up-1k", "requests with 1 KiB of body, 64 connections", "one request", UP[0]),
+    served("http/up-64k", "requests with 64 KiB of body, 16 connections", "one request", UP[1]),
+    served("http/up-1m", "requests with 1 MiB of body, 4 connections", "one request", UP[2]),
+    served(
+        "http/chunked",
+        "answers of 16 KiB in 16 writes of no announced length, 64 connections",
+        "one request",
+        &["keepalive", "--conns", "64", "--path", "/stream/16"],
+    ),
+    Entry {
+        work: Work::Memory(&["idle"]),
+        ..served("http/idle", "memory of connections that had one answer", "one idle connection", &[])
+    }
+    .aiming_at((768.0, "http")),
+    served(
+        "cluster/connect",
+        "a connection with one request, passed to one of two workers",
+        "one connection",
+        &["connect", "--conns", "64"],
+    )
+    .aiming_at((1.25, "round-robin")),
+    Entry {
+        work: Work::Evenness,
+        ..served("cluster/evenness", "how unevenly connections spread over two workers", "the whole", &[])
+    },
+];
+
+/// Answers of the three sizes.
+const DOWN: [&[&str]; 3] = [
+    &["keepalive", "--conns", "64", "--path", "/size/1024"],
+    &["keepalive", "--conns", "16", "--path", "/size/65536"],
+    &["keepalive", "--conns", "4", "--path", "/size/1048576"],
+];
+
+/// Requests with bodies of the three sizes.
+const UP: [&[&str]; 3] = [
+    &["keepalive", "--conns", "64", "--path", "/sink", "--body", "1024"],
+    &["keepalive", "--conns", "16", "--path", "/sink", "--body", "65536"],
+    &["keepalive", "--conns", "4", "--path", "/sink", "--body", "1048576"],
+];
+
+/// Whether anybody in any group has that name.
+pub(crate) fn is_subject(name: &str) -> bool {
+    name == "floor" || GROUPS.iter().any(|group| group.ours.contains(&name) || group.peers.contains(&name))
+}
+
+const fn solo(name: &'static str, pilot: u64, title: &'static str, op: &'static str) -> Entry {
+    Entry { name, title, op, work: Work::Solo { pilot }, target: None }
+}
+
+const fn served(
+    name: &'static str,
+    title: &'static str,
+    op: &'static str,
+    load: &'static [&'static str],
+) -> Entry {
+    Entry { name, title, op, work: Work::Time(load), target: None }
+}
+
+impl Entry {
+    const fn aiming_at(self, target: (f64, &'static str)) -> Self {
+        Self { target: Some(target), ..self }
+    }
+
+    /// The part of its name before the slash.
+    pub(crate) fn group(&self) -> &'static Group {
+        let is_its = |group: &&Group| self.name.split_once('/').is_some_and(|(name, _)| name == group.name);
+        // A test holds that each benchmark has a group.
+        GROUPS.iter().find(is_its).unwrap_or(&GROUPS[0])
+    }
+
+    /// The part of its name behind the slash.
+    pub(crate) fn own_name(&self) -> &'static str {
+        self.name.split_once('/').map_or(self.name, |(_, name)| name)
+    }
+
+    /// What its cost is given in.
+    pub(crate) fn unit(&self) -> Unit {
+        match self.work {
+            Work::Memory(_) => Unit::Bytes,
+            Work::Evenness => Unit::Spread,
+            _ => Unit::Ns,
+        }
+    }
+
+    /// Whether a server of any user can take part: it needs no more than to echo, or to speak HTTP.
+    pub(crate) fn is_for_anybody(&self) -> bool {
+        matches!(self.work, Work::Time(_) | Work::Memory(_))
+            && (self.group().name == "http" || self.name.starts_with("tcp/echo"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_benchmark_is_complete() {
+        for entry in ALL {
+            let group = entry.group();
+            assert!(entry.name.starts_with(&format!("{}/", group.name)), "{}: no such group", entry.name);
+            assert!(!entry.title.is_empty() && !entry.op.is_empty(), "{}: no words", entry.name);
+            if let Some((_, subject)) = entry.target {
+                assert!(group.ours.contains(&subject), "{}: nobody is {subject}", entry.name);
+            }
+            if let Work::Time(load) | Work::Memory(load) = entry.work {
+                assert!(!load.is_empty(), "{}: no load", entry.name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_told_apart() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|entry| entry.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

@@ -1,0 +1,176 @@
+//! `cargo xtask bench`: measures every layer beside its floor and its peers.
+//!
+//! Servers and load are processes of their own, on cores of their own. The cost is the CPU time of the server's
+//! processes by the number of right answers; subjects alternate, a fresh process each time; ratios to the floor are made
+//! within a round, where both met the same noise.
+//!
+//! `options`, `catalogue` and `plan` say what is measured; `measure` does it, with `round` (servers) and `solo`
+//! (programs without clients), on what `rig` has found; `stats`, `table`, `compare` and `html` show it.
+
+mod budget;
+mod catalogue;
+mod child;
+mod compare;
+pub mod html;
+mod interrupt;
+pub mod launch;
+mod machine;
+mod measure;
+pub mod options;
+mod peers;
+mod plan;
+mod proc;
+mod progress;
+pub mod results;
+mod rig;
+mod round;
+mod server;
+mod solo;
+mod stats;
+mod table;
+
+use crate::args::Result;
+use crate::say;
+use budget::Budget;
+use child::Trouble;
+use interrupt::Interrupt;
+use measure::Session;
+use options::Options;
+use peers::Peers;
+use plan::{Choice, Contender};
+use progress::{Progress, counted, in_words};
+use results::{FORMAT, LeftOut, Machine, Results};
+use rig::Rig;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use std::{env, fs};
+
+/// Measures what the options say, prints tables, and writes the report.
+///
+/// # Errors
+/// Something of ours failed or has grown too much, the user interrupted, or a file cannot be read or written.
+pub fn run(options: &Options) -> Result<()> {
+    if options.help {
+        say::out(options::USAGE);
+        return Ok(());
+    }
+    let choices = plan::select(&options.what)?;
+    if options.list {
+        say::out(plan::list(&choices));
+        return Ok(());
+    }
+    let before = options.compare.as_deref().map(compare::read).transpose()?;
+    let began = Instant::now();
+    let (commit, dirty) = machine::commit();
+    let mut results = Results {
+        format: FORMAT,
+        commit,
+        dirty,
+        date: machine::now(),
+        machine: Machine::this(),
+        versions: machine::versions(),
+        arguments: options.words.clone(),
+        ..Results::default()
+    };
+    let failures = measure_all(options, &choices, &mut results)?;
+    results.seconds = began.elapsed().as_secs_f64();
+    report(options, &results)?;
+    if let Some(before) = before {
+        let changes = compare::changes(&before, &results);
+        say::out(compare::table(&before, &changes));
+        if let Some(limit) = options.fail_above {
+            compare::judge(&changes, limit)?;
+        }
+    }
+    match failures.len() {
+        0 => Ok(()),
+        count => {
+            Err(format!("{} of our own failed: {}", counted(count, "measurement"), failures.join("; "))
+                .into())
+        }
+    }
+}
+
+/// Measures everything into `results`. Returns what has failed of ours.
+fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> Result<Vec<String>> {
+    let mut notes: Vec<String> = machine::busy_note().into_iter().collect();
+    let rig = Rig::new(options, Interrupt::watch(), &mut notes)?;
+    let peers = Peers::find(&plan::peers_of(choices, options), options, &rig.launcher).map_err(in_short)?;
+    results.versions.extend(peers.versions.clone());
+    let who: Vec<(Vec<Contender>, Vec<LeftOut>)> =
+        choices.iter().map(|choice| choice.contenders(&rig, &peers, options)).collect();
+    let kinds_of = |(choice, (contenders, _)): (&Choice, &(Vec<Contender>, _))| {
+        contenders.iter().map(|contender| contender.kind(choice.entry)).collect::<Vec<_>>()
+    };
+    let kinds: Vec<_> = choices.iter().zip(&who).flat_map(kinds_of).collect();
+    let limit = options.quick.then_some(budget::QUICK);
+    let budget = Budget::new(limit, &kinds, options.rounds, options.duration);
+    let (rounds, runs) = (budget.rounds(), kinds.len() * budget.rounds());
+    let time = in_words(budget.left());
+    let (benches, all, rounds) =
+        (counted(choices.len(), "benchmark"), counted(runs, "run"), counted(rounds, "round"));
+    say::err(format_args!("{benches}, {all} in {rounds}: about {time}"));
+    let progress = Progress::new(runs);
+    let mut session = Session { rig, budget, progress, notes, cut_short: 0, failures: Vec::new() };
+    for (choice, (contenders, left_out)) in choices.iter().zip(who) {
+        let bench = session.measure(choice, contenders, left_out);
+        session.progress.clear();
+        let bench = bench.map_err(in_short)?;
+        say::out(table::block(&bench));
+        results.benches.push(bench);
+    }
+    results.notes = session.notes;
+    if options.quick {
+        results.notes.push("Little time: few and short rounds, so small differences are noise.".to_owned());
+    }
+    if session.cut_short > 0 {
+        results
+            .notes
+            .push(format!("{} had fewer rounds: time was up.", counted(session.cut_short, "benchmark")));
+    }
+    Ok(session.failures)
+}
+
+fn in_short(trouble: Trouble) -> String {
+    match trouble {
+        Trouble::Interrupted => "interrupted; nothing is left running, and no report was written".to_owned(),
+        Trouble::Cannot(reason) | Trouble::Failed(reason) => reason,
+    }
+}
+
+/// The table over all, the notes, and the files.
+fn report(options: &Options, results: &Results) -> Result<()> {
+    if results.benches.len() > 1 {
+        say::out(table::summary(results));
+    }
+    for note in &results.notes {
+        for line in table::wrapped(&format!("note: {note}"), 100) {
+            say::out(line);
+        }
+    }
+    let json = serde_json::to_string_pretty(results)? + "\n";
+    let folder = options.out.clone().unwrap_or_else(|| target_folder().join("bench"));
+    let (page, data) = (folder.join("report.html"), folder.join("report.json"));
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    write(&data, &json)?;
+    write(&page, &html::page(results))?;
+    if let Some(path) = &options.save {
+        write(path, &json)?;
+    }
+    say::out(format_args!("report: {}", page.display()));
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+/// Where cargo puts what it builds, and the reports stand beside that.
+pub(crate) fn target_folder() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => folder.into(),
+        None => {
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new(".")).join("target")
+        }
+    }
+}

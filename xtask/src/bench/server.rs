@@ -1,0 +1,83 @@
+//! A server under measurement: found by the address that it prints.
+
+use super::child::{Child, Launcher, Trouble};
+use crate::sockets::Address;
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to say where it listens.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How an address begins.
+const TCP: &str = "127.0.0.1:";
+const UNIX: &str = "unix:";
+
+/// A running server; dropping it ends it.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: Address,
+}
+
+impl Server {
+    /// Starts `command` on `cpu` and waits for its address.
+    pub(crate) fn start(
+        launcher: &Launcher,
+        cpu: Option<usize>,
+        command: &[OsString],
+    ) -> Result<Self, Trouble> {
+        let mut child = launcher.start(cpu, command)?;
+        let limit = Instant::now() + START_PATIENCE;
+        loop {
+            let line = child.line(limit.saturating_duration_since(Instant::now()))?;
+            if let Some(address) = find_address(&line) {
+                return Ok(Self { child, address });
+            }
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
+    /// Ends the server. One that has ended before, or does not end when it is told to, has failed.
+    pub(crate) fn stop(mut self) -> Result<(), Trouble> {
+        if let Some(trouble) = self.child.has_failed() {
+            return Err(trouble);
+        }
+        match self.child.stop() {
+            true => Err(Trouble::Failed("the server did not end on SIGTERM and was killed".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The first address in a line: `127.0.0.1:PORT` wherever it stands, or `unix:/path` at its beginning.
+fn find_address(line: &str) -> Option<Address> {
+    if line.starts_with(UNIX) {
+        return line.trim_end().parse().ok();
+    }
+    let rest = &line[line.find(TCP)?..];
+    let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
+    rest[..end].trim_end_matches(['.', ':']).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find_address;
+
+    #[test]
+    fn the_address_is_found_in_any_sentence() {
+        for line in [
+            "127.0.0.1:8000",
+            "listening on 127.0.0.1:8000",
+            "at http://127.0.0.1:8000/ now",
+            "see 127.0.0.1:8000.",
+            "127.0.0.1:8000, ",
+        ] {
+            assert_eq!(find_address(line), "127.0.0.1:8000".parse().ok(), "{line}");
+        }
+        assert_eq!(find_address("unix:/run/a b.sock"), "unix:/run/a b.sock".parse().ok());
+        assert_eq!(find_address("127.0.0.1 is home"), None);
+        assert_eq!(find_address("127.0.0.1:port"), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! One round of a program without clients: it does so many operations and says what they cost it.
+
+use super::catalogue::Work;
+use super::child::Trouble;
+use super::rig::Rig;
+use super::round::Sample;
+use serde::Deserialize;
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// How long a program may take beyond ten times what it is meant to.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A first run is long enough to reckon with if it takes this part of what is wanted.
+const PILOT_PART: u32 = 8;
+
+/// So many first runs, each of them with more operations.
+const PILOTS: usize = 5;
+
+/// How much more.
+const PILOT_GROWTH: u64 = 8;
+
+/// The line that the program prints.
+#[derive(Debug, Deserialize)]
+struct Report {
+    ops: u64,
+    cpu_ns: u64,
+    wall_ns: u64,
+}
+
+/// Measures the program that `command` starts once, for about `part`. `ops` is how many operations took so long before;
+/// it is found out the first time.
+pub(crate) fn run(
+    rig: &Rig,
+    command: &[OsString],
+    work: Work,
+    part: Duration,
+    ops: &mut Option<f64>,
+) -> Result<Sample, Trouble> {
+    let count = match work {
+        Work::SoloOf { ops } => ops,
+        Work::Solo { pilot } => {
+            let per_second = match *ops {
+                Some(per_second) => per_second,
+                None => *ops.insert(find_rate(rig, command, pilot, part)?),
+            };
+            ((per_second * part.as_secs_f64()) as u64).max(1)
+        }
+        _ => return Err(Trouble::Failed("this is a server's benchmark".to_owned())),
+    };
+    let report = run_once(rig, command, count, part)?;
+    Ok(Sample {
+        cost: report.cpu_ns as f64 / report.ops as f64,
+        per_second: Some(rate(&report)),
+        ..Sample::default()
+    })
+}
+
+/// Operations per second, from runs that grow until they are long enough.
+fn find_rate(rig: &Rig, command: &[OsString], pilot: u64, part: Duration) -> Result<f64, Trouble> {
+    let mut ops = pilot;
+    let mut report = run_once(rig, command, ops, part)?;
+    for _ in 1..PILOTS {
+        if Duration::from_nanos(report.wall_ns) >= part / PILOT_PART {
+            break;
+        }
+        ops *= PILOT_GROWTH;
+        report = run_once(rig, command, ops, part)?;
+    }
+    Ok(rate(&report))
+}
+
+fn rate(report: &Report) -> f64 {
+    report.ops as f64 / Duration::from_nanos(report.wall_ns.max(1)).as_secs_f64()
+}
+
+fn run_once(rig: &Rig, command: &[OsString], ops: u64, part: Duration) -> Result<Report, Trouble> {
+    let mut command = command.to_vec();
+    command.extend(["--ops".into(), ops.to_string().into()]);
+    let mut program = rig.launcher.start(rig.server_cpu, &command)?;
+    let line = program.line(part * 10 + PATIENCE)?;
+    let report: Option<Report> = serde_json::from_str(&line).ok();
+    let report = report.filter(|report| report.ops > 0);
+    let report =
+        report.ok_or_else(|| Trouble::Failed(format!("it printed {line:?} instead of what it cost")))?;
+    match program.wait() {
+        Some(status) if status.success() => Ok(report),
+        Some(status) => Err(Trouble::Failed(format!("it ended with {status}"))),
+        None => Err(Trouble::Failed("it did not end and was killed".to_owned())),
+    }
+}

@@ -1,0 +1,240 @@
+//! What is printed: a block for each benchmark when it is done, and one table over all at the end. Both fit 100 columns.
+
+use super::results::{Bench, Figure, Results, Role, Subject, Unit};
+use std::fmt::Write;
+
+/// Columns of the names in a block, and in the table.
+const NAME: usize = 18;
+const ROW: usize = 29;
+
+/// The peers that have a column of the table, and what stands in it: hyper is tokio's HTTP.
+const COLUMNS: &[(&str, &[&str])] =
+    &[("libuv", &["libuv"]), ("tokio", &["tokio", "hyper"]), ("node", &["node"]), ("nginx", &["nginx"])];
+
+/// What stands where there is nothing.
+const NOTHING: &str = "–";
+
+/// The block of one benchmark: everybody with spread, throughput and latencies.
+#[must_use]
+pub(crate) fn block(bench: &Bench) -> String {
+    let cost = match bench.unit {
+        Unit::Ns => "CPU/op",
+        Unit::Bytes => "bytes",
+        Unit::Spread => "uneven by",
+    };
+    let mut text = format!("{}: {}\n", bench.name, bench.title);
+    let _ = writeln!(
+        text,
+        "  {:NAME$} {cost:>10} {:>5} {:>7} {:>5} {:>10} {:>9} {:>9} {:>9} {:>7}",
+        "", "± %", "× floor", "± %", "per s", "p50 µs", "p99 µs", "p99.9 µs", "errors"
+    );
+    for subject in &bench.subjects {
+        let quantile = |pick: fn(&super::results::Latency) -> f64| {
+            subject.latency.as_ref().map_or_else(|| NOTHING.to_owned(), |latency| short(pick(latency)))
+        };
+        let _ = writeln!(
+            text,
+            "  {:NAME$} {:>10} {:>5} {:>7} {:>5} {:>10} {:>9} {:>9} {:>9} {:>7}",
+            cut(&subject.name, NAME),
+            cost_text(bench.unit, subject.cost.median),
+            spread(&subject.cost),
+            subject.ratio.as_ref().map_or_else(|| NOTHING.to_owned(), |ratio| ratio_text(ratio.median)),
+            subject.ratio.as_ref().map_or_else(|| NOTHING.to_owned(), spread),
+            subject.per_second.map_or_else(|| NOTHING.to_owned(), thousands),
+            quantile(|latency| latency.p50_us),
+            quantile(|latency| latency.p99_us),
+            quantile(|latency| latency.p999_us),
+            subject.errors,
+        );
+    }
+    for left_out in &bench.left_out {
+        for line in wrapped(&format!("{}: {}", left_out.name, left_out.reason), 96) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    if let Some((met, value)) = aim(bench) {
+        let verdict = if met { "met" } else { "missed" };
+        let name = bench.target_of.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "  target: {name} at most {}: {verdict}, {value}", target_text(bench));
+    }
+    text
+}
+
+/// The table over all: a row for each of our layers, its floor and its peers beside it.
+#[must_use]
+pub(crate) fn summary(results: &Results) -> String {
+    let mut text =
+        format!("{:ROW$} {:>8} {:>8} {:>6} {:>5}", "CPU per operation, × floor", "floor", "ours", "×", "± %");
+    for (name, _) in COLUMNS {
+        let _ = write!(text, " {name:>6}");
+    }
+    let _ = writeln!(text, " {:>11}", "target");
+    for bench in &results.benches {
+        let rows: Vec<_> = bench.subjects.iter().filter(|subject| has_row(subject)).collect();
+        for subject in &rows {
+            text.push_str(&row(bench, Some(subject)));
+        }
+        if rows.is_empty() {
+            text.push_str(&row(bench, None));
+        }
+    }
+    text.push_str(
+        "Peers' columns are × floor too (in http, tokio is hyper); memory is in bytes for each connection.\n",
+    );
+    text
+}
+
+fn has_row(subject: &Subject) -> bool {
+    let has_column = || COLUMNS.iter().any(|(_, names)| names.contains(&&*subject.name));
+    subject.role == Role::Ours || (subject.role == Role::Peer && !has_column())
+}
+
+fn row(bench: &Bench, subject: Option<&Subject>) -> String {
+    let floor = bench.subjects.iter().find(|subject| subject.role == Role::Floor);
+    let cost = |subject: &Subject| cost_text(bench.unit, subject.cost.median);
+    let ratio = subject.and_then(|subject| subject.ratio.as_ref());
+    let figure = ratio.or_else(|| subject.map(|subject| &subject.cost));
+    let name =
+        subject.map_or_else(|| bench.name.clone(), |subject| format!("{} {}", bench.name, subject.name));
+    let mut text = format!(
+        "{:ROW$} {:>8} {:>8} {:>6} {:>5}",
+        cut(&name, ROW),
+        floor.map_or_else(|| NOTHING.to_owned(), cost),
+        subject.map_or_else(|| NOTHING.to_owned(), cost),
+        ratio.map_or_else(|| NOTHING.to_owned(), |ratio| ratio_text(ratio.median)),
+        figure.map_or_else(|| NOTHING.to_owned(), spread),
+    );
+    for (_, names) in COLUMNS {
+        let _ = write!(text, " {:>6}", peer_cell(bench, names));
+    }
+    let is_aimed_at = subject.is_some_and(|subject| Some(&subject.name) == bench.target_of.as_ref());
+    let target = match aim(bench).filter(|_| is_aimed_at) {
+        Some((true, _)) => format!("{} met", bare_target(bench)),
+        Some((false, _)) => format!("{} missed", bare_target(bench)),
+        None => String::new(),
+    };
+    let _ = write!(text, " {target:>11}");
+    format!("{}\n", text.trim_end())
+}
+
+fn peer_cell(bench: &Bench, names: &[&str]) -> String {
+    let peer = bench.subjects.iter().find(|subject| names.contains(&&*subject.name));
+    match (peer, peer.and_then(|peer| peer.ratio.as_ref())) {
+        (_, Some(ratio)) => ratio_text(ratio.median),
+        (Some(peer), None) => format!("{:.0}", peer.cost.median),
+        (None, None) if failed(bench, names) => "failed".to_owned(),
+        (None, None) => NOTHING.to_owned(),
+    }
+}
+
+/// What the reason of a subject begins with that was to be measured, and failed.
+pub(crate) const FAILED: &str = "failed: ";
+
+fn failed(bench: &Bench, names: &[&str]) -> bool {
+    bench.left_out.iter().any(|left| names.contains(&&*left.name) && left.reason.starts_with(FAILED))
+}
+
+/// Whether the aim is met, and by what; nothing without an aim or a figure.
+fn aim(bench: &Bench) -> Option<(bool, String)> {
+    let target = bench.target?;
+    let subject = bench.subjects.iter().find(|subject| Some(&subject.name) == bench.target_of.as_ref())?;
+    match bench.unit {
+        Unit::Ns => {
+            let ratio = subject.ratio.as_ref()?.median;
+            // As it is shown: 1.054 is 1.05.
+            Some(((ratio * 100.0).round() / 100.0 <= target, ratio_text(ratio)))
+        }
+        Unit::Bytes | Unit::Spread => {
+            Some((subject.cost.median <= target, cost_text(bench.unit, subject.cost.median)))
+        }
+    }
+}
+
+fn target_text(bench: &Bench) -> String {
+    let target = bench.target.unwrap_or_default();
+    match bench.unit {
+        Unit::Ns => format!("{target:.2} × floor"),
+        Unit::Bytes | Unit::Spread => cost_text(bench.unit, target),
+    }
+}
+
+fn bare_target(bench: &Bench) -> String {
+    let target = bench.target.unwrap_or_default();
+    if bench.unit == Unit::Ns { format!("{target:.2}") } else { format!("{target:.0}") }
+}
+
+/// A cost with its unit, in three digits.
+pub(crate) fn cost_text(unit: Unit, cost: f64) -> String {
+    let scaled = |value: f64, unit: &str| {
+        let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+        format!("{value:.decimals$} {unit}")
+    };
+    match unit {
+        Unit::Bytes if cost >= 1e6 => scaled(cost / 1e6, "MB"),
+        Unit::Bytes => format!("{} B", thousands(cost)),
+        Unit::Spread => format!("{cost:.0}"),
+        Unit::Ns if cost < 999.5 => scaled(cost, "ns"),
+        Unit::Ns if cost < 999_500.0 => scaled(cost / 1e3, "µs"),
+        Unit::Ns if cost < 999_500_000.0 => scaled(cost / 1e6, "ms"),
+        Unit::Ns => scaled(cost / 1e9, "s"),
+    }
+}
+
+pub(crate) fn ratio_text(ratio: f64) -> String {
+    let decimals = if ratio < 9.995 { 2 } else { usize::from(ratio < 99.95) };
+    format!("{ratio:.decimals$}")
+}
+
+fn spread(figure: &Figure) -> String {
+    match figure.spread_percent() {
+        _ if figure.samples.len() < 2 => NOTHING.to_owned(),
+        percent if percent < 9.95 => format!("{percent:.1}"),
+        percent => format!("{percent:.0}"),
+    }
+}
+
+fn short(microseconds: f64) -> String {
+    if microseconds < 99.95 { format!("{microseconds:.1}") } else { thousands(microseconds) }
+}
+
+/// A whole number with thin gaps between thousands.
+fn thousands(number: f64) -> String {
+    let digits = format!("{:.0}", number.abs());
+    let mut text = String::from(if number <= -0.5 { "-" } else { "" });
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// As much of a name as has room.
+pub(crate) fn cut(name: &str, room: usize) -> String {
+    if name.chars().count() <= room {
+        return name.to_owned();
+    }
+    let mut text: String = name.chars().take(room - 1).collect();
+    text.push('…');
+    text
+}
+
+/// Words in lines of at most `width`; a longer word is cut.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let word = cut(word, width - 2);
+        let line = lines.last_mut().filter(|line| line.chars().count() + word.chars().count() < width);
+        match line {
+            Some(line) if line.is_empty() => *line = word,
+            Some(line) => *line = format!("{line} {word}"),
+            None => lines.push(format!("  {word}")),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,229 @@
+//! The clients of a closed loop: each sends its message, waits for the answer, and goes on until the time is
+//! over.
+//!
+//! What an answer is, a [`Dialogue`] knows; the engine knows sockets, rounds and the clock. At the deadline
+//! no new round begins, and those under way are waited for, so that every message sent is answered or counted
+//! as an error.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::poller::{EventFlags, Poller};
+use crate::sockets::{self, Address, Transfer};
+use rustix::fd::OwnedFd;
+use rustix::net::sockopt::socket_error;
+
+use super::tally::Tally;
+
+/// Bytes asked for by one receive; a pipeline of 16 answers fits many times.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// How long answers may take after the deadline.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What a client does next.
+pub(crate) enum Step {
+    /// Waits for more bytes.
+    Wait,
+    /// The round is over: sends the message again.
+    Next,
+    /// The connection has done its part: closes it and opens another.
+    Reopen,
+}
+
+/// What ended a connection: the kind for the count, the detail for the eye.
+pub(crate) struct Failure(pub(crate) &'static str, pub(crate) String);
+
+/// A round as a dialogue sees it.
+pub(crate) struct Round<'a> {
+    pub(crate) tally: &'a mut Tally,
+    /// Time since the message was sent, or since the connect began if this is the connection's first round.
+    pub(crate) latency: Duration,
+}
+
+/// The protocol of one connection.
+pub(crate) trait Dialogue {
+    /// A new connection is made.
+    fn opened(&mut self);
+    /// A message is sent.
+    fn begin(&mut self);
+    /// Bytes came.
+    fn receive(&mut self, bytes: &[u8], round: &mut Round<'_>) -> Result<Step, Failure>;
+    /// The server ended the connection.
+    fn end(&mut self, round: &mut Round<'_>) -> Result<Step, Failure>;
+}
+
+/// What to run.
+pub(crate) struct Plan<'a> {
+    pub(crate) addr: &'a Address,
+    pub(crate) connections: usize,
+    pub(crate) duration: Duration,
+    /// What every round sends.
+    pub(crate) message: &'a [u8],
+}
+
+struct Client<D> {
+    socket: Option<OwnedFd>,
+    connected: bool,
+    /// Bytes of the message that were sent.
+    sent: usize,
+    round_began: Instant,
+    dialogue: D,
+}
+
+struct Engine<'a, D> {
+    plan: &'a Plan<'a>,
+    poller: Poller,
+    clients: Vec<Client<D>>,
+    buffer: Vec<u8>,
+    tally: &'a mut Tally,
+    open: usize,
+    stopping: bool,
+}
+
+/// Runs the clients, each with a dialogue of its own, until the time is over or all is lost.
+pub(crate) fn run<D: Dialogue>(plan: &Plan<'_>, new: impl Fn() -> D, tally: &mut Tally) -> io::Result<()> {
+    let start = Instant::now();
+    let client = || Client { socket: None, connected: false, sent: 0, round_began: start, dialogue: new() };
+    let clients = (0..plan.connections).map(|_| client()).collect();
+    let (poller, buffer) = (Poller::new()?, vec![0; READ_BUFFER]);
+    let mut engine = Engine { plan, poller, clients, buffer, tally, open: 0, stopping: false };
+    for slot in 0..plan.connections {
+        engine.connect(slot);
+    }
+    let mut limit = start + plan.duration;
+    while engine.open > 0 {
+        let now = Instant::now();
+        if now >= limit && engine.stopping {
+            let late = engine.clients.iter().filter(|client| client.socket.is_some()).count();
+            for _ in 0..late {
+                engine.tally.error("unanswered", format_args!("no answer {GRACE:?} after the deadline"));
+            }
+            return Ok(());
+        }
+        if !engine.stopping && (now >= limit || engine.tally.is_hopeless()) {
+            engine.stopping = true;
+            limit = now + GRACE;
+        }
+        for index in 0..engine.poller.wait(Some(limit - now.min(limit)))? {
+            let (slot, ready) = engine.poller.event(index);
+            engine.on_ready(slot as usize, ready);
+        }
+    }
+    Ok(())
+}
+
+impl<D: Dialogue> Engine<'_, D> {
+    /// Opens the client's connection, unless the run is over. A connect that fails at once is tried again
+    /// until the error limit of the tally is reached.
+    fn connect(&mut self, slot: usize) {
+        while !self.stopping && !self.tally.is_hopeless() {
+            match self.try_connect(slot) {
+                Ok(()) => return,
+                Err(error) => self.tally.error("connect", error),
+            }
+        }
+    }
+
+    fn try_connect(&mut self, slot: usize) -> io::Result<()> {
+        let began = Instant::now();
+        let socket = sockets::connect(self.plan.addr, None)?;
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        self.poller.add(&socket, slot as u64, interest)?;
+        let client = &mut self.clients[slot];
+        client.socket = Some(socket);
+        client.connected = false;
+        client.round_began = began;
+        client.dialogue.opened();
+        self.open += 1;
+        Ok(())
+    }
+
+    fn on_ready(&mut self, slot: usize, ready: EventFlags) {
+        match self.advance(slot, ready) {
+            Ok(Step::Wait | Step::Next) => return,
+            Ok(Step::Reopen) => {}
+            Err(Failure(kind, detail)) => self.tally.error(kind, detail),
+        }
+        self.clients[slot].socket = None;
+        self.open -= 1;
+        self.connect(slot);
+    }
+
+    /// Does what the connection is ready for. Never returns `Next`: the next round is begun here.
+    fn advance(&mut self, slot: usize, ready: EventFlags) -> Result<Step, Failure> {
+        let client = &mut self.clients[slot];
+        let Some(socket) = &client.socket else { return Ok(Step::Wait) };
+        if !client.connected {
+            if ready.intersects(EventFlags::ERR | EventFlags::HUP) {
+                let outcome = socket_error(socket).and_then(|outcome| outcome);
+                outcome.map_err(|error| Failure("connect", error.to_string()))?;
+            }
+            if !ready.contains(EventFlags::OUT) {
+                return Ok(Step::Wait);
+            }
+            client.connected = true;
+            client.begin_round(self.plan.message)?;
+        } else if ready.contains(EventFlags::OUT) {
+            client.flush(self.plan.message)?;
+        }
+        if ready.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
+            return self.read(slot, !ready.contains(EventFlags::RDHUP));
+        }
+        Ok(Step::Wait)
+    }
+
+    /// Receives until the socket is drained. The dialogue bounds this: it answers nothing but its own
+    /// messages. A short receive is the last one only if no end of stream waits behind it.
+    fn read(&mut self, slot: usize, short_is_last: bool) -> Result<Step, Failure> {
+        let client = &mut self.clients[slot];
+        loop {
+            let Some(socket) = &client.socket else { return Ok(Step::Wait) };
+            let count = match sockets::recv(socket, &mut self.buffer) {
+                Ok(Transfer::NotReady) => return Ok(Step::Wait),
+                Ok(Transfer::Bytes(count)) => count,
+                Err(error) => return Err(Failure("recv", error.to_string())),
+            };
+            self.tally.received(count);
+            let now = Instant::now();
+            let mut round = Round { tally: self.tally, latency: now - client.round_began };
+            let step = match count {
+                0 => client.dialogue.end(&mut round)?,
+                _ => client.dialogue.receive(&self.buffer[..count], &mut round)?,
+            };
+            match step {
+                Step::Reopen => return Ok(Step::Reopen),
+                Step::Next if self.stopping => return Ok(Step::Reopen),
+                Step::Next => {
+                    client.round_began = now;
+                    client.begin_round(self.plan.message)?;
+                }
+                Step::Wait => {}
+            }
+            if count < self.buffer.len() && short_is_last {
+                return Ok(Step::Wait);
+            }
+        }
+    }
+}
+
+impl<D: Dialogue> Client<D> {
+    fn begin_round(&mut self, message: &[u8]) -> Result<(), Failure> {
+        self.sent = 0;
+        self.dialogue.begin();
+        self.flush(message)
+    }
+
+    /// Sends what is left of the message, as far as the socket takes it.
+    fn flush(&mut self, message: &[u8]) -> Result<(), Failure> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        while self.sent < message.len() {
+            match sockets::send(socket, &message[self.sent..]) {
+                Ok(Transfer::Bytes(count)) => self.sent += count,
+                Ok(Transfer::NotReady) => break,
+                Err(error) => return Err(Failure("send", error.to_string())),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! Stream sockets, TCP's and Unix's, non-blocking and close-on-exec from their birth: the listeners of the floors, the
+//! connections of the load.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname,
+    listen as start_listening, socket_with, sockopt,
+};
+
+/// Connections that may wait for `accept`: what the load opens at once fits without a refused or repeated
+/// SYN.
+const BACKLOG: i32 = 4096;
+
+/// What one non-blocking transfer came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transfer {
+    /// That many bytes were moved; 0 from `recv` is the end of the stream.
+    Bytes(usize),
+    /// The socket is not ready.
+    NotReady,
+}
+
+/// What an address of a Unix socket begins with, in words.
+const UNIX: &str = "unix:";
+
+/// Where a server listens: `127.0.0.1:8000`, or `unix:/path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Any free port of this machine.
+    pub(crate) const ANY_PORT: Self = Self::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+
+    /// The source of a load's `index`-th connection, where it takes `each` from one: what the kernel chooses, and when
+    /// that has no port left 127.0.0.2 and so on.
+    pub(crate) fn source(&self, index: usize, each: usize) -> Option<IpAddr> {
+        let Self::Tcp(addr) = self else { return None };
+        let neighbour = u8::try_from(1 + index / each).ok()?;
+        let loopback = addr.is_ipv4() && addr.ip().is_loopback();
+        (loopback && neighbour > 1).then_some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, neighbour)))
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix(UNIX) {
+            Some("") => Err(format!("{text:?}: no path")),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => {
+                text.parse().map(Self::Tcp).map_err(|_| format!("{text:?}: neither IP:PORT nor unix:/path"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => addr.fmt(f),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
+fn new_tcp(addr: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = new_socket(if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    Ok(socket)
+}
+
+/// Listens and returns the listener with its real address (port 0 is replaced). `TCP_NODELAY` is set on the listener,
+/// so that accepted connections inherit it without a call of their own.
+///
+/// # Errors
+///
+/// What `socket`, `setsockopt`, `bind`, `listen` and `getsockname` report.
+pub(crate) fn listen(address: &Address) -> io::Result<(OwnedFd, Address)> {
+    let listener = match address {
+        Address::Tcp(addr) => {
+            let listener = new_tcp(*addr)?;
+            sockopt::set_socket_reuseaddr(&listener, true)?;
+            bind(&listener, addr)?;
+            listener
+        }
+        Address::Unix(path) => {
+            let listener = new_socket(AddressFamily::UNIX)?;
+            bind(&listener, &SocketAddrUnix::new(path)?)?;
+            listener
+        }
+    };
+    start_listening(&listener, BACKLOG)?;
+    let real = match address {
+        Address::Tcp(_) => Address::Tcp(SocketAddr::try_from(getsockname(&listener)?)?),
+        Address::Unix(_) => address.clone(),
+    };
+    Ok((listener, real))
+}
+
+/// Starts a connection, from `source` if given. It is made when the socket becomes writable.
+///
+/// # Errors
+///
+/// What `socket`, `setsockopt`, `bind` and `connect` report, except that the connection is in progress. A Unix socket
+/// whose queue of waiting connections is full says so at once.
+pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<OwnedFd> {
+    let (socket, outcome) = match address {
+        Address::Tcp(addr) => {
+            let socket = new_tcp(*addr)?;
+            if let Some(source) = source {
+                bind(&socket, &SocketAddr::new(source, 0))?;
+            }
+            let outcome = rustix::net::connect(&socket, addr);
+            (socket, outcome)
+        }
+        Address::Unix(path) => {
+            let socket = new_socket(AddressFamily::UNIX)?;
+            let outcome = rustix::net::connect(&socket, &SocketAddrUnix::new(path)?);
+            (socket, outcome)
+        }
+    };
+    match outcome {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes bytes from a non-blocking socket.
+///
+/// # Errors
+///
+/// What `recv` reports, except that the socket is not ready.
+pub(crate) fn recv(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Transfer> {
+    match rustix::net::recv(socket, buffer, RecvFlags::empty()) {
+        Ok((count, _)) => Ok(Transfer::Bytes(count)),
+        Err(Errno::AGAIN) => Ok(Transfer::NotReady),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives bytes to a non-blocking socket, without a signal if the peer has gone.
+///
+/// # Errors
+///
+/// What `send` reports, except that the socket is not ready.
+pub(crate) fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<Transfer> {
+    match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
+        Ok(count) => Ok(Transfer::Bytes(count)),
+        Err(Errno::AGAIN) => Ok(Transfer::NotReady),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    /// Connections from one source.
+    const EACH: usize = 20_000;
+
+    #[test]
+    fn addresses_are_read_as_they_are_written() {
+        for text in ["127.0.0.1:80", "[::1]:80", "unix:/run/a b"] {
+            assert_eq!(text.parse::<Address>().map(|address| address.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", "80", "localhost:80", "unix:"] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_new_source_begins_when_the_ports_of_the_last_are_used_up() {
+        let loopback = Address::Tcp(([127, 0, 0, 1], 80).into());
+        assert_eq!(loopback.source(EACH - 1, EACH), None);
+        assert_eq!(loopback.source(EACH, EACH), Some([127, 0, 0, 2].into()));
+        assert_eq!(loopback.source(3 * EACH - 1, EACH), Some([127, 0, 0, 3].into()));
+        assert_eq!(Address::Tcp(([10, 0, 0, 1], 80).into()).source(EACH, EACH), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! A trace of a primary and its workers: each process collects its own steps, and the workers send theirs to the primary
+//! as messages of the program when they are told to leave.
+
+use super::client::Client;
+use super::collector::Collection;
+use super::options::Options;
+use super::site::{Site, collect, steps_of};
+use super::step::Step;
+use super::story::Story;
+use crate::args::Result;
+use async_wrap::{Environment, Loop, RunMode};
+use cluster::upcall::{PrimaryHandler, WorkerHandler};
+use cluster::{Primary, Settings, Worker, WorkerHandle};
+use http::{Address, ListenOptions, Server, ServerOptions};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+use uv_core::{Async, AsyncSender};
+
+/// Steps in one message to the primary, which may have a mebibyte: a few hundred bytes each.
+const STEPS_PER_MESSAGE: usize = 1000;
+
+/// How long a worker's connections may last after it was told to leave: they are over already.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The address of all workers; the kernel chooses the port for the first of them.
+fn anywhere() -> ListenOptions {
+    ListenOptions::addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+}
+
+/// Serves the client's requests from workers and returns what happened; in a worker `None`, when that has ended.
+///
+/// # Errors
+/// What kept the cluster from listening, or the client from its answers.
+pub(super) fn run(options: &Options) -> Result<Option<Story>> {
+    let collection = collect()?;
+    let lp = Loop::new()?;
+    let env = Environment::new(&lp);
+    if let Some(worker) = Worker::from_env(&env)? {
+        run_worker(&env, &worker, collection)?;
+        return Ok(None);
+    }
+    run_primary(&env, options, collection).map(Some)
+}
+
+/// What the primary learns.
+#[derive(Default)]
+struct Told {
+    listening: usize,
+    /// By worker.
+    steps: BTreeMap<u32, Vec<Step>>,
+    client: Option<Client>,
+    failure: Option<String>,
+}
+
+struct Watch {
+    told: Rc<RefCell<Told>>,
+    options: Options,
+    done: AsyncSender,
+}
+
+fn run_primary(env: &Environment, options: &Options, collection: Collection) -> Result<Story> {
+    let told = Rc::new(RefCell::new(Told::default()));
+    let collection = Cell::new(Some(collection));
+    let own = Rc::new(RefCell::new(Vec::new()));
+    let (collected, leaving) = (Rc::clone(&own), Rc::new(RefCell::new(None::<Primary>)));
+    let primary = Rc::clone(&leaving);
+    let end = Async::new(env.loop_handle(), move |end: &Async| {
+        if let Some(collection) = collection.take() {
+            *collected.borrow_mut() = steps_of(collection);
+        }
+        if let Some(primary) = primary.take() {
+            primary.disconnect();
+        }
+        end.close();
+    });
+    let watch = Watch { told: Rc::clone(&told), options: options.clone(), done: end.sender() };
+    let primary = Primary::new(env, Settings::new(), watch);
+    for _ in 0..options.workers {
+        primary.fork()?;
+    }
+    *leaving.borrow_mut() = Some(primary);
+    env.run(RunMode::Default)?;
+    let Told { steps, client, failure, .. } = told.take();
+    if let Some(failure) = failure {
+        return Err(failure.into());
+    }
+    let conversation = client.ok_or("the workers did not listen")?.conversation();
+    let conversation = conversation.map_err(|error| format!("the client: {error}"))?;
+    let workers = steps.iter().map(|(id, steps)| Story::of(&format!("worker {id}"), steps));
+    let story = Story::together(std::iter::once(Story::of("primary", &own.take())).chain(workers));
+    Ok(conversation.told_with(story))
+}
+
+impl PrimaryHandler for Watch {
+    fn on_listening(&mut self, _: &WorkerHandle, address: &Address) {
+        let mut told = self.told.borrow_mut();
+        told.listening += 1;
+        if told.listening == self.options.workers
+            && let Some(address) = address.as_tcp()
+        {
+            let Options { requests, pipeline, .. } = self.options;
+            told.client = Some(Client::start(address, requests, pipeline, self.done.clone()));
+        }
+    }
+
+    fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], _: Vec<OwnedFd>) {
+        let mut told = self.told.borrow_mut();
+        match serde_json::from_slice::<Vec<Step>>(data) {
+            Ok(steps) => told.steps.entry(worker.id()).or_default().extend(steps),
+            Err(error) => told.failure = Some(format!("worker {}: {error}", worker.id())),
+        }
+    }
+
+    fn on_exit(&mut self, worker: &WorkerHandle, status: uv_core::ExitStatus) {
+        let mut told = self.told.borrow_mut();
+        if worker.exited_after_disconnect() != Some(true) && told.failure.is_none() {
+            told.failure = Some(format!("worker {} ended: {status}", worker.id()));
+            self.done.send();
+        }
+    }
+}
+
+fn run_worker(env: &Environment, worker: &Worker, collection: Collection) -> Result<()> {
+    let server = Server::with_source(env, ServerOptions::default(), worker.source())?;
+    worker.set_handler(Report { server: server.clone(), collection: Some(collection) });
+    server.listen(anywhere(), Site { env: env.clone() })?;
+    env.run(RunMode::Default)?;
+    Ok(())
+}
+
+/// Sends what was collected when the worker is to go.
+struct Report {
+    server: Server,
+    collection: Option<Collection>,
+}
+
+impl WorkerHandler for Report {
+    fn on_leave(&mut self, worker: &Worker) {
+        let steps = self.collection.take().map(steps_of).unwrap_or_default();
+        for part in steps.chunks(STEPS_PER_MESSAGE) {
+            // Steps are numbers and words, which JSON has; and a primary that is gone wants none.
+            let _ = serde_json::to_vec(part).map(|part| worker.send(&part));
+        }
+        // Fails only if the server never listened.
+        let _ = self.server.shutdown(GRACE);
+    }
+}

@@ -1,0 +1,147 @@
+//! One record of a layer, with the moment at which it came: what `uv_core::trace` documents, read back.
+
+use log::Record;
+use log::kv::{Error, Key, Value, VisitSource};
+use serde::{Deserialize, Serialize};
+
+/// A record, kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// When it came: nanoseconds on the machine's monotonic clock, the same in all processes.
+    pub at: u64,
+    /// The layer's folder: `uv-core`.
+    pub layer: String,
+    /// Which way the call goes.
+    pub dir: Dir,
+    /// Whether something begins, ends, or only happens.
+    pub edge: Edge,
+    /// The function: `StreamUpcall::on_read`.
+    pub call: String,
+    /// Where the record was made; the file is relative to the workspace.
+    pub file: String,
+    /// The line in it.
+    pub line: u32,
+    /// What is known.
+    pub facts: Facts,
+}
+
+/// What a record says beside its call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The handle's number.
+    pub handle: Option<u64>,
+    /// The resource in whose context it happens.
+    pub async_id: Option<u64>,
+    /// What caused that resource.
+    pub trigger_id: Option<u64>,
+    /// How many bytes.
+    pub bytes: Option<u64>,
+    /// Anything else.
+    pub info: Option<String>,
+}
+
+/// Which way a call goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dir {
+    /// To the layer above.
+    Up,
+    /// From the layer above, or to the kernel.
+    Down,
+    /// Neither.
+    #[default]
+    Note,
+}
+
+/// What a record is of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Edge {
+    /// Its beginning.
+    Begin,
+    /// Its end.
+    End,
+    /// All of it.
+    #[default]
+    Once,
+}
+
+/// The layer whose records have this target.
+pub(super) fn layer_of(target: &str) -> Option<&'static str> {
+    Some(match target {
+        "uv_core" => "uv-core",
+        "tcp_wrap" => "tcp-wrap",
+        "async_wrap" => "async-wrap",
+        "net" => "net",
+        "http" => "http",
+        "cluster" => "cluster",
+        "pomelo" => "pomelo",
+        _ => return None,
+    })
+}
+
+impl Step {
+    /// Reads a layer's record; `None` for one that is no step of the chain.
+    pub(super) fn read(record: &Record<'_>, at: u64) -> Option<Self> {
+        let layer = layer_of(record.target())?;
+        let mut step = Self { at, layer: layer.to_owned(), ..Self::default() };
+        record.key_values().visit(&mut step).ok()?;
+        step.file = workspace_path(record.file().unwrap_or_default(), layer);
+        step.line = record.line().unwrap_or(0);
+        // Errors and warnings have the same targets.
+        (!step.call.is_empty()).then_some(step)
+    }
+
+    /// Whether the call is one of the kernel's: it has its section of the manual.
+    #[must_use]
+    pub fn is_kernel(&self) -> bool {
+        self.call.ends_with("(2)")
+    }
+}
+
+/// A path of the layer, from the workspace's folder on.
+fn workspace_path(file: &str, layer: &str) -> String {
+    let start = file.rfind(&format!("{layer}/src/")).unwrap_or(0);
+    file[start..].to_owned()
+}
+
+impl<'kvs> VisitSource<'kvs> for Step {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let facts = &mut self.facts;
+        match key.as_str() {
+            "dir" => {
+                self.dir = match value.to_borrowed_str() {
+                    Some("up") => Dir::Up,
+                    Some("down") => Dir::Down,
+                    _ => Dir::Note,
+                };
+            }
+            "edge" => {
+                self.edge = match value.to_borrowed_str() {
+                    Some("begin") => Edge::Begin,
+                    Some("end") => Edge::End,
+                    _ => Edge::Once,
+                };
+            }
+            "call" => self.call = value.to_string(),
+            "handle" => facts.handle = value.to_u64(),
+            "async_id" => facts.async_id = value.to_u64(),
+            "trigger_id" => facts.trigger_id = value.to_u64(),
+            "bytes" => facts.bytes = value.to_u64(),
+            "info" => facts.info = Some(value.to_string()),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Facts {
+    /// Adds what the end of a call says to what its beginning said.
+    pub(super) fn extend(&mut self, end: &Self) {
+        self.handle = end.handle.or(self.handle);
+        self.async_id = end.async_id.or(self.async_id);
+        self.trigger_id = end.trigger_id.or(self.trigger_id);
+        self.bytes = end.bytes.or(self.bytes);
+        if end.info.is_some() {
+            self.info.clone_from(&end.info);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! From steps to what a reader follows: calls within calls, in the turns of the loops that made them.
+//!
+//! A turn begins when the kernel says that something is ready (`epoll_wait(2)` returns) and lasts until the loop waits
+//! again. Steps of several processes are told turn by turn, in the order of the clock that they share.
+
+use super::step::{Dir, Edge, Facts, Step};
+
+/// What happened, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Story {
+    /// The turns, by the time at which they begin.
+    pub turns: Vec<Turn>,
+}
+
+/// One turn of a loop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Whose: `primary` or `worker 1`; empty if there is only one process.
+    pub process: String,
+    /// When it began: when something was ready.
+    pub at: u64,
+    /// What others did since the last turn: the client.
+    pub marks: Vec<Mark>,
+    /// Its calls, in order.
+    pub rows: Vec<Row>,
+}
+
+/// What somebody outside of the chain did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at: u64,
+    /// What.
+    pub what: String,
+}
+
+/// A call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// Its beginning, with the facts of its end as well.
+    pub step: Step,
+    /// How many calls it is within.
+    pub depth: usize,
+    /// The innermost of those, as an index into the turn.
+    pub parent: Option<usize>,
+    /// When it ended; `None` if it is a moment, or goes on.
+    pub end: Option<u64>,
+}
+
+impl Story {
+    /// Puts the steps of one process into turns.
+    #[must_use]
+    pub fn of(process: &str, steps: &[Step]) -> Self {
+        let mut telling = Telling { process: process.to_owned(), turns: Vec::new(), open: Vec::new() };
+        for step in steps {
+            telling.take(step);
+        }
+        let mut turns = telling.turns;
+        turns.retain(|turn| turn.rows.len() > 1 || turn.rows.iter().any(|row| !row.is_wait()));
+        Self { turns }
+    }
+
+    /// Tells several stories as one.
+    #[must_use]
+    pub fn together(stories: impl IntoIterator<Item = Self>) -> Self {
+        let mut turns: Vec<Turn> = stories.into_iter().flat_map(|story| story.turns).collect();
+        turns.sort_by_key(|turn| turn.at);
+        Self { turns }
+    }
+
+    /// Adds what others did, each before the first turn that begins after it.
+    #[must_use]
+    pub fn with_marks(mut self, marks: impl IntoIterator<Item = Mark>) -> Self {
+        let mut marks: Vec<Mark> = marks.into_iter().collect();
+        marks.sort_by_key(|mark| mark.at);
+        for mark in marks {
+            let is_later = |turn: &&mut Turn| turn.at >= mark.at && turn.rows.iter().any(Row::is_wait);
+            let later = self.turns.iter_mut().find(is_later);
+            if let Some(turn) = later {
+                turn.marks.push(mark);
+            } else {
+                self.turns.push(Turn { at: mark.at, marks: vec![mark], ..Turn::default() });
+            }
+        }
+        self
+    }
+
+    /// Leaves out what was before the first mark, but for the calls of `layer`.
+    #[must_use]
+    pub fn from_first_mark(mut self, layer: &str) -> Self {
+        let start = self.turns.iter().position(|turn| !turn.marks.is_empty()).unwrap_or(0);
+        for turn in &mut self.turns[..start] {
+            turn.keep(|row| row.step.layer == layer);
+        }
+        self.turns.retain(|turn| !turn.rows.is_empty() || !turn.marks.is_empty());
+        self
+    }
+
+    /// Leaves out what is not about this handle, and turns of which the beginning is missing.
+    #[must_use]
+    pub fn about(mut self, handle: u64) -> Self {
+        for turn in &mut self.turns {
+            let roots = turn.roots();
+            let is_about = |row: &Row| row.facts().handle == Some(handle);
+            let wanted: Vec<usize> = turn
+                .rows
+                .iter()
+                .zip(&roots)
+                .filter(|(row, _)| is_about(row))
+                .map(|(_, root)| *root)
+                .collect();
+            let mut roots = roots.into_iter();
+            turn.keep(|row| {
+                let root = roots.next();
+                row.is_wait() || root.is_some_and(|root| wanted.contains(&root))
+            });
+        }
+        self.turns.retain(|turn| turn.rows.len() > 1 && turn.rows[0].is_wait());
+        self
+    }
+
+    /// Leaves out the turns that began after `at`.
+    #[must_use]
+    pub fn until(mut self, at: u64) -> Self {
+        self.turns.retain(|turn| turn.at <= at);
+        self
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.turns.iter().flat_map(|turn| &turn.rows)
+    }
+}
+
+struct Telling {
+    process: String,
+    turns: Vec<Turn>,
+    /// The calls of the last turn that have not ended, the outermost first.
+    open: Vec<usize>,
+}
+
+impl Telling {
+    fn take(&mut self, step: &Step) {
+        match step.edge {
+            Edge::Begin => self.begin(step, true),
+            Edge::Once => self.begin(step, false),
+            Edge::End => self.end(step),
+        }
+    }
+
+    fn begin(&mut self, step: &Step, lasts: bool) {
+        // A loop that waits has ended its turn.
+        let waits = step.call == "epoll_wait(2)" && self.open.is_empty();
+        if self.turns.is_empty() || waits {
+            self.turns.push(Turn { process: self.process.clone(), at: step.at, ..Turn::default() });
+        }
+        let Some(turn) = self.turns.last_mut() else { return };
+        let row =
+            Row { step: step.clone(), depth: self.open.len(), parent: self.open.last().copied(), end: None };
+        turn.rows.push(row);
+        if lasts {
+            self.open.push(turn.rows.len() - 1);
+        }
+    }
+
+    fn end(&mut self, step: &Step) {
+        let Some(turn) = self.turns.last_mut() else { return };
+        // One whose beginning was not kept has no row.
+        let found = self.open.iter().rposition(|at| turn.rows[*at].step.call == step.call);
+        let Some(found) = found else { return };
+        let row = &mut turn.rows[self.open[found]];
+        row.end = Some(step.at);
+        row.step.facts.extend(&step.facts);
+        if row.is_wait() {
+            turn.at = step.at;
+        }
+        self.open.truncate(found);
+    }
+}
+
+impl Row {
+    /// Whether the loop waits.
+    #[must_use]
+    pub fn is_wait(&self) -> bool {
+        self.step.call == "epoll_wait(2)"
+    }
+
+    /// How long it took, in nanoseconds.
+    #[must_use]
+    pub fn took(&self) -> Option<u64> {
+        self.end.map(|end| end.saturating_sub(self.step.at))
+    }
+
+    /// What is known of it, on a few characters each: handle or context, bytes, words.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.step.facts
+    }
+
+    /// Whether it is a call of the layer above.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.step.dir == Dir::Up
+    }
+}
+
+impl Turn {
+    /// For each row the outermost call around it, itself if there is none.
+    fn roots(&self) -> Vec<usize> {
+        let mut roots: Vec<usize> = Vec::with_capacity(self.rows.len());
+        for (at, row) in self.rows.iter().enumerate() {
+            roots.push(row.parent.map_or(at, |parent| roots[parent]));
+        }
+        roots
+    }
+
+    /// Leaves out the calls that are not wanted; what is within them stays.
+    fn keep(&mut self, mut wanted: impl FnMut(&Row) -> bool) {
+        let rows = std::mem::take(&mut self.rows);
+        // Where each row went, or the one around it that is still there.
+        let mut places: Vec<Option<usize>> = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            row.parent = row.parent.and_then(|parent| places[parent]);
+            row.depth = row.parent.map_or(0, |parent| self.rows[parent].depth + 1);
+            if wanted(&row) {
+                places.push(Some(self.rows.len()));
+                self.rows.push(row);
+            } else {
+                places.push(row.parent);
+            }
+        }
+    }
+
+    /// Nanoseconds from the turn's beginning; negative for what was before.
+    #[must_use]
+    pub fn since(&self, at: u64) -> i64 {
+        let distance = |to: u64, from: u64| i64::try_from(to - from).unwrap_or(i64::MAX);
+        if at >= self.at { distance(at, self.at) } else { -distance(self.at, at) }
+    }
+}

@@ -1,0 +1,87 @@
+//! A program of `xtask` that never outlives its test.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+/// How long a program may take for anything. Reached only by one that hangs.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A running program; it is killed when this is dropped.
+pub(crate) struct Program {
+    pid: i32,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+    ended: Receiver<std::io::Result<ExitStatus>>,
+    is_over: bool,
+}
+
+impl Program {
+    /// Starts `xtask` with these words.
+    pub(crate) fn start(words: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child: Child = command.spawn()?;
+        let pid = i32::try_from(child.id())?;
+        let (stdout, stderr) = (lines_of(child.stdout.take()), lines_of(child.stderr.take()));
+        let (end, ended) = channel();
+        // Nobody listens any more if the test gave up.
+        thread::spawn(move || end.send(child.wait()));
+        Ok(Self { pid, stdout, stderr, ended, is_over: false })
+    }
+
+    /// The next line of its standard output.
+    pub(crate) fn line(&self) -> Result<String, Box<dyn Error>> {
+        self.stdout.recv_timeout(DEADLINE).map_err(|error| {
+            let complaint = self.stderr.try_iter().collect::<Vec<_>>().join("\n");
+            format!("it said nothing: {error}\n{complaint}").into()
+        })
+    }
+
+    /// The next line of its standard error.
+    pub(crate) fn error_line(&self) -> Result<String, Box<dyn Error>> {
+        Ok(self.stderr.recv_timeout(DEADLINE)?)
+    }
+
+    /// Waits for its end; the exit code, if it ended by itself.
+    pub(crate) fn wait(mut self) -> Result<Option<i32>, Box<dyn Error>> {
+        let status = self.ended.recv_timeout(DEADLINE)??;
+        self.is_over = true;
+        Ok(status.code())
+    }
+
+    /// Asks it to end, which it does without an error.
+    pub(crate) fn end(self) -> Result<(), Box<dyn Error>> {
+        uv_core::kill(self.pid, SIGTERM)?;
+        match self.wait()? {
+            Some(0) => Ok(()),
+            code => Err(format!("it ended with {code:?}").into()),
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // Refused only if it is gone.
+            let _ = uv_core::kill(self.pid, SIGKILL);
+        }
+    }
+}
+
+/// The lines of a pipe, read by a thread so that nobody blocks.
+fn lines_of(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (line, lines) = channel();
+    thread::spawn(move || {
+        let text = pipe.map(BufReader::new).into_iter().flat_map(BufRead::lines).map_while(Result::ok);
+        // Fails when nobody listens any more.
+        text.map(|text| line.send(text)).take_while(Result::is_ok).for_each(drop);
+    });
+    lines
+}
