@@ -72,6 +72,7 @@ impl OnStream for Talk {
 }
 
 fn main() -> Result<()> {
+    env_logger::init();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     env.hook(Printer::default()).enable();

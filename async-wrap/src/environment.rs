@@ -133,7 +133,7 @@ impl Environment {
     #[must_use]
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
         let context = AsyncContext::new(self.0.ids.next(), trigger, provider);
-        if self.0.hooks.any() {
+        if self.0.hooks.is_told() {
             self.0.hooks.emit_init(context);
         }
         context

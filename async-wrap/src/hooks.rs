@@ -4,10 +4,11 @@
 //! began, whatever they enable or disable meanwhile. With no active hook an event costs the test of one flag.
 
 use crate::upcall::AsyncHook;
-use crate::{AsyncContext, AsyncId, Environment};
+use crate::{AsyncContext, AsyncId, Environment, LAYER};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use uv_core::trace;
 
 /// A hook is borrowed only during its own call.
 type Shared = Rc<RefCell<dyn AsyncHook>>;
@@ -64,6 +65,12 @@ impl Hooks {
         self.any.get()
     }
 
+    /// Whether there is anybody to tell, a trace included: one branch for both.
+    #[inline]
+    pub(crate) fn is_told(&self) -> bool {
+        self.any.get() | trace::is_on()
+    }
+
     fn enable(&self, hook: &Shared) {
         if !self.contains(hook) {
             let active = self.active.borrow().iter().chain([hook]).cloned().collect();
@@ -91,18 +98,24 @@ impl Hooks {
     }
 
     #[cold]
+    #[track_caller]
     pub(crate) fn emit_init(&self, context: AsyncContext) {
+        LAYER.note("Environment::new_context", || context.facts());
         self.tell(|hook| hook.on_init(context.async_id(), context.provider(), context.trigger_async_id()));
     }
 
     #[cold]
-    pub(crate) fn emit_before(&self, id: AsyncId) {
-        self.tell(|hook| hook.on_before(id));
+    #[track_caller]
+    pub(crate) fn emit_before(&self, context: AsyncContext) {
+        LAYER.begins("Environment::run_in_context", || context.facts());
+        self.tell(|hook| hook.on_before(context.async_id()));
     }
 
     #[cold]
+    #[track_caller]
     pub(crate) fn emit_after(&self, id: AsyncId) {
         self.tell(|hook| hook.on_after(id));
+        LAYER.ends("Environment::run_in_context");
     }
 
     pub(crate) fn emit_destroy(&self, id: AsyncId) {

@@ -7,6 +7,7 @@
 use crate::Provider;
 use std::cell::Cell;
 use std::fmt;
+use uv_core::trace::Facts;
 
 /// The number of one asynchronous resource, unique within its environment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
@@ -55,6 +56,13 @@ impl AsyncContext {
     #[must_use]
     pub const fn trigger_async_id(&self) -> AsyncId {
         self.trigger_async_id
+    }
+
+    /// What a trace says of the resource.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let facts = Facts::within(self.async_id.get(), self.trigger_async_id.get());
+        if self.provider == Provider::None { facts } else { facts.info(self.provider) }
     }
 
     /// What the resource is.

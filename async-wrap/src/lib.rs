@@ -29,6 +29,9 @@
 //!
 //! An [`Environment`] belongs to a loop and lives in it. Nothing here costs anything to speak of until it is used:
 //! without hooks an event is the test of one flag, and a callback scope with nothing queued a few loads and stores.
+//!
+//! At level trace the layer says to `log`, under the target `async_wrap`, which resources are made, what runs in which
+//! context, and when ticks and microtasks run, with async ids and trigger ids: see [`uv_core::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -61,3 +64,6 @@ pub use tcp_wrap::{
 pub use timers::Timeout;
 pub use upcall::AsyncHook;
 pub use uv_core::{Loop, LoopHandle, RunMode};
+
+/// The source of this layer's records: see [`uv_core::trace`].
+pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("async_wrap");

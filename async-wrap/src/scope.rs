@@ -28,8 +28,8 @@ impl Environment {
     pub fn run_in_context<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
         let inner = self.inner();
         let _ids = inner.ids.enter(context);
-        if inner.hooks.any() && context.async_id() != AsyncId::NONE {
-            inner.hooks.emit_before(context.async_id());
+        if inner.hooks.is_told() && context.async_id() != AsyncId::NONE {
+            inner.hooks.emit_before(context);
         }
         // Made only once the hooks have been told of the beginning, and dropped before the ids go back.
         let _after = After { inner, id: context.async_id() };
@@ -46,7 +46,7 @@ struct After<'a> {
 impl Drop for After<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.inner.hooks.any() && self.id != AsyncId::NONE {
+        if self.inner.hooks.is_told() && self.id != AsyncId::NONE {
             self.inner.hooks.emit_after(self.id);
         }
     }

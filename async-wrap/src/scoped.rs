@@ -2,8 +2,9 @@
 //! `AsyncWrap::MakeCallback`, Node's `src/async_wrap.cc`.
 
 use crate::upcall::{OnConnection, OnStream};
-use crate::{AsyncContext, AsyncId, AsyncStream, Error, Provider, Result};
+use crate::{AsyncContext, AsyncId, AsyncStream, Error, LAYER, Provider, Result};
 use tcp_wrap::StreamWrap;
+use uv_core::trace::Facts;
 
 /// Stands on a connected stream.
 pub(crate) struct Scoped<H> {
@@ -17,21 +18,25 @@ impl<H: OnStream> Scoped<H> {
     }
 
     /// A callback of the stream itself.
-    fn call(&mut self, callback: impl FnOnce(&mut H)) {
+    fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H)) {
         let Self { stream, handler } = self;
-        stream.environment().make_callback(stream.context(), || callback(handler));
+        stream.environment().make_callback(stream.context(), || {
+            let _up = LAYER.up(name, Facts::default);
+            callback(handler);
+        });
     }
 
     /// The one callback of a request. One that was made beneath this layer has no id and runs as the stream's own.
-    fn complete(&mut self, request: AsyncId, callback: impl FnOnce(&mut H)) {
+    fn complete(&mut self, name: &'static str, request: AsyncId, callback: impl FnOnce(&mut H)) {
         if request == AsyncId::NONE {
-            return self.call(callback);
+            return self.call(name, callback);
         }
         let Self { stream, handler } = self;
         let env = stream.environment();
         let context = AsyncContext::new(request, stream.async_id(), Provider::None);
         env.make_callback(context, || {
             let _gone = env.destroy_at_end(request);
+            let _up = LAYER.up(name, Facts::default);
             callback(handler);
         });
     }
@@ -39,35 +44,39 @@ impl<H: OnStream> Scoped<H> {
 
 impl<H: OnStream> OnStream for Scoped<H> {
     fn on_read(&mut self, data: &[u8]) {
-        self.call(|handler| handler.on_read(data));
+        self.call("OnStream::on_read", |handler| handler.on_read(data));
     }
 
     fn on_end(&mut self) {
-        self.call(OnStream::on_end);
+        self.call("OnStream::on_end", OnStream::on_end);
     }
 
     fn on_error(&mut self, error: Error) {
-        self.call(|handler| handler.on_error(error));
+        self.call("OnStream::on_error", |handler| handler.on_error(error));
     }
 
     fn on_connect(&mut self, result: Result<()>) {
-        self.complete(self.stream.take_connect(), |handler| handler.on_connect(result));
+        self.complete("OnStream::on_connect", self.stream.take_connect(), |handler| {
+            handler.on_connect(result)
+        });
     }
 
     fn on_write(&mut self, result: Result<()>) {
-        self.complete(self.stream.pop_write(), |handler| handler.on_write(result));
+        self.complete("OnStream::on_write", self.stream.pop_write(), |handler| handler.on_write(result));
     }
 
     fn on_shutdown(&mut self, result: Result<()>) {
-        self.complete(self.stream.take_shutdown(), |handler| handler.on_shutdown(result));
+        self.complete("OnStream::on_shutdown", self.stream.take_shutdown(), |handler| {
+            handler.on_shutdown(result)
+        });
     }
 
     fn on_notify(&mut self) {
-        self.call(OnStream::on_notify);
+        self.call("OnStream::on_notify", OnStream::on_notify);
     }
 
     fn on_close(&mut self) {
-        self.call(OnStream::on_close);
+        self.call("OnStream::on_close", OnStream::on_close);
         self.stream.environment().emit_destroy(self.stream.async_id());
     }
 }
@@ -83,9 +92,12 @@ impl<H: OnConnection> Listening<H> {
         Self { server, handler }
     }
 
-    fn call(&mut self, callback: impl FnOnce(&mut H)) {
+    fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H)) {
         let Self { server, handler } = self;
-        server.environment().make_callback(server.context(), || callback(handler));
+        server.environment().make_callback(server.context(), || {
+            let _up = LAYER.up(name, Facts::default);
+            callback(handler);
+        });
     }
 }
 
@@ -96,11 +108,11 @@ impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
             let provider = if wrap.is_tcp() { Provider::TcpWrap } else { Provider::PipeWrap };
             AsyncStream::with_trigger(self.server.environment(), wrap, provider, self.server.async_id())
         });
-        self.call(|handler| handler.on_connection(connection));
+        self.call("OnConnection::on_connection", |handler| handler.on_connection(connection));
     }
 
     fn on_close(&mut self) {
-        self.call(OnConnection::on_close);
+        self.call("OnConnection::on_close", OnConnection::on_close);
         self.server.environment().emit_destroy(self.server.async_id());
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::scoped::{Listening, Scoped};
 use crate::upcall::{OnConnection, OnStream};
-use crate::{AsyncContext, AsyncId, Environment, Error, Provider, Result};
+use crate::{AsyncContext, AsyncId, Environment, Error, LAYER, Provider, Result};
 use bytes::Bytes;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -15,6 +15,7 @@ use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{Errno, StreamWrap, TcpWrap, Written};
+use uv_core::trace::Facts;
 
 /// A wrapped stream with its async context. A cheap clone.
 ///
@@ -100,6 +101,7 @@ impl AsyncStream {
     /// # Errors
     /// As [`StreamWrap::listen`].
     pub fn listen(&self, backlog: u32, handler: impl OnConnection + 'static) -> Result<()> {
+        let _down = LAYER.down("AsyncStream::listen", || self.facts());
         self.0.stream.listen(backlog, Listening::new(self.clone(), handler))?;
         self.0.handled.set(true);
         Ok(())
@@ -110,6 +112,7 @@ impl AsyncStream {
     /// # Errors
     /// `ENOTSUP` if this is no TCP stream; else as [`TcpWrap::connect`].
     pub fn connect_tcp(&self, addr: SocketAddr) -> Result<()> {
+        let _down = LAYER.down("AsyncStream::connect_tcp", || self.facts());
         let tcp = self.0.stream.as_tcp().ok_or(Error::new("connect", Errno::ENOTSUP))?;
         tcp.connect(addr)?;
         self.0.connect.set(self.new_request(Provider::TcpConnectWrap));
@@ -121,6 +124,7 @@ impl AsyncStream {
     /// # Errors
     /// `ENOTSUP` if this is no pipe; else as [`PipeWrap::connect`](tcp_wrap::PipeWrap::connect).
     pub fn connect_pipe(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let _down = LAYER.down("AsyncStream::connect_pipe", || self.facts());
         let pipe = self.0.stream.as_pipe().ok_or(Error::new("connect", Errno::ENOTSUP))?;
         pipe.connect(name)?;
         self.0.connect.set(self.new_request(Provider::PipeConnectWrap));
@@ -132,6 +136,7 @@ impl AsyncStream {
     /// # Errors
     /// As [`StreamWrap::write`].
     pub fn write(&self, data: &[u8]) -> Result<Written> {
+        let _down = LAYER.down("AsyncStream::write", || self.facts().bytes(data.len()));
         Ok(self.note_rest(self.0.stream.write(data)?))
     }
 
@@ -140,6 +145,7 @@ impl AsyncStream {
     /// # Errors
     /// As [`StreamWrap::write_bytes`].
     pub fn write_bytes(&self, data: Bytes) -> Result<Written> {
+        let _down = LAYER.down("AsyncStream::write_bytes", || self.facts().bytes(data.len()));
         Ok(self.note_rest(self.0.stream.write_bytes(data)?))
     }
 
@@ -148,6 +154,7 @@ impl AsyncStream {
     /// # Errors
     /// As [`StreamWrap::writev`].
     pub fn writev(&self, data: &[IoSlice<'_>]) -> Result<Written> {
+        let _down = LAYER.down("AsyncStream::writev", || self.facts());
         Ok(self.note_rest(self.0.stream.writev(data)?))
     }
 
@@ -156,6 +163,7 @@ impl AsyncStream {
     /// # Errors
     /// `ENOTSUP` if this is no pipe; else as [`PipeWrap::write_fds`](tcp_wrap::PipeWrap::write_fds).
     pub fn write_fds(&self, data: Bytes, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
+        let _down = LAYER.down("AsyncStream::write_fds", || self.facts());
         let pipe = self.0.stream.as_pipe().ok_or(Error::new("write", Errno::ENOTSUP))?;
         pipe.write_fds(data, fds)?;
         self.push_write();
@@ -167,6 +175,7 @@ impl AsyncStream {
     /// # Errors
     /// As [`StreamWrap::shutdown`].
     pub fn shutdown(&self) -> Result<()> {
+        let _down = LAYER.down("AsyncStream::shutdown", || self.facts());
         self.0.stream.shutdown()?;
         self.0.shutdown.set(self.new_request(Provider::ShutdownWrap));
         Ok(())
@@ -175,6 +184,7 @@ impl AsyncStream {
     /// Closes the stream: `on_close` comes in the loop's close phase, and hooks are told that the resource is gone.
     /// Idempotent.
     pub fn close(&self) {
+        let _down = LAYER.down("AsyncStream::close", || self.facts());
         self.expect_close();
         self.0.stream.close();
     }
@@ -184,6 +194,7 @@ impl AsyncStream {
     /// # Errors
     /// As [`StreamWrap::reset`].
     pub fn reset(&self) -> Result<()> {
+        let _down = LAYER.down("AsyncStream::reset", || self.facts());
         self.expect_close();
         self.0.stream.reset()
     }
@@ -193,6 +204,11 @@ impl AsyncStream {
         if !self.0.handled.get() && self.0.env.hooks().any() {
             self.set_handler(Nobody);
         }
+    }
+
+    /// What a trace says of it.
+    fn facts(&self) -> Facts {
+        self.0.context.facts()
     }
 
     fn new_request(&self, provider: Provider) -> AsyncId {

@@ -1,9 +1,10 @@
 //! Ticks and microtasks: what runs when a callback is over and before anything else happens. Mirrors
 //! `processTicksAndRejections`, Node's `lib/internal/process/task_queues.js`.
 
-use crate::{AsyncContext, AsyncId, Environment, Provider};
+use crate::{AsyncContext, AsyncId, Environment, LAYER, Provider};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use uv_core::trace::Facts;
 
 type Callback = Box<dyn FnOnce()>;
 
@@ -83,6 +84,7 @@ impl Environment {
     /// Runs ticks, then microtasks, until both queues are empty. What panics is taken off its queue; the rest stays.
     #[cold]
     pub(crate) fn run_queues(&self) {
+        let _scope = LAYER.scope("Environment::run_queues", Facts::default);
         let queues = &self.inner().queues;
         loop {
             while let Some((context, callback)) = queues.next_tick() {

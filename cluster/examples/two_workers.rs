@@ -79,6 +79,7 @@ impl net::upcall::SocketHandler for Deaf {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     match Worker::from_env(&env)? {

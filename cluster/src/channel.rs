@@ -6,7 +6,7 @@
 
 use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError};
 use crate::outbox::Outbox;
-use crate::{Error, Result};
+use crate::{Error, LAYER, Result};
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -17,6 +17,7 @@ use std::rc::Rc;
 use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{Errno, PipeWrap, Written};
 use uv_core::LoopHandle;
+use uv_core::trace::Facts;
 
 /// Bytes that wait to be sent from which on `send` says that it is enough: Node's number.
 const HIGH_WATER_MARK: usize = 128 * 1024;
@@ -98,12 +99,14 @@ impl Channel {
 
     /// Sends a message. Returns whether more is welcome.
     pub(crate) fn send(&self, message: &Message) -> Result<bool> {
+        let _down = LAYER.down("Channel::send", || Facts::saying(message.name()));
         self.write(message.encode(0).into(), Vec::new())
     }
 
     /// Sends a message ahead of what waits. Returns how many bytes must be [`sent`](Self::sent) for it to be with the
     /// kernel.
     pub(crate) fn send_ahead(&self, message: &Message) -> Result<u64> {
+        let _down = LAYER.down("Channel::send_ahead", || Facts::saying(message.name()));
         self.check_open()?;
         self.put(message.encode(0).into(), Vec::new())?;
         Ok(self.pipe.bytes_written())
@@ -111,11 +114,13 @@ impl Channel {
 
     /// Sends a message with descriptors, at most [`FRAME_FDS`].
     pub(crate) fn send_fds(&self, message: &Message, fds: Fds) -> Result<bool> {
+        let _down = LAYER.down("Channel::send_fds", || with_descriptors(message, fds.len()));
         self.write(message.encode(count(&fds)?).into(), fds)
     }
 
     /// Sends a program's own message, with descriptors.
     pub(crate) fn send_user(&self, data: &[u8], fds: Vec<OwnedFd>) -> Result<bool> {
+        let _down = LAYER.down("Channel::send_user", || Facts::default().bytes(data.len()));
         if data.len() > MESSAGE_BYTES {
             return Err(Error::MessageTooLong(data.len()));
         }
@@ -228,6 +233,15 @@ impl Channel {
     }
 }
 
+/// What a trace says of a message.
+fn with_descriptors(message: &Message, count: usize) -> Facts {
+    match count {
+        0 => Facts::saying(message.name()),
+        1 => Facts::saying(format_args!("{}, 1 descriptor", message.name())),
+        _ => Facts::saying(format_args!("{}, {count} descriptors", message.name())),
+    }
+}
+
 fn count(fds: &Fds) -> Result<u8> {
     match u8::try_from(fds.len()) {
         Ok(count) if fds.len() <= FRAME_FDS => Ok(count),
@@ -260,6 +274,7 @@ impl Tower {
         let unfinished = Unfinished(self.channel.clone());
         while let Some(Frame { message, fds: announced }) = self.frames.pop_front() {
             let fds = self.fds.pop_front().unwrap_or_default();
+            let _scope = LAYER.scope("OnChannel::on_message", || with_descriptors(&message, fds.len()));
             let handled = match fds.len().cmp(&announced) {
                 Ordering::Equal => self.handler.on_message(message, fds),
                 Ordering::Less => self.handler.on_message_cut(message, fds, announced),

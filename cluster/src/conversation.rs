@@ -48,7 +48,9 @@ impl OnChannel for Conversation {
         }
         match message {
             Message::Online => {
-                primary.emit(worker.channel_context, |handler| handler.on_online(&self.handle()));
+                primary.emit("PrimaryHandler::on_online", worker.channel_context, |handler| {
+                    handler.on_online(&self.handle())
+                });
             }
             // As in Node a worker that is to go starts nothing new; its question ends with the channel.
             Message::Query { .. } if worker.is_leaving() => {}
@@ -61,7 +63,7 @@ impl OnChannel for Conversation {
                     let listening = |handler: &mut dyn crate::upcall::PrimaryHandler| {
                         handler.on_listening(&self.handle(), &address);
                     };
-                    primary.emit(worker.channel_context, listening);
+                    primary.emit("PrimaryHandler::on_listening", worker.channel_context, listening);
                 }
             }
             Message::Taken { batch, refused } => return self.acknowledged(batch, refused),
@@ -75,7 +77,9 @@ impl OnChannel for Conversation {
                 worker.answer(&Message::LeaveNoted, Vec::new());
             }
             Message::User(data) => {
-                primary.emit(worker.channel_context, |handler| handler.on_message(&self.handle(), &data, fds))
+                primary.emit("PrimaryHandler::on_message", worker.channel_context, |handler| {
+                    handler.on_message(&self.handle(), &data, fds)
+                })
             }
             Message::Answer { .. } | Message::Connections { .. } | Message::Leave | Message::LeaveNoted => {
                 return Err(ProtocolError::Unexpected);
@@ -93,7 +97,9 @@ impl OnChannel for Conversation {
         let Message::User(_) = message else { return Err(ProtocolError::Descriptors) };
         let error = Error::DescriptorsLost { announced, arrived: fds.len() };
         let context = self.worker.channel_context;
-        self.primary.emit(context, |handler| handler.on_error(Some(&self.handle()), error));
+        self.primary.emit("PrimaryHandler::on_error", context, |handler| {
+            handler.on_error(Some(&self.handle()), error)
+        });
         Ok(())
     }
 
@@ -114,7 +120,9 @@ impl OnChannel for Conversation {
         // Whatever it is, it is no worker of ours any more. Dead already is fine.
         let _ = self.handle().kill(SIGKILL);
         let context = self.worker.channel_context;
-        self.primary.emit(context, |handler| handler.on_error(Some(&self.handle()), error));
+        self.primary.emit("PrimaryHandler::on_error", context, |handler| {
+            handler.on_error(Some(&self.handle()), error)
+        });
     }
 
     fn on_close(&mut self) {

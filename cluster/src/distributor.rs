@@ -4,6 +4,7 @@
 //! A connection is accepted when there is a worker to give it to; until then it waits in the kernel's backlog, one of
 //! them half-way. Only those that a worker gave back wait here, and one while the policy chooses.
 
+use crate::LAYER;
 use crate::bind::{Bound, bind};
 use crate::message::Query;
 use crate::scheduling::{Candidate, SchedulingPolicy};
@@ -11,6 +12,7 @@ use crate::worker_handle::{Connection, WorkerState};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use uv_core::trace::Facts;
 use uv_core::upcall::AcceptUpcall;
 use uv_core::{LoopHandle, Result, Slot, Stream};
 
@@ -143,6 +145,8 @@ impl Distributor {
         if let Some(worker) = chosen.and_then(|worker| self.member(worker))
             && let Some(connection) = self.returned.borrow_mut().pop_front()
         {
+            LAYER
+                .note("Distributor::hand_out_one", || Facts::saying(format_args!("to worker {}", worker.id)));
             worker.hand(self.id, connection);
         }
         true

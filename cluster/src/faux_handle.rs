@@ -1,6 +1,7 @@
 //! The listening handle of a worker whose primary accepts: it only stands for the socket. Mirrors `rr` in Node's
 //! `lib/internal/cluster/child.js`.
 
+use crate::LAYER;
 use crate::message::Message;
 use crate::worker::WorkerSelf;
 use async_wrap::upcall::OnConnection;
@@ -176,11 +177,13 @@ impl Faux {
 
     /// `onconnection`: in the context of the server, which is the connection's cause.
     pub(crate) fn serve(&self, env: &Environment, fd: OwnedFd) {
+        let _scope = LAYER.scope("Faux::serve", || self.context.facts());
         self.reserved.set(self.reserved.get() - 1);
         let stream = StreamWrap::from_passed(env.loop_handle(), fd, self.is_tcp);
         let provider = if self.is_tcp { Provider::TcpWrap } else { Provider::PipeWrap };
         let stream = AsyncStream::with_trigger(env, stream, provider, self.context.async_id());
         env.make_callback(self.context, || {
+            let _up = LAYER.up("OnConnection::on_connection", || stream.context().facts());
             self.acceptor.call(|acceptor| acceptor.on_connection(Ok(stream)));
         });
     }

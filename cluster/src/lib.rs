@@ -52,6 +52,9 @@
 //! [`Primary::disconnect`] lets every worker close its servers, wait for their connections and end, and
 //! [`Worker::disconnect`] does that for one; [`Worker::kill`] waits for nothing. A worker that loses its primary stops its
 //! loop, unless its handler says otherwise.
+//!
+//! At level trace the layer says to `log`, under the target `cluster`, which messages pass between the processes, and
+//! which connections with them: see [`uv_core::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -88,3 +91,6 @@ pub use settings::Settings;
 pub use supervisor::{Backoff, Supervised};
 pub use worker::Worker;
 pub use worker_handle::{Counters, WorkerHandle};
+
+/// The source of this layer's records: see [`uv_core::trace`].
+pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("cluster");

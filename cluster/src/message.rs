@@ -130,6 +130,24 @@ impl fmt::Display for ProtocolError {
 impl std::error::Error for ProtocolError {}
 
 impl Message {
+    /// What it is called.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Online => "Online",
+            Self::Query { .. } => "Query",
+            Self::Listening { .. } => "Listening",
+            Self::Taken { .. } => "Taken",
+            Self::Room { .. } => "Room",
+            Self::Close { .. } => "Close",
+            Self::Leaving => "Leaving",
+            Self::Answer { .. } => "Answer",
+            Self::Connections { .. } => "Connections",
+            Self::Leave => "Leave",
+            Self::LeaveNoted => "LeaveNoted",
+            Self::User(_) => "User",
+        }
+    }
+
     /// The frame of this message, which announces `fds` descriptors.
     pub(crate) fn encode(&self, fds: u8) -> Vec<u8> {
         let mut out = Writer::default();

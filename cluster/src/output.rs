@@ -61,7 +61,9 @@ struct Reading {
 impl OnStream for Reading {
     fn on_read(&mut self, data: &[u8]) {
         let worker = WorkerHandle(Rc::clone(&self.worker));
-        self.primary.emit(self.context, |handler| handler.on_output(&worker, self.output, data));
+        self.primary.emit("PrimaryHandler::on_output", self.context, |handler| {
+            handler.on_output(&worker, self.output, data)
+        });
     }
 
     fn on_end(&mut self) {

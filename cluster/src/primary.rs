@@ -1,5 +1,6 @@
 //! The primary: it forks workers and knows them. Mirrors Node's `lib/internal/cluster/primary.js`.
 
+use crate::LAYER;
 use crate::bootstrap::{Invitation, STDIN, UNIQUE_ID};
 use crate::channel::Channel;
 use crate::conversation::Conversation;
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use uv_core::trace::Facts;
 use uv_core::{ExitStatus, Process, Slot, Stdio};
 
 /// The primary of a cluster. A cheap clone.
@@ -180,8 +182,16 @@ impl PrimaryState {
     }
 
     /// Calls the handler in a callback scope.
-    pub(crate) fn emit(&self, context: AsyncContext, call: impl FnOnce(&mut dyn PrimaryHandler)) {
-        self.env.make_callback(context, || self.handler.call(|handler| call(&mut **handler)));
+    pub(crate) fn emit(
+        &self,
+        name: &'static str,
+        context: AsyncContext,
+        call: impl FnOnce(&mut dyn PrimaryHandler),
+    ) {
+        self.env.make_callback(context, || {
+            let _up = LAYER.up(name, Facts::default);
+            self.handler.call(|handler| call(&mut **handler));
+        });
     }
 
     pub(crate) fn report_error(&self, error: Error) {
@@ -197,7 +207,9 @@ impl PrimaryState {
         worker.settle();
         self.forget_if_gone(worker);
         let handle = WorkerHandle(Rc::clone(worker));
-        self.emit(worker.process_context, |handler| handler.on_exit(&handle, status));
+        self.emit("PrimaryHandler::on_exit", worker.process_context, |handler| {
+            handler.on_exit(&handle, status)
+        });
         self.env.emit_destroy(worker.process_context.async_id());
         self.report_if_disconnected();
     }
@@ -225,7 +237,9 @@ impl PrimaryState {
         }
         self.forget_if_gone(worker);
         let handle = WorkerHandle(Rc::clone(worker));
-        self.emit(worker.channel_context, |handler| handler.on_disconnect(&handle));
+        self.emit("PrimaryHandler::on_disconnect", worker.channel_context, |handler| {
+            handler.on_disconnect(&handle)
+        });
         self.env.emit_destroy(worker.channel_context.async_id());
         self.report_if_disconnected();
     }
@@ -239,7 +253,9 @@ impl PrimaryState {
     fn report_if_disconnected(self: &Rc<Self>) {
         if self.workers.borrow().is_empty() && self.disconnecting.replace(false) {
             let primary = Primary(Rc::clone(self));
-            self.emit(AsyncContext::NONE, |handler| handler.on_disconnected(&primary));
+            self.emit("PrimaryHandler::on_disconnected", AsyncContext::NONE, |handler| {
+                handler.on_disconnected(&primary)
+            });
         }
     }
 }

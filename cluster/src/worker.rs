@@ -1,5 +1,6 @@
 //! A worker as it sees itself. Mirrors `cluster.worker` in a worker, Node's `lib/internal/cluster/child.js`.
 
+use crate::LAYER;
 use crate::bootstrap::accept_invitation;
 use crate::channel::{Channel, OnChannel};
 use crate::handles::{Handles, Reserved};
@@ -15,6 +16,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use uv_core::Slot;
+use uv_core::trace::Facts;
 
 /// This process, as a worker (`cluster.worker`). A cheap clone.
 ///
@@ -176,9 +178,12 @@ impl Worker {
 }
 
 impl WorkerSelf {
-    fn emit(self: &Rc<Self>, call: impl FnOnce(&mut dyn WorkerHandler, &Worker)) {
+    fn emit(self: &Rc<Self>, name: &'static str, call: impl FnOnce(&mut dyn WorkerHandler, &Worker)) {
         let worker = Worker(Rc::clone(self));
-        self.env.make_callback(self.context, || self.handler.call(|handler| call(&mut **handler, &worker)));
+        self.env.make_callback(self.context, || {
+            let _up = LAYER.up(name, Facts::default);
+            self.handler.call(|handler| call(&mut **handler, &worker));
+        });
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -312,7 +317,9 @@ impl OnChannel for Attention {
                 Ok(())
             }
             Message::User(data) => {
-                me.emit(|handler, worker| handler.on_message(worker, &data, fds));
+                me.emit("WorkerHandler::on_message", |handler, worker| {
+                    handler.on_message(worker, &data, fds)
+                });
                 Ok(())
             }
             _ => Err(ProtocolError::Unexpected),
@@ -335,7 +342,7 @@ impl OnChannel for Attention {
             }
             Message::User(_) => {
                 let error = Error::DescriptorsLost { announced, arrived: fds.len() };
-                self.0.emit(|handler, worker| handler.on_error(worker, error));
+                self.0.emit("WorkerHandler::on_error", |handler, worker| handler.on_error(worker, error));
                 Ok(())
             }
             _ => Err(ProtocolError::Descriptors),
@@ -361,7 +368,9 @@ impl OnChannel for Attention {
         if me.leaving.get() == Leaving::Killed {
             me.env.loop_handle().stop();
         }
-        me.emit(|handler, worker| handler.on_disconnect(worker, me.is_leaving()));
+        me.emit("WorkerHandler::on_disconnect", |handler, worker| {
+            handler.on_disconnect(worker, me.is_leaving())
+        });
         me.env.emit_destroy(me.context.async_id());
     }
 }

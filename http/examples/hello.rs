@@ -15,6 +15,7 @@ use uv_core::{Async, Signal};
 const SIGINT: i32 = 2;
 
 fn main() -> std::result::Result<(), Box<dyn Error>> {
+    env_logger::init();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let addr = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => None,
@@ -45,9 +46,7 @@ fn route(env: &Environment, request: &Request<'_>, response: Response) -> Result
         "/" => response.set_header("Content-Type", "text/plain")?.end(b"hello\n"),
         "/later" => {
             // A response is a handle: it may be carried anywhere on its thread and finished from there.
-            env.set_timeout(Duration::from_millis(50), move || {
-                let _ = response.end(b"hello from a timer\n");
-            });
+            env.set_timeout(Duration::from_millis(50), move || drop(response.end(b"hello from a timer\n")));
             Ok(())
         }
         "/count" => {

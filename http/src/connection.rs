@@ -5,6 +5,7 @@
 //! requests. An exchange whose answer is written leaves the list, and with the last one the connection is idle: it then
 //! holds no buffer.
 
+use crate::LAYER;
 use crate::exchange::{Exchange, Phase};
 use crate::pending::{Call, Pending};
 use crate::proto::Decoder;
@@ -346,18 +347,26 @@ impl Connection {
         self.exchanges.set(Some(first));
         if owed {
             self.with_exchange(number, |exchange, _| exchange.needs_drain = false);
-            self.call_response_handler(number, |handler| handler.on_drain());
+            self.call_response_handler(number, "ResponseHandler::on_drain", |handler| handler.on_drain());
         }
     }
 
-    fn call_response_handler(&self, number: u32, call: impl FnOnce(&mut dyn ResponseHandler)) {
+    fn call_response_handler(
+        &self,
+        number: u32,
+        name: &'static str,
+        call: impl FnOnce(&mut dyn ResponseHandler),
+    ) {
         let taken = self.with_exchange(number, |exchange, _| {
             exchange.handler_is_out = exchange.handler.is_some();
             (exchange.handler.take(), exchange.context)
         });
         let Some((Some(mut handler), context)) = taken else { return };
         self.clear(FINISH_OWED);
-        self.core.env().make_callback(context, || call(&mut *handler));
+        self.core.env().make_callback(context, || {
+            let _up = LAYER.up(name, || context.facts());
+            call(&mut *handler);
+        });
         let mut handler = Some(handler);
         // Put back, unless it was replaced or the exchange is over.
         let found = self.with_exchange(number, |exchange, _| {
@@ -386,9 +395,11 @@ impl Connection {
             let (body, handler) = (exchange.body_handler.take(), exchange.handler.take());
             self.core.env().make_callback(exchange.context, || {
                 if let Some(mut body) = body {
+                    let _up = LAYER.up("BodyHandler::on_abort", || exchange.context.facts());
                     body.on_abort();
                 }
                 if let Some(mut handler) = handler {
+                    let _up = LAYER.up("ResponseHandler::on_close", || exchange.context.facts());
                     handler.on_close();
                 }
             });

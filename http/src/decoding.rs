@@ -11,9 +11,10 @@ use crate::proto::{
     Version, closing_answer,
 };
 use crate::upcall::BodyHandler;
-use crate::{Request, Response};
+use crate::{LAYER, Request, Response};
 use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
+use uv_core::trace::Facts;
 
 /// One upcall's worth of input. Ending it, also by a panic, sends what was answered and puts everything back.
 struct Turn<'a> {
@@ -66,7 +67,9 @@ impl<'a> Turn<'a> {
                     }
                 }
                 Ok(Event::Body(data)) => {
-                    connection.call_body_handler(|handler| handler.on_data(data));
+                    let facts = || Facts::default().bytes(data.len());
+                    connection
+                        .call_body_handler("BodyHandler::on_data", facts, |handler| handler.on_data(data));
                 }
                 Ok(Event::End(trailers)) => connection.on_message_end(&trailers),
                 Ok(Event::Done) => break,
@@ -160,8 +163,11 @@ impl Connection {
         } else if head.is_connect() {
             let _ = response.set_status(501).and_then(|response| response.end(b""));
         } else {
-            let call = || self.handler.call(|handler| handler.on_request(&request, response));
-            self.core.env().make_callback(context, call);
+            self.core.env().make_callback(context, || {
+                let what = || context.facts().info(format_args!("{} {}", request.method, request.target));
+                let _up = LAYER.up("RequestHandler::on_request", what);
+                self.handler.call(|handler| handler.on_request(&request, response));
+            });
         }
         if awaits_continue {
             self.send_continue(number);
@@ -201,8 +207,10 @@ impl Connection {
         }
         let mut accepted = false;
         let asked = &mut accepted;
-        let ask = || self.handler.call(|handler| *asked = handler.accepts_upgrade(request));
-        self.core.env().make_callback(context, ask);
+        self.core.env().make_callback(context, || {
+            let _up = LAYER.up("RequestHandler::accepts_upgrade", || context.facts());
+            self.handler.call(|handler| *asked = handler.accepts_upgrade(request));
+        });
         accepted && !self.socket.is_destroyed()
     }
 
@@ -236,8 +244,10 @@ impl Connection {
         socket.release();
         // It was paused if the request was left over from a time at which decoding stood still.
         socket.resume();
-        let call = || self.handler.call(|handler| handler.on_upgrade(request, socket, rest));
-        self.core.env().make_callback(context, call);
+        self.core.env().make_callback(context, || {
+            let _up = LAYER.up("RequestHandler::on_upgrade", || context.facts());
+            self.handler.call(|handler| handler.on_upgrade(request, socket, rest));
+        });
         self.core.env().emit_destroy(context.async_id());
         self.socket.destroy_unless_handled();
     }
@@ -249,7 +259,10 @@ impl Connection {
         let taken =
             self.with_exchange(number, |exchange, _| (exchange.body_handler.take(), exchange.context));
         if let Some((Some(mut handler), context)) = taken {
-            self.core.env().make_callback(context, || handler.on_end(trailers));
+            self.core.env().make_callback(context, || {
+                let _up = LAYER.up("BodyHandler::on_end", || context.facts());
+                handler.on_end(trailers);
+            });
             drop(handler);
             // The answer may have been written long ago.
             if self.with_exchange(number, |exchange, _| exchange.phase) == Some(Phase::Ended) {
@@ -261,12 +274,20 @@ impl Connection {
         }
     }
 
-    fn call_body_handler(&self, call: impl FnOnce(&mut dyn BodyHandler)) {
+    fn call_body_handler(
+        &self,
+        name: &'static str,
+        facts: impl FnOnce() -> Facts,
+        call: impl FnOnce(&mut dyn BodyHandler),
+    ) {
         let number = self.newest.get();
         let taken =
             self.with_exchange(number, |exchange, _| (exchange.body_handler.take(), exchange.context));
         let Some((Some(mut handler), context)) = taken else { return };
-        self.core.env().make_callback(context, || call(&mut *handler));
+        self.core.env().make_callback(context, || {
+            let _up = LAYER.up(name, facts);
+            call(&mut *handler);
+        });
         let mut handler = Some(handler);
         self.with_exchange(number, |exchange, _| {
             if exchange.body_handler.is_none() {
@@ -278,6 +299,7 @@ impl Connection {
     /// The client broke the protocol.
     fn refuse(self: &Rc<Self>, error: ParseError) {
         self.answer_and_end(error.status());
+        let _up = LAYER.up("RequestHandler::on_client_error", || Facts::saying(error));
         self.handler.call(|handler| handler.on_client_error(error, &self.socket));
     }
 

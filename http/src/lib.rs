@@ -47,6 +47,9 @@
 //! - limits and timeouts are looked at once a second, where Node looks every thirty; there is no timeout of the socket's
 //!   own (`server.timeout`) beside them;
 //! - [`Server::shutdown`] ends in an orderly way, which [`Server::close`] as in Node does not.
+//!
+//! At level trace the layer says to `log`, under the target `http`, which handlers it calls, in the context of which
+//! request, and how responses are written: see [`uv_core::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -74,3 +77,6 @@ pub use options::ServerOptions;
 pub use request::Request;
 pub use response::Response;
 pub use server::Server;
+
+/// The source of this layer's records: see [`uv_core::trace`].
+pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("http");

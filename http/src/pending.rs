@@ -1,6 +1,7 @@
 //! What a connection holds for a while only: input that waits, and calls that are owed to handlers. Few connections have
 //! any, so it lies in a box of its own.
 
+use crate::LAYER;
 use crate::connection::Connection;
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::{AsyncContext, Environment};
@@ -40,9 +41,18 @@ impl Notice {
     fn tell(self, env: &Environment) {
         let Self { context, call } = self;
         match call {
-            Call::Finish(mut handler) => env.make_callback(context, || handler.on_finish()),
-            Call::Close(mut handler) => env.make_callback(context, || handler.on_close()),
-            Call::Abort(mut handler) => env.make_callback(context, || handler.on_abort()),
+            Call::Finish(mut handler) => env.make_callback(context, || {
+                let _up = LAYER.up("ResponseHandler::on_finish", || context.facts());
+                handler.on_finish();
+            }),
+            Call::Close(mut handler) => env.make_callback(context, || {
+                let _up = LAYER.up("ResponseHandler::on_close", || context.facts());
+                handler.on_close();
+            }),
+            Call::Abort(mut handler) => env.make_callback(context, || {
+                let _up = LAYER.up("BodyHandler::on_abort", || context.facts());
+                handler.on_abort();
+            }),
             Call::Destroy => env.emit_destroy(context.async_id()),
         }
     }

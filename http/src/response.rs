@@ -7,9 +7,10 @@ use crate::proto::{
     BodyFraming, EncodeError, Version, check_field, field, informational, last_chunk, status_line,
 };
 use crate::upcall::ResponseHandler;
-use crate::{Error, Result, Socket};
+use crate::{Error, LAYER, Result, Socket};
 use std::fmt;
 use std::rc::Rc;
+use uv_core::trace::Facts;
 
 /// The answer to one request. A cheap clone that may be carried anywhere on its thread: into a timer, a future,
 /// another connection's callback.
@@ -131,6 +132,7 @@ impl Response {
     /// # Errors
     /// `Gone`, `TrailerWithoutChunked`.
     pub fn flush_headers(&self) -> Result<()> {
+        let _down = LAYER.down("Response::flush_headers", Facts::default);
         if self.is_head_sent() { Ok(()) } else { self.connection.respond(self.number, b"", false).map(drop) }
     }
 
@@ -143,6 +145,7 @@ impl Response {
     /// # Errors
     /// `Gone`, `BodyTooLong`, `TrailerWithoutChunked`.
     pub fn write(&self, data: &[u8]) -> Result<bool> {
+        let _down = LAYER.down("Response::write", || Facts::default().bytes(data.len()));
         self.connection.respond(self.number, data, false)
     }
 
@@ -151,6 +154,7 @@ impl Response {
     /// # Errors
     /// As for [`write`](Self::write); `BodyTooShort` if the `Content-Length` that was set promised more.
     pub fn end(&self, data: &[u8]) -> Result<()> {
+        let _down = LAYER.down("Response::end", || Facts::default().bytes(data.len()));
         self.connection.respond(self.number, data, true).map(drop)
     }
 
@@ -222,6 +226,7 @@ impl Response {
     /// Asks for an `on_drain`, soon and from the loop, so that others have their turn: for a writer that has much to say
     /// to a client that keeps up.
     pub fn yield_now(&self) {
+        let _down = LAYER.down("Response::yield_now", Facts::default);
         if self.with(|exchange| exchange.needs_drain = exchange.phase != Phase::Ended).is_some() {
             self.connection.socket.notify();
         }
@@ -229,6 +234,7 @@ impl Response {
 
     /// Breaks the connection, with all that is on it.
     pub fn destroy(&self) {
+        let _down = LAYER.down("Response::destroy", Facts::default);
         if self.with(|_| ()).is_some() {
             self.connection.break_off();
         }

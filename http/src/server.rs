@@ -1,5 +1,6 @@
 //! The server: what its connections share, and how it starts and stops. Mirrors `http.Server`.
 
+use crate::LAYER;
 use crate::connection::{Connection, ConnectionTower, UPGRADED};
 use crate::exchange::Pool;
 use crate::heads::Heads;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 use uv_core::Slot;
+use uv_core::trace::Facts;
 
 /// An HTTP/1.1 server. A cheap clone.
 #[derive(Clone)]
@@ -287,19 +289,23 @@ impl ServerHandler for ServerTower {
     }
 
     fn on_listening(&mut self) {
+        let _up = LAYER.up("RequestHandler::on_listening", Facts::default);
         self.handler.call(|handler| handler.on_listening());
     }
 
     fn on_drop(&mut self, dropped: Dropped) {
+        let _up = LAYER.up("RequestHandler::on_drop", Facts::default);
         self.handler.call(|handler| handler.on_drop(dropped));
     }
 
     fn on_error(&mut self, error: net::Error) {
+        let _up = LAYER.up("RequestHandler::on_error", Facts::default);
         self.handler.call(|handler| handler.on_error(error));
     }
 
     fn on_close(&mut self) {
         if let Some(mut handler) = self.handler.take() {
+            let _up = LAYER.up("RequestHandler::on_close", Facts::default);
             handler.on_close();
         }
     }

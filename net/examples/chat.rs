@@ -88,6 +88,7 @@ impl SocketHandler for Visitor {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    env_logger::init();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let server = Server::new(&env, ServerOptions::default());
@@ -107,8 +108,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let _ = me.close(); // It ends with its last connection.
         }
     };
-    let options = ListenOptions::addr(wanted.as_deref().unwrap_or("127.0.0.1:0").parse()?);
-    server.listen(options, on_connection)?;
+    server.listen(ListenOptions::addr(wanted.as_deref().unwrap_or("127.0.0.1:0").parse()?), on_connection)?;
     let addr = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
     println!("listening on {addr}");
     if wanted.is_none() {

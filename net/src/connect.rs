@@ -2,11 +2,12 @@
 
 use crate::server::HIGH_WATER_MARK;
 use crate::upcall::SocketHandler;
-use crate::{Result, Socket};
+use crate::{LAYER, Result, Socket};
 use async_wrap::{AsyncStream, BindOptions, Environment, KeepAlive, PipeWrap, Provider};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use uv_core::trace::Facts;
 
 /// The options of [`Socket::connect`].
 ///
@@ -80,6 +81,7 @@ impl Socket {
         options: ConnectOptions,
         handler: impl SocketHandler + 'static,
     ) -> Result<Self> {
+        let _down = LAYER.down("Socket::connect", Facts::default);
         let stream = match &options.target {
             ConnectTarget::Addr(_) => AsyncStream::tcp(env).0,
             ConnectTarget::Path(_) => {

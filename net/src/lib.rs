@@ -36,6 +36,9 @@
 //! env.run(RunMode::Default)?;
 //! # Ok::<(), net::Error>(())
 //! ```
+//!
+//! At level trace the layer says to `log`, under the target `net`, what servers and sockets emit and how sockets are
+//! called, with the ids of the socket: see [`uv_core::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -60,3 +63,6 @@ pub use listening::Acceptor;
 pub use server::{Dropped, Server, ServerOptions};
 pub use socket::{ReadyState, Socket};
 pub use source::{ListenHandle, ListenQuery, ListenReply, ListenSource, PlainSource};
+
+/// The source of this layer's records: see [`uv_core::trace`].
+pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("net");

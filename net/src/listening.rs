@@ -7,7 +7,7 @@
 
 use crate::server::ServerState;
 use crate::upcall::ServerHandler;
-use crate::{Address, Dropped, ListenHandle, Result, Server, Socket};
+use crate::{Address, Dropped, LAYER, ListenHandle, Result, Server, Socket};
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncId, AsyncStream, KeepAlive, TcpWrap};
 use std::cell::{Cell, RefCell};
@@ -15,6 +15,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::Slot;
+use uv_core::trace::Facts;
 
 pub(crate) struct Listening {
     server: Rc<ServerState>,
@@ -85,6 +86,7 @@ impl Listening {
             self.later(move || {
                 // Out of its slot for good: nothing follows.
                 if let Some(mut handler) = listening.handler.take() {
+                    let _up = LAYER.up("ServerHandler::on_error", Facts::default);
                     handler.on_error(error);
                 }
             });
@@ -109,6 +111,7 @@ impl Listening {
         self.later(move || {
             // A server closed meanwhile has nothing to say.
             if listening.is_open() {
+                let _up = LAYER.up("ServerHandler::on_listening", Facts::default);
                 listening.handler.call(|handler| handler.on_listening());
             }
         });
@@ -161,6 +164,7 @@ impl Listening {
         self.phase.set(Phase::Over);
         // Out of its slot for good: it is dropped after its last call.
         if let Some(mut handler) = self.handler.take() {
+            let _up = LAYER.up("ServerHandler::on_close", Facts::default);
             handler.on_close();
         }
         if let Some(on_closed) = self.on_closed.take() {
@@ -239,6 +243,7 @@ impl Acceptor {
         listening.connection_opened();
         let socket = Socket::accepted(stream, &listening.server.options, listening);
         let _unclaimed = Unclaimed(&socket);
+        let _up = LAYER.up("ServerHandler::on_connection", || socket.facts());
         listening.handler.call(|handler| handler.on_connection(socket.clone()));
     }
 }
@@ -253,10 +258,12 @@ impl OnConnection for Acceptor {
             Ok(stream) if listening.server.room() == 0 => {
                 let dropped = Dropped { local: Address::local(&stream), remote: Address::peer(&stream) };
                 stream.close();
+                let _up = LAYER.up("ServerHandler::on_drop", Facts::default);
                 listening.handler.call(|handler| handler.on_drop(dropped));
             }
             Ok(stream) => self.take(stream),
             Err(error) if listening.is_open() => {
+                let _up = LAYER.up("ServerHandler::on_error", Facts::default);
                 listening.handler.call(|handler| handler.on_error(error.into()));
             }
             Err(_) => {}

@@ -2,12 +2,13 @@
 
 use crate::listening::Listening;
 use crate::upcall::ServerHandler;
-use crate::{Address, Error, ErrorCode, ListenOptions, ListenSource, PlainSource, Result};
+use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, ListenSource, PlainSource, Result};
 use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
+use uv_core::trace::Facts;
 
 /// The high-water mark of a socket in bytes, unless told otherwise: Node's number.
 pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
@@ -111,6 +112,7 @@ impl Server {
     /// `ServerAlreadyListen`, `InvalidArgument` for options that contradict each other, and the system's refusal with
     /// the address that was asked for. The handler is dropped then.
     pub fn listen(&self, options: ListenOptions, handler: impl ServerHandler + 'static) -> Result<()> {
+        let _down = LAYER.down("Server::listen", Facts::default);
         if self.0.in_force().is_some() {
             return Err(Error::new(ErrorCode::ServerAlreadyListen, "the server listens already"));
         }
@@ -149,6 +151,7 @@ impl Server {
     }
 
     fn close_now(&self, on_closed: Option<Box<dyn FnOnce()>>) -> Result<()> {
+        let _down = LAYER.down("Server::close", Facts::default);
         let not_running = Error::new(ErrorCode::ServerNotRunning, "the server is not running");
         let listening = self.0.in_force().ok_or(not_running)?;
         listening.close(on_closed);

@@ -8,13 +8,14 @@ use crate::state::{
 use crate::timeout::IdleTimeout;
 use crate::tower::{SocketTower, Unclaimed};
 use crate::upcall::SocketHandler;
-use crate::{Address, Error, ErrorCode, Result, ServerOptions};
+use crate::{Address, Error, ErrorCode, LAYER, Result, ServerOptions};
 use async_wrap::{AsyncId, AsyncStream, Environment, Errno, KeepAlive, TcpWrap, Written};
 use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
+use uv_core::trace::Facts;
 
 /// A connection, or one in the making (`net.Socket`). A cheap clone. One object is one connection: to connect again,
 /// make another.
@@ -52,6 +53,7 @@ impl Socket {
     /// Sets the handler; the socket reads from now on, unless it is paused. One set during an upcall takes over after
     /// it, and the old one is dropped.
     pub fn set_handler(&self, handler: impl SocketHandler + 'static) {
+        let _down = LAYER.down("Socket::set_handler", || self.facts());
         self.0.set(CLAIMED);
         self.0.stream.set_handler(SocketTower::new(self.clone(), handler));
         self.read_unless_paused();
@@ -86,12 +88,14 @@ impl Socket {
     /// Stops reading: what the peer sends stays in the kernel, its FIN and its reset too. A paused socket so learns
     /// of its peer's end only by `resume` or by a write. Idempotent.
     pub fn pause(&self) {
+        let _down = LAYER.down("Socket::pause", || self.facts());
         self.0.set(PAUSED);
         self.0.stream.read_stop();
     }
 
     /// Reads again after `pause`. Idempotent.
     pub fn resume(&self) {
+        let _down = LAYER.down("Socket::resume", || self.facts());
         self.0.clear(PAUSED);
         self.read_unless_paused();
     }
@@ -109,6 +113,7 @@ impl Socket {
     /// `SocketClosed`, `WriteAfterEnd`, `EndedByPeer`; if the system refuses, that destroys the socket and is
     /// reported by `on_error` too.
     pub fn write(&self, data: &[u8]) -> Result<bool> {
+        let _down = LAYER.down("Socket::write", || self.facts().bytes(data.len()));
         self.check_writable()?;
         self.wrote(self.0.stream.write(data))
     }
@@ -118,6 +123,7 @@ impl Socket {
     /// # Errors
     /// As for `write`.
     pub fn write_bytes(&self, data: Bytes) -> Result<bool> {
+        let _down = LAYER.down("Socket::write_bytes", || self.facts().bytes(data.len()));
         self.check_writable()?;
         self.wrote(self.0.stream.write_bytes(data))
     }
@@ -127,8 +133,14 @@ impl Socket {
     /// # Errors
     /// As for `write`.
     pub fn writev(&self, data: &[IoSlice<'_>]) -> Result<bool> {
+        let _down = LAYER.down("Socket::writev", || self.facts().bytes(total(data)));
         self.check_writable()?;
         self.wrote(self.0.stream.writev(data))
+    }
+
+    /// What a trace says of it.
+    pub(crate) fn facts(&self) -> Facts {
+        self.0.stream.context().facts()
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -158,6 +170,7 @@ impl Socket {
 
     /// Finishes writing: a FIN follows what was written (`socket.end`). Idempotent.
     pub fn end(&self) {
+        let _down = LAYER.down("Socket::end", || self.facts());
         if !self.0.has(ENDED | DESTROYED) {
             self.0.set(ENDED);
             if !self.0.has(CONNECTING) {
@@ -178,6 +191,7 @@ impl Socket {
 
     /// Closes the connection at once; what waits to be written is lost. `on_close` follows. Idempotent.
     pub fn destroy(&self) {
+        let _down = LAYER.down("Socket::destroy", || self.facts());
         if !self.0.has(DESTROYED) {
             self.0.set(DESTROYED);
             self.0.drop_timeout();
@@ -216,6 +230,7 @@ impl Socket {
     /// # Errors
     /// `InvalidHandleType` for a Unix socket, `SocketClosed` once destroyed.
     pub fn reset_and_destroy(&self) -> Result<()> {
+        let _down = LAYER.down("Socket::reset_and_destroy", || self.facts());
         if self.0.has(DESTROYED) {
             return Err(Error::closed());
         }
@@ -234,6 +249,7 @@ impl Socket {
     /// Asks for an `on_notify`, soon and from the loop: how a layer above turns what it learned outside of this
     /// socket's upcalls into one of them.
     pub fn notify(&self) {
+        let _down = LAYER.down("Socket::notify", || self.facts());
         self.0.set(NOTIFIED);
         self.0.stream.notify();
     }
@@ -363,6 +379,11 @@ impl Socket {
     pub fn environment(&self) -> &Environment {
         self.0.stream.environment()
     }
+}
+
+/// How many bytes there are in all.
+fn total(data: &[IoSlice<'_>]) -> usize {
+    data.iter().map(|part| part.len()).sum()
 }
 
 impl fmt::Debug for Socket {

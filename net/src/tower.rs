@@ -1,13 +1,13 @@
 //! This layer's floor of the tower: what happens on a stream, turned into what a socket emits. Mirrors
 //! `onStreamRead`, `afterConnect`, `onReadableStreamEnd` and `_destroy`.
 
-use crate::Socket;
 use crate::listening::Listening;
 use crate::state::{
     CONNECTING, DESTROYED, ENDED, ENDED_BY_PEER, FINISH_OWED, FINISHED, HAD_ERROR, HALF_OPEN, NOTIFIED,
     PEER_ENDED, TIMED_OUT,
 };
 use crate::upcall::SocketHandler;
+use crate::{LAYER, Socket};
 use async_wrap::upcall::OnStream;
 use async_wrap::{Error, Result};
 use std::rc::Rc;
@@ -38,6 +38,7 @@ impl<H: SocketHandler> SocketTower<H> {
         let Self { socket, handler, .. } = self;
         socket.0.set(FINISHED);
         let _then = Then(socket, Socket::destroy_if_done);
+        let _up = LAYER.up("SocketHandler::on_finish", || socket.facts());
         handler.on_finish();
     }
 }
@@ -54,6 +55,7 @@ fn follow_end(socket: &Socket) {
 impl<H: SocketHandler> OnStream for SocketTower<H> {
     fn on_read(&mut self, data: &[u8]) {
         self.socket.0.refresh_timeout();
+        let _up = LAYER.up("SocketHandler::on_data", || self.socket.facts().bytes(data.len()));
         self.handler.on_data(data);
     }
 
@@ -62,6 +64,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         socket.0.refresh_timeout();
         socket.0.set(PEER_ENDED);
         let _then = Then(socket, follow_end);
+        let _up = LAYER.up("SocketHandler::on_end", || socket.facts());
         handler.on_end();
     }
 
@@ -84,6 +87,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
             state.shut_down();
         }
         let _then = Then(socket, Socket::read_unless_paused);
+        let _up = LAYER.up("SocketHandler::on_connect", || socket.facts());
         handler.on_connect();
     }
 
@@ -91,7 +95,10 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         let state = &self.socket.0;
         state.refresh_timeout();
         match result {
-            Ok(()) if state.takes_drain() => self.handler.on_drain(),
+            Ok(()) if state.takes_drain() => {
+                let _up = LAYER.up("SocketHandler::on_drain", || self.socket.facts());
+                self.handler.on_drain();
+            }
             Ok(()) => {}
             // After `destroy` this does nothing: a close cancels what is left, which is no error of its own.
             Err(error) => self.socket.destroy_with(error.into()),
@@ -114,8 +121,14 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         }
         match owed {
             Some(FINISH_OWED) => self.finish(),
-            Some(TIMED_OUT) => self.handler.on_timeout(),
-            Some(_) => self.handler.on_notify(),
+            Some(TIMED_OUT) => {
+                let _up = LAYER.up("SocketHandler::on_timeout", || self.socket.facts());
+                self.handler.on_timeout();
+            }
+            Some(_) => {
+                let _up = LAYER.up("SocketHandler::on_notify", || self.socket.facts());
+                self.handler.on_notify();
+            }
             None => {}
         }
     }
@@ -129,8 +142,10 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
             server.connection_closed();
         }
         if let Some(error) = state.if_rare(|rare| rare.error.take()) {
+            let _up = LAYER.up("SocketHandler::on_error", || self.socket.facts());
             self.handler.on_error(error);
         }
+        let _up = LAYER.up("SocketHandler::on_close", || self.socket.facts());
         self.handler.on_close(state.has(HAD_ERROR));
     }
 }

@@ -85,6 +85,7 @@ fn talk(mut connection: TcpStream) -> std::io::Result<String> {
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    env_logger::init();
     let lp = Loop::new()?;
     let (primary, worker) = (PipeWrap::new_ipc(&lp), PipeWrap::new_ipc(&lp));
     worker.open(primary.handle().open_pair()?)?;

@@ -43,6 +43,9 @@
 //! lp.run(RunMode::Default)?;
 //! # Ok::<(), Error>(())
 //! ```
+//!
+//! At level trace the layer says to `log`, under the target `tcp_wrap`, what it calls upward and how its streams are
+//! called, with the number of the loop's handle: see [`uv_core::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -56,3 +59,6 @@ pub use pipe_wrap::PipeWrap;
 pub use stream_wrap::{StreamWrap, Written};
 pub use tcp_wrap::TcpWrap;
 pub use uv_core::{BindOptions, Errno, Error, KeepAlive, LoopHandle, PipeName, Received, Result};
+
+/// The source of this layer's records: see [`uv_core::trace`].
+pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("tcp_wrap");

@@ -1,6 +1,6 @@
 //! Unix-domain connections and listeners, and pipes that pass handles. Mirrors `PipeWrap`, Node's `src/pipe_wrap.cc`.
 
-use crate::StreamWrap;
+use crate::{LAYER, StreamWrap};
 use bytes::Bytes;
 use std::ffi::OsStr;
 use std::fmt;
@@ -60,6 +60,7 @@ impl PipeWrap {
     /// # Errors
     /// `EALREADY` while connecting, `ENAMETOOLONG`.
     pub fn connect(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let _down = LAYER.down("PipeWrap::connect", || self.stream.facts());
         self.pipe.connect(name)
     }
 
@@ -77,6 +78,9 @@ impl PipeWrap {
     /// # Errors
     /// `EINVAL` unless this is an IPC wrap, there is data, and there are at most 253 descriptors.
     pub fn write_fds(&self, data: Bytes, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
+        let _down = LAYER.down("PipeWrap::write_fds", || {
+            self.stream.facts().bytes(data.len()).info(format_args!("fds: {}", fds.len()))
+        });
         self.pipe.write_fds(data, fds)
     }
 

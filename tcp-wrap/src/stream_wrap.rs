@@ -3,11 +3,12 @@
 
 use crate::tower::{ListenTower, StreamTower};
 use crate::upcall::{OnConnection, OnStream};
-use crate::{PipeWrap, TcpWrap};
+use crate::{LAYER, PipeWrap, TcpWrap};
 use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
 use std::os::fd::{OwnedFd, RawFd};
+use uv_core::trace::Facts;
 use uv_core::{Errno, Error, HandleKind, LoopHandle, Pipe, Result, Stream, Tcp};
 
 /// A wrapped stream: a connection or a listener over TCP or a Unix socket. A cheap clone.
@@ -60,6 +61,7 @@ impl StreamWrap {
     /// `EADDRINUSE` for a port in use, which `bind` did not report; `EINVAL` for a wrap that is connected or closing,
     /// or a pipe without a name.
     pub fn listen(&self, backlog: u32, handler: impl OnConnection + 'static) -> Result<()> {
+        let _down = LAYER.down("StreamWrap::listen", || self.facts());
         let tower = ListenTower::new(self.clone(), handler);
         match Tcp::from_stream(&self.0) {
             Some(tcp) => tcp.listen(backlog, tower),
@@ -70,6 +72,11 @@ impl StreamWrap {
     /// How many connections one turn of the loop may bring; 1 at first.
     pub fn set_accept_batch(&self, connections: u32) {
         self.0.set_accept_batch(connections);
+    }
+
+    /// What a trace says of it.
+    pub(crate) fn facts(&self) -> Facts {
+        Facts::of(&self.0)
     }
 
     pub(crate) fn accept(&self) -> Result<Self> {
@@ -86,11 +93,13 @@ impl StreamWrap {
     /// # Errors
     /// `EALREADY` while reading, `ENOTCONN` if the stream is not readable, `EINVAL` if it is closing.
     pub fn read_start(&self) -> Result<()> {
+        let _down = LAYER.down("StreamWrap::read_start", || self.facts());
         self.0.read_start()
     }
 
     /// Stops reading (`readStop`), also from within `on_read`. Idempotent.
     pub fn read_stop(&self) {
+        let _down = LAYER.down("StreamWrap::read_stop", || self.facts());
         self.0.read_stop();
     }
 
@@ -99,6 +108,7 @@ impl StreamWrap {
     /// # Errors
     /// `EPIPE` or `EBADF` if the stream is not writable; what the system says of the attempt.
     pub fn write(&self, data: &[u8]) -> Result<Written> {
+        let _down = LAYER.down("StreamWrap::write", || self.facts().bytes(data.len()));
         let now = self.try_write(&[IoSlice::new(data)])?;
         self.write_rest(data.len(), now, || Bytes::copy_from_slice(&data[now..]))
     }
@@ -108,6 +118,7 @@ impl StreamWrap {
     /// # Errors
     /// As for [`write`](Self::write).
     pub fn write_bytes(&self, mut data: Bytes) -> Result<Written> {
+        let _down = LAYER.down("StreamWrap::write_bytes", || self.facts().bytes(data.len()));
         let len = data.len();
         let now = self.try_write(&[IoSlice::new(&data)])?;
         self.write_rest(len, now, || data.split_off(now))
@@ -118,6 +129,7 @@ impl StreamWrap {
     /// # Errors
     /// As for [`write`](Self::write).
     pub fn writev(&self, data: &[IoSlice<'_>]) -> Result<Written> {
+        let _down = LAYER.down("StreamWrap::writev", || self.facts());
         let len = data.iter().map(|buffer| buffer.len()).sum();
         let now = self.try_write(data)?;
         self.write_rest(len, now, || {
@@ -158,17 +170,20 @@ impl StreamWrap {
     /// # Errors
     /// `ENOTCONN` unless the stream is connected and writable.
     pub fn shutdown(&self) -> Result<()> {
+        let _down = LAYER.down("StreamWrap::shutdown", || self.facts());
         self.0.shutdown()
     }
 
     /// Asks for an `on_notify`, soon and from the loop: how a layer above turns something that it learned outside of
     /// this stream's upcalls into one of them.
     pub fn notify(&self) {
+        let _down = LAYER.down("StreamWrap::notify", || self.facts());
         self.0.notify();
     }
 
     /// Closes the wrap (`HandleWrap::Close`): `on_close` comes in the loop's close phase. Idempotent.
     pub fn close(&self) {
+        let _down = LAYER.down("StreamWrap::close", || self.facts());
         self.0.close();
     }
 
@@ -178,6 +193,7 @@ impl StreamWrap {
     /// # Errors
     /// `EINVAL` while a shutdown is pending, `ENOTSUP` for a pipe.
     pub fn reset(&self) -> Result<()> {
+        let _down = LAYER.down("StreamWrap::reset", || self.facts());
         match Tcp::from_stream(&self.0) {
             Some(tcp) if tcp.is_closing() => Ok(()),
             Some(tcp) => tcp.close_reset(),

@@ -1,6 +1,6 @@
 //! TCP connections and listeners. Mirrors `TCPWrap`, Node's `src/tcp_wrap.cc`.
 
-use crate::StreamWrap;
+use crate::{LAYER, StreamWrap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -46,6 +46,7 @@ impl TcpWrap {
     /// # Errors
     /// What is known at once, such as an unreachable network; `on_connect` does not come then.
     pub fn connect(&self, addr: SocketAddr) -> Result<()> {
+        let _down = LAYER.down("TcpWrap::connect", || self.stream.facts());
         self.tcp.connect(addr)
     }
 

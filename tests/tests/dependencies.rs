@@ -46,6 +46,7 @@ const EDGES: &[(&str, &str, &str)] = &[
     ("xtask", "cluster", "`serve` starts workers"),
     ("xtask", "http", "`serve` is an HTTP server"),
     ("xtask", "net", "where a listening handle comes from is chosen here"),
+    ("xtask", "pomelo", "`pomelo` starts and commands an application of many servers"),
     ("xtask", "tcp-wrap", "`bench` measures every layer by itself"),
     ("xtask", "uv-core", "signals, and the loop itself"),
     ("tests", "uv-core", "signals to child processes"),

@@ -35,6 +35,7 @@ impl StreamUpcall for Echo {
 }
 
 fn main() -> Result<()> {
+    env_logger::init();
     let once = std::env::args().any(|arg| arg == "--once");
     let lp = Loop::new()?;
     let server = Tcp::new(&lp);

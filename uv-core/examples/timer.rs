@@ -8,6 +8,7 @@ use std::time::Duration;
 use uv_core::{Check, Idle, Loop, Prepare, Result, RunMode, Timer};
 
 fn main() -> Result<()> {
+    env_logger::init();
     let lp = Loop::new()?;
     let iteration = Rc::new(Cell::new(0));
 

@@ -218,15 +218,19 @@ impl LoopHandle {
             inner.idle.run();
             inner.prepare.run();
             let wait = mode == RunMode::Default || (mode == RunMode::Once && can_sleep);
-            self.poll(if wait { self.backend_timeout() } else { Some(Duration::ZERO) })?;
+            let mut ran = self.poll(if wait { self.backend_timeout() } else { Some(Duration::ZERO) })?;
             for _ in 0..PENDING_ROUNDS {
                 if !self.run_pending() {
                     break;
                 }
+                ran = true;
             }
-            inner.check.run();
-            self.run_closing();
-            self.update_time();
+            ran |= inner.check.run();
+            ran |= self.run_closing();
+            if ran {
+                // Otherwise it is still the time at which the poll ended.
+                self.update_time();
+            }
             self.run_timers();
             alive = self.is_alive();
             if mode != RunMode::Default {

@@ -3,8 +3,10 @@
 //! Mirrors `uv_handle_t` and the handle half of libuv's `src/uv-common.h`. Handle types dereference to [`Handle`], as
 //! every libuv handle can be cast to `uv_handle_t`.
 
+use crate::LAYER;
 use crate::event_loop::LoopHandle;
 use crate::poller::Readiness;
+use crate::trace::Facts;
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
@@ -155,6 +157,7 @@ impl Handle {
     }
 
     fn request_close(&self, on_closed: Option<Box<dyn FnOnce()>>) {
+        let _down = LAYER.down("Handle::close", || Facts::of(self));
         if self.has(CLOSING) {
             return;
         }

@@ -25,6 +25,9 @@
 //!
 //! Not here yet: UDP, DNS look-ups, file system requests and terminals; each is a handle or a request of its own and
 //! would stand beside [`Tcp`] or [`Work`].
+//!
+//! What the loop does it says to the `log` crate at level trace, under the target `uv_core`: readiness, system calls, the
+//! upcalls, and the calls of streams. See [`trace`] for the format, and for what it costs while nobody listens.
 
 mod errno;
 mod error;
@@ -43,6 +46,7 @@ mod stream;
 mod sys;
 mod tcp;
 mod timer;
+pub mod trace;
 pub mod upcall;
 mod wake;
 mod watcher;
@@ -53,7 +57,9 @@ pub use error::{Error, Result};
 pub use event_loop::{Loop, LoopHandle, RunMode};
 pub use handle::{Handle, HandleInfo, HandleKind};
 pub use pipe::{Pipe, PipeName};
-pub use process::{ExitStatus, Process, SpawnOptions, Stdio, kill};
+pub use process::{
+    ExitStatus, Process, ResourceUsage, SpawnOptions, Stdio, UsageOf, kill, resource_usage, set_affinity,
+};
 pub use signal::Signal;
 pub use slot::Slot;
 pub use stream::{Received, Stream};
@@ -62,3 +68,6 @@ pub use timer::Timer;
 pub use wake::{Async, AsyncSender, Remote};
 pub use watcher::{Check, Idle, Prepare};
 pub use work::Work;
+
+/// The source of this layer's records: see [`trace`].
+pub(crate) const LAYER: trace::Layer = trace::Layer::new("uv_core");

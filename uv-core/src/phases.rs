@@ -4,9 +4,10 @@
 //! A panic in an upcall leaves through these functions. Their guards keep what was not yet worked off, so that the next
 //! run goes on from there.
 
-use crate::Result;
 use crate::event_loop::{Closing, LoopHandle, LoopInner};
 use crate::poller::{Batch, Readiness, Source};
+use crate::trace::Facts;
+use crate::{LAYER, Result};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,18 +15,21 @@ use std::time::Duration;
 const WAITS_PER_POLL: u32 = 48;
 
 impl LoopHandle {
-    /// Waits for events up to `timeout` and has every handle act on its own; then come those left still ready.
-    pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<()> {
+    /// Waits for events up to `timeout` and has every handle act on its own; then come those left still ready. Returns
+    /// whether anything acted.
+    pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<bool> {
         let inner = self.inner();
         self.retry_if_due();
         // Counted first: what is put back during this phase belongs to the next one.
         let still_ready = inner.still_ready.len();
         let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         let mut timeout = timeout;
+        let mut acted = still_ready > 0;
         for _ in 0..WAITS_PER_POLL {
             let batch = inner.poller.wait(timeout)?;
             self.update_time();
             let events = self.dispatch_all(&batch);
+            acted |= events > 0;
             if batch.is_full(events) {
                 timeout = Some(Duration::ZERO);
                 continue;
@@ -39,11 +43,15 @@ impl LoopHandle {
                 _ => break,
             }
         }
-        inner.still_ready.drain_first(still_ready, |node| node.on_ready());
+        inner.still_ready.drain_first(still_ready, |node| {
+            let _turn = LAYER.scope("Node::on_ready", || Facts::of(node.handle()));
+            node.on_ready();
+        });
         if inner.signalled.replace(false) {
             inner.signals.deliver(self);
+            acted = true;
         }
-        Ok(())
+        Ok(acted)
     }
 
     fn dispatch_all(&self, batch: &Batch<'_>) -> usize {
@@ -64,6 +72,7 @@ impl LoopHandle {
         // An event of a handle closed earlier in this batch finds it closing, or nothing, or the generation of its
         // successor.
         if let Some(node) = self.node(key, generation) {
+            let _turn = LAYER.scope("Node::on_event", || Facts::numbered(generation).info(readiness));
             node.on_event(readiness);
         }
     }
@@ -71,7 +80,10 @@ impl LoopHandle {
     /// Reports queued completions. Returns whether there were any.
     pub(crate) fn run_pending(&self) -> bool {
         let pending = self.inner().pending.len();
-        self.inner().pending.drain_first(pending, |node| node.on_pending());
+        self.inner().pending.drain_first(pending, |node| {
+            let _turn = LAYER.scope("Node::on_pending", || Facts::of(node.handle()));
+            node.on_pending();
+        });
         pending > 0
     }
 
@@ -79,16 +91,17 @@ impl LoopHandle {
         self.inner().timers.run(self.now());
     }
 
-    /// Last closed, first served; what is closed meanwhile waits for the next iteration.
-    pub(crate) fn run_closing(&self) {
+    /// Last closed, first served; what is closed meanwhile waits for the next iteration. Returns whether there were any.
+    pub(crate) fn run_closing(&self) -> bool {
         if self.inner().closing.borrow().is_empty() {
-            return;
+            return false;
         }
         let mut batch = ClosingBatch { inner: self.inner(), closing: self.inner().closing.take() };
         while let Some((node, on_closed)) = batch.closing.pop() {
             let mut step = ClosingStep { lp: self, closing: Some((node, on_closed)) };
             step.take();
         }
+        true
     }
 }
 
@@ -127,6 +140,7 @@ impl ClosingStep<'_> {
     fn take(&mut self) {
         let Some((node, _)) = &self.closing else { return };
         if !node.handle().is_closed() {
+            let _turn = LAYER.scope("Node::finish_close", || Facts::of(node.handle()));
             node.cancel();
             node.handle().set_closed();
             Rc::clone(node).finish_close();

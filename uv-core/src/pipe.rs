@@ -5,7 +5,8 @@ use crate::handle::HandleKind;
 use crate::stream::{BOUND, IPC, READABLE, Received, SHARED, SOCKET, Stream, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::trace::Facts;
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -143,6 +144,7 @@ impl Pipe {
     /// # Errors
     /// `EALREADY` while connecting, `EINVAL` if closing or connected, `ENAMETOOLONG`.
     pub fn connect(&self, name: impl AsRef<OsStr>) -> Result<()> {
+        let _down = LAYER.down("Pipe::connect", || Facts::of(self));
         let name = name.as_ref();
         let failed = |errno| Error::new("connect", errno).on(name.display());
         if self.0.0.is_connecting() {

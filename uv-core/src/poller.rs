@@ -3,11 +3,13 @@
 //! mio is always edge-triggered while libuv's contract is level-triggered. Whoever leaves something unread, unwritten
 //! or unaccepted says so by putting its handle into the loop's still-ready set; the poll phase then does not block.
 
-use crate::{Errno, Error, Result};
+use crate::trace::Facts;
+use crate::{Errno, Error, LAYER, Result};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -40,6 +42,18 @@ impl Readiness {
         let writable = event.is_writable() || event.is_write_closed() || failed;
         let read_on = read_closed || event.is_priority();
         Self(flag(readable, Self::READABLE) | flag(writable, Self::WRITABLE) | flag(read_on, Self::READ_ON))
+    }
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has = |flag| self.0 & flag != 0;
+        f.write_str(match (has(Self::READABLE), has(Self::WRITABLE)) {
+            (true, true) => "readable and writable",
+            (true, false) => "readable",
+            (false, true) => "writable",
+            (false, false) => "nothing",
+        })
     }
 }
 
@@ -82,12 +96,14 @@ impl Poller {
     /// Watches `fd`. One edge is reported at once for what is already there.
     pub(crate) fn register(&self, fd: RawFd, key: u32, generation: u32, writable: bool) -> Result<(), Errno> {
         let token = handle_token(key, generation);
+        let _down = LAYER.down("epoll_ctl(2)", Facts::default);
         Ok(self.registry.register(&mut SourceFd(&fd), token, interest(writable))?)
     }
 
     /// Watches for writability as well: needed from the first write that would block.
     pub(crate) fn register_writable(&self, fd: RawFd, key: u32, generation: u32) -> Result<(), Errno> {
         let token = handle_token(key, generation);
+        let _down = LAYER.down("epoll_ctl(2)", Facts::default);
         Ok(self.registry.reregister(&mut SourceFd(&fd), token, interest(true))?)
     }
 
@@ -106,7 +122,11 @@ impl Poller {
     /// empty batch.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
         let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
-        match self.poll.borrow_mut().poll(&mut events, timeout) {
+        let poll = || (self.poll.borrow_mut().poll(&mut events, timeout), events);
+        let (polled, mut events) = LAYER.kernel("epoll_wait(2)", poll, |(_, events)| {
+            Facts::saying(format_args!("{} ready", events.iter().count()))
+        });
+        match polled {
             Ok(()) => Ok(Batch { poller: self, events }),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();

@@ -1,7 +1,8 @@
 //! The process's thread pool. Mirrors libuv's `src/threadpool.c`.
 //!
 //! One queue, served in order by threads that all loops share and that live as long as the process: a process that
-//! ends does not wait for them.
+//! ends does not wait for them. A thread that waits is woken only if there is a job that nobody is on the way to, and it
+//! wakes the next one: jobs that are done at once keep few threads busy, and those that take long get a thread each.
 
 use crate::Errno;
 use std::collections::VecDeque;
@@ -37,6 +38,10 @@ struct Pool {
 struct State {
     queue: VecDeque<Arc<dyn Job>>,
     threads: usize,
+    /// Threads that wait for a job, those that were woken and have not looked yet included.
+    idle: usize,
+    /// One of the idle threads was woken and has not looked yet.
+    waking: bool,
 }
 
 static POOL: OnceLock<Pool> = OnceLock::new();
@@ -48,7 +53,7 @@ static POOL: OnceLock<Pool> = OnceLock::new();
 pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
     let pool = POOL.get_or_init(|| Pool {
         size: configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref()),
-        state: Mutex::new(State { queue: VecDeque::new(), threads: 0 }),
+        state: Mutex::new(State { queue: VecDeque::new(), threads: 0, idle: 0, waking: false }),
         submitted: Condvar::new(),
     });
     let mut state = pool.lock();
@@ -61,7 +66,7 @@ pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
         }
     }
     state.queue.push_back(job);
-    pool.submitted.notify_one();
+    pool.wake_one(state);
     Ok(())
 }
 
@@ -92,10 +97,25 @@ impl Pool {
         let mut state = self.lock();
         loop {
             if let Some(job) = state.queue.pop_front() {
+                self.wake_one(state);
                 return job;
             }
+            state.idle += 1;
             state = self.submitted.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+            // Or another one's, if this one woke by itself: then the jobs that are there are this one's to see.
+            state.waking = false;
         }
+    }
+
+    /// Wakes a thread if there are jobs, threads that wait, and none on its way already.
+    fn wake_one(&self, mut state: MutexGuard<'_, State>) {
+        if state.queue.is_empty() || state.idle == 0 || state.waking {
+            return;
+        }
+        state.waking = true;
+        drop(state);
+        self.submitted.notify_one();
     }
 }
 

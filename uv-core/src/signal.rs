@@ -7,8 +7,9 @@ use crate::handle::{Handle, HandleKind, Node};
 use crate::queue::Queue;
 use crate::slot::Slot;
 use crate::sys::signal::SignalPipe;
+use crate::trace::Facts;
 use crate::upcall::SignalUpcall;
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::ops::Deref;
@@ -131,6 +132,7 @@ impl SignalNode {
             self.stop();
         }
         let handle = Signal(Rc::clone(&self));
+        let _up = LAYER.up("SignalUpcall::on_signal", || Facts::of(&handle));
         self.upcall.call(|upcall| upcall.on_signal(&handle, signum));
     }
 }

@@ -4,7 +4,8 @@ use crate::handle::HandleKind;
 use crate::stream::{BOUND, READABLE, SHARED, SOCKET, Stream, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::trace::Facts;
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
@@ -184,6 +185,7 @@ impl Tcp {
     /// `EALREADY` while connecting, `EINVAL` if closing or connected, and what the system says at once, such as
     /// `ENETUNREACH`. A refusal comes to `on_connect`.
     pub fn connect(&self, addr: SocketAddr) -> Result<()> {
+        let _down = LAYER.down("Tcp::connect", || Facts::of(self));
         let failed = |errno| Error::new("connect", errno).on(addr);
         if self.0.0.is_connecting() {
             return Err(failed(Errno::EALREADY));

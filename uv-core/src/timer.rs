@@ -1,16 +1,19 @@
 //! Timers: never early, equal deadlines in the order of their starts. Mirrors libuv's `src/timer.c`.
 //!
-//! The queue is a binary heap with lazy deletion: stopping a timer only forgets its entry, which is dropped when it
-//! comes up or when stale entries outnumber the living. Start and stop, the pattern of a server's timeouts, so cost no
-//! search.
+//! The queue is a binary heap whose entries are moved late. A timer that is stopped leaves its entry there, and one
+//! that is started again, for later, takes it over: when the entry comes up, it is dropped or moved to where it belongs
+//! by then. So what servers do most, putting a timeout off, does not touch the heap. Entries of stopped timers are swept
+//! out before they outnumber the others.
 
 use crate::handle::{Handle, HandleKind, Node};
 use crate::slot::Slot;
+use crate::trace::Facts;
 use crate::upcall::TimerUpcall;
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -25,9 +28,13 @@ pub struct Timer(Rc<TimerNode>);
 
 struct TimerNode {
     handle: Handle,
-    deadline: Cell<Duration>,
+    /// In nanoseconds of the loop's clock. A stopped timer's is the last one it had.
+    deadline: Cell<u64>,
     repeat: Cell<Duration>,
-    /// The heap entry that counts, or 0. Entries with another number are stale.
+    /// The number of the start that counts; 0 while the timer is stopped.
+    start: Cell<u64>,
+    /// The number of the start for which this timer's entry in the heap was made; 0 if it has none. Entries with
+    /// another number are stale. A started timer has one, which comes up no later than the timer is due.
     entry: Cell<u64>,
     /// Whether there ever was an upcall to fire again.
     started: Cell<bool>,
@@ -40,8 +47,9 @@ impl Timer {
     pub fn new(lp: &LoopHandle) -> Self {
         Self(lp.add(HandleKind::Timer, |handle| TimerNode {
             handle,
-            deadline: Cell::new(Duration::ZERO),
+            deadline: Cell::new(0),
             repeat: Cell::new(Duration::ZERO),
+            start: Cell::new(0),
             entry: Cell::new(0),
             started: Cell::new(false),
             upcall: Slot::empty(),
@@ -107,21 +115,19 @@ impl Timer {
         if !self.is_active() {
             return Duration::ZERO;
         }
-        self.0.deadline.get().saturating_sub(self.loop_handle().now())
+        Duration::from_nanos(self.0.deadline.get()).saturating_sub(self.loop_handle().now())
     }
 
     fn arm(&self, timeout: Duration) {
         let lp = self.loop_handle();
-        self.0.disarm();
-        self.0.deadline.set(lp.now().saturating_add(timeout));
-        lp.inner().timers.push(&self.0);
+        lp.inner().timers.start(&self.0, nanoseconds(lp.now().saturating_add(timeout)));
         self.0.handle.start();
     }
 }
 
 impl TimerNode {
     fn disarm(&self) {
-        if self.entry.replace(0) != 0 {
+        if self.start.replace(0) != 0 {
             self.handle.loop_handle().inner().timers.entry_died();
             self.handle.stop();
         }
@@ -156,77 +162,106 @@ impl fmt::Debug for Timer {
     }
 }
 
+type Heap = BinaryHeap<Reverse<Entry>>;
+
 /// The timers of a loop, by deadline and then by start.
 #[derive(Default)]
 pub(crate) struct TimerQueue {
-    heap: RefCell<BinaryHeap<Reverse<Entry>>>,
-    last_entry: Cell<u64>,
+    heap: RefCell<Heap>,
+    last_start: Cell<u64>,
+    /// Entries of stopped timers, and those that their timers do not go by any more.
     stale: Cell<usize>,
 }
 
 struct Entry {
-    deadline: Duration,
-    number: u64,
+    deadline: u64,
+    /// The number of the start that it was made for.
+    start: u64,
     timer: Rc<TimerNode>,
 }
 
 impl TimerQueue {
-    fn push(&self, timer: &Rc<TimerNode>) {
-        let number = self.last_entry.get() + 1;
-        self.last_entry.set(number);
-        timer.entry.set(number);
-        let entry = Entry { deadline: timer.deadline.get(), number, timer: Rc::clone(timer) };
-        self.heap.borrow_mut().push(Reverse(entry));
+    fn start(&self, timer: &Rc<TimerNode>, deadline: u64) {
+        let start = self.last_start.get() + 1;
+        self.last_start.set(start);
+        let was_stopped = timer.start.replace(start) == 0;
+        let is_later = deadline >= timer.deadline.replace(deadline);
+        if timer.entry.get() != 0 && is_later {
+            self.stale.set(self.stale.get() - usize::from(was_stopped));
+            return;
+        }
+        let had_entry = timer.entry.replace(start) != 0;
+        self.heap.borrow_mut().push(Reverse(Entry { deadline, start, timer: Rc::clone(timer) }));
+        if had_entry && !was_stopped {
+            self.entry_died();
+        }
     }
 
     /// Counts an entry that no longer counts, and sweeps such entries before they outnumber the others.
     fn entry_died(&self) {
         let stale = self.stale.get() + 1;
+        self.stale.set(stale);
+        if stale <= SWEEP_FLOOR {
+            return;
+        }
         let mut heap = self.heap.borrow_mut();
-        if stale > SWEEP_FLOOR && stale > heap.len() / 2 {
+        if stale > heap.len() / 2 {
             heap.retain(|Reverse(entry)| entry.is_live());
             self.stale.set(0);
-        } else {
-            self.stale.set(stale);
         }
     }
 
     /// The earliest deadline, as [`LoopHandle::now`] counts.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let mut heap = self.heap.borrow_mut();
-        while let Some(Reverse(entry)) = heap.peek() {
-            if entry.is_live() {
-                return Some(entry.deadline);
-            }
-            heap.pop();
-            self.stale.set(self.stale.get() - 1);
-        }
-        None
+        self.first(&mut heap).map(|Reverse(entry)| Duration::from_nanos(entry.deadline))
     }
 
     /// Calls every timer that is due at `now`. One started by a callback waits for the next call: its number is
     /// higher, and so it sorts behind everything that is due.
     pub(crate) fn run(&self, now: Duration) {
-        let last = self.last_entry.get();
+        let (now, last) = (nanoseconds(now), self.last_start.get());
         while let Some(timer) = self.pop_due(now, last) {
             timer.handle.stop();
             let timer = Timer(timer);
             if !timer.repeat().is_zero() {
                 timer.arm(timer.repeat());
             }
+            let _up = LAYER.up("TimerUpcall::on_timeout", || Facts::of(&timer));
             timer.0.upcall.call(|upcall| upcall.on_timeout(&timer));
         }
     }
 
-    fn pop_due(&self, now: Duration, last: u64) -> Option<Rc<TimerNode>> {
-        self.next_deadline().filter(|deadline| *deadline <= now)?;
+    fn pop_due(&self, now: u64, last: u64) -> Option<Rc<TimerNode>> {
         let mut heap = self.heap.borrow_mut();
-        if heap.peek().is_some_and(|Reverse(entry)| entry.number > last) {
+        let Reverse(first) = self.first(&mut heap)?;
+        if first.deadline > now || first.start > last {
             return None;
         }
-        let Reverse(entry) = heap.pop()?;
-        entry.timer.entry.set(0);
-        Some(entry.timer)
+        let Reverse(Entry { timer, .. }) = heap.pop()?;
+        timer.entry.set(0);
+        timer.start.set(0);
+        Some(timer)
+    }
+
+    /// The entry of the timer that is due first. Those that come up before it are dropped, or moved to where their
+    /// timers are by now.
+    fn first<'a>(&self, heap: &'a mut Heap) -> Option<&'a Reverse<Entry>> {
+        while let Some(mut first) = heap.peek_mut() {
+            let timer = &first.0.timer;
+            let (deadline, start) = (timer.deadline.get(), timer.start.get());
+            if first.0.start == start {
+                break;
+            }
+            if first.0.is_live() {
+                timer.entry.set(start);
+                (first.0.deadline, first.0.start) = (deadline, start);
+            } else {
+                PeekMut::pop(first);
+                self.stale.set(self.stale.get() - 1);
+            }
+        }
+        heap.peek()
     }
 
     pub(crate) fn clear(&self) {
@@ -236,14 +271,20 @@ impl TimerQueue {
 }
 
 impl Entry {
+    /// Whether its timer goes by it. A stopped one forgets it.
     fn is_live(&self) -> bool {
-        self.timer.entry.get() == self.number
+        let is_own = self.timer.entry.get() == self.start;
+        let is_started = self.timer.start.get() != 0;
+        if is_own && !is_started {
+            self.timer.entry.set(0);
+        }
+        is_own && is_started
     }
 }
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
+        self.start == other.start
     }
 }
 
@@ -257,6 +298,11 @@ impl PartialOrd for Entry {
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.deadline, self.number).cmp(&(other.deadline, other.number))
+        (self.deadline, self.start).cmp(&(other.deadline, other.start))
     }
+}
+
+/// Of the loop's clock, which goes on for 584 years.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -3,10 +3,13 @@
 
 use crate::handle::{Handle, HandleKind, Node};
 use crate::slot::Slot;
+use crate::trace::Facts;
 use crate::upcall::AsyncUpcall;
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +20,13 @@ const POSTS_PER_TURN: usize = 1024;
 
 enum Post {
     Closure(Box<dyn FnOnce(&LoopHandle) + Send>),
-    Async { key: u32, generation: u32, sent: Arc<AtomicBool> },
+    /// An async handle was sent to.
+    Async {
+        key: u32,
+        generation: u32,
+    },
+    /// The request of this number ended in the thread pool.
+    Work(usize),
 }
 
 /// What other threads hold of a loop.
@@ -47,7 +56,7 @@ impl Shared {
             posts.queue.push_back(post);
             posts.queue.len() == 1
         };
-        // Only the first post wakes: the loop takes all that are there, or wakes itself.
+        // Only the first post wakes: the loop takes all that are there at once.
         if first {
             self.wake();
         }
@@ -87,6 +96,12 @@ impl Remote {
     pub fn post(&self, work: impl FnOnce(&LoopHandle) + Send + 'static) -> Result<()> {
         self.0.push(Post::Closure(Box::new(work))).map_err(|_| Error::new("post", Errno::ECANCELED))
     }
+
+    /// Lets the loop know that work ended.
+    pub(crate) fn post_work(&self, id: usize) {
+        // Refused only by a loop that is gone, where there is nobody to call.
+        let _ = self.0.push(Post::Work(id));
+    }
 }
 
 impl fmt::Debug for Remote {
@@ -96,32 +111,36 @@ impl fmt::Debug for Remote {
 }
 
 /// The loop's end of [`Remote`] and of every [`AsyncSender`].
-pub(crate) struct Inbox(Arc<Shared>);
+pub(crate) struct Inbox {
+    shared: Arc<Shared>,
+    /// Posts that were taken over and wait for their turn.
+    taken: RefCell<VecDeque<Post>>,
+}
 
 impl Inbox {
     pub(crate) fn new(waker: Arc<mio::Waker>) -> Self {
-        Self(Arc::new(Shared { posts: Mutex::new(Posts { queue: VecDeque::new(), shut: false }), waker }))
+        let posts = Mutex::new(Posts { queue: VecDeque::new(), shut: false });
+        Self { shared: Arc::new(Shared { posts, waker }), taken: RefCell::default() }
     }
 
     pub(crate) fn remote(&self) -> Remote {
-        Remote(Arc::clone(&self.0))
+        Remote(Arc::clone(&self.shared))
     }
 
     pub(crate) fn wake_again(&self) {
-        self.0.wake();
+        self.shared.wake();
     }
 
     /// Runs what was posted before this call, one at a time, so that a panic loses only its own post.
     pub(crate) fn deliver(&self, lp: &LoopHandle) {
-        let rest = Rest(&self.0);
-        let count = self.0.posts().queue.len().min(POSTS_PER_TURN);
+        let rest = Rest(self);
+        let count = self.take_over().min(POSTS_PER_TURN);
         for _ in 0..count {
-            let Some(post) = self.0.posts().queue.pop_front() else { break };
+            let Some(post) = self.taken.borrow_mut().pop_front() else { break };
             match post {
+                Post::Work(id) => lp.inner().works.finish(lp, id),
                 Post::Closure(work) => work(lp),
-                Post::Async { key, generation, sent } => {
-                    // Cleared before the call: a send from now on causes another one.
-                    sent.store(false, Ordering::SeqCst);
+                Post::Async { key, generation } => {
                     if let Some(node) = lp.node(key, generation) {
                         node.on_ready();
                     }
@@ -131,24 +150,36 @@ impl Inbox {
         drop(rest);
     }
 
+    /// Takes over all posts under one lock. Returns how many there are now.
+    fn take_over(&self) -> usize {
+        let mut taken = self.taken.borrow_mut();
+        let mut posts = self.shared.posts();
+        if taken.is_empty() {
+            mem::swap(&mut *taken, &mut posts.queue);
+        } else {
+            taken.append(&mut posts.queue);
+        }
+        taken.len()
+    }
+
     /// Refuses posts from now on and drops those that wait.
     pub(crate) fn shut(&self) {
         let dropped = {
-            let mut posts = self.0.posts();
+            let mut posts = self.shared.posts();
             posts.shut = true;
-            std::mem::take(&mut posts.queue)
+            (self.taken.take(), mem::take(&mut posts.queue))
         };
         drop(dropped);
     }
 }
 
 /// Wakes the loop again if posts are left, be it by the bound or by a panic.
-struct Rest<'a>(&'a Shared);
+struct Rest<'a>(&'a Inbox);
 
 impl Drop for Rest<'_> {
     fn drop(&mut self) {
-        if !self.0.posts().queue.is_empty() {
-            self.0.wake();
+        if !self.0.taken.borrow().is_empty() {
+            self.0.shared.wake();
         }
     }
 }
@@ -170,7 +201,7 @@ impl Async {
     /// (`uv_async_init`).
     #[must_use]
     pub fn new(lp: &LoopHandle, upcall: impl AsyncUpcall + 'static) -> Self {
-        let shared = Arc::clone(&lp.inner().inbox.0);
+        let shared = Arc::clone(&lp.inner().inbox.shared);
         let node = lp.add(HandleKind::Async, |handle| AsyncNode {
             handle,
             sent: Arc::default(),
@@ -202,8 +233,11 @@ impl Node for AsyncNode {
     }
 
     fn on_ready(self: Rc<Self>) {
+        // Cleared before the call: a send from now on causes another one.
+        self.sent.store(false, Ordering::SeqCst);
         if !self.handle.is_closing() {
             let handle = Async(Rc::clone(&self));
+            let _up = LAYER.up("AsyncUpcall::on_wake", || Facts::of(&handle));
             self.upcall.call(|upcall| upcall.on_wake(&handle));
         }
     }
@@ -241,10 +275,8 @@ impl AsyncSender {
     /// does nothing.
     pub fn send(&self) {
         if !self.sent.swap(true, Ordering::SeqCst) {
-            let post =
-                Post::Async { key: self.key, generation: self.generation, sent: Arc::clone(&self.sent) };
             // Refused only by a loop that is gone, where there is nobody to call.
-            let _ = self.shared.push(post);
+            let _ = self.shared.push(Post::Async { key: self.key, generation: self.generation });
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use crate::handle::{Handle, HandleKind, Node};
 use crate::slot::Slot;
+use crate::trace::Facts;
 use crate::upcall::PhaseUpcall;
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
@@ -96,10 +97,11 @@ impl<H: Phase> Watchers<H> {
         self.started.borrow().is_empty()
     }
 
-    /// Calls every watcher started before this round and not stopped during it, the latest start first.
-    pub(crate) fn run(&self) {
+    /// Calls every watcher started before this round and not stopped during it, the latest start first. Returns whether
+    /// there were any.
+    pub(crate) fn run(&self) -> bool {
         if self.is_empty() {
-            return;
+            return false;
         }
         let mut round = self.round.take();
         round.clear();
@@ -107,10 +109,12 @@ impl<H: Phase> Watchers<H> {
         while let Some((start, watcher)) = round.pop() {
             if watcher.start.get() == start {
                 let handle = H::wrap(Rc::clone(&watcher));
+                let _up = LAYER.up("PhaseUpcall::on_phase", || Facts::of(&watcher.handle));
                 watcher.upcall.call(|upcall| upcall.on_phase(&handle));
             }
         }
         self.round.set(round);
+        true
     }
 
     fn push(&self, watcher: &Rc<Watcher<H>>) {

@@ -116,9 +116,7 @@ impl<W, T> Task<W, T> {
     /// Lets the loop know. Called once for each request, by the one that began it.
     fn end(&self, stage: Stage<W, T>) {
         *self.stage() = stage;
-        let id = self.id;
-        // Refused only by a loop that is gone, where there is nobody to call.
-        let _ = self.remote.post(move |lp| lp.inner().works.finish(lp, id));
+        self.remote.post_work(self.id);
     }
 
     /// Reports the end, on the loop's thread.
@@ -167,7 +165,7 @@ struct Request {
 }
 
 impl Works {
-    fn finish(&self, lp: &LoopHandle, id: usize) {
+    pub(crate) fn finish(&self, lp: &LoopHandle, id: usize) {
         let request = self.requests.borrow_mut().try_remove(id);
         if let Some(request) = request {
             lp.end_request();

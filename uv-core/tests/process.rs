@@ -430,3 +430,39 @@ fn a_program_without_a_first_line_is_run_by_the_shell() {
     assert!(copy.success());
     assert_eq!(run(SpawnOptions::new(copied)).0, (6, 0));
 }
+
+#[test]
+fn what_may_not_be_run_is_passed_over_for_what_is_behind_it_in_the_path() {
+    let folder = Folder::new("passed-over");
+    let name = "uv-core-test-shell";
+    let (refused, empty, found) = (folder.0.join("refused"), folder.0.join("empty"), folder.0.join("found"));
+    for each in [&refused, &empty, &found] {
+        fs::create_dir(each).expect("a folder");
+    }
+    fs::write(refused.join(name), "").expect("a file that nobody may run");
+    std::os::unix::fs::symlink("/bin/sh", found.join(name)).expect("a link");
+    let path = |folders: &[&PathBuf]| std::env::join_paths(folders).expect("no colon in the names");
+    let options = || SpawnOptions::new(name).args(["-c", "exit 7"]);
+    assert_eq!(run(options().env("PATH", path(&[&refused, &empty, &found]))).0, (7, 0));
+    let error = spawn_error(&options().env("PATH", path(&[&refused, &empty])));
+    assert_eq!(error.errno(), Errno::EACCES, "the reason is the file that is there");
+    // An empty folder of the PATH is the one in which the child starts.
+    assert_eq!(run(options().env("PATH", ":/nowhere").cwd(&found)).0, (7, 0));
+    assert_eq!(spawn_error(&options().env("PATH", "/nowhere").cwd(&found)).errno(), Errno::ENOENT);
+}
+
+#[test]
+fn the_environment_and_the_user_of_this_process_are_not_its_childs() {
+    if is_root() {
+        let path = std::env::var_os("PATH");
+        let options = shell("id -u").env("PATH", "/bin:/usr/bin").uid(NOBODY).gid(NOBODY);
+        assert_eq!(run(options).0, (0, 0));
+        assert_eq!(std::env::var_os("PATH"), path);
+        for thread in fs::read_dir("/proc/self/task").expect("the threads of this process") {
+            // One that has ended meanwhile has no user any more.
+            if let Ok(status) = fs::read_to_string(thread.expect("a thread").path().join("status")) {
+                assert!(status.contains("Uid:\t0\t0\t0\t0"), "{status}");
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use uv_core::{Check, Errno, Idle, Prepare, RunMode, Timer};
@@ -314,5 +314,44 @@ fn many_starts_and_stops_leave_the_queue_in_order() {
     }
     assert_eq!(lp.run(RunMode::Default), Ok(false));
     assert_eq!(log.count("fired"), 250);
+    lp.close_and_finish();
+}
+
+/// Numbers without a pattern, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+#[test]
+fn timers_put_off_brought_forward_and_stopped_fire_by_deadline_and_then_by_start() {
+    const TIMERS: usize = 100;
+    let (lp, mut dice) = (test_loop(), Dice(1));
+    let timers: Vec<Timer> = (0..TIMERS).map(|_| Timer::new(&lp)).collect();
+    for _ in 0..20 {
+        let fired = Rc::new(RefCell::new(Vec::new()));
+        // By timer: deadline and number of the start that counts.
+        let mut wanted = vec![None; TIMERS];
+        for start in 0..2000 {
+            let index = dice.roll(TIMERS as u64) as usize;
+            if dice.roll(3) == 0 {
+                timers[index].stop();
+                wanted[index] = None;
+                continue;
+            }
+            let (after, log) = (dice.roll(5), Rc::clone(&fired));
+            let on_timeout = move |_: &Timer| log.borrow_mut().push(index);
+            timers[index].start(after as u32 * MS, Duration::ZERO, on_timeout).expect("start");
+            wanted[index] = Some((after, start));
+        }
+        let mut order: Vec<usize> = (0..TIMERS).filter(|index| wanted[*index].is_some()).collect();
+        order.sort_by_key(|index| wanted[*index]);
+        assert_eq!(lp.run(RunMode::Default), Ok(false));
+        assert_eq!(*fired.borrow(), order);
+    }
     lp.close_and_finish();
 }

@@ -12,7 +12,8 @@ const STREAM_WRITE: usize = 1024;
 /// Writes of `/stream/N` in one go while the client keeps up: then others have their turn.
 const WRITES_PER_TURN: u64 = 64;
 
-/// The application: `GET /`, `POST` or `PUT /echo`, `GET /headers`, `GET /stream/N`, `POST /trailers`.
+/// The application: `GET /`, `POST` or `PUT /echo`, `GET /headers`, `GET /stream/N`, `POST /trailers`, and `GET /chain`,
+/// which shows the way of its own request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct App;
 

@@ -1,6 +1,6 @@
 //! The command line: what may be typed, and one clear line about what may not.
 
-use crate::{bench, trace};
+use crate::{bench, pomelo, trace};
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -20,6 +20,9 @@ cargo xtask COMMAND
   trace [--requests N] [--pipeline N] [--workers N] [--html FILE]
         Shows one real request, or N of them, climbing the chain: every call
         between the layers with its source, its ids and its time.
+  pomelo init|start|list|stop|add|restart|kill …
+        Makes, starts and commands an application of many servers; see
+        `cargo xtask pomelo help`.
   chain Prints the upcall traits of every layer in order.
   ci    Checks everything that CI checks.
   help  Prints this.";
@@ -38,6 +41,8 @@ pub enum Command {
     Bench(Box<bench::options::Options>),
     /// Show a request climbing the chain.
     Trace(trace::options::Options),
+    /// Make, start or command an application of many servers.
+    Pomelo(Box<pomelo::options::Options>),
     /// Print the upcall traits.
     Chain,
     /// Check everything.
@@ -112,6 +117,7 @@ impl Command {
             Some("floor") => Ok(Self::Part(Part::Floor, words.raw_args()?.collect())),
             Some("subject") => Ok(Self::Part(Part::Subject, words.raw_args()?.collect())),
             Some("trace") => Ok(trace::options::Options::parse(&mut words)?.map_or(Self::Help, Self::Trace)),
+            Some("pomelo") => Ok(Self::Pomelo(Box::new(pomelo::options::parse(&mut words)?))),
             Some("chain") => without_words(&mut words, Self::Chain),
             Some("ci") => without_words(&mut words, Self::Ci),
             _ => Err(format!("unknown command {command:?}; see `cargo xtask help`").into()),

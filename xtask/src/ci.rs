@@ -18,6 +18,23 @@ const STEPS: &[Step] = &[
     ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
     ("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     ("tests", &["test", "--workspace"], &[]),
+    // What is kept are counts of a release build.
+    (
+        "counts per request",
+        &[
+            "run",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "xtask",
+            "--",
+            "bench",
+            "--count",
+            "--check",
+        ],
+        &[],
+    ),
     ("formatting of the peers", &["fmt", "--all", "--manifest-path", PEERS, "--check"], &[]),
     (
         "lints of the peers",

@@ -10,6 +10,7 @@ pub mod ci;
 pub mod floor;
 pub mod load;
 mod poller;
+pub mod pomelo;
 pub mod say;
 pub mod serve;
 mod sockets;

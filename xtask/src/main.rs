@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 use xtask::args::{Command, Part, USAGE};
-use xtask::{bench, chain, ci, floor, load, say, serve, subjects, trace};
+use xtask::{bench, chain, ci, floor, load, pomelo, say, serve, subjects, trace};
 
 fn main() -> ExitCode {
     trace::collector::install();
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Ok(Command::Serve(options)) => serve::run(&options),
         Ok(Command::Bench(options)) => bench::run(&options),
         Ok(Command::Trace(options)) => trace::run(&options),
+        Ok(Command::Pomelo(options)) => return pomelo::run(&options),
         Ok(Command::Chain) => chain::run(),
         Ok(Command::Ci) => ci::run(),
         Ok(Command::Part(part, words)) => {

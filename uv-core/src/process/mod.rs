@@ -1,19 +1,22 @@
 //! Child processes: started, signalled, and their end reported. Mirrors libuv's `src/unix/process.c`.
 //!
-//! Where libuv handles SIGCHLD and asks after every child, the loop polls a descriptor of each child (`pidfd_open`,
+//! Where libuv handles SIGCHLD and asks after every child, the loop polls a descriptor of each child (`CLONE_PIDFD`,
 //! Linux 5.3). Nothing about SIGCHLD is process-wide then that a program or another library could break, ends cannot
 //! be merged, and the cost of one does not grow with the number of children. Only known children are ever collected.
 
 mod options;
+mod usage;
 
 pub use options::{SpawnOptions, Stdio};
+pub use usage::{ResourceUsage, UsageOf, resource_usage};
 
 use crate::handle::{Handle, HandleKind, Node};
 use crate::slot::Slot;
 use crate::sys;
-use crate::sys::process::Child;
+use crate::sys::spawn::Child;
+use crate::trace::Facts;
 use crate::upcall::ExitUpcall;
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use options::ChildStdio;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -75,6 +78,16 @@ pub fn kill(pid: i32, signum: i32) -> Result<()> {
     sys::process::kill(pid, signum).map_err(|errno| Error::new("kill", errno).on(pid))
 }
 
+/// Lets a process, or this one for 0, run on these processors only; they count from 0. Processes that it starts from now
+/// on inherit that. Mirrors `uv_thread_setaffinity`, for a process: its threads that run already stay where they are.
+///
+/// # Errors
+/// `ESRCH` if there is no such process, `EINVAL` if none of the processors is there or one is above 1023, `EPERM` if the
+/// process is not ours to bind.
+pub fn set_affinity(pid: i32, cpus: &[usize]) -> Result<()> {
+    sys::process::set_affinity(pid, cpus).map_err(|errno| Error::new("sched_setaffinity", errno).on(pid))
+}
+
 impl Process {
     /// Starts a program in a child process (`uv_spawn`) and calls `on_exit` once it ended.
     ///
@@ -86,8 +99,9 @@ impl Process {
     /// # Errors
     /// Everything that goes wrong up to and including the start of the program, on the program's name: `ENOENT` if
     /// there is none, `EACCES` if it may not be run, `EPERM` for a user or group that this process may not become,
-    /// `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` before Linux 5.3, `ECANCELED`
-    /// if the loop is gone. There is no handle then and no child; pipes that were opened for it have lost their peer.
+    /// `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` or `EPERM` before Linux 5.3,
+    /// `ECANCELED` if the loop is gone. There is no handle then and no child; pipes that were opened for it have lost
+    /// their peer.
     ///
     /// ```
     /// use uv_core::{ExitStatus, Loop, Process, RunMode, SpawnOptions};
@@ -112,7 +126,7 @@ impl Process {
         }
         let program = options.program().map_err(failed)?;
         let stdio = ChildStdio::prepare(options.slots()).map_err(failed)?;
-        let Child { pid, pidfd } = sys::process::spawn(&program, stdio.fds()).map_err(failed)?;
+        let Child { pid, pidfd } = sys::spawn::spawn(&program, stdio.fds()).map_err(failed)?;
         let node =
             ProcessNode::watch(lp, pid, pidfd).inspect_err(|_| sys::process::abandon(pid)).map_err(failed)?;
         node.upcall.set(Box::new(on_exit));
@@ -206,6 +220,7 @@ impl Node for ProcessNode {
         self.handle.stop();
         if let Some(status) = self.status.get() {
             let process = Process(Rc::clone(&self));
+            let _up = LAYER.up("ExitUpcall::on_exit", || Facts::of(&process));
             self.upcall.call(|upcall| upcall.on_exit(&process, status));
         }
     }

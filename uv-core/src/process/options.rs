@@ -2,7 +2,7 @@
 //! `uv_stdio_container_t`.
 
 use crate::stream::SHARED;
-use crate::sys::process::{ChildFd, Program, open_null};
+use crate::sys::spawn::{ChildFd, Program, open_null};
 use crate::{Errno, Handle, Pipe, Stream};
 use std::collections::BTreeMap;
 use std::env;
@@ -13,6 +13,9 @@ use std::path::PathBuf;
 
 /// The slots that every child has: standard input, output and error.
 const STANDARD_SLOTS: usize = 3;
+
+/// Where programs are searched for without a PATH: glibc's.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// How to start a child process (`uv_process_options_t`).
 ///
@@ -146,10 +149,11 @@ impl SpawnOptions {
     /// The form in which the system takes all this. `EINVAL` for what it cannot express.
     pub(super) fn program(&self) -> Result<Program, Errno> {
         let args = std::iter::once(&self.file).chain(&self.args);
+        let variables = self.variables()?;
         Ok(Program {
-            file: c_string(self.file.clone())?,
+            candidates: self.candidates(variables.get(OsStr::new("PATH")))?,
             args: args.map(|arg| c_string(arg.clone())).collect::<Result<_, _>>()?,
-            env: self.environment()?,
+            env: variables.into_iter().map(environment_entry).collect::<Result<_, _>>()?,
             cwd: self.cwd.clone().map(|cwd| c_string(cwd.into_os_string())).transpose()?,
             uid: self.uid,
             gid: self.gid,
@@ -157,7 +161,7 @@ impl SpawnOptions {
         })
     }
 
-    fn environment(&self) -> Result<Vec<CString>, Errno> {
+    fn variables(&self) -> Result<BTreeMap<OsString, OsString>, Errno> {
         let mut variables: BTreeMap<_, _> =
             if self.env_clear { BTreeMap::new() } else { env::vars_os().collect() };
         for (key, value) in &self.env {
@@ -167,13 +171,28 @@ impl SpawnOptions {
                 None => drop(variables.remove(key)),
             }
         }
-        let entry = |(mut key, value): (OsString, OsString)| {
-            key.push("=");
-            key.push(value);
-            c_string(key)
-        };
-        variables.into_iter().map(entry).collect()
+        Ok(variables)
     }
+
+    /// The paths under which the program may be, in the order of `execvp`. An empty folder of the PATH is the current one.
+    fn candidates(&self, path: Option<&OsString>) -> Result<Vec<CString>, Errno> {
+        let file = self.file.as_bytes();
+        if file.is_empty() || file.contains(&b'/') {
+            return Ok(vec![c_string(self.file.clone())?]);
+        }
+        let path = path.map_or(DEFAULT_PATH.as_bytes(), |path| path.as_bytes());
+        let candidate = |folder: &[u8]| {
+            let folder = if folder.is_empty() { b"." } else { folder };
+            c_string(OsString::from_vec([folder, file].join(&b'/')))
+        };
+        path.split(|byte| *byte == b':').map(candidate).collect()
+    }
+}
+
+fn environment_entry((mut key, value): (OsString, OsString)) -> Result<CString, Errno> {
+    key.push("=");
+    key.push(value);
+    c_string(key)
 }
 
 fn c_string(string: OsString) -> Result<CString, Errno> {

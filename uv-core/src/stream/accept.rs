@@ -4,8 +4,9 @@ use super::node::{COMPLAINED, CROWDED, HELD, LISTENING, MAYBE_READABLE, STARVED,
 use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::handle::Node;
 use crate::sys;
+use crate::trace::Facts;
 use crate::upcall::AcceptUpcall;
-use crate::{Errno, Error, Result};
+use crate::{Errno, Error, LAYER, Result};
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -96,6 +97,7 @@ impl StreamNode {
     }
 
     fn announce(&self, status: Result<()>) {
+        let _up = LAYER.up("AcceptUpcall::on_connection", || Facts::of(&self.handle));
         self.tower.call(|tower| {
             if let Tower::Accept(upcall) = tower {
                 upcall.on_connection(status);

@@ -74,7 +74,7 @@ impl StreamNode {
         }
         self.update_active();
         let result = result.map_err(|errno| self.error("connect", errno));
-        self.call(|upcall| upcall.on_connect(result));
+        self.call("StreamUpcall::on_connect", |upcall| upcall.on_connect(result));
         if !self.handle.is_closing() && !self.has(CONNECTING) && self.is_writing() {
             self.flush();
             self.update_active();
@@ -89,7 +89,7 @@ impl StreamNode {
             self.if_output(|out| out.connect = None);
             self.lp().end_request();
             let error = self.error("connect", Errno::ECANCELED);
-            self.call(|upcall| upcall.on_connect(Err(error)));
+            self.call("StreamUpcall::on_connect", |upcall| upcall.on_connect(Err(error)));
         }
     }
 }

@@ -19,8 +19,9 @@ mod write;
 
 use crate::handle::{Handle, HandleKind};
 use crate::sys;
+use crate::trace::Facts;
 use crate::upcall::{AcceptUpcall, StreamUpcall};
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
@@ -51,6 +52,7 @@ impl Stream {
     /// `EADDRINUSE` here, although it was `bind` that met it; `EINVAL` on a closing or connected stream, or a pipe
     /// that was not bound.
     pub fn listen(&self, backlog: u32, upcall: impl AcceptUpcall + 'static) -> Result<()> {
+        let _down = LAYER.down("Stream::listen", || Facts::of(self));
         self.0.listen(backlog, Box::new(upcall))
     }
 
@@ -65,6 +67,7 @@ impl Stream {
     /// # Errors
     /// `EAGAIN` if none waits.
     pub fn accept(&self) -> Result<Self> {
+        let _down = LAYER.down("Stream::accept", || Facts::of(self));
         self.0.accept()
     }
 
@@ -73,6 +76,7 @@ impl Stream {
     /// # Errors
     /// `EAGAIN` if none waits.
     pub fn accept_fd(&self) -> Result<OwnedFd> {
+        let _down = LAYER.down("Stream::accept_fd", || Facts::of(self));
         self.0.accept_fd()
     }
 
@@ -88,6 +92,7 @@ impl Stream {
     ///
     /// Several requests make one call; a closing stream makes none.
     pub fn notify(&self) {
+        let _down = LAYER.down("Stream::notify", || Facts::of(self));
         self.0.notify();
     }
 
@@ -96,11 +101,13 @@ impl Stream {
     /// # Errors
     /// `EALREADY` while reading, `ENOTCONN` if the stream is not readable, `EINVAL` if it is closing.
     pub fn read_start(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::read_start", || Facts::of(self));
         self.0.read_start()
     }
 
     /// Stops reading (`uv_read_stop`); no `on_read` follows, even from within one. Idempotent.
     pub fn read_stop(&self) {
+        let _down = LAYER.down("Stream::read_stop", || Facts::of(self));
         self.0.read_stop();
     }
 
@@ -110,7 +117,7 @@ impl Stream {
     /// `EAGAIN` if nothing can be taken now: the kernel is full, earlier writes wait, or the stream is still
     /// connecting. `EPIPE` if the stream is not writable, `EBADF` if it has no descriptor, and what the system says.
     pub fn try_write(&self, data: &[u8]) -> Result<usize> {
-        self.0.try_writev(&[IoSlice::new(data)])
+        self.try_writev(&[IoSlice::new(data)])
     }
 
     /// Like [`try_write`](Self::try_write) with several buffers in one system call.
@@ -118,6 +125,7 @@ impl Stream {
     /// # Errors
     /// As for `try_write`.
     pub fn try_writev(&self, data: &[IoSlice<'_>]) -> Result<usize> {
+        let _down = LAYER.down("Stream::try_writev", || Facts::of(self));
         self.0.try_writev(data)
     }
 
@@ -128,6 +136,7 @@ impl Stream {
     /// # Errors
     /// `EPIPE` if the stream is not writable, `EBADF` if it has no descriptor.
     pub fn write(&self, data: impl Into<bytes::Bytes>) -> Result<()> {
+        let _down = LAYER.down("Stream::write", || Facts::of(self));
         self.0.write(data.into(), VecDeque::new(), Vec::new())
     }
 
@@ -136,6 +145,7 @@ impl Stream {
     /// # Errors
     /// `EINVAL` without any buffer, and as for `write`.
     pub fn writev(&self, data: impl IntoIterator<Item = bytes::Bytes>) -> Result<()> {
+        let _down = LAYER.down("Stream::writev", || Facts::of(self));
         let mut rest: VecDeque<_> = data.into_iter().collect();
         let first = rest.pop_front().ok_or(Error::new("write", Errno::EINVAL))?;
         self.0.write(first, rest, Vec::new())
@@ -164,6 +174,7 @@ impl Stream {
     /// # Errors
     /// `ENOTCONN` unless the stream is connected and writable, so also the second time.
     pub fn shutdown(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::shutdown", || Facts::of(self));
         self.0.shutdown()
     }
 

@@ -6,8 +6,9 @@ use crate::handle::{Handle, Node};
 use crate::poller::Readiness;
 use crate::slot::Slot;
 use crate::sys::fd::FdCell;
+use crate::trace::Facts;
 use crate::upcall::{AcceptUpcall, StreamUpcall};
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -202,7 +203,10 @@ impl StreamNode {
         }
     }
 
-    pub(super) fn call(&self, call: impl FnOnce(&mut dyn StreamUpcall)) {
+    /// Calls the tower, and says so.
+    #[track_caller]
+    pub(super) fn call(&self, name: &'static str, call: impl FnOnce(&mut dyn StreamUpcall)) {
+        let _up = LAYER.up(name, || Facts::of(&self.handle));
         self.tower.call(|tower| {
             if let Tower::Stream(upcall) = tower {
                 call(&mut **upcall);
@@ -348,7 +352,7 @@ impl Node for StreamNode {
         self.report();
         if self.has(NOTIFIED) && !self.handle.is_closing() {
             self.clear(NOTIFIED);
-            self.call(|upcall| upcall.on_notify());
+            self.call("StreamUpcall::on_notify", |upcall| upcall.on_notify());
         }
         std::mem::forget(unfinished);
     }
@@ -386,8 +390,14 @@ impl Node for StreamNode {
 
     fn finish_close(self: Rc<Self>) {
         self.tower.call(|tower| match tower {
-            Tower::Stream(upcall) => upcall.on_close(),
-            Tower::Accept(upcall) => upcall.on_close(),
+            Tower::Stream(upcall) => {
+                let _up = LAYER.up("StreamUpcall::on_close", || Facts::of(&self.handle));
+                upcall.on_close();
+            }
+            Tower::Accept(upcall) => {
+                let _up = LAYER.up("AcceptUpcall::on_close", || Facts::of(&self.handle));
+                upcall.on_close();
+            }
         });
     }
 

@@ -75,7 +75,7 @@ impl StreamNode {
                         self.clear(MAYBE_READABLE);
                     }
                     self.bytes_read.set(self.bytes_read.get() + count as u64);
-                    self.call(|upcall| upcall.on_read(&buffer[..count]));
+                    self.call("StreamUpcall::on_read", |upcall| upcall.on_read(&buffer[..count]));
                     self.lp().return_buffer(buffer);
                     if self.handle.is_closing() || !self.has(READING) {
                         return;
@@ -100,7 +100,7 @@ impl StreamNode {
                 // Reading may be started again, and then ends again.
                 self.clear(READING);
                 self.update_active();
-                self.call(|upcall| upcall.on_end());
+                self.call("StreamUpcall::on_end", |upcall| upcall.on_end());
             }
             Step::Failed(errno) => self.read_failed(Error::new("read", errno)),
             Step::Interrupted => self.push_ready(),
@@ -121,7 +121,7 @@ impl StreamNode {
     fn read_failed(&self, error: Error) {
         self.clear(READING | READABLE | WRITABLE);
         self.update_active();
-        self.call(|upcall| upcall.on_read_error(error));
+        self.call("StreamUpcall::on_read_error", |upcall| upcall.on_read_error(error));
     }
 
     fn read_once(&self, fd: RawFd, buffer: &mut [u8]) -> Step {

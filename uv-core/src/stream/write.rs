@@ -220,7 +220,7 @@ impl StreamNode {
     fn report_write(&self) -> bool {
         let Some(result) = self.if_output(|out| out.done.pop_front()).flatten() else { return false };
         self.lp().end_request();
-        self.call(|upcall| upcall.on_write(result));
+        self.call("StreamUpcall::on_write", |upcall| upcall.on_write(result));
         true
     }
 
@@ -235,7 +235,7 @@ impl StreamNode {
         if let Some(result) = ended.flatten() {
             self.lp().end_request();
             let result = result.map_err(|errno| Error::new("shutdown", errno));
-            self.call(|upcall| upcall.on_shutdown(result));
+            self.call("StreamUpcall::on_shutdown", |upcall| upcall.on_shutdown(result));
         }
     }
 

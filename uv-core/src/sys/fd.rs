@@ -1,6 +1,7 @@
 //! File descriptors: owning one in a cell, flags, and the spare one.
 
-use crate::Errno;
+use crate::trace::Facts;
+use crate::{Errno, LAYER};
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -28,6 +29,7 @@ impl FdCell {
     /// Closes the descriptor, but never a standard one: the next file opened would become the process's output.
     pub(crate) fn close(&self) {
         if self.0.get() > libc::STDERR_FILENO {
+            let _down = LAYER.down("close(2)", Facts::default);
             drop(self.take());
         }
         self.0.set(NONE);

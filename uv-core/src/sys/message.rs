@@ -1,6 +1,7 @@
 //! Messages that carry descriptors: `sendmsg` and `recvmsg` with SCM_RIGHTS.
 
 use super::fd::check_len;
+use super::transfer;
 use crate::Errno;
 use std::io::IoSlice;
 use std::mem::size_of;
@@ -51,7 +52,7 @@ pub(crate) fn send(fd: RawFd, data: &[IoSlice<'_>], fds: &[RawFd]) -> Result<usi
 
 fn send_message(fd: RawFd, message: &libc::msghdr) -> Result<usize, Errno> {
     // SAFETY: the message's pointers describe buffers that the callers keep alive during the call.
-    check_len(unsafe { libc::sendmsg(fd, message, libc::MSG_NOSIGNAL) })
+    transfer("sendmsg(2)", || check_len(unsafe { libc::sendmsg(fd, message, libc::MSG_NOSIGNAL) }))
 }
 
 /// Receives bytes and hands every descriptor that came with them to `take`, in order. Waits for nothing.
@@ -112,6 +113,8 @@ fn message(slice: &mut libc::iovec) -> libc::msghdr {
 }
 
 fn receive_message(fd: RawFd, message: &mut libc::msghdr) -> Result<usize, Errno> {
-    // SAFETY: the message's pointers describe buffers that the callers keep alive during the call.
-    check_len(unsafe { libc::recvmsg(fd, message, libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT) })
+    transfer("recvmsg(2)", || {
+        // SAFETY: the message's pointers describe buffers that the callers keep alive during the call.
+        check_len(unsafe { libc::recvmsg(fd, message, libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT) })
+    })
 }

@@ -10,3 +10,26 @@ pub(crate) mod message;
 pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod spawn;
+
+use crate::trace::Facts;
+use crate::{Errno, LAYER};
+
+/// Makes a system call, and says so: `name` has its section of the manual.
+#[inline(always)]
+#[track_caller]
+fn call<T>(name: &'static str, call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    LAYER.kernel(name, call, |result| {
+        result.as_ref().err().map_or_else(Facts::default, |errno| Facts::saying(errno.name()))
+    })
+}
+
+/// Makes a system call that transfers bytes, and says so.
+#[inline(always)]
+#[track_caller]
+fn transfer(name: &'static str, call: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {
+    LAYER.kernel(name, call, |result| match result {
+        Ok(bytes) => Facts::default().bytes(*bytes),
+        Err(errno) => Facts::saying(errno.name()),
+    })
+}

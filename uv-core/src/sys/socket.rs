@@ -2,6 +2,7 @@
 
 use super::addr::SockAddr;
 use super::fd::{check, check_len, own};
+use super::{call, transfer};
 use crate::Errno;
 use std::io::IoSlice;
 use std::mem::size_of;
@@ -33,43 +34,51 @@ pub(crate) fn bind(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
 
 pub(crate) fn connect(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
     // SAFETY: pointer and length describe the address, which outlives the call.
-    check(unsafe { libc::connect(fd, addr.as_ptr(), addr.len()) }).map(drop)
+    call("connect(2)", || check(unsafe { libc::connect(fd, addr.as_ptr(), addr.len()) }).map(drop))
 }
 
 pub(crate) fn listen(fd: RawFd, backlog: i32) -> Result<(), Errno> {
     // SAFETY: takes integers only.
-    check(unsafe { libc::listen(fd, backlog) }).map(drop)
+    call("listen(2)", || check(unsafe { libc::listen(fd, backlog) }).map(drop))
 }
 
 /// The next connection, non-blocking, not inherited by children.
 pub(crate) fn accept(fd: RawFd) -> Result<OwnedFd, Errno> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: null address pointers mean that the peer's address is not wanted.
-    own(unsafe { libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags) })
+    call("accept4(2)", || {
+        // SAFETY: null address pointers mean that the peer's address is not wanted.
+        own(unsafe { libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags) })
+    })
 }
 
 pub(crate) fn shutdown_write(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: takes integers only.
-    check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(drop)
+    call("shutdown(2)", || check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(drop))
 }
 
 /// Reads from a socket or, where `is_socket` is false, from any descriptor. A socket's read never waits, even if others
 /// made the open file a blocking one.
 pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: the kernel writes at most `len` bytes from the buffer's start.
-    check_len(unsafe {
-        if is_socket { libc::recv(fd, start, len, libc::MSG_DONTWAIT) } else { libc::read(fd, start, len) }
-    })
+    if is_socket {
+        // SAFETY: the kernel writes at most `len` bytes from the buffer's start.
+        transfer("recv(2)", || check_len(unsafe { libc::recv(fd, start, len, libc::MSG_DONTWAIT) }))
+    } else {
+        // SAFETY: the kernel writes at most `len` bytes from the buffer's start.
+        transfer("read(2)", || check_len(unsafe { libc::read(fd, start, len) }))
+    }
 }
 
 /// Writes without raising SIGPIPE where that can be avoided: on sockets.
 pub(crate) fn write(fd: RawFd, is_socket: bool, data: &[u8]) -> Result<usize, Errno> {
     let (start, len) = (data.as_ptr().cast(), data.len());
-    // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
-    check_len(unsafe {
-        if is_socket { libc::send(fd, start, len, libc::MSG_NOSIGNAL) } else { libc::write(fd, start, len) }
-    })
+    if is_socket {
+        // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
+        transfer("send(2)", || check_len(unsafe { libc::send(fd, start, len, libc::MSG_NOSIGNAL) }))
+    } else {
+        // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
+        transfer("write(2)", || check_len(unsafe { libc::write(fd, start, len) }))
+    }
 }
 
 /// Writes several buffers at once. At most `IOV_MAX` (1024) of them.
@@ -80,8 +89,10 @@ pub(crate) fn writev(fd: RawFd, is_socket: bool, data: &[IoSlice<'_>]) -> Result
     if is_socket {
         return super::message::send(fd, data, &[]);
     }
-    // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec`, and the slices outlive the call.
-    check_len(unsafe { libc::writev(fd, data.as_ptr().cast(), data.len() as libc::c_int) })
+    transfer("writev(2)", || {
+        // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec`, and the slices outlive the call.
+        check_len(unsafe { libc::writev(fd, data.as_ptr().cast(), data.len() as libc::c_int) })
+    })
 }
 
 pub(crate) fn local_addr(fd: RawFd) -> Result<SockAddr, Errno> {

@@ -11,11 +11,13 @@ mod budget;
 mod catalogue;
 mod child;
 mod compare;
+mod count;
 pub mod html;
 mod interrupt;
 pub mod launch;
 mod machine;
 mod measure;
+pub mod npm;
 pub mod options;
 mod peers;
 mod plan;
@@ -35,7 +37,7 @@ use budget::Budget;
 use child::Trouble;
 use interrupt::Interrupt;
 use measure::Session;
-use options::Options;
+use options::{Counting, Options};
 use peers::Peers;
 use plan::{Choice, Contender};
 use progress::{Progress, counted, in_words};
@@ -72,9 +74,12 @@ pub fn run(options: &Options) -> Result<()> {
         arguments: options.words.clone(),
         ..Results::default()
     };
-    let failures = measure_all(options, &choices, &mut results)?;
+    let failures = match options.count {
+        Some(counting) => count::run(counting, options, &choices, &mut results)?,
+        None => measure_all(options, &choices, &mut results)?,
+    };
     results.seconds = began.elapsed().as_secs_f64();
-    report(options, &results)?;
+    conclude(options, &results)?;
     if let Some(before) = before {
         let changes = compare::changes(&before, &results);
         say::out(compare::table(&before, &changes));
@@ -138,8 +143,8 @@ fn in_short(trouble: Trouble) -> String {
     }
 }
 
-/// The table over all, the notes, and the files.
-fn report(options: &Options, results: &Results) -> Result<()> {
+/// The table over all, the notes, and what becomes of all that.
+fn conclude(options: &Options, results: &Results) -> Result<()> {
     if results.benches.len() > 1 {
         say::out(table::summary(results));
     }
@@ -148,17 +153,30 @@ fn report(options: &Options, results: &Results) -> Result<()> {
             say::out(line);
         }
     }
-    let json = serde_json::to_string_pretty(results)? + "\n";
+    match options.count {
+        None | Some(Counting::Show) => report(options, results),
+        Some(counting) => count::conclude(counting, results),
+    }
+}
+
+/// The files.
+fn report(options: &Options, results: &Results) -> Result<()> {
+    if let Some(path) = &options.save {
+        write(path, &to_json(results)?)?;
+    }
     let folder = options.out.clone().unwrap_or_else(|| target_folder().join("bench"));
     let (page, data) = (folder.join("report.html"), folder.join("report.json"));
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    write(&data, &json)?;
-    write(&page, &html::page(results))?;
-    if let Some(path) = &options.save {
-        write(path, &json)?;
-    }
+    let mut shown = results.clone();
+    count::earlier::complete(&mut shown, &data);
+    write(&data, &to_json(&shown)?)?;
+    write(&page, &html::page(&shown))?;
     say::out(format_args!("report: {}", page.display()));
     Ok(())
+}
+
+fn to_json(results: &Results) -> Result<String> {
+    Ok(serde_json::to_string_pretty(results)? + "\n")
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

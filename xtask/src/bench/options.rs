@@ -25,6 +25,11 @@ hyper, node, nginx, as far as they can be had). WHAT is a benchmark, a group or 
                       measures your own server too, in the benchmarks of HTTP and echo. COMMAND prints
                       127.0.0.1:PORT when it listens, and ends on SIGTERM
   --node PATH         the node to measure; else the one on PATH
+  --count             counts instead of timing: instructions under valgrind's callgrind, system calls under
+                      strace, allocations by the counting allocator that valgrind's memcheck puts in. For
+                      each operation, in user space; peers: libuv, tokio, hyper
+  --save-counts       with --count: keeps the counts of requests in xtask/counts.txt
+  --check             with --count: fails if one takes over 3 % more than is kept there
   --out FOLDER        where the report goes; target/bench
   --server-cpu N, --load-cpu N
                       the cores of the server and of its clients; else the first two that there are
@@ -64,12 +69,25 @@ pub struct Options {
     pub node: Option<PathBuf>,
     /// Where the report goes.
     pub out: Option<PathBuf>,
+    /// Count instead of timing, and what becomes of it.
+    pub count: Option<Counting>,
     /// The core of the servers.
     pub server_cpu: Option<usize>,
     /// The core of the load.
     pub load_cpu: Option<usize>,
     /// The words as they were typed.
     pub words: Vec<String>,
+}
+
+/// What becomes of counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// They are shown.
+    Show,
+    /// The repository keeps them.
+    Save,
+    /// They are compared with what it keeps.
+    Check,
 }
 
 impl Options {
@@ -95,6 +113,7 @@ pub struct UserSubject {
 pub fn parse(words: &mut lexopt::Parser) -> Result<Options> {
     let typed = words.clone().raw_args()?.map(|word| word.to_string_lossy().into_owned()).collect();
     let mut options = Options { words: typed, ..Options::default() };
+    let (mut count, mut save, mut check) = (false, false, false);
     while let Some(word) = words.next()? {
         match word {
             Value(what) => options.what.push(what.to_string_lossy().into_owned()),
@@ -108,6 +127,9 @@ pub fn parse(words: &mut lexopt::Parser) -> Result<Options> {
             Long("fail-above") => options.fail_above = Some(parse_percent(&text(words)?)?),
             Long("only") => options.only.extend(parse_names(&text(words)?)?),
             Long("subject") => options.subjects.push(parse_subject(&text(words)?)?),
+            Long("count") => count = true,
+            Long("save-counts") => save = true,
+            Long("check") => check = true,
             Long("out") => options.out = Some(words.value()?.into()),
             Long("node") => options.node = Some(words.value()?.into()),
             Long("server-cpu") => options.server_cpu = Some(parse_cpu("--server-cpu", &text(words)?)?),
@@ -118,7 +140,26 @@ pub fn parse(words: &mut lexopt::Parser) -> Result<Options> {
     if options.fail_above.is_some() && options.compare.is_none() {
         return Err("--fail-above needs --compare FILE: more than what?".into());
     }
+    options.count = counting(count, save, check)?;
+    if options.count == Some(Counting::Save) && !(options.what.is_empty() && options.only.is_empty()) {
+        return Err("--save-counts keeps all that is to be kept: it takes no names and no --only".into());
+    }
+    if options.count.is_some() && options.compare.is_some() {
+        return Err("--count takes no --compare: --check compares counts".into());
+    }
     Ok(options)
+}
+
+fn counting(count: bool, save: bool, check: bool) -> Result<Option<Counting>> {
+    match (count, save, check) {
+        (false, false, false) => Ok(None),
+        (true, false, false) => Ok(Some(Counting::Show)),
+        (true, true, false) => Ok(Some(Counting::Save)),
+        (true, false, true) => Ok(Some(Counting::Check)),
+        (_, true, true) => Err("--save-counts or --check: not both".into()),
+        (false, true, _) => Err("--save-counts needs --count".into()),
+        (false, _, true) => Err("--check needs --count".into()),
+    }
 }
 
 fn text(words: &mut lexopt::Parser) -> Result<String> {
@@ -195,6 +236,15 @@ mod tests {
     }
 
     #[test]
+    fn counts_are_shown_kept_or_checked() {
+        let counting = |words: &[&str]| parse(words).map(|options| options.count);
+        assert_eq!(counting(&[]), Ok(None));
+        assert_eq!(counting(&["--count", "http"]), Ok(Some(Counting::Show)));
+        assert_eq!(counting(&["--save-counts", "--count"]), Ok(Some(Counting::Save)));
+        assert_eq!(counting(&["--count", "--check", "http"]), Ok(Some(Counting::Check)));
+    }
+
+    #[test]
     fn a_wrong_word_is_named() {
         for (words, named) in [
             (&["--fly"][..], "--fly"),
@@ -207,6 +257,11 @@ mod tests {
             (&["--server-cpu", "first"], "--server-cpu first"),
             (&["--only", "http,htp"], "\"htp\""),
             (&["--save"], "--save"),
+            (&["--check"], "--count"),
+            (&["--save-counts"], "--count"),
+            (&["--count", "--check", "--save-counts"], "not both"),
+            (&["--count", "--save-counts", "http"], "no names"),
+            (&["--count", "--compare", "a"], "--compare"),
         ] {
             let error = parse(words).expect_err("a wrong command line");
             assert!(error.contains(named), "{error:?} does not name {named:?}");

@@ -1,5 +1,5 @@
 //! The clients of a closed loop: each sends its message, waits for the answer, and goes on until the time is
-//! over.
+//! over, or until so many messages were sent as were asked for.
 //!
 //! What an answer is, a [`Dialogue`] knows; the engine knows sockets, rounds and the clock. At the deadline
 //! no new round begins, and those under way are waited for, so that every message sent is answered or counted
@@ -58,6 +58,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) addr: &'a Address,
     pub(crate) connections: usize,
     pub(crate) duration: Duration,
+    /// Rounds of all clients together, after which the run ends before its time.
+    pub(crate) rounds: Option<u64>,
     /// What every round sends.
     pub(crate) message: &'a [u8],
 }
@@ -78,6 +80,8 @@ struct Engine<'a, D> {
     buffer: Vec<u8>,
     tally: &'a mut Tally,
     open: usize,
+    /// Rounds that may still begin.
+    rounds_left: u64,
     stopping: bool,
 }
 
@@ -87,7 +91,8 @@ pub(crate) fn run<D: Dialogue>(plan: &Plan<'_>, new: impl Fn() -> D, tally: &mut
     let client = || Client { socket: None, connected: false, sent: 0, round_began: start, dialogue: new() };
     let clients = (0..plan.connections).map(|_| client()).collect();
     let (poller, buffer) = (Poller::new()?, vec![0; READ_BUFFER]);
-    let mut engine = Engine { plan, poller, clients, buffer, tally, open: 0, stopping: false };
+    let rounds_left = plan.rounds.unwrap_or(u64::MAX);
+    let mut engine = Engine { plan, poller, clients, buffer, tally, open: 0, rounds_left, stopping: false };
     for slot in 0..plan.connections {
         engine.connect(slot);
     }
@@ -114,10 +119,17 @@ pub(crate) fn run<D: Dialogue>(plan: &Plan<'_>, new: impl Fn() -> D, tally: &mut
 }
 
 impl<D: Dialogue> Engine<'_, D> {
-    /// Opens the client's connection, unless the run is over. A connect that fails at once is tried again
+    /// Takes one of the rounds that may begin.
+    fn claim_round(&mut self) -> bool {
+        let is_left = self.rounds_left > 0 && !self.stopping;
+        self.rounds_left -= u64::from(is_left);
+        is_left
+    }
+
+    /// Opens the client's connection for a round, unless the run is over. A connect that fails at once is tried again
     /// until the error limit of the tally is reached.
     fn connect(&mut self, slot: usize) {
-        while !self.stopping && !self.tally.is_hopeless() {
+        while !self.tally.is_hopeless() && self.claim_round() {
             match self.try_connect(slot) {
                 Ok(()) => return,
                 Err(error) => self.tally.error("connect", error),
@@ -176,8 +188,8 @@ impl<D: Dialogue> Engine<'_, D> {
     /// Receives until the socket is drained. The dialogue bounds this: it answers nothing but its own
     /// messages. A short receive is the last one only if no end of stream waits behind it.
     fn read(&mut self, slot: usize, short_is_last: bool) -> Result<Step, Failure> {
-        let client = &mut self.clients[slot];
         loop {
+            let client = &mut self.clients[slot];
             let Some(socket) = &client.socket else { return Ok(Step::Wait) };
             let count = match sockets::recv(socket, &mut self.buffer) {
                 Ok(Transfer::NotReady) => return Ok(Step::Wait),
@@ -193,8 +205,9 @@ impl<D: Dialogue> Engine<'_, D> {
             };
             match step {
                 Step::Reopen => return Ok(Step::Reopen),
-                Step::Next if self.stopping => return Ok(Step::Reopen),
+                Step::Next if !self.claim_round() => return Ok(Step::Reopen),
                 Step::Next => {
+                    let client = &mut self.clients[slot];
                     client.round_began = now;
                     client.begin_round(self.plan.message)?;
                 }

@@ -61,6 +61,8 @@ fn run_load(options: &Options) -> Result<u64> {
         addr: &options.addr,
         connections: options.connections,
         duration: options.duration,
+        // A round is a whole pipeline; where there is none it is 1.
+        rounds: options.operations.map(|operations| operations / options.pipeline as u64),
         message: &message,
     };
     let tally = &mut Tally::new()?;

@@ -11,7 +11,8 @@ usage: load keepalive --addr A [--conns 64] [--secs 3] [--path /] [--pipeline 1]
        load pump      --addr A [--conns 4] [--secs 3] [--size 65536]
        load idle      --addr A [--conns 10000] [--path / | --size 64]       holds until standard input ends
        load stream    --addr A [--conns 1] [--secs 60] [--path /stream/100000] [--rate 1000000: bytes/s]
-A is IP:PORT or unix:/path. Prints one line of JSON. The exit code is 1 if anything failed.";
+A is IP:PORT or unix:/path. All but pump, idle and stream take --ops N: so many operations, and then the end, or
+after --secs that are 120 then. Prints one line of JSON. The exit code is 1 if anything failed.";
 
 /// Larger messages are a mistyped number.
 const MAX_SIZE: usize = 64 << 20;
@@ -52,6 +53,8 @@ pub(crate) struct Options {
     pub(crate) addr: Address,
     pub(crate) connections: usize,
     pub(crate) duration: Duration,
+    /// Operations after which the load ends before its time.
+    pub(crate) operations: Option<u64>,
     pub(crate) pipeline: usize,
     pub(crate) path: String,
     /// Bytes of a raw message; in `idle`, nothing asks in HTTP.
@@ -69,7 +72,7 @@ pub(crate) struct Options {
 pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Error> {
     let (mut mode, mut addr, mut connections, mut path) = (None, None, None, None);
     let (mut secs, mut pipeline, mut rate, mut once) = (None, 1, 1_000_000, false);
-    let (mut size, mut answer, mut body) = (None, None, None);
+    let (mut size, mut answer, mut body, mut operations) = (None, None, None, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Value(name) if mode.is_none() => {
@@ -79,6 +82,7 @@ pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Erro
             Long("addr") => addr = Some(parser.value()?.string()?.parse::<Address>()?),
             Long("conns") => connections = Some(parser.value()?.parse::<usize>()?),
             Long("secs") => secs = Some(parser.value()?.parse::<f64>()?),
+            Long("ops") => operations = Some(parser.value()?.parse::<u64>()?),
             Long("pipeline") => pipeline = parser.value()?.parse()?,
             Long("path") => path = Some(parser.value()?.string()?),
             Long("size") => size = Some(parse_size(parser)?),
@@ -90,7 +94,9 @@ pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Erro
         }
     }
     let mode = mode.ok_or("no mode")?;
+    let is_counted = operations.is_some();
     let (default_connections, default_path, default_secs) = match mode {
+        Mode::KeepAlive | Mode::Connect | Mode::Echo if is_counted => (1, "/", 120.0),
         Mode::KeepAlive | Mode::Connect | Mode::Echo => (64, "/", 3.0),
         Mode::Pump => (4, "/", 3.0),
         Mode::Idle => (10_000, "/", 3.0),
@@ -99,12 +105,19 @@ pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Erro
     if !(1..=MAX_PIPELINE).contains(&pipeline) {
         return Err(format!("--pipeline takes 1 to {MAX_PIPELINE}").into());
     }
+    if is_counted && !matches!(mode, Mode::KeepAlive | Mode::Connect | Mode::Echo) {
+        return Err(format!("{} takes no --ops", mode.name()).into());
+    }
+    if operations.is_some_and(|operations| operations % pipeline as u64 != 0) {
+        return Err(format!("--ops takes a multiple of the pipeline, {pipeline}").into());
+    }
     Ok(Options {
         mode,
         addr: addr.ok_or("no --addr")?,
         connections: connections.unwrap_or(default_connections),
         duration: Duration::try_from_secs_f64(secs.unwrap_or(default_secs))
             .map_err(|error| error.to_string())?,
+        operations,
         pipeline,
         path: path.unwrap_or_else(|| default_path.to_owned()),
         size,

@@ -4,15 +4,8 @@ use crate::args::Result;
 use crate::say;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
-use std::fs;
 use std::time::{Duration, Instant};
-
-/// Ticks per second in which the kernel tells a process of its children's time (`USER_HZ`): the same on every machine
-/// that these programs run on.
-const TICKS_PER_SECOND: u32 = 100;
-
-/// Where the children's time stands in `/proc/self/stat`, counted from behind the program's name: `cutime`, `cstime`.
-const CHILDREN_FIELDS: std::ops::Range<usize> = 13..15;
+use uv_core::{UsageOf, resource_usage};
 
 /// The share of operations that are done first and not measured, and how many they are at most.
 const WARM_UP_SHARE: u64 = 10;
@@ -122,12 +115,8 @@ fn process_time() -> Duration {
 
 /// The CPU time of the child processes that have ended and were waited for.
 fn children_time() -> Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    // The program's name may contain anything; it ends with the last parenthesis.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(CHILDREN_FIELDS.start).take(CHILDREN_FIELDS.len());
-    let ticks = ticks.map(str::parse::<u32>).sum::<std::result::Result<u32, _>>()?;
-    Ok(Duration::from_secs(1) * ticks / TICKS_PER_SECOND)
+    let usage = resource_usage(UsageOf::Children)?;
+    Ok(usage.user + usage.system)
 }
 
 fn nanoseconds(time: Duration) -> u64 {

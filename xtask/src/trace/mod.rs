@@ -1,7 +1,7 @@
 //! `cargo xtask trace`: one real request climbing the chain, layer by layer.
 //!
 //! The layers say what they do in records of the `log` crate (see `uv_core::trace`). The [`collector`] is a backend that
-//! keeps them as [`step`]s with the moment of each; a [`story`] puts these into the turns of the loop; [`print`] and
+//! keeps them as [`step`]s with the moment of each; a [`story`] puts these into the turns of the loop; [`mod@print`] and
 //! [`page`] show it.
 
 mod alone;
@@ -30,6 +30,12 @@ const LEAD: &str = "Every call between the layers, from the moment at which the 
     runs down, in each turn of the loop from that moment on, and includes what it costs to record a step: a few hundred \
     nanoseconds each. The handler queues a tick and a microtask, to show where those run.";
 
+/// What is to be known about a diagram of several processes.
+const CLUSTER_LEAD: &str = "The primary to the left of the kernel, its workers to the right: how they agree to listen, how \
+    a connection is accepted, sent as a descriptor and served. Time runs down and counts from the moment at which the \
+    connection was ready; it includes what it costs to record a step: a few hundred nanoseconds each. The handler queues \
+    a tick and a microtask, to show where those run.";
+
 /// Traces what the options say, and shows it.
 ///
 /// # Errors
@@ -52,7 +58,7 @@ fn words(options: &Options) -> Words<'static> {
     match (options.workers, options.requests) {
         (0, 1) => Words { title: "One request climbs the chain", lead: LEAD },
         (0, _) => Words { title: "Requests climb the chain", lead: LEAD },
-        _ => Words { title: "A connection passes from the primary to a worker", lead: LEAD },
+        _ => Words { title: "A connection passes from the primary to a worker", lead: CLUSTER_LEAD },
     }
 }
 

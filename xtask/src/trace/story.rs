@@ -238,3 +238,68 @@ impl Turn {
         if at >= self.at { distance(at, self.at) } else { -distance(self.at, at) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Mark, Story};
+    use crate::trace::step::{Edge, Facts, Step};
+
+    fn step(at: u64, edge: Edge, call: &str, handle: Option<u64>) -> Step {
+        Step {
+            at,
+            edge,
+            call: call.to_owned(),
+            facts: Facts { handle, ..Facts::default() },
+            ..Step::default()
+        }
+    }
+
+    /// Two turns: the first is about handle 1 and has a call that never ends, as after a panic; the second about 2.
+    fn steps() -> Vec<Step> {
+        vec![
+            step(10, Edge::Begin, "epoll_wait(2)", None),
+            step(20, Edge::End, "epoll_wait(2)", None),
+            step(21, Edge::Begin, "A::turn", Some(1)),
+            step(22, Edge::Begin, "A::lost", None),
+            step(23, Edge::Once, "A::note", None),
+            step(24, Edge::End, "A::turn", None),
+            step(25, Edge::Begin, "epoll_wait(2)", None),
+            step(30, Edge::End, "epoll_wait(2)", None),
+            step(31, Edge::Begin, "B::turn", Some(2)),
+            step(32, Edge::End, "B::turn", None),
+            step(33, Edge::End, "B::unknown", None),
+        ]
+    }
+
+    fn calls(story: &Story) -> Vec<(usize, &str)> {
+        story.rows().map(|row| (row.depth, row.step.call.as_str())).collect()
+    }
+
+    #[test]
+    fn a_turn_begins_when_something_is_ready_and_calls_nest_in_it() {
+        let story = Story::of("", &steps());
+        let nested = [(0, "epoll_wait(2)"), (0, "A::turn"), (1, "A::lost"), (2, "A::note")];
+        assert_eq!(calls(&story), [&nested[..], &[(0, "epoll_wait(2)"), (0, "B::turn")]].concat());
+        assert_eq!(story.turns.iter().map(|turn| turn.at).collect::<Vec<_>>(), [20, 30]);
+        assert_eq!(story.turns[0].rows[1].took(), Some(3));
+        assert_eq!(story.turns[0].rows[2].took(), None, "it never ended");
+    }
+
+    #[test]
+    fn a_mark_stands_before_the_turn_that_follows_it() {
+        let marks = [40, 25].map(|at| Mark { at, what: at.to_string() });
+        let story = Story::of("", &steps()).with_marks(marks);
+        let marks: Vec<_> =
+            story.turns.iter().map(|turn| turn.marks.iter().map(|mark| mark.at).collect()).collect();
+        assert_eq!(marks, [vec![], vec![25], vec![40]]);
+        assert_eq!(calls(&story.from_first_mark("cluster")), [(0, "epoll_wait(2)"), (0, "B::turn")]);
+    }
+
+    #[test]
+    fn what_is_about_a_handle_is_its_turn_and_what_is_within() {
+        assert_eq!(calls(&Story::of("", &steps()).about(2)), [(0, "epoll_wait(2)"), (0, "B::turn")]);
+        let story = Story::of("", &steps()).about(1);
+        assert_eq!(calls(&story), [(0, "epoll_wait(2)"), (0, "A::turn"), (1, "A::lost"), (2, "A::note")]);
+        assert_eq!(Story::of("", &steps()).until(20).turns.len(), 1);
+    }
+}

@@ -25,8 +25,12 @@ pub(crate) struct Program {
 impl Program {
     /// Starts `xtask` with these words.
     pub(crate) fn start(words: &[&str]) -> Result<Self, Box<dyn Error>> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_xtask")).args(words))
+    }
+
+    /// Starts a command.
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self, Box<dyn Error>> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child: Child = command.spawn()?;
         let pid = i32::try_from(child.id())?;
         let (stdout, stderr) = (lines_of(child.stdout.take()), lines_of(child.stderr.take()));

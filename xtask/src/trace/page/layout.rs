@@ -44,25 +44,37 @@ enum Event {
     End { turn: usize, row: usize },
 }
 
+impl Event {
+    const fn turn(self) -> usize {
+        match self {
+            Self::Begin { turn, .. } | Self::End { turn, .. } => turn,
+        }
+    }
+}
+
 impl Layout {
     pub(super) fn of(story: &Story) -> Self {
         let events = events_of(story);
         let gaps = gaps_of(&events);
-        let scale = scale_of(&gaps);
+        let scale = scale_of(story, &events, &gaps);
         let mut layout = Self {
             rows: story.turns.iter().map(|turn| vec![(0.0, None); turn.rows.len()]).collect(),
             marks: story.turns.iter().map(|turn| vec![0.0; turn.marks.len()]).collect(),
             scale: scale * 1e3,
             ..Self::default()
         };
-        let mut y = 0.0;
+        let first = first_marked(story);
+        // The first of all has nothing before it.
+        let mut y = -LINE;
         let mut open = 0_usize;
         for ((_, event), gap) in events.iter().zip(&gaps) {
-            let length = *gap as f64 * scale;
+            // What was before the client came is told, and not measured.
+            let length = if event.turn() < first { 0.0 } else { *gap as f64 * scale };
             match *event {
                 Event::Begin { turn, row, wait } => {
                     let longest = if open == 0 { PAUSE } else { LONGEST };
-                    y += if wait && open == 0 { PAUSE } else { length.clamp(LINE, longest) };
+                    let is_pause = wait && open == 0 && y > 0.0;
+                    y += if is_pause { PAUSE } else { length.clamp(LINE, longest) };
                     if length > longest {
                         layout.breaks.push(Break { y: y - (longest - LINE) / 2.0, nanoseconds: *gap });
                     }
@@ -135,9 +147,17 @@ fn gaps_of(events: &[(u64, Event)]) -> Vec<u64> {
     events.iter().zip(before).map(|((at, _), before)| at - before).collect()
 }
 
+/// The first turn after something that the client did.
+fn first_marked(story: &Story) -> usize {
+    story.turns.iter().position(|turn| !turn.marks.is_empty()).unwrap_or(0)
+}
+
 /// Pixels of a nanosecond: half of the steps fill their lines, and those that took longest are not too long.
-fn scale_of(gaps: &[u64]) -> f64 {
-    let mut sorted: Vec<u64> = gaps.iter().copied().filter(|gap| *gap > 0).collect();
+fn scale_of(story: &Story, events: &[(u64, Event)], gaps: &[u64]) -> f64 {
+    let first = first_marked(story);
+    let counts = |event: &Event| event.turn() >= first && !matches!(event, Event::Begin { wait: true, .. });
+    let gaps = events.iter().zip(gaps).filter(|((_, event), gap)| counts(event) && **gap > 0);
+    let mut sorted: Vec<u64> = gaps.map(|(_, gap)| *gap).collect();
     sorted.sort_unstable();
     let Some(median) = sorted.get(sorted.len() / 2) else { return 1.0 };
     // A few long ones, such as waits, are broken.

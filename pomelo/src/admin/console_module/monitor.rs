@@ -1,0 +1,70 @@
+//! What a server does when its master says so. Mirrors `monitorHandler` of pomelo's `lib/modules/console.js`.
+
+use super::commands::KILLED;
+use super::report;
+use crate::admin::monitor_agent::MonitorAgent;
+use crate::admin::reply::Reply;
+use crate::upcall::Module;
+use crate::{AppEvent, Application};
+use serde_json::{Value, json};
+
+/// The setting that has the addresses of the blacklist, for whoever accepts connections.
+const BLACKLIST: &str = "blacklist";
+
+/// The module in a server.
+pub(crate) struct MonitorConsole {
+    app: Application,
+}
+
+impl MonitorConsole {
+    pub(crate) fn new(app: &Application) -> Self {
+        Self { app: app.clone() }
+    }
+
+    /// Answers first: the stop ends the connection.
+    fn restart(&self, reply: Reply) {
+        reply.single(json!(self.app.cur_server()));
+        let app = self.app.clone();
+        self.app.environment().next_tick(move || app.stop(true));
+    }
+
+    fn kill(&self, agent: &MonitorAgent, reply: Reply) {
+        reply.single(agent.id());
+        // The master ends itself when all have answered.
+        if !self.app.is_master() {
+            let app = self.app.clone();
+            self.app.environment().set_timeout(self.app.admin_times().kill_after, move || app.exit(KILLED));
+        }
+    }
+
+    fn add_to_blacklist(&self, addresses: Option<&Value>) {
+        let added = addresses.and_then(Value::as_array).cloned().unwrap_or_default();
+        if self.app.is_frontend() {
+            let mut all = match self.app.get(BLACKLIST) {
+                Some(Value::Array(all)) => all,
+                _ => Vec::new(),
+            };
+            all.extend(added);
+            self.app.set(BLACKLIST, all);
+        }
+    }
+}
+
+impl Module for MonitorConsole {
+    fn on_monitor(&mut self, agent: &MonitorAgent, message: Option<Value>, reply: Reply) {
+        let message = message.unwrap_or_default();
+        let cron = || json!([message.get("cron")]);
+        match message.get("signal").and_then(Value::as_str).unwrap_or_default() {
+            "list" => reply.single(report::of_process(&self.app, agent)),
+            "kill" => self.kill(agent, reply),
+            // The master stops when its user says so, and is restarted by nobody.
+            "stop" | "restart" if self.app.is_master() => {}
+            "stop" => self.app.stop(true),
+            "restart" => self.restart(reply),
+            "addCron" => self.app.emit(AppEvent::AddCrons(cron())),
+            "removeCron" => self.app.emit(AppEvent::RemoveCrons(cron())),
+            "blacklist" => self.add_to_blacklist(message.get("blacklist")),
+            other => log::error!(target: "pomelo", "receive error signal: {other:?}"),
+        }
+    }
+}

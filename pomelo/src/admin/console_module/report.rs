@@ -1,0 +1,33 @@
+//! What a server says about itself in a list. Mirrors the signal `list` of pomelo's `lib/modules/console.js`.
+//!
+//! There is no heap of a JavaScript engine here: in its place stand the data segment (`VmData`) and what of the
+//! process's own memory is resident (`RssAnon`).
+
+use crate::Application;
+use crate::admin::monitor_agent::MonitorAgent;
+use serde_json::{Value, json};
+
+/// The answer to `list`; numbers are texts with two decimals: MiB, and minutes.
+pub(super) fn of_process(app: &Application, agent: &MonitorAgent) -> Value {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mib = |key| format!("{:.2}", kib(&status, key) / 1024.0);
+    let uptime = app.started_at().map(|at| at.elapsed().as_secs_f64() / 60.0).unwrap_or_default();
+    json!({
+        "serverId": agent.id(),
+        "body": {
+            "serverId": agent.id(),
+            "serverType": agent.server_type(),
+            "pid": std::process::id(),
+            "rss": mib("VmRSS:"),
+            "heapTotal": mib("VmData:"),
+            "heapUsed": mib("RssAnon:"),
+            "uptime": format!("{uptime:.2}"),
+        },
+    })
+}
+
+/// A number of the process's status, in KiB; 0 where the system does not say.
+fn kib(status: &str, key: &str) -> f64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,76 @@
+//! One connection of the admin protocol, as both sides use it: writing packets within a bound, and leaving with a
+//! DISCONNECT. Mirrors `mqtt-connection` on a `net.Socket`.
+
+use crate::admin::mqtt;
+use bytes::Bytes;
+use net::Socket;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What may wait for a peer that does not read, in bytes: twice the longest message. More closes the connection.
+const MAX_QUEUED: usize = 2 * mqtt::MAX_REGISTERED;
+
+/// How long a peer that was sent a DISCONNECT may take to close its side. Closing at once could lose what it was told
+/// before, as unread input makes the kernel reset a connection.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+
+/// The sending side of a connection. A cheap clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Link(Socket);
+
+impl Link {
+    pub(crate) fn new(socket: Socket) -> Self {
+        // Every message is wanted at once. Refused only to what is no TCP connection any more.
+        let _ = socket.set_no_delay(true);
+        Self(socket)
+    }
+
+    /// Sends a packet that is shared with others; whether the connection takes it.
+    pub(crate) fn send(&self, packet: Bytes) -> bool {
+        let sent = self.0.write_bytes(packet).is_ok();
+        self.check_queue();
+        sent
+    }
+
+    /// Sends one of the short packets.
+    pub(crate) fn send_raw(&self, packet: &[u8]) {
+        // A connection that does not take it any more closes by itself.
+        let _ = self.0.write(packet);
+        self.check_queue();
+    }
+
+    fn check_queue(&self) {
+        if self.0.buffered() > MAX_QUEUED {
+            log::warn!(target: "pomelo", "{}: more than {MAX_QUEUED} bytes wait for it to read; closed", self.peer());
+            self.0.destroy();
+        }
+    }
+
+    /// Says DISCONNECT and closes: at once for the reader, soon for the connection.
+    pub(crate) fn leave(&self) {
+        if self.0.is_destroyed() {
+            return;
+        }
+        self.send_raw(mqtt::LEAVE);
+        self.0.end();
+        let socket = self.0.clone();
+        let timeout = self.0.environment().set_timeout(CLOSE_GRACE, move || socket.destroy());
+        // A connection keeps its loop alive; this only cuts it short.
+        timeout.unref();
+    }
+
+    /// Closes at once.
+    pub(crate) fn cut(&self) {
+        self.0.destroy();
+    }
+
+    /// The peer's address, for messages.
+    pub(crate) fn peer(&self) -> String {
+        self.0.remote_address().map_or_else(|| "a peer that is gone".into(), |address| address.to_string())
+    }
+
+    /// The peer's address without its port.
+    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+        self.0.remote_address()?.as_tcp().map(|address| address.ip().to_canonical())
+    }
+}

@@ -1,0 +1,439 @@
+//! The master's side of the admin protocol: who is connected, and messages to them. Mirrors pomelo-admin's
+//! `MasterAgent`.
+
+use crate::Done;
+use crate::admin::auth::{User, new_secret, same};
+use crate::admin::console::Console;
+use crate::admin::message::{Response, Topic, command_packet, notice_packet, request_packet};
+use crate::admin::peers::{Peer, Session};
+use crate::admin::registration::{Login, MASTER_TYPE, ServerClaim};
+use crate::admin::reply::Reply;
+use crate::admin::requests::{Request, RequestError, Requests};
+use crate::admin::roster::{Roster, Server};
+use crate::admin::{Agent, Times};
+use crate::upcall::{Authority, MasterHandler, Module};
+use async_wrap::Environment;
+use net::{Address, ListenOptions, ServerOptions, Socket};
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+use uv_core::Slot;
+
+/// The most connections at a time; more are closed. Enough for thousands of servers, within a usual limit of
+/// descriptors.
+const MAX_CONNECTIONS: usize = 8192;
+
+/// The agent of a master. A cheap clone.
+///
+/// It lives until [`close`](Self::close): its connections and its modules hold it.
+#[derive(Clone)]
+pub struct MasterAgent(Rc<Inner>);
+
+pub(crate) struct WeakMaster(Weak<Inner>);
+
+struct Inner {
+    env: Environment,
+    server: net::Server,
+    console: Console,
+    authority: Slot<Box<dyn Authority>>,
+    handler: Slot<Box<dyn MasterHandler>>,
+    admits_any_reconnect: bool,
+    times: Times,
+    /// What the master's own monitor shows.
+    secret: String,
+    roster: RefCell<Roster>,
+    requests: Requests,
+    last_key: Cell<u64>,
+    is_closed: Cell<bool>,
+}
+
+/// How a master decides who may register.
+pub struct MasterOptions {
+    /// Who decides.
+    pub authority: Box<dyn Authority>,
+    /// Let any server come back without a token, as Node does: also one whose token was refused before. Off at first: a
+    /// server shows its token again, as ours do, or is one that this master admitted, with the same type, process and
+    /// address.
+    pub admits_any_reconnect: bool,
+    /// How long it waits for what.
+    pub times: Times,
+}
+
+impl MasterOptions {
+    /// A master that asks `authority`.
+    pub fn new(authority: impl Authority + 'static) -> Self {
+        Self { authority: Box::new(authority), admits_any_reconnect: false, times: Times::default() }
+    }
+}
+
+impl fmt::Debug for MasterOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterOptions")
+            .field("admits_any_reconnect", &self.admits_any_reconnect)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who a connection was that is gone.
+pub(crate) enum Admitted {
+    Client(String),
+    Server(String),
+}
+
+impl MasterAgent {
+    /// An agent that does not listen yet. `handler` hears of servers that come and go.
+    ///
+    /// # Errors
+    /// The system has no randomness for the secret of the master's own monitor.
+    pub fn new(
+        env: &Environment,
+        options: MasterOptions,
+        handler: impl MasterHandler + 'static,
+    ) -> std::io::Result<Self> {
+        let limits = ServerOptions { max_connections: Some(MAX_CONNECTIONS), ..ServerOptions::default() };
+        let agent = Self(Rc::new(Inner {
+            env: env.clone(),
+            server: net::Server::new(env, limits),
+            console: Console::default(),
+            authority: Slot::empty(),
+            handler: Slot::empty(),
+            admits_any_reconnect: options.admits_any_reconnect,
+            times: options.times,
+            secret: new_secret()?,
+            roster: RefCell::default(),
+            requests: Requests::new(env),
+            last_key: Cell::new(0),
+            is_closed: Cell::new(false),
+        }));
+        agent.0.authority.set(options.authority);
+        agent.0.handler.set(Box::new(handler));
+        Ok(agent)
+    }
+
+    /// Listens, and enables the modules that were registered.
+    ///
+    /// # Errors
+    /// The system's refusal, such as `EADDRINUSE`.
+    pub fn listen(&self, options: ListenOptions) -> net::Result<()> {
+        let agent = self.downgrade();
+        self.0.server.listen(options, move |socket: Socket| {
+            if let Some(agent) = agent.upgrade() {
+                agent.connected(&socket);
+            }
+        })?;
+        if let Some(port) = self.address().and_then(|address| address.port()) {
+            log::info!(target: "pomelo", "[MqttServer] listen on {port}");
+        }
+        self.0.console.start(&Agent::Master(self.clone()));
+        Ok(())
+    }
+
+    fn connected(&self, socket: &Socket) {
+        let key = self.0.last_key.get() + 1;
+        self.0.last_key.set(key);
+        let peer = Peer::serve(self, key, socket);
+        self.0.roster.borrow_mut().connected(peer);
+    }
+
+    /// Where the agent listens.
+    #[must_use]
+    pub fn address(&self) -> Option<Address> {
+        self.0.server.address()
+    }
+
+    /// Says DISCONNECT to everybody, stops listening and lets go of the modules. Idempotent.
+    pub fn close(&self) {
+        if self.0.is_closed.replace(true) {
+            return;
+        }
+        // Refused only to a server that does not listen.
+        let _ = self.0.server.close();
+        let peers = self.0.roster.borrow_mut().take_all();
+        peers.iter().for_each(Peer::dismiss);
+        self.0.requests.fail_all();
+        self.0.console.stop();
+        drop((self.0.handler.take(), self.0.authority.take()));
+    }
+
+    /// Adds a module; one of the same id is replaced. Modules that are registered after `listen` are enabled by
+    /// [`enable`](Self::enable).
+    pub fn register(&self, id: &str, module: impl Module + 'static) {
+        self.0.console.register(id, Box::new(module));
+    }
+
+    pub(crate) fn register_boxed(&self, id: &str, module: Box<dyn Module>) {
+        self.0.console.register(id, module);
+    }
+
+    /// Calls the `on_start` of all modules, one after the other.
+    pub fn start_modules(&self, done: Done) {
+        Console::start_modules(&Agent::Master(self.clone()), done);
+    }
+
+    /// Enables a module here; whether it was disabled.
+    pub fn enable(&self, module: &str) -> bool {
+        self.0.console.enable(&Agent::Master(self.clone()), module)
+    }
+
+    /// Disables a module here; whether it was enabled.
+    pub fn disable(&self, module: &str) -> bool {
+        self.0.console.disable(module)
+    }
+
+    /// Keeps a value for other modules.
+    pub fn set(&self, key: &str, value: Value) {
+        self.0.console.set(key, value);
+    }
+
+    /// A value that a module has kept.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.0.console.get(key)
+    }
+
+    /// The ids of the registered servers, the master's own monitor among them.
+    #[must_use]
+    pub fn server_ids(&self) -> Vec<String> {
+        self.0.roster.borrow().servers().map(|server| server.claim.id.clone()).collect()
+    }
+
+    /// What a registered server says about itself.
+    #[must_use]
+    pub fn server(&self, id: &str) -> Option<ServerClaim> {
+        self.0.roster.borrow().server(id).map(|server| server.claim.clone())
+    }
+
+    /// What the master's own monitor shows in place of a token.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.0.secret
+    }
+
+    /// Asks a server; the callback is called once, with its response within
+    /// [`Times::answer_within`]. A server that loses its connection
+    /// meanwhile is asked again when it is back.
+    pub fn request(
+        &self,
+        server: &str,
+        module: &str,
+        body: Value,
+        callback: impl FnOnce(Result<Response, RequestError>) + 'static,
+    ) {
+        self.request_within(server, module, Rc::new(body), self.0.times.answer_within, callback);
+    }
+
+    /// Like [`request`](Self::request), with a time limit; the body can be shared by many.
+    pub fn request_within(
+        &self,
+        server: &str,
+        module: &str,
+        body: Rc<Value>,
+        limit: Duration,
+        callback: impl FnOnce(Result<Response, RequestError>) + 'static,
+    ) {
+        let Some(peer) = self.0.roster.borrow().server(server).map(|server| server.peer.clone()) else {
+            return self.0.requests.refuse(RequestError::UnknownServer(server.to_owned()), callback);
+        };
+        let request = Request { to: server.to_owned(), module: module.to_owned(), body, limit };
+        let body = Rc::clone(&request.body);
+        if let Some(id) = self.0.requests.add(request, callback) {
+            peer.link().send(request_packet(Topic::Monitor, &id.into(), module, &body));
+        }
+    }
+
+    /// Tells a server something; whether there is one of this id.
+    pub fn notify(&self, server: &str, module: &str, body: &Value) -> bool {
+        self.notify_where(module, body, |one| one.claim.id == server) > 0
+    }
+
+    /// Tells all servers of a type something; how many there are.
+    pub fn notify_type(&self, server_type: &str, module: &str, body: &Value) -> usize {
+        self.notify_where(module, body, |one| one.claim.server_type == server_type)
+    }
+
+    /// Tells all servers something; how many there are.
+    pub fn notify_all(&self, module: &str, body: &Value) -> usize {
+        self.notify_where(module, body, |_| true)
+    }
+
+    fn notify_where(&self, module: &str, body: &Value, is_meant: impl Fn(&Server) -> bool) -> usize {
+        let packet = notice_packet(Topic::Monitor, module, body);
+        let roster = self.0.roster.borrow();
+        let meant = roster.servers().filter(|server| is_meant(server));
+        meant.filter(|server| server.peer.link().send(packet.clone())).count()
+    }
+
+    /// Tells a connected client something; whether there is one of this id.
+    pub fn notify_client(&self, client: &str, module: &str, body: &Value) -> bool {
+        let packet = notice_packet(Topic::Client, module, body);
+        self.0.roster.borrow().client(client).is_some_and(|peer| peer.link().send(packet))
+    }
+
+    pub(crate) fn times(&self) -> &Times {
+        &self.0.times
+    }
+
+    pub(crate) fn console(&self) -> &Console {
+        &self.0.console
+    }
+
+    /// The environment in which the agent lives.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.0.env
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakMaster {
+        WeakMaster(Rc::downgrade(&self.0))
+    }
+}
+
+impl WeakMaster {
+    pub(crate) fn upgrade(&self) -> Option<MasterAgent> {
+        self.0.upgrade().map(MasterAgent)
+    }
+}
+
+/// What connections ask of the agent.
+impl MasterAgent {
+    pub(crate) fn authorize_user(&self, login: &Login, done: Done<User>) {
+        self.0.authority.call(|authority| authority.on_login(login, done));
+    }
+
+    /// A server of type `master` is this process's own monitor or nobody: in Node anybody may claim it.
+    pub(crate) fn authorize_server(&self, topic: Topic, claim: &ServerClaim, peer: &Peer, done: Done) {
+        if claim.server_type == MASTER_TYPE {
+            let is_own = claim.token.as_deref().is_some_and(|token| same(token, &self.0.secret));
+            return if is_own { done.ok(()) } else { done.fail("not this master's own monitor") };
+        }
+        let comes_back = topic == Topic::Reconnect && claim.token.is_none();
+        let is_trusted = || self.0.admits_any_reconnect || self.0.roster.borrow().is_known(claim, peer);
+        if comes_back && is_trusted() {
+            return done.ok(());
+        }
+        self.0.authority.call(|authority| authority.on_server(claim, done));
+    }
+
+    pub(crate) fn admit_client(&self, login: &Login, user: User, peer: &Peer) -> Result<Session, String> {
+        let mut roster = self.0.roster.borrow_mut();
+        if roster.client(&login.id).is_some() {
+            return Err(format!("id has been registered. id:{}", login.id));
+        }
+        log::info!(target: "pomelo", "client user : {} login to master", user.username);
+        roster.add_client(login.id.clone(), peer.clone());
+        Ok(Session { id: login.id.clone(), user })
+    }
+
+    /// A second server of the same id waits until the first has gone, as Node's slaves; one that comes back does not.
+    pub(crate) fn check_id(&self, topic: Topic, claim: &ServerClaim) -> Result<(), String> {
+        let is_taken = topic == Topic::Reconnect && self.0.roster.borrow().server(&claim.id).is_some();
+        if is_taken { Err(format!("id has been registered. id:{}", claim.id)) } else { Ok(()) }
+    }
+
+    pub(crate) fn admit_server(&self, topic: Topic, claim: ServerClaim, peer: &Peer) {
+        let server = Server { claim: claim.clone(), peer: peer.clone() };
+        let is_first = self.0.roster.borrow_mut().add_server(server);
+        if !is_first {
+            log::warn!(target: "pomelo", "a second server {:?} waits until the first has gone", claim.id);
+            return;
+        }
+        self.ask_again(&claim.id, peer);
+        self.0.handler.call(|handler| match topic {
+            Topic::Reconnect => handler.on_reconnect(self, &claim),
+            _ => handler.on_register(self, &claim),
+        });
+    }
+
+    /// Asks what the server has not answered on its last connection. The ids are strings now, as in Node, which asks
+    /// again what it has just asked too.
+    fn ask_again(&self, id: &str, peer: &Peer) {
+        for (request, module, body) in self.0.requests.unanswered(id) {
+            let request = Value::from(request.to_string());
+            peer.link().send(request_packet(Topic::Monitor, &request, &module, &body));
+        }
+    }
+
+    /// A connection is over.
+    pub(crate) fn left(&self, key: u64, admitted: Option<Admitted>) {
+        let mut roster = self.0.roster.borrow_mut();
+        roster.disconnected(key);
+        match admitted {
+            None => {}
+            Some(Admitted::Client(id)) => {
+                roster.remove_client(&id);
+                log::info!(target: "pomelo", "client {id:?} left");
+            }
+            Some(Admitted::Server(id)) => {
+                let gone = roster.remove_server(&id, key);
+                drop(roster);
+                if let Some(gone) = gone {
+                    self.server_left(&gone);
+                }
+            }
+        }
+    }
+
+    fn server_left(&self, gone: &ServerClaim) {
+        if self.0.is_closed.get() {
+            return;
+        }
+        self.0.handler.call(|handler| handler.on_disconnect(self, gone));
+        let successor = self.0.roster.borrow_mut().promote(&gone.id);
+        if let Some(Server { claim, peer }) = successor {
+            self.ask_again(&claim.id, &peer);
+            self.0.handler.call(|handler| handler.on_register(self, &claim));
+        }
+    }
+
+    pub(crate) fn answered(&self, server: &str, request: u64, response: Response) {
+        self.0.requests.answer(request, server, response);
+    }
+
+    pub(crate) fn call_master(&self, module: &str, body: Value, reply: Reply) {
+        self.0.console.call(module, reply, |module, reply| module.on_master(self, Some(body), reply));
+    }
+
+    pub(crate) fn call_client(&self, client: &Session, module: &str, body: Value, reply: Reply) {
+        log::info!(target: "pomelo::admin", "{} calls {module}: {body}", client.user.username);
+        self.0.console.call(module, reply, |module, reply| module.on_client(self, client, body, reply));
+    }
+
+    /// A command to the console itself. Servers are told to enable or disable the module too, without saying for which
+    /// client: Node's would look it up in a table that they do not have, and break.
+    pub(crate) fn command(
+        &self,
+        client: &Session,
+        command: &str,
+        module: &str,
+        mut body: Value,
+        reply: Reply,
+    ) {
+        if let Err(reason) = client.user.check_level() {
+            log::warn!(target: "pomelo::admin", "{}: {command} {module}: {reason}", client.user.username);
+            return reply.fail(reason);
+        }
+        log::info!(target: "pomelo::admin", "{}: {command} {module}", client.user.username);
+        let response = self.0.console.command(&Agent::Master(self.clone()), command, module);
+        if matches!(command, "enable" | "disable") && response.body == Some(1.into()) {
+            if let Some(fields) = body.as_object_mut() {
+                fields.retain(|key, _| key != "clientId" && key != "username");
+            }
+            let packet = command_packet(Topic::Monitor, &Value::Null, command, module, &body);
+            for server in self.0.roster.borrow().servers() {
+                server.peer.link().send(packet.clone());
+            }
+        }
+        reply.send(response);
+    }
+}
+
+impl fmt::Debug for MasterAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterAgent")
+            .field("address", &self.address())
+            .field("servers", &self.server_ids())
+            .finish_non_exhaustive()
+    }
+}

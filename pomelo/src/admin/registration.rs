@@ -1,0 +1,148 @@
+//! What peers say about themselves first: the messages `register` and `reconnect`. Mirrors pomelo-admin's
+//! `MonitorAgent`, `Client` and `MasterSocket.onRegister`.
+
+use crate::ServerInfo;
+use serde_json::{Map, Value, json};
+use std::fmt;
+
+/// The type of the master's own monitor.
+pub(crate) const MASTER_TYPE: &str = "master";
+
+/// A user who logs in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The client's id, not the user's: any text that no other client uses at the time.
+    pub id: String,
+    /// The user's name.
+    pub username: String,
+    /// The password, or the MD5 of it.
+    pub password: String,
+    /// Which of both.
+    pub md5: bool,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("id", &self.id)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a server says about itself.
+#[derive(Clone, PartialEq)]
+pub struct ServerClaim {
+    /// The server's id.
+    pub id: String,
+    /// The server's type.
+    pub server_type: String,
+    /// Its process; 0 if it does not say.
+    pub pid: i32,
+    /// Its record.
+    pub info: ServerInfo,
+    /// The token of its type. Node's servers show it when they register but not when they reconnect; ours always do.
+    pub token: Option<String>,
+}
+
+impl fmt::Debug for ServerClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerClaim")
+            .field("id", &self.id)
+            .field("server_type", &self.server_type)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who registers.
+#[derive(Debug)]
+pub(crate) enum Registration {
+    User(Login),
+    Server(ServerClaim),
+}
+
+/// Why a registration is refused before anybody is asked. What a peer is told, in pomelo's words, or nothing where Node
+/// says nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Invalid(pub(crate) Option<&'static str>);
+
+impl Registration {
+    pub(crate) fn parse(message: Value) -> Result<Self, Invalid> {
+        let Value::Object(mut fields) = message else { return Err(Invalid(None)) };
+        match fields.get("type").and_then(Value::as_str) {
+            Some("client") => Login::parse(&fields).map(Self::User),
+            Some("monitor") => ServerClaim::parse(&mut fields).map(Self::Server),
+            _ => Err(Invalid(Some("unknown auth master type"))),
+        }
+    }
+}
+
+fn text(fields: &Map<String, Value>, key: &str) -> Option<String> {
+    fields.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+impl Login {
+    fn parse(fields: &Map<String, Value>) -> Result<Self, Invalid> {
+        let id = text(fields, "id").ok_or(Invalid(None))?;
+        let username = text(fields, "username").ok_or(Invalid(Some("client should auth with username")))?;
+        let password = text(fields, "password").unwrap_or_default();
+        let md5 = fields.get("md5").and_then(Value::as_bool).unwrap_or(false);
+        Ok(Self { id, username, password, md5 })
+    }
+
+    /// The message, keys in Node's order.
+    pub(crate) fn message(&self) -> Map<String, Value> {
+        let message = json!({
+            "type": "client",
+            "id": self.id,
+            "username": self.username,
+            "password": self.password,
+            "md5": self.md5,
+        });
+        into_map(message)
+    }
+}
+
+impl ServerClaim {
+    /// The record takes the id that was registered, as it is known by it from here on, and the process's. One that
+    /// names another type than the one that its token is for is refused.
+    pub(crate) fn parse(fields: &mut Map<String, Value>) -> Result<Self, Invalid> {
+        let id = text(fields, "id").ok_or(Invalid(None))?;
+        let server_type = text(fields, "serverType").ok_or(Invalid(Some("server auth failed")))?;
+        let token = text(fields, "token");
+        let pid = fields.get("pid").and_then(Value::as_i64).and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.filter(|&pid| pid > 0).unwrap_or(0);
+        let mut info = match fields.remove("info") {
+            Some(Value::Object(info)) => info,
+            None | Some(Value::Null) => ServerInfo::new(),
+            Some(_) => return Err(Invalid(Some("server auth failed"))),
+        };
+        if info.get("serverType").is_some_and(|named| named != server_type.as_str()) {
+            return Err(Invalid(Some("server auth failed")));
+        }
+        info.insert("id".into(), id.clone().into());
+        info.insert("pid".into(), pid.into());
+        Ok(Self { id, server_type, pid, info, token })
+    }
+
+    /// The message, keys in Node's order.
+    pub(crate) fn message(&self) -> Map<String, Value> {
+        let message = json!({
+            "id": self.id,
+            "type": "monitor",
+            "serverType": self.server_type,
+            "pid": self.pid,
+            "info": self.info,
+            "token": self.token,
+        });
+        into_map(message)
+    }
+}
+
+fn into_map(message: Value) -> Map<String, Value> {
+    match message {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

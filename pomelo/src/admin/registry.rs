@@ -1,0 +1,99 @@
+//! What a program adds to the admin side of its application before it starts. Mirrors `app.registerAdmin` and the
+//! settings `masterConfig` and `monitorConfig` of pomelo.
+
+use crate::Application;
+use crate::admin::agent::Agent;
+use crate::admin::{MasterAgent, MonitorAgent, Times};
+use crate::upcall::{Authority, Module};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+type Factory = Rc<dyn Fn(&Application, &Agent) -> Box<dyn Module>>;
+
+/// The admin side's part of an application.
+#[derive(Default)]
+pub(crate) struct Admin {
+    factories: RefCell<Vec<(String, Factory)>>,
+    authority: RefCell<Option<Box<dyn Authority>>>,
+    times: Cell<Times>,
+    master: RefCell<Option<MasterAgent>>,
+    monitor: RefCell<Option<MonitorAgent>>,
+}
+
+impl Application {
+    /// Adds a module to the admin console; `make` is called for each agent of this process: in a master twice, once for
+    /// its agent and once for its own monitor's. One of the same id is replaced, also one of pomelo's own.
+    pub fn register_admin<M: Module + 'static>(
+        &self,
+        id: &str,
+        make: impl Fn(&Self, &Agent) -> M + 'static,
+    ) -> &Self {
+        let factory: Factory = Rc::new(move |app, agent| Box::new(make(app, agent)));
+        let mut factories = self.inner().admin.factories.borrow_mut();
+        factories.retain(|(other, _)| other != id);
+        factories.push((id.to_owned(), factory));
+        self
+    }
+
+    /// Who decides in a master who may register, instead of `adminUser.json` and `adminServer.json`.
+    pub fn set_authority(&self, authority: impl Authority + 'static) -> &Self {
+        self.inner().admin.authority.replace(Some(Box::new(authority)));
+        self
+    }
+
+    /// How long a master waits for what; to be set before the start.
+    pub fn set_admin_times(&self, times: Times) -> &Self {
+        self.inner().admin.times.set(times);
+        self
+    }
+
+    pub(crate) fn admin_times(&self) -> Times {
+        self.inner().admin.times.get()
+    }
+
+    /// The master's agent, once the component `__master__` has started.
+    #[must_use]
+    pub fn master_agent(&self) -> Option<MasterAgent> {
+        self.inner().admin.master.borrow().clone()
+    }
+
+    /// The agent by which this server speaks to the master, once the component `__monitor__` is starting.
+    #[must_use]
+    pub fn monitor_agent(&self) -> Option<MonitorAgent> {
+        self.inner().admin.monitor.borrow().clone()
+    }
+
+    /// Makes the program's modules for an agent.
+    pub(crate) fn make_modules(&self, agent: &Agent) {
+        let factories = self.inner().admin.factories.borrow().clone();
+        for (id, factory) in factories {
+            let module = factory(self, agent);
+            match agent {
+                Agent::Master(master) => master.register_boxed(&id, module),
+                Agent::Monitor(monitor) => monitor.register_boxed(&id, module),
+            }
+        }
+    }
+
+    pub(crate) fn take_authority(&self) -> Option<Box<dyn Authority>> {
+        self.inner().admin.authority.take()
+    }
+
+    pub(crate) fn set_master_agent(&self, agent: Option<MasterAgent>) {
+        self.inner().admin.master.replace(agent);
+    }
+
+    pub(crate) fn set_monitor_agent(&self, agent: Option<MonitorAgent>) {
+        self.inner().admin.monitor.replace(agent);
+    }
+}
+
+impl Admin {
+    /// Lets go of everything: it may hold the application.
+    pub(crate) fn clear(&self) {
+        self.factories.take();
+        self.authority.take();
+        self.master.take();
+        self.monitor.take();
+    }
+}

@@ -1,0 +1,86 @@
+//! The answer to a message. Mirrors the `cb` that pomelo-admin hands to a module's handlers.
+
+use crate::admin::link::Link;
+use crate::admin::message::{Response, Topic, response_packet};
+use serde_json::Value;
+use std::fmt;
+
+/// Answers a request: once, now or later from anywhere on the thread.
+///
+/// A notice and a scheduled call want no answer; what is sent then goes nowhere. A request whose reply is dropped
+/// without having been used is answered with an error, where Node's peer would wait in vain.
+#[must_use = "a request is answered with an error when this is dropped"]
+pub struct Reply {
+    to: Option<Asked>,
+    module: String,
+}
+
+struct Asked {
+    link: Link,
+    topic: Topic,
+    id: Value,
+}
+
+impl Reply {
+    pub(crate) fn to_request(link: &Link, topic: Topic, id: Value, module: &str) -> Self {
+        let to = if id.is_null() { None } else { Some(Asked { link: link.clone(), topic, id }) };
+        Self { to, module: module.to_owned() }
+    }
+
+    pub(crate) fn unwanted(module: &str) -> Self {
+        Self { to: None, module: module.to_owned() }
+    }
+
+    /// Whether somebody waits for an answer.
+    #[must_use]
+    pub const fn is_wanted(&self) -> bool {
+        self.to.is_some()
+    }
+
+    /// Node's `cb(null, body)`.
+    pub fn ok(self, body: impl Into<Value>) {
+        self.send(Response::body(body.into()));
+    }
+
+    /// Node's `cb(value)`, where the value stands in the place of the error.
+    pub fn single(self, value: impl Into<Value>) {
+        self.send(Response::single(value.into()));
+    }
+
+    /// Node's `cb(new Error(message), null)`.
+    pub fn fail(self, message: impl fmt::Display) {
+        self.send(Response::error(&message.to_string()));
+    }
+
+    /// Any answer.
+    pub fn send(mut self, response: Response) {
+        self.give(&response);
+    }
+
+    /// The module has no such handler; pomelo's words.
+    pub(crate) fn no_method(self, method: &str) {
+        let text = format!("module {} dose not have a method called {method}", self.module);
+        self.single(text);
+    }
+
+    fn give(&mut self, response: &Response) {
+        if let Some(Asked { link, topic, id }) = self.to.take() {
+            // Nobody waits on a connection that is gone.
+            let _ = link.send(response_packet(topic, &id, response));
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.to.is_some() {
+            self.give(&Response::error(&format!("module {} gave no answer", self.module)));
+        }
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("module", &self.module).field("wanted", &self.is_wanted()).finish()
+    }
+}

@@ -1,0 +1,40 @@
+//! How long a master waits for what. Mirrors `TIME` of pomelo's `lib/util/constants.js`.
+
+use std::time::Duration;
+
+/// The times of a master and its servers; pomelo's at first, where it has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// A connection may be there without having registered: 10 s. Node lets it stay.
+    pub register_within: Duration,
+    /// A registered peer may be silent, although clients send a ping once in a minute: 180 s. Node lets it stay.
+    pub silence: Duration,
+    /// Servers may take to answer `list`, `restart` and the watcher (`TIME_WAIT_COUNTDOWN`): 10 s.
+    pub answer_within: Duration,
+    /// Servers may take to answer `kill` (`TIME_WAIT_MASTER_KILL`): 120 s.
+    pub kill_within: Duration,
+    /// A process that is killed ends so long after its answer (`TIME_WAIT_MONITOR_KILL`): 2 s.
+    pub kill_after: Duration,
+    /// Servers that were all told to stop may take before the master stops too (`TIME_WAIT_STOP`): 3 s.
+    pub stop_after: Duration,
+    /// A server that restarts may take to end (`TIME_WAIT_RESTART`): 5 s.
+    pub restart_after: Duration,
+    /// A server that crashed is started again after this (`TIME_WAIT_STOP`): 3 s.
+    pub auto_restart_after: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            register_within: seconds(10),
+            silence: seconds(180),
+            answer_within: seconds(10),
+            kill_within: seconds(120),
+            kill_after: seconds(2),
+            stop_after: seconds(3),
+            restart_after: seconds(5),
+            auto_restart_after: seconds(3),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What the master knows of its servers, and who wants to hear of it. Mirrors pomelo's `lib/master/watchdog.js`.
+
+use crate::admin::master_agent::MasterAgent;
+use crate::admin::registration::ServerClaim;
+use crate::admin::requests::RequestError;
+use crate::admin::watcher::MONITOR_WATCHER;
+use crate::{Application, ServerInfo};
+use serde_json::{Map, Value, json};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// The servers of a master. A cheap clone.
+#[derive(Clone)]
+pub(crate) struct Watchdog(Rc<Inner>);
+
+struct Inner {
+    app: Application,
+    /// Records by id, without the master's own: it has no type.
+    servers: RefCell<Map<String, Value>>,
+    listeners: RefCell<BTreeSet<String>>,
+    /// Who has said that it has started.
+    started: RefCell<BTreeSet<String>>,
+    is_all_started: Cell<bool>,
+}
+
+impl Watchdog {
+    pub(crate) fn new(app: &Application) -> Self {
+        Self(Rc::new(Inner {
+            app: app.clone(),
+            servers: RefCell::default(),
+            listeners: RefCell::default(),
+            started: RefCell::default(),
+            is_all_started: Cell::new(false),
+        }))
+    }
+
+    /// A server registered: who listens hears of it. It does not yet itself.
+    pub(crate) fn add(&self, agent: &MasterAgent, claim: &ServerClaim) {
+        if is_watched(claim) {
+            self.0.servers.borrow_mut().insert(claim.id.clone(), json!(claim.info));
+            self.tell(agent, json!({ "action": "addServer", "server": claim.info }));
+        }
+    }
+
+    /// A server came back: it is told all there are, who listens is told of it, and it listens itself.
+    pub(crate) fn add_again(&self, agent: &MasterAgent, claim: &ServerClaim) {
+        if !is_watched(claim) {
+            return;
+        }
+        self.0.servers.borrow_mut().insert(claim.id.clone(), json!(claim.info));
+        let all = json!({ "action": "replaceServer", "servers": *self.0.servers.borrow() });
+        ask(agent, &claim.id, Rc::new(all));
+        self.tell(agent, json!({ "action": "addServer", "server": claim.info }));
+        self.subscribe(&claim.id);
+    }
+
+    pub(crate) fn remove(&self, agent: &MasterAgent, id: &str) {
+        self.unsubscribe(id);
+        self.0.servers.borrow_mut().remove(id);
+        self.tell(agent, json!({ "action": "removeServer", "id": id }));
+    }
+
+    pub(crate) fn subscribe(&self, id: &str) {
+        self.0.listeners.borrow_mut().insert(id.to_owned());
+    }
+
+    pub(crate) fn unsubscribe(&self, id: &str) {
+        self.0.listeners.borrow_mut().remove(id);
+    }
+
+    pub(crate) fn query(&self) -> Value {
+        json!(*self.0.servers.borrow())
+    }
+
+    /// A server has started. When that was said by one more than the configuration has, as the master says it too,
+    /// everybody is told, once. Unlike in Node a server that says it twice counts once.
+    pub(crate) fn record(&self, agent: &MasterAgent, id: &str) {
+        if self.0.is_all_started.get() {
+            return;
+        }
+        self.0.started.borrow_mut().insert(id.to_owned());
+        if self.0.started.borrow().len() <= self.0.app.servers_from_config().len() {
+            return;
+        }
+        self.0.is_all_started.set(true);
+        self.0.started.take();
+        let took = self.0.app.started_at().map(|at| at.elapsed().as_millis()).unwrap_or_default();
+        log::info!(target: "pomelo", "all servers startup in {took} ms");
+        self.tell(agent, json!({ "action": "startOver" }));
+    }
+
+    fn tell(&self, agent: &MasterAgent, message: Value) {
+        let message = Rc::new(message);
+        for id in &*self.0.listeners.borrow() {
+            ask(agent, id, Rc::clone(&message));
+        }
+    }
+}
+
+/// Whether a server is told to the others; the master's own monitor is not.
+fn is_watched(claim: &ServerClaim) -> bool {
+    claim.info.contains_key("serverType")
+}
+
+/// Sends a message to the watcher of one server, which answers 1.
+fn ask(agent: &MasterAgent, id: &str, message: Rc<Value>) {
+    let (server, sent) = (id.to_owned(), Rc::clone(&message));
+    agent.request_within(id, MONITOR_WATCHER, message, agent.times().answer_within, move |response| {
+        match response {
+            Ok(response) if response.data() == Some(&Value::from(1)) => {}
+            Ok(_) => log::error!(target: "pomelo", "server {server:?} refused: {}", action(&sent)),
+            // It has left meanwhile, which is told to everybody.
+            Err(RequestError::NotConnected) => {
+                log::debug!(target: "pomelo", "server {server:?} left before {}", action(&sent));
+            }
+            Err(error) => log::error!(target: "pomelo", "server {server:?}: {}: {error}", action(&sent)),
+        }
+    });
+}
+
+fn action(message: &Value) -> &str {
+    message.get("action").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The records of a map from ids.
+pub(crate) fn records(servers: Value) -> Vec<ServerInfo> {
+    let Value::Object(servers) = servers else { return Vec::new() };
+    let record = |server| match server {
+        Value::Object(info) => Some(info),
+        _ => None,
+    };
+    servers.into_iter().filter_map(|(_, server)| record(server)).collect()
+}

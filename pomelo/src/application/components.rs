@@ -1,0 +1,75 @@
+//! The components of an application, in the order in which they were loaded. Mirrors `app.load` and `optComponents`.
+
+use crate::upcall::Component;
+use crate::{Application, Done, Error, Failure, Method, Result};
+use std::cell::RefCell;
+use std::rc::Rc;
+use uv_core::Slot;
+
+#[derive(Default)]
+pub(super) struct Components(RefCell<Vec<Rc<Loaded>>>);
+
+pub(super) struct Loaded {
+    pub(super) name: String,
+    component: Slot<Box<dyn Component>>,
+}
+
+impl Components {
+    pub(super) fn nth(&self, index: usize) -> Option<Rc<Loaded>> {
+        self.0.borrow().get(index).cloned()
+    }
+
+    /// Lets go of every component: they may hold the application.
+    pub(super) fn clear(&self) {
+        drop(self.0.take());
+    }
+}
+
+impl Application {
+    /// Adds a component, which is started after those that were loaded before it.
+    ///
+    /// # Errors
+    /// [`Error::DuplicateComponent`] if there is one of this name, which stays.
+    pub fn load(&self, name: impl Into<String>, component: impl Component + 'static) -> Result<&Self> {
+        let name = name.into();
+        let mut loaded = self.inner().components.0.borrow_mut();
+        if loaded.iter().any(|other| other.name == name) {
+            log::warn!(target: "pomelo", "ignore duplicate component: {name}");
+            return Err(Error::DuplicateComponent(name));
+        }
+        let slot = Slot::empty();
+        slot.set(Box::new(component) as Box<dyn Component>);
+        loaded.push(Rc::new(Loaded { name, component: slot }));
+        drop(loaded);
+        Ok(self)
+    }
+
+    /// The names of the loaded components, in their order.
+    #[must_use]
+    pub fn components(&self) -> Vec<String> {
+        self.inner().components.0.borrow().iter().map(|loaded| loaded.name.clone()).collect()
+    }
+
+    /// Calls one component; `then` is called from a tick, with the failure as an error that names the component.
+    pub(super) fn operate(
+        &self,
+        loaded: &Rc<Loaded>,
+        method: Method,
+        call: impl FnOnce(&mut dyn Component, Done),
+        then: impl FnOnce(Result<()>) + 'static,
+    ) {
+        let name = loaded.name.clone();
+        let done = Done::new(self.environment(), move |result| {
+            then(result.map_err(|failure| failed(name, method, failure)));
+        });
+        // Never empty: the component is in its slot whenever a tick begins.
+        loaded.component.call(|component| call(&mut **component, done));
+    }
+}
+
+/// The error of a component, which is logged too.
+pub(super) fn failed(component: impl Into<String>, method: Method, failure: Failure) -> Error {
+    let error = Error::Failed { component: component.into(), method, failure };
+    log::error!(target: "pomelo", "{error}");
+    error
+}

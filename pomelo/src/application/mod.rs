@@ -1,0 +1,255 @@
+//! The application: one process of the many, its settings and what it knows of the others. Mirrors pomelo's
+//! `lib/application.js`.
+
+mod components;
+mod events;
+mod lifecycle;
+mod options;
+mod plugins;
+mod servers;
+mod settings;
+mod start;
+mod state;
+mod stop;
+
+pub use events::AppEvent;
+pub(crate) use options::{ALL, DEVELOPMENT, MASTER};
+pub use options::{Mode, Options, Program};
+pub use state::{Method, State};
+pub use stop::ShutDown;
+
+use crate::admin::Admin;
+use crate::config::{self, AdminServer, AdminUser, ConfigError, ServersFile};
+use crate::starter::{Cpus, Output};
+use crate::{Result, ServerInfo, cluster_seq::ClusterSeq};
+use async_wrap::Environment;
+use components::Components;
+use events::Handlers;
+use options::{Exit, Identity};
+use serde_json::Value;
+use servers::Servers;
+use settings::Settings;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// An application: a master or one of its servers. A cheap clone, which stays on its thread.
+///
+/// ```no_run
+/// use async_wrap::{Environment, Loop, RunMode};
+/// use pomelo::{Application, Options};
+///
+/// let lp = Loop::new()?;
+/// let env = Environment::new(&lp);
+/// let app = Application::new(&env, Options::from_process())?;
+/// app.configure("production|development", "connector", |app| {
+///     app.set("heartbeat", 3);
+/// });
+/// app.start(|result| result.expect("the application starts"));
+/// env.run(RunMode::Default)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Application(Rc<Inner>);
+
+pub(crate) struct Inner {
+    environment: Environment,
+    options: Options,
+    program: Program,
+    identity: Identity,
+    config: ServersFile,
+    state: Cell<State>,
+    started_at: Cell<Option<Instant>>,
+    is_starting: Cell<bool>,
+    settings: Settings,
+    components: Components,
+    handlers: Handlers,
+    lifecycle: lifecycle::Registered,
+    servers: RefCell<Servers>,
+    cluster_seq: RefCell<ClusterSeq>,
+    exit: Exit,
+    pub(crate) admin: Admin,
+    pub(crate) cpus: RefCell<Cpus>,
+    pub(crate) output: Output,
+}
+
+impl Application {
+    /// An application in the state [`State::Inited`]: reads the arguments and the configuration (`createApp`).
+    ///
+    /// # Errors
+    /// An argument that is not `key=value`; a configuration file that is missing or wrong, with file, line and key.
+    pub fn new(environment: &Environment, mut options: Options) -> Result<Self> {
+        let args = crate::args::Args::parse(&options.args)?;
+        let name = args.environment(options.node_env.as_deref());
+        let master = config::load_master(&options.base, &name)?;
+        let mut cluster_seq = ClusterSeq::default();
+        let config = config::load_servers(&options.base, &name, &mut cluster_seq)?;
+        let identity = Identity::new(args, name, master)?;
+        let (exit, program) = (options.take_exit(), options.take_program());
+        let output = Output::new(options.output.take());
+        log::info!(target: "pomelo", "application inited: {:?}", identity.id);
+        Ok(Self(Rc::new(Inner {
+            environment: environment.clone(),
+            options,
+            program,
+            identity,
+            config,
+            state: Cell::new(State::Inited),
+            started_at: Cell::new(None),
+            is_starting: Cell::new(false),
+            settings: Settings::default(),
+            components: Components::default(),
+            handlers: Handlers::default(),
+            lifecycle: lifecycle::Registered::default(),
+            servers: RefCell::default(),
+            cluster_seq: RefCell::new(cluster_seq),
+            exit,
+            admin: Admin::default(),
+            cpus: RefCell::default(),
+            output,
+        })))
+    }
+
+    /// The environment of callbacks in which the application lives.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.0.environment
+    }
+
+    /// The name of the configuration's part that is in force, such as `development` (`app.get('env')`).
+    #[must_use]
+    pub fn env(&self) -> &str {
+        &self.0.identity.env
+    }
+
+    /// Whether this is the environment in which servers are children that share the master's terminal: the one that is
+    /// called `development`, exactly.
+    #[must_use]
+    pub fn is_development(&self) -> bool {
+        self.env() == DEVELOPMENT
+    }
+
+    /// The folder that has `config/` in it.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.0.options.base
+    }
+
+    /// This server's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.identity.id
+    }
+
+    /// This server's type; `master` for the master.
+    #[must_use]
+    pub fn server_type(&self) -> &str {
+        &self.0.identity.server_type
+    }
+
+    /// Whether this is the master.
+    #[must_use]
+    pub fn is_master(&self) -> bool {
+        self.server_type() == MASTER
+    }
+
+    /// Whether clients connect to this server: its record has `"frontend": true`, or `"true"`.
+    #[must_use]
+    pub fn is_frontend(&self) -> bool {
+        let frontend = self.0.identity.cur_server.get("frontend");
+        frontend.is_some_and(|value| value == &Value::Bool(true) || value == "true")
+    }
+
+    /// The master's record: `id`, `host` and `port` of `master.json`.
+    #[must_use]
+    pub fn master(&self) -> &ServerInfo {
+        &self.0.identity.master
+    }
+
+    /// What this server tells the master of itself: its arguments, `main` and `env` included; for the master its record
+    /// (`getCurServer`).
+    #[must_use]
+    pub fn cur_server(&self) -> &ServerInfo {
+        &self.0.identity.cur_server
+    }
+
+    /// How many servers a master starts.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.0.identity.mode
+    }
+
+    /// The program that the servers of this application run.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.0.program
+    }
+
+    /// Where the application is in its life.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.0.state.get()
+    }
+
+    /// When `start` was called; not overwritten by a call that is refused.
+    #[must_use]
+    pub fn started_at(&self) -> Option<Instant> {
+        self.0.started_at.get()
+    }
+
+    /// The users of the admin console; nothing if there is no `adminUser.json`.
+    pub(crate) fn admin_users(&self) -> Result<Option<Vec<AdminUser>>, ConfigError> {
+        config::load_users(self.base(), self.env())
+    }
+
+    /// The tokens of server types; nothing if there is no `adminServer.json`.
+    pub(crate) fn admin_servers(&self) -> Result<Option<Vec<AdminServer>>, ConfigError> {
+        config::load_tokens(self.base(), self.env())
+    }
+
+    /// What to start: `all`, a server type, or a server's id (`startId=`, else `type=`).
+    pub(crate) fn start_target(&self) -> &str {
+        self.start_id().unwrap_or(&self.0.identity.run_type)
+    }
+
+    /// Ends the process, as [`Options::on_exit`] has it.
+    pub(crate) fn exit(&self, code: i32) {
+        (self.0.exit)(code);
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// Lets go of everything that the program gave: it may hold the application in turn.
+    fn release(&self) {
+        self.0.components.clear();
+        self.0.handlers.clear();
+        self.0.lifecycle.clear();
+        self.0.admin.clear();
+    }
+
+    pub(crate) fn start_id(&self) -> Option<&str> {
+        self.0.identity.start_id.as_deref()
+    }
+
+    fn has_admin(&self) -> bool {
+        self.0.options.has_admin
+    }
+
+    fn stop_limit(&self) -> Duration {
+        self.0.options.stop_limit
+    }
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Application")
+            .field("id", &self.id())
+            .field("env", &self.env())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

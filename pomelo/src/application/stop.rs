@@ -1,0 +1,133 @@
+//! The stop: one component after the other, in the order of the start, within a time limit. Mirrors `stop` of pomelo's
+//! `lib/application.js` and `stopComps` of its `lib/util/appUtil.js`.
+
+use crate::upcall::Component;
+use crate::{Application, Method, State};
+use async_wrap::Timeout;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+/// The way on from [`Lifecycle::on_before_shutdown`](crate::upcall::Lifecycle::on_before_shutdown): the components stop
+/// once it is [used](Self::go), or dropped.
+pub struct ShutDown(Option<Stopping>);
+
+/// A stop that is under way.
+#[derive(Clone)]
+struct Stopping {
+    app: Application,
+    force: bool,
+    progress: Rc<Progress>,
+}
+
+struct Progress {
+    /// What is waited for, in words.
+    waits_for: RefCell<String>,
+    /// Whether the time limit ended it.
+    is_over: Cell<bool>,
+    limit: RefCell<Option<Timeout>>,
+}
+
+impl Application {
+    /// Stops the components in the order in which they were loaded, then, with `force`, ends the process. A component
+    /// that fails does not hold the others up; one that never finishes is named in the log when the time limit ends the
+    /// process, with code 0. Without `force` the process goes on.
+    ///
+    /// Called a second time it only warns.
+    pub fn stop(&self, force: bool) {
+        if self.inner().state.replace(State::Stopped) == State::Stopped {
+            log::warn!(target: "pomelo", "[pomelo application] application is not running now.");
+            return;
+        }
+        let progress = Progress {
+            waits_for: RefCell::new("beforeShutdown of the lifecycle".into()),
+            is_over: Cell::new(false),
+            limit: RefCell::default(),
+        };
+        let stopping = Stopping { app: self.clone(), force, progress: Rc::new(progress) };
+        let late = stopping.clone();
+        let limit = self.environment().set_timeout(self.stop_limit(), move || late.time_is_up());
+        stopping.progress.limit.replace(Some(limit));
+        self.environment().next_tick(move || stopping.begin());
+    }
+}
+
+impl Stopping {
+    fn begin(self) {
+        let app = self.app.clone();
+        let shut_down = ShutDown(Some(self));
+        app.on_lifecycle(shut_down, |lifecycle, shut_down| lifecycle.on_before_shutdown(&app, shut_down));
+    }
+
+    fn stop_from(self, index: usize) {
+        if self.progress.is_over.get() {
+            return;
+        }
+        let Some(loaded) = self.app.inner().components.nth(index) else { return self.finish() };
+        self.progress.waits_for.replace(format!("component {:?}", loaded.name));
+        let (app, force) = (self.app.clone(), self.force);
+        let call = |component: &mut dyn Component, done| component.on_stop(&app, force, done);
+        // A failure is logged where it is turned into an error.
+        app.operate(&loaded, Method::Stop, call, move |_| self.stop_from(index + 1));
+    }
+
+    fn finish(&self) {
+        self.progress.cancel_limit();
+        self.end(self.force);
+    }
+
+    fn time_is_up(&self) {
+        let (limit, waits_for) = (self.app.stop_limit(), self.progress.waits_for.borrow().clone());
+        log::error!(target: "pomelo", "{:?}: {waits_for} did not finish its stop within {limit:?}", self.app.id());
+        self.progress.is_over.set(true);
+        self.end(true);
+    }
+
+    fn end(&self, exits: bool) {
+        self.app.release();
+        if exits {
+            self.app.exit(0);
+        }
+    }
+}
+
+impl Progress {
+    fn cancel_limit(&self) {
+        if let Some(limit) = self.limit.take() {
+            limit.clear();
+        }
+    }
+}
+
+impl ShutDown {
+    /// Stops the components now.
+    pub fn go(mut self) {
+        self.proceed();
+    }
+
+    /// Takes the time limit off this stop: the process ends when the components have stopped, however long it takes.
+    pub fn cancel_time_limit(&self) {
+        if let Some(stopping) = &self.0 {
+            stopping.progress.cancel_limit();
+        }
+    }
+
+    fn proceed(&mut self) {
+        if let Some(stopping) = self.0.take() {
+            let environment = stopping.app.environment().clone();
+            environment.next_tick(move || stopping.stop_from(0));
+        }
+    }
+}
+
+impl Drop for ShutDown {
+    fn drop(&mut self) {
+        self.proceed();
+    }
+}
+
+impl fmt::Debug for ShutDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShutDown").finish_non_exhaustive()
+    }
+}

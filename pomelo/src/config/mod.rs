@@ -1,0 +1,15 @@
+//! The configuration: the files in `config/`, in pomelo's two layouts. Mirrors `loadConfigBaseApp` of pomelo's
+//! `lib/application.js`.
+//!
+//! `config/x.json` counts if there is one; if it has a key of the environment's name, what stands there. Otherwise it is
+//! `config/<environment>/x.json`, as it is. Files are read once: pomelo's watching for changes is left out.
+
+mod json;
+mod master;
+mod servers;
+mod users;
+
+pub use json::ConfigError;
+pub(crate) use master::load as load_master;
+pub(crate) use servers::{ServersFile, load as load_servers};
+pub(crate) use users::{AdminServer, AdminUser, load_tokens, load_users};

@@ -1,0 +1,134 @@
+//! The component `__master__`: listens for servers and users, starts the servers, restarts those that crash. Mirrors
+//! pomelo's `lib/components/master.js` and `lib/master/master.js`.
+//!
+//! A port that is taken is a failure of the start; Node's process ends with code 0.
+
+use crate::admin::{
+    self, Agent, CONSOLE, Credentials, Fleet, MASTER_WATCHER, MasterAgent, MasterConsole, MasterOptions,
+    MasterWatcher, ServerClaim, Watchdog,
+};
+use crate::record::{port, text};
+use crate::upcall::{Component, MasterHandler};
+use crate::{Application, Done, Failure, Mode, starter};
+use net::ListenOptions;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The setting that leaves the watchers out (`masterConfig.closeWatcher`).
+const CLOSE_WATCHER: &str = "closeWatcher";
+
+/// The setting that admits servers that come back without a token, as Node does.
+const ANY_RECONNECT: &str = "reconnectWithoutToken";
+
+pub(crate) struct Master {
+    agent: Option<MasterAgent>,
+}
+
+impl Master {
+    pub(crate) const fn new(_: &Application) -> Self {
+        Self { agent: None }
+    }
+
+    fn start(&mut self, app: &Application) -> Result<MasterAgent, Failure> {
+        let credentials = Credentials::of(app)?;
+        let has_tokens = credentials.tokens.is_some();
+        let authority = app.take_authority().unwrap_or_else(|| Box::new(credentials));
+        let options = MasterOptions {
+            authority,
+            admits_any_reconnect: app.enabled(ANY_RECONNECT),
+            times: app.admin_times(),
+        };
+        let fleet = Fleet::new(app, has_tokens);
+        let watchdog = app.disabled(CLOSE_WATCHER).then(|| Watchdog::new(app));
+        let overseer = Overseer { fleet: fleet.clone(), watchdog: watchdog.clone() };
+        let agent = MasterAgent::new(app.environment(), options, overseer).map_err(Failure::new)?;
+        if let Some(watchdog) = watchdog {
+            agent.register(MASTER_WATCHER, MasterWatcher::new(watchdog));
+        }
+        agent.register(CONSOLE, MasterConsole::new(fleet));
+        app.make_modules(&Agent::Master(agent.clone()));
+        self.agent = Some(agent.clone());
+        agent.listen(listen_options(app)).map_err(Failure::new)?;
+        Ok(agent)
+    }
+}
+
+/// Where to listen: on the loopback interface if that is the master's host, as nobody else needs to reach it then; else
+/// on every address. Node listens on every address always.
+fn listen_options(app: &Application) -> ListenOptions {
+    let port = port(app.master(), "port").unwrap_or_default();
+    let host = match text(app.master(), "host") {
+        Some("localhost") => Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
+        Some(host) => host.parse().ok().filter(IpAddr::is_loopback),
+        None => None,
+    };
+    host.map_or_else(|| ListenOptions::port(port), |host| ListenOptions::host(host, port))
+}
+
+impl Component for Master {
+    fn on_start(&mut self, app: &Application, done: Done) {
+        let agent = match self.start(app) {
+            Ok(agent) => agent,
+            Err(failure) => return done.finish(Err(failure)),
+        };
+        app.set_master_agent(Some(agent.clone()));
+        let app = app.clone();
+        let env = app.environment().clone();
+        agent.start_modules(Done::new(&env, move |result: Result<(), Failure>| {
+            if let Err(failure) = result {
+                return done.finish(Err(failure));
+            }
+            if app.mode() == Mode::Clusters
+                && let Err(error) = starter::run_servers(&app)
+            {
+                return done.fail(error);
+            }
+            done.ok(());
+        }));
+    }
+
+    fn on_stop(&mut self, app: &Application, _: bool, done: Done) {
+        if let Some(agent) = self.agent.take() {
+            agent.close();
+        }
+        app.set_master_agent(None);
+        done.ok(());
+    }
+}
+
+/// What a master does when servers come and go.
+struct Overseer {
+    fleet: Fleet,
+    watchdog: Option<Watchdog>,
+}
+
+impl Overseer {
+    fn is_here(&self, server: &ServerClaim) {
+        self.fleet.came_up(&server.id);
+        starter::bind_cpus(self.fleet.app(), &server.id, server.pid);
+    }
+}
+
+impl MasterHandler for Overseer {
+    fn on_register(&mut self, agent: &MasterAgent, server: &ServerClaim) {
+        self.is_here(server);
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.add(agent, server);
+        }
+    }
+
+    fn on_reconnect(&mut self, agent: &MasterAgent, server: &ServerClaim) {
+        self.is_here(server);
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.add_again(agent, server);
+        }
+    }
+
+    fn on_disconnect(&mut self, agent: &MasterAgent, server: &ServerClaim) {
+        log::info!(target: "pomelo", "server {:?} of type {:?} left", server.id, server.server_type);
+        // Before the others are told, which changes what is known of it.
+        admin::server_left(&self.fleet, agent, server);
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.remove(agent, &server.id);
+        }
+    }
+}

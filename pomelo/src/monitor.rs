@@ -1,0 +1,90 @@
+//! The component `__monitor__`: this server as its master knows it. Mirrors pomelo's `lib/components/monitor.js` and
+//! `lib/monitor/monitor.js`.
+//!
+//! A master that cannot be reached, or that refuses the registration, is a failure of the start; Node's process ends
+//! with code 0, or waits for ever. Once registered, the server comes back whenever it loses its master.
+
+use crate::admin::{
+    Agent, CONSOLE, Credentials, MONITOR_WATCHER, MonitorAgent, MonitorConsole, MonitorOptions,
+    MonitorWatcher, ServerClaim, Target,
+};
+use crate::record::{port, text};
+use crate::upcall::Component;
+use crate::{AppEvent, Application, Done, Failure};
+use serde_json::json;
+
+pub(crate) struct Monitor {
+    agent: Option<MonitorAgent>,
+}
+
+impl Monitor {
+    pub(crate) const fn new(_: &Application) -> Self {
+        Self { agent: None }
+    }
+}
+
+/// What this server says about itself.
+fn claim(app: &Application) -> Result<ServerClaim, Failure> {
+    let token = match app.master_agent().filter(|_| app.is_master()) {
+        Some(master) => Some(master.secret().to_owned()),
+        None => Credentials::of(app)?.token_of(app.server_type()),
+    };
+    Ok(ServerClaim {
+        id: app.id().to_owned(),
+        server_type: app.server_type().to_owned(),
+        pid: i32::try_from(std::process::id()).unwrap_or_default(),
+        info: app.cur_server().clone(),
+        token,
+    })
+}
+
+fn target(app: &Application) -> Result<Target, Failure> {
+    // The master's own monitor goes where the master really listens.
+    let own = app.master_agent().filter(|_| app.is_master());
+    let own_port = own.and_then(|agent| agent.address()).and_then(|address| address.port());
+    let port = own_port.or_else(|| port(app.master(), "port"));
+    let port = port.ok_or_else(|| Failure::new("the master's record has no port"))?;
+    let host = text(app.master(), "host").ok_or_else(|| Failure::new("the master's record has no host"))?;
+    Ok(Target::new(host, port))
+}
+
+impl Component for Monitor {
+    fn on_start(&mut self, app: &Application, done: Done) {
+        let (claim, target) = match claim(app).and_then(|claim| Ok((claim, target(app)?))) {
+            Ok(both) => both,
+            Err(failure) => return done.finish(Err(failure)),
+        };
+        let agent = MonitorAgent::new(app.environment(), MonitorOptions::new(target, claim));
+        self.agent = Some(agent.clone());
+        app.set_monitor_agent(Some(agent.clone()));
+        if app.disabled("closeWatcher") {
+            agent.register(MONITOR_WATCHER, MonitorWatcher::new(app));
+            record_start(app, &agent);
+        }
+        agent.register(CONSOLE, MonitorConsole::new(app));
+        app.make_modules(&Agent::Monitor(agent.clone()));
+        let starting = agent.clone();
+        agent.connect(Done::new(app.environment(), move |result: Result<(), Failure>| match result {
+            Ok(()) => starting.start_modules(done),
+            Err(failure) => done.finish(Err(failure)),
+        }));
+    }
+
+    fn on_stop(&mut self, app: &Application, _: bool, done: Done) {
+        if let Some(agent) = self.agent.take() {
+            agent.close();
+        }
+        app.set_monitor_agent(None);
+        done.ok(());
+    }
+}
+
+/// Tells the master when this server has started.
+fn record_start(app: &Application, agent: &MonitorAgent) {
+    let agent = agent.downgrade();
+    app.on(move |_: &Application, event: &AppEvent| {
+        if let (AppEvent::StartServer(id), Some(agent)) = (event, agent.upgrade()) {
+            agent.notify(crate::admin::MASTER_WATCHER, &json!({ "action": "record", "id": id }));
+        }
+    });
+}

@@ -1,0 +1,68 @@
+//! Small commands: a signal for a server, a ping of its host. Mirrors `kill` and `ping` of pomelo's `lib/util/utils.js`
+//! and `lib/master/starter.js`.
+
+use super::host::is_local;
+use super::local::{Kind, Launch, spawn};
+use super::quote::join;
+use super::ssh;
+use crate::record::text;
+use crate::{Application, ServerInfo};
+use std::cell::Cell;
+use std::rc::Rc;
+
+const SIGKILL: i32 = 9;
+
+/// How long a host may take to answer, in seconds: pomelo's number.
+const PING_SECONDS: &str = "15";
+
+/// Ends a server's process at once (`kill -9`), here or on its host. What goes wrong is logged.
+pub fn kill(app: &Application, info: &ServerInfo, pid: i32) {
+    // 0 and below are groups of processes, and 1 is everybody's parent.
+    if pid <= 1 {
+        log::error!(target: "pomelo", "{pid} is no server's process");
+    } else if !is_local(app, info) {
+        let host = text(info, "host").unwrap_or_default();
+        on_host(app, host, &["kill".into(), "-9".into(), pid.to_string()]);
+    } else if let Err(error) = uv_core::kill(pid, SIGKILL) {
+        log::error!(target: "pomelo", "{error}");
+    }
+}
+
+/// Asks whether a server's host answers; this one always does.
+pub fn is_reachable(app: &Application, info: &ServerInfo, answer: impl FnOnce(bool) + 'static) {
+    if is_local(app, info) {
+        app.environment().next_tick(|| answer(true));
+        return;
+    }
+    let host = text(info, "host").unwrap_or_default();
+    let args = ["-c", "1", "-w", PING_SECONDS, "--", host].map(str::to_owned).to_vec();
+    run(
+        app,
+        Launch { id: String::new(), host: host.into(), kind: Kind::Command, program: "ping".into(), args },
+        answer,
+    );
+}
+
+/// Runs a command on another host. What goes wrong is logged.
+pub(super) fn on_host(app: &Application, host: &str, words: &[String]) {
+    let command = join(words.iter().map(String::as_str));
+    run(app, ssh::to(app, host, command), |_| {});
+}
+
+fn run(app: &Application, launch: Launch, answer: impl FnOnce(bool) + 'static) {
+    let answer = Rc::new(Cell::new(Some(answer)));
+    let told = Rc::clone(&answer);
+    let tell = move |success| {
+        if let Some(answer) = told.take() {
+            answer(success);
+        }
+    };
+    if let Err(error) = spawn(app, &launch, Box::new(move |exit| tell(exit.status.success()))) {
+        log::error!(target: "pomelo", "{error}");
+        app.environment().next_tick(move || {
+            if let Some(answer) = answer.take() {
+                answer(false);
+            }
+        });
+    }
+}

@@ -1,0 +1,124 @@
+//! Servers on this host: children of this process. Mirrors `localrun` of pomelo's `lib/master/starter.js`.
+
+use super::output::Pipes;
+use super::quote::join;
+use super::report::{OnExit, ServerExit, StartError, Started};
+use crate::args::text_of;
+use crate::record::program_args;
+use crate::{Application, ServerInfo};
+use async_wrap::Provider;
+use uv_core::{Process, SpawnOptions, Stdio};
+
+/// What is started for a server.
+pub(super) struct Launch {
+    pub(super) id: String,
+    pub(super) host: String,
+    pub(super) kind: Kind,
+    pub(super) program: String,
+    pub(super) args: Vec<String>,
+}
+
+/// What a process is to its master.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A server.
+    Server,
+    /// The `ssh` that starts a server elsewhere.
+    Remote,
+    /// A small command, of which only the end counts.
+    Command,
+}
+
+/// The keys of a record that stand in the command before the record: a server that is started again has them in its own.
+const BEFORE_RECORD: &[&str] = &["main", "env", "pid"];
+
+/// A server's arguments: those of its record, the program's own, the environment, and then the record, key by key.
+pub(super) fn arguments(app: &Application, id: &str, info: &ServerInfo) -> Result<Vec<String>, StartError> {
+    let mut words = program_args(info).map_err(|error| StartError::record(id, error))?;
+    words.extend(app.program().args.iter().cloned());
+    words.push(format!("env={}", app.env()));
+    let record = info.iter().filter(|(key, _)| !BEFORE_RECORD.contains(&key.as_str()));
+    words.extend(record.map(|(key, value)| format!("{key}={}", text_of(value))));
+    Ok(words)
+}
+
+pub(super) fn run(
+    app: &Application,
+    id: &str,
+    info: &ServerInfo,
+    on_exit: OnExit,
+) -> Result<Started, StartError> {
+    let launch = Launch {
+        id: id.into(),
+        host: crate::record::text(info, "host").unwrap_or_default().into(),
+        kind: Kind::Server,
+        program: app.program().path.to_string_lossy().into_owned(),
+        args: arguments(app, id, info)?,
+    };
+    let started = spawn(app, &launch, on_exit)?;
+    log::info!(target: "pomelo", "Executing {} locally", started.command);
+    app.inner().cpus.borrow_mut().remember(info, &started);
+    Ok(started)
+}
+
+/// Starts a process: servers attached in development, else with a session of their own.
+pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Result<Started, StartError> {
+    let environment = app.environment();
+    let lp = environment.loop_handle();
+    let options = SpawnOptions::new(&launch.program).args(&launch.args);
+    let (is_command, is_local) = (launch.kind == Kind::Command, launch.kind == Kind::Server);
+    let is_detached = !is_command && !app.is_development();
+    let pipes = (!is_command && !is_detached).then(|| Pipes::new(lp));
+    let options = match &pipes {
+        Some(pipes) => {
+            let [stdout, stderr] = pipes.stdio();
+            options.stdio([Stdio::Ignore, stdout, stderr])
+        }
+        None if is_detached => options.detached(true).stdio([0, 1, 2].map(Stdio::InheritFd)),
+        None => options,
+    };
+    let context = environment.new_context(Provider::ProcessWrap);
+    let command = join(std::iter::once(&launch.program).chain(&launch.args).map(String::as_str));
+    let mut ending = Some((on_exit, launch.id.clone(), command.clone()));
+    let watching = app.clone();
+    let process = Process::spawn(lp, &options, move |process: &Process, status| {
+        let pid = process.pid();
+        process.close();
+        let Some((on_exit, id, command)) = ending.take() else { return };
+        let environment = watching.environment();
+        environment.make_callback(context, || {
+            let exit = ServerExit { started: Started { id, pid, is_local, command }, status };
+            watching.inner().cpus.borrow_mut().forget(&exit.started);
+            exit.log();
+            on_exit(exit);
+        });
+        environment.emit_destroy(context.async_id());
+    });
+    let process = process.map_err(|error| {
+        pipes.iter().for_each(Pipes::close);
+        environment.emit_destroy(context.async_id());
+        StartError::system(&launch.id, error)
+    })?;
+    if let Some(pipes) = pipes {
+        pipes.read(app, launch);
+    }
+    if is_detached {
+        // It is to live on when this process has nothing else to do.
+        process.unref();
+    }
+    Ok(Started { id: launch.id.clone(), pid: process.pid(), is_local, command })
+}
+
+impl ServerExit {
+    fn log(&self) {
+        let Self { started, status } = self;
+        if !status.success() {
+            log::warn!(
+                target: "pomelo",
+                "child process exit with error, {status}, server: {}, executed command: {}",
+                started.id,
+                started.command
+            );
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What attached servers write, passed on. Mirrors the listeners on `child.stdout` and `child.stderr` of pomelo's
+//! `lib/master/starter.js`.
+
+use super::local::{Kind, Launch};
+use crate::Application;
+use crate::upcall::OutputHandler;
+use async_wrap::{AsyncContext, Environment, Provider};
+use std::io::Write;
+use tcp_wrap::PipeWrap;
+use tcp_wrap::upcall::OnStream;
+use uv_core::{LoopHandle, Slot, Stdio};
+
+/// Where a server wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputStream {
+    /// To standard output.
+    Stdout,
+    /// To standard error. This says nothing about whether the server has started.
+    Stderr,
+}
+
+/// Which server wrote, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputOf {
+    /// The server's id.
+    pub id: String,
+    /// Its host.
+    pub host: String,
+    /// Whether it is on this host.
+    pub is_local: bool,
+    /// Where it wrote.
+    pub stream: OutputStream,
+}
+
+/// Who gets the output.
+pub(crate) struct Output(Slot<Box<dyn OutputHandler>>);
+
+impl Output {
+    pub(crate) fn new(handler: Option<Box<dyn OutputHandler>>) -> Self {
+        let slot = Slot::empty();
+        slot.set(handler.unwrap_or_else(|| Box::new(pass_on)));
+        Self(slot)
+    }
+}
+
+/// Writes to this process's own output; what comes from another host with the host's name in front.
+fn pass_on(from: &OutputOf, data: &[u8]) {
+    let mut text = Vec::with_capacity(data.len());
+    if !from.is_local {
+        text.extend_from_slice(format!("[{}] ", from.host).as_bytes());
+    }
+    text.extend_from_slice(data);
+    // Whoever closed this process's output does not want it.
+    let _ = match from.stream {
+        OutputStream::Stdout => std::io::stdout().write_all(&text),
+        OutputStream::Stderr => std::io::stderr().write_all(&text),
+    };
+}
+
+/// The pipes of one server, which is about to start.
+pub(super) struct Pipes([(OutputStream, PipeWrap); 2]);
+
+impl Pipes {
+    pub(super) fn new(lp: &LoopHandle) -> Self {
+        Self([OutputStream::Stdout, OutputStream::Stderr].map(|stream| (stream, PipeWrap::new(lp))))
+    }
+
+    pub(super) fn stdio(&self) -> [Stdio; 2] {
+        self.0.each_ref().map(|(_, pipe)| Stdio::Pipe(pipe.handle().clone()))
+    }
+
+    /// There will be no server.
+    pub(super) fn close(&self) {
+        self.0.iter().for_each(|(_, pipe)| pipe.close());
+    }
+
+    /// Reads until whoever has the other ends, the server and its children, is gone.
+    pub(super) fn read(self, app: &Application, launch: &Launch) {
+        for (stream, pipe) in self.0 {
+            let Launch { id, host, kind, .. } = launch;
+            let is_local = *kind == Kind::Server;
+            let from = OutputOf { id: id.clone(), host: host.clone(), is_local, stream };
+            let context = app.environment().new_context(Provider::PipeWrap);
+            pipe.set_handler(Reading { app: app.clone(), from, pipe: pipe.clone(), context });
+            if let Err(error) = pipe.read_start() {
+                log::warn!(target: "pomelo", "output of server {id:?}: {error}");
+                pipe.close();
+            }
+        }
+    }
+}
+
+/// Stands on one pipe.
+struct Reading {
+    app: Application,
+    from: OutputOf,
+    pipe: PipeWrap,
+    context: AsyncContext,
+}
+
+impl Reading {
+    fn environment(&self) -> &Environment {
+        self.app.environment()
+    }
+}
+
+impl OnStream for Reading {
+    fn on_read(&mut self, data: &[u8]) {
+        let output = &self.app.inner().output.0;
+        let call = || output.call(|handler| handler.on_output(&self.from, data));
+        self.environment().make_callback(self.context, call);
+    }
+
+    fn on_end(&mut self) {
+        self.pipe.close();
+    }
+
+    fn on_error(&mut self, error: uv_core::Error) {
+        log::debug!(target: "pomelo", "output of server {:?}: {error}", self.from.id);
+        self.pipe.close();
+    }
+
+    fn on_close(&mut self) {
+        self.environment().emit_destroy(self.context.async_id());
+    }
+}

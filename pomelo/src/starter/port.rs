@@ -1,0 +1,111 @@
+//! Whether the ports of a server that is about to start are free: by binding them, or, on another host, by connecting to
+//! them. Mirrors `checkPort` of pomelo's `lib/util/utils.js`, which looks for the number in what netstat prints.
+
+use super::host::is_local;
+use crate::record::{port, text};
+use crate::{Application, ServerInfo};
+use net::upcall::SocketHandler;
+use net::{ConnectOptions, Socket};
+use std::cell::{Cell, OnceCell};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a host may take to answer; what takes longer is filtered, and nobody listens there.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether a socket can listen on this port of this host: on the address, if `host` is one, else on all of them.
+#[must_use]
+pub fn is_port_free(host: &str, port: u16) -> bool {
+    let bind = |address: IpAddr| TcpListener::bind(SocketAddr::new(address, port));
+    match host.parse() {
+        Ok(address) => bind(address).is_ok(),
+        Err(_) => bind(IpAddr::from([0; 4])).is_ok(),
+    }
+}
+
+/// Looks whether the `port` and the `clientPort` of a server are free; `answer` is told the first that is not.
+pub fn check_ports(app: &Application, info: &ServerInfo, answer: impl FnOnce(Option<u16>) + 'static) {
+    let ports: Vec<u16> = ["port", "clientPort"].iter().filter_map(|key| port(info, key)).collect();
+    let host = text(info, "host").unwrap_or_default().to_owned();
+    if is_local(app, info) {
+        app.environment().next_tick(move || {
+            answer(ports.into_iter().find(|port| !is_port_free(&host, *port)));
+        });
+        return;
+    }
+    let Ok(address) = host.parse::<IpAddr>() else {
+        // Names are resolved by `ssh`; the server itself will say that its port is taken.
+        log::debug!(target: "pomelo", "the ports of {host} are not looked at: it is no address");
+        app.environment().next_tick(|| answer(None));
+        return;
+    };
+    let ports = ports.into_iter().rev().collect();
+    Asking { app: app.clone(), address, ports, answer: Box::new(answer) }.ask_next();
+}
+
+/// Ports of another host that are still to be looked at, the next one last.
+struct Asking {
+    app: Application,
+    address: IpAddr,
+    ports: Vec<u16>,
+    answer: Box<dyn FnOnce(Option<u16>)>,
+}
+
+impl Asking {
+    fn ask_next(mut self) {
+        let environment = self.app.environment().clone();
+        let Some(port) = self.ports.pop() else { return environment.next_tick(|| (self.answer)(None)) };
+        let mut options = ConnectOptions::addr(SocketAddr::new(self.address, port));
+        options.timeout = PATIENCE;
+        let (asking, socket) = (Rc::new(Cell::new(Some(self))), Rc::new(OnceCell::new()));
+        let probe = Probe { socket: Rc::clone(&socket), port, is_open: false, asking: Rc::clone(&asking) };
+        match Socket::connect(&environment, options, probe) {
+            // A fresh cell: this is the only call.
+            Ok(connecting) => drop(socket.set(connecting)),
+            // An address to which nothing leads has no listener.
+            Err(_) => {
+                if let Some(asking) = asking.take() {
+                    asking.ask_next();
+                }
+            }
+        }
+    }
+}
+
+/// Stands on one connect.
+struct Probe {
+    socket: Rc<OnceCell<Socket>>,
+    port: u16,
+    is_open: bool,
+    asking: Rc<Cell<Option<Asking>>>,
+}
+
+impl Probe {
+    fn destroy(&self) {
+        if let Some(socket) = self.socket.get() {
+            socket.destroy();
+        }
+    }
+}
+
+impl SocketHandler for Probe {
+    fn on_data(&mut self, _: &[u8]) {}
+
+    fn on_connect(&mut self) {
+        self.is_open = true;
+        self.destroy();
+    }
+
+    fn on_timeout(&mut self) {
+        self.destroy();
+    }
+
+    fn on_close(&mut self, _: bool) {
+        match self.asking.take() {
+            Some(asking) if self.is_open => (asking.answer)(Some(self.port)),
+            Some(asking) => asking.ask_next(),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! `cargo xtask trace`, `cargo xtask chain` and `/chain` of `serve`: what people see of the chain.
+
+mod browser;
+mod page;
+mod printed;
+mod program;
+mod sites;

@@ -1,0 +1,254 @@
+//! Starting a program in a child process. Mirrors `uv_spawn` and `uv__process_child_init`, libuv's
+//! `src/unix/process.c`.
+//!
+//! The child shares this process's memory until it becomes the program, and the thread that starts it waits for that:
+//! nothing is copied (`vfork`, but on a stack of its own, as `posix_spawn` does it). The other threads go on, and may
+//! hold any lock. So the child calls async-signal-safe functions only, allocates nothing and changes no memory but its
+//! stack, the error number of the thread that waits, and the place where it says what went wrong.
+
+use super::fd::{check, last_errno, own, raw, set_nonblocking};
+use super::process::abandon;
+use super::signal::{LAST_SIGNAL, all_signals, no_signals, set_default, set_mask};
+use crate::Errno;
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+// By number, as the C library's own functions change all threads of the process whose memory this is.
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+use libc::{SYS_setgid as SETGID, SYS_setgroups as SETGROUPS, SYS_setuid as SETUID};
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+use libc::{SYS_setgid32 as SETGID, SYS_setgroups32 as SETGROUPS, SYS_setuid32 as SETUID};
+
+/// Bytes of the child's stack beside what grows with the arguments: as many as glibc's `posix_spawn` has.
+const STACK: usize = 32 * 1024;
+
+/// What the child is to become.
+pub(crate) struct Program {
+    /// The paths under which the program is looked for, in order. Each has a slash, unless it is empty.
+    pub(crate) candidates: Vec<CString>,
+    /// The arguments, the first being the program's name for itself.
+    pub(crate) args: Vec<CString>,
+    /// The whole environment, as `KEY=value`.
+    pub(crate) env: Vec<CString>,
+    pub(crate) cwd: Option<CString>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    /// Lead a session of its own.
+    pub(crate) detached: bool,
+}
+
+/// A descriptor for the child.
+#[derive(Clone, Copy)]
+pub(crate) struct ChildFd {
+    /// Its number here.
+    pub(crate) fd: RawFd,
+    /// The child expects an ordinary blocking one.
+    pub(crate) make_blocking: bool,
+}
+
+/// A running child: its id, and a descriptor that becomes readable when it ends.
+pub(crate) struct Child {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// What the child needs on its way to the program. All of it is made before, in this process.
+struct Start<'a> {
+    program: &'a Program,
+    args: Vec<*const libc::c_char>,
+    env: Vec<*const libc::c_char>,
+    moves: Moves,
+    /// The error that ended the child, or 0.
+    failure: AtomicI32,
+}
+
+/// Starts a program whose descriptor `n` is the `n`-th of `fds`. It has no others.
+///
+/// The error is that of whatever failed, here or in the child, `exec` included; no child is left then.
+pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Errno> {
+    keep_exit_statuses()?;
+    let start = Start {
+        program,
+        args: pointers(&program.args),
+        env: pointers(&program.env),
+        moves: Moves::plan(fds)?,
+        failure: AtomicI32::new(0),
+    };
+    // A signal that comes to the child before `exec` must not run this process's handlers in it.
+    let mask = set_mask(&all_signals());
+    let cloned = start.clone_process();
+    set_mask(&mask);
+    let (pid, pidfd) = cloned?;
+    let failed = match start.failure.load(Ordering::Relaxed) {
+        0 => pidfd.ok_or(Errno::from_raw(libc::ENOSYS)),
+        errno => Err(Errno::from_raw(errno)),
+    };
+    failed.map(|pidfd| Child { pid, pidfd }).inspect_err(|_| abandon(pid))
+}
+
+impl Start<'_> {
+    /// Runs [`become_program`] in a child and waits until that has become the program, or ended. The descriptor of the
+    /// child is missing before Linux 5.2.
+    fn clone_process(&self) -> Result<(i32, Option<OwnedFd>), Errno> {
+        // What `execvpe` needs to give a script to the shell is an array of the arguments.
+        let mut stack = Vec::with_capacity(STACK + size_of_val(&*self.args));
+        let top: *mut MaybeUninit<u8> = stack.spare_capacity_mut().as_mut_ptr_range().end;
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        let mut pidfd: RawFd = -1;
+        let start = ptr::from_ref(self).cast_mut().cast();
+        // SAFETY: the child runs `become_program` on a stack that nobody else uses and that outlives it, as does
+        // `start`, of which it writes an atomic only: this thread waits until the child has given both up.
+        let pid = check(unsafe { libc::clone(become_program, top.cast(), flags, start, &raw mut pidfd) })?;
+        // SAFETY: the system made the descriptor for this call.
+        Ok((pid, (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) })))
+    }
+}
+
+/// Makes sure that ended children wait to be collected: a parent that ignores SIGCHLD, perhaps because it was started
+/// so, would never learn how they ended.
+fn keep_exit_statuses() -> Result<(), Errno> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: with a null new action the call only writes the current one, which is initialised if it succeeds.
+    let mut action = unsafe {
+        check(libc::sigaction(libc::SIGCHLD, ptr::null(), action.as_mut_ptr()))?;
+        action.assume_init()
+    };
+    if action.sa_sigaction != libc::SIG_IGN && action.sa_flags & libc::SA_NOCLDWAIT == 0 {
+        return Ok(());
+    }
+    if action.sa_sigaction == libc::SIG_IGN {
+        action.sa_sigaction = libc::SIG_DFL;
+    }
+    action.sa_flags &= !libc::SA_NOCLDWAIT;
+    // SAFETY: the action outlives the call; its handler, if any, is the one that was installed.
+    check(unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, ptr::null_mut()) }).map(drop)
+}
+
+/// Which descriptor goes where in the child.
+struct Moves {
+    /// The first number that no descriptor is moved to.
+    floor: RawFd,
+    moves: Vec<Move>,
+    /// Copies of low descriptors, out of the way of the moves: so a swap of two is no special case.
+    copies: Vec<OwnedFd>,
+}
+
+struct Move {
+    from: RawFd,
+    to: RawFd,
+    make_blocking: bool,
+}
+
+impl Moves {
+    fn plan(fds: &[Option<ChildFd>]) -> Result<Self, Errno> {
+        let floor = RawFd::try_from(fds.len()).map_err(|_| Errno::EINVAL)?;
+        let mut plan = Self { floor, moves: Vec::with_capacity(fds.len()), copies: Vec::new() };
+        for (to, source) in (0..floor).zip(fds) {
+            let Some(source) = source else { continue };
+            let mut from = source.fd;
+            // One that is in its place already stays there; nothing else is moved to it.
+            if from < floor && from != to {
+                let copy = plan.copy_above(from)?;
+                from = raw(&copy);
+                plan.copies.push(copy);
+            }
+            plan.moves.push(Move { from, to, make_blocking: source.make_blocking });
+        }
+        Ok(plan)
+    }
+
+    fn copy_above(&self, fd: RawFd) -> Result<OwnedFd, Errno> {
+        // SAFETY: takes integers only.
+        own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, self.floor) })
+    }
+}
+
+/// A null-terminated array of pointers to strings, valid as long as those are.
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// The child's way from `clone` to `exec`. Async-signal-safe; nothing in it panics.
+extern "C" fn become_program(start: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `clone_process` passes the address of one, which lives until the child has become the program.
+    let start = unsafe { &*start.cast_const().cast::<Start<'_>>() };
+    let errno = prepare(start.program, &start.moves).err().unwrap_or_else(|| exec(start));
+    start.failure.store(errno.raw(), Ordering::Relaxed);
+    // SAFETY: runs nothing of this process in the child.
+    unsafe { libc::_exit(127) }
+}
+
+fn prepare(program: &Program, moves: &Moves) -> Result<(), Errno> {
+    if program.detached {
+        // SAFETY: takes nothing.
+        check(unsafe { libc::setsid() })?;
+    }
+    for Move { from, to, make_blocking } in &moves.moves {
+        // SAFETY: takes integers only. The descriptor survives `exec`; a copied one does not.
+        check(unsafe {
+            if from == to { libc::fcntl(*to, libc::F_SETFD, 0) } else { libc::dup2(*from, *to) }
+        })?;
+        if *make_blocking {
+            // A file that has no such mode is fine as it is.
+            let _ = set_nonblocking(*to, false);
+        }
+    }
+    if let Some(cwd) = &program.cwd {
+        // SAFETY: a C string that outlives the call.
+        check(unsafe { libc::chdir(cwd.as_ptr()) })?;
+    }
+    if program.uid.is_some() || program.gid.is_some() {
+        // Root's other groups would stay otherwise. Everybody else is refused this, and has nothing to give up.
+        // SAFETY: no groups, so no memory is read.
+        let _ = system(unsafe { libc::syscall(SETGROUPS, 0, ptr::null::<libc::gid_t>()) });
+    }
+    if let Some(gid) = program.gid {
+        // SAFETY: takes an integer only.
+        system(unsafe { libc::syscall(SETGID, gid) })?;
+    }
+    if let Some(uid) = program.uid {
+        // SAFETY: takes an integer only.
+        system(unsafe { libc::syscall(SETUID, uid) })?;
+    }
+    for signum in 1..=LAST_SIGNAL {
+        // Refused for SIGKILL, SIGSTOP and those of the C library, which have their default action always.
+        let _ = set_default(signum);
+    }
+    set_mask(&no_signals());
+    Ok(())
+}
+
+/// Becomes the first of the candidates that can be run. Returns why there is none, as `execvp` does.
+fn exec(start: &Start<'_>) -> Errno {
+    let mut refused = Errno::ENOENT;
+    for path in &start.program.candidates {
+        // SAFETY: both arrays end with a null pointer and hold C strings that outlive the call.
+        unsafe { libc::execvpe(path.as_ptr(), start.args.as_ptr(), start.env.as_ptr()) };
+        let errno = last_errno();
+        match errno.raw() {
+            // There, but not to be run: another one may be found, and if not, this is the reason.
+            libc::EACCES => refused = errno,
+            libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT => {
+                if refused != Errno::EACCES {
+                    refused = errno;
+                }
+            }
+            _ => return errno,
+        }
+    }
+    refused
+}
+
+/// Turns a system call's −1 into the error number.
+fn system(result: libc::c_long) -> Result<(), Errno> {
+    if result == -1 { Err(last_errno()) } else { Ok(()) }
+}
+
+/// The null device, for reading and writing.
+pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
+    // SAFETY: the path is a C string literal.
+    own(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })
+}

@@ -1,0 +1,70 @@
+//! What the loop says of itself, as a logger of one's own sees it.
+
+use log::kv::{Error, Key, Value, VisitSource};
+use log::{LevelFilter, Log, Metadata, Record};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::Duration;
+use uv_core::{Loop, RunMode, Timer};
+
+static RECORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Recorder;
+
+/// The key-values of a record in their order.
+#[derive(Default)]
+struct Pairs(String);
+
+impl VisitSource<'_> for Pairs {
+    fn visit_pair(&mut self, key: Key<'_>, value: Value<'_>) -> Result<(), Error> {
+        self.0 += &format!(" {key}={value}");
+        Ok(())
+    }
+}
+
+impl Log for Recorder {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "uv_core"
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let mut pairs = Pairs::default();
+        record.key_values().visit(&mut pairs).expect("nothing is refused");
+        let (file, line) = (record.file().unwrap_or_default(), record.line().unwrap_or_default());
+        assert!(file.ends_with(".rs") && line > 0, "{file}:{line}");
+        if !pairs.0.contains("epoll_") {
+            RECORDS.lock().expect("nobody panics with it").push(format!(
+                "{}{}: {}",
+                record.target(),
+                pairs.0,
+                record.args()
+            ));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// The only test of this process: there is one logger.
+#[test]
+fn a_call_begins_and_ends_also_by_a_panic_and_says_nothing_when_off() {
+    log::set_logger(&Recorder).expect("the first logger");
+    log::set_max_level(LevelFilter::Trace);
+    let lp = Loop::new().expect("a loop");
+    let timer = Timer::new(&lp);
+    timer
+        .start(Duration::ZERO, Duration::ZERO, |_: &Timer| panic!("on purpose"))
+        .expect("a fresh timer starts");
+    catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default))).expect_err("the callback panics");
+    let said = std::mem::take(&mut *RECORDS.lock().expect("nobody panics with it"));
+    let [begin, end] = &said[..] else { panic!("{said:?}") };
+    let call = "call=TimerUpcall::on_timeout";
+    assert!(begin.starts_with(&format!("uv_core dir=up edge=begin {call} handle=")), "{begin}");
+    assert!(begin.contains(": up   TimerUpcall::on_timeout handle="), "{begin}");
+    assert_eq!(end, &format!("uv_core dir=up edge=end {call}: end  TimerUpcall::on_timeout"));
+
+    log::set_max_level(LevelFilter::Debug);
+    timer.close();
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(RECORDS.lock().expect("nobody panics with it").is_empty());
+}

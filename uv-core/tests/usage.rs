@@ -1,0 +1,42 @@
+//! What processes have used.
+
+use std::time::{Duration, Instant};
+use uv_core::{ExitStatus, Loop, Process, ResourceUsage, RunMode, SpawnOptions, UsageOf, resource_usage};
+
+fn usage(of: UsageOf) -> ResourceUsage {
+    resource_usage(of).expect("the system says what was used")
+}
+
+fn time(of: UsageOf) -> Duration {
+    let usage = usage(of);
+    usage.user + usage.system
+}
+
+// libuv: getrusage, getrusage_thread
+#[test]
+fn a_thread_uses_no_more_than_its_process() {
+    let begin = Instant::now();
+    while time(UsageOf::Thread) < Duration::from_millis(2) {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the time of this thread does not go on");
+    }
+    // Asked in this order, as both go on.
+    let (thread, process) = (usage(UsageOf::Thread), usage(UsageOf::Process));
+    assert!(process.user + process.system >= thread.user + thread.system, "{process:?} {thread:?}");
+    assert!(process.minor_faults >= thread.minor_faults, "{process:?} {thread:?}");
+    assert!(process.max_resident > 100_000, "in bytes: {process:?}");
+}
+
+#[test]
+fn what_a_child_used_counts_once_it_ended() {
+    assert_eq!(time(UsageOf::Children), Duration::ZERO);
+    let lp = Loop::new().expect("a loop");
+    let options =
+        SpawnOptions::new("/bin/sh").args(["-c", "i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done"]);
+    let close = |process: &Process, status: ExitStatus| {
+        assert!(status.success());
+        process.close();
+    };
+    Process::spawn(&lp, &options, close).expect("a child");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert!(time(UsageOf::Children) > Duration::ZERO);
+}

@@ -1,0 +1,109 @@
+//! `pomelo start --daemon`: the master in a session of its own, its output in a file. This process shows that output until
+//! the servers are up, and leaves.
+
+use super::options::StartOptions;
+use super::progress::READY;
+use crate::args::Result;
+use crate::say;
+use async_wrap::{Environment, Loop, RunMode};
+use std::cell::{Cell, RefCell};
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+use uv_core::{ExitStatus, Process, SpawnOptions, Stdio};
+
+/// How often the file is looked at: nobody notices a tenth of a second.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Starts the master in the background and waits until its servers are up.
+pub(super) fn run(options: &StartOptions) -> Result<()> {
+    let folder = super::start::folder(options)?;
+    let path = folder.join("logs").join("pomelo.log");
+    let failed = |error| format!("{}: {error}", path.display());
+    fs::create_dir_all(folder.join("logs")).map_err(failed)?;
+    let log = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let mut tail = Tail { file: File::open(&path).map_err(failed)?, line: Vec::new(), is_ready: false };
+    tail.file.seek(SeekFrom::End(0)).map_err(failed)?;
+    let (pid, ended) = watch(options, &folder, &log, tail)?;
+    match ended {
+        None => say::out(format_args!("the master is process {pid}, and its log {}", path.display())),
+        Some(status) if status.success() => {}
+        Some(status) => return Err(format!("the master ended: {status}; see {}", path.display()).into()),
+    }
+    Ok(())
+}
+
+/// Starts it and shows what it says. Its process, and how that ended if it did.
+fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Result<(i32, Option<ExitStatus>)> {
+    let lp = Loop::new()?;
+    let env = Environment::new(&lp);
+    let output = Stdio::InheritFd(log.as_raw_fd());
+    let command = SpawnOptions::new(std::env::current_exe()?)
+        .args(["pomelo", "start"])
+        .args(words(options))
+        .arg("--")
+        .arg(folder)
+        .detached(true)
+        .stdio([Stdio::Ignore, output.clone(), output]);
+    let (ended, tail) = (Rc::new(Cell::new(None)), Rc::new(RefCell::new(tail)));
+    let (told, last) = (Rc::clone(&ended), Rc::clone(&tail));
+    let process = Process::spawn(&lp, &command, move |process: &Process, status: ExitStatus| {
+        process.close();
+        told.set(Some(status));
+        last.borrow_mut().show();
+    })?;
+    // The last one to see that it is over lets the loop end.
+    process.unref();
+    let timer = Rc::new(RefCell::new(None));
+    let (own, over) = (Rc::clone(&timer), Rc::clone(&ended));
+    timer.replace(Some(env.set_interval(LOOK, move || {
+        let mut tail = tail.borrow_mut();
+        tail.show();
+        if tail.is_ready || over.get().is_some() {
+            own.take().iter().for_each(async_wrap::Timeout::clear);
+        }
+    })));
+    env.run(RunMode::Default)?;
+    Ok((process.pid(), ended.get()))
+}
+
+/// The options again, without those of this process.
+fn words(options: &StartOptions) -> Vec<String> {
+    let StartOptions { env, server_type, id, ssh, .. } = options;
+    let mut words = Vec::new();
+    for (option, value) in [("--env", env), ("--type", server_type), ("--id", id)] {
+        words.extend(value.iter().map(|value| format!("{option}={value}")));
+    }
+    if !ssh.is_empty() {
+        words.push(format!("--ssh={}", ssh.join(" ")));
+    }
+    words
+}
+
+/// What is new in a file that grows.
+struct Tail {
+    file: File,
+    /// The beginning of a line.
+    line: Vec<u8>,
+    /// Whether the line was there for which somebody waits.
+    is_ready: bool,
+}
+
+impl Tail {
+    /// Shows the lines that have come. A file that cannot be read shows nothing, and the master's end is seen all the
+    /// same.
+    fn show(&mut self) {
+        let _read = self.file.read_to_end(&mut self.line);
+        while let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.line.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            if !self.is_ready {
+                say::out(line.trim_end());
+            }
+            self.is_ready |= line.starts_with(READY);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask pomelo …`: makes a small project of many servers, starts it, and commands the master of any such project,
+//! ours or Node's. Mirrors the program `pomelo` of the npm package.
+//!
+//! `options` is the command line. `init` writes a project; `start` is its master, with `progress`, `ending` and
+//! `daemon`; `run` is one of its servers, with `room` and `front`; `console` speaks to a master, and `table` shows what
+//! it says.
+
+mod console;
+mod daemon;
+mod ending;
+mod failure;
+mod front;
+mod init;
+pub mod options;
+mod progress;
+mod room;
+mod run;
+mod signals;
+mod start;
+mod table;
+
+use crate::say;
+use options::Options;
+use std::process::ExitCode;
+
+/// Does what the options say. What goes wrong is said in one line; the code tells what kind of failure it is.
+#[must_use]
+pub fn run(options: &Options) -> ExitCode {
+    let outcome = match options {
+        Options::Help => {
+            say::out(options::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Options::Init(folder) => init::run(folder).map_err(Into::into),
+        Options::Start(options) if options.is_daemon => daemon::run(options).map_err(Into::into),
+        Options::Start(options) => start::run(options).map_err(Into::into),
+        Options::Run { folder, words } => run::run(folder, words).map_err(Into::into),
+        Options::Console(master, order) => console::run(master, order),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say::err(format_args!("error: {failure}"));
+            failure.code()
+        }
+    }
+}

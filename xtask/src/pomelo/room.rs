@@ -1,0 +1,103 @@
+//! The component `room`: what a server does on its `port`. Each line that somebody says goes to everybody else.
+
+use net::upcall::SocketHandler;
+use net::{ListenOptions, Server, ServerOptions, Socket};
+use pomelo::upcall::Component;
+use pomelo::{Application, Done};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Bytes of a line: whoever says more without an end is sent away.
+const LONGEST_LINE: usize = 4096;
+
+/// Bytes that may wait for somebody who does not read.
+const PATIENCE: usize = 256 * 1024;
+
+/// Everybody in the room, by number.
+type Guests = Rc<RefCell<Vec<(u64, Socket)>>>;
+
+pub(super) struct Room {
+    options: Option<ListenOptions>,
+    server: Option<Server>,
+    guests: Guests,
+}
+
+impl Room {
+    pub(super) fn new(options: ListenOptions) -> Self {
+        Self { options: Some(options), server: None, guests: Guests::default() }
+    }
+}
+
+impl Component for Room {
+    fn on_start(&mut self, app: &Application, done: Done) {
+        let Some(options) = self.options.take() else { return done.ok(()) };
+        let server = Server::new(app.environment(), ServerOptions::default());
+        let (guests, id, mut number) = (Rc::clone(&self.guests), app.id().to_owned(), 0);
+        let listening = server.listen(options, move |socket: Socket| {
+            number += 1;
+            // Refused means that the guest has left already.
+            let _ = socket.write(format!("welcome to {id}, guest {number}\n").as_bytes());
+            guests.borrow_mut().push((number, socket.clone()));
+            let guests = Rc::clone(&guests);
+            socket.set_handler(Guest { number, socket: socket.clone(), guests, line: Vec::new() });
+        });
+        self.server = Some(server);
+        match listening {
+            Ok(()) => done.ok(()),
+            Err(error) => done.fail(error),
+        }
+    }
+
+    /// Sends everybody home.
+    fn on_stop(&mut self, _: &Application, _: bool, done: Done) {
+        let Some(server) = self.server.take() else { return done.ok(()) };
+        for (_, socket) in &*self.guests.borrow() {
+            socket.destroy_soon();
+        }
+        let done = Rc::new(RefCell::new(Some(done)));
+        let closed = Rc::clone(&done);
+        let finish = move || closed.take().map_or((), |done| done.ok(()));
+        if server.close_with(finish.clone()).is_err() {
+            // It never listened.
+            finish();
+        }
+    }
+}
+
+struct Guest {
+    number: u64,
+    socket: Socket,
+    guests: Guests,
+    line: Vec<u8>,
+}
+
+impl Guest {
+    fn say(&self, line: &[u8]) {
+        let words = [format!("guest {}: ", self.number).as_bytes(), line].concat();
+        for (_, other) in self.guests.borrow().iter().filter(|(number, _)| *number != self.number) {
+            // Refused means that the other is leaving. Nobody is called from inside: the room stays as it is.
+            if other.write(&words).is_ok() && other.buffered() > PATIENCE {
+                other.destroy();
+            }
+        }
+    }
+}
+
+impl SocketHandler for Guest {
+    fn on_data(&mut self, data: &[u8]) {
+        for part in data.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.say(&self.line);
+                self.line.clear();
+            }
+        }
+        if self.line.len() > LONGEST_LINE {
+            self.socket.destroy();
+        }
+    }
+
+    fn on_close(&mut self, _: bool) {
+        self.guests.borrow_mut().retain(|(number, _)| *number != self.number);
+    }
+}

@@ -1,0 +1,97 @@
+//! `pomelo start DIR`: the project's master, which starts the servers; or, with a type or an id, only those. Mirrors
+//! `pomelo start`.
+
+use super::ending::{self, Ending};
+use super::options::StartOptions;
+use super::progress::{Progress, READY};
+use super::signals::{self, SIGINT, SIGTERM};
+use crate::args::Result;
+use crate::say;
+use async_wrap::{Environment, Loop, RunMode};
+use pomelo::{Application, Error, Options};
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::process::exit;
+use std::rc::Rc;
+
+/// The type that starts a master and no servers.
+const MASTER: &str = "master";
+
+/// The project's folder, as its servers are told it.
+pub(super) fn folder(options: &StartOptions) -> Result<PathBuf> {
+    let folder = &options.folder;
+    let full = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
+    match full.to_str() {
+        Some(_) => Ok(full),
+        None => Err(format!("{}: a path that is not UTF-8 cannot be told to servers", full.display()).into()),
+    }
+}
+
+/// Runs the master until somebody stops it.
+pub(super) fn run(options: &StartOptions) -> Result<()> {
+    let folder = folder(options)?;
+    let lp = Loop::new()?;
+    let env = Environment::new(&lp);
+    // How it failed, if it did: a failure ends the process too.
+    let failed = Rc::new(Cell::new(false));
+    let has_failed = Rc::clone(&failed);
+    let mut settings = Options::new(&folder)
+        .args(words(options, &folder.to_string_lossy()))
+        .stop_limit(ending::LIMIT)
+        .on_exit(move |code| exit(if has_failed.get() { 1 } else { code }));
+    if let Ok(name) = std::env::var("NODE_ENV") {
+        settings = settings.env(name);
+    }
+    let app = Application::new(&env, settings)?;
+    if !options.ssh.is_empty() {
+        app.set("ssh_config_params", options.ssh.clone());
+    }
+    let is_launcher =
+        options.id.is_some() || options.server_type.as_deref().is_some_and(|kind| kind != MASTER);
+    if is_launcher {
+        return launch(&env, &app);
+    }
+    Progress::watch(&app);
+    Ending::watch(&app);
+    let stopping = app.clone();
+    signals::on(&env, &[SIGINT, SIGTERM], move || stopping.stop(true))?;
+    let (starting, is_alone) = (app.clone(), options.server_type.is_some());
+    app.start(move |result| match result {
+        // There are no servers whose start it would hear of.
+        Ok(()) if is_alone => say::out(format_args!("{READY}the master is up")),
+        // Who stopped it knows.
+        Ok(()) | Err(Error::Stopped) => {}
+        Err(error) => {
+            say::err(format_args!("error: {error}"));
+            failed.set(true);
+            starting.stop(true);
+        }
+    });
+    env.run(RunMode::Default)?;
+    Ok(())
+}
+
+/// Starts servers for a master that runs already, here or elsewhere. Those of development end with this process.
+fn launch(env: &Environment, app: &Application) -> Result<()> {
+    let outcome = Rc::new(RefCell::new(Ok(())));
+    let told = Rc::clone(&outcome);
+    app.start(move |result| {
+        if result.is_ok() {
+            say::out(format_args!("{READY}they are on their way"));
+        }
+        drop(told.replace(result));
+    });
+    env.run(RunMode::Default)?;
+    let outcome = outcome.replace(Ok(()));
+    Ok(outcome?)
+}
+
+/// The arguments of the master: the words with which its servers begin, and then what pomelo calls it.
+fn words(options: &StartOptions, folder: &str) -> Vec<String> {
+    let mut words = vec!["pomelo".to_owned(), "run".to_owned(), folder.to_owned()];
+    let StartOptions { env, server_type, id, .. } = options;
+    for (key, value) in [("env", env), ("type", server_type), ("startId", id)] {
+        words.extend(value.iter().map(|value| format!("{key}={value}")));
+    }
+    words
+}

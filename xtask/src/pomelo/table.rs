@@ -1,0 +1,77 @@
+//! The table of `pomelo list`, as pomelo's own command line shows it.
+
+use serde_json::{Map, Value};
+use std::iter::once;
+
+/// Keys of a server's answer, and what stands above their column.
+const COLUMNS: [(&str, &str); 7] = [
+    ("serverId", "serverId"),
+    ("serverType", "serverType"),
+    ("pid", "pid"),
+    ("rss", "rss(M)"),
+    ("heapTotal", "heapTotal(M)"),
+    ("heapUsed", "heapUsed(M)"),
+    ("uptime", "uptime(m)"),
+];
+
+/// The servers of a master's answer, a line for each, sorted by type, then id.
+pub(super) fn of_servers(servers: &Map<String, Value>) -> String {
+    let mut rows: Vec<[String; COLUMNS.len()]> = servers.values().map(row).collect();
+    rows.sort_by(|one, other| (&one[1], &one[0]).cmp(&(&other[1], &other[0])));
+    let head = COLUMNS.map(|(_, title)| title.to_owned());
+    let all: Vec<_> = once(&head).chain(&rows).collect();
+    let widths: Vec<usize> = (0..COLUMNS.len())
+        .map(|column| all.iter().map(|row| row[column].chars().count()).max().unwrap_or_default())
+        .collect();
+    let line = |row: &[String; COLUMNS.len()]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join(" ").trim_end().to_owned()
+    };
+    all.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn row(server: &Value) -> [String; COLUMNS.len()] {
+    COLUMNS.map(|(key, _)| match server.get(key) {
+        None => String::new(),
+        Some(Value::String(text)) => printable(text),
+        Some(other) => other.to_string(),
+    })
+}
+
+/// What a server says of itself goes to a terminal, which is not to be steered by it.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_table_is_pomelo_s() {
+        let server = |id: &str, server_type: &str, pid: i32| {
+            json!({"serverId": id, "serverType": server_type, "pid": pid, "rss": "61.11", "heapTotal": "15.32",
+                "heapUsed": "13.80", "uptime": "0.59"})
+        };
+        let servers = json!({
+            "m": server("master-server-1", "master", 12814),
+            "b": server("connector-server-2", "connector", 7),
+            "a": server("connector-server-1", "connector", 12826),
+        });
+        let expected = "\
+serverId           serverType pid   rss(M) heapTotal(M) heapUsed(M) uptime(m)
+connector-server-1 connector  12826 61.11  15.32        13.80       0.59
+connector-server-2 connector  7     61.11  15.32        13.80       0.59
+master-server-1    master     12814 61.11  15.32        13.80       0.59";
+        assert_eq!(of_servers(servers.as_object().expect("an object")), expected);
+    }
+
+    #[test]
+    fn whatever_a_server_says_there_is_a_line_of_text() {
+        let servers = json!({"a": {"serverId": "a\u{1b}[2J", "pid": null}, "b": 7});
+        let table = of_servers(servers.as_object().expect("an object"));
+        assert_eq!(table.lines().count(), 3);
+        assert!(table.contains("a\u{fffd}[2J"), "{table}");
+    }
+}

@@ -1,0 +1,10 @@
+//! `xtask pomelo` as people use it: real masters, real servers, real command lines.
+
+mod faults;
+mod hosts;
+mod life;
+mod npm;
+mod orders;
+#[path = "../program/mod.rs"]
+mod program;
+mod site;
