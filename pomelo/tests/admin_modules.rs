@@ -38,11 +38,15 @@ impl Module for Notes {
         done.ok(());
     }
     fn on_master(&mut self, _: &MasterAgent, message: Option<Value>, reply: Reply) {
-        self.heard.add(format!("master {}", message.map_or("clock".into(), |message| message.to_string())));
+        self.heard
+            .add(format!("master {}", message.map_or_else(|| "clock".into(), |message| message.to_string())));
         reply.ok("from the master");
     }
     fn on_monitor(&mut self, _: &MonitorAgent, message: Option<Value>, reply: Reply) {
-        self.heard.add(format!("monitor {}", message.map_or("clock".into(), |message| message.to_string())));
+        self.heard.add(format!(
+            "monitor {}",
+            message.map_or_else(|| "clock".into(), |message| message.to_string())
+        ));
         reply.ok("from the monitor");
     }
     fn on_client(&mut self, _: &MasterAgent, session: &Session, message: Value, reply: Reply) {

@@ -21,6 +21,7 @@ pub mod npm;
 pub mod options;
 mod peers;
 mod plan;
+mod pomelo;
 mod proc;
 mod progress;
 pub mod results;
@@ -56,9 +57,12 @@ pub fn run(options: &Options) -> Result<()> {
         say::out(options::USAGE);
         return Ok(());
     }
-    let choices = plan::select(&options.what)?;
+    let others = pomelo::others(&options.what);
+    let choices = others.map_or_else(|| Ok(Vec::new()), |what| plan::select(&what))?;
     if options.list {
-        say::out(plan::list(&choices));
+        let mut lists = vec![plan::list(&choices)];
+        lists.extend(pomelo::is_wanted(options).then(pomelo::list));
+        lists.iter().filter(|list| !list.is_empty()).for_each(say::out);
         return Ok(());
     }
     let before = options.compare.as_deref().map(compare::read).transpose()?;
@@ -123,6 +127,14 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
         let bench = bench.map_err(in_short)?;
         say::out(table::block(&bench));
         results.benches.push(bench);
+    }
+    if pomelo::is_wanted(options) {
+        let rig = &session.rig;
+        let (benches, failures) =
+            pomelo::measure(options, &rig.launcher, rig.scratch()).map_err(in_short)?;
+        benches.iter().for_each(|bench| say::out(table::block(bench)));
+        results.benches.extend(benches);
+        session.failures.extend(failures);
     }
     results.notes = session.notes;
     if options.quick {

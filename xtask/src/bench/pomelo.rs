@@ -9,8 +9,7 @@ use super::interrupt::send_signal;
 use super::options::Options;
 use super::results::{Bench, Figure, Latency, LeftOut, Role, Subject, Unit};
 use super::table::FAILED;
-use super::{npm, proc};
-use crate::args::Result;
+use super::{npm, proc, stats};
 use crate::pomelo::READY;
 use rustix::process::Signal;
 use serde_json::json;
@@ -41,7 +40,8 @@ const OURS: &str = "pomelo";
 const NODE: &str = "node";
 
 /// The program that is Node's side: its application in as many lines as it takes.
-const NODE_APP: &str = "const app = require('pomelo').createApp();\napp.set('name', 'bench');\napp.start();\n";
+const NODE_APP: &str =
+    "const app = require('pomelo').createApp();\napp.set('name', 'bench');\napp.start();\n";
 const NODE_LIFECYCLE: &str = "exports.afterStartAll = () => console.log('ready: all');\n";
 
 /// Whether a word of the command line names these benchmarks.
@@ -55,9 +55,18 @@ pub(crate) fn is_wanted(options: &Options) -> bool {
     options.what.is_empty() || options.what.iter().any(|word| is_named(word))
 }
 
+/// The words that name other benchmarks, as the catalogue understands them; nothing if none does.
+pub(crate) fn others(what: &[String]) -> Option<Vec<String>> {
+    let others: Vec<String> = what.iter().filter(|word| !is_named(word)).cloned().collect();
+    if others.is_empty() && !what.is_empty() { None } else { Some(others) }
+}
+
 /// For `--list`.
 pub(crate) fn list() -> String {
-    let lines = NAMES.iter().zip(TITLES).map(|(name, title)| format!("{name:<17} {title}\n{:<17} {OURS} | {NODE}", ""));
+    let lines = NAMES
+        .iter()
+        .zip(TITLES)
+        .map(|(name, title)| format!("{name:<17} {title}\n{:<17} {OURS} | {NODE}", ""));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -85,10 +94,13 @@ pub(crate) fn measure(
     scratch: &Path,
 ) -> Result<(Vec<Bench>, Vec<String>), Trouble> {
     let folder = scratch.join("pomelo");
-    let project = Project::write(&folder).map_err(|error| Trouble::Failed(format!("{error}")))?;
+    let project = Project::write(&folder).map_err(|error| Trouble::Failed(error.to_string()))?;
     let row = |name, role| Row { name, role, starts: Vec::new(), trouble: None };
     let mut rows: Vec<Row> = [row(OURS, Role::Ours), row(NODE, Role::Peer)].into();
     rows.retain(|row| options.wants(row.name));
+    if rows.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
     let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS });
     for _ in 0..rounds {
         for row in rows.iter_mut().filter(|row| row.trouble.is_none()) {
@@ -134,12 +146,11 @@ fn bench(number: usize, rows: &[Row]) -> Bench {
     }
 }
 
-/// How long starts took. There are few: the slowest stands for all high quantiles.
+/// How long starts took.
 fn latency(starts: &[Start]) -> Option<Latency> {
-    let walls = Figure::of(starts.iter().map(|start| start.wall.as_secs_f64() * 1e6).collect())?;
-    let (p50_us, slowest) = (walls.median, walls.greatest);
-    let curve = vec![(0.0, walls.least), (0.5, p50_us), (1.0, slowest)];
-    Some(Latency { p50_us, p99_us: slowest, p999_us: slowest, curve })
+    let once = |start: &Start| (u64::try_from(start.wall.as_nanos()).unwrap_or(u64::MAX), 1);
+    let walls: Vec<_> = starts.iter().map(once).collect();
+    stats::latency([&walls[..]])
 }
 
 /// The configuration of both.
@@ -148,11 +159,12 @@ struct Project {
 }
 
 impl Project {
-    fn write(folder: &Path) -> Result<Self> {
+    fn write(folder: &Path) -> std::io::Result<Self> {
         let ports = free_ports(SERVERS + 1)?;
         let here = "127.0.0.1";
         let master = json!({ "id": "master-server-1", "host": here, "port": ports[0] });
-        let server = |(index, port)| json!({ "id": format!("chat-server-{index}"), "host": here, "port": port });
+        let server =
+            |(index, port)| json!({ "id": format!("chat-server-{index}"), "host": here, "port": port });
         let servers: Vec<_> = ports[1..].iter().enumerate().map(server).collect();
         for (name, text) in [
             ("config/master.json", json!({ "development": master }).to_string()),
@@ -238,19 +250,28 @@ mod tests {
     }
 
     #[test]
+    fn other_names_are_the_catalogue_s() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(others(&[]), Some(Vec::new()));
+        assert_eq!(others(&words(&["pomelo"])), None);
+        assert_eq!(others(&words(&["http", "pomelo/start"])), Some(words(&["http"])));
+    }
+
+    #[test]
     fn the_figures_of_both_stand_side_by_side() {
         let start = |seconds: u64| Start {
             cpu_ns: seconds as f64 * 1e9,
             wall: Duration::from_secs(seconds),
             memory: seconds as f64 * 1e6,
         };
-        let ours = Row { name: OURS, role: Role::Ours, starts: vec![start(1), start(3), start(2)], trouble: None };
+        let ours =
+            Row { name: OURS, role: Role::Ours, starts: vec![start(1), start(3), start(2)], trouble: None };
         let node = Row { name: NODE, role: Role::Peer, starts: Vec::new(), trouble: Some("no npm".into()) };
         let rows = [ours, node];
         let (time, memory) = (bench(0, &rows), bench(1, &rows));
         assert_eq!((time.subjects[0].cost.median, memory.subjects[0].cost.median), (2e9, 2e6));
         let latency = time.subjects[0].latency.as_ref().expect("starts were timed");
-        assert_eq!((latency.p50_us, latency.p999_us), (2e6, 3e6));
+        assert_eq!((latency.p50_us / 1e6).round(), 2.0);
         assert_eq!((&*time.left_out[0].name, &*time.left_out[0].reason), ("node", "no npm"));
     }
 }

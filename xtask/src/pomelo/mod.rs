@@ -19,6 +19,8 @@ mod signals;
 mod start;
 mod table;
 
+pub(crate) use progress::READY;
+
 use crate::say;
 use options::Options;
 use std::process::ExitCode;

@@ -289,7 +289,7 @@ mod tests {
     fn a_mark_stands_before_the_turn_that_follows_it() {
         let marks = [40, 25].map(|at| Mark { at, what: at.to_string() });
         let story = Story::of("", &steps()).with_marks(marks);
-        let marks: Vec<_> =
+        let marks: Vec<Vec<u64>> =
             story.turns.iter().map(|turn| turn.marks.iter().map(|mark| mark.at).collect()).collect();
         assert_eq!(marks, [vec![], vec![25], vec![40]]);
         assert_eq!(calls(&story.from_first_mark("cluster")), [(0, "epoll_wait(2)"), (0, "B::turn")]);

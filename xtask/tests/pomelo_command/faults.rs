@@ -91,7 +91,10 @@ fn a_server_that_hangs_does_not_hold_up_the_end() -> Outcome {
     uv_core::kill(pids["chat-server-1"], SIGSTOP)?;
     uv_core::kill(pids["master-server-1"], SIGTERM)?;
     let line = master.error_line()?;
-    assert_eq!(line, format!("chat-server-1 (process {}) did not end in time: killed", pids["chat-server-1"]));
+    assert_eq!(
+        line,
+        format!("chat-server-1 (process {}) did not end in time: killed", pids["chat-server-1"])
+    );
     assert_eq!(master.wait()?, Some(0));
     site.assert_nothing_is_left()
 }

@@ -2,7 +2,7 @@
 //! its own configuration, keys and port. Skipped where that cannot be had.
 
 use crate::program::Program;
-use crate::site::{Outcome, READY, Site, XTASK, listed, processes, said, until};
+use crate::site::{Outcome, READY, Site, XTASK, listed, said, until};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -188,10 +188,7 @@ fn servers_run_on_other_hosts() -> Outcome {
         assert_ne!(before["chat-server-1"], after["chat-server-1"]);
         assert!(hosts.is_far(after["chat-server-1"])?);
         master.end()?;
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while !processes(&site.path())?.is_empty() {
-            assert!(std::time::Instant::now() < deadline, "left: {:?}", processes(&site.path())?);
-        }
+        site.assert_nothing_runs()?;
     }
     Ok(())
 }

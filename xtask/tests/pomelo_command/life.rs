@@ -16,7 +16,8 @@ fn a_project_is_made_started_listed_and_stopped() -> Outcome {
     }
     until(&master, |line| line.starts_with(READY))?;
     let ids: Vec<String> = site.list()?.into_keys().collect();
-    let all = ["chat-server-1", "connector-server-1", "connector-server-2", "gate-server-1", "master-server-1"];
+    let all =
+        ["chat-server-1", "connector-server-1", "connector-server-2", "gate-server-1", "master-server-1"];
     assert_eq!(ids, all);
     let output = site.ask(&["stop"])?;
     assert!(output.status.success(), "{}", said(&output));

@@ -68,8 +68,7 @@ fn npm_s_command_line_commands_our_master() -> Outcome {
     assert!(output.status.success(), "{text}");
     until(&master, |line| line == "chat-server-1 left")?;
     let host = format!("host={}", site.host);
-    let (output, text) =
-        npm.pomelo(&["add", &host, "port=6051", "id=chat-server-2", "serverType=chat"])?;
+    let (output, text) = npm.pomelo(&["add", &host, "port=6051", "id=chat-server-2", "serverType=chat"])?;
     assert!(output.status.success(), "{text}");
     until(&master, |line| line.starts_with("chat-server-2 ("))?;
 

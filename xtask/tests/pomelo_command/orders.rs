@@ -79,7 +79,8 @@ fn servers_are_stopped_added_and_restarted() -> Outcome {
     until(&master, |line| line.contains(" is here"))?;
     until(&master, |line| line.contains(" is here"))?;
     let after = site.list()?;
-    for (id, is_new) in [("chat-server-2", true), ("connector-server-1", true), ("connector-server-2", false)] {
+    for (id, is_new) in [("chat-server-2", true), ("connector-server-1", true), ("connector-server-2", false)]
+    {
         assert_eq!(before[id] != after[id], is_new, "{id}: {before:?} {after:?}");
     }
     master.end()?;

@@ -108,13 +108,19 @@ impl Site {
         Ok(answer)
     }
 
-    /// Nothing of it runs, its ports are free, and its folder is as it was written.
-    pub(crate) fn assert_nothing_is_left(&self) -> Outcome {
+    /// Nothing of it runs.
+    pub(crate) fn assert_nothing_runs(&self) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
         while !processes(self.folder.path())?.is_empty() {
             assert!(Instant::now() < deadline, "processes are left: {:?}", processes(self.folder.path())?);
             std::thread::yield_now();
         }
+        Ok(())
+    }
+
+    /// Nothing of it runs, its ports are free, and its folder is as it was written.
+    pub(crate) fn assert_nothing_is_left(&self) -> Outcome {
+        self.assert_nothing_runs()?;
         for port in PORTS {
             TcpListener::bind((&*self.host, port)).map_err(|error| format!("port {port}: {error}"))?;
         }
@@ -137,7 +143,7 @@ impl Drop for Site {
 }
 
 /// The processes that have this path on their command line.
-pub(crate) fn processes(folder: &Path) -> Outcome<Vec<(i32, String)>> {
+fn processes(folder: &Path) -> Outcome<Vec<(i32, String)>> {
     let folder = folder.to_str().ok_or("a folder's name in UTF-8")?;
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -155,9 +161,9 @@ pub(crate) fn processes(folder: &Path) -> Outcome<Vec<(i32, String)>> {
 /// The ids and processes of a table.
 pub(crate) fn listed(table: &str) -> Outcome<BTreeMap<String, i32>> {
     let mut lines = table.lines().skip_while(|line| !line.starts_with("serverId"));
-    let head: Vec<&str> = lines.next().ok_or_else(|| format!("no table: {table}"))?.split_whitespace().collect();
-    let titles =
-        ["serverId", "serverType", "pid", "rss(M)", "heapTotal(M)", "heapUsed(M)", "uptime(m)"];
+    let head: Vec<&str> =
+        lines.next().ok_or_else(|| format!("no table: {table}"))?.split_whitespace().collect();
+    let titles = ["serverId", "serverType", "pid", "rss(M)", "heapTotal(M)", "heapUsed(M)", "uptime(m)"];
     assert_eq!(head, titles);
     let row = |line: &str| {
         let cells: Vec<&str> = line.split_whitespace().collect();

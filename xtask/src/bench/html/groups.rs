@@ -5,7 +5,7 @@ use super::{bars, table};
 use crate::bench::results::{Bench, Results};
 
 /// Groups with what a reader should know of them, in the order of the page. Any other group comes after.
-const GROUPS: [(&str, &str, &str); 5] = [
+const GROUPS: [(&str, &str, &str); 6] = [
     ("loop", "The loop", "uv-core by itself: no sockets, one program that repeats one operation."),
     (
         "tcp",
@@ -14,6 +14,11 @@ const GROUPS: [(&str, &str, &str); 5] = [
     ),
     ("unix", "Unix sockets", "As TCP, over a socket with a path."),
     ("http", "HTTP", "The whole chain with limits and timeouts on, hooks off."),
+    (
+        "pomelo",
+        "Pomelo",
+        "A master and 20 servers, beside Node's pomelo with the same configuration. There is no floor.",
+    ),
     ("cluster", "Cluster", "A primary and two workers; the cost is that of all three processes."),
 ];
 
