@@ -20,6 +20,7 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }

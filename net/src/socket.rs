@@ -147,6 +147,7 @@ impl Socket {
         if self.0.has(DESTROYED | ENDED) { Err(self.0.write_refused()) } else { Ok(()) }
     }
 
+    #[inline]
     fn wrote(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
         let written = match result {
             Ok(written) => written,

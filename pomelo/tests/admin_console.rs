@@ -393,11 +393,13 @@ fn a_master_on_the_loopback_interface_is_not_open_to_others() {
 fn servers_rejoin_the_next_master_of_their_port() {
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
     fleet.config("adminServer.json", &json!([{"type": "chat", "token": "a secret"}]));
-    let first = fleet.start(quick());
+    let options = fleet.options(&["env=production"]);
+    let first = fleet.start_with(options, quick());
     let pid = fleet.pid_of("chat-1").expect("it runs");
     first.stop(false);
     until(&fleet.env, "the port is free", || TcpListener::bind(("127.0.0.1", fleet.port)).is_ok());
-    let second = Application::new(&fleet.env, fleet.options(&["type=master"])).expect("a good configuration");
+    let second = Application::new(&fleet.env, fleet.options(&["env=production", "type=master"]))
+        .expect("a good configuration");
     second.set_admin_times(quick());
     fleet.start_app(&second).expect("it starts");
     until(&fleet.env, "its server", || second.server("chat-1").is_some());

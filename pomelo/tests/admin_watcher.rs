@@ -197,3 +197,27 @@ fn a_servers_watcher_answers_one_or_zero_in_the_errors_place() {
     }
     stop(&fleet, &app);
 }
+
+#[test]
+fn a_master_that_is_lost_while_a_server_starts_does_not_end_the_start() {
+    let fleet = Fleet::new(&json!({}));
+    let raw_master = admin_support::RawMaster::new();
+    let port = raw_master.address().port();
+    let master = json!({"id": "master-server-1", "host": "127.0.0.1", "port": port});
+    fleet.config("master.json", &json!({"development": master}));
+    let words = ["id=chat-1", "serverType=chat", "host=127.0.0.1", "port=6050"];
+    let app = Application::new(&fleet.env, fleet.options(&words)).expect("a good configuration");
+    let later = admin_support::Later::new();
+    app.start(later.setter());
+    let (mut raw, _) = raw_master.register(&fleet.env);
+    assert_eq!(raw.value("monitor")["body"]["action"], "subscribe");
+    drop(raw);
+    later.wait(&fleet.env).expect("it starts");
+    let mut raw = raw_master.greet(&fleet.env);
+    assert_eq!(raw.value("reconnect")["id"], "chat-1");
+    raw.publish("reconnect_ok", r#"{"code":1,"msg":"ok"}"#);
+    let all = json!({"action": "replaceServer", "servers": {"chat-1": record("chat-1")}});
+    assert_eq!(raw.ask("monitor", 1, "__monitorwatcher__", all)["error"], 1);
+    assert_eq!(ids(&app.servers()), "chat-1");
+    stop(&fleet, &app);
+}

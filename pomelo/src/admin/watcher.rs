@@ -3,7 +3,7 @@
 
 use crate::admin::agent::Agent;
 use crate::admin::master_agent::MasterAgent;
-use crate::admin::monitor_agent::MonitorAgent;
+use crate::admin::monitor_agent::{MonitorAgent, MonitorState};
 use crate::admin::reply::Reply;
 use crate::admin::watchdog::{Watchdog, records};
 use crate::upcall::Module;
@@ -100,7 +100,7 @@ impl Module for MonitorWatcher {
     /// Asks for all servers, and to be told of changes.
     fn on_start(&mut self, agent: &Agent, done: Done) {
         let Agent::Monitor(agent) = agent else { return done.ok(()) };
-        let app = self.app.clone();
+        let (app, asking) = (self.app.clone(), agent.clone());
         let message = json!({ "action": "subscribe", "id": agent.id() });
         agent.request(MASTER_WATCHER, message, move |response| match response {
             Ok(response) => match response.error_text() {
@@ -110,6 +110,8 @@ impl Module for MonitorWatcher {
                 }
                 Some(error) => done.fail(error),
             },
+            // Lost between its registration and this: when it is back it is told all there are, and of changes.
+            Err(_) if asking.state() == MonitorState::Lost => done.ok(()),
             Err(error) => done.fail(error),
         });
     }

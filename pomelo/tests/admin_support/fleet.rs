@@ -3,7 +3,7 @@
 use super::{free_port, until};
 use async_wrap::{Environment, Loop};
 use pomelo::admin::{Client, ClientError, Response, Target, Times};
-use pomelo::{Application, Error, Options, Program};
+use pomelo::{AppEvent, Application, Error, Options, Program};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -86,13 +86,19 @@ impl Fleet {
             .on_exit(move |code| exit.set(Some(code)))
     }
 
-    /// A master that was started, with its servers registered.
+    /// A master that was started, with its servers.
     pub(crate) fn start(&self, times: Times) -> Application {
-        let app = Application::new(&self.env, self.options(&[])).expect("a good configuration");
+        self.start_with(self.options(&[]), times)
+    }
+
+    pub(crate) fn start_with(&self, options: Options, times: Times) -> Application {
+        let app = Application::new(&self.env, options).expect("a good configuration");
         app.set_admin_times(times);
+        let all_started = Rc::new(Cell::new(false));
+        let told = Rc::clone(&all_started);
+        app.on(move |_: &Application, event: &AppEvent| told.set(told.get() || *event == AppEvent::StartAll));
         self.start_app(&app).expect("it starts");
-        let wanted = app.servers_from_config().len();
-        until(&self.env, "the servers", || app.servers().len() == wanted);
+        until(&self.env, "the servers", || all_started.get());
         app
     }
 

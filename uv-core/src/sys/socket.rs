@@ -58,6 +58,7 @@ pub(crate) fn shutdown_write(fd: RawFd) -> Result<(), Errno> {
 
 /// Reads from a socket or, where `is_socket` is false, from any descriptor. A socket's read never waits, even if others
 /// made the open file a blocking one.
+#[inline]
 pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
     if is_socket {
@@ -70,6 +71,7 @@ pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usiz
 }
 
 /// Writes without raising SIGPIPE where that can be avoided: on sockets.
+#[inline]
 pub(crate) fn write(fd: RawFd, is_socket: bool, data: &[u8]) -> Result<usize, Errno> {
     let (start, len) = (data.as_ptr().cast(), data.len());
     if is_socket {
@@ -82,6 +84,7 @@ pub(crate) fn write(fd: RawFd, is_socket: bool, data: &[u8]) -> Result<usize, Er
 }
 
 /// Writes several buffers at once. At most `IOV_MAX` (1024) of them.
+#[inline]
 pub(crate) fn writev(fd: RawFd, is_socket: bool, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
     if let [one] = data {
         return write(fd, is_socket, one);

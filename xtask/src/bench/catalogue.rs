@@ -179,7 +179,8 @@ const UP: [&[&str]; 3] = [
 
 /// Whether anybody in any group has that name.
 pub(crate) fn is_subject(name: &str) -> bool {
-    ["floor", "pomelo"].contains(&name) || GROUPS.iter().any(|group| group.ours.contains(&name) || group.peers.contains(&name))
+    ["floor", "pomelo"].contains(&name)
+        || GROUPS.iter().any(|group| group.ours.contains(&name) || group.peers.contains(&name))
 }
 
 const fn solo(name: &'static str, pilot: u64, title: &'static str, op: &'static str) -> Entry {

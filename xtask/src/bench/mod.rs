@@ -115,10 +115,12 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
     let limit = options.quick.then_some(budget::QUICK);
     let budget = Budget::new(limit, &kinds, options.rounds, options.duration);
     let (rounds, runs) = (budget.rounds(), kinds.len() * budget.rounds());
-    let time = in_words(budget.left());
-    let (benches, all, rounds) =
-        (counted(choices.len(), "benchmark"), counted(runs, "run"), counted(rounds, "round"));
-    say::err(format_args!("{benches}, {all} in {rounds}: about {time}"));
+    if !choices.is_empty() {
+        let time = in_words(budget.left());
+        let (benches, all, rounds) =
+            (counted(choices.len(), "benchmark"), counted(runs, "run"), counted(rounds, "round"));
+        say::err(format_args!("{benches}, {all} in {rounds}: about {time}"));
+    }
     let progress = Progress::new(runs);
     let mut session = Session { rig, budget, progress, notes, cut_short: 0, failures: Vec::new() };
     for (choice, (contenders, left_out)) in choices.iter().zip(who) {
@@ -130,9 +132,9 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
     }
     if pomelo::is_wanted(options) {
         let rig = &session.rig;
-        let (benches, failures) =
-            pomelo::measure(options, &rig.launcher, rig.scratch()).map_err(in_short)?;
+        let (benches, failures) = pomelo::measure(options, &rig.launcher, rig.scratch()).map_err(in_short)?;
         benches.iter().for_each(|bench| say::out(table::block(bench)));
+        results.versions.insert("pomelo".to_owned(), npm::VERSION.to_owned());
         results.benches.extend(benches);
         session.failures.extend(failures);
     }

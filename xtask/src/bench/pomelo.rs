@@ -7,10 +7,12 @@
 use super::child::{Child, Launcher, Trouble};
 use super::interrupt::send_signal;
 use super::options::Options;
+use super::progress::counted;
 use super::results::{Bench, Figure, Latency, LeftOut, Role, Subject, Unit};
 use super::table::FAILED;
 use super::{npm, proc, stats};
 use crate::pomelo::READY;
+use crate::say;
 use rustix::process::Signal;
 use serde_json::json;
 use std::ffi::OsString;
@@ -47,7 +49,7 @@ const NODE_LIFECYCLE: &str = "exports.afterStartAll = () => console.log('ready: 
 /// Whether a word of the command line names these benchmarks.
 pub(crate) fn is_named(word: &str) -> bool {
     let is_beginning = |name: &&str| word.contains('/') && name.starts_with(word);
-    word == OURS || NAMES.iter().any(|name| is_beginning(&name))
+    word == OURS || NAMES.iter().any(is_beginning)
 }
 
 /// Whether these benchmarks are wanted.
@@ -102,6 +104,7 @@ pub(crate) fn measure(
         return Ok((Vec::new(), Vec::new()));
     }
     let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS });
+    say::err(format_args!("a master and {SERVERS} servers, started {}", counted(rounds, "time")));
     for _ in 0..rounds {
         for row in rows.iter_mut().filter(|row| row.trouble.is_none()) {
             match project.start(row.name, launcher) {

@@ -79,7 +79,7 @@ pub(crate) fn summary(results: &Results) -> String {
         }
     }
     text.push_str(
-        "Peers' columns are × floor too (in http, tokio is hyper); memory is in bytes for each connection.\n",
+        "Peers' columns are × floor too (in http, tokio is hyper); memory: bytes per connection or server.\n",
     );
     text
 }
@@ -121,7 +121,9 @@ fn peer_cell(bench: &Bench, names: &[&str]) -> String {
     let peer = bench.subjects.iter().find(|subject| names.contains(&&*subject.name));
     match (peer, peer.and_then(|peer| peer.ratio.as_ref())) {
         (_, Some(ratio)) => ratio_text(ratio.median),
-        (Some(peer), None) if bench.unit == Unit::Ns => cost_text(bench.unit, peer.cost.median),
+        (Some(peer), None) if bench.unit == Unit::Ns || peer.cost.median >= 1e6 => {
+            cost_text(bench.unit, peer.cost.median)
+        }
         (Some(peer), None) => format!("{:.0}", peer.cost.median),
         (None, None) if failed(bench, names) => "failed".to_owned(),
         (None, None) => NOTHING.to_owned(),

@@ -16,17 +16,29 @@ pub(crate) enum Answer<'a> {
     Length(usize),
 }
 
+/// What follows an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The next message.
+    Again,
+    /// The end of the connection, and another one at once.
+    Close,
+    /// The end of the connection; another one when the server has closed it too.
+    Finish,
+}
+
 /// One connection's view of its answers.
 pub(crate) struct Echo<'a> {
     answer: Answer<'a>,
-    /// Whether the connection ends with its first answer.
-    once: bool,
+    then: Then,
     received: usize,
+    /// Whether the server is to close now.
+    finished: bool,
 }
 
 impl<'a> Echo<'a> {
-    pub(crate) fn new(answer: Answer<'a>, once: bool) -> Self {
-        Self { answer, once, received: 0 }
+    pub(crate) fn new(answer: Answer<'a>, then: Then) -> Self {
+        Self { answer, then, received: 0, finished: false }
     }
 
     /// Takes a piece of the answer. Whether it is complete now.
@@ -47,7 +59,9 @@ impl<'a> Echo<'a> {
 }
 
 impl Dialogue for Echo<'_> {
-    fn opened(&mut self) {}
+    fn opened(&mut self) {
+        self.finished = false;
+    }
 
     fn begin(&mut self) {
         self.received = 0;
@@ -58,26 +72,34 @@ impl Dialogue for Echo<'_> {
             return Ok(Step::Wait);
         }
         round.tally.answered(round.latency);
-        Ok(if self.once { Step::Reopen } else { Step::Next })
+        self.finished = self.then == Then::Finish;
+        Ok(match self.then {
+            Then::Again => Step::Next,
+            Then::Close => Step::Reopen,
+            Then::Finish => Step::Finish,
+        })
     }
 
     fn end(&mut self, _round: &mut Round<'_>) -> Result<Step, Failure> {
+        if self.finished {
+            return Ok(Step::Reopen);
+        }
         Err(Failure("closed", format!("the server closed after {} bytes of the answer", self.received)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Echo, message};
+    use super::{Answer, Echo, Then, message};
 
     #[test]
     fn an_echo_is_compared_and_any_other_answer_counted() {
         let sent = message(600);
-        let mut echo = Echo::new(Answer::Same(&sent), false);
+        let mut echo = Echo::new(Answer::Same(&sent), Then::Again);
         assert!(matches!(echo.take(&sent[..599]), Ok(false)));
         assert!(echo.take(b"?").is_err());
         assert!(matches!(echo.take(&sent[599..]), Ok(true)));
-        let mut counted = Echo::new(Answer::Length(3), false);
+        let mut counted = Echo::new(Answer::Length(3), Then::Again);
         assert!(matches!(counted.take(b"ab"), Ok(false)));
         assert!(counted.take(b"cd").is_err());
     }

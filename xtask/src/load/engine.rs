@@ -12,6 +12,7 @@ use crate::poller::{EventFlags, Poller};
 use crate::sockets::{self, Address, Transfer};
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::socket_error;
+use rustix::net::{Shutdown, shutdown};
 
 use super::tally::Tally;
 
@@ -29,6 +30,8 @@ pub(crate) enum Step {
     Next,
     /// The connection has done its part: closes it and opens another.
     Reopen,
+    /// The same, when the server has closed it too: what follows does not meet what the server does at the end.
+    Finish,
 }
 
 /// What ended a connection: the kind for the count, the detail for the eye.
@@ -153,7 +156,7 @@ impl<D: Dialogue> Engine<'_, D> {
 
     fn on_ready(&mut self, slot: usize, ready: EventFlags) {
         match self.advance(slot, ready) {
-            Ok(Step::Wait | Step::Next) => return,
+            Ok(Step::Wait | Step::Next | Step::Finish) => return,
             Ok(Step::Reopen) => {}
             Err(Failure(kind, detail)) => self.tally.error(kind, detail),
         }
@@ -162,7 +165,7 @@ impl<D: Dialogue> Engine<'_, D> {
         self.connect(slot);
     }
 
-    /// Does what the connection is ready for. Never returns `Next`: the next round is begun here.
+    /// Does what the connection is ready for: reopens it or waits. All else is done here.
     fn advance(&mut self, slot: usize, ready: EventFlags) -> Result<Step, Failure> {
         let client = &mut self.clients[slot];
         let Some(socket) = &client.socket else { return Ok(Step::Wait) };
@@ -211,6 +214,7 @@ impl<D: Dialogue> Engine<'_, D> {
                     client.round_began = now;
                     client.begin_round(self.plan.message)?;
                 }
+                Step::Finish => self.clients[slot].finish()?,
                 Step::Wait => {}
             }
             if count < self.buffer.len() && short_is_last {
@@ -225,6 +229,12 @@ impl<D: Dialogue> Client<D> {
         self.sent = 0;
         self.dialogue.begin();
         self.flush(message)
+    }
+
+    /// Says that nothing more comes.
+    fn finish(&self) -> Result<(), Failure> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        shutdown(socket, Shutdown::Write).map_err(|error| Failure("shutdown", error.to_string()))
     }
 
     /// Sends what is left of the message, as far as the socket takes it.

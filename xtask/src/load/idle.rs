@@ -12,7 +12,7 @@ use rustix::net::sockopt::set_socket_linger;
 
 use super::ask;
 use super::decode::Decoder;
-use super::echo::{Answer, Echo};
+use super::echo::{Answer, Echo, Then};
 use super::engine::{Failure, Round};
 use super::expect::Expect;
 use super::http;
@@ -64,7 +64,7 @@ fn ask_once(
     let socket = ask::open(addr, source, message)?;
     // Closing resets: no port is left in TIME_WAIT, or the next load would find none.
     set_socket_linger(&socket, Some(Duration::ZERO))?;
-    let (mut decoder, mut echo) = (Decoder::new(), Echo::new(Answer::Same(message), true));
+    let (mut decoder, mut echo) = (Decoder::new(), Echo::new(Answer::Same(message), Then::Close));
     let mut buffer = [0; 4096];
     loop {
         ask::wait(&socket, PollFlags::IN)?;

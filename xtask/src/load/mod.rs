@@ -17,7 +17,7 @@ pub(crate) mod tally;
 
 use crate::args::Result;
 use crate::say;
-use echo::{Answer, Echo};
+use echo::{Answer, Echo, Then};
 use expect::Expect;
 use http::{Http, Use};
 use idle::Question;
@@ -57,6 +57,12 @@ fn run_load(options: &Options) -> Result<u64> {
         false => http::message(&options.addr, &options.path, usage, options.body),
     };
     let answer = options.answer.map_or(Answer::Same(&message), Answer::Length);
+    let then = match (options.once, options.operations) {
+        (false, _) => Then::Again,
+        (true, None) => Then::Close,
+        // Counts are wanted that repeat.
+        (true, Some(_)) => Then::Finish,
+    };
     let plan = engine::Plan {
         addr: &options.addr,
         connections: options.connections,
@@ -68,7 +74,7 @@ fn run_load(options: &Options) -> Result<u64> {
     let tally = &mut Tally::new()?;
     match options.mode {
         Mode::KeepAlive | Mode::Connect => engine::run(&plan, || Http::new(usage, expect), tally)?,
-        Mode::Echo => engine::run(&plan, || Echo::new(answer, options.once), tally)?,
+        Mode::Echo => engine::run(&plan, || Echo::new(answer, then), tally)?,
         Mode::Idle => {
             let question = if is_raw { Question::Echo } else { Question::Http(expect) };
             return hold(options, &message, &question, tally);

@@ -11,6 +11,9 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// What is shown unless `RUST_LOG` says otherwise: of servers that somebody started, a warning is news.
+const SHOWN: &str = "error,pomelo=warn";
+
 static BACKEND: OnceLock<Backend> = OnceLock::new();
 
 /// Threads that collect.
@@ -39,7 +42,8 @@ pub struct Collection {
 
 /// Makes this process's log go to env_logger, and to whoever collects. Called once, first.
 pub fn install() {
-    let backend = BACKEND.get_or_init(|| Backend { plain: env_logger::Logger::from_default_env() });
+    let plain = || env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(SHOWN)).build();
+    let backend = BACKEND.get_or_init(|| Backend { plain: plain() });
     // Refused if there is another logger already, which then has the say.
     if log::set_logger(backend).is_ok() {
         log::set_max_level(backend.plain.filter());

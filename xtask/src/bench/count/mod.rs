@@ -160,11 +160,11 @@ impl Session {
                 Ok(number) => *place = Some(number),
                 Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
                 Err(Trouble::Cannot(reason) | Trouble::Failed(reason)) => {
-                    let line = format!("{bench}, {subject}, {}: {reason}", tool.what());
+                    let place = format!("{bench}, {subject}, {}", tool.what());
+                    self.notes.push(format!("{place}: {reason}"));
                     if contender.role != Role::Peer {
-                        self.failures.push(line.clone());
+                        self.failures.push(place);
                     }
-                    self.notes.push(line);
                 }
             }
         }
