@@ -6,6 +6,81 @@
 //! `mqtt`, `link` and `dial` (packets and connections), `message`, `registration` and `reply` (what they say), the
 //! agents with `peers`, `roster` and `requests`, the `console` of modules, and the modules that every application has:
 //! `watcher` with `watchdog`, and `console_module` with `fleet`.
+//!
+//! ```
+//! use async_wrap::{Environment, Loop, RunMode};
+//! use pomelo::admin::{Client, Credentials, MasterAgent, MasterOptions, Reply, Session, Target};
+//! use pomelo::upcall::Module;
+//! use serde_json::{Value, json};
+//!
+//! struct Greeter;
+//!
+//! impl Module for Greeter {
+//!     fn on_client(&mut self, _: &MasterAgent, session: &Session, _: Value, reply: Reply) {
+//!         reply.ok(format!("hello {}", session.user.username));
+//!     }
+//! }
+//!
+//! let lp = Loop::new()?;
+//! let env = Environment::new(&lp);
+//! let users = Credentials::new().user("admin", "secret", 1);
+//! let master = MasterAgent::new(&env, MasterOptions::new(users), ())?;
+//! master.register("greeter", Greeter);
+//! master.listen(net::ListenOptions::addr("127.0.0.1:0".parse()?))?;
+//! let port = master.address().and_then(|address| address.port()).expect("it listens");
+//!
+//! Client::connect(&env, Target::new("127.0.0.1", port), "doc-1", "admin", "secret", move |client| {
+//!     let client = client.expect("the password is right");
+//!     let asking = client.clone();
+//!     asking.request("greeter", json!({}), move |response| {
+//!         assert_eq!(response.expect("an answer").body, Some(json!("hello admin")));
+//!         client.close();
+//!         master.close();
+//!     });
+//! });
+//! env.run(RunMode::Default)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where it differs from pomelo-admin and pomelo's modules
+//!
+//! Unmodified servers and the unmodified command line of Node's pomelo work with this master, and this crate's servers
+//! and client with a master of Node's. Passwords are sent as MD5 without a challenge, as the command line of Node sends
+//! them: whoever can read the connection can log in. Nothing but another network can change that.
+//!
+//! | | Node's pomelo | here |
+//! |---|---|---|
+//! | where a master listens | on every address | on the loopback interface if that is its host, else on every address |
+//! | a master whose port is taken | ends with code 0 | its start fails |
+//! | a server that does not find its master | ends with code 0 | its start fails |
+//! | a server that is refused | waits for ever, and joins by `reconnect` | its start fails |
+//! | `reconnect` | asks for no token | asks for the token; without one it takes a server that it has admitted before, by id, type, process and address. The setting `reconnectWithoutToken` takes all |
+//! | a server of type `master` | needs no token | is the master's own monitor, which knows a secret of the process |
+//! | the type in a server's record | may be another than its token's | must be the same |
+//! | a second server of an id | stays in the shade for ever | takes the place of the first when that has gone |
+//! | the pause before reconnecting | is never shorter again | 1 s again after a success |
+//! | a master that answers no pings | is left and never sought again | is sought again |
+//! | a peer that breaks the protocol, or does not register | stays, or brings the master down | is closed; so are silent ones and those that do not read |
+//! | long packets | are held | 64 KiB before the registration, 16 MiB after it |
+//! | topics other than the protocol's | are events of the socket | close the connection |
+//! | who asks | is what the message says | is who has logged in on the connection |
+//! | `restart`, `addCron`, `removeCron`, `blacklist` | are for every level | need level 1, as `stop`, `add` and `kill` do |
+//! | a refused `kill` | breaks the command line | names the servers that remain |
+//! | a request that a module forgets | is never answered | is answered with an error |
+//! | a request that a server never answers | is kept for ever | fails in time; only the server that was asked may answer |
+//! | requests that are sent again | also the newest, twice | those of the lost connection |
+//! | commands `enable` and `disable` | break every server | reach servers of ours, and do no harm to Node's |
+//! | `record` | counts messages | counts servers, those that are registered |
+//! | `stop` with an unknown id | answers twice | answers once, with the error |
+//! | `stop` without `ids` | throws | is refused |
+//! | `add` | takes records without an id, type, host or port | refuses them, and `main`, `env` and the like |
+//! | what `restart` and auto-restart start | what the server has said of itself | the record of the configuration or of `add` |
+//! | `restart` of nothing | throws, and never answers | answers that nothing failed |
+//! | `restart` of a server with auto-restart | both start it | it is started once |
+//! | a server that was stopped and added again | is never restarted after a crash | is |
+//! | auto-restart and a port that is taken | calls the start callback of the application again | is logged |
+//! | `restart-force` | ends the process that the server named | ends it if its command line has the server's id (on other hosts: if servers show tokens) |
+//! | `heapTotal`, `heapUsed` | of V8 | the data segment, and what of the process's own memory is resident |
 
 mod agent;
 mod auth;

@@ -16,6 +16,7 @@ use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// No test waits so long, unless it hangs.
@@ -56,10 +57,16 @@ pub(crate) fn run_to_the_end(env: &Environment) {
     env.run(RunMode::Default).expect("the loop runs");
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, out of the range from which the kernel takes ports for connections.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = std::process::id() * 61 + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + (offset % 20_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A value that a callback brings.
