@@ -58,7 +58,7 @@ pub(crate) trait OnChannel {
     /// Somebody called [`Channel::notify`].
     fn on_notify(&mut self) {}
 
-    /// Something that had to wait was sent.
+    /// Something that had to wait may have been sent.
     fn on_sent(&mut self) {}
 
     /// The channel is unusable and will be closed.
@@ -209,6 +209,7 @@ impl Channel {
     }
 
     fn shut_down(&self) {
+        self.outbox.ended();
         if self.pipe.shutdown().is_err() {
             self.close();
         }
@@ -316,9 +317,11 @@ impl Tower {
         fed.and(if came.is_empty() { Ok(()) } else { Err(ProtocolError::Descriptors) })
     }
 
+    /// Something may be sent that had to wait. The pipe takes it at once or reports it later, so this is said here too.
     fn refill(&mut self) {
-        if let Err(error) = self.channel.refill() {
-            self.sending_failed(error);
+        match self.channel.refill() {
+            Ok(()) => self.handler.on_sent(),
+            Err(error) => self.sending_failed(error),
         }
     }
 
@@ -366,10 +369,7 @@ impl OnStream for Tower {
 
     fn on_write(&mut self, result: Result<(), uv_core::Error>) {
         match result {
-            Ok(()) => {
-                self.refill();
-                self.handler.on_sent();
-            }
+            Ok(()) => self.refill(),
             Err(error) => self.sending_failed(error.into()),
         }
     }

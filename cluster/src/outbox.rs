@@ -19,6 +19,8 @@ enum State {
     Open,
     /// Nothing may follow.
     Ending,
+    /// Nothing waits here any more, and the pipe is to end after what it has.
+    Ended,
     /// Sending failed.
     Broken,
 }
@@ -54,6 +56,11 @@ impl Outbox {
 
     pub(crate) fn is_ending(&self) -> bool {
         self.state.get() == State::Ending
+    }
+
+    /// The end is the pipe's to send.
+    pub(crate) fn ended(&self) {
+        self.state.set(State::Ended);
     }
 
     /// Takes nothing more, and forgets what it has.

@@ -21,7 +21,9 @@ fn main() {
         ("a_message_whose_descriptors_find_no_room_in_a_worker_is_an_error", message_to_worker_lost),
         ("a_message_whose_descriptors_find_no_room_in_a_primary_is_an_error", message_to_primary_lost),
         ("a_worker_that_asks_and_does_not_listen_is_not_heard_until_it_does", asker),
+        ("a_worker_that_asks_behind_a_long_message_is_heard_once_it_listens", asker_behind_a_message),
         ("acknowledgements_overtake_what_a_worker_has_to_say", talkative),
+        ("what_a_worker_has_still_to_say_is_sent_before_it_goes", last_words),
         ("a_policy_that_panics_loses_no_connection", panicking_policy),
     ]);
 }
@@ -204,22 +206,45 @@ fn asker() {
     cluster.finish();
 }
 
+fn asker_behind_a_message() {
+    let (cluster, _) = greeters(1);
+    cluster.change_role("asker", &[]);
+    let worker = cluster.fork();
+    // All answers wait behind this, and follow it without a wait between them.
+    worker.send(&[b'x'; 1 << 20]).expect("a channel");
+    cluster.until_event("listening 2");
+    assert_eq!(tally(&cluster.visit(200)), BTreeMap::from([("1", 200)]));
+    assert_eq!(cluster.count("message 2 done"), 0);
+    worker.kill(SIGUSR1).expect("it lives");
+    cluster.until_event("message 2 done");
+    worker.kill(SIGKILL).expect("it lives");
+    cluster.finish();
+}
+
 fn talkative() {
     let cluster = Cluster::new("obedient", &[]);
     let worker = cluster.fork_told_to_listen(1).remove(0);
     let messages = || cluster.count("message 1 x");
-    worker.send(b"flood 16").expect("a channel");
+    worker.send(b"flood 16 1048576").expect("a channel");
     let visitor = cluster.visitors(1);
     cluster.until(|| worker.counters().taken == 1);
     assert!(messages() < 16, "it came after all of them");
     assert_eq!(cluster.hear(visitor), ["1"]);
     cluster.until(|| messages() == 16);
-    // Those that still wait when it leaves are sent before it goes.
-    worker.send(b"flood 8").expect("a channel");
-    worker.disconnect();
-    cluster.until(|| cluster.has("exit 1 0 0") && cluster.has("disconnect 1"));
-    assert_eq!(messages(), 24);
-    cluster.finished();
+    cluster.finish();
+}
+
+fn last_words() {
+    // Each longer than what the kernel takes at once, and many that it takes together.
+    for (count, bytes) in [(8, 1 << 20), (400, 10_000), (10_000, 300)] {
+        let cluster = Cluster::new("obedient", &[]);
+        let worker = cluster.fork();
+        worker.send(format!("flood {count} {bytes}").as_bytes()).expect("a channel");
+        worker.disconnect();
+        cluster.until(|| cluster.has("exit 1 0 0") && cluster.has("disconnect 1"));
+        assert_eq!(cluster.count("message 1 x"), count);
+        cluster.finished();
+    }
 }
 
 /// Panics once, over the connection of this number.

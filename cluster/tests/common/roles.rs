@@ -146,7 +146,7 @@ impl SocketHandler for Quiet {
 }
 
 /// Does what it is told, one message at a time: `listen ADDRESS`, `close`, `listen-close ADDRESS`, `unref`, `ref`,
-/// `disconnect`, `exit CODE`, `hoard SPARE`, `release`, `flood MEBIBYTES`, `say TEXT`, `echo TEXT`.
+/// `disconnect`, `exit CODE`, `hoard SPARE`, `release`, `flood COUNT BYTES`, `say TEXT`, `echo TEXT`.
 fn obedient(_: &[&str]) {
     let (_lp, env, worker) = as_worker();
     worker.set_handler(Obedient {
@@ -223,9 +223,10 @@ impl WorkerHandler for Obedient {
                 worker.send(b"released").expect("the primary is there");
             }
             "flood" => {
-                let count: usize = rest.parse().expect("a number");
-                for _ in 0..count {
-                    let _ = worker.send(&[b'x'; 1 << 20]).expect("the primary is there");
+                let (count, bytes) = rest.split_once(' ').expect("two numbers");
+                let message = vec![b'x'; bytes.parse().expect("a number")];
+                for _ in 0..count.parse().expect("a number") {
+                    let _ = worker.send(&message).expect("the primary is there");
                 }
             }
             "say" => {

@@ -208,6 +208,36 @@ fn a_handler_can_be_replaced_also_during_its_own_call() {
     assert_eq!(log.joined(), "first:drain second:finish");
 }
 
+#[test]
+fn a_response_that_its_own_handler_drops_in_the_middle_closes_and_does_not_finish() {
+    struct Forgetful(Option<Response>, Told);
+    impl ResponseHandler for Forgetful {
+        fn on_drain(&mut self) {
+            drop(self.0.take());
+        }
+        fn on_finish(&mut self) {
+            self.1.on_finish();
+        }
+        fn on_close(&mut self) {
+            self.1.on_close();
+        }
+    }
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |_: &Request<'_>, response: Response| {
+        response.write(b"begun").expect("to write");
+        response.yield_now();
+        let told = Told { log: seen.clone(), name: "r" };
+        response.set_handler(Forgetful(Some(response.clone()), told));
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        client.get("/");
+        client.rest();
+    });
+    assert_eq!(log.joined(), "r:close");
+}
+
 /// Counts how often each request's context was made, entered, left and destroyed.
 #[derive(Default)]
 struct Contexts(Rc<RefCell<HashMap<AsyncId, [usize; 4]>>>);

@@ -79,8 +79,13 @@ pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child,
     };
     // A signal that comes to the child before `exec` must not run this process's handlers in it.
     let mask = set_mask(&all_signals());
+    let is_dumpable = is_dumpable();
     let cloned = start.clone_process();
     set_mask(&mask);
+    if is_dumpable && (program.uid.is_some() || program.gid.is_some()) {
+        // A child that becomes another user takes that from the memory that it shares.
+        stay_dumpable();
+    }
     let (pid, pidfd) = cloned?;
     let failed = match start.failure.load(Ordering::Relaxed) {
         0 => pidfd.ok_or(Errno::from_raw(libc::ENOSYS)),
@@ -105,6 +110,17 @@ impl Start<'_> {
         // SAFETY: the system made the descriptor for this call.
         Ok((pid, (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) })))
     }
+}
+
+/// Whether this process leaves a core when it crashes, and can be debugged.
+fn is_dumpable() -> bool {
+    // SAFETY: takes integers only.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
+}
+
+fn stay_dumpable() {
+    // SAFETY: takes integers only. It is refused for other values only.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
 }
 
 /// Makes sure that ended children wait to be collected: a parent that ignores SIGCHLD, perhaps because it was started
@@ -251,4 +267,28 @@ fn system(result: libc::c_long) -> Result<(), Errno> {
 pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
     // SAFETY: the path is a C string literal.
     own(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Only root may do this; for others the child is refused, before anything changes.
+    #[test]
+    fn a_child_that_becomes_another_user_leaves_this_process_as_it_was() {
+        let program = Program {
+            candidates: vec![c"/bin/true".to_owned()],
+            args: vec![c"true".to_owned()],
+            env: Vec::new(),
+            cwd: None,
+            uid: Some(65534),
+            gid: Some(65534),
+            detached: false,
+        };
+        stay_dumpable();
+        if let Ok(child) = spawn(&program, &[]) {
+            abandon(child.pid);
+        }
+        assert!(is_dumpable());
+    }
 }

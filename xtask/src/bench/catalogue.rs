@@ -45,7 +45,7 @@ const GROUPS: &[Group] = &[
     Group { name: "loop", ours: &["uv-core"], peers: &["libuv", "tokio", "node"] },
     Group { name: "tcp", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
     Group { name: "unix", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
-    Group { name: "http", ours: &["http"], peers: &["hyper", "node", "nginx"] },
+    Group { name: "http", ours: &["http"], peers: &["libuv", "hyper", "node", "nginx"] },
     Group { name: "cluster", ours: &["round-robin", "shared"], peers: &["libuv", "node"] },
 ];
 

@@ -18,6 +18,10 @@ const IDLE_QUICK: usize = 4_000;
 /// Descriptors that a process has beside those of its connections.
 const OTHER_DESCRIPTORS: u64 = 200;
 
+/// What the name of a run's folder for sockets and files begins with; the number of its process follows. It is among the
+/// temporary files, as the path of a socket must be short.
+const SCRATCH: &str = "xtask-bench-";
+
 /// The means of a run.
 #[derive(Debug)]
 pub(crate) struct Rig {
@@ -35,7 +39,8 @@ impl Rig {
     /// Finds out what this machine allows. `notes` has what a reader of the results must know of it.
     pub(crate) fn new(options: &Options, interrupt: Interrupt, notes: &mut Vec<String>) -> Result<Self> {
         let (server_cpu, load_cpu) = choose_cpus(options, &allowed_cpus(), notes);
-        let scratch = env::temp_dir().join(format!("xtask-bench-{}", process::id()));
+        clear_scratch(&env::temp_dir());
+        let scratch = env::temp_dir().join(format!("{SCRATCH}{}", process::id()));
         fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
         let launcher = Launcher { xtask: env::current_exe()?, interrupt };
         let idle = idle_connections(options.quick, notes);
@@ -60,6 +65,19 @@ impl Drop for Rig {
     fn drop(&mut self) {
         // Nothing can be done about what cannot be removed.
         let _left = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// Takes away what runs have left that were killed outright.
+fn clear_scratch(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(SCRATCH)?.parse::<u32>().ok());
+        if number.is_some_and(|number| !Path::new(&format!("/proc/{number}")).exists()) {
+            // Perhaps another user's: it is no harm where it is.
+            let _left = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -107,6 +125,21 @@ fn idle_connections(quick: bool, notes: &mut Vec<String>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_run_has_left_is_taken_away() {
+        let folder = env::temp_dir().join(format!("xtask-rig-{}", process::id()));
+        let own = format!("{SCRATCH}{}", process::id());
+        // No process has so great a number.
+        let gone = format!("{SCRATCH}{}", u32::MAX);
+        for name in [&*own, &*gone, "xtask-bench-notes"] {
+            fs::create_dir_all(folder.join(name)).expect("the temporary folder is writable");
+        }
+        clear_scratch(&folder);
+        let is_left = |name: &str| folder.join(name).exists();
+        assert_eq!((is_left(&own), is_left(&gone), is_left("xtask-bench-notes")), (true, false, true));
+        fs::remove_dir_all(folder).expect("it was just made");
+    }
 
     #[test]
     fn one_core_is_shared_and_said() {

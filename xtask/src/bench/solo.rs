@@ -4,7 +4,7 @@ use super::catalogue::Work;
 use super::child::Trouble;
 use super::rig::Rig;
 use super::round::Sample;
-use serde::Deserialize;
+use crate::subjects::solo::Measured;
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -19,14 +19,6 @@ const PILOTS: usize = 5;
 
 /// How much more.
 const PILOT_GROWTH: u64 = 8;
-
-/// The line that the program prints.
-#[derive(Debug, Deserialize)]
-struct Report {
-    ops: u64,
-    cpu_ns: u64,
-    wall_ns: u64,
-}
 
 /// Measures the program that `command` starts once, for about `part`. `ops` is how many operations took so long before;
 /// it is found out the first time.
@@ -70,16 +62,16 @@ fn find_rate(rig: &Rig, command: &[OsString], pilot: u64, part: Duration) -> Res
     Ok(rate(&report))
 }
 
-fn rate(report: &Report) -> f64 {
+fn rate(report: &Measured) -> f64 {
     report.ops as f64 / Duration::from_nanos(report.wall_ns.max(1)).as_secs_f64()
 }
 
-fn run_once(rig: &Rig, command: &[OsString], ops: u64, part: Duration) -> Result<Report, Trouble> {
+fn run_once(rig: &Rig, command: &[OsString], ops: u64, part: Duration) -> Result<Measured, Trouble> {
     let mut command = command.to_vec();
     command.extend(["--ops".into(), ops.to_string().into()]);
     let mut program = rig.launcher.start(rig.server_cpu, &command)?;
     let line = program.line(part * 10 + PATIENCE)?;
-    let report: Option<Report> = serde_json::from_str(&line).ok();
+    let report: Option<Measured> = serde_json::from_str(&line).ok();
     let report = report.filter(|report| report.ops > 0);
     let report =
         report.ok_or_else(|| Trouble::Failed(format!("it printed {line:?} instead of what it cost")))?;

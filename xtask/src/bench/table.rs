@@ -79,7 +79,8 @@ pub(crate) fn summary(results: &Results) -> String {
         }
     }
     text.push_str(
-        "Peers' columns are × floor too (in http, tokio is hyper); memory: bytes per connection or server.\n",
+        "Peers' columns are × floor too; memory: bytes per connection or server. In http, tokio is hyper, and\n\
+         libuv has no parser: it sends canned replies.\n",
     );
     text
 }
@@ -96,18 +97,20 @@ fn row(bench: &Bench, subject: Option<&Subject>) -> String {
     let figure = ratio.or_else(|| subject.map(|subject| &subject.cost));
     let name =
         subject.map_or_else(|| bench.name.clone(), |subject| format!("{} {}", bench.name, subject.name));
+    let is_aimed_at =
+        bench.target.is_some() && subject.is_some_and(|subject| Some(&subject.name) == bench.target_of.as_ref());
+    let write = if is_aimed_at { exact_ratio } else { ratio_text };
     let mut text = format!(
         "{:ROW$} {:>8} {:>8} {:>6} {:>5}",
         cut(&name, ROW),
         floor.map_or_else(|| NOTHING.to_owned(), cost),
         subject.map_or_else(|| NOTHING.to_owned(), cost),
-        ratio.map_or_else(|| NOTHING.to_owned(), |ratio| ratio_text(ratio.median)),
+        ratio.map_or_else(|| NOTHING.to_owned(), |ratio| write(ratio.median)),
         figure.map_or_else(|| NOTHING.to_owned(), spread),
     );
     for (_, names) in COLUMNS {
         let _ = write!(text, " {:>6}", peer_cell(bench, names));
     }
-    let is_aimed_at = subject.is_some_and(|subject| Some(&subject.name) == bench.target_of.as_ref());
     let target = match aim(bench).filter(|_| is_aimed_at) {
         Some((true, _)) => format!("{} met", bare_target(bench)),
         Some((false, _)) => format!("{} missed", bare_target(bench)),
@@ -144,8 +147,7 @@ fn aim(bench: &Bench) -> Option<(bool, String)> {
     match bench.unit {
         Unit::Ns => {
             let ratio = subject.ratio.as_ref()?.median;
-            // As it is shown: 1.054 is 1.05.
-            Some(((ratio * 100.0).round() / 100.0 <= target, ratio_text(ratio)))
+            Some((ratio <= target, exact_ratio(ratio)))
         }
         Unit::Bytes | Unit::Spread => {
             Some((subject.cost.median <= target, cost_text(bench.unit, subject.cost.median)))
@@ -186,6 +188,11 @@ pub(crate) fn cost_text(unit: Unit, cost: f64) -> String {
 pub(crate) fn ratio_text(ratio: f64) -> String {
     let decimals = if ratio < 9.995 { 2 } else { usize::from(ratio < 99.95) };
     format!("{ratio:.decimals$}")
+}
+
+/// A target is met or missed by the third place.
+fn exact_ratio(ratio: f64) -> String {
+    if ratio < 9.9995 { format!("{ratio:.3}") } else { ratio_text(ratio) }
 }
 
 fn spread(figure: &Figure) -> String {

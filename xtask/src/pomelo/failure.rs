@@ -1,5 +1,6 @@
 //! How a command can fail, and the exit code of each way.
 
+use super::table::printable;
 use pomelo::admin::{ClientError, RequestError};
 use std::error::Error;
 use std::fmt;
@@ -52,7 +53,7 @@ impl From<Box<dyn Error>> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let text = error.to_string();
+        let text = printable(&error.to_string());
         match error {
             ClientError::Refused(_) => Self::Login(text),
             _ => Self::NoMaster(text),

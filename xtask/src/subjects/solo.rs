@@ -3,7 +3,7 @@
 use crate::args::Result;
 use crate::say;
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use uv_core::{UsageOf, resource_usage};
 
@@ -77,12 +77,12 @@ pub(crate) fn check(did: u64, wanted: u64) -> Result<()> {
     if did == wanted { Ok(()) } else { Err(format!("{did} operations happened instead of {wanted}").into()) }
 }
 
-/// What a number of operations cost: the line that a program prints.
-#[derive(Serialize)]
-struct Measured {
-    ops: u64,
-    cpu_ns: u64,
-    wall_ns: u64,
+/// What a number of operations cost: the line that a program prints and `bench` reads.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    pub(crate) ops: u64,
+    pub(crate) cpu_ns: u64,
+    pub(crate) wall_ns: u64,
 }
 
 /// The clocks at the beginning.

@@ -7,8 +7,7 @@ use std::fmt::Write;
 /// Columns of a line.
 const WIDTH: usize = 100;
 
-const HEADING: &str = "\
-  \u{2191} calls the layer above   \u{2193} is called from above, or calls the kernel   \u{b7} what else happens
+const HEADING: &str = "  \u{2191} calls the layer above   \u{2193} is called from above, or calls the kernel   \u{b7} what else happens
   id: #handle, or async id/trigger id   source: LAYER/src/\u{2026}; the kernel's calls are in uv-core
         ns layer      id      call                                                            source";
 

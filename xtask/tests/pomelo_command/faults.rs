@@ -69,7 +69,7 @@ fn in_development_servers_end_with_their_master() -> Outcome {
 fn a_component_that_never_finishes_its_stop_is_named() -> Outcome {
     let site = Site::new()?;
     let master = site.up(&[])?;
-    let mut client = TcpStream::connect((&*site.host, 3010))?;
+    let mut client = TcpStream::connect((&*site.host, site.port(3010)))?;
     // The beginning of a second request: once the first is answered the server waits for its rest.
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n")?;
     client.read_exact(&mut [0; 1])?;

@@ -112,15 +112,15 @@ impl Hosts {
         Err(format!("sshd does not start: {said}").into())
     }
 
-    fn ask(&self, words: &[&str]) -> Outcome<String> {
-        let output =
-            command_in(&self.near, XTASK).arg("pomelo").args(words).args(["--host", NEAR]).output()?;
+    fn ask(&self, site: &Site, words: &[&str]) -> Outcome<String> {
+        let mut command = command_in(&self.near, XTASK);
+        let output = command.arg("pomelo").args(words).args(site.address()).output()?;
         assert!(output.status.success(), "{}", said(&output));
         Ok(said(&output))
     }
 
-    fn list(&self) -> Outcome<BTreeMap<String, i32>> {
-        listed(&self.ask(&["list"])?)
+    fn list(&self, site: &Site) -> Outcome<BTreeMap<String, i32>> {
+        listed(&self.ask(site, &["list"])?)
     }
 
     /// Whether a process is on the far host.
@@ -169,22 +169,22 @@ fn servers_run_on_other_hosts() -> Outcome {
         }
     };
     for env in ["development", "production"] {
-        let site = Site::at(NEAR)?;
+        let site = Site::at(NEAR, 0)?;
         move_servers(&site)?;
         let mut start = command_in(&hosts.near, XTASK);
         start.args(["pomelo", "start", "--env", env]).arg(site.path());
         start.args(["--ssh", &format!("-F {}", hosts.path("ssh_config"))]);
         let master = Program::spawn(&mut start)?;
         until(&master, |line| line.starts_with(READY))?;
-        let before = hosts.list()?;
+        let before = hosts.list(&site)?;
         assert_eq!(before.len(), 5, "{before:?}");
         for (id, pid) in &before {
             let belongs_far = id == "chat-server-1" || id == "connector-server-2";
             assert_eq!(hosts.is_far(*pid)?, belongs_far, "{id}");
         }
-        hosts.ask(&["restart", "-i", "chat-server-1"])?;
+        hosts.ask(&site, &["restart", "-i", "chat-server-1"])?;
         until(&master, |line| line.starts_with("chat-server-1 ("))?;
-        let after = hosts.list()?;
+        let after = hosts.list(&site)?;
         assert_ne!(before["chat-server-1"], after["chat-server-1"]);
         assert!(hosts.is_far(after["chat-server-1"])?);
         master.end()?;

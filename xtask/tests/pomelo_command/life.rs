@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
+const SIGINT: i32 = 2;
+
 #[test]
 fn a_project_is_made_started_listed_and_stopped() -> Outcome {
     let site = Site::new()?;
@@ -31,13 +33,14 @@ fn clients_get_answers() -> Outcome {
     let master = site.up(&[])?;
     let connectors = [site.get(3014)?, site.get(3014)?];
     for (port, id) in [(3010, "connector-server-1"), (3011, "connector-server-2")] {
-        let named = format!("{{\"id\":{id:?},\"host\":{:?},\"port\":{port}}}\n", site.host);
+        let address = (&site.host, site.port(port));
+        let named = format!("{{\"id\":{id:?},\"host\":{:?},\"port\":{}}}\n", address.0, address.1);
         assert!(connectors.iter().any(|answer| answer.ends_with(&named)), "{connectors:?}");
         let answer = site.get(port)?;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(SERVERS.iter().all(|id| answer.contains(id)), "{answer}");
     }
-    let mut guests = [(); 2].map(|()| TcpStream::connect((&*site.host, 6050)).map(BufReader::new));
+    let mut guests = [(); 2].map(|()| TcpStream::connect((&*site.host, site.port(6050))).map(BufReader::new));
     let [Ok(one), Ok(other)] = &mut guests else { return Err(format!("no room: {guests:?}").into()) };
     let mut line = String::new();
     one.read_line(&mut line)?;
@@ -48,6 +51,21 @@ fn clients_get_answers() -> Outcome {
     assert!(line.starts_with("welcome to chat-server-1, guest ") && line.ends_with(": hello\n"), "{line}");
     // Guests do not hold up the end.
     master.end()?;
+    site.assert_nothing_is_left()
+}
+
+#[test]
+fn a_ctrl_c_that_comes_to_all_of_them_stops_them_one_after_the_other() -> Outcome {
+    let site = Site::new()?;
+    let master = site.up(&[])?;
+    let pids = site.list()?;
+    // As a terminal would: to every process of its group.
+    for id in SERVERS.iter().chain(&["master-server-1"]) {
+        uv_core::kill(pids[*id], SIGINT)?;
+    }
+    // It was for the master only: nobody has left before that tells them to.
+    assert_eq!(master.line()?, "stopping 4 servers");
+    assert_eq!(master.wait()?, Some(0));
     site.assert_nothing_is_left()
 }
 
@@ -65,7 +83,7 @@ fn a_folder_that_is_not_empty_is_left_alone() -> Outcome {
 #[test]
 fn a_wrong_configuration_is_told_with_file_line_and_key() -> Outcome {
     let site = Site::new()?;
-    site.edit("servers.json", |text| text.replacen("3014", "\"many\"", 1))?;
+    site.edit("servers.json", |text| text.replacen(&site.port(3014).to_string(), "\"many\"", 1))?;
     let master = site.start(&[])?;
     let line = master.error_line()?;
     assert!(line.contains("config/servers.json:4: development.gate[0].clientPort: "), "{line}");

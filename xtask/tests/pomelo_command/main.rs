@@ -3,6 +3,7 @@
 mod faults;
 mod hosts;
 mod life;
+mod measured;
 mod npm;
 mod orders;
 #[path = "../program/mod.rs"]

@@ -1,22 +1,24 @@
-//! The unmodified command line of npm's pomelo, with a master that `xtask pomelo start` runs. Skipped where Node or npm
-//! are missing, unless the variable `POMELO_TESTS_NEED_NODE` is set.
+//! The unmodified pomelo of npm: its command line with a master that `xtask pomelo start` runs, and its master with our
+//! command line. Skipped where Node or npm are missing, unless the variable `POMELO_TESTS_NEED_NODE` is set.
 
-use crate::site::{Outcome, Site, listed, said, until};
+use crate::program::Program;
+use crate::site::{Outcome, READY, Site, listed, said, until};
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use xtask::bench::npm;
 
-/// The program `pomelo` of the npm package.
+/// The npm package.
 struct Npm {
-    script: PathBuf,
-    host: String,
+    modules: PathBuf,
+    address: [String; 4],
 }
 
 impl Npm {
     /// None where it cannot be had, which is said.
     fn find(site: &Site) -> Option<Self> {
         match npm::pomelo() {
-            Ok(modules) => Some(Self { script: modules.join("pomelo/bin/pomelo"), host: site.host.clone() }),
+            Ok(modules) => Some(Self { modules, address: site.address() }),
             Err(reason) => {
                 assert!(std::env::var_os("POMELO_TESTS_NEED_NODE").is_none(), "{reason}");
                 println!("skipped: {reason}");
@@ -29,9 +31,9 @@ impl Npm {
         // It writes its logs into the current folder.
         let folder = tempfile::tempdir()?;
         let output = Command::new("node")
-            .arg(&self.script)
+            .arg(self.modules.join("pomelo/bin/pomelo"))
             .args(words)
-            .args(["--host", &self.host])
+            .args(&self.address)
             .env("NODE_NO_WARNINGS", "1")
             .current_dir(folder.path())
             .output()?;
@@ -67,8 +69,8 @@ fn npm_s_command_line_commands_our_master() -> Outcome {
     let (output, text) = npm.pomelo(&["stop", "chat-server-1"])?;
     assert!(output.status.success(), "{text}");
     until(&master, |line| line == "chat-server-1 left")?;
-    let host = format!("host={}", site.host);
-    let (output, text) = npm.pomelo(&["add", &host, "port=6051", "id=chat-server-2", "serverType=chat"])?;
+    let [host, port] = [format!("host={}", site.host), format!("port={}", site.port(6051))];
+    let (output, text) = npm.pomelo(&["add", &host, &port, "id=chat-server-2", "serverType=chat"])?;
     assert!(output.status.success(), "{text}");
     until(&master, |line| line.starts_with("chat-server-2 ("))?;
 
@@ -84,4 +86,51 @@ fn npm_s_command_line_commands_our_master() -> Outcome {
     assert!(output.status.success(), "{text}");
     assert_eq!(master.wait()?, Some(0));
     site.assert_nothing_is_left()
+}
+
+/// A Node application that says when it is up.
+const APP: &str = "const app = require('pomelo').createApp();\napp.set('name', 'demo');\napp.start();\n";
+const LIFECYCLE: &str = "exports.afterStartAll = () => console.log('ready: all');\n";
+
+/// Two servers of the type that the project has a token for.
+fn two_servers(site: &Site) -> String {
+    let host = &site.host;
+    let server = |number: u16| {
+        let port = site.port(6050) + number;
+        format!(r#"{{"id": "chat-server-{number}", "host": "{host}", "port": {port}}}"#)
+    };
+    format!(r#"{{"development": {{"chat": [{}, {}]}}}}"#, server(1), server(2))
+}
+
+#[test]
+fn our_command_line_commands_npm_s_master() -> Outcome {
+    let site = Site::new()?;
+    let Some(npm) = Npm::find(&site) else { return Ok(()) };
+    site.edit("servers.json", |_| two_servers(&site))?;
+    fs::create_dir_all(site.path().join("app/servers/master"))?;
+    fs::write(site.path().join("app.js"), APP)?;
+    fs::write(site.path().join("app/servers/master/lifecycle.js"), LIFECYCLE)?;
+    let mut start = Command::new("node");
+    start.arg(site.path().join("app.js")).current_dir(site.path());
+    start.env("NODE_PATH", &npm.modules).env("NODE_NO_WARNINGS", "1");
+    let master = Program::spawn(&mut start)?;
+    until(&master, |line| line.starts_with(READY))?;
+
+    let before = site.list()?;
+    let ids: Vec<&str> = before.keys().map(String::as_str).collect();
+    assert_eq!(ids, ["chat-server-1", "chat-server-2", "master-server-1"]);
+    for (words, code) in [
+        (&["list", "--password", "wrong"][..], 3),
+        (&["stop", "nobody"], 4),
+        (&["stop", "--user", "monitor", "--password", "monitor"], 4),
+        (&["stop", "chat-server-1"], 0),
+        (&["restart", "-i", "chat-server-2"], 0),
+    ] {
+        let output = site.ask(words)?;
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said(&output));
+    }
+    let output = site.ask(&["stop"])?;
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(master.wait()?, Some(0));
+    site.assert_nothing_runs()
 }

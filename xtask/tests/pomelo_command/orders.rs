@@ -53,8 +53,8 @@ fn what_a_master_refuses_has_codes_of_its_own() -> Outcome {
     assert_code(&site, &["stop", "nobody"], 4, "Cannot find the server to stop.")?;
     assert_code(&site, &["restart", "-t", "nothing"], 4, "unknown server type: nothing")?;
     assert_code(&site, &["add", "id=x", "serverType=chat"], 4, "Miss necessary server parameters.")?;
-    let host = format!("host={}", site.host);
-    let busy = ["add", "id=chat-server-2", "serverType=chat", &host, "port=6050"];
+    let [host, port] = [format!("host={}", site.host), format!("port={}", site.port(6050))];
+    let busy = ["add", "id=chat-server-2", "serverType=chat", &host, &port];
     assert_code(&site, &busy, 4, "Port occupied already")?;
     assert_eq!(site.list()?.len(), 5);
     master.end()?;
@@ -68,8 +68,8 @@ fn servers_are_stopped_added_and_restarted() -> Outcome {
     assert_code(&site, &["stop", "chat-server-1", "gate-server-1"], 0, "chat-server-1, gate-server-1")?;
     until(&master, |line| line.ends_with(" left"))?;
     until(&master, |line| line.ends_with(" left"))?;
-    let host = format!("host={}", site.host);
-    let words = ["add", "id=chat-server-2", "serverType=chat", &host, "port=6050"];
+    let [host, port] = [format!("host={}", site.host), format!("port={}", site.port(6050))];
+    let words = ["add", "id=chat-server-2", "serverType=chat", &host, &port];
     assert_code(&site, &words, 0, "started")?;
     until(&master, |line| line.starts_with("chat-server-2 ("))?;
     let before = site.list()?;

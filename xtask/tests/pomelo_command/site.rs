@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -31,35 +31,55 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const SIGKILL: i32 = 9;
 
-/// The next address on this machine's own network, all of which it has: there its ports are free.
-fn next_host() -> String {
-    static COUNT: AtomicU8 = AtomicU8::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+/// Sites are numbered.
+static COUNT: AtomicU16 = AtomicU16::new(0);
+
+/// The address of a site on this machine's own network, all of which it has.
+fn host_of(number: u16) -> String {
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     // Processes' numbers stay below 2²²; the last part must be neither 0 nor 255.
-    format!("127.{}.{middle}.{}", 64 + (high & 0x3f), low.clamp(1, 200).wrapping_add(number % 50))
+    format!("127.{}.{middle}.{}", 64 + (high & 0x3f), u16::from(low.clamp(1, 200)) + number % 50)
+}
+
+/// How far a site's ports are from those that `init` writes: Node's master has its port on every address, in tests and
+/// wherever somebody has a project of his own. No two of them meet, and none is one that the system gives away.
+fn offset_of(number: u16) -> u16 {
+    10_000 + number % 64 * 200
 }
 
 /// A project.
 pub(crate) struct Site {
     folder: TempDir,
     pub(crate) host: String,
+    offset: u16,
 }
 
 impl Site {
     /// What `init` writes, moved to an address of its own.
     pub(crate) fn new() -> Outcome<Self> {
-        Self::at(&next_host())
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self::at(&host_of(number), offset_of(number))
     }
 
-    pub(crate) fn at(host: &str) -> Outcome<Self> {
-        let site = Self { folder: tempfile::tempdir()?, host: host.to_owned() };
+    /// What `init` writes, moved to that address, and its ports by that much.
+    pub(crate) fn at(host: &str, offset: u16) -> Outcome<Self> {
+        let site = Self { folder: tempfile::tempdir()?, host: host.to_owned(), offset };
         let output = Command::new(XTASK).args(["pomelo", "init"]).arg(site.path()).output()?;
         assert!(output.status.success(), "{}", said(&output));
         for name in ["master.json", "servers.json"] {
-            site.edit(name, |text| text.replace("127.0.0.1", host))?;
+            site.edit(name, |text| {
+                let moved = text.replace("127.0.0.1", host);
+                // Of `port` and `clientPort`.
+                let number = |port: &u16| (format!("ort\": {port}"), format!("ort\": {}", site.port(*port)));
+                PORTS.iter().map(number).fold(moved, |text, (old, new)| text.replace(&old, &new))
+            })?;
         }
         Ok(site)
+    }
+
+    /// Where the project has what `init` has on this port.
+    pub(crate) fn port(&self, written: u16) -> u16 {
+        written + self.offset
     }
 
     pub(crate) fn path(&self) -> PathBuf {
@@ -89,7 +109,13 @@ impl Site {
 
     /// Has the master do something.
     pub(crate) fn ask(&self, words: &[&str]) -> Outcome<Output> {
-        Ok(Command::new(XTASK).arg("pomelo").args(words).args(["--host", &self.host]).output()?)
+        Ok(Command::new(XTASK).arg("pomelo").args(words).args(self.address()).output()?)
+    }
+
+    /// Where the master is, as command lines are told it.
+    pub(crate) fn address(&self) -> [String; 4] {
+        let [host, port] = ["--host", "--port"].map(str::to_owned);
+        [host, self.host.clone(), port, self.port(3005).to_string()]
     }
 
     /// Who runs, with the processes.
@@ -101,7 +127,7 @@ impl Site {
 
     /// What a server answers to `GET /`.
     pub(crate) fn get(&self, port: u16) -> Outcome<String> {
-        let mut client = TcpStream::connect((&*self.host, port))?;
+        let mut client = TcpStream::connect((&*self.host, self.port(port)))?;
         client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         client.read_to_string(&mut answer)?;
@@ -121,7 +147,7 @@ impl Site {
     /// Nothing of it runs, its ports are free, and its folder is as it was written.
     pub(crate) fn assert_nothing_is_left(&self) -> Outcome {
         self.assert_nothing_runs()?;
-        for port in PORTS {
+        for port in PORTS.map(|port| self.port(port)) {
             TcpListener::bind((&*self.host, port)).map_err(|error| format!("port {port}: {error}"))?;
         }
         let mut names: Vec<_> =
@@ -143,7 +169,7 @@ impl Drop for Site {
 }
 
 /// The processes that have this path on their command line.
-fn processes(folder: &Path) -> Outcome<Vec<(i32, String)>> {
+pub(crate) fn processes(folder: &Path) -> Outcome<Vec<(i32, String)>> {
     let folder = folder.to_str().ok_or("a folder's name in UTF-8")?;
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -151,7 +177,7 @@ fn processes(folder: &Path) -> Outcome<Vec<(i32, String)>> {
         // It may end while it is looked at; one that waits to be collected has no command line.
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        if words.contains(folder) && words.contains("pomelo") {
+        if words.contains(folder) {
             found.push((pid, words));
         }
     }

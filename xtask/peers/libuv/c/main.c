@@ -17,33 +17,43 @@ enum {
     EXIT_UNABLE = 2,
 };
 
-// A benchmark: either a solo or a server.
+// A benchmark: either a solo, or a server of streams, or one of HTTP whose bodies have that size.
 struct bench {
     const char *name;
     void (*solo)(uint64_t operations);
     void (*server)(const char *path);
+    void (*http)(size_t size);
+    size_t size;
 };
 
 static const struct bench BENCHES[] = {
-    {"loop/ticks", bench_ticks, NULL},
-    {"loop/timer-churn", bench_timer_churn, NULL},
-    {"loop/timer-fire", bench_timer_fire, NULL},
-    {"loop/wakeup", bench_wakeup, NULL},
-    {"loop/post", bench_post, NULL},
-    {"loop/work", bench_work, NULL},
-    {"loop/spawn", bench_spawn, NULL},
-    {"tcp/echo-64", NULL, serve_echo},
-    {"tcp/echo-16k", NULL, serve_echo},
-    {"tcp/pump", NULL, serve_pump},
-    {"tcp/connect", NULL, serve_echo},
-    {"tcp/writes", NULL, serve_writes},
-    {"tcp/idle", NULL, serve_echo},
-    {"unix/echo-64", NULL, serve_echo},
-    {"http/keep-alive", NULL, serve_canned_http},
-    {"http/pipelined", NULL, serve_canned_http},
-    {"http/connect", NULL, serve_canned_http},
-    {"cluster/connect", NULL, serve_cluster},
-    {"cluster/evenness", NULL, serve_named_cluster},
+    {"loop/ticks", .solo = bench_ticks},
+    {"loop/timer-churn", .solo = bench_timer_churn},
+    {"loop/timer-fire", .solo = bench_timer_fire},
+    {"loop/wakeup", .solo = bench_wakeup},
+    {"loop/post", .solo = bench_post},
+    {"loop/work", .solo = bench_work},
+    {"loop/spawn", .solo = bench_spawn},
+    {"tcp/echo-64", .server = serve_echo},
+    {"tcp/echo-16k", .server = serve_echo},
+    {"tcp/pump", .server = serve_pump},
+    {"tcp/connect", .server = serve_echo},
+    {"tcp/writes", .server = serve_writes},
+    {"tcp/idle", .server = serve_echo},
+    {"unix/echo-64", .server = serve_echo},
+    {"http/keep-alive", .http = serve_hello},
+    {"http/pipelined", .http = serve_hello},
+    {"http/connect", .http = serve_hello},
+    {"http/down-1k", .http = serve_sized, .size = 1 << 10},
+    {"http/down-64k", .http = serve_sized, .size = 64 << 10},
+    {"http/down-1m", .http = serve_sized, .size = 1 << 20},
+    {"http/up-1k", .http = serve_sink, .size = 1 << 10},
+    {"http/up-64k", .http = serve_sink, .size = 64 << 10},
+    {"http/up-1m", .http = serve_sink, .size = 1 << 20},
+    {"http/chunked", .http = serve_chunked, .size = 16},
+    {"http/idle", .http = serve_hello},
+    {"cluster/connect", .server = serve_cluster},
+    {"cluster/evenness", .server = serve_named_cluster},
 };
 
 struct options {
@@ -88,6 +98,8 @@ static void run(const struct bench *bench, const struct options *options) {
     bool is_unix = strncmp(bench->name, "unix/", strlen("unix/")) == 0;
     if (bench->solo != NULL) {
         bench->solo(options->operations);
+    } else if (bench->http != NULL) {
+        bench->http(bench->size);
     } else if (is_unix && options->path == NULL) {
         refuse(bench->name, "no --path");
     } else {

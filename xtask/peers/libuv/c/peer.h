@@ -33,12 +33,17 @@ void bench_work(uint64_t operations);
 // process.c
 void bench_spawn(uint64_t operations);
 
-// servers.c, http.c, cluster.c: they listen, say where, and serve until a signal ends the program. `path` is that of a
+// http.c, over TCP: `hello`; answers of so many bytes, or of so many chunks; requests with so many bytes of body.
+void serve_hello(size_t unused);
+void serve_sized(size_t size);
+void serve_chunked(size_t chunks);
+void serve_sink(size_t size);
+
+// servers.c, cluster.c: they listen, say where, and serve until a signal ends the program. `path` is that of a
 // Unix socket, or NULL for TCP.
 void serve_echo(const char *path);
 void serve_pump(const char *path);
 void serve_writes(const char *path);
-void serve_canned_http(const char *path);
 void serve_cluster(const char *path);
 void serve_named_cluster(const char *path);
 

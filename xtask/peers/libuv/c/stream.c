@@ -1,5 +1,5 @@
 // Connections: bytes are read into one buffer for all, written at once, and only what the kernel does not take is
-// copied and queued.
+// queued, copied unless it lasts.
 
 #include "stream.h"
 
@@ -19,7 +19,7 @@ enum {
 static char read_buffer[READ_BUFFER];
 static bytes_handler handler;
 
-// A write that could not be done at once, with its bytes.
+// A write that could not be done at once, with its bytes if they do not last.
 struct pending_write {
     uv_write_t request;
     char bytes[];
@@ -65,7 +65,7 @@ static void on_written(uv_write_t *request, int status) {
     }
 }
 
-void send_bytes(struct connection *connection, const char *bytes, size_t length) {
+static void send_all(struct connection *connection, const char *bytes, size_t length, bool lasts) {
     if (uv_stream_get_write_queue_size(&connection->stream) == 0) {
         uv_buf_t whole = uv_buf_init((char *) bytes, (unsigned) length);
         int sent = uv_try_write(&connection->stream, &whole, 1);
@@ -80,9 +80,11 @@ void send_bytes(struct connection *connection, const char *bytes, size_t length)
     if (length == 0) {
         return;
     }
-    struct pending_write *write = must_allocate(sizeof *write + length);
-    memcpy(write->bytes, bytes, length);
-    uv_buf_t rest = uv_buf_init(write->bytes, (unsigned) length);
+    struct pending_write *write = must_allocate(sizeof *write + (lasts ? 0 : length));
+    if (!lasts) {
+        bytes = memcpy(write->bytes, bytes, length);
+    }
+    uv_buf_t rest = uv_buf_init((char *) bytes, (unsigned) length);
     if (uv_write(&write->request, &connection->stream, &rest, 1, on_written) < 0) {
         // Ended already.
         free(write);
@@ -93,6 +95,14 @@ void send_bytes(struct connection *connection, const char *bytes, size_t length)
         connection->paused = true;
         must(uv_read_stop(&connection->stream), "uv_read_stop");
     }
+}
+
+void send_bytes(struct connection *connection, const char *bytes, size_t length) {
+    send_all(connection, bytes, length, false);
+}
+
+void send_lasting(struct connection *connection, const char *bytes, size_t length) {
+    send_all(connection, bytes, length, true);
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status) {

@@ -18,6 +18,8 @@ struct connection {
     // For canned HTTP: bytes of a head's terminator that ended the last read, and whether a request was answered.
     unsigned char carry;
     bool answered;
+    // For canned HTTP: bytes of a request's body that are still to come.
+    size_t body_left;
     // Not read from until everything is sent.
     bool paused;
 };
@@ -35,6 +37,9 @@ void take_connection(uv_stream_t *from, bytes_handler on_bytes);
 
 // Sends bytes, at once if they can be sent at once; otherwise a copy of the rest is queued.
 void send_bytes(struct connection *connection, const char *bytes, size_t length);
+
+// The same for bytes that stay where they are: none is copied.
+void send_lasting(struct connection *connection, const char *bytes, size_t length);
 
 // Closes after what is queued.
 void end_connection(struct connection *connection);

@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 use crate::streams::listen;
 
@@ -56,20 +57,46 @@ const fn frames() -> [[u8; FRAME]; LETTERS] {
 /// Listens and serves.
 pub(crate) async fn serve() -> io::Result<()> {
     let listener = listen().await?;
-    let mut builder = http1::Builder::new();
-    builder.pipeline_flush(true);
+    let server = Server::new(None);
     loop {
         let (stream, _) = listener.accept().await?;
+        server.serve(stream)?;
+    }
+}
+
+/// What serves connections.
+#[derive(Debug)]
+pub(crate) struct Server {
+    builder: http1::Builder,
+    /// The worker that answers say they come from.
+    worker: Option<HeaderValue>,
+}
+
+impl Server {
+    pub(crate) fn new(worker: Option<u64>) -> Self {
+        let mut builder = http1::Builder::new();
+        builder.pipeline_flush(true);
+        Self { builder, worker: worker.map(HeaderValue::from) }
+    }
+
+    /// Serves a connection, as a task of its own.
+    pub(crate) fn serve(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let connection = builder.serve_connection(TokioIo::new(stream), service_fn(answer));
+        let worker = self.worker.clone();
+        let service = service_fn(move |request| answer(request, worker.clone()));
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         tokio::spawn(async move {
             // A failed connection is the client's to count.
             let _ended = connection.await;
         });
+        Ok(())
     }
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Reply>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    worker: Option<HeaderValue>,
+) -> Result<Response<Reply>, Infallible> {
     let path = request.uri().path();
     let body = match *request.method() {
         Method::GET => match path {
@@ -83,6 +110,9 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Reply>, Infallibl
         _ => None,
     };
     let mut response = Response::new(Reply::Whole(None));
+    if let Some(worker) = worker {
+        response.headers_mut().insert("Worker", worker);
+    }
     match body {
         Some(body) => {
             *response.body_mut() = body;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod http;
 mod options;
 mod solo;
@@ -69,6 +70,8 @@ fn run(options: &Options) -> Result<(), Failure> {
                 options.path.as_ref().ok_or_else(|| Failure::Unable("unix/echo-64: no --path".into()))?;
             runtime()?.block_on(streams::serve_unix(path, Service::Echo))?;
         }
+        "cluster/connect" => runtime()?.block_on(cluster::run_primary(false))?,
+        "cluster/evenness" => runtime()?.block_on(cluster::run_primary(true))?,
         bench if http::BENCHES.contains(&bench) => runtime()?.block_on(http::serve())?,
         bench => return Err(Failure::Unable(format!("{bench}: neither tokio nor hyper has such a thing"))),
     }

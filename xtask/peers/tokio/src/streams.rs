@@ -1,14 +1,23 @@
 //! Servers of bytes over TCP and Unix sockets: a task per connection.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, UnixListener};
 
 /// Bytes asked for by one read: a message of the largest echo fits.
 const READ_BUFFER: usize = 64 * 1024;
+
+thread_local! {
+    /// The buffer of all echoes, so that a connection that waits has none.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BUFFER]);
+}
 
 /// Answers to one byte, and what each of them is.
 const WRITES: usize = 16;
@@ -62,13 +71,32 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
 }
 
 async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    let mut buffer = vec![0; READ_BUFFER];
-    loop {
-        match stream.read(&mut buffer).await? {
-            0 => return Ok(()),
-            count => stream.write_all(&buffer[..count]).await?,
+    while let Some(rest) = poll_fn(|context| poll_echo(&mut stream, context)).await? {
+        if !rest.is_empty() {
+            stream.write_all(&rest).await?;
         }
     }
+    Ok(())
+}
+
+/// Reads, and writes at once as much of it as the kernel takes. What is left is a vector of its own; `None` is the end.
+fn poll_echo(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Option<Vec<u8>>>> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut read = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut read))?;
+        let bytes = read.filled();
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(None));
+        }
+        let written = match Pin::new(stream).poll_write(context, bytes) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        Poll::Ready(Ok(Some(bytes[written..].to_vec())))
+    })
 }
 
 async fn pump(mut stream: impl AsyncRead + Unpin) -> io::Result<()> {

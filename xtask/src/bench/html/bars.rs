@@ -69,7 +69,7 @@ fn aim(bench: &Bench) -> Option<f64> {
 pub(super) fn quantity(unit: Unit) -> &'static str {
     match unit {
         Unit::Ns => "CPU time per operation",
-        Unit::Bytes => "memory per connection",
+        Unit::Bytes => "memory per connection or server",
         Unit::Spread => "connections between the busiest and the idlest worker",
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn quantity(unit: Unit) -> &'static str {
 fn quantity_and_line(unit: Unit) -> &'static str {
     match unit {
         Unit::Ns => "CPU time per operation; line: least to greatest",
-        Unit::Bytes => "Memory per connection; line: least to greatest",
+        Unit::Bytes => "Memory per connection or server; line: least to greatest",
         Unit::Spread => "Busiest less idlest worker; line: least to greatest",
     }
 }

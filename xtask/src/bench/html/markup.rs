@@ -39,7 +39,7 @@ impl Markup {
 
     /// Writes text.
     pub(super) fn text(&mut self, text: &str) {
-        text.chars().for_each(|c| self.escaped(c));
+        self.text.push_str(&escaped(text));
     }
 
     /// Writes what this project's own files hold, as it is: the style sheet, the document type.
@@ -65,18 +65,23 @@ impl Markup {
             self.text.push('"');
         }
     }
+}
 
-    fn escaped(&mut self, c: char) {
-        match c {
-            '&' => self.text.push_str("&amp;"),
-            '<' => self.text.push_str("&lt;"),
-            '>' => self.text.push_str("&gt;"),
-            '"' => self.text.push_str("&quot;"),
-            '\'' => self.text.push_str("&#39;"),
-            '\n' | '\t' => self.text.push(c),
+/// Text for an element or an attribute, in HTML and SVG.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\n' | '\t' => safe.push(character),
             // Neither HTML nor XML has a way to write these.
-            c if c.is_control() => self.text.push('\u{fffd}'),
-            c => self.text.push(c),
+            _ if character.is_control() => safe.push('\u{fffd}'),
+            _ => safe.push(character),
         }
     }
+    safe
 }

@@ -12,7 +12,7 @@ mod head;
 mod hint;
 mod latency;
 mod look;
-mod markup;
+pub(crate) mod markup;
 mod overview;
 mod scale;
 mod table;

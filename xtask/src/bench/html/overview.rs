@@ -123,21 +123,14 @@ fn row(m: &mut Markup, index: usize, bench: &Bench, scale: Scale, top: f64) {
         for (subject, x, down) in places(bench, scale).into_iter().rev() {
             mark(m, (x, middle + down), &look::mark(subject), &look::class(subject));
         }
-        let farthest = shown(bench).into_iter().filter(|(_, ratio)| *ratio > FARTHEST);
-        for (subject, ratio) in farthest.take(1) {
-            let text = format!("{} {} →", format::short(&subject.name, 12), format::ratio(ratio));
-            label(m, (100.0, -10.0, top + 13.0), Anchor::End, "spread", &text);
-        }
+        let mut words = Vec::new();
         let ours = shown(bench).into_iter().rfind(|(subject, _)| subject.role == Role::Ours);
-        if let Some((_, ratio)) = ours.filter(|_| shown(bench).iter().all(|(_, ratio)| *ratio <= FARTHEST)) {
-            label(
-                m,
-                (100.0, 0.0, top + 13.0),
-                Anchor::End,
-                "spread",
-                &format!("ours {}", format::ratio(ratio)),
-            );
-        }
+        words.extend(ours.map(|(_, ratio)| format!("ours {}", format::ratio(ratio))));
+        let farthest = shown(bench).into_iter().find(|(_, ratio)| *ratio > FARTHEST);
+        words.extend(farthest.map(|(subject, ratio)| {
+            format!("{} {} →", format::short(&subject.name, 12), format::ratio(ratio))
+        }));
+        label(m, (100.0, 0.0, top + 13.0), Anchor::End, "spread", &words.join(", "));
     });
     m.newline();
 }

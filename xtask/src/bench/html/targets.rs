@@ -8,6 +8,9 @@ use super::markup::Markup;
 use super::scale::Scale;
 use crate::bench::results::{Bench, Figure, Results, Role, Subject, Unit};
 
+/// Marks nearer than so much of the width have their names in one line.
+const NEAR: f64 = 24.0;
+
 /// How a target stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
@@ -144,10 +147,23 @@ fn bullet(m: &mut Markup, bench: &Bench, index: usize, figure: &Figure, target: 
             }
             line(m, (base, 2.0), (base, 18.0), "base");
             line(m, (aim, 1.0), (aim, 19.0), "target solid");
-            let name = if bench.unit == Unit::Ns { "floor" } else { "0" };
-            label(m, (base, 0.0, 31.0), Anchor::Start, "tick", name);
-            let anchor = if aim > 50.0 { Anchor::End } else { Anchor::Middle };
-            label(m, (aim, 0.0, 31.0), anchor, "tick", "target");
+            names(m, (base, if bench.unit == Unit::Ns { "floor" } else { "0" }), (aim, "target"));
         },
     );
+}
+
+/// Writes the names of two marks beneath them: in one line, if the marks are so near that the names would touch.
+fn names(m: &mut Markup, base: (f64, &str), aim: (f64, &str)) {
+    let (left, right) = if base.0 <= aim.0 { (base, aim) } else { (aim, base) };
+    let mut write = |x: f64, name: &str| {
+        let anchor = if x > 50.0 { Anchor::End } else { Anchor::Start };
+        label(m, (x, 0.0, 31.0), anchor, "tick", name);
+    };
+    if right.0 - left.0 < NEAR {
+        let x = if right.0 > 50.0 { right.0 } else { left.0 };
+        write(x, &format!("{}\u{a0}· {}", left.1, right.1));
+    } else {
+        write(left.0, left.1);
+        write(right.0, right.1);
+    }
 }

@@ -7,6 +7,7 @@ mod layout;
 mod steps;
 
 use super::print::duration;
+use crate::bench::html::markup::escaped;
 use super::story::Story;
 use crate::sources::Index;
 use lanes::Lanes;
@@ -91,20 +92,4 @@ fn add_legend(page: &mut String, story: &Story, layout: &Layout) {
 fn unit_of(pixels_of_microsecond: f64) -> u64 {
     let fits = |unit: &u64| (*unit as f64) / 1e3 * pixels_of_microsecond >= 24.0;
     [100, 1_000, 10_000, 100_000, 1_000_000].into_iter().find(fits).unwrap_or(10_000_000)
-}
-
-/// Text for an element or an attribute.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            _ => safe.push(character),
-        }
-    }
-    safe
 }
