@@ -5,7 +5,7 @@ use crate::LAYER;
 use crate::message::Message;
 use crate::worker::WorkerSelf;
 use async_wrap::upcall::OnConnection;
-use async_wrap::{AsyncContext, AsyncStream, Environment, Provider};
+use async_wrap::{AsyncContext, AsyncId, AsyncStream, Environment, Provider};
 use net::{Acceptor, Address, ListenHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -97,6 +97,10 @@ impl ListenHandle for FauxHandle {
                 self.worker.tell(&Message::Close { key: self.faux.id });
             }
         }
+    }
+
+    fn async_id(&self) -> Option<AsyncId> {
+        Some(self.faux.context.async_id())
     }
 
     fn ref_(&self) {

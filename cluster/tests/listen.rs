@@ -288,7 +288,10 @@ fn contexts() {
         cluster.fork_listening(1);
         cluster.visit(1);
         let contexts = cluster.message(1, "contexts ");
-        assert_eq!(contexts, "executes in TCPSERVERWRAP, which caused TCPWRAP; ticks ran: true");
+        assert_eq!(
+            contexts,
+            "executes in TCPSERVERWRAP, which caused on_listening and TCPWRAP; ticks ran: true"
+        );
         cluster.finish();
     }
 }

@@ -7,10 +7,9 @@
 
 use crate::LAYER;
 use crate::exchange::{Exchange, Phase};
-use crate::pending::{Call, Pending};
+use crate::pending::{Call, Over, Pending};
 use crate::proto::Decoder;
 use crate::server::{Core, SharedHandler};
-use crate::upcall::ResponseHandler;
 use net::Socket;
 use net::upcall::SocketHandler;
 use std::cell::Cell;
@@ -70,7 +69,7 @@ pub(crate) const IN_MESSAGE: u16 = 1 << 11;
 /// The socket belongs to somebody else now.
 pub(crate) const UPGRADED: u16 = 1 << 12;
 /// The response whose handler is being called was ended meanwhile.
-const FINISH_OWED: u16 = 1 << 14;
+pub(crate) const FINISH_OWED: u16 = 1 << 14;
 /// A request was received: from now on silence is idleness, not slowness.
 pub(crate) const SERVED: u16 = 1 << 13;
 /// The answer that was written last is not whole, and only a reset can tell.
@@ -340,7 +339,7 @@ impl Connection {
     }
 
     /// Tells the response whose turn it is that it may write on.
-    fn report_drain(&self) {
+    fn report_drain(self: &Rc<Self>) {
         let Some(first) = self.exchanges.take() else { return };
         let number = first.number;
         let owed = first.needs_drain && self.is_room(self.socket.buffered());
@@ -351,48 +350,15 @@ impl Connection {
         }
     }
 
-    fn call_response_handler(
-        &self,
-        number: u32,
-        name: &'static str,
-        call: impl FnOnce(&mut dyn ResponseHandler),
-    ) {
-        let taken = self.with_exchange(number, |exchange, _| {
-            exchange.handler_is_out = exchange.handler.is_some();
-            (exchange.handler.take(), exchange.context)
-        });
-        let Some((Some(mut handler), context)) = taken else { return };
-        self.clear(FINISH_OWED);
-        self.core.env().make_callback(context, || {
-            let _up = LAYER.up(name, || context.facts());
-            call(&mut *handler);
-        });
-        let mut handler = Some(handler);
-        // Put back, unless it was replaced or the exchange is over.
-        let found = self.with_exchange(number, |exchange, _| {
-            if std::mem::take(&mut exchange.handler_is_out) {
-                exchange.handler = handler.take();
-            }
-        });
-        if !self.has(FINISH_OWED) {
-            return;
-        }
-        if let Some(handler) = handler {
-            self.owe(context, Call::Finish(handler));
-        }
-        if found.is_none() {
-            self.end_context(context);
-        }
-    }
-
     /// The socket is gone: whoever still waits is told.
     fn closed(&self) {
         self.set(LAST | LINGERING);
-        let mut next = self.exchanges.take();
+        let mut rest = Rest { connection: self, next: self.exchanges.take() };
         self.tell_notices();
-        while let Some(mut exchange) = next {
-            next = exchange.next.take();
+        while let Some(mut exchange) = rest.next.take() {
+            rest.next = exchange.next.take();
             let (body, handler) = (exchange.body_handler.take(), exchange.handler.take());
+            let over = Over { env: self.core.env(), context: exchange.context };
             self.core.env().make_callback(exchange.context, || {
                 if let Some(mut body) = body {
                     let _up = LAYER.up("BodyHandler::on_abort", || exchange.context.facts());
@@ -403,7 +369,7 @@ impl Connection {
                     handler.on_close();
                 }
             });
-            self.core.env().emit_destroy(exchange.context.async_id());
+            drop(over);
             self.core.pool.give(exchange);
         }
     }
@@ -419,6 +385,18 @@ impl Connection {
             self.core.pool.give(exchange);
         }
         self.drop_pending();
+    }
+}
+
+/// What a closed connection had not told yet when a handler panicked: `let_go` finds it.
+struct Rest<'a> {
+    connection: &'a Connection,
+    next: Option<Box<Exchange>>,
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        self.connection.exchanges.set(self.next.take());
     }
 }
 

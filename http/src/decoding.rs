@@ -5,7 +5,7 @@ use crate::connection::{
     BODY_PAUSED, CORKED, Connection, IN_MESSAGE, LAST, RECEIVING, SERVED, STALLED, TRAILING, UPGRADED,
 };
 use crate::exchange::{Exchange, Phase};
-use crate::pending::Call;
+use crate::pending::{Call, Over};
 use crate::proto::{
     CONTINUE, Decoder, Event, Expect, Fields, Framing, ParseError, RequestFacts, RequestHead, Scratch,
     Version, closing_answer,
@@ -244,11 +244,11 @@ impl Connection {
         socket.release();
         // It was paused if the request was left over from a time at which decoding stood still.
         socket.resume();
+        let _over = Over { env: self.core.env(), context };
         self.core.env().make_callback(context, || {
             let _up = LAYER.up("RequestHandler::on_upgrade", || context.facts());
             self.handler.call(|handler| handler.on_upgrade(request, socket, rest));
         });
-        self.core.env().emit_destroy(context.async_id());
         self.socket.destroy_unless_handled();
     }
 

@@ -59,6 +59,7 @@ mod decoding;
 mod error;
 mod exchange;
 mod heads;
+mod lent;
 mod lines;
 mod options;
 mod output;

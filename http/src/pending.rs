@@ -37,6 +37,18 @@ pub(crate) enum Call {
     Destroy,
 }
 
+/// Ends a context when dropped: behind its last call, also if that panics.
+pub(crate) struct Over<'a> {
+    pub(crate) env: &'a Environment,
+    pub(crate) context: AsyncContext,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.env.emit_destroy(self.context.async_id());
+    }
+}
+
 impl Notice {
     fn tell(self, env: &Environment) {
         let Self { context, call } = self;

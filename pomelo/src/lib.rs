@@ -55,7 +55,7 @@
 //! | `lifecycle.js` | a file; what is no function is warned of | [`Application::lifecycle`], where all are functions |
 //! | a process with `startId=` or `type=` | its start callback is never called | is told when the servers are on their way |
 //! | an unknown `startId=` or `type=` | crashes | [`Error::UnknownServer`] |
-//! | a record with `type` or `startId` | its server starts servers, without end | refused |
+//! | a record with `type` or `startId`, or of the type `master` | its server starts servers, without end, or is a second master | refused |
 //! | a word that is no `key=value` | becomes a key without its last letter | [`Error::Argument`]; before the first pair the program's own |
 //! | a program's path with `--` in it | the next word is taken for the program | is a path |
 //! | `id=`, `env=`, `serverType=` that look like numbers | are numbers | are texts |
@@ -68,7 +68,7 @@
 //! | a server started again | has `env=` and `main=` twice, and its old `pid=` | as it was started first |
 //! | the host `::1` | another host | this one |
 //! | a record without a host | `ssh undefined` | refused |
-//! | words for `ssh` | not quoted | each quoted; a host that looks like an option is refused |
+//! | words for `ssh` | not quoted | each quoted; a host that looks like an option, or that a shell could take for more than a word, is refused |
 //! | a child that writes to standard error | failed to start | has written to standard error |
 //! | a child that a signal ended | succeeded | ended by a signal, see [`starter::ServerExit`] |
 //! | a missing program or `ssh` | ends the master | [`StartError`]; the others start |

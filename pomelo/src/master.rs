@@ -9,7 +9,7 @@ use crate::admin::{
 };
 use crate::record::{port, text};
 use crate::upcall::{Component, MasterHandler};
-use crate::{Application, Done, Failure, Mode, starter};
+use crate::{Application, Done, Failure, Mode, State, starter};
 use net::ListenOptions;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -31,7 +31,11 @@ impl Master {
     fn start(&mut self, app: &Application) -> Result<MasterAgent, Failure> {
         let credentials = Credentials::of(app)?;
         let has_tokens = credentials.tokens.is_some();
-        let authority = app.take_authority().unwrap_or_else(|| Box::new(credentials));
+        let own_authority = app.take_authority();
+        if own_authority.is_none() && !has_tokens && loopback(app).is_none() {
+            log::warn!(target: "pomelo", "no adminServer.json: whoever reaches the master's port can join as a server");
+        }
+        let authority = own_authority.unwrap_or_else(|| Box::new(credentials));
         let options = MasterOptions {
             authority,
             admits_any_reconnect: app.enabled(ANY_RECONNECT),
@@ -56,12 +60,15 @@ impl Master {
 /// on every address. Node listens on every address always.
 fn listen_options(app: &Application) -> ListenOptions {
     let port = port(app.master(), "port").unwrap_or_default();
-    let host = match text(app.master(), "host") {
-        Some("localhost") => Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
-        Some(host) => host.parse().ok().filter(IpAddr::is_loopback),
-        None => None,
-    };
-    host.map_or_else(|| ListenOptions::port(port), |host| ListenOptions::host(host, port))
+    loopback(app).map_or_else(|| ListenOptions::port(port), |host| ListenOptions::host(host, port))
+}
+
+/// The master's host, if that is on the loopback interface.
+fn loopback(app: &Application) -> Option<IpAddr> {
+    match text(app.master(), "host")? {
+        "localhost" => Some(IpAddr::from(Ipv4Addr::LOCALHOST)),
+        host => host.parse().ok().filter(IpAddr::is_loopback),
+    }
 }
 
 impl Component for Master {
@@ -76,6 +83,9 @@ impl Component for Master {
         agent.start_modules(Done::new(&env, move |result: Result<(), Failure>| {
             if let Err(failure) = result {
                 return done.finish(Err(failure));
+            }
+            if app.state() == State::Stopped {
+                return done.fail("the application was stopped while its modules started");
             }
             if app.mode() == Mode::Clusters
                 && let Err(error) = starter::run_servers(&app)
@@ -102,22 +112,26 @@ struct Overseer {
 }
 
 impl Overseer {
-    fn is_here(&self, server: &ServerClaim) {
+    fn is_here(&self, agent: &MasterAgent, server: &ServerClaim) {
         self.fleet.came_up(&server.id);
+        if self.fleet.is_over() && !server.is_master() {
+            // It was on its way when all were told to stop.
+            admin::tell_stop(agent, &server.id);
+        }
         starter::bind_cpus(self.fleet.app(), &server.id, server.pid);
     }
 }
 
 impl MasterHandler for Overseer {
     fn on_register(&mut self, agent: &MasterAgent, server: &ServerClaim) {
-        self.is_here(server);
+        self.is_here(agent, server);
         if let Some(watchdog) = &self.watchdog {
             watchdog.add(agent, server);
         }
     }
 
     fn on_reconnect(&mut self, agent: &MasterAgent, server: &ServerClaim) {
-        self.is_here(server);
+        self.is_here(agent, server);
         if let Some(watchdog) = &self.watchdog {
             watchdog.add_again(agent, server);
         }

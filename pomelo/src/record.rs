@@ -1,6 +1,7 @@
 //! What a server's record may say, wherever it comes from: a file, the console, a server that registers.
 
 use crate::ServerInfo;
+use crate::application::MASTER;
 use crate::args::is_key;
 use serde_json::Value;
 use std::fmt;
@@ -66,7 +67,9 @@ pub(crate) fn number(value: &Value) -> Option<u64> {
 /// Checks the record of one server, of which no cluster is to be made any more.
 pub(crate) fn check(info: &ServerInfo) -> Result<(), RecordError> {
     name(info, "id")?;
-    name(info, "serverType")?;
+    if name(info, "serverType")? == MASTER {
+        return Err(RecordError::new("serverType", "\"master\" is the master's own"));
+    }
     check_host(info)?;
     for key in ["port", "clientPort"] {
         let is_wrong = |value: &Value| number(value).is_none_or(|port| port > u64::from(u16::MAX));
@@ -96,10 +99,12 @@ pub(crate) fn name<'a>(info: &'a ServerInfo, key: &str) -> Result<&'a str, Recor
     }
 }
 
-/// A host is an argument of `ssh`, which would take one that begins with `-` for an option.
+/// A host is an argument of `ssh`, which would take one that begins with `-` for an option, and whose own configuration
+/// may hand it to a shell.
 pub(crate) fn check_host(info: &ServerInfo) -> Result<(), RecordError> {
     let host = name(info, "host")?;
-    if host.starts_with('-') || host.contains(char::is_whitespace) {
+    let is_plain = |char: char| char.is_alphanumeric() || "-_.:@%[]".contains(char);
+    if host.starts_with('-') || !host.chars().all(is_plain) {
         return Err(RecordError::new("host", format!("{host:?} is no host's name")));
     }
     Ok(())
@@ -115,6 +120,10 @@ pub(crate) fn cpu_list(value: &Value) -> Result<Vec<usize>, RecordError> {
         let number = |text: &str| text.trim().parse::<usize>().ok().filter(|cpu| *cpu <= MAX_CPU);
         let (first, last) = (number(first).ok_or_else(wrong)?, number(last).ok_or_else(wrong)?);
         cpus.extend(first..=last);
+        // Each is named once: a list from outside is not to fill the memory.
+        if cpus.len() > MAX_CPU + 1 {
+            return Err(wrong());
+        }
     }
     // A range that runs backwards has none.
     if cpus.is_empty() { Err(wrong()) } else { Ok(cpus) }

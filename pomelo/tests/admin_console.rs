@@ -3,9 +3,9 @@
 mod admin_support;
 mod common;
 
-use admin_support::fleet::{Fleet, play_server as play, words_of};
+use admin_support::fleet::{Fleet, chat, error, play_server as play, quick, words_of};
 use admin_support::{Raw, free_port, registration, until};
-use pomelo::admin::{Agent, CONSOLE, MonitorAgent, Reply, Response, Times};
+use pomelo::admin::{Agent, CONSOLE, MonitorAgent, Reply, Response};
 use pomelo::upcall::{Component, Module};
 use pomelo::{AppEvent, Application, Done};
 use serde_json::{Value, json};
@@ -58,33 +58,8 @@ fn play_server() {
     });
 }
 
-/// Short times for what takes seconds.
-fn quick() -> Times {
-    Times {
-        answer_within: Duration::from_millis(1500),
-        kill_within: Duration::from_millis(1500),
-        kill_after: Duration::from_millis(50),
-        stop_after: Duration::from_millis(300),
-        restart_after: Duration::from_millis(1000),
-        auto_restart_after: Duration::from_millis(200),
-        ..Times::default()
-    }
-}
-
-fn chat(id: &str, more: Value) -> Value {
-    let mut record = json!({"id": id, "host": "127.0.0.1", "port": free_port()});
-    if let (Some(record), Value::Object(more)) = (record.as_object_mut(), more) {
-        record.extend(more);
-    }
-    record
-}
-
 fn two() -> Value {
     json!({"chat": [chat("chat-1", json!({})), chat("chat-2", json!({}))]})
-}
-
-fn error(response: &Response) -> String {
-    response.error_text().unwrap_or_default()
 }
 
 // pomelo: sentences 38, 49, 50, 60
@@ -160,6 +135,10 @@ fn add_starts_a_server_and_refuses_what_is_incomplete_or_taken() {
     assert_eq!(error(&add(&[&whole[..], &["dance"]].concat())), "Error server parameters format.");
     assert_eq!(error(&add(&[&whole[..], &["main=/bin/sh"]].concat())), "Error server parameters format.");
     assert!(error(&add(&["host=-oProxyCommand=x", &free, "id=a", "serverType=chat"])).contains("host"));
+    assert!(error(&add(&["host=a;b", &free, "id=a", "serverType=chat"])).contains("host"));
+    assert!(error(&add(&["host=127.0.0.1", &free, "id=a", "serverType=master"])).contains("master's own"));
+    let cpus = format!("cpu={}0", "0-1023,".repeat(10_000));
+    assert!(error(&add(&[&whole[..], &[cpus.as_str()]].concat())).contains("no list of processors"));
     assert!(!error(&fleet.ask(&client, json!({"signal": "add"}))).is_empty());
     let occupied = "Port occupied already, check your server to add.";
     assert_eq!(error(&add(&["host=127.0.0.1", &busy, "id=chat-9", "serverType=chat"])), occupied);
@@ -299,14 +278,19 @@ fn kill_ends_every_process_without_a_stop() {
 // pomelo: sentence 55
 #[test]
 fn servers_that_do_not_answer_are_left_out_and_named() {
-    let fleet =
-        Fleet::new(&json!({"chat": [chat("chat-1", json!({"mute": true})), chat("chat-2", json!({}))]}));
+    let fleet = Fleet::new(&json!({"chat": [
+        chat("chat-1", json!({"mute": true, "auto-restart": "true"})), chat("chat-2", json!({}))
+    ]}));
     let app = fleet.start(quick());
     let client = fleet.login("admin");
     assert_eq!(fleet.ids(&client), ["chat-2", "master-server-1"]);
     let restart = fleet.ask(&client, json!({"signal": "restart", "ids": ["chat-1", "chat-2"], "type": null}));
     assert_eq!(restart.body, Some(json!(["chat-1"])));
     until(&fleet.env, "chat-2", || app.server("chat-2").is_some());
+    // The restart that came to nothing is forgotten: one that crashes later is brought back.
+    let old = fleet.pid_of("chat-1").expect("it runs");
+    uv_core::kill(old, 9).expect("it runs");
+    until(&fleet.env, "chat-1 is back", || app.server("chat-1").is_some_and(|info| info["pid"] != old));
     let kill = fleet.ask(&client, json!({"signal": "kill", "ids": []}));
     assert_eq!(kill.body, Some(json!({"code": "remained", "serverIds": ["chat-1"]})));
     until(&fleet.env, "the master's end", || fleet.exit.get() == Some(255));
@@ -386,6 +370,27 @@ fn a_master_on_the_loopback_interface_is_not_open_to_others() {
     app.stop(true);
     until(&fleet.env, "the stop", || fleet.exit.get() == Some(0));
     admin_support::run_to_the_end(&fleet.env);
+}
+
+#[test]
+fn a_master_that_any_server_can_join_from_elsewhere_says_so() {
+    common::logs::begin();
+    let warnings = || common::logs::with("WARN no adminServer.json").len();
+    let start = |host: &str, has_tokens: bool| {
+        let fleet = Fleet::new(&json!({}));
+        fleet.config("master.json", &json!({"id": "master-server-1", "host": host, "port": fleet.port}));
+        if has_tokens {
+            fleet.config("adminServer.json", &json!([{"type": "chat", "token": "a secret"}]));
+        }
+        let app = fleet.start(quick());
+        app.stop(false);
+        admin_support::run_to_the_end(&fleet.env);
+    };
+    start("127.0.0.1", false);
+    start("0.0.0.0", true);
+    assert_eq!(warnings(), 0);
+    start("0.0.0.0", false);
+    assert_eq!(warnings(), 1);
 }
 
 // pomelo: sentence 22 and the show piece: servers of production live on and join the next master

@@ -1,6 +1,7 @@
 //! The bytes of the admin protocol, as a master reads and writes them.
 
 mod admin_support;
+mod common;
 
 use admin_support::{
     CONNECT, Heard, Raw, credentials, master, new_loop, open_master, publish, registration, run_to_the_end,
@@ -227,6 +228,27 @@ fn a_peer_that_reads_nothing_is_closed_before_it_takes_all_memory() {
     let sent = (0..100).take_while(|_| agent.notify("chat-1", "m", &message)).count();
     assert!((32..60).contains(&sent), "{sent} MiB");
     admin_support::until(&env, "its end", || heard.has("disconnect chat-1"));
+    agent.close();
+    run_to_the_end(&env);
+}
+
+#[test]
+fn a_peer_that_pings_and_does_not_read_the_answers_is_closed() {
+    common::logs::begin();
+    let (_lp, env) = new_loop();
+    let (agent, address) = open_master(&env);
+    let mut raw = Raw::greeted(&env, address);
+    let pings = [0xC0, 0].repeat(32 * 1024);
+    let is_closed = || !common::logs::with("does not read the answers").is_empty();
+    // More than the kernel holds in both directions.
+    for _ in 0..500 {
+        if is_closed() {
+            break;
+        }
+        raw.send(&pings);
+    }
+    admin_support::until(&env, "its end", is_closed);
+    drop(raw);
     agent.close();
     run_to_the_end(&env);
 }

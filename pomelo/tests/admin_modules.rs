@@ -12,7 +12,7 @@ use pomelo::admin::{
     Times,
 };
 use pomelo::upcall::Module;
-use pomelo::{Done, Failure};
+use pomelo::{Application, Done, Failure};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::Duration;
@@ -268,6 +268,67 @@ fn commands_are_for_users_of_level_one() {
         drop(user);
         until(&env, "it has left", || agent.notify_client("list-1", "m", &json!(null)).eq(&false));
     }
+    agent.close();
+    run_to_the_end(&env);
+}
+
+#[test]
+fn a_server_that_waits_for_its_id_does_not_answer_for_the_one_that_has_it() {
+    let (_lp, env) = new_loop();
+    let agent = new_master(&env);
+    let address = listen(&agent);
+    let mut first = Raw::server(&env, address, "chat-1");
+    let mut shade = Raw::server(&env, address, "chat-1");
+    let later: Later<Result<Response, RequestError>> = Later::new();
+    agent.request("chat-1", "m", json!(null), later.setter());
+    assert_eq!(first.value("monitor")["reqId"], 1);
+    shade.publish("monitor", r#"{"respId":1,"error":"forged"}"#);
+    assert_eq!(shade.ask("monitor", 1, "no", json!(null))["respId"], 1, "it was heard");
+    assert!(!later.is_there());
+    first.publish("monitor", r#"{"respId":1,"error":null,"body":"mine"}"#);
+    assert_eq!(later.wait(&env).expect("an answer").body, Some(json!("mine")));
+    agent.close();
+    run_to_the_end(&env);
+}
+
+/// Registers something else as it goes.
+struct Successor(Option<Box<dyn FnOnce()>>);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Some(last_act) = self.0.take() {
+            last_act();
+        }
+    }
+}
+
+impl Module for Successor {}
+
+#[test]
+fn a_module_that_is_replaced_may_use_the_console_as_it_goes() {
+    let (_lp, env) = new_loop();
+    let agent = new_master(&env);
+    let (own, heard) = (agent.clone(), Heard::default());
+    let notes = Notes::new(&heard, None);
+    agent.register("m", Successor(Some(Box::new(move || own.register("n", notes)))));
+    agent.register("m", Successor(None));
+    let address = listen(&agent);
+    let answer = Raw::server(&env, address, "chat-1").ask("monitor", 1, "n", json!(1));
+    assert_eq!(answer["body"], "from the master");
+
+    let folder = admin_support::fleet::Fleet::new(&json!({}));
+    let app = Application::new(&env, folder.options(&[])).expect("a good configuration");
+    let (own, told) = (app.clone(), heard.clone());
+    let last_act = Successor(Some(Box::new(move || {
+        own.register_admin("n", |_: &Application, _: &Agent| Successor(None));
+        told.add("replaced");
+    })));
+    app.register_admin("m", move |_: &Application, _: &Agent| {
+        let _ = &last_act;
+        Successor(None)
+    });
+    app.register_admin("m", |_: &Application, _: &Agent| Successor(None));
+    assert!(heard.has("replaced"));
     agent.close();
     run_to_the_end(&env);
 }

@@ -169,6 +169,31 @@ fn a_master_that_says_nothing_is_given_up() {
 }
 
 #[test]
+fn a_master_that_never_answers_the_registration_is_given_up() {
+    let (_lp, env) = new_loop();
+    let raw_master = RawMaster::new();
+    let limit = Duration::from_millis(400);
+    let mut options = monitor_options(raw_master.address(), "chat-1");
+    options.target.connect_within = limit;
+    let agent = MonitorAgent::new(&env, options);
+    let later = Later::new();
+    agent.connect(done(&env, &later));
+    let mut raw = raw_master.greet(&env);
+    assert_eq!(raw.value("register")["id"], "chat-1");
+    let reason = later.wait(&env).expect_err("it says nothing more");
+    assert!(reason.contains("no answer to the registration within 800ms"), "{reason}");
+
+    let mut target = Target::new("127.0.0.1", raw_master.address().port());
+    target.connect_within = limit;
+    let later = Later::new();
+    Client::connect(&env, target, "list-1", "admin", "admin", later.setter());
+    let _raw = raw_master.greet(&env);
+    let error = later.wait(&env).expect_err("it says nothing more");
+    assert!(matches!(&error, ClientError::Unreachable(why) if why.contains("registration")), "{error}");
+    run_to_the_end(&env);
+}
+
+#[test]
 fn a_registration_that_is_refused_is_reported_and_not_repeated() {
     let (_lp, env) = new_loop();
     let options = MasterOptions::new(credentials().token("chat", "abc"));

@@ -8,8 +8,8 @@ use admin_support::{
 };
 use async_wrap::Environment;
 use pomelo::Done;
-use pomelo::admin::{Credentials, Login, MasterOptions, MonitorAgent, ServerClaim, User};
-use pomelo::upcall::Authority;
+use pomelo::admin::{Credentials, Login, MasterAgent, MasterOptions, MonitorAgent, ServerClaim, User};
+use pomelo::upcall::{Authority, MasterHandler};
 use serde_json::{Value, json};
 
 /// Sends a registration on a new connection; the answer, if any, and whether the peer was sent away then.
@@ -321,5 +321,28 @@ fn nobody_can_log_in_where_there_are_no_users() {
     let (said, _) = register(&env, address, "register", &login("a", "admin", "admin"));
     assert_eq!(said, no("client auth failed with username or password error"));
     agent.close();
+    run_to_the_end(&env);
+}
+
+/// Closes its master as soon as it hears of a server.
+struct Closing {
+    _held: std::rc::Rc<()>,
+}
+
+impl MasterHandler for Closing {
+    fn on_register(&mut self, agent: &MasterAgent, _: &ServerClaim) {
+        agent.close();
+    }
+}
+
+#[test]
+fn a_handler_that_closes_its_master_is_let_go_of() {
+    let (_lp, env) = new_loop();
+    let token = std::rc::Rc::new(());
+    let handler = Closing { _held: std::rc::Rc::clone(&token) };
+    let agent = MasterAgent::new(&env, MasterOptions::new(credentials()), handler).expect("an agent");
+    let mut raw = Raw::server(&env, admin_support::listen(&agent), "chat-1");
+    raw.is_dismissed();
+    assert_eq!(std::rc::Rc::strong_count(&token), 1, "nobody has it any more");
     run_to_the_end(&env);
 }

@@ -132,10 +132,11 @@ fn small_commands_are_run_on_the_host() {
 }
 
 #[test]
-fn a_host_that_ssh_would_take_for_an_option_is_refused() {
+fn a_host_that_ssh_would_take_for_an_option_or_a_shell_for_a_command_is_refused() {
     let world = World::new();
     let app = app(&world, "");
-    let error =
-        run(&app, &server(json!({"host": "-oProxyCommand=touch pwned"})), |_| {}).expect_err("no host");
-    assert!(error.to_string().contains("is no host's name"), "{error}");
+    for host in ["-oProxyCommand=touch", "a b", "$(touch pwned)", "`id`", "a;b", "a|b", "a'b", "a\nb"] {
+        let error = run(&app, &server(json!({"host": host})), |_| {}).expect_err("no host");
+        assert!(error.to_string().contains("host: "), "{error}");
+    }
 }

@@ -298,6 +298,21 @@ fn a_missing_program_is_reported_and_the_master_goes_on() {
 }
 
 #[test]
+fn a_word_that_no_command_line_can_have_is_reported() {
+    let world = World::new();
+    let (app, _) = writing(&world, "");
+    let mut info = server("a");
+    info.insert("note".into(), "a\0b".into());
+    let error = run(&app, &info, |_| {}).expect_err("no argument has a NUL in it");
+    assert!(
+        matches!(error.reason(), StartFailure::System(error) if error.errno() == Errno::EINVAL),
+        "{error}"
+    );
+    assert!(error.to_string().starts_with("server \"a\" can not be started"), "{error}");
+    world.run();
+}
+
+#[test]
 fn the_end_of_a_server_is_reported_with_its_code_or_its_signal() {
     let world = World::new();
     let (app, _) = writing(&world, "exit 3");

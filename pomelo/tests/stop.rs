@@ -4,7 +4,7 @@ mod common;
 
 use common::{Part, Story, World, logs};
 use pomelo::upcall::Lifecycle;
-use pomelo::{Application, ShutDown};
+use pomelo::{Application, Error, ShutDown};
 use std::time::Duration;
 
 /// Short, so that the tests that wait for it are.
@@ -172,7 +172,7 @@ fn a_stop_before_the_start_stops_what_is_loaded_and_no_start_follows() {
     let world = World::new();
     let app = started(&world, vec![Part::new("a", &world.story)]);
     app.stop(false);
-    assert!(world.start(&app).is_err());
+    assert_eq!(world.start(&app), Err(Error::Stopped));
     world.run();
     assert_eq!(*world.story.lines(), ["a.stop 4"]);
 }

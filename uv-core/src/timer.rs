@@ -306,3 +306,45 @@ impl Ord for Entry {
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Loop;
+
+    #[test]
+    fn every_started_timer_has_one_entry_and_stale_ones_never_outnumber_them_for_long() {
+        let lp = Loop::new().expect("a loop");
+        let queue = &lp.inner().timers;
+        let timers: Vec<Timer> = (0..100).map(|_| Timer::new(&lp)).collect();
+        // Numbers without a pattern, the same in every run.
+        let mut dice = 1_u64;
+        for _ in 0..50_000 {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (timer, after) = (&timers[(dice >> 33) as usize % timers.len()], dice >> 40 & 0xffff);
+            match dice >> 60 {
+                0..5 => timer.stop(),
+                5 => drop(queue.next_deadline()),
+                _ => {
+                    timer.start(Duration::from_secs(after), Duration::ZERO, |_: &Timer| {}).expect("a timer")
+                }
+            }
+            let heap = queue.heap.borrow();
+            let goes_by = |Reverse(entry): &&Reverse<Entry>| {
+                let timer = &entry.timer;
+                assert!(
+                    timer.start.get() == 0
+                        || timer.entry.get() != entry.start
+                        || entry.deadline <= timer.deadline.get()
+                );
+                timer.start.get() != 0 && timer.entry.get() == entry.start
+            };
+            let live = heap.iter().filter(goes_by).count();
+            assert_eq!(live, timers.iter().filter(|timer| timer.is_active()).count());
+            assert_eq!(heap.len(), live + queue.stale.get());
+            assert!(queue.stale.get() <= SWEEP_FLOOR.max(live + 1));
+        }
+        timers.iter().for_each(|timer| timer.close());
+        assert!(queue.heap.borrow().len() <= SWEEP_FLOOR);
+    }
+}

@@ -182,6 +182,9 @@ fn a_change_is_compared_with_what_was_kept() -> Outcome {
     assert!(!output.status.success());
     assert!(text(&output.stdout).contains("http/pipelined http"), "{}", text(&output.stdout));
     assert!(text(&output.stderr).contains("more than 10 %"), "{}", text(&output.stderr));
+    let output = folder.run(&["http/pipelined", "--only=http", "--save", "/no/such/folder/file"])?;
+    let errors = text(&output.stderr);
+    assert!(errors.contains("no folder /no/such/folder") && !errors.contains("runs"), "{errors}");
     let output = folder.run(&["http/pipelined", "--only=http", "--compare", "/no/such/file"])?;
     assert!(text(&output.stderr).contains("/no/such/file"), "{}", text(&output.stderr));
     Ok(())

@@ -245,27 +245,43 @@ fn contexts() {
     let hook = env.hook(Contexts);
     hook.enable();
     let server = Server::with_source(&env, ServerOptions::default(), worker.source());
-    let ticked = Rc::new(Cell::new(false));
-    let (inner, sender) = (env.clone(), worker);
-    server
-        .listen(listen_options("127.0.0.1:0"), move |socket: Socket| {
-            let (executing, context) = (inner.execution_async_id(), socket.stream().context());
-            let provider = PROVIDERS.with_borrow(|providers| providers[&executing.get()]);
-            let caused = context.trigger_async_id() == executing;
-            let what = if caused { "which caused" } else { "which did not cause" };
-            let text = format!("contexts executes in {provider}, {what} {}", context.provider());
-            let (sender, ticked) = (sender.clone(), Rc::clone(&ticked));
-            inner.next_tick({
-                let ticked = Rc::clone(&ticked);
-                move || ticked.set(true)
-            });
-            inner.set_immediate(move || {
-                let text = format!("{text}; ticks ran: {}", ticked.get());
-                sender.send(text.as_bytes()).expect("the primary is there");
-            });
-        })
-        .expect("the primary is asked");
+    let reporter = ContextReporter { env: env.clone(), worker, listening_cause: AsyncId::NONE };
+    server.listen(listen_options("127.0.0.1:0"), reporter).expect("the primary is asked");
     env.run(RunMode::Default).expect("the loop runs");
+}
+
+struct ContextReporter {
+    env: Environment,
+    worker: Worker,
+    /// What caused `on_listening`.
+    listening_cause: AsyncId,
+}
+
+impl ServerHandler for ContextReporter {
+    fn on_listening(&mut self) {
+        self.listening_cause = self.env.trigger_async_id();
+    }
+
+    fn on_connection(&mut self, socket: Socket) {
+        let (executing, context) = (self.env.execution_async_id(), socket.stream().context());
+        let provider = PROVIDERS.with_borrow(|providers| providers[&executing.get()]);
+        let causes = [
+            (self.listening_cause, "on_listening".to_owned()),
+            (context.trigger_async_id(), context.provider().to_string()),
+        ];
+        let caused = causes.into_iter().filter(|(cause, _)| *cause == executing).map(|(_, effect)| effect);
+        let caused = caused.collect::<Vec<_>>().join(" and ");
+        let text = format!("contexts executes in {provider}, which caused {caused}");
+        let (sender, ticked) = (self.worker.clone(), Rc::new(Cell::new(false)));
+        self.env.next_tick({
+            let ticked = Rc::clone(&ticked);
+            move || ticked.set(true)
+        });
+        self.env.set_immediate(move || {
+            let text = format!("{text}; ticks ran: {}", ticked.get());
+            sender.send(text.as_bytes()).expect("the primary is there");
+        });
+    }
 }
 
 thread_local! {

@@ -171,3 +171,89 @@ fn trailers_follow_a_chunked_body_and_nothing_else() {
         assert_eq!((answer.field("Trailer"), answer.text()), (None, "body"));
     });
 }
+
+/// What a handler does with the fields of one answer, and which lines that leaves.
+#[derive(Default)]
+struct Plan {
+    steps: Vec<(char, &'static str, &'static str)>,
+    lines: Vec<(&'static str, &'static str)>,
+}
+
+impl Plan {
+    fn add(&mut self, step: char, name: &'static str, value: &'static str) {
+        self.steps.push((step, name, value));
+        if step != 'a' {
+            self.lines.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        }
+        if step != 'r' {
+            self.lines.push((name, value));
+        }
+    }
+
+    fn carry_out(&self, response: &Response) -> Result<(), Error> {
+        for (step, name, value) in &self.steps {
+            match step {
+                's' => response.set_header(name, value)?,
+                'a' => response.append_header(name, value)?,
+                _ => response.remove_header(name)?,
+            };
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn every_answer_has_its_own_head_whatever_those_before_it_had() {
+    const STATUSES: [(u16, &str); 4] =
+        [(200, "OK"), (201, "Created"), (404, "Not Found"), (500, "Internal Server Error")];
+    const NAMES: [&str; 5] = ["A", "a", "AB", "Name", "Content-Type"];
+    const VALUES: [&str; 4] = ["1", "2", "", "1: 2"];
+    const LENGTHS: [usize; 6] = [0, 1, 9, 10, 12_345, 20_000];
+    const ANSWERS: usize = 2000;
+    /// Numbers without a pattern, the same in every run.
+    fn roll(dice: &mut u64, sides: usize) -> usize {
+        *dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (*dice >> 33) as usize % sides
+    }
+    fn plan(number: usize) -> (usize, usize, Plan) {
+        let (mut dice, mut plan) = (number as u64, Plan::default());
+        for _ in 0..3 {
+            roll(&mut dice, 2);
+        }
+        for _ in 0..roll(&mut dice, 4) {
+            let step = ['s', 's', 'a', 'r'][roll(&mut dice, 4)];
+            plan.add(step, NAMES[roll(&mut dice, NAMES.len())], VALUES[roll(&mut dice, VALUES.len())]);
+        }
+        (roll(&mut dice, STATUSES.len()), LENGTHS[roll(&mut dice, LENGTHS.len())], plan)
+    }
+    let handler = |request: &Request<'_>, response: Response| {
+        let (status, length, plan) = plan(request.path()[1..].parse().expect("a number"));
+        response.set_status(STATUSES[status].0).expect("a status");
+        plan.carry_out(&response).expect("fields");
+        response.end(&vec![b'x'; length]).expect("to end");
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        for number in 0..ANSWERS {
+            let (status, length, plan) = plan(number);
+            let is_head = number % 7 == 0;
+            let method = if is_head { "HEAD" } else { "GET" };
+            client.send(format!("{method} /{number} HTTP/1.1\r\nHost: h\r\n\r\n"));
+            let answer = if is_head { client.head() } else { client.answer() };
+            let (code, reason) = STATUSES[status];
+            let lines: String =
+                plan.lines.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let date = answer.field("Date").expect("a date");
+            // Nothing given to an answer to HEAD says nothing of what GET would get.
+            let is_length_said = !(is_head && length == 0);
+            let length_line =
+                if is_length_said { format!("Content-Length: {length}\r\n") } else { String::new() };
+            let expected = format!(
+                "HTTP/1.1 {code} {reason}\r\nDate: {date}\r\nConnection: keep-alive\r\n\
+                 Keep-Alive: timeout=65\r\n{lines}{length_line}\r\n"
+            );
+            assert_eq!(answer.head, expected, "answer {number}: {:?}", plan.steps);
+            assert_eq!(answer.body.len(), if is_head { 0 } else { length });
+        }
+    });
+}

@@ -1,11 +1,12 @@
 //! Handlers that panic: the loop stays usable, their connection is answered or closed, and others do not notice.
 
 use crate::harness::{Client, Site};
-use async_wrap::RunMode;
+use async_wrap::{AsyncHook, AsyncId, Provider, RunMode};
 use http::proto::{Fields, ParseError};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Request, Response, ServerOptions, Socket};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::thread;
@@ -55,6 +56,10 @@ impl ResponseHandler for Bomb {
     fn on_finish(&mut self) {
         self.maybe("/finish");
     }
+
+    fn on_close(&mut self) {
+        self.maybe("/close");
+    }
 }
 
 impl RequestHandler for Panicking {
@@ -81,6 +86,11 @@ impl RequestHandler for Panicking {
                 response.set_handler(Bomb { at: path, response: Some(response.clone()) });
                 response.yield_now();
             }
+            "/close" => {
+                response.set_handler(Bomb { at: path, response: None });
+                self.kept.borrow_mut().push(response);
+            }
+            "/destroy" => response.destroy(),
             _ => response.end(b"hello").expect("to end"),
         }
     }
@@ -109,10 +119,32 @@ fn hide_own_panics() {
     }));
 }
 
+/// Counts the contexts of requests that were made, and those that were destroyed.
+struct Contexts(Rc<Cell<[usize; 2]>>, HashSet<AsyncId>);
+
+impl AsyncHook for Contexts {
+    fn on_init(&mut self, id: AsyncId, provider: Provider, _: AsyncId) {
+        if provider == Provider::HttpIncomingMessage {
+            self.1.insert(id);
+            let [made, destroyed] = self.0.get();
+            self.0.set([made + 1, destroyed]);
+        }
+    }
+
+    fn on_destroy(&mut self, id: AsyncId) {
+        if self.1.remove(&id) {
+            let [made, destroyed] = self.0.get();
+            self.0.set([made, destroyed + 1]);
+        }
+    }
+}
+
 /// Runs a loop through panics until the client is done. Returns how many there were.
 fn survive(client: impl FnOnce(std::net::SocketAddr) + Send + 'static) -> usize {
     hide_own_panics();
     let site = Site::new(ServerOptions::default());
+    let contexts = Rc::new(Cell::new([0; 2]));
+    site.env.hook(Contexts(Rc::clone(&contexts), HashSet::new())).enable();
     let address = site.listen(Panicking { kept: Rc::default() });
     let server = site.server.clone();
     let stop = Async::new(&site.lp, move |stop: &Async| {
@@ -135,6 +167,8 @@ fn survive(client: impl FnOnce(std::net::SocketAddr) + Send + 'static) -> usize 
         std::panic::resume_unwind(panic);
     }
     assert_eq!(site.server.connections(), 0);
+    let [made, destroyed] = contexts.get();
+    assert_eq!(made, destroyed, "every request's context ends");
     panics
 }
 
@@ -169,6 +203,11 @@ fn a_panic_ends_at_most_its_connection() {
             assert!(all.contains(expected) && !all.contains("hello"), "{expected}: {all}");
             assert!(all.matches("HTTP/1.1").count() <= 1, "{all}");
         }
+        // One handler of several is told that the connection is gone.
+        let mut client = Client::connect(address);
+        let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.send(get("/close") + &get("/close") + &get("/destroy"));
+        client.rest();
         // A panic that no input went down with costs nothing else.
         let mut client = Client::connect(address);
         assert_eq!(client.ask("/finish").text(), "drained");
@@ -176,5 +215,5 @@ fn a_panic_ends_at_most_its_connection() {
         other.send("TP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(other.answer().text(), "hello");
     });
-    assert_eq!(panics, 11);
+    assert_eq!(panics, 12);
 }

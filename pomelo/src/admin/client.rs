@@ -16,7 +16,8 @@ use std::time::Duration;
 /// How long an answer may take that is no [`Client::request_within`]'s: longer than a master waits for its servers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// A connection of a user to a master, ours or Node's. A cheap clone.
+/// A connection of a user to a master, ours or Node's. A cheap clone, which lives until [`close`](Self::close) or the
+/// master's end.
 #[derive(Clone)]
 pub struct Client(Rc<Inner>);
 

@@ -25,7 +25,8 @@ pub struct Target {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// The time until it has accepted the connection; pomelo's 5 s at first.
+    /// The time until it has accepted the connection; pomelo's 5 s at first. Twice as long, again, it may take to answer
+    /// the registration, for which Node waits for ever.
     pub connect_within: Duration,
     /// The time between pings, two of which may go unanswered; pomelo's 60 s at first. A master of this crate closes
     /// connections that are silent for 180 s.
@@ -62,9 +63,10 @@ struct DialState {
     target: Target,
     handler: Slot<Box<dyn DialHandler>>,
     link: RefCell<Option<Link>>,
-    /// The deadline of the opening, then the next ping.
+    /// The deadline of the opening, that of the first answer, then the next ping.
     timer: RefCell<Option<Timeout>>,
     is_open: Cell<bool>,
+    is_answered: Cell<bool>,
     unanswered: Cell<u32>,
     is_over: Cell<bool>,
 }
@@ -78,13 +80,12 @@ impl Dial {
             link: RefCell::default(),
             timer: RefCell::default(),
             is_open: Cell::new(false),
+            is_answered: Cell::new(false),
             unanswered: Cell::new(0),
             is_over: Cell::new(false),
         }));
         dial.0.handler.set(Box::new(handler));
-        let late = dial.clone();
-        let within = dial.0.target.connect_within;
-        dial.set_timer(env.set_timeout(within, move || late.lost(format!("no answer within {within:?}"))));
+        dial.expect_within(dial.0.target.connect_within, "no answer");
         let found = dial.clone();
         resolve(env, &dial.0.target.host, dial.0.target.port, move |addresses| match addresses {
             Ok(addresses) => found.connect(addresses.into_iter(), "the host has no address".into()),
@@ -139,7 +140,10 @@ impl Dial {
     fn on_packet(&self, packet: Packet<'_>) {
         match packet {
             Packet::ConnAck { code: 0 } if !self.0.is_open.replace(true) => {
-                self.ping_later();
+                self.expect_within(
+                    self.0.target.connect_within.saturating_mul(2),
+                    "no answer to the registration",
+                );
                 let link = self.0.link.borrow().clone();
                 if let Some(link) = link {
                     self.0.handler.call(|handler| handler.on_open(&link));
@@ -149,6 +153,9 @@ impl Dial {
             Packet::PingResp => self.0.unanswered.set(0),
             Packet::Disconnect => self.lost("the master said DISCONNECT".into()),
             Packet::Publish { topic, payload } if self.0.is_open.get() => {
+                if !self.0.is_answered.replace(true) {
+                    self.ping_later();
+                }
                 let mut taken = Err(format!("a message on the topic {topic:?}"));
                 if let Some(topic) = Topic::parse(topic) {
                     self.0.handler.call(|handler| taken = handler.on_message(topic, payload));
@@ -161,6 +168,12 @@ impl Dial {
                 self.lost("a packet out of place".into());
             }
         }
+    }
+
+    fn expect_within(&self, limit: Duration, what: &'static str) {
+        let late = self.clone();
+        let give_up = move || late.lost(format!("{what} within {limit:?}"));
+        self.set_timer(self.0.env.set_timeout(limit, give_up));
     }
 
     fn ping_later(&self) {

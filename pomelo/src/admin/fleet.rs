@@ -6,7 +6,7 @@
 
 use crate::record::text;
 use crate::{Application, ServerInfo, State, starter};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -22,21 +22,29 @@ struct Inner {
     stopped: RefCell<BTreeSet<String>>,
     /// Whether servers show tokens, so that what they say of themselves can be believed.
     has_tokens: bool,
+    /// Whether all were told to end, which the master soon does too.
+    is_ending: Cell<bool>,
 }
 
 impl Fleet {
     pub(crate) fn new(app: &Application, has_tokens: bool) -> Self {
         let (added, stopped) = (RefCell::default(), RefCell::default());
-        Self(Rc::new(Inner { app: app.clone(), added, stopped, has_tokens }))
+        Self(Rc::new(Inner { app: app.clone(), added, stopped, has_tokens, is_ending: Cell::new(false) }))
     }
 
     pub(crate) fn app(&self) -> &Application {
         &self.0.app
     }
 
+    /// All servers are to end, and the master after them: nothing is started any more. (In Node a restart that is under
+    /// way, or a crash just before, leaves a server behind.)
+    pub(crate) fn end(&self) {
+        self.0.is_ending.set(true);
+    }
+
     /// Whether the master itself is being stopped.
     pub(crate) fn is_over(&self) -> bool {
-        self.0.app.state() == State::Stopped
+        self.0.is_ending.get() || self.0.app.state() == State::Stopped
     }
 
     /// With what a server is started again.
@@ -74,15 +82,18 @@ impl Fleet {
         });
     }
 
-    /// Starts a server if its ports are free; succeeds when its process has been started.
+    /// Starts a server if its ports are free and the master goes on; succeeds when its process has been started.
     pub(crate) fn launch(&self, info: ServerInfo, then: impl FnOnce(Result<(), String>) + 'static) {
-        let app = self.0.app.clone();
+        let fleet = self.clone();
         starter::check_ports(&self.0.app, &info.clone(), move |busy| {
+            if fleet.is_over() {
+                return then(Err("the master stops".into()));
+            }
             if let Some(port) = busy {
                 log::error!(target: "pomelo", "port {port} of server {:?} is taken", text(&info, "id"));
                 return then(Err("Port occupied already, check your server to add.".into()));
             }
-            let started = starter::run(&app, &info, |_| {});
+            let started = starter::run(&fleet.0.app, &info, |_| {});
             then(started.map(drop).map_err(|error| error.to_string()));
         });
     }

@@ -39,6 +39,11 @@ impl Link {
         self.check_queue();
     }
 
+    /// Whether the kernel has taken everything that was sent.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.0.buffered() == 0
+    }
+
     fn check_queue(&self) {
         if self.0.buffered() > MAX_QUEUED {
             log::warn!(target: "pomelo", "{}: more than {MAX_QUEUED} bytes wait for it to read; closed", self.peer());

@@ -1,13 +1,14 @@
 //! The master's side of the admin protocol: who is connected, and messages to them. Mirrors pomelo-admin's
 //! `MasterAgent`.
 
+mod connections;
+
 use crate::Done;
-use crate::admin::auth::{User, new_secret, same};
+use crate::admin::auth::new_secret;
 use crate::admin::console::Console;
-use crate::admin::message::{Response, Topic, command_packet, notice_packet, request_packet};
-use crate::admin::peers::{Peer, Session};
-use crate::admin::registration::{Login, MASTER_TYPE, ServerClaim};
-use crate::admin::reply::Reply;
+use crate::admin::message::{Response, Topic, notice_packet, request_packet};
+use crate::admin::peers::Peer;
+use crate::admin::registration::ServerClaim;
 use crate::admin::requests::{Request, RequestError, Requests};
 use crate::admin::roster::{Roster, Server};
 use crate::admin::{Agent, Times};
@@ -154,7 +155,15 @@ impl MasterAgent {
         peers.iter().for_each(Peer::dismiss);
         self.0.requests.fail_all();
         self.0.console.stop();
-        drop((self.0.handler.take(), self.0.authority.take()));
+        self.release_if_closed();
+    }
+
+    /// Lets go of what may hold the agent. Looked at after each of its calls too: one that closes the agent is out of its
+    /// slot meanwhile, and would be put back.
+    fn release_if_closed(&self) {
+        if self.0.is_closed.get() {
+            drop((self.0.handler.take(), self.0.authority.take()));
+        }
     }
 
     /// Adds a module; one of the same id is replaced. Modules that are registered after `listen` are enabled by
@@ -293,139 +302,6 @@ impl MasterAgent {
 impl WeakMaster {
     pub(crate) fn upgrade(&self) -> Option<MasterAgent> {
         self.0.upgrade().map(MasterAgent)
-    }
-}
-
-/// What connections ask of the agent.
-impl MasterAgent {
-    pub(crate) fn authorize_user(&self, login: &Login, done: Done<User>) {
-        self.0.authority.call(|authority| authority.on_login(login, done));
-    }
-
-    /// A server of type `master` is this process's own monitor or nobody: in Node anybody may claim it.
-    pub(crate) fn authorize_server(&self, topic: Topic, claim: &ServerClaim, peer: &Peer, done: Done) {
-        if claim.server_type == MASTER_TYPE {
-            let is_own = claim.token.as_deref().is_some_and(|token| same(token, &self.0.secret));
-            return if is_own { done.ok(()) } else { done.fail("not this master's own monitor") };
-        }
-        let comes_back = topic == Topic::Reconnect && claim.token.is_none();
-        let is_trusted = || self.0.admits_any_reconnect || self.0.roster.borrow().is_known(claim, peer);
-        if comes_back && is_trusted() {
-            return done.ok(());
-        }
-        self.0.authority.call(|authority| authority.on_server(claim, done));
-    }
-
-    pub(crate) fn admit_client(&self, login: &Login, user: User, peer: &Peer) -> Result<Session, String> {
-        let mut roster = self.0.roster.borrow_mut();
-        if roster.client(&login.id).is_some() {
-            return Err(format!("id has been registered. id:{}", login.id));
-        }
-        log::info!(target: "pomelo", "client user : {} login to master", user.username);
-        roster.add_client(login.id.clone(), peer.clone());
-        Ok(Session { id: login.id.clone(), user })
-    }
-
-    /// A second server of the same id waits until the first has gone, as Node's slaves; one that comes back does not.
-    pub(crate) fn check_id(&self, topic: Topic, claim: &ServerClaim) -> Result<(), String> {
-        let is_taken = topic == Topic::Reconnect && self.0.roster.borrow().server(&claim.id).is_some();
-        if is_taken { Err(format!("id has been registered. id:{}", claim.id)) } else { Ok(()) }
-    }
-
-    pub(crate) fn admit_server(&self, topic: Topic, claim: ServerClaim, peer: &Peer) {
-        let server = Server { claim: claim.clone(), peer: peer.clone() };
-        let is_first = self.0.roster.borrow_mut().add_server(server);
-        if !is_first {
-            log::warn!(target: "pomelo", "a second server {:?} waits until the first has gone", claim.id);
-            return;
-        }
-        self.ask_again(&claim.id, peer);
-        self.0.handler.call(|handler| match topic {
-            Topic::Reconnect => handler.on_reconnect(self, &claim),
-            _ => handler.on_register(self, &claim),
-        });
-    }
-
-    /// Asks what the server has not answered on its last connection. The ids are strings now, as in Node, which asks
-    /// again what it has just asked too.
-    fn ask_again(&self, id: &str, peer: &Peer) {
-        for (request, module, body) in self.0.requests.unanswered(id) {
-            let request = Value::from(request.to_string());
-            peer.link().send(request_packet(Topic::Monitor, &request, &module, &body));
-        }
-    }
-
-    /// A connection is over.
-    pub(crate) fn left(&self, key: u64, admitted: Option<Admitted>) {
-        let mut roster = self.0.roster.borrow_mut();
-        roster.disconnected(key);
-        match admitted {
-            None => {}
-            Some(Admitted::Client(id)) => {
-                roster.remove_client(&id);
-                log::info!(target: "pomelo", "client {id:?} left");
-            }
-            Some(Admitted::Server(id)) => {
-                let gone = roster.remove_server(&id, key);
-                drop(roster);
-                if let Some(gone) = gone {
-                    self.server_left(&gone);
-                }
-            }
-        }
-    }
-
-    fn server_left(&self, gone: &ServerClaim) {
-        if self.0.is_closed.get() {
-            return;
-        }
-        self.0.handler.call(|handler| handler.on_disconnect(self, gone));
-        let successor = self.0.roster.borrow_mut().promote(&gone.id);
-        if let Some(Server { claim, peer }) = successor {
-            self.ask_again(&claim.id, &peer);
-            self.0.handler.call(|handler| handler.on_register(self, &claim));
-        }
-    }
-
-    pub(crate) fn answered(&self, server: &str, request: u64, response: Response) {
-        self.0.requests.answer(request, server, response);
-    }
-
-    pub(crate) fn call_master(&self, module: &str, body: Value, reply: Reply) {
-        self.0.console.call(module, reply, |module, reply| module.on_master(self, Some(body), reply));
-    }
-
-    pub(crate) fn call_client(&self, client: &Session, module: &str, body: Value, reply: Reply) {
-        log::info!(target: "pomelo::admin", "{} calls {module}: {body}", client.user.username);
-        self.0.console.call(module, reply, |module, reply| module.on_client(self, client, body, reply));
-    }
-
-    /// A command to the console itself. Servers are told to enable or disable the module too, without saying for which
-    /// client: Node's would look it up in a table that they do not have, and break.
-    pub(crate) fn command(
-        &self,
-        client: &Session,
-        command: &str,
-        module: &str,
-        mut body: Value,
-        reply: Reply,
-    ) {
-        if let Err(reason) = client.user.check_level() {
-            log::warn!(target: "pomelo::admin", "{}: {command} {module}: {reason}", client.user.username);
-            return reply.fail(reason);
-        }
-        log::info!(target: "pomelo::admin", "{}: {command} {module}", client.user.username);
-        let response = self.0.console.command(&Agent::Master(self.clone()), command, module);
-        if matches!(command, "enable" | "disable") && response.body == Some(1.into()) {
-            if let Some(fields) = body.as_object_mut() {
-                fields.retain(|key, _| key != "clientId" && key != "username");
-            }
-            let packet = command_packet(Topic::Monitor, &Value::Null, command, module, &body);
-            for server in self.0.roster.borrow().servers() {
-                server.peer.link().send(packet.clone());
-            }
-        }
-        reply.send(response);
     }
 }
 

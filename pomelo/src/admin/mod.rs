@@ -44,6 +44,9 @@
 //!
 //! # Where it differs from pomelo-admin and pomelo's modules
 //!
+//! Left out: the modules `watchServer`, `systemInfo`, `nodeInfo`, `monitorLog`, `profiler` and `scripts`, of which the
+//! last runs whatever it is sent.
+//!
 //! Unmodified servers and the unmodified command line of Node's pomelo work with this master, and this crate's servers
 //! and client with a master of Node's. Passwords are sent as MD5 without a challenge, as the command line of Node sends
 //! them: whoever can read the connection can log in. Nothing but another network can change that.
@@ -53,11 +56,12 @@
 //! | where a master listens | on every address | on the loopback interface if that is its host, else on every address |
 //! | a master whose port is taken | ends with code 0 | its start fails |
 //! | a server that does not find its master | ends with code 0 | its start fails |
+//! | a master that greets and never answers the registration | is waited for, for ever | is given up after 10 s |
 //! | a server that is refused | waits for ever, and joins by `reconnect` | its start fails |
 //! | `reconnect` | asks for no token | asks for the token; without one it takes a server that it has admitted before, by id, type, process and address. The setting `reconnectWithoutToken` takes all |
 //! | a server of type `master` | needs no token | is the master's own monitor, which knows a secret of the process |
 //! | the type in a server's record | may be another than its token's | must be the same |
-//! | a second server of an id | stays in the shade for ever | takes the place of the first when that has gone |
+//! | a second server of an id | stays in the shade for ever, and may answer for the first | takes the place of the first when that has gone |
 //! | the pause before reconnecting | is never shorter again | 1 s again after a success |
 //! | a master that answers no pings | is left and never sought again | is sought again |
 //! | a peer that breaks the protocol, or does not register | stays, or brings the master down | is closed; so are silent ones and those that do not read |
@@ -77,6 +81,8 @@
 //! | what `restart` and auto-restart start | what the server has said of itself | the record of the configuration or of `add` |
 //! | `restart` of nothing | throws, and never answers | answers that nothing failed |
 //! | `restart` of a server with auto-restart | both start it | it is started once |
+//! | `restart` of a server that does not end in time | starts a second one | names it as failed |
+//! | a server that starts while all are stopped | lives on | is told to stop as soon as it registers; restarts that are under way end |
 //! | a server that was stopped and added again | is never restarted after a crash | is |
 //! | auto-restart and a port that is taken | calls the start callback of the application again | is logged |
 //! | `restart-force` | ends the process that the server named | ends it if its command line has the server's id (on other hosts: if servers show tokens) |
@@ -122,7 +128,7 @@ pub use requests::RequestError;
 pub use times::Times;
 
 pub(crate) use auto_restart::server_left;
-pub(crate) use console_module::{MasterConsole, MonitorConsole};
+pub(crate) use console_module::{MasterConsole, MonitorConsole, tell_stop};
 pub(crate) use fleet::Fleet;
 pub(crate) use registry::Admin;
 pub(crate) use watchdog::Watchdog;

@@ -303,7 +303,7 @@ impl MonitorAgent {
         self.0.state.set(MonitorState::Lost);
         self.0.requests.fail_all();
         let pause = self.0.pause.get();
-        self.0.pause.set((pause * 2).min(self.0.options.longest_pause));
+        self.0.pause.set(pause.saturating_mul(2).min(self.0.options.longest_pause));
         log::warn!(target: "pomelo", "master {host}:{port}: {reason}; reconnect delay {} s", pause.as_secs_f64());
         let agent = self.clone();
         let timer = self.0.env.set_timeout(pause, move || agent.dial());

@@ -19,6 +19,10 @@ use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
+/// Pings that a peer may send while it does not read the answers. Each answer of two bytes costs a hundred while it
+/// waits, so the bound on waiting bytes comes late; clients send a ping once in a minute.
+const MAX_UNREAD_PONGS: u32 = 1000;
+
 /// How far a peer is.
 #[derive(Clone)]
 enum Stage {
@@ -56,6 +60,7 @@ struct PeerState {
     stage: RefCell<Stage>,
     deadline: RefCell<Option<Timeout>>,
     socket: Socket,
+    unread_pongs: Cell<u32>,
     is_over: Cell<bool>,
 }
 
@@ -76,6 +81,7 @@ impl Peer {
             stage: RefCell::new(Stage::New),
             deadline: RefCell::default(),
             socket: socket.clone(),
+            unread_pongs: Cell::new(0),
             is_over: Cell::new(false),
         }));
         let deadline = agent.environment().set_timeout(agent.times().register_within, move || {
@@ -115,7 +121,7 @@ impl Peer {
                 self.0.link.send_raw(mqtt::ACCEPTED);
             }
             _ if is_new => self.reject("a first packet that is no CONNECT"),
-            Packet::PingReq => self.0.link.send_raw(mqtt::PONG),
+            Packet::PingReq => self.pong(),
             Packet::Publish { topic, payload } => match Topic::parse(topic) {
                 Some(topic) => self.on_publish(topic, payload),
                 None => self.reject(format_args!("a message on the topic {topic:?}")),
@@ -129,6 +135,15 @@ impl Peer {
                 self.reject("a packet out of place");
             }
         }
+    }
+
+    fn pong(&self) {
+        let unread = if self.0.link.is_drained() { 0 } else { self.0.unread_pongs.get() + 1 };
+        self.0.unread_pongs.set(unread);
+        if unread > MAX_UNREAD_PONGS {
+            return self.reject("pings, and does not read the answers");
+        }
+        self.0.link.send_raw(mqtt::PONG);
     }
 
     fn on_publish(&self, topic: Topic, payload: &[u8]) {
@@ -248,7 +263,9 @@ impl Peer {
     fn on_monitor(&self, id: &str, payload: &[u8]) {
         let agent = &self.0.agent;
         match Message::parse(payload) {
-            Ok(Message::Response { id: request, response }) => agent.answered(id, request, response),
+            Ok(Message::Response { id: request, response }) => {
+                agent.answered(id, self.0.key, request, response)
+            }
             Ok(Message::Request { id, module, body }) => {
                 let reply = Reply::to_request(&self.0.link, Topic::Monitor, id, &module);
                 agent.call_master(&module, body, reply);

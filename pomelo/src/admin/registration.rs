@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::fmt;
 
 /// The type of the master's own monitor.
-pub(crate) const MASTER_TYPE: &str = "master";
+const MASTER_TYPE: &str = "master";
 
 /// A user who logs in.
 #[derive(Clone, PartialEq, Eq)]
@@ -105,6 +105,11 @@ impl Login {
 }
 
 impl ServerClaim {
+    /// Whether it is the master's own monitor.
+    pub(crate) fn is_master(&self) -> bool {
+        self.server_type == MASTER_TYPE
+    }
+
     /// The record takes the id that was registered, as it is known by it from here on, and the process's. One that
     /// names another type than the one that its token is for is refused.
     pub(crate) fn parse(fields: &mut Map<String, Value>) -> Result<Self, Invalid> {

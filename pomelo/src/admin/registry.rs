@@ -30,8 +30,11 @@ impl Application {
     ) -> &Self {
         let factory: Factory = Rc::new(move |app, agent| Box::new(make(app, agent)));
         let mut factories = self.inner().admin.factories.borrow_mut();
-        factories.retain(|(other, _)| other != id);
+        let old = factories.iter().position(|(other, _)| other == id).map(|at| factories.remove(at));
         factories.push((id.to_owned(), factory));
+        drop(factories);
+        // Last: what it holds may use the application as it goes.
+        drop(old);
         self
     }
 
@@ -89,11 +92,15 @@ impl Application {
 }
 
 impl Admin {
-    /// Lets go of everything: it may hold the application.
+    /// Lets go of everything: it may hold the application. Agents that are still there, as a component before theirs
+    /// hung in its stop, are closed: their connections would hold them for ever.
     pub(crate) fn clear(&self) {
-        self.factories.take();
-        self.authority.take();
-        self.master.take();
-        self.monitor.take();
+        drop((self.factories.take(), self.authority.take()));
+        if let Some(monitor) = self.monitor.take() {
+            monitor.close();
+        }
+        if let Some(master) = self.master.take() {
+            master.close();
+        }
     }
 }

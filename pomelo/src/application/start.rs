@@ -21,6 +21,10 @@ impl Application {
     /// [`Error::Stopped`].
     pub fn start(&self, done: impl FnOnce(Result<()>) + 'static) {
         let inner = self.inner();
+        if self.is_stopped() {
+            self.environment().next_tick(|| done(Err(Error::Stopped)));
+            return;
+        }
         if inner.is_starting.replace(true) || self.state() > State::Inited {
             self.environment().next_tick(|| done(Err(Error::AlreadyStarted)));
             return;

@@ -19,6 +19,33 @@ const LONGEST_LIFE: Duration = Duration::from_secs(180);
 /// The word that tells a server its folder, and by which it is found.
 const BASE: &str = "base:";
 
+/// Short times for what takes seconds.
+pub(crate) fn quick() -> Times {
+    Times {
+        answer_within: Duration::from_millis(1500),
+        kill_within: Duration::from_millis(1500),
+        kill_after: Duration::from_millis(50),
+        stop_after: Duration::from_millis(300),
+        restart_after: Duration::from_millis(1000),
+        auto_restart_after: Duration::from_millis(200),
+        ..Times::default()
+    }
+}
+
+/// The record of a server on a port of its own.
+pub(crate) fn chat(id: &str, more: Value) -> Value {
+    let mut record = json!({"id": id, "host": "127.0.0.1", "port": free_port()});
+    if let (Some(record), Value::Object(more)) = (record.as_object_mut(), more) {
+        record.extend(more);
+    }
+    record
+}
+
+/// The error of an answer, in words; empty if there is none.
+pub(crate) fn error(response: &Response) -> String {
+    response.error_text().unwrap_or_default()
+}
+
 /// Processes whose command line has a certain word.
 pub(crate) fn processes(has: impl Fn(&str) -> bool) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").expect("Linux");

@@ -65,7 +65,7 @@ struct Start<'a> {
     failure: AtomicI32,
 }
 
-/// Starts a program whose descriptor `n` is the `n`-th of `fds`. It has no others.
+/// Starts a program whose descriptor `n` is the `n`-th of `fds`. Of others it has those without `FD_CLOEXEC`.
 ///
 /// The error is that of whatever failed, here or in the child, `exec` included; no child is left then.
 pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Errno> {
@@ -79,10 +79,10 @@ pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child,
     };
     // A signal that comes to the child before `exec` must not run this process's handlers in it.
     let mask = set_mask(&all_signals());
-    let is_dumpable = is_dumpable();
+    let would_lose_dumps = (program.uid.is_some() || program.gid.is_some()) && is_dumpable();
     let cloned = start.clone_process();
     set_mask(&mask);
-    if is_dumpable && (program.uid.is_some() || program.gid.is_some()) {
+    if would_lose_dumps {
         // A child that becomes another user takes that from the memory that it shares.
         stay_dumpable();
     }

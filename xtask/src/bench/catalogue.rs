@@ -46,7 +46,7 @@ const GROUPS: &[Group] = &[
     Group { name: "tcp", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
     Group { name: "unix", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
     Group { name: "http", ours: &["http"], peers: &["libuv", "hyper", "node", "nginx"] },
-    Group { name: "cluster", ours: &["round-robin", "shared"], peers: &["libuv", "node"] },
+    Group { name: "cluster", ours: &["round-robin", "shared"], peers: &["libuv", "hyper", "node"] },
 ];
 
 /// What is aimed at with the whole chain on raw streams.

@@ -65,6 +65,8 @@ pub fn run(options: &Options) -> Result<()> {
         lists.iter().filter(|list| !list.is_empty()).for_each(say::out);
         return Ok(());
     }
+    // What cannot be kept is better known before minutes of measuring.
+    options.save.as_deref().map_or(Ok(()), has_folder)?;
     let before = options.compare.as_deref().map(compare::read).transpose()?;
     let began = Instant::now();
     let (commit, dirty) = machine::commit();
@@ -191,6 +193,16 @@ fn report(options: &Options, results: &Results) -> Result<()> {
 
 fn to_json(results: &Results) -> Result<String> {
     Ok(serde_json::to_string_pretty(results)? + "\n")
+}
+
+/// Whether a file at `path` would have a folder to stand in.
+fn has_folder(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(format!("--save {}: there is no folder {}", path.display(), folder.display()).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

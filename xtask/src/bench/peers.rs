@@ -1,10 +1,11 @@
 //! The peers: built on demand, found on PATH, or left out with a reason.
 
 use super::child::{Launcher, Trouble};
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, send_signal};
 use super::options::Options;
-use super::target_folder;
+use super::{proc, target_folder};
 use crate::say;
+use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::Read;
@@ -147,9 +148,11 @@ fn build(package: &str, interrupt: &Interrupt) -> Result<Vec<OsString>, String> 
             told = true;
         }
         if began.elapsed() > BUILD_PATIENCE || interrupt.came() {
-            // It is reaped below, whatever comes of this.
-            let _killed = cargo.kill();
-            let _status = cargo.wait();
+            // With the compilers that it runs: they would go on without it.
+            for process in proc::tree(cargo.id()).unwrap_or_default() {
+                send_signal(process.pid, Signal::KILL);
+            }
+            cargo.wait().map_err(cannot)?;
             return Err(format!("{package} was not built within {} s", BUILD_PATIENCE.as_secs()));
         }
         thread::sleep(BUILD_LOOK);

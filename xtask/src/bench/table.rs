@@ -97,8 +97,8 @@ fn row(bench: &Bench, subject: Option<&Subject>) -> String {
     let figure = ratio.or_else(|| subject.map(|subject| &subject.cost));
     let name =
         subject.map_or_else(|| bench.name.clone(), |subject| format!("{} {}", bench.name, subject.name));
-    let is_aimed_at =
-        bench.target.is_some() && subject.is_some_and(|subject| Some(&subject.name) == bench.target_of.as_ref());
+    let is_aimed_at = bench.target.is_some()
+        && subject.is_some_and(|subject| Some(&subject.name) == bench.target_of.as_ref());
     let write = if is_aimed_at { exact_ratio } else { ratio_text };
     let mut text = format!(
         "{:ROW$} {:>8} {:>8} {:>6} {:>5}",

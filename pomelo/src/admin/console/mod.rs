@@ -47,8 +47,13 @@ impl Console {
             timer: RefCell::default(),
         };
         let mut modules = self.modules.borrow_mut();
-        modules.retain(|other| other.id != id);
+        let old = modules.iter().position(|other| other.id == id).map(|at| modules.remove(at));
         modules.push(Rc::new(record));
+        drop(modules);
+        // Last: the module's own `Drop` may use the console.
+        if let Some(old) = old {
+            old.disable();
+        }
     }
 
     fn find(&self, id: &str) -> Option<Rc<Record>> {

@@ -9,11 +9,17 @@ use crate::admin::requests::RequestError;
 use crate::record::text;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Node's `process.exit(-1)`.
 pub(super) const KILLED: i32 = 255;
+
+/// Tells a server to stop.
+pub(crate) fn tell_stop(agent: &MasterAgent, id: &str) {
+    agent.notify(id, CONSOLE, &json!({ "signal": "stop" }));
+}
 
 /// One request of a user.
 pub(super) struct Command {
@@ -62,9 +68,7 @@ impl Command {
         }
         let (there, unknown): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| self.is_server(id));
         self.fleet.stop(there.iter().cloned());
-        for id in there {
-            self.agent.notify(&id, CONSOLE, &json!({ "signal": "stop" }));
-        }
+        there.iter().for_each(|id| tell_stop(&self.agent, id));
         if unknown.is_empty() {
             reply.ok(json!({ "status": "part" }));
         } else {
@@ -73,7 +77,7 @@ impl Command {
     }
 
     fn stop_all(self, reply: Reply) {
-        self.fleet.stop(self.agent.server_ids());
+        self.fleet.end();
         self.agent.notify_all(CONSOLE, &json!({ "signal": "stop" }));
         let app = self.fleet.app().clone();
         let env = app.environment().clone();
@@ -92,7 +96,7 @@ impl Command {
     /// Ends every process, the master's too, without a stop.
     pub(super) fn kill(self, reply: Reply) {
         let ids = self.agent.server_ids();
-        self.fleet.stop(ids.iter().cloned());
+        self.fleet.end();
         let silent = Rc::new(RefCell::new(ids.clone()));
         let (remained, app) = (Rc::clone(&silent), self.fleet.app().clone());
         let after = self.agent.times().kill_after;
@@ -139,7 +143,7 @@ impl Command {
             self.restart_one(&id, move |result: Result<(), String>| {
                 match result {
                     Ok(()) => failed.borrow_mut().retain(|other| *other != server),
-                    Err(reason) => log::error!(target: "pomelo", "restart {server} failed: {reason}"),
+                    Err(reason) => log::error!(target: "pomelo", "restart {server:?} failed: {reason}"),
                 }
                 latch.done();
             });
@@ -148,9 +152,10 @@ impl Command {
 
     /// Which servers; nothing if there are none of the type that was asked for.
     fn ids_to_restart(&self) -> Option<Vec<String>> {
-        let ids = texts(&self.body, "ids").unwrap_or_default();
+        let ids: BTreeSet<String> = texts(&self.body, "ids").unwrap_or_default().into_iter().collect();
         if !ids.is_empty() {
-            return Some(ids);
+            // Each once, however often it is named.
+            return Some(ids.into_iter().collect());
         }
         let app = self.fleet.app();
         let of_type = self.body.get("type").and_then(Value::as_str).filter(|of_type| !of_type.is_empty());
@@ -170,18 +175,29 @@ impl Command {
         };
         // So that it is not restarted as one that has crashed.
         self.fleet.stop([id.to_owned()]);
-        let fleet = self.fleet.clone();
+        let (fleet, agent, own) = (self.fleet.clone(), self.agent.clone(), id.to_owned());
         let question = Rc::new(json!({ "signal": "restart" }));
         let after = self.agent.times().restart_after;
         self.ask(id, &question, self.agent.times().answer_within, move |response| {
-            let record = response.map_err(|error| error.to_string());
-            match record.map(|response| response.data().is_some_and(Value::is_object)) {
-                Ok(true) => {}
-                Ok(false) => return then(Err("it does not restart".into())),
-                Err(reason) => return then(Err(reason)),
+            if let Err(reason) = agrees(response) {
+                if agent.server(&own).is_some() {
+                    // It lives on, and may crash later.
+                    fleet.came_up(&own);
+                }
+                return then(Err(reason));
             }
             let env = fleet.app().environment().clone();
-            env.set_timeout(after, move || fleet.launch(info, then));
+            env.set_timeout(after, move || match agent.server(&own) {
+                // A second process would only wait for the first one's end.
+                Some(_) => then(Err("it has not ended in time, or runs again already".into())),
+                None => fleet.launch(info, then),
+            });
         });
     }
+}
+
+/// Whether a server that was told to restart does so: it answers with its record.
+fn agrees(response: Result<Response, RequestError>) -> Result<(), String> {
+    let response = response.map_err(|error| error.to_string())?;
+    if response.data().is_some_and(Value::is_object) { Ok(()) } else { Err("it does not restart".into()) }
 }

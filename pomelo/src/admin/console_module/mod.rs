@@ -8,6 +8,7 @@ mod commands;
 mod monitor;
 mod report;
 
+pub(crate) use commands::tell_stop;
 pub(crate) use monitor::MonitorConsole;
 
 use crate::admin::fleet::Fleet;
@@ -40,7 +41,7 @@ impl Module for MasterConsole {
         if signal != "list"
             && let Err(reason) = session.user.check_level()
         {
-            log::warn!(target: "pomelo::admin", "{}: {signal}: {reason}", session.user.username);
+            log::warn!(target: "pomelo::admin", "{}: {signal:?}: {reason}", session.user.username);
             return refuse(agent, &signal, reason, reply);
         }
         let command = commands::Command { agent: agent.clone(), fleet: self.fleet.clone(), body };

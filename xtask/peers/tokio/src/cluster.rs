@@ -5,7 +5,6 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net;
 use std::process::{Command, Stdio};
@@ -13,15 +12,15 @@ use std::process::{Command, Stdio};
 use rustix::cmsg_space;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, accept_with, recvmsg, sendmsg,
+    SendFlags, recvmsg, sendmsg,
 };
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::http::Server;
+use crate::streams::listen;
 
-/// The command line `WORKER NUMBER` makes this program a worker; with 0, its answers do not say who gives them.
+/// The command line `WORKER --worker NUMBER` makes this program a worker; with 0, its answers do not say who gives them.
 pub(crate) const WORKER: &str = "cluster-worker";
 
 const WORKERS: u64 = 2;
@@ -34,15 +33,10 @@ pub(crate) async fn run_primary(is_named: bool) -> io::Result<()> {
     let channels: Vec<UnixStream> = (1..=WORKERS)
         .map(|number| start_worker(if is_named { number } else { 0 }))
         .collect::<io::Result<_>>()?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    listener.set_nonblocking(true)?;
-    println!("{}", listener.local_addr()?);
-    // Not tokio's listener: that would put each connection into the primary's epoll, which has no use for it there.
-    let listener = AsyncFd::with_interest(listener, Interest::READABLE)?;
+    let listener = listen().await?;
     for channel in channels.iter().cycle() {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let accept = |listener: &TcpListener| Ok(accept_with(listener, flags)?);
-        let connection = listener.async_io(Interest::READABLE, accept).await?;
+        let (connection, _) = listener.accept().await?;
+        let connection = OwnedFd::from(connection.into_std()?);
         channel.async_io(Interest::WRITABLE, || pass(channel.as_fd(), &connection)).await?;
     }
     Ok(())
@@ -51,7 +45,7 @@ pub(crate) async fn run_primary(is_named: bool) -> io::Result<()> {
 fn start_worker(number: u64) -> io::Result<UnixStream> {
     let (ours, theirs) = net::UnixStream::pair()?;
     Command::new(std::env::current_exe()?)
-        .args([WORKER, &number.to_string()])
+        .args([WORKER, "--worker", &number.to_string()])
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()?;
     ours.set_nonblocking(true)?;

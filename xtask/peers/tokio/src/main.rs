@@ -72,6 +72,7 @@ fn run(options: &Options) -> Result<(), Failure> {
         }
         "cluster/connect" => runtime()?.block_on(cluster::run_primary(false))?,
         "cluster/evenness" => runtime()?.block_on(cluster::run_primary(true))?,
+        cluster::WORKER => runtime()?.block_on(cluster::run_worker(options.worker))?,
         bench if http::BENCHES.contains(&bench) => runtime()?.block_on(http::serve())?,
         bench => return Err(Failure::Unable(format!("{bench}: neither tokio nor hyper has such a thing"))),
     }

@@ -159,11 +159,16 @@ fn remarks(m: &mut Markup, chain: &Chain) {
     for step in chain.steps.iter().filter(|step| step.total.is_none()) {
         say(&format!("{} was not measured: its cost is part of the next step that was.", step.name));
     }
-    for step in chain.steps.iter().filter(|step| step.adds.is_some_and(|adds| adds < 0.0)) {
-        say(&format!("{} seems to cost less than nothing: that is noise between the rounds.", step.name));
+    let costs_nothing = |step: &&Step| step.adds.is_some_and(|adds| adds < 0.0);
+    let names: Vec<_> = chain.steps.iter().filter(costs_nothing).map(|step| step.name).collect();
+    if !names.is_empty() {
+        let verb = if names.len() == 1 { "seems" } else { "seem" };
+        say(&format!("{} {verb} to cost less than nothing: noise between the rounds.", names.join(", ")));
     }
     let http = chain.steps.last().and_then(|step| step.adds);
-    if let (Some(kernel), Some(http)) = (chain.kernel_of_http, http) {
+    // Noise can put the longer messages' floor beneath the other.
+    let kernel = chain.kernel_of_http.filter(|kernel| *kernel > 0.0);
+    if let (Some(kernel), Some(http)) = (kernel, http) {
         say(&format!(
             "Of http’s {}, {} is the kernel’s (hatched): by so much the floor of http/keep-alive is above that of \
              tcp/echo-64, as its messages are longer.",

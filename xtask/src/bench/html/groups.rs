@@ -13,7 +13,11 @@ const GROUPS: [(&str, &str, &str); 6] = [
         "The same server over each layer of the chain: what a layer costs is the difference to the one beneath it.",
     ),
     ("unix", "Unix sockets", "As TCP, over a socket with a path."),
-    ("http", "HTTP", "The whole chain with limits and timeouts on, hooks off. libuv has no parser: it sends canned replies."),
+    (
+        "http",
+        "HTTP",
+        "The whole chain with limits and timeouts on, hooks off. libuv has no parser: it sends canned replies.",
+    ),
     ("cluster", "Cluster", "A primary and two workers; the cost is that of all three processes."),
     (
         "pomelo",

@@ -7,8 +7,8 @@ mod layout;
 mod steps;
 
 use super::print::duration;
-use crate::bench::html::markup::escaped;
 use super::story::Story;
+use crate::bench::html::markup::escaped;
 use crate::sources::Index;
 use lanes::Lanes;
 use layout::Layout;
