@@ -105,10 +105,11 @@ fn unmodified_servers_register_are_told_of_each_other_listed_restarted_and_stopp
 #[test]
 fn our_server_joins_an_unmodified_master_is_listed_comes_back_and_is_stopped() {
     let Some(node) = node::find() else { return };
-    let fleet = Fleet::new(&json!({}));
+    let port = free_port();
+    // One that the master waits for: with no servers at all it would tell of the start of all before ours listens to it.
+    let fleet = Fleet::new(&json!({"rust": [{"id": "rust-1", "host": "127.0.0.1", "port": port}]}));
     fleet.config("adminServer.json", &json!([{"type": "rust", "token": "a secret of ours"}]));
     let script = write_app(&fleet, &node);
-    let port = free_port();
     let mut master = node.start(&script, &["env=development", "type=master"], fleet.base());
     let can_connect = || std::net::TcpStream::connect(("127.0.0.1", fleet.port)).is_ok();
     until(&fleet.env, "Node's master", can_connect);
