@@ -21,7 +21,7 @@ pub enum Framing {
 }
 
 /// What the `Content-Length` and `Transfer-Encoding` fields of a head say together.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BodyFields {
     length: Option<u64>,
     codings: Option<Codings>,
@@ -62,7 +62,7 @@ impl BodyFields {
 }
 
 /// The transfer codings in the order in which they were applied.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Codings {
     has_chunked: bool,
     is_chunked_last: bool,

@@ -32,8 +32,7 @@ use super::error::ParseError;
 use super::fields::{Fields, Scratch};
 use super::head::{self, RequestHead};
 use super::limits::Limits;
-use super::section::{self, Bounds, Cursor};
-use super::trailer;
+use super::section::{Bounds, Cursor};
 
 /// Empty lines that are skipped before a request. RFC 9112, 2.2 asks for at least one, since old clients send
 /// one after a body; the bound keeps a peer from holding a connection with nothing but line ends. Node has
@@ -375,10 +374,10 @@ impl Machine {
         let State::Trailers(cursor) = &mut self.state else { return Ok(Event::NeedMore) };
         let bounds = trailer_bounds(limits);
         let Some(bytes) = gather(cursor, partial, input, &bounds)? else { return Ok(Event::NeedMore) };
-        let keep = |name: &[u8], _: &[u8]| trailer::is_allowed(name);
-        section::read(bytes, 0, &bounds, &mut scratch.spans, keep).ok_or(ParseError::InvalidFieldValue)?;
+        // The cursor has seen to the limits.
+        scratch.read_trailers(bytes, bounds.fields).ok_or(ParseError::InvalidFieldValue)?;
         self.end();
-        Ok(Event::End(Fields::new(bytes, &scratch.spans)))
+        Ok(Event::End(scratch.fields(bytes)))
     }
 
     /// Enters the body of the request that `head` starts.

@@ -3,6 +3,8 @@
 //! Order and letter case are kept as received (Node's `rawHeaders`); how repeated fields are joined is a
 //! question for whoever builds a map of them (Node's `headers`).
 
+use super::meaning::Meaning;
+use super::{section, trailer};
 use std::fmt;
 
 /// Where one field lies in the bytes of its section. INVARIANT: both ranges lie inside those bytes, and the
@@ -15,19 +17,72 @@ pub(super) struct Span {
     pub(super) value_len: u32,
 }
 
+/// Bytes of a section that is kept for comparison; a longer one is read anew each time.
+const KEPT_SECTION: usize = 4096;
+
 /// The decoder's table of field positions: one for all connections of a server, so that a request allocates
 /// nothing once the table has grown to the size of the usual head.
+///
+/// A client says the same in the fields of most of its requests, byte for byte. So the section of the last head is kept
+/// with what was found in it: one that is equal needs to be compared only.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    pub(super) spans: Vec<Span>,
-    /// The value of `Host` that was found valid last: most requests name the same one.
-    pub(super) valid_host: Vec<u8>,
+    /// Where the fields are in the section that was read last.
+    spans: Vec<Span>,
+    /// What its fields mean, if it was that of a head.
+    meaning: Meaning,
+    /// That section, complete and valid; empty if none is kept.
+    section: Vec<u8>,
 }
 
 impl Scratch {
     /// An empty table; it allocates at the first request.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Reads the field section of a head that `bytes` begins with; returns its length if it is complete and valid.
+    #[inline(always)]
+    pub(super) fn read_head(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+        let known = &self.section;
+        // No section begins with another one, since the empty line at its end ends it.
+        if !known.is_empty() && bytes.starts_with(known) && self.spans.len() <= max_fields {
+            return Some(known.len());
+        }
+        self.read_new_head(bytes, max_fields)
+    }
+
+    fn read_new_head(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+        self.section.clear();
+        let mut meaning = Meaning::default();
+        let len = section::read(bytes, max_fields, &mut self.spans, |name, value, span| {
+            meaning.see(name, value, span);
+            true
+        })?;
+        meaning.check_host(bytes);
+        self.meaning = meaning;
+        if len <= KEPT_SECTION {
+            self.section.extend_from_slice(&bytes[..len]);
+        }
+        Some(len)
+    }
+
+    /// Reads a trailer section in the same way, without the fields that may not stand there.
+    pub(super) fn read_trailers(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+        self.section.clear();
+        section::read(bytes, max_fields, &mut self.spans, |name, _, _| trailer::is_allowed(name))
+    }
+
+    /// What the fields of the head mean that was read last.
+    #[inline]
+    pub(super) fn meaning(&self) -> &Meaning {
+        &self.meaning
+    }
+
+    /// The fields of the section that was read last, and that `section` begins with.
+    #[inline]
+    pub(super) fn fields<'a>(&'a self, section: &'a [u8]) -> Fields<'a> {
+        Fields { bytes: section, spans: &self.spans }
     }
 }
 
@@ -48,11 +103,6 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `bytes` that `spans` lists.
-    pub(super) fn new(bytes: &'a [u8], spans: &'a [Span]) -> Self {
-        Self { bytes, spans }
-    }
-
     /// How many field lines there are.
     pub fn len(&self) -> usize {
         self.spans.len()
@@ -87,6 +137,13 @@ impl<'a> Fields<'a> {
                 && slice(bytes, span.name, span.name_len).eq_ignore_ascii_case(name.as_bytes())
         };
         spans.iter().filter(is_wanted).map(move |span| slice(bytes, span.value, span.value_len))
+    }
+}
+
+impl Span {
+    /// The value, in the bytes of the section.
+    pub(super) fn value<'a>(&self, section: &'a [u8]) -> &'a [u8] {
+        slice(section, self.value, self.value_len)
     }
 }
 

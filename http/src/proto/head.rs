@@ -3,9 +3,9 @@
 use super::body::Framing;
 use super::error::ParseError;
 use super::fields::{Fields, Scratch};
-use super::meaning::{Expect, Meaning};
+use super::meaning::Expect;
 use super::request_line::{self, Version};
-use super::section::{self, Bounds};
+use super::section::Bounds;
 use super::target::{self, TargetForm};
 
 /// A request's head: valid by RFC 9110 and 9112, and borrowed from the bytes it was read from.
@@ -95,7 +95,7 @@ impl<'a> RequestHead<'a> {
 
 /// Reads the head at the start of `bytes` and hands it to `use_head` with its length: by reference, since a head is a
 /// hundred bytes that the usual case need not move. `None` if its bytes are incomplete or faulty: which of the two,
-/// [`Cursor`](section::Cursor) finds out. An error is about what valid fields say.
+/// [`Cursor`](super::section::Cursor) finds out. An error is about what valid fields say.
 #[inline(always)]
 pub(super) fn read<'a, R>(
     bytes: &'a [u8],
@@ -104,25 +104,25 @@ pub(super) fn read<'a, R>(
     use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
 ) -> Result<Option<R>, ParseError> {
     let Some(line) = request_line::parse(bytes)? else { return Ok(None) };
-    let mut meaning = Meaning::default();
-    let Scratch { spans, valid_host } = scratch;
-    let end = section::read(bytes, line.len, bounds, spans, |name, value| {
-        meaning.see(name, value);
-        true
-    });
-    let Some(end) = end else { return Ok(None) };
-    let conclusion = meaning.conclude(line.form, line.version, valid_host)?;
+    let section = &bytes[line.len..];
+    let Some(len) = scratch.read_head(section, bounds.fields) else { return Ok(None) };
+    let end = line.len + len;
+    if end > bounds.size {
+        return Ok(None);
+    }
+    let meaning = scratch.meaning();
+    let conclusion = meaning.conclude(line.form, line.version)?;
     let head = RequestHead {
         method: line.method,
         target: line.target,
         form: line.form,
         version: line.version,
-        fields: Fields::new(bytes, spans),
+        fields: scratch.fields(section),
         framing: conclusion.framing,
         keep_alive: conclusion.keep_alive,
         expect: conclusion.expect,
         upgrade: conclusion.upgrade,
-        host: meaning.host().unwrap_or_default(),
+        host: meaning.host(section),
     };
     Ok(Some(use_head(&head, end)))
 }

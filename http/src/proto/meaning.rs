@@ -7,6 +7,7 @@ use super::authority;
 use super::body::{BodyFields, Framing};
 use super::chars;
 use super::error::ParseError;
+use super::fields::Span;
 use super::request_line::Version;
 use super::target::TargetForm;
 
@@ -23,9 +24,9 @@ pub enum Expect {
 }
 
 /// What has been seen so far.
-#[derive(Debug, Default)]
-pub(super) struct Meaning<'a> {
-    host: Option<&'a [u8]>,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Meaning {
+    host: Option<Span>,
     body: BodyFields,
     connection: ConnectionOptions,
     has_upgrade: bool,
@@ -33,13 +34,13 @@ pub(super) struct Meaning<'a> {
     fault: Option<ParseError>,
 }
 
-impl<'a> Meaning<'a> {
+impl Meaning {
     /// Looks at one field. Comparing length and first letter first leaves most fields after two comparisons.
     #[inline]
-    pub(super) fn see(&mut self, name: &'a [u8], value: &'a [u8]) {
+    pub(super) fn see(&mut self, name: &[u8], value: &[u8], span: Span) {
         let Some(first) = name.first() else { return };
         match (name.len(), first | 0x20) {
-            (4, b'h') if is_name(name, b"host") => self.see_host(value),
+            (4, b'h') if is_name(name, b"host") => self.see_host(span),
             (6, b'e') if is_name(name, b"expect") => self.see_expect(value),
             (7, b'u') if is_name(name, b"upgrade") => self.has_upgrade = true,
             (10, b'c') if is_name(name, b"connection") => self.connection.add(value),
@@ -52,7 +53,7 @@ impl<'a> Meaning<'a> {
         }
     }
 
-    fn see_host(&mut self, value: &'a [u8]) {
+    fn see_host(&mut self, value: Span) {
         if self.host.is_some() {
             self.note(Err(ParseError::DuplicateHost));
         }
@@ -77,31 +78,24 @@ impl<'a> Meaning<'a> {
         }
     }
 
+    /// Looks at the value of `Host`, once all fields are seen: it is the last of them to be refused.
+    pub(super) fn check_host(&mut self, section: &[u8]) {
+        if self.host.is_some_and(|host| !authority::is_host_value(host.value(section))) {
+            self.note(Err(ParseError::InvalidHost));
+        }
+    }
+
     /// The value of `Host`.
     #[inline]
-    pub(super) fn host(&self) -> Option<&'a [u8]> {
-        self.host
+    pub(super) fn host<'a>(&self, section: &'a [u8]) -> &'a [u8] {
+        self.host.map_or(&[], |host| host.value(section))
     }
 
     /// What all fields say together for a request of this form and version.
-    ///
-    /// `valid_host` is the last value of `Host` that was found valid, which needs no second look.
     #[inline(always)]
-    pub(super) fn conclude(
-        &self,
-        form: TargetForm,
-        version: Version,
-        valid_host: &mut Vec<u8>,
-    ) -> Result<Conclusion, ParseError> {
+    pub(super) fn conclude(&self, form: TargetForm, version: Version) -> Result<Conclusion, ParseError> {
         if let Some(fault) = self.fault {
             return Err(fault);
-        }
-        if let Some(host) = self.host.filter(|host| host != valid_host) {
-            if !authority::is_host_value(host) {
-                return Err(ParseError::InvalidHost);
-            }
-            valid_host.clear();
-            valid_host.extend_from_slice(host);
         }
         let is_http11 = version == Version::Http11;
         // RFC 9112, 3.2. Node leaves this check to its server object, where it can be switched off.

@@ -28,34 +28,33 @@ impl Bounds {
     }
 }
 
-/// Reads the section that starts at `from`, if it is complete and valid: puts the fields for which `keep`
-/// says so into `spans`, and returns where the section ends.
+/// Reads the section at the start of `bytes`, if it is complete, valid and of at most `max_fields` lines: puts the fields
+/// for which `keep` says so into `spans`, and returns the section's length.
 #[inline(always)]
-pub(super) fn read<'a>(
-    bytes: &'a [u8],
-    from: usize,
-    bounds: &Bounds,
+pub(super) fn read(
+    bytes: &[u8],
+    max_fields: usize,
     spans: &mut Vec<Span>,
-    mut keep: impl FnMut(&'a [u8], &'a [u8]) -> bool,
+    mut keep: impl FnMut(&[u8], &[u8], Span) -> bool,
 ) -> Option<usize> {
     spans.clear();
-    let (mut rest, mut count) = (bytes.get(from..)?, 0);
+    let (mut rest, mut count) = (bytes, 0);
     while !rest.starts_with(b"\r\n") {
         let start = bytes.len() - rest.len();
         let field = FieldLine::read(rest)?;
         count += 1;
-        if keep(field.name, field.value) {
-            spans.push(Span {
-                name: start as u32,
-                name_len: field.name.len() as u32,
-                value: (start + field.value_start) as u32,
-                value_len: field.value.len() as u32,
-            });
+        let span = Span {
+            name: start as u32,
+            name_len: field.name.len() as u32,
+            value: (start + field.value_start) as u32,
+            value_len: field.value.len() as u32,
+        };
+        if keep(field.name, field.value, span) {
+            spans.push(span);
         }
         rest = field.rest;
     }
-    let end = bytes.len() - rest.len() + 2;
-    (count <= bounds.fields && end <= bounds.size).then_some(end)
+    (count <= max_fields).then_some(bytes.len() - rest.len() + 2)
 }
 
 /// The parts of a field line.

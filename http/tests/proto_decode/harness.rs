@@ -1,6 +1,8 @@
 //! Runs input through a decoder in all kinds of pieces and writes down what it says.
 
-use http::proto::{Decoder, Event, Expect, Fields, Limits, ParseError, RequestHead, Scratch, Version};
+use http::proto::{
+    Decoder, Event, Expect, Fields, Limits, ParseError, RequestHead, Scratch, TargetForm, Version,
+};
 
 /// Inputs up to this length are cut at every position; longer ones at about as many.
 const CUTS: usize = 600;
@@ -64,12 +66,18 @@ pub(crate) fn trace(input: &[u8], limits: &Limits) -> Trace {
 
 /// One run over `pieces`.
 pub(crate) fn run(pieces: &[&[u8]], limits: &Limits) -> Trace {
-    let mut run = Run::default();
+    run_with(&mut Scratch::new(), pieces, limits)
+}
+
+/// The same with a scratch that may have served others.
+pub(crate) fn run_with(scratch: &mut Scratch, pieces: &[&[u8]], limits: &Limits) -> Trace {
+    let mut run = Run { scratch: std::mem::take(scratch), ..Run::default() };
     for piece in pieces {
         if !run.feed(piece, limits) {
             break;
         }
     }
+    *scratch = std::mem::take(&mut run.scratch);
     run.finish()
 }
 
@@ -104,6 +112,9 @@ impl Run {
                 }
                 Ok(Event::Head(head)) => {
                     self.is_upgrade_wanted = head.target.ends_with("accept:1") || head.target == "/accept";
+                    if matches!(head.form, TargetForm::Origin | TargetForm::Asterisk) {
+                        assert_eq!(head.authority().as_bytes(), head.fields.get("host").unwrap_or_default());
+                    }
                     self.items.push(describe(&head));
                     push_fields(&mut self.items, head.fields);
                     if self.is_upgrade_wanted {

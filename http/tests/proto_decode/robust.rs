@@ -1,7 +1,7 @@
 //! Whatever comes in: no panic, an end, bounded memory, and the same events however it is cut.
 
-use crate::harness::{run, trace};
-use http::proto::Limits;
+use crate::harness::{run, run_with, trace};
+use http::proto::{Limits, Scratch};
 
 const SEEDS: &[&str] = &[
     "GET /a?b HTTP/1.1\r\nHost: h:80\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost:\r\n\r\n",
@@ -92,6 +92,36 @@ fn mutated_requests_never_panic_and_never_depend_on_their_pieces() {
         assert_eq!(run(&pieces, &limits), whole, "{}", input.escape_ascii());
         let bytes: Vec<&[u8]> = input.chunks(1).collect();
         assert_eq!(run(&bytes, &limits), whole, "{}", input.escape_ascii());
+    }
+}
+
+/// A scratch remembers the fields that it read last. Heads that share all of these, some or none follow one another, with
+/// other request lines, limits and trailers.
+#[test]
+fn what_a_scratch_has_read_before_changes_nothing() {
+    let mut random = Random(0x0123_4567_89ab_cdef);
+    let small = Limits { max_header_size: 80, max_headers: 2, max_trailer_size: 12, max_chunk_extensions: 6 };
+    let (mut scratch, mut input) = (Scratch::new(), Vec::new());
+    for round in 0..30_000 {
+        match random.below(4) {
+            // The same once more, to be known again.
+            0 => {}
+            1 => input = SEEDS[random.below(SEEDS.len())].as_bytes().to_vec(),
+            2 => {
+                // The same fields behind another request line.
+                let line: &[u8] = [&b"GET /other HTTP/1.1"[..], b"GET / HTTP/1.0", b"CONNECT h:1 HTTP/1.1"]
+                    [random.below(3)];
+                let end = input.iter().position(|byte| *byte == b'\r').unwrap_or(0);
+                drop(input.splice(..end, line.iter().copied()));
+            }
+            _ => random.mutate(&mut input),
+        }
+        let limits = if round % 5 == 0 { small.clone() } else { Limits::default() };
+        let cut = random.below(input.len() + 1);
+        for pieces in [&[&input[..]][..], &[&input[..cut], &input[cut..]]] {
+            let expected = run(pieces, &limits);
+            assert_eq!(run_with(&mut scratch, pieces, &limits), expected, "{}", input.escape_ascii());
+        }
     }
 }
 
