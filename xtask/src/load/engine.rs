@@ -3,11 +3,12 @@
 //!
 //! What an answer is, a [`Dialogue`] knows; the engine knows sockets, rounds and the clock. At the deadline
 //! no new round begins, and those under way are waited for, so that every message sent is answered or counted
-//! as an error.
+//! as an error. Connections that may last then wait for the next run of the same clients.
 
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::args;
 use crate::poller::{EventFlags, Poller};
 use crate::sockets::{self, Address, Transfer};
 use rustix::fd::OwnedFd;
@@ -21,6 +22,9 @@ const READ_BUFFER: usize = 256 * 1024;
 
 /// How long answers may take after the deadline.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The server has ended the connection.
+const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
 
 /// What a client does next.
 pub(crate) enum Step {
@@ -60,7 +64,8 @@ pub(crate) trait Dialogue {
 pub(crate) struct Plan<'a> {
     pub(crate) addr: &'a Address,
     pub(crate) connections: usize,
-    pub(crate) duration: Duration,
+    /// Whether connections outlive a run, for the next one; else each is closed after its last round.
+    pub(crate) lasting: bool,
     /// Rounds of all clients together, after which the run ends before its time.
     pub(crate) rounds: Option<u64>,
     /// What every round sends.
@@ -70,55 +75,123 @@ pub(crate) struct Plan<'a> {
 struct Client<D> {
     socket: Option<OwnedFd>,
     connected: bool,
+    /// Between two runs: nothing is under way.
+    resting: bool,
     /// Bytes of the message that were sent.
     sent: usize,
     round_began: Instant,
     dialogue: D,
 }
 
-struct Engine<'a, D> {
+/// The clients with their connections.
+pub(crate) struct Engine<'a, D> {
     plan: &'a Plan<'a>,
     poller: Poller,
     clients: Vec<Client<D>>,
     buffer: Vec<u8>,
-    tally: &'a mut Tally,
-    open: usize,
+    tally: Tally,
+    /// Clients with a round under way.
+    busy: usize,
     /// Rounds that may still begin.
     rounds_left: u64,
     stopping: bool,
 }
 
-/// Runs the clients, each with a dialogue of its own, until the time is over or all is lost.
-pub(crate) fn run<D: Dialogue>(plan: &Plan<'_>, new: impl Fn() -> D, tally: &mut Tally) -> io::Result<()> {
-    let start = Instant::now();
-    let client = || Client { socket: None, connected: false, sent: 0, round_began: start, dialogue: new() };
-    let clients = (0..plan.connections).map(|_| client()).collect();
-    let (poller, buffer) = (Poller::new()?, vec![0; READ_BUFFER]);
-    let rounds_left = plan.rounds.unwrap_or(u64::MAX);
-    let mut engine = Engine { plan, poller, clients, buffer, tally, open: 0, rounds_left, stopping: false };
-    for slot in 0..plan.connections {
-        engine.connect(slot);
-    }
-    let mut limit = start + plan.duration;
-    while engine.open > 0 {
+impl<'a, D: Dialogue> Engine<'a, D> {
+    /// Clients that have not connected yet, each with a dialogue of its own.
+    pub(crate) fn new(plan: &'a Plan<'a>, new: impl Fn() -> D) -> args::Result<Self> {
         let now = Instant::now();
-        if now >= limit && engine.stopping {
-            let late = engine.clients.iter().filter(|client| client.socket.is_some()).count();
-            for _ in 0..late {
-                engine.tally.error("unanswered", format_args!("no answer {GRACE:?} after the deadline"));
+        let client = || Client {
+            socket: None,
+            connected: false,
+            resting: false,
+            sent: 0,
+            round_began: now,
+            dialogue: new(),
+        };
+        Ok(Self {
+            plan,
+            poller: Poller::new()?,
+            clients: (0..plan.connections).map(|_| client()).collect(),
+            buffer: vec![0; READ_BUFFER],
+            tally: Tally::new()?,
+            busy: 0,
+            rounds_left: plan.rounds.unwrap_or(u64::MAX),
+            stopping: false,
+        })
+    }
+
+    /// What the last run has counted.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Runs the clients until the time is over or all is lost.
+    pub(crate) fn run(&mut self, duration: Duration) -> args::Result<()> {
+        self.let_go_of_ended()?;
+        self.tally.restart();
+        self.stopping = false;
+        let mut limit = Instant::now() + duration;
+        for slot in 0..self.clients.len() {
+            self.begin(slot);
+        }
+        while self.busy > 0 {
+            let now = Instant::now();
+            if now >= limit && self.stopping {
+                self.give_up();
+                return Ok(());
             }
-            return Ok(());
+            if !self.stopping && (now >= limit || self.tally.is_hopeless()) {
+                self.stopping = true;
+                limit = now + GRACE;
+            }
+            for index in 0..self.poller.wait(Some(limit - now.min(limit)))? {
+                let (slot, ready) = self.poller.event(index);
+                self.on_ready(slot as usize, ready);
+            }
         }
-        if !engine.stopping && (now >= limit || engine.tally.is_hopeless()) {
-            engine.stopping = true;
-            limit = now + GRACE;
+        Ok(())
+    }
+
+    /// Closes what the server has closed since the last run: that is its right.
+    fn let_go_of_ended(&mut self) -> io::Result<()> {
+        for index in 0..self.poller.wait(Some(Duration::ZERO))? {
+            let (slot, ready) = self.poller.event(index);
+            if ready.intersects(ENDED) {
+                self.clients[slot as usize].socket = None;
+            }
         }
-        for index in 0..engine.poller.wait(Some(limit - now.min(limit)))? {
-            let (slot, ready) = engine.poller.event(index);
-            engine.on_ready(slot as usize, ready);
+        Ok(())
+    }
+
+    /// Begins the client's first round of a run, on the connection that it has or on a new one.
+    fn begin(&mut self, slot: usize) {
+        if self.clients[slot].socket.is_none() {
+            return self.connect(slot);
+        }
+        if !self.claim_round() {
+            return;
+        }
+        let client = &mut self.clients[slot];
+        client.resting = false;
+        client.round_began = Instant::now();
+        self.busy += 1;
+        if let Err(Failure(kind, detail)) = client.begin_round(self.plan.message) {
+            self.tally.error(kind, detail);
+            self.reopen(slot);
         }
     }
-    Ok(())
+
+    /// Whoever still waits for an answer waits no longer.
+    fn give_up(&mut self) {
+        for client in &mut self.clients {
+            if client.socket.is_some() && !client.resting {
+                client.socket = None;
+                self.tally.error("unanswered", format_args!("no answer {GRACE:?} after the deadline"));
+            }
+        }
+        self.busy = 0;
+    }
 }
 
 impl<D: Dialogue> Engine<'_, D> {
@@ -148,9 +221,10 @@ impl<D: Dialogue> Engine<'_, D> {
         let client = &mut self.clients[slot];
         client.socket = Some(socket);
         client.connected = false;
+        client.resting = false;
         client.round_began = began;
         client.dialogue.opened();
-        self.open += 1;
+        self.busy += 1;
         Ok(())
     }
 
@@ -160,15 +234,34 @@ impl<D: Dialogue> Engine<'_, D> {
             Ok(Step::Reopen) => {}
             Err(Failure(kind, detail)) => self.tally.error(kind, detail),
         }
+        self.reopen(slot);
+    }
+
+    /// Closes the client's connection, and opens another if the run goes on.
+    fn reopen(&mut self, slot: usize) {
         self.clients[slot].socket = None;
-        self.open -= 1;
+        self.busy -= 1;
         self.connect(slot);
+    }
+
+    /// The client has done its last round of this run.
+    fn rest(&mut self, slot: usize) -> Step {
+        self.clients[slot].resting = true;
+        self.busy -= 1;
+        Step::Wait
     }
 
     /// Does what the connection is ready for: reopens it or waits. All else is done here.
     fn advance(&mut self, slot: usize, ready: EventFlags) -> Result<Step, Failure> {
         let client = &mut self.clients[slot];
         let Some(socket) = &client.socket else { return Ok(Step::Wait) };
+        if client.resting {
+            // Nothing is under way: a server may end the connection now, and the next run opens another.
+            if ready.intersects(ENDED) {
+                client.socket = None;
+            }
+            return Ok(Step::Wait);
+        }
         if !client.connected {
             if ready.intersects(EventFlags::ERR | EventFlags::HUP) {
                 let outcome = socket_error(socket).and_then(|outcome| outcome);
@@ -182,7 +275,7 @@ impl<D: Dialogue> Engine<'_, D> {
         } else if ready.contains(EventFlags::OUT) {
             client.flush(self.plan.message)?;
         }
-        if ready.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
+        if ready.intersects(ENDED.union(EventFlags::IN)) {
             return self.read(slot, !ready.contains(EventFlags::RDHUP));
         }
         Ok(Step::Wait)
@@ -201,14 +294,21 @@ impl<D: Dialogue> Engine<'_, D> {
             };
             self.tally.received(count);
             let now = Instant::now();
-            let mut round = Round { tally: self.tally, latency: now - client.round_began };
+            let mut round = Round { tally: &mut self.tally, latency: now - client.round_began };
             let step = match count {
                 0 => client.dialogue.end(&mut round)?,
                 _ => client.dialogue.receive(&self.buffer[..count], &mut round)?,
             };
             match step {
                 Step::Reopen => return Ok(Step::Reopen),
-                Step::Next if !self.claim_round() => return Ok(Step::Reopen),
+                // A connection that the server has ended cannot last.
+                Step::Next if !self.claim_round() => {
+                    return Ok(if self.plan.lasting && short_is_last {
+                        self.rest(slot)
+                    } else {
+                        Step::Reopen
+                    });
+                }
                 Step::Next => {
                     let client = &mut self.clients[slot];
                     client.round_began = now;

@@ -1,6 +1,7 @@
 //! The load: the clients, on one thread. They ask, check every answer, and count it or its failure.
 //!
-//! `xtask load` is started by `bench`, and prints one line of JSON: its report.
+//! `xtask load` is started by `bench`, and prints one line of JSON: its report. A driven one stays: whoever started it
+//! says again and again for how long it is to work, and its connections last meanwhile.
 
 mod ask;
 mod decode;
@@ -18,11 +19,14 @@ pub(crate) mod tally;
 use crate::args::Result;
 use crate::say;
 use echo::{Answer, Echo, Then};
+use engine::Engine;
 use expect::Expect;
 use http::{Http, Use};
 use idle::Question;
 use options::{Mode, Options};
 use report::Report;
+use std::io;
+use std::time::Duration;
 use tally::Tally;
 
 /// Bytes of a raw message, if nobody says otherwise.
@@ -66,50 +70,73 @@ fn run_load(options: &Options) -> Result<u64> {
     let plan = engine::Plan {
         addr: &options.addr,
         connections: options.connections,
-        duration: options.duration,
+        lasting: options.is_driven,
         // A round is a whole pipeline; where there is none it is 1.
         rounds: options.operations.map(|operations| operations / options.pipeline as u64),
         message: &message,
     };
-    let tally = &mut Tally::new()?;
+    let name = options.mode.name();
     match options.mode {
-        Mode::KeepAlive | Mode::Connect => engine::run(&plan, || Http::new(usage, expect), tally)?,
-        Mode::Echo => engine::run(&plan, || Echo::new(answer, then), tally)?,
+        Mode::KeepAlive | Mode::Connect => {
+            let mut clients = Engine::new(&plan, || Http::new(usage, expect))?;
+            work(options, |time| clients.run(time).map(|()| clients.tally().report(name)))
+        }
+        Mode::Echo => {
+            let mut clients = Engine::new(&plan, || Echo::new(answer, then))?;
+            work(options, |time| clients.run(time).map(|()| clients.tally().report(name)))
+        }
+        Mode::Pump => work(options, |time| pump_in(options, time)),
+        Mode::Stream => work(options, |time| read_slowly(options, time, &message, expect)),
         Mode::Idle => {
             let question = if is_raw { Question::Echo } else { Question::Http(expect) };
-            return hold(options, &message, &question, tally);
+            hold(options, &message, &question)
         }
-        Mode::Pump => pump_in(options, tally)?,
-        Mode::Stream => read_slowly(options, &message, expect, tally),
     }
-    print(&tally.report(options.mode.name()))
 }
 
-fn pump_in(options: &Options, tally: &mut Tally) -> Result<()> {
+/// Works once, for the time that the options say; or, when it is driven, for so many seconds as each line of standard
+/// input says, with a report for each. Returns the number of errors.
+fn work(options: &Options, mut work_for: impl FnMut(Duration) -> Result<Report>) -> Result<u64> {
+    if !options.is_driven {
+        return print(&work_for(options.duration)?);
+    }
+    let mut errors = 0;
+    for line in io::stdin().lines() {
+        errors += print(&work_for(Duration::try_from_secs_f64(line?.trim().parse()?)?)?)?;
+    }
+    Ok(errors)
+}
+
+fn pump_in(options: &Options, duration: Duration) -> Result<Report> {
     let plan = pump::Plan {
         addr: &options.addr,
         connections: options.connections,
-        duration: options.duration,
+        duration,
         chunk: options.size.unwrap_or(CHUNK),
     };
-    Ok(pump::run(&plan, tally)?)
+    let mut tally = Tally::new()?;
+    pump::run(&plan, &mut tally)?;
+    Ok(tally.report(options.mode.name()))
 }
 
-fn read_slowly(options: &Options, message: &[u8], expect: &Expect, tally: &mut Tally) {
+fn read_slowly(options: &Options, duration: Duration, message: &[u8], expect: &Expect) -> Result<Report> {
     let plan = stream::Plan {
         addr: &options.addr,
         connections: options.connections,
-        duration: options.duration,
+        duration,
         message,
         expect,
         rate: options.rate,
     };
-    stream::run(&plan, tally);
+    let mut tally = Tally::new()?;
+    stream::run(&plan, &mut tally);
+    Ok(tally.report(options.mode.name()))
 }
 
 /// The report comes when all connections are open; the exit code tells whether they stayed so.
-fn hold(options: &Options, message: &[u8], question: &Question<'_>, tally: &mut Tally) -> Result<u64> {
-    let held = idle::open(&options.addr, options.connections, message, question, tally);
+fn hold(options: &Options, message: &[u8], question: &Question<'_>) -> Result<u64> {
+    let mut tally = Tally::new()?;
+    let held = idle::open(&options.addr, options.connections, message, question, &mut tally);
     let errors = print(&tally.report(options.mode.name()))?;
     match held.hold().map_err(|error| format!("standard input: {error}"))? {
         0 => Ok(errors),

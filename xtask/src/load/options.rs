@@ -12,7 +12,8 @@ usage: load keepalive --addr A [--conns 64] [--secs 3] [--path /] [--pipeline 1]
        load idle      --addr A [--conns 10000] [--path / | --size 64]       holds until standard input ends
        load stream    --addr A [--conns 1] [--secs 60] [--path /stream/100000] [--rate 1000000: bytes/s]
 A is IP:PORT or unix:/path. All but pump, idle and stream take --ops N: so many operations, and then the end, or
-after --secs that are 120 then. Prints one line of JSON. The exit code is 1 if anything failed.";
+after --secs that are 120 then. All but idle take --driven: each line of standard input is the seconds of one more
+load by the same clients. Prints one line of JSON for each load. The exit code is 1 if anything failed.";
 
 /// Larger messages are a mistyped number.
 const MAX_SIZE: usize = 64 << 20;
@@ -53,6 +54,8 @@ pub(crate) struct Options {
     pub(crate) addr: Address,
     pub(crate) connections: usize,
     pub(crate) duration: Duration,
+    /// Whether standard input says how often and how long it works.
+    pub(crate) is_driven: bool,
     /// Operations after which the load ends before its time.
     pub(crate) operations: Option<u64>,
     pub(crate) pipeline: usize,
@@ -73,6 +76,7 @@ pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Erro
     let (mut mode, mut addr, mut connections, mut path) = (None, None, None, None);
     let (mut secs, mut pipeline, mut rate, mut once) = (None, 1, 1_000_000, false);
     let (mut size, mut answer, mut body, mut operations) = (None, None, None, None);
+    let mut is_driven = false;
     while let Some(argument) = parser.next()? {
         match argument {
             Value(name) if mode.is_none() => {
@@ -82,6 +86,7 @@ pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Erro
             Long("addr") => addr = Some(parser.value()?.string()?.parse::<Address>()?),
             Long("conns") => connections = Some(parser.value()?.parse::<usize>()?),
             Long("secs") => secs = Some(parser.value()?.parse::<f64>()?),
+            Long("driven") => is_driven = true,
             Long("ops") => operations = Some(parser.value()?.parse::<u64>()?),
             Long("pipeline") => pipeline = parser.value()?.parse()?,
             Long("path") => path = Some(parser.value()?.string()?),
@@ -108,6 +113,9 @@ pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Erro
     if is_counted && !matches!(mode, Mode::KeepAlive | Mode::Connect | Mode::Echo) {
         return Err(format!("{} takes no --ops", mode.name()).into());
     }
+    if is_driven && (is_counted || mode == Mode::Idle) {
+        return Err("--driven works for times that standard input says".into());
+    }
     if operations.is_some_and(|operations| operations % pipeline as u64 != 0) {
         return Err(format!("--ops takes a multiple of the pipeline, {pipeline}").into());
     }
@@ -117,6 +125,7 @@ pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Erro
         connections: connections.unwrap_or(default_connections),
         duration: Duration::try_from_secs_f64(secs.unwrap_or(default_secs))
             .map_err(|error| error.to_string())?,
+        is_driven,
         operations,
         pipeline,
         path: path.unwrap_or_else(|| default_path.to_owned()),

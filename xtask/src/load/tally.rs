@@ -36,6 +36,14 @@ impl Tally {
         Ok(Self { started, latency_ns, requests: 0, bytes: 0, errors: 0, kinds: BTreeMap::new() })
     }
 
+    /// Forgets everything and starts the clock anew.
+    pub(crate) fn restart(&mut self) {
+        self.latency_ns.reset();
+        self.kinds.clear();
+        (self.requests, self.bytes, self.errors) = (0, 0, 0);
+        self.started = Instant::now();
+    }
+
     pub(crate) fn answered(&mut self, latency: Duration) {
         self.requests += 1;
         self.latency_ns.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
