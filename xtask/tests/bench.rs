@@ -1,6 +1,6 @@
 //! `xtask bench` as people use it: a tiny run, what goes wrong, and that nothing is left behind.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -172,16 +172,21 @@ fn a_change_is_compared_with_what_was_kept() -> Outcome {
     let kept = folder.0.join("kept.json");
     let kept = kept.to_str().ok_or("the folder's name is not UTF-8")?;
     assert!(folder.run(&["http/pipelined", "--only=http", "--save", kept])?.status.success());
-    // Half of what was kept: whatever is measured now is far more.
+    // A hundredth of what was kept: whatever is measured now is far more.
     let mut before: Value = serde_json::from_str(&fs::read_to_string(kept)?)?;
-    for bound in ["median", "least", "greatest"] {
-        before["benches"][0]["subjects"][1]["ratio"][bound] = 0.01.into();
-    }
+    before["benches"][0]["subjects"][1]["ratio"] =
+        json!({ "median": 0.01, "least": 0.01, "greatest": 0.01, "samples": [0.01, 0.01] });
     fs::write(kept, before.to_string())?;
-    let output = folder.run(&["http/pipelined", "--only=http", "--compare", kept, "--fail-above", "10%"])?;
+    let compare = ["http/pipelined", "--only=http", "--compare", kept, "--fail-above", "10%", "--secs=0.1"];
+    let output = folder.bench(&[&compare[..], &["--rounds=4"]].concat()).output()?;
     assert!(!output.status.success());
-    assert!(text(&output.stdout).contains("http/pipelined http"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("slower"), "{}", text(&output.stdout));
     assert!(text(&output.stderr).contains("more than 10 %"), "{}", text(&output.stderr));
+    // A single round cannot tell, and says so.
+    let output = folder.bench(&[&compare[..], &["--rounds=1"]].concat()).output()?;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.contains("unclear") && said.contains("could not be told"), "{said}");
     let output = folder.run(&["http/pipelined", "--only=http", "--save", "/no/such/folder/file"])?;
     let errors = text(&output.stderr);
     assert!(errors.contains("no folder /no/such/folder") && !errors.contains("runs"), "{errors}");

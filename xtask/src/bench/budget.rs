@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 pub(crate) const QUICK: Duration = Duration::from_secs(165);
 
 /// The measured part of a run, if nothing is said: in full, and at most with `--quick`.
-const FULL_PART: Duration = Duration::from_secs(1);
+const FULL_PART: Duration = Duration::from_millis(600);
 const QUICK_PART: Duration = Duration::from_millis(300);
 
 /// The shortest part that is worth measuring.
@@ -15,8 +15,8 @@ const LEAST_PART: Duration = Duration::from_millis(50);
 /// The shortest part for which another round is worth more than a longer one.
 const GOOD_PART: Duration = Duration::from_millis(120);
 
-/// Rounds, if nothing is said; fewer where time is short.
-const ROUNDS: usize = 5;
+/// Rounds, if nothing is said; fewer where time is short. The interval that a comparison goes by needs several.
+const ROUNDS: usize = 8;
 
 /// How much a new run counts in the estimate of what runs like it take.
 const NEWEST: f64 = 0.1;
@@ -110,6 +110,11 @@ impl Budget {
         estimate.overhead += (overhead - estimate.overhead) * NEWEST;
     }
 
+    /// There will be one more run.
+    pub(crate) fn add(&mut self, kind: Kind) {
+        self.runs[kind as usize].left += 1;
+    }
+
     /// A run will not be.
     pub(crate) fn skip(&mut self, kind: Kind) {
         let estimate = &mut self.runs[kind as usize];
@@ -138,7 +143,7 @@ mod tests {
         assert_eq!((budget.rounds(), budget.part()), (ROUNDS, FULL_PART));
         budget.ran(Kind::Served, FULL_PART, FULL_PART + Duration::from_secs(100));
         assert_eq!((budget.part(), budget.is_short()), (FULL_PART, false));
-        assert!(budget.left() > Duration::from_secs(49));
+        assert!(budget.left() > Duration::from_secs(47));
         let asked = Budget::new(None, &[Kind::Solo], Some(7), Some(Duration::from_secs(9)));
         assert_eq!((asked.rounds(), asked.part()), (7, Duration::from_secs(9)));
     }

@@ -1,4 +1,7 @@
-//! What a change did: two results beside each other, in per cent, with the spread.
+//! What a change did: two results beside each other, in per cent, with the interval that the rounds leave open.
+//!
+//! The interval is what a verdict rests on. Two medians of few noisy rounds always differ; only when even the end of the
+//! interval is above nothing has something changed, and only when all of it is small is it known that nothing has.
 
 use super::results::{Bench, FORMAT, Figure, Results, Role, Subject, Unit};
 use super::table::{cost_text, cut, ratio_text};
@@ -10,22 +13,44 @@ use std::path::Path;
 /// Columns of the names.
 const NAME: usize = 30;
 
+/// In per cent: a change that is certainly less is none. Two launches of the very same program differ by one or two.
+const SAME: f64 = 5.0;
+
 /// How a subject of ours has changed.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Change {
     name: String,
     was: String,
     now: String,
-    /// In per cent: by the medians, and from the best to the worst that the middle halves of the samples allow.
+    unit: Unit,
+    /// In per cent, by the medians.
     percent: f64,
-    least: f64,
-    greatest: f64,
+    /// Where the true change lies in 95 of 100 cases, in per cent; unknown after a single round.
+    between: Option<(f64, f64)>,
+}
+
+/// What can be said of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Same,
+    More,
+    Less,
+    Unclear,
 }
 
 impl Change {
-    /// Whether what was and what is do not overlap.
-    fn is_clear(&self) -> bool {
-        self.least > 0.0 || self.greatest < 0.0
+    fn verdict(&self) -> Verdict {
+        match self.between {
+            Some((least, greatest)) if least > -SAME && greatest < SAME => Verdict::Same,
+            Some((least, _)) if least > 0.0 => Verdict::More,
+            Some((_, greatest)) if greatest < 0.0 => Verdict::Less,
+            _ => Verdict::Unclear,
+        }
+    }
+
+    /// Whether the rounds leave open if it grew by more than `limit` per cent.
+    fn is_open(&self, limit: f64) -> bool {
+        self.between.is_none_or(|(least, greatest)| least <= limit && limit < greatest)
     }
 }
 
@@ -62,17 +87,20 @@ fn change(bench: &Bench, was: &Subject, now: &Subject) -> Option<Change> {
     let (was, now, show): (&Figure, &Figure, &dyn Fn(f64) -> String) = match (&was.ratio, &now.ratio) {
         (Some(was), Some(now)) => (was, now, &ratio_text),
         // In per cent of nothing there is nothing to say.
-        _ if bench.unit == Unit::Spread || was.cost.least <= 0.0 => return None,
+        _ if bench.unit == Unit::Spread || was.cost.least <= 0.0 || now.cost.least <= 0.0 => return None,
         _ => (&was.cost, &now.cost, &|cost| cost_text(bench.unit, cost)),
     };
-    let percent = |now: f64, was: f64| (now / was - 1.0) * 100.0;
+    let percent = |times: f64| (times - 1.0) * 100.0;
+    let times = now.median / was.median;
+    // Errors that have nothing to do with each other add up by their squares; as factors, small ones do so too.
+    let factor = was.margin.zip(now.margin).map(|(was, now)| was.hypot(now).exp());
     Some(Change {
         name,
         was: show(was.median),
         now: show(now.median),
-        percent: percent(now.median, was.median),
-        least: percent(now.middle().0, was.middle().1),
-        greatest: percent(now.middle().1, was.middle().0),
+        unit: bench.unit,
+        percent: percent(times),
+        between: factor.map(|factor| (percent(times / factor), percent(times * factor))),
     })
 }
 
@@ -83,20 +111,25 @@ pub(crate) fn table(was: &Results, changes: &[Change]) -> String {
         format!("Compared with {} of {}{}:\n", commit, was.date, if was.dirty { ", changed" } else { "" });
     let _ = writeln!(text, "  {:NAME$} {:>9} {:>9} {:>9}  {:<22}", "", "was", "is", "change", "between");
     for change in changes {
-        let between = format!("{:+.1} … {:+.1} %", change.least, change.greatest);
-        let verdict = match change.is_clear() {
-            true if change.percent > 0.0 => "more",
-            true => "less",
-            // What was and what is overlap.
-            false => "unclear",
+        let between = change.between.map_or_else(
+            || "one round: unknown".to_owned(),
+            |(least, greatest)| format!("{} … {} %", signed(least), signed(greatest)),
+        );
+        let verdict = match (change.verdict(), change.unit) {
+            (Verdict::Same, _) => "same",
+            (Verdict::Unclear, _) => "unclear",
+            (Verdict::More, Unit::Ns) => "slower",
+            (Verdict::Less, Unit::Ns) => "faster",
+            (Verdict::More, _) => "more",
+            (Verdict::Less, _) => "less",
         };
-        let percent = format!("{:+.1} %", change.percent);
         let _ = writeln!(
             text,
-            "  {:NAME$} {:>9} {:>9} {percent:>9}  {between:<22} {verdict}",
+            "  {:NAME$} {:>9} {:>9} {:>9}  {between:<22} {verdict}",
             cut(&change.name, NAME),
             change.was,
             change.now,
+            format!("{} %", signed(change.percent)),
         );
     }
     if changes.is_empty() {
@@ -105,18 +138,36 @@ pub(crate) fn table(was: &Results, changes: &[Change]) -> String {
     text
 }
 
-/// Fails if anything grew by more than `limit` per cent.
+/// With a sign, in at most seven columns.
+fn signed(percent: f64) -> String {
+    if percent.abs() < 1000.0 { format!("{percent:+.1}") } else { format!("{:+.1e}", percent) }
+}
+
+/// Fails if anything certainly grew by more than `limit` per cent: by the lower end of its interval.
 ///
 /// # Errors
 /// Names what did.
 pub(crate) fn judge(changes: &[Change], limit: f64) -> Result<()> {
-    let grown: Vec<_> = changes.iter().filter(|change| change.percent > limit).collect();
+    let is_above = |change: &&Change| change.between.is_some_and(|(least, _)| least > limit);
+    let grown: Vec<_> = changes.iter().filter(is_above).collect();
     if grown.is_empty() {
         return Ok(());
     }
     let named: Vec<_> =
-        grown.iter().map(|change| format!("{} {:+.1} %", change.name, change.percent)).collect();
+        grown.iter().map(|change| format!("{} {} %", change.name, signed(change.percent))).collect();
     Err(format!("more than {limit} % above what was: {}", named.join(", ")).into())
+}
+
+/// What may have grown by more than `limit` per cent or not, in a sentence.
+pub(crate) fn open_question(changes: &[Change], limit: f64) -> Option<String> {
+    let open: Vec<_> =
+        changes.iter().filter(|change| change.is_open(limit)).map(|change| &*change.name).collect();
+    (!open.is_empty()).then(|| {
+        let names = open.join(", ");
+        format!(
+            "it could not be told whether more than {limit} % was added to {names}; more rounds tell more"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -133,6 +184,7 @@ mod tests {
             role: *role,
             cost: figure(cost),
             ratio: ratio.map(figure),
+            user_share: None,
             per_second: None,
             latency: None,
             errors: 0,
@@ -151,42 +203,72 @@ mod tests {
         Results { format: FORMAT, benches: vec![bench], ..Results::default() }
     }
 
+    /// What becomes of these ratios.
+    fn compared(was: &[f64], now: &[f64]) -> Change {
+        let results = |ratios| results(Unit::Ns, &[("http", Role::Ours, &[1.0], Some(ratios))]);
+        changes(&results(was), &results(now)).remove(0)
+    }
+
     #[test]
     fn ratios_are_compared_and_peers_are_not() {
-        let was = results(Unit::Ns, &[("http", Role::Ours, &[100.0], Some(&[1.0, 1.0, 1.1]))]);
+        let was = results(Unit::Ns, &[("http", Role::Ours, &[100.0], Some(&[1.0, 1.0, 1.0]))]);
         let now = results(
             Unit::Ns,
             &[
-                ("http", Role::Ours, &[900.0], Some(&[1.2, 1.25, 1.25])),
+                ("http", Role::Ours, &[900.0], Some(&[1.25, 1.25, 1.25])),
                 ("node", Role::Peer, &[1.0], Some(&[9.0])),
             ],
         );
         let changes = changes(&was, &now);
         assert_eq!(changes.len(), 1);
-        assert_eq!(changes[0].percent.round(), 25.0);
-        assert_eq!((changes[0].least.round(), changes[0].greatest.round()), (9.0, 25.0));
-        assert!(changes[0].is_clear());
-        let error = judge(&changes, 10.0).expect_err("it grew").to_string();
-        assert!(error.contains("http/connect http +25.0 %"), "{error}");
-        assert!(judge(&changes, 30.0).is_ok());
+        assert_eq!((changes[0].percent, changes[0].between), (25.0, Some((25.0, 25.0))));
     }
 
     #[test]
     fn without_ratios_costs_are_compared() {
-        let was = results(Unit::Bytes, &[("http", Role::Ours, &[600.0], None)]);
-        let now = results(Unit::Bytes, &[("http", Role::Ours, &[540.0], None)]);
+        let was = results(Unit::Bytes, &[("http", Role::Ours, &[600.0, 600.0], None)]);
+        let now = results(Unit::Bytes, &[("http", Role::Ours, &[540.0, 540.0], None)]);
         let changes = changes(&was, &now);
         assert_eq!((changes[0].percent.round(), &*changes[0].was), (-10.0, "600 B"));
+        assert!(table(&was, &changes).contains(" less"), "{changes:?}");
         assert!(judge(&changes, 0.0).is_ok());
     }
 
     #[test]
-    fn what_overlaps_is_within_the_spread() {
-        let was = results(Unit::Ns, &[("http", Role::Ours, &[1.0], Some(&[1.0, 1.1]))]);
-        let now = results(Unit::Ns, &[("http", Role::Ours, &[1.0], Some(&[1.05, 1.2]))]);
-        let text = table(&was, &changes(&was, &now));
-        assert!(text.contains("unclear"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    fn the_interval_decides_and_not_the_median() {
+        let steady = [1.10, 1.11, 1.10, 1.09, 1.10];
+        assert_eq!(compared(&steady, &steady).verdict(), Verdict::Same);
+        assert_eq!(compared(&steady, &steady.map(|ratio| ratio * 1.02)).verdict(), Verdict::Same);
+        assert_eq!(compared(&steady, &steady.map(|ratio| ratio * 1.1)).verdict(), Verdict::More);
+        assert_eq!(compared(&steady, &steady.map(|ratio| ratio * 0.9)).verdict(), Verdict::Less);
+        // The medians differ by 10 %, and so do the rounds of each.
+        let noisy = [1.0, 1.25, 1.10, 1.2, 1.05];
+        assert_eq!(compared(&noisy, &noisy.map(|ratio| ratio * 1.1)).verdict(), Verdict::Unclear);
+        assert_eq!(compared(&noisy, &noisy).verdict(), Verdict::Unclear, "it may well have grown by 10 %");
+        assert_eq!(compared(&[1.0], &[2.0]).verdict(), Verdict::Unclear, "one round tells nothing");
+    }
+
+    #[test]
+    fn only_what_is_certainly_above_the_limit_fails() {
+        let steady = [1.00, 1.01, 1.00, 0.99, 1.00];
+        let grown = [compared(&steady, &steady.map(|ratio| ratio * 1.2))];
+        let error = judge(&grown, 10.0).expect_err("it grew").to_string();
+        assert!(error.contains("http/connect http +20.0 %"), "{error}");
+        assert_eq!((judge(&grown, 30.0).is_ok(), open_question(&grown, 30.0)), (true, None));
+        let noisy = [compared(&[1.0, 1.25, 1.10, 1.2, 1.05], &[1.2, 1.4, 1.3, 1.1, 1.5])];
+        assert!(noisy[0].percent > 10.0 && judge(&noisy, 10.0).is_ok());
+        let question = open_question(&noisy, 10.0).expect("that is open");
+        assert!(question.contains("http/connect http"), "{question}");
+        assert!(open_question(&[compared(&[1.0], &[1.0])], 10.0).is_some());
+    }
+
+    #[test]
+    fn rows_fit_a_hundred_columns() {
+        for (was, now) in [(&[1.0, 1.1][..], &[1.05, 1.2][..]), (&[1.0], &[1.0]), (&[1.0, 1.0], &[1e6, 2e6])]
+        {
+            let text = table(&Results::default(), &[compared(was, now)]);
+            assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        }
     }
 
     #[test]

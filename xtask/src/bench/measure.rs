@@ -1,22 +1,35 @@
-//! Measures one benchmark: every subject in turn, round after round, so that noise meets them alike.
+//! Measures one benchmark, round after round. In each the subjects are started anew: where a program's memory comes to
+//! lie is chance, and makes it faster or slower for as long as it runs.
 
 use super::budget::{Budget, Kind};
-use super::catalogue::Entry;
+use super::catalogue::{Entry, Work};
 use super::child::Trouble;
+use super::clients::failed;
+use super::held;
 use super::plan::{Choice, Contender};
+use super::proc::Ticks;
 use super::progress::Progress;
 use super::results::{Bench, Figure, LeftOut, Role, Subject, Unit};
 use super::rig::Rig;
-use super::round::{self, Sample};
+use super::round::{self, Running, Sample, Window};
+use super::stats::{self, Turns};
 use super::table::FAILED;
-use super::{solo, stats};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How much more than planned a benchmark may be measured, where the machine is too noisy for a verdict.
+const PATIENCE: usize = 3;
+
+/// The margin that is small enough: two such figures that differ by a tenth are told apart, and two that are alike are
+/// known to be.
+const GOOD_MARGIN: f64 = 0.02;
 
 /// What goes from benchmark to benchmark.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) rig: Rig,
     pub(crate) budget: Budget,
+    /// Whether a noisy benchmark has more rounds than planned.
+    pub(crate) is_patient: bool,
     pub(crate) progress: Progress,
     /// What a reader has to know.
     pub(crate) notes: Vec<String>,
@@ -24,6 +37,16 @@ pub(crate) struct Session {
     pub(crate) cut_short: usize,
     /// Failures of what is ours, in words.
     pub(crate) failures: Vec<String>,
+}
+
+/// A subject in a round in which all are up.
+struct Up {
+    running: Option<Running>,
+    windows: Vec<Window>,
+    /// The time that it took, without that of the others.
+    took: Duration,
+    /// What ended it.
+    trouble: Option<Trouble>,
 }
 
 /// A subject with what was found so far.
@@ -48,8 +71,17 @@ impl Session {
     ) -> Result<Bench, Trouble> {
         let new = |contender| Row { contender, samples: Vec::new(), rate: None, trouble: None, errors: 0 };
         let mut rows: Vec<Row> = contenders.into_iter().map(new).collect();
-        let rounds = self.budget.rounds();
-        for round in 0..rounds {
+        let mut rounds = self.budget.rounds();
+        let most =
+            if self.is_patient && choice.entry.unit() == Unit::Ns { rounds * PATIENCE } else { rounds };
+        for round in 0..most {
+            if round >= rounds {
+                if !is_uncertain(choice.entry, &rows) {
+                    break;
+                }
+                rounds += 1;
+                self.add_round(choice.entry, &rows);
+            }
             if round > 0 && self.budget.is_short() {
                 for row in &rows {
                     (round..rounds).for_each(|_| self.skip(row.contender.kind(choice.entry)));
@@ -57,15 +89,28 @@ impl Session {
                 self.cut_short += 1;
                 break;
             }
-            for row in &mut rows {
-                let what =
-                    format!("{}, {}, round {} of {rounds}", choice.entry.name, row.contender.name, round + 1);
-                self.progress.show(&what, self.budget.left());
-                let sample = self.run(choice, row)?;
-                row.samples.push(sample);
+            let what = format!("{}, round {} of {rounds}", choice.entry.name, round + 1);
+            // A server that was killed has left its socket.
+            self.rig.clear_sockets();
+            match choice.entry.work {
+                Work::Memory(_) | Work::Evenness => self.one_by_one(choice, &mut rows, &what)?,
+                Work::Time(_) | Work::Solo { .. } | Work::SoloOf { .. } => {
+                    self.side_by_side(choice, &mut rows, &what)?;
+                }
             }
         }
+        if rounds > self.budget.rounds() {
+            self.notes
+                .push(format!("{}: the machine was noisy, so it had {rounds} rounds.", choice.entry.name));
+        }
         Ok(Self::conclude(choice.entry, rows, left_out))
+    }
+
+    fn add_round(&mut self, entry: &Entry, rows: &[Row]) {
+        for row in rows {
+            self.budget.add(row.contender.kind(entry));
+            self.progress.add();
+        }
     }
 
     fn skip(&mut self, kind: Kind) {
@@ -73,42 +118,105 @@ impl Session {
         self.progress.ran();
     }
 
-    /// One subject, once. A subject that cannot do it, or failed, is not asked again.
-    fn run(&mut self, choice: &Choice, row: &mut Row) -> Result<Option<Sample>, Trouble> {
-        let kind = row.contender.kind(choice.entry);
+    /// A round in which each subject is measured once, alone.
+    fn one_by_one(&mut self, choice: &Choice, rows: &mut [Row], what: &str) -> Result<(), Trouble> {
+        for row in rows {
+            let kind = row.contender.kind(choice.entry);
+            if row.trouble.is_some() {
+                self.skip(kind);
+                row.samples.push(None);
+                continue;
+            }
+            self.progress.show(&format!("{what}, {}", row.contender.name), self.budget.left());
+            let (part, began) = (self.budget.part(), Instant::now());
+            let outcome = held::run(&self.rig, &row.contender.command, choice.entry.work);
+            self.budget.ran(kind, part, began.elapsed());
+            self.progress.ran();
+            self.keep(choice.entry, row, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// A round in which all subjects are up and measured by turns, in short windows: so they meet the same noise. Every
+    /// other turn goes backwards, so that nobody always comes first.
+    fn side_by_side(&mut self, choice: &Choice, rows: &mut [Row], what: &str) -> Result<(), Trouble> {
+        let (work, part) = (choice.entry.work, self.budget.part());
+        let (turns, window) = round::windows(work, part);
+        let mut up = Vec::new();
+        for row in &mut *rows {
+            self.progress.show(&format!("{what}, {}", row.contender.name), self.budget.left());
+            up.push(self.start(choice.entry, row, part)?);
+        }
+        for turn in 0..turns {
+            self.progress.show(what, self.budget.left());
+            let mut in_turn: Vec<_> = up.iter_mut().flatten().filter(|one| one.trouble.is_none()).collect();
+            if in_turn.is_empty() {
+                break;
+            }
+            if turn % 2 == 1 {
+                in_turn.reverse();
+            }
+            for one in in_turn {
+                one.measure(&self.rig, window);
+            }
+        }
+        for (row, up) in rows.iter_mut().zip(up) {
+            let kind = row.contender.kind(choice.entry);
+            let Some(up) = up else {
+                self.skip(kind);
+                row.samples.push(None);
+                continue;
+            };
+            let (outcome, took) = up.end();
+            self.budget.ran(kind, part, took);
+            self.progress.ran();
+            self.keep(choice.entry, row, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a subject for a round, unless it is not asked again.
+    fn start(&self, entry: &Entry, row: &mut Row, part: Duration) -> Result<Option<Up>, Trouble> {
         if row.trouble.is_some() {
-            self.skip(kind);
             return Ok(None);
         }
-        let (part, began) = (self.budget.part(), Instant::now());
-        let (rig, work, command) = (&self.rig, choice.entry.work, &row.contender.command);
-        // A server that was killed has left its socket.
-        rig.socket();
-        let outcome = match kind {
-            Kind::Solo => solo::run(rig, command, work, part, &mut row.rate),
-            _ => round::run(rig, command, work, kind, part),
+        let began = Instant::now();
+        let how = (entry.work, row.contender.kind(entry));
+        let running = Running::start(&self.rig, &row.contender, how, part, &mut row.rate);
+        let (running, trouble) = match running {
+            Ok(running) => (Some(running), None),
+            Err(trouble) => (None, Some(trouble)),
         };
-        self.budget.ran(kind, part, began.elapsed());
-        self.progress.ran();
-        let name = &row.contender.name;
+        Ok(Some(Up { running, windows: Vec::new(), took: began.elapsed(), trouble }))
+    }
+
+    /// Keeps what a round has shown of a subject. One that cannot do it, or failed, is not asked again.
+    fn keep(
+        &mut self,
+        entry: &Entry,
+        row: &mut Row,
+        outcome: Result<Sample, Trouble>,
+    ) -> Result<(), Trouble> {
         let reason = match outcome {
             Ok(sample) => {
                 row.errors += sample.errors;
                 if let Some(complaint) = &sample.complaint {
-                    self.complain(choice.entry, &row.contender, complaint);
+                    self.complain(entry, &row.contender, complaint);
                 }
-                return Ok(Some(sample));
+                row.samples.push(Some(sample));
+                return Ok(());
             }
             Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
             Err(Trouble::Cannot(reason)) if row.contender.role == Role::Peer => reason,
             Err(Trouble::Cannot(reason) | Trouble::Failed(reason)) => {
                 row.errors += 1;
-                self.complain(choice.entry, &row.contender, &reason);
+                self.complain(entry, &row.contender, &reason);
                 format!("{FAILED}{reason}")
             }
         };
-        row.trouble = Some(LeftOut { name: name.clone(), reason });
-        Ok(None)
+        row.samples.push(None);
+        row.trouble = Some(LeftOut { name: row.contender.name.clone(), reason });
+        Ok(())
     }
 
     /// What failed is noted; if it is ours, the whole run fails in the end.
@@ -122,22 +230,26 @@ impl Session {
 
     fn conclude(entry: &Entry, rows: Vec<Row>, mut left_out: Vec<LeftOut>) -> Bench {
         let unit = entry.unit();
-        let costs =
-            |row: &Row| row.samples.iter().map(|sample| Some(sample.as_ref()?.cost)).collect::<Vec<_>>();
-        let floors = rows.iter().find(|row| row.contender.role == Role::Floor).map(costs).unwrap_or_default();
+        let floor = rows.iter().find(|row| row.contender.role == Role::Floor);
+        let floors = floor.map(|row| row.samples.clone()).unwrap_or_default();
         let mut subjects = Vec::new();
         for row in rows {
-            let costs = costs(&row);
-            // The floor of memory is next to nothing, and so is the sense of a ratio to it.
-            let ratio = if unit == Unit::Ns { stats::ratio(&costs, &floors) } else { None };
             let samples: Vec<_> = row.samples.iter().flatten().collect();
             let rates = samples.iter().filter_map(|sample| sample.per_second).collect();
-            match Figure::of(costs.into_iter().flatten().collect()) {
+            let mut ticks = Ticks::default();
+            samples.iter().for_each(|sample| ticks.add(sample.ticks));
+            let costs: Vec<_> = samples.iter().map(|sample| sample.costs.clone()).collect();
+            let cost = match entry.unit() {
+                Unit::Ns => Figure::of_rounds(&costs, stats::cost),
+                Unit::Bytes | Unit::Spread => Figure::of(costs.concat()),
+            };
+            match cost {
                 Some(cost) => subjects.push(Subject {
                     name: row.contender.name,
                     role: row.contender.role,
                     cost,
-                    ratio,
+                    ratio: ratio(entry, &row.samples, &floors),
+                    user_share: ticks.user_share(),
                     per_second: Figure::of(rates).map(|rate| rate.median),
                     latency: stats::latency(samples.iter().map(|sample| &sample.histogram[..])),
                     errors: row.errors,
@@ -157,4 +269,51 @@ impl Session {
             left_out,
         }
     }
+}
+
+impl Up {
+    fn measure(&mut self, rig: &Rig, time: Duration) {
+        let Some(running) = &mut self.running else { return };
+        let began = Instant::now();
+        match running.window(rig, time) {
+            Ok(window) => self.windows.push(window),
+            Err(trouble) => self.trouble = Some(trouble),
+        }
+        self.took += began.elapsed();
+    }
+
+    /// Ends it. What its windows come to, and what time all of it took.
+    fn end(self) -> (Result<Sample, Trouble>, Duration) {
+        let began = Instant::now();
+        // One that has died is asked for its last words by whoever met it; the end of it says no more then.
+        let ended = self.running.map_or(Ok(()), Running::stop);
+        let outcome = match self.trouble {
+            Some(trouble) => Err(trouble),
+            None => {
+                ended.and_then(|()| Sample::of(self.windows).ok_or_else(|| failed("nothing was measured")))
+            }
+        };
+        (outcome, self.took + began.elapsed())
+    }
+}
+
+/// The ratio to the floor, from the rounds that have both. Of memory there is none: the floor of that is next to nothing,
+/// and so is the sense of a ratio to it.
+fn ratio(entry: &Entry, samples: &[Option<Sample>], floors: &[Option<Sample>]) -> Option<Figure> {
+    if entry.unit() != Unit::Ns {
+        return None;
+    }
+    let both = samples.iter().zip(floors).filter_map(|(sample, floor)| sample.as_ref().zip(floor.as_ref()));
+    let turns = |(sample, floor): (&Sample, &Sample)| -> Turns {
+        sample.costs.iter().copied().zip(floor.costs.iter().copied()).collect()
+    };
+    Figure::of_rounds(&both.map(turns).collect::<Vec<_>>(), stats::ratio)
+}
+
+/// Whether something of ours is not known well enough to be compared.
+fn is_uncertain(entry: &Entry, rows: &[Row]) -> bool {
+    let floors = rows.iter().find(|row| row.contender.role == Role::Floor).map(|row| &row.samples[..]);
+    let ours = rows.iter().filter(|row| row.contender.role == Role::Ours);
+    let mut figures = ours.filter_map(|row| ratio(entry, &row.samples, floors.unwrap_or_default()));
+    figures.any(|figure| figure.margin.is_none_or(|margin| margin > GOOD_MARGIN))
 }

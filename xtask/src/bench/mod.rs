@@ -1,17 +1,22 @@
 //! `cargo xtask bench`: measures every layer beside its floor and its peers.
 //!
 //! Servers and load are processes of their own, on cores of their own. The cost is the CPU time of the server's
-//! processes by the number of right answers; subjects alternate, a fresh process each time; ratios to the floor are made
-//! within a round, where both met the same noise.
+//! processes by the number of right answers. In a round every subject is started afresh; then all are measured by turns
+//! in windows of 20 ms, and the quieter half of the turns makes the ratio to the floor. So noise of the machine,
+//! which comes and goes within tenths of a second, meets all alike or is left out, and what differs from launch to launch
+//! shows between the rounds: from that, the uncertainty is reckoned that the tables show and that `--compare` goes by.
 //!
-//! `options`, `catalogue` and `plan` say what is measured; `measure` does it, with `round` (servers) and `solo`
-//! (programs without clients), on what `rig` has found; `stats`, `table`, `compare` and `html` show it.
+//! `options`, `catalogue` and `plan` say what is measured; `measure` does it, with `round` (what has windows: servers with
+//! their `clients`, and the programs of `solo`) and `held` (memory and evenness), on what `rig` has found; `stats`,
+//! `table`, `compare` and `html` show it.
 
 mod budget;
 mod catalogue;
 mod child;
+mod clients;
 mod compare;
 mod count;
+mod held;
 pub mod html;
 mod interrupt;
 pub mod launch;
@@ -90,6 +95,9 @@ pub fn run(options: &Options) -> Result<()> {
         let changes = compare::changes(&before, &results);
         say::out(compare::table(&before, &changes));
         if let Some(limit) = options.fail_above {
+            if let Some(question) = compare::open_question(&changes, limit) {
+                say_note(&question);
+            }
             compare::judge(&changes, limit)?;
         }
     }
@@ -124,7 +132,11 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
         say::err(format_args!("{benches}, {all} in {rounds}: about {time}"));
     }
     let progress = Progress::new(runs);
-    let mut session = Session { rig, budget, progress, notes, cut_short: 0, failures: Vec::new() };
+    // What is compared has to be certain, whatever the machine does meanwhile.
+    let is_patient =
+        (options.save.is_some() || options.compare.is_some()) && options.rounds.is_none() && !options.quick;
+    let mut session =
+        Session { rig, budget, is_patient, progress, notes, cut_short: 0, failures: Vec::new() };
     for (choice, (contenders, left_out)) in choices.iter().zip(who) {
         let bench = session.measure(choice, contenders, left_out);
         session.progress.clear();
@@ -164,15 +176,15 @@ fn conclude(options: &Options, results: &Results) -> Result<()> {
     if results.benches.len() > 1 {
         say::out(table::summary(results));
     }
-    for note in &results.notes {
-        for line in table::wrapped(&format!("note: {note}"), 100) {
-            say::out(line);
-        }
-    }
+    results.notes.iter().for_each(|note| say_note(note));
     match options.count {
         None | Some(Counting::Show) => report(options, results),
         Some(counting) => count::conclude(counting, results),
     }
+}
+
+fn say_note(note: &str) {
+    table::wrapped(&format!("note: {note}"), 100).iter().for_each(say::out);
 }
 
 /// The files.

@@ -15,11 +15,13 @@ hyper, node, nginx, as far as they can be had). WHAT is a benchmark, a group or 
 
   --quick             the whole set in less than three minutes
   --list              lists the benchmarks
-  --rounds N          how often each is measured; 5
-  --secs S            how long each time; 1
-  --save FILE         keeps the results
-  --compare FILE      shows what has changed since those were kept
-  --fail-above 10%    with --compare: fails if something of ours costs so much more
+  --rounds N          how often each is started and measured; 8
+  --secs S            how long each time, in windows of 20 ms between those of the others; 0.6
+  --save FILE         keeps the results; a noisy benchmark has up to three times as many rounds, unless --rounds
+                      or --quick is given, and so it is with --compare
+  --compare FILE      shows what has changed since those were kept: slower, faster, same (by less than 5 %),
+                      or unclear; more rounds make it clear
+  --fail-above 10%    with --compare: fails if something of ours certainly costs so much more
   --only NAME,…       of the layers and peers measures these only, and the floor
   --subject NAME='COMMAND'
                       measures your own server too, in the benchmarks of HTTP and echo. COMMAND prints
@@ -34,7 +36,9 @@ hyper, node, nginx, as far as they can be had). WHAT is a benchmark, a group or 
   --server-cpu N, --load-cpu N
                       the cores of the server and of its clients; else the first two that there are
 
-The figures are CPU time of the server's processes. The report is report.html and report.json.";
+The figures are CPU time of the server's processes: medians of the rounds, in which the quieter half of the
+windows counts. ± % is how uncertain they are, with 95 % confidence. The report is report.html and
+report.json.";
 
 /// More rounds, or longer ones, are a mistyped number.
 const MAX_ROUNDS: usize = 1000;

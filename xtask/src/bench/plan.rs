@@ -104,7 +104,7 @@ impl Choice {
     /// Where a Unix server listens, and where nginx puts its files.
     fn path_words(&self, rig: &Rig, name: &str) -> Vec<OsString> {
         match (self.entry.group().name, name) {
-            ("unix", _) => vec!["--path".into(), rig.socket().into()],
+            ("unix", _) => vec!["--path".into(), rig.socket(name).into()],
             (_, "nginx") => vec!["--path".into(), rig.scratch().into()],
             _ => Vec::new(),
         }

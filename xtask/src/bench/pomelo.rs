@@ -130,6 +130,7 @@ fn bench(number: usize, rows: &[Row]) -> Bench {
             role: row.role,
             cost: Figure::of(row.starts.iter().map(cost).collect())?,
             ratio: None,
+            user_share: None,
             per_second: None,
             latency: if number == 0 { latency(&row.starts) } else { None },
             errors: 0,
@@ -211,7 +212,7 @@ impl Project {
 /// Reads what a start has cost, and what the servers have.
 fn look(master: u32, wall: Duration) -> std::io::Result<Start> {
     let times = proc::cpu_times(master)?;
-    let cpu_ns = times.values().sum::<u64>() as f64;
+    let cpu_ns = times.values().map(|(time, _)| time).sum::<u64>() as f64;
     let servers: Vec<u32> = times.keys().map(|process| process.pid).filter(|pid| *pid != master).collect();
     if servers.len() != SERVERS {
         return Err(std::io::Error::other(format!("{} servers are there, not {SERVERS}", servers.len())));

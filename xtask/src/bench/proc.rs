@@ -17,11 +17,38 @@ pub(crate) struct Process {
     start: u64,
 }
 
+/// CPU time in clock ticks, by who ran when the kernel looked: coarse, and right on the average.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ticks {
+    pub(crate) user: u64,
+    pub(crate) system: u64,
+}
+
+impl Ticks {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.user += more.user;
+        self.system += more.system;
+    }
+
+    /// What has come since `earlier`.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        let (user, system) =
+            (self.user.saturating_sub(earlier.user), self.system.saturating_sub(earlier.system));
+        Self { user, system }
+    }
+
+    /// The program's own part of all; nothing of nothing.
+    pub(crate) fn user_share(self) -> Option<f64> {
+        let all = self.user + self.system;
+        (all > 0).then(|| self.user as f64 / all as f64)
+    }
+}
+
 /// The fields of `/proc/PID/stat` that are needed.
 struct Stat {
     zombie: bool,
     parent: u32,
-    cpu_ticks: u64,
+    ticks: Ticks,
     start: u64,
 }
 
@@ -32,7 +59,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat {
         zombie: fields.starts_with('Z'),
         parent: u32::try_from(field(1)?).ok()?,
-        cpu_ticks: field(11)? + field(12)?,
+        ticks: Ticks { user: field(11)?, system: field(12)? },
         start: field(19)?,
     })
 }
@@ -68,9 +95,13 @@ pub(crate) fn is_alive(process: Process) -> bool {
     stat(process.pid).is_some_and(|stat| stat.start == process.start && !stat.zombie)
 }
 
-/// CPU time of each process of the tree so far, in nanoseconds.
-pub(crate) fn cpu_times(root: u32) -> io::Result<BTreeMap<Process, u64>> {
-    tree(root)?.into_iter().map(|process| Ok((process, cpu_time(process.pid)?))).collect()
+/// CPU time of each process of the tree so far, in nanoseconds and in ticks.
+pub(crate) fn cpu_times(root: u32) -> io::Result<BTreeMap<Process, (u64, Ticks)>> {
+    let times = |process: Process| {
+        let ticks = stat(process.pid).map(|stat| stat.ticks).unwrap_or_default();
+        Ok((process, (cpu_time(process.pid)?, ticks)))
+    };
+    tree(root)?.into_iter().map(times).collect()
 }
 
 /// The scheduler's run time of every thread; where the kernel has no schedstat, the coarser ticks of the
@@ -83,7 +114,7 @@ fn cpu_time(pid: u32) -> io::Result<u64> {
             Some(time) => total += time,
             None => {
                 let stat = stat(pid).ok_or(io::ErrorKind::NotFound)?;
-                return Ok(stat.cpu_ticks * TICK_NS);
+                return Ok((stat.ticks.user + stat.ticks.system) * TICK_NS);
             }
         }
     }
@@ -138,7 +169,7 @@ mod tests {
     fn stat_is_read_behind_any_name() {
         let text = "12 (a) b) S 7 1 1 0 -1 4194560 1 2 3 4 50 60 0 0 20 0 1 0 777 1 1\n";
         let stat = parse_stat(text).expect("a whole line");
-        assert_eq!((stat.parent, stat.cpu_ticks, stat.start), (7, 110, 777));
+        assert_eq!((stat.parent, stat.ticks, stat.start), (7, Ticks { user: 50, system: 60 }, 777));
     }
 
     #[test]

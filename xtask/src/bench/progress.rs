@@ -53,6 +53,11 @@ impl Progress {
         self.done += 1;
     }
 
+    /// There will be one more run.
+    pub(crate) fn add(&mut self) {
+        self.runs += 1;
+    }
+
     /// Makes room for what is printed.
     pub(crate) fn clear(&mut self) {
         if self.shown {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of this layout: a file of another one is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Everything a run found, with what is needed to repeat it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -97,10 +97,12 @@ pub struct Subject {
     pub name: String,
     /// Which of the three kinds it is.
     pub role: Role,
-    /// What one operation costs, in the benchmark's unit.
+    /// What one operation costs, in the benchmark's unit; a sample is what the quiet moments of a round come to.
     pub cost: Figure,
     /// The same to the floor's, made within a round.
     pub ratio: Option<Figure>,
+    /// The part of the CPU time that was the program's own and not the kernel's, 0 to 1; by clock ticks, so roughly.
+    pub user_share: Option<f64>,
     /// Operations per second of wall time.
     pub per_second: Option<f64>,
     /// How long operations took, for those that a client waits for.
@@ -124,12 +126,15 @@ pub enum Role {
 /// A value that was taken several times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// The middle one.
+    /// The middle one; of windows, that of the quieter half of all.
     pub median: f64,
     /// The least.
     pub least: f64,
     /// The greatest.
     pub greatest: f64,
+    /// How uncertain the median is, as a part of it: the true one is so near in 95 of 100 cases. Nothing is known after
+    /// a single round.
+    pub margin: Option<f64>,
     /// All, in the order of the rounds.
     pub samples: Vec<f64>,
 }

@@ -22,6 +22,9 @@ const OTHER_DESCRIPTORS: u64 = 200;
 /// temporary files, as the path of a socket must be short.
 const SCRATCH: &str = "xtask-bench-";
 
+/// How the names of Unix sockets end.
+const SOCKET: &str = "sock";
+
 /// The means of a run.
 #[derive(Debug)]
 pub(crate) struct Rig {
@@ -47,12 +50,19 @@ impl Rig {
         Ok(Self { launcher, server_cpu, load_cpu, idle, scratch })
     }
 
-    /// Where a Unix server listens. One runs at a time; what the last has left is taken away.
-    pub(crate) fn socket(&self) -> PathBuf {
-        let path = self.scratch.join("server.sock");
-        // Usually there is none.
-        let _absent = fs::remove_file(&path);
-        path
+    /// Where the Unix server of this name listens.
+    pub(crate) fn socket(&self, name: &str) -> PathBuf {
+        self.scratch.join(name).with_extension(SOCKET)
+    }
+
+    /// Takes away the sockets of servers that were killed. Nobody may be listening.
+    pub(crate) fn clear_sockets(&self) {
+        for entry in fs::read_dir(&self.scratch).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == SOCKET) {
+                // The next server says what is in its way.
+                let _left = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// For files of servers.

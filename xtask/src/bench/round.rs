@@ -1,12 +1,18 @@
-//! One round of one server: start it, warm it, load it, and read what that cost.
+//! One subject in one round: started once, then measured again and again for moments, between the moments of others.
+//!
+//! The noise of a machine that is not ours alone comes in plateaus of some tenths of a second, in which everything costs
+//! a fifth more, or twice as much; the kernel knows nothing of it. Windows that are much shorter let all subjects meet
+//! the same plateaus, and find the quiet moments between them.
 
 use super::budget::Kind;
 use super::catalogue::Work;
-use super::child::{Child, Trouble};
-use super::proc::{self, Process};
+use super::child::Trouble;
+use super::clients::{Clients, complaint, failed};
+use super::plan::Contender;
+use super::proc::{self, Process, Ticks};
 use super::rig::Rig;
 use super::server::Server;
-use crate::load::report::Report;
+use super::solo;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::thread;
@@ -19,27 +25,25 @@ const WARM_UP: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// The same for one that compiles its code while it runs: it has to come to an end with that.
 const COMPILED_WARM_UP: (Duration, Duration) = (Duration::from_millis(700), Duration::from_secs(2));
 
-/// Connections that a server had before its memory is read.
-const WARM_UP_CONNECTIONS: usize = 64;
+/// A window of a server: some plateaus of noise are not much longer, and it is still far longer than the answers that
+/// are waited for at its end.
+const WINDOW: Duration = Duration::from_millis(20);
 
-/// Connections over which evenness is measured.
-const SPREAD_OVER: usize = 1000;
+/// A window of a program without clients, which is started for it.
+const SOLO_WINDOW: Duration = Duration::from_millis(100);
 
-/// What a server may take to close the load's connections; that is part of the cost.
-const SETTLE: Duration = Duration::from_millis(30);
-
-/// How long a load may take beyond its time, which has a patience of its own in it.
-const LOAD_PATIENCE: Duration = Duration::from_secs(15);
-
-/// How long the opening of connections that are held may take.
-const HOLD_PATIENCE: Duration = Duration::from_secs(60);
+/// What a server may take to come to rest after the last answer; that is part of the cost.
+const SETTLE: Duration = Duration::from_millis(2);
 
 /// The outcome of one round of one subject.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Sample {
-    /// CPU nanoseconds per operation, bytes per connection, or the spread of connections.
-    pub(crate) cost: f64,
+    /// What was seen: the CPU nanoseconds per operation of each window; or once, bytes per connection or the spread of
+    /// connections.
+    pub(crate) costs: Vec<f64>,
     pub(crate) per_second: Option<f64>,
+    /// What of the CPU time was the program's own, and what the kernel's.
+    pub(crate) ticks: Ticks,
     /// Pairs of a latency in nanoseconds and its number.
     pub(crate) histogram: Vec<(u64, u64)>,
     pub(crate) errors: u64,
@@ -47,184 +51,173 @@ pub(crate) struct Sample {
     pub(crate) complaint: Option<String>,
 }
 
-/// Measures the server that `command` starts once, for `part`.
-pub(crate) fn run(
-    rig: &Rig,
-    command: &[OsString],
-    work: Work,
-    kind: Kind,
-    part: Duration,
-) -> Result<Sample, Trouble> {
-    let server = Server::start(&rig.launcher, rig.server_cpu, command)?;
-    let warm_up = match kind {
-        Kind::Compiled => (part * 2).clamp(COMPILED_WARM_UP.0, COMPILED_WARM_UP.1),
-        _ => (part / 2).clamp(WARM_UP.0, WARM_UP.1),
-    };
-    let sample = match work {
-        Work::Time(words) => measure_time(rig, &server, words, warm_up, part),
-        Work::Memory(words) => measure_memory(rig, &server, words),
-        Work::Evenness => measure_evenness(rig, &server),
-        Work::Solo { .. } | Work::SoloOf { .. } => Err(failed("this is no server's benchmark")),
-    }?;
-    server.stop()?;
-    Ok(sample)
+/// What was seen in one window.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) cost: f64,
+    pub(crate) per_second: f64,
+    pub(crate) ticks: Ticks,
+    pub(crate) histogram: Vec<(u64, u64)>,
+    pub(crate) errors: u64,
+    pub(crate) complaint: Option<String>,
 }
 
-fn failed(what: impl ToString) -> Trouble {
-    Trouble::Failed(what.to_string())
+/// How many windows measure for `part`, and how long each is.
+pub(crate) fn windows(work: Work, part: Duration) -> (u32, Duration) {
+    let usual = if let Work::Time(_) = work { WINDOW } else { SOLO_WINDOW };
+    let count = (part.as_secs_f64() / usual.as_secs_f64()).round().clamp(1.0, f64::from(u32::MAX)) as u32;
+    (count, part / count)
 }
 
-fn measure_time(
-    rig: &Rig,
-    server: &Server,
-    words: &[&str],
-    warm_up: Duration,
-    part: Duration,
-) -> Result<Sample, Trouble> {
-    let read = || proc::cpu_times(server.pid()).map_err(|error| failed(format!("CPU time: {error}")));
-    answered(load_for(rig, server, words, warm_up)?)?;
-    thread::sleep(SETTLE);
-    let before = read()?;
-    let report = answered(load_for(rig, server, words, part)?)?;
-    thread::sleep(SETTLE);
-    let after = read()?;
-    let (used, lost) = used(&before, &after);
-    Ok(Sample {
-        cost: used as f64 / report.requests as f64,
-        per_second: Some(report.per_second),
-        complaint: complaint(&report, lost),
-        errors: report.errors + lost,
-        histogram: report.histogram,
-    })
+/// A server with its clients.
+pub(crate) struct Served {
+    server: Server,
+    clients: Clients,
 }
+
+/// A subject that is up.
+pub(crate) enum Running {
+    /// A server under load.
+    Server(Box<Served>),
+    /// A program that is started for each window, and how many operations per second it does.
+    Program { command: Vec<OsString>, work: Work, rate: f64 },
+}
+
+impl Running {
+    /// Starts it and warms it up; `part` is how long all windows measure together. A program without clients has its
+    /// `rate` from an earlier round, or finds it out.
+    pub(crate) fn start(
+        rig: &Rig,
+        contender: &Contender,
+        (work, kind): (Work, Kind),
+        part: Duration,
+        rate: &mut Option<f64>,
+    ) -> Result<Self, Trouble> {
+        let command = &contender.command[..];
+        let Work::Time(words) = work else {
+            let (_, window) = windows(work, part);
+            let rate = match *rate {
+                Some(rate) => rate,
+                None => *rate.insert(solo::find_rate(rig, command, work, window)?),
+            };
+            return Ok(Self::Program { command: command.to_vec(), work, rate });
+        };
+        let server = Server::start(&rig.launcher, rig.server_cpu, command)?;
+        let mut clients = Clients::start(rig, &server, words)?;
+        clients.work(match kind {
+            Kind::Compiled => (part * 2).clamp(COMPILED_WARM_UP.0, COMPILED_WARM_UP.1),
+            _ => (part / 2).clamp(WARM_UP.0, WARM_UP.1),
+        })?;
+        thread::sleep(SETTLE);
+        Ok(Self::Server(Box::new(Served { server, clients })))
+    }
+
+    /// Measures it once, for `time`.
+    pub(crate) fn window(&mut self, rig: &Rig, time: Duration) -> Result<Window, Trouble> {
+        match self {
+            Self::Server(served) => served.window(time),
+            Self::Program { command, work, rate } => solo::run(rig, command, *work, *rate, time),
+        }
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(self) -> Result<(), Trouble> {
+        match self {
+            Self::Server(served) => {
+                let Served { server, clients } = *served;
+                // The clients go first: nobody is to be cut off.
+                drop(clients);
+                server.stop()
+            }
+            Self::Program { .. } => Ok(()),
+        }
+    }
+}
+
+impl Served {
+    fn window(&mut self, time: Duration) -> Result<Window, Trouble> {
+        let pid = self.server.pid();
+        let read = || proc::cpu_times(pid).map_err(|error| failed(format!("CPU time: {error}")));
+        let before = read()?;
+        let report = self.clients.work(time)?;
+        thread::sleep(SETTLE);
+        let after = read()?;
+        let (used, ticks, lost) = used(&before, &after);
+        let complaints = [complaint(&report), (lost > 0).then(|| format!("processes that ended {lost}"))];
+        let complaints: Vec<_> = complaints.into_iter().flatten().collect();
+        Ok(Window {
+            cost: used as f64 / report.requests as f64,
+            per_second: report.per_second,
+            ticks,
+            complaint: (!complaints.is_empty()).then(|| complaints.join(", ")),
+            errors: report.errors + lost,
+            histogram: report.histogram,
+        })
+    }
+}
+
+type Times = BTreeMap<Process, (u64, Ticks)>;
 
 /// The CPU time that was used between two looks, and how many processes were lost: their time is not in it.
-fn used(before: &BTreeMap<Process, u64>, after: &BTreeMap<Process, u64>) -> (u64, u64) {
-    let used = after.iter().map(|(process, time)| time - before.get(process).unwrap_or(&0).min(time)).sum();
+fn used(before: &Times, after: &Times) -> (u64, Ticks, u64) {
+    let (mut used, mut ticks) = (0, Ticks::default());
+    for (process, (time, now)) in after {
+        let (earlier, then) = before.get(process).copied().unwrap_or_default();
+        used += time.saturating_sub(earlier);
+        ticks.add(now.since(then));
+    }
     let lost = before.keys().filter(|process| !after.contains_key(process)).count();
-    (used, lost as u64)
+    (used, ticks, lost as u64)
 }
 
-fn complaint(report: &Report, lost: u64) -> Option<String> {
-    let mut kinds: Vec<_> =
-        report.error_kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    if lost > 0 {
-        kinds.push(format!("processes that ended {lost}"));
-    }
-    (!kinds.is_empty()).then(|| kinds.join(", "))
-}
-
-fn measure_memory(rig: &Rig, server: &Server, words: &[&str]) -> Result<Sample, Trouble> {
-    let read = || proc::resident(server.pid()).map_err(|error| failed(format!("memory: {error}")));
-    answered(hold(rig, server, words, WARM_UP_CONNECTIONS)?.release()?)?;
-    thread::sleep(SETTLE);
-    let before = read()?;
-    let held = hold(rig, server, words, rig.idle)?;
-    thread::sleep(SETTLE);
-    let with = read()?;
-    let report = answered(held.release()?)?;
-    Ok(Sample {
-        cost: (with as f64 - before as f64) / report.requests as f64,
-        complaint: complaint(&report, 0),
-        errors: report.errors,
-        ..Sample::default()
-    })
-}
-
-/// Opens connections one after the other, then counts the sockets of each worker: the children of the server.
-fn measure_evenness(rig: &Rig, server: &Server) -> Result<Sample, Trouble> {
-    let read = || proc::sockets(server.pid()).map_err(|error| failed(format!("descriptors: {error}")));
-    answered(hold(rig, server, &["idle"], WARM_UP_CONNECTIONS)?.release()?)?;
-    thread::sleep(SETTLE);
-    let before: BTreeMap<_, _> = read()?.into_iter().collect();
-    let held = hold(rig, server, &["idle"], SPREAD_OVER)?;
-    thread::sleep(SETTLE);
-    let with = read()?;
-    let report = answered(held.release()?)?;
-    let more = |(process, sockets): &(Process, usize)| {
-        sockets.saturating_sub(before.get(process).copied().unwrap_or_default())
-    };
-    // The first process is the one that hands out.
-    let workers: Vec<usize> = with.iter().skip(1).map(more).collect();
-    let (Some(least), Some(greatest)) = (workers.iter().min(), workers.iter().max()) else {
-        return Err(failed("the server has no worker processes"));
-    };
-    Ok(Sample {
-        cost: (greatest - least) as f64,
-        complaint: complaint(&report, 0),
-        errors: report.errors,
-        ..Sample::default()
-    })
-}
-
-/// Loads the server for some time.
-fn load_for(rig: &Rig, server: &Server, words: &[&str], time: Duration) -> Result<Report, Trouble> {
-    let mut load = start_load(rig, server, words, &["--secs", &time.as_secs_f64().to_string()])?;
-    let report = read_report(&mut load, time + LOAD_PATIENCE)?;
-    load.wait();
-    Ok(report)
-}
-
-/// Connections that are held open.
-struct Held {
-    load: Child,
-    report: Report,
-}
-
-fn hold(rig: &Rig, server: &Server, words: &[&str], connections: usize) -> Result<Held, Trouble> {
-    let mut load = start_load(rig, server, words, &["--conns", &connections.to_string()])?;
-    let report = read_report(&mut load, HOLD_PATIENCE)?;
-    Ok(Held { load, report })
-}
-
-impl Held {
-    /// Ends the connections. Those that the server had ended before are errors.
-    fn release(mut self) -> Result<Report, Trouble> {
-        // The end of its input ends the load.
-        drop(self.load.take_input());
-        let broken = self.load.wait().is_none_or(|status| !status.success());
-        if broken && self.report.errors == 0 {
-            return Err(failed("the server ended connections while they were idle"));
+impl Sample {
+    /// What the windows of a round come to; nothing without any.
+    pub(crate) fn of(windows: Vec<Window>) -> Option<Self> {
+        let costs: Vec<f64> = windows.iter().map(|window| window.cost).collect();
+        let mut rates: Vec<f64> = windows.iter().map(|window| window.per_second).collect();
+        rates.sort_by(f64::total_cmp);
+        if windows.is_empty() {
+            return None;
         }
-        Ok(self.report)
-    }
-}
-
-fn start_load(rig: &Rig, server: &Server, words: &[&str], more: &[&str]) -> Result<Child, Trouble> {
-    let mut command: Vec<OsString> = vec![rig.launcher.xtask.clone().into(), "load".into()];
-    command.extend(words.iter().chain(more).map(OsString::from));
-    command.extend(["--addr".into(), server.address.to_string().into()]);
-    rig.launcher.start(rig.load_cpu, &command)
-}
-
-fn read_report(load: &mut Child, patience: Duration) -> Result<Report, Trouble> {
-    let line = load.line(patience).map_err(|trouble| match trouble {
-        // The load can do all that it is asked for.
-        Trouble::Cannot(reason) => Trouble::Failed(reason),
-        other => other,
-    })?;
-    serde_json::from_str(&line).map_err(|error| failed(format!("the load printed {line:?}: {error}")))
-}
-
-fn answered(report: Report) -> Result<Report, Trouble> {
-    match report.requests {
-        0 => Err(failed(format!(
-            "nothing was answered: {}",
-            complaint(&report, 0).unwrap_or_else(|| "no error either".to_owned())
-        ))),
-        _ => Ok(report),
+        let mut sample = Self { per_second: rates.get(rates.len() / 2).copied(), costs, ..Self::default() };
+        for window in windows {
+            sample.histogram.extend(window.histogram);
+            sample.errors += window.errors;
+            sample.ticks.add(window.ticks);
+            sample.complaint = sample.complaint.or(window.complaint);
+        }
+        Some(sample)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Report, complaint};
+    use super::*;
 
     #[test]
-    fn errors_are_told_by_their_kind() {
-        let mut report = Report::default();
-        assert_eq!(complaint(&report, 0), None);
-        report.error_kinds.insert("status".to_owned(), 3);
-        assert_eq!(complaint(&report, 1).as_deref(), Some("status 3, processes that ended 1"));
+    fn a_part_is_cut_into_windows_that_make_it_up() {
+        let part = Duration::from_secs(1);
+        assert_eq!(windows(Work::Time(&[]), part), (50, WINDOW));
+        assert_eq!(windows(Work::SoloOf { ops: 1 }, part), (10, SOLO_WINDOW));
+        assert_eq!(windows(Work::Time(&[]), WINDOW / 4), (1, WINDOW / 4));
+    }
+
+    #[test]
+    fn a_round_is_all_of_its_windows() {
+        let window = |cost, errors| Window {
+            cost,
+            per_second: cost * 10.0,
+            errors,
+            complaint: (errors > 0).then(|| format!("status {errors}")),
+            histogram: vec![(1, 1)],
+            ticks: Ticks { user: 1, system: 2 },
+        };
+        let sample = Sample::of(vec![window(4.0, 0), window(2.0, 3), window(3.0, 1)]).expect("windows");
+        assert_eq!(sample.costs, [4.0, 2.0, 3.0]);
+        assert_eq!((sample.per_second, sample.errors), (Some(30.0), 4));
+        assert_eq!(sample.complaint.as_deref(), Some("status 3"));
+        assert_eq!(sample.histogram.len(), 3);
+        assert_eq!(sample.ticks, Ticks { user: 3, system: 6 });
+        assert_eq!(Sample::of(Vec::new()), None);
     }
 }

@@ -1,9 +1,9 @@
-//! One round of a program without clients: it does so many operations and says what they cost it.
+//! A program without clients: it does so many operations and says what they cost it.
 
 use super::catalogue::Work;
 use super::child::Trouble;
 use super::rig::Rig;
-use super::round::Sample;
+use super::round::Window;
 use crate::subjects::solo::Measured;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -20,44 +20,36 @@ const PILOTS: usize = 5;
 /// How much more.
 const PILOT_GROWTH: u64 = 8;
 
-/// Measures the program that `command` starts once, for about `part`. `ops` is how many operations took so long before;
-/// it is found out the first time.
+/// Lets the program that `command` starts do what takes it about `time`.
 pub(crate) fn run(
     rig: &Rig,
     command: &[OsString],
     work: Work,
-    part: Duration,
-    ops: &mut Option<f64>,
-) -> Result<Sample, Trouble> {
+    per_second: f64,
+    time: Duration,
+) -> Result<Window, Trouble> {
     let count = match work {
         Work::SoloOf { ops } => ops,
-        Work::Solo { pilot } => {
-            let per_second = match *ops {
-                Some(per_second) => per_second,
-                None => *ops.insert(find_rate(rig, command, pilot, part)?),
-            };
-            ((per_second * part.as_secs_f64()) as u64).max(1)
-        }
-        _ => return Err(Trouble::Failed("this is a server's benchmark".to_owned())),
+        _ => ((per_second * time.as_secs_f64()) as u64).max(1),
     };
-    let report = run_once(rig, command, count, part)?;
-    Ok(Sample {
+    let report = run_once(rig, command, count, time)?;
+    Ok(Window {
         cost: report.cpu_ns as f64 / report.ops as f64,
-        per_second: Some(rate(&report)),
-        ..Sample::default()
+        per_second: rate(&report),
+        ..Window::default()
     })
 }
 
-/// Operations per second, from runs that grow until they are long enough.
-fn find_rate(rig: &Rig, command: &[OsString], pilot: u64, part: Duration) -> Result<f64, Trouble> {
-    let mut ops = pilot;
-    let mut report = run_once(rig, command, ops, part)?;
+/// Operations per second, from runs that grow until they are long enough; nothing where the number is given.
+pub(crate) fn find_rate(rig: &Rig, command: &[OsString], work: Work, time: Duration) -> Result<f64, Trouble> {
+    let Work::Solo { pilot: mut ops } = work else { return Ok(0.0) };
+    let mut report = run_once(rig, command, ops, time)?;
     for _ in 1..PILOTS {
-        if Duration::from_nanos(report.wall_ns) >= part / PILOT_PART {
+        if Duration::from_nanos(report.wall_ns) >= time / PILOT_PART {
             break;
         }
         ops *= PILOT_GROWTH;
-        report = run_once(rig, command, ops, part)?;
+        report = run_once(rig, command, ops, time)?;
     }
     Ok(rate(&report))
 }

@@ -1,4 +1,9 @@
-//! Medians, spreads and ratios.
+//! What samples come to: the quiet ones of many, ratios, medians, and how uncertain these are.
+//!
+//! The noise of a shared machine only adds, comes in plateaus of some tenths of a second, and at times stays for seconds.
+//! So the windows of all rounds are put together and the noisier half of them is left out: a noisy round then counts for
+//! little. What that comes to without one of the rounds, for each of them, shows how much it depends on chance (the
+//! jackknife): on the noise that is left, and on what differs from launch to launch.
 
 use super::results::{Figure, Latency};
 use crate::load::tally::new_histogram;
@@ -6,8 +11,23 @@ use crate::load::tally::new_histogram;
 /// Quantiles of a latency curve: 1 − 2^(−n/2), up to 99.998 %, so that each step has its share of the tail.
 const CURVE_STEPS: u32 = 32;
 
-/// Samples of which none can be left out.
-const FEW: usize = 5;
+/// The part of the windows that counts. With less, fewer pairs are left to agree with each other; with more, noise that
+/// lasts comes in.
+const QUIET: f64 = 0.5;
+
+/// So many of a few count in any case.
+const FEW: usize = 3;
+
+/// How sure an interval is: in 95 of 100 cases it has what is looked for.
+///
+/// Student's quantile by the degrees of freedom, from one on.
+const STUDENT: &[f64] = &[12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+
+/// The same for more: it goes down to 1.96.
+const STUDENT_OF_MANY: f64 = 2.2;
+
+/// How much more a median varies than a mean does, with normal noise: the root of half of pi.
+const MEDIAN_TO_MEAN: f64 = 1.2533;
 
 impl Figure {
     /// The figure of some samples; nothing of none.
@@ -17,33 +37,74 @@ impl Figure {
         sorted.sort_by(f64::total_cmp);
         let (least, greatest) = (*sorted.first()?, *sorted.last()?);
         let median = f64::midpoint(sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
-        Some(Self { median, least, greatest, samples })
+        let margin = student_margin(&samples, median);
+        Some(Self { median, least, greatest, margin, samples })
     }
 
-    /// Where the middle half of the samples begins and ends; all of them, if there are few.
-    #[must_use]
-    pub fn middle(&self) -> (f64, f64) {
-        let mut sorted = self.samples.clone();
-        sorted.sort_by(f64::total_cmp);
-        if sorted.len() < FEW {
-            return (self.least, self.greatest);
-        }
-        let cut = (sorted.len() - 1) / 4;
-        (sorted[cut], sorted[sorted.len() - 1 - cut])
-    }
-
-    /// Half of what lies between the least and the greatest value, by the median, in per cent.
-    #[must_use]
-    pub fn spread_percent(&self) -> f64 {
-        if self.median == 0.0 { 0.0 } else { (self.greatest - self.least) / 2.0 / self.median * 100.0 }
+    /// What `estimate` makes of all rounds together, with what it makes of each as its samples.
+    pub(crate) fn of_rounds<T>(rounds: &[T], estimate: impl Fn(&[&T]) -> Option<f64>) -> Option<Self> {
+        let samples = rounds.iter().filter_map(|round| estimate(&[round])).collect();
+        let median = estimate(&rounds.iter().collect::<Vec<_>>())?;
+        let without = |left_out: usize| {
+            let others = rounds.iter().enumerate().filter(|(index, _)| *index != left_out);
+            estimate(&others.map(|(_, round)| round).collect::<Vec<_>>())
+        };
+        let without: Vec<f64> = (0..rounds.len()).filter_map(without).collect();
+        Some(Self { median, margin: jackknife_margin(&without, median), ..Self::of(samples)? })
     }
 }
 
-/// The ratios of `costs` to `floors`, made within each round that has both.
-#[must_use]
-pub(crate) fn ratio(costs: &[Option<f64>], floors: &[Option<f64>]) -> Option<Figure> {
-    let pairs = costs.iter().zip(floors).filter_map(|(cost, floor)| Some(((*cost)?, (*floor)?)));
-    Figure::of(pairs.filter(|(_, floor)| *floor > 0.0).map(|(cost, floor)| cost / floor).collect())
+/// Student's margin of a median, as a part of it; nothing for a single sample.
+fn student_margin(samples: &[f64], median: f64) -> Option<f64> {
+    let freedom = samples.len().checked_sub(1)?;
+    let error = (squares(samples) / freedom as f64 / samples.len() as f64).sqrt();
+    Some(student(freedom)? * MEDIAN_TO_MEAN * part_of(error, median)?)
+}
+
+/// The margin of an estimate, as a part of it, from what it is `without` each of the rounds.
+fn jackknife_margin(without: &[f64], estimate: f64) -> Option<f64> {
+    let freedom = without.len().checked_sub(1)?;
+    let error = (squares(without) * freedom as f64 / without.len() as f64).sqrt();
+    Some(student(freedom)? * part_of(error, estimate)?)
+}
+
+/// The sum of the squares of what lies between the values and their mean.
+fn squares(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    values.iter().map(|value| (value - mean).powi(2)).sum()
+}
+
+fn student(freedom: usize) -> Option<f64> {
+    Some(STUDENT.get(freedom.checked_sub(1)?).copied().unwrap_or(STUDENT_OF_MANY))
+}
+
+fn part_of(error: f64, value: f64) -> Option<f64> {
+    (value != 0.0).then(|| error / value.abs())
+}
+
+/// What the windows of these rounds cost: the middle one of the quieter half.
+pub(crate) fn cost(rounds: &[&Vec<f64>]) -> Option<f64> {
+    let mut windows: Vec<f64> = rounds.iter().copied().flatten().copied().collect();
+    windows.sort_by(f64::total_cmp);
+    middle_of_quiet(windows)
+}
+
+/// A subject's cost and the floor's in each turn of a round.
+pub(crate) type Turns = Vec<(f64, f64)>;
+
+/// The ratio to the floor in the turns of these rounds: the middle one of those turns that were quieter for both.
+pub(crate) fn ratio(rounds: &[&Turns]) -> Option<f64> {
+    let mut turns: Turns =
+        rounds.iter().copied().flatten().copied().filter(|(_, floor)| *floor > 0.0).collect();
+    // By the product, so that both have the same say, whatever one costs more than the other.
+    turns.sort_by(|one, other| (one.0 * one.1).total_cmp(&(other.0 * other.1)));
+    middle_of_quiet(turns.into_iter().map(|(cost, floor)| cost / floor).collect())
+}
+
+/// The median of the first half, or of the first few.
+fn middle_of_quiet(mut quietest_first: Vec<f64>) -> Option<f64> {
+    quietest_first.truncate(((quietest_first.len() as f64 * QUIET).ceil() as usize).max(FEW));
+    Some(Figure::of(quietest_first)?.median)
 }
 
 /// The latencies of all rounds together, from pairs of nanoseconds and their number.
@@ -77,26 +138,105 @@ mod tests {
     }
 
     #[test]
-    fn the_spread_is_half_the_range() {
-        let figure = Figure::of(vec![90.0, 100.0, 110.0]).expect("samples");
-        assert_eq!(figure.spread_percent(), 10.0);
-        assert_eq!(Figure::of(vec![0.0]).expect("a sample").spread_percent(), 0.0);
+    fn the_margin_of_samples_is_that_of_student() {
+        // The mean of 9, 10 and 11 is 10 ± 4.303 / √3; a median is 1.2533 times as uncertain.
+        let margin = Figure::of(vec![9.0, 10.0, 11.0]).expect("samples").margin.expect("three samples");
+        assert!((margin - 4.303 / 3f64.sqrt() * 1.2533 / 10.0).abs() < 1e-9, "{margin}");
+        assert_eq!(Figure::of(vec![7.0; 5]).expect("samples").margin, Some(0.0));
+        assert_eq!(Figure::of(vec![7.0]).expect("a sample").margin, None);
+        assert_eq!(Figure::of(vec![-1.0, 1.0]).expect("samples").margin, None, "a part of nothing");
     }
 
     #[test]
-    fn the_middle_half_is_without_outliers() {
-        let middle = |samples: &[f64]| Figure::of(samples.to_vec()).expect("samples").middle();
-        assert_eq!(middle(&[9.0, 1.0, 2.0]), (1.0, 9.0));
-        assert_eq!(middle(&[3.0, 99.0, 2.0, 1.0, 4.0]), (2.0, 4.0));
-        assert_eq!(middle(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]), (3.0, 7.0));
+    fn the_margin_of_rounds_is_that_of_the_jackknife() {
+        // Of a mean, the jackknife's error is that of Student.
+        let mean = |rounds: &[&f64]| Some(rounds.iter().copied().sum::<f64>() / rounds.len() as f64);
+        let figure = Figure::of_rounds(&[9.0, 10.0, 11.0], mean).expect("rounds");
+        assert_eq!((figure.median, &figure.samples[..]), (10.0, &[9.0, 10.0, 11.0][..]));
+        let margin = figure.margin.expect("three rounds");
+        assert!((margin - 4.303 / 3f64.sqrt() / 10.0).abs() < 1e-9, "{margin}");
+        assert_eq!(Figure::of_rounds(&[9.0], mean).expect("a round").margin, None);
+        assert_eq!(Figure::of_rounds(&[], mean), None);
+    }
+
+    /// Numbers from 0 to 1 that look like chance and repeat.
+    fn dice() -> impl FnMut() -> f64 {
+        let mut state = 1u64;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as f64 / (1u64 << 31) as f64
+        }
+    }
+
+    /// Nearly normal noise with a deviation of 1: the sum of twelve dice.
+    fn normal(die: &mut impl FnMut() -> f64) -> f64 {
+        (0..12).map(|_| die()).sum::<f64>() - 6.0
+    }
+
+    /// Rounds in which a subject costs `times` the floor. Each launch differs by 0.5 %, each window by 2 %, and half of
+    /// the time, for five turns on end, everything costs up to twice as much.
+    fn noisy_rounds(die: &mut impl FnMut() -> f64, times: f64) -> Vec<Turns> {
+        let round = |_| {
+            let (mut noise, launch) = (1.0, 1.0 + 0.005 * normal(die));
+            let turn = |index| {
+                if index % 5 == 0 {
+                    noise = 1.0 + (die() * 2.0 - 1.0).max(0.0);
+                }
+                let window = |cost: f64, die: &mut _| cost * noise * (1.0 + 0.02 * normal(die));
+                (window(100.0 * times * launch, die), window(100.0, die))
+            };
+            (0..30).map(turn).collect()
+        };
+        (0..8).map(round).collect()
     }
 
     #[test]
-    fn a_ratio_is_made_within_its_round() {
-        let floors = [Some(10.0), Some(20.0), None, Some(0.0)];
-        let costs = [Some(11.0), Some(24.0), Some(5.0), Some(5.0)];
-        assert_eq!(ratio(&costs, &floors).expect("two rounds").samples, [1.1, 1.2]);
-        assert_eq!(ratio(&[Some(1.0), None], &[None, Some(1.0)]), None);
+    fn the_margin_holds_what_it_promises() {
+        let mut die = dice();
+        let mut held = 0;
+        for _ in 0..500 {
+            let figure = Figure::of_rounds(&noisy_rounds(&mut die, 1.1), ratio).expect("rounds");
+            let margin = figure.margin.expect("eight rounds");
+            assert!(margin < 0.05, "{margin}: far more than the noise that is not the machine's");
+            held += u32::from((figure.median / 1.1 - 1.0).abs() <= margin);
+        }
+        assert!(held >= 460, "{held} of 500 intervals have the true ratio");
+    }
+
+    #[test]
+    fn a_noisy_round_counts_for_little() {
+        let mut die = dice();
+        let mut rounds = noisy_rounds(&mut die, 1.1);
+        let quiet = Figure::of_rounds(&rounds, ratio).expect("rounds");
+        // All of it costs three times as much, and the subject a half more yet.
+        rounds[3].iter_mut().for_each(|(cost, floor)| (*cost, *floor) = (*cost * 4.5, *floor * 3.0));
+        let noisy = Figure::of_rounds(&rounds, ratio).expect("rounds");
+        assert!((noisy.median / quiet.median - 1.0).abs() < 0.01, "{noisy:?} {quiet:?}");
+        assert!(noisy.margin < Some(0.02), "{noisy:?}");
+    }
+
+    #[test]
+    fn noise_from_above_does_not_move_a_cost() {
+        let cost = |windows: &[f64]| cost(&[&windows.to_vec()]);
+        assert_eq!(cost(&[4.0, 2.0, 3.0, 1.0, 5.0, 6.0]), Some(2.0));
+        assert_eq!(cost(&[400.0, 2.0, 3.0, 1.0, 50.0, 600.0]), Some(2.0));
+        assert_eq!((cost(&[1.0, 2.0]), cost(&[])), (Some(1.5), None));
+    }
+
+    #[test]
+    fn a_ratio_is_made_of_the_turns_that_were_quiet_for_both() {
+        let turns = vec![
+            (11.0, 10.0),
+            (90.0, 10.0),
+            (12.0, 10.0),
+            (12.0, 10.0),
+            (50.0, 30.0),
+            (99.0, 30.0),
+            (99.0, 30.0),
+        ];
+        assert_eq!(ratio(&[&turns]), Some(1.2));
+        assert_eq!(ratio(&[&vec![(12.0, 10.0)], &vec![(12.0, 10.0), (5.0, 0.0)]]), Some(1.2));
+        assert_eq!(ratio(&[]), None);
     }
 
     #[test]

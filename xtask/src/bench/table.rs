@@ -11,10 +11,13 @@ const ROW: usize = 29;
 const COLUMNS: &[(&str, &[&str])] =
     &[("libuv", &["libuv"]), ("tokio", &["tokio", "hyper"]), ("node", &["node"]), ("nginx", &["nginx"])];
 
+/// More uncertain than this is not worth a wider column.
+const MOST_PERCENT: f64 = 999.0;
+
 /// What stands where there is nothing.
 const NOTHING: &str = "–";
 
-/// The block of one benchmark: everybody with spread, throughput and latencies.
+/// The block of one benchmark: everybody with its uncertainty, throughput and latencies.
 #[must_use]
 pub(crate) fn block(bench: &Bench) -> String {
     let cost = match bench.unit {
@@ -37,9 +40,9 @@ pub(crate) fn block(bench: &Bench) -> String {
             "  {:NAME$} {:>10} {:>5} {:>7} {:>5} {:>10} {:>9} {:>9} {:>9} {:>7}",
             cut(&subject.name, NAME),
             cost_text(bench.unit, subject.cost.median),
-            spread(&subject.cost),
+            margin(&subject.cost),
             subject.ratio.as_ref().map_or_else(|| NOTHING.to_owned(), |ratio| ratio_text(ratio.median)),
-            subject.ratio.as_ref().map_or_else(|| NOTHING.to_owned(), spread),
+            subject.ratio.as_ref().map_or_else(|| NOTHING.to_owned(), margin),
             subject.per_second.map_or_else(|| NOTHING.to_owned(), thousands),
             quantile(|latency| latency.p50_us),
             quantile(|latency| latency.p99_us),
@@ -106,7 +109,7 @@ fn row(bench: &Bench, subject: Option<&Subject>) -> String {
         floor.map_or_else(|| NOTHING.to_owned(), cost),
         subject.map_or_else(|| NOTHING.to_owned(), cost),
         ratio.map_or_else(|| NOTHING.to_owned(), |ratio| write(ratio.median)),
-        figure.map_or_else(|| NOTHING.to_owned(), spread),
+        figure.map_or_else(|| NOTHING.to_owned(), margin),
     );
     for (_, names) in COLUMNS {
         let _ = write!(text, " {:>6}", peer_cell(bench, names));
@@ -195,11 +198,12 @@ fn exact_ratio(ratio: f64) -> String {
     if ratio < 9.9995 { format!("{ratio:.3}") } else { ratio_text(ratio) }
 }
 
-fn spread(figure: &Figure) -> String {
-    match figure.spread_percent() {
-        _ if figure.samples.len() < 2 => NOTHING.to_owned(),
-        percent if percent < 9.95 => format!("{percent:.1}"),
-        percent => format!("{percent:.0}"),
+/// How uncertain a median is, in per cent of it.
+fn margin(figure: &Figure) -> String {
+    match figure.margin.map(|margin| margin * 100.0) {
+        None => NOTHING.to_owned(),
+        Some(percent) if percent < 9.95 => format!("{percent:.1}"),
+        Some(percent) => format!("{:.0}", percent.min(MOST_PERCENT)),
     }
 }
 

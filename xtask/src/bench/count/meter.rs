@@ -32,7 +32,7 @@ fn total(rig: &Rig, tool: Tool, command: &[OsString], way: Way, operations: u64)
     let folder = rig.scratch();
     clear(folder).map_err(failed)?;
     // A server that was killed has left its socket.
-    rig.socket();
+    rig.clear_sockets();
     let command = [&tool.words(folder), command].concat();
     match way.load {
         Some(words) => serve(rig, &command, words, operations)?,

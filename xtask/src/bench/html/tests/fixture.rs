@@ -86,7 +86,7 @@ fn benches() -> Vec<Bench> {
 /// The same noise at every call.
 fn figure(median: f64, spread: f64) -> Figure {
     let samples = [0.4, -1.0, 0.0, 1.3, -0.3].map(|noise| median * (1.0 + noise * spread));
-    Figure { median, least: samples[1], greatest: samples[3], samples: samples.to_vec() }
+    Figure { median, least: samples[1], greatest: samples[3], margin: Some(0.01), samples: samples.to_vec() }
 }
 
 fn latency(median_us: f64, tail: f64) -> Latency {
@@ -109,6 +109,7 @@ fn subject(role: Role, name: &str, floor: f64, ratio: f64) -> Subject {
         role,
         cost: figure(floor * ratio, 0.012),
         ratio: Some(figure(ratio, if role == Role::Floor { 0.0 } else { 0.006 })),
+        user_share: Some(0.1),
         per_second: Some(1e9 / (floor * ratio) * 0.93),
         latency: None,
         errors: 0,
@@ -213,7 +214,7 @@ fn evenness() -> Bench {
         (Role::Ours, "shared", 214.0),
         (Role::Peer, "node", 1.0),
     ];
-    let exact = |n: f64| Figure { median: n, least: n, greatest: n, samples: vec![n] };
+    let exact = |n: f64| Figure { median: n, least: n, greatest: n, margin: None, samples: vec![n] };
     let subjects =
         each.map(|(role, name, n)| Subject { cost: exact(n), ratio: None, ..subject(role, name, 1.0, 1.0) });
     let title = "How evenly 1000 connections spread over two workers.";

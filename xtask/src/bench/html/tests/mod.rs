@@ -133,7 +133,8 @@ fn odd_values_never_break_the_page() {
         let mut odd = [a, b, 5.0, b, 7.0, a].into_iter().cycle();
         let mut next = || odd.next().expect("a cycle");
         every_figure(&mut results, |figure| {
-            *figure = Figure { median: next(), least: next(), greatest: next(), samples: vec![a, b] };
+            *figure =
+                Figure { median: next(), least: next(), greatest: next(), margin: None, samples: vec![a, b] };
         });
         results.seconds = a;
         results.counts.iter_mut().for_each(|count| count.instructions = Some(b));

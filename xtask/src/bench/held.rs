@@ -1,0 +1,76 @@
+//! What connections that do nothing show of a server: the memory that each takes, and how they spread over processes.
+
+use super::catalogue::Work;
+use super::child::Trouble;
+use super::clients::{Held, complaint, failed};
+use super::proc::{self, Process};
+use super::rig::Rig;
+use super::round::Sample;
+use super::server::Server;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::thread;
+use std::time::Duration;
+
+/// Connections that a server had before its memory is read.
+const WARM_UP_CONNECTIONS: usize = 64;
+
+/// Connections over which evenness is measured.
+const SPREAD_OVER: usize = 1000;
+
+/// What a server may take to notice that connections are closed.
+const SETTLE: Duration = Duration::from_millis(30);
+
+/// Measures the server that `command` starts, once.
+pub(crate) fn run(rig: &Rig, command: &[OsString], work: Work) -> Result<Sample, Trouble> {
+    let server = Server::start(&rig.launcher, rig.server_cpu, command)?;
+    let sample = match work {
+        Work::Memory(words) => measure_memory(rig, &server, words),
+        _ => measure_evenness(rig, &server),
+    }?;
+    server.stop()?;
+    Ok(sample)
+}
+
+fn measure_memory(rig: &Rig, server: &Server, words: &[&str]) -> Result<Sample, Trouble> {
+    let read = || proc::resident(server.pid()).map_err(|error| failed(format!("memory: {error}")));
+    Held::open(rig, server, words, WARM_UP_CONNECTIONS)?.release()?;
+    thread::sleep(SETTLE);
+    let before = read()?;
+    let held = Held::open(rig, server, words, rig.idle)?;
+    thread::sleep(SETTLE);
+    let with = read()?;
+    let report = held.release()?;
+    Ok(Sample {
+        costs: vec![(with as f64 - before as f64) / report.requests as f64],
+        complaint: complaint(&report),
+        errors: report.errors,
+        ..Sample::default()
+    })
+}
+
+/// Opens connections one after the other, then counts the sockets of each worker: the children of the server.
+fn measure_evenness(rig: &Rig, server: &Server) -> Result<Sample, Trouble> {
+    let read = || proc::sockets(server.pid()).map_err(|error| failed(format!("descriptors: {error}")));
+    Held::open(rig, server, &["idle"], WARM_UP_CONNECTIONS)?.release()?;
+    thread::sleep(SETTLE);
+    let before: BTreeMap<_, _> = read()?.into_iter().collect();
+    let held = Held::open(rig, server, &["idle"], SPREAD_OVER)?;
+    thread::sleep(SETTLE);
+    let with = read()?;
+    let report = held.release()?;
+    let more = |(process, sockets): &(Process, usize)| {
+        sockets.saturating_sub(before.get(process).copied().unwrap_or_default())
+    };
+    // The first process is the one that hands out.
+    let workers: Vec<usize> = with.iter().skip(1).map(more).collect();
+    let (Some(least), Some(greatest)) = (workers.iter().min(), workers.iter().max()) else {
+        return Err(failed("the server has no worker processes"));
+    };
+    Ok(Sample {
+        costs: vec![(greatest - least) as f64],
+        complaint: complaint(&report),
+        errors: report.errors,
+        ..Sample::default()
+    })
+}
