@@ -2,7 +2,7 @@
 //!
 //! Servers and load are processes of their own, on cores of their own. The cost is the CPU time of the server's
 //! processes by the number of right answers. In a round every subject is started afresh; then all are measured by turns
-//! in windows of 20 ms, and the quieter half of the turns makes the ratio to the floor. So noise of the machine,
+//! in windows of 20 ms, and the quiet turns make the ratio to the floor. So noise of the machine,
 //! which comes and goes within tenths of a second, meets all alike or is left out, and what differs from launch to launch
 //! shows between the rounds: from that, the uncertainty is reckoned that the tables show and that `--compare` goes by.
 //!

@@ -36,8 +36,8 @@ hyper, node, nginx, as far as they can be had). WHAT is a benchmark, a group or 
   --server-cpu N, --load-cpu N
                       the cores of the server and of its clients; else the first two that there are
 
-The figures are CPU time of the server's processes: medians of the rounds, in which the quieter half of the
-windows counts. ± % is how uncertain they are, with 95 % confidence. The report is report.html and
+The figures are CPU time of the server's processes: medians of the rounds, in which the quiet windows
+count. ± % is how uncertain they are, with 95 % confidence. The report is report.html and
 report.json.";
 
 /// More rounds, or longer ones, are a mistyped number.

@@ -126,7 +126,7 @@ pub enum Role {
 /// A value that was taken several times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// The middle one; of windows, that of the quieter half of all.
+    /// The middle one; of windows, that of all the quiet ones.
     pub median: f64,
     /// The least.
     pub least: f64,

@@ -1,9 +1,10 @@
 //! What samples come to: the quiet ones of many, ratios, medians, and how uncertain these are.
 //!
-//! The noise of a shared machine only adds, comes in plateaus of some tenths of a second, and at times stays for seconds.
-//! So the windows of all rounds are put together and the noisier half of them is left out: a noisy round then counts for
-//! little. What that comes to without one of the rounds, for each of them, shows how much it depends on chance (the
-//! jackknife): on the noise that is left, and on what differs from launch to launch.
+//! The noise of a shared machine only adds, comes in plateaus of some tenths of a second, and at times stays for seconds;
+//! and in noise a ratio is another one, as not all work suffers alike. So the windows of all rounds are put together, and
+//! only those count that are near the quietest. A noisy round then counts for little, and where there is no noise nearly
+//! all windows count. What the result is without one of the rounds, for each of them, shows how much it depends on chance
+//! (the jackknife): on the noise that is left, and on what differs from launch to launch.
 
 use super::results::{Figure, Latency};
 use crate::load::tally::new_histogram;
@@ -11,9 +12,10 @@ use crate::load::tally::new_histogram;
 /// Quantiles of a latency curve: 1 − 2^(−n/2), up to 99.998 %, so that each step has its share of the tail.
 const CURVE_STEPS: u32 = 32;
 
-/// The part of the windows that counts. With less, fewer pairs are left to agree with each other; with more, noise that
-/// lasts comes in.
-const QUIET: f64 = 0.5;
+/// A window is quiet if it costs at most so many times what the quietest tenth does: more than chance makes of windows
+/// without noise, less than a plateau of noise.
+const NEAR: f64 = 1.1;
+const QUIETEST: f64 = 0.1;
 
 /// So many of a few count in any case.
 const FEW: usize = 3;
@@ -82,29 +84,38 @@ fn part_of(error: f64, value: f64) -> Option<f64> {
     (value != 0.0).then(|| error / value.abs())
 }
 
-/// What the windows of these rounds cost: the middle one of the quieter half.
+/// What the windows of these rounds cost: the middle one of the quiet ones.
 pub(crate) fn cost(rounds: &[&Vec<f64>]) -> Option<f64> {
-    let mut windows: Vec<f64> = rounds.iter().copied().flatten().copied().collect();
-    windows.sort_by(f64::total_cmp);
-    middle_of_quiet(windows)
+    let windows: Vec<f64> = rounds.iter().copied().flatten().copied().collect();
+    let base = quietest(&windows)?;
+    middle_of_quiet(windows.into_iter().map(|cost| (cost / base, cost)).collect())
 }
 
 /// A subject's cost and the floor's in each turn of a round.
 pub(crate) type Turns = Vec<(f64, f64)>;
 
-/// The ratio to the floor in the turns of these rounds: the middle one of those turns that were quieter for both.
+/// The ratio to the floor in the turns of these rounds: the middle one of those that were quiet for both.
 pub(crate) fn ratio(rounds: &[&Turns]) -> Option<f64> {
-    let mut turns: Turns =
-        rounds.iter().copied().flatten().copied().filter(|(_, floor)| *floor > 0.0).collect();
-    // By the product, so that both have the same say, whatever one costs more than the other.
-    turns.sort_by(|one, other| (one.0 * one.1).total_cmp(&(other.0 * other.1)));
-    middle_of_quiet(turns.into_iter().map(|(cost, floor)| cost / floor).collect())
+    let turns = || rounds.iter().copied().flatten().copied().filter(|(_, floor)| *floor > 0.0);
+    let costs = quietest(&turns().map(|(cost, _)| cost).collect::<Vec<_>>())?;
+    let floors = quietest(&turns().map(|(_, floor)| floor).collect::<Vec<_>>())?;
+    middle_of_quiet(turns().map(|(cost, floor)| ((cost / costs).max(floor / floors), cost / floor)).collect())
 }
 
-/// The median of the first half, or of the first few.
-fn middle_of_quiet(mut quietest_first: Vec<f64>) -> Option<f64> {
-    quietest_first.truncate(((quietest_first.len() as f64 * QUIET).ceil() as usize).max(FEW));
-    Some(Figure::of(quietest_first)?.median)
+/// What the quietest windows cost: the last of the first tenth.
+fn quietest(windows: &[f64]) -> Option<f64> {
+    let mut sorted = windows.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len() as f64 * QUIETEST) as usize).copied()
+}
+
+/// The median of those values whose noise, which stands before each, is small; of the few with the least if there are
+/// no more.
+fn middle_of_quiet(mut values: Vec<(f64, f64)>) -> Option<f64> {
+    values.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let quiet = values.partition_point(|(noise, _)| *noise <= NEAR);
+    values.truncate(quiet.max(FEW));
+    Some(Figure::of(values.into_iter().map(|(_, value)| value).collect())?.median)
 }
 
 /// The latencies of all rounds together, from pairs of nanoseconds and their number.
@@ -218,23 +229,16 @@ mod tests {
     #[test]
     fn noise_from_above_does_not_move_a_cost() {
         let cost = |windows: &[f64]| cost(&[&windows.to_vec()]);
-        assert_eq!(cost(&[4.0, 2.0, 3.0, 1.0, 5.0, 6.0]), Some(2.0));
-        assert_eq!(cost(&[400.0, 2.0, 3.0, 1.0, 50.0, 600.0]), Some(2.0));
+        assert_eq!(cost(&[4.0, 4.1, 4.2, 4.3, 4.39, 5.0, 6.0]), Some(4.2));
+        assert_eq!(cost(&[4.0, 4.1, 4.2, 4.3, 4.39, 500.0, 60.0]), Some(4.2));
+        assert_eq!(cost(&[9.0, 5.0, 3.0, 4.0]), Some(4.0), "a few count in any case");
         assert_eq!((cost(&[1.0, 2.0]), cost(&[])), (Some(1.5), None));
     }
 
     #[test]
     fn a_ratio_is_made_of_the_turns_that_were_quiet_for_both() {
-        let turns = vec![
-            (11.0, 10.0),
-            (90.0, 10.0),
-            (12.0, 10.0),
-            (12.0, 10.0),
-            (50.0, 30.0),
-            (99.0, 30.0),
-            (99.0, 30.0),
-        ];
-        assert_eq!(ratio(&[&turns]), Some(1.2));
+        let turns = vec![(12.0, 10.0), (90.0, 10.0), (12.6, 10.0), (12.5, 10.0), (12.1, 30.0), (99.0, 30.0)];
+        assert_eq!(ratio(&[&turns]), Some(1.25));
         assert_eq!(ratio(&[&vec![(12.0, 10.0)], &vec![(12.0, 10.0), (5.0, 0.0)]]), Some(1.2));
         assert_eq!(ratio(&[]), None);
     }
