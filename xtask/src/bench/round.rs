@@ -29,6 +29,9 @@ const COMPILED_WARM_UP: (Duration, Duration) = (Duration::from_millis(700), Dura
 /// are waited for at its end.
 const WINDOW: Duration = Duration::from_millis(20);
 
+/// The same where connections are new in each window, and take some time to become as fast as they can.
+const PUMP_WINDOW: Duration = Duration::from_millis(300);
+
 /// A window of a program without clients, which is started for it.
 const SOLO_WINDOW: Duration = Duration::from_millis(100);
 
@@ -64,7 +67,11 @@ pub(crate) struct Window {
 
 /// How many windows measure for `part`, and how long each is.
 pub(crate) fn windows(work: Work, part: Duration) -> (u32, Duration) {
-    let usual = if let Work::Time(_) = work { WINDOW } else { SOLO_WINDOW };
+    let usual = match work {
+        Work::Time(["pump", ..]) => PUMP_WINDOW,
+        Work::Time(_) => WINDOW,
+        _ => SOLO_WINDOW,
+    };
     let count = (part.as_secs_f64() / usual.as_secs_f64()).round().clamp(1.0, f64::from(u32::MAX)) as u32;
     (count, part / count)
 }
@@ -198,6 +205,7 @@ mod tests {
     fn a_part_is_cut_into_windows_that_make_it_up() {
         let part = Duration::from_secs(1);
         assert_eq!(windows(Work::Time(&[]), part), (50, WINDOW));
+        assert_eq!(windows(Work::Time(&["pump"]), PUMP_WINDOW * 2), (2, PUMP_WINDOW));
         assert_eq!(windows(Work::SoloOf { ops: 1 }, part), (10, SOLO_WINDOW));
         assert_eq!(windows(Work::Time(&[]), WINDOW / 4), (1, WINDOW / 4));
     }
