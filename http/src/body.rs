@@ -25,6 +25,7 @@ impl Body {
         let mut handler: Option<Box<dyn BodyHandler>> = Some(Box::new(handler));
         let old = self.connection.with_exchange(self.number, |exchange, _| {
             exchange.wants_body = true;
+            exchange.is_bare = false;
             std::mem::replace(&mut exchange.body_handler, handler.take())
         });
         drop(old);

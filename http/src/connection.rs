@@ -131,8 +131,8 @@ impl Connection {
         result
     }
 
-    /// Appends an exchange to the list.
-    pub(crate) fn push(&self, mut exchange: Box<Exchange>) {
+    /// Appends an exchange to the list; returns its number.
+    pub(crate) fn push(&self, mut exchange: Box<Exchange>) -> u32 {
         let number = self.newest.get().wrapping_add(1);
         exchange.number = number;
         self.newest.set(number);
@@ -144,11 +144,20 @@ impl Connection {
         }
         *end = Some(exchange);
         self.exchanges.set(list);
+        number
     }
 
     /// Lets go of every exchange whose answer is written, and lets the next one write.
     pub(crate) fn advance(self: &Rc<Self>) {
-        while let Some(mut first) = self.exchanges.take() {
+        if let Some(first) = self.exchanges.take() {
+            self.advance_from(first);
+        }
+    }
+
+    /// The same, with the first exchange out of the list.
+    #[inline]
+    pub(crate) fn advance_from(self: &Rc<Self>, mut first: Box<Exchange>) {
+        loop {
             if !first.waiting.is_empty() {
                 self.release(&mut first);
             }
@@ -158,6 +167,10 @@ impl Connection {
             }
             if !self.leave(first) {
                 break;
+            }
+            match self.exchanges.take() {
+                Some(next) => first = next,
+                None => break,
             }
         }
         if self.outstanding.get() == 0 && !self.has(LAST | IN_MESSAGE) {
@@ -171,25 +184,32 @@ impl Connection {
     /// Lets go of the first exchange, whose answer is written, unless its body still comes. Returns whether it is the
     /// next one's turn.
     fn leave(self: &Rc<Self>, mut first: Box<Exchange>) -> bool {
-        let (keep_alive, client_closes) = (first.keep_alive, first.client_closes);
-        let is_cut = first.is_cut();
-        let body_goes_on = first.wants_body && self.is_receiving(first.number);
-        if body_goes_on {
-            // The answer is written, and the rest of the body still goes to its handler.
-            self.owe_finish(&mut first);
+        // An answer that is like most neither outlasts its request's body nor ends the connection.
+        let (stays, ends) = if first.is_bare { (false, None) } else { self.look_back(&mut first) };
+        if stays {
             self.exchanges.set(Some(first));
         } else {
             self.exchanges.set(first.next.take());
             self.outstanding.set(self.outstanding.get() - 1);
             self.retire(first);
         }
-        if is_cut {
-            self.set(CUT);
-        }
-        if !keep_alive {
+        if let Some(client_closes) = ends {
             self.end(client_closes);
         }
-        keep_alive && !body_goes_on
+        !stays && ends.is_none()
+    }
+
+    /// Whether an exchange stays although its answer is written, since the rest of the body still goes to its handler; and
+    /// whether it ends the connection, then with whose wish that was.
+    fn look_back(&self, exchange: &mut Exchange) -> (bool, Option<bool>) {
+        let body_goes_on = exchange.wants_body && self.is_receiving(exchange.number);
+        if body_goes_on {
+            self.owe_finish(exchange);
+        }
+        if exchange.is_cut() {
+            self.set(CUT);
+        }
+        (body_goes_on, (!exchange.keep_alive).then_some(exchange.client_closes))
     }
 
     /// Everything that came is answered.
@@ -211,6 +231,7 @@ impl Connection {
 
     /// Has output of an exchange wait until its turn.
     pub(crate) fn hold(&self, exchange: &mut Exchange, write: impl FnOnce(&Exchange, &mut Vec<u8>)) {
+        exchange.is_bare = false;
         let mut waiting = std::mem::take(&mut exchange.waiting);
         let before = waiting.len();
         write(exchange, &mut waiting);
@@ -230,17 +251,23 @@ impl Connection {
         is_out
     }
 
-    fn retire(&self, mut exchange: Box<Exchange>) {
-        let is_handler_out = self.owe_finish(&mut exchange);
+    /// Has both handlers told that the exchange is over. Returns what [`owe_finish`](Self::owe_finish) does.
+    fn owe_ends(&self, exchange: &mut Exchange) -> bool {
+        let is_handler_out = self.owe_finish(exchange);
         if let Some(handler) = exchange.body_handler.take() {
             self.owe(exchange.context, Call::Abort(handler));
         }
+        is_handler_out
+    }
+
+    fn retire(&self, mut exchange: Box<Exchange>) {
+        let is_handler_out = !exchange.is_bare && self.owe_ends(&mut exchange);
         if self.is_receiving(exchange.number) {
             // What is left of the body is thrown away, also if it was paused.
             self.clear(BODY_PAUSED);
         }
         if !is_handler_out {
-            self.end_context(exchange.context);
+            self.end_context(&exchange.context);
         }
         self.core.pool.give(exchange);
     }

@@ -149,38 +149,46 @@ impl Connection {
 
     fn on_head(self: &Rc<Self>, head: &RequestHead<'_>, rest: &[u8]) {
         self.set(IN_MESSAGE);
-        let exchange = self.new_exchange(head, rest);
-        let (context, awaits_continue) = (exchange.context, exchange.awaits_continue);
-        self.push(exchange);
-        let number = self.newest.get();
+        let context = self.core.env().new_context(Provider::HttpIncomingMessage);
+        let mut exchange = self.core.pool.take();
+        exchange.context = context;
+        exchange.handles = 1;
+        self.describe(&mut exchange, head, rest);
+        let number = self.push(exchange);
         let request = Request::new(head, self, number);
-        if self.is_upgrade_accepted(&request, context) {
-            return self.hand_over(&request, context, rest);
+        if !head.is_usual && self.is_settled(&request, number, context, rest) {
+            return;
         }
         let response = Response::first(self, number);
-        if head.expect == Expect::Other {
-            let _ = response.set_status(417).and_then(|response| response.end(b""));
-        } else if head.is_connect() {
-            let _ = response.set_status(501).and_then(|response| response.end(b""));
-        } else {
-            self.core.env().make_callback(context, || {
-                let what = || context.facts().info(format_args!("{} {}", request.method, request.target));
-                let _up = LAYER.up("RequestHandler::on_request", what);
-                self.handler.call(|handler| handler.on_request(&request, response));
-            });
-        }
-        if awaits_continue {
+        let scope = self.core.env().callback_scope(context);
+        let what = || context.facts().info(format_args!("{} {}", request.method, request.target));
+        let up = LAYER.up("RequestHandler::on_request", what);
+        self.handler.call(|handler| handler.on_request(&request, response));
+        drop(up);
+        scope.close();
+        if !head.is_usual {
             self.send_continue(number);
         }
     }
 
-    fn new_exchange(&self, head: &RequestHead<'_>, rest: &[u8]) -> Box<Exchange> {
-        let has_body = has_body(head);
+    /// Enters what the answer has to know of the request.
+    #[inline]
+    fn describe(&self, exchange: &mut Exchange, head: &RequestHead<'_>, rest: &[u8]) {
         let is_last = self.core.is_last_request(self.newest.get().wrapping_add(1));
+        exchange.is_usual = head.is_usual && !is_last;
+        if exchange.is_usual {
+            exchange.request = RequestFacts::USUAL;
+            (exchange.client_closes, exchange.awaits_continue) = (false, false);
+        } else {
+            self.describe_unusual(exchange, head, is_last, rest);
+        }
+    }
+
+    #[inline(never)]
+    fn describe_unusual(&self, exchange: &mut Exchange, head: &RequestHead<'_>, is_last: bool, rest: &[u8]) {
         if is_last {
             self.set(LAST);
         }
-        let mut exchange = self.core.pool.take();
         exchange.request = RequestFacts {
             is_head: head.is_head(),
             is_connect: head.is_connect(),
@@ -190,14 +198,38 @@ impl Connection {
         // What follows a CONNECT may be meant for the tunnel, and come although there is none.
         exchange.client_closes = !head.keep_alive && !head.is_connect();
         // Some of the body is here already: the client did not wait.
-        exchange.awaits_continue = head.expect == Expect::Continue && has_body && rest.is_empty();
+        exchange.awaits_continue = head.expect == Expect::Continue && has_body(head) && rest.is_empty();
         exchange.is_usual = head.version == Version::Http11
             && exchange.request.keep_alive
             && !exchange.request.is_head
             && !exchange.awaits_continue;
-        exchange.context = self.core.env().new_context(Provider::HttpIncomingMessage);
-        exchange.handles = 1;
-        exchange
+    }
+
+    /// Whether a request is one that its handler does not see: an upgrade, or something that cannot be.
+    #[inline(never)]
+    fn is_settled(
+        self: &Rc<Self>,
+        request: &Request<'_>,
+        number: u32,
+        context: AsyncContext,
+        rest: &[u8],
+    ) -> bool {
+        if self.is_upgrade_accepted(request, context) {
+            self.hand_over(request, context, rest);
+        } else if request.expect == Expect::Other {
+            self.answer_shortly(number, 417);
+        } else if request.is_connect() {
+            self.answer_shortly(number, 501);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Answers with nothing but a status.
+    fn answer_shortly(self: &Rc<Self>, number: u32, status: u16) {
+        let response = Response::first(self, number);
+        let _ = response.set_status(status).and_then(|response| response.end(b""));
     }
 
     fn is_upgrade_accepted(&self, request: &Request<'_>, context: AsyncContext) -> bool {
@@ -214,7 +246,7 @@ impl Connection {
         accepted && !self.socket.is_destroyed()
     }
 
-    /// Tells a waiting client to send its body, unless it is answered already.
+    /// Tells a client that waits for it to send its body, unless it is answered already.
     fn send_continue(&self, number: u32) {
         let wanted = self.with_exchange(number, |exchange, first| {
             if !exchange.awaits_continue || exchange.phase != Phase::Head {
@@ -329,6 +361,7 @@ impl Connection {
         });
         if replaced.flatten().is_none() {
             let mut exchange = self.core.pool.take();
+            exchange.context = AsyncContext::NONE;
             cut(&mut exchange, if in_message { &[] } else { &answer });
             self.push(exchange);
         }

@@ -32,6 +32,9 @@ pub(crate) struct Exchange {
     pub(crate) request: RequestFacts,
     /// The request is one like most: HTTP/1.1, to be answered with a body, and followed by others.
     pub(crate) is_usual: bool,
+    /// Nobody waits to be told anything, and nothing was written but a whole answer: the record can be used again
+    /// almost as it is.
+    pub(crate) is_bare: bool,
     pub(crate) phase: Phase,
     /// [`Response`](crate::Response)s that refer to this.
     pub(crate) handles: u32,
@@ -165,17 +168,18 @@ fn recycle(buffer: &mut Vec<u8>) {
 }
 
 impl Exchange {
+    #[cold]
+    fn allocate() -> Box<Self> {
+        Box::new(Self::new())
+    }
+
     fn new() -> Self {
         Self {
             next: None,
             number: 0,
-            request: RequestFacts {
-                is_head: false,
-                is_connect: false,
-                version: Version::Http11,
-                keep_alive: true,
-            },
+            request: RequestFacts::USUAL,
             is_usual: false,
+            is_bare: true,
             phase: Phase::Head,
             handles: 0,
             set: SetFields::new(),
@@ -218,6 +222,7 @@ impl Exchange {
             self.left = u64::MAX;
         }
         self.phase = Phase::Ended;
+        self.is_bare = false;
         self.keep_alive = false;
     }
 
@@ -234,10 +239,17 @@ impl Exchange {
     /// Makes the record ready for another request. Its buffers stay.
     #[inline]
     fn reset(&mut self) {
-        self.is_usual = false;
         self.phase = Phase::Head;
-        self.handles = 0;
         self.set.reset();
+        if !self.is_bare {
+            self.reset_rest();
+        }
+    }
+
+    #[inline(never)]
+    fn reset_rest(&mut self) {
+        self.is_usual = false;
+        self.is_bare = true;
         self.framing = BodyFraming::None;
         self.left = 0;
         self.keep_alive = true;
@@ -248,7 +260,6 @@ impl Exchange {
         recycle(&mut self.waiting);
         self.needs_drain = false;
         self.handler_is_out = false;
-        self.context = AsyncContext::NONE;
     }
 }
 
@@ -262,7 +273,7 @@ pub(crate) struct Pool {
 impl Pool {
     #[inline]
     pub(crate) fn take(&self) -> Box<Exchange> {
-        let Some(mut exchange) = self.first.take() else { return Box::new(Exchange::new()) };
+        let Some(mut exchange) = self.first.take() else { return Exchange::allocate() };
         self.first.set(exchange.next.take());
         self.len.set(self.len.get() - 1);
         exchange
@@ -271,7 +282,9 @@ impl Pool {
     /// Gives a record back. Its handlers are dropped first, as their destructors may do anything.
     #[inline]
     pub(crate) fn give(&self, mut exchange: Box<Exchange>) {
-        drop((exchange.handler.take(), exchange.body_handler.take()));
+        if !exchange.is_bare {
+            drop((exchange.handler.take(), exchange.body_handler.take()));
+        }
         if self.len.get() < POOLED {
             exchange.reset();
             exchange.next = self.first.take();

@@ -108,6 +108,7 @@ impl Heads {
 }
 
 impl LastHead {
+    #[inline(never)]
     fn make(&mut self, status: u16, common_lines: &[u8], lines: &[u8], length: u64) {
         (self.status, self.length) = (status, length);
         replace(&mut self.lines, lines);

@@ -63,7 +63,7 @@ impl Drop for Lent<'_> {
             connection.owe(*context, Call::Finish(handler));
         }
         if found.is_none() {
-            connection.end_context(*context);
+            connection.end_context(context);
         }
     }
 }

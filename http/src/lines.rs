@@ -39,6 +39,7 @@ impl Lines {
         self.append(name, value)
     }
 
+    #[inline(never)]
     fn append(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
         self.bytes.truncate(self.len);
         if self.len == 0 {

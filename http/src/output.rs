@@ -10,6 +10,7 @@ use crate::proto::{
     response_framing, status_line,
 };
 use crate::{Error, Result};
+use std::cell::RefCell;
 use std::io::IoSlice;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
@@ -33,10 +34,6 @@ impl Connection {
         if self.is_gone() {
             return Err(Error::Gone);
         }
-        if last && self.end_ordinary(number, data) {
-            self.advance();
-            return Ok(true);
-        }
         let answered = self.with_exchange(number, |exchange, first| {
             if exchange.phase == Phase::Ended {
                 return Err(Error::Gone);
@@ -56,26 +53,36 @@ impl Connection {
         if cut_short { Err(Error::BodyTooShort) } else { Ok(more) }
     }
 
+    /// Writes the rest of a response and ends it.
+    pub(crate) fn respond_last(self: &Rc<Self>, number: u32, data: &[u8]) -> Result<()> {
+        if !self.is_gone() && self.end_ordinary(number, data) {
+            return Ok(());
+        }
+        self.respond(number, data, true).map(drop)
+    }
+
     /// Writes the usual answer: whole, small, followed by others, and now its turn. Returns whether this was one; the
     /// rest of this file would find that out as well, with ten times the work.
-    fn end_ordinary(&self, number: u32, data: &[u8]) -> bool {
+    #[inline]
+    fn end_ordinary(self: &Rc<Self>, number: u32, data: &[u8]) -> bool {
         if data.len() >= TOO_LARGE_TO_COPY || self.core.is_draining() {
             return false;
         }
         let Some(mut first) = self.exchanges.take() else { return false };
-        let is_ordinary = first.number == number && first.is_ordinary();
-        if is_ordinary {
-            first.phase = Phase::Ended;
-            first.needs_drain = false;
-            let (status, lines) = (first.set.status, first.set.lines.as_slice());
-            self.send(|out| {
-                let put_head = |head: &[u8]| out.extend_from_slice(head);
-                self.core.whole_head(status, lines, data.len() as u64, put_head);
-                out.extend_from_slice(data);
-            });
+        if first.number != number || !first.is_ordinary() {
+            self.exchanges.set(Some(first));
+            return false;
         }
-        self.exchanges.set(Some(first));
-        is_ordinary
+        first.phase = Phase::Ended;
+        first.needs_drain = false;
+        let (status, lines) = (first.set.status, first.set.lines.as_slice());
+        self.send(|out| {
+            let put_head = |head: &[u8]| out.extend_from_slice(head);
+            self.core.whole_head(status, lines, data.len() as u64, put_head);
+            out.extend_from_slice(data);
+        });
+        self.advance_from(first);
+        true
     }
 
     fn is_more_welcome(&self, exchange: &Exchange, first: bool) -> bool {
@@ -89,6 +96,7 @@ impl Connection {
 
     fn write_part(&self, exchange: &mut Exchange, first: bool, data: &[u8], last: bool) -> Result<()> {
         let head_due = exchange.phase == Phase::Head;
+        exchange.is_bare = false;
         if head_due {
             self.decide(exchange, data.len() as u64, last)?;
         }
@@ -203,21 +211,22 @@ impl Connection {
     /// Sends output, or collects it while a turn lasts.
     #[inline]
     pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.has(CORKED) {
-            let is_full = {
-                let mut out = self.core.collected.borrow_mut();
-                write(&mut out);
-                out.len() >= FLUSH_AT
-            };
-            if is_full {
-                self.flush();
-            }
-        } else {
-            let mut out = self.core.spare.take();
+        let is_turn = self.has(CORKED);
+        let buffer = self.buffer(is_turn);
+        let is_due = {
+            let mut out = buffer.borrow_mut();
             write(&mut out);
-            self.write_to_socket(&[IoSlice::new(&out)]);
-            self.core.spare.set(emptied(out));
+            !is_turn || out.len() >= FLUSH_AT
+        };
+        if is_due {
+            self.send_buffer(buffer);
         }
+    }
+
+    /// Where output is collected: that of a turn apart from what is sent at once meanwhile on other connections.
+    #[inline]
+    fn buffer(&self, is_turn: bool) -> &RefCell<Vec<u8>> {
+        if is_turn { &self.core.collected } else { &self.core.spare }
     }
 
     pub(crate) fn send_waiting(&self, waiting: &mut Vec<u8>) {
@@ -232,24 +241,25 @@ impl Connection {
     /// Sends everything collected, what `write_front` writes, `data` and `back` in one system call, without copying
     /// `data`.
     fn send_large(&self, data: &[u8], back: &[u8], write_front: impl FnOnce(&mut Vec<u8>)) {
-        let corked = self.has(CORKED);
-        let mut out = if corked { self.core.collected.take() } else { self.core.spare.take() };
+        let buffer = self.buffer(self.has(CORKED));
+        let mut out = buffer.take();
         write_front(&mut out);
         self.write_to_socket(&[IoSlice::new(&out), IoSlice::new(data), IoSlice::new(back)]);
-        if corked {
-            self.core.collected.replace(emptied(out));
-        } else {
-            self.core.spare.set(emptied(out));
-        }
+        buffer.replace(emptied(out));
     }
 
-    /// Sends what was collected.
+    /// Sends what the turn collected.
     pub(crate) fn flush(&self) {
-        let out = self.core.collected.take();
+        self.send_buffer(&self.core.collected);
+    }
+
+    #[inline(never)]
+    fn send_buffer(&self, buffer: &RefCell<Vec<u8>>) {
+        let out = buffer.take();
         if !out.is_empty() {
             self.write_to_socket(&[IoSlice::new(&out)]);
         }
-        self.core.collected.replace(emptied(out));
+        buffer.replace(emptied(out));
     }
 
     fn write_to_socket(&self, data: &[IoSlice<'_>]) {

@@ -125,12 +125,12 @@ impl Connection {
 
     /// Ends an exchange's context, behind the calls that are owed in it.
     #[inline]
-    pub(crate) fn end_context(&self, context: AsyncContext) {
+    pub(crate) fn end_context(&self, context: &AsyncContext) {
         let pending = self.pending.take();
         let is_owed = pending.as_ref().is_some_and(|pending| !pending.notices.is_empty());
         self.pending.set(pending);
         if is_owed {
-            self.owe(context, Call::Destroy);
+            self.owe(*context, Call::Destroy);
         } else {
             self.core.env().emit_destroy(context.async_id());
         }

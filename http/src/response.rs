@@ -155,7 +155,7 @@ impl Response {
     /// As for [`write`](Self::write); `BodyTooShort` if the `Content-Length` that was set promised more.
     pub fn end(&self, data: &[u8]) -> Result<()> {
         let _down = LAYER.down("Response::end", || Facts::default().bytes(data.len()));
-        self.connection.respond(self.number, data, true).map(drop)
+        self.connection.respond_last(self.number, data)
     }
 
     /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked. One
@@ -218,6 +218,7 @@ impl Response {
         let mut handler: Option<Box<dyn ResponseHandler>> = Some(Box::new(handler));
         let old = self.connection.with_exchange(self.number, |exchange, _| {
             exchange.handler_is_out = false;
+            exchange.is_bare = false;
             std::mem::replace(&mut exchange.handler, handler.take())
         });
         drop(old);
@@ -227,7 +228,11 @@ impl Response {
     /// to a client that keeps up.
     pub fn yield_now(&self) {
         let _down = LAYER.down("Response::yield_now", Facts::default);
-        if self.with(|exchange| exchange.needs_drain = exchange.phase != Phase::Ended).is_some() {
+        let asked = self.with(|exchange| {
+            exchange.needs_drain = exchange.phase != Phase::Ended;
+            exchange.is_bare = false;
+        });
+        if asked.is_some() {
             self.connection.socket.notify();
         }
     }
@@ -313,7 +318,7 @@ fn known<'a>(exchange: &'a mut Exchange, name: &str) -> Option<(&'a mut bool, &'
     })
 }
 
-#[inline]
+#[inline(always)]
 fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
     if matches!(name.len(), 4 | 7 | 10 | 14 | 17) {
         return put_known_field(exchange, name, value);
@@ -323,6 +328,7 @@ fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
 }
 
 /// Puts a field that the server may know about.
+#[inline(never)]
 fn put_known_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
     exchange.set.plain = false;
     if let Some(special) = Special::of(name) {
@@ -389,7 +395,7 @@ impl Connection {
         match begun {
             Some(true) => self.advance(),
             Some(false) => {
-                let _ = self.respond(number, b"", true);
+                let _ = self.respond_last(number, b"");
             }
             None => {}
         }

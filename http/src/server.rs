@@ -39,7 +39,7 @@ pub(crate) struct Core {
     /// Output of the turn that is going on.
     pub(crate) collected: RefCell<Vec<u8>>,
     /// A buffer for output outside of turns.
-    pub(crate) spare: Cell<Vec<u8>>,
+    pub(crate) spare: RefCell<Vec<u8>>,
     heads: Heads,
     /// Those that left HTTP stay until they are closed.
     connections: RefCell<Slab<Rc<Connection>>>,
@@ -82,7 +82,7 @@ impl Server {
             pool: Pool::default(),
             scratch: Cell::default(),
             collected: RefCell::default(),
-            spare: Cell::default(),
+            spare: RefCell::default(),
             heads: Heads::new(&keep_alive_lines),
             connections: RefCell::default(),
             checking: RefCell::default(),

@@ -80,21 +80,21 @@ impl Layer {
     #[inline(always)]
     #[track_caller]
     pub fn up(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        if is_on() { self.begin(Direction::Up, call, facts) } else { Call(None) }
+        if is_on() && self.is_wanted() { self.begin(Direction::Up, call, &facts()) } else { Call(None) }
     }
 
     /// The layer was called from above, or calls the kernel.
     #[inline(always)]
     #[track_caller]
     pub fn down(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        if is_on() { self.begin(Direction::Down, call, facts) } else { Call(None) }
+        if is_on() && self.is_wanted() { self.begin(Direction::Down, call, &facts()) } else { Call(None) }
     }
 
     /// Something that is worth knowing goes on.
     #[inline(always)]
     #[track_caller]
     pub fn scope(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        if is_on() { self.begin(Direction::Note, call, facts) } else { Call(None) }
+        if is_on() && self.is_wanted() { self.begin(Direction::Note, call, &facts()) } else { Call(None) }
     }
 
     /// Something that is worth knowing begins; [`ends`](Self::ends) says its end. For code that has another guard.
@@ -117,8 +117,8 @@ impl Layer {
     #[inline(always)]
     #[track_caller]
     pub fn note(self, call: &'static str, facts: impl FnOnce() -> Facts) {
-        if is_on() {
-            self.once(call, facts);
+        if is_on() && self.is_wanted() {
+            self.once(call, &facts());
         }
     }
 
@@ -142,24 +142,22 @@ impl Layer {
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn begin(self, dir: Direction, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        if !self.is_wanted() {
-            return Call(None);
-        }
+    fn begin(self, dir: Direction, call: &'static str, facts: &Facts) -> Call {
         let site = Location::caller();
-        emit(self, dir, Edge::Begin, call, &facts(), site);
+        emit(self, dir, Edge::Begin, call, facts, site);
         Call(Some(Box::new(Open { layer: self, dir, call, site, outcome: Facts::default() })))
     }
 
     #[cold]
     #[inline(never)]
     #[track_caller]
-    fn once(self, call: &'static str, facts: impl FnOnce() -> Facts) {
-        if self.is_wanted() {
-            emit(self, Direction::Note, Edge::Once, call, &facts(), Location::caller());
-        }
+    fn once(self, call: &'static str, facts: &Facts) {
+        emit(self, Direction::Note, Edge::Once, call, facts, Location::caller());
     }
 
+    /// Whether the logger wants records of this layer.
+    #[cold]
+    #[inline(never)]
     fn is_wanted(self) -> bool {
         log::log_enabled!(target: self.0, Level::Trace)
     }

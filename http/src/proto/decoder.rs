@@ -174,7 +174,14 @@ impl Decoder {
             return false;
         }
         let bounds = head_bounds(limits);
-        let read = head::read(bounds.window(input), &bounds, scratch, |head, len| {
+        let window = bounds.window(input);
+        if let Some((head, len)) = head::read_usual(window, &bounds, scratch) {
+            *input = &input[len..];
+            (self.machine.state, self.machine.next) = (State::End, Next::Request);
+            use_head(&head, input);
+            return true;
+        }
+        let read = head::read(window, &bounds, scratch, |head, len| {
             *input = &input[len..];
             self.machine.begin(head);
             use_head(head, input);
@@ -381,7 +388,6 @@ impl Machine {
     }
 
     /// Enters the body of the request that `head` starts.
-    #[inline(always)]
     fn begin(&mut self, head: &RequestHead<'_>) {
         self.next = if head.keep_alive { Next::Request } else { Next::Nothing };
         self.state = match head.framing {

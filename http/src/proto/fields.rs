@@ -41,15 +41,18 @@ impl Scratch {
         Self::default()
     }
 
-    /// Reads the field section of a head that `bytes` begins with; returns its length if it is complete and valid.
-    #[inline(always)]
-    pub(super) fn read_head(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+    /// The length of the section that `bytes` begins with, if it is the one that was read last.
+    #[inline]
+    pub(super) fn known_len(&self, bytes: &[u8], max_fields: usize) -> Option<usize> {
         let known = &self.section;
         // No section begins with another one, since the empty line at its end ends it.
-        if !known.is_empty() && bytes.starts_with(known) && self.spans.len() <= max_fields {
-            return Some(known.len());
-        }
-        self.read_new_head(bytes, max_fields)
+        let is_known = !known.is_empty() && bytes.starts_with(known) && self.spans.len() <= max_fields;
+        is_known.then_some(known.len())
+    }
+
+    /// Reads the field section of a head that `bytes` begins with; returns its length if it is complete and valid.
+    pub(super) fn read_head(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+        self.known_len(bytes, max_fields).or_else(|| self.read_new_head(bytes, max_fields))
     }
 
     fn read_new_head(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
@@ -59,7 +62,7 @@ impl Scratch {
             meaning.see(name, value, span);
             true
         })?;
-        meaning.check_host(bytes);
+        meaning.complete(bytes);
         self.meaning = meaning;
         if len <= KEPT_SECTION {
             self.section.extend_from_slice(&bytes[..len]);

@@ -29,6 +29,12 @@ pub struct RequestFacts {
     pub keep_alive: bool,
 }
 
+impl RequestFacts {
+    /// Those of most requests.
+    pub(crate) const USUAL: Self =
+        Self { is_head: false, is_connect: false, version: Version::Http11, keep_alive: true };
+}
+
 /// The application's side of the decision: what it set, and what it removed for good (Node's `removeHeader`
 /// of a field that is otherwise sent by itself).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

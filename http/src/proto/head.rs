@@ -33,7 +33,9 @@ pub struct RequestHead<'a> {
     pub expect: Expect,
     /// Whether the client offers to change protocols: `Upgrade` with `Connection: upgrade`, in HTTP/1.1.
     pub upgrade: bool,
-    host: &'a [u8],
+    /// It is like most: a `GET` in HTTP/1.1 without a body, after which another request may follow, and that asks for
+    /// nothing beside.
+    pub(crate) is_usual: bool,
 }
 
 impl<'a> RequestHead<'a> {
@@ -65,7 +67,11 @@ impl<'a> RequestHead<'a> {
             TargetForm::Absolute => {
                 target::split_absolute(self.target).map_or("", |(_, authority, _)| authority)
             }
-            TargetForm::Origin | TargetForm::Asterisk => std::str::from_utf8(self.host).unwrap_or_default(),
+            TargetForm::Origin | TargetForm::Asterisk => {
+                // There is at most one.
+                let host = self.fields.get("host").unwrap_or_default();
+                std::str::from_utf8(host).unwrap_or_default()
+            }
         }
     }
 
@@ -93,10 +99,39 @@ impl<'a> RequestHead<'a> {
     }
 }
 
+/// Reads the head at the start of `bytes`, with its length, if it is a usual one with the fields of the one before it.
+/// `None` says nothing; [`read`] does.
+#[inline(always)]
+pub(super) fn read_usual<'a>(
+    bytes: &'a [u8],
+    bounds: &Bounds,
+    scratch: &'a Scratch,
+) -> Option<(RequestHead<'a>, usize)> {
+    let line = request_line::usual(bytes)?;
+    let section = &bytes[line.len..];
+    let end = line.len + scratch.known_len(section, bounds.fields)?;
+    if end > bounds.size || !scratch.meaning().is_usual() {
+        return None;
+    }
+    let head = RequestHead {
+        method: line.method,
+        target: line.target,
+        form: line.form,
+        version: line.version,
+        fields: scratch.fields(section),
+        framing: Framing::None,
+        keep_alive: true,
+        expect: Expect::None,
+        upgrade: false,
+        is_usual: true,
+    };
+    Some((head, end))
+}
+
 /// Reads the head at the start of `bytes` and hands it to `use_head` with its length: by reference, since a head is a
 /// hundred bytes that the usual case need not move. `None` if its bytes are incomplete or faulty: which of the two,
 /// [`Cursor`](super::section::Cursor) finds out. An error is about what valid fields say.
-#[inline(always)]
+#[inline]
 pub(super) fn read<'a, R>(
     bytes: &'a [u8],
     bounds: &Bounds,
@@ -110,8 +145,7 @@ pub(super) fn read<'a, R>(
     if end > bounds.size {
         return Ok(None);
     }
-    let meaning = scratch.meaning();
-    let conclusion = meaning.conclude(line.form, line.version)?;
+    let conclusion = scratch.meaning().conclude(line.form, line.version)?;
     let head = RequestHead {
         method: line.method,
         target: line.target,
@@ -122,7 +156,7 @@ pub(super) fn read<'a, R>(
         keep_alive: conclusion.keep_alive,
         expect: conclusion.expect,
         upgrade: conclusion.upgrade,
-        host: meaning.host(section),
+        is_usual: line.is_usual && scratch.meaning().is_usual(),
     };
     Ok(Some(use_head(&head, end)))
 }

@@ -32,6 +32,8 @@ pub(super) struct Meaning {
     has_upgrade: bool,
     expect: Expect,
     fault: Option<ParseError>,
+    /// See [`is_usual`](Self::is_usual).
+    is_usual: bool,
 }
 
 impl Meaning {
@@ -78,21 +80,25 @@ impl Meaning {
         }
     }
 
-    /// Looks at the value of `Host`, once all fields are seen: it is the last of them to be refused.
-    pub(super) fn check_host(&mut self, section: &[u8]) {
+    /// Says that all fields are seen. The value of `Host` is the last of them to be refused.
+    pub(super) fn complete(&mut self, section: &[u8]) {
         if self.host.is_some_and(|host| !authority::is_host_value(host.value(section))) {
             self.note(Err(ParseError::InvalidHost));
         }
+        let usual =
+            Conclusion { framing: Framing::None, keep_alive: true, expect: Expect::None, upgrade: false };
+        self.is_usual = self.conclude(TargetForm::Origin, Version::Http11) == Ok(usual);
     }
 
-    /// The value of `Host`.
+    /// Whether the fields say of a request of a path in HTTP/1.1 what they say of most: that it has no body, that another
+    /// one may follow, and nothing else.
     #[inline]
-    pub(super) fn host<'a>(&self, section: &'a [u8]) -> &'a [u8] {
-        self.host.map_or(&[], |host| host.value(section))
+    pub(super) fn is_usual(&self) -> bool {
+        self.is_usual
     }
 
     /// What all fields say together for a request of this form and version.
-    #[inline(always)]
+    #[inline]
     pub(super) fn conclude(&self, form: TargetForm, version: Version) -> Result<Conclusion, ParseError> {
         if let Some(fault) = self.fault {
             return Err(fault);
@@ -126,6 +132,7 @@ fn is_name<const N: usize>(name: &[u8], wanted: &[u8; N]) -> bool {
 }
 
 /// The result of [`Meaning::conclude`]; see `RequestHead` for the parts.
+#[derive(PartialEq, Eq)]
 pub(super) struct Conclusion {
     pub(super) framing: Framing,
     pub(super) keep_alive: bool,

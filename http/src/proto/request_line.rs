@@ -27,21 +27,42 @@ pub(super) struct RequestLine<'a> {
     pub(super) target: &'a str,
     pub(super) form: TargetForm,
     pub(super) version: Version,
+    /// It is a `GET` of a path in HTTP/1.1.
+    pub(super) is_usual: bool,
     /// Bytes of the line with its CR LF.
     pub(super) len: usize,
 }
 
 /// Reads the line at the start of `bytes`; `None` if it is valid so far but has not ended.
-#[inline(always)]
 pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
-    // What most requests begin with is compared whole.
-    let (method, rest) = match bytes.strip_prefix(b"GET ") {
-        Some(rest) => ("GET", rest),
-        None => match method(bytes)? {
-            Some(parts) => parts,
-            None => return Ok(None),
-        },
-    };
+    match usual(bytes) {
+        Some(line) => Ok(Some(line)),
+        None => unusual(bytes),
+    }
+}
+
+/// Reads what most lines are, with everything but the path compared whole.
+#[inline(always)]
+pub(super) fn usual(bytes: &[u8]) -> Option<RequestLine<'_>> {
+    let rest = bytes.strip_prefix(b"GET ").filter(|rest| rest.starts_with(b"/"))?;
+    let target_len = chars::run(rest, TARGET);
+    let (target, rest) = rest.split_at(target_len);
+    if !rest.starts_with(b" HTTP/1.1\r\n") {
+        return None;
+    }
+    Some(RequestLine {
+        method: "GET",
+        target: ascii(target),
+        form: TargetForm::Origin,
+        version: Version::Http11,
+        is_usual: true,
+        len: "GET ".len() + target_len + " HTTP/1.1\r\n".len(),
+    })
+}
+
+#[inline(never)]
+fn unusual(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
+    let Some((method, rest)) = method(bytes)? else { return Ok(None) };
     let target_len = chars::run(rest, TARGET);
     match rest.get(target_len) {
         None => return Ok(None),
@@ -51,18 +72,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError>
         Some(_) => return Err(ParseError::InvalidTarget),
     }
     let (target, rest) = (&rest[..target_len], &rest[target_len + 1..]);
-    let version = if rest.starts_with(VERSION_LINE) {
-        Version::Http11
-    } else {
-        match version(rest)? {
-            Some(version) => version,
-            None => return Ok(None),
-        }
-    };
+    let Some(version) = version(rest)? else { return Ok(None) };
     let target = ascii(target);
     let form = target::form(method, target).ok_or(ParseError::InvalidTarget)?;
     let len = method.len() + 1 + target_len + 1 + VERSION_LINE.len();
-    Ok(Some(RequestLine { method, target, form, version, len }))
+    Ok(Some(RequestLine { method, target, form, version, is_usual: false, len }))
 }
 
 /// The method at the start of `bytes`, and what follows its space; `None` if it is valid so far.
