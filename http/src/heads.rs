@@ -64,15 +64,15 @@ impl Heads {
         use_lines(&lines[if with_date { 0 } else { DATE_LINE }..]);
     }
 
-    /// A whole head: status, which was checked, common lines, these lines, and the length. `use_head` calls nobody.
+    /// Puts a whole head: status, which was checked, common lines, these lines, and the length.
     #[inline]
-    pub(crate) fn whole(
+    pub(crate) fn put_whole(
         &self,
+        out: &mut Vec<u8>,
         now: Duration,
         status: u16,
         lines: &[u8],
         length: u64,
-        use_head: impl FnOnce(&[u8]),
     ) {
         self.renew_if_due(now);
         let mut last = self.last.borrow_mut();
@@ -81,7 +81,7 @@ impl Heads {
         if !is_same {
             last.make(status, &self.lines.borrow(), lines, length);
         }
-        use_head(&last.head);
+        out.extend_from_slice(&last.head);
     }
 
     #[inline]

@@ -76,11 +76,7 @@ impl Connection {
         first.phase = Phase::Ended;
         first.needs_drain = false;
         let (status, lines) = (first.set.status, first.set.lines.as_slice());
-        self.send(|out| {
-            let put_head = |head: &[u8]| out.extend_from_slice(head);
-            self.core.whole_head(status, lines, data.len() as u64, put_head);
-            out.extend_from_slice(data);
-        });
+        self.send(|out| self.core.put_whole(out, status, lines, data));
         self.advance_from(first);
         true
     }

@@ -190,10 +190,11 @@ impl Core {
         self.heads.lines(self.now(), with_date, use_lines);
     }
 
-    /// The whole head of an answer with these lines beside the common ones, and a body of this length.
+    /// Puts a whole answer with these lines beside the common ones.
     #[inline]
-    pub(crate) fn whole_head(&self, status: u16, lines: &[u8], length: u64, use_head: impl FnOnce(&[u8])) {
-        self.heads.whole(self.now(), status, lines, length, use_head);
+    pub(crate) fn put_whole(&self, out: &mut Vec<u8>, status: u16, lines: &[u8], body: &[u8]) {
+        self.heads.put_whole(out, self.now(), status, lines, body.len() as u64);
+        out.extend_from_slice(body);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
