@@ -135,6 +135,7 @@ impl AsyncStream {
     ///
     /// # Errors
     /// As [`StreamWrap::write`].
+    #[inline]
     pub fn write(&self, data: &[u8]) -> Result<Written> {
         let _down = LAYER.down("AsyncStream::write", || self.facts().bytes(data.len()));
         Ok(self.note_rest(self.0.stream.write(data)?))

@@ -51,6 +51,10 @@ impl<'a> Turn<'a> {
                 connection.socket.pause();
                 return input.len();
             }
+            if input.is_empty() && decoder.holds_nothing() {
+                // The usual end of a turn: a whole request was read.
+                return 0;
+            }
             let on_head = |head: &RequestHead<'_>, rest: &[u8]| connection.on_head(head, rest);
             if decoder.next_head(&mut input, scratch, limits, on_head) {
                 if connection.has(UPGRADED) {

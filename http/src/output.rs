@@ -240,7 +240,7 @@ impl Connection {
         let buffer = self.buffer(self.has(CORKED));
         let mut out = buffer.take();
         write_front(&mut out);
-        self.write_to_socket(&[IoSlice::new(&out), IoSlice::new(data), IoSlice::new(back)]);
+        self.note_sent(self.socket.writev(&[IoSlice::new(&out), IoSlice::new(data), IoSlice::new(back)]));
         buffer.replace(emptied(out));
     }
 
@@ -253,14 +253,14 @@ impl Connection {
     fn send_buffer(&self, buffer: &RefCell<Vec<u8>>) {
         let out = buffer.take();
         if !out.is_empty() {
-            self.write_to_socket(&[IoSlice::new(&out)]);
+            self.note_sent(self.socket.write(&out));
         }
         buffer.replace(emptied(out));
     }
 
-    fn write_to_socket(&self, data: &[IoSlice<'_>]) {
-        // A refusal destroys the socket; its `on_close` tells whom it concerns.
-        if let Ok(false) = self.socket.writev(data) {
+    /// Notes what came of sending. A refusal destroys the socket, whose `on_close` tells whom it concerns.
+    fn note_sent(&self, sent: net::Result<bool>) {
+        if let Ok(false) = sent {
             self.set(BLOCKED);
         }
     }

@@ -246,6 +246,11 @@ impl Decoder {
         )
     }
 
+    /// Whether no memory is held. One that does lets go of what it needs no longer when it is asked for the next event.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.partial.capacity() == 0
+    }
+
     /// Bytes held of a section that is arriving in pieces: never more than the limit for it.
     pub fn buffered(&self) -> usize {
         self.partial.len()

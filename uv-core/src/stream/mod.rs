@@ -124,6 +124,7 @@ impl Stream {
     ///
     /// # Errors
     /// As for `try_write`.
+    #[inline]
     pub fn try_writev(&self, data: &[IoSlice<'_>]) -> Result<usize> {
         let _down = LAYER.down("Stream::try_writev", || Facts::of(self));
         self.0.try_writev(data)
