@@ -134,7 +134,7 @@ impl Environment {
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
         let context = AsyncContext::new(self.0.ids.next(), trigger, provider);
         if self.0.hooks.is_told() {
-            self.0.hooks.emit_init(context);
+            self.0.hooks.emit_init(context.async_id(), trigger, provider);
         }
         context
     }

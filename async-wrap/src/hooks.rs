@@ -4,7 +4,7 @@
 //! began, whatever they enable or disable meanwhile. With no active hook an event costs the test of one flag.
 
 use crate::upcall::AsyncHook;
-use crate::{AsyncContext, AsyncId, Environment, LAYER};
+use crate::{AsyncContext, AsyncId, Environment, LAYER, Provider};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -99,16 +99,16 @@ impl Hooks {
 
     #[cold]
     #[track_caller]
-    pub(crate) fn emit_init(&self, context: AsyncContext) {
-        LAYER.note("Environment::new_context", || context.facts());
-        self.tell(|hook| hook.on_init(context.async_id(), context.provider(), context.trigger_async_id()));
+    pub(crate) fn emit_init(&self, id: AsyncId, trigger: AsyncId, provider: Provider) {
+        LAYER.note("Environment::new_context", || AsyncContext::new(id, trigger, provider).facts());
+        self.tell(|hook| hook.on_init(id, provider, trigger));
     }
 
     #[cold]
     #[track_caller]
-    pub(crate) fn emit_before(&self, context: AsyncContext) {
-        LAYER.begins("Environment::run_in_context", || context.facts());
-        self.tell(|hook| hook.on_before(context.async_id()));
+    pub(crate) fn emit_before(&self, id: AsyncId, trigger: AsyncId, provider: Provider) {
+        LAYER.begins("Environment::run_in_context", || AsyncContext::new(id, trigger, provider).facts());
+        self.tell(|hook| hook.on_before(id));
     }
 
     #[cold]

@@ -59,10 +59,10 @@ impl AsyncContext {
     }
 
     /// What a trace says of the resource.
+    #[inline]
     #[must_use]
     pub fn facts(&self) -> Facts {
-        let facts = Facts::within(self.async_id.get(), self.trigger_async_id.get());
-        if self.provider == Provider::None { facts } else { facts.info(self.provider) }
+        facts(self.async_id, self.trigger_async_id, self.provider)
     }
 
     /// What the resource is.
@@ -70,6 +70,13 @@ impl AsyncContext {
     pub const fn provider(&self) -> Provider {
         self.provider
     }
+}
+
+/// Takes a context in parts: whoever says nothing of it need not have it in memory.
+#[cold]
+fn facts(async_id: AsyncId, trigger: AsyncId, provider: Provider) -> Facts {
+    let facts = Facts::within(async_id.get(), trigger.get());
+    if provider == Provider::None { facts } else { facts.info(provider) }
 }
 
 /// The counter, and the ids of what executes now.

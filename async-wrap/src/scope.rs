@@ -78,7 +78,7 @@ impl<'a> InContext<'a> {
     fn enter(inner: &'a Inner, context: AsyncContext) -> Self {
         let _ids = inner.ids.enter(context);
         if inner.hooks.is_told() && context.async_id() != AsyncId::NONE {
-            inner.hooks.emit_before(context);
+            inner.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
         }
         // Made only once the hooks have been told of the beginning.
         Self { after: After { inner, id: context.async_id() }, _ids }

@@ -29,18 +29,18 @@ impl Lines {
         self.len
     }
 
-    /// Adds a line.
+    /// Adds a line if it is the first one and was the first one of the last answer.
     #[inline]
-    pub(crate) fn put(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        if self.len == 0 && self.is_first(name.as_bytes(), value) {
+    pub(crate) fn put_again(&mut self, name: &str, value: &[u8]) -> bool {
+        let is_same = self.len == 0 && self.is_first(name.as_bytes(), value);
+        if is_same {
             self.len = self.first_line;
-            return Ok(());
         }
-        self.append(name, value)
+        is_same
     }
 
-    #[inline(never)]
-    fn append(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    /// Adds a line.
+    pub(crate) fn put(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
         self.bytes.truncate(self.len);
         if self.len == 0 {
             self.first_line = 0;
@@ -93,23 +93,30 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::Lines;
+    use crate::proto::EncodeError;
+
+    /// Puts a line as a response does; says whether it was there already.
+    fn put(lines: &mut Lines, name: &str, value: &[u8]) -> Result<bool, EncodeError> {
+        if lines.put_again(name, value) { Ok(true) } else { lines.put(name, value).map(|()| false) }
+    }
 
     #[test]
     fn a_first_line_that_comes_again_is_the_same_and_any_other_replaces_it() {
         let mut lines = Lines::default();
         for _ in 0..2 {
-            for (name, value, expected) in [
-                ("A", &b"1"[..], &b"A: 1\r\n"[..]),
-                ("A", b"1", b"A: 1\r\n"),
-                ("A", b"2", b"A: 2\r\n"),
-                ("B", b"2", b"B: 2\r\n"),
-                ("B", b"", b"B: \r\n"),
+            for (name, value, is_again, expected) in [
+                ("A", &b"1"[..], false, &b"A: 1\r\n"[..]),
+                ("A", b"1", true, b"A: 1\r\n"),
+                ("A", b"2", false, b"A: 2\r\n"),
+                ("B", b"2", false, b"B: 2\r\n"),
+                ("B", b"", false, b"B: \r\n"),
+                ("B", b"", true, b"B: \r\n"),
             ] {
                 lines.reset();
-                assert_eq!(lines.put(name, value), Ok(()));
+                assert_eq!(put(&mut lines, name, value), Ok(is_again));
                 assert_eq!(lines.as_slice(), expected);
-                assert_eq!(lines.put("C", b"3"), Ok(()));
-                assert_eq!(lines.as_slice(), [expected, b"C: 3\r\n"].concat());
+                assert_eq!(put(&mut lines, name, value), Ok(false), "it is not the first one now");
+                assert_eq!(lines.as_slice(), [expected, expected].concat());
             }
         }
     }
@@ -117,16 +124,16 @@ mod tests {
     #[test]
     fn what_was_refused_or_removed_is_not_taken_for_the_first_line() {
         let mut lines = Lines::default();
-        assert_eq!(lines.put("A", b"b: c"), Ok(()));
+        assert_eq!(put(&mut lines, "A", b"b: c"), Ok(false));
         lines.reset();
         // The same bytes with the name ending elsewhere.
-        assert!(lines.put("A: b", b"c").is_err());
+        assert!(put(&mut lines, "A: b", b"c").is_err());
         assert_eq!(lines.as_slice(), b"");
-        assert!(lines.put("A: b", b"c").is_err());
-        assert_eq!(lines.put("A", b"b: c"), Ok(()));
+        assert!(put(&mut lines, "A: b", b"c").is_err());
+        assert_eq!(put(&mut lines, "A", b"b: c"), Ok(false));
         lines.remove("a", lines.len());
         assert_eq!(lines.as_slice(), b"");
-        assert_eq!(lines.put("A", b"b: c"), Ok(()));
+        assert_eq!(put(&mut lines, "A", b"b: c"), Ok(false));
         assert_eq!(lines.as_slice(), b"A: b: c\r\n");
     }
 }

@@ -54,6 +54,7 @@ impl Connection {
     }
 
     /// Writes the rest of a response and ends it.
+    #[inline(always)]
     pub(crate) fn respond_last(self: &Rc<Self>, number: u32, data: &[u8]) -> Result<()> {
         if !self.is_gone() && self.end_ordinary(number, data) {
             return Ok(());
@@ -205,7 +206,7 @@ impl Connection {
     }
 
     /// Sends output, or collects it while a turn lasts.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let is_turn = self.has(CORKED);
         let buffer = self.buffer(is_turn);

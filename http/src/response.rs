@@ -73,6 +73,14 @@ impl Response {
     /// `InvalidFraming` for a `Content-Length` that is no number.
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
         let value = value.as_ref();
+        if self.with(|exchange| put_again(exchange, name, value)) == Some(true) {
+            return Ok(self);
+        }
+        self.set_header_anew(name, value)
+    }
+
+    #[inline(never)]
+    fn set_header_anew(&self, name: &str, value: &[u8]) -> Result<&Self> {
         self.change_head(|exchange| {
             let before = exchange.set.lines.len();
             put_field(exchange, name, value)?;
@@ -318,17 +326,23 @@ fn known<'a>(exchange: &'a mut Exchange, name: &str) -> Option<(&'a mut bool, &'
     })
 }
 
-#[inline(always)]
+/// Whether a field may be one that the server knows about: none of those has a name of another length.
+#[inline]
+fn may_be_known(name: &str) -> bool {
+    matches!(name.len(), 4 | 7 | 10 | 14 | 17)
+}
+
+/// Puts a field if it is the one with which the last answer in this record began, which most are.
+#[inline]
+fn put_again(exchange: &mut Exchange, name: &str, value: &[u8]) -> bool {
+    exchange.phase == Phase::Head && !may_be_known(name) && exchange.set.lines.put_again(name, value)
+}
+
 fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
-    if matches!(name.len(), 4 | 7 | 10 | 14 | 17) {
-        return put_known_field(exchange, name, value);
-    }
-    // None of the fields that the server knows about has a name of this length.
-    Ok(exchange.set.lines.put(name, value)?)
+    if may_be_known(name) { put_known_field(exchange, name, value) } else { Ok(exchange.set.lines.put(name, value)?) }
 }
 
 /// Puts a field that the server may know about.
-#[inline(never)]
 fn put_known_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
     exchange.set.plain = false;
     if let Some(special) = Special::of(name) {
@@ -395,7 +409,7 @@ impl Connection {
         match begun {
             Some(true) => self.advance(),
             Some(false) => {
-                let _ = self.respond_last(number, b"");
+                let _ = self.respond(number, b"", true);
             }
             None => {}
         }
