@@ -204,8 +204,8 @@ impl Connection {
         // Some of the body is here already: the client did not wait.
         exchange.awaits_continue = head.expect == Expect::Continue && has_body(head) && rest.is_empty();
         exchange.is_usual = head.version == Version::Http11
-            && exchange.request.keep_alive
-            && !exchange.request.is_head
+            && !head.is_head()
+            && !head.is_connect()
             && !exchange.awaits_continue;
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Exchange {
     /// Tells this exchange from others of its connection, earlier ones in the same record included.
     pub(crate) number: u32,
     pub(crate) request: RequestFacts,
-    /// The request is one like most: HTTP/1.1, to be answered with a body, and followed by others.
+    /// The request is one like most: HTTP/1.1, and to be answered with a body.
     pub(crate) is_usual: bool,
     /// Nobody waits to be told anything, and nothing was written but a whole answer: the record can be used again
     /// almost as it is.
@@ -204,8 +204,8 @@ impl Exchange {
         self.request.version == Version::Http11 && !self.request.is_head
     }
 
-    /// Whether the answer, its body known whole, is delimited by its length and followed by another: what
-    /// [`response_framing`](crate::proto::response_framing) would find, found sooner.
+    /// Whether the answer, its body known whole, is delimited by its length, and ends the connection only if the request
+    /// wants that: what [`response_framing`](crate::proto::response_framing) would find, found sooner.
     #[inline]
     pub(crate) fn is_ordinary(&self) -> bool {
         self.is_usual

@@ -27,10 +27,27 @@ pub(crate) struct Heads {
     last: RefCell<LastHead>,
 }
 
+/// The line of an answer that is the last one.
+pub(crate) const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
+
+/// What an ordinary head says beside the common lines.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole<'a> {
+    /// It was checked.
+    pub(crate) status: u16,
+    /// Whether other answers may follow.
+    pub(crate) keep_alive: bool,
+    /// Lines that the application set.
+    pub(crate) lines: &'a [u8],
+    /// Bytes of the body.
+    pub(crate) length: u64,
+}
+
 /// The head that was made last, and from what.
 #[derive(Default)]
 struct LastHead {
     status: u16,
+    keep_alive: bool,
     lines: Vec<u8>,
     length: u64,
     /// Empty once its date is over.
@@ -64,22 +81,13 @@ impl Heads {
         use_lines(&lines[if with_date { 0 } else { DATE_LINE }..]);
     }
 
-    /// Puts a whole head: status, which was checked, common lines, these lines, and the length.
+    /// Puts a whole head: status, common lines, those of the application, and the length.
     #[inline]
-    pub(crate) fn put_whole(
-        &self,
-        out: &mut Vec<u8>,
-        now: Duration,
-        status: u16,
-        lines: &[u8],
-        length: u64,
-    ) {
+    pub(crate) fn put_whole(&self, out: &mut Vec<u8>, now: Duration, whole: Whole<'_>) {
         self.renew_if_due(now);
         let mut last = self.last.borrow_mut();
-        let is_same =
-            last.length == length && last.status == status && last.lines == lines && !last.head.is_empty();
-        if !is_same {
-            last.make(status, &self.lines.borrow(), lines, length);
+        if !last.is_of(whole) {
+            last.make(whole, &self.lines.borrow());
         }
         out.extend_from_slice(&last.head);
     }
@@ -108,14 +116,29 @@ impl Heads {
 }
 
 impl LastHead {
+    #[inline]
+    fn is_of(&self, whole: Whole<'_>) -> bool {
+        self.length == whole.length
+            && self.status == whole.status
+            && self.keep_alive == whole.keep_alive
+            && self.lines == whole.lines
+            && !self.head.is_empty()
+    }
+
     #[inline(never)]
-    fn make(&mut self, status: u16, common_lines: &[u8], lines: &[u8], length: u64) {
-        (self.status, self.length) = (status, length);
+    fn make(&mut self, whole: Whole<'_>, common_lines: &[u8]) {
+        let Whole { status, keep_alive, lines, length } = whole;
+        (self.status, self.keep_alive, self.length) = (status, keep_alive, length);
         replace(&mut self.lines, lines);
         replace(&mut self.head, b"");
         // It was checked when it was set.
         let _ = status_line(&mut self.head, status, None);
-        self.head.extend_from_slice(common_lines);
+        if keep_alive {
+            self.head.extend_from_slice(common_lines);
+        } else {
+            self.head.extend_from_slice(&common_lines[..DATE_LINE]);
+            self.head.extend_from_slice(CLOSE_LINE);
+        }
         self.head.extend_from_slice(lines);
         content_length_end(&mut self.head, length);
     }

@@ -5,6 +5,7 @@
 
 use crate::connection::{BLOCKED, CORKED, Connection, LAST};
 use crate::exchange::{Exchange, Phase};
+use crate::heads::{CLOSE_LINE, Whole};
 use crate::proto::{
     BodyFraming, CHUNK_END, ConnectionLine, FieldLine, chunk_head, content_length_end, date_field,
     response_framing, status_line,
@@ -62,7 +63,7 @@ impl Connection {
         self.respond(number, data, true).map(drop)
     }
 
-    /// Writes the usual answer: whole, small, followed by others, and now its turn. Returns whether this was one; the
+    /// Writes the usual answer: whole, small, and now its turn. Returns whether this was one; the
     /// rest of this file would find that out as well, with ten times the work.
     #[inline]
     fn end_ordinary(self: &Rc<Self>, number: u32, data: &[u8]) -> bool {
@@ -76,8 +77,18 @@ impl Connection {
         }
         first.phase = Phase::Ended;
         first.needs_drain = false;
+        let keep_alive = first.request.keep_alive;
+        if !keep_alive {
+            first.keep_alive = false;
+            first.is_bare = false;
+            self.set(LAST);
+        }
         let (status, lines) = (first.set.status, first.set.lines.as_slice());
-        self.send(|out| self.core.put_whole(out, status, lines, data));
+        let whole = Whole { status, keep_alive, lines, length: data.len() as u64 };
+        self.send(|out| {
+            self.core.put_whole_head(out, whole);
+            out.extend_from_slice(data);
+        });
         self.advance_from(first);
         true
     }
@@ -193,7 +204,7 @@ impl Connection {
             if let Some(connection) = &set.connection {
                 line(out, b"Connection: ", connection);
             } else if exchange.send_close {
-                out.extend_from_slice(b"Connection: close\r\n");
+                out.extend_from_slice(CLOSE_LINE);
             } else if !set.removed.connection {
                 out.extend_from_slice(b"Connection: keep-alive\r\n");
             }

@@ -339,7 +339,11 @@ fn put_again(exchange: &mut Exchange, name: &str, value: &[u8]) -> bool {
 }
 
 fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
-    if may_be_known(name) { put_known_field(exchange, name, value) } else { Ok(exchange.set.lines.put(name, value)?) }
+    if may_be_known(name) {
+        put_known_field(exchange, name, value)
+    } else {
+        Ok(exchange.set.lines.put(name, value)?)
+    }
 }
 
 /// Puts a field that the server may know about.

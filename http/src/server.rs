@@ -3,7 +3,7 @@
 use crate::LAYER;
 use crate::connection::{Connection, ConnectionTower, UPGRADED};
 use crate::exchange::Pool;
-use crate::heads::Heads;
+use crate::heads::{Heads, Whole};
 use crate::proto::{Scratch, keep_alive_field};
 use crate::timeouts::DRAIN_IDLE;
 use crate::upcall::RequestHandler;
@@ -190,11 +190,10 @@ impl Core {
         self.heads.lines(self.now(), with_date, use_lines);
     }
 
-    /// Puts a whole answer with these lines beside the common ones.
+    /// Puts a whole head.
     #[inline]
-    pub(crate) fn put_whole(&self, out: &mut Vec<u8>, status: u16, lines: &[u8], body: &[u8]) {
-        self.heads.put_whole(out, self.now(), status, lines, body.len() as u64);
-        out.extend_from_slice(body);
+    pub(crate) fn put_whole_head(&self, out: &mut Vec<u8>, whole: Whole<'_>) {
+        self.heads.put_whole(out, self.now(), whole);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
