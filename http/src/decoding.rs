@@ -160,7 +160,7 @@ impl Connection {
         self.describe(&mut exchange, head, rest);
         let number = self.push(exchange);
         let request = Request::new(head, self, number);
-        if !head.is_usual && self.is_settled(&request, number, context, rest) {
+        if !head.is_usual && self.is_settled(&request, number, rest) {
             return;
         }
         let response = Response::first(self, number);
@@ -211,13 +211,10 @@ impl Connection {
 
     /// Whether a request is one that its handler does not see: an upgrade, or something that cannot be.
     #[inline(never)]
-    fn is_settled(
-        self: &Rc<Self>,
-        request: &Request<'_>,
-        number: u32,
-        context: AsyncContext,
-        rest: &[u8],
-    ) -> bool {
+    fn is_settled(self: &Rc<Self>, request: &Request<'_>, number: u32, rest: &[u8]) -> bool {
+        // Asked for here, so that the usual request need not hand it over.
+        let context =
+            self.with_exchange(number, |exchange, _| exchange.context).unwrap_or(AsyncContext::NONE);
         if self.is_upgrade_accepted(request, context) {
             self.hand_over(request, context, rest);
         } else if request.expect == Expect::Other {

@@ -58,8 +58,8 @@ impl Lines {
     fn is_first(&self, name: &[u8], value: &[u8]) -> bool {
         self.first_line == name.len() + value.len() + 4
             && self.first_name == name.len()
-            && self.bytes.starts_with(name)
-            && self.bytes[name.len() + 2..].starts_with(value)
+            && begins_with(&self.bytes, name)
+            && begins_with(&self.bytes[name.len() + 2..], value)
     }
 
     /// Removes the lines of a field among the first `end` bytes. Usually there are none, and few others.
@@ -88,6 +88,19 @@ impl Lines {
             *self = Self::default();
         }
     }
+}
+
+/// Whether `bytes` begin with something short: eight bytes at a time, where the general routine would first have to find
+/// out what is best.
+#[inline(always)]
+fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
+    let Some(bytes) = bytes.get(..start.len()) else { return false };
+    let (Some(last), Some(other)) = (bytes.last_chunk::<8>(), start.last_chunk::<8>()) else {
+        return bytes.iter().zip(start).all(|(byte, other)| byte == other);
+    };
+    let whole = bytes.chunks_exact(8).zip(start.chunks_exact(8));
+    // The last eight overlap with those before them.
+    whole.fold(last == other, |is_same, (chunk, other)| is_same & (chunk == other))
 }
 
 #[cfg(test)]

@@ -85,10 +85,15 @@ impl Connection {
         }
         let (status, lines) = (first.set.status, first.set.lines.as_slice());
         let whole = Whole { status, keep_alive, lines, length: data.len() as u64 };
-        self.send(|out| {
-            self.core.put_whole_head(out, whole);
+        let is_turn = self.has(CORKED);
+        let buffer = self.buffer(is_turn);
+        let len = {
+            let mut out = buffer.borrow_mut();
+            self.core.put_whole_head(&mut out, whole);
             out.extend_from_slice(data);
-        });
+            out.len()
+        };
+        self.send_if_due(is_turn, buffer, len);
         self.advance_from(first);
         true
     }
@@ -217,16 +222,20 @@ impl Connection {
     }
 
     /// Sends output, or collects it while a turn lasts.
-    #[inline(always)]
     pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let is_turn = self.has(CORKED);
         let buffer = self.buffer(is_turn);
-        let is_due = {
+        let len = {
             let mut out = buffer.borrow_mut();
             write(&mut out);
-            !is_turn || out.len() >= FLUSH_AT
+            out.len()
         };
-        if is_due {
+        self.send_if_due(is_turn, buffer, len);
+    }
+
+    #[inline]
+    fn send_if_due(&self, is_turn: bool, buffer: &RefCell<Vec<u8>>, len: usize) {
+        if !is_turn || len >= FLUSH_AT {
             self.send_buffer(buffer);
         }
     }

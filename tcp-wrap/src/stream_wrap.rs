@@ -110,7 +110,7 @@ impl StreamWrap {
     #[inline]
     pub fn write(&self, data: &[u8]) -> Result<Written> {
         let _down = LAYER.down("StreamWrap::write", || self.facts().bytes(data.len()));
-        let now = self.try_write(&[IoSlice::new(data)])?;
+        let now = at_once(self.0.try_write(data))?;
         self.write_rest(data.len(), now, || Bytes::copy_from_slice(&data[now..]))
     }
 
@@ -121,7 +121,7 @@ impl StreamWrap {
     pub fn write_bytes(&self, mut data: Bytes) -> Result<Written> {
         let _down = LAYER.down("StreamWrap::write_bytes", || self.facts().bytes(data.len()));
         let len = data.len();
-        let now = self.try_write(&[IoSlice::new(&data)])?;
+        let now = at_once(self.0.try_write(&data))?;
         self.write_rest(len, now, || data.split_off(now))
     }
 
@@ -132,7 +132,7 @@ impl StreamWrap {
     pub fn writev(&self, data: &[IoSlice<'_>]) -> Result<Written> {
         let _down = LAYER.down("StreamWrap::writev", || self.facts());
         let len = data.iter().map(|buffer| buffer.len()).sum();
-        let now = self.try_write(data)?;
+        let now = at_once(self.0.try_writev(data))?;
         self.write_rest(len, now, || {
             let mut rest = Vec::with_capacity(len - now);
             let mut skip = now;
@@ -143,13 +143,6 @@ impl StreamWrap {
             }
             rest.into()
         })
-    }
-
-    fn try_write(&self, data: &[IoSlice<'_>]) -> Result<usize> {
-        match self.0.try_writev(data) {
-            Err(error) if error.errno() == Errno::EAGAIN => Ok(0),
-            result => result,
-        }
     }
 
     fn write_rest(&self, len: usize, now: usize, rest: impl FnOnce() -> Bytes) -> Result<Written> {
@@ -260,6 +253,15 @@ impl StreamWrap {
     #[must_use]
     pub fn from_passed(lp: &LoopHandle, fd: OwnedFd, is_tcp: bool) -> Self {
         if is_tcp { Self::new(&Tcp::from_accepted(lp, fd)) } else { Self::new(&Pipe::from_accepted(lp, fd)) }
+    }
+}
+
+/// What the kernel took of a write at once: nothing is no failure.
+#[inline]
+fn at_once(result: Result<usize>) -> Result<usize> {
+    match result {
+        Err(error) if error.errno() == Errno::EAGAIN => Ok(0),
+        result => result,
     }
 }
 

@@ -37,7 +37,7 @@ const ANSWERED: &[&str] = &[
     "net Socket::write",
     "async-wrap AsyncStream::write",
     "tcp-wrap StreamWrap::write",
-    "uv-core Stream::try_writev",
+    "uv-core Stream::try_write",
     "kernel send(2)",
     "async-wrap Environment::run_queues",
     "async-wrap Environment::run_in_context TickObject",

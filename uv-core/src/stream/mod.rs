@@ -116,15 +116,16 @@ impl Stream {
     /// # Errors
     /// `EAGAIN` if nothing can be taken now: the kernel is full, earlier writes wait, or the stream is still
     /// connecting. `EPIPE` if the stream is not writable, `EBADF` if it has no descriptor, and what the system says.
+    #[inline]
     pub fn try_write(&self, data: &[u8]) -> Result<usize> {
-        self.try_writev(&[IoSlice::new(data)])
+        let _down = LAYER.down("Stream::try_write", || Facts::of(self).bytes(data.len()));
+        self.0.try_write(data)
     }
 
     /// Like [`try_write`](Self::try_write) with several buffers in one system call.
     ///
     /// # Errors
     /// As for `try_write`.
-    #[inline]
     pub fn try_writev(&self, data: &[IoSlice<'_>]) -> Result<usize> {
         let _down = LAYER.down("Stream::try_writev", || Facts::of(self));
         self.0.try_writev(data)

@@ -71,16 +71,31 @@ impl StreamNode {
         if self.has(WRITABLE | CONNECTING) { Ok(fd) } else { Err(failed(Errno::EPIPE)) }
     }
 
+    #[inline]
+    pub(super) fn try_write(&self, data: &[u8]) -> Result<usize> {
+        self.try_at_once(data.is_empty(), |fd| sys::socket::write(fd, self.has(SOCKET), data))
+    }
+
     pub(super) fn try_writev(&self, data: &[IoSlice<'_>]) -> Result<usize> {
+        let is_empty = data.iter().all(|buffer| buffer.is_empty());
+        let data = &data[..data.len().min(libc::UIO_MAXIOV as usize)];
+        self.try_at_once(is_empty, |fd| sys::socket::writev(fd, self.has(SOCKET), data))
+    }
+
+    #[inline]
+    fn try_at_once(
+        &self,
+        is_empty: bool,
+        mut write: impl FnMut(RawFd) -> Result<usize, Errno>,
+    ) -> Result<usize> {
         let fd = self.check_writable()?;
         if self.has(CONNECTING) || self.is_writing() {
             return Err(Error::new("write", Errno::EAGAIN));
         }
-        if data.iter().all(|buffer| buffer.is_empty()) {
+        if is_empty {
             return Ok(0);
         }
-        let data = &data[..data.len().min(libc::UIO_MAXIOV as usize)];
-        match retrying(|| sys::socket::writev(fd, self.has(SOCKET), data)) {
+        match retrying(|| write(fd)) {
             Ok(count) => {
                 self.count_written(count);
                 Ok(count)
