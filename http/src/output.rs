@@ -63,8 +63,8 @@ impl Connection {
         self.respond(number, data, true).map(drop)
     }
 
-    /// Writes the usual answer: whole, small, and now its turn. Returns whether this was one; the
-    /// rest of this file would find that out as well, with ten times the work.
+    /// Writes the usual answer: whole, small, and now its turn. Returns whether this was one; the rest of this file would
+    /// find that out as well, with ten times the work.
     #[inline]
     fn end_ordinary(self: &Rc<Self>, number: u32, data: &[u8]) -> bool {
         if data.len() >= TOO_LARGE_TO_COPY || self.core.is_draining() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::poller::{EventFlags, Poller};
 use crate::sockets::{self, Address, Transfer};
 use rustix::fd::OwnedFd;
+use rustix::net::sockopt::set_tcp_congestion;
 use rustix::net::{Shutdown, shutdown};
 
 use super::tally::Tally;
@@ -15,6 +16,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Bytes asked for by one receive: nothing is to come but the end.
 const READ_BUFFER: usize = 64;
+
+/// The congestion control that every kernel has, and allows everybody.
+const UNPACED: &str = "reno";
 
 /// What to send.
 pub(crate) struct Plan<'a> {
@@ -38,6 +42,7 @@ pub(crate) fn run(plan: &Plan<'_>, tally: &mut Tally) -> io::Result<()> {
     let mut hoses = Vec::with_capacity(plan.connections);
     for index in 0..plan.connections {
         let socket = sockets::connect(plan.addr, None)?;
+        send_unpaced(&socket);
         poller.add(&socket, index as u64, EventFlags::IN | EventFlags::OUT)?;
         hoses.push(Some(Hose { socket, ended: false }));
     }
@@ -72,6 +77,12 @@ pub(crate) fn run(plan: &Plan<'_>, tally: &mut Tally) -> io::Result<()> {
     }
     tally.done(sent / plan.chunk as u64);
     Ok(())
+}
+
+/// Has the kernel send as fast as the server reads. BBR, the default of some systems, would try out one pace after the
+/// other, and the cost of the same bytes would change with it. Refused where there is no pace: on a Unix socket.
+fn send_unpaced(socket: &OwnedFd) {
+    let _ = set_tcp_congestion(socket, UNPACED);
 }
 
 fn end_all(hoses: &mut [Option<Hose>], poller: &Poller, tally: &mut Tally) {
