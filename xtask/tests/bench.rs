@@ -187,6 +187,13 @@ fn a_change_is_compared_with_what_was_kept() -> Outcome {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     assert!(said.contains("unclear") && said.contains("could not be told"), "{said}");
+    // Nor is it a success to have compared nothing.
+    fs::write(kept, before.to_string().replace("http/pipelined", "http/gone"))?;
+    let output = folder.run(&["http/pipelined", "--only=http", "--compare", kept, "--fail-above", "10%"])?;
+    let said = text(&output.stdout);
+    assert!(said.contains("only one of the two runs has http/pipelined http"), "{said}");
+    assert!(text(&output.stderr).contains("nothing in common"), "{}", text(&output.stderr));
+    assert!(!output.status.success());
     let output = folder.run(&["http/pipelined", "--only=http", "--save", "/no/such/folder/file"])?;
     let errors = text(&output.stderr);
     assert!(errors.contains("no folder /no/such/folder") && !errors.contains("runs"), "{errors}");

@@ -14,7 +14,7 @@ use std::path::Path;
 const NAME: usize = 30;
 
 /// In per cent: a change that is certainly less is none. Two launches of the very same program differ by one or two.
-const SAME: f64 = 5.0;
+pub(crate) const SAME: f64 = 5.0;
 
 /// How a subject of ours has changed.
 #[derive(Debug, PartialEq)]
@@ -82,6 +82,23 @@ pub(crate) fn changes(was: &Results, now: &Results) -> Vec<Change> {
     changes
 }
 
+/// What is ours and only one of the runs has, in benchmarks that `now` has: it is not compared. In a sentence.
+pub(crate) fn alone(was: &Results, now: &Results) -> Option<String> {
+    let ours = |bench: &Bench| -> Vec<String> {
+        let ours = bench.subjects.iter().filter(|subject| subject.role == Role::Ours);
+        ours.map(|subject| format!("{} {}", bench.name, subject.name)).collect()
+    };
+    let mut alone = Vec::new();
+    for bench in &now.benches {
+        let before =
+            was.benches.iter().find(|before| before.name == bench.name).map(ours).unwrap_or_default();
+        let now = ours(bench);
+        alone.extend(now.iter().filter(|name| !before.contains(name)).cloned());
+        alone.extend(before.iter().filter(|name| !now.contains(name)).cloned());
+    }
+    (!alone.is_empty()).then(|| format!("only one of the two runs has {}", alone.join(", ")))
+}
+
 fn change(bench: &Bench, was: &Subject, now: &Subject) -> Option<Change> {
     let name = format!("{} {}", bench.name, now.name);
     let (was, now, show): (&Figure, &Figure, &dyn Fn(f64) -> String) = match (&was.ratio, &now.ratio) {
@@ -143,11 +160,15 @@ fn signed(percent: f64) -> String {
     if percent.abs() < 1000.0 { format!("{percent:+.1}") } else { format!("{:+.1e}", percent) }
 }
 
-/// Fails if anything certainly grew by more than `limit` per cent: by the lower end of its interval.
+/// Fails if anything certainly grew by more than `limit` per cent: by the lower end of its interval. To compare nothing
+/// is no success.
 ///
 /// # Errors
-/// Names what did.
+/// Names what grew, or says that there is nothing to judge.
 pub(crate) fn judge(changes: &[Change], limit: f64) -> Result<()> {
+    if changes.is_empty() {
+        return Err("--fail-above: the two runs have nothing in common that could be judged".into());
+    }
     let is_above = |change: &&Change| change.between.is_some_and(|(least, _)| least > limit);
     let grown: Vec<_> = changes.iter().filter(is_above).collect();
     if grown.is_empty() {
@@ -274,6 +295,21 @@ mod tests {
     #[test]
     fn runs_with_nothing_in_common_say_so() {
         let was = results(Unit::Spread, &[("http", Role::Ours, &[0.0], None)]);
-        assert!(table(&was, &changes(&was, &was)).contains("nothing in common"));
+        let changes = changes(&was, &was);
+        assert!(table(&was, &changes).contains("nothing in common"));
+        let error = judge(&changes, 10.0).expect_err("nothing was compared").to_string();
+        assert!(error.contains("nothing in common"), "{error}");
+    }
+
+    #[test]
+    fn what_only_one_run_has_is_named() {
+        let row = |name, role| (name, role, &[1.0][..], None);
+        let both = results(Unit::Ns, &[row("http", Role::Ours), row("node", Role::Peer)]);
+        let one = results(Unit::Ns, &[row("http", Role::Ours), row("net", Role::Ours)]);
+        let expected = Some("only one of the two runs has http/connect net".to_owned());
+        assert_eq!((alone(&both, &one), alone(&one, &both)), (expected.clone(), expected));
+        assert_eq!(alone(&both, &both), None, "peers are not compared");
+        assert_eq!(alone(&both, &Results::default()), None, "what was not asked for is not missed");
+        assert!(alone(&Results::default(), &one).is_some_and(|names| names.contains("http/connect http")));
     }
 }

@@ -94,6 +94,9 @@ pub fn run(options: &Options) -> Result<()> {
     if let Some(before) = before {
         let changes = compare::changes(&before, &results);
         say::out(compare::table(&before, &changes));
+        if let Some(names) = compare::alone(&before, &results) {
+            say_note(&names);
+        }
         if let Some(limit) = options.fail_above {
             if let Some(question) = compare::open_question(&changes, limit) {
                 say_note(&question);

@@ -1,6 +1,7 @@
 //! The command line of `bench`.
 
 use super::catalogue;
+use super::compare::SAME;
 use crate::args::Result;
 use lexopt::prelude::{Long, Short, Value};
 use std::path::PathBuf;
@@ -21,7 +22,8 @@ hyper, node, nginx, as far as they can be had). WHAT is a benchmark, a group or 
                       or --quick is given, and so it is with --compare
   --compare FILE      shows what has changed since those were kept: slower, faster, same (by less than 5 %),
                       or unclear; more rounds make it clear
-  --fail-above 10%    with --compare: fails if something of ours certainly costs so much more
+  --fail-above 10%    with --compare: fails if something of ours certainly costs so much more, or if there is
+                      nothing to compare; at least 5 %, as what is less is the same
   --only NAME,…       of the layers and peers measures these only, and the floor
   --subject NAME='COMMAND'
                       measures your own server too, in the benchmarks of HTTP and echo. COMMAND prints
@@ -191,11 +193,16 @@ fn parse_names(text: &str) -> Result<Vec<String>> {
     }
 }
 
-/// `10%`, or `10`.
+/// `10%`, or `10`. What counts as the same is no reason to fail.
 fn parse_percent(text: &str) -> Result<f64> {
     let number = text.strip_suffix('%').unwrap_or(text).trim_end();
-    let percent = number.parse().ok().filter(|percent: &f64| percent.is_finite() && *percent >= 0.0);
-    percent.ok_or_else(|| format!("--fail-above {text}: want a number of per cent, such as 10%").into())
+    match number.parse() {
+        Ok(percent) if f64::is_finite(percent) && percent >= SAME => Ok(percent),
+        Ok(percent) if f64::is_finite(percent) => {
+            Err(format!("--fail-above {text}: want at least {SAME} %: changes of less count as none").into())
+        }
+        _ => Err(format!("--fail-above {text}: want a number of per cent, such as 10%").into()),
+    }
 }
 
 fn parse_cpu(option: &str, text: &str) -> Result<usize> {
@@ -233,6 +240,13 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_at_least_what_counts_as_a_change() {
+        for limit in ["5%", "5", "10 %"] {
+            assert!(parse(&["--compare", "a", "--fail-above", limit]).is_ok(), "{limit}");
+        }
+    }
+
+    #[test]
     fn a_subject_has_a_name_and_a_command() {
         let options = parse(&["--subject", "mine=env A=b ./server"]).expect("a command line");
         let mine = UserSubject { name: "mine".to_owned(), command: "env A=b ./server".to_owned() };
@@ -257,6 +271,9 @@ mod tests {
             (&["--secs", "inf"], "--secs inf"),
             (&["--subject", "server"], "--subject server"),
             (&["--compare", "a", "--fail-above", "much"], "--fail-above much"),
+            (&["--compare", "a", "--fail-above", "inf"], "such as 10%"),
+            (&["--compare", "a", "--fail-above", "4.9%"], "at least 5 %"),
+            (&["--compare", "a", "--fail-above", "-10%"], "at least 5 %"),
             (&["--fail-above", "10%"], "--compare"),
             (&["--server-cpu", "first"], "--server-cpu first"),
             (&["--only", "http,htp"], "\"htp\""),
