@@ -118,9 +118,13 @@ fn a_server_that_dies_hangs_or_answers_wrongly_is_an_error_and_the_run_goes_on()
     let lies = format!("wrong={XTASK} floor tcp/echo-64");
     // The warm-up and the load take longer.
     let short = format!("short=timeout 0.1 {XTASK} floor http/keep-alive");
+    let last_words =
+        format!("words=sh -c 'timeout 0.1 {XTASK} floor http/keep-alive; echo out of luck >&2; exit 9'");
     let output = folder.run(&[
         "http/keep-alive",
         "--only=floor",
+        "--subject",
+        &last_words,
         "--subject=dead=false",
         "--subject=absent=/no/such/program",
         "--subject=mute=sh -c 'echo 127.0.0.1:1; trap \"\" TERM; while :; do read x || sleep 1; done'",
@@ -135,9 +139,11 @@ fn a_server_that_dies_hangs_or_answers_wrongly_is_an_error_and_the_run_goes_on()
     let bench = &report["benches"][0];
     assert_eq!(bench["subjects"].as_array().map(Vec::len), Some(1), "{bench}");
     let left_out = bench["left_out"].as_array().ok_or("no list")?;
+    let reason_of =
+        |name| left_out.iter().find(|left| left["name"] == name).and_then(|left| left["reason"].as_str());
+    assert!(reason_of("words").is_some_and(|reason| reason.contains("out of luck")), "{left_out:?}");
     for name in ["dead", "absent", "mute", "wrong", "short"] {
-        let reason =
-            left_out.iter().find(|left| left["name"] == name).and_then(|left| left["reason"].as_str());
+        let reason = reason_of(name);
         assert!(reason.is_some_and(|reason| reason.starts_with("failed: ")), "{name}: {reason:?}");
     }
     folder.assert_nothing_is_left()

@@ -30,6 +30,9 @@ const LINES: usize = 64;
 /// How much of the last line of standard error is shown.
 const MAX_COMPLAINT: usize = 300;
 
+/// What a Rust program says after the message of a panic.
+const PANIC_HINT: &str = "note: run with `RUST_BACKTRACE";
+
 /// Why there is no figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -213,14 +216,15 @@ fn tell_lines(output: impl Read, told: &SyncSender<String>) {
     }
 }
 
-/// The last line with something on it, without the `error: ` that commands put in front.
+/// The last line with something on it, without the `error: ` that commands put in front, nor the hint that follows a
+/// panic's message.
 fn last_line(errors: impl Read) -> String {
     let mut errors = BufReader::new(errors);
     let (mut line, mut last) = (Vec::new(), String::new());
     while (&mut errors).take(MAX_LINE).read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim();
-        if !text.is_empty() {
+        if !text.is_empty() && !text.starts_with(PANIC_HINT) {
             last = text.strip_prefix("error: ").unwrap_or(text).chars().take(MAX_COMPLAINT).collect();
         }
         line.clear();
@@ -235,6 +239,9 @@ mod tests {
     #[test]
     fn the_last_line_that_says_something_is_the_complaint() {
         assert_eq!(last_line(&b"warning: x\nerror: no such thing\n\n"[..]), "no such thing");
+        let panic =
+            "thread 'main' panicked at a.rs:1:2:\nno room\nnote: run with `RUST_BACKTRACE=1` to see\n";
+        assert_eq!(last_line(panic.as_bytes()), "no room");
         assert_eq!(last_line(&b""[..]), "");
     }
 

@@ -2,9 +2,10 @@
 //!
 //! Servers and load are processes of their own, on cores of their own. The cost is the CPU time of the server's
 //! processes by the number of right answers. In a round every subject is started afresh; then all are measured by turns
-//! in windows of 20 ms, and the quiet turns make the ratio to the floor. So noise of the machine,
-//! which comes and goes within tenths of a second, meets all alike or is left out, and what differs from launch to launch
-//! shows between the rounds: from that, the uncertainty is reckoned that the tables show and that `--compare` goes by.
+//! in short windows (20 ms for servers, 300 ms for the pump and for programs without clients), and the quiet turns make
+//! the ratio to the floor. So noise of the machine, which comes and goes within tenths of a second, meets all alike or is
+//! left out, and what differs from launch to launch shows between the rounds: from that, the uncertainty is reckoned that
+//! the tables show and that `--compare` goes by.
 //!
 //! `options`, `catalogue` and `plan` say what is measured; `measure` does it, with `round` (what has windows: servers with
 //! their `clients`, and the programs of `solo`) and `held` (memory and evenness), on what `rig` has found; `stats`,

@@ -17,7 +17,8 @@ hyper, node, nginx, as far as they can be had). WHAT is a benchmark, a group or 
   --quick             the whole set in less than three minutes
   --list              lists the benchmarks
   --rounds N          how often each is started and measured; 8
-  --secs S            how long each time, in windows of 20 ms between those of the others; 0.6
+  --secs S            how long each time, in windows between those of the others: of 20 ms for servers, of
+                      300 ms for the pump and programs without clients; 0.6
   --save FILE         keeps the results; a noisy benchmark has up to three times as many rounds, unless --rounds
                       or --quick is given, and so it is with --compare
   --compare FILE      shows what has changed since those were kept: slower, faster, same (by less than 5 %),

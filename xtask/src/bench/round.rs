@@ -13,6 +13,7 @@ use super::proc::{self, Process, Ticks};
 use super::rig::Rig;
 use super::server::Server;
 use super::solo;
+use crate::load::report::Report;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::thread;
@@ -32,8 +33,9 @@ const WINDOW: Duration = Duration::from_millis(20);
 /// The same where connections are new in each window, and take some time to become as fast as they can.
 const PUMP_WINDOW: Duration = Duration::from_millis(300);
 
-/// A window of a program without clients, which is started for it.
-const SOLO_WINDOW: Duration = Duration::from_millis(100);
+/// A window of a program without clients, which is started for it: in a shorter one it weighs too much that Node has to
+/// compile the program first.
+const SOLO_WINDOW: Duration = Duration::from_millis(300);
 
 /// What a server may take to come to rest after the last answer; that is part of the cost.
 const SETTLE: Duration = Duration::from_millis(2);
@@ -65,21 +67,23 @@ pub(crate) struct Window {
     pub(crate) complaint: Option<String>,
 }
 
-/// How many windows measure for `part`, and how long each is.
+/// How many windows measure for `part`, and how long each is. One is enough for a number of operations that is given:
+/// that takes as long as it takes.
 pub(crate) fn windows(work: Work, part: Duration) -> (u32, Duration) {
     let usual = match work {
         Work::Time(["pump", ..]) => PUMP_WINDOW,
         Work::Time(_) => WINDOW,
+        Work::SoloOf { .. } => return (1, part),
         _ => SOLO_WINDOW,
     };
     let count = (part.as_secs_f64() / usual.as_secs_f64()).round().clamp(1.0, f64::from(u32::MAX)) as u32;
     (count, part / count)
 }
 
-/// A server with its clients.
+/// A server with its clients. They end in this order, also where they are just dropped: nobody is to be cut off.
 pub(crate) struct Served {
-    server: Server,
     clients: Clients,
+    server: Server,
 }
 
 /// A subject that is up.
@@ -110,13 +114,13 @@ impl Running {
             return Ok(Self::Program { command: command.to_vec(), work, rate });
         };
         let server = Server::start(&rig.launcher, rig.server_cpu, command)?;
-        let mut clients = Clients::start(rig, &server, words)?;
-        clients.work(match kind {
+        let clients = Clients::start(rig, &server, words)?;
+        let mut served = Served { clients, server };
+        served.work(match kind {
             Kind::Compiled => (part * 2).clamp(COMPILED_WARM_UP.0, COMPILED_WARM_UP.1),
             _ => (part / 2).clamp(WARM_UP.0, WARM_UP.1),
         })?;
-        thread::sleep(SETTLE);
-        Ok(Self::Server(Box::new(Served { server, clients })))
+        Ok(Self::Server(Box::new(served)))
     }
 
     /// Measures it once, for `time`.
@@ -131,8 +135,7 @@ impl Running {
     pub(crate) fn stop(self) -> Result<(), Trouble> {
         match self {
             Self::Server(served) => {
-                let Served { server, clients } = *served;
-                // The clients go first: nobody is to be cut off.
+                let Served { clients, server } = *served;
                 drop(clients);
                 server.stop()
             }
@@ -142,12 +145,21 @@ impl Running {
 }
 
 impl Served {
+    /// Loads the server for some time, and lets it come to rest. If it has died, its own last words say why.
+    fn work(&mut self, time: Duration) -> Result<Report, Trouble> {
+        let report = self.clients.work(time).map_err(|trouble| match trouble {
+            Trouble::Interrupted => trouble,
+            met => self.server.why_ended().unwrap_or(met),
+        })?;
+        thread::sleep(SETTLE);
+        Ok(report)
+    }
+
     fn window(&mut self, time: Duration) -> Result<Window, Trouble> {
         let pid = self.server.pid();
-        let read = || proc::cpu_times(pid).map_err(|error| failed(format!("CPU time: {error}")));
+        let read = move || proc::cpu_times(pid).map_err(|error| failed(format!("CPU time: {error}")));
         let before = read()?;
-        let report = self.clients.work(time)?;
-        thread::sleep(SETTLE);
+        let report = self.work(time)?;
         let after = read()?;
         let (used, ticks, lost) = used(&before, &after);
         let complaints = [complaint(&report), (lost > 0).then(|| format!("processes that ended {lost}"))];
@@ -206,7 +218,8 @@ mod tests {
         let part = Duration::from_secs(1);
         assert_eq!(windows(Work::Time(&[]), part), (50, WINDOW));
         assert_eq!(windows(Work::Time(&["pump"]), PUMP_WINDOW * 2), (2, PUMP_WINDOW));
-        assert_eq!(windows(Work::SoloOf { ops: 1 }, part), (10, SOLO_WINDOW));
+        assert_eq!(windows(Work::Solo { pilot: 1 }, SOLO_WINDOW * 2), (2, SOLO_WINDOW));
+        assert_eq!(windows(Work::SoloOf { ops: 1 }, part), (1, part));
         assert_eq!(windows(Work::Time(&[]), WINDOW / 4), (1, WINDOW / 4));
     }
 

@@ -3,10 +3,15 @@
 use super::child::{Child, Launcher, Trouble};
 use crate::sockets::Address;
 use std::ffi::OsString;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a server may take to say where it listens.
 const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a server that has closed its sockets may take to be gone, and how often it is looked at meanwhile.
+const END_PATIENCE: Duration = Duration::from_millis(50);
+const END_LOOK: Duration = Duration::from_millis(2);
 
 /// How an address begins.
 const TCP: &str = "127.0.0.1:";
@@ -37,6 +42,17 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.pid()
+    }
+
+    /// Its last words, if it has ended. Its clients may have met the end of its sockets a moment before its own.
+    pub(crate) fn why_ended(&mut self) -> Option<Trouble> {
+        let limit = Instant::now() + END_PATIENCE;
+        loop {
+            match self.child.has_failed() {
+                None if Instant::now() < limit => thread::sleep(END_LOOK),
+                found => return found,
+            }
+        }
     }
 
     /// Ends the server. One that has ended before, or does not end when it is told to, has failed.
