@@ -272,12 +272,16 @@ impl Session {
 }
 
 impl Up {
+    /// Measures one window. A subject that fails is ended at once: it may spin, and would be in the way of the others.
     fn measure(&mut self, rig: &Rig, time: Duration) {
         let Some(running) = &mut self.running else { return };
         let began = Instant::now();
         match running.window(rig, time) {
             Ok(window) => self.windows.push(window),
-            Err(trouble) => self.trouble = Some(trouble),
+            Err(trouble) => {
+                self.trouble = Some(trouble);
+                self.running = None;
+            }
         }
         self.took += began.elapsed();
     }
@@ -285,7 +289,7 @@ impl Up {
     /// Ends it. What its windows come to, and what time all of it took.
     fn end(self) -> (Result<Sample, Trouble>, Duration) {
         let began = Instant::now();
-        // One that has died is asked for its last words by whoever met it; the end of it says no more then.
+        // One that has died after its last window says so here; one that failed before has ended already.
         let ended = self.running.map_or(Ok(()), Running::stop);
         let outcome = match self.trouble {
             Some(trouble) => Err(trouble),
@@ -310,10 +314,37 @@ fn ratio(entry: &Entry, samples: &[Option<Sample>], floors: &[Option<Sample>]) -
     Figure::of_rounds(&both.map(turns).collect::<Vec<_>>(), stats::ratio)
 }
 
-/// Whether something of ours is not known well enough to be compared.
+/// Whether something of ours is not known well enough to be compared, and more rounds would tell more: not without a
+/// floor, nor of what is not asked again.
 fn is_uncertain(entry: &Entry, rows: &[Row]) -> bool {
-    let floors = rows.iter().find(|row| row.contender.role == Role::Floor).map(|row| &row.samples[..]);
-    let ours = rows.iter().filter(|row| row.contender.role == Role::Ours);
-    let mut figures = ours.filter_map(|row| ratio(entry, &row.samples, floors.unwrap_or_default()));
+    let asked = |role| rows.iter().filter(move |row| row.contender.role == role && row.trouble.is_none());
+    let Some(floor) = asked(Role::Floor).next() else { return false };
+    let mut figures = asked(Role::Ours).filter_map(|row| ratio(entry, &row.samples, &floor.samples));
     figures.any(|figure| figure.margin.is_none_or(|margin| margin > GOOD_MARGIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan;
+    use super::*;
+
+    #[test]
+    fn what_is_not_asked_again_wants_no_more_rounds() {
+        let choice = plan::select(&["http/keep-alive".to_owned()]).expect("a benchmark").remove(0);
+        let row = |role, costs: [f64; 2], has_failed: bool| Row {
+            contender: Contender { name: "one".to_owned(), role, command: Vec::new() },
+            samples: costs.map(|cost| Some(Sample { costs: vec![cost; 3], ..Sample::default() })).into(),
+            rate: None,
+            trouble: has_failed.then(|| LeftOut { name: "one".to_owned(), reason: String::new() }),
+            errors: 0,
+        };
+        let wants_more = |floor_failed, ours_failed, costs| {
+            let rows = [row(Role::Floor, [1.0; 2], floor_failed), row(Role::Ours, costs, ours_failed)];
+            is_uncertain(choice.entry, &rows)
+        };
+        assert!(wants_more(false, false, [1.0, 1.5]));
+        assert!(!wants_more(false, false, [1.5, 1.5]));
+        assert!(!wants_more(false, true, [1.0, 1.5]), "ours has failed");
+        assert!(!wants_more(true, false, [1.0, 1.5]), "the floor has failed");
+    }
 }
