@@ -7,7 +7,7 @@ use super::child::Trouble;
 use super::clients::failed;
 use super::held;
 use super::plan::{Choice, Contender};
-use super::proc::Ticks;
+use super::proc::{self, Ticks};
 use super::progress::Progress;
 use super::results::{Bench, Figure, LeftOut, Role, Subject, Unit};
 use super::rig::Rig;
@@ -141,7 +141,7 @@ impl Session {
     /// other turn goes backwards, so that nobody always comes first.
     fn side_by_side(&mut self, choice: &Choice, rows: &mut [Row], what: &str) -> Result<(), Trouble> {
         let (work, part) = (choice.entry.work, self.budget.part());
-        let (turns, window) = round::windows(work, part);
+        let (turns, window) = round::windows(work, part, !proc::has_run_times());
         let mut up = Vec::new();
         for row in &mut *rows {
             self.progress.show(&format!("{what}, {}", row.contender.name), self.budget.left());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::sync::LazyLock;
 
 /// Nanoseconds of one clock tick of `/proc/PID/stat` (`USER_HZ` is 100 on every Linux).
 const TICK_NS: u64 = 10_000_000;
@@ -104,19 +105,27 @@ pub(crate) fn cpu_times(root: u32) -> io::Result<BTreeMap<Process, (u64, Ticks)>
     tree(root)?.into_iter().map(times).collect()
 }
 
-/// The scheduler's run time of every thread; where the kernel has no schedstat, the coarser ticks of the
-/// process.
+/// Whether the kernel tells run time in nanoseconds. One without `CONFIG_SCHED_INFO` has no such file, or zeros in it.
+pub(crate) fn has_run_times() -> bool {
+    static FOUND: LazyLock<bool> = LazyLock::new(|| {
+        let own = fs::read_to_string("/proc/self/schedstat").ok();
+        own.as_deref().and_then(run_time).is_some_and(|time| time > 0)
+    });
+    *FOUND
+}
+
+/// The scheduler's run time of every thread that lives; where the kernel does not tell it, the coarser ticks of the
+/// process. It is always one or the other: the difference of two looks must not mix them.
 fn cpu_time(pid: u32) -> io::Result<u64> {
+    if !has_run_times() {
+        let stat = stat(pid).ok_or(io::ErrorKind::NotFound)?;
+        return Ok((stat.ticks.user + stat.ticks.system) * TICK_NS);
+    }
     let mut total = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let path = task?.path().join("schedstat");
-        match fs::read_to_string(&path).ok().as_deref().and_then(run_time) {
-            Some(time) => total += time,
-            None => {
-                let stat = stat(pid).ok_or(io::ErrorKind::NotFound)?;
-                return Ok((stat.ticks.user + stat.ticks.system) * TICK_NS);
-            }
-        }
+        // A thread may end between the listing and the look.
+        let schedstat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+        total += run_time(&schedstat).unwrap_or_default();
     }
     Ok(total)
 }
@@ -164,6 +173,8 @@ fn sockets_of(pid: u32) -> io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
 
     #[test]
     fn stat_is_read_behind_any_name() {
@@ -188,5 +199,23 @@ mod tests {
         assert!(is_alive(tree[0]));
         assert!(resident(std::process::id()).expect("own memory is readable") > 0);
         assert!(cpu_times(std::process::id()).expect("own time is readable").contains_key(&tree[0]));
+    }
+
+    #[test]
+    fn threads_that_end_meanwhile_do_not_change_the_clock() {
+        let pid = std::process::id();
+        let ends = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    thread::scope(|inner| drop(inner.spawn(|| ())));
+                }
+            });
+            let is_whole_ticks = |_| cpu_time(pid).expect("own time is readable").is_multiple_of(TICK_NS);
+            let in_ticks = (0..1000).filter(|&look| is_whole_ticks(look)).count();
+            ends.store(true, Ordering::Relaxed);
+            // A time in nanoseconds is a number of whole ticks once in ten million times.
+            assert!(in_ticks <= 1 || !has_run_times(), "{in_ticks} times in ticks");
+        });
     }
 }

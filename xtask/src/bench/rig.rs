@@ -4,6 +4,7 @@ use super::child::Launcher;
 use super::interrupt::Interrupt;
 use super::launch::{allowed_cpus, may_pin};
 use super::options::Options;
+use super::proc;
 use crate::args::Result;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,10 @@ const SCRATCH: &str = "xtask-bench-";
 /// How the names of Unix sockets end.
 const SOCKET: &str = "sock";
 
+/// What a reader has to know where the kernel has no run times in nanoseconds.
+const COARSE: &str = "This kernel tells CPU time in ticks of 10 ms only (there is no schedstat), so servers are measured \
+                      in windows of a second, and noise is hardly left out.";
+
 /// The means of a run.
 #[derive(Debug)]
 pub(crate) struct Rig {
@@ -42,6 +47,9 @@ impl Rig {
     /// Finds out what this machine allows. `notes` has what a reader of the results must know of it.
     pub(crate) fn new(options: &Options, interrupt: Interrupt, notes: &mut Vec<String>) -> Result<Self> {
         let (server_cpu, load_cpu) = choose_cpus(options, &allowed_cpus(), notes);
+        if !proc::has_run_times() {
+            notes.push(COARSE.to_owned());
+        }
         clear_scratch(&env::temp_dir());
         let scratch = env::temp_dir().join(format!("{SCRATCH}{}", process::id()));
         fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;

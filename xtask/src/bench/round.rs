@@ -33,6 +33,9 @@ const WINDOW: Duration = Duration::from_millis(20);
 /// The same where connections are new in each window, and take some time to become as fast as they can.
 const PUMP_WINDOW: Duration = Duration::from_millis(300);
 
+/// The shortest window of a server whose CPU time is told in ticks of 10 ms: one of them is a per cent then.
+const COARSE_WINDOW: Duration = Duration::from_secs(1);
+
 /// A window of a program without clients, which is started for it: in a shorter one it weighs too much that Node has to
 /// compile the program first.
 const SOLO_WINDOW: Duration = Duration::from_millis(300);
@@ -68,9 +71,11 @@ pub(crate) struct Window {
 }
 
 /// How many windows measure for `part`, and how long each is. One is enough for a number of operations that is given:
-/// that takes as long as it takes.
-pub(crate) fn windows(work: Work, part: Duration) -> (u32, Duration) {
+/// that takes as long as it takes. Where the kernel's clock is coarse, the windows of servers are longer, if need be
+/// longer than `part`.
+pub(crate) fn windows(work: Work, part: Duration, is_coarse: bool) -> (u32, Duration) {
     let usual = match work {
+        Work::Time(_) if is_coarse => return cut_coarsely(part),
         Work::Time(["pump", ..]) => PUMP_WINDOW,
         Work::Time(_) => WINDOW,
         Work::SoloOf { .. } => return (1, part),
@@ -78,6 +83,12 @@ pub(crate) fn windows(work: Work, part: Duration) -> (u32, Duration) {
     };
     let count = (part.as_secs_f64() / usual.as_secs_f64()).round().clamp(1.0, f64::from(u32::MAX)) as u32;
     (count, part / count)
+}
+
+/// Windows of a second at least, up to twice that.
+fn cut_coarsely(part: Duration) -> (u32, Duration) {
+    let count = u32::try_from(part.as_secs() / COARSE_WINDOW.as_secs()).unwrap_or(u32::MAX).max(1);
+    (count, part.max(COARSE_WINDOW) / count)
 }
 
 /// A server with its clients. They end in this order, also where they are just dropped: nobody is to be cut off.
@@ -106,7 +117,7 @@ impl Running {
     ) -> Result<Self, Trouble> {
         let command = &contender.command[..];
         let Work::Time(words) = work else {
-            let (_, window) = windows(work, part);
+            let (_, window) = windows(work, part, false);
             let rate = match *rate {
                 Some(rate) => rate,
                 None => *rate.insert(solo::find_rate(rig, command, work, window)?),
@@ -216,11 +227,19 @@ mod tests {
     #[test]
     fn a_part_is_cut_into_windows_that_make_it_up() {
         let part = Duration::from_secs(1);
-        assert_eq!(windows(Work::Time(&[]), part), (50, WINDOW));
-        assert_eq!(windows(Work::Time(&["pump"]), PUMP_WINDOW * 2), (2, PUMP_WINDOW));
-        assert_eq!(windows(Work::Solo { pilot: 1 }, SOLO_WINDOW * 2), (2, SOLO_WINDOW));
-        assert_eq!(windows(Work::SoloOf { ops: 1 }, part), (1, part));
-        assert_eq!(windows(Work::Time(&[]), WINDOW / 4), (1, WINDOW / 4));
+        assert_eq!(windows(Work::Time(&[]), part, false), (50, WINDOW));
+        assert_eq!(windows(Work::Time(&["pump"]), PUMP_WINDOW * 2, false), (2, PUMP_WINDOW));
+        assert_eq!(windows(Work::Solo { pilot: 1 }, SOLO_WINDOW * 2, false), (2, SOLO_WINDOW));
+        assert_eq!(windows(Work::SoloOf { ops: 1 }, part, false), (1, part));
+        assert_eq!(windows(Work::Time(&[]), WINDOW / 4, false), (1, WINDOW / 4));
+    }
+
+    #[test]
+    fn windows_are_long_where_the_clock_is_coarse() {
+        let windows = |words, part| windows(Work::Time(words), part, true);
+        assert_eq!(windows(&[], Duration::from_millis(600)), (1, COARSE_WINDOW));
+        assert_eq!(windows(&["pump"], COARSE_WINDOW * 3), (3, COARSE_WINDOW));
+        assert_eq!(windows(&[], Duration::from_millis(1900)), (1, Duration::from_millis(1900)));
     }
 
     #[test]
