@@ -25,7 +25,7 @@ pub(crate) struct Change {
     unit: Unit,
     /// In per cent, by the medians.
     percent: f64,
-    /// Where the true change lies in 95 of 100 cases, in per cent; unknown after a single round.
+    /// Where the true change lies in about 95 of 100 cases, in per cent; unknown after a single round.
     between: Option<(f64, f64)>,
 }
 

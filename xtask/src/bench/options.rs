@@ -39,9 +39,10 @@ hyper, node, nginx, as far as they can be had). WHAT is a benchmark, a group or 
   --server-cpu N, --load-cpu N
                       the cores of the server and of its clients; else the first two that there are
 
-The figures are CPU time of the server's processes: medians of the rounds, in which the quiet windows
-count. ± % is how uncertain they are, with 95 % confidence. The report is report.html and
-report.json.";
+The figures are CPU time of the server's processes: the median over the quiet windows of all rounds
+together. What a subject does in fewer than half of its windows, such as a garbage collection, counts
+as noise and does not show. ± % is how uncertain the figures are, with about 95 % confidence. The report
+is report.html and report.json.";
 
 /// More rounds, or longer ones, are a mistyped number.
 const MAX_ROUNDS: usize = 1000;

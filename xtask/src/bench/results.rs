@@ -132,7 +132,7 @@ pub struct Figure {
     pub least: f64,
     /// The greatest.
     pub greatest: f64,
-    /// How uncertain the median is, as a part of it: the true one is so near in 95 of 100 cases. Nothing is known after
+    /// How uncertain the median is, as a part of it: the true one is so near in about 95 of 100 cases. Nothing is known after
     /// a single round.
     pub margin: Option<f64>,
     /// All, in the order of the rounds.

@@ -5,6 +5,9 @@
 //! only those count that are near the quietest. A noisy round then counts for little, and where there is no noise nearly
 //! all windows count. What the result is without one of the rounds, for each of them, shows how much it depends on chance
 //! (the jackknife): on the noise that is left, and on what differs from launch to launch.
+//!
+//! Nobody can tell a window that the machine made dear from one that the subject did. So work which a subject does in
+//! fewer than half of its windows, such as a garbage collection or a sweep, counts as noise and does not show.
 
 use super::results::{Figure, Latency};
 use crate::load::tally::new_histogram;
@@ -20,9 +23,8 @@ const QUIETEST: f64 = 0.1;
 /// So many of a few count in any case.
 const FEW: usize = 3;
 
-/// How sure an interval is: in 95 of 100 cases it has what is looked for.
-///
-/// Student's quantile by the degrees of freedom, from one on.
+/// Student's quantile by the degrees of freedom, from one on: an interval has what is looked for in about 95 of 100
+/// cases. About, as the rounds are few and their noise is not quite normal.
 const STUDENT: &[f64] = &[12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
 
 /// The same for more: it goes down to 1.96.

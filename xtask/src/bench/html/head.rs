@@ -14,8 +14,9 @@ pub(super) fn write(m: &mut Markup, results: &Results) {
             m.words("b", &[], "floor");
             m.text(
                 " (a hand-written epoll program that makes just those system calls) and its peers. The figure \
-                 is the CPU time of the server’s process tree per operation: the median of rounds, and of \
-                 each the quiet moments, as all subjects are up and take turns in short windows. 1.00× is the floor; less is better.",
+                 is the CPU time of the server’s process tree per operation: all subjects are up and take \
+                 turns in short windows, and it is the median over the quiet windows of all rounds together. \
+                 1.00× is the floor; less is better.",
             );
         });
         facts(m, results);
