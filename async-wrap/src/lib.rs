@@ -57,7 +57,6 @@ pub use ids::{AsyncContext, AsyncId};
 pub use immediate::Immediate;
 pub use provider::Provider;
 pub use resource::AsyncResource;
-pub use scope::CallbackScope;
 pub use stream::AsyncStream;
 pub use tcp_wrap::{
     BindOptions, Errno, Error, KeepAlive, PipeName, PipeWrap, Received, Result, StreamWrap, TcpWrap, Written,

@@ -30,9 +30,8 @@ pub enum Provider {
     TtyWrap,
     UdpWrap,
     WriteWrap,
-    /// A resource of the program's own, by its name (`new AsyncResource(type)`): `Provider::Custom(&"DBQUERY")`. A
-    /// reference to the name, since every context that is handed around carries its provider.
-    Custom(&'static &'static str),
+    /// A resource of the program's own, by its name (`new AsyncResource(type)`).
+    Custom(&'static str),
 }
 
 impl Provider {

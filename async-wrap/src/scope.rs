@@ -8,7 +8,6 @@
 use crate::environment::Inner;
 use crate::ids::Entered;
 use crate::{AsyncContext, AsyncId, Environment};
-use std::fmt;
 
 impl Environment {
     /// Calls `callback` in `context`: hooks are told before and after it, and at the end of the outermost scope ticks
@@ -18,58 +17,27 @@ impl Environment {
     /// for the next scope: whoever catches the panic and goes on running the loop loses nothing.
     #[inline]
     pub fn make_callback<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
-        let scope = self.callback_scope(context);
-        let result = callback();
-        scope.close();
-        result
-    }
-
-    /// Opens a callback scope (`node::CallbackScope`): what [`make_callback`](Self::make_callback) does, for code that is
-    /// no closure.
-    #[inline]
-    pub fn callback_scope(&self, context: AsyncContext) -> CallbackScope<'_> {
         let depth = Depth::deeper(self);
-        CallbackScope { context: InContext::enter(self.inner(), context), depth }
+        let in_context = InContext::enter(self.inner(), context);
+        let result = callback();
+        drop(in_context);
+        depth.run_queues();
+        result
     }
 
     /// Calls `callback` in `context` as a part of what executes now: nothing queued runs at its end
     /// (`AsyncResource.runInAsyncScope`; a scope with `kSkipTaskQueues`).
     #[inline]
     pub fn run_in_context<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
-        let _context = InContext::enter(self.inner(), context);
+        let _in_context = InContext::enter(self.inner(), context);
         callback()
-    }
-}
-
-/// A callback scope that is open. To be closed with [`close`](Self::close) when the callback is over; one that is dropped
-/// counts as failed, as by a panic: what was queued waits for the next scope.
-#[must_use = "a scope that is dropped has failed"]
-pub struct CallbackScope<'a> {
-    // In the order in which they are left.
-    context: InContext<'a>,
-    depth: Depth<'a>,
-}
-
-impl CallbackScope<'_> {
-    /// Closes the scope; ticks and microtasks run if it is the outermost one.
-    #[inline(always)]
-    pub fn close(self) {
-        let Self { context, depth } = self;
-        drop(context);
-        depth.run_queues();
-    }
-}
-
-impl fmt::Debug for CallbackScope<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallbackScope").field("id", &self.context.after.id).finish_non_exhaustive()
     }
 }
 
 /// What executes is a callback of this context.
 struct InContext<'a> {
     // In the order in which they are left.
-    after: After<'a>,
+    _after: After<'a>,
     _ids: Entered<'a>,
 }
 
@@ -81,7 +49,7 @@ impl<'a> InContext<'a> {
             inner.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
         }
         // Made only once the hooks have been told of the beginning.
-        Self { after: After { inner, id: context.async_id() }, _ids }
+        Self { _after: After { inner, id: context.async_id() }, _ids }
     }
 }
 
@@ -100,7 +68,7 @@ impl Drop for After<'_> {
     }
 }
 
-/// One more scope is open.
+/// An open callback scope. Dropped without `run_queues` it has failed.
 struct Depth<'a> {
     env: &'a Environment,
 }

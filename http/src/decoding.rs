@@ -164,12 +164,11 @@ impl Connection {
             return;
         }
         let response = Response::first(self, number);
-        let scope = self.core.env().callback_scope(context);
-        let what = || context.facts().info(format_args!("{} {}", request.method, request.target));
-        let up = LAYER.up("RequestHandler::on_request", what);
-        self.handler.call(|handler| handler.on_request(&request, response));
-        drop(up);
-        scope.close();
+        self.core.env().make_callback(context, || {
+            let what = || context.facts().info(format_args!("{} {}", request.method, request.target));
+            let _up = LAYER.up("RequestHandler::on_request", what);
+            self.handler.call(|handler| handler.on_request(&request, response));
+        });
         if !head.is_usual {
             self.send_continue(number);
         }

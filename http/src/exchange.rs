@@ -244,6 +244,21 @@ impl Exchange {
         if !self.is_bare {
             self.reset_rest();
         }
+        debug_assert!(self.is_as_new(), "what is left of one exchange would come up in another");
+    }
+
+    /// Whether nothing is left of an earlier exchange but what every new one sets.
+    fn is_as_new(&self) -> bool {
+        let has_nobody = self.handler.is_none() && self.body_handler.is_none() && !self.handler_is_out;
+        let wants_nothing = !self.wants_body && !self.needs_drain && self.waiting.is_empty();
+        let says_nothing = self.set.lines.len() == 0 && self.set.content_length.is_none() && self.set.plain;
+        let is_open = self.keep_alive && !self.send_close && self.left == 0 && self.phase == Phase::Head;
+        self.is_bare
+            && self.framing == BodyFraming::None
+            && has_nobody
+            && wants_nothing
+            && says_nothing
+            && is_open
     }
 
     #[inline(never)]

@@ -32,6 +32,7 @@ use super::error::ParseError;
 use super::fields::{Fields, Scratch};
 use super::head::{self, RequestHead};
 use super::limits::Limits;
+use super::request_line;
 use super::section::{Bounds, Cursor};
 
 /// Empty lines that are skipped before a request. RFC 9112, 2.2 asks for at least one, since old clients send
@@ -175,13 +176,22 @@ impl Decoder {
         }
         let bounds = head_bounds(limits);
         let window = bounds.window(input);
-        if let Some((head, len)) = head::read_usual(window, &bounds, scratch) {
-            *input = &input[len..];
-            (self.machine.state, self.machine.next) = (State::End, Next::Request);
-            use_head(&head, input);
-            return true;
-        }
-        let read = head::read(window, &bounds, scratch, |head, len| {
+        let line = match request_line::usual(window) {
+            Some(line) => {
+                if let Some((head, len)) = head::usual(&line, window, &bounds, scratch) {
+                    *input = &input[len..];
+                    (self.machine.state, self.machine.next) = (State::End, Next::Request);
+                    use_head(&head, input);
+                    return true;
+                }
+                line
+            }
+            None => match request_line::unusual(window) {
+                Ok(Some(line)) => line,
+                _ => return false,
+            },
+        };
+        let read = head::read_after(&line, window, &bounds, scratch, |head, len| {
             *input = &input[len..];
             self.machine.begin(head);
             use_head(head, input);

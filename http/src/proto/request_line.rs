@@ -60,8 +60,9 @@ pub(super) fn usual(bytes: &[u8]) -> Option<RequestLine<'_>> {
     })
 }
 
+/// Reads any line; `None` if it is valid so far but has not ended.
 #[inline(never)]
-fn unusual(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
+pub(super) fn unusual(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
     let Some((method, rest)) = method(bytes)? else { return Ok(None) };
     let target_len = chars::run(rest, TARGET);
     match rest.get(target_len) {

@@ -9,6 +9,7 @@ mod errors;
 mod events;
 mod fields;
 mod harness;
+mod ordinary;
 mod panics;
 mod pipelining;
 mod robust;

@@ -1,0 +1,141 @@
+//! Most requests and answers go a shorter way through the server: no client can tell.
+
+use crate::harness::{Client, serve};
+use http::upcall::{BodyHandler, ResponseHandler};
+use http::{Request, Response};
+
+struct Taker(Response);
+
+impl BodyHandler for Taker {
+    fn on_data(&mut self, _: &[u8]) {}
+
+    fn on_end(&mut self, _: &http::proto::Fields<'_>) {
+        self.0.end(b"taken").expect("to end");
+    }
+}
+
+struct Told;
+
+impl ResponseHandler for Told {}
+
+/// `/plain` is ordinary; everything else leaves something in the record of its exchange.
+fn app(request: &Request<'_>, response: Response) {
+    let result = match request.path() {
+        "/early" => response.end(b"early"),
+        "/fields" => {
+            let fields = [("X-Secret", "1"), ("X-Other", "2"), ("Date", "never"), ("Content-Length", "5")];
+            response.write_head(404, &fields).and_then(|response| response.end(b"other"))
+        }
+        "/reason" => response.set_reason("Fine").and_then(|response| response.end(b"other")),
+        "/removed" => response.remove_header("Connection").and_then(|response| response.end(b"other")),
+        "/trailers" => response.add_trailer("X-Sum", "5").and_then(|()| response.end(b"other")),
+        "/handlers" => {
+            response.set_handler(Told);
+            response.yield_now();
+            response.end(b"other")
+        }
+        "/body" => {
+            request.body().set_handler(Taker(response));
+            Ok(())
+        }
+        "/streamed" => response.write(b"oth").and_then(|_| response.end(b"er")),
+        "/dropped" => Ok(()),
+        _ => response.set_header("X-Plain", "yes").and_then(|response| response.end(b"plain")),
+    };
+    result.expect("to answer");
+}
+
+#[test]
+fn nothing_of_an_exchange_comes_up_in_the_next_one_that_uses_its_record() {
+    serve(app, |address| {
+        let mut first = Client::connect(address);
+        let expected = without_date(&first.ask("/plain").head);
+        for path in ["/fields", "/reason", "/removed", "/trailers", "/handlers", "/streamed", "/dropped"] {
+            let mut client = Client::connect(address);
+            // The last one's connection ends with it, and its record goes to another.
+            client.get(path);
+            client.answer();
+            for client in [&mut first, &mut Client::connect(address)] {
+                let answer = client.ask("/plain");
+                assert_eq!(without_date(&answer.head), expected, "after {path}");
+                assert_eq!(answer.text(), "plain", "after {path}");
+            }
+        }
+        let mut client = Client::connect(address);
+        client.send("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
+        assert_eq!(client.answer().text(), "taken");
+        assert_eq!(without_date(&client.ask("/plain").head), expected);
+        // One that waited for its turn, and those behind it.
+        client.send("GET /fields HTTP/1.1\r\nHost: h\r\n\r\nGET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.answer().status, 404);
+        assert_eq!(without_date(&client.answer().head), expected);
+    });
+}
+
+#[test]
+fn the_head_is_that_of_the_longer_way() {
+    serve(app, |address| {
+        for connection in ["", "Connection: close\r\n", "Connection: keep-alive\r\n"] {
+            let head_of = |method: &str| {
+                let mut client = Client::connect(address);
+                client.send(format!("{method} /plain HTTP/1.1\r\nHost: h\r\n{connection}\r\n"));
+                let head = without_date(&client.head().head);
+                assert_eq!(head.contains("Connection: close"), connection.contains("close"), "{head}");
+                head
+            };
+            // An answer without a body is none of the ordinary ones.
+            assert_eq!(head_of("GET"), head_of("HEAD"));
+        }
+    });
+}
+
+// RFC 9112, 9.6
+#[test]
+fn an_early_answer_that_ends_the_connection_is_not_lost_to_a_body_that_still_comes() {
+    serve(app, |address| {
+        for _ in 0..20 {
+            let mut client = Client::connect(address);
+            client.send(
+                "POST /early HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n",
+            );
+            client.try_send(vec![b'x'; 1_000_000]);
+            let answer = client.answer();
+            assert_eq!((answer.text(), answer.closes()), ("early", true));
+            client.expect_end();
+        }
+    });
+}
+
+#[test]
+fn requests_whose_fields_differ_are_told_apart_from_those_before() {
+    let echo = |request: &Request<'_>, response: Response| {
+        let value = request.fields.get("X-Who").unwrap_or(b"nobody").to_vec();
+        let authority = request.authority().to_owned();
+        response.set_header("X-Host", authority).and_then(|response| response.end(&value)).expect("to end");
+    };
+    serve(echo, |address| {
+        let mut client = Client::connect(address);
+        let requests: Vec<_> = (0..40)
+            .map(|index| match index % 4 {
+                0 => ("h", String::new(), "nobody".to_owned()),
+                1 => ("h", format!("X-Who: {index}\r\n"), index.to_string()),
+                2 => ("other", String::new(), "nobody".to_owned()),
+                _ => ("h", "X-Who: same\r\n".to_owned(), "same".to_owned()),
+            })
+            .collect();
+        for (host, field, _) in &requests {
+            // Each twice: the second has the fields of the first.
+            client.send(format!("GET /a?b HTTP/1.1\r\nHost: {host}\r\n{field}\r\n").repeat(2));
+        }
+        for (host, _, who) in &requests {
+            for _ in 0..2 {
+                let answer = client.answer();
+                assert_eq!((answer.text(), answer.field("X-Host")), (who.as_str(), Some(*host)));
+            }
+        }
+    });
+}
+
+fn without_date(head: &str) -> String {
+    head.lines().filter(|line| !line.starts_with("Date: ")).collect::<Vec<_>>().join("\n")
+}
