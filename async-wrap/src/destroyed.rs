@@ -37,10 +37,17 @@ impl Destroyed {
 
 impl Environment {
     /// Says that a resource is gone. Hooks are told later; without hooks nothing happens.
-    #[inline]
+    #[inline(always)]
     pub fn emit_destroy(&self, id: AsyncId) {
+        if self.inner().hooks.any() {
+            self.note_destroyed(id);
+        }
+    }
+
+    #[cold]
+    fn note_destroyed(&self, id: AsyncId) {
         let inner = self.inner();
-        if !inner.hooks.any() || id == AsyncId::NONE {
+        if id == AsyncId::NONE {
             return;
         }
         let waiting = inner.destroyed.push(id);

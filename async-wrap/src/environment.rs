@@ -124,12 +124,14 @@ impl Environment {
 
     /// A new resource; hooks are told of it. Its trigger is that of the innermost
     /// [`with_default_trigger`](Self::with_default_trigger), else what executes now.
+    #[inline]
     #[must_use]
     pub fn new_context(&self, provider: Provider) -> AsyncContext {
         self.new_context_with_trigger(provider, self.0.ids.default_trigger())
     }
 
     /// A new resource with a cause of its own; hooks are told of it.
+    #[inline]
     #[must_use]
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
         let context = AsyncContext::new(self.0.ids.next(), trigger, provider);

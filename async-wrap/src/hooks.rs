@@ -66,7 +66,7 @@ impl Hooks {
     }
 
     /// Whether there is anybody to tell, a trace included: one branch for both.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_told(&self) -> bool {
         self.any.get() | trace::is_on()
     }
@@ -107,6 +107,9 @@ impl Hooks {
     #[cold]
     #[track_caller]
     pub(crate) fn emit_before(&self, id: AsyncId, trigger: AsyncId, provider: Provider) {
+        if id == AsyncId::NONE {
+            return;
+        }
         LAYER.begins("Environment::run_in_context", || AsyncContext::new(id, trigger, provider).facts());
         self.tell(|hook| hook.on_before(id));
     }
@@ -114,6 +117,9 @@ impl Hooks {
     #[cold]
     #[track_caller]
     pub(crate) fn emit_after(&self, id: AsyncId) {
+        if id == AsyncId::NONE {
+            return;
+        }
         self.tell(|hook| hook.on_after(id));
         LAYER.ends("Environment::run_in_context");
     }

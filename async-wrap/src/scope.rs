@@ -15,7 +15,7 @@ impl Environment {
     ///
     /// When the callback panics the ids are restored, hooks are told that it is over, and what it queued stays queued
     /// for the next scope: whoever catches the panic and goes on running the loop loses nothing.
-    #[inline]
+    #[inline(always)]
     pub fn make_callback<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
         let depth = Depth::deeper(self);
         let in_context = InContext::enter(self.inner(), context);
@@ -42,10 +42,10 @@ struct InContext<'a> {
 }
 
 impl<'a> InContext<'a> {
-    #[inline]
+    #[inline(always)]
     fn enter(inner: &'a Inner, context: AsyncContext) -> Self {
         let _ids = inner.ids.enter(context);
-        if inner.hooks.is_told() && context.async_id() != AsyncId::NONE {
+        if inner.hooks.is_told() {
             inner.hooks.emit_before(context.async_id(), context.trigger_async_id(), context.provider());
         }
         // Made only once the hooks have been told of the beginning.
@@ -60,9 +60,9 @@ struct After<'a> {
 }
 
 impl Drop for After<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if self.inner.hooks.is_told() && self.id != AsyncId::NONE {
+        if self.inner.hooks.is_told() {
             self.inner.hooks.emit_after(self.id);
         }
     }
@@ -74,14 +74,14 @@ struct Depth<'a> {
 }
 
 impl<'a> Depth<'a> {
-    #[inline]
+    #[inline(always)]
     fn deeper(env: &'a Environment) -> Self {
         let depth = &env.inner().depth;
         depth.set(depth.get() + 1);
         Self { env }
     }
 
-    #[inline]
+    #[inline(always)]
     fn run_queues(self) {
         let inner = self.env.inner();
         if inner.depth.get() == 1 && inner.queues.has_work() {
@@ -91,7 +91,7 @@ impl<'a> Depth<'a> {
 }
 
 impl Drop for Depth<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let inner = self.env.inner();
         inner.depth.set(inner.depth.get() - 1);

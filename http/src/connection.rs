@@ -23,7 +23,7 @@ pub(crate) struct Connection {
     pub(crate) decoder: Cell<Decoder>,
     /// Requests that are not answered yet, the oldest first.
     pub(crate) exchanges: Cell<Option<Box<Exchange>>>,
-    flags: Cell<u16>,
+    flags: Cell<u32>,
     /// The number of the newest exchange.
     pub(crate) newest: Cell<u32>,
     /// How many exchanges are in the list.
@@ -43,37 +43,39 @@ const _: () = assert!(size_of::<Connection>() <= 128);
 const MAX_PIPELINED: u32 = 64;
 
 /// Input is being decoded: output is collected, and sent together at the end of the turn.
-pub(crate) const CORKED: u16 = 1;
+pub(crate) const CORKED: u32 = 1;
 /// The application paused the body that is being received.
-pub(crate) const BODY_PAUSED: u16 = 1 << 1;
+pub(crate) const BODY_PAUSED: u32 = 1 << 1;
 /// The socket holds more output than it should.
-pub(crate) const BLOCKED: u16 = 1 << 2;
+pub(crate) const BLOCKED: u32 = 1 << 2;
 /// Decoding stands still and the socket is paused.
-pub(crate) const STALLED: u16 = 1 << 3;
+pub(crate) const STALLED: u32 = 1 << 3;
 /// No further request is taken: the answer that ends the connection is written, or decided.
-pub(crate) const LAST: u16 = 1 << 4;
+pub(crate) const LAST: u32 = 1 << 4;
 /// The connection is to be ended when the turn is over.
-const ENDING: u16 = 1 << 5;
+pub(crate) const ENDING: u32 = 1 << 5;
 /// The client expects the end.
-const EXPECTED: u16 = 1 << 6;
+const EXPECTED: u32 = 1 << 6;
 /// This side has ended; what still comes is thrown away until the client ends too.
-pub(crate) const LINGERING: u16 = 1 << 7;
+pub(crate) const LINGERING: u32 = 1 << 7;
 /// Input followed the last request.
-pub(crate) const TRAILING: u16 = 1 << 8;
+pub(crate) const TRAILING: u32 = 1 << 8;
 /// The client has ended its side.
-const PEER_ENDED: u16 = 1 << 9;
+const PEER_ENDED: u32 = 1 << 9;
 /// A request's first byte has come and its last has not: `since` counts for it.
-pub(crate) const RECEIVING: u16 = 1 << 10;
+pub(crate) const RECEIVING: u32 = 1 << 10;
 /// The head of a message was decoded, and its end was not.
-pub(crate) const IN_MESSAGE: u16 = 1 << 11;
+pub(crate) const IN_MESSAGE: u32 = 1 << 11;
 /// The socket belongs to somebody else now.
-pub(crate) const UPGRADED: u16 = 1 << 12;
+pub(crate) const UPGRADED: u32 = 1 << 12;
 /// The response whose handler is being called was ended meanwhile.
-pub(crate) const FINISH_OWED: u16 = 1 << 14;
+pub(crate) const FINISH_OWED: u32 = 1 << 14;
 /// A request was received: from now on silence is idleness, not slowness.
-pub(crate) const SERVED: u16 = 1 << 13;
+pub(crate) const SERVED: u32 = 1 << 13;
 /// The answer that was written last is not whole, and only a reset can tell.
-const CUT: u16 = 1 << 15;
+const CUT: u32 = 1 << 15;
+/// There is something in `pending`.
+pub(crate) const PENDING: u32 = 1 << 16;
 
 impl Connection {
     pub(crate) fn new(core: Rc<Core>, handler: SharedHandler, socket: Socket) -> Self {
@@ -93,16 +95,28 @@ impl Connection {
         }
     }
 
-    pub(crate) fn has(&self, flag: u16) -> bool {
+    pub(crate) fn has(&self, flag: u32) -> bool {
         self.flags.get() & flag != 0
     }
 
-    pub(crate) fn set(&self, flag: u16) {
+    pub(crate) fn set(&self, flag: u32) {
         self.flags.set(self.flags.get() | flag);
     }
 
-    pub(crate) fn clear(&self, flag: u16) {
+    pub(crate) fn clear(&self, flag: u32) {
         self.flags.set(self.flags.get() & !flag);
+    }
+
+    /// Whether nothing is going on, but for the flags of `expected`, and no request waits for its answer.
+    #[inline]
+    pub(crate) fn is_plain(&self, expected: u32) -> bool {
+        !self.has(!(CORKED | SERVED | RECEIVING | expected)) && self.outstanding.get() == 0
+    }
+
+    /// The message at hand is received.
+    #[inline]
+    pub(crate) fn end_message(&self) {
+        self.flags.set(self.flags.get() & !(IN_MESSAGE | RECEIVING | BODY_PAUSED) | SERVED);
     }
 
     /// Works on the exchange of this number, if it is still in the list; `first` tells whether it is its turn to be
@@ -131,6 +145,18 @@ impl Connection {
         result
     }
 
+    /// Makes an exchange the only one; returns its number.
+    #[inline]
+    pub(crate) fn push_first(&self, mut exchange: Box<Exchange>) -> u32 {
+        let number = self.newest.get().wrapping_add(1);
+        exchange.number = number;
+        self.newest.set(number);
+        self.outstanding.set(1);
+        let before = self.exchanges.replace(Some(exchange));
+        debug_assert!(before.is_none(), "{} exchanges are one too many", self.outstanding.get());
+        number
+    }
+
     /// Appends an exchange to the list; returns its number.
     pub(crate) fn push(&self, mut exchange: Box<Exchange>) -> u32 {
         let number = self.newest.get().wrapping_add(1);
@@ -154,8 +180,20 @@ impl Connection {
         }
     }
 
-    /// The same, with the first exchange out of the list.
-    #[inline]
+    /// The same, with the first exchange out of the list. Most are like most, and alone.
+    #[inline(always)]
+    pub(crate) fn leave_first(self: &Rc<Self>, first: Box<Exchange>) {
+        if !first.is_bare || first.next.is_some() || self.outstanding.get() != 1 {
+            return self.advance_from(first);
+        }
+        self.outstanding.set(0);
+        self.retire(first);
+        if !self.has(IN_MESSAGE) || self.has(LAST | STALLED) {
+            self.have_left();
+        }
+    }
+
+    #[inline(never)]
     pub(crate) fn advance_from(self: &Rc<Self>, mut first: Box<Exchange>) {
         loop {
             if !first.waiting.is_empty() {
@@ -173,6 +211,12 @@ impl Connection {
                 None => break,
             }
         }
+        self.have_left();
+    }
+
+    /// Goes on after exchanges left the list.
+    #[inline(never)]
+    fn have_left(self: &Rc<Self>) {
         if self.outstanding.get() == 0 && !self.has(LAST | IN_MESSAGE) {
             self.become_idle();
         }
@@ -260,6 +304,7 @@ impl Connection {
         is_handler_out
     }
 
+    #[inline(always)]
     fn retire(&self, mut exchange: Box<Exchange>) {
         let is_handler_out = !exchange.is_bare && self.owe_ends(&mut exchange);
         if self.is_receiving(exchange.number) {
@@ -355,7 +400,7 @@ impl Connection {
         self.clear(STALLED);
         // Also if nothing was left over: the end of a message may still have to be told.
         let leftover = self.take_leftover();
-        let unused = self.feed(leftover.as_slice());
+        let unused = self.feed_again(leftover.as_slice());
         if self.has(STALLED) {
             if unused > 0 {
                 self.keep_on(leftover, unused);
@@ -363,6 +408,11 @@ impl Connection {
         } else if !self.has(UPGRADED) {
             self.socket.resume();
         }
+    }
+
+    #[inline(never)]
+    fn feed_again(self: &Rc<Self>, data: &[u8]) -> usize {
+        self.feed(data)
     }
 
     /// Tells the response whose turn it is that it may write on.

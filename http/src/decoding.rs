@@ -2,7 +2,7 @@
 //! `parserOnBody`, `parserOnMessageComplete` and `socketOnError`.
 
 use crate::connection::{
-    BODY_PAUSED, CORKED, Connection, IN_MESSAGE, LAST, RECEIVING, SERVED, STALLED, TRAILING, UPGRADED,
+    BODY_PAUSED, CORKED, Connection, ENDING, IN_MESSAGE, LAST, RECEIVING, SERVED, STALLED, TRAILING, UPGRADED,
 };
 use crate::exchange::{Exchange, Phase};
 use crate::pending::{Call, Over};
@@ -21,93 +21,135 @@ struct Turn<'a> {
     connection: &'a Rc<Connection>,
     decoder: Decoder,
     scratch: Option<Box<Scratch>>,
-    /// Left by a return and not by a panic.
-    returned: bool,
 }
 
 impl<'a> Turn<'a> {
+    #[inline(always)]
     fn begin(connection: &'a Rc<Connection>) -> Self {
         connection.set(CORKED);
         let (decoder, scratch) = (connection.decoder.take(), connection.core.scratch.take());
-        Self { connection, decoder, scratch, returned: false }
+        Self { connection, decoder, scratch }
     }
 
     /// Decodes until the input is used up, or the connection wants no more of it for now. Returns how many bytes were
     /// not used: the last ones.
+    #[inline(always)]
     fn decode(&mut self, mut input: &[u8]) -> usize {
+        loop {
+            if self.decode_usual(&mut input) {
+                return 0;
+            }
+            if let Some(unused) = self.decode_next(&mut input) {
+                return unused;
+            }
+        }
+    }
+
+    /// Decodes requests like most that are answered at once. Returns whether the input is used up: the usual end of a turn.
+    #[inline(always)]
+    fn decode_usual(&mut self, input: &mut &[u8]) -> bool {
+        let Self { connection, decoder, scratch, .. } = self;
+        let connection = *connection;
+        let scratch = &**scratch.get_or_insert_default();
+        let limits = &connection.core.options().limits;
+        if !connection.is_plain(0) {
+            return false;
+        }
+        loop {
+            if input.is_empty() && decoder.holds_nothing() {
+                return true;
+            }
+            let on_head = |head: &RequestHead<'_>| connection.on_usual_head(head);
+            if connection.socket.is_destroyed() || !decoder.next_usual_head(input, scratch, limits, on_head) {
+                return false;
+            }
+            // Of a request that was answered there is nothing to tell at its end.
+            if !connection.is_plain(IN_MESSAGE) {
+                return false;
+            }
+            decoder.take_end();
+            connection.end_message();
+            connection.since.set(connection.core.now());
+        }
+    }
+
+    /// Decodes up to the next event, whatever it is. Returns how many bytes were not used if there is none for now.
+    #[inline(never)]
+    fn decode_next(&mut self, input: &mut &[u8]) -> Option<usize> {
         let Self { connection, decoder, scratch, .. } = self;
         let connection = *connection;
         let scratch = scratch.get_or_insert_default();
         let limits = &connection.core.options().limits;
         // The message at hand is received to its end even if it is the last one.
-        while !connection.is_deaf() && !connection.socket.is_destroyed() {
-            // The end of a message takes no input: it must not wait until a slow client has fetched its answer.
-            if !connection.has(BODY_PAUSED) && decoder.take_end() {
-                connection.on_message_end(&Fields::default());
-                continue;
+        if connection.is_deaf() || connection.socket.is_destroyed() {
+            return connection.leave_rest(input);
+        }
+        // The end of a message takes no input: it must not wait until a slow client has fetched its answer.
+        if !connection.has(BODY_PAUSED) && decoder.take_end() {
+            connection.on_message_end(&Fields::default());
+            return None;
+        }
+        if connection.must_stall() {
+            connection.set(STALLED);
+            connection.socket.pause();
+            return Some(input.len());
+        }
+        if input.is_empty() && decoder.holds_nothing() {
+            return Some(0);
+        }
+        let on_head = |head: &RequestHead<'_>, rest: &[u8]| connection.on_head(head, rest);
+        if decoder.next_head(input, scratch, limits, on_head) {
+            return connection.has(UPGRADED).then_some(0);
+        }
+        match decoder.decode(input, scratch, limits) {
+            Ok(Event::NeedMore) => return Some(0),
+            Ok(Event::Head(head)) => {
+                connection.on_head(&head, input);
+                return connection.has(UPGRADED).then_some(0);
             }
-            if connection.must_stall() {
-                connection.set(STALLED);
-                connection.socket.pause();
-                return input.len();
+            Ok(Event::Body(data)) => {
+                let facts = || Facts::default().bytes(data.len());
+                connection.call_body_handler("BodyHandler::on_data", facts, |handler| handler.on_data(data));
             }
-            if input.is_empty() && decoder.holds_nothing() {
-                // The usual end of a turn: a whole request was read.
-                return 0;
-            }
-            let on_head = |head: &RequestHead<'_>, rest: &[u8]| connection.on_head(head, rest);
-            if decoder.next_head(&mut input, scratch, limits, on_head) {
-                if connection.has(UPGRADED) {
-                    return 0;
-                }
-                continue;
-            }
-            match decoder.decode(&mut input, scratch, limits) {
-                Ok(Event::NeedMore) => return 0,
-                Ok(Event::Head(head)) => {
-                    connection.on_head(&head, input);
-                    if connection.has(UPGRADED) {
-                        return 0;
-                    }
-                }
-                Ok(Event::Body(data)) => {
-                    let facts = || Facts::default().bytes(data.len());
-                    connection
-                        .call_body_handler("BodyHandler::on_data", facts, |handler| handler.on_data(data));
-                }
-                Ok(Event::End(trailers)) => connection.on_message_end(&trailers),
-                Ok(Event::Done) => break,
-                Err(error) => {
-                    connection.refuse(error);
-                    break;
-                }
+            Ok(Event::End(trailers)) => connection.on_message_end(&trailers),
+            Ok(Event::Done) => return connection.leave_rest(input),
+            Err(error) => {
+                connection.refuse(error);
+                return connection.leave_rest(input);
             }
         }
-        if !input.is_empty() {
-            connection.set(TRAILING);
-        }
-        0
+        None
+    }
+
+    /// Ends the turn of a call that returned; `Drop` is for panics.
+    #[inline(always)]
+    fn end(mut self) {
+        self.put_back();
+        self.connection.send_collected();
+        std::mem::forget(self);
+    }
+
+    #[inline(always)]
+    fn put_back(&mut self) {
+        let connection = self.connection;
+        connection.note_receiving(self.decoder.has_started());
+        connection.decoder.set(std::mem::take(&mut self.decoder));
+        connection.core.scratch.set(self.scratch.take());
     }
 }
 
 impl Drop for Turn<'_> {
+    #[cold]
     fn drop(&mut self) {
-        let connection = self.connection;
-        let has_started = self.decoder.has_started();
-        connection.decoder.set(std::mem::take(&mut self.decoder));
-        connection.core.scratch.set(self.scratch.take());
-        connection.note_receiving(has_started);
-        if !self.returned {
-            connection.give_up();
-        }
-        connection.flush();
-        connection.clear(CORKED);
-        connection.end_now();
+        self.put_back();
+        self.connection.give_up();
+        self.connection.send_collected();
     }
 }
 
 impl Connection {
     /// Takes input; returns how many of the last bytes were not used, because the connection stalled.
+    #[inline(always)]
     pub(crate) fn feed(self: &Rc<Self>, data: &[u8]) -> usize {
         self.in_turn(|turn| turn.decode(data))
     }
@@ -123,14 +165,26 @@ impl Connection {
         }
     }
 
+    #[inline(always)]
     fn in_turn<R>(self: &Rc<Self>, work: impl FnOnce(&mut Turn<'_>) -> R) -> R {
         let mut turn = Turn::begin(self);
         let result = work(&mut turn);
-        turn.returned = true;
+        turn.end();
         result
     }
 
+    /// The turn is over.
+    #[inline(always)]
+    fn send_collected(&self) {
+        self.flush();
+        self.clear(CORKED);
+        if self.has(ENDING) {
+            self.end_now();
+        }
+    }
+
     /// Keeps `since` at the first byte of the message at hand; of a first request, at the connection's start.
+    #[inline]
     fn note_receiving(&self, has_started: bool) {
         if !has_started {
             self.clear(RECEIVING);
@@ -151,12 +205,33 @@ impl Connection {
         }
     }
 
+    /// Input that will not be looked at any more.
+    fn leave_rest(&self, rest: &[u8]) -> Option<usize> {
+        if !rest.is_empty() {
+            self.set(TRAILING);
+        }
+        Some(0)
+    }
+
+    #[inline(always)]
+    fn on_usual_head(self: &Rc<Self>, head: &RequestHead<'_>) {
+        if self.core.is_last_request(self.newest.get().wrapping_add(1)) {
+            return self.on_head(head, &[]);
+        }
+        self.set(IN_MESSAGE);
+        let (mut exchange, context) = self.begin_exchange();
+        exchange.is_usual = true;
+        exchange.request = RequestFacts::USUAL;
+        (exchange.client_closes, exchange.awaits_continue) = (false, false);
+        let number = self.push_first(exchange);
+        let (request, response) = (Request::new(head, self, number), Response::first(self, number));
+        self.core.env().make_callback(context, || self.call_handler(context, &request, response));
+    }
+
+    #[inline(never)]
     fn on_head(self: &Rc<Self>, head: &RequestHead<'_>, rest: &[u8]) {
         self.set(IN_MESSAGE);
-        let context = self.core.env().new_context(Provider::HttpIncomingMessage);
-        let mut exchange = self.core.pool.take();
-        exchange.context = context;
-        exchange.handles = 1;
+        let (mut exchange, context) = self.begin_exchange();
         self.describe(&mut exchange, head, rest);
         let number = self.push(exchange);
         let request = Request::new(head, self, number);
@@ -164,31 +239,31 @@ impl Connection {
             return;
         }
         let response = Response::first(self, number);
-        self.core.env().make_callback(context, || {
-            let what = || context.facts().info(format_args!("{} {}", request.method, request.target));
-            let _up = LAYER.up("RequestHandler::on_request", what);
-            self.handler.call(|handler| handler.on_request(&request, response));
-        });
+        self.core.env().make_callback(context, || self.call_handler(context, &request, response));
         if !head.is_usual {
             self.send_continue(number);
         }
     }
 
-    /// Enters what the answer has to know of the request.
-    #[inline]
-    fn describe(&self, exchange: &mut Exchange, head: &RequestHead<'_>, rest: &[u8]) {
-        let is_last = self.core.is_last_request(self.newest.get().wrapping_add(1));
-        exchange.is_usual = head.is_usual && !is_last;
-        if exchange.is_usual {
-            exchange.request = RequestFacts::USUAL;
-            (exchange.client_closes, exchange.awaits_continue) = (false, false);
-        } else {
-            self.describe_unusual(exchange, head, is_last, rest);
-        }
+    #[inline(always)]
+    fn begin_exchange(&self) -> (Box<Exchange>, AsyncContext) {
+        let context = self.core.env().new_context(Provider::HttpIncomingMessage);
+        let mut exchange = self.core.pool.take();
+        exchange.context = context;
+        exchange.handles = 1;
+        (exchange, context)
     }
 
-    #[inline(never)]
-    fn describe_unusual(&self, exchange: &mut Exchange, head: &RequestHead<'_>, is_last: bool, rest: &[u8]) {
+    #[inline(always)]
+    fn call_handler(&self, context: AsyncContext, request: &Request<'_>, response: Response) {
+        let what = || context.facts().info(format_args!("{} {}", request.method, request.target));
+        let _up = LAYER.up("RequestHandler::on_request", what);
+        self.handler.call(|handler| handler.on_request(request, response));
+    }
+
+    /// Enters what the answer has to know of the request.
+    fn describe(&self, exchange: &mut Exchange, head: &RequestHead<'_>, rest: &[u8]) {
+        let is_last = self.core.is_last_request(self.newest.get().wrapping_add(1));
         if is_last {
             self.set(LAST);
         }
@@ -285,8 +360,7 @@ impl Connection {
     }
 
     fn on_message_end(self: &Rc<Self>, trailers: &Fields<'_>) {
-        self.clear(IN_MESSAGE | RECEIVING | BODY_PAUSED);
-        self.set(SERVED);
+        self.end_message();
         let number = self.newest.get();
         let taken =
             self.with_exchange(number, |exchange, _| (exchange.body_handler.take(), exchange.context));

@@ -7,7 +7,7 @@ use crate::proto::{
 };
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::AsyncContext;
-use std::cell::Cell;
+use std::cell::RefCell;
 
 /// Records kept for reuse: as many as Node keeps parsers. More than that are busy only in a burst.
 const POOLED: usize = 1000;
@@ -98,17 +98,22 @@ impl SetFields {
         Self { status: 200, plain: true, ..Self::default() }
     }
 
-    #[inline]
+    #[inline(always)]
     fn reset(&mut self) {
         self.lines.reset();
         self.status = 200;
         self.content_length = None;
         if !self.plain {
-            let (lines, mut trailer_lines) =
-                (std::mem::take(&mut self.lines), std::mem::take(&mut self.trailer_lines));
-            recycle(&mut trailer_lines);
-            *self = Self { lines, trailer_lines, ..Self::new() };
+            self.reset_rest();
         }
+    }
+
+    #[inline(never)]
+    fn reset_rest(&mut self) {
+        let (lines, mut trailer_lines) =
+            (std::mem::take(&mut self.lines), std::mem::take(&mut self.trailer_lines));
+        recycle(&mut trailer_lines);
+        *self = Self { lines, trailer_lines, ..Self::new() };
     }
 
     /// Forgets everything that was set, for a 500.
@@ -237,7 +242,7 @@ impl Exchange {
     }
 
     /// Makes the record ready for another request. Its buffers stay.
-    #[inline]
+    #[inline(always)]
     fn reset(&mut self) {
         self.phase = Phase::Head;
         self.set.reset();
@@ -262,6 +267,11 @@ impl Exchange {
     }
 
     #[inline(never)]
+    fn drop_handlers(&mut self) {
+        drop((self.handler.take(), self.body_handler.take()));
+    }
+
+    #[inline(never)]
     fn reset_rest(&mut self) {
         self.is_usual = false;
         self.is_bare = true;
@@ -278,43 +288,30 @@ impl Exchange {
     }
 }
 
-/// Records that are out of use, in a list: a request in the steady state allocates none.
+/// Records that are out of use: a request in the steady state allocates none.
 #[derive(Default)]
 pub(crate) struct Pool {
-    first: Cell<Option<Box<Exchange>>>,
-    len: Cell<usize>,
+    #[expect(clippy::vec_box, reason = "records go from here into lists and back without being moved")]
+    free: RefCell<Vec<Box<Exchange>>>,
 }
 
 impl Pool {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self) -> Box<Exchange> {
-        let Some(mut exchange) = self.first.take() else { return Exchange::allocate() };
-        self.first.set(exchange.next.take());
-        self.len.set(self.len.get() - 1);
-        exchange
+        let free = self.free.borrow_mut().pop();
+        free.unwrap_or_else(Exchange::allocate)
     }
 
     /// Gives a record back. Its handlers are dropped first, as their destructors may do anything.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give(&self, mut exchange: Box<Exchange>) {
         if !exchange.is_bare {
-            drop((exchange.handler.take(), exchange.body_handler.take()));
+            exchange.drop_handlers();
         }
-        if self.len.get() < POOLED {
-            exchange.reset();
-            exchange.next = self.first.take();
-            self.first.set(Some(exchange));
-            self.len.set(self.len.get() + 1);
-        }
-    }
-}
-
-impl Drop for Pool {
-    /// One after the other: a list that drops itself calls itself once for each record.
-    fn drop(&mut self) {
-        let mut next = self.first.take();
-        while let Some(mut exchange) = next {
-            next = exchange.next.take();
+        exchange.reset();
+        let mut free = self.free.borrow_mut();
+        if free.len() < POOLED {
+            free.push(exchange);
         }
     }
 }

@@ -82,12 +82,12 @@ impl Heads {
     }
 
     /// Puts a whole head: status, common lines, those of the application, and the length.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_whole(&self, out: &mut Vec<u8>, now: Duration, whole: Whole<'_>) {
         self.renew_if_due(now);
         let mut last = self.last.borrow_mut();
         if !last.is_of(whole) {
-            last.make(whole, &self.lines.borrow());
+            last.make(whole.status, whole.keep_alive, whole.lines, whole.length, &self.lines.borrow());
         }
         out.extend_from_slice(&last.head);
     }
@@ -116,7 +116,7 @@ impl Heads {
 }
 
 impl LastHead {
-    #[inline]
+    #[inline(always)]
     fn is_of(&self, whole: Whole<'_>) -> bool {
         self.length == whole.length
             && self.status == whole.status
@@ -126,8 +126,7 @@ impl LastHead {
     }
 
     #[inline(never)]
-    fn make(&mut self, whole: Whole<'_>, common_lines: &[u8]) {
-        let Whole { status, keep_alive, lines, length } = whole;
+    fn make(&mut self, status: u16, keep_alive: bool, lines: &[u8], length: u64, common_lines: &[u8]) {
         (self.status, self.keep_alive, self.length) = (status, keep_alive, length);
         replace(&mut self.lines, lines);
         replace(&mut self.head, b"");

@@ -54,7 +54,7 @@ impl Lines {
     }
 
     /// Whether the first line is this one. Its name may have a colon only at its end, so lengths and bytes say it all.
-    #[inline]
+    #[inline(always)]
     fn is_first(&self, name: &[u8], value: &[u8]) -> bool {
         self.first_line == name.len() + value.len() + 4
             && self.first_name == name.len()
@@ -98,9 +98,15 @@ fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
     let (Some(last), Some(other)) = (bytes.last_chunk::<8>(), start.last_chunk::<8>()) else {
         return bytes.iter().zip(start).all(|(byte, other)| byte == other);
     };
-    let whole = bytes.chunks_exact(8).zip(start.chunks_exact(8));
     // The last eight overlap with those before them.
-    whole.fold(last == other, |is_same, (chunk, other)| is_same & (chunk == other))
+    let (mut is_same, mut rest, mut others) = (last == other, bytes, start);
+    while let (Some((chunk, more)), Some((other, more_others))) =
+        (rest.split_first_chunk::<8>(), others.split_first_chunk::<8>())
+    {
+        is_same &= chunk == other;
+        (rest, others) = (more, more_others);
+    }
+    is_same
 }
 
 #[cfg(test)]

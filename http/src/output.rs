@@ -65,7 +65,7 @@ impl Connection {
 
     /// Writes the usual answer: whole, small, and now its turn. Returns whether this was one; the rest of this file would
     /// find that out as well, with ten times the work.
-    #[inline]
+    #[inline(always)]
     fn end_ordinary(self: &Rc<Self>, number: u32, data: &[u8]) -> bool {
         if data.len() >= TOO_LARGE_TO_COPY || self.core.is_draining() {
             return false;
@@ -94,7 +94,7 @@ impl Connection {
             out.len()
         };
         self.send_if_due(is_turn, buffer, len);
-        self.advance_from(first);
+        self.leave_first(first);
         true
     }
 

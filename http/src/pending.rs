@@ -2,7 +2,7 @@
 //! any, so it lies in a box of its own.
 
 use crate::LAYER;
-use crate::connection::Connection;
+use crate::connection::{Connection, PENDING};
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::{AsyncContext, Environment};
 use std::collections::VecDeque;
@@ -91,8 +91,12 @@ impl Connection {
     fn with_pending<R>(&self, work: impl FnOnce(&mut Pending) -> R) -> R {
         let mut pending = self.pending.take().unwrap_or_default();
         let result = work(&mut pending);
-        let empty = pending.is_empty();
-        self.pending.set((!empty).then_some(pending));
+        if pending.is_empty() {
+            self.clear(PENDING);
+        } else {
+            self.pending.set(Some(pending));
+            self.set(PENDING);
+        }
         result
     }
 
@@ -124,21 +128,24 @@ impl Connection {
     }
 
     /// Ends an exchange's context, behind the calls that are owed in it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end_context(&self, context: &AsyncContext) {
-        let pending = self.pending.take();
-        let is_owed = pending.as_ref().is_some_and(|pending| !pending.notices.is_empty());
-        self.pending.set(pending);
-        if is_owed {
+        if self.has(PENDING) && self.is_owing() {
             self.owe(*context, Call::Destroy);
         } else {
             self.core.env().emit_destroy(context.async_id());
         }
     }
 
+    #[inline(never)]
+    fn is_owing(&self) -> bool {
+        self.if_pending(|pending| !pending.notices.is_empty()).unwrap_or(false)
+    }
+
     /// Drops what is kept and owed; contexts end all the same.
     pub(crate) fn drop_pending(&self) {
         let Some(pending) = self.pending.take() else { return };
+        self.clear(PENDING);
         for notice in pending.notices {
             if let Call::Destroy = notice.call {
                 notice.tell(self.core.env());

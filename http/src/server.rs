@@ -191,7 +191,7 @@ impl Core {
     }
 
     /// Puts a whole head.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_whole_head(&self, out: &mut Vec<u8>, whole: Whole<'_>) {
         self.heads.put_whole(out, self.now(), whole);
     }

@@ -147,20 +147,26 @@ impl Socket {
         if self.0.has(DESTROYED | ENDED) { Err(self.0.write_refused()) } else { Ok(()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn wrote(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
-        let written = match result {
-            Ok(written) => written,
-            Err(error) => {
-                let error = Error::from(error);
-                self.destroy_with(error.clone());
-                return Err(error);
+        match result {
+            Ok(Written { now: 1.., later: 0 }) => {
+                self.0.refresh_timeout();
+                Ok(true)
             }
-        };
-        self.0.refresh_timeout();
-        if written.later == 0 && written.now > 0 {
-            return Ok(true);
+            result => self.wrote_less(result),
         }
+    }
+
+    /// Not everything was taken, or there was nothing.
+    #[inline(never)]
+    fn wrote_less(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
+        if let Err(error) = result {
+            let error = Error::from(error);
+            self.destroy_with(error.clone());
+            return Err(error);
+        }
+        self.0.refresh_timeout();
         let waiting = self.buffered();
         let is_full = waiting > 0 && waiting >= self.high_water_mark();
         if is_full {

@@ -17,8 +17,9 @@
 //!
 //! Keys about which there is nothing to say are left out. Methods that only look at something, or set it, say nothing.
 //!
-//! What is off costs the load and comparison of one integer at each place; with one of log's features such as
-//! `release_max_level_debug` nothing of it is compiled.
+//! What is off costs a comparison of one integer where a call begins and where it ends: nothing is kept in between, so
+//! a level that changes during a call leaves a beginning without its end, or an end without its beginning. With one of
+//! log's features such as `release_max_level_debug` nothing of it is compiled.
 
 use crate::Handle;
 use log::kv::{Error, Key, Source, VisitSource};
@@ -40,19 +41,15 @@ pub struct Facts {
 }
 
 /// A call that goes on; it ends when this is dropped.
+///
+/// All of it is known where it is made, so that it is nowhere while nobody wants to know.
 #[derive(Debug)]
 #[must_use = "the call ends when this is dropped"]
-pub struct Call(Option<Box<Open>>);
-
-/// What the end of a call repeats of its beginning.
-#[derive(Debug)]
-struct Open {
+pub struct Call {
     layer: Layer,
     dir: Direction,
     call: &'static str,
     site: &'static Location<'static>,
-    /// What came of it.
-    outcome: Facts,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,21 +77,21 @@ impl Layer {
     #[inline(always)]
     #[track_caller]
     pub fn up(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        if is_on() && self.is_wanted() { self.begin(Direction::Up, call, &facts()) } else { Call(None) }
+        self.call(Direction::Up, call, Location::caller(), facts)
     }
 
     /// The layer was called from above, or calls the kernel.
     #[inline(always)]
     #[track_caller]
     pub fn down(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        if is_on() && self.is_wanted() { self.begin(Direction::Down, call, &facts()) } else { Call(None) }
+        self.call(Direction::Down, call, Location::caller(), facts)
     }
 
     /// Something that is worth knowing goes on.
     #[inline(always)]
     #[track_caller]
     pub fn scope(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        if is_on() && self.is_wanted() { self.begin(Direction::Note, call, &facts()) } else { Call(None) }
+        self.call(Direction::Note, call, Location::caller(), facts)
     }
 
     /// Something that is worth knowing begins; [`ends`](Self::ends) says its end. For code that has another guard.
@@ -118,7 +115,7 @@ impl Layer {
     #[track_caller]
     pub fn note(self, call: &'static str, facts: impl FnOnce() -> Facts) {
         if is_on() && self.is_wanted() {
-            self.once(call, &facts());
+            emit(self, Direction::Note, Edge::Once, call, &facts(), Location::caller());
         }
     }
 
@@ -131,28 +128,43 @@ impl Layer {
         work: impl FnOnce() -> R,
         outcome: impl FnOnce(&R) -> Facts,
     ) -> R {
-        let mut said = self.down(call, Facts::default);
+        let site = Location::caller();
+        if is_on() && self.is_wanted() {
+            emit(self, Direction::Down, Edge::Begin, call, &Facts::default(), site);
+        }
         let result = work();
-        if let Some(open) = &mut said.0 {
-            open.outcome = outcome(&result);
+        if is_on() && self.is_wanted() {
+            emit(self, Direction::Down, Edge::End, call, &outcome(&result), site);
         }
         result
     }
 
-    #[cold]
-    #[inline(never)]
-    #[track_caller]
-    fn begin(self, dir: Direction, call: &'static str, facts: &Facts) -> Call {
-        let site = Location::caller();
-        emit(self, dir, Edge::Begin, call, facts, site);
-        Call(Some(Box::new(Open { layer: self, dir, call, site, outcome: Facts::default() })))
+    #[inline(always)]
+    fn call(
+        self,
+        dir: Direction,
+        call: &'static str,
+        site: &'static Location<'static>,
+        facts: impl FnOnce() -> Facts,
+    ) -> Call {
+        if is_on() {
+            self.begin(dir, call, site, facts);
+        }
+        Call { layer: self, dir, call, site }
     }
 
     #[cold]
     #[inline(never)]
-    #[track_caller]
-    fn once(self, call: &'static str, facts: &Facts) {
-        emit(self, Direction::Note, Edge::Once, call, facts, Location::caller());
+    fn begin(
+        self,
+        dir: Direction,
+        call: &'static str,
+        site: &'static Location<'static>,
+        facts: impl FnOnce() -> Facts,
+    ) {
+        if self.is_wanted() {
+            emit(self, dir, Edge::Begin, call, &facts(), site);
+        }
     }
 
     /// Whether the logger wants records of this layer.
@@ -173,17 +185,18 @@ pub fn is_on() -> bool {
 impl Drop for Call {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(open) = self.0.take() {
-            end(open);
+        if is_on() {
+            end(self.layer, self.dir, self.call, self.site);
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-#[expect(clippy::boxed_local, reason = "the box ends here, out of the way of whatever is hot")]
-fn end(open: Box<Open>) {
-    emit(open.layer, open.dir, Edge::End, open.call, &open.outcome, open.site);
+fn end(layer: Layer, dir: Direction, call: &str, site: &'static Location<'_>) {
+    if layer.is_wanted() {
+        emit(layer, dir, Edge::End, call, &Facts::default(), site);
+    }
 }
 
 impl Facts {

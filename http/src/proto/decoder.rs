@@ -32,7 +32,6 @@ use super::error::ParseError;
 use super::fields::{Fields, Scratch};
 use super::head::{self, RequestHead};
 use super::limits::Limits;
-use super::request_line;
 use super::section::{Bounds, Cursor};
 
 /// Empty lines that are skipped before a request. RFC 9112, 2.2 asks for at least one, since old clients send
@@ -161,9 +160,30 @@ impl Decoder {
         result
     }
 
+    /// Lends the next event to `use_head` if it is a head like most and with the fields of the one before it. `false` says
+    /// nothing; [`next_head`](Self::next_head) does.
+    #[inline(always)]
+    pub(crate) fn next_usual_head<'i>(
+        &mut self,
+        input: &mut &'i [u8],
+        scratch: &Scratch,
+        limits: &Limits,
+        use_head: impl FnOnce(&RequestHead<'_>),
+    ) -> bool {
+        if !self.is_at_start() {
+            return false;
+        }
+        let bounds = head_bounds(limits);
+        let Some((head, len)) = head::usual(bounds.window(input), &bounds, scratch) else { return false };
+        *input = &input[len..];
+        (self.machine.state, self.machine.next) = (State::End, Next::Request);
+        use_head(&head);
+        true
+    }
+
     /// Lends the next event to `use_head`, with the input behind it, if it is a head that is in one piece and faultless:
-    /// the usual case, without the detour through all others. `false` says nothing; [`decode`](Self::decode) does.
-    #[inline]
+    /// without the detour through all others. `false` says nothing; [`decode`](Self::decode) does.
+    #[inline(never)]
     pub(crate) fn next_head<'i>(
         &mut self,
         input: &mut &'i [u8],
@@ -171,32 +191,22 @@ impl Decoder {
         limits: &Limits,
         use_head: impl FnOnce(&RequestHead<'_>, &'i [u8]),
     ) -> bool {
-        if !matches!(self.machine.state, State::Start(Blank { lines: 0, cr: false })) {
+        if !self.is_at_start() {
             return false;
         }
         let bounds = head_bounds(limits);
-        let window = bounds.window(input);
-        let line = match request_line::usual(window) {
-            Some(line) => {
-                if let Some((head, len)) = head::usual(&line, window, &bounds, scratch) {
-                    *input = &input[len..];
-                    (self.machine.state, self.machine.next) = (State::End, Next::Request);
-                    use_head(&head, input);
-                    return true;
-                }
-                line
-            }
-            None => match request_line::unusual(window) {
-                Ok(Some(line)) => line,
-                _ => return false,
-            },
-        };
-        let read = head::read_after(&line, window, &bounds, scratch, |head, len| {
+        let read = head::read(bounds.window(input), &bounds, scratch, |head, len| {
             *input = &input[len..];
             self.machine.begin(head);
             use_head(head, input);
         });
         matches!(read, Ok(Some(())))
+    }
+
+    /// Whether the next byte begins a head, and none was skipped before it.
+    #[inline]
+    fn is_at_start(&self) -> bool {
+        matches!(self.machine.state, State::Start(Blank { lines: 0, cr: false }))
     }
 
     /// Takes the end of a message without trailers, if that is the next event. It takes no input.

@@ -4,7 +4,7 @@ use super::body::Framing;
 use super::error::ParseError;
 use super::fields::{Fields, Scratch};
 use super::meaning::Expect;
-use super::request_line::{self, RequestLine, Version};
+use super::request_line::{self, Version};
 use super::section::Bounds;
 use super::target::{self, TargetForm};
 
@@ -99,15 +99,15 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// The head that begins with a usual `line`, with its length, if it has the fields of the one before it, and they are
-/// usual too. `None` says nothing; [`read_after`] does.
+/// The usual head at the start of `bytes`, with its length, if it has the fields of the one before it. `None` says nothing;
+/// [`read`] does.
 #[inline(always)]
 pub(super) fn usual<'a>(
-    line: &RequestLine<'a>,
     bytes: &'a [u8],
     bounds: &Bounds,
     scratch: &'a Scratch,
 ) -> Option<(RequestHead<'a>, usize)> {
+    let line = request_line::usual(bytes)?;
     let section = &bytes[line.len..];
     let end = line.len + scratch.known_len(section, bounds.fields)?;
     if end > bounds.size || !scratch.meaning().is_usual() {
@@ -138,18 +138,6 @@ pub(super) fn read<'a, R>(
     use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
 ) -> Result<Option<R>, ParseError> {
     let Some(line) = request_line::parse(bytes)? else { return Ok(None) };
-    read_after(&line, bytes, bounds, scratch, use_head)
-}
-
-/// The same after the request line, which was read already.
-#[inline]
-pub(super) fn read_after<'a, R>(
-    line: &RequestLine<'a>,
-    bytes: &'a [u8],
-    bounds: &Bounds,
-    scratch: &'a mut Scratch,
-    use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
-) -> Result<Option<R>, ParseError> {
     let section = &bytes[line.len..];
     let Some(len) = scratch.read_head(section, bounds.fields) else { return Ok(None) };
     let end = line.len + len;

@@ -54,10 +54,12 @@ pub(super) fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
 }
 
 /// Turns libc's −1 into the error number, for calls that return a length.
+#[inline(always)]
 pub(super) fn check_len(result: libc::ssize_t) -> Result<usize, Errno> {
     usize::try_from(result).map_err(|_| last_errno())
 }
 
+#[cold]
 pub(super) fn last_errno() -> Errno {
     Errno::from(io::Error::last_os_error())
 }

@@ -58,7 +58,7 @@ pub(crate) fn shutdown_write(fd: RawFd) -> Result<(), Errno> {
 
 /// Reads from a socket or, where `is_socket` is false, from any descriptor. A socket's read never waits, even if others
 /// made the open file a blocking one.
-#[inline]
+#[inline(always)]
 pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
     if is_socket {
@@ -71,7 +71,7 @@ pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usiz
 }
 
 /// Writes without raising SIGPIPE where that can be avoided: on sockets.
-#[inline]
+#[inline(always)]
 pub(crate) fn write(fd: RawFd, is_socket: bool, data: &[u8]) -> Result<usize, Errno> {
     let (start, len) = (data.as_ptr().cast(), data.len());
     if is_socket {
