@@ -138,7 +138,11 @@ impl AsyncStream {
     #[inline]
     pub fn write(&self, data: &[u8]) -> Result<Written> {
         let _down = LAYER.down("AsyncStream::write", || self.facts().bytes(data.len()));
-        Ok(self.note_rest(self.0.stream.write(data)?))
+        let result = self.0.stream.write(data);
+        if let Ok(Written { later: 1.., .. }) = result {
+            self.push_write();
+        }
+        result
     }
 
     /// Writes all of `data`, of which a rest is queued without a copy; otherwise like [`write`](Self::write).
@@ -223,6 +227,7 @@ impl AsyncStream {
         written
     }
 
+    #[inline(never)]
     fn push_write(&self) {
         let id = self.new_request(Provider::WriteWrap);
         let mut writes = self.0.writes.take().unwrap_or_default();

@@ -180,20 +180,7 @@ impl Connection {
         }
     }
 
-    /// The same, with the first exchange out of the list. Most are like most, and alone.
-    #[inline(always)]
-    pub(crate) fn leave_first(self: &Rc<Self>, first: Box<Exchange>) {
-        if !first.is_bare || first.next.is_some() || self.outstanding.get() != 1 {
-            return self.advance_from(first);
-        }
-        self.outstanding.set(0);
-        self.retire(first);
-        if !self.has(IN_MESSAGE) || self.has(LAST | STALLED) {
-            self.have_left();
-        }
-    }
-
-    #[inline(never)]
+    /// The same, with the first exchange out of the list.
     pub(crate) fn advance_from(self: &Rc<Self>, mut first: Box<Exchange>) {
         loop {
             if !first.waiting.is_empty() {
@@ -212,6 +199,20 @@ impl Connection {
             }
         }
         self.have_left();
+    }
+
+    /// Lets go of an exchange that was the only one, and whose answer was ordinary.
+    #[inline(always)]
+    pub(crate) fn leave_ordinary(self: &Rc<Self>, mut exchange: Box<Exchange>) {
+        self.outstanding.set(0);
+        // What is left of the body is thrown away, also if it was paused.
+        self.clear(BODY_PAUSED);
+        self.end_context(&exchange.context);
+        exchange.reset_ordinary();
+        self.core.pool.give_as_new(exchange);
+        if !self.has(IN_MESSAGE) || self.has(LAST | STALLED) {
+            self.have_left();
+        }
     }
 
     /// Goes on after exchanges left the list.
@@ -304,7 +305,6 @@ impl Connection {
         is_handler_out
     }
 
-    #[inline(always)]
     fn retire(&self, mut exchange: Box<Exchange>) {
         let is_handler_out = !exchange.is_bare && self.owe_ends(&mut exchange);
         if self.is_receiving(exchange.number) {
@@ -408,11 +408,6 @@ impl Connection {
         } else if !self.has(UPGRADED) {
             self.socket.resume();
         }
-    }
-
-    #[inline(never)]
-    fn feed_again(self: &Rc<Self>, data: &[u8]) -> usize {
-        self.feed(data)
     }
 
     /// Tells the response whose turn it is that it may write on.

@@ -16,142 +16,44 @@ use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
 use uv_core::trace::Facts;
 
-/// One upcall's worth of input. Ending it, also by a panic, sends what was answered and puts everything back.
-struct Turn<'a> {
-    connection: &'a Rc<Connection>,
-    decoder: Decoder,
-    scratch: Option<Box<Scratch>>,
-}
+/// What follows a turn of input that a handler's panic ended. The decoder went down with it: no further request is found.
+struct Panicked<'a>(&'a Rc<Connection>);
 
-impl<'a> Turn<'a> {
-    #[inline(always)]
-    fn begin(connection: &'a Rc<Connection>) -> Self {
-        connection.set(CORKED);
-        let (decoder, scratch) = (connection.decoder.take(), connection.core.scratch.take());
-        Self { connection, decoder, scratch }
-    }
-
-    /// Decodes until the input is used up, or the connection wants no more of it for now. Returns how many bytes were
-    /// not used: the last ones.
-    #[inline(always)]
-    fn decode(&mut self, mut input: &[u8]) -> usize {
-        loop {
-            if self.decode_usual(&mut input) {
-                return 0;
-            }
-            if let Some(unused) = self.decode_next(&mut input) {
-                return unused;
-            }
-        }
-    }
-
-    /// Decodes requests like most that are answered at once. Returns whether the input is used up: the usual end of a turn.
-    #[inline(always)]
-    fn decode_usual(&mut self, input: &mut &[u8]) -> bool {
-        let Self { connection, decoder, scratch, .. } = self;
-        let connection = *connection;
-        let scratch = &**scratch.get_or_insert_default();
-        let limits = &connection.core.options().limits;
-        if !connection.is_plain(0) {
-            return false;
-        }
-        loop {
-            if input.is_empty() && decoder.holds_nothing() {
-                return true;
-            }
-            let on_head = |head: &RequestHead<'_>| connection.on_usual_head(head);
-            if connection.socket.is_destroyed() || !decoder.next_usual_head(input, scratch, limits, on_head) {
-                return false;
-            }
-            // Of a request that was answered there is nothing to tell at its end.
-            if !connection.is_plain(IN_MESSAGE) {
-                return false;
-            }
-            decoder.take_end();
-            connection.end_message();
-            connection.since.set(connection.core.now());
-        }
-    }
-
-    /// Decodes up to the next event, whatever it is. Returns how many bytes were not used if there is none for now.
-    #[inline(never)]
-    fn decode_next(&mut self, input: &mut &[u8]) -> Option<usize> {
-        let Self { connection, decoder, scratch, .. } = self;
-        let connection = *connection;
-        let scratch = scratch.get_or_insert_default();
-        let limits = &connection.core.options().limits;
-        // The message at hand is received to its end even if it is the last one.
-        if connection.is_deaf() || connection.socket.is_destroyed() {
-            return connection.leave_rest(input);
-        }
-        // The end of a message takes no input: it must not wait until a slow client has fetched its answer.
-        if !connection.has(BODY_PAUSED) && decoder.take_end() {
-            connection.on_message_end(&Fields::default());
-            return None;
-        }
-        if connection.must_stall() {
-            connection.set(STALLED);
-            connection.socket.pause();
-            return Some(input.len());
-        }
-        if input.is_empty() && decoder.holds_nothing() {
-            return Some(0);
-        }
-        let on_head = |head: &RequestHead<'_>, rest: &[u8]| connection.on_head(head, rest);
-        if decoder.next_head(input, scratch, limits, on_head) {
-            return connection.has(UPGRADED).then_some(0);
-        }
-        match decoder.decode(input, scratch, limits) {
-            Ok(Event::NeedMore) => return Some(0),
-            Ok(Event::Head(head)) => {
-                connection.on_head(&head, input);
-                return connection.has(UPGRADED).then_some(0);
-            }
-            Ok(Event::Body(data)) => {
-                let facts = || Facts::default().bytes(data.len());
-                connection.call_body_handler("BodyHandler::on_data", facts, |handler| handler.on_data(data));
-            }
-            Ok(Event::End(trailers)) => connection.on_message_end(&trailers),
-            Ok(Event::Done) => return connection.leave_rest(input),
-            Err(error) => {
-                connection.refuse(error);
-                return connection.leave_rest(input);
-            }
-        }
-        None
-    }
-
-    /// Ends the turn of a call that returned; `Drop` is for panics.
-    #[inline(always)]
-    fn end(mut self) {
-        self.put_back();
-        self.connection.send_collected();
-        std::mem::forget(self);
-    }
-
-    #[inline(always)]
-    fn put_back(&mut self) {
-        let connection = self.connection;
-        connection.note_receiving(self.decoder.has_started());
-        connection.decoder.set(std::mem::take(&mut self.decoder));
-        connection.core.scratch.set(self.scratch.take());
-    }
-}
-
-impl Drop for Turn<'_> {
+impl Drop for Panicked<'_> {
     #[cold]
     fn drop(&mut self) {
-        self.put_back();
-        self.connection.give_up();
-        self.connection.send_collected();
+        self.0.note_receiving(false);
+        self.0.give_up();
+        self.0.end_turn();
     }
 }
 
 impl Connection {
     /// Takes input; returns how many of the last bytes were not used, because the connection stalled.
     #[inline(always)]
-    pub(crate) fn feed(self: &Rc<Self>, data: &[u8]) -> usize {
-        self.in_turn(|turn| turn.decode(data))
+    pub(crate) fn feed(self: &Rc<Self>, mut input: &[u8]) -> usize {
+        self.in_turn(|decoder, scratch| {
+            loop {
+                if self.decode_usual(decoder, scratch, &mut input) {
+                    return 0;
+                }
+                if let Some(unused) = self.decode_next(decoder, scratch, &mut input) {
+                    return unused;
+                }
+            }
+        })
+    }
+
+    /// The same for input that was left over.
+    #[inline(never)]
+    pub(crate) fn feed_again(self: &Rc<Self>, mut input: &[u8]) -> usize {
+        self.in_turn(|decoder, scratch| {
+            loop {
+                if let Some(unused) = self.decode_next(decoder, scratch, &mut input) {
+                    return unused;
+                }
+            }
+        })
     }
 
     /// The client ended its side.
@@ -161,26 +63,109 @@ impl Connection {
         self.decoder.set(decoder);
         if let Err(error) = result {
             // In a turn, so that the answer and the end go together.
-            self.in_turn(|_| self.refuse(error));
+            self.in_turn(|_, _| self.refuse(error));
         }
     }
 
+    /// One upcall's worth of input. At its end, also by a panic, what was answered is sent.
     #[inline(always)]
-    fn in_turn<R>(self: &Rc<Self>, work: impl FnOnce(&mut Turn<'_>) -> R) -> R {
-        let mut turn = Turn::begin(self);
-        let result = work(&mut turn);
-        turn.end();
+    fn in_turn<R>(self: &Rc<Self>, decode: impl FnOnce(&mut Decoder, &mut Scratch) -> R) -> R {
+        self.set(CORKED);
+        let mut decoder = self.decoder.take();
+        let mut scratch = self.core.scratch.take().unwrap_or_default();
+        let panicked = Panicked(self);
+        let result = decode(&mut decoder, &mut scratch);
+        std::mem::forget(panicked);
+        self.note_receiving(decoder.has_started());
+        self.decoder.set(decoder);
+        self.core.scratch.set(Some(scratch));
+        self.end_turn();
         result
     }
 
-    /// The turn is over.
     #[inline(always)]
-    fn send_collected(&self) {
+    fn end_turn(&self) {
         self.flush();
         self.clear(CORKED);
         if self.has(ENDING) {
             self.end_now();
         }
+    }
+
+    /// Decodes requests like most that are answered at once. Returns whether the input is used up: the usual end of a turn.
+    #[inline(always)]
+    fn decode_usual(self: &Rc<Self>, decoder: &mut Decoder, scratch: &Scratch, input: &mut &[u8]) -> bool {
+        let limits = &self.core.options().limits;
+        if !self.is_plain(0) {
+            return false;
+        }
+        loop {
+            if input.is_empty() && decoder.holds_nothing() {
+                return true;
+            }
+            if self.socket.is_destroyed() {
+                return false;
+            }
+            let Some(head) = decoder.next_usual_head(input, scratch, limits) else { return false };
+            self.on_usual_head(&head);
+            // Of a request that was answered there is nothing to tell at its end.
+            if !self.is_plain(IN_MESSAGE) {
+                return false;
+            }
+            decoder.take_end();
+            self.end_message();
+            self.since.set(self.core.now());
+        }
+    }
+
+    /// Decodes up to the next event, whatever it is. Returns how many bytes were not used if there is none for now.
+    #[inline(never)]
+    fn decode_next(
+        self: &Rc<Self>,
+        decoder: &mut Decoder,
+        scratch: &mut Scratch,
+        input: &mut &[u8],
+    ) -> Option<usize> {
+        let limits = &self.core.options().limits;
+        // The message at hand is received to its end even if it is the last one.
+        if self.is_deaf() || self.socket.is_destroyed() {
+            return self.leave_rest(input);
+        }
+        // The end of a message takes no input: it must not wait until a slow client has fetched its answer.
+        if !self.has(BODY_PAUSED) && decoder.take_end() {
+            self.on_message_end(&Fields::default());
+            return None;
+        }
+        if self.must_stall() {
+            self.set(STALLED);
+            self.socket.pause();
+            return Some(input.len());
+        }
+        if input.is_empty() && decoder.holds_nothing() {
+            return Some(0);
+        }
+        let on_head = |head: &RequestHead<'_>, rest: &[u8]| self.on_head(head, rest);
+        if decoder.next_head(input, scratch, limits, on_head) {
+            return self.has(UPGRADED).then_some(0);
+        }
+        match decoder.decode(input, scratch, limits) {
+            Ok(Event::NeedMore) => return Some(0),
+            Ok(Event::Head(head)) => {
+                self.on_head(&head, input);
+                return self.has(UPGRADED).then_some(0);
+            }
+            Ok(Event::Body(data)) => {
+                let facts = || Facts::default().bytes(data.len());
+                self.call_body_handler("BodyHandler::on_data", facts, |handler| handler.on_data(data));
+            }
+            Ok(Event::End(trailers)) => self.on_message_end(&trailers),
+            Ok(Event::Done) => return self.leave_rest(input),
+            Err(error) => {
+                self.refuse(error);
+                return self.leave_rest(input);
+            }
+        }
+        None
     }
 
     /// Keeps `since` at the first byte of the message at hand; of a first request, at the connection's start.

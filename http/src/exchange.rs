@@ -7,7 +7,7 @@ use crate::proto::{
 };
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::AsyncContext;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Records kept for reuse: as many as Node keeps parsers. More than that are busy only in a burst.
 const POOLED: usize = 1000;
@@ -98,7 +98,6 @@ impl SetFields {
         Self { status: 200, plain: true, ..Self::default() }
     }
 
-    #[inline(always)]
     fn reset(&mut self) {
         self.lines.reset();
         self.status = 200;
@@ -173,11 +172,6 @@ fn recycle(buffer: &mut Vec<u8>) {
 }
 
 impl Exchange {
-    #[cold]
-    fn allocate() -> Box<Self> {
-        Box::new(Self::new())
-    }
-
     fn new() -> Self {
         Self {
             next: None,
@@ -242,14 +236,19 @@ impl Exchange {
     }
 
     /// Makes the record ready for another request. Its buffers stay.
-    #[inline(always)]
     fn reset(&mut self) {
         self.phase = Phase::Head;
         self.set.reset();
         if !self.is_bare {
             self.reset_rest();
         }
-        debug_assert!(self.is_as_new(), "what is left of one exchange would come up in another");
+    }
+
+    /// The same for one that was bare and ordinary.
+    #[inline(always)]
+    pub(crate) fn reset_ordinary(&mut self) {
+        self.set.lines.reset();
+        self.set.status = 200;
     }
 
     /// Whether nothing is left of an earlier exchange but what every new one sets.
@@ -264,11 +263,6 @@ impl Exchange {
             && wants_nothing
             && says_nothing
             && is_open
-    }
-
-    #[inline(never)]
-    fn drop_handlers(&mut self) {
-        drop((self.handler.take(), self.body_handler.take()));
     }
 
     #[inline(never)]
@@ -291,27 +285,49 @@ impl Exchange {
 /// Records that are out of use: a request in the steady state allocates none.
 #[derive(Default)]
 pub(crate) struct Pool {
+    /// The one that was given back last: mostly the next one to be taken.
+    last: Cell<Option<Box<Exchange>>>,
     #[expect(clippy::vec_box, reason = "records go from here into lists and back without being moved")]
-    free: RefCell<Vec<Box<Exchange>>>,
+    others: RefCell<Vec<Box<Exchange>>>,
 }
 
 impl Pool {
     #[inline(always)]
     pub(crate) fn take(&self) -> Box<Exchange> {
-        let free = self.free.borrow_mut().pop();
-        free.unwrap_or_else(Exchange::allocate)
+        match self.last.take() {
+            Some(exchange) => exchange,
+            None => self.take_other(),
+        }
+    }
+
+    #[inline(never)]
+    fn take_other(&self) -> Box<Exchange> {
+        self.others.borrow_mut().pop().unwrap_or_else(|| Box::new(Exchange::new()))
     }
 
     /// Gives a record back. Its handlers are dropped first, as their destructors may do anything.
-    #[inline(always)]
     pub(crate) fn give(&self, mut exchange: Box<Exchange>) {
         if !exchange.is_bare {
-            exchange.drop_handlers();
+            drop((exchange.handler.take(), exchange.body_handler.take()));
         }
         exchange.reset();
-        let mut free = self.free.borrow_mut();
-        if free.len() < POOLED {
-            free.push(exchange);
+        self.give_as_new(exchange);
+    }
+
+    /// Gives back a record that can be used again as it is.
+    #[inline(always)]
+    pub(crate) fn give_as_new(&self, exchange: Box<Exchange>) {
+        debug_assert!(exchange.is_as_new(), "what is left of one exchange would come up in another");
+        if let Some(other) = self.last.replace(Some(exchange)) {
+            self.give_other(other);
+        }
+    }
+
+    #[inline(never)]
+    fn give_other(&self, exchange: Box<Exchange>) {
+        let mut others = self.others.borrow_mut();
+        if others.len() < POOLED {
+            others.push(exchange);
         }
     }
 }

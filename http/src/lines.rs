@@ -90,23 +90,22 @@ impl Lines {
     }
 }
 
-/// Whether `bytes` begin with something short: eight bytes at a time, where the general routine would first have to find
-/// out what is best.
+/// Whether `bytes` begin with something short: mostly so short that two words, which may overlap, are all of it, where the
+/// general routine would first have to find out what is best.
 #[inline(always)]
 fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..start.len()) else { return false };
-    let (Some(last), Some(other)) = (bytes.last_chunk::<8>(), start.last_chunk::<8>()) else {
-        return bytes.iter().zip(start).all(|(byte, other)| byte == other);
-    };
-    // The last eight overlap with those before them.
-    let (mut is_same, mut rest, mut others) = (last == other, bytes, start);
-    while let (Some((chunk, more)), Some((other, more_others))) =
-        (rest.split_first_chunk::<8>(), others.split_first_chunk::<8>())
-    {
-        is_same &= chunk == other;
-        (rest, others) = (more, more_others);
+    match (
+        bytes.first_chunk::<8>(),
+        bytes.last_chunk::<8>(),
+        start.first_chunk::<8>(),
+        start.last_chunk::<8>(),
+    ) {
+        (Some(first), Some(last), Some(other_first), Some(other_last)) if start.len() <= 16 => {
+            first == other_first && last == other_last
+        }
+        _ => bytes == start,
     }
-    is_same
 }
 
 #[cfg(test)]

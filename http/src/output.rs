@@ -75,14 +75,7 @@ impl Connection {
             self.exchanges.set(Some(first));
             return false;
         }
-        first.phase = Phase::Ended;
-        first.needs_drain = false;
         let keep_alive = first.request.keep_alive;
-        if !keep_alive {
-            first.keep_alive = false;
-            first.is_bare = false;
-            self.set(LAST);
-        }
         let (status, lines) = (first.set.status, first.set.lines.as_slice());
         let whole = Whole { status, keep_alive, lines, length: data.len() as u64 };
         let is_turn = self.has(CORKED);
@@ -94,8 +87,24 @@ impl Connection {
             out.len()
         };
         self.send_if_due(is_turn, buffer, len);
-        self.leave_first(first);
+        if keep_alive && first.is_bare && self.outstanding.get() == 1 {
+            self.leave_ordinary(first);
+        } else {
+            first.phase = Phase::Ended;
+            first.needs_drain = false;
+            self.end_unlike_most(first);
+        }
         true
+    }
+
+    #[inline(never)]
+    fn end_unlike_most(self: &Rc<Self>, mut first: Box<Exchange>) {
+        if !first.request.keep_alive {
+            first.keep_alive = false;
+            first.is_bare = false;
+            self.set(LAST);
+        }
+        self.advance_from(first);
     }
 
     fn is_more_welcome(&self, exchange: &Exchange, first: bool) -> bool {

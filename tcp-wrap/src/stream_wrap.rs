@@ -110,7 +110,15 @@ impl StreamWrap {
     #[inline]
     pub fn write(&self, data: &[u8]) -> Result<Written> {
         let _down = LAYER.down("StreamWrap::write", || self.facts().bytes(data.len()));
-        let now = at_once(self.0.try_write(data))?;
+        match self.0.try_write(data) {
+            Ok(now) if now == data.len() => Ok(Written { now, later: 0 }),
+            result => self.write_rest_of(data, result),
+        }
+    }
+
+    #[inline(never)]
+    fn write_rest_of(&self, data: &[u8], result: Result<usize>) -> Result<Written> {
+        let now = at_once(result)?;
         self.write_rest(data.len(), now, || Bytes::copy_from_slice(&data[now..]))
     }
 

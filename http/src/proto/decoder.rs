@@ -160,25 +160,23 @@ impl Decoder {
         result
     }
 
-    /// Lends the next event to `use_head` if it is a head like most and with the fields of the one before it. `false` says
-    /// nothing; [`next_head`](Self::next_head) does.
+    /// The next event, if it is a head like most and with the fields of the one before it. `None` says nothing;
+    /// [`next_head`](Self::next_head) does.
     #[inline(always)]
-    pub(crate) fn next_usual_head<'i>(
+    pub(crate) fn next_usual_head<'a, 'i: 'a>(
         &mut self,
         input: &mut &'i [u8],
-        scratch: &Scratch,
+        scratch: &'a Scratch,
         limits: &Limits,
-        use_head: impl FnOnce(&RequestHead<'_>),
-    ) -> bool {
+    ) -> Option<RequestHead<'a>> {
         if !self.is_at_start() {
-            return false;
+            return None;
         }
         let bounds = head_bounds(limits);
-        let Some((head, len)) = head::usual(bounds.window(input), &bounds, scratch) else { return false };
+        let (head, len) = head::usual(bounds.window(input), &bounds, scratch)?;
         *input = &input[len..];
         (self.machine.state, self.machine.next) = (State::End, Next::Request);
-        use_head(&head);
-        true
+        Some(head)
     }
 
     /// Lends the next event to `use_head`, with the input behind it, if it is a head that is in one piece and faultless:

@@ -43,20 +43,30 @@ impl<'a> RequestHead<'a> {
     ///
     /// A target in absolute form gives the path in its URI; `/` if that has none, or `*` if the method is
     /// `OPTIONS` and there is no query either (RFC 9112, 3.2.4). Percent-encoding is left as it is.
+    #[inline]
     pub fn path(&self) -> &'a str {
-        let path = self.split_query().0;
-        if !path.is_empty() || self.form != TargetForm::Absolute {
-            path
-        } else if self.method == "OPTIONS" && self.query().is_none() {
-            "*"
-        } else {
-            "/"
+        match self.form {
+            TargetForm::Origin | TargetForm::Asterisk => split_query(self.target).0,
+            TargetForm::Authority => "",
+            TargetForm::Absolute => self.path_of_uri(),
+        }
+    }
+
+    fn path_of_uri(&self) -> &'a str {
+        match split_query(self.after_authority()) {
+            ("", None) if self.method == "OPTIONS" => "*",
+            ("", _) => "/",
+            (path, _) => path,
         }
     }
 
     /// The query of the target, without its `?`.
     pub fn query(&self) -> Option<&'a str> {
-        self.split_query().1
+        match self.form {
+            TargetForm::Origin | TargetForm::Asterisk => split_query(self.target).1,
+            TargetForm::Authority => None,
+            TargetForm::Absolute => split_query(self.after_authority()).1,
+        }
     }
 
     /// Host and port the request is meant for: those in the target if it has them (RFC 9112, 3.2.2 and 3.3
@@ -85,17 +95,19 @@ impl<'a> RequestHead<'a> {
         self.form == TargetForm::Authority
     }
 
-    fn split_query(&self) -> (&'a str, Option<&'a str>) {
-        let path = match self.form {
-            TargetForm::Authority => return ("", None),
-            TargetForm::Absolute => target::split_absolute(self.target).map_or("", |(_, _, rest)| rest),
-            TargetForm::Origin | TargetForm::Asterisk => self.target,
-        };
-        // By hand: most targets are shorter than what a search routine needs to start.
-        match path.bytes().position(|byte| byte == b'?') {
-            Some(at) => (&path[..at], Some(&path[at + 1..])),
-            None => (path, None),
-        }
+    /// What a target in absolute form says after host and port.
+    fn after_authority(&self) -> &'a str {
+        target::split_absolute(self.target).map_or("", |(_, _, rest)| rest)
+    }
+}
+
+/// Path and query, which is without its `?`.
+#[inline]
+fn split_query(target: &str) -> (&str, Option<&str>) {
+    // By hand: most targets are shorter than what a search routine needs to start.
+    match target.bytes().position(|byte| byte == b'?') {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
     }
 }
 

@@ -44,6 +44,7 @@ impl StreamNode {
     }
 
     /// Announces waiting connections, up to the batch; the rest is left to the next poll phase.
+    #[inline(never)]
     pub(super) fn accept_turn(self: &Rc<Self>) {
         let batch = self.if_extra(|extra| Some(extra.accept_batch)).unwrap_or(0).max(1);
         let mut room = batch;

@@ -50,6 +50,7 @@ impl StreamNode {
     }
 
     /// The socket became writable: the connect ended.
+    #[inline(never)]
     pub(super) fn connect_turn(self: &Rc<Self>) {
         let Some(fd) = self.fd.get() else { return };
         let is_known = self.peek_output(|out| out.connect.is_some()) == Some(true);

@@ -94,6 +94,7 @@ impl StreamNode {
         self.push_ready();
     }
 
+    #[inline(never)]
     fn end_turn(self: &Rc<Self>, step: Step) {
         match step {
             Step::End => {
@@ -118,6 +119,7 @@ impl StreamNode {
         }
     }
 
+    #[cold]
     fn read_failed(&self, error: Error) {
         self.clear(READING | READABLE | WRITABLE);
         self.update_active();
@@ -142,16 +144,22 @@ impl StreamNode {
 
     /// Reads once. Returns how many bytes came, and whether there may be more although the buffer is not full: a
     /// terminal gives line by line, and descriptors that come with a message cut it short.
+    #[inline(always)]
     fn read_bytes(&self, fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
-        if !self.has(SOCKET) {
-            return sys::socket::read(fd, false, buffer).map(|count| (count, true));
+        if self.has(SOCKET) && self.handle.kind() == HandleKind::Tcp {
+            return sys::socket::read(fd, true, buffer).map(|count| (count, false));
         }
-        match self.handle.kind() {
-            HandleKind::Tcp => sys::socket::read(fd, true, buffer).map(|count| (count, false)),
-            _ if self.has(IPC) => sys::message::receive_fds(fd, buffer, |fd| {
+        self.read_pipe(fd, buffer)
+    }
+
+    #[inline(never)]
+    fn read_pipe(&self, fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+        match () {
+            () if !self.has(SOCKET) => sys::socket::read(fd, false, buffer).map(|count| (count, true)),
+            () if self.has(IPC) => sys::message::receive_fds(fd, buffer, |fd| {
                 self.with_extra(|extra| extra.received.push_back(fd));
             }),
-            _ => sys::message::receive(fd, buffer),
+            () => sys::message::receive(fd, buffer),
         }
     }
 

@@ -82,20 +82,35 @@ impl StreamNode {
         self.try_at_once(is_empty, |fd| sys::socket::writev(fd, self.has(SOCKET), data))
     }
 
-    #[inline]
-    fn try_at_once(
-        &self,
-        is_empty: bool,
-        mut write: impl FnMut(RawFd) -> Result<usize, Errno>,
-    ) -> Result<usize> {
-        let fd = self.check_writable()?;
+    #[inline(always)]
+    fn try_at_once(&self, is_empty: bool, write: impl Fn(RawFd) -> Result<usize, Errno>) -> Result<usize> {
+        // Usually nothing is in the way.
+        let fd = self.fd.get().filter(|_| self.has(WRITABLE) && !self.has(CONNECTING) && !self.is_writing());
+        let Some(fd) = fd.filter(|_| !is_empty) else { return self.nothing_at_once() };
+        match write(fd) {
+            Ok(count) => {
+                self.count_written(count);
+                Ok(count)
+            }
+            Err(errno) => self.write_again(errno, || write(fd)),
+        }
+    }
+
+    /// There is nothing to write, or something is in the way.
+    #[inline(never)]
+    fn nothing_at_once(&self) -> Result<usize> {
+        self.check_writable()?;
         if self.has(CONNECTING) || self.is_writing() {
             return Err(Error::new("write", Errno::EAGAIN));
         }
-        if is_empty {
-            return Ok(0);
-        }
-        match retrying(|| write(fd)) {
+        Ok(0)
+    }
+
+    /// The kernel refused: an interrupted call is made again.
+    #[inline(never)]
+    fn write_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
+        let again = if errno == Errno::EINTR { retrying(write) } else { Err(errno) };
+        match again {
             Ok(count) => {
                 self.count_written(count);
                 Ok(count)
@@ -138,6 +153,7 @@ impl StreamNode {
     }
 
     /// Room for output was announced: writes on and reports what ended.
+    #[inline(never)]
     pub(super) fn write_turn(self: &Rc<Self>) {
         self.clear(MAYBE_WRITABLE);
         if self.is_writing() && !self.has(BROKEN) {
