@@ -60,16 +60,13 @@ impl StreamNode {
                     room -= 1;
                     self.with_extra(|extra| extra.accepted = Some(connection));
                     self.announce(Ok(()));
-                }
-                Err(errno) if errno.would_block() => {
-                    self.clear(MAYBE_READABLE);
-                    if self.has(COMPLAINED) {
-                        // There are descriptors again: one for the next time that there are none.
-                        self.clear(COMPLAINED);
-                        self.lp().restore_spare_fd();
+                    // To accept in vain costs ten times as much as to ask: the kernel makes a file first, and then unmakes
+                    // it. What comes after this is announced by another event.
+                    if !self.fd.get().is_some_and(sys::socket::may_have_input) {
+                        return self.all_accepted(batch, room);
                     }
-                    return self.note_crowd(batch, room);
                 }
+                Err(errno) if errno.would_block() => return self.all_accepted(batch, room),
                 Err(Errno::EMFILE | Errno::ENFILE) => return self.shed(fd),
                 Err(errno) if errno == Errno::EINTR || errno.is_peers_failure() => patience -= 1,
                 Err(errno) => {
@@ -86,6 +83,16 @@ impl StreamNode {
         if !self.handle.is_closing() {
             self.push_ready();
         }
+    }
+
+    fn all_accepted(&self, batch: u32, room: u32) {
+        self.clear(MAYBE_READABLE);
+        if self.has(COMPLAINED) {
+            // There are descriptors again: one for the next time that there are none.
+            self.clear(COMPLAINED);
+            self.lp().restore_spare_fd();
+        }
+        self.note_crowd(batch, room);
     }
 
     /// Remembers for the next turn how many connections this one found.

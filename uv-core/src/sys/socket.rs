@@ -51,6 +51,14 @@ pub(crate) fn accept(fd: RawFd) -> Result<OwnedFd, Errno> {
     })
 }
 
+/// Whether there is something to read or to accept, or the system cannot say.
+pub(crate) fn may_have_input(fd: RawFd) -> bool {
+    let mut question = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the kernel reads and writes the one structure that it is given.
+    let found = call("poll(2)", || check(unsafe { libc::poll(&raw mut question, 1, 0) }));
+    found != Ok(0)
+}
+
 pub(crate) fn shutdown_write(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: takes integers only.
     call("shutdown(2)", || check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(drop))
