@@ -58,6 +58,7 @@ mod connection;
 mod decoding;
 mod error;
 mod exchange;
+mod exchanges;
 mod heads;
 mod lent;
 mod lines;

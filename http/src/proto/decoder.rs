@@ -160,8 +160,7 @@ impl Decoder {
         result
     }
 
-    /// The next event, if it is a head like most and with the fields of the one before it. `None` says nothing;
-    /// [`next_head`](Self::next_head) does.
+    /// The next event, if it is a usual head with the fields of the one before it. `None` says nothing.
     #[inline(always)]
     pub(crate) fn next_usual_head<'a, 'i: 'a>(
         &mut self,
@@ -169,7 +168,7 @@ impl Decoder {
         scratch: &'a Scratch,
         limits: &Limits,
     ) -> Option<RequestHead<'a>> {
-        if !self.is_at_start() {
+        if !self.machine.is_at_start() {
             return None;
         }
         let bounds = head_bounds(limits);
@@ -179,8 +178,8 @@ impl Decoder {
         Some(head)
     }
 
-    /// Lends the next event to `use_head`, with the input behind it, if it is a head that is in one piece and faultless:
-    /// without the detour through all others. `false` says nothing; [`decode`](Self::decode) does.
+    /// Lends the next event to `use_head`, with the input behind it, if it is a head in one piece and faultless. `false`
+    /// says nothing; [`decode`](Self::decode) does.
     #[inline(never)]
     pub(crate) fn next_head<'i>(
         &mut self,
@@ -189,7 +188,7 @@ impl Decoder {
         limits: &Limits,
         use_head: impl FnOnce(&RequestHead<'_>, &'i [u8]),
     ) -> bool {
-        if !self.is_at_start() {
+        if !self.machine.is_at_start() {
             return false;
         }
         let bounds = head_bounds(limits);
@@ -199,12 +198,6 @@ impl Decoder {
             use_head(head, input);
         });
         matches!(read, Ok(Some(())))
-    }
-
-    /// Whether the next byte begins a head, and none was skipped before it.
-    #[inline]
-    fn is_at_start(&self) -> bool {
-        matches!(self.machine.state, State::Start(Blank { lines: 0, cr: false }))
     }
 
     /// Takes the end of a message without trailers, if that is the next event. It takes no input.
@@ -282,6 +275,12 @@ impl Default for Machine {
 }
 
 impl Machine {
+    /// Whether the next byte begins a head, with none skipped before it.
+    #[inline]
+    fn is_at_start(&self) -> bool {
+        matches!(self.state, State::Start(Blank { lines: 0, cr: false }))
+    }
+
     /// Runs up to the next event.
     fn step<'a, 'i: 'a>(
         &mut self,
