@@ -144,10 +144,6 @@ impl Connection {
         if input.is_empty() && decoder.holds_nothing() {
             return Some(0);
         }
-        let on_head = |head: &RequestHead<'_>, rest: &[u8]| self.on_head(head, rest);
-        if decoder.next_head(input, scratch, limits, on_head) {
-            return self.has(UPGRADED).then_some(0);
-        }
         match decoder.decode(input, scratch, limits) {
             Ok(Event::NeedMore) => return Some(0),
             Ok(Event::Head(head)) => {

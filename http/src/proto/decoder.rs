@@ -178,28 +178,6 @@ impl Decoder {
         Some(head)
     }
 
-    /// Lends the next event to `use_head`, with the input behind it, if it is a head in one piece and faultless. `false`
-    /// says nothing; [`decode`](Self::decode) does.
-    #[inline(never)]
-    pub(crate) fn next_head<'i>(
-        &mut self,
-        input: &mut &'i [u8],
-        scratch: &mut Scratch,
-        limits: &Limits,
-        use_head: impl FnOnce(&RequestHead<'_>, &'i [u8]),
-    ) -> bool {
-        if !self.machine.is_at_start() {
-            return false;
-        }
-        let bounds = head_bounds(limits);
-        let read = head::read(bounds.window(input), &bounds, scratch, |head, len| {
-            *input = &input[len..];
-            self.machine.begin(head);
-            use_head(head, input);
-        });
-        matches!(read, Ok(Some(())))
-    }
-
     /// Takes the end of a message without trailers, if that is the next event. It takes no input.
     #[inline]
     pub(crate) fn take_end(&mut self) -> bool {
