@@ -275,16 +275,19 @@ impl Connection {
     }
 
     /// Sends what the turn collected.
+    #[inline(always)]
     pub(crate) fn flush(&self) {
-        self.send_buffer(&self.core.collected);
+        let out = self.core.collected.take();
+        if !out.is_empty() {
+            self.note_sent(self.socket.write(&out));
+        }
+        self.core.collected.replace(emptied(out));
     }
 
     #[inline(never)]
     fn send_buffer(&self, buffer: &RefCell<Vec<u8>>) {
         let out = buffer.take();
-        if !out.is_empty() {
-            self.note_sent(self.socket.write(&out));
-        }
+        self.note_sent(self.socket.write(&out));
         buffer.replace(emptied(out));
     }
 

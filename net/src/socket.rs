@@ -112,6 +112,7 @@ impl Socket {
     /// # Errors
     /// `SocketClosed`, `WriteAfterEnd`, `EndedByPeer`; if the system refuses, that destroys the socket and is
     /// reported by `on_error` too.
+    #[inline(always)]
     pub fn write(&self, data: &[u8]) -> Result<bool> {
         let _down = LAYER.down("Socket::write", || self.facts().bytes(data.len()));
         self.check_writable()?;

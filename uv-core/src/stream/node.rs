@@ -204,6 +204,7 @@ impl StreamNode {
     }
 
     /// Calls the tower, and says so.
+    #[inline(always)]
     #[track_caller]
     pub(super) fn call(&self, name: &'static str, call: impl FnOnce(&mut dyn StreamUpcall)) {
         let _up = LAYER.up(name, || Facts::of(&self.handle));
@@ -275,7 +276,7 @@ impl StreamNode {
     }
 
     /// Does what the descriptor is ready for, in libuv's order: input before output.
-    #[inline]
+    #[inline(always)]
     fn turn(self: &Rc<Self>) {
         if self.handle.is_closing() {
             return;
@@ -294,6 +295,13 @@ impl StreamNode {
             }
         }
         std::mem::forget(unfinished);
+    }
+}
+
+impl StreamNode {
+    #[inline(never)]
+    fn another_turn(self: &Rc<Self>) {
+        self.turn();
     }
 }
 
@@ -340,7 +348,7 @@ impl Node for StreamNode {
 
     fn on_ready(self: Rc<Self>) {
         self.clear(QUEUED | STARVED);
-        self.turn();
+        self.another_turn();
     }
 
     fn on_pending(self: Rc<Self>) {

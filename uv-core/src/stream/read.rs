@@ -65,6 +65,7 @@ impl StreamNode {
     }
 
     /// Reads until the kernel has no more, the upcall stops it, or the turn is over.
+    #[inline(always)]
     pub(super) fn read_turn(self: &Rc<Self>) {
         for _ in 0..READS_PER_TURN {
             let Some(fd) = self.fd.get() else { return };
@@ -126,6 +127,7 @@ impl StreamNode {
         self.call("StreamUpcall::on_read_error", |upcall| upcall.on_read_error(error));
     }
 
+    #[inline(always)]
     fn read_once(&self, fd: RawFd, buffer: &mut [u8]) -> Step {
         for _ in 0..INTERRUPTIONS {
             return match self.read_bytes(fd, buffer) {

@@ -71,29 +71,29 @@ impl StreamNode {
         if self.has(WRITABLE | CONNECTING) { Ok(fd) } else { Err(failed(Errno::EPIPE)) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn try_write(&self, data: &[u8]) -> Result<usize> {
-        self.try_at_once(data.is_empty(), |fd| sys::socket::write(fd, self.has(SOCKET), data))
+        let Some(fd) = self.free_fd().filter(|_| !data.is_empty()) else { return self.nothing_at_once() };
+        match sys::socket::write(fd, self.has(SOCKET), data) {
+            Ok(count) => Ok(self.count_written(count)),
+            Err(errno) => self.try_again(errno, || sys::socket::write(fd, self.has(SOCKET), data)),
+        }
     }
 
     pub(super) fn try_writev(&self, data: &[IoSlice<'_>]) -> Result<usize> {
         let is_empty = data.iter().all(|buffer| buffer.is_empty());
         let data = &data[..data.len().min(libc::UIO_MAXIOV as usize)];
-        self.try_at_once(is_empty, |fd| sys::socket::writev(fd, self.has(SOCKET), data))
+        let Some(fd) = self.free_fd().filter(|_| !is_empty) else { return self.nothing_at_once() };
+        match sys::socket::writev(fd, self.has(SOCKET), data) {
+            Ok(count) => Ok(self.count_written(count)),
+            Err(errno) => self.try_again(errno, || sys::socket::writev(fd, self.has(SOCKET), data)),
+        }
     }
 
+    /// The descriptor, if nothing is in the way of writing at once.
     #[inline(always)]
-    fn try_at_once(&self, is_empty: bool, write: impl Fn(RawFd) -> Result<usize, Errno>) -> Result<usize> {
-        // Usually nothing is in the way.
-        let fd = self.fd.get().filter(|_| self.has(WRITABLE) && !self.has(CONNECTING) && !self.is_writing());
-        let Some(fd) = fd.filter(|_| !is_empty) else { return self.nothing_at_once() };
-        match write(fd) {
-            Ok(count) => {
-                self.count_written(count);
-                Ok(count)
-            }
-            Err(errno) => self.write_again(errno, || write(fd)),
-        }
+    fn free_fd(&self) -> Option<RawFd> {
+        self.fd.get().filter(|_| self.has(WRITABLE) && !self.has(CONNECTING) && !self.is_writing())
     }
 
     /// There is nothing to write, or something is in the way.
@@ -106,22 +106,21 @@ impl StreamNode {
         Ok(0)
     }
 
-    /// The kernel refused: an interrupted call is made again.
+    /// The kernel refused; an interrupted call is made again.
     #[inline(never)]
-    fn write_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
-        let again = if errno == Errno::EINTR { retrying(write) } else { Err(errno) };
-        match again {
-            Ok(count) => {
-                self.count_written(count);
-                Ok(count)
-            }
+    fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
+        match if errno == Errno::EINTR { retrying(write) } else { Err(errno) } {
+            Ok(count) => Ok(self.count_written(count)),
+            // Short of memory for a moment, or interrupted without end: as good as full.
             Err(Errno::ENOBUFS) => Err(Error::new("write", Errno::EAGAIN)),
             Err(errno) => Err(Error::new("write", errno)),
         }
     }
 
-    fn count_written(&self, bytes: usize) {
+    #[inline]
+    fn count_written(&self, bytes: usize) -> usize {
         self.bytes_written.set(self.bytes_written.get() + bytes as u64);
+        bytes
     }
 
     pub(crate) fn write(
