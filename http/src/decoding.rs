@@ -206,7 +206,7 @@ impl Connection {
         (exchange.client_closes, exchange.awaits_continue) = (false, false);
         let number = self.push_first(exchange);
         let (request, response) = (Request::new(head, self, number), Response::first(self, number));
-        self.core.env().make_callback(context, || self.call_handler(context, &request, response));
+        self.core.env().make_callback(context, || self.call_handler(&request, response));
     }
 
     #[inline(never)]
@@ -220,7 +220,7 @@ impl Connection {
             return;
         }
         let response = Response::first(self, number);
-        self.core.env().make_callback(context, || self.call_handler(context, &request, response));
+        self.core.env().make_callback(context, || self.call_handler(&request, response));
         if !head.is_usual {
             self.send_continue(number);
         }
@@ -235,9 +235,14 @@ impl Connection {
         (exchange, context)
     }
 
+    /// Calls the handler in the context of its request.
     #[inline(always)]
-    fn call_handler(&self, context: AsyncContext, request: &Request<'_>, response: Response) {
-        let what = || context.facts().info(format_args!("{} {}", request.method, request.target));
+    fn call_handler(&self, request: &Request<'_>, response: Response) {
+        let what = || {
+            let env = self.core.env();
+            Facts::within(env.execution_async_id().get(), env.trigger_async_id().get())
+                .info(format_args!("{} {}", request.method, request.target))
+        };
         let _up = LAYER.up("RequestHandler::on_request", what);
         self.handler.call(|handler| handler.on_request(request, response));
     }

@@ -55,6 +55,12 @@ pub struct LoopHandle(Rc<LoopInner>);
 /// A closing handle, and what is to be called after its `on_close`.
 pub(crate) type Closing = (Rc<dyn Node>, Option<Box<dyn FnOnce()>>);
 
+/// A handle's place in the table. What tells it from its predecessors is at hand for every event.
+struct Place {
+    generation: u32,
+    node: Rc<dyn Node>,
+}
+
 pub(crate) struct LoopInner {
     /// The origin of `now`.
     origin: Instant,
@@ -67,7 +73,7 @@ pub(crate) struct LoopInner {
     active_handles: Cell<usize>,
     /// Requests in flight: each keeps the loop alive.
     active_requests: Cell<usize>,
-    handles: RefCell<Slab<Rc<dyn Node>>>,
+    handles: RefCell<Slab<Place>>,
     next_generation: Cell<u32>,
     pub(crate) pending: Queue<Rc<dyn Node>>,
     pub(crate) closing: RefCell<Vec<Closing>>,
@@ -160,7 +166,7 @@ impl Drop for Loop {
         inner.gone.set(true);
         inner.inbox.shut();
         let swept = std::mem::take(&mut *inner.handles.borrow_mut());
-        for (_, node) in &swept {
+        for (_, Place { node, .. }) in &swept {
             node.handle().set_closed();
             node.begin_close();
             node.handle().stop();
@@ -339,8 +345,9 @@ impl LoopHandle {
         let handles = self.0.handles.borrow();
         handles
             .iter()
-            .filter(|(_, node)| !node.handle().is_internal())
-            .map(|(_, node)| Rc::clone(node))
+            .map(|(_, place)| &place.node)
+            .filter(|node| !node.handle().is_internal())
+            .map(Rc::clone)
             .collect()
     }
 
@@ -366,13 +373,14 @@ impl LoopHandle {
         let entry = handles.vacant_entry();
         let key = entry.key() as u32;
         let node = Rc::new(make(Handle::new(self.clone(), key, generation, kind)));
-        entry.insert(Rc::clone(&node) as Rc<dyn Node>);
+        entry.insert(Place { generation, node: Rc::clone(&node) as Rc<dyn Node> });
         node
     }
 
     pub(crate) fn node(&self, key: u32, generation: u32) -> Option<Rc<dyn Node>> {
         let handles = self.0.handles.borrow();
-        handles.get(key as usize).filter(|node| node.handle().generation() == generation).cloned()
+        let place = handles.get(key as usize).filter(|place| place.generation == generation)?;
+        Some(Rc::clone(&place.node))
     }
 
     /// Takes a closed handle out of the table.
@@ -380,7 +388,7 @@ impl LoopHandle {
         let removed = {
             let mut handles = self.0.handles.borrow_mut();
             let key = handle.key() as usize;
-            let same = handles.get(key).is_some_and(|node| node.handle().generation() == handle.generation());
+            let same = handles.get(key).is_some_and(|place| place.generation == handle.generation());
             same.then(|| handles.remove(key))
         };
         // Dropped last: a node's destructor may use the table.
