@@ -31,7 +31,7 @@ pub enum Provider {
     UdpWrap,
     WriteWrap,
     /// A resource of the program's own, by its name (`new AsyncResource(type)`).
-    Custom(&'static str),
+    Custom(&'static &'static str),
 }
 
 impl Provider {

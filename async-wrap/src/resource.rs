@@ -10,7 +10,7 @@ use crate::{AsyncContext, AsyncId, Environment, Provider};
 ///
 /// let lp = Loop::new()?;
 /// let env = Environment::new(&lp);
-/// let query = AsyncResource::new(&env, Provider::Custom("DBQUERY"));
+/// let query = AsyncResource::new(&env, Provider::Custom(&"DBQUERY"));
 /// query.run_in_async_scope(|| assert_eq!(env.execution_async_id(), query.async_id()));
 /// # Ok::<(), async_wrap::Error>(())
 /// ```

@@ -121,7 +121,7 @@ fn destroy_is_told_later_and_does_not_keep_the_loop_alive() {
     let (lp, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
-    let context = env.new_context(Provider::Custom("THING"));
+    let context = env.new_context(Provider::Custom(&"THING"));
     env.make_callback(context, || {
         env.emit_destroy(context.async_id());
         env.next_tick(log.note("tick"));
@@ -235,7 +235,7 @@ fn a_panic_of_a_hook_passes_on_and_leaves_the_ids_as_they_were() {
         env.hook(Panicking(log.clone(), kind)).enable();
         for _ in 0..2 {
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                let resource = AsyncResource::new(&env, Provider::Custom("THING"));
+                let resource = AsyncResource::new(&env, Provider::Custom(&"THING"));
                 resource.run_in_async_scope(log.note("callback"));
             }));
             assert_eq!(env.execution_async_id(), AsyncId::NONE);
@@ -264,7 +264,7 @@ fn a_resource_of_the_program_ends_when_it_is_dropped() {
     let (lp, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
-    let pool = AsyncResource::new(&env, Provider::Custom("POOL"));
+    let pool = AsyncResource::new(&env, Provider::Custom(&"POOL"));
     let query = AsyncResource::with_trigger(&env, Provider::QueuedRequest, pool.async_id());
     assert_eq!(query.trigger_async_id(), pool.async_id());
     assert_eq!(query.run_in_async_scope(|| env.execution_async_id()), query.async_id());
@@ -302,7 +302,7 @@ fn providers_bear_the_names_of_node() {
         (Provider::TtyWrap, "TTYWRAP"),
         (Provider::UdpWrap, "UDPWRAP"),
         (Provider::WriteWrap, "WRITEWRAP"),
-        (Provider::Custom("DBQUERY"), "DBQUERY"),
+        (Provider::Custom(&"DBQUERY"), "DBQUERY"),
     ];
     for (provider, name) in names {
         assert_eq!(provider.name(), name);

@@ -94,7 +94,7 @@ fn a_scope_opened_by_a_tick_is_not_the_outermost() {
 fn a_thousand_scopes_nest() {
     fn nest(env: &async_wrap::Environment, left: u32) {
         if left > 0 {
-            let resource = AsyncResource::new(env, Provider::Custom("RECURSION"));
+            let resource = AsyncResource::new(env, Provider::Custom(&"RECURSION"));
             let outer = env.execution_async_id();
             assert_eq!(resource.trigger_async_id(), outer);
             resource.run_in_async_scope(|| {
