@@ -326,7 +326,11 @@ fn ratio(entry: &Entry, samples: &[Option<Sample>], floors: &[Option<Sample>]) -
     let turns = |(sample, floor): (&Sample, &Sample)| -> Turns {
         sample.costs.iter().copied().zip(floor.costs.iter().copied()).collect()
     };
-    Figure::of_rounds(&both.map(turns).collect::<Vec<_>>(), stats::ratio)
+    let both: Vec<Turns> = both.map(turns).collect();
+    match entry.work {
+        Work::SoloOf { .. } => Figure::of_rounds(&both, stats::mean_ratio),
+        _ => Figure::of_rounds(&both, stats::ratio),
+    }
 }
 
 /// Whether something of ours is not known well enough to be compared, and more rounds would tell more: not without a
