@@ -9,6 +9,7 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::{env, process, thread};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -45,6 +46,35 @@ fn measure(words: &[&str], ops: u64) -> Outcome {
     assert!(said["cpu_ns"].is_u64(), "{words:?}: {line}");
     assert_eq!(program.wait()?, Some(0), "{words:?}");
     Ok(())
+}
+
+#[test]
+fn timers_fire_in_as_many_turns_as_they_are_told_of() -> Outcome {
+    for words in [&["subject", "uv-core", "timer-fire"][..], &["floor", "loop/timer-fire"]] {
+        let words = [words, &["--ops", "25", "--turn", "10"]].concat();
+        let (code, said) = run_with_input(&words, "\n\n\n")?;
+        let mut lines = said.lines();
+        assert_eq!((code, lines.next()), (Some(0), Some("ready")), "{words:?}: {said}");
+        let turns: Vec<Value> = lines.map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let ops: Vec<_> = turns.iter().map(|turn| turn["ops"].as_u64()).collect();
+        assert_eq!(ops, [Some(10), Some(10), Some(5)], "{words:?}: {said}");
+        let (code, _) = run_with_input(&words, "\n")?;
+        assert_ne!(code, Some(0), "{words:?}: nobody told it to go on");
+    }
+    let (code, _) = run_with_input(&["floor", "loop/ticks", "--turn", "10"], "")?;
+    assert_ne!(code, Some(0), "ticks have no turns");
+    Ok(())
+}
+
+/// Runs `xtask` with that on its standard input: its exit code and its output.
+fn run_with_input(words: &[&str], input: &str) -> Result<(Option<i32>, String), Box<dyn Error>> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    // One that refuses its words does not read.
+    let _written = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output()?;
+    Ok((output.status.code(), String::from_utf8(output.stdout)?))
 }
 
 #[test]

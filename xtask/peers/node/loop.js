@@ -6,7 +6,7 @@ const { spawn } = require('node:child_process');
 const { randomBytes } = require('node:crypto');
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
-const { measure, meter } = require('./measure.js');
+const { begin, measure } = require('./measure.js');
 
 // Timers that are active during the churn. They lie this many milliseconds ahead and never fire.
 const CHURN_TIMERS = 1000;
@@ -63,15 +63,12 @@ function timerChurn({ ops }) {
 }
 
 // Starts all timers and lets their deadlines pass; only what fires them is measured.
-function timerFire({ ops }) {
-  let remaining = ops;
-  let print;
-  const fire = () => {
-    if (--remaining === 0) print(ops);
-  };
+function timerFire({ ops, turn }) {
+  let didOne;
+  const fire = () => didOne();
   for (let number = 0; number < ops; number++) setTimeout(fire, 1 + ((number * STRIDE) % SPREAD));
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SPREAD + 1);
-  print = meter();
+  didOne = begin(ops, turn);
 }
 
 // Another thread with its own loop. It answers the number `n` with `n` messages.

@@ -48,4 +48,36 @@ function measure(ops, work, then = () => {}) {
   });
 }
 
-module.exports = { measure, meter };
+// Waits for a line of input.
+function waitForWord() {
+  const byte = Buffer.alloc(1);
+  do {
+    if (fs.readSync(0, byte) === 0) throw new Error('--turn: the input ended before the last turn');
+  } while (byte.toString() !== '\n');
+}
+
+// Does `ops` operations in turns of so many: waits for a line of input before each, and prints what each costs. Without
+// `turn` there is one turn, for which nobody has to say a word. Returns what is to be called after each operation.
+function begin(ops, turn) {
+  let left = ops;
+  let inTurn;
+  let print;
+  const next = () => {
+    inTurn = Math.min(turn ?? ops, left);
+    if (turn !== undefined) waitForWord();
+    const printTurn = meter();
+    const length = inTurn;
+    print = () => printTurn(length);
+  };
+  if (turn !== undefined) console.log('ready');
+  next();
+  return () => {
+    left--;
+    if (--inTurn === 0) {
+      print();
+      if (left > 0) next();
+    }
+  };
+}
+
+module.exports = { begin, measure };

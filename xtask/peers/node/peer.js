@@ -1,6 +1,6 @@
-// `node peer.js BENCH [--ops N] [--path P]`: Node as a peer, with nothing but its own modules.
+// `node peer.js BENCH [--ops N] [--turn N] [--path P]`: Node as a peer, with nothing but its own modules.
 //
-// A solo benchmark prints one line of JSON. A server prints where it listens and serves until SIGTERM, whose default
+// A solo benchmark prints one line of JSON, or one for each turn. A server prints where it listens and serves until SIGTERM, whose default
 // action ends it at once.
 
 'use strict';
@@ -32,19 +32,28 @@ function options() {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
       // What clients send is their affair: a server takes any size.
-      options: { ops: { type: 'string' }, path: { type: 'string' }, size: { type: 'string' } },
+      options: {
+        ops: { type: 'string' },
+        path: { type: 'string' },
+        size: { type: 'string' },
+        turn: { type: 'string' },
+      },
     });
     const ops = Number(values.ops ?? DEFAULT_OPS);
     if (positionals.length !== 1) refuse('usage: peer.js BENCH [--ops N] [--path P]');
     if (!Number.isSafeInteger(ops) || ops < 1) refuse(`--ops ${values.ops}: not a number of operations`);
-    return { bench: positionals[0], ops, path: values.path };
+    const turn = values.turn === undefined ? undefined : Number(values.turn);
+    if (turn !== undefined && !(Number.isSafeInteger(turn) && turn > 0)) {
+      refuse(`--turn ${values.turn}: not a number of operations`);
+    }
+    return { bench: positionals[0], ops, turn, path: values.path };
   } catch (error) {
     return refuse(error.message);
   }
 }
 
 function main() {
-  const { bench, ops, path } = options();
+  const { bench, ops, turn, path } = options();
   if (bench === 'version') {
     console.log(JSON.stringify({ node: process.versions.node }));
     return;
@@ -53,7 +62,7 @@ function main() {
   const found = Object.hasOwn(GROUPS, group) ? GROUPS[group]() : {};
   if (name === undefined || !Object.hasOwn(found, name)) refuse(`${bench}: Node has no such thing`);
   if (group === 'unix' && path === undefined) refuse(`${bench}: no --path`);
-  found[name]({ ops, path });
+  found[name]({ ops, turn, path });
 }
 
 main();

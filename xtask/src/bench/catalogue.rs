@@ -20,8 +20,10 @@ pub(crate) struct Entry {
 pub(crate) enum Work {
     /// Without clients. The number of operations follows from a first run of so many.
     Solo { pilot: u64 },
-    /// Without clients, always with so many operations.
-    SoloOf { ops: u64 },
+    /// Without clients, always with so many operations, in turns of so many. The caches are swept before each turn: what
+    /// the operations touch is larger than the part of a shared cache that is theirs, and how large that part is
+    /// depends on the neighbours, who change it by the minute.
+    SoloOf { ops: u64, turn: u64 },
     /// A server under the load that these words describe, by its CPU time.
     Time(&'static [&'static str]),
     /// A server that holds the connections of this load, by its memory.
@@ -57,8 +59,8 @@ pub(crate) const ALL: &[Entry] = &[
     solo("loop/ticks", 20_000, "turns of a loop that has something to do in each", "one turn"),
     solo("loop/timer-churn", 20_000, "timers started and stopped among a thousand", "one start and stop"),
     Entry {
-        work: Work::SoloOf { ops: 1_000_000 },
-        ..solo("loop/timer-fire", 0, "a million timers that are due, fired", "one timer")
+        work: Work::SoloOf { ops: 1_000_000, turn: 10_000 },
+        ..solo("loop/timer-fire", 0, FIRE, "one timer")
     },
     solo(
         "loop/wakeup",
@@ -164,6 +166,9 @@ pub(crate) const ALL: &[Entry] = &[
     },
 ];
 
+/// With what is done to the caches, as that makes it dearer.
+const FIRE: &str = "a million timers that are due, fired; caches swept before each ten thousand";
+
 /// Answers of the three sizes.
 const DOWN: [&[&str]; 3] = [
     &["keepalive", "--conns", "64", "--path", "/size/1024"],
@@ -245,6 +250,9 @@ mod tests {
             }
             if let Work::Time(load) | Work::Memory(load) = entry.work {
                 assert!(!load.is_empty(), "{}: no load", entry.name);
+            }
+            if let Work::SoloOf { ops, turn } = entry.work {
+                assert!(ops.is_multiple_of(turn), "{}: turns of different length", entry.name);
             }
         }
     }

@@ -31,7 +31,7 @@ pub fn run(words: &mut lexopt::Parser) -> Result<()> {
 }
 
 /// Binds this thread, and what it starts from now on, to one CPU.
-fn pin(cpu: usize) -> io::Result<()> {
+pub(crate) fn pin(cpu: usize) -> io::Result<()> {
     if cpu >= CpuSet::MAX_CPU {
         return Err(io::Error::other(format!("no CPU {cpu}")));
     }

@@ -13,6 +13,7 @@ use super::results::{Bench, Figure, LeftOut, Role, Subject, Unit};
 use super::rig::Rig;
 use super::round::{self, Running, Sample, Window};
 use super::stats::{self, Turns};
+use super::sweep::Sweeper;
 use super::table::FAILED;
 use std::time::{Duration, Instant};
 
@@ -147,6 +148,8 @@ impl Session {
             self.progress.show(&format!("{what}, {}", row.contender.name), self.budget.left());
             up.push(self.start(choice.entry, row, part)?);
         }
+        up.iter_mut().flatten().for_each(Up::get_ready);
+        let sweeper = matches!(work, Work::SoloOf { .. }).then(|| Sweeper::new(self.rig.server_cpu));
         for turn in 0..turns {
             self.progress.show(what, self.budget.left());
             let mut in_turn: Vec<_> = up.iter_mut().flatten().filter(|one| one.trouble.is_none()).collect();
@@ -157,7 +160,7 @@ impl Session {
                 in_turn.reverse();
             }
             for one in in_turn {
-                one.measure(&self.rig, window);
+                one.measure(&self.rig, sweeper.as_ref(), window);
             }
         }
         for (row, up) in rows.iter_mut().zip(up) {
@@ -167,7 +170,7 @@ impl Session {
                 row.samples.push(None);
                 continue;
             };
-            let (outcome, took) = up.end();
+            let (outcome, took) = up.end(work);
             self.budget.ran(kind, part, took);
             self.progress.ran();
             self.keep(choice.entry, row, outcome)?;
@@ -272,10 +275,23 @@ impl Session {
 }
 
 impl Up {
-    /// Measures one window. A subject that fails is ended at once: it may spin, and would be in the way of the others.
-    fn measure(&mut self, rig: &Rig, time: Duration) {
+    fn get_ready(&mut self) {
         let Some(running) = &mut self.running else { return };
         let began = Instant::now();
+        if let Err(trouble) = running.get_ready() {
+            self.trouble = Some(trouble);
+            self.running = None;
+        }
+        self.took += began.elapsed();
+    }
+
+    /// Measures one window. A subject that fails is ended at once: it may spin, and would be in the way of the others.
+    fn measure(&mut self, rig: &Rig, sweeper: Option<&Sweeper>, time: Duration) {
+        let Some(running) = &mut self.running else { return };
+        let began = Instant::now();
+        if let Some(sweeper) = sweeper {
+            sweeper.sweep();
+        }
         match running.window(rig, time) {
             Ok(window) => self.windows.push(window),
             Err(trouble) => {
@@ -287,15 +303,14 @@ impl Up {
     }
 
     /// Ends it. What its windows come to, and what time all of it took.
-    fn end(self) -> (Result<Sample, Trouble>, Duration) {
+    fn end(self, work: Work) -> (Result<Sample, Trouble>, Duration) {
         let began = Instant::now();
         // One that has died after its last window says so here; one that failed before has ended already.
         let ended = self.running.map_or(Ok(()), Running::stop);
         let outcome = match self.trouble {
             Some(trouble) => Err(trouble),
-            None => {
-                ended.and_then(|()| Sample::of(self.windows).ok_or_else(|| failed("nothing was measured")))
-            }
+            None => ended
+                .and_then(|()| Sample::of(work, self.windows).ok_or_else(|| failed("nothing was measured"))),
         };
         (outcome, self.took + began.elapsed())
     }
@@ -311,7 +326,11 @@ fn ratio(entry: &Entry, samples: &[Option<Sample>], floors: &[Option<Sample>]) -
     let turns = |(sample, floor): (&Sample, &Sample)| -> Turns {
         sample.costs.iter().copied().zip(floor.costs.iter().copied()).collect()
     };
-    Figure::of_rounds(&both.map(turns).collect::<Vec<_>>(), stats::ratio)
+    let both: Vec<Turns> = both.map(turns).collect();
+    match entry.work {
+        Work::SoloOf { .. } => Figure::of_rounds(&both, stats::mean_ratio),
+        _ => Figure::of_rounds(&both, stats::ratio),
+    }
 }
 
 /// Whether something of ours is not known well enough to be compared, and more rounds would tell more: not without a

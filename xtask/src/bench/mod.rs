@@ -7,6 +7,9 @@
 //! left out, and what differs from launch to launch shows between the rounds: from that, the uncertainty is reckoned that
 //! the tables show and that `--compare` goes by.
 //!
+//! Timers that fire by the million are done in turns of one launch, with swept caches (`sweep`): what they cost otherwise
+//! is decided by how much of a shared cache the neighbours leave.
+//!
 //! `options`, `catalogue` and `plan` say what is measured; `measure` does it, with `round` (what has windows: servers with
 //! their `clients`, and the programs of `solo`) and `held` (memory and evenness), on what `rig` has found; `stats`,
 //! `table`, `compare` and `html` show it.
@@ -36,6 +39,7 @@ mod round;
 mod server;
 mod solo;
 mod stats;
+mod sweep;
 mod table;
 
 use crate::args::Result;

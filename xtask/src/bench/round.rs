@@ -12,7 +12,7 @@ use super::plan::Contender;
 use super::proc::{self, Process, Ticks};
 use super::rig::Rig;
 use super::server::Server;
-use super::solo;
+use super::solo::{self, InTurns};
 use crate::load::report::Report;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -70,19 +70,24 @@ pub(crate) struct Window {
     pub(crate) complaint: Option<String>,
 }
 
-/// How many windows measure for `part`, and how long each is. One is enough for a number of operations that is given:
-/// that takes as long as it takes. Where the kernel's clock is coarse, the windows of servers are longer, if need be
+/// How many windows measure for `part`, and how long each is. Where the number of operations is given each turn is one,
+/// and takes as long as it takes. Where the kernel's clock is coarse, the windows of servers are longer, if need be
 /// longer than `part`.
 pub(crate) fn windows(work: Work, part: Duration, is_coarse: bool) -> (u32, Duration) {
     let usual = match work {
         Work::Time(_) if is_coarse => return cut_coarsely(part),
         Work::Time(["pump", ..]) => PUMP_WINDOW,
         Work::Time(_) => WINDOW,
-        Work::SoloOf { .. } => return (1, part),
+        Work::SoloOf { ops, turn } => return whole(part, u32::try_from(ops / turn).unwrap_or(u32::MAX)),
         _ => SOLO_WINDOW,
     };
     let count = (part.as_secs_f64() / usual.as_secs_f64()).round().clamp(1.0, f64::from(u32::MAX)) as u32;
     (count, part / count)
+}
+
+/// So many windows, however long.
+fn whole(part: Duration, count: u32) -> (u32, Duration) {
+    (count, part / count.max(1))
 }
 
 /// Windows of a second at least, up to twice that.
@@ -102,7 +107,9 @@ pub(crate) enum Running {
     /// A server under load.
     Server(Box<Served>),
     /// A program that is started for each window, and how many operations per second it does.
-    Program { command: Vec<OsString>, work: Work, rate: f64 },
+    Program { command: Vec<OsString>, rate: f64 },
+    /// A program that is started once and does some of its operations in each window.
+    InTurns(InTurns),
 }
 
 impl Running {
@@ -116,13 +123,16 @@ impl Running {
         rate: &mut Option<f64>,
     ) -> Result<Self, Trouble> {
         let command = &contender.command[..];
+        if let Work::SoloOf { ops, turn } = work {
+            return InTurns::start(rig, command, ops, turn).map(Self::InTurns);
+        }
         let Work::Time(words) = work else {
             let (_, window) = windows(work, part, false);
             let rate = match *rate {
                 Some(rate) => rate,
                 None => *rate.insert(solo::find_rate(rig, command, work, window)?),
             };
-            return Ok(Self::Program { command: command.to_vec(), work, rate });
+            return Ok(Self::Program { command: command.to_vec(), rate });
         };
         let server = Server::start(&rig.launcher, rig.server_cpu, command)?;
         let clients = Clients::start(rig, &server, words)?;
@@ -134,11 +144,20 @@ impl Running {
         Ok(Self::Server(Box::new(served)))
     }
 
+    /// Waits until it could begin. Programs get ready at the same time.
+    pub(crate) fn get_ready(&mut self) -> Result<(), Trouble> {
+        match self {
+            Self::InTurns(program) => program.get_ready(),
+            Self::Server(_) | Self::Program { .. } => Ok(()),
+        }
+    }
+
     /// Measures it once, for `time`.
     pub(crate) fn window(&mut self, rig: &Rig, time: Duration) -> Result<Window, Trouble> {
         match self {
             Self::Server(served) => served.window(time),
-            Self::Program { command, work, rate } => solo::run(rig, command, *work, *rate, time),
+            Self::Program { command, rate } => solo::run(rig, command, *rate, time),
+            Self::InTurns(program) => program.turn(),
         }
     }
 
@@ -151,6 +170,7 @@ impl Running {
                 server.stop()
             }
             Self::Program { .. } => Ok(()),
+            Self::InTurns(program) => program.end(),
         }
     }
 }
@@ -201,8 +221,13 @@ fn used(before: &Times, after: &Times) -> (u64, Ticks, u64) {
 }
 
 impl Sample {
-    /// What the windows of a round come to; nothing without any.
-    pub(crate) fn of(windows: Vec<Window>) -> Option<Self> {
+    /// What the windows of a round come to; nothing without any. Turns differ, as the operations of the first have more
+    /// before them than those of the last: only all of them together can be compared.
+    pub(crate) fn of(work: Work, windows: Vec<Window>) -> Option<Self> {
+        let windows = match work {
+            Work::SoloOf { .. } => solo::together(&windows).into_iter().collect(),
+            _ => windows,
+        };
         let costs: Vec<f64> = windows.iter().map(|window| window.cost).collect();
         let mut rates: Vec<f64> = windows.iter().map(|window| window.per_second).collect();
         rates.sort_by(f64::total_cmp);
@@ -230,7 +255,7 @@ mod tests {
         assert_eq!(windows(Work::Time(&[]), part, false), (50, WINDOW));
         assert_eq!(windows(Work::Time(&["pump"]), PUMP_WINDOW * 2, false), (2, PUMP_WINDOW));
         assert_eq!(windows(Work::Solo { pilot: 1 }, SOLO_WINDOW * 2, false), (2, SOLO_WINDOW));
-        assert_eq!(windows(Work::SoloOf { ops: 1 }, part, false), (1, part));
+        assert_eq!(windows(Work::SoloOf { ops: 8, turn: 2 }, part, false), (4, part / 4));
         assert_eq!(windows(Work::Time(&[]), WINDOW / 4, false), (1, WINDOW / 4));
     }
 
@@ -252,12 +277,22 @@ mod tests {
             histogram: vec![(1, 1)],
             ticks: Ticks { user: 1, system: 2 },
         };
-        let sample = Sample::of(vec![window(4.0, 0), window(2.0, 3), window(3.0, 1)]).expect("windows");
+        let sample = Sample::of(Work::Time(&[]), vec![window(4.0, 0), window(2.0, 3), window(3.0, 1)])
+            .expect("windows");
         assert_eq!(sample.costs, [4.0, 2.0, 3.0]);
         assert_eq!((sample.per_second, sample.errors), (Some(30.0), 4));
         assert_eq!(sample.complaint.as_deref(), Some("status 3"));
         assert_eq!(sample.histogram.len(), 3);
         assert_eq!(sample.ticks, Ticks { user: 3, system: 6 });
-        assert_eq!(Sample::of(Vec::new()), None);
+        assert_eq!(Sample::of(Work::Time(&[]), Vec::new()), None);
+    }
+
+    #[test]
+    fn turns_count_as_one() {
+        let work = Work::SoloOf { ops: 2, turn: 1 };
+        let turn = |cost, per_second| Window { cost, per_second, ..Window::default() };
+        let sample = Sample::of(work, vec![turn(3.0, 1.0), turn(1.0, 3.0)]).expect("turns");
+        assert_eq!((&sample.costs[..], sample.per_second), (&[2.0][..], Some(1.5)));
+        assert_eq!(Sample::of(work, Vec::new()), None);
     }
 }

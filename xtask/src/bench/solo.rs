@@ -1,11 +1,15 @@
-//! A program without clients: it does so many operations and says what they cost it.
+//! A program without clients: it does so many operations and says what they cost it, for all of them or turn by turn.
 
 use super::catalogue::Work;
-use super::child::Trouble;
+use super::child::{Child, Trouble};
+use super::clients::failed;
 use super::rig::Rig;
 use super::round::Window;
 use crate::subjects::solo::Measured;
+use crate::subjects::turns::READY;
 use std::ffi::OsString;
+use std::io::Write;
+use std::process::ChildStdin;
 use std::time::Duration;
 
 /// How long a program may take beyond ten times what it is meant to.
@@ -24,25 +28,20 @@ const PILOT_GROWTH: u64 = 8;
 pub(crate) fn run(
     rig: &Rig,
     command: &[OsString],
-    work: Work,
     per_second: f64,
     time: Duration,
 ) -> Result<Window, Trouble> {
-    let count = match work {
-        Work::SoloOf { ops } => ops,
-        _ => ((per_second * time.as_secs_f64()) as u64).max(1),
-    };
-    let report = run_once(rig, command, count, time)?;
-    Ok(Window {
-        cost: report.cpu_ns as f64 / report.ops as f64,
-        per_second: rate(&report),
-        ..Window::default()
-    })
+    let count = ((per_second * time.as_secs_f64()) as u64).max(1);
+    Ok(window(&run_once(rig, command, count, time)?))
 }
 
-/// Operations per second, from runs that grow until they are long enough; nothing where the number is given.
+fn window(report: &Measured) -> Window {
+    Window { cost: report.cpu_ns as f64 / report.ops as f64, per_second: rate(report), ..Window::default() }
+}
+
+/// Operations per second, from runs that grow until they are long enough.
 pub(crate) fn find_rate(rig: &Rig, command: &[OsString], work: Work, time: Duration) -> Result<f64, Trouble> {
-    let Work::Solo { pilot: mut ops } = work else { return Ok(0.0) };
+    let Work::Solo { pilot: mut ops } = work else { return Err(failed("its operations are given")) };
     let mut report = run_once(rig, command, ops, time)?;
     for _ in 1..PILOTS {
         if Duration::from_nanos(report.wall_ns) >= time / PILOT_PART {
@@ -62,14 +61,68 @@ fn run_once(rig: &Rig, command: &[OsString], ops: u64, part: Duration) -> Result
     let mut command = command.to_vec();
     command.extend(["--ops".into(), ops.to_string().into()]);
     let mut program = rig.launcher.start(rig.server_cpu, &command)?;
-    let line = program.line(part * 10 + PATIENCE)?;
+    let report = report_of(&mut program, part * 10 + PATIENCE)?;
+    wait(&mut program).map(|()| report)
+}
+
+fn report_of(program: &mut Child, patience: Duration) -> Result<Measured, Trouble> {
+    let line = program.line(patience)?;
     let report: Option<Measured> = serde_json::from_str(&line).ok();
     let report = report.filter(|report| report.ops > 0);
-    let report =
-        report.ok_or_else(|| Trouble::Failed(format!("it printed {line:?} instead of what it cost")))?;
+    report.ok_or_else(|| failed(format!("it printed {line:?} instead of what it cost")))
+}
+
+fn wait(program: &mut Child) -> Result<(), Trouble> {
     match program.wait() {
-        Some(status) if status.success() => Ok(report),
-        Some(status) => Err(Trouble::Failed(format!("it ended with {status}"))),
-        None => Err(Trouble::Failed("it did not end and was killed".to_owned())),
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(failed(format!("it ended with {status}"))),
+        None => Err(failed("it did not end and was killed")),
     }
+}
+
+/// A program that does its operations in turns, and waits in between.
+pub(crate) struct InTurns {
+    /// Before the program: its input ends first, so that it does not wait for another word.
+    input: Option<ChildStdin>,
+    program: Child,
+}
+
+impl InTurns {
+    /// Starts the program that `command` names. It gets ready while others are started.
+    pub(crate) fn start(rig: &Rig, command: &[OsString], ops: u64, turn: u64) -> Result<Self, Trouble> {
+        let words = ["--ops".into(), ops.to_string().into(), "--turn".into(), turn.to_string().into()];
+        let mut program = rig.launcher.start(rig.server_cpu, &[command, &words].concat())?;
+        Ok(Self { input: program.take_input(), program })
+    }
+
+    /// Waits until it could begin.
+    pub(crate) fn get_ready(&mut self) -> Result<(), Trouble> {
+        match self.program.line(PATIENCE)? {
+            line if line == READY => Ok(()),
+            line => Err(failed(format!("it printed {line:?} instead of {READY:?}"))),
+        }
+    }
+
+    /// One turn of it.
+    pub(crate) fn turn(&mut self) -> Result<Window, Trouble> {
+        // If it has ended, it says no more, and then it is asked why.
+        let _told = self.input.as_mut().map(|input| input.write_all(b"\n"));
+        Ok(window(&report_of(&mut self.program, PATIENCE)?))
+    }
+
+    /// It has had its last turn.
+    pub(crate) fn end(mut self) -> Result<(), Trouble> {
+        drop(self.input.take());
+        wait(&mut self.program)
+    }
+}
+
+/// What turns of the same length come to.
+pub(crate) fn together(turns: &[Window]) -> Option<Window> {
+    let mean = |of: fn(&Window) -> f64| turns.iter().map(of).sum::<f64>() / turns.len() as f64;
+    (!turns.is_empty()).then(|| Window {
+        cost: mean(|turn| turn.cost),
+        per_second: mean(|turn| turn.per_second.recip()).recip(),
+        ..Window::default()
+    })
 }

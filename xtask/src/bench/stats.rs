@@ -104,6 +104,14 @@ pub(crate) fn ratio(rounds: &[&Turns]) -> Option<f64> {
     middle_of_quiet(turns().map(|(cost, floor)| ((cost / costs).max(floor / floors), cost / floor)).collect())
 }
 
+/// The ratio to the floor where each round is one value, which all turns of it have made together: the mean. The middle of
+/// so few jumps from one to the next when a round is left out, and so does what is quiet; then the margin is luck.
+pub(crate) fn mean_ratio(rounds: &[&Turns]) -> Option<f64> {
+    let turns = rounds.iter().copied().flatten().filter(|(_, floor)| *floor > 0.0);
+    let ratios: Vec<f64> = turns.map(|(cost, floor)| cost / floor).collect();
+    (!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64)
+}
+
 /// What the quietest windows cost: the last of the first tenth.
 fn quietest(windows: &[f64]) -> Option<f64> {
     let mut sorted = windows.to_vec();
@@ -243,6 +251,13 @@ mod tests {
         assert_eq!(ratio(&[&turns]), Some(1.25));
         assert_eq!(ratio(&[&vec![(12.0, 10.0)], &vec![(12.0, 10.0), (5.0, 0.0)]]), Some(1.2));
         assert_eq!(ratio(&[]), None);
+    }
+
+    #[test]
+    fn the_ratio_of_rounds_of_one_value_is_their_mean() {
+        let rounds = [vec![(15.0, 10.0)], vec![(20.0, 10.0)], vec![(50.0, 20.0)], vec![(5.0, 0.0)]];
+        assert_eq!(mean_ratio(&rounds.each_ref()), Some(2.0));
+        assert_eq!(mean_ratio(&[]), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod serving;
 pub(crate) mod solo;
 mod streams;
 mod tcp_wrap;
+pub(crate) mod turns;
 mod uv_core;
 mod uv_loop;
 mod wraps;
@@ -27,7 +28,7 @@ pub fn run(words: &mut lexopt::Parser) -> Result<()> {
     let options = Options::parse(words)?;
     match options.layer {
         Layer::UvCore => match solo::find(uv_loop::PROGRAMS, &options.bench) {
-            Some(program) => program.run(options.ops),
+            Some(program) => program.run(options.ops, options.turn),
             None => uv_core::serve(&options),
         },
         Layer::TcpWrap => tcp_wrap::serve(&options),

@@ -2,6 +2,7 @@
 
 use crate::args::{Policy, Result};
 use lexopt::prelude::*;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 /// More worker processes than that are a mistyped number.
@@ -41,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) bench: String,
     /// Operations of a program without clients.
     pub(crate) ops: Option<u64>,
+    /// How many of them it does without being told to go on.
+    pub(crate) turn: Option<NonZeroU64>,
     /// Where to listen instead of on a TCP port.
     pub(crate) path: Option<PathBuf>,
     pub(crate) workers: usize,
@@ -54,7 +57,8 @@ impl Options {
     /// Names the word that is unknown, missing or out of range.
     pub(crate) fn parse(words: &mut lexopt::Parser) -> Result<Self> {
         let (mut layer, mut bench) = (None, None);
-        let (mut ops, mut path, mut workers, mut policy) = (None, None, 2, Policy::RoundRobin);
+        let (mut ops, mut turn, mut path, mut workers, mut policy) =
+            (None, None, None, 2, Policy::RoundRobin);
         while let Some(word) = words.next()? {
             match word {
                 Value(name) if layer.is_none() => {
@@ -63,6 +67,7 @@ impl Options {
                 }
                 Value(name) if bench.is_none() => bench = Some(without_group(&name.string()?).to_owned()),
                 Long("ops") => ops = Some(words.value()?.parse()?),
+                Long("turn") => turn = Some(words.value()?.parse()?),
                 // What clients send is of their choice: a server takes any size.
                 Long("size") => drop(words.value()?.parse::<usize>()?),
                 Long("path") => path = Some(words.value()?.into()),
@@ -80,6 +85,7 @@ impl Options {
             layer: layer.ok_or("subject: which layer?")?,
             bench: bench.ok_or("subject: which benchmark?")?,
             ops,
+            turn,
             path,
             workers,
             policy,

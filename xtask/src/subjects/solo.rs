@@ -1,9 +1,11 @@
 //! Programs without clients: so many operations, and one line of JSON about what they cost.
 
+use super::turns::Turns;
 use crate::args::Result;
 use crate::say;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 use uv_core::{UsageOf, resource_usage};
 
@@ -36,12 +38,24 @@ pub(crate) struct Program {
     pub(crate) name: &'static str,
     /// Operations unless told otherwise: a good part of a second.
     pub(crate) ops: u64,
-    pub(crate) run: fn(u64) -> Result<()>,
+    pub(crate) run: Run,
+}
+
+/// How a program does its operations.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    AtOnce(fn(u64) -> Result<()>),
+    InTurns(fn(Turns) -> Result<()>),
 }
 
 impl Program {
-    pub(crate) fn run(&self, ops: Option<u64>) -> Result<()> {
-        (self.run)(ops.unwrap_or(self.ops))
+    pub(crate) fn run(&self, ops: Option<u64>, turn: Option<NonZeroU64>) -> Result<()> {
+        let ops = ops.unwrap_or(self.ops);
+        match self.run {
+            Run::AtOnce(_) if turn.is_some() => Err(format!("--turn: {} is done at once", self.name).into()),
+            Run::AtOnce(run) => run(ops),
+            Run::InTurns(run) => run(Turns::new(ops, turn.map(NonZeroU64::get))),
+        }
     }
 }
 

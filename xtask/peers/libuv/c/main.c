@@ -1,5 +1,5 @@
-// `peer-libuv BENCH [--ops N] [--path P]`: libuv as a peer. A solo benchmark prints one line of JSON; a server prints
-// where it listens and serves until SIGTERM.
+// `peer-libuv BENCH [--ops N] [--turn N] [--path P]`: libuv as a peer. A solo benchmark prints one line of JSON, or one
+// for each turn; a server prints where it listens and serves until SIGTERM.
 
 #include "peer.h"
 
@@ -85,6 +85,8 @@ static struct options parse_options(char **arguments) {
             refuse(*option, "no value");
         } else if (strcmp(*option, "--ops") == 0) {
             options.operations = parse_operations(option[1]);
+        } else if (strcmp(*option, "--turn") == 0) {
+            set_turn(parse_operations(option[1]));
         } else if (strcmp(*option, "--path") == 0) {
             options.path = option[1];
         } else if (strcmp(*option, "--size") != 0) {

@@ -43,6 +43,55 @@ void measure_end(uint64_t operations) {
     printf("{\"ops\":%" PRIu64 ",\"cpu_ns\":%" PRIu64 ",\"wall_ns\":%" PRIu64 "}\n", operations, cpu, wall);
 }
 
+static uint64_t turn;
+static uint64_t turns_operations;
+static uint64_t turns_done;
+// The turn is over when so many are done; it began after so many.
+static uint64_t turn_until;
+static uint64_t turn_since;
+
+void set_turn(uint64_t operations) {
+    turn = operations;
+}
+
+static void next_turn(void) {
+    uint64_t left = turns_operations - turns_done;
+    turn_since = turns_done;
+    turn_until = turns_done + (turn == 0 || turn > left ? left : turn);
+    if (turn != 0) {
+        fflush(stdout);
+        int byte;
+        do {
+            byte = getchar();
+        } while (byte != EOF && byte != '\n');
+        must(byte == EOF ? UV_EOF : 0, "--turn: the input");
+    }
+    measure_begin();
+}
+
+void turns_begin(uint64_t operations) {
+    turns_operations = operations;
+    turns_done = 0;
+    if (turn != 0) {
+        puts("ready");
+    }
+    next_turn();
+}
+
+void turns_did_one(void) {
+    if (++turns_done != turn_until) {
+        return;
+    }
+    measure_end(turns_done - turn_since);
+    if (turns_done < turns_operations) {
+        next_turn();
+    }
+}
+
+void turns_end(void) {
+    must(turns_done == turns_operations ? 0 : UV_EINVAL, "too few or too many operations");
+}
+
 void must(int status, const char *what) {
     if (status < 0) {
         fprintf(stderr, "peer-libuv: %s: %s\n", what, uv_strerror(status));

@@ -13,6 +13,13 @@ enum { IN_FLIGHT = 64 };
 void measure_begin(void);
 void measure_end(uint64_t operations);
 
+// The same in turns: the program waits for a line of input before each, and prints what each costs. Unless it is told
+// of turns there is one, for which nobody has to say a word.
+void set_turn(uint64_t operations);
+void turns_begin(uint64_t operations);
+void turns_did_one(void);
+void turns_end(void);
+
 // Ends the program if a call to libuv has failed; `what` names the call.
 void must(int status, const char *what);
 void *must_allocate(size_t size);

@@ -42,7 +42,7 @@ void bench_ticks(uint64_t operations) {
 }
 
 static void on_timer(uv_timer_t *timer) {
-    remaining--;
+    turns_did_one();
 }
 
 // Each operation stops one of the active timers and starts it again.
@@ -75,11 +75,9 @@ void bench_timer_fire(uint64_t operations) {
         must(uv_timer_init(loop, &timers[number]), "uv_timer_init");
         must(uv_timer_start(&timers[number], on_timer, 1 + spread(number), 0), "uv_timer_start");
     }
-    remaining = operations;
     uv_sleep(SPREAD + 1);
-    measure_begin();
+    turns_begin(operations);
     must(uv_run(loop, UV_RUN_DEFAULT), "uv_run");
-    measure_end(operations);
-    must(remaining == 0 ? 0 : UV_EINVAL, "a timer that did not fire");
+    turns_end();
     free(timers);
 }

@@ -1,6 +1,6 @@
-//! `peer-tokio BENCH [--ops N] [--path P]`: tokio and hyper as peers, each as its users would write it for one core.
+//! `peer-tokio BENCH [--ops N] [--turn N] [--path P]`: tokio and hyper as peers, each as its users would write it for one core.
 //!
-//! A solo benchmark prints one line of JSON. A server prints where it listens and serves until SIGTERM, whose default
+//! A solo benchmark prints one line of JSON, or one for each turn. A server prints where it listens and serves until SIGTERM, whose default
 //! action ends it at once.
 
 #![forbid(unsafe_code)]
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     if let Some(solo) = solo::find(&options.bench) {
-        return Ok(solo(options.ops)?);
+        return Ok(solo.run(options.ops, options.turn)?);
     }
     match options.bench.as_str() {
         "version" => version::print(),

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
@@ -12,6 +13,8 @@ const DEFAULT_OPS: u64 = 10_000;
 pub(crate) struct Options {
     pub(crate) bench: String,
     pub(crate) ops: u64,
+    /// How many of them are done without being told to go on.
+    pub(crate) turn: Option<NonZeroU64>,
     pub(crate) path: Option<PathBuf>,
     /// The number of a worker that is to say it; 0 for others.
     pub(crate) worker: u64,
@@ -21,11 +24,12 @@ impl Options {
     /// Reads the process's arguments.
     pub(crate) fn parse() -> Result<Self, lexopt::Error> {
         let mut parser = lexopt::Parser::from_env();
-        let (mut bench, mut ops, mut path, mut worker) = (None, DEFAULT_OPS, None, 0);
+        let (mut bench, mut ops, mut turn, mut path, mut worker) = (None, DEFAULT_OPS, None, None, 0);
         while let Some(argument) = parser.next()? {
             match argument {
                 Value(name) if bench.is_none() => bench = Some(name.string()?),
                 Long("ops") => ops = parser.value()?.parse()?,
+                Long("turn") => turn = Some(parser.value()?.parse()?),
                 Long("path") => path = Some(parser.value()?.into()),
                 Long("worker") => worker = parser.value()?.parse()?,
                 // What clients send is their affair: a server takes any size.
@@ -36,6 +40,7 @@ impl Options {
         if ops == 0 {
             return Err("--ops: want one operation at least".into());
         }
-        Ok(Self { bench: bench.ok_or("usage: peer-tokio BENCH [--ops N] [--path P]")?, ops, path, worker })
+        let bench = bench.ok_or("usage: peer-tokio BENCH [--ops N] [--turn N] [--path P]")?;
+        Ok(Self { bench, ops, turn, path, worker })
     }
 }

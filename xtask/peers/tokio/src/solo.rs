@@ -3,12 +3,15 @@
 mod spawn;
 mod threads;
 mod timers;
+mod turns;
 
 use std::io;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
+use turns::Turns;
 
 /// Messages and work items under way at once.
 const IN_FLIGHT: u64 = 64;
@@ -17,20 +20,33 @@ const IN_FLIGHT: u64 = 64;
 const WARM_UP_MOST: u64 = 10_000;
 
 /// Does so many operations and prints their cost.
-type Solo = fn(u64) -> io::Result<()>;
+pub(crate) enum Solo {
+    AtOnce(fn(u64) -> io::Result<()>),
+    InTurns(fn(Turns) -> io::Result<()>),
+}
+
+impl Solo {
+    pub(crate) fn run(&self, ops: u64, turn: Option<NonZeroU64>) -> io::Result<()> {
+        match self {
+            Self::AtOnce(_) if turn.is_some() => Err(io::Error::other("--turn: this is done at once")),
+            Self::AtOnce(run) => run(ops),
+            Self::InTurns(run) => run(Turns::new(ops, turn.map(NonZeroU64::get))),
+        }
+    }
+}
 
 /// The solo benchmark of this name.
 pub(crate) fn find(bench: &str) -> Option<Solo> {
-    Some(match bench {
+    Some(Solo::AtOnce(match bench {
         "loop/ticks" => timers::ticks,
         "loop/timer-churn" => timers::churn,
-        "loop/timer-fire" => timers::fire,
+        "loop/timer-fire" => return Some(Solo::InTurns(timers::fire)),
         "loop/wakeup" => threads::wakeup,
         "loop/post" => threads::post,
         "loop/work" => threads::work,
         "loop/spawn" => spawn::spawn,
         _ => return None,
-    })
+    }))
 }
 
 /// Operations that come before `ops` measured ones.

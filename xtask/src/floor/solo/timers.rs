@@ -1,7 +1,8 @@
 //! Timers as a binary heap of deadlines, with nobody to call.
 
 use crate::args::Result;
-use crate::subjects::solo::{Meter, SPREAD, TIMERS, check, deadline, measure};
+use crate::subjects::solo::{SPREAD, TIMERS, check, deadline, measure};
+use crate::subjects::turns::Turns;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::thread;
@@ -55,19 +56,17 @@ pub(crate) fn churn(ops: u64) -> Result<()> {
 }
 
 /// One operation is the end of one timer: all are due when the clock is looked at, once.
-pub(crate) fn fire(ops: u64) -> Result<()> {
+pub(crate) fn fire(mut turns: Turns) -> Result<()> {
     let begin = Instant::now();
-    let mut heap: BinaryHeap<_> = (0..ops).map(|index| Reverse((deadline(index), index))).collect();
+    let mut heap: BinaryHeap<_> = (0..turns.ops()).map(|index| Reverse((deadline(index), index))).collect();
     thread::sleep(Duration::from_millis(SPREAD).saturating_sub(begin.elapsed()));
-    let meter = Meter::start();
+    turns.begin();
     let now = begin.elapsed().as_millis();
-    let mut fired = 0;
     while let Some(Reverse((deadline, _))) = heap.peek()
         && u128::from(*deadline) <= now
     {
         heap.pop();
-        fired += 1;
+        turns.did_one();
     }
-    check(fired, ops)?;
-    meter.print(ops)
+    turns.end()
 }

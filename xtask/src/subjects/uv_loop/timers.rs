@@ -1,8 +1,9 @@
 //! Timers that are moved and never fire, and timers that all fire at once.
 
 use crate::args::Result;
-use crate::subjects::solo::{Meter, SPREAD, TIMERS, check, deadline, measure};
-use std::cell::Cell;
+use crate::subjects::solo::{SPREAD, TIMERS, check, deadline, measure};
+use crate::subjects::turns::Turns;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -31,19 +32,19 @@ pub(crate) fn churn(ops: u64) -> Result<()> {
 }
 
 /// One operation is the end of one timer: all are due when the loop runs, once.
-pub(crate) fn fire(ops: u64) -> Result<()> {
+pub(crate) fn fire(turns: Turns) -> Result<()> {
     let lp = Loop::new()?;
-    let fired = Rc::new(Cell::new(0));
+    let ops = turns.ops();
+    let turns = Rc::new(RefCell::new(turns));
     // They are the loop's, which keeps them.
     for index in 0..ops {
-        let fired = Rc::clone(&fired);
-        Timer::new(&lp).start(after(index), Duration::ZERO, move |_: &Timer| fired.set(fired.get() + 1))?;
+        let turns = Rc::clone(&turns);
+        Timer::new(&lp).start(after(index), Duration::ZERO, move |_: &Timer| turns.borrow_mut().did_one())?;
     }
     wait_until_all_are_due(&lp);
-    let meter = Meter::start();
+    turns.borrow_mut().begin();
     lp.run(RunMode::NoWait)?;
-    check(fired.get(), ops)?;
-    meter.print(ops)
+    turns.borrow_mut().end()
 }
 
 fn wait_until_all_are_due(lp: &LoopHandle) {

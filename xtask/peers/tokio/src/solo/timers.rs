@@ -1,8 +1,8 @@
 //! The runtime by itself: turns of its driver, and timers.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::turns::Turns;
 use super::{Meter, warm_up};
 use crate::runtime;
 
@@ -62,33 +63,37 @@ fn restart(timers: &mut [Pin<Box<Sleep>>], ops: u64) {
     }
 }
 
-/// Timers that have not fired, and the news that all have.
-static REMAINING: AtomicU64 = AtomicU64::new(0);
+/// The news that all have fired.
 static ALL_FIRED: Notify = Notify::const_new();
 
+thread_local! {
+    /// Of the only thread that has tasks, and nothing before they run.
+    static TURNS: RefCell<Option<Turns>> = const { RefCell::new(None) };
+}
+
 /// Starts all timers, each in its task, and lets their deadlines pass; only the turns that fire them are measured.
-pub(super) fn fire(ops: u64) -> io::Result<()> {
+pub(super) fn fire(turns: Turns) -> io::Result<()> {
     // The driver, which fires timers, has no turn while there are tasks to be run: none is fired before all are due.
     let runtime = Builder::new_current_thread().enable_time().event_interval(u32::MAX).build()?;
-    REMAINING.store(ops, Ordering::Relaxed);
     runtime.block_on(async {
         let start = Instant::now();
-        for number in 0..ops {
+        for number in 0..turns.ops() {
             tokio::spawn(fire_one(start + spread(number)));
         }
+        TURNS.set(Some(turns));
         // Tasks are first run in the order in which they were spawned: this one finds all timers started.
-        let meter = tokio::spawn(async {
+        tokio::spawn(async {
             thread::sleep(Duration::from_millis(SPREAD + 1));
-            Meter::start()
+            TURNS.with_borrow_mut(|turns| turns.as_mut().map(Turns::begin));
         });
         ALL_FIRED.notified().await;
-        meter.await??.print(ops)
-    })
+    });
+    TURNS.take().map_or(Ok(()), Turns::end)
 }
 
 async fn fire_one(deadline: Instant) {
     sleep_until(deadline).await;
-    if REMAINING.fetch_sub(1, Ordering::Relaxed) == 1 {
+    if TURNS.with_borrow_mut(|turns| turns.as_mut().is_some_and(Turns::did_last)) {
         ALL_FIRED.notify_one();
     }
 }
