@@ -1,6 +1,7 @@
 //! What answers have in common, made once: the `Date`, once a second, the lines that most heads have, and the whole head
 //! of the last ordinary answer, which is very often that of the next one too. Mirrors Node's `utcDate`.
 
+use crate::lines::Lines;
 use crate::proto::{content_length_end, date_field, status_line};
 use httpdate::HttpDate;
 use std::cell::{Cell, RefCell};
@@ -31,14 +32,13 @@ pub(crate) struct Heads {
 pub(crate) const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 
 /// What an ordinary head says beside the common lines.
-#[derive(Clone, Copy)]
 pub(crate) struct Whole<'a> {
     /// It was checked.
     pub(crate) status: u16,
     /// Whether other answers may follow.
     pub(crate) keep_alive: bool,
     /// Lines that the application set.
-    pub(crate) lines: &'a [u8],
+    pub(crate) lines: &'a mut Lines,
     /// Bytes of the body.
     pub(crate) length: u64,
 }
@@ -49,6 +49,8 @@ struct LastHead {
     status: u16,
     keep_alive: bool,
     lines: Vec<u8>,
+    /// Names those lines, so that they need not be compared.
+    stamp: u64,
     length: u64,
     /// Empty once its date is over.
     head: Vec<u8>,
@@ -86,8 +88,8 @@ impl Heads {
     pub(crate) fn put_whole(&self, out: &mut Vec<u8>, now: Duration, whole: Whole<'_>) {
         self.renew_if_due(now);
         let mut last = self.last.borrow_mut();
-        if !last.is_of(whole) {
-            last.make(whole.status, whole.keep_alive, whole.lines, whole.length, &self.lines.borrow());
+        if !last.is_of(&whole) {
+            last.find_or_make(whole, &self.lines.borrow());
         }
         out.extend_from_slice(&last.head);
     }
@@ -116,19 +118,32 @@ impl Heads {
 }
 
 impl LastHead {
+    /// Whether it is known to be of this; what is not known may still be so.
     #[inline(always)]
-    fn is_of(&self, whole: Whole<'_>) -> bool {
+    fn is_of(&self, whole: &Whole<'_>) -> bool {
         self.length == whole.length
             && self.status == whole.status
             && self.keep_alive == whole.keep_alive
-            && self.lines == whole.lines
+            && self.stamp == whole.lines.stamp()
+            && self.lines.len() == whole.lines.len()
             && !self.head.is_empty()
     }
 
+    /// Finds out whether it is of this after all, and if not makes it.
     #[inline(never)]
-    fn make(&mut self, status: u16, keep_alive: bool, lines: &[u8], length: u64, common_lines: &[u8]) {
+    fn find_or_make(&mut self, whole: Whole<'_>, common_lines: &[u8]) {
+        let Whole { status, keep_alive, lines, length } = whole;
+        let has_same_lines = self.lines == lines.as_slice() && self.stamp != 0;
+        if !has_same_lines {
+            replace(&mut self.lines, lines.as_slice());
+            self.stamp += 1;
+        }
+        lines.set_stamp(self.stamp);
+        let is_same = (self.status, self.keep_alive, self.length) == (status, keep_alive, length);
+        if has_same_lines && is_same && !self.head.is_empty() {
+            return;
+        }
         (self.status, self.keep_alive, self.length) = (status, keep_alive, length);
-        replace(&mut self.lines, lines);
         replace(&mut self.head, b"");
         // It was checked when it was set.
         let _ = status_line(&mut self.head, status, None);
@@ -138,7 +153,7 @@ impl LastHead {
             self.head.extend_from_slice(&common_lines[..DATE_LINE]);
             self.head.extend_from_slice(CLOSE_LINE);
         }
-        self.head.extend_from_slice(lines);
+        self.head.extend_from_slice(&self.lines);
         content_length_end(&mut self.head, length);
     }
 }

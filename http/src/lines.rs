@@ -17,6 +17,8 @@ pub(crate) struct Lines {
     /// Bytes of the name in the first line of `bytes`, and of that line; both 0 if it is none.
     first_name: usize,
     first_line: usize,
+    /// Names what is in `bytes` if that is known elsewhere; 0 once it has changed.
+    stamp: u64,
 }
 
 impl Lines {
@@ -25,8 +27,19 @@ impl Lines {
         &self.bytes[..self.len]
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The name that was given to these bytes, or those that they begin with; 0 if they have changed since.
+    #[inline]
+    pub(crate) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    pub(crate) fn set_stamp(&mut self, stamp: u64) {
+        self.stamp = stamp;
     }
 
     /// Adds a line if it is the first one and was the first one of the last answer.
@@ -42,6 +55,7 @@ impl Lines {
     /// Adds a line.
     pub(crate) fn put(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
         self.bytes.truncate(self.len);
+        self.stamp = 0;
         if self.len == 0 {
             self.first_line = 0;
         }
@@ -72,7 +86,7 @@ impl Lines {
                 && line[..name.len()].eq_ignore_ascii_case(name.as_bytes());
             if is_it {
                 self.bytes.drain(start..start + len);
-                self.first_line = 0;
+                (self.first_line, self.stamp) = (0, 0);
                 self.len -= len;
                 end -= len;
             } else {

@@ -76,7 +76,7 @@ impl Connection {
             return false;
         }
         let keep_alive = first.request.keep_alive;
-        let (status, lines) = (first.set.status, first.set.lines.as_slice());
+        let (status, lines) = (first.set.status, &mut first.set.lines);
         let whole = Whole { status, keep_alive, lines, length: data.len() as u64 };
         let is_turn = self.has(CORKED);
         let buffer = self.buffer(is_turn);

@@ -89,6 +89,56 @@ fn the_head_is_that_of_the_longer_way() {
     });
 }
 
+/// Says in its fields what the query asks for: each of `&` one field, by its first letter and its value.
+fn spelled(request: &Request<'_>, response: Response) {
+    for part in request.query().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_at(1);
+        let set = match name {
+            "s" => response.set_status(value.parse().expect("a status")),
+            // Twice, so that the second takes the place of the first.
+            "t" => response.set_header("X-T", "before").and_then(|response| response.set_header("X-T", value)),
+            name => response.set_header(&format!("X-{name}"), value),
+        };
+        set.expect("to set");
+    }
+    response.end(request.path().as_bytes()).expect("to end");
+}
+
+#[test]
+fn an_answer_that_differs_in_anything_from_the_last_one_has_a_head_of_its_own() {
+    let queries = ["", "a1", "a2", "b1", "a1&b1", "a1&b2", "a1", "t1", "t2", "a1&t1", "s404", "s404&a1", "a1"];
+    serve(spelled, move |address| {
+        let mut clients = [Client::connect(address), Client::connect(address)];
+        let all = queries.iter().flat_map(|one| queries.iter().map(move |other| (one, other)));
+        for (number, (one, other)) in all.enumerate() {
+            let (first, second) = (["/", "/longer"][number % 2], ["/", "/longer"][number / 2 % 2]);
+            let client = &mut clients[number / 3 % 2];
+            let ask = |path: &str, query: &str| format!("GET {path}?{query} HTTP/1.1\r\nHost: h\r\n\r\n");
+            client.send(ask(first, one) + &ask(second, other));
+            for (path, query) in [(first, one), (second, other)] {
+                let answer = client.answer();
+                assert_eq!(answer.text(), path);
+                let wanted = query.split('&').find_map(|part| part.strip_prefix('s')).unwrap_or("200");
+                assert_eq!(answer.status.to_string(), wanted, "{query}");
+                let mut fields: Vec<String> = query
+                    .split('&')
+                    .filter(|part| !part.is_empty() && !part.starts_with('s'))
+                    .map(|part| format!("X-{}: {}", part[..1].to_uppercase(), &part[1..]))
+                    .collect();
+                fields.sort();
+                let mut found: Vec<String> = answer
+                    .head
+                    .lines()
+                    .filter(|line| line.starts_with("X-"))
+                    .map(|line| format!("X-{}{}", line[2..3].to_uppercase(), &line[3..]))
+                    .collect();
+                found.sort();
+                assert_eq!(found, fields, "after {one}: {query}");
+            }
+        }
+    });
+}
+
 // RFC 9112, 9.6
 #[test]
 fn an_early_answer_that_ends_the_connection_is_not_lost_to_a_body_that_still_comes() {
