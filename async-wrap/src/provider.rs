@@ -30,7 +30,8 @@ pub enum Provider {
     TtyWrap,
     UdpWrap,
     WriteWrap,
-    /// A resource of the program's own, by its name (`new AsyncResource(type)`).
+    /// A resource of the program's own, by its name (`new AsyncResource(type)`): `Provider::Custom(&"DBQUERY")`. It is a
+    /// reference to the name, so that contexts, which every callback is handed, are smaller.
     Custom(&'static &'static str),
 }
 

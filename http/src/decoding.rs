@@ -16,7 +16,8 @@ use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
 use uv_core::trace::Facts;
 
-/// What follows a turn of input that a handler's panic ended. The decoder went down with it: no further request is found.
+/// What follows a turn of input that a handler's panic ended. The decoder went down with it, so no further request is
+/// found; and the scratch, of which there will be a new one.
 struct Panicked<'a>(&'a Rc<Connection>);
 
 impl Drop for Panicked<'_> {
@@ -44,7 +45,7 @@ impl Connection {
         })
     }
 
-    /// The same for input that was left over.
+    /// The same for input that was left over, which few connections have: without the shorter way, which is there once.
     #[inline(never)]
     pub(crate) fn feed_again(self: &Rc<Self>, mut input: &[u8]) -> usize {
         self.in_turn(|decoder, scratch| {

@@ -258,6 +258,7 @@ impl Exchange {
         let says_nothing = self.set.lines.len() == 0 && self.set.content_length.is_none() && self.set.plain;
         let is_open = self.keep_alive && !self.send_close && self.left == 0 && self.phase == Phase::Head;
         self.is_bare
+            && self.next.is_none()
             && self.framing == BodyFraming::None
             && has_nobody
             && wants_nothing

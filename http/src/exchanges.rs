@@ -100,7 +100,7 @@ impl Connection {
         self.end_context(&exchange.context);
         exchange.reset_ordinary();
         self.core.pool.give_as_new(exchange);
-        if !self.has(IN_MESSAGE) || self.has(LAST | STALLED) {
+        if !self.has(IN_MESSAGE) || self.has(STALLED) {
             self.have_left();
         }
     }

@@ -244,7 +244,7 @@ impl Connection {
 
     #[inline]
     fn send_if_due(&self, is_turn: bool, buffer: &RefCell<Vec<u8>>, len: usize) {
-        if !is_turn || len >= FLUSH_AT {
+        if len >= FLUSH_AT || (!is_turn && len > 0) {
             self.send_buffer(buffer);
         }
     }

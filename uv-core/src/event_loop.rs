@@ -455,7 +455,7 @@ impl LoopHandle {
 
     /// Gets a spare descriptor again. Returns whether there is one.
     pub(crate) fn restore_spare_fd(&self) -> bool {
-        let spare = sys::fd::open_spare().ok();
+        let spare = self.0.spare_fd.take().or_else(|| sys::fd::open_spare().ok());
         let restored = spare.is_some();
         self.0.spare_fd.set(spare);
         restored

@@ -119,7 +119,7 @@ impl Layer {
         }
     }
 
-    /// A call of the kernel, made by `work`; its end says what came of it.
+    /// A call of the kernel, made by `work`, which does not panic; its end says what came of it.
     #[inline(always)]
     #[track_caller]
     pub(crate) fn kernel<R>(

@@ -6,10 +6,10 @@ use common::*;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{Errno, Loop, Prepare, Result, RunMode, Tcp, Timer};
+use uv_core::{BindOptions, Errno, Loop, Prepare, Result, RunMode, Tcp, Timer};
 
 const CHILD: &str = "UV_CORE_EMFILE_CHILD";
 
@@ -75,6 +75,7 @@ fn is_over(peers: &mut [TcpStream]) -> bool {
 /// A loop that has not even a spare descriptor, with a listener for which a connection waits.
 struct Starved {
     lp: TestLoop,
+    address: SocketAddr,
     /// What was announced.
     announced: Rc<RefCell<Vec<Result<()>>>>,
     accepted: Rc<RefCell<Vec<Tcp>>>,
@@ -87,7 +88,8 @@ struct Starved {
 impl Starved {
     fn new() -> Self {
         let listener = TcpListener::bind(LOCALHOST).expect("bind");
-        let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
+        let address = listener.local_addr().expect("an address");
+        let peer = TcpStream::connect(address).expect("connect");
         let (other, other_peer) = sockets();
         let before = descriptors();
         let lp = Loop::new().expect("a loop");
@@ -103,6 +105,7 @@ impl Starved {
             announced: Rc::default(),
             accepted: Rc::default(),
             lp,
+            address,
             fillers,
             _peers: [peer, other_peer],
         };
@@ -175,6 +178,33 @@ fn a_listener_that_waits_for_a_descriptor_gets_the_one_that_its_loop_closes() {
         starved.lp.until(|| !starved.announced().is_empty());
         starved.other.close();
         starved.lp.turn();
+        assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"]);
+        starved.finish();
+    });
+}
+
+#[test]
+fn the_lack_of_descriptors_is_said_again_only_after_there_was_a_spare_one() {
+    with_few_descriptors("the_lack_of_descriptors_is_said_again_only_after_there_was_a_spare_one", || {
+        let mut starved = Starved::new();
+        let client = Tcp::new(&starved.lp);
+        // It has its descriptor from here on.
+        starved.fillers.pop();
+        client.bind(LOCALHOST.parse().expect("an address"), BindOptions::default()).expect("bind");
+        starved.fillers.extend(fill());
+        starved.lp.until(|| !starved.announced().is_empty());
+        starved.other.close();
+        starved.lp.turn();
+        assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"], "it took the last descriptor");
+        let over = Rc::new(Cell::new(false));
+        let rung = Rc::clone(&over);
+        client.connect(starved.address).expect("connect");
+        let timer = Timer::new(&starved.lp);
+        // Long enough for several attempts.
+        timer
+            .start(Duration::from_millis(250), Duration::ZERO, move |_: &Timer| rung.set(true))
+            .expect("start");
+        starved.lp.until(|| over.get());
         assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"]);
         starved.finish();
     });

@@ -4,15 +4,29 @@ mod common;
 
 use common::*;
 use log::{LevelFilter, Log as Logger, Metadata, Record};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Mutex;
-use uv_core::Result;
+use uv_core::upcall::StreamUpcall;
+use uv_core::{Error, Result};
 
 static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Recorder;
+
+/// Nobody says anything to it.
+struct Silent;
+
+impl StreamUpcall for Silent {
+    fn on_read(&mut self, data: &[u8]) {
+        panic!("{data:?}");
+    }
+
+    fn on_end(&mut self) {}
+
+    fn on_read_error(&mut self, _: Error) {}
+}
 
 impl Logger for Recorder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -21,7 +35,7 @@ impl Logger for Recorder {
 
     fn log(&self, record: &Record<'_>) {
         let said = record.args().to_string();
-        if said.contains("accept4(2)") || said.contains("poll(2)") {
+        if ["accept4(2)", "poll(2)", "recv(2)", "epoll_ctl(2)"].iter().any(|call| said.contains(call)) {
             CALLS.lock().expect("nobody panics with it").push(said);
         }
     }
@@ -29,36 +43,83 @@ impl Logger for Recorder {
     fn flush(&self) {}
 }
 
-/// The only test of this process: there is one logger.
+/// Starts to say what is called; the other one tells what was.
+fn begin() {
+    log::set_max_level(LevelFilter::Trace);
+}
+
+fn end() -> Vec<String> {
+    log::set_max_level(LevelFilter::Off);
+    std::mem::take(&mut *CALLS.lock().expect("nobody panics with it"))
+}
+
+fn count(said: &[String], what: &str) -> usize {
+    said.iter().filter(|line| line.starts_with(what)).count()
+}
+
+/// One after the other, as there is one logger.
 #[test]
-fn a_listener_asks_for_more_connections_instead_of_accepting_in_vain() {
-    const CONNECTIONS: usize = 8;
+fn a_listener_makes_no_call_in_vain() {
     log::set_logger(&Recorder).expect("the first logger");
     for batch in [1, 3, 64] {
-        let lp = test_loop();
-        let accepted = Rc::new(Cell::new(0));
-        let (server, addr) = bound(&lp);
-        server.set_accept_batch(batch);
-        let (listener, count) = (server.clone(), Rc::clone(&accepted));
-        server
-            .listen(64, move |_: Result<()>| {
-                listener.accept().expect("announced").close();
-                count.set(count.get() + 1);
-            })
-            .expect("listen");
-        log::set_max_level(LevelFilter::Trace);
-        // All are there before the loop looks, so that no event comes for one that was accepted with others.
-        let peers: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(addr).expect("connect")).collect();
-        lp.until(|| accepted.get() == CONNECTIONS);
-        // One more comes alone.
-        let last = TcpStream::connect(addr).expect("connect");
-        lp.until(|| accepted.get() == CONNECTIONS + 1);
-        log::set_max_level(LevelFilter::Off);
-        let said = std::mem::take(&mut *CALLS.lock().expect("nobody panics with it"));
-        let count = |what: &str| said.iter().filter(|line| line.starts_with(what)).count();
-        assert_eq!(count("down accept4(2)"), CONNECTIONS + 1, "batch {batch}: {said:?}");
-        assert_eq!(count("down poll(2)"), CONNECTIONS + 1, "batch {batch}: {said:?}");
-        drop((peers, last));
-        lp.close_and_finish();
+        it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch);
+        a_connection_that_comes_alone_is_registered_and_not_read(batch);
     }
+}
+
+fn it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch: u32) {
+    const CONNECTIONS: usize = 8;
+    let lp = test_loop();
+    let accepted = Rc::new(Cell::new(0));
+    let (server, addr) = bound(&lp);
+    server.set_accept_batch(batch);
+    let (listener, counted) = (server.clone(), Rc::clone(&accepted));
+    server
+        .listen(64, move |_: Result<()>| {
+            listener.accept().expect("announced").close();
+            counted.set(counted.get() + 1);
+        })
+        .expect("listen");
+    begin();
+    // All are there before the loop looks, so that no event comes for one that was accepted with others.
+    let peers: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(addr).expect("connect")).collect();
+    lp.until(|| accepted.get() == CONNECTIONS);
+    // One more comes alone.
+    let last = TcpStream::connect(addr).expect("connect");
+    lp.until(|| accepted.get() == CONNECTIONS + 1);
+    let said = end();
+    assert_eq!(count(&said, "down accept4(2)"), CONNECTIONS + 1, "batch {batch}: {said:?}");
+    assert_eq!(count(&said, "down poll(2)"), CONNECTIONS + 1, "batch {batch}: {said:?}");
+    drop((peers, last));
+    lp.close_and_finish();
+}
+
+fn a_connection_that_comes_alone_is_registered_and_not_read(batch: u32) {
+    const CONNECTIONS: usize = 3;
+    let lp = test_loop();
+    let accepted = Rc::new(RefCell::new(Vec::new()));
+    let (server, addr) = bound(&lp);
+    server.set_accept_batch(batch);
+    let (listener, kept) = (server.clone(), Rc::clone(&accepted));
+    server
+        .listen(64, move |_: Result<()>| {
+            let connection = listener.accept().expect("announced");
+            connection.set_upcall(Silent);
+            connection.read_start().expect("read");
+            kept.borrow_mut().push(connection);
+        })
+        .expect("listen");
+    begin();
+    let mut peers = Vec::new();
+    for number in 1..=CONNECTIONS {
+        peers.push(TcpStream::connect(addr).expect("connect"));
+        lp.until(|| accepted.borrow().len() == number);
+        lp.turn();
+    }
+    let said = end();
+    assert_eq!(count(&said, "down epoll_ctl(2)"), CONNECTIONS, "batch {batch}: {said:?}");
+    assert_eq!(count(&said, "down recv(2)"), 0, "batch {batch}: {said:?}");
+    accepted.borrow_mut().clear();
+    drop(peers);
+    lp.close_and_finish();
 }

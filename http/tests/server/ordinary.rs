@@ -96,7 +96,9 @@ fn spelled(request: &Request<'_>, response: Response) {
         let set = match name {
             "s" => response.set_status(value.parse().expect("a status")),
             // Twice, so that the second takes the place of the first.
-            "t" => response.set_header("X-T", "before").and_then(|response| response.set_header("X-T", value)),
+            "t" => {
+                response.set_header("X-T", "before").and_then(|response| response.set_header("X-T", value))
+            }
             name => response.set_header(&format!("X-{name}"), value),
         };
         set.expect("to set");
@@ -106,7 +108,8 @@ fn spelled(request: &Request<'_>, response: Response) {
 
 #[test]
 fn an_answer_that_differs_in_anything_from_the_last_one_has_a_head_of_its_own() {
-    let queries = ["", "a1", "a2", "b1", "a1&b1", "a1&b2", "a1", "t1", "t2", "a1&t1", "s404", "s404&a1", "a1"];
+    let queries =
+        ["", "a1", "a2", "b1", "a1&b1", "a1&b2", "a1", "t1", "t2", "a1&t1", "s404", "s404&a1", "a1"];
     serve(spelled, move |address| {
         let mut clients = [Client::connect(address), Client::connect(address)];
         let all = queries.iter().flat_map(|one| queries.iter().map(move |other| (one, other)));

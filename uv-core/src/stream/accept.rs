@@ -60,6 +60,10 @@ impl StreamNode {
                     room -= 1;
                     self.with_extra(|extra| extra.accepted = Some(connection));
                     self.announce(Ok(()));
+                    if self.is_holding() {
+                        self.note_crowd(batch, room);
+                        return self.set(HELD);
+                    }
                     // To accept in vain costs ten times as much as to ask: the kernel makes a file first, and then unmakes
                     // it. What comes after this is announced by another event.
                     if !self.fd.get().is_some_and(sys::socket::may_have_input) {
@@ -87,17 +91,20 @@ impl StreamNode {
 
     fn all_accepted(&self, batch: u32, room: u32) {
         self.clear(MAYBE_READABLE);
-        if self.has(COMPLAINED) {
-            // There are descriptors again: one for the next time that there are none.
+        // If there are descriptors again, one is for the next time that there are none.
+        if self.has(COMPLAINED) && self.lp().restore_spare_fd() {
             self.clear(COMPLAINED);
-            self.lp().restore_spare_fd();
         }
-        self.note_crowd(batch, room);
+        self.set_crowded(batch - room >= CROWD);
     }
 
-    /// Remembers for the next turn how many connections this one found.
+    /// Remembers for the next turn whether this one, which left some, found as many connections as it was to take.
     fn note_crowd(&self, batch: u32, room: u32) {
-        if batch - room >= CROWD.min(batch) {
+        self.set_crowded(batch - room >= CROWD.min(batch));
+    }
+
+    fn set_crowded(&self, is_crowded: bool) {
+        if is_crowded {
             self.set(CROWDED);
         } else {
             self.clear(CROWDED);

@@ -296,9 +296,8 @@ impl StreamNode {
         }
         std::mem::forget(unfinished);
     }
-}
 
-impl StreamNode {
+    /// A turn that no event began. Apart, so that the other one is part of what is called for an event.
     #[inline(never)]
     fn another_turn(self: &Rc<Self>) {
         self.turn();

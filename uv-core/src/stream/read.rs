@@ -151,17 +151,19 @@ impl StreamNode {
         if self.has(SOCKET) && self.handle.kind() == HandleKind::Tcp {
             return sys::socket::read(fd, true, buffer).map(|count| (count, false));
         }
-        self.read_pipe(fd, buffer)
+        self.read_other(fd, buffer)
     }
 
     #[inline(never)]
-    fn read_pipe(&self, fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
-        match () {
-            () if !self.has(SOCKET) => sys::socket::read(fd, false, buffer).map(|count| (count, true)),
-            () if self.has(IPC) => sys::message::receive_fds(fd, buffer, |fd| {
+    fn read_other(&self, fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+        if !self.has(SOCKET) {
+            sys::socket::read(fd, false, buffer).map(|count| (count, true))
+        } else if self.has(IPC) {
+            sys::message::receive_fds(fd, buffer, |fd| {
                 self.with_extra(|extra| extra.received.push_back(fd));
-            }),
-            () => sys::message::receive(fd, buffer),
+            })
+        } else {
+            sys::message::receive(fd, buffer)
         }
     }
 
