@@ -1,8 +1,8 @@
 //! The floors: the least work with which a program can do what is measured, the measure of everything else.
 //!
-//! A server's floor is one thread with level-triggered epoll, no parser, no timeouts, no limits and nothing queued: what
-//! a server above it costs more is the price of what it does. SIGTERM and SIGINT keep their default action, so they end
-//! it at once.
+//! A server's floor is one thread with level-triggered epoll, no parser, no timeouts, no limits and nothing queued, which
+//! accepts until that fails, as such programs are usually written: what a server above it costs more is the price of what
+//! it does. SIGTERM and SIGINT keep their default action, so they end it at once.
 
 mod answers;
 mod pass;
