@@ -47,7 +47,7 @@ impl Log for Recorder {
 
 /// The only test of this process: there is one logger.
 #[test]
-fn a_call_begins_and_ends_also_by_a_panic_and_says_nothing_when_off() {
+fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
     log::set_logger(&Recorder).expect("the first logger");
     log::set_max_level(LevelFilter::Trace);
     let lp = Loop::new().expect("a loop");
@@ -67,4 +67,22 @@ fn a_call_begins_and_ends_also_by_a_panic_and_says_nothing_when_off() {
     timer.close();
     assert!(!lp.run(RunMode::Default).expect("the loop runs"));
     assert!(RECORDS.lock().expect("nobody panics with it").is_empty());
+
+    for (before, during, edge) in
+        [(LevelFilter::Trace, LevelFilter::Off, "begin"), (LevelFilter::Off, LevelFilter::Trace, "end")]
+    {
+        let timer = Timer::new(&lp);
+        timer
+            .start(Duration::ZERO, Duration::ZERO, move |_: &Timer| log::set_max_level(during))
+            .expect("a fresh timer starts");
+        log::set_max_level(before);
+        lp.run(RunMode::Default).expect("the loop runs");
+        log::set_max_level(LevelFilter::Off);
+        let said = std::mem::take(&mut *RECORDS.lock().expect("nobody panics with it"));
+        let calls: Vec<_> = said.iter().filter(|line| line.contains(call)).collect();
+        let [only] = calls[..] else { panic!("{said:?}") };
+        assert!(only.contains(&format!("edge={edge} ")), "{only}");
+        timer.close();
+        lp.run(RunMode::Default).expect("the loop runs");
+    }
 }
