@@ -2,41 +2,9 @@
 
 use async_wrap::{Environment, Loop, RunMode};
 use http::{ListenOptions, Request, Response, Server, ServerOptions};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// Counts the allocations of the thread that asked for it.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static COUNTED: Cell<bool> = const { Cell::new(false) };
-}
-
-#[allow(unsafe_code, reason = "an allocator cannot be without")]
-// SAFETY: everything is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if COUNTED.try_with(Cell::get) == Ok(true) {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
@@ -118,18 +86,16 @@ fn count_until_told(
     env: &Environment,
     ready: &std::sync::mpsc::Receiver<()>,
     counting: &std::sync::mpsc::Sender<()>,
-) -> usize {
+) -> u64 {
     while ready.try_recv().is_err() {
         env.run(RunMode::NoWait).expect("the loop runs");
     }
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
     counting.send(()).expect("the client waits");
-    COUNTED.set(true);
-    while ready.try_recv().is_err() {
-        env.run(RunMode::NoWait).expect("the loop runs");
-    }
-    COUNTED.set(false);
-    let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let counted = allocation_counter::measure(|| {
+        while ready.try_recv().is_err() {
+            env.run(RunMode::NoWait).expect("the loop runs");
+        }
+    });
     counting.send(()).expect("the client waits");
-    count
+    counted.count_total
 }

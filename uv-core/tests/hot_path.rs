@@ -3,41 +3,10 @@
 mod common;
 
 use common::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use uv_core::upcall::StreamUpcall;
 use uv_core::{Error, Loop, RunMode, Tcp};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static COUNTED: Cell<bool> = const { Cell::new(false) };
-}
-
-#[allow(unsafe_code, reason = "an allocator cannot be without")]
-// SAFETY: everything is passed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if COUNTED.try_with(Cell::get) == Ok(true) {
-            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        }
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Answers with the same static bytes, in one of two ways.
 struct Answer {
@@ -88,13 +57,12 @@ fn an_exchange_allocates_nothing() {
         for _ in 0..10 {
             exchange(&lp, &mut peer);
         }
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
-        COUNTED.set(true);
-        for _ in 0..100 {
-            exchange(&lp, &mut peer);
-        }
-        COUNTED.set(false);
-        assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "at once: {at_once}");
+        let counted = allocation_counter::measure(|| {
+            for _ in 0..100 {
+                exchange(&lp, &mut peer);
+            }
+        });
+        assert_eq!(counted.count_total, 0, "at once: {at_once}");
         lp.close_and_finish();
     }
 }
