@@ -123,27 +123,6 @@ impl Errno {
         NAMES.iter().find(|(code, _)| *code == self.0).map_or("EUNKNOWN", |(_, name)| name)
     }
 
-    /// Whether `accept` passed on what happened to one connection: the next one may be fine. See accept(2), "Error
-    /// handling".
-    pub(crate) fn is_peers_failure(self) -> bool {
-        const FAILURES: [i32; 8] = [
-            libc::ECONNABORTED,
-            libc::EPROTO,
-            libc::ENETDOWN,
-            libc::ENOPROTOOPT,
-            libc::EHOSTDOWN,
-            libc::ENONET,
-            libc::EHOSTUNREACH,
-            libc::ENETUNREACH,
-        ];
-        FAILURES.contains(&self.0)
-    }
-
-    /// Whether the descriptor cannot do what was asked for, now or later.
-    pub(crate) fn is_misuse(self) -> bool {
-        [libc::EBADF, libc::EINVAL, libc::ENOTSOCK, libc::EOPNOTSUPP].contains(&self.0)
-    }
-
     /// Whether the operation only has to wait: `EAGAIN`, which equals `EWOULDBLOCK` here.
     pub(crate) fn would_block(self) -> bool {
         self.0 == libc::EAGAIN || self.0 == libc::EWOULDBLOCK

@@ -32,6 +32,7 @@
 mod errno;
 mod error;
 mod event_loop;
+mod failure;
 mod handle;
 mod phases;
 mod pipe;
@@ -55,6 +56,7 @@ mod work;
 pub use errno::Errno;
 pub use error::{Error, Result};
 pub use event_loop::{Loop, LoopHandle, RunMode};
+pub use failure::{Call, Failure};
 pub use handle::{Handle, HandleInfo, HandleKind};
 pub use pipe::{Pipe, PipeName};
 pub use process::{

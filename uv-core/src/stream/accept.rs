@@ -6,7 +6,7 @@ use crate::handle::Node;
 use crate::sys;
 use crate::trace::Facts;
 use crate::upcall::AcceptUpcall;
-use crate::{Errno, Error, LAYER, Result};
+use crate::{Call, Errno, Error, Failure, LAYER, Result};
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -72,15 +72,17 @@ impl StreamNode {
                 }
                 Err(errno) if errno.would_block() => return self.all_accepted(batch, room),
                 Err(Errno::EMFILE | Errno::ENFILE) => return self.shed(fd),
-                Err(errno) if errno == Errno::EINTR || errno.is_peers_failure() => patience -= 1,
-                Err(errno) => {
-                    self.announce(Err(Error::new("accept", errno)));
-                    if errno.is_misuse() {
-                        // No connection waits behind this: to try again would only fail again.
-                        return self.clear(MAYBE_READABLE);
+                Err(errno) => match Failure::of(Call::Accept, errno) {
+                    Failure::Interrupted | Failure::Connection => patience -= 1,
+                    failure => {
+                        self.announce(Err(Error::new("accept", errno)));
+                        if failure == Failure::Ours {
+                            // No connection waits behind this: to try again would only fail again.
+                            return self.clear(MAYBE_READABLE);
+                        }
+                        break;
                     }
-                    break;
-                }
+                },
             }
         }
         self.note_crowd(batch, room);
@@ -138,11 +140,13 @@ impl StreamNode {
         for _ in 0..SHED_PER_TURN {
             match sys::socket::accept(fd) {
                 Ok(connection) => drop(connection),
-                Err(errno) if errno == Errno::EINTR || errno.is_peers_failure() => {}
-                Err(errno) => {
-                    left = !errno.would_block();
-                    break;
-                }
+                Err(errno) => match Failure::of(Call::Accept, errno) {
+                    Failure::Interrupted | Failure::Connection => {}
+                    failure => {
+                        left = failure != Failure::Waiting;
+                        break;
+                    }
+                },
             }
         }
         self.lp().restore_spare_fd();

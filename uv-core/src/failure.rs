@@ -1,0 +1,273 @@
+//! What a failed system call speaks of, and so what follows: the one table of it. libuv spreads the same knowledge over
+//! `uv__server_io`, `uv__write` and `uv__tcp_connect`; the reasons are in the manual pages that are named here.
+//!
+//! The page "Failures" of ARCHITECTURE.md says what each layer makes of each kind.
+
+use crate::{Errno, Error};
+
+/// A system call, or a family of calls that fail alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Call {
+    /// `accept4`.
+    Accept,
+    /// `connect`.
+    Connect,
+    /// `recv`, `recvmsg` and `read` from a stream.
+    Read,
+    /// `send`, `sendmsg` without descriptors, `write` and `writev` to a stream; `shutdown`.
+    Write,
+    /// `sendmsg` with descriptors.
+    Pass,
+    /// `bind` and `listen`.
+    Listen,
+    /// `epoll_ctl`.
+    Watch,
+    /// `epoll_wait`.
+    Poll,
+    /// `clone` and `exec`: a process, or a thread.
+    Spawn,
+    /// What makes a descriptor: `socket`, `socketpair`, `open`, `dup`, `eventfd`, `epoll_create`.
+    Open,
+}
+
+/// What a failed call speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A signal came: the call is made again, at once, within a bound.
+    Interrupted,
+    /// It has to wait, and an event says when to go on.
+    Waiting,
+    /// The peer is gone or does not want: what is for it ends, and nothing else.
+    Peer,
+    /// This one connection, stream or attempt failed: the next one may be fine, at once.
+    Connection,
+    /// A state of the system, of which no event tells when it is over: what was to be done is kept and tried again after
+    /// a pause, and said once.
+    Passing,
+    /// The call was wrong, or its target cannot do that: it would fail again. Told to the one that asked.
+    Ours,
+}
+
+impl Failure {
+    /// What the failure of `call` with this error speaks of.
+    ///
+    /// ```
+    /// use uv_core::{Call, Errno, Failure};
+    ///
+    /// assert_eq!(Failure::of(Call::Write, Errno::EPIPE), Failure::Peer);
+    /// assert_eq!(Failure::of(Call::Write, Errno::ENOBUFS), Failure::Passing);
+    /// assert_eq!(Failure::of(Call::Accept, Errno::EPERM), Failure::Connection, "a firewall's word on one connection");
+    /// ```
+    #[must_use]
+    pub fn of(call: Call, errno: Errno) -> Self {
+        let errno = errno.raw();
+        match errno {
+            libc::EINTR if call != Call::Connect => return Self::Interrupted,
+            libc::ENOMEM | libc::ENOBUFS | libc::EMFILE | libc::ENFILE | libc::ENOSR => return Self::Passing,
+            libc::EBADF | libc::EFAULT | libc::EINVAL | libc::ENOTSOCK => return Self::Ours,
+            _ => {}
+        }
+        match call {
+            Call::Accept => accept(errno),
+            Call::Connect => connect(errno),
+            Call::Read => read(errno),
+            Call::Write => write(errno),
+            Call::Pass => pass(errno),
+            // epoll_ctl(2): `max_user_watches`.
+            Call::Watch if errno == libc::ENOSPC => Self::Passing,
+            // What holds the address may let go of it.
+            Call::Listen if errno == libc::EADDRINUSE => Self::Passing,
+            Call::Spawn => spawn(errno),
+            Call::Listen | Call::Watch | Call::Poll | Call::Open => Self::Ours,
+        }
+    }
+}
+
+/// accept(2): errors of the connection that waited come out of the listener's call, and are "to be treated like EAGAIN by
+/// retrying". EPERM is a firewall's word, EACCES that of a security module, which may also mean all: who skips errors
+/// of connections does it within a bound and pauses then.
+fn accept(errno: i32) -> Failure {
+    match errno {
+        libc::EAGAIN => Failure::Waiting,
+        libc::ECONNABORTED
+        | libc::ECONNRESET
+        | libc::EPIPE
+        | libc::EPROTO
+        | libc::ENETDOWN
+        | libc::ENOPROTOOPT
+        | libc::EHOSTDOWN
+        | libc::ENONET
+        | libc::EHOSTUNREACH
+        | libc::EOPNOTSUPP
+        | libc::ENETUNREACH
+        | libc::ETIMEDOUT
+        | libc::ESOCKTNOSUPPORT
+        | libc::EPROTONOSUPPORT
+        | libc::EPERM
+        | libc::EACCES => Failure::Connection,
+        // A listener that gives up on an error that is not known here would be lost; to wait costs nothing.
+        _ => Failure::Passing,
+    }
+}
+
+/// connect(2). An interrupted connect goes on by itself. EAGAIN is a full listen queue of a Unix socket, EADDRNOTAVAIL
+/// mostly a lack of ephemeral ports: no event tells of the end of either.
+fn connect(errno: i32) -> Failure {
+    match errno {
+        libc::EINPROGRESS | libc::EINTR => Failure::Waiting,
+        libc::EAGAIN | libc::EADDRNOTAVAIL => Failure::Passing,
+        libc::ECONNREFUSED | libc::ECONNRESET | libc::EPIPE | libc::ENOENT => Failure::Peer,
+        libc::EALREADY | libc::EISCONN | libc::EAFNOSUPPORT | libc::EPROTOTYPE => Failure::Ours,
+        // An unreachable net, a time limit, a firewall: this attempt.
+        _ => Failure::Connection,
+    }
+}
+
+/// recv(2), read(2). EIO is what a terminal says when its other side was closed.
+fn read(errno: i32) -> Failure {
+    match errno {
+        libc::EAGAIN => Failure::Waiting,
+        libc::ECONNRESET | libc::EPIPE => Failure::Peer,
+        libc::ENOTCONN | libc::EISDIR | libc::EOPNOTSUPP => Failure::Ours,
+        _ => Failure::Connection,
+    }
+}
+
+/// send(2), write(2). An output that is on a full disk (ENOSPC, EDQUOT) is not kept: it would grow without a bound.
+fn write(errno: i32) -> Failure {
+    match errno {
+        libc::EAGAIN => Failure::Waiting,
+        libc::EPIPE | libc::ECONNRESET => Failure::Peer,
+        libc::ENOTCONN | libc::EISCONN | libc::EMSGSIZE | libc::EDESTADDRREQ | libc::EOPNOTSUPP => {
+            Failure::Ours
+        }
+        _ => Failure::Connection,
+    }
+}
+
+/// unix(7): ETOOMANYREFS while too many descriptors of this user are under way between processes. A security module
+/// that refuses (EPERM, EACCES) says nothing of the peer.
+fn pass(errno: i32) -> Failure {
+    match errno {
+        libc::ETOOMANYREFS | libc::EPERM | libc::EACCES => Failure::Passing,
+        _ => write(errno),
+    }
+}
+
+/// clone(2), execve(2): EAGAIN is the limit of processes, ENOSPC and EUSERS that of a namespace, ETXTBSY a program that
+/// is still written to.
+fn spawn(errno: i32) -> Failure {
+    match errno {
+        libc::EAGAIN | libc::ENOSPC | libc::EUSERS | libc::ETXTBSY => Failure::Passing,
+        _ => Failure::Ours,
+    }
+}
+
+impl Error {
+    /// What this failure speaks of, by the operation that failed.
+    ///
+    /// ```
+    /// use uv_core::{Errno, Error, Failure};
+    ///
+    /// assert_eq!(Error::new("read", Errno::ECONNRESET).failure(), Failure::Peer);
+    /// ```
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let call = match self.op() {
+            "accept" => Call::Accept,
+            "connect" => Call::Connect,
+            "read" => Call::Read,
+            "write" | "shutdown" => Call::Write,
+            "bind" | "listen" => Call::Listen,
+            "epoll_ctl" => Call::Watch,
+            "epoll_wait" => Call::Poll,
+            "spawn" | "queue_work" => Call::Spawn,
+            _ => Call::Open,
+        };
+        Failure::of(call, self.errno())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(call: Call, errors: &[i32], expected: Failure) {
+        for errno in errors {
+            let errno = Errno::from_raw(*errno);
+            assert_eq!(Failure::of(call, errno), expected, "{call:?} {errno:?}");
+        }
+    }
+
+    const CALLS: [Call; 10] = [
+        Call::Accept,
+        Call::Connect,
+        Call::Read,
+        Call::Write,
+        Call::Pass,
+        Call::Listen,
+        Call::Watch,
+        Call::Poll,
+        Call::Spawn,
+        Call::Open,
+    ];
+
+    #[test]
+    fn a_lack_of_memory_or_descriptors_is_a_state_of_the_system_whatever_was_called() {
+        for call in CALLS {
+            all(call, &[libc::ENOMEM, libc::ENOBUFS, libc::EMFILE, libc::ENFILE], Failure::Passing);
+            all(call, &[libc::EBADF, libc::EINVAL, libc::ENOTSOCK, libc::EFAULT], Failure::Ours);
+        }
+    }
+
+    #[test]
+    fn what_an_event_announces_is_waited_for() {
+        for call in [Call::Accept, Call::Read, Call::Write, Call::Pass] {
+            all(call, &[libc::EAGAIN], Failure::Waiting);
+            all(call, &[libc::EINTR], Failure::Interrupted);
+        }
+        all(Call::Connect, &[libc::EINPROGRESS, libc::EINTR], Failure::Waiting);
+        all(Call::Connect, &[libc::EAGAIN], Failure::Passing);
+    }
+
+    // accept(2), "Error handling".
+    #[test]
+    fn accept_passes_on_what_happened_to_one_connection() {
+        let errors = [
+            libc::ENETDOWN,
+            libc::EPROTO,
+            libc::ENOPROTOOPT,
+            libc::EHOSTDOWN,
+            libc::ENONET,
+            libc::EHOSTUNREACH,
+            libc::EOPNOTSUPP,
+            libc::ENETUNREACH,
+            libc::ECONNABORTED,
+            libc::EPERM,
+        ];
+        all(Call::Accept, &errors, Failure::Connection);
+    }
+
+    #[test]
+    fn only_the_peers_end_is_the_peers_end() {
+        for call in [Call::Write, Call::Pass, Call::Read] {
+            all(call, &[libc::EPIPE, libc::ECONNRESET], Failure::Peer);
+        }
+        all(Call::Pass, &[libc::ETOOMANYREFS, libc::EPERM, libc::EACCES], Failure::Passing);
+        all(Call::Connect, &[libc::ECONNREFUSED, libc::ENOENT], Failure::Peer);
+        all(Call::Connect, &[libc::EHOSTUNREACH, libc::ETIMEDOUT, libc::EPERM], Failure::Connection);
+    }
+
+    #[test]
+    fn an_error_is_classified_by_its_operation() {
+        let failure = |op, errno| Error::new(op, Errno::from_raw(errno)).failure();
+        assert_eq!(failure("spawn", libc::EAGAIN), Failure::Passing);
+        assert_eq!(failure("spawn", libc::ENOENT), Failure::Ours);
+        assert_eq!(failure("connect", libc::ENOENT), Failure::Peer);
+        assert_eq!(failure("listen", libc::EADDRINUSE), Failure::Passing);
+        assert_eq!(failure("bind", libc::EACCES), Failure::Ours);
+        assert_eq!(failure("epoll_ctl", libc::ENOSPC), Failure::Passing);
+        assert_eq!(failure("epoll_ctl", libc::EPERM), Failure::Ours);
+    }
+}
