@@ -17,6 +17,7 @@ const LEVELS: &[&[&str]] = &[
     &["net"],
     &["http", "cluster", "pomelo"],
     &["xtask"],
+    &["upcall-bench"],
     &["tests"],
 ];
 
@@ -47,8 +48,14 @@ const EDGES: &[(&str, &str, &str)] = &[
     ("xtask", "http", "`serve` is an HTTP server"),
     ("xtask", "net", "where a listening handle comes from is chosen here"),
     ("xtask", "pomelo", "`pomelo` starts and commands an application of many servers"),
-    ("xtask", "tcp-wrap", "`bench` measures every layer by itself"),
     ("xtask", "uv-core", "signals, and the loop itself"),
+    ("upcall-bench", "async-wrap", "every layer is measured by itself"),
+    ("upcall-bench", "cluster", "every layer is measured by itself"),
+    ("upcall-bench", "http", "every layer is measured by itself"),
+    ("upcall-bench", "net", "every layer is measured by itself"),
+    ("upcall-bench", "tcp-wrap", "every layer is measured by itself"),
+    ("upcall-bench", "uv-core", "every layer is measured by itself"),
+    ("upcall-bench", "xtask", "the application of `serve` and `pomelo start` are measured too"),
     ("tests", "uv-core", "signals to child processes"),
 ];
 

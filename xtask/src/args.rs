@@ -1,6 +1,6 @@
 //! The command line: what may be typed, and one clear line about what may not.
 
-use crate::{bench, pomelo, trace};
+use crate::{pomelo, trace};
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -37,8 +37,8 @@ pub enum Command {
     Help,
     /// Serve HTTP.
     Serve(ServeOptions),
-    /// Measure.
-    Bench(Box<bench::options::Options>),
+    /// Measure, as these words say.
+    Bench(Vec<OsString>),
     /// Show a request climbing the chain.
     Trace(trace::options::Options),
     /// Make, start or command an application of many servers.
@@ -47,21 +47,6 @@ pub enum Command {
     Chain,
     /// Check everything.
     Ci,
-    /// Be one of the programs that `bench` starts.
-    Part(Part, Vec<OsString>),
-}
-
-/// The programs that `bench` starts. They are commands of their own, which nobody types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Any other program, on a core of its own.
-    Launch,
-    /// The clients.
-    Load,
-    /// The least that could be done.
-    Floor,
-    /// A layer at work.
-    Subject,
 }
 
 /// The options of `serve`.
@@ -111,11 +96,11 @@ impl Command {
         match command.to_str() {
             Some("help") => Ok(Self::Help),
             Some("serve") => parse_serve(&mut words),
-            Some("bench") => Ok(Self::Bench(Box::new(bench::options::parse(&mut words)?))),
-            Some("launch") => Ok(Self::Part(Part::Launch, words.raw_args()?.collect())),
-            Some("load") => Ok(Self::Part(Part::Load, words.raw_args()?.collect())),
-            Some("floor") => Ok(Self::Part(Part::Floor, words.raw_args()?.collect())),
-            Some("subject") => Ok(Self::Part(Part::Subject, words.raw_args()?.collect())),
+            Some("bench") => Ok(Self::Bench(words.raw_args()?.collect())),
+            // What `bench` starts in other processes.
+            Some("launch" | "load" | "floor" | "subject") => {
+                Ok(Self::Bench([command].into_iter().chain(words.raw_args()?).collect()))
+            }
             Some("trace") => Ok(trace::options::Options::parse(&mut words)?.map_or(Self::Help, Self::Trace)),
             Some("pomelo") => Ok(Self::Pomelo(Box::new(pomelo::options::parse(&mut words)?))),
             Some("chain") => without_words(&mut words, Self::Chain),

@@ -8,7 +8,7 @@ use std::process::Command;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// What is measured beside the project; no member of the workspace.
-const PEERS: &str = "xtask/peers/Cargo.toml";
+const PEERS: &str = "bench/peers/Cargo.toml";
 
 /// A step: its name, the words after `cargo`, and variables for it.
 type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
@@ -21,18 +21,7 @@ const STEPS: &[Step] = &[
     // What is kept are counts of a release build.
     (
         "counts per request",
-        &[
-            "run",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--package",
-            "xtask",
-            "--",
-            "bench",
-            "--count",
-            "--check",
-        ],
+        &["run", "--quiet", "--release", "--locked", "--package", "upcall-bench", "--", "--count", "--check"],
         &[],
     ),
     ("formatting of the peers", &["fmt", "--all", "--manifest-path", PEERS, "--check"], &[]),

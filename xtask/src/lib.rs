@@ -4,16 +4,11 @@
 
 pub mod app;
 pub mod args;
-pub mod bench;
+pub mod build;
 pub mod chain;
 pub mod ci;
-pub mod floor;
-pub mod load;
-mod poller;
 pub mod pomelo;
 pub mod say;
 pub mod serve;
-mod sockets;
 pub mod sources;
-pub mod subjects;
 pub mod trace;

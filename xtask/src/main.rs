@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use xtask::args::{Command, Part, USAGE};
-use xtask::{bench, chain, ci, floor, load, pomelo, say, serve, subjects, trace};
+use xtask::args::{Command, USAGE};
+use xtask::{build, chain, ci, pomelo, say, serve, trace};
 
 fn main() -> ExitCode {
     trace::collector::install();
@@ -14,20 +14,11 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Command::Serve(options)) => serve::run(&options),
-        Ok(Command::Bench(options)) => bench::run(&options),
+        Ok(Command::Bench(words)) => Err(build::and_become("upcall-bench", &words)),
         Ok(Command::Trace(options)) => trace::run(&options),
         Ok(Command::Pomelo(options)) => return pomelo::run(&options),
         Ok(Command::Chain) => chain::run(),
         Ok(Command::Ci) => ci::run(),
-        Ok(Command::Part(part, words)) => {
-            let words = &mut lexopt::Parser::from_args(words);
-            match part {
-                Part::Launch => bench::launch::run(words),
-                Part::Load => load::run(words),
-                Part::Floor => floor::run(words),
-                Part::Subject => subjects::run(words),
-            }
-        }
         Err(error) => Err(error),
     };
     match outcome {

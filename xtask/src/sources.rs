@@ -38,6 +38,13 @@ pub fn workspace() -> Option<PathBuf> {
     above.chain(built).find(|folder| folder.join("uv-core/src/upcall.rs").is_file()).map(Path::to_path_buf)
 }
 
+/// Where cargo puts what it builds.
+#[must_use]
+pub fn target_folder() -> PathBuf {
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target");
+    env::var_os("CARGO_TARGET_DIR").map_or_else(built, PathBuf::from)
+}
+
 /// The items of one file, in their order.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ mod ending;
 mod failure;
 mod front;
 mod init;
+pub mod npm;
 pub mod options;
 mod progress;
 mod room;
@@ -19,7 +20,7 @@ mod signals;
 mod start;
 mod table;
 
-pub(crate) use progress::READY;
+pub use progress::READY;
 
 use crate::say;
 use options::Options;

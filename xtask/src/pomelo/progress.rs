@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// How the line begins that says that there is nothing more to wait for.
-pub(crate) const READY: &str = "ready: ";
+pub const READY: &str = "ready: ";
 
 /// How long nothing is said while servers are waited for.
 const SILENCE: Duration = Duration::from_secs(10);

@@ -3,7 +3,6 @@
 mod faults;
 mod hosts;
 mod life;
-mod measured;
 mod npm;
 mod orders;
 #[path = "../program/mod.rs"]

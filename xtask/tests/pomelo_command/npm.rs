@@ -6,7 +6,7 @@ use crate::site::{Outcome, READY, Site, listed, said, until};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use xtask::bench::npm;
+use xtask::pomelo::npm;
 
 /// The npm package.
 struct Npm {

@@ -97,7 +97,7 @@ impl Site {
     pub(crate) fn start(&self, words: &[&str]) -> Outcome<Program> {
         let path = self.path();
         let path = path.to_str().ok_or("a folder's name in UTF-8")?;
-        Program::start(&[&["pomelo", "start", path], words].concat())
+        Program::spawn(Command::new(XTASK).args(["pomelo", "start", path]).args(words))
     }
 
     /// Starts the master and waits until all servers are up.

@@ -1,4 +1,4 @@
-//! A program of `xtask` that never outlives its test.
+//! A program that never outlives its test.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read};
@@ -23,11 +23,6 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts `xtask` with these words.
-    pub(crate) fn start(words: &[&str]) -> Result<Self, Box<dyn Error>> {
-        Self::spawn(Command::new(env!("CARGO_BIN_EXE_xtask")).args(words))
-    }
-
     /// Starts a command.
     pub(crate) fn spawn(command: &mut Command) -> Result<Self, Box<dyn Error>> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

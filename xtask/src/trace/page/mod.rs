@@ -2,14 +2,15 @@
 //! legible without JavaScript.
 
 mod drawing;
+mod escape;
 mod lanes;
 mod layout;
 mod steps;
 
 use super::print::duration;
 use super::story::Story;
-use crate::bench::html::markup::escaped;
 use crate::sources::Index;
+use escape::escaped;
 use lanes::Lanes;
 use layout::Layout;
 use std::fmt::Write;

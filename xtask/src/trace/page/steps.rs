@@ -1,8 +1,8 @@
 //! The words of the diagram: the lanes' names, what each step is called, and a card that says more of it.
 
+use super::escape::escaped;
 use super::lanes::{Arrow, Lanes};
 use super::layout::Layout;
-use crate::bench::html::markup::escaped;
 use crate::sources::Index;
 use crate::trace::print::{duration, said};
 use crate::trace::step::Dir;

@@ -1,0 +1,75 @@
+//! The floors: the least work with which a program can do what is measured, the measure of everything else.
+//!
+//! A server's floor is one thread with level-triggered epoll, no parser, no timeouts, no limits and nothing queued, which
+//! accepts until that fails, as such programs are usually written: what a server above it costs more is the price of what
+//! it does. SIGTERM and SIGINT keep their default action, so they end it at once.
+
+mod answers;
+mod pass;
+mod reactor;
+mod solo;
+
+use crate::Result;
+use crate::sockets::Address;
+use answers::{CannedHttp, Discard, Echo, Sink, Writes};
+use lexopt::prelude::{Long, Value};
+use reactor::{Answer, Listener};
+
+/// The processes that the floor of a cluster passes connections to.
+const WORKERS: usize = 2;
+
+/// The bodies of `http/down-…` and `http/up-…`.
+const SIZES: &[(&str, usize)] = &[("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 << 20)];
+
+/// Runs the floor that `words` name: a benchmark's name and what belongs to it.
+///
+/// # Errors
+/// There is no such floor, or it failed.
+pub(crate) fn run(words: &mut lexopt::Parser) -> Result<()> {
+    let Some(Value(bench)) = words.next()? else { return Err("floor: which benchmark?".into()) };
+    let bench = bench.to_str().unwrap_or_default();
+    match bench.split_once('/') {
+        Some(("tcp", name)) => serve_raw(name, &Address::ANY_PORT),
+        Some(("unix", name)) => serve_raw(name, &path(words)?),
+        Some(("http", name)) => serve_http(name),
+        Some(("cluster", _)) => Ok(pass::primary(WORKERS)?),
+        None if bench == pass::WORKER_ARGUMENT => Ok(pass::worker()?),
+        _ => solo::run(bench, words),
+    }
+}
+
+/// The socket that a Unix server is told to listen on.
+fn path(words: &mut lexopt::Parser) -> Result<Address> {
+    match words.next()? {
+        Some(Long("path")) => Ok(Address::Unix(words.value()?.into())),
+        _ => Err("floor: want --path".into()),
+    }
+}
+
+fn serve_raw(name: &str, address: &Address) -> Result<()> {
+    match name {
+        "pump" => serve(address, &Discard),
+        "writes" => serve(address, &Writes),
+        "echo-64" | "echo-16k" | "connect" | "idle" => serve(address, &Echo),
+        _ => Err(format!("{name}: no such floor").into()),
+    }
+}
+
+fn serve_http(name: &str) -> Result<()> {
+    let sized = |way| {
+        let size = name.strip_prefix(way)?;
+        SIZES.iter().find(|(known, _)| *known == size).map(|(_, bytes)| *bytes)
+    };
+    let address = &Address::ANY_PORT;
+    match (name, sized("down-"), sized("up-")) {
+        ("keep-alive" | "pipelined" | "connect" | "idle", ..) => serve(address, &CannedHttp::hello()),
+        ("chunked", ..) => serve(address, &CannedHttp::chunked()),
+        (_, Some(bytes), _) => serve(address, &CannedHttp::sized(bytes)),
+        (_, _, Some(bytes)) => serve(address, &Sink::new(bytes)),
+        _ => Err(format!("{name}: no such floor").into()),
+    }
+}
+
+fn serve(address: &Address, answer: &impl Answer) -> Result<()> {
+    Ok(reactor::serve(&Listener::open(address)?, answer)?)
+}

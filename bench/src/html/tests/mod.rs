@@ -1,0 +1,216 @@
+//! The page holds everything, whatever the values are.
+
+mod browser;
+mod fixture;
+mod wellformed;
+
+use super::page;
+use crate::results::{Figure, LeftOut, Results, Role, Unit};
+use wellformed::{Tag, check};
+
+const ODD: [f64; 11] = [
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    0.0,
+    -0.0,
+    -3.0,
+    f64::MIN_POSITIVE,
+    f64::MAX,
+    f64::MIN,
+    1e-9,
+    1.0,
+];
+
+const MARKUP: &str = "<script>alert('x')</script>\"&amp; ]]>--><svg \u{0}\u{7f}";
+
+fn checked(results: &Results) -> (String, Vec<Tag>) {
+    let page = page(results);
+    let tags = check(&page).unwrap_or_else(|wrong| panic!("{wrong}"));
+    for (name, value) in tags.iter().flat_map(|tag| &tag.attributes) {
+        let number =
+            ["x", "y", "x1", "x2", "y1", "y2", "width", "height", "dx", "points"].contains(&name.as_str());
+        assert!(!number || !value.contains(['N', 'i', 'e']), "{name}={value}");
+    }
+    (page, tags)
+}
+
+fn every_figure(results: &mut Results, mut change: impl FnMut(&mut Figure)) {
+    for subject in results.benches.iter_mut().flat_map(|bench| &mut bench.subjects) {
+        change(&mut subject.cost);
+        subject.ratio.iter_mut().for_each(&mut change);
+    }
+}
+
+#[test]
+fn the_same_results_make_the_same_page() {
+    assert_eq!(page(&fixture::results()), page(&fixture::results()));
+}
+
+#[test]
+fn every_benchmark_subject_and_left_out_peer_appears() {
+    let results = fixture::results();
+    let (page, _) = checked(&results);
+    for bench in &results.benches {
+        let start = page.find(&format!("<h3><code>{}</code></h3>", bench.name)).expect("its heading");
+        let card = &page[start..start + page[start..].find("</article>").expect("its end")];
+        for subject in &bench.subjects {
+            assert!(
+                card.contains(&format!("class=\"name\">{}<", subject.name)),
+                "{} in {}",
+                subject.name,
+                bench.name
+            );
+            assert!(card.contains(&format!("<th scope=\"row\">{}</th>", subject.name)));
+        }
+        for out in &bench.left_out {
+            assert!(card.contains(&format!("<b>{}</b> ({})", out.name, out.reason)));
+        }
+    }
+}
+
+#[test]
+fn the_head_says_what_was_measured_where() {
+    let (page, _) = checked(&fixture::results());
+    for fact in ["4f2c9b7e61d0, with changes", "AMD EPYC 9B14, 2 cores, 7.8 GiB", "Linux 6.8.0", "2 min 44 s"]
+    {
+        assert!(page.contains(fact), "{fact}");
+    }
+    for fact in
+        ["cargo xtask bench --quick", "libuv 1.51.0 · node 26.1.0", "2026-11-21T11:30:44Z", "Little time"]
+    {
+        assert!(page.contains(fact), "{fact}");
+    }
+}
+
+#[test]
+fn targets_are_met_missed_or_not_measured() {
+    let mut results = fixture::results();
+    assert!(checked(&results).0.contains("6 met, 1 missed."));
+    for bench in &mut results.benches {
+        bench.subjects.retain(|subject| bench.name != "http/idle" || subject.role != Role::Ours);
+    }
+    assert!(checked(&results).0.contains("5 met, 1 missed, 1 not measured."));
+    results.benches.iter_mut().for_each(|bench| bench.target = None);
+    assert!(checked(&results).0.contains("No benchmark with a target"));
+}
+
+#[test]
+fn the_chain_is_the_difference_between_neighbours() {
+    let (page, _) = checked(&fixture::results());
+    // net 5.62 µs less async-wrap 5.53 µs; 802 less 541 instructions.
+    assert!(page.contains("net: +86.7\u{a0}ns"));
+    assert!(page.contains("net: +261\u{a0}instr."));
+    assert!(page.contains("Of http’s +344\u{a0}ns, +282\u{a0}ns is the kernel’s"));
+}
+
+#[test]
+fn a_negative_step_is_said_to_be_noise_and_a_missing_one_to_be_missing() {
+    let mut results = fixture::results();
+    let echo = results.benches.iter_mut().find(|bench| bench.name == "tcp/echo-64").expect("in the fixture");
+    echo.subjects.retain(|subject| subject.name != "async-wrap");
+    let net = echo.subjects.iter_mut().find(|subject| subject.name == "net").expect("in the fixture");
+    net.cost.median = 5_400.0;
+    results.counts.clear();
+    let (page, _) = checked(&results);
+    assert!(page.contains("async-wrap was not measured: its cost is part of the next step that was."));
+    assert!(page.contains("net seems to cost less than nothing"));
+    assert!(page.contains("This run did not count them"));
+}
+
+#[test]
+fn empty_results_make_a_page() {
+    checked(&Results::default());
+    let mut results = fixture::results();
+    results.benches.iter_mut().for_each(|bench| bench.subjects.clear());
+    assert!(checked(&results).0.contains("Nothing was measured."));
+}
+
+#[test]
+fn odd_values_never_break_the_page() {
+    for (a, b) in ODD.into_iter().flat_map(|a| [f64::NAN, f64::INFINITY, 0.0, f64::MAX].map(|b| (a, b))) {
+        let mut results = fixture::results();
+        let mut odd = [a, b, 5.0, b, 7.0, a].into_iter().cycle();
+        let mut next = || odd.next().expect("a cycle");
+        every_figure(&mut results, |figure| {
+            *figure =
+                Figure { median: next(), least: next(), greatest: next(), margin: None, samples: vec![a, b] };
+        });
+        results.seconds = a;
+        results.counts.iter_mut().for_each(|count| count.instructions = Some(b));
+        for bench in &mut results.benches {
+            bench.target = bench.target.map(|_| b);
+            for latency in bench.subjects.iter_mut().filter_map(|subject| subject.latency.as_mut()) {
+                latency.p99_us = a;
+                latency.curve.iter_mut().step_by(3).for_each(|point| point.1 = a);
+                latency.curve.iter_mut().skip(1).step_by(5).for_each(|point| *point = (b, a));
+            }
+        }
+        let (page, _) = checked(&results);
+        assert!(!page.contains("NaN") && !page.contains(">inf"), "{a} {b}");
+    }
+}
+
+#[test]
+fn no_subject_or_no_floor_or_only_the_floor_is_no_trouble() {
+    for role in [Role::Floor, Role::Ours, Role::Peer] {
+        for keep in [true, false] {
+            let mut results = fixture::results();
+            results.benches.iter_mut().for_each(|b| b.subjects.retain(|s| (s.role == role) == keep));
+            checked(&results);
+            results
+                .benches
+                .iter_mut()
+                .flat_map(|b| &mut b.subjects)
+                .for_each(|s| (s.ratio, s.latency) = (None, None));
+            checked(&results);
+        }
+    }
+}
+
+#[test]
+fn markup_in_names_is_text() {
+    let mut results = fixture::results();
+    let odd = || MARKUP.to_owned();
+    results.commit = odd();
+    results.machine.cpu = odd();
+    results.versions.insert(odd(), odd());
+    (results.date, results.arguments, results.notes) = (odd(), vec![odd()], vec![odd()]);
+    for bench in &mut results.benches {
+        (bench.group, bench.title, bench.op, bench.unit) = (odd(), odd(), odd(), Unit::Bytes);
+        bench.left_out.push(LeftOut { name: odd(), reason: odd() });
+        bench.subjects.iter_mut().for_each(|subject| subject.name = format!("{MARKUP}{}", subject.name));
+    }
+    results.counts.iter_mut().for_each(|count| count.name = odd());
+    let (page, tags) = checked(&results);
+    assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"));
+    assert!(tags.iter().all(|tag| tag.name != "script"));
+}
+
+#[test]
+fn failed_operations_are_seen() {
+    let mut results = fixture::results();
+    results.benches[0].subjects[1].errors = 12;
+    assert!(checked(&results).0.contains("12 operations of uv-core failed"));
+}
+
+#[test]
+fn the_page_needs_no_network_and_no_script() {
+    let (page, tags) = checked(&fixture::results());
+    for outside in ["http://", "https://", "@import", "src="] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(tags.iter().all(|tag| tag.attributes.iter().all(|(name, _)| !name.starts_with("on"))));
+    assert!(page.contains("prefers-color-scheme: dark"));
+}
+
+#[test]
+fn charts_and_tables_can_be_read_without_seeing_them() {
+    let (_, tags) = checked(&fixture::results());
+    let charts = tags.iter().filter(|tag| tag.get("class") == Some("chart"));
+    for chart in charts {
+        assert!(chart.get("aria-labelledby").is_some() && chart.get("aria-describedby").is_some());
+    }
+    assert!(tags.iter().filter(|tag| tag.name == "th").all(|head| head.get("scope").is_some()));
+    assert_eq!(tags.iter().filter(|tag| tag.name == "h1").count(), 1);
+}

@@ -1,0 +1,351 @@
+//! The clients of a closed loop: each sends its message, waits for the answer, and goes on until the time is
+//! over, or until so many messages were sent as were asked for.
+//!
+//! What an answer is, a [`Dialogue`] knows; the engine knows sockets, rounds and the clock. At the deadline
+//! no new round begins, and those under way are waited for, so that every message sent is answered or counted
+//! as an error. Connections that may last then wait for the next run of the same clients.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::poller::{EventFlags, Poller};
+use crate::sockets::{self, Address, Transfer};
+use rustix::fd::OwnedFd;
+use rustix::net::sockopt::socket_error;
+use rustix::net::{Shutdown, shutdown};
+
+use super::tally::Tally;
+
+/// Bytes asked for by one receive; a pipeline of 16 answers fits many times.
+const READ_BUFFER: usize = 256 * 1024;
+
+/// How long answers may take after the deadline.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The server has ended the connection.
+const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
+
+/// What a client does next.
+pub(crate) enum Step {
+    /// Waits for more bytes.
+    Wait,
+    /// The round is over: sends the message again.
+    Next,
+    /// The connection has done its part: closes it and opens another.
+    Reopen,
+    /// The same, when the server has closed it too: what follows does not meet what the server does at the end.
+    Finish,
+}
+
+/// What ended a connection: the kind for the count, the detail for the eye.
+pub(crate) struct Failure(pub(crate) &'static str, pub(crate) String);
+
+/// A round as a dialogue sees it.
+pub(crate) struct Round<'a> {
+    pub(crate) tally: &'a mut Tally,
+    /// Time since the message was sent, or since the connect began if this is the connection's first round.
+    pub(crate) latency: Duration,
+}
+
+/// The protocol of one connection.
+pub(crate) trait Dialogue {
+    /// A new connection is made.
+    fn opened(&mut self);
+    /// A message is sent.
+    fn begin(&mut self);
+    /// Bytes came.
+    fn receive(&mut self, bytes: &[u8], round: &mut Round<'_>) -> Result<Step, Failure>;
+    /// The server ended the connection.
+    fn end(&mut self, round: &mut Round<'_>) -> Result<Step, Failure>;
+}
+
+/// What to run.
+pub(crate) struct Plan<'a> {
+    pub(crate) addr: &'a Address,
+    pub(crate) connections: usize,
+    /// Whether connections outlive a run, for the next one; else each is closed after its last round.
+    pub(crate) lasting: bool,
+    /// Rounds of all clients together, after which the run ends before its time.
+    pub(crate) rounds: Option<u64>,
+    /// What every round sends.
+    pub(crate) message: &'a [u8],
+}
+
+struct Client<D> {
+    socket: Option<OwnedFd>,
+    connected: bool,
+    /// Between two runs: nothing is under way.
+    resting: bool,
+    /// Bytes of the message that were sent.
+    sent: usize,
+    round_began: Instant,
+    dialogue: D,
+}
+
+/// The clients with their connections.
+pub(crate) struct Engine<'a, D> {
+    plan: &'a Plan<'a>,
+    poller: Poller,
+    clients: Vec<Client<D>>,
+    buffer: Vec<u8>,
+    tally: Tally,
+    /// Clients with a round under way.
+    busy: usize,
+    /// Rounds that may still begin.
+    rounds_left: u64,
+    stopping: bool,
+}
+
+impl<'a, D: Dialogue> Engine<'a, D> {
+    /// Clients that have not connected yet, each with a dialogue of its own.
+    pub(crate) fn new(plan: &'a Plan<'a>, new: impl Fn() -> D) -> crate::Result<Self> {
+        let now = Instant::now();
+        let client = || Client {
+            socket: None,
+            connected: false,
+            resting: false,
+            sent: 0,
+            round_began: now,
+            dialogue: new(),
+        };
+        Ok(Self {
+            plan,
+            poller: Poller::new()?,
+            clients: (0..plan.connections).map(|_| client()).collect(),
+            buffer: vec![0; READ_BUFFER],
+            tally: Tally::new()?,
+            busy: 0,
+            rounds_left: plan.rounds.unwrap_or(u64::MAX),
+            stopping: false,
+        })
+    }
+
+    /// What the last run has counted.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Runs the clients until the time is over or all is lost.
+    pub(crate) fn run(&mut self, duration: Duration) -> crate::Result<()> {
+        self.let_go_of_ended()?;
+        self.tally.restart();
+        self.stopping = false;
+        let mut limit = Instant::now() + duration;
+        for slot in 0..self.clients.len() {
+            self.begin(slot);
+        }
+        while self.busy > 0 {
+            let now = Instant::now();
+            if now >= limit && self.stopping {
+                self.give_up();
+                return Ok(());
+            }
+            if !self.stopping && (now >= limit || self.tally.is_hopeless()) {
+                self.stopping = true;
+                limit = now + GRACE;
+            }
+            for index in 0..self.poller.wait(Some(limit - now.min(limit)))? {
+                let (slot, ready) = self.poller.event(index);
+                self.on_ready(slot as usize, ready);
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes what the server has closed since the last run: that is its right.
+    fn let_go_of_ended(&mut self) -> io::Result<()> {
+        for index in 0..self.poller.wait(Some(Duration::ZERO))? {
+            let (slot, ready) = self.poller.event(index);
+            if ready.intersects(ENDED) {
+                self.clients[slot as usize].socket = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the client's first round of a run, on the connection that it has or on a new one.
+    fn begin(&mut self, slot: usize) {
+        if self.clients[slot].socket.is_none() {
+            return self.connect(slot);
+        }
+        if !self.claim_round() {
+            return;
+        }
+        let client = &mut self.clients[slot];
+        client.resting = false;
+        client.round_began = Instant::now();
+        self.busy += 1;
+        if let Err(Failure(kind, detail)) = client.begin_round(self.plan.message) {
+            self.tally.error(kind, detail);
+            self.reopen(slot);
+        }
+    }
+
+    /// Whoever still waits for an answer waits no longer.
+    fn give_up(&mut self) {
+        for client in &mut self.clients {
+            if client.socket.is_some() && !client.resting {
+                client.socket = None;
+                self.tally.error("unanswered", format_args!("no answer {GRACE:?} after the deadline"));
+            }
+        }
+        self.busy = 0;
+    }
+}
+
+impl<D: Dialogue> Engine<'_, D> {
+    /// Takes one of the rounds that may begin.
+    fn claim_round(&mut self) -> bool {
+        let is_left = self.rounds_left > 0 && !self.stopping;
+        self.rounds_left -= u64::from(is_left);
+        is_left
+    }
+
+    /// Opens the client's connection for a round, unless the run is over. A connect that fails at once is tried again
+    /// until the error limit of the tally is reached.
+    fn connect(&mut self, slot: usize) {
+        while !self.tally.is_hopeless() && self.claim_round() {
+            match self.try_connect(slot) {
+                Ok(()) => return,
+                Err(error) => self.tally.error("connect", error),
+            }
+        }
+    }
+
+    fn try_connect(&mut self, slot: usize) -> io::Result<()> {
+        let began = Instant::now();
+        let socket = sockets::connect(self.plan.addr, None)?;
+        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        self.poller.add(&socket, slot as u64, interest)?;
+        let client = &mut self.clients[slot];
+        client.socket = Some(socket);
+        client.connected = false;
+        client.resting = false;
+        client.round_began = began;
+        client.dialogue.opened();
+        self.busy += 1;
+        Ok(())
+    }
+
+    fn on_ready(&mut self, slot: usize, ready: EventFlags) {
+        match self.advance(slot, ready) {
+            Ok(Step::Wait | Step::Next | Step::Finish) => return,
+            Ok(Step::Reopen) => {}
+            Err(Failure(kind, detail)) => self.tally.error(kind, detail),
+        }
+        self.reopen(slot);
+    }
+
+    /// Closes the client's connection, and opens another if the run goes on.
+    fn reopen(&mut self, slot: usize) {
+        self.clients[slot].socket = None;
+        self.busy -= 1;
+        self.connect(slot);
+    }
+
+    /// The client has done its last round of this run.
+    fn rest(&mut self, slot: usize) -> Step {
+        self.clients[slot].resting = true;
+        self.busy -= 1;
+        Step::Wait
+    }
+
+    /// Does what the connection is ready for: reopens it or waits. All else is done here.
+    fn advance(&mut self, slot: usize, ready: EventFlags) -> Result<Step, Failure> {
+        let client = &mut self.clients[slot];
+        let Some(socket) = &client.socket else { return Ok(Step::Wait) };
+        if client.resting {
+            // Nothing is under way: a server may end the connection now, and the next run opens another.
+            if ready.intersects(ENDED) {
+                client.socket = None;
+            }
+            return Ok(Step::Wait);
+        }
+        if !client.connected {
+            if ready.intersects(EventFlags::ERR | EventFlags::HUP) {
+                let outcome = socket_error(socket).and_then(|outcome| outcome);
+                outcome.map_err(|error| Failure("connect", error.to_string()))?;
+            }
+            if !ready.contains(EventFlags::OUT) {
+                return Ok(Step::Wait);
+            }
+            client.connected = true;
+            client.begin_round(self.plan.message)?;
+        } else if ready.contains(EventFlags::OUT) {
+            client.flush(self.plan.message)?;
+        }
+        if ready.intersects(ENDED.union(EventFlags::IN)) {
+            return self.read(slot, !ready.contains(EventFlags::RDHUP));
+        }
+        Ok(Step::Wait)
+    }
+
+    /// Receives until the socket is drained. The dialogue bounds this: it answers nothing but its own
+    /// messages. A short receive is the last one only if no end of stream waits behind it.
+    fn read(&mut self, slot: usize, short_is_last: bool) -> Result<Step, Failure> {
+        loop {
+            let client = &mut self.clients[slot];
+            let Some(socket) = &client.socket else { return Ok(Step::Wait) };
+            let count = match sockets::recv(socket, &mut self.buffer) {
+                Ok(Transfer::NotReady) => return Ok(Step::Wait),
+                Ok(Transfer::Bytes(count)) => count,
+                Err(error) => return Err(Failure("recv", error.to_string())),
+            };
+            self.tally.received(count);
+            let now = Instant::now();
+            let mut round = Round { tally: &mut self.tally, latency: now - client.round_began };
+            let step = match count {
+                0 => client.dialogue.end(&mut round)?,
+                _ => client.dialogue.receive(&self.buffer[..count], &mut round)?,
+            };
+            match step {
+                Step::Reopen => return Ok(Step::Reopen),
+                // A connection that the server has ended cannot last.
+                Step::Next if !self.claim_round() => {
+                    return Ok(if self.plan.lasting && short_is_last {
+                        self.rest(slot)
+                    } else {
+                        Step::Reopen
+                    });
+                }
+                Step::Next => {
+                    let client = &mut self.clients[slot];
+                    client.round_began = now;
+                    client.begin_round(self.plan.message)?;
+                }
+                Step::Finish => self.clients[slot].finish()?,
+                Step::Wait => {}
+            }
+            if count < self.buffer.len() && short_is_last {
+                return Ok(Step::Wait);
+            }
+        }
+    }
+}
+
+impl<D: Dialogue> Client<D> {
+    fn begin_round(&mut self, message: &[u8]) -> Result<(), Failure> {
+        self.sent = 0;
+        self.dialogue.begin();
+        self.flush(message)
+    }
+
+    /// Says that nothing more comes.
+    fn finish(&self) -> Result<(), Failure> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        shutdown(socket, Shutdown::Write).map_err(|error| Failure("shutdown", error.to_string()))
+    }
+
+    /// Sends what is left of the message, as far as the socket takes it.
+    fn flush(&mut self, message: &[u8]) -> Result<(), Failure> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        while self.sent < message.len() {
+            match sockets::send(socket, &message[self.sent..]) {
+                Ok(Transfer::Bytes(count)) => self.sent += count,
+                Ok(Transfer::NotReady) => break,
+                Err(error) => return Err(Failure("send", error.to_string())),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+//! What is measured: the benchmarks that the command line names, and who takes part in each.
+
+use super::budget::Kind;
+use super::catalogue::{ALL, Entry, Work};
+use super::options::{Options, UserSubject};
+use super::peers::Peers;
+use super::results::{LeftOut, Role};
+use super::rig::Rig;
+use crate::Result;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+/// A benchmark with those of our layers that were asked for.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) entry: &'static Entry,
+    ours: Vec<&'static str>,
+}
+
+/// Somebody who takes part in a benchmark.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    /// The program and its words.
+    pub(crate) command: Vec<OsString>,
+}
+
+/// The benchmarks that `what` names, all if it names none.
+pub(crate) fn select(what: &[String]) -> Result<Vec<Choice>> {
+    for word in what {
+        if !ALL.iter().any(|entry| !named(entry, word).is_empty()) {
+            return Err(format!("bench: nothing is called {word:?}; see `cargo xtask bench --list`").into());
+        }
+    }
+    let choose = |entry: &'static Entry| {
+        let ours = &entry.group().ours;
+        let is_wanted =
+            |layer: &&&str| what.is_empty() || what.iter().any(|word| named(entry, word).contains(*layer));
+        let ours: Vec<_> = ours.iter().filter(is_wanted).copied().collect();
+        (!ours.is_empty()).then_some(Choice { entry, ours })
+    };
+    Ok(ALL.iter().filter_map(choose).collect())
+}
+
+/// Those of our layers in `entry` that `word` names: all, if it is the name of the benchmark or of its group.
+fn named(entry: &Entry, word: &str) -> Vec<&'static str> {
+    let group = entry.group();
+    let is_beginning = word.contains('/') && entry.name.starts_with(word);
+    if group.name == word || entry.own_name() == word || is_beginning {
+        return group.ours.to_vec();
+    }
+    // async-wrap is measured with hooks and without.
+    let is_named = |layer: &&&str| **layer == word || layer.strip_prefix(word) == Some("-hooks");
+    group.ours.iter().filter(is_named).copied().collect()
+}
+
+/// The peers that take part in any of the benchmarks.
+pub(crate) fn peers_of(choices: &[Choice], options: &Options) -> BTreeSet<&'static str> {
+    let peers = choices.iter().flat_map(|choice| choice.entry.group().peers).copied();
+    peers.filter(|name| options.wants(name)).collect()
+}
+
+impl Choice {
+    /// Who takes part, in the order of the tables, and who does not.
+    pub(crate) fn contenders(
+        &self,
+        rig: &Rig,
+        peers: &Peers,
+        options: &Options,
+    ) -> (Vec<Contender>, Vec<LeftOut>) {
+        let (mut contenders, mut left_out) = (vec![self.own(rig, "floor", Role::Floor)], Vec::new());
+        let ours = self.ours.iter().filter(|layer| options.wants(layer));
+        contenders.extend(ours.map(|layer| self.own(rig, layer, Role::Ours)));
+        for &name in self.entry.group().peers.iter().filter(|name| options.wants(name)) {
+            match peers.command(name) {
+                Ok(program) => contenders.push(Contender {
+                    name: name.to_owned(),
+                    role: Role::Peer,
+                    command: [program, vec![self.entry.name.into()], self.path_words(rig, name)].concat(),
+                }),
+                Err(reason) => left_out.push(LeftOut { name: name.to_owned(), reason }),
+            }
+        }
+        if self.entry.is_for_anybody() {
+            contenders.extend(options.subjects.iter().map(of_user));
+        }
+        (contenders, left_out)
+    }
+
+    /// A program of this project.
+    fn own(&self, rig: &Rig, name: &str, role: Role) -> Contender {
+        let words: &[&str] = match (role, self.entry.group().name) {
+            (Role::Floor, _) => &["floor", self.entry.name],
+            (_, "cluster") => &["subject", "cluster", self.entry.name, "--policy", name],
+            _ => &["subject", name, self.entry.name],
+        };
+        let mut command: Vec<OsString> = vec![rig.launcher.program.clone().into()];
+        command.extend(words.iter().map(OsString::from));
+        command.extend(self.path_words(rig, name));
+        Contender { name: name.to_owned(), role, command }
+    }
+
+    /// Where a Unix server listens, and where nginx puts its files.
+    fn path_words(&self, rig: &Rig, name: &str) -> Vec<OsString> {
+        match (self.entry.group().name, name) {
+            ("unix", _) => vec!["--path".into(), rig.socket(name).into()],
+            (_, "nginx") => vec!["--path".into(), rig.scratch().into()],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Contender {
+    /// What its runs are like.
+    pub(crate) fn kind(&self, entry: &Entry) -> Kind {
+        match entry.work {
+            Work::Solo { .. } | Work::SoloOf { .. } => Kind::Solo,
+            Work::Memory(_) | Work::Evenness => Kind::Held,
+            Work::Time(_) if self.name == "node" => Kind::Compiled,
+            Work::Time(_) => Kind::Served,
+        }
+    }
+}
+
+fn of_user(subject: &UserSubject) -> Contender {
+    let command = ["sh".into(), "-c".into(), format!("exec {}", subject.command).into()].into();
+    Contender { name: subject.name.clone(), role: Role::Peer, command }
+}
+
+/// The benchmarks with those who take part, for `--list`.
+pub(crate) fn list(choices: &[Choice]) -> String {
+    let mut lines = Vec::new();
+    for Choice { entry, ours } in choices {
+        lines.push(format!("{:<17} {}", entry.name, entry.title));
+        lines.push(format!("{:<17} {} | {}", "", ours.join(" "), entry.group().peers.join(" ")));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(what: &[&str]) -> Vec<(&'static str, Vec<&'static str>)> {
+        let what: Vec<_> = what.iter().map(|word| (*word).to_owned()).collect();
+        let choices = select(&what).expect("names of benchmarks");
+        choices.into_iter().map(|choice| (choice.entry.name, choice.ours)).collect()
+    }
+
+    #[test]
+    fn nothing_named_is_everything() {
+        assert_eq!(selected(&[]).len(), ALL.len());
+    }
+
+    #[test]
+    fn a_benchmark_goes_by_its_full_name_its_own_or_the_beginning_of_the_full_one() {
+        assert_eq!(selected(&["http/keep-alive"]), [("http/keep-alive", vec!["http"])]);
+        assert_eq!(selected(&["ticks"]), [("loop/ticks", vec!["uv-core"])]);
+        let downloads: Vec<_> = selected(&["http/down"]).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(downloads, ["http/down-1k", "http/down-64k", "http/down-1m"]);
+    }
+
+    #[test]
+    fn a_group_is_all_of_it_and_a_layer_its_part_of_each() {
+        assert!(selected(&["unix"]).iter().all(|(name, ours)| name.starts_with("unix/") && ours.len() == 5));
+        assert!(selected(&["net"]).iter().all(|(_, ours)| *ours == ["net"]));
+        assert!(selected(&["uv-core"]).iter().any(|(name, _)| *name == "loop/work"));
+        assert!(
+            selected(&["async-wrap"]).iter().all(|(_, ours)| *ours == ["async-wrap", "async-wrap-hooks"])
+        );
+        assert!(selected(&["cluster"]).iter().all(|(name, _)| name.starts_with("cluster/")));
+    }
+
+    #[test]
+    fn several_names_add_up_in_the_order_of_the_catalogue() {
+        let both = selected(&["net", "loop/ticks", "uv-core"]);
+        assert_eq!(both[0].0, "loop/ticks");
+        let (_, ours) = both.iter().find(|(name, _)| *name == "tcp/pump").expect("a stream benchmark");
+        assert_eq!(*ours, ["uv-core", "net"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_names_it() {
+        let error = select(&["http".to_owned(), "htp".to_owned()]).expect_err("no such benchmark");
+        assert!(error.to_string().contains("\"htp\""), "{error}");
+    }
+
+    #[test]
+    fn the_list_fits_a_hundred_columns() {
+        let list = list(&select(&[]).expect("all"));
+        for line in list.lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+}

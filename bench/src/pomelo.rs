@@ -1,0 +1,281 @@
+//! The start of an application of many servers, beside Node's pomelo with the same configuration: what it costs, how long
+//! it takes, and what memory a server has then.
+//!
+//! Both read the same files and both are waited for until the last server has said that it started. Neither is bound to
+//! a core: starting many processes is what the cores of a machine are for.
+
+use super::child::{Child, Launcher, Trouble};
+use super::interrupt::send_signal;
+use super::options::Options;
+use super::progress::counted;
+use super::results::{Bench, Figure, Latency, LeftOut, Role, Subject, Unit};
+use super::table::FAILED;
+use super::{proc, stats};
+use rustix::process::Signal;
+use serde_json::json;
+use std::ffi::OsString;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use xtask::pomelo::{READY, npm};
+use xtask::say;
+
+/// Servers beside the master.
+const SERVERS: usize = 20;
+
+/// Rounds, if nothing is said; one where time is short.
+const ROUNDS: usize = 3;
+
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The names of these benchmarks.
+const NAMES: [&str; 2] = ["pomelo/start", "pomelo/memory"];
+
+const TITLES: [&str; 2] = [
+    "a master and 20 servers start; CPU time of all, and p50 is how long it takes",
+    "memory of a server of 20, when all have started",
+];
+
+const OURS: &str = "pomelo";
+const NODE: &str = "node";
+
+/// The program that is Node's side: its application in as many lines as it takes.
+const NODE_APP: &str =
+    "const app = require('pomelo').createApp();\napp.set('name', 'bench');\napp.start();\n";
+const NODE_LIFECYCLE: &str = "exports.afterStartAll = () => console.log('ready: all');\n";
+
+/// Whether a word of the command line names these benchmarks.
+pub(crate) fn is_named(word: &str) -> bool {
+    let is_beginning = |name: &&str| word.contains('/') && name.starts_with(word);
+    word == OURS || NAMES.iter().any(is_beginning)
+}
+
+/// Whether these benchmarks are wanted.
+pub(crate) fn is_wanted(options: &Options) -> bool {
+    options.what.is_empty() || options.what.iter().any(|word| is_named(word))
+}
+
+/// The words that name other benchmarks, as the catalogue understands them; nothing if none does.
+pub(crate) fn others(what: &[String]) -> Option<Vec<String>> {
+    let others: Vec<String> = what.iter().filter(|word| !is_named(word)).cloned().collect();
+    if others.is_empty() && !what.is_empty() { None } else { Some(others) }
+}
+
+/// For `--list`.
+pub(crate) fn list() -> String {
+    let lines = NAMES
+        .iter()
+        .zip(TITLES)
+        .map(|(name, title)| format!("{name:<17} {title}\n{:<17} {OURS} | {NODE}", ""));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What one start has shown.
+struct Start {
+    cpu_ns: f64,
+    wall: Duration,
+    /// Bytes for each server.
+    memory: f64,
+}
+
+/// One of the two, with what was found.
+struct Row {
+    name: &'static str,
+    role: Role,
+    starts: Vec<Start>,
+    /// Why it is not asked, or not again.
+    trouble: Option<String>,
+}
+
+/// Measures both, in turn. The benchmarks, and what has failed of ours.
+pub(crate) fn measure(
+    options: &Options,
+    launcher: &Launcher,
+    scratch: &Path,
+) -> Result<(Vec<Bench>, Vec<String>), Trouble> {
+    let folder = scratch.join("pomelo");
+    let project = Project::write(&folder).map_err(|error| Trouble::Failed(error.to_string()))?;
+    let row = |name, role| Row { name, role, starts: Vec::new(), trouble: None };
+    let mut rows: Vec<Row> = [row(OURS, Role::Ours), row(NODE, Role::Peer)].into();
+    rows.retain(|row| options.wants(row.name));
+    if rows.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { ROUNDS });
+    say::err(format_args!("a master and {SERVERS} servers, started {}", counted(rounds, "time")));
+    for _ in 0..rounds {
+        for row in rows.iter_mut().filter(|row| row.trouble.is_none()) {
+            match project.start(row.name, launcher) {
+                Ok(start) => row.starts.push(start),
+                Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
+                Err(Trouble::Cannot(reason)) => row.trouble = Some(reason),
+                Err(Trouble::Failed(reason)) => row.trouble = Some(format!("{FAILED}{reason}")),
+            }
+        }
+    }
+    let ours = rows.iter().filter(|row| row.role == Role::Ours);
+    let failures = ours.filter_map(|row| Some(format!("{}: {}", NAMES[0], row.trouble.as_ref()?))).collect();
+    let benches = [bench(0, &rows), bench(1, &rows)];
+    Ok((benches.into(), failures))
+}
+
+/// The benchmark of that number.
+fn bench(number: usize, rows: &[Row]) -> Bench {
+    let cost = |start: &Start| if number == 0 { start.cpu_ns } else { start.memory };
+    let subject = |row: &Row| {
+        Some(Subject {
+            name: row.name.to_owned(),
+            role: row.role,
+            cost: Figure::of(row.starts.iter().map(cost).collect())?,
+            ratio: None,
+            user_share: None,
+            per_second: None,
+            latency: if number == 0 { latency(&row.starts) } else { None },
+            errors: 0,
+        })
+    };
+    let left_out = |row: &Row| Some(LeftOut { name: row.name.to_owned(), reason: row.trouble.clone()? });
+    Bench {
+        name: NAMES[number].to_owned(),
+        group: OURS.to_owned(),
+        title: TITLES[number].to_owned(),
+        op: ["one start of all", "one server"][number].to_owned(),
+        unit: [Unit::Ns, Unit::Bytes][number],
+        target: None,
+        target_of: None,
+        subjects: rows.iter().filter_map(subject).collect(),
+        left_out: rows.iter().filter_map(left_out).collect(),
+    }
+}
+
+/// How long starts took.
+fn latency(starts: &[Start]) -> Option<Latency> {
+    let once = |start: &Start| (u64::try_from(start.wall.as_nanos()).unwrap_or(u64::MAX), 1);
+    let walls: Vec<_> = starts.iter().map(once).collect();
+    stats::latency([&walls[..]])
+}
+
+/// The configuration of both.
+struct Project {
+    folder: PathBuf,
+}
+
+impl Project {
+    fn write(folder: &Path) -> std::io::Result<Self> {
+        let ports = free_ports(SERVERS + 1)?;
+        let here = "127.0.0.1";
+        let master = json!({ "id": "master-server-1", "host": here, "port": ports[0] });
+        let server =
+            |(index, port)| json!({ "id": format!("chat-server-{index}"), "host": here, "port": port });
+        let servers: Vec<_> = ports[1..].iter().enumerate().map(server).collect();
+        for (name, text) in [
+            ("config/master.json", json!({ "development": master }).to_string()),
+            ("config/servers.json", json!({ "development": { "chat": servers } }).to_string()),
+            ("app.js", NODE_APP.to_owned()),
+            ("app/servers/master/lifecycle.js", NODE_LIFECYCLE.to_owned()),
+        ] {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(folder))?;
+            fs::write(path, text)?;
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Starts everything once and ends it.
+    fn start(&self, name: &str, launcher: &Launcher) -> Result<Start, Trouble> {
+        let command = if name == NODE { self.node()? } else { self.ours(launcher) };
+        let began = Instant::now();
+        let mut master = launcher.start(None, &command)?;
+        while !master.line(PATIENCE.saturating_sub(began.elapsed()))?.starts_with(READY) {}
+        let wall = began.elapsed();
+        let start = look(master.pid(), wall).map_err(|error| Trouble::Failed(error.to_string()))?;
+        end(&mut master, name);
+        Ok(start)
+    }
+
+    fn ours(&self, launcher: &Launcher) -> Vec<OsString> {
+        vec![launcher.program.clone().into(), "pomelo".into(), "start".into(), self.folder.clone().into()]
+    }
+
+    /// Where Node's pomelo is, is told to Node by a variable.
+    fn node(&self) -> Result<Vec<OsString>, Trouble> {
+        let modules = npm::pomelo().map_err(Trouble::Cannot)?;
+        let mut path = OsString::from("NODE_PATH=");
+        path.push(modules);
+        let app = self.folder.join("app.js");
+        Ok(vec!["env".into(), path, "NODE_NO_WARNINGS=1".into(), "node".into(), app.into()])
+    }
+}
+
+/// Reads what a start has cost, and what the servers have.
+fn look(master: u32, wall: Duration) -> std::io::Result<Start> {
+    let times = proc::cpu_times(master)?;
+    let cpu_ns = times.values().map(|(time, _)| time).sum::<u64>() as f64;
+    let servers: Vec<u32> = times.keys().map(|process| process.pid).filter(|pid| *pid != master).collect();
+    if servers.len() != SERVERS {
+        return Err(std::io::Error::other(format!("{} servers are there, not {SERVERS}", servers.len())));
+    }
+    let mut memory = 0;
+    for pid in servers {
+        memory += proc::resident(pid)?;
+    }
+    Ok(Start { cpu_ns, wall, memory: memory as f64 / SERVERS as f64 })
+}
+
+/// Ends all. Node's master leaves its servers behind.
+fn end(master: &mut Child, name: &str) {
+    if name == NODE {
+        for process in proc::tree(master.pid()).unwrap_or_default() {
+            send_signal(process.pid, Signal::TERM);
+        }
+    }
+    master.stop();
+}
+
+/// Ports that are free now.
+fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
+    let listeners: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_benchmarks_go_by_their_names() {
+        for word in ["pomelo", "pomelo/start", "pomelo/memory", "pomelo/"] {
+            assert!(is_named(word), "{word}");
+        }
+        assert!(!is_named("http") && !is_named("pome"));
+    }
+
+    #[test]
+    fn other_names_are_the_catalogue_s() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(others(&[]), Some(Vec::new()));
+        assert_eq!(others(&words(&["pomelo"])), None);
+        assert_eq!(others(&words(&["http", "pomelo/start"])), Some(words(&["http"])));
+    }
+
+    #[test]
+    fn the_figures_of_both_stand_side_by_side() {
+        let start = |seconds: u64| Start {
+            cpu_ns: seconds as f64 * 1e9,
+            wall: Duration::from_secs(seconds),
+            memory: seconds as f64 * 1e6,
+        };
+        let ours =
+            Row { name: OURS, role: Role::Ours, starts: vec![start(1), start(3), start(2)], trouble: None };
+        let node = Row { name: NODE, role: Role::Peer, starts: Vec::new(), trouble: Some("no npm".into()) };
+        let rows = [ours, node];
+        let (time, memory) = (bench(0, &rows), bench(1, &rows));
+        assert_eq!((time.subjects[0].cost.median, memory.subjects[0].cost.median), (2e9, 2e6));
+        let latency = time.subjects[0].latency.as_ref().expect("starts were timed");
+        assert_eq!((latency.p50_us / 1e6).round(), 2.0);
+        assert_eq!((&*time.left_out[0].name, &*time.left_out[0].reason), ("node", "no npm"));
+    }
+}

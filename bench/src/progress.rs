@@ -1,0 +1,109 @@
+//! The progress line: what runs, and how long it will still take. On a terminal it is rewritten in place.
+
+use rustix::termios::tcgetwinsize;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+use xtask::say;
+
+/// How often a line is written where it cannot be rewritten.
+const SPARSE: Duration = Duration::from_secs(15);
+
+/// Columns of a terminal that does not say how many it has.
+const USUAL_WIDTH: usize = 80;
+
+/// Takes a line back.
+const ERASE: &str = "\r\x1b[2K";
+
+/// Where a run is.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    terminal: bool,
+    runs: usize,
+    done: usize,
+    /// When a line was last written where it stays.
+    written: Option<Instant>,
+    /// Whether a line stands there that has to be erased.
+    shown: bool,
+}
+
+impl Progress {
+    /// For so many runs.
+    pub(crate) fn new(runs: usize) -> Self {
+        Self { terminal: io::stderr().is_terminal(), runs, done: 0, written: None, shown: false }
+    }
+
+    /// Says what runs now and how long everything will still take.
+    pub(crate) fn show(&mut self, what: &str, left: Duration) {
+        let line = self.line(what, left);
+        if self.terminal {
+            let width = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+            let width = if width == 0 { USUAL_WIDTH } else { width };
+            let line: String = line.chars().take(width.saturating_sub(1)).collect();
+            // Refused only if nobody reads it.
+            let _ = write!(io::stderr(), "{ERASE}{line}");
+            self.shown = true;
+        } else if self.written.is_none_or(|written| written.elapsed() >= SPARSE) {
+            say::err(line);
+            self.written = Some(Instant::now());
+        }
+    }
+
+    /// A run is over, or will not be.
+    pub(crate) fn ran(&mut self) {
+        self.done += 1;
+    }
+
+    /// There will be one more run.
+    pub(crate) fn add(&mut self) {
+        self.runs += 1;
+    }
+
+    /// Makes room for what is printed.
+    pub(crate) fn clear(&mut self) {
+        if self.shown {
+            // Refused only if nobody reads it.
+            let _ = write!(io::stderr(), "{ERASE}");
+            self.shown = false;
+        }
+    }
+
+    fn line(&self, what: &str, left: Duration) -> String {
+        let now = self.done + 1;
+        format!("[{now}/{}] {what}; {} left", self.runs, in_words(left))
+    }
+}
+
+/// `1 run`, `2 runs`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `40 s`, `2 min 5 s`, `1 h 3 min`.
+pub(crate) fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs_f64().ceil() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short_words() {
+        for (seconds, words) in [(0.2, "1 s"), (59.0, "59 s"), (125.0, "2 min 5 s"), (3780.0, "1 h 3 min")] {
+            assert_eq!(in_words(Duration::from_secs_f64(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn the_line_says_what_runs_and_how_long_it_still_takes() {
+        let mut progress = Progress::new(12);
+        (0..3).for_each(|_| progress.ran());
+        let line = progress.line("tcp/pump, libuv, round 2 of 3", Duration::from_secs(70));
+        assert_eq!(line, "[4/12] tcp/pump, libuv, round 2 of 3; 1 min 10 s left");
+    }
+}

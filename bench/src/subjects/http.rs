@@ -1,0 +1,92 @@
+//! HTTP over the whole chain: the application of `cargo xtask serve`, with two more routes for bodies of any size.
+
+use super::options::Options;
+use super::serving::{ANYWHERE, announce, end_on_sigterm};
+use crate::Result;
+use async_wrap::{Environment, Loop, RunMode};
+use http::proto::Fields;
+use http::upcall::{BodyHandler, RequestHandler};
+use http::{ListenOptions, Request, Response, Server, ServerOptions};
+use xtask::app::App;
+
+/// Bytes of the largest body of `/size/N`.
+const MAX_SIZE: usize = 1 << 20;
+
+/// What the benchmarks ask for.
+const BENCHES: &[&str] = &[
+    "chunked",
+    "connect",
+    "down-1k",
+    "down-1m",
+    "down-64k",
+    "idle",
+    "keep-alive",
+    "pipelined",
+    "up-1k",
+    "up-1m",
+    "up-64k",
+];
+
+/// Serves until SIGTERM, whatever is asked for.
+pub(crate) fn serve(options: &Options) -> Result<()> {
+    if !BENCHES.contains(&&*options.bench) {
+        return Err(format!("subject: no benchmark {:?} of HTTP", options.bench).into());
+    }
+    let lp = Loop::new()?;
+    let env = Environment::new(&lp);
+    end_on_sigterm(&lp)?;
+    let server = Server::new(&env, ServerOptions::default())?;
+    server.listen(ListenOptions::addr(ANYWHERE), Site { app: App, body: vec![b'x'; MAX_SIZE] })?;
+    announce(server.address().and_then(|address| address.as_tcp()).ok_or("no address")?);
+    env.run(RunMode::Default)?;
+    Ok(())
+}
+
+/// The routes: `GET /size/N` sends N bytes, `POST /sink` counts what it is sent; all others are the application's.
+struct Site {
+    app: App,
+    /// What `/size/N` sends the beginning of.
+    body: Vec<u8>,
+}
+
+impl RequestHandler for Site {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        let path = request.path();
+        if path == "/sink" {
+            request.body().set_handler(Sink { response, received: 0 });
+        } else if let Some(size) = path.strip_prefix("/size/") {
+            // What fails, fails because the client is gone, and that ends the response by itself.
+            let _ = self.send(&response, size);
+        } else {
+            self.app.on_request(request, response);
+        }
+    }
+}
+
+impl Site {
+    fn send(&self, response: &Response, size: &str) -> http::Result<()> {
+        let body = size.parse::<usize>().ok().and_then(|size| self.body.get(..size));
+        match body {
+            Some(body) => response.set_header("Content-Type", "text/plain")?.end(body),
+            None => response.set_status(404)?.end(b""),
+        }
+    }
+}
+
+/// Counts a body, which is all that becomes of it.
+struct Sink {
+    response: Response,
+    received: u64,
+}
+
+impl BodyHandler for Sink {
+    fn on_data(&mut self, data: &[u8]) {
+        self.received += data.len() as u64;
+    }
+
+    fn on_end(&mut self, _: &Fields<'_>) {
+        // Fails only if the client is gone.
+        let _ =
+            self.response.set_header("Content-Type", "text/plain").and_then(|response| response.end(b"ok"));
+    }
+}

@@ -1,0 +1,40 @@
+//! The project's layers as programs to be measured: `upcall-bench subject LAYER BENCH [options]`.
+//!
+//! Each is what a careful user of its layer would write, so that it shows what the layer costs. A benchmark is named
+//! with its group (`tcp/echo-64`) or without (`echo-64`).
+
+mod async_wrap;
+mod cluster;
+mod http;
+mod net;
+mod options;
+mod serving;
+pub(crate) mod solo;
+mod streams;
+mod tcp_wrap;
+pub(crate) mod turns;
+mod uv_core;
+mod uv_loop;
+mod wraps;
+
+use crate::Result;
+use options::{Layer, Options};
+
+/// Runs the program that `words` name.
+///
+/// # Errors
+/// There is no such program, or it failed.
+pub(crate) fn run(words: &mut lexopt::Parser) -> Result<()> {
+    let options = Options::parse(words)?;
+    match options.layer {
+        Layer::UvCore => match solo::find(uv_loop::PROGRAMS, &options.bench) {
+            Some(program) => program.run(options.ops, options.turn),
+            None => uv_core::serve(&options),
+        },
+        Layer::TcpWrap => tcp_wrap::serve(&options),
+        Layer::AsyncWrap { hooks } => async_wrap::serve(&options, hooks),
+        Layer::Net => net::serve(&options),
+        Layer::Http => http::serve(&options),
+        Layer::Cluster => cluster::run(&options),
+    }
+}

@@ -1,0 +1,138 @@
+//! Programs without clients: so many operations, and one line of JSON about what they cost.
+
+use super::turns::Turns;
+use crate::Result;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+use uv_core::{UsageOf, resource_usage};
+use xtask::say;
+
+/// The share of operations that are done first and not measured, and how many they are at most.
+const WARM_UP_SHARE: u64 = 10;
+const WARM_UP_MOST: u64 = 10_000;
+
+/// Timers of `timer-churn`: as many as a server with so many connections has.
+pub(crate) const TIMERS: u64 = 1000;
+
+/// Milliseconds over which the deadlines of timers spread. They come evenly and out of order: the stride is a prime.
+pub(crate) const SPREAD: u64 = 1000;
+const STRIDE: u64 = 7919;
+
+/// Messages of `post` and requests of `work` that are under way at a time.
+pub(crate) const IN_FLIGHT: u64 = 64;
+
+/// The child of `spawn`: it does nothing. It has the standard input, output and error of its parent.
+pub(crate) const CHILD: &str = "/bin/true";
+
+/// The deadline of the timer of this number, in milliseconds.
+pub(crate) fn deadline(index: u64) -> u64 {
+    index * STRIDE % SPREAD
+}
+
+/// A program that does as many operations as it is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Program {
+    /// The benchmark's name, without its group.
+    pub(crate) name: &'static str,
+    /// Operations unless told otherwise: a good part of a second.
+    pub(crate) ops: u64,
+    pub(crate) run: Run,
+}
+
+/// How a program does its operations.
+#[derive(Clone, Copy)]
+pub(crate) enum Run {
+    AtOnce(fn(u64) -> Result<()>),
+    InTurns(fn(Turns) -> Result<()>),
+}
+
+impl Program {
+    pub(crate) fn run(&self, ops: Option<u64>, turn: Option<NonZeroU64>) -> Result<()> {
+        let ops = ops.unwrap_or(self.ops);
+        match self.run {
+            Run::AtOnce(_) if turn.is_some() => Err(format!("--turn: {} is done at once", self.name).into()),
+            Run::AtOnce(run) => run(ops),
+            Run::InTurns(run) => run(Turns::new(ops, turn.map(NonZeroU64::get))),
+        }
+    }
+}
+
+/// The program of this name.
+pub(crate) fn find<'a>(programs: &'a [Program], name: &str) -> Option<&'a Program> {
+    programs.iter().find(|program| program.name == name)
+}
+
+/// Lets `work` do a few operations to warm up, then `ops` of them, and prints what these cost.
+pub(crate) fn measure(ops: u64, mut work: impl FnMut(u64) -> Result<()>) -> Result<()> {
+    work(warm_up(ops))?;
+    let meter = Meter::start();
+    work(ops)?;
+    meter.print(ops)
+}
+
+/// Like [`measure`], with what the child processes cost that ended meanwhile.
+pub(crate) fn measure_with_children(ops: u64, mut work: impl FnMut(u64) -> Result<()>) -> Result<()> {
+    work(warm_up(ops))?;
+    let (children, mut meter) = (children_time()?, Meter::start());
+    work(ops)?;
+    meter.more = children_time()?.saturating_sub(children);
+    meter.print(ops)
+}
+
+/// How many operations are done before those that count.
+fn warm_up(ops: u64) -> u64 {
+    (ops / WARM_UP_SHARE).clamp(1, WARM_UP_MOST)
+}
+
+/// That `did` operations happened where `wanted` should have, or what is wrong.
+pub(crate) fn check(did: u64, wanted: u64) -> Result<()> {
+    if did == wanted { Ok(()) } else { Err(format!("{did} operations happened instead of {wanted}").into()) }
+}
+
+/// What a number of operations cost: the line that a program prints and `bench` reads.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    pub(crate) ops: u64,
+    pub(crate) cpu_ns: u64,
+    pub(crate) wall_ns: u64,
+}
+
+/// The clocks at the beginning.
+pub(crate) struct Meter {
+    cpu: Duration,
+    wall: Instant,
+    /// CPU time that the process's clock does not have.
+    more: Duration,
+}
+
+impl Meter {
+    pub(crate) fn start() -> Self {
+        Self { wall: Instant::now(), more: Duration::ZERO, cpu: process_time() }
+    }
+
+    /// Prints what happened since the start.
+    pub(crate) fn print(&self, ops: u64) -> Result<()> {
+        let cpu = process_time().saturating_sub(self.cpu) + self.more;
+        let measured = Measured { ops, cpu_ns: nanoseconds(cpu), wall_ns: nanoseconds(self.wall.elapsed()) };
+        say::out(serde_json::to_string(&measured)?);
+        Ok(())
+    }
+}
+
+/// The CPU time of all threads of this process.
+fn process_time() -> Duration {
+    // The kernel's clocks do not go below zero.
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+/// The CPU time of the child processes that have ended and were waited for.
+fn children_time() -> Result<Duration> {
+    let usage = resource_usage(UsageOf::Children)?;
+    Ok(usage.user + usage.system)
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

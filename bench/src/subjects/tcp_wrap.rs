@@ -1,0 +1,44 @@
+//! Streams served with `tcp-wrap`.
+
+use super::options::Options;
+use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
+use super::streams::{ACCEPT_BATCH, BACKLOG, Service};
+use super::wraps::Connection;
+use tcp_wrap::{BindOptions, PipeWrap, Result, StreamWrap, TcpWrap};
+use uv_core::{Loop, RunMode};
+use xtask::say;
+
+/// Serves until SIGTERM.
+pub(crate) fn serve(options: &Options) -> crate::Result<()> {
+    let service = Service::of_bench(&options.bench)?;
+    let lp = Loop::new()?;
+    end_on_sigterm(&lp)?;
+    if let Some(path) = &options.path {
+        let server = PipeWrap::new(&lp);
+        server.bind(path)?;
+        listen(&server, service)?;
+        announce_path(path);
+    } else {
+        let server = TcpWrap::new(&lp);
+        server.bind(ANYWHERE, BindOptions::default())?;
+        // Connections inherit it.
+        server.set_nodelay(true)?;
+        listen(&server, service)?;
+        announce(server.local_addr()?);
+    }
+    lp.run(RunMode::Default)?;
+    Ok(())
+}
+
+fn listen(server: &StreamWrap, service: Service) -> Result<()> {
+    server.set_accept_batch(ACCEPT_BATCH);
+    server.listen(BACKLOG, move |stream: Result<StreamWrap>| match stream {
+        Ok(stream) => {
+            stream.set_handler(Connection::new(stream.clone(), service));
+            if stream.read_start().is_err() {
+                stream.close();
+            }
+        }
+        Err(error) => say::err(error),
+    })
+}

@@ -1,0 +1,115 @@
+//! Streams served with `uv-core` alone.
+
+use super::options::Options;
+use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
+use super::streams::{ACCEPT_BATCH, BACKLOG, HIGH_WATER_MARK, Service, WRITE, WRITES};
+use uv_core::upcall::StreamUpcall;
+use uv_core::{BindOptions, Errno, Error, Loop, Pipe, Result, RunMode, Stream, Tcp};
+use xtask::say;
+
+/// Serves until SIGTERM.
+pub(crate) fn serve(options: &Options) -> crate::Result<()> {
+    let service = Service::of_bench(&options.bench)?;
+    let lp = Loop::new()?;
+    end_on_sigterm(&lp)?;
+    if let Some(path) = &options.path {
+        let server = Pipe::new(&lp);
+        server.bind(path)?;
+        server.set_accept_batch(ACCEPT_BATCH);
+        let listener = server.clone();
+        server.listen(BACKLOG, move |status: Result<()>| {
+            begin(service, status.and_then(|()| listener.accept()).map(|pipe| Stream::clone(&pipe)));
+        })?;
+        announce_path(path);
+    } else {
+        let server = Tcp::new(&lp);
+        server.bind(ANYWHERE, BindOptions::default())?;
+        // Connections inherit it.
+        server.set_nodelay(true)?;
+        server.set_accept_batch(ACCEPT_BATCH);
+        let listener = server.clone();
+        server.listen(BACKLOG, move |status: Result<()>| {
+            begin(service, status.and_then(|()| listener.accept()).map(|tcp| Stream::clone(&tcp)));
+        })?;
+        announce(server.local_addr()?);
+    }
+    lp.run(RunMode::Default)?;
+    Ok(())
+}
+
+fn begin(service: Service, stream: Result<Stream>) {
+    match stream {
+        Ok(stream) => {
+            stream.set_upcall(Connection { stream: stream.clone(), service, is_paused: false });
+            if stream.read_start().is_err() {
+                stream.close();
+            }
+        }
+        Err(error) => say::err(error),
+    }
+}
+
+struct Connection {
+    stream: Stream,
+    service: Service,
+    /// Not read from until what waits is with the kernel.
+    is_paused: bool,
+}
+
+impl Connection {
+    /// Writes at once what the kernel takes, and queues the rest.
+    fn send(&mut self, data: &[u8]) -> Result<()> {
+        let sent = match self.stream.try_write(data) {
+            Err(error) if error.errno() == Errno::EAGAIN => 0,
+            result => result?,
+        };
+        if sent < data.len() {
+            self.stream.write(data[sent..].to_vec())?;
+            if self.stream.write_queue_size() >= HIGH_WATER_MARK {
+                self.is_paused = true;
+                self.stream.read_stop();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StreamUpcall for Connection {
+    fn on_read(&mut self, data: &[u8]) {
+        let served = match self.service {
+            Service::Echo => self.send(data),
+            Service::Sink => Ok(()),
+            Service::Writes => (0..data.len() * WRITES).try_for_each(|_| self.send(WRITE)),
+        };
+        if served.is_err() {
+            self.stream.close();
+        }
+    }
+
+    fn on_write(&mut self, result: Result<()>) {
+        let is_drained = self.stream.write_queue_size() == 0;
+        if result.is_err() {
+            self.stream.close();
+        } else if self.is_paused && is_drained {
+            self.is_paused = false;
+            if self.stream.read_start().is_err() {
+                self.stream.close();
+            }
+        }
+    }
+
+    fn on_end(&mut self) {
+        // What waits is sent before the FIN.
+        if self.stream.write_queue_size() == 0 || self.stream.shutdown().is_err() {
+            self.stream.close();
+        }
+    }
+
+    fn on_shutdown(&mut self, _: Result<()>) {
+        self.stream.close();
+    }
+
+    fn on_read_error(&mut self, _: Error) {
+        self.stream.close();
+    }
+}

@@ -1,0 +1,26 @@
+//! Iterations of the loop in which nothing happens but one idle watcher.
+
+use crate::Result;
+use crate::subjects::solo::{check, measure};
+use std::cell::Cell;
+use std::rc::Rc;
+use uv_core::{Idle, Loop, RunMode};
+
+/// One operation is one iteration: its phases, its poll without waiting, its look at the clock.
+pub(crate) fn ticks(ops: u64) -> Result<()> {
+    let lp = Loop::new()?;
+    let idle = Idle::new(&lp);
+    measure(ops, |count| {
+        let did = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&did);
+        idle.start(move |idle: &Idle| {
+            counter.set(counter.get() + 1);
+            if counter.get() == count {
+                // Nothing is left alive, and the run ends.
+                idle.stop();
+            }
+        })?;
+        lp.run(RunMode::Default)?;
+        check(did.get(), count)
+    })
+}

@@ -1,0 +1,139 @@
+//! Wake-ups, posts and work: what goes from thread to thread through a loop.
+
+use crate::Result;
+use crate::subjects::solo::{IN_FLIGHT, check, measure};
+use std::cell::{Cell, OnceCell};
+use std::hint::black_box;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use uv_core::{Async, AsyncSender, Loop, LoopHandle, Remote, RunMode};
+
+/// One operation is a wake-up of another thread's loop and the wake-up that answers it.
+pub(crate) fn wakeup(ops: u64) -> Result<()> {
+    let lp = Loop::new()?;
+    let left = Rc::new(Cell::new(0_u64));
+    let there = Rc::new(OnceCell::<AsyncSender>::new());
+    let (counter, answer_to) = (Rc::clone(&left), Rc::clone(&there));
+    let here = Async::new(&lp, move |here: &Async| {
+        counter.set(counter.get().saturating_sub(1));
+        match answer_to.get() {
+            Some(there) if counter.get() > 0 => there.send(),
+            _ => here.loop_handle().stop(),
+        }
+    });
+    let (answer, (tell, told)) = (here.sender(), channel());
+    let thread = thread::spawn(move || answer_wakeups(answer, &tell));
+    let (sender, remote) = told.recv().map_err(|_| "the other thread's loop did not start")?;
+    let sender = there.get_or_init(|| sender);
+    measure(ops, |count| {
+        left.set(count);
+        sender.send();
+        lp.run(RunMode::Default)?;
+        check(count - left.get(), count)
+    })?;
+    remote.post(LoopHandle::close_all)?;
+    thread.join().map_err(|_| "the other thread panicked")?.map_err(Into::into)
+}
+
+/// The other thread: a loop that answers each wake-up with another.
+fn answer_wakeups(answer: AsyncSender, tell: &Sender<(AsyncSender, Remote)>) -> uv_core::Result<()> {
+    let lp = Loop::new()?;
+    let handle = Async::new(&lp, move |_: &Async| answer.send());
+    // Nobody listens any more only if the main thread failed.
+    if tell.send((handle.sender(), lp.remote())).is_ok() {
+        lp.run(RunMode::Default)?;
+    }
+    Ok(())
+}
+
+/// What the posted closures add up.
+static POSTED: AtomicU64 = AtomicU64::new(0);
+
+/// One operation is a closure posted by another thread and run by the loop. The next 64 are posted when 64 were run.
+pub(crate) fn post(ops: u64) -> Result<()> {
+    let lp = Loop::new()?;
+    // Posts do not keep a loop alive.
+    let _alive = Async::new(&lp, |_: &Async| {});
+    let (order, orders) = channel();
+    let remote = lp.remote();
+    let thread = thread::spawn(move || orders.into_iter().try_for_each(|count| post_bursts(&remote, count)));
+    measure(ops, |count| {
+        let before = POSTED.load(Ordering::Relaxed);
+        order.send(count)?;
+        lp.run(RunMode::Default)?;
+        check(POSTED.load(Ordering::Relaxed) - before, count)
+    })?;
+    drop(order);
+    thread.join().map_err(|_| "the other thread panicked")?.map_err(Into::into)
+}
+
+fn post_bursts(remote: &Remote, count: u64) -> uv_core::Result<()> {
+    let (done, is_done): (Sender<()>, Receiver<()>) = channel();
+    let mut left = count;
+    while left > 0 {
+        let burst = left.min(IN_FLIGHT);
+        left -= burst;
+        for _ in 1..burst {
+            remote.post(|_| note_post())?;
+        }
+        let (done, is_last) = (done.clone(), left == 0);
+        remote.post(move |lp| {
+            note_post();
+            if is_last {
+                lp.stop();
+            }
+            // Never refused: the poster waits for it.
+            let _ = done.send(());
+        })?;
+        // It always comes: if the loop fails, the process ends.
+        let _ = is_done.recv();
+    }
+    Ok(())
+}
+
+fn note_post() {
+    // Only the loop's thread writes it.
+    POSTED.store(POSTED.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// One operation is a request to the thread pool and its report, of which there are 64 at a time.
+pub(crate) fn work(ops: u64) -> Result<()> {
+    let lp = Loop::new()?;
+    measure(ops, |count| {
+        let requests =
+            Rc::new(Requests { lp: (*lp).clone(), to_queue: Cell::new(count), done: Cell::new(0) });
+        (0..IN_FLIGHT).for_each(|_| requests.queue_one());
+        // Until no request is left.
+        lp.run(RunMode::Default)?;
+        check(requests.done.get(), count)
+    })
+}
+
+struct Requests {
+    lp: LoopHandle,
+    to_queue: Cell<u64>,
+    done: Cell<u64>,
+}
+
+impl Requests {
+    /// Queues the next request, and another one when it is done.
+    fn queue_one(self: &Rc<Self>) {
+        let number = self.to_queue.get();
+        if number == 0 {
+            return;
+        }
+        self.to_queue.set(number - 1);
+        let requests = Rc::clone(self);
+        self.lp.queue_work(
+            move || black_box(number),
+            move |result| {
+                if result == Ok(number) {
+                    requests.done.set(requests.done.get() + 1);
+                }
+                requests.queue_one();
+            },
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! Timers that are moved and never fire, and timers that all fire at once.
+
+use crate::Result;
+use crate::subjects::solo::{SPREAD, TIMERS, check, deadline, measure};
+use crate::subjects::turns::Turns;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+use uv_core::{Loop, LoopHandle, RunMode, Timer};
+
+fn after(index: u64) -> Duration {
+    Duration::from_millis(deadline(index))
+}
+
+/// One operation is a stop and a start of one of a thousand active timers, as for a connection that was heard of.
+pub(crate) fn churn(ops: u64) -> Result<()> {
+    let lp = Loop::new()?;
+    let far = Duration::from_secs(60);
+    let timers: Vec<Timer> = (0..TIMERS).map(|_| Timer::new(&lp)).collect();
+    let start = |index: u64, timer: &Timer| timer.start(far + after(index), Duration::ZERO, |_: &Timer| {});
+    for (index, timer) in (0..).zip(&timers) {
+        start(index, timer)?;
+    }
+    measure(ops, |count| {
+        for (index, timer) in (0..count).zip(timers.iter().cycle()) {
+            timer.stop();
+            start(index, timer)?;
+        }
+        check(timers.iter().filter(|timer| timer.is_active()).count() as u64, TIMERS)
+    })
+}
+
+/// One operation is the end of one timer: all are due when the loop runs, once.
+pub(crate) fn fire(turns: Turns) -> Result<()> {
+    let lp = Loop::new()?;
+    let ops = turns.ops();
+    let turns = Rc::new(RefCell::new(turns));
+    // They are the loop's, which keeps them.
+    for index in 0..ops {
+        let turns = Rc::clone(&turns);
+        Timer::new(&lp).start(after(index), Duration::ZERO, move |_: &Timer| turns.borrow_mut().did_one())?;
+    }
+    wait_until_all_are_due(&lp);
+    turns.borrow_mut().begin();
+    lp.run(RunMode::NoWait)?;
+    turns.borrow_mut().end()
+}
+
+fn wait_until_all_are_due(lp: &LoopHandle) {
+    let last = lp.now() + Duration::from_millis(SPREAD);
+    lp.update_time();
+    thread::sleep(last.saturating_sub(lp.now()));
+}

@@ -1,0 +1,98 @@
+//! `upcall-bench load --driven`, as `bench` uses it: the same clients work again and again.
+
+use serde_json::Value;
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const CLIENTS: usize = 3;
+const SIZE: usize = 64;
+
+/// A load with the ends of its pipes.
+struct Load {
+    process: Child,
+    orders: ChildStdin,
+    reports: BufReader<ChildStdout>,
+}
+
+impl Load {
+    fn start(addr: SocketAddr) -> Result<Self, Box<dyn Error>> {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_upcall-bench"))
+            .args(["load", "echo", "--driven", "--size", &SIZE.to_string(), "--conns", &CLIENTS.to_string()])
+            .args(["--addr", &addr.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let orders = process.stdin.take().ok_or("no standard input")?;
+        let reports = BufReader::new(process.stdout.take().ok_or("no standard output")?);
+        Ok(Self { process, orders, reports })
+    }
+
+    fn work(&mut self) -> Result<Value, Box<dyn Error>> {
+        writeln!(self.orders, "0.02")?;
+        let mut line = String::new();
+        self.reports.read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    /// The end of its orders is its end.
+    fn end(mut self) -> Outcome {
+        drop(self.orders);
+        assert!(self.process.wait()?.success());
+        Ok(())
+    }
+}
+
+/// An echo server that tells of every connection it takes.
+fn serve() -> Result<(SocketAddr, Receiver<TcpStream>), Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let addr = listener.local_addr()?;
+    let (told, taken) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let Ok(mut echo) = stream.try_clone() else { break };
+            if told.send(stream).is_err() {
+                break;
+            }
+            thread::spawn(move || {
+                let mut message = [0; SIZE];
+                while echo.read_exact(&mut message).and_then(|()| echo.write_all(&message)).is_ok() {}
+            });
+        }
+    });
+    Ok((addr, taken))
+}
+
+fn assert_good(report: &Value) {
+    assert_eq!(report["errors"], 0, "{report}");
+    assert!(report["requests"].as_u64().is_some_and(|requests| requests >= CLIENTS as u64), "{report}");
+}
+
+#[test]
+fn connections_last_from_one_work_to_the_next() -> Outcome {
+    let (addr, taken) = serve()?;
+    let mut load = Load::start(addr)?;
+    for _ in 0..3 {
+        assert_good(&load.work()?);
+    }
+    assert_eq!(taken.try_iter().count(), CLIENTS);
+    load.end()
+}
+
+#[test]
+fn connections_that_a_server_ends_in_between_are_opened_anew() -> Outcome {
+    let (addr, taken) = serve()?;
+    let mut load = Load::start(addr)?;
+    assert_good(&load.work()?);
+    for stream in taken.try_iter() {
+        stream.shutdown(std::net::Shutdown::Both)?;
+    }
+    assert_good(&load.work()?);
+    assert_eq!(taken.try_iter().count(), CLIENTS);
+    load.end()
+}

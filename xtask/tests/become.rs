@@ -1,0 +1,32 @@
+//! `xtask bench` hands its words to the program of another package, as the same process.
+
+use std::error::Error;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+/// What stands for cargo: it says which process it is and what it was told, and ends with a code of its own.
+const CARGO: &str = "#!/bin/sh\necho \"$$ $*\"\nexit 7\n";
+
+#[test]
+fn a_command_of_another_package_is_the_same_process_with_the_same_words_and_exit_code()
+-> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let cargo = folder.path().join("cargo");
+    fs::write(&cargo, CARGO)?;
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755))?;
+    for (words, handed) in [
+        (&["bench", "http", "--quick", "--help"][..], "http --quick --help"),
+        (&["load", "echo", "--driven"], "load echo --driven"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let xtask = command.args(words).env("CARGO", &cargo).stdout(Stdio::piped()).spawn()?;
+        let pid = xtask.id().to_string();
+        let output = xtask.wait_with_output()?;
+        let said = String::from_utf8(output.stdout)?;
+        assert!(said.starts_with(&format!("{pid} run --release ")), "{pid}: {said}");
+        assert!(said.trim_end().ends_with(&format!("--package upcall-bench -- {handed}")), "{said}");
+        assert_eq!(output.status.code(), Some(7));
+    }
+    Ok(())
+}
