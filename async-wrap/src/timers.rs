@@ -29,8 +29,11 @@ impl Environment {
         timeout
     }
 
-    /// Calls `callback` again and again, each time once `every` has passed since the last call; at least a millisecond
-    /// (`setInterval`).
+    /// Calls `callback` again and again, each time once `every` has passed since the last call began; at least a
+    /// millisecond (`setInterval`).
+    ///
+    /// What the callback takes is part of `every`, as in Node. One that takes longer is called again as soon as
+    /// everything else has had its turn; calls that would have been due meanwhile are not made up for.
     pub fn set_interval(&self, every: Duration, callback: impl FnMut() + 'static) -> Timeout {
         let timeout = Timeout::new(self, every);
         timeout.start(Repeated { timeout: timeout.clone(), callback });
@@ -52,13 +55,19 @@ impl Timeout {
         let _ = self.timer.start(self.delay, Duration::ZERO, tower);
     }
 
-    /// Arms the timer anew, with the tower that it has.
-    fn start_again(&self) {
-        self.loop_handle().update_time();
-        self.timer.set_repeat(self.delay);
+    /// Arms the timer anew, with the tower that it has. `delay` counts from when the loop last looked at the clock.
+    fn start_again(&self, delay: Duration) {
+        // A repeat of nothing is none.
+        self.timer.set_repeat(delay.max(Duration::from_nanos(1)));
         // Refused only to a closing timer, which stays cleared.
         let _ = self.timer.again();
         self.timer.set_repeat(Duration::ZERO);
+    }
+
+    /// Looks at the clock.
+    fn now(&self) -> Duration {
+        self.loop_handle().update_time();
+        self.loop_handle().now()
     }
 
     fn loop_handle(&self) -> &LoopHandle {
@@ -76,7 +85,8 @@ impl Timeout {
     /// Starts the delay anew, unless the timeout has been called or cleared. Allocates nothing.
     pub fn refresh(&self) {
         if self.is_active() {
-            self.start_again();
+            self.loop_handle().update_time();
+            self.start_again(self.delay);
         }
     }
 
@@ -153,17 +163,22 @@ impl<F: FnMut()> TimerUpcall for Repeated<F> {
     fn on_timeout(&mut self, _: &Timer) {
         let Self { timeout, callback } = self;
         timeout.env.make_callback(timeout.context, || {
-            let _again = Again(timeout);
+            let _again = Again { timeout, start: timeout.now() };
             callback();
         });
     }
 }
 
 /// Arms an interval after its call, also one that panicked, unless it was cleared.
-struct Again<'a>(&'a Timeout);
+struct Again<'a> {
+    timeout: &'a Timeout,
+    /// When the call began: Node counts from there.
+    start: Duration,
+}
 
 impl Drop for Again<'_> {
     fn drop(&mut self) {
-        self.0.start_again();
+        let due = self.start.saturating_add(self.timeout.delay);
+        self.timeout.start_again(due.saturating_sub(self.timeout.now()));
     }
 }

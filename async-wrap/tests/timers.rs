@@ -118,6 +118,57 @@ fn an_interval_runs_until_it_is_cleared_from_within() {
     assert_eq!((log.count("before"), log.count("after"), log.count("destroy")), (3, 3, 1));
 }
 
+// Node: test-timers-setInterval-excludes-callback-duration
+#[test]
+fn an_interval_counts_from_when_its_call_began() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let interval: Rc<RefCell<Option<Timeout>>> = Rc::default();
+    let (own, l, inner) = (Rc::clone(&interval), log.clone(), env.clone());
+    let mut last: Option<Duration> = None;
+    let set = env.set_interval(50 * MS, move || {
+        let now = inner.loop_handle().now();
+        l.push("interval");
+        match last.replace(now) {
+            None => {
+                std::thread::sleep(30 * MS);
+                // Due after the interval if that counts from the beginning, and before it if from the end. However late
+                // the loop is, timers are called in the order in which they are due.
+                inner.set_timeout(40 * MS, l.note("timeout"));
+            }
+            Some(last) => {
+                assert!(now - last >= 50 * MS, "it came after {:?}", now - last);
+                own.take().expect("set below").clear();
+            }
+        }
+    });
+    interval.replace(Some(set));
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["interval", "interval", "timeout"]);
+}
+
+#[test]
+fn an_interval_whose_calls_take_longer_than_it_lets_others_have_their_turn() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let interval: Rc<RefCell<Option<Timeout>>> = Rc::default();
+    let (own, l, inner) = (Rc::clone(&interval), log.clone(), env.clone());
+    let mut left = 3;
+    let set = env.set_interval(MS, move || {
+        std::thread::sleep(5 * MS);
+        l.push("interval");
+        inner.set_immediate(l.note("immediate"));
+        left -= 1;
+        if left == 0 {
+            own.take().expect("set below").clear();
+        }
+    });
+    interval.replace(Some(set));
+    run_to_the_end(&lp, &env);
+    let turn = ["interval", "immediate"];
+    assert_eq!(log.take(), [turn, turn, turn].concat());
+}
+
 #[test]
 fn an_interval_goes_on_after_a_panic_and_a_timeout_does_not() {
     let (lp, env) = new_loop();
