@@ -86,6 +86,7 @@ impl Environment {
 
     pub(crate) fn run_queued_outside(&self) {
         self.0.driver.unschedule();
+        self.0.queues.take_deferred();
         self.make_callback(AsyncContext::NONE, || {});
     }
 
@@ -170,11 +171,12 @@ impl Inner {
         self.depth.get() > 0 || !self.driver.has_ended()
     }
 
-    /// Has the loop run what is queued although no scope is open.
+    /// Has the loop run what is queued although no scope is open. Without a loop it is dropped.
     #[cold]
     pub(crate) fn schedule(&self) {
         if self.driver.has_ended() {
             self.queues.clear();
+            self.tasks.clear();
         } else {
             self.driver.schedule();
         }

@@ -8,11 +8,18 @@ use uv_core::trace::Facts;
 
 type Callback = Box<dyn FnOnce()>;
 
+/// Polls of tasks at the end of one scope. A task that wakes itself asks for others to have their turn, which here are
+/// timers and I/O too: those that are left are polled in the loop's next turn. Ticks and microtasks have no such bound,
+/// as in Node.
+const POLLS_PER_SCOPE: usize = 64;
+
 /// The two queues of an environment. Their buffers are kept from use to use.
 #[derive(Default)]
 pub(crate) struct Queues {
     ticks: RefCell<VecDeque<(AsyncContext, Callback)>>,
     microtasks: RefCell<VecDeque<Microtask>>,
+    /// Tasks beyond the bound of a scope, to be polled in the loop's next turn.
+    deferred: RefCell<VecDeque<AsyncId>>,
     /// Whether there may be something in either: all that a scope looks at.
     work: Cell<bool>,
 }
@@ -35,6 +42,16 @@ impl Queues {
         self.work.set(false);
         drop(self.ticks.take());
         drop(self.microtasks.take());
+        drop(self.deferred.take());
+    }
+
+    /// Makes what was deferred due, behind what was queued since.
+    pub(crate) fn take_deferred(&self) {
+        let mut deferred = self.deferred.borrow_mut();
+        if !deferred.is_empty() {
+            self.microtasks.borrow_mut().extend(deferred.drain(..).map(Microtask::Poll));
+            self.work.set(true);
+        }
     }
 
     fn next_tick(&self) -> Option<(AsyncContext, Callback)> {
@@ -51,6 +68,10 @@ impl Environment {
     ///
     /// Ticks run in the order in which they were queued, all of them before any microtask. Outside of every scope the
     /// loop takes care of it. On an environment that is closed nothing is queued.
+    ///
+    /// As in Node, ticks that queue ticks without end keep the loop from everything else, and so do microtasks: use
+    /// [`set_immediate`](Self::set_immediate), or a task ([`spawn_local`](Self::spawn_local)), to let others have their
+    /// turn.
     pub fn next_tick(&self, callback: impl FnOnce() + 'static) {
         let inner = self.inner();
         if inner.takes_work() {
@@ -81,11 +102,13 @@ impl Environment {
         }
     }
 
-    /// Runs ticks, then microtasks, until both queues are empty. What panics is taken off its queue; the rest stays.
+    /// Runs ticks, then microtasks, until both queues are empty, but for polls beyond their bound. What panics is taken
+    /// off its queue; the rest stays.
     #[cold]
     pub(crate) fn run_queues(&self) {
         let _scope = LAYER.scope("Environment::run_queues", Facts::default);
         let queues = &self.inner().queues;
+        let mut polls = 0;
         loop {
             while let Some((context, callback)) = queues.next_tick() {
                 self.run_once(context, callback);
@@ -93,7 +116,13 @@ impl Environment {
             while let Some(microtask) = queues.next_microtask() {
                 match microtask {
                     Microtask::Call(context, callback) => self.run_once(context, callback),
-                    Microtask::Poll(task) => self.poll_task(task),
+                    Microtask::Poll(task) if polls == POLLS_PER_SCOPE => {
+                        queues.deferred.borrow_mut().push_back(task);
+                    }
+                    Microtask::Poll(task) => {
+                        polls += 1;
+                        self.poll_task(task);
+                    }
                     Microtask::TellDestroyed => self.inner().tell_destroyed(),
                 }
             }
@@ -102,6 +131,9 @@ impl Environment {
             }
         }
         queues.work.set(false);
+        if !queues.deferred.borrow().is_empty() {
+            self.inner().schedule();
+        }
     }
 
     /// The only callback of a resource, which is gone with it.

@@ -118,6 +118,121 @@ fn a_future_that_wakes_itself_is_polled_again_in_the_same_turn() {
     run_to_the_end(&lp, &env);
 }
 
+/// A task that wakes itself until `stop` is set, and counts its polls.
+fn spawn_steady(env: &Environment, stop: &Rc<Cell<bool>>) -> Rc<Cell<u32>> {
+    let polls = Rc::new(Cell::new(0));
+    let (stop, count) = (Rc::clone(stop), Rc::clone(&polls));
+    env.spawn_local(poll_fn(move |context| {
+        count.set(count.get() + 1);
+        context.waker().wake_by_ref();
+        if stop.get() { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    polls
+}
+
+#[test]
+fn a_task_that_wakes_itself_without_end_starves_neither_timers_nor_other_tasks_nor_immediates() {
+    let (lp, env) = new_loop();
+    let stop = Rc::new(Cell::new(false));
+    let (first, second) = (spawn_steady(&env, &stop), spawn_steady(&env, &stop));
+    let log = Log::default();
+    env.set_immediate(log.note("immediate"));
+    let l = log.clone();
+    env.set_timeout(Duration::from_millis(5), move || {
+        l.push("timeout");
+        stop.set(true);
+    });
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["immediate", "timeout"]);
+    assert!(first.get() > 1 && first.get().abs_diff(second.get()) <= 1, "they have equal turns");
+}
+
+#[test]
+fn two_tasks_that_wake_each_other_without_end_starve_nobody() {
+    let (lp, env) = new_loop();
+    let stop = Rc::new(Cell::new(false));
+    let wakers: Rc<RefCell<[Option<Waker>; 2]>> = Rc::default();
+    for own in 0..2 {
+        let (stop, wakers) = (Rc::clone(&stop), Rc::clone(&wakers));
+        env.spawn_local(poll_fn(move |context| {
+            let mut wakers = wakers.borrow_mut();
+            wakers[own] = Some(context.waker().clone());
+            if let Some(other) = &wakers[1 - own] {
+                other.wake_by_ref();
+            }
+            if stop.get() { Poll::Ready(()) } else { Poll::Pending }
+        }));
+    }
+    env.set_timeout(Duration::from_millis(5), move || stop.set(true));
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn tasks_that_spawn_tasks_without_end_starve_nobody() {
+    fn spawn(env: &Environment, stop: Rc<Cell<bool>>) {
+        let inner = env.clone();
+        env.spawn_local(async move {
+            if !stop.get() {
+                spawn(&inner, stop);
+            }
+        });
+    }
+    let (lp, env) = new_loop();
+    let stop = Rc::new(Cell::new(false));
+    spawn(&env, Rc::clone(&stop));
+    env.set_timeout(Duration::from_millis(5), move || stop.set(true));
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn many_tasks_that_are_woken_at_once_are_polled_in_order_and_none_is_lost() {
+    const COUNT: usize = 1000;
+    let (lp, env) = new_loop();
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let gates: Vec<Rc<Gate>> = (0..COUNT).map(|_| Rc::default()).collect();
+    for (number, gate) in gates.iter().enumerate() {
+        let (gate, order) = (Rc::clone(gate), Rc::clone(&order));
+        env.spawn_local(async move {
+            gate.pass().await;
+            order.borrow_mut().push(number);
+        });
+    }
+    assert!(!env.run(RunMode::Default).expect("the loop runs"));
+    gates.iter().for_each(|gate| gate.open());
+    run_to_the_end(&lp, &env);
+    assert!(order.take().into_iter().eq(0..COUNT));
+}
+
+#[test]
+fn a_panic_among_many_polls_loses_none_of_the_others() {
+    const COUNT: usize = 200;
+    let (lp, env) = new_loop();
+    let ended = Rc::new(Cell::new(0));
+    for number in 0..COUNT {
+        let ended = Rc::clone(&ended);
+        env.spawn_local(async move {
+            assert!(number != 100, "task 100");
+            ended.set(ended.get() + 1);
+        });
+    }
+    assert_eq!(run_to_a_panic(&env), "task 100");
+    run_to_the_end(&lp, &env);
+    assert_eq!(ended.get(), COUNT - 1);
+}
+
+#[test]
+fn a_task_that_wakes_itself_ends_with_the_environment() {
+    let (lp, env) = new_loop();
+    let stop = Rc::new(Cell::new(false));
+    spawn_steady(&env, &stop);
+    assert!(env.run(RunMode::NoWait).expect("the loop runs"), "a task that was woken keeps the loop alive");
+    close(&lp, &env);
+    assert_eq!(Rc::strong_count(&stop), 1, "the task is gone");
+    // Where no loop is left, a scope's end does what can be done at once, and drops the rest.
+    env.make_callback(AsyncContext::NONE, || drop(spawn_steady(&env, &stop)));
+    assert_eq!(Rc::strong_count(&stop), 1);
+}
+
 /// A value that another thread sends once; what it waits for keeps the loop alive.
 #[derive(Default)]
 struct Oneshot {
