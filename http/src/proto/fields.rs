@@ -3,7 +3,7 @@
 //! Order and letter case are kept as received (Node's `rawHeaders`); how repeated fields are joined is a
 //! question for whoever builds a map of them (Node's `headers`).
 
-use super::meaning::Meaning;
+use super::request::FramingFields;
 use super::{section, trailer};
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub struct Scratch {
     /// Where the fields are in the section that was read last.
     spans: Vec<Span>,
     /// What its fields mean, if it was that of a head.
-    meaning: Meaning,
+    meaning: FramingFields,
     /// That section, complete and valid; empty if none is kept.
     section: Vec<u8>,
 }
@@ -57,7 +57,7 @@ impl Scratch {
 
     fn read_new_head(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
         self.section.clear();
-        let mut meaning = Meaning::default();
+        let mut meaning = FramingFields::default();
         let len = section::read(bytes, max_fields, &mut self.spans, |name, value, span| {
             meaning.see(name, value, span);
             true
@@ -78,7 +78,7 @@ impl Scratch {
 
     /// What the fields of the head mean that was read last.
     #[inline]
-    pub(super) fn meaning(&self) -> &Meaning {
+    pub(super) fn meaning(&self) -> &FramingFields {
         &self.meaning
     }
 

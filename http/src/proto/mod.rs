@@ -5,9 +5,7 @@
 //!
 //! Reading, from the connection's view down to the bytes':
 //!
-//! - `decoder`: the machine of one connection; [`Decoder::decode`] is the way in
-//! - `head`, `request_line`, `target`, `authority`: a request's head and its parts
-//! - `meaning`, `body`: what the fields say about the connection, and about the body's length
+//! - `request`: the machine of one connection ([`Decoder::decode`] is the way in), heads and what they say
 //! - `section`, `fields`, `trailer`: field lines of heads and trailers
 //! - `chunked`: the line before a chunk
 //! - `chars`: which bytes may stand where
@@ -15,45 +13,32 @@
 //!
 //! Writing:
 //!
-//! - `encode`, `reason`: status lines, fields, chunks, and whole answers
-//! - `framing`: how a response is delimited, and whether the connection stays
+//! - `response`: how a response is delimited, whether the connection stays, and the bytes of heads, chunks and trailers
 //!
 //! Not supported, since nothing a server of this kind does needs it: transfer codings but `chunked` (501),
 //! HTTP/0.9 (400), obsolete line folding (400), and requests as a client would send them.
 
-mod authority;
-mod body;
 mod chars;
 mod chunked;
-mod decoder;
-mod encode;
+mod connection_options;
 mod error;
 mod fields;
-mod framing;
-mod head;
 mod limits;
-mod meaning;
-mod reason;
-mod request_line;
+mod request;
+mod response;
 mod section;
-mod target;
 mod trailer;
+mod version;
 
-pub use body::Framing;
-pub use decoder::{Decoder, Event};
-pub use encode::{
-    CHUNK_END, CONTINUE, EncodeError, check_field, chunk, chunk_head, closing_answer, content_length_end,
-    date_field, field, informational, keep_alive_field, last_chunk, status_line,
-};
+pub use connection_options::ConnectionOptions;
 pub use error::ParseError;
 pub use fields::{Fields, Scratch};
-pub use framing::{
-    BodyFraming, ConnectionLine, FieldLine, RequestFacts, ResponseFacts, ResponseFraming, SetEncoding,
-    TrailerWithoutChunked, response_framing,
-};
-pub use head::RequestHead;
 pub use limits::Limits;
-pub use meaning::{ConnectionOptions, Expect};
-pub use reason::reason_phrase;
-pub use request_line::Version;
-pub use target::TargetForm;
+pub use request::{Decoder, Event, Expect, Framing, RequestHead, TargetForm};
+pub use response::{
+    BodyFraming, CHUNK_END, CONTINUE, ConnectionLine, EncodeError, FieldLine, RequestFacts, ResponseFacts,
+    ResponseFraming, SetEncoding, TrailerWithoutChunked, check_field, chunk, chunk_head, closing_answer,
+    content_length_end, date_field, field, informational, keep_alive_field, last_chunk, reason_phrase,
+    response_framing, status_line,
+};
+pub use version::Version;

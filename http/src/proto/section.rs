@@ -8,7 +8,7 @@
 use super::chars::{self, TOKEN};
 use super::error::ParseError;
 use super::fields::Span;
-use super::request_line;
+use super::request::line;
 
 /// Bounds on one section.
 #[derive(Clone, Copy)]
@@ -134,9 +134,9 @@ impl Cursor {
     /// Checks the line at the start of `rest`; `None` if it has not ended.
     fn line_len(&mut self, rest: &[u8], bounds: &Bounds) -> Result<Option<Line>, ParseError> {
         if self.in_request_line {
-            let Some(line) = request_line::parse(rest)? else { return Ok(None) };
+            let Some(len) = line::len(rest)? else { return Ok(None) };
             self.in_request_line = false;
-            return Ok(Some(Line::Full(line.len)));
+            return Ok(Some(Line::Full(len)));
         }
         match *rest {
             [] | [b'\r'] => return Ok(None),

@@ -19,7 +19,7 @@
 //! input, and returns one event. A fault ends the machine in `Failed`, which repeats the fault for ever.
 //!
 //! Two things are decided elsewhere. Where a body ends and whether a message is the last one is decided when
-//! its head is read (`body.rs`, `meaning.rs`), and only carried out here. Whether an upgrade or a tunnel is
+//! its head is read (`body.rs`, `framing_fields.rs`), and only carried out here. Whether an upgrade or a tunnel is
 //! accepted is decided by the caller with [`Decoder::upgrade`]; it takes effect at the end of the message
 //! (RFC 9110, 7.8).
 //!
@@ -27,12 +27,10 @@
 //! the next call after the section is complete. Body bytes are lent from the input.
 
 use super::body::Framing;
-use super::chunked::ChunkLine;
-use super::error::ParseError;
-use super::fields::{Fields, Scratch};
 use super::head::{self, RequestHead};
-use super::limits::Limits;
-use super::section::{Bounds, Cursor};
+use crate::proto::chunked::ChunkLine;
+use crate::proto::section::{Bounds, Cursor};
+use crate::proto::{Fields, Limits, ParseError, Scratch};
 
 /// Empty lines that are skipped before a request. RFC 9112, 2.2 asks for at least one, since old clients send
 /// one after a body; the bound keeps a peer from holding a connection with nothing but line ends. Node has

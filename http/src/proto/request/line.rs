@@ -3,23 +3,13 @@
 //! One pass, which refuses exactly what the RFC refuses
 //! and can name the fault as soon as its byte arrives, however the line is split.
 
-use super::chars::{self, TARGET, TOKEN};
-use super::error::ParseError;
 use super::target::{self, TargetForm};
+use crate::proto::chars::{self, TARGET, TOKEN};
+use crate::proto::{ParseError, Version};
 
 /// Bytes that a method may have. The longest registered one has 17 (`UPDATEREDIRECTREF`); RFC 9112, 3 has a
 /// server answer 501 to a method longer than any it implements.
 const MAX_METHOD: usize = 64;
-
-/// The version of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0.
-    Http10,
-    /// HTTP/1.1, and every higher minor version (RFC 9110, 2.5 has those processed as the highest known one;
-    /// Node refuses them).
-    Http11,
-}
 
 /// A request line that is complete and valid.
 pub(super) struct RequestLine<'a> {
@@ -39,6 +29,11 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError>
         Some(line) => Ok(Some(line)),
         None => unusual(bytes),
     }
+}
+
+/// The length of the line at the start of `bytes`; `None` if it is valid so far but has not ended.
+pub(in crate::proto) fn len(bytes: &[u8]) -> Result<Option<usize>, ParseError> {
+    Ok(parse(bytes)?.map(|line| line.len))
 }
 
 /// Reads what most lines are, with everything but the path compared whole.

@@ -5,9 +5,7 @@
 //! 9112, 6.1: a server that receives a transfer coding it does not understand SHOULD), where Node passes the
 //! coded body on; an empty `Transfer-Encoding`, and any in HTTP/1.0, is refused.
 
-use super::chars;
-use super::error::ParseError;
-use super::request_line::Version;
+use crate::proto::{ParseError, Version, chars};
 
 /// How the body of a request is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,11 +5,9 @@
 
 use super::authority;
 use super::body::{BodyFields, Framing};
-use super::chars;
-use super::error::ParseError;
-use super::fields::Span;
-use super::request_line::Version;
 use super::target::TargetForm;
+use crate::proto::fields::Span;
+use crate::proto::{ConnectionOptions, ParseError, Version, chars};
 
 /// What a request's `Expect` asks for (RFC 9110, 10.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +23,7 @@ pub enum Expect {
 
 /// What has been seen so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Meaning {
+pub(in crate::proto) struct FramingFields {
     host: Option<Span>,
     body: BodyFields,
     connection: ConnectionOptions,
@@ -36,10 +34,10 @@ pub(super) struct Meaning {
     is_usual: bool,
 }
 
-impl Meaning {
+impl FramingFields {
     /// Looks at one field. Comparing length and first letter first leaves most fields after two comparisons.
     #[inline]
-    pub(super) fn see(&mut self, name: &[u8], value: &[u8], span: Span) {
+    pub(in crate::proto) fn see(&mut self, name: &[u8], value: &[u8], span: Span) {
         let Some(first) = name.first() else { return };
         match (name.len(), first | 0x20) {
             (4, b'h') if is_name(name, b"host") => self.see_host(span),
@@ -81,7 +79,7 @@ impl Meaning {
     }
 
     /// Says that all fields are seen. The value of `Host` is the last of them to be refused.
-    pub(super) fn complete(&mut self, section: &[u8]) {
+    pub(in crate::proto) fn complete(&mut self, section: &[u8]) {
         if self.host.is_some_and(|host| !authority::is_host_value(host.value(section))) {
             self.note(Err(ParseError::InvalidHost));
         }
@@ -131,36 +129,11 @@ fn is_name<const N: usize>(name: &[u8], wanted: &[u8; N]) -> bool {
     name.try_into().is_ok_and(|name| differences(name) == 0)
 }
 
-/// The result of [`Meaning::conclude`]; see `RequestHead` for the parts.
+/// The result of [`FramingFields::conclude`]; see `RequestHead` for the parts.
 #[derive(PartialEq, Eq)]
 pub(super) struct Conclusion {
     pub(super) framing: Framing,
     pub(super) keep_alive: bool,
     pub(super) expect: Expect,
     pub(super) upgrade: bool,
-}
-
-/// The options in `Connection` that matter here (RFC 9110, 7.6.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionOptions {
-    /// `close`.
-    pub close: bool,
-    /// `keep-alive`.
-    pub keep_alive: bool,
-    /// `upgrade`.
-    pub upgrade: bool,
-}
-
-impl ConnectionOptions {
-    /// Takes in the value of a `Connection` field, of a request or of a response; several add up.
-    pub fn add(&mut self, value: &[u8]) {
-        for option in chars::list(value) {
-            match option.len() {
-                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
-                7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
-                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
-                _ => {}
-            }
-        }
-    }
 }

@@ -11,8 +11,7 @@
 //!   (`HEAD`, or HTTP/1.0): then it is just not sent, since an application should not fail at a client's
 //!   choice.
 
-use super::meaning::ConnectionOptions;
-use super::request_line::Version;
+use crate::proto::{ConnectionOptions, Version};
 use std::fmt;
 
 /// The request's side of the decision.
@@ -24,7 +23,7 @@ pub struct RequestFacts {
     pub is_connect: bool,
     /// The version.
     pub version: Version,
-    /// [`RequestHead::keep_alive`](super::RequestHead::keep_alive), and the server has no reason of its own
+    /// [`RequestHead::keep_alive`](crate::proto::RequestHead::keep_alive), and the server has no reason of its own
     /// to close (Node: `maxRequestsPerSocket` is not reached).
     pub keep_alive: bool,
 }

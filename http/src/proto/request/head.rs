@@ -1,12 +1,11 @@
 //! The head of a request: request line and fields, with everything that the connection has to know about it.
 
 use super::body::Framing;
-use super::error::ParseError;
-use super::fields::{Fields, Scratch};
-use super::meaning::Expect;
-use super::request_line::{self, Version};
-use super::section::Bounds;
+use super::framing_fields::Expect;
+use super::line;
 use super::target::{self, TargetForm};
+use crate::proto::section::Bounds;
+use crate::proto::{Fields, ParseError, Scratch, Version};
 
 /// A request's head: valid by RFC 9110 and 9112, and borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +118,7 @@ pub(super) fn usual<'a>(
     bounds: &Bounds,
     scratch: &'a Scratch,
 ) -> Option<(RequestHead<'a>, usize)> {
-    let line = request_line::usual(bytes)?;
+    let line = line::usual(bytes)?;
     let section = &bytes[line.len..];
     let end = line.len + scratch.known_len(section, bounds.fields)?;
     if end > bounds.size || !scratch.meaning().is_usual() {
@@ -142,14 +141,14 @@ pub(super) fn usual<'a>(
 
 /// Reads the head at the start of `bytes` and hands it to `use_head` with its length: by reference, since a head is a
 /// hundred bytes that the usual case need not move. `None` if its bytes are incomplete or faulty: which of the two,
-/// [`Cursor`](super::section::Cursor) finds out. An error is about what valid fields say.
+/// [`Cursor`](crate::proto::section::Cursor) finds out. An error is about what valid fields say.
 pub(super) fn read<'a, R>(
     bytes: &'a [u8],
     bounds: &Bounds,
     scratch: &'a mut Scratch,
     use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
 ) -> Result<Option<R>, ParseError> {
-    let Some(line) = request_line::parse(bytes)? else { return Ok(None) };
+    let Some(line) = line::parse(bytes)? else { return Ok(None) };
     let section = &bytes[line.len..];
     let Some(len) = scratch.read_head(section, bounds.fields) else { return Ok(None) };
     let end = line.len + len;

@@ -1,7 +1,7 @@
 //! `uri-host [ ":" port ]`: the value of `Host` and the authority of a target (RFC 9110, 4.2 and 7.2; RFC
 //! 3986, 3.2).
 
-use super::chars::{self, HOST};
+use crate::proto::chars::{self, HOST};
 use std::net::Ipv6Addr;
 
 /// What follows the host.

@@ -4,9 +4,8 @@
 //! end a line early: names have to be tokens, values and reasons are without control characters (Node's
 //! `checkInvalidHeaderChar`), so no response can be split (RFC 9112, 11.1).
 
-use super::chars;
 use super::reason::reason_phrase;
-use super::trailer;
+use crate::proto::{chars, trailer};
 use std::fmt;
 
 /// A `100 Continue`, whole (RFC 9110, 15.2.1; Node's `writeContinue`).
