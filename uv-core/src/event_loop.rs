@@ -2,10 +2,10 @@
 //! libuv's `src/unix/core.c` and `src/uv-common.c`.
 
 use crate::handle::{Handle, HandleInfo, HandleKind, Node};
+use crate::paused::Paused;
 use crate::poller::Poller;
 use crate::queue::Queue;
 use crate::signal::Signals;
-use crate::starved::Starved;
 use crate::stream::Outgoing;
 use crate::sys;
 use crate::timer::TimerQueue;
@@ -78,7 +78,7 @@ pub(crate) struct LoopInner {
     pub(crate) pending: Queue<Rc<dyn Node>>,
     pub(crate) closing: RefCell<Vec<Closing>>,
     pub(crate) still_ready: Queue<Rc<dyn Node>>,
-    pub(crate) starved: Starved,
+    pub(crate) paused: Paused,
     /// A signal was seen and not yet reported: signals come after all other I/O of a batch.
     pub(crate) signalled: Cell<bool>,
     read_buffer: Cell<Option<Box<[u8]>>>,
@@ -117,7 +117,7 @@ impl Loop {
             pending: Queue::default(),
             closing: RefCell::default(),
             still_ready: Queue::default(),
-            starved: Starved::default(),
+            paused: Paused::default(),
             signalled: Cell::new(false),
             read_buffer: Cell::new(None),
             spare_output: Cell::new(None),
@@ -179,7 +179,7 @@ impl Drop for Loop {
         inner.check.clear();
         inner.pending.clear();
         inner.still_ready.clear();
-        inner.starved.clear();
+        inner.paused.clear();
         drop(inner.closing.take());
         inner.works.clear();
         // A clone of the loop's handle that is left behind finds nothing to wait for.
@@ -286,7 +286,7 @@ impl LoopHandle {
         if inner.stop.get() || nothing_to_wait_for || work_waits {
             return Some(Duration::ZERO);
         }
-        let deadlines = [inner.timers.next_deadline(), inner.starved.deadline()];
+        let deadlines = [inner.timers.next_deadline(), inner.paused.deadline()];
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_sub(self.now()))
     }
 

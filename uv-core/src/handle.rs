@@ -68,6 +68,9 @@ pub(crate) trait Node {
     /// The handle's turn, because it was left in the still-ready set, or sent to from another thread.
     fn on_ready(self: Rc<Self>) {}
 
+    /// The pause after a failure of the system is over: see [`LoopHandle::pause`].
+    fn resume(self: Rc<Self>) {}
+
     /// The handle was fed: completions wait to be reported.
     fn on_pending(self: Rc<Self>) {}
 

@@ -19,7 +19,7 @@ impl LoopHandle {
     /// whether anything acted.
     pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<bool> {
         let inner = self.inner();
-        self.retry_if_due();
+        self.resume_if_due();
         // Counted first: what is put back during this phase belongs to the next one.
         let still_ready = inner.still_ready.len();
         let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));

@@ -4,12 +4,13 @@
 //! ends does not wait for them. A thread that waits is woken only if there is a job that nobody is on the way to, and it
 //! wakes the next one: jobs that are done at once keep few threads busy, and those that take long get a thread each.
 
-use crate::Errno;
+use crate::{Call, Errno};
 use std::collections::VecDeque;
 use std::env;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Threads unless `UV_THREADPOOL_SIZE` says otherwise.
 const DEFAULT_THREADS: usize = 4;
@@ -19,6 +20,9 @@ const MAX_THREADS: usize = 1024;
 
 /// Bytes of stack of each thread: libuv's number, enough for what a main thread may do.
 const STACK_SIZE: usize = 8 << 20;
+
+/// Time between attempts to make a thread, after one was refused and while there are others: each costs a stack.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the pool runs.
 pub(crate) trait Job: Send + Sync {
@@ -38,10 +42,29 @@ struct Pool {
 struct State {
     queue: VecDeque<Arc<dyn Job>>,
     threads: usize,
+    /// When the system last refused a thread.
+    refused: Option<Instant>,
     /// Threads that wait for a job, those that were woken and have not looked yet included.
     idle: usize,
     /// One of the idle threads was woken and has not looked yet.
     waking: bool,
+}
+
+impl State {
+    /// Whether it is too early to ask for another thread.
+    #[cold]
+    fn pauses(&self) -> bool {
+        self.refused.is_some_and(|refused| refused.elapsed() < PAUSE)
+    }
+
+    /// Fewer threads do the same work; a later job tries for more.
+    #[cold]
+    fn refuse(&mut self, errno: Errno) {
+        if self.refused.replace(Instant::now()).is_none() {
+            let threads = self.threads;
+            log::warn!(target: "uv_core", "{}: {errno}: the pool goes on with {threads} threads", Call::Spawn);
+        }
+    }
 }
 
 static POOL: OnceLock<Pool> = OnceLock::new();
@@ -53,15 +76,20 @@ static POOL: OnceLock<Pool> = OnceLock::new();
 pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
     let pool = POOL.get_or_init(|| Pool {
         size: configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref()),
-        state: Mutex::new(State { queue: VecDeque::new(), threads: 0, idle: 0, waking: false }),
+        state: Mutex::new(State {
+            queue: VecDeque::new(),
+            threads: 0,
+            refused: None,
+            idle: 0,
+            waking: false,
+        }),
         submitted: Condvar::new(),
     });
     let mut state = pool.lock();
-    while state.threads < pool.size {
+    while state.threads < pool.size && !state.pauses() {
         match start_thread(pool) {
             Ok(()) => state.threads += 1,
-            // Fewer threads do the same work; the next job tries for more.
-            Err(_) if state.threads > 0 => break,
+            Err(errno) if state.threads > 0 => state.refuse(errno),
             Err(errno) => return Err(errno),
         }
     }

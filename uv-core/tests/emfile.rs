@@ -55,7 +55,8 @@ fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
         assert!(accepted.borrow().is_empty(), "nothing was announced");
         // Shed, and not spinning: nothing is left to do.
         let rounds = (0..3).map(|_| lp.run(RunMode::NoWait)).filter(|alive| *alive == Ok(true)).count();
-        assert_eq!((rounds, lp.backend_timeout()), (3, None));
+        assert_eq!(rounds, 3);
+        assert_ne!(lp.backend_timeout(), Some(Duration::ZERO));
         drop(fillers);
         let _peer = TcpStream::connect(addr).expect("connect");
         lp.until(|| accepted.borrow().len() == 1);

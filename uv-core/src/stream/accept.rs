@@ -1,12 +1,12 @@
 //! Listening and accepting. Mirrors `uv_listen`, `uv__server_io`, `uv_accept` and the EMFILE trick.
 
-use super::node::{COMPLAINED, CROWDED, HELD, LISTENING, MAYBE_READABLE, STARVED, Tower};
+use super::node::{CROWDED, HELD, INPUT_PAUSED, LISTENING, MAYBE_READABLE, Tower};
 use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
-use crate::handle::Node;
 use crate::sys;
 use crate::trace::Facts;
 use crate::upcall::AcceptUpcall;
 use crate::{Call, Errno, Error, Failure, LAYER, Result};
+use std::mem::replace;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ const SHED_PER_TURN: u32 = 1024;
 /// once then saves a registration for most of them. Fewer are taken the moment they stand, when to read finds nothing.
 const CROWD: u32 = 4;
 
-/// Peers that gave up before they were accepted, per turn; more in the next one.
+/// Connections that failed before they were accepted, per turn; more in the next one.
 const ABORTED_PER_TURN: u32 = 64;
 
 impl StreamNode {
@@ -49,6 +49,11 @@ impl StreamNode {
         let batch = self.if_extra(|extra| Some(extra.accept_batch)).unwrap_or(0).max(1);
         let mut room = batch;
         let mut patience = ABORTED_PER_TURN;
+        // Of the last of them.
+        let mut aborted = Errno::ECONNABORTED;
+        if self.has(INPUT_PAUSED) {
+            return;
+        }
         while room > 0 && patience > 0 {
             let Some(fd) = self.fd.get() else { return };
             if self.is_holding() {
@@ -70,33 +75,30 @@ impl StreamNode {
                         return self.all_accepted(batch, room);
                     }
                 }
-                Err(errno) if errno.would_block() => return self.all_accepted(batch, room),
-                Err(Errno::EMFILE | Errno::ENFILE) => return self.shed(fd),
                 Err(errno) => match Failure::of(Call::Accept, errno) {
-                    Failure::Interrupted | Failure::Connection => patience -= 1,
-                    failure => {
-                        self.announce(Err(Error::new("accept", errno)));
-                        if failure == Failure::Ours {
-                            // No connection waits behind this: to try again would only fail again.
-                            return self.clear(MAYBE_READABLE);
-                        }
-                        break;
+                    Failure::Waiting => return self.all_accepted(batch, room),
+                    Failure::Interrupted | Failure::Connection => {
+                        patience -= 1;
+                        aborted = errno;
                     }
+                    _ if is_lack_of_descriptors(errno) => return self.shed(fd, errno),
+                    _ => return self.accept_later(errno),
                 },
             }
         }
         self.note_crowd(batch, room);
-        if !self.handle.is_closing() {
-            self.push_ready();
+        if self.handle.is_closing() {
+            return;
         }
+        if patience == 0 && room == batch {
+            // So many without one that is fine: it is not the connections.
+            return self.accept_later(aborted);
+        }
+        self.push_ready();
     }
 
     fn all_accepted(&self, batch: u32, room: u32) {
         self.clear(MAYBE_READABLE);
-        // If there are descriptors again, one is for the next time that there are none.
-        if self.has(COMPLAINED) && self.lp().restore_spare_fd() {
-            self.clear(COMPLAINED);
-        }
         self.set_crowded(batch - room >= CROWD);
     }
 
@@ -128,44 +130,59 @@ impl StreamNode {
 
     /// Gives up the spare descriptor to accept what waits, and closes it at once: better than a peer that waits for
     /// an answer, and than a listener that is reported ready for ever. The listener itself goes on.
-    fn shed(self: &Rc<Self>, fd: RawFd) {
+    #[cold]
+    fn shed(self: &Rc<Self>, fd: RawFd, lack: Errno) {
         let Some(spare) = self.lp().take_spare_fd() else {
             if self.lp().restore_spare_fd() {
                 return self.push_ready();
             }
-            return self.starve();
+            // Others took even the spare one.
+            return self.accept_later(lack);
         };
         drop(spare);
-        let mut left = true;
+        let mut failed = None;
+        let mut shed = 0;
         for _ in 0..SHED_PER_TURN {
             match sys::socket::accept(fd) {
-                Ok(connection) => drop(connection),
+                Ok(connection) => {
+                    drop(connection);
+                    shed += 1;
+                }
                 Err(errno) => match Failure::of(Call::Accept, errno) {
                     Failure::Interrupted | Failure::Connection => {}
-                    failure => {
-                        left = failure != Failure::Waiting;
+                    _ => {
+                        failed = Some(errno);
                         break;
                     }
                 },
             }
         }
         self.lp().restore_spare_fd();
-        if left {
-            self.push_ready();
-        } else {
-            self.clear(MAYBE_READABLE);
+        if shed > 0 && self.lp().note_trouble(Call::Accept, lack).is_new {
+            log::warn!(target: "uv_core", "accept: {lack}: connections are closed unserved");
+        }
+        match failed {
+            Some(errno) if errno.would_block() => self.clear(MAYBE_READABLE),
+            Some(errno) if shed == 0 => self.accept_later(errno),
+            _ => self.push_ready(),
         }
     }
 
-    /// Others took even the spare descriptor: the listener says so, once, and waits until there may be some.
-    fn starve(self: &Rc<Self>) {
-        if !self.has(STARVED) {
-            self.set(STARVED);
-            self.lp().starve(Rc::clone(self) as Rc<dyn Node>);
+    /// No connection can be accepted now: the listener says so, once, and waits.
+    #[cold]
+    fn accept_later(self: &Rc<Self>, errno: Errno) {
+        let trouble = self.pause_input(Call::Accept, errno).number;
+        if self.with_extra(|extra| replace(&mut extra.told, trouble)) != trouble {
+            self.announce(Err(self.accept_error(errno)));
         }
-        if !self.has(COMPLAINED) {
-            self.set(COMPLAINED);
-            self.announce(Err(Error::new("accept", Errno::EMFILE)));
+    }
+
+    /// The name to which it was bound may leave the port to the kernel.
+    fn accept_error(&self, errno: Errno) -> Error {
+        let address = self.fd.get().and_then(|fd| sys::socket::local_addr(fd).ok()?.as_inet());
+        match address {
+            Some(address) => Error::new("accept", errno).on(address),
+            None => self.error("accept", errno),
         }
     }
 
@@ -191,4 +208,8 @@ impl StreamNode {
         }
         Ok(accepted)
     }
+}
+
+fn is_lack_of_descriptors(errno: Errno) -> bool {
+    matches!(errno, Errno::EMFILE | Errno::ENFILE)
 }

@@ -3,12 +3,13 @@
 
 use super::Outgoing;
 use crate::handle::{Handle, Node};
+use crate::paused::{Noted, Pause};
 use crate::poller::Readiness;
 use crate::slot::Slot;
 use crate::sys::fd::FdCell;
 use crate::trace::Facts;
 use crate::upcall::{AcceptUpcall, StreamUpcall};
-use crate::{Errno, Error, LAYER, LoopHandle, Result};
+use crate::{Call, Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -43,6 +44,10 @@ pub(super) struct Extra {
     pub(super) delayed_error: Option<Errno>,
     /// Descriptors that came with messages and wait to be taken.
     pub(super) received: VecDeque<OwnedFd>,
+    /// How long the stream waits after a failure of the system.
+    pause: Pause,
+    /// The number of the trouble that the listener has told of.
+    pub(super) told: u32,
     /// The socket file to remove at close.
     path: Option<PathBuf>,
     /// What errors of `listen` and `connect` are about.
@@ -90,10 +95,10 @@ pub(super) const HELD: u32 = 1 << 18;
 const NOTIFIED: u32 = 1 << 19;
 /// Connections come to this listener faster than its turns.
 pub(super) const CROWDED: u32 = 1 << 20;
-/// The listener found no descriptor and waits until there may be some.
-pub(super) const STARVED: u32 = 1 << 21;
-/// The listener has said that it finds no descriptors.
-pub(super) const COMPLAINED: u32 = 1 << 22;
+/// Accepting or reading failed by a state of the system, and pauses.
+pub(super) const INPUT_PAUSED: u32 = 1 << 21;
+/// The same of writing.
+pub(super) const OUTPUT_PAUSED: u32 = 1 << 22;
 
 impl StreamNode {
     pub(super) fn new(handle: Handle, flags: u32) -> Self {
@@ -263,6 +268,33 @@ impl StreamNode {
         }
     }
 
+    /// Accepting or reading failed by a state of the system: leaves it alone for a while.
+    #[cold]
+    pub(super) fn pause_input(self: &Rc<Self>, call: Call, errno: Errno) -> Noted {
+        self.clear(MAYBE_READABLE);
+        self.pause(INPUT_PAUSED, call, errno)
+    }
+
+    /// The same of writing.
+    #[cold]
+    pub(super) fn pause_output(self: &Rc<Self>, call: Call, errno: Errno) {
+        self.pause(OUTPUT_PAUSED, call, errno);
+    }
+
+    fn pause(self: &Rc<Self>, flag: u32, call: Call, errno: Errno) -> Noted {
+        if !self.has(INPUT_PAUSED | OUTPUT_PAUSED) {
+            let now = self.lp().now();
+            let pause = self.with_extra(|extra| {
+                extra.pause = extra.pause.after_failure(now);
+                extra.pause
+            });
+            let needs_descriptor = matches!(errno, Errno::EMFILE | Errno::ENFILE);
+            self.lp().pause(Rc::clone(self) as Rc<dyn Node>, pause, needs_descriptor);
+        }
+        self.set(flag);
+        self.lp().note_trouble(call, errno)
+    }
+
     /// Leaves completions to the pending phase: law 1.
     pub(super) fn feed(self: &Rc<Self>) {
         if !self.has(FED) {
@@ -346,8 +378,17 @@ impl Node for StreamNode {
     }
 
     fn on_ready(self: Rc<Self>) {
-        self.clear(QUEUED | STARVED);
+        self.clear(QUEUED);
         self.another_turn();
+    }
+
+    fn resume(self: Rc<Self>) {
+        let (input, output) = (self.has(INPUT_PAUSED), self.has(OUTPUT_PAUSED));
+        self.clear(INPUT_PAUSED | OUTPUT_PAUSED);
+        if !self.handle.is_closing() {
+            self.set(if input { MAYBE_READABLE } else { 0 } | if output { MAYBE_WRITABLE } else { 0 });
+            self.push_ready();
+        }
     }
 
     fn on_pending(self: Rc<Self>) {
@@ -386,7 +427,7 @@ impl Node for StreamNode {
         }
         if self.fd.get().is_some() {
             self.fd.close();
-            self.lp().retry_starved();
+            self.lp().resume_those_without_descriptor();
         }
     }
 

@@ -13,7 +13,7 @@ use std::rc::Rc;
 /// Buffers in one `writev`: enough to make the call's own cost vanish, and small enough for the stack.
 const BUFFERS_PER_WRITE: usize = 64;
 
-/// Interrupted calls per write: a storm of signals ends the turn, not the stream.
+/// Interrupted calls per write: a storm of signals makes the stream pause, and does not end it.
 const INTERRUPTIONS: u32 = 16;
 
 /// Requests for which an empty queue keeps its memory; one that grew beyond gives it back.
@@ -203,5 +203,5 @@ pub(super) fn retrying(mut write: impl FnMut() -> Result<usize, Errno>) -> Resul
             result => return result,
         }
     }
-    Err(Errno::ENOBUFS)
+    Err(Errno::EINTR)
 }

@@ -4,14 +4,14 @@ use super::node::{MAYBE_READABLE, READ_ON, READING};
 use super::{IPC, READABLE, SOCKET, StreamNode, WRITABLE};
 use crate::handle::HandleKind;
 use crate::sys;
-use crate::{Errno, Error, Result};
+use crate::{Call, Errno, Error, Failure, Result};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 /// Reads per turn: libuv's number. One peer that sends without end does not keep the loop from the others.
 const READS_PER_TURN: u32 = 32;
 
-/// Interrupted calls per read: a storm of signals ends the turn, not the stream.
+/// Interrupted calls per read: a storm of signals makes the stream pause, and does not end it.
 const INTERRUPTIONS: u32 = 16;
 
 /// A descriptor that came with a message on an IPC pipe (`uv_pipe_pending_type`).
@@ -28,8 +28,6 @@ enum Step {
     /// So many bytes; and whether the kernel has no more.
     Data(usize, bool),
     WouldBlock,
-    /// Interrupted too often: try again in the next turn.
-    Interrupted,
     End,
     Failed(Errno),
 }
@@ -51,6 +49,10 @@ impl StreamNode {
         if self.has(MAYBE_READABLE) {
             self.push_ready();
         } else if let Err(errno) = self.watch() {
+            if Failure::of(Call::Watch, errno) == Failure::Passing {
+                self.pause_input(Call::Watch, errno);
+                return Ok(());
+            }
             self.read_stop();
             return failed(errno);
         }
@@ -104,8 +106,10 @@ impl StreamNode {
                 self.update_active();
                 self.call("StreamUpcall::on_end", |upcall| upcall.on_end());
             }
-            Step::Failed(errno) => self.read_failed(Error::new("read", errno)),
-            Step::Interrupted => self.push_ready(),
+            Step::Failed(errno) => match Failure::of(Call::Read, errno) {
+                Failure::Passing | Failure::Interrupted => drop(self.pause_input(Call::Read, errno)),
+                _ => self.read_failed(Error::new("read", errno)),
+            },
             Step::WouldBlock | Step::Data(..) => {
                 self.clear(MAYBE_READABLE | READ_ON);
                 self.await_input();
@@ -115,8 +119,12 @@ impl StreamNode {
 
     /// Nothing is left to read: from here on the poller announces more.
     fn await_input(self: &Rc<Self>) {
-        if let Err(errno) = self.watch() {
-            self.read_failed(Error::new("epoll_ctl", errno));
+        match self.watch() {
+            Ok(()) => {}
+            Err(errno) if Failure::of(Call::Watch, errno) == Failure::Passing => {
+                self.pause_input(Call::Watch, errno);
+            }
+            Err(errno) => self.read_failed(Error::new("epoll_ctl", errno)),
         }
     }
 
@@ -141,7 +149,7 @@ impl StreamNode {
                 Err(errno) => Step::Failed(errno),
             };
         }
-        Step::Interrupted
+        Step::Failed(Errno::EINTR)
     }
 
     /// Reads once. Returns how many bytes came, and whether there may be more although the buffer is not full: a

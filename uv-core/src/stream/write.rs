@@ -5,7 +5,7 @@ use super::node::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
 use super::{SOCKET, StreamNode, WRITABLE};
 use crate::sys;
-use crate::{Errno, Error, Result};
+use crate::{Call, Errno, Error, Failure, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -111,9 +111,11 @@ impl StreamNode {
     fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
         match if errno == Errno::EINTR { retrying(write) } else { Err(errno) } {
             Ok(count) => Ok(self.count_written(count)),
-            // Short of memory for a moment, or interrupted without end: as good as full.
-            Err(Errno::ENOBUFS) => Err(Error::new("write", Errno::EAGAIN)),
-            Err(errno) => Err(Error::new("write", errno)),
+            Err(errno) => match Failure::of(Call::Write, errno) {
+                // Short of memory for a moment, or interrupted without end: as good as full.
+                Failure::Passing | Failure::Interrupted => Err(Error::new("write", Errno::EAGAIN)),
+                _ => Err(Error::new("write", errno)),
+            },
         }
     }
 
@@ -173,16 +175,29 @@ impl StreamNode {
                 Ok(Progress::Full) => {
                     return match self.watch_writable() {
                         Ok(()) => {}
-                        Err(errno) => self.fail_head(fd, Error::new("epoll_ctl", errno)),
+                        Err(errno) => self.flush_failed(fd, Call::Watch, errno),
                     };
                 }
-                // The kernel is short of memory for a moment; no event follows.
-                Err(Errno::ENOBUFS) => break,
-                Err(errno) => return self.fail_head(fd, Error::new("write", errno)),
+                Err(errno) => return self.flush_failed(fd, self.call_of_head(), errno),
             }
         }
         self.set(MAYBE_WRITABLE);
         self.push_ready();
+    }
+
+    fn call_of_head(&self) -> Call {
+        let has_fds = self.peek_output(|out| out.queue.front().is_some_and(Request::has_fds));
+        if has_fds == Some(true) { Call::Pass } else { Call::Write }
+    }
+
+    #[cold]
+    fn flush_failed(self: &Rc<Self>, fd: RawFd, call: Call, errno: Errno) {
+        match Failure::of(call, errno) {
+            // What is queued stays, and is tried again.
+            Failure::Passing | Failure::Interrupted => self.pause_output(call, errno),
+            _ if call == Call::Watch => self.fail_head(fd, Error::new("epoll_ctl", errno)),
+            _ => self.fail_head(fd, Error::new("write", errno)),
+        }
     }
 
     /// As in libuv a failed write ends writing: those behind it wait for the close, which cancels them.

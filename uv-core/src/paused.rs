@@ -1,0 +1,237 @@
+//! Streams whose system call failed by a state of the system, such as a lack of memory or descriptors, whose end no event
+//! tells: when they try again, and what is said of it. libuv tries in every iteration, which keeps a processor busy, or
+//! takes it for the stream's end.
+//!
+//! Each stream waits longer from failure to failure. A trouble is said when it begins, and again, with the number of
+//! failures, when there was none for a while: what comes and goes all the time is one trouble.
+
+use crate::event_loop::LoopHandle;
+use crate::handle::Node;
+use crate::{Call, Errno};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The first pause: most lacks are over by then.
+const FIRST: Duration = Duration::from_millis(10);
+
+/// The longest pause: not long for a peer that waits, and next to nothing for a processor. nginx's number for a lack of
+/// descriptors.
+const LONGEST: Duration = Duration::from_millis(500);
+
+/// A trouble is over when nothing failed for so long: more than the longest pause.
+const CALM: Duration = Duration::from_secs(1);
+
+/// One stream's pauses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pause {
+    length: Duration,
+    until: Duration,
+}
+
+impl Pause {
+    /// After a failure at `now`: twice as long as the last pause if that ended not long ago.
+    pub(crate) fn after_failure(self, now: Duration) -> Self {
+        let goes_on = !self.length.is_zero() && now.saturating_sub(self.until) <= self.length;
+        let length = if goes_on { (self.length * 2).min(LONGEST) } else { FIRST };
+        Self { length, until: now.saturating_add(length) }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Paused {
+    waiting: RefCell<Vec<Waiting>>,
+    troubles: RefCell<Vec<Trouble>>,
+    last_number: Cell<u32>,
+    /// When to look at them, while there are any.
+    due: Cell<Option<Duration>>,
+    /// One of those that wait does so for a descriptor.
+    needs_descriptor: Cell<bool>,
+}
+
+struct Waiting {
+    node: Rc<dyn Node>,
+    until: Duration,
+    needs_descriptor: bool,
+}
+
+/// What fails, from the first time until it did not fail for a while.
+struct Trouble {
+    call: Call,
+    errno: Errno,
+    number: u32,
+    since: Duration,
+    last: Duration,
+    failures: u64,
+}
+
+/// Which trouble a failure belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noted {
+    pub(crate) number: u32,
+    pub(crate) is_new: bool,
+}
+
+impl Paused {
+    /// When to look at what waits, as [`LoopHandle::now`] counts.
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.due.get()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.due.set(None);
+        self.needs_descriptor.set(false);
+        drop(self.waiting.take());
+    }
+
+    fn look_again(&self) {
+        let waiting = self.waiting.borrow();
+        self.needs_descriptor.set(waiting.iter().any(|one| one.needs_descriptor));
+        let pauses = waiting.iter().map(|one| one.until);
+        let troubles = self.troubles.borrow();
+        self.due.set(pauses.chain(troubles.iter().map(|trouble| trouble.last + CALM)).min());
+    }
+
+    /// Takes out those that are to try now.
+    fn take(&self, is_due: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let (due, rest) = self.waiting.take().into_iter().partition(is_due);
+        *self.waiting.borrow_mut() = rest;
+        due
+    }
+}
+
+impl LoopHandle {
+    /// Remembers a failure of a call, and says so, unless that was said. `accept` is the listener's to tell.
+    #[cold]
+    pub(crate) fn note_trouble(&self, call: Call, errno: Errno) -> Noted {
+        let (paused, now) = (&self.inner().paused, self.now());
+        let mut troubles = paused.troubles.borrow_mut();
+        let known = troubles.iter_mut().find(|trouble| trouble.call == call);
+        if let Some(trouble) = known.filter(|trouble| trouble.errno == errno) {
+            trouble.failures += 1;
+            trouble.last = now;
+            return Noted { number: trouble.number, is_new: false };
+        }
+        troubles.retain(|trouble| trouble.call != call);
+        let number = paused.last_number.get().wrapping_add(1);
+        paused.last_number.set(number);
+        troubles.push(Trouble { call, errno, number, since: now, last: now, failures: 1 });
+        drop(troubles);
+        paused.look_again();
+        if call != Call::Accept {
+            log::warn!(target: "uv_core", "{call}: {errno}: it is tried again");
+        }
+        Noted { number, is_new: true }
+    }
+
+    /// Leaves a stream alone until its pause is over, or until the loop closes a descriptor if it needs one.
+    #[cold]
+    pub(crate) fn pause(&self, node: Rc<dyn Node>, pause: Pause, needs_descriptor: bool) {
+        let paused = &self.inner().paused;
+        paused.waiting.borrow_mut().push(Waiting { node, until: pause.until, needs_descriptor });
+        paused.look_again();
+    }
+
+    /// Has those try again in this poll phase whose pause is over, and says which troubles are.
+    #[inline]
+    pub(crate) fn resume_if_due(&self) {
+        if self.inner().paused.deadline().is_some_and(|deadline| deadline <= self.now()) {
+            self.resume_due();
+        }
+    }
+
+    #[cold]
+    fn resume_due(&self) {
+        let (paused, now) = (&self.inner().paused, self.now());
+        if paused.waiting.borrow().is_empty() {
+            self.end_troubles(now);
+        }
+        let due = paused.take(|one| one.until <= now);
+        paused.look_again();
+        due.into_iter().for_each(|one| one.node.resume());
+    }
+
+    fn end_troubles(&self, now: Duration) {
+        let mut troubles = self.inner().paused.troubles.take();
+        troubles.retain_mut(|trouble| {
+            if now.saturating_sub(trouble.last) < CALM {
+                return true;
+            }
+            // Without a spare descriptor the next connection would find none again.
+            if trouble.is_lack_of_descriptors() && !self.restore_spare_fd() {
+                trouble.last = now;
+                return true;
+            }
+            log::warn!(
+                target: "uv_core",
+                "{}: works again: failed {} times within {} ms ({})",
+                trouble.call,
+                trouble.failures,
+                (trouble.last.saturating_sub(trouble.since)).as_millis(),
+                trouble.errno.name()
+            );
+            false
+        });
+        *self.inner().paused.troubles.borrow_mut() = troubles;
+    }
+
+    /// Has those try again in the next poll phase that need a descriptor: one was closed.
+    #[inline]
+    pub(crate) fn resume_those_without_descriptor(&self) {
+        if self.inner().paused.needs_descriptor.get() {
+            self.resume_needy();
+        }
+    }
+
+    #[cold]
+    fn resume_needy(&self) {
+        let paused = &self.inner().paused;
+        let needy = paused.take(|one| one.needs_descriptor);
+        paused.look_again();
+        needy.into_iter().for_each(|one| one.node.resume());
+    }
+}
+
+impl Trouble {
+    fn is_lack_of_descriptors(&self) -> bool {
+        self.call == Call::Accept && matches!(self.errno, Errno::EMFILE | Errno::ENFILE)
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accept => "accept",
+            Self::Connect => "connect",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Pass => "sendmsg with descriptors",
+            Self::Listen => "listen",
+            Self::Watch => "epoll_ctl",
+            Self::Poll => "epoll_wait",
+            Self::Spawn => "spawn",
+            Self::Open => "open",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_doubles_up_to_half_a_second_and_begins_anew_after_it_was_quiet() {
+        let ms = Duration::from_millis;
+        let (mut pause, mut now, mut lengths) = (Pause::default(), ms(5), Vec::new());
+        for _ in 0..8 {
+            pause = pause.after_failure(now);
+            lengths.push(pause.length);
+            now = pause.until;
+        }
+        assert_eq!(lengths, [10, 20, 40, 80, 160, 320, 500, 500].map(ms));
+        assert_eq!(pause.after_failure(now + ms(500)).length, ms(500));
+        assert_eq!(pause.after_failure(now + ms(501)).length, FIRST);
+    }
+}

@@ -1,0 +1,111 @@
+//! System calls that fail because a test says so: a library that is preloaded into the program under test.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Which call fails, by the file that the library reads. Shared by a program and its children.
+#[derive(Clone, Debug)]
+pub struct Failing(PathBuf);
+
+/// As often as it is called.
+const ALWAYS: i64 = -1;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl Failing {
+    /// Has `command` run with the library, in which nothing fails yet.
+    pub fn preload(command: &mut Command) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = folder.join(format!("failing.{}.{number}", std::process::id()));
+        std::fs::write(&file, "").expect("a file");
+        static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+        command.env("LD_PRELOAD", LIBRARY.get_or_init(|| library(folder))).env("FAILING", &file);
+        Self(file)
+    }
+
+    /// The same in a program that was started so.
+    pub fn here() -> Self {
+        Self(std::env::var_os("FAILING").expect("started with the library").into())
+    }
+
+    /// Lets `call` fail with this error, `times` times.
+    pub fn fail(&self, call: &str, errno: i32, times: u32) {
+        self.set(call, errno, times.into(), 0, 0);
+    }
+
+    /// Lets it fail until [`stop`](Self::stop).
+    pub fn fail_always(&self, call: &str, errno: i32) {
+        self.set(call, errno, ALWAYS, 0, 0);
+    }
+
+    /// The same after so many calls that go well.
+    pub fn fail_always_after(&self, good: u32, call: &str, errno: i32) {
+        self.set(call, errno, ALWAYS, 0, good);
+    }
+
+    /// The same in one process only.
+    pub fn fail_always_in(&self, pid: i32, call: &str, errno: i32) {
+        self.set(call, errno, ALWAYS, pid, 0);
+    }
+
+    fn set(&self, call: &str, errno: i32, times: i64, pid: i32, good: u32) {
+        // In place, as another process may read it now.
+        let beside = self.0.with_extension("new");
+        let line = format!("{call:<16} {errno:>4} {times:>9} {pid:>9} {good:>9}\n");
+        std::fs::write(&beside, line).expect("a file");
+        std::fs::rename(beside, &self.0).expect("the same folder");
+    }
+
+    /// Nothing fails any more. Returns how often something did since `fail_always`.
+    pub fn stop(&self) -> u32 {
+        let failed = self.failed();
+        self.set("none", 0, 0, 0, 0);
+        failed
+    }
+
+    /// How often something failed since `fail_always`.
+    pub fn failed(&self) -> u32 {
+        u32::try_from(ALWAYS - self.times()).unwrap_or(0)
+    }
+
+    /// Whether everything has failed that [`fail`](Self::fail) asked for.
+    pub fn is_over(&self) -> bool {
+        self.times() == 0
+    }
+
+    fn times(&self) -> i64 {
+        let text = std::fs::read_to_string(&self.0).expect("the file");
+        text.split_whitespace().nth(2).and_then(|times| times.parse().ok()).expect("a number")
+    }
+}
+
+/// Builds the library, with the compiler that Rust links with. Several programs may do that at once.
+fn library(folder: &Path) -> PathBuf {
+    let library = folder.join("failing.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shim/failing.c");
+    let source = [source, concat!(env!("CARGO_MANIFEST_DIR"), "/../uv-core/tests/shim/failing.c")]
+        .into_iter()
+        .find(|source| Path::new(source).exists())
+        .expect("the source");
+    let beside = folder.join(format!("failing.{}.so", std::process::id()));
+    if !is_newer(&library, Path::new(source)) {
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&beside)
+            .args([source, "-ldl"])
+            .status()
+            .expect("a C compiler");
+        assert!(built.success(), "the library is built");
+        std::fs::rename(&beside, &library).expect("the same folder");
+    }
+    library
+}
+
+fn is_newer(file: &Path, than: &Path) -> bool {
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    changed(file).is_some_and(|time| Some(time) > changed(than))
+}
