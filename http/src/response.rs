@@ -41,10 +41,12 @@ impl Response {
     /// Sets the status; 200 at first.
     ///
     /// # Errors
-    /// `HeadersSent`, `Gone`, and `Encode` for a status outside of 200 to 999 that is not 101.
+    /// `HeadersSent`, `Gone`, and `Encode` for a status outside of 200 to 999: an informational one is no answer. See
+    /// [`write_information`](Self::write_information), and for 101
+    /// [`accepts_upgrade`](crate::upcall::RequestHandler::accepts_upgrade).
     pub fn set_status(&self, status: u16) -> Result<&Self> {
         self.change_head(|exchange| {
-            if status != 101 && !(200..=999).contains(&status) {
+            if !(200..=999).contains(&status) {
                 return Err(EncodeError::InvalidStatus(status).into());
             }
             exchange.set.status = status;

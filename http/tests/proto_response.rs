@@ -145,6 +145,10 @@ fn reset_content_is_empty_and_says_so() {
     }
     check(GET, with_encoding(SetEncoding::Chunked, status(205)), "none; CL 0, C keep-alive; stays");
     check(GET_10_KEEP, status(205), "none; CL 0, C keep-alive; stays");
+    // RFC 9110, 9.3.2: HEAD gets the fields that GET gets.
+    for response in [status(205), known(5, status(205)), with_length(5, status(205))] {
+        check(HEAD, response, "none; CL 0, C keep-alive; stays");
+    }
 }
 
 // RFC 9110, 7.8, 8.6 and 9.3.6; RFC 9112, 6.1 and 6.3.

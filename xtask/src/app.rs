@@ -1,9 +1,10 @@
 //! What `serve` serves: a few routes that show the chain and give tests and benches something to ask for.
 
 use crate::trace::live;
-use http::proto::{Fields, Framing, RequestHead};
+use http::proto::{Fields, Framing, Repeated, RequestHead};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, Result};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 /// Bytes in each write of `/stream/N`.
@@ -80,21 +81,26 @@ fn send_json(response: &Response, value: &Map<String, Value>) -> Result<()> {
     response.set_header("Content-Type", "application/json")?.end(&text)
 }
 
-/// Fields as a JSON object: names in lower case, values as Latin-1, repeated ones joined.
+/// Fields as a JSON object: names in lower case, values as Latin-1, repeated ones by Node's rules.
 fn fields_as_json(fields: &Fields<'_>) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in fields.iter() {
         let value: String = value.iter().map(|byte| char::from(*byte)).collect();
-        match object.entry(name.to_ascii_lowercase()) {
-            serde_json::map::Entry::Vacant(entry) => {
+        match (object.entry(name.to_ascii_lowercase()), Repeated::of(name)) {
+            (Entry::Vacant(entry), Repeated::Listed) => {
+                entry.insert(Value::Array(vec![Value::String(value)]));
+            }
+            (Entry::Vacant(entry), _) => {
                 entry.insert(Value::String(value));
             }
-            serde_json::map::Entry::Occupied(mut entry) => {
-                if let Value::String(joined) = entry.get_mut() {
-                    joined.push_str(", ");
+            (Entry::Occupied(mut entry), repeated) => match (entry.get_mut(), repeated) {
+                (Value::Array(all), Repeated::Listed) => all.push(Value::String(value)),
+                (Value::String(joined), Repeated::Joined(separator)) => {
+                    joined.push_str(separator);
                     joined.push_str(&value);
                 }
-            }
+                _ => {}
+            },
         }
     }
     object

@@ -11,6 +11,7 @@
 
 use super::chars::{self, QUOTED, TEXT, TOKEN};
 use super::error::ParseError;
+use super::limits::Limits;
 
 /// Digits that a chunk size may have, leading zeros included: so many that every `u64` can be written, and so
 /// few that none overflows.
@@ -57,11 +58,13 @@ impl ChunkLine {
         Self { size: 0, extensions: 0, digits: 0, at: At::Size }
     }
 
-    /// Takes the line's bytes off `input`; returns the chunk's size once the line has ended.
+    /// Takes the line's bytes off `input`; returns the chunk's size once the line has ended. `total` counts the bytes of
+    /// extensions in all lines of the message.
     pub(super) fn read(
         &mut self,
         input: &mut &[u8],
-        max_extensions: usize,
+        total: &mut u32,
+        limits: &Limits,
     ) -> Result<Option<u64>, ParseError> {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
@@ -74,13 +77,18 @@ impl ChunkLine {
             }
             self.at = self.next(byte).ok_or_else(|| self.fault())?;
             if self.at != At::LineFeed {
-                self.extensions = self.extensions.saturating_add(1);
-                if self.extensions as usize > max_extensions {
-                    return Err(ParseError::ChunkExtensionsTooLarge);
-                }
+                self.add_extension(total, limits)?;
             }
         }
         Ok(None)
+    }
+
+    fn add_extension(&mut self, total: &mut u32, limits: &Limits) -> Result<(), ParseError> {
+        self.extensions = self.extensions.saturating_add(1);
+        *total = total.saturating_add(1);
+        let is_too_much = self.extensions as usize > limits.max_chunk_extensions
+            || *total as usize > limits.total_chunk_extensions();
+        if is_too_much { Err(ParseError::ChunkExtensionsTooLarge) } else { Ok(()) }
     }
 
     fn add_digit(&mut self, digit: u8) -> Result<(), ParseError> {

@@ -57,7 +57,8 @@ pub enum ParseError {
     /// A malformed chunk extension.
     InvalidChunkExtension,
     /// The extensions of one chunk are longer than
-    /// [`Limits::max_chunk_extensions`](super::Limits::max_chunk_extensions).
+    /// [`Limits::max_chunk_extensions`](super::Limits::max_chunk_extensions), or those of a message's chunks together
+    /// than four times that.
     ChunkExtensionsTooLarge,
     /// Chunk data that is not followed by exactly CR LF.
     InvalidChunkEnd,
@@ -135,7 +136,7 @@ impl ParseError {
             Self::UnsupportedTransferCoding => "a transfer coding other than chunked",
             Self::InvalidChunkSize => "a chunk size is not a hexadecimal number",
             Self::InvalidChunkExtension => "a chunk extension is malformed",
-            Self::ChunkExtensionsTooLarge => "the extensions of a chunk are too large",
+            Self::ChunkExtensionsTooLarge => "the extensions of the chunks are too large",
             Self::InvalidChunkEnd => "chunk data does not end in CR LF",
             Self::TrailersTooLarge => "the trailer section is too large",
             Self::UnexpectedEof => "the peer ended the connection inside a message",

@@ -1,7 +1,7 @@
 //! The fields of a message: a view of the received bytes through a reusable table of positions.
 //!
-//! Order and letter case are kept as received (Node's `rawHeaders`); how repeated fields are joined is a
-//! question for whoever builds a map of them (Node's `headers`).
+//! Order and letter case are kept as received (Node's `rawHeaders`); what a map of them holds of repeated ones
+//! (Node's `headers`) is in `repeated.rs`.
 
 use super::request::FramingFields;
 use super::{section, trailer};

@@ -21,7 +21,9 @@ pub struct Limits {
     /// Bytes of a trailer section with its closing empty line. Default 16 384: Node counts trailers against
     /// `maxHeaderSize`. More is answered with 431. Values above [`Limits::MAX_SECTION`] mean that value.
     pub max_trailer_size: usize,
-    /// Bytes of extensions on one chunk. Default 16 384, as llhttp in Node; more is answered with 413.
+    /// Bytes of extensions on one chunk. Default 16 384, as llhttp in Node; more is answered with 413. So is four times
+    /// as much on all chunks of a message together, for which Node has no bound: it reads any amount of them beside
+    /// next to no body.
     pub max_chunk_extensions: usize,
 }
 
@@ -29,6 +31,11 @@ impl Limits {
     /// The largest head or trailer section that can be asked for: 1 GiB, because positions in it are kept as
     /// `u32`.
     pub const MAX_SECTION: usize = 1 << 30;
+
+    /// Bytes of extensions that all chunks of a message may have together: as many as four of the largest.
+    pub(super) fn total_chunk_extensions(&self) -> usize {
+        self.max_chunk_extensions.saturating_mul(4)
+    }
 
     /// Bytes that a head may have.
     pub(super) fn head_size(&self) -> usize {

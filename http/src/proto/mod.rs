@@ -7,6 +7,7 @@
 //!
 //! - `request`: the machine of one connection ([`Decoder::decode`] is the way in), heads and what they say
 //! - `section`, `fields`, `trailer`: field lines of heads and trailers
+//! - `repeated`: what becomes of fields that come more than once
 //! - `chunked`: the line before a chunk
 //! - `chars`: which bytes may stand where
 //! - `limits`, `error`: how much is accepted, and what is said about the rest
@@ -24,6 +25,7 @@ mod connection_options;
 mod error;
 mod fields;
 mod limits;
+mod repeated;
 mod request;
 mod response;
 mod section;
@@ -34,6 +36,7 @@ pub use connection_options::ConnectionOptions;
 pub use error::ParseError;
 pub use fields::{Fields, Scratch};
 pub use limits::Limits;
+pub use repeated::Repeated;
 pub use request::{Decoder, Event, Expect, Framing, RequestHead, TargetForm};
 pub use response::{
     BodyFraming, CHUNK_END, CONTINUE, ConnectionLine, EncodeError, FieldLine, RequestFacts, ResponseFacts,

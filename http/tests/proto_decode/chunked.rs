@@ -122,6 +122,25 @@ fn extensions_are_bounded_for_each_chunk() {
     assert_eq!(ParseError::ChunkExtensionsTooLarge.code(), Some("HPE_CHUNK_EXTENSIONS_OVERFLOW"));
 }
 
+// hyper: a total for each body; Node has none
+#[test]
+fn extensions_are_bounded_for_each_message() {
+    let limits = Limits { max_chunk_extensions: 4, ..Limits::default() };
+    let fault = |body: &str| trace(format!("{HEAD}{body}").as_bytes(), &limits).fault;
+    let three = "1;a=3\r\nx\r\n".repeat(3);
+    assert_eq!(fault(&format!("{three}1\r\nx\r\n1;a\r\nx\r\n0;a\r\n\r\n")), None);
+    assert_eq!(fault(&format!("{three}1;a\r\nx\r\n0;a=")), Some(ParseError::ChunkExtensionsTooLarge));
+    // The next message has its own.
+    let message = format!("{three}0\r\n\r\n");
+    assert_eq!(fault(&format!("{message}{HEAD}{message}")), None);
+    // By default a peer may send this much beside its body, however many chunks that has.
+    let chunk = format!("1;a={}\r\nx\r\n", "b".repeat(997));
+    let fault =
+        |chunks| trace(format!("{HEAD}{}", chunk.repeat(chunks)).as_bytes(), &Limits::default()).fault;
+    assert_eq!(fault(65), None);
+    assert_eq!(fault(66), Some(ParseError::ChunkExtensionsTooLarge));
+}
+
 #[test]
 fn chunk_data_ends_in_exactly_cr_lf() {
     for body in ["1\r\nx\n", "1\r\nxy", "1\r\nx\r\r", "1\r\nx\rx", "1\r\nx0", "1\r\nx "] {

@@ -65,6 +65,22 @@ fn head_has_the_length_and_no_body() {
     });
 }
 
+// RFC 9110, 9.3.2 and 15.3.6
+#[test]
+fn head_of_a_reset_content_says_what_get_does() {
+    let handler = |_: &Request<'_>, response: Response| {
+        response.set_status(205).and_then(|response| response.end(b"dropped")).expect("to end");
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        let answer = client.ask("/");
+        assert_eq!((answer.status, answer.field("Content-Length"), answer.text()), (205, Some("0"), ""));
+        client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(client.head().field("Content-Length"), Some("0"));
+        assert_eq!(client.ask("/").status, 205);
+    });
+}
+
 // Node: test-http-chunked-304, test-http-allow-req-after-204-res
 #[test]
 fn no_content_has_no_body_and_no_length() {
@@ -111,10 +127,11 @@ fn http_1_0_closes_unless_asked_otherwise_and_is_never_chunked() {
 #[test]
 fn mistakes_are_errors_and_change_nothing() {
     let handler = |_: &Request<'_>, response: Response| {
-        for status in [0, 99, 100, 103, 199, 1000, u16::MAX] {
+        for status in [0, 99, 100, 101, 103, 199, 1000, u16::MAX] {
             let refused = Err(Error::Encode(EncodeError::InvalidStatus(status)));
             assert_eq!(response.set_status(status).map(drop), refused);
         }
+        assert!(response.write_head(101, &[("Upgrade", "x")]).is_err());
         let invalid = |name: &str, value: &str| response.set_header(name, value).map(drop);
         assert_eq!(invalid("a b", ""), Err(Error::Encode(EncodeError::InvalidFieldName)));
         assert_eq!(invalid("", ""), Err(Error::Encode(EncodeError::InvalidFieldName)));

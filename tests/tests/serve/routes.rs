@@ -47,9 +47,46 @@ fn headers_and_trailers(site: &Site) -> Outcome {
     let fields: Value = serde_json::from_slice(&ask(site.address, head, b"")?.body)?;
     let expected = json!({"x-one": "1", "x-two": "a, b", "host": "here", "connection": "close"});
     assert_eq!(fields, expected);
+    repeated_headers(site)?;
     let head = "POST /trailers HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n";
     let trailers: Value = serde_json::from_slice(&ask(site.address, head, CHUNKED)?.body)?;
     assert_eq!(trailers, json!({"x-sum": "9", "x-two": "a, b"}));
+    Ok(())
+}
+
+// Node: test-http-server-multiheaders, test-http-server-multiheaders2
+fn repeated_headers(site: &Site) -> Outcome {
+    let single = [
+        "Age",
+        "Authorization",
+        "Content-Type",
+        "ETag",
+        "Expires",
+        "From",
+        "If-Modified-Since",
+        "If-Unmodified-Since",
+        "Last-Modified",
+        "Location",
+        "Max-Forwards",
+        "Proxy-Authorization",
+        "Referer",
+        "Retry-After",
+        "Server",
+        "User-Agent",
+    ];
+    let mut head = String::from("GET /headers HTTP/1.1\r\n");
+    for name in single {
+        head.push_str(&format!("{name}: 1\r\n{}: 2\r\n", name.to_ascii_uppercase()));
+    }
+    head.push_str("Cookie: a=1\r\ncookie: b=2\r\nCOOKIE: c=3\r\nSet-Cookie: a\r\nset-cookie: b, c\r\n");
+    head.push_str("Accept: a\r\naccept: b\r\n");
+    let fields: Value = serde_json::from_slice(&ask(site.address, &head, b"")?.body)?;
+    for name in single {
+        assert_eq!(fields[name.to_ascii_lowercase()], json!("1"), "{name}");
+    }
+    assert_eq!(fields["cookie"], json!("a=1; b=2; c=3"));
+    assert_eq!(fields["set-cookie"], json!(["a", "b, c"]));
+    assert_eq!(fields["accept"], json!("a, b"));
     Ok(())
 }
 

@@ -88,6 +88,8 @@ struct Machine {
     state: State,
     /// What comes after the message at hand.
     next: Next,
+    /// Bytes of chunk extensions in the message at hand.
+    extensions: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -246,7 +248,7 @@ impl Decoder {
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { state: State::Start(Blank::default()), next: Next::Request }
+        Self { state: State::Start(Blank::default()), next: Next::Request, extensions: 0 }
     }
 }
 
@@ -282,7 +284,7 @@ impl Machine {
                     }
                     return Ok(Event::Body(data));
                 }
-                State::ChunkLine(line) => match line.read(input, limits.max_chunk_extensions)? {
+                State::ChunkLine(line) => match line.read(input, &mut self.extensions, limits)? {
                     None => return Ok(Event::NeedMore),
                     Some(0) => self.state = State::Trailers(Cursor::at_trailers()),
                     Some(size) => self.state = State::ChunkData(size),
@@ -391,7 +393,10 @@ impl Machine {
         self.state = match head.framing {
             Framing::None | Framing::Length(0) => State::End,
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::ChunkLine(ChunkLine::new()),
+            Framing::Chunked => {
+                self.extensions = 0;
+                State::ChunkLine(ChunkLine::new())
+            }
         };
     }
 

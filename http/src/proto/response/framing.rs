@@ -201,8 +201,9 @@ impl Content {
             100..=199 | 204 => Self::Never,
             _ if ends_http(request, status) => Self::Never,
             304 => Self::Described,
-            _ if request.is_head => Self::Described,
+            // To `HEAD` too, which is to be answered with the fields that `GET` gets (RFC 9110, 9.3.2).
             205 => Self::Empty,
+            _ if request.is_head => Self::Described,
             _ => Self::Some,
         }
     }
