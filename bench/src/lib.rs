@@ -12,7 +12,7 @@
 //!
 //! `options`, `catalogue` and `plan` say what is measured; `measure` does it, with `round` (what has windows: servers with
 //! their `clients`, and the programs of `solo`) and `held` (memory and evenness), on what `rig` has found; `stats`,
-//! `table`, `compare` and `html` show it.
+//! `table`, `compare` and `report` show it.
 //!
 //! The program `upcall-bench` is the runner, and every program that it starts: `load` is the clients, `floor` the least
 //! that the same work can cost, `subjects` the layers; `launch` starts any other. `program` tells them apart.
@@ -27,7 +27,6 @@ mod compare;
 mod count;
 mod floor;
 mod held;
-mod html;
 mod interrupt;
 mod launch;
 mod load;
@@ -41,6 +40,7 @@ mod pomelo;
 mod proc;
 pub mod program;
 mod progress;
+mod report;
 mod results;
 mod rig;
 mod round;
@@ -201,7 +201,7 @@ fn conclude(options: &Options, results: &Results) -> Result<()> {
     }
     results.notes.iter().for_each(|note| say_note(note));
     match options.count {
-        None | Some(Counting::Show) => report(options, results),
+        None | Some(Counting::Show) => write_report(options, results),
         Some(counting) => count::conclude(counting, results),
     }
 }
@@ -211,7 +211,7 @@ fn say_note(note: &str) {
 }
 
 /// The files.
-fn report(options: &Options, results: &Results) -> Result<()> {
+fn write_report(options: &Options, results: &Results) -> Result<()> {
     if let Some(path) = &options.save {
         write(path, &to_json(results)?)?;
     }
@@ -221,7 +221,7 @@ fn report(options: &Options, results: &Results) -> Result<()> {
     let mut shown = results.clone();
     count::earlier::complete(&mut shown, &data);
     write(&data, &to_json(&shown)?)?;
-    write(&page, &html::page(&shown))?;
+    write(&page, &report::page(&shown))?;
     say::out(format_args!("report: {}", page.display()));
     Ok(())
 }

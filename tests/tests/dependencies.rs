@@ -152,6 +152,26 @@ fn edges_of_row(line: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
+fn the_architecture_says_why_each_crate_from_elsewhere_is_there() -> Outcome {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+    let (_, section) = text.split_once("## Crates from elsewhere").ok_or("no such section")?;
+    let rows = section.lines().skip(1).take_while(|line| !line.starts_with('#')).filter_map(|line| {
+        let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+        Some((cells.next()?, cells.next()?))
+    });
+    let rows: Vec<_> = rows.collect();
+    let (packages, edges) = declared()?;
+    for Edge { from, to, .. } in edges.iter().filter(|edge| !edge.for_tests && !packages.contains(&edge.to)) {
+        let has = |names: &str, name: &str| names.split(", ").any(|other| other == name);
+        assert!(
+            rows.iter().any(|(crates, users)| has(crates, to) && has(users, from)),
+            "ARCHITECTURE.md, \"Crates from elsewhere\": no row says why {from} uses {to}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn only_uv_core_speaks_to_the_system() -> Outcome {
     for Edge { from, to, .. } in declared()?.1 {
         assert!(

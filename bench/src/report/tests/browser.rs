@@ -7,7 +7,7 @@ use std::process::Command;
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// Shows the page in frames, as no window can be made as narrow as a telephone, and reads how far it can be scrolled
-/// sideways and how many texts of charts stand out of their card.
+/// sideways and how many parts of charts stand out of their card.
 const FRAMES: &str = r#"<!DOCTYPE html><title>waiting</title><body><script>
 const widths = [400, 1280], found = [];
 for (const width of widths) {
@@ -17,9 +17,9 @@ for (const width of widths) {
   frame.onload = () => {
     const root = frame.contentDocument.documentElement;
     for (const details of root.querySelectorAll("details")) details.open = true;
-    const outside = [...root.querySelectorAll("svg text")].filter((text) => {
+    const outside = [...root.querySelectorAll(".chart *, .targets *")].filter((text) => {
       const card = text.closest(".card, li").getBoundingClientRect(), own = text.getBoundingClientRect();
-      return own.left < card.left - 1 || own.right > card.right + 1;
+      return own.width > 0 && (own.left < card.left - 1 || own.right > card.right + 1);
     });
     found.push(`${width}:${root.scrollWidth - root.clientWidth}:${outside.length}`);
     if (found.length === widths.length) {

@@ -51,12 +51,7 @@ impl Step {
 
     /// A round value of an axis, without needless zeros.
     pub(super) fn tick(self, value: f64) -> String {
-        round(value / self.divisor)
-    }
-
-    /// The unit's name.
-    pub(super) fn unit(self) -> &'static str {
-        self.unit
+        format!("{}\u{a0}{}", round(value / self.divisor), self.unit)
     }
 }
 
@@ -119,8 +114,7 @@ pub(super) fn micros(value: f64) -> String {
 
 /// Microseconds of an axis: `200 µs`, `1 ms`.
 pub(super) fn micros_tick(value: f64) -> String {
-    let step = Step::of(Unit::Ns, value * 1e3);
-    format!("{}\u{a0}{}", step.tick(value * 1e3), step.unit())
+    Step::of(Unit::Ns, value * 1e3).tick(value * 1e3)
 }
 
 /// A count without parts, its thousands apart.
@@ -170,4 +164,19 @@ pub(super) fn short(name: &str, most: usize) -> String {
         return name.to_owned();
     }
     name.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// `7.8 GiB`.
+pub(super) fn memory(mib: u64) -> String {
+    if mib >= 1024 { format!("{:.1} GiB", mib as f64 / 1024.0) } else { format!("{mib} MiB") }
+}
+
+/// `2 min 44 s`.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match seconds {
+        s if !s.is_finite() || s < 0.0 => NONE.to_owned(),
+        _ if whole < 60 => format!("{} s", digits(seconds)),
+        _ => format!("{} min {:02} s", whole / 60, whole % 60),
+    }
 }

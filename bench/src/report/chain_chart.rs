@@ -1,0 +1,163 @@
+//! The chain as a chart: one request as a whole, and beneath it, magnified, what each layer adds to the kernel's floor.
+
+use super::chain::{Chain, Quantity, Step};
+use super::scale::{Scale, place};
+use super::{axis, format, table};
+use crate::results::Results;
+use maud::{Markup, html};
+
+/// The section.
+pub(super) fn section(results: &Results) -> Markup {
+    html! {
+        section #chain {
+            h2 { "What each layer adds to one request" }
+            p.lead {
+                "The same echo is served over each layer; a layer’s cost is the difference to the one beneath it. Http is a \
+                 keep-alive request less the echo over net."
+            }
+            div.cards {
+                (card(&Chain::of(results, Quantity::Time)))
+                (card(&Chain::of(results, Quantity::Instructions)))
+            }
+        }
+    }
+}
+
+fn card(chain: &Chain) -> Markup {
+    let (title, missing) = match chain.quantity {
+        Quantity::Time => (
+            "In CPU time",
+            "This run has too few steps of the chain: they come from tcp/echo-64 and http/keep-alive.",
+        ),
+        Quantity::Instructions => {
+            ("In instructions", "This run did not count them: cargo xtask bench --count does.")
+        }
+    };
+    html! {
+        article.card {
+            h3 { (title) }
+            @if chain.totals().count() < 2 {
+                p.empty { (missing) }
+            } @else {
+                (chart(chain, title))
+                @for remark in remarks(chain) { p.remark { (remark) } }
+                details {
+                    summary { "All the numbers" }
+                    (table(
+                        "What each layer adds",
+                        &["layer", "what it does", "adds", "up to here", "remark"],
+                        chain.steps.iter().map(|step| cells(chain, step)),
+                    ))
+                }
+            }
+        }
+    }
+}
+
+fn chart(chain: &Chain, title: &str) -> Markup {
+    let first = chain.totals().next().unwrap_or(0.0);
+    let least = chain.totals().fold(f64::INFINITY, f64::min);
+    let most = chain.totals().fold(0.0, f64::max);
+    let margin = if least < first { (most - least) * 0.03 } else { 0.0 };
+    let (whole, zoom) = (Scale::linear(0.0, most), Scale::linear(least - margin, most));
+    let unit = chain.unit(zoom.high);
+    let corners = [whole.percent(first), whole.percent(most), 100.0, zoom.percent(first)];
+    let [a, b, c, d] = corners.map(|corner| format!("{corner:.2}%"));
+    let beneath = chain.steps.iter().scan(None, |known, step| {
+        let beneath = *known;
+        *known = step.total.or(beneath);
+        Some(beneath)
+    });
+    html! {
+        figure.chart role="group" aria-label={ "What each layer adds to one request: " (title) } {
+            (request(chain, whole))
+            div.magnifier style={ "clip-path:polygon(" (a) " 0," (b) " 0," (c) " 100%," (d) " 100%)" } {}
+            div.plot {
+                (axis(zoom, 4, |value| unit.tick(value)))
+                @for (step, beneath) in chain.steps.iter().zip(beneath).skip(1) { (row(chain, step, beneath, zoom)) }
+            }
+            figcaption { "Above: the whole request. Below: the same, magnified; its axis does not begin at 0." }
+        }
+    }
+}
+
+/// The whole request as one stacked bar.
+fn request(chain: &Chain, scale: Scale) -> Markup {
+    let lowest = chain.steps.iter().find_map(|step| Some((step.name, step.total?)));
+    let (name, base) = lowest.unwrap_or((format::NONE, 0.0));
+    let last = chain.totals().next_back().unwrap_or(0.0);
+    let parts = chain.steps.iter().scan(0.0, |reached, step| {
+        let from = *reached;
+        *reached = step.total.unwrap_or(from).max(from);
+        Some((step, from, *reached))
+    });
+    html! {
+        div.row.total {
+            span.name { (if name == "floor" { "the kernel’s floor" } else { name }) " " (chain.write(base)) }
+            b { "one request " (chain.write(last)) }
+            div.track.whole { @for (index, (step, from, to)) in parts.enumerate().filter(|(_, (_, from, to))| to > from) {
+                i.bar.shade[index % 2 == 0].(if step.name == "floor" { "floor" } else { "ours" })
+                    style=(place(scale, from, to)) {}
+            } }
+        }
+    }
+}
+
+fn row(chain: &Chain, step: &Step, beneath: Option<f64>, zoom: Scale) -> Markup {
+    let most = chain.totals().fold(0.0, f64::max);
+    let share = step.adds.map(|adds| format!(", {} % of the request", format::digits(adds / most * 100.0)));
+    let kernel = chain.kernel_of_http.filter(|kernel| step.name == "http" && *kernel > 0.0);
+    html! {
+        div.row title={ (step.name) ": " (chain.added(step)) (share.unwrap_or_default()) "; " (step.what) } {
+            span.name { (step.name) }
+            span.soft { @if step.noise { "within the noise" } }
+            b { (chain.added(step)) }
+            div.track { @if let Some((total, beneath)) = step.total.zip(beneath) {
+                i.bar.sliver.(if total < beneath { "less" } else { "ours" }) style=(place(zoom, beneath, total)) {}
+                @if let Some(kernel) = kernel.filter(|kernel| beneath + kernel < total) {
+                    i.bar.floor style=(place(zoom, beneath, beneath + kernel)) {}
+                }
+                @if step.name != "http" { i.step style=(place(zoom, total, total)) {} }
+            } }
+        }
+    }
+}
+
+fn remarks(chain: &Chain) -> Vec<String> {
+    let missing = chain.steps.iter().filter(|step| step.total.is_none());
+    let missing = missing
+        .map(|step| format!("{} was not measured: its cost is part of the next step that was.", step.name));
+    let mut remarks: Vec<_> = missing.collect();
+    let costs_nothing = |step: &&Step| step.adds.is_some_and(|adds| adds < 0.0);
+    let names: Vec<_> = chain.steps.iter().filter(costs_nothing).map(|step| step.name).collect();
+    if !names.is_empty() {
+        let verb = if names.len() == 1 { "seems" } else { "seem" };
+        remarks.push(format!(
+            "{} {verb} to cost less than nothing: noise between the rounds.",
+            names.join(", ")
+        ));
+    }
+    let http = chain.steps.last().and_then(|step| step.adds);
+    // Noise can put the longer messages' floor beneath the other.
+    let kernel = chain.kernel_of_http.filter(|kernel| *kernel > 0.0);
+    if let (Some(kernel), Some(http)) = (kernel, http) {
+        remarks.push(format!(
+            "Of http’s {}, {} is the kernel’s (hatched): by so much the floor of http/keep-alive is above that of \
+             tcp/echo-64, as its messages are longer.",
+            format::signed(http, |v| chain.write(v)),
+            format::signed(kernel, |v| chain.write(v)),
+        ));
+    }
+    remarks
+}
+
+fn cells(chain: &Chain, step: &Step) -> (&'static str, Vec<String>) {
+    let total = step.total.map_or_else(|| format::NONE.to_owned(), |total| chain.write(total));
+    let remark = match step {
+        Step { skips: true, .. } => "with the cost of the step that is missing",
+        Step { noise: true, .. } => "within the noise",
+        _ => "",
+    };
+    let class = if step.name == "floor" { "floor" } else { "ours" };
+    (class, vec![step.name.to_owned(), step.what.to_owned(), chain.added(step), total, remark.to_owned()])
+}
