@@ -5,7 +5,7 @@
 //! descriptors along and nothing waits.
 
 use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError};
-use crate::outbox::Outbox;
+use crate::outbox::{Author, Outbox};
 use crate::{Error, LAYER, Result};
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -16,8 +16,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{Errno, PipeWrap, Written};
-use uv_core::LoopHandle;
 use uv_core::trace::Facts;
+use uv_core::{Failure, LoopHandle};
 
 /// Bytes that wait to be sent from which on `send` says that it is enough: Node's number.
 const HIGH_WATER_MARK: usize = 128 * 1024;
@@ -61,6 +61,9 @@ pub(crate) trait OnChannel {
     /// Something that had to wait may have been sent.
     fn on_sent(&mut self) {}
 
+    /// A program's own message was not sent, as the system refuses its descriptors; nothing else is wrong.
+    fn on_unsent(&mut self, error: Error);
+
     /// The channel is unusable and will be closed.
     fn on_broken(&mut self, error: Error);
 
@@ -100,7 +103,7 @@ impl Channel {
     /// Sends a message. Returns whether more is welcome.
     pub(crate) fn send(&self, message: &Message) -> Result<bool> {
         let _down = LAYER.down("Channel::send", || Facts::saying(message.name()));
-        self.write(message.encode(0).into(), Vec::new())
+        self.write(message.encode(0).into(), Vec::new(), Author::Cluster)
     }
 
     /// Sends a message ahead of what waits. Returns how many bytes must be [`sent`](Self::sent) for it to be with the
@@ -108,14 +111,14 @@ impl Channel {
     pub(crate) fn send_ahead(&self, message: &Message) -> Result<u64> {
         let _down = LAYER.down("Channel::send_ahead", || Facts::saying(message.name()));
         self.check_open()?;
-        self.put(message.encode(0).into(), Vec::new())?;
+        self.put(message.encode(0).into(), Vec::new(), Author::Cluster)?;
         Ok(self.pipe.bytes_written())
     }
 
     /// Sends a message with descriptors, at most [`FRAME_FDS`].
     pub(crate) fn send_fds(&self, message: &Message, fds: Fds) -> Result<bool> {
         let _down = LAYER.down("Channel::send_fds", || with_descriptors(message, fds.len()));
-        self.write(message.encode(count(&fds)?).into(), fds)
+        self.write(message.encode(count(&fds)?).into(), fds, Author::Cluster)
     }
 
     /// Sends a program's own message, with descriptors.
@@ -125,19 +128,19 @@ impl Channel {
             return Err(Error::MessageTooLong(data.len()));
         }
         let fds: Fds = fds.into_iter().map(Rc::new).collect();
-        self.write(Message::encode_user(data, count(&fds)?).into(), fds)
+        self.write(Message::encode_user(data, count(&fds)?).into(), fds, Author::Program)
     }
 
     fn check_open(&self) -> Result<()> {
         if self.pipe.is_closing() || !self.outbox.is_open() { Err(Error::Disconnected) } else { Ok(()) }
     }
 
-    fn write(&self, frame: Bytes, fds: Fds) -> Result<bool> {
+    fn write(&self, frame: Bytes, fds: Fds, author: Author) -> Result<bool> {
         self.check_open()?;
         if self.outbox.is_empty() && self.has_room() {
-            self.put(frame, fds)?;
+            self.put(frame, fds, author)?;
         } else {
-            self.outbox.push(frame, fds);
+            self.outbox.push(frame, fds, author);
         }
         Ok(self.unsent() < HIGH_WATER_MARK)
     }
@@ -146,11 +149,16 @@ impl Channel {
         self.pipe.write_queue_size() < PIPE_BYTES
     }
 
-    fn put(&self, frame: Bytes, fds: Fds) -> Result<()> {
-        if fds.is_empty() {
-            let Written { .. } = self.pipe.write_bytes(frame)?;
+    fn put(&self, frame: Bytes, fds: Fds, author: Author) -> Result<()> {
+        let is_reported = if fds.is_empty() {
+            let Written { later, .. } = self.pipe.write_bytes(frame)?;
+            later > 0
         } else {
             self.pipe.write_fds(frame, fds)?;
+            true
+        };
+        if is_reported {
+            self.outbox.put(author);
         }
         Ok(())
     }
@@ -161,8 +169,8 @@ impl Channel {
             if !self.has_room() {
                 return Ok(());
             }
-            let Some((frame, fds)) = self.outbox.pop() else { break };
-            self.put(frame, fds)?;
+            let Some((frame, fds, author)) = self.outbox.pop() else { break };
+            self.put(frame, fds, author)?;
         }
         if !self.outbox.is_empty() {
             self.notify();
@@ -321,21 +329,20 @@ impl Tower {
     fn refill(&mut self) {
         match self.channel.refill() {
             Ok(()) => self.handler.on_sent(),
-            Err(error) => self.sending_failed(error),
+            Err(error) => self.sending_failed(error, Author::Cluster),
         }
     }
 
-    fn sending_failed(&mut self, error: Error) {
-        let errno = match &error {
-            Error::System(error) => Some(error.errno()),
-            _ => None,
-        };
-        match errno {
+    fn sending_failed(&mut self, error: Error, author: Author) {
+        let is_over =
+            |error: &uv_core::Error| error.failure() == Failure::Peer || error.errno() == Errno::ECANCELED;
+        match &error {
             // The other side is gone; reading says so too, after what it had to say.
-            Some(Errno::EPIPE | Errno::ECONNRESET | Errno::ECANCELED) => {
+            Error::System(system) if is_over(system) => {
                 self.channel.outbox.abandon();
                 self.channel.resume();
             }
+            _ if author == Author::Program => self.handler.on_unsent(error),
             _ => self.fail(error),
         }
     }
@@ -368,9 +375,10 @@ impl OnStream for Tower {
     }
 
     fn on_write(&mut self, result: Result<(), uv_core::Error>) {
+        let author = self.channel.outbox.ended_put();
         match result {
             Ok(()) => self.refill(),
-            Err(error) => self.sending_failed(error.into()),
+            Err(error) => self.sending_failed(error.into(), author),
         }
     }
 

@@ -116,6 +116,13 @@ impl OnChannel for Conversation {
         }
     }
 
+    fn on_unsent(&mut self, error: Error) {
+        let context = self.worker.channel_context;
+        self.primary.emit("PrimaryHandler::on_error", context, |handler| {
+            handler.on_error(Some(&self.handle()), error)
+        });
+    }
+
     fn on_broken(&mut self, error: Error) {
         // Whatever it is, it is no worker of ours any more. Dead already is fine.
         let _ = self.handle().kill(SIGKILL);

@@ -8,9 +8,18 @@ use std::collections::VecDeque;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
-    frames: RefCell<VecDeque<(Bytes, Fds)>>,
+    frames: RefCell<VecDeque<(Bytes, Fds, Author)>>,
+    /// Of the frames that the pipe has and is to report.
+    in_pipe: RefCell<VecDeque<Author>>,
     bytes: Cell<usize>,
     state: Cell<State>,
+}
+
+/// Whose message a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Author {
+    Cluster,
+    Program,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -26,15 +35,25 @@ enum State {
 }
 
 impl Outbox {
-    pub(crate) fn push(&self, frame: Bytes, fds: Fds) {
+    pub(crate) fn push(&self, frame: Bytes, fds: Fds, author: Author) {
         self.bytes.set(self.bytes.get() + frame.len());
-        self.frames.borrow_mut().push_back((frame, fds));
+        self.frames.borrow_mut().push_back((frame, fds, author));
     }
 
-    pub(crate) fn pop(&self) -> Option<(Bytes, Fds)> {
-        let (frame, fds) = self.frames.borrow_mut().pop_front()?;
+    pub(crate) fn pop(&self) -> Option<(Bytes, Fds, Author)> {
+        let (frame, fds, author) = self.frames.borrow_mut().pop_front()?;
         self.bytes.set(self.bytes.get() - frame.len());
-        Some((frame, fds))
+        Some((frame, fds, author))
+    }
+
+    /// The pipe has a frame whose end it reports.
+    pub(crate) fn put(&self, author: Author) {
+        self.in_pipe.borrow_mut().push_back(author);
+    }
+
+    /// The pipe reports the end of the oldest frame; whose it was.
+    pub(crate) fn ended_put(&self) -> Author {
+        self.in_pipe.borrow_mut().pop_front().unwrap_or(Author::Cluster)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -75,15 +75,10 @@ impl Worker {
     /// This process as a worker, if a primary forked it (`cluster.isWorker`); `None` in every other process, in the
     /// children of workers too, and when called again.
     ///
-    /// To be called before the program starts threads or other programs: it removes the variables by which a worker is
-    /// known, which is possible in a process with one thread only. Children that inherit them are told of an error here.
-    ///
     /// The channel to the primary keeps the loop alive: see [`unref`](Self::unref).
     ///
     /// # Errors
-    /// `Invitation` if a primary forked this process and it cannot become a worker, for want of descriptors for example;
-    /// `Version` if the primary speaks another version of the protocol; what the system says. The program is to end
-    /// then.
+    /// `Version` if the primary speaks another version of the protocol; what the system says.
     pub fn from_env(env: &Environment) -> Result<Option<Self>> {
         let Some((id, fd)) = accept_invitation()? else { return Ok(None) };
         let mut worker = None;
@@ -360,6 +355,10 @@ impl OnChannel for Attention {
 
     fn on_sent(&mut self) {
         self.0.serve();
+    }
+
+    fn on_unsent(&mut self, error: Error) {
+        self.0.emit("WorkerHandler::on_error", |handler, worker| handler.on_error(worker, error));
     }
 
     fn on_broken(&mut self, error: Error) {

@@ -17,7 +17,7 @@ pub enum Call {
     Read,
     /// `send`, `sendmsg` without descriptors, `write` and `writev` to a stream; `shutdown`.
     Write,
-    /// `sendmsg` with descriptors.
+    /// `send` and `sendmsg` to a process of this system that is sent descriptors too.
     Pass,
     /// `bind` and `listen`.
     Listen,
@@ -146,12 +146,12 @@ fn write(errno: i32) -> Failure {
     }
 }
 
-/// unix(7): ETOOMANYREFS while too many descriptors of this user are under way between processes. A security module
-/// that refuses (EPERM, EACCES) says nothing of the peer.
+/// unix(7): ETOOMANYREFS while too many descriptors of this user are under way between processes. Between two processes
+/// is no network: what says nothing of the peer, such as a security module's EPERM, is a state of the system.
 fn pass(errno: i32) -> Failure {
-    match errno {
-        libc::ETOOMANYREFS | libc::EPERM | libc::EACCES => Failure::Passing,
-        _ => write(errno),
+    match write(errno) {
+        Failure::Connection => Failure::Passing,
+        failure => failure,
     }
 }
 

@@ -16,6 +16,9 @@ const BUFFERS_PER_WRITE: usize = 64;
 /// Interrupted calls per write: a storm of signals makes the stream pause, and does not end it.
 const INTERRUPTIONS: u32 = 16;
 
+/// Refusals after which a request with descriptors fails: after a third of a second, by the pauses between them.
+const REFUSALS: u8 = 6;
+
 /// Requests for which an empty queue keeps its memory; one that grew beyond gives it back.
 const REQUESTS_KEPT: usize = 64;
 
@@ -51,11 +54,13 @@ pub(super) struct Request {
     first: Bytes,
     rest: VecDeque<Bytes>,
     fds: Vec<Rc<OwnedFd>>,
+    /// How often its descriptors were refused.
+    refusals: u8,
 }
 
 impl Request {
     pub(super) const fn new(first: Bytes, rest: VecDeque<Bytes>, fds: Vec<Rc<OwnedFd>>) -> Self {
-        Self { first, rest, fds }
+        Self { first, rest, fds, refusals: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -158,6 +163,14 @@ impl Outgoing {
             self.queue.pop_front();
             self.done.push_back(Ok(()));
         }
+    }
+
+    /// The kernel refused a request with descriptors, as if they were none that can be sent: whether it may be tried
+    /// again. `None` for a request without.
+    pub(super) fn may_try_again(&mut self) -> Option<bool> {
+        let head = self.queue.front_mut().filter(|head| head.has_fds())?;
+        head.refusals += 1;
+        Some(head.refusals < REFUSALS)
     }
 
     pub(super) fn fail_head(&mut self, error: Error) {

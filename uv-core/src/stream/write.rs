@@ -3,7 +3,7 @@
 
 use super::node::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
-use super::{SOCKET, StreamNode, WRITABLE};
+use super::{IPC, SOCKET, StreamNode, WRITABLE};
 use crate::sys;
 use crate::{Call, Errno, Error, Failure, Result};
 use bytes::Bytes;
@@ -90,16 +90,6 @@ impl StreamNode {
         }
     }
 
-    /// Descriptors go with the first byte, so with whatever is taken.
-    pub(crate) fn try_write_fds(&self, data: &[u8], fds: &[RawFd]) -> Result<usize> {
-        let Some(fd) = self.free_fd() else { return self.nothing_at_once() };
-        let data = [IoSlice::new(data)];
-        match sys::message::send(fd, &data, fds) {
-            Ok(count) => Ok(self.count_written(count)),
-            Err(errno) => self.try_again(errno, || sys::message::send(fd, &data, fds)),
-        }
-    }
-
     /// The descriptor, if nothing is in the way of writing at once.
     #[inline(always)]
     fn free_fd(&self) -> Option<RawFd> {
@@ -121,7 +111,7 @@ impl StreamNode {
     fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
         match if errno == Errno::EINTR { retrying(write) } else { Err(errno) } {
             Ok(count) => Ok(self.count_written(count)),
-            Err(errno) => match Failure::of(Call::Write, errno) {
+            Err(errno) => match Failure::of(self.call_to_write(), errno) {
                 // Short of memory for a moment, or interrupted without end: as good as full.
                 Failure::Passing | Failure::Interrupted => Err(Error::new("write", Errno::EAGAIN)),
                 _ => Err(Error::new("write", errno)),
@@ -188,16 +178,15 @@ impl StreamNode {
                         Err(errno) => self.flush_failed(fd, Call::Watch, errno),
                     };
                 }
-                Err(errno) => return self.flush_failed(fd, self.call_of_head(), errno),
+                Err(errno) => return self.flush_failed(fd, self.call_to_write(), errno),
             }
         }
         self.set(MAYBE_WRITABLE);
         self.push_ready();
     }
 
-    fn call_of_head(&self) -> Call {
-        let has_fds = self.peek_output(|out| out.queue.front().is_some_and(Request::has_fds));
-        if has_fds == Some(true) { Call::Pass } else { Call::Write }
+    fn call_to_write(&self) -> Call {
+        if self.has(IPC) { Call::Pass } else { Call::Write }
     }
 
     #[cold]
@@ -205,8 +194,24 @@ impl StreamNode {
         match Failure::of(call, errno) {
             // What is queued stays, and is tried again.
             Failure::Passing | Failure::Interrupted => self.pause_output(call, errno),
+            // A filter of system calls answers with any error; a descriptor that cannot be sent is always refused.
+            Failure::Ours if call == Call::Pass => match self.with_output(Outgoing::may_try_again) {
+                Some(true) => self.pause_output(call, errno),
+                Some(false) => self.pass_over_head(fd, Error::new("write", errno)),
+                None => self.fail_head(fd, Error::new("write", errno)),
+            },
             _ if call == Call::Watch => self.fail_head(fd, Error::new("epoll_ctl", errno)),
             _ => self.fail_head(fd, Error::new("write", errno)),
+        }
+    }
+
+    /// A request with descriptors of which nothing was sent: those behind it go on.
+    fn pass_over_head(self: &Rc<Self>, fd: RawFd, error: Error) {
+        self.fail_head(fd, error);
+        self.clear(BROKEN);
+        if self.is_writing() {
+            self.set(MAYBE_WRITABLE);
+            self.push_ready();
         }
     }
 

@@ -37,6 +37,11 @@ impl Failing {
         self.set(call, errno, times.into(), 0, 0);
     }
 
+    /// The same in one process only.
+    pub fn fail_in(&self, pid: i32, call: &str, errno: i32, times: u32) {
+        self.set(call, errno, times.into(), pid, 0);
+    }
+
     /// Lets it fail until [`stop`](Self::stop).
     pub fn fail_always(&self, call: &str, errno: i32) {
         self.set(call, errno, ALWAYS, 0, 0);
