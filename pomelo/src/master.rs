@@ -16,7 +16,8 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The setting that leaves the watchers out (`masterConfig.closeWatcher`).
 const CLOSE_WATCHER: &str = "closeWatcher";
 
-/// The setting that admits servers that come back without a token, as Node does.
+/// The setting that admits servers that come back without a token, as Node does: see
+/// [`MasterOptions::admits_any_reconnect`] for what it gives up.
 const ANY_RECONNECT: &str = "reconnectWithoutToken";
 
 pub(crate) struct Master {
@@ -123,6 +124,18 @@ impl Overseer {
 }
 
 impl MasterHandler for Overseer {
+    /// The configuration, or whoever added a server, has said of which type it is.
+    fn on_admit(&mut self, _: &MasterAgent, server: &ServerClaim) -> Result<(), Failure> {
+        let app = self.fleet.app();
+        let record = self.fleet.record(&server.id);
+        let of_type = record.as_ref().and_then(|record| text(record, "serverType"));
+        if server.id == app.id() || of_type.is_some_and(|of_type| of_type != server.server_type) {
+            let of_type = of_type.unwrap_or_else(|| app.server_type());
+            return Err(Failure::new(format_args!("id {} is one of type {of_type}", server.id)));
+        }
+        Ok(())
+    }
+
     fn on_register(&mut self, agent: &MasterAgent, server: &ServerClaim) {
         self.is_here(agent, server);
         if let Some(watchdog) = &self.watchdog {

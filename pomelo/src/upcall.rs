@@ -3,7 +3,7 @@
 use crate::admin::{Agent, Login, MasterAgent, MonitorAgent, Reply, Schedule, ServerClaim, Session, User};
 use crate::application::ShutDown;
 use crate::starter::OutputOf;
-use crate::{AppEvent, Application, Done, Result};
+use crate::{AppEvent, Application, Done, Failure, Result};
 use serde_json::Value;
 
 /// A part of an application, started and stopped with it. Mirrors the components that pomelo's `app.load` takes.
@@ -128,6 +128,16 @@ pub trait Module {
 
 /// Whoever wants to know of a master's servers. Mirrors the events of a master's `ConsoleService`.
 pub trait MasterHandler {
+    /// A server that may register for its type is about to have its id: may it? Ids are tied to the type that had them
+    /// first; this is for what else is known of them.
+    ///
+    /// # Errors
+    /// Why not; the server is told.
+    fn on_admit(&mut self, agent: &MasterAgent, server: &ServerClaim) -> Result<(), Failure> {
+        let _ = (agent, server);
+        Ok(())
+    }
+
     /// A server has registered; the master's own monitor is one.
     fn on_register(&mut self, agent: &MasterAgent, server: &ServerClaim) {
         let _ = (agent, server);

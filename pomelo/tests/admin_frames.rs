@@ -236,7 +236,10 @@ fn a_peer_that_reads_nothing_is_closed_before_it_takes_all_memory() {
 fn a_peer_that_pings_and_does_not_read_the_answers_is_closed() {
     common::logs::begin();
     let (_lp, env) = new_loop();
-    let (agent, address) = open_master(&env);
+    // Longer than it takes to fill what the kernel holds.
+    let times = Times { register_within: Duration::from_secs(600), ..Times::default() };
+    let options = MasterOptions { times, ..MasterOptions::new(credentials()) };
+    let (agent, address) = master(&env, options, &Heard::default());
     let mut raw = Raw::greeted(&env, address);
     let pings = [0xC0, 0].repeat(32 * 1024);
     let is_closed = || !common::logs::with("does not read the answers").is_empty();

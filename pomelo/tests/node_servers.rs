@@ -165,6 +165,8 @@ fn an_unmodified_server_that_lost_its_connection_comes_back() {
     let program = Program { path: "node".into(), args: vec![script] };
     let app = Application::new(&fleet.env, fleet.options(&[]).program(program)).expect("a configuration");
     app.set_admin_times(Times { silence: std::time::Duration::from_secs(2), ..Times::default() });
+    // It cannot show its token again; the master sees that it is the same process.
+    app.enable("reconnectWithoutToken");
     fleet.start_app(&app).expect("it starts");
     let has = |line: &str| events(&fleet).iter().any(|other| other == line);
     until(&fleet.env, "its start", || has("connector-1 start_all"));

@@ -5,6 +5,7 @@ use crate::admin::dial::{Dial, DialHandler, Target};
 use crate::admin::link::Link;
 use crate::admin::message::{self, Message, Response, Topic};
 use crate::admin::registration::Login;
+use crate::admin::rejections::Rejections;
 use crate::admin::requests::{Request, RequestError, Requests};
 use async_wrap::Environment;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ impl Client {
         };
         let client = Self(Rc::new(Inner {
             login,
-            requests: Requests::new(env),
+            requests: Requests::new(env, Rejections::new(env)),
             starting: RefCell::new(Some(Box::new(done))),
             dial: RefCell::default(),
             link: RefCell::default(),

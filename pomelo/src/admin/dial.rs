@@ -10,7 +10,6 @@ use net::upcall::SocketHandler;
 use net::{ConnectOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::Slot;
@@ -230,12 +229,14 @@ impl SocketHandler for DialTower {
         if dial.0.is_over.get() {
             return;
         }
-        let read = self.decoder.read(data, mqtt::MAX_REGISTERED, |packet| {
-            dial.on_packet(packet);
-            if dial.0.is_over.get() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if let Err(error) = read {
-            dial.lost(error.to_string());
+        self.decoder.push(data);
+        // The work is bounded by what one read brought.
+        while !dial.0.is_over.get() {
+            match self.decoder.next(mqtt::MAX_REGISTERED) {
+                Ok(Some(packet)) => dial.on_packet(packet),
+                Ok(None) => return,
+                Err(error) => return dial.lost(error.to_string()),
+            }
         }
     }
 

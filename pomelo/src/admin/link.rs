@@ -4,7 +4,7 @@
 use crate::admin::mqtt;
 use bytes::Bytes;
 use net::Socket;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What may wait for a peer that does not read, in bytes: twice the longest message. More closes the connection.
@@ -64,6 +64,11 @@ impl Link {
         timeout.unref();
     }
 
+    /// Whether there is no connection any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_destroyed()
+    }
+
     /// Closes at once.
     pub(crate) fn cut(&self) {
         self.0.destroy();
@@ -77,5 +82,10 @@ impl Link {
     /// The peer's address without its port.
     pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
         self.0.remote_address()?.as_tcp().map(|address| address.ip().to_canonical())
+    }
+
+    /// This side's address and the peer's.
+    pub(crate) fn ends(&self) -> Option<[SocketAddr; 2]> {
+        Some([self.0.local_address()?.as_tcp()?, self.0.remote_address()?.as_tcp()?])
     }
 }

@@ -9,6 +9,7 @@ use crate::admin::console::Console;
 use crate::admin::message::{Response, Topic, notice_packet, request_packet};
 use crate::admin::peers::Peer;
 use crate::admin::registration::ServerClaim;
+use crate::admin::rejections::Rejections;
 use crate::admin::requests::{Request, RequestError, Requests};
 use crate::admin::roster::{Roster, Server};
 use crate::admin::{Agent, Times};
@@ -46,6 +47,7 @@ struct Inner {
     secret: String,
     roster: RefCell<Roster>,
     requests: Requests,
+    rejections: Rejections,
     last_key: Cell<u64>,
     is_closed: Cell<bool>,
 }
@@ -54,9 +56,14 @@ struct Inner {
 pub struct MasterOptions {
     /// Who decides.
     pub authority: Box<dyn Authority>,
-    /// Let any server come back without a token, as Node does: also one whose token was refused before. Off at first: a
-    /// server shows its token again, as ours do, or is one that this master admitted, with the same type, process and
-    /// address.
+    /// Let servers come back without a token, as Node does; in an application the setting `reconnectWithoutToken`. Off at
+    /// first: a server shows its token again, as ours do.
+    ///
+    /// Servers of Node's pomelo cannot, and need it. What it gives up: whoever can reach the port can join as any server
+    /// that this master has not met, also one whose token was refused before. Even so nobody has an id whose server is
+    /// connected, or that showed a token to this master, but that server's own process. Which process a connection is of
+    /// is asked of the system for servers on this host; for those on other hosts type, process number and address have
+    /// to do, which a program there can imitate.
     pub admits_any_reconnect: bool,
     /// How long it waits for what.
     pub times: Times,
@@ -94,6 +101,7 @@ impl MasterAgent {
         handler: impl MasterHandler + 'static,
     ) -> std::io::Result<Self> {
         let limits = ServerOptions { max_connections: Some(MAX_CONNECTIONS), ..ServerOptions::default() };
+        let rejections = Rejections::new(env);
         let agent = Self(Rc::new(Inner {
             env: env.clone(),
             server: net::Server::new(env, limits),
@@ -104,7 +112,8 @@ impl MasterAgent {
             times: options.times,
             secret: new_secret()?,
             roster: RefCell::default(),
-            requests: Requests::new(env),
+            requests: Requests::new(env, rejections.clone()),
+            rejections,
             last_key: Cell::new(0),
             is_closed: Cell::new(false),
         }));
@@ -135,7 +144,10 @@ impl MasterAgent {
         let key = self.0.last_key.get() + 1;
         self.0.last_key.set(key);
         let peer = Peer::serve(self, key, socket);
-        self.0.roster.borrow_mut().connected(peer);
+        let oldest = self.0.roster.borrow_mut().connected(peer);
+        if let Some(oldest) = oldest {
+            oldest.give_way();
+        }
     }
 
     /// Where the agent listens.
@@ -214,6 +226,10 @@ impl MasterAgent {
         self.0.roster.borrow().server(id).map(|server| server.claim.clone())
     }
 
+    pub(crate) fn has_server(&self, id: &str) -> bool {
+        self.0.roster.borrow().server(id).is_some()
+    }
+
     /// What the master's own monitor shows in place of a token.
     #[must_use]
     pub fn secret(&self) -> &str {
@@ -282,6 +298,10 @@ impl MasterAgent {
 
     pub(crate) fn times(&self) -> &Times {
         &self.0.times
+    }
+
+    pub(crate) fn rejections(&self) -> &Rejections {
+        &self.0.rejections
     }
 
     pub(crate) fn console(&self) -> &Console {

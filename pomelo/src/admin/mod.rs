@@ -58,14 +58,21 @@
 //! | a server that does not find its master | ends with code 0 | its start fails |
 //! | a master that greets and never answers the registration | is waited for, for ever | is given up after 10 s |
 //! | a server that is refused | waits for ever, and joins by `reconnect` | its start fails |
-//! | `reconnect` | asks for no token | asks for the token; without one it takes a server that it has admitted before, by id, type, process and address. The setting `reconnectWithoutToken` takes all |
+//! | `reconnect` | asks for no token | asks for the token. The setting `reconnectWithoutToken` admits servers without one, which those of Node's pomelo need, but never in the place of one that showed a token, unless it is the same process: see [`MasterOptions::admits_any_reconnect`] |
+//! | an id | is whoever's registers it | belongs to the type that the configuration or `add` names, else to the first that had it |
+//! | names | are any text | of up to 256 bytes without controls |
 //! | a server of type `master` | needs no token | is the master's own monitor, which knows a secret of the process |
 //! | the type in a server's record | may be another than its token's | must be the same |
 //! | a second server of an id | stays in the shade for ever, and may answer for the first | takes the place of the first when that has gone |
 //! | the pause before reconnecting | is never shorter again | 1 s again after a success |
 //! | a master that answers no pings | is left and never sought again | is sought again |
 //! | a peer that breaks the protocol, or does not register | stays, or brings the master down | is closed; so are silent ones and those that do not read |
-//! | long packets | are held | 64 KiB before the registration, 16 MiB after it |
+//! | long packets | are held | end the connection: 512 bytes before the CONNECT, 64 KiB before the registration, 1 MiB of a user, 16 MiB of a server |
+//! | connections that do not register | stay | 256 of an address and 512 in all; the oldest gives way, and all after 10 s |
+//! | connections of one user | as many as there are | 32; the oldest gives way |
+//! | a wrong password or token | is refused at once | after 1 s |
+//! | rejections | are logged | once in 10 s of each kind, with their count |
+//! | requests ahead of their answers | are all taken | 8 of a user, and none while answers are not read; `list` is asked once for all who wait |
 //! | topics other than the protocol's | are events of the socket | close the connection |
 //! | who asks | is what the message says | is who has logged in on the connection |
 //! | `restart`, `addCron`, `removeCron`, `blacklist` | are for every level | need level 1, as `stop`, `add` and `kill` do |
@@ -97,13 +104,16 @@ mod console_module;
 mod dial;
 mod fleet;
 mod link;
+mod lobby;
 mod master_agent;
 mod message;
 mod monitor_agent;
 mod mqtt;
+mod owner;
 mod peers;
 mod registration;
 mod registry;
+mod rejections;
 mod reply;
 mod requests;
 mod resolve;

@@ -8,7 +8,8 @@ use crate::admin::dial::{Dial, DialHandler, Target};
 use crate::admin::link::Link;
 use crate::admin::message::{self, Message, Response, Topic};
 use crate::admin::registration::ServerClaim;
-use crate::admin::reply::Reply;
+use crate::admin::rejections::Rejections;
+use crate::admin::reply::{Reply, Ticket};
 use crate::admin::requests::{Request, RequestError, Requests};
 use crate::upcall::Module;
 use async_wrap::{Environment, Timeout};
@@ -89,7 +90,7 @@ impl MonitorAgent {
             pause: Cell::new(options.first_pause),
             options,
             console: Console::default(),
-            requests: Requests::new(env),
+            requests: Requests::new(env, Rejections::new(env)),
             state: Cell::new(MonitorState::Inited),
             starting: RefCell::default(),
             dial: RefCell::default(),
@@ -316,7 +317,7 @@ impl MonitorAgent {
         match message {
             Message::Response { id, response } => self.0.requests.answer(id, "", response),
             Message::Request { id, module, body } => {
-                let reply = Reply::to_request(&link, Topic::Monitor, id, &module);
+                let reply = Reply::to_request(&link, Topic::Monitor, id, &module, Ticket::none());
                 self.call(&module, body, reply);
             }
             Message::Notice { module, body } => self.call(&module, body, Reply::unwanted(&module)),

@@ -6,14 +6,20 @@
 
 use bytes::Bytes;
 use std::fmt;
-use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The longest packet that is taken from a peer that has not registered, in bytes: a registration carries the record of
-/// one server.
+/// The longest first packet, in bytes: a CONNECT, in which pomelo sends a name of a client and nothing else.
+pub(crate) const MAX_CONNECT: usize = 512;
+
+/// The longest packet that is taken from a peer that has sent its CONNECT and has not registered, in bytes: a
+/// registration carries the record of one server.
 pub(crate) const MAX_UNREGISTERED: usize = 64 * 1024;
 
-/// The longest packet that is taken from a registered peer, in bytes: the records of more than ten thousand servers.
+/// The longest packet that is taken from a user, in bytes: what people ask for is short.
+pub(crate) const MAX_CLIENT: usize = 1024 * 1024;
+
+/// The longest packet that is taken from a registered server, or from a master, in bytes: the records of more than ten
+/// thousand servers.
 pub(crate) const MAX_REGISTERED: usize = 16 * 1024 * 1024;
 
 /// The bytes of a remaining length: MQTT's own bound, 7 bits each.
@@ -123,54 +129,41 @@ fn push_string(packet: &mut Vec<u8>, text: &str) {
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     held: Vec<u8>,
+    /// How much of it has been read.
+    used: usize,
 }
 
 impl Decoder {
-    /// Calls `each` with every packet that is complete with `data`, until one breaks; then what follows is dropped.
-    /// A packet may have `limit` bytes after its head. The work of one call is bounded by `data`, which is what one
-    /// read brought, and the limit.
-    pub(crate) fn read(
-        &mut self,
-        data: &[u8],
-        limit: usize,
-        mut each: impl FnMut(Packet<'_>) -> ControlFlow<()>,
-    ) -> Result<(), FrameError> {
-        if self.held.is_empty() {
-            let used = each_packet(data, limit, &mut each)?;
-            self.held.extend_from_slice(&data[used..]);
-            return Ok(());
-        }
-        // In place: a long packet that comes in many pieces is copied once.
-        let mut held = std::mem::take(&mut self.held);
-        held.extend_from_slice(data);
-        let used = each_packet(&held, limit, &mut each)?;
-        if used > 0 {
-            held.drain(..used);
-            held.shrink_to_fit();
-        }
-        self.held = held;
-        Ok(())
+    /// Bytes have come.
+    pub(crate) fn push(&mut self, data: &[u8]) {
+        self.held.extend_from_slice(data);
+    }
+
+    /// The next packet; nothing until it is complete. It may have `limit` bytes after its head: one that is longer is
+    /// refused as soon as its head is there. Its reader decides before each whether to go on, so that what a peer sends
+    /// ahead waits here, at most what one read brings, and the kernel has the rest.
+    pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Packet<'_>>, FrameError> {
+        let Some((start, end)) = measure(&self.held[self.used..], limit)? else {
+            if self.used > 0 {
+                self.held.drain(..self.used);
+                self.held.shrink_to_fit();
+                self.used = 0;
+            }
+            return Ok(None);
+        };
+        let begin = self.used;
+        self.used += end;
+        packet(self.held[begin], &self.held[begin + start..begin + end]).map(Some)
+    }
+
+    /// Nothing of it is wanted any more.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 
-/// Calls `each` with the packets of `input`; returns how much of it is done with.
-fn each_packet(
-    input: &[u8],
-    limit: usize,
-    each: &mut impl FnMut(Packet<'_>) -> ControlFlow<()>,
-) -> Result<usize, FrameError> {
-    let mut used = 0;
-    while let Some((packet, length)) = next(&input[used..], limit)? {
-        used += length;
-        if each(packet).is_break() {
-            return Ok(input.len());
-        }
-    }
-    Ok(used)
-}
-
-/// The first packet of `input` and its whole length; `None` while it is incomplete.
-fn next(input: &[u8], limit: usize) -> Result<Option<(Packet<'_>, usize)>, FrameError> {
+/// Where the content of the first packet of `input` begins and ends; `None` while it is incomplete.
+fn measure(input: &[u8], limit: usize) -> Result<Option<(usize, usize)>, FrameError> {
     let Some(&first) = input.first() else { return Ok(None) };
     if !matches!(first, CONNECT | CONNACK | PUBLISH | PINGREQ | PINGRESP | DISCONNECT) {
         return Err(FrameError::Kind(first));
@@ -179,9 +172,8 @@ fn next(input: &[u8], limit: usize) -> Result<Option<(Packet<'_>, usize)>, Frame
     if length > limit {
         return Err(FrameError::TooLong { length, limit });
     }
-    let start = 1 + head;
-    let Some(content) = input.get(start..start + length) else { return Ok(None) };
-    Ok(Some((packet(first, content)?, start + length)))
+    let (start, end) = (1 + head, 1 + head + length);
+    Ok((input.len() >= end).then_some((start, end)))
 }
 
 fn remaining_length(input: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {

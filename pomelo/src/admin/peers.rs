@@ -1,5 +1,5 @@
-//! The master's side of one connection: what a peer may say before and after it has registered. Mirrors pomelo-admin's
-//! `MasterSocket`.
+//! The master's side of one connection: what a peer may say before and after it has registered, and how much ahead of
+//! the answers. Mirrors pomelo-admin's `MasterSocket`.
 //!
 //! Unlike Node's, a peer that breaks a rule loses its connection, not only a packet: bytes that are no packet of the
 //! protocol, an unknown topic, a payload that is no message, a second registration.
@@ -10,18 +10,31 @@ use crate::admin::master_agent::{Admitted, MasterAgent};
 use crate::admin::message::{self, Message, Topic, answer_packet};
 use crate::admin::mqtt::{self, Decoder, Packet};
 use crate::admin::registration::{Invalid, Login, Registration, ServerClaim};
-use crate::admin::reply::Reply;
+use crate::admin::rejections::{Kind, shown};
+use crate::admin::reply::{Reply, Ticket};
 use crate::{Done, Failure};
 use async_wrap::Timeout;
 use net::Socket;
 use net::upcall::SocketHandler;
 use std::cell::{Cell, RefCell};
-use std::ops::ControlFlow;
+use std::fmt::Display;
 use std::rc::Rc;
 
 /// Pings that a peer may send while it does not read the answers. Each answer of two bytes costs a hundred while it
 /// waits, so the bound on waiting bytes comes late; clients send a ping once in a minute.
 const MAX_UNREAD_PONGS: u32 = 1000;
+
+/// Requests of one user that may wait for their answers; while there are more the connection is not read. Command lines
+/// ask once, and leave.
+const MAX_UNANSWERED: usize = 8;
+
+/// Requests of one server that may wait for their answers; it is sent away with more. A server is always read: what it
+/// answers must not wait for what it is answered.
+const MAX_UNANSWERED_OF_SERVER: usize = 1024;
+
+/// pomelo's words.
+const WRONG_PASSWORD: &str = "client auth failed with username or password error";
+const WRONG_TOKEN: &str = "server auth failed";
 
 /// How far a peer is.
 #[derive(Clone)]
@@ -61,6 +74,8 @@ struct PeerState {
     deadline: RefCell<Option<Timeout>>,
     socket: Socket,
     unread_pongs: Cell<u32>,
+    /// Requests whose answer is still to come.
+    unanswered: Cell<usize>,
     is_over: Cell<bool>,
 }
 
@@ -82,10 +97,13 @@ impl Peer {
             deadline: RefCell::default(),
             socket: socket.clone(),
             unread_pongs: Cell::new(0),
+            unanswered: Cell::new(0),
             is_over: Cell::new(false),
         }));
+        let rejections = agent.rejections().clone();
         let deadline = agent.environment().set_timeout(agent.times().register_within, move || {
-            log::warn!(target: "pomelo", "{}: not registered in time; closed", link.peer());
+            rejections
+                .tell(Kind::Unregistered, format_args!("{}: not registered in time; closed", link.peer()));
             link.cut();
         });
         peer.0.deadline.replace(Some(deadline));
@@ -107,10 +125,20 @@ impl Peer {
         self.0.link.leave();
     }
 
+    /// There is no room for a peer that has not registered.
+    pub(crate) fn give_way(&self) {
+        self.tell(Kind::Unregistered, "it has not registered, and others came; closed");
+        self.0.link.cut();
+    }
+
     /// A peer broke a rule.
-    fn reject(&self, reason: impl std::fmt::Display) {
-        log::warn!(target: "pomelo", "{}: {reason}; closed", self.0.link.peer());
+    fn reject(&self, reason: impl Display) {
+        self.tell(Kind::Protocol, format_args!("{reason}; closed"));
         self.dismiss();
+    }
+
+    fn tell(&self, kind: Kind, what: impl Display) {
+        self.0.agent.rejections().tell(kind, format_args!("{}: {what}", self.0.link.peer()));
     }
 
     fn on_packet(&self, packet: Packet<'_>) {
@@ -124,7 +152,7 @@ impl Peer {
             Packet::PingReq => self.pong(),
             Packet::Publish { topic, payload } => match Topic::parse(topic) {
                 Some(topic) => self.on_publish(topic, payload),
-                None => self.reject(format_args!("a message on the topic {topic:?}")),
+                None => self.reject(format_args!("a message on the topic {}", shown(topic))),
             },
             // At once, without waiting for the connection's end.
             Packet::Disconnect => {
@@ -170,20 +198,30 @@ impl Peer {
         match Registration::parse(message) {
             Ok(Registration::User(login)) if topic == Topic::Register => self.decide_user(login),
             Ok(Registration::Server(claim)) => self.decide_server(topic, claim),
-            Ok(Registration::User(_)) => self.refuse(Topic::ReconnectOk, None),
-            Err(Invalid(reason)) => self.refuse(answer_topic(topic), reason),
+            Ok(Registration::User(_)) => self.refuse(Topic::ReconnectOk, None, "users do not come back"),
+            Err(Invalid(answer, reason)) => self.refuse(answer_topic(topic), answer, reason),
         }
     }
 
-    /// Says no and closes.
-    fn refuse(&self, topic: Topic, reason: Option<&str>) {
-        if let Some(reason) = reason {
-            self.0.link.send(answer_packet(topic, Err(reason)));
+    /// Says no and closes. The peer is told `answer`, the log the reason.
+    fn refuse(&self, topic: Topic, answer: Option<&str>, reason: impl Display) {
+        if let Some(answer) = answer {
+            self.0.link.send(answer_packet(topic, Err(answer)));
         }
-        self.reject(format_args!(
-            "registration refused: {}",
-            reason.unwrap_or("no id, or none that may reconnect")
-        ));
+        self.tell(Kind::Registration, format_args!("registration refused: {reason}; closed"));
+        self.dismiss();
+    }
+
+    /// Says no when a while has passed: whoever guesses is not to guess fast. Others are not held up by it.
+    fn refuse_later(&self, topic: Topic, answer: &'static str, reason: Failure) {
+        let peer = self.clone();
+        let timer = self.0.agent.environment().set_timeout(self.0.agent.times().refuse_after, move || {
+            if peer.is_deciding() {
+                peer.refuse(topic, Some(answer), reason);
+            }
+        });
+        // The connection keeps the loop alive.
+        timer.unref();
     }
 
     fn decide_user(&self, login: Login) {
@@ -193,19 +231,23 @@ impl Peer {
             if !peer.is_deciding() {
                 return;
             }
-            let admitted = match user {
-                Ok(user) => peer.0.agent.admit_client(&claim, user, &peer),
-                Err(_) => Err("client auth failed with username or password error".to_owned()),
+            let user = match user {
+                Ok(user) => user,
+                Err(failure) => return peer.refuse_later(Topic::Register, WRONG_PASSWORD, failure),
             };
-            match admitted {
+            match peer.0.agent.admit_client(&claim, user, &peer) {
                 Ok(client) => peer.admit(Stage::Client(Rc::new(client)), Topic::Register),
-                Err(reason) => peer.refuse(Topic::Register, Some(&reason)),
+                Err(reason) => peer.refuse(Topic::Register, Some(&reason), shown(&reason)),
             }
         });
         self.0.agent.authorize_user(&login, decided);
     }
 
     fn decide_server(&self, topic: Topic, claim: ServerClaim) {
+        if topic == Topic::Reconnect && claim.token.is_none() && self.0.agent.has_server(&claim.id) {
+            let answer = format!("id has been registered. id:{}", claim.id);
+            return self.refuse(answer_topic(topic), Some(&answer), shown(&answer));
+        }
         self.0.stage.replace(Stage::Deciding);
         let (peer, asked) = (self.clone(), claim.clone());
         let decided = Done::new(self.0.agent.environment(), move |result: Result<(), Failure>| {
@@ -219,9 +261,9 @@ impl Peer {
                         peer.admit(Stage::Server(claim.id.as_str().into()), answer);
                         peer.0.agent.admit_server(topic, claim, &peer);
                     }
-                    Err(reason) => peer.refuse(answer, Some(&reason)),
+                    Err(reason) => peer.refuse(answer, Some(&reason), shown(&reason)),
                 },
-                Err(_) => peer.refuse(answer, Some("server auth failed")),
+                Err(failure) => peer.refuse_later(answer, WRONG_TOKEN, failure),
             }
         });
         self.0.agent.authorize_server(topic, &asked, self, decided);
@@ -235,6 +277,7 @@ impl Peer {
         if let Some(deadline) = self.0.deadline.take() {
             deadline.clear();
         }
+        self.0.agent.has_registered(self.0.key);
         self.0.socket.set_timeout(self.0.agent.times().silence);
         self.0.stage.replace(stage);
         self.0.link.send(answer_packet(answer, Ok(())));
@@ -244,11 +287,11 @@ impl Peer {
         let agent = &self.0.agent;
         match Message::parse(payload) {
             Ok(Message::Command { id, command, module, body }) => {
-                let reply = Reply::to_request(&self.0.link, Topic::Client, id, &module);
+                let reply = Reply::to_request(&self.0.link, Topic::Client, id, &module, self.ticket());
                 agent.command(client, &command, &module, body, reply);
             }
             Ok(Message::Request { id, module, body }) => {
-                let reply = Reply::to_request(&self.0.link, Topic::Client, id, &module);
+                let reply = Reply::to_request(&self.0.link, Topic::Client, id, &module, self.ticket());
                 agent.call_client(client, &module, body, reply);
             }
             Ok(Message::Notice { module, body }) => {
@@ -267,7 +310,11 @@ impl Peer {
                 agent.answered(id, self.0.key, request, response)
             }
             Ok(Message::Request { id, module, body }) => {
-                let reply = Reply::to_request(&self.0.link, Topic::Monitor, id, &module);
+                if self.0.unanswered.get() >= MAX_UNANSWERED_OF_SERVER {
+                    return self
+                        .reject(format_args!("{MAX_UNANSWERED_OF_SERVER} requests wait for an answer"));
+                }
+                let reply = Reply::to_request(&self.0.link, Topic::Monitor, id, &module, self.ticket());
                 agent.call_master(&module, body, reply);
             }
             Ok(Message::Notice { module, body }) => {
@@ -275,6 +322,41 @@ impl Peer {
             }
             Ok(Message::Command { .. }) => self.reject("a command from a server"),
             Err(error) => self.reject(error),
+        }
+    }
+
+    /// Counts a request until its answer is given or given up.
+    fn ticket(&self) -> Ticket {
+        self.0.unanswered.set(self.0.unanswered.get() + 1);
+        let peer = Rc::downgrade(&self.0);
+        Ticket::new(move || {
+            let Some(state) = peer.upgrade() else { return };
+            let unanswered = state.unanswered.get() - 1;
+            state.unanswered.set(unanswered);
+            // It may be the one that its peer is not read for.
+            if unanswered + 1 == MAX_UNANSWERED && state.socket.is_paused() {
+                state.socket.notify();
+            }
+        })
+    }
+
+    /// Whether to read on: not from one that has not read its own answers, and not from a user who waits for many.
+    fn is_read(&self) -> bool {
+        let has_read = || self.0.socket.buffered() < self.0.socket.high_water_mark();
+        match &*self.0.stage.borrow() {
+            Stage::Client(_) => self.0.unanswered.get() < MAX_UNANSWERED && has_read(),
+            Stage::Server(_) => has_read(),
+            _ => true,
+        }
+    }
+
+    /// The longest packet that is taken now.
+    fn limit(&self) -> usize {
+        match &*self.0.stage.borrow() {
+            Stage::New => mqtt::MAX_CONNECT,
+            Stage::Client(_) => mqtt::MAX_CLIENT,
+            Stage::Server(_) => mqtt::MAX_REGISTERED,
+            Stage::Connected | Stage::Deciding | Stage::Gone => mqtt::MAX_UNREGISTERED,
         }
     }
 
@@ -302,25 +384,52 @@ const fn answer_topic(topic: Topic) -> Topic {
     }
 }
 
+impl PeerTower {
+    /// Takes the packets that are there, as far as the peer is read. What one read brought bounds the work.
+    fn take_packets(&mut self) {
+        let peer = &self.peer;
+        while !peer.0.is_over.get() {
+            if !peer.is_read() {
+                return peer.0.socket.pause();
+            }
+            match self.decoder.next(peer.limit()) {
+                Ok(Some(packet)) => peer.on_packet(packet),
+                Ok(None) => return,
+                Err(error) => peer.reject(error),
+            }
+        }
+        // It is over: what it still sends is of no interest.
+        self.decoder.clear();
+    }
+
+    fn go_on(&mut self) {
+        if self.peer.0.socket.is_paused() && self.peer.is_read() {
+            self.peer.0.socket.resume();
+            self.take_packets();
+        }
+    }
+}
+
 impl SocketHandler for PeerTower {
     fn on_data(&mut self, data: &[u8]) {
-        let peer = &self.peer;
-        let limit = match peer.stage() {
-            Stage::Gone => return,
-            Stage::Client(_) | Stage::Server(_) => mqtt::MAX_REGISTERED,
-            Stage::New | Stage::Connected | Stage::Deciding => mqtt::MAX_UNREGISTERED,
-        };
-        let read = self.decoder.read(data, limit, |packet| {
-            peer.on_packet(packet);
-            if peer.0.is_over.get() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if let Err(error) = read {
-            peer.reject(error);
+        if !self.peer.0.is_over.get() {
+            self.decoder.push(data);
+            self.take_packets();
         }
     }
 
+    /// The peer has read its answers.
+    fn on_drain(&mut self) {
+        self.go_on();
+    }
+
+    /// A request was answered.
+    fn on_notify(&mut self) {
+        self.go_on();
+    }
+
     fn on_timeout(&mut self) {
-        log::warn!(target: "pomelo", "{}: silent for too long; closed", self.peer.0.link.peer());
+        self.peer.tell(Kind::Silent, "silent for too long; closed");
         self.peer.0.link.cut();
     }
 

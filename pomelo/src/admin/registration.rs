@@ -62,18 +62,26 @@ pub(crate) enum Registration {
     Server(ServerClaim),
 }
 
-/// Why a registration is refused before anybody is asked. What a peer is told, in pomelo's words, or nothing where Node
-/// says nothing.
+/// Why a registration is refused before anybody is asked: what a peer is told, in pomelo's words, or nothing where Node
+/// says nothing; and what is logged.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Invalid(pub(crate) Option<&'static str>);
+pub(crate) struct Invalid(pub(crate) Option<&'static str>, pub(crate) &'static str);
+
+/// The longest id, type and name of a user, in bytes.
+const MAX_NAME: usize = 256;
+
+const NO_NAME: &str =
+    "an id, a type or a user's name that is missing, is longer than 256 bytes or has controls in it";
+const NO_AUTH: &str = "server auth failed";
+const NO_USER: &str = "client should auth with username";
 
 impl Registration {
     pub(crate) fn parse(message: Value) -> Result<Self, Invalid> {
-        let Value::Object(mut fields) = message else { return Err(Invalid(None)) };
+        let Value::Object(mut fields) = message else { return Err(Invalid(None, "no object")) };
         match fields.get("type").and_then(Value::as_str) {
             Some("client") => Login::parse(&fields).map(Self::User),
             Some("monitor") => ServerClaim::parse(&mut fields).map(Self::Server),
-            _ => Err(Invalid(Some("unknown auth master type"))),
+            _ => Err(Invalid(Some("unknown auth master type"), "unknown auth master type")),
         }
     }
 }
@@ -82,10 +90,15 @@ fn text(fields: &Map<String, Value>, key: &str) -> Option<String> {
     fields.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
+/// A text that names somebody: it is kept, logged and shown.
+fn name(fields: &Map<String, Value>, key: &str) -> Option<String> {
+    text(fields, key).filter(|name| name.len() <= MAX_NAME && !name.contains(char::is_control))
+}
+
 impl Login {
     fn parse(fields: &Map<String, Value>) -> Result<Self, Invalid> {
-        let id = text(fields, "id").ok_or(Invalid(None))?;
-        let username = text(fields, "username").ok_or(Invalid(Some("client should auth with username")))?;
+        let id = name(fields, "id").ok_or(Invalid(None, NO_NAME))?;
+        let username = name(fields, "username").ok_or(Invalid(Some(NO_USER), NO_NAME))?;
         let password = text(fields, "password").unwrap_or_default();
         let md5 = fields.get("md5").and_then(Value::as_bool).unwrap_or(false);
         Ok(Self { id, username, password, md5 })
@@ -113,18 +126,21 @@ impl ServerClaim {
     /// The record takes the id that was registered, as it is known by it from here on, and the process's. One that
     /// names another type than the one that its token is for is refused.
     pub(crate) fn parse(fields: &mut Map<String, Value>) -> Result<Self, Invalid> {
-        let id = text(fields, "id").ok_or(Invalid(None))?;
-        let server_type = text(fields, "serverType").ok_or(Invalid(Some("server auth failed")))?;
+        let id = name(fields, "id").ok_or(Invalid(None, NO_NAME))?;
+        let server_type = name(fields, "serverType").ok_or(Invalid(Some(NO_AUTH), NO_NAME))?;
         let token = text(fields, "token");
         let pid = fields.get("pid").and_then(Value::as_i64).and_then(|pid| i32::try_from(pid).ok());
         let pid = pid.filter(|&pid| pid > 0).unwrap_or(0);
         let mut info = match fields.remove("info") {
             Some(Value::Object(info)) => info,
             None | Some(Value::Null) => ServerInfo::new(),
-            Some(_) => return Err(Invalid(Some("server auth failed"))),
+            Some(_) => return Err(Invalid(Some(NO_AUTH), "a record that is no object")),
         };
         if info.get("serverType").is_some_and(|named| named != server_type.as_str()) {
-            return Err(Invalid(Some("server auth failed")));
+            return Err(Invalid(
+                Some(NO_AUTH),
+                "a record of another type than the one that it registers for",
+            ));
         }
         info.insert("id".into(), id.clone().into());
         info.insert("pid".into(), pid.into());

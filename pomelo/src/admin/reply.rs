@@ -19,11 +19,36 @@ struct Asked {
     link: Link,
     topic: Topic,
     id: Value,
+    /// Dropped when the answer is given.
+    _ticket: Ticket,
+}
+
+/// Calls back once, when a request has its answer or will have none.
+pub(crate) struct Ticket(Option<Box<dyn FnOnce()>>);
+
+impl Ticket {
+    pub(crate) fn new(used: impl FnOnce() + 'static) -> Self {
+        Self(Some(Box::new(used)))
+    }
+
+    /// Nobody counts.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(used) = self.0.take() {
+            used();
+        }
+    }
 }
 
 impl Reply {
-    pub(crate) fn to_request(link: &Link, topic: Topic, id: Value, module: &str) -> Self {
-        let to = if id.is_null() { None } else { Some(Asked { link: link.clone(), topic, id }) };
+    pub(crate) fn to_request(link: &Link, topic: Topic, id: Value, module: &str, ticket: Ticket) -> Self {
+        let to =
+            if id.is_null() { None } else { Some(Asked { link: link.clone(), topic, id, _ticket: ticket }) };
         Self { to, module: module.to_owned() }
     }
 
@@ -35,6 +60,11 @@ impl Reply {
     #[must_use]
     pub const fn is_wanted(&self) -> bool {
         self.to.is_some()
+    }
+
+    /// Whether whoever waited is gone.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        self.to.as_ref().is_none_or(|asked| asked.link.is_over())
     }
 
     /// Node's `cb(null, body)`.
@@ -64,7 +94,7 @@ impl Reply {
     }
 
     fn give(&mut self, response: &Response) {
-        if let Some(Asked { link, topic, id }) = self.to.take() {
+        if let Some(Asked { link, topic, id, _ticket }) = self.to.take() {
             // Nobody waits on a connection that is gone.
             let _ = link.send(response_packet(topic, &id, response));
         }

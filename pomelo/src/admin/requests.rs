@@ -2,6 +2,7 @@
 //! `msgMap`, from which the master sends again what a server had not answered when its connection was lost.
 
 use crate::admin::message::Response;
+use crate::admin::rejections::{Kind, Rejections};
 use async_wrap::{Environment, Timeout};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -59,6 +60,7 @@ pub(crate) struct Requests(Rc<Table>);
 
 struct Table {
     env: Environment,
+    rejections: Rejections,
     /// Ids count from 1.
     last: Cell<u64>,
     waiting: RefCell<BTreeMap<u64, Waiting>>,
@@ -71,9 +73,9 @@ struct Waiting {
 }
 
 impl Requests {
-    pub(crate) fn new(env: &Environment) -> Self {
+    pub(crate) fn new(env: &Environment, rejections: Rejections) -> Self {
         let waiting = RefCell::default();
-        Self(Rc::new(Table { env: env.clone(), last: Cell::new(0), waiting }))
+        Self(Rc::new(Table { env: env.clone(), rejections, last: Cell::new(0), waiting }))
     }
 
     /// Begins to wait; the request's id, or nothing if there are too many. The callback is called once, from the loop.
@@ -108,7 +110,7 @@ impl Requests {
     pub(crate) fn answer(&self, id: u64, from: &str, response: Response) {
         let is_asked = |waiting: &Waiting| waiting.request.to == from;
         if !self.0.waiting.borrow().get(&id).is_some_and(is_asked) {
-            log::warn!(target: "pomelo", "unknown resp id:{id} from {from:?}");
+            self.0.rejections.tell(Kind::Response, format_args!("unknown resp id:{id} from {from:?}"));
             return;
         }
         self.0.end(id, Ok(response));

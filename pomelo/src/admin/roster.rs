@@ -1,13 +1,22 @@
-//! Who is connected to a master. Mirrors the maps of pomelo-admin's `MasterAgent`: `sockets`, `clients`, `idMap`,
-//! `slaveMap`.
+//! Who is connected to a master, and who was. Mirrors the maps of pomelo-admin's `MasterAgent`: `sockets`, `clients`,
+//! `idMap`, `slaveMap`.
 
+use crate::admin::lobby::Lobby;
+use crate::admin::owner::has_connection;
 use crate::admin::peers::Peer;
 use crate::admin::registration::ServerClaim;
+use crate::starter::is_own;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-/// How many servers that left are remembered, so that they may come back without a token.
+/// How many servers' ids are remembered. Those that come later are not, and do not come back without a token.
 const MAX_KNOWN: usize = 10_000;
+
+/// How many servers may wait for an id that another one has: its next process, and some to spare.
+const MAX_WAITING: usize = 4;
+
+/// The most connections of one user; the oldest gives way. Command lines have one each, for a moment.
+const MAX_SESSIONS: usize = 32;
 
 /// A registered server.
 pub(crate) struct Server {
@@ -15,19 +24,27 @@ pub(crate) struct Server {
     pub(crate) peer: Peer,
 }
 
-/// What a server that comes back without a token must have in common with the one that was admitted.
-#[derive(PartialEq, Eq)]
+/// A user's connection.
+struct Client {
+    username: String,
+    peer: Peer,
+}
+
+/// A server that this master has admitted: what its id is tied to.
 struct Known {
     server_type: String,
     pid: i32,
     address: Option<IpAddr>,
+    /// Whether it has shown a token: nobody has its id on less.
+    has_token: bool,
 }
 
 #[derive(Default)]
 pub(crate) struct Roster {
     /// Everybody, registered or not.
     peers: BTreeMap<u64, Peer>,
-    clients: BTreeMap<String, Peer>,
+    lobby: Lobby,
+    clients: BTreeMap<String, Client>,
     servers: BTreeMap<String, Server>,
     /// Servers whose id is another's at the moment, in the order in which they came.
     waiting: Vec<Server>,
@@ -36,16 +53,38 @@ pub(crate) struct Roster {
 
 impl Known {
     fn new(claim: &ServerClaim, peer: &Peer) -> Self {
-        Self { server_type: claim.server_type.clone(), pid: claim.pid, address: peer.link().peer_ip() }
+        let has_token = claim.token.is_some();
+        let address = peer.link().peer_ip();
+        Self { server_type: claim.server_type.clone(), pid: claim.pid, address, has_token }
+    }
+
+    /// Whether a peer is this very process. On this host the system says who has a connection; of others nothing more is
+    /// known than what the peer says.
+    fn is(&self, claim: &ServerClaim, peer: &Peer) -> bool {
+        let same = self.server_type == claim.server_type && self.pid == claim.pid;
+        let is_here = self.address.is_some_and(is_own);
+        same && self.address == peer.link().peer_ip()
+            && (!is_here
+                || peer
+                    .link()
+                    .ends()
+                    .is_some_and(|[own, peer]: [SocketAddr; 2]| has_connection(self.pid, peer, own)))
     }
 }
 
 impl Roster {
-    pub(crate) fn connected(&mut self, peer: Peer) {
-        self.peers.insert(peer.key(), peer);
+    /// A connection has come; returns the one that gives way to it, if one has to.
+    pub(crate) fn connected(&mut self, peer: Peer) -> Option<Peer> {
+        self.peers.insert(peer.key(), peer.clone());
+        self.lobby.enter(peer)
+    }
+
+    pub(crate) fn has_registered(&mut self, key: u64) {
+        self.lobby.leave(key);
     }
 
     pub(crate) fn disconnected(&mut self, key: u64) {
+        self.lobby.leave(key);
         self.peers.remove(&key);
     }
 
@@ -54,11 +93,17 @@ impl Roster {
     }
 
     pub(crate) fn client(&self, id: &str) -> Option<&Peer> {
-        self.clients.get(id)
+        self.clients.get(id).map(|client| &client.peer)
     }
 
-    pub(crate) fn add_client(&mut self, id: String, peer: Peer) {
-        self.clients.insert(id, peer);
+    /// A user has logged in; returns the oldest connection of the same one, if there are too many.
+    pub(crate) fn add_client(&mut self, id: String, username: &str, peer: Peer) -> Option<Peer> {
+        self.clients.insert(id, Client { username: username.to_owned(), peer });
+        let same = || self.clients.values().filter(|client| client.username == username);
+        if same().count() <= MAX_SESSIONS {
+            return None;
+        }
+        same().map(|client| &client.peer).min_by_key(|peer| peer.key()).cloned()
     }
 
     pub(crate) fn remove_client(&mut self, id: &str) {
@@ -80,17 +125,35 @@ impl Roster {
             self.waiting.push(server);
             return false;
         }
-        if self.known.len() >= MAX_KNOWN {
-            self.known.pop_first();
+        if self.known.len() < MAX_KNOWN || self.known.contains_key(&id) {
+            self.known.insert(id.clone(), Known::new(&server.claim, &server.peer));
         }
-        self.known.insert(id.clone(), Known::new(&server.claim, &server.peer));
         self.servers.insert(id, server);
         true
     }
 
-    /// Whether this master has admitted just this server before.
-    pub(crate) fn is_known(&self, claim: &ServerClaim, peer: &Peer) -> bool {
-        self.known.get(&claim.id) == Some(&Known::new(claim, peer))
+    /// Whether a server may have its id: one that a server of another type has, or had, is that type's.
+    pub(crate) fn check_id(&self, claim: &ServerClaim) -> Result<(), String> {
+        let id = &claim.id;
+        if let Some(known) = self.known.get(id).filter(|known| known.server_type != claim.server_type) {
+            return Err(format!("id {id} is one of type {}", known.server_type));
+        }
+        if self.waiting.iter().filter(|server| server.claim.id == *id).count() >= MAX_WAITING {
+            return Err(format!("id has been registered. id:{id}"));
+        }
+        Ok(())
+    }
+
+    /// Whether a server may come back without a token, where that is allowed at all: one that is unknown may, and one
+    /// that has never shown a token; one that has only in the same process.
+    pub(crate) fn may_return(&self, claim: &ServerClaim, peer: &Peer) -> Result<(), &'static str> {
+        match self.known.get(&claim.id) {
+            None if self.known.len() >= MAX_KNOWN => Err("too many servers are known to know this one"),
+            Some(known) if known.has_token && !known.is(claim, peer) => {
+                Err("its id's server showed a token, and this is another process without one")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Removes the server of a connection, unless it was one that waits.

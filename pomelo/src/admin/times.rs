@@ -7,11 +7,14 @@ use std::time::Duration;
 pub struct Times {
     /// A connection may be there without having registered: 10 s. Node lets it stay.
     pub register_within: Duration,
+    /// A wrong password or token is refused after this, so that nobody guesses fast: 1 s. Node refuses at once.
+    pub refuse_after: Duration,
     /// A registered peer may be silent, although clients send a ping once in a minute: 180 s. Node lets it stay.
     pub silence: Duration,
     /// Servers may take to answer `list`, `restart` and the watcher (`TIME_WAIT_COUNTDOWN`): 10 s.
     pub answer_within: Duration,
-    /// Servers may take to answer `kill` (`TIME_WAIT_MASTER_KILL`): 120 s.
+    /// Servers may take to answer `kill`, before they are ended by the system's signal: 10 s. Node waits 120 s
+    /// (`TIME_WAIT_MASTER_KILL`), and gives up.
     pub kill_within: Duration,
     /// A process that is killed ends so long after its answer (`TIME_WAIT_MONITOR_KILL`): 2 s.
     pub kill_after: Duration,
@@ -28,9 +31,10 @@ impl Default for Times {
         let seconds = Duration::from_secs;
         Self {
             register_within: seconds(10),
+            refuse_after: seconds(1),
             silence: seconds(180),
             answer_within: seconds(10),
-            kill_within: seconds(120),
+            kill_within: seconds(10),
             kill_after: seconds(2),
             stop_after: seconds(3),
             restart_after: seconds(5),

@@ -13,6 +13,6 @@ pub fn is_local(app: &Application, info: &ServerInfo) -> bool {
 }
 
 /// Whether an address is this machine's: only then can a socket have it.
-fn is_own(address: IpAddr) -> bool {
+pub(crate) fn is_own(address: IpAddr) -> bool {
     address.is_loopback() || address.is_unspecified() || UdpSocket::bind((address, 0)).is_ok()
 }

@@ -15,6 +15,7 @@ pub(crate) use affinity::Cpus;
 pub use affinity::bind_cpus;
 pub use command::{is_reachable, kill};
 pub use host::is_local;
+pub(crate) use host::is_own;
 pub(crate) use output::Output;
 pub use output::{OutputOf, OutputStream};
 pub use port::{check_ports, is_port_free};

@@ -1,4 +1,4 @@
-//! What a user can do with the servers that run: list, stop, kill and restart them.
+//! What a user can do with the servers that run: stop, kill and restart them.
 
 use super::{CONSOLE, Latch, texts};
 use crate::admin::fleet::Fleet;
@@ -7,7 +7,7 @@ use crate::admin::message::Response;
 use crate::admin::reply::Reply;
 use crate::admin::requests::RequestError;
 use crate::record::text;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -29,25 +29,6 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// Asks every server, the master's own monitor too; those that do not answer in time are left out.
-    pub(super) fn list(self, reply: Reply) {
-        let ids = self.agent.server_ids();
-        let found = Rc::new(RefCell::new(Map::new()));
-        let all = Rc::clone(&found);
-        let latch = Latch::new(ids.len(), move || reply.ok(json!({ "msg": all.take() })));
-        let question = Rc::new(json!({ "signal": "list" }));
-        for id in ids {
-            let (found, latch, server) = (Rc::clone(&found), Rc::clone(&latch), id.clone());
-            self.ask(&id, &question, self.agent.times().answer_within, move |response| {
-                let part = response.ok().and_then(|response| response.data()?.get("body").cloned());
-                if let Some(part @ Value::Object(_)) = part {
-                    found.borrow_mut().insert(server, part);
-                }
-                latch.done();
-            });
-        }
-    }
-
     fn ask(
         &self,
         id: &str,

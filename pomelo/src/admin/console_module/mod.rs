@@ -5,6 +5,7 @@
 
 mod add;
 mod commands;
+mod list;
 mod monitor;
 mod report;
 
@@ -15,6 +16,7 @@ use crate::admin::fleet::Fleet;
 use crate::admin::master_agent::MasterAgent;
 use crate::admin::message::Response;
 use crate::admin::peers::Session;
+use crate::admin::rejections::{Kind, shown};
 use crate::admin::reply::Reply;
 use crate::upcall::Module;
 use serde_json::{Value, json};
@@ -27,11 +29,12 @@ pub const CONSOLE: &str = "__console__";
 /// The module in the master.
 pub(crate) struct MasterConsole {
     fleet: Fleet,
+    lists: list::Lists,
 }
 
 impl MasterConsole {
-    pub(crate) const fn new(fleet: Fleet) -> Self {
-        Self { fleet }
+    pub(crate) fn new(fleet: Fleet) -> Self {
+        Self { fleet, lists: list::Lists::default() }
     }
 }
 
@@ -41,12 +44,13 @@ impl Module for MasterConsole {
         if signal != "list"
             && let Err(reason) = session.user.check_level()
         {
-            log::warn!(target: "pomelo::admin", "{}: {signal:?}: {reason}", session.user.username);
+            let line = format_args!("{}: {}: {reason}", session.user.username, shown(&signal));
+            agent.rejections().tell(Kind::Permission, line);
             return refuse(agent, &signal, reason, reply);
         }
         let command = commands::Command { agent: agent.clone(), fleet: self.fleet.clone(), body };
         match signal.as_str() {
-            "list" => command.list(reply),
+            "list" => self.lists.ask(agent, reply),
             "stop" => command.stop(reply),
             "kill" => command.kill(reply),
             "restart" => command.restart(reply),

@@ -8,6 +8,7 @@ use crate::admin::auth::{User, same};
 use crate::admin::message::{Response, Topic, command_packet, request_packet};
 use crate::admin::peers::{Peer, Session};
 use crate::admin::registration::{Login, ServerClaim};
+use crate::admin::rejections::{Kind, shown};
 use crate::admin::reply::Reply;
 use crate::admin::roster::Server;
 use crate::upcall::{Authority, MasterHandler};
@@ -34,12 +35,22 @@ impl MasterAgent {
             let is_own = claim.token.as_deref().is_some_and(|token| same(token, &self.0.secret));
             return if is_own { done.ok(()) } else { done.fail("not this master's own monitor") };
         }
-        let comes_back = topic == Topic::Reconnect && claim.token.is_none();
-        let is_trusted = || self.0.admits_any_reconnect || self.0.roster.borrow().is_known(claim, peer);
-        if comes_back && is_trusted() {
-            return done.ok(());
+        if topic == Topic::Reconnect && claim.token.is_none() {
+            return match self.may_return(claim, peer) {
+                Ok(()) => done.ok(()),
+                Err(reason) => done.fail(format_args!("server {:?}: {reason}", claim.id)),
+            };
         }
         self.call_authority(|authority| authority.on_server(claim, done));
+    }
+
+    fn may_return(&self, claim: &ServerClaim, peer: &Peer) -> Result<(), &'static str> {
+        if !self.0.admits_any_reconnect {
+            return Err(
+                "it comes back without a token; servers of Node's pomelo do, and the setting reconnectWithoutToken lets them",
+            );
+        }
+        self.0.roster.borrow().may_return(claim, peer)
     }
 
     pub(crate) fn admit_client(&self, login: &Login, user: User, peer: &Peer) -> Result<Session, String> {
@@ -48,22 +59,41 @@ impl MasterAgent {
             return Err(format!("id has been registered. id:{}", login.id));
         }
         log::info!(target: "pomelo", "client user : {} login to master", user.username);
-        roster.add_client(login.id.clone(), peer.clone());
+        let oldest = roster.add_client(login.id.clone(), &user.username, peer.clone());
+        drop(roster);
+        if let Some(oldest) = oldest {
+            log::warn!(target: "pomelo", "user {:?} has too many connections; the oldest is closed", user.username);
+            oldest.dismiss();
+        }
         Ok(Session { id: login.id.clone(), user })
     }
 
-    /// A second server of the same id waits until the first has gone, as Node's slaves; one that comes back does not.
+    /// Whether a server may have its id. A second server of the same id waits until the first has gone, as Node's
+    /// slaves; one that comes back does not.
     pub(crate) fn check_id(&self, topic: Topic, claim: &ServerClaim) -> Result<(), String> {
-        let is_taken = topic == Topic::Reconnect && self.0.roster.borrow().server(&claim.id).is_some();
-        if is_taken { Err(format!("id has been registered. id:{}", claim.id)) } else { Ok(()) }
+        if topic == Topic::Reconnect && self.has_server(&claim.id) {
+            return Err(format!("id has been registered. id:{}", claim.id));
+        }
+        if claim.is_master() {
+            return Ok(());
+        }
+        let mut allowed = Ok(());
+        self.call_handler(|handler| {
+            allowed = handler.on_admit(self, claim).map_err(|failure| failure.to_string())
+        });
+        allowed.and_then(|()| self.0.roster.borrow().check_id(claim))
+    }
+
+    pub(crate) fn has_registered(&self, key: u64) {
+        self.0.roster.borrow_mut().has_registered(key);
     }
 
     pub(crate) fn admit_server(&self, topic: Topic, claim: ServerClaim, peer: &Peer) {
         let server = Server { claim: claim.clone(), peer: peer.clone() };
         let is_first = self.0.roster.borrow_mut().add_server(server);
         if !is_first {
-            log::warn!(target: "pomelo", "a second server {:?} waits until the first has gone", claim.id);
-            return;
+            let line = format_args!("a second server {:?} waits until the first has gone", claim.id);
+            return self.rejections().tell(Kind::Registration, line);
         }
         self.ask_again(&claim.id, peer);
         self.call_handler(|handler| match topic {
@@ -126,7 +156,8 @@ impl MasterAgent {
     }
 
     pub(crate) fn call_client(&self, client: &Session, module: &str, body: Value, reply: Reply) {
-        log::info!(target: "pomelo::admin", "{} calls {module:?}: {body}", client.user.username);
+        let told = || shown(&body.to_string());
+        log::info!(target: "pomelo::admin", "{} calls {}: {}", client.user.username, shown(module), told());
         self.0.console.call(module, reply, |module, reply| module.on_client(self, client, body, reply));
     }
 
@@ -141,10 +172,12 @@ impl MasterAgent {
         reply: Reply,
     ) {
         if let Err(reason) = client.user.check_level() {
-            log::warn!(target: "pomelo::admin", "{}: {command:?} {module:?}: {reason}", client.user.username);
+            let line =
+                format_args!("{}: {} {}: {reason}", client.user.username, shown(command), shown(module));
+            self.rejections().tell(Kind::Permission, line);
             return reply.fail(reason);
         }
-        log::info!(target: "pomelo::admin", "{}: {command:?} {module:?}", client.user.username);
+        log::info!(target: "pomelo::admin", "{}: {} {}", client.user.username, shown(command), shown(module));
         let response = self.0.console.command(&Agent::Master(self.clone()), command, module);
         if matches!(command, "enable" | "disable") && response.body == Some(1.into()) {
             if let Some(fields) = body.as_object_mut() {

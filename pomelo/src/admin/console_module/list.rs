@@ -1,0 +1,75 @@
+//! `list`: every server is asked, once for all who ask at the same time. Users who ask faster than a silent server
+//! answers would else have the master ask, and keep, as often.
+
+use super::CONSOLE;
+use crate::admin::master_agent::MasterAgent;
+use crate::admin::reply::Reply;
+use serde_json::{Map, Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+/// When so many wait for one list, those whose connection is gone are forgotten.
+const MANY: usize = 1024;
+
+/// The list that is being made, if one is. A cheap clone.
+#[derive(Clone, Default)]
+pub(super) struct Lists(Rc<RefCell<Option<List>>>);
+
+#[derive(Default)]
+struct List {
+    /// Servers that were asked.
+    asked: BTreeSet<String>,
+    /// How many of them have not answered yet, nor let their time pass.
+    missing: usize,
+    found: Map<String, Value>,
+    replies: Vec<Reply>,
+}
+
+impl Lists {
+    /// Asks every server that was not asked yet, the master's own monitor too; those that do not answer in time are left
+    /// out.
+    pub(super) fn ask(&self, agent: &MasterAgent, reply: Reply) {
+        let ids: Vec<String> = {
+            let mut list = self.0.borrow_mut();
+            let list = list.get_or_insert_default();
+            if list.replies.len() >= MANY {
+                list.replies.retain(|reply| !reply.is_in_vain());
+            }
+            list.replies.push(reply);
+            let new = agent.server_ids().into_iter().filter(|id| list.asked.insert(id.clone()));
+            let ids: Vec<String> = new.collect();
+            list.missing += ids.len();
+            ids
+        };
+        let question = Rc::new(json!({ "signal": "list" }));
+        let within = agent.times().answer_within;
+        for id in ids {
+            let (lists, server) = (self.clone(), id.clone());
+            agent.request_within(&id, CONSOLE, Rc::clone(&question), within, move |response| {
+                let part = response.ok().and_then(|response| response.data()?.get("body").cloned());
+                lists.answered(server, part);
+            });
+        }
+        self.look();
+    }
+
+    fn answered(&self, server: String, part: Option<Value>) {
+        if let Some(list) = &mut *self.0.borrow_mut() {
+            list.missing -= 1;
+            if let Some(part @ Value::Object(_)) = part {
+                list.found.insert(server, part);
+            }
+        }
+        self.look();
+    }
+
+    /// Answers all who wait, if there is nothing more to come.
+    fn look(&self) {
+        let is_whole = self.0.borrow().as_ref().is_some_and(|list| list.missing == 0);
+        if let Some(List { found, replies, .. }) = is_whole.then(|| self.0.take()).flatten() {
+            let body = json!({ "msg": found });
+            replies.into_iter().for_each(|reply| reply.ok(body.clone()));
+        }
+    }
+}
