@@ -5,27 +5,31 @@
 //! here in which one message lies: the version of the protocol, and with it the channel (`SCM_RIGHTS`). The primary's
 //! end is closed by then, and standard input is at its end afterwards.
 //!
-//! Node removes its variables from a worker's environment so that the worker's own children are no workers; a program
-//! cannot do that safely either. Here a worker is who finds the message: the socket is known by its inode, and the
-//! message can be read once.
+//! A process that has one of the two variables was forked as a worker. It becomes one or fails: it is never "no worker",
+//! since such a process would go on as a primary and fork workers that fail likewise, without end. As in Node a worker
+//! removes the variables, so that its own children are no workers.
 
 use crate::message::VERSION;
-use crate::{Error, Result};
-use bytes::Bytes;
+use crate::{Error, InvitationError, Result};
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{Errno, PipeWrap};
-use uv_core::{Loop, LoopHandle, RunMode};
+use uv_core::{Loop, LoopHandle, Pipe, RunMode};
 
 /// The worker's number.
 pub(crate) const UNIQUE_ID: &str = "UPCALL_UNIQUE_ID";
 
 /// The inode of the worker's standard input.
 pub(crate) const STDIN: &str = "UPCALL_STDIN";
+
+/// Whether this process has become a worker. It does so once, as it has one primary.
+static ACCEPTED: Mutex<bool> = Mutex::new(false);
 
 /// What a new worker is given.
 pub(crate) struct Invitation {
@@ -36,20 +40,19 @@ pub(crate) struct Invitation {
 
 impl Invitation {
     /// An invitation with the worker's end of the channel.
+    ///
+    /// It is with the kernel, or there is none: a worker that found nothing could not become one.
     pub(crate) fn new(lp: &LoopHandle, channel: OwnedFd) -> Result<Self> {
-        let pipe = PipeWrap::new_ipc(lp);
+        let pipe = Pipe::new_ipc(lp);
         let made = Self::fill(&pipe, channel);
         pipe.close();
         made
     }
 
-    fn fill(pipe: &PipeWrap, channel: OwnedFd) -> Result<Self> {
-        let stdin = pipe.handle().open_pair()?;
-        pipe.write_fds(Bytes::from_static(&[VERSION]), vec![Rc::new(channel)])?;
-        if pipe.write_queue_size() > 0 {
-            // A fresh socket has room for a byte, unless the system is out of memory.
-            return Err(uv_core::Error::new("write", Errno::EAGAIN).into());
-        }
+    fn fill(pipe: &Pipe, channel: OwnedFd) -> Result<Self> {
+        let stdin = pipe.open_pair()?;
+        // Takes all of it or fails: a byte has no parts, and a fresh socket has room.
+        let _ = pipe.try_write_fds(&[VERSION], &[channel.as_fd()])?;
         let (stdin, inode) = inode(stdin).map_err(|errno| uv_core::Error::new("fstat", errno))?;
         Ok(Self { stdin, inode })
     }
@@ -61,31 +64,82 @@ fn inode(fd: OwnedFd) -> Result<(OwnedFd, u64), Errno> {
     Ok((file.into(), inode))
 }
 
-/// The worker's number and channel, if this process was forked by a primary and nobody asked before.
+/// What the variables of a worker say.
+struct Expected {
+    id: u32,
+    /// Of standard input.
+    inode: u64,
+}
+
+impl Expected {
+    /// `None` in a process that was not forked as a worker: it has none of the variables.
+    fn from_environment() -> Result<Option<Self>, InvitationError> {
+        let variables = [UNIQUE_ID, STDIN].map(std::env::var_os);
+        if variables.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let [id, inode] = variables.map(|value| value.and_then(|value| number(&value)));
+        match (id.and_then(|id| u32::try_from(id).ok()), inode) {
+            (Some(id), Some(inode)) => Ok(Some(Self { id, inode })),
+            _ => Err(InvitationError::Variables),
+        }
+    }
+}
+
+fn number(value: &OsString) -> Option<u64> {
+    value.to_str()?.parse().ok()
+}
+
+/// Refuses to a process that was forked as a worker and is none (yet) what only a primary does.
+pub(crate) fn refuse_unaccepted() -> Result<()> {
+    let accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_expected = !matches!(Expected::from_environment(), Ok(None));
+    if is_expected && !*accepted { Err(InvitationError::Unaccepted.into()) } else { Ok(()) }
+}
+
+/// The worker's number and channel, if this process was forked by a primary and has not become its worker before.
 pub(crate) fn accept_invitation() -> Result<Option<(u32, OwnedFd)>> {
-    let variable = |name| std::env::var(name).ok();
-    let id = variable(UNIQUE_ID).and_then(|id| id.parse().ok());
-    let expected = variable(STDIN).and_then(|inode| inode.parse::<u64>().ok());
-    let (Some(id), Some(expected)) = (id, expected) else { return Ok(None) };
+    let mut accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *accepted {
+        return Ok(None);
+    }
+    let Some(expected) = Expected::from_environment()? else { return Ok(None) };
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(Errno::from).and_then(inode);
-    match stdin {
-        Ok((stdin, inode)) if inode == expected => Ok(receive(stdin)?.map(|channel| (id, channel))),
-        _ => Ok(None),
+    let (stdin, inode) = stdin.map_err(|errno| uv_core::Error::new("dup", errno).on("standard input"))?;
+    // Whatever else it is, what lies in it is not for us.
+    if inode != expected.inode {
+        return Err(InvitationError::Stdin.into());
+    }
+    let channel = receive(stdin)?;
+    *accepted = true;
+    forget_variables();
+    Ok(Some((expected.id, channel)))
+}
+
+/// Children of this process are no workers. While it has other threads the variables have to stay: then a child that
+/// asks whether it is a worker gets an error, since the message is read already.
+fn forget_variables() {
+    for name in [UNIQUE_ID, STDIN] {
+        if let Err(error) = uv_core::unset_variable(name) {
+            log::debug!(target: "cluster", "{error}");
+        }
     }
 }
 
 /// Reads the message, which is there already or never will be, with a loop of its own.
-fn receive(stdin: OwnedFd) -> Result<Option<OwnedFd>> {
+fn receive(stdin: OwnedFd) -> Result<OwnedFd> {
     let lp = Loop::new()?;
     let pipe = PipeWrap::new_ipc(&lp);
-    pipe.open(stdin)?;
-    let message = Rc::new(RefCell::new(None));
+    // Refused for what has the right number and is no socket.
+    pipe.open(stdin).map_err(|_| InvitationError::Stdin)?;
+    let message = Rc::new(RefCell::new(Ok(None)));
     pipe.set_handler(Receiving { pipe: pipe.clone(), message: Rc::clone(&message) });
     pipe.read_start()?;
     lp.run(RunMode::NoWait)?;
-    match message.take() {
-        None => Ok(None),
-        Some((version, channel)) if version == VERSION => Ok(channel),
+    match message.replace(Ok(None))? {
+        None => Err(InvitationError::Empty.into()),
+        Some((VERSION, Some(channel))) => Ok(channel),
+        Some((VERSION, None)) => Err(InvitationError::NoChannel.into()),
         Some((version, _)) => Err(Error::Version { primary: version }),
     }
 }
@@ -94,17 +148,19 @@ type Received = Option<(u8, Option<OwnedFd>)>;
 
 struct Receiving {
     pipe: PipeWrap,
-    message: Rc<RefCell<Received>>,
+    message: Rc<RefCell<Result<Received, uv_core::Error>>>,
 }
 
 impl OnStream for Receiving {
     fn on_read(&mut self, data: &[u8]) {
         let channel = self.pipe.take_received_fd();
-        *self.message.borrow_mut() = data.first().map(|version| (*version, channel));
+        *self.message.borrow_mut() = Ok(data.first().map(|version| (*version, channel)));
         self.pipe.read_stop();
     }
 
     fn on_end(&mut self) {}
 
-    fn on_error(&mut self, _: uv_core::Error) {}
+    fn on_error(&mut self, error: uv_core::Error) {
+        *self.message.borrow_mut() = Err(error);
+    }
 }

@@ -19,6 +19,9 @@ pub enum Error {
         /// The version of the message format that the primary speaks.
         primary: u8,
     },
+    /// This process was forked as a worker and cannot become one. It is to end: as anything else, a primary above all,
+    /// it would do what nobody asked it to.
+    Invitation(InvitationError),
     /// There is no channel to the other side any more.
     Disconnected,
     /// A message of so many bytes is too long: the limit is one mebibyte.
@@ -34,12 +37,53 @@ pub enum Error {
     PolicyFrozen,
 }
 
+/// Why a process that was forked as a worker cannot become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvitationError {
+    /// The variables that a primary sets for a worker, `UPCALL_UNIQUE_ID` and `UPCALL_STDIN`, are not as it sets them.
+    Variables,
+    /// Standard input is not the socket that the primary made for this worker.
+    Stdin,
+    /// That socket is empty: the message with the channel was read before, or never sent.
+    Empty,
+    /// The message came without the channel, for which this process had no descriptor left.
+    NoChannel,
+    /// The process calls for workers of its own, and has not called [`Worker::from_env`](crate::Worker::from_env) yet,
+    /// or not successfully.
+    Unaccepted,
+}
+
+impl fmt::Display for InvitationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Variables => "UPCALL_UNIQUE_ID or UPCALL_STDIN is not what a primary sets",
+            Self::Stdin => "standard input is not what the primary gave it",
+            Self::Empty => "no message lies in its standard input",
+            Self::NoChannel => "no descriptor was left for the channel",
+            Self::Unaccepted => "it has not become a worker yet",
+        })
+    }
+}
+
+impl std::error::Error for InvitationError {}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => error.fmt(f),
             Self::Protocol(error) => write!(f, "channel: {error}"),
             Self::Version { primary } => write!(f, "the primary speaks version {primary} of the protocol"),
+            Self::Invitation(InvitationError::Unaccepted) => {
+                write!(
+                    f,
+                    "this process was forked as a worker, so it cannot fork: {}",
+                    InvitationError::Unaccepted
+                )
+            }
+            Self::Invitation(error) => {
+                write!(f, "this process was forked as a worker and cannot become one: {error}")
+            }
             Self::Disconnected => f.write_str("the channel is closed"),
             Self::MessageTooLong(bytes) => {
                 write!(f, "a message of {bytes} bytes is longer than {MESSAGE_BYTES}")
@@ -57,6 +101,7 @@ impl std::error::Error for Error {
         match self {
             Self::System(error) => Some(error),
             Self::Protocol(error) => Some(error),
+            Self::Invitation(error) => Some(error),
             _ => None,
         }
     }
@@ -71,5 +116,11 @@ impl From<uv_core::Error> for Error {
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
+    }
+}
+
+impl From<InvitationError> for Error {
+    fn from(error: InvitationError) -> Self {
+        Self::Invitation(error)
     }
 }

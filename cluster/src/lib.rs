@@ -33,6 +33,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Who is a worker
+//!
+//! A process that a primary forked has two variables, `UPCALL_UNIQUE_ID` and `UPCALL_STDIN`, and the channel comes to it
+//! through its standard input. Such a process becomes a worker or ends: [`Worker::from_env`] is an error if it cannot,
+//! and never "no worker", and [`Primary::fork`] is refused to it before. So call `from_env` first of all, and let its
+//! error end the program. As in Node the children of a worker are no workers: the variables are removed, unless the
+//! process had other threads by then, in which case a child that asks is told of an error.
+//!
 //! # What a connection goes through
 //!
 //! The primary accepts it, without a handle for it, when some worker can take it. The connections of one turn of the
@@ -82,7 +90,7 @@ mod wire;
 mod worker;
 mod worker_handle;
 
-pub use error::{Error, Result};
+pub use error::{Error, InvitationError, Result};
 pub use message::ProtocolError;
 pub use output::Output;
 pub use primary::Primary;

@@ -1,7 +1,7 @@
 //! The primary: it forks workers and knows them. Mirrors Node's `lib/internal/cluster/primary.js`.
 
 use crate::LAYER;
-use crate::bootstrap::{Invitation, STDIN, UNIQUE_ID};
+use crate::bootstrap::{Invitation, STDIN, UNIQUE_ID, refuse_unaccepted};
 use crate::channel::Channel;
 use crate::conversation::Conversation;
 use crate::listeners::Listeners;
@@ -77,7 +77,8 @@ impl Primary {
     /// Starts a worker; `on_fork` follows.
     ///
     /// # Errors
-    /// The system's refusal: no such program, no right to it, too many processes.
+    /// The system's refusal: no such program, no right to it, too many processes, no way to send it its channel.
+    /// `Invitation` in a process that was itself forked as a worker and has not become one.
     pub fn fork(&self) -> Result<WorkerHandle> {
         self.fork_with(Vec::<(OsString, OsString)>::new())
     }
@@ -129,6 +130,7 @@ impl Primary {
 
 impl PrimaryState {
     fn start_worker(self: &Rc<Self>, env: Vec<(OsString, OsString)>) -> Result<WorkerHandle> {
+        refuse_unaccepted()?;
         let id = self.last_worker.get() + 1;
         let lp = self.env.loop_handle();
         let birth = Birth {

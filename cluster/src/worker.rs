@@ -75,10 +75,15 @@ impl Worker {
     /// This process as a worker, if a primary forked it (`cluster.isWorker`); `None` in every other process, in the
     /// children of workers too, and when called again.
     ///
+    /// To be called before the program starts threads or other programs: it removes the variables by which a worker is
+    /// known, which is possible in a process with one thread only. Children that inherit them are told of an error here.
+    ///
     /// The channel to the primary keeps the loop alive: see [`unref`](Self::unref).
     ///
     /// # Errors
-    /// `Version` if the primary speaks another version of the protocol; what the system says.
+    /// `Invitation` if a primary forked this process and it cannot become a worker, for want of descriptors for example;
+    /// `Version` if the primary speaks another version of the protocol; what the system says. The program is to end
+    /// then.
     pub fn from_env(env: &Environment) -> Result<Option<Self>> {
         let Some((id, fd)) = accept_invitation()? else { return Ok(None) };
         let mut worker = None;

@@ -29,6 +29,7 @@
 //! What the loop does it says to the `log` crate at level trace, under the target `uv_core`: readiness, system calls, the
 //! upcalls, and the calls of streams. See [`trace`] for the format, and for what it costs while nobody listens.
 
+mod environment;
 mod errno;
 mod error;
 mod event_loop;
@@ -53,6 +54,7 @@ mod wake;
 mod watcher;
 mod work;
 
+pub use environment::unset_variable;
 pub use errno::Errno;
 pub use error::{Error, Result};
 pub use event_loop::{Loop, LoopHandle, RunMode};

@@ -13,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::Permissions;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -171,6 +171,20 @@ impl Pipe {
             return Err(Error::new("write", Errno::EINVAL));
         }
         self.0.0.write(data.into(), VecDeque::new(), fds)
+    }
+
+    /// Writes what the kernel takes at once and nothing more, with descriptors (`uv_try_write2`, which knows one): all of
+    /// them if anything was taken, and none if not. Returns how many bytes that was.
+    ///
+    /// # Errors
+    /// As for [`Stream::try_write`]; `EINVAL` unless this is an IPC pipe, there is data, and there are at most 253
+    /// descriptors.
+    pub fn try_write_fds(&self, data: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
+        if !self.0.0.has(IPC) || data.is_empty() {
+            return Err(Error::new("write", Errno::EINVAL));
+        }
+        let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        self.0.0.try_write_fds(data, &fds)
     }
 
     /// How many received descriptors wait to be taken (`uv_pipe_pending_count`). They come no later than the first

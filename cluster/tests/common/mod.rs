@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod invited;
 pub(crate) mod roles;
 
 use async_wrap::{Environment, Loop, RunMode};
@@ -401,6 +402,13 @@ pub(crate) fn read_all(mut from: impl Read) -> String {
     let mut text = String::new();
     from.read_to_string(&mut text).expect("bytes until the end");
     text
+}
+
+/// A descriptor and the inode that it is open on.
+pub(crate) fn inode(fd: OwnedFd) -> (OwnedFd, u64) {
+    let file = std::fs::File::from(fd);
+    let inode = std::os::unix::fs::MetadataExt::ino(&file.metadata().expect("an open file"));
+    (file.into(), inode)
 }
 
 /// This process as a worker.

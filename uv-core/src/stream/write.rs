@@ -90,6 +90,16 @@ impl StreamNode {
         }
     }
 
+    /// Descriptors go with the first byte, so with whatever is taken.
+    pub(crate) fn try_write_fds(&self, data: &[u8], fds: &[RawFd]) -> Result<usize> {
+        let Some(fd) = self.free_fd() else { return self.nothing_at_once() };
+        let data = [IoSlice::new(data)];
+        match sys::message::send(fd, &data, fds) {
+            Ok(count) => Ok(self.count_written(count)),
+            Err(errno) => self.try_again(errno, || sys::message::send(fd, &data, fds)),
+        }
+    }
+
     /// The descriptor, if nothing is in the way of writing at once.
     #[inline(always)]
     fn free_fd(&self) -> Option<RawFd> {
