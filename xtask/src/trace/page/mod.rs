@@ -2,7 +2,6 @@
 //! legible without JavaScript.
 
 mod drawing;
-mod escape;
 mod lanes;
 mod layout;
 mod steps;
@@ -10,15 +9,17 @@ mod steps;
 use super::print::duration;
 use super::story::Story;
 use crate::sources::Index;
-use escape::escaped;
 use lanes::Lanes;
 use layout::Layout;
-use std::fmt::Write;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
 
 /// Arrow keys go from step to step; everything else works without.
 const KEYS: &str = include_str!("keys.js");
+
+/// Where the diagram stands in a page: no text has this, as it is escaped.
+const DIAGRAM: &str = "<!-- diagram -->";
 
 /// The words around a diagram.
 #[derive(Clone, Debug)]
@@ -29,39 +30,61 @@ pub struct Words<'a> {
     pub lead: &'a str,
 }
 
+/// What is around the diagram of a page: its beginning and its end.
+fn frame(words: &Words<'_>) -> (String, String) {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                link rel="icon" href="data:,";
+                title { (words.title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    p.kicker { "Upcall · the chain" }
+                    h1 { (words.title) }
+                    p.lead { (words.lead) }
+                    (PreEscaped(DIAGRAM))
+                    p.hint {
+                        "Point at a step, or go through them with Tab or the arrow keys: its documentation and its source \
+                         are shown here."
+                    }
+                }
+                script { (PreEscaped(KEYS)) }
+            }
+        }
+    };
+    let page = page.into_string();
+    let (beginning, end) = page.split_once(DIAGRAM).unwrap_or_default();
+    (beginning.to_owned(), end.to_owned())
+}
+
 /// The part of a page that is known before anything happened: sent first, it is on its way while the rest happens.
 #[must_use]
 pub fn beginning(words: &Words<'_>) -> String {
-    let (title, lead) = (escaped(words.title), escaped(words.lead));
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <p class=\"kicker\">Upcall \u{b7} the chain</p>\n<h1>{title}</h1>\n<p class=\"lead\">{lead}</p>\n"
-    )
+    frame(words).0
 }
 
 /// The rest of the page.
 #[must_use]
 pub fn ending(story: &Story, index: &Index) -> String {
     let (lanes, layout) = (Lanes::of(story), Layout::of(story));
-    let mut page = String::new();
-    add_legend(&mut page, story, &layout);
     let count = lanes.lanes.len();
-    let many = if count > 8 { " many" } else { "" };
-    let _ = writeln!(page, "<div class=\"chart{many}\" style=\"--count:{count}\">");
-    steps::add_heads(&mut page, &lanes);
-    let _ = writeln!(page, "<div class=\"body\" style=\"height:{:.0}px\">", layout.height);
-    drawing::add(&mut page, story, &lanes, &layout);
-    steps::add(&mut page, story, &lanes, &layout, index);
-    page.push_str("</div>\n</div>\n");
-    page.push_str(
-        "<p class=\"hint\">Point at a step, or go through them with Tab or the arrow keys: \
-         its documentation and its source are shown here.</p>\n",
-    );
-    let _ = write!(page, "</main>\n<script>\n{KEYS}</script>\n</body>\n</html>\n");
-    page
+    let diagram = html! {
+        (legend(story, &layout))
+        div.chart.many[count > 8] style={ "--count:" (count) } {
+            (steps::heads(&lanes))
+            div.body style=(format!("height:{:.0}px", layout.height)) {
+                (drawing::lines(story, &lanes, &layout))
+                (steps::steps(story, &lanes, &layout, index))
+            }
+        }
+    };
+    diagram.into_string() + &frame(&Words { title: "", lead: "" }).1
 }
 
 /// The whole page.
@@ -70,23 +93,21 @@ pub fn html(words: &Words<'_>, story: &Story, index: &Index) -> String {
     beginning(words) + &ending(story, index)
 }
 
-fn add_legend(page: &mut String, story: &Story, layout: &Layout) {
+fn legend(story: &Story, layout: &Layout) -> Markup {
     let kernel = story.rows().filter(|row| row.step.is_kernel() && !row.is_wait());
     let (calls, spent) =
         kernel.fold((0, 0), |(calls, spent), row| (calls + 1, spent + row.took().unwrap_or(0)));
     let unit = unit_of(layout.scale);
-    let _ = writeln!(
-        page,
-        "<ul class=\"legend\">\n<li class=\"up\"><svg width=\"30\" height=\"10\" aria-hidden=\"true\"><path \
-         d=\"M0 5H24M19 1l6 4-6 4\"/></svg> upcall</li>\n<li class=\"down\"><svg width=\"30\" height=\"10\" \
-         aria-hidden=\"true\"><path d=\"M30 5H6M11 1L5 5l6 4\"/></svg> downcall</li>\n<li class=\"note\"><svg width=\"12\" \
-         height=\"10\" aria-hidden=\"true\"><circle cx=\"6\" cy=\"5\" r=\"4\"/></svg> within a layer</li>\n<li><i \
-         class=\"scale\" style=\"width:{:.0}px\"></i> {}, but at least a line for each step</li>\n<li>{calls} system \
-         calls, in the kernel for {}</li>\n</ul>",
-        unit as f64 / 1e3 * layout.scale,
-        duration(unit),
-        duration(spent),
-    );
+    let width = format!("width:{:.0}px", unit as f64 / 1e3 * layout.scale);
+    html! {
+        ul.legend {
+            li.up { svg width="30" height="10" aria-hidden="true" { path d="M0 5H24M19 1l6 4-6 4" {} } " upcall" }
+            li.down { svg width="30" height="10" aria-hidden="true" { path d="M30 5H6M11 1L5 5l6 4" {} } " downcall" }
+            li.note { svg width="12" height="10" aria-hidden="true" { circle cx="6" cy="5" r="4" {} } " within a layer" }
+            li { i.scale style=(width) {} " " (duration(unit)) ", but at least a line for each step" }
+            li { (calls) " system calls, in the kernel for " (duration(spent)) }
+        }
+    }
 }
 
 /// A round time of a legible length.

@@ -1,12 +1,12 @@
 //! The words of the diagram: the lanes' names, what each step is called, and a card that says more of it.
 
-use super::escape::escaped;
 use super::lanes::{Arrow, Lanes};
 use super::layout::Layout;
 use crate::sources::Index;
 use crate::trace::print::{duration, said};
 use crate::trace::step::Dir;
 use crate::trace::story::{Row, Story, Turn};
+use maud::{Markup, html};
 use std::fmt::Write;
 
 /// What a lane is called.
@@ -14,49 +14,41 @@ fn title(name: &str) -> &str {
     if name == "handler" { "your handler" } else { name }
 }
 
-pub(super) fn add_heads(page: &mut String, lanes: &Lanes) {
-    page.push_str("<div class=\"heads\" aria-hidden=\"true\">");
-    for lane in &lanes.lanes {
-        let kind = if lane.name() == "kernel" { " class=\"kernel\"" } else { "" };
-        let process = if lane.process.is_empty() {
-            String::new()
-        } else {
-            format!("<small>{}</small>", escaped(&lane.process))
-        };
-        let _ = write!(page, "<div{kind}>{process}<b>{}</b></div>", title(lane.name()));
+pub(super) fn heads(lanes: &Lanes) -> Markup {
+    html! {
+        div.heads aria-hidden="true" { @for lane in &lanes.lanes {
+            div.kernel[lane.name() == "kernel"] {
+                @if !lane.process.is_empty() { small { (lane.process) } }
+                b { (title(lane.name())) }
+            }
+        } }
     }
-    page.push_str("</div>\n");
 }
 
-pub(super) fn add(page: &mut String, story: &Story, lanes: &Lanes, layout: &Layout, index: &Index) {
-    page.push_str("<div class=\"steps\">\n");
+pub(super) fn steps(story: &Story, lanes: &Lanes, layout: &Layout, index: &Index) -> Markup {
     // Several processes have several turns at a time: their one clock counts from the first thing that the client did.
     let is_cluster = story.turns.iter().any(|turn| !turn.process.is_empty());
     let base =
         story.turns.iter().find(|turn| !turn.marks.is_empty()).map(|turn| turn.at).filter(|_| is_cluster);
-    let mut number = 0;
-    for (turn, told) in story.turns.iter().enumerate() {
-        for (mark, y) in told.marks.iter().zip(&layout.marks[turn]) {
-            let _ = writeln!(page, "<p class=\"mark\" style=\"top:{y:.1}px\">{}</p>", escaped(&mark.what));
-        }
-        for (at, row) in told.rows.iter().enumerate() {
-            number += 1;
-            let arrow = lanes.arrows[turn][at];
-            let y = layout.rows[turn][at].0;
-            add_step(page, number, (told, row), (y, base), (lanes, arrow), index);
-        }
+    let mut numbers = 1..;
+    html! {
+        div.steps { @for (turn, told) in story.turns.iter().enumerate() {
+            @for (mark, y) in told.marks.iter().zip(&layout.marks[turn]) {
+                p.mark style=(format!("top:{y:.1}px")) { (mark.what) }
+            }
+            @for (at, (row, number)) in told.rows.iter().zip(&mut numbers).enumerate() {
+                (step((number, told, row), (layout.rows[turn][at].0, base), (lanes, lanes.arrows[turn][at]), index))
+            }
+        } }
     }
-    page.push_str("</div>\n");
 }
 
-fn add_step(
-    page: &mut String,
-    number: usize,
-    (turn, row): (&Turn, &Row),
+fn step(
+    (number, turn, row): (usize, &Turn, &Row),
     (y, base): (f64, Option<u64>),
     (lanes, arrow): (&Lanes, Arrow),
     index: &Index,
-) {
+) -> Markup {
     let step = &row.step;
     let kind = match step.dir {
         _ if row.is_wait() => "up",
@@ -66,27 +58,22 @@ fn add_step(
     };
     let (left, right) = (arrow.from.min(arrow.to), arrow.from.max(arrow.to));
     let (left, right) = (lanes.middle(left), lanes.middle(right));
-    let far = if (left + right) / 2.0 > 0.5 { " far" } else { "" };
-    let at = moment(turn, row, base);
-    let (owner, name) =
-        step.call.split_once("::").map_or(("", step.call.as_str()), |(owner, name)| (owner, name));
-    let owner = if owner.is_empty() { String::new() } else { format!("<i>{}::</i>", escaped(owner)) };
+    let (owner, name) = step.call.split_once("::").unwrap_or(("", &step.call));
     let said = said(row);
-    let small = if said.is_empty() { String::new() } else { format!(" <small>{}</small>", escaped(&said)) };
-    let lines = lines_of(turn, row, lanes, arrow, index);
-    let _ = writeln!(
-        page,
-        "<a class=\"step {kind}{far}\" id=\"s{number}\" href=\"#s{number}\" \
-         style=\"top:{y:.1}px;--a:{left:.4};--b:{right:.4}\" aria-label=\"{}\"><time>{at}</time><span \
-         class=\"name\">{owner}{}{small}</span><span class=\"card\"><b>{}</b><span>{}</span><span \
-         class=\"doc\">{}</span><code>{}</code></span></a>",
-        escaped(&format!("{}: {}. {} {}", step.call, lines[0], lines[1], lines[2])),
-        escaped(name),
-        escaped(&step.call),
-        escaped(&lines[0]),
-        escaped(&lines[1]),
-        escaped(&lines[2]),
-    );
+    let [who, doc, source] = lines_of(turn, row, lanes, arrow, index);
+    html! {
+        a.step.(kind).far[(left + right) / 2.0 > 0.5] id={ "s" (number) } href={ "#s" (number) }
+            style=(format!("top:{y:.1}px;--a:{left:.4};--b:{right:.4}"))
+            aria-label={ (step.call) ": " (who) ". " (doc) " " (source) } {
+            time { (moment(turn, row, base)) }
+            span.name {
+                @if !owner.is_empty() { i { (owner) "::" } }
+                (name)
+                @if !said.is_empty() { " " small { (said) } }
+            }
+            span.card { b { (step.call) } span { (who) } span.doc { (doc) } code { (source) } }
+        }
+    }
 }
 
 /// When something happens, from the readiness of its turn or from `base` on.
