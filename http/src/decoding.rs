@@ -7,8 +7,7 @@ use crate::connection::{
 use crate::exchange::{Exchange, Phase};
 use crate::pending::{Call, Over};
 use crate::proto::{
-    CONTINUE, Decoder, Event, Expect, Fields, Framing, ParseError, RequestFacts, RequestHead, Scratch,
-    Version, closing_answer,
+    Decoder, Encoder, Event, Expect, Fields, Framing, ParseError, RequestFacts, RequestHead, Scratch, Version,
 };
 use crate::upcall::BodyHandler;
 use crate::{LAYER, Request, Response};
@@ -203,7 +202,7 @@ impl Connection {
         self.set(IN_MESSAGE);
         let (mut exchange, context) = self.begin_exchange();
         exchange.is_usual = true;
-        exchange.request = RequestFacts::USUAL;
+        exchange.request = RequestFacts::SIMPLE;
         (exchange.client_closes, exchange.awaits_continue) = (false, false);
         let number = self.push_first(exchange);
         let (request, response) = (Request::new(head, self, number), Response::first(self, number));
@@ -254,12 +253,8 @@ impl Connection {
         if is_last {
             self.set(LAST);
         }
-        exchange.request = RequestFacts {
-            is_head: head.is_head(),
-            is_connect: head.is_connect(),
-            version: head.version,
-            keep_alive: head.keep_alive && !is_last,
-        };
+        exchange.request = RequestFacts::from(head);
+        exchange.request.keep_alive &= !is_last;
         // What follows a CONNECT may be meant for the tunnel, and come although there is none.
         exchange.client_closes = !head.keep_alive && !head.is_connect();
         // Some of the body is here already: the client did not wait.
@@ -316,12 +311,12 @@ impl Connection {
             }
             exchange.awaits_continue = false;
             if !first {
-                self.hold(exchange, |_, out| out.extend_from_slice(CONTINUE));
+                self.hold(exchange, |_, out| put_continue(out));
             }
             first
         });
         if wanted == Some(true) {
-            self.send(|out| out.extend_from_slice(CONTINUE));
+            self.send(put_continue);
         }
     }
 
@@ -400,10 +395,9 @@ impl Connection {
     /// its request was answered already, or is being answered.
     pub(crate) fn answer_and_end(self: &Rc<Self>, status: u16) {
         self.set(LAST);
-        let date = self.core.date();
         let mut answer = Vec::new();
         // Only a status outside of the range of errors is refused, and none such is used.
-        let _ = closing_answer(&mut answer, status, Some(&date));
+        let _ = self.core.with_heads(|heads| Encoder::closing(status, Some(heads), &mut answer));
         let number = self.newest.get();
         let in_message = self.has(IN_MESSAGE);
         self.clear(IN_MESSAGE | RECEIVING);
@@ -432,4 +426,9 @@ impl Connection {
 
 fn has_body(head: &RequestHead<'_>) -> bool {
     !matches!(head.framing, Framing::None | Framing::Length(0))
+}
+
+fn put_continue(out: &mut Vec<u8>) {
+    // 100 is an informational status.
+    let _ = Encoder::informational(100, [], out);
 }

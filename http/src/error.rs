@@ -47,6 +47,12 @@ impl std::error::Error for Error {}
 
 impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
-        Self::Encode(error)
+        match error {
+            EncodeError::InvalidFraming => Self::InvalidFraming,
+            EncodeError::TrailerWithoutChunked => Self::TrailerWithoutChunked,
+            EncodeError::BodyTooLong => Self::BodyTooLong,
+            EncodeError::BodyTooShort => Self::BodyTooShort,
+            _ => Self::Encode(error),
+        }
     }
 }

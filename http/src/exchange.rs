@@ -1,13 +1,12 @@
 //! One request and its answer: what the response knows of itself until it is sent, and the pool of such records.
 
-use crate::lines::{KEPT_CAPACITY, Lines};
-use crate::proto::{
-    BodyFraming, ConnectionOptions, FieldLine, RequestFacts, ResponseFacts, ResponseFraming, SetEncoding,
-    Version,
-};
+use crate::proto::{Encoder, FieldLines, RequestFacts, ResponseHead, Version};
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::AsyncContext;
 use std::cell::{Cell, RefCell};
+
+/// Bytes of a buffer that is kept for reuse; a larger one was for a single large response.
+const KEPT_CAPACITY: usize = 4096;
 
 /// Records kept for reuse: as many as Node keeps parsers. More than that are busy only in a burst.
 const POOLED: usize = 1000;
@@ -38,14 +37,11 @@ pub(crate) struct Exchange {
     pub(crate) phase: Phase,
     /// [`Response`](crate::Response)s that refer to this.
     pub(crate) handles: u32,
-    pub(crate) set: SetFields,
-    pub(crate) framing: BodyFraming,
-    /// Body bytes that the framing still allows or demands.
-    pub(crate) left: u64,
+    pub(crate) head: ResponseHead,
+    /// Made when the head is written.
+    pub(crate) encoder: Option<Encoder>,
     /// Whether the connection may carry another request after this response.
     pub(crate) keep_alive: bool,
-    /// Whether the head says `Connection: close` by itself.
-    pub(crate) send_close: bool,
     /// Whether the client, rather than this server, wanted the close.
     pub(crate) client_closes: bool,
     /// The body has, or had, a handler: it is received to its end whatever becomes of the response.
@@ -64,106 +60,6 @@ pub(crate) struct Exchange {
     pub(crate) context: AsyncContext,
 }
 
-/// What the application set, in the form in which it is needed.
-#[derive(Default)]
-pub(crate) struct SetFields {
-    pub(crate) status: u16,
-    /// Nothing was set beyond the status and lines that need no thought: the usual case, which is kept short.
-    pub(crate) plain: bool,
-    pub(crate) reason: Option<Box<[u8]>>,
-    /// Lines as they will be sent, without those below.
-    pub(crate) lines: Lines,
-    pub(crate) content_length: Option<u64>,
-    pub(crate) transfer_encoding: Option<Box<[u8]>>,
-    pub(crate) connection: Option<Box<[u8]>>,
-    pub(crate) trailer_lines: Vec<u8>,
-    pub(crate) has: Names,
-    /// Fields that were removed and are not sent by themselves either.
-    pub(crate) removed: Names,
-}
-
-/// Fields that the server knows about.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Names {
-    pub(crate) date: bool,
-    pub(crate) keep_alive: bool,
-    pub(crate) trailer: bool,
-    pub(crate) content_length: bool,
-    pub(crate) transfer_encoding: bool,
-    pub(crate) connection: bool,
-}
-
-impl SetFields {
-    fn new() -> Self {
-        Self { status: 200, plain: true, ..Self::default() }
-    }
-
-    fn reset(&mut self) {
-        self.lines.reset();
-        self.status = 200;
-        self.content_length = None;
-        if !self.plain {
-            self.reset_rest();
-        }
-    }
-
-    #[inline(never)]
-    fn reset_rest(&mut self) {
-        let (lines, mut trailer_lines) =
-            (std::mem::take(&mut self.lines), std::mem::take(&mut self.trailer_lines));
-        recycle(&mut trailer_lines);
-        *self = Self { lines, trailer_lines, ..Self::new() };
-    }
-
-    /// Forgets everything that was set, for a 500.
-    pub(crate) fn fail(&mut self) {
-        self.reset();
-        self.status = 500;
-    }
-
-    /// Leaves what is to be sent.
-    pub(crate) fn settle(&mut self, framing: &ResponseFraming) {
-        self.content_length = framing.content_length;
-        self.transfer_encoding = match framing.transfer_encoding {
-            FieldLine::Omit => None,
-            FieldLine::AsSet => self.transfer_encoding.take(),
-            FieldLine::Send(()) => Some(Box::default()),
-        };
-        self.removed.connection = framing.connection == FieldLine::Omit;
-        if framing.connection != FieldLine::AsSet {
-            self.connection = None;
-        }
-        if self.has.trailer && !framing.trailers {
-            self.lines.remove("Trailer", self.lines.len());
-        }
-    }
-
-    pub(crate) fn facts(&self, known_length: Option<u64>) -> ResponseFacts {
-        ResponseFacts {
-            status: self.status,
-            known_length,
-            content_length: self.content_length,
-            transfer_encoding: self.transfer_encoding.as_deref().map(set_encoding),
-            connection: self.connection.as_deref().map(connection_options),
-            trailer: self.has.trailer || !self.trailer_lines.is_empty(),
-            no_content_length: self.removed.content_length,
-            no_transfer_encoding: self.removed.transfer_encoding,
-            no_connection: self.removed.connection,
-        }
-    }
-}
-
-fn set_encoding(value: &[u8]) -> SetEncoding {
-    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    if last.trim_ascii().eq_ignore_ascii_case(b"chunked") { SetEncoding::Chunked } else { SetEncoding::Other }
-}
-
-fn connection_options(value: &[u8]) -> ConnectionOptions {
-    let mut options = ConnectionOptions::default();
-    options.add(value);
-    options
-}
-
 fn recycle(buffer: &mut Vec<u8>) {
     buffer.clear();
     if buffer.capacity() > KEPT_CAPACITY {
@@ -176,16 +72,14 @@ impl Exchange {
         Self {
             next: None,
             number: 0,
-            request: RequestFacts::USUAL,
+            request: RequestFacts::SIMPLE,
             is_usual: false,
             is_bare: true,
             phase: Phase::Head,
             handles: 0,
-            set: SetFields::new(),
-            framing: BodyFraming::None,
-            left: 0,
+            head: ResponseHead::new(),
+            encoder: None,
             keep_alive: true,
-            send_close: false,
             client_closes: false,
             wants_body: false,
             awaits_continue: false,
@@ -203,22 +97,24 @@ impl Exchange {
         self.request.version == Version::Http11 && !self.request.is_head
     }
 
-    /// Whether the answer, its body known whole, is delimited by its length, and ends the connection only if the request
-    /// wants that: what [`response_framing`](crate::proto::response_framing) would find, found sooner.
+    /// Status and field lines, if the answer, its body known whole, is delimited by its length, and ends the connection only
+    /// if the request wants that: what [`Encoder::begin`] would find, found sooner.
     #[inline]
-    pub(crate) fn is_ordinary(&self) -> bool {
-        self.is_usual
-            && self.phase == Phase::Head
-            && self.set.plain
-            && (self.set.status == 200
-                || (self.set.status > 200 && !matches!(self.set.status, 204 | 205 | 304)))
+    pub(crate) fn ordinary(&mut self) -> Option<(u16, &mut FieldLines)> {
+        if !self.is_usual || self.phase != Phase::Head {
+            return None;
+        }
+        self.head
+            .simple()
+            .filter(|(status, _)| *status == 200 || (*status > 200 && !matches!(status, 204 | 205 | 304)))
     }
 
     /// Ends an answer without what is left of it.
     pub(crate) fn cut(&mut self) {
-        if self.is_open_ended() {
-            // Nobody knows how much.
-            self.left = u64::MAX;
+        if self.is_open_ended()
+            && let Some(encoder) = &mut self.encoder
+        {
+            encoder.cut();
         }
         self.phase = Phase::Ended;
         self.is_bare = false;
@@ -227,18 +123,18 @@ impl Exchange {
 
     /// Whether this was cut, and nothing but the way in which the connection ends can tell the client.
     pub(crate) fn is_cut(&self) -> bool {
-        self.framing == BodyFraming::UntilClose && self.left > 0
+        self.encoder.is_some_and(|encoder| encoder.is_until_close() && encoder.is_short())
     }
 
     /// Whether some of this is written, and the end of the connection would be taken for its end.
     pub(crate) fn is_open_ended(&self) -> bool {
-        self.framing == BodyFraming::UntilClose && self.phase == Phase::Body
+        self.phase == Phase::Body && self.encoder.is_some_and(|encoder| encoder.is_until_close())
     }
 
     /// Makes the record ready for another request. Its buffers stay.
     fn reset(&mut self) {
         self.phase = Phase::Head;
-        self.set.reset();
+        self.head.clear();
         if !self.is_bare {
             self.reset_rest();
         }
@@ -247,33 +143,24 @@ impl Exchange {
     /// The same for one that was bare and ordinary.
     #[inline(always)]
     pub(crate) fn reset_ordinary(&mut self) {
-        self.set.lines.reset();
-        self.set.status = 200;
+        self.head.clear();
     }
 
     /// Whether nothing is left of an earlier exchange but what every new one sets.
     fn is_as_new(&self) -> bool {
         let has_nobody = self.handler.is_none() && self.body_handler.is_none() && !self.handler_is_out;
         let wants_nothing = !self.wants_body && !self.needs_drain && self.waiting.is_empty();
-        let says_nothing = self.set.lines.len() == 0 && self.set.content_length.is_none() && self.set.plain;
-        let is_open = self.keep_alive && !self.send_close && self.left == 0 && self.phase == Phase::Head;
-        self.is_bare
-            && self.next.is_none()
-            && self.framing == BodyFraming::None
-            && has_nobody
-            && wants_nothing
-            && says_nothing
-            && is_open
+        let says_nothing = self.head.is_new();
+        let is_open = self.keep_alive && self.encoder.is_none() && self.phase == Phase::Head;
+        self.is_bare && self.next.is_none() && has_nobody && wants_nothing && says_nothing && is_open
     }
 
     #[inline(never)]
     fn reset_rest(&mut self) {
         self.is_usual = false;
         self.is_bare = true;
-        self.framing = BodyFraming::None;
-        self.left = 0;
+        self.encoder = None;
         self.keep_alive = true;
-        self.send_close = false;
         self.client_closes = false;
         self.wants_body = false;
         self.awaits_continue = false;

@@ -61,7 +61,6 @@ mod exchange;
 mod exchanges;
 mod heads;
 mod lent;
-mod lines;
 mod options;
 mod output;
 mod pending;

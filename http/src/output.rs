@@ -5,15 +5,10 @@
 
 use crate::connection::{BLOCKED, CORKED, Connection, LAST};
 use crate::exchange::{Exchange, Phase};
-use crate::heads::{CLOSE_LINE, Whole};
-use crate::proto::{
-    BodyFraming, CHUNK_END, ConnectionLine, FieldLine, chunk_head, content_length_end, date_field,
-    response_framing, status_line,
-};
+use crate::proto::{Encoder, SimpleHead};
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::io::IoSlice;
-use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 /// Collected output that is sent before the turn is over: enough to make a send worth while.
@@ -21,9 +16,6 @@ const FLUSH_AT: usize = 64 * 1024;
 
 /// Body data from this size on is sent from where it is instead of being copied behind the head.
 const TOO_LARGE_TO_COPY: usize = 16 * 1024;
-
-/// Bytes of a head beside the fields that the application set: room is made once.
-const HEAD_ROOM: usize = 192;
 
 /// A buffer larger than this is not kept.
 const KEPT_CAPACITY: usize = 256 * 1024;
@@ -43,7 +35,7 @@ impl Connection {
             let more = last || self.is_more_welcome(exchange, first);
             // One that was asked for with `yield_now` is still owed.
             exchange.needs_drain = !last && (!more || exchange.needs_drain);
-            let cut_short = last && exchange.left > 0;
+            let cut_short = last && exchange.encoder.is_some_and(|encoder| encoder.is_short());
             exchange.keep_alive &= !cut_short;
             Ok((more, first, cut_short))
         });
@@ -71,18 +63,18 @@ impl Connection {
             return false;
         }
         let Some(mut first) = self.exchanges.take() else { return false };
-        if first.number != number || !first.is_ordinary() {
+        let keep_alive = first.request.keep_alive;
+        let is_first = first.number == number;
+        let Some((status, lines)) = first.ordinary().filter(|_| is_first) else {
             self.exchanges.set(Some(first));
             return false;
-        }
-        let keep_alive = first.request.keep_alive;
-        let (status, lines) = (first.set.status, &mut first.set.lines);
-        let whole = Whole { status, keep_alive, lines, length: data.len() as u64 };
+        };
+        let head = SimpleHead { status, keep_alive, lines, length: data.len() as u64 };
         let is_turn = self.has(CORKED);
         let buffer = self.buffer(is_turn);
         let len = {
             let mut out = buffer.borrow_mut();
-            self.core.put_whole_head(&mut out, whole);
+            self.core.with_heads(|heads| heads.put_simple(head, &mut out));
             out.extend_from_slice(data);
             out.len()
         };
@@ -117,117 +109,55 @@ impl Connection {
     }
 
     fn write_part(&self, exchange: &mut Exchange, first: bool, data: &[u8], last: bool) -> Result<()> {
-        let head_due = exchange.phase == Phase::Head;
         exchange.is_bare = false;
-        if head_due {
-            self.decide(exchange, data.len() as u64, last)?;
-        }
-        let data = match exchange.framing {
-            BodyFraming::None => &[],
-            BodyFraming::Length(_) if data.len() as u64 > exchange.left => {
-                return Err(Error::BodyTooLong);
-            }
-            BodyFraming::Length(_) => {
-                exchange.left -= data.len() as u64;
-                data
-            }
-            BodyFraming::Chunked | BodyFraming::UntilClose => data,
+        let (mut encoder, head_due) = match exchange.encoder {
+            Some(encoder) => (encoder, false),
+            None => (self.decide(exchange, data.len() as u64, last)?, true),
         };
+        let data = if encoder.count(data.len())? { data } else { &[] };
+        exchange.encoder = Some(encoder);
         exchange.phase = if last { Phase::Ended } else { Phase::Body };
-        let ends_chunk = exchange.framing == BodyFraming::Chunked && !data.is_empty();
-        let ends_body = exchange.framing == BodyFraming::Chunked && last;
+        let write_front = |exchange: &Exchange, out: &mut Vec<u8>| {
+            if head_due {
+                self.core.with_heads(|heads| encoder.put_head(&exchange.head, heads, out));
+            }
+            encoder.put_front(data.len(), out);
+        };
+        let back = encoder.back(data.len());
         if !first || data.len() < TOO_LARGE_TO_COPY {
             let write = |exchange: &Exchange, out: &mut Vec<u8>| {
-                out.reserve(HEAD_ROOM + exchange.set.lines.len() + data.len());
-                self.write_front(exchange, head_due, data, out);
+                write_front(exchange, out);
                 out.extend_from_slice(data);
-                write_back(exchange, ends_chunk, ends_body, out);
+                out.extend_from_slice(back);
+                if last {
+                    encoder.put_end(&exchange.head, out);
+                }
             };
             if first { self.send(|out| write(exchange, out)) } else { self.hold(exchange, write) }
-        } else if ends_body {
-            let mut back = Vec::new();
-            write_back(exchange, ends_chunk, true, &mut back);
-            self.send_large(data, &back, |out| self.write_front(exchange, head_due, data, out));
+        } else if last && encoder.is_chunked() {
+            let mut end = back.to_vec();
+            encoder.put_end(&exchange.head, &mut end);
+            self.send_large(data, &end, |out| write_front(exchange, out));
         } else {
-            let back = if ends_chunk { CHUNK_END } else { &[] };
-            self.send_large(data, back, |out| self.write_front(exchange, head_due, data, out));
+            self.send_large(data, back, |out| write_front(exchange, out));
         }
         Ok(())
     }
 
     /// Decides how a response is delimited that begins, or with `last` ends, with so many bytes. From here on its head
     /// is settled; with an error nothing is.
-    fn decide(&self, exchange: &mut Exchange, len: u64, last: bool) -> Result<()> {
+    fn decide(&self, exchange: &mut Exchange, len: u64, last: bool) -> Result<Encoder> {
         let mut request = exchange.request;
         // A body that was never asked for may still come, or not: nobody can tell where the next request begins.
         request.keep_alive &= !exchange.awaits_continue;
         request.keep_alive &= !(self.core.is_draining() && exchange.next.is_none());
-        let framing = response_framing(&request, &exchange.set.facts(last.then_some(len)))
-            .map_err(|_| Error::TrailerWithoutChunked)?;
-        let left = match framing.body {
-            BodyFraming::Length(length) if len > length => return Err(Error::BodyTooLong),
-            BodyFraming::Length(length) => length,
-            _ => 0,
-        };
-        exchange.left = left;
-        exchange.framing = framing.body;
-        exchange.keep_alive = framing.keep_alive;
-        if !framing.keep_alive {
+        let encoder = Encoder::begin(&request, &mut exchange.head, len, last)?;
+        exchange.keep_alive = encoder.keep_alive();
+        if !encoder.keep_alive() {
             // RFC 9112, 9.6: nothing is processed after the request whose answer says close.
             self.set(LAST);
         }
-        exchange.send_close = framing.connection == FieldLine::Send(ConnectionLine::Close);
-        exchange.set.plain = false;
-        exchange.set.settle(&framing);
-        Ok(())
-    }
-
-    /// Writes what comes before the data: the head, if it is due, and the line before a chunk.
-    fn write_front(&self, exchange: &Exchange, head_due: bool, data: &[u8], out: &mut Vec<u8>) {
-        if head_due {
-            self.write_head(exchange, out);
-        }
-        if let (BodyFraming::Chunked, Some(len)) = (exchange.framing, NonZeroUsize::new(data.len())) {
-            chunk_head(out, len);
-        }
-    }
-
-    fn write_head(&self, exchange: &Exchange, out: &mut Vec<u8>) {
-        let set = &exchange.set;
-        // Both were checked when they were set.
-        let _ = status_line(out, set.status, set.reason.as_deref());
-        self.write_chosen_lines(exchange, out);
-        out.extend_from_slice(set.lines.as_slice());
-        match set.content_length {
-            Some(length) => content_length_end(out, length),
-            None => out.extend_from_slice(b"\r\n"),
-        }
-    }
-
-    /// Writes the lines that the server sends by itself or that were set in their place.
-    fn write_chosen_lines(&self, exchange: &Exchange, out: &mut Vec<u8>) {
-        let set = &exchange.set;
-        let date = !set.has.date && !set.removed.date;
-        let is_common = set.connection.is_none() && !exchange.send_close && !set.removed.connection;
-        if is_common && !set.has.keep_alive && !set.removed.keep_alive {
-            self.core.common_lines(date, |lines| out.extend_from_slice(lines));
-        } else {
-            if date {
-                date_field(out, &self.core.date());
-            }
-            if let Some(connection) = &set.connection {
-                line(out, b"Connection: ", connection);
-            } else if exchange.send_close {
-                out.extend_from_slice(CLOSE_LINE);
-            } else if !set.removed.connection {
-                out.extend_from_slice(b"Connection: keep-alive\r\n");
-            }
-        }
-        match &set.transfer_encoding {
-            Some(codings) if codings.is_empty() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-            Some(codings) => line(out, b"Transfer-Encoding: ", codings),
-            None => {}
-        }
+        Ok(encoder)
     }
 
     /// Sends output, or collects it while a turn lasts.
@@ -297,24 +227,6 @@ impl Connection {
             self.set(BLOCKED);
         }
     }
-}
-
-/// Writes what comes after the data: the end of its chunk, and the end of the body.
-fn write_back(exchange: &Exchange, ends_chunk: bool, ends_body: bool, out: &mut Vec<u8>) {
-    if ends_chunk {
-        out.extend_from_slice(CHUNK_END);
-    }
-    if ends_body {
-        out.extend_from_slice(b"0\r\n");
-        out.extend_from_slice(&exchange.set.trailer_lines);
-        out.extend_from_slice(b"\r\n");
-    }
-}
-
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }
 
 fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {

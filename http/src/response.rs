@@ -1,11 +1,9 @@
 //! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
 
 use crate::connection::Connection;
-use crate::exchange::{Exchange, Names, Phase};
+use crate::exchange::{Exchange, Phase};
 use crate::pending::Call;
-use crate::proto::{
-    BodyFraming, EncodeError, Version, check_field, field, informational, last_chunk, status_line,
-};
+use crate::proto::{EncodeError, Encoder, Version};
 use crate::upcall::ResponseHandler;
 use crate::{Error, LAYER, Result, Socket};
 use std::fmt;
@@ -49,8 +47,7 @@ impl Response {
             if !(200..=999).contains(&status) {
                 return Err(EncodeError::InvalidStatus(status).into());
             }
-            exchange.set.status = status;
-            Ok(())
+            Ok(exchange.head.set_status(status)?)
         })
     }
 
@@ -59,13 +56,7 @@ impl Response {
     /// # Errors
     /// `HeadersSent`, `Gone`, and `Encode` for control characters.
     pub fn set_reason(&self, reason: impl AsRef<[u8]>) -> Result<&Self> {
-        let reason = reason.as_ref();
-        self.change_head(|exchange| {
-            status_line(&mut Vec::new(), 200, Some(reason))?;
-            exchange.set.plain = false;
-            exchange.set.reason = Some(reason.into());
-            Ok(())
-        })
+        self.change_head(|exchange| Ok(exchange.head.set_reason(reason.as_ref())?))
     }
 
     /// Sets a field, in place of those of its name.
@@ -75,7 +66,9 @@ impl Response {
     /// `InvalidFraming` for a `Content-Length` that is no number.
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
         let value = value.as_ref();
-        if self.with(|exchange| put_again(exchange, name, value)) == Some(true) {
+        let set_again =
+            |exchange: &mut Exchange| exchange.phase == Phase::Head && exchange.head.set_again(name, value);
+        if self.with(set_again) == Some(true) {
             return Ok(self);
         }
         self.set_header_anew(name, value)
@@ -83,14 +76,7 @@ impl Response {
 
     #[inline(never)]
     fn set_header_anew(&self, name: &str, value: &[u8]) -> Result<&Self> {
-        self.change_head(|exchange| {
-            let before = exchange.set.lines.len();
-            put_field(exchange, name, value)?;
-            if before > 0 {
-                exchange.set.lines.remove(name, before);
-            }
-            Ok(())
-        })
+        self.change_head(|exchange| Ok(exchange.head.set(name, value)?))
     }
 
     /// Adds a field beside those of its name; `Connection`, `Content-Length` and `Transfer-Encoding` are replaced.
@@ -99,7 +85,7 @@ impl Response {
     /// As for [`set_header`](Self::set_header).
     pub fn append_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
         let value = value.as_ref();
-        self.change_head(|exchange| put_field(exchange, name, value))
+        self.change_head(|exchange| Ok(exchange.head.append(name, value)?))
     }
 
     /// Removes a field. One that is sent by itself (`Date`, `Connection`, `Content-Length`, `Transfer-Encoding`) is
@@ -109,17 +95,7 @@ impl Response {
     /// `HeadersSent`, `Gone`.
     pub fn remove_header(&self, name: &str) -> Result<&Self> {
         self.change_head(|exchange| {
-            exchange.set.lines.remove(name, exchange.set.lines.len());
-            exchange.set.plain = false;
-            if let Some((has, removed)) = known(exchange, name) {
-                (*has, *removed) = (false, true);
-            }
-            match Special::of(name) {
-                Some(Special::ContentLength) => exchange.set.content_length = None,
-                Some(Special::TransferEncoding) => exchange.set.transfer_encoding = None,
-                Some(Special::Connection) => exchange.set.connection = None,
-                None => {}
-            }
+            exchange.head.remove(name);
             Ok(())
         })
     }
@@ -181,16 +157,14 @@ impl Response {
                 return Err(Error::Gone);
             }
             let wanted = exchange.may_have_trailers();
-            if wanted && exchange.phase == Phase::Body && exchange.framing != BodyFraming::Chunked {
+            if wanted && exchange.encoder.is_some_and(|encoder| !encoder.is_chunked()) {
                 return Err(Error::TrailerWithoutChunked);
             }
-            // Only to be told whether it may stand there.
-            last_chunk(&mut Vec::new(), [(name, value)])?;
             if wanted {
-                exchange.set.plain = false;
-                field(&mut exchange.set.trailer_lines, name, value)?;
+                Ok(exchange.head.add_trailer(name, value)?)
+            } else {
+                Ok(Encoder::check_trailer(name, value)?)
             }
-            Ok(())
         });
         added.unwrap_or(Err(Error::Gone))
     }
@@ -204,7 +178,7 @@ impl Response {
     pub fn write_information(&self, status: u16, fields: &[(&str, &str)]) -> Result<()> {
         let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
         let mut whole = Vec::new();
-        informational(&mut whole, status, fields)?;
+        Encoder::informational(status, fields, &mut whole)?;
         let first = self.connection.with_exchange(self.number, |exchange, first| {
             check_head(exchange)?;
             if exchange.request.version == Version::Http10 {
@@ -294,86 +268,6 @@ fn check_head(exchange: &Exchange) -> Result<()> {
     }
 }
 
-/// Fields that decide how the response is delimited: kept apart from the other lines.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Special {
-    ContentLength,
-    TransferEncoding,
-    Connection,
-}
-
-impl Special {
-    fn of(name: &str) -> Option<Self> {
-        match name.len() {
-            10 if name.eq_ignore_ascii_case("connection") => Some(Self::Connection),
-            14 if name.eq_ignore_ascii_case("content-length") => Some(Self::ContentLength),
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => Some(Self::TransferEncoding),
-            _ => None,
-        }
-    }
-}
-
-/// The marks of a field that the server knows about: whether it is set, and whether it was removed.
-fn known<'a>(exchange: &'a mut Exchange, name: &str) -> Option<(&'a mut bool, &'a mut bool)> {
-    let (has, removed): (&mut Names, &mut Names) = (&mut exchange.set.has, &mut exchange.set.removed);
-    Some(match name.len() {
-        4 if name.eq_ignore_ascii_case("date") => (&mut has.date, &mut removed.date),
-        7 if name.eq_ignore_ascii_case("trailer") => (&mut has.trailer, &mut removed.trailer),
-        10 if name.eq_ignore_ascii_case("keep-alive") => (&mut has.keep_alive, &mut removed.keep_alive),
-        _ => match Special::of(name)? {
-            Special::Connection => (&mut has.connection, &mut removed.connection),
-            Special::ContentLength => (&mut has.content_length, &mut removed.content_length),
-            Special::TransferEncoding => (&mut has.transfer_encoding, &mut removed.transfer_encoding),
-        },
-    })
-}
-
-/// Whether a field may be one that the server knows about: none of those has a name of another length.
-#[inline]
-fn may_be_known(name: &str) -> bool {
-    matches!(name.len(), 4 | 7 | 10 | 14 | 17)
-}
-
-/// Puts a field if it is the one with which the last answer in this record began, which most are.
-#[inline]
-fn put_again(exchange: &mut Exchange, name: &str, value: &[u8]) -> bool {
-    exchange.phase == Phase::Head && !may_be_known(name) && exchange.set.lines.put_again(name, value)
-}
-
-fn put_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
-    if may_be_known(name) {
-        put_known_field(exchange, name, value)
-    } else {
-        Ok(exchange.set.lines.put(name, value)?)
-    }
-}
-
-/// Puts a field that the server may know about.
-fn put_known_field(exchange: &mut Exchange, name: &str, value: &[u8]) -> Result<()> {
-    exchange.set.plain = false;
-    if let Some(special) = Special::of(name) {
-        check_field(name, value)?;
-        match special {
-            Special::ContentLength => {
-                let digits = std::str::from_utf8(value).map_err(|_| Error::InvalidFraming)?;
-                if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return Err(Error::InvalidFraming);
-                }
-                exchange.set.content_length = Some(digits.parse().map_err(|_| Error::InvalidFraming)?);
-            }
-            Special::TransferEncoding if value.trim_ascii().is_empty() => return Err(Error::InvalidFraming),
-            Special::TransferEncoding => exchange.set.transfer_encoding = Some(value.into()),
-            Special::Connection => exchange.set.connection = Some(value.into()),
-        }
-    } else {
-        exchange.set.lines.put(name, value)?;
-    }
-    if let Some((has, removed)) = known(exchange, name) {
-        (*has, *removed) = (true, false);
-    }
-    Ok(())
-}
-
 impl Clone for Response {
     fn clone(&self) -> Self {
         self.with(|exchange| exchange.handles += 1);
@@ -406,7 +300,8 @@ impl Connection {
                     self.owe(exchange.context, Call::Close(handler));
                 }
             } else {
-                exchange.set.fail();
+                exchange.head.clear();
+                let _ = exchange.head.set_status(500);
                 exchange.request.keep_alive = false;
                 exchange.is_usual = false;
             }

@@ -3,8 +3,8 @@
 use crate::LAYER;
 use crate::connection::{Connection, ConnectionTower, UPGRADED};
 use crate::exchange::Pool;
-use crate::heads::{Heads, Whole};
-use crate::proto::{Scratch, keep_alive_field};
+use crate::heads::Heads;
+use crate::proto::{HeadCache, Scratch};
 use crate::timeouts::DRAIN_IDLE;
 use crate::upcall::RequestHandler;
 use crate::{Address, ListenOptions, Result, ServerOptions};
@@ -70,11 +70,9 @@ impl Server {
         source: Rc<dyn ListenSource>,
     ) -> Result<Self> {
         options.check()?;
-        let mut keep_alive_lines = b"Connection: keep-alive\r\n".to_vec();
-        if options.keep_alive_timeout.as_secs() > 0 {
-            let max = (options.max_requests_per_socket > 0).then_some(options.max_requests_per_socket.into());
-            keep_alive_field(&mut keep_alive_lines, options.keep_alive_timeout.as_secs(), max);
-        }
+        let max = (options.max_requests_per_socket > 0).then_some(options.max_requests_per_socket.into());
+        let idle_secs = options.keep_alive_timeout.as_secs();
+        let heads = HeadCache::new((idle_secs > 0).then_some((idle_secs, max)));
         let net_options = net::ServerOptions { allow_half_open: true, ..options.net };
         let core = Core {
             env: env.clone(),
@@ -83,7 +81,7 @@ impl Server {
             scratch: Cell::default(),
             collected: RefCell::default(),
             spare: RefCell::default(),
-            heads: Heads::new(&keep_alive_lines),
+            heads: Heads::new(heads),
             connections: RefCell::default(),
             checking: RefCell::default(),
             draining: Cell::new(false),
@@ -181,19 +179,10 @@ impl Core {
         self.env.loop_handle().now()
     }
 
-    pub(crate) fn date(&self) -> [u8; 29] {
-        self.heads.date(self.now())
-    }
-
-    /// The lines that most heads have: `Date` unless it is not wanted, and what is said of a connection that stays.
-    pub(crate) fn common_lines(&self, with_date: bool, use_lines: impl FnOnce(&[u8])) {
-        self.heads.lines(self.now(), with_date, use_lines);
-    }
-
-    /// Puts a whole head.
+    /// Hands what heads have in common to `use_cache`, which calls no handler.
     #[inline(always)]
-    pub(crate) fn put_whole_head(&self, out: &mut Vec<u8>, whole: Whole<'_>) {
-        self.heads.put_whole(out, self.now(), whole);
+    pub(crate) fn with_heads<R>(&self, use_cache: impl FnOnce(&mut HeadCache) -> R) -> R {
+        self.heads.with(self.now(), use_cache)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -1,12 +1,38 @@
 //! What the server writes: RFC 9112, 4 to 7, byte for byte.
 
-use http::proto::{
-    CHUNK_END, CONTINUE, EncodeError, check_field, chunk, chunk_head, closing_answer, content_length_end,
-    date_field, field, informational, keep_alive_field, last_chunk, reason_phrase, status_line,
-};
-use std::num::NonZeroUsize;
+use http::proto::{EncodeError, Encoder, HeadCache, RequestFacts, ResponseHead};
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
+/// The status line and the fields that were set, of a response whose whole body is empty.
+fn head(head: &mut ResponseHead) -> String {
+    for name in ["Date", "Connection", "Content-Length"] {
+        head.remove(name);
+    }
+    head.set("Transfer-Encoding", b"chunked").expect("a coding");
+    let encoder = Encoder::begin(&RequestFacts::default(), head, 0, false).expect("a response");
+    let mut out = Vec::new();
+    encoder.put_head(head, &HeadCache::new(None), &mut out);
+    String::from_utf8_lossy(&out).replace("Transfer-Encoding: chunked\r\n", "")
+}
+
+fn with_status(status: u16, reason: Option<&[u8]>) -> Result<String, EncodeError> {
+    let mut response = ResponseHead::new();
+    response.set_status(status)?;
+    if let Some(reason) = reason {
+        response.set_reason(reason)?;
+    }
+    Ok(head(&mut response))
+}
+
+fn with_field(name: &str, value: &[u8]) -> Result<String, EncodeError> {
+    let mut response = ResponseHead::new();
+    let (set, appended) = (response.set(name, value), ResponseHead::new().append(name, value));
+    assert_eq!(set, appended);
+    let text = head(&mut response);
+    assert_eq!(set.is_err(), text == "HTTP/1.1 200 OK\r\n\r\n", "an error sets nothing: {text}");
+    set.map(|()| text)
+}
 
 /// What `write` appends; an error must leave the buffer as it was.
 fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Result<String, EncodeError> {
@@ -19,33 +45,26 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) -> Resul
     result.map(|()| text)
 }
 
-#[track_caller]
-fn check(expected: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) {
-    assert_eq!(written(write).as_deref(), Ok(expected));
-}
-
-#[track_caller]
-fn refuse(fault: EncodeError, write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>) {
-    assert_eq!(written(write), Err(fault));
-}
-
 // RFC 9112, 4.
 #[test]
 fn status_lines() {
-    check("HTTP/1.1 200 OK\r\n", |out| status_line(out, 200, None));
-    check("HTTP/1.1 404 Not Found\r\n", |out| status_line(out, 404, None));
-    check("HTTP/1.1 200 Fine by me\r\n", |out| status_line(out, 200, Some(b"Fine by me")));
-    // The space stays even without a reason phrase.
-    check("HTTP/1.1 200 \r\n", |out| status_line(out, 200, Some(b"")));
-    check("HTTP/1.1 100 Continue\r\n", |out| status_line(out, 100, None));
-    check("HTTP/1.1 999 unknown\r\n", |out| status_line(out, 999, None));
+    for (status, reason, line) in [
+        (200, None, "HTTP/1.1 200 OK"),
+        (404, None, "HTTP/1.1 404 Not Found"),
+        (200, Some(&b"Fine by me"[..]), "HTTP/1.1 200 Fine by me"),
+        // The space stays even without a reason phrase.
+        (200, Some(b""), "HTTP/1.1 200 "),
+        (999, None, "HTTP/1.1 999 unknown"),
+    ] {
+        assert_eq!(with_status(status, reason), Ok(format!("{line}\r\n\r\n")));
+    }
 }
 
 // test-http-response-statuscode.
 #[test]
 fn a_status_has_three_digits() {
     for status in [0, 1, 99, 1000, u16::MAX] {
-        refuse(EncodeError::InvalidStatus(status), |out| status_line(out, status, None));
+        assert_eq!(with_status(status, None), Err(EncodeError::InvalidStatus(status)));
     }
 }
 
@@ -53,46 +72,55 @@ fn a_status_has_three_digits() {
 #[test]
 fn a_reason_cannot_end_the_line() {
     for reason in ["a\r\nSet-Cookie: x", "\r", "\n", "\0", "a\x7f", "\x1b[2J"] {
-        refuse(EncodeError::InvalidReason, |out| status_line(out, 200, Some(reason.as_bytes())));
+        assert_eq!(with_status(200, Some(reason.as_bytes())), Err(EncodeError::InvalidReason));
     }
-    assert_eq!(written(|out| status_line(out, 200, Some(b"\t\xe9"))).unwrap(), "HTTP/1.1 200 \t\u{fffd}\r\n");
+    assert_eq!(with_status(200, Some(b"\t\xe9")).unwrap(), "HTTP/1.1 200 \t\u{fffd}\r\n\r\n");
 }
 
 #[test]
 fn reasons() {
-    for (status, reason) in [(100, "Continue"), (408, "Request Timeout"), (413, "Content Too Large")] {
-        assert_eq!(reason_phrase(status), reason);
+    for (status, reason) in [
+        (408, "Request Timeout"),
+        (413, "Content Too Large"),
+        (431, "Request Header Fields Too Large"),
+        (299, "unknown"),
+    ] {
+        assert_eq!(with_status(status, None), Ok(format!("HTTP/1.1 {status} {reason}\r\n\r\n")));
     }
-    assert_eq!(reason_phrase(431), "Request Header Fields Too Large");
-    assert_eq!(reason_phrase(299), "unknown");
 }
 
 #[test]
 fn field_lines() {
-    check("X-A: b c\r\n", |out| field(out, "X-A", b"b c"));
-    check("X-A: \r\n", |out| field(out, "X-A", b""));
-    check("!#$%&'*+-.^_`|~: \ta\r\n", |out| field(out, "!#$%&'*+-.^_`|~", b"\ta"));
-    check("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", |out| {
-        date_field(out, DATE);
-        Ok(())
-    });
-    for (length, text) in [(0, "0"), (10, "10"), (u64::MAX, "18446744073709551615")] {
-        check(&format!("Content-Length: {text}\r\n\r\n"), |out| {
-            content_length_end(out, length);
-            Ok(())
-        });
+    for (name, value, line) in [
+        ("X-A", &b"b c"[..], "X-A: b c"),
+        ("X-A", b"", "X-A: "),
+        ("!#$%&'*+-.^_`|~", b"\ta", "!#$%&'*+-.^_`|~: \ta"),
+    ] {
+        assert_eq!(with_field(name, value), Ok(format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n")));
     }
 }
 
 #[test]
-fn keep_alive_lines() {
-    for (max, expected) in
-        [(None, "Keep-Alive: timeout=5\r\n"), (Some(3), "Keep-Alive: timeout=5, max=3\r\n")]
-    {
-        check(expected, |out| {
-            keep_alive_field(out, 5, max);
-            Ok(())
-        });
+fn heads_have_a_date_and_tell_how_long_the_connection_stays() {
+    for (keep_alive, max, line) in [
+        (None, None, ""),
+        (Some(5), None, "Keep-Alive: timeout=5\r\n"),
+        (Some(5), Some(3), "Keep-Alive: timeout=5, max=3\r\n"),
+    ] {
+        let mut cache = HeadCache::new(keep_alive.map(|secs| (secs, max)));
+        cache.set_date(DATE);
+        for (length, digits) in [(0, "0"), (10, "10"), (u64::MAX, "18446744073709551615")] {
+            let mut response = ResponseHead::new();
+            let encoder =
+                Encoder::begin(&RequestFacts::default(), &mut response, length, true).expect("a response");
+            let mut out = Vec::new();
+            encoder.put_head(&response, &cache, &mut out);
+            let expected = format!(
+                "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: keep-alive\r\n{line}\
+                 Content-Length: {digits}\r\n\r\n"
+            );
+            assert_eq!(String::from_utf8(out).expect("text"), expected);
+        }
     }
 }
 
@@ -100,87 +128,128 @@ fn keep_alive_lines() {
 #[test]
 fn a_field_cannot_split_the_response() {
     for name in ["", " ", "A ", "A:", "A\r\nB", "A\n", "A\0", "\u{e9}", "A(", "\"A\"", "A,B"] {
-        refuse(EncodeError::InvalidFieldName, |out| field(out, name, b"v"));
+        assert_eq!(with_field(name, b"v"), Err(EncodeError::InvalidFieldName));
     }
-    for byte in (0..b' ').chain([0x7f]).filter(|&byte| byte != b'\t') {
-        refuse(EncodeError::InvalidFieldValue, |out| field(out, "A", &[b'v', byte, b'v']));
-        assert_eq!(check_field("A", &[byte]), Err(EncodeError::InvalidFieldValue));
+    for name in ["A", "Date", "Connection", "Content-Length", "Transfer-Encoding", "Keep-Alive", "Trailer"] {
+        for byte in (0..b' ').chain([0x7f]).filter(|&byte| byte != b'\t') {
+            let set = ResponseHead::new().set(name, &[b'v', byte, b'v']);
+            assert_eq!(set, Err(EncodeError::InvalidFieldValue), "{name}");
+        }
     }
     for byte in (0x80..=0xff).chain(*b"\t ~") {
-        assert_eq!(check_field("A", &[byte]), Ok(()));
+        assert_eq!(ResponseHead::new().set("A", &[byte]), Ok(()));
     }
+}
+
+// RFC 9110, 8.6.
+#[test]
+fn a_content_length_is_digits() {
+    for value in ["", " ", "+1", "-1", "1 ", "1,1", "0x1", "18446744073709551616"] {
+        assert_eq!(
+            ResponseHead::new().set("content-length", value.as_bytes()),
+            Err(EncodeError::InvalidFraming)
+        );
+    }
+    assert_eq!(ResponseHead::new().set("Transfer-Encoding", b" "), Err(EncodeError::InvalidFraming));
+}
+
+/// The end of a response, from its body on, and what becomes of the connection.
+fn body(parts: &[&[u8]], head: &mut ResponseHead) -> (String, Result<bool, EncodeError>) {
+    let mut encoder = Encoder::begin(&RequestFacts::default(), head, 0, false).expect("a response");
+    let mut out = Vec::new();
+    for part in parts {
+        if let Err(error) = encoder.put(part, &mut out) {
+            return (String::from_utf8(out).expect("text"), Err(error));
+        }
+    }
+    let end = encoder.end(head, &mut out);
+    (String::from_utf8(out).expect("text"), end)
 }
 
 // RFC 9112, 7.1.
 #[test]
 fn chunks() {
-    for (len, head) in
-        [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (1024, "400\r\n"), (usize::MAX, "ffffffffffffffff\r\n")]
-    {
-        check(head, |out| {
-            chunk_head(out, NonZeroUsize::new(len).expect("not zero"));
-            Ok(())
-        });
+    for (len, size) in [(1, "1"), (15, "f"), (16, "10"), (1024, "400"), (65_536, "10000")] {
+        let data = vec![b'x'; len];
+        let text = String::from_utf8_lossy(&data);
+        let expected = format!("{size}\r\n{text}\r\n0\r\n\r\n");
+        assert_eq!(body(&[&data], &mut ResponseHead::new()), (expected, Ok(true)));
     }
-    check("5\r\nhello\r\n", |out| {
-        chunk(out, b"hello");
-        Ok(())
-    });
     // An empty chunk would end the body.
-    check("", |out| {
-        chunk(out, b"");
-        Ok(())
-    });
-    assert_eq!(CHUNK_END, b"\r\n");
+    assert_eq!(body(&[b"", b"a", b""], &mut ResponseHead::new()), ("1\r\na\r\n0\r\n\r\n".into(), Ok(true)));
+}
+
+// test-http-content-length-mismatch.
+#[test]
+fn a_body_has_the_length_that_was_promised() {
+    let five = || {
+        let mut head = ResponseHead::new();
+        head.set("Content-Length", b"5").expect("a length");
+        head
+    };
+    assert_eq!(body(&[b"hel", b"lo"], &mut five()), ("hello".into(), Ok(true)));
+    assert_eq!(body(&[b"hel", b"lo!"], &mut five()), ("hel".into(), Err(EncodeError::BodyTooLong)));
+    assert_eq!(body(&[b"hel"], &mut five()), ("hel".into(), Err(EncodeError::BodyTooShort)));
+    let too_long = Encoder::begin(&RequestFacts::default(), &mut five(), 6, true);
+    assert_eq!(too_long.err(), Some(EncodeError::BodyTooLong));
 }
 
 // RFC 9112, 7.1.2: test-http-set-trailers.
 #[test]
-fn last_chunks() {
-    check("0\r\n\r\n", |out| last_chunk(out, []));
-    check("0\r\nA: 1\r\nB: 2\r\n\r\n", |out| last_chunk(out, [("A", &b"1"[..]), ("B", b"2")]));
-    let after_a_good_one = |name| [("A", &b"1"[..]), (name, b"2")];
+fn trailers_follow_the_last_chunk() {
+    let mut head = ResponseHead::new();
+    assert_eq!(head.add_trailer("A", b"1"), Ok(()));
     // RFC 9110, 6.5.1.
     for name in ["Content-Length", "transfer-encoding", "Host", "Trailer", "Set-Cookie", "Content-Type", "TE"]
     {
-        refuse(EncodeError::MisplacedField, |out| last_chunk(out, after_a_good_one(name)));
+        assert_eq!(head.add_trailer(name, b"2"), Err(EncodeError::MisplacedField));
     }
-    refuse(EncodeError::InvalidFieldName, |out| last_chunk(out, after_a_good_one("A B")));
-    refuse(EncodeError::InvalidFieldValue, |out| last_chunk(out, [("A", &b"\r\n"[..])]));
+    assert_eq!(head.add_trailer("A B", b"2"), Err(EncodeError::InvalidFieldName));
+    assert_eq!(head.add_trailer("A", b"\r\n"), Err(EncodeError::InvalidFieldValue));
+    assert_eq!(head.add_trailer("B", b"2"), Ok(()));
+    assert_eq!(body(&[], &mut head), ("0\r\nA: 1\r\nB: 2\r\n\r\n".into(), Ok(true)));
+    head.clear();
+    assert_eq!(body(&[], &mut head), ("0\r\n\r\n".into(), Ok(true)));
 }
 
 // RFC 9110, 15.2.
 #[test]
 fn informational_responses() {
-    assert_eq!(CONTINUE, b"HTTP/1.1 100 Continue\r\n\r\n");
-    check("HTTP/1.1 102 Processing\r\n\r\n", |out| informational(out, 102, []));
-    check("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n", |out| {
-        informational(out, 103, [("Link", &b"</a.css>"[..])])
-    });
+    let link = |status| written(|out| Encoder::informational(status, [("Link", &b"</a.css>"[..])], out));
+    let none = |status| written(|out| Encoder::informational(status, [], out));
+    assert_eq!(none(100).as_deref(), Ok("HTTP/1.1 100 Continue\r\n\r\n"));
+    assert_eq!(none(102).as_deref(), Ok("HTTP/1.1 102 Processing\r\n\r\n"));
+    assert_eq!(link(103).as_deref(), Ok("HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n"));
     for status in [0, 99, 101, 200, 404] {
-        refuse(EncodeError::InvalidStatus(status), |out| informational(out, status, []));
+        assert_eq!(none(status), Err(EncodeError::InvalidStatus(status)));
     }
     // RFC 9110, 8.6; RFC 9112, 6.1.
     for name in ["Content-Length", "TRANSFER-ENCODING"] {
-        refuse(EncodeError::MisplacedField, |out| {
-            informational(out, 103, [("Link", &b"x"[..]), (name, b"1")])
-        });
+        let fields = [("Link", &b"x"[..]), (name, b"1")];
+        assert_eq!(written(|out| Encoder::informational(103, fields, out)), Err(EncodeError::MisplacedField));
     }
-    refuse(EncodeError::InvalidFieldValue, |out| informational(out, 103, [("Link", &b"a\nb"[..])]));
+    let split = written(|out| Encoder::informational(103, [("Link", &b"a\nb"[..])], out));
+    assert_eq!(split, Err(EncodeError::InvalidFieldValue));
 }
 
 #[test]
 fn closing_answers() {
-    check("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", |out| {
-        closing_answer(out, 400, None)
-    });
-    check(
-        "HTTP/1.1 431 Request Header Fields Too Large\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
-         Connection: close\r\nContent-Length: 0\r\n\r\n",
-        |out| closing_answer(out, 431, Some(DATE)),
+    let mut cache = HeadCache::new(None);
+    cache.set_date(DATE);
+    assert_eq!(
+        written(|out| Encoder::closing(400, None, out)).as_deref(),
+        Ok("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    );
+    assert_eq!(
+        written(|out| Encoder::closing(431, Some(&cache), out)).as_deref(),
+        Ok("HTTP/1.1 431 Request Header Fields Too Large\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+            Connection: close\r\nContent-Length: 0\r\n\r\n")
     );
     for status in [100, 200, 204, 304, 399, 600] {
-        refuse(EncodeError::InvalidStatus(status), |out| closing_answer(out, status, None));
+        assert_eq!(
+            written(|out| Encoder::closing(status, None, out)),
+            Err(EncodeError::InvalidStatus(status))
+        );
     }
 }
 

@@ -1,9 +1,6 @@
 //! How responses are delimited: Node's `_storeHeader`, RFC 9110, 6.4.1 and 8.6, RFC 9112, 6 and 9.
 
-use http::proto::{
-    BodyFraming, ConnectionLine, ConnectionOptions, FieldLine, RequestFacts, ResponseFacts, SetEncoding,
-    TrailerWithoutChunked, Version, response_framing,
-};
+use http::proto::{EncodeError, Encoder, HeadCache, RequestFacts, ResponseHead, Version};
 
 const GET: RequestFacts =
     RequestFacts { is_head: false, is_connect: false, version: Version::Http11, keep_alive: true };
@@ -14,63 +11,150 @@ const HEAD: RequestFacts = RequestFacts { is_head: true, ..GET };
 const HEAD_10: RequestFacts = RequestFacts { is_head: true, ..GET_10 };
 const CONNECT: RequestFacts = RequestFacts { is_connect: true, keep_alive: false, ..GET };
 
-fn ok() -> ResponseFacts {
+/// What an application does to a response before its head is written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Response {
+    status: u16,
+    known_length: Option<u64>,
+    content_length: Option<u64>,
+    transfer_encoding: Option<&'static str>,
+    connection: Option<&'static str>,
+    trailer: bool,
+    no_content_length: bool,
+    no_transfer_encoding: bool,
+    no_connection: bool,
+}
+
+const CHUNKED: &str = "gzip, Chunked";
+const OTHER: &str = "chunked, gzip";
+
+fn ok() -> Response {
     status(200)
 }
 
-fn status(status: u16) -> ResponseFacts {
-    ResponseFacts { status, ..ResponseFacts::default() }
+fn status(status: u16) -> Response {
+    Response { status, ..Response::default() }
 }
 
 /// `end(data)` with so many bytes as the first call.
-fn known(length: u64, response: ResponseFacts) -> ResponseFacts {
-    ResponseFacts { known_length: Some(length), ..response }
+fn known(length: u64, response: Response) -> Response {
+    Response { known_length: Some(length), ..response }
 }
 
-fn with_length(length: u64, response: ResponseFacts) -> ResponseFacts {
-    ResponseFacts { content_length: Some(length), ..response }
+fn with_length(length: u64, response: Response) -> Response {
+    Response { content_length: Some(length), ..response }
 }
 
-fn with_encoding(encoding: SetEncoding, response: ResponseFacts) -> ResponseFacts {
-    ResponseFacts { transfer_encoding: Some(encoding), ..response }
+fn with_encoding(codings: &'static str, response: Response) -> Response {
+    Response { transfer_encoding: Some(codings), ..response }
 }
 
-fn with_connection(value: &str, response: ResponseFacts) -> ResponseFacts {
-    let mut options = ConnectionOptions::default();
-    options.add(value.as_bytes());
-    ResponseFacts { connection: Some(options), ..response }
+fn with_connection(options: &'static str, response: Response) -> Response {
+    Response { connection: Some(options), ..response }
 }
 
-fn with_trailer(response: ResponseFacts) -> ResponseFacts {
-    ResponseFacts { trailer: true, ..response }
+fn with_trailer(response: Response) -> Response {
+    Response { trailer: true, ..response }
+}
+
+/// What was decided, read off the bytes of the head and off what becomes of a body.
+#[derive(Debug)]
+struct Decision {
+    body: Body,
+    length: Option<String>,
+    encoding: Option<String>,
+    connection: Option<String>,
+    trailer: bool,
+    keep_alive: bool,
+}
+
+#[derive(Debug, PartialEq)]
+enum Body {
+    None,
+    Length,
+    Chunked,
+    UntilClose,
+}
+
+fn decide(request: RequestFacts, response: Response) -> Result<Decision, EncodeError> {
+    let mut head = ResponseHead::new();
+    head.set_status(response.status)?;
+    let digits = response.content_length.map(|length| length.to_string());
+    let set = [
+        ("Content-Length", digits.as_deref(), response.no_content_length),
+        ("Transfer-Encoding", response.transfer_encoding, response.no_transfer_encoding),
+        ("Connection", response.connection, response.no_connection),
+        ("Trailer", response.trailer.then_some("X"), false),
+    ];
+    for (name, value, removed) in set {
+        // What was set after it was removed is there again.
+        if removed {
+            head.remove(name);
+        }
+        if let Some(value) = value {
+            head.set(name, value.as_bytes())?;
+        }
+        assert!(head.set(name, b"\n").is_err(), "a refused value changes nothing");
+    }
+    let mut encoder = Encoder::begin(
+        &request,
+        &mut head,
+        response.known_length.unwrap_or(0),
+        response.known_length.is_some(),
+    )?;
+    let mut out = Vec::new();
+    encoder.put_head(&head, &HeadCache::new(None), &mut out);
+    let text = String::from_utf8(out).expect("text");
+    let (start, fields) = text.split_once("\r\n").expect("a status line");
+    assert!(start.starts_with(&format!("HTTP/1.1 {} ", response.status)));
+    let fields: Vec<_> = fields.trim_end().lines().filter_map(|line| line.split_once(": ")).collect();
+    let value = |name: &str| {
+        let values: Vec<_> = fields.iter().filter(|field| field.0 == name).map(|field| field.1).collect();
+        assert!(values.len() <= 1, "{name} is sent once: {text}");
+        values.first().map(|value| (*value).to_owned())
+    };
+    let body = match (encoder.is_chunked(), encoder.is_until_close()) {
+        (true, _) => Body::Chunked,
+        (_, true) => Body::UntilClose,
+        _ if encoder.count(0).expect("nothing is not too much") => Body::Length,
+        _ => Body::None,
+    };
+    Ok(Decision {
+        body,
+        length: value("Content-Length"),
+        encoding: value("Transfer-Encoding"),
+        connection: value("Connection"),
+        trailer: value("Trailer").is_some(),
+        keep_alive: encoder.keep_alive(),
+    })
 }
 
 /// Asserts a decision, written `body; fields sent; stays or closes`.
 #[track_caller]
-fn check(request: RequestFacts, response: ResponseFacts, expected: &str) {
-    let found = response_framing(&request, &response).expect("a decision");
+fn check(request: RequestFacts, response: Response, expected: &str) {
+    let found = decide(request, response).expect("a decision");
+    let length = found.length.as_deref().unwrap_or("?");
     let body = match found.body {
-        BodyFraming::None => "none".to_string(),
-        BodyFraming::Length(length) => format!("length {length}"),
-        BodyFraming::Chunked => "chunked".into(),
-        BodyFraming::UntilClose => "until close".into(),
+        Body::None => "none".to_string(),
+        Body::Length => format!("length {length}"),
+        Body::Chunked => "chunked".into(),
+        Body::UntilClose => "until close".into(),
     };
-    assert_eq!(found.is_body_allowed(), body != "none");
-    assert_eq!(found.trailers, body == "chunked");
+    assert!(!found.trailer || found.body == Body::Chunked, "only a chunked body has trailers");
     let mut fields = Vec::new();
-    if let Some(length) = found.content_length {
+    if let Some(length) = found.length {
         fields.push(format!("CL {length}"));
     }
-    match found.transfer_encoding {
-        FieldLine::Omit => {}
-        FieldLine::AsSet => fields.push("TE as set".into()),
-        FieldLine::Send(()) => fields.push("TE".into()),
+    match found.encoding.as_deref() {
+        None => {}
+        set if set == response.transfer_encoding => fields.push("TE as set".into()),
+        Some("chunked") => fields.push("TE".into()),
+        Some(other) => fields.push(format!("TE {other}")),
     }
-    match found.connection {
-        FieldLine::Omit => {}
-        FieldLine::AsSet => fields.push("C as set".into()),
-        FieldLine::Send(ConnectionLine::KeepAlive) => fields.push("C keep-alive".into()),
-        FieldLine::Send(ConnectionLine::Close) => fields.push("C close".into()),
+    match found.connection.as_deref() {
+        None => {}
+        set if set == response.connection => fields.push("C as set".into()),
+        Some(other) => fields.push(format!("C {other}")),
     }
     let end = if found.keep_alive { "stays" } else { "closes" };
     assert_eq!(format!("{body}; {}; {end}", fields.join(", ")), expected, "{request:?} {response:?}");
@@ -102,12 +186,8 @@ fn http10_knows_no_chunked() {
     check(GET_10_KEEP, known(5, ok()), "length 5; CL 5, C keep-alive; stays");
     check(GET_10_KEEP, with_length(5, ok()), "length 5; CL 5, C keep-alive; stays");
     check(GET_10_KEEP, ok(), "until close; C close; closes");
-    check(GET_10_KEEP, with_encoding(SetEncoding::Chunked, ok()), "until close; C close; closes");
-    check(
-        GET_10_KEEP,
-        known(5, with_encoding(SetEncoding::Chunked, ok())),
-        "length 5; CL 5, C keep-alive; stays",
-    );
+    check(GET_10_KEEP, with_encoding(CHUNKED, ok()), "until close; C close; closes");
+    check(GET_10_KEEP, known(5, with_encoding(CHUNKED, ok())), "length 5; CL 5, C keep-alive; stays");
     check(GET_10_KEEP, status(204), "none; C keep-alive; stays");
 }
 
@@ -118,8 +198,8 @@ fn head_has_the_fields_of_get_and_no_body() {
     check(HEAD, known(5, ok()), "none; CL 5, C keep-alive; stays");
     check(HEAD, known(0, ok()), "none; C keep-alive; stays");
     check(HEAD, ok(), "none; C keep-alive; stays");
-    check(HEAD, with_encoding(SetEncoding::Chunked, ok()), "none; TE as set, C keep-alive; stays");
-    check(HEAD_10, with_encoding(SetEncoding::Chunked, ok()), "none; C close; closes");
+    check(HEAD, with_encoding(CHUNKED, ok()), "none; TE as set, C keep-alive; stays");
+    check(HEAD_10, with_encoding(CHUNKED, ok()), "none; C close; closes");
     check(HEAD, status(204), "none; C keep-alive; stays");
 }
 
@@ -129,7 +209,7 @@ fn some_statuses_have_no_body() {
     for code in [204, 304] {
         check(GET, status(code), "none; C keep-alive; stays");
         check(GET, known(5, status(code)), "none; C keep-alive; stays");
-        check(GET, with_encoding(SetEncoding::Chunked, status(code)), "none; C close; closes");
+        check(GET, with_encoding(CHUNKED, status(code)), "none; C close; closes");
     }
     check(GET, with_length(7, status(304)), "none; CL 7, C keep-alive; stays");
     // RFC 9110, 8.6: MUST NOT be sent with 1xx and 204.
@@ -143,7 +223,7 @@ fn reset_content_is_empty_and_says_so() {
     for response in [status(205), known(5, status(205)), with_length(5, status(205))] {
         check(GET, response, "none; CL 0, C keep-alive; stays");
     }
-    check(GET, with_encoding(SetEncoding::Chunked, status(205)), "none; CL 0, C keep-alive; stays");
+    check(GET, with_encoding(CHUNKED, status(205)), "none; CL 0, C keep-alive; stays");
     check(GET_10_KEEP, status(205), "none; CL 0, C keep-alive; stays");
     // RFC 9110, 9.3.2: HEAD gets the fields that GET gets.
     for response in [status(205), known(5, status(205)), with_length(5, status(205))] {
@@ -156,7 +236,7 @@ fn reset_content_is_empty_and_says_so() {
 fn responses_that_end_http_say_nothing_of_length() {
     check(CONNECT, ok(), "none; ; closes");
     check(CONNECT, with_length(5, status(299)), "none; ; closes");
-    check(CONNECT, with_encoding(SetEncoding::Chunked, ok()), "none; ; closes");
+    check(CONNECT, with_encoding(CHUNKED, ok()), "none; ; closes");
     check(CONNECT, known(5, status(405)), "length 5; CL 5, C close; closes");
     check(GET, with_connection("upgrade", status(101)), "none; C as set; closes");
     check(GET, with_length(5, status(101)), "none; ; closes");
@@ -165,19 +245,11 @@ fn responses_that_end_http_say_nothing_of_length() {
 // RFC 9112, 6.2: no Content-Length beside Transfer-Encoding.
 #[test]
 fn a_transfer_encoding_that_was_set_decides() {
-    check(GET, with_encoding(SetEncoding::Chunked, ok()), "chunked; TE as set, C keep-alive; stays");
-    check(
-        GET,
-        known(5, with_encoding(SetEncoding::Chunked, ok())),
-        "chunked; TE as set, C keep-alive; stays",
-    );
-    check(
-        GET,
-        with_length(5, with_encoding(SetEncoding::Chunked, ok())),
-        "chunked; TE as set, C keep-alive; stays",
-    );
+    check(GET, with_encoding(CHUNKED, ok()), "chunked; TE as set, C keep-alive; stays");
+    check(GET, known(5, with_encoding(CHUNKED, ok())), "chunked; TE as set, C keep-alive; stays");
+    check(GET, with_length(5, with_encoding(CHUNKED, ok())), "chunked; TE as set, C keep-alive; stays");
     // RFC 9112, 6.3 step 4: the end of the connection is the end of the body.
-    check(GET, with_encoding(SetEncoding::Other, ok()), "until close; TE as set, C close; closes");
+    check(GET, with_encoding(OTHER, ok()), "until close; TE as set, C close; closes");
 }
 
 // test-http-server-keep-alive-defaults.
@@ -197,10 +269,10 @@ fn a_connection_that_was_set_is_sent_unless_it_is_a_lie() {
 // test-http-remove-header-stays-removed.
 #[test]
 fn what_was_removed_stays_removed() {
-    let no_length = ResponseFacts { no_content_length: true, ..ok() };
-    let no_encoding = ResponseFacts { no_transfer_encoding: true, ..ok() };
-    let neither = ResponseFacts { no_content_length: true, ..no_encoding };
-    let no_connection = ResponseFacts { no_connection: true, ..ok() };
+    let no_length = Response { no_content_length: true, ..ok() };
+    let no_encoding = Response { no_transfer_encoding: true, ..ok() };
+    let neither = Response { no_content_length: true, ..no_encoding };
+    let no_connection = Response { no_connection: true, ..ok() };
     check(GET, known(5, no_length), "chunked; TE, C keep-alive; stays");
     check(GET, known(5, no_encoding), "length 5; CL 5, C keep-alive; stays");
     check(GET, no_encoding, "until close; C close; closes");
@@ -218,17 +290,14 @@ fn trailers_need_chunked() {
     check(GET, known(5, with_trailer(ok())), "chunked; TE, C keep-alive; stays");
     for response in [
         with_length(5, ok()),
-        with_encoding(SetEncoding::Other, ok()),
-        ResponseFacts { no_transfer_encoding: true, ..ok() },
+        with_encoding(OTHER, ok()),
+        Response { no_transfer_encoding: true, ..ok() },
         status(204),
         status(304),
         status(205),
     ] {
-        assert_eq!(
-            response_framing(&GET, &with_trailer(response)),
-            Err(TrailerWithoutChunked),
-            "{response:?}"
-        );
+        let found = decide(GET, with_trailer(response));
+        assert_eq!(found.err(), Some(EncodeError::TrailerWithoutChunked), "{response:?}");
     }
     // The client's choice is not the application's fault.
     check(GET_10, known(5, with_trailer(ok())), "length 5; CL 5, C close; closes");
@@ -240,7 +309,7 @@ fn trailers_need_chunked() {
 fn every_decision_is_consistent() {
     let requests = [GET, GET_CLOSE, GET_10, GET_10_KEEP, HEAD, HEAD_10, CONNECT];
     let lengths = [None, Some(0), Some(5)];
-    let encodings = [None, Some(SetEncoding::Chunked), Some(SetEncoding::Other)];
+    let encodings = [None, Some(CHUNKED), Some(OTHER)];
     for request in requests {
         for code in [101, 102, 200, 204, 205, 206, 304, 404, 500] {
             for (content_length, known_length) in
@@ -248,7 +317,7 @@ fn every_decision_is_consistent() {
             {
                 for (encoding, flags) in encodings.iter().flat_map(|&te| (0..16).map(move |bits| (te, bits)))
                 {
-                    let response = ResponseFacts {
+                    let response = Response {
                         content_length,
                         known_length,
                         transfer_encoding: encoding,
@@ -258,29 +327,34 @@ fn every_decision_is_consistent() {
                         no_connection: flags & 8 != 0,
                         ..status(code)
                     };
-                    check_consistency(&request, &response);
+                    check_consistency(request, response);
                 }
             }
         }
     }
 }
 
-fn check_consistency(request: &RequestFacts, response: &ResponseFacts) {
-    let Ok(found) = response_framing(request, response) else {
-        assert!(response.trailer);
-        return;
+fn check_consistency(request: RequestFacts, response: Response) {
+    let too_long = response.content_length.is_some_and(|set| response.known_length.unwrap_or(0) > set);
+    let found = match decide(request, response) {
+        Ok(found) => found,
+        Err(EncodeError::TrailerWithoutChunked) => return assert!(response.trailer, "{response:?}"),
+        Err(error) => {
+            assert_eq!(error, EncodeError::BodyTooLong, "{response:?}");
+            return assert!(too_long, "{response:?}");
+        }
     };
     let context = format!("{request:?} {response:?} {found:?}");
-    let sends_encoding = found.transfer_encoding != FieldLine::Omit;
-    assert!(!(sends_encoding && found.content_length.is_some()), "both lengths: {context}");
+    let sends_encoding = found.encoding.is_some();
+    assert!(!(sends_encoding && found.length.is_some()), "both lengths: {context}");
     assert!(!(sends_encoding && request.version == Version::Http10), "coding for 1.0: {context}");
     assert!(!found.keep_alive || request.keep_alive, "kept against the client's will: {context}");
     match found.body {
-        BodyFraming::Length(length) => assert_eq!(found.content_length, Some(length), "{context}"),
-        BodyFraming::Chunked => assert!(sends_encoding, "{context}"),
-        BodyFraming::UntilClose => assert!(!found.keep_alive, "{context}"),
-        BodyFraming::None => {}
+        Body::Length => assert!(found.length.is_some(), "{context}"),
+        Body::Chunked => assert!(sends_encoding, "{context}"),
+        Body::UntilClose => assert!(!found.keep_alive, "{context}"),
+        Body::None => {}
     }
-    let has_no_content = request.is_head || matches!(response.status, 100..=199 | 204 | 205 | 304);
-    assert!(!has_no_content || !found.is_body_allowed(), "{context}");
+    let has_no_content = request.is_head || matches!(response.status, 100..=199 | 204 | 304);
+    assert!(!has_no_content || found.body == Body::None, "{context}");
 }

@@ -14,7 +14,8 @@
 //!
 //! Writing:
 //!
-//! - `response`: how a response is delimited, whether the connection stays, and the bytes of heads, chunks and trailers
+//! - `response`: a head that is prepared ([`ResponseHead`]), and the [`Encoder`]: how a response is delimited, whether
+//!   the connection stays, and the bytes of heads, chunks and trailers
 //!
 //! Not supported, since nothing a server of this kind does needs it: transfer codings but `chunked` (501),
 //! HTTP/0.9 (400), obsolete line folding (400), and requests as a client would send them.
@@ -38,10 +39,6 @@ pub use fields::{Fields, Scratch};
 pub use limits::Limits;
 pub use repeated::Repeated;
 pub use request::{Decoder, Event, Expect, Framing, RequestHead, TargetForm};
-pub use response::{
-    BodyFraming, CHUNK_END, CONTINUE, ConnectionLine, EncodeError, FieldLine, RequestFacts, ResponseFacts,
-    ResponseFraming, SetEncoding, TrailerWithoutChunked, check_field, chunk, chunk_head, closing_answer,
-    content_length_end, date_field, field, informational, keep_alive_field, last_chunk, reason_phrase,
-    response_framing, status_line,
-};
+pub use response::{EncodeError, Encoder, HeadCache, RequestFacts, ResponseHead};
+pub(crate) use response::{FieldLines, SimpleHead};
 pub use version::Version;

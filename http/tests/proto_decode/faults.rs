@@ -39,7 +39,7 @@ fn every_fault_has_a_status_and_a_text_of_its_own() {
     for &(fault, status, code) in FAULTS {
         assert_eq!((fault.status(), fault.code()), (status, code), "{fault:?}");
         // `closing_answer` takes every one of these statuses.
-        assert!(http::proto::closing_answer(&mut Vec::new(), fault.status(), None).is_ok());
+        assert!(http::proto::Encoder::closing(fault.status(), None, &mut Vec::new()).is_ok());
         texts.push(fault.to_string());
     }
     texts.sort();

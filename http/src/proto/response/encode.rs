@@ -1,18 +1,12 @@
-//! What a server writes: pure functions that append to a buffer.
+//! The parts of responses as bytes: functions that append to a buffer.
 //!
 //! Each appends all of its part or, with an error, nothing. Whatever they are given, they cannot be made to
 //! end a line early: names have to be tokens, values and reasons are without control characters (Node's
 //! `checkInvalidHeaderChar`), so no response can be split (RFC 9112, 11.1).
 
 use super::reason::reason_phrase;
-use crate::proto::{chars, trailer};
+use crate::proto::chars;
 use std::fmt;
-
-/// A `100 Continue`, whole (RFC 9110, 15.2.1; Node's `writeContinue`).
-pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// Ends a chunk's data.
-pub const CHUNK_END: &[u8] = b"\r\n";
 
 /// What was given and cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +22,15 @@ pub enum EncodeError {
     InvalidFieldValue,
     /// A field that may not stand in a trailer section, or in an informational response.
     MisplacedField,
+    /// A `Content-Length` that is no number, or a `Transfer-Encoding` that is empty.
+    InvalidFraming,
+    /// `Trailer` was set on a response that by the application's own choice is not chunked (Node's
+    /// `ERR_HTTP_TRAILER_INVALID`).
+    TrailerWithoutChunked,
+    /// More body than the `Content-Length` (Node's `ERR_HTTP_CONTENT_LENGTH_MISMATCH`).
+    BodyTooLong,
+    /// Less body than the `Content-Length`.
+    BodyTooShort,
 }
 
 impl fmt::Display for EncodeError {
@@ -38,6 +41,10 @@ impl fmt::Display for EncodeError {
             Self::InvalidFieldName => f.write_str("the field name is not a token"),
             Self::InvalidFieldValue => f.write_str("the field value has a control character"),
             Self::MisplacedField => f.write_str("the field cannot be sent in this section"),
+            Self::InvalidFraming => f.write_str("Content-Length or Transfer-Encoding has no valid value"),
+            Self::TrailerWithoutChunked => f.write_str("Trailer is set on a response that is not chunked"),
+            Self::BodyTooLong => f.write_str("the body is longer than its Content-Length"),
+            Self::BodyTooShort => f.write_str("the body is shorter than its Content-Length"),
         }
     }
 }
@@ -47,15 +54,8 @@ impl std::error::Error for EncodeError {}
 /// Appends a status line, with the registered reason phrase if `reason` is `None`.
 ///
 /// The version is always HTTP/1.1, whatever the request's: it says what the server can do (RFC 9110, 2.5).
-///
-/// ```
-/// let mut out = Vec::new();
-/// http::proto::status_line(&mut out, 404, None)?;
-/// assert_eq!(out, b"HTTP/1.1 404 Not Found\r\n");
-/// # Ok::<(), http::proto::EncodeError>(())
-/// ```
 #[inline]
-pub fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Result<(), EncodeError> {
+pub(super) fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Result<(), EncodeError> {
     if status == 200 && reason.is_none() {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
         return Ok(());
@@ -77,7 +77,7 @@ pub fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) -> Res
 
 /// Appends a field line.
 #[inline]
-pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeError> {
     check_field(name, value)?;
     let (start, name) = (out.len(), name.as_bytes());
     // Room is made once, instead of looked for at each part.
@@ -94,7 +94,7 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), EncodeEr
 /// Whether [`field`] will take `name` and `value`: to be asked when a field is set, long before it is
 /// written.
 #[inline]
-pub fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
+pub(super) fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     if !chars::is_token(name.as_bytes()) {
         Err(EncodeError::InvalidFieldName)
     } else if !is_text(value) {
@@ -105,7 +105,7 @@ pub fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
 }
 
 /// Appends the `Date` line. `date` is an IMF-fixdate (RFC 9110, 5.6.7), which always has 29 bytes.
-pub fn date_field(out: &mut Vec<u8>, date: &[u8; 29]) {
+pub(super) fn date_field(out: &mut Vec<u8>, date: &[u8; 29]) {
     out.extend_from_slice(b"Date: ");
     out.extend_from_slice(date);
     out.extend_from_slice(b"\r\n");
@@ -113,7 +113,7 @@ pub fn date_field(out: &mut Vec<u8>, date: &[u8; 29]) {
 
 /// Appends the `Content-Length` line as the last one of a head, with the head's end.
 #[inline]
-pub fn content_length_end(out: &mut Vec<u8>, length: u64) {
+pub(super) fn content_length_end(out: &mut Vec<u8>, length: u64) {
     const NAME: &[u8; 16] = b"Content-Length: ";
     const END: &[u8; 4] = b"\r\n\r\n";
     // Made in one piece: each append costs about as much as all of this.
@@ -134,7 +134,7 @@ pub fn content_length_end(out: &mut Vec<u8>, length: u64) {
 
 /// Appends the `Keep-Alive` line that Node sends: how many seconds the connection may idle, and how many
 /// requests it may carry if that is limited.
-pub fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_requests: Option<u64>) {
+pub(super) fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_requests: Option<u64>) {
     out.extend_from_slice(b"Keep-Alive: timeout=");
     put_decimal(out, timeout_secs);
     if let Some(max) = max_requests {
@@ -149,7 +149,7 @@ pub fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_requests: Opti
 /// Not 101, which ends HTTP on the connection and is a final answer here. Such a response has neither
 /// `Content-Length` nor `Transfer-Encoding` (RFC 9110, 8.6; RFC 9112, 6.1). Do not send one to an HTTP/1.0
 /// client (RFC 9110, 15.2).
-pub fn informational<'f>(
+pub(super) fn informational<'f>(
     out: &mut Vec<u8>,
     status: u16,
     fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
@@ -170,9 +170,8 @@ pub fn informational<'f>(
     })
 }
 
-/// Appends the line before a chunk of `len` bytes; [`CHUNK_END`] has to follow the data. For `len` 0, which
-/// would end the body, nothing may be written: [`chunk`] and [`last_chunk`] see to that.
-pub fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
+/// Appends the line before a chunk of `len` bytes. One of no bytes would end the body.
+pub(super) fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
     let mut digits = [0; 16];
     let mut start = digits.len();
     let mut left = len.get();
@@ -183,49 +182,6 @@ pub fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
     }
     out.extend_from_slice(&digits[start..]);
     out.extend_from_slice(b"\r\n");
-}
-
-/// Appends `data` as one chunk; nothing if it is empty, since an empty chunk is the last one.
-pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
-    let Some(len) = std::num::NonZeroUsize::new(data.len()) else { return };
-    chunk_head(out, len);
-    out.extend_from_slice(data);
-    out.extend_from_slice(CHUNK_END);
-}
-
-/// Appends the last chunk and the trailer section (Node's `addTrailers`). Fields that RFC 9110, 6.5.1 does
-/// not allow in one are an error.
-pub fn last_chunk<'f>(
-    out: &mut Vec<u8>,
-    trailers: impl IntoIterator<Item = (&'f str, &'f [u8])>,
-) -> Result<(), EncodeError> {
-    all_or_nothing(out, |out| {
-        out.extend_from_slice(b"0\r\n");
-        for (name, value) in trailers {
-            if !trailer::is_allowed(name.as_bytes()) {
-                return Err(EncodeError::MisplacedField);
-            }
-            field(out, name, value)?;
-        }
-        out.extend_from_slice(b"\r\n");
-        Ok(())
-    })
-}
-
-/// Appends a whole answer with an empty body that ends the connection: Node's literal answers to a
-/// `clientError`, a timeout and the like, with the length that lets a client see its end, and the `Date` that
-/// RFC 9110, 6.6.1 asks a server with a clock for.
-pub fn closing_answer(out: &mut Vec<u8>, status: u16, date: Option<&[u8; 29]>) -> Result<(), EncodeError> {
-    // 1xx, 204 and 304 are no answers to a faulty request.
-    if !(400..=599).contains(&status) {
-        return Err(EncodeError::InvalidStatus(status));
-    }
-    status_line(out, status, None)?;
-    if let Some(date) = date {
-        date_field(out, date);
-    }
-    out.extend_from_slice(b"Connection: close\r\nContent-Length: 0\r\n\r\n");
-    Ok(())
 }
 
 /// Runs `write`; takes back what it appended if it fails.

@@ -11,8 +11,8 @@
 //!   (`HEAD`, or HTTP/1.0): then it is just not sent, since an application should not fail at a client's
 //!   choice.
 
-use crate::proto::{ConnectionOptions, Version};
-use std::fmt;
+use super::encode::EncodeError;
+use crate::proto::{ConnectionOptions, RequestHead, Version};
 
 /// The request's side of the decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +29,32 @@ pub struct RequestFacts {
 }
 
 impl RequestFacts {
-    /// Those of most requests.
-    pub(crate) const USUAL: Self =
+    /// Those of a `GET` in HTTP/1.1 that another request may follow.
+    pub(crate) const SIMPLE: Self =
         Self { is_head: false, is_connect: false, version: Version::Http11, keep_alive: true };
+}
+
+impl Default for RequestFacts {
+    fn default() -> Self {
+        Self::SIMPLE
+    }
+}
+
+impl From<&RequestHead<'_>> for RequestFacts {
+    fn from(head: &RequestHead<'_>) -> Self {
+        Self {
+            is_head: head.is_head(),
+            is_connect: head.is_connect(),
+            version: head.version,
+            keep_alive: head.keep_alive,
+        }
+    }
 }
 
 /// The application's side of the decision: what it set, and what it removed for good (Node's `removeHeader`
 /// of a field that is otherwise sent by itself).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ResponseFacts {
+pub(super) struct ResponseFacts {
     /// The status, 100 to 999.
     pub status: u16,
     /// The body's length, if the whole body is known when the head is written: Node's `end(data)` as the
@@ -61,7 +78,7 @@ pub struct ResponseFacts {
 
 /// A `Transfer-Encoding` that the application set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetEncoding {
+pub(super) enum SetEncoding {
     /// Its last coding is `chunked`; the server does the chunking.
     Chunked,
     /// Its last coding is another one; the body ends with the connection (RFC 9112, 6.3).
@@ -70,7 +87,7 @@ pub enum SetEncoding {
 
 /// How the body is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyFraming {
+pub(super) enum BodyFraming {
     /// Not at all: what the application writes is dropped.
     None,
     /// As it is, and it has to have this many bytes.
@@ -83,7 +100,7 @@ pub enum BodyFraming {
 
 /// What to do about a field that the application may have set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldLine<T> {
+pub(super) enum FieldLine<T> {
     /// Do not send it, even if it was set.
     Omit,
     /// Send the line that was set.
@@ -94,7 +111,7 @@ pub enum FieldLine<T> {
 
 /// A `Connection` line that is sent by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectionLine {
+pub(super) enum ConnectionLine {
     /// `Connection: keep-alive`; may be followed by a `Keep-Alive` line.
     KeepAlive,
     /// `Connection: close`.
@@ -103,7 +120,7 @@ pub enum ConnectionLine {
 
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResponseFraming {
+pub(super) struct ResponseFraming {
     /// How the body is to be written.
     pub body: BodyFraming,
     /// The `Content-Length` line to be sent, whether it was set or not.
@@ -119,31 +136,13 @@ pub struct ResponseFraming {
     pub keep_alive: bool,
 }
 
-impl ResponseFraming {
-    /// Whether the application's body is sent.
-    pub fn is_body_allowed(&self) -> bool {
-        self.body != BodyFraming::None
-    }
-}
-
-/// `Trailer` was set on a response that by the application's own choice is not chunked (Node's
-/// `ERR_HTTP_TRAILER_INVALID`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrailerWithoutChunked;
-
-impl fmt::Display for TrailerWithoutChunked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Trailer is set on a response that is not chunked")
-    }
-}
-
-impl std::error::Error for TrailerWithoutChunked {}
+impl ResponseFraming {}
 
 /// Decides how a response is delimited.
-pub fn response_framing(
+pub(super) fn response_framing(
     request: &RequestFacts,
     response: &ResponseFacts,
-) -> Result<ResponseFraming, TrailerWithoutChunked> {
+) -> Result<ResponseFraming, EncodeError> {
     let content = Content::of(request, response.status);
     let delimiter = match content {
         Content::Some => delimit(request, response),
@@ -153,7 +152,7 @@ pub fn response_framing(
     let trailers = delimiter.body == BodyFraming::Chunked;
     let is_clients_choice = request.is_head || request.version == Version::Http10;
     if response.trailer && !trailers && !is_clients_choice {
-        return Err(TrailerWithoutChunked);
+        return Err(EncodeError::TrailerWithoutChunked);
     }
     // chunked on a response without content is the mark of a confused application.
     let is_confused = response.transfer_encoding.is_some() && matches!(response.status, 204 | 304);

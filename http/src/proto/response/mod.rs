@@ -1,15 +1,18 @@
-//! Responses as a server writes them: how they are delimited, and their bytes.
+//! Responses as a server writes them: a head that is prepared, and the encoder that turns it and a body into bytes.
 
 mod encode;
+mod encoder;
+mod field_lines;
 mod framing;
+mod head;
+mod head_cache;
+mod known;
 mod reason;
 
-pub use encode::{
-    CHUNK_END, CONTINUE, EncodeError, check_field, chunk, chunk_head, closing_answer, content_length_end,
-    date_field, field, informational, keep_alive_field, last_chunk, status_line,
-};
-pub use framing::{
-    BodyFraming, ConnectionLine, FieldLine, RequestFacts, ResponseFacts, ResponseFraming, SetEncoding,
-    TrailerWithoutChunked, response_framing,
-};
-pub use reason::reason_phrase;
+pub use encode::EncodeError;
+pub use encoder::Encoder;
+pub(crate) use field_lines::FieldLines;
+pub use framing::RequestFacts;
+pub use head::ResponseHead;
+pub use head_cache::HeadCache;
+pub(crate) use head_cache::SimpleHead;

@@ -1,7 +1,7 @@
 //! The reason phrase of each registered status (RFC 9110, 15; Node's `STATUS_CODES`).
 
 /// The reason phrase of `status`; `unknown` if it has none, as in Node.
-pub fn reason_phrase(status: u16) -> &'static str {
+pub(super) fn reason_phrase(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         101 => "Switching Protocols",

@@ -1,16 +1,24 @@
 //! The field lines of a response as they will be sent. Mirrors the string that Node's `_storeHeader` builds.
 //!
-//! The answers of a server tend to begin with the same field. So a record that is used again keeps the lines of its last
-//! answer, and a first field that is the same one needs neither to be checked nor to be written.
+//! The responses of a server tend to begin with the same field. So a record that is used again keeps the lines of its last
+//! response, and a first field that is the same one needs neither to be checked nor to be written.
 
-use crate::proto::{EncodeError, field};
+use super::encode::{EncodeError, field};
 
 /// Bytes of a buffer that is kept for reuse; a larger one was for a single large response.
-pub(crate) const KEPT_CAPACITY: usize = 4096;
+pub(super) const KEPT_CAPACITY: usize = 4096;
 
-#[derive(Default)]
-pub(crate) struct Lines {
-    /// The lines, and behind them what is left of the last answer's.
+/// Empties a buffer, and gives its memory back if it was for something large.
+pub(super) fn recycle(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > KEPT_CAPACITY {
+        *buffer = Vec::new();
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FieldLines {
+    /// The lines, and behind them what is left of the last response's.
     bytes: Vec<u8>,
     /// Where the lines end.
     len: usize,
@@ -21,30 +29,30 @@ pub(crate) struct Lines {
     stamp: u64,
 }
 
-impl Lines {
+impl FieldLines {
     #[inline]
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
     #[inline]
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// The name that was given to these bytes, or those that they begin with; 0 if they have changed since.
     #[inline]
-    pub(crate) fn stamp(&self) -> u64 {
+    pub(super) fn stamp(&self) -> u64 {
         self.stamp
     }
 
-    pub(crate) fn set_stamp(&mut self, stamp: u64) {
+    pub(super) fn set_stamp(&mut self, stamp: u64) {
         self.stamp = stamp;
     }
 
-    /// Adds a line if it is the first one and was the first one of the last answer.
+    /// Adds a line if it is the first one and was the first one of the last response.
     #[inline]
-    pub(crate) fn put_again(&mut self, name: &str, value: &[u8]) -> bool {
+    pub(super) fn put_again(&mut self, name: &str, value: &[u8]) -> bool {
         let is_same = self.len == 0 && self.is_first(name.as_bytes(), value);
         if is_same {
             self.len = self.first_line;
@@ -53,7 +61,7 @@ impl Lines {
     }
 
     /// Adds a line.
-    pub(crate) fn put(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    pub(super) fn put(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
         self.bytes.truncate(self.len);
         self.stamp = 0;
         if self.len == 0 {
@@ -77,7 +85,7 @@ impl Lines {
     }
 
     /// Removes the lines of a field among the first `end` bytes. Usually there are none, and few others.
-    pub(crate) fn remove(&mut self, name: &str, mut end: usize) {
+    pub(super) fn remove(&mut self, name: &str, mut end: usize) {
         let mut start = 0;
         while start < end {
             let line = &self.bytes[start..end];
@@ -96,7 +104,7 @@ impl Lines {
     }
 
     /// Forgets all lines, but for the first one should it come again.
-    pub(crate) fn reset(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.len = 0;
         if self.bytes.capacity() > KEPT_CAPACITY {
             *self = Self::default();
@@ -124,17 +132,17 @@ fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Lines;
+    use super::FieldLines;
     use crate::proto::EncodeError;
 
     /// Puts a line as a response does; says whether it was there already.
-    fn put(lines: &mut Lines, name: &str, value: &[u8]) -> Result<bool, EncodeError> {
+    fn put(lines: &mut FieldLines, name: &str, value: &[u8]) -> Result<bool, EncodeError> {
         if lines.put_again(name, value) { Ok(true) } else { lines.put(name, value).map(|()| false) }
     }
 
     #[test]
     fn a_first_line_that_comes_again_is_the_same_and_any_other_replaces_it() {
-        let mut lines = Lines::default();
+        let mut lines = FieldLines::default();
         for _ in 0..2 {
             for (name, value, is_again, expected) in [
                 ("A", &b"1"[..], false, &b"A: 1\r\n"[..]),
@@ -144,7 +152,7 @@ mod tests {
                 ("B", b"", false, b"B: \r\n"),
                 ("B", b"", true, b"B: \r\n"),
             ] {
-                lines.reset();
+                lines.clear();
                 assert_eq!(put(&mut lines, name, value), Ok(is_again));
                 assert_eq!(lines.as_slice(), expected);
                 assert_eq!(put(&mut lines, name, value), Ok(false), "it is not the first one now");
@@ -155,9 +163,9 @@ mod tests {
 
     #[test]
     fn what_was_refused_or_removed_is_not_taken_for_the_first_line() {
-        let mut lines = Lines::default();
+        let mut lines = FieldLines::default();
         assert_eq!(put(&mut lines, "A", b"b: c"), Ok(false));
-        lines.reset();
+        lines.clear();
         // The same bytes with the name ending elsewhere.
         assert!(put(&mut lines, "A: b", b"c").is_err());
         assert_eq!(lines.as_slice(), b"");

@@ -1,0 +1,328 @@
+//! What a response says before and after its body, as an application sets it. Mirrors the header half of Node's
+//! `OutgoingMessage`.
+//!
+//! Lines are written when they are set, in the form in which they will be sent. The few fields that the encoder itself
+//! decides about are kept as values.
+
+use super::encode::{EncodeError, check_field, field, status_line};
+use super::field_lines::{FieldLines, recycle};
+use super::framing::{FieldLine, ResponseFacts, ResponseFraming, SetEncoding};
+use super::known::{Known, KnownSet};
+use crate::proto::{ConnectionOptions, trailer};
+
+/// The head of a response that is being prepared, and its trailers.
+///
+/// ```
+/// use http::proto::ResponseHead;
+///
+/// let mut head = ResponseHead::new();
+/// head.set_status(404)?;
+/// head.set("Content-Type", b"text/plain")?;
+/// assert!(head.set("Bad name", b"").is_err());
+/// # Ok::<(), http::proto::EncodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct ResponseHead {
+    status: u16,
+    /// Lines as they will be sent, without those that `rare` has.
+    lines: FieldLines,
+    rare: Rare,
+    /// Whether `rare` was touched. [`ResponseHead::rare`] sets it, and is the only way to change `rare`.
+    has_rare: bool,
+}
+
+/// What few responses set.
+#[derive(Debug, Default)]
+struct Rare {
+    reason: Option<Box<[u8]>>,
+    content_length: Option<u64>,
+    transfer_encoding: Option<Box<[u8]>>,
+    connection: Option<Box<[u8]>>,
+    trailer_lines: Vec<u8>,
+    set: KnownSet,
+    /// Removed fields are not sent by the encoder either.
+    removed: KnownSet,
+}
+
+/// What is said of the connection by a response's own fields.
+pub(super) enum Named<'a> {
+    /// What was set.
+    Set(&'a [u8]),
+    /// Nothing, and nothing is to be said.
+    Removed,
+    /// Nothing.
+    Nothing,
+}
+
+impl Default for ResponseHead {
+    fn default() -> Self {
+        Self { status: 200, lines: FieldLines::default(), rare: Rare::default(), has_rare: false }
+    }
+}
+
+impl ResponseHead {
+    /// The head of a response with status 200 and no fields.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Sets the status.
+    ///
+    /// # Errors
+    /// `InvalidStatus` outside of 100 to 999.
+    #[inline]
+    pub fn set_status(&mut self, status: u16) -> Result<(), EncodeError> {
+        if !(100..=999).contains(&status) {
+            return Err(EncodeError::InvalidStatus(status));
+        }
+        self.status = status;
+        Ok(())
+    }
+
+    /// Sets the reason phrase. Default: the registered one of the status.
+    ///
+    /// # Errors
+    /// `InvalidReason` for control characters.
+    pub fn set_reason(&mut self, reason: &[u8]) -> Result<(), EncodeError> {
+        status_line(&mut Vec::new(), 200, Some(reason))?;
+        self.rare().reason = Some(reason.into());
+        Ok(())
+    }
+
+    /// Sets a field, in place of those of its name.
+    ///
+    /// # Errors
+    /// `InvalidFieldName`, `InvalidFieldValue`, and `InvalidFraming` for a `Content-Length` that is no number or an empty
+    /// `Transfer-Encoding`.
+    pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        let before = self.lines.len();
+        self.append(name, value)?;
+        if before > 0 {
+            self.lines.remove(name, before);
+        }
+        Ok(())
+    }
+
+    /// Sets a field if it is the first one and the record's last use began with the same one. Returns whether it was.
+    #[inline]
+    pub(crate) fn set_again(&mut self, name: &str, value: &[u8]) -> bool {
+        !Known::may_be(name) && self.lines.put_again(name, value)
+    }
+
+    /// Adds a field beside those of its name; `Connection`, `Content-Length` and `Transfer-Encoding` are replaced.
+    ///
+    /// # Errors
+    /// As for [`set`](Self::set).
+    pub fn append(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        if Known::may_be(name)
+            && let Some(known) = Known::of(name)
+        {
+            return self.append_known(known, name, value);
+        }
+        self.lines.put(name, value)
+    }
+
+    fn append_known(&mut self, known: Known, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        match known {
+            Known::Date | Known::Trailer | Known::KeepAlive => self.lines.put(name, value)?,
+            Known::ContentLength => {
+                check_field(name, value)?;
+                self.rare().content_length = Some(length(value)?);
+            }
+            Known::TransferEncoding => {
+                check_field(name, value)?;
+                if value.trim_ascii().is_empty() {
+                    return Err(EncodeError::InvalidFraming);
+                }
+                self.rare().transfer_encoding = Some(value.into());
+            }
+            Known::Connection => {
+                check_field(name, value)?;
+                self.rare().connection = Some(value.into());
+            }
+        }
+        let rare = self.rare();
+        rare.set.insert(known);
+        rare.removed.remove(known);
+        Ok(())
+    }
+
+    /// Removes a field. One that the encoder sends by itself is then not sent either.
+    pub fn remove(&mut self, name: &str) {
+        self.lines.remove(name, self.lines.len());
+        let Some(known) = Known::of(name) else { return };
+        let rare = self.rare();
+        rare.set.remove(known);
+        rare.removed.insert(known);
+        match known {
+            Known::ContentLength => rare.content_length = None,
+            Known::TransferEncoding => rare.transfer_encoding = None,
+            Known::Connection => rare.connection = None,
+            Known::Date | Known::Trailer | Known::KeepAlive => {}
+        }
+    }
+
+    /// Adds a field after the body, which is then chunked.
+    ///
+    /// # Errors
+    /// `InvalidFieldName`, `InvalidFieldValue`, and `MisplacedField` for a field that may not stand in a trailer section
+    /// (RFC 9110, 6.5.1).
+    pub fn add_trailer(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        check_trailer(name, value)?;
+        field(&mut self.rare().trailer_lines, name, value)
+    }
+
+    /// Forgets everything; buffers are kept for the next response.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.lines.clear();
+        self.status = 200;
+        if self.has_rare {
+            self.clear_rare();
+        }
+    }
+
+    /// Whether nothing is set.
+    pub(crate) fn is_new(&self) -> bool {
+        self.status == 200 && self.lines.len() == 0 && !self.has_rare
+    }
+
+    #[inline(never)]
+    fn clear_rare(&mut self) {
+        let mut trailer_lines = std::mem::take(&mut self.rare.trailer_lines);
+        recycle(&mut trailer_lines);
+        self.rare = Rare { trailer_lines, ..Rare::default() };
+        self.has_rare = false;
+    }
+
+    /// The status and the lines, if that is all that was set.
+    #[inline]
+    pub(crate) fn simple(&mut self) -> Option<(u16, &mut FieldLines)> {
+        (!self.has_rare).then_some((self.status, &mut self.lines))
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.has_rare = true;
+        &mut self.rare
+    }
+
+    /// What decides how the body is delimited.
+    pub(super) fn facts(&self, known_length: Option<u64>) -> ResponseFacts {
+        let rare = &self.rare;
+        ResponseFacts {
+            status: self.status,
+            known_length,
+            content_length: rare.content_length,
+            transfer_encoding: rare.transfer_encoding.as_deref().map(set_encoding),
+            connection: rare.connection.as_deref().map(connection_options),
+            trailer: rare.set.contains(Known::Trailer) || !rare.trailer_lines.is_empty(),
+            no_content_length: rare.removed.contains(Known::ContentLength),
+            no_transfer_encoding: rare.removed.contains(Known::TransferEncoding),
+            no_connection: rare.removed.contains(Known::Connection),
+        }
+    }
+
+    /// Keeps of the fields that speak of the body and the connection those that are to be sent.
+    pub(super) fn settle(&mut self, framing: &ResponseFraming) {
+        let rare = self.rare();
+        rare.content_length = framing.content_length;
+        rare.transfer_encoding = match framing.transfer_encoding {
+            FieldLine::Omit => None,
+            FieldLine::AsSet => rare.transfer_encoding.take(),
+            // An empty value, which nothing can set, stands for `chunked`: it takes no memory.
+            FieldLine::Send(()) => Some(Box::default()),
+        };
+        if framing.connection == FieldLine::Omit {
+            rare.removed.insert(Known::Connection);
+        } else {
+            rare.removed.remove(Known::Connection);
+        }
+        if framing.connection != FieldLine::AsSet {
+            rare.connection = None;
+        }
+        if self.rare.set.contains(Known::Trailer) && !framing.trailers {
+            self.lines.remove("Trailer", self.lines.len());
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<&[u8]> {
+        self.rare.reason.as_deref()
+    }
+
+    pub(super) fn lines(&self) -> &[u8] {
+        self.lines.as_slice()
+    }
+
+    pub(super) fn content_length(&self) -> Option<u64> {
+        self.rare.content_length
+    }
+
+    pub(super) fn transfer_encoding(&self) -> Option<&[u8]> {
+        self.rare
+            .transfer_encoding
+            .as_deref()
+            .map(|codings| if codings.is_empty() { b"chunked" } else { codings })
+    }
+
+    pub(super) fn connection(&self) -> Named<'_> {
+        match &self.rare.connection {
+            Some(value) => Named::Set(value),
+            None if self.rare.removed.contains(Known::Connection) => Named::Removed,
+            None => Named::Nothing,
+        }
+    }
+
+    /// Whether the encoder sends a `Date` of its own.
+    pub(super) fn wants_date(&self) -> bool {
+        !self.is_decided(Known::Date)
+    }
+
+    /// Whether the encoder may send a `Keep-Alive` of its own.
+    pub(super) fn wants_keep_alive(&self) -> bool {
+        !self.is_decided(Known::KeepAlive)
+    }
+
+    fn is_decided(&self, field: Known) -> bool {
+        self.rare.set.contains(field) || self.rare.removed.contains(field)
+    }
+
+    pub(super) fn trailer_lines(&self) -> &[u8] {
+        &self.rare.trailer_lines
+    }
+
+    /// Bytes of a head of this content, about.
+    pub(super) fn size_hint(&self) -> usize {
+        self.lines.len()
+    }
+}
+
+/// Whether [`ResponseHead::add_trailer`] takes a field.
+pub(super) fn check_trailer(name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    check_field(name, value)?;
+    if trailer::is_allowed(name.as_bytes()) { Ok(()) } else { Err(EncodeError::MisplacedField) }
+}
+
+fn length(value: &[u8]) -> Result<u64, EncodeError> {
+    // `parse` takes a plus sign as well, which RFC 9110, 8.6 does not.
+    let digits = value.iter().all(u8::is_ascii_digit).then_some(value);
+    let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+    digits.and_then(|digits| digits.parse().ok()).ok_or(EncodeError::InvalidFraming)
+}
+
+fn set_encoding(value: &[u8]) -> SetEncoding {
+    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    if last.trim_ascii().eq_ignore_ascii_case(b"chunked") { SetEncoding::Chunked } else { SetEncoding::Other }
+}
+
+fn connection_options(value: &[u8]) -> ConnectionOptions {
+    let mut options = ConnectionOptions::default();
+    options.add(value);
+    options
+}
