@@ -10,6 +10,7 @@ use xtask::{pomelo, say, trace};
 /// the runner starts, everything else is for the runner.
 #[must_use]
 pub fn main(words: Vec<OsString>) -> ExitCode {
+    let _last_words = say::LastWords;
     trace::collector::install();
     let texts: Vec<_> = words.iter().take(2).map(|word| word.to_str().unwrap_or_default()).collect();
     let rest = || Parser::from_args(words.iter().skip(1).cloned());

@@ -1,6 +1,6 @@
 //! A child process that never outlives its test, and deadlines for what is expected of it.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, PipeReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -41,8 +41,24 @@ impl Running {
     /// # Errors
     /// The system's refusal.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        let pipes = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = pipes.process_group(0).spawn()?;
+        Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    /// Starts `command` like [`start`](Self::start), with all its output in one pipe that is not read unless the caller
+    /// does it.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn start_unread(command: &mut Command) -> io::Result<(Self, BufReader<PipeReader>)> {
+        let (reader, writer) = io::pipe()?;
+        let running = Self::spawn(command.stdout(writer.try_clone()?).stderr(writer))?;
+        // The command holds ends of the pipe, which would outlive the child.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok((running, BufReader::new(reader)))
+    }
+
+    fn spawn(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.stdin(Stdio::null()).process_group(0).spawn()?;
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         let (stdout, stderr) = (lines_of(child.stdout.take()), lines_of(child.stderr.take()));
         let (end, ended) = mpsc::channel();

@@ -44,6 +44,7 @@ mod process;
 mod queue;
 mod signal;
 mod slot;
+mod spool;
 mod stream;
 mod sys;
 mod tcp;
@@ -66,6 +67,7 @@ pub use process::{
 };
 pub use signal::Signal;
 pub use slot::Slot;
+pub use spool::Spool;
 pub use stream::{Received, Stream};
 pub use tcp::{BindOptions, KeepAlive, Tcp};
 pub use timer::Timer;

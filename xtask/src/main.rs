@@ -7,6 +7,7 @@ use xtask::args::{Command, USAGE};
 use xtask::{build, chain, ci, pomelo, say, serve, trace};
 
 fn main() -> ExitCode {
+    let _last_words = say::LastWords;
     trace::collector::install();
     let outcome = match Command::parse(lexopt::Parser::from_env()) {
         Ok(Command::Help) => {

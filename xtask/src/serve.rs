@@ -26,6 +26,7 @@ const SIGTERM: i32 = 15;
 /// # Errors
 /// What kept it from listening.
 pub fn run(options: &ServeOptions) -> Result<()> {
+    say::aside();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     if let Some(worker) = Worker::from_env(&env)? {

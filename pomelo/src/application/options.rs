@@ -9,10 +9,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use uv_core::Spool;
 
 pub(crate) const DEVELOPMENT: &str = "development";
 pub(crate) const MASTER: &str = "master";
 pub(crate) const ALL: &str = "all";
+
+/// How long the end of the process waits for what its servers wrote to be written.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How long a stop may take (`TIME_WAIT_STOP`).
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -143,7 +147,12 @@ impl Options {
     }
 
     pub(super) fn take_exit(&mut self) -> Exit {
-        self.exit.take().unwrap_or_else(|| Rc::new(|code| std::process::exit(code)))
+        self.exit.take().unwrap_or_else(|| {
+            Rc::new(|code| {
+                Spool::flush_standard(LAST_WORDS);
+                std::process::exit(code)
+            })
+        })
     }
 }
 

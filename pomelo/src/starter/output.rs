@@ -5,10 +5,9 @@ use super::local::{Kind, Launch};
 use crate::Application;
 use crate::upcall::OutputHandler;
 use async_wrap::{AsyncContext, Environment, Provider};
-use std::io::Write;
 use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
-use uv_core::{LoopHandle, Slot, Stdio};
+use uv_core::{LoopHandle, Slot, Spool, Stdio};
 
 /// Where a server wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,17 +42,17 @@ impl Output {
     }
 }
 
-/// Writes to this process's own output; what comes from another host with the host's name in front.
+/// Writes to this process's own output; what comes from another host with the host's name in front. Where nobody reads
+/// that output, this drops lines and counts them: a master does not stand still for its servers' words.
 fn pass_on(from: &OutputOf, data: &[u8]) {
     let mut text = Vec::with_capacity(data.len());
     if !from.is_local {
         text.extend_from_slice(format!("[{}] ", from.host).as_bytes());
     }
     text.extend_from_slice(data);
-    // Whoever closed this process's output does not want it.
-    let _ = match from.stream {
-        OutputStream::Stdout => std::io::stdout().write_all(&text),
-        OutputStream::Stderr => std::io::stderr().write_all(&text),
+    match from.stream {
+        OutputStream::Stdout => Spool::stdout().write(&text),
+        OutputStream::Stderr => Spool::stderr().write(&text),
     };
 }
 

@@ -10,4 +10,5 @@ mod node;
 mod refusals;
 mod routes;
 mod site;
+mod unread;
 mod workers;

@@ -8,6 +8,7 @@ pub(crate) mod addr;
 pub(crate) mod environment;
 pub(crate) mod fd;
 pub(crate) mod message;
+pub(crate) mod output;
 pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod socket;

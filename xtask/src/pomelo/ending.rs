@@ -1,6 +1,7 @@
 //! How a master of `start` ends: first its servers, then itself, whoever said so.
 
 use super::progress::text;
+use super::signals;
 use crate::say;
 use pomelo::admin::{CONSOLE, MasterAgent, ServerClaim};
 use pomelo::upcall::{EventHandler, Lifecycle};
@@ -88,9 +89,8 @@ fn tell_to_stop(app: &Application, id: &str) {
 fn kill_stragglers(app: &Application) {
     for server in others(app) {
         let (id, pid) = (&server.id, server.pid);
-        if starter::is_local(app, &server.info) && is_process_of(pid, id) {
+        if kill(app, &server) {
             say::err(format_args!("{id} (process {pid}) did not end in time: killed"));
-            starter::kill(app, &server.info, pid);
         } else {
             let host = text(&server.info, "host");
             say::err(format_args!(
@@ -98,6 +98,23 @@ fn kill_stragglers(app: &Application) {
             ));
         }
     }
+}
+
+/// Ends the servers of this host and this process, and waits for none of them: the second signal.
+pub(super) fn at_once(app: &Application) -> ! {
+    let servers = others(app);
+    let killed = servers.iter().filter(|server| kill(app, server)).count();
+    say::err(format_args!("ended at once: {killed} of {} servers were killed", servers.len()));
+    signals::end(1)
+}
+
+/// Kills a server of this host. Returns whether it is one.
+fn kill(app: &Application, server: &ServerClaim) -> bool {
+    let is_here = starter::is_local(app, &server.info) && is_process_of(server.pid, &server.id);
+    if is_here {
+        starter::kill(app, &server.info, server.pid);
+    }
+    is_here
 }
 
 /// Whether a process is what it says: its command line has the server's id.

@@ -13,11 +13,11 @@ use serde_json::Value;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::Path;
-use std::process::exit;
 use std::rc::Rc;
 
 /// Runs the server until its master says that it is enough.
 pub(super) fn run(folder: &Path, words: &[String]) -> Result<()> {
+    say::aside();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let failed = Rc::new(Cell::new(false));
@@ -25,7 +25,7 @@ pub(super) fn run(folder: &Path, words: &[String]) -> Result<()> {
     let main = ["pomelo".to_owned(), "run".to_owned(), folder.to_string_lossy().into_owned()];
     let options = Options::new(folder)
         .args(main.iter().chain(words))
-        .on_exit(move |code| exit(if has_failed.get() { 1 } else { code }));
+        .on_exit(move |code| signals::end(if has_failed.get() { 1 } else { code }));
     let app = Application::new(&env, options)?;
     if app.is_master() {
         return Err("run: want id=… serverType=… of a server; a master is run by `start`".into());
@@ -58,9 +58,9 @@ fn end_with_others(env: &Environment, app: &Application) -> Result<()> {
     if app.is_development() {
         set_parent_process_death_signal(Some(Signal::TERM))?;
         signals::on(env, &[SIGINT], || {})?;
-        signals::on(env, &[SIGTERM], move || stopping.stop(true))
+        signals::on_ending(env, &[SIGTERM], move || stopping.stop(true), || signals::end(1))
     } else {
-        signals::on(env, &[SIGINT, SIGTERM], move || stopping.stop(true))
+        signals::on_ending(env, &[SIGINT, SIGTERM], move || stopping.stop(true), || signals::end(1))
     }
 }
 

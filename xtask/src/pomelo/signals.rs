@@ -1,7 +1,11 @@
 //! Ctrl-C and SIGTERM of the processes of a project.
 
 use crate::args::Result;
+use crate::say;
 use async_wrap::Environment;
+use std::cell::Cell;
+use std::process::exit;
+use std::rc::Rc;
 use uv_core::Signal;
 
 /// The signal of Ctrl-C.
@@ -17,4 +21,22 @@ pub(super) fn on(env: &Environment, signals: &[i32], act: impl Fn() + Clone + 's
         signal.unref();
     }
     Ok(())
+}
+
+/// Calls `first` for the first of these signals, `second` for each after it: a program that was told twice to end does not
+/// go on with what it was doing.
+pub(super) fn on_ending(
+    env: &Environment,
+    signals: &[i32],
+    first: impl Fn() + Clone + 'static,
+    second: impl Fn() + Clone + 'static,
+) -> Result<()> {
+    let came = Rc::new(Cell::new(false));
+    on(env, signals, move || if came.replace(true) { second() } else { first() })
+}
+
+/// Ends the process when what it said is written.
+pub(super) fn end(code: i32) -> ! {
+    say::flush();
+    exit(code)
 }

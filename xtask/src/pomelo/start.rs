@@ -11,7 +11,6 @@ use async_wrap::{Environment, Loop, RunMode};
 use pomelo::{Application, Error, Options};
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
-use std::process::exit;
 use std::rc::Rc;
 
 /// The type that starts a master and no servers.
@@ -29,6 +28,7 @@ pub(super) fn folder(options: &StartOptions) -> Result<PathBuf> {
 
 /// Runs the master until somebody stops it.
 pub(super) fn run(options: &StartOptions) -> Result<()> {
+    say::aside();
     let folder = folder(options)?;
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
@@ -38,7 +38,7 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     let mut settings = Options::new(&folder)
         .args(words(options, &folder.to_string_lossy()))
         .stop_limit(ending::LIMIT)
-        .on_exit(move |code| exit(if has_failed.get() { 1 } else { code }));
+        .on_exit(move |code| signals::end(if has_failed.get() { 1 } else { code }));
     if let Ok(name) = std::env::var("NODE_ENV") {
         settings = settings.env(name);
     }
@@ -53,8 +53,9 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     }
     Progress::watch(&app);
     Ending::watch(&app);
-    let stopping = app.clone();
-    signals::on(&env, &[SIGINT, SIGTERM], move || stopping.stop(true))?;
+    let (stopping, at_once) = (app.clone(), app.clone());
+    let signals = [SIGINT, SIGTERM];
+    signals::on_ending(&env, &signals, move || stopping.stop(true), move || ending::at_once(&at_once))?;
     let (starting, is_alone) = (app.clone(), options.server_type.is_some());
     app.start(move |result| match result {
         // There are no servers whose start it would hear of.

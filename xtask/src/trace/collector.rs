@@ -4,6 +4,7 @@
 //! for itself, as each loop has a thread of its own.
 
 use super::step::{Step, layer_of};
+use crate::say;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
@@ -42,7 +43,10 @@ pub struct Collection {
 
 /// Makes this process's log go to env_logger, and to whoever collects. Called once, first.
 pub fn install() {
-    let plain = || env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(SHOWN)).build();
+    let plain = || {
+        let shown = env_logger::Env::default().default_filter_or(SHOWN);
+        env_logger::Builder::from_env(shown).target(env_logger::Target::Pipe(Box::new(say::Log))).build()
+    };
     let backend = BACKEND.get_or_init(|| Backend { plain: plain() });
     // Refused if there is another logger already, which then has the say.
     if log::set_logger(backend).is_ok() {

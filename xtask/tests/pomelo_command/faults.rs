@@ -100,6 +100,45 @@ fn a_server_that_hangs_does_not_hold_up_the_end() -> Outcome {
 }
 
 #[test]
+fn a_second_signal_ends_a_master_and_its_servers_at_once() -> Outcome {
+    let site = Site::new()?;
+    let master = site.up(&[])?;
+    let pids = site.list()?;
+    // It would be waited for.
+    uv_core::kill(pids["chat-server-1"], SIGSTOP)?;
+    uv_core::kill(pids["master-server-1"], SIGTERM)?;
+    until(&master, |line| line.starts_with("stopping "))?;
+    uv_core::kill(pids["master-server-1"], SIGTERM)?;
+    let line = master.error_line()?;
+    assert!(line.starts_with("ended at once: "), "{line}");
+    assert_eq!(master.wait()?, Some(1));
+    site.assert_nothing_is_left()
+}
+
+#[test]
+fn a_second_signal_ends_a_server_at_once() -> Outcome {
+    let site = Site::new()?;
+    let master = site.up(&["--env", "production"])?;
+    let pid = site.list()?["connector-server-1"];
+    let mut client = TcpStream::connect((&*site.host, site.port(3010)))?;
+    // The beginning of a second request: once the first is answered the server waits for its rest.
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n")?;
+    client.read_exact(&mut [0; 1])?;
+    uv_core::kill(pid, SIGTERM)?;
+    // It has seen the first signal when it does not listen any more.
+    while TcpStream::connect((&*site.host, site.port(3010))).is_ok() {
+        std::thread::yield_now();
+    }
+    uv_core::kill(pid, SIGTERM)?;
+    until(&master, |line| line == "connector-server-1 left")?;
+    // Otherwise the server would say that its stop took too long.
+    let errors = master.errors();
+    assert!(!errors.contains("did not finish its stop"), "{errors}");
+    master.end()?;
+    site.assert_nothing_is_left()
+}
+
+#[test]
 fn a_stop_while_servers_start_leaves_none_of_them() -> Outcome {
     for env in ["development", "production"] {
         let site = Site::new()?;

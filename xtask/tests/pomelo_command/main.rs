@@ -8,3 +8,4 @@ mod orders;
 #[path = "../program/mod.rs"]
 mod program;
 mod site;
+mod unread;

@@ -37,15 +37,19 @@ impl Program {
 
     /// The next line of its standard output.
     pub(crate) fn line(&self) -> Result<String, Box<dyn Error>> {
-        self.stdout.recv_timeout(DEADLINE).map_err(|error| {
-            let complaint = self.stderr.try_iter().collect::<Vec<_>>().join("\n");
-            format!("it said nothing: {error}\n{complaint}").into()
-        })
+        self.stdout
+            .recv_timeout(DEADLINE)
+            .map_err(|error| format!("it said nothing: {error}\n{}", self.errors()).into())
     }
 
     /// The next line of its standard error.
     pub(crate) fn error_line(&self) -> Result<String, Box<dyn Error>> {
         Ok(self.stderr.recv_timeout(DEADLINE)?)
+    }
+
+    /// What else it has said on its standard error by now.
+    pub(crate) fn errors(&self) -> String {
+        self.stderr.try_iter().collect::<Vec<_>>().join("\n")
     }
 
     /// Waits for its end; the exit code, if it ended by itself.
