@@ -55,6 +55,10 @@ impl<H: OnStream> OnStream for Scoped<H> {
         self.call("OnStream::on_error", |handler| handler.on_error(error));
     }
 
+    fn on_unread_end(&mut self) {
+        self.call("OnStream::on_unread_end", OnStream::on_unread_end);
+    }
+
     fn on_connect(&mut self, result: Result<()>) {
         self.complete("OnStream::on_connect", self.stream.take_connect(), |handler| {
             handler.on_connect(result)

@@ -75,7 +75,11 @@ impl Socket {
     }
 
     pub(crate) fn read_unless_paused(&self) {
-        if !self.0.has(PAUSED | DESTROYED | CONNECTING | PEER_ENDED) {
+        if self.0.has(DESTROYED | CONNECTING | PEER_ENDED) {
+        } else if self.0.has(PAUSED) {
+            // One that never read is not watched yet, and a reset is to be seen.
+            self.0.stream.read_stop();
+        } else {
             match self.0.stream.read_start() {
                 Ok(()) => {}
                 Err(error) if error.errno() == Errno::EALREADY => {}
@@ -85,8 +89,8 @@ impl Socket {
         }
     }
 
-    /// Stops reading: what the peer sends stays in the kernel, its FIN and its reset too. A paused socket so learns
-    /// of its peer's end only by `resume` or by a write. Idempotent.
+    /// Stops reading: what the peer sends stays in the kernel. That it finished sending is told by `on_unread_end`; a
+    /// reset destroys the socket, and what was not read is lost then. Idempotent.
     pub fn pause(&self) {
         let _down = LAYER.down("Socket::pause", || self.facts());
         self.0.set(PAUSED);

@@ -72,6 +72,11 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         self.socket.destroy_with(error.into());
     }
 
+    fn on_unread_end(&mut self) {
+        let _up = LAYER.up("SocketHandler::on_unread_end", || self.socket.facts());
+        self.handler.on_unread_end();
+    }
+
     fn on_connect(&mut self, result: Result<()>) {
         let Self { socket, handler, .. } = self;
         let state = &socket.0;

@@ -43,6 +43,10 @@ pub trait SocketHandler {
     /// The peer has finished sending ('end'). Unless the socket allows half-open connections it ends itself afterwards.
     fn on_end(&mut self) {}
 
+    /// The peer of a paused socket has finished sending, or is gone: what it sent before still waits, and `on_end` comes
+    /// behind that after [`Socket::resume`]. Node does not say so.
+    fn on_unread_end(&mut self) {}
+
     /// Everything that waited to be written is with the kernel, after a write that returned `false` ('drain').
     fn on_drain(&mut self) {}
 

@@ -33,6 +33,11 @@ impl<H: OnStream> StreamUpcall for StreamTower<H> {
         self.handler.on_error(error);
     }
 
+    fn on_unread_end(&mut self) {
+        let _up = LAYER.up("OnStream::on_unread_end", Facts::default);
+        self.handler.on_unread_end();
+    }
+
     fn on_connect(&mut self, result: Result<()>) {
         let _up = LAYER.up("OnStream::on_connect", Facts::default);
         self.handler.on_connect(result);

@@ -28,6 +28,9 @@ pub trait OnStream {
     /// Reading failed; the stream is neither readable nor writable any more.
     fn on_error(&mut self, error: Error);
 
+    /// The peer of a socket that is not being read has finished sending: `on_end` comes once that is read.
+    fn on_unread_end(&mut self) {}
+
     /// A connect ended (`ConnectWrap.oncomplete`).
     fn on_connect(&mut self, result: Result<()>) {
         let _ = result;

@@ -33,15 +33,26 @@ impl Readiness {
     /// A short read is not the last one: the peer has finished sending, the stream failed, or urgent data splits the
     /// input in two.
     pub(crate) const READ_ON: u32 = 1 << 2;
+    /// The peer has finished sending.
+    pub(crate) const PEER_ENDED: u32 = 1 << 3;
+    /// The stream failed: a reset, mostly.
+    pub(crate) const FAILED: u32 = 1 << 4;
 
     fn of(event: &Event) -> Self {
         let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         let failed = event.is_error();
-        let read_closed = event.is_read_closed() || failed;
+        let peer_ended = event.is_read_closed();
+        let read_closed = peer_ended || failed;
         let readable = event.is_readable() || read_closed;
         let writable = event.is_writable() || event.is_write_closed() || failed;
         let read_on = read_closed || event.is_priority();
-        Self(flag(readable, Self::READABLE) | flag(writable, Self::WRITABLE) | flag(read_on, Self::READ_ON))
+        Self(
+            flag(readable, Self::READABLE)
+                | flag(writable, Self::WRITABLE)
+                | flag(read_on, Self::READ_ON)
+                | flag(peer_ended, Self::PEER_ENDED)
+                | flag(failed, Self::FAILED),
+        )
     }
 }
 

@@ -30,8 +30,13 @@ pub trait StreamUpcall {
     /// The peer has finished sending. Reading is stopped; writing is not.
     fn on_end(&mut self);
 
-    /// Reading failed; the stream is neither readable nor writable any more.
+    /// Reading failed; the stream is neither readable nor writable any more. A socket that is not being read says so
+    /// as well, as soon as it is reset.
     fn on_read_error(&mut self, error: Error);
+
+    /// The peer of a socket that is not being read has finished sending: what it sent before still waits, and `on_end`
+    /// comes behind that once it is read. Told once for each time that reading stops.
+    fn on_unread_end(&mut self) {}
 
     /// A connect ended.
     fn on_connect(&mut self, result: Result<()>) {

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use std::cell::Cell;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{BindOptions, Errno, Tcp, Timer};
@@ -247,5 +247,57 @@ fn input_that_came_with_the_connect_is_read() {
     client.connect(addr).expect("connect");
     lp.until(|| log.has("client end"));
     assert_eq!(log.take(), ["client connect ok", "client read 7", "client end"]);
+    lp.close_and_finish();
+}
+
+// TCP's simultaneous open; libuv and Node take such a connection for one with a server
+#[test]
+fn a_socket_does_not_connect_to_itself() {
+    let v4 = |ip: [u8; 4]| SocketAddr::from((ip, 0));
+    let v6 = |ip: Ipv6Addr| SocketAddr::from((ip, 0));
+    let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+    for (bind, target) in [
+        (v4([127, 0, 0, 1]), v4([127, 0, 0, 1])),
+        (v4([127, 0, 0, 1]), v4([0, 0, 0, 0])),
+        (v4([0, 0, 0, 0]), v4([127, 0, 0, 1])),
+        (v6(Ipv6Addr::LOCALHOST), v6(Ipv6Addr::LOCALHOST)),
+        (v6(Ipv6Addr::LOCALHOST), v6(Ipv6Addr::UNSPECIFIED)),
+        (v6(mapped), v6(mapped)),
+    ] {
+        let (lp, log) = (test_loop(), Log::new());
+        let client = Tcp::new(&lp);
+        if client.bind(bind, BindOptions::default()).is_err() {
+            assert!(bind.is_ipv6(), "only IPv6 may be turned off");
+            client.close();
+            lp.finish();
+            continue;
+        }
+        let port = client.local_addr().expect("an address").port();
+        let target = SocketAddr::new(target.ip(), port);
+        client.set_upcall(Tower::new(&log, "client").on_connect(move |result| {
+            let error = result.expect_err("nobody listens");
+            assert_eq!((error.op(), error.target()), ("connect", Some(target.to_string().as_str())));
+        }));
+        client.connect(target).expect("to connect");
+        assert_eq!(lp.run(uv_core::RunMode::Default), Ok(false));
+        assert_eq!(log.take(), ["client connect ECONNREFUSED"], "{bind} {target}");
+        assert!(!client.is_readable() && !client.is_writable());
+        client.close();
+        lp.finish();
+    }
+}
+
+#[test]
+fn a_socket_connects_to_another_one_from_the_same_port() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (_server, addr) = serve(&lp, |connection| connection.close());
+    let client = Tcp::new(&lp);
+    client.set_upcall(Tower::new(&log, "client"));
+    // Another address of this machine, and so another socket.
+    let same_port = SocketAddr::from(([127, 0, 0, 2], addr.port()));
+    client.bind(same_port, BindOptions::default()).expect("the port is free there");
+    client.connect(addr).expect("to connect");
+    lp.until(|| log.has("client connect ok"));
     lp.close_and_finish();
 }

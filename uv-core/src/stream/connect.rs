@@ -1,12 +1,15 @@
 //! Connecting. Mirrors `uv__tcp_connect`, `uv_pipe_connect` and `uv__stream_connect`.
 
-use super::node::{CONNECTING, MAYBE_READABLE, MAYBE_WRITABLE};
-use super::{Outgoing, READABLE, StreamNode, WRITABLE};
+use super::node::{CONNECTING, END_TOLD, FAILED, MAYBE_READABLE, MAYBE_WRITABLE, PEER_ENDED};
+use super::{BOUND, Outgoing, READABLE, StreamNode, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
 use crate::{Errno, Error, HandleKind, Result};
 use std::fmt::Display;
 use std::rc::Rc;
+
+/// The first port that is not privileged.
+const PRIVILEGED: u16 = 1024;
 
 impl StreamNode {
     /// Connects the stream's socket; `on_connect` reports the end. What the peer or the network refuses is reported
@@ -17,6 +20,7 @@ impl StreamNode {
             return Err(failed(Errno::EINVAL));
         }
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
+        self.note_risky_port(addr);
         let delayed = self.if_extra(|extra| extra.delayed_error.take());
         let result = match delayed {
             Some(errno) => Err(errno),
@@ -26,7 +30,7 @@ impl StreamNode {
             // Interrupted, a connect goes on by itself.
             Err(Errno::EINPROGRESS | Errno::EINTR) => {
                 // What an earlier attempt left behind says nothing about this one.
-                self.clear(MAYBE_READABLE | MAYBE_WRITABLE);
+                self.clear(MAYBE_READABLE | MAYBE_WRITABLE | PEER_ENDED | FAILED | END_TOLD);
                 self.watch_writable().map_err(failed)?;
             }
             // Refusals come from the callback always; mistakes such as an unreachable network at once, as in libuv.
@@ -66,6 +70,7 @@ impl StreamNode {
 
     /// Reports the end of a connect, and leaves to the pending phase what was written meanwhile and ended now.
     pub(super) fn finish_connect(self: &Rc<Self>, result: Result<(), Errno>) {
+        let result = result.and_then(|()| self.check_other_end());
         self.clear(CONNECTING);
         self.lp().end_request();
         if result.is_ok() {
@@ -81,6 +86,31 @@ impl StreamNode {
             self.update_active();
         }
         self.feed_news();
+    }
+
+    fn note_risky_port(&self, addr: &SockAddr) {
+        // The kernel hands out no privileged port by itself: see ip_local_port_range in its documentation of sysctl.
+        let risky = addr.as_inet().filter(|addr| addr.port() >= PRIVILEGED || self.has(BOUND));
+        if let Some(addr) = risky {
+            self.with_extra(|extra| extra.risky_port = addr.port());
+        }
+    }
+
+    /// Whether the other end of a connection is another socket. Where nobody listens, TCP connects a socket with itself if
+    /// its port happens to be the one that is asked for: what it writes then comes back as its peer's answer, and a
+    /// server that wants the port finds it taken. To be told as what it is: nobody listens.
+    fn check_other_end(&self) -> Result<(), Errno> {
+        let port = self.if_extra(|extra| Some(std::mem::take(&mut extra.risky_port))).unwrap_or(0);
+        let Some(fd) = self.fd.get().filter(|_| port != 0) else { return Ok(()) };
+        // A connection that is gone already has no other end: that is read.
+        let ip = |addr: Result<SockAddr, Errno>| {
+            let addr = addr.ok().and_then(|addr| addr.as_inet());
+            addr.filter(|addr| addr.port() == port).map(|addr| addr.ip())
+        };
+        match ip(sys::socket::local_addr(fd)) {
+            Some(here) if ip(sys::socket::peer_addr(fd)) == Some(here) => Err(Errno::ECONNREFUSED),
+            _ => Ok(()),
+        }
     }
 
     /// The close phase's share: a connect that was not reported is cancelled, even if it ended well.

@@ -52,6 +52,8 @@ pub(super) struct Extra {
     path: Option<PathBuf>,
     /// What errors of `listen` and `connect` are about.
     target: Option<Box<str>>,
+    /// The port to which a TCP stream connects, if its own may be the same one; else 0.
+    pub(super) risky_port: u16,
 }
 
 /// The stream may be read from.
@@ -75,12 +77,12 @@ pub(super) const MAYBE_READABLE: u32 = Readiness::READABLE << NOTED;
 pub(super) const MAYBE_WRITABLE: u32 = Readiness::WRITABLE << NOTED;
 /// A short read is not the last one.
 pub(super) const READ_ON: u32 = Readiness::READ_ON << NOTED;
-/// Where the flags lie that events set: from the 9th bit to the 11th.
+/// The peer has finished sending, or so it was when an event spoke of the stream last.
+pub(super) const PEER_ENDED: u32 = Readiness::PEER_ENDED << NOTED;
+/// An event spoke of a failure.
+pub(super) const FAILED: u32 = Readiness::FAILED << NOTED;
+/// Where the flags lie that events set: from the 9th bit to the 13th.
 const NOTED: u32 = 9;
-/// The handle is in the still-ready set.
-const QUEUED: u32 = 1 << 12;
-/// The handle is in the pending queue.
-const FED: u32 = 1 << 13;
 /// The open file may outlive this descriptor, in another process or under another number.
 pub(crate) const SHARED: u32 = 1 << 14;
 /// A socket, as opposed to a pipe, a terminal or a file.
@@ -99,6 +101,13 @@ pub(super) const CROWDED: u32 = 1 << 20;
 pub(super) const INPUT_PAUSED: u32 = 1 << 21;
 /// The same of writing.
 pub(super) const OUTPUT_PAUSED: u32 = 1 << 22;
+
+/// The handle is in the still-ready set.
+const QUEUED: u32 = 1 << 23;
+/// The handle is in the pending queue.
+const FED: u32 = 1 << 24;
+/// The peer's end was told, be it read or not.
+pub(super) const END_TOLD: u32 = 1 << 25;
 
 impl StreamNode {
     pub(super) fn new(handle: Handle, flags: u32) -> Self {
@@ -236,6 +245,10 @@ impl StreamNode {
         }
     }
 
+    pub(super) fn is_watched(&self) -> bool {
+        self.has(REGISTERED)
+    }
+
     /// Makes the poller watch for input, once.
     pub(super) fn watch(&self) -> Result<(), Errno> {
         if self.has(REGISTERED) {
@@ -325,6 +338,10 @@ impl StreamNode {
             if self.has(MAYBE_WRITABLE) && !self.handle.is_closing() {
                 self.write_turn();
             }
+            // Last: a write that waits says itself what failed.
+            if self.has(PEER_ENDED | FAILED) {
+                self.tell_unread_end();
+            }
         }
         std::mem::forget(unfinished);
     }
@@ -401,6 +418,10 @@ impl Node for StreamNode {
         if self.has(NOTIFIED) && !self.handle.is_closing() {
             self.clear(NOTIFIED);
             self.call("StreamUpcall::on_notify", |upcall| upcall.on_notify());
+        }
+        if self.has(PEER_ENDED | FAILED | END_TOLD) {
+            self.tell_unread_end();
+            self.watch_unread();
         }
         std::mem::forget(unfinished);
     }

@@ -1,6 +1,6 @@
 //! Reading. Mirrors `uv_read_start`, `uv__read` and, for handles that come with messages, `uv__stream_queue_fd`.
 
-use super::node::{MAYBE_READABLE, READ_ON, READING};
+use super::node::{END_TOLD, FAILED, MAYBE_READABLE, PEER_ENDED, READ_ON, READING};
 use super::{IPC, READABLE, SOCKET, StreamNode, WRITABLE};
 use crate::handle::HandleKind;
 use crate::sys;
@@ -44,6 +44,7 @@ impl StreamNode {
         if !self.has(READABLE) {
             return failed(Errno::ENOTCONN);
         }
+        self.clear(END_TOLD);
         self.set(READING);
         self.update_active();
         if self.has(MAYBE_READABLE) {
@@ -53,16 +54,52 @@ impl StreamNode {
                 self.pause_input(Call::Watch, errno);
                 return Ok(());
             }
-            self.read_stop();
+            self.clear(READING);
+            self.update_active();
             return failed(errno);
         }
         Ok(())
     }
 
-    pub(super) fn read_stop(&self) {
+    pub(super) fn read_stop(self: &Rc<Self>) {
         if self.has(READING) {
             self.clear(READING);
             self.update_active();
+        }
+        if self.has(PEER_ENDED | FAILED) {
+            // No further event will say so.
+            self.feed();
+        }
+        self.watch_unread();
+    }
+
+    /// Has the poller watch a stream that is not read: its end or its failure may be the next that happens to it.
+    #[cold]
+    pub(super) fn watch_unread(self: &Rc<Self>) {
+        let is_unread = self.has(SOCKET) && self.has(READABLE) && !self.has(READING);
+        if is_unread && !self.handle.is_closing() && !self.is_watched() {
+            // A poller that takes no more leaves it as it was: reading says what is wrong.
+            let _ = self.watch();
+        }
+    }
+
+    /// Says what would be read if the stream were: that it failed, or that the peer has ended behind what is unread.
+    /// libuv says neither before reading starts again, so that who pauses does not learn that the peer is gone.
+    #[cold]
+    pub(super) fn tell_unread_end(self: &Rc<Self>) {
+        if self.has(READING) || !self.has(READABLE) || !self.has(SOCKET) || self.handle.is_closing() {
+            return;
+        }
+        if self.has(FAILED) {
+            self.clear(FAILED);
+            let error = self.fd.get().map_or(Ok(()), sys::socket::take_error);
+            if let Err(errno) = error {
+                return self.read_failed(Error::new("read", errno));
+            }
+        }
+        if self.has(PEER_ENDED) && !self.has(END_TOLD) {
+            self.set(END_TOLD);
+            self.call("StreamUpcall::on_unread_end", |upcall| upcall.on_unread_end());
         }
     }
 
@@ -103,8 +140,13 @@ impl StreamNode {
             Step::End => {
                 // Reading may be started again, and then ends again.
                 self.clear(READING);
+                self.set(END_TOLD);
                 self.update_active();
                 self.call("StreamUpcall::on_end", |upcall| upcall.on_end());
+                if !self.is_watched() && !self.handle.is_closing() {
+                    // To be watched for a failure, if it is still open by then.
+                    self.feed();
+                }
             }
             Step::Failed(errno) => match Failure::of(Call::Read, errno) {
                 Failure::Passing | Failure::Interrupted => drop(self.pause_input(Call::Read, errno)),

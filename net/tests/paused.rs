@@ -1,0 +1,111 @@
+//! Paused connections whose peer is gone. Node says nothing of either before `resume`.
+
+mod common;
+
+use common::{Log, Peer, new_loop, run_to_the_end, serve_one, to};
+use net::upcall::SocketHandler;
+use net::{ConnectOptions, Error, ServerOptions, Socket};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Notes what comes, `on_unread_end` too.
+struct Noting(Log);
+
+impl SocketHandler for Noting {
+    fn on_data(&mut self, data: &[u8]) {
+        self.0.push(format!("data {}", String::from_utf8_lossy(data)));
+    }
+
+    fn on_end(&mut self) {
+        self.0.push("end");
+    }
+
+    fn on_unread_end(&mut self) {
+        self.0.push("unread end");
+    }
+
+    fn on_error(&mut self, error: Error) {
+        self.0.push(format!("error {error}"));
+    }
+
+    fn on_close(&mut self, _: bool) {
+        self.0.push("close");
+    }
+}
+
+fn starting_paused() -> ServerOptions {
+    ServerOptions { pause_on_connect: true, ..ServerOptions::default() }
+}
+
+/// Keeps the loop alive, which a paused connection does not, until the log has a line; then comes `act`.
+fn wait_for(env: &async_wrap::Environment, log: &Log, line: &'static str, act: impl FnOnce() + 'static) {
+    let (log, mut act) = (log.clone(), Some(act));
+    let own = Rc::new(RefCell::new(None::<async_wrap::Timeout>));
+    let timer = Rc::clone(&own);
+    let interval = env.set_interval(Duration::from_millis(1), move || {
+        if log.has(line)
+            && let Some(timer) = timer.take()
+        {
+            timer.clear();
+            act.take().into_iter().for_each(|act| act());
+        }
+    });
+    *own.borrow_mut() = Some(interval);
+}
+
+#[test]
+fn a_reset_of_a_paused_connection_is_an_error_and_its_close() {
+    for pauses_itself in [false, true] {
+        let (lp, env) = new_loop();
+        let log = Log::default();
+        let options = if pauses_itself { ServerOptions::default() } else { starting_paused() };
+        let noted = log.clone();
+        let server = serve_one(&env, options, move |socket| {
+            socket.set_handler(Noting(noted));
+            if pauses_itself {
+                socket.pause();
+            }
+        });
+        wait_for(&env, &log, "close", || {});
+        Peer::new("there", &Log::default())
+            .on("connect", |socket| socket.reset_and_destroy().expect("it is open"))
+            .connect(&env, to(&server));
+        run_to_the_end(&lp, &env);
+        assert_eq!(log.take(), ["error read: Connection reset by peer (ECONNRESET)", "close"]);
+    }
+}
+
+#[test]
+fn an_end_of_a_paused_connection_is_told_and_comes_again_behind_the_bytes_before_it() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let (noted, kept) = (log.clone(), Rc::new(RefCell::new(None::<Socket>)));
+    let keep = Rc::clone(&kept);
+    let server = serve_one(&env, starting_paused(), move |socket| {
+        socket.set_handler(Noting(noted));
+        *keep.borrow_mut() = Some(socket);
+    });
+    Peer::new("there", &Log::default())
+        .on("connect", |socket| socket.end_with(b"abc").expect("to end"))
+        .connect(&env, to(&server));
+    wait_for(&env, &log, "unread end", move || kept.take().expect("it was accepted").resume());
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["unread end", "data abc", "end", "close"]);
+}
+
+// Node: net.connect to a port that nobody listens on is ECONNREFUSED; here the port is the socket's own
+#[test]
+fn a_connection_to_itself_is_refused_like_any_other() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let addr: SocketAddr = free.expect("a port");
+    let options = ConnectOptions { local: Some(addr), ..ConnectOptions::addr(addr) };
+    let socket = Socket::connect(&env, options, Noting(log.clone())).expect("nothing is refused at once");
+    assert!(socket.write(b"to whom").expect("it waits for the connection"));
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), [&format!("error connect {addr}: Connection refused (ECONNREFUSED)"), "close"]);
+}

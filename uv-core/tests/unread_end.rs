@@ -1,0 +1,205 @@
+//! Streams that are not read and whose peer is gone. libuv says nothing before reading starts again, which leaves such
+//! a stream where it is for ever: no test of libuv answers to these.
+
+mod common;
+
+use common::*;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+use uv_core::upcall::StreamUpcall;
+use uv_core::{Error, Pipe, RunMode, Stream, Tcp, Timer};
+
+/// Notes what comes; stops reading at the first byte if it is told to.
+struct Watcher {
+    log: Log,
+    stream: Stream,
+    stops: bool,
+}
+
+impl StreamUpcall for Watcher {
+    fn on_read(&mut self, data: &[u8]) {
+        self.log.add(format!("read {}", data.len()));
+        if self.stops {
+            self.stream.read_stop();
+        }
+    }
+
+    fn on_end(&mut self) {
+        self.log.add("end");
+    }
+
+    fn on_read_error(&mut self, error: Error) {
+        self.log.add(format!("{} {}", error.op(), error.errno().name()));
+        self.stream.close();
+    }
+
+    fn on_unread_end(&mut self) {
+        self.log.add("unread end");
+    }
+
+    fn on_close(&mut self) {
+        self.log.add("close");
+    }
+}
+
+fn watch(log: &Log, stream: &Stream, stops: bool) {
+    stream.set_upcall(Watcher { log: log.clone(), stream: stream.clone(), stops });
+}
+
+/// Runs until `done`: a stream that is not read keeps no loop alive, so a timer does.
+fn until(lp: &TestLoop, done: impl Fn() -> bool) {
+    let timer = Timer::new(lp);
+    timer.start(Duration::from_millis(1), Duration::from_millis(1), |_: &Timer| {}).expect("to start");
+    lp.until(done);
+    timer.close();
+}
+
+/// Some turns in which nothing is to happen.
+fn idle_turns(lp: &TestLoop) {
+    for _ in 0..10 {
+        lp.run(RunMode::NoWait).expect("the loop runs");
+    }
+}
+
+/// Closes the peer with a reset: it leaves a byte unread.
+fn reset_by(ours: &Stream, peer: TcpStream) {
+    assert_eq!(ours.try_write(b"x"), Ok(1));
+    assert_eq!(peer.peek(&mut [0]).expect("the byte is there"), 1);
+    drop(peer);
+}
+
+#[test]
+fn a_reset_is_told_to_a_stream_that_never_read() {
+    let (lp, log) = (test_loop(), Log::new());
+    let (tcp, peer) = connected(&lp);
+    watch(&log, &tcp, false);
+    tcp.read_stop();
+    reset_by(&tcp, peer);
+    until(&lp, || log.has("close"));
+    assert_eq!(log.take(), ["read ECONNRESET", "close"]);
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_reset_is_told_to_a_stream_that_stopped_in_its_first_read_and_to_one_that_stopped_later() {
+    for stops_at_once in [true, false] {
+        let (lp, log) = (test_loop(), Log::new());
+        let (tcp, mut peer) = connected(&lp);
+        watch(&log, &tcp, stops_at_once);
+        tcp.read_start().expect("to read");
+        peer.write_all(b"abc").expect("to write");
+        until(&lp, || log.has("read 3"));
+        tcp.read_stop();
+        reset_by(&tcp, peer);
+        until(&lp, || log.has("close"));
+        assert_eq!(log.take(), ["read 3", "read ECONNRESET", "close"]);
+        lp.close_and_finish();
+    }
+}
+
+#[test]
+fn an_end_behind_unread_input_is_told_once_and_comes_behind_it() {
+    let (lp, log) = (test_loop(), Log::new());
+    let (tcp, mut peer) = connected(&lp);
+    watch(&log, &tcp, false);
+    tcp.read_stop();
+    peer.write_all(b"abc").expect("to write");
+    drop(peer);
+    until(&lp, || log.has("unread end"));
+    idle_turns(&lp);
+    assert_eq!(log.take(), ["unread end"]);
+    tcp.read_start().expect("to read");
+    until(&lp, || log.has("end"));
+    idle_turns(&lp);
+    assert_eq!(log.take(), ["read 3", "end"]);
+    tcp.close();
+    lp.close_and_finish();
+}
+
+#[test]
+fn an_end_that_an_earlier_event_spoke_of_is_told_when_reading_stops() {
+    let (lp, log) = (test_loop(), Log::new());
+    let (tcp, mut peer) = connected(&lp);
+    watch(&log, &tcp, true);
+    // One event speaks of the bytes and of the end; the stop is in the call for the bytes.
+    tcp.read_stop();
+    peer.write_all(b"abc").expect("to write");
+    peer.shutdown(std::net::Shutdown::Write).expect("to shut down");
+    until(&lp, || log.has("unread end"));
+    log.take();
+    tcp.read_start().expect("to read");
+    until(&lp, || log.has("unread end"));
+    idle_turns(&lp);
+    assert_eq!(log.take(), ["read 3", "unread end"]);
+    // Writing goes on meanwhile.
+    assert_eq!(tcp.try_write(b"back"), Ok(4));
+    peer.read_exact(&mut [0; 4]).expect("to read");
+    tcp.close();
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_reset_is_told_after_the_end_was_read() {
+    let (lp, log) = (test_loop(), Log::new());
+    let (tcp, peer) = connected(&lp);
+    watch(&log, &tcp, false);
+    tcp.read_start().expect("to read");
+    peer.shutdown(std::net::Shutdown::Write).expect("to shut down");
+    until(&lp, || log.has("end"));
+    idle_turns(&lp);
+    reset_by(&tcp, peer);
+    until(&lp, || log.has("close"));
+    // What Linux calls a reset behind a FIN.
+    assert_eq!(log.take(), ["end", "read EPIPE", "close"]);
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_unix_socket_tells_too() {
+    let (lp, log) = (test_loop(), Log::new());
+    let (ours, mut peer) = UnixStream::pair().expect("a pair");
+    let pipe = Pipe::new(&lp);
+    pipe.open(OwnedFd::from(ours)).expect("to open");
+    watch(&log, &pipe, false);
+    pipe.read_stop();
+    peer.write_all(b"abc").expect("to write");
+    drop(peer);
+    until(&lp, || log.has("unread end"));
+    pipe.read_start().expect("to read");
+    until(&lp, || log.has("end"));
+    assert_eq!(log.take(), ["unread end", "read 3", "end"]);
+    pipe.close();
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_close_in_the_call_is_the_last_of_it() {
+    struct Closing(Log, Tcp);
+    impl StreamUpcall for Closing {
+        fn on_read(&mut self, _: &[u8]) {}
+        fn on_end(&mut self) {
+            self.0.add("end");
+        }
+        fn on_read_error(&mut self, _: Error) {
+            self.0.add("error");
+        }
+        fn on_unread_end(&mut self) {
+            self.0.add("unread end");
+            self.1.close();
+        }
+        fn on_close(&mut self) {
+            self.0.add("close");
+        }
+    }
+    let (lp, log) = (test_loop(), Log::new());
+    let (tcp, peer) = connected(&lp);
+    tcp.set_upcall(Closing(log.clone(), tcp.clone()));
+    tcp.read_stop();
+    drop(peer);
+    until(&lp, || log.has("close"));
+    assert_eq!(log.take(), ["unread end", "close"]);
+    lp.close_and_finish();
+}
