@@ -94,10 +94,9 @@ impl StreamNode {
     pub(crate) fn try_write_fds(&self, data: &[u8], fds: &[RawFd]) -> Result<usize> {
         let Some(fd) = self.free_fd() else { return self.nothing_at_once() };
         let data = [IoSlice::new(data)];
-        match sys::message::send(fd, &data, fds) {
-            Ok(count) => Ok(self.count_written(count)),
-            Err(errno) => self.try_again(errno, || sys::message::send(fd, &data, fds)),
-        }
+        // Why it failed is said as it is: nothing is kept here to be tried again.
+        let sent = retrying(|| sys::message::send(fd, &data, fds));
+        sent.map(|count| self.count_written(count)).map_err(|errno| Error::new("write", errno))
     }
 
     /// The descriptor, if nothing is in the way of writing at once.
