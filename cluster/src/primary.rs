@@ -44,7 +44,7 @@ impl Primary {
     pub fn new(env: &Environment, settings: Settings, handler: impl PrimaryHandler + 'static) -> Self {
         let state = PrimaryState {
             env: env.clone(),
-            settings: RefCell::new(settings),
+            settings: RefCell::new(settings.settled()),
             forked: Cell::new(false),
             handler: Slot::empty(),
             workers: RefCell::default(),

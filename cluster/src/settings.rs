@@ -3,14 +3,31 @@
 use crate::{Error, Policy, Result};
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
-use tcp_wrap::Errno;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use uv_core::SpawnOptions;
+
+/// The path of this program, as it was when it was first asked for. At that path its successor will be, after a
+/// deployment that removed, replaced or renamed it.
+static ITSELF: OnceLock<PathBuf> = OnceLock::new();
+
+/// Looked up at once, so that it is known later: see [`ITSELF`].
+fn itself() -> Result<&'static Path> {
+    match ITSELF.get() {
+        Some(path) => Ok(path),
+        None => Ok(uv_core::exe_path().map(|path| ITSELF.get_or_init(|| path))?),
+    }
+}
 
 /// How a primary starts its workers and hands out connections.
 ///
 /// Unless told otherwise a worker is this program again, with the same arguments, environment, folder and user; it
 /// writes where this process writes, and its standard input is at its end.
+///
+/// "This program" is what lies at the path that the program had when the first settings were made, so after a deployment
+/// the new one: both should speak to each other, or the new worker fails with `Version`. While there is none a fork fails
+/// with `ENOENT`.
 ///
 /// ```
 /// use cluster::{Policy, Settings};
@@ -35,10 +52,16 @@ impl Settings {
     /// The settings described above, with round robin.
     #[must_use]
     pub fn new() -> Self {
+        // What is wrong with it a fork will say.
+        let _ = itself();
         Self::default()
     }
 
     /// Starts `program` instead of this one (`exec`). It must call [`Worker::from_env`](crate::Worker::from_env).
+    ///
+    /// A name without a slash is searched for in the workers' PATH. A relative path counts from the folder in which
+    /// workers start, if one is named here too, else from the folder in which the primary was made or
+    /// [`setup`](crate::Primary::setup) called. Links in it are followed anew for each worker.
     #[must_use]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = Some(program.into());
@@ -59,7 +82,8 @@ impl Settings {
         self
     }
 
-    /// The folder in which workers start.
+    /// The folder in which workers start. A relative one counts from the folder in which the primary was made or
+    /// [`setup`](crate::Primary::setup) called.
     #[must_use]
     pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cwd = Some(folder.into());
@@ -111,8 +135,8 @@ impl Settings {
     /// What the system is asked for, without standard input.
     pub(crate) fn spawn_options(&self) -> Result<SpawnOptions> {
         let program = match &self.program {
-            Some(program) => program.clone(),
-            None => env::current_exe().map_err(|error| uv_core::Error::new("spawn", Errno::from(error)))?,
+            Some(program) => program,
+            None => itself()?,
         };
         let mut options = SpawnOptions::new(program);
         options = match &self.args {
@@ -138,12 +162,28 @@ impl Settings {
         self.silent
     }
 
+    /// These settings, with paths that mean the same whatever folder this process is in later.
+    pub(crate) fn settled(mut self) -> Self {
+        let _ = itself();
+        let is_path = |program: &PathBuf| program.as_os_str().as_bytes().contains(&b'/');
+        if self.cwd.is_none() && self.program.as_ref().is_some_and(is_path) {
+            self.program = self.program.map(absolute);
+        }
+        self.cwd = self.cwd.map(absolute);
+        self
+    }
+
     /// These settings after `change`; the policy may differ only before the first fork.
     pub(crate) fn changed(&self, change: impl FnOnce(Self) -> Self, frozen: bool) -> Result<Self> {
         let changed = change(self.clone());
         if frozen && !changed.policy.is_same(&self.policy) {
             return Err(Error::PolicyFrozen);
         }
-        Ok(changed)
+        Ok(changed.settled())
     }
+}
+
+/// Without a folder to count from the path stays, and a fork says what is wrong.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }

@@ -1,9 +1,18 @@
-//! This process's variables, as far as `std` leaves them to code without `unsafe`: removing one. Mirrors
-//! `uv_os_unsetenv`.
+//! What this process was started with, as far as `std` leaves it to code without `unsafe` or gets it wrong: a variable to
+//! be removed, and the path of the program. Mirrors `uv_os_unsetenv` and `uv_exepath`.
 
 use crate::{Errno, Error, Result, sys};
 use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The program that this process runs, which the kernel knows even if it has no name any more.
+const ITSELF: &str = "/proc/self/exe";
+
+/// What the kernel appends to the path of a file that was removed.
+const DELETED: &[u8] = b" (deleted)";
 
 /// Removes a variable from this process's environment (`uv_os_unsetenv`), and so from that of children to come.
 ///
@@ -29,4 +38,30 @@ pub fn unset_variable(name: impl AsRef<OsStr>) -> Result<()> {
         return Err(failed(Errno::EINVAL));
     }
     sys::environment::remove(name).map_err(failed)
+}
+
+/// The path of the program that this process runs (`uv_exepath`), absolute and without symbolic links.
+///
+/// A file that was renamed has its new name here; so who wants to start the program again, as it was called, asks early
+/// and remembers. One that was removed or replaced has the name that it had, where its successor is found;
+/// [`std::env::current_exe`] appends ` (deleted)` then.
+///
+/// # Errors
+/// What the system says of `/proc/self/exe`.
+///
+/// ```
+/// assert_eq!(uv_core::exe_path()?, std::env::current_exe()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn exe_path() -> Result<PathBuf> {
+    let failed = |error| Error::new("readlink", Errno::from(error)).on(ITSELF);
+    let path = fs::read_link(ITSELF).map_err(failed)?;
+    let Some(name) = path.as_os_str().as_bytes().strip_suffix(DELETED) else { return Ok(path) };
+    // A program may be called that.
+    Ok(if is_itself(&path) { path } else { PathBuf::from(OsStr::from_bytes(name)) })
+}
+
+fn is_itself(path: &Path) -> bool {
+    let place = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    matches!((place(path), place(Path::new(ITSELF))), (Ok(one), Ok(other)) if one == other)
 }

@@ -55,7 +55,7 @@ mod wake;
 mod watcher;
 mod work;
 
-pub use environment::unset_variable;
+pub use environment::{exe_path, unset_variable};
 pub use errno::Errno;
 pub use error::{Error, Result};
 pub use event_loop::{Loop, LoopHandle, RunMode};

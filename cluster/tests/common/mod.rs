@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod deployed;
 pub(crate) mod invited;
 pub(crate) mod roles;
 

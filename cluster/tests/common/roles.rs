@@ -1,6 +1,6 @@
 //! What the workers of the tests do.
 
-use super::{as_worker, invited};
+use super::{as_worker, deployed, invited};
 use async_wrap::{AsyncHook, AsyncId, Environment, Provider, RunMode};
 use cluster::Worker;
 use cluster::upcall::WorkerHandler;
@@ -30,6 +30,9 @@ pub(crate) fn play(role: &str, args: &[String]) {
         "primary" => primary(),
         "grandchild" => grandchild(),
         "outsider" => outsider(),
+        "deployed" => deployed::deployed(&args),
+        "supervised" => deployed::supervised(),
+        "relative" => deployed::relative(),
         "would_be" => invited::would_be(),
         "short_of_descriptors" => invited::short_of_descriptors(args[0]),
         "heedless" => invited::heedless(),

@@ -41,7 +41,7 @@ fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Resul
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let output = Stdio::InheritFd(log.as_raw_fd());
-    let command = SpawnOptions::new(std::env::current_exe()?)
+    let command = SpawnOptions::new(uv_core::exe_path()?)
         .args(["pomelo", "start"])
         .args(words(options))
         .arg("--")

@@ -1,0 +1,106 @@
+//! Primaries whose program is replaced while they run.
+
+use super::{AS, Cluster, SIGKILL, role};
+use cluster::{Backoff, Error, Settings, Supervised};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+/// A program that ends with 42: what is deployed.
+const SUCCESSOR: &str = "#!/bin/sh\nexit 42\n";
+
+/// Puts a program in place, as deployments do: another file takes over the name.
+fn deploy(at: &Path) {
+    let fresh = at.with_file_name("fresh");
+    fs::write(&fresh, SUCCESSOR).expect("a folder of our own");
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).expect("a file of our own");
+    fs::rename(&fresh, at).expect("the same folder");
+}
+
+/// Runs a copy of this program under a name of its own.
+pub(crate) fn run_as(name: &str, role: &str, args: &[&str]) -> ExitStatus {
+    let folder = tempfile::tempdir().expect("a folder");
+    let copy = folder.path().join(name);
+    fs::copy(std::env::current_exe().expect("this program"), &copy).expect("room");
+    // By a relative path, which means something else once the folder is another.
+    let mut command = Command::new(Path::new(".").join(name));
+    command.current_dir(&folder).args([AS, role]).args(args).status().expect("a copy of this program")
+}
+
+fn ends_with(cluster: &Cluster, id: u32, code: i32) {
+    cluster.fork();
+    cluster.until(|| cluster.has(&format!("exit {id} {code} 0")) && cluster.has(&format!("disconnect {id}")));
+    cluster.finished();
+}
+
+/// Forks before and after its program is replaced, removed and put back.
+pub(crate) fn deployed(how: &[&str]) {
+    let path = std::env::current_exe().expect("this program");
+    let (cluster, mut id) = if how == ["before"] {
+        // Nothing is known of the program before that.
+        deploy(&path);
+        fs::write(path.with_file_name("app (deleted)"), "no program").expect("a folder of our own");
+        (Cluster::new("would_be", &[]), 0)
+    } else {
+        let cluster = Cluster::new("would_be", &[]);
+        ends_with(&cluster, 1, super::invited::WORKER);
+        std::env::set_current_dir("/").expect("a folder");
+        if how == ["renamed"] {
+            fs::rename(&path, path.with_file_name("old")).expect("the same folder");
+        }
+        deploy(&path);
+        (cluster, 1)
+    };
+    for _ in 0..2 {
+        id += 1;
+        ends_with(&cluster, id, 42);
+    }
+    fs::remove_file(&path).expect("it is there");
+    let Err(Error::System(error)) = cluster.primary.fork() else { panic!("there is no program") };
+    assert_eq!((error.op(), error.errno().name()), ("spawn", "ENOENT"));
+    assert_eq!(error.target(), path.to_str(), "as it was called");
+    cluster.finished();
+    deploy(&path);
+    ends_with(&cluster, id + 1, 42);
+}
+
+/// Its worker is killed after a deployment.
+pub(crate) fn supervised() {
+    let path = std::env::current_exe().expect("this program");
+    let cluster =
+        Cluster::with_handler(role("idle", &[]), |recorder| Supervised::new(Backoff::default(), recorder));
+    let worker = cluster.fork();
+    cluster.until_event("online 1");
+    deploy(&path);
+    worker.kill(SIGKILL).expect("it lives");
+    cluster.until_event("exit 2 42 0");
+    assert_eq!(cluster.count("error"), 0);
+    // Another one is due.
+    cluster.primary.disconnect();
+    cluster.until_event("disconnected");
+}
+
+/// Programs and folders in settings are meant from where they were named.
+pub(crate) fn relative() {
+    let here = std::env::current_dir().expect("a folder");
+    let folder = here.join("folder");
+    fs::create_dir(&folder).expect("a folder of our own");
+    for at in [&here.join("successor"), &folder.join("other")] {
+        deploy(at);
+    }
+    let settings = [
+        Settings::new().program("./successor"),
+        Settings::new().program("folder/other"),
+        Settings::new().program("./other").cwd("folder"),
+        Settings::new().program("sh").args(["-c", "exec ./other"]).cwd("./folder"),
+    ];
+    let clusters = settings.map(Cluster::with);
+    std::env::set_current_dir("/").expect("a folder");
+    clusters.iter().for_each(|cluster| ends_with(cluster, 1, 42));
+    std::env::set_current_dir(&here).expect("a folder");
+    let changed = &clusters[0];
+    changed.primary.setup(|settings| settings.program("folder/other")).expect("the same policy");
+    std::env::set_current_dir("/").expect("a folder");
+    ends_with(changed, 2, 42);
+}
