@@ -6,9 +6,9 @@ use super::launch::{allowed_cpus, may_pin};
 use super::options::Options;
 use super::proc;
 use crate::Result;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
+use xtask::limit;
 
 /// Connections that are held for memory: enough that pages of 4 KiB do not show, few enough to open in a second or two.
 const IDLE: usize = 10_000;
@@ -123,19 +123,15 @@ fn choose_cpus(
     (Some(server), Some(load))
 }
 
-/// Raises the limit of open files as far as it goes, for this process and those that it starts.
+/// Raises the limit of descriptors, also for the programs that are started. Returns how many connections there is room for.
 fn idle_connections(quick: bool, notes: &mut Vec<String>) -> usize {
     let wanted = if quick { IDLE_QUICK } else { IDLE };
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let limit = setrlimit(Resource::Nofile, raised).map_or(limit.current, |()| limit.maximum);
-    let room = limit.map_or(wanted, |limit| {
-        usize::try_from(limit.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(1)
+    let limit = limit::raise();
+    let room = limit.descriptors.map_or(wanted, |descriptors| {
+        usize::try_from(descriptors.saturating_sub(OTHER_DESCRIPTORS)).unwrap_or(usize::MAX).max(1)
     });
     if room < wanted {
-        notes.push(format!(
-            "Memory is measured with {room} connections: the limit of open files allows no more."
-        ));
+        notes.push(format!("Memory is measured with {room} connections, for want of descriptors. {limit}."));
     }
     wanted.min(room)
 }

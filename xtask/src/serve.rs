@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::args::{Policy, Result, ServeOptions};
+use crate::limit::{self, Limit};
 use crate::say;
 use async_wrap::{Environment, Loop, RunMode};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
@@ -27,15 +28,16 @@ const SIGTERM: i32 = 15;
 /// What kept it from listening.
 pub fn run(options: &ServeOptions) -> Result<()> {
     say::aside();
+    let limit = limit::raise();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     if let Some(worker) = Worker::from_env(&env)? {
         return run_worker(&env, &worker, options);
     }
-    if options.workers == 0 { run_alone(&env, options) } else { run_primary(&env, options) }
+    if options.workers == 0 { run_alone(&env, options, &limit) } else { run_primary(&env, options, limit) }
 }
 
-fn run_alone(env: &Environment, options: &ServeOptions) -> Result<()> {
+fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result<()> {
     let server = Server::new(env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(options.addr), App)?;
     let address = server.address();
@@ -47,15 +49,16 @@ fn run_alone(env: &Environment, options: &ServeOptions) -> Result<()> {
     })?;
     // Last: whoever reads this may send a signal.
     if let Some(address) = address {
-        announce(&address, "in one process");
+        announce(&address, "in one process", limit);
     }
     env.run(RunMode::Default)?;
     Ok(())
 }
 
-fn announce(address: &Address, how: &str) {
+fn announce(address: &Address, how: &str, limit: &Limit) {
     say::out(format_args!("listening on http://{address} {how}"));
     say::out(format_args!("try: curl http://{address}/"));
+    say::out(limit);
 }
 
 /// Calls `act` for each SIGINT and SIGTERM.
@@ -79,13 +82,13 @@ struct Outcome {
     failure: Option<String>,
 }
 
-fn run_primary(env: &Environment, options: &ServeOptions) -> Result<()> {
+fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Result<()> {
     let policy = match options.policy {
         Policy::RoundRobin => cluster::Policy::round_robin(),
         Policy::Shared => cluster::Policy::shared(),
     };
     let outcome = Rc::new(RefCell::new(Outcome::default()));
-    let watch = Watch { outcome: Rc::clone(&outcome), options: options.clone() };
+    let watch = Watch { outcome: Rc::clone(&outcome), options: options.clone(), limit };
     let settings = Settings::new().policy(policy).keep_listening(true);
     let primary = Primary::new(env, settings, Supervised::new(Backoff::default(), watch));
     for _ in 0..options.workers {
@@ -126,6 +129,8 @@ fn kill_stragglers(primary: &Primary) {
 struct Watch {
     outcome: Rc<RefCell<Outcome>>,
     options: ServeOptions,
+    /// Of this process, and so of each worker.
+    limit: Limit,
 }
 
 impl PrimaryHandler for Watch {
@@ -141,6 +146,7 @@ impl PrimaryHandler for Watch {
             announce(
                 address,
                 &format!("with {workers} worker{} ({policy})", if workers == 1 { "" } else { "s" }),
+                &self.limit,
             );
         }
     }

@@ -4,6 +4,7 @@
 //! policies.
 
 mod client;
+mod descriptors;
 mod ending;
 mod idle;
 mod node;

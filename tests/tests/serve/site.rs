@@ -53,7 +53,12 @@ pub(crate) struct Site {
 impl Site {
     /// Starts a server on a free port, and waits until it says where.
     pub(crate) fn start(way: &[&str]) -> Outcome<Self> {
-        let running = Running::start(command(&["serve", "--addr", "127.0.0.1:0"])?.args(way))?;
+        Self::start_by(command(&["serve", "--addr", "127.0.0.1:0"])?.args(way))
+    }
+
+    /// Starts a server by a command that is complete.
+    pub(crate) fn start_by(command: &mut Command) -> Outcome<Self> {
+        let running = Running::start(command)?;
         let Some(line) = running.line() else {
             return Err(format!("it says nothing: {:?}", running.wait()?).into());
         };

@@ -4,6 +4,7 @@ use super::front::Front;
 use super::room::Room;
 use super::signals::{self, SIGINT, SIGTERM};
 use crate::args::Result;
+use crate::limit;
 use crate::say;
 use async_wrap::{Environment, Loop, RunMode};
 use net::ListenOptions;
@@ -18,6 +19,8 @@ use std::rc::Rc;
 /// Runs the server until its master says that it is enough.
 pub(super) fn run(folder: &Path, words: &[String]) -> Result<()> {
     say::aside();
+    // Mostly inherited from its master; what it is was said there.
+    let _limit = limit::raise();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let failed = Rc::new(Cell::new(false));

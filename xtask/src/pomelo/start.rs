@@ -6,6 +6,7 @@ use super::options::StartOptions;
 use super::progress::{Progress, READY};
 use super::signals::{self, SIGINT, SIGTERM};
 use crate::args::Result;
+use crate::limit;
 use crate::say;
 use async_wrap::{Environment, Loop, RunMode};
 use pomelo::{Application, Error, Options};
@@ -52,6 +53,7 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
         return launch(&env, &app);
     }
     Progress::watch(&app);
+    say::out(limit::raise());
     Ending::watch(&app);
     let (stopping, at_once) = (app.clone(), app.clone());
     let signals = [SIGINT, SIGTERM];
