@@ -194,7 +194,7 @@ pub(crate) fn ratio_text(ratio: f64) -> String {
 }
 
 /// A target is met or missed by the third place.
-fn exact_ratio(ratio: f64) -> String {
+pub(crate) fn exact_ratio(ratio: f64) -> String {
     if ratio < 9.9995 { format!("{ratio:.3}") } else { ratio_text(ratio) }
 }
 
@@ -212,7 +212,7 @@ fn short(microseconds: f64) -> String {
 }
 
 /// A whole number with thin gaps between thousands.
-fn thousands(number: f64) -> String {
+pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let mut text = String::from(if number <= -0.5 { "-" } else { "" });
     for (index, digit) in digits.chars().enumerate() {

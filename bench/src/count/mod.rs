@@ -10,7 +10,7 @@ pub(crate) mod earlier;
 mod kept;
 mod loads;
 mod meter;
-mod show;
+pub(crate) mod show;
 mod tools;
 
 use super::child::Trouble;

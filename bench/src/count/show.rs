@@ -39,7 +39,9 @@ pub(crate) fn table(counts: &[Count]) -> String {
     text
 }
 
-fn cell(value: Option<f64>, decimals: usize) -> String {
+/// A count with so many decimals.
+pub(crate) fn cell(value: Option<f64>, decimals: usize) -> String {
+    let value = value.filter(|value| value.is_finite());
     value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.decimals$}"))
 }
 

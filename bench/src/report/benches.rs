@@ -1,8 +1,7 @@
 //! The benchmarks, group by group: a card each, with its bars, who was left out and why, and the numbers.
 
-use super::format::{self, Step};
 use super::scale::{Scale, place};
-use super::{axis, look, table};
+use super::{axis, format, look, table};
 use crate::results::{Bench, Results, Role, Subject, Unit};
 use maud::{Markup, html};
 
@@ -165,7 +164,6 @@ fn bars(bench: &Bench) -> Markup {
         unit => Some((target, format::cost(unit, target))),
     });
     let (scale, cut) = axis_of(bench, aim.as_ref().map(|(aim, _)| *aim));
-    let step = Step::of(bench.unit, scale.high);
     let quantity = match bench.unit {
         Unit::Ns => "CPU time per operation",
         Unit::Bytes => "Memory per connection or server",
@@ -174,7 +172,7 @@ fn bars(bench: &Bench) -> Markup {
     html! {
         figure.chart role="group" aria-label={ (bench.name) ": " (quantity) } {
             div.plot.aimed[aim.is_some()] {
-                (axis(scale, 5, |value| step.tick(value)))
+                (axis(scale, 5, |value| format::tick(bench.unit, scale.high, value)))
                 @if let Some((aim, name)) = &aim {
                     i.aim.left[scale.percent(*aim) > 60.0] style=(place(scale, *aim, *aim)) { span { "target " (name) } }
                 }
@@ -237,7 +235,7 @@ fn cells(bench: &Bench, subject: &Subject) -> Vec<String> {
         format::cost(bench.unit, subject.cost.median),
         or_dash(Some(format::spread(bench.unit, &subject.cost))),
         or_dash(ratio.map(|ratio| format::ratio(ratio.median))),
-        or_dash(spread.map(|r| format!("{}–{}", format::digits(r.least), format::digits(r.greatest)))),
+        or_dash(spread.map(|r| format!("{}–{}", format::ratio(r.least), format::ratio(r.greatest)))),
         or_dash(subject.per_second.map(format::rate)),
         or_dash(latency.map(|latency| format::micros(latency.p50_us))),
         or_dash(latency.map(|latency| format::micros(latency.p99_us))),

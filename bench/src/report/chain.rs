@@ -1,7 +1,11 @@
 //! What each layer adds to one request: differences between neighbours of the chain, from measured or counted costs.
 
 use super::format;
-use crate::results::{Figure, Results, Role, Subject, Unit};
+use crate::results::{Results, Role, Unit};
+
+/// The benchmark of all layers but http, and that of http.
+const ECHO: &str = "tcp/echo-64";
+const KEEP_ALIVE: &str = "http/keep-alive";
 
 /// The chain from the kernel upward: the benchmark and the subject whose cost holds everything up to this step, and
 /// what the step does.
@@ -13,11 +17,6 @@ const STEPS: [(&str, &str, &str); 6] = [
     (ECHO, "net", "the server and its sockets"),
     (KEEP_ALIVE, "http", "parsing, limits, timeouts, the response"),
 ];
-
-/// The benchmark of all layers but http.
-const ECHO: &str = "tcp/echo-64";
-/// The benchmark of http.
-const KEEP_ALIVE: &str = "http/keep-alive";
 
 /// What a chain is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +47,17 @@ pub(super) struct Step {
     pub(super) what: &'static str,
     /// The cost of all up to here; none where it is not known.
     pub(super) total: Option<f64>,
-    /// What it adds to the last known step beneath it; none for the lowest known step.
-    pub(super) adds: Option<f64>,
-    /// Whether the rounds of the two overlap, so that the difference may be noise.
-    pub(super) noise: bool,
-    /// Whether a step between the two is not known, so that the difference holds that one's cost too.
-    pub(super) skips: bool,
+    /// The same of the last known step beneath; none for the lowest.
+    pub(super) beneath: Option<f64>,
+    /// What is to be known of the difference between the two: that it may be noise, or holds another step's cost too.
+    pub(super) remark: &'static str,
+}
+
+impl Step {
+    /// What it adds to the step beneath.
+    pub(super) fn adds(&self) -> Option<f64> {
+        self.total.zip(self.beneath).map(|(total, beneath)| total - beneath)
+    }
 }
 
 /// A cost with the least and the greatest that the rounds make of it.
@@ -67,26 +71,24 @@ struct Cost {
 impl Chain {
     /// The chain of `results`.
     pub(super) fn of(results: &Results, quantity: Quantity) -> Self {
-        let mut beneath: Option<Cost> = None;
-        let mut missing = false;
+        let (mut beneath, mut is_missing) = (None::<Cost>, false);
         let mut steps = Vec::new();
         for (bench, name, what) in STEPS {
             let cost = cost(results, quantity, bench, name);
-            let pair = cost.zip(beneath);
-            steps.push(Step {
-                name,
-                what,
-                total: cost.map(|cost| cost.median),
-                adds: pair.map(|(cost, beneath)| cost.median - beneath.median),
-                noise: pair.is_some_and(|(cost, beneath)| cost.least < beneath.greatest),
-                skips: missing && pair.is_some(),
-            });
-            missing = cost.is_none();
+            let remark = match cost.zip(beneath) {
+                Some(_) if is_missing => "with the cost of the step that is missing",
+                Some((cost, beneath)) if cost.least < beneath.greatest => "within the noise",
+                _ => "",
+            };
+            let [total, below] = [cost, beneath].map(|cost| cost.map(|cost| cost.median));
+            steps.push(Step { name, what, total, beneath: below, remark });
+            is_missing = cost.is_none();
             beneath = cost.or(beneath);
         }
-        let floor = |bench| cost(results, quantity, bench, "floor").map(|cost| cost.median);
-        let kernel_of_http = floor(KEEP_ALIVE).zip(floor(ECHO)).map(|(request, echo)| request - echo);
-        Self { quantity, steps, kernel_of_http }
+        let floor = |bench| Some(cost(results, quantity, bench, "floor")?.median);
+        // Noise can put the longer messages' floor beneath the other.
+        let kernel = floor(KEEP_ALIVE).zip(floor(ECHO)).map(|(request, echo)| request - echo);
+        Self { quantity, steps, kernel_of_http: kernel.filter(|kernel| *kernel > 0.0) }
     }
 
     /// The costs that are known, from the kernel upward.
@@ -96,20 +98,15 @@ impl Chain {
 
     /// A cost, with its unit.
     pub(super) fn write(&self, value: f64) -> String {
-        self.unit(value).with_unit(value)
-    }
-
-    /// The unit in which a cost reads best.
-    pub(super) fn unit(&self, value: f64) -> format::Step {
         match self.quantity {
-            Quantity::Time => format::Step::of(Unit::Ns, value),
-            Quantity::Instructions => format::Step::instructions(value),
+            Quantity::Time => format::cost(Unit::Ns, value),
+            Quantity::Instructions => format::instructions(value),
         }
     }
 
     /// What a step adds, with its sign; the lowest one's cost.
     pub(super) fn added(&self, step: &Step) -> String {
-        match (step.total, step.adds) {
+        match (step.total, step.adds()) {
             (None, _) => "not measured".to_owned(),
             (Some(total), None) => self.write(total),
             (Some(_), Some(adds)) => format::signed(adds, |adds| self.write(adds)),
@@ -117,32 +114,22 @@ impl Chain {
     }
 }
 
-fn cost(results: &Results, quantity: Quantity, bench: &str, subject: &str) -> Option<Cost> {
-    match quantity {
-        Quantity::Time => {
-            let bench = results.benches.iter().find(|b| b.name == bench)?;
-            let floor = bench.subjects.iter().find(|s| s.role == Role::Floor);
-            timed(bench.subjects.iter().find(|s| s.name == subject)?, floor)
-        }
-        Quantity::Instructions => {
-            let count = results.counts.iter().find(|c| c.name == bench && c.subject == subject)?;
-            let exact = |n| Cost { median: n, least: n, greatest: n };
-            count.instructions.filter(|n| n.is_finite() && *n >= 0.0).map(exact)
-        }
-    }
-}
-
 /// A subject's cost. Its rounds are seen through their ratios to the floor where there are any, as those are made
 /// within a round and so know nothing of what the machine did between the rounds.
-fn timed(subject: &Subject, floor: Option<&Subject>) -> Option<Cost> {
-    let median = Some(subject.cost.median).filter(|m| m.is_finite() && *m >= 0.0)?;
-    let spread = |figure: &Figure, times: f64| Cost {
-        median,
-        least: (figure.least * times).min(median),
-        greatest: (figure.greatest * times).max(median),
+fn cost(results: &Results, quantity: Quantity, bench: &str, subject: &str) -> Option<Cost> {
+    let is_known = |cost: &f64| cost.is_finite() && *cost >= 0.0;
+    if quantity == Quantity::Instructions {
+        let count = results.counts.iter().find(|c| c.name == bench && c.subject == subject)?;
+        return count.instructions.filter(is_known).map(|n| Cost { median: n, least: n, greatest: n });
+    }
+    let bench = results.benches.iter().find(|b| b.name == bench)?;
+    let floor = bench.subjects.iter().find(|s| s.role == Role::Floor);
+    let subject = bench.subjects.iter().find(|s| s.name == subject)?;
+    let (figure, times) = match subject.ratio.as_ref().zip(floor) {
+        Some((ratio, floor)) => (ratio, floor.cost.median),
+        None => (&subject.cost, 1.0),
     };
-    let Some((ratio, floor)) = subject.ratio.as_ref().zip(floor) else {
-        return Some(spread(&subject.cost, 1.0));
-    };
-    Some(spread(ratio, floor.cost.median))
+    let median = Some(subject.cost.median).filter(is_known)?;
+    let (least, greatest) = ((figure.least * times).min(median), (figure.greatest * times).max(median));
+    Some(Cost { median, least, greatest })
 }

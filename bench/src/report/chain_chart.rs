@@ -3,11 +3,13 @@
 use super::chain::{Chain, Quantity, Step};
 use super::scale::{Scale, place};
 use super::{axis, format, table};
-use crate::results::Results;
+use crate::results::{Results, Unit};
 use maud::{Markup, html};
 
 /// The section.
 pub(super) fn section(results: &Results) -> Markup {
+    let few = "This run has too few steps of the chain: they come from tcp/echo-64 and http/keep-alive.";
+    let uncounted = "This run did not count them: cargo xtask bench --count does.";
     html! {
         section #chain {
             h2 { "What each layer adds to one request" }
@@ -16,23 +18,21 @@ pub(super) fn section(results: &Results) -> Markup {
                  keep-alive request less the echo over net."
             }
             div.cards {
-                (card(&Chain::of(results, Quantity::Time)))
-                (card(&Chain::of(results, Quantity::Instructions)))
+                (card(&Chain::of(results, Quantity::Time), "In CPU time", few))
+                (card(&Chain::of(results, Quantity::Instructions), "In instructions", uncounted))
             }
         }
     }
 }
 
-fn card(chain: &Chain) -> Markup {
-    let (title, missing) = match chain.quantity {
-        Quantity::Time => (
-            "In CPU time",
-            "This run has too few steps of the chain: they come from tcp/echo-64 and http/keep-alive.",
-        ),
-        Quantity::Instructions => {
-            ("In instructions", "This run did not count them: cargo xtask bench --count does.")
-        }
-    };
+fn card(chain: &Chain, title: &str, missing: &str) -> Markup {
+    let rows = chain.steps.iter().map(|step| {
+        let total = step.total.map_or_else(|| format::NONE.to_owned(), |total| chain.write(total));
+        let class = if step.name == "floor" { "floor" } else { "ours" };
+        let cells =
+            [step.name.to_owned(), step.what.to_owned(), chain.added(step), total, step.remark.to_owned()];
+        (class, cells.to_vec())
+    });
     html! {
         article.card {
             h3 { (title) }
@@ -46,7 +46,7 @@ fn card(chain: &Chain) -> Markup {
                     (table(
                         "What each layer adds",
                         &["layer", "what it does", "adds", "up to here", "remark"],
-                        chain.steps.iter().map(|step| cells(chain, step)),
+                        rows,
                     ))
                 }
             }
@@ -60,21 +60,19 @@ fn chart(chain: &Chain, title: &str) -> Markup {
     let most = chain.totals().fold(0.0, f64::max);
     let margin = if least < first { (most - least) * 0.03 } else { 0.0 };
     let (whole, zoom) = (Scale::linear(0.0, most), Scale::linear(least - margin, most));
-    let unit = chain.unit(zoom.high);
     let corners = [whole.percent(first), whole.percent(most), 100.0, zoom.percent(first)];
     let [a, b, c, d] = corners.map(|corner| format!("{corner:.2}%"));
-    let beneath = chain.steps.iter().scan(None, |known, step| {
-        let beneath = *known;
-        *known = step.total.or(beneath);
-        Some(beneath)
-    });
+    let tick = |value| match chain.quantity {
+        Quantity::Time => format::tick(Unit::Ns, most, value),
+        Quantity::Instructions => format::instructions(value),
+    };
     html! {
         figure.chart role="group" aria-label={ "What each layer adds to one request: " (title) } {
             (request(chain, whole))
             div.magnifier style={ "clip-path:polygon(" (a) " 0," (b) " 0," (c) " 100%," (d) " 100%)" } {}
             div.plot {
-                (axis(zoom, 4, |value| unit.tick(value)))
-                @for (step, beneath) in chain.steps.iter().zip(beneath).skip(1) { (row(chain, step, beneath, zoom)) }
+                (axis(zoom, 4, tick))
+                @for step in &chain.steps[1..] { (row(chain, step, zoom)) }
             }
             figcaption { "Above: the whole request. Below: the same, magnified; its axis does not begin at 0." }
         }
@@ -103,16 +101,17 @@ fn request(chain: &Chain, scale: Scale) -> Markup {
     }
 }
 
-fn row(chain: &Chain, step: &Step, beneath: Option<f64>, zoom: Scale) -> Markup {
+fn row(chain: &Chain, step: &Step, zoom: Scale) -> Markup {
     let most = chain.totals().fold(0.0, f64::max);
-    let share = step.adds.map(|adds| format!(", {} % of the request", format::digits(adds / most * 100.0)));
-    let kernel = chain.kernel_of_http.filter(|kernel| step.name == "http" && *kernel > 0.0);
+    let share = step.adds().map(|adds| adds / most * 100.0).filter(|share| share.is_finite());
+    let share = share.map(|share| format!(", {share:.1} % of the request"));
+    let kernel = chain.kernel_of_http.filter(|_| step.name == "http");
     html! {
         div.row title={ (step.name) ": " (chain.added(step)) (share.unwrap_or_default()) "; " (step.what) } {
             span.name { (step.name) }
-            span.soft { @if step.noise { "within the noise" } }
+            span.soft { (step.remark) }
             b { (chain.added(step)) }
-            div.track { @if let Some((total, beneath)) = step.total.zip(beneath) {
+            div.track { @if let Some((total, beneath)) = step.total.zip(step.beneath) {
                 i.bar.sliver.(if total < beneath { "less" } else { "ours" }) style=(place(zoom, beneath, total)) {}
                 @if let Some(kernel) = kernel.filter(|kernel| beneath + kernel < total) {
                     i.bar.floor style=(place(zoom, beneath, beneath + kernel)) {}
@@ -124,23 +123,21 @@ fn row(chain: &Chain, step: &Step, beneath: Option<f64>, zoom: Scale) -> Markup 
 }
 
 fn remarks(chain: &Chain) -> Vec<String> {
-    let missing = chain.steps.iter().filter(|step| step.total.is_none());
-    let missing = missing
-        .map(|step| format!("{} was not measured: its cost is part of the next step that was.", step.name));
-    let mut remarks: Vec<_> = missing.collect();
-    let costs_nothing = |step: &&Step| step.adds.is_some_and(|adds| adds < 0.0);
-    let names: Vec<_> = chain.steps.iter().filter(costs_nothing).map(|step| step.name).collect();
-    if !names.is_empty() {
-        let verb = if names.len() == 1 { "seems" } else { "seem" };
-        remarks.push(format!(
-            "{} {verb} to cost less than nothing: noise between the rounds.",
-            names.join(", ")
-        ));
+    let names = |holds: &dyn Fn(&Step) -> bool| {
+        let steps = chain.steps.iter().filter(|step| holds(step));
+        steps.map(|step| step.name).collect::<Vec<_>>().join(", ")
+    };
+    let missing = names(&|step| step.total.is_none());
+    let negative = names(&|step| step.adds().is_some_and(|adds| adds < 0.0));
+    let http = chain.steps.last().and_then(Step::adds);
+    let mut remarks = Vec::new();
+    if !missing.is_empty() {
+        remarks.push(format!("Not measured: {missing}; its cost is part of the next step that was."));
     }
-    let http = chain.steps.last().and_then(|step| step.adds);
-    // Noise can put the longer messages' floor beneath the other.
-    let kernel = chain.kernel_of_http.filter(|kernel| *kernel > 0.0);
-    if let (Some(kernel), Some(http)) = (kernel, http) {
+    if !negative.is_empty() {
+        remarks.push(format!("Less than nothing, by the noise between the rounds: {negative}."));
+    }
+    if let (Some(kernel), Some(http)) = (chain.kernel_of_http, http) {
         remarks.push(format!(
             "Of http’s {}, {} is the kernel’s (hatched): by so much the floor of http/keep-alive is above that of \
              tcp/echo-64, as its messages are longer.",
@@ -149,15 +146,4 @@ fn remarks(chain: &Chain) -> Vec<String> {
         ));
     }
     remarks
-}
-
-fn cells(chain: &Chain, step: &Step) -> (&'static str, Vec<String>) {
-    let total = step.total.map_or_else(|| format::NONE.to_owned(), |total| chain.write(total));
-    let remark = match step {
-        Step { skips: true, .. } => "with the cost of the step that is missing",
-        Step { noise: true, .. } => "within the noise",
-        _ => "",
-    };
-    let class = if step.name == "floor" { "floor" } else { "ours" };
-    (class, vec![step.name.to_owned(), step.what.to_owned(), chain.added(step), total, remark.to_owned()])
 }

@@ -5,7 +5,8 @@
 
 use super::scale::Scale;
 use super::{PEERS, format, look, table, top};
-use crate::results::{Bench, Results, Role, Subject};
+use crate::results::{Bench, Results, Role, Subject, Unit};
+use crate::table::cut;
 use maud::{Markup, PreEscaped, html};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -132,7 +133,7 @@ fn draw(subjects: &[&Subject], (width, height): (u32, u32)) -> Result<String, Bo
         .bold_line_style(key("rule").stroke_width(UNITS))
         .label_style(text(FontStyle::Normal, "soft"))
         .x_label_formatter(&|n| name_of(n).to_owned())
-        .y_label_formatter(&|us| format::micros_tick(*us))
+        .y_label_formatter(&|us| format::tick(Unit::Ns, us * 1e3, us * 1e3))
         .draw()?;
     let mut names = Vec::new();
     for subject in subjects {
@@ -149,7 +150,7 @@ fn draw(subjects: &[&Subject], (width, height): (u32, u32)) -> Result<String, Bo
         let y = y.max(free);
         free = y + LINE;
         let style = text(FontStyle::Bold, look(subject)).pos(Pos::new(HPos::Left, VPos::Center));
-        root.draw(&Text::new(format::short(&subject.name, 11), (right, y), style))?;
+        root.draw(&Text::new(cut(&subject.name, 11), (right, y), style))?;
     }
     root.present()?;
     drop(chart);

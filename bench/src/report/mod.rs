@@ -15,8 +15,11 @@ mod targets;
 mod tests;
 
 use super::results::{Bench, Results, Role, Subject};
+use crate::count::show::cell;
+use crate::progress::in_words;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use scale::{Scale, place};
+use std::time::Duration;
 
 /// What a browser may load: the page's own style, and nothing else from anywhere.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
@@ -68,13 +71,14 @@ fn header(results: &Results) -> Markup {
     let versions: Vec<_> =
         results.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let command = [&["cargo xtask bench".to_owned()], &*results.arguments].concat().join(" ");
+    let took = Duration::try_from_secs_f64(results.seconds);
     let facts = [
         ("Commit", "code", format!("{commit}{changes}")),
         ("Date", "", results.date.clone()),
-        ("Machine", "", format!("{}, {cores}, {}", machine.cpu, format::memory(machine.memory_mib))),
+        ("Machine", "", format!("{}, {cores}, {:.1} GiB", machine.cpu, machine.memory_mib as f64 / 1024.0)),
         ("Kernel", "", machine.kernel.clone()),
         ("Command", "code", command),
-        ("Took", "", format::duration(results.seconds)),
+        ("Took", "", took.map(in_words).unwrap_or_default()),
         ("Versions", "wide", versions.join(" · ")),
     ];
     html! {
@@ -102,12 +106,8 @@ fn header(results: &Results) -> Markup {
 
 /// What `--count` counted.
 fn counts(results: &Results) -> Markup {
-    // Few of something may be a part, as where one call serves several operations.
-    let write =
-        |count: f64| if count.abs() >= 100.0 { format::grouped(count) } else { format::digits(count) };
     let rows = results.counts.iter().map(|count| {
-        let cells = [count.instructions, count.syscalls, count.allocations];
-        let cells = cells.map(|n| n.map_or_else(|| format::NONE.to_owned(), write));
+        let cells = [cell(count.instructions, 0), cell(count.syscalls, 2), cell(count.allocations, 2)];
         ("", [&[count.name.clone(), count.subject.clone()], &cells[..]].concat())
     });
     let heads = ["benchmark", "subject", "instructions", "system calls", "allocations"];

@@ -57,7 +57,7 @@ fn card(group: &Group<'_>, scale: Scale) -> Markup {
                 h3 { (group.title) }
                 figure.chart role="group" aria-label={ (group.title) ": cost as a multiple of the floor" } {
                     div.plot {
-                        (axis(scale, 7, |value| format!("{}×", format::round(value))))
+                        (axis(scale, 7, |value| format!("{}×", (value * 1e3).round() / 1e3)))
                         i.base style=(place(scale, 1.0, 1.0)) {}
                         @for (index, bench) in rows { (row(*index, bench, scale)) }
                     }
