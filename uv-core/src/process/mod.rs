@@ -13,7 +13,7 @@ pub use usage::{ResourceUsage, UsageOf, resource_usage};
 use crate::handle::{Handle, HandleKind, Node};
 use crate::slot::Slot;
 use crate::sys;
-use crate::sys::spawn::Child;
+use crate::sys::spawn::{Child, ChildFd, Program};
 use crate::trace::Facts;
 use crate::upcall::ExitUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -23,6 +23,11 @@ use std::fmt;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
+
+/// Milliseconds between the tries to start a program that somebody is writing: far more than an `exec` takes, and little
+/// for the loop to stand still.
+const BUSY_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// A child process (`uv_process_t`). Active until it ends.
 #[derive(Clone)]
@@ -102,7 +107,8 @@ impl Process {
     /// Everything that goes wrong up to and including the start of the program, on the program's name: `ENOENT` if
     /// there is none, `EACCES` if it may not be run, `EPERM` for a user or group that this process may not become,
     /// `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` or `EPERM` before Linux 5.3,
-    /// `ECANCELED` if the loop is gone. There is no handle then and no child; pipes that were opened for it have lost
+    /// `ECANCELED` if the loop is gone, `ETXTBSY` if somebody has the program open for writing, which is tried again for
+    /// 31 ms. There is no handle then and no child; pipes that were opened for it have lost
     /// their peer.
     ///
     /// ```
@@ -128,7 +134,7 @@ impl Process {
         }
         let program = options.program().map_err(failed)?;
         let stdio = ChildStdio::prepare(options.slots()).map_err(failed)?;
-        let Child { pid, pidfd } = sys::spawn::spawn(&program, stdio.fds()).map_err(failed)?;
+        let Child { pid, pidfd } = start(&program, stdio.fds()).map_err(failed)?;
         let node =
             ProcessNode::watch(lp, pid, pidfd).inspect_err(|_| sys::process::abandon(pid)).map_err(failed)?;
         node.upcall.set(Box::new(on_exit));
@@ -153,6 +159,23 @@ impl Process {
         }
         kill(self.0.pid, signum)
     }
+}
+
+/// Starts the program, again if it is busy.
+///
+/// Who writes a program and closes it may find it open for writing nevertheless: in the child of another thread, between
+/// `fork` and `exec`. That is over in a moment. (Not in libuv; Go's and Cargo's tests met it.)
+fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Errno> {
+    for pause in BUSY_PAUSES {
+        match sys::spawn::spawn(program, fds) {
+            Err(Errno::ETXTBSY) => {
+                log::debug!(target: "uv_core", "spawn: ETXTBSY, again in {pause} ms");
+                std::thread::sleep(Duration::from_millis(pause));
+            }
+            result => return result,
+        }
+    }
+    sys::spawn::spawn(program, fds)
 }
 
 impl ProcessNode {
