@@ -205,7 +205,8 @@ impl AcceptUpcall for Accepting {
     fn on_connection(&mut self, status: Result<()>) {
         match status {
             Ok(()) => self.0.distribute(),
-            Err(error) => log::warn!(target: "cluster", "{error}"),
+            // Tried again, and said once.
+            Err(error) => log::error!(target: "cluster", "{error}"),
         }
     }
 }

@@ -73,7 +73,7 @@ pub mod upcall;
 
 pub use body::Body;
 pub use error::{Error, Result};
-pub use net::{Address, ListenOptions, ListenSource, Socket};
+pub use net::{Address, ListenOptions, ListenPhase, ListenSource, Socket};
 pub use options::ServerOptions;
 pub use request::Request;
 pub use response::Response;

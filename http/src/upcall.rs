@@ -39,7 +39,8 @@ pub trait RequestHandler {
         let _ = dropped;
     }
 
-    /// Listening or accepting failed later than `listen` could say ('error').
+    /// Listening or accepting failed later than `listen` could say ('error'): see [`net::Error::phase`]. A server that cannot
+    /// accept goes on, and tries again after a pause; that is said once for each trouble.
     fn on_error(&mut self, error: net::Error) {
         log::error!(target: "http", "{error}");
     }

@@ -30,6 +30,17 @@ pub enum ErrorCode {
     InvalidHandleType,
 }
 
+/// What a server was about when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenPhase {
+    /// Getting a socket with the address: it does not listen.
+    Bind,
+    /// Beginning to listen: it does not.
+    Listen,
+    /// Taking a connection: it listens on, and tries again after a pause.
+    Accept,
+}
+
 /// A failed operation of a server or a socket.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error(Repr);
@@ -65,6 +76,18 @@ impl Error {
             Repr::System(error) => Some(error),
             Repr::Own(..) => None,
         }
+    }
+
+    /// What a server was about, in its `on_error` and of a `listen` that the system refused: after all but
+    /// [`ListenPhase::Accept`] it does not listen. `None` if it was not the system.
+    #[must_use]
+    pub fn phase(&self) -> Option<ListenPhase> {
+        Some(match self.system()?.op() {
+            "accept" => ListenPhase::Accept,
+            "listen" => ListenPhase::Listen,
+            // The socket, its options, its file.
+            _ => ListenPhase::Bind,
+        })
     }
 
     /// The system's error number, if it was the system.

@@ -57,7 +57,7 @@ pub mod upcall;
 
 pub use address::Address;
 pub use connect::{ConnectOptions, ConnectTarget};
-pub use error::{Error, ErrorCode, Result};
+pub use error::{Error, ErrorCode, ListenPhase, Result};
 pub use listen::{ListenOptions, ListenTarget};
 pub use listening::Acceptor;
 pub use server::{Dropped, Server, ServerOptions};

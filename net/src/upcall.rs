@@ -16,8 +16,10 @@ pub trait ServerHandler {
         let _ = dropped;
     }
 
-    /// Listening or accepting failed later than `listen` could say ('error'). A server that never listened may listen
-    /// again; its handler is dropped after this call.
+    /// Listening or accepting failed later than `listen` could say ('error'): see [`Error::phase`].
+    ///
+    /// A server that cannot accept goes on, and tries again after a pause; that is said once for each trouble. One that
+    /// never listened may listen again; its handler is dropped after this call.
     fn on_error(&mut self, error: Error) {
         log::error!(target: "net", "{error}");
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Host, Log, Peer, anywhere, listen_for_one, new_loop, port_of, run_to_the_end, serve_one, to};
-use net::{ErrorCode, ListenOptions, Server, ServerOptions, Socket};
+use net::{ErrorCode, ListenOptions, ListenPhase, Server, ServerOptions, Socket};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
@@ -283,5 +283,24 @@ fn a_port_that_is_free_again_can_be_listened_on() {
     server.close().expect("it listens");
     server.listen(again, |_: Socket| {}).expect("the port is free");
     server.close().expect("it listens");
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn a_refusal_tells_whether_it_was_met_at_the_address_or_when_listening() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let server = Server::new(&env, ServerOptions::default());
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    let taken = ListenOptions::addr(other.local_addr().expect("an address"));
+    let nowhere = ListenOptions::path("/there/is/no/such/folder/socket");
+    for (options, phase) in [(taken, ListenPhase::Listen), (nowhere, ListenPhase::Bind)] {
+        let refused = server.listen(options, Host::new(&log, |_| {})).expect_err("refused");
+        assert_eq!(refused.phase(), Some(phase));
+    }
+    server.listen(anywhere(), Host::new(&log, |_| {})).expect("the server listens");
+    let own = server.listen(anywhere(), Host::new(&log, |_| {})).expect_err("it listens already");
+    assert_eq!(own.phase(), None);
+    server.close().expect("the server listens");
     run_to_the_end(&lp, &env);
 }

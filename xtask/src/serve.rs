@@ -8,7 +8,7 @@ use async_wrap::{Environment, Loop, RunMode};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Backoff, Primary, Settings, Supervised, Worker, WorkerHandle};
 use http::upcall::RequestHandler;
-use http::{Address, ListenOptions, Request, Response, Server, ServerOptions};
+use http::{Address, ListenOptions, ListenPhase, Request, Response, Server, ServerOptions};
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -204,7 +204,7 @@ impl WorkerHandler for Leave {
     }
 }
 
-/// The application in a worker: a failure to listen is the primary's to tell.
+/// The application in a worker: a failure to listen is the primary's to tell. One to accept passes.
 struct WorkerApp {
     app: App,
     worker: Worker,
@@ -216,6 +216,9 @@ impl RequestHandler for WorkerApp {
     }
 
     fn on_error(&mut self, error: net::Error) {
+        if error.phase() == Some(ListenPhase::Accept) {
+            return say::err(format_args!("error: {error}"));
+        }
         // Fails only if the primary is gone, and then nobody is left to be told.
         let _ = self.worker.send(error.to_string().as_bytes());
         self.worker.disconnect();

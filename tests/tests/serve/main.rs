@@ -6,10 +6,13 @@
 mod client;
 mod descriptors;
 mod ending;
+mod failing;
 mod idle;
 mod node;
 mod refusals;
 mod routes;
+#[path = "../../../uv-core/tests/shim/mod.rs"]
+mod shim;
 mod site;
 mod unread;
 mod workers;
