@@ -96,6 +96,22 @@ pub(crate) struct LoopInner {
     pub(crate) works: Works,
 }
 
+impl LoopInner {
+    /// From here on nothing enters the table.
+    pub(crate) fn set_gone(&self) {
+        self.gone.set(true);
+    }
+
+    /// Empties the table.
+    pub(crate) fn take_nodes(&self) -> Vec<Rc<dyn Node>> {
+        self.handles.take().into_iter().map(|(_, place)| place.node).collect()
+    }
+
+    pub(crate) fn end_all_requests(&self) {
+        self.active_requests.set(0);
+    }
+}
+
 impl Loop {
     /// A loop with nothing in it.
     ///
@@ -155,35 +171,6 @@ impl Deref for Loop {
 
     fn deref(&self) -> &LoopHandle {
         &self.handle
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        // Handles and towers hold each other; this is what breaks the circle. Their destructors may touch the loop, so
-        // no table is borrowed while they run. What they make is closed from the start.
-        let inner = &self.handle.0;
-        inner.gone.set(true);
-        inner.inbox.shut();
-        let swept = std::mem::take(&mut *inner.handles.borrow_mut());
-        for (_, Place { node, .. }) in &swept {
-            node.handle().set_closed();
-            node.begin_close();
-            node.handle().stop();
-            node.drop_tower();
-        }
-        drop(swept);
-        inner.timers.clear();
-        inner.idle.clear();
-        inner.prepare.clear();
-        inner.check.clear();
-        inner.pending.clear();
-        inner.still_ready.clear();
-        inner.paused.clear();
-        drop(inner.closing.take());
-        inner.works.clear();
-        // A clone of the loop's handle that is left behind finds nothing to wait for.
-        inner.active_requests.set(0);
     }
 }
 

@@ -30,6 +30,7 @@
 //! upcalls, and the calls of streams. See [`trace`] for the format, and for what it costs while nobody listens.
 
 mod environment;
+mod ending;
 mod errno;
 mod error;
 mod event_loop;

@@ -145,8 +145,9 @@ impl ClosingStep<'_> {
             node.handle().set_closed();
             Rc::clone(node).finish_close();
         }
-        let Some((node, on_closed)) = self.closing.take() else { return };
+        // A destructor's panic leaves the rest of this to the next close phase.
         node.drop_tower();
+        let Some((node, on_closed)) = self.closing.take() else { return };
         self.lp.remove(node.handle());
         if let Some(on_closed) = on_closed {
             on_closed();

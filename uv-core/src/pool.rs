@@ -8,6 +8,7 @@ use crate::{Call, Errno};
 use std::collections::VecDeque;
 use std::env;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -117,7 +118,13 @@ impl Pool {
 
     fn serve(&self) {
         loop {
-            self.next().run();
+            let job = self.next();
+            // A result whose loop is gone is dropped here. A destructor that panics must not end the thread: the pool
+            // counts on it.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                job.run();
+                drop(job);
+            }));
         }
     }
 

@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Posts per poll phase; more wait for the next one, so that a flood of them starves nobody.
 const POSTS_PER_TURN: usize = 1024;
 
-enum Post {
+/// What other threads have for the loop.
+pub(crate) enum Post {
     Closure(Box<dyn FnOnce(&LoopHandle) + Send>),
     /// An async handle was sent to.
     Async {
@@ -162,14 +163,16 @@ impl Inbox {
         taken.len()
     }
 
-    /// Refuses posts from now on and drops those that wait.
-    pub(crate) fn shut(&self) {
-        let dropped = {
+    /// Refuses posts from now on. Returns those that wait, for the caller to drop.
+    pub(crate) fn shut(&self) -> VecDeque<Post> {
+        let mut queued = {
             let mut posts = self.shared.posts();
             posts.shut = true;
-            (self.taken.take(), mem::take(&mut posts.queue))
+            mem::take(&mut posts.queue)
         };
-        drop(dropped);
+        let mut posts = self.taken.take();
+        posts.append(&mut queued);
+        posts
     }
 }
 

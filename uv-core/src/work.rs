@@ -159,9 +159,16 @@ pub(crate) struct Works {
     requests: RefCell<Slab<Request>>,
 }
 
-struct Request {
+pub(crate) struct Request {
     work: Work,
     finish: Box<dyn FnOnce()>,
+}
+
+impl Request {
+    /// Drops the work, unless it has begun.
+    pub(crate) fn give_up(&self) {
+        self.work.0.fail(Errno::ECANCELED);
+    }
 }
 
 impl Works {
@@ -173,11 +180,8 @@ impl Works {
         }
     }
 
-    /// Drops every callback without calling it, and all work that has not begun.
-    pub(crate) fn clear(&self) {
-        let requests = self.requests.take();
-        for (_, request) in &requests {
-            request.work.0.fail(Errno::ECANCELED);
-        }
+    /// All requests, none of which is called any more.
+    pub(crate) fn take(&self) -> Vec<Request> {
+        self.requests.take().into_iter().map(|(_, request)| request).collect()
     }
 }

@@ -1,0 +1,153 @@
+//! A destructor that panics loses nothing but itself: neither what a dropped loop holds, nor the end of a handle, nor a
+//! thread of the pool.
+
+mod alone;
+mod common;
+
+use common::*;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::Duration;
+use uv_core::{Async, Idle, Loop, RunMode, Signal, Tcp, Timer};
+
+const SIGUSR1: i32 = 10;
+
+/// Counts that it was dropped, and panics then if told to.
+struct Bomb {
+    dropped: Rc<Cell<usize>>,
+    explodes: bool,
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        self.dropped.set(self.dropped.get() + 1);
+        assert!(!self.explodes, "in a destructor");
+    }
+}
+
+/// Runs what panics, without a word in the test's output.
+fn panics(run: impl FnOnce()) {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let caught = catch_unwind(AssertUnwindSafe(run));
+    std::panic::set_hook(hook);
+    assert!(caught.is_err(), "a destructor panics");
+}
+
+/// Every place of a loop in which a program's value may lie, two values in each, of which every other one panics when it is
+/// dropped. Returns how many.
+fn fill(lp: &Loop, dropped: &Rc<Cell<usize>>) -> usize {
+    let made = Cell::new(0);
+    let bomb = || {
+        made.set(made.get() + 1);
+        Bomb { dropped: Rc::clone(dropped), explodes: made.get() % 2 == 0 }
+    };
+    for _ in 0..2 {
+        let inside = bomb();
+        let timer = Timer::new(lp);
+        timer.start(Duration::from_secs(9), Duration::ZERO, move |_: &Timer| hold(&inside)).expect("start");
+        let inside = bomb();
+        Idle::new(lp).start(move |_: &Idle| hold(&inside)).expect("start");
+        let inside = bomb();
+        Signal::new(lp).start(SIGUSR1, move |_: &Signal, _| hold(&inside)).expect("start");
+        let inside = bomb();
+        let _ = Async::new(lp, move |_: &Async| hold(&inside));
+        let inside = bomb();
+        let tcp = Tcp::new(lp);
+        tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_close(move || hold(&inside)));
+        let inside = bomb();
+        let listener = Tcp::new(lp);
+        listener.listen(1, move |_: uv_core::Result<()>| hold(&inside)).expect("listen");
+        let inside = bomb();
+        let closing = Timer::new(lp);
+        closing.close_with(move || hold(&inside));
+        let inside = bomb();
+        lp.queue_work(|| {}, move |_| hold(&inside));
+    }
+    made.get()
+}
+
+fn one_thread(command: &mut Command) {
+    command.env("UV_THREADPOOL_SIZE", "1");
+}
+
+#[test]
+fn a_loop_dropped_drops_everything_although_destructors_panic_and_then_panics() {
+    let name = "a_loop_dropped_drops_everything_although_destructors_panic_and_then_panics";
+    // Alone, because it counts the descriptors of the process.
+    let body = || {
+        let before = open_fds();
+        let dropped = Rc::new(Cell::new(0));
+        let lp = Loop::new().expect("a loop");
+        let clone = lp.clone();
+        let made = fill(&lp, &dropped);
+        panics(|| drop(lp));
+        assert_eq!(dropped.get(), made);
+        assert!(!clone.is_alive() && clone.handles().is_empty());
+        drop(clone);
+        // The pool's only thread has let go of the works before this one.
+        let lp = test_loop();
+        lp.queue_work(|| {}, |_| {});
+        lp.finish();
+        assert_eq!(open_fds(), before);
+    };
+    assert!(alone::status(name, one_thread, body).is_none_or(|status| status.success()));
+}
+
+#[test]
+fn a_destructor_that_panics_in_the_close_phase_keeps_neither_the_callback_nor_the_handle() {
+    let lp = test_loop();
+    let (dropped, closed) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    for _ in 0..3 {
+        let inside = Bomb { dropped: Rc::clone(&dropped), explodes: true };
+        let timer = Timer::new(&lp);
+        timer.start(Duration::from_secs(9), Duration::ZERO, move |_: &Timer| hold(&inside)).expect("start");
+        let count = Rc::clone(&closed);
+        timer.close_with(move || count.set(count.get() + 1));
+    }
+    for _ in 0..3 {
+        panics(|| while lp.run(RunMode::Once).expect("run") {});
+    }
+    lp.finish();
+    assert_eq!((dropped.get(), closed.get()), (3, 3));
+}
+
+/// Panics when it is dropped, on whatever thread.
+struct Mine;
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn a_result_that_panics_in_a_thread_of_the_pool_does_not_end_the_thread() {
+    let name = "a_result_that_panics_in_a_thread_of_the_pool_does_not_end_the_thread";
+    let body = || {
+        let lp = Loop::new().expect("a loop");
+        let (running, runs) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        lp.queue_work(
+            move || {
+                running.send(()).expect("the test waits");
+                released.recv().expect_err("released by a drop");
+                Mine
+            },
+            |_| unreachable!("the loop is gone"),
+        );
+        runs.recv().expect("the work runs");
+        drop(lp);
+        drop(release);
+        let lp = test_loop();
+        let done = Rc::new(Cell::new(false));
+        let set = Rc::clone(&done);
+        lp.queue_work(|| {}, move |result| set.set(result.is_ok()));
+        lp.finish();
+        assert!(done.get());
+    };
+    assert!(alone::status(name, one_thread, body).is_none_or(|status| status.success()));
+}
