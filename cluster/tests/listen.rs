@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 fn main() {
@@ -25,6 +25,8 @@ fn main() {
         ("ipv6_only_reaches_the_primary", ipv6_only),
         ("any_address_takes_both_families", any_address),
         ("relative_and_absolute_paths_of_a_file_share_a_socket", paths),
+        ("a_file_that_took_the_place_of_the_primarys_socket_file_stays", successors_file),
+        ("the_error_says_that_a_socket_file_is_left_over", left_over),
         ("abstract_names_work_as_paths_do", abstract_name),
         ("a_path_in_a_missing_folder_is_an_error", missing_folder),
         ("connections_run_in_the_context_of_their_server", contexts),
@@ -255,6 +257,33 @@ fn paths() {
         assert!(greetings.iter().all(|greeting| greeting == "1" || greeting == "2"));
         cluster.finish();
         assert!(!path.exists(), "the primary removes its file");
+    }
+}
+
+fn successors_file() {
+    for policy in policies() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let cluster = Cluster::with(role("greeter", &[&format!("unix:{}", path.display())]).policy(policy));
+        cluster.fork_listening(1);
+        std::fs::remove_file(&path).expect("the primary's file");
+        let _successor = UnixListener::bind(&path).expect("the path is free");
+        cluster.finish();
+        UnixStream::connect(&path).expect("the successor serves");
+    }
+}
+
+fn left_over() {
+    for policy in policies() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        drop(UnixListener::bind(&path).expect("the path is free"));
+        let cluster = Cluster::with(role("greeter", &[&format!("unix:{}", path.display())]).policy(policy));
+        cluster.fork();
+        let reason = cluster.message(1, "reason ");
+        let expected = format!("bind {} (left over: nothing listens on this socket file): ", path.display());
+        assert!(reason.starts_with(&expected), "{reason}");
+        cluster.finish();
     }
 }
 

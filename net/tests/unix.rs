@@ -90,3 +90,28 @@ fn a_path_that_cannot_be_bound_is_refused_and_left_alone() {
     run_to_the_end(&lp, &env);
     assert_eq!(log.take(), ["server dropped"]);
 }
+
+#[test]
+fn a_file_that_took_the_place_of_the_servers_stays() {
+    let (lp, env) = new_loop();
+    let path = TempPath::new("successor");
+    let server = Server::new(&env, ServerOptions::default());
+    server.listen(ListenOptions::path(&path.0), |_: Socket| {}).expect("the server listens");
+    std::fs::remove_file(&path.0).expect("the server's file");
+    let _successor = UnixListener::bind(&path.0).expect("the path is free");
+    server.close().expect("it listens");
+    run_to_the_end(&lp, &env);
+    std::os::unix::net::UnixStream::connect(&path.0).expect("the successor's file is there");
+}
+
+#[test]
+fn the_error_says_that_a_socket_file_is_left_over() {
+    let (lp, env) = new_loop();
+    let path = TempPath::new("left-over");
+    drop(UnixListener::bind(&path.0).expect("the path is free"));
+    let server = Server::new(&env, ServerOptions::default());
+    let error =
+        server.listen(ListenOptions::path(&path.0), |_: Socket| {}).expect_err("a file is in the way");
+    assert!(error.to_string().contains("nothing listens on this socket file"), "{error}");
+    run_to_the_end(&lp, &env);
+}

@@ -21,20 +21,34 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     op: &'static str,
     errno: Errno,
+    about: Option<Box<About>>,
+}
+
+/// What only some errors say.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct About {
     target: Option<Box<str>>,
+    note: Option<&'static str>,
 }
 
 impl Error {
     /// An error of the operation `op`.
     #[must_use]
     pub const fn new(op: &'static str, errno: Errno) -> Self {
-        Self { op, errno, target: None }
+        Self { op, errno, about: None }
     }
 
     /// The same error, saying which address, path or program it is about.
     #[must_use]
     pub fn on(mut self, target: impl fmt::Display) -> Self {
-        self.target = Some(target.to_string().into_boxed_str());
+        self.about.get_or_insert_default().target = Some(target.to_string().into_boxed_str());
+        self
+    }
+
+    /// The same error, with what is known of its cause beyond the system's word.
+    #[must_use]
+    pub fn noting(mut self, note: &'static str) -> Self {
+        self.about.get_or_insert_default().note = Some(note);
         self
     }
 
@@ -53,16 +67,27 @@ impl Error {
     /// The address, path or program, where there is one.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
-        self.target.as_deref()
+        self.about.as_ref()?.target.as_deref()
+    }
+
+    /// What is known of the cause beyond the system's word, where something is: that the socket file in the way is left
+    /// over, say.
+    #[must_use]
+    pub fn note(&self) -> Option<&'static str> {
+        self.about.as_ref()?.note
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.target {
-            Some(target) => write!(f, "{} {}: {}", self.op, target, self.errno),
-            None => write!(f, "{}: {}", self.op, self.errno),
+        f.write_str(self.op)?;
+        if let Some(target) = self.target() {
+            write!(f, " {target}")?;
         }
+        if let Some(note) = self.note() {
+            write!(f, " ({note})")?;
+        }
+        write!(f, ": {}", self.errno)
     }
 }
 

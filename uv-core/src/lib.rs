@@ -46,6 +46,7 @@ mod queue;
 mod signal;
 mod slot;
 mod spool;
+mod socket_file;
 mod stream;
 mod sys;
 mod tcp;

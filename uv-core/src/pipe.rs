@@ -2,6 +2,7 @@
 //! `src/unix/pipe.c`, and the IPC half of `src/unix/stream.c`.
 
 use crate::handle::HandleKind;
+use crate::socket_file::{LEFT_OVER, SocketFile, is_left_over};
 use crate::stream::{BOUND, IPC, READABLE, Received, SHARED, SOCKET, Stream, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
@@ -15,7 +16,7 @@ use std::fs::Permissions;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -114,11 +115,13 @@ impl Pipe {
         Ok(Self(self.0.accept()?))
     }
 
-    /// Gives the socket a name (`uv_pipe_bind`): a path, or an abstract name if it begins with NUL. The file is
-    /// removed at close.
+    /// Gives the socket a name (`uv_pipe_bind`): a path, or an abstract name if it begins with NUL.
+    ///
+    /// The file is removed at close if it is still this socket's: one that another process put in its place stays.
     ///
     /// # Errors
     /// `EINVAL` if closing or bound, `ENAMETOOLONG`, `EADDRINUSE` at once; `EACCES` for a missing folder, as in libuv.
+    /// Where `EADDRINUSE` is about a socket file that no process has any more, its [`note`](Error::note) says so.
     pub fn bind(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = name.as_ref();
         let failed = |errno| Error::new("bind", errno).on(name.display());
@@ -127,14 +130,18 @@ impl Pipe {
         }
         let addr = SockAddr::unix(name).map_err(failed)?;
         let fd = self.socket().map_err(failed)?;
-        sys::socket::bind(fd, &addr).map_err(|errno| match errno {
+        let bind = || sys::socket::bind(fd, &addr);
+        let is_path = name.as_bytes().first().is_some_and(|first| *first != 0);
+        let bound = if is_path { SocketFile::bind(name, bind) } else { bind().map(|()| None) };
+        let file = bound.map_err(|errno| match errno {
             Errno::ENOENT => failed(Errno::EACCES),
+            Errno::EADDRINUSE if is_path && is_left_over(name, &addr) => failed(errno).noting(LEFT_OVER),
             errno => failed(errno),
         })?;
         self.0.0.set_target(name.display());
         self.0.0.set(BOUND);
-        if name.as_bytes().first().is_some_and(|first| *first != 0) {
-            self.0.0.set_path(PathBuf::from(name));
+        if let Some(file) = file {
+            self.0.0.set_file(file);
         }
         Ok(())
     }
@@ -211,12 +218,19 @@ impl Pipe {
     /// Lets everybody read or write to the bound path too (`uv_pipe_chmod`).
     ///
     /// # Errors
-    /// `EBADF` if the pipe is not bound to a path; what the system says.
+    /// `EBADF` if the pipe is not bound to a path, `ENOENT` if the file that it was bound to is not there any more; what
+    /// the system says.
     pub fn chmod(&self, readable_by_all: bool, writable_by_all: bool) -> Result<()> {
-        let PipeName::Path(path) = self.local_name()? else {
+        let PipeName::Path(name) = self.local_name()? else {
             return Err(Error::new("chmod", Errno::EBADF));
         };
-        let failed = |error: std::io::Error| Error::new("chmod", Errno::from(error)).on(path.display());
+        let failed = |errno| Error::new("chmod", errno).on(name.display());
+        let path = match self.0.0.file_path() {
+            Some(path) => path.ok_or_else(|| failed(Errno::ENOENT))?,
+            // Bound by somebody else: a relative name may mean another file here, but a socket's file at least.
+            None => socket_path(&name).map_err(failed)?,
+        };
+        let failed = |error: std::io::Error| failed(error.into());
         let mode = std::fs::metadata(&path).map_err(failed)?.permissions().mode();
         let more = if readable_by_all { 0o444 } else { 0 } | if writable_by_all { 0o222 } else { 0 };
         std::fs::set_permissions(&path, Permissions::from_mode(mode | more)).map_err(failed)
@@ -259,6 +273,12 @@ impl Pipe {
         }
         Ok(())
     }
+}
+
+/// The path, if what is there is a socket.
+fn socket_path(path: &Path) -> Result<PathBuf, Errno> {
+    let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
+    if is_socket { Ok(path.to_owned()) } else { Err(Errno::ENOTSOCK) }
 }
 
 /// Whether the socket has a name and no peer: somebody bound it for others to listen on.

@@ -144,6 +144,7 @@ impl ServerHandler for Reporter {
     fn on_error(&mut self, error: Error) {
         let system = error.system().expect("the system's error");
         self.report(&format!("error {} {}", system.op(), system.errno().name()));
+        self.report(&format!("reason {system}"));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::handle::{Handle, Node};
 use crate::paused::{Noted, Pause};
 use crate::poller::Readiness;
 use crate::slot::Slot;
+use crate::socket_file::SocketFile;
 use crate::sys::fd::FdCell;
 use crate::trace::Facts;
 use crate::upcall::{AcceptUpcall, StreamUpcall};
@@ -14,7 +15,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::os::fd::{OwnedFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 pub(crate) struct StreamNode {
@@ -49,7 +50,7 @@ pub(super) struct Extra {
     /// The number of the trouble that the listener has told of.
     pub(super) told: u32,
     /// The socket file to remove at close.
-    path: Option<PathBuf>,
+    file: Option<SocketFile>,
     /// What errors of `listen` and `connect` are about.
     target: Option<Box<str>>,
     /// The port to which a TCP stream connects, if its own may be the same one; else 0.
@@ -207,8 +208,13 @@ impl StreamNode {
         }
     }
 
-    pub(crate) fn set_path(&self, path: PathBuf) {
-        self.with_extra(|extra| extra.path = Some(path));
+    pub(crate) fn set_file(&self, file: SocketFile) {
+        self.with_extra(|extra| extra.file = Some(file));
+    }
+
+    /// Where the socket file that was made for this stream is; no path if it is gone, or another file by now.
+    pub(crate) fn file_path(&self) -> Option<Option<PathBuf>> {
+        self.if_extra(|extra| extra.file.as_ref().map(|file| file.path().map(Path::to_owned)))
     }
 
     pub(super) fn set_upcall(&self, upcall: Box<dyn StreamUpcall>) {
@@ -437,9 +443,9 @@ impl Node for StreamNode {
             self.lp().inner().poller.deregister(fd);
         }
         let extra = self.extra.take();
-        if let Some(path) = extra.as_ref().and_then(|extra| extra.path.as_ref()) {
-            // Before the close, so that nobody connects to a socket that is about to vanish. Gone already is fine.
-            let _ = std::fs::remove_file(path);
+        if let Some(file) = extra.as_ref().and_then(|extra| extra.file.as_ref()) {
+            // Before the close, so that nobody connects to a socket that is about to vanish.
+            file.remove();
         }
         // What `connect` was about is still wanted for its report.
         let target = extra.and_then(|mut extra| extra.target.take());

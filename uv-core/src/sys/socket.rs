@@ -6,7 +6,7 @@ use super::{call, transfer};
 use crate::Errno;
 use std::io::IoSlice;
 use std::mem::size_of;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// A non-blocking stream socket that no child inherits.
 pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
@@ -35,6 +35,16 @@ pub(crate) fn bind(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
 pub(crate) fn connect(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
     // SAFETY: pointer and length describe the address, which outlives the call.
     call("connect(2)", || check(unsafe { libc::connect(fd, addr.as_ptr(), addr.len()) }).map(drop))
+}
+
+/// Whether no process has a socket that is bound to this path, or to this abstract name.
+///
+/// Asked with a socket for datagrams: one for streams is found, but is of the wrong type, and its owner does not notice.
+pub(crate) fn is_unbound(addr: &SockAddr) -> bool {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: takes integers only.
+    let probe = own(unsafe { libc::socket(libc::AF_UNIX, kind, 0) });
+    probe.is_ok_and(|probe| connect(probe.as_raw_fd(), addr) == Err(Errno::ECONNREFUSED))
 }
 
 pub(crate) fn listen(fd: RawFd, backlog: i32) -> Result<(), Errno> {
