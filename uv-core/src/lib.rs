@@ -29,8 +29,8 @@
 //! What the loop does it says to the `log` crate at level trace, under the target `uv_core`: readiness, system calls, the
 //! upcalls, and the calls of streams. See [`trace`] for the format, and for what it costs while nobody listens.
 
-mod environment;
 mod ending;
+mod environment;
 mod errno;
 mod error;
 mod event_loop;
@@ -45,8 +45,8 @@ mod process;
 mod queue;
 mod signal;
 mod slot;
-mod spool;
 mod socket_file;
+mod spool;
 mod stream;
 mod sys;
 mod tcp;

@@ -3,7 +3,7 @@
 
 use crate::handle::HandleKind;
 use crate::socket_file::{LEFT_OVER, SocketFile, is_left_over};
-use crate::stream::{BOUND, IPC, READABLE, Received, SHARED, SOCKET, Stream, WRITABLE};
+use crate::stream::{BOUND, IPC, LENT, READABLE, Received, SOCKET, Stream, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
 use crate::trace::Facts;
@@ -67,7 +67,12 @@ impl Pipe {
         (stream.kind() == HandleKind::Pipe).then(|| Self(stream.clone()))
     }
 
-    /// Adopts a descriptor, which becomes non-blocking (`uv_pipe_open`): a Unix socket, or an end of a pipe.
+    /// Adopts a descriptor (`uv_pipe_open`): a Unix socket, or an end of a pipe.
+    ///
+    /// What other processes share of it is left as it is: the mode of a connected socket, and that of a pipe or a
+    /// terminal, which is opened a second time, under the same number. Where that is impossible, for a terminal of
+    /// another user, say, the open file becomes non-blocking, and what it was before when its last stream is closed.
+    /// Should the number be one of 0, 1 and 2, it becomes the null device's at close.
     ///
     /// Writing to the end of a pipe that nobody reads any more raises SIGPIPE, which Rust programs ignore by default;
     /// writing to a socket never does.
@@ -79,23 +84,18 @@ impl Pipe {
         let failed = |errno| Error::new("open", errno);
         self.check_fresh("open")?;
         let raw = fd.as_raw_fd();
-        let mut flags = SHARED;
-        if sys::socket::is_socket(raw) {
-            flags |= SOCKET;
-            if sys::socket::is_listening(raw) || is_only_bound(raw) {
-                flags |= BOUND;
-            } else {
-                flags |= READABLE | WRITABLE;
-            }
+        sys::fd::set_cloexec(raw).map_err(failed)?;
+        let flags = if sys::socket::is_socket(raw) {
+            let is_for_others = sys::socket::is_listening(raw) || is_only_bound(raw);
+            SOCKET | if is_for_others { BOUND } else { READABLE | WRITABLE }
         } else if self.0.0.has(IPC) {
             return Err(failed(Errno::EINVAL));
         } else {
             let (readable, writable) = sys::fd::access_mode(raw).map_err(failed)?;
-            flags |= if readable { READABLE } else { 0 } | if writable { WRITABLE } else { 0 };
-        }
-        sys::fd::set_nonblocking(raw, true).map_err(failed)?;
-        sys::fd::set_cloexec(raw).map_err(failed)?;
-        self.0.0.open(fd, flags);
+            let directions = if readable { READABLE } else { 0 } | if writable { WRITABLE } else { 0 };
+            directions | stop_waiting(&fd).map_err(failed)?
+        };
+        self.0.0.adopt(fd, flags);
         Ok(())
     }
 
@@ -273,6 +273,20 @@ impl Pipe {
         }
         Ok(())
     }
+}
+
+/// Makes reads and writes not wait, for others who share the open file as little as possible. Returns the flag of a mode
+/// that is to be restored, or none.
+fn stop_waiting(fd: &OwnedFd) -> Result<u32, Errno> {
+    let raw = fd.as_raw_fd();
+    if !sys::reopen::has_mode(raw) {
+        return Ok(0);
+    }
+    let own = sys::reopen::reopen(raw, true);
+    if own.is_ok_and(|own| sys::reopen::replace(fd, &own).is_ok()) {
+        return Ok(0);
+    }
+    Ok(if sys::reopen::lend(raw)? { LENT } else { 0 })
 }
 
 /// The path, if what is there is a socket.

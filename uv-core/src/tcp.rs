@@ -1,7 +1,7 @@
 //! TCP connections and listeners. Mirrors `uv_tcp_t`, libuv's `src/unix/tcp.c`.
 
 use crate::handle::HandleKind;
-use crate::stream::{BOUND, READABLE, SHARED, SOCKET, Stream, WRITABLE};
+use crate::stream::{BOUND, READABLE, SOCKET, Stream, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
 use crate::trace::Facts;
@@ -90,7 +90,10 @@ impl Tcp {
         (stream.kind() == HandleKind::Tcp).then(|| Self(stream.clone()))
     }
 
-    /// Adopts a socket, which becomes non-blocking (`uv_tcp_open`). It may be connected, bound or listening.
+    /// Adopts a socket (`uv_tcp_open`). It may be connected, bound or listening.
+    ///
+    /// The mode of a connected socket stays as it is, as other processes may share it; a listener becomes non-blocking,
+    /// and so does what connects. Should the number be one of 0, 1 and 2, it becomes the null device's at close.
     ///
     /// # Errors
     /// `EBUSY` if the handle has a socket already, `ENOTSOCK` if this is none; the descriptor is closed then.
@@ -101,19 +104,18 @@ impl Tcp {
         if !sys::socket::is_socket(raw) {
             return Err(failed(Errno::ENOTSOCK));
         }
-        sys::fd::set_nonblocking(raw, true).map_err(failed)?;
         sys::fd::set_cloexec(raw).map_err(failed)?;
         let bound = sys::socket::local_addr(raw)
             .is_ok_and(|addr| addr.as_inet().is_some_and(|addr| addr.port() != 0));
         let connected = sys::socket::peer_addr(raw).is_ok();
-        let mut flags = SHARED;
+        let mut flags = 0;
         if bound {
             flags |= BOUND;
         }
         if connected {
             flags |= READABLE | WRITABLE;
         }
-        self.0.0.open(fd, flags);
+        self.0.0.adopt(fd, flags);
         Ok(())
     }
 

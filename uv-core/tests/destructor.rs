@@ -40,10 +40,10 @@ fn panics(run: impl FnOnce()) {
 /// Every place of a loop in which a program's value may lie, two values in each, of which every other one panics when it is
 /// dropped. Returns how many.
 fn fill(lp: &Loop, dropped: &Rc<Cell<usize>>) -> usize {
-    let made = Cell::new(0);
+    let made = Cell::new(0_usize);
     let bomb = || {
         made.set(made.get() + 1);
-        Bomb { dropped: Rc::clone(dropped), explodes: made.get() % 2 == 0 }
+        Bomb { dropped: Rc::clone(dropped), explodes: made.get() & 1 == 0 }
     };
     for _ in 0..2 {
         let inside = bomb();

@@ -5,9 +5,11 @@
 //! be merged, and the cost of one does not grow with the number of children. Only known children are ever collected.
 
 mod options;
+mod stdio;
 mod usage;
 
-pub use options::{SpawnOptions, Stdio};
+pub use options::SpawnOptions;
+pub use stdio::Stdio;
 pub use usage::{ResourceUsage, UsageOf, resource_usage};
 
 use crate::handle::{Handle, HandleKind, Node};
@@ -17,13 +19,13 @@ use crate::sys::spawn::{Child, ChildFd, Program};
 use crate::trace::Facts;
 use crate::upcall::ExitUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
-use options::ChildStdio;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
+use stdio::ChildStdio;
 
 /// Milliseconds between the tries to start a program that somebody is writing: far more than an `exec` takes, and little
 /// for the loop to stand still.

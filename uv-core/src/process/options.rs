@@ -1,18 +1,13 @@
-//! What a child process is to be: program, environment, descriptors. Mirrors `uv_process_options_t` and
-//! `uv_stdio_container_t`.
+//! What a child process is to be: program, environment, user. Mirrors `uv_process_options_t`.
 
-use crate::stream::SHARED;
-use crate::sys::spawn::{ChildFd, Program, open_null};
-use crate::{Errno, Handle, Pipe, Stream};
+use super::Stdio;
+use crate::Errno;
+use crate::sys::spawn::Program;
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-
-/// The slots that every child has: standard input, output and error.
-const STANDARD_SLOTS: usize = 3;
 
 /// Where programs are searched for without a PATH: glibc's.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -33,21 +28,6 @@ pub struct SpawnOptions {
     gid: Option<u32>,
     detached: bool,
     stdio: Vec<Stdio>,
-}
-
-/// One descriptor of a child (`uv_stdio_container_t`).
-#[derive(Clone, Debug)]
-pub enum Stdio {
-    /// The null device for standard input, output and error; nothing for descriptors above.
-    Ignore,
-    /// A socket whose other end is opened into this handle, which has no descriptor yet; it may be for IPC
-    /// ([`Pipe::new_ipc`]). Two slots with the same handle share one socket.
-    Pipe(Pipe),
-    /// A descriptor of this process. As standard input, output or error it becomes blocking, here as well: the two
-    /// processes share the open file.
-    InheritFd(RawFd),
-    /// The descriptor of a stream; otherwise like `InheritFd`.
-    InheritStream(Stream),
 }
 
 impl SpawnOptions {
@@ -124,7 +104,7 @@ impl SpawnOptions {
     }
 
     /// Gives the child a session of its own, so that it survives this process and its terminal
-    /// (`UV_PROCESS_DETACHED`). It still keeps the loop alive: see [`Handle::unref`].
+    /// (`UV_PROCESS_DETACHED`). It still keeps the loop alive: see [`Handle::unref`](crate::Handle::unref).
     #[must_use]
     pub fn detached(mut self, detached: bool) -> Self {
         self.detached = detached;
@@ -197,70 +177,4 @@ fn environment_entry((mut key, value): (OsString, OsString)) -> Result<CString, 
 
 fn c_string(string: OsString) -> Result<CString, Errno> {
     CString::new(string.into_vec()).map_err(|_| Errno::EINVAL)
-}
-
-/// The child's descriptors, as this process numbers them, and what keeps them open until the child has its own.
-pub(super) struct ChildStdio {
-    fds: Vec<Option<ChildFd>>,
-    null: Option<OwnedFd>,
-    /// The pipes that were opened, by handle, with the child's ends.
-    pipes: Vec<(Pipe, OwnedFd)>,
-}
-
-impl ChildStdio {
-    pub(super) fn prepare(slots: &[Stdio]) -> Result<Self, Errno> {
-        let mut stdio = Self { fds: Vec::new(), null: None, pipes: Vec::new() };
-        let unnamed = STANDARD_SLOTS.saturating_sub(slots.len());
-        for slot in slots.iter().chain(std::iter::repeat_n(&Stdio::Ignore, unnamed)) {
-            let is_standard = stdio.fds.len() < STANDARD_SLOTS;
-            let fd = match slot {
-                Stdio::Ignore if is_standard => Some(stdio.null()?),
-                Stdio::Ignore => None,
-                Stdio::Pipe(pipe) => Some(stdio.pipe(pipe)?),
-                Stdio::InheritFd(fd) => Some(ChildFd { fd: *fd, make_blocking: is_standard }),
-                Stdio::InheritStream(stream) => {
-                    Some(ChildFd { fd: inherit(stream)?, make_blocking: is_standard })
-                }
-            };
-            stdio.fds.push(fd);
-        }
-        Ok(stdio)
-    }
-
-    /// For each of the child's descriptors the one of this process; none for those that it does not get.
-    pub(super) fn fds(&self) -> &[Option<ChildFd>] {
-        &self.fds
-    }
-
-    fn null(&mut self) -> Result<ChildFd, Errno> {
-        let null = match self.null.take() {
-            Some(null) => null,
-            None => open_null()?,
-        };
-        Ok(own_end(self.null.insert(null)))
-    }
-
-    fn pipe(&mut self, pipe: &Pipe) -> Result<ChildFd, Errno> {
-        let handle: &Handle = pipe;
-        if let Some((_, end)) = self.pipes.iter().find(|(other, _)| std::ptr::eq::<Handle>(&***other, handle))
-        {
-            return Ok(own_end(end));
-        }
-        let end = pipe.open_pair().map_err(|error| error.errno())?;
-        let fd = own_end(&end);
-        self.pipes.push((pipe.clone(), end));
-        Ok(fd)
-    }
-}
-
-/// A descriptor that was made for the child: blocking already.
-fn own_end(fd: &OwnedFd) -> ChildFd {
-    ChildFd { fd: fd.as_raw_fd(), make_blocking: false }
-}
-
-fn inherit(stream: &Stream) -> Result<RawFd, Errno> {
-    let fd = stream.fileno().map_err(|_| Errno::EINVAL)?;
-    // The child keeps the open file when the stream closes; its events must end nevertheless.
-    stream.0.set(SHARED);
-    Ok(fd)
 }

@@ -30,6 +30,7 @@ impl StreamNode {
             return Err(failed(errno));
         }
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EINVAL))?;
+        self.make_nonblocking(fd).map_err(failed)?;
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         sys::socket::listen(fd, backlog).map_err(failed)?;
         self.watch().map_err(failed)?;

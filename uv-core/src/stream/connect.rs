@@ -21,6 +21,7 @@ impl StreamNode {
         }
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
         self.note_risky_port(addr);
+        self.make_nonblocking(fd).map_err(failed)?;
         let delayed = self.if_extra(|extra| extra.delayed_error.take());
         let result = match delayed {
             Some(errno) => Err(errno),

@@ -12,6 +12,7 @@
 
 mod accept;
 mod connect;
+mod descriptor;
 mod node;
 mod outgoing;
 mod read;
@@ -29,7 +30,7 @@ use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
-pub(crate) use node::{BOUND, IPC, READABLE, SHARED, SOCKET, StreamNode, WRITABLE};
+pub(crate) use node::{BOUND, IPC, LENT, READABLE, SHARED, SOCKET, StreamNode, WRITABLE};
 pub(crate) use outgoing::Outgoing;
 pub use read::Received;
 
@@ -219,7 +220,9 @@ impl Stream {
     /// `EBADF` without a descriptor.
     pub fn set_blocking(&self, blocking: bool) -> Result<()> {
         let fd = self.0.fileno()?;
-        sys::fd::set_nonblocking(fd, !blocking).map_err(|errno| Error::new("ioctl", errno))
+        sys::fd::set_nonblocking(fd, !blocking).map_err(|errno| Error::new("ioctl", errno))?;
+        self.0.set_waiting(blocking);
+        Ok(())
     }
 
     /// The size of the kernel's send buffer in bytes (`uv_send_buffer_size`). Linux reports twice what was set.

@@ -69,9 +69,9 @@ pub(crate) const BOUND: u32 = 1 << 5;
 /// `shutdown` was called.
 pub(super) const SHUTTING: u32 = 1 << 6;
 /// The poller watches for input.
-const REGISTERED: u32 = 1 << 7;
+pub(super) const REGISTERED: u32 = 1 << 7;
 /// The poller watches for writability too.
-const REGISTERED_WRITABLE: u32 = 1 << 8;
+pub(super) const REGISTERED_WRITABLE: u32 = 1 << 8;
 /// There may be input, or connections, that no event will announce.
 pub(super) const MAYBE_READABLE: u32 = Readiness::READABLE << NOTED;
 /// There may be room for output that no event will announce.
@@ -102,6 +102,12 @@ pub(super) const CROWDED: u32 = 1 << 20;
 pub(super) const INPUT_PAUSED: u32 = 1 << 21;
 /// The same of writing.
 pub(super) const OUTPUT_PAUSED: u32 = 1 << 22;
+/// The program gave a standard descriptor away.
+pub(super) const STANDARD: u32 = 1 << 26;
+/// The open file may be others' too and was made non-blocking for this stream: its mode is restored at close.
+pub(crate) const LENT: u32 = 1 << 27;
+/// A socket whose writes wait until everything is with the kernel.
+pub(super) const WAITING: u32 = 1 << 28;
 
 /// The handle is in the still-ready set.
 const QUEUED: u32 = 1 << 23;
@@ -166,20 +172,6 @@ impl StreamNode {
         let result = work(&mut extra);
         self.extra.set(Some(extra));
         result
-    }
-
-    /// Gives the stream its descriptor, with the directions that it has.
-    pub(crate) fn open(&self, fd: OwnedFd, flags: u32) {
-        self.open_fresh(fd, flags | MAYBE_READABLE);
-    }
-
-    /// The same for a descriptor that has probably nothing to read yet: the poller is asked before it is.
-    pub(super) fn open_fresh(&self, fd: OwnedFd, flags: u32) {
-        // Closed already if its loop is gone.
-        if !self.handle.is_closed() {
-            self.fd.set(fd);
-            self.set(flags);
-        }
     }
 
     pub(crate) fn is_connecting(&self) -> bool {
@@ -249,35 +241,6 @@ impl StreamNode {
         } else {
             self.handle.stop();
         }
-    }
-
-    pub(super) fn is_watched(&self) -> bool {
-        self.has(REGISTERED)
-    }
-
-    /// Makes the poller watch for input, once.
-    pub(super) fn watch(&self) -> Result<(), Errno> {
-        if self.has(REGISTERED) {
-            return Ok(());
-        }
-        let Some(fd) = self.fd.get() else { return Ok(()) };
-        self.lp().inner().poller.register(fd, self.handle.key(), self.handle.generation(), false)?;
-        self.set(REGISTERED);
-        Ok(())
-    }
-
-    /// Makes the poller watch for room for output too, once.
-    pub(super) fn watch_writable(&self) -> Result<(), Errno> {
-        let Some(fd) = self.fd.get() else { return Ok(()) };
-        let poller = &self.lp().inner().poller;
-        let (key, generation) = (self.handle.key(), self.handle.generation());
-        if !self.has(REGISTERED) {
-            poller.register(fd, key, generation, true)?;
-        } else if !self.has(REGISTERED_WRITABLE) {
-            poller.register_writable(fd, key, generation)?;
-        }
-        self.set(REGISTERED | REGISTERED_WRITABLE);
-        Ok(())
     }
 
     /// Leaves work to the next poll phase: law 6.
@@ -435,13 +398,7 @@ impl Node for StreamNode {
     fn begin_close(&self) {
         // CONNECTING stays: the connect is still to be reported as cancelled.
         self.clear(READING | LISTENING | READABLE | WRITABLE);
-        if let Some(fd) = self.fd.get()
-            && self.has(REGISTERED)
-            && self.has(SHARED)
-        {
-            // Elsewhere the descriptor's own close ends the registration: one system call less.
-            self.lp().inner().poller.deregister(fd);
-        }
+        self.stop_watching();
         let extra = self.extra.take();
         if let Some(file) = extra.as_ref().and_then(|extra| extra.file.as_ref()) {
             // Before the close, so that nobody connects to a socket that is about to vanish.
@@ -452,10 +409,7 @@ impl Node for StreamNode {
         if target.is_some() {
             self.with_extra(|extra| extra.target = target);
         }
-        if self.fd.get().is_some() {
-            self.fd.close();
-            self.lp().resume_those_without_descriptor();
-        }
+        self.release();
     }
 
     fn cancel(&self) {

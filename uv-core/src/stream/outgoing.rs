@@ -3,6 +3,7 @@
 //! `uv__try_write`.
 
 use crate::sys;
+use crate::sys::socket::Means;
 use crate::{Errno, Error, Result};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
@@ -114,8 +115,8 @@ impl Outgoing {
     }
 
     /// Writes once and completes the requests that this ends.
-    pub(super) fn write(&mut self, fd: RawFd, is_socket: bool) -> Result<Progress, Errno> {
-        let (offered, taken) = match self.write_head(fd, is_socket) {
+    pub(super) fn write(&mut self, fd: RawFd, means: Means) -> Result<Progress, Errno> {
+        let (offered, taken) = match self.write_head(fd, means) {
             Err(errno) if errno.would_block() => return Ok(Progress::Full),
             result => result?,
         };
@@ -128,18 +129,18 @@ impl Outgoing {
     }
 
     /// Writes the head of the queue. Returns the bytes offered and taken.
-    fn write_head(&mut self, fd: RawFd, is_socket: bool) -> Result<(usize, usize), Errno> {
+    fn write_head(&mut self, fd: RawFd, means: Means) -> Result<(usize, usize), Errno> {
         let is_alone = self.queue.len() == 1;
         let Some(head) = self.queue.front_mut() else { return Ok((0, 0)) };
         if head.has_fds() {
-            return send_with_fds(head, fd);
+            return send_with_fds(head, fd, means);
         }
         if is_alone && head.rest.is_empty() {
             let data = &head.first;
             if data.is_empty() {
                 return Ok((0, 0));
             }
-            let taken = retrying(|| sys::socket::write(fd, is_socket, data))?;
+            let taken = retrying(|| sys::socket::write(fd, means, data))?;
             return Ok((data.len(), taken));
         }
         // A request with handles begins a message of its own.
@@ -148,7 +149,7 @@ impl Outgoing {
         if used == 0 {
             return Ok((0, 0));
         }
-        let taken = retrying(|| sys::socket::writev(fd, is_socket, &slices[..used]))?;
+        let taken = retrying(|| sys::socket::writev(fd, means, &slices[..used]))?;
         Ok((offered, taken))
     }
 
@@ -201,10 +202,10 @@ fn gather<'a>(buffers: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; BUFFER
 }
 
 /// Sends a request that carries handles, alone. The handles go with its first byte: what is left of it goes without.
-fn send_with_fds(request: &mut Request, fd: RawFd) -> Result<(usize, usize), Errno> {
+fn send_with_fds(request: &mut Request, fd: RawFd, means: Means) -> Result<(usize, usize), Errno> {
     let (slices, used, offered) = gather(request.buffers());
     let fds: Vec<RawFd> = request.fds.iter().map(|fd| fd.as_raw_fd()).collect();
-    let taken = retrying(|| sys::message::send(fd, &slices[..used], &fds))?;
+    let taken = retrying(|| sys::message::send(fd, means, &slices[..used], &fds))?;
     request.fds.clear();
     Ok((offered, taken))
 }

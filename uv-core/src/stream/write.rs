@@ -1,10 +1,11 @@
 //! Writing: at once what the kernel takes, the rest when it has room, everything reported in order. Mirrors
 //! `uv_write2`, `uv_try_write`, `uv__write`, `uv__write_callbacks`, `uv_shutdown` and `uv__drain`.
 
-use super::node::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING};
+use super::node::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING, WAITING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
 use super::{IPC, SOCKET, StreamNode, WRITABLE};
 use crate::sys;
+use crate::sys::socket::Means;
 use crate::{Call, Errno, Error, Failure, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -65,6 +66,23 @@ impl StreamNode {
         self.peek_output(|out| out.bytes).unwrap_or(0)
     }
 
+    #[inline(always)]
+    fn means(&self) -> Means {
+        match (self.has(SOCKET), self.has(WAITING)) {
+            (true, false) => Means::Socket,
+            (true, true) => Means::WaitingSocket,
+            (false, _) => Means::File,
+        }
+    }
+
+    pub(super) fn set_waiting(&self, waiting: bool) {
+        if waiting {
+            self.set(WAITING);
+        } else {
+            self.clear(WAITING);
+        }
+    }
+
     fn check_writable(&self) -> Result<RawFd> {
         let failed = |errno| Error::new("write", errno);
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
@@ -74,9 +92,9 @@ impl StreamNode {
     #[inline(always)]
     pub(super) fn try_write(&self, data: &[u8]) -> Result<usize> {
         let Some(fd) = self.free_fd().filter(|_| !data.is_empty()) else { return self.nothing_at_once() };
-        match sys::socket::write(fd, self.has(SOCKET), data) {
+        match sys::socket::write(fd, self.means(), data) {
             Ok(count) => Ok(self.count_written(count)),
-            Err(errno) => self.try_again(errno, || sys::socket::write(fd, self.has(SOCKET), data)),
+            Err(errno) => self.try_again(errno, || sys::socket::write(fd, self.means(), data)),
         }
     }
 
@@ -84,9 +102,9 @@ impl StreamNode {
         let is_empty = data.iter().all(|buffer| buffer.is_empty());
         let data = &data[..data.len().min(libc::UIO_MAXIOV as usize)];
         let Some(fd) = self.free_fd().filter(|_| !is_empty) else { return self.nothing_at_once() };
-        match sys::socket::writev(fd, self.has(SOCKET), data) {
+        match sys::socket::writev(fd, self.means(), data) {
             Ok(count) => Ok(self.count_written(count)),
-            Err(errno) => self.try_again(errno, || sys::socket::writev(fd, self.has(SOCKET), data)),
+            Err(errno) => self.try_again(errno, || sys::socket::writev(fd, self.means(), data)),
         }
     }
 
@@ -95,7 +113,7 @@ impl StreamNode {
         let Some(fd) = self.free_fd() else { return self.nothing_at_once() };
         let data = [IoSlice::new(data)];
         // Why it failed is said as it is: nothing is kept here to be tried again.
-        let sent = retrying(|| sys::message::send(fd, &data, fds));
+        let sent = retrying(|| sys::message::send(fd, self.means(), &data, fds));
         sent.map(|count| self.count_written(count)).map_err(|errno| Error::new("write", errno))
     }
 
@@ -176,9 +194,9 @@ impl StreamNode {
     /// Writes what is queued until the kernel is full or the turn is over.
     pub(super) fn flush(self: &Rc<Self>) {
         let Some(fd) = self.fd.get() else { return };
-        let is_socket = self.has(SOCKET);
+        let means = self.means();
         for _ in 0..WRITES_PER_TURN {
-            match self.with_output(|out| out.write(fd, is_socket)) {
+            match self.with_output(|out| out.write(fd, means)) {
                 Ok(Progress::Went) => {}
                 Ok(Progress::Emptied) => return self.finish_shutdown(fd),
                 Ok(Progress::Full) => {

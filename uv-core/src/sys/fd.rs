@@ -26,13 +26,24 @@ impl FdCell {
         self.0.set(fd.into_raw_fd());
     }
 
-    /// Closes the descriptor, but never a standard one: the next file opened would become the process's output.
     pub(crate) fn close(&self) {
-        if self.0.get() > libc::STDERR_FILENO {
+        if let Some(fd) = self.take() {
             let _down = LAYER.down("close(2)", Facts::default);
-            drop(self.take());
+            drop(fd);
         }
-        self.0.set(NONE);
+    }
+
+    /// Lets go of a standard descriptor: its number becomes the null device's. The next file opened would get a number
+    /// that is closed, and would be the process's output.
+    #[cold]
+    pub(crate) fn retire(&self) {
+        let Some(fd) = self.take() else { return };
+        let _down = LAYER.down("dup2(2)", Facts::default);
+        let Ok(null) = open_null() else { return };
+        // SAFETY: takes integers only. The number stays its owner's, and from then on nobody's: nothing closes it.
+        if unsafe { libc::dup2(null.as_raw_fd(), fd.as_raw_fd()) } != -1 {
+            let _ = fd.into_raw_fd();
+        }
     }
 
     pub(crate) fn take(&self) -> Option<OwnedFd> {
@@ -70,6 +81,17 @@ pub(super) fn own(result: libc::c_int) -> Result<OwnedFd, Errno> {
     check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Whether the number is standard input's, output's or error's: what reads or writes there may know nothing of loops.
+pub(crate) fn is_standard(fd: RawFd) -> bool {
+    (libc::STDIN_FILENO..=libc::STDERR_FILENO).contains(&fd)
+}
+
+/// The null device, for reading and writing.
+pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
+    // SAFETY: the path is a C string literal.
+    own(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })
+}
+
 /// A descriptor of no use but to be given up when there are none left.
 pub(crate) fn open_spare() -> Result<OwnedFd, Errno> {
     // SAFETY: the path is a C string literal.
@@ -83,8 +105,11 @@ pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<(), Errno>
     check(unsafe { libc::ioctl(fd, libc::FIONBIO, &raw mut on) }).map(drop)
 }
 
-/// Sets `FD_CLOEXEC`, so that no child inherits the descriptor.
+/// Sets `FD_CLOEXEC`, so that no child inherits the descriptor; but for standard ones, which every program expects.
 pub(crate) fn set_cloexec(fd: RawFd) -> Result<(), Errno> {
+    if is_standard(fd) {
+        return Ok(());
+    }
     // SAFETY: FIOCLEX takes no argument.
     check(unsafe { libc::ioctl(fd, libc::FIOCLEX) }).map(drop)
 }
@@ -108,18 +133,100 @@ pub(crate) fn raw(fd: &OwnedFd) -> RawFd {
     fd.as_raw_fd()
 }
 
+// Here because it takes `unsafe` to close a standard descriptor, as a daemon does.
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::upcall::StreamUpcall;
+    use crate::{Error, Loop, Result, RunMode, Tcp};
+    use std::cell::RefCell;
+    use std::fs::read_link;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::path::PathBuf;
+    use std::process::{Command, Stdio};
+    use std::rc::Rc;
 
-    // libuv's `uv__stream_close` spares them too.
+    const STDIN: &str = "/proc/self/fd/0";
+
+    /// Runs `body` in a process of its own.
+    fn alone(test: &str, body: impl FnOnce()) {
+        const MARK: &str = "UV_CORE_TEST_DAEMON";
+        if std::env::var_os(MARK).is_some() {
+            return body();
+        }
+        let name = format!("sys::fd::tests::{test}");
+        let mut command = Command::new("/proc/self/exe");
+        command.args([&name, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1");
+        let output = command.output().expect("a test binary runs itself");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    }
+
+    fn close_standard_input() {
+        // SAFETY: nothing of this process owns standard input, and nothing in it reads from there.
+        assert_eq!(unsafe { libc::close(libc::STDIN_FILENO) }, 0);
+    }
+
+    struct Quiet;
+
+    impl StreamUpcall for Quiet {
+        fn on_read(&mut self, _: &[u8]) {}
+        fn on_end(&mut self) {}
+        fn on_read_error(&mut self, _: Error) {}
+    }
+
+    fn assert_ended(mut client: &TcpStream) {
+        client.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("a socket has one");
+        assert_eq!(client.read(&mut [0]).expect("the end"), 0);
+    }
+
     #[test]
-    fn a_standard_descriptor_is_let_go_of_but_stays_open() {
-        let cell = FdCell::empty();
-        // SAFETY: nobody else of this test closes it, and the cell does not either.
-        cell.set(unsafe { OwnedFd::from_raw_fd(libc::STDERR_FILENO) });
-        cell.close();
-        assert_eq!(cell.get(), None);
-        assert!(access_mode(libc::STDERR_FILENO).is_ok());
+    fn a_connection_with_the_number_of_standard_input_is_closed_as_any_other() {
+        alone("a_connection_with_the_number_of_standard_input_is_closed_as_any_other", || {
+            let lp = Loop::new().expect("a loop");
+            let listener = Tcp::new(&lp);
+            let (taken, from) = (Rc::new(RefCell::new(None)), listener.clone());
+            let into = Rc::clone(&taken);
+            let take = move |_: Result<()>| drop(into.replace(Some(from.accept().expect("it waits"))));
+            listener.listen(1, take).expect("listen");
+            let port = listener.local_addr().expect("an address").port();
+            let client = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+            close_standard_input();
+            while taken.borrow().is_none() {
+                lp.run(RunMode::Once).expect("run");
+            }
+            let connection = taken.take().expect("a connection");
+            assert_eq!(connection.fileno(), Ok(0));
+            connection.set_upcall(Quiet);
+            connection.close();
+            assert_ended(&client);
+            read_link(STDIN).expect_err("nothing is left open");
+            // What the loop has of its own goes the same way: its epoll instance, for one.
+            let other = Loop::new().expect("a loop");
+            assert_eq!(other.backend_fd(), 0);
+            drop(other);
+            read_link(STDIN).expect_err("nothing is left open");
+        });
+    }
+
+    #[test]
+    fn a_standard_descriptor_that_was_given_away_ends_and_its_number_stays_taken() {
+        alone("a_standard_descriptor_that_was_given_away_ends_and_its_number_stays_taken", || {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+            let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
+            close_standard_input();
+            let (accepted, _) = listener.accept().expect("accept");
+            assert_eq!(accepted.as_raw_fd(), 0);
+            let lp = Loop::new().expect("a loop");
+            let tcp = Tcp::new(&lp);
+            tcp.open(accepted.into()).expect("open");
+            tcp.close();
+            assert_ended(&client);
+            assert_eq!(read_link(STDIN).expect("it is open"), PathBuf::from("/dev/null"));
+            let child =
+                Command::new("readlink").arg(STDIN).stdin(Stdio::inherit()).output().expect("readlink runs");
+            assert_eq!(child.stdout, b"/dev/null\n", "children have it too");
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! Messages that carry descriptors: `sendmsg` and `recvmsg` with SCM_RIGHTS.
 
 use super::fd::check_len;
+use super::socket::Means;
 use super::transfer;
 use crate::Errno;
 use std::io::IoSlice;
@@ -22,7 +23,7 @@ const fn control_space(bytes: usize) -> usize {
 struct Control([u8; CONTROL_BYTES]);
 
 /// Sends buffers and, with their first byte, descriptors. Raises no SIGPIPE.
-pub(crate) fn send(fd: RawFd, data: &[IoSlice<'_>], fds: &[RawFd]) -> Result<usize, Errno> {
+pub(crate) fn send(fd: RawFd, means: Means, data: &[IoSlice<'_>], fds: &[RawFd]) -> Result<usize, Errno> {
     if fds.len() > FDS_PER_MESSAGE {
         return Err(Errno::EINVAL);
     }
@@ -32,7 +33,7 @@ pub(crate) fn send(fd: RawFd, data: &[IoSlice<'_>], fds: &[RawFd]) -> Result<usi
     message.msg_iov = data.as_ptr().cast_mut().cast();
     message.msg_iovlen = data.len() as _;
     if fds.is_empty() {
-        return send_message(fd, &message);
+        return send_message(fd, means, &message);
     }
     let mut control = Control([0; CONTROL_BYTES]);
     let bytes = size_of_val(fds);
@@ -47,12 +48,12 @@ pub(crate) fn send(fd: RawFd, data: &[IoSlice<'_>], fds: &[RawFd]) -> Result<usi
         (*header).cmsg_len = libc::CMSG_LEN(bytes as u32) as _;
         std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), bytes);
     }
-    send_message(fd, &message)
+    send_message(fd, means, &message)
 }
 
-fn send_message(fd: RawFd, message: &libc::msghdr) -> Result<usize, Errno> {
+fn send_message(fd: RawFd, means: Means, message: &libc::msghdr) -> Result<usize, Errno> {
     // SAFETY: the message's pointers describe buffers that the callers keep alive during the call.
-    transfer("sendmsg(2)", || check_len(unsafe { libc::sendmsg(fd, message, libc::MSG_NOSIGNAL) }))
+    transfer("sendmsg(2)", || check_len(unsafe { libc::sendmsg(fd, message, means.flags()) }))
 }
 
 /// Receives bytes and hands every descriptor that came with them to `take`, in order. Waits for nothing.

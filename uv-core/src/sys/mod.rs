@@ -10,6 +10,7 @@ pub(crate) mod fd;
 pub(crate) mod message;
 pub(crate) mod output;
 pub(crate) mod process;
+pub(crate) mod reopen;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod spawn;

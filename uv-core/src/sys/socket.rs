@@ -88,27 +88,49 @@ pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usiz
     }
 }
 
+/// How bytes are written to a descriptor.
+#[derive(Clone, Copy)]
+pub(crate) enum Means {
+    /// To a socket, as much as it takes at once, even if others made the open file a blocking one.
+    Socket,
+    /// To a socket that is to wait until it has taken everything.
+    WaitingSocket,
+    /// To anything else, in the mode of the open file.
+    File,
+}
+
+impl Means {
+    /// The flags of `send` and `sendmsg`.
+    #[inline(always)]
+    pub(super) fn flags(self) -> libc::c_int {
+        match self {
+            Self::WaitingSocket => libc::MSG_NOSIGNAL,
+            _ => libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
+        }
+    }
+}
+
 /// Writes without raising SIGPIPE where that can be avoided: on sockets.
 #[inline(always)]
-pub(crate) fn write(fd: RawFd, is_socket: bool, data: &[u8]) -> Result<usize, Errno> {
+pub(crate) fn write(fd: RawFd, means: Means, data: &[u8]) -> Result<usize, Errno> {
     let (start, len) = (data.as_ptr().cast(), data.len());
-    if is_socket {
-        // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
-        transfer("send(2)", || check_len(unsafe { libc::send(fd, start, len, libc::MSG_NOSIGNAL) }))
-    } else {
+    if let Means::File = means {
         // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
         transfer("write(2)", || check_len(unsafe { libc::write(fd, start, len) }))
+    } else {
+        // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
+        transfer("send(2)", || check_len(unsafe { libc::send(fd, start, len, means.flags()) }))
     }
 }
 
 /// Writes several buffers at once. At most `IOV_MAX` (1024) of them.
 #[inline]
-pub(crate) fn writev(fd: RawFd, is_socket: bool, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
+pub(crate) fn writev(fd: RawFd, means: Means, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
     if let [one] = data {
-        return write(fd, is_socket, one);
+        return write(fd, means, one);
     }
-    if is_socket {
-        return super::message::send(fd, data, &[]);
+    if let Means::Socket | Means::WaitingSocket = means {
+        return super::message::send(fd, means, data, &[]);
     }
     transfer("writev(2)", || {
         // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec`, and the slices outlive the call.

@@ -263,12 +263,6 @@ fn system(result: libc::c_long) -> Result<(), Errno> {
     if result == -1 { Err(last_errno()) } else { Ok(()) }
 }
 
-/// The null device, for reading and writing.
-pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
-    // SAFETY: the path is a C string literal.
-    own(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,5 @@
 //! What tests of child processes share.
+#![allow(dead_code, reason = "each test file uses its share")]
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
