@@ -66,7 +66,8 @@ impl Listeners {
             Err(error) => {
                 let target = error.target().unwrap_or_default();
                 // That a socket file is left over is worth saying in the worker too.
-                let target = error.note().map_or(target.to_owned(), |note| format!("{target} ({note})"));
+                let target =
+                    error.note().map_or_else(|| target.to_owned(), |note| format!("{target} ({note})"));
                 let reply = Reply::Failed { errno: error.errno().raw(), target };
                 worker.answer(&Message::Answer { id, reply }, Vec::new());
             }
