@@ -103,7 +103,8 @@ impl Environment {
 
     /// Lets wake-ups on this thread find the environment.
     pub(crate) fn register_here(&self) {
-        HERE.with_borrow_mut(|here| here.push(Rc::downgrade(self.rc())));
+        // A thread that is ending has no such list any more: there they come through the loop, as from other threads.
+        let _ = HERE.try_with(|here| here.borrow_mut().push(Rc::downgrade(self.rc())));
     }
 }
 

@@ -2,10 +2,13 @@
 
 mod common;
 
-use async_wrap::{AsyncHook, AsyncStream, Environment, Loop, Provider, RunMode};
-use common::{close, new_loop};
-use std::future::pending;
+use async_wrap::{AsyncHook, AsyncStream, Environment, Loop, Provider, RunMode, Timeout};
+use common::{close, new_loop, run_to_the_end};
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::Poll;
 use std::time::Duration;
 
 struct Holds(#[allow(dead_code, reason = "held for its drop")] Rc<()>);
@@ -88,7 +91,7 @@ fn the_environment_alone_keeps_no_loop_alive() {
 fn two_environments_share_a_loop() {
     let (lp, first) = new_loop();
     let second = Environment::new(&lp);
-    let order = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let order = Rc::new(RefCell::new(Vec::new()));
     for (name, env) in [("first", &first), ("second", &second)] {
         let order = Rc::clone(&order);
         env.next_tick(move || order.borrow_mut().push(name));
@@ -97,4 +100,54 @@ fn two_environments_share_a_loop() {
     assert_eq!(*order.borrow(), ["first", "second"]);
     first.close();
     close(&lp, &second);
+}
+
+/// Runs an environment when its thread ends.
+struct AtTheEnd(mpsc::Sender<u32>);
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        let (lp, env) = new_loop();
+        let polls = Rc::new(Cell::new(0));
+        let count = Rc::clone(&polls);
+        env.spawn_local(poll_fn(move |context| {
+            count.set(count.get() + 1);
+            context.waker().wake_by_ref();
+            if count.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        // What waits for the task keeps the loop alive: a wake-up may come through the loop.
+        let done = Rc::clone(&polls);
+        let timer: Rc<RefCell<Option<Timeout>>> = Rc::default();
+        let own = Rc::clone(&timer);
+        timer.replace(Some(env.set_interval(Duration::from_millis(1), move || {
+            if done.get() == 3
+                && let Some(timer) = own.take()
+            {
+                timer.clear();
+            }
+        })));
+        run_to_the_end(&lp, &env);
+        // Nobody listens any more if the test gave up.
+        let _ = self.0.send(polls.get());
+    }
+}
+
+#[test]
+fn an_environment_works_in_a_destructor_of_its_thread_s_end() {
+    thread_local! {
+        static AT_THE_END: RefCell<Option<AtTheEnd>> = const { RefCell::new(None) };
+        static HELD: RefCell<Option<(Environment, Loop)>> = const { RefCell::new(None) };
+    }
+    let (send, polls) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        // Of a thread's variables the one that was used last is destroyed first: this crate's own go before the first
+        // one of these, and after the second one.
+        AT_THE_END.set(Some(AtTheEnd(send)));
+        drop(new_loop());
+        let (lp, env) = new_loop();
+        env.next_tick(|| {});
+        HELD.set(Some((env, lp)));
+    });
+    assert_eq!(polls.recv(), Ok(3));
+    thread.join().expect("a thread's end harms nobody");
 }
