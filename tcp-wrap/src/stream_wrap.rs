@@ -176,6 +176,12 @@ impl StreamWrap {
         self.0.shutdown()
     }
 
+    /// Surrounds the turn that the next event of this stream causes: see
+    /// [`Stream::surround_next_event`](uv_core::Stream::surround_next_event).
+    pub fn surround_next_event<G: 'static>(&self, begin: impl FnOnce() -> G + 'static) {
+        self.0.surround_next_event(begin);
+    }
+
     /// Asks for an `on_notify`, soon and from the loop: how a layer above turns something that it learned outside of
     /// this stream's upcalls into one of them.
     pub fn notify(&self) {

@@ -36,7 +36,7 @@ fn serve(started: &mpsc::Sender<(SocketAddr, AsyncSender)>) -> Outcome<bool> {
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let server = Server::new(&env, ServerOptions::default())?;
-    server.listen(ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0))), App)?;
+    server.listen(ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0))), App::default())?;
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
     let stop = Async::new(&lp, move |stop: &Async| {
         // Refused only if it was told so before.

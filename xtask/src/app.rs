@@ -13,32 +13,55 @@ const STREAM_WRITE: usize = 1024;
 /// Writes of `/stream/N` in one go while the client keeps up: then others have their turn.
 const WRITES_PER_TURN: u64 = 64;
 
-/// The application: `GET /`, `POST` or `PUT /echo`, `GET /headers`, `GET /stream/N`, `POST /trailers`, and `GET /chain`,
-/// which shows the way of its own request.
+/// What a server says that does not offer the page.
+const NO_CHAIN: &str = "not offered: start the server with --chain\n";
+
+/// The application: `GET /`, `POST` or `PUT /echo`, `GET /headers`, `GET /stream/N`, `POST /trailers`, and, if it is
+/// offered, `GET /chain`, which shows the way of its own request.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct App;
+pub struct App {
+    offers_chain: bool,
+}
+
+impl App {
+    /// The same, with the page at `/chain` or without it. Default: without.
+    #[must_use]
+    pub const fn offer_chain(self, offers_chain: bool) -> Self {
+        Self { offers_chain }
+    }
+}
 
 impl RequestHandler for App {
     fn on_request(&mut self, request: &Request<'_>, response: Response) {
         // What fails, fails because the client is gone, and that ends the response by itself.
-        if let Err(error) = route(request, response) {
+        if let Err(error) = self.route(request, response) {
             log::debug!("{} {}: {error}", request.method, request.target);
         }
     }
 }
 
-fn route(request: &Request<'_>, response: Response) -> Result<()> {
-    match request.path() {
-        "/" => with_method(request, response, &["GET", "HEAD"], |_, response| {
-            response.set_header("Content-Type", "text/plain")?.end(b"hello")
-        }),
-        path => route_other(path, request, response),
+impl App {
+    fn route(&self, request: &Request<'_>, response: Response) -> Result<()> {
+        match request.path() {
+            "/" => with_method(request, response, &["GET", "HEAD"], |_, response| {
+                response.set_header("Content-Type", "text/plain")?.end(b"hello")
+            }),
+            path => self.route_other(path, request, response),
+        }
+    }
+
+    /// Apart from the route that is measured, which is then short.
+    #[inline(never)]
+    fn route_other(&self, path: &str, request: &Request<'_>, response: Response) -> Result<()> {
+        match path {
+            "/chain" if self.offers_chain => with_method(request, response, &["GET", "HEAD"], live::answer),
+            "/chain" => send_text(&response, 404, NO_CHAIN),
+            path => route_plain(path, request, response),
+        }
     }
 }
 
-/// Apart from the route that is measured, which is then short.
-#[inline(never)]
-fn route_other(path: &str, request: &Request<'_>, response: Response) -> Result<()> {
+fn route_plain(path: &str, request: &Request<'_>, response: Response) -> Result<()> {
     match path {
         "/echo" => with_method(request, response, &["POST", "PUT"], echo),
         "/headers" => with_method(request, response, &["GET", "HEAD"], |request, response| {
@@ -48,7 +71,6 @@ fn route_other(path: &str, request: &Request<'_>, response: Response) -> Result<
             request.body().set_handler(Trailers { response });
             Ok(())
         }),
-        "/chain" => with_method(request, response, &["GET", "HEAD"], live::answer),
         "*" => response.set_status(204)?.set_header("Allow", "GET, HEAD, OPTIONS, POST, PUT")?.end(b""),
         _ => match path.strip_prefix("/stream/").and_then(parse_count) {
             Some(count) => with_method(request, response, &["GET", "HEAD"], |request, response| {

@@ -11,9 +11,12 @@ pub const USAGE: &str = "\
 cargo xtask COMMAND
 
   serve [--addr 127.0.0.1:8000] [--workers N] [--policy round-robin|shared]
+        [--chain|--no-chain]
         Serves HTTP over the whole chain. --workers 0 is one process without
         a cluster; the default is one worker per core. Ctrl-C and SIGTERM
-        drain and exit 0.
+        drain and exit 0, and a second one ends at once. The page /chain shows
+        how its own request climbs the chain; without --chain and --no-chain
+        it is offered on loopback addresses only.
   bench [WHAT…] [--quick] [--list] [--save FILE] [--compare FILE] …
         Measures the layers beside their floor and their peers; see
         `cargo xtask bench --help`.
@@ -58,6 +61,8 @@ pub struct ServeOptions {
     pub workers: usize,
     /// How connections get to workers.
     pub policy: Policy,
+    /// Whether the page at `/chain` is offered, if that was said.
+    pub chain: Option<bool>,
 }
 
 /// How connections get to workers.
@@ -75,7 +80,17 @@ impl Default for ServeOptions {
             addr: SocketAddr::from(([127, 0, 0, 1], 8000)),
             workers: available_parallelism().map_or(1, usize::from),
             policy: Policy::RoundRobin,
+            chain: None,
         }
+    }
+}
+
+impl ServeOptions {
+    /// Whether the page at `/chain` is offered. Default: on loopback addresses, which only this machine can ask. Behind a
+    /// proxy anybody can: there `--no-chain` keeps the page from them.
+    #[must_use]
+    pub fn offers_chain(&self) -> bool {
+        self.chain.unwrap_or_else(|| self.addr.ip().to_canonical().is_loopback())
     }
 }
 
@@ -142,6 +157,8 @@ fn parse_serve(words: &mut lexopt::Parser) -> Result<Command> {
                     _ => return Err(format!("--policy {value}: neither round-robin nor shared").into()),
                 };
             }
+            Long("chain") => options.chain = Some(true),
+            Long("no-chain") => options.chain = Some(false),
             Long("help") | Short('h') => return Ok(Command::Help),
             other => return Err(other.unexpected().into()),
         }
@@ -169,10 +186,28 @@ mod tests {
             addr: "[::1]:80".parse().expect("an address"),
             workers: 3,
             policy: Policy::Shared,
+            chain: Some(true),
         };
-        let parsed = parse(&["serve", "--policy=shared", "--workers", "3", "--addr", "[::1]:80"]);
+        let parsed = parse(&["serve", "--chain", "--policy=shared", "--workers", "3", "--addr", "[::1]:80"]);
         assert_eq!(parsed, Ok(Command::Serve(expected)));
         assert_eq!(parse(&["serve"]), Ok(Command::Serve(ServeOptions::default())));
+    }
+
+    #[test]
+    fn the_chain_is_offered_on_loopback_addresses_or_as_the_flag_says() {
+        for (address, is_loopback) in [
+            ("127.0.0.1:80", true),
+            ("127.9.9.9:80", true),
+            ("[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", true),
+            ("0.0.0.0:80", false),
+            ("[::]:80", false),
+            ("192.0.2.1:80", false),
+        ] {
+            let addr = address.parse().expect("an address");
+            let offers = |chain| ServeOptions { addr, chain, ..ServeOptions::default() }.offers_chain();
+            assert_eq!([None, Some(true), Some(false)].map(offers), [is_loopback, true, false], "{address}");
+        }
     }
 
     #[test]
@@ -184,6 +219,7 @@ mod tests {
             (&["serve", "--workers", "99999"], "--workers 99999"),
             (&["serve", "--policy", "best"], "--policy best"),
             (&["serve", "--verbose"], "--verbose"),
+            (&["serve", "--chain=maybe"], "maybe"),
             (&["serve", "8000"], "8000"),
             (&["ci", "now"], "now"),
             (&["chain", "now"], "now"),

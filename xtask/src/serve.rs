@@ -39,7 +39,7 @@ pub fn run(options: &ServeOptions) -> Result<()> {
 
 fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result<()> {
     let server = Server::new(env, ServerOptions::default())?;
-    server.listen(ListenOptions::addr(options.addr), App)?;
+    server.listen(ListenOptions::addr(options.addr), app(options))?;
     let address = server.address();
     on_signals(env, move || {
         // The first signal drains, a second one ends at once.
@@ -53,6 +53,11 @@ fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result
     }
     env.run(RunMode::Default)?;
     Ok(())
+}
+
+/// What is served.
+fn app(options: &ServeOptions) -> App {
+    App::default().offer_chain(options.offers_chain())
 }
 
 fn announce(address: &Address, how: &str, limit: &Limit) {
@@ -185,7 +190,8 @@ impl PrimaryHandler for Watch {
 fn run_worker(env: &Environment, worker: &Worker, options: &ServeOptions) -> Result<()> {
     let server = Server::with_source(env, ServerOptions::default(), worker.source())?;
     worker.set_handler(Leave { server: server.clone() });
-    server.listen(ListenOptions::addr(options.addr), WorkerApp { app: App, worker: worker.clone() })?;
+    server
+        .listen(ListenOptions::addr(options.addr), WorkerApp { app: app(options), worker: worker.clone() })?;
     let leaving = worker.clone();
     on_signals(env, move || leaving.disconnect())?;
     env.run(RunMode::Default)?;

@@ -85,9 +85,9 @@ fn run_worker(env: &Environment, worker: &Worker, is_named: bool) -> Result<()> 
     let server = Server::with_source(env, ServerOptions::default(), worker.source())?;
     let listen = ListenOptions::addr(ANYWHERE);
     if is_named {
-        server.listen(listen, Named { app: App, worker: worker.id().to_string() })?;
+        server.listen(listen, Named { app: App::default(), worker: worker.id().to_string() })?;
     } else {
-        server.listen(listen, App)?;
+        server.listen(listen, App::default())?;
     }
     env.run(RunMode::Default)?;
     Ok(())

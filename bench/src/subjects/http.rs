@@ -36,7 +36,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let env = Environment::new(&lp);
     end_on_sigterm(&lp)?;
     let server = Server::new(&env, ServerOptions::default())?;
-    server.listen(ListenOptions::addr(ANYWHERE), Site { app: App, body: vec![b'x'; MAX_SIZE] })?;
+    server.listen(ListenOptions::addr(ANYWHERE), Site { app: App::default(), body: vec![b'x'; MAX_SIZE] })?;
     announce(server.address().and_then(|address| address.as_tcp()).ok_or("no address")?);
     env.run(RunMode::Default)?;
     Ok(())

@@ -85,7 +85,7 @@ fn serve(started: &mpsc::Sender<Reached>, state: &SyncSender<State>) -> Outcome<
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let server = Server::new(&env, ServerOptions::default())?;
-    server.listen(ListenOptions::addr(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))), App)?;
+    server.listen(ListenOptions::addr(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))), App::default())?;
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
     let (probed, state) = (server.clone(), state.clone());
     let probe = Async::new(&lp, move |_: &Async| {

@@ -4,4 +4,5 @@ mod browser;
 mod page;
 mod printed;
 mod program;
+mod recorded;
 mod sites;

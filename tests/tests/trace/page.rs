@@ -93,8 +93,12 @@ struct Site {
 
 impl Site {
     fn start(workers: &str) -> Outcome<Self> {
-        let words = ["serve", "--addr", "127.0.0.1:0", "--workers", workers];
-        let running = Running::start(&mut command(&words)?)?;
+        Self::start_with(workers, &[])
+    }
+
+    fn start_with(workers: &str, words: &[&str]) -> Outcome<Self> {
+        let serve = ["serve", "--addr", "127.0.0.1:0", "--workers", workers];
+        let running = Running::start(command(&serve)?.args(words))?;
         let line = running.line().ok_or("it says nothing")?;
         let url = line.strip_prefix("listening on http://").ok_or("it does not listen")?;
         let address = url.split(' ').next().unwrap_or_default().parse()?;
@@ -184,9 +188,66 @@ fn the_chain_is_a_route_like_the_others() -> Outcome {
     assert!(Site::ask(&mut stream, "HEAD /chain")?.0.starts_with("HTTP/1.1 303 "));
     assert!(Site::ask(&mut stream, "HEAD /chain?again")?.0.starts_with("HTTP/1.1 200 "));
     assert!(Site::ask(&mut stream, "GET /chain")?.0.starts_with("HTTP/1.1 303 "));
-    assert_eq!(Site::ask(&mut stream, "GET /")?.1, "hello", "others are answered while a request is awaited");
+    assert_eq!(Site::ask(&mut site.connect()?, "GET /")?.1, "hello", "others are answered meanwhile");
     assert!(Site::ask(&mut stream, "GET /chain")?.0.starts_with("HTTP/1.1 200 "));
+    assert!(Site::ask(&mut stream, "GET /chain")?.0.starts_with("HTTP/1.1 303 "));
+    assert_eq!(Site::ask(&mut stream, "GET /")?.1, "hello", "and on the same connection");
+    assert!(Site::ask(&mut stream, "GET /chain")?.0.starts_with("HTTP/1.1 303 "), "that one was the next");
     site.ends()
+}
+
+#[test]
+fn several_clients_are_shown_their_own_requests_at_the_same_time() -> Outcome {
+    let site = Site::start("0")?;
+    let mut streams = [site.connect()?, site.connect()?, site.connect()?];
+    for stream in &mut streams {
+        assert!(Site::ask(stream, "GET /chain")?.0.starts_with("HTTP/1.1 303 "));
+    }
+    for stream in &mut streams {
+        let (head, body) = Site::ask(stream, "GET /chain")?;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let page = without_chunks(&body)?;
+        assert_eq!(page.matches("RequestHandler::on_request:").count(), 1, "others are in the picture");
+    }
+    site.ends()
+}
+
+#[test]
+fn a_connection_that_is_not_kept_is_told_why_there_is_no_page() -> Outcome {
+    let site = Site::start("0")?;
+    let mut stream = site.connect()?;
+    stream.write_all(b"GET /chain HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("keep it"), "{answer}");
+    site.ends()
+}
+
+#[test]
+fn a_server_that_does_not_offer_the_page_says_how_to_get_it() -> Outcome {
+    let site = Site::start_with("0", &["--no-chain"])?;
+    let (head, body) = Site::ask(&mut site.connect()?, "GET /chain")?;
+    assert!(head.starts_with("HTTP/1.1 404 ") && body.contains("--chain"), "{head}");
+    site.ends()?;
+    for workers in ["0", "1"] {
+        let site = Site::start_with(workers, &["--chain"])?;
+        assert!(Site::ask(&mut site.connect()?, "GET /chain")?.0.starts_with("HTTP/1.1 303 "));
+        site.ends()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_page_that_is_awaited_does_no_harm_to_the_end_of_the_server() -> Outcome {
+    for requests in 1..=2 {
+        let site = Site::start("0")?;
+        let mut stream = site.connect()?;
+        for _ in 0..requests {
+            Site::ask(&mut stream, "GET /chain")?;
+        }
+        site.ends()?;
+    }
+    Ok(())
 }
 
 #[test]

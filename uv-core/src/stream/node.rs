@@ -2,6 +2,7 @@
 //! of `uv_stream_t` and `uv__stream_io`, `uv__stream_close` and `uv__stream_destroy`, libuv's `src/unix/stream.c`.
 
 use super::Outgoing;
+use super::around::Around;
 use crate::handle::{Handle, Node};
 use crate::paused::{Noted, Pause};
 use crate::poller::Readiness;
@@ -55,6 +56,8 @@ pub(super) struct Extra {
     target: Option<Box<str>>,
     /// The port to which a TCP stream connects, if its own may be the same one; else 0.
     pub(super) risky_port: u16,
+    /// What surrounds the next event's turn.
+    pub(super) around: Option<Around>,
 }
 
 /// The stream may be read from.
@@ -110,11 +113,13 @@ pub(crate) const LENT: u32 = 1 << 27;
 pub(super) const WAITING: u32 = 1 << 28;
 
 /// The handle is in the still-ready set.
-const QUEUED: u32 = 1 << 23;
+pub(super) const QUEUED: u32 = 1 << 23;
 /// The handle is in the pending queue.
 const FED: u32 = 1 << 24;
 /// The peer's end was told, be it read or not.
 pub(super) const END_TOLD: u32 = 1 << 25;
+/// The turn of the next event is surrounded.
+pub(super) const AROUND: u32 = 1 << 26;
 
 impl StreamNode {
     pub(super) fn new(handle: Handle, flags: u32) -> Self {
@@ -317,13 +322,13 @@ impl StreamNode {
 
     /// A turn that no event began. Apart, so that the other one is part of what is called for an event.
     #[inline(never)]
-    fn another_turn(self: &Rc<Self>) {
+    pub(super) fn another_turn(self: &Rc<Self>) {
         self.turn();
     }
 }
 
 /// A turn or a report that an upcall's panic ended: another one follows, for whatever is left.
-struct Unfinished<'a>(&'a Rc<StreamNode>);
+pub(super) struct Unfinished<'a>(pub(super) &'a Rc<StreamNode>);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
@@ -346,10 +351,10 @@ impl Node for StreamNode {
 
     fn on_event(self: Rc<Self>, readiness: Readiness) {
         self.note(readiness);
-        // One in the still-ready set has its turn when that is worked off.
-        if !self.has(QUEUED) {
-            self.turn();
+        if self.has(QUEUED | AROUND) {
+            return self.on_other_event(readiness);
         }
+        self.turn();
     }
 
     fn postpone(&self, readiness: Readiness) -> bool {

@@ -9,6 +9,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,10 +29,16 @@ struct Backend {
     plain: env_logger::Logger,
 }
 
+/// What is collected, also for who looks while that goes on.
+pub(super) type Steps = Rc<RefCell<VecDeque<Step>>>;
+
 struct Collected {
-    steps: VecDeque<Step>,
+    steps: Steps,
     limit: usize,
+    /// Steps beyond the limit take the place of the first ones; otherwise they end the collection.
+    keeps_last: bool,
     dropped: usize,
+    is_claimed: bool,
 }
 
 /// Steps of this thread are collected until this is dropped.
@@ -59,13 +66,29 @@ impl Collection {
     /// the thread collects already.
     #[must_use]
     pub fn begin(limit: usize) -> Option<Self> {
+        Self::begin_with(limit, true)
+    }
+
+    /// Begins to collect the first `limit` steps. Then the level is again what it was, and nothing is recorded any more.
+    pub(super) fn begin_first(limit: usize) -> Option<Self> {
+        Self::begin_with(limit, false)
+    }
+
+    fn begin_with(limit: usize, keeps_last: bool) -> Option<Self> {
         let ours = BACKEND.get()?;
         let is_set = std::ptr::addr_eq(std::ptr::from_ref(log::logger()), std::ptr::from_ref(ours));
-        let is_free = COLLECTED.with_borrow(Option::is_none);
+        // A thread that ends collects nothing.
+        let is_free = COLLECTED.try_with(|collected| collected.borrow().is_none()).unwrap_or(false);
         if !is_set || !is_free {
             return None;
         }
-        COLLECTED.set(Some(Collected { steps: VecDeque::new(), limit, dropped: 0 }));
+        COLLECTED.set(Some(Collected {
+            steps: Steps::default(),
+            limit,
+            keeps_last,
+            dropped: 0,
+            is_claimed: false,
+        }));
         COLLECTING.fetch_add(1, Ordering::SeqCst);
         log::set_max_level(LevelFilter::Trace);
         Some(Self { _here: std::marker::PhantomData })
@@ -75,21 +98,27 @@ impl Collection {
     #[must_use]
     pub fn take(&self) -> (Vec<Step>, usize) {
         COLLECTED.with_borrow_mut(|collected| match collected {
-            Some(collected) => {
-                (std::mem::take(&mut collected.steps).into(), std::mem::take(&mut collected.dropped))
-            }
+            Some(collected) => (collected.steps.take().into(), std::mem::take(&mut collected.dropped)),
             None => (Vec::new(), 0),
+        })
+    }
+
+    /// What is being collected on this thread, for the first who asks.
+    pub(super) fn claim() -> Option<Steps> {
+        COLLECTED.with_borrow_mut(|collected| {
+            let collected = collected.as_mut()?;
+            let is_first = !std::mem::replace(&mut collected.is_claimed, true);
+            is_first.then(|| Rc::clone(&collected.steps))
         })
     }
 }
 
 impl Drop for Collection {
     fn drop(&mut self) {
-        drop(COLLECTED.take());
-        if COLLECTING.fetch_sub(1, Ordering::SeqCst) == 1
-            && let Some(backend) = BACKEND.get()
-        {
-            log::set_max_level(backend.plain.filter());
+        // Gone already if this is dropped by a destructor of the thread's end.
+        let _ = COLLECTED.try_with(RefCell::take);
+        if COLLECTING.fetch_sub(1, Ordering::SeqCst) == 1 {
+            restore_level();
         }
     }
 }
@@ -110,8 +139,10 @@ impl Log for Backend {
     fn log(&self, record: &Record<'_>) {
         if is_collected(record.metadata()) {
             let at = now();
-            COLLECTED.with_borrow_mut(|collected| {
-                if let (Some(collected), Some(step)) = (collected, Step::read(record, at)) {
+            // A thread that ends collects nothing.
+            let _ = COLLECTED.try_with(|collected| {
+                if let (Some(collected), Some(step)) = (&mut *collected.borrow_mut(), Step::read(record, at))
+                {
                     collected.push(step);
                 }
             });
@@ -131,15 +162,26 @@ fn is_collected(metadata: &Metadata<'_>) -> bool {
     metadata.level() == Level::Trace
         && COLLECTING.load(Ordering::Relaxed) > 0
         && layer_of(metadata.target()).is_some()
-        && COLLECTED.with_borrow(Option::is_some)
+        && COLLECTED.try_with(|collected| collected.borrow().is_some()).unwrap_or(false)
 }
 
 impl Collected {
     fn push(&mut self, step: Step) {
-        if self.steps.len() == self.limit {
-            self.steps.pop_front();
+        let mut steps = self.steps.borrow_mut();
+        if steps.len() == self.limit {
             self.dropped += 1;
+            if !self.keeps_last {
+                return restore_level();
+            }
+            steps.pop_front();
         }
-        self.steps.push_back(step);
+        steps.push_back(step);
+    }
+}
+
+/// Makes the level again what it is while nobody collects.
+fn restore_level() {
+    if let Some(backend) = BACKEND.get() {
+        log::set_max_level(backend.plain.filter());
     }
 }

@@ -1,31 +1,25 @@
 //! `/chain` of `serve`: the page of the very request that fetched it.
 //!
-//! By the time that a handler hears of a request, it has climbed already. So the first request only has the records of
-//! its loop collected, and sends the client here again (303); the next one, on the same connection or a new one, is
-//! recorded from its readiness on, and is answered with what was recorded. The head and the first part of that answer
-//! are written before the rest is drawn, so that their way down is in the picture too; that of the rest can not be. A
-//! client that meets another worker each time is sent back until it meets one that waits for it.
+//! By the time that a handler hears of a request, it has climbed already. So the first request only asks that the next
+//! event of its connection be recorded, and sends the client here again (303); the next one, on the same connection, is
+//! recorded from its readiness on, and is answered with what was recorded. The head and the first part of that answer are
+//! written before the rest is drawn, so that their way down is in the picture too; that of the rest can not be. A client
+//! that comes back on another connection, or whose request comes in pieces, is sent back again.
 //!
-//! Other requests cost nothing but what `log` costs when it is off, except while a page is awaited: then their steps are
-//! recorded too, and thrown away. That ends with the page, at the latest after [`PATIENCE`].
+//! Nobody else is recorded, and nobody waits: the level of the log is raised for the one turn of the loop that the
+//! event causes, and in that for [`MAX_STEPS`] at most, however much the client has sent.
 
-use super::collector::Collection;
+use super::collector::{Collection, Steps};
 use super::page::{self, Words};
 use super::step::Step;
 use super::story::Story;
 use crate::sources::Index;
-use async_wrap::Timeout;
 use http::upcall::ResponseHandler;
 use http::{Request, Response, Result};
-use std::cell::RefCell;
 use std::sync::LazyLock;
-use std::time::Duration;
 
-/// How long a client may take to come back: many times what a browser needs.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Steps that are kept while a page is awaited, the last ones: a few hundred are the page's own.
-const MAX_STEPS: usize = 20_000;
+/// Steps of one turn that are recorded, the first ones: a few hundred are the page's own.
+const MAX_STEPS: usize = 2_000;
 
 const WORDS: Words<'static> = Words {
     title: "This page's own request climbs the chain",
@@ -38,52 +32,27 @@ const WORDS: Words<'static> = Words {
 /// Read once: the sources do not change while the server runs, or are not those that it was built from.
 static INDEX: LazyLock<Index> = LazyLock::new(Index::read);
 
-thread_local! {
-    static AWAITED: RefCell<Option<Awaited>> = const { RefCell::new(None) };
-}
-
-/// A request is to come, and is being recorded.
-struct Awaited {
-    collection: Collection,
-    patience: Timeout,
-}
-
-impl Drop for Awaited {
-    fn drop(&mut self) {
-        self.patience.clear();
-    }
-}
-
 /// Answers `GET /chain`.
 ///
 /// # Errors
 /// The client is gone.
 pub(crate) fn answer(request: &Request<'_>, response: Response) -> Result<()> {
     response.set_header("Cache-Control", "no-store")?;
-    if let Some(awaited) = AWAITED.take() {
-        let (steps, _) = awaited.collection.take();
-        if let Some(handle) = own_handle(&steps) {
-            return draw(request, response, Recorded { awaited, steps, handle });
+    if let Some(steps) = Collection::claim() {
+        let handle = own_handle(steps.borrow_mut().make_contiguous());
+        if let Some(handle) = handle {
+            return draw(request, response, Recorded { steps, handle });
         }
     }
-    let env = response.socket().environment().clone();
-    let Some(collection) = Collection::begin(MAX_STEPS) else {
-        return refuse(
-            &response,
-            "somebody else's page is being drawn, or the log goes elsewhere; try again\n",
-        );
-    };
-    let patience = env.set_timeout(PATIENCE, || drop(AWAITED.take()));
-    patience.unref();
-    AWAITED.set(Some(Awaited { collection, patience }));
-    response.set_status(303)?.set_header("Location", "/chain")?;
     response.set_header("Content-Type", "text/plain")?;
-    response.end(b"records are on: the request that follows this redirect is drawn (curl -L)\n")
-}
-
-fn refuse(response: &Response, why: &str) -> Result<()> {
-    response.set_status(503)?.set_header("Retry-After", "2")?.set_header("Content-Type", "text/plain")?;
-    response.end(why.as_bytes())
+    if !request.keep_alive {
+        response.set_status(400)?;
+        return response.end(b"the page shows the second request of a connection: keep it (curl -L does)\n");
+    }
+    // Nothing is recorded where somebody else collects already.
+    response.socket().stream().surround_next_event(|| Collection::begin_first(MAX_STEPS));
+    response.set_status(303)?.set_header("Location", "/chain")?;
+    response.end(b"the request that follows this redirect on this connection is drawn (curl -L)\n")
 }
 
 /// The handle whose readiness brought the request that is being handled, if that was recorded from the beginning.
@@ -98,8 +67,8 @@ fn own_handle(steps: &[Step]) -> Option<u64> {
 
 /// What was recorded of the request that is being answered.
 struct Recorded {
-    awaited: Awaited,
-    steps: Vec<Step>,
+    /// Grows until the turn is over.
+    steps: Steps,
     handle: u64,
 }
 
@@ -122,10 +91,8 @@ struct Rest {
 
 impl ResponseHandler for Rest {
     fn on_drain(&mut self) {
-        let Some(Recorded { awaited, mut steps, handle }) = self.recorded.take() else { return };
-        steps.extend(awaited.collection.take().0);
-        drop(awaited);
-        let story = Story::of("", &steps).about(handle);
+        let Some(Recorded { steps, handle }) = self.recorded.take() else { return };
+        let story = Story::of("", steps.borrow_mut().make_contiguous()).about(handle);
         // Fails only if the client is gone.
         let _ = self.response.end(page::ending(&story, &INDEX).as_bytes());
     }

@@ -20,7 +20,7 @@ impl RequestHandler for Site {
     fn on_request(&mut self, request: &Request<'_>, response: Response) {
         self.env.next_tick(|| {});
         self.env.queue_microtask(|| {});
-        App.on_request(request, response);
+        App::default().on_request(request, response);
     }
 }
 

@@ -1,0 +1,46 @@
+//! What surrounds the turn that one event causes: for who records or measures what becomes of it. libuv has nothing like
+//! it.
+//!
+//! Streams without it pay nothing: the flag is looked at together with one that has to be looked at anyway.
+
+use super::StreamNode;
+use super::node::{AROUND, QUEUED, Unfinished};
+use crate::LAYER;
+use crate::poller::Readiness;
+use crate::trace::Facts;
+use std::any::Any;
+use std::rc::Rc;
+
+/// Makes what lives as long as the turn.
+pub(super) type Around = Box<dyn FnOnce() -> Box<dyn Any>>;
+
+impl StreamNode {
+    pub(super) fn surround_next_event(&self, begin: Around) {
+        if !self.handle.is_closing() {
+            self.set(AROUND);
+            // Dropped when nothing is borrowed any more: it is the program's.
+            drop(self.with_extra(|extra| extra.around.replace(begin)));
+        }
+    }
+
+    /// An event of a stream that is in the still-ready set, or of one whose turn is surrounded.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn on_other_event(self: &Rc<Self>, readiness: Readiness) {
+        // One in the still-ready set has its turn when that is worked off.
+        if self.has(QUEUED) {
+            return;
+        }
+        self.clear(AROUND);
+        let begin = self.if_extra(|extra| extra.around.take());
+        let unfinished = Unfinished(self);
+        let _around = begin.map(|begin| begin());
+        // The wait is over already, but said only now: before, there was nobody who listens.
+        LAYER.kernel("epoll_wait(2)", || (), |()| Facts::saying("1 ready"));
+        {
+            let _turn = LAYER.scope("Node::on_event", || Facts::of(&self.handle).info(readiness));
+            self.another_turn();
+        }
+        std::mem::forget(unfinished);
+    }
+}

@@ -1,0 +1,149 @@
+//! What surrounds the turn of one event: that one and no other, and what stays of it.
+
+mod common;
+
+use common::*;
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use uv_core::upcall::StreamUpcall;
+use uv_core::{Error, Loop, RunMode, Tcp};
+
+type Log = Rc<RefCell<Vec<String>>>;
+
+/// Answers, and notes that it was called.
+struct Answer {
+    connection: Tcp,
+    name: &'static str,
+    log: Log,
+    panics: bool,
+}
+
+impl StreamUpcall for Answer {
+    fn on_read(&mut self, _: &[u8]) {
+        self.log.borrow_mut().push(format!("read by {}", self.name));
+        self.connection.try_write(b"answer").expect("write");
+        assert!(!std::mem::take(&mut self.panics), "on purpose");
+    }
+
+    fn on_end(&mut self) {
+        self.connection.close();
+    }
+
+    fn on_read_error(&mut self, _: Error) {
+        self.connection.close();
+    }
+}
+
+/// Notes its beginning and its end.
+struct Note(Log);
+
+impl Note {
+    fn begin(log: &Log) -> impl FnOnce() -> Self + 'static {
+        let log = Rc::clone(log);
+        move || {
+            log.borrow_mut().push("begin".to_owned());
+            Self(log)
+        }
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.0.borrow_mut().push("end".to_owned());
+    }
+}
+
+fn answering(lp: &Loop, name: &'static str, log: &Log, panics: bool) -> (Tcp, TcpStream) {
+    let (ours, peer) = sockets();
+    let connection = Tcp::new(lp);
+    connection.open(ours.into()).expect("open");
+    let answer = Answer { connection: connection.clone(), name, log: Rc::clone(log), panics };
+    connection.set_upcall(answer);
+    connection.read_start().expect("read_start");
+    // Whatever is there at once is no event.
+    lp.run(RunMode::NoWait).expect("the loop runs");
+    (connection, peer)
+}
+
+fn ask(peer: &mut TcpStream) {
+    peer.write_all(b"request").expect("write");
+}
+
+fn has_answer(peer: &mut TcpStream) {
+    let mut answer = [0; 6];
+    peer.read_exact(&mut answer).expect("read");
+}
+
+#[test]
+fn only_the_next_event_of_the_stream_is_surrounded() {
+    let (lp, log) = (test_loop(), Log::default());
+    let (surrounded, mut peer) = answering(&lp, "one", &log, false);
+    let (_, mut other) = answering(&lp, "other", &log, false);
+    surrounded.surround_next_event(Note::begin(&log));
+    let exchange = |peer: &mut TcpStream| {
+        ask(peer);
+        assert_eq!(lp.run(RunMode::Once), Ok(true));
+        has_answer(peer);
+    };
+    exchange(&mut other);
+    exchange(&mut peer);
+    exchange(&mut peer);
+    assert_eq!(log.take(), ["read by other", "begin", "read by one", "end", "read by one"]);
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_later_wish_takes_the_place_of_an_earlier_one() {
+    let (lp, log) = (test_loop(), Log::default());
+    let (surrounded, mut peer) = answering(&lp, "one", &log, false);
+    surrounded.surround_next_event(|| panic!("it was replaced"));
+    surrounded.surround_next_event(Note::begin(&log));
+    ask(&mut peer);
+    assert_eq!(lp.run(RunMode::Once), Ok(true));
+    assert_eq!(log.take(), ["begin", "read by one", "end"]);
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_panic_in_the_turn_ends_what_surrounds_it() {
+    let (lp, log) = (test_loop(), Log::default());
+    let (surrounded, mut peer) = answering(&lp, "one", &log, true);
+    surrounded.surround_next_event(Note::begin(&log));
+    ask(&mut peer);
+    catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Once))).expect_err("the upcall panics");
+    assert_eq!(log.take(), ["begin", "read by one", "end"]);
+    lp.close_and_finish();
+}
+
+#[test]
+fn a_panic_of_what_surrounds_a_turn_does_not_lose_the_turn() {
+    let (lp, log) = (test_loop(), Log::default());
+    let (surrounded, mut peer) = answering(&lp, "one", &log, false);
+    surrounded.surround_next_event(|| panic!("on purpose"));
+    ask(&mut peer);
+    catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Once))).expect_err("it panics");
+    assert_eq!(lp.run(RunMode::Once), Ok(true));
+    assert_eq!(log.take(), ["read by one"]);
+    has_answer(&mut peer);
+    lp.close_and_finish();
+}
+
+#[test]
+fn what_was_to_surround_an_event_is_dropped_with_the_stream() {
+    let (lp, held) = (test_loop(), Rc::new(()));
+    let (surrounded, _peer) = answering(&lp, "one", &Log::default(), false);
+    let inside = Rc::clone(&held);
+    surrounded.surround_next_event(move || drop(inside));
+    surrounded.close();
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert_eq!(Rc::strong_count(&held), 1);
+    surrounded.surround_next_event({
+        let inside = Rc::clone(&held);
+        move || drop(inside)
+    });
+    assert_eq!(Rc::strong_count(&held), 1, "a closed stream takes nothing");
+    lp.close_and_finish();
+}
