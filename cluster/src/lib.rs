@@ -73,6 +73,8 @@ mod conversation;
 mod distributor;
 mod error;
 mod faux_handle;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handles;
 mod listeners;
 mod message;

@@ -86,6 +86,8 @@ mod cluster_seq;
 mod config;
 mod done;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod master;
 mod monitor;
 mod record;

@@ -1,6 +1,6 @@
 //! The command line: what may be typed, and one clear line about what may not.
 
-use crate::{pomelo, trace};
+use crate::{fuzz, pomelo, trace};
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -27,6 +27,8 @@ cargo xtask COMMAND
         Makes, starts and commands an application of many servers; see
         `cargo xtask pomelo help`.
   chain Prints the upcall traits of every layer in order.
+  fuzz [TARGET…] [--seconds N] [--minutes N]
+        Runs the fuzz targets, each for a minute unless told otherwise.
   ci    Checks everything that CI checks.
   help  Prints this.";
 
@@ -48,6 +50,8 @@ pub enum Command {
     Pomelo(Box<pomelo::options::Options>),
     /// Print the upcall traits.
     Chain,
+    /// Run fuzz targets.
+    Fuzz(fuzz::Options),
     /// Check everything.
     Ci,
 }
@@ -119,6 +123,7 @@ impl Command {
             Some("trace") => Ok(trace::options::Options::parse(&mut words)?.map_or(Self::Help, Self::Trace)),
             Some("pomelo") => Ok(Self::Pomelo(Box::new(pomelo::options::parse(&mut words)?))),
             Some("chain") => without_words(&mut words, Self::Chain),
+            Some("fuzz") => Ok(fuzz::Options::parse(&mut words)?.map_or(Self::Help, Self::Fuzz)),
             Some("ci") => without_words(&mut words, Self::Ci),
             _ => Err(format!("unknown command {command:?}; see `cargo xtask help`").into()),
         }
@@ -224,6 +229,9 @@ mod tests {
             (&["ci", "now"], "now"),
             (&["chain", "now"], "now"),
             (&["trace", "--workers", "x"], "--workers x"),
+            (&["fuzz", "--seconds", "0"], "--seconds 0"),
+            (&["fuzz", "--minutes", "99999999"], "--minutes 99999999"),
+            (&["fuzz", "nothing"], "nothing"),
         ] {
             let error = parse(words).expect_err("a wrong command line");
             assert!(error.contains(named), "{error:?} does not name {named:?}");

@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that CI checks, one step after the other. `.ci/run` runs the same list.
 
 use crate::args::Result;
-use crate::say;
+use crate::{fuzz, say};
 use std::process::Command;
 
 /// The folder of the workspace, from which every step runs.
@@ -33,6 +33,9 @@ const STEPS: &[Step] = &[
     ("tests of the peers", &["test", "--locked", "--manifest-path", PEERS], &[]),
 ];
 
+/// Seconds for each fuzz target: enough to run the seeds, and to notice what any input finds.
+const FUZZ_SECONDS: u32 = 4;
+
 /// Runs every step; stops at the first that fails.
 ///
 /// # Errors
@@ -50,5 +53,10 @@ pub fn run() -> Result<()> {
             return Err(format!("{name} failed").into());
         }
     }
-    Ok(())
+    if fuzz::is_possible() {
+        fuzz::run(&fuzz::Options { targets: Vec::new(), seconds: FUZZ_SECONDS })
+    } else {
+        say::out("== fuzz targets: not run, since there is no nightly compiler or no cargo-fuzz");
+        Ok(())
+    }
 }

@@ -7,6 +7,7 @@ pub mod args;
 pub mod build;
 pub mod chain;
 pub mod ci;
+pub mod fuzz;
 pub mod limit;
 pub mod pomelo;
 pub mod say;

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 use xtask::args::{Command, USAGE};
-use xtask::{build, chain, ci, pomelo, say, serve, trace};
+use xtask::{build, chain, ci, fuzz, pomelo, say, serve, trace};
 
 fn main() -> ExitCode {
     let _last_words = say::LastWords;
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Ok(Command::Trace(options)) => trace::run(&options),
         Ok(Command::Pomelo(options)) => return pomelo::run(&options),
         Ok(Command::Chain) => chain::run(),
+        Ok(Command::Fuzz(options)) => fuzz::run(&options),
         Ok(Command::Ci) => ci::run(),
         Err(error) => Err(error),
     };

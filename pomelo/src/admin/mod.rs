@@ -108,7 +108,7 @@ mod lobby;
 mod master_agent;
 mod message;
 mod monitor_agent;
-mod mqtt;
+pub(crate) mod mqtt;
 mod owner;
 mod peers;
 mod registration;

@@ -1,0 +1,29 @@
+//! A way in for the fuzzer, which is no part of an ordinary build: the frames are private.
+
+use crate::message::{Decoder, Frame, ProtocolError};
+use std::collections::VecDeque;
+
+/// Reads frames whole and in pieces: both say the same, and what was read is written as it was read.
+///
+/// # Panics
+/// If not.
+pub fn frames(bytes: &[u8], pieces: &[&[u8]]) {
+    let (whole, fault) = decode(&[bytes]);
+    assert_eq!(decode(pieces), decode(&[bytes]));
+    assert!(fault.is_none() || whole.len() <= bytes.len() / 6, "a frame has six bytes at least");
+    let mut written = Vec::new();
+    for frame in &whole {
+        written.extend_from_slice(&frame.message.encode(frame.fds as u8));
+    }
+    assert_eq!(decode(&[&written]), (whole, None));
+}
+
+fn decode(pieces: &[&[u8]]) -> (VecDeque<Frame>, Option<ProtocolError>) {
+    let (mut decoder, mut frames) = (Decoder::default(), VecDeque::new());
+    for piece in pieces {
+        if let Err(fault) = decoder.feed(piece, &mut frames) {
+            return (frames, Some(fault));
+        }
+    }
+    (frames, None)
+}
