@@ -61,7 +61,7 @@ pub use stream::AsyncStream;
 pub use tcp_wrap::{
     BindOptions, Errno, Error, KeepAlive, PipeName, PipeWrap, Received, Result, StreamWrap, TcpWrap, Written,
 };
-pub use timers::Timeout;
+pub use timers::{Heard, Timeout};
 pub use upcall::AsyncHook;
 pub use uv_core::{Loop, LoopHandle, RunMode};
 

@@ -194,6 +194,13 @@ impl AsyncStream {
         self.0.stream.close();
     }
 
+    /// Closes the stream, with the FIN first; otherwise like [`close`](Self::close).
+    pub fn close_with_fin(&self) {
+        let _down = LAYER.down("AsyncStream::close_with_fin", || self.facts());
+        self.expect_close();
+        self.0.stream.close_with_fin();
+    }
+
     /// Closes the connection with a reset; otherwise like [`close`](Self::close).
     ///
     /// # Errors

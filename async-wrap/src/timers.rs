@@ -3,11 +3,15 @@
 //! Each is a timer of the loop with a resource of its own, called in a callback scope of its own. So ticks run between
 //! two timers that expire together, as Node's `listOnTimeout` has it.
 
+mod deadline;
+
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 use std::fmt;
 use std::time::Duration;
 use uv_core::upcall::TimerUpcall;
 use uv_core::{LoopHandle, Timer};
+
+pub use deadline::Heard;
 
 /// The shortest delay; zero means this.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -57,11 +61,8 @@ impl Timeout {
 
     /// Arms the timer anew, with the tower that it has. `delay` counts from when the loop last looked at the clock.
     fn start_again(&self, delay: Duration) {
-        // A repeat of nothing is none.
-        self.timer.set_repeat(delay.max(Duration::from_nanos(1)));
         // Refused only to a closing timer, which stays cleared.
-        let _ = self.timer.again();
-        self.timer.set_repeat(Duration::ZERO);
+        let _ = self.timer.restart(delay);
     }
 
     /// Looks at the clock.

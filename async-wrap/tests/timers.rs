@@ -303,3 +303,112 @@ fn an_unreferenced_immediate_does_not_keep_the_loop_alive() {
     immediate.ref_();
     assert!(!lp.is_alive(), "one that was called keeps nothing alive");
 }
+
+/// What a late loop finds: input that came in time, and a deadline that has passed.
+struct Late {
+    log: Log,
+    /// Told by another thread, so through the poll phase.
+    input: uv_core::Async,
+}
+
+impl Late {
+    fn new(lp: &async_wrap::Loop) -> Self {
+        let log = Log::default();
+        let mut note = log.note("input");
+        let input = uv_core::Async::new(lp, move |input: &uv_core::Async| {
+            note();
+            input.close();
+        });
+        Self { log, input }
+    }
+}
+
+// Node has no such timer: in a late loop its timers come before the input that waits
+#[test]
+fn a_deadline_is_called_behind_what_came_before_it() {
+    let (lp, env) = new_loop();
+    let Late { log, input } = Late::new(&lp);
+    env.set_timeout(MS, log.note("timeout"));
+    let mut note = log.note("deadline");
+    env.set_deadline(MS, move |_| note());
+    input.sender().send();
+    std::thread::sleep(2 * MS);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["timeout", "input", "deadline"]);
+}
+
+#[test]
+fn an_inspection_is_called_behind_what_came_before_it_and_again() {
+    let (lp, env) = new_loop();
+    let Late { log, input } = Late::new(&lp);
+    let note = log.clone();
+    let (own, rounds) = (Rc::new(RefCell::new(None::<Timeout>)), Cell::new(0));
+    let clearing = Rc::clone(&own);
+    let inspection = env.set_inspection(MS, move |_| {
+        rounds.set(rounds.get() + 1);
+        note.push("inspection");
+        if rounds.get() == 2 {
+            clearing.take().expect("set").clear();
+        }
+    });
+    own.replace(Some(inspection));
+    input.sender().send();
+    std::thread::sleep(2 * MS);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["input", "inspection", "inspection"]);
+}
+
+#[test]
+fn what_is_heard_may_clear_a_deadline_or_put_it_off() {
+    let (lp, env) = new_loop();
+    for refreshes in [false, true] {
+        let log = Log::default();
+        let mut note = log.note("deadline");
+        let deadline = env.set_deadline(30 * MS, move |_| note());
+        let heard = log.clone();
+        let input = uv_core::Async::new(&lp, move |input: &uv_core::Async| {
+            heard.push("input");
+            if refreshes {
+                deadline.refresh()
+            } else {
+                deadline.clear()
+            }
+            input.close();
+        });
+        input.sender().send();
+        std::thread::sleep(31 * MS);
+        let start = Instant::now();
+        assert!(!env.run(RunMode::Default).expect("the loop runs"));
+        if refreshes {
+            assert_eq!(log.take(), ["input", "deadline"]);
+            assert!(start.elapsed() >= 30 * MS, "the delay began anew");
+        } else {
+            assert_eq!(log.take(), ["input"]);
+        }
+    }
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn a_deadline_says_up_to_when_everything_was_heard_and_what_late_times_may_mean() {
+    let (lp, env) = new_loop();
+    let early = lp.now();
+    let (begun, heard) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(None)));
+    let (noted, told) = (Rc::clone(&begun), Rc::clone(&heard));
+    let clock = env.clone();
+    // In the poll phase, in which the loop's time stands still.
+    let slow = uv_core::Async::new(&lp, move |slow: &uv_core::Async| {
+        let told = Rc::clone(&told);
+        clock.set_deadline(MS, move |heard| told.set(Some(heard)));
+        noted.set(Some(clock.loop_handle().now()));
+        std::thread::sleep(20 * MS);
+        slow.close();
+    });
+    slow.sender().send();
+    std::thread::sleep(2 * MS);
+    run_to_the_end(&lp, &env);
+    let (heard, noted) = (heard.get().expect("called"), begun.get().expect("called"));
+    assert!(heard.until() >= noted + 20 * MS, "found due behind the slow callback");
+    assert_eq!(heard.latest(noted), heard.until(), "anywhere in that turn");
+    assert_eq!(heard.latest(early), early, "an earlier turn's time is what it is");
+}

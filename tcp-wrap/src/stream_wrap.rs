@@ -167,6 +167,15 @@ impl StreamWrap {
         self.0.write_queue_size()
     }
 
+    /// Bytes that were written and that the peer has not acknowledged, here and with the kernel: see
+    /// [`Stream::unacknowledged`].
+    ///
+    /// # Errors
+    /// `EBADF` without a descriptor; `ENOTTY` or `EINVAL` for what is no socket.
+    pub fn unacknowledged(&self) -> Result<usize> {
+        self.0.unacknowledged()
+    }
+
     /// Finishes writing: a FIN follows what was written; `on_shutdown` reports it.
     ///
     /// # Errors
@@ -193,6 +202,13 @@ impl StreamWrap {
     pub fn close(&self) {
         let _down = LAYER.down("StreamWrap::close", || self.facts());
         self.0.close();
+    }
+
+    /// Closes the wrap, with the FIN first, so that input which was not read makes no reset of it: see
+    /// [`Stream::close_with_fin`].
+    pub fn close_with_fin(&self) {
+        let _down = LAYER.down("StreamWrap::close_with_fin", || self.facts());
+        self.0.close_with_fin();
     }
 
     /// Closes the connection with a reset (`TCPWrap::Reset`). A closing wrap, or one that is no TCP connection, stays

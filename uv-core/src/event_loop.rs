@@ -3,6 +3,7 @@
 
 use crate::handle::{Handle, HandleInfo, HandleKind, Node};
 use crate::paused::Paused;
+use crate::phases::Polls;
 use crate::poller::Poller;
 use crate::queue::Queue;
 use crate::signal::Signals;
@@ -79,6 +80,7 @@ pub(crate) struct LoopInner {
     pub(crate) closing: RefCell<Vec<Closing>>,
     pub(crate) still_ready: Queue<Rc<dyn Node>>,
     pub(crate) paused: Paused,
+    pub(crate) polls: Polls,
     /// A signal was seen and not yet reported: signals come after all other I/O of a batch.
     pub(crate) signalled: Cell<bool>,
     read_buffer: Cell<Option<Box<[u8]>>>,
@@ -134,6 +136,7 @@ impl Loop {
             closing: RefCell::default(),
             still_ready: Queue::default(),
             paused: Paused::default(),
+            polls: Polls::default(),
             signalled: Cell::new(false),
             read_buffer: Cell::new(None),
             spare_output: Cell::new(None),

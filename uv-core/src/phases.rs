@@ -8,13 +8,37 @@ use crate::event_loop::{Closing, LoopHandle, LoopInner};
 use crate::poller::{Batch, Readiness, Source};
 use crate::trace::Facts;
 use crate::{LAYER, Result};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Waits per poll phase while batches come back full: libuv's number, so that timers are not held up by a flood.
 const WAITS_PER_POLL: u32 = 48;
 
+/// What is known of the poll phases so far: for those who judge a peer by its silence.
+#[derive(Default)]
+pub(crate) struct Polls {
+    /// Those that left no event in the kernel.
+    complete: Cell<u64>,
+    /// When the last one had its first events, or ended.
+    at: Cell<Duration>,
+}
+
 impl LoopHandle {
+    /// How many poll phases have taken every event that there was; a flood may leave some to the next phase. Between
+    /// two looks at this number that differ, all that had come by the first one was told.
+    #[must_use]
+    pub fn complete_polls(&self) -> u64 {
+        self.inner().polls.complete.get()
+    }
+
+    /// When the last poll phase had its first events. What [`now`](Self::now) said in a callback since then may be as
+    /// old as this.
+    #[must_use]
+    pub fn polled_at(&self) -> Duration {
+        self.inner().polls.at.get()
+    }
+
     /// Waits for events up to `timeout` and has every handle act on its own; then come those left still ready. Returns
     /// whether anything acted.
     pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<bool> {
@@ -25,10 +49,15 @@ impl LoopHandle {
         let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         let mut timeout = timeout;
         let mut acted = still_ready > 0;
+        let mut first = true;
         for _ in 0..WAITS_PER_POLL {
             let batch = inner.poller.wait(timeout)?;
             self.update_time();
+            if first {
+                inner.polls.at.set(self.now());
+            }
             let events = self.dispatch_all(&batch);
+            first &= events == 0;
             acted |= events > 0;
             if batch.is_full(events) {
                 timeout = Some(Duration::ZERO);
@@ -40,7 +69,10 @@ impl LoopHandle {
                 Some(deadline) if events == 0 && deadline > self.now() => {
                     timeout = Some(deadline - self.now());
                 }
-                _ => break,
+                _ => {
+                    inner.polls.complete.set(inner.polls.complete.get() + 1);
+                    break;
+                }
             }
         }
         inner.still_ready.drain_first(still_ready, |node| {

@@ -98,6 +98,18 @@ impl Timer {
         Ok(())
     }
 
+    /// Starts the timer anew with the upcall that it has.
+    ///
+    /// # Errors
+    /// `EINVAL` if the timer was never started, or is closing.
+    pub fn restart(&self, timeout: Duration) -> Result<()> {
+        if self.is_closing() || !self.0.started.get() {
+            return Err(Error::new("timer_restart", Errno::EINVAL));
+        }
+        self.arm(timeout);
+        Ok(())
+    }
+
     /// Sets the repeat for the firings after the next one; the current deadline stays (`uv_timer_set_repeat`).
     pub fn set_repeat(&self, repeat: Duration) {
         self.0.repeat.set(repeat);

@@ -355,3 +355,26 @@ fn timers_put_off_brought_forward_and_stopped_fire_by_deadline_and_then_by_start
     }
     lp.close_and_finish();
 }
+
+#[test]
+fn a_restart_goes_on_with_the_upcall_that_there_is() {
+    let lp = test_loop();
+    let log = Log::new();
+    let timer = Timer::new(&lp);
+    assert_eq!(timer.restart(MS).map_err(|error| error.errno()), Err(Errno::EINVAL), "never started");
+    let (fired, rounds) = (log.clone(), Cell::new(0));
+    timer
+        .start(Duration::ZERO, Duration::ZERO, move |timer: &Timer| {
+            fired.add("fired");
+            rounds.set(rounds.get() + 1);
+            if rounds.get() < 3 {
+                timer.restart(Duration::ZERO).expect("it is open");
+            }
+        })
+        .expect("start");
+    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["fired", "fired", "fired"]);
+    timer.close();
+    assert_eq!(timer.restart(MS).map_err(|error| error.errno()), Err(Errno::EINVAL), "closing");
+    lp.close_and_finish();
+}

@@ -171,6 +171,28 @@ impl Stream {
         self.0.write_queue_size()
     }
 
+    /// Bytes that were written and that the peer has not acknowledged: those that wait here and those with the kernel
+    /// (`SIOCOUTQ`). A FIN counts as one until it is acknowledged.
+    ///
+    /// # Errors
+    /// `EBADF` without a descriptor; `ENOTTY` or `EINVAL` for what is no socket.
+    pub fn unacknowledged(&self) -> Result<usize> {
+        let sent = sys::socket::unacknowledged(self.0.fd().get().ok_or(Error::new("ioctl", Errno::EBADF))?);
+        let sent = sent.map_err(|errno| Error::new("ioctl", errno))?;
+        Ok(self.write_queue_size() + sent)
+    }
+
+    /// Closes the stream, and sends the FIN first. A close sends a reset instead if input has come that was not read, and
+    /// one on a reset connection does not see the end of what it was sent. What waits to be written is lost.
+    pub fn close_with_fin(&self) {
+        let _down = LAYER.down("Stream::close_with_fin", || Facts::of(self));
+        if let Some(fd) = self.0.fd().get() {
+            // Fails only if there is nobody to tell.
+            let _ = sys::socket::shutdown_write(fd);
+        }
+        self.close();
+    }
+
     /// Bytes received so far.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {

@@ -179,6 +179,15 @@ pub(crate) fn set_option(
     check(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), len) }).map(drop)
 }
 
+/// Bytes written to a socket that its peer has not acknowledged; an unacknowledged FIN of TCP counts as one. Of a Unix
+/// socket those that the peer has not read, with the kernel's overhead.
+pub(crate) fn unacknowledged(fd: RawFd) -> Result<usize, Errno> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ, which has the number of TIOCOUTQ, writes one int, which outlives the call.
+    call("ioctl(2)", || check(unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) }))?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
 /// Makes the next close send a reset instead of a FIN.
 pub(crate) fn linger_zero(fd: RawFd) -> Result<(), Errno> {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };

@@ -1,0 +1,135 @@
+//! Timeouts that judge somebody by silence. Node has none of its own: there a timer that is late fires before the input
+//! that waits, since the timers' phase of libuv comes first.
+//!
+//! A loop that was late (a slow callback, a stopped process, a busy machine) finds the deadline passed, and in the kernel
+//! what came before it. So a deadline that is due does not call at once: it lets one poll phase go by, in which everything
+//! that waits is read, and is called in the timers' phase behind it. Time counts up to the moment at which it was found
+//! due: who sends a byte now and then does not put the judgement off.
+
+use super::{Again, Over, Timeout};
+use crate::Environment;
+use std::time::Duration;
+use uv_core::Timer;
+use uv_core::upcall::TimerUpcall;
+
+/// Poll phases that a deadline waits for at most. One takes 48 times 1024 events, so that one is enough but for a flood.
+const PASSES: u32 = 64;
+
+/// Up to when everything that came was heard, on the loop's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// When the deadline was found due.
+    until: Duration,
+    /// When the turn of the loop began that found it due, and when the present one began.
+    turns: [Duration; 2],
+    now: Duration,
+}
+
+impl Heard {
+    /// The moment up to which everything was heard: silence counts up to here.
+    #[must_use]
+    pub fn until(&self) -> Duration {
+        self.until
+    }
+
+    /// The latest moment that `noted` may mean, which was the loop's time when something happened. The loop's clock
+    /// stands still while callbacks run: what happened behind a slow one has the time of what came before it.
+    #[must_use]
+    pub fn latest(&self, noted: Duration) -> Duration {
+        let [found, present] = self.turns;
+        if noted >= present {
+            self.now
+        } else if noted >= found {
+            noted.max(self.until)
+        } else {
+            noted
+        }
+    }
+}
+
+impl Environment {
+    /// Like [`set_timeout`](Self::set_timeout), for judging somebody by silence: if the loop is late, what arrived before
+    /// the deadline is told before `callback` is called, and may clear it.
+    pub fn set_deadline(&self, after: Duration, callback: impl FnOnce(Heard) + 'static) -> Timeout {
+        let timeout = Timeout::new(self, after);
+        let callback = Some(callback);
+        timeout.start(Deadline { timeout: timeout.clone(), hearing: Hearing::default(), callback });
+        timeout
+    }
+
+    /// Calls `callback` again and again, each time as [`set_deadline`](Self::set_deadline) does once; `every` counts from
+    /// when the last call began.
+    pub fn set_inspection(&self, every: Duration, callback: impl FnMut(Heard) + 'static) -> Timeout {
+        let timeout = Timeout::new(self, every);
+        timeout.start(Inspection { timeout: timeout.clone(), hearing: Hearing::default(), callback });
+        timeout
+    }
+}
+
+/// Waits for a poll phase.
+#[derive(Default)]
+struct Hearing(Option<Found>);
+
+/// A deadline was found due.
+struct Found {
+    at: Duration,
+    turn: Duration,
+    /// The loop's count of poll phases by then.
+    polls: u64,
+    passes: u32,
+}
+
+impl Hearing {
+    /// The timer has fired. Says up to when everything was heard, if it was; else the timer fires again behind the next
+    /// poll phase.
+    fn end(&mut self, timer: &Timer) -> Option<Heard> {
+        let lp = timer.loop_handle();
+        let (now, turn, polls) = (lp.now(), lp.polled_at(), lp.complete_polls());
+        // One that was refreshed meanwhile fires phases later, and is found due anew.
+        let found = self.0.take().filter(|found| polls <= found.polls + 1);
+        let mut found = found.unwrap_or(Found { at: now, turn, polls, passes: 0 });
+        if polls > found.polls || found.passes == PASSES {
+            return Some(Heard { until: found.at, turns: [found.turn, turn], now });
+        }
+        found.passes += 1;
+        self.0 = Some(found);
+        // Refused only to a closing timer, which does not fire.
+        let _ = timer.restart(Duration::ZERO);
+        None
+    }
+}
+
+struct Deadline<F> {
+    timeout: Timeout,
+    hearing: Hearing,
+    callback: Option<F>,
+}
+
+impl<F: FnOnce(Heard)> TimerUpcall for Deadline<F> {
+    fn on_timeout(&mut self, timer: &Timer) {
+        let Some(heard) = self.hearing.end(timer) else { return };
+        let Some(callback) = self.callback.take() else { return };
+        let timeout = &self.timeout;
+        timeout.env.make_callback(timeout.context, || {
+            let _over = Over(timeout);
+            callback(heard);
+        });
+    }
+}
+
+struct Inspection<F> {
+    timeout: Timeout,
+    hearing: Hearing,
+    callback: F,
+}
+
+impl<F: FnMut(Heard)> TimerUpcall for Inspection<F> {
+    fn on_timeout(&mut self, timer: &Timer) {
+        let Some(heard) = self.hearing.end(timer) else { return };
+        let Self { timeout, callback, .. } = self;
+        timeout.env.make_callback(timeout.context, || {
+            let _again = Again { timeout, start: timeout.now() };
+            callback(heard);
+        });
+    }
+}
