@@ -45,6 +45,7 @@
 mod address;
 mod connect;
 mod error;
+mod linger;
 mod listen;
 mod listening;
 mod server;
@@ -58,6 +59,7 @@ pub mod upcall;
 pub use address::Address;
 pub use connect::{ConnectOptions, ConnectTarget};
 pub use error::{Error, ErrorCode, ListenPhase, Result};
+pub use linger::Linger;
 pub use listen::{ListenOptions, ListenTarget};
 pub use listening::Acceptor;
 pub use server::{Dropped, Server, ServerOptions};

@@ -1,6 +1,7 @@
 //! What a socket knows of itself: a word of flags, and what few sockets need in a box of its own, so that an idle
 //! connection is small. Mirrors the fields of `net.Socket` and of its `_readableState` and `_writableState`.
 
+use crate::linger::Lingering;
 use crate::listening::Listening;
 use crate::timeout::IdleTimeout;
 use crate::{Address, Error, ErrorCode};
@@ -28,6 +29,7 @@ pub(crate) struct Rare {
     /// The peer's address once it was asked for: it outlives the connection.
     pub(crate) remote: Option<Address>,
     pub(crate) idle: Option<IdleTimeout>,
+    pub(crate) lingering: Option<Box<Lingering>>,
 }
 
 pub(crate) const CONNECTING: u16 = 1;
@@ -45,7 +47,7 @@ pub(crate) const HALF_OPEN: u16 = 1 << 6;
 pub(crate) const NEED_DRAIN: u16 = 1 << 7;
 /// A handler stands on the stream.
 pub(crate) const CLAIMED: u16 = 1 << 8;
-/// Destroy once the FIN is sent.
+/// Destroy once the FIN is sent and the peer has everything.
 pub(crate) const DESTROY_SOON: u16 = 1 << 9;
 pub(crate) const HAD_ERROR: u16 = 1 << 10;
 /// The end was the peer's doing: writes say so.
@@ -118,11 +120,6 @@ impl SocketState {
             self.set(FINISH_OWED);
             self.stream.notify();
         }
-    }
-
-    /// Whether nothing more can happen: both directions ended, or only ours was waited for.
-    pub(crate) fn is_done(&self) -> bool {
-        self.has(FINISHED) && self.has(PEER_ENDED | DESTROY_SOON)
     }
 
     /// Whether `on_drain` is due now: owed, and everything is with the kernel. As in Node not after `end`.

@@ -1,8 +1,8 @@
 //! The inactivity timeout of a socket: one timer that looks, when it runs out, whether anything happened meanwhile.
 //! Mirrors `socket.setTimeout` and `_onTimeout`.
 
-use crate::state::{SocketState, TIMED, TIMED_OUT};
-use async_wrap::Timeout;
+use crate::state::{DESTROY_SOON, SocketState, TIMED, TIMED_OUT};
+use async_wrap::{Heard, Timeout};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ impl IdleTimeout {
         state.drop_timeout();
         if !after.is_zero() {
             let timer = Some(Self::arm(state, after));
+            // `arm` has looked at the clock.
             let active_at = state.stream.loop_handle().now();
             let waiting = state.stream.write_queue_size();
             state.with_rare(|rare| rare.idle = Some(Self { after, active_at, waiting, timer }));
@@ -32,18 +33,19 @@ impl IdleTimeout {
     fn arm(state: &Rc<SocketState>, after: Duration) -> Timeout {
         // Weak: a timer must not keep a connection's memory.
         let weak: Weak<SocketState> = Rc::downgrade(state);
-        let timer = state.stream.environment().set_timeout(after, move || {
+        let timer = state.stream.environment().set_deadline(after, move |heard| {
             if let Some(state) = weak.upgrade() {
-                Self::ran_out(&state);
+                Self::ran_out(&state, heard);
             }
         });
         timer.unref();
         timer
     }
 
-    fn ran_out(state: &Rc<SocketState>) {
+    /// Everything that came in time was read, and what there was room for was written.
+    fn ran_out(state: &Rc<SocketState>, heard: Heard) {
         let Some(mut idle) = state.if_rare(|rare| rare.idle.take()) else { return };
-        let now = state.stream.loop_handle().now();
+        let now = heard.until();
         let waiting = state.stream.write_queue_size();
         if waiting < idle.waiting {
             idle.active_at = now;
@@ -73,7 +75,10 @@ impl SocketState {
     fn refresh_idle(self: &Rc<Self>) {
         if let Some(mut idle) = self.if_rare(|rare| rare.idle.take()) {
             self.clear(TIMED_OUT);
-            idle.active_at = self.stream.loop_handle().now();
+            // The loop's time may be that of long ago, if a callback before this one was slow.
+            let lp = self.stream.loop_handle();
+            lp.update_time();
+            idle.active_at = lp.now();
             idle.waiting = self.stream.write_queue_size();
             if idle.timer.is_none() {
                 idle.timer = Some(IdleTimeout::arm(self, idle.after));
@@ -90,6 +95,16 @@ impl SocketState {
         }
     }
 
+    /// The socket is destroyed: no timer of its own looks at it any more.
+    #[inline]
+    pub(crate) fn drop_timers(&self) {
+        if self.has(TIMED | DESTROY_SOON) {
+            self.drop_idle();
+            self.drop_lingering();
+        }
+    }
+
+    #[inline(never)]
     fn drop_idle(&self) {
         self.clear(TIMED | TIMED_OUT);
         if let Some(timer) = self.if_rare(|rare| rare.idle.take()).and_then(|idle| idle.timer) {

@@ -3,8 +3,8 @@
 
 use crate::listening::Listening;
 use crate::state::{
-    CONNECTING, DESTROYED, ENDED, ENDED_BY_PEER, FINISH_OWED, FINISHED, HAD_ERROR, HALF_OPEN, NOTIFIED,
-    PEER_ENDED, TIMED_OUT,
+    CONNECTING, DESTROY_SOON, DESTROYED, ENDED, ENDED_BY_PEER, FINISH_OWED, FINISHED, HAD_ERROR, HALF_OPEN,
+    NOTIFIED, PEER_ENDED, TIMED, TIMED_OUT,
 };
 use crate::upcall::SocketHandler;
 use crate::{LAYER, Socket};
@@ -34,8 +34,19 @@ impl<H: SocketHandler> SocketTower<H> {
         Self { socket, server, handler }
     }
 
+    /// Something came on a socket that has a timeout, or is to be destroyed soon. Returns whether its handler hears of it.
+    #[inline(never)]
+    fn note_read(&self) -> bool {
+        self.socket.0.refresh_timeout();
+        !self.socket.0.is_lingering()
+    }
+
     fn finish(&mut self) {
         let Self { socket, handler, .. } = self;
+        if socket.0.has(FINISHED) {
+            // The stream was shut down by somebody else, and told of that too.
+            return;
+        }
         socket.0.set(FINISHED);
         let _then = Then(socket, Socket::destroy_if_done);
         let _up = LAYER.up("SocketHandler::on_finish", || socket.facts());
@@ -54,7 +65,9 @@ fn follow_end(socket: &Socket) {
 
 impl<H: SocketHandler> OnStream for SocketTower<H> {
     fn on_read(&mut self, data: &[u8]) {
-        self.socket.0.refresh_timeout();
+        if self.socket.0.has(TIMED | DESTROY_SOON) && !self.note_read() {
+            return;
+        }
         let _up = LAYER.up("SocketHandler::on_data", || self.socket.facts().bytes(data.len()));
         self.handler.on_data(data);
     }
@@ -63,12 +76,19 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         let Self { socket, handler, .. } = self;
         socket.0.refresh_timeout();
         socket.0.set(PEER_ENDED);
+        if socket.0.is_lingering() {
+            return socket.destroy();
+        }
         let _then = Then(socket, follow_end);
         let _up = LAYER.up("SocketHandler::on_end", || socket.facts());
         handler.on_end();
     }
 
     fn on_error(&mut self, error: Error) {
+        if self.socket.0.is_lingering() {
+            // Nobody is told of what comes of the wait, as nobody is told of what comes behind a close.
+            return self.socket.destroy();
+        }
         self.socket.destroy_with(error.into());
     }
 
@@ -141,7 +161,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
     fn on_close(&mut self) {
         let state = &self.socket.0;
         state.set(DESTROYED);
-        state.drop_timeout();
+        state.drop_timers();
         // First, so that its place is free by the time that anybody hears of the close.
         if let Some(server) = self.server.take() {
             server.connection_closed();

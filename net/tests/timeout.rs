@@ -118,19 +118,83 @@ fn a_destroyed_socket_does_not_time_out() {
 fn a_socket_that_still_connects_may_time_out() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let server = Server::new(&env, ServerOptions::default());
-    server.listen(common::anywhere(), |_: Socket| {}).expect("the server listens");
-    let listening = server.clone();
-    let there = Peer::new("there", &log).on("timeout", move |socket| {
+    // A listener whose loop never runs: the kernel lets one connection wait for it, and no second one.
+    let (elsewhere, other) = new_loop();
+    let server = Server::new(&other, ServerOptions::default());
+    server.listen(common::anywhere().backlog(0), |_: Socket| {}).expect("the server listens");
+    let _first = std::net::TcpStream::connect(common::port_of(&server)).expect("the only one");
+    let there = Peer::new("there", &log).on("timeout", |socket| {
         assert_eq!(socket.ready_state(), net::ReadyState::Opening);
         socket.destroy();
-        listening.close().expect("it listens");
     });
     there.connect(&env, ConnectOptions { timeout: SHORT, ..to(&server) });
-    // The loop looks at its timers first, and only then at the network.
-    std::thread::sleep(2 * SHORT);
     run_to_the_end(&lp, &env);
     assert_eq!(log.take(), ["there timeout", "there close"]);
+    server.close().expect("it listens");
+    common::close(&elsewhere, &other);
+}
+
+// The loop looks at its timers before it looks at the network: what came in time is heard all the same.
+#[test]
+fn a_connection_that_stood_in_time_does_not_time_out_in_a_late_loop() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let server = serve_one(&env, ServerOptions::default(), |socket| silent().attach(&socket));
+    let there = Peer::new("there", &log).on("connect", Socket::end);
+    there.connect(&env, ConnectOptions { timeout: SHORT, ..to(&server) });
+    std::thread::sleep(2 * SHORT);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there connect", "there finish", "there end", "there close"]);
+}
+
+#[test]
+fn what_came_in_time_is_read_before_a_late_loop_judges_the_silence() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let path = TempPath::new("late");
+    let server = Server::new(&env, ServerOptions::default());
+    let noted = log.clone();
+    common::listen_for_one(&server, ListenOptions::path(&path.0), move |socket| {
+        let here = Peer::new("here", &noted).on("data", |socket| socket.set_timeout(Duration::ZERO));
+        here.attach(&socket);
+        socket.set_timeout(SHORT);
+        socket.write(b"go").expect("it is open");
+    });
+    let there = Peer::new("there", &Log::default()).on_bytes(|socket, _| {
+        // In the poll phase: the timers come next.
+        socket.write(b"in time").expect("it is open");
+        std::thread::sleep(3 * SHORT);
+        socket.end();
+    });
+    there.connect(&env, ConnectOptions::path(&path.0));
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["here data in time", "here end", "here finish", "here close"]);
+}
+
+// The loop's time does not go on while callbacks run: a write at the end of a slow one is later than it says.
+#[test]
+fn a_write_at_the_end_of_a_slow_callback_begins_a_new_silence() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let timeout = 20 * SHORT;
+    let noted = log.clone();
+    let there = Peer::new("there", &log)
+        .on("connect", move |socket| {
+            socket.set_timeout(timeout);
+            let (clock, late) = (socket.environment().clone(), socket.clone());
+            let noted = noted.clone();
+            clock.clone().set_timeout(Duration::ZERO, move || {
+                std::thread::sleep(timeout - SHORT);
+                late.write(b"x").expect("it is open");
+                // Behind the end of the silence that began with the connection, far before that of this one.
+                clock.set_timeout(2 * SHORT, move || noted.push("still waiting"));
+            });
+        })
+        .on("timeout", Socket::destroy);
+    let here = Peer::new("here", &Log::default()).on_bytes(|_, _| {});
+    connection(&env, ServerOptions::default(), here, there);
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["there connect", "still waiting", "there timeout", "there close"]);
 }
 
 // The timer is looked at only when it runs out: it finds that something happened and waits for the rest.

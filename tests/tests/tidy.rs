@@ -31,6 +31,8 @@ const UNFINISHED: &str = concat!("FIX", "ME");
 const SLEEPS: &[(&str, &str)] = &[
     ("async-wrap/tests/timers.rs", "several timers have to be due before the loop looks at its clock"),
     ("net/tests/timeout.rs", "several timeouts have to be due in the same turn"),
+    ("http/tests/server/late.rs", "a loop is late for longer than a timeout"),
+    ("http/tests/server/lingering.rs", "clients fetch an answer slowly"),
     ("http/tests/server/timeouts.rs", "clients are slow for longer than a timeout"),
 ];
 
