@@ -42,6 +42,9 @@ const _: () = assert!(size_of::<Connection>() <= 128);
 /// hundred bytes that a client gets for twenty.
 const MAX_PIPELINED: u32 = 64;
 
+/// An answer that is sent at once as a whole, whatever the peer's window is: of this size or less.
+const SHORT: u64 = 2048;
+
 /// Input is being decoded: output is collected, and sent together at the end of the turn.
 pub(crate) const CORKED: u32 = 1;
 /// The application paused the body that is being received.
@@ -154,8 +157,10 @@ impl Connection {
     /// The turn is over, or there was none.
     ///
     /// A close while the client may still be sending would answer that with a reset, which can destroy the answer on
-    /// its way (RFC 9112, 9.6). So this side ends first and reads on until the client ends too; unless the client
-    /// asked for the close and nothing more is to come, when one system call does.
+    /// its way, in the kernel too (RFC 9112, 9.6). So this side ends first and reads on until the client ends too, or has
+    /// everything: see [`net::Linger`]. If the client asked for the close, nothing more is to come, and the answer is
+    /// short, that costs too much: then the close follows the FIN at once. One that sends more all the same is answered
+    /// with a reset, but that comes behind the answer and its end.
     pub(crate) fn end_now(&self) {
         if !self.has(ENDING) || self.has(LINGERING) {
             return;
@@ -165,7 +170,12 @@ impl Connection {
         }
         let is_quiet = !self.has(IN_MESSAGE | TRAILING | STALLED);
         if self.has(EXPECTED) && is_quiet && self.socket.buffered() == 0 {
-            return self.socket.destroy();
+            if self.has(PEER_ENDED) {
+                return self.socket.destroy();
+            }
+            if self.socket.bytes_written() <= SHORT {
+                return self.socket.destroy_with_fin();
+            }
         }
         self.set(LINGERING);
         self.clear(STALLED | BODY_PAUSED | BLOCKED);

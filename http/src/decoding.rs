@@ -255,8 +255,10 @@ impl Connection {
         }
         exchange.request = RequestFacts::from(head);
         exchange.request.keep_alive &= !is_last;
-        // What follows a CONNECT may be meant for the tunnel, and come although there is none.
-        exchange.client_closes = !head.keep_alive && !head.is_connect();
+        // What follows a CONNECT may be meant for the tunnel, and come although there is none. Old clients send a line end
+        // behind a body (RFC 9112, 2.2).
+        let has_more = head.is_connect() || head.version != Version::Http11 || has_body(head);
+        exchange.client_closes = !head.keep_alive && !has_more;
         // Some of the body is here already: the client did not wait.
         exchange.awaits_continue = head.expect == Expect::Continue && has_body(head) && rest.is_empty();
         exchange.is_usual = head.version == Version::Http11

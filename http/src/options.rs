@@ -8,7 +8,9 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// From a request's first byte (the first request's: from the connection's start) to its last; 300 s at first.
-    /// Answered with 408.
+    /// Answered with 408; where no byte of a request came, or only line ends, the connection is closed without an answer,
+    /// which its client could take for that to its next request (Node answers 408). If the loop is late, what came in time
+    /// is read before anybody is judged.
     /// A client that fetches nothing of an answer for as long is disconnected.
     pub request_timeout: Duration,
     /// The same, to the end of the head; 60 s at first. At most `request_timeout`. Answered with 408.

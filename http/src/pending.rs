@@ -5,14 +5,17 @@ use crate::LAYER;
 use crate::connection::{Connection, PENDING};
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::{AsyncContext, Environment};
+use net::Linger;
 use std::collections::VecDeque;
 
 #[derive(Default)]
 pub(crate) struct Pending {
     leftover: Leftover,
     notices: VecDeque<Notice>,
-    /// Output that the kernel had not taken when the timeouts were last looked at, after this side's end.
-    unsent: usize,
+    /// What a client whose answer waits had fetched when the timeouts were last looked at, and one more; 0 if none waits.
+    fetched: u64,
+    /// The wait for the client after this side's end.
+    linger: Option<Linger>,
 }
 
 /// Input that waits until answers went out or a body is wanted again: `bytes` from `start`.
@@ -83,7 +86,10 @@ impl Leftover {
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.leftover.bytes.is_empty() && self.notices.is_empty() && self.unsent == 0
+        self.leftover.bytes.is_empty()
+            && self.notices.is_empty()
+            && self.fetched == 0
+            && self.linger.is_none()
     }
 }
 
@@ -164,13 +170,20 @@ impl Connection {
         }
     }
 
-    /// Whether the kernel took some output since the last time somebody asked.
-    pub(crate) fn note_unsent(&self, unsent: usize) -> bool {
-        if unsent == 0 {
-            return self
-                .if_pending(|pending| std::mem::take(&mut pending.unsent))
-                .is_some_and(|before| before > 0);
+    /// Whether the client fetched some output since the last look, or this is the first one.
+    pub(crate) fn note_fetched(&self, fetched: u64) -> bool {
+        if fetched == 0 {
+            self.if_pending(|pending| pending.fetched = 0);
+            return false;
         }
-        self.with_pending(|pending| std::mem::replace(&mut pending.unsent, unsent)) != unsent
+        self.with_pending(|pending| std::mem::replace(&mut pending.fetched, fetched)) != fetched
+    }
+
+    pub(crate) fn take_linger(&self) -> Option<Linger> {
+        self.if_pending(|pending| pending.linger.take()).flatten()
+    }
+
+    pub(crate) fn keep_linger(&self, linger: Linger) {
+        self.with_pending(|pending| pending.linger = Some(linger));
     }
 }

@@ -8,7 +8,7 @@ use crate::proto::{HeadCache, Scratch};
 use crate::timeouts::DRAIN_IDLE;
 use crate::upcall::RequestHandler;
 use crate::{Address, ListenOptions, Result, ServerOptions};
-use async_wrap::{Environment, Timeout};
+use async_wrap::{Environment, Heard, Timeout};
 use net::upcall::ServerHandler;
 use net::{Dropped, ListenSource, PlainSource, Socket};
 use slab::Slab;
@@ -199,7 +199,9 @@ impl Core {
     pub(crate) fn add(self: &Rc<Self>, connection: &Rc<Connection>) -> usize {
         if self.checking.borrow().is_none() {
             let core = Rc::downgrade(self);
-            let timer = self.env.set_interval(self.options.checking_interval, move || Self::check(&core));
+            let timer = self
+                .env
+                .set_inspection(self.options.checking_interval, move |heard| Self::check(&core, heard));
             timer.unref();
             *self.checking.borrow_mut() = Some(timer);
         }
@@ -228,9 +230,9 @@ impl Core {
         self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect()
     }
 
-    fn check(core: &Weak<Self>) {
+    fn check(core: &Weak<Self>, heard: Heard) {
         let Some(core) = core.upgrade() else { return };
-        core.check_connections();
+        core.check_connections(heard);
         core.retain_upgraded(|connection| !connection.socket.is_destroyed());
         if core.connections.borrow().is_empty() {
             core.stop_checking();
@@ -245,7 +247,7 @@ impl Core {
 
     fn later(self: &Rc<Self>, after: Duration, work: impl FnOnce(&Self) + 'static) {
         let (core, id) = (Rc::downgrade(self), self.listening_id.get());
-        let timer = self.env.set_timeout(after, move || {
+        let timer = self.env.set_deadline(after, move |_| {
             // Listening again ends the draining.
             if let Some(core) = core.upgrade().filter(|core| core.listening_id.get() == id) {
                 work(&core);

@@ -246,6 +246,11 @@ impl Client {
         let _ = self.stream.write_all(bytes.as_ref());
     }
 
+    /// Whether the server still takes what is sent.
+    pub(crate) fn has_sent(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
     /// Asks for a path.
     pub(crate) fn get(&mut self, path: &str) {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n"));

@@ -9,6 +9,8 @@ mod errors;
 mod events;
 mod fields;
 mod harness;
+mod late;
+mod lingering;
 mod ordinary;
 mod panics;
 mod pipelining;

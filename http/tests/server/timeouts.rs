@@ -4,6 +4,7 @@ use crate::harness::{Client, Kept, Site, impatient};
 use http::proto::ParseError;
 use http::upcall::{RequestHandler, ResponseHandler};
 use http::{Error, Request, Response, Server, ServerOptions, Socket};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_millis(60);
@@ -22,6 +23,13 @@ fn options(headers: Duration, request: Duration, keep_alive: Duration) -> Server
     }
 }
 
+/// A client that has begun a request.
+fn begun(address: SocketAddr) -> Client {
+    let mut client = Client::connect(address);
+    client.send("G");
+    client
+}
+
 fn expect_408(client: &mut Client) {
     let answer = client.answer();
     assert_eq!(answer.status, 408);
@@ -33,11 +41,39 @@ fn expect_408(client: &mut Client) {
 #[test]
 fn a_slow_head_is_answered_408() {
     Site::new(options(SHORT, LONG, LONG)).run(hello, |address| {
-        let mut silent = Client::connect(address);
         let mut slow = Client::connect(address);
         slow.send("GET / HT");
-        expect_408(&mut silent);
         expect_408(&mut slow);
+        // Line ends before a request are skipped.
+        let mut later = Client::connect(address);
+        later.send("\r\n\r\nG");
+        expect_408(&mut later);
+    });
+}
+
+// Node answers 408 to it, which a client with a spare connection takes for the answer to its next request
+#[test]
+fn a_connection_on_which_no_request_began_is_closed_without_an_answer() {
+    for timeouts in [options(SHORT, LONG, LONG), options(Duration::ZERO, SHORT, LONG)] {
+        Site::new(timeouts).run(hello, |address| {
+            for sent in ["", "\r\n", "\r", "\r\n\r\n\r"] {
+                let mut client = Client::connect(address);
+                client.send(sent);
+                client.expect_end();
+            }
+        });
+    }
+}
+
+#[test]
+fn a_kept_connection_on_which_no_further_request_began_is_closed_without_an_answer() {
+    Site::new(options(SHORT, SHORT, SHORT)).run(hello, |address| {
+        for sent in ["", "\r\n", "\r", "\r\n\r\n\r"] {
+            let mut client = Client::connect(address);
+            assert_eq!(client.ask("/").text(), "hello");
+            client.send(sent);
+            client.expect_end();
+        }
     });
 }
 
@@ -180,7 +216,7 @@ fn a_slow_handler_is_not_cut() {
         waiting.get("/wait");
         // A connection that came later is timed out, and another after it; the one that waits is not.
         for _ in 0..2 {
-            expect_408(&mut Client::connect(address));
+            expect_408(&mut begun(address));
         }
         Client::connect(address).ask("/go");
         assert_eq!(waiting.answer().text(), "waited");
@@ -212,8 +248,8 @@ fn an_upgraded_connection_is_not_timed_out() {
     Site::new(options(SHORT, SHORT, SHORT)).run(Upgrading(None), |address| {
         let mut upgraded = Client::connect(address);
         upgraded.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
-        expect_408(&mut Client::connect(address));
-        expect_408(&mut Client::connect(address));
+        expect_408(&mut begun(address));
+        expect_408(&mut begun(address));
         Client::connect(address).ask("/");
         assert_eq!(upgraded.rest(), b"still here");
     });
