@@ -44,13 +44,16 @@ fn lines_come_out_whole_and_in_order_and_the_last_clone_lets_go_of_the_output() 
 
 #[test]
 fn an_output_that_is_not_read_holds_nobody_up_and_what_was_dropped_is_said_in_its_place() {
-    let (reader, writer) = pipe();
+    let (reader, mut writer) = pipe();
+    // From the start it takes nothing.
+    writer.write_all(&vec![b'x'; PIPE_TAKES]).expect("the pipe takes it");
     let spool = Spool::with_room(writer, 10_000);
     // Far more than pipe, thread and queue take together.
     let written = (0..20_000).filter(|number| spool.write(line(*number).as_bytes())).count();
     assert!(written < 20_000);
     assert!(!spool.flush(Duration::from_millis(10)), "nobody reads");
     let mut reader = BufReader::new(reader);
+    reader.read_exact(&mut [0; PIPE_TAKES]).expect("the pipe is readable");
     let mut next = 0;
     while next < 20_000 {
         let mut found = String::new();
