@@ -41,17 +41,15 @@ const FUZZ_SECONDS: u32 = 4;
 /// # Errors
 /// Names the step that failed.
 pub fn run() -> Result<()> {
-    for (name, words, variables) in STEPS {
-        say::out(format_args!("== {name}: cargo {}", words.join(" ")));
-        let status = Command::new("cargo")
-            .current_dir(ROOT)
-            .args(*words)
-            .envs(variables.iter().copied())
-            .status()
-            .map_err(|error| format!("{name}: cargo could not be started: {error}"))?;
-        if !status.success() {
-            return Err(format!("{name} failed").into());
-        }
+    for step in STEPS {
+        cargo(step)?;
+    }
+    let deny = ("dependencies", &["deny", "check", "licenses", "sources", "bans"][..], &[][..]);
+    if Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
+    {
+        cargo(&deny)?;
+    } else {
+        say::out("== dependencies: not checked, since there is no cargo-deny");
     }
     if fuzz::is_possible() {
         fuzz::run(&fuzz::Options { targets: Vec::new(), seconds: FUZZ_SECONDS })
@@ -59,4 +57,15 @@ pub fn run() -> Result<()> {
         say::out("== fuzz targets: not run, since there is no nightly compiler or no cargo-fuzz");
         Ok(())
     }
+}
+
+fn cargo((name, words, variables): &Step) -> Result<()> {
+    say::out(format_args!("== {name}: cargo {}", words.join(" ")));
+    let status = Command::new("cargo")
+        .current_dir(ROOT)
+        .args(*words)
+        .envs(variables.iter().copied())
+        .status()
+        .map_err(|error| format!("{name}: cargo could not be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} failed").into()) }
 }
