@@ -94,7 +94,7 @@ mod record;
 pub mod starter;
 pub mod upcall;
 
-pub use application::{AppEvent, Application, Method, Mode, Options, Program, ShutDown, State};
+pub use application::{AppEvent, Application, Method, Mode, Options, Program, ShutDown, State, StopNews};
 pub use args::ArgumentError;
 pub use config::ConfigError;
 pub use done::{Done, Failure};

@@ -4,7 +4,7 @@
 //! A port that is taken is a failure of the start; Node's process ends with code 0.
 
 use crate::admin::{
-    self, Agent, CONSOLE, Credentials, Fleet, MASTER_WATCHER, MasterAgent, MasterConsole, MasterOptions,
+    Agent, CONSOLE, Credentials, Fleet, MASTER_WATCHER, MasterAgent, MasterConsole, MasterOptions,
     MasterWatcher, ServerClaim, Watchdog,
 };
 use crate::record::{port, text};
@@ -43,9 +43,11 @@ impl Master {
             times: app.admin_times(),
         };
         let fleet = Fleet::new(app, has_tokens);
+        app.set_fleet(fleet.clone());
         let watchdog = app.disabled(CLOSE_WATCHER).then(|| Watchdog::new(app));
         let overseer = Overseer { fleet: fleet.clone(), watchdog: watchdog.clone() };
         let agent = MasterAgent::new(app.environment(), options, overseer).map_err(Failure::new)?;
+        fleet.set_agent(&agent);
         if let Some(watchdog) = watchdog {
             agent.register(MASTER_WATCHER, MasterWatcher::new(watchdog));
         }
@@ -88,12 +90,11 @@ impl Component for Master {
             if app.state() == State::Stopped {
                 return done.fail("the application was stopped while its modules started");
             }
-            if app.mode() == Mode::Clusters
-                && let Err(error) = starter::run_servers(&app)
-            {
-                return done.fail(error);
+            match (app.fleet().filter(|_| app.mode() == Mode::Clusters), starter::chosen(&app)) {
+                (None, _) => done.ok(()),
+                (Some(fleet), Ok(servers)) => fleet.start_all(servers.into_iter(), done),
+                (Some(_), Err(error)) => done.fail(error),
             }
-            done.ok(());
         }));
     }
 
@@ -113,11 +114,10 @@ struct Overseer {
 }
 
 impl Overseer {
-    fn is_here(&self, agent: &MasterAgent, server: &ServerClaim) {
+    fn is_here(&self, server: &ServerClaim) {
         self.fleet.came_up(&server.id);
         if self.fleet.is_over() && !server.is_master() {
-            // It was on its way when all were told to stop.
-            admin::tell_stop(agent, &server.id);
+            self.fleet.is_late(&server.id);
         }
         starter::bind_cpus(self.fleet.app(), &server.id, server.pid);
     }
@@ -137,14 +137,14 @@ impl MasterHandler for Overseer {
     }
 
     fn on_register(&mut self, agent: &MasterAgent, server: &ServerClaim) {
-        self.is_here(agent, server);
+        self.is_here(server);
         if let Some(watchdog) = &self.watchdog {
             watchdog.add(agent, server);
         }
     }
 
     fn on_reconnect(&mut self, agent: &MasterAgent, server: &ServerClaim) {
-        self.is_here(agent, server);
+        self.is_here(server);
         if let Some(watchdog) = &self.watchdog {
             watchdog.add_again(agent, server);
         }
@@ -153,7 +153,7 @@ impl MasterHandler for Overseer {
     fn on_disconnect(&mut self, agent: &MasterAgent, server: &ServerClaim) {
         log::info!(target: "pomelo", "server {:?} of type {:?} left", server.id, server.server_type);
         // Before the others are told, which changes what is known of it.
-        admin::server_left(&self.fleet, agent, server);
+        self.fleet.server_left(server);
         if let Some(watchdog) = &self.watchdog {
             watchdog.remove(agent, &server.id);
         }

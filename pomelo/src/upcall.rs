@@ -3,7 +3,7 @@
 use crate::admin::{Agent, Login, MasterAgent, MonitorAgent, Reply, Schedule, ServerClaim, Session, User};
 use crate::application::ShutDown;
 use crate::starter::OutputOf;
-use crate::{AppEvent, Application, Done, Failure, Result};
+use crate::{AppEvent, Application, Done, Failure, Result, StopNews};
 use serde_json::Value;
 
 /// A part of an application, started and stopped with it. Mirrors the components that pomelo's `app.load` takes.
@@ -61,6 +61,11 @@ pub trait Lifecycle {
 pub trait EventHandler {
     /// Something happened.
     fn on_event(&mut self, app: &Application, event: &AppEvent);
+
+    /// A master stops all its servers: see [`Application::stop_all`].
+    fn on_stop_all(&mut self, app: &Application, news: &StopNews) {
+        let _ = (app, news);
+    }
 }
 
 impl<F: FnMut(&Application, &AppEvent)> EventHandler for F {

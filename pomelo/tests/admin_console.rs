@@ -292,7 +292,8 @@ fn servers_that_do_not_answer_are_left_out_and_named() {
     uv_core::kill(old, 9).expect("it runs");
     until(&fleet.env, "chat-1 is back", || app.server("chat-1").is_some_and(|info| info["pid"] != old));
     let kill = fleet.ask(&client, json!({"signal": "kill", "ids": []}));
-    assert_eq!(kill.body, Some(json!({"code": "remained", "serverIds": ["chat-1"]})));
+    assert_eq!(kill.body, Some(json!({"code": "ok"})), "the system has ended it");
+    assert!(fleet.pid_of("chat-1").is_none());
     until(&fleet.env, "the master's end", || fleet.exit.get() == Some(255));
 }
 

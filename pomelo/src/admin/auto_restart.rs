@@ -1,35 +1,87 @@
-//! Brings servers back that have crashed. Mirrors the `disconnect` listener of pomelo's `lib/master/master.js`.
+//! Brings servers up, and back when they have crashed: again and again, with growing pauses, until they are up or
+//! somebody has stopped them. Mirrors the `disconnect` listener of pomelo's `lib/master/master.js`, which tries once.
 
 use crate::ServerInfo;
-use crate::admin::fleet::Fleet;
-use crate::admin::master_agent::MasterAgent;
+use crate::admin::Times;
+use crate::admin::fleet::{Fleet, Target};
 use crate::admin::registration::ServerClaim;
-use crate::starter;
+use crate::record::text;
+use crate::starter::{self, ServerExit, Started};
+use async_wrap::Timeout;
 use serde_json::Value;
-use std::time::Duration;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// The pause after the first attempt to reach a host that does not answer; each of the first three is longer by it.
 const PING_PAUSE: Duration = Duration::from_secs(30);
 /// The pause after the fourth and every further attempt.
 const LONG_PING_PAUSE: Duration = Duration::from_secs(300);
 
-/// One server that left and is to come back.
-struct Attempt {
-    fleet: Fleet,
-    agent: MasterAgent,
-    info: ServerInfo,
-    claim: ServerClaim,
+/// What is known of the starts of servers, by their ids. Only of those that have a record.
+#[derive(Default)]
+pub(super) struct Watches(RefCell<BTreeMap<String, Watch>>);
+
+#[derive(Default)]
+struct Watch {
+    /// Starts in a row that came to nothing, or to little.
+    failures: u32,
+    up_since: Option<Instant>,
+    /// The process that is starting, or the `ssh` that starts it.
+    starting: Option<i32>,
+    /// The pause before the next start.
+    timer: Option<Timeout>,
+    /// It is to be started again once it has ended, whatever its record says.
+    is_restarting: bool,
 }
 
-/// A server has left: if its record says `auto-restart` or `restart-force`, and nobody stopped it, it is started again.
-/// Looks at what is known of it now, before anything that its leaving changes.
-pub(crate) fn server_left(fleet: &Fleet, agent: &MasterAgent, claim: &ServerClaim) {
-    let Some(info) = fleet.record(&claim.id) else { return };
-    let is_wanted = is_on(&info, "auto-restart") || is_on(&info, "restart-force");
-    if is_wanted && !fleet.is_stopped(&claim.id) && !fleet.is_over() {
-        let (fleet, agent) = (fleet.clone(), agent.clone());
-        Attempt { fleet, agent, info, claim: claim.clone() }.reach(1);
+impl Watches {
+    fn with<T>(&self, id: &str, see: impl FnOnce(&mut Watch) -> T) -> T {
+        see(self.0.borrow_mut().entry(id.to_owned()).or_default())
     }
+
+    pub(super) fn starts(&self, started: &Started) {
+        self.with(&started.id, |watch| watch.starting = Some(started.pid));
+    }
+
+    pub(super) fn came_up(&self, id: &str) {
+        // Of a server that nobody here has started nothing is remembered.
+        if let Some(watch) = self.0.borrow_mut().get_mut(id) {
+            watch.clear_timer();
+            (watch.starting, watch.is_restarting) = (None, false);
+            watch.up_since = Some(Instant::now());
+        }
+    }
+
+    /// Nothing is tried any more.
+    pub(super) fn forget_all(&self) {
+        self.0.take().into_values().for_each(|mut watch| watch.clear_timer());
+    }
+}
+
+impl Watch {
+    fn clear_timer(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            timer.clear();
+        }
+    }
+
+    /// One more start is needed; the pause before it.
+    fn next_pause(&mut self, times: &Times) -> Duration {
+        if self.up_since.take().is_some_and(|since| since.elapsed() >= times.stable_after) {
+            self.failures = 0;
+        }
+        let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        self.failures = (self.failures + 1).min(u32::BITS);
+        times.auto_restart_after.saturating_mul(factor).min(times.auto_restart_at_most)
+    }
+}
+
+/// One server that is to be started.
+struct Attempt {
+    fleet: Fleet,
+    target: Target,
+    reason: String,
 }
 
 /// A setting of a record: `"true"`, or `true`, which Node takes for off.
@@ -37,62 +89,167 @@ fn is_on(info: &ServerInfo, key: &str) -> bool {
     info.get(key).is_some_and(|value| value == "true" || value == &Value::Bool(true))
 }
 
+fn is_kept_up(info: &ServerInfo) -> bool {
+    is_on(info, "auto-restart") || is_on(info, "restart-force")
+}
+
+impl Fleet {
+    /// The first start of a server of the configuration. One that is not kept up has this one only.
+    pub(super) fn start_first(&self, info: ServerInfo) {
+        if !is_kept_up(&info) {
+            // What goes wrong is logged where it does.
+            let _ = self.run(&info);
+            return;
+        }
+        let id = text(&info, "id").unwrap_or_default().to_owned();
+        Attempt { fleet: self.clone(), target: Target { id, pid: 0, info }, reason: String::new() }.start();
+    }
+
+    /// A server has left: if it is to be kept up, and nobody stopped it, it is started again. Looks at what is known of
+    /// it now, before anything that its leaving changes.
+    pub(crate) fn server_left(&self, claim: &ServerClaim) {
+        let Some(info) = self.record(&claim.id) else { return };
+        let is_restarting = self.0.watches.with(&claim.id, |watch| watch.is_restarting);
+        if is_restarting || (is_kept_up(&info) && !self.is_stopped(&claim.id)) {
+            let reason =
+                if is_restarting { "it has ended, to be restarted" } else { "it left without being stopped" };
+            self.try_again(Target { id: claim.id.clone(), pid: claim.pid, info }, reason);
+        }
+    }
+
+    /// A process that was started has ended; if that was before it registered, it is started again.
+    pub(super) fn process_ended(&self, exit: &ServerExit) {
+        let Started { id, pid, .. } = &exit.started;
+        let was_starting =
+            self.0.watches.with(id, |watch| watch.starting.take_if(|starting| starting == pid).is_some());
+        let Some(info) = self.record(id).filter(|_| was_starting) else { return };
+        if is_kept_up(&info) && !self.is_stopped(id) {
+            let reason = format!("its process ended before it had registered: {}", exit.status);
+            self.try_again(Target { id: id.clone(), pid: 0, info }, reason);
+        }
+    }
+
+    /// A server that agreed to restart takes its time: it is started when it has ended.
+    pub(crate) fn restart_when_gone(&self, id: &str) {
+        self.0.watches.with(id, |watch| watch.is_restarting = true);
+    }
+
+    /// A start came to nothing; if the server is to be kept up, it is tried again, and that is said.
+    pub(crate) fn keep_trying(&self, target: Target, reason: &str) {
+        if is_kept_up(&target.info) {
+            self.goes_on(&target.id);
+            self.try_again(target, reason);
+        }
+    }
+
+    fn try_again(&self, target: Target, reason: impl Into<String>) {
+        if !self.is_over() {
+            Attempt { fleet: self.clone(), target, reason: reason.into() }.reach(1);
+        }
+    }
+
+    /// Whether a server is on its way: started and not registered, or to be started after a pause.
+    pub(crate) fn is_coming(&self, id: &str) -> bool {
+        let waits = self.0.watches.0.borrow().get(id).is_some_and(|watch| watch.timer.is_some());
+        waits || !self.app().inner().children.borrow().of(id).is_empty()
+    }
+
+    /// A server that is on its way is not to come: nothing is tried any more, and what was started is asked to end.
+    /// Returns its processes.
+    pub(crate) fn give_up(&self, id: &str) -> Vec<Target> {
+        if let Some(mut watch) = self.0.watches.0.borrow_mut().remove(id) {
+            watch.clear_timer();
+        }
+        let starting = self.starting().into_iter().filter(|target| target.id == id);
+        starting.inspect(|target| starter::ask_to_end(self.app(), target.pid)).collect()
+    }
+}
+
 impl Attempt {
-    /// Whether there is nothing to do any more: the server came back by itself, was stopped, or the master is.
+    /// Whether there is nothing to do any more: the server came back by itself, is starting, was stopped, or the master
+    /// is.
     fn is_moot(&self) -> bool {
-        let Self { fleet, agent, claim, .. } = self;
-        fleet.is_over() || fleet.is_stopped(&claim.id) || agent.server(&claim.id).is_some()
+        let Self { fleet, target, .. } = self;
+        let is_starting = fleet.0.watches.with(&target.id, |watch| watch.starting.is_some());
+        let is_restarting = fleet.0.watches.with(&target.id, |watch| watch.is_restarting);
+        fleet.is_over()
+            || is_starting
+            || fleet.is_here(&target.id)
+            || (fleet.is_stopped(&target.id) && !is_restarting)
     }
 
     fn reach(self, attempt: u32) {
-        let (app, info) = (self.fleet.app().clone(), self.info.clone());
+        let (app, info) = (self.fleet.app().clone(), self.target.info.clone());
         starter::is_reachable(&app, &info, move |is_reachable| {
             if is_reachable {
                 return self.look();
             }
             let pause = if attempt > 3 { LONG_PING_PAUSE } else { PING_PAUSE * attempt };
-            log::warn!(target: "pomelo", "the host of server {:?} does not answer; again in {pause:?}", self.claim.id);
-            let env = self.fleet.app().environment().clone();
-            let timer = env.set_timeout(pause, move || {
-                if !self.is_moot() {
-                    self.reach(attempt + 1);
-                }
-            });
-            // The master lives by its connections.
-            timer.unref();
+            log::warn!(target: "pomelo", "the host of server {:?} does not answer; again in {pause:?}", self.target.id);
+            self.wait(pause, move |this| this.reach(attempt + 1));
         });
     }
 
     /// Looks at the ports: something may live on in the server's process. Ports that are taken by anything else may be
     /// free by the time of the start, which looks again: those of a process that is killed outlast its connections.
     fn look(self) {
-        let (app, info) = (self.fleet.app().clone(), self.info.clone());
+        let (app, info) = (self.fleet.app().clone(), self.target.info.clone());
         starter::check_ports(&app, &info, move |busy| {
             if self.is_moot() {
                 return;
             }
-            if busy.is_some() && is_on(&self.info, "restart-force") {
-                self.fleet.kill(&self.info, &self.claim.id, self.claim.pid);
+            if (busy.is_some() || self.lives_on()) && is_on(&self.target.info, "restart-force") {
+                self.fleet.kill(&self.target);
             }
             self.start_later();
         });
     }
 
+    /// Whether the server's process runs, although it has left.
+    fn lives_on(&self) -> bool {
+        let Target { id, pid, info } = &self.target;
+        starter::is_local(self.fleet.app(), info) && starter::is_process_of(*pid, id)
+    }
+
     fn start_later(self) {
-        let env = self.fleet.app().environment().clone();
-        let timer = env.set_timeout(self.agent.times().auto_restart_after, move || {
-            if self.is_moot() {
-                return;
+        let Self { fleet, target, reason } = &self;
+        let times = fleet.app().admin_times();
+        let pause = fleet.0.watches.with(&target.id, |watch| watch.next_pause(&times));
+        let most = times.auto_restart_at_most;
+        log::warn!(
+            target: "pomelo",
+            "server {:?}: {reason}; started again in {pause:?} (at most {most:?}, until it is up or stopped)",
+            target.id
+        );
+        self.wait(pause, Self::start);
+    }
+
+    fn wait(self, pause: Duration, then: impl FnOnce(Self) + 'static) {
+        let (fleet, id) = (self.fleet.clone(), self.target.id.clone());
+        let timer = fleet.app().environment().set_timeout(pause, move || {
+            self.fleet.0.watches.with(&self.target.id, |watch| drop(watch.timer.take()));
+            if !self.is_moot() {
+                then(self);
             }
-            let id = self.claim.id.clone();
-            log::info!(target: "pomelo", "server {id:?} left without being stopped: started again");
-            let fleet = self.fleet.clone();
-            fleet.launch(self.info, move |result| {
-                if let Err(error) = result {
-                    log::error!(target: "pomelo", "server {id:?} is not restarted: {error}");
-                }
-            });
         });
+        // The master lives by its connections.
         timer.unref();
+        fleet.0.watches.with(&id, |watch| {
+            watch.clear_timer();
+            watch.timer = Some(timer);
+        });
+    }
+
+    fn start(self) {
+        if self.lives_on() {
+            let reason = format!("its process {} runs on without its master", self.target.pid);
+            return Self { reason, ..self }.reach(1);
+        }
+        log::info!(target: "pomelo", "server {:?} is started", self.target.id);
+        let fleet = self.fleet.clone();
+        fleet.launch(self.target.info.clone(), move |result| match result {
+            Err(reason) if !self.is_moot() => Self { reason, ..self }.reach(1),
+            _ => {}
+        });
     }
 }

@@ -4,18 +4,24 @@
 //! What is started are the records of the configuration and of `add`. Node starts what a server has said about itself,
 //! so that whoever can register can have the master run a program of his choice.
 
+use crate::admin::auto_restart::Watches;
+use crate::admin::ending::Ending;
+use crate::admin::master_agent::{MasterAgent, WeakMaster};
+use crate::admin::orders::Orders;
+use crate::admin::registration::ServerClaim;
 use crate::record::text;
-use crate::{Application, ServerInfo, State, starter};
+use crate::{Application, Done, ServerInfo, State, starter};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// A master's servers. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Fleet(Rc<Inner>);
+pub(crate) struct Fleet(pub(super) Rc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     app: Application,
+    agent: RefCell<Option<WeakMaster>>,
     /// Started by `add`.
     added: RefCell<BTreeMap<String, ServerInfo>>,
     /// Stopped, killed or restarted by somebody, until they register again.
@@ -24,22 +30,94 @@ struct Inner {
     has_tokens: bool,
     /// Whether all were told to end, which the master soon does too.
     is_ending: Cell<bool>,
+    pub(super) watches: Watches,
+    pub(super) orders: Orders,
+    pub(super) ending: RefCell<Option<Ending>>,
+}
+
+/// A server's process, as it was when somebody wanted something of it.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) id: String,
+    pub(crate) pid: i32,
+    pub(crate) info: ServerInfo,
+}
+
+impl From<ServerClaim> for Target {
+    fn from(claim: ServerClaim) -> Self {
+        Self { id: claim.id, pid: claim.pid, info: claim.info }
+    }
 }
 
 impl Fleet {
     pub(crate) fn new(app: &Application, has_tokens: bool) -> Self {
-        let (added, stopped) = (RefCell::default(), RefCell::default());
-        Self(Rc::new(Inner { app: app.clone(), added, stopped, has_tokens, is_ending: Cell::new(false) }))
+        Self(Rc::new(Inner {
+            app: app.clone(),
+            agent: RefCell::default(),
+            added: RefCell::default(),
+            stopped: RefCell::default(),
+            has_tokens,
+            is_ending: Cell::new(false),
+            watches: Watches::default(),
+            orders: Orders::default(),
+            ending: RefCell::default(),
+        }))
     }
 
     pub(crate) fn app(&self) -> &Application {
         &self.0.app
     }
 
+    /// The agent through which the servers are spoken to.
+    pub(crate) fn set_agent(&self, agent: &MasterAgent) {
+        self.0.agent.replace(Some(agent.downgrade()));
+    }
+
+    pub(crate) fn agent(&self) -> Option<MasterAgent> {
+        self.0.agent.borrow().as_ref()?.upgrade()
+    }
+
+    /// Whether a server of this id is registered, whatever its process.
+    pub(crate) fn is_here(&self, id: &str) -> bool {
+        self.agent().is_some_and(|agent| agent.has_server(id))
+    }
+
+    /// A registered server that is not the master.
+    pub(crate) fn target(&self, id: &str) -> Option<Target> {
+        self.agent()?.server(id).filter(|claim| !claim.is_master()).map(Target::from)
+    }
+
+    /// The registered servers, without the master.
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let ids = self.agent().map(|agent| agent.server_ids()).unwrap_or_default();
+        ids.iter().filter_map(|id| self.target(id)).collect()
+    }
+
+    /// The processes of this host that were started and have not registered.
+    pub(crate) fn starting(&self) -> Vec<Target> {
+        let children = self.app().inner().children.borrow().all();
+        let agent = self.agent();
+        let is_here = |id: &str, pid| agent.as_ref().is_some_and(|agent| agent.has_process(id, pid));
+        let starting = children.into_iter().filter(|(pid, id)| !is_here(id, *pid));
+        starting.map(|(pid, id)| Target { info: self.record(&id).unwrap_or_default(), id, pid }).collect()
+    }
+
+    /// Whether a server's process has ended. Of one on another host all that is known is that it has left.
+    pub(crate) fn is_gone(&self, target: &Target) -> bool {
+        let Target { id, pid, info } = target;
+        if self.agent().is_some_and(|agent| agent.has_process(id, *pid)) {
+            return false;
+        }
+        let is_child = || self.app().inner().children.borrow().has(*pid);
+        let runs_here = || starter::is_local(self.app(), info) && starter::is_process_of(*pid, id);
+        !is_child() && !runs_here()
+    }
+
     /// All servers are to end, and the master after them: nothing is started any more. (In Node a restart that is under
     /// way, or a crash just before, leaves a server behind.)
     pub(crate) fn end(&self) {
         self.0.is_ending.set(true);
+        self.0.watches.forget_all();
     }
 
     /// Whether the master itself is being stopped.
@@ -53,11 +131,17 @@ impl Fleet {
         added.or_else(|| self.0.app.server_from_config(id).cloned())
     }
 
-    /// These servers are to stay away.
-    pub(crate) fn stop(&self, ids: impl IntoIterator<Item = String>) {
-        // Only of those that can be started again, so that it stays small.
-        let known = ids.into_iter().filter(|id| self.record(id).is_some());
-        self.0.stopped.borrow_mut().extend(known);
+    /// A server is to stay away, or to end.
+    pub(crate) fn stop(&self, id: &str) {
+        // Only those that can be started again are remembered, so that it stays small.
+        if self.record(id).is_some() {
+            self.0.stopped.borrow_mut().insert(id.to_owned());
+        }
+    }
+
+    /// A server that was to end goes on, and may crash later.
+    pub(crate) fn goes_on(&self, id: &str) {
+        self.0.stopped.borrow_mut().remove(id);
     }
 
     pub(crate) fn is_stopped(&self, id: &str) -> bool {
@@ -66,7 +150,19 @@ impl Fleet {
 
     /// A server has registered. (In Node one that was stopped once and started again is never restarted.)
     pub(crate) fn came_up(&self, id: &str) {
-        self.0.stopped.borrow_mut().remove(id);
+        self.goes_on(id);
+        self.0.watches.came_up(id);
+    }
+
+    /// Starts servers one after the other, each in a turn of its own: what else happens is not held up.
+    pub(crate) fn start_all(&self, mut servers: std::vec::IntoIter<ServerInfo>, done: Done) {
+        if self.is_over() {
+            return done.fail("the application was stopped while its servers started");
+        }
+        let Some(info) = servers.next() else { return done.ok(()) };
+        self.start_first(info);
+        let fleet = self.clone();
+        self.app().environment().set_immediate(move || fleet.start_all(servers, done));
     }
 
     /// Starts a server whose record was added, remembering it.
@@ -93,27 +189,36 @@ impl Fleet {
                 log::error!(target: "pomelo", "port {port} of server {:?} is taken", text(&info, "id"));
                 return then(Err("Port occupied already, check your server to add.".into()));
             }
-            let started = starter::run(&fleet.0.app, &info, |_| {});
-            then(started.map(drop).map_err(|error| error.to_string()));
+            then(fleet.run(&info));
         });
     }
 
-    /// Ends a server's process that holds its ports although it is not registered any more, if it is sure to be that
-    /// server's: on this host its command line has the server's id; on others tokens vouch for what it said.
-    pub(crate) fn kill(&self, info: &ServerInfo, id: &str, pid: i32) {
-        let is_sure =
-            if starter::is_local(&self.0.app, info) { is_process_of(pid, id) } else { self.0.has_tokens };
+    /// Starts a server's process, whose end is noticed.
+    pub(super) fn run(&self, info: &ServerInfo) -> Result<(), String> {
+        let fleet = self.clone();
+        let started = starter::run(&self.0.app, info, move |exit| fleet.process_ended(&exit));
+        let started = started.map_err(|error| error.to_string())?;
+        self.0.watches.starts(&started);
+        Ok(())
+    }
+
+    /// Ends a server's process that does not end by itself, if it is sure to be that server's; whether it is. Those that
+    /// this process has started are; on this host its command line has the server's id; on others tokens vouch for what
+    /// it said.
+    pub(crate) fn kill(&self, target: &Target) -> bool {
+        let Target { id, pid, info } = target;
+        let is_child = self.app().inner().children.borrow().has(*pid);
+        let is_sure = is_child
+            || if starter::is_local(&self.0.app, info) {
+                starter::is_process_of(*pid, id)
+            } else {
+                self.0.has_tokens && *pid > 1
+            };
         if is_sure {
-            starter::kill(&self.0.app, info, pid);
+            starter::kill(&self.0.app, info, *pid);
         } else {
             log::error!(target: "pomelo", "process {pid} is not known to be server {id:?}; left alone");
         }
+        is_sure
     }
-}
-
-/// Whether the command line of a process has the argument `id=ID`.
-fn is_process_of(pid: i32, id: &str) -> bool {
-    let wanted = format!("id={id}");
-    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    pid > 1 && words.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
 }

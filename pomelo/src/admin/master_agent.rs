@@ -230,6 +230,11 @@ impl MasterAgent {
         self.0.roster.borrow().server(id).is_some()
     }
 
+    /// Whether a server is registered with this process.
+    pub(crate) fn has_process(&self, id: &str, pid: i32) -> bool {
+        self.0.roster.borrow().server(id).is_some_and(|server| server.claim.pid == pid)
+    }
+
     /// What the master's own monitor shows in place of a token.
     #[must_use]
     pub fn secret(&self) -> &str {

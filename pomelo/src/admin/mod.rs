@@ -5,7 +5,7 @@
 //! [`Client`]. They exchange messages, each for a [`Module`](crate::upcall::Module) of the other side. From beneath:
 //! `mqtt`, `link` and `dial` (packets and connections), `message`, `registration` and `reply` (what they say), the
 //! agents with `peers`, `roster` and `requests`, the `console` of modules, and the modules that every application has:
-//! `watcher` with `watchdog`, and `console_module` with `fleet`.
+//! `watcher` with `watchdog`, and `console_module` with `fleet`, which has `auto_restart`, `orders` and `ending`.
 //!
 //! ```
 //! use async_wrap::{Environment, Loop, RunMode};
@@ -82,16 +82,21 @@
 //! | requests that are sent again | also the newest, twice | those of the lost connection |
 //! | commands `enable` and `disable` | break every server | reach servers of ours, and do no harm to Node's |
 //! | `record` | counts messages | counts servers, those that are registered |
+//! | `stop` of some | is answered at once | is answered when they have ended, and names those that have not |
+//! | a `stop`, `restart` or `kill` that a server does not answer in time | is obeyed whenever it is read | is not obeyed later, by servers of ours; those of Node's pomelo are asked whether they answer before they are told |
+//! | `kill` of a server that does not answer | is given up after 120 s | ends it by SIGKILL after 10 s |
 //! | `stop` with an unknown id | answers twice | answers once, with the error |
 //! | `stop` without `ids` | throws | is refused |
 //! | `add` | takes records without an id, type, host or port | refuses them, and `main`, `env` and the like |
 //! | what `restart` and auto-restart start | what the server has said of itself | the record of the configuration or of `add` |
 //! | `restart` of nothing | throws, and never answers | answers that nothing failed |
 //! | `restart` of a server with auto-restart | both start it | it is started once |
-//! | `restart` of a server that does not end in time | starts a second one | names it as failed |
+//! | `restart` of a server that does not end in time | starts a second one | names it as failed, and starts it when it has ended |
 //! | a server that starts while all are stopped | lives on | is told to stop as soon as it registers; restarts that are under way end |
 //! | a server that was stopped and added again | is never restarted after a crash | is |
-//! | auto-restart and a port that is taken | calls the start callback of the application again | is logged |
+//! | auto-restart | starts a server once that has left | tries until it is up or told to stop, after 3 s, 6 s, up to 60 s, also if its process ends before it registers |
+//! | a first start that fails | is the last one | is tried again, if the record says `auto-restart` |
+//! | auto-restart and a port that is taken | calls the start callback of the application again | is logged, and tried again |
 //! | `restart-force` | ends the process that the server named | ends it if its command line has the server's id (on other hosts: if servers show tokens) |
 //! | `heapTotal`, `heapUsed` | of V8 | the data segment, and what of the process's own memory is resident |
 
@@ -102,6 +107,7 @@ mod client;
 mod console;
 mod console_module;
 mod dial;
+mod ending;
 mod fleet;
 mod link;
 mod lobby;
@@ -109,6 +115,7 @@ mod master_agent;
 mod message;
 mod monitor_agent;
 pub(crate) mod mqtt;
+mod orders;
 mod owner;
 mod peers;
 mod registration;
@@ -137,8 +144,7 @@ pub use reply::Reply;
 pub use requests::RequestError;
 pub use times::Times;
 
-pub(crate) use auto_restart::server_left;
-pub(crate) use console_module::{MasterConsole, MonitorConsole, tell_stop};
+pub(crate) use console_module::{MasterConsole, MonitorConsole};
 pub(crate) use fleet::Fleet;
 pub(crate) use registry::Admin;
 pub(crate) use watchdog::Watchdog;

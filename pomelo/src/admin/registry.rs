@@ -3,7 +3,7 @@
 
 use crate::Application;
 use crate::admin::agent::Agent;
-use crate::admin::{MasterAgent, MonitorAgent, Times};
+use crate::admin::{Fleet, MasterAgent, MonitorAgent, Times};
 use crate::upcall::{Authority, Module};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -18,6 +18,7 @@ pub(crate) struct Admin {
     times: Cell<Times>,
     master: RefCell<Option<MasterAgent>>,
     monitor: RefCell<Option<MonitorAgent>>,
+    fleet: RefCell<Option<Fleet>>,
 }
 
 impl Application {
@@ -82,6 +83,15 @@ impl Application {
         self.inner().admin.authority.take()
     }
 
+    /// The servers of this master.
+    pub(crate) fn fleet(&self) -> Option<Fleet> {
+        self.inner().admin.fleet.borrow().clone()
+    }
+
+    pub(crate) fn set_fleet(&self, fleet: Fleet) {
+        self.inner().admin.fleet.replace(Some(fleet));
+    }
+
     pub(crate) fn set_master_agent(&self, agent: Option<MasterAgent>) {
         self.inner().admin.master.replace(agent);
     }
@@ -96,6 +106,9 @@ impl Admin {
     /// hung in its stop, are closed: their connections would hold them for ever.
     pub(crate) fn clear(&self) {
         drop((self.factories.take(), self.authority.take()));
+        if let Some(fleet) = self.fleet.take() {
+            fleet.end();
+        }
         if let Some(monitor) = self.monitor.take() {
             monitor.close();
         }

@@ -20,10 +20,18 @@ pub struct Times {
     pub kill_after: Duration,
     /// Servers that were all told to stop may take before the master stops too (`TIME_WAIT_STOP`): 3 s.
     pub stop_after: Duration,
+    /// Servers that were told to stop may take before they are ended by the system's signal, where all are to stop, or
+    /// named as running: 4 s, as a stop of their own is limited to 3 s.
+    pub stop_within: Duration,
     /// A server that restarts may take to end (`TIME_WAIT_RESTART`): 5 s.
     pub restart_after: Duration,
-    /// A server that crashed is started again after this (`TIME_WAIT_STOP`): 3 s.
+    /// A server that crashed is started again after this (`TIME_WAIT_STOP`): 3 s. The pause is twice as long after each
+    /// start that comes to nothing. Node tries once.
     pub auto_restart_after: Duration,
+    /// The longest pause between starts: 60 s. There is no last one: it goes on until the server is up or told to stop.
+    pub auto_restart_at_most: Duration,
+    /// A server that was up for so long has started well, and its next pause is the first one again: 60 s.
+    pub stable_after: Duration,
 }
 
 impl Default for Times {
@@ -37,8 +45,11 @@ impl Default for Times {
             kill_within: seconds(10),
             kill_after: seconds(2),
             stop_after: seconds(3),
+            stop_within: seconds(4),
             restart_after: seconds(5),
             auto_restart_after: seconds(3),
+            auto_restart_at_most: seconds(60),
+            stable_after: seconds(60),
         }
     }
 }

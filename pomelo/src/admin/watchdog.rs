@@ -4,6 +4,7 @@ use crate::admin::master_agent::MasterAgent;
 use crate::admin::registration::ServerClaim;
 use crate::admin::requests::RequestError;
 use crate::admin::watcher::MONITOR_WATCHER;
+use crate::record::text;
 use crate::{Application, ServerInfo};
 use serde_json::{Map, Value, json};
 use std::cell::{Cell, RefCell};
@@ -58,6 +59,7 @@ impl Watchdog {
     pub(crate) fn remove(&self, agent: &MasterAgent, id: &str) {
         self.unsubscribe(id);
         self.0.servers.borrow_mut().remove(id);
+        self.0.started.borrow_mut().remove(id);
         self.tell(agent, json!({ "action": "removeServer", "id": id }));
     }
 
@@ -73,14 +75,18 @@ impl Watchdog {
         json!(*self.0.servers.borrow())
     }
 
-    /// A server has started. When that was said by one more than the configuration has, as the master says it too,
-    /// everybody is told, once. Unlike in Node a server that says it twice counts once.
+    /// A server has started. When that was said by all that the configuration has, and by the master, everybody is told,
+    /// once. Unlike in Node a server that says it twice counts once, one that has left does not, and none counts for
+    /// another.
     pub(crate) fn record(&self, agent: &MasterAgent, id: &str) {
         if self.0.is_all_started.get() {
             return;
         }
         self.0.started.borrow_mut().insert(id.to_owned());
-        if self.0.started.borrow().len() <= self.0.app.servers_from_config().len() {
+        let has_started = |id: &str| self.0.started.borrow().contains(id);
+        let configured = self.0.app.servers_from_config().iter();
+        let mut ids = configured.filter_map(|info| text(info, "id")).chain([self.0.app.id()]);
+        if !ids.all(has_started) {
             return;
         }
         self.0.is_all_started.set(true);

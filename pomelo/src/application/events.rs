@@ -29,6 +29,30 @@ pub enum AppEvent {
     RemoveCrons(Value),
 }
 
+/// What happens while a master stops all its servers; pomelo has no such events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopNews {
+    /// It stops these servers, all that are there, and then itself.
+    Begun(Vec<String>),
+    /// A server that did not stop in time was ended by SIGKILL.
+    Killed {
+        /// The server.
+        id: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// A server that did not stop in time is left running: it is on another host, or not sure to be this process.
+    Remains {
+        /// The server.
+        id: String,
+        /// Its process, as it says.
+        pid: i32,
+        /// Its host.
+        host: String,
+    },
+}
+
 type Handler = Rc<Slot<Box<dyn EventHandler>>>;
 
 #[derive(Default)]
@@ -58,9 +82,19 @@ impl Application {
     }
 
     pub(super) fn tell(&self, event: &AppEvent) {
+        self.each_handler(|handler| handler.on_event(self, event));
+    }
+
+    /// Tells the handlers in a tick, as `emit` does.
+    pub(crate) fn emit_stop(&self, news: StopNews) {
+        let app = self.clone();
+        self.environment().next_tick(move || app.each_handler(|handler| handler.on_stop_all(&app, &news)));
+    }
+
+    fn each_handler(&self, tell: impl Fn(&mut dyn EventHandler)) {
         let handlers = self.inner().handlers.0.borrow().clone();
         for handler in handlers {
-            handler.call(|handler| handler.on_event(self, event));
+            handler.call(|handler| tell(&mut **handler));
         }
     }
 }

@@ -12,7 +12,7 @@ mod start;
 mod state;
 mod stop;
 
-pub use events::AppEvent;
+pub use events::{AppEvent, StopNews};
 pub(crate) use options::{ALL, DEVELOPMENT, MASTER};
 pub use options::{Mode, Options, Program};
 pub use state::{Method, State};
@@ -20,7 +20,7 @@ pub use stop::ShutDown;
 
 use crate::admin::Admin;
 use crate::config::{self, AdminServer, AdminUser, ConfigError, ServersFile};
-use crate::starter::{Cpus, Output};
+use crate::starter::{Children, Cpus, Output};
 use crate::{Result, ServerInfo, cluster_seq::ClusterSeq};
 use async_wrap::Environment;
 use components::Components;
@@ -72,6 +72,7 @@ pub(crate) struct Inner {
     exit: Exit,
     pub(crate) admin: Admin,
     pub(crate) cpus: RefCell<Cpus>,
+    pub(crate) children: RefCell<Children>,
     pub(crate) output: Output,
 }
 
@@ -108,6 +109,7 @@ impl Application {
             exit,
             admin: Admin::default(),
             cpus: RefCell::default(),
+            children: RefCell::default(),
             output,
         })))
     }
@@ -215,8 +217,15 @@ impl Application {
     }
 
     /// Ends the process, as [`Options::on_exit`] has it.
-    pub(crate) fn exit(&self, code: i32) {
+    fn exit(&self, code: i32) {
         (self.0.exit)(code);
+    }
+
+    /// Ends the process without a stop. A program that does not end it keeps nothing of the application.
+    pub(crate) fn end(&self, code: i32) {
+        self.0.state.set(State::Stopped);
+        self.release();
+        self.exit(code);
     }
 
     pub(crate) fn inner(&self) -> &Inner {

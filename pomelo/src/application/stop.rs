@@ -7,6 +7,7 @@ use async_wrap::Timeout;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The way on from [`Lifecycle::on_before_shutdown`](crate::upcall::Lifecycle::on_before_shutdown): the components stop
 /// once it is [used](Self::go), or dropped.
@@ -29,9 +30,36 @@ struct Progress {
 }
 
 impl Application {
+    /// Stops every server of this master and then the master itself, as [`stop`](Self::stop) does.
+    ///
+    /// Servers that have registered are told to stop, those that are still starting are asked by SIGTERM, and nothing is
+    /// started any more. Those that have not ended within [`Times::stop_within`](crate::admin::Times::stop_within) are
+    /// ended by SIGKILL, if their processes are known: children of this process, and processes of this host whose
+    /// command line has the server's id. Handlers hear of all that, and of what is left running on other hosts: see
+    /// [`StopNews`](crate::StopNews).
+    ///
+    /// A server, and a master that has not begun to start, have no others to stop. Called a second time it only warns.
+    pub fn stop_all(&self, force: bool) {
+        let Some(fleet) = self.fleet().filter(|_| self.state() != State::Stopped) else {
+            return self.stop(force);
+        };
+        let app = self.clone();
+        if !fleet.stop_all(Duration::ZERO, move |_| app.stop(force)) {
+            log::warn!(target: "pomelo", "all servers are being stopped already");
+        }
+    }
+
+    /// Ends every server of this master by SIGKILL whose process is known, and waits for none: for whoever does not wait
+    /// for [`stop_all`](Self::stop_all) any longer. Returns how many those are, and how many servers there are.
+    pub fn kill_all(&self) -> (usize, usize) {
+        self.fleet().map(|fleet| fleet.kill_all()).unwrap_or_default()
+    }
+
     /// Stops the components in the order in which they were loaded, then, with `force`, ends the process. A component
     /// that fails does not hold the others up; one that never finishes is named in the log when the time limit ends the
     /// process, with code 0. Without `force` the process goes on.
+    ///
+    /// A master's servers go on: those of production are to outlive it. [`stop_all`](Self::stop_all) stops them too.
     ///
     /// Called a second time it only warns.
     pub fn stop(&self, force: bool) {

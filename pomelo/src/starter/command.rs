@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
 
 /// How long a host may take to answer, in seconds: pomelo's number.
 const PING_SECONDS: &str = "15";
@@ -26,6 +27,22 @@ pub fn kill(app: &Application, info: &ServerInfo, pid: i32) {
     } else if let Err(error) = uv_core::kill(pid, SIGKILL) {
         log::error!(target: "pomelo", "{error}");
     }
+}
+
+/// Asks a process that this one has started to end; its own signal's handler may make a stop of it.
+pub(crate) fn ask_to_end(app: &Application, pid: i32) {
+    if app.inner().children.borrow().has(pid)
+        && let Err(error) = uv_core::kill(pid, SIGTERM)
+    {
+        log::debug!(target: "pomelo", "{error}");
+    }
+}
+
+/// Whether a process is what it says: its command line has the argument `id=ID`. One that has ended has none.
+pub(crate) fn is_process_of(pid: i32, id: &str) -> bool {
+    let wanted = format!("id={id}");
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    pid > 1 && words.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
 }
 
 /// Asks whether a server's host answers; this one always does.

@@ -58,6 +58,7 @@ pub(super) fn run(
     let started = spawn(app, &launch, on_exit)?;
     log::info!(target: "pomelo", "Executing {} locally", started.command);
     app.inner().cpus.borrow_mut().remember(info, &started);
+    app.inner().children.borrow_mut().began(started.pid, id);
     Ok(started)
 }
 
@@ -89,6 +90,7 @@ pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Resu
         environment.make_callback(context, || {
             let exit = ServerExit { started: Started { id, pid, is_local, command }, status };
             watching.inner().cpus.borrow_mut().forget(&exit.started);
+            watching.inner().children.borrow_mut().ended(pid);
             exit.log();
             on_exit(exit);
         });

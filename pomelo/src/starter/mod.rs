@@ -2,6 +2,7 @@
 //! `lib/master/starter.js`.
 
 mod affinity;
+mod children;
 mod command;
 mod host;
 mod local;
@@ -13,6 +14,8 @@ mod ssh;
 
 pub(crate) use affinity::Cpus;
 pub use affinity::bind_cpus;
+pub(crate) use children::Children;
+pub(crate) use command::{ask_to_end, is_process_of};
 pub use command::{is_reachable, kill};
 pub use host::is_local;
 pub(crate) use host::is_own;
@@ -31,6 +34,12 @@ use crate::{Application, Error, Result, ServerInfo};
 /// # Errors
 /// [`Error::UnknownServer`] if the configuration has no such server and no such type; nothing is started then.
 pub fn run_servers(app: &Application) -> Result<Vec<StartError>> {
+    let failed = chosen(app)?.into_iter().filter_map(|info| run(app, &info, |_| {}).err());
+    Ok(failed.collect())
+}
+
+/// The records of the servers that the application's arguments mean.
+pub(crate) fn chosen(app: &Application) -> Result<Vec<ServerInfo>> {
     let target = app.start_target();
     let servers = app.servers_from_config();
     let chosen: Vec<&ServerInfo> = match target {
@@ -44,8 +53,7 @@ pub fn run_servers(app: &Application) -> Result<Vec<StartError>> {
     if chosen.is_empty() && target != ALL {
         return Err(Error::UnknownServer(target.to_owned()));
     }
-    let failed = chosen.into_iter().filter_map(|info| run(app, info, |_| {}).err());
-    Ok(failed.collect())
+    Ok(chosen.into_iter().cloned().collect())
 }
 
 /// Starts one server; `on_exit` is told when its process, or the `ssh` to it, has ended.

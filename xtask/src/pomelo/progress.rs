@@ -1,8 +1,9 @@
-//! What `start` says while servers come and go.
+//! What `start` says while servers come and go, and are stopped.
 
+use super::table::printable;
 use crate::say;
 use pomelo::upcall::EventHandler;
-use pomelo::{AppEvent, Application, ServerInfo, State};
+use pomelo::{AppEvent, Application, ServerInfo, State, StopNews};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ pub(super) struct Progress {
     missing: Rc<RefCell<BTreeSet<String>>>,
     count: usize,
     is_ready: bool,
+    is_stopping: bool,
 }
 
 impl Progress {
@@ -31,15 +33,26 @@ impl Progress {
         say::out(format_args!("{} ({env}) and {count} servers; Ctrl-C stops them", app.id()));
         let missing = Rc::new(RefCell::new(ids));
         let waiting = Rc::clone(&missing);
+        let watched = app.clone();
         let timer = app.environment().set_interval(SILENCE, move || {
             let waiting = waiting.borrow();
-            if !waiting.is_empty() {
+            if !waiting.is_empty() && watched.state() != State::Stopped {
                 let ids: Vec<&str> = waiting.iter().map(String::as_str).collect();
                 say::err(format_args!("still waiting for {}", ids.join(", ")));
             }
         });
         timer.unref();
-        app.on(Self { missing, count, is_ready: false });
+        app.on(Self { missing, count, is_ready: false, is_stopping: false });
+    }
+
+    /// Who leaves before all are up is waited for again.
+    fn left(&self, app: &Application, id: &str) {
+        if !self.is_ready && app.server_from_config(id).is_some() {
+            self.missing.borrow_mut().insert(id.to_owned());
+        }
+        if !self.is_stopping {
+            say::out(format_args!("{} left", printable(id)));
+        }
     }
 
     fn came(&self, app: &Application, info: &ServerInfo) {
@@ -49,6 +62,7 @@ impl Progress {
         let process = claim.map(|claim| format!(", process {}", claim.pid)).unwrap_or_default();
         let up = self.count - self.missing.borrow().len();
         let place = if self.is_ready { String::new() } else { format!("[{up}/{}] ", self.count) };
+        let (id, server_type) = (printable(id), printable(server_type));
         say::out(format_args!("{place}{id} ({server_type}{process}) is here"));
     }
 
@@ -57,7 +71,8 @@ impl Progress {
         self.missing.borrow_mut().clear();
         for info in app.servers().iter().filter(|info| info.contains_key("clientPort")) {
             let host = info.get("clientHost").and_then(Value::as_str).unwrap_or_else(|| text(info, "host"));
-            say::out(format_args!("{}: http://{host}:{}/", text(info, "id"), info["clientPort"]));
+            let (id, host) = (printable(text(info, "id")), printable(host));
+            say::out(format_args!("{id}: http://{host}:{}/", info["clientPort"]));
         }
         let took = app.started_at().map(|at| at.elapsed()).unwrap_or_default();
         // Last: whoever reads this may go on.
@@ -70,9 +85,27 @@ impl EventHandler for Progress {
         match event {
             AppEvent::AddServers(servers) => servers.iter().for_each(|info| self.came(app, info)),
             AppEvent::StartAll => self.all_came(app),
-            AppEvent::RemoveServers(ids) if app.state() != State::Stopped => {
-                ids.iter().for_each(|id| say::out(format_args!("{id} left")));
+            AppEvent::RemoveServers(ids) => ids.iter().for_each(|id| self.left(app, id)),
+            _ => {}
+        }
+    }
+
+    fn on_stop_all(&mut self, _: &Application, news: &StopNews) {
+        match news {
+            StopNews::Begun(ids) => {
+                self.is_stopping = true;
+                if !ids.is_empty() {
+                    say::out(format_args!("stopping {} servers", ids.len()));
+                }
             }
+            StopNews::Killed { id, pid } => {
+                say::err(format_args!("{} (process {pid}) did not end in time: killed", printable(id)));
+            }
+            StopNews::Remains { id, pid, host } => say::err(format_args!(
+                "{} did not end in time, and is left running on {}: process {pid} there",
+                printable(id),
+                printable(host)
+            )),
             _ => {}
         }
     }

@@ -1,7 +1,6 @@
 //! `pomelo start DIR`: the project's master, which starts the servers; or, with a type or an id, only those. Mirrors
 //! `pomelo start`.
 
-use super::ending::{self, Ending};
 use super::options::StartOptions;
 use super::progress::{Progress, READY};
 use super::signals::{self, SIGINT, SIGTERM};
@@ -38,7 +37,6 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     let has_failed = Rc::clone(&failed);
     let mut settings = Options::new(&folder)
         .args(words(options, &folder.to_string_lossy()))
-        .stop_limit(ending::LIMIT)
         .on_exit(move |code| signals::end(if has_failed.get() { 1 } else { code }));
     if let Ok(name) = std::env::var("NODE_ENV") {
         settings = settings.env(name);
@@ -54,10 +52,9 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     }
     Progress::watch(&app);
     say::out(limit::raise());
-    Ending::watch(&app);
     let (stopping, at_once) = (app.clone(), app.clone());
     let signals = [SIGINT, SIGTERM];
-    signals::on_ending(&env, &signals, move || stopping.stop(true), move || ending::at_once(&at_once))?;
+    signals::on_ending(&env, &signals, move || stopping.stop_all(true), move || end_at_once(&at_once))?;
     let (starting, is_alone) = (app.clone(), options.server_type.is_some());
     app.start(move |result| match result {
         // There are no servers whose start it would hear of.
@@ -67,11 +64,18 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
         Err(error) => {
             say::err(format_args!("error: {error}"));
             failed.set(true);
-            starting.stop(true);
+            starting.stop_all(true);
         }
     });
     env.run(RunMode::Default)?;
     Ok(())
+}
+
+/// Ends the servers of this host and this process, and waits for none of them: the second signal.
+fn end_at_once(app: &Application) -> ! {
+    let (killed, all) = app.kill_all();
+    say::err(format_args!("ended at once: {killed} of {all} servers were killed"));
+    signals::end(1)
 }
 
 /// Starts servers for a master that runs already, here or elsewhere. Those of development end with this process.

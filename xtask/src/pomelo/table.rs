@@ -38,9 +38,14 @@ fn row(server: &Value) -> [String; COLUMNS.len()] {
     })
 }
 
-/// What a server says of itself goes to a terminal, which is not to be steered by it.
+/// What a server says of itself goes to a terminal, which is not to be steered by it, nor shown backwards.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+    let steers = |char: char| {
+        // Marks of the direction of writing, separators of lines and paragraphs.
+        char.is_control()
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|char| if steers(char) { '\u{fffd}' } else { char }).collect()
 }
 
 #[cfg(test)]

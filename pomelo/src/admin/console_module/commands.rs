@@ -1,11 +1,11 @@
 //! What a user can do with the servers that run: stop, kill and restart them.
 
 use super::{CONSOLE, Latch, texts};
-use crate::admin::fleet::Fleet;
+use crate::admin::fleet::{Fleet, Target};
 use crate::admin::master_agent::MasterAgent;
 use crate::admin::message::Response;
+use crate::admin::orders::Outcome;
 use crate::admin::reply::Reply;
-use crate::admin::requests::RequestError;
 use crate::record::text;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -16,7 +16,13 @@ use std::time::Duration;
 /// Node's `process.exit(-1)`.
 pub(super) const KILLED: i32 = 255;
 
-/// Tells a server to stop.
+/// How long a process may take to be gone that was ended by the system's signal, or has said that it ends by itself.
+const TO_DIE: Duration = Duration::from_secs(1);
+
+/// pomelo's words.
+const UNKNOWN: &str = "Cannot find the server to stop.";
+
+/// Tells a server to stop that has just spoken.
 pub(crate) fn tell_stop(agent: &MasterAgent, id: &str) {
     agent.notify(id, CONSOLE, &json!({ "signal": "stop" }));
 }
@@ -28,18 +34,12 @@ pub(super) struct Command {
     pub(super) body: Value,
 }
 
-impl Command {
-    fn ask(
-        &self,
-        id: &str,
-        question: &Rc<Value>,
-        within: Duration,
-        then: impl FnOnce(Result<Response, RequestError>) + 'static,
-    ) {
-        self.agent.request_within(id, CONSOLE, Rc::clone(question), within, then);
-    }
+/// What went wrong, in words, of several servers.
+type Troubles = Rc<RefCell<Vec<String>>>;
 
-    /// Stops some servers, or all and the master.
+impl Command {
+    /// Stops some servers, or all and the master. Unlike in Node the answer comes when they have ended, and names those
+    /// that have not.
     pub(super) fn stop(self, reply: Reply) {
         let Some(ids) = texts(&self.body, "ids") else {
             return reply.fail("Error server parameters format.");
@@ -47,59 +47,107 @@ impl Command {
         if ids.is_empty() {
             return self.stop_all(reply);
         }
-        let (there, unknown): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| self.is_server(id));
-        self.fleet.stop(there.iter().cloned());
-        there.iter().for_each(|id| tell_stop(&self.agent, id));
-        if unknown.is_empty() {
-            reply.ok(json!({ "status": "part" }));
-        } else {
-            reply.fail("Cannot find the server to stop.");
+        // Each once, however often it is named.
+        let ids: BTreeSet<String> = ids.into_iter().collect();
+        let troubles = Troubles::default();
+        let all = Rc::clone(&troubles);
+        let latch = Latch::new(ids.len(), move || match all.take() {
+            troubles if troubles.is_empty() => reply.ok(json!({ "status": "part" })),
+            troubles => reply.fail(troubles.join("; ")),
+        });
+        for id in ids {
+            let (troubles, latch) = (Rc::clone(&troubles), Rc::clone(&latch));
+            self.stop_one(id, move |trouble| {
+                let mut troubles = troubles.borrow_mut();
+                let is_new = |text: &String| !troubles.contains(text);
+                let new = trouble.filter(is_new);
+                troubles.extend(new);
+                drop(troubles);
+                latch.done();
+            });
         }
     }
 
+    fn stop_one(&self, id: String, then: impl FnOnce(Option<String>) + 'static) {
+        let times = self.agent.times();
+        let Some(target) = self.fleet.target(&id) else { return self.stop_coming(&id, then) };
+        self.fleet.stop(&id);
+        let fleet = self.fleet.clone();
+        self.fleet.order(target, "stop", [times.answer_within, times.stop_within], move |outcome| {
+            match outcome {
+                Outcome::Gone => then(None),
+                Outcome::Obeys => then(Some(format!("server {id} has not ended yet"))),
+                Outcome::Refused(reason) => {
+                    fleet.goes_on(&id);
+                    then(Some(format!("server {id} does not stop: {reason}")));
+                }
+            }
+        });
+    }
+
+    /// Stops a server that is not here yet, or is not to come back.
+    fn stop_coming(&self, id: &str, then: impl FnOnce(Option<String>) + 'static) {
+        if !self.fleet.is_coming(id) {
+            return then(Some(UNKNOWN.into()));
+        }
+        self.fleet.stop(id);
+        let Some(target) = self.fleet.give_up(id).into_iter().next() else { return then(None) };
+        let id = id.to_owned();
+        self.fleet.wait_for_end(target, self.agent.times().stop_within, move |is_gone| {
+            then((!is_gone).then(|| format!("server {id} has not ended yet")));
+        });
+    }
+
     fn stop_all(self, reply: Reply) {
-        self.fleet.end();
-        self.agent.notify_all(CONSOLE, &json!({ "signal": "stop" }));
         let app = self.fleet.app().clone();
-        let env = app.environment().clone();
-        env.set_timeout(self.agent.times().stop_after, move || {
+        self.fleet.stop_all(self.agent.times().stop_after, move |left| {
             // Before the stop, which ends the connection.
-            reply.ok(json!({ "status": "all" }));
+            if left.is_empty() {
+                reply.ok(json!({ "status": "all" }));
+            } else {
+                reply.fail(format_args!("the master stops, these servers do not: {}", left.join(", ")));
+            }
             app.stop(true);
         });
     }
 
-    /// Whether a server of this id is registered that is not the master.
-    fn is_server(&self, id: &str) -> bool {
-        self.agent.server(id).is_some_and(|claim| claim.info.contains_key("serverType"))
-    }
-
-    /// Ends every process, the master's too, without a stop.
+    /// Ends every process, the master's too, without a stop: those that do not end by themselves by the system's signal.
     pub(super) fn kill(self, reply: Reply) {
-        let ids = self.agent.server_ids();
         self.fleet.end();
-        let silent = Rc::new(RefCell::new(ids.clone()));
-        let (remained, app) = (Rc::clone(&silent), self.fleet.app().clone());
+        let (registered, starting) = (self.fleet.targets(), self.fleet.starting());
+        let remained = Rc::new(RefCell::new(Vec::new()));
+        let (all, app) = (Rc::clone(&remained), self.fleet.app().clone());
         let after = self.agent.times().kill_after;
-        let latch = Latch::new(ids.len(), move || {
-            let remained = remained.take();
+        let latch = Latch::new(registered.len() + starting.len(), move || {
+            let remained: Vec<String> = all.take();
             reply.ok(if remained.is_empty() {
                 json!({ "code": "ok" })
             } else {
                 json!({ "code": "remained", "serverIds": remained })
             });
             let env = app.environment().clone();
-            env.set_timeout(after, move || app.exit(KILLED));
+            env.set_timeout(after, move || app.end(KILLED));
         });
-        let question = Rc::new(json!({ "signal": "kill" }));
-        for id in ids {
-            let (silent, latch, server) = (Rc::clone(&silent), Rc::clone(&latch), id.clone());
-            self.ask(&id, &question, self.agent.times().kill_within, move |response| {
-                if response.is_ok_and(|response| response.data() == Some(&Value::from(server.as_str()))) {
-                    silent.borrow_mut().retain(|other| *other != server);
+        let done = |id: &str| {
+            let (remained, latch, id) = (Rc::clone(&remained), Rc::clone(&latch), id.to_owned());
+            move |is_gone: bool| {
+                if !is_gone {
+                    remained.borrow_mut().push(id);
                 }
                 latch.done();
+            }
+        };
+        for target in registered {
+            let (fleet, done, own) = (self.fleet.clone(), done(&target.id), target.clone());
+            let within = [self.agent.times().kill_within, after + TO_DIE];
+            self.fleet.order(target, "kill", within, move |outcome| match outcome {
+                Outcome::Gone => done(true),
+                Outcome::Obeys | Outcome::Refused(_) => end_by_force(&fleet, own, done),
             });
+        }
+        for target in starting {
+            let done = done(&target.id);
+            end_by_force(&self.fleet, target, done);
         }
     }
 
@@ -121,7 +169,7 @@ impl Command {
         });
         for id in ids {
             let (failed, latch, server) = (Rc::clone(&failed), Rc::clone(&latch), id.clone());
-            self.restart_one(&id, move |result: Result<(), String>| {
+            self.restart_one(id, move |result: Result<(), String>| {
                 match result {
                     Ok(()) => failed.borrow_mut().retain(|other| *other != server),
                     Err(reason) => log::error!(target: "pomelo", "restart {server:?} failed: {reason}"),
@@ -149,36 +197,63 @@ impl Command {
         if of_type.is_some() && ids.is_empty() { None } else { Some(ids) }
     }
 
-    fn restart_one(&self, id: &str, then: impl FnOnce(Result<(), String>) + 'static) {
+    fn restart_one(&self, id: String, then: impl FnOnce(Result<(), String>) + 'static) {
         // First: one that can not be started again is better left running.
-        let Some(info) = self.fleet.record(id) else {
+        let Some(info) = self.fleet.record(&id) else {
             return then(Err("neither in the configuration nor added".into()));
         };
+        let times = self.agent.times();
+        let Some(target) = self.fleet.target(&id) else {
+            return self.start_now(Target { id, pid: 0, info }, then);
+        };
         // So that it is not restarted as one that has crashed.
-        self.fleet.stop([id.to_owned()]);
-        let (fleet, agent, own) = (self.fleet.clone(), self.agent.clone(), id.to_owned());
-        let question = Rc::new(json!({ "signal": "restart" }));
-        let after = self.agent.times().restart_after;
-        self.ask(id, &question, self.agent.times().answer_within, move |response| {
-            if let Err(reason) = agrees(response) {
-                if agent.server(&own).is_some() {
-                    // It lives on, and may crash later.
-                    fleet.came_up(&own);
-                }
-                return then(Err(reason));
-            }
-            let env = fleet.app().environment().clone();
-            env.set_timeout(after, move || match agent.server(&own) {
+        self.fleet.stop(&id);
+        let fleet = self.fleet.clone();
+        let within = [times.answer_within, times.restart_after];
+        self.fleet.order(target, "restart", within, move |outcome| match outcome {
+            Outcome::Gone if fleet.is_here(&id) => then(Err("another process has its id".into())),
+            Outcome::Gone => start(&fleet, Target { id, pid: 0, info }, then),
+            Outcome::Obeys => {
                 // A second process would only wait for the first one's end.
-                Some(_) => then(Err("it has not ended in time, or runs again already".into())),
-                None => fleet.launch(info, then),
-            });
+                fleet.restart_when_gone(&id);
+                then(Err("it has not ended in time, and is started when it has".into()));
+            }
+            Outcome::Refused(reason) => {
+                fleet.goes_on(&id);
+                then(Err(reason));
+            }
         });
+    }
+
+    /// A server that waits for its next start need not wait any longer.
+    fn start_now(&self, target: Target, then: impl FnOnce(Result<(), String>) + 'static) {
+        if !self.fleet.is_coming(&target.id) {
+            return then(Err("it does not run".into()));
+        }
+        if self.fleet.starting().iter().any(|starting| starting.id == target.id) {
+            return then(Err("it is starting".into()));
+        }
+        self.fleet.give_up(&target.id);
+        start(&self.fleet, target, then);
     }
 }
 
-/// Whether a server that was told to restart does so: it answers with its record.
-fn agrees(response: Result<Response, RequestError>) -> Result<(), String> {
-    let response = response.map_err(|error| error.to_string())?;
-    if response.data().is_some_and(Value::is_object) { Ok(()) } else { Err("it does not restart".into()) }
+/// Starts a server that has ended; one that is to be kept up is tried again if that fails.
+fn start(fleet: &Fleet, target: Target, then: impl FnOnce(Result<(), String>) + 'static) {
+    fleet.goes_on(&target.id);
+    let trying = fleet.clone();
+    fleet.launch(target.info.clone(), move |result| {
+        if let Err(reason) = &result {
+            trying.keep_trying(target, reason);
+        }
+        then(result);
+    });
+}
+
+fn end_by_force(fleet: &Fleet, target: Target, done: impl FnOnce(bool) + 'static) {
+    if fleet.kill(&target) {
+        fleet.wait_for_end(target, TO_DIE, done);
+    } else {
+        done(false);
+    }
 }

@@ -39,6 +39,16 @@ impl MasterConsole {
 }
 
 impl Module for MasterConsole {
+    /// A server asks whether to obey: see `orders`.
+    fn on_master(&mut self, _: &MasterAgent, message: Option<Value>, reply: Reply) {
+        let message = message.unwrap_or_default();
+        let text = |key| message.get(key).and_then(Value::as_str);
+        match (text("signal"), text("order")) {
+            (Some("confirm"), Some(word)) => reply.ok(self.fleet.confirm(word)),
+            _ => reply.no_method("masterHandler"),
+        }
+    }
+
     fn on_client(&mut self, agent: &MasterAgent, session: &Session, body: Value, reply: Reply) {
         let signal = body.get("signal").and_then(Value::as_str).unwrap_or_default().to_owned();
         if signal != "list"

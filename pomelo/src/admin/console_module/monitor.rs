@@ -21,8 +21,28 @@ impl MonitorConsole {
         Self { app: app.clone() }
     }
 
+    /// Obeys at once, or once the master says that the order stands that it gave: it may be long ago.
+    fn obey(
+        &self,
+        agent: &MonitorAgent,
+        message: &Value,
+        reply: Reply,
+        act: fn(&Self, &MonitorAgent, Reply),
+    ) {
+        let Some(order) = message.get("confirm") else { return act(self, agent, reply) };
+        let (this, asking) = (Self { app: self.app.clone() }, agent.clone());
+        let question = json!({ "signal": "confirm", "order": order });
+        agent.request(super::CONSOLE, question, move |answer| {
+            if answer.is_ok_and(|answer| answer.body == Some(Value::Bool(true))) {
+                act(&this, &asking, reply);
+            } else {
+                log::warn!(target: "pomelo", "an order that does not stand any more is not obeyed");
+            }
+        });
+    }
+
     /// Answers first: the stop ends the connection.
-    fn restart(&self, reply: Reply) {
+    fn restart(&self, _: &MonitorAgent, reply: Reply) {
         reply.single(json!(self.app.cur_server()));
         let app = self.app.clone();
         self.app.environment().next_tick(move || app.stop(true));
@@ -33,7 +53,7 @@ impl MonitorConsole {
         // The master ends itself when all have answered.
         if !self.app.is_master() {
             let app = self.app.clone();
-            self.app.environment().set_timeout(self.app.admin_times().kill_after, move || app.exit(KILLED));
+            self.app.environment().set_timeout(self.app.admin_times().kill_after, move || app.end(KILLED));
         }
     }
 
@@ -56,11 +76,11 @@ impl Module for MonitorConsole {
         let cron = || json!([message.get("cron")]);
         match message.get("signal").and_then(Value::as_str).unwrap_or_default() {
             "list" => reply.single(report::of_process(&self.app, agent)),
-            "kill" => self.kill(agent, reply),
+            "kill" => self.obey(agent, &message, reply, Self::kill),
             // The master stops when its user says so, and is restarted by nobody.
             "stop" | "restart" if self.app.is_master() => {}
-            "stop" => self.app.stop(true),
-            "restart" => self.restart(reply),
+            "stop" => self.obey(agent, &message, reply, |this, _, _| this.app.stop(true)),
+            "restart" => self.obey(agent, &message, reply, Self::restart),
             "addCron" => self.app.emit(AppEvent::AddCrons(cron())),
             "removeCron" => self.app.emit(AppEvent::RemoveCrons(cron())),
             "blacklist" => self.add_to_blacklist(message.get("blacklist")),

@@ -1,0 +1,251 @@
+//! Orders to servers that do not answer, and the end of all.
+
+mod admin_support;
+mod common;
+
+use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
+use admin_support::{Later, Raw, RawMaster, run_to_the_end, twice, until};
+use pomelo::admin::{CONSOLE, Client, Response, Times};
+use pomelo::upcall::{Component, EventHandler};
+use pomelo::{AppEvent, Application, Done, StopNews};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+const SIGKILL: i32 = 9;
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
+
+/// Never finishes its start.
+struct Starting(Option<Done>);
+
+impl Component for Starting {
+    fn on_start(&mut self, app: &Application, done: Done) {
+        std::fs::write(app.base().join("starting"), "").expect("a file");
+        self.0 = Some(done);
+        // What keeps the process alive.
+        let _alive = app.environment().set_interval(Duration::from_secs(1), || {});
+    }
+}
+
+/// Not a test: the servers of this program. One whose record says `starting` never has started.
+#[test]
+fn play_server() {
+    play(|app| {
+        if app.cur_server().contains_key("starting") {
+            app.load("starting", Starting(None)).expect("the first of its name");
+        }
+    });
+}
+
+fn signal(fleet: &Fleet, id: &str, number: i32) -> i32 {
+    let pid = fleet.pid_of(id).expect("it runs");
+    uv_core::kill(pid, number).expect("it runs");
+    pid
+}
+
+/// A server is back that was stopped by the system: it has read all that it was sent meanwhile when it answers.
+fn is_as_before(fleet: &Fleet, client: &Client, id: &str, pid: i32) {
+    uv_core::kill(pid, SIGCONT).expect("it is there");
+    until(&fleet.env, "its answer", || fleet.ids(client).iter().any(|other| other == id));
+    // What it obeys it obeys in the turn after: it would be gone by its next answer.
+    assert!(fleet.list(client).contains(&(id.to_owned(), i64::from(pid))), "the same process");
+}
+
+#[test]
+fn what_was_refused_as_it_did_not_answer_has_no_effect_later() {
+    let kept_up = json!({"auto-restart": "true"});
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", kept_up), chat("chat-2", json!({}))]}));
+    let times = Times { answer_within: Duration::from_millis(300), ..quick() };
+    let app = fleet.start(times);
+    let client = fleet.login("admin");
+    for id in ["chat-1", "chat-2"] {
+        let pid = signal(&fleet, id, SIGSTOP);
+        let restart = fleet.ask(&client, json!({"signal": "restart", "ids": [id], "type": null}));
+        assert_eq!(error(&restart), "all servers start failed.");
+        is_as_before(&fleet, &client, id, pid);
+
+        signal(&fleet, id, SIGSTOP);
+        let stop = fleet.ask(&client, json!({"signal": "stop", "ids": [id]}));
+        assert!(error(&stop).contains(&format!("server {id} does not stop")), "{stop:?}");
+        is_as_before(&fleet, &client, id, pid);
+    }
+    // Nor is it forgotten that it is to be kept up.
+    let old = signal(&fleet, "chat-1", SIGKILL);
+    until(&fleet.env, "chat-1", || app.server("chat-1").is_some_and(|info| info["pid"] != old));
+    fleet.stop_all(&client);
+}
+
+/// What the master has answered, when it has.
+fn ask_later(client: &Client, body: Value) -> Later<Result<Response, pomelo::admin::RequestError>> {
+    let later = Later::new();
+    client.request(CONSOLE, body, later.setter());
+    later
+}
+
+/// Answers that it is there; returns the order that follows.
+fn take_order(server: &mut Raw) -> Value {
+    let question = server.value("monitor");
+    assert_eq!(question["body"], json!({"signal": "list"}), "{question}");
+    let answer = json!({"respId": question["reqId"], "error": {"serverId": "chat-1", "body": {}}});
+    server.publish("monitor", &twice(&answer));
+    server.value("monitor")["body"].clone()
+}
+
+fn confirm(server: &mut Raw, order: &Value) -> Value {
+    let body = json!({"signal": "confirm", "order": order["confirm"]});
+    server.ask("monitor", 1, CONSOLE, body)["body"].clone()
+}
+
+#[test]
+fn an_order_stands_until_its_user_was_told_that_it_failed() {
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
+    let app = Application::new(&fleet.env, fleet.options(&["mode=stand-alone"])).expect("a configuration");
+    let times = Times { answer_within: Duration::from_millis(300), ..quick() };
+    app.set_admin_times(Times { kill_within: times.answer_within, ..times });
+    fleet.start_app(&app).expect("it starts");
+    let mut server = Raw::server(&fleet.env, SocketAddr::from(([127, 0, 0, 1], fleet.port)), "chat-1");
+    let client = fleet.login("admin");
+    for (name, ids) in [("restart", json!(["chat-1"])), ("stop", json!(["chat-1"]))] {
+        let body = json!({"signal": name, "ids": ids, "type": null});
+        let answer = ask_later(&client, body);
+        let order = take_order(&mut server);
+        assert_eq!(order["signal"], name);
+        let answer = answer.wait(&fleet.env).expect("an answer");
+        assert_ne!(error(&answer), "", "{name}");
+        assert_eq!(confirm(&mut server, &order), false, "{name}");
+        assert_eq!(confirm(&mut server, &json!({"confirm": "a guess"})), false);
+    }
+    // One that agrees in time has agreed, whatever becomes of it.
+    let answer = ask_later(&client, json!({"signal": "stop", "ids": ["chat-1"]}));
+    let order = take_order(&mut server);
+    assert_eq!(confirm(&mut server, &order), true);
+    drop(server);
+    assert_eq!(answer.wait(&fleet.env).expect("an answer").body, Some(json!({"status": "part"})));
+    fleet.stop_all(&client);
+}
+
+#[test]
+fn a_server_does_not_obey_an_order_that_does_not_stand_any_more() {
+    for name in ["stop", "restart", "kill"] {
+        let fleet = Fleet::new(&json!({}));
+        let master = RawMaster::new();
+        let port = master.address().port();
+        let record = json!({"id": "master-server-1", "host": "127.0.0.1", "port": port});
+        fleet.config("master.json", &record);
+        let words = ["id=chat-1", "serverType=chat", "host=127.0.0.1"];
+        let app = Application::new(&fleet.env, fleet.options(&words)).expect("a good configuration");
+        app.set_admin_times(quick());
+        let started = Later::new();
+        app.start(started.setter());
+        let (mut raw, _) = master.register(&fleet.env);
+        let subscription = raw.value("monitor");
+        raw.publish("monitor", &twice(&json!({"respId": subscription["reqId"], "error": null, "body": {}})));
+        assert_eq!(started.wait(&fleet.env), Ok(()));
+        assert_eq!(raw.value("monitor")["body"]["action"], "record");
+        for stands in [false, true] {
+            let order = json!({"moduleId": CONSOLE, "body": {"signal": name, "confirm": "a word"}});
+            raw.publish("monitor", &order.to_string());
+            let question = raw.value("monitor");
+            assert_eq!(question["body"], json!({"signal": "confirm", "order": "a word"}));
+            assert_eq!(fleet.exit.get(), None);
+            raw.publish(
+                "monitor",
+                &twice(&json!({"respId": question["reqId"], "error": null, "body": stands})),
+            );
+            if !stands {
+                // It has read the answer when it answers this.
+                let list = json!({"reqId": 1, "moduleId": CONSOLE, "body": {"signal": "list"}});
+                raw.publish("monitor", &twice(&list));
+                assert_eq!(raw.value("monitor")["respId"], 1);
+            }
+        }
+        let code = if name == "kill" { 255 } else { 0 };
+        until(&fleet.env, "its end", || fleet.exit.get() == Some(code));
+        drop(raw);
+        run_to_the_end(&fleet.env);
+    }
+}
+
+#[test]
+fn kill_ends_a_server_that_does_not_answer() {
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({})), chat("chat-2", json!({}))]}));
+    let app = fleet.start(Times { kill_within: Duration::from_millis(300), ..quick() });
+    let held = Rc::new(());
+    app.on({
+        let held = Rc::clone(&held);
+        move |_: &Application, _: &AppEvent| drop(Rc::clone(&held))
+    });
+    let client = fleet.login("admin");
+    signal(&fleet, "chat-1", SIGSTOP);
+    let kill = fleet.ask(&client, json!({"signal": "kill", "ids": []}));
+    assert_eq!(kill, Response::body(json!({"code": "ok"})));
+    assert!(fleet.children().is_empty(), "they have ended when that is said");
+    until(&fleet.env, "the master's end", || fleet.exit.get() == Some(255));
+    // A killed application keeps nothing, should its program go on.
+    client.close();
+    run_to_the_end(&fleet.env);
+    assert_eq!(Rc::strong_count(&held), 1, "its handlers are gone");
+}
+
+/// Notes what is said of the stop of all.
+#[derive(Clone, Default)]
+struct News(Rc<RefCell<Vec<StopNews>>>);
+
+impl EventHandler for News {
+    fn on_event(&mut self, _: &Application, _: &AppEvent) {}
+    fn on_stop_all(&mut self, _: &Application, news: &StopNews) {
+        self.0.borrow_mut().push(news.clone());
+    }
+}
+
+#[test]
+fn a_master_of_ones_own_stops_all_servers_by_one_call() {
+    for env in ["development", "production"] {
+        let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({})), chat("chat-2", json!({}))]}));
+        let app = fleet.start_with(fleet.options(&[&format!("env={env}")]), quick());
+        let news = News::default();
+        app.on(news.clone());
+        app.stop_all(true);
+        app.stop_all(true);
+        until(&fleet.env, "the stop", || fleet.exit.get().is_some());
+        assert_eq!((fleet.exit.get(), fleet.children()), (Some(0), Vec::new()), "none is left by then");
+        let all = ["chat-1", "chat-2"].map(str::to_owned).to_vec();
+        assert_eq!(*news.0.borrow(), [StopNews::Begun(all)]);
+        run_to_the_end(&fleet.env);
+    }
+}
+
+#[test]
+fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
+    let starting = chat("chat-2", json!({"starting": true, "auto-restart": "true"}));
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({})), starting]}));
+    let app = Application::new(&fleet.env, fleet.options(&[])).expect("a good configuration");
+    app.set_admin_times(Times { stop_within: Duration::from_millis(300), ..quick() });
+    // Nobody tells this master of its servers: it looks itself.
+    app.enable("closeWatcher");
+    fleet.start_app(&app).expect("it starts");
+    let is_there = || app.master_agent().is_some_and(|agent| agent.server("chat-1").is_some());
+    until(&fleet.env, "both", || is_there() && fleet.base().join("starting").exists());
+    let news = News::default();
+    app.on(news.clone());
+    let pid = signal(&fleet, "chat-1", SIGSTOP);
+    app.stop_all(true);
+    until(&fleet.env, "the stop", || fleet.exit.get().is_some());
+    assert_eq!((fleet.exit.get(), fleet.children()), (Some(0), Vec::new()));
+    let killed = StopNews::Killed { id: "chat-1".into(), pid };
+    assert_eq!(news.0.borrow()[1..], [killed], "the other one was asked to end, and did");
+    run_to_the_end(&fleet.env);
+}
+
+#[test]
+fn a_server_alone_has_no_others_to_stop() {
+    let fleet = Fleet::new(&json!({}));
+    let app = Application::new(&fleet.env, fleet.options(&[]).admin(false)).expect("a good configuration");
+    fleet.start_app(&app).expect("it starts");
+    app.stop_all(true);
+    until(&fleet.env, "the stop", || fleet.exit.get() == Some(0));
+    run_to_the_end(&fleet.env);
+}
