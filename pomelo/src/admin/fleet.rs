@@ -186,7 +186,8 @@ impl Fleet {
                 return then(Err("the master stops".into()));
             }
             if let Some(port) = busy {
-                log::error!(target: "pomelo", "port {port} of server {:?} is taken", text(&info, "id"));
+                let id = text(&info, "id").unwrap_or_default();
+                log::error!(target: "pomelo", "port {port} of server {id:?} is taken");
                 return then(Err("Port occupied already, check your server to add.".into()));
             }
             then(fleet.run(&info));
