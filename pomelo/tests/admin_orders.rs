@@ -30,12 +30,16 @@ impl Component for Starting {
     }
 }
 
-/// Not a test: the servers of this program. One whose record says `starting` never has started.
+/// Not a test: the servers of this program. One whose record says `starting` never has started, one whose record says
+/// `alone` does not ask for the others.
 #[test]
 fn play_server() {
     play(|app| {
         if app.cur_server().contains_key("starting") {
             app.load("starting", Starting(None)).expect("the first of its name");
+        }
+        if app.cur_server().contains_key("alone") {
+            app.enable("closeWatcher");
         }
     });
 }
@@ -221,7 +225,7 @@ fn a_master_of_ones_own_stops_all_servers_by_one_call() {
 #[test]
 fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
     let starting = chat("chat-2", json!({"starting": true, "auto-restart": "true"}));
-    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({})), starting]}));
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({"alone": true})), starting]}));
     let app = Application::new(&fleet.env, fleet.options(&[])).expect("a good configuration");
     app.set_admin_times(Times { stop_within: Duration::from_millis(300), ..quick() });
     // Nobody tells this master of its servers: it looks itself.
