@@ -1,15 +1,17 @@
 //! `pomelo start --daemon`: the master in a session of its own, its output in a file. This process shows that output until
 //! the servers are up, and leaves.
 
+use super::init::PRIVATE;
 use super::options::StartOptions;
 use super::progress::READY;
 use crate::args::Result;
 use crate::say;
 use async_wrap::{Environment, Loop, RunMode};
 use std::cell::{Cell, RefCell};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,7 +26,9 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     let path = folder.join("logs").join("pomelo.log");
     let failed = |error| format!("{}: {error}", path.display());
     fs::create_dir_all(folder.join("logs")).map_err(failed)?;
-    let log = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let log = File::options().create(true).append(true).mode(PRIVATE).open(&path).map_err(failed)?;
+    // What servers say may be secret; one that was there already may be open to others.
+    log.set_permissions(Permissions::from_mode(PRIVATE)).map_err(failed)?;
     let mut tail = Tail { file: File::open(&path).map_err(failed)?, line: Vec::new(), is_ready: false };
     tail.file.seek(SeekFrom::End(0)).map_err(failed)?;
     let (pid, ended) = watch(options, &folder, &log, tail)?;

@@ -3,7 +3,8 @@
 use crate::args::Result;
 use crate::say;
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The files and what is in them.
@@ -14,6 +15,9 @@ const FILES: &[(&str, &str)] = &[
     ("config/adminUser.json", include_str!("template/adminUser.json")),
     ("config/adminServer.json", include_str!("template/adminServer.json")),
 ];
+
+/// Passwords and tokens are for their owner.
+pub(super) const PRIVATE: u32 = 0o600;
 
 /// Stands where each project has tokens of its own.
 const TOKEN: &str = "TOKEN";
@@ -34,13 +38,19 @@ pub(super) fn run(folder: &Path) -> Result<()> {
     for (name, text) in FILES {
         let text = with_tokens(text).map_err(failed)?;
         let path = folder.join(name);
-        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     say::out(format_args!(
         "{shown}: a master, a gate, two connectors and a chat server; see README.md there"
     ));
     say::out(format_args!("try: cargo xtask pomelo start {shown}"));
     Ok(())
+}
+
+/// Writes a file that was not there, and that nobody else reads.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 /// A file's text, with a token of its own in each place.

@@ -1,8 +1,8 @@
 //! `cargo xtask pomelo …`: makes a small project of many servers, starts it, and commands the master of any such project,
 //! ours or Node's. Mirrors the program `pomelo` of the npm package.
 //!
-//! `options` is the command line. `init` writes a project; `start` is its master, with `progress` and `daemon`; `run` is one of its servers, with `room` and `front`; `console` speaks to a master, and `table` shows what
-//! it says.
+//! `options` is the command line. `init` writes a project; `start` is its master, with `progress` and `daemon`; `run` is one of its servers, with `room` and `front`; `console` speaks to a master, with
+//! `secret`, and `table` shows what it says.
 
 mod console;
 mod daemon;
@@ -14,6 +14,7 @@ pub mod options;
 mod progress;
 mod room;
 mod run;
+mod secret;
 mod signals;
 mod start;
 mod table;
@@ -36,7 +37,10 @@ pub fn run(options: &Options) -> ExitCode {
         Options::Start(options) if options.is_daemon => daemon::run(options).map_err(Into::into),
         Options::Start(options) => start::run(options).map_err(Into::into),
         Options::Run { folder, words } => run::run(folder, words).map_err(Into::into),
-        Options::Console(master, order) => console::run(master, order),
+        Options::Console(master, order) => {
+            secret::hide(master, order);
+            console::run(master, order)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The command line of `pomelo`.
 
+use super::secret;
 use crate::args::Result;
 use lexopt::prelude::{Long, Short, Value};
 use std::path::PathBuf;
@@ -29,7 +30,9 @@ cargo xtask pomelo COMMAND
   run DIR KEY=VALUE…    is one server: what a master starts
 
 The last five speak to the master of any such project, ours or Node's:
-  --host 127.0.0.1  --port 3005  --user admin  --password admin
+  --host 127.0.0.1  --port 3005  --user admin
+  --password-file FILE, or the variable POMELO_PASSWORD, or --password P, which
+                        a list of processes shows for a moment; else admin
 
 Exit codes: 0 done, 1 a wrong word or anything else, 2 no master there,
 3 login refused, 4 command refused or done in part, 5 no answer.";
@@ -82,11 +85,19 @@ pub struct Master {
     pub user: String,
     /// The user's password.
     pub password: String,
+    /// Whether it stood on the command line, where a list of processes shows it.
+    pub is_shown: bool,
 }
 
 impl Default for Master {
     fn default() -> Self {
-        Self { host: "127.0.0.1".into(), port: 3005, user: "admin".into(), password: "admin".into() }
+        Self {
+            host: "127.0.0.1".into(),
+            port: 3005,
+            user: "admin".into(),
+            password: "admin".into(),
+            is_shown: false,
+        }
     }
 }
 
@@ -173,6 +184,7 @@ fn parse_run(words: &mut lexopt::Parser) -> Result<Options> {
 fn parse_order(command: &str, words: &mut lexopt::Parser) -> Result<Options> {
     let (mut master, mut given) = (Master::default(), Vec::new());
     let (mut ids, mut server_type) = (Vec::new(), None);
+    let (mut password, mut file) = (None, None);
     let is_restart = command == "restart";
     while let Some(word) = words.next()? {
         match word {
@@ -185,7 +197,8 @@ fn parse_order(command: &str, words: &mut lexopt::Parser) -> Result<Options> {
                     port.ok_or_else(|| format!("--port {value}: not a port, which is 1 to 65535"))?;
             }
             Long("user") | Short('u') => master.user = text(words)?,
-            Long("password") | Short('p') => master.password = text(words)?,
+            Long("password") | Short('p') => password = Some(text(words)?),
+            Long("password-file") => file = Some(PathBuf::from(words.value()?)),
             Long("id") | Short('i') if is_restart => {
                 ids.extend(words.values()?.map(utf8).collect::<Result<Vec<_>>>()?);
             }
@@ -208,6 +221,10 @@ fn parse_order(command: &str, words: &mut lexopt::Parser) -> Result<Options> {
         "restart" => Order::Restart { ids, server_type },
         _ => Order::Kill,
     };
+    master.is_shown = password.is_some();
+    if let Some(password) = secret::password(password, file.as_deref())? {
+        master.password = password;
+    }
     Ok(Options::Console(master, order))
 }
 
@@ -245,7 +262,8 @@ mod tests {
     fn a_master_is_where_pomelo_s_is_unless_told_otherwise() {
         let here = Master::default();
         assert_eq!(parse(&["list"]), Ok(Options::Console(here.clone(), Order::List)));
-        let there = Master { host: "h".into(), port: 1, user: "u".into(), password: "=p".into() };
+        let there =
+            Master { host: "h".into(), port: 1, user: "u".into(), password: "=p".into(), is_shown: true };
         let words = ["stop", "a", "--host=h", "-P", "1", "b", "--user", "u", "--password==p"];
         assert_eq!(parse(&words), Ok(Options::Console(there, Order::Stop(vec!["a".into(), "b".into()]))));
         let ids = Order::Restart { ids: vec!["a".into(), "b".into()], server_type: None };
@@ -282,6 +300,8 @@ mod tests {
             (&["list", "--port", "0"], "--port 0"),
             (&["list", "--port", "http"], "--port http"),
             (&["list", "-i", "x"], "-i"),
+            (&["list", "--password-file", "/nowhere/at/all"], "/nowhere/at/all"),
+            (&["list", "--password-file", "/x", "--password", "y"], "exclude"),
             (&["add"], "host="),
             (&["add", "host"], "\"host\""),
             (&["add", "=1"], "\"=1\""),

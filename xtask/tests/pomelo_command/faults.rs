@@ -1,8 +1,8 @@
 //! Crashes, and what does not end by itself.
 
-use crate::site::{Outcome, SERVERS, Site, until};
+use crate::site::{Outcome, READY, SERVERS, Site, until};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
@@ -53,6 +53,39 @@ fn servers_outlive_their_master_and_join_the_next_one() -> Outcome {
         assert_eq!(before[id], after[id], "{id} was not started anew");
     }
     next.end()?;
+    site.assert_nothing_is_left()
+}
+
+#[test]
+fn a_server_that_does_not_come_at_first_is_counted_when_it_has() -> Outcome {
+    let site = Site::new()?;
+    let taken = TcpListener::bind((&*site.host, site.port(6050)))?;
+    let master = site.start(&[])?;
+    until(&master, |line| line.starts_with("[3/4] "))?;
+    // Tried in vain, and again.
+    for _ in 0..2 {
+        while !master.error_line()?.contains("server \"chat-server-1\": Port occupied already") {}
+    }
+    drop(taken);
+    until(&master, |line| line.starts_with("[4/4] chat-server-1 "))?;
+    until(&master, |line| line.starts_with(READY))?;
+    master.end()?;
+    site.assert_nothing_is_left()
+}
+
+#[test]
+fn one_that_leaves_before_all_are_up_is_waited_for_again() -> Outcome {
+    let site = Site::new()?;
+    let taken = TcpListener::bind((&*site.host, site.port(6050)))?;
+    let master = site.start(&[])?;
+    until(&master, |line| line.starts_with("[3/4] "))?;
+    uv_core::kill(site.list()?["connector-server-1"], SIGKILL)?;
+    until(&master, |line| line == "connector-server-1 left")?;
+    until(&master, |line| line.starts_with("[3/4] connector-server-1 "))?;
+    drop(taken);
+    until(&master, |line| line.starts_with("[4/4] chat-server-1 "))?;
+    until(&master, |line| line.starts_with(READY))?;
+    master.end()?;
     site.assert_nothing_is_left()
 }
 

@@ -7,5 +7,6 @@ mod npm;
 mod orders;
 #[path = "../program/mod.rs"]
 mod program;
+mod secrets;
 mod site;
 mod unread;
