@@ -192,8 +192,15 @@ fn run_worker(env: &Environment, worker: &Worker, options: &ServeOptions) -> Res
     worker.set_handler(Leave { server: server.clone() });
     server
         .listen(ListenOptions::addr(options.addr), WorkerApp { app: app(options), worker: worker.clone() })?;
-    let leaving = worker.clone();
-    on_signals(env, move || leaving.disconnect())?;
+    let (leaving, mut was_told) = (worker.clone(), false);
+    on_signals(env, move || {
+        // As without a cluster: the first signal drains, a second one ends at once.
+        if std::mem::replace(&mut was_told, true) {
+            server.close_all_connections();
+        } else {
+            leaving.disconnect();
+        }
+    })?;
     env.run(RunMode::Default)?;
     Ok(())
 }

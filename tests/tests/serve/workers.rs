@@ -17,6 +17,9 @@ const SIGTERM: i32 = 15;
 const SIGCONT: i32 = 18;
 const SIGSTOP: i32 = 19;
 
+/// Half of what a worker grants to requests that go on.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
 const CLOSE: &str = "Connection: close\r\n";
 
 /// What an answer seldom takes. One that takes longer is not waited for before the next request.
@@ -130,6 +133,27 @@ fn kills_one(way: &[&str]) -> Outcome {
 fn a_killed_worker_takes_only_its_own_requests_along_and_has_a_successor() -> Outcome {
     for way in with_workers() {
         kills_one(way).map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_worker_that_is_told_twice_to_end_does_not_wait_for_its_requests() -> Outcome {
+    for way in with_workers() {
+        let site = Site::start(way)?;
+        let pids = workers(&site)?;
+        let told = *pids.first().ok_or("no worker")?;
+        let _halfway = Halfway::begin_on(client_of(told, &pids, way, site.address)?, "")?;
+        let begin = Instant::now();
+        // Two that come close together may be one.
+        while workers(&site)?.contains(&told) {
+            // Refused only if it has just gone.
+            let _ = kill(told, SIGTERM);
+            thread::yield_now();
+            assert!(begin.elapsed() < AT_ONCE, "serve {}: it goes on", way.join(" "));
+        }
+        site.running.signal(SIGTERM)?;
+        site.ends_well()?;
     }
     Ok(())
 }
