@@ -42,7 +42,10 @@ impl Drop for Loop {
         let inner = self.inner();
         let mut sweep = Sweep::default();
         inner.set_gone();
-        sweep.drop_each(inner.inbox.shut());
+        if self.is_own() {
+            // Elsewhere a thread of the other process may have held its lock.
+            sweep.drop_each(inner.inbox.shut());
+        }
         let nodes = inner.take_nodes();
         for node in &nodes {
             sweep.step(|| {

@@ -45,6 +45,10 @@ pub enum RunMode {
 /// It dereferences to [`LoopHandle`], the clone that handles and callbacks keep. Dropping the loop drops every handle's
 /// tower and closes every descriptor without calling back; do not drop it from inside one of its own callbacks, whose
 /// tower would be left over.
+///
+/// A loop belongs to the thread and to the process that made it. A child that `fork` made without an `exec` shares the
+/// kernel's half of its parent's loops: there they cannot run, and to drop them changes nothing for the parent. Make new
+/// ones in the child; they have signals and a thread pool of their own.
 pub struct Loop {
     handle: LoopHandle,
 }
@@ -190,12 +194,14 @@ impl LoopHandle {
     /// handles, timers. In [`RunMode::Default`] due timers also run once before the first iteration.
     ///
     /// # Errors
-    /// `EBUSY` when called from a callback of the same loop; what the system says when it refuses to poll.
+    /// `EBUSY` when called from a callback of the same loop, `EINVAL` in a process that was forked from the loop's own;
+    /// what the system says when it refuses to poll.
     ///
     /// # Panics
     /// Only with a callback's own panic, which passes through. The loop is usable afterwards.
     pub fn run(&self, mode: RunMode) -> Result<bool> {
         let inner = &*self.0;
+        inner.poller.check_process("run")?;
         if inner.running.replace(true) {
             return Err(Error::new("run", Errno::EBUSY));
         }
@@ -333,12 +339,12 @@ impl LoopHandle {
 
     fn nodes(&self) -> Vec<Rc<dyn Node>> {
         let handles = self.0.handles.borrow();
-        handles
-            .iter()
-            .map(|(_, place)| &place.node)
-            .filter(|node| !node.handle().is_internal())
-            .map(Rc::clone)
-            .collect()
+        handles.iter().map(|(_, place)| Rc::clone(&place.node)).collect()
+    }
+
+    /// Whether this process made the loop.
+    pub(crate) fn is_own(&self) -> bool {
+        self.0.poller.is_own()
     }
 
     /// Whether the `Loop` was dropped: nothing will ever happen in it.

@@ -28,9 +28,8 @@ pub enum HandleKind {
 
 const ACTIVE: u8 = 1;
 const REFERENCED: u8 = 2;
-const INTERNAL: u8 = 4;
-const CLOSING: u8 = 8;
-const CLOSED: u8 = 16;
+const CLOSING: u8 = 4;
+const CLOSED: u8 = 8;
 
 /// The part that all handles share.
 pub struct Handle {
@@ -198,14 +197,6 @@ impl Handle {
                 self.lp.remove_active(1);
             }
         }
-    }
-
-    pub(crate) fn set_internal(&self) {
-        self.set(INTERNAL);
-    }
-
-    pub(crate) fn is_internal(&self) -> bool {
-        self.has(INTERNAL)
     }
 
     pub(crate) fn is_closed(&self) -> bool {

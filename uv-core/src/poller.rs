@@ -3,6 +3,7 @@
 //! mio is always edge-triggered while libuv's contract is level-triggered. Whoever leaves something unread, unwritten
 //! or unaccepted says so by putting its handle into the loop's still-ready set; the poll phase then does not block.
 
+use crate::sys::fork::Process;
 use crate::trace::Facts;
 use crate::{Errno, Error, LAYER, Result};
 use mio::event::Event;
@@ -80,7 +81,12 @@ pub(crate) struct Poller {
     registry: Registry,
     events: Cell<Option<Events>>,
     waker: Arc<mio::Waker>,
+    /// Whose it is: the kernel's half is shared with children that are forked, and so are its registrations.
+    process: Process,
 }
+
+/// What an error notes where a loop is used in another process.
+const FORKED: &str = "the loop is another process's, from which this one was forked";
 
 impl Poller {
     pub(crate) fn new() -> Result<Self> {
@@ -93,7 +99,20 @@ impl Poller {
             registry,
             events: Cell::new(Some(Events::with_capacity(EVENTS_PER_WAIT))),
             waker,
+            process: Process::current(),
         })
+    }
+
+    pub(crate) fn is_own(&self) -> bool {
+        self.process.is_current()
+    }
+
+    pub(crate) fn check_process(&self, op: &'static str) -> Result<()> {
+        if self.is_own() { Ok(()) } else { Err(Error::new(op, Errno::EINVAL).noting(FORKED)) }
+    }
+
+    fn own_registry(&self) -> Result<&Registry, Errno> {
+        if self.is_own() { Ok(&self.registry) } else { Err(Errno::EINVAL) }
     }
 
     pub(crate) fn waker(&self) -> Arc<mio::Waker> {
@@ -108,30 +127,31 @@ impl Poller {
     pub(crate) fn register(&self, fd: RawFd, key: u32, generation: u32, writable: bool) -> Result<(), Errno> {
         let token = handle_token(key, generation);
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
-        Ok(self.registry.register(&mut SourceFd(&fd), token, interest(writable))?)
+        Ok(self.own_registry()?.register(&mut SourceFd(&fd), token, interest(writable))?)
     }
 
     /// Watches for writability as well: needed from the first write that would block.
     pub(crate) fn register_writable(&self, fd: RawFd, key: u32, generation: u32) -> Result<(), Errno> {
         let token = handle_token(key, generation);
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
-        Ok(self.registry.reregister(&mut SourceFd(&fd), token, interest(true))?)
+        Ok(self.own_registry()?.reregister(&mut SourceFd(&fd), token, interest(true))?)
     }
 
     /// Watches the pipe into which signals are written.
     pub(crate) fn register_signals(&self, fd: RawFd) -> Result<(), Errno> {
-        Ok(self.registry.register(&mut SourceFd(&fd), SIGNAL, Interest::READABLE)?)
+        Ok(self.own_registry()?.register(&mut SourceFd(&fd), SIGNAL, Interest::READABLE)?)
     }
 
     /// Stops watching. Needed only where the open file outlives the descriptor: closing the last one does it too.
     pub(crate) fn deregister(&self, fd: RawFd) {
         // Fails only if the descriptor is not watched, which is what was asked for.
-        let _ = self.registry.deregister(&mut SourceFd(&fd));
+        let _ = self.own_registry().map(|registry| registry.deregister(&mut SourceFd(&fd)));
     }
 
     /// Waits until something happens or `timeout` (`None`: for ever) has passed. A signal ends the wait early with an
     /// empty batch.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
+        self.check_process("run")?;
         let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
         let poll = || (self.poll.borrow_mut().poll(&mut events, timeout), events);
         let (polled, mut events) = LAYER.kernel("epoll_wait(2)", poll, |(_, events)| {

@@ -4,12 +4,13 @@
 //! ends does not wait for them. A thread that waits is woken only if there is a job that nobody is on the way to, and it
 //! wakes the next one: jobs that are done at once keep few threads busy, and those that take long get a thread each.
 
+use crate::sys::fork::PerProcess;
 use crate::{Call, Errno};
 use std::collections::VecDeque;
 use std::env;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -68,14 +69,14 @@ impl State {
     }
 }
 
-static POOL: OnceLock<Pool> = OnceLock::new();
+static POOL: PerProcess<Pool> = PerProcess::new();
 
 /// Queues a job. The first one starts all threads.
 ///
 /// # Errors
 /// The system's refusal of even one thread.
 pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
-    let pool = POOL.get_or_init(|| Pool {
+    let pool = POOL.get(|| Pool {
         size: configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref()),
         state: Mutex::new(State {
             queue: VecDeque::new(),

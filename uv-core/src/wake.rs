@@ -3,6 +3,7 @@
 
 use crate::handle::{Handle, HandleKind, Node};
 use crate::slot::Slot;
+use crate::sys::fork::Process;
 use crate::trace::Facts;
 use crate::upcall::AsyncUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -34,6 +35,8 @@ pub(crate) enum Post {
 struct Shared {
     posts: Mutex<Posts>,
     waker: Arc<mio::Waker>,
+    /// Who may post: a forked child would wake its parent, which has nothing to do.
+    process: Process,
 }
 
 struct Posts {
@@ -49,6 +52,9 @@ impl Shared {
     }
 
     fn push(&self, post: Post) -> Result<(), Post> {
+        if !self.process.is_current() {
+            return Err(post);
+        }
         let first = {
             let mut posts = self.posts();
             if posts.shut {
@@ -93,7 +99,7 @@ impl Remote {
     /// Runs `work` on the loop's thread, in its poll phase. Closures of one thread run in order.
     ///
     /// # Errors
-    /// `ECANCELED` if the loop is gone; `work` is then dropped on this thread.
+    /// `ECANCELED` if the loop is gone, or another process's; `work` is then dropped on this thread.
     pub fn post(&self, work: impl FnOnce(&LoopHandle) + Send + 'static) -> Result<()> {
         self.0.push(Post::Closure(Box::new(work))).map_err(|_| Error::new("post", Errno::ECANCELED))
     }
@@ -121,7 +127,10 @@ pub(crate) struct Inbox {
 impl Inbox {
     pub(crate) fn new(waker: Arc<mio::Waker>) -> Self {
         let posts = Mutex::new(Posts { queue: VecDeque::new(), shut: false });
-        Self { shared: Arc::new(Shared { posts, waker }), taken: RefCell::default() }
+        Self {
+            shared: Arc::new(Shared { posts, waker, process: Process::current() }),
+            taken: RefCell::default(),
+        }
     }
 
     pub(crate) fn remote(&self) -> Remote {

@@ -314,6 +314,46 @@ fn a_child_whose_handle_was_closed_runs_on_and_is_collected_in_the_end() {
     finish(&lp);
 }
 
+/// Waits until no process has this id, not even one that ended and was not collected.
+fn wait_until_gone(pid: i32) {
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
+    while kill(pid, 0).is_ok() {
+        assert!(patience > std::time::Instant::now(), "{:?}", stat(pid));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn children_that_no_handle_waits_for_are_collected_also_without_a_loop_that_runs() {
+    const CHILDREN: usize = 10;
+    let lp = Loop::new().expect("a loop");
+    let gate = Pipe::new(&lp);
+    let theirs = gate.open_pair().expect("a pair of sockets");
+    let options = SpawnOptions::new("cat").stdio([Stdio::InheritFd(theirs.as_raw_fd())]);
+    let spawn =
+        |_| Process::spawn(&lp, &options, |_: &Process, _| unreachable!("no handle")).expect("a child");
+    let (closed, dropped): (Vec<_>, Vec<_>) =
+        ((0..CHILDREN).map(spawn).collect(), (0..CHILDREN).map(spawn).collect());
+    let pids = |children: &[Process]| children.iter().map(Process::pid).collect::<Vec<_>>();
+    let foreign = Command::new("sh").args(["-c", "exit 9"]).spawn().expect("a foreign child");
+    closed.iter().for_each(|child| child.close());
+    for (number, pid) in pids(&closed).into_iter().enumerate() {
+        // One after the other and all that are left at once.
+        if number < CHILDREN / 2 {
+            kill(pid, libc::SIGKILL).expect("it runs on");
+            wait_until_gone(pid);
+        }
+    }
+    let all = [pids(&closed), pids(&dropped)].concat();
+    drop((closed, dropped, theirs));
+    let ended = UnixStream::from(gate.try_clone_fd().expect("dup"));
+    drop(lp);
+    ended.shutdown(std::net::Shutdown::Both).expect("a connected socket");
+    all.into_iter().for_each(wait_until_gone);
+    let mut foreign = foreign;
+    assert_eq!(foreign.wait().expect("only known children are collected").code(), Some(9));
+}
+
 #[test]
 fn dropping_the_loop_leaves_the_child_running() {
     let lp = Loop::new().expect("a loop");

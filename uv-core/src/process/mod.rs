@@ -5,6 +5,7 @@
 //! be merged, and the cost of one does not grow with the number of children. Only known children are ever collected.
 
 mod options;
+mod reaper;
 mod stdio;
 mod usage;
 
@@ -22,7 +23,7 @@ use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 use stdio::ChildStdio;
@@ -32,14 +33,17 @@ use stdio::ChildStdio;
 const BUSY_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
 /// A child process (`uv_process_t`). Active until it ends.
+///
+/// A child whose handle is closed, or whose loop is dropped, runs on, and is collected when it ends: a thread of this
+/// process sees to it.
 #[derive(Clone)]
 pub struct Process(Rc<ProcessNode>);
 
 struct ProcessNode {
     handle: Handle,
     pid: i32,
-    /// Until the child is collected, or the handle closed.
-    pidfd: RefCell<Option<OwnedFd>>,
+    /// Until it is collected, or the handle closed.
+    child: RefCell<Option<Child>>,
     status: Cell<Option<ExitStatus>>,
     upcall: Slot<Box<dyn ExitUpcall>>,
 }
@@ -136,9 +140,10 @@ impl Process {
         }
         let program = options.program().map_err(failed)?;
         let stdio = ChildStdio::prepare(options.slots()).map_err(failed)?;
-        let Child { pid, pidfd } = start(&program, stdio.fds()).map_err(failed)?;
+        let child = start(&program, stdio.fds()).map_err(failed)?;
+        let pid = child.pid;
         let node =
-            ProcessNode::watch(lp, pid, pidfd).inspect_err(|_| sys::process::abandon(pid)).map_err(failed)?;
+            ProcessNode::watch(lp, child).inspect_err(|_| sys::process::abandon(pid)).map_err(failed)?;
         node.upcall.set(Box::new(on_exit));
         node.handle.start();
         Ok(Self(node))
@@ -156,10 +161,12 @@ impl Process {
     /// `ESRCH` once the child ended or the handle is closing, also where its id is another process's by now; `EINVAL`
     /// if there is no such signal; `EPERM` if the child has become another user.
     pub fn kill(&self, signum: i32) -> Result<()> {
-        if self.0.pidfd.borrow().is_none() {
-            return Err(Error::new("kill", Errno::ESRCH).on(self.0.pid));
-        }
-        kill(self.0.pid, signum)
+        let child = self.0.child.borrow();
+        let sent = match &*child {
+            Some(child) => sys::process::signal(child.pidfd.as_fd(), signum),
+            None => Err(Errno::ESRCH),
+        };
+        sent.map_err(|errno| Error::new("kill", errno).on(self.0.pid))
     }
 }
 
@@ -182,17 +189,17 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Errno> {
 
 impl ProcessNode {
     /// A handle that is not active and learns of the child's end.
-    fn watch(lp: &LoopHandle, pid: i32, pidfd: OwnedFd) -> Result<Rc<Self>, Errno> {
+    fn watch(lp: &LoopHandle, child: Child) -> Result<Rc<Self>, Errno> {
         let node = lp.add(HandleKind::Process, |handle| Self {
             handle,
-            pid,
-            pidfd: RefCell::default(),
+            pid: child.pid,
+            child: RefCell::default(),
             status: Cell::new(None),
             upcall: Slot::empty(),
         });
         let (key, generation) = (node.handle.key(), node.handle.generation());
-        match lp.inner().poller.register(pidfd.as_raw_fd(), key, generation, false) {
-            Ok(()) => drop(node.pidfd.replace(Some(pidfd))),
+        match lp.inner().poller.register(child.pidfd.as_raw_fd(), key, generation, false) {
+            Ok(()) => drop(node.child.replace(Some(child))),
             Err(errno) => {
                 node.handle.close();
                 return Err(errno);
@@ -201,26 +208,23 @@ impl ProcessNode {
         Ok(node)
     }
 
-    /// Leaves a running child to an internal handle, which collects it when it ends: no zombie stays.
-    fn disown(&self, pidfd: OwnedFd) {
-        let lp = self.handle.loop_handle();
-        lp.inner().poller.deregister(pidfd.as_raw_fd());
-        // Without it the child is a zombie from its end to that of this process.
-        if let Ok(node) = Self::watch(lp, self.pid, pidfd) {
-            node.handle.set_internal();
-        }
-    }
-
-    /// Collects the child if it ended.
+    /// Collects the child if it ended. Returns whether it did.
     fn collect(&self) -> bool {
-        let status = match sys::process::try_collect(self.pid) {
-            Ok(None) => return false,
-            Ok(Some(ended)) => ExitStatus { code: ended.code, signal: ended.signal },
-            Err(_) => ExitStatus::UNKNOWN,
-        };
-        self.status.set(Some(status));
-        drop(self.pidfd.take());
-        true
+        let status = self.child.borrow().as_ref().and_then(collect);
+        if status.is_some() {
+            self.status.set(status);
+            drop(self.child.take());
+        }
+        status.is_some()
+    }
+}
+
+/// Collects a child if it ended.
+fn collect(child: &Child) -> Option<ExitStatus> {
+    match sys::process::try_collect(child) {
+        Ok(None) => None,
+        Ok(Some(ended)) => Some(ExitStatus { code: ended.code, signal: ended.signal }),
+        Err(_) => Some(ExitStatus::UNKNOWN),
     }
 }
 
@@ -230,14 +234,10 @@ impl Node for ProcessNode {
     }
 
     fn on_ready(self: Rc<Self>) {
-        if self.pidfd.borrow().is_none() || !self.collect() {
-            return;
+        if self.collect() {
+            // Reported once the poll phase has collected all that ended and has read what they wrote before.
+            self.handle.loop_handle().feed(Rc::clone(&self) as Rc<dyn Node>);
         }
-        if self.handle.is_internal() {
-            return self.handle.close();
-        }
-        // Reported once the poll phase has collected all that ended and has read what they wrote before.
-        self.handle.loop_handle().feed(Rc::clone(&self) as Rc<dyn Node>);
     }
 
     fn on_pending(self: Rc<Self>) {
@@ -253,10 +253,13 @@ impl Node for ProcessNode {
     }
 
     fn begin_close(&self) {
-        if let Some(pidfd) = self.pidfd.take()
-            && !self.handle.is_internal()
-        {
-            self.disown(pidfd);
+        if let Some(child) = self.child.take() {
+            let lp = self.handle.loop_handle();
+            lp.inner().poller.deregister(child.pidfd.as_raw_fd());
+            // A process that was forked from this one has no children of its parent.
+            if lp.is_own() {
+                reaper::adopt(child);
+            }
         }
     }
 
@@ -265,7 +268,7 @@ impl Node for ProcessNode {
     }
 
     fn descriptor(&self) -> Option<i32> {
-        self.pidfd.borrow().as_ref().map(AsRawFd::as_raw_fd)
+        self.child.borrow().as_ref().map(|child| child.pidfd.as_raw_fd())
     }
 }
 

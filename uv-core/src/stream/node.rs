@@ -405,7 +405,9 @@ impl Node for StreamNode {
         self.clear(READING | LISTENING | READABLE | WRITABLE);
         self.stop_watching();
         let extra = self.extra.take();
-        if let Some(file) = extra.as_ref().and_then(|extra| extra.file.as_ref()) {
+        if let Some(file) = extra.as_ref().and_then(|extra| extra.file.as_ref())
+            && self.lp().is_own()
+        {
             // Before the close, so that nobody connects to a socket that is about to vanish.
             file.remove();
         }

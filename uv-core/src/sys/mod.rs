@@ -7,6 +7,7 @@
 pub(crate) mod addr;
 pub(crate) mod environment;
 pub(crate) mod fd;
+pub(crate) mod fork;
 pub(crate) mod message;
 pub(crate) mod output;
 pub(crate) mod process;

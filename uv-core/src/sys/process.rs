@@ -1,9 +1,12 @@
 //! Processes that run: how they ended, signals for them, their processors and what they used. Mirrors the lower half of
 //! libuv's `src/unix/process.c`, and `uv_getrusage`.
 
-use super::fd::check;
+use super::call;
+use super::fd::{check, last_errno};
+use super::spawn::Child;
 use crate::{Errno, ResourceUsage, UsageOf};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// How a child ended.
@@ -12,7 +15,7 @@ pub(crate) struct Ended {
     pub(crate) signal: i32,
 }
 
-/// Ends a child that nobody is to know of, and collects it.
+/// Ends a child that nobody is to know of, and collects it. It was not collected yet, so the id is its own.
 pub(crate) fn abandon(pid: i32) {
     // Gone already is fine.
     let _ = kill(pid, libc::SIGKILL);
@@ -20,7 +23,29 @@ pub(crate) fn abandon(pid: i32) {
 }
 
 /// How the child ended; nothing while it runs. `ECHILD` if somebody else has collected it.
-pub(crate) fn try_collect(pid: i32) -> Result<Option<Ended>, Errno> {
+///
+/// Goes by the descriptor: the id of a child that somebody else has collected may be another child's by now.
+pub(crate) fn try_collect(child: &Child) -> Result<Option<Ended>, Errno> {
+    // SAFETY: all zeroes is a valid `siginfo_t`: a plain struct of integers.
+    let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    let (of, id) = (libc::P_PIDFD, child.pidfd.as_raw_fd() as libc::id_t);
+    // SAFETY: writes one structure, which outlives the call.
+    match check(unsafe { libc::waitid(of, id, &raw mut info, libc::WEXITED | libc::WNOHANG) }) {
+        Ok(_) => {}
+        // Linux 5.3 has such descriptors but does not wait for them.
+        Err(Errno::EINVAL) => return try_collect_by_id(child.pid),
+        Err(errno) => return Err(errno),
+    }
+    // SAFETY: `waitid` fills in these fields, or leaves zeroes.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    if pid == 0 {
+        return Ok(None);
+    }
+    let by_itself = info.si_code == libc::CLD_EXITED;
+    Ok(Some(if by_itself { Ended { code: status, signal: 0 } } else { Ended { code: 0, signal: status } }))
+}
+
+fn try_collect_by_id(pid: i32) -> Result<Option<Ended>, Errno> {
     let Some(status) = wait(pid, libc::WNOHANG)? else { return Ok(None) };
     if libc::WIFSIGNALED(status) {
         return Ok(Some(Ended { code: 0, signal: libc::WTERMSIG(status) }));
@@ -38,6 +63,18 @@ fn wait(pid: i32, options: libc::c_int) -> Result<Option<libc::c_int>, Errno> {
 pub(crate) fn kill(pid: i32, signum: i32) -> Result<(), Errno> {
     // SAFETY: takes integers only.
     check(unsafe { libc::kill(pid, signum) }).map(drop)
+}
+
+/// Sends a signal to the process of the descriptor, whatever process has its id by now.
+pub(crate) fn signal(pidfd: BorrowedFd<'_>, signum: i32) -> Result<(), Errno> {
+    call("pidfd_send_signal(2)", || {
+        let (no_info, no_flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
+        // SAFETY: takes integers and a null pointer.
+        let sent = unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signum, no_info, no_flags)
+        };
+        if sent == -1 { Err(last_errno()) } else { Ok(()) }
+    })
 }
 
 /// Lets a process run on these processors only.

@@ -5,6 +5,7 @@
 //! What cannot be opened anew has its mode lent, and gets it back when the last stream of this process gives it back.
 
 use super::fd::{check, own, set_nonblocking};
+use super::fork::PerProcess;
 use crate::Errno;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
@@ -14,8 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// The major number of the devices that are nothing but memory: null, zero, random and the like.
 const MEMORY_DEVICES: libc::c_uint = 1;
 
-/// Open files whose mode this process has changed and is to restore.
-static LOANS: Mutex<Vec<Loan>> = Mutex::new(Vec::new());
+/// Open files whose mode this process has changed and is to restore; those of its parent are its parent's to restore.
+static LOANS: PerProcess<Mutex<Vec<Loan>>> = PerProcess::new();
 
 /// An open file, by the descriptors of the streams that go by its mode.
 struct Loan(Vec<RawFd>);
@@ -28,7 +29,7 @@ impl Loan {
 
 fn loans() -> MutexGuard<'static, Vec<Loan>> {
     // Nothing that runs under this lock can panic half-way.
-    LOANS.lock().unwrap_or_else(PoisonError::into_inner)
+    LOANS.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether two descriptors are of one open file. Where the system cannot say: whether they are of the same file.

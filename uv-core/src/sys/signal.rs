@@ -6,6 +6,7 @@
 //! here runs outside the handler, under one mutex.
 
 use super::fd::{check, last_errno, set_nonblocking};
+use super::fork::{PerProcess, Process};
 use crate::Errno;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::mem::MaybeUninit;
@@ -23,6 +24,8 @@ struct Mailbox {
     signals: AtomicU64,
     /// The writing end of the loop's pipe.
     pipe: AtomicI32,
+    /// Whose loop it is, by number: a forked child has its parent's mailboxes too.
+    process: AtomicU32,
     /// Handlers that are between looking at `signals` and having written to `pipe`.
     busy: AtomicU32,
     next: OnceLock<&'static Self>,
@@ -30,14 +33,19 @@ struct Mailbox {
 
 static FIRST: OnceLock<&'static Mailbox> = OnceLock::new();
 
-static REGISTRY: Mutex<Registry> =
-    Mutex::new(Registry { unused: Vec::new(), watchers: [Watchers::NONE; LAST_SIGNAL as usize + 1] });
+static REGISTRY: PerProcess<Mutex<Registry>> = PerProcess::new();
 
 /// What the process watches: all loops together.
 struct Registry {
     unused: Vec<&'static Mailbox>,
     /// By signal number.
     watchers: [Watchers; LAST_SIGNAL as usize + 1],
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { unused: Vec::new(), watchers: [Watchers::NONE; LAST_SIGNAL as usize + 1] }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +81,7 @@ impl Watchers {
 
 fn registry() -> MutexGuard<'static, Registry> {
     // Nothing that runs under this lock can panic half-way.
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+    REGISTRY.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A loop's pipe: the handler writes the number of each watched signal into it.
@@ -90,8 +98,14 @@ impl SignalPipe {
         set_nonblocking(reader.as_raw_fd(), true)?;
         set_nonblocking(writer.as_raw_fd(), true)?;
         let mailbox = registry().unused.pop().unwrap_or_else(Mailbox::append);
+        mailbox.process.store(Process::current().number(), Ordering::SeqCst);
         mailbox.pipe.store(writer.as_raw_fd(), Ordering::SeqCst);
         Ok(Self { reader, _writer: writer, mailbox })
+    }
+
+    /// Whether the loop is this process's. A forked child leaves its parent's alone.
+    fn is_own(&self) -> bool {
+        self.mailbox.is_own()
     }
 
     /// The descriptor to poll.
@@ -103,7 +117,7 @@ impl SignalPipe {
     ///
     /// `EINVAL` if that is no signal, or one that cannot be handled.
     pub(crate) fn watch(&self, signum: i32, one_shot: bool) -> Result<(), Errno> {
-        if !(1..=LAST_SIGNAL).contains(&signum) {
+        if !(1..=LAST_SIGNAL).contains(&signum) || !self.is_own() {
             return Err(Errno::EINVAL);
         }
         let mut registry = registry();
@@ -121,6 +135,9 @@ impl SignalPipe {
 
     /// Takes back a successful [`watch`](Self::watch). `last` tells that none of the same signal is left for this pipe.
     pub(crate) fn unwatch(&self, signum: i32, one_shot: bool, last: bool) {
+        if !self.is_own() {
+            return;
+        }
         let mut registry = registry();
         let watchers = &mut registry.watchers[signum as usize];
         let before = watchers.disposition();
@@ -145,6 +162,9 @@ impl SignalPipe {
 
 impl Drop for SignalPipe {
     fn drop(&mut self) {
+        if !self.is_own() {
+            return;
+        }
         self.mailbox.signals.store(0, Ordering::SeqCst);
         // A handler on another thread may be about to write: the number of the pipe must not be given to another file
         // before. It takes no lock and does not block, so this is short.
@@ -156,11 +176,17 @@ impl Drop for SignalPipe {
 }
 
 impl Mailbox {
+    /// Async-signal-safe.
+    fn is_own(&self) -> bool {
+        Process::numbered(self.process.load(Ordering::SeqCst)).is_current()
+    }
+
     /// A new one at the end of the list.
     fn append() -> &'static Self {
         let new: &'static Self = Box::leak(Box::new(Self {
             signals: AtomicU64::new(0),
             pipe: AtomicI32::new(-1),
+            process: AtomicU32::new(0),
             busy: AtomicU32::new(0),
             next: OnceLock::new(),
         }));
@@ -183,16 +209,28 @@ fn bit(signum: i32) -> u64 {
 extern "C" fn on_signal(signum: libc::c_int) {
     let interrupted = errno();
     let message = signum as u8;
+    let (mut is_watched, mut was_watched) = (false, false);
     let mut next = FIRST.get();
     while let Some(mailbox) = next {
         mailbox.busy.fetch_add(1, Ordering::SeqCst);
         if mailbox.signals.load(Ordering::SeqCst) & bit(signum) != 0 {
-            let pipe = mailbox.pipe.load(Ordering::SeqCst);
-            // A full pipe drops the signal: thousands wait already. SAFETY: the message is one byte long.
-            unsafe { libc::write(pipe, (&raw const message).cast(), 1) };
+            if mailbox.is_own() {
+                is_watched = true;
+                let pipe = mailbox.pipe.load(Ordering::SeqCst);
+                // A full pipe drops the signal: thousands wait already. SAFETY: the message is one byte long.
+                unsafe { libc::write(pipe, (&raw const message).cast(), 1) };
+            } else {
+                was_watched = true;
+            }
         }
         mailbox.busy.fetch_sub(1, Ordering::SeqCst);
         next = mailbox.next.get();
+    }
+    if was_watched && !is_watched {
+        // Only a loop of the process from which this one was forked watches it.
+        let _ = set_default(signum);
+        // SAFETY: takes an integer only. All signals are blocked here: this one comes after the return.
+        unsafe { libc::raise(signum) };
     }
     set_errno(interrupted);
 }

@@ -1,0 +1,331 @@
+//! Which process this is: a child that was forked without `exec` has all the memory of its parent, and so its loops too.
+//! libuv asks such a child to call `uv_loop_fork`; here the child's first look tells it from its parent.
+//!
+//! The kernel clears one page of memory in each such child (`MADV_WIPEONFORK`, Linux 4.14), also where `fork` was not the C
+//! library's. What is made in a process remembers the number that stood there.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// A process: no other one of the same memory has this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Process(u32);
+
+/// The cleared page, or null before it is made.
+static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+
+/// The last number that was given; a child goes on from its parent's.
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// The number for where there is no such page: then a child is not told from its parent.
+static FALLBACK: AtomicU32 = AtomicU32::new(0);
+
+impl Process {
+    /// This process.
+    pub(crate) fn current() -> Self {
+        let page = page();
+        let number = page.load(Ordering::Relaxed);
+        if number != 0 {
+            return Self(number);
+        }
+        let new = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        // Another thread may have been first.
+        match page.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => Self(new),
+            Err(number) => Self(number),
+        }
+    }
+
+    /// Whether this process is the one. Async-signal-safe.
+    #[inline]
+    pub(crate) fn is_current(self) -> bool {
+        let page = PAGE.load(Ordering::Relaxed);
+        // SAFETY: the page is mapped for as long as the process lives, and only ever used as an atomic.
+        !page.is_null() && unsafe { (*page).load(Ordering::Relaxed) } == self.0
+    }
+
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn numbered(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+fn page() -> &'static AtomicU32 {
+    let mut page = PAGE.load(Ordering::Relaxed);
+    if page.is_null() {
+        let new = map_page();
+        page = match PAGE.compare_exchange(ptr::null_mut(), new, Ordering::Relaxed, Ordering::Relaxed) {
+            // One page too many stays mapped where two threads make their first loops at once.
+            Ok(_) => new,
+            Err(other) => other,
+        };
+    }
+    // SAFETY: the page is mapped for as long as the process lives, and only ever used as an atomic.
+    unsafe { &*page }
+}
+
+fn map_page() -> *mut AtomicU32 {
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping, at an address of the kernel's choice, touches no memory that is in use. It is as large as a
+    // page, of which the kernel clears the whole.
+    unsafe {
+        let page = libc::mmap(ptr::null_mut(), PAGE_BYTES, access, flags, -1, 0);
+        if page == libc::MAP_FAILED || libc::madvise(page, PAGE_BYTES, libc::MADV_WIPEONFORK) == -1 {
+            return (&raw const FALLBACK).cast_mut();
+        }
+        page.cast()
+    }
+}
+
+/// The kernel rounds up to its own.
+const PAGE_BYTES: usize = 4096;
+
+/// Something that a process has once, and that a forked child must not use: its threads and locks are the parent's.
+pub(crate) struct PerProcess<T: 'static>(AtomicPtr<Of<T>>);
+
+struct Of<T> {
+    process: Process,
+    value: T,
+}
+
+impl<T: Sync> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// What this process has; it is made at the first call, and never freed.
+    pub(crate) fn get(&'static self, make: impl FnOnce() -> T) -> &'static T {
+        let process = Process::current();
+        let known = self.0.load(Ordering::Acquire);
+        // SAFETY: what was stored here is never freed.
+        if let Some(of) = unsafe { known.as_ref() }
+            && of.process == process
+        {
+            return &of.value;
+        }
+        let new = Box::into_raw(Box::new(Of { process, value: make() }));
+        match self.0.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: just leaked, and never freed from here on.
+            Ok(_) => unsafe { &(*new).value },
+            Err(other) => {
+                // SAFETY: nobody else has seen the new one; the other one is never freed.
+                unsafe {
+                    drop(Box::from_raw(new));
+                    &(*other).value
+                }
+            }
+        }
+    }
+}
+
+// Here because `fork` takes `unsafe`. libuv: fork_timer, fork_socketpair, fork_signal_to_child and the like, for programs
+// that call `uv_loop_fork`.
+#[cfg(test)]
+mod tests {
+    use crate::upcall::StreamUpcall;
+    use crate::{Errno, Error, Loop, Pipe, Process, RunMode, Signal, SpawnOptions, Timer};
+    use std::cell::Cell;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::process::Command;
+    use std::rc::Rc;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// Runs `body` in a process of its own, as all of a forked one is a copy.
+    fn alone(test: &str, body: impl FnOnce()) {
+        const MARK: &str = "UV_CORE_TEST_FORK";
+        if std::env::var_os(MARK).is_some() {
+            return body();
+        }
+        let name = format!("sys::fork::tests::{test}");
+        let mut command = Command::new("/proc/self/exe");
+        command.args([&name, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1");
+        let output = command.output().expect("a test binary runs itself");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    }
+
+    /// Runs `body` in a forked child, which ends after it. Returns the child's id.
+    fn fork(body: impl FnOnce()) -> i32 {
+        // SAFETY: the child runs safe code, which takes no lock that another thread of this process may hold: its other
+        // thread only waits for this one.
+        match unsafe { libc::fork() } {
+            0 => {
+                // A child that hangs ends by this.
+                // SAFETY: takes an integer only.
+                unsafe { libc::alarm(30) };
+                let code = i32::from(catch_unwind(AssertUnwindSafe(body)).is_err());
+                // SAFETY: runs nothing of the parent's in the child.
+                unsafe { libc::_exit(code) }
+            }
+            pid => {
+                assert!(pid > 0, "fork: {}", Errno::from(std::io::Error::last_os_error()));
+                pid
+            }
+        }
+    }
+
+    /// Waits for the child's end. Returns its code and its signal.
+    fn end(pid: i32) -> (i32, i32) {
+        let mut status = 0;
+        // SAFETY: the status outlives the call.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        match libc::WIFSIGNALED(status) {
+            true => (0, libc::WTERMSIG(status)),
+            false => (libc::WEXITSTATUS(status), 0),
+        }
+    }
+
+    struct Count(Rc<Cell<usize>>, Pipe);
+
+    impl StreamUpcall for Count {
+        fn on_read(&mut self, data: &[u8]) {
+            self.0.set(self.0.get() + data.len());
+        }
+
+        fn on_end(&mut self) {
+            self.1.close();
+        }
+
+        fn on_read_error(&mut self, error: Error) {
+            panic!("{error}");
+        }
+    }
+
+    #[test]
+    fn a_loop_does_not_run_in_a_forked_child_and_its_drop_there_changes_nothing_for_the_parent() {
+        let test = "a_loop_does_not_run_in_a_forked_child_and_its_drop_there_changes_nothing_for_the_parent";
+        alone(test, || {
+            let lp = Loop::new().expect("a loop");
+            let path = std::env::temp_dir().join(format!("uv-core-fork-{}", std::process::id()));
+            let listener = Pipe::new(&lp);
+            listener.bind(&path).expect("bind");
+            let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+            let (pipe, read) = (Pipe::new(&lp), Rc::new(Cell::new(0)));
+            // Adopted, so that its close deregisters it.
+            pipe.open(ours.into()).expect("open");
+            pipe.set_upcall(Count(Rc::clone(&read), pipe.clone()));
+            pipe.read_start().expect("read_start");
+            let process =
+                Process::spawn(&lp, &SpawnOptions::new("cat"), |process: &Process, _| process.close());
+            process.expect("a child");
+            lp.run(RunMode::NoWait).expect("run");
+            let remote = lp.remote();
+            let mut lp = Some(lp);
+            let pid = fork(|| {
+                let lp = lp.take().expect("the copy");
+                let error = lp.run(RunMode::Default).expect_err("another process's loop");
+                assert_eq!((error.op(), error.errno()), ("run", Errno::EINVAL));
+                assert!(error.note().is_some_and(|note| note.contains("forked")), "{error}");
+                let posted = remote.post(|_| {}).expect_err("another process's loop");
+                assert_eq!(posted.errno(), Errno::ECANCELED);
+                let other = Pipe::new(&lp);
+                other.bind(format!("{}-child", path.display())).expect("bind");
+                let refused = other.listen(1, |_| {}).expect_err("its poller is the parent's");
+                assert_eq!(refused.errno(), Errno::EINVAL);
+                pipe.close();
+                drop(lp);
+            });
+            assert_eq!(end(pid), (0, 0));
+            std::fs::remove_file(format!("{}-child", path.display())).expect("the child left it alone");
+            assert!(path.exists(), "the socket file is the parent's");
+            let lp = lp.expect("the parent's");
+            theirs.write_all(b"after the fork").expect("write");
+            drop(theirs);
+            listener.close();
+            assert_eq!(lp.run(RunMode::Default), Ok(false));
+            assert_eq!(read.get(), 14);
+            assert_eq!(lp.close(), Ok(()));
+        });
+    }
+
+    #[test]
+    fn a_signal_for_a_forked_child_is_not_its_parents_and_does_there_what_it_does_without_a_loop() {
+        let test =
+            "a_signal_for_a_forked_child_is_not_its_parents_and_does_there_what_it_does_without_a_loop";
+        alone(test, || {
+            let lp = Loop::new().expect("a loop");
+            let calls = Rc::new(Cell::new(0));
+            let signal = Signal::new(&lp);
+            let count = Rc::clone(&calls);
+            let on_signal = move |_: &Signal, _| count.set(count.get() + 1);
+            signal.start(libc::SIGTERM, on_signal).expect("start");
+            for drops in [false, true] {
+                let mut lp = Some(&lp);
+                let stop = signal.clone();
+                let pid = fork(|| {
+                    if drops {
+                        // What a child does to get rid of what it has of its parent's.
+                        stop.close();
+                        let _ = lp.take();
+                    }
+                    std::thread::sleep(Duration::from_secs(60));
+                });
+                crate::kill(pid, libc::SIGTERM).expect("kill");
+                assert_eq!(end(pid), (0, libc::SIGTERM));
+            }
+            lp.run(RunMode::NoWait).expect("run");
+            assert_eq!(calls.get(), 0);
+            crate::kill(std::process::id() as i32, libc::SIGTERM).expect("kill");
+            while calls.get() == 0 {
+                lp.run(RunMode::Once).expect("run");
+            }
+            signal.close();
+            assert_eq!(lp.run(RunMode::Default), Ok(false));
+        });
+    }
+
+    #[test]
+    fn a_forked_child_may_make_loops_with_signals_timers_work_and_children_of_their_own() {
+        let test = "a_forked_child_may_make_loops_with_signals_timers_work_and_children_of_their_own";
+        alone(test, || {
+            let parents = Loop::new().expect("a loop");
+            let once = Signal::new(&parents);
+            once.start(libc::SIGUSR1, |_: &Signal, _| unreachable!("it is the child's")).expect("start");
+            // The pool's threads, and the one that collects orphans, are there before the fork and not after it.
+            let (done, is_done) = mpsc::channel();
+            parents.queue_work(move || done.send(()), |_| {});
+            is_done.recv().expect("the work is done");
+            let orphan = Process::spawn(&parents, &SpawnOptions::new("cat"), |_: &Process, _| {});
+            orphan.expect("a child").close();
+            let pid = fork(|| {
+                let lp = Loop::new().expect("a loop");
+                let calls = Rc::new(Cell::new(0));
+                let call = || {
+                    let calls = Rc::clone(&calls);
+                    move || calls.set(calls.get() + 1)
+                };
+                let (signalled, worked, timed, exited) = (call(), call(), call(), call());
+                let signal = Signal::new(&lp);
+                let on_signal = move |signal: &Signal, _| {
+                    signal.close();
+                    signalled();
+                };
+                signal.start(libc::SIGUSR1, on_signal).expect("start");
+                lp.queue_work(|| 1, move |one| assert_eq!((one, worked()), (Ok(1), ())));
+                let on_timeout = move |timer: &Timer| {
+                    timer.close();
+                    timed();
+                };
+                Timer::new(&lp).start(Duration::from_millis(1), Duration::ZERO, on_timeout).expect("start");
+                let on_exit = move |process: &Process, _| {
+                    process.close();
+                    exited();
+                };
+                Process::spawn(&lp, &SpawnOptions::new("true"), on_exit).expect("a child");
+                crate::kill(std::process::id() as i32, libc::SIGUSR1).expect("kill");
+                assert_eq!(lp.run(RunMode::Default), Ok(false));
+                assert_eq!(calls.get(), 4);
+                assert_eq!(lp.close(), Ok(()));
+            });
+            assert_eq!(end(pid), (0, 0));
+            once.close();
+            assert_eq!(parents.run(RunMode::Default), Ok(false));
+        });
+    }
+}
