@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use uv_core::trace::Facts;
 use uv_core::upcall::AcceptUpcall;
-use uv_core::{LoopHandle, Result, Slot, Stream};
+use uv_core::{Failure, LoopHandle, Result, Slot, Stream};
 
 /// Connections accepted in one turn of the loop. They travel together, and more would make timers and other workers'
 /// answers wait.
@@ -24,6 +24,8 @@ pub(crate) struct Distributor {
     /// The listening socket's number.
     id: u32,
     stream: Stream,
+    /// Connections that the kernel may hold ready.
+    queue: u32,
     policy: Slot<Box<dyn SchedulingPolicy>>,
     /// In the order of their ids.
     members: RefCell<Vec<Member>>,
@@ -54,6 +56,7 @@ impl Distributor {
         let distributor = Rc::new(Self {
             id,
             stream,
+            queue: query.backlog.saturating_add(1),
             policy: Slot::empty(),
             members: RefCell::default(),
             accepted: Cell::new(0),
@@ -124,6 +127,40 @@ impl Distributor {
                 return;
             }
         }
+    }
+
+    /// Deals out, in turn, all that waits here and in the kernel: the socket is about to close, and would reset it. The
+    /// policy is not asked, as this happens in a call of the program.
+    pub(crate) fn deal_out(&self) {
+        let members = self.members.borrow();
+        let able = |member: &&Member| !member.full && member.worker.is_punctual();
+        let mut takers: Vec<_> =
+            members.iter().filter(able).map(|member| Rc::clone(&member.worker)).collect();
+        if takers.is_empty() {
+            takers.extend(members.iter().map(|member| Rc::clone(&member.worker)));
+        }
+        drop(members);
+        let most = self.returned.borrow().len() + self.queue as usize;
+        for worker in takers.iter().cycle().take(most) {
+            let returned = self.returned.borrow_mut().pop_front();
+            let Some(connection) = returned.or_else(|| self.take_from_kernel()) else { return };
+            worker.hand(self.id, connection);
+        }
+    }
+
+    fn take_from_kernel(&self) -> Option<Connection> {
+        let fd = self.stream.try_accept_fd();
+        let failed = |error: &uv_core::Error| error.failure() != Failure::Waiting;
+        if let Some(error) = fd.as_ref().err().filter(|error| failed(error)) {
+            log::warn!(target: "cluster", "{error}");
+        }
+        self.accepted.set(self.accepted.get() + 1);
+        Some(Connection { fd: Rc::new(fd.ok()?), number: self.accepted.get() })
+    }
+
+    /// Whether nobody but `worker` has it.
+    pub(crate) fn is_only_of(&self, worker: u32) -> bool {
+        self.members.borrow().iter().all(|member| member.worker.id == worker)
     }
 
     fn is_anybody_to_be_judged(&self) -> bool {

@@ -103,6 +103,17 @@ impl Listeners {
         self.find(id).filter(|listener| listener.has(worker)).map(|listener| listener.address.clone())
     }
 
+    /// Deals out what waits for sockets that are about to close: all of them, or those that only this worker has.
+    pub(crate) fn deal_out(&self, only_of: Option<u32>) {
+        for listener in self.open.borrow().iter() {
+            if let Socket::Distributed(distributor) = &listener.socket
+                && only_of.is_none_or(|worker| distributor.is_only_of(worker))
+            {
+                distributor.deal_out();
+            }
+        }
+    }
+
     /// A server of `worker` does not listen any more.
     pub(crate) fn leave(&self, worker: u32, id: u32) {
         if let Some(listener) = self.find(id) {

@@ -110,6 +110,7 @@ impl Primary {
     pub fn disconnect(&self) {
         self.0.disconnecting.set(true);
         self.0.listeners.close_deserted();
+        self.0.listeners.deal_out(None);
         self.workers().iter().for_each(WorkerHandle::disconnect);
         let primary = Rc::clone(&self.0);
         self.0.env.next_tick(move || primary.report_if_disconnected());

@@ -53,6 +53,11 @@ impl ListenHandle for SharedHandle {
         Some(self.address.clone())
     }
 
+    fn take_queue(&self, connections: u32) -> bool {
+        self.stream.set_accept_batch(connections);
+        true
+    }
+
     fn close(&self) {
         if !self.stream.is_closing() {
             self.stream.close();

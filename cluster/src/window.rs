@@ -71,7 +71,9 @@ impl<C: Clone> Window<C> {
     pub(crate) fn push(&mut self, key: u32, connection: C) {
         self.in_flight += 1;
         match self.outgoing.back_mut() {
-            Some(batch) if batch.key == key => batch.connections.push(connection),
+            Some(batch) if batch.key == key && batch.connections.len() < BATCH => {
+                batch.connections.push(connection)
+            }
             _ => {
                 self.last_batch = self.last_batch.wrapping_add(1);
                 let (id, connections, sent_at) = (self.last_batch, vec![connection], Duration::ZERO);

@@ -51,6 +51,8 @@ pub(crate) struct WorkerSelf {
     /// the primary knows of it come first.
     taken: RefCell<VecDeque<(u64, Reserved, OwnedFd)>>,
     leaving: Cell<Leaving>,
+    /// The servers are to close once they have the connections that were acknowledged.
+    close_due: Cell<bool>,
     /// Servers whose close is waited for.
     closing: Cell<usize>,
 }
@@ -98,6 +100,7 @@ impl Worker {
                 handles: Handles::default(),
                 taken: RefCell::default(),
                 leaving: Cell::new(Leaving::No),
+                close_due: Cell::new(false),
                 closing: Cell::new(0),
             });
             worker = Some(Self(Rc::clone(&me)));
@@ -224,13 +227,18 @@ impl WorkerSelf {
 
     /// `_disconnect`.
     fn close_servers(self: &Rc<Self>) {
+        let waits = !self.taken.borrow().is_empty();
+        self.close_due.set(waits);
+        if waits {
+            return;
+        }
         let worker = Worker(Rc::clone(self));
         self.handler.call(|handler| handler.on_leave(&worker));
         // One more than there are, so that none of them is taken for the last one before all are counted.
         self.closing.set(1);
         for server in self.handles.servers() {
             let me = Rc::clone(self);
-            if server.close_with(move || me.server_closed()).is_ok() {
+            if server.shutdown_with(move || me.server_closed()).is_ok() {
                 self.closing.set(self.closing.get() + 1);
             }
         }
@@ -275,12 +283,17 @@ impl WorkerSelf {
     }
 
     /// Gives servers their connections, once the primary knows. A panic leaves the rest to `on_notify`.
-    fn serve(&self) {
+    fn serve(self: &Rc<Self>) {
         let unfinished = Unfinished(self);
         while let Some((entry, fd)) = self.next_taken() {
             entry.serve(&self.env, fd);
         }
         drop(unfinished);
+        if self.close_due.get() && self.taken.borrow().is_empty() {
+            let me = Rc::clone(self);
+            self.close_due.set(false);
+            self.env.next_tick(move || me.close_servers());
+        }
     }
 
     fn next_taken(&self) -> Option<(Reserved, OwnedFd)> {

@@ -212,6 +212,9 @@ impl WorkerState {
             self.exited_after_disconnect.set(Some(true));
             // It was chosen before it was asked to go, and its servers close when it hears of that.
             let primary = self.primary.upgrade();
+            if let Some(primary) = &primary {
+                primary.listeners.deal_out(Some(self.id));
+            }
             let now = primary.as_ref().map_or(Duration::ZERO, |primary| primary.env.loop_handle().now());
             self.send_connections(now);
             self.tell(&Message::Leave);
@@ -262,7 +265,12 @@ impl WorkerState {
     }
 
     pub(crate) fn can_take_a_connection(&self) -> bool {
-        self.is_connected() && !self.is_late.get() && self.window.borrow().has_room()
+        self.is_punctual() && self.window.borrow().has_room()
+    }
+
+    /// Whether it is there, and acknowledges in time.
+    pub(crate) fn is_punctual(&self) -> bool {
+        self.is_connected() && !self.is_late.get()
     }
 
     /// Whether the worker would be late if it had not acknowledged by now. Its word may have come, and not have been

@@ -21,6 +21,8 @@ fn main() {
         ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
         ("a_worker_that_listens_again_while_it_refuses_a_late_connection_gets_others", listens_again),
         ("what_was_handed_to_a_worker_that_is_asked_to_go_is_served", handed_before_leave),
+        ("what_waits_in_the_kernel_is_served_when_all_workers_are_asked_to_go", waits_in_the_kernel),
+        ("what_waits_in_the_kernel_is_served_when_the_only_worker_is_asked_to_go", waits_for_the_only_worker),
         ("a_leaving_worker_waits_for_its_connections", waits_for_connections),
         ("a_leaving_worker_closes_all_of_its_servers", closes_all_servers),
         ("a_worker_that_leaves_by_itself_ends_well", leaves_by_itself),
@@ -35,6 +37,35 @@ fn greeters(count: usize) -> (Cluster, Vec<WorkerHandle>) {
     let cluster = Cluster::new("greeter", &["127.0.0.1:0"]);
     let workers = cluster.fork_listening(count);
     (cluster, workers)
+}
+
+fn waits_in_the_kernel() {
+    for policy in common::policies() {
+        let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(policy));
+        let workers = cluster.fork_listening(2);
+        // Those who share a socket look at it by themselves.
+        for worker in &workers {
+            worker.kill(SIGSTOP).expect("it lives");
+        }
+        // More than a window for each.
+        let visitors = cluster.visitors(300);
+        cluster.primary.disconnect();
+        for worker in &workers {
+            worker.kill(SIGCONT).expect("it lives");
+        }
+        assert_eq!(cluster.hear(visitors).iter().filter(|greeting| !greeting.is_empty()).count(), 300);
+        cluster.until_event("disconnected");
+        cluster.finished();
+    }
+}
+
+fn waits_for_the_only_worker() {
+    let (cluster, workers) = greeters(1);
+    let visitors = cluster.visitors(100);
+    workers[0].disconnect();
+    assert_eq!(tally(&cluster.hear(visitors)), BTreeMap::from([("1", 100)]));
+    cluster.until_event("exit 1 0 0");
+    cluster.finish();
 }
 
 /// The first byte that a connection says.
@@ -246,7 +277,8 @@ fn waits_for_connections() {
         // Told before the servers are closed; the message after that is sent when they are.
         cluster.until_event("message 1 leaving");
         cluster.until_event("message 1 still serving");
-        assert!(cluster.meanwhile(move || TcpStream::connect(address).is_err()), "nobody listens");
+        // Once it has taken what the kernel had.
+        cluster.meanwhile(move || while TcpStream::connect(address).is_ok() {});
         assert!(worker.is_connected() && !worker.is_dead());
         drop(visitor);
         cluster.until(|| cluster.has("disconnect 1") && cluster.has("exit 1 0 0"));

@@ -120,14 +120,14 @@ impl Server {
         Ok(())
     }
 
-    /// Ends in an orderly way: stops listening, answers what was asked with `Connection: close`, closes connections
-    /// that stay idle for half a second, and after `grace` all others, those that left HTTP included. `on_close` comes
-    /// when the last one is gone.
+    /// Ends in an orderly way: takes the connections that wait in the kernel and stops listening, answers what was asked
+    /// with `Connection: close`, closes connections that stay idle for half a second, and after `grace` all others, those
+    /// that left HTTP included. `on_close` comes when the last one is gone.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
     pub fn shutdown(&self, grace: Duration) -> net::Result<()> {
-        self.net.close()?;
+        self.net.shutdown()?;
         self.core.draining.set(true);
         let close_idle = |core: &Core| core.close_idle();
         let destroy_all = |core: &Core| core.destroy_all();

@@ -36,6 +36,8 @@ enum Phase {
     /// The source was asked and has not answered.
     Asking,
     Open,
+    /// To be closed once it has taken what the kernel's queue holds.
+    Draining,
     /// Closed, with connections or the report still to come.
     Closing,
     /// Refused, or closed and reported.
@@ -65,6 +67,15 @@ impl Listening {
 
     pub(crate) fn is_open(&self) -> bool {
         self.phase.get() == Phase::Open
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.phase.get() == Phase::Draining
+    }
+
+    /// Whether its connections are still taken.
+    fn takes(&self) -> bool {
+        matches!(self.phase.get(), Phase::Open | Phase::Draining)
     }
 
     pub(crate) fn with_handle<R>(&self, work: impl FnOnce(&dyn ListenHandle) -> R) -> Option<R> {
@@ -121,6 +132,39 @@ impl Listening {
     /// Refused: the server may listen again.
     pub(crate) fn give_up(&self) {
         self.phase.set(Phase::Over);
+    }
+
+    /// Closes once the connections are taken that the kernel has completed: those have been promised that somebody
+    /// listens, and a close would reset them.
+    ///
+    /// All of them are announced by the next poll phase, after which come immediates: the first may be of the iteration
+    /// that goes on, whose poll phase is over.
+    pub(crate) fn shut_down(self: &Rc<Self>, on_closed: Option<Box<dyn FnOnce()>>) {
+        // The kernel keeps one more than it is told.
+        let queue = self.backlog.saturating_add(1);
+        let has_queue = self.is_open() && self.with_handle(|handle| handle.take_queue(queue)) == Some(true);
+        if !has_queue {
+            return self.close(on_closed);
+        }
+        self.phase.set(Phase::Draining);
+        self.on_closed.set(on_closed);
+        let (env, listening) = (self.server.env.clone(), Rc::clone(self));
+        self.server.env.set_immediate(move || {
+            env.set_immediate(move || listening.end_draining());
+        });
+    }
+
+    /// Closes a server that drains.
+    pub(crate) fn end_draining(self: &Rc<Self>) {
+        if self.is_draining() {
+            self.close(self.on_closed.take());
+        }
+    }
+
+    /// Has `on_closed` called for one that drains and calls none.
+    pub(crate) fn also_when_closed(&self, on_closed: Option<Box<dyn FnOnce()>>) {
+        let known = self.on_closed.take();
+        self.on_closed.set(known.or(on_closed));
     }
 
     pub(crate) fn close(self: &Rc<Self>, on_closed: Option<Box<dyn FnOnce()>>) {
@@ -254,7 +298,7 @@ impl OnConnection for Acceptor {
         let listening = &self.listening;
         match connection {
             // A source may have had one on its way when the server closed.
-            Ok(stream) if !listening.is_open() => stream.close(),
+            Ok(stream) if !listening.takes() => stream.close(),
             Ok(stream) if listening.server.room() == 0 => {
                 let dropped = Dropped { local: Address::local(&stream), remote: Address::peer(&stream) };
                 stream.close();
@@ -262,7 +306,7 @@ impl OnConnection for Acceptor {
                 listening.handler.call(|handler| handler.on_drop(dropped));
             }
             Ok(stream) => self.take(stream),
-            Err(error) if listening.is_open() => {
+            Err(error) if listening.takes() => {
                 let _up = LAYER.up("ServerHandler::on_error", Facts::default);
                 listening.handler.call(|handler| handler.on_error(error.into()));
             }

@@ -117,6 +117,10 @@ impl Server {
             return Err(Error::new(ErrorCode::ServerAlreadyListen, "the server listens already"));
         }
         options.check()?;
+        // Its address may be the one that is wanted.
+        if let Some(draining) = self.0.draining() {
+            draining.end_draining();
+        }
         let exclusive = options.exclusive || options.reuse_port;
         let query = options.into_query(&self.0.options);
         let listening = Listening::new(&self.0, query.backlog, Box::new(handler));
@@ -134,7 +138,8 @@ impl Server {
         }
     }
 
-    /// Stops listening at once; `on_close` comes when the last connection is gone.
+    /// Stops listening at once; `on_close` comes when the last connection is gone. As in Node the kernel resets connections
+    /// that it has not handed over yet: see [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
@@ -150,11 +155,38 @@ impl Server {
         self.close_now(Some(Box::new(on_closed)))
     }
 
+    /// Stops listening without losing a connection: those that the kernel has completed are taken in the next turn of the
+    /// loop, as many as the backlog allows, and then it is as [`close`](Self::close).
+    ///
+    /// # Errors
+    /// `ServerNotRunning` if the server does not listen, or is shut down already.
+    pub fn shutdown(&self) -> Result<()> {
+        let _down = LAYER.down("Server::shutdown", Facts::default);
+        self.running()?.shut_down(None);
+        Ok(())
+    }
+
+    /// Like [`shutdown`](Self::shutdown), and calls `on_closed` after the handler's `on_close`; also of a server that is
+    /// just being shut down.
+    ///
+    /// # Errors
+    /// `ServerNotRunning` if the server does not listen; `on_closed` is not called then.
+    pub fn shutdown_with(&self, on_closed: impl FnOnce() + 'static) -> Result<()> {
+        let _down = LAYER.down("Server::shutdown_with", Facts::default);
+        match self.0.draining() {
+            Some(draining) => draining.also_when_closed(Some(Box::new(on_closed))),
+            None => self.running()?.shut_down(Some(Box::new(on_closed))),
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> Result<Rc<Listening>> {
+        self.0.in_force().ok_or(Error::new(ErrorCode::ServerNotRunning, "the server is not running"))
+    }
+
     fn close_now(&self, on_closed: Option<Box<dyn FnOnce()>>) -> Result<()> {
         let _down = LAYER.down("Server::close", Facts::default);
-        let not_running = Error::new(ErrorCode::ServerNotRunning, "the server is not running");
-        let listening = self.0.in_force().ok_or(not_running)?;
-        listening.close(on_closed);
+        self.running()?.close(on_closed);
         Ok(())
     }
 
@@ -205,6 +237,11 @@ impl ServerState {
     /// The `listen` that was asked for and is neither refused nor closed.
     fn in_force(&self) -> Option<Rc<Listening>> {
         self.listening.borrow().upgrade().filter(|listening| listening.is_in_force())
+    }
+
+    /// The `listen` that is being shut down and takes what waits.
+    fn draining(&self) -> Option<Rc<Listening>> {
+        self.listening.borrow().upgrade().filter(|listening| listening.is_draining())
     }
 
     /// How many connections more are allowed.

@@ -69,6 +69,13 @@ pub trait ListenHandle {
     /// Stops listening. The acceptor is dropped soon afterwards, from the loop.
     fn close(&self);
 
+    /// Takes, in the next poll phase, as many connections as this that wait in the kernel: the server is about to close.
+    /// `false` if none wait there, as with a handle that is no socket.
+    fn take_queue(&self, connections: u32) -> bool {
+        let _ = connections;
+        false
+    }
+
     /// Keeps the loop alive while listening.
     fn ref_(&self);
 
@@ -200,6 +207,11 @@ impl ListenHandle for PlainHandle {
 
     fn address(&self) -> Option<Address> {
         Address::local(&self.stream)
+    }
+
+    fn take_queue(&self, connections: u32) -> bool {
+        self.stream.set_accept_batch(connections);
+        true
     }
 
     fn close(&self) {

@@ -1,7 +1,9 @@
 //! How it ends: the first signal drains, the second ends at once.
 
-use crate::client::{Halfway, connect};
+use crate::client::{Halfway, ask, connect};
 use crate::site::{Outcome, Site, WAYS};
+use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +12,8 @@ use uv_core::kill;
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
 
 /// Half of what the server grants to requests that go on: a second signal must be faster.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -64,6 +68,41 @@ fn a_server_with_nothing_to_do_ends_when_it_is_told_to() -> Outcome {
         site.running.signal(SIGTERM)?;
         let said = site.ends_well().map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
         assert_eq!(said, "", "serve {}", way.join(" "));
+    }
+    Ok(())
+}
+
+/// The processes of a service, the first one first.
+fn processes(site: &Site) -> Outcome<Vec<i32>> {
+    let pid = site.running.pid();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let children = children.split_whitespace().map(str::parse).collect::<Result<Vec<_>, _>>()?;
+    Ok([pid].into_iter().chain(children).collect())
+}
+
+#[test]
+fn requests_that_wait_in_the_listen_queue_are_answered_before_it_ends() -> Outcome {
+    for way in WAYS {
+        let site = Site::start(way)?;
+        // All workers listen that have answered.
+        ask(site.address, "GET / HTTP/1.1\r\n", b"")?;
+        let processes = processes(&site)?;
+        // Stands for a loop that is busy.
+        processes.iter().try_for_each(|pid| kill(*pid, SIGSTOP))?;
+        let mut waiting = Vec::new();
+        for _ in 0..200 {
+            let mut client = connect(site.address)?;
+            client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")?;
+            waiting.push(client);
+        }
+        site.running.signal(SIGTERM)?;
+        processes.iter().try_for_each(|pid| kill(*pid, SIGCONT))?;
+        for mut client in waiting {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).map_err(|error| format!("{}: {error}", way.join(" ")))?;
+            assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer:?}");
+        }
+        site.ends_well().map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
     }
     Ok(())
 }

@@ -200,6 +200,26 @@ impl StreamNode {
         Ok(stream)
     }
 
+    /// The next connection, announced or not.
+    pub(super) fn try_accept_fd(&self) -> Result<OwnedFd> {
+        if let Some(held) = self.if_extra(|extra| extra.accepted.take()) {
+            return Ok(held);
+        }
+        let failed = |errno| Error::new("accept", errno);
+        let fd = self.fd.get().filter(|_| self.has(LISTENING)).ok_or_else(|| failed(Errno::EINVAL))?;
+        let mut refused = Errno::ECONNABORTED;
+        for _ in 0..ABORTED_PER_TURN {
+            match sys::socket::accept(fd) {
+                Ok(connection) => return Ok(connection),
+                Err(errno) => match Failure::of(Call::Accept, errno) {
+                    Failure::Interrupted | Failure::Connection => refused = errno,
+                    _ => return Err(failed(errno)),
+                },
+            }
+        }
+        Err(failed(refused))
+    }
+
     pub(super) fn accept_fd(self: &Rc<Self>) -> Result<OwnedFd> {
         let accepted = self.if_extra(|extra| extra.accepted.take());
         let accepted = accepted.ok_or(Error::new("accept", Errno::EAGAIN))?;

@@ -82,6 +82,16 @@ impl Stream {
         self.0.accept_fd()
     }
 
+    /// Takes the next connection that waits in the kernel, whether it was announced or not: what a listener does that is
+    /// about to be closed.
+    ///
+    /// # Errors
+    /// `EAGAIN` if none waits, `EINVAL` if this does not listen; what the system says.
+    pub fn try_accept_fd(&self) -> Result<OwnedFd> {
+        let _down = LAYER.down("Stream::try_accept_fd", || Facts::of(self));
+        self.0.try_accept_fd()
+    }
+
     /// Sets the tower that is called for this stream. One set during an upcall takes over after it.
     ///
     /// A closing stream takes one too, as its `on_close` is still to come; a closed one does not.
