@@ -66,9 +66,9 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
-use xtask::pomelo::npm;
-use xtask::say;
-use xtask::sources::target_folder;
+use upcall::pomelo::npm;
+use upcall::say;
+use upcall::sources::target_folder;
 
 /// What came of a command, or in one line why nothing did.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;

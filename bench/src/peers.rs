@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
-use xtask::say;
-use xtask::sources::target_folder;
+use upcall::say;
+use upcall::sources::target_folder;
 
 /// The peers' folder.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");

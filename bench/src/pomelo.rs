@@ -18,8 +18,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use xtask::pomelo::{READY, npm};
-use xtask::say;
+use upcall::pomelo::{READY, npm};
+use upcall::say;
 
 /// Servers beside the master.
 const SERVERS: usize = 20;

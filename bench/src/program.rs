@@ -4,7 +4,7 @@ use crate::{floor, launch, load, options, run, subjects};
 use lexopt::Parser;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use xtask::{pomelo, say, trace};
+use upcall::{pomelo, say, trace};
 
 /// Does what the words after the program's name say: `launch`, `load`, `floor`, `subject` and `pomelo start` are what
 /// the runner starts, everything else is for the runner.

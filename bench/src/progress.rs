@@ -3,7 +3,7 @@
 use rustix::termios::tcgetwinsize;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
-use xtask::say;
+use upcall::say;
 
 /// How often a line is written where it cannot be rewritten.
 const SPARSE: Duration = Duration::from_secs(15);

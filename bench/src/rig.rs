@@ -8,7 +8,7 @@ use super::proc;
 use crate::Result;
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
-use xtask::limit;
+use upcall::limit;
 
 /// Connections that are held for memory: enough that pages of 4 KiB do not show, few enough to open in a second or two.
 const IDLE: usize = 10_000;

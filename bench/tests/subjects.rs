@@ -1,6 +1,6 @@
 //! The measured programs do what their benchmarks say: each is started, used for a few exchanges, and ended.
 
-#[path = "../../xtask/tests/program/mod.rs"]
+#[path = "../../cli/tests/program/mod.rs"]
 mod program;
 
 use program::Program;

@@ -1,4 +1,4 @@
-//! The application of `xtask serve` passes the whole conformance suite, and ends when it is told to.
+//! The application of `upcall serve` passes the whole conformance suite, and ends when it is told to.
 
 use async_wrap::{Environment, Loop, RunMode};
 use http::{ListenOptions, Server, ServerOptions};
@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use upcall::app::App;
 use uv_core::{Async, AsyncSender};
-use xtask::app::App;
 
 /// How long connections that the suite left open may stay after the end.
 const GRACE: Duration = Duration::from_millis(100);

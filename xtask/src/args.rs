@@ -1,13 +1,10 @@
-//! The command line: what may be typed, and one clear line about what may not.
+//! The command line: which program a command is of, and the words of the chores.
 
-use crate::{fuzz, pomelo, trace};
-use lexopt::prelude::{Long, Short, Value};
+use crate::{Result, fuzz};
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::thread::available_parallelism;
 
 /// What `cargo xtask help` prints.
-pub const USAGE: &str = "\
+pub(crate) const USAGE: &str = "\
 cargo xtask COMMAND
 
   serve [--addr 127.0.0.1:8000] [--workers N] [--policy round-robin|shared]
@@ -27,191 +24,73 @@ cargo xtask COMMAND
         Makes, starts and commands an application of many servers; see
         `cargo xtask pomelo help`.
   chain Prints the upcall traits of every layer in order.
+  completions SHELL
+        Prints what makes a shell complete the words of `upcall`.
   fuzz [TARGET…] [--seconds N] [--minutes N]
         Runs the fuzz targets, each for a minute unless told otherwise.
   ci    Checks everything that CI checks.
-  help  Prints this.";
+  help  Prints this.
 
-/// Workers beyond this number are a slip of the finger.
-const MAX_WORKERS: usize = 1024;
+serve, trace, pomelo, chain and completions are commands of the program
+upcall, which is built when it is wanted; `cargo xtask COMMAND --help` says
+more about each.";
 
-/// One command with its options.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
+/// One command with its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
     /// Print the usage.
     Help,
-    /// Serve HTTP.
-    Serve(ServeOptions),
-    /// Measure, as these words say.
-    Bench(Vec<OsString>),
-    /// Show a request climbing the chain.
-    Trace(trace::options::Options),
-    /// Make, start or command an application of many servers.
-    Pomelo(Box<pomelo::options::Options>),
-    /// Print the upcall traits.
-    Chain,
+    /// Become the program of this package, with these words.
+    Program(&'static str, Vec<OsString>),
     /// Run fuzz targets.
     Fuzz(fuzz::Options),
     /// Check everything.
     Ci,
 }
 
-/// The options of `serve`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServeOptions {
-    /// Where to listen.
-    pub addr: SocketAddr,
-    /// Worker processes; 0 for none, with everything in this process.
-    pub workers: usize,
-    /// How connections get to workers.
-    pub policy: Policy,
-    /// Whether the page at `/chain` is offered, if that was said.
-    pub chain: Option<bool>,
-}
-
-/// How connections get to workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// The primary accepts and hands out in turn.
-    RoundRobin,
-    /// All workers accept from one shared socket.
-    Shared,
-}
-
-impl Default for ServeOptions {
-    fn default() -> Self {
-        Self {
-            addr: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            workers: available_parallelism().map_or(1, usize::from),
-            policy: Policy::RoundRobin,
-            chain: None,
-        }
-    }
-}
-
-impl ServeOptions {
-    /// Whether the page at `/chain` is offered. Default: on loopback addresses, which only this machine can ask. Behind a
-    /// proxy anybody can: there `--no-chain` keeps the page from them.
-    #[must_use]
-    pub fn offers_chain(&self) -> bool {
-        self.chain.unwrap_or_else(|| self.addr.ip().to_canonical().is_loopback())
-    }
-}
-
-/// A command line, or what is wrong with one, in words for whoever typed it.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
 impl Command {
     /// Reads the words after the program's name.
     ///
     /// # Errors
     /// Names the word that is unknown, missing or out of range.
-    pub fn parse(mut words: lexopt::Parser) -> Result<Self> {
-        let command = match words.next()? {
-            None | Some(Long("help") | Short('h')) => return Ok(Self::Help),
-            Some(Value(word)) => word,
-            Some(other) => return Err(other.unexpected().into()),
-        };
-        match command.to_str() {
-            Some("help") => Ok(Self::Help),
-            Some("serve") => parse_serve(&mut words),
-            Some("bench") => Ok(Self::Bench(words.raw_args()?.collect())),
+    pub(crate) fn parse(mut words: Vec<OsString>) -> Result<Self> {
+        let command = words.first().map_or("help", |word| word.to_str().unwrap_or_default());
+        match command {
+            "help" | "--help" | "-h" => Ok(Self::Help),
+            "serve" | "trace" | "pomelo" | "chain" | "completions" => Ok(Self::Program("upcall", words)),
+            "bench" => Ok(Self::Program("upcall-bench", words.split_off(1))),
             // What `bench` starts in other processes.
-            Some("launch" | "load" | "floor" | "subject") => {
-                Ok(Self::Bench([command].into_iter().chain(words.raw_args()?).collect()))
-            }
-            Some("trace") => Ok(trace::options::Options::parse(&mut words)?.map_or(Self::Help, Self::Trace)),
-            Some("pomelo") => Ok(Self::Pomelo(Box::new(pomelo::options::parse(&mut words)?))),
-            Some("chain") => without_words(&mut words, Self::Chain),
-            Some("fuzz") => Ok(fuzz::Options::parse(&mut words)?.map_or(Self::Help, Self::Fuzz)),
-            Some("ci") => without_words(&mut words, Self::Ci),
-            _ => Err(format!("unknown command {command:?}; see `cargo xtask help`").into()),
+            "launch" | "load" | "floor" | "subject" => Ok(Self::Program("upcall-bench", words)),
+            "fuzz" => Ok(fuzz::Options::parse(&words[1..])?.map_or(Self::Help, Self::Fuzz)),
+            "ci" => match words.get(1).map(|word| word.to_string_lossy()).as_deref() {
+                None => Ok(Self::Ci),
+                Some("--help" | "-h") => Ok(Self::Help),
+                Some(other) => Err(format!("ci: unexpected {other:?}").into()),
+            },
+            _ => Err(format!("unknown command {:?}; see `cargo xtask help`", words[0]).into()),
         }
     }
-}
-
-/// A command that takes no words.
-fn without_words(words: &mut lexopt::Parser, command: Command) -> Result<Command> {
-    match words.next()? {
-        None => Ok(command),
-        Some(Long("help") | Short('h')) => Ok(Command::Help),
-        Some(other) => Err(other.unexpected().into()),
-    }
-}
-
-fn parse_serve(words: &mut lexopt::Parser) -> Result<Command> {
-    let mut options = ServeOptions::default();
-    while let Some(word) = words.next()? {
-        match word {
-            Long("addr") => {
-                let value = text(words)?;
-                let wanted = "an IP address with a port, such as 127.0.0.1:8000 or [::1]:8000";
-                options.addr = value.parse().map_err(|_| format!("--addr {value}: not {wanted}"))?;
-            }
-            Long("workers") => {
-                let value = text(words)?;
-                let workers = value.parse().ok().filter(|workers| *workers <= MAX_WORKERS);
-                options.workers = workers
-                    .ok_or_else(|| format!("--workers {value}: not a number from 0 to {MAX_WORKERS}"))?;
-            }
-            Long("policy") => {
-                let value = text(words)?;
-                options.policy = match value.as_str() {
-                    "round-robin" => Policy::RoundRobin,
-                    "shared" => Policy::Shared,
-                    _ => return Err(format!("--policy {value}: neither round-robin nor shared").into()),
-                };
-            }
-            Long("chain") => options.chain = Some(true),
-            Long("no-chain") => options.chain = Some(false),
-            Long("help") | Short('h') => return Ok(Command::Help),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(Command::Serve(options))
-}
-
-fn text(words: &mut lexopt::Parser) -> Result<String> {
-    let value = words.value()?;
-    value.into_string().map_err(|value| format!("{value:?} is not UTF-8").into())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Policy, ServeOptions};
+    use super::Command;
 
     fn parse(words: &[&str]) -> Result<Command, String> {
-        let words = std::iter::once("xtask").chain(words.iter().copied());
-        Command::parse(lexopt::Parser::from_iter(words)).map_err(|error| error.to_string())
+        Command::parse(words.iter().map(Into::into).collect()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn options_of_serve_are_read_in_any_order() {
-        let expected = ServeOptions {
-            addr: "[::1]:80".parse().expect("an address"),
-            workers: 3,
-            policy: Policy::Shared,
-            chain: Some(true),
-        };
-        let parsed = parse(&["serve", "--chain", "--policy=shared", "--workers", "3", "--addr", "[::1]:80"]);
-        assert_eq!(parsed, Ok(Command::Serve(expected)));
-        assert_eq!(parse(&["serve"]), Ok(Command::Serve(ServeOptions::default())));
-    }
-
-    #[test]
-    fn the_chain_is_offered_on_loopback_addresses_or_as_the_flag_says() {
-        for (address, is_loopback) in [
-            ("127.0.0.1:80", true),
-            ("127.9.9.9:80", true),
-            ("[::1]:80", true),
-            ("[::ffff:127.0.0.1]:80", true),
-            ("0.0.0.0:80", false),
-            ("[::]:80", false),
-            ("192.0.2.1:80", false),
+    fn a_command_of_a_program_keeps_its_words() {
+        for (words, package, kept) in [
+            (&["serve", "--workers", "0"][..], "upcall", &["serve", "--workers", "0"][..]),
+            (&["pomelo", "help"], "upcall", &["pomelo", "help"]),
+            (&["chain", "-h"], "upcall", &["chain", "-h"]),
+            (&["bench", "http", "--help"], "upcall-bench", &["http", "--help"]),
+            (&["load", "echo"], "upcall-bench", &["load", "echo"]),
         ] {
-            let addr = address.parse().expect("an address");
-            let offers = |chain| ServeOptions { addr, chain, ..ServeOptions::default() }.offers_chain();
-            assert_eq!([None, Some(true), Some(false)].map(offers), [is_loopback, true, false], "{address}");
+            let kept = kept.iter().map(Into::into).collect();
+            assert_eq!(parse(words), Ok(Command::Program(package, kept)), "{words:?}");
         }
     }
 
@@ -219,18 +98,13 @@ mod tests {
     fn a_wrong_word_is_named() {
         for (words, named) in [
             (&["fly"][..], "\"fly\""),
-            (&["serve", "--addr", "localhost"], "--addr localhost"),
-            (&["serve", "--workers", "-1"], "--workers -1"),
-            (&["serve", "--workers", "99999"], "--workers 99999"),
-            (&["serve", "--policy", "best"], "--policy best"),
-            (&["serve", "--verbose"], "--verbose"),
-            (&["serve", "--chain=maybe"], "maybe"),
-            (&["serve", "8000"], "8000"),
+            (&["--fly"], "--fly"),
             (&["ci", "now"], "now"),
-            (&["chain", "now"], "now"),
-            (&["trace", "--workers", "x"], "--workers x"),
             (&["fuzz", "--seconds", "0"], "--seconds 0"),
+            (&["fuzz", "--seconds=many"], "--seconds many"),
+            (&["fuzz", "--seconds"], "--seconds"),
             (&["fuzz", "--minutes", "99999999"], "--minutes 99999999"),
+            (&["fuzz", "--hours", "1"], "--hours"),
             (&["fuzz", "nothing"], "nothing"),
         ] {
             let error = parse(words).expect_err("a wrong command line");
@@ -240,7 +114,7 @@ mod tests {
 
     #[test]
     fn help_is_there_however_it_is_asked_for() {
-        for words in [&[][..], &["help"], &["--help"], &["-h"], &["serve", "--help"], &["ci", "-h"]] {
+        for words in [&[][..], &["help"], &["--help"], &["-h"], &["fuzz", "--help"], &["ci", "-h"]] {
             assert_eq!(parse(words), Ok(Command::Help), "{words:?}");
         }
     }

@@ -13,7 +13,7 @@ const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
 /// has built, so signals reach the program and its exit code is this one's. What cargo says goes to standard error.
 ///
 /// Returns only if cargo could not be started.
-pub fn and_become(package: &str, words: &[OsString]) -> Box<dyn Error> {
+pub(crate) fn and_become(package: &str, words: &[OsString]) -> Box<dyn Error> {
     // Set by cargo, if that runs this program.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);

@@ -1,7 +1,6 @@
 //! `cargo xtask ci`: everything that CI checks, one step after the other. `.ci/run` runs the same list.
 
-use crate::args::Result;
-use crate::{fuzz, say};
+use crate::{Result, fuzz, say};
 use std::process::Command;
 
 /// The folder of the workspace, from which every step runs.
@@ -40,7 +39,7 @@ const FUZZ_SECONDS: u32 = 4;
 ///
 /// # Errors
 /// Names the step that failed.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     for step in STEPS {
         cargo(step)?;
     }
@@ -49,18 +48,18 @@ pub fn run() -> Result<()> {
     {
         cargo(&deny)?;
     } else {
-        say::out("== dependencies: not checked, since there is no cargo-deny");
+        say("== dependencies: not checked, since there is no cargo-deny");
     }
     if fuzz::is_possible() {
         fuzz::run(&fuzz::Options { targets: Vec::new(), seconds: FUZZ_SECONDS })
     } else {
-        say::out("== fuzz targets: not run, since there is no nightly compiler or no cargo-fuzz");
+        say("== fuzz targets: not run, since there is no nightly compiler or no cargo-fuzz");
         Ok(())
     }
 }
 
 fn cargo((name, words, variables): &Step) -> Result<()> {
-    say::out(format_args!("== {name}: cargo {}", words.join(" ")));
+    say(&format!("== {name}: cargo {}", words.join(" ")));
     let status = Command::new("cargo")
         .current_dir(ROOT)
         .args(*words)

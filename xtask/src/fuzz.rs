@@ -2,8 +2,7 @@
 //!
 //! What a target learns is kept in `fuzz/corpus`, which is not committed; every run begins with it and with `fuzz/seeds`.
 
-use crate::args::Result;
-use crate::say;
+use crate::{Result, say};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
@@ -19,11 +18,11 @@ const TIMEOUT: &str = "-timeout=10";
 
 /// What to run, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// The targets; all if it is empty.
-    pub targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
     /// Seconds for each target.
-    pub seconds: u32,
+    pub(crate) seconds: u32,
 }
 
 impl Options {
@@ -31,16 +30,19 @@ impl Options {
     ///
     /// # Errors
     /// Names the word that is wrong.
-    pub fn parse(words: &mut lexopt::Parser) -> Result<Option<Self>> {
-        use lexopt::prelude::{Long, Short, Value};
+    pub(crate) fn parse(words: &[OsString]) -> Result<Option<Self>> {
         let mut options = Self { targets: Vec::new(), seconds: 60 };
-        while let Some(word) = words.next()? {
-            match word {
-                Long("seconds") => options.seconds = number(words, "--seconds", 1)?,
-                Long("minutes") => options.seconds = number(words, "--minutes", 60)?,
-                Long("help") | Short('h') => return Ok(None),
-                Value(target) => options.targets.push(target.to_string_lossy().into_owned()),
-                other => return Err(other.unexpected().into()),
+        let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
+        while let Some(word) = words.next() {
+            let (name, value) =
+                word.split_once('=').map_or((&*word, None), |(name, value)| (name, Some(value)));
+            let mut value = || value.map(str::to_owned).or_else(|| words.next()).unwrap_or_default();
+            match name {
+                "--seconds" => options.seconds = number(name, &value(), 1)?,
+                "--minutes" => options.seconds = number(name, &value(), 60)?,
+                "--help" | "-h" => return Ok(None),
+                _ if name.starts_with('-') => return Err(format!("fuzz: no option {name}").into()),
+                _ => options.targets.push(word),
             }
         }
         let known = targets()?;
@@ -51,12 +53,11 @@ impl Options {
     }
 }
 
-fn number(words: &mut lexopt::Parser, option: &str, factor: u32) -> Result<u32> {
-    let value = words.value()?;
-    let number = value.to_str().and_then(|text| text.parse::<u32>().ok()).filter(|&number| number > 0);
+fn number(option: &str, value: &str, factor: u32) -> Result<u32> {
+    let number = value.parse::<u32>().ok().filter(|&number| number > 0);
     number
         .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| format!("{option} {}: not a number from 1 on", value.to_string_lossy()).into())
+        .ok_or_else(|| format!("{option} {value}: not a number from 1 on").into())
 }
 
 /// The targets there are: a file each.
@@ -75,11 +76,11 @@ fn targets() -> Result<Vec<String>> {
 ///
 /// # Errors
 /// If a target found something, which libFuzzer has then shown, or the nightly compiler or `cargo fuzz` is missing.
-pub fn run(options: &Options) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = if options.targets.is_empty() { targets()? } else { options.targets.clone() };
     cargo_fuzz(&["build".into()], "needs a nightly compiler, and cargo-fuzz (`cargo install cargo-fuzz`)")?;
     for target in wanted {
-        say::out(format_args!("== {target}, for {} s", options.seconds));
+        say(&format!("== {target}, for {} s", options.seconds));
         let (corpus, seeds) = (format!("{FUZZ}/corpus/{target}"), format!("{FUZZ}/seeds/{target}"));
         std::fs::create_dir_all(&corpus)?;
         let time = format!("-max_total_time={}", options.seconds);
@@ -96,8 +97,7 @@ fn cargo_fuzz(words: &[OsString], failure: &str) -> Result<()> {
 }
 
 /// Whether there are the tools: a nightly compiler and cargo-fuzz.
-#[must_use]
-pub fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     nightly_fuzz().arg("--version").output().is_ok_and(|output| output.status.success())
 }
 

@@ -1,24 +1,28 @@
-//! `cargo xtask COMMAND`: see `cargo xtask help`.
+//! `cargo xtask COMMAND`: see `cargo xtask help`. It builds and becomes the programs of the workspace, and does the
+//! project's own chores. It depends on no other crate, so that it is there a second after it was asked for.
 
 #![forbid(unsafe_code)]
 
+mod args;
+mod build;
+mod ci;
+mod fuzz;
+
+use args::{Command, USAGE};
+use std::error::Error;
+use std::io::{self, Write};
 use std::process::ExitCode;
-use xtask::args::{Command, USAGE};
-use xtask::{build, chain, ci, fuzz, pomelo, say, serve, trace};
+
+/// What came of a command, or in one line why nothing did.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let _last_words = say::LastWords;
-    trace::collector::install();
-    let outcome = match Command::parse(lexopt::Parser::from_env()) {
+    let outcome = match Command::parse(std::env::args_os().skip(1).collect()) {
         Ok(Command::Help) => {
-            say::out(USAGE);
-            return ExitCode::SUCCESS;
+            say(USAGE);
+            Ok(())
         }
-        Ok(Command::Serve(options)) => serve::run(&options),
-        Ok(Command::Bench(words)) => Err(build::and_become("upcall-bench", &words)),
-        Ok(Command::Trace(options)) => trace::run(&options),
-        Ok(Command::Pomelo(options)) => return pomelo::run(&options),
-        Ok(Command::Chain) => chain::run(),
+        Ok(Command::Program(package, words)) => Err(build::and_become(package, &words)),
         Ok(Command::Fuzz(options)) => fuzz::run(&options),
         Ok(Command::Ci) => ci::run(),
         Err(error) => Err(error),
@@ -26,8 +30,15 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say::err(format_args!("error: {error}"));
+            // Refused only if nothing reads it.
+            let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says a line on standard output.
+fn say(line: &str) {
+    // Refused only if nothing reads it.
+    let _ = writeln!(io::stdout(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! `xtask bench` hands its words to the program of another package, as the same process.
+//! `xtask serve`, `xtask bench` and the like hand their words to the program of another package, as the same process.
 
 use std::error::Error;
 use std::fs;
@@ -15,9 +15,13 @@ fn a_command_of_another_package_is_the_same_process_with_the_same_words_and_exit
     let cargo = folder.path().join("cargo");
     fs::write(&cargo, CARGO)?;
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755))?;
-    for (words, handed) in [
-        (&["bench", "http", "--quick", "--help"][..], "http --quick --help"),
-        (&["load", "echo", "--driven"], "load echo --driven"),
+    for (words, package, handed) in [
+        (&["bench", "http", "--quick", "--help"][..], "upcall-bench", "http --quick --help"),
+        (&["load", "echo", "--driven"], "upcall-bench", "load echo --driven"),
+        (&["serve", "--workers", "0"], "upcall", "serve --workers 0"),
+        (&["trace"], "upcall", "trace"),
+        (&["chain", "-h"], "upcall", "chain -h"),
+        (&["pomelo", "start", "--help"], "upcall", "pomelo start --help"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         let xtask = command.args(words).env("CARGO", &cargo).stdout(Stdio::piped()).spawn()?;
@@ -25,7 +29,7 @@ fn a_command_of_another_package_is_the_same_process_with_the_same_words_and_exit
         let output = xtask.wait_with_output()?;
         let said = String::from_utf8(output.stdout)?;
         assert!(said.starts_with(&format!("{pid} run --release ")), "{pid}: {said}");
-        assert!(said.trim_end().ends_with(&format!("--package upcall-bench -- {handed}")), "{said}");
+        assert!(said.trim_end().ends_with(&format!("--package {package} -- {handed}")), "{said}");
         assert_eq!(output.status.code(), Some(7));
     }
     Ok(())

@@ -27,7 +27,7 @@ use kept::Kept;
 use loads::Way;
 use std::time::{Duration, Instant};
 use tools::Tool;
-use xtask::say;
+use upcall::say;
 
 /// The peers that are one process of machine code from the start. Under valgrind node would be measured compiling, and
 /// nginx as a family of processes.

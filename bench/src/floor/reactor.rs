@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use std::io;
-use xtask::say;
+use upcall::say;
 
 /// New connections taken per event, so that a flood of them does not starve those that wait for an answer.
 pub(crate) const TAKEN_PER_EVENT: usize = 64;

@@ -27,7 +27,7 @@ use report::Report;
 use std::io;
 use std::time::Duration;
 use tally::Tally;
-use xtask::say;
+use upcall::say;
 
 /// Bytes of a raw message, if nobody says otherwise.
 const MESSAGE: usize = 64;

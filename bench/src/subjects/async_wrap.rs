@@ -8,7 +8,7 @@ use async_wrap::{
     AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, Loop, PipeWrap, Provider, Result, RunMode,
     TcpWrap,
 };
-use xtask::say;
+use upcall::say;
 
 /// Serves until SIGTERM.
 pub(crate) fn serve(options: &Options, hooks: bool) -> crate::Result<()> {

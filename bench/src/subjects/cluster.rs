@@ -10,9 +10,9 @@ use http::upcall::RequestHandler;
 use http::{Address, ListenOptions, Request, Response, Server, ServerOptions};
 use std::cell::RefCell;
 use std::rc::Rc;
+use upcall::app::App;
+use upcall::args;
 use uv_core::ExitStatus;
-use xtask::app::App;
-use xtask::args;
 
 /// Serves until SIGTERM. In a worker: until the primary is gone.
 pub(crate) fn run(options: &Options) -> Result<()> {

@@ -7,7 +7,7 @@ use async_wrap::{Environment, Loop, RunMode};
 use http::proto::Fields;
 use http::upcall::{BodyHandler, RequestHandler};
 use http::{ListenOptions, Request, Response, Server, ServerOptions};
-use xtask::app::App;
+use upcall::app::App;
 
 /// Bytes of the largest body of `/size/N`.
 const MAX_SIZE: usize = 1 << 20;

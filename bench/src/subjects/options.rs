@@ -4,7 +4,7 @@ use crate::Result;
 use lexopt::prelude::*;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use xtask::args::Policy;
+use upcall::args::Policy;
 
 /// More worker processes than that are a mistyped number.
 const MAX_WORKERS: usize = 256;

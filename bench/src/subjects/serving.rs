@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use upcall::say;
 use uv_core::{LoopHandle, Result, Signal};
-use xtask::say;
 
 const SIGTERM: i32 = 15;
 

@@ -6,8 +6,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
+use upcall::say;
 use uv_core::{UsageOf, resource_usage};
-use xtask::say;
 
 /// The share of operations that are done first and not measured, and how many they are at most.
 const WARM_UP_SHARE: u64 = 10;

@@ -5,8 +5,8 @@ use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
 use super::streams::{ACCEPT_BATCH, BACKLOG, Service};
 use super::wraps::Connection;
 use tcp_wrap::{BindOptions, PipeWrap, Result, StreamWrap, TcpWrap};
+use upcall::say;
 use uv_core::{Loop, RunMode};
-use xtask::say;
 
 /// Serves until SIGTERM.
 pub(crate) fn serve(options: &Options) -> crate::Result<()> {

@@ -4,7 +4,7 @@
 use super::solo::{Meter, check};
 use crate::Result;
 use std::io;
-use xtask::say;
+use upcall::say;
 
 /// What a program says when it could begin.
 pub(crate) const READY: &str = "ready";

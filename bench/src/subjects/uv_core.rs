@@ -3,9 +3,9 @@
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
 use super::streams::{ACCEPT_BATCH, BACKLOG, HIGH_WATER_MARK, Service, WRITE, WRITES};
+use upcall::say;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{BindOptions, Errno, Error, Loop, Pipe, Result, RunMode, Stream, Tcp};
-use xtask::say;
 
 /// Serves until SIGTERM.
 pub(crate) fn serve(options: &Options) -> crate::Result<()> {

@@ -22,14 +22,14 @@ static PROGRAM: LazyLock<Result<PathBuf, String>> =
     LazyLock::new(|| build().map_err(|error| error.to_string()));
 
 fn build() -> Outcome<PathBuf> {
-    for line in output(cargo_build()?.args(["-p", "xtask", "--bin", "xtask"]))?.lines() {
+    for line in output(cargo_build()?.args(["-p", "upcall", "--bin", "upcall"]))?.lines() {
         let message: Value = serde_json::from_str(line)?;
-        if let (true, Some(program)) = (message["target"]["name"] == "xtask", message["executable"].as_str())
+        if let (true, Some(program)) = (message["target"]["name"] == "upcall", message["executable"].as_str())
         {
             return Ok(program.into());
         }
     }
-    Err("cargo builds no xtask".into())
+    Err("cargo builds no upcall".into())
 }
 
 /// Where the program is.

@@ -16,10 +16,10 @@ static PROGRAM: LazyLock<Result<PathBuf, String>> =
     LazyLock::new(|| build().map_err(|error| error.to_string()));
 
 fn build() -> Outcome<PathBuf> {
-    output(cargo_build()?.args(["-p", "xtask", "--bin", "xtask"]))?;
+    output(cargo_build()?.args(["-p", "upcall", "--bin", "upcall"]))?;
     // TARGET/PROFILE/deps/TEST
     let profile = env::current_exe()?.ancestors().nth(2).map(Path::to_path_buf);
-    Ok(profile.ok_or("the test is in no folder")?.join("xtask"))
+    Ok(profile.ok_or("the test is in no folder")?.join("upcall"))
 }
 
 /// The program with some words, started in the workspace.

@@ -9,9 +9,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 use tests::running::DEADLINE;
+use upcall::app::App;
+use upcall::trace::collector;
 use uv_core::Remote;
-use xtask::app::App;
-use xtask::trace::collector;
 
 /// Serves on a thread of its own until the loop is told to close everything.
 fn serve(told: &mpsc::Sender<(SocketAddr, Remote)>) -> Result<(), String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tests::workspace::root;
-use xtask::sources::{Index, LAYERS};
+use upcall::sources::{Index, LAYERS};
 
 /// The layers between the kernel and a handler: each of them says what it does.
 const CHAIN: &[&str] = &["uv-core", "tcp-wrap", "async-wrap", "net", "http", "cluster"];

@@ -2,7 +2,7 @@
 //! its own configuration, keys and port. Skipped where that cannot be had.
 
 use crate::program::Program;
-use crate::site::{Outcome, READY, Site, XTASK, listed, said, until};
+use crate::site::{Outcome, READY, Site, UPCALL, listed, said, until};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -113,7 +113,7 @@ impl Hosts {
     }
 
     fn ask(&self, site: &Site, words: &[&str]) -> Outcome<String> {
-        let mut command = command_in(&self.near, XTASK);
+        let mut command = command_in(&self.near, UPCALL);
         let output = command.arg("pomelo").args(words).args(site.address()).output()?;
         assert!(output.status.success(), "{}", said(&output));
         Ok(said(&output))
@@ -171,7 +171,7 @@ fn servers_run_on_other_hosts() -> Outcome {
     for env in ["development", "production"] {
         let site = Site::at(NEAR, 0)?;
         move_servers(&site)?;
-        let mut start = command_in(&hosts.near, XTASK);
+        let mut start = command_in(&hosts.near, UPCALL);
         start.args(["pomelo", "start", "--env", env]).arg(site.path());
         start.args(["--ssh", &format!("-F {}", hosts.path("ssh_config"))]);
         let master = Program::spawn(&mut start)?;

@@ -1,4 +1,4 @@
-//! `xtask pomelo` as people use it: real masters, real servers, real command lines.
+//! `upcall pomelo` as people use it: real masters, real servers, real command lines.
 
 mod faults;
 mod hosts;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-pub(crate) const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+pub(crate) const UPCALL: &str = env!("CARGO_BIN_EXE_upcall");
 
 /// The servers that `init` writes, in the order of the file.
 pub(crate) const SERVERS: [&str; 4] =
@@ -64,7 +64,7 @@ impl Site {
     /// What `init` writes, moved to that address, and its ports by that much.
     pub(crate) fn at(host: &str, offset: u16) -> Outcome<Self> {
         let site = Self { folder: tempfile::tempdir()?, host: host.to_owned(), offset };
-        let output = Command::new(XTASK).args(["pomelo", "init"]).arg(site.path()).output()?;
+        let output = Command::new(UPCALL).args(["pomelo", "init"]).arg(site.path()).output()?;
         assert!(output.status.success(), "{}", said(&output));
         for name in ["master.json", "servers.json"] {
             site.edit(name, |text| {
@@ -97,7 +97,7 @@ impl Site {
     pub(crate) fn start(&self, words: &[&str]) -> Outcome<Program> {
         let path = self.path();
         let path = path.to_str().ok_or("a folder's name in UTF-8")?;
-        Program::spawn(Command::new(XTASK).args(["pomelo", "start", path]).args(words))
+        Program::spawn(Command::new(UPCALL).args(["pomelo", "start", path]).args(words))
     }
 
     /// Starts the master and waits until all servers are up.
@@ -109,7 +109,7 @@ impl Site {
 
     /// Has the master do something.
     pub(crate) fn ask(&self, words: &[&str]) -> Outcome<Output> {
-        Ok(Command::new(XTASK).arg("pomelo").args(words).args(self.address()).output()?)
+        Ok(Command::new(UPCALL).arg("pomelo").args(words).args(self.address()).output()?)
     }
 
     /// Where the master is, as command lines are told it.

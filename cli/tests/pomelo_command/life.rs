@@ -1,6 +1,6 @@
 //! From `init` to `stop`.
 
-use crate::site::{Outcome, READY, SERVERS, Site, XTASK, said, until};
+use crate::site::{Outcome, READY, SERVERS, Site, UPCALL, said, until};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -73,7 +73,7 @@ fn a_ctrl_c_that_comes_to_all_of_them_stops_them_one_after_the_other() -> Outcom
 fn a_folder_that_is_not_empty_is_left_alone() -> Outcome {
     let site = Site::new()?;
     let before = std::fs::read(site.path().join("config/adminServer.json"))?;
-    let output = Command::new(XTASK).args(["pomelo", "init"]).arg(site.path()).output()?;
+    let output = Command::new(UPCALL).args(["pomelo", "init"]).arg(site.path()).output()?;
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).ends_with("demo is not empty; nothing was written\n"), "{}", said(&output));
     assert_eq!(std::fs::read(site.path().join("config/adminServer.json"))?, before);
@@ -109,7 +109,7 @@ fn a_second_master_says_that_the_port_is_taken() -> Outcome {
 fn a_master_in_the_background_runs_until_it_is_stopped() -> Outcome {
     let site = Site::new()?;
     let path = site.path();
-    let mut start = Command::new(XTASK);
+    let mut start = Command::new(UPCALL);
     start.args(["pomelo", "start", "--daemon", "--env", "production"]).arg(&path);
     let output = start.output()?;
     assert!(output.status.success(), "{}", said(&output));

@@ -1,4 +1,4 @@
-//! The unmodified pomelo of npm: its command line with a master that `xtask pomelo start` runs, and its master with our
+//! The unmodified pomelo of npm: its command line with a master that `upcall pomelo start` runs, and its master with our
 //! command line. Skipped where Node or npm are missing, unless the variable `POMELO_TESTS_NEED_NODE` is set.
 
 use crate::program::Program;
@@ -6,7 +6,7 @@ use crate::site::{Outcome, READY, Site, listed, said, until};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use xtask::pomelo::npm;
+use upcall::pomelo::npm;
 
 /// The npm package.
 struct Npm {

@@ -1,6 +1,6 @@
 //! What masters are told to do, and how that is refused.
 
-use crate::site::{Outcome, Site, XTASK, said, until};
+use crate::site::{Outcome, Site, UPCALL, said, until};
 use std::process::Command;
 
 fn assert_code(site: &Site, words: &[&str], code: i32, says: &str) -> Outcome {
@@ -31,7 +31,7 @@ fn wrong_words_are_refused_in_one_line() -> Outcome {
         (&["start", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["run", "/nowhere/at/all"], "master.json"),
     ] {
-        let output = Command::new(XTASK).arg("pomelo").args(words).output()?;
+        let output = Command::new(UPCALL).arg("pomelo").args(words).output()?;
         let text = said(&output);
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains(says) && text.lines().count() == 1, "{text}");

@@ -1,6 +1,6 @@
 //! Passwords and tokens are for their owner.
 
-use crate::site::{Outcome, Site, XTASK, said};
+use crate::site::{Outcome, Site, UPCALL, said};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +32,7 @@ fn what_init_writes_is_for_its_owner_and_so_is_the_log() -> Outcome {
     let log = site.path().join("logs/pomelo.log");
     fs::write(&log, "")?;
     fs::set_permissions(&log, fs::Permissions::from_mode(0o644))?;
-    let output = Command::new(XTASK).args(["pomelo", "start", "--daemon"]).arg(site.path()).output()?;
+    let output = Command::new(UPCALL).args(["pomelo", "start", "--daemon"]).arg(site.path()).output()?;
     assert!(output.status.success(), "{}", said(&output));
     assert!(is_private("logs/pomelo.log")?);
     assert!(site.ask(&["stop"])?.status.success());
@@ -45,7 +45,7 @@ fn a_password_does_not_stay_in_the_list_of_processes() -> Outcome {
     let master = TcpListener::bind("127.0.0.1:0")?;
     let port = master.local_addr()?.port().to_string();
     for words in [&["--password", "open sesame"][..], &["--password=open sesame"], &["-p", "open sesame"]] {
-        let mut command = Command::new(XTASK);
+        let mut command = Command::new(UPCALL);
         command.args(["pomelo", "stop", "one", "--port", &port]).args(words);
         let asking = Asking(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         let (_connection, _) = master.accept()?;
@@ -70,7 +70,7 @@ fn a_password_is_taken_from_a_word_a_file_or_a_variable() -> Outcome {
     fs::write(&file, "open sesame\n")?;
     let file = file.to_str().ok_or("a folder's name in UTF-8")?.to_owned();
     let ask = |words: &[&str], variable: Option<&str>| -> Outcome<Option<i32>> {
-        let mut command = Command::new(XTASK);
+        let mut command = Command::new(UPCALL);
         command.args(["pomelo", "list"]).args(site.address()).args(words);
         command.envs(variable.map(|password| ("POMELO_PASSWORD", password)));
         Ok(command.output()?.status.code())

@@ -1,6 +1,6 @@
 //! A master whose output is not read, and whose servers have much to say.
 
-use crate::site::{Outcome, READY, Site, XTASK, said};
+use crate::site::{Outcome, READY, Site, UPCALL, said};
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
@@ -20,7 +20,7 @@ fn a_log_that_is_not_read_stops_neither_a_master_nor_its_end() -> Outcome {
     let site = Site::new()?;
     let (reader, writer) = io::pipe()?;
     // In development what the servers write goes through the master.
-    let mut child = Command::new(XTASK)
+    let mut child = Command::new(UPCALL)
         .args(["pomelo", "start"])
         .arg(site.path())
         .env("RUST_LOG", "trace")
