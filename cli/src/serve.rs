@@ -4,19 +4,25 @@ use crate::app::App;
 use crate::args::{Policy, Result, ServeOptions};
 use crate::limit::{self, Limit};
 use crate::say;
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::{Environment, Loop, RunMode, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Backoff, Primary, Settings, Supervised, Worker, WorkerHandle};
 use http::upcall::RequestHandler;
 use http::{Address, ListenOptions, ListenPhase, Request, Response, Server, ServerOptions};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{ExitStatus, Signal};
+use uv_core::{ExitStatus, Printable, Signal};
 
 /// How long requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a fork that failed is waited for before the next one.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Bytes of what a worker says that are shown: more than any error of ours has.
+const REASON_BYTES: usize = 500;
 
 const SIGINT: i32 = 2;
 const SIGKILL: i32 = 9;
@@ -93,7 +99,8 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
         Policy::Shared => cluster::Policy::shared(),
     };
     let outcome = Rc::new(RefCell::new(Outcome::default()));
-    let watch = Watch { outcome: Rc::clone(&outcome), options: options.clone(), limit };
+    let watch =
+        Watch { outcome: Rc::clone(&outcome), options: options.clone(), limit, waiting: Rc::default() };
     let settings = Settings::new().policy(policy).keep_listening(true);
     let primary = Primary::new(env, settings, Supervised::new(Backoff::default(), watch));
     for _ in 0..options.workers {
@@ -136,9 +143,16 @@ struct Watch {
     options: ServeOptions,
     /// Of this process, and so of each worker.
     limit: Limit,
+    /// Successors that could not be forked yet.
+    waiting: Rc<RefCell<Vec<Timeout>>>,
 }
 
 impl PrimaryHandler for Watch {
+    /// There is one address, and a worker that wants another is not ours any more.
+    fn accepts_listen(&mut self, _: &WorkerHandle, address: &Address) -> bool {
+        address.as_tcp() == Some(self.options.addr)
+    }
+
     fn on_listening(&mut self, _: &WorkerHandle, address: &Address) {
         let mut outcome = self.outcome.borrow_mut();
         if !outcome.announced {
@@ -157,10 +171,12 @@ impl PrimaryHandler for Watch {
     }
 
     fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], _: Vec<OwnedFd>) {
-        // A worker's one message: it cannot listen, and so no other can.
+        // A worker's one message: it cannot listen, and so no other can. Once one does, workers have heard clients, and
+        // are not believed any more.
         let mut outcome = self.outcome.borrow_mut();
-        if outcome.failure.is_none() {
-            outcome.failure = Some(String::from_utf8_lossy(data).into_owned());
+        if !outcome.announced && outcome.failure.is_none() {
+            let reason = String::from_utf8_lossy(&data[..data.len().min(REASON_BYTES)]);
+            outcome.failure = Some(Printable(&reason).to_string());
             if let Some(primary) = worker.primary() {
                 primary.disconnect();
             }
@@ -168,18 +184,22 @@ impl PrimaryHandler for Watch {
     }
 
     fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
-        // Ctrl-C goes to all processes of a terminal: a worker may meet it before it listens to signals.
-        if worker.exited_after_disconnect() != Some(true) && status.signal != SIGINT {
+        // Ctrl-C goes to all processes of a terminal: a worker may meet it before it listens to signals. That none can
+        // listen is said by itself.
+        let is_known = status.signal == SIGINT || self.outcome.borrow().failure.is_some();
+        if worker.exited_after_disconnect() != Some(true) && !is_known {
             say::err(format_args!("worker {} (process {}) ended: {status}", worker.id(), worker.pid()));
         }
         // One that was told to leave by a signal of its own has a successor too.
         let left = worker.exited_after_disconnect() == Some(true);
         if let Some(primary) = worker.primary().filter(|primary| left && !primary.is_disconnecting()) {
             say::err(format_args!("worker {} (process {}) left", worker.id(), worker.pid()));
-            if let Err(error) = primary.fork() {
-                say::err(format_args!("error: {error}"));
-            }
+            succeed(primary, Rc::clone(&self.waiting));
         }
+    }
+
+    fn on_disconnected(&mut self, _: &Primary) {
+        self.waiting.take().iter().for_each(Timeout::clear);
     }
 
     fn on_error(&mut self, _: Option<&WorkerHandle>, error: cluster::Error) {
@@ -187,11 +207,27 @@ impl PrimaryHandler for Watch {
     }
 }
 
+/// Forks a successor for a worker that left, if not now then in a while.
+fn succeed(primary: Primary, waiting: Rc<RefCell<Vec<Timeout>>>) {
+    if primary.is_disconnecting() {
+        return;
+    }
+    if let Err(error) = primary.fork() {
+        say::err(format_args!("error: {error}"));
+        let (env, next) = (primary.environment().clone(), Rc::clone(&waiting));
+        let timeout = env.set_timeout(PAUSE, move || succeed(primary, next));
+        let mut waiting = waiting.borrow_mut();
+        waiting.retain(Timeout::is_active);
+        waiting.push(timeout);
+    }
+}
+
 fn run_worker(env: &Environment, worker: &Worker, options: &ServeOptions) -> Result<()> {
     let server = Server::with_source(env, ServerOptions::default(), worker.source())?;
     worker.set_handler(Leave { server: server.clone() });
-    server
-        .listen(ListenOptions::addr(options.addr), WorkerApp { app: app(options), worker: worker.clone() })?;
+    let failed = Rc::new(Cell::new(false));
+    let handler = WorkerApp { app: app(options), worker: worker.clone(), failed: Rc::clone(&failed) };
+    server.listen(ListenOptions::addr(options.addr), handler)?;
     let (leaving, mut was_told) = (worker.clone(), false);
     on_signals(env, move || {
         // As without a cluster: the first signal drains, a second one ends at once.
@@ -202,6 +238,11 @@ fn run_worker(env: &Environment, worker: &Worker, options: &ServeOptions) -> Res
         }
     })?;
     env.run(RunMode::Default)?;
+    if failed.get() {
+        say::flush();
+        // Its primary has said why, or starts another one after a pause.
+        std::process::exit(1);
+    }
     Ok(())
 }
 
@@ -221,6 +262,7 @@ impl WorkerHandler for Leave {
 struct WorkerApp {
     app: App,
     worker: Worker,
+    failed: Rc<Cell<bool>>,
 }
 
 impl RequestHandler for WorkerApp {
@@ -234,6 +276,62 @@ impl RequestHandler for WorkerApp {
         }
         // Fails only if the primary is gone, and then nobody is left to be told.
         let _ = self.worker.send(error.to_string().as_bytes());
-        self.worker.disconnect();
+        self.failed.set(true);
+        self.worker.environment().loop_handle().stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    const TAKEN_OVER: &[u8] = b"\x1b[2Jnobody can listen\n";
+
+    /// A primary with a worker that ends by itself, and what it has learned.
+    fn site() -> (Loop, Primary, WorkerHandle, Watch) {
+        let lp = Loop::new().expect("a loop");
+        let env = Environment::new(&lp);
+        struct Silent;
+        impl PrimaryHandler for Silent {}
+        let primary = Primary::new(&env, Settings::new().program("true").args([""; 0]), Silent);
+        let worker = primary.fork().expect("a worker");
+        let options = ServeOptions { addr: ([127, 0, 0, 1], 8000).into(), ..ServeOptions::default() };
+        let watch = Watch { outcome: Rc::default(), options, limit: limit::raise(), waiting: Rc::default() };
+        (lp, primary, worker, watch)
+    }
+
+    #[test]
+    fn what_a_worker_says_ends_nothing_once_one_listens() {
+        let (lp, primary, worker, mut watch) = site();
+        watch.on_listening(&worker, &Address::Tcp(watch.options.addr));
+        watch.on_message(&worker, TAKEN_OVER, Vec::new());
+        assert!(watch.outcome.borrow().failure.is_none() && !primary.is_disconnecting());
+        assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    }
+
+    #[test]
+    fn that_nobody_can_listen_is_one_short_line_without_control_characters() {
+        let (lp, primary, worker, mut watch) = site();
+        let long = [TAKEN_OVER, &[b'x'; 100_000]].concat();
+        watch.on_message(&worker, &long, Vec::new());
+        assert!(primary.is_disconnecting());
+        let failure = watch.outcome.take().failure.expect("a failure");
+        assert!(failure.starts_with(r"\u{1b}[2Jnobody can listen\n") && failure.len() < 600, "{failure}");
+        assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    }
+
+    #[test]
+    fn workers_listen_where_they_were_told_to_and_nowhere_else() {
+        let (lp, _primary, worker, mut watch) = site();
+        let told = watch.options.addr;
+        assert!(watch.accepts_listen(&worker, &Address::Tcp(told)));
+        let other = |port| Address::Tcp((told.ip(), port).into());
+        for address in
+            [other(0), other(22), Address::Path(PathBuf::from("/tmp/x")), Address::Abstract(vec![1])]
+        {
+            assert!(!watch.accepts_listen(&worker, &address), "{address}");
+        }
+        assert!(!lp.run(RunMode::Default).expect("the loop runs"));
     }
 }

@@ -5,7 +5,6 @@ use net::Address;
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,7 +36,7 @@ pub(crate) fn bind(lp: &LoopHandle, query: &Query) -> Result<Bound> {
         if query.readable_by_all || query.writable_by_all {
             pipe.chmod(query.readable_by_all, query.writable_by_all)?;
         }
-        Ok(Bound { stream: (*pipe).clone(), address: named(path) })
+        Ok(Bound { stream: (*pipe).clone(), address: query.key.target.address() })
     });
     bound.inspect_err(|_| pipe.close())
 }
@@ -76,13 +75,6 @@ pub(crate) fn share(lp: &LoopHandle, query: &Query) -> Result<Shareable> {
     let Bound { stream, address } = bind(lp, query)?;
     let fd = stream.try_clone_fd().inspect_err(|_| stream.close())?;
     Ok(Shareable { fd: Rc::new(fd), address, stream })
-}
-
-fn named(path: &Path) -> Address {
-    match path.as_os_str().as_bytes() {
-        [0, name @ ..] => Address::Abstract(name.to_vec()),
-        _ => Address::Path(path.to_owned()),
-    }
 }
 
 /// The path as seen from this process's folder if that is shorter: the kernel takes 107 bytes.

@@ -55,6 +55,11 @@ pub(crate) trait OnChannel {
         Err(ProtocolError::Descriptors)
     }
 
+    /// How many descriptors one message may bring. They are held until the message is complete.
+    fn most_fds(&self) -> usize {
+        FRAME_FDS
+    }
+
     /// Somebody called [`Channel::notify`].
     fn on_notify(&mut self) {}
 
@@ -306,6 +311,9 @@ impl Tower {
     /// frame that begins in it and announces some, even if others before it lost theirs.
     fn sort(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
         let mut came: Vec<_> = std::iter::from_fn(|| self.channel.pipe.take_received_fd()).collect();
+        if came.len() > self.handler.most_fds() {
+            return Err(ProtocolError::Descriptors);
+        }
         let goes_on = !self.decoder.is_between_frames();
         let first = self.frames.len();
         let fed = self.decoder.feed(data, &mut self.frames);

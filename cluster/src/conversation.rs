@@ -1,12 +1,13 @@
 //! What a primary does with what a worker says. Mirrors `onmessage` in Node's `lib/internal/cluster/primary.js`.
 
 use crate::channel::OnChannel;
-use crate::message::{Message, ProtocolError};
+use crate::message::{Message, ProtocolError, Query, WORKER_FDS};
 use crate::primary::PrimaryState;
 use crate::worker_handle::WorkerState;
 use crate::{Error, Result, WorkerHandle};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use uv_core::Errno;
 
 /// The signal that cannot be ignored.
 const SIGKILL: i32 = 9;
@@ -33,6 +34,24 @@ impl Conversation {
         Ok(())
     }
 
+    /// A server wants to listen, which the program may forbid.
+    fn query(&self, id: u32, query: &Query) {
+        let (primary, worker) = (&self.primary, &self.worker);
+        let address = query.key.target.address();
+        let mut is_accepted = false;
+        primary.emit("PrimaryHandler::accepts_listen", worker.channel_context, |handler| {
+            is_accepted = handler.accepts_listen(&self.handle(), &address);
+        });
+        if worker.is_leaving() || !worker.is_connected() {
+            // The handler has seen to that.
+        } else if is_accepted {
+            let settings = primary.settings().clone();
+            primary.listeners.query(primary.env.loop_handle(), &settings, worker, id, query);
+        } else {
+            worker.refuse(id, &uv_core::Error::new("bind", Errno::EACCES).on(&address));
+        }
+    }
+
     fn has_room(&self, key: u32) {
         self.primary.listeners.set_full(self.worker.id, key, false);
         self.primary.listeners.distribute();
@@ -47,19 +66,17 @@ impl OnChannel for Conversation {
             return Err(ProtocolError::Descriptors);
         }
         match message {
-            Message::Online => {
+            Message::Online if worker.comes_online() => {
                 primary.emit("PrimaryHandler::on_online", worker.channel_context, |handler| {
                     handler.on_online(&self.handle())
                 });
             }
+            Message::Online => {}
             // As in Node a worker that is to go starts nothing new; its question ends with the channel.
             Message::Query { .. } if worker.is_leaving() => {}
-            Message::Query { id, query } => {
-                let policy = primary.settings().policy.clone();
-                primary.listeners.query(primary.env.loop_handle(), &policy, worker, id, &query);
-            }
+            Message::Query { id, query } => self.query(id, &query),
             Message::Listening { key } => {
-                if let Some(address) = primary.listeners.address(worker.id, key) {
+                if let Some(address) = primary.listeners.hear(worker.id, key) {
                     let listening = |handler: &mut dyn crate::upcall::PrimaryHandler| {
                         handler.on_listening(&self.handle(), &address);
                     };
@@ -101,6 +118,10 @@ impl OnChannel for Conversation {
             handler.on_error(Some(&self.handle()), error)
         });
         Ok(())
+    }
+
+    fn most_fds(&self) -> usize {
+        WORKER_FDS
     }
 
     fn on_sent(&mut self) {

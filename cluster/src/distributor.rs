@@ -56,7 +56,8 @@ impl Distributor {
         let distributor = Rc::new(Self {
             id,
             stream,
-            queue: query.backlog.saturating_add(1),
+            // A worker says what it likes; a backlog is no longer than that in any system.
+            queue: query.backlog.min(u16::MAX.into()) + 1,
             policy: Slot::empty(),
             members: RefCell::default(),
             accepted: Cell::new(0),

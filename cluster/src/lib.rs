@@ -55,6 +55,22 @@
 //!
 //! Lost are those that a dying worker had acknowledged, and those in the hands of a server when it is closed.
 //!
+//! # What a worker may do to its primary
+//!
+//! Workers hear clients, so one of them may be taken over. What it says is checked, and what it makes the primary hold is
+//! little and goes with it: [`Settings::max_listeners`] sockets, 16 descriptors and a mebibyte of a message that is not
+//! complete. Sockets that are kept for workers to come are those on which a server listened, and no more than one worker
+//! may have.
+//!
+//! The primary binds what workers listen on, files of Unix sockets too, with its own rights, and removes the files. A
+//! worker of the same user could do so itself. For one that was started as another user or group the primary makes no
+//! file, unless its program says which: [`PrimaryHandler::accepts_listen`](upcall::PrimaryHandler::accepts_listen), where
+//! a program says best on which addresses its workers listen at all. That is needed as well where workers give up rights
+//! after their start (`chroot`, a sandbox), which a primary does not see.
+//!
+//! Messages and output of a worker are its own words: show them to people by [`uv_core::Printable`] or the like, since a
+//! terminal obeys what it is shown.
+//!
 //! # The end
 //!
 //! [`Primary::disconnect`] lets every worker close its servers, wait for their connections and end, and

@@ -1,10 +1,11 @@
 //! The primary's listening sockets, by what workers asked for. Mirrors `queryServer` and the `handles` map of Node's
 //! `lib/internal/cluster/primary.js`, and `SharedHandle`.
 
+use crate::Settings;
 use crate::bind::{Shareable, share};
 use crate::distributor::Distributor;
 use crate::message::{Key, Message, Query, Reply};
-use crate::scheduling::{Kind, Policy};
+use crate::scheduling::Kind;
 use crate::worker_handle::{Connection, WorkerState};
 use net::Address;
 use std::cell::{Cell, RefCell};
@@ -25,6 +26,11 @@ struct Listener {
     address: Address,
     /// What connections inherit: `no_delay` and `keep_alive` of the first who asked.
     inherited: (bool, u32),
+    /// Workers of which a server listens, among those that have the socket.
+    heard: RefCell<Vec<u32>>,
+    was_heard: Cell<bool>,
+    /// Nobody has it; it waits for workers to come.
+    is_kept: Cell<bool>,
     socket: Socket,
 }
 
@@ -42,19 +48,24 @@ impl Listeners {
     pub(crate) fn query(
         &self,
         lp: &LoopHandle,
-        policy: &Policy,
+        settings: &Settings,
         worker: &Rc<WorkerState>,
         id: u32,
         query: &Query,
     ) {
+        let most = settings.most_listeners();
         let known = self.open.borrow().iter().find(|listener| listener.key == query.key).map(Rc::clone);
         let listener = match known {
             // A second socket would find the address in use.
             Some(listener) if listener.has(worker.id) => {
                 Err(Error::new("bind", Errno::EADDRINUSE).on(&listener.address))
             }
+            // Whatever it does with them, it has only so many of this process's descriptors.
+            _ if self.count(worker.id).max(worker.waiting_sockets()) >= most => {
+                Err(Error::new("bind", Errno::EMFILE).on(query.key.target.address()))
+            }
             Some(listener) => Ok(listener),
-            None => self.open(lp, policy, query),
+            None => self.open(lp, settings, query),
         };
         match listener {
             Ok(listener) => {
@@ -63,20 +74,18 @@ impl Listeners {
                 listener.add(worker);
             }
             // Nothing is remembered of it: the next one may succeed.
-            Err(error) => {
-                let target = error.target().unwrap_or_default();
-                // That a socket file is left over is worth saying in the worker too.
-                let target =
-                    error.note().map_or_else(|| target.to_owned(), |note| format!("{target} ({note})"));
-                let reply = Reply::Failed { errno: error.errno().raw(), target };
-                worker.answer(&Message::Answer { id, reply }, Vec::new());
-            }
+            Err(error) => worker.refuse(id, &error),
         }
     }
 
-    fn open(&self, lp: &LoopHandle, policy: &Policy, query: &Query) -> Result<Rc<Listener>, Error> {
+    /// How many sockets a worker has.
+    fn count(&self, worker: u32) -> usize {
+        self.open.borrow().iter().filter(|listener| listener.has(worker)).count()
+    }
+
+    fn open(&self, lp: &LoopHandle, settings: &Settings, query: &Query) -> Result<Rc<Listener>, Error> {
         let id = self.last_id.get().wrapping_add(1);
-        let (socket, address) = match &policy.0 {
+        let (socket, address) = match &settings.policy.0 {
             Kind::Distributed(make) => {
                 let (distributor, address) = Distributor::new(lp, id, query, make())?;
                 (Socket::Distributed(distributor), address)
@@ -89,7 +98,16 @@ impl Listeners {
         };
         self.last_id.set(id);
         let (key, inherited) = (query.key.clone(), (query.no_delay, query.keep_alive));
-        let listener = Rc::new(Listener { id, key, address, inherited, socket });
+        let listener = Rc::new(Listener {
+            id,
+            key,
+            address,
+            inherited,
+            heard: RefCell::default(),
+            was_heard: Cell::new(false),
+            is_kept: Cell::new(false),
+            socket,
+        });
         self.open.borrow_mut().push(Rc::clone(&listener));
         Ok(listener)
     }
@@ -98,9 +116,16 @@ impl Listeners {
         self.open.borrow().iter().find(|listener| listener.id == id).map(Rc::clone)
     }
 
-    /// The address of a socket that `worker` has.
-    pub(crate) fn address(&self, worker: u32, id: u32) -> Option<Address> {
-        self.find(id).filter(|listener| listener.has(worker)).map(|listener| listener.address.clone())
+    /// A server of `worker` listens. Returns where, unless that is known or not true.
+    pub(crate) fn hear(&self, worker: u32, id: u32) -> Option<Address> {
+        let listener = self.find(id).filter(|listener| listener.has(worker))?;
+        let mut heard = listener.heard.borrow_mut();
+        if heard.contains(&worker) {
+            return None;
+        }
+        heard.push(worker);
+        listener.was_heard.set(true);
+        Some(listener.address.clone())
     }
 
     /// Deals out what waits for sockets that are about to close: all of them, or those that only this worker has.
@@ -127,21 +152,33 @@ impl Listeners {
         self.open.borrow().iter().for_each(|listener| listener.remove(worker));
     }
 
-    /// Closes the sockets that nobody has.
+    /// Closes the sockets that nobody has, but for those that are kept.
     pub(crate) fn close_deserted(&self) {
         let open = self.open.take();
-        let (deserted, open): (Vec<_>, Vec<_>) = open.into_iter().partition(|one| one.is_deserted());
+        let is_over = |one: &Rc<Listener>| one.is_deserted() && !one.is_kept.get();
+        let (over, open): (Vec<_>, Vec<_>) = open.into_iter().partition(is_over);
         *self.open.borrow_mut() = open;
-        deserted.iter().for_each(|listener| listener.close());
+        over.iter().for_each(|listener| listener.close());
     }
 
-    /// Keeps the sockets that nobody has for workers to come.
-    pub(crate) fn keep_deserted(&self) {
-        for listener in self.open.borrow().iter().filter(|listener| listener.is_deserted()) {
+    /// Closes the sockets that nobody has: no worker will come.
+    pub(crate) fn close_kept(&self) {
+        self.open.borrow().iter().for_each(|listener| listener.is_kept.set(false));
+        self.close_deserted();
+    }
+
+    /// Keeps the sockets that nobody has for workers to come: those on which a server listened, and `most` of them, the
+    /// youngest. So what workers do that die one after the other has its bound as well.
+    pub(crate) fn keep_deserted(&self, most: usize) {
+        let open = self.open.borrow().clone();
+        let deserted = open.iter().rev().filter(|one| one.is_deserted());
+        for (index, listener) in deserted.filter(|one| one.was_heard.get()).enumerate() {
+            listener.is_kept.set(index < most);
             if let Socket::Distributed(distributor) = &listener.socket {
                 distributor.wait_for_members();
             }
         }
+        self.close_deserted();
     }
 
     pub(crate) fn set_full(&self, worker: u32, id: u32, full: bool) {
@@ -191,6 +228,7 @@ impl Listener {
     }
 
     fn add(&self, worker: &Rc<WorkerState>) {
+        self.is_kept.set(false);
         match &self.socket {
             Socket::Distributed(distributor) => {
                 distributor.add(worker);
@@ -201,6 +239,7 @@ impl Listener {
     }
 
     fn remove(&self, worker: u32) {
+        self.heard.borrow_mut().retain(|other| *other != worker);
         match &self.socket {
             Socket::Distributed(distributor) => distributor.remove(worker),
             Socket::Shared { members, .. } => members.borrow_mut().retain(|member| *member != worker),

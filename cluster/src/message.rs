@@ -9,7 +9,8 @@ use crate::wire::{Reader, Writer};
 use net::Address;
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// The version of this format. A worker of another one refuses to start.
@@ -21,6 +22,12 @@ pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
 
 /// Descriptors in one frame: what the kernel takes in one message (`SCM_MAX_FD`).
 pub(crate) const FRAME_FDS: usize = 253;
+
+/// Descriptors in one frame of a worker: what a primary holds for each while the frame's end has not come. (Node has one.)
+pub(crate) const WORKER_FDS: usize = 16;
+
+/// Bytes in the path of a socket: `PATH_MAX`. The kernel takes fewer, but a path may be shorter from elsewhere.
+pub(crate) const PATH_BYTES: usize = 4096;
 
 /// Connections in one frame: one bit each in the answer.
 pub(crate) const BATCH: usize = 64;
@@ -89,6 +96,21 @@ pub(crate) enum Target {
     Addr(SocketAddr),
     /// Absolute, or an abstract name that begins with NUL.
     Path(PathBuf),
+}
+
+impl Target {
+    /// As an address: a port alone is that of every address.
+    pub(crate) fn address(&self) -> Address {
+        let path = match self {
+            Self::Port(port) => return Address::Tcp((Ipv6Addr::UNSPECIFIED, *port).into()),
+            Self::Addr(addr) => return Address::Tcp(*addr),
+            Self::Path(path) => path,
+        };
+        match path.as_os_str().as_bytes() {
+            [0, name @ ..] => Address::Abstract(name.to_vec()),
+            _ => Address::Path(path.clone()),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -281,6 +303,7 @@ mod tests {
             Message::Query { id: 2, query: query(Target::Addr(v4)) },
             Message::Query { id: u32::MAX, query: query(Target::Addr(v6)) },
             Message::Query { id: 4, query: query(Target::Path(path.clone())) },
+            Message::Query { id: 5, query: query(Target::Path("\0name\0".into())) },
             Message::Listening { key: 3 },
             Message::Taken { batch: 9, refused: 1 << 63 | 1 },
             Message::Room { key: 2 },
@@ -357,6 +380,10 @@ mod tests {
                 shorter[..LENGTH_BYTES].copy_from_slice(&(len as u32).to_le_bytes());
                 assert_eq!(decode_all(&shorter).is_ok(), is_user, "{message:?} cut to {len}");
             }
+        }
+        for path in ["relative", "./x", "/with\0nul", &format!("/{}", "x".repeat(PATH_BYTES))] {
+            let message = Message::Query { id: 1, query: query(Target::Path(path.into())) };
+            assert_eq!(decode_all(&message.encode(0)), Err(ProtocolError::Malformed), "{path:?}");
         }
         assert_eq!(decode_all(&[2, 0, 0, 0, 200, 0]), Err(ProtocolError::Malformed));
         assert_eq!(decode_all(&[1, 0, 0, 0, 0]), Err(ProtocolError::Malformed));

@@ -109,7 +109,7 @@ impl Primary {
     /// none now.
     pub fn disconnect(&self) {
         self.0.disconnecting.set(true);
-        self.0.listeners.close_deserted();
+        self.0.listeners.close_kept();
         self.0.listeners.deal_out(None);
         self.workers().iter().for_each(WorkerHandle::disconnect);
         let primary = Rc::clone(&self.0);
@@ -140,6 +140,7 @@ impl PrimaryState {
             process_context: self.env.new_context(Provider::ProcessWrap),
             env,
             forked_at: lp.now(),
+            is_same_user: self.settings().is_same_user(),
         };
         let mut worker = None;
         let _channel = Channel::new(lp, |channel| {
@@ -228,7 +229,7 @@ impl PrimaryState {
             self.listeners.give_back(key, vec![connection]);
         }
         if unasked && self.settings().keeps_listening() && !self.disconnecting.get() {
-            self.listeners.keep_deserted();
+            self.listeners.keep_deserted(self.settings().most_listeners());
         } else {
             self.listeners.close_deserted();
         }

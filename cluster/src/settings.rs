@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use uv_core::SpawnOptions;
 
+/// Far more than any server asks for, and few of a primary's descriptors.
+const LISTENERS: usize = 64;
+
 /// The path of this program, as it was when it was first asked for. At that path its successor will be, after a
 /// deployment that removed, replaced or renamed it.
 static ITSELF: OnceLock<PathBuf> = OnceLock::new();
@@ -35,7 +38,7 @@ fn itself() -> Result<&'static Path> {
 /// let settings = Settings::new().args(["serve"]).env("RUST_LOG", "warn").policy(Policy::shared());
 /// # let _ = settings;
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     program: Option<PathBuf>,
     args: Option<Vec<OsString>>,
@@ -45,15 +48,33 @@ pub struct Settings {
     uid: Option<u32>,
     gid: Option<u32>,
     keep_listening: bool,
+    max_listeners: usize,
     pub(crate) policy: Policy,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // What is wrong with it a fork will say.
+        let _ = itself();
+        Self {
+            program: None,
+            args: None,
+            env: Vec::new(),
+            cwd: None,
+            silent: false,
+            uid: None,
+            gid: None,
+            keep_listening: false,
+            max_listeners: LISTENERS,
+            policy: Policy::default(),
+        }
+    }
 }
 
 impl Settings {
     /// The settings described above, with round robin.
     #[must_use]
     pub fn new() -> Self {
-        // What is wrong with it a fork will say.
-        let _ = itself();
         Self::default()
     }
 
@@ -128,6 +149,24 @@ impl Settings {
         self
     }
 
+    /// How many sockets one worker may listen on at a time through the primary; beyond that a `listen` fails with
+    /// `EMFILE`. As many are kept for workers to come, with [`keep_listening`](Self::keep_listening). They are descriptors
+    /// of the primary. 0 lets them listen on nothing but what they have themselves. Default: 64.
+    #[must_use]
+    pub fn max_listeners(mut self, count: usize) -> Self {
+        self.max_listeners = count;
+        self
+    }
+
+    pub(crate) fn most_listeners(&self) -> usize {
+        self.max_listeners
+    }
+
+    /// Whether workers stay the user and group that the primary is.
+    pub(crate) fn is_same_user(&self) -> bool {
+        self.uid.is_none() && self.gid.is_none()
+    }
+
     pub(crate) fn keeps_listening(&self) -> bool {
         self.keep_listening
     }
@@ -164,7 +203,6 @@ impl Settings {
 
     /// These settings, with paths that mean the same whatever folder this process is in later.
     pub(crate) fn settled(mut self) -> Self {
-        let _ = itself();
         let is_path = |program: &PathBuf| program.as_os_str().as_bytes().contains(&b'/');
         if self.cwd.is_none() && self.program.as_ref().is_some_and(is_path) {
             self.program = self.program.map(absolute);

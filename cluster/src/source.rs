@@ -2,7 +2,7 @@
 //! `lib/internal/cluster/child.js`.
 
 use crate::faux_handle::FauxHandle;
-use crate::message::{Message, ProtocolError, Query, Reply, Target};
+use crate::message::{Message, PATH_BYTES, ProtocolError, Query, Reply, Target};
 use crate::shared_handle::SharedHandle;
 use crate::worker::WorkerSelf;
 use async_wrap::Environment;
@@ -56,7 +56,12 @@ fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
     if path.as_os_str().as_bytes().first() == Some(&0) {
         return Ok(path);
     }
-    std::path::absolute(&path).map_err(|error| Error::new("bind", Errno::from(error)).on(path.display()))
+    let failed = |errno| Error::new("bind", errno).on(path.display());
+    if path.as_os_str().as_bytes().contains(&0) {
+        return Err(failed(Errno::EINVAL));
+    }
+    let absolute = std::path::absolute(&path).map_err(|error| failed(Errno::from(error)))?;
+    if absolute.as_os_str().len() > PATH_BYTES { Err(failed(Errno::ENAMETOOLONG)) } else { Ok(absolute) }
 }
 
 fn seconds(idle: Duration) -> u32 {

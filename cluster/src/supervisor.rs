@@ -144,6 +144,10 @@ impl<H: PrimaryHandler> PrimaryHandler for Supervised<H> {
         self.handler.on_online(worker);
     }
 
+    fn accepts_listen(&mut self, worker: &WorkerHandle, address: &Address) -> bool {
+        self.handler.accepts_listen(worker, address)
+    }
+
     fn on_listening(&mut self, worker: &WorkerHandle, address: &Address) {
         self.handler.on_listening(worker, address);
     }

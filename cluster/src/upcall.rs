@@ -22,7 +22,17 @@ pub trait PrimaryHandler {
         let _ = worker;
     }
 
-    /// A server of a worker listens ('listening').
+    /// A server of a worker wants to listen there: whether it may. If not, its `listen` fails with `EACCES`.
+    ///
+    /// The primary makes the socket, with the primary's rights. To a worker that was started as another user or group it
+    /// makes no file unless this method is overridden: it would make one where that user may not. A worker of the same
+    /// user could make it by itself; abstract names and ports are what a primary with more rights is for. A program that
+    /// knows where its workers listen says so here, and what a worker asks for that was taken over is refused.
+    fn accepts_listen(&mut self, worker: &WorkerHandle, address: &Address) -> bool {
+        worker.is_same_user() || !matches!(address, Address::Path(_))
+    }
+
+    /// A server of a worker listens ('listening'). Told once until it stops.
     fn on_listening(&mut self, worker: &WorkerHandle, address: &Address) {
         let _ = (worker, address);
     }

@@ -1,7 +1,7 @@
 //! Numbers, addresses and strings of the message format, written and read. Nothing that is read is trusted: a value
 //! that does not fit is [`ProtocolError::Malformed`].
 
-use crate::message::{Key, ProtocolError, Query, Reply, Target};
+use crate::message::{Key, PATH_BYTES, ProtocolError, Query, Reply, Target};
 use net::Address;
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -163,6 +163,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The path of a socket that is to be made: absolute, so that it is one file whatever folder a process is in.
+    fn socket_path(&mut self) -> Read<PathBuf> {
+        let path = self.path()?;
+        match path.as_os_str().as_bytes() {
+            bytes if bytes.len() > PATH_BYTES => Err(ProtocolError::Malformed),
+            [0, ..] => Ok(path),
+            [b'/', rest @ ..] if !rest.contains(&0) => Ok(path),
+            _ => Err(ProtocolError::Malformed),
+        }
+    }
+
     fn socket_addr(&mut self) -> Read<SocketAddr> {
         match self.u8()? {
             4 => {
@@ -191,7 +202,7 @@ impl<'a> Reader<'a> {
         let target = match self.u8()? {
             0 => Target::Port(self.u16()?),
             1 => Target::Addr(self.socket_addr()?),
-            2 => Target::Path(self.path()?),
+            2 => Target::Path(self.socket_path()?),
             _ => return Err(ProtocolError::Malformed),
         };
         Ok(Key { target, index: self.u32()? })

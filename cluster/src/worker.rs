@@ -4,7 +4,7 @@ use crate::LAYER;
 use crate::bootstrap::accept_invitation;
 use crate::channel::{Channel, OnChannel};
 use crate::handles::{Handles, Reserved};
-use crate::message::{BATCH, Message, ProtocolError, Reply};
+use crate::message::{BATCH, Message, ProtocolError, Reply, WORKER_FDS};
 use crate::source::WorkerSource;
 use crate::upcall::WorkerHandler;
 use crate::{Error, Result};
@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use uv_core::Slot;
 use uv_core::trace::Facts;
+use uv_core::{Errno, Slot};
 
 /// This process, as a worker (`cluster.worker`). A cheap clone.
 ///
@@ -140,11 +140,14 @@ impl Worker {
         self.0.channel.send_user(data, Vec::new())
     }
 
-    /// Sends a message and, with it, descriptors, at most 253.
+    /// Sends a message and, with it, descriptors, at most 16.
     ///
     /// # Errors
-    /// As for [`send`](Self::send).
+    /// As for [`send`](Self::send); `EINVAL` for more descriptors.
     pub fn send_fds(&self, data: &[u8], fds: Vec<OwnedFd>) -> Result<bool> {
+        if fds.len() > WORKER_FDS {
+            return Err(uv_core::Error::new("write", Errno::EINVAL).into());
+        }
         self.0.channel.send_user(data, fds)
     }
 

@@ -2,7 +2,7 @@
 //! `primary.js`.
 
 use crate::channel::Channel;
-use crate::message::Message;
+use crate::message::{Message, Reply};
 use crate::primary::PrimaryState;
 use crate::scheduling::Candidate;
 use crate::window::{Acknowledged, Window};
@@ -44,6 +44,10 @@ pub(crate) struct WorkerState {
     /// The variables given to `fork_with`.
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) forked_at: Duration,
+    /// Whether it was started as the user and group of the primary.
+    is_same_user: bool,
+    /// It has said that it runs.
+    is_online: Cell<bool>,
     pub(crate) status: Cell<Option<ExitStatus>>,
     pub(crate) disconnected: Cell<bool>,
     pub(crate) exited_after_disconnect: Cell<Option<bool>>,
@@ -54,6 +58,8 @@ pub(crate) struct WorkerState {
     is_late: Cell<bool>,
     /// Bytes of answers that may still wait to be sent.
     answers: Cell<usize>,
+    /// Sockets that may still wait to be sent with those.
+    sockets: Cell<usize>,
     /// Connections are to be distributed when the channel notifies.
     pub(crate) distribution_due: Cell<bool>,
 }
@@ -77,6 +83,7 @@ pub(crate) struct Birth {
     pub(crate) process_context: AsyncContext,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) forked_at: Duration,
+    pub(crate) is_same_user: bool,
 }
 
 impl WorkerHandle {
@@ -151,6 +158,12 @@ impl WorkerHandle {
         self.0.exited_after_disconnect.get()
     }
 
+    /// Whether the worker was started as the user and group of the primary, and so with its rights.
+    #[must_use]
+    pub fn is_same_user(&self) -> bool {
+        self.0.is_same_user
+    }
+
     /// What became of its connections.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -187,6 +200,8 @@ impl WorkerState {
             process: OnceCell::new(),
             env: birth.env,
             forked_at: birth.forked_at,
+            is_same_user: birth.is_same_user,
+            is_online: Cell::new(false),
             status: Cell::new(None),
             disconnected: Cell::new(false),
             exited_after_disconnect: Cell::new(None),
@@ -195,6 +210,7 @@ impl WorkerState {
             refused: Cell::new(0),
             is_late: Cell::new(false),
             answers: Cell::new(0),
+            sockets: Cell::new(0),
             distribution_due: Cell::new(false),
         }
     }
@@ -205,6 +221,11 @@ impl WorkerState {
 
     pub(crate) fn is_leaving(&self) -> bool {
         self.exited_after_disconnect.get() == Some(true)
+    }
+
+    /// The worker runs. Returns whether that is news.
+    pub(crate) fn comes_online(&self) -> bool {
+        !self.is_online.replace(true)
     }
 
     fn disconnect(&self) {
@@ -245,21 +266,39 @@ impl WorkerState {
 
     /// Answers a message of the worker. Nothing more is read from one that does not read its answers.
     pub(crate) fn answer(&self, message: &Message, fds: Vec<Rc<OwnedFd>>) {
-        let before = self.channel.unsent();
+        let (before, sockets) = (self.channel.unsent(), fds.len());
         if let Err(error) = self.channel.send_fds(message, fds) {
             log::debug!(target: "cluster", "worker {}: {error}", self.id);
         }
         let waiting = self.channel.unsent().saturating_sub(before);
         self.answers.set(self.answers.get() + waiting);
+        if waiting > 0 {
+            self.sockets.set(self.sockets.get() + sockets);
+        }
         if waiting > 0 && self.answers.get() > ANSWERS {
             self.channel.pause();
         }
+    }
+
+    /// Answers a query that has no socket.
+    pub(crate) fn refuse(&self, id: u32, error: &uv_core::Error) {
+        let target = error.target().unwrap_or_default();
+        // That a socket file is left over is worth saying in the worker too.
+        let target = error.note().map_or_else(|| target.to_owned(), |note| format!("{target} ({note})"));
+        let reply = Reply::Failed { errno: error.errno().raw(), target };
+        self.answer(&Message::Answer { id, reply }, Vec::new());
+    }
+
+    /// Sockets that wait to be sent to a worker that does not read.
+    pub(crate) fn waiting_sockets(&self) -> usize {
+        self.sockets.get()
     }
 
     /// Something was sent: reads on if all answers were.
     pub(crate) fn read_on_if_answered(&self) {
         if self.answers.get() > 0 && self.channel.unsent() == 0 {
             self.answers.set(0);
+            self.sockets.set(0);
             self.channel.resume();
         }
     }

@@ -4,6 +4,7 @@ use async_wrap::{PipeName, StreamWrap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use uv_core::Printable;
 
 /// An address of either family (`server.address()`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +64,8 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(addr) => addr.fmt(f),
-            Self::Path(path) => path.display().fmt(f),
-            Self::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
+            Self::Path(path) => Printable(&path.to_string_lossy()).fmt(f),
+            Self::Abstract(name) => write!(f, "@{}", Printable(&String::from_utf8_lossy(name))),
             Self::Unnamed => f.write_str("(unnamed)"),
         }
     }

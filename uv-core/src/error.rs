@@ -78,11 +78,36 @@ impl Error {
     }
 }
 
+/// Text for people that may come from anywhere: control characters are shown as escapes of Rust, so that it is one line
+/// and no terminal takes it for a command.
+///
+/// ```
+/// use uv_core::Printable;
+///
+/// assert_eq!(Printable("/tmp/\x1b[2J\n").to_string(), r"/tmp/\u{1b}[2J\n");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a>(pub &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(char::is_control) {
+            let (plain, from) = rest.split_at(at);
+            let mut chars = from.chars();
+            f.write_str(plain)?;
+            chars.next().map_or(Ok(()), |control| write!(f, "{}", control.escape_default()))?;
+            rest = chars.as_str();
+        }
+        f.write_str(rest)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.op)?;
         if let Some(target) = self.target() {
-            write!(f, " {target}")?;
+            write!(f, " {}", Printable(target))?;
         }
         if let Some(note) = self.note() {
             write!(f, " ({note})")?;

@@ -59,7 +59,7 @@ mod work;
 
 pub use environment::{exe_path, unset_variable};
 pub use errno::Errno;
-pub use error::{Error, Result};
+pub use error::{Error, Printable, Result};
 pub use event_loop::{Loop, LoopHandle, RunMode};
 pub use failure::{Call, Failure};
 pub use handle::{Handle, HandleInfo, HandleKind};

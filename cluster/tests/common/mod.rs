@@ -4,6 +4,7 @@
 
 pub(crate) mod deployed;
 pub(crate) mod invited;
+pub(crate) mod rogue;
 pub(crate) mod roles;
 
 use async_wrap::{Environment, Loop, RunMode};

@@ -1,6 +1,6 @@
 //! What the workers of the tests do.
 
-use super::{as_worker, deployed, invited};
+use super::{as_worker, deployed, invited, rogue};
 use async_wrap::{AsyncHook, AsyncId, Environment, Provider, RunMode};
 use cluster::Worker;
 use cluster::upcall::WorkerHandler;
@@ -30,6 +30,7 @@ pub(crate) fn play(role: &str, args: &[String]) {
         "primary" => primary(),
         "grandchild" => grandchild(),
         "outsider" => outsider(),
+        "rogue" => rogue::rogue(&args),
         "deployed" => deployed::deployed(&args),
         "supervised" => deployed::supervised(),
         "relative" => deployed::relative(),
@@ -195,6 +196,14 @@ impl WorkerHandler for Obedient {
         let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
         match word {
             "listen" => self.listen(worker, rest).expect("the primary is asked"),
+            "try-listen" => {
+                if let Err(error) = self.listen(worker, rest) {
+                    let errno = error.system().expect("the system's error").errno();
+                    worker
+                        .send(format!("refused {}", errno.name()).as_bytes())
+                        .expect("the primary is there");
+                }
+            }
             "listen-close" => {
                 self.listen(worker, rest).expect("the primary is asked");
                 self.servers.pop().expect("it was pushed").close().expect("it listens, or is about to");
