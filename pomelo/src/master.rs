@@ -92,7 +92,10 @@ impl Component for Master {
             }
             match (app.fleet().filter(|_| app.mode() == Mode::Clusters), starter::chosen(&app)) {
                 (None, _) => done.ok(()),
-                (Some(fleet), Ok(servers)) => fleet.start_all(servers.into_iter(), done),
+                (Some(fleet), Ok(servers)) => {
+                    fleet.start_all(servers.into_iter());
+                    done.ok(());
+                }
                 (Some(_), Err(error)) => done.fail(error),
             }
         }));

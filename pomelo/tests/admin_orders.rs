@@ -245,6 +245,24 @@ fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
 }
 
 #[test]
+fn a_stop_of_all_is_heard_between_two_starts() {
+    common::logs::begin();
+    let servers: Vec<Value> = (0..50).map(|number| chat(&format!("chat-{number}"), json!({}))).collect();
+    let fleet = Fleet::new(&json!({"chat": servers}));
+    let app = Application::new(&fleet.env, fleet.options(&[])).expect("a good configuration");
+    app.set_admin_times(quick());
+    let result = Later::new();
+    app.start(result.setter());
+    until(&fleet.env, "the first start", || !fleet.children().is_empty());
+    app.stop_all(true);
+    assert_eq!(result.wait(&fleet.env), Err(pomelo::Error::Stopped));
+    until(&fleet.env, "the stop", || fleet.exit.get() == Some(0));
+    assert!(fleet.children().is_empty());
+    assert!(common::logs::with("Executing").len() < 50, "the others were not started");
+    run_to_the_end(&fleet.env);
+}
+
+#[test]
 fn a_server_alone_has_no_others_to_stop() {
     let fleet = Fleet::new(&json!({}));
     let app = Application::new(&fleet.env, fleet.options(&[]).admin(false)).expect("a good configuration");

@@ -10,7 +10,7 @@ use crate::admin::master_agent::{MasterAgent, WeakMaster};
 use crate::admin::orders::Orders;
 use crate::admin::registration::ServerClaim;
 use crate::record::text;
-use crate::{Application, Done, ServerInfo, State, starter};
+use crate::{Application, ServerInfo, State, starter};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -154,15 +154,12 @@ impl Fleet {
         self.0.watches.came_up(id);
     }
 
-    /// Starts servers one after the other, each in a turn of its own: what else happens is not held up.
-    pub(crate) fn start_all(&self, mut servers: std::vec::IntoIter<ServerInfo>, done: Done) {
-        if self.is_over() {
-            return done.fail("the application was stopped while its servers started");
-        }
-        let Some(info) = servers.next() else { return done.ok(()) };
+    /// Starts servers one after the other, each in a turn of its own: what else happens, a stop too, is not held up.
+    pub(crate) fn start_all(&self, mut servers: std::vec::IntoIter<ServerInfo>) {
+        let Some(info) = servers.next().filter(|_| !self.is_over()) else { return };
         self.start_first(info);
         let fleet = self.clone();
-        self.app().environment().set_immediate(move || fleet.start_all(servers, done));
+        self.app().environment().set_immediate(move || fleet.start_all(servers));
     }
 
     /// Starts a server whose record was added, remembering it.

@@ -124,8 +124,9 @@ impl Application {
         self.operate(&loaded, method, call, next);
     }
 
+    /// Whether it is stopped, or will be as soon as its servers are.
     fn is_stopped(&self) -> bool {
-        self.state() == State::Stopped
+        self.state() == State::Stopped || self.fleet().is_some_and(|fleet| fleet.is_over())
     }
 }
 
