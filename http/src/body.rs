@@ -1,12 +1,16 @@
 //! A request's body: who takes it, and how fast. Mirrors the flow of `http.IncomingMessage`.
 
-use crate::connection::{BODY_PAUSED, Connection};
+use crate::LAYER;
+use crate::connection::{BODY_HELD, BODY_PAUSED, Connection, IN_MESSAGE, LAST, LINGERING, STALLED};
 use crate::upcall::BodyHandler;
 use std::fmt;
 use std::rc::Rc;
+use uv_core::trace::Facts;
 
 /// A handle to a request's body. A cheap clone; stale once the body is complete, when all of it does nothing.
-#[derive(Clone)]
+///
+/// While there is a handle and nobody was named who takes the body, it stands still: it may be carried into a task or a
+/// timer and claimed there. Without a handle it is thrown away, and so is what is left of it once its answer is complete.
 pub struct Body {
     connection: Rc<Connection>,
     number: u32,
@@ -14,42 +18,106 @@ pub struct Body {
 
 impl Body {
     pub(crate) fn new(connection: &Rc<Connection>, number: u32) -> Self {
-        Self { connection: Rc::clone(connection), number }
+        let body = Self { connection: Rc::clone(connection), number };
+        let is_unclaimed = body.connection.with_exchange(number, |exchange, _| {
+            exchange.is_bare = false;
+            exchange.bodies += 1;
+            !exchange.wants_body
+        });
+        if is_unclaimed == Some(true) && body.is_current() {
+            body.connection.set(BODY_HELD);
+        }
+        body
     }
 
-    /// Sets who takes the body, to its end even if the response is ended before. Without it the body is thrown away.
+    /// Sets who takes the body, to its end even if the response is ended before. One that comes when the connection is
+    /// gone, or the body was thrown away behind its answer, hears `on_abort`.
     pub fn set_handler(&self, handler: impl BodyHandler + 'static) {
-        if !self.is_current() {
-            return;
-        }
         let mut handler: Option<Box<dyn BodyHandler>> = Some(Box::new(handler));
-        let old = self.connection.with_exchange(self.number, |exchange, _| {
-            exchange.wants_body = true;
-            exchange.is_bare = false;
-            std::mem::replace(&mut exchange.body_handler, handler.take())
-        });
-        drop(old);
+        if self.is_current() {
+            let old = self.connection.with_exchange(self.number, |exchange, _| {
+                exchange.wants_body = true;
+                exchange.is_bare = false;
+                std::mem::replace(&mut exchange.body_handler, handler.take())
+            });
+            drop(old);
+        }
+        match handler {
+            None => self.connection.let_body_come(self.number, BODY_HELD),
+            Some(handler) => self.connection.refuse_body_handler(self.number, handler),
+        }
     }
 
     /// Stops the body: the client's bytes stay with the kernel, and after a while with the client. Pipelined requests
     /// behind it wait as well.
+    ///
+    /// It does not outlast the answer: what is paused when that is complete, and was not begun to be taken, is thrown away
+    /// with an `on_abort`. One that is paused later ends its connection after the keep-alive timeout.
     pub fn pause(&self) {
         if self.is_current() {
             self.connection.set(BODY_PAUSED);
         }
     }
 
-    /// Lets the body come again.
+    /// Lets the body come again; one that nobody takes is thrown away.
     pub fn resume(&self) {
-        if self.is_current() && self.connection.has(BODY_PAUSED) {
-            self.connection.clear(BODY_PAUSED);
-            self.connection.socket.notify();
+        if self.is_current() {
+            self.connection.let_body_come(self.number, BODY_PAUSED | BODY_HELD);
         }
     }
 
     /// Whether this is the body that is being received.
     fn is_current(&self) -> bool {
         self.connection.is_receiving(self.number)
+    }
+}
+
+impl Clone for Body {
+    fn clone(&self) -> Self {
+        self.connection.with_exchange(self.number, |exchange, _| exchange.bodies += 1);
+        Self { connection: Rc::clone(&self.connection), number: self.number }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let is_unclaimed = self.connection.with_exchange(self.number, |exchange, _| {
+            exchange.bodies -= 1;
+            exchange.bodies == 0 && !exchange.wants_body
+        });
+        if is_unclaimed == Some(true) && self.is_current() {
+            // Nobody can claim it any more, nor let it come again.
+            self.connection.let_body_come(self.number, BODY_PAUSED | BODY_HELD);
+        }
+    }
+}
+
+impl Connection {
+    /// The reasons `why` the body at hand stood still are gone.
+    fn let_body_come(&self, number: u32, why: u32) {
+        if !self.has(why) {
+            return;
+        }
+        self.clear(why);
+        if self.has(STALLED) {
+            self.socket.notify();
+        }
+        if self.with_exchange(number, |exchange, _| exchange.continue_is_owed) == Some(true) {
+            self.send_continue(number);
+        }
+    }
+
+    /// A handler came too late. If its body was complete nobody misses anything; else it is told.
+    #[cold]
+    fn refuse_body_handler(&self, number: u32, mut handler: Box<dyn BodyHandler>) {
+        let is_lost = self.has(IN_MESSAGE | LAST | LINGERING) || self.socket.is_destroyed();
+        if is_lost && self.newest.get() == number {
+            // In a tick, since the socket may have no further upcall.
+            self.core.env().next_tick(move || {
+                let _up = LAYER.up("BodyHandler::on_abort", Facts::default);
+                handler.on_abort();
+            });
+        }
     }
 }
 

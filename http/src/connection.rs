@@ -64,7 +64,7 @@ pub(crate) const LINGERING: u32 = 1 << 7;
 /// Input followed the last request.
 pub(crate) const TRAILING: u32 = 1 << 8;
 /// The client has ended its side.
-const PEER_ENDED: u32 = 1 << 9;
+pub(crate) const PEER_ENDED: u32 = 1 << 9;
 /// A request's first byte has come and its last has not: `since` counts for it.
 pub(crate) const RECEIVING: u32 = 1 << 10;
 /// The head of a message was decoded, and its end was not.
@@ -79,6 +79,10 @@ pub(crate) const SERVED: u32 = 1 << 13;
 pub(crate) const CUT: u32 = 1 << 15;
 /// There is something in `pending`.
 pub(crate) const PENDING: u32 = 1 << 16;
+/// The application holds the body that is being received, and has not said who takes it.
+pub(crate) const BODY_HELD: u32 = 1 << 17;
+/// The client has ended its side behind what is not read.
+pub(crate) const UNREAD_END: u32 = 1 << 18;
 
 impl Connection {
     pub(crate) fn new(core: Rc<Core>, handler: SharedHandler, socket: Socket) -> Self {
@@ -119,7 +123,7 @@ impl Connection {
     /// The message at hand is received.
     #[inline]
     pub(crate) fn end_message(&self) {
-        self.flags.set(self.flags.get() & !(IN_MESSAGE | RECEIVING | BODY_PAUSED) | SERVED);
+        self.flags.set(self.flags.get() & !(IN_MESSAGE | RECEIVING | BODY_PAUSED | BODY_HELD) | SERVED);
     }
 
     /// Everything that came is answered.
@@ -178,7 +182,7 @@ impl Connection {
             }
         }
         self.set(LINGERING);
-        self.clear(STALLED | BODY_PAUSED | BLOCKED);
+        self.clear(STALLED | BODY_PAUSED | BODY_HELD | BLOCKED);
         drop(self.take_leftover());
         self.since.set(self.core.now());
         self.socket.end();
@@ -207,15 +211,18 @@ impl Connection {
     /// Whether decoding has to stand still: a body that nobody wants to have now, too many requests waiting for their
     /// answers or too much in those, or a client that does not read them.
     pub(crate) fn must_stall(&self) -> bool {
-        self.has(BODY_PAUSED | BLOCKED)
+        self.has(BODY_PAUSED | BODY_HELD | BLOCKED)
             || self.outstanding.get() >= MAX_PIPELINED
             || self.held.get() > self.socket.high_water_mark()
     }
 
     /// Decodes what was left over, if the reason for standing still is gone.
     fn unstall(self: &Rc<Self>) {
-        if !self.has(STALLED) || self.must_stall() {
+        if !self.has(STALLED) {
             return;
+        }
+        if self.must_stall() {
+            return self.judge_unread_end();
         }
         self.clear(STALLED);
         // Also if nothing was left over: the end of a message may still have to be told.
@@ -326,16 +333,11 @@ impl SocketHandler for ConnectionTower {
     }
 
     fn on_end(&mut self) {
-        let connection = &self.connection;
-        connection.set(PEER_ENDED);
-        if connection.is_deaf() {
-            // What is due is still sent, and the socket closes itself when both sides have ended.
-            return;
-        }
-        connection.end_of_input();
-        if connection.outstanding.get() == 0 && !connection.has(LAST) {
-            connection.end(true);
-        }
+        self.connection.client_ended();
+    }
+
+    fn on_unread_end(&mut self) {
+        self.connection.client_ended_unread();
     }
 
     fn on_drain(&mut self) {

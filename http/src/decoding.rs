@@ -2,7 +2,8 @@
 //! `parserOnBody`, `parserOnMessageComplete` and `socketOnError`.
 
 use crate::connection::{
-    BODY_PAUSED, CORKED, Connection, ENDING, IN_MESSAGE, LAST, RECEIVING, SERVED, STALLED, TRAILING, UPGRADED,
+    BODY_HELD, BODY_PAUSED, CORKED, Connection, ENDING, IN_MESSAGE, LAST, RECEIVING, SERVED, STALLED,
+    TRAILING, UPGRADED,
 };
 use crate::exchange::{Exchange, Phase};
 use crate::pending::{Call, Over};
@@ -132,12 +133,13 @@ impl Connection {
             return self.leave_rest(input);
         }
         // The end of a message takes no input: it must not wait until a slow client has fetched its answer.
-        if !self.has(BODY_PAUSED) && decoder.take_end() {
+        if !self.has(BODY_PAUSED | BODY_HELD) && decoder.take_end() {
             self.on_message_end(&Fields::default());
             return None;
         }
         if self.must_stall() {
             self.set(STALLED);
+            self.since.set(self.core.now());
             self.socket.pause();
             return Some(input.len());
         }
@@ -305,10 +307,13 @@ impl Connection {
         accepted && !self.socket.is_destroyed()
     }
 
-    /// Tells a client that waits for it to send its body, unless it is answered already.
-    fn send_continue(&self, number: u32) {
+    /// Tells a client that waits for it to send its body, unless it is answered already. One whose body is held is told
+    /// when that is claimed.
+    pub(crate) fn send_continue(&self, number: u32) {
+        let is_held = self.has(BODY_HELD);
         let wanted = self.with_exchange(number, |exchange, first| {
-            if !exchange.awaits_continue || exchange.phase != Phase::Head {
+            exchange.continue_is_owed = is_held;
+            if is_held || !exchange.awaits_continue || exchange.phase != Phase::Head {
                 return false;
             }
             exchange.awaits_continue = false;
@@ -371,8 +376,10 @@ impl Connection {
         call: impl FnOnce(&mut dyn BodyHandler),
     ) {
         let number = self.newest.get();
-        let taken =
-            self.with_exchange(number, |exchange, _| (exchange.body_handler.take(), exchange.context));
+        let taken = self.with_exchange(number, |exchange, _| {
+            exchange.body_begun = true;
+            (exchange.body_handler.take(), exchange.context)
+        });
         let Some((Some(mut handler), context)) = taken else { return };
         self.core.env().make_callback(context, || {
             let _up = LAYER.up(name, facts);

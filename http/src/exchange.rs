@@ -46,13 +46,21 @@ pub(crate) struct Exchange {
     pub(crate) client_closes: bool,
     /// The body has, or had, a handler: it is received to its end whatever becomes of the response.
     pub(crate) wants_body: bool,
+    /// Some of the body came to its handler.
+    pub(crate) body_begun: bool,
+    /// [`Body`](crate::Body)s that refer to this.
+    pub(crate) bodies: u32,
     /// The client waits for a `100 Continue` before it sends the body.
     pub(crate) awaits_continue: bool,
+    /// It is told once the body is claimed.
+    pub(crate) continue_is_owed: bool,
     /// Output that waits for the responses before this one.
     pub(crate) waiting: Vec<u8>,
     /// A write said `false`: `on_drain` is owed.
     pub(crate) needs_drain: bool,
     pub(crate) handler: Option<Box<dyn ResponseHandler>>,
+    /// The response's handler was told that the client has ended.
+    pub(crate) knows_end: bool,
     /// The handler is being called, and was not replaced.
     pub(crate) handler_is_out: bool,
     pub(crate) body_handler: Option<Box<dyn BodyHandler>>,
@@ -82,10 +90,14 @@ impl Exchange {
             keep_alive: true,
             client_closes: false,
             wants_body: false,
+            body_begun: false,
+            bodies: 0,
             awaits_continue: false,
+            continue_is_owed: false,
             waiting: Vec::new(),
             needs_drain: false,
             handler: None,
+            knows_end: false,
             handler_is_out: false,
             body_handler: None,
             context: AsyncContext::NONE,
@@ -163,9 +175,13 @@ impl Exchange {
         self.keep_alive = true;
         self.client_closes = false;
         self.wants_body = false;
+        self.body_begun = false;
+        self.bodies = 0;
         self.awaits_continue = false;
+        self.continue_is_owed = false;
         recycle(&mut self.waiting);
         self.needs_drain = false;
+        self.knows_end = false;
         self.handler_is_out = false;
     }
 }

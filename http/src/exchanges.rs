@@ -3,7 +3,7 @@
 //! Answers go out in the order of the requests, so only the first exchange writes; what later ones write waits in them.
 //! Most requests are alone, and answered before the next one is looked at: for those the list is one place.
 
-use crate::connection::{BODY_PAUSED, CUT, Connection, FINISH_OWED, IN_MESSAGE, LAST, STALLED};
+use crate::connection::{BODY_HELD, BODY_PAUSED, CUT, Connection, FINISH_OWED, IN_MESSAGE, LAST, STALLED};
 use crate::exchange::{Exchange, Phase};
 use crate::pending::Call;
 use std::rc::Rc;
@@ -96,7 +96,7 @@ impl Connection {
     pub(crate) fn leave_ordinary(self: &Rc<Self>, mut exchange: Box<Exchange>) {
         self.outstanding.set(0);
         // What is left of the body is thrown away, also if it was paused.
-        self.clear(BODY_PAUSED);
+        self.clear(BODY_PAUSED | BODY_HELD);
         self.end_context(&exchange.context);
         exchange.reset_ordinary();
         self.core.pool.give_as_new(exchange);
@@ -137,9 +137,14 @@ impl Connection {
     /// Whether an exchange stays although its answer is written, since the rest of the body still goes to its handler; and
     /// whether it ends the connection, then with whose wish that was.
     fn look_back(&self, exchange: &mut Exchange) -> (bool, Option<bool>) {
-        let body_goes_on = exchange.wants_body && self.is_receiving(exchange.number);
+        // As in Node what was not begun to be taken is not waited for.
+        let is_wanted = exchange.wants_body && (exchange.body_begun || !self.has(BODY_PAUSED));
+        let body_goes_on = is_wanted && self.is_receiving(exchange.number);
         if body_goes_on {
             self.owe_finish(exchange);
+            if self.has(STALLED) {
+                self.since.set(self.core.now());
+            }
         }
         if exchange.is_cut() {
             self.set(CUT);
@@ -191,7 +196,7 @@ impl Connection {
         let is_handler_out = !exchange.is_bare && self.owe_ends(&mut exchange);
         if self.is_receiving(exchange.number) {
             // What is left of the body is thrown away, also if it was paused.
-            self.clear(BODY_PAUSED);
+            self.clear(BODY_PAUSED | BODY_HELD);
         }
         if !is_handler_out {
             self.end_context(&exchange.context);

@@ -31,8 +31,12 @@
 //!
 //! - `100 Continue` is sent once the handler has returned without an answer, so that one that refuses a request spares
 //!   the client its body; another expectation is answered with 417, without a handler of its own;
-//! - answers due are sent before the answer to a broken request that follows them, before a close, and to a client that
-//!   has ended its side (Node cuts them off);
+//! - answers due are sent before the answer to a broken request that follows them, before a close, and, if they come
+//!   within 3 s, to a client that has ended its side (Node cuts them off); see
+//!   [`ServerOptions::allow_half_open`];
+//! - a reset is told at once, also while a body is paused, and so is that the client has ended behind one
+//!   ([`ResponseHandler::on_client_end`](upcall::ResponseHandler::on_client_end)), where Node says nothing before it
+//!   reads on;
 //! - a broken request is always answered by the server: `on_client_error` is told of it, and not of timeouts;
 //! - requests that follow `Connection: close`, or the last that `max_requests_per_socket` allows, are ignored (Node
 //!   answers 503), and so is an `Upgrade` that nobody accepts; a `CONNECT` is then answered with 501;
@@ -59,6 +63,7 @@ mod decoding;
 mod error;
 mod exchange;
 mod exchanges;
+mod gone;
 mod heads;
 mod lent;
 mod options;

@@ -23,6 +23,11 @@ pub struct ServerOptions {
     /// Requests on one connection, after which it is closed; 0, for no limit, at first. The last answer says so; what
     /// follows it is ignored, as RFC 9112, 9.6 demands (Node answers 503).
     pub max_requests_per_socket: u32,
+    /// Wait for the answers that are due when a client has ended its side (`httpAllowHalfOpen`); their handlers hear
+    /// `on_client_end`. Off at first, as in Node: such a client counts as gone, and handlers of answers that have not
+    /// begun hear `on_close`. Unlike in Node it still gets what comes all the same, as long as it takes what is sent and
+    /// then for 3 s.
+    pub allow_half_open: bool,
     /// How much of a client's input is held or skipped.
     pub limits: Limits,
     /// The options of the connections beneath. `allow_half_open` is always on and ends are handled here.
@@ -37,6 +42,7 @@ impl Default for ServerOptions {
             keep_alive_timeout: Duration::from_secs(65),
             checking_interval: Duration::from_secs(1),
             max_requests_per_socket: 0,
+            allow_half_open: false,
             limits: Limits::default(),
             net: net::ServerOptions { no_delay: true, ..net::ServerOptions::default() },
         }

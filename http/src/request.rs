@@ -22,7 +22,8 @@ impl<'a> Request<'a> {
         Self { head, connection, number }
     }
 
-    /// The request's body. Give it a handler during `on_request`: what comes before it has one is thrown away.
+    /// The request's body. Give it a handler, now or later: it stands still while there is a handle and no handler. Without
+    /// either it is thrown away.
     #[must_use]
     pub fn body(&self) -> Body {
         Body::new(self.connection, self.number)

@@ -45,6 +45,8 @@ pub(crate) struct Core {
     connections: RefCell<Slab<Rc<Connection>>>,
     checking: RefCell<Option<Timeout>>,
     draining: Cell<bool>,
+    /// Ends a `shutdown`. It keeps the loop alive, which a connection that stands still does not.
+    grace: RefCell<Option<Timeout>>,
     /// `listen`s of which something is left: each lasts as long as its connections.
     towers: Cell<usize>,
     /// Which `listen` was the last; a timer of an earlier one is stale.
@@ -85,6 +87,7 @@ impl Server {
             connections: RefCell::default(),
             checking: RefCell::default(),
             draining: Cell::new(false),
+            grace: RefCell::default(),
             towers: Cell::new(0),
             listening_id: Cell::new(0),
         };
@@ -105,6 +108,7 @@ impl Server {
         self.net.listen(options, ServerTower::new(core, Box::new(handler)))?;
         core.listening_id.set(core.listening_id.get().wrapping_add(1));
         core.draining.set(false);
+        core.end_grace();
         Ok(())
     }
 
@@ -122,7 +126,7 @@ impl Server {
 
     /// Ends in an orderly way: takes the connections that wait in the kernel and stops listening, answers what was asked
     /// with `Connection: close`, closes connections that stay idle for half a second, and after `grace` all others, those
-    /// that left HTTP included. `on_close` comes when the last one is gone.
+    /// that left HTTP included. `on_close` comes when the last one is gone; until then the loop stays alive.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
@@ -131,8 +135,9 @@ impl Server {
         self.core.draining.set(true);
         let close_idle = |core: &Core| core.close_idle();
         let destroy_all = |core: &Core| core.destroy_all();
-        self.core.later(DRAIN_IDLE.min(grace), close_idle);
-        self.core.later(grace, destroy_all);
+        self.core.later(DRAIN_IDLE.min(grace), close_idle).unref();
+        let grace = self.core.later(grace, destroy_all);
+        self.core.grace.replace(Some(grace));
         Ok(())
     }
 
@@ -245,15 +250,21 @@ impl Core {
         }
     }
 
-    fn later(self: &Rc<Self>, after: Duration, work: impl FnOnce(&Self) + 'static) {
+    /// No `shutdown` is going on any more.
+    fn end_grace(&self) {
+        if let Some(timer) = self.grace.take() {
+            timer.clear();
+        }
+    }
+
+    fn later(self: &Rc<Self>, after: Duration, work: impl FnOnce(&Self) + 'static) -> Timeout {
         let (core, id) = (Rc::downgrade(self), self.listening_id.get());
-        let timer = self.env.set_deadline(after, move |_| {
+        self.env.set_deadline(after, move |_| {
             // Listening again ends the draining.
             if let Some(core) = core.upgrade().filter(|core| core.listening_id.get() == id) {
                 work(&core);
             }
-        });
-        timer.unref();
+        })
     }
 }
 
@@ -310,6 +321,7 @@ impl Drop for ServerTower {
         self.core.towers.set(self.core.towers.get() - 1);
         if self.core.towers.get() == 0 {
             self.core.stop_checking();
+            self.core.end_grace();
         }
     }
 }

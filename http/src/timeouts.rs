@@ -35,7 +35,7 @@ impl Core {
             connection.since.set(heard.latest(connection.since.get()));
             match connection.verdict(heard.until()) {
                 Some(Verdict::Answer408) => connection.answer_and_end(408),
-                Some(Verdict::Destroy) => connection.socket.destroy(),
+                Some(Verdict::Destroy) => connection.break_off(),
                 Some(Verdict::CloseIdle) => connection.close_idle(),
                 None => {}
             }
@@ -77,6 +77,9 @@ impl Connection {
         if self.has(LINGERING) {
             return self.lingers_too_long(now).then_some(Verdict::Destroy);
         }
+        if let Some(is_over) = self.is_forsaken(now) {
+            return is_over.then_some(Verdict::Destroy);
+        }
         if self.has(STALLED) {
             // That nothing is received is this server's own doing.
             return self.is_stuck(now).then_some(Verdict::Destroy);
@@ -95,12 +98,16 @@ impl Connection {
             // A client that is still fetching its answer is not idle yet.
             return self.is_stuck(now).then_some(Verdict::Destroy);
         }
-        let idle_limit = match options.keep_alive_timeout {
+        self.is_over(now, self.idle_limit()).then_some(Verdict::CloseIdle)
+    }
+
+    /// How long nothing may go on; zero for no limit.
+    pub(crate) fn idle_limit(&self) -> Duration {
+        match self.core.options().keep_alive_timeout {
             _ if self.core.is_draining() => DRAIN_IDLE,
             Duration::ZERO => Duration::ZERO,
             limit => limit + KEEP_ALIVE_BUFFER,
-        };
-        self.is_over(now, idle_limit).then_some(Verdict::CloseIdle)
+        }
     }
 
     /// Closes a connection on which nothing is going on; behind its last answer, if the client has not fetched that.
@@ -113,7 +120,7 @@ impl Connection {
     }
 
     /// Whether `since` is longer ago than a limit, if there is one.
-    fn is_over(&self, now: Duration, limit: Duration) -> bool {
+    pub(crate) fn is_over(&self, now: Duration, limit: Duration) -> bool {
         !limit.is_zero() && now.saturating_sub(self.since.get()) >= limit
     }
 

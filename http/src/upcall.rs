@@ -7,7 +7,7 @@ use net::{Dropped, Socket};
 /// A server. Mirrors the events of `http.Server`.
 pub trait RequestHandler {
     /// A request's head is complete ('request'). Its body, if it has one, comes to the handler given to
-    /// [`Request::body`]; without one it is thrown away.
+    /// [`Request::body`]; it is thrown away if that is not asked for.
     fn on_request(&mut self, request: &Request<'_>, response: Response);
 
     /// Whether to take the connection over instead of answering (`shouldUpgradeCallback`): asked for requests that
@@ -76,7 +76,13 @@ pub trait ResponseHandler {
     /// The response was ended and is with the kernel, or queued for it ('finish').
     fn on_finish(&mut self) {}
 
-    /// The connection was lost, or the request turned out broken or too slow, before the response ended ('close'
+    /// The client has finished sending, and the response has not ended: it may be gone, or wait for the response. Called
+    /// once, where `on_close` is not: with [`allow_half_open`](crate::ServerOptions::allow_half_open), for a response that
+    /// has begun, or while the client's end lies behind a paused body or behind output that it does not fetch.
+    fn on_client_end(&mut self) {}
+
+    /// The connection was lost, or the client ended its side
+    /// (unless [`allow_half_open`](crate::ServerOptions::allow_half_open) is set), or the request turned out broken or too slow, before the response ended ('close'
     /// without 'finish').
     fn on_close(&mut self) {}
 }

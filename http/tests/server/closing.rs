@@ -5,8 +5,10 @@ use async_wrap::{Environment, Loop, RunMode};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
 use net::upcall::SocketHandler;
+use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::Duration;
 
 fn any() -> ListenOptions {
@@ -107,6 +109,38 @@ fn a_shutdown_answers_what_was_asked_with_close_and_ends_by_itself() {
         },
         || {},
     );
+}
+
+// A connection that is not read keeps no loop alive by itself
+#[test]
+fn a_shutdown_waits_for_a_connection_that_stands_still() {
+    struct Held(Rc<Cell<bool>>);
+    impl ResponseHandler for Held {
+        fn on_close(&mut self) {
+            self.0.set(true);
+        }
+    }
+    let lp = Loop::new().expect("a loop");
+    let env = Environment::new(&lp);
+    let server = Server::new(&env, ServerOptions::default()).expect("a server");
+    let was_told = Rc::new(Cell::new(false));
+    let (closing, told, held) = (server.clone(), Rc::clone(&was_told), RefCell::new(Vec::new()));
+    let handler = move |request: &Request<'_>, response: Response| {
+        response.set_handler(Held(Rc::clone(&told)));
+        held.borrow_mut().push((request.body(), response));
+        closing.shutdown(Duration::from_millis(100)).expect("to shut down");
+    };
+    server.listen(any(), handler).expect("to listen");
+    let address = server.address().and_then(|address| address.as_tcp()).expect("an address");
+    let client = std::thread::spawn(move || {
+        let mut client = Client::connect(address);
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf");
+        client.expect_end();
+    });
+    assert!(!env.run(RunMode::Default).expect("the loop runs"));
+    assert_eq!(server.connections(), 0);
+    assert!(was_told.get());
+    client.join().expect("no panic");
 }
 
 // Node: `server.close` then `listen`

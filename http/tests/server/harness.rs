@@ -265,6 +265,11 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("to shut down");
     }
 
+    /// Ends the connection with a reset, which takes an answer that was not read.
+    pub(crate) fn reset(self) {
+        assert_eq!(self.stream.peek(&mut [0]).expect("an answer"), 1);
+    }
+
     /// Asks, and reads the answer.
     pub(crate) fn ask(&mut self, path: &str) -> Answer {
         self.get(path);
@@ -353,6 +358,18 @@ impl Client {
             }
         }
         std::mem::take(&mut self.read)
+    }
+
+    /// Reads until the server ends; whether that was a reset.
+    pub(crate) fn ends_with_a_reset(&mut self) -> bool {
+        let mut buffer = [0; 1024];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == ErrorKind::ConnectionReset,
+            }
+        }
     }
 
     /// Demands that nothing but the end comes.

@@ -188,6 +188,11 @@ impl Decoder {
         is_at_end
     }
 
+    /// Whether only the end of a message without trailers is still to be told.
+    pub(crate) fn is_at_end(&self) -> bool {
+        matches!(self.machine.state, State::End)
+    }
+
     /// Says that the peer has ended its side: an error if that is inside a message, even if only its head has
     /// begun.
     pub fn finish(&self) -> Result<(), ParseError> {
