@@ -275,6 +275,30 @@ fn root_may_start_children_as_another_user_without_other_groups() {
     }
 }
 
+#[test]
+fn a_child_does_not_become_another_user_with_groups_that_it_could_not_give_up() {
+    let name = "a_child_does_not_become_another_user_with_groups_that_it_could_not_give_up";
+    const MARK: &str = "UV_CORE_TEST_GROUPS";
+    if std::env::var_os(MARK).is_some() {
+        assert_eq!(spawn_error(&shell("exit 0").uid(NOBODY)).errno(), Errno::EPERM);
+        // What it is already it may become, with its groups.
+        assert_eq!(run(shell("exit 0").uid(0).gid(0)).0, (0, 0));
+        return;
+    }
+    if !is_root() {
+        return;
+    }
+    let itself = std::env::current_exe().expect("its own path");
+    // A root that may become any user and change no group, in a group of its own.
+    let status = Command::new("setpriv")
+        .args(["--groups=12345", "--inh-caps=-setgid", "--bounding-set=-setgid"])
+        .args([itself.as_os_str(), name.as_ref(), "--exact".as_ref()])
+        .env(MARK, "1")
+        .stdout(std::process::Stdio::null())
+        .status();
+    assert!(status.expect("setpriv runs").success());
+}
+
 // libuv: process_ref
 #[test]
 fn an_unreferenced_child_does_not_keep_the_loop_alive() {

@@ -2,7 +2,7 @@
 
 use crate::Errno;
 use std::ffi::OsStr;
-use std::mem::{offset_of, size_of};
+use std::mem::{align_of, offset_of, size_of};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::OsStrExt;
 
@@ -14,6 +14,26 @@ pub(crate) struct SockAddr {
 
 const PATH_OFFSET: usize = offset_of!(libc::sockaddr_un, sun_path);
 const PATH_CAPACITY: usize = size_of::<libc::sockaddr_un>() - PATH_OFFSET;
+
+/// The address of one family.
+///
+/// # Safety
+/// A plain struct of integers, for which every bit pattern is valid.
+unsafe trait Family: Copy {
+    /// Its place in a storage.
+    const FITS: () = assert!(
+        size_of::<Self>() <= size_of::<libc::sockaddr_storage>()
+            && align_of::<Self>() <= align_of::<libc::sockaddr_storage>(),
+        "a socket address fits into its storage"
+    );
+}
+
+// SAFETY: integers and an array of them.
+unsafe impl Family for libc::sockaddr_in {}
+// SAFETY: integers and arrays of them.
+unsafe impl Family for libc::sockaddr_in6 {}
+// SAFETY: an integer and an array of them.
+unsafe impl Family for libc::sockaddr_un {}
 
 impl SockAddr {
     /// Room for the kernel to fill in.
@@ -65,25 +85,19 @@ impl SockAddr {
         Ok(addr)
     }
 
-    fn of<T: Copy>(value: T) -> Self {
+    fn of<T: Family>(value: T) -> Self {
+        let () = T::FITS;
         let mut addr = Self::empty();
-        assert!(
-            size_of::<T>() <= size_of::<libc::sockaddr_storage>(),
-            "a socket address fits into its storage"
-        );
-        // SAFETY: the storage is larger than `T` (asserted) and aligned for every socket address.
+        // SAFETY: the storage is as large as `T` at least, and aligned for it (`FITS`).
         unsafe { (&raw mut addr.storage).cast::<T>().write(value) };
         addr.len = size_of::<T>() as libc::socklen_t;
         addr
     }
 
-    fn read<T: Copy>(&self) -> T {
-        assert!(
-            size_of::<T>() <= size_of::<libc::sockaddr_storage>(),
-            "a socket address fits into its storage"
-        );
-        // SAFETY: the storage is initialised throughout, larger than `T` (asserted), and `T` is a plain struct of
-        // integers, for which every bit pattern is valid.
+    fn read<T: Family>(&self) -> T {
+        let () = T::FITS;
+        // SAFETY: the storage is initialised throughout, as large as `T` at least and aligned for it (`FITS`), and every
+        // bit pattern is a valid `T` (`Family`).
         unsafe { (&raw const self.storage).cast::<T>().read() }
     }
 

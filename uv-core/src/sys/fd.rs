@@ -76,8 +76,11 @@ pub(super) fn last_errno() -> Errno {
 }
 
 /// Takes ownership of a descriptor that a system call just made.
-pub(super) fn own(result: libc::c_int) -> Result<OwnedFd, Errno> {
-    // SAFETY: callers pass the result of a call that returns a new descriptor, which nobody else owns.
+///
+/// # Safety
+/// `result` is −1, or a new descriptor that nobody else owns.
+pub(super) unsafe fn own(result: libc::c_int) -> Result<OwnedFd, Errno> {
+    // SAFETY: the caller says so.
     check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -88,14 +91,14 @@ pub(crate) fn is_standard(fd: RawFd) -> bool {
 
 /// The null device, for reading and writing.
 pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
-    // SAFETY: the path is a C string literal.
-    own(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) })
+    // SAFETY: the path is a C string literal; a descriptor that it returns is new.
+    unsafe { own(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC)) }
 }
 
 /// A descriptor of no use but to be given up when there are none left.
 pub(crate) fn open_spare() -> Result<OwnedFd, Errno> {
-    // SAFETY: the path is a C string literal.
-    own(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })
+    // SAFETY: the path is a C string literal; a descriptor that it returns is new.
+    unsafe { own(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC)) }
 }
 
 /// Sets or clears `O_NONBLOCK`; of the open file, which other descriptors may share.
@@ -116,8 +119,8 @@ pub(crate) fn set_cloexec(fd: RawFd) -> Result<(), Errno> {
 
 /// Another descriptor of the same open file, which no child inherits.
 pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
-    // SAFETY: takes integers only.
-    own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) })
+    // SAFETY: takes integers only; a descriptor that it returns is new.
+    unsafe { own(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)) }
 }
 
 /// The access mode: whether the descriptor is open for reading and for writing.

@@ -15,6 +15,7 @@ pub(crate) mod reopen;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod spawn;
+mod stack;
 
 use crate::trace::Facts;
 use crate::{Errno, LAYER};

@@ -95,8 +95,8 @@ pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
     let kept = flags & (libc::O_ACCMODE | libc::O_APPEND);
     // A named pipe would wait for its other end otherwise.
     let flags = kept | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: a C string that outlives the call.
-    let opened = own(unsafe { libc::open(path.as_ptr(), flags) })?;
+    // SAFETY: a C string that outlives the call; a descriptor that it returns is new.
+    let opened = unsafe { own(libc::open(path.as_ptr(), flags)) }?;
     let after = stat(opened.as_raw_fd())?;
     if (after.st_dev, after.st_ino) != (before.st_dev, before.st_ino) {
         return Err(Errno::ENOTSUP);

@@ -11,8 +11,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 /// A non-blocking stream socket that no child inherits.
 pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: takes integers only.
-    own(unsafe { libc::socket(family, kind, 0) })
+    // SAFETY: takes integers only; a descriptor that it returns is new.
+    unsafe { own(libc::socket(family, kind, 0)) }
 }
 
 /// Two connected Unix stream sockets that no child inherits; the first non-blocking, the second as asked.
@@ -21,7 +21,8 @@ pub(crate) fn stream_pair(nonblocking_peer: bool) -> Result<(OwnedFd, OwnedFd), 
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
     // SAFETY: the kernel writes two descriptors into the array of two.
     check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
-    let pair = (own(fds[0])?, own(fds[1])?);
+    // SAFETY: both were just made, for this call.
+    let pair = unsafe { (own(fds[0])?, own(fds[1])?) };
     super::fd::set_nonblocking(super::fd::raw(&pair.0), true)?;
     super::fd::set_nonblocking(super::fd::raw(&pair.1), nonblocking_peer)?;
     Ok(pair)
@@ -42,8 +43,8 @@ pub(crate) fn connect(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
 /// Asked with a socket for datagrams: one for streams is found, but is of the wrong type, and its owner does not notice.
 pub(crate) fn is_unbound(addr: &SockAddr) -> bool {
     let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: takes integers only.
-    let probe = own(unsafe { libc::socket(libc::AF_UNIX, kind, 0) });
+    // SAFETY: takes integers only; a descriptor that it returns is new.
+    let probe = unsafe { own(libc::socket(libc::AF_UNIX, kind, 0)) };
     probe.is_ok_and(|probe| connect(probe.as_raw_fd(), addr) == Err(Errno::ECONNREFUSED))
 }
 
@@ -56,8 +57,8 @@ pub(crate) fn listen(fd: RawFd, backlog: i32) -> Result<(), Errno> {
 pub(crate) fn accept(fd: RawFd) -> Result<OwnedFd, Errno> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     call("accept4(2)", || {
-        // SAFETY: null address pointers mean that the peer's address is not wanted.
-        own(unsafe { libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags) })
+        // SAFETY: null address pointers mean that the peer's address is not wanted; a descriptor that it returns is new.
+        unsafe { own(libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags)) }
     })
 }
 

@@ -5,16 +5,20 @@
 //! nothing is copied (`vfork`, but on a stack of its own, as `posix_spawn` does it). The other threads go on, and may
 //! hold any lock. So the child calls async-signal-safe functions only, allocates nothing and changes no memory but its
 //! stack, the error number of the thread that waits, and the place where it says what went wrong.
+//!
+//! A child that becomes another user or group has a copy of the memory instead: the kernel takes the right to leave a core
+//! and to be debugged from memory whose user changes, and this process keeps it. Nor may the other user reach into it.
 
 use super::fd::{check, last_errno, own, raw, set_nonblocking};
 use super::process::abandon;
 use super::signal::{LAST_SIGNAL, all_signals, no_signals, set_default, set_mask};
+use super::stack::Stack;
 use crate::Errno;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::Ordering;
 
 // By number, as the C library's own functions change all threads of the process whose memory this is.
 #[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
@@ -61,8 +65,7 @@ struct Start<'a> {
     args: Vec<*const libc::c_char>,
     env: Vec<*const libc::c_char>,
     moves: Moves,
-    /// The error that ended the child, or 0.
-    failure: AtomicI32,
+    stack: Stack,
 }
 
 /// Starts a program whose descriptor `n` is the `n`-th of `fds`. Of others it has those without `FD_CLOEXEC`.
@@ -70,26 +73,18 @@ struct Start<'a> {
 /// The error is that of whatever failed, here or in the child, `exec` included; no child is left then.
 pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Errno> {
     keep_exit_statuses()?;
-    let start = Start {
-        program,
-        args: pointers(&program.args),
-        env: pointers(&program.env),
-        moves: Moves::plan(fds)?,
-        failure: AtomicI32::new(0),
-    };
+    let args = pointers(&program.args);
+    // What `execvpe` needs to give a script to the shell is an array of the arguments.
+    let stack = Stack::new(STACK + size_of_val(&*args))?;
+    let start = Start { program, args, env: pointers(&program.env), moves: Moves::plan(fds)?, stack };
     // A signal that comes to the child before `exec` must not run this process's handlers in it.
     let mask = set_mask(&all_signals());
-    let would_lose_dumps = (program.uid.is_some() || program.gid.is_some()) && is_dumpable();
     let cloned = start.clone_process();
     set_mask(&mask);
-    if would_lose_dumps {
-        // A child that becomes another user takes that from the memory that it shares.
-        stay_dumpable();
-    }
     let (pid, pidfd) = cloned?;
-    let failed = match start.failure.load(Ordering::Relaxed) {
-        0 => pidfd.ok_or(Errno::from_raw(libc::ENOSYS)),
-        errno => Err(Errno::from_raw(errno)),
+    let failed = match start.stack.failure() {
+        None => pidfd.ok_or(Errno::from_raw(libc::ENOSYS)),
+        Some(errno) => Err(errno),
     };
     failed.map(|pidfd| Child { pid, pidfd }).inspect_err(|_| abandon(pid))
 }
@@ -98,29 +93,18 @@ impl Start<'_> {
     /// Runs [`become_program`] in a child and waits until that has become the program, or ended. The descriptor of the
     /// child is missing before Linux 5.2.
     fn clone_process(&self) -> Result<(i32, Option<OwnedFd>), Errno> {
-        // What `execvpe` needs to give a script to the shell is an array of the arguments.
-        let mut stack = Vec::with_capacity(STACK + size_of_val(&*self.args));
-        let top: *mut MaybeUninit<u8> = stack.spare_capacity_mut().as_mut_ptr_range().end;
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        let stays_the_same = self.program.uid.is_none() && self.program.gid.is_none();
+        let shared = if stays_the_same { libc::CLONE_VM } else { 0 };
+        let flags = shared | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         let mut pidfd: RawFd = -1;
         let start = ptr::from_ref(self).cast_mut().cast();
         // SAFETY: the child runs `become_program` on a stack that nobody else uses and that outlives it, as does
         // `start`, of which it writes an atomic only: this thread waits until the child has given both up.
-        let pid = check(unsafe { libc::clone(become_program, top.cast(), flags, start, &raw mut pidfd) })?;
+        let pid =
+            check(unsafe { libc::clone(become_program, self.stack.top(), flags, start, &raw mut pidfd) })?;
         // SAFETY: the system made the descriptor for this call.
         Ok((pid, (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) })))
     }
-}
-
-/// Whether this process leaves a core when it crashes, and can be debugged.
-fn is_dumpable() -> bool {
-    // SAFETY: takes integers only.
-    unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
-}
-
-fn stay_dumpable() {
-    // SAFETY: takes integers only. It is refused for other values only.
-    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) };
 }
 
 /// Makes sure that ended children wait to be collected: a parent that ignores SIGCHLD, perhaps because it was started
@@ -177,8 +161,8 @@ impl Moves {
     }
 
     fn copy_above(&self, fd: RawFd) -> Result<OwnedFd, Errno> {
-        // SAFETY: takes integers only.
-        own(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, self.floor) })
+        // SAFETY: takes integers only; a descriptor that it returns is new.
+        unsafe { own(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, self.floor)) }
     }
 }
 
@@ -192,7 +176,7 @@ extern "C" fn become_program(start: *mut libc::c_void) -> libc::c_int {
     // SAFETY: `clone_process` passes the address of one, which lives until the child has become the program.
     let start = unsafe { &*start.cast_const().cast::<Start<'_>>() };
     let errno = prepare(start.program, &start.moves).err().unwrap_or_else(|| exec(start));
-    start.failure.store(errno.raw(), Ordering::Relaxed);
+    start.stack.word().store(errno.raw(), Ordering::Relaxed);
     // SAFETY: runs nothing of this process in the child.
     unsafe { libc::_exit(127) }
 }
@@ -217,9 +201,7 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Errno> {
         check(unsafe { libc::chdir(cwd.as_ptr()) })?;
     }
     if program.uid.is_some() || program.gid.is_some() {
-        // Root's other groups would stay otherwise. Everybody else is refused this, and has nothing to give up.
-        // SAFETY: no groups, so no memory is read.
-        let _ = system(unsafe { libc::syscall(SETGROUPS, 0, ptr::null::<libc::gid_t>()) });
+        give_up_groups(program)?;
     }
     if let Some(gid) = program.gid {
         // SAFETY: takes an integer only.
@@ -235,6 +217,21 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Errno> {
     }
     set_mask(&no_signals());
     Ok(())
+}
+
+/// Gives up the other groups: they would be the new user's otherwise. To be refused this matters only to a process that
+/// has such groups and becomes somebody else.
+fn give_up_groups(program: &Program) -> Result<(), Errno> {
+    // SAFETY: no groups, so no memory is read.
+    let refused = system(unsafe { libc::syscall(SETGROUPS, 0, ptr::null::<libc::gid_t>()) });
+    // SAFETY: take nothing; and no groups are asked for but their number.
+    let (users, groups, others) = unsafe {
+        let users = [libc::getuid(), libc::geteuid()];
+        (users, [libc::getgid(), libc::getegid()], libc::getgroups(0, ptr::null_mut()))
+    };
+    let becomes = |wanted: Option<u32>, now: [u32; 2]| wanted.is_some_and(|wanted| now != [wanted; 2]);
+    let matters = others != 0 && (becomes(program.uid, users) || becomes(program.gid, groups));
+    if matters { refused } else { Ok(()) }
 }
 
 /// Becomes the first of the candidates that can be run. Returns why there is none, as `execvp` does.
@@ -266,6 +263,7 @@ fn system(result: libc::c_long) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicBool;
 
     // Only root may do this; for others the child is refused, before anything changes.
     #[test]
@@ -279,10 +277,27 @@ mod tests {
             gid: Some(65534),
             detached: false,
         };
-        stay_dumpable();
-        if let Ok(child) = spawn(&program, &[]) {
-            abandon(child.pid);
-        }
+        // SAFETY: takes integers only.
+        assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
+        // SAFETY: takes integers only.
+        let is_dumpable = || unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } == 1;
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                let mut always = true;
+                while !done.load(Ordering::Relaxed) {
+                    always &= is_dumpable();
+                }
+                always
+            });
+            for _ in 0..20 {
+                if let Ok(child) = spawn(&program, &[]) {
+                    abandon(child.pid);
+                }
+            }
+            done.store(true, Ordering::Relaxed);
+            assert!(others.join().expect("no panic"), "not even for a moment");
+        });
         assert!(is_dumpable());
     }
 }

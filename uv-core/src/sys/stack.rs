@@ -1,0 +1,93 @@
+//! The stack of a child on its way to the program, and the one word that it leaves there. glibc's `posix_spawn` has one like
+//! it.
+
+use super::fd::check;
+use crate::Errno;
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// Bytes beneath the stack that nobody may touch: a child that needs more ends there, and changes nothing of ours.
+const GUARD: usize = 64 * 1024;
+
+/// Bytes above the stack, where the child says what went wrong. As many as keep the stack aligned.
+const WORD: usize = 64;
+
+/// A mapping of memory: a guard, a stack, and a word. Unmapped when dropped.
+pub(super) struct Stack {
+    start: *mut libc::c_void,
+    len: usize,
+}
+
+impl Stack {
+    /// One of at least `size` bytes. What is written there is seen by both processes, also where they share no other
+    /// memory.
+    pub(super) fn new(size: usize) -> Result<Self, Errno> {
+        let len = GUARD + (size + WORD).next_multiple_of(GUARD);
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping, at an address of the kernel's choice, touches no memory that is in use.
+        let start = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(super::fd::last_errno());
+        }
+        let stack = Self { start, len };
+        // SAFETY: the first part of the mapping that was just made, of which nothing is used.
+        check(unsafe { libc::mprotect(start, GUARD, libc::PROT_NONE) })?;
+        Ok(stack)
+    }
+
+    /// Where the stack begins; it grows down from here.
+    pub(super) fn top(&self) -> *mut libc::c_void {
+        // SAFETY: inside of the mapping.
+        unsafe { self.start.byte_add(self.len - WORD) }
+    }
+
+    /// The error that ended the child, or 0. Async-signal-safe.
+    pub(super) fn word(&self) -> &AtomicI32 {
+        // SAFETY: the end of the mapping, which is readable, writable, aligned and zero at first, and not of the stack.
+        unsafe { &*self.top().cast::<AtomicI32>() }
+    }
+
+    /// What the child left in the word.
+    pub(super) fn failure(&self) -> Option<Errno> {
+        let errno = self.word().load(Ordering::Relaxed);
+        (errno != 0).then(|| Errno::from_raw(errno))
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this one's alone. A child that had it as its stack has ended or become a program.
+        unsafe { libc::munmap(self.start, self.len) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mappings of this process that touch an address, as `/proc/self/maps` has them.
+    fn mapping(address: usize) -> String {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("the mappings");
+        let has = |line: &&str| {
+            let (range, _) = line.split_once(' ').expect("a range");
+            let (from, to) = range.split_once('-').expect("two addresses");
+            let number = |text| usize::from_str_radix(text, 16).expect("a hexadecimal number");
+            (number(from)..number(to)).contains(&address)
+        };
+        maps.lines().find(has).unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn there_is_a_guard_beneath_the_stack_of_a_child() {
+        let size = 32 * 1024;
+        let stack = Stack::new(size).expect("memory");
+        let top = stack.top() as usize;
+        assert_eq!(top % 16, 0);
+        let lowest = top - size;
+        assert!(mapping(lowest).contains(" rw-s "), "{}", mapping(lowest));
+        let beneath = stack.start as usize + GUARD - 1;
+        assert!(mapping(beneath).contains(" ---s ") && beneath < lowest, "{}", mapping(beneath));
+        assert_eq!(stack.failure(), None);
+    }
+}
