@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::Permissions;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -84,14 +84,14 @@ impl Pipe {
         let failed = |errno| Error::new("open", errno);
         self.check_fresh("open")?;
         let raw = fd.as_raw_fd();
-        sys::fd::set_cloexec(raw).map_err(failed)?;
+        sys::fd::set_cloexec(fd.as_fd()).map_err(failed)?;
         let flags = if sys::socket::is_socket(raw) {
-            let is_for_others = sys::socket::is_listening(raw) || is_only_bound(raw);
+            let is_for_others = sys::socket::is_listening(raw) || is_only_bound(fd.as_fd());
             SOCKET | if is_for_others { BOUND } else { READABLE | WRITABLE }
         } else if self.0.0.has(IPC) {
             return Err(failed(Errno::EINVAL));
         } else {
-            let (readable, writable) = sys::fd::access_mode(raw).map_err(failed)?;
+            let (readable, writable) = sys::fd::access_mode(fd.as_fd()).map_err(failed)?;
             let directions = if readable { READABLE } else { 0 } | if writable { WRITABLE } else { 0 };
             directions | stop_waiting(&fd).map_err(failed)?
         };
@@ -241,7 +241,7 @@ impl Pipe {
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket.
     pub fn local_name(&self) -> Result<PipeName> {
-        let addr = sys::socket::local_addr(self.0.0.fileno()?);
+        let addr = sys::socket::local_addr(self.0.0.opened()?);
         name(addr.map_err(|errno| Error::new("getsockname", errno))?)
     }
 
@@ -250,18 +250,15 @@ impl Pipe {
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket, `ENOTCONN` without a peer.
     pub fn peer_name(&self) -> Result<PipeName> {
-        let addr = sys::socket::peer_addr(self.0.0.fileno()?);
+        let addr = sys::socket::peer_addr(self.0.0.opened()?);
         name(addr.map_err(|errno| Error::new("getpeername", errno))?)
     }
 
-    fn socket(&self) -> Result<i32, Errno> {
-        if let Some(fd) = self.0.0.fd().get() {
-            return Ok(fd);
+    fn socket(&self) -> Result<BorrowedFd<'_>, Errno> {
+        if self.0.0.fd().get().is_none() {
+            self.0.0.open(sys::socket::stream_socket(libc::AF_UNIX)?, SOCKET);
         }
-        let fd = sys::socket::stream_socket(libc::AF_UNIX)?;
-        let raw = fd.as_raw_fd();
-        self.0.0.open(fd, SOCKET);
-        Ok(raw)
+        self.0.0.fd().get().ok_or(Errno::EBADF)
     }
 
     fn check_fresh(&self, op: &'static str) -> Result<()> {
@@ -286,7 +283,7 @@ fn stop_waiting(fd: &OwnedFd) -> Result<u32, Errno> {
     if own.is_ok_and(|own| sys::reopen::replace(fd, &own).is_ok()) {
         return Ok(0);
     }
-    Ok(if sys::reopen::lend(raw)? { LENT } else { 0 })
+    Ok(if sys::reopen::lend(fd.as_fd())? { LENT } else { 0 })
 }
 
 /// The path, if what is there is a socket.
@@ -296,7 +293,7 @@ fn socket_path(path: &Path) -> Result<PathBuf, Errno> {
 }
 
 /// Whether the socket has a name and no peer: somebody bound it for others to listen on.
-fn is_only_bound(fd: RawFd) -> bool {
+fn is_only_bound(fd: BorrowedFd<'_>) -> bool {
     let is_named =
         sys::socket::local_addr(fd).is_ok_and(|addr| addr.as_unix().is_some_and(|name| !name.is_empty()));
     is_named && sys::socket::peer_addr(fd).is_err()

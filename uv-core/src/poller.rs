@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,28 +124,39 @@ impl Poller {
     }
 
     /// Watches `fd`. One edge is reported at once for what is already there.
-    pub(crate) fn register(&self, fd: RawFd, key: u32, generation: u32, writable: bool) -> Result<(), Errno> {
+    pub(crate) fn register(
+        &self,
+        fd: BorrowedFd<'_>,
+        key: u32,
+        generation: u32,
+        writable: bool,
+    ) -> Result<(), Errno> {
         let token = handle_token(key, generation);
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
-        Ok(self.own_registry()?.register(&mut SourceFd(&fd), token, interest(writable))?)
+        Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), token, interest(writable))?)
     }
 
     /// Watches for writability as well: needed from the first write that would block.
-    pub(crate) fn register_writable(&self, fd: RawFd, key: u32, generation: u32) -> Result<(), Errno> {
+    pub(crate) fn register_writable(
+        &self,
+        fd: BorrowedFd<'_>,
+        key: u32,
+        generation: u32,
+    ) -> Result<(), Errno> {
         let token = handle_token(key, generation);
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
-        Ok(self.own_registry()?.reregister(&mut SourceFd(&fd), token, interest(true))?)
+        Ok(self.own_registry()?.reregister(&mut SourceFd(&fd.as_raw_fd()), token, interest(true))?)
     }
 
     /// Watches the pipe into which signals are written.
-    pub(crate) fn register_signals(&self, fd: RawFd) -> Result<(), Errno> {
-        Ok(self.own_registry()?.register(&mut SourceFd(&fd), SIGNAL, Interest::READABLE)?)
+    pub(crate) fn register_signals(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), SIGNAL, Interest::READABLE)?)
     }
 
     /// Stops watching. Needed only where the open file outlives the descriptor: closing the last one does it too.
-    pub(crate) fn deregister(&self, fd: RawFd) {
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
         // Fails only if the descriptor is not watched, which is what was asked for.
-        let _ = self.own_registry().map(|registry| registry.deregister(&mut SourceFd(&fd)));
+        let _ = self.own_registry().map(|registry| registry.deregister(&mut SourceFd(&fd.as_raw_fd())));
     }
 
     /// Waits until something happens or `timeout` (`None`: for ever) has passed. A signal ends the wait early with an

@@ -9,7 +9,7 @@ use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// A TCP connection or listener (`uv_tcp_t`).
@@ -104,10 +104,10 @@ impl Tcp {
         if !sys::socket::is_socket(raw) {
             return Err(failed(Errno::ENOTSOCK));
         }
-        sys::fd::set_cloexec(raw).map_err(failed)?;
-        let bound = sys::socket::local_addr(raw)
+        sys::fd::set_cloexec(fd.as_fd()).map_err(failed)?;
+        let bound = sys::socket::local_addr(fd.as_fd())
             .is_ok_and(|addr| addr.as_inet().is_some_and(|addr| addr.port() != 0));
-        let connected = sys::socket::peer_addr(raw).is_ok();
+        let connected = sys::socket::peer_addr(fd.as_fd()).is_ok();
         let mut flags = 0;
         if bound {
             flags |= BOUND;
@@ -209,7 +209,7 @@ impl Tcp {
         if let Some(errno) = self.0.0.delayed_error() {
             return Err(failed(errno));
         }
-        let addr = sys::socket::local_addr(self.0.0.fileno()?).map_err(failed)?;
+        let addr = sys::socket::local_addr(self.0.0.opened()?).map_err(failed)?;
         addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
@@ -219,7 +219,7 @@ impl Tcp {
     /// `EBADF` without a socket, `ENOTCONN` without a peer.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         let failed = |errno| Error::new("getpeername", errno);
-        let addr = sys::socket::peer_addr(self.0.0.fileno()?).map_err(failed)?;
+        let addr = sys::socket::peer_addr(self.0.0.opened()?).map_err(failed)?;
         addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
@@ -262,7 +262,7 @@ impl Tcp {
         if self.0.0.is_shutting() {
             return Err(failed(Errno::EINVAL));
         }
-        if let Ok(fd) = self.0.0.fileno() {
+        if let Ok(fd) = self.0.0.opened() {
             sys::socket::linger_zero(fd).map_err(failed)?;
         }
         self.close();
@@ -270,19 +270,16 @@ impl Tcp {
     }
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> Result<()> {
-        let set = sys::socket::set_option(self.0.0.fileno()?, level, name, value);
+        let set = sys::socket::set_option(self.0.0.opened()?, level, name, value);
         set.map_err(|errno| Error::new("setsockopt", errno))
     }
 
     /// The handle's socket, made now if there is none.
-    fn socket(&self, addr: &SockAddr) -> Result<RawFd, Errno> {
-        if let Some(fd) = self.0.0.fd().get() {
-            return Ok(fd);
+    fn socket(&self, addr: &SockAddr) -> Result<BorrowedFd<'_>, Errno> {
+        if self.0.0.fd().get().is_none() {
+            self.0.0.open(sys::socket::stream_socket(addr.family())?, 0);
         }
-        let fd = sys::socket::stream_socket(addr.family())?;
-        let raw = fd.as_raw_fd();
-        self.0.0.open(fd, 0);
-        Ok(raw)
+        self.0.0.fd().get().ok_or(Errno::EBADF)
     }
 
     fn check_fresh(&self, op: &'static str) -> Result<()> {

@@ -198,7 +198,7 @@ impl ProcessNode {
             upcall: Slot::empty(),
         });
         let (key, generation) = (node.handle.key(), node.handle.generation());
-        match lp.inner().poller.register(child.pidfd.as_raw_fd(), key, generation, false) {
+        match lp.inner().poller.register(child.pidfd.as_fd(), key, generation, false) {
             Ok(()) => drop(node.child.replace(Some(child))),
             Err(errno) => {
                 node.handle.close();
@@ -255,7 +255,7 @@ impl Node for ProcessNode {
     fn begin_close(&self) {
         if let Some(child) = self.child.take() {
             let lp = self.handle.loop_handle();
-            lp.inner().poller.deregister(child.pidfd.as_raw_fd());
+            lp.inner().poller.deregister(child.pidfd.as_fd());
             // A process that was forked from this one has no children of its parent.
             if lp.is_own() {
                 reaper::adopt(child);

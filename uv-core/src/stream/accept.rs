@@ -7,7 +7,7 @@ use crate::trace::Facts;
 use crate::upcall::AcceptUpcall;
 use crate::{Call, Errno, Error, Failure, LAYER, Result};
 use std::mem::replace;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Connections shed in one turn when the process has no descriptors left; more are shed in the next one.
@@ -132,7 +132,7 @@ impl StreamNode {
     /// Gives up the spare descriptor to accept what waits, and closes it at once: better than a peer that waits for
     /// an answer, and than a listener that is reported ready for ever. The listener itself goes on.
     #[cold]
-    fn shed(self: &Rc<Self>, fd: RawFd, lack: Errno) {
+    fn shed(self: &Rc<Self>, fd: BorrowedFd<'_>, lack: Errno) {
         let Some(spare) = self.lp().take_spare_fd() else {
             if self.lp().restore_spare_fd() {
                 return self.push_ready();

@@ -4,7 +4,7 @@
 use super::node::{LENT, MAYBE_READABLE, REGISTERED, REGISTERED_WRITABLE, SHARED, STANDARD, StreamNode};
 use crate::Errno;
 use crate::sys;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 impl StreamNode {
     /// Gives the stream its descriptor, with the directions that it has.
@@ -20,7 +20,7 @@ impl StreamNode {
 
     /// For what can be told not to wait by the mode of the open file only: `accept` and `connect`. Others may have
     /// changed the mode of one that they share.
-    pub(super) fn make_nonblocking(&self, fd: RawFd) -> Result<(), Errno> {
+    pub(super) fn make_nonblocking(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         if self.has(SHARED) { sys::fd::set_nonblocking(fd, true) } else { Ok(()) }
     }
 

@@ -251,7 +251,8 @@ impl Stream {
     /// # Errors
     /// `EBADF` without a descriptor; what the system says.
     pub fn try_clone_fd(&self) -> Result<OwnedFd> {
-        sys::fd::duplicate(self.fileno()?).map_err(|errno| Error::new("dup", errno))
+        self.0.set(SHARED);
+        sys::fd::duplicate(self.0.opened()?).map_err(|errno| Error::new("dup", errno))
     }
 
     /// Sets or clears blocking mode, of the open file that others may share (`uv_stream_set_blocking`).
@@ -262,7 +263,7 @@ impl Stream {
     /// # Errors
     /// `EBADF` without a descriptor.
     pub fn set_blocking(&self, blocking: bool) -> Result<()> {
-        let fd = self.0.fileno()?;
+        let fd = self.0.opened()?;
         sys::fd::set_nonblocking(fd, !blocking).map_err(|errno| Error::new("ioctl", errno))?;
         self.0.set_waiting(blocking);
         Ok(())
@@ -301,13 +302,13 @@ impl Stream {
     }
 
     fn get_option(&self, op: &'static str, name: libc::c_int) -> Result<usize> {
-        let value = sys::socket::get_option(self.0.fileno()?, libc::SOL_SOCKET, name);
+        let value = sys::socket::get_option(self.0.opened()?, libc::SOL_SOCKET, name);
         value.map(|value| usize::try_from(value).unwrap_or(0)).map_err(|errno| Error::new(op, errno))
     }
 
     fn set_option(&self, name: libc::c_int, bytes: usize) -> Result<()> {
         let bytes = libc::c_int::try_from(bytes).map_err(|_| Error::new("setsockopt", Errno::EINVAL))?;
-        let set = sys::socket::set_option(self.0.fileno()?, libc::SOL_SOCKET, name, bytes);
+        let set = sys::socket::set_option(self.0.opened()?, libc::SOL_SOCKET, name, bytes);
         set.map_err(|errno| Error::new("setsockopt", errno))
     }
 }
@@ -324,7 +325,7 @@ impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
             .field("kind", &self.kind())
-            .field("fd", &self.0.fd().get())
+            .field("fd", &self.0.fd().number())
             .field("readable", &self.is_readable())
             .field("writable", &self.is_writable())
             .finish_non_exhaustive()

@@ -15,7 +15,7 @@ use crate::{Call, Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -156,6 +156,11 @@ impl StreamNode {
     }
 
     pub(crate) fn fileno(&self) -> Result<RawFd> {
+        self.fd.number().ok_or(Error::new("fileno", Errno::EBADF))
+    }
+
+    /// The descriptor, for a system call: see [`FdCell::get`].
+    pub(crate) fn opened(&self) -> Result<BorrowedFd<'_>> {
         self.fd.get().ok_or(Error::new("fileno", Errno::EBADF))
     }
 
@@ -444,7 +449,7 @@ impl Node for StreamNode {
     }
 
     fn descriptor(&self) -> Option<i32> {
-        self.fd.get()
+        self.fd.number()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{Errno, Error, Result};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 /// Buffers in one `writev`: enough to make the call's own cost vanish, and small enough for the stack.
@@ -115,7 +115,7 @@ impl Outgoing {
     }
 
     /// Writes once and completes the requests that this ends.
-    pub(super) fn write(&mut self, fd: RawFd, means: Means) -> Result<Progress, Errno> {
+    pub(super) fn write(&mut self, fd: BorrowedFd<'_>, means: Means) -> Result<Progress, Errno> {
         let (offered, taken) = match self.write_head(fd, means) {
             Err(errno) if errno.would_block() => return Ok(Progress::Full),
             result => result?,
@@ -129,7 +129,7 @@ impl Outgoing {
     }
 
     /// Writes the head of the queue. Returns the bytes offered and taken.
-    fn write_head(&mut self, fd: RawFd, means: Means) -> Result<(usize, usize), Errno> {
+    fn write_head(&mut self, fd: BorrowedFd<'_>, means: Means) -> Result<(usize, usize), Errno> {
         let is_alone = self.queue.len() == 1;
         let Some(head) = self.queue.front_mut() else { return Ok((0, 0)) };
         if head.has_fds() {
@@ -202,7 +202,7 @@ fn gather<'a>(buffers: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; BUFFER
 }
 
 /// Sends a request that carries handles, alone. The handles go with its first byte: what is left of it goes without.
-fn send_with_fds(request: &mut Request, fd: RawFd, means: Means) -> Result<(usize, usize), Errno> {
+fn send_with_fds(request: &mut Request, fd: BorrowedFd<'_>, means: Means) -> Result<(usize, usize), Errno> {
     let (slices, used, offered) = gather(request.buffers());
     let fds: Vec<RawFd> = request.fds.iter().map(|fd| fd.as_raw_fd()).collect();
     let taken = retrying(|| sys::message::send(fd, means, &slices[..used], &fds))?;

@@ -5,7 +5,7 @@ use super::{IPC, READABLE, SOCKET, StreamNode, WRITABLE};
 use crate::handle::HandleKind;
 use crate::sys;
 use crate::{Call, Errno, Error, Failure, Result};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Reads per turn: libuv's number. One peer that sends without end does not keep the loop from the others.
@@ -178,7 +178,7 @@ impl StreamNode {
     }
 
     #[inline(always)]
-    fn read_once(&self, fd: RawFd, buffer: &mut [u8]) -> Step {
+    fn read_once(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Step {
         for _ in 0..INTERRUPTIONS {
             return match self.read_bytes(fd, buffer) {
                 Ok((0, _)) => Step::End,
@@ -197,7 +197,7 @@ impl StreamNode {
     /// Reads once. Returns how many bytes came, and whether there may be more although the buffer is not full: a
     /// terminal gives line by line, and descriptors that come with a message cut it short.
     #[inline(always)]
-    fn read_bytes(&self, fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+    fn read_bytes(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
         if self.has(SOCKET) && self.handle.kind() == HandleKind::Tcp {
             return sys::socket::read(fd, true, buffer).map(|count| (count, false));
         }
@@ -205,7 +205,7 @@ impl StreamNode {
     }
 
     #[inline(never)]
-    fn read_other(&self, fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+    fn read_other(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
         if !self.has(SOCKET) {
             sys::socket::read(fd, false, buffer).map(|count| (count, true))
         } else if self.has(IPC) {
@@ -227,14 +227,13 @@ impl StreamNode {
 
     pub(crate) fn take_received(&self) -> Option<Received> {
         let fd = self.take_received_fd()?;
-        let raw = fd.as_raw_fd();
-        let family = sys::socket::local_addr(raw).map(|addr| addr.family());
+        let family = sys::socket::local_addr(fd.as_fd()).map(|addr| addr.family());
         let kind = match family {
             Ok(libc::AF_INET | libc::AF_INET6) => Some(HandleKind::Tcp),
             Ok(libc::AF_UNIX) => Some(HandleKind::Pipe),
             _ => None,
         };
-        let kind = kind.filter(|_| sys::socket::is_stream_socket(raw));
+        let kind = kind.filter(|_| sys::socket::is_stream_socket(fd.as_fd()));
         Some(Received { fd, kind })
     }
 }

@@ -10,7 +10,7 @@ use crate::{Call, Errno, Error, Failure, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 /// Writes per turn: libuv's number. One fast peer does not keep the loop from the others.
@@ -83,7 +83,7 @@ impl StreamNode {
         }
     }
 
-    fn check_writable(&self) -> Result<RawFd> {
+    fn check_writable(&self) -> Result<BorrowedFd<'_>> {
         let failed = |errno| Error::new("write", errno);
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
         if self.has(WRITABLE | CONNECTING) { Ok(fd) } else { Err(failed(Errno::EPIPE)) }
@@ -119,7 +119,7 @@ impl StreamNode {
 
     /// The descriptor, if nothing is in the way of writing at once.
     #[inline(always)]
-    fn free_fd(&self) -> Option<RawFd> {
+    fn free_fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.get().filter(|_| self.has(WRITABLE) && !self.has(CONNECTING) && !self.is_writing())
     }
 
@@ -217,7 +217,7 @@ impl StreamNode {
     }
 
     #[cold]
-    fn flush_failed(self: &Rc<Self>, fd: RawFd, call: Call, errno: Errno) {
+    fn flush_failed(self: &Rc<Self>, fd: BorrowedFd<'_>, call: Call, errno: Errno) {
         match Failure::of(call, errno) {
             // What is queued stays, and is tried again.
             Failure::Passing | Failure::Interrupted => self.pause_output(call, errno),
@@ -233,7 +233,7 @@ impl StreamNode {
     }
 
     /// A request with descriptors of which nothing was sent: those behind it go on.
-    fn pass_over_head(self: &Rc<Self>, fd: RawFd, error: Error) {
+    fn pass_over_head(self: &Rc<Self>, fd: BorrowedFd<'_>, error: Error) {
         self.fail_head(fd, error);
         self.clear(BROKEN);
         if self.is_writing() {
@@ -243,7 +243,7 @@ impl StreamNode {
     }
 
     /// As in libuv a failed write ends writing: those behind it wait for the close, which cancels them.
-    fn fail_head(&self, fd: RawFd, error: Error) {
+    fn fail_head(&self, fd: BorrowedFd<'_>, error: Error) {
         self.set(BROKEN);
         self.with_output(|out| out.fail_head(error));
         if !self.is_writing() {
@@ -267,7 +267,7 @@ impl StreamNode {
     }
 
     /// Sends the FIN if one is wanted; its report comes later.
-    fn finish_shutdown(&self, fd: RawFd) {
+    fn finish_shutdown(&self, fd: BorrowedFd<'_>) {
         self.if_output(|out| {
             if let Some(Shutdown::Wanted) = out.shutdown {
                 out.shutdown = Some(Shutdown::Done(sys::socket::shutdown_write(fd)));

@@ -4,7 +4,7 @@ use crate::trace::Facts;
 use crate::{Errno, LAYER};
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// A descriptor that can be taken or closed through a shared reference; closed on drop.
 pub(crate) struct FdCell(Cell<RawFd>);
@@ -16,9 +16,18 @@ impl FdCell {
         Self(Cell::new(NONE))
     }
 
-    pub(crate) fn get(&self) -> Option<RawFd> {
+    /// The descriptor, for a system call: not to be kept over an upcall, which may close it.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
         let fd = self.0.get();
-        (fd != NONE).then_some(fd)
+        // SAFETY: a descriptor in the cell is open: it came from an `OwnedFd`, and `take` takes it out before it is
+        // closed. That is called by a close only, which no system call of a stream makes.
+        (fd != NONE).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    /// Its number, for people.
+    pub(crate) fn number(&self) -> Option<RawFd> {
+        self.get().map(|fd| fd.as_raw_fd())
     }
 
     pub(crate) fn set(&self, fd: OwnedFd) {
@@ -102,38 +111,33 @@ pub(crate) fn open_spare() -> Result<OwnedFd, Errno> {
 }
 
 /// Sets or clears `O_NONBLOCK`; of the open file, which other descriptors may share.
-pub(crate) fn set_nonblocking(fd: RawFd, nonblocking: bool) -> Result<(), Errno> {
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> Result<(), Errno> {
     let mut on = libc::c_int::from(nonblocking);
     // SAFETY: FIONBIO reads one int, which outlives the call.
-    check(unsafe { libc::ioctl(fd, libc::FIONBIO, &raw mut on) }).map(drop)
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut on) }).map(drop)
 }
 
 /// Sets `FD_CLOEXEC`, so that no child inherits the descriptor; but for standard ones, which every program expects.
-pub(crate) fn set_cloexec(fd: RawFd) -> Result<(), Errno> {
-    if is_standard(fd) {
+pub(crate) fn set_cloexec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    if is_standard(fd.as_raw_fd()) {
         return Ok(());
     }
     // SAFETY: FIOCLEX takes no argument.
-    check(unsafe { libc::ioctl(fd, libc::FIOCLEX) }).map(drop)
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIOCLEX) }).map(drop)
 }
 
 /// Another descriptor of the same open file, which no child inherits.
-pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd, Errno> {
+pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // SAFETY: takes integers only; a descriptor that it returns is new.
-    unsafe { own(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)) }
+    unsafe { own(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0)) }
 }
 
 /// The access mode: whether the descriptor is open for reading and for writing.
-pub(crate) fn access_mode(fd: RawFd) -> Result<(bool, bool), Errno> {
+pub(crate) fn access_mode(fd: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
     // SAFETY: F_GETFL takes no argument.
-    let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
     let mode = flags & libc::O_ACCMODE;
     Ok((mode != libc::O_WRONLY, mode != libc::O_RDONLY))
-}
-
-/// The descriptor of `fd`, for the calls of this folder.
-pub(crate) fn raw(fd: &OwnedFd) -> RawFd {
-    fd.as_raw_fd()
 }
 
 // Here because it takes `unsafe` to close a standard descriptor, as a daemon does.

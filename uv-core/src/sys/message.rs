@@ -6,7 +6,7 @@ use super::transfer;
 use crate::Errno;
 use std::io::IoSlice;
 use std::mem::size_of;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Descriptors in one message: the kernel's limit (`SCM_MAX_FD`).
 pub(crate) const FDS_PER_MESSAGE: usize = 253;
@@ -23,7 +23,12 @@ const fn control_space(bytes: usize) -> usize {
 struct Control([u8; CONTROL_BYTES]);
 
 /// Sends buffers and, with their first byte, descriptors. Raises no SIGPIPE.
-pub(crate) fn send(fd: RawFd, means: Means, data: &[IoSlice<'_>], fds: &[RawFd]) -> Result<usize, Errno> {
+pub(crate) fn send(
+    fd: BorrowedFd<'_>,
+    means: Means,
+    data: &[IoSlice<'_>],
+    fds: &[RawFd],
+) -> Result<usize, Errno> {
     if fds.len() > FDS_PER_MESSAGE {
         return Err(Errno::EINVAL);
     }
@@ -51,9 +56,9 @@ pub(crate) fn send(fd: RawFd, means: Means, data: &[IoSlice<'_>], fds: &[RawFd])
     send_message(fd, means, &message)
 }
 
-fn send_message(fd: RawFd, means: Means, message: &libc::msghdr) -> Result<usize, Errno> {
+fn send_message(fd: BorrowedFd<'_>, means: Means, message: &libc::msghdr) -> Result<usize, Errno> {
     // SAFETY: the message's pointers describe buffers that the callers keep alive during the call.
-    transfer("sendmsg(2)", || check_len(unsafe { libc::sendmsg(fd, message, means.flags()) }))
+    transfer("sendmsg(2)", || check_len(unsafe { libc::sendmsg(fd.as_raw_fd(), message, means.flags()) }))
 }
 
 /// Receives bytes and hands every descriptor that came with them to `take`, in order. Waits for nothing.
@@ -61,7 +66,7 @@ fn send_message(fd: RawFd, means: Means, message: &libc::msghdr) -> Result<usize
 /// Returns how many bytes came, and whether descriptors cut them short: then there may be more. Descriptors for which
 /// the process has no room are lost, and cut the bytes short all the same.
 pub(crate) fn receive_fds(
-    fd: RawFd,
+    fd: BorrowedFd<'_>,
     buffer: &mut [u8],
     mut take: impl FnMut(OwnedFd),
 ) -> Result<(usize, bool), Errno> {
@@ -94,7 +99,7 @@ pub(crate) fn receive_fds(
 /// Receives bytes only: descriptors that came with them are lost, as nobody asked for them. Waits for nothing.
 ///
 /// Returns as [`receive_fds`] does.
-pub(crate) fn receive(fd: RawFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
     let mut slice = io_vector(buffer);
     let mut message = message(&mut slice);
     let received = receive_message(fd, &mut message)?;
@@ -113,9 +118,11 @@ fn message(slice: &mut libc::iovec) -> libc::msghdr {
     message
 }
 
-fn receive_message(fd: RawFd, message: &mut libc::msghdr) -> Result<usize, Errno> {
+fn receive_message(fd: BorrowedFd<'_>, message: &mut libc::msghdr) -> Result<usize, Errno> {
     transfer("recvmsg(2)", || {
         // SAFETY: the message's pointers describe buffers that the callers keep alive during the call.
-        check_len(unsafe { libc::recvmsg(fd, message, libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT) })
+        check_len(unsafe {
+            libc::recvmsg(fd.as_raw_fd(), message, libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT)
+        })
     })
 }

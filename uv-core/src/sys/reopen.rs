@@ -2,6 +2,8 @@
 //! pipes and terminals are opened anew, for a mode of one's own. Mirrors what `uv_tty_init` does for terminals, libuv's
 //! `src/unix/tty.c`.
 //!
+//! What a program says by a number alone is asked about by that number: it may be of nothing, which the system tells.
+//!
 //! What cannot be opened anew has its mode lent, and gets it back when the last stream of this process gives it back.
 
 use super::fd::{check, own, set_nonblocking};
@@ -9,7 +11,7 @@ use super::fork::PerProcess;
 use crate::Errno;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The major number of the devices that are nothing but memory: null, zero, random and the like.
@@ -102,7 +104,7 @@ pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
         return Err(Errno::ENOTSUP);
     }
     if !nonblocking {
-        set_nonblocking(opened.as_raw_fd(), false)?;
+        set_nonblocking(opened.as_fd(), false)?;
     }
     Ok(opened)
 }
@@ -124,26 +126,28 @@ pub(crate) fn replace(fd: &OwnedFd, by: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// Makes an open file that others may share non-blocking. Returns whether it has to be given back with [`give_back`].
-pub(crate) fn lend(fd: RawFd) -> Result<bool, Errno> {
+pub(crate) fn lend(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let number = fd.as_raw_fd();
     let mut loans = loans();
-    if let Some(loan) = loans.iter_mut().find(|loan| loan.is_of(fd)) {
+    if let Some(loan) = loans.iter_mut().find(|loan| loan.is_of(number)) {
         set_nonblocking(fd, true)?;
-        loan.0.push(fd);
+        loan.0.push(number);
         return Ok(true);
     }
-    if is_nonblocking(fd)? {
+    if is_nonblocking(number)? {
         return Ok(false);
     }
     set_nonblocking(fd, true)?;
-    loans.push(Loan(vec![fd]));
+    loans.push(Loan(vec![number]));
     Ok(true)
 }
 
 /// Ends a [`lend`]: the last one of an open file makes it blocking again.
-pub(crate) fn give_back(fd: RawFd) {
+pub(crate) fn give_back(fd: BorrowedFd<'_>) {
+    let number = fd.as_raw_fd();
     let mut loans = loans();
-    let Some(at) = loans.iter().position(|loan| loan.0.contains(&fd)) else { return };
-    loans[at].0.retain(|user| *user != fd);
+    let Some(at) = loans.iter().position(|loan| loan.0.contains(&number)) else { return };
+    loans[at].0.retain(|user| *user != number);
     if loans[at].0.is_empty() {
         loans.swap_remove(at);
         // A file that has no such mode is fine as it is.

@@ -10,7 +10,7 @@ use super::fork::{PerProcess, Process};
 use crate::Errno;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -95,8 +95,8 @@ pub(crate) struct SignalPipe {
 impl SignalPipe {
     pub(crate) fn open() -> Result<Self, Errno> {
         let (reader, writer) = io::pipe()?;
-        set_nonblocking(reader.as_raw_fd(), true)?;
-        set_nonblocking(writer.as_raw_fd(), true)?;
+        set_nonblocking(reader.as_fd(), true)?;
+        set_nonblocking(writer.as_fd(), true)?;
         let mailbox = registry().unused.pop().unwrap_or_else(Mailbox::append);
         mailbox.process.store(Process::current().number(), Ordering::SeqCst);
         mailbox.pipe.store(writer.as_raw_fd(), Ordering::SeqCst);
@@ -109,8 +109,8 @@ impl SignalPipe {
     }
 
     /// The descriptor to poll.
-    pub(crate) fn fd(&self) -> RawFd {
-        self.reader.as_raw_fd()
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
     }
 
     /// Counts one more watcher of `signum`, which from now on is written into this pipe.

@@ -6,7 +6,7 @@ use super::{call, transfer};
 use crate::Errno;
 use std::io::IoSlice;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// A non-blocking stream socket that no child inherits.
 pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
@@ -23,19 +23,21 @@ pub(crate) fn stream_pair(nonblocking_peer: bool) -> Result<(OwnedFd, OwnedFd), 
     check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
     // SAFETY: both were just made, for this call.
     let pair = unsafe { (own(fds[0])?, own(fds[1])?) };
-    super::fd::set_nonblocking(super::fd::raw(&pair.0), true)?;
-    super::fd::set_nonblocking(super::fd::raw(&pair.1), nonblocking_peer)?;
+    super::fd::set_nonblocking(pair.0.as_fd(), true)?;
+    super::fd::set_nonblocking(pair.1.as_fd(), nonblocking_peer)?;
     Ok(pair)
 }
 
-pub(crate) fn bind(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
+pub(crate) fn bind(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> {
     // SAFETY: pointer and length describe the address, which outlives the call.
-    check(unsafe { libc::bind(fd, addr.as_ptr(), addr.len()) }).map(drop)
+    check(unsafe { libc::bind(fd.as_raw_fd(), addr.as_ptr(), addr.len()) }).map(drop)
 }
 
-pub(crate) fn connect(fd: RawFd, addr: &SockAddr) -> Result<(), Errno> {
-    // SAFETY: pointer and length describe the address, which outlives the call.
-    call("connect(2)", || check(unsafe { libc::connect(fd, addr.as_ptr(), addr.len()) }).map(drop))
+pub(crate) fn connect(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> {
+    call("connect(2)", || {
+        // SAFETY: pointer and length describe the address, which outlives the call.
+        check(unsafe { libc::connect(fd.as_raw_fd(), addr.as_ptr(), addr.len()) }).map(drop)
+    })
 }
 
 /// Whether no process has a socket that is bound to this path, or to this abstract name.
@@ -45,47 +47,49 @@ pub(crate) fn is_unbound(addr: &SockAddr) -> bool {
     let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: takes integers only; a descriptor that it returns is new.
     let probe = unsafe { own(libc::socket(libc::AF_UNIX, kind, 0)) };
-    probe.is_ok_and(|probe| connect(probe.as_raw_fd(), addr) == Err(Errno::ECONNREFUSED))
+    probe.is_ok_and(|probe| connect(probe.as_fd(), addr) == Err(Errno::ECONNREFUSED))
 }
 
-pub(crate) fn listen(fd: RawFd, backlog: i32) -> Result<(), Errno> {
+pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
     // SAFETY: takes integers only.
-    call("listen(2)", || check(unsafe { libc::listen(fd, backlog) }).map(drop))
+    call("listen(2)", || check(unsafe { libc::listen(fd.as_raw_fd(), backlog) }).map(drop))
 }
 
 /// The next connection, non-blocking, not inherited by children.
-pub(crate) fn accept(fd: RawFd) -> Result<OwnedFd, Errno> {
+pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     call("accept4(2)", || {
         // SAFETY: null address pointers mean that the peer's address is not wanted; a descriptor that it returns is new.
-        unsafe { own(libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), flags)) }
+        unsafe { own(libc::accept4(fd.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags)) }
     })
 }
 
 /// Whether there is something to read or to accept, or the system cannot say.
-pub(crate) fn may_have_input(fd: RawFd) -> bool {
-    let mut question = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
+    let mut question = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: the kernel reads and writes the one structure that it is given.
     let found = call("poll(2)", || check(unsafe { libc::poll(&raw mut question, 1, 0) }));
     found != Ok(0)
 }
 
-pub(crate) fn shutdown_write(fd: RawFd) -> Result<(), Errno> {
+pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: takes integers only.
-    call("shutdown(2)", || check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(drop))
+    call("shutdown(2)", || check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }).map(drop))
 }
 
 /// Reads from a socket or, where `is_socket` is false, from any descriptor. A socket's read never waits, even if others
 /// made the open file a blocking one.
 #[inline(always)]
-pub(crate) fn read(fd: RawFd, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
+pub(crate) fn read(fd: BorrowedFd<'_>, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
     if is_socket {
-        // SAFETY: the kernel writes at most `len` bytes from the buffer's start.
-        transfer("recv(2)", || check_len(unsafe { libc::recv(fd, start, len, libc::MSG_DONTWAIT) }))
+        transfer("recv(2)", || {
+            // SAFETY: the kernel writes at most `len` bytes from the buffer's start.
+            check_len(unsafe { libc::recv(fd.as_raw_fd(), start, len, libc::MSG_DONTWAIT) })
+        })
     } else {
         // SAFETY: the kernel writes at most `len` bytes from the buffer's start.
-        transfer("read(2)", || check_len(unsafe { libc::read(fd, start, len) }))
+        transfer("read(2)", || check_len(unsafe { libc::read(fd.as_raw_fd(), start, len) }))
     }
 }
 
@@ -113,20 +117,20 @@ impl Means {
 
 /// Writes without raising SIGPIPE where that can be avoided: on sockets.
 #[inline(always)]
-pub(crate) fn write(fd: RawFd, means: Means, data: &[u8]) -> Result<usize, Errno> {
+pub(crate) fn write(fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usize, Errno> {
     let (start, len) = (data.as_ptr().cast(), data.len());
     if let Means::File = means {
         // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
-        transfer("write(2)", || check_len(unsafe { libc::write(fd, start, len) }))
+        transfer("write(2)", || check_len(unsafe { libc::write(fd.as_raw_fd(), start, len) }))
     } else {
         // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
-        transfer("send(2)", || check_len(unsafe { libc::send(fd, start, len, means.flags()) }))
+        transfer("send(2)", || check_len(unsafe { libc::send(fd.as_raw_fd(), start, len, means.flags()) }))
     }
 }
 
 /// Writes several buffers at once. At most `IOV_MAX` (1024) of them.
 #[inline]
-pub(crate) fn writev(fd: RawFd, means: Means, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
+pub(crate) fn writev(fd: BorrowedFd<'_>, means: Means, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
     if let [one] = data {
         return write(fd, means, one);
     }
@@ -135,33 +139,41 @@ pub(crate) fn writev(fd: RawFd, means: Means, data: &[IoSlice<'_>]) -> Result<us
     }
     transfer("writev(2)", || {
         // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec`, and the slices outlive the call.
-        check_len(unsafe { libc::writev(fd, data.as_ptr().cast(), data.len() as libc::c_int) })
+        check_len(unsafe { libc::writev(fd.as_raw_fd(), data.as_ptr().cast(), data.len() as libc::c_int) })
     })
 }
 
-pub(crate) fn local_addr(fd: RawFd) -> Result<SockAddr, Errno> {
+pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
     let mut addr = SockAddr::empty();
     // SAFETY: the address has room for any address and its length says so.
-    check(unsafe { libc::getsockname(fd, addr.as_mut_ptr(), addr.len_mut()) })?;
+    check(unsafe { libc::getsockname(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) })?;
     Ok(addr)
 }
 
-pub(crate) fn peer_addr(fd: RawFd) -> Result<SockAddr, Errno> {
+pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
     let mut addr = SockAddr::empty();
     // SAFETY: the address has room for any address and its length says so.
-    check(unsafe { libc::getpeername(fd, addr.as_mut_ptr(), addr.len_mut()) })?;
+    check(unsafe { libc::getpeername(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) })?;
     Ok(addr)
 }
 
 /// The pending error of a socket, which this clears.
-pub(crate) fn take_error(fd: RawFd) -> Result<(), Errno> {
+pub(crate) fn take_error(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     match get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 => Ok(()),
         error => Err(Errno::from_raw(error)),
     }
 }
 
-pub(crate) fn get_option(fd: RawFd, level: libc::c_int, name: libc::c_int) -> Result<libc::c_int, Errno> {
+pub(crate) fn get_option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> Result<libc::c_int, Errno> {
+    get_option_by_number(fd.as_raw_fd(), level, name)
+}
+
+fn get_option_by_number(fd: RawFd, level: libc::c_int, name: libc::c_int) -> Result<libc::c_int, Errno> {
     let mut value: libc::c_int = 0;
     let mut len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: value and length describe one int, which outlives the call.
@@ -170,45 +182,47 @@ pub(crate) fn get_option(fd: RawFd, level: libc::c_int, name: libc::c_int) -> Re
 }
 
 pub(crate) fn set_option(
-    fd: RawFd,
+    fd: BorrowedFd<'_>,
     level: libc::c_int,
     name: libc::c_int,
     value: libc::c_int,
 ) -> Result<(), Errno> {
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: value and length describe one int, which outlives the call.
-    check(unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), len) }).map(drop)
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) }).map(drop)
 }
 
 /// Bytes written to a socket that its peer has not acknowledged; an unacknowledged FIN of TCP counts as one. Of a Unix
 /// socket those that the peer has not read, with the kernel's overhead.
-pub(crate) fn unacknowledged(fd: RawFd) -> Result<usize, Errno> {
+pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: SIOCOUTQ, which has the number of TIOCOUTQ, writes one int, which outlives the call.
-    call("ioctl(2)", || check(unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) }))?;
+    call("ioctl(2)", || check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) }))?;
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
 /// Makes the next close send a reset instead of a FIN.
-pub(crate) fn linger_zero(fd: RawFd) -> Result<(), Errno> {
+pub(crate) fn linger_zero(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let len = size_of::<libc::linger>() as libc::socklen_t;
     // SAFETY: pointer and length describe the struct, which outlives the call.
-    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), len) })
-        .map(drop)
+    check(unsafe {
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), len)
+    })
+    .map(drop)
 }
 
-/// Whether the descriptor is a socket.
+/// Whether the number is that of a socket; it may be of nothing.
 pub(crate) fn is_socket(fd: RawFd) -> bool {
-    get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
+    get_option_by_number(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
 }
 
 /// Whether the descriptor is a socket for streams of bytes.
-pub(crate) fn is_stream_socket(fd: RawFd) -> bool {
+pub(crate) fn is_stream_socket(fd: BorrowedFd<'_>) -> bool {
     get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok_and(|kind| kind == libc::SOCK_STREAM)
 }
 
-/// Whether the socket listens.
+/// Whether the number is that of a socket that listens; it may be of nothing.
 pub(crate) fn is_listening(fd: RawFd) -> bool {
-    get_option(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).is_ok_and(|value| value != 0)
+    get_option_by_number(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).is_ok_and(|value| value != 0)
 }

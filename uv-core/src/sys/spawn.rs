@@ -9,14 +9,14 @@
 //! A child that becomes another user or group has a copy of the memory instead: the kernel takes the right to leave a core
 //! and to be debugged from memory whose user changes, and this process keeps it. Nor may the other user reach into it.
 
-use super::fd::{check, last_errno, own, raw, set_nonblocking};
+use super::fd::{check, last_errno, own, set_nonblocking};
 use super::process::abandon;
 use super::signal::{LAST_SIGNAL, all_signals, no_signals, set_default, set_mask};
 use super::stack::Stack;
 use crate::Errno;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
 
@@ -152,7 +152,7 @@ impl Moves {
             // One that is in its place already stays there; nothing else is moved to it.
             if from < floor && from != to {
                 let copy = plan.copy_above(from)?;
-                from = raw(&copy);
+                from = copy.as_raw_fd();
                 plan.copies.push(copy);
             }
             plan.moves.push(Move { from, to, make_blocking: source.make_blocking });
@@ -193,7 +193,8 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Errno> {
         })?;
         if *make_blocking {
             // A file that has no such mode is fine as it is.
-            let _ = set_nonblocking(*to, false);
+            // SAFETY: it was just made, or found open.
+            let _ = set_nonblocking(unsafe { BorrowedFd::borrow_raw(*to) }, false);
         }
     }
     if let Some(cwd) = &program.cwd {
