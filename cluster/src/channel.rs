@@ -4,7 +4,7 @@
 //! Node has one handle in flight for each channel and queues everything behind it; here a message takes its
 //! descriptors along and nothing waits.
 
-use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError};
+use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError, WORKER_FDS};
 use crate::outbox::{Author, Outbox};
 use crate::{Error, LAYER, Result};
 use bytes::Bytes;
@@ -311,7 +311,7 @@ impl Tower {
     /// frame that begins in it and announces some, even if others before it lost theirs.
     fn sort(&mut self, data: &[u8]) -> Result<(), ProtocolError> {
         let mut came: Vec<_> = std::iter::from_fn(|| self.channel.pipe.take_received_fd()).collect();
-        if came.len() > self.handler.most_fds() {
+        if came.len() > WORKER_FDS && came.len() > self.handler.most_fds() {
             return Err(ProtocolError::Descriptors);
         }
         let goes_on = !self.decoder.is_between_frames();
