@@ -1,5 +1,6 @@
 //! How workers are started. Mirrors `cluster.settings` and `cluster.setupPrimary`.
 
+use crate::scheduling::Kind;
 use crate::{Error, Policy, Result};
 use std::env;
 use std::ffi::OsString;
@@ -49,6 +50,7 @@ pub struct Settings {
     gid: Option<u32>,
     keep_listening: bool,
     max_listeners: usize,
+    outlive_primary: bool,
     pub(crate) policy: Policy,
 }
 
@@ -65,6 +67,7 @@ impl Default for Settings {
             uid: None,
             gid: None,
             keep_listening: false,
+            outlive_primary: false,
             max_listeners: LISTENERS,
             policy: Policy::default(),
         }
@@ -167,6 +170,19 @@ impl Settings {
         self.uid.is_none() && self.gid.is_none()
     }
 
+    /// Lets workers that share sockets outlive a primary that is gone. Off at first: the kernel kills them then, since one
+    /// that is stopped, or in an endless loop, would keep their port from the next primary, and connections waiting that
+    /// nobody takes. The primary is the thread that forks them: see
+    /// [`SpawnOptions::killed_with_parent`](uv_core::SpawnOptions::killed_with_parent).
+    ///
+    /// Workers to which the primary hands connections always hear of it, in
+    /// [`on_disconnect`](crate::upcall::WorkerHandler::on_disconnect): they have no socket to keep.
+    #[must_use]
+    pub fn outlive_primary(mut self, outlive: bool) -> Self {
+        self.outlive_primary = outlive;
+        self
+    }
+
     pub(crate) fn keeps_listening(&self) -> bool {
         self.keep_listening
     }
@@ -177,7 +193,8 @@ impl Settings {
             Some(program) => program,
             None => itself()?,
         };
-        let mut options = SpawnOptions::new(program);
+        let shares = matches!(self.policy.0, Kind::Shared);
+        let mut options = SpawnOptions::new(program).killed_with_parent(shares && !self.outlive_primary);
         options = match &self.args {
             Some(args) => options.args(args),
             None => options.args(env::args_os().skip(1)),

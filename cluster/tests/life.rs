@@ -3,13 +3,13 @@
 mod common;
 
 use cluster::{Error, Output, Policy, ProtocolError, Settings};
-use common::{Cluster, Event, SIGKILL, SIGTERM, policies, read_all, role};
+use common::{Cluster, Event, SIGKILL, SIGSTOP, SIGTERM, policies, read_all, role};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 fn main() {
     common::main(&[
@@ -34,6 +34,10 @@ fn main() {
         ("a_worker_that_kills_itself_ends_at_once_and_well", kills_itself),
         ("what_silent_workers_write_reaches_the_primary_to_the_last_word", silent),
         ("a_lost_primary_ends_its_workers", lost_primary),
+        (
+            "a_worker_that_stands_still_keeps_no_shared_port_of_a_lost_primary",
+            lost_primary_of_a_stopped_worker,
+        ),
         ("outside_of_a_cluster_nobody_is_a_worker", nobody),
         ("a_loop_dropped_with_workers_ends_them", dropped_loop),
     ]);
@@ -343,9 +347,27 @@ fn silent() {
 
 // Node: test-cluster-primary-error, test-cluster-primary-kill
 fn lost_primary() {
+    let (mut primary, output, _) = primary(&["primary"]);
+    primary.kill().expect("it lives");
+    primary.wait().expect("a status");
+    // The worker writes where its primary wrote: the end of that is the end of the worker.
+    assert_eq!(read_all(output), "outsider ends\n");
+}
+
+fn lost_primary_of_a_stopped_worker() {
+    let (mut primary, output, worker) = primary(&["primary", "shared"]);
+    uv_core::kill(worker, SIGSTOP).expect("it lives");
+    primary.kill().expect("it lives");
+    primary.wait().expect("a status");
+    assert_eq!(read_all(output), "", "it is killed");
+}
+
+/// A primary in a process of its own, what it and its worker say, and that worker's process, which serves.
+fn primary(role: &[&str]) -> (Child, BufReader<ChildStdout>, i32) {
     let program = std::env::current_exe().expect("this program");
     let mut primary = Command::new(program)
-        .args(["--as", "primary"])
+        .arg("--as")
+        .args(role)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -353,11 +375,8 @@ fn lost_primary() {
     let mut output = BufReader::new(primary.stdout.take().expect("a pipe"));
     let mut line = String::new();
     output.read_line(&mut line).expect("a line");
-    assert!(line.starts_with("outsider serves"), "{line}");
-    primary.kill().expect("it lives");
-    primary.wait().expect("a status");
-    // The worker writes where its primary wrote: the end of that is the end of the worker.
-    assert_eq!(read_all(output), "outsider ends\n");
+    let worker = line.trim_end().strip_prefix("outsider serves ").and_then(|pid| pid.parse().ok());
+    (primary, output, worker.unwrap_or_else(|| panic!("it says {line:?}")))
 }
 
 fn nobody() {

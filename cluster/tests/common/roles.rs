@@ -27,7 +27,7 @@ pub(crate) fn play(role: &str, args: &[String]) {
         "liar" => liar(&args),
         "contexts" => contexts(),
         "environment" => environment(),
-        "primary" => primary(),
+        "primary" => primary(&args),
         "grandchild" => grandchild(),
         "outsider" => outsider(),
         "rogue" => rogue::rogue(&args),
@@ -460,9 +460,13 @@ fn grandchild() {
     std::process::exit(if worker.is_some() { 1 } else { 0 });
 }
 
-/// A primary with one worker, which is there until it is killed.
-fn primary() {
-    let cluster = super::Cluster::new("outsider", &[]);
+/// A primary with one worker, which is there until it is killed. Its policy is round robin or `shared`.
+fn primary(args: &[&str]) {
+    let settings = super::role("outsider", &[]);
+    let cluster = super::Cluster::with(match args {
+        ["shared"] => settings.policy(cluster::Policy::shared()),
+        _ => settings,
+    });
     cluster.fork();
     cluster.until(|| false);
 }

@@ -27,6 +27,7 @@ pub struct SpawnOptions {
     uid: Option<u32>,
     gid: Option<u32>,
     detached: bool,
+    killed_with_parent: bool,
     stdio: Vec<Stdio>,
 }
 
@@ -42,6 +43,7 @@ impl SpawnOptions {
             uid: None,
             gid: None,
             detached: false,
+            killed_with_parent: false,
             stdio: Vec::new(),
         }
     }
@@ -111,6 +113,17 @@ impl SpawnOptions {
         self
     }
 
+    /// Has the kernel kill the child when this process ends, however that happens, and whatever the child does: stopped, or
+    /// in an endless loop (`PR_SET_PDEATHSIG`). Not in libuv.
+    ///
+    /// For the kernel the parent is the *thread* that starts the child: one that ends earlier than the process takes the
+    /// child with it. A child that becomes another user later, or runs a program that does, is not killed any more.
+    #[must_use]
+    pub fn killed_with_parent(mut self, killed: bool) -> Self {
+        self.killed_with_parent = killed;
+        self
+    }
+
     /// The child's descriptors 0, 1, 2 and so on. Standard input, output and error that are not named are ignored.
     #[must_use]
     pub fn stdio(mut self, slots: impl Into<Vec<Stdio>>) -> Self {
@@ -138,6 +151,7 @@ impl SpawnOptions {
             uid: self.uid,
             gid: self.gid,
             detached: self.detached,
+            killed_with: self.killed_with_parent.then(own_pid),
         })
     }
 
@@ -167,6 +181,10 @@ impl SpawnOptions {
         };
         path.split(|byte| *byte == b':').map(candidate).collect()
     }
+}
+
+fn own_pid() -> i32 {
+    std::process::id().cast_signed()
 }
 
 fn environment_entry((mut key, value): (OsString, OsString)) -> Result<CString, Errno> {

@@ -42,6 +42,8 @@ pub(crate) struct Program {
     pub(crate) gid: Option<u32>,
     /// Lead a session of its own.
     pub(crate) detached: bool,
+    /// This process, if the child is to be killed when the thread ends that starts it.
+    pub(crate) killed_with: Option<i32>,
 }
 
 /// A descriptor for the child.
@@ -212,6 +214,16 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Errno> {
         // SAFETY: takes an integer only.
         system(unsafe { libc::syscall(SETUID, uid) })?;
     }
+    if let Some(parent) = program.killed_with {
+        // After the change of the user, which forgets it.
+        // SAFETY: takes integers only.
+        check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })?;
+        // It tells of no end that was before.
+        // SAFETY: takes nothing.
+        if unsafe { libc::getppid() } != parent {
+            return Err(Errno::ESRCH);
+        }
+    }
     for signum in 1..=LAST_SIGNAL {
         // Refused for SIGKILL, SIGSTOP and those of the C library, which have their default action always.
         let _ = set_default(signum);
@@ -277,6 +289,7 @@ mod tests {
             uid: Some(65534),
             gid: Some(65534),
             detached: false,
+            killed_with: None,
         };
         // SAFETY: takes integers only.
         assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
