@@ -18,22 +18,20 @@ const WAITS_PER_POLL: u32 = 48;
 /// What is known of the poll phases so far: for those who judge a peer by its silence.
 #[derive(Default)]
 pub(crate) struct Polls {
-    /// Those that left no event in the kernel.
-    complete: Cell<u64>,
-    /// When the last one had its first events, or ended.
+    /// Those that ended at their bound, with events left in the kernel.
+    cut_short: Cell<u64>,
+    /// When the last one began.
     at: Cell<Duration>,
 }
 
 impl LoopHandle {
-    /// How many poll phases have taken every event that there was; a flood may leave some to the next phase. Between
-    /// two looks at this number that differ, all that had come by the first one was told.
+    /// How many poll phases have left events to the next one: their number is bounded, and only a flood reaches it.
     #[must_use]
-    pub fn complete_polls(&self) -> u64 {
-        self.inner().polls.complete.get()
+    pub fn polls_cut_short(&self) -> u64 {
+        self.inner().polls.cut_short.get()
     }
 
-    /// When the last poll phase had its first events. What [`now`](Self::now) said in a callback since then may be as
-    /// old as this.
+    /// What [`now`](Self::now) was when the last poll phase began to wait. In callbacks since then it is later.
     #[must_use]
     pub fn polled_at(&self) -> Duration {
         self.inner().polls.at.get()
@@ -49,31 +47,30 @@ impl LoopHandle {
         let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         let mut timeout = timeout;
         let mut acted = still_ready > 0;
-        let mut first = true;
-        for _ in 0..WAITS_PER_POLL {
-            let batch = inner.poller.wait(timeout)?;
-            self.update_time();
-            if first {
-                inner.polls.at.set(self.now());
-            }
-            let events = self.dispatch_all(&batch);
-            first &= events == 0;
-            acted |= events > 0;
-            if batch.is_full(events) {
-                timeout = Some(Duration::ZERO);
-                continue;
-            }
-            // An interrupted wait, or one longer than the system can wait, goes on for the rest of its time.
-            match deadline {
-                None if events == 0 => {}
-                Some(deadline) if events == 0 && deadline > self.now() => {
-                    timeout = Some(deadline - self.now());
+        inner.polls.at.set(self.now());
+        let is_cut_short = 'waits: {
+            for _ in 0..WAITS_PER_POLL {
+                let batch = inner.poller.wait(timeout)?;
+                self.update_time();
+                let events = self.dispatch_all(&batch);
+                acted |= events > 0;
+                if batch.is_full(events) {
+                    timeout = Some(Duration::ZERO);
+                    continue;
                 }
-                _ => {
-                    inner.polls.complete.set(inner.polls.complete.get() + 1);
-                    break;
+                // An interrupted wait, or one longer than the system can wait, goes on for the rest of its time.
+                match deadline {
+                    None if events == 0 => {}
+                    Some(deadline) if events == 0 && deadline > self.now() => {
+                        timeout = Some(deadline - self.now());
+                    }
+                    _ => break 'waits false,
                 }
             }
+            true
+        };
+        if is_cut_short {
+            inner.polls.cut_short.set(inner.polls.cut_short.get() + 1);
         }
         inner.still_ready.drain_first(still_ready, |node| {
             let _turn = LAYER.scope("Node::on_ready", || Facts::of(node.handle()));

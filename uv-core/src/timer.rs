@@ -130,6 +130,12 @@ impl Timer {
         Duration::from_nanos(self.0.deadline.get()).saturating_sub(self.loop_handle().now())
     }
 
+    /// When the timer is due, or was when it last fired or was stopped, as [`now`](LoopHandle::now) counts.
+    #[must_use]
+    pub fn due_at(&self) -> Duration {
+        Duration::from_nanos(self.0.deadline.get())
+    }
+
     fn arm(&self, timeout: Duration) {
         let lp = self.loop_handle();
         lp.inner().timers.start(&self.0, nanoseconds(lp.now().saturating_add(timeout)));

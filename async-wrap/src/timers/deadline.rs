@@ -20,7 +20,7 @@ const PASSES: u32 = 64;
 pub struct Heard {
     /// When the deadline was found due.
     until: Duration,
-    /// When the turn of the loop began that found it due, and when the present one began.
+    /// When the poll phase began in whose turn of the loop it was found due, and that of the present turn.
     turns: [Duration; 2],
     now: Duration,
 }
@@ -37,9 +37,9 @@ impl Heard {
     #[must_use]
     pub fn latest(&self, noted: Duration) -> Duration {
         let [found, present] = self.turns;
-        if noted >= present {
+        if noted > present {
             self.now
-        } else if noted >= found {
+        } else if noted > found {
             noted.max(self.until)
         } else {
             noted
@@ -74,8 +74,10 @@ struct Hearing(Option<Found>);
 struct Found {
     at: Duration,
     turn: Duration,
-    /// The loop's count of poll phases by then.
-    polls: u64,
+    /// When the timer is due again: at once, so behind the next poll phase.
+    again: Duration,
+    /// The loop's count of poll phases that left something.
+    cut_short: u64,
     passes: u32,
 }
 
@@ -84,15 +86,15 @@ impl Hearing {
     /// poll phase.
     fn end(&mut self, timer: &Timer) -> Option<Heard> {
         let lp = timer.loop_handle();
-        let (now, turn, polls) = (lp.now(), lp.polled_at(), lp.complete_polls());
-        // One that was refreshed meanwhile fires phases later, and is found due anew.
-        let found = self.0.take().filter(|found| polls <= found.polls + 1);
-        let mut found = found.unwrap_or(Found { at: now, turn, polls, passes: 0 });
-        if polls > found.polls || found.passes == PASSES {
+        let (now, turn, cut_short) = (lp.now(), lp.polled_at(), lp.polls_cut_short());
+        // One that was refreshed meanwhile is found due anew.
+        let found = self.0.take().filter(|found| found.again == timer.due_at());
+        let is_heard = |found: &Found| found.turn != turn && found.cut_short == cut_short;
+        if let Some(found) = found.as_ref().filter(|found| is_heard(found) || found.passes == PASSES) {
             return Some(Heard { until: found.at, turns: [found.turn, turn], now });
         }
-        found.passes += 1;
-        self.0 = Some(found);
+        let (at, first, passes) = found.map_or((now, turn, 0), |found| (found.at, found.turn, found.passes));
+        self.0 = Some(Found { at, turn: first, again: now, cut_short, passes: passes + 1 });
         // Refused only to a closing timer, which does not fire.
         let _ = timer.restart(Duration::ZERO);
         None
