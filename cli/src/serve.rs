@@ -127,7 +127,7 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
 /// Ends workers that do not end by themselves: stopped ones, or ones in an endless loop.
 fn kill_stragglers(primary: &Primary) {
     let late = primary.clone();
-    let timer = primary.environment().set_timeout(GRACE + Duration::from_secs(1), move || {
+    let timer = primary.environment().set_deadline(GRACE + Duration::from_secs(1), move |_| {
         for worker in late.workers() {
             say::err(format_args!("worker {} (process {}) did not end in time", worker.id(), worker.pid()));
             // Fails only for one that is gone already.

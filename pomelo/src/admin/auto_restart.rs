@@ -226,7 +226,7 @@ impl Attempt {
 
     fn wait(self, pause: Duration, then: impl FnOnce(Self) + 'static) {
         let (fleet, id) = (self.fleet.clone(), self.target.id.clone());
-        let timer = fleet.app().environment().set_timeout(pause, move || {
+        let timer = fleet.app().environment().set_deadline(pause, move |_| {
             self.fleet.0.watches.with(&self.target.id, |watch| drop(watch.timer.take()));
             if !self.is_moot() {
                 then(self);

@@ -171,13 +171,13 @@ impl Dial {
 
     fn expect_within(&self, limit: Duration, what: &'static str) {
         let late = self.clone();
-        let give_up = move || late.lost(format!("{what} within {limit:?}"));
-        self.set_timer(self.0.env.set_timeout(limit, give_up));
+        let give_up = move |_| late.lost(format!("{what} within {limit:?}"));
+        self.set_timer(self.0.env.set_deadline(limit, give_up));
     }
 
     fn ping_later(&self) {
         let dial = self.clone();
-        let timer = self.0.env.set_timeout(self.0.target.ping_every, move || dial.ping());
+        let timer = self.0.env.set_deadline(self.0.target.ping_every, move |_| dial.ping());
         // The connection keeps the loop alive, as long as its user likes.
         timer.unref();
         self.set_timer(timer);

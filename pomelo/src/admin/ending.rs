@@ -47,7 +47,7 @@ impl Fleet {
         }
         starting.iter().for_each(|target| starter::ask_to_end(self.app(), target.pid));
         let fleet = self.clone();
-        let timer = self.app().environment().set_interval(LOOK, move || fleet.look());
+        let timer = self.app().environment().set_inspection(LOOK, move |_| fleet.look());
         self.0.ending.replace(Some(Ending {
             left: registered.into_iter().chain(starting).collect(),
             began: Instant::now(),

@@ -59,7 +59,10 @@ impl Link {
         self.send_raw(mqtt::LEAVE);
         self.0.end();
         let socket = self.0.clone();
-        let timeout = self.0.environment().set_timeout(CLOSE_GRACE, move || socket.destroy());
+        let timeout = self.0.environment().set_deadline(CLOSE_GRACE, move |_| {
+            // What is with the kernel still reaches a peer that is slow, within the bounds of a socket's end.
+            if socket.buffered() == 0 { socket.destroy_soon() } else { socket.destroy() }
+        });
         // A connection keeps its loop alive; this only cuts it short.
         timeout.unref();
     }

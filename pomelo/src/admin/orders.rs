@@ -104,7 +104,7 @@ impl Fleet {
 fn poll(fleet: &Fleet, look: impl Fn() -> bool + 'static) {
     let timer: Rc<RefCell<Option<Timeout>>> = Rc::default();
     let own = Rc::clone(&timer);
-    let interval = fleet.app().environment().set_interval(LOOK, move || {
+    let interval = fleet.app().environment().set_inspection(LOOK, move |_| {
         if look() {
             own.take().iter().for_each(Timeout::clear);
         }

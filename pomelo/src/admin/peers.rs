@@ -101,7 +101,7 @@ impl Peer {
             is_over: Cell::new(false),
         }));
         let rejections = agent.rejections().clone();
-        let deadline = agent.environment().set_timeout(agent.times().register_within, move || {
+        let deadline = agent.environment().set_deadline(agent.times().register_within, move |_| {
             rejections
                 .tell(Kind::Unregistered, format_args!("{}: not registered in time; closed", link.peer()));
             link.cut();

@@ -91,7 +91,7 @@ impl Requests {
         let id = self.0.last.get() + 1;
         self.0.last.set(id);
         let table = Rc::downgrade(&self.0);
-        let timer = self.0.env.set_timeout(request.limit, move || Table::time_out(&table, id));
+        let timer = self.0.env.set_deadline(request.limit, move |_| Table::time_out(&table, id));
         let waiting = Waiting { request, callback: Box::new(callback), timer };
         self.0.waiting.borrow_mut().insert(id, waiting);
         Some(id)

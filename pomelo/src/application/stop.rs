@@ -74,7 +74,7 @@ impl Application {
         };
         let stopping = Stopping { app: self.clone(), force, progress: Rc::new(progress) };
         let late = stopping.clone();
-        let limit = self.environment().set_timeout(self.stop_limit(), move || late.time_is_up());
+        let limit = self.environment().set_deadline(self.stop_limit(), move |_| late.time_is_up());
         stopping.progress.limit.replace(Some(limit));
         self.environment().next_tick(move || stopping.begin());
     }
