@@ -1,6 +1,10 @@
 //! Whether ports are free.
 
+#[path = "../../uv-core/tests/alone/mod.rs"]
+mod alone;
 mod common;
+#[path = "../../uv-core/tests/shim/mod.rs"]
+mod shim;
 
 use common::World;
 use pomelo::ServerInfo;
@@ -70,4 +74,19 @@ fn this_host_is_reachable() {
     is_reachable(&world.app(&[]), &info("127.0.0.1", 1, 2), move |is| story.add(is.to_string()));
     world.run();
     assert_eq!(*world.story.lines(), ["true"]);
+}
+
+#[test]
+fn a_master_without_descriptors_takes_no_port_for_taken() {
+    const EMFILE: i32 = 24;
+    let name = "a_master_without_descriptors_takes_no_port_for_taken";
+    let preload = |command: &mut std::process::Command| {
+        shim::Failing::preload(command);
+    };
+    let ended = alone::status(name, preload, || {
+        shim::Failing::here().fail("socket", EMFILE, 1);
+        assert!(is_port_free("127.0.0.1", 0));
+        assert!(shim::Failing::here().is_over());
+    });
+    assert!(ended.is_none_or(|status| status.success()));
 }

@@ -10,17 +10,19 @@ use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
+use uv_core::{Call, Errno, Failure};
 
 /// How long a host may take to answer; what takes longer is filtered, and nobody listens there.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether a socket can listen on this port of this host: on the address, if `host` is one, else on all of them.
+/// Whether a socket can listen on this port of this host: on the address, if `host` is one, else on all of them. A lack of
+/// descriptors or memory in this process says nothing of the port: the server will find out.
 #[must_use]
 pub fn is_port_free(host: &str, port: u16) -> bool {
-    let bind = |address: IpAddr| TcpListener::bind(SocketAddr::new(address, port));
-    match host.parse() {
-        Ok(address) => bind(address).is_ok(),
-        Err(_) => bind(IpAddr::from([0; 4])).is_ok(),
+    let address = host.parse().unwrap_or_else(|_| IpAddr::from([0; 4]));
+    match TcpListener::bind(SocketAddr::new(address, port)) {
+        Ok(_) => true,
+        Err(error) => Failure::of(Call::Open, Errno::from(&error)) == Failure::Passing,
     }
 }
 

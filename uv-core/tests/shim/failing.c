@@ -42,6 +42,12 @@ int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
   return real(fd, address, length, flags);
 }
 
+int socket(int domain, int type, int protocol) {
+  REAL(socket);
+  FAIL("socket");
+  return real(domain, type, protocol);
+}
+
 int connect(int fd, const struct sockaddr *address, socklen_t length) {
   REAL(connect);
   FAIL("connect");
