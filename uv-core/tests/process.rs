@@ -3,36 +3,21 @@
 mod alone;
 mod child;
 
-use child::{Folder, exit_into, finish, run, shell};
+use child::{Folder, exit_into, finish, run, shell, spawn_error};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{
-    Errno, Error, ExitStatus, HandleKind, Loop, Pipe, Process, RunMode, Signal, SpawnOptions, Stdio, Timer,
-    kill,
+    Errno, ExitStatus, HandleKind, Loop, Pipe, Process, RunMode, Signal, SpawnOptions, Stdio, Timer, kill,
 };
-
-/// A user without any right, who is on every Linux system.
-const NOBODY: u32 = 65534;
-
-fn spawn_error(options: &SpawnOptions) -> Error {
-    let lp = Loop::new().expect("a loop");
-    let error = Process::spawn(&lp, options, |_: &Process, _| unreachable!("there is no child"));
-    let error = error.expect_err("the child cannot start");
-    assert!(!lp.is_alive());
-    lp.close_all();
-    finish(&lp);
-    error
-}
 
 /// The fields of `/proc/PID/stat` after the program's name: state, parent, group, session …
 fn stat(pid: i32) -> Option<Vec<String>> {
@@ -233,70 +218,6 @@ fn a_detached_child_has_its_own_session_and_outlives_its_parent() {
     kill(pid, 0).expect("the child outlived its parent");
     assert_eq!(stat(pid).expect("it is running")[3], pid.to_string(), "the leader of its session");
     kill(pid, libc::SIGKILL).expect("it may be signalled");
-}
-
-/// Runs `body` in a process that is not root's.
-fn unprivileged(test: &str, body: impl FnOnce()) {
-    let give_up = |command: &mut Command| {
-        if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-    };
-    assert!(alone::status(test, give_up, body).is_none_or(|status| status.success()));
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
-}
-
-// libuv: spawn_setuid_fails
-#[test]
-fn becoming_another_user_without_the_right_is_eperm_at_once() {
-    unprivileged("becoming_another_user_without_the_right_is_eperm_at_once", || {
-        assert_eq!(spawn_error(&shell("exit 0").uid(0)).errno(), Errno::EPERM);
-    });
-}
-
-// libuv: spawn_setgid_fails
-#[test]
-fn becoming_another_group_without_the_right_is_eperm_at_once() {
-    unprivileged("becoming_another_group_without_the_right_is_eperm_at_once", || {
-        assert_eq!(spawn_error(&shell("exit 0").gid(0)).errno(), Errno::EPERM);
-    });
-}
-
-// libuv: spawn_setuid_setgid
-#[test]
-fn root_may_start_children_as_another_user_without_other_groups() {
-    if is_root() {
-        let options = shell("id -u; id -g; id -G").uid(NOBODY).gid(NOBODY);
-        assert_eq!(run(options), ((0, 0), "65534\n65534\n65534\n".to_owned()));
-    }
-}
-
-#[test]
-fn a_child_does_not_become_another_user_with_groups_that_it_could_not_give_up() {
-    let name = "a_child_does_not_become_another_user_with_groups_that_it_could_not_give_up";
-    const MARK: &str = "UV_CORE_TEST_GROUPS";
-    if std::env::var_os(MARK).is_some() {
-        assert_eq!(spawn_error(&shell("exit 0").uid(NOBODY)).errno(), Errno::EPERM);
-        // What it is already it may become, with its groups.
-        assert_eq!(run(shell("exit 0").uid(0).gid(0)).0, (0, 0));
-        return;
-    }
-    if !is_root() {
-        return;
-    }
-    let itself = std::env::current_exe().expect("its own path");
-    // A root that may become any user and change no group, in a group of its own.
-    let status = Command::new("setpriv")
-        .args(["--groups=12345", "--inh-caps=-setgid", "--bounding-set=-setgid"])
-        .args([itself.as_os_str(), name.as_ref(), "--exact".as_ref()])
-        .env(MARK, "1")
-        .stdout(std::process::Stdio::null())
-        .status();
-    assert!(status.expect("setpriv runs").success());
 }
 
 // libuv: process_ref
@@ -513,20 +434,4 @@ fn what_may_not_be_run_is_passed_over_for_what_is_behind_it_in_the_path() {
     // An empty folder of the PATH is the one in which the child starts.
     assert_eq!(run(options().env("PATH", ":/nowhere").cwd(&found)).0, (7, 0));
     assert_eq!(spawn_error(&options().env("PATH", "/nowhere").cwd(&found)).errno(), Errno::ENOENT);
-}
-
-#[test]
-fn the_environment_and_the_user_of_this_process_are_not_its_childs() {
-    if is_root() {
-        let path = std::env::var_os("PATH");
-        let options = shell("id -u").env("PATH", "/bin:/usr/bin").uid(NOBODY).gid(NOBODY);
-        assert_eq!(run(options).0, (0, 0));
-        assert_eq!(std::env::var_os("PATH"), path);
-        for thread in fs::read_dir("/proc/self/task").expect("the threads of this process") {
-            // One that has ended meanwhile has no user any more.
-            if let Ok(status) = fs::read_to_string(thread.expect("a thread").path().join("status")) {
-                assert!(status.contains("Uid:\t0\t0\t0\t0"), "{status}");
-            }
-        }
-    }
 }

@@ -100,3 +100,14 @@ impl Drop for Folder {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+/// Why a child cannot start. Nothing is left of it.
+pub(crate) fn spawn_error(options: &SpawnOptions) -> Error {
+    let lp = Loop::new().expect("a loop");
+    let error = Process::spawn(&lp, options, |_: &Process, _| unreachable!("there is no child"));
+    let error = error.expect_err("the child cannot start");
+    assert!(!lp.is_alive());
+    lp.close_all();
+    finish(&lp);
+    error
+}
