@@ -345,7 +345,8 @@ impl Connection {
             let _up = LAYER.up("RequestHandler::on_upgrade", || context.facts());
             self.handler.call(|handler| handler.on_upgrade(request, socket, rest));
         });
-        self.socket.destroy_unless_handled();
+        // This connection has one handle, and its tower another.
+        self.socket.destroy_unless_held(2);
     }
 
     fn on_message_end(self: &Rc<Self>, trailers: &Fields<'_>) {

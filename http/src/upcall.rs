@@ -19,7 +19,8 @@ pub trait RequestHandler {
     }
 
     /// The connection leaves HTTP ('upgrade' and 'connect'): answer on the socket, and give it a handler.
-    /// `head` is what the client sent after the request already. A socket left without a handler is destroyed.
+    /// `head` is what the client sent after the request already. A socket that has none and is not held
+    /// anywhere any more is destroyed.
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
         let _ = (request, socket, head);
     }

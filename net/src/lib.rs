@@ -45,6 +45,7 @@
 mod address;
 mod connect;
 mod error;
+mod held;
 mod linger;
 mod listen;
 mod listening;

@@ -315,12 +315,12 @@ impl OnConnection for Acceptor {
     }
 }
 
-/// A connection that nobody took by the end of `on_connection`, be it by a panic, is destroyed.
+/// A connection that nobody holds at the end of `on_connection`, or that is left by a panic, is destroyed.
 struct Unclaimed<'a>(&'a Socket);
 
 impl Drop for Unclaimed<'_> {
     fn drop(&mut self) {
-        self.0.destroy_unless_handled();
+        self.0.destroy_unless_held(1);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::listening::Listening;
 use crate::state::{
-    CLAIMED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HAD_ERROR, HALF_OPEN, NEED_DRAIN,
-    NOTIFIED, PAUSED, PEER_ENDED, SocketState,
+    CLAIMED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HAD_ERROR, HALF_OPEN, HELD, NEED_DRAIN,
+    NOTIFIED, PAUSED, PEER_ENDED, SocketState, UNHEARD,
 };
 use crate::timeout::IdleTimeout;
 use crate::tower::{SocketTower, Unclaimed};
@@ -51,10 +51,13 @@ impl Socket {
     }
 
     /// Sets the handler; the socket reads from now on, unless it is paused. One set during an upcall takes over after
-    /// it, and the old one is dropped.
+    /// it, and the old one is dropped. An accepted socket may get its first one later, from wherever it is held: it is not
+    /// read until then, and if it is gone by then the handler hears so.
     pub fn set_handler(&self, handler: impl SocketHandler + 'static) {
         let _down = LAYER.down("Socket::set_handler", || self.facts());
         self.0.set(CLAIMED);
+        let handler = if self.0.has(HELD | UNHEARD) { self.claim(handler) } else { Some(handler) };
+        let Some(handler) = handler else { return };
         self.0.stream.set_handler(SocketTower::new(self.clone(), handler));
         self.read_unless_paused();
     }
@@ -67,6 +70,10 @@ impl Socket {
             self.set_handler(Unclaimed);
             if self.bytes_written() > 0 { self.destroy_soon() } else { self.destroy() }
         }
+    }
+
+    pub(crate) fn has_handler(&self) -> bool {
+        self.0.has(CLAIMED)
     }
 
     /// Says that the present handler gives the socket up, and with it what it asked to be notified of.

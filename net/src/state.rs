@@ -15,7 +15,7 @@ pub(crate) struct SocketState {
     pub(crate) server: Weak<Listening>,
     rare: Cell<Option<Box<Rare>>>,
     pub(crate) high_water_mark: u32,
-    flags: Cell<u16>,
+    flags: Cell<u32>,
 }
 
 /// Part of the memory budget of an idle connection.
@@ -32,39 +32,45 @@ pub(crate) struct Rare {
     pub(crate) lingering: Option<Box<Lingering>>,
 }
 
-pub(crate) const CONNECTING: u16 = 1;
+pub(crate) const CONNECTING: u32 = 1;
 /// `end` was called.
-pub(crate) const ENDED: u16 = 1 << 1;
+pub(crate) const ENDED: u32 = 1 << 1;
 /// Our FIN is sent, as far as it can be.
-pub(crate) const FINISHED: u16 = 1 << 2;
+pub(crate) const FINISHED: u32 = 1 << 2;
 /// The peer's FIN came.
-pub(crate) const PEER_ENDED: u16 = 1 << 3;
-pub(crate) const DESTROYED: u16 = 1 << 4;
-pub(crate) const PAUSED: u16 = 1 << 5;
+pub(crate) const PEER_ENDED: u32 = 1 << 3;
+pub(crate) const DESTROYED: u32 = 1 << 4;
+pub(crate) const PAUSED: u32 = 1 << 5;
 /// The peer's FIN does not end this side.
-pub(crate) const HALF_OPEN: u16 = 1 << 6;
+pub(crate) const HALF_OPEN: u32 = 1 << 6;
 /// A write said `false`: `on_drain` is owed.
-pub(crate) const NEED_DRAIN: u16 = 1 << 7;
+pub(crate) const NEED_DRAIN: u32 = 1 << 7;
 /// A handler stands on the stream.
-pub(crate) const CLAIMED: u16 = 1 << 8;
+pub(crate) const CLAIMED: u32 = 1 << 8;
 /// Destroy once the FIN is sent and the peer has everything.
-pub(crate) const DESTROY_SOON: u16 = 1 << 9;
-pub(crate) const HAD_ERROR: u16 = 1 << 10;
+pub(crate) const DESTROY_SOON: u32 = 1 << 9;
+pub(crate) const HAD_ERROR: u32 = 1 << 10;
 /// The end was the peer's doing: writes say so.
-pub(crate) const ENDED_BY_PEER: u16 = 1 << 11;
+pub(crate) const ENDED_BY_PEER: u32 = 1 << 11;
 /// The idle timer ran out: `on_timeout` is owed.
-pub(crate) const TIMED_OUT: u16 = 1 << 12;
+pub(crate) const TIMED_OUT: u32 = 1 << 12;
 /// An `on_notify` is owed.
-pub(crate) const NOTIFIED: u16 = 1 << 13;
+pub(crate) const NOTIFIED: u32 = 1 << 13;
 /// An end that needed no FIN: `on_finish` is owed.
-pub(crate) const FINISH_OWED: u16 = 1 << 14;
+pub(crate) const FINISH_OWED: u32 = 1 << 14;
 /// An inactivity timeout is set.
-pub(crate) const TIMED: u16 = 1 << 15;
+pub(crate) const TIMED: u32 = 1 << 15;
+/// It was accepted, and its handler is waited for.
+pub(crate) const HELD: u32 = 1 << 16;
+/// One handle of a held socket is not the program's.
+pub(crate) const SHARED: u32 = 1 << 17;
+/// It was closed while its handler was waited for.
+pub(crate) const UNHEARD: u32 = 1 << 18;
 
 impl SocketState {
     pub(crate) fn new(
         stream: AsyncStream,
-        flags: u16,
+        flags: u32,
         high_water_mark: usize,
         server: Weak<Listening>,
     ) -> Self {
@@ -78,20 +84,20 @@ impl SocketState {
     }
 
     /// Whether any of `flags` is set.
-    pub(crate) fn has(&self, flags: u16) -> bool {
+    pub(crate) fn has(&self, flags: u32) -> bool {
         self.flags.get() & flags != 0
     }
 
-    pub(crate) fn set(&self, flags: u16) {
+    pub(crate) fn set(&self, flags: u32) {
         self.flags.set(self.flags.get() | flags);
     }
 
-    pub(crate) fn clear(&self, flags: u16) {
+    pub(crate) fn clear(&self, flags: u32) {
         self.flags.set(self.flags.get() & !flags);
     }
 
     /// Clears the flag. Returns whether it was set.
-    pub(crate) fn take(&self, flag: u16) -> bool {
+    pub(crate) fn take(&self, flag: u32) -> bool {
         let had = self.has(flag);
         self.clear(flag);
         had

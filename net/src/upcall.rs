@@ -5,7 +5,7 @@ use crate::{Dropped, Error, Socket};
 /// A listening server. Mirrors the events of `net.Server`.
 pub trait ServerHandler {
     /// A connection was accepted ('connection'). Its bytes come once it has a handler: see
-    /// [`Socket::set_handler`]. One that is left without is destroyed.
+    /// [`Socket::set_handler`]. One that has none and is not held anywhere any more is destroyed.
     fn on_connection(&mut self, socket: Socket);
 
     /// The server listens ('listening').

@@ -234,3 +234,58 @@ fn close_all_spares_upgraded_connections() {
         upgraded.expect_end();
     });
 }
+
+/// Gives every upgraded socket its handler in a task, or drops it there.
+struct TakingLater;
+
+impl RequestHandler for TakingLater {
+    fn on_request(&mut self, _: &Request<'_>, response: Response) {
+        response.end(b"").expect("to end");
+    }
+
+    fn accepts_upgrade(&mut self, _: &Request<'_>) -> bool {
+        true
+    }
+
+    fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
+        struct Echo(Socket);
+        impl SocketHandler for Echo {
+            fn on_data(&mut self, data: &[u8]) {
+                self.0.write(data).expect("to write");
+            }
+            fn on_end(&mut self) {
+                self.0.end();
+            }
+        }
+        socket.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").expect("to write");
+        let head = head.to_owned();
+        let (is_claimed, env) = (request.path() == "/claimed", socket.environment().clone());
+        env.clone().spawn_local(async move {
+            env.set_timeout(std::time::Duration::from_millis(1), move || {
+                if is_claimed {
+                    socket.write(&head).expect("to write");
+                    socket.set_handler(Echo(socket.clone()));
+                }
+            });
+        });
+    }
+}
+
+// Node: a socket without listeners is not read, and loses nothing
+#[test]
+fn an_upgraded_socket_may_be_claimed_later_and_ends_if_nobody_does() {
+    serve(TakingLater, |address| {
+        let mut claimed = Client::connect(address);
+        claimed.ask("/first");
+        claimed.send(offer("/claimed"));
+        claimed.send("early");
+        assert_eq!(claimed.head().status, 101);
+        assert_eq!(claimed.take(5), b"early");
+        let mut dropped = Client::connect(address);
+        dropped.send(offer("/dropped"));
+        assert_eq!(dropped.head().status, 101);
+        dropped.expect_end();
+        claimed.end_sending();
+        claimed.expect_end();
+    });
+}

@@ -1,0 +1,120 @@
+//! A connection that was accepted and has no handler yet, although the program holds it: it stands still until one is set,
+//! be it from a task or a timer, and is destroyed with its last handle. In Node a socket without listeners is not read
+//! either.
+
+use crate::listening::Listening;
+use crate::state::{
+    DESTROYED, FINISH_OWED, FINISHED, HAD_ERROR, HELD, NOTIFIED, SHARED, SocketState, TIMED_OUT, UNHEARD,
+};
+use crate::upcall::SocketHandler;
+use crate::{LAYER, Socket};
+use async_wrap::upcall::OnStream;
+use async_wrap::{Error, Result};
+use std::rc::{Rc, Weak};
+
+impl Socket {
+    /// Destroys the socket unless it has a handler, or is held elsewhere: then it waits for one. `own` handles are not
+    /// elsewhere; one of them may stay for as long as the socket does.
+    pub fn destroy_unless_held(&self, own: usize) {
+        if !self.has_handler() && Rc::strong_count(&self.0) > own && !std::thread::panicking() {
+            self.0.set(if own > 1 { HELD | SHARED } else { HELD });
+            self.0
+                .stream
+                .set_handler(Waiting { socket: Rc::downgrade(&self.0), server: self.0.server.upgrade() });
+            self.0.stream.read_stop();
+        } else {
+            self.destroy_unless_handled();
+        }
+    }
+
+    /// A handler is about to take a socket that was held. Gives the handler back if it takes over; one that comes when the
+    /// connection is gone is told that.
+    pub(crate) fn claim<H: SocketHandler + 'static>(&self, mut handler: H) -> Option<H> {
+        let state = &self.0;
+        state.clear(HELD | SHARED);
+        if !state.take(UNHEARD) {
+            if state.has(FINISH_OWED | TIMED_OUT | NOTIFIED) {
+                state.stream.notify();
+            }
+            return Some(handler);
+        }
+        let socket = self.clone();
+        self.environment().next_tick(move || {
+            if let Some(error) = socket.0.if_rare(|rare| rare.error.take()) {
+                let _up = LAYER.up("SocketHandler::on_error", || socket.facts());
+                handler.on_error(error);
+            }
+            let _up = LAYER.up("SocketHandler::on_close", || socket.facts());
+            handler.on_close(socket.0.has(HAD_ERROR));
+        });
+        None
+    }
+
+    #[cold]
+    fn drop_if_last(&self) {
+        let own = if self.0.has(SHARED) { 2 } else { 1 };
+        if Rc::strong_count(&self.0) == own {
+            self.0.clear(HELD | SHARED);
+            self.destroy_unless_handled();
+        }
+    }
+}
+
+impl Drop for Socket {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.has(HELD) {
+            self.drop_if_last();
+        }
+    }
+}
+
+/// Stands on the connection meanwhile.
+struct Waiting {
+    /// Weak: who holds the socket is whom it waits for.
+    socket: Weak<SocketState>,
+    /// Keeps the server's handler as long as the end of this connection is still to be reported to it.
+    server: Option<Rc<Listening>>,
+}
+
+impl Waiting {
+    fn with(&self, work: impl FnOnce(&Socket)) {
+        if let Some(state) = self.socket.upgrade() {
+            work(&Socket(state));
+        }
+    }
+}
+
+impl OnStream for Waiting {
+    fn on_read(&mut self, _: &[u8]) {}
+
+    fn on_end(&mut self) {}
+
+    fn on_error(&mut self, error: Error) {
+        self.with(|socket| socket.destroy_with(error.into()));
+    }
+
+    fn on_write(&mut self, result: Result<()>) {
+        if let Err(error) = result {
+            self.with(|socket| socket.destroy_with(error.into()));
+        }
+    }
+
+    fn on_shutdown(&mut self, _: Result<()>) {
+        self.with(|socket| {
+            socket.0.set(FINISHED);
+            socket.destroy_if_done();
+        });
+    }
+
+    fn on_close(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.connection_closed();
+        }
+        self.with(|socket| {
+            socket.0.clear(HELD | SHARED);
+            socket.0.set(DESTROYED | UNHEARD);
+            socket.0.drop_timers();
+        });
+    }
+}
