@@ -13,7 +13,7 @@ use pomelo::admin::{CONSOLE, MasterAgent, MasterOptions, Reply, Session, Times};
 use pomelo::upcall::Module;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -160,6 +160,30 @@ fn of_those_who_do_not_register_the_oldest_of_an_address_give_way() {
     assert_eq!(user.ask("client", 1, "nothing", json!({}))["error"], "unknown moduleId:nothing");
     agent.close();
     drop((more, newest));
+    run_to_the_end(&env);
+}
+
+/// Whether the other side has closed it altogether, and not only its own direction.
+fn is_cut(mut stream: &TcpStream) -> bool {
+    stream.write(&[0]).and_then(|_| stream.write(&[0])).is_err()
+}
+
+#[test]
+fn those_who_were_refused_give_way_too_while_they_do_not_close() {
+    let (_lp, env) = new_loop();
+    let (agent, address) = open_master(&env);
+    let all = silent(&env, address, 300);
+    for mut stream in all.iter().skip(44) {
+        stream.write_all(&[0xff]).expect("no packet at all");
+    }
+    until(&env, "the refusals", || !all.iter().any(is_open));
+    let more = silent(&env, address, 200);
+    // Once this one is let in, all before it have come.
+    let _user = Raw::user(&env, address, "admin-1", "admin");
+    assert!(all[..44 + 200].iter().all(is_cut), "at once, and not when their time to read is over");
+    assert!(more.iter().all(is_open));
+    agent.close();
+    drop((all, more));
     run_to_the_end(&env);
 }
 

@@ -1,5 +1,6 @@
-//! Connections that have not registered yet: few in all and few of one address. The oldest gives way to a new one, so
-//! that those who say nothing shut nobody out: a server or a user that registers at once is here for a moment.
+//! Connections that have not registered: few in all and few of one address. The oldest gives way to a new one, so that
+//! those who say nothing shut nobody out: a server or a user that registers at once is here for a moment. One that was
+//! refused stays here until it is closed: it takes its time to read why, and others like it would fill the master.
 
 use crate::admin::peers::Peer;
 use std::collections::BTreeMap;
@@ -32,8 +33,13 @@ impl Lobby {
         gone.map(|(_, peer)| peer)
     }
 
-    /// A connection has registered, or is over.
+    /// A connection has registered, or is closed.
     pub(crate) fn leave(&mut self, key: u64) {
         self.0.remove(&key);
+    }
+
+    /// The agent is closed, and lets nobody in any more.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 }

@@ -127,7 +127,9 @@ impl Peer {
 
     /// There is no room for a peer that has not registered.
     pub(crate) fn give_way(&self) {
-        self.tell(Kind::Unregistered, "it has not registered, and others came; closed");
+        if !self.0.is_over.get() {
+            self.tell(Kind::Unregistered, "it has not registered, and others came; closed");
+        }
         self.0.link.cut();
     }
 
@@ -439,5 +441,6 @@ impl SocketHandler for PeerTower {
 
     fn on_close(&mut self, _: bool) {
         self.peer.leave_agent();
+        self.peer.0.agent.has_closed(self.peer.0.key);
     }
 }

@@ -83,12 +83,18 @@ impl Roster {
         self.lobby.leave(key);
     }
 
+    /// A connection is over for the agent. One that never registered has its place in the lobby until it is closed.
     pub(crate) fn disconnected(&mut self, key: u64) {
-        self.lobby.leave(key);
         self.peers.remove(&key);
     }
 
+    /// A connection is closed.
+    pub(crate) fn closed(&mut self, key: u64) {
+        self.lobby.leave(key);
+    }
+
     pub(crate) fn take_all(&mut self) -> Vec<Peer> {
+        self.lobby.clear();
         std::mem::take(&mut self.peers).into_values().collect()
     }
 

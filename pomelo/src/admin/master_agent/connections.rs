@@ -88,6 +88,10 @@ impl MasterAgent {
         self.0.roster.borrow_mut().has_registered(key);
     }
 
+    pub(crate) fn has_closed(&self, key: u64) {
+        self.0.roster.borrow_mut().closed(key);
+    }
+
     pub(crate) fn admit_server(&self, topic: Topic, claim: ServerClaim, peer: &Peer) {
         let server = Server { claim: claim.clone(), peer: peer.clone() };
         let is_first = self.0.roster.borrow_mut().add_server(server);
