@@ -113,7 +113,7 @@ fn understand(order: &Order, response: &Response) -> Result<String, Failure> {
 fn named(servers: &[Value]) -> String {
     let id = |server: &Value| {
         let id = server.as_str().or_else(|| server.get("id")?.as_str());
-        id.map_or_else(|| server.to_string(), printable)
+        printable(id.unwrap_or(&server.to_string()))
     };
     servers.iter().map(id).collect::<Vec<_>>().join(", ")
 }

@@ -3,6 +3,9 @@
 use serde_json::{Map, Value};
 use std::iter::once;
 
+/// Characters of one cell that are shown: as many as an id may have. A server says of itself what it likes.
+const CELL: usize = 256;
+
 /// Keys of a server's answer, and what stands above their column.
 const COLUMNS: [(&str, &str); 7] = [
     ("serverId", "serverId"),
@@ -33,9 +36,18 @@ pub(super) fn of_servers(servers: &Map<String, Value>) -> String {
 fn row(server: &Value) -> [String; COLUMNS.len()] {
     COLUMNS.map(|(key, _)| match server.get(key) {
         None => String::new(),
-        Some(Value::String(text)) => printable(text),
-        Some(other) => other.to_string(),
+        Some(Value::String(text)) => cell(text),
+        Some(other) => cell(&other.to_string()),
     })
+}
+
+/// A text, shortened if it is too long for a table.
+fn cell(text: &str) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(CELL) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// What a server says of itself goes to a terminal, which is not to be steered by it, nor shown backwards.
@@ -78,5 +90,22 @@ master-server-1    master     12814 61.11  15.32        13.80       0.59";
         let table = of_servers(servers.as_object().expect("an object"));
         assert_eq!(table.lines().count(), 3);
         assert!(table.contains("a\u{fffd}[2J"), "{table}");
+    }
+
+    #[test]
+    fn a_server_that_says_very_much_gets_no_more_than_its_cells() {
+        let much = "x".repeat(100_000);
+        let servers = json!({"a": {"serverId": &much, "serverType": [&much]}, "b": {"serverId": "b", "pid": 7}});
+        let table = of_servers(servers.as_object().expect("an object"));
+        assert_eq!(table.lines().count(), 3);
+        assert!(table.len() < 3 * 2 * (CELL + 50), "{}", table.len());
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_not_shown_wherever_it_stands() {
+        let steering = ["\u{9b}2J", "\u{7f}", "\u{202e}"];
+        let servers = json!({"a": {"serverId": "a", "pid": steering, "rss": {steering[0]: 1}}});
+        let table = of_servers(servers.as_object().expect("an object"));
+        assert!(!steering.iter().any(|text| table.contains(text)), "{table:?}");
     }
 }
