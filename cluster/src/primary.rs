@@ -15,8 +15,13 @@ use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::time::Duration;
 use uv_core::trace::Facts;
 use uv_core::{ExitStatus, Process, Slot, Stdio};
+
+/// How long the channel of a worker whose process has ended may stay open. What the worker said lies in it and is read at
+/// once; only a process to which the worker gave its end keeps it open.
+const BEQUEST: Duration = Duration::from_secs(1);
 
 /// The primary of a cluster. A cheap clone.
 ///
@@ -209,6 +214,12 @@ impl PrimaryState {
     fn worker_exited(self: &Rc<Self>, worker: &Rc<WorkerState>, status: ExitStatus) {
         worker.status.set(Some(status));
         worker.settle();
+        if !worker.disconnected.get() {
+            let ended = Rc::clone(worker);
+            let timeout = self.env.set_deadline(BEQUEST, move |_| ended.channel.close());
+            timeout.unref();
+            worker.bequest.set(Some(timeout));
+        }
         self.forget_if_gone(worker);
         let handle = WorkerHandle(Rc::clone(worker));
         self.emit("PrimaryHandler::on_exit", worker.process_context, |handler| {
@@ -222,6 +233,9 @@ impl PrimaryState {
     /// not serve.
     pub(crate) fn worker_disconnected(self: &Rc<Self>, worker: &Rc<WorkerState>) {
         worker.disconnected.set(true);
+        if let Some(timeout) = worker.bequest.take() {
+            timeout.clear();
+        }
         let unasked = !worker.is_leaving();
         worker.settle();
         self.listeners.leave_all(worker.id);

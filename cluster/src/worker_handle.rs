@@ -7,7 +7,7 @@ use crate::primary::PrimaryState;
 use crate::scheduling::Candidate;
 use crate::window::{Acknowledged, Window};
 use crate::{Primary, ProtocolError, Result};
-use async_wrap::AsyncContext;
+use async_wrap::{AsyncContext, Timeout};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::OsString;
 use std::fmt;
@@ -50,6 +50,8 @@ pub(crate) struct WorkerState {
     is_online: Cell<bool>,
     pub(crate) status: Cell<Option<ExitStatus>>,
     pub(crate) disconnected: Cell<bool>,
+    /// Runs from the end of the process to that of the channel.
+    pub(crate) bequest: Cell<Option<Timeout>>,
     pub(crate) exited_after_disconnect: Cell<Option<bool>>,
     window: RefCell<Window<Connection>>,
     taken: Cell<u64>,
@@ -204,6 +206,7 @@ impl WorkerState {
             is_online: Cell::new(false),
             status: Cell::new(None),
             disconnected: Cell::new(false),
+            bequest: Cell::new(None),
             exited_after_disconnect: Cell::new(None),
             window: RefCell::default(),
             taken: Cell::new(0),
@@ -309,7 +312,7 @@ impl WorkerState {
 
     /// Whether it is there, and acknowledges in time.
     pub(crate) fn is_punctual(&self) -> bool {
-        self.is_connected() && !self.is_late.get()
+        self.is_connected() && self.status.get().is_none() && !self.is_late.get()
     }
 
     /// Whether the worker would be late if it had not acknowledged by now. Its word may have come, and not have been

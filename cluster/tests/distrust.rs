@@ -26,6 +26,7 @@ fn main() {
         ("a_half_message_holds_few_descriptors", half_message),
         ("descriptors_where_none_belong_end_the_worker", misplaced),
         ("what_is_said_twice_is_told_once", twice),
+        ("a_worker_that_left_its_channel_to_another_process_is_gone_all_the_same", heir),
     ]);
 }
 
@@ -293,4 +294,21 @@ fn twice() {
         worker.send(b"close").expect("a channel");
     }
     cluster.finish();
+}
+
+fn heir() {
+    for policy in policies() {
+        let cluster = Cluster::with(role("rogue", &["heir", ""]).policy(policy));
+        let before = descriptors();
+        cluster.fork();
+        cluster.until_event("exit 1 0 0");
+        cluster.until_event("disconnect 1");
+        assert!(cluster.primary.workers().is_empty());
+        // One that is told to go at once, too.
+        cluster.fork();
+        cluster.primary.disconnect();
+        cluster.until_event("disconnected");
+        cluster.finished();
+        assert_eq!(descriptors(), before);
+    }
 }

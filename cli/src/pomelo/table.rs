@@ -95,7 +95,8 @@ master-server-1    master     12814 61.11  15.32        13.80       0.59";
     #[test]
     fn a_server_that_says_very_much_gets_no_more_than_its_cells() {
         let much = "x".repeat(100_000);
-        let servers = json!({"a": {"serverId": &much, "serverType": [&much]}, "b": {"serverId": "b", "pid": 7}});
+        let servers =
+            json!({"a": {"serverId": &much, "serverType": [&much]}, "b": {"serverId": "b", "pid": 7}});
         let table = of_servers(servers.as_object().expect("an object"));
         assert_eq!(table.lines().count(), 3);
         assert!(table.len() < 3 * 2 * (CELL + 50), "{}", table.len());

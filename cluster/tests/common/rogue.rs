@@ -3,6 +3,7 @@
 use super::PATIENCE;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
@@ -43,7 +44,7 @@ fn path(name: &str) -> Vec<u8> {
 /// `ports COUNT` and `heard COUNT` want as many ports, and the latter says that it listens on all; `churn COUNT` gives
 /// each back at once, and reads nothing; `path NAME` wants a path; `repeat` says everything twice; `close KEY` gives back
 /// what may be another's; `half COUNT` sends descriptors with a message that has no end, `many COUNT` with one that has;
-/// `misplaced` sends one with what needs none; `text WORDS` is an ordinary message.
+/// `misplaced` sends one with what needs none; `text WORDS` is an ordinary message; `heir` leaves its channel to a child and ends.
 pub(crate) fn rogue(args: &[&str]) {
     let [what, argument] = *args else { panic!("two words") };
     let count = argument.parse().unwrap_or(0);
@@ -77,6 +78,7 @@ pub(crate) fn rogue(args: &[&str]) {
             fds = 1;
             bytes.extend(frame(ONLINE, 1, &[]));
         }
+        "heir" => {}
         "text" => bytes.extend(frame(USER, 0, argument.as_bytes())),
         other => panic!("there is no {other}"),
     }
@@ -90,7 +92,8 @@ pub(crate) fn rogue(args: &[&str]) {
     stdin.open(std::io::stdin().as_fd().try_clone_to_owned().expect("a copy")).expect("a socket");
     let channel = PipeWrap::new_ipc(&lp);
     channel.set_handler(Deaf);
-    stdin.set_handler(Rogue { stdin: stdin.clone(), channel, bytes, fds, reads: what != "churn" });
+    let (reads, bequeaths) = (what != "churn", what == "heir");
+    stdin.set_handler(Rogue { stdin: stdin.clone(), channel, bytes, fds, reads, bequeaths });
     stdin.read_start().expect("a socket");
     lp.run(RunMode::Default).expect("the loop runs");
     unreachable!("a rogue is killed");
@@ -103,11 +106,18 @@ struct Rogue {
     fds: usize,
     /// Whether it reads what it is answered.
     reads: bool,
+    /// Whether a child gets its channel.
+    bequeaths: bool,
 }
 
 impl OnStream for Rogue {
     fn on_read(&mut self, _: &[u8]) {
         let Some(channel) = self.stdin.take_received_fd() else { return };
+        if self.bequeaths {
+            // It ends with the channel.
+            Command::new("cat").stdin(channel).stdout(Stdio::null()).spawn().expect("a child");
+            std::process::exit(0);
+        }
         self.channel.open(channel).expect("a channel");
         if self.reads {
             self.channel.read_start().expect("a channel");
