@@ -109,7 +109,7 @@ impl Worker {
         let worker = worker.ok_or(Error::Disconnected)?;
         worker.0.handler.set(Box::new(Plain));
         worker.0.channel.open(fd)?;
-        worker.0.channel.send(&Message::Online)?;
+        worker.0.tell(&Message::Online);
         Ok(Some(worker))
     }
 

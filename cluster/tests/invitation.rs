@@ -4,7 +4,7 @@ mod common;
 
 use common::invited::{
     EMPTY, NO_CHANNEL, NO_WORKER, STDIN, SYSTEM, VARIABLES, VERSION, WORKER, as_nobody, outcome,
-    outcome_of_message, outcome_with, through_shell,
+    outcome_of_message, outcome_with, outcome_without_primary, through_shell,
 };
 use common::{Cluster, inode, role};
 use std::fs::File;
@@ -19,6 +19,7 @@ fn main() {
         ("a_worker_whose_variables_are_damaged_is_an_error", damaged_variables),
         ("a_message_that_is_no_invitation_is_an_error", no_invitation),
         ("another_socket_in_place_of_the_invitation_is_not_read", another_socket),
+        ("a_worker_whose_primary_ended_meanwhile_is_one_that_lost_its_channel", without_primary),
         ("a_worker_behind_a_shell_is_a_worker", behind_a_shell),
         ("a_process_forked_as_a_worker_cannot_fork", heedless),
         ("children_of_a_worker_with_threads_get_an_error_and_are_no_primaries", threaded),
@@ -96,6 +97,10 @@ fn another_socket() {
     let mut kept = [0; 10];
     copy.read_exact(&mut kept).expect("all of it");
     assert_eq!(&kept, b"not for it");
+}
+
+fn without_primary() {
+    assert_eq!(outcome_without_primary(), WORKER);
 }
 
 fn behind_a_shell() {

@@ -6,7 +6,7 @@ use cluster::upcall::PrimaryHandler;
 use cluster::{Error, InvitationError, Primary, Settings, Worker};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
@@ -148,6 +148,17 @@ pub(crate) fn outcome_of_message(bytes: &[u8], is_open: bool) -> i32 {
     let code = outcome_with(theirs.into(), &inode.to_string());
     drop(ours);
     code
+}
+
+/// The same with a proper invitation whose primary has ended since.
+pub(crate) fn outcome_without_primary() -> i32 {
+    let lp = Loop::new().expect("a loop");
+    let pipe = Pipe::new_ipc(&lp);
+    let (stdin, inode) = super::inode(pipe.open_pair().expect("a pair"));
+    let (primary, channel) = UnixStream::pair().expect("a pair");
+    pipe.try_write_fds(&[1], &[channel.as_fd()]).expect("room");
+    drop((primary, channel));
+    outcome_with(stdin.into(), &inode.to_string())
 }
 
 /// Whether the other user may run this program, and how that ended.
