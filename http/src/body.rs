@@ -1,13 +1,14 @@
 //! A request's body: who takes it, and how fast. Mirrors the flow of `http.IncomingMessage`.
 
 use crate::LAYER;
-use crate::connection::{BODY_HELD, BODY_PAUSED, Connection, IN_MESSAGE, LAST, LINGERING, STALLED};
+use crate::connection::{BODY_HELD, BODY_PAUSED, Connection, STALLED};
 use crate::upcall::BodyHandler;
 use std::fmt;
 use std::rc::Rc;
 use uv_core::trace::Facts;
 
-/// A handle to a request's body. A cheap clone; stale once the body is complete, when all of it does nothing.
+/// A handle to a request's body. A cheap clone; stale once the body is complete, when it does nothing but tell a handler
+/// that comes too late.
 ///
 /// While there is a handle and nobody was named who takes the body, it stands still: it may be carried into a task or a
 /// timer and claimed there. Without a handle it is thrown away, and so is what is left of it once its answer is complete.
@@ -30,8 +31,9 @@ impl Body {
         body
     }
 
-    /// Sets who takes the body, to its end even if the response is ended before. One that comes when the connection is
-    /// gone, or the body was thrown away behind its answer, hears `on_abort`.
+    /// Sets who takes the body, to its end even if the response is ended before. It hears `on_end` or `on_abort` unless
+    /// another one takes its place: one that comes too late hears `on_abort`, be it that the connection is gone or that
+    /// the body, even an empty one, was thrown away behind its answer or went to another handler.
     pub fn set_handler(&self, handler: impl BodyHandler + 'static) {
         let mut handler: Option<Box<dyn BodyHandler>> = Some(Box::new(handler));
         if self.is_current() {
@@ -44,7 +46,7 @@ impl Body {
         }
         match handler {
             None => self.connection.let_body_come(self.number, BODY_HELD),
-            Some(handler) => self.connection.refuse_body_handler(self.number, handler),
+            Some(handler) => self.connection.refuse_body_handler(handler),
         }
     }
 
@@ -107,17 +109,14 @@ impl Connection {
         }
     }
 
-    /// A handler came too late. If its body was complete nobody misses anything; else it is told.
+    /// A handler came too late, and is told: a task may wait for one of its calls.
     #[cold]
-    fn refuse_body_handler(&self, number: u32, mut handler: Box<dyn BodyHandler>) {
-        let is_lost = self.has(IN_MESSAGE | LAST | LINGERING) || self.socket.is_destroyed();
-        if is_lost && self.newest.get() == number {
-            // In a tick, since the socket may have no further upcall.
-            self.core.env().next_tick(move || {
-                let _up = LAYER.up("BodyHandler::on_abort", Facts::default);
-                handler.on_abort();
-            });
-        }
+    fn refuse_body_handler(&self, mut handler: Box<dyn BodyHandler>) {
+        // In a tick, since the socket may have no further upcall.
+        self.core.env().next_tick(move || {
+            let _up = LAYER.up("BodyHandler::on_abort", Facts::default);
+            handler.on_abort();
+        });
     }
 }
 

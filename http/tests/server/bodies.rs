@@ -266,26 +266,3 @@ fn another_expectation_is_refused_without_a_call() {
         assert_eq!(client.ask("/").text(), "called");
     });
 }
-
-#[test]
-fn a_handler_that_comes_too_late_is_dropped() {
-    let (bodies, log) = (Rc::new(RefCell::new(Vec::<Body>::new())), Log::default());
-    let seen = log.clone();
-    let handler = move |request: &Request<'_>, response: Response| {
-        for stale in bodies.borrow_mut().drain(..) {
-            stale.set_handler(Noting { log: seen.clone(), response: None });
-            stale.pause();
-            stale.resume();
-        }
-        bodies.borrow_mut().push(request.body());
-        response.end(b"").expect("to end");
-    };
-    serve(handler, |address| {
-        let mut client = Client::connect(address);
-        for _ in 0..3 {
-            client.send(format!("{POST}Content-Length: 2\r\n\r\nhi"));
-            assert_eq!(client.answer().status, 200);
-        }
-    });
-    assert_eq!(log.joined(), "");
-}

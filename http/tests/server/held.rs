@@ -193,3 +193,37 @@ fn a_claim_that_comes_when_the_connection_is_gone_hears_of_it() {
     });
     assert_eq!(aborts.get(), 1);
 }
+
+#[test]
+fn a_claim_that_comes_behind_the_answer_and_all_of_the_body_hears_of_it() {
+    let aborts = Count::default();
+    let told = aborts.clone();
+    let held = Rc::new(RefCell::new(Vec::<Body>::new()));
+    let handler = move |request: &Request<'_>, response: Response| match request.path() {
+        "/early" => {
+            held.borrow_mut().push(request.body());
+            response.end(b"early").expect("to end");
+        }
+        "/claim" => {
+            for body in held.borrow_mut().drain(..) {
+                body.set_handler(Counting { response: None, len: 0, aborts: told.clone() });
+                body.pause();
+                body.resume();
+            }
+            response.end(b"").expect("to end");
+        }
+        _ => response.end(told.get().to_string().as_bytes()).expect("to end"),
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        for len in [0, 1, 200_000] {
+            client.send(format!("POST /early HTTP/1.1\r\nHost: h\r\nContent-Length: {len}\r\n\r\n"));
+            client.send(vec![b'x'; len]);
+            assert_eq!(client.answer().text(), "early");
+        }
+        // What is answered here is behind the bodies.
+        client.ask("/claim");
+        assert_eq!(client.ask("/").text(), "3");
+    });
+    assert_eq!(aborts.get(), 3);
+}
