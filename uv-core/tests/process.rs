@@ -376,6 +376,20 @@ fn exit_codes_are_not_lost_in_a_process_that_was_started_with_sigchld_ignored() 
     assert!(status.expect("a shell").success());
 }
 
+// libuv and Node say "spawn sh ENOENT" of both.
+#[test]
+fn an_error_of_spawn_tells_a_missing_folder_from_a_missing_program() {
+    let nowhere = "/folder-that-had-better-not-exist";
+    let of_folder = spawn_error(&shell("exit 0").cwd(nowhere));
+    assert_eq!(
+        of_folder.to_string(),
+        "spawn /bin/sh (the folder to start in, not the program): No such file or directory (ENOENT)"
+    );
+    assert_eq!(spawn_error(&shell("exit 0").cwd("/dev/null")).note(), of_folder.note());
+    assert_eq!(spawn_error(&SpawnOptions::new(nowhere)).note(), None);
+    assert_eq!(spawn_error(&SpawnOptions::new(nowhere).cwd("/")).note(), None);
+}
+
 #[test]
 fn what_cannot_be_started_is_refused_with_its_reason() {
     let lp = Loop::new().expect("a loop");

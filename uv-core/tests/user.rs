@@ -7,7 +7,7 @@ use child::{run, shell, spawn_error};
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use uv_core::Errno;
+use uv_core::{Errno, SpawnOptions};
 
 /// A user without any right, who is on every Linux system.
 const NOBODY: u32 = 65534;
@@ -49,6 +49,15 @@ fn root_may_start_children_as_another_user_without_other_groups() {
     if is_root() {
         let options = shell("id -u; id -g; id -G").uid(NOBODY).gid(NOBODY);
         assert_eq!(run(options), ((0, 0), "65534\n65534\n65534\n".to_owned()));
+    }
+}
+
+#[test]
+fn a_missing_folder_of_a_child_that_becomes_another_user_is_told_from_a_missing_program() {
+    if is_root() {
+        let nowhere = "/folder-that-had-better-not-exist";
+        assert!(spawn_error(&shell("exit 0").uid(NOBODY).cwd(nowhere)).note().is_some());
+        assert_eq!(spawn_error(&SpawnOptions::new(nowhere).uid(NOBODY)).note(), None);
     }
 }
 

@@ -16,7 +16,7 @@ pub use usage::{ResourceUsage, UsageOf, resource_usage};
 use crate::handle::{Handle, HandleKind, Node};
 use crate::slot::Slot;
 use crate::sys;
-use crate::sys::spawn::{Child, ChildFd, Program};
+use crate::sys::spawn::{Child, ChildFd, Program, Refused};
 use crate::trace::Facts;
 use crate::upcall::ExitUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -31,6 +31,9 @@ use stdio::ChildStdio;
 /// Milliseconds between the tries to start a program that somebody is writing: far more than an `exec` takes, and little
 /// for the loop to stand still.
 const BUSY_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
+
+/// What an error of `spawn` notes where the program is not to blame.
+const FOLDER_REFUSED: &str = "the folder to start in, not the program";
 
 /// A child process (`uv_process_t`). Active until it ends.
 ///
@@ -111,7 +114,7 @@ impl Process {
     ///
     /// # Errors
     /// Everything that goes wrong up to and including the start of the program, on the program's name: `ENOENT` if
-    /// there is none, `EACCES` if it may not be run, `EPERM` for a user or group that this process may not become,
+    /// there is none, or no folder to start in, of which the error's [`note`](Error::note) tells, `EACCES` if it may not be run, `EPERM` for a user or group that this process may not become,
     /// `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` or `EPERM` before Linux 5.3,
     /// `ECANCELED` if the loop is gone, `ETXTBSY` if somebody has the program open for writing, which is tried again for
     /// 31 ms. There is no handle then and no child; pipes that were opened for it have lost
@@ -140,7 +143,10 @@ impl Process {
         }
         let program = options.program().map_err(failed)?;
         let stdio = ChildStdio::prepare(options.slots()).map_err(failed)?;
-        let child = start(&program, stdio.fds()).map_err(failed)?;
+        let child = start(&program, stdio.fds()).map_err(|refused| {
+            let error = failed(refused.errno);
+            if refused.is_folder { error.noting(FOLDER_REFUSED) } else { error }
+        })?;
         let pid = child.pid;
         let node =
             ProcessNode::watch(lp, child).inspect_err(|_| sys::process::abandon(pid)).map_err(failed)?;
@@ -174,10 +180,10 @@ impl Process {
 ///
 /// Who writes a program and closes it may find it open for writing nevertheless: in the child of another thread, between
 /// `fork` and `exec`. That is over in a moment. (Not in libuv; Go's and Cargo's tests met it.)
-fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Errno> {
+fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
     for pause in BUSY_PAUSES {
         match sys::spawn::spawn(program, fds) {
-            Err(Errno::ETXTBSY) => {
+            Err(Refused { errno: Errno::ETXTBSY, .. }) => {
                 log::debug!(target: "uv_core", "spawn: ETXTBSY, again in {pause} ms");
                 std::thread::sleep(Duration::from_millis(pause));
             }

@@ -61,6 +61,31 @@ pub(crate) struct Child {
     pub(crate) pidfd: OwnedFd,
 }
 
+/// Why there is no child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) errno: Errno,
+    /// The folder in which the program is to start was refused, and not the program.
+    pub(crate) is_folder: bool,
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        Self { errno, is_folder: false }
+    }
+}
+
+impl Refused {
+    /// As the child leaves it for its parent, and `from_word` finds it.
+    fn to_word(self) -> i32 {
+        if self.is_folder { -self.errno.raw() } else { self.errno.raw() }
+    }
+
+    fn from_word(word: i32) -> Option<Self> {
+        (word != 0).then(|| Self { errno: Errno::from_raw(word.abs()), is_folder: word < 0 })
+    }
+}
+
 /// What the child needs on its way to the program. All of it is made before, in this process.
 struct Start<'a> {
     program: &'a Program,
@@ -73,7 +98,7 @@ struct Start<'a> {
 /// Starts a program whose descriptor `n` is the `n`-th of `fds`. Of others it has those without `FD_CLOEXEC`.
 ///
 /// The error is that of whatever failed, here or in the child, `exec` included; no child is left then.
-pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Errno> {
+pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
     keep_exit_statuses()?;
     let args = pointers(&program.args);
     // What `execvpe` needs to give a script to the shell is an array of the arguments.
@@ -84,9 +109,9 @@ pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child,
     let cloned = start.clone_process();
     set_mask(&mask);
     let (pid, pidfd) = cloned?;
-    let failed = match start.stack.failure() {
-        None => pidfd.ok_or(Errno::from_raw(libc::ENOSYS)),
-        Some(errno) => Err(errno),
+    let failed = match Refused::from_word(start.stack.word().load(Ordering::Relaxed)) {
+        None => pidfd.ok_or_else(|| Errno::from_raw(libc::ENOSYS).into()),
+        Some(refused) => Err(refused),
     };
     failed.map(|pidfd| Child { pid, pidfd }).inspect_err(|_| abandon(pid))
 }
@@ -177,13 +202,13 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 extern "C" fn become_program(start: *mut libc::c_void) -> libc::c_int {
     // SAFETY: `clone_process` passes the address of one, which lives until the child has become the program.
     let start = unsafe { &*start.cast_const().cast::<Start<'_>>() };
-    let errno = prepare(start.program, &start.moves).err().unwrap_or_else(|| exec(start));
-    start.stack.word().store(errno.raw(), Ordering::Relaxed);
+    let refused = prepare(start.program, &start.moves).err().unwrap_or_else(|| exec(start).into());
+    start.stack.word().store(refused.to_word(), Ordering::Relaxed);
     // SAFETY: runs nothing of this process in the child.
     unsafe { libc::_exit(127) }
 }
 
-fn prepare(program: &Program, moves: &Moves) -> Result<(), Errno> {
+fn prepare(program: &Program, moves: &Moves) -> Result<(), Refused> {
     if program.detached {
         // SAFETY: takes nothing.
         check(unsafe { libc::setsid() })?;
@@ -201,7 +226,7 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Errno> {
     }
     if let Some(cwd) = &program.cwd {
         // SAFETY: a C string that outlives the call.
-        check(unsafe { libc::chdir(cwd.as_ptr()) })?;
+        check(unsafe { libc::chdir(cwd.as_ptr()) }).map_err(|errno| Refused { errno, is_folder: true })?;
     }
     if program.uid.is_some() || program.gid.is_some() {
         give_up_groups(program)?;
@@ -221,7 +246,7 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Errno> {
         // It tells of no end that was before.
         // SAFETY: takes nothing.
         if unsafe { libc::getppid() } != parent {
-            return Err(Errno::ESRCH);
+            return Err(Errno::ESRCH.into());
         }
     }
     for signum in 1..=LAST_SIGNAL {

@@ -4,7 +4,7 @@
 use super::fd::check;
 use crate::Errno;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::AtomicI32;
 
 /// Bytes beneath the stack that nobody may touch: a child that needs more ends there, and changes nothing of ours.
 const GUARD: usize = 64 * 1024;
@@ -42,16 +42,10 @@ impl Stack {
         unsafe { self.start.byte_add(self.len - WORD) }
     }
 
-    /// The error that ended the child, or 0. Async-signal-safe.
+    /// What ended the child, or 0. Async-signal-safe.
     pub(super) fn word(&self) -> &AtomicI32 {
         // SAFETY: the end of the mapping, which is readable, writable, aligned and zero at first, and not of the stack.
         unsafe { &*self.top().cast::<AtomicI32>() }
-    }
-
-    /// What the child left in the word.
-    pub(super) fn failure(&self) -> Option<Errno> {
-        let errno = self.word().load(Ordering::Relaxed);
-        (errno != 0).then(|| Errno::from_raw(errno))
     }
 }
 
@@ -65,6 +59,7 @@ impl Drop for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering;
 
     /// The mappings of this process that touch an address, as `/proc/self/maps` has them.
     fn mapping(address: usize) -> String {
@@ -88,6 +83,6 @@ mod tests {
         assert!(mapping(lowest).contains(" rw-s "), "{}", mapping(lowest));
         let beneath = stack.start as usize + GUARD - 1;
         assert!(mapping(beneath).contains(" ---s ") && beneath < lowest, "{}", mapping(beneath));
-        assert_eq!(stack.failure(), None);
+        assert_eq!(stack.word().load(Ordering::Relaxed), 0);
     }
 }
