@@ -33,6 +33,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! That a worker cannot listen, for a port in use, say, is told in the worker, by `on_error` of its server's handler
+//! ([`net::upcall::ServerHandler`]), and not to the primary. A closure has none: such an error is a record of `log` then,
+//! and without a logger the program waits in silence. In Node it ends the worker.
+//!
 //! # Who is a worker
 //!
 //! A process that a primary forked has two variables, `UPCALL_UNIQUE_ID` and `UPCALL_STDIN`, and the channel comes to it

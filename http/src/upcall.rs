@@ -50,6 +50,7 @@ pub trait RequestHandler {
     fn on_close(&mut self) {}
 }
 
+/// A closure hears of requests only; errors go to `log`, where they are lost unless the program has set up a logger.
 impl<F: FnMut(&Request<'_>, Response)> RequestHandler for F {
     fn on_request(&mut self, request: &Request<'_>, response: Response) {
         self(request, response);

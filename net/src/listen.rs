@@ -75,7 +75,10 @@ impl ListenOptions {
         Self::new(ListenTarget::Addr(addr))
     }
 
-    /// A Unix socket.
+    /// A Unix socket, or an abstract one if the name begins with NUL.
+    ///
+    /// The file is removed when the server closes. One that a killed process left is in the way: `listen` fails with
+    /// `EADDRINUSE` and says that nothing listens there. To remove it is the program's business, as in Node.
     #[must_use]
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::new(ListenTarget::Path(path.into()))

@@ -188,6 +188,9 @@ impl Socket {
     }
 
     /// Finishes writing: a FIN follows what was written (`socket.end`). Idempotent.
+    ///
+    /// The socket stays open, and keeps the loop alive, until the peer has finished too, which may be never: see
+    /// [`destroy_soon`](Self::destroy_soon).
     pub fn end(&self) {
         let _down = LAYER.down("Socket::end", || self.facts());
         if !self.0.has(ENDED | DESTROYED) {

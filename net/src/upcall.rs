@@ -28,6 +28,7 @@ pub trait ServerHandler {
     fn on_close(&mut self) {}
 }
 
+/// A closure hears of connections only; errors go to `log`, where they are lost unless the program has set up a logger.
 impl<F: FnMut(Socket)> ServerHandler for F {
     fn on_connection(&mut self, socket: Socket) {
         self(socket);
