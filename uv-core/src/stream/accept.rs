@@ -1,6 +1,7 @@
 //! Listening and accepting. Mirrors `uv_listen`, `uv__server_io`, `uv_accept` and the EMFILE trick.
 
-use super::node::{CROWDED, HELD, INPUT_PAUSED, LISTENING, MAYBE_READABLE, Tower};
+use super::flags::{CROWDED, HELD, INPUT_PAUSED, LISTENING, MAYBE_READABLE};
+use super::node::Tower;
 use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::sys;
 use crate::trace::Facts;

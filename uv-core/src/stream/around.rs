@@ -4,7 +4,8 @@
 //! Streams without it pay nothing: the flag is looked at together with one that has to be looked at anyway.
 
 use super::StreamNode;
-use super::node::{AROUND, QUEUED, Unfinished};
+use super::flags::{AROUND, QUEUED};
+use super::node::Unfinished;
 use crate::LAYER;
 use crate::poller::Readiness;
 use crate::trace::Facts;

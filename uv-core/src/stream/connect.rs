@@ -1,6 +1,6 @@
 //! Connecting. Mirrors `uv__tcp_connect`, `uv_pipe_connect` and `uv__stream_connect`.
 
-use super::node::{CONNECTING, END_TOLD, FAILED, MAYBE_READABLE, MAYBE_WRITABLE, PEER_ENDED};
+use super::flags::{CONNECTING, END_TOLD, FAILED, MAYBE_READABLE, MAYBE_WRITABLE, PEER_ENDED};
 use super::{BOUND, Outgoing, READABLE, StreamNode, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;

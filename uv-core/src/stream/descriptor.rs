@@ -1,7 +1,8 @@
 //! The descriptor of a stream: how it comes, how the poller watches it, and how it goes. Mirrors `uv__stream_open`,
 //! `uv__io_start` and `uv__stream_close`, libuv's `src/unix/stream.c`.
 
-use super::node::{LENT, MAYBE_READABLE, REGISTERED, REGISTERED_WRITABLE, SHARED, STANDARD, StreamNode};
+use super::flags::{LENT, MAYBE_READABLE, REGISTERED, REGISTERED_WRITABLE, SHARED, STANDARD};
+use super::node::StreamNode;
 use crate::Errno;
 use crate::sys;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};

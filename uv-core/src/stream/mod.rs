@@ -14,6 +14,7 @@ mod accept;
 mod around;
 mod connect;
 mod descriptor;
+mod flags;
 mod node;
 mod outgoing;
 mod read;
@@ -31,7 +32,8 @@ use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
-pub(crate) use node::{BOUND, IPC, LENT, READABLE, SHARED, SOCKET, StreamNode, WRITABLE};
+pub(crate) use flags::{BOUND, IPC, LENT, READABLE, SHARED, SOCKET, WRITABLE};
+pub(crate) use node::StreamNode;
 pub(crate) use outgoing::Outgoing;
 pub use read::Received;
 

@@ -3,6 +3,10 @@
 
 use super::Outgoing;
 use super::around::Around;
+use super::flags::{
+    AROUND, CONNECTING, END_TOLD, FAILED, FED, INPUT_PAUSED, LISTENING, MAYBE_READABLE, MAYBE_WRITABLE,
+    NOTED, NOTIFIED, OUTPUT_PAUSED, PEER_ENDED, QUEUED, READABLE, READING, WRITABLE,
+};
 use crate::handle::{Handle, Node};
 use crate::paused::{Noted, Pause};
 use crate::poller::Readiness;
@@ -59,67 +63,6 @@ pub(super) struct Extra {
     /// What surrounds the next event's turn.
     pub(super) around: Option<Around>,
 }
-
-/// The stream may be read from.
-pub(crate) const READABLE: u32 = 1;
-/// The stream may be written to.
-pub(crate) const WRITABLE: u32 = 1 << 1;
-pub(super) const READING: u32 = 1 << 2;
-pub(super) const CONNECTING: u32 = 1 << 3;
-pub(super) const LISTENING: u32 = 1 << 4;
-/// The socket has an address: a second `bind` is an error.
-pub(crate) const BOUND: u32 = 1 << 5;
-/// `shutdown` was called.
-pub(super) const SHUTTING: u32 = 1 << 6;
-/// The poller watches for input.
-pub(super) const REGISTERED: u32 = 1 << 7;
-/// The poller watches for writability too.
-pub(super) const REGISTERED_WRITABLE: u32 = 1 << 8;
-/// There may be input, or connections, that no event will announce.
-pub(super) const MAYBE_READABLE: u32 = Readiness::READABLE << NOTED;
-/// There may be room for output that no event will announce.
-pub(super) const MAYBE_WRITABLE: u32 = Readiness::WRITABLE << NOTED;
-/// A short read is not the last one.
-pub(super) const READ_ON: u32 = Readiness::READ_ON << NOTED;
-/// The peer has finished sending, or so it was when an event spoke of the stream last.
-pub(super) const PEER_ENDED: u32 = Readiness::PEER_ENDED << NOTED;
-/// An event spoke of a failure.
-pub(super) const FAILED: u32 = Readiness::FAILED << NOTED;
-/// Where the flags lie that events set: from the 9th bit to the 13th.
-const NOTED: u32 = 9;
-/// The open file may outlive this descriptor, in another process or under another number.
-pub(crate) const SHARED: u32 = 1 << 14;
-/// A socket, as opposed to a pipe, a terminal or a file.
-pub(crate) const SOCKET: u32 = 1 << 15;
-/// A Unix socket that may carry handles.
-pub(crate) const IPC: u32 = 1 << 16;
-/// A queued write failed: the others behind it wait for the close.
-pub(super) const BROKEN: u32 = 1 << 17;
-/// The listener stands still until the announced connection is taken.
-pub(super) const HELD: u32 = 1 << 18;
-/// An `on_notify` was asked for.
-const NOTIFIED: u32 = 1 << 19;
-/// Connections come to this listener faster than its turns.
-pub(super) const CROWDED: u32 = 1 << 20;
-/// Accepting or reading failed by a state of the system, and pauses.
-pub(super) const INPUT_PAUSED: u32 = 1 << 21;
-/// The same of writing.
-pub(super) const OUTPUT_PAUSED: u32 = 1 << 22;
-/// The program gave a standard descriptor away.
-pub(super) const STANDARD: u32 = 1 << 26;
-/// The open file may be others' too and was made non-blocking for this stream: its mode is restored at close.
-pub(crate) const LENT: u32 = 1 << 27;
-/// A socket whose writes wait until everything is with the kernel.
-pub(super) const WAITING: u32 = 1 << 28;
-
-/// The handle is in the still-ready set.
-pub(super) const QUEUED: u32 = 1 << 23;
-/// The handle is in the pending queue.
-const FED: u32 = 1 << 24;
-/// The peer's end was told, be it read or not.
-pub(super) const END_TOLD: u32 = 1 << 25;
-/// The turn of the next event is surrounded.
-pub(super) const AROUND: u32 = 1 << 26;
 
 impl StreamNode {
     pub(super) fn new(handle: Handle, flags: u32) -> Self {

@@ -1,6 +1,6 @@
 //! Reading. Mirrors `uv_read_start`, `uv__read` and, for handles that come with messages, `uv__stream_queue_fd`.
 
-use super::node::{END_TOLD, FAILED, MAYBE_READABLE, PEER_ENDED, READ_ON, READING};
+use super::flags::{END_TOLD, FAILED, MAYBE_READABLE, PEER_ENDED, READ_ON, READING};
 use super::{IPC, READABLE, SOCKET, StreamNode, WRITABLE};
 use crate::handle::HandleKind;
 use crate::sys;

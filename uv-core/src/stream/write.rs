@@ -1,7 +1,7 @@
 //! Writing: at once what the kernel takes, the rest when it has room, everything reported in order. Mirrors
 //! `uv_write2`, `uv_try_write`, `uv__write`, `uv__write_callbacks`, `uv_shutdown` and `uv__drain`.
 
-use super::node::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING, WAITING};
+use super::flags::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING, WAITING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
 use super::{IPC, SOCKET, StreamNode, WRITABLE};
 use crate::sys;
