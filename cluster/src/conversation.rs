@@ -85,12 +85,22 @@ impl OnChannel for Conversation {
             }
             Message::Taken { batch, refused } => return self.acknowledged(batch, refused),
             Message::Room { key } => self.has_room(key),
-            Message::Close { key } => primary.listeners.leave(worker.id, key),
+            Message::Drain { key } => {
+                primary.listeners.drain(worker.id, key);
+                primary.close_or_keep(worker);
+                worker.send_connections(primary.env.loop_handle().now());
+                worker.answer(&Message::Drained { key }, Vec::new());
+            }
+            Message::Close { key } => {
+                primary.listeners.leave(worker.id, key);
+                primary.close_or_keep(worker);
+            }
+            Message::Going => worker.is_going.set(true),
             Message::Leaving => {
                 worker.exited_after_disconnect.set(Some(true));
                 // Its servers are closed, unless it goes without waiting for them.
                 primary.listeners.leave_all(worker.id);
-                primary.listeners.close_deserted();
+                primary.close_or_keep(worker);
                 worker.answer(&Message::LeaveNoted, Vec::new());
             }
             Message::User(data) => {
@@ -98,9 +108,11 @@ impl OnChannel for Conversation {
                     handler.on_message(&self.handle(), &data, fds)
                 })
             }
-            Message::Answer { .. } | Message::Connections { .. } | Message::Leave | Message::LeaveNoted => {
-                return Err(ProtocolError::Unexpected);
-            }
+            Message::Answer { .. }
+            | Message::Connections { .. }
+            | Message::Drained { .. }
+            | Message::Leave
+            | Message::LeaveNoted => return Err(ProtocolError::Unexpected),
         }
         Ok(())
     }

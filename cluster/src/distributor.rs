@@ -131,16 +131,15 @@ impl Distributor {
     }
 
     /// Deals out, in turn, all that waits here and in the kernel: the socket is about to close, and would reset it. The
-    /// policy is not asked, as this happens in a call of the program.
-    pub(crate) fn deal_out(&self) {
-        let members = self.members.borrow();
-        let able = |member: &&Member| !member.full && member.worker.is_punctual();
-        let mut takers: Vec<_> =
-            members.iter().filter(able).map(|member| Rc::clone(&member.worker)).collect();
-        if takers.is_empty() {
-            takers.extend(members.iter().map(|member| Rc::clone(&member.worker)));
-        }
-        drop(members);
+    /// policy is not asked, as this happens in a call of the program. It goes to workers that `suit`, or to all if none
+    /// does; of those to the ones that are able to take it, or to all if none is.
+    pub(crate) fn deal_out(&self, suit: impl Fn(u32) -> bool) {
+        let able = |worker: u32| {
+            let members = self.members.borrow();
+            members.iter().any(|one| one.worker.id == worker && !one.full && one.worker.is_punctual())
+        };
+        let takers = self.members.borrow().iter().map(|member| Rc::clone(&member.worker)).collect();
+        let takers = preferred(preferred(takers, suit), able);
         let most = self.returned.borrow().len() + self.queue as usize;
         for worker in takers.iter().cycle().take(most) {
             let returned = self.returned.borrow_mut().pop_front();
@@ -157,11 +156,6 @@ impl Distributor {
         }
         self.accepted.set(self.accepted.get() + 1);
         Some(Connection { fd: Rc::new(fd.ok()?), number: self.accepted.get() })
-    }
-
-    /// Whether nobody but `worker` has it.
-    pub(crate) fn is_only_of(&self, worker: u32) -> bool {
-        self.members.borrow().iter().all(|member| member.worker.id == worker)
     }
 
     fn is_anybody_to_be_judged(&self) -> bool {
@@ -213,6 +207,12 @@ impl Distributor {
         self.stream.close();
         drop(self.returned.take());
     }
+}
+
+/// Those for which it holds, or all if there are none.
+fn preferred(workers: Vec<Rc<WorkerState>>, holds: impl Fn(u32) -> bool) -> Vec<Rc<WorkerState>> {
+    let is_any = workers.iter().any(|worker| holds(worker.id));
+    workers.into_iter().filter(|worker| !is_any || holds(worker.id)).collect()
 }
 
 impl Member {

@@ -6,7 +6,7 @@ use crate::message::Message;
 use crate::worker::WorkerSelf;
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncContext, AsyncId, AsyncStream, Environment, Provider};
-use net::{Acceptor, Address, ListenHandle, Result};
+use net::{Acceptor, Address, ListenHandle, ListenQueue, Result};
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -99,6 +99,15 @@ impl ListenHandle for FauxHandle {
         }
     }
 
+    fn take_queue(&self, _: u32) -> ListenQueue {
+        if self.worker.is_told_to_leave() {
+            // The primary had that in mind before it said so.
+            return ListenQueue::Nothing;
+        }
+        let asked = self.worker.channel.send(&Message::Drain { key: self.faux.id });
+        if asked.is_ok() { ListenQueue::Elsewhere } else { ListenQueue::Nothing }
+    }
+
     fn async_id(&self) -> Option<AsyncId> {
         Some(self.faux.context.async_id())
     }
@@ -123,6 +132,11 @@ impl Drop for FauxHandle {
 }
 
 impl Faux {
+    /// All has come that waited for a server which is about to close.
+    pub(crate) fn queue_taken(&self) {
+        self.acceptor.call(|acceptor| acceptor.queue_taken());
+    }
+
     /// Lets go of the server.
     pub(crate) fn forget(&self) {
         drop(self.acceptor.take());

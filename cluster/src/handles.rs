@@ -98,8 +98,10 @@ impl Handles {
         self.open.borrow().iter().filter_map(|open| open.server.clone()).collect()
     }
 
-    /// Answers every open question: there is nobody who could.
+    /// Answers every open question, and closes the servers that wait for what the primary has: there is nobody who could.
     pub(crate) fn primary_is_gone(&self, env: &Environment, context: AsyncContext) {
+        let fauxes: Vec<_> = self.open.borrow().iter().filter_map(|open| open.faux.clone()).collect();
+        fauxes.iter().for_each(|faux| faux.queue_taken());
         for question in self.asked.take() {
             let gone = Error::new("listen", Errno::EPIPE);
             env.make_callback(context, || (question.reply)(Err(gone.into())));

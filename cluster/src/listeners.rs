@@ -128,14 +128,22 @@ impl Listeners {
         Some(listener.address.clone())
     }
 
-    /// Deals out what waits for sockets that are about to close: all of them, or those that only this worker has.
-    pub(crate) fn deal_out(&self, only_of: Option<u32>) {
+    /// Deals out what waits for all sockets, which are about to close.
+    pub(crate) fn deal_out(&self) {
         for listener in self.open.borrow().iter() {
-            if let Socket::Distributed(distributor) = &listener.socket
-                && only_of.is_none_or(|worker| distributor.is_only_of(worker))
-            {
-                distributor.deal_out();
-            }
+            listener.deal_out(|worker| listener.heard.borrow().contains(&worker));
+        }
+    }
+
+    /// `worker` is about to close all of its servers: see [`drain`](Self::drain).
+    pub(crate) fn drain_all(&self, worker: u32) {
+        self.open.borrow().iter().for_each(|listener| listener.drain(worker));
+    }
+
+    /// A server of `worker` is about to close: gives it what waits, unless others are there for that. It gets no more.
+    pub(crate) fn drain(&self, worker: u32, id: u32) {
+        if let Some(listener) = self.find(id) {
+            listener.drain(worker);
         }
     }
 
@@ -143,7 +151,6 @@ impl Listeners {
     pub(crate) fn leave(&self, worker: u32, id: u32) {
         if let Some(listener) = self.find(id) {
             listener.remove(worker);
-            self.close_deserted();
         }
     }
 
@@ -236,6 +243,21 @@ impl Listener {
             }
             Socket::Shared { members, .. } => members.borrow_mut().push(worker.id),
         }
+    }
+
+    fn deal_out(&self, suit: impl Fn(u32) -> bool) {
+        if let Socket::Distributed(distributor) = &self.socket {
+            distributor.deal_out(suit);
+        }
+    }
+
+    /// A worker that has only asked for the socket may end before it listens, so it is none of the others.
+    fn drain(&self, worker: u32) {
+        let has_others = self.heard.borrow().iter().any(|other| *other != worker);
+        if self.has(worker) && !has_others {
+            self.deal_out(|other| other == worker);
+        }
+        self.remove(worker);
     }
 
     fn remove(&self, worker: u32) {

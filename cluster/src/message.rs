@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// The version of this format. A worker of another one refuses to start.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// Bytes in one message of a program: these are words between processes, not files. It also bounds what one side
 /// makes the other hold.
@@ -53,12 +53,18 @@ pub(crate) enum Message {
     Room { key: u32 },
     /// To the primary: a server does not listen any more.
     Close { key: u32 },
-    /// To the primary: the worker goes by its own wish (`exitedAfterDisconnect`).
+    /// To the primary: a server is about to close, and takes what waits for it before that.
+    Drain { key: u32 },
+    /// To the primary: the worker goes by its own wish, as soon as its servers are closed.
+    Going,
+    /// To the primary: the servers of the worker that goes are closed (`exitedAfterDisconnect`).
     Leaving,
     /// To the worker: the answer to a query. For [`Reply::Shared`] the socket comes with it.
     Answer { id: u32, reply: Reply },
     /// To the worker: connections, which come with it (`newconn`).
     Connections { key: u32, batch: u32 },
+    /// To the worker: a server that is about to close has got all that waited.
+    Drained { key: u32 },
     /// To the worker: close the servers and go (`disconnect`).
     Leave,
     /// To the worker: its leaving is noted.
@@ -161,9 +167,12 @@ impl Message {
             Self::Taken { .. } => "Taken",
             Self::Room { .. } => "Room",
             Self::Close { .. } => "Close",
+            Self::Drain { .. } => "Drain",
+            Self::Going => "Going",
             Self::Leaving => "Leaving",
             Self::Answer { .. } => "Answer",
             Self::Connections { .. } => "Connections",
+            Self::Drained { .. } => "Drained",
             Self::Leave => "Leave",
             Self::LeaveNoted => "LeaveNoted",
             Self::User(_) => "User",
@@ -186,6 +195,9 @@ impl Message {
             Self::Connections { key, batch } => out.head(8, fds).u32(*key).u32(*batch),
             Self::Leave => out.head(9, fds),
             Self::LeaveNoted => out.head(10, fds),
+            Self::Drain { key } => out.head(12, fds).u32(*key),
+            Self::Drained { key } => out.head(13, fds).u32(*key),
+            Self::Going => out.head(14, fds),
             Self::User(data) => return Self::encode_user(data, fds),
         };
         out.finish()
@@ -213,6 +225,9 @@ impl Message {
             9 => Self::Leave,
             10 => Self::LeaveNoted,
             11 => Self::User(from.rest().to_vec()),
+            12 => Self::Drain { key: from.u32()? },
+            13 => Self::Drained { key: from.u32()? },
+            14 => Self::Going,
             _ => return Err(ProtocolError::Malformed),
         };
         from.finish()?;
@@ -307,6 +322,9 @@ mod tests {
             Message::Listening { key: 3 },
             Message::Taken { batch: 9, refused: 1 << 63 | 1 },
             Message::Room { key: 2 },
+            Message::Drain { key: 2 },
+            Message::Drained { key: 2 },
+            Message::Going,
             Message::Close { key: 1 },
             Message::Leaving,
             Message::Answer {

@@ -115,7 +115,7 @@ impl Primary {
     pub fn disconnect(&self) {
         self.0.disconnecting.set(true);
         self.0.listeners.close_kept();
-        self.0.listeners.deal_out(None);
+        self.0.listeners.deal_out();
         self.workers().iter().for_each(WorkerHandle::disconnect);
         let primary = Rc::clone(&self.0);
         self.0.env.next_tick(move || primary.report_if_disconnected());
@@ -242,11 +242,9 @@ impl PrimaryState {
         for (key, connection) in worker.take_unacknowledged() {
             self.listeners.give_back(key, vec![connection]);
         }
-        if unasked && self.settings().keeps_listening() && !self.disconnecting.get() {
-            self.listeners.keep_deserted(self.settings().most_listeners());
-        } else {
-            self.listeners.close_deserted();
-        }
+        // Or it goes by its own wish, and does not wait for the end of that.
+        worker.is_going.set(unasked || worker.is_going.get());
+        self.close_or_keep(worker);
         self.listeners.distribute();
         if worker.process.get().is_none() {
             // It was never started, and nobody knows of it.
@@ -260,6 +258,15 @@ impl PrimaryState {
         });
         self.env.emit_destroy(worker.channel_context.async_id());
         self.report_if_disconnected();
+    }
+
+    /// Closes the sockets that nobody has any more. Those of a worker that goes unasked may wait for its successor.
+    pub(crate) fn close_or_keep(&self, worker: &WorkerState) {
+        if worker.is_going.get() && self.settings().keeps_listening() && !self.disconnecting.get() {
+            self.listeners.keep_deserted(self.settings().most_listeners());
+        } else {
+            self.listeners.close_deserted();
+        }
     }
 
     fn forget_if_gone(&self, worker: &Rc<WorkerState>) {

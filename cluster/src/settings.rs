@@ -143,9 +143,9 @@ impl Settings {
         self
     }
 
-    /// Goes on listening when the last worker of a socket died unasked: connections wait for its successor instead of
-    /// being refused. For a primary that forks one, such as a [`Supervised`](crate::Supervised) one. Off at first, as in
-    /// Node.
+    /// Goes on listening when the last worker of a socket died unasked, or left by its own wish: connections wait for its
+    /// successor instead of being refused. For a primary that forks one; a [`Supervised`](crate::Supervised) one does so
+    /// for a worker that died. Default: `false`, as in Node.
     #[must_use]
     pub fn keep_listening(mut self, keep: bool) -> Self {
         self.keep_listening = keep;

@@ -4,7 +4,7 @@
 use crate::message::Message;
 use crate::worker::WorkerSelf;
 use async_wrap::{AsyncId, AsyncStream, Provider};
-use net::{Acceptor, Address, ListenHandle, Result};
+use net::{Acceptor, Address, ListenHandle, ListenQueue, Result};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{PipeWrap, TcpWrap};
@@ -53,9 +53,9 @@ impl ListenHandle for SharedHandle {
         Some(self.address.clone())
     }
 
-    fn take_queue(&self, connections: u32) -> bool {
+    fn take_queue(&self, connections: u32) -> ListenQueue {
         self.stream.set_accept_batch(connections);
-        true
+        ListenQueue::InKernel
     }
 
     fn close(&self) {

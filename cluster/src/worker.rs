@@ -3,6 +3,7 @@
 use crate::LAYER;
 use crate::bootstrap::accept_invitation;
 use crate::channel::{Channel, OnChannel};
+use crate::faux_handle::Faux;
 use crate::handles::{Handles, Reserved};
 use crate::message::{BATCH, Message, ProtocolError, Reply, WORKER_FDS};
 use crate::source::WorkerSource;
@@ -49,7 +50,7 @@ pub(crate) struct WorkerSelf {
     pub(crate) handles: Handles,
     /// Connections that were acknowledged, and that their servers have not got yet: the bytes that must be sent before
     /// the primary knows of it come first.
-    taken: RefCell<VecDeque<(u64, Reserved, OwnedFd)>>,
+    taken: RefCell<VecDeque<(u64, Taken)>>,
     leaving: Cell<Leaving>,
     /// The servers are to close once they have the connections that were acknowledged.
     close_due: Cell<bool>,
@@ -201,6 +202,10 @@ impl WorkerSelf {
         self.leaving.get() != Leaving::No
     }
 
+    pub(crate) fn is_told_to_leave(&self) -> bool {
+        self.leaving.get() == Leaving::Asked
+    }
+
     /// Sends a message to a primary that may be gone: then the channel says so.
     pub(crate) fn tell(&self, message: &Message) {
         if let Err(error) = self.channel.send(message) {
@@ -211,6 +216,9 @@ impl WorkerSelf {
     fn leave(self: &Rc<Self>, how: Leaving) {
         if !self.is_leaving() && !self.channel.is_closing() {
             self.leaving.set(how);
+            if how == Leaving::Own {
+                self.tell(&Message::Going);
+            }
             let me = Rc::clone(self);
             self.env.next_tick(move || me.close_servers());
         }
@@ -224,6 +232,7 @@ impl WorkerSelf {
         if self.channel.is_closing() {
             self.env.loop_handle().stop();
         } else {
+            self.tell(&Message::Going);
             self.tell(&Message::Leaving);
         }
     }
@@ -235,11 +244,13 @@ impl WorkerSelf {
         if waits {
             return;
         }
+        // The handler may close them, and then too they are waited for.
+        let servers = self.handles.servers();
         let worker = Worker(Rc::clone(self));
         self.handler.call(|handler| handler.on_leave(&worker));
         // One more than there are, so that none of them is taken for the last one before all are counted.
         self.closing.set(1);
-        for server in self.handles.servers() {
+        for server in servers {
             let me = Rc::clone(self);
             if server.shutdown_with(move || me.server_closed()).is_ok() {
                 self.closing.set(self.closing.get() + 1);
@@ -280,7 +291,8 @@ impl WorkerSelf {
         };
         if let Some(entry) = entry {
             let mut taken = self.taken.borrow_mut();
-            taken.extend(fds.into_iter().take(room).map(|fd| (known, Reserved::new(&entry), fd)));
+            let connections = fds.into_iter().take(room);
+            taken.extend(connections.map(|fd| (known, Taken::Connection(Reserved::new(&entry), fd))));
         }
         self.serve();
     }
@@ -288,8 +300,11 @@ impl WorkerSelf {
     /// Gives servers their connections, once the primary knows. A panic leaves the rest to `on_notify`.
     fn serve(self: &Rc<Self>) {
         let unfinished = Unfinished(self);
-        while let Some((entry, fd)) = self.next_taken() {
-            entry.serve(&self.env, fd);
+        while let Some(taken) = self.next_taken() {
+            match taken {
+                Taken::Connection(entry, fd) => entry.serve(&self.env, fd),
+                Taken::Queue(faux) => faux.queue_taken(),
+            }
         }
         drop(unfinished);
         if self.close_due.get() && self.taken.borrow().is_empty() {
@@ -299,11 +314,27 @@ impl WorkerSelf {
         }
     }
 
-    fn next_taken(&self) -> Option<(Reserved, OwnedFd)> {
+    fn next_taken(&self) -> Option<Taken> {
         let mut taken = self.taken.borrow_mut();
-        let (_, entry, fd) = taken.pop_front_if(|(known, ..)| *known <= self.channel.sent())?;
-        Some((entry, fd))
+        taken.pop_front_if(|(known, _)| *known <= self.channel.sent()).map(|(_, taken)| taken)
     }
+
+    /// All has come that waited for a server; it closes behind the last of it.
+    fn queue_taken(self: &Rc<Self>, key: u32) {
+        if let Some(faux) = self.handles.find(key) {
+            let mut taken = self.taken.borrow_mut();
+            let known = taken.back().map_or(0, |(known, _)| *known);
+            taken.push_back((known, Taken::Queue(faux)));
+        }
+        self.serve();
+    }
+}
+
+/// What follows when the primary knows.
+enum Taken {
+    Connection(Reserved, OwnedFd),
+    /// A server that is about to close has got all that waited for it.
+    Queue(Rc<Faux>),
 }
 
 struct Unfinished<'a>(&'a WorkerSelf);
@@ -327,6 +358,10 @@ impl OnChannel for Attention {
             Message::Connections { key, batch } if fds.len() <= BATCH => {
                 let announced = fds.len();
                 me.take_connections(key, batch, fds, announced);
+                Ok(())
+            }
+            Message::Drained { key } => {
+                me.queue_taken(key);
                 Ok(())
             }
             Message::Leave => {

@@ -53,6 +53,8 @@ pub(crate) struct WorkerState {
     /// Runs from the end of the process to that of the channel.
     pub(crate) bequest: Cell<Option<Timeout>>,
     pub(crate) exited_after_disconnect: Cell<Option<bool>>,
+    /// It goes by its own wish, or unasked.
+    pub(crate) is_going: Cell<bool>,
     window: RefCell<Window<Connection>>,
     taken: Cell<u64>,
     refused: Cell<u64>,
@@ -208,6 +210,7 @@ impl WorkerState {
             disconnected: Cell::new(false),
             bequest: Cell::new(None),
             exited_after_disconnect: Cell::new(None),
+            is_going: Cell::new(false),
             window: RefCell::default(),
             taken: Cell::new(0),
             refused: Cell::new(0),
@@ -234,16 +237,15 @@ impl WorkerState {
     fn disconnect(&self) {
         if self.is_connected() && !self.is_leaving() {
             self.exited_after_disconnect.set(Some(true));
-            // It was chosen before it was asked to go, and its servers close when it hears of that.
             let primary = self.primary.upgrade();
             if let Some(primary) = &primary {
-                primary.listeners.deal_out(Some(self.id));
+                primary.listeners.drain_all(self.id);
             }
+            // What it was given before comes first: its servers close when it hears that it is to go.
             let now = primary.as_ref().map_or(Duration::ZERO, |primary| primary.env.loop_handle().now());
             self.send_connections(now);
             self.tell(&Message::Leave);
             if let Some(primary) = primary {
-                primary.listeners.leave_all(self.id);
                 primary.listeners.close_deserted();
                 // What it gives back from now on still finds the others.
                 // From the loop, as a policy is not called while somebody calls us.

@@ -79,7 +79,8 @@ fn no_invitation() {
         assert_eq!(outcome_of_message(b"", is_open), EMPTY);
         assert_eq!(outcome_of_message(&[255], is_open), VERSION);
         assert_eq!(outcome_of_message(&[255; 1000], is_open), VERSION);
-        assert_eq!(outcome_of_message(&[1], is_open), NO_CHANNEL);
+        assert_eq!(outcome_of_message(&[1], is_open), VERSION, "an earlier one");
+        assert_eq!(outcome_of_message(&[2], is_open), NO_CHANNEL);
     }
     // What is no socket and has the number all the same.
     let file = tempfile::tempfile().expect("a file");

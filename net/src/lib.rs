@@ -65,7 +65,7 @@ pub use listen::{ListenOptions, ListenTarget};
 pub use listening::Acceptor;
 pub use server::{Dropped, Server, ServerOptions};
 pub use socket::{ReadyState, Socket};
-pub use source::{ListenHandle, ListenQuery, ListenReply, ListenSource, PlainSource};
+pub use source::{ListenHandle, ListenQuery, ListenQueue, ListenReply, ListenSource, PlainSource};
 
 /// The source of this layer's records: see [`uv_core::trace`].
 pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("net");

@@ -7,7 +7,7 @@
 
 use crate::server::ServerState;
 use crate::upcall::ServerHandler;
-use crate::{Address, Dropped, LAYER, ListenHandle, Result, Server, Socket};
+use crate::{Address, Dropped, LAYER, ListenHandle, ListenQueue, Result, Server, Socket};
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncId, AsyncStream, KeepAlive, TcpWrap};
 use std::cell::{Cell, RefCell};
@@ -26,7 +26,7 @@ pub(crate) struct Listening {
     id: Cell<AsyncId>,
     phase: Cell<Phase>,
     /// Called after the handler's `on_close`.
-    on_closed: Cell<Option<Box<dyn FnOnce()>>>,
+    on_closed: Cell<Vec<Box<dyn FnOnce()>>>,
     /// Connections accepted by this `listen` that are open.
     connections: Cell<usize>,
 }
@@ -53,7 +53,7 @@ impl Listening {
             handle: RefCell::new(None),
             id: Cell::default(),
             phase: Cell::new(Phase::Asking),
-            on_closed: Cell::new(None),
+            on_closed: Cell::default(),
             connections: Cell::new(0),
         };
         listening.handler.set(handler);
@@ -71,6 +71,11 @@ impl Listening {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.phase.get() == Phase::Draining
+    }
+
+    /// Whether it is to close, or closed, and has not reported that.
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.phase.get(), Phase::Draining | Phase::Closing)
     }
 
     /// Whether its connections are still taken.
@@ -137,17 +142,19 @@ impl Listening {
     /// Closes once the connections are taken that the kernel has completed: those have been promised that somebody
     /// listens, and a close would reset them.
     ///
-    /// All of them are announced by the next poll phase, after which come immediates: the first may be of the iteration
-    /// that goes on, whose poll phase is over.
-    pub(crate) fn shut_down(self: &Rc<Self>, on_closed: Option<Box<dyn FnOnce()>>) {
+    /// All of the kernel's are announced by the next poll phase, after which come immediates: the first may be of the
+    /// iteration that goes on, whose poll phase is over. Where another process has the socket, it says when that was all.
+    pub(crate) fn shut_down(self: &Rc<Self>) {
         // The kernel keeps one more than it is told.
         let queue = self.backlog.saturating_add(1);
-        let has_queue = self.is_open() && self.with_handle(|handle| handle.take_queue(queue)) == Some(true);
-        if !has_queue {
-            return self.close(on_closed);
+        let waits = self.with_handle(|handle| handle.take_queue(queue)).unwrap_or(ListenQueue::Nothing);
+        if waits == ListenQueue::Nothing {
+            return self.close();
         }
         self.phase.set(Phase::Draining);
-        self.on_closed.set(on_closed);
+        if waits == ListenQueue::Elsewhere {
+            return;
+        }
         let (env, listening) = (self.server.env.clone(), Rc::clone(self));
         self.server.env.set_immediate(move || {
             env.set_immediate(move || listening.end_draining());
@@ -157,19 +164,19 @@ impl Listening {
     /// Closes a server that drains.
     pub(crate) fn end_draining(self: &Rc<Self>) {
         if self.is_draining() {
-            self.close(self.on_closed.take());
+            self.close();
         }
     }
 
-    /// Has `on_closed` called for one that drains and calls none.
-    pub(crate) fn also_when_closed(&self, on_closed: Option<Box<dyn FnOnce()>>) {
-        let known = self.on_closed.take();
-        self.on_closed.set(known.or(on_closed));
+    /// Has `on_closed` called too.
+    pub(crate) fn when_closed(&self, on_closed: Box<dyn FnOnce()>) {
+        let mut all = self.on_closed.take();
+        all.push(on_closed);
+        self.on_closed.set(all);
     }
 
-    pub(crate) fn close(self: &Rc<Self>, on_closed: Option<Box<dyn FnOnce()>>) {
+    pub(crate) fn close(self: &Rc<Self>) {
         self.phase.set(Phase::Closing);
-        self.on_closed.set(on_closed);
         let handle = self.handle.take();
         if let Some(handle) = handle {
             handle.close();
@@ -211,7 +218,11 @@ impl Listening {
             let _up = LAYER.up("ServerHandler::on_close", Facts::default);
             handler.on_close();
         }
-        if let Some(on_closed) = self.on_closed.take() {
+        let mut all = self.on_closed.take().into_iter();
+        let first = all.next();
+        // In ticks of their own: the one before may panic.
+        all.for_each(|on_closed| self.server.env.next_tick(on_closed));
+        if let Some(on_closed) = first {
             on_closed();
         }
     }
@@ -236,11 +247,17 @@ impl Acceptor {
     #[must_use]
     pub fn room(&self) -> usize {
         let server = &self.listening.server;
-        match self.listening.is_in_force() {
+        match self.listening.is_in_force() || self.listening.is_draining() {
             false => 0,
             true if server.options.drop_max_connection => usize::MAX,
             true => server.room(),
         }
+    }
+
+    /// All connections have come that waited [elsewhere](crate::ListenQueue::Elsewhere) when the server was to close; it
+    /// closes now. Nothing for a server that is not about to.
+    pub fn queue_taken(&self) {
+        self.listening.end_draining();
     }
 
     /// Connections to announce in one turn.

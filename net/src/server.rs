@@ -144,7 +144,9 @@ impl Server {
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
     pub fn close(&self) -> Result<()> {
-        self.close_now(None)
+        let _down = LAYER.down("Server::close", Facts::default);
+        self.running()?.close();
+        Ok(())
     }
 
     /// Like [`close`](Self::close), and calls `on_closed` after the handler's `on_close`.
@@ -152,42 +154,44 @@ impl Server {
     /// # Errors
     /// As for `close`; `on_closed` is not called then.
     pub fn close_with(&self, on_closed: impl FnOnce() + 'static) -> Result<()> {
-        self.close_now(Some(Box::new(on_closed)))
+        let _down = LAYER.down("Server::close", Facts::default);
+        let listening = self.running()?;
+        listening.when_closed(Box::new(on_closed));
+        listening.close();
+        Ok(())
     }
 
     /// Stops listening without losing a connection: those that the kernel has completed are taken in the next turn of the
-    /// loop, as many as the backlog allows, and then it is as [`close`](Self::close).
+    /// loop, as many as the backlog allows, and then it is as [`close`](Self::close). In a cluster's worker the primary
+    /// has them, and hands them over first.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen, or is shut down already.
     pub fn shutdown(&self) -> Result<()> {
         let _down = LAYER.down("Server::shutdown", Facts::default);
-        self.running()?.shut_down(None);
+        self.running()?.shut_down();
         Ok(())
     }
 
     /// Like [`shutdown`](Self::shutdown), and calls `on_closed` after the handler's `on_close`; also of a server that is
-    /// just being shut down.
+    /// being shut down, or is closed and waits for its connections.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen; `on_closed` is not called then.
     pub fn shutdown_with(&self, on_closed: impl FnOnce() + 'static) -> Result<()> {
         let _down = LAYER.down("Server::shutdown_with", Facts::default);
-        match self.0.draining() {
-            Some(draining) => draining.also_when_closed(Some(Box::new(on_closed))),
-            None => self.running()?.shut_down(Some(Box::new(on_closed))),
+        if let Some(ending) = self.0.ending() {
+            ending.when_closed(Box::new(on_closed));
+            return Ok(());
         }
+        let listening = self.running()?;
+        listening.when_closed(Box::new(on_closed));
+        listening.shut_down();
         Ok(())
     }
 
     fn running(&self) -> Result<Rc<Listening>> {
         self.0.in_force().ok_or(Error::new(ErrorCode::ServerNotRunning, "the server is not running"))
-    }
-
-    fn close_now(&self, on_closed: Option<Box<dyn FnOnce()>>) -> Result<()> {
-        let _down = LAYER.down("Server::close", Facts::default);
-        self.running()?.close(on_closed);
-        Ok(())
     }
 
     /// Whether the server listens.
@@ -242,6 +246,11 @@ impl ServerState {
     /// The `listen` that is being shut down and takes what waits.
     fn draining(&self) -> Option<Rc<Listening>> {
         self.listening.borrow().upgrade().filter(|listening| listening.is_draining())
+    }
+
+    /// The `listen` that is being shut down, or is closed and has connections.
+    fn ending(&self) -> Option<Rc<Listening>> {
+        self.listening.borrow().upgrade().filter(|listening| listening.is_ending())
     }
 
     /// How many connections more are allowed.

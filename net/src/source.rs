@@ -53,6 +53,18 @@ pub trait ListenSource {
     ) -> Result<Option<Box<dyn ListenHandle>>>;
 }
 
+/// What waits behind a listening handle whose server is about to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenQueue {
+    /// No connection waits.
+    Nothing,
+    /// The next poll phase brings all that wait in the kernel.
+    InKernel,
+    /// Another process was asked for what waits there. [`Acceptor::queue_taken`] follows when all of it has come.
+    Elsewhere,
+}
+
 /// A handle that can listen: a real socket, or one that stands for a socket in another process. Dropped without
 /// [`close`](Self::close) it closes by itself.
 pub trait ListenHandle {
@@ -69,11 +81,10 @@ pub trait ListenHandle {
     /// Stops listening. The acceptor is dropped soon afterwards, from the loop.
     fn close(&self);
 
-    /// Takes, in the next poll phase, as many connections as this that wait in the kernel: the server is about to close.
-    /// `false` if none wait there, as with a handle that is no socket.
-    fn take_queue(&self, connections: u32) -> bool {
+    /// Takes what waits, as many connections as this: the server is about to close. Default: [`ListenQueue::Nothing`].
+    fn take_queue(&self, connections: u32) -> ListenQueue {
         let _ = connections;
-        false
+        ListenQueue::Nothing
     }
 
     /// Keeps the loop alive while listening.
@@ -209,9 +220,9 @@ impl ListenHandle for PlainHandle {
         Address::local(&self.stream)
     }
 
-    fn take_queue(&self, connections: u32) -> bool {
+    fn take_queue(&self, connections: u32) -> ListenQueue {
         self.stream.set_accept_batch(connections);
-        true
+        ListenQueue::InKernel
     }
 
     fn close(&self) {

@@ -2,11 +2,12 @@
 
 mod common;
 
-use async_wrap::Environment;
+use async_wrap::{Environment, RunMode};
 use common::{Host, Log, Peer, anywhere, new_loop, port_of, run_to_the_end, to};
 use net::{ErrorCode, ListenOptions, Server, ServerOptions, Socket};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::AssertUnwindSafe;
 
 // Node: test-net-server-close, test-net-listen-close-server-callback-is-not-function
 #[test]
@@ -192,6 +193,24 @@ fn a_shutdown_takes_the_connections_that_wait_in_the_kernel_and_closes_then() {
         assert_eq!(&log[log.len() - 2..], ["server close", "closed"]);
         assert_eq!(log.iter().filter(|entry| *entry == "here close").count(), 100);
     }
+}
+
+#[test]
+fn all_who_ask_are_told_of_the_end_of_a_shutdown_although_one_panics() {
+    let (lp, env) = new_loop();
+    let log = Log::default();
+    let server = answering(&env, &log, 4);
+    for word in ["first", "second", "third"] {
+        let told = log.clone();
+        let on_closed = move || {
+            told.push(word);
+            assert_ne!(word, "second", "on purpose");
+        };
+        server.shutdown_with(on_closed).expect("it listens, or is being shut down");
+    }
+    std::panic::catch_unwind(AssertUnwindSafe(|| env.run(RunMode::Default))).expect_err("the second panics");
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["server close", "first", "second", "third"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 pub(crate) mod deployed;
 pub(crate) mod invited;
+pub(crate) mod obedient;
 pub(crate) mod rogue;
 pub(crate) mod roles;
 

@@ -1,6 +1,6 @@
 //! What the workers of the tests do.
 
-use super::{as_worker, deployed, invited, rogue};
+use super::{as_worker, deployed, invited, obedient, rogue};
 use async_wrap::{AsyncHook, AsyncId, Environment, Provider, RunMode};
 use cluster::Worker;
 use cluster::upcall::WorkerHandler;
@@ -17,7 +17,7 @@ pub(crate) fn play(role: &str, args: &[String]) {
     match role {
         "greeter" => greeter(&args),
         "holder" => holder(&args),
-        "obedient" => obedient(&args),
+        "obedient" => obedient::obedient(),
         "idle" => idle(),
         "leaver" => leaver(),
         "exits" => std::process::exit(args[0].parse().expect("an exit code")),
@@ -114,11 +114,11 @@ impl WorkerHandler for Leaving {
     }
 }
 
-struct Reporter {
-    worker: Worker,
-    server: Server,
-    greet: bool,
-    greeting: String,
+pub(super) struct Reporter {
+    pub(super) worker: Worker,
+    pub(super) server: Server,
+    pub(super) greet: bool,
+    pub(super) greeting: String,
 }
 
 impl Reporter {
@@ -153,108 +153,6 @@ struct Quiet;
 
 impl SocketHandler for Quiet {
     fn on_data(&mut self, _: &[u8]) {}
-}
-
-/// Does what it is told, one message at a time: `listen ADDRESS`, `close`, `listen-close ADDRESS`, `unref`, `ref`,
-/// `disconnect`, `exit CODE`, `hoard SPARE`, `release`, `flood COUNT BYTES`, `say TEXT`, `echo TEXT`.
-fn obedient(_: &[&str]) {
-    let (_lp, env, worker) = as_worker();
-    worker.set_handler(Obedient {
-        env: env.clone(),
-        servers: Vec::new(),
-        kept: Vec::new(),
-        hoard: Vec::new(),
-    });
-    env.run(RunMode::Default).expect("the loop runs");
-}
-
-struct Obedient {
-    env: Environment,
-    servers: Vec<Server>,
-    kept: Vec<OwnedFd>,
-    /// Holds all descriptors that the process may have, but for a few.
-    hoard: Vec<std::fs::File>,
-}
-
-impl Obedient {
-    fn listen(&mut self, worker: &Worker, address: &str) -> Result<(), Error> {
-        let server = Server::with_source(&self.env, ServerOptions::default(), worker.source());
-        self.servers.push(server.clone());
-        let greeting = worker.id().to_string();
-        let reporter = Reporter { worker: worker.clone(), server: server.clone(), greet: true, greeting };
-        server.listen(listen_options(address), reporter)
-    }
-}
-
-impl WorkerHandler for Obedient {
-    fn on_error(&mut self, worker: &Worker, error: cluster::Error) {
-        worker.send(format!("error {error}").as_bytes()).expect("the primary is there");
-    }
-
-    fn on_message(&mut self, worker: &Worker, data: &[u8], fds: Vec<OwnedFd>) {
-        let text = String::from_utf8_lossy(data);
-        let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
-        match word {
-            "listen" => self.listen(worker, rest).expect("the primary is asked"),
-            "try-listen" => {
-                if let Err(error) = self.listen(worker, rest) {
-                    let errno = error.system().expect("the system's error").errno();
-                    worker
-                        .send(format!("refused {}", errno.name()).as_bytes())
-                        .expect("the primary is there");
-                }
-            }
-            "listen-close" => {
-                self.listen(worker, rest).expect("the primary is asked");
-                self.servers.pop().expect("it was pushed").close().expect("it listens, or is about to");
-            }
-            "close" => {
-                let sender = worker.clone();
-                let closed = move || {
-                    sender.send(b"closed").expect("the primary is there");
-                };
-                // The last one that listens: others were refused.
-                while let Err(_refused) = self.servers.pop().expect("a server").close_with(closed.clone()) {}
-            }
-            "unref" => {
-                worker.unref();
-                if rest != "channel" {
-                    self.servers.iter().for_each(Server::unref);
-                }
-            }
-            "disconnect" => {
-                worker.disconnect();
-                worker.disconnect();
-            }
-            "keep" => {
-                self.kept = fds;
-                worker.send(b"kept").expect("the primary is there");
-            }
-            "hoard" => {
-                let spare: usize = rest.parse().expect("a number");
-                self.hoard.extend(std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()));
-                self.hoard.truncate(self.hoard.len() - spare);
-                worker.send(b"hoarded").expect("the primary is there");
-            }
-            "release" => {
-                self.hoard.clear();
-                worker.send(b"released").expect("the primary is there");
-            }
-            "flood" => {
-                let (count, bytes) = rest.split_once(' ').expect("two numbers");
-                let message = vec![b'x'; bytes.parse().expect("a number")];
-                for _ in 0..count.parse().expect("a number") {
-                    let _ = worker.send(&message).expect("the primary is there");
-                }
-            }
-            "say" => {
-                println!("{rest}");
-                eprintln!("not {rest}");
-            }
-            "exit" => std::process::exit(rest.parse().expect("a code")),
-            _ => drop(worker.send_fds(data, fds).expect("the primary is there")),
-        }
-    }
 }
 
 /// Reports what a connection runs in.

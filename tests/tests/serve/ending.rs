@@ -82,6 +82,16 @@ fn processes(site: &Site) -> Outcome<Vec<i32>> {
 
 #[test]
 fn requests_that_wait_in_the_listen_queue_are_answered_before_it_ends() -> Outcome {
+    answers_what_waits(|site| Ok(site.running.signal(SIGTERM)?))
+}
+
+#[test]
+fn requests_that_wait_in_the_listen_queue_are_answered_when_all_processes_are_told() -> Outcome {
+    // As a terminal and a service manager do.
+    answers_what_waits(|site| Ok(kill(-site.running.pid(), SIGTERM)?))
+}
+
+fn answers_what_waits(signal: impl Fn(&Site) -> Outcome) -> Outcome {
     for way in WAYS {
         let site = Site::start(way)?;
         // All workers listen that have answered.
@@ -95,7 +105,7 @@ fn requests_that_wait_in_the_listen_queue_are_answered_before_it_ends() -> Outco
             client.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")?;
             waiting.push(client);
         }
-        site.running.signal(SIGTERM)?;
+        signal(&site)?;
         processes.iter().try_for_each(|pid| kill(*pid, SIGCONT))?;
         for mut client in waiting {
             let mut answer = String::new();
