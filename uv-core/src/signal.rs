@@ -63,7 +63,8 @@ impl Signal {
 
     /// Calls `upcall` whenever the process receives `signum` (`uv_signal_start`).
     ///
-    /// On a started watcher this replaces the signal and the upcall.
+    /// On a started watcher this replaces the signal and the upcall. The signal is unblocked on this thread, and stays
+    /// so: the mask may come from the program that started this one. libuv leaves it, Node clears all of it at its start.
     ///
     /// # Errors
     /// `EINVAL` if there is no such signal, if it is SIGKILL or SIGSTOP, or if the watcher is closing; what the system

@@ -113,7 +113,7 @@ impl SignalPipe {
         self.reader.as_fd()
     }
 
-    /// Counts one more watcher of `signum`, which from now on is written into this pipe.
+    /// Counts one more watcher of `signum`, which from now on is written into this pipe, and unblocks it on this thread.
     ///
     /// `EINVAL` if that is no signal, or one that cannot be handled.
     pub(crate) fn watch(&self, signum: i32, one_shot: bool) -> Result<(), Errno> {
@@ -130,6 +130,7 @@ impl SignalPipe {
             self.mailbox.signals.fetch_and(!bit(signum), Ordering::SeqCst);
         })?;
         registry.watchers[signum as usize] = watchers;
+        unblock(signum);
         Ok(())
     }
 
@@ -287,6 +288,17 @@ pub(super) fn set_mask(mask: &libc::sigset_t) -> libc::sigset_t {
     // SAFETY: both sets outlive the call. It fails only for an unknown first argument.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, &raw mut before) };
     before
+}
+
+/// Lets `signum` come to this thread. A signal that all threads block is never delivered, and a program has the mask of
+/// the one that started it.
+fn unblock(signum: i32) {
+    let mut set = no_signals();
+    // SAFETY: the set outlives the calls. They fail only for an unknown signal or first argument.
+    unsafe {
+        libc::sigaddset(&raw mut set, signum);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
 }
 
 fn errno() -> libc::c_int {

@@ -1,5 +1,6 @@
 //! Tests that need a process of their own: they run themselves again, alone.
 
+use std::ffi::OsStr;
 use std::process::{Command, ExitStatus, Stdio};
 
 const MARK: &str = "UV_CORE_TEST_ALONE";
@@ -19,4 +20,15 @@ pub(crate) fn status(
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, test).stdout(Stdio::null());
     prepare(&mut command);
     Some(command.status().expect("a test binary runs itself"))
+}
+
+/// Runs `command` by another program, which changes something that the process inherits and then becomes it.
+#[allow(dead_code, reason = "not every test has to")]
+pub(crate) fn wrap(command: &mut Command, by: &[&str]) {
+    let own = std::env::current_exe().expect("a test binary has a path");
+    let mut wrapped = Command::new(by[0]);
+    wrapped.args(&by[1..]).arg(own).args(command.get_args()).stdout(Stdio::null());
+    let set: Vec<(&OsStr, &OsStr)> = command.get_envs().filter_map(|(key, value)| Some((key, value?))).collect();
+    wrapped.envs(set);
+    *command = wrapped;
 }
