@@ -12,15 +12,15 @@ use uv_core::SpawnOptions;
 /// Far more than any server asks for, and few of a primary's descriptors.
 const LISTENERS: usize = 64;
 
-/// The path of this program, as it was when it was first asked for. At that path its successor will be, after a
-/// deployment that removed, replaced or renamed it.
+/// The path by which this program was started, as it was when it was first asked for. At that path its successor will be,
+/// after a deployment that removed, replaced or renamed it, or that let a link on the way lead to another folder.
 static ITSELF: OnceLock<PathBuf> = OnceLock::new();
 
 /// Looked up at once, so that it is known later: see [`ITSELF`].
 fn itself() -> Result<&'static Path> {
     match ITSELF.get() {
         Some(path) => Ok(path),
-        None => Ok(uv_core::exe_path().map(|path| ITSELF.get_or_init(|| path))?),
+        None => Ok(uv_core::program_path().map(|path| ITSELF.get_or_init(|| path))?),
     }
 }
 
@@ -29,8 +29,8 @@ fn itself() -> Result<&'static Path> {
 /// Unless told otherwise a worker is this program again, with the same arguments, environment, folder and user; it
 /// writes where this process writes, and its standard input is at its end.
 ///
-/// "This program" is what lies at the path that the program had when the first settings were made, so after a deployment
-/// the new one: both should speak to each other, or the new worker fails with `Version`. While there is none a fork fails
+/// "This program" is what lies at the path by which the program was started, links included, as far as that was known when
+/// the first settings were made. So after a deployment it is the new one: both should speak to each other, or the new worker fails with `Version`. While there is none a fork fails
 /// with `ENOENT`.
 ///
 /// ```

@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::deployed::run_as;
+use common::deployed::{run_as, run_linked};
 
 fn main() {
     common::main(&[
         ("a_fork_after_a_deployment_starts_what_is_deployed", deployed),
         ("a_fork_after_a_deployment_that_renamed_the_old_program_starts_the_new_one", renamed),
+        ("a_fork_after_a_deployment_that_let_a_link_lead_to_another_folder_starts_what_is_there", linked),
         ("a_primary_made_after_the_deployment_starts_what_is_deployed", made_later),
         ("a_supervised_worker_that_dies_after_a_deployment_has_a_successor", supervised),
         ("relative_paths_in_settings_are_meant_from_where_they_were_named", relative),
@@ -22,6 +23,11 @@ fn deployed() {
 
 fn renamed() {
     assert!(run_as("app", "deployed", &["renamed"]).success());
+}
+
+// openclaw/openclaw#99183: package managers deploy like this, and remove the folder of before.
+fn linked() {
+    assert!(run_linked("linked").success());
 }
 
 fn made_later() {

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 /// The program that this process runs, which the kernel knows even if it has no name any more.
 const ITSELF: &str = "/proc/self/exe";
@@ -42,8 +42,7 @@ pub fn unset_variable(name: impl AsRef<OsStr>) -> Result<()> {
 
 /// The path of the program that this process runs (`uv_exepath`), absolute and without symbolic links.
 ///
-/// A file that was renamed has its new name here; so who wants to start the program again, as it was called, asks early
-/// and remembers. One that was removed or replaced has the name that it had, where its successor is found;
+/// A file that was renamed has its new name here: [`program_path`] is for starting the program again. One that was removed or replaced has the name that it had, where its successor is found;
 /// [`std::env::current_exe`] appends ` (deleted)` then.
 ///
 /// # Errors
@@ -59,6 +58,29 @@ pub fn exe_path() -> Result<PathBuf> {
     let Some(name) = path.as_os_str().as_bytes().strip_suffix(DELETED) else { return Ok(path) };
     // A program may be called that.
     Ok(if is_itself(&path) { path } else { PathBuf::from(OsStr::from_bytes(name)) })
+}
+
+/// The path by which this process's program was started, absolute and with its symbolic links: where a deployment puts the
+/// program's successor.
+///
+/// A deployment may remove the folder to which a link led, and let the link lead to another one. [`exe_path`] knows only
+/// the folder. It is the answer where the path that `exec` was given does not lead to this program, perhaps because the
+/// process has changed its folder, or the successor is there already. So ask early, and remember.
+///
+/// # Errors
+/// As for [`exe_path`].
+///
+/// ```
+/// let path = uv_core::program_path()?;
+/// assert_eq!(path.canonicalize()?, uv_core::exe_path()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn program_path() -> Result<PathBuf> {
+    let called = sys::environment::exec_name().and_then(|name| path::absolute(name).ok());
+    // A name of a descriptor, or of whatever program looks, means another file to another process.
+    let lasts =
+        |path: &PathBuf| !["/proc", "/dev"].iter().any(|folder| path.starts_with(folder)) && is_itself(path);
+    called.filter(lasts).map_or_else(exe_path, Ok)
 }
 
 fn is_itself(path: &Path) -> bool {

@@ -57,7 +57,7 @@ mod wake;
 mod watcher;
 mod work;
 
-pub use environment::{exe_path, unset_variable};
+pub use environment::{exe_path, program_path, unset_variable};
 pub use errno::Errno;
 pub use error::{Error, Printable, Result};
 pub use event_loop::{Loop, LoopHandle, RunMode};

@@ -45,7 +45,7 @@ fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Resul
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let output = Stdio::InheritFd(log.as_raw_fd());
-    let command = SpawnOptions::new(uv_core::exe_path()?)
+    let command = SpawnOptions::new(uv_core::program_path()?)
         .args(["pomelo", "start"])
         .args(words(options))
         .arg("--")

@@ -3,7 +3,7 @@
 use super::{AS, Cluster, SIGKILL, role};
 use cluster::{Backoff, Error, Settings, Supervised};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
@@ -26,6 +26,17 @@ pub(crate) fn run_as(name: &str, role: &str, args: &[&str]) -> ExitStatus {
     // By a relative path, which means something else once the folder is another.
     let mut command = Command::new(Path::new(".").join(name));
     command.current_dir(&folder).args([AS, role]).args(args).status().expect("a copy of this program")
+}
+
+/// Runs a copy of this program in a folder to which a link beside it leads.
+pub(crate) fn run_linked(role: &str) -> ExitStatus {
+    let folder = tempfile::tempdir().expect("a folder");
+    let release = folder.path().join("before");
+    fs::create_dir(&release).expect("a folder of our own");
+    fs::copy(std::env::current_exe().expect("this program"), release.join("app")).expect("room");
+    symlink("before", folder.path().join("current")).expect("a folder of our own");
+    let mut command = Command::new("./current/app");
+    command.current_dir(&folder).args([AS, role]).status().expect("a copy of this program")
 }
 
 fn ends_with(cluster: &Cluster, id: u32, code: i32) {
@@ -63,6 +74,21 @@ pub(crate) fn deployed(how: &[&str]) {
     cluster.finished();
     deploy(&path);
     ends_with(&cluster, id + 1, 42);
+}
+
+/// Forks before and after the link by which its program was started leads elsewhere, and the folder of before is gone.
+pub(crate) fn linked() {
+    let folder = std::env::current_dir().expect("a folder");
+    let cluster = Cluster::new("would_be", &[]);
+    ends_with(&cluster, 1, super::invited::WORKER);
+    std::env::set_current_dir("/").expect("a folder");
+    let after = folder.join("after");
+    fs::create_dir(&after).expect("a folder of our own");
+    deploy(&after.join("app"));
+    symlink("after", folder.join("next")).expect("a folder of our own");
+    fs::rename(folder.join("next"), folder.join("current")).expect("the same folder");
+    fs::remove_dir_all(folder.join("before")).expect("a folder of our own");
+    ends_with(&cluster, 2, 42);
 }
 
 /// Its worker is killed after a deployment.

@@ -32,6 +32,7 @@ pub(crate) fn play(role: &str, args: &[String]) {
         "outsider" => outsider(),
         "rogue" => rogue::rogue(&args),
         "deployed" => deployed::deployed(&args),
+        "linked" => deployed::linked(),
         "supervised" => deployed::supervised(),
         "relative" => deployed::relative(),
         "would_be" => invited::would_be(),

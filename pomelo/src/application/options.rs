@@ -141,7 +141,7 @@ impl Options {
     pub(super) fn take_program(&mut self) -> Program {
         self.program.take().unwrap_or_else(|| Program {
             // Without it every start says that there is no such program.
-            path: uv_core::exe_path().unwrap_or_default(),
+            path: uv_core::program_path().unwrap_or_default(),
             args: self.args[..args::main_words(&self.args)].to_vec(),
         })
     }

@@ -28,7 +28,8 @@ pub(crate) fn wrap(command: &mut Command, by: &[&str]) {
     let own = std::env::current_exe().expect("a test binary has a path");
     let mut wrapped = Command::new(by[0]);
     wrapped.args(&by[1..]).arg(own).args(command.get_args()).stdout(Stdio::null());
-    let set: Vec<(&OsStr, &OsStr)> = command.get_envs().filter_map(|(key, value)| Some((key, value?))).collect();
+    let set: Vec<(&OsStr, &OsStr)> =
+        command.get_envs().filter_map(|(key, value)| Some((key, value?))).collect();
     wrapped.envs(set);
     *command = wrapped;
 }
