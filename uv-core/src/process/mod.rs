@@ -105,7 +105,8 @@ pub fn set_affinity(pid: i32, cpus: &[usize]) -> Result<()> {
 impl Process {
     /// Starts a program in a child process (`uv_spawn`) and calls `on_exit` once it ended.
     ///
-    /// The child has the descriptors of its stdio, no handled or blocked signals, and nothing of the loop. Of this
+    /// The child has the descriptors of its stdio, no handled, ignored or blocked signals (but where this process ignores
+    /// SIGHUP, as under `nohup`, so does the child), and nothing of the loop. Of this
     /// process's other descriptors it has, as in libuv, only those without `FD_CLOEXEC`: nothing here opens such, but
     /// whoever started this process may have left some.
     /// `on_exit` may come before the child's output was read to its end: wait for both.

@@ -249,12 +249,23 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Refused> {
             return Err(Errno::ESRCH.into());
         }
     }
-    for signum in 1..=LAST_SIGNAL {
+    let spares_hangup = ignores_hangup();
+    for signum in (1..=LAST_SIGNAL).filter(|signum| *signum != libc::SIGHUP || !spares_hangup) {
         // Refused for SIGKILL, SIGSTOP and those of the C library, which have their default action always.
         let _ = set_default(signum);
     }
     set_mask(&no_signals());
     Ok(())
+}
+
+/// Whether this process was started to outlive its terminal, by `nohup` say: so are its children then.
+fn ignores_hangup() -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: with a null new action the call only writes the current one, which is initialised if it succeeds.
+    unsafe {
+        libc::sigaction(libc::SIGHUP, ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }
 
 /// Gives up the other groups: they would be the new user's otherwise. To be refused this matters only to a process that
