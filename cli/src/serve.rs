@@ -21,6 +21,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long a fork that failed is waited for before the next one.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A process that is so late did not run.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 /// Bytes of what a worker says that are shown: more than any error of ours has.
 const REASON_BYTES: usize = 500;
 
@@ -46,7 +49,7 @@ pub fn run(options: &ServeOptions) -> Result<()> {
 fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result<()> {
     let server = Server::new(env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(options.addr), app(options))?;
-    let address = server.address();
+    let address = server.address().unwrap_or(Address::Tcp(options.addr));
     on_signals(env, move || {
         // The first signal drains, a second one ends at once.
         if server.shutdown(GRACE).is_err() {
@@ -54,9 +57,7 @@ fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result
         }
     })?;
     // Last: whoever reads this may send a signal.
-    if let Some(address) = address {
-        announce(&address, "in one process", limit);
-    }
+    announce(&address, "in one process", limit);
     env.run(RunMode::Default)?;
     Ok(())
 }
@@ -114,7 +115,7 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
             }
         } else {
             primary.disconnect();
-            kill_stragglers(&primary);
+            kill_stragglers(&primary, GRACE + Duration::from_secs(1));
         }
     })?;
     env.run(RunMode::Default)?;
@@ -125,9 +126,14 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
 }
 
 /// Ends workers that do not end by themselves: stopped ones, or ones in an endless loop.
-fn kill_stragglers(primary: &Primary) {
+fn kill_stragglers(primary: &Primary, within: Duration) {
     let late = primary.clone();
-    let timer = primary.environment().set_deadline(GRACE + Duration::from_secs(1), move |_| {
+    let due = primary.environment().loop_handle().now() + within;
+    let timer = primary.environment().set_deadline(within, move |heard| {
+        if heard.until() > due + STANDSTILL {
+            // What made this process so late (a stopped process group, a frozen container) has kept the workers too.
+            return kill_stragglers(&late, within);
+        }
         for worker in late.workers() {
             say::err(format_args!("worker {} (process {}) did not end in time", worker.id(), worker.pid()));
             // Fails only for one that is gone already.
@@ -285,20 +291,38 @@ impl RequestHandler for WorkerApp {
 mod tests {
     use super::*;
     use std::path::PathBuf;
+    use std::time::Instant;
 
     const TAKEN_OVER: &[u8] = b"\x1b[2Jnobody can listen\n";
 
     /// A primary with a worker that ends by itself, and what it has learned.
     fn site() -> (Loop, Primary, WorkerHandle, Watch) {
+        site_with("true", &[])
+    }
+
+    fn site_with(program: &str, args: &[&str]) -> (Loop, Primary, WorkerHandle, Watch) {
         let lp = Loop::new().expect("a loop");
         let env = Environment::new(&lp);
         struct Silent;
         impl PrimaryHandler for Silent {}
-        let primary = Primary::new(&env, Settings::new().program("true").args([""; 0]), Silent);
+        let primary = Primary::new(&env, Settings::new().program(program).args(args), Silent);
         let worker = primary.fork().expect("a worker");
         let options = ServeOptions { addr: ([127, 0, 0, 1], 8000).into(), ..ServeOptions::default() };
         let watch = Watch { outcome: Rc::default(), options, limit: limit::raise(), waiting: Rc::default() };
         (lp, primary, worker, watch)
+    }
+
+    #[test]
+    fn workers_of_a_primary_that_stood_still_have_their_time_all_the_same() {
+        let (lp, primary, worker, _watch) = site_with("sleep", &["1000"]);
+        let within = Duration::from_millis(200);
+        kill_stragglers(&primary, within);
+        // As if it had been stopped, with its workers.
+        std::thread::sleep(within + STANDSTILL * 2);
+        let going_on = Instant::now();
+        assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+        assert_eq!(worker.status().map(|status| status.signal), Some(SIGKILL));
+        assert!(going_on.elapsed() >= within, "{:?}", going_on.elapsed());
     }
 
     #[test]
