@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{BindOptions, Error, Loop, Result, RunMode, Tcp};
 
+/// Bytes that may wait for a client that does not read what it is sent.
+const PATIENCE: usize = 64 * 1024;
+
 /// The tower of one connection: all that stands above it.
 struct Echo {
     connection: Tcp,
@@ -15,6 +18,16 @@ impl StreamUpcall for Echo {
     fn on_read(&mut self, data: &[u8]) {
         if self.connection.write(data.to_vec()).is_err() {
             self.connection.close();
+        } else if self.connection.write_queue_size() > PATIENCE {
+            // What the client sends now waits in the kernel, and after a while with the client.
+            self.connection.read_stop();
+        }
+    }
+
+    fn on_write(&mut self, _: Result<()>) {
+        // `EALREADY` while reading; a closing connection refuses too.
+        if self.connection.write_queue_size() == 0 {
+            let _ = self.connection.read_start();
         }
     }
 
