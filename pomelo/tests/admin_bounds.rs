@@ -112,6 +112,7 @@ fn a_server_is_asked_once_for_all_who_want_a_list() {
             let answer = user.value("client");
             assert_eq!(answer["respId"], id);
             assert!(answer["body"]["msg"].get("master-server-1").is_some(), "{answer}");
+            assert_eq!(answer["body"]["silent"], json!(["chat-1"]), "it is there, and stands still");
         }
     }
     app.master_agent().expect("it runs").notify("chat-1", "the end", &Value::Null);

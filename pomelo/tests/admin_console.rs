@@ -71,6 +71,7 @@ fn list_has_every_server_and_the_master_and_stop_ends_them_all() {
     let response = fleet.ask(&client, json!({"signal": "list"}));
     assert_eq!(response.error, Some(Value::Null));
     let body = response.body.expect("a list");
+    assert_eq!(body.get("silent"), None, "all answered");
     let servers = body["msg"].as_object().expect("by id");
     for (id, of_type) in [("chat-1", "chat"), ("chat-2", "chat"), ("master-server-1", "master")] {
         let server = servers[id].as_object().expect("a record");

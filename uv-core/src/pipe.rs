@@ -2,7 +2,7 @@
 //! `src/unix/pipe.c`, and the IPC half of `src/unix/stream.c`.
 
 use crate::handle::HandleKind;
-use crate::socket_file::{LEFT_OVER, SocketFile, is_left_over};
+use crate::socket_file::{LEFT_OVER, NO_FOLDER, SocketFile, is_left_over};
 use crate::stream::{BOUND, IPC, LENT, READABLE, Received, SOCKET, Stream, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
@@ -121,7 +121,8 @@ impl Pipe {
     ///
     /// # Errors
     /// `EINVAL` if closing or bound, `ENAMETOOLONG`, `EADDRINUSE` at once; `EACCES` for a missing folder, as in libuv.
-    /// Where `EADDRINUSE` is about a socket file that no process has any more, its [`note`](Error::note) says so.
+    /// That the folder is missing, or that `EADDRINUSE` is about a socket file that no process has any more, is said by the
+    /// error's [`note`](Error::note).
     pub fn bind(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = name.as_ref();
         let failed = |errno| Error::new("bind", errno).on(name.display());
@@ -134,7 +135,7 @@ impl Pipe {
         let is_path = name.as_bytes().first().is_some_and(|first| *first != 0);
         let bound = if is_path { SocketFile::bind(name, bind) } else { bind().map(|()| None) };
         let file = bound.map_err(|errno| match errno {
-            Errno::ENOENT => failed(Errno::EACCES),
+            Errno::ENOENT => failed(Errno::EACCES).noting(NO_FOLDER),
             Errno::EADDRINUSE if is_path && is_left_over(name, &addr) => failed(errno).noting(LEFT_OVER),
             errno => failed(errno),
         })?;

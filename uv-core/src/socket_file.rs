@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// What an error of `bind` notes where no process has the socket of the file that is in the way.
 pub(crate) const LEFT_OVER: &str = "left over: nothing listens on this socket file";
 
+/// What an error of `bind` notes beside libuv's `EACCES`, which sounds like a lack of rights.
+pub(crate) const NO_FOLDER: &str = "there is no such folder";
+
 /// The file that a socket of this process was bound to.
 ///
 /// Its device and inode tell it from whatever has its path later: while the socket is open no other file gets them.

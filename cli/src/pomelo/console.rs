@@ -87,7 +87,13 @@ fn understand(order: &Order, response: &Response) -> Result<String, Failure> {
     let strange = || Failure::Command(format!("the master answered strangely to {}", signal(order)));
     let body = response.body.as_ref().ok_or_else(strange)?;
     match order {
-        Order::List => body.get("msg").and_then(Value::as_object).map(of_servers).ok_or_else(strange),
+        Order::List => {
+            let table = body.get("msg").and_then(Value::as_object).map(of_servers).ok_or_else(strange)?;
+            match body.get("silent").and_then(Value::as_array) {
+                Some(silent) => Ok(format!("{table}\nthere, but without an answer: {}", named(silent))),
+                None => Ok(table),
+            }
+        }
         Order::Stop(ids) if ids.is_empty() => Ok("all servers stop, and the master".into()),
         Order::Stop(ids) => Ok(format!("told to stop: {}", ids.join(", "))),
         Order::Add(_) => match body.as_array().filter(|failed| !failed.is_empty()) {
@@ -136,6 +142,14 @@ mod tests {
         assert_eq!(understood(&add, json!([{"id": "a"}])), Err("not started: a".into()));
         let remained = json!({"code": "remained", "serverIds": ["a"]});
         assert_eq!(understood(&Order::Kill, remained), Err("did not answer, and may live on: a".into()));
+    }
+
+    #[test]
+    fn a_list_names_the_servers_that_did_not_answer() {
+        let listed = |body| understood(&Order::List, body).expect("a table");
+        assert_eq!(listed(json!({"msg": {}})).lines().count(), 1);
+        let silent = listed(json!({"msg": {}, "silent": ["a", "b\u{7}"]}));
+        assert_eq!(silent.lines().nth(1), Some("there, but without an answer: a, b\u{fffd}"));
     }
 
     #[test]

@@ -75,6 +75,7 @@
 //! | requests ahead of their answers | are all taken | 8 of a user, and none while answers are not read; `list` is asked once for all who wait |
 //! | topics other than the protocol's | are events of the socket | close the connection |
 //! | who asks | is what the message says | is who has logged in on the connection |
+//! | a server that does not answer `list` | is left out | is named under `silent`, beside `msg` |
 //! | `restart`, `addCron`, `removeCron`, `blacklist` | are for every level | need level 1, as `stop`, `add` and `kill` do |
 //! | a refused `kill` | breaks the command line | names the servers that remain |
 //! | a request that a module forgets | is never answered | is answered with an error |

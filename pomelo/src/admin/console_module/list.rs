@@ -4,6 +4,7 @@
 use super::CONSOLE;
 use crate::admin::master_agent::MasterAgent;
 use crate::admin::reply::Reply;
+use crate::admin::requests::RequestError;
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -23,12 +24,14 @@ struct List {
     /// How many of them have not answered yet, nor let their time pass.
     missing: usize,
     found: Map<String, Value>,
+    /// Servers that let their time pass: they are there, but stand still.
+    silent: Vec<Value>,
     replies: Vec<Reply>,
 }
 
 impl Lists {
-    /// Asks every server that was not asked yet, the master's own monitor too; those that do not answer in time are left
-    /// out.
+    /// Asks every server that was not asked yet, the master's own monitor too; those that do not answer in time are
+    /// only named, as `silent`.
     pub(super) fn ask(&self, agent: &MasterAgent, reply: Reply) {
         let ids: Vec<String> = {
             let mut list = self.0.borrow_mut();
@@ -47,18 +50,20 @@ impl Lists {
         for id in ids {
             let (lists, server) = (self.clone(), id.clone());
             agent.request_within(&id, CONSOLE, Rc::clone(&question), within, move |response| {
-                let part = response.ok().and_then(|response| response.data()?.get("body").cloned());
+                let part = response.map(|response| response.data()?.get("body").cloned());
                 lists.answered(server, part);
             });
         }
         self.look();
     }
 
-    fn answered(&self, server: String, part: Option<Value>) {
+    fn answered(&self, server: String, part: Result<Option<Value>, RequestError>) {
         if let Some(list) = &mut *self.0.borrow_mut() {
             list.missing -= 1;
-            if let Some(part @ Value::Object(_)) = part {
-                list.found.insert(server, part);
+            match part {
+                Ok(Some(part @ Value::Object(_))) => drop(list.found.insert(server, part)),
+                Err(RequestError::TimedOut) => list.silent.push(server.into()),
+                _ => {}
             }
         }
         self.look();
@@ -67,8 +72,11 @@ impl Lists {
     /// Answers all who wait, if there is nothing more to come.
     fn look(&self) {
         let is_whole = self.0.borrow().as_ref().is_some_and(|list| list.missing == 0);
-        if let Some(List { found, replies, .. }) = is_whole.then(|| self.0.take()).flatten() {
-            let body = json!({ "msg": found });
+        if let Some(List { found, silent, replies, .. }) = is_whole.then(|| self.0.take()).flatten() {
+            let mut body = json!({ "msg": found });
+            if !silent.is_empty() {
+                body["silent"] = silent.into();
+            }
             replies.into_iter().for_each(|reply| reply.ok(body.clone()));
         }
     }
