@@ -30,13 +30,25 @@ impl Component for Starting {
     }
 }
 
+/// Never finishes its stop, which the application's limit ends.
+struct Lingering(Option<Done>);
+
+impl Component for Lingering {
+    fn on_stop(&mut self, _: &Application, _: bool, done: Done) {
+        self.0 = Some(done);
+    }
+}
+
 /// Not a test: the servers of this program. One whose record says `starting` never has started, one whose record says
-/// `alone` does not ask for the others.
+/// `lingers` takes long to stop, one whose record says `alone` does not ask for the others.
 #[test]
 fn play_server() {
     play(|app| {
         if app.cur_server().contains_key("starting") {
             app.load("starting", Starting(None)).expect("the first of its name");
+        }
+        if app.cur_server().contains_key("lingers") {
+            app.load("lingering", Lingering(None)).expect("the first of its name");
         }
         if app.cur_server().contains_key("alone") {
             app.enable("closeWatcher");
@@ -171,6 +183,20 @@ fn a_server_does_not_obey_an_order_that_does_not_stand_any_more() {
         drop(raw);
         run_to_the_end(&fleet.env);
     }
+}
+
+#[test]
+fn a_stop_takes_back_a_restart_that_waits_for_the_servers_end() {
+    let lingers = json!({"lingers": true, "auto-restart": "true"});
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", lingers)]}));
+    fleet.start(Times { restart_after: Duration::from_millis(100), ..quick() });
+    let client = fleet.login("admin");
+    let restart = fleet.ask(&client, json!({"signal": "restart", "ids": ["chat-1"], "type": null}));
+    assert_eq!(error(&restart), "all servers start failed.");
+    let stop = || fleet.ask(&client, json!({"signal": "stop", "ids": ["chat-1"]}));
+    assert_eq!(error(&stop()), "", "it has ended");
+    assert_eq!(error(&stop()), "Cannot find the server to stop.", "and nothing is to come");
+    fleet.stop_all(&client);
 }
 
 #[test]

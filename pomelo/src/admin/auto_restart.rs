@@ -134,6 +134,13 @@ impl Fleet {
         self.0.watches.with(id, |watch| watch.is_restarting = true);
     }
 
+    /// A server is to stop for good, although it was told to restart before and has not ended.
+    pub(crate) fn forget_restart(&self, id: &str) {
+        if let Some(watch) = self.0.watches.0.borrow_mut().get_mut(id) {
+            watch.is_restarting = false;
+        }
+    }
+
     /// A start came to nothing; if the server is to be kept up, it is tried again, and that is said.
     pub(crate) fn keep_trying(&self, target: Target, reason: &str) {
         if is_kept_up(&target.info) {

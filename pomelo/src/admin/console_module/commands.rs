@@ -72,6 +72,7 @@ impl Command {
         let times = self.agent.times();
         let Some(target) = self.fleet.target(&id) else { return self.stop_coming(&id, then) };
         self.fleet.stop(&id);
+        self.fleet.forget_restart(&id);
         let fleet = self.fleet.clone();
         self.fleet.order(target, "stop", [times.answer_within, times.stop_within], move |outcome| {
             match outcome {
