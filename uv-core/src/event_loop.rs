@@ -9,6 +9,7 @@ use crate::queue::Queue;
 use crate::signal::Signals;
 use crate::stream::Outgoing;
 use crate::sys;
+use crate::sys::clock::Origin;
 use crate::timer::TimerQueue;
 use crate::wake::{Inbox, Remote};
 use crate::watcher::Watchers;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Rounds over the pending queue after a poll: libuv's number, so that completions do not wait for the next
 /// iteration and a chain of them does not keep the loop from its other phases.
@@ -68,7 +69,7 @@ struct Place {
 
 pub(crate) struct LoopInner {
     /// The origin of `now`.
-    origin: Instant,
+    origin: Origin,
     now: Cell<Duration>,
     stop: Cell<bool>,
     running: Cell<bool>,
@@ -127,7 +128,7 @@ impl Loop {
         let poller = Poller::new()?;
         let inbox = Inbox::new(poller.waker());
         let inner = LoopInner {
-            origin: Instant::now(),
+            origin: Origin::now(),
             now: Cell::new(Duration::ZERO),
             stop: Cell::new(false),
             running: Cell::new(false),

@@ -39,7 +39,19 @@ impl Readiness {
     /// The stream failed: a reset, mostly.
     pub(crate) const FAILED: u32 = 1 << 4;
 
+    #[inline]
     fn of(event: &Event) -> Self {
+        if event.is_error() || event.is_read_closed() || event.is_write_closed() || event.is_priority() {
+            return Self::of_ending(event);
+        }
+        let readable = if event.is_readable() { Self::READABLE } else { 0 };
+        let writable = if event.is_writable() { Self::WRITABLE } else { 0 };
+        Self(readable | writable)
+    }
+
+    /// What an event says that is not only of room and of input.
+    #[cold]
+    fn of_ending(event: &Event) -> Self {
         let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         let failed = event.is_error();
         let peer_ended = event.is_read_closed();
