@@ -378,7 +378,8 @@ impl Connection {
     ) {
         let number = self.newest.get();
         let taken = self.with_exchange(number, |exchange, _| {
-            exchange.body_begun = true;
+            // Without a handler nothing is begun: a record that is bare would keep that for another request.
+            exchange.body_begun |= exchange.body_handler.is_some();
             (exchange.body_handler.take(), exchange.context)
         });
         let Some((Some(mut handler), context)) = taken else { return };

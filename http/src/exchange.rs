@@ -161,10 +161,18 @@ impl Exchange {
     /// Whether nothing is left of an earlier exchange but what every new one sets.
     fn is_as_new(&self) -> bool {
         let has_nobody = self.handler.is_none() && self.body_handler.is_none() && !self.handler_is_out;
-        let wants_nothing = !self.wants_body && !self.needs_drain && self.waiting.is_empty();
+        let owes_nothing =
+            !self.needs_drain && !self.continue_is_owed && !self.knows_end && self.waiting.is_empty();
+        let wants_nothing = !self.wants_body && !self.body_begun && self.bodies == 0;
         let says_nothing = self.head.is_new();
         let is_open = self.keep_alive && self.encoder.is_none() && self.phase == Phase::Head;
-        self.is_bare && self.next.is_none() && has_nobody && wants_nothing && says_nothing && is_open
+        self.is_bare
+            && self.next.is_none()
+            && has_nobody
+            && owes_nothing
+            && wants_nothing
+            && says_nothing
+            && is_open
     }
 
     #[inline(never)]

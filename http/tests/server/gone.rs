@@ -323,6 +323,37 @@ fn a_paused_body_is_thrown_away_once_its_answer_is_complete() {
     assert_eq!(heard.aborts.get(), 4);
 }
 
+// A record of an exchange is used again, by a request of another connection too.
+#[test]
+fn a_body_that_nobody_took_does_not_make_a_later_one_count_as_begun() {
+    let heard = Heard::default();
+    let told = heard.clone();
+    let bodies = Rc::new(RefCell::new(Vec::new()));
+    let handler = move |request: &Request<'_>, response: Response| {
+        if request.path() == "/ignored" {
+            let env = response.socket().environment().clone();
+            env.set_timeout(std::time::Duration::from_millis(1), move || {
+                response.end(b"late").expect("to end")
+            });
+            return;
+        }
+        let body = request.body();
+        body.set_handler(Telling(told.clone()));
+        body.pause();
+        bodies.borrow_mut().push(body);
+        response.end(b"early").expect("to end");
+    };
+    Site::new(ServerOptions::default()).run(handler, |address| {
+        let mut client = Client::connect(address);
+        client.send("POST /ignored HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody");
+        assert_eq!(client.answer().text(), "late");
+        client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody");
+        assert_eq!(client.answer().text(), "early");
+        assert_eq!(client.ask("/ignored").text(), "late");
+    });
+    assert_eq!(heard.aborts.get(), 1);
+}
+
 /// Takes the first piece of its body, and pauses.
 struct Sipping(Body, Heard);
 
