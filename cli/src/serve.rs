@@ -10,6 +10,7 @@ use cluster::{Backoff, Primary, Settings, Supervised, Worker, WorkerHandle};
 use http::upcall::RequestHandler;
 use http::{Address, ListenOptions, ListenPhase, Request, Response, Server, ServerOptions};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -100,8 +101,13 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
         Policy::Shared => cluster::Policy::shared(),
     };
     let outcome = Rc::new(RefCell::new(Outcome::default()));
-    let watch =
-        Watch { outcome: Rc::clone(&outcome), options: options.clone(), limit, waiting: Rc::default() };
+    let watch = Watch {
+        outcome: Rc::clone(&outcome),
+        options: options.clone(),
+        limit,
+        waiting: Rc::default(),
+        heard: BTreeSet::new(),
+    };
     let settings = Settings::new().policy(policy).keep_listening(true);
     let primary = Primary::new(env, settings, Supervised::new(Backoff::default(), watch));
     for _ in 0..options.workers {
@@ -151,6 +157,8 @@ struct Watch {
     limit: Limit,
     /// Successors that could not be forked yet.
     waiting: Rc<RefCell<Vec<Timeout>>>,
+    /// Workers whose word was shown.
+    heard: BTreeSet<u32>,
 }
 
 impl PrimaryHandler for Watch {
@@ -178,15 +186,28 @@ impl PrimaryHandler for Watch {
 
     fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], _: Vec<OwnedFd>) {
         // A worker's one message: it cannot listen, and so no other can. Once one does, workers have heard clients, and
-        // are not believed any more.
+        // are not believed any more: what one of them says is shown, once.
         let mut outcome = self.outcome.borrow_mut();
-        if !outcome.announced && outcome.failure.is_none() {
-            let reason = String::from_utf8_lossy(&data[..data.len().min(REASON_BYTES)]);
+        let reason = String::from_utf8_lossy(&data[..data.len().min(REASON_BYTES)]);
+        if outcome.announced {
+            if self.heard.insert(worker.id()) {
+                say::err(format_args!(
+                    "worker {} (process {}) says: {}",
+                    worker.id(),
+                    worker.pid(),
+                    Printable(&reason)
+                ));
+            }
+        } else if outcome.failure.is_none() {
             outcome.failure = Some(Printable(&reason).to_string());
             if let Some(primary) = worker.primary() {
                 primary.disconnect();
             }
         }
+    }
+
+    fn on_disconnect(&mut self, worker: &WorkerHandle) {
+        self.heard.remove(&worker.id());
     }
 
     fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
@@ -308,7 +329,13 @@ mod tests {
         let primary = Primary::new(&env, Settings::new().program(program).args(args), Silent);
         let worker = primary.fork().expect("a worker");
         let options = ServeOptions { addr: ([127, 0, 0, 1], 8000).into(), ..ServeOptions::default() };
-        let watch = Watch { outcome: Rc::default(), options, limit: limit::raise(), waiting: Rc::default() };
+        let watch = Watch {
+            outcome: Rc::default(),
+            options,
+            limit: limit::raise(),
+            waiting: Rc::default(),
+            heard: BTreeSet::new(),
+        };
         (lp, primary, worker, watch)
     }
 
@@ -330,6 +357,8 @@ mod tests {
         let (lp, primary, worker, mut watch) = site();
         watch.on_listening(&worker, &Address::Tcp(watch.options.addr));
         watch.on_message(&worker, TAKEN_OVER, Vec::new());
+        watch.on_message(&worker, TAKEN_OVER, Vec::new());
+        assert_eq!(watch.heard.len(), 1);
         assert!(watch.outcome.borrow().failure.is_none() && !primary.is_disconnecting());
         assert!(!lp.run(RunMode::Default).expect("the loop runs"));
     }

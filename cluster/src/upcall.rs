@@ -59,7 +59,8 @@ pub trait PrimaryHandler {
     }
 
     /// A worker sent what is no message and is killed; or its message lost descriptors, for which this process had no
-    /// room; or a message to it was not sent, as the system refuses its descriptors; or a new one could not be started, of which there is none then ('error').
+    /// room; or a message to it was not sent, as the system refuses its descriptors; or a new one could not be started, of
+    /// which there is none then ('error').
     fn on_error(&mut self, worker: Option<&WorkerHandle>, error: Error) {
         let _ = worker;
         log::error!(target: "cluster", "{error}");

@@ -42,8 +42,8 @@ pub fn unset_variable(name: impl AsRef<OsStr>) -> Result<()> {
 
 /// The path of the program that this process runs (`uv_exepath`), absolute and without symbolic links.
 ///
-/// A file that was renamed has its new name here: [`program_path`] is for starting the program again. One that was removed or replaced has the name that it had, where its successor is found;
-/// [`std::env::current_exe`] appends ` (deleted)` then.
+/// A file that was renamed has its new name here: [`program_path`] is for starting the program again. One that was removed
+/// or replaced has the name that it had, where its successor is found; [`std::env::current_exe`] appends ` (deleted)` then.
 ///
 /// # Errors
 /// What the system says of `/proc/self/exe`.
