@@ -37,6 +37,11 @@ impl Pause {
         let length = if goes_on { (self.length * 2).min(LONGEST) } else { FIRST };
         Self { length, until: now.saturating_add(length) }
     }
+
+    /// The stream tries again at `now`: later than it was to, if the loop is late.
+    pub(crate) fn end(&mut self, now: Duration) {
+        self.until = now;
+    }
 }
 
 #[derive(Default)]
@@ -52,6 +57,8 @@ pub(crate) struct Paused {
 
 struct Waiting {
     node: Rc<dyn Node>,
+    /// What failed.
+    call: Call,
     until: Duration,
     needs_descriptor: bool,
 }
@@ -91,7 +98,9 @@ impl Paused {
         self.needs_descriptor.set(waiting.iter().any(|one| one.needs_descriptor));
         let pauses = waiting.iter().map(|one| one.until);
         let troubles = self.troubles.borrow();
-        self.due.set(pauses.chain(troubles.iter().map(|trouble| trouble.last + CALM)).min());
+        // One whose streams wait goes on: there is nothing to look at before they have tried.
+        let calm = troubles.iter().filter(|trouble| !is_waited_for(&waiting, trouble.call));
+        self.due.set(pauses.chain(calm.map(|trouble| trouble.last + CALM)).min());
     }
 
     /// Takes out those that are to try now.
@@ -100,6 +109,10 @@ impl Paused {
         *self.waiting.borrow_mut() = rest;
         due
     }
+}
+
+fn is_waited_for(waiting: &[Waiting], call: Call) -> bool {
+    waiting.iter().any(|one| one.call == call)
 }
 
 impl LoopHandle {
@@ -128,9 +141,9 @@ impl LoopHandle {
 
     /// Leaves a stream alone until its pause is over, or until the loop closes a descriptor if it needs one.
     #[cold]
-    pub(crate) fn pause(&self, node: Rc<dyn Node>, pause: Pause, needs_descriptor: bool) {
+    pub(crate) fn pause(&self, node: Rc<dyn Node>, call: Call, pause: Pause, needs_descriptor: bool) {
         let paused = &self.inner().paused;
-        paused.waiting.borrow_mut().push(Waiting { node, until: pause.until, needs_descriptor });
+        paused.waiting.borrow_mut().push(Waiting { node, call, until: pause.until, needs_descriptor });
         paused.look_again();
     }
 
@@ -145,9 +158,7 @@ impl LoopHandle {
     #[cold]
     fn resume_due(&self) {
         let (paused, now) = (&self.inner().paused, self.now());
-        if paused.waiting.borrow().is_empty() {
-            self.end_troubles(now);
-        }
+        self.end_troubles(now);
         let due = paused.take(|one| one.until <= now);
         paused.look_again();
         due.into_iter().for_each(|one| one.node.resume());
@@ -156,7 +167,8 @@ impl LoopHandle {
     fn end_troubles(&self, now: Duration) {
         let mut troubles = self.inner().paused.troubles.take();
         troubles.retain_mut(|trouble| {
-            if now.saturating_sub(trouble.last) < CALM {
+            let goes_on = is_waited_for(&self.inner().paused.waiting.borrow(), trouble.call);
+            if goes_on || now.saturating_sub(trouble.last) < CALM {
                 return true;
             }
             // Without a spare descriptor the next connection would find none again.
@@ -231,6 +243,9 @@ mod tests {
             now = pause.until;
         }
         assert_eq!(lengths, [10, 20, 40, 80, 160, 320, 500, 500].map(ms));
+        // A late loop is no quiet one.
+        now += ms(2000);
+        pause.end(now);
         assert_eq!(pause.after_failure(now + ms(500)).length, ms(500));
         assert_eq!(pause.after_failure(now + ms(501)).length, FIRST);
     }

@@ -48,14 +48,14 @@ impl StreamNode {
     /// Announces waiting connections, up to the batch; the rest is left to the next poll phase.
     #[inline(never)]
     pub(super) fn accept_turn(self: &Rc<Self>) {
+        if self.has(INPUT_PAUSED) {
+            return;
+        }
         let batch = self.if_extra(|extra| Some(extra.accept_batch)).unwrap_or(0).max(1);
         let mut room = batch;
         let mut patience = ABORTED_PER_TURN;
         // Of the last of them.
         let mut aborted = Errno::ECONNABORTED;
-        if self.has(INPUT_PAUSED) {
-            return;
-        }
         while room > 0 && patience > 0 {
             let Some(fd) = self.fd.get() else { return };
             if self.is_holding() {
@@ -165,7 +165,7 @@ impl StreamNode {
         }
         match failed {
             Some(errno) if errno.would_block() => self.clear(MAYBE_READABLE),
-            Some(errno) if shed == 0 => self.accept_later(errno),
+            _ if shed == 0 => self.accept_later(failed.unwrap_or(lack)),
             _ => self.push_ready(),
         }
     }

@@ -224,7 +224,7 @@ impl StreamNode {
                 extra.pause
             });
             let needs_descriptor = matches!(errno, Errno::EMFILE | Errno::ENFILE);
-            self.lp().pause(Rc::clone(self) as Rc<dyn Node>, pause, needs_descriptor);
+            self.lp().pause(Rc::clone(self) as Rc<dyn Node>, call, pause, needs_descriptor);
         }
         self.set(flag);
         self.lp().note_trouble(call, errno)
@@ -324,6 +324,8 @@ impl Node for StreamNode {
     fn resume(self: Rc<Self>) {
         let (input, output) = (self.has(INPUT_PAUSED), self.has(OUTPUT_PAUSED));
         self.clear(INPUT_PAUSED | OUTPUT_PAUSED);
+        let now = self.lp().now();
+        self.with_extra(|extra| extra.pause.end(now));
         if !self.handle.is_closing() {
             self.set(if input { MAYBE_READABLE } else { 0 } | if output { MAYBE_WRITABLE } else { 0 });
             self.push_ready();

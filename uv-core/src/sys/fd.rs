@@ -143,11 +143,12 @@ pub(crate) fn access_mode(fd: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
 // Here because it takes `unsafe` to close a standard descriptor, as a daemon does.
 #[cfg(test)]
 mod tests {
+    use crate::sys::alone;
     use crate::upcall::StreamUpcall;
     use crate::{Error, Loop, Result, RunMode, Tcp};
     use std::cell::RefCell;
     use std::fs::read_link;
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
     use std::path::PathBuf;
@@ -158,16 +159,8 @@ mod tests {
 
     /// Runs `body` in a process of its own.
     fn alone(test: &str, body: impl FnOnce()) {
-        const MARK: &str = "UV_CORE_TEST_DAEMON";
-        if std::env::var_os(MARK).is_some() {
-            return body();
-        }
-        let name = format!("sys::fd::tests::{test}");
-        let mut command = Command::new("/proc/self/exe");
-        command.args([&name, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1");
-        let output = command.output().expect("a test binary runs itself");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+        let status = alone::status(&format!("sys::fd::tests::{test}"), |_| {}, body);
+        assert!(status.is_none_or(|status| status.success()));
     }
 
     fn close_standard_input() {
@@ -228,12 +221,37 @@ mod tests {
             let lp = Loop::new().expect("a loop");
             let tcp = Tcp::new(&lp);
             tcp.open(accepted.into()).expect("open");
+            tcp.set_upcall(Quiet);
+            tcp.read_start().expect("read_start");
+            // The first bytes may be found without an event.
+            for read in [4, 8] {
+                (&client).write_all(b"more").expect("write");
+                while tcp.bytes_read() < read {
+                    lp.run(RunMode::Once).expect("run");
+                }
+            }
             tcp.close();
             assert_ended(&client);
             assert_eq!(read_link(STDIN).expect("it is open"), PathBuf::from("/dev/null"));
             let child =
                 Command::new("readlink").arg(STDIN).stdin(Stdio::inherit()).output().expect("readlink runs");
             assert_eq!(child.stdout, b"/dev/null\n", "children have it too");
+        });
+    }
+
+    #[test]
+    fn a_stream_that_waits_for_an_event_to_surround_is_closed_as_any_other() {
+        alone("a_stream_that_waits_for_an_event_to_surround_is_closed_as_any_other", || {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+            let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
+            let lp = Loop::new().expect("a loop");
+            let (accepted, _) = listener.accept().expect("accept");
+            let number = format!("/proc/self/fd/{}", accepted.as_raw_fd());
+            let tcp = Tcp::from_accepted(&lp, accepted.into());
+            tcp.surround_next_event(|| ());
+            tcp.close();
+            assert_ended(&client);
+            read_link(number).expect_err("nothing is left open");
         });
     }
 }

@@ -125,29 +125,21 @@ impl<T: Sync> PerProcess<T> {
 // that call `uv_loop_fork`.
 #[cfg(test)]
 mod tests {
+    use crate::sys::alone;
     use crate::upcall::StreamUpcall;
     use crate::{Errno, Error, Loop, Pipe, Process, RunMode, Signal, SpawnOptions, Timer};
     use std::cell::Cell;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::process::Command;
     use std::rc::Rc;
     use std::sync::mpsc;
     use std::time::Duration;
 
     /// Runs `body` in a process of its own, as all of a forked one is a copy.
     fn alone(test: &str, body: impl FnOnce()) {
-        const MARK: &str = "UV_CORE_TEST_FORK";
-        if std::env::var_os(MARK).is_some() {
-            return body();
-        }
-        let name = format!("sys::fork::tests::{test}");
-        let mut command = Command::new("/proc/self/exe");
-        command.args([&name, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1");
-        let output = command.output().expect("a test binary runs itself");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+        let status = alone::status(&format!("sys::fork::tests::{test}"), |_| {}, body);
+        assert!(status.is_none_or(|status| status.success()));
     }
 
     /// Runs `body` in a forked child, which ends after it. Returns the child's id.

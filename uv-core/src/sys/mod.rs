@@ -5,6 +5,9 @@
 #![allow(unsafe_code, reason = "system calls; each block says why it is sound")]
 
 pub(crate) mod addr;
+#[cfg(test)]
+#[path = "../../tests/alone/mod.rs"]
+mod alone;
 pub(crate) mod clock;
 pub(crate) mod environment;
 pub(crate) mod fd;

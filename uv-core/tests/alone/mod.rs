@@ -16,6 +16,9 @@ pub(crate) fn status(
         body();
         return None;
     }
+    // Under another name nothing would run there, and nothing would fail. A single thread of tests is the main one.
+    let thread = std::thread::current();
+    assert!(matches!(thread.name(), Some(name) if name == test || name == "main"), "{test} is another test");
     let mut command = Command::new("/proc/self/exe");
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, test).stdout(Stdio::null());
     prepare(&mut command);

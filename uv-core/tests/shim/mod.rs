@@ -58,8 +58,8 @@ impl Failing {
     }
 
     fn set(&self, call: &str, errno: i32, times: i64, pid: i32, good: u32) {
-        // In place, as another process may read it now.
-        let beside = self.0.with_extension("new");
+        // In place, as another process may read it now. Its number is part of the name: other tests have files beside it.
+        let beside = PathBuf::from(format!("{}.new", self.0.display()));
         let line = format!("{call:<16} {errno:>4} {times:>9} {pid:>9} {good:>9}\n");
         std::fs::write(&beside, line).expect("a file");
         std::fs::rename(beside, &self.0).expect("the same folder");
