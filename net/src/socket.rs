@@ -62,8 +62,9 @@ impl Socket {
         self.read_unless_paused();
     }
 
-    /// Destroys the socket, with [`destroy_soon`](Self::destroy_soon) if something was written, unless [`set_handler`](Self::set_handler) was called since
-    /// [`release`](Self::release): for a layer that hands the socket over to somebody who may not want it.
+    /// Destroys the socket, with [`destroy_soon`](Self::destroy_soon) if something was written, unless
+    /// [`set_handler`](Self::set_handler) was called since [`release`](Self::release): for a layer that hands the socket
+    /// over to a program that may not want it.
     pub fn destroy_unless_handled(&self) {
         if !self.0.has(CLAIMED) {
             // The server still has to learn that the connection is gone.
@@ -83,7 +84,9 @@ impl Socket {
 
     pub(crate) fn read_unless_paused(&self) {
         if self.0.has(DESTROYED | CONNECTING | PEER_ENDED) {
-        } else if self.0.has(PAUSED) {
+            return;
+        }
+        if self.0.has(PAUSED) {
             // One that never read is not watched yet, and a reset is to be seen.
             self.0.stream.read_stop();
         } else {

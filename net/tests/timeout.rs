@@ -154,16 +154,18 @@ fn what_came_in_time_is_read_before_a_late_loop_judges_the_silence() {
     let path = TempPath::new("late");
     let server = Server::new(&env, ServerOptions::default());
     let noted = log.clone();
+    // Far longer than what comes between.
+    let timeout = 20 * SHORT;
     common::listen_for_one(&server, ListenOptions::path(&path.0), move |socket| {
         let here = Peer::new("here", &noted).on("data", |socket| socket.set_timeout(Duration::ZERO));
         here.attach(&socket);
-        socket.set_timeout(SHORT);
+        socket.set_timeout(timeout);
         socket.write(b"go").expect("it is open");
     });
-    let there = Peer::new("there", &Log::default()).on_bytes(|socket, _| {
+    let there = Peer::new("there", &Log::default()).on_bytes(move |socket, _| {
         // In the poll phase: the timers come next.
         socket.write(b"in time").expect("it is open");
-        std::thread::sleep(3 * SHORT);
+        std::thread::sleep(2 * timeout);
         socket.end();
     });
     there.connect(&env, ConnectOptions::path(&path.0));

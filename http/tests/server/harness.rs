@@ -1,7 +1,7 @@
 //! A server on this thread, a client on another, and the proof that nothing is left of the server.
 
 use async_wrap::{Environment, Loop, RunMode};
-use http::upcall::RequestHandler;
+use http::upcall::{RequestHandler, ResponseHandler};
 use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
 use net::Dropped;
 use std::cell::{Cell, RefCell};
@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{panic, thread};
 use uv_core::{Async, AsyncSender};
@@ -377,4 +378,57 @@ impl Client {
         let rest = self.rest();
         assert!(rest.is_empty(), "more than the end: {:?}", String::from_utf8_lossy(&rest));
     }
+}
+
+/// One end of the talk between a handler that holds up the loop and the test's client.
+pub(crate) struct Side {
+    tell: SyncSender<()>,
+    heard: Receiver<()>,
+}
+
+impl Side {
+    pub(crate) fn pair() -> (Self, Self) {
+        let ((tell, heard), (answer, answered)) = (sync_channel(8), sync_channel(8));
+        (Self { tell, heard: answered }, Self { tell: answer, heard })
+    }
+
+    pub(crate) fn tell(&self) {
+        self.tell.send(()).expect("the other side is there");
+    }
+
+    pub(crate) fn wait(&self) {
+        self.heard.recv().expect("the other side is there");
+    }
+}
+
+/// Far more than the kernel holds for one connection.
+pub(crate) const MUCH: usize = 24 * 1024 * 1024;
+
+/// Writes `MUCH` at the client's pace.
+struct Stream {
+    response: Response,
+    left: usize,
+}
+
+impl ResponseHandler for Stream {
+    fn on_drain(&mut self) {
+        while self.left > 0 {
+            let len = self.left.min(64 * 1024);
+            self.left -= len;
+            match self.response.write(&[b'x'; 64 * 1024][..len]) {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The client is gone.
+                Err(_) => self.left = 0,
+            }
+        }
+        let _ = self.response.end(b"");
+    }
+}
+
+/// Answers with `MUCH`.
+pub(crate) fn streaming(_: &Request<'_>, response: Response) {
+    let mut stream = Stream { response: response.clone(), left: MUCH };
+    stream.on_drain();
+    response.set_handler(stream);
 }

@@ -4,11 +4,9 @@
 //!
 //! Node judges first: its timers' phase comes before the input that waits.
 
-use crate::harness::{Client, Site, impatient};
-use http::upcall::ResponseHandler;
+use crate::harness::{Client, MUCH, Side, Site, impatient, streaming};
 use http::{Request, Response, ServerOptions};
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// What a client may take. Far longer than what the tests do within it.
@@ -18,27 +16,6 @@ const LIMIT: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_millis(2200);
 
 const LONG: Duration = Duration::from_secs(100);
-
-/// One end of the talk between a slow handler and the test's client.
-struct Side {
-    tell: SyncSender<()>,
-    heard: Receiver<()>,
-}
-
-impl Side {
-    fn pair() -> (Self, Self) {
-        let ((tell, heard), (answer, answered)) = (sync_channel(8), sync_channel(8));
-        (Self { tell, heard: answered }, Self { tell: answer, heard })
-    }
-
-    fn tell(&self) {
-        self.tell.send(()).expect("the other side is there");
-    }
-
-    fn wait(&self) {
-        self.heard.recv().expect("the other side is there");
-    }
-}
 
 /// Runs a server whose `/slow` is slow, and a client with its side of the talk.
 fn run(options: ServerOptions, client: impl FnOnce(SocketAddr, Side) + Send + 'static) {
@@ -55,7 +32,7 @@ fn run(options: ServerOptions, client: impl FnOnce(SocketAddr, Side) + Send + 's
             std::thread::sleep(LATE);
             let _ = response.end(b"");
         }
-        "/much" => Stream::begin(response),
+        "/much" => streaming(request, response),
         _ => response.end(b"hello").expect("to end"),
     };
     Site::new(options).run(handler, move |address| client(address, there));
@@ -160,39 +137,6 @@ fn a_request_that_came_before_a_drain_closes_idle_connections_is_answered() {
         },
         || {},
     );
-}
-
-/// Far more than the kernel holds for one connection.
-const MUCH: usize = 24 * 1024 * 1024;
-
-/// Writes `MUCH` at the client's pace.
-struct Stream {
-    response: Response,
-    left: usize,
-}
-
-impl Stream {
-    fn begin(response: Response) {
-        let mut stream = Self { response: response.clone(), left: MUCH };
-        stream.on_drain();
-        response.set_handler(stream);
-    }
-}
-
-impl ResponseHandler for Stream {
-    fn on_drain(&mut self) {
-        while self.left > 0 {
-            let len = self.left.min(64 * 1024);
-            self.left -= len;
-            match self.response.write(&[b'x'; 64 * 1024][..len]) {
-                Ok(true) => {}
-                Ok(false) => return,
-                // The client is gone.
-                Err(_) => self.left = 0,
-            }
-        }
-        let _ = self.response.end(b"");
-    }
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! What the kernel holds of an answer reaches a client that still sends when the connection is closed. A close then makes
 //! a reset of the connection, which throws it away (RFC 9112, 9.6).
 
-use crate::harness::{Client, Site, impatient, serve};
+use crate::harness::{Client, Side, Site, impatient, serve};
 use http::upcall::RequestHandler;
 use http::{Request, Response, ServerOptions, Socket};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Far more than a client's kernel takes for it while it reads slowly; what the server's holds is about as much.
@@ -69,27 +68,6 @@ fn a_large_answer_comes_whole_to_a_client_that_still_sends() {
             client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
-}
-
-/// One end of the talk between a handler and the test's client.
-struct Side {
-    tell: SyncSender<()>,
-    heard: Receiver<()>,
-}
-
-impl Side {
-    fn pair() -> (Self, Self) {
-        let ((tell, heard), (answer, answered)) = (sync_channel(1), sync_channel(1));
-        (Self { tell, heard: answered }, Self { tell: answer, heard })
-    }
-
-    fn tell(&self) {
-        self.tell.send(()).expect("the other side is there");
-    }
-
-    fn wait(&self) {
-        self.heard.recv().expect("the other side is there");
-    }
 }
 
 /// Has the client send more before it answers.

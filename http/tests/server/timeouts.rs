@@ -1,8 +1,8 @@
 //! Clients that are silent for too long. Nothing here measures time: only what comes, and in which order.
 
-use crate::harness::{Client, Kept, Site, impatient};
+use crate::harness::{Client, Kept, MUCH, Site, impatient, streaming};
 use http::proto::ParseError;
-use http::upcall::{RequestHandler, ResponseHandler};
+use http::upcall::RequestHandler;
 use http::{Error, Request, Response, Server, ServerOptions, Socket};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -67,7 +67,9 @@ fn a_connection_on_which_no_request_began_is_closed_without_an_answer() {
 
 #[test]
 fn a_kept_connection_on_which_no_further_request_began_is_closed_without_an_answer() {
-    Site::new(options(SHORT, SHORT, SHORT)).run(hello, |address| {
+    // Over before the connection is idle for too long.
+    let request = 10 * SHORT;
+    Site::new(options(request, request, SHORT)).run(hello, |address| {
         for sent in ["", "\r\n", "\r", "\r\n\r\n\r"] {
             let mut client = Client::connect(address);
             assert_eq!(client.ask("/").text(), "hello");
@@ -107,37 +109,6 @@ fn the_time_of_a_later_request_begins_with_its_first_byte() {
         client.send("G");
         expect_408(&mut client);
     });
-}
-
-/// Far more than the kernel holds for one connection.
-const MUCH: usize = 24 * 1024 * 1024;
-
-/// Writes `MUCH` at the client's pace.
-struct Stream {
-    response: Response,
-    left: usize,
-}
-
-impl ResponseHandler for Stream {
-    fn on_drain(&mut self) {
-        while self.left > 0 {
-            let len = self.left.min(64 * 1024);
-            self.left -= len;
-            match self.response.write(&[b'x'; 64 * 1024][..len]) {
-                Ok(true) => {}
-                Ok(false) => return,
-                // The client is gone.
-                Err(_) => self.left = 0,
-            }
-        }
-        let _ = self.response.end(b"");
-    }
-}
-
-fn streaming(_: &Request<'_>, response: Response) {
-    let mut stream = Stream { response: response.clone(), left: MUCH };
-    stream.on_drain();
-    response.set_handler(stream);
 }
 
 #[test]
