@@ -37,30 +37,6 @@ fn children(parent: u32) -> usize {
     pids.filter_map(stat).filter(|stat| stat[1] == parent.to_string()).count()
 }
 
-// libuv gives a child the default action of every signal: a child of a program under nohup dies with the terminal.
-#[test]
-fn a_child_of_a_process_that_ignores_sighup_ignores_it_too() {
-    let name = "a_child_of_a_process_that_ignores_sighup_ignores_it_too";
-    let status = alone::status(
-        name,
-        |command| alone::wrap(command, &["env", "--ignore-signal=HUP", "--ignore-signal=TERM"]),
-        || {
-            for (signal, code) in [("HUP", 7), ("TERM", 0)] {
-                let lp = Loop::new().expect("a loop");
-                let options = SpawnOptions::new("sh").args(["-c", &format!("kill -{signal} $$; exit 7")]);
-                let process = Process::spawn(&lp, &options, move |process: &Process, status: ExitStatus| {
-                    // Every other signal has its default action again.
-                    assert_eq!(status.code, code, "{signal}");
-                    process.close();
-                });
-                process.expect("there is a shell");
-                finish(&lp);
-            }
-        },
-    );
-    assert!(status.is_none_or(|status| status.success()));
-}
-
 // libuv: spawn_fails
 #[test]
 fn a_missing_program_is_an_error_at_once_and_leaves_no_handle() {

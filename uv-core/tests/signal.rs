@@ -273,33 +273,6 @@ fn signals_are_reported_after_all_other_input_of_the_same_batch() {
     assert_eq!(*events.borrow(), ["data", "signal"]);
 }
 
-// Node: PlatformInit, which clears the mask that it inherits.
-#[test]
-fn a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher() {
-    let name = "a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher";
-    let status = alone::status(
-        name,
-        // All threads of the new process block it, as their first one inherits that.
-        |command| alone::wrap(command, &["env", "--block-signal=TERM"]),
-        || {
-            let lp = Loop::new().expect("a loop");
-            let (count, counted) = counter();
-            let signal = Signal::new(&lp);
-            let started = signal.start(libc::SIGTERM, move |signal: &Signal, _| {
-                counted.set(counted.get() + 1);
-                signal.close();
-            });
-            started.expect("SIGTERM may be watched");
-            raise(libc::SIGTERM);
-            // What is still blocked when the process signals itself does not come later either.
-            lp.run(RunMode::NoWait).expect("the loop runs");
-            assert_eq!(count.get(), 1);
-            finish(&lp);
-        },
-    );
-    assert!(status.is_none_or(|status| status.success()));
-}
-
 #[test]
 fn after_the_last_watcher_stopped_the_default_action_is_back() {
     let name = "after_the_last_watcher_stopped_the_default_action_is_back";

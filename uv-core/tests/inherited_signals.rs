@@ -1,0 +1,65 @@
+//! Signals that the parent of a process has blocked or ignores: a program inherits that, and `exec` leaves it.
+
+mod alone;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use uv_core::{ExitStatus, Loop, Process, RunMode, Signal, SpawnOptions, kill};
+
+fn finish(lp: &Loop) {
+    assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
+    lp.close().expect("nothing is left open");
+}
+
+// Node: PlatformInit, which clears the mask that it inherits.
+#[test]
+fn a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher() {
+    let name = "a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher";
+    let status = alone::status(
+        name,
+        // All threads of the new process block it, as their first one inherits that.
+        |command| alone::wrap(command, &["env", "--block-signal=TERM"]),
+        || {
+            let own = i32::try_from(std::process::id()).expect("process ids are positive");
+            let lp = Loop::new().expect("a loop");
+            let count = Rc::new(Cell::new(0));
+            let counted = Rc::clone(&count);
+            let signal = Signal::new(&lp);
+            let started = signal.start(libc::SIGTERM, move |signal: &Signal, _| {
+                counted.set(counted.get() + 1);
+                signal.close();
+            });
+            started.expect("SIGTERM may be watched");
+            kill(own, libc::SIGTERM).expect("a process may signal itself");
+            // What is still blocked when the process signals itself does not come later either.
+            lp.run(RunMode::NoWait).expect("the loop runs");
+            assert_eq!(count.get(), 1);
+            finish(&lp);
+        },
+    );
+    assert!(status.is_none_or(|status| status.success()));
+}
+
+// libuv gives a child the default action of every signal: a child of a program under nohup dies with the terminal.
+#[test]
+fn a_child_of_a_process_that_ignores_sighup_ignores_it_too() {
+    let name = "a_child_of_a_process_that_ignores_sighup_ignores_it_too";
+    let status = alone::status(
+        name,
+        |command| alone::wrap(command, &["env", "--ignore-signal=HUP", "--ignore-signal=TERM"]),
+        || {
+            for (signal, code) in [("HUP", 7), ("TERM", 0)] {
+                let lp = Loop::new().expect("a loop");
+                let options = SpawnOptions::new("sh").args(["-c", &format!("kill -{signal} $$; exit 7")]);
+                let process = Process::spawn(&lp, &options, move |process: &Process, status: ExitStatus| {
+                    // Every other signal has its default action again.
+                    assert_eq!(status.code, code, "{signal}");
+                    process.close();
+                });
+                process.expect("there is a shell");
+                finish(&lp);
+            }
+        },
+    );
+    assert!(status.is_none_or(|status| status.success()));
+}
