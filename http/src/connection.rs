@@ -189,12 +189,13 @@ impl Connection {
         self.socket.resume();
     }
 
-    /// Breaks the connection at once: with a reset if its end would pass for that of an answer.
+    /// Breaks the connection at once: with a reset if its end would pass for that of an answer, one that is complete here
+    /// and of which some is not sent included.
     pub(crate) fn break_off(&self) {
         let list = self.exchanges.take();
         let is_open = list.as_ref().is_some_and(|first| first.is_open_ended());
         self.exchanges.set(list);
-        let needs_reset = is_open || self.has(CUT);
+        let needs_reset = is_open || self.has(CUT) || self.socket.buffered() > 0;
         // Only TCP knows a reset.
         if !needs_reset || self.socket.reset_and_destroy().is_err() {
             self.socket.destroy();

@@ -96,7 +96,7 @@ impl OnStream for Waiting {
 
     fn on_write(&mut self, result: Result<()>) {
         if let Err(error) = result {
-            self.with(|socket| socket.destroy_with(error.into()));
+            self.with(|socket| socket.break_with(error.into()));
         }
     }
 

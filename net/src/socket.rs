@@ -178,7 +178,7 @@ impl Socket {
     fn wrote_less(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
         if let Err(error) = result {
             let error = Error::from(error);
-            self.destroy_with(error.clone());
+            self.break_with(error.clone());
             return Err(error);
         }
         self.0.refresh_timeout();
@@ -245,6 +245,18 @@ impl Socket {
         }
     }
 
+    /// What was written is lost: a FIN would tell the peer that it has everything, so a reset follows where there is one.
+    #[cold]
+    pub(crate) fn break_with(&self, error: Error) {
+        if !self.0.has(DESTROYED) {
+            self.0.set(HAD_ERROR);
+            self.0.with_rare(|rare| rare.error = Some(error));
+            if self.reset_and_destroy().is_err() {
+                self.destroy();
+            }
+        }
+    }
+
     /// Finishes writing, then destroys the socket without waiting for the peer's end (`destroySoon`).
     ///
     /// Unlike Node it waits, once the kernel has everything, until the peer has acknowledged that or has ended: a close
@@ -260,8 +272,8 @@ impl Socket {
         }
     }
 
-    /// Closes the connection with a reset (`resetAndDestroy`). One that connects still is given up; while a FIN waits
-    /// for the queue the connection is closed without a reset.
+    /// Closes the connection with a reset (`resetAndDestroy`). One that connects still is given up; one whose FIN is just
+    /// sent is closed without a reset.
     ///
     /// # Errors
     /// `InvalidHandleType` for a Unix socket, `SocketClosed` once destroyed.

@@ -126,7 +126,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
             }
             Ok(()) => {}
             // After `destroy` this does nothing: a close cancels what is left, which is no error of its own.
-            Err(error) => self.socket.destroy_with(error.into()),
+            Err(error) => self.socket.break_with(error.into()),
         }
     }
 

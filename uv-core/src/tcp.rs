@@ -253,13 +253,14 @@ impl Tcp {
         self.set_option(libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count)
     }
 
-    /// Closes the connection with a reset instead of a FIN (`uv_tcp_close_reset`).
+    /// Closes the connection with a reset instead of a FIN (`uv_tcp_close_reset`). Unlike libuv also while a FIN waits behind
+    /// what is queued: neither is sent then, and only a reset can tell the peer that something is missing.
     ///
     /// # Errors
-    /// `EINVAL` while a shutdown is pending; the stream stays open.
+    /// `EINVAL` while a FIN that is sent is still to be reported; the stream stays open.
     pub fn close_reset(&self) -> Result<()> {
         let failed = |errno| Error::new("close_reset", errno);
-        if self.0.0.is_shutting() {
+        if self.0.0.has_sent_fin() {
             return Err(failed(Errno::EINVAL));
         }
         if let Ok(fd) = self.0.0.opened() {

@@ -166,6 +166,23 @@ fn close_reset_waits_for_a_pending_shutdown_to_be_reported() {
     lp.finish();
 }
 
+// Not in libuv, which refuses that: the peer would take the FIN of a close for the end of what was written.
+#[test]
+fn close_reset_gives_up_a_shutdown_that_waits_behind_what_is_queued() {
+    let lp = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = connected(&lp);
+    tcp.set_upcall(Tower::new(&log, "tcp"));
+    tcp.write(vec![0; 32 << 20]).expect("write");
+    assert!(tcp.write_queue_size() > 0, "more than the kernel takes");
+    tcp.shutdown().expect("shutdown");
+    assert_eq!(tcp.close_reset(), Ok(()));
+    lp.finish();
+    assert_eq!(log.take().last().map(String::as_str), Some("tcp close"));
+    let error = peer.read_to_end(&mut Vec::new()).expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
 // libuv: tcp_close_reset_client_after_socket_shutdown
 #[test]
 fn close_reset_works_after_a_shutdown_of_the_socket_itself() {

@@ -438,3 +438,26 @@ fn handlers_answer_from_the_loop_after_the_server_has_closed() {
         |address| assert_eq!(Client::connect(address).ask("/").text(), "later"),
     );
 }
+
+// RFC 9112, 8: what ends with the connection is complete only if that was not reset.
+#[test]
+fn an_answer_that_ends_with_the_connection_is_never_cut_by_a_clean_end() {
+    let site = Site::new(ServerOptions::default());
+    let server = site.server.clone();
+    let handler = move |request: &Request<'_>, response: Response| {
+        if request.path() == "/break" {
+            server.close_all_connections();
+            return;
+        }
+        response.write(&vec![b'x'; 16 << 20]).expect("to write");
+        response.end(b"").expect("to end");
+    };
+    site.run(handler, |address| {
+        let mut slow = Client::connect(address);
+        slow.send("GET / HTTP/1.0\r\n\r\n");
+        assert_eq!(slow.head().status, 200);
+        let mut other = Client::connect(address);
+        other.get("/break");
+        assert!(slow.ends_with_a_reset());
+    });
+}

@@ -57,9 +57,9 @@ impl StreamNode {
         self.peek_output(|out| !out.queue.is_empty()) == Some(true)
     }
 
-    /// Whether a shutdown was asked for and not yet reported.
-    pub(crate) fn is_shutting(&self) -> bool {
-        self.peek_output(|out| out.shutdown.is_some()) == Some(true)
+    /// Whether the FIN is sent and that is not yet reported.
+    pub(crate) fn has_sent_fin(&self) -> bool {
+        self.peek_output(|out| matches!(out.shutdown, Some(Shutdown::Done(_)))) == Some(true)
     }
 
     pub(super) fn write_queue_size(&self) -> usize {
