@@ -3,7 +3,7 @@
 mod common;
 
 use common::invited::{
-    EMPTY, NO_CHANNEL, NO_WORKER, STDIN, SYSTEM, VARIABLES, VERSION, WORKER, as_nobody, outcome,
+    EMPTY, NO_CHANNEL, NO_WORKER, SPOKEN, STDIN, SYSTEM, VARIABLES, VERSION, WORKER, as_nobody, outcome,
     outcome_of_message, outcome_with, outcome_without_primary, through_shell,
 };
 use common::{Cluster, inode, role};
@@ -79,8 +79,8 @@ fn no_invitation() {
         assert_eq!(outcome_of_message(b"", is_open), EMPTY);
         assert_eq!(outcome_of_message(&[255], is_open), VERSION);
         assert_eq!(outcome_of_message(&[255; 1000], is_open), VERSION);
-        assert_eq!(outcome_of_message(&[1], is_open), VERSION, "an earlier one");
-        assert_eq!(outcome_of_message(&[2], is_open), NO_CHANNEL);
+        assert_eq!(outcome_of_message(&[SPOKEN - 1], is_open), VERSION, "an earlier one");
+        assert_eq!(outcome_of_message(&[SPOKEN], is_open), NO_CHANNEL);
     }
     // What is no socket and has the number all the same.
     let file = tempfile::tempfile().expect("a file");

@@ -13,6 +13,9 @@ use std::process::{Command, Stdio, exit};
 use std::rc::Rc;
 use uv_core::Pipe;
 
+/// The version that primaries and workers speak.
+pub(crate) const SPOKEN: u8 = 2;
+
 /// What a would-be worker ends with.
 pub(crate) const WORKER: i32 = 0;
 pub(crate) const NO_WORKER: i32 = 70;
@@ -156,7 +159,7 @@ pub(crate) fn outcome_without_primary() -> i32 {
     let pipe = Pipe::new_ipc(&lp);
     let (stdin, inode) = super::inode(pipe.open_pair().expect("a pair"));
     let (primary, channel) = UnixStream::pair().expect("a pair");
-    pipe.try_write_fds(&[1], &[channel.as_fd()]).expect("room");
+    pipe.try_write_fds(&[SPOKEN], &[channel.as_fd()]).expect("room");
     drop((primary, channel));
     outcome_with(stdin.into(), &inode.to_string())
 }
