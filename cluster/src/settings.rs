@@ -30,8 +30,8 @@ fn itself() -> Result<&'static Path> {
 /// writes where this process writes, and its standard input is at its end.
 ///
 /// "This program" is what lies at the path by which the program was started, links included, as far as that was known when
-/// the first settings were made. So after a deployment it is the new one: both should speak to each other, or the new worker fails with `Version`. While there is none a fork fails
-/// with `ENOENT`.
+/// the first settings were made. So after a deployment it is the new one: both should speak to each other, or the new
+/// worker fails with `Version`. While there is none a fork fails with `ENOENT`.
 ///
 /// ```
 /// use cluster::{Policy, Settings};

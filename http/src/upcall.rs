@@ -84,7 +84,7 @@ pub trait ResponseHandler {
     fn on_client_end(&mut self) {}
 
     /// The connection was lost, or the client ended its side
-    /// (unless [`allow_half_open`](crate::ServerOptions::allow_half_open) is set), or the request turned out broken or too slow, before the response ended ('close'
-    /// without 'finish').
+    /// (unless [`allow_half_open`](crate::ServerOptions::allow_half_open) is set), or the request turned out broken or too
+    /// slow, before the response ended ('close' without 'finish').
     fn on_close(&mut self) {}
 }

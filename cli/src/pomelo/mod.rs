@@ -1,8 +1,8 @@
-//! `cargo xtask pomelo …`: makes a small project of many servers, starts it, and commands the master of any such project,
+//! `upcall pomelo …`: makes a small project of many servers, starts it, and commands the master of any such project,
 //! ours or Node's. Mirrors the program `pomelo` of the npm package.
 //!
-//! `options` is the command line. `init` writes a project; `start` is its master, with `progress` and `daemon`; `run` is one of its servers, with `room` and `front`; `console` speaks to a master, with
-//! `secret`, and `table` shows what it says.
+//! `options` is the command line. `init` writes a project; `start` is its master, with `progress` and `daemon`; `run` is
+//! one of its servers, with `room` and `front`; `console` speaks to a master, with `secret`, and `table` shows what it says.
 
 mod console;
 mod daemon;

@@ -115,8 +115,8 @@ impl Process {
     ///
     /// # Errors
     /// Everything that goes wrong up to and including the start of the program, on the program's name: `ENOENT` if
-    /// there is none, or no folder to start in, of which the error's [`note`](Error::note) tells, `EACCES` if it may not be run, `EPERM` for a user or group that this process may not become,
-    /// `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` or `EPERM` before Linux 5.3,
+    /// there is none, or no folder to start in, of which the error's [`note`](Error::note) tells, `EACCES` if it may not be
+    /// run, `EPERM` for a user or group that this process may not become, `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` or `EPERM` before Linux 5.3,
     /// `ECANCELED` if the loop is gone, `ETXTBSY` if somebody has the program open for writing, which is tried again for
     /// 31 ms. There is no handle then and no child; pipes that were opened for it have lost
     /// their peer.
