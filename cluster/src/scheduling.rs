@@ -83,8 +83,8 @@ impl Policy {
     /// The workers share the listening socket and whoever is first accepts (`SCHED_NONE`). Costs the least, and spreads
     /// connections unevenly: each worker that waits is woken by each connection and takes one per turn of its loop, so
     /// who gets it is the scheduler's choice. Of 600 that came one after the other 8 workers on 2 processors had between 1
-    /// and 293; under load, when most workers are busy at any time, the differences shrink. (`EPOLLEXCLUSIVE` would wake
-    /// one worker only, but a connection would wait with it if it cannot accept, or dies before it does.)
+    /// and 293. Choose it for its cost, not for evenness. (`EPOLLEXCLUSIVE` would wake one worker only, but a connection
+    /// would wait with it if it cannot accept, or dies before it does.)
     ///
     /// These workers are killed with their primary: see [`Settings::outlive_primary`](crate::Settings::outlive_primary).
     #[must_use]
