@@ -215,7 +215,7 @@ impl StreamWrap {
     /// as it is.
     ///
     /// # Errors
-    /// `EINVAL` while a shutdown is pending, `ENOTSUP` for a pipe.
+    /// `EINVAL` while a FIN that is sent is still to be reported, `ENOTSUP` for a pipe.
     pub fn reset(&self) -> Result<()> {
         let _down = LAYER.down("StreamWrap::reset", || self.facts());
         match Tcp::from_stream(&self.0) {
