@@ -17,16 +17,15 @@ pub(crate) const ANY_CPU: &str = "any";
 ///
 /// # Errors
 /// It could not be started.
-pub(crate) fn run(words: &mut lexopt::Parser) -> Result<()> {
-    let mut words = words.raw_args()?;
-    let (Some(cpu), Some(program)) = (words.next(), words.next()) else {
+pub(crate) fn run(words: &[OsString]) -> Result<()> {
+    let [cpu, program, words @ ..] = words else {
         return Err("launch: want a core and a program".into());
     };
     set_parent_process_death_signal(Some(Signal::TERM))?;
     if let Some(cpu) = cpu.to_str().filter(|cpu| *cpu != ANY_CPU) {
         pin(cpu.parse()?)?;
     }
-    let error = Command::new(&program).args(words.collect::<Vec<OsString>>()).exec();
+    let error = Command::new(program).args(words).exec();
     Err(format!("start {}: {error}", program.display()).into())
 }
 

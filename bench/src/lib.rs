@@ -78,10 +78,6 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// # Errors
 /// Something of ours failed or has grown too much, the user interrupted, or a file cannot be read or written.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    if options.help {
-        say::out(options::USAGE);
-        return Ok(());
-    }
     let others = pomelo::others(&options.what);
     let choices = others.map_or_else(|| Ok(Vec::new()), |what| plan::select(&what))?;
     if options.list {
@@ -105,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         arguments: options.words.clone(),
         ..Results::default()
     };
-    let failures = match options.count {
+    let failures = match options.counting() {
         Some(counting) => count::run(counting, options, &choices, &mut results)?,
         None => measure_all(options, &choices, &mut results)?,
     };
@@ -200,7 +196,7 @@ fn conclude(options: &Options, results: &Results) -> Result<()> {
         say::out(table::summary(results));
     }
     results.notes.iter().for_each(|note| say_note(note));
-    match options.count {
+    match options.counting() {
         None | Some(Counting::Show) => write_report(options, results),
         Some(counting) => count::conclude(counting, results),
     }

@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    bench::program::main(std::env::args_os().skip(1).collect())
+    bench::program::main(&std::env::args_os().collect::<Vec<_>>())
 }

@@ -2,88 +2,85 @@
 
 use super::catalogue;
 use super::compare::SAME;
-use crate::Result;
-use lexopt::prelude::{Long, Short, Value};
+use clap::Parser;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+use upcall::args::{Refusal, number, read};
 
-/// What `cargo xtask bench --help` prints.
-pub(crate) const USAGE: &str = "\
-cargo xtask bench [WHAT…]
-
-Measures the layers beside their floor (the bare system calls, by hand) and their peers (libuv, tokio,
-hyper, node, nginx, as far as they can be had). WHAT is a benchmark, a group or a layer; see --list.
-
-  --quick             the whole set in less than three minutes
-  --list              lists the benchmarks
-  --rounds N          how often each is started and measured; 8
-  --secs S            how long each time, in windows between those of the others: of 20 ms for servers, of
-                      300 ms for the pump and programs without clients; 0.6
-  --save FILE         keeps the results; a noisy benchmark has up to three times as many rounds, unless --rounds
-                      or --quick is given, and so it is with --compare
-  --compare FILE      shows what has changed since those were kept: slower, faster, same (by less than 5 %),
-                      or unclear; more rounds make it clear
-  --fail-above 10%    with --compare: fails if something of ours certainly costs so much more, or if there is
-                      nothing to compare; at least 5 %, as what is less is the same
-  --only NAME,…       of the layers and peers measures these only, and the floor
-  --subject NAME='COMMAND'
-                      measures your own server too, in the benchmarks of HTTP and echo. COMMAND prints
-                      127.0.0.1:PORT when it listens, and ends on SIGTERM
-  --node PATH         the node to measure; else the one on PATH
-  --count             counts instead of timing: instructions under valgrind's callgrind, system calls under
-                      strace, allocations by the counting allocator that valgrind's memcheck puts in. For
-                      each operation, in user space; peers: libuv, tokio, hyper
-  --save-counts       with --count: keeps the counts of requests in bench/counts.txt
-  --check             with --count: fails if one takes over 3 % more than is kept there
-  --out FOLDER        where the report goes; target/bench
-  --server-cpu N, --load-cpu N
-                      the cores of the server and of its clients; else the first two that there are
-
-The figures are CPU time of the server's processes: the median over the quiet windows of all rounds
-together. What a subject does in fewer than half of its windows, such as a garbage collection, counts
-as noise and does not show. ± % is how uncertain the figures are, with about 95 % confidence. The report
-is report.html and report.json.";
+/// What stands under the options.
+const NOTES: &str = "\
+The figures are CPU time of the server's processes: the median over the quiet windows of all rounds together. What a
+subject does in fewer than half of its windows, such as a garbage collection, counts as noise and does not show. ± % is
+how uncertain the figures are, with about 95 % confidence. The report is report.html and report.json.";
 
 /// More rounds, or longer ones, are a mistyped number.
 const MAX_ROUNDS: usize = 1000;
 const MAX_SECS: f64 = 3600.0;
 
-/// A command line, understood.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Measures the layers beside their floor (the bare system calls, by hand) and their peers (libuv, tokio, hyper, node,
+/// nginx, as far as they can be had).
+#[derive(Clone, Debug, Default, Parser, PartialEq)]
+#[command(name = "bench", bin_name = "cargo xtask bench", args_override_self = true, after_help = NOTES)]
 pub(crate) struct Options {
-    /// Benchmarks, groups or layers; all if there is none.
+    /// Benchmarks, groups or layers; all if there is none
     pub what: Vec<String>,
-    /// Show how to call it, and no more.
-    pub help: bool,
-    /// Show what there is, and no more.
+    /// Lists the benchmarks
+    #[arg(long)]
     pub list: bool,
-    /// Be done in less than three minutes.
+    /// The whole set in less than three minutes
+    #[arg(long)]
     pub quick: bool,
-    /// Rounds of each benchmark.
+    /// How often each is started and measured; 8
+    #[arg(long, value_name = "N", value_parser = number(1, MAX_ROUNDS))]
     pub rounds: Option<usize>,
-    /// The measured part of each run.
+    /// How long each time, in windows between those of the others: of 20 ms for servers, of 300 ms for the pump and
+    /// programs without clients; 0.6
+    #[arg(long = "secs", value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
     pub duration: Option<Duration>,
-    /// Where to keep the results.
+    /// Keeps the results; a noisy benchmark has up to three times as many rounds, unless --rounds or --quick is given, and
+    /// so it is with --compare
+    #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Results to compare with.
+    /// Shows what has changed since those were kept: slower, faster, same (by less than 5 %), or unclear; more rounds make
+    /// it clear
+    #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
-    /// The growth from which on a comparison fails, in per cent.
+    /// Fails if something of ours certainly costs so much more, or if there is nothing to compare; at least 5 %, as what is
+    /// less is the same
+    #[arg(long, value_name = "10%", requires = "compare", value_parser = percent, allow_hyphen_values = true)]
     pub fail_above: Option<f64>,
-    /// The subjects beside the floor; all if there is none.
+    /// Of the layers and peers measures these only, and the floor
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', value_parser = subject_name)]
     pub only: Vec<String>,
-    /// Servers of the user.
+    /// Measures your own server too, in the benchmarks of HTTP and echo. COMMAND prints 127.0.0.1:PORT when it listens, and
+    /// ends on SIGTERM
+    #[arg(long = "subject", value_name = "NAME='COMMAND'", value_parser = user_subject)]
     pub subjects: Vec<UserSubject>,
-    /// The program `node`.
+    /// The node to measure; else the one on PATH
+    #[arg(long, value_name = "PATH")]
     pub node: Option<PathBuf>,
-    /// Where the report goes.
+    /// Where the report goes; target/bench
+    #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
-    /// Count instead of timing, and what becomes of it.
-    pub count: Option<Counting>,
-    /// The core of the servers.
+    /// Counts instead of timing: instructions under valgrind's callgrind, system calls under strace, allocations by the
+    /// counting allocator that valgrind's memcheck puts in. For each operation, in user space; peers: libuv, tokio, hyper
+    #[arg(long, conflicts_with = "compare")]
+    pub count: bool,
+    /// Keeps the counts of requests in bench/counts.txt
+    #[arg(long, requires = "count", conflicts_with_all = ["check", "what", "only"])]
+    pub save_counts: bool,
+    /// Fails if one takes over 3 % more than is kept there
+    #[arg(long, requires = "count")]
+    pub check: bool,
+    /// The core of the servers; else the first that there is
+    #[arg(long, value_name = "N")]
     pub server_cpu: Option<usize>,
-    /// The core of the load.
+    /// The core of the clients; else the second that there is
+    #[arg(long, value_name = "N")]
     pub load_cpu: Option<usize>,
     /// The words as they were typed.
+    #[arg(skip)]
     pub words: Vec<String>,
 }
 
@@ -99,9 +96,28 @@ pub(crate) enum Counting {
 }
 
 impl Options {
+    /// Reads a command line, with the program's name in front.
+    ///
+    /// # Errors
+    /// Help is wanted, or a word is unknown, missing or out of range.
+    pub(crate) fn read(words: &[OsString]) -> Result<Self, Refusal> {
+        let typed = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+        Ok(Self { words: typed.collect(), ..read(words.iter().cloned())? })
+    }
+
     /// Whether a layer or a peer is to take part.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// Whether counts are wanted instead of times, and what becomes of them.
+    pub(crate) fn counting(&self) -> Option<Counting> {
+        match (self.count, self.save_counts, self.check) {
+            (false, ..) => None,
+            (true, true, _) => Some(Counting::Save),
+            (true, _, true) => Some(Counting::Check),
+            (true, false, false) => Some(Counting::Show),
+        }
     }
 }
 
@@ -114,109 +130,33 @@ pub(crate) struct UserSubject {
     pub command: String,
 }
 
-/// Reads the words after `bench`.
-///
-/// # Errors
-/// Names the word that is unknown, missing or out of range.
-pub(crate) fn parse(words: &mut lexopt::Parser) -> Result<Options> {
-    let typed = words.clone().raw_args()?.map(|word| word.to_string_lossy().into_owned()).collect();
-    let mut options = Options { words: typed, ..Options::default() };
-    let (mut count, mut save, mut check) = (false, false, false);
-    while let Some(word) = words.next()? {
-        match word {
-            Value(what) => options.what.push(what.to_string_lossy().into_owned()),
-            Long("help") | Short('h') => options.help = true,
-            Long("list") => options.list = true,
-            Long("quick") => options.quick = true,
-            Long("rounds") => options.rounds = Some(parse_rounds(&text(words)?)?),
-            Long("secs") => options.duration = Some(parse_secs(&text(words)?)?),
-            Long("save") => options.save = Some(words.value()?.into()),
-            Long("compare") => options.compare = Some(words.value()?.into()),
-            Long("fail-above") => options.fail_above = Some(parse_percent(&text(words)?)?),
-            Long("only") => options.only.extend(parse_names(&text(words)?)?),
-            Long("subject") => options.subjects.push(parse_subject(&text(words)?)?),
-            Long("count") => count = true,
-            Long("save-counts") => save = true,
-            Long("check") => check = true,
-            Long("out") => options.out = Some(words.value()?.into()),
-            Long("node") => options.node = Some(words.value()?.into()),
-            Long("server-cpu") => options.server_cpu = Some(parse_cpu("--server-cpu", &text(words)?)?),
-            Long("load-cpu") => options.load_cpu = Some(parse_cpu("--load-cpu", &text(words)?)?),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    if options.fail_above.is_some() && options.compare.is_none() {
-        return Err("--fail-above needs --compare FILE: more than what?".into());
-    }
-    options.count = counting(count, save, check)?;
-    if options.count == Some(Counting::Save) && !(options.what.is_empty() && options.only.is_empty()) {
-        return Err("--save-counts keeps all that is to be kept: it takes no names and no --only".into());
-    }
-    if options.count.is_some() && options.compare.is_some() {
-        return Err("--count takes no --compare: --check compares counts".into());
-    }
-    Ok(options)
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0.0 && *seconds <= MAX_SECS);
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("not a number above 0, up to {MAX_SECS}"))
 }
 
-fn counting(count: bool, save: bool, check: bool) -> Result<Option<Counting>> {
-    match (count, save, check) {
-        (false, false, false) => Ok(None),
-        (true, false, false) => Ok(Some(Counting::Show)),
-        (true, true, false) => Ok(Some(Counting::Save)),
-        (true, false, true) => Ok(Some(Counting::Check)),
-        (_, true, true) => Err("--save-counts or --check: not both".into()),
-        (false, true, _) => Err("--save-counts needs --count".into()),
-        (false, _, true) => Err("--check needs --count".into()),
-    }
-}
-
-fn text(words: &mut lexopt::Parser) -> Result<String> {
-    let value = words.value()?;
-    value.into_string().map_err(|value| format!("{value:?} is not UTF-8").into())
-}
-
-fn parse_rounds(text: &str) -> Result<usize> {
-    let rounds = text.parse().ok().filter(|rounds| (1..=MAX_ROUNDS).contains(rounds));
-    rounds.ok_or_else(|| format!("--rounds {text}: not a number from 1 to {MAX_ROUNDS}").into())
-}
-
-fn parse_secs(text: &str) -> Result<Duration> {
-    let secs = text.parse().ok().filter(|secs| *secs > 0.0 && *secs <= MAX_SECS);
-    let secs = secs.ok_or_else(|| format!("--secs {text}: not a number above 0, up to {MAX_SECS}"))?;
-    Ok(Duration::from_secs_f64(secs))
-}
-
-/// Names of subjects, with commas between them.
-fn parse_names(text: &str) -> Result<Vec<String>> {
-    let unknown = text.split(',').find(|name| !catalogue::is_subject(name));
-    match unknown {
-        Some(name) => Err(format!("--only {text}: no layer or peer is called {name:?}").into()),
-        None => Ok(text.split(',').map(str::to_owned).collect()),
-    }
+fn subject_name(name: &str) -> Result<String, &'static str> {
+    if catalogue::is_subject(name) { Ok(name.to_owned()) } else { Err("no layer or peer is called that") }
 }
 
 /// `10%`, or `10`. What counts as the same is no reason to fail.
-fn parse_percent(text: &str) -> Result<f64> {
+fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim_end();
     match number.parse() {
         Ok(percent) if f64::is_finite(percent) && percent >= SAME => Ok(percent),
         Ok(percent) if f64::is_finite(percent) => {
-            Err(format!("--fail-above {text}: want at least {SAME} %: changes of less count as none").into())
+            Err(format!("want at least {SAME} %: changes of less count as none"))
         }
-        _ => Err(format!("--fail-above {text}: want a number of per cent, such as 10%").into()),
+        _ => Err("want a number of per cent, such as 10%".to_owned()),
     }
 }
 
-fn parse_cpu(option: &str, text: &str) -> Result<usize> {
-    text.parse().map_err(|_| format!("{option} {text}: want the number of a core").into())
-}
-
-fn parse_subject(text: &str) -> Result<UserSubject> {
+fn user_subject(text: &str) -> Result<UserSubject, &'static str> {
     match text.split_once('=') {
         Some((name, command)) if !name.is_empty() && !command.is_empty() => {
             Ok(UserSubject { name: name.to_owned(), command: command.to_owned() })
         }
-        _ => Err(format!("--subject {text}: want NAME='COMMAND'").into()),
+        _ => Err("want NAME='COMMAND'"),
     }
 }
 
@@ -224,8 +164,8 @@ fn parse_subject(text: &str) -> Result<UserSubject> {
 mod tests {
     use super::*;
 
-    fn parse(words: &[&str]) -> std::result::Result<Options, String> {
-        super::parse(&mut lexopt::Parser::from_args(words)).map_err(|error| error.to_string())
+    fn parse(words: &[&str]) -> Result<Options, Refusal> {
+        Options::read(&["bench"].iter().chain(words).map(Into::into).collect::<Vec<_>>())
     }
 
     #[test]
@@ -257,7 +197,7 @@ mod tests {
 
     #[test]
     fn counts_are_shown_kept_or_checked() {
-        let counting = |words: &[&str]| parse(words).map(|options| options.count);
+        let counting = |words: &[&str]| parse(words).map(|options| options.counting());
         assert_eq!(counting(&[]), Ok(None));
         assert_eq!(counting(&["--count", "http"]), Ok(Some(Counting::Show)));
         assert_eq!(counting(&["--save-counts", "--count"]), Ok(Some(Counting::Save)));
@@ -268,25 +208,25 @@ mod tests {
     fn a_wrong_word_is_named() {
         for (words, named) in [
             (&["--fly"][..], "--fly"),
-            (&["--rounds", "0"], "--rounds 0"),
-            (&["--secs", "-1"], "--secs -1"),
-            (&["--secs", "inf"], "--secs inf"),
-            (&["--subject", "server"], "--subject server"),
-            (&["--compare", "a", "--fail-above", "much"], "--fail-above much"),
+            (&["--rounds", "0"], "'0' for '--rounds"),
+            (&["--secs", "-1"], "'-1' for '--secs"),
+            (&["--secs", "inf"], "'inf' for '--secs"),
+            (&["--subject", "server"], "'server' for '--subject"),
+            (&["--compare", "a", "--fail-above", "much"], "'much' for '--fail-above"),
             (&["--compare", "a", "--fail-above", "inf"], "such as 10%"),
             (&["--compare", "a", "--fail-above", "4.9%"], "at least 5 %"),
             (&["--compare", "a", "--fail-above", "-10%"], "at least 5 %"),
             (&["--fail-above", "10%"], "--compare"),
-            (&["--server-cpu", "first"], "--server-cpu first"),
-            (&["--only", "http,htp"], "\"htp\""),
+            (&["--server-cpu", "first"], "'first' for '--server-cpu"),
+            (&["--only", "http,htp"], "'htp'"),
             (&["--save"], "--save"),
             (&["--check"], "--count"),
             (&["--save-counts"], "--count"),
-            (&["--count", "--check", "--save-counts"], "not both"),
-            (&["--count", "--save-counts", "http"], "no names"),
+            (&["--count", "--check", "--save-counts"], "cannot be used with '--save-counts'"),
+            (&["--count", "--save-counts", "http"], "cannot be used with"),
             (&["--count", "--compare", "a"], "--compare"),
         ] {
-            let error = parse(words).expect_err("a wrong command line");
+            let error = parse(words).expect_err("a wrong command line").to_string();
             assert!(error.contains(named), "{error:?} does not name {named:?}");
         }
     }

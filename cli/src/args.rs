@@ -1,78 +1,97 @@
-//! The command line: what may be typed, and one clear line about what may not.
+//! The command line of `upcall`: its commands with their options, and one clear line about a word that is wrong.
 
-use crate::{pomelo, trace};
-use lexopt::prelude::{Long, Short, Value};
+use crate::{pomelo, say, trace};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::thread::available_parallelism;
-
-/// What `upcall help` prints.
-pub const USAGE: &str = "\
-upcall COMMAND
-
-  serve [--addr 127.0.0.1:8000] [--workers N] [--policy round-robin|shared]
-        [--chain|--no-chain]
-        Serves HTTP over the whole chain. --workers 0 is one process without
-        a cluster; the default is one worker per core. Ctrl-C and SIGTERM
-        drain and exit 0, and a second one ends at once. The page /chain shows
-        how its own request climbs the chain; without --chain and --no-chain
-        it is offered on loopback addresses only.
-  trace [--requests N] [--pipeline N] [--workers N] [--html FILE]
-        Shows one real request, or N of them, climbing the chain: every call
-        between the layers with its source, its ids and its time.
-  pomelo init|start|list|stop|add|restart|kill …
-        Makes, starts and commands an application of many servers; see
-        `upcall pomelo help`.
-  chain Prints the upcall traits of every layer in order.
-  help  Prints this.";
 
 /// Workers beyond this number are a slip of the finger.
 const MAX_WORKERS: usize = 1024;
 
+/// The exit code of a command line that is wrong.
+const WRONG_WORDS: u8 = 2;
+
+/// What came of a command, or in one line why nothing did.
+pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Node's networking stack in Rust: an HTTP server over the whole chain, what shows the chain, and applications of many
+/// servers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "upcall",
+    bin_name = program(),
+    version,
+    args_override_self = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 a wrong word. `pomelo` has more; see its help.\nThe variable RUST_LOG \
+                  turns on logging: warn, or trace."
+)]
+struct Line {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
 /// One command with its options.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum Command {
-    /// Print the usage.
-    Help,
-    /// Serve HTTP.
+    /// Serves HTTP over the whole chain
+    ///
+    /// Routes: GET / and /headers and /stream/N, POST and PUT /echo, POST /trailers, and GET /chain. Ctrl-C and SIGTERM
+    /// let it answer what was asked, and exit with 0; a second one ends it at once.
     Serve(ServeOptions),
-    /// Show a request climbing the chain.
+    /// Shows a real request climbing the chain: every call between the layers
     Trace(trace::options::Options),
-    /// Make, start or command an application of many servers.
-    Pomelo(Box<pomelo::options::Options>),
-    /// Print the upcall traits.
+    /// Prints the upcall traits of every layer in order
     Chain,
+    /// Makes, starts and commands an application of many servers
+    Pomelo(pomelo::options::Line),
+    /// Prints a script with which a shell completes the words of `upcall`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// The options of `serve`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(clap::Args, Clone, Debug, PartialEq, Eq)]
 pub struct ServeOptions {
-    /// Where to listen.
+    /// Where to listen
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000", value_parser = address)]
     pub addr: SocketAddr,
-    /// Worker processes; 0 for none, with everything in this process.
+    /// Worker processes, at first one per core; 0 is one process without a cluster
+    #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true)]
+    #[arg(value_parser = number(0, MAX_WORKERS), allow_negative_numbers = true)]
     pub workers: usize,
-    /// How connections get to workers.
+    /// How connections get to workers
+    #[arg(long, value_enum, default_value_t = Policy::RoundRobin)]
     pub policy: Policy,
-    /// Whether the page at `/chain` is offered, if that was said.
-    pub chain: Option<bool>,
+    /// Offers the page /chain, which shows how its own request climbs the chain. Without --chain and --no-chain it is
+    /// offered on loopback addresses only
+    #[arg(long, overrides_with = "no_chain")]
+    pub chain: bool,
+    /// Does not offer it
+    #[arg(long)]
+    pub no_chain: bool,
 }
 
 /// How connections get to workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Policy {
-    /// The primary accepts and hands out in turn.
+    /// The primary accepts and hands out in turn
     RoundRobin,
-    /// All workers accept from one shared socket.
+    /// All workers accept from one shared socket
     Shared,
 }
 
 impl Default for ServeOptions {
+    /// What `upcall serve` without options serves.
     fn default() -> Self {
-        Self {
-            addr: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            workers: available_parallelism().map_or(1, usize::from),
-            policy: Policy::RoundRobin,
-            chain: None,
-        }
+        let addr = SocketAddr::from(([127, 0, 0, 1], 8000));
+        Self { addr, workers: cores(), policy: Policy::RoundRobin, chain: false, no_chain: false }
     }
 }
 
@@ -81,101 +100,155 @@ impl ServeOptions {
     /// proxy anybody can: there `--no-chain` keeps the page from them.
     #[must_use]
     pub fn offers_chain(&self) -> bool {
-        self.chain.unwrap_or_else(|| self.addr.ip().to_canonical().is_loopback())
+        self.chain || !self.no_chain && self.addr.ip().to_canonical().is_loopback()
     }
 }
 
-/// A command line, or what is wrong with one, in words for whoever typed it.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
+fn address(text: &str) -> std::result::Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "not an IP address with a port, such as 127.0.0.1:8000 or [::1]:8000")
+}
+
+/// What reads a number from `from` to `to`.
+pub fn number(
+    from: usize,
+    to: usize,
+) -> impl Fn(&str) -> std::result::Result<usize, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| (from..=to).contains(number));
+        number.ok_or_else(|| format!("not a number from {from} to {to}"))
+    }
+}
+
+/// Why a command line means no command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It asks for help, or for the version: here it is.
+    Help(String),
+    /// A word of it is unknown, missing or out of range, as this line says.
+    Wrong(String),
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let (Self::Help(text) | Self::Wrong(text)) = self;
+        f.write_str(text)
+    }
+}
+
+impl Error for Refusal {}
+
+/// Reads a command line as clap's type `T` has it.
+///
+/// # Errors
+/// Help is wanted, or something is wrong.
+pub fn read<T: Parser>(words: impl IntoIterator<Item = OsString>) -> std::result::Result<T, Refusal> {
+    T::try_parse_from(words).map_err(|error| {
+        let text = error.render().to_string();
+        if error.use_stderr() { Refusal::Wrong(one_line(&text)) } else { Refusal::Help(text) }
+    })
+}
+
+/// Says what a command has failed with, or the help that was wanted. Returns the exit code.
+#[must_use]
+pub fn conclude(outcome: Result<()>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    match error.downcast_ref() {
+        Some(Refusal::Help(text)) => {
+            say::out(text.trim_end());
+            ExitCode::SUCCESS
+        }
+        refusal => {
+            say::err(format_args!("error: {error}"));
+            // For `pomelo` 2 says that no master answers.
+            let is_pomelo = env::args_os().nth(1).is_some_and(|word| word == "pomelo");
+            let is_words = refusal.is_some() && !is_pomelo;
+            if is_words { ExitCode::from(WRONG_WORDS) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// What clap says of an error in several paragraphs, without the usage.
+fn one_line(text: &str) -> String {
+    let paragraphs = text.split("\n\n").map(|paragraph| {
+        paragraph.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    });
+    let is_news = |paragraph: &String| {
+        !paragraph.is_empty() && !["Usage:", "For more"].iter().any(|start| paragraph.starts_with(start))
+    };
+    let said = paragraphs.filter(is_news).collect::<Vec<_>>().join("; ");
+    said.trim_start_matches("error: ").to_owned()
+}
+
+/// As what this program is called: by its name, or by way of cargo.
+#[must_use]
+pub fn program() -> &'static str {
+    let by_cargo = env::var_os("CARGO_PKG_NAME").is_some_and(|name| name == env!("CARGO_PKG_NAME"));
+    if by_cargo { "cargo xtask" } else { "upcall" }
+}
 
 impl Command {
-    /// Reads the words after the program's name.
+    /// Reads a command line, with the program's name in front. Without a command it asks for help.
     ///
     /// # Errors
-    /// Names the word that is unknown, missing or out of range.
-    pub fn parse(mut words: lexopt::Parser) -> Result<Self> {
-        let command = match words.next()? {
-            None | Some(Long("help") | Short('h')) => return Ok(Self::Help),
-            Some(Value(word)) => word,
-            Some(other) => return Err(other.unexpected().into()),
-        };
-        match command.to_str() {
-            Some("help") => Ok(Self::Help),
-            Some("serve") => parse_serve(&mut words),
-            Some("trace") => Ok(trace::options::Options::parse(&mut words)?.map_or(Self::Help, Self::Trace)),
-            Some("pomelo") => Ok(Self::Pomelo(Box::new(pomelo::options::parse(&mut words)?))),
-            Some("chain") => without_words(&mut words, Self::Chain),
-            _ => Err(format!("unknown command {command:?}; see `upcall help`").into()),
+    /// Help is wanted, or something is wrong.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Self, Refusal> {
+        let mut words: Vec<OsString> = words.into_iter().collect();
+        match read(words.iter().cloned())? {
+            Line { command: None | Some(Self::Pomelo(pomelo::options::Line { command: None })) } => {
+                words.push("--help".into());
+                let Line { command } = read(words)?;
+                command.ok_or_else(|| Refusal::Wrong("want a command; see --help".to_owned()))
+            }
+            Line { command: Some(command) } => Ok(command),
         }
     }
 }
 
-/// A command that takes no words.
-fn without_words(words: &mut lexopt::Parser, command: Command) -> Result<Command> {
-    match words.next()? {
-        None => Ok(command),
-        Some(Long("help") | Short('h')) => Ok(Command::Help),
-        Some(other) => Err(other.unexpected().into()),
-    }
-}
-
-fn parse_serve(words: &mut lexopt::Parser) -> Result<Command> {
-    let mut options = ServeOptions::default();
-    while let Some(word) = words.next()? {
-        match word {
-            Long("addr") => {
-                let value = text(words)?;
-                let wanted = "an IP address with a port, such as 127.0.0.1:8000 or [::1]:8000";
-                options.addr = value.parse().map_err(|_| format!("--addr {value}: not {wanted}"))?;
-            }
-            Long("workers") => {
-                let value = text(words)?;
-                let workers = value.parse().ok().filter(|workers| *workers <= MAX_WORKERS);
-                options.workers = workers
-                    .ok_or_else(|| format!("--workers {value}: not a number from 0 to {MAX_WORKERS}"))?;
-            }
-            Long("policy") => {
-                let value = text(words)?;
-                options.policy = match value.as_str() {
-                    "round-robin" => Policy::RoundRobin,
-                    "shared" => Policy::Shared,
-                    _ => return Err(format!("--policy {value}: neither round-robin nor shared").into()),
-                };
-            }
-            Long("chain") => options.chain = Some(true),
-            Long("no-chain") => options.chain = Some(false),
-            Long("help") | Short('h') => return Ok(Command::Help),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(Command::Serve(options))
-}
-
-fn text(words: &mut lexopt::Parser) -> Result<String> {
-    let value = words.value()?;
-    value.into_string().map_err(|value| format!("{value:?} is not UTF-8").into())
+/// The script for `shell`.
+#[must_use]
+pub fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Line::command(), "upcall", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Policy, ServeOptions};
+    use super::*;
 
-    fn parse(words: &[&str]) -> Result<Command, String> {
-        let words = std::iter::once("upcall").chain(words.iter().copied());
-        Command::parse(lexopt::Parser::from_iter(words)).map_err(|error| error.to_string())
+    fn parse(words: &[&str]) -> std::result::Result<Command, Refusal> {
+        Command::read(["upcall"].iter().chain(words).map(Into::into))
+    }
+
+    fn serve(words: &[&str]) -> ServeOptions {
+        match parse(&[&["serve"], words].concat()) {
+            Ok(Command::Serve(options)) => options,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Line::command().debug_assert();
     }
 
     #[test]
     fn options_of_serve_are_read_in_any_order() {
-        let expected = ServeOptions {
-            addr: "[::1]:80".parse().expect("an address"),
-            workers: 3,
-            policy: Policy::Shared,
-            chain: Some(true),
-        };
-        let parsed = parse(&["serve", "--chain", "--policy=shared", "--workers", "3", "--addr", "[::1]:80"]);
-        assert_eq!(parsed, Ok(Command::Serve(expected)));
-        assert_eq!(parse(&["serve"]), Ok(Command::Serve(ServeOptions::default())));
+        let options = serve(&["--chain", "--policy=shared", "--workers", "3", "--addr", "[::1]:80"]);
+        assert_eq!(options.addr, "[::1]:80".parse().expect("an address"));
+        assert_eq!((options.workers, options.policy, options.chain), (3, Policy::Shared, true));
+        assert_eq!(serve(&[]), ServeOptions::default());
+    }
+
+    #[test]
+    fn of_a_repeated_option_the_last_one_counts() {
+        let options = serve(&["--workers", "1", "--no-chain", "--chain", "--workers", "2", "--chain"]);
+        assert_eq!((options.workers, options.offers_chain()), (2, true));
+        assert!(!serve(&["--chain", "--no-chain"]).offers_chain());
     }
 
     #[test]
@@ -189,35 +262,65 @@ mod tests {
             ("[::]:80", false),
             ("192.0.2.1:80", false),
         ] {
-            let addr = address.parse().expect("an address");
-            let offers = |chain| ServeOptions { addr, chain, ..ServeOptions::default() }.offers_chain();
-            assert_eq!([None, Some(true), Some(false)].map(offers), [is_loopback, true, false], "{address}");
+            let offers = |flags: &[&str]| serve(&[&["--addr", address], flags].concat()).offers_chain();
+            let said = [offers(&[]), offers(&["--chain"]), offers(&["--no-chain"])];
+            assert_eq!(said, [is_loopback, true, false], "{address}");
         }
     }
 
     #[test]
-    fn a_wrong_word_is_named() {
+    fn a_wrong_word_is_named_in_one_line() {
         for (words, named) in [
-            (&["fly"][..], "\"fly\""),
-            (&["serve", "--addr", "localhost"], "--addr localhost"),
-            (&["serve", "--workers", "-1"], "--workers -1"),
-            (&["serve", "--workers", "99999"], "--workers 99999"),
-            (&["serve", "--policy", "best"], "--policy best"),
+            (&["fly"][..], "'fly'"),
+            (&["serv"], "'serve'"),
+            (&["serve", "--addr", "localhost"], "'localhost' for '--addr"),
+            (&["serve", "--workers", "-1"], "'-1' for '--workers"),
+            (&["serve", "--workers", "99999"], "'99999' for '--workers"),
+            (&["serve", "--policy", "best"], "'best' for '--policy"),
+            (&["serve", "--policy", "best"], "round-robin, shared"),
             (&["serve", "--verbose"], "--verbose"),
+            (&["serve", "--wrokers", "2"], "'--workers'"),
             (&["serve", "--chain=maybe"], "maybe"),
             (&["serve", "8000"], "8000"),
             (&["chain", "now"], "now"),
-            (&["trace", "--workers", "x"], "--workers x"),
+            (&["completions", "tcsh"], "bash"),
+            (&["trace", "--workers", "x"], "'x' for '--workers"),
         ] {
-            let error = parse(words).expect_err("a wrong command line");
-            assert!(error.contains(named), "{error:?} does not name {named:?}");
+            match parse(words) {
+                Err(Refusal::Wrong(line)) => {
+                    assert!(line.contains(named), "{line:?} does not name {named:?}");
+                    assert!(!line.contains('\n') && !line.contains("Usage"), "{line:?}");
+                }
+                other => panic!("{words:?}: {other:?}"),
+            }
         }
     }
 
     #[test]
     fn help_is_there_however_it_is_asked_for() {
-        for words in [&[][..], &["help"], &["--help"], &["-h"], &["serve", "--help"], &["chain", "-h"]] {
-            assert_eq!(parse(words), Ok(Command::Help), "{words:?}");
+        for (words, says) in [
+            (&[][..], "serve"),
+            (&["help"], "serve"),
+            (&["--help"], "pomelo"),
+            (&["-h"], "Exit codes"),
+            (&["--version"], env!("CARGO_PKG_VERSION")),
+            (&["serve", "--help"], "--workers"),
+            (&["help", "serve"], "--workers"),
+            (&["trace", "-h"], "--pipeline"),
+            (&["chain", "-h"], "chain"),
+        ] {
+            match parse(words) {
+                Err(Refusal::Help(text)) => assert!(text.contains(says), "{words:?}: {text}"),
+                other => panic!("{words:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_shell_gets_a_script_that_knows_the_commands() {
+        for shell in clap_complete::Shell::value_variants() {
+            let script = completions(*shell);
+            assert!(["serve", "workers", "pomelo"].iter().all(|word| script.contains(word)), "{shell}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: which program a command is of, and the words of the chores.
 
+use crate::build::{BENCH, Program, UPCALL};
 use crate::{Result, fuzz};
 use std::ffi::OsString;
 
@@ -40,8 +41,8 @@ more about each.";
 pub(crate) enum Command {
     /// Print the usage.
     Help,
-    /// Become the program of this package, with these words.
-    Program(&'static str, Vec<OsString>),
+    /// Become this program, with these words.
+    Program(Program, Vec<OsString>),
     /// Run fuzz targets.
     Fuzz(fuzz::Options),
     /// Check everything.
@@ -57,10 +58,10 @@ impl Command {
         let command = words.first().map_or("help", |word| word.to_str().unwrap_or_default());
         match command {
             "help" | "--help" | "-h" => Ok(Self::Help),
-            "serve" | "trace" | "pomelo" | "chain" | "completions" => Ok(Self::Program("upcall", words)),
-            "bench" => Ok(Self::Program("upcall-bench", words.split_off(1))),
+            "serve" | "trace" | "pomelo" | "chain" | "completions" => Ok(Self::Program(UPCALL, words)),
+            "bench" => Ok(Self::Program(BENCH, words.split_off(1))),
             // What `bench` starts in other processes.
-            "launch" | "load" | "floor" | "subject" => Ok(Self::Program("upcall-bench", words)),
+            "launch" | "load" | "floor" | "subject" => Ok(Self::Program(BENCH, words)),
             "fuzz" => Ok(fuzz::Options::parse(&words[1..])?.map_or(Self::Help, Self::Fuzz)),
             "ci" => match words.get(1).map(|word| word.to_string_lossy()).as_deref() {
                 None => Ok(Self::Ci),
@@ -74,7 +75,7 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use super::Command;
+    use super::{BENCH, Command, UPCALL};
 
     fn parse(words: &[&str]) -> Result<Command, String> {
         Command::parse(words.iter().map(Into::into).collect()).map_err(|error| error.to_string())
@@ -82,15 +83,15 @@ mod tests {
 
     #[test]
     fn a_command_of_a_program_keeps_its_words() {
-        for (words, package, kept) in [
-            (&["serve", "--workers", "0"][..], "upcall", &["serve", "--workers", "0"][..]),
-            (&["pomelo", "help"], "upcall", &["pomelo", "help"]),
-            (&["chain", "-h"], "upcall", &["chain", "-h"]),
-            (&["bench", "http", "--help"], "upcall-bench", &["http", "--help"]),
-            (&["load", "echo"], "upcall-bench", &["load", "echo"]),
+        for (words, program, kept) in [
+            (&["serve", "--workers", "0"][..], UPCALL, &["serve", "--workers", "0"][..]),
+            (&["pomelo", "help"], UPCALL, &["pomelo", "help"]),
+            (&["chain", "-h"], UPCALL, &["chain", "-h"]),
+            (&["bench", "http", "--help"], BENCH, &["http", "--help"]),
+            (&["load", "echo"], BENCH, &["load", "echo"]),
         ] {
             let kept = kept.iter().map(Into::into).collect();
-            assert_eq!(parse(words), Ok(Command::Program(package, kept)), "{words:?}");
+            assert_eq!(parse(words), Ok(Command::Program(program, kept)), "{words:?}");
         }
     }
 

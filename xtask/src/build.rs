@@ -1,4 +1,4 @@
-//! Commands that are programs of another package: it is built in release mode, and this process becomes it.
+//! Commands that are programs of another package: it is built, optimised, and this process becomes it.
 
 use std::env;
 use std::error::Error;
@@ -9,15 +9,30 @@ use std::process::Command;
 /// The workspace.
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
 
-/// Builds the program of `package` and becomes it, with these words. The process stays the same: cargo becomes what it
-/// has built, so signals reach the program and its exit code is this one's. What cargo says goes to standard error.
+/// A program of the workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    package: &'static str,
+    /// How it is built: `quick` to be there soon, `release` to be measured.
+    profile: &'static str,
+}
+
+/// What serves and shows.
+pub(crate) const UPCALL: Program = Program { package: "upcall", profile: "quick" };
+
+/// What measures.
+pub(crate) const BENCH: Program = Program { package: "upcall-bench", profile: "release" };
+
+/// Builds a program and becomes it, with these words. The process stays the same: cargo becomes what it has built, so
+/// signals reach the program and its exit code is this one's. What cargo says goes to standard error.
 ///
 /// Returns only if cargo could not be started.
-pub(crate) fn and_become(package: &str, words: &[OsString]) -> Box<dyn Error> {
+pub(crate) fn and_become(program: Program, words: &[OsString]) -> Box<dyn Error> {
+    let Program { package, profile } = program;
     // Set by cargo, if that runs this program.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(&cargo);
-    command.args(["run", "--release", "--manifest-path", MANIFEST, "--package", package, "--"]);
+    command.args(["run", "--profile", profile, "--manifest-path", MANIFEST, "--package", package, "--"]);
     let error = command.args(words).exec();
     format!("{package}: {} could not be started: {error}", cargo.display()).into()
 }

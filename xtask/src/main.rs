@@ -22,7 +22,7 @@ fn main() -> ExitCode {
             say(USAGE);
             Ok(())
         }
-        Ok(Command::Program(package, words)) => Err(build::and_become(package, &words)),
+        Ok(Command::Program(program, words)) => Err(build::and_become(program, &words)),
         Ok(Command::Fuzz(options)) => fuzz::run(&options),
         Ok(Command::Ci) => ci::run(),
         Err(error) => Err(error),

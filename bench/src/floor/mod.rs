@@ -12,8 +12,9 @@ mod solo;
 use crate::Result;
 use crate::sockets::Address;
 use answers::{CannedHttp, Discard, Echo, Sink, Writes};
-use lexopt::prelude::{Long, Value};
 use reactor::{Answer, Listener};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
 
 /// The processes that the floor of a cluster passes connections to.
 const WORKERS: usize = 2;
@@ -21,28 +22,39 @@ const WORKERS: usize = 2;
 /// The bodies of `http/down-…` and `http/up-…`.
 const SIZES: &[(&str, usize)] = &[("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 << 20)];
 
-/// Runs the floor that `words` name: a benchmark's name and what belongs to it.
+/// A floor: a benchmark's name, and what belongs to it.
+#[derive(Debug, clap::Parser)]
+#[command(name = "floor", args_override_self = true)]
+pub(crate) struct Options {
+    /// The benchmark, with its group
+    bench: String,
+    /// Where a Unix server listens
+    #[arg(long)]
+    path: Option<PathBuf>,
+    /// Operations of a program without clients
+    #[arg(long)]
+    ops: Option<u64>,
+    /// How many of them it does without being told to go on
+    #[arg(long)]
+    turn: Option<NonZeroU64>,
+}
+
+/// Runs a floor.
 ///
 /// # Errors
 /// There is no such floor, or it failed.
-pub(crate) fn run(words: &mut lexopt::Parser) -> Result<()> {
-    let Some(Value(bench)) = words.next()? else { return Err("floor: which benchmark?".into()) };
-    let bench = bench.to_str().unwrap_or_default();
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let bench = &*options.bench;
     match bench.split_once('/') {
         Some(("tcp", name)) => serve_raw(name, &Address::ANY_PORT),
-        Some(("unix", name)) => serve_raw(name, &path(words)?),
+        Some(("unix", name)) => {
+            let path = options.path.clone().ok_or("floor: want --path")?;
+            serve_raw(name, &Address::Unix(path))
+        }
         Some(("http", name)) => serve_http(name),
         Some(("cluster", _)) => Ok(pass::primary(WORKERS)?),
         None if bench == pass::WORKER_ARGUMENT => Ok(pass::worker()?),
-        _ => solo::run(bench, words),
-    }
-}
-
-/// The socket that a Unix server is told to listen on.
-fn path(words: &mut lexopt::Parser) -> Result<Address> {
-    match words.next()? {
-        Some(Long("path")) => Ok(Address::Unix(words.value()?.into())),
-        _ => Err("floor: want --path".into()),
+        _ => solo::find(bench)?.run(options.ops, options.turn),
     }
 }
 

@@ -22,7 +22,8 @@ use engine::Engine;
 use expect::Expect;
 use http::{Http, Use};
 use idle::Question;
-use options::{Mode, Options};
+use options::Mode;
+pub(crate) use options::Options;
 use report::Report;
 use std::io;
 use std::time::Duration;
@@ -35,14 +36,14 @@ const MESSAGE: usize = 64;
 /// Bytes of a pump's chunk, if nobody says otherwise.
 const CHUNK: usize = 64 * 1024;
 
-/// Runs the load that `words` describe, and prints its report.
+/// Runs a load, and prints its report.
 ///
 /// # Errors
 /// The words are wrong, nothing could be measured, or an operation failed.
-pub(crate) fn run(words: &mut lexopt::Parser) -> Result<()> {
-    let options = options::parse(words).map_err(|error| format!("load: {error}\n{}", options::USAGE))?;
+pub(crate) fn run(options: &Options) -> Result<()> {
+    options.check().map_err(|error| format!("load: {error}"))?;
     let name = options.mode.name();
-    match run_load(&options).map_err(|error| format!("load {name}: {error}"))? {
+    match run_load(options).map_err(|error| format!("load {name}: {error}"))? {
         0 => Ok(()),
         errors => Err(format!("load {name}: {errors} errors").into()),
     }
@@ -50,7 +51,7 @@ pub(crate) fn run(words: &mut lexopt::Parser) -> Result<()> {
 
 /// Returns the number of errors.
 fn run_load(options: &Options) -> Result<u64> {
-    let expect = &Expect::of_path(&options.path);
+    let expect = &Expect::of_path(options.path());
     let usage = match options.mode {
         Mode::Connect => Use::Once,
         _ => Use::KeepAlive { pipeline: options.pipeline },
@@ -58,7 +59,7 @@ fn run_load(options: &Options) -> Result<u64> {
     let is_raw = options.mode == Mode::Echo || options.size.is_some();
     let message = match is_raw {
         true => echo::message(options.size.unwrap_or(MESSAGE)),
-        false => http::message(&options.addr, &options.path, usage, options.body),
+        false => http::message(&options.addr, options.path(), usage, options.body),
     };
     let answer = options.answer.map_or(Answer::Same(&message), Answer::Length);
     let then = match (options.once, options.operations) {
@@ -69,7 +70,7 @@ fn run_load(options: &Options) -> Result<u64> {
     };
     let plan = engine::Plan {
         addr: &options.addr,
-        connections: options.connections,
+        connections: options.connections(),
         lasting: options.is_driven,
         // A round is a whole pipeline; where there is none it is 1.
         rounds: options.operations.map(|operations| operations / options.pipeline as u64),
@@ -98,7 +99,7 @@ fn run_load(options: &Options) -> Result<u64> {
 /// input says, with a report for each. Returns the number of errors.
 fn work(options: &Options, mut work_for: impl FnMut(Duration) -> Result<Report>) -> Result<u64> {
     if !options.is_driven {
-        return print(&work_for(options.duration)?);
+        return print(&work_for(options.duration())?);
     }
     let mut errors = 0;
     for line in io::stdin().lines() {
@@ -110,7 +111,7 @@ fn work(options: &Options, mut work_for: impl FnMut(Duration) -> Result<Report>)
 fn pump_in(options: &Options, duration: Duration) -> Result<Report> {
     let plan = pump::Plan {
         addr: &options.addr,
-        connections: options.connections,
+        connections: options.connections(),
         duration,
         chunk: options.size.unwrap_or(CHUNK),
     };
@@ -122,7 +123,7 @@ fn pump_in(options: &Options, duration: Duration) -> Result<Report> {
 fn read_slowly(options: &Options, duration: Duration, message: &[u8], expect: &Expect) -> Result<Report> {
     let plan = stream::Plan {
         addr: &options.addr,
-        connections: options.connections,
+        connections: options.connections(),
         duration,
         message,
         expect,
@@ -136,11 +137,11 @@ fn read_slowly(options: &Options, duration: Duration, message: &[u8], expect: &E
 /// The report comes when all connections are open; the exit code tells whether they stayed so.
 fn hold(options: &Options, message: &[u8], question: &Question<'_>) -> Result<u64> {
     let mut tally = Tally::new()?;
-    let held = idle::open(&options.addr, options.connections, message, question, &mut tally);
+    let held = idle::open(&options.addr, options.connections(), message, question, &mut tally);
     let errors = print(&tally.report(options.mode.name()))?;
     match held.hold().map_err(|error| format!("standard input: {error}"))? {
         0 => Ok(errors),
-        ended => Err(format!("{ended} of {} connections ended while idle", options.connections).into()),
+        ended => Err(format!("{ended} of {} connections ended while idle", options.connections()).into()),
     }
 }
 

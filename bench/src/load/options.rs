@@ -1,19 +1,9 @@
 //! The command line of `load`.
 
 use crate::sockets::Address;
-use lexopt::prelude::*;
+use clap::{Parser, ValueEnum};
 use std::time::Duration;
-
-pub(crate) const USAGE: &str = "\
-usage: load keepalive --addr A [--conns 64] [--secs 3] [--path /] [--pipeline 1] [--body BYTES: POST]
-       load connect   --addr A [--conns 64] [--secs 3] [--path /]
-       load echo      --addr A [--conns 64] [--secs 3] [--size 64] [--once: connect, ask, close] [--answer BYTES]
-       load pump      --addr A [--conns 4] [--secs 3] [--size 65536]
-       load idle      --addr A [--conns 10000] [--path / | --size 64]       holds until standard input ends
-       load stream    --addr A [--conns 1] [--secs 60] [--path /stream/100000] [--rate 1000000: bytes/s]
-A is IP:PORT or unix:/path. All but pump, idle and stream take --ops N: so many operations, and then the end, or
-after --secs that are 120 then. All but idle take --driven: each line of standard input is the seconds of one more
-load by the same clients. Prints one line of JSON for each load. The exit code is 1 if anything failed.";
+use upcall::args::number;
 
 /// Larger messages are a mistyped number.
 const MAX_SIZE: usize = 64 << 20;
@@ -22,19 +12,24 @@ const MAX_SIZE: usize = 64 << 20;
 const MAX_PIPELINE: usize = 10_000;
 
 /// What kind of load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
+    /// Requests on connections that last
+    #[value(name = "keepalive")]
     KeepAlive,
+    /// A connection for each request
     Connect,
+    /// Raw messages
     Echo,
+    /// Raw bytes, as many as go
     Pump,
+    /// Holds connections until standard input ends
     Idle,
+    /// Reads an answer slowly
     Stream,
 }
 
 impl Mode {
-    const ALL: [Self; 6] = [Self::KeepAlive, Self::Connect, Self::Echo, Self::Pump, Self::Idle, Self::Stream];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KeepAlive => "keepalive",
@@ -45,102 +40,103 @@ impl Mode {
             Self::Stream => "stream",
         }
     }
+
+    /// Whether operations can be counted.
+    fn is_counted(self) -> bool {
+        matches!(self, Self::KeepAlive | Self::Connect | Self::Echo)
+    }
 }
 
-/// A command line, understood.
-#[derive(Debug)]
+/// Prints one line of JSON for each load. The exit code is 1 if anything failed.
+#[derive(Debug, Parser)]
+#[command(name = "load", args_override_self = true)]
 pub(crate) struct Options {
+    /// What kind of load
+    #[arg(value_enum)]
     pub(crate) mode: Mode,
+    /// The server: IP:PORT or unix:/path
+    #[arg(long)]
     pub(crate) addr: Address,
-    pub(crate) connections: usize,
-    pub(crate) duration: Duration,
-    /// Whether standard input says how often and how long it works.
+    /// Connections: at first 64, with --ops 1, of a pump 4, of a stream 1, idle ones 10 000
+    #[arg(long = "conns")]
+    connections: Option<usize>,
+    /// Seconds: at first 3, of a stream 60, with --ops 120 at most
+    #[arg(long, value_parser = seconds)]
+    secs: Option<Duration>,
+    /// Each line of standard input is the seconds of one more load by the same clients
+    #[arg(long = "driven")]
     pub(crate) is_driven: bool,
-    /// Operations after which the load ends before its time.
+    /// Operations after which the load ends before its time
+    #[arg(long = "ops", conflicts_with = "is_driven")]
     pub(crate) operations: Option<u64>,
+    /// Requests in one batch
+    #[arg(long, default_value_t = 1, value_parser = number(1, MAX_PIPELINE))]
     pub(crate) pipeline: usize,
-    pub(crate) path: String,
-    /// Bytes of a raw message; in `idle`, nothing asks in HTTP.
+    /// The target of requests: at first /, of a stream /stream/100000
+    #[arg(long)]
+    path: Option<String>,
+    /// Bytes of a raw message; in `idle`, nothing asks in HTTP
+    #[arg(long, value_parser = number(1, MAX_SIZE))]
     pub(crate) size: Option<usize>,
-    /// Bytes of a raw answer that is no echo.
+    /// Bytes of a raw answer that is no echo
+    #[arg(long, value_parser = number(1, MAX_SIZE))]
     pub(crate) answer: Option<usize>,
-    /// Bytes of a request's body.
+    /// Bytes of a request's body, which makes it a POST
+    #[arg(long, value_parser = number(1, MAX_SIZE))]
     pub(crate) body: Option<usize>,
-    /// Whether a raw connection ends with its first answer.
+    /// A raw connection ends with its first answer
+    #[arg(long)]
     pub(crate) once: bool,
+    /// Bytes in a second that a stream takes
+    #[arg(long, default_value_t = 1_000_000)]
     pub(crate) rate: u64,
 }
 
-/// Reads the words behind `load`.
-pub(crate) fn parse(parser: &mut lexopt::Parser) -> Result<Options, lexopt::Error> {
-    let (mut mode, mut addr, mut connections, mut path) = (None, None, None, None);
-    let (mut secs, mut pipeline, mut rate, mut once) = (None, 1, 1_000_000, false);
-    let (mut size, mut answer, mut body, mut operations) = (None, None, None, None);
-    let mut is_driven = false;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Value(name) if mode.is_none() => {
-                mode = Mode::ALL.into_iter().find(|mode| *mode.name() == *name);
-                mode.ok_or("no such mode")?;
-            }
-            Long("addr") => addr = Some(parser.value()?.string()?.parse::<Address>()?),
-            Long("conns") => connections = Some(parser.value()?.parse::<usize>()?),
-            Long("secs") => secs = Some(parser.value()?.parse::<f64>()?),
-            Long("driven") => is_driven = true,
-            Long("ops") => operations = Some(parser.value()?.parse::<u64>()?),
-            Long("pipeline") => pipeline = parser.value()?.parse()?,
-            Long("path") => path = Some(parser.value()?.string()?),
-            Long("size") => size = Some(parse_size(parser)?),
-            Long("answer") => answer = Some(parse_size(parser)?),
-            Long("body") => body = Some(parse_size(parser)?),
-            Long("once") => once = true,
-            Long("rate") => rate = parser.value()?.parse()?,
-            _ => return Err(argument.unexpected()),
-        }
-    }
-    let mode = mode.ok_or("no mode")?;
-    let is_counted = operations.is_some();
-    let (default_connections, default_path, default_secs) = match mode {
-        Mode::KeepAlive | Mode::Connect | Mode::Echo if is_counted => (1, "/", 120.0),
-        Mode::KeepAlive | Mode::Connect | Mode::Echo => (64, "/", 3.0),
-        Mode::Pump => (4, "/", 3.0),
-        Mode::Idle => (10_000, "/", 3.0),
-        Mode::Stream => (1, "/stream/100000", 60.0),
-    };
-    if !(1..=MAX_PIPELINE).contains(&pipeline) {
-        return Err(format!("--pipeline takes 1 to {MAX_PIPELINE}").into());
-    }
-    if is_counted && !matches!(mode, Mode::KeepAlive | Mode::Connect | Mode::Echo) {
-        return Err(format!("{} takes no --ops", mode.name()).into());
-    }
-    if is_driven && (is_counted || mode == Mode::Idle) {
-        return Err("--driven works for times that standard input says".into());
-    }
-    if operations.is_some_and(|operations| operations % pipeline as u64 != 0) {
-        return Err(format!("--ops takes a multiple of the pipeline, {pipeline}").into());
-    }
-    Ok(Options {
-        mode,
-        addr: addr.ok_or("no --addr")?,
-        connections: connections.unwrap_or(default_connections),
-        duration: Duration::try_from_secs_f64(secs.unwrap_or(default_secs))
-            .map_err(|error| error.to_string())?,
-        is_driven,
-        operations,
-        pipeline,
-        path: path.unwrap_or_else(|| default_path.to_owned()),
-        size,
-        answer,
-        body,
-        once,
-        rate,
-    })
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-fn parse_size(parser: &mut lexopt::Parser) -> Result<usize, lexopt::Error> {
-    let size = parser.value()?.parse::<usize>()?;
-    if !(1..=MAX_SIZE).contains(&size) {
-        return Err(format!("{size} bytes: want 1 to {MAX_SIZE}").into());
+impl Options {
+    /// Refuses what does not go together.
+    ///
+    /// # Errors
+    /// Says what that is.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (name, pipeline) = (self.mode.name(), self.pipeline);
+        match self.operations {
+            Some(_) if !self.mode.is_counted() => Err(format!("{name} takes no --ops")),
+            Some(operations) if operations % pipeline as u64 != 0 => {
+                Err(format!("--ops takes a multiple of the pipeline, {pipeline}"))
+            }
+            None if self.is_driven && self.mode == Mode::Idle => {
+                Err("--driven works for times that standard input says".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
-    Ok(size)
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.unwrap_or_else(|| match self.mode {
+            _ if self.operations.is_some() => 1,
+            Mode::KeepAlive | Mode::Connect | Mode::Echo => 64,
+            Mode::Pump => 4,
+            Mode::Idle => 10_000,
+            Mode::Stream => 1,
+        })
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        self.secs.unwrap_or_else(|| {
+            Duration::from_secs(match self.mode {
+                Mode::Stream => 60,
+                _ if self.operations.is_some() => 120,
+                _ => 3,
+            })
+        })
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(if self.mode == Mode::Stream { "/stream/100000" } else { "/" })
+    }
 }

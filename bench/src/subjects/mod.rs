@@ -18,23 +18,23 @@ mod uv_loop;
 mod wraps;
 
 use crate::Result;
-use options::{Layer, Options};
+use options::Layer;
+pub(crate) use options::Options;
 
-/// Runs the program that `words` name.
+/// Runs the program of a layer.
 ///
 /// # Errors
 /// There is no such program, or it failed.
-pub(crate) fn run(words: &mut lexopt::Parser) -> Result<()> {
-    let options = Options::parse(words)?;
+pub(crate) fn run(options: &Options) -> Result<()> {
     match options.layer {
         Layer::UvCore => match solo::find(uv_loop::PROGRAMS, &options.bench) {
             Some(program) => program.run(options.ops, options.turn),
-            None => uv_core::serve(&options),
+            None => uv_core::serve(options),
         },
-        Layer::TcpWrap => tcp_wrap::serve(&options),
-        Layer::AsyncWrap { hooks } => async_wrap::serve(&options, hooks),
-        Layer::Net => net::serve(&options),
-        Layer::Http => http::serve(&options),
-        Layer::Cluster => cluster::run(&options),
+        Layer::TcpWrap => tcp_wrap::serve(options),
+        Layer::AsyncWrap { hooks } => async_wrap::serve(options, hooks),
+        Layer::Net => net::serve(options),
+        Layer::Http => http::serve(options),
+        Layer::Cluster => cluster::run(options),
     }
 }

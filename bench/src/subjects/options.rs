@@ -1,10 +1,10 @@
 //! The command line of `upcall-bench subject`.
 
-use crate::Result;
-use lexopt::prelude::*;
+use clap::Parser;
+use std::convert::Infallible;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use upcall::args::Policy;
+use upcall::args::{Policy, number};
 
 /// More worker processes than that are a mistyped number.
 const MAX_WORKERS: usize = 256;
@@ -35,71 +35,35 @@ impl Layer {
     }
 }
 
-/// A command line, understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A layer, a benchmark, and what belongs to it.
+#[derive(Clone, Debug, Parser, PartialEq, Eq)]
+#[command(name = "subject", args_override_self = true)]
 pub(crate) struct Options {
+    /// The layer
+    #[arg(value_parser = layer)]
     pub(crate) layer: Layer,
-    /// The benchmark's name without its group.
+    /// The benchmark, with its group or without
+    #[arg(value_parser = |name: &str| Ok::<_, Infallible>(without_group(name).to_owned()))]
     pub(crate) bench: String,
-    /// Operations of a program without clients.
+    /// Operations of a program without clients
+    #[arg(long)]
     pub(crate) ops: Option<u64>,
-    /// How many of them it does without being told to go on.
+    /// How many of them it does without being told to go on
+    #[arg(long)]
     pub(crate) turn: Option<NonZeroU64>,
-    /// Where to listen instead of on a TCP port.
+    /// Where to listen instead of on a TCP port
+    #[arg(long)]
     pub(crate) path: Option<PathBuf>,
+    /// Processes of a cluster
+    #[arg(long, default_value_t = 2, value_parser = number(1, MAX_WORKERS))]
     pub(crate) workers: usize,
+    /// How connections get to them
+    #[arg(long, value_enum, default_value_t = Policy::RoundRobin)]
     pub(crate) policy: Policy,
 }
 
-impl Options {
-    /// Reads the words after `subject`.
-    ///
-    /// # Errors
-    /// Names the word that is unknown, missing or out of range.
-    pub(crate) fn parse(words: &mut lexopt::Parser) -> Result<Self> {
-        let (mut layer, mut bench) = (None, None);
-        let (mut ops, mut turn, mut path, mut workers, mut policy) =
-            (None, None, None, 2, Policy::RoundRobin);
-        while let Some(word) = words.next()? {
-            match word {
-                Value(name) if layer.is_none() => {
-                    let known = name.to_str().and_then(Layer::of_name);
-                    layer = Some(known.ok_or_else(|| format!("subject: no layer {name:?}"))?);
-                }
-                Value(name) if bench.is_none() => bench = Some(without_group(&name.string()?).to_owned()),
-                Long("ops") => ops = Some(words.value()?.parse()?),
-                Long("turn") => turn = Some(words.value()?.parse()?),
-                // What clients send is of their choice: a server takes any size.
-                Long("size") => drop(words.value()?.parse::<usize>()?),
-                Long("path") => path = Some(words.value()?.into()),
-                Long("workers") => {
-                    workers = words.value()?.parse()?;
-                    if !(1..=MAX_WORKERS).contains(&workers) {
-                        return Err(format!("--workers takes 1 to {MAX_WORKERS}").into());
-                    }
-                }
-                Long("policy") => policy = policy_of(&words.value()?.string()?)?,
-                other => return Err(other.unexpected().into()),
-            }
-        }
-        Ok(Self {
-            layer: layer.ok_or("subject: which layer?")?,
-            bench: bench.ok_or("subject: which benchmark?")?,
-            ops,
-            turn,
-            path,
-            workers,
-            policy,
-        })
-    }
-}
-
-fn policy_of(name: &str) -> Result<Policy> {
-    match name {
-        "round-robin" => Ok(Policy::RoundRobin),
-        "shared" => Ok(Policy::Shared),
-        _ => Err(format!("--policy {name}: neither round-robin nor shared").into()),
-    }
+fn layer(name: &str) -> Result<Layer, &'static str> {
+    Layer::of_name(name).ok_or("no layer")
 }
 
 /// A benchmark's name without what stands before its slash.
@@ -110,9 +74,10 @@ pub(crate) fn without_group(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::{Layer, Options, Policy};
+    use upcall::args::{Refusal, read};
 
-    fn parse(words: &[&str]) -> Result<Options, String> {
-        Options::parse(&mut lexopt::Parser::from_args(words)).map_err(|error| error.to_string())
+    fn parse(words: &[&str]) -> Result<Options, Refusal> {
+        read(["subject"].iter().chain(words).map(Into::into))
     }
 
     #[test]
@@ -129,15 +94,15 @@ mod tests {
     #[test]
     fn a_wrong_word_is_named() {
         for (words, named) in [
-            (&["fly", "ticks"][..], "\"fly\""),
-            (&[], "which layer"),
-            (&["net"], "which benchmark"),
+            (&["fly", "ticks"][..], "'fly'"),
+            (&[], "<LAYER>"),
+            (&["net"], "<BENCH>"),
             (&["net", "echo", "--ops", "many"], "many"),
             (&["cluster", "connect", "--workers", "0"], "--workers"),
             (&["cluster", "connect", "--policy", "best"], "best"),
             (&["net", "echo", "more"], "more"),
         ] {
-            let error = parse(words).expect_err("a wrong command line");
+            let error = parse(words).expect_err("a wrong command line").to_string();
             assert!(error.contains(named), "{error:?} does not name {named:?}");
         }
     }

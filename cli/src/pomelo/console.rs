@@ -3,6 +3,7 @@
 
 use super::failure::Failure;
 use super::options::{Master, Order};
+use super::secret;
 use super::table::{of_servers, printable};
 use crate::say;
 use async_wrap::{Environment, Loop, RunMode};
@@ -31,11 +32,12 @@ fn ask(master: &Master, order: &Order) -> Result<Response, Failure> {
     let lp = Loop::new().map_err(failed)?;
     let env = Environment::new(&lp);
     let target = Target::new(&*master.host, master.port);
+    let password = secret::password(master)?;
     let id = format!("pomelo_{}_{}", signal(order), now());
     let (body, limit) = (body(order), patience(order));
     let answer = Rc::new(Cell::new(None));
     let told = Rc::clone(&answer);
-    Client::connect(&env, target, &id, &master.user, &master.password, move |client| match client {
+    Client::connect(&env, target, &id, &master.user, &password, move |client| match client {
         Err(error) => told.set(Some(Err(Failure::from(error)))),
         Ok(client) => {
             let leaving = client.clone();

@@ -1,6 +1,6 @@
 //! `pomelo init DIR`: a project to begin with.
 
-use crate::args::Result;
+use crate::args::{self, Result};
 use crate::say;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -43,7 +43,7 @@ pub(super) fn run(folder: &Path) -> Result<()> {
     say::out(format_args!(
         "{shown}: a master, a gate, two connectors and a chat server; see README.md there"
     ));
-    say::out(format_args!("try: cargo xtask pomelo start {shown}"));
+    say::out(format_args!("try: {} pomelo start {shown}", args::program()));
     Ok(())
 }
 

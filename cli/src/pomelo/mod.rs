@@ -22,25 +22,23 @@ mod table;
 pub use progress::READY;
 
 use crate::say;
-use options::Options;
+use options::{Line, Options};
 use std::process::ExitCode;
 
 /// Does what the options say. What goes wrong is said in one line; the code tells what kind of failure it is.
 #[must_use]
-pub fn run(options: &Options) -> ExitCode {
+pub fn run(line: &Line) -> ExitCode {
+    // Without a command it is help that is wanted, which was said before.
+    let Some(options) = &line.command else { return ExitCode::SUCCESS };
     let outcome = match options {
-        Options::Help => {
-            say::out(options::USAGE);
-            return ExitCode::SUCCESS;
-        }
-        Options::Init(folder) => init::run(folder).map_err(Into::into),
+        Options::Init { folder } => init::run(folder).map_err(Into::into),
         Options::Start(options) if options.is_daemon => daemon::run(options).map_err(Into::into),
         Options::Start(options) => start::run(options).map_err(Into::into),
         Options::Run { folder, words } => run::run(folder, words).map_err(Into::into),
-        Options::Console(master, order) => {
-            secret::hide(master, order);
-            console::run(master, order)
-        }
+        options => options.order().map_or(Ok(()), |(master, order)| {
+            secret::hide(master, &order);
+            console::run(master, &order)
+        }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

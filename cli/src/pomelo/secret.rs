@@ -11,18 +11,20 @@ use std::process::Command;
 /// The variable that has it: only this user and root can read the variables of a process.
 const VARIABLE: &str = "POMELO_PASSWORD";
 
+/// The password of a new project's `adminUser.json`.
+const DEFAULT: &str = "admin";
+
 /// The longest file that is read, in bytes.
 const MAX_FILE: u64 = 4096;
 
-/// The password that was given: as a word, in a file, or in the variable; nothing if there is none of them.
-pub(super) fn password(word: Option<String>, file: Option<&Path>) -> Result<Option<String>> {
-    match (word, file) {
-        (Some(_), Some(_)) => Err("--password and --password-file exclude each other".into()),
-        (Some(word), None) => Ok(Some(word)),
-        (None, Some(file)) => read(file).map(Some),
+/// The password: as a word, in a file, in the variable, or the one that every project has at first.
+pub(super) fn password(master: &Master) -> Result<String> {
+    match (&master.password, &master.password_file) {
+        (Some(word), _) => Ok(word.clone()),
+        (None, Some(file)) => read(file),
         (None, None) => match std::env::var_os(VARIABLE).map(std::ffi::OsString::into_string) {
-            None => Ok(None),
-            Some(Ok(password)) => Ok(Some(password)),
+            None => Ok(DEFAULT.to_owned()),
+            Some(Ok(password)) => Ok(password),
             Some(Err(_)) => Err(format!("{VARIABLE} is not UTF-8").into()),
         },
     }
@@ -44,9 +46,9 @@ fn read(path: &Path) -> Result<String> {
 /// Takes a password off the command line: the program takes its own place, with the password in the variable. Where the
 /// system refuses that, it goes on as it is.
 pub(super) fn hide(master: &Master, order: &Order) {
-    let Some(program) = uv_core::exe_path().ok().filter(|_| master.is_shown) else { return };
+    let (Some(password), Ok(program)) = (&master.password, uv_core::exe_path()) else { return };
     let mut command = Command::new(program);
-    command.arg("pomelo").args(words(master, order)).env(VARIABLE, &master.password);
+    command.arg("pomelo").args(words(master, order)).env(VARIABLE, password);
     // Returns only if it is refused.
     let _refused = command.exec();
 }
@@ -76,12 +78,24 @@ fn words(master: &Master, order: &Order) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pomelo::options::{Options, parse};
+    use crate::args::Command;
+    use crate::pomelo::options::Line;
+
+    fn parse(words: impl IntoIterator<Item = String>) -> Option<(Master, Order)> {
+        let words = ["upcall".to_owned(), "pomelo".to_owned()].into_iter().chain(words);
+        match Command::read(words.map(Into::into)) {
+            Ok(Command::Pomelo(Line { command: Some(options) })) => {
+                options.order().map(|(master, order)| (master.clone(), order))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn the_words_without_the_password_mean_the_same() {
         let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        let master = Master { host: "h".into(), port: 7, user: "-u".into(), ..Master::default() };
+        let given = texts(&["list", "--host", "h", "--port", "7", "--user=-u"]);
+        let (master, _) = parse(given).expect("an order");
         for order in [
             Order::List,
             Order::Stop(texts(&["a", "-b", "--password"])),
@@ -90,8 +104,8 @@ mod tests {
             Order::Restart { ids: Vec::new(), server_type: Some("chat".into()) },
             Order::Kill,
         ] {
-            let again = parse(&mut lexopt::Parser::from_args(words(&master, &order)));
-            assert_eq!(again.map_err(|error| error.to_string()), Ok(Options::Console(master.clone(), order)));
+            let shown = Master { password: Some("secret".into()), ..master.clone() };
+            assert_eq!(parse(words(&shown, &order)), Some((master.clone(), order)));
         }
     }
 }

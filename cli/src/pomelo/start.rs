@@ -43,7 +43,7 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     }
     let app = Application::new(&env, settings)?;
     if !options.ssh.is_empty() {
-        app.set("ssh_config_params", options.ssh.clone());
+        app.set("ssh_config_params", options.ssh_words());
     }
     let is_launcher =
         options.id.is_some() || options.server_type.as_deref().is_some_and(|kind| kind != MASTER);

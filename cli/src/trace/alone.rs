@@ -37,7 +37,7 @@ pub(super) fn run(options: &Options) -> Result<Story> {
         let _ = server.close();
         end.close();
     });
-    let client = Client::start(address, options.requests, options.pipeline, end.sender());
+    let client = Client::start(address, options.requests(), options.pipeline, end.sender());
     env.run(RunMode::Default)?;
     let conversation = client.conversation().map_err(|error| format!("the client: {error}"))?;
     Ok(conversation.told_with(Story::of("", &steps.take())))

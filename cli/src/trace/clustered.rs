@@ -102,7 +102,7 @@ impl PrimaryHandler for Watch {
         if told.listening == self.options.workers
             && let Some(address) = address.as_tcp()
         {
-            let Options { requests, pipeline, .. } = self.options;
+            let (requests, pipeline) = (self.options.requests(), self.options.pipeline);
             told.client = Some(Client::start(address, requests, pipeline, self.done.clone()));
         }
     }

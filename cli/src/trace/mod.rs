@@ -55,7 +55,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 fn words(options: &Options) -> Words<'static> {
-    match (options.workers, options.requests) {
+    match (options.workers, options.requests()) {
         (0, 1) => Words { title: "One request climbs the chain", lead: LEAD },
         (0, _) => Words { title: "Requests climb the chain", lead: LEAD },
         _ => Words { title: "A connection passes from the primary to a worker", lead: CLUSTER_LEAD },

@@ -1,7 +1,6 @@
-//! The words after `cargo xtask trace`.
+//! The words after `upcall trace`.
 
-use crate::args::Result;
-use lexopt::prelude::{Long, Short};
+use crate::args::number;
 use std::path::PathBuf;
 
 /// Requests of one trace: more than anybody reads.
@@ -11,84 +10,67 @@ const MAX_REQUESTS: usize = 1000;
 const MAX_WORKERS: usize = 8;
 
 /// What is traced, and how it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(clap::Args, Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Requests on one connection.
-    pub requests: usize,
-    /// How many of them are sent at once.
+    /// Requests on one connection; without it as many as are sent at once
+    #[arg(long, value_name = "N", value_parser = number(1, MAX_REQUESTS))]
+    pub requests: Option<usize>,
+    /// How many of them are sent at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(1, MAX_REQUESTS))]
     pub pipeline: usize,
-    /// Worker processes; 0 for none.
+    /// Worker processes; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number(0, MAX_WORKERS))]
     pub workers: usize,
-    /// Where to write a page, instead of lines on standard output.
+    /// Where to write a page, instead of lines on standard output
+    #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { requests: 1, pipeline: 1, workers: 0, html: None }
-    }
-}
-
 impl Options {
-    /// Reads the words; `None` if help is asked for.
-    ///
-    /// # Errors
-    /// Names the word that is unknown, missing or out of range.
-    pub fn parse(words: &mut lexopt::Parser) -> Result<Option<Self>> {
-        let (mut options, mut requests) = (Self::default(), None);
-        while let Some(word) = words.next()? {
-            match word {
-                Long("requests") => requests = Some(number(words, "--requests", 1, MAX_REQUESTS)?),
-                Long("pipeline") => options.pipeline = number(words, "--pipeline", 1, MAX_REQUESTS)?,
-                Long("workers") => options.workers = number(words, "--workers", 0, MAX_WORKERS)?,
-                Long("html") => options.html = Some(words.value()?.into()),
-                Long("help") | Short('h') => return Ok(None),
-                other => return Err(other.unexpected().into()),
-            }
-        }
-        options.requests = requests.unwrap_or(options.pipeline);
-        Ok(Some(options))
+    /// Requests on one connection.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.requests.unwrap_or(self.pipeline)
     }
-}
-
-fn number(words: &mut lexopt::Parser, name: &str, from: usize, to: usize) -> Result<usize> {
-    let value = words.value()?;
-    let number = value.to_str().and_then(|value| value.parse().ok());
-    number
-        .filter(|number| (from..=to).contains(number))
-        .ok_or_else(|| format!("{name} {}: not a number from {from} to {to}", value.display()).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::Options;
+    use crate::args::{Command, Refusal};
 
-    fn parse(words: &[&str]) -> Result<Option<Options>, String> {
-        Options::parse(&mut lexopt::Parser::from_args(words)).map_err(|error| error.to_string())
+    fn parse(words: &[&str]) -> Result<Options, Refusal> {
+        match Command::read(["upcall", "trace"].iter().chain(words).map(Into::into))? {
+            Command::Trace(options) => Ok(options),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn what_is_not_said_is_one_request_in_one_process() {
-        assert_eq!(parse(&[]), Ok(Some(Options::default())));
-        let piped = Options { requests: 4, pipeline: 4, ..Options::default() };
-        assert_eq!(parse(&["--pipeline", "4"]), Ok(Some(piped)));
-        let batches = Options { requests: 5, pipeline: 2, workers: 2, html: Some("a.html".into()) };
+        let one = Options { requests: None, pipeline: 1, workers: 0, html: None };
+        assert_eq!(parse(&[]), Ok(one.clone()));
+        assert_eq!(one.requests(), 1);
+        let piped = Options { pipeline: 4, ..one };
+        assert_eq!(parse(&["--pipeline", "4"]), Ok(piped.clone()));
+        assert_eq!(piped.requests(), 4);
+        let batches = Options { requests: Some(5), pipeline: 2, workers: 2, html: Some("a.html".into()) };
         let words = ["--html", "a.html", "--workers=2", "--pipeline", "2", "--requests", "5"];
-        assert_eq!(parse(&words), Ok(Some(batches)));
-        assert_eq!(parse(&["--help"]), Ok(None));
+        assert_eq!(parse(&words), Ok(batches));
     }
 
     #[test]
     fn a_wrong_word_is_named() {
         for (words, named) in [
-            (&["--requests", "0"][..], "--requests 0"),
-            (&["--pipeline", "x"], "--pipeline x"),
-            (&["--workers", "99"], "--workers 99"),
+            (&["--requests", "0"][..], "'0' for '--requests"),
+            (&["--pipeline", "x"], "'x' for '--pipeline"),
+            (&["--workers", "99"], "'99' for '--workers"),
             (&["--colour"], "--colour"),
             (&["now"], "now"),
         ] {
-            let error = parse(words).expect_err("a wrong word");
-            assert!(error.contains(named), "{error:?} does not name {named:?}");
+            let refusal = parse(words);
+            let is_named = matches!(&refusal, Err(Refusal::Wrong(line)) if line.contains(named));
+            assert!(is_named, "{refusal:?} does not name {named:?}");
         }
     }
 }

@@ -24,10 +24,10 @@ fn without_a_master_one_line_says_so() -> Outcome {
 #[test]
 fn wrong_words_are_refused_in_one_line() -> Outcome {
     for (words, says) in [
-        (&["fly"][..], "\"fly\""),
+        (&["fly"][..], "'fly'"),
         (&["add", "nothing"], "KEY=VALUE"),
-        (&["list", "--port", "x"], "--port x"),
-        (&["start"], "the project's folder"),
+        (&["list", "--port", "x"], "'x' for '--port"),
+        (&["start"], "<DIR>"),
         (&["start", "/nowhere/at/all"], "/nowhere/at/all"),
         (&["run", "/nowhere/at/all"], "master.json"),
     ] {

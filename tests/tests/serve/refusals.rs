@@ -11,6 +11,10 @@ use tests::running::Running;
 const NOBODY: u32 = 65534;
 
 fn is_refused(command: &mut Command, named: &[&str]) -> Outcome {
+    is_refused_with(command, named, 1)
+}
+
+fn is_refused_with(command: &mut Command, named: &[&str], code: i32) -> Outcome {
     let what = format!("{:?}", command.get_args().collect::<Vec<_>>());
     let ended = Running::start(command)?.wait().map_err(|error| format!("{what}: {error}"))?;
     assert_eq!(ended.stdout, "", "{what}");
@@ -19,26 +23,28 @@ fn is_refused(command: &mut Command, named: &[&str]) -> Outcome {
     for word in named {
         assert!(ended.stderr.contains(word), "{what}: {word:?} is not named by {}", ended.stderr);
     }
-    assert_eq!(ended.status.code(), Some(1), "{what}");
+    assert_eq!(ended.status.code(), Some(code), "{what}");
     Ok(())
 }
 
 #[test]
 fn wrong_words_are_named() -> Outcome {
     for (words, named) in [
-        (&["fly"][..], &["unknown command", "fly"][..]),
+        (&["fly"][..], &["unrecognized subcommand", "fly"][..]),
+        (&["serv"], &["serv", "a similar", "serve"]),
         (&["--fly"], &["--fly"]),
         (&["serve", "--fly"], &["--fly"]),
+        (&["serve", "--adr", "[::1]:80"], &["--adr", "a similar", "--addr"]),
         (&["serve", "8000"], &["8000"]),
         (&["serve", "--addr"], &["--addr"]),
-        (&["serve", "--addr", "localhost:8000"], &["--addr localhost:8000", "IP address"]),
-        (&["serve", "--addr", "127.0.0.1"], &["--addr 127.0.0.1", "port"]),
-        (&["serve", "--addr", "127.0.0.1:65536"], &["--addr 127.0.0.1:65536"]),
-        (&["serve", "--workers", "-1"], &["--workers -1", "number"]),
-        (&["serve", "--workers", "1e9"], &["--workers 1e9", "number"]),
-        (&["serve", "--policy", "best"], &["--policy best", "round-robin", "shared"]),
+        (&["serve", "--addr", "localhost:8000"], &["'localhost:8000' for '--addr", "IP address"]),
+        (&["serve", "--addr", "127.0.0.1"], &["'127.0.0.1' for '--addr", "port"]),
+        (&["serve", "--addr", "127.0.0.1:65536"], &["'127.0.0.1:65536' for '--addr"]),
+        (&["serve", "--workers", "-1"], &["'-1' for '--workers", "number"]),
+        (&["serve", "--workers", "1e9"], &["'1e9' for '--workers", "number"]),
+        (&["serve", "--policy", "best"], &["'best' for '--policy", "round-robin", "shared"]),
     ] {
-        is_refused(&mut command(words)?, named)?;
+        is_refused_with(&mut command(words)?, named, 2)?;
     }
     Ok(())
 }
@@ -89,11 +95,19 @@ fn a_privileged_port_is_named() -> Outcome {
 
 #[test]
 fn help_is_no_error() -> Outcome {
-    for words in [&[][..], &["help"], &["--help"], &["serve", "--help"]] {
+    for (words, says) in [
+        (&[][..], "serve"),
+        (&["help"], "serve"),
+        (&["--help"], "Exit codes:"),
+        (&["--version"], "upcall "),
+        (&["serve", "--help"], "--addr"),
+        (&["pomelo"], "Exit codes:"),
+        (&["completions", "bash"], "_upcall()"),
+    ] {
         let ended = Running::start(&mut command(words)?)?.wait()?;
         assert!(ended.status.success(), "{words:?}");
         assert_eq!(ended.stderr, "", "{words:?}");
-        assert!(ended.stdout.contains("serve [--addr"), "{words:?}: {}", ended.stdout);
+        assert!(ended.stdout.contains(says), "{words:?}: {}", ended.stdout);
     }
     Ok(())
 }

@@ -6,8 +6,7 @@ mod timers;
 use crate::Result;
 use crate::poller::Poller;
 use crate::subjects::solo::Run::{AtOnce, InTurns};
-use crate::subjects::solo::{CHILD, Program, check, find, measure, measure_with_children};
-use lexopt::prelude::{Long, ValueExt};
+use crate::subjects::solo::{self, CHILD, Program, check, measure, measure_with_children};
 use std::hint::black_box;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,22 +21,13 @@ const PROGRAMS: &[Program] = &[
     Program { name: "spawn", ops: 500, run: AtOnce(spawn) },
 ];
 
-/// Runs the floor of `bench`, named with its group or without, and prints its JSON line.
+/// The floor of `bench`, named with its group or without.
 ///
 /// # Errors
-/// There is no such benchmark, or a system call failed.
-pub(crate) fn run(bench: &str, words: &mut lexopt::Parser) -> Result<()> {
+/// There is no such benchmark.
+pub(crate) fn find(bench: &str) -> Result<&'static Program> {
     let name = bench.strip_prefix("loop/").unwrap_or(bench);
-    let program = find(PROGRAMS, name).ok_or_else(|| format!("{bench}: no such floor"))?;
-    let (mut ops, mut turn) = (None, None);
-    while let Some(word) = words.next()? {
-        match word {
-            Long("ops") => ops = Some(words.value()?.parse()?),
-            Long("turn") => turn = Some(words.value()?.parse()?),
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    program.run(ops, turn)
+    solo::find(PROGRAMS, name).ok_or_else(|| format!("{bench}: no such floor").into())
 }
 
 /// One operation is a poll that does not wait, and a look at the clock.
