@@ -349,6 +349,7 @@ impl SocketHandler for ConnectionTower {
 
     fn on_notify(&mut self) {
         self.connection.tell_notices();
+        self.connection.tell_late_handlers();
         self.connection.report_drain();
         self.connection.unstall();
     }

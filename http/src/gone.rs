@@ -56,6 +56,22 @@ impl Connection {
         }
     }
 
+    /// A handler is new, or another one's: if the client has ended already it is told so, from the loop.
+    pub(crate) fn tell_later_of_client_end(&self) {
+        if self.has(PEER_ENDED | UNREAD_END) {
+            self.socket.notify();
+        }
+    }
+
+    /// Tells the handlers that are new since the client's end.
+    pub(crate) fn tell_late_handlers(self: &Rc<Self>) {
+        if self.has(PEER_ENDED) && !self.has(LINGERING | UPGRADED) {
+            self.tell_client_end(true);
+        } else {
+            self.judge_unread_end();
+        }
+    }
+
     /// Whether some of a body is unread because its handler does not want it now.
     fn holds_body_back(&self) -> bool {
         if !self.has(BODY_PAUSED | BODY_HELD) {

@@ -196,15 +196,18 @@ impl Response {
         Ok(())
     }
 
-    /// Sets who is told what becomes of this response, in place of who was. If it has ended, or its connection is gone,
+    /// Sets who is told what becomes of this response, in place of who was. It is also told of a client that has ended
+    /// before. If it has ended, or its connection is gone,
     /// the handler is dropped.
     pub fn set_handler(&self, handler: impl ResponseHandler + 'static) {
         let mut handler: Option<Box<dyn ResponseHandler>> = Some(Box::new(handler));
         let old = self.connection.with_exchange(self.number, |exchange, _| {
             exchange.handler_is_out = false;
             exchange.is_bare = false;
+            exchange.knows_end = false;
             std::mem::replace(&mut exchange.handler, handler.take())
         });
+        self.connection.tell_later_of_client_end();
         drop(old);
     }
 

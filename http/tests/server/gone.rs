@@ -61,6 +61,27 @@ fn app(heard: Heard) -> impl FnMut(&Request<'_>, Response) {
     }
 }
 
+/// Gives its response another handler when it hears that the client is gone.
+struct Succeeded(Option<Response>, Heard);
+
+impl Succeeded {
+    fn succeed(&mut self) {
+        if let Some(response) = self.0.take() {
+            response.set_handler(Telling(self.1.clone()));
+        }
+    }
+}
+
+impl ResponseHandler for Succeeded {
+    fn on_client_end(&mut self) {
+        self.succeed();
+    }
+
+    fn on_close(&mut self) {
+        self.succeed();
+    }
+}
+
 /// Asks until the handlers have heard this.
 fn until_heard(address: SocketAddr, expected: &str) {
     while Client::connect(address).ask("/heard").text() != expected {}
@@ -104,6 +125,35 @@ fn every_waiting_handler_is_told_that_its_client_is_gone() {
         }
         until_heard(address, "20 0 20 0");
     });
+}
+
+#[test]
+fn a_handler_that_comes_after_the_client_s_end_is_told_of_it_too() {
+    for (allow_half_open, heard) in [(false, "1 0 1 0"), (true, "1 1 0 0")] {
+        let (told, kept) = (Heard::default(), Kept::default());
+        let options = ServerOptions { allow_half_open, ..ServerOptions::default() };
+        let handler = move |request: &Request<'_>, response: Response| {
+            if request.path() == "/heard" {
+                let text = format!("{} {} {} 0", told.requests.get(), told.ends.get(), told.closes.get());
+                return response.end(text.as_bytes()).expect("to end");
+            }
+            if request.path() == "/end" {
+                let waiting = kept.take_oldest().expect("a response");
+                waiting.end(b"").expect("to end");
+                return response.end(b"").expect("to end");
+            }
+            told.requests.add(1);
+            response.set_handler(Succeeded(Some(response.clone()), told.clone()));
+            kept.keep(response);
+        };
+        Site::new(options).run(handler, move |address| {
+            let mut client = Client::connect(address);
+            client.get("/wait");
+            client.end_sending();
+            until_heard(address, heard);
+            Client::connect(address).ask("/end");
+        });
+    }
 }
 
 #[test]
