@@ -90,6 +90,7 @@ mod error;
 pub mod fuzzing;
 mod master;
 mod monitor;
+mod patience;
 mod record;
 pub mod starter;
 pub mod upcall;

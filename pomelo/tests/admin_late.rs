@@ -5,9 +5,9 @@ mod admin_support;
 use admin_support::{CONNECT, Heard, Later, Raw, RawMaster, credentials, master, monitor_options, new_loop};
 use admin_support::{done, registration, run_to_the_end};
 use async_wrap::{Environment, RunMode};
-use pomelo::admin::{MasterOptions, MonitorAgent, Response, Times};
+use pomelo::admin::{MasterOptions, MonitorAgent, RequestError, Response, Times};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What peers may take. Far longer than what the tests do within it.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -56,6 +56,26 @@ fn an_answer_and_a_ping_that_came_in_time_are_heard_by_a_late_master() {
     be_late(&env);
     assert_eq!(answer.wait(&env), Ok(Some(Value::from("in time"))));
     assert_eq!(heard.lines(), ["register chat-1", "register chat-2"], "nobody was silent");
+    agent.close();
+    run_to_the_end(&env);
+}
+
+#[test]
+fn a_server_that_stood_still_with_its_master_has_its_time_to_answer_all_the_same() {
+    let (_lp, env) = new_loop();
+    let heard = Heard::default();
+    let times = Times { answer_within: LIMIT, ..Times::default() };
+    let (agent, address) = master(&env, MasterOptions { times, ..MasterOptions::new(credentials()) }, &heard);
+    let raw = Raw::server(&env, address, "chat-1");
+    let answer = Later::new();
+    agent.request("chat-1", "m", json!(null), answer.setter());
+    // As if both had been stopped.
+    std::thread::sleep(LIMIT * 2);
+    let going_on = Instant::now();
+    let answer: Result<Response, _> = answer.wait(&env);
+    assert_eq!(answer, Err(RequestError::TimedOut));
+    assert!(going_on.elapsed() >= LIMIT / 2, "{:?}", going_on.elapsed());
+    drop(raw);
     agent.close();
     run_to_the_end(&env);
 }

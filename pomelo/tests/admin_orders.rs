@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What servers may take, where that is waited for. Tests ask for half of it.
+const LIMIT: Duration = Duration::from_secs(1);
 
 const SIGKILL: i32 = 9;
 const SIGCONT: i32 = 18;
@@ -143,6 +146,35 @@ fn an_order_stands_until_its_user_was_told_that_it_failed() {
     fleet.stop_all(&client);
 }
 
+/// All processes stand still, as in a stopped process group, for longer than servers may take. Returns when they go on.
+fn stand_still() -> Instant {
+    std::thread::sleep(LIMIT * 2);
+    Instant::now()
+}
+
+#[test]
+fn a_server_that_stood_still_with_its_master_has_its_time_to_obey_all_the_same() {
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
+    let app = Application::new(&fleet.env, fleet.options(&["mode=stand-alone"])).expect("a configuration");
+    app.set_admin_times(Times { answer_within: LIMIT, stop_within: LIMIT, ..quick() });
+    fleet.start_app(&app).expect("it starts");
+    let mut server = Raw::server(&fleet.env, SocketAddr::from(([127, 0, 0, 1], fleet.port)), "chat-1");
+    let client = fleet.login("admin");
+    for (agrees, trouble) in [(false, "it does not obey in time"), (true, "has not ended yet")] {
+        let answer = ask_later(&client, json!({"signal": "stop", "ids": ["chat-1"]}));
+        let order = take_order(&mut server);
+        if agrees {
+            assert_eq!(confirm(&mut server, &order), true);
+        }
+        let going_on = stand_still();
+        let answer = answer.wait(&fleet.env).expect("an answer");
+        assert!(error(&answer).contains(trouble), "{answer:?}");
+        assert!(going_on.elapsed() >= LIMIT / 2, "{trouble}: {:?}", going_on.elapsed());
+    }
+    drop(server);
+    fleet.stop_all(&client);
+}
+
 #[test]
 fn a_server_does_not_obey_an_order_that_does_not_stand_any_more() {
     for name in ["stop", "restart", "kill"] {
@@ -267,6 +299,22 @@ fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
     assert_eq!((fleet.exit.get(), fleet.children()), (Some(0), Vec::new()));
     let killed = StopNews::Killed { id: "chat-1".into(), pid };
     assert_eq!(news.0.borrow()[1..], [killed], "the other one was asked to end, and did");
+    run_to_the_end(&fleet.env);
+}
+
+#[test]
+fn servers_that_stood_still_with_their_master_have_their_time_to_stop_all_the_same() {
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
+    let app = fleet.start(Times { stop_within: LIMIT, ..quick() });
+    let news = News::default();
+    app.on(news.clone());
+    let pid = signal(&fleet, "chat-1", SIGSTOP);
+    app.stop_all(true);
+    let going_on = stand_still();
+    until(&fleet.env, "the stop", || fleet.exit.get() == Some(0));
+    assert!(going_on.elapsed() >= LIMIT / 2, "{:?}", going_on.elapsed());
+    // This one goes on standing still.
+    assert_eq!(news.0.borrow()[1..], [StopNews::Killed { id: "chat-1".into(), pid }]);
     run_to_the_end(&fleet.env);
 }
 

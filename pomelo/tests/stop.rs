@@ -5,7 +5,7 @@ mod common;
 use common::{Part, Story, World, logs};
 use pomelo::upcall::Lifecycle;
 use pomelo::{Application, Error, ShutDown};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Short, so that the tests that wait for it are.
 const LIMIT: Duration = Duration::from_millis(50);
@@ -57,6 +57,22 @@ fn a_component_that_never_stops_is_named_when_the_time_is_up_and_the_process_end
     assert_eq!(world.exit.get(), Some(0));
     let said = "ERROR \"master-1\": component \"b\" did not finish its stop within 50ms";
     assert_eq!(logs::with("did not finish"), [said]);
+}
+
+#[test]
+fn components_of_a_process_that_stood_still_have_their_time_to_stop_all_the_same() {
+    let limit = Duration::from_secs(1);
+    let world = World::new();
+    let app = Application::new(&world.env, world.options().stop_limit(limit)).expect("a good configuration");
+    app.load("b", Part::new("b", &world.story).hanging(&["stop"])).expect("a new name");
+    start(&world, &app);
+    app.stop(true);
+    world.until(|| world.story.has("b.stop 4"));
+    std::thread::sleep(limit * 2);
+    let going_on = Instant::now();
+    world.run();
+    assert_eq!(world.exit.get(), Some(0));
+    assert!(going_on.elapsed() >= limit / 2, "{:?}", going_on.elapsed());
 }
 
 // pomelo: sentence 8

@@ -5,9 +5,10 @@
 
 use crate::admin::console_module::tell_stop;
 use crate::admin::fleet::{Fleet, Target};
+use crate::patience::Patience;
 use crate::record::text;
 use crate::{StopNews, starter};
-use async_wrap::Timeout;
+use async_wrap::{Heard, Timeout};
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether all have gone.
@@ -24,7 +25,10 @@ pub(super) struct Ending {
     left: Vec<Target>,
     began: Instant,
     at_least: Duration,
-    killed_at: Option<Instant>,
+    /// Until they are ended by the system's signal.
+    patience: Patience,
+    /// Until those are gone, once they were.
+    dying: Option<Patience>,
     then: Vec<Then>,
     timer: Option<Timeout>,
 }
@@ -47,12 +51,13 @@ impl Fleet {
         }
         starting.iter().for_each(|target| starter::ask_to_end(self.app(), target.pid));
         let fleet = self.clone();
-        let timer = self.app().environment().set_inspection(LOOK, move |_| fleet.look());
+        let timer = self.app().environment().set_inspection(LOOK, move |heard| fleet.look(heard));
         self.0.ending.replace(Some(Ending {
             left: registered.into_iter().chain(starting).collect(),
             began: Instant::now(),
             at_least,
-            killed_at: None,
+            patience: Patience::new(self.app().environment(), stop_within),
+            dying: None,
             then: vec![Box::new(then)],
             timer: Some(timer),
         }));
@@ -76,15 +81,15 @@ impl Fleet {
         }
     }
 
-    fn look(&self) {
+    fn look(&self, heard: Heard) {
         let Some(mut ending) = self.0.ending.take() else { return };
         ending.left.retain(|target| !self.is_gone(target));
-        let is_time_up = ending.began.elapsed() >= self.app().admin_times().stop_within;
-        if is_time_up && ending.killed_at.is_none() {
-            ending.killed_at = Some(Instant::now());
+        if ending.dying.is_none() && ending.patience.is_over(heard) {
+            ending.dying = Some(Patience::new(self.app().environment(), TO_DIE));
             ending.left.iter().for_each(|target| self.end_by_force(target));
         }
-        let is_over = ending.left.is_empty() || ending.killed_at.is_some_and(|at| at.elapsed() >= TO_DIE);
+        let is_over =
+            ending.left.is_empty() || ending.dying.as_mut().is_some_and(|dying| dying.is_over(heard));
         if !is_over || ending.began.elapsed() < ending.at_least {
             self.0.ending.replace(Some(ending));
             return;

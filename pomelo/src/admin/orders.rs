@@ -7,12 +7,12 @@
 use super::console_module::CONSOLE;
 use crate::admin::auth::new_secret;
 use crate::admin::fleet::{Fleet, Target};
-use async_wrap::Timeout;
+use crate::patience::{Patience, inspect};
 use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often it is looked whether a process has ended. Nobody notices a fortieth of a second.
 const LOOK: Duration = Duration::from_millis(25);
@@ -85,11 +85,11 @@ impl Fleet {
 
     /// Waits for the end of a process; `then` is told whether it came in time.
     pub(crate) fn wait_for_end(&self, target: Target, within: Duration, then: impl FnOnce(bool) + 'static) {
-        let (fleet, deadline) = (self.clone(), Instant::now() + within);
-        let (then, is_late) = (Cell::new(Some(then)), move || Instant::now() >= deadline);
-        poll(self, move || {
+        let (fleet, then) = (self.clone(), Cell::new(Some(then)));
+        let mut patience = Patience::new(self.app().environment(), within);
+        inspect(self.app().environment(), LOOK, move |heard| {
             let is_gone = fleet.is_gone(&target);
-            if !is_gone && !is_late() {
+            if !is_gone && !patience.is_over(heard) {
                 return false;
             }
             if let Some(then) = then.take() {
@@ -98,18 +98,6 @@ impl Fleet {
             true
         });
     }
-}
-
-/// Calls `look` until it is done.
-fn poll(fleet: &Fleet, look: impl Fn() -> bool + 'static) {
-    let timer: Rc<RefCell<Option<Timeout>>> = Rc::default();
-    let own = Rc::clone(&timer);
-    let interval = fleet.app().environment().set_inspection(LOOK, move |_| {
-        if look() {
-            own.take().iter().for_each(Timeout::clear);
-        }
-    });
-    timer.replace(Some(interval));
 }
 
 impl Order {
@@ -127,21 +115,19 @@ impl Order {
         self.word.replace(word.clone());
         agent.notify(&self.target.id, CONSOLE, &json!({ "signal": self.signal, "confirm": word }));
         let [to_agree, to_end] = self.within;
-        let (fleet, given) = (self.fleet.clone(), Instant::now());
-        let agreed_at = Cell::new(None);
-        poll(&fleet, move || {
-            if self.has_agreed.get() && agreed_at.get().is_none() {
-                agreed_at.set(Some(Instant::now()));
+        let fleet = self.fleet.clone();
+        let env = fleet.app().environment();
+        let (mut patience, mut has_agreed) = (Patience::new(env, to_agree), false);
+        inspect(env, LOOK, move |heard| {
+            if self.has_agreed.get() && !has_agreed {
+                (patience, has_agreed) = (Patience::new(self.fleet.app().environment(), to_end), true);
             }
-            let is_late = match agreed_at.get() {
-                Some(at) => at.elapsed() >= to_end,
-                None => given.elapsed() >= to_agree,
-            };
+            let is_late = patience.is_over(heard);
             let outcome = if self.fleet.is_gone(&self.target) {
                 Outcome::Gone
             } else if !is_late {
                 return false;
-            } else if agreed_at.get().is_some() {
+            } else if has_agreed {
                 Outcome::Obeys
             } else {
                 Outcome::Refused("it does not obey in time".into())

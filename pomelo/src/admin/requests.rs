@@ -3,6 +3,7 @@
 
 use crate::admin::message::Response;
 use crate::admin::rejections::{Kind, Rejections};
+use crate::patience::set_patience;
 use async_wrap::{Environment, Timeout};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -91,7 +92,7 @@ impl Requests {
         let id = self.0.last.get() + 1;
         self.0.last.set(id);
         let table = Rc::downgrade(&self.0);
-        let timer = self.0.env.set_deadline(request.limit, move |_| Table::time_out(&table, id));
+        let timer = set_patience(&self.0.env, request.limit, move || Table::time_out(&table, id));
         let waiting = Waiting { request, callback: Box::new(callback), timer };
         self.0.waiting.borrow_mut().insert(id, waiting);
         Some(id)

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 /// The times of a master and its servers; pomelo's at first, where it has them.
+///
+/// What servers may take to answer, to obey and to end counts while the master runs: what keeps it from running (a
+/// stopped process group, a suspended machine) mostly keeps them too. A standstill takes a quarter of such a time at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     /// A connection may be there without having registered: 10 s. Node lets it stay.

@@ -1,6 +1,7 @@
 //! The stop: one component after the other, in the order of the start, within a time limit. Mirrors `stop` of pomelo's
 //! `lib/application.js` and `stopComps` of its `lib/util/appUtil.js`.
 
+use crate::patience::set_patience;
 use crate::upcall::Component;
 use crate::{Application, Method, State};
 use async_wrap::Timeout;
@@ -74,7 +75,7 @@ impl Application {
         };
         let stopping = Stopping { app: self.clone(), force, progress: Rc::new(progress) };
         let late = stopping.clone();
-        let limit = self.environment().set_deadline(self.stop_limit(), move |_| late.time_is_up());
+        let limit = set_patience(self.environment(), self.stop_limit(), move || late.time_is_up());
         stopping.progress.limit.replace(Some(limit));
         self.environment().next_tick(move || stopping.begin());
     }
