@@ -54,9 +54,11 @@ impl Body {
     /// behind it wait as well.
     ///
     /// It does not outlast the answer: what is paused when that is complete, and was not begun to be taken, is thrown away
-    /// with an `on_abort`. One that is paused later ends its connection after the keep-alive timeout.
+    /// with an `on_abort`, and to pause what is thrown away already does nothing, as in Node. One that is still taken, and
+    /// paused later, ends its connection after the keep-alive timeout.
     pub fn pause(&self) {
-        if self.is_current() {
+        // What is left behind its answer has no exchange any more: nothing would let it come again.
+        if self.is_current() && self.connection.with_exchange(self.number, |_, _| ()).is_some() {
             self.connection.set(BODY_PAUSED);
         }
     }

@@ -227,3 +227,22 @@ fn a_claim_that_comes_behind_the_answer_and_all_of_the_body_hears_of_it() {
     });
     assert_eq!(aborts.get(), 3);
 }
+
+// Node: pause() on a message that was dumped behind its answer stops nothing
+#[test]
+fn to_pause_a_body_that_is_thrown_away_behind_its_answer_does_not_stop_the_connection() {
+    let handler = |request: &Request<'_>, response: Response| {
+        let body = request.body();
+        response.end(request.target.as_bytes()).expect("to end");
+        body.pause();
+    };
+    let site = Site::new(ServerOptions { keep_alive_timeout: Duration::ZERO, ..ServerOptions::default() });
+    site.run(handler, |address| {
+        let mut client = Client::connect(address);
+        client.send("POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab");
+        assert_eq!(client.answer().text(), "/1");
+        client.send("cd");
+        client.get("/2");
+        assert_eq!(client.answer().text(), "/2");
+    });
+}
