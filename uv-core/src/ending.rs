@@ -68,8 +68,9 @@ impl Drop for Loop {
             sweep.step(|| request.give_up());
             sweep.step(|| drop(request));
         }
-        // A clone of the loop's handle that is left behind finds nothing to wait for.
+        // A clone of the loop's handle that is left behind finds nothing to wait for, and will not accept.
         inner.end_all_requests();
+        drop(self.take_spare_fd());
         sweep.end();
     }
 }

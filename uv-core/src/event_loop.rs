@@ -44,8 +44,9 @@ pub enum RunMode {
 /// An event loop and everything in it (`uv_loop_t`).
 ///
 /// It dereferences to [`LoopHandle`], the clone that handles and callbacks keep. Dropping the loop drops every handle's
-/// tower and closes every descriptor without calling back; do not drop it from inside one of its own callbacks, whose
-/// tower would be left over.
+/// tower and closes every handle's descriptor without calling back; do not drop it from inside one of its own callbacks,
+/// whose tower would be left over. What the loop itself polls with (two descriptors of epoll, one of an eventfd, and a
+/// pipe's two if it has watched signals) is closed with the last [`LoopHandle`], and each handle keeps one.
 ///
 /// A loop belongs to the thread and to the process that made it. A child that `fork` made without an `exec` shares the
 /// kernel's half of its parent's loops: there they cannot run, and to drop them changes nothing for the parent. Make new

@@ -219,3 +219,20 @@ fn a_listener_that_waits_for_a_descriptor_closes_like_any_other() {
         starved.finish();
     });
 }
+
+#[test]
+fn a_loop_that_is_gone_has_no_more_descriptors_than_it_polls_with_and_none_without_its_handle() {
+    with_few_descriptors(
+        "a_loop_that_is_gone_has_no_more_descriptors_than_it_polls_with_and_none_without_its_handle",
+        || {
+            let count = || std::fs::read_dir("/proc/self/fd").expect("a list").count();
+            // What a process opens once is open.
+            drop(test_loop());
+            let before = count();
+            let timer = Timer::new(&test_loop());
+            assert_eq!(count() - before, 3, "two of epoll and an eventfd");
+            drop(timer);
+            assert_eq!(count(), before);
+        },
+    );
+}
