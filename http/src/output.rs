@@ -99,6 +99,17 @@ impl Connection {
         self.advance_from(first);
     }
 
+    /// Whether more is welcome behind what was written beside the answer; if not, an `on_drain` will tell.
+    pub(crate) fn ask_for_more(&self, number: u32) -> Result<bool> {
+        let more = self.with_exchange(number, |exchange, first| {
+            let more = self.is_more_welcome(exchange, first);
+            exchange.needs_drain |= !more;
+            exchange.is_bare &= more;
+            more
+        });
+        more.ok_or(Error::Gone)
+    }
+
     fn is_more_welcome(&self, exchange: &Exchange, first: bool) -> bool {
         self.is_room(if first { self.socket.buffered() } else { exchange.waiting.len() })
     }

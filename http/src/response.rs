@@ -170,12 +170,12 @@ impl Response {
     }
 
     /// Sends an informational response, such as 103 with `Link` fields; 100 tells the client to send its body. HTTP/1.0
-    /// clients get none.
+    /// clients get none. Returns, like [`write`](Self::write), whether more is welcome; after `false` wait for `on_drain`.
     ///
     /// # Errors
     /// `HeadersSent`, `Gone`, and `Encode` for a status that is not informational, for 101, and for fields that may
     /// not stand there.
-    pub fn write_information(&self, status: u16, fields: &[(&str, &str)]) -> Result<()> {
+    pub fn write_information(&self, status: u16, fields: &[(&str, &str)]) -> Result<bool> {
         let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
         let mut whole = Vec::new();
         Encoder::informational(status, fields, &mut whole)?;
@@ -193,7 +193,7 @@ impl Response {
         if first.unwrap_or(Err(Error::Gone))? {
             self.connection.send(|out| out.extend_from_slice(&whole));
         }
-        Ok(())
+        self.connection.ask_for_more(self.number)
     }
 
     /// Sets who is told what becomes of this response, in place of who was. It is also told of a client that has ended

@@ -142,3 +142,51 @@ fn a_client_that_sends_and_does_not_read_is_held_at_both_ends() {
     });
     assert_eq!(counted.get(), SIZE);
 }
+
+/// Sends informational responses while more are welcome, and then the answer.
+struct Hints {
+    response: Response,
+    written: Count,
+}
+
+impl Hints {
+    fn write_on(&self) {
+        while self.written.get() < WRITES {
+            self.written.add(1);
+            match self.response.write_information(103, &[("Link", &"x".repeat(WRITE))]) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        self.response.end(b"page").expect("to end");
+    }
+}
+
+impl ResponseHandler for Hints {
+    fn on_drain(&mut self) {
+        self.write_on();
+    }
+}
+
+#[test]
+fn a_slow_reader_holds_who_sends_informational_responses_and_gets_all() {
+    let written = Count::default();
+    let handler = move |request: &Request<'_>, response: Response| match request.path() {
+        "/hints" => {
+            let hints = Hints { response: response.clone(), written: written.clone() };
+            hints.write_on();
+            response.set_handler(hints);
+        }
+        _ => response.end(written.get().to_string().as_bytes()).expect("to end"),
+    };
+    serve(handler, |address| {
+        let (mut slow, mut asker) = (Client::connect(address), Client::connect(address));
+        slow.get("/hints");
+        assert!(standing_still(&mut asker) < WRITES, "the rest waits for the reader");
+        for _ in 0..WRITES {
+            assert_eq!(slow.head().status, 103);
+        }
+        assert_eq!(slow.answer().text(), "page");
+    });
+}
