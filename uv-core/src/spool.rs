@@ -5,6 +5,7 @@
 //! flag belongs to the open file, which a shell or another process shares. So a thread waits instead of the loop. What
 //! finds no room in the queue is dropped, counted, and said when the output takes bytes again.
 
+use crate::sys::fork::Process;
 use crate::{Errno, sys};
 use std::fmt;
 use std::io;
@@ -23,6 +24,16 @@ const PIECE: usize = 4096;
 
 /// A buffer beyond this size is not kept for the next use.
 const KEPT: usize = 64 * 1024;
+
+/// How long a process that ends waits for its standard outputs to take what was queued.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// The queues before the standard outputs, once they are used.
+static STDOUT: OnceLock<Spool> = OnceLock::new();
+static STDERR: OnceLock<Spool> = OnceLock::new();
+
+/// The process in which they are used: a child that was forked from it has not their threads.
+static USER: OnceLock<Process> = OnceLock::new();
 
 /// An output with a queue before it. `Send` and `Sync`; clones share the queue.
 ///
@@ -76,16 +87,24 @@ impl Spool {
         Self(Arc::new(Owner(Arc::new(shared))))
     }
 
-    /// The process's one queue before its standard output. Whoever writes there by other means may be in between.
+    /// The process's one queue before its standard output. What is written there by other means may be in between.
+    ///
+    /// A process that ends by a return from `main` or by `exit` waits up to half a second for what is queued.
     pub fn stdout() -> &'static Self {
-        static STDOUT: OnceLock<Spool> = OnceLock::new();
-        STDOUT.get_or_init(|| Self::new(io::stdout()))
+        STDOUT.get_or_init(|| Self::standard(io::stdout()))
     }
 
-    /// The process's one queue before its standard error.
+    /// The process's one queue before its standard error, with the same end.
     pub fn stderr() -> &'static Self {
-        static STDERR: OnceLock<Spool> = OnceLock::new();
-        STDERR.get_or_init(|| Self::new(io::stderr()))
+        STDERR.get_or_init(|| Self::standard(io::stderr()))
+    }
+
+    fn standard(output: impl AsFd + Send + Sync + 'static) -> Self {
+        USER.get_or_init(|| {
+            sys::output::at_exit(say_last_words);
+            Process::current()
+        });
+        Self::new(output)
     }
 
     /// Waits until what was queued for standard output and standard error is written, for at most `patience`: the last
@@ -126,6 +145,16 @@ impl Spool {
         };
         let waited = self.0.0.changed.wait_timeout_while(state, patience, is_busy);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+/// Waits for the standard outputs at the end of the process.
+extern "C" fn say_last_words() {
+    if USER.get().is_some_and(|user| user.is_current()) {
+        let until = Instant::now() + LAST_WORDS;
+        for spool in [STDOUT.get(), STDERR.get()].into_iter().flatten() {
+            spool.flush(until.saturating_duration_since(Instant::now()));
+        }
     }
 }
 

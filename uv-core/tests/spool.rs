@@ -1,5 +1,7 @@
 //! Output that no loop waits for: order, what is dropped and said, and the end.
 
+mod alone;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
@@ -165,4 +167,23 @@ fn a_flush_waits_for_what_is_written_and_no_longer_than_it_may() {
     assert!(spool.flush(DEADLINE));
     drop((spool, writer));
     assert!(reading.join().expect("the pipe is readable").ends_with("last words\n"));
+}
+
+#[test]
+fn what_is_queued_for_a_standard_output_is_written_although_the_process_ends() {
+    let (reader, writer) = pipe();
+    let reading = std::thread::spawn(move || text(reader));
+    let queued: String = (0..10_000).map(line).collect();
+    let status = alone::status(
+        "what_is_queued_for_a_standard_output_is_written_although_the_process_ends",
+        |command| {
+            command.stdout(writer);
+        },
+        || assert!(Spool::stdout().write(queued.as_bytes())),
+    );
+    let Some(status) = status else { return };
+    assert!(status.success());
+    // What the test's own program says of itself stands between the lines.
+    let written = reading.join().expect("the reader");
+    assert_eq!(written.matches("of some length, as a log has them\n").count(), 10_000);
 }
