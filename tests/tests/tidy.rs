@@ -30,6 +30,8 @@ const UNFINISHED: &str = concat!("FIX", "ME");
 /// Tests that let time pass, where a sleep that is too long does no harm and one that is too short can not happen.
 const SLEEPS: &[(&str, &str)] = &[
     ("pomelo/tests/admin_late.rs", "a loop is late for longer than a timeout"),
+    ("pomelo/tests/admin_orders.rs", "a process stands still for longer than a limit"),
+    ("pomelo/tests/stop.rs", "a process stands still for longer than a limit"),
     ("async-wrap/tests/timers.rs", "several timers have to be due before the loop looks at its clock"),
     ("net/tests/timeout.rs", "several timeouts have to be due in the same turn"),
     ("http/tests/server/late.rs", "a loop is late for longer than a timeout"),
