@@ -1,4 +1,4 @@
-//! Timeouts that judge somebody by silence. Node has none of its own: there a timer that is late fires before the input
+//! Timeouts that judge a peer by its silence. Node has none of its own: there a timer that is late fires before the input
 //! that waits, since the timers' phase of libuv comes first.
 //!
 //! A loop that was late (a slow callback, a stopped process, a busy machine) finds the deadline passed, and in the kernel
@@ -48,7 +48,7 @@ impl Heard {
 }
 
 impl Environment {
-    /// Like [`set_timeout`](Self::set_timeout), for judging somebody by silence: if the loop is late, what arrived before
+    /// Like [`set_timeout`](Self::set_timeout), for judging a peer by its silence: if the loop is late, what arrived before
     /// the deadline is told before `callback` is called, and may clear it.
     pub fn set_deadline(&self, after: Duration, callback: impl FnOnce(Heard) + 'static) -> Timeout {
         let timeout = Timeout::new(self, after);
