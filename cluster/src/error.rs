@@ -1,6 +1,6 @@
 //! What goes wrong between processes: the system's refusals, and what the other side should not have sent.
 
-use crate::message::{MESSAGE_BYTES, ProtocolError};
+use crate::channel::message::{MESSAGE_BYTES, ProtocolError};
 use std::fmt;
 
 /// What a fallible call of this crate returns.

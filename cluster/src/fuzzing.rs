@@ -1,6 +1,6 @@
 //! A way in for the fuzzer, which is no part of an ordinary build: the frames are private.
 
-use crate::message::{Decoder, Frame, ProtocolError};
+use crate::channel::message::{Decoder, Frame, ProtocolError};
 use std::collections::VecDeque;
 
 /// Reads frames whole and in pieces: both say the same, and what was read is written as it was read.

@@ -86,41 +86,22 @@
 
 #![forbid(unsafe_code)]
 
-mod bind;
-mod bootstrap;
 mod channel;
-mod conversation;
-mod distributor;
 mod error;
-mod faux_handle;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod handles;
-mod listeners;
-mod message;
-mod outbox;
-mod output;
 mod primary;
 mod scheduling;
 mod settings;
-mod shared_handle;
-mod source;
-mod supervisor;
 pub mod upcall;
-mod window;
-mod wire;
 mod worker;
-mod worker_handle;
 
+pub use channel::message::ProtocolError;
 pub use error::{Error, InvitationError, Result};
-pub use message::ProtocolError;
-pub use output::Output;
-pub use primary::Primary;
+pub use primary::{Backoff, Counters, Output, Primary, Supervised, WorkerHandle};
 pub use scheduling::{Candidate, Policy, RoundRobin, SchedulingPolicy};
 pub use settings::Settings;
-pub use supervisor::{Backoff, Supervised};
 pub use worker::Worker;
-pub use worker_handle::{Counters, WorkerHandle};
 
 /// The source of this layer's records: see [`uv_core::trace`].
 pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("cluster");

@@ -4,8 +4,13 @@
 //! Node has one handle in flight for each channel and queues everything behind it; here a message takes its
 //! descriptors along and nothing waits.
 
-use crate::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError, WORKER_FDS};
-use crate::outbox::{Author, Outbox};
+pub(crate) mod bootstrap;
+pub(crate) mod message;
+mod outbox;
+mod wire;
+
+use crate::channel::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError, WORKER_FDS};
+use crate::channel::outbox::{Author, Outbox};
 use crate::{Error, LAYER, Result};
 use bytes::Bytes;
 use std::cmp::Ordering;

@@ -2,7 +2,7 @@
 //! `lib/internal/cluster/child.js`.
 
 use crate::LAYER;
-use crate::message::Message;
+use crate::channel::message::Message;
 use crate::worker::WorkerSelf;
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncContext, AsyncId, AsyncStream, Environment, Provider};

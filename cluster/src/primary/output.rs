@@ -2,7 +2,7 @@
 
 use crate::WorkerHandle;
 use crate::primary::PrimaryState;
-use crate::worker_handle::WorkerState;
+use crate::primary::worker::WorkerState;
 use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
 use tcp_wrap::PipeWrap;

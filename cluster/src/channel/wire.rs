@@ -1,7 +1,7 @@
 //! Numbers, addresses and strings of the message format, written and read. Nothing that is read is trusted: a value
 //! that does not fit is [`ProtocolError::Malformed`].
 
-use crate::message::{Key, PATH_BYTES, ProtocolError, Query, Reply, Target};
+use crate::channel::message::{Key, PATH_BYTES, ProtocolError, Query, Reply, Target};
 use net::Address;
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};

@@ -5,10 +5,10 @@
 //! them half-way. Only those that a worker gave back wait here, and one while the policy chooses.
 
 use crate::LAYER;
-use crate::bind::{Bound, bind};
-use crate::message::Query;
+use crate::channel::message::Query;
+use crate::primary::bind::{Bound, bind};
+use crate::primary::worker::{Connection, WorkerState};
 use crate::scheduling::{Candidate, SchedulingPolicy};
-use crate::worker_handle::{Connection, WorkerState};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! The listening handle of a worker that accepts itself, on a socket that it shares. Mirrors `shared` in Node's
 //! `lib/internal/cluster/child.js`.
 
-use crate::message::Message;
+use crate::channel::message::Message;
 use crate::worker::WorkerSelf;
 use async_wrap::{AsyncId, AsyncStream, Provider};
 use net::{Acceptor, Address, ListenHandle, ListenQueue, Result};

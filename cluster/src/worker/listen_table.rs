@@ -1,8 +1,8 @@
 //! What a worker listens on, and what it asked for. Mirrors the `handles` and `indexes` maps of Node's
 //! `lib/internal/cluster/child.js`.
 
-use crate::faux_handle::Faux;
-use crate::message::{Key, Target};
+use crate::channel::message::{Key, Target};
+use crate::worker::faux_handle::Faux;
 use async_wrap::{AsyncContext, Environment};
 use net::{ListenReply, Server};
 use std::cell::{Cell, RefCell};

@@ -1,6 +1,6 @@
 //! The primary's sockets, for both policies. Mirrors what the constructors of `RoundRobinHandle` and `SharedHandle` bind.
 
-use crate::message::{Query, Target};
+use crate::channel::message::{Query, Target};
 use net::Address;
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,13 +1,18 @@
 //! A worker as it sees itself. Mirrors `cluster.worker` in a worker, Node's `lib/internal/cluster/child.js`.
 
+mod faux_handle;
+mod listen_table;
+mod shared_handle;
+mod source;
+
 use crate::LAYER;
-use crate::bootstrap::accept_invitation;
+use crate::channel::bootstrap::accept_invitation;
+use crate::channel::message::{BATCH, Message, ProtocolError, Reply, WORKER_FDS};
 use crate::channel::{Channel, OnChannel};
-use crate::faux_handle::Faux;
-use crate::handles::{Handles, Reserved};
-use crate::message::{BATCH, Message, ProtocolError, Reply, WORKER_FDS};
-use crate::source::WorkerSource;
 use crate::upcall::WorkerHandler;
+use crate::worker::faux_handle::Faux;
+use crate::worker::listen_table::{Handles, Reserved};
+use crate::worker::source::WorkerSource;
 use crate::{Error, Result};
 use async_wrap::{AsyncContext, Environment, Provider};
 use net::ListenSource;

@@ -2,11 +2,11 @@
 //! `lib/internal/cluster/primary.js`, and `SharedHandle`.
 
 use crate::Settings;
-use crate::bind::{Shareable, share};
-use crate::distributor::Distributor;
-use crate::message::{Key, Message, Query, Reply};
+use crate::channel::message::{Key, Message, Query, Reply};
+use crate::primary::bind::{Shareable, share};
+use crate::primary::distributor::Distributor;
+use crate::primary::worker::{Connection, WorkerState};
 use crate::scheduling::Kind;
-use crate::worker_handle::{Connection, WorkerState};
 use net::Address;
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;

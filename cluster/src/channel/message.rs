@@ -5,7 +5,7 @@
 //! follows it. The descriptors of a frame travel with its first byte (`SCM_RIGHTS`); the frame says how many they are.
 //! Nothing here does I/O.
 
-use crate::wire::{Reader, Writer};
+use crate::channel::wire::{Reader, Writer};
 use net::Address;
 use std::collections::VecDeque;
 use std::fmt;

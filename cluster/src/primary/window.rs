@@ -5,7 +5,7 @@
 //! have it; what was acknowledged is not in here any more. Node has one connection in flight for each worker, and a
 //! round trip between any two.
 
-use crate::message::{BATCH, ProtocolError};
+use crate::channel::message::{BATCH, ProtocolError};
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! What a primary does with what a worker says. Mirrors `onmessage` in Node's `lib/internal/cluster/primary.js`.
 
 use crate::channel::OnChannel;
-use crate::message::{Message, ProtocolError, Query, WORKER_FDS};
+use crate::channel::message::{Message, ProtocolError, Query, WORKER_FDS};
 use crate::primary::PrimaryState;
-use crate::worker_handle::WorkerState;
+use crate::primary::worker::WorkerState;
 use crate::{Error, Result, WorkerHandle};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;

@@ -1,14 +1,27 @@
 //! The primary: it forks workers and knows them. Mirrors Node's `lib/internal/cluster/primary.js`.
 
+mod bind;
+mod distributor;
+mod end;
+mod output;
+mod sockets;
+mod supervisor;
+mod window;
+mod worker;
+
+pub use output::Output;
+pub use supervisor::{Backoff, Supervised};
+pub use worker::{Counters, WorkerHandle};
+
 use crate::LAYER;
-use crate::bootstrap::{Invitation, STDIN, UNIQUE_ID, refuse_unaccepted};
 use crate::channel::Channel;
-use crate::conversation::Conversation;
-use crate::listeners::Listeners;
-use crate::output::Pipes;
+use crate::channel::bootstrap::{Invitation, STDIN, UNIQUE_ID, refuse_unaccepted};
+use crate::primary::end::Conversation;
+use crate::primary::output::Pipes;
+use crate::primary::sockets::Listeners;
+use crate::primary::worker::{Birth, WorkerState};
 use crate::upcall::PrimaryHandler;
-use crate::worker_handle::{Birth, WorkerState};
-use crate::{Error, Result, Settings, WorkerHandle};
+use crate::{Error, Result, Settings};
 use async_wrap::{AsyncContext, Environment, Provider};
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;

@@ -9,7 +9,7 @@
 //! since such a process would go on as a primary and fork workers that fail likewise, without end. As in Node a worker
 //! removes the variables, so that its own children are no workers.
 
-use crate::message::VERSION;
+use crate::channel::message::VERSION;
 use crate::{Error, InvitationError, Result};
 use std::cell::RefCell;
 use std::ffi::OsString;

@@ -2,10 +2,10 @@
 //! `primary.js`.
 
 use crate::channel::Channel;
-use crate::message::{Message, Reply};
+use crate::channel::message::{Message, Reply};
 use crate::primary::PrimaryState;
+use crate::primary::window::{Acknowledged, Window};
 use crate::scheduling::Candidate;
-use crate::window::{Acknowledged, Window};
 use crate::{Primary, ProtocolError, Result};
 use async_wrap::{AsyncContext, Timeout};
 use std::cell::{Cell, OnceCell, RefCell};

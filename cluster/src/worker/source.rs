@@ -1,10 +1,10 @@
 //! Where a worker's servers get their listening handles: from the primary. Mirrors `cluster._getServer`, Node's
 //! `lib/internal/cluster/child.js`.
 
-use crate::faux_handle::FauxHandle;
-use crate::message::{Message, PATH_BYTES, ProtocolError, Query, Reply, Target};
-use crate::shared_handle::SharedHandle;
+use crate::channel::message::{Message, PATH_BYTES, ProtocolError, Query, Reply, Target};
 use crate::worker::WorkerSelf;
+use crate::worker::faux_handle::FauxHandle;
+use crate::worker::shared_handle::SharedHandle;
 use async_wrap::Environment;
 use net::{Address, ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget, PlainSource, Result};
 use std::os::fd::OwnedFd;
