@@ -59,30 +59,19 @@
 
 mod body;
 mod connection;
-mod decoding;
 mod error;
-mod exchange;
-mod exchanges;
-mod gone;
-mod heads;
-mod lent;
-mod options;
-mod output;
-mod pending;
 pub mod proto;
 mod request;
 mod response;
 mod server;
-mod timeouts;
 pub mod upcall;
 
 pub use body::Body;
 pub use error::{Error, Result};
 pub use net::{Address, ListenOptions, ListenPhase, ListenSource, Socket};
-pub use options::ServerOptions;
 pub use request::Request;
 pub use response::Response;
-pub use server::Server;
+pub use server::{Server, ServerOptions};
 
 /// The source of this layer's records: see [`uv_core::trace`].
 pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("http");

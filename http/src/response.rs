@@ -1,8 +1,8 @@
 //! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
 
 use crate::connection::Connection;
-use crate::exchange::{Exchange, Phase};
-use crate::pending::Call;
+use crate::connection::deferred::Call;
+use crate::connection::exchange::{Exchange, Phase};
 use crate::proto::{EncodeError, Encoder, Version};
 use crate::upcall::ResponseHandler;
 use crate::{Error, LAYER, Result, Socket};

@@ -3,8 +3,8 @@
 //! While a turn of input lasts, everything answered is collected in one buffer of the server and sent at its end:
 //! pipelined answers leave together, and a head with its body. Outside of a turn an answer is sent at once.
 
+use crate::connection::exchange::{Exchange, Phase};
 use crate::connection::{BLOCKED, CORKED, Connection, LAST};
-use crate::exchange::{Exchange, Phase};
 use crate::proto::{Encoder, SimpleHead};
 use crate::{Error, Result};
 use std::cell::RefCell;

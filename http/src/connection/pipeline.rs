@@ -3,9 +3,9 @@
 //! Answers go out in the order of the requests, so only the first exchange writes; what later ones write waits in them.
 //! Most requests are alone, and answered before the next one is looked at: for those the list is one place.
 
+use crate::connection::deferred::Call;
+use crate::connection::exchange::{Exchange, Phase};
 use crate::connection::{BODY_HELD, BODY_PAUSED, CUT, Connection, FINISH_OWED, IN_MESSAGE, LAST, STALLED};
-use crate::exchange::{Exchange, Phase};
-use crate::pending::Call;
 use std::rc::Rc;
 
 impl Connection {

@@ -1,8 +1,8 @@
 //! A response's handler during its own call: out of its exchange, which the call may end, abandon or give another handler.
 //! Mirrors what `uv_core::Slot` does for towers, for handlers whose place may be gone when they return.
 
+use crate::connection::deferred::Call;
 use crate::connection::{Connection, FINISH_OWED};
-use crate::pending::Call;
 use crate::upcall::ResponseHandler;
 use crate::{LAYER, Response};
 use async_wrap::AsyncContext;

@@ -1,12 +1,12 @@
 //! From bytes to requests: the connection's turn at its input. Mirrors `onParserExecute`, `parserOnIncoming`,
 //! `parserOnBody`, `parserOnMessageComplete` and `socketOnError`.
 
+use crate::connection::deferred::{Call, Over};
+use crate::connection::exchange::{Exchange, Phase};
 use crate::connection::{
     BODY_HELD, BODY_PAUSED, CORKED, Connection, ENDING, IN_MESSAGE, LAST, RECEIVING, SERVED, STALLED,
     TRAILING, UPGRADED,
 };
-use crate::exchange::{Exchange, Phase};
-use crate::pending::{Call, Over};
 use crate::proto::{
     Decoder, Encoder, Event, Expect, Fields, Framing, ParseError, RequestFacts, RequestHead, Scratch, Version,
 };

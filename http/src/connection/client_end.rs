@@ -10,12 +10,12 @@
 //! does not want the body yet it does not, since the body may be there to its last byte: but a handler that never goes on
 //! would keep a connection whose client is gone, so it is told, and has the same time.
 
+use crate::connection::deferred::Call;
+use crate::connection::exchange::Phase;
 use crate::connection::{
     BLOCKED, BODY_HELD, BODY_PAUSED, Connection, ENDING, LAST, LINGERING, PEER_ENDED, STALLED, UNREAD_END,
     UPGRADED,
 };
-use crate::exchange::Phase;
-use crate::pending::Call;
 use std::rc::Rc;
 use std::time::Duration;
 

@@ -1,13 +1,21 @@
 //! One connection: what it remembers between its socket's upcalls, and how it ends. Mirrors the per-socket state of
 //! Node's `connectionListenerInternal`, `resOnFinish` and `socketOnEnd`.
 //!
-//! Requests come in through `decoding.rs` and become exchanges; answers go out through `output.rs` in the order of the
+//! Requests come in through `input.rs` and become exchanges; answers go out through `output.rs` in the order of the
 //! requests. An exchange whose answer is written leaves the list, and with the last one the connection is idle: it then
 //! holds no buffer.
 
+mod calls;
+mod client_end;
+pub(crate) mod deferred;
+pub(crate) mod exchange;
+mod input;
+mod output;
+mod pipeline;
+
 use crate::LAYER;
-use crate::exchange::Exchange;
-use crate::pending::{Over, Pending};
+use crate::connection::deferred::{Over, Pending};
+use crate::connection::exchange::Exchange;
 use crate::proto::Decoder;
 use crate::server::{Core, SharedHandler};
 use net::Socket;

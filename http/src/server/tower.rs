@@ -1,0 +1,70 @@
+//! The server's end of the layer beneath: what `net::Server` tells of one `listen`. Mirrors the listeners that
+//! `http.Server`'s constructor sets on its `net.Server`.
+
+use super::{Core, SharedHandler};
+use crate::LAYER;
+use crate::connection::{Connection, ConnectionTower};
+use crate::upcall::RequestHandler;
+use net::upcall::ServerHandler;
+use net::{Dropped, Socket};
+use std::rc::Rc;
+use uv_core::Slot;
+use uv_core::trace::Facts;
+
+/// This layer's end of the server beneath, for one `listen`.
+pub(super) struct ServerTower {
+    core: Rc<Core>,
+    handler: SharedHandler,
+}
+
+impl ServerTower {
+    pub(super) fn new(core: &Rc<Core>, handler: Box<dyn RequestHandler>) -> Self {
+        core.towers.set(core.towers.get() + 1);
+        let slot = Slot::empty();
+        slot.set(handler);
+        Self { core: Rc::clone(core), handler: Rc::new(slot) }
+    }
+}
+
+impl ServerHandler for ServerTower {
+    fn on_connection(&mut self, socket: Socket) {
+        let connection =
+            Rc::new(Connection::new(Rc::clone(&self.core), Rc::clone(&self.handler), socket.clone()));
+        socket.set_handler(ConnectionTower::new(connection));
+    }
+
+    fn on_listening(&mut self) {
+        let _up = LAYER.up("RequestHandler::on_listening", Facts::default);
+        self.handler.call(|handler| handler.on_listening());
+    }
+
+    fn on_drop(&mut self, dropped: Dropped) {
+        let _up = LAYER.up("RequestHandler::on_drop", Facts::default);
+        self.handler.call(|handler| handler.on_drop(dropped));
+    }
+
+    fn on_error(&mut self, error: net::Error) {
+        let _up = LAYER.up("RequestHandler::on_error", Facts::default);
+        self.handler.call(|handler| handler.on_error(error));
+    }
+
+    fn on_close(&mut self) {
+        if let Some(mut handler) = self.handler.take() {
+            let _up = LAYER.up("RequestHandler::on_close", Facts::default);
+            handler.on_close();
+        }
+    }
+}
+
+impl Drop for ServerTower {
+    fn drop(&mut self) {
+        // The handler may hold responses, which hold connections, which hold the handler: this breaks the circle.
+        drop(self.handler.take());
+        self.core.retain_upgraded(|connection| !Rc::ptr_eq(&connection.handler, &self.handler));
+        self.core.towers.set(self.core.towers.get() - 1);
+        if self.core.towers.get() == 0 {
+            self.core.stop_checking();
+            self.core.end_grace();
+        }
+    }
+}
