@@ -1,5 +1,5 @@
 //! An async hook that shows how one TCP connection to this very program runs: what causes what, and when what is
-//! called. Run it with `cargo run -p async-wrap --example hooks`.
+//! called. Run it with `cargo run -p upcall-async-wrap --example hooks`.
 
 use async_wrap::upcall::OnStream;
 use async_wrap::{AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, Error, Loop, Provider, Result};

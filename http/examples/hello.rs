@@ -1,6 +1,6 @@
 //! A server with three routes: an answer at once, one from a timer, and a body that is streamed.
 //!
-//! `cargo run -p http --example hello` asks itself for each of them; with `-- --addr 127.0.0.1:8000` it serves.
+//! `cargo run -p upcall-http --example hello` asks itself for each of them; with `-- --addr 127.0.0.1:8000` it serves.
 
 use async_wrap::{Environment, Loop, RunMode};
 use http::upcall::ResponseHandler;

@@ -1,6 +1,6 @@
 //! A chat server: every line that somebody says is sent to all the others.
 //!
-//! `cargo run -p net --example chat 127.0.0.1:7000` serves; without an address two guests of its own have a short talk.
+//! `cargo run -p upcall-net --example chat 127.0.0.1:7000` serves; without an address two guests of its own have a short talk.
 
 use async_wrap::{Environment, Loop, RunMode};
 use net::upcall::SocketHandler;

@@ -1,7 +1,7 @@
 //! A master and two servers that greet whoever connects. This program is all three; once everything has started the
 //! master visits its servers and stops them, and itself.
 //!
-//!     cargo run -p pomelo --example fleet
+//!     cargo run -p upcall-pomelo --example fleet
 
 use async_wrap::{Environment, Loop, RunMode};
 use net::upcall::SocketHandler;

@@ -1,5 +1,5 @@
 //! Passes a TCP connection through a pipe, as a cluster's primary does with its workers. Here both ends of the pipe are
-//! in one loop, and a thread plays the client. Run it with `cargo run -p tcp-wrap --example pass_handle`.
+//! in one loop, and a thread plays the client. Run it with `cargo run -p upcall-tcp-wrap --example pass_handle`.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -4,24 +4,25 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
+use std::path::Path;
 use tests::source::words;
 use tests::workspace::{cargo, output, root};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// The packages, the lowest layer first. Those of one level do not know each other.
+/// The crates by their folders, the lowest layer first. Those of one level do not know each other.
 const LEVELS: &[&[&str]] = &[
     &["uv-core"],
     &["tcp-wrap"],
     &["async-wrap"],
     &["net"],
     &["http", "cluster", "pomelo"],
-    &["upcall"],
-    &["upcall-bench", "xtask"],
+    &["cli"],
+    &["bench", "xtask"],
     &["tests"],
 ];
 
-/// Every edge between the packages, with its reason. Those of tests and examples are only held to the levels.
+/// Every edge between the crates, with its reason. Those of tests and examples are only held to the levels.
 const EDGES: &[(&str, &str, &str)] = &[
     ("tcp-wrap", "uv-core", "the layer beneath: wraps stand on the loop's streams"),
     ("async-wrap", "tcp-wrap", "the layer beneath: every upcall of a wrap gets its scope"),
@@ -43,19 +44,19 @@ const EDGES: &[(&str, &str, &str)] = &[
     ("pomelo", "async-wrap", "components are called from ticks, and what waits has a timeout"),
     ("pomelo", "tcp-wrap", "what servers write comes through pipes"),
     ("pomelo", "uv-core", "servers are child processes of the loop"),
-    ("upcall", "async-wrap", "the commands run an environment"),
-    ("upcall", "cluster", "`serve` starts workers"),
-    ("upcall", "http", "`serve` is an HTTP server"),
-    ("upcall", "net", "where a listening handle comes from is chosen here"),
-    ("upcall", "pomelo", "`pomelo` starts and commands an application of many servers"),
-    ("upcall", "uv-core", "signals, and the loop itself"),
-    ("upcall-bench", "async-wrap", "every layer is measured by itself"),
-    ("upcall-bench", "cluster", "every layer is measured by itself"),
-    ("upcall-bench", "http", "every layer is measured by itself"),
-    ("upcall-bench", "net", "every layer is measured by itself"),
-    ("upcall-bench", "tcp-wrap", "every layer is measured by itself"),
-    ("upcall-bench", "uv-core", "every layer is measured by itself"),
-    ("upcall-bench", "upcall", "the application of `serve` and `pomelo start` are measured too"),
+    ("cli", "async-wrap", "the commands run an environment"),
+    ("cli", "cluster", "`serve` starts workers"),
+    ("cli", "http", "`serve` is an HTTP server"),
+    ("cli", "net", "where a listening handle comes from is chosen here"),
+    ("cli", "pomelo", "`pomelo` starts and commands an application of many servers"),
+    ("cli", "uv-core", "signals, and the loop itself"),
+    ("bench", "async-wrap", "every layer is measured by itself"),
+    ("bench", "cluster", "every layer is measured by itself"),
+    ("bench", "http", "every layer is measured by itself"),
+    ("bench", "net", "every layer is measured by itself"),
+    ("bench", "tcp-wrap", "every layer is measured by itself"),
+    ("bench", "uv-core", "every layer is measured by itself"),
+    ("bench", "cli", "the application of `serve` and `pomelo start` are measured too"),
     ("tests", "uv-core", "signals to child processes"),
 ];
 
@@ -68,7 +69,7 @@ const NOT_IN_THE_LOCK_FILE: &[&str] = &["async-std", "hyper", "smol", "tokio"];
 /// How many crates a user of a layer pulls in at most, the layer included.
 const TREES: &[(&str, usize)] = &[("uv-core", 10), ("http", 20)];
 
-/// A dependency as a manifest declares it.
+/// A dependency as a manifest declares it. A crate of the workspace has its folder's name, any other its package's.
 struct Edge {
     from: String,
     to: String,
@@ -80,15 +81,22 @@ fn declared() -> Result<(BTreeSet<String>, Vec<Edge>), Box<dyn Error>> {
     let metadata: Value = serde_json::from_str(&metadata)?;
     let (mut packages, mut edges) = (BTreeSet::new(), Vec::new());
     for package in metadata["packages"].as_array().ok_or("no packages")? {
-        let from = package["name"].as_str().ok_or("a package without a name")?;
+        let manifest = package["manifest_path"].as_str().ok_or("a package without a manifest")?;
+        let from = Path::new(manifest).parent().and_then(folder_name).ok_or("a package without a folder")?;
         packages.insert(from.to_owned());
         for dependency in package["dependencies"].as_array().ok_or("no dependencies")? {
-            let to = dependency["name"].as_str().ok_or("a dependency without a name")?;
+            let name = dependency["name"].as_str().ok_or("a dependency without a name")?;
+            let folder = dependency["path"].as_str().map(Path::new).and_then(folder_name);
+            let to = folder.unwrap_or(name);
             let for_tests = dependency["kind"] == "dev";
             edges.push(Edge { from: from.to_owned(), to: to.to_owned(), for_tests });
         }
     }
     Ok((packages, edges))
+}
+
+fn folder_name(folder: &Path) -> Option<&str> {
+    folder.file_name()?.to_str()
 }
 
 fn level_of(package: &str) -> Option<usize> {
@@ -185,9 +193,10 @@ fn only_uv_core_speaks_to_the_system() -> Outcome {
 #[test]
 fn a_layers_user_pulls_in_a_small_tree() -> Outcome {
     for (package, limit) in TREES {
-        let tree = output(cargo("tree").args(["-p", package, "-e", "normal,build", "--prefix", "none"]))?;
+        let name = format!("upcall-{package}");
+        let tree = output(cargo("tree").args(["-p", &*name, "-e", "normal,build", "--prefix", "none"]))?;
         let crates: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-        assert!(crates.contains(package), "cargo tree shows {tree}");
+        assert!(crates.contains(&*name), "cargo tree shows {tree}");
         assert!(
             crates.len() <= *limit,
             "{package} pulls in {} crates, {limit} at most: {crates:?}",

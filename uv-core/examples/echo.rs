@@ -1,6 +1,6 @@
 //! An echo server: what a connection sends comes back to it.
 //!
-//! `cargo run -p uv-core --example echo`, then `nc 127.0.0.1 7000`. With `--once` it serves one connection, its own.
+//! `cargo run -p upcall-uv-core --example echo`, then `nc 127.0.0.1 7000`. With `--once` it serves one connection, its own.
 
 use std::net::SocketAddr;
 use uv_core::upcall::StreamUpcall;

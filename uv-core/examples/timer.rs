@@ -1,6 +1,6 @@
 //! Timers and phases: what runs in one iteration of the loop, in libuv's order.
 //!
-//! `cargo run -p uv-core --example timer`
+//! `cargo run -p upcall-uv-core --example timer`
 
 use std::cell::Cell;
 use std::rc::Rc;
