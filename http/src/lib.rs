@@ -68,7 +68,8 @@ pub mod upcall;
 
 pub use body::Body;
 pub use error::{Error, Result};
-pub use net::{Address, ListenOptions, ListenPhase, ListenSource, Socket};
+pub use net::source::ListenSource;
+pub use net::{Address, ListenOptions, ListenPhase, Socket};
 pub use request::Request;
 pub use response::Response;
 pub use server::{Server, ServerOptions};

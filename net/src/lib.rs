@@ -4,7 +4,7 @@
 //! socket with flow control (high-water mark, drain, pause), half-open rules, inactivity timeouts and an orderly end.
 //! Mirrors Node's `lib/net.js`.
 //!
-//! A [`Server`] gets its listening handle from a [`ListenSource`]: the plain one binds a socket of its own, a cluster
+//! A [`Server`] gets its listening handle from a [`ListenSource`](source::ListenSource): the plain one binds a socket of its own, a cluster
 //! worker's asks its primary. That trait is all that this crate knows of clusters.
 //!
 //! ```
@@ -49,9 +49,10 @@ mod held;
 mod linger;
 mod listen;
 mod listening;
+mod query;
 mod server;
 mod socket;
-mod source;
+pub mod source;
 mod state;
 mod timeout;
 mod tower;
@@ -61,11 +62,9 @@ pub use address::Address;
 pub use connect::{ConnectOptions, ConnectTarget};
 pub use error::{Error, ErrorCode, ListenPhase, Result};
 pub use linger::Linger;
-pub use listen::{ListenOptions, ListenTarget};
-pub use listening::Acceptor;
+pub use listen::ListenOptions;
 pub use server::{Dropped, Server, ServerOptions};
 pub use socket::{ReadyState, Socket};
-pub use source::{ListenHandle, ListenQuery, ListenQueue, ListenReply, ListenSource, PlainSource};
 
 /// The source of this layer's records: see [`uv_core::trace`].
 pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("net");

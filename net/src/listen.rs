@@ -1,6 +1,7 @@
 //! Where and how to listen: the options of `server.listen`, checked before anything is touched.
 
-use crate::{Error, ErrorCode, Result};
+use crate::source::{ListenQuery, ListenTarget};
+use crate::{Error, ErrorCode, Result, ServerOptions};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -21,7 +22,7 @@ const BACKLOG: u32 = 511;
 /// ```
 #[derive(Debug)]
 pub struct ListenOptions {
-    pub(crate) target: ListenTarget,
+    pub(crate) target: Target,
     pub(crate) backlog: u32,
     pub(crate) exclusive: bool,
     pub(crate) ipv6_only: bool,
@@ -30,22 +31,16 @@ pub struct ListenOptions {
     pub(crate) writable_by_all: bool,
 }
 
-/// What to listen on.
+/// What to listen on, and whether it is to be made.
 #[derive(Debug)]
-pub enum ListenTarget {
-    /// A port on every address of this machine: `::` with IPv4, or `0.0.0.0` where there is no IPv6. Port 0 lets the
-    /// kernel choose.
-    Port(u16),
-    /// One address; port 0 lets the kernel choose.
-    Addr(SocketAddr),
-    /// A Unix socket, or an abstract one if the name begins with NUL.
-    Path(PathBuf),
-    /// A socket that somebody else bound or even made listen already.
-    Fd(OwnedFd),
+pub(crate) enum Target {
+    New(ListenTarget),
+    /// A socket that was bound elsewhere, perhaps already listening.
+    Adopted(OwnedFd),
 }
 
 impl ListenOptions {
-    fn new(target: ListenTarget) -> Self {
+    fn new(target: Target) -> Self {
         Self {
             target,
             backlog: BACKLOG,
@@ -60,7 +55,7 @@ impl ListenOptions {
     /// A port on every address of this machine.
     #[must_use]
     pub fn port(port: u16) -> Self {
-        Self::new(ListenTarget::Port(port))
+        Self::new(Target::New(ListenTarget::Port(port)))
     }
 
     /// A port on one address.
@@ -72,7 +67,7 @@ impl ListenOptions {
     /// One address.
     #[must_use]
     pub fn addr(addr: SocketAddr) -> Self {
-        Self::new(ListenTarget::Addr(addr))
+        Self::new(Target::New(ListenTarget::Addr(addr)))
     }
 
     /// A Unix socket, or an abstract one if the name begins with NUL.
@@ -81,13 +76,13 @@ impl ListenOptions {
     /// `EADDRINUSE` and says that nothing listens there. To remove it is the program's business, as in Node.
     #[must_use]
     pub fn path(path: impl Into<PathBuf>) -> Self {
-        Self::new(ListenTarget::Path(path.into()))
+        Self::new(Target::New(ListenTarget::Path(path.into())))
     }
 
     /// A socket from elsewhere.
     #[must_use]
     pub fn fd(fd: OwnedFd) -> Self {
-        Self::new(ListenTarget::Fd(fd))
+        Self::new(Target::Adopted(fd))
     }
 
     /// Connections that the kernel keeps ready for `accept`; 511 unless set.
@@ -132,26 +127,42 @@ impl ListenOptions {
         self
     }
 
+    /// What a source is asked for, with the target that the options name.
+    pub(crate) fn query(&self, target: ListenTarget, server: &ServerOptions) -> ListenQuery {
+        ListenQuery {
+            target,
+            backlog: self.backlog,
+            ipv6_only: self.ipv6_only,
+            reuse_port: self.reuse_port,
+            readable_by_all: self.readable_by_all,
+            writable_by_all: self.writable_by_all,
+            no_delay: server.no_delay,
+            keep_alive: server.keep_alive,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |message| Err(Error::new(ErrorCode::InvalidArgument, message));
         let for_all = self.readable_by_all || self.writable_by_all;
         match &self.target {
-            ListenTarget::Path(path) if path.as_os_str().is_empty() => refuse("listen: the path is empty"),
-            ListenTarget::Path(path) if for_all && path.as_os_str().as_bytes()[0] == 0 => {
+            Target::New(ListenTarget::Path(path)) if path.as_os_str().is_empty() => {
+                refuse("listen: the path is empty")
+            }
+            Target::New(ListenTarget::Path(path)) if for_all && path.as_os_str().as_bytes()[0] == 0 => {
                 refuse("listen: an abstract socket has no permissions to set")
             }
-            ListenTarget::Path(_) if self.ipv6_only || self.reuse_port => {
+            Target::New(ListenTarget::Path(_)) if self.ipv6_only || self.reuse_port => {
                 refuse("listen: ipv6_only and reuse_port are for TCP")
             }
-            ListenTarget::Path(_) => Ok(()),
+            Target::New(ListenTarget::Path(_)) => Ok(()),
             _ if for_all => refuse("listen: readable_by_all and writable_by_all are for Unix sockets"),
-            ListenTarget::Addr(addr) if self.ipv6_only && addr.is_ipv4() => {
+            Target::New(ListenTarget::Addr(addr)) if self.ipv6_only && addr.is_ipv4() => {
                 refuse("listen: ipv6_only is for IPv6 addresses")
             }
-            ListenTarget::Fd(_) if self.ipv6_only || self.reuse_port => {
+            Target::Adopted(_) if self.ipv6_only || self.reuse_port => {
                 refuse("listen: ipv6_only and reuse_port must be set before a socket is bound")
             }
-            ListenTarget::Port(_) | ListenTarget::Addr(_) | ListenTarget::Fd(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }

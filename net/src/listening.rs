@@ -5,15 +5,16 @@
 //! towers of the connections, and the ticks that report to the handler. So the handler is dropped when nobody is left
 //! who could call it, also when the loop is dropped in the middle, and also if the handler holds its own server.
 
+use crate::query::set_connection_options;
 use crate::server::ServerState;
+use crate::source::{ListenHandle, ListenQueue};
 use crate::upcall::ServerHandler;
-use crate::{Address, Dropped, LAYER, ListenHandle, ListenQueue, Result, Server, Socket};
+use crate::{Address, Dropped, LAYER, Result, Server, Socket};
 use async_wrap::upcall::OnConnection;
-use async_wrap::{AsyncId, AsyncStream, KeepAlive, TcpWrap};
+use async_wrap::{AsyncId, AsyncStream, TcpWrap};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
 use uv_core::Slot;
 use uv_core::trace::Facts;
 
@@ -254,7 +255,7 @@ impl Acceptor {
         }
     }
 
-    /// All connections have come that waited [elsewhere](crate::ListenQueue::Elsewhere) when the server was to close; it
+    /// All connections have come that waited [elsewhere](ListenQueue::Elsewhere) when the server was to close; it
     /// closes now. Nothing for a server that is not about to.
     pub fn queue_taken(&self) {
         self.listening.end_draining();
@@ -284,13 +285,7 @@ impl Acceptor {
 
     fn set_options(&self, tcp: &TcpWrap) -> Result<()> {
         let options = &self.listening.server.options;
-        if options.no_delay {
-            tcp.set_nodelay(true)?;
-        }
-        if let Some(idle) = options.keep_alive {
-            tcp.set_keepalive(Some(KeepAlive::after(idle.max(Duration::from_secs(1)))))?;
-        }
-        Ok(())
+        Ok(set_connection_options(tcp, options.no_delay, options.keep_alive)?)
     }
 
     fn take(&self, stream: AsyncStream) {

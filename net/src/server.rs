@@ -1,8 +1,10 @@
 //! A server: its options, its limits, and the `listen` that is in force. Mirrors `net.Server`.
 
+use crate::listen::Target;
 use crate::listening::Listening;
+use crate::source::{Bound, ListenHandle, ListenSource, PlainHandle, PlainSource};
 use crate::upcall::ServerHandler;
-use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, ListenSource, PlainSource, Result};
+use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, Result};
 use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -121,14 +123,9 @@ impl Server {
         if let Some(draining) = self.0.draining() {
             draining.end_draining();
         }
-        let exclusive = options.exclusive || options.reuse_port;
-        let query = options.into_query(&self.0.options);
-        let listening = Listening::new(&self.0, query.backlog, Box::new(handler));
+        let listening = Listening::new(&self.0, options.backlog, Box::new(handler));
         *self.0.listening.borrow_mut() = Rc::downgrade(&listening);
-        let late = Rc::clone(&listening);
-        let reply = Box::new(move |answer| late.answered(answer));
-        let source = if exclusive { &PlainSource } else { &*self.0.source };
-        match source.get_handle(&self.0.env, query, reply) {
+        match self.get_handle(options, &listening) {
             Ok(None) => Ok(()),
             Ok(Some(handle)) => listening.start(handle),
             Err(error) => {
@@ -136,6 +133,26 @@ impl Server {
                 Err(error)
             }
         }
+    }
+
+    /// A listening handle: of the source, or around a socket that the program has already.
+    fn get_handle(
+        &self,
+        options: ListenOptions,
+        listening: &Rc<Listening>,
+    ) -> Result<Option<Box<dyn ListenHandle>>> {
+        let env = &self.0.env;
+        let query = match options.target {
+            Target::Adopted(fd) => {
+                let bound = Bound::adopt(env.loop_handle(), fd, &self.0.options)?;
+                return Ok(Some(Box::new(PlainHandle::new(env, bound))));
+            }
+            Target::New(ref target) => options.query(target.clone(), &self.0.options),
+        };
+        let is_exclusive = options.exclusive || options.reuse_port;
+        let source = if is_exclusive { &PlainSource } else { &*self.0.source };
+        let listening = Rc::clone(listening);
+        source.get_handle(env, query, Box::new(move |answer| listening.answered(answer)))
     }
 
     /// Stops listening at once; `on_close` comes when the last connection is gone. As in Node the kernel resets connections

@@ -5,11 +5,9 @@ mod common;
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncStream, Environment, Loop, Provider, TcpWrap};
 use common::{Host, Log, Peer, anywhere, new_loop, run_to_the_end};
+use net::source::{Acceptor, ListenHandle, ListenQuery, ListenReply, ListenSource};
 use net::upcall::ServerHandler;
-use net::{
-    Acceptor, Address, ErrorCode, ListenHandle, ListenQuery, ListenReply, ListenSource, Result, Server,
-    ServerOptions, Socket,
-};
+use net::{Address, ErrorCode, Result, Server, ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;

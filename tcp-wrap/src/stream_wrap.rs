@@ -49,6 +49,12 @@ impl StreamWrap {
         Pipe::from_stream(&self.0).map(PipeWrap::from_pipe)
     }
 
+    /// The handle of the layer beneath.
+    #[must_use]
+    pub fn handle(&self) -> &Stream {
+        &self.0
+    }
+
     /// The loop that the stream belongs to.
     #[must_use]
     pub fn loop_handle(&self) -> &LoopHandle {

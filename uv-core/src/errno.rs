@@ -74,6 +74,7 @@ impl Errno {
     pub const EACCES: Self = Self(libc::EACCES);
     pub const EADDRINUSE: Self = Self(libc::EADDRINUSE);
     pub const EADDRNOTAVAIL: Self = Self(libc::EADDRNOTAVAIL);
+    pub const EAFNOSUPPORT: Self = Self(libc::EAFNOSUPPORT);
     pub const EAGAIN: Self = Self(libc::EAGAIN);
     pub const EALREADY: Self = Self(libc::EALREADY);
     pub const EBADF: Self = Self(libc::EBADF);
@@ -122,6 +123,14 @@ impl Errno {
     #[must_use]
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(code, _)| *code == self.0).map_or("EUNKNOWN", |(_, name)| name)
+    }
+
+    /// Whether an IPv6 socket could not be bound because the machine lacks IPv6: the kernel has no support for it
+    /// (`EAFNOSUPPORT`), no interface has an IPv6 address (`EADDRNOTAVAIL`), or it is turned off for sockets that take
+    /// IPv4 connections as well (`EINVAL`).
+    #[must_use]
+    pub fn is_no_ipv6(self) -> bool {
+        matches!(self, Self::EAFNOSUPPORT | Self::EADDRNOTAVAIL | Self::EINVAL)
     }
 
     /// Whether the operation only has to wait: `EAGAIN`, which equals `EWOULDBLOCK` here.

@@ -4,7 +4,8 @@
 use crate::channel::message::{Key, Target};
 use crate::worker::faux_handle::Faux;
 use async_wrap::{AsyncContext, Environment};
-use net::{ListenReply, Server};
+use net::Server;
+use net::source::ListenReply;
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;

@@ -15,7 +15,7 @@ use crate::worker::listen_table::{Handles, Reserved};
 use crate::worker::source::WorkerSource;
 use crate::{Error, Result};
 use async_wrap::{AsyncContext, Environment, Provider};
-use net::ListenSource;
+use net::source::ListenSource;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;

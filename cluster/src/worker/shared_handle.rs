@@ -4,7 +4,8 @@
 use crate::channel::message::Message;
 use crate::worker::WorkerSelf;
 use async_wrap::{AsyncId, AsyncStream, Provider};
-use net::{Acceptor, Address, ListenHandle, ListenQueue, Result};
+use net::source::{Acceptor, ListenHandle, ListenQueue};
+use net::{Address, Result};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{PipeWrap, TcpWrap};

@@ -6,7 +6,8 @@ use crate::worker::WorkerSelf;
 use crate::worker::faux_handle::FauxHandle;
 use crate::worker::shared_handle::SharedHandle;
 use async_wrap::Environment;
-use net::{Address, ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget, PlainSource, Result};
+use net::source::{ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget};
+use net::{Address, Result};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ pub(crate) struct WorkerSource(pub(crate) Rc<WorkerSelf>);
 impl ListenSource for WorkerSource {
     fn get_handle(
         &self,
-        env: &Environment,
+        _: &Environment,
         query: ListenQuery,
         reply: ListenReply,
     ) -> Result<Option<Box<dyn ListenHandle>>> {
@@ -28,8 +29,6 @@ impl ListenSource for WorkerSource {
             return Err(Error::new("listen", Errno::EPIPE).into());
         }
         let target = match query.target {
-            // This process's own already: there is nothing to share.
-            ListenTarget::Fd(_) => return PlainSource.get_handle(env, query, reply),
             ListenTarget::Port(port) => Target::Port(port),
             ListenTarget::Addr(addr) => Target::Addr(addr),
             ListenTarget::Path(path) => Target::Path(absolute(path)?),

@@ -14,7 +14,7 @@ use crate::upcall::RequestHandler;
 use crate::{Address, ListenOptions, Result};
 use async_wrap::{Environment, Heard, Timeout};
 use heads::Heads;
-use net::{ListenSource, PlainSource};
+use net::source::{ListenSource, PlainSource};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::fmt;

@@ -3,7 +3,8 @@
 use crate::transcript::Transcript;
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncId, AsyncStream, BindOptions, Environment, Errno, Provider, TcpWrap};
-use net::{Acceptor, Address, ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget, Result};
+use net::source::{Acceptor, ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget};
+use net::{Address, Result};
 
 pub(crate) struct WatchedSource(pub(crate) Transcript);
 

@@ -1,0 +1,183 @@
+//! What a server asks to listen on, and the one place where that becomes a socket. Mirrors `serverQuery` and
+//! `createServerHandle` of Node's `lib/net.js`.
+
+use crate::{Address, ServerOptions};
+use async_wrap::{BindOptions, KeepAlive, LoopHandle, PipeWrap, StreamWrap, TcpWrap};
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use uv_core::Result;
+
+/// What to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenTarget {
+    /// A port on every address of this machine: `::` with IPv4, or `0.0.0.0` where there is no IPv6. Port 0 lets the
+    /// kernel choose.
+    Port(u16),
+    /// One address; port 0 lets the kernel choose.
+    Addr(SocketAddr),
+    /// A Unix socket, or an abstract one if the name begins with NUL.
+    Path(PathBuf),
+}
+
+impl ListenTarget {
+    /// The target as an address. A port alone stands for every address.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        match self {
+            Self::Port(port) => Address::Tcp((Ipv6Addr::UNSPECIFIED, *port).into()),
+            Self::Addr(addr) => Address::Tcp(*addr),
+            Self::Path(path) => match path.as_os_str().as_bytes() {
+                [0, name @ ..] => Address::Abstract(name.to_vec()),
+                _ => Address::Path(path.clone()),
+            },
+        }
+    }
+}
+
+/// What a server wants to listen on (Node's `serverQuery`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenQuery {
+    /// What to listen on.
+    pub target: ListenTarget,
+    /// Connections that the kernel keeps ready for `accept`.
+    pub backlog: u32,
+    /// Takes no IPv4 connections on an IPv6 address.
+    pub ipv6_only: bool,
+    /// Shares the port with other sockets that set this option.
+    pub reuse_port: bool,
+    /// Lets every user read from the Unix socket.
+    pub readable_by_all: bool,
+    /// Lets every user write to the Unix socket.
+    pub writable_by_all: bool,
+    /// An option of every connection, which it inherits from its listener: see [`ServerOptions::no_delay`].
+    pub no_delay: bool,
+    /// The same for [`ServerOptions::keep_alive`].
+    pub keep_alive: Option<Duration>,
+}
+
+impl ListenQuery {
+    /// Binds a socket, without an async context. The port of a [`ListenTarget::Port`] is bound on every address by one
+    /// IPv6 socket, or by an IPv4 socket where there is no IPv6, as in Node.
+    ///
+    /// # Errors
+    /// The system's refusal. A port in use is reported by `listen` and by [`Bound::local_address`], not here.
+    pub fn bind(&self, event_loop: &LoopHandle) -> Result<Bound> {
+        match &self.target {
+            ListenTarget::Addr(addr) => self.bind_tcp(event_loop, *addr),
+            ListenTarget::Path(path) => self.bind_path(event_loop, path),
+            ListenTarget::Port(port) => {
+                match self.bind_tcp(event_loop, (Ipv6Addr::UNSPECIFIED, *port).into()) {
+                    Err(error) if error.errno().is_no_ipv6() && !self.ipv6_only => {
+                        self.bind_tcp(event_loop, (Ipv4Addr::UNSPECIFIED, *port).into())
+                    }
+                    result => result,
+                }
+            }
+        }
+    }
+
+    fn bind_tcp(&self, event_loop: &LoopHandle, addr: SocketAddr) -> Result<Bound> {
+        let tcp = TcpWrap::new(event_loop);
+        let bound = Bound { stream: (*tcp).clone(), asked: Address::Tcp(addr) };
+        tcp.bind(addr, BindOptions { ipv6_only: self.ipv6_only, reuse_port: self.reuse_port })?;
+        set_connection_options(&tcp, self.no_delay, self.keep_alive)?;
+        Ok(bound)
+    }
+
+    fn bind_path(&self, event_loop: &LoopHandle, path: &Path) -> Result<Bound> {
+        let pipe = PipeWrap::new(event_loop);
+        let bound = Bound { stream: (*pipe).clone(), asked: self.target.address() };
+        pipe.bind(path)?;
+        if self.readable_by_all || self.writable_by_all {
+            pipe.chmod(self.readable_by_all, self.writable_by_all)?;
+        }
+        Ok(bound)
+    }
+}
+
+/// A socket that is bound and does not listen yet. Closed when dropped, with the file of a Unix socket.
+pub struct Bound {
+    stream: StreamWrap,
+    /// The address that was asked for: a socket whose port is in use has none of its own.
+    asked: Address,
+}
+
+impl Bound {
+    /// Adopts a socket that was bound elsewhere, perhaps already listening: Unix if its address is one, else TCP
+    /// (`guessHandleType`).
+    pub(crate) fn adopt(event_loop: &LoopHandle, fd: OwnedFd, options: &ServerOptions) -> Result<Self> {
+        let socket = UnixListener::from(fd);
+        let is_unix = socket.local_addr().is_ok();
+        let fd = OwnedFd::from(socket);
+        let mut bound = if is_unix {
+            let pipe = PipeWrap::new(event_loop);
+            let bound = Self { stream: (*pipe).clone(), asked: Address::Unnamed };
+            pipe.open(fd)?;
+            bound
+        } else {
+            let tcp = TcpWrap::new(event_loop);
+            let bound = Self { stream: (*tcp).clone(), asked: Address::Unnamed };
+            tcp.open(fd)?;
+            set_connection_options(&tcp, options.no_delay, options.keep_alive)?;
+            bound
+        };
+        bound.asked = Address::local(&bound.stream).unwrap_or(Address::Unnamed);
+        Ok(bound)
+    }
+
+    /// The socket.
+    #[must_use]
+    pub fn stream(&self) -> &StreamWrap {
+        &self.stream
+    }
+
+    /// The address that was asked for.
+    #[must_use]
+    pub fn asked(&self) -> &Address {
+        &self.asked
+    }
+
+    /// The address of the socket, with the port that the kernel chose.
+    ///
+    /// # Errors
+    /// `EADDRINUSE` for a port in use, which `bind` did not report.
+    pub fn local_address(&self) -> Result<Address> {
+        match self.stream.as_tcp() {
+            Some(tcp) => tcp.local_addr().map(Address::Tcp),
+            None => Ok(self.asked.clone()),
+        }
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.stream.close();
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bound").field(&self.stream).finish()
+    }
+}
+
+/// Sets the options of every connection: on the connection itself, or on its listener, from which connections inherit
+/// them on Linux, without a system call for each of them.
+pub(crate) fn set_connection_options(
+    tcp: &TcpWrap,
+    no_delay: bool,
+    keep_alive: Option<Duration>,
+) -> Result<()> {
+    if no_delay {
+        tcp.set_nodelay(true)?;
+    }
+    if let Some(idle) = keep_alive {
+        tcp.set_keepalive(Some(KeepAlive::after(idle.max(Duration::from_secs(1)))))?;
+    }
+    Ok(())
+}
