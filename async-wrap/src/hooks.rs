@@ -3,12 +3,12 @@
 //! The active hooks are a list that is never changed, only replaced: an event goes to those that were active when it
 //! began, whatever they enable or disable meanwhile. With no active hook an event costs the test of one flag.
 
+use crate::layer::trace;
 use crate::upcall::AsyncHook;
 use crate::{AsyncContext, AsyncId, Environment, LAYER, Provider};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-use uv_core::trace;
 
 /// A hook is borrowed only during its own call.
 type Shared = Rc<RefCell<dyn AsyncHook>>;

@@ -5,9 +5,9 @@
 //! bound, nothing is allocated, and contexts cannot be left in a wrong order.
 
 use crate::Provider;
+use crate::layer::trace::Facts;
 use std::cell::Cell;
 use std::fmt;
-use uv_core::trace::Facts;
 
 /// The number of one asynchronous resource, unique within its environment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]

@@ -31,7 +31,7 @@
 //! without hooks an event is the test of one flag, and a callback scope with nothing queued a few loads and stores.
 //!
 //! At level trace the layer says to `log`, under the target `async_wrap`, which resources are made, what runs in which
-//! context, and when ticks and microtasks run, with async ids and trigger ids: see [`uv_core::trace`].
+//! context, and when ticks and microtasks run, with async ids and trigger ids: see [`layer::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -63,7 +63,8 @@ pub use tcp_wrap::{
 };
 pub use timers::{Heard, Timeout};
 pub use upcall::AsyncHook;
+pub use uv_core::layer;
 pub use uv_core::{Loop, LoopHandle, RunMode};
 
-/// The source of this layer's records: see [`uv_core::trace`].
-pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("async_wrap");
+/// The source of this layer's records: see [`layer::trace`].
+pub(crate) const LAYER: layer::trace::Layer = layer::trace::Layer::new("async_wrap");

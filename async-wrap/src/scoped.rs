@@ -1,10 +1,10 @@
 //! This layer's floor of the tower: a decorator that puts each upcall of `tcp-wrap` into a callback scope. Mirrors
 //! `AsyncWrap::MakeCallback`, Node's `src/async_wrap.cc`.
 
+use crate::layer::trace::Facts;
 use crate::upcall::{OnConnection, OnStream};
 use crate::{AsyncContext, AsyncId, AsyncStream, Error, LAYER, Provider, Result};
 use tcp_wrap::StreamWrap;
-use uv_core::trace::Facts;
 
 /// Stands on a connected stream.
 pub(crate) struct Scoped<H> {

@@ -1,6 +1,7 @@
 //! Streams with an async context: wraps whose upcalls run in callback scopes, and whose requests are resources of their
 //! own. Mirrors `HandleWrap`, `ConnectWrap`, `WriteWrap` and `ShutdownWrap` as far as they are `AsyncWrap`s.
 
+use crate::layer::trace::Facts;
 use crate::scoped::{Listening, Scoped};
 use crate::upcall::{OnConnection, OnStream};
 use crate::{AsyncContext, AsyncId, Environment, Error, LAYER, Provider, Result};
@@ -15,7 +16,6 @@ use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{Errno, StreamWrap, TcpWrap, Written};
-use uv_core::trace::Facts;
 
 /// A wrapped stream with its async context. A cheap clone.
 ///

@@ -1,10 +1,10 @@
 //! Ticks and microtasks: what runs when a callback is over and before anything else happens. Mirrors
 //! `processTicksAndRejections`, Node's `lib/internal/process/task_queues.js`.
 
+use crate::layer::trace::Facts;
 use crate::{AsyncContext, AsyncId, Environment, LAYER, Provider};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use uv_core::trace::Facts;
 
 type Callback = Box<dyn FnOnce()>;
 

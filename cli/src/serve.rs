@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::args::{Policy, Result, ServeOptions};
 use crate::limit::{self, Limit};
 use crate::say;
+use async_wrap::layer::Printable;
 use async_wrap::{Environment, Loop, RunMode, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Backoff, Primary, Settings, Supervised, Worker, WorkerHandle};
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{ExitStatus, Printable, Signal};
+use uv_core::{ExitStatus, Signal};
 
 /// How long requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(10);

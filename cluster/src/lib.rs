@@ -72,7 +72,7 @@
 //! a program says best on which addresses its workers listen at all. That is needed as well where workers give up rights
 //! after their start (`chroot`, a sandbox), which a primary does not see.
 //!
-//! Messages and output of a worker are its own words: show them to people by [`uv_core::Printable`] or the like, since a
+//! Messages and output of a worker are its own words: show them to people by [`async_wrap::layer::Printable`] or the like, since a
 //! terminal obeys what it is shown.
 //!
 //! # The end
@@ -82,7 +82,7 @@
 //! loop, unless its handler says otherwise.
 //!
 //! At level trace the layer says to `log`, under the target `cluster`, which messages pass between the processes, and
-//! which connections with them: see [`uv_core::trace`].
+//! which connections with them: see [`async_wrap::layer::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -103,5 +103,5 @@ pub use scheduling::{Candidate, Policy, RoundRobin, SchedulingPolicy};
 pub use settings::Settings;
 pub use worker::Worker;
 
-/// The source of this layer's records: see [`uv_core::trace`].
-pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("cluster");
+/// The source of this layer's records: see [`async_wrap::layer::trace`].
+pub(crate) const LAYER: async_wrap::layer::trace::Layer = async_wrap::layer::trace::Layer::new("cluster");

@@ -3,9 +3,9 @@
 use crate::LAYER;
 use crate::connection::{BODY_HELD, BODY_PAUSED, Connection, STALLED};
 use crate::upcall::BodyHandler;
+use async_wrap::layer::trace::Facts;
 use std::fmt;
 use std::rc::Rc;
-use uv_core::trace::Facts;
 
 /// A handle to a request's body. A cheap clone; stale once the body is complete, when it does nothing but tell a handler
 /// that comes too late.

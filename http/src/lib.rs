@@ -53,7 +53,7 @@
 //! - [`Server::shutdown`] ends in an orderly way, which [`Server::close`] as in Node does not.
 //!
 //! At level trace the layer says to `log`, under the target `http`, which handlers it calls, in the context of which
-//! request, and how responses are written: see [`uv_core::trace`].
+//! request, and how responses are written: see [`async_wrap::layer::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -74,5 +74,5 @@ pub use request::Request;
 pub use response::Response;
 pub use server::{Server, ServerOptions};
 
-/// The source of this layer's records: see [`uv_core::trace`].
-pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("http");
+/// The source of this layer's records: see [`async_wrap::layer::trace`].
+pub(crate) const LAYER: async_wrap::layer::trace::Layer = async_wrap::layer::trace::Layer::new("http");

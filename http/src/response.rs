@@ -6,9 +6,9 @@ use crate::connection::exchange::{Exchange, Phase};
 use crate::proto::{EncodeError, Encoder, Version};
 use crate::upcall::ResponseHandler;
 use crate::{Error, LAYER, Result, Socket};
+use async_wrap::layer::trace::Facts;
 use std::fmt;
 use std::rc::Rc;
-use uv_core::trace::Facts;
 
 /// The answer to one request. A cheap clone that may be carried anywhere on its thread: into a timer, a future,
 /// another connection's callback.

@@ -1,10 +1,10 @@
 //! Where something listens or who a peer is: an IP address with its port, or a Unix socket.
 
+use async_wrap::layer::Printable;
 use async_wrap::{PipeName, StreamWrap};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use uv_core::Printable;
 
 /// An address of either family (`server.address()`).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use crate::server::HIGH_WATER_MARK;
 use crate::upcall::SocketHandler;
 use crate::{LAYER, Result, Socket};
+use async_wrap::layer::trace::Facts;
 use async_wrap::{AsyncStream, BindOptions, Environment, KeepAlive, PipeWrap, Provider};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use uv_core::trace::Facts;
 
 /// The options of [`Socket::connect`].
 ///

@@ -38,7 +38,7 @@
 //! ```
 //!
 //! At level trace the layer says to `log`, under the target `net`, what servers and sockets emit and how sockets are
-//! called, with the ids of the socket: see [`uv_core::trace`].
+//! called, with the ids of the socket: see [`async_wrap::layer::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -66,5 +66,5 @@ pub use listen::ListenOptions;
 pub use server::{Dropped, Server, ServerOptions};
 pub use socket::{ReadyState, Socket};
 
-/// The source of this layer's records: see [`uv_core::trace`].
-pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("net");
+/// The source of this layer's records: see [`async_wrap::layer::trace`].
+pub(crate) const LAYER: async_wrap::layer::trace::Layer = async_wrap::layer::trace::Layer::new("net");

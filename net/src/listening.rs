@@ -10,18 +10,18 @@ use crate::server::ServerState;
 use crate::source::{ListenHandle, ListenQueue};
 use crate::upcall::ServerHandler;
 use crate::{Address, Dropped, LAYER, Result, Server, Socket};
+use async_wrap::layer::HandlerCell;
+use async_wrap::layer::trace::Facts;
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncId, AsyncStream, TcpWrap};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-use uv_core::Slot;
-use uv_core::trace::Facts;
 
 pub(crate) struct Listening {
     server: Rc<ServerState>,
     backlog: u32,
-    handler: Slot<Box<dyn ServerHandler>>,
+    handler: HandlerCell<Box<dyn ServerHandler>>,
     handle: RefCell<Option<Box<dyn ListenHandle>>>,
     /// The server's id, once it has a handle: the cause of what is reported.
     id: Cell<AsyncId>,
@@ -50,7 +50,7 @@ impl Listening {
         let listening = Self {
             server: Rc::clone(server),
             backlog,
-            handler: Slot::empty(),
+            handler: HandlerCell::empty(),
             handle: RefCell::new(None),
             id: Cell::default(),
             phase: Cell::new(Phase::Asking),

@@ -2,6 +2,7 @@
 //! `createServerHandle` of Node's `lib/net.js`.
 
 use crate::{Address, ServerOptions};
+use async_wrap::Result;
 use async_wrap::{BindOptions, KeepAlive, LoopHandle, PipeWrap, StreamWrap, TcpWrap};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +11,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use uv_core::Result;
 
 /// What to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

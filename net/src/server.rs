@@ -6,11 +6,11 @@ use crate::source::{Bound, ListenHandle, ListenSource, PlainHandle, PlainSource}
 use crate::upcall::ServerHandler;
 use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, Result};
 use async_wrap::Environment;
+use async_wrap::layer::trace::Facts;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use uv_core::trace::Facts;
 
 /// The high-water mark of a socket in bytes, unless told otherwise: Node's number.
 pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;

@@ -9,13 +9,13 @@ use crate::timeout::IdleTimeout;
 use crate::tower::{SocketTower, Unclaimed};
 use crate::upcall::SocketHandler;
 use crate::{Address, Error, ErrorCode, LAYER, Result, ServerOptions};
+use async_wrap::layer::trace::Facts;
 use async_wrap::{AsyncId, AsyncStream, Environment, Errno, KeepAlive, TcpWrap, Written};
 use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use uv_core::trace::Facts;
 
 /// A connection, or one in the making (`net.Socket`). A cheap clone. One object is one connection: to connect again,
 /// make another.

@@ -45,7 +45,7 @@
 //! ```
 //!
 //! At level trace the layer says to `log`, under the target `tcp_wrap`, what it calls upward and how its streams are
-//! called, with the number of the loop's handle: see [`uv_core::trace`].
+//! called, with the number of the loop's handle: see [`uv_core::layer::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -60,5 +60,5 @@ pub use stream_wrap::{StreamWrap, Written};
 pub use tcp_wrap::TcpWrap;
 pub use uv_core::{BindOptions, Errno, Error, KeepAlive, LoopHandle, PipeName, Received, Result};
 
-/// The source of this layer's records: see [`uv_core::trace`].
-pub(crate) const LAYER: uv_core::trace::Layer = uv_core::trace::Layer::new("tcp_wrap");
+/// The source of this layer's records: see [`uv_core::layer::trace`].
+pub(crate) const LAYER: uv_core::layer::trace::Layer = uv_core::layer::trace::Layer::new("tcp_wrap");

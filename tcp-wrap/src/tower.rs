@@ -2,7 +2,7 @@
 
 use crate::upcall::{OnConnection, OnStream};
 use crate::{LAYER, StreamWrap};
-use uv_core::trace::Facts;
+use uv_core::layer::trace::Facts;
 use uv_core::upcall::{AcceptUpcall, StreamUpcall};
 use uv_core::{Error, Result};
 

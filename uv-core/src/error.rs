@@ -82,7 +82,7 @@ impl Error {
 /// and no terminal takes it for a command.
 ///
 /// ```
-/// use uv_core::Printable;
+/// use uv_core::layer::Printable;
 ///
 /// assert_eq!(Printable("/tmp/\x1b[2J\n").to_string(), r"/tmp/\u{1b}[2J\n");
 /// ```

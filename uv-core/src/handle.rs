@@ -5,8 +5,8 @@
 
 use crate::LAYER;
 use crate::event_loop::LoopHandle;
+use crate::layer::trace::Facts;
 use crate::poller::Readiness;
-use crate::trace::Facts;
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;

@@ -27,7 +27,7 @@
 //! would stand beside [`Tcp`] or [`Work`].
 //!
 //! What the loop does it says to the `log` crate at level trace, under the target `uv_core`: readiness, system calls, the
-//! upcalls, and the calls of streams. See [`trace`] for the format, and for what it costs while nobody listens.
+//! upcalls, and the calls of streams. See [`layer::trace`] for the format, and for what it costs while nobody listens.
 
 mod ending;
 mod environment;
@@ -36,6 +36,7 @@ mod error;
 mod event_loop;
 mod failure;
 mod handle;
+pub mod layer;
 mod paused;
 mod phases;
 mod pipe;
@@ -44,14 +45,12 @@ mod pool;
 mod process;
 mod queue;
 mod signal;
-mod slot;
 mod socket_file;
 mod spool;
 mod stream;
 mod sys;
 mod tcp;
 mod timer;
-pub mod trace;
 pub mod upcall;
 mod wake;
 mod watcher;
@@ -59,7 +58,7 @@ mod work;
 
 pub use environment::{exe_path, program_path, unset_variable};
 pub use errno::Errno;
-pub use error::{Error, Printable, Result};
+pub use error::{Error, Result};
 pub use event_loop::{Loop, LoopHandle, RunMode};
 pub use failure::{Call, Failure};
 pub use handle::{Handle, HandleInfo, HandleKind};
@@ -68,7 +67,6 @@ pub use process::{
     ExitStatus, Process, ResourceUsage, SpawnOptions, Stdio, UsageOf, kill, resource_usage, set_affinity,
 };
 pub use signal::Signal;
-pub use slot::Slot;
 pub use spool::Spool;
 pub use stream::{Received, Stream};
 pub use tcp::{BindOptions, KeepAlive, Tcp};
@@ -77,5 +75,5 @@ pub use wake::{Async, AsyncSender, Remote};
 pub use watcher::{Check, Idle, Prepare};
 pub use work::Work;
 
-/// The source of this layer's records: see [`trace`].
-pub(crate) const LAYER: trace::Layer = trace::Layer::new("uv_core");
+/// The source of this layer's records: see [`layer::trace`].
+pub(crate) const LAYER: layer::trace::Layer = layer::trace::Layer::new("uv_core");

@@ -5,8 +5,8 @@
 //! run goes on from there.
 
 use crate::event_loop::{Closing, LoopHandle, LoopInner};
+use crate::layer::trace::Facts;
 use crate::poller::{Batch, Readiness, Source};
-use crate::trace::Facts;
 use crate::{LAYER, Result};
 use std::cell::Cell;
 use std::rc::Rc;

@@ -2,11 +2,11 @@
 //! `src/unix/pipe.c`, and the IPC half of `src/unix/stream.c`.
 
 use crate::handle::HandleKind;
+use crate::layer::trace::Facts;
 use crate::socket_file::{LEFT_OVER, NO_FOLDER, SocketFile, is_left_over};
 use crate::stream::{BOUND, IPC, LENT, READABLE, Received, SOCKET, Stream, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
-use crate::trace::Facts;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;

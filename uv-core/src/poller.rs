@@ -3,8 +3,8 @@
 //! mio is always edge-triggered while libuv's contract is level-triggered. Whoever leaves something unread, unwritten
 //! or unaccepted says so by putting its handle into the loop's still-ready set; the poll phase then does not block.
 
+use crate::layer::trace::Facts;
 use crate::sys::fork::Process;
-use crate::trace::Facts;
 use crate::{Errno, Error, LAYER, Result};
 use mio::event::Event;
 use mio::unix::SourceFd;

@@ -4,10 +4,10 @@
 //! pipe at the end of the poll phase, after all other I/O, and calls its watchers in the order of their starts.
 
 use crate::handle::{Handle, HandleKind, Node};
+use crate::layer::HandlerCell;
+use crate::layer::trace::Facts;
 use crate::queue::Queue;
-use crate::slot::Slot;
 use crate::sys::signal::SignalPipe;
-use crate::trace::Facts;
 use crate::upcall::SignalUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -41,7 +41,7 @@ struct SignalNode {
     handle: Handle,
     /// What is watched, or nothing while stopped.
     watch: Cell<Option<Watch>>,
-    upcall: Slot<Box<dyn SignalUpcall>>,
+    upcall: HandlerCell<Box<dyn SignalUpcall>>,
 }
 
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ impl Signal {
         Self(lp.add(HandleKind::Signal, |handle| SignalNode {
             handle,
             watch: Cell::new(None),
-            upcall: Slot::empty(),
+            upcall: HandlerCell::empty(),
         }))
     }
 

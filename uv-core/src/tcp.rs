@@ -1,10 +1,10 @@
 //! TCP connections and listeners. Mirrors `uv_tcp_t`, libuv's `src/unix/tcp.c`.
 
 use crate::handle::HandleKind;
+use crate::layer::trace::Facts;
 use crate::stream::{BOUND, READABLE, SOCKET, Stream, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
-use crate::trace::Facts;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -6,8 +6,8 @@
 //! out before they outnumber the others.
 
 use crate::handle::{Handle, HandleKind, Node};
-use crate::slot::Slot;
-use crate::trace::Facts;
+use crate::layer::HandlerCell;
+use crate::layer::trace::Facts;
 use crate::upcall::TimerUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
@@ -38,7 +38,7 @@ struct TimerNode {
     entry: Cell<u64>,
     /// Whether there ever was an upcall to fire again.
     started: Cell<bool>,
-    upcall: Slot<Box<dyn TimerUpcall>>,
+    upcall: HandlerCell<Box<dyn TimerUpcall>>,
 }
 
 impl Timer {
@@ -52,7 +52,7 @@ impl Timer {
             start: Cell::new(0),
             entry: Cell::new(0),
             started: Cell::new(false),
-            upcall: Slot::empty(),
+            upcall: HandlerCell::empty(),
         }))
     }
 

@@ -2,9 +2,9 @@
 //! `src/unix/async.c`, without its scan of all async handles at each wake-up: what was sent is queued by name.
 
 use crate::handle::{Handle, HandleKind, Node};
-use crate::slot::Slot;
+use crate::layer::HandlerCell;
+use crate::layer::trace::Facts;
 use crate::sys::fork::Process;
-use crate::trace::Facts;
 use crate::upcall::AsyncUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::RefCell;
@@ -205,7 +205,7 @@ struct AsyncNode {
     handle: Handle,
     sent: Arc<AtomicBool>,
     shared: Arc<Shared>,
-    upcall: Slot<Box<dyn AsyncUpcall>>,
+    upcall: HandlerCell<Box<dyn AsyncUpcall>>,
 }
 
 impl Async {
@@ -218,7 +218,7 @@ impl Async {
             handle,
             sent: Arc::default(),
             shared,
-            upcall: Slot::empty(),
+            upcall: HandlerCell::empty(),
         });
         if !node.handle.is_closed() {
             node.upcall.set(Box::new(upcall));

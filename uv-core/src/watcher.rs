@@ -2,8 +2,8 @@
 //! `src/unix/loop-watcher.c`.
 
 use crate::handle::{Handle, HandleKind, Node};
-use crate::slot::Slot;
-use crate::trace::Facts;
+use crate::layer::HandlerCell;
+use crate::layer::trace::Facts;
 use crate::upcall::PhaseUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
@@ -27,7 +27,7 @@ pub(crate) struct Watcher<H: Phase> {
     handle: Handle,
     /// The start that counts, or 0: one stopped and started again during a phase waits for the next.
     start: Cell<u64>,
-    upcall: Slot<Box<dyn PhaseUpcall<H>>>,
+    upcall: HandlerCell<Box<dyn PhaseUpcall<H>>>,
 }
 
 /// What tells the three kinds apart.
@@ -41,7 +41,7 @@ pub(crate) trait Phase: Sized + 'static {
 
 impl<H: Phase> Watcher<H> {
     fn create(lp: &LoopHandle) -> Rc<Self> {
-        lp.add(H::KIND, |handle| Self { handle, start: Cell::new(0), upcall: Slot::empty() })
+        lp.add(H::KIND, |handle| Self { handle, start: Cell::new(0), upcall: HandlerCell::empty() })
     }
 
     fn start(self: &Rc<Self>, upcall: impl PhaseUpcall<H> + 'static) -> Result<()> {

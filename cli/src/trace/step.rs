@@ -1,4 +1,4 @@
-//! One record of a layer, with the moment at which it came: what `uv_core::trace` documents, read back.
+//! One record of a layer, with the moment at which it came: what `async_wrap::layer::trace` documents, read back.
 
 use log::Record;
 use log::kv::{Error, Key, Value, VisitSource};

@@ -12,6 +12,7 @@ mod wire;
 use crate::channel::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError, WORKER_FDS};
 use crate::channel::outbox::{Author, Outbox};
 use crate::{Error, LAYER, Result};
+use async_wrap::layer::trace::Facts;
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -21,7 +22,6 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{Errno, PipeWrap, Written};
-use uv_core::trace::Facts;
 use uv_core::{Failure, LoopHandle};
 
 /// Bytes that wait to be sent from which on `send` says that it is enough: Node's number.

@@ -9,12 +9,13 @@ use crate::channel::message::Query;
 use crate::primary::bind::{Bound, bind};
 use crate::primary::worker::{Connection, WorkerState};
 use crate::scheduling::{Candidate, SchedulingPolicy};
+use async_wrap::layer::HandlerCell;
+use async_wrap::layer::trace::Facts;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use uv_core::trace::Facts;
 use uv_core::upcall::AcceptUpcall;
-use uv_core::{Failure, LoopHandle, Result, Slot, Stream};
+use uv_core::{Failure, LoopHandle, Result, Stream};
 
 /// Connections accepted in one turn of the loop. They travel together, and more would make timers and other workers'
 /// answers wait.
@@ -26,7 +27,7 @@ pub(crate) struct Distributor {
     stream: Stream,
     /// Connections that the kernel may hold ready.
     queue: u32,
-    policy: Slot<Box<dyn SchedulingPolicy>>,
+    policy: HandlerCell<Box<dyn SchedulingPolicy>>,
     /// In the order of their ids.
     members: RefCell<Vec<Member>>,
     /// Connections accepted so far.
@@ -58,7 +59,7 @@ impl Distributor {
             stream,
             // A worker says what it likes; a backlog is no longer than that in any system.
             queue: query.backlog.min(u16::MAX.into()) + 1,
-            policy: Slot::empty(),
+            policy: HandlerCell::empty(),
             members: RefCell::default(),
             accepted: Cell::new(0),
             returned: RefCell::default(),

@@ -22,6 +22,8 @@ use crate::primary::sockets::Listeners;
 use crate::primary::worker::{Birth, WorkerState};
 use crate::upcall::PrimaryHandler;
 use crate::{Error, Result, Settings};
+use async_wrap::layer::HandlerCell;
+use async_wrap::layer::trace::Facts;
 use async_wrap::{AsyncContext, Environment, Provider};
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
@@ -29,8 +31,7 @@ use std::fmt;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::trace::Facts;
-use uv_core::{ExitStatus, Process, Slot, Stdio};
+use uv_core::{ExitStatus, Process, Stdio};
 
 /// How long the channel of a worker whose process has ended may stay open. What the worker said lies in it and is read at
 /// once; only a process to which the worker gave its end keeps it open.
@@ -49,7 +50,7 @@ pub(crate) struct PrimaryState {
     settings: RefCell<Settings>,
     /// Whether there was a fork, after which the policy stays.
     forked: Cell<bool>,
-    handler: Slot<Box<dyn PrimaryHandler>>,
+    handler: HandlerCell<Box<dyn PrimaryHandler>>,
     workers: RefCell<Vec<Rc<WorkerState>>>,
     last_worker: Cell<u32>,
     pub(crate) listeners: Listeners,
@@ -64,7 +65,7 @@ impl Primary {
             env: env.clone(),
             settings: RefCell::new(settings.settled()),
             forked: Cell::new(false),
-            handler: Slot::empty(),
+            handler: HandlerCell::empty(),
             workers: RefCell::default(),
             last_worker: Cell::new(0),
             listeners: Listeners::default(),

@@ -4,6 +4,7 @@
 use crate::LAYER;
 use crate::channel::message::Message;
 use crate::worker::WorkerSelf;
+use async_wrap::layer::HandlerCell;
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncContext, AsyncId, AsyncStream, Environment, Provider};
 use net::source::{Acceptor, ListenHandle, ListenQueue};
@@ -13,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 use tcp_wrap::{Errno, Error, StreamWrap};
-use uv_core::{Async, Slot, Timer};
+use uv_core::{Async, Timer};
 
 /// How long a process that is out of descriptors gets no connections: short for those who wait, and far more than the
 /// messages cost.
@@ -35,7 +36,7 @@ pub(crate) struct Faux {
     id: u32,
     is_tcp: bool,
     context: AsyncContext,
-    acceptor: Slot<Acceptor>,
+    acceptor: HandlerCell<Acceptor>,
     /// Connections taken and on their way to the server.
     reserved: Cell<usize>,
     /// A connection was refused: the primary waits for word that there is room.
@@ -52,7 +53,7 @@ impl FauxHandle {
             id,
             is_tcp,
             context: worker.env.new_context(provider),
-            acceptor: Slot::empty(),
+            acceptor: HandlerCell::empty(),
             reserved: Cell::new(0),
             refused: Cell::new(false),
             patience: RefCell::default(),

@@ -14,6 +14,8 @@ use crate::worker::faux_handle::Faux;
 use crate::worker::listen_table::{Handles, Reserved};
 use crate::worker::source::WorkerSource;
 use crate::{Error, Result};
+use async_wrap::layer::HandlerCell;
+use async_wrap::layer::trace::Facts;
 use async_wrap::{AsyncContext, Environment, Provider};
 use net::source::ListenSource;
 use std::cell::{Cell, RefCell};
@@ -21,8 +23,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use uv_core::trace::Facts;
-use uv_core::{Errno, Slot};
+use uv_core::Errno;
 
 /// This process, as a worker (`cluster.worker`). A cheap clone.
 ///
@@ -51,7 +52,7 @@ pub(crate) struct WorkerSelf {
     id: u32,
     pub(crate) channel: Channel,
     pub(crate) context: AsyncContext,
-    handler: Slot<Box<dyn WorkerHandler>>,
+    handler: HandlerCell<Box<dyn WorkerHandler>>,
     pub(crate) handles: Handles,
     /// Connections that were acknowledged, and that their servers have not got yet: the bytes that must be sent before
     /// the primary knows of it come first.
@@ -102,7 +103,7 @@ impl Worker {
                 id,
                 channel: channel.clone(),
                 context,
-                handler: Slot::empty(),
+                handler: HandlerCell::empty(),
                 handles: Handles::default(),
                 taken: RefCell::default(),
                 leaving: Cell::new(Leaving::No),

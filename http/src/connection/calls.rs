@@ -1,5 +1,5 @@
 //! A response's handler during its own call: out of its exchange, which the call may end, abandon or give another handler.
-//! Mirrors what `uv_core::Slot` does for towers, for handlers whose place may be gone when they return.
+//! Mirrors what `HandlerCell` does for towers, for handlers whose place may be gone when they return.
 
 use crate::connection::deferred::Call;
 use crate::connection::{Connection, FINISH_OWED};

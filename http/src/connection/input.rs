@@ -12,9 +12,9 @@ use crate::proto::{
 };
 use crate::upcall::BodyHandler;
 use crate::{LAYER, Request, Response};
+use async_wrap::layer::trace::Facts;
 use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
-use uv_core::trace::Facts;
 
 /// What follows a turn of input that a handler's panic ended. The decoder went down with it, so no further request is
 /// found; and the scratch, of which there will be a new one.

@@ -12,6 +12,7 @@ use crate::connection::{Connection, UPGRADED};
 use crate::proto::{HeadCache, Scratch};
 use crate::upcall::RequestHandler;
 use crate::{Address, ListenOptions, Result};
+use async_wrap::layer::HandlerCell;
 use async_wrap::{Environment, Heard, Timeout};
 use heads::Heads;
 use net::source::{ListenSource, PlainSource};
@@ -22,7 +23,6 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 use timeouts::DRAIN_IDLE;
 use tower::ServerTower;
-use uv_core::Slot;
 
 /// An HTTP/1.1 server. A cheap clone.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub struct Server {
 }
 
 /// The handler of one `listen`: shared by its connections, which stay with it when the server listens again.
-pub(crate) type SharedHandler = Rc<Slot<Box<dyn RequestHandler>>>;
+pub(crate) type SharedHandler = Rc<HandlerCell<Box<dyn RequestHandler>>>;
 
 /// What the connections of a server share.
 pub(crate) struct Core {

@@ -5,11 +5,11 @@ use super::{Core, SharedHandler};
 use crate::LAYER;
 use crate::connection::{Connection, ConnectionTower};
 use crate::upcall::RequestHandler;
+use async_wrap::layer::HandlerCell;
+use async_wrap::layer::trace::Facts;
 use net::upcall::ServerHandler;
 use net::{Dropped, Socket};
 use std::rc::Rc;
-use uv_core::Slot;
-use uv_core::trace::Facts;
 
 /// This layer's end of the server beneath, for one `listen`.
 pub(super) struct ServerTower {
@@ -20,7 +20,7 @@ pub(super) struct ServerTower {
 impl ServerTower {
     pub(super) fn new(core: &Rc<Core>, handler: Box<dyn RequestHandler>) -> Self {
         core.towers.set(core.towers.get() + 1);
-        let slot = Slot::empty();
+        let slot = HandlerCell::empty();
         slot.set(handler);
         Self { core: Rc::clone(core), handler: Rc::new(slot) }
     }

@@ -5,6 +5,7 @@ use crate::admin::link::Link;
 use crate::admin::message::Topic;
 use crate::admin::mqtt::{self, Decoder, Packet};
 use crate::admin::resolve::resolve;
+use async_wrap::layer::HandlerCell;
 use async_wrap::{Environment, Timeout};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, Socket};
@@ -12,7 +13,6 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::Slot;
 
 /// Pings that may go unanswered.
 const MAX_UNANSWERED: u32 = 2;
@@ -60,7 +60,7 @@ pub(crate) struct Dial(Rc<DialState>);
 struct DialState {
     env: Environment,
     target: Target,
-    handler: Slot<Box<dyn DialHandler>>,
+    handler: HandlerCell<Box<dyn DialHandler>>,
     link: RefCell<Option<Link>>,
     /// The deadline of the opening, that of the first answer, then the next ping.
     timer: RefCell<Option<Timeout>>,
@@ -75,7 +75,7 @@ impl Dial {
         let dial = Self(Rc::new(DialState {
             env: env.clone(),
             target,
-            handler: Slot::empty(),
+            handler: HandlerCell::empty(),
             link: RefCell::default(),
             timer: RefCell::default(),
             is_open: Cell::new(false),

@@ -15,13 +15,13 @@ use crate::admin::roster::{Roster, Server};
 use crate::admin::{Agent, Times};
 use crate::upcall::{Authority, MasterHandler, Module};
 use async_wrap::Environment;
+use async_wrap::layer::HandlerCell;
 use net::{Address, ListenOptions, ServerOptions, Socket};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use uv_core::Slot;
 
 /// The most connections at a time; more are closed. Enough for thousands of servers, within a usual limit of
 /// descriptors.
@@ -39,8 +39,8 @@ struct Inner {
     env: Environment,
     server: net::Server,
     console: Console,
-    authority: Slot<Box<dyn Authority>>,
-    handler: Slot<Box<dyn MasterHandler>>,
+    authority: HandlerCell<Box<dyn Authority>>,
+    handler: HandlerCell<Box<dyn MasterHandler>>,
     admits_any_reconnect: bool,
     times: Times,
     /// What the master's own monitor shows.
@@ -106,8 +106,8 @@ impl MasterAgent {
             env: env.clone(),
             server: net::Server::new(env, limits),
             console: Console::default(),
-            authority: Slot::empty(),
-            handler: Slot::empty(),
+            authority: HandlerCell::empty(),
+            handler: HandlerCell::empty(),
             admits_any_reconnect: options.admits_any_reconnect,
             times: options.times,
             secret: new_secret()?,

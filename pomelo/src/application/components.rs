@@ -2,16 +2,16 @@
 
 use crate::upcall::Component;
 use crate::{Application, Done, Error, Failure, Method, Result};
+use async_wrap::layer::HandlerCell;
 use std::cell::RefCell;
 use std::rc::Rc;
-use uv_core::Slot;
 
 #[derive(Default)]
 pub(super) struct Components(RefCell<Vec<Rc<Loaded>>>);
 
 pub(super) struct Loaded {
     pub(super) name: String,
-    component: Slot<Box<dyn Component>>,
+    component: HandlerCell<Box<dyn Component>>,
 }
 
 impl Components {
@@ -37,7 +37,7 @@ impl Application {
             log::warn!(target: "pomelo", "ignore duplicate component: {name}");
             return Err(Error::DuplicateComponent(name));
         }
-        let slot = Slot::empty();
+        let slot = HandlerCell::empty();
         slot.set(Box::new(component) as Box<dyn Component>);
         loaded.push(Rc::new(Loaded { name, component: slot }));
         drop(loaded);

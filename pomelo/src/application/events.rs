@@ -4,10 +4,10 @@
 
 use crate::upcall::EventHandler;
 use crate::{Application, ServerInfo};
+use async_wrap::layer::HandlerCell;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::Rc;
-use uv_core::Slot;
 
 /// An event of an application.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +53,7 @@ pub enum StopNews {
     },
 }
 
-type Handler = Rc<Slot<Box<dyn EventHandler>>>;
+type Handler = Rc<HandlerCell<Box<dyn EventHandler>>>;
 
 #[derive(Default)]
 pub(super) struct Handlers(RefCell<Vec<Handler>>);
@@ -68,7 +68,7 @@ impl Handlers {
 impl Application {
     /// Tells `handler` of every event from now on.
     pub fn on(&self, handler: impl EventHandler + 'static) -> &Self {
-        let slot = Slot::empty();
+        let slot = HandlerCell::empty();
         slot.set(Box::new(handler) as Box<dyn EventHandler>);
         self.inner().handlers.0.borrow_mut().push(Rc::new(slot));
         self

@@ -3,10 +3,10 @@
 use crate::application::ShutDown;
 use crate::upcall::Lifecycle;
 use crate::{AppEvent, Application, Done};
-use uv_core::Slot;
+use async_wrap::layer::HandlerCell;
 
 #[derive(Default)]
-pub(super) struct Registered(Slot<Box<dyn Lifecycle>>);
+pub(super) struct Registered(HandlerCell<Box<dyn Lifecycle>>);
 
 impl Registered {
     pub(super) fn clear(&self) {

@@ -4,10 +4,11 @@
 use super::local::{Kind, Launch};
 use crate::Application;
 use crate::upcall::OutputHandler;
+use async_wrap::layer::HandlerCell;
 use async_wrap::{AsyncContext, Environment, Provider};
 use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
-use uv_core::{LoopHandle, Slot, Spool, Stdio};
+use uv_core::{LoopHandle, Spool, Stdio};
 
 /// Where a server wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +33,11 @@ pub struct OutputOf {
 }
 
 /// Who gets the output.
-pub(crate) struct Output(Slot<Box<dyn OutputHandler>>);
+pub(crate) struct Output(HandlerCell<Box<dyn OutputHandler>>);
 
 impl Output {
     pub(crate) fn new(handler: Option<Box<dyn OutputHandler>>) -> Self {
-        let slot = Slot::empty();
+        let slot = HandlerCell::empty();
         slot.set(handler.unwrap_or_else(|| Box::new(pass_on)));
         Self(slot)
     }

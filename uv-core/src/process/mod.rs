@@ -14,10 +14,10 @@ pub use stdio::Stdio;
 pub use usage::{ResourceUsage, UsageOf, resource_usage};
 
 use crate::handle::{Handle, HandleKind, Node};
-use crate::slot::Slot;
+use crate::layer::HandlerCell;
+use crate::layer::trace::Facts;
 use crate::sys;
 use crate::sys::spawn::{Child, ChildFd, Program, Refused};
-use crate::trace::Facts;
 use crate::upcall::ExitUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
@@ -48,7 +48,7 @@ struct ProcessNode {
     /// Until it is collected, or the handle closed.
     child: RefCell<Option<Child>>,
     status: Cell<Option<ExitStatus>>,
-    upcall: Slot<Box<dyn ExitUpcall>>,
+    upcall: HandlerCell<Box<dyn ExitUpcall>>,
 }
 
 /// How a child ended.
@@ -202,7 +202,7 @@ impl ProcessNode {
             pid: child.pid,
             child: RefCell::default(),
             status: Cell::new(None),
-            upcall: Slot::empty(),
+            upcall: HandlerCell::empty(),
         });
         let (key, generation) = (node.handle.key(), node.handle.generation());
         match lp.inner().poller.register(child.pidfd.as_fd(), key, generation, false) {

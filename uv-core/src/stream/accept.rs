@@ -3,8 +3,8 @@
 use super::flags::{CROWDED, HELD, INPUT_PAUSED, LISTENING, MAYBE_READABLE};
 use super::node::Tower;
 use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
+use crate::layer::trace::Facts;
 use crate::sys;
-use crate::trace::Facts;
 use crate::upcall::AcceptUpcall;
 use crate::{Call, Errno, Error, Failure, LAYER, Result};
 use std::mem::replace;

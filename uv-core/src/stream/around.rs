@@ -7,8 +7,8 @@ use super::StreamNode;
 use super::flags::{AROUND, QUEUED};
 use super::node::Unfinished;
 use crate::LAYER;
+use crate::layer::trace::Facts;
 use crate::poller::Readiness;
-use crate::trace::Facts;
 use std::any::Any;
 use std::rc::Rc;
 

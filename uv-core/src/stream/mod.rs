@@ -21,8 +21,8 @@ mod read;
 mod write;
 
 use crate::handle::{Handle, HandleKind};
+use crate::layer::trace::Facts;
 use crate::sys;
-use crate::trace::Facts;
 use crate::upcall::{AcceptUpcall, StreamUpcall};
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::collections::VecDeque;

@@ -8,12 +8,12 @@ use super::flags::{
     NOTED, NOTIFIED, OUTPUT_PAUSED, PEER_ENDED, QUEUED, READABLE, READING, WRITABLE,
 };
 use crate::handle::{Handle, Node};
+use crate::layer::HandlerCell;
+use crate::layer::trace::Facts;
 use crate::paused::{Noted, Pause};
 use crate::poller::Readiness;
-use crate::slot::Slot;
 use crate::socket_file::SocketFile;
 use crate::sys::fd::FdCell;
-use crate::trace::Facts;
 use crate::upcall::{AcceptUpcall, StreamUpcall};
 use crate::{Call, Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::Cell;
@@ -27,7 +27,7 @@ pub(crate) struct StreamNode {
     pub(super) handle: Handle,
     pub(super) fd: FdCell,
     flags: Cell<u32>,
-    pub(super) tower: Slot<Tower>,
+    pub(super) tower: HandlerCell<Tower>,
     pub(super) out: Cell<Option<Box<Outgoing>>>,
     extra: Cell<Option<Box<Extra>>>,
     pub(super) bytes_read: Cell<u64>,
@@ -70,7 +70,7 @@ impl StreamNode {
             handle,
             fd: FdCell::empty(),
             flags: Cell::new(flags),
-            tower: Slot::empty(),
+            tower: HandlerCell::empty(),
             out: Cell::new(None),
             extra: Cell::new(None),
             bytes_read: Cell::new(0),

@@ -1,6 +1,6 @@
 //! File descriptors: owning one in a cell, flags, and the spare one.
 
-use crate::trace::Facts;
+use crate::layer::trace::Facts;
 use crate::{Errno, LAYER};
 use std::cell::Cell;
 use std::io;

@@ -21,7 +21,7 @@ pub(crate) mod socket;
 pub(crate) mod spawn;
 mod stack;
 
-use crate::trace::Facts;
+use crate::layer::trace::Facts;
 use crate::{Errno, LAYER};
 
 /// Makes a system call, and says so: `name` has its section of the manual.

@@ -10,13 +10,13 @@ use crate::admin::message::Response;
 use crate::admin::reply::Reply;
 use crate::upcall::Module;
 use crate::{Done, Failure};
+use async_wrap::layer::HandlerCell;
 use async_wrap::{Environment, Timeout};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::Slot;
 
 /// The modules of one process, and what they keep for each other.
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Console {
 
 struct Record {
     id: String,
-    module: Slot<Box<dyn Module>>,
+    module: HandlerCell<Box<dyn Module>>,
     is_enabled: Cell<bool>,
     schedule: Option<Schedule>,
     timer: RefCell<Option<Timeout>>,
@@ -37,7 +37,7 @@ impl Console {
     /// Adds a module; one of the same id is replaced.
     pub(crate) fn register(&self, id: &str, mut module: Box<dyn Module>) {
         let schedule = module.on_register();
-        let slot = Slot::empty();
+        let slot = HandlerCell::empty();
         slot.set(module);
         let record = Record {
             id: id.to_owned(),

@@ -1,7 +1,7 @@
 //! Where a handle keeps its tower, and the one way in which a tower is called.
 //!
-//! The tower is out of its slot during its own call, so nothing is borrowed while user code runs: the call may close
-//! the handle, start it again, or put another tower into the slot, which then takes over. A panic in the call puts the
+//! The tower is out of its cell during its own call, so nothing is borrowed while user code runs: the call may close
+//! the handle, start it again, or put another tower into the cell, which then takes over. A panic in the call puts the
 //! tower back before it unwinds further, so the loop stays usable.
 
 use std::cell::Cell;
@@ -10,37 +10,37 @@ use std::fmt;
 /// A place for a tower or a handler, called through shared references without a borrow.
 ///
 /// Every layer that keeps a handler outside of the loop's own towers keeps it in one of these, so that the law of
-/// upcalls (out of its slot during its own call, back afterwards unless replaced) is written once.
+/// upcalls (out of its cell during its own call, back afterwards unless replaced) is written once.
 ///
 /// ```
-/// use uv_core::Slot;
+/// use uv_core::layer::HandlerCell;
 ///
-/// let slot = Slot::empty();
-/// slot.set(1);
-/// slot.call(|value: &mut i32| {
+/// let cell = HandlerCell::empty();
+/// cell.set(1);
+/// cell.call(|value: &mut i32| {
 ///     *value += 1;
-///     assert!(slot.is_empty(), "out of its slot during its own call");
+///     assert!(cell.is_empty(), "out of its cell during its own call");
 /// });
-/// assert_eq!(slot.take(), Some(2));
+/// assert_eq!(cell.take(), Some(2));
 /// ```
-pub struct Slot<T> {
+pub struct HandlerCell<T> {
     tower: Cell<Option<T>>,
 }
 
-impl<T> Default for Slot<T> {
+impl<T> Default for HandlerCell<T> {
     fn default() -> Self {
         Self::empty()
     }
 }
 
-impl<T> fmt::Debug for Slot<T> {
+impl<T> fmt::Debug for HandlerCell<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("empty", &self.is_empty()).finish()
+        f.debug_struct("HandlerCell").field("empty", &self.is_empty()).finish()
     }
 }
 
-impl<T> Slot<T> {
-    /// A slot with nothing in it.
+impl<T> HandlerCell<T> {
+    /// A cell with nothing in it.
     #[must_use]
     pub const fn empty() -> Self {
         Self { tower: Cell::new(None) }
@@ -65,11 +65,11 @@ impl<T> Slot<T> {
         empty
     }
 
-    /// Calls the tower, if there is one. It is back in its slot when this returns, unless it was replaced meanwhile.
+    /// Calls the tower, if there is one. It is back in its cell when this returns, unless it was replaced meanwhile.
     #[inline(always)]
     pub fn call(&self, call: impl FnOnce(&mut T)) {
         if let Some(tower) = self.tower.take() {
-            let mut lent = Lent { slot: self, tower: Some(tower) };
+            let mut lent = Lent { cell: self, tower: Some(tower) };
             if let Some(tower) = &mut lent.tower {
                 call(tower);
             }
@@ -84,7 +84,7 @@ impl<T> Slot<T> {
     fn put_back(&self, tower: Option<T>) {
         match self.tower.take() {
             None => self.tower.set(tower),
-            // Dropping the old tower last: its own `Drop` may use the slot.
+            // Dropping the old tower last: its own `Drop` may use the cell.
             newer => {
                 self.tower.set(newer);
                 drop(tower);
@@ -94,12 +94,12 @@ impl<T> Slot<T> {
 }
 
 struct Lent<'a, T> {
-    slot: &'a Slot<T>,
+    cell: &'a HandlerCell<T>,
     tower: Option<T>,
 }
 
 impl<T> Drop for Lent<'_, T> {
     fn drop(&mut self) {
-        self.slot.put_back(self.tower.take());
+        self.cell.put_back(self.tower.take());
     }
 }
