@@ -13,7 +13,7 @@ use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
-use uv_core::AsyncSender;
+use uv_core::threads::AsyncSender;
 
 type LocalFuture = Pin<Box<dyn Future<Output = ()>>>;
 

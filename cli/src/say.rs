@@ -11,7 +11,7 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use uv_core::Spool;
+use uv_core::os::Spool;
 
 /// How long the end of a process waits for its last words to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);

@@ -15,7 +15,8 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{ExitStatus, Signal};
+use uv_core::Signal;
+use uv_core::process::ExitStatus;
 
 /// How long requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use net::{Address, ListenOptions, Server, ServerOptions, Socket};
 use std::error::Error;
 use std::io::Read;
 use std::net::TcpStream;
-use uv_core::ExitStatus;
+use uv_core::process::ExitStatus;
 
 const WORKERS: usize = 2;
 

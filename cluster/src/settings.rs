@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use uv_core::SpawnOptions;
+use uv_core::process::SpawnOptions;
 
 /// Far more than any server asks for, and few of a primary's descriptors.
 const LISTENERS: usize = 64;
@@ -20,7 +20,7 @@ static ITSELF: OnceLock<PathBuf> = OnceLock::new();
 fn itself() -> Result<&'static Path> {
     match ITSELF.get() {
         Some(path) => Ok(path),
-        None => Ok(uv_core::program_path().map(|path| ITSELF.get_or_init(|| path))?),
+        None => Ok(uv_core::os::program_path().map(|path| ITSELF.get_or_init(|| path))?),
     }
 }
 
@@ -173,7 +173,7 @@ impl Settings {
     /// Lets workers that share sockets outlive a primary that is gone. Off at first: the kernel kills them then, since one
     /// that is stopped, or in an endless loop, would keep their port from the next primary, and connections waiting that
     /// nobody takes. The primary is the thread that forks them: see
-    /// [`SpawnOptions::killed_with_parent`](uv_core::SpawnOptions::killed_with_parent).
+    /// [`SpawnOptions::killed_with_parent`](uv_core::process::SpawnOptions::killed_with_parent).
     ///
     /// Workers to which the primary hands connections always hear of it, in
     /// [`on_disconnect`](crate::upcall::WorkerHandler::on_disconnect): they have no socket to keep.

@@ -3,7 +3,7 @@
 use crate::{Error, Output, Primary, Worker, WorkerHandle};
 use net::Address;
 use std::os::fd::OwnedFd;
-use uv_core::ExitStatus;
+use uv_core::process::ExitStatus;
 
 /// A primary. Mirrors the events of Node's `cluster` in the primary.
 pub trait PrimaryHandler {

@@ -204,7 +204,7 @@ impl PrimaryHandler for Only {
     fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], fds: Vec<std::os::fd::OwnedFd>) {
         self.1.on_message(worker, data, fds);
     }
-    fn on_exit(&mut self, worker: &WorkerHandle, status: uv_core::ExitStatus) {
+    fn on_exit(&mut self, worker: &WorkerHandle, status: uv_core::process::ExitStatus) {
         self.1.on_exit(worker, status);
     }
     fn on_disconnected(&mut self, primary: &cluster::Primary) {

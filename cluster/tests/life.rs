@@ -356,7 +356,7 @@ fn lost_primary() {
 
 fn lost_primary_of_a_stopped_worker() {
     let (mut primary, output, worker) = primary(&["primary", "shared"]);
-    uv_core::kill(worker, SIGSTOP).expect("it lives");
+    uv_core::process::kill(worker, SIGSTOP).expect("it lives");
     primary.kill().expect("it lives");
     primary.wait().expect("a status");
     assert_eq!(read_all(output), "", "it is killed");

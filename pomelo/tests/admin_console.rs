@@ -233,7 +233,7 @@ fn a_server_that_crashes_is_restarted_and_one_that_was_stopped_is_not() {
     let crash = || {
         let old = fleet.pid_of("chat-1").expect("it runs");
         let argv = words_of(old);
-        uv_core::kill(old, 9).expect("it runs");
+        uv_core::process::kill(old, 9).expect("it runs");
         let is_new = || app.server("chat-1").is_some_and(|info| info["pid"] != old);
         until(&fleet.env, "chat-1 is back", is_new);
         assert_eq!(words_of(fleet.pid_of("chat-1").expect("it runs")), argv);
@@ -257,7 +257,7 @@ fn a_server_that_crashes_is_restarted_and_one_that_was_stopped_is_not() {
     until(&fleet.env, "chat-1", || app.server("chat-1").is_some());
     crash();
     // The other one has no auto-restart.
-    uv_core::kill(fleet.pid_of("chat-2").expect("it runs"), 9).expect("it runs");
+    uv_core::process::kill(fleet.pid_of("chat-2").expect("it runs"), 9).expect("it runs");
     until(&fleet.env, "its loss", || app.server("chat-2").is_none());
     crash();
     assert_eq!(fleet.ids(&client), ["chat-1", "master-server-1"]);
@@ -290,7 +290,7 @@ fn servers_that_do_not_answer_are_left_out_and_named() {
     until(&fleet.env, "chat-2", || app.server("chat-2").is_some());
     // The restart that came to nothing is forgotten: one that crashes later is brought back.
     let old = fleet.pid_of("chat-1").expect("it runs");
-    uv_core::kill(old, 9).expect("it runs");
+    uv_core::process::kill(old, 9).expect("it runs");
     until(&fleet.env, "chat-1 is back", || app.server("chat-1").is_some_and(|info| info["pid"] != old));
     let kill = fleet.ask(&client, json!({"signal": "kill", "ids": []}));
     assert_eq!(kill.body, Some(json!({"code": "ok"})), "the system has ended it");

@@ -68,7 +68,7 @@ fn nothing_is_started_while_all_are_stopped() {
         json!({"signal": "restart", "ids": ["chat-2"], "type": null}),
         restarted.setter(),
     );
-    uv_core::kill(fleet.pid_of("chat-1").expect("it runs"), 9).expect("it runs");
+    uv_core::process::kill(fleet.pid_of("chat-1").expect("it runs"), 9).expect("it runs");
     until(&fleet.env, "both are gone", || app.servers().is_empty());
     let stopped = Later::new();
     client.request(CONSOLE, json!({"signal": "stop", "ids": []}), stopped.setter());

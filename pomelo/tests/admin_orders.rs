@@ -61,13 +61,13 @@ fn play_server() {
 
 fn signal(fleet: &Fleet, id: &str, number: i32) -> i32 {
     let pid = fleet.pid_of(id).expect("it runs");
-    uv_core::kill(pid, number).expect("it runs");
+    uv_core::process::kill(pid, number).expect("it runs");
     pid
 }
 
 /// A server is back that was stopped by the system: it has read all that it was sent meanwhile when it answers.
 fn is_as_before(fleet: &Fleet, client: &Client, id: &str, pid: i32) {
-    uv_core::kill(pid, SIGCONT).expect("it is there");
+    uv_core::process::kill(pid, SIGCONT).expect("it is there");
     until(&fleet.env, "its answer", || fleet.ids(client).iter().any(|other| other == id));
     // What it obeys it obeys in the turn after: it would be gone by its next answer.
     assert!(fleet.list(client).contains(&(id.to_owned(), i64::from(pid))), "the same process");

@@ -92,7 +92,7 @@ fn a_crashed_server_whose_port_is_taken_is_tried_again_until_the_port_is_free() 
     let fleet = Fleet::new(&json!({"chat": [record]}));
     let app = fleet.start(quick());
     let taken = TcpListener::bind(("127.0.0.1", port_of(&record))).expect("the server does not listen");
-    uv_core::kill(fleet.pid_of("chat-1").expect("it runs"), 9).expect("it runs");
+    uv_core::process::kill(fleet.pid_of("chat-1").expect("it runs"), 9).expect("it runs");
     until(&fleet.env, "three pauses", || pauses("chat-1").len() == 3);
     assert_eq!(pauses("chat-1"), ["200ms", "400ms", "800ms"]);
     assert_eq!(common::logs::with("Port occupied already").len(), 2);

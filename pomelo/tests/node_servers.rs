@@ -133,7 +133,7 @@ fn our_server_joins_an_unmodified_master_is_listed_comes_back_and_is_stopped() {
     assert_eq!(fleet.ids(&client), ["master-server-1", "rust-1"], "our client, Node's master");
     client.close();
 
-    uv_core::kill(master.id(), 9).expect("it runs");
+    uv_core::process::kill(master.id(), 9).expect("it runs");
     until(&fleet.env, "the master's end", || master.code().is_some());
     until(&fleet.env, "the loss", || {
         app.monitor_agent().is_some_and(|agent| agent.state() == pomelo::admin::MonitorState::Lost)

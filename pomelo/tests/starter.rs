@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{Errno, ExitStatus};
+use uv_core::Errno;
+use uv_core::process::ExitStatus;
 
 const SIGKILL: i32 = 9;
 
@@ -389,9 +390,9 @@ fn a_server_of_production_outlives_its_master() {
         .expect("the server says its id");
     master.kill().expect("it runs");
     master.wait().expect("it ends");
-    uv_core::kill(pid, 0).expect("the server is alive");
+    uv_core::process::kill(pid, 0).expect("the server is alive");
     drop(master);
-    uv_core::kill(pid, SIGKILL).expect("the server is alive");
+    uv_core::process::kill(pid, SIGKILL).expect("the server is alive");
     assert!(lines.all(|line| line.is_ok()), "until the server is gone too");
 }
 

@@ -43,7 +43,7 @@ struct Server(i32);
 impl Drop for Server {
     fn drop(&mut self) {
         if is_running(self.0) {
-            let _ = uv_core::kill(self.0, 9);
+            let _ = uv_core::process::kill(self.0, 9);
         }
     }
 }

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::thread;
 use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{Error, PipeWrap, Result, StreamWrap};
-use uv_core::{HandleKind, Loop, RunMode};
+use uv_core::handle::HandleKind;
+use uv_core::{Loop, RunMode};
 
 /// Gives a connection away and waits for the end of the pipe.
 struct Primary(PipeWrap);

@@ -58,7 +58,8 @@ pub mod upcall;
 pub use pipe_wrap::PipeWrap;
 pub use stream_wrap::{StreamWrap, Written};
 pub use tcp_wrap::TcpWrap;
-pub use uv_core::{BindOptions, Errno, Error, KeepAlive, LoopHandle, PipeName, Received, Result};
+pub use uv_core::socket::{KeepAlive, PipeName, Received};
+pub use uv_core::{BindOptions, Errno, Error, LoopHandle, Result};
 
 /// The source of this layer's records: see [`uv_core::layer::trace`].
 pub(crate) const LAYER: uv_core::layer::trace::Layer = uv_core::layer::trace::Layer::new("tcp_wrap");

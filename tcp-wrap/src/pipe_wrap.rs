@@ -7,7 +7,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use uv_core::{LoopHandle, Pipe, PipeName, Received, Result};
+use uv_core::socket::{PipeName, Received};
+use uv_core::{LoopHandle, Pipe, Result};
 
 /// A wrapped Unix-domain connection or listener, or a pipe.
 #[derive(Clone)]

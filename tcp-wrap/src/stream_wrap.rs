@@ -8,8 +8,9 @@ use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
 use std::os::fd::{OwnedFd, RawFd};
+use uv_core::handle::HandleKind;
 use uv_core::layer::trace::Facts;
-use uv_core::{Errno, Error, HandleKind, LoopHandle, Pipe, Result, Stream, Tcp};
+use uv_core::{Errno, Error, LoopHandle, Pipe, Result, Stream, Tcp};
 
 /// A wrapped stream: a connection or a listener over TCP or a Unix socket. A cheap clone.
 #[derive(Clone)]

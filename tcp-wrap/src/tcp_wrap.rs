@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
-use uv_core::{BindOptions, KeepAlive, LoopHandle, Result, Tcp};
+use uv_core::socket::KeepAlive;
+use uv_core::{BindOptions, LoopHandle, Result, Tcp};
 
 /// A wrapped TCP connection or listener.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{Errno, LoopHandle, PipeWrap, StreamWrap};
-use uv_core::HandleKind;
+use uv_core::handle::HandleKind;
 
 /// Two ends of a pipe through which handles travel.
 fn ipc_pair(lp: &LoopHandle) -> (PipeWrap, PipeWrap) {

@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
-use uv_core::kill;
+use uv_core::process::kill;
 
 const SIGKILL: i32 = 9;
 

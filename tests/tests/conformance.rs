@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use upcall::app::App;
-use uv_core::{Async, AsyncSender};
+use uv_core::Async;
+use uv_core::threads::AsyncSender;
 
 /// How long connections that the suite left open may stay after the end.
 const GRACE: Duration = Duration::from_millis(100);

@@ -24,7 +24,8 @@ const DELETED: &[u8] = b" (deleted)";
 /// `/proc/self/task`, where threads are counted. The variable is still there then.
 ///
 /// ```
-/// use uv_core::{Errno, unset_variable};
+/// use uv_core::os::unset_variable;
+/// use uv_core::Errno;
 ///
 /// match unset_variable("MY_PROGRAM_TOKEN") {
 ///     Ok(()) => assert!(std::env::var_os("MY_PROGRAM_TOKEN").is_none()),
@@ -49,7 +50,7 @@ pub fn unset_variable(name: impl AsRef<OsStr>) -> Result<()> {
 /// What the system says of `/proc/self/exe`.
 ///
 /// ```
-/// assert_eq!(uv_core::exe_path()?, std::env::current_exe()?);
+/// assert_eq!(uv_core::os::exe_path()?, std::env::current_exe()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn exe_path() -> Result<PathBuf> {
@@ -71,8 +72,8 @@ pub fn exe_path() -> Result<PathBuf> {
 /// As for [`exe_path`].
 ///
 /// ```
-/// let path = uv_core::program_path()?;
-/// assert_eq!(path.canonicalize()?, uv_core::exe_path()?);
+/// let path = uv_core::os::program_path()?;
+/// assert_eq!(path.canonicalize()?, uv_core::os::exe_path()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn program_path() -> Result<PathBuf> {

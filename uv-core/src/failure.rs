@@ -53,7 +53,8 @@ impl Failure {
     /// What the failure of `call` with this error speaks of.
     ///
     /// ```
-    /// use uv_core::{Call, Errno, Failure};
+    /// use uv_core::failure::{Call, Failure};
+    /// use uv_core::Errno;
     ///
     /// assert_eq!(Failure::of(Call::Write, Errno::EPIPE), Failure::Peer);
     /// assert_eq!(Failure::of(Call::Write, Errno::ENOBUFS), Failure::Passing);
@@ -168,7 +169,8 @@ impl Error {
     /// What this failure speaks of, by the operation that failed.
     ///
     /// ```
-    /// use uv_core::{Errno, Error, Failure};
+    /// use uv_core::failure::Failure;
+    /// use uv_core::{Errno, Error};
     ///
     /// assert_eq!(Error::new("read", Errno::ECONNRESET).failure(), Failure::Peer);
     /// ```

@@ -1,7 +1,7 @@
 //! The event loop: libuv's phases, handles and requests, on mio.
 //!
 //! A [`Loop`] owns handles ([`Timer`], [`Idle`], [`Prepare`], [`Check`], [`Async`], [`Signal`], [`Tcp`], [`Pipe`],
-//! [`Process`]) and calls back from fixed phases, in libuv's order. Two directions, two mechanisms:
+//! [`Process`](process::Process)) and calls back from fixed phases, in libuv's order. Two directions, two mechanisms:
 //!
 //! - **Downcalls go through handles**: cheap clones, `!Send`, every method takes `&self` and may be called from any
 //!   callback at any time. A downcall never calls back: completions, errors and closes are queued.
@@ -24,7 +24,7 @@
 //! ```
 //!
 //! Not here yet: UDP, DNS look-ups, file system requests and terminals; each is a handle or a request of its own and
-//! would stand beside [`Tcp`] or [`Work`].
+//! would stand beside [`Tcp`] or [`Work`](threads::Work).
 //!
 //! What the loop does it says to the `log` crate at level trace, under the target `uv_core`: readiness, system calls, the
 //! upcalls, and the calls of streams. See [`layer::trace`] for the format, and for what it costs while nobody listens.
@@ -34,15 +34,15 @@ mod environment;
 mod errno;
 mod error;
 mod event_loop;
-mod failure;
-mod handle;
+pub mod failure;
+pub mod handle;
 pub mod layer;
 mod paused;
 mod phases;
 mod pipe;
 mod poller;
 mod pool;
-mod process;
+pub mod process;
 mod queue;
 mod signal;
 mod socket_file;
@@ -56,24 +56,35 @@ mod wake;
 mod watcher;
 mod work;
 
-pub use environment::{exe_path, program_path, unset_variable};
 pub use errno::Errno;
 pub use error::{Error, Result};
 pub use event_loop::{Loop, LoopHandle, RunMode};
-pub use failure::{Call, Failure};
-pub use handle::{Handle, HandleInfo, HandleKind};
-pub use pipe::{Pipe, PipeName};
-pub use process::{
-    ExitStatus, Process, ResourceUsage, SpawnOptions, Stdio, UsageOf, kill, resource_usage, set_affinity,
-};
+pub use pipe::Pipe;
 pub use signal::Signal;
-pub use spool::Spool;
-pub use stream::{Received, Stream};
-pub use tcp::{BindOptions, KeepAlive, Tcp};
+pub use stream::Stream;
+pub use tcp::{BindOptions, Tcp};
 pub use timer::Timer;
-pub use wake::{Async, AsyncSender, Remote};
+pub use wake::Async;
 pub use watcher::{Check, Idle, Prepare};
-pub use work::Work;
+
+/// What belongs to the process and to no loop: the program's path, its variables, its standard outputs.
+pub mod os {
+    pub use crate::environment::{exe_path, program_path, unset_variable};
+    pub use crate::spool::Spool;
+}
+
+/// What calls of [`Tcp`] and [`Pipe`] take and return beside bytes and addresses.
+pub mod socket {
+    pub use crate::pipe::PipeName;
+    pub use crate::stream::Received;
+    pub use crate::tcp::KeepAlive;
+}
+
+/// Other threads: ways from them into a loop, and work that a loop gives to them.
+pub mod threads {
+    pub use crate::wake::{AsyncSender, Remote};
+    pub use crate::work::Work;
+}
 
 /// The source of this layer's records: see [`layer::trace`].
 pub(crate) const LAYER: layer::trace::Layer = layer::trace::Layer::new("uv_core");

@@ -5,9 +5,10 @@
 //! Each stream waits longer from failure to failure. A trouble is said when it begins, and again, with the number of
 //! failures, when there was none for a while: what comes and goes all the time is one trouble.
 
+use crate::Errno;
 use crate::event_loop::LoopHandle;
+use crate::failure::Call;
 use crate::handle::Node;
-use crate::{Call, Errno};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;

@@ -4,8 +4,9 @@
 //! ends does not wait for them. A thread that waits is woken only if there is a job that nobody is on the way to, and it
 //! wakes the next one: jobs that are done at once keep few threads busy, and those that take long get a thread each.
 
+use crate::Errno;
+use crate::failure::Call;
 use crate::sys::fork::PerProcess;
-use crate::{Call, Errno};
 use std::collections::VecDeque;
 use std::env;
 use std::num::NonZeroUsize;

@@ -30,7 +30,7 @@ const SIGNALS_PER_TURN: usize = 64;
 /// let lp = Loop::new()?;
 /// let signal = Signal::new(&lp);
 /// signal.start(libc::SIGUSR1, |signal: &Signal, _signum| signal.close())?;
-/// uv_core::kill(std::process::id() as i32, libc::SIGUSR1)?;
+/// uv_core::process::kill(std::process::id() as i32, libc::SIGUSR1)?;
 /// assert!(!lp.run(RunMode::Default)?);
 /// # Ok::<(), uv_core::Error>(())
 /// ```

@@ -40,7 +40,7 @@ static USER: OnceLock<Process> = OnceLock::new();
 /// Bytes are written in order. When the last clone is dropped, the thread writes what it has and ends.
 ///
 /// ```
-/// use uv_core::Spool;
+/// use uv_core::os::Spool;
 ///
 /// Spool::stderr().write(b"this never waits\n");
 /// ```

@@ -3,7 +3,8 @@
 //! Methods are named `on_*` and take `&mut self`. Only the loop's own phases call them, so they never nest; from inside
 //! one, any method of any handle may be called. Closures implement the traits that have one method.
 
-use crate::{Async, Error, ExitStatus, Process, Result, Signal, Timer};
+use crate::process::{ExitStatus, Process};
+use crate::{Async, Error, Result, Signal, Timer};
 
 /// A listening stream. Mirrors `uv_connection_cb`.
 pub trait AcceptUpcall {

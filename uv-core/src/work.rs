@@ -5,7 +5,8 @@
 //! table of requests.
 
 use crate::pool::{self, Job};
-use crate::{Errno, Error, LoopHandle, Remote, Result};
+use crate::wake::Remote;
+use crate::{Errno, Error, LoopHandle, Result};
 use slab::Slab;
 use std::cell::RefCell;
 use std::fmt;

@@ -1,7 +1,8 @@
 //! Which processors a process may run on.
 
 use std::fs;
-use uv_core::{Errno, ExitStatus, Loop, Pipe, Process, RunMode, SpawnOptions, Stdio, set_affinity};
+use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio, set_affinity};
+use uv_core::{Errno, Loop, Pipe, RunMode};
 
 fn finish(lp: &Loop) {
     assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");

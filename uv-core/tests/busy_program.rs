@@ -4,7 +4,8 @@ use log::{LevelFilter, Log, Metadata, Record};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
-use uv_core::{Errno, ExitStatus, Loop, Process, RunMode, SpawnOptions};
+use uv_core::process::{ExitStatus, Process, SpawnOptions};
+use uv_core::{Errno, Loop, RunMode};
 
 /// The file of the program while it is being written.
 static WRITER: Mutex<Option<File>> = Mutex::new(None);

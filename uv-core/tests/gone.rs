@@ -6,9 +6,9 @@ use common::*;
 use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
+use uv_core::process::{ExitStatus, Process, SpawnOptions};
 use uv_core::{
-    Async, BindOptions, Check, Errno, ExitStatus, Idle, LoopHandle, Pipe, Prepare, Process, Result, RunMode,
-    Signal, SpawnOptions, Tcp, Timer,
+    Async, BindOptions, Check, Errno, Idle, LoopHandle, Pipe, Prepare, Result, RunMode, Signal, Tcp, Timer,
 };
 
 const SIGUSR1: i32 = 10;

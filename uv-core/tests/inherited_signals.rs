@@ -4,7 +4,8 @@ mod alone;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use uv_core::{ExitStatus, Loop, Process, RunMode, Signal, SpawnOptions, kill};
+use uv_core::process::{ExitStatus, Process, SpawnOptions, kill};
+use uv_core::{Loop, RunMode, Signal};
 
 fn finish(lp: &Loop) {
     assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");

@@ -10,7 +10,9 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
-use uv_core::{Errno, HandleKind, Pipe, Received, Result, Tcp};
+use uv_core::handle::HandleKind;
+use uv_core::socket::Received;
+use uv_core::{Errno, Pipe, Result, Tcp};
 
 /// Two IPC pipes of one loop, connected with each other.
 fn ipc_pair(lp: &TestLoop) -> (Pipe, Pipe) {

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsRawFd;
 use std::sync::mpsc;
 use std::thread;
-use uv_core::{ExitStatus, Loop, Process, SpawnOptions, Stdio};
+use uv_core::Loop;
+use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 
 /// Starts, in a thread that ends then, a child that goes on for as long as `stdin` is open, and returns what it said
 /// to its end.

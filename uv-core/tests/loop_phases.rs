@@ -7,7 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{Async, Check, Errno, Handle, HandleKind, Idle, Loop, Prepare, RunMode, Tcp, Timer};
+use uv_core::handle::{Handle, HandleKind};
+use uv_core::{Async, Check, Errno, Idle, Loop, Prepare, RunMode, Tcp, Timer};
 
 const MS: Duration = Duration::from_millis(1);
 

@@ -5,7 +5,8 @@ mod common;
 use common::*;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use uv_core::{Errno, Pipe, PipeName, Result};
+use uv_core::socket::PipeName;
+use uv_core::{Errno, Pipe, Result};
 
 /// A listening pipe that hands every connection to `take`.
 fn serve_at(lp: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 'static) -> Pipe {

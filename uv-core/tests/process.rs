@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{
-    Errno, ExitStatus, HandleKind, Loop, Pipe, Process, RunMode, Signal, SpawnOptions, Stdio, Timer, kill,
-};
+use uv_core::handle::HandleKind;
+use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio, kill};
+use uv_core::{Errno, Loop, Pipe, RunMode, Signal, Timer};
 
 /// The fields of `/proc/PID/stat` after the program's name: state, parent, group, session …
 fn stat(pid: i32) -> Option<Vec<String>> {

@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::rc::Rc;
-use uv_core::{Errno, Pipe, Process, Result, Stdio, Stream};
+use uv_core::process::{Process, Stdio};
+use uv_core::{Errno, Pipe, Result, Stream};
 
 /// More than any pipe or socket takes at once.
 const MUCH: usize = 8 << 20;
@@ -138,10 +139,10 @@ fn a_pipe_that_a_child_inherits_in_a_slot_above_two_has_its_own_mode_there() {
     let status = Rc::default();
     let script = "import os; os.set_blocking(3, True)";
     let slots = [Stdio::Ignore, Stdio::Ignore, Stdio::Ignore, Stdio::InheritStream((*pipe).clone())];
-    let options = uv_core::SpawnOptions::new("python3").args(["-c", script]).stdio(slots);
+    let options = uv_core::process::SpawnOptions::new("python3").args(["-c", script]).stdio(slots);
     Process::spawn(&lp, &options, exit_into(&status)).expect("a child");
     lp.until(|| status.get().is_some());
-    assert!(status.get().is_some_and(uv_core::ExitStatus::success));
+    assert!(status.get().is_some_and(uv_core::process::ExitStatus::success));
     assert_eq!(fs::read_link(&path).expect("a descriptor"), before);
     assert_writes_do_not_wait(&lp, &pipe);
     lp.close_and_finish();

@@ -9,8 +9,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
+use uv_core::process::kill;
 use uv_core::upcall::StreamUpcall;
-use uv_core::{Errno, Error, Loop, Pipe, RunMode, Signal, kill};
+use uv_core::{Errno, Error, Loop, Pipe, RunMode, Signal};
 
 fn raise(signum: i32) {
     let own = i32::try_from(std::process::id()).expect("process ids are positive");

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use uv_core::Spool;
+use uv_core::os::Spool;
 
 /// How long anything may take. Reached only if something is wrong.
 const DEADLINE: Duration = Duration::from_secs(30);

@@ -12,7 +12,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{ExitStatus, Loop, Pipe, Prepare, Process, RunMode, Signal, SpawnOptions, Stdio, Timer};
+use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
+use uv_core::{Loop, Pipe, Prepare, RunMode, Signal, Timer};
 
 fn is_nonblocking(fd: RawFd) -> bool {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).expect("an open descriptor");

@@ -7,7 +7,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use uv_core::{BindOptions, Errno, KeepAlive, Result, Tcp};
+use uv_core::socket::KeepAlive;
+use uv_core::{BindOptions, Errno, Result, Tcp};
 
 // libuv: tcp_open, tcp_open_twice, tcp_open_bound, tcp_open_connected
 #[test]

@@ -1,7 +1,8 @@
 //! What processes have used.
 
 use std::time::{Duration, Instant};
-use uv_core::{ExitStatus, Loop, Process, ResourceUsage, RunMode, SpawnOptions, UsageOf, resource_usage};
+use uv_core::process::{ExitStatus, Process, ResourceUsage, SpawnOptions, UsageOf, resource_usage};
+use uv_core::{Loop, RunMode};
 
 fn usage(of: UsageOf) -> ResourceUsage {
     resource_usage(of).expect("the system says what was used")

@@ -7,7 +7,8 @@ use child::{run, shell, spawn_error};
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use uv_core::{Errno, SpawnOptions};
+use uv_core::Errno;
+use uv_core::process::SpawnOptions;
 
 /// A user without any right, who is on every Linux system.
 const NOBODY: u32 = 65534;

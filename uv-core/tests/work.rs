@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use uv_core::{Errno, Loop, LoopHandle, RunMode, Work};
+use uv_core::threads::Work;
+use uv_core::{Errno, Loop, LoopHandle, RunMode};
 
 /// The pool is the whole process's: one test at a time may fill it.
 fn pool() -> MutexGuard<'static, ()> {

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use upcall::app::App;
 use upcall::args;
-use uv_core::ExitStatus;
+use uv_core::process::ExitStatus;
 
 /// Serves until SIGTERM. In a worker: until the primary is gone.
 pub(crate) fn run(options: &Options) -> Result<()> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 use upcall::say;
-use uv_core::{UsageOf, resource_usage};
+use uv_core::process::{UsageOf, resource_usage};
 
 /// The share of operations that are done first and not measured, and how many they are at most.
 const WARM_UP_SHARE: u64 = 10;

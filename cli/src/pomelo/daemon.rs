@@ -15,7 +15,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{ExitStatus, Process, SpawnOptions, Stdio};
+use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 
 /// How often the file is looked at: nobody notices a tenth of a second.
 const LOOK: Duration = Duration::from_millis(50);
@@ -45,7 +45,7 @@ fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Resul
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
     let output = Stdio::InheritFd(log.as_raw_fd());
-    let command = SpawnOptions::new(uv_core::program_path()?)
+    let command = SpawnOptions::new(uv_core::os::program_path()?)
         .args(["pomelo", "start"])
         .args(words(options))
         .arg("--")

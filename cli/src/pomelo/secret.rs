@@ -46,7 +46,7 @@ fn read(path: &Path) -> Result<String> {
 /// Takes a password off the command line: the program takes its own place, with the password in the variable. Where the
 /// system refuses that, it goes on as it is.
 pub(super) fn hide(master: &Master, order: &Order) {
-    let (Some(password), Ok(program)) = (&master.password, uv_core::exe_path()) else { return };
+    let (Some(password), Ok(program)) = (&master.password, uv_core::os::exe_path()) else { return };
     let mut command = Command::new(program);
     command.arg("pomelo").args(words(master, order)).env(VARIABLE, password);
     // Returns only if it is refused.

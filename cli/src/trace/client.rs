@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use uv_core::AsyncSender;
+use uv_core::threads::AsyncSender;
 
 /// How long anything may take. Reached only if something is wrong.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -18,7 +18,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{Async, AsyncSender};
+use uv_core::Async;
+use uv_core::threads::AsyncSender;
 
 /// Steps in one message to the primary, which may have a mebibyte: a few hundred bytes each.
 const STEPS_PER_MESSAGE: usize = 1000;
@@ -115,7 +116,7 @@ impl PrimaryHandler for Watch {
         }
     }
 
-    fn on_exit(&mut self, worker: &WorkerHandle, status: uv_core::ExitStatus) {
+    fn on_exit(&mut self, worker: &WorkerHandle, status: uv_core::process::ExitStatus) {
         let mut told = self.told.borrow_mut();
         if worker.exited_after_disconnect() != Some(true) && told.failure.is_none() {
             told.failure = Some(format!("worker {} ended: {status}", worker.id()));

@@ -61,7 +61,7 @@ fn a_ctrl_c_that_comes_to_all_of_them_stops_them_one_after_the_other() -> Outcom
     let pids = site.list()?;
     // As a terminal would: to every process of its group.
     for id in SERVERS.iter().chain(&["master-server-1"]) {
-        uv_core::kill(pids[*id], SIGINT)?;
+        uv_core::process::kill(pids[*id], SIGINT)?;
     }
     // It was for the master only: nobody has left before that tells them to.
     assert_eq!(master.line()?, "stopping 4 servers");

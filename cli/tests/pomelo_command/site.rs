@@ -163,7 +163,7 @@ impl Drop for Site {
     fn drop(&mut self) {
         for (pid, _) in processes(self.folder.path()).unwrap_or_default() {
             // Refused only for one that is gone.
-            let _ = uv_core::kill(pid, SIGKILL);
+            let _ = uv_core::process::kill(pid, SIGKILL);
         }
     }
 }

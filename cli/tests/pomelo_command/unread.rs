@@ -42,7 +42,7 @@ fn a_log_that_is_not_read_stops_neither_a_master_nor_its_end() -> Outcome {
         let output = site.ask(&["list"])?;
         assert!(output.status.success(), "{}", said(&output));
     }
-    uv_core::kill(i32::try_from(child.id())?, SIGTERM)?;
+    uv_core::process::kill(i32::try_from(child.id())?, SIGTERM)?;
     let (end, ended) = channel();
     // Nobody listens any more if the test gave up.
     thread::spawn(move || end.send(child.wait()));

@@ -61,7 +61,7 @@ impl Program {
 
     /// Asks it to end, which it does without an error.
     pub(crate) fn end(self) -> Result<(), Box<dyn Error>> {
-        uv_core::kill(self.pid, SIGTERM)?;
+        uv_core::process::kill(self.pid, SIGTERM)?;
         match self.wait()? {
             Some(0) => Ok(()),
             code => Err(format!("it ended with {code:?}").into()),
@@ -73,7 +73,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         if !self.is_over {
             // Refused only if it is gone.
-            let _ = uv_core::kill(self.pid, SIGKILL);
+            let _ = uv_core::process::kill(self.pid, SIGKILL);
         }
     }
 }

@@ -120,7 +120,7 @@ pub(crate) fn accept_invitation() -> Result<Option<(u32, OwnedFd)>> {
 /// asks whether it is a worker gets an error, since the message is read already.
 fn forget_variables() {
     for name in [UNIQUE_ID, STDIN] {
-        if let Err(error) = uv_core::unset_variable(name) {
+        if let Err(error) = uv_core::os::unset_variable(name) {
             log::debug!(target: "cluster", "{error}");
         }
     }

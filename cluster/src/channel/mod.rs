@@ -22,7 +22,8 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{Errno, PipeWrap, Written};
-use uv_core::{Failure, LoopHandle};
+use uv_core::LoopHandle;
+use uv_core::failure::Failure;
 
 /// Bytes that wait to be sent from which on `send` says that it is enough: Node's number.
 const HIGH_WATER_MARK: usize = 128 * 1024;

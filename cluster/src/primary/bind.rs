@@ -8,7 +8,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{BindOptions, Error, KeepAlive, LoopHandle, Pipe, Result, Stream, Tcp};
+use uv_core::socket::KeepAlive;
+use uv_core::{BindOptions, Error, LoopHandle, Pipe, Result, Stream, Tcp};
 
 /// A bound socket of the loop, for a primary that accepts.
 pub(crate) struct Bound {

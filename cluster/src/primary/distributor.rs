@@ -14,8 +14,9 @@ use async_wrap::layer::trace::Facts;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use uv_core::failure::Failure;
 use uv_core::upcall::AcceptUpcall;
-use uv_core::{Failure, LoopHandle, Result, Stream};
+use uv_core::{LoopHandle, Result, Stream};
 
 /// Connections accepted in one turn of the loop. They travel together, and more would make timers and other workers'
 /// answers wait.

@@ -31,7 +31,7 @@ use std::fmt;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{ExitStatus, Process, Stdio};
+use uv_core::process::{ExitStatus, Process, Stdio};
 
 /// How long the channel of a worker whose process has ended may stay open. What the worker said lies in it and is read at
 /// once; only a process to which the worker gave its end keeps it open.

@@ -7,7 +7,8 @@ use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
 use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
-use uv_core::{LoopHandle, Stdio};
+use uv_core::LoopHandle;
+use uv_core::process::Stdio;
 
 /// Where a worker wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::ExitStatus;
+use uv_core::process::ExitStatus;
 
 /// How long to wait before a new worker.
 ///

@@ -14,7 +14,8 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use uv_core::{Errno, ExitStatus, Process};
+use uv_core::Errno;
+use uv_core::process::{ExitStatus, Process};
 
 /// Bytes of answers that wait for a worker to read them, beyond which nothing more is read from it: it asks faster than
 /// it listens. Far more than any server asks for.

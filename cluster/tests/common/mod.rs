@@ -22,7 +22,7 @@ use std::process::exit;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
-use uv_core::ExitStatus;
+use uv_core::process::ExitStatus;
 
 pub(crate) const SIGKILL: i32 = 9;
 pub(crate) const SIGUSR1: i32 = 10;
@@ -85,7 +85,7 @@ impl Watchdog {
                 let pids = PIDS.lock().unwrap_or_else(PoisonError::into_inner);
                 for pid in pids.iter() {
                     // Most are gone already.
-                    let _ = uv_core::kill(*pid, SIGKILL);
+                    let _ = uv_core::process::kill(*pid, SIGKILL);
                 }
                 exit(101);
             }

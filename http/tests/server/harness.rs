@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{panic, thread};
-use uv_core::{Async, AsyncSender};
+use uv_core::Async;
+use uv_core::threads::AsyncSender;
 
 /// How long a client waits for the server: long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::Spool;
+use uv_core::os::Spool;
 
 pub(crate) const DEVELOPMENT: &str = "development";
 pub(crate) const MASTER: &str = "master";
@@ -141,7 +141,7 @@ impl Options {
     pub(super) fn take_program(&mut self) -> Program {
         self.program.take().unwrap_or_else(|| Program {
             // Without it every start says that there is no such program.
-            path: uv_core::program_path().unwrap_or_default(),
+            path: uv_core::os::program_path().unwrap_or_default(),
             args: self.args[..args::main_words(&self.args)].to_vec(),
         })
     }

@@ -51,7 +51,7 @@ pub fn bind_cpus(app: &Application, id: &str, pid: i32) {
     };
     // Checked when the server was started.
     let list = cpu_list(&binding.cpus).unwrap_or_default();
-    if let Err(error) = uv_core::set_affinity(own, &list) {
+    if let Err(error) = uv_core::process::set_affinity(own, &list) {
         log::warn!(target: "pomelo", "server {id:?}: {error}");
     }
 }

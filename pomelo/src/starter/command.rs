@@ -24,7 +24,7 @@ pub fn kill(app: &Application, info: &ServerInfo, pid: i32) {
     } else if !is_local(app, info) {
         let host = text(info, "host").unwrap_or_default();
         on_host(app, host, &["kill".into(), "-9".into(), pid.to_string()]);
-    } else if let Err(error) = uv_core::kill(pid, SIGKILL) {
+    } else if let Err(error) = uv_core::process::kill(pid, SIGKILL) {
         log::error!(target: "pomelo", "{error}");
     }
 }
@@ -32,7 +32,7 @@ pub fn kill(app: &Application, info: &ServerInfo, pid: i32) {
 /// Asks a process that this one has started to end; its own signal's handler may make a stop of it.
 pub(crate) fn ask_to_end(app: &Application, pid: i32) {
     if app.inner().children.borrow().has(pid)
-        && let Err(error) = uv_core::kill(pid, SIGTERM)
+        && let Err(error) = uv_core::process::kill(pid, SIGTERM)
     {
         log::debug!(target: "pomelo", "{error}");
     }

@@ -7,7 +7,7 @@ use crate::args::text_of;
 use crate::record::program_args;
 use crate::{Application, ServerInfo};
 use async_wrap::Provider;
-use uv_core::{Process, SpawnOptions, Stdio};
+use uv_core::process::{Process, SpawnOptions, Stdio};
 
 /// What is started for a server.
 pub(super) struct Launch {

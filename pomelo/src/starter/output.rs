@@ -8,7 +8,9 @@ use async_wrap::layer::HandlerCell;
 use async_wrap::{AsyncContext, Environment, Provider};
 use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
-use uv_core::{LoopHandle, Spool, Stdio};
+use uv_core::LoopHandle;
+use uv_core::os::Spool;
+use uv_core::process::Stdio;
 
 /// Where a server wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{Call, Errno, Failure};
+use uv_core::Errno;
+use uv_core::failure::{Call, Failure};
 
 /// How long a host may take to answer; what takes longer is filtered, and nobody listens there.
 const PATIENCE: Duration = Duration::from_secs(2);

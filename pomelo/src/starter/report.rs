@@ -2,7 +2,7 @@
 
 use crate::record::RecordError;
 use std::fmt;
-use uv_core::ExitStatus;
+use uv_core::process::ExitStatus;
 
 /// A server that was started.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -199,7 +199,7 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         for pid in self.children() {
-            let _ = uv_core::kill(pid, SIGKILL);
+            let _ = uv_core::process::kill(pid, SIGKILL);
         }
     }
 }

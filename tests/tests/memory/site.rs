@@ -11,7 +11,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tests::running::DEADLINE;
 use upcall::app::App;
-use uv_core::{Async, AsyncSender};
+use uv_core::Async;
+use uv_core::threads::AsyncSender;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 

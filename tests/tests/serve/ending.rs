@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::running::DEADLINE;
-use uv_core::kill;
+use uv_core::process::kill;
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;

@@ -6,7 +6,7 @@ use crate::site::{Outcome, Site, WAYS, command};
 use std::thread;
 use std::time::Instant;
 use tests::running::DEADLINE;
-use uv_core::kill;
+use uv_core::process::kill;
 
 const SIGTERM: i32 = 15;
 

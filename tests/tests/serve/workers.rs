@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::running::DEADLINE;
-use uv_core::kill;
+use uv_core::process::kill;
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;

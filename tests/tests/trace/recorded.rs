@@ -11,7 +11,7 @@ use std::thread;
 use tests::running::DEADLINE;
 use upcall::app::App;
 use upcall::trace::collector;
-use uv_core::Remote;
+use uv_core::threads::Remote;
 
 /// Serves on a thread of its own until the loop is told to close everything.
 fn serve(told: &mpsc::Sender<(SocketAddr, Remote)>) -> Result<(), String> {

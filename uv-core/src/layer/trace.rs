@@ -21,7 +21,7 @@
 //! a level that changes during a call leaves a beginning without its end, or an end without its beginning. With one of
 //! log's features such as `release_max_level_debug` nothing of it is compiled.
 
-use crate::Handle;
+use crate::handle::Handle;
 use log::kv::{Error, Key, Source, VisitSource};
 use log::{Level, Record};
 use std::fmt;

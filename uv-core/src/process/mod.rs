@@ -122,7 +122,8 @@ impl Process {
     /// their peer.
     ///
     /// ```
-    /// use uv_core::{ExitStatus, Loop, Process, RunMode, SpawnOptions};
+    /// use uv_core::process::{ExitStatus, Process, SpawnOptions};
+    /// use uv_core::{Loop, RunMode};
     ///
     /// let lp = Loop::new()?;
     /// let options = SpawnOptions::new("sh").args(["-c", "exit 3"]);

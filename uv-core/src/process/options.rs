@@ -106,7 +106,7 @@ impl SpawnOptions {
     }
 
     /// Gives the child a session of its own, so that it survives this process and its terminal
-    /// (`UV_PROCESS_DETACHED`). It still keeps the loop alive: see [`Handle::unref`](crate::Handle::unref).
+    /// (`UV_PROCESS_DETACHED`). It still keeps the loop alive: see [`Handle::unref`](crate::handle::Handle::unref).
     #[must_use]
     pub fn detached(mut self, detached: bool) -> Self {
         self.detached = detached;

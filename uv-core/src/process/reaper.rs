@@ -3,9 +3,10 @@
 //! (`uv__process_close`, `src/unix/process.c`).
 
 use super::collect;
+use crate::Errno;
+use crate::failure::Call;
 use crate::sys::fork::PerProcess;
 use crate::sys::spawn::Child;
-use crate::{Call, Errno};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;

@@ -1,11 +1,12 @@
 //! The descriptors of a child process. Mirrors `uv_stdio_container_t` and `uv__process_init_stdio`, libuv's
 //! `src/unix/process.c`.
 
+use crate::handle::Handle;
 use crate::stream::SHARED;
 use crate::sys;
 use crate::sys::fd::open_null;
 use crate::sys::spawn::ChildFd;
-use crate::{Errno, Handle, Pipe, Stream};
+use crate::{Errno, Pipe, Stream};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// The slots that every child has: standard input, output and error.

@@ -40,7 +40,7 @@ pub struct ResourceUsage {
 /// The system's refusal; Linux has no reason for one.
 ///
 /// ```
-/// use uv_core::{UsageOf, resource_usage};
+/// use uv_core::process::{UsageOf, resource_usage};
 ///
 /// let usage = resource_usage(UsageOf::Process)?;
 /// assert!(usage.user + usage.system > std::time::Duration::ZERO);

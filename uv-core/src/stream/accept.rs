@@ -3,10 +3,11 @@
 use super::flags::{CROWDED, HELD, INPUT_PAUSED, LISTENING, MAYBE_READABLE};
 use super::node::Tower;
 use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
+use crate::failure::{Call, Failure};
 use crate::layer::trace::Facts;
 use crate::sys;
 use crate::upcall::AcceptUpcall;
-use crate::{Call, Errno, Error, Failure, LAYER, Result};
+use crate::{Errno, Error, LAYER, Result};
 use std::mem::replace;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;

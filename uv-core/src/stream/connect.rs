@@ -2,9 +2,10 @@
 
 use super::flags::{CONNECTING, END_TOLD, FAILED, MAYBE_READABLE, MAYBE_WRITABLE, PEER_ENDED};
 use super::{BOUND, Outgoing, READABLE, StreamNode, WRITABLE};
+use crate::handle::HandleKind;
 use crate::sys;
 use crate::sys::addr::SockAddr;
-use crate::{Errno, Error, HandleKind, Result};
+use crate::{Errno, Error, Result};
 use std::fmt::Display;
 use std::rc::Rc;
 

@@ -7,6 +7,7 @@ use super::flags::{
     AROUND, CONNECTING, END_TOLD, FAILED, FED, INPUT_PAUSED, LISTENING, MAYBE_READABLE, MAYBE_WRITABLE,
     NOTED, NOTIFIED, OUTPUT_PAUSED, PEER_ENDED, QUEUED, READABLE, READING, WRITABLE,
 };
+use crate::failure::Call;
 use crate::handle::{Handle, Node};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
@@ -15,7 +16,7 @@ use crate::poller::Readiness;
 use crate::socket_file::SocketFile;
 use crate::sys::fd::FdCell;
 use crate::upcall::{AcceptUpcall, StreamUpcall};
-use crate::{Call, Errno, Error, LAYER, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt::Display;

@@ -2,9 +2,10 @@
 
 use super::flags::{END_TOLD, FAILED, MAYBE_READABLE, PEER_ENDED, READ_ON, READING};
 use super::{IPC, READABLE, SOCKET, StreamNode, WRITABLE};
+use crate::failure::{Call, Failure};
 use crate::handle::HandleKind;
 use crate::sys;
-use crate::{Call, Errno, Error, Failure, Result};
+use crate::{Errno, Error, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 

@@ -4,9 +4,10 @@
 use super::flags::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING, WAITING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
 use super::{IPC, SOCKET, StreamNode, WRITABLE};
+use crate::failure::{Call, Failure};
 use crate::sys;
 use crate::sys::socket::Means;
-use crate::{Call, Errno, Error, Failure, Result};
+use crate::{Errno, Error, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::IoSlice;

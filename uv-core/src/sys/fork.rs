@@ -125,9 +125,10 @@ impl<T: Sync> PerProcess<T> {
 // that call `uv_loop_fork`.
 #[cfg(test)]
 mod tests {
+    use crate::process::{Process, SpawnOptions};
     use crate::sys::alone;
     use crate::upcall::StreamUpcall;
-    use crate::{Errno, Error, Loop, Pipe, Process, RunMode, Signal, SpawnOptions, Timer};
+    use crate::{Errno, Error, Loop, Pipe, RunMode, Signal, Timer};
     use std::cell::Cell;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
@@ -258,12 +259,12 @@ mod tests {
                     }
                     std::thread::sleep(Duration::from_secs(60));
                 });
-                crate::kill(pid, libc::SIGTERM).expect("kill");
+                crate::process::kill(pid, libc::SIGTERM).expect("kill");
                 assert_eq!(end(pid), (0, libc::SIGTERM));
             }
             lp.run(RunMode::NoWait).expect("run");
             assert_eq!(calls.get(), 0);
-            crate::kill(std::process::id() as i32, libc::SIGTERM).expect("kill");
+            crate::process::kill(std::process::id() as i32, libc::SIGTERM).expect("kill");
             while calls.get() == 0 {
                 lp.run(RunMode::Once).expect("run");
             }
@@ -310,7 +311,7 @@ mod tests {
                     exited();
                 };
                 Process::spawn(&lp, &SpawnOptions::new("true"), on_exit).expect("a child");
-                crate::kill(std::process::id() as i32, libc::SIGUSR1).expect("kill");
+                crate::process::kill(std::process::id() as i32, libc::SIGUSR1).expect("kill");
                 assert_eq!(lp.run(RunMode::Default), Ok(false));
                 assert_eq!(calls.get(), 4);
                 assert_eq!(lp.close(), Ok(()));

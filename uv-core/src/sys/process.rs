@@ -4,7 +4,8 @@
 use super::call;
 use super::fd::{check, last_errno};
 use super::spawn::Child;
-use crate::{Errno, ResourceUsage, UsageOf};
+use crate::Errno;
+use crate::process::{ResourceUsage, UsageOf};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;

@@ -5,8 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::rc::Rc;
+use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 use uv_core::upcall::StreamUpcall;
-use uv_core::{Error, ExitStatus, Loop, Pipe, Process, RunMode, SpawnOptions, Stdio};
+use uv_core::{Error, Loop, Pipe, RunMode};
 
 pub(crate) fn finish(lp: &Loop) {
     assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");

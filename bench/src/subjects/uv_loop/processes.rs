@@ -4,7 +4,8 @@ use crate::Result;
 use crate::subjects::solo::{CHILD, check, measure_with_children};
 use std::cell::Cell;
 use std::rc::Rc;
-use uv_core::{ExitStatus, Loop, LoopHandle, Process, RunMode, SpawnOptions, Stdio};
+use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
+use uv_core::{Loop, LoopHandle, RunMode};
 
 /// One operation is a child from its start to its report.
 pub(crate) fn spawn(ops: u64) -> Result<()> {

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use uv_core::{Async, AsyncSender, Loop, LoopHandle, Remote, RunMode};
+use uv_core::threads::{AsyncSender, Remote};
+use uv_core::{Async, Loop, LoopHandle, RunMode};
 
 /// One operation is a wake-up of another thread's loop and the wake-up that answers it.
 pub(crate) fn wakeup(ops: u64) -> Result<()> {
