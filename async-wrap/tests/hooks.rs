@@ -5,7 +5,7 @@ mod common;
 use async_wrap::{AsyncContext, AsyncHook, AsyncId, AsyncResource, Environment, Hook, Provider, RunMode};
 use common::{Log, Recorder, close, new_loop, run_to_the_end};
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -193,7 +193,7 @@ impl Panicking {
         self.0.push(kind);
         if self.1 == kind {
             self.1 = "";
-            panic!("on purpose");
+            resume_unwind(Box::new("on purpose"));
         }
     }
 }

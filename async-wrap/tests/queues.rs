@@ -5,6 +5,7 @@ mod common;
 use async_wrap::{AsyncContext, AsyncId, Provider, RunMode};
 use common::{Log, Recorder, close, new_loop, run_to_a_panic, run_to_the_end};
 use std::cell::Cell;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -69,9 +70,9 @@ fn a_tick_that_panics_does_not_lose_the_others() {
     let (lp, env) = new_loop();
     let log = Log::default();
     env.next_tick(log.note("tick 1"));
-    env.next_tick(|| panic!("tick 2"));
+    env.next_tick(|| resume_unwind(Box::new("tick 2")));
     env.next_tick(log.note("tick 3"));
-    env.queue_microtask(|| panic!("microtask 1"));
+    env.queue_microtask(|| resume_unwind(Box::new("microtask 1")));
     env.queue_microtask(log.note("microtask 2"));
     assert_eq!(run_to_a_panic(&env), "tick 2");
     assert_eq!(log.take(), ["tick 1"]);

@@ -4,7 +4,7 @@ mod common;
 
 use async_wrap::{AsyncContext, AsyncId, AsyncResource, Provider, RunMode};
 use common::{Log, Recorder, new_loop, run_to_a_panic, run_to_the_end};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 #[test]
@@ -123,7 +123,7 @@ fn a_panic_restores_the_ids_and_ends_every_callback_in_order() {
     let other = env.new_async_id();
     let result = catch_unwind(AssertUnwindSafe(|| {
         env.with_default_trigger(other, || {
-            env.make_callback(outer, || env.make_callback(inner, || panic!("on purpose")));
+            env.make_callback(outer, || env.make_callback(inner, || resume_unwind(Box::new("on purpose"))));
         });
     }));
     result.expect_err("the panic passes through");
@@ -141,7 +141,7 @@ fn what_a_panicking_callback_queued_runs_in_the_next_scope() {
         env.make_callback(AsyncContext::NONE, || {
             env.next_tick(log.note("tick"));
             env.queue_microtask(log.note("microtask"));
-            panic!("on purpose");
+            resume_unwind(Box::new("on purpose"));
         });
     }));
     assert_eq!(log.take(), [""; 0], "a failed scope runs nothing");
@@ -158,7 +158,7 @@ fn what_a_panicking_callback_queued_is_run_by_the_loop_if_nothing_else_happens()
         let (inner, log) = (env.clone(), log.clone());
         env.set_timeout(Duration::ZERO, move || {
             inner.next_tick(log.note("tick"));
-            panic!("on purpose");
+            resume_unwind(Box::new("on purpose"));
         });
     }
     assert_eq!(run_to_a_panic(&env), "on purpose");

@@ -6,6 +6,7 @@ use async_wrap::{AsyncContext, AsyncId, Environment, Loop, Provider, RunMode};
 use common::{Log, Recorder, close, new_loop, run_to_a_panic, run_to_the_end};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
@@ -326,7 +327,7 @@ fn a_future_that_panics_is_gone_and_the_others_go_on() {
     let inner = Rc::clone(&held);
     env.spawn_local(async move {
         let _inner = inner;
-        panic!("on purpose");
+        resume_unwind(Box::new("on purpose"));
     });
     let l = log.clone();
     env.spawn_local(async move { l.push("other") });

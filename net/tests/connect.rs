@@ -5,6 +5,7 @@ mod common;
 use common::{Log, Peer, TempPath, new_loop, nobody, port_of, run_to_the_end, serve_one, to};
 use net::{ConnectOptions, ReadyState, ServerOptions, Socket};
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 // Node: test-net-dns-lookup-skip, test-net-connect-after-destroy
@@ -162,7 +163,9 @@ fn a_panic_in_on_connect_leaves_a_socket_that_reads() {
         Peer::new("here", &Log::default()).attach(&socket);
         socket.end_with(b"hello").expect("it is open");
     });
-    Peer::new("there", &log).on("connect", |_| panic!("in on_connect")).connect(&env, to(&server));
+    Peer::new("there", &log)
+        .on("connect", |_| resume_unwind(Box::new("in on_connect")))
+        .connect(&env, to(&server));
     assert_eq!(common::run_to_a_panic(&env), "in on_connect");
     run_to_the_end(&lp, &env);
     let expected = ["there connect", "there data hello", "there end", "there finish", "there close"];

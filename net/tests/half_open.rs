@@ -4,6 +4,7 @@ mod common;
 
 use common::{Log, Peer, connection, new_loop, run_to_a_panic, run_to_the_end};
 use net::{ErrorCode, ReadyState, ServerOptions};
+use std::panic::resume_unwind;
 
 fn half_open() -> ServerOptions {
     ServerOptions { allow_half_open: true, ..ServerOptions::default() }
@@ -131,7 +132,7 @@ fn a_paused_socket_learns_of_the_fin_when_it_is_resumed() {
 fn a_panic_in_on_end_does_not_keep_the_connection_open() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let here = Peer::new("here", &log).on("end", |_| panic!("in on_end"));
+    let here = Peer::new("here", &log).on("end", |_| resume_unwind(Box::new("in on_end")));
     connection(&env, ServerOptions::default(), here, ending_at_once(&Log::default()));
     assert_eq!(run_to_a_panic(&env), "in on_end");
     run_to_the_end(&lp, &env);
@@ -142,7 +143,7 @@ fn a_panic_in_on_end_does_not_keep_the_connection_open() {
 fn a_panic_in_on_finish_does_not_keep_the_connection_open() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let here = Peer::new("here", &log).on("finish", |_| panic!("in on_finish"));
+    let here = Peer::new("here", &log).on("finish", |_| resume_unwind(Box::new("in on_finish")));
     connection(&env, ServerOptions::default(), here, ending_at_once(&Log::default()));
     assert_eq!(run_to_a_panic(&env), "in on_finish");
     run_to_the_end(&lp, &env);

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use std::io::Read;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::process::{ExitStatus, Process, SpawnOptions};
@@ -79,7 +80,8 @@ fn requests_to_a_loop_that_is_gone_end_at_once_and_are_told_to_nobody() {
     let lp = gone_loop();
     let token = Rc::new(());
     let (after, on_exit) = (Rc::clone(&token), Rc::clone(&token));
-    let work = lp.queue_work(|| panic!("nobody wants the result"), move |_: Result<()>| drop(after));
+    let work = lp
+        .queue_work(|| resume_unwind(Box::new("nobody wants the result")), move |_: Result<()>| drop(after));
     assert_eq!(work.cancel().expect_err("it was cancelled").errno(), Errno::EBUSY);
     let options = SpawnOptions::new("true");
     let spawned = Process::spawn(&lp, &options, move |_: &Process, _: ExitStatus| hold(&on_exit));

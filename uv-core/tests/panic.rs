@@ -7,24 +7,25 @@ use common::*;
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::net::TcpStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{Check, Idle, Pipe, Prepare, Result, RunMode, Tcp, Timer};
 
 /// Runs until a callback panics.
 fn run_into_panic(lp: &TestLoop) {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
     let caught = catch_unwind(AssertUnwindSafe(|| while lp.run(RunMode::Once).expect("run") {}));
-    std::panic::set_hook(hook);
     assert!(caught.is_err(), "a callback panics");
 }
 
 /// Panics the first time.
 fn panic_once() -> impl FnMut() + 'static {
     let first = Cell::new(true);
-    move || assert!(!first.replace(false), "on purpose")
+    move || {
+        if first.replace(false) {
+            resume_unwind(Box::new("on purpose"));
+        }
+    }
 }
 
 #[test]
@@ -287,7 +288,7 @@ fn a_tower_whose_last_call_panics_is_dropped_all_the_same() {
     let token = Dropped(Rc::clone(&drops));
     tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_close(move || {
         let _ = &token;
-        panic!("on purpose");
+        resume_unwind(Box::new("on purpose"));
     }));
     tcp.close();
     run_into_panic(&lp);
@@ -337,7 +338,7 @@ fn a_loop_dropped_after_a_panic_drops_everything() {
         let (token, inside) = (Rc::clone(&drops), tcp.clone());
         tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_read(move |_| {
             let _ = (&token, &inside);
-            panic!("on purpose");
+            resume_unwind(Box::new("on purpose"));
         }));
         tcp.read_start().expect("read_start");
         peer.write_all(b"x").expect("write");

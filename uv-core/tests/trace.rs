@@ -2,7 +2,7 @@
 
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
 use uv_core::{Loop, RunMode, Timer};
@@ -53,7 +53,7 @@ fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
     let lp = Loop::new().expect("a loop");
     let timer = Timer::new(&lp);
     timer
-        .start(Duration::ZERO, Duration::ZERO, |_: &Timer| panic!("on purpose"))
+        .start(Duration::ZERO, Duration::ZERO, |_: &Timer| resume_unwind(Box::new("on purpose")))
         .expect("a fresh timer starts");
     catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default))).expect_err("the callback panics");
     let said = std::mem::take(&mut *RECORDS.lock().expect("nobody panics with it"));

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -183,7 +183,7 @@ fn a_panic_in_a_post_leaves_those_behind_it_to_the_next_run() {
         woken.add("woken");
         handle.close();
     });
-    lp.remote().post(|_| panic!("in a post")).expect("post");
+    lp.remote().post(|_| resume_unwind(Box::new("in a post"))).expect("post");
     handle.sender().send();
     assert!(catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default))).is_err());
     assert!(log.lines().is_empty());

@@ -3,7 +3,7 @@
 mod alone;
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -188,7 +188,7 @@ fn a_panic_in_the_work_comes_out_of_run_and_harms_neither_pool_nor_loop() {
     let lp = Loop::new().expect("a loop");
     for _ in 0..2 * pool_size() {
         let after = |_: Result<(), _>| unreachable!("there is no result");
-        lp.queue_work(|| panic!("expected by the test"), after);
+        lp.queue_work(|| resume_unwind(Box::new("expected by the test")), after);
         let run = catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default)));
         let panic = run.expect_err("the panic comes out of run");
         assert_eq!(panic.downcast_ref(), Some(&"expected by the test"));

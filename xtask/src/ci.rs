@@ -1,7 +1,8 @@
 //! `cargo xtask ci`: everything that CI checks, one step after the other. `.ci/run` runs the same list.
 
 use crate::{Result, fuzz, say};
-use std::process::Command;
+use std::io::{self, BufRead, BufReader};
+use std::process::{Command, ExitStatus};
 
 /// The folder of the workspace, from which every step runs.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -12,11 +13,17 @@ const PEERS: &str = "bench/peers/Cargo.toml";
 /// A step: its name, the words after `cargo`, and variables for it.
 type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
+/// The step whose output is read, too.
+const TESTS: &str = "tests";
+
+/// What the tests may not print: a panic that a test means is thrown by `resume_unwind`, which prints nothing.
+const PANIC: &str = "panicked at";
+
 const STEPS: &[Step] = &[
     ("formatting", &["fmt", "--all", "--check"], &[]),
     ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
     ("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
-    ("tests", &["test", "--workspace"], &[]),
+    (TESTS, &["test", "--workspace"], &[]),
     // What is kept are counts of a release build.
     (
         "counts per request",
@@ -60,11 +67,32 @@ pub(crate) fn run() -> Result<()> {
 
 fn cargo((name, words, variables): &Step) -> Result<()> {
     say(&format!("== {name}: cargo {}", words.join(" ")));
-    let status = Command::new("cargo")
-        .current_dir(ROOT)
-        .args(*words)
-        .envs(variables.iter().copied())
-        .status()
-        .map_err(|error| format!("{name}: cargo could not be started: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{name} failed").into()) }
+    let mut command = Command::new("cargo");
+    command.current_dir(ROOT).args(*words).envs(variables.iter().copied());
+    let (status, panics) = match *name {
+        TESTS => watch(command),
+        _ => command.status().map(|status| (status, 0)),
+    }
+    .map_err(|error| format!("{name}: cargo could not be started: {error}"))?;
+    match (status.success(), panics) {
+        (true, 0) => Ok(()),
+        (true, _) => Err(format!("{name} passed, but printed {panics} panics").into()),
+        (false, _) => Err(format!("{name} failed").into()),
+    }
+}
+
+/// Runs a command to its end and passes its output on. Returns how many of its lines tell of a panic, too.
+fn watch(mut command: Command) -> io::Result<(ExitStatus, usize)> {
+    let (reader, writer) = io::pipe()?;
+    let mut child = command.stdout(writer.try_clone()?).stderr(writer).spawn()?;
+    // It holds two ends of the pipe, which would never be closed.
+    drop(command);
+    let mut panics = 0;
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        panics += usize::from(line.contains(PANIC));
+        say(&line);
+    }
+    Ok((child.wait()?, panics))
 }
