@@ -30,8 +30,9 @@
 //! An [`Environment`] belongs to a loop and lives in it. Nothing here costs anything to speak of until it is used:
 //! without hooks an event is the test of one flag, and a callback scope with nothing queued a few loads and stores.
 //!
-//! At level trace the layer says to `log`, under the target `async_wrap`, which resources are made, what runs in which
-//! context, and when ticks and microtasks run, with async ids and trigger ids: see [`layer::trace`].
+//! With the feature `trace` the layer says to `log`, at level trace, under the target `async_wrap`, which resources are
+//! made, what runs in which context, and when ticks and microtasks run, with async ids and trigger ids: see
+//! [`layer::trace`].
 
 #![forbid(unsafe_code)]
 

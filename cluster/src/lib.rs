@@ -81,8 +81,8 @@
 //! [`Worker::disconnect`] does that for one; [`Worker::kill`] waits for nothing. A worker that loses its primary stops its
 //! loop, unless its handler says otherwise.
 //!
-//! At level trace the layer says to `log`, under the target `cluster`, which messages pass between the processes, and
-//! which connections with them: see [`async_wrap::layer::trace`].
+//! With the feature `trace` the layer says to `log`, at level trace, under the target `cluster`, which messages pass
+//! between the processes, and which connections with them: see [`async_wrap::layer::trace`].
 
 #![forbid(unsafe_code)]
 

@@ -52,8 +52,8 @@
 //!   own (`server.timeout`) beside them;
 //! - [`Server::shutdown`] ends in an orderly way, which [`Server::close`] as in Node does not.
 //!
-//! At level trace the layer says to `log`, under the target `http`, which handlers it calls, in the context of which
-//! request, and how responses are written: see [`async_wrap::layer::trace`].
+//! With the feature `trace` the layer says to `log`, at level trace, under the target `http`, which handlers it calls,
+//! in the context of which request, and how responses are written: see [`async_wrap::layer::trace`].
 
 #![forbid(unsafe_code)]
 

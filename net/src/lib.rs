@@ -37,8 +37,8 @@
 //! # Ok::<(), net::Error>(())
 //! ```
 //!
-//! At level trace the layer says to `log`, under the target `net`, what servers and sockets emit and how sockets are
-//! called, with the ids of the socket: see [`async_wrap::layer::trace`].
+//! With the feature `trace` the layer says to `log`, at level trace, under the target `net`, what servers and sockets
+//! emit and how sockets are called, with the ids of the socket: see [`async_wrap::layer::trace`].
 
 #![forbid(unsafe_code)]
 

@@ -44,8 +44,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! At level trace the layer says to `log`, under the target `tcp_wrap`, what it calls upward and how its streams are
-//! called, with the number of the loop's handle: see [`uv_core::layer::trace`].
+//! With the feature `trace` the layer says to `log`, at level trace, under the target `tcp_wrap`, what it calls upward
+//! and how its streams are called, with the number of the loop's handle: see [`uv_core::layer::trace`].
 
 #![forbid(unsafe_code)]
 

@@ -26,8 +26,8 @@
 //! Not here yet: UDP, DNS look-ups, file system requests and terminals; each is a handle or a request of its own and
 //! would stand beside [`Tcp`] or [`Work`](threads::Work).
 //!
-//! What the loop does it says to the `log` crate at level trace, under the target `uv_core`: readiness, system calls, the
-//! upcalls, and the calls of streams. See [`layer::trace`] for the format, and for what it costs while nobody listens.
+//! With the feature `trace` the loop says to the `log` crate, at level trace, under the target `uv_core`, what it does:
+//! readiness, system calls, the upcalls, and the calls of streams. See [`layer::trace`] for the format and for what it costs.
 
 mod ending;
 mod environment;

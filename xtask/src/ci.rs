@@ -19,9 +19,27 @@ const TESTS: &str = "tests";
 /// What the tests may not print: a panic that a test means is thrown by `resume_unwind`, which prints nothing.
 const PANIC: &str = "panicked at";
 
+/// In the whole workspace the program's features turn tracing on for all.
+const WITHOUT_TRACING: &[&str] = &[
+    "clippy",
+    "--locked",
+    "--package=upcall-uv-core",
+    "--package=upcall-tcp-wrap",
+    "--package=upcall-async-wrap",
+    "--package=upcall-net",
+    "--package=upcall-http",
+    "--package=upcall-cluster",
+    "--package=upcall-pomelo",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
+
 const STEPS: &[Step] = &[
     ("formatting", &["fmt", "--all", "--check"], &[]),
     ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+    ("lints of the libraries without tracing", WITHOUT_TRACING, &[]),
     ("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     (TESTS, &["test", "--workspace"], &[]),
     // What is kept are counts of a release build.
