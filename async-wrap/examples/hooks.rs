@@ -47,13 +47,13 @@ impl Talk {
 }
 
 impl OnStream for Talk {
-    fn on_connect(&mut self, result: Result<()>) {
+    fn on_connect(&mut self, _: &AsyncStream, result: Result<()>) {
         if result.and_then(|()| self.stream.read_start()).is_err() || self.stream.write(b"hello").is_err() {
             self.stream.close();
         }
     }
 
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
         println!("  read {:?}", String::from_utf8_lossy(data));
         self.stream.environment().next_tick(|| println!("  a tick, after the callback that queued it"));
         if self.answer(data).is_err() {
@@ -61,11 +61,11 @@ impl OnStream for Talk {
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &AsyncStream) {
         self.stream.close();
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &AsyncStream, error: Error) {
         println!("  {error}");
         self.stream.close();
     }
@@ -81,7 +81,7 @@ fn main() -> Result<()> {
     tcp.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
     let server = AsyncStream::new(&env, (*tcp).clone(), Provider::TcpServerWrap);
     let listener = server.clone();
-    server.listen(16, move |connection: Result<AsyncStream>| {
+    server.listen_with(16, move |_, connection| {
         if let Ok(stream) = connection {
             stream.set_handler(Talk { stream: stream.clone(), is_server: true });
             if stream.read_start().is_err() {

@@ -18,16 +18,21 @@ impl<H: OnStream> Scoped<H> {
     }
 
     /// A callback of the stream itself.
-    fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H)) {
+    fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H, &AsyncStream)) {
         let Self { stream, handler } = self;
         stream.environment().make_callback(stream.context(), || {
             let _up = LAYER.up(name, Facts::default);
-            callback(handler);
+            callback(handler, stream);
         });
     }
 
     /// The one callback of a request. One that was made beneath this layer has no id and runs as the stream's own.
-    fn complete(&mut self, name: &'static str, request: AsyncId, callback: impl FnOnce(&mut H)) {
+    fn complete(
+        &mut self,
+        name: &'static str,
+        request: AsyncId,
+        callback: impl FnOnce(&mut H, &AsyncStream),
+    ) {
         if request == AsyncId::NONE {
             return self.call(name, callback);
         }
@@ -37,50 +42,52 @@ impl<H: OnStream> Scoped<H> {
         env.make_callback(context, || {
             let _gone = env.destroy_at_end(request);
             let _up = LAYER.up(name, Facts::default);
-            callback(handler);
+            callback(handler, stream);
         });
     }
 }
 
-impl<H: OnStream> OnStream for Scoped<H> {
-    fn on_read(&mut self, data: &[u8]) {
-        self.call("OnStream::on_read", |handler| handler.on_read(data));
+impl<H: OnStream> tcp_wrap::upcall::OnStream for Scoped<H> {
+    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
+        self.call("OnStream::on_read", |handler, stream| handler.on_read(stream, data));
     }
 
-    fn on_end(&mut self) {
-        self.call("OnStream::on_end", OnStream::on_end);
+    fn on_end(&mut self, _: &StreamWrap) {
+        self.call("OnStream::on_end", |handler, stream| handler.on_end(stream));
     }
 
-    fn on_error(&mut self, error: Error) {
-        self.call("OnStream::on_error", |handler| handler.on_error(error));
+    fn on_error(&mut self, _: &StreamWrap, error: Error) {
+        self.call("OnStream::on_error", |handler, stream| handler.on_error(stream, error));
     }
 
-    fn on_unread_end(&mut self) {
-        self.call("OnStream::on_unread_end", OnStream::on_unread_end);
+    fn on_unread_end(&mut self, _: &StreamWrap) {
+        self.call("OnStream::on_unread_end", |handler, stream| handler.on_unread_end(stream));
     }
 
-    fn on_connect(&mut self, result: Result<()>) {
-        self.complete("OnStream::on_connect", self.stream.take_connect(), |handler| {
-            handler.on_connect(result)
+    fn on_connect(&mut self, _: &StreamWrap, result: Result<()>) {
+        self.complete("OnStream::on_connect", self.stream.take_connect(), |handler, stream| {
+            handler.on_connect(stream, result)
         });
     }
 
-    fn on_write(&mut self, result: Result<()>) {
-        self.complete("OnStream::on_write", self.stream.pop_write(), |handler| handler.on_write(result));
-    }
-
-    fn on_shutdown(&mut self, result: Result<()>) {
-        self.complete("OnStream::on_shutdown", self.stream.take_shutdown(), |handler| {
-            handler.on_shutdown(result)
+    fn on_write(&mut self, _: &StreamWrap, result: Result<()>) {
+        self.complete("OnStream::on_write", self.stream.pop_write(), |handler, stream| {
+            handler.on_write(stream, result)
         });
     }
 
-    fn on_notify(&mut self) {
-        self.call("OnStream::on_notify", OnStream::on_notify);
+    fn on_shutdown(&mut self, _: &StreamWrap, result: Result<()>) {
+        self.complete("OnStream::on_shutdown", self.stream.take_shutdown(), |handler, stream| {
+            handler.on_shutdown(stream, result)
+        });
     }
 
-    fn on_close(&mut self) {
-        self.call("OnStream::on_close", OnStream::on_close);
+    fn on_notify(&mut self, _: &StreamWrap) {
+        self.call("OnStream::on_notify", |handler, stream| handler.on_notify(stream));
+    }
+
+    fn on_close(&mut self, _: &StreamWrap) {
+        self.call("OnStream::on_close", |handler, stream| handler.on_close(stream));
         self.stream.environment().emit_destroy(self.stream.async_id());
     }
 }
@@ -96,27 +103,27 @@ impl<H: OnConnection> Listening<H> {
         Self { server, handler }
     }
 
-    fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H)) {
+    fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H, &AsyncStream)) {
         let Self { server, handler } = self;
         server.environment().make_callback(server.context(), || {
             let _up = LAYER.up(name, Facts::default);
-            callback(handler);
+            callback(handler, server);
         });
     }
 }
 
 impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
-    fn on_connection(&mut self, connection: Result<StreamWrap>) {
+    fn on_connection(&mut self, _: &StreamWrap, connection: Result<StreamWrap>) {
         // As in Node the connection is a resource before the server's callback begins, and the server is its cause.
         let connection = connection.map(|wrap| {
             let provider = if wrap.is_tcp() { Provider::TcpWrap } else { Provider::PipeWrap };
             AsyncStream::with_trigger(self.server.environment(), wrap, provider, self.server.async_id())
         });
-        self.call("OnConnection::on_connection", |handler| handler.on_connection(connection));
+        self.call("OnConnection::on_connection", |handler, server| handler.on_connection(server, connection));
     }
 
-    fn on_close(&mut self) {
-        self.call("OnConnection::on_close", OnConnection::on_close);
+    fn on_close(&mut self, _: &StreamWrap) {
+        self.call("OnConnection::on_close", |handler, server| handler.on_close(server));
         self.server.environment().emit_destroy(self.server.async_id());
     }
 }

@@ -107,6 +107,18 @@ impl AsyncStream {
         Ok(())
     }
 
+    /// Like [`listen`](Self::listen), with a closure for [`OnConnection::on_connection`].
+    ///
+    /// # Errors
+    /// As for `listen`.
+    pub fn listen_with(
+        &self,
+        backlog: u32,
+        on_connection: impl FnMut(&Self, Result<Self>) + 'static,
+    ) -> Result<()> {
+        self.listen(backlog, on_connection)
+    }
+
     /// Connects to an address; `on_connect` runs in the request's context (`TCPCONNECTWRAP`).
     ///
     /// # Errors
@@ -282,9 +294,9 @@ impl fmt::Debug for AsyncStream {
 struct Nobody;
 
 impl OnStream for Nobody {
-    fn on_read(&mut self, _: &[u8]) {}
+    fn on_read(&mut self, _: &AsyncStream, _: &[u8]) {}
 
-    fn on_end(&mut self) {}
+    fn on_end(&mut self, _: &AsyncStream) {}
 
-    fn on_error(&mut self, _: Error) {}
+    fn on_error(&mut self, _: &AsyncStream, _: Error) {}
 }

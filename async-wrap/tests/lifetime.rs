@@ -31,7 +31,7 @@ fn fill(env: &Environment, held: &Rc<()>) {
     env.hook(Holds(Rc::clone(held))).enable();
     let (stream, _) = AsyncStream::tcp(env);
     let connection = hold();
-    stream.listen(1, move |_| _ = &connection).expect("a port of the kernel's choice");
+    stream.listen_with(1, move |_, _| _ = &connection).expect("a port of the kernel's choice");
 }
 
 #[test]

@@ -77,27 +77,27 @@ fn note(log: &Log, stream: &AsyncStream, what: &str) {
 }
 
 impl OnStream for Echo {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
         self.note("read");
         assert_eq!(self.stream.write(data).expect("the peer listens").later, 0);
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &AsyncStream) {
         self.note("end");
         self.stream.shutdown().expect("once");
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &AsyncStream, error: Error) {
         panic!("{error}");
     }
 
-    fn on_shutdown(&mut self, result: Result<()>) {
+    fn on_shutdown(&mut self, _: &AsyncStream, result: Result<()>) {
         self.note("shutdown");
         result.expect("the FIN is sent");
         self.stream.close();
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &AsyncStream) {
         self.note("close");
     }
 }
@@ -106,34 +106,34 @@ impl OnStream for Echo {
 struct Client(Echo);
 
 impl OnStream for Client {
-    fn on_connect(&mut self, result: Result<()>) {
+    fn on_connect(&mut self, _: &AsyncStream, result: Result<()>) {
         self.0.note("connect");
         result.expect("the server listens");
         self.0.stream.read_start().expect("connected");
         assert_eq!(self.0.stream.write(b"hello").expect("connected").later, 0);
     }
 
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
         self.0.note("read");
         assert_eq!(data, b"hello");
         self.0.stream.shutdown().expect("once");
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &AsyncStream) {
         self.0.note("end");
         self.0.stream.close();
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &AsyncStream, error: Error) {
         panic!("{error}");
     }
 
-    fn on_shutdown(&mut self, result: Result<()>) {
+    fn on_shutdown(&mut self, _: &AsyncStream, result: Result<()>) {
         self.0.note("shutdown");
         result.expect("the FIN is sent");
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &AsyncStream) {
         self.0.note("close");
     }
 }
@@ -145,7 +145,7 @@ struct Once {
 }
 
 impl OnConnection for Once {
-    fn on_connection(&mut self, connection: Result<AsyncStream>) {
+    fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream>) {
         let connection = connection.expect("descriptors are left");
         assert_eq!(connection.context().trigger_async_id(), self.server.async_id());
         note(&self.log, &self.server, "server connection");
@@ -153,7 +153,7 @@ impl OnConnection for Once {
         self.server.close();
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &AsyncStream) {
         note(&self.log, &self.server, "server close");
     }
 }
@@ -282,30 +282,30 @@ fn every_resource_of_an_echo_is_entered_in_order_and_destroyed_once() {
 struct Writer(AsyncStream, Log);
 
 impl OnStream for Writer {
-    fn on_read(&mut self, _: &[u8]) {}
+    fn on_read(&mut self, _: &AsyncStream, _: &[u8]) {}
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &AsyncStream) {
         self.0.close();
     }
 
-    fn on_error(&mut self, _: Error) {
+    fn on_error(&mut self, _: &AsyncStream, _: Error) {
         self.0.close();
     }
 
-    fn on_write(&mut self, result: Result<()>) {
+    fn on_write(&mut self, _: &AsyncStream, result: Result<()>) {
         let env = self.0.environment();
         assert_eq!(env.trigger_async_id(), self.0.async_id());
         let end = result.map_or_else(|error| error.errno().to_string(), |()| "done".to_owned());
         self.1.push(format!("write {} {end}", env.execution_async_id()));
     }
 
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &AsyncStream) {
         assert_eq!(self.0.environment().execution_async_id(), self.0.async_id());
         self.0.environment().next_tick(self.1.note("tick"));
         self.1.push("notify");
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &AsyncStream) {
         self.1.push("close");
     }
 }

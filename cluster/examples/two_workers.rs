@@ -61,7 +61,7 @@ fn run_primary(env: &Environment) -> Result<(), Box<dyn Error>> {
 fn run_worker(env: &Environment, worker: &Worker) -> Result<(), Box<dyn Error>> {
     let server = Server::with_source(env, ServerOptions::default(), worker.source());
     let greeting = format!("hello from worker {}\n", worker.id());
-    server.listen(ListenOptions::addr(([127, 0, 0, 1], 0).into()), move |socket: Socket| {
+    server.listen_with(ListenOptions::addr(([127, 0, 0, 1], 0).into()), move |_, socket| {
         if socket.write(greeting.as_bytes()).is_ok() {
             socket.destroy_soon();
             socket.set_handler(Deaf);
@@ -75,7 +75,7 @@ fn run_worker(env: &Environment, worker: &Worker) -> Result<(), Box<dyn Error>> 
 struct Deaf;
 
 impl net::upcall::SocketHandler for Deaf {
-    fn on_data(&mut self, _: &[u8]) {}
+    fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -18,7 +18,7 @@
 //! let env = Environment::new(&lp);
 //! if let Some(worker) = Worker::from_env(&env)? {
 //!     let server = Server::with_source(&env, ServerOptions::default(), worker.source());
-//!     server.listen(ListenOptions::port(8000), |socket: Socket| {
+//!     server.listen_with(ListenOptions::port(8000), |_, socket| {
 //!         // A handler of yours.
 //! #       drop(socket);
 //!     })?;

@@ -38,7 +38,7 @@ impl Guest {
 }
 
 impl SocketHandler for Guest {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         for part in data.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
@@ -51,7 +51,7 @@ impl SocketHandler for Guest {
         }
     }
 
-    fn on_close(&mut self, _: bool) {
+    fn on_close(&mut self, _: &Socket, _: bool) {
         self.room.borrow_mut().retain(|(number, _)| *number != self.number);
     }
 }
@@ -73,13 +73,13 @@ impl Visitor {
 }
 
 impl SocketHandler for Visitor {
-    fn on_connect(&mut self) {
+    fn on_connect(&mut self, _: &Socket) {
         if let (Some(socket), Some(words)) = (self.socket.get(), self.says) {
             let _ = socket.end_with(words); // A failure comes to `on_error` too.
         }
     }
 
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         print!("{}", String::from_utf8_lossy(data));
         if let (Some(socket), true) = (self.socket.get(), data.ends_with(b"\n")) {
             socket.end();
@@ -94,8 +94,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::new(&env, ServerOptions::default());
     let wanted = std::env::args().nth(1).filter(|arg| arg != "--once");
     let expected = if wanted.is_none() { 2 } else { usize::MAX };
-    let (me, room, mut number) = (server.clone(), Room::default(), 0);
-    let on_connection = move |socket: Socket| {
+    let (room, mut number) = (Room::default(), 0);
+    let on_connection = move |server: &Server, socket: Socket| {
         number += 1;
         room.borrow_mut().push((number, socket.clone()));
         socket.set_handler(Guest {
@@ -105,7 +105,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             line: Vec::new(),
         });
         if number == expected {
-            let _ = me.close(); // It ends with its last connection.
+            let _ = server.close(); // It ends with its last connection.
         }
     };
     server.listen(ListenOptions::addr(wanted.as_deref().unwrap_or("127.0.0.1:0").parse()?), on_connection)?;

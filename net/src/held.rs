@@ -9,7 +9,7 @@ use crate::state::{
 use crate::upcall::SocketHandler;
 use crate::{LAYER, Socket};
 use async_wrap::upcall::OnStream;
-use async_wrap::{Error, Result};
+use async_wrap::{AsyncStream, Error, Result};
 use std::rc::{Rc, Weak};
 
 impl Socket {
@@ -42,10 +42,10 @@ impl Socket {
         self.environment().next_tick(move || {
             if let Some(error) = socket.0.if_rare(|rare| rare.error.take()) {
                 let _up = LAYER.up("SocketHandler::on_error", || socket.facts());
-                handler.on_error(error);
+                handler.on_error(&socket, error);
             }
             let _up = LAYER.up("SocketHandler::on_close", || socket.facts());
-            handler.on_close(socket.0.has(HAD_ERROR));
+            handler.on_close(&socket, socket.0.has(HAD_ERROR));
         });
         None
     }
@@ -86,28 +86,28 @@ impl Waiting {
 }
 
 impl OnStream for Waiting {
-    fn on_read(&mut self, _: &[u8]) {}
+    fn on_read(&mut self, _: &AsyncStream, _: &[u8]) {}
 
-    fn on_end(&mut self) {}
+    fn on_end(&mut self, _: &AsyncStream) {}
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &AsyncStream, error: Error) {
         self.with(|socket| socket.destroy_with(error.into()));
     }
 
-    fn on_write(&mut self, result: Result<()>) {
+    fn on_write(&mut self, _: &AsyncStream, result: Result<()>) {
         if let Err(error) = result {
             self.with(|socket| socket.break_with(error.into()));
         }
     }
 
-    fn on_shutdown(&mut self, _: Result<()>) {
+    fn on_shutdown(&mut self, _: &AsyncStream, _: Result<()>) {
         self.with(|socket| {
             socket.0.set(FINISHED);
             socket.destroy_if_done();
         });
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &AsyncStream) {
         if let Some(server) = self.server.take() {
             server.connection_closed();
         }

@@ -12,25 +12,25 @@
 //! use net::upcall::SocketHandler;
 //! use net::{ListenOptions, Server, ServerOptions, Socket};
 //!
-//! struct Echo(Socket);
+//! struct Echo;
 //!
 //! impl SocketHandler for Echo {
-//!     fn on_data(&mut self, data: &[u8]) {
+//!     fn on_data(&mut self, socket: &Socket, data: &[u8]) {
 //!         // `false` means that the peer reads too slowly: a pause keeps the memory flat, `on_drain` ends it.
-//!         if let Ok(false) = self.0.write(data) {
-//!             self.0.pause();
+//!         if let Ok(false) = socket.write(data) {
+//!             socket.pause();
 //!         }
 //!     }
-//!     fn on_drain(&mut self) {
-//!         self.0.resume();
+//!     fn on_drain(&mut self, socket: &Socket) {
+//!         socket.resume();
 //!     }
 //! }
 //!
 //! let lp = Loop::new()?;
 //! let env = Environment::new(&lp);
 //! let server = Server::new(&env, ServerOptions::default());
-//! server.listen(ListenOptions::addr("127.0.0.1:0".parse().expect("an address")), |socket: Socket| {
-//!     socket.set_handler(Echo(socket.clone()));
+//! server.listen(ListenOptions::addr("127.0.0.1:0".parse().expect("an address")), |_: &Server, socket: Socket| {
+//!     socket.set_handler(Echo);
 //! })?;
 //! # server.close()?;
 //! env.run(RunMode::Default)?;

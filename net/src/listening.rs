@@ -6,7 +6,6 @@
 //! who could call it, also when the loop is dropped in the middle, and also if the handler holds its own server.
 
 use crate::query::set_connection_options;
-use crate::server::ServerState;
 use crate::source::{ListenHandle, ListenQueue};
 use crate::upcall::ServerHandler;
 use crate::{Address, Dropped, LAYER, Result, Server, Socket};
@@ -19,7 +18,7 @@ use std::fmt;
 use std::rc::Rc;
 
 pub(crate) struct Listening {
-    server: Rc<ServerState>,
+    server: Server,
     backlog: u32,
     handler: HandlerCell<Box<dyn ServerHandler>>,
     handle: RefCell<Option<Box<dyn ListenHandle>>>,
@@ -46,9 +45,9 @@ enum Phase {
 }
 
 impl Listening {
-    pub(crate) fn new(server: &Rc<ServerState>, backlog: u32, handler: Box<dyn ServerHandler>) -> Rc<Self> {
+    pub(crate) fn new(server: &Server, backlog: u32, handler: Box<dyn ServerHandler>) -> Rc<Self> {
         let listening = Self {
-            server: Rc::clone(server),
+            server: server.clone(),
             backlog,
             handler: HandlerCell::empty(),
             handle: RefCell::new(None),
@@ -104,7 +103,7 @@ impl Listening {
                 // Out of its slot for good: nothing follows.
                 if let Some(mut handler) = listening.handler.take() {
                     let _up = LAYER.up("ServerHandler::on_error", Facts::default);
-                    handler.on_error(error);
+                    handler.on_error(&listening.server, error);
                 }
             });
         }
@@ -112,14 +111,14 @@ impl Listening {
 
     /// `setupListenHandle`.
     pub(crate) fn start(self: &Rc<Self>, handle: Box<dyn ListenHandle>) -> Result<()> {
-        self.id.set(handle.async_id().unwrap_or_else(|| self.server.env.new_async_id()));
+        self.id.set(handle.async_id().unwrap_or_else(|| self.server.0.env.new_async_id()));
         if let Err(error) =
             handle.listen(self.backlog, Acceptor { listening: Rc::clone(self), prepared: Cell::new(false) })
         {
             self.give_up();
             return Err(error);
         }
-        if self.server.unreferenced.get() {
+        if self.server.0.unreferenced.get() {
             handle.unref();
         }
         *self.handle.borrow_mut() = Some(handle);
@@ -129,7 +128,7 @@ impl Listening {
             // A server closed meanwhile has nothing to say.
             if listening.is_open() {
                 let _up = LAYER.up("ServerHandler::on_listening", Facts::default);
-                listening.handler.call(|handler| handler.on_listening());
+                listening.handler.call(|handler| handler.on_listening(&listening.server));
             }
         });
         Ok(())
@@ -156,8 +155,8 @@ impl Listening {
         if waits == ListenQueue::Elsewhere {
             return;
         }
-        let (env, listening) = (self.server.env.clone(), Rc::clone(self));
-        self.server.env.set_immediate(move || {
+        let (env, listening) = (self.server.0.env.clone(), Rc::clone(self));
+        self.server.0.env.set_immediate(move || {
             env.set_immediate(move || listening.end_draining());
         });
     }
@@ -187,12 +186,12 @@ impl Listening {
 
     fn connection_opened(&self) {
         self.connections.set(self.connections.get() + 1);
-        self.server.connections.set(self.server.connections.get() + 1);
+        self.server.0.connections.set(self.server.0.connections.get() + 1);
     }
 
     pub(crate) fn connection_closed(self: &Rc<Self>) {
         self.connections.set(self.connections.get() - 1);
-        self.server.connection_closed();
+        self.server.0.connection_closed();
         self.close_if_drained();
     }
 
@@ -205,7 +204,7 @@ impl Listening {
 
     /// Reports in a tick of which the server is the cause, whoever executes now (`defaultTriggerAsyncIdScope`).
     fn later(&self, report: impl FnOnce() + 'static) {
-        let env = &self.server.env;
+        let env = &self.server.0.env;
         match self.id.get() {
             AsyncId::NONE => env.next_tick(report),
             id => env.with_default_trigger(id, || env.next_tick(report)),
@@ -217,12 +216,12 @@ impl Listening {
         // Out of its slot for good: it is dropped after its last call.
         if let Some(mut handler) = self.handler.take() {
             let _up = LAYER.up("ServerHandler::on_close", Facts::default);
-            handler.on_close();
+            handler.on_close(&self.server);
         }
         let mut all = self.on_closed.take().into_iter();
         let first = all.next();
         // In ticks of their own: the one before may panic.
-        all.for_each(|on_closed| self.server.env.next_tick(on_closed));
+        all.for_each(|on_closed| self.server.0.env.next_tick(on_closed));
         if let Some(on_closed) = first {
             on_closed();
         }
@@ -240,14 +239,14 @@ impl Acceptor {
     /// The server.
     #[must_use]
     pub fn server(&self) -> Server {
-        Server(Rc::clone(&self.listening.server))
+        self.listening.server.clone()
     }
 
     /// How many connections the server would rather take; whoever distributes connections should give more to somebody
     /// else, until [`ListenHandle::has_room`]. Servers with `drop_max_connection` always take them, closed ones never.
     #[must_use]
     pub fn room(&self) -> usize {
-        let server = &self.listening.server;
+        let server = &self.listening.server.0;
         match self.listening.is_in_force() || self.listening.is_draining() {
             false => 0,
             true if server.options.drop_max_connection => usize::MAX,
@@ -264,7 +263,7 @@ impl Acceptor {
     /// Connections to announce in one turn.
     #[must_use]
     pub fn accept_batch(&self) -> u32 {
-        self.listening.server.options.accept_batch
+        self.listening.server.0.options.accept_batch
     }
 
     /// Sets what all connections shall have (`no_delay`, `keep_alive`) on the listener, from which they inherit it on
@@ -284,8 +283,30 @@ impl Acceptor {
     }
 
     fn set_options(&self, tcp: &TcpWrap) -> Result<()> {
-        let options = &self.listening.server.options;
+        let options = &self.listening.server.0.options;
         Ok(set_connection_options(tcp, options.no_delay, options.keep_alive)?)
+    }
+
+    /// Gives the server a connection, inside a callback scope, or tells it that accepting failed (`onconnection`): for a
+    /// handle that has no listening stream in this process.
+    pub fn accept(&self, connection: Result<AsyncStream, async_wrap::Error>) {
+        let listening = &self.listening;
+        match connection {
+            // A source may have had one on its way when the server closed.
+            Ok(stream) if !listening.takes() => stream.close(),
+            Ok(stream) if listening.server.0.room() == 0 => {
+                let dropped = Dropped { local: Address::local(&stream), remote: Address::peer(&stream) };
+                stream.close();
+                let _up = LAYER.up("ServerHandler::on_drop", Facts::default);
+                listening.handler.call(|handler| handler.on_drop(&listening.server, dropped));
+            }
+            Ok(stream) => self.take(stream),
+            Err(error) if listening.takes() => {
+                let _up = LAYER.up("ServerHandler::on_error", Facts::default);
+                listening.handler.call(|handler| handler.on_error(&listening.server, error.into()));
+            }
+            Err(_) => {}
+        }
     }
 
     fn take(&self, stream: AsyncStream) {
@@ -297,33 +318,16 @@ impl Acceptor {
             let _ = self.set_options(&tcp);
         }
         listening.connection_opened();
-        let socket = Socket::accepted(stream, &listening.server.options, listening);
+        let socket = Socket::accepted(stream, &listening.server.0.options, listening);
         let _unclaimed = Unclaimed(&socket);
         let _up = LAYER.up("ServerHandler::on_connection", || socket.facts());
-        listening.handler.call(|handler| handler.on_connection(socket.clone()));
+        listening.handler.call(|handler| handler.on_connection(&listening.server, socket.clone()));
     }
 }
 
 impl OnConnection for Acceptor {
-    /// `onconnection`.
-    fn on_connection(&mut self, connection: Result<AsyncStream, async_wrap::Error>) {
-        let listening = &self.listening;
-        match connection {
-            // A source may have had one on its way when the server closed.
-            Ok(stream) if !listening.takes() => stream.close(),
-            Ok(stream) if listening.server.room() == 0 => {
-                let dropped = Dropped { local: Address::local(&stream), remote: Address::peer(&stream) };
-                stream.close();
-                let _up = LAYER.up("ServerHandler::on_drop", Facts::default);
-                listening.handler.call(|handler| handler.on_drop(dropped));
-            }
-            Ok(stream) => self.take(stream),
-            Err(error) if listening.takes() => {
-                let _up = LAYER.up("ServerHandler::on_error", Facts::default);
-                listening.handler.call(|handler| handler.on_error(error.into()));
-            }
-            Err(_) => {}
-        }
+    fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream, async_wrap::Error>) {
+        self.accept(connection);
     }
 }
 

@@ -4,7 +4,7 @@ use crate::listen::Target;
 use crate::listening::Listening;
 use crate::source::{Bound, ListenHandle, ListenSource, PlainHandle, PlainSource};
 use crate::upcall::ServerHandler;
-use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, Result};
+use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, Result, Socket};
 use async_wrap::Environment;
 use async_wrap::layer::trace::Facts;
 use std::cell::{Cell, RefCell};
@@ -123,7 +123,7 @@ impl Server {
         if let Some(draining) = self.0.draining() {
             draining.end_draining();
         }
-        let listening = Listening::new(&self.0, options.backlog, Box::new(handler));
+        let listening = Listening::new(self, options.backlog, Box::new(handler));
         *self.0.listening.borrow_mut() = Rc::downgrade(&listening);
         match self.get_handle(options, &listening) {
             Ok(None) => Ok(()),
@@ -133,6 +133,19 @@ impl Server {
                 Err(error)
             }
         }
+    }
+
+    /// Like [`listen`](Self::listen), with a closure for [`ServerHandler::on_connection`]. Errors go to `log`, where they
+    /// are lost unless the program has set up a logger.
+    ///
+    /// # Errors
+    /// As for `listen`.
+    pub fn listen_with(
+        &self,
+        options: ListenOptions,
+        on_connection: impl FnMut(&Self, Socket) + 'static,
+    ) -> Result<()> {
+        self.listen(options, on_connection)
     }
 
     /// A listening handle: of the source, or around a socket that the program has already.

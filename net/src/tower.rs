@@ -9,7 +9,7 @@ use crate::state::{
 use crate::upcall::SocketHandler;
 use crate::{LAYER, Socket};
 use async_wrap::upcall::OnStream;
-use async_wrap::{Error, Result};
+use async_wrap::{AsyncStream, Error, Result};
 use std::rc::Rc;
 
 pub(crate) struct SocketTower<H> {
@@ -50,7 +50,7 @@ impl<H: SocketHandler> SocketTower<H> {
         socket.0.set(FINISHED);
         let _then = Then(socket, Socket::destroy_if_done);
         let _up = LAYER.up("SocketHandler::on_finish", || socket.facts());
-        handler.on_finish();
+        handler.on_finish(socket);
     }
 }
 
@@ -64,15 +64,15 @@ fn follow_end(socket: &Socket) {
 }
 
 impl<H: SocketHandler> OnStream for SocketTower<H> {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
         if self.socket.0.has(TIMED | DESTROY_SOON) && !self.note_read() {
             return;
         }
         let _up = LAYER.up("SocketHandler::on_data", || self.socket.facts().bytes(data.len()));
-        self.handler.on_data(data);
+        self.handler.on_data(&self.socket, data);
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &AsyncStream) {
         let Self { socket, handler, .. } = self;
         socket.0.refresh_timeout();
         socket.0.set(PEER_ENDED);
@@ -81,10 +81,10 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         }
         let _then = Then(socket, follow_end);
         let _up = LAYER.up("SocketHandler::on_end", || socket.facts());
-        handler.on_end();
+        handler.on_end(socket);
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &AsyncStream, error: Error) {
         if self.socket.0.is_lingering() {
             // Nobody is told of what comes of the wait, as nobody is told of what comes behind a close.
             return self.socket.destroy();
@@ -92,12 +92,12 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         self.socket.destroy_with(error.into());
     }
 
-    fn on_unread_end(&mut self) {
+    fn on_unread_end(&mut self, _: &AsyncStream) {
         let _up = LAYER.up("SocketHandler::on_unread_end", || self.socket.facts());
-        self.handler.on_unread_end();
+        self.handler.on_unread_end(&self.socket);
     }
 
-    fn on_connect(&mut self, result: Result<()>) {
+    fn on_connect(&mut self, _: &AsyncStream, result: Result<()>) {
         let Self { socket, handler, .. } = self;
         let state = &socket.0;
         if state.has(DESTROYED) {
@@ -113,16 +113,16 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         }
         let _then = Then(socket, Socket::read_unless_paused);
         let _up = LAYER.up("SocketHandler::on_connect", || socket.facts());
-        handler.on_connect();
+        handler.on_connect(socket);
     }
 
-    fn on_write(&mut self, result: Result<()>) {
+    fn on_write(&mut self, _: &AsyncStream, result: Result<()>) {
         let state = &self.socket.0;
         state.refresh_timeout();
         match result {
             Ok(()) if state.takes_drain() => {
                 let _up = LAYER.up("SocketHandler::on_drain", || self.socket.facts());
-                self.handler.on_drain();
+                self.handler.on_drain(&self.socket);
             }
             Ok(()) => {}
             // After `destroy` this does nothing: a close cancels what is left, which is no error of its own.
@@ -130,14 +130,14 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         }
     }
 
-    fn on_shutdown(&mut self, _: Result<()>) {
+    fn on_shutdown(&mut self, _: &AsyncStream, _: Result<()>) {
         // Whatever came of it, nothing more will be sent; a broken connection shows when it is read.
         if !self.socket.0.has(DESTROYED) {
             self.finish();
         }
     }
 
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &AsyncStream) {
         let state = &self.socket.0;
         let owed = [FINISH_OWED, TIMED_OUT, NOTIFIED].into_iter().find(|flag| state.take(*flag));
         if state.has(FINISH_OWED | TIMED_OUT | NOTIFIED) {
@@ -148,17 +148,17 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
             Some(FINISH_OWED) => self.finish(),
             Some(TIMED_OUT) => {
                 let _up = LAYER.up("SocketHandler::on_timeout", || self.socket.facts());
-                self.handler.on_timeout();
+                self.handler.on_timeout(&self.socket);
             }
             Some(_) => {
                 let _up = LAYER.up("SocketHandler::on_notify", || self.socket.facts());
-                self.handler.on_notify();
+                self.handler.on_notify(&self.socket);
             }
             None => {}
         }
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &AsyncStream) {
         let state = &self.socket.0;
         state.set(DESTROYED);
         state.drop_timers();
@@ -168,10 +168,10 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         }
         if let Some(error) = state.if_rare(|rare| rare.error.take()) {
             let _up = LAYER.up("SocketHandler::on_error", || self.socket.facts());
-            self.handler.on_error(error);
+            self.handler.on_error(&self.socket, error);
         }
         let _up = LAYER.up("SocketHandler::on_close", || self.socket.facts());
-        self.handler.on_close(state.has(HAD_ERROR));
+        self.handler.on_close(&self.socket, state.has(HAD_ERROR));
     }
 }
 
@@ -179,5 +179,5 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
 pub(crate) struct Unclaimed;
 
 impl SocketHandler for Unclaimed {
-    fn on_data(&mut self, _: &[u8]) {}
+    fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 }

@@ -130,7 +130,7 @@ fn a_new_socket_may_be_made_from_on_close() {
     let left = std::cell::Cell::new(3);
     let closing = server.clone();
     server
-        .listen(common::anywhere(), move |socket: Socket| {
+        .listen_with(common::anywhere(), move |_, socket| {
             Peer::new("here", &Log::default()).attach(&socket);
             socket.end();
             left.set(left.get() - 1);

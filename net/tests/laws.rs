@@ -49,28 +49,28 @@ impl Drop for Guarded {
 }
 
 impl SocketHandler for Guarded {
-    fn on_data(&mut self, _: &[u8]) {
+    fn on_data(&mut self, _: &Socket, _: &[u8]) {
         self.enter();
     }
-    fn on_connect(&mut self) {
+    fn on_connect(&mut self, _: &Socket) {
         self.enter();
     }
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Socket) {
         self.enter();
     }
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, _: &Socket) {
         self.enter();
     }
-    fn on_finish(&mut self) {
+    fn on_finish(&mut self, _: &Socket) {
         self.enter();
     }
-    fn on_timeout(&mut self) {
+    fn on_timeout(&mut self, _: &Socket) {
         self.enter();
     }
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &Socket) {
         self.enter();
     }
-    fn on_close(&mut self, _: bool) {
+    fn on_close(&mut self, _: &Socket, _: bool) {
         self.enter();
     }
 }
@@ -80,15 +80,15 @@ fn upcalls_never_nest_and_towers_are_dropped_exactly_once() {
     let (lp, env) = new_loop();
     let (inside, dropped) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
     let server = Server::new(&env, ServerOptions { allow_half_open: true, ..ServerOptions::default() });
-    let (me, flag, count, served) = (server.clone(), Rc::clone(&inside), Rc::clone(&dropped), Cell::new(0));
-    let handler = move |socket: Socket| {
+    let (flag, count, served) = (Rc::clone(&inside), Rc::clone(&dropped), Cell::new(0));
+    let handler = move |server: &Server, socket: Socket| {
         assert!(!flag.get(), "upcalls nest");
         let (inside, dropped) = (Rc::clone(&flag), Rc::clone(&count));
         socket.set_handler(Guarded { socket: socket.clone(), inside, dropped, step: 0 });
         socket.notify();
         served.set(served.get() + 1);
         if served.get() == 20 {
-            me.close().expect("it listens");
+            server.close().expect("it listens");
         }
     };
     server.listen(anywhere(), handler).expect("the server listens");
@@ -235,7 +235,7 @@ struct Hoarder {
 }
 
 impl ServerHandler for Hoarder {
-    fn on_connection(&mut self, socket: Socket) {
+    fn on_connection(&mut self, _: &Server, socket: Socket) {
         Peer::new("here", &self.log).telling_drop().attach(&socket);
         self.sockets.push(socket);
         self.log.push("connection");

@@ -22,7 +22,7 @@ fn used() -> (usize, usize) {
 fn churn(env: &Environment, count: usize) {
     const AT_A_TIME: usize = 50;
     let server = Server::new(env, ServerOptions::default());
-    let handler = |socket: Socket| {
+    let handler = |_: &Server, socket: Socket| {
         Peer::new("here", &Log::default())
             .on_bytes(|socket, data| assert!(socket.write(data).expect("it is open")))
             .attach(&socket);

@@ -89,7 +89,7 @@ fn nothing_is_told_while_only_the_peer_is_waited_for() {
 fn stuck(env: &Environment) -> (Socket, TcpStream) {
     struct Deaf;
     impl SocketHandler for Deaf {
-        fn on_data(&mut self, _: &[u8]) {}
+        fn on_data(&mut self, _: &Socket, _: &[u8]) {}
     }
     let accepted = Rc::new(RefCell::new(None));
     let place = Rc::clone(&accepted);

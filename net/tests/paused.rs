@@ -14,23 +14,23 @@ use std::time::Duration;
 struct Noting(Log);
 
 impl SocketHandler for Noting {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         self.0.push(format!("data {}", String::from_utf8_lossy(data)));
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Socket) {
         self.0.push("end");
     }
 
-    fn on_unread_end(&mut self) {
+    fn on_unread_end(&mut self, _: &Socket) {
         self.0.push("unread end");
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &Socket, error: Error) {
         self.0.push(format!("error {error}"));
     }
 
-    fn on_close(&mut self, _: bool) {
+    fn on_close(&mut self, _: &Socket, _: bool) {
         self.0.push("close");
     }
 }

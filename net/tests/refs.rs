@@ -15,7 +15,7 @@ fn an_unreferenced_server_lets_the_loop_end_also_if_it_was_so_before_it_listened
         if before {
             server.unref();
         }
-        server.listen(anywhere(), |_: Socket| {}).expect("the server listens");
+        server.listen_with(anywhere(), |_, _| {}).expect("the server listens");
         if !before {
             server.unref();
         }

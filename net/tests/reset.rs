@@ -77,11 +77,11 @@ fn a_connection_that_is_reset_before_it_is_accepted_leaves_nothing_behind() {
     let (lp, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
-    let (me, theirs) = (server.clone(), log.clone());
-    let handler = move |socket: Socket| {
+    let theirs = log.clone();
+    let handler = move |server: &Server, socket: Socket| {
         // Gone already: there is no address to ask for.
         let _ = socket.remote_address();
-        let me = me.clone();
+        let me = server.clone();
         Peer::new("here", &theirs).on("close", move |_| me.close().expect("it listens")).attach(&socket);
     };
     server.listen(common::anywhere(), handler).expect("the server listens");

@@ -16,7 +16,7 @@ fn close_of_a_server_that_does_not_listen_is_refused() {
     let server = Server::new(&env, ServerOptions::default());
     let refused = |server: &Server| server.close().expect_err("it does not listen").code();
     assert_eq!(refused(&server), ErrorCode::ServerNotRunning);
-    server.listen(anywhere(), |_: Socket| {}).expect("the server listens");
+    server.listen_with(anywhere(), |_, _| {}).expect("the server listens");
     server.close().expect("it listens");
     assert_eq!(refused(&server), ErrorCode::ServerNotRunning);
     run_to_the_end(&lp, &env);

@@ -51,7 +51,7 @@ fn a_second_listen_is_refused_and_changes_nothing() {
     let server = Server::new(&env, ServerOptions::default());
     listen_and_close(&log, &server, anywhere()).expect("the server listens");
     let addr = port_of(&server);
-    let refused = server.listen(anywhere(), |_: Socket| {}).expect_err("it listens already");
+    let refused = server.listen_with(anywhere(), |_, _| {}).expect_err("it listens already");
     assert_eq!(refused.code(), ErrorCode::ServerAlreadyListen);
     assert_eq!(port_of(&server), addr);
     run_to_the_end(&lp, &env);
@@ -99,7 +99,7 @@ fn port_zero_becomes_a_real_port_at_once() {
     let (lp, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     assert_eq!(server.address(), None);
-    server.listen(anywhere(), |_: Socket| {}).expect("the server listens");
+    server.listen_with(anywhere(), |_, _| {}).expect("the server listens");
     assert_ne!(port_of(&server).port(), 0);
     assert_eq!(port_of(&server).ip(), Ipv4Addr::LOCALHOST);
     server.close().expect("it listens");
@@ -135,7 +135,7 @@ fn ipv6_only_takes_no_ipv4() {
     }
     let (lp, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
-    server.listen(ListenOptions::port(0).ipv6_only(true), |_: Socket| {}).expect("the server listens");
+    server.listen_with(ListenOptions::port(0).ipv6_only(true), |_, _| {}).expect("the server listens");
     let port = port_of(&server).port();
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect_err("IPv4 is refused");
     TcpStream::connect((Ipv6Addr::LOCALHOST, port)).expect("IPv6 is not");
@@ -160,7 +160,7 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_touched() {
         ListenOptions::fd(fd()).reuse_port(true),
         ListenOptions::fd(fd()).ipv6_only(true),
     ] {
-        let refused = server.listen(options, |_: Socket| {}).expect_err("a contradiction");
+        let refused = server.listen_with(options, |_, _| {}).expect_err("a contradiction");
         assert_eq!(refused.code(), ErrorCode::InvalidArgument);
     }
     run_to_the_end(&lp, &env);
@@ -173,7 +173,7 @@ fn a_refusal_names_the_operation_the_address_and_the_reason() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let addr = taken.local_addr().expect("it has an address");
     let server = Server::new(&env, ServerOptions::default());
-    let refusal = |options| server.listen(options, |_: Socket| {}).expect_err("refused").to_string();
+    let refusal = |options| server.listen_with(options, |_, _| {}).expect_err("refused").to_string();
     assert_eq!(
         refusal(ListenOptions::addr(addr)),
         format!("listen {addr}: Address already in use (EADDRINUSE)")
@@ -193,9 +193,9 @@ fn several_servers_share_a_port_if_all_say_so() {
     let (lp, env) = new_loop();
     let (one, other) =
         (Server::new(&env, ServerOptions::default()), Server::new(&env, ServerOptions::default()));
-    one.listen(anywhere().reuse_port(true), |_: Socket| {}).expect("the server listens");
+    one.listen_with(anywhere().reuse_port(true), |_, _| {}).expect("the server listens");
     let addr = port_of(&one);
-    other.listen(ListenOptions::addr(addr).reuse_port(true), |_: Socket| {}).expect("both said so");
+    other.listen_with(ListenOptions::addr(addr).reuse_port(true), |_, _| {}).expect("both said so");
     assert_eq!(port_of(&other), addr);
     one.close().expect("it listens");
     other.close().expect("it listens");
@@ -227,12 +227,12 @@ fn a_descriptor_that_cannot_listen_is_refused() {
     let (lp, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     let file = OwnedFd::from(std::fs::File::open("/dev/null").expect("every system has it"));
-    let refused = server.listen(ListenOptions::fd(file), |_: Socket| {}).expect_err("no socket");
+    let refused = server.listen_with(ListenOptions::fd(file), |_, _| {}).expect_err("no socket");
     assert_eq!(refused.code(), ErrorCode::System);
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let connected =
         TcpStream::connect(listener.local_addr().expect("it has an address")).expect("it listens");
-    let refused = server.listen(ListenOptions::fd(connected.into()), |_: Socket| {}).expect_err("connected");
+    let refused = server.listen_with(ListenOptions::fd(connected.into()), |_, _| {}).expect_err("connected");
     assert_eq!(refused.errno().map(|errno| errno.name()), Some("EINVAL"));
     run_to_the_end(&lp, &env);
 }
@@ -278,10 +278,10 @@ fn is_probed(socket: &Socket) -> bool {
 fn a_port_that_is_free_again_can_be_listened_on() {
     let (lp, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
-    server.listen(anywhere(), |_: Socket| {}).expect("the server listens");
+    server.listen_with(anywhere(), |_, _| {}).expect("the server listens");
     let again = ListenOptions::addr(port_of(&server)).backlog(1);
     server.close().expect("it listens");
-    server.listen(again, |_: Socket| {}).expect("the port is free");
+    server.listen_with(again, |_, _| {}).expect("the port is free");
     server.close().expect("it listens");
     run_to_the_end(&lp, &env);
 }

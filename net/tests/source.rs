@@ -2,7 +2,6 @@
 
 mod common;
 
-use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncStream, Environment, Loop, Provider, TcpWrap};
 use common::{Host, Log, Peer, anywhere, new_loop, run_to_the_end};
 use net::source::{Acceptor, ListenHandle, ListenQuery, ListenReply, ListenSource};
@@ -64,8 +63,8 @@ impl Fake {
         tcp.open(accepted.into()).expect("it is a socket");
         let stream = AsyncStream::new(env, (*tcp).clone(), Provider::TcpWrap);
         let acceptor = self.acceptor.borrow_mut().take();
-        if let Some(mut acceptor) = acceptor {
-            env.make_callback(stream.context(), || acceptor.on_connection(Ok(stream)));
+        if let Some(acceptor) = acceptor {
+            env.make_callback(stream.context(), || acceptor.accept(Ok(stream)));
             self.acceptor.borrow_mut().get_or_insert(acceptor);
         }
         client
@@ -123,7 +122,7 @@ fn a_server_listens_when_its_source_answers() {
     assert!(!server.is_listening());
     assert_eq!(server.address(), None);
     assert_eq!(
-        server.listen(anywhere(), |_: Socket| {}).expect_err("it is about to").code(),
+        server.listen_with(anywhere(), |_, _| {}).expect_err("it is about to").code(),
         ErrorCode::ServerAlreadyListen
     );
     server.unref();
@@ -224,7 +223,7 @@ fn a_source_that_drops_the_question_leaves_the_server_as_it_was() {
     let server = listening(&env, &source, Host::new(&log, |_| {}).telling_drop());
     source.questions.borrow_mut().clear();
     assert_eq!(log.take(), ["server dropped"]);
-    server.listen(anywhere().exclusive(true), |_: Socket| {}).expect("it may listen again");
+    server.listen_with(anywhere().exclusive(true), |_, _| {}).expect("it may listen again");
     server.close().expect("it listens");
     run_to_the_end(&lp, &env);
 }
@@ -237,7 +236,7 @@ fn an_exclusive_server_asks_nobody() {
     let server =
         Server::with_source(&env, ServerOptions::default(), Rc::clone(&source) as Rc<dyn ListenSource>);
     for options in [anywhere().exclusive(true), anywhere().reuse_port(true)] {
-        server.listen(options, |_: Socket| {}).expect("the server listens");
+        server.listen_with(options, |_, _| {}).expect("the server listens");
         assert!(server.is_listening());
         server.close().expect("it listens");
     }
@@ -270,7 +269,7 @@ fn a_full_server_has_no_room_and_says_when_it_has_again() {
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let sockets: Rc<RefCell<Vec<Socket>>> = Rc::default();
     let kept = Rc::clone(&sockets);
-    let server = listening(&env, &source, move |socket: Socket| {
+    let server = listening(&env, &source, move |_: &Server, socket: Socket| {
         Peer::new("here", &Log::default()).attach(&socket);
         kept.borrow_mut().push(socket);
     });

@@ -121,7 +121,7 @@ fn a_socket_that_still_connects_may_time_out() {
     // A listener whose loop never runs: the kernel lets one connection wait for it, and no second one.
     let (elsewhere, other) = new_loop();
     let server = Server::new(&other, ServerOptions::default());
-    server.listen(common::anywhere().backlog(0), |_: Socket| {}).expect("the server listens");
+    server.listen_with(common::anywhere().backlog(0), |_, _| {}).expect("the server listens");
     let _first = std::net::TcpStream::connect(common::port_of(&server)).expect("the only one");
     let there = Peer::new("there", &log).on("timeout", |socket| {
         assert_eq!(socket.ready_state(), net::ReadyState::Opening);

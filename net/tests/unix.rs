@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Host, Log, Peer, TempPath, listen_for_one, new_loop, run_to_the_end};
-use net::{Address, ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
+use net::{Address, ConnectOptions, ListenOptions, Server, ServerOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
@@ -63,7 +63,7 @@ fn everybody_may_be_let_in() {
         let path = TempPath::new("modes");
         let server = Server::new(&env, ServerOptions::default());
         let options = ListenOptions::path(&path.0).readable_by_all(readable).writable_by_all(writable);
-        server.listen(options, |_: Socket| {}).expect("the server listens");
+        server.listen_with(options, |_, _| {}).expect("the server listens");
         let mode = std::fs::metadata(&path.0).expect("it exists").permissions().mode();
         assert_eq!(mode & bits, bits);
         server.close().expect("it listens");
@@ -86,7 +86,7 @@ fn a_path_that_cannot_be_bound_is_refused_and_left_alone() {
     assert!(refused.to_string().ends_with(&expected), "{refused}");
     assert!(path.0.exists(), "it is somebody else's");
     let missing = path.0.join("no/such/folder");
-    server.listen(ListenOptions::path(missing), |_: Socket| {}).expect_err("there is no such folder");
+    server.listen_with(ListenOptions::path(missing), |_, _| {}).expect_err("there is no such folder");
     run_to_the_end(&lp, &env);
     assert_eq!(log.take(), ["server dropped"]);
 }
@@ -96,7 +96,7 @@ fn a_file_that_took_the_place_of_the_servers_stays() {
     let (lp, env) = new_loop();
     let path = TempPath::new("successor");
     let server = Server::new(&env, ServerOptions::default());
-    server.listen(ListenOptions::path(&path.0), |_: Socket| {}).expect("the server listens");
+    server.listen_with(ListenOptions::path(&path.0), |_, _| {}).expect("the server listens");
     std::fs::remove_file(&path.0).expect("the server's file");
     let _successor = UnixListener::bind(&path.0).expect("the path is free");
     server.close().expect("it listens");
@@ -111,7 +111,7 @@ fn the_error_says_that_a_socket_file_is_left_over() {
     drop(UnixListener::bind(&path.0).expect("the path is free"));
     let server = Server::new(&env, ServerOptions::default());
     let error =
-        server.listen(ListenOptions::path(&path.0), |_: Socket| {}).expect_err("a file is in the way");
+        server.listen_with(ListenOptions::path(&path.0), |_, _| {}).expect_err("a file is in the way");
     assert!(error.to_string().contains("nothing listens on this socket file"), "{error}");
     run_to_the_end(&lp, &env);
 }

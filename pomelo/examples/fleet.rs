@@ -23,7 +23,7 @@ impl Component for Greeter {
     fn on_after_start(&mut self, app: &Application, done: Done) {
         let port = port_of(app.cur_server(), "clientPort");
         let greeting = format!("hello from {}\n", app.id());
-        let listening = self.0.listen(ListenOptions::port(port), move |socket: Socket| {
+        let listening = self.0.listen_with(ListenOptions::port(port), move |_, socket| {
             if socket.write(greeting.as_bytes()).is_ok() {
                 socket.destroy_soon();
             }
@@ -56,11 +56,11 @@ fn configure(folder: &Path) -> Result<(), Box<dyn Error>> {
 struct Visit(Application, Rc<Cell<usize>>);
 
 impl SocketHandler for Visit {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         print!("{}", String::from_utf8_lossy(data));
     }
 
-    fn on_close(&mut self, _: bool) {
+    fn on_close(&mut self, _: &Socket, _: bool) {
         self.1.set(self.1.get() - 1);
         if self.1.get() == 0 {
             stop_all(&self.0);

@@ -14,20 +14,20 @@ use uv_core::{Loop, RunMode};
 struct Primary(PipeWrap);
 
 impl OnStream for Primary {
-    fn on_read(&mut self, _: &[u8]) {}
+    fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {}
 
-    fn on_write(&mut self, result: Result<()>) {
+    fn on_write(&mut self, _: &StreamWrap, result: Result<()>) {
         println!("primary: passed the connection on: {result:?}");
         if self.0.shutdown().is_err() {
             self.0.close();
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &StreamWrap) {
         self.0.close();
     }
 
-    fn on_error(&mut self, _: Error) {
+    fn on_error(&mut self, _: &StreamWrap, _: Error) {
         self.0.close();
     }
 }
@@ -36,7 +36,7 @@ impl OnStream for Primary {
 struct Worker(PipeWrap);
 
 impl OnStream for Worker {
-    fn on_read(&mut self, message: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, message: &[u8]) {
         println!("worker: got {:?}", String::from_utf8_lossy(message));
         while let Some(received) = self.0.take_received() {
             let is_tcp = received.kind == Some(HandleKind::Tcp);
@@ -48,11 +48,11 @@ impl OnStream for Worker {
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &StreamWrap) {
         self.0.close();
     }
 
-    fn on_error(&mut self, _: Error) {
+    fn on_error(&mut self, _: &StreamWrap, _: Error) {
         self.0.close();
     }
 }
@@ -61,18 +61,18 @@ impl OnStream for Worker {
 struct Shout(StreamWrap);
 
 impl OnStream for Shout {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         if self.0.write(&data.to_ascii_uppercase()).is_err() {
             self.0.close();
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &StreamWrap) {
         println!("worker: read {} bytes, wrote {}", self.0.bytes_read(), self.0.bytes_written());
         self.0.close();
     }
 
-    fn on_error(&mut self, _: Error) {
+    fn on_error(&mut self, _: &StreamWrap, _: Error) {
         self.0.close();
     }
 }

@@ -12,34 +12,33 @@
 //! use tcp_wrap::{BindOptions, Error, StreamWrap, TcpWrap};
 //! use uv_core::{Loop, RunMode};
 //!
-//! struct Shout(StreamWrap);
+//! struct Shout;
 //!
 //! impl OnStream for Shout {
-//!     fn on_read(&mut self, data: &[u8]) {
-//!         // What the kernel takes at once is gone already; `on_write` comes only for a rest.
-//!         if self.0.write(&data.to_ascii_uppercase()).is_err() {
-//!             self.0.close();
+//!     fn on_read(&mut self, stream: &StreamWrap, data: &[u8]) {
+//!         // What the kernel takes at once is sent already; `on_write` comes only for a rest.
+//!         if stream.write(&data.to_ascii_uppercase()).is_err() {
+//!             stream.close();
 //!         }
 //!     }
-//!     fn on_end(&mut self) {
-//!         self.0.close();
+//!     fn on_end(&mut self, stream: &StreamWrap) {
+//!         stream.close();
 //!     }
-//!     fn on_error(&mut self, _: Error) {
-//!         self.0.close();
+//!     fn on_error(&mut self, stream: &StreamWrap, _: Error) {
+//!         stream.close();
 //!     }
 //! }
 //!
 //! let lp = Loop::new()?;
 //! let server = TcpWrap::new(&lp);
 //! server.bind("127.0.0.1:0".parse().expect("an address"), BindOptions::default())?;
-//! let listener = server.clone();
-//! server.listen(511, move |connection: Result<StreamWrap, Error>| {
+//! server.listen(511, |_: &StreamWrap, connection: Result<StreamWrap, Error>| {
 //!     if let Ok(connection) = connection {
-//!         connection.set_handler(Shout(connection.clone()));
+//!         connection.set_handler(Shout);
 //!         connection.read_start().expect("a fresh connection can be read");
 //!     }
 //! })?;
-//! # listener.close();
+//! # server.close();
 //! lp.run(RunMode::Default)?;
 //! # Ok::<(), Error>(())
 //! ```

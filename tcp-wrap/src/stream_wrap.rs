@@ -76,6 +76,18 @@ impl StreamWrap {
         }
     }
 
+    /// Like [`listen`](Self::listen), with a closure for [`OnConnection::on_connection`].
+    ///
+    /// # Errors
+    /// As for `listen`.
+    pub fn listen_with(
+        &self,
+        backlog: u32,
+        on_connection: impl FnMut(&Self, Result<Self>) + 'static,
+    ) -> Result<()> {
+        self.listen(backlog, on_connection)
+    }
+
     /// How many connections one turn of the loop may bring; 1 at first.
     pub fn set_accept_batch(&self, connections: u32) {
         self.0.set_accept_batch(connections);
@@ -92,7 +104,7 @@ impl StreamWrap {
 
     /// Sets the handler of this stream. One set during an upcall takes over after it; the old one is dropped.
     pub fn set_handler(&self, handler: impl OnStream + 'static) {
-        self.0.set_upcall(StreamTower::new(handler));
+        self.0.set_upcall(StreamTower::new(self.clone(), handler));
     }
 
     /// Starts reading (`readStart`).

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tcp_wrap::upcall::OnConnection;
 use tcp_wrap::{BindOptions, Errno, KeepAlive, PipeName, PipeWrap, Result, StreamWrap, TcpWrap};
 
-fn nobody(_: Result<StreamWrap>) {
+fn nobody(_: &StreamWrap, _: Result<StreamWrap>) {
     panic!("nobody connects");
 }
 
@@ -74,7 +74,7 @@ fn a_refused_connect_is_reported_by_the_loop() {
 fn closing_cancels_a_connect() {
     let lp = new_loop();
     let (server, addr) = bound_tcp(&lp);
-    server.listen(1, |_: Result<StreamWrap>| {}).expect("bound");
+    server.listen_with(1, |_, _| {}).expect("bound");
     let wrap = TcpWrap::new(&lp);
     let log = Logger::set(&wrap);
     wrap.connect(addr).expect("loopback is reachable");
@@ -125,7 +125,7 @@ struct Counting {
 }
 
 impl OnConnection for Counting {
-    fn on_connection(&mut self, connection: Result<StreamWrap>) {
+    fn on_connection(&mut self, _: &StreamWrap, connection: Result<StreamWrap>) {
         assert!(!self.closed.get());
         let connection = connection.expect("descriptors are left");
         assert!(connection.is_readable() && connection.is_writable());
@@ -136,7 +136,7 @@ impl OnConnection for Counting {
         }
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &StreamWrap) {
         assert!(!self.closed.replace(true), "once");
     }
 }
@@ -166,7 +166,7 @@ fn a_client_and_a_server_in_one_loop() {
     let peer_log = Rc::new(RefCell::new(None));
     let slot = Rc::clone(&peer_log);
     server
-        .listen(8, move |connection: Result<StreamWrap>| {
+        .listen_with(8, move |_, connection| {
             let connection = connection.expect("descriptors are left");
             let log = Logger::set_reading(&connection, |stream, data| {
                 assert_eq!(stream.write(data).expect("connected").later, 0);

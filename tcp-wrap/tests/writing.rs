@@ -173,7 +173,7 @@ fn writes_while_connecting_go_out_once_connected() {
     let received = std::rc::Rc::new(std::cell::RefCell::new(None));
     let slot = std::rc::Rc::clone(&received);
     server
-        .listen(8, move |connection: tcp_wrap::Result<tcp_wrap::StreamWrap>| {
+        .listen_with(8, move |_, connection| {
             let connection = connection.expect("descriptors are left");
             slot.replace(Some(Logger::set_reading(&connection, |stream, _| stream.close())));
             connection.read_start().expect("connected");

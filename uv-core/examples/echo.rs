@@ -3,6 +3,7 @@
 //! `cargo run -p upcall-uv-core --example echo`, then `nc 127.0.0.1 7000`. With `--once` it serves one connection, its own.
 
 use std::net::SocketAddr;
+use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{BindOptions, Error, Loop, Result, RunMode, Tcp};
 
@@ -15,7 +16,7 @@ struct Echo {
 }
 
 impl StreamUpcall for Echo {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &Stream, data: &[u8]) {
         if self.connection.write(data.to_vec()).is_err() {
             self.connection.close();
         } else if self.connection.write_queue_size() > PATIENCE {
@@ -24,25 +25,25 @@ impl StreamUpcall for Echo {
         }
     }
 
-    fn on_write(&mut self, _: Result<()>) {
+    fn on_write(&mut self, _: &Stream, _: Result<()>) {
         // `EALREADY` while reading; a closing connection refuses too.
         if self.connection.write_queue_size() == 0 {
             let _ = self.connection.read_start();
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         // Everything that was echoed is sent before the FIN, and then the connection is done.
         if self.connection.shutdown().is_err() {
             self.connection.close();
         }
     }
 
-    fn on_shutdown(&mut self, _: Result<()>) {
+    fn on_shutdown(&mut self, _: &Stream, _: Result<()>) {
         self.connection.close();
     }
 
-    fn on_read_error(&mut self, _: Error) {
+    fn on_read_error(&mut self, _: &Stream, _: Error) {
         self.connection.close();
     }
 }
@@ -54,7 +55,7 @@ fn main() -> Result<()> {
     let server = Tcp::new(&lp);
     server.bind(SocketAddr::from(([127, 0, 0, 1], if once { 0 } else { 7000 })), BindOptions::default())?;
     let listener = server.clone();
-    server.listen(128, move |status: Result<()>| {
+    server.listen_with(128, move |_, status| {
         let Ok(connection) = status.and_then(|()| listener.accept()) else { return };
         connection.set_upcall(Echo { connection: connection.clone() });
         if connection.read_start().is_err() {
@@ -87,7 +88,7 @@ impl Client {
 }
 
 impl StreamUpcall for Client {
-    fn on_connect(&mut self, result: Result<()>) {
+    fn on_connect(&mut self, _: &Stream, result: Result<()>) {
         let connection = &self.connection;
         let greeted = result
             .and_then(|()| connection.write("hello, echo\n"))
@@ -99,15 +100,15 @@ impl StreamUpcall for Client {
         }
     }
 
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &Stream, data: &[u8]) {
         print!("{}", String::from_utf8_lossy(data));
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         self.connection.close();
     }
 
-    fn on_read_error(&mut self, error: Error) {
+    fn on_read_error(&mut self, _: &Stream, error: Error) {
         println!("{error}");
         self.connection.close();
     }

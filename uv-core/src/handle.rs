@@ -77,7 +77,7 @@ pub(crate) trait Node {
     fn begin_close(&self) {}
 
     /// Completes what is pending as cancelled.
-    fn cancel(&self) {}
+    fn cancel(self: Rc<Self>) {}
 
     /// The last upcall, `on_close`.
     fn finish_close(self: Rc<Self>) {}

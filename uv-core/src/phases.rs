@@ -170,7 +170,7 @@ impl ClosingStep<'_> {
         let Some((node, _)) = &self.closing else { return };
         if !node.handle().is_closed() {
             let _turn = LAYER.scope("Node::finish_close", || Facts::of(node.handle()));
-            node.cancel();
+            Rc::clone(node).cancel();
             node.handle().set_closed();
             Rc::clone(node).finish_close();
         }

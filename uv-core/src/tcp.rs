@@ -15,27 +15,26 @@ use std::time::Duration;
 /// A TCP connection or listener (`uv_tcp_t`).
 ///
 /// ```
-/// use uv_core::{BindOptions, Error, Loop, Result, RunMode, Tcp, upcall::StreamUpcall};
+/// use uv_core::{BindOptions, Error, Loop, Result, RunMode, Stream, Tcp, upcall::StreamUpcall};
 ///
-/// /// Says a word to whoever connects, and then no more.
-/// struct Greeter(Tcp);
+/// /// Says a word to its peer, and then no more.
+/// struct Greeter;
 ///
 /// impl StreamUpcall for Greeter {
-///     fn on_read(&mut self, _: &[u8]) {}
-///     fn on_end(&mut self) {}
-///     fn on_read_error(&mut self, _: Error) {}
-///     fn on_shutdown(&mut self, _: Result<()>) {
-///         self.0.close();
+///     fn on_read(&mut self, _: &Stream, _: &[u8]) {}
+///     fn on_end(&mut self, _: &Stream) {}
+///     fn on_read_error(&mut self, _: &Stream, _: Error) {}
+///     fn on_shutdown(&mut self, stream: &Stream, _: Result<()>) {
+///         stream.close();
 ///     }
 /// }
 ///
 /// let lp = Loop::new()?;
 /// let server = Tcp::new(&lp);
 /// server.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
-/// let listener = server.clone();
-/// server.listen(128, move |status: Result<()>| {
+/// server.listen_with(128, |listener, status| {
 ///     let Ok(connection) = status.and_then(|()| listener.accept()) else { return };
-///     connection.set_upcall(Greeter(connection.clone()));
+///     connection.set_upcall(Greeter);
 ///     if connection.write("hello").and_then(|()| connection.shutdown()).is_err() {
 ///         connection.close();
 ///     }
@@ -179,6 +178,19 @@ impl Tcp {
             self.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), BindOptions::default())?;
         }
         self.0.listen(backlog, upcall)
+    }
+
+    /// Like [`listen`](Self::listen), with a closure for
+    /// [`AcceptUpcall::on_connection`](crate::upcall::AcceptUpcall::on_connection).
+    ///
+    /// # Errors
+    /// As for `listen`.
+    pub fn listen_with(
+        &self,
+        backlog: u32,
+        on_connection: impl FnMut(&Stream, Result<()>) + 'static,
+    ) -> Result<()> {
+        self.listen(backlog, on_connection)
     }
 
     /// Connects (`uv_tcp_connect`); `on_connect` reports the end. An unspecified address means this machine.

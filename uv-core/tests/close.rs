@@ -226,7 +226,7 @@ fn everything_on_a_closed_handle_is_an_error_or_nothing() {
     assert_eq!(errno(tcp.write("x")), Errno::EBADF);
     assert_eq!(errno(tcp.try_write(b"x")), Errno::EBADF);
     assert_eq!(errno(tcp.shutdown()), Errno::ENOTCONN);
-    assert_eq!(errno(tcp.listen(1, |_| {})), Errno::EINVAL);
+    assert_eq!(errno(tcp.listen_with(1, |_, _| {})), Errno::EINVAL);
     assert_eq!(errno(tcp.bind(localhost(), BindOptions::default())), Errno::EINVAL);
     assert_eq!(errno(tcp.connect(localhost())), Errno::EINVAL);
     assert_eq!(errno(tcp.accept()), Errno::EAGAIN);

@@ -59,7 +59,7 @@ fn fill(lp: &Loop, dropped: &Rc<Cell<usize>>) -> usize {
         tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_close(move || hold(&inside)));
         let inside = bomb();
         let listener = Tcp::new(lp);
-        listener.listen(1, move |_: uv_core::Result<()>| hold(&inside)).expect("listen");
+        listener.listen_with(1, move |_, _| hold(&inside)).expect("listen");
         let inside = bomb();
         let closing = Timer::new(lp);
         closing.close_with(move || hold(&inside));

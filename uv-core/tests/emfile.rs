@@ -121,7 +121,7 @@ impl Starved {
         let (announced, accepted) = (Rc::clone(&self.announced), Rc::clone(&self.accepted));
         let me = server.clone();
         server
-            .listen(128, move |status: Result<()>| {
+            .listen_with(128, move |_, status| {
                 announced.borrow_mut().push(status.clone());
                 if status.is_ok() {
                     accepted.borrow_mut().push(me.accept().expect("accept"));

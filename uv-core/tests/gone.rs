@@ -53,7 +53,7 @@ fn handles_of_a_loop_that_is_gone_are_closed_and_hold_no_tower() {
         closed(tcp.bind(localhost(), BindOptions::default()));
         closed(tcp.connect(localhost()));
         let inside = held();
-        closed(tcp.listen(1, move |_: Result<()>| hold(&inside)));
+        closed(tcp.listen_with(1, move |_, _| hold(&inside)));
         closed(tcp.read_start());
         tcp.notify();
         let inside = held();

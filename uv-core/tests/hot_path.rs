@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{Error, Loop, RunMode, Tcp};
 
@@ -15,7 +16,7 @@ struct Answer {
 }
 
 impl StreamUpcall for Answer {
-    fn on_read(&mut self, _: &[u8]) {
+    fn on_read(&mut self, _: &Stream, _: &[u8]) {
         if self.at_once {
             assert_eq!(self.connection.try_write(b"answer"), Ok(6));
         } else {
@@ -23,11 +24,11 @@ impl StreamUpcall for Answer {
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         self.connection.close();
     }
 
-    fn on_read_error(&mut self, _: Error) {
+    fn on_read_error(&mut self, _: &Stream, _: Error) {
         self.connection.close();
     }
 }

@@ -12,7 +12,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
 use uv_core::handle::HandleKind;
 use uv_core::socket::Received;
-use uv_core::{Errno, Pipe, Result, Tcp};
+use uv_core::{Errno, Pipe, Tcp};
 
 /// Two IPC pipes of one loop, connected with each other.
 fn ipc_pair(lp: &TestLoop) -> (Pipe, Pipe) {
@@ -109,7 +109,7 @@ fn a_listener_sent_before_it_listens_accepts_on_both_sides() {
     for (index, server) in [&ours, &theirs].into_iter().enumerate() {
         let (listener, count) = (server.clone(), Rc::clone(&count));
         server
-            .listen(16, move |_: Result<()>| {
+            .listen_with(16, move |_, _| {
                 listener.accept().expect("accept").close();
                 count.borrow_mut()[index] += 1;
             })
@@ -256,7 +256,7 @@ fn a_connection_accepted_by_an_ipc_listener_carries_handles() {
     let received: Rc<RefCell<Vec<Received>>> = Rc::default();
     let kept = Rc::clone(&received);
     server
-        .listen(1, move |_: Result<()>| {
+        .listen_with(1, move |_, _| {
             let connection = listener.accept().expect("accept");
             let (this, kept) = (connection.clone(), Rc::clone(&kept));
             connection.set_upcall(

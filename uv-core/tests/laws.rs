@@ -8,8 +8,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
+use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
-use uv_core::{Async, Check, Errno, Error, Idle, Loop, Pipe, Prepare, Result, RunMode, Tcp, Timer};
+use uv_core::{Async, Check, Errno, Error, Idle, Loop, Pipe, Prepare, RunMode, Tcp, Timer};
 
 /// Counts how often towers are dropped.
 #[derive(Clone, Default)]
@@ -30,15 +31,15 @@ struct Echo {
 }
 
 impl StreamUpcall for Echo {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &Stream, data: &[u8]) {
         self.connection.write(data.to_vec()).expect("write");
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         self.connection.close();
     }
 
-    fn on_read_error(&mut self, _: Error) {
+    fn on_read_error(&mut self, _: &Stream, _: Error) {
         self.connection.close();
     }
 }
@@ -212,7 +213,7 @@ fn a_dropped_loop_drops_every_tower_and_closes_every_descriptor_without_a_call()
     let counted = || Counted(drops.clone());
     let (server, addr) = bound(&lp);
     let token = counted();
-    server.listen(8, move |_: Result<()>| hold(&token)).expect("listen");
+    server.listen_with(8, move |_, _| hold(&token)).expect("listen");
     let waiting = TcpStream::connect(addr).expect("connect");
     lp.turn();
     let (reading, mut peer) = connected(&lp);

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{Check, Idle, Pipe, Prepare, Result, RunMode, Tcp, Timer};
+use uv_core::{Check, Idle, Pipe, Prepare, RunMode, Tcp, Timer};
 
 /// Runs until a callback panics.
 fn run_into_panic(lp: &TestLoop) {
@@ -221,7 +221,7 @@ fn waiting_connections_are_announced_after_a_panic_in_on_connection() {
         server.set_accept_batch(batch);
         let (listener, count, mut fail) = (server.clone(), Rc::clone(&accepted), panic_once());
         server
-            .listen(16, move |_: Result<()>| {
+            .listen_with(16, move |_, _| {
                 fail();
                 listener.accept().expect("accept").close();
                 count.set(count.get() + 1);

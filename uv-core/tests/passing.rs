@@ -87,7 +87,7 @@ fn turns_within(lp: &TestLoop, time: Duration) -> usize {
 struct Listener {
     address: SocketAddr,
     told: Rc<RefCell<Vec<Result<()>>>>,
-    accepted: Rc<RefCell<Vec<Tcp>>>,
+    accepted: Rc<RefCell<Vec<Stream>>>,
 }
 
 impl Listener {
@@ -96,13 +96,13 @@ impl Listener {
         server.bind(localhost(), uv_core::BindOptions::default()).expect("bind");
         let address = server.local_addr().expect("an address");
         let (told, accepted) = (Rc::default(), Rc::default());
-        let (tell, accept, me) = (Rc::clone(&told), Rc::clone(&accepted), server.clone());
-        let on_connection = move |status: Result<()>| {
+        let (tell, accept) = (Rc::clone(&told), Rc::clone(&accepted));
+        let on_connection = move |listener: &Stream, status: Result<()>| {
             let told: &RefCell<Vec<Result<()>>> = &tell;
             told.borrow_mut().push(status.clone());
             if status.is_ok() {
-                let accepted: &RefCell<Vec<Tcp>> = &accept;
-                accepted.borrow_mut().push(me.accept().expect("announced"));
+                let accepted: &RefCell<Vec<Stream>> = &accept;
+                accepted.borrow_mut().push(listener.accept().expect("announced"));
             }
         };
         server.listen(16, on_connection).expect("listen");

@@ -6,7 +6,7 @@ use common::*;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use uv_core::socket::PipeName;
-use uv_core::{Errno, Pipe, Result};
+use uv_core::{Errno, Pipe};
 
 /// A listening pipe that hands every connection to `take`.
 fn serve_at(lp: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 'static) -> Pipe {
@@ -14,7 +14,7 @@ fn serve_at(lp: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 
     server.bind(name).expect("bind");
     let listener = server.clone();
     server
-        .listen(128, move |status: Result<()>| {
+        .listen_with(128, move |_, status| {
             status.expect("a connection");
             take(listener.accept().expect("accept"));
         })
@@ -70,7 +70,7 @@ fn a_socket_that_somebody_else_bound_can_be_listened_on() {
     let log = Log::new();
     let (listener, seen) = (server.clone(), log.clone());
     server
-        .listen(8, move |_: Result<()>| {
+        .listen_with(8, move |_, _| {
             listener.accept().expect("accept").close();
             seen.add("accepted");
         })
@@ -100,8 +100,8 @@ fn a_used_name_is_reported_at_once_and_listening_then_fails() {
     first.bind(path.path()).expect("bind");
     assert_eq!(errno(first.bind(path.path())), Errno::EINVAL, "bound already");
     assert_eq!(errno(second.bind(path.path())), Errno::EADDRINUSE);
-    assert_eq!(errno(second.listen(1, |_| {})), Errno::EINVAL);
-    assert_eq!(errno(Pipe::new(&lp).listen(1, |_| {})), Errno::EINVAL);
+    assert_eq!(errno(second.listen_with(1, |_, _| {})), Errno::EINVAL);
+    assert_eq!(errno(Pipe::new(&lp).listen_with(1, |_, _| {})), Errno::EINVAL);
     second.close();
     lp.turn();
     assert!(path.path().exists(), "a failed bind owns no path");
@@ -313,7 +313,7 @@ fn a_full_backlog_is_reported_by_on_connect() {
     let server = Pipe::new(&lp);
     server.bind(path.path()).expect("bind");
     let listener = server.clone();
-    server.listen(1, move |_: Result<()>| listener.accept().expect("accept").close()).expect("listen");
+    server.listen_with(1, move |_, _| listener.accept().expect("accept").close()).expect("listen");
     for _ in 0..10 {
         let client = Pipe::new(&lp);
         client.set_upcall(Tower::new(&log, "client"));

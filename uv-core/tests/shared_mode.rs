@@ -13,7 +13,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::rc::Rc;
 use uv_core::process::{Process, Stdio};
-use uv_core::{Errno, Pipe, Result, Stream};
+use uv_core::{Errno, Pipe, Stream};
 
 /// More than any pipe or socket takes at once.
 const MUCH: usize = 8 << 20;
@@ -239,7 +239,7 @@ fn a_listener_does_not_wait_although_a_child_inherited_it() {
     let listener = UnixListener::bind(path.path()).expect("the path is free");
     let pipe = adopted(&lp, listener);
     child_with(&lp, 0, Stdio::InheritStream((*pipe).clone()));
-    pipe.listen(1, |_: Result<()>| {}).expect("listen");
+    pipe.listen_with(1, |_, _| {}).expect("listen");
     assert!(is_nonblocking(&pipe.fileno().expect("a descriptor")));
     child_with(&lp, 0, Stdio::InheritStream((*pipe).clone()));
     assert!(is_nonblocking(&pipe.fileno().expect("a descriptor")));
@@ -254,7 +254,7 @@ fn a_connect_does_not_wait_although_a_child_made_the_socket_blocking() {
     let server = Pipe::new(&lp);
     server.bind(path.path()).expect("bind");
     // Takes no connection.
-    server.listen(0, |_: Result<()>| {}).expect("listen");
+    server.listen_with(0, |_, _| {}).expect("listen");
     let client = Pipe::new(&lp);
     client.bind(path.folder().join("client")).expect("bind");
     child_with(&lp, 0, Stdio::InheritStream((*client).clone()));

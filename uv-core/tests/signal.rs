@@ -9,6 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
+use uv_core::Stream;
 use uv_core::process::kill;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{Errno, Error, Loop, Pipe, RunMode, Signal};
@@ -236,14 +237,14 @@ fn a_watcher_closed_by_an_earlier_call_for_the_same_signal_is_not_called() {
 struct Note(Rc<RefCell<Vec<&'static str>>>, Pipe);
 
 impl StreamUpcall for Note {
-    fn on_read(&mut self, _: &[u8]) {
+    fn on_read(&mut self, _: &Stream, _: &[u8]) {
         self.0.borrow_mut().push("data");
         self.1.close();
     }
 
-    fn on_end(&mut self) {}
+    fn on_end(&mut self, _: &Stream) {}
 
-    fn on_read_error(&mut self, error: Error) {
+    fn on_read_error(&mut self, _: &Stream, error: Error) {
         panic!("{error}");
     }
 }
@@ -329,13 +330,13 @@ fn kill_refuses_numbers_that_are_no_signals() {
 struct WriteEnd(Rc<Cell<Option<Errno>>>, Pipe);
 
 impl StreamUpcall for WriteEnd {
-    fn on_read(&mut self, _: &[u8]) {}
+    fn on_read(&mut self, _: &Stream, _: &[u8]) {}
 
-    fn on_end(&mut self) {}
+    fn on_end(&mut self, _: &Stream) {}
 
-    fn on_read_error(&mut self, _: Error) {}
+    fn on_read_error(&mut self, _: &Stream, _: Error) {}
 
-    fn on_write(&mut self, result: uv_core::Result<()>) {
+    fn on_write(&mut self, _: &Stream, result: uv_core::Result<()>) {
         self.0.set(result.err().map(|error| error.errno()));
         self.1.close();
     }

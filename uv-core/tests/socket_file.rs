@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
-use uv_core::{Errno, Error, Pipe, Result};
+use uv_core::{Errno, Error, Pipe};
 
 fn bound_at(lp: &TestLoop, path: &Path) -> Pipe {
     let pipe = Pipe::new(lp);
@@ -166,7 +166,7 @@ fn a_socket_that_was_adopted_removes_no_file() {
     let path = socket_path();
     let pipe = Pipe::new(&lp);
     pipe.open(UnixListener::bind(path.path()).expect("the path is free").into()).expect("open");
-    pipe.listen(1, |_: Result<()>| {}).expect("listen");
+    pipe.listen_with(1, |_, _| {}).expect("listen");
     pipe.close();
     assert!(path.path().exists());
     lp.finish();

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{Error, Loop, RunMode, Tcp};
 
@@ -22,7 +23,7 @@ struct Answer {
 }
 
 impl StreamUpcall for Answer {
-    fn on_read(&mut self, _: &[u8]) {
+    fn on_read(&mut self, _: &Stream, _: &[u8]) {
         self.log.borrow_mut().push(format!("read by {}", self.name));
         self.connection.try_write(b"answer").expect("write");
         if std::mem::take(&mut self.panics) {
@@ -30,11 +31,11 @@ impl StreamUpcall for Answer {
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         self.connection.close();
     }
 
-    fn on_read_error(&mut self, _: Error) {
+    fn on_read_error(&mut self, _: &Stream, _: Error) {
         self.connection.close();
     }
 }

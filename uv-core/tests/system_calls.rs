@@ -8,8 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Mutex;
+use uv_core::Error;
+use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
-use uv_core::{Error, Result};
 
 static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -19,13 +20,13 @@ struct Recorder;
 struct Silent;
 
 impl StreamUpcall for Silent {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &Stream, data: &[u8]) {
         panic!("{data:?}");
     }
 
-    fn on_end(&mut self) {}
+    fn on_end(&mut self, _: &Stream) {}
 
-    fn on_read_error(&mut self, _: Error) {}
+    fn on_read_error(&mut self, _: &Stream, _: Error) {}
 }
 
 impl Logger for Recorder {
@@ -75,7 +76,7 @@ fn it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch: u32
     server.set_accept_batch(batch);
     let (listener, counted) = (server.clone(), Rc::clone(&accepted));
     server
-        .listen(64, move |_: Result<()>| {
+        .listen_with(64, move |_, _| {
             listener.accept().expect("announced").close();
             counted.set(counted.get() + 1);
         })
@@ -102,7 +103,7 @@ fn a_connection_that_comes_alone_is_registered_and_not_read(batch: u32) {
     server.set_accept_batch(batch);
     let (listener, kept) = (server.clone(), Rc::clone(&accepted));
     server
-        .listen(64, move |_: Result<()>| {
+        .listen_with(64, move |_, _| {
             let connection = listener.accept().expect("announced");
             connection.set_upcall(Silent);
             connection.read_start().expect("read");

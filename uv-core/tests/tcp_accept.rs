@@ -8,18 +8,18 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{BindOptions, Errno, Result, RunMode, Tcp, Timer};
+use uv_core::{BindOptions, Errno, RunMode, Tcp, Timer};
 
 // libuv: tcp_bind_error_addrinuse_listen
 #[test]
 fn a_used_port_is_reported_by_listen_and_by_the_address() {
     let lp = test_loop();
     let (first, addr) = bound(&lp);
-    first.listen(1, |_| {}).expect("listen");
+    first.listen_with(1, |_, _| {}).expect("listen");
     let second = Tcp::new(&lp);
     assert_eq!(second.bind(addr, BindOptions::default()), Ok(()));
     assert_eq!(errno(second.local_addr()), Errno::EADDRINUSE);
-    let error = second.listen(1, |_| {}).expect_err("in use");
+    let error = second.listen_with(1, |_, _| {}).expect_err("in use");
     assert_eq!((error.op(), error.errno()), ("listen", Errno::EADDRINUSE));
     assert_eq!(error.target(), Some(addr.to_string().as_str()));
     lp.close_and_finish();
@@ -32,12 +32,12 @@ fn listen_without_bind_takes_a_port_and_a_second_one_changes_the_upcall() {
     let log = Log::new();
     let server = Tcp::new(&lp);
     let old = log.clone();
-    server.listen(1, move |_: Result<()>| old.add("old")).expect("listen");
+    server.listen_with(1, move |_, _| old.add("old")).expect("listen");
     let port = server.local_addr().expect("an address").port();
     assert_ne!(port, 0);
     let (new, listener) = (log.clone(), server.clone());
     server
-        .listen(1, move |_: Result<()>| {
+        .listen_with(1, move |_, _| {
             new.add("new");
             listener.accept().expect("accept").close();
         })
@@ -57,7 +57,7 @@ fn a_connection_that_is_not_taken_holds_the_next_ones_until_it_is() {
         let (server, addr) = bound(&lp);
         server.set_accept_batch(batch);
         let count = Rc::clone(&announced);
-        server.listen(16, move |_: Result<()>| count.set(count.get() + 1)).expect("listen");
+        server.listen_with(16, move |_, _| count.set(count.get() + 1)).expect("listen");
         assert_eq!(errno(server.accept()), Errno::EAGAIN);
         let peers: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).expect("connect")).collect();
         for round in 1..=3 {
@@ -78,7 +78,7 @@ fn a_connection_that_is_not_taken_holds_the_next_ones_until_it_is() {
 fn a_held_listener_does_not_spin() {
     let lp = test_loop();
     let (server, addr) = bound(&lp);
-    server.listen(16, |_: Result<()>| {}).expect("listen");
+    server.listen_with(16, |_, _| {}).expect("listen");
     let _peers: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).expect("connect")).collect();
     let rounds = Rc::new(Cell::new(0));
     let count = Rc::clone(&rounds);
@@ -122,7 +122,7 @@ fn a_listener_closed_in_on_connection_closes_what_was_not_taken() {
     let (server, addr) = bound(&lp);
     let listener = server.clone();
     server.set_accept_batch(8);
-    server.listen(16, move |_: Result<()>| listener.close()).expect("listen");
+    server.listen_with(16, move |_, _| listener.close()).expect("listen");
     let mut peer = TcpStream::connect(addr).expect("connect");
     lp.finish();
     let read = std::io::Read::read(&mut peer, &mut [0]);
@@ -158,7 +158,7 @@ fn listeners_that_share_a_port_all_get_connections() {
         addr = server.local_addr().expect("an address");
         let (listener, count) = (server.clone(), Rc::clone(&accepted));
         server
-            .listen(128, move |status: Result<()>| {
+            .listen_with(128, move |_, status| {
                 status.expect("a connection");
                 listener.accept().expect("accept").close();
                 count.borrow_mut()[index] += 1;
@@ -183,7 +183,7 @@ fn a_descriptor_can_be_taken_without_a_handle_and_given_one_elsewhere() {
     let taken: Rc<RefCell<Vec<Tcp>>> = Rc::default();
     let (listener, seen, kept) = (server.clone(), log.clone(), Rc::clone(&taken));
     server
-        .listen(16, move |_: Result<()>| {
+        .listen_with(16, move |_, _| {
             let fd = listener.accept_fd().expect("accept");
             let tcp = Tcp::from_accepted(listener.loop_handle(), fd);
             tcp.set_upcall(Tower::new(&seen, "tcp"));

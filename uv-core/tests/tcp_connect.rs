@@ -163,7 +163,7 @@ fn a_connect_that_always_fails_at_once_does_not_recurse_or_starve() {
     let lp = test_loop();
     let log = Log::new();
     let (taken, addr) = bound(&lp);
-    taken.listen(1, |_| {}).expect("listen");
+    taken.listen_with(1, |_, _| {}).expect("listen");
     // Each bind meets a used port, which its connect then reports at once.
     let attempts = Rc::new(Cell::new(0));
     fn attempt(lp: &uv_core::LoopHandle, addr: SocketAddr, attempts: &Rc<Cell<u32>>, log: &Log) {
@@ -196,7 +196,7 @@ fn a_used_port_met_by_bind_is_reported_by_the_connect() {
     let lp = test_loop();
     let log = Log::new();
     let (server, addr) = bound(&lp);
-    server.listen(1, |_| {}).expect("listen");
+    server.listen_with(1, |_, _| {}).expect("listen");
     let client = Tcp::new(&lp);
     client.set_upcall(Tower::new(&log, "client"));
     assert_eq!(client.bind(addr, BindOptions::default()), Ok(()));

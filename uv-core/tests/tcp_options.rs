@@ -8,7 +8,7 @@ use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use uv_core::socket::KeepAlive;
-use uv_core::{BindOptions, Errno, Result, Tcp};
+use uv_core::{BindOptions, Errno, Tcp};
 
 // libuv: tcp_open, tcp_open_twice, tcp_open_bound, tcp_open_connected
 #[test]
@@ -23,7 +23,7 @@ fn open_adopts_a_fresh_a_bound_a_listening_or_a_connected_socket() {
     assert_eq!(errno(server.bind(localhost(), BindOptions::default())), Errno::EINVAL, "bound already");
     assert!(!server.is_readable() && !server.is_writable());
     let listener = server.clone();
-    server.listen(1, move |_: Result<()>| listener.accept().expect("accept").close()).expect("listen");
+    server.listen_with(1, move |_, _| listener.accept().expect("accept").close()).expect("listen");
 
     let client = Tcp::new(&lp);
     client.open(TcpStream::connect(addr).expect("connect").into()).expect("open");
@@ -67,7 +67,7 @@ fn a_bad_bind_is_refused() {
     let closing = Tcp::new(&lp);
     closing.close();
     assert_eq!(errno(closing.bind(localhost(), BindOptions::default())), Errno::EINVAL);
-    assert_eq!(errno(closing.listen(1, |_| {})), Errno::EINVAL);
+    assert_eq!(errno(closing.listen_with(1, |_, _| {})), Errno::EINVAL);
     lp.close_and_finish();
 }
 
@@ -93,7 +93,7 @@ fn an_ipv6_listener_takes_ipv4_connections_unless_told_not_to() {
             return lp.close_and_finish(); // A machine without IPv6.
         }
         let listener = server.clone();
-        server.listen(1, move |_: Result<()>| listener.accept().expect("accept").close()).expect("listen");
+        server.listen_with(1, move |_, _| listener.accept().expect("accept").close()).expect("listen");
         let port = server.local_addr().expect("an address").port();
         assert_eq!(TcpStream::connect(("127.0.0.1", port)).is_err(), ipv6_only);
         lp.close_and_finish();

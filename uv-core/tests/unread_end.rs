@@ -20,27 +20,27 @@ struct Watcher {
 }
 
 impl StreamUpcall for Watcher {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &Stream, data: &[u8]) {
         self.log.add(format!("read {}", data.len()));
         if self.stops {
             self.stream.read_stop();
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         self.log.add("end");
     }
 
-    fn on_read_error(&mut self, error: Error) {
+    fn on_read_error(&mut self, _: &Stream, error: Error) {
         self.log.add(format!("{} {}", error.op(), error.errno().name()));
         self.stream.close();
     }
 
-    fn on_unread_end(&mut self) {
+    fn on_unread_end(&mut self, _: &Stream) {
         self.log.add("unread end");
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Stream) {
         self.log.add("close");
     }
 }
@@ -179,18 +179,18 @@ fn a_unix_socket_tells_too() {
 fn a_close_in_the_call_is_the_last_of_it() {
     struct Closing(Log, Tcp);
     impl StreamUpcall for Closing {
-        fn on_read(&mut self, _: &[u8]) {}
-        fn on_end(&mut self) {
+        fn on_read(&mut self, _: &Stream, _: &[u8]) {}
+        fn on_end(&mut self, _: &Stream) {
             self.0.add("end");
         }
-        fn on_read_error(&mut self, _: Error) {
+        fn on_read_error(&mut self, _: &Stream, _: Error) {
             self.0.add("error");
         }
-        fn on_unread_end(&mut self) {
+        fn on_unread_end(&mut self, _: &Stream) {
             self.0.add("unread end");
             self.1.close();
         }
-        fn on_close(&mut self) {
+        fn on_close(&mut self, _: &Stream) {
             self.0.add("close");
         }
     }

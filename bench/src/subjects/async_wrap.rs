@@ -38,9 +38,9 @@ pub(crate) fn serve(options: &Options, hooks: bool) -> crate::Result<()> {
 
 fn listen(server: &AsyncStream, service: Service) -> Result<()> {
     server.set_accept_batch(ACCEPT_BATCH);
-    server.listen(BACKLOG, move |stream: Result<AsyncStream>| match stream {
+    server.listen_with(BACKLOG, move |_, stream| match stream {
         Ok(stream) => {
-            stream.set_handler(Connection::new(stream.clone(), service));
+            stream.set_handler(Connection::new(service));
             if stream.read_start().is_err() {
                 stream.close();
             }

@@ -19,8 +19,8 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
         Some(path) => ListenOptions::path(path),
         None => ListenOptions::addr(ANYWHERE),
     };
-    server.listen(target, move |socket: Socket| {
-        socket.set_handler(Connection { socket: socket.clone(), service });
+    server.listen_with(target, move |_, socket| {
+        socket.set_handler(Connection(service));
     })?;
     match &options.path {
         Some(path) => announce_path(path),
@@ -30,31 +30,26 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     Ok(())
 }
 
-struct Connection {
-    socket: Socket,
-    service: Service,
-}
+struct Connection(Service);
 
-impl Connection {
-    fn send(&self, data: &[u8]) -> net::Result<()> {
-        if !self.socket.write(data)? {
-            self.socket.pause();
-        }
-        Ok(())
+fn send(socket: &Socket, data: &[u8]) -> net::Result<()> {
+    if !socket.write(data)? {
+        socket.pause();
     }
+    Ok(())
 }
 
 impl SocketHandler for Connection {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
         // What fails, fails because the connection is gone, and its socket closes by itself.
-        let _ = match self.service {
-            Service::Echo => self.send(data),
+        let _ = match self.0 {
+            Service::Echo => send(socket, data),
             Service::Sink => Ok(()),
-            Service::Writes => (0..data.len() * WRITES).try_for_each(|_| self.send(WRITE)),
+            Service::Writes => (0..data.len() * WRITES).try_for_each(|_| send(socket, WRITE)),
         };
     }
 
-    fn on_drain(&mut self) {
-        self.socket.resume();
+    fn on_drain(&mut self, socket: &Socket) {
+        socket.resume();
     }
 }

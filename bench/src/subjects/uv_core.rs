@@ -15,42 +15,34 @@ pub(crate) fn serve(options: &Options) -> crate::Result<()> {
     if let Some(path) = &options.path {
         let server = Pipe::new(&lp);
         server.bind(path)?;
-        server.set_accept_batch(ACCEPT_BATCH);
-        let listener = server.clone();
-        server.listen(BACKLOG, move |status: Result<()>| {
-            begin(service, status.and_then(|()| listener.accept()).map(|pipe| Stream::clone(&pipe)));
-        })?;
+        listen(&server, service)?;
         announce_path(path);
     } else {
         let server = Tcp::new(&lp);
         server.bind(ANYWHERE, BindOptions::default())?;
         // Connections inherit it.
         server.set_nodelay(true)?;
-        server.set_accept_batch(ACCEPT_BATCH);
-        let listener = server.clone();
-        server.listen(BACKLOG, move |status: Result<()>| {
-            begin(service, status.and_then(|()| listener.accept()).map(|tcp| Stream::clone(&tcp)));
-        })?;
+        listen(&server, service)?;
         announce(server.local_addr()?);
     }
     lp.run(RunMode::Default)?;
     Ok(())
 }
 
-fn begin(service: Service, stream: Result<Stream>) {
-    match stream {
+fn listen(server: &Stream, service: Service) -> Result<()> {
+    server.set_accept_batch(ACCEPT_BATCH);
+    server.listen_with(BACKLOG, move |listener, status| match status.and_then(|()| listener.accept()) {
         Ok(stream) => {
-            stream.set_upcall(Connection { stream: stream.clone(), service, is_paused: false });
+            stream.set_upcall(Connection { service, is_paused: false });
             if stream.read_start().is_err() {
                 stream.close();
             }
         }
         Err(error) => say::err(error),
-    }
+    })
 }
 
 struct Connection {
-    stream: Stream,
     service: Service,
     /// Not read from until what waits is with the kernel.
     is_paused: bool,
@@ -58,16 +50,16 @@ struct Connection {
 
 impl Connection {
     /// Writes at once what the kernel takes, and queues the rest.
-    fn send(&mut self, data: &[u8]) -> Result<()> {
-        let sent = match self.stream.try_write(data) {
+    fn send(&mut self, stream: &Stream, data: &[u8]) -> Result<()> {
+        let sent = match stream.try_write(data) {
             Err(error) if error.errno() == Errno::EAGAIN => 0,
             result => result?,
         };
         if sent < data.len() {
-            self.stream.write(data[sent..].to_vec())?;
-            if self.stream.write_queue_size() >= HIGH_WATER_MARK {
+            stream.write(data[sent..].to_vec())?;
+            if stream.write_queue_size() >= HIGH_WATER_MARK {
                 self.is_paused = true;
-                self.stream.read_stop();
+                stream.read_stop();
             }
         }
         Ok(())
@@ -75,41 +67,41 @@ impl Connection {
 }
 
 impl StreamUpcall for Connection {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, stream: &Stream, data: &[u8]) {
         let served = match self.service {
-            Service::Echo => self.send(data),
+            Service::Echo => self.send(stream, data),
             Service::Sink => Ok(()),
-            Service::Writes => (0..data.len() * WRITES).try_for_each(|_| self.send(WRITE)),
+            Service::Writes => (0..data.len() * WRITES).try_for_each(|_| self.send(stream, WRITE)),
         };
         if served.is_err() {
-            self.stream.close();
+            stream.close();
         }
     }
 
-    fn on_write(&mut self, result: Result<()>) {
-        let is_drained = self.stream.write_queue_size() == 0;
+    fn on_write(&mut self, stream: &Stream, result: Result<()>) {
+        let is_drained = stream.write_queue_size() == 0;
         if result.is_err() {
-            self.stream.close();
+            stream.close();
         } else if self.is_paused && is_drained {
             self.is_paused = false;
-            if self.stream.read_start().is_err() {
-                self.stream.close();
+            if stream.read_start().is_err() {
+                stream.close();
             }
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, stream: &Stream) {
         // What waits is sent before the FIN.
-        if self.stream.write_queue_size() == 0 || self.stream.shutdown().is_err() {
-            self.stream.close();
+        if stream.write_queue_size() == 0 || stream.shutdown().is_err() {
+            stream.close();
         }
     }
 
-    fn on_shutdown(&mut self, _: Result<()>) {
-        self.stream.close();
+    fn on_shutdown(&mut self, stream: &Stream, _: Result<()>) {
+        stream.close();
     }
 
-    fn on_read_error(&mut self, _: Error) {
-        self.stream.close();
+    fn on_read_error(&mut self, stream: &Stream, _: Error) {
+        stream.close();
     }
 }

@@ -2,7 +2,6 @@
 
 use super::streams::{HIGH_WATER_MARK, Service, WRITE, WRITES};
 use async_wrap::AsyncStream;
-use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{Error, Result, StreamWrap, Written};
 
 /// What both kinds of streams can do.
@@ -50,64 +49,97 @@ impl Wrapped for AsyncStream {
 }
 
 /// The handler of one connection.
-pub(crate) struct Connection<S> {
-    stream: S,
+pub(crate) struct Connection {
     service: Service,
     /// Not read from until what waits is with the kernel.
     is_paused: bool,
 }
 
-impl<S: Wrapped> Connection<S> {
-    pub(crate) fn new(stream: S, service: Service) -> Self {
-        Self { stream, service, is_paused: false }
+impl Connection {
+    pub(crate) fn new(service: Service) -> Self {
+        Self { service, is_paused: false }
     }
 
-    fn send(&mut self, data: &[u8]) -> Result<()> {
-        let written = self.stream.write(data)?;
-        if written.later > 0 && self.stream.wrap().write_queue_size() >= HIGH_WATER_MARK {
+    fn send(&mut self, stream: &impl Wrapped, data: &[u8]) -> Result<()> {
+        let written = stream.write(data)?;
+        if written.later > 0 && stream.wrap().write_queue_size() >= HIGH_WATER_MARK {
             self.is_paused = true;
-            self.stream.wrap().read_stop();
+            stream.wrap().read_stop();
         }
         Ok(())
     }
-}
 
-impl<S: Wrapped> OnStream for Connection<S> {
-    fn on_read(&mut self, data: &[u8]) {
+    fn serve(&mut self, stream: &impl Wrapped, data: &[u8]) {
         let served = match self.service {
-            Service::Echo => self.send(data),
+            Service::Echo => self.send(stream, data),
             Service::Sink => Ok(()),
-            Service::Writes => (0..data.len() * WRITES).try_for_each(|_| self.send(WRITE)),
+            Service::Writes => (0..data.len() * WRITES).try_for_each(|_| self.send(stream, WRITE)),
         };
         if served.is_err() {
-            self.stream.close();
+            stream.close();
         }
     }
 
-    fn on_write(&mut self, result: Result<()>) {
-        let is_drained = self.stream.wrap().write_queue_size() == 0;
+    fn go_on(&mut self, stream: &impl Wrapped, result: Result<()>) {
+        let is_drained = stream.wrap().write_queue_size() == 0;
         if result.is_err() {
-            self.stream.close();
+            stream.close();
         } else if self.is_paused && is_drained {
             self.is_paused = false;
-            if self.stream.wrap().read_start().is_err() {
-                self.stream.close();
+            if stream.wrap().read_start().is_err() {
+                stream.close();
             }
         }
     }
 
-    fn on_end(&mut self) {
+    fn end(stream: &impl Wrapped) {
         // What waits is sent before the FIN.
-        if self.stream.wrap().write_queue_size() == 0 || self.stream.shutdown().is_err() {
-            self.stream.close();
+        if stream.wrap().write_queue_size() == 0 || stream.shutdown().is_err() {
+            stream.close();
         }
     }
+}
 
-    fn on_shutdown(&mut self, _: Result<()>) {
-        self.stream.close();
+impl tcp_wrap::upcall::OnStream for Connection {
+    fn on_read(&mut self, stream: &StreamWrap, data: &[u8]) {
+        self.serve(stream, data);
     }
 
-    fn on_error(&mut self, _: Error) {
-        self.stream.close();
+    fn on_write(&mut self, stream: &StreamWrap, result: Result<()>) {
+        self.go_on(stream, result);
+    }
+
+    fn on_end(&mut self, stream: &StreamWrap) {
+        Self::end(stream);
+    }
+
+    fn on_shutdown(&mut self, stream: &StreamWrap, _: Result<()>) {
+        stream.close();
+    }
+
+    fn on_error(&mut self, stream: &StreamWrap, _: Error) {
+        stream.close();
+    }
+}
+
+impl async_wrap::upcall::OnStream for Connection {
+    fn on_read(&mut self, stream: &AsyncStream, data: &[u8]) {
+        self.serve(stream, data);
+    }
+
+    fn on_write(&mut self, stream: &AsyncStream, result: Result<()>) {
+        self.go_on(stream, result);
+    }
+
+    fn on_end(&mut self, stream: &AsyncStream) {
+        Self::end(stream);
+    }
+
+    fn on_shutdown(&mut self, stream: &AsyncStream, _: Result<()>) {
+        stream.close();
+    }
+
+    fn on_error(&mut self, stream: &AsyncStream, _: Error) {
+        stream.close();
     }
 }

@@ -33,7 +33,7 @@ impl Component for Room {
         let Some(options) = self.options.take() else { return done.ok(()) };
         let server = Server::new(app.environment(), ServerOptions::default());
         let (guests, id, mut number) = (Rc::clone(&self.guests), app.id().to_owned(), 0);
-        let listening = server.listen(options, move |socket: Socket| {
+        let listening = server.listen_with(options, move |_, socket| {
             number += 1;
             // Refused means that the guest has left already.
             let _ = socket.write(format!("welcome to {id}, guest {number}\n").as_bytes());
@@ -84,7 +84,7 @@ impl Guest {
 }
 
 impl SocketHandler for Guest {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         for part in data.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
@@ -97,7 +97,7 @@ impl SocketHandler for Guest {
         }
     }
 
-    fn on_close(&mut self, _: bool) {
+    fn on_close(&mut self, _: &Socket, _: bool) {
         self.guests.borrow_mut().retain(|(number, _)| *number != self.number);
     }
 }

@@ -11,6 +11,7 @@
 
 use crate::channel::message::VERSION;
 use crate::{Error, InvitationError, Result};
+use async_wrap::StreamWrap;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
@@ -152,15 +153,15 @@ struct Receiving {
 }
 
 impl OnStream for Receiving {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         let channel = self.pipe.take_received_fd();
         *self.message.borrow_mut() = Ok(data.first().map(|version| (*version, channel)));
         self.pipe.read_stop();
     }
 
-    fn on_end(&mut self) {}
+    fn on_end(&mut self, _: &StreamWrap) {}
 
-    fn on_error(&mut self, error: uv_core::Error) {
+    fn on_error(&mut self, _: &StreamWrap, error: uv_core::Error) {
         *self.message.borrow_mut() = Err(error);
     }
 }

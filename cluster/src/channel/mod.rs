@@ -12,6 +12,7 @@ mod wire;
 use crate::channel::message::{Decoder, FRAME_FDS, Frame, MESSAGE_BYTES, Message, ProtocolError, WORKER_FDS};
 use crate::channel::outbox::{Author, Outbox};
 use crate::{Error, LAYER, Result};
+use async_wrap::StreamWrap;
 use async_wrap::layer::trace::Facts;
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -370,7 +371,7 @@ impl Tower {
 }
 
 impl OnStream for Tower {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         let sorted = self.sort(data);
         self.handle_frames();
         if let Err(error) = sorted {
@@ -378,17 +379,17 @@ impl OnStream for Tower {
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &StreamWrap) {
         self.channel.close();
     }
 
-    fn on_error(&mut self, error: uv_core::Error) {
+    fn on_error(&mut self, _: &StreamWrap, error: uv_core::Error) {
         // How a process looks that died with something unread.
         log::debug!(target: "cluster", "channel: {error}");
         self.channel.close();
     }
 
-    fn on_write(&mut self, result: Result<(), uv_core::Error>) {
+    fn on_write(&mut self, _: &StreamWrap, result: Result<(), uv_core::Error>) {
         let author = self.channel.outbox.ended_put();
         match result {
             Ok(()) => self.refill(),
@@ -396,17 +397,17 @@ impl OnStream for Tower {
         }
     }
 
-    fn on_shutdown(&mut self, _: Result<(), uv_core::Error>) {
+    fn on_shutdown(&mut self, _: &StreamWrap, _: Result<(), uv_core::Error>) {
         self.channel.close();
     }
 
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &StreamWrap) {
         self.handle_frames();
         self.refill();
         self.handler.on_notify();
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &StreamWrap) {
         self.handler.on_close();
     }
 }

@@ -242,7 +242,7 @@ struct Accepting(Rc<Distributor>);
 
 impl AcceptUpcall for Accepting {
     /// `distribute`: a connection that finds no worker is not taken, and so the listener waits.
-    fn on_connection(&mut self, status: Result<()>) {
+    fn on_connection(&mut self, _: &Stream, status: Result<()>) {
         match status {
             Ok(()) => self.0.distribute(),
             // Tried again, and said once.

@@ -3,7 +3,7 @@
 use crate::WorkerHandle;
 use crate::primary::PrimaryState;
 use crate::primary::worker::WorkerState;
-use async_wrap::{AsyncContext, Provider};
+use async_wrap::{AsyncContext, Provider, StreamWrap};
 use std::rc::Rc;
 use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
@@ -60,23 +60,23 @@ struct Reading {
 }
 
 impl OnStream for Reading {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         let worker = WorkerHandle(Rc::clone(&self.worker));
         self.primary.emit("PrimaryHandler::on_output", self.context, |handler| {
             handler.on_output(&worker, self.output, data)
         });
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &StreamWrap) {
         self.pipe.close();
     }
 
-    fn on_error(&mut self, error: uv_core::Error) {
+    fn on_error(&mut self, _: &StreamWrap, error: uv_core::Error) {
         log::debug!(target: "cluster", "worker {}: {error}", self.worker.id);
         self.pipe.close();
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &StreamWrap) {
         self.primary.env.emit_destroy(self.context.async_id());
     }
 }

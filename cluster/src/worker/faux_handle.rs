@@ -5,7 +5,6 @@ use crate::LAYER;
 use crate::channel::message::Message;
 use crate::worker::WorkerSelf;
 use async_wrap::layer::HandlerCell;
-use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncContext, AsyncId, AsyncStream, Environment, Provider};
 use net::source::{Acceptor, ListenHandle, ListenQueue};
 use net::{Address, Result};
@@ -204,7 +203,7 @@ impl Faux {
         let stream = AsyncStream::with_trigger(env, stream, provider, self.context.async_id());
         env.make_callback(self.context, || {
             let _up = LAYER.up("OnConnection::on_connection", || stream.context().facts());
-            self.acceptor.call(|acceptor| acceptor.on_connection(Ok(stream)));
+            self.acceptor.call(|acceptor| acceptor.accept(Ok(stream)));
         });
     }
 }

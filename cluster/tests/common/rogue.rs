@@ -1,6 +1,7 @@
 //! Workers that were taken over: they speak to their primary in bytes of their own.
 
 use super::PATIENCE;
+use async_wrap::StreamWrap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
@@ -111,7 +112,7 @@ struct Rogue {
 }
 
 impl OnStream for Rogue {
-    fn on_read(&mut self, _: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {
         let Some(channel) = self.stdin.take_received_fd() else { return };
         if self.bequeaths {
             // It ends with the channel.
@@ -130,14 +131,14 @@ impl OnStream for Rogue {
         // Until it is killed, or its test was.
         patience.start(PATIENCE, PATIENCE, |_: &Timer| std::process::exit(0)).expect("a timer");
     }
-    fn on_end(&mut self) {}
-    fn on_error(&mut self, _: tcp_wrap::Error) {}
+    fn on_end(&mut self, _: &StreamWrap) {}
+    fn on_error(&mut self, _: &StreamWrap, _: tcp_wrap::Error) {}
 }
 
 struct Deaf;
 
 impl OnStream for Deaf {
-    fn on_read(&mut self, _: &[u8]) {}
-    fn on_end(&mut self) {}
-    fn on_error(&mut self, _: tcp_wrap::Error) {}
+    fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {}
+    fn on_end(&mut self, _: &StreamWrap) {}
+    fn on_error(&mut self, _: &StreamWrap, _: tcp_wrap::Error) {}
 }

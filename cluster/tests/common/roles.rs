@@ -1,6 +1,7 @@
 //! What the workers of the tests do.
 
 use super::{as_worker, deployed, invited, obedient, rogue};
+use async_wrap::StreamWrap;
 use async_wrap::{AsyncHook, AsyncId, Environment, Provider, RunMode};
 use cluster::Worker;
 use cluster::upcall::WorkerHandler;
@@ -129,21 +130,21 @@ impl Reporter {
 }
 
 impl ServerHandler for Reporter {
-    fn on_connection(&mut self, socket: Socket) {
+    fn on_connection(&mut self, _: &Server, socket: Socket) {
         socket.write(self.greeting.as_bytes()).expect("a fresh connection takes a word");
         if self.greet {
             socket.destroy_soon();
         }
         socket.set_handler(Quiet);
     }
-    fn on_listening(&mut self) {
+    fn on_listening(&mut self, _: &Server) {
         let address = self.server.address().map(|address| address.to_string());
         self.report(&format!("address {}", address.unwrap_or_default()));
     }
-    fn on_drop(&mut self, _: net::Dropped) {
+    fn on_drop(&mut self, _: &Server, _: net::Dropped) {
         self.report("dropped");
     }
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &Server, error: Error) {
         let system = error.system().expect("the system's error");
         self.report(&format!("error {} {}", system.op(), system.errno().name()));
         self.report(&format!("reason {system}"));
@@ -153,7 +154,7 @@ impl ServerHandler for Reporter {
 struct Quiet;
 
 impl SocketHandler for Quiet {
-    fn on_data(&mut self, _: &[u8]) {}
+    fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 }
 
 /// Reports what a connection runs in.
@@ -175,11 +176,11 @@ struct ContextReporter {
 }
 
 impl ServerHandler for ContextReporter {
-    fn on_listening(&mut self) {
+    fn on_listening(&mut self, _: &Server) {
         self.listening_cause = self.env.trigger_async_id();
     }
 
-    fn on_connection(&mut self, socket: Socket) {
+    fn on_connection(&mut self, _: &Server, socket: Socket) {
         let (executing, context) = (self.env.execution_async_id(), socket.stream().context());
         let provider = PROVIDERS.with_borrow(|providers| providers[&executing.get()]);
         let causes = [
@@ -295,9 +296,9 @@ fn asker() {
 struct Deaf;
 
 impl tcp_wrap::upcall::OnStream for Deaf {
-    fn on_read(&mut self, _: &[u8]) {}
-    fn on_end(&mut self) {}
-    fn on_error(&mut self, _: tcp_wrap::Error) {}
+    fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {}
+    fn on_end(&mut self, _: &StreamWrap) {}
+    fn on_error(&mut self, _: &StreamWrap, _: tcp_wrap::Error) {}
 }
 
 /// A primary that has no descriptor left for what its worker sends it.
@@ -323,7 +324,7 @@ struct Liar {
 }
 
 impl tcp_wrap::upcall::OnStream for Liar {
-    fn on_read(&mut self, _: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {
         if let Some(received) = self.stdin.take_received() {
             self.channel.open(received.fd).expect("a channel");
             let _ = self.channel.write(&self.bytes).expect("room");
@@ -333,8 +334,8 @@ impl tcp_wrap::upcall::OnStream for Liar {
             patience.start(super::PATIENCE, super::PATIENCE, |_: &uv_core::Timer| {}).expect("a timer");
         }
     }
-    fn on_end(&mut self) {}
-    fn on_error(&mut self, _: tcp_wrap::Error) {}
+    fn on_end(&mut self, _: &StreamWrap) {}
+    fn on_error(&mut self, _: &StreamWrap, _: tcp_wrap::Error) {}
 }
 
 /// Reports its environment, and whether one of its own children takes itself for a worker.
@@ -386,11 +387,11 @@ struct Outsider {
 }
 
 impl ServerHandler for Outsider {
-    fn on_connection(&mut self, socket: Socket) {
+    fn on_connection(&mut self, _: &Server, socket: Socket) {
         socket.set_handler(Quiet);
         println!("outsider serves {}", std::process::id());
     }
-    fn on_listening(&mut self) {
+    fn on_listening(&mut self, _: &Server) {
         let address = self.server.address().and_then(|address| address.as_tcp()).expect("an address");
         self.client = Some(super::connect(address));
     }

@@ -333,7 +333,7 @@ impl Drop for ConnectionTower {
 }
 
 impl SocketHandler for ConnectionTower {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         let connection = &self.connection;
         let unused = connection.feed(data);
         if unused > 0 && connection.has(STALLED) {
@@ -341,28 +341,28 @@ impl SocketHandler for ConnectionTower {
         }
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Socket) {
         self.connection.client_ended();
     }
 
-    fn on_unread_end(&mut self) {
+    fn on_unread_end(&mut self, _: &Socket) {
         self.connection.client_ended_unread();
     }
 
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, _: &Socket) {
         self.connection.clear(BLOCKED);
         self.connection.report_drain();
         self.connection.unstall();
     }
 
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &Socket) {
         self.connection.tell_notices();
         self.connection.tell_late_handlers();
         self.connection.report_drain();
         self.connection.unstall();
     }
 
-    fn on_close(&mut self, _: bool) {
+    fn on_close(&mut self, _: &Socket, _: bool) {
         self.connection.closed();
     }
 }

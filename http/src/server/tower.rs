@@ -27,28 +27,28 @@ impl ServerTower {
 }
 
 impl ServerHandler for ServerTower {
-    fn on_connection(&mut self, socket: Socket) {
+    fn on_connection(&mut self, _: &net::Server, socket: Socket) {
         let connection =
             Rc::new(Connection::new(Rc::clone(&self.core), Rc::clone(&self.handler), socket.clone()));
         socket.set_handler(ConnectionTower::new(connection));
     }
 
-    fn on_listening(&mut self) {
+    fn on_listening(&mut self, _: &net::Server) {
         let _up = LAYER.up("RequestHandler::on_listening", Facts::default);
         self.handler.call(|handler| handler.on_listening());
     }
 
-    fn on_drop(&mut self, dropped: Dropped) {
+    fn on_drop(&mut self, _: &net::Server, dropped: Dropped) {
         let _up = LAYER.up("RequestHandler::on_drop", Facts::default);
         self.handler.call(|handler| handler.on_drop(dropped));
     }
 
-    fn on_error(&mut self, error: net::Error) {
+    fn on_error(&mut self, _: &net::Server, error: net::Error) {
         let _up = LAYER.up("RequestHandler::on_error", Facts::default);
         self.handler.call(|handler| handler.on_error(error));
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &net::Server) {
         if let Some(mut handler) = self.handler.take() {
             let _up = LAYER.up("RequestHandler::on_close", Facts::default);
             handler.on_close();

@@ -265,7 +265,7 @@ struct Upgrading(Server);
 struct Echo(Socket);
 
 impl SocketHandler for Echo {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         self.0.write(data).expect("to write");
     }
 }

@@ -105,15 +105,15 @@ impl Resetting {
 }
 
 impl SocketHandler for Resetting {
-    fn on_connect(&mut self) {
+    fn on_connect(&mut self, _: &Socket) {
         self.with(Socket::notify);
     }
 
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &Socket) {
         self.with(|socket| socket.reset_and_destroy().expect("to reset"));
     }
 
-    fn on_data(&mut self, _: &[u8]) {}
+    fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 }
 
 // Node: test-http-abort-before-end and the like

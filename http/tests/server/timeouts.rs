@@ -210,7 +210,7 @@ fn an_upgraded_connection_is_not_timed_out() {
         fn on_upgrade(&mut self, _: &Request<'_>, socket: Socket, _: &[u8]) {
             struct Quiet;
             impl net::upcall::SocketHandler for Quiet {
-                fn on_data(&mut self, _: &[u8]) {}
+                fn on_data(&mut self, _: &Socket, _: &[u8]) {}
             }
             socket.set_handler(Quiet);
             self.0 = Some(socket);

@@ -19,16 +19,16 @@ struct Echo {
 }
 
 impl SocketHandler for Echo {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         self.socket.write(data).expect("to write");
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Socket) {
         self.log.note("end");
         self.socket.end();
     }
 
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &Socket) {
         self.log.note("a notice that was not asked for");
     }
 }
@@ -250,10 +250,10 @@ impl RequestHandler for TakingLater {
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
         struct Echo(Socket);
         impl SocketHandler for Echo {
-            fn on_data(&mut self, data: &[u8]) {
+            fn on_data(&mut self, _: &Socket, data: &[u8]) {
                 self.0.write(data).expect("to write");
             }
-            fn on_end(&mut self) {
+            fn on_end(&mut self, _: &Socket) {
                 self.0.end();
             }
         }

@@ -5,7 +5,7 @@
 use async_wrap::{BindOptions, Environment, Loop, RunMode, TcpWrap};
 use net::upcall::{ServerHandler, SocketHandler};
 use net::{ConnectOptions, Dropped, Error, ListenOptions, Server, ServerOptions, Socket};
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -39,7 +39,6 @@ type OnData = Box<dyn FnMut(&Socket, &[u8])>;
 pub struct Peer {
     name: &'static str,
     log: Log,
-    socket: Rc<OnceCell<Socket>>,
     hooks: Vec<Hook>,
     on_data: Option<OnData>,
     tells_drop: bool,
@@ -47,14 +46,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(name: &'static str, log: &Log) -> Self {
-        Self {
-            name,
-            log: log.clone(),
-            socket: Rc::default(),
-            hooks: Vec::new(),
-            on_data: None,
-            tells_drop: false,
-        }
+        Self { name, log: log.clone(), hooks: Vec::new(), on_data: None, tells_drop: false }
     }
 
     /// Does something on `connect`, `data`, `end`, `drain`, `finish`, `timeout`, `notify`, `error` or `close`.
@@ -76,20 +68,15 @@ impl Peer {
     }
 
     pub fn attach(self, socket: &Socket) {
-        let _ = self.socket.set(socket.clone());
         socket.set_handler(self);
     }
 
     pub fn connect(self, env: &Environment, options: ConnectOptions) -> Socket {
-        let slot = Rc::clone(&self.socket);
-        let socket = Socket::connect(env, options, self).expect("nothing is refused at once");
-        let _ = slot.set(socket.clone());
-        socket
+        Socket::connect(env, options, self).expect("nothing is refused at once")
     }
 
-    fn event(&mut self, event: &'static str, note: &str) {
+    fn event(&mut self, socket: &Socket, event: &'static str, note: &str) {
         self.log.push(format!("{} {note}", self.name));
-        let socket = self.socket.get().expect("upcalls come from the loop");
         for (_, hook) in self.hooks.iter_mut().filter(|(name, _)| *name == event) {
             hook(socket);
         }
@@ -97,43 +84,43 @@ impl Peer {
 }
 
 impl SocketHandler for Peer {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
         match &mut self.on_data {
-            Some(hook) => hook(self.socket.get().expect("upcalls come from the loop"), data),
-            None => self.event("data", &format!("data {}", String::from_utf8_lossy(data))),
+            Some(hook) => hook(socket, data),
+            None => self.event(socket, "data", &format!("data {}", String::from_utf8_lossy(data))),
         }
     }
 
-    fn on_connect(&mut self) {
-        self.event("connect", "connect");
+    fn on_connect(&mut self, socket: &Socket) {
+        self.event(socket, "connect", "connect");
     }
 
-    fn on_end(&mut self) {
-        self.event("end", "end");
+    fn on_end(&mut self, socket: &Socket) {
+        self.event(socket, "end", "end");
     }
 
-    fn on_drain(&mut self) {
-        self.event("drain", "drain");
+    fn on_drain(&mut self, socket: &Socket) {
+        self.event(socket, "drain", "drain");
     }
 
-    fn on_finish(&mut self) {
-        self.event("finish", "finish");
+    fn on_finish(&mut self, socket: &Socket) {
+        self.event(socket, "finish", "finish");
     }
 
-    fn on_timeout(&mut self) {
-        self.event("timeout", "timeout");
+    fn on_timeout(&mut self, socket: &Socket) {
+        self.event(socket, "timeout", "timeout");
     }
 
-    fn on_notify(&mut self) {
-        self.event("notify", "notify");
+    fn on_notify(&mut self, socket: &Socket) {
+        self.event(socket, "notify", "notify");
     }
 
-    fn on_error(&mut self, error: Error) {
-        self.event("error", &format!("error {error}"));
+    fn on_error(&mut self, socket: &Socket, error: Error) {
+        self.event(socket, "error", &format!("error {error}"));
     }
 
-    fn on_close(&mut self, had_error: bool) {
-        self.event("close", if had_error { "close after an error" } else { "close" });
+    fn on_close(&mut self, socket: &Socket, had_error: bool) {
+        self.event(socket, "close", if had_error { "close after an error" } else { "close" });
     }
 }
 
@@ -187,26 +174,26 @@ impl Host {
 }
 
 impl ServerHandler for Host {
-    fn on_connection(&mut self, socket: Socket) {
+    fn on_connection(&mut self, _: &Server, socket: Socket) {
         (self.on_connection)(socket);
     }
 
-    fn on_listening(&mut self) {
+    fn on_listening(&mut self, _: &Server) {
         self.event("listening", "listening");
     }
 
-    fn on_drop(&mut self, dropped: Dropped) {
+    fn on_drop(&mut self, _: &Server, dropped: Dropped) {
         self.log.push("server drop");
         if let Some(hook) = &mut self.on_drop {
             hook(dropped);
         }
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &Server, error: Error) {
         self.event("error", &format!("error {error}"));
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Server) {
         self.event("close", "close");
     }
 }
@@ -267,10 +254,9 @@ pub fn serve_one(
 }
 
 pub fn listen_for_one(server: &Server, options: ListenOptions, on_connection: impl FnOnce(Socket) + 'static) {
-    let me = server.clone();
     let mut on_connection = Some(on_connection);
-    let handler = move |socket: Socket| {
-        me.close().expect("the server listens");
+    let handler = move |server: &Server, socket: Socket| {
+        server.close().expect("the server listens");
         if let Some(on_connection) = on_connection.take() {
             on_connection(socket);
         }

@@ -217,14 +217,14 @@ struct DialTower {
 }
 
 impl SocketHandler for DialTower {
-    fn on_connect(&mut self) {
+    fn on_connect(&mut self, _: &Socket) {
         self.others = None;
         if let Some(link) = &*self.dial.0.link.borrow() {
             link.send_raw(&mqtt::connect());
         }
     }
 
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         let dial = &self.dial;
         if dial.0.is_over.get() {
             return;
@@ -240,14 +240,14 @@ impl SocketHandler for DialTower {
         }
     }
 
-    fn on_error(&mut self, error: net::Error) {
+    fn on_error(&mut self, _: &Socket, error: net::Error) {
         match self.others.take() {
             Some(others) => self.dial.connect(others, error.to_string()),
             None => self.dial.lost(error.to_string()),
         }
     }
 
-    fn on_close(&mut self, had_error: bool) {
+    fn on_close(&mut self, _: &Socket, had_error: bool) {
         if !had_error {
             self.dial.lost("the master closed the connection".into());
         }

@@ -128,7 +128,7 @@ impl MasterAgent {
     /// The system's refusal, such as `EADDRINUSE`.
     pub fn listen(&self, options: ListenOptions) -> net::Result<()> {
         let agent = self.downgrade();
-        self.0.server.listen(options, move |socket: Socket| {
+        self.0.server.listen_with(options, move |_, socket| {
             if let Some(agent) = agent.upgrade() {
                 agent.connected(&socket);
             }

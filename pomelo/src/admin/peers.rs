@@ -413,7 +413,7 @@ impl PeerTower {
 }
 
 impl SocketHandler for PeerTower {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         if !self.peer.0.is_over.get() {
             self.decoder.push(data);
             self.take_packets();
@@ -421,25 +421,25 @@ impl SocketHandler for PeerTower {
     }
 
     /// The peer has read its answers.
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, _: &Socket) {
         self.go_on();
     }
 
     /// A request was answered.
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &Socket) {
         self.go_on();
     }
 
-    fn on_timeout(&mut self) {
+    fn on_timeout(&mut self, _: &Socket) {
         self.peer.tell(Kind::Silent, "silent for too long; closed");
         self.peer.0.link.cut();
     }
 
-    fn on_error(&mut self, error: net::Error) {
+    fn on_error(&mut self, _: &Socket, error: net::Error) {
         log::debug!(target: "pomelo", "{}: {error}", self.peer.0.link.peer());
     }
 
-    fn on_close(&mut self, _: bool) {
+    fn on_close(&mut self, _: &Socket, _: bool) {
         self.peer.leave_agent();
         self.peer.0.agent.has_closed(self.peer.0.key);
     }

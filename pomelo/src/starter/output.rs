@@ -4,6 +4,7 @@
 use super::local::{Kind, Launch};
 use crate::Application;
 use crate::upcall::OutputHandler;
+use async_wrap::StreamWrap;
 use async_wrap::layer::HandlerCell;
 use async_wrap::{AsyncContext, Environment, Provider};
 use tcp_wrap::PipeWrap;
@@ -107,22 +108,22 @@ impl Reading {
 }
 
 impl OnStream for Reading {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         let output = &self.app.inner().output.0;
         let call = || output.call(|handler| handler.on_output(&self.from, data));
         self.environment().make_callback(self.context, call);
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &StreamWrap) {
         self.pipe.close();
     }
 
-    fn on_error(&mut self, error: uv_core::Error) {
+    fn on_error(&mut self, _: &StreamWrap, error: uv_core::Error) {
         log::debug!(target: "pomelo", "output of server {:?}: {error}", self.from.id);
         self.pipe.close();
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &StreamWrap) {
         self.environment().emit_destroy(self.context.async_id());
     }
 }

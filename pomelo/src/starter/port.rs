@@ -93,18 +93,18 @@ impl Probe {
 }
 
 impl SocketHandler for Probe {
-    fn on_data(&mut self, _: &[u8]) {}
+    fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 
-    fn on_connect(&mut self) {
+    fn on_connect(&mut self, _: &Socket) {
         self.is_open = true;
         self.destroy();
     }
 
-    fn on_timeout(&mut self) {
+    fn on_timeout(&mut self, _: &Socket) {
         self.destroy();
     }
 
-    fn on_close(&mut self, _: bool) {
+    fn on_close(&mut self, _: &Socket, _: bool) {
         match self.asking.take() {
             Some(asking) if self.is_open => (asking.answer)(Some(self.port)),
             Some(asking) => asking.ask_next(),

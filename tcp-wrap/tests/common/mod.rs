@@ -99,39 +99,39 @@ impl Logger {
 }
 
 impl OnStream for Logger {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         self.log.push("read");
         self.log.0.borrow_mut().1.extend_from_slice(data);
         (self.on_read)(&self.stream, data);
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &StreamWrap) {
         self.log.push("end");
         self.stream.close();
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &StreamWrap, error: Error) {
         self.note("read", Err(error));
         self.stream.close();
     }
 
-    fn on_connect(&mut self, result: Result<()>) {
+    fn on_connect(&mut self, _: &StreamWrap, result: Result<()>) {
         self.note("connect", result);
     }
 
-    fn on_write(&mut self, result: Result<()>) {
+    fn on_write(&mut self, _: &StreamWrap, result: Result<()>) {
         self.note("write", result);
     }
 
-    fn on_shutdown(&mut self, result: Result<()>) {
+    fn on_shutdown(&mut self, _: &StreamWrap, result: Result<()>) {
         self.note("shutdown", result);
     }
 
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &StreamWrap) {
         self.log.push("notify");
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &StreamWrap) {
         self.log.push("close");
     }
 }

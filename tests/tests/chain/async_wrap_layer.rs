@@ -27,7 +27,7 @@ fn queue(env: &Environment, transcript: &Transcript) {
 }
 
 impl OnConnection for Listener {
-    fn on_connection(&mut self, connection: Result<AsyncStream>) {
+    fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream>) {
         let Self { transcript, env } = self;
         transcript.upcall(format!("OnConnection::on_connection with {}", ids(env)), || {
             let stream = connection.expect("accepting works");
@@ -37,7 +37,7 @@ impl OnConnection for Listener {
         });
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &AsyncStream) {
         self.transcript.note(format!("OnConnection::on_close with {}", ids(&self.env)));
     }
 }
@@ -48,7 +48,7 @@ struct Connection {
 }
 
 impl OnStream for Connection {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
         let Self { transcript, stream } = self;
         let env = stream.environment();
         transcript.upcall(format!("OnStream::on_read of {} bytes with {}", data.len(), ids(env)), || {
@@ -58,7 +58,7 @@ impl OnStream for Connection {
         });
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &AsyncStream) {
         let Self { transcript, stream } = self;
         transcript.upcall("OnStream::on_end", || {
             stream.shutdown().expect("an open connection can be shut down");
@@ -66,11 +66,11 @@ impl OnStream for Connection {
         });
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &AsyncStream, error: Error) {
         self.transcript.note(format!("OnStream::on_error: {error}"));
     }
 
-    fn on_shutdown(&mut self, result: Result<()>) {
+    fn on_shutdown(&mut self, _: &AsyncStream, result: Result<()>) {
         let Self { transcript, stream } = self;
         let ids = ids(stream.environment());
         transcript.upcall(format!("OnStream::on_shutdown: {result:?} with {ids}"), || {
@@ -79,7 +79,7 @@ impl OnStream for Connection {
         });
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &AsyncStream) {
         self.transcript.note(format!("OnStream::on_close with {}", ids(self.stream.environment())));
     }
 }

@@ -9,18 +9,18 @@ use std::net::SocketAddr;
 struct Listener(Transcript);
 
 impl ServerHandler for Listener {
-    fn on_connection(&mut self, socket: Socket) {
+    fn on_connection(&mut self, _: &Server, socket: Socket) {
         let transcript = &self.0;
         transcript.upcall("ServerHandler::on_connection", || {
             socket.set_handler(Connection { transcript: transcript.clone(), socket: socket.clone() });
         });
     }
 
-    fn on_listening(&mut self) {
+    fn on_listening(&mut self, _: &Server) {
         self.0.note("ServerHandler::on_listening");
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Server) {
         self.0.note("ServerHandler::on_close");
     }
 }
@@ -31,7 +31,7 @@ struct Connection {
 }
 
 impl SocketHandler for Connection {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Socket, data: &[u8]) {
         let Self { transcript, socket } = self;
         transcript.upcall(format!("SocketHandler::on_data of {} bytes", data.len()), || {
             let more = socket.write(b"pong").expect("an open socket can be written to");
@@ -39,15 +39,15 @@ impl SocketHandler for Connection {
         });
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Socket) {
         self.transcript.note("SocketHandler::on_end");
     }
 
-    fn on_finish(&mut self) {
+    fn on_finish(&mut self, _: &Socket) {
         self.transcript.note("SocketHandler::on_finish");
     }
 
-    fn on_close(&mut self, had_error: bool) {
+    fn on_close(&mut self, _: &Socket, had_error: bool) {
         self.transcript.note(format!("SocketHandler::on_close, had an error: {had_error}"));
     }
 }

@@ -9,7 +9,7 @@ use tcp_wrap::{BindOptions, Error, Result, StreamWrap, TcpWrap};
 struct Listener(Transcript);
 
 impl OnConnection for Listener {
-    fn on_connection(&mut self, connection: Result<StreamWrap>) {
+    fn on_connection(&mut self, _: &StreamWrap, connection: Result<StreamWrap>) {
         let transcript = &self.0;
         transcript.upcall("OnConnection::on_connection", || {
             let wrap = connection.expect("accepting works");
@@ -19,7 +19,7 @@ impl OnConnection for Listener {
         });
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &StreamWrap) {
         self.0.note("OnConnection::on_close");
     }
 }
@@ -30,7 +30,7 @@ struct Connection {
 }
 
 impl OnStream for Connection {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
         let Self { transcript, wrap } = self;
         transcript.upcall(format!("OnStream::on_read of {} bytes", data.len()), || {
             let written = wrap.write(b"pong").expect("an open connection can be written to");
@@ -38,7 +38,7 @@ impl OnStream for Connection {
         });
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &StreamWrap) {
         let Self { transcript, wrap } = self;
         transcript.upcall("OnStream::on_end", || {
             wrap.shutdown().expect("an open connection can be shut down");
@@ -46,15 +46,15 @@ impl OnStream for Connection {
         });
     }
 
-    fn on_error(&mut self, error: Error) {
+    fn on_error(&mut self, _: &StreamWrap, error: Error) {
         self.transcript.note(format!("OnStream::on_error: {error}"));
     }
 
-    fn on_write(&mut self, result: Result<()>) {
+    fn on_write(&mut self, _: &StreamWrap, result: Result<()>) {
         self.transcript.note(format!("OnStream::on_write: {result:?}"));
     }
 
-    fn on_shutdown(&mut self, result: Result<()>) {
+    fn on_shutdown(&mut self, _: &StreamWrap, result: Result<()>) {
         let Self { transcript, wrap } = self;
         transcript.upcall(format!("OnStream::on_shutdown: {result:?}"), || {
             wrap.close();
@@ -62,7 +62,7 @@ impl OnStream for Connection {
         });
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &StreamWrap) {
         self.transcript.note("OnStream::on_close");
     }
 }

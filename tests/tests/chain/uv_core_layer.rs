@@ -3,6 +3,7 @@
 use crate::rig::{Rig, conversation};
 use crate::transcript::Transcript;
 use std::net::SocketAddr;
+use uv_core::Stream;
 use uv_core::upcall::{AcceptUpcall, StreamUpcall};
 use uv_core::{BindOptions, Error, Result, Tcp};
 
@@ -12,7 +13,7 @@ struct Listener {
 }
 
 impl AcceptUpcall for Listener {
-    fn on_connection(&mut self, status: Result<()>) {
+    fn on_connection(&mut self, _: &Stream, status: Result<()>) {
         let Self { transcript, listener } = self;
         transcript.upcall("AcceptUpcall::on_connection", || {
             status.expect("accepting works");
@@ -24,7 +25,7 @@ impl AcceptUpcall for Listener {
         });
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Stream) {
         self.transcript.note("AcceptUpcall::on_close");
     }
 }
@@ -35,7 +36,7 @@ struct Connection {
 }
 
 impl StreamUpcall for Connection {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &Stream, data: &[u8]) {
         let Self { transcript, connection } = self;
         transcript.upcall(format!("StreamUpcall::on_read of {} bytes", data.len()), || {
             connection.write("pong").expect("an open connection can be written to");
@@ -43,7 +44,7 @@ impl StreamUpcall for Connection {
         });
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         let Self { transcript, connection } = self;
         transcript.upcall("StreamUpcall::on_end", || {
             connection.shutdown().expect("an open connection can be shut down");
@@ -51,15 +52,15 @@ impl StreamUpcall for Connection {
         });
     }
 
-    fn on_read_error(&mut self, error: Error) {
+    fn on_read_error(&mut self, _: &Stream, error: Error) {
         self.transcript.note(format!("StreamUpcall::on_read_error: {error}"));
     }
 
-    fn on_write(&mut self, result: Result<()>) {
+    fn on_write(&mut self, _: &Stream, result: Result<()>) {
         self.transcript.note(format!("StreamUpcall::on_write: {result:?}"));
     }
 
-    fn on_shutdown(&mut self, result: Result<()>) {
+    fn on_shutdown(&mut self, _: &Stream, result: Result<()>) {
         let Self { transcript, connection } = self;
         transcript.upcall(format!("StreamUpcall::on_shutdown: {result:?}"), || {
             connection.close_with(transcript.noting("the callback given to close"));
@@ -67,7 +68,7 @@ impl StreamUpcall for Connection {
         });
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Stream) {
         self.transcript.note("StreamUpcall::on_close");
     }
 }

@@ -63,13 +63,13 @@ impl ListenHandle for WatchedHandle {
 }
 
 impl OnConnection for Watched {
-    fn on_connection(&mut self, connection: async_wrap::Result<AsyncStream>) {
+    fn on_connection(&mut self, listener: &AsyncStream, connection: async_wrap::Result<AsyncStream>) {
         let Self { transcript, acceptor } = self;
-        transcript.upcall("OnConnection::on_connection", || acceptor.on_connection(connection));
+        transcript.upcall("OnConnection::on_connection", || acceptor.on_connection(listener, connection));
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, listener: &AsyncStream) {
         self.transcript.note("OnConnection::on_close");
-        self.acceptor.on_close();
+        self.acceptor.on_close(listener);
     }
 }

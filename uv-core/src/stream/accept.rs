@@ -46,60 +46,6 @@ impl StreamNode {
         self.with_extra(|extra| extra.accept_batch = connections);
     }
 
-    /// Announces waiting connections, up to the batch; the rest is left to the next poll phase.
-    #[inline(never)]
-    pub(super) fn accept_turn(self: &Rc<Self>) {
-        if self.has(INPUT_PAUSED) {
-            return;
-        }
-        let batch = self.if_extra(|extra| Some(extra.accept_batch)).unwrap_or(0).max(1);
-        let mut room = batch;
-        let mut patience = ABORTED_PER_TURN;
-        // Of the last of them.
-        let mut aborted = Errno::ECONNABORTED;
-        while room > 0 && patience > 0 {
-            let Some(fd) = self.fd.get() else { return };
-            if self.is_holding() {
-                // One that was not taken stops the listener until it is.
-                return self.set(HELD);
-            }
-            match sys::socket::accept(fd) {
-                Ok(connection) => {
-                    room -= 1;
-                    self.with_extra(|extra| extra.accepted = Some(connection));
-                    self.announce(Ok(()));
-                    if self.is_holding() {
-                        self.note_crowd(batch, room);
-                        return self.set(HELD);
-                    }
-                    // To accept in vain costs ten times as much as to ask: the kernel makes a file first, and then unmakes
-                    // it. What comes after this is announced by another event.
-                    if !self.fd.get().is_some_and(sys::socket::may_have_input) {
-                        return self.all_accepted(batch, room);
-                    }
-                }
-                Err(errno) => match Failure::of(Call::Accept, errno) {
-                    Failure::Waiting => return self.all_accepted(batch, room),
-                    Failure::Interrupted | Failure::Connection => {
-                        patience -= 1;
-                        aborted = errno;
-                    }
-                    _ if is_lack_of_descriptors(errno) => return self.shed(fd, errno),
-                    _ => return self.accept_later(errno),
-                },
-            }
-        }
-        self.note_crowd(batch, room);
-        if self.handle.is_closing() {
-            return;
-        }
-        if patience == 0 && room == batch {
-            // So many without one that is fine: it is not the connections.
-            return self.accept_later(aborted);
-        }
-        self.push_ready();
-    }
-
     fn all_accepted(&self, batch: u32, room: u32) {
         self.clear(MAYBE_READABLE);
         self.set_crowded(batch - room >= CROWD);
@@ -118,66 +64,8 @@ impl StreamNode {
         }
     }
 
-    fn announce(&self, status: Result<()>) {
-        let _up = LAYER.up("AcceptUpcall::on_connection", || Facts::of(&self.handle));
-        self.tower.call(|tower| {
-            if let Tower::Accept(upcall) = tower {
-                upcall.on_connection(status);
-            }
-        });
-    }
-
     fn is_holding(&self) -> bool {
         self.if_extra(|extra| extra.accepted.as_ref().map(|_| ())).is_some()
-    }
-
-    /// Gives up the spare descriptor to accept what waits, and closes it at once: better than a peer that waits for
-    /// an answer, and than a listener that is reported ready for ever. The listener itself goes on.
-    #[cold]
-    fn shed(self: &Rc<Self>, fd: BorrowedFd<'_>, lack: Errno) {
-        let Some(spare) = self.lp().take_spare_fd() else {
-            if self.lp().restore_spare_fd() {
-                return self.push_ready();
-            }
-            // Others took even the spare one.
-            return self.accept_later(lack);
-        };
-        drop(spare);
-        let mut failed = None;
-        let mut shed = 0;
-        for _ in 0..SHED_PER_TURN {
-            match sys::socket::accept(fd) {
-                Ok(connection) => {
-                    drop(connection);
-                    shed += 1;
-                }
-                Err(errno) => match Failure::of(Call::Accept, errno) {
-                    Failure::Interrupted | Failure::Connection => {}
-                    _ => {
-                        failed = Some(errno);
-                        break;
-                    }
-                },
-            }
-        }
-        self.lp().restore_spare_fd();
-        if shed > 0 && self.lp().note_trouble(Call::Accept, lack).is_new {
-            log::warn!(target: "uv_core", "accept: {lack}: connections are closed unserved");
-        }
-        match failed {
-            Some(errno) if errno.would_block() => self.clear(MAYBE_READABLE),
-            _ if shed == 0 => self.accept_later(failed.unwrap_or(lack)),
-            _ => self.push_ready(),
-        }
-    }
-
-    /// No connection can be accepted now: the listener says so, once, and waits.
-    #[cold]
-    fn accept_later(self: &Rc<Self>, errno: Errno) {
-        let trouble = self.pause_input(Call::Accept, errno).number;
-        if self.with_extra(|extra| replace(&mut extra.told, trouble)) != trouble {
-            self.announce(Err(self.accept_error(errno)));
-        }
     }
 
     /// The name to which it was bound may leave the port to the kernel.
@@ -230,6 +118,123 @@ impl StreamNode {
             self.push_ready();
         }
         Ok(accepted)
+    }
+}
+
+impl Stream {
+    /// Announces waiting connections, up to the batch; the rest is left to the next poll phase.
+    #[inline(never)]
+    pub(super) fn accept_turn(&self) {
+        let node = &self.0;
+        if node.has(INPUT_PAUSED) {
+            return;
+        }
+        let batch = node.if_extra(|extra| Some(extra.accept_batch)).unwrap_or(0).max(1);
+        let mut room = batch;
+        let mut patience = ABORTED_PER_TURN;
+        // Of the last of them.
+        let mut aborted = Errno::ECONNABORTED;
+        while room > 0 && patience > 0 {
+            let Some(fd) = node.fd.get() else { return };
+            if node.is_holding() {
+                // One that was not taken stops the listener until it is.
+                return node.set(HELD);
+            }
+            match sys::socket::accept(fd) {
+                Ok(connection) => {
+                    room -= 1;
+                    node.with_extra(|extra| extra.accepted = Some(connection));
+                    self.announce(Ok(()));
+                    if node.is_holding() {
+                        node.note_crowd(batch, room);
+                        return node.set(HELD);
+                    }
+                    // To accept in vain costs ten times as much as to ask: the kernel makes a file first, and then unmakes
+                    // it. What comes after this is announced by another event.
+                    if !node.fd.get().is_some_and(sys::socket::may_have_input) {
+                        return node.all_accepted(batch, room);
+                    }
+                }
+                Err(errno) => match Failure::of(Call::Accept, errno) {
+                    Failure::Waiting => return node.all_accepted(batch, room),
+                    Failure::Interrupted | Failure::Connection => {
+                        patience -= 1;
+                        aborted = errno;
+                    }
+                    _ if is_lack_of_descriptors(errno) => return self.shed(fd, errno),
+                    _ => return self.accept_later(errno),
+                },
+            }
+        }
+        node.note_crowd(batch, room);
+        if node.handle.is_closing() {
+            return;
+        }
+        if patience == 0 && room == batch {
+            // So many without one that is fine: it is not the connections.
+            return self.accept_later(aborted);
+        }
+        node.push_ready();
+    }
+
+    fn announce(&self, status: Result<()>) {
+        let _up = LAYER.up("AcceptUpcall::on_connection", || Facts::of(self));
+        self.0.tower.call(|tower| {
+            if let Tower::Accept(upcall) = tower {
+                upcall.on_connection(self, status);
+            }
+        });
+    }
+
+    /// Gives up the spare descriptor to accept what waits, and closes it at once: better than a peer that waits for
+    /// an answer, and than a listener that is reported ready for ever. The listener itself goes on.
+    #[cold]
+    fn shed(&self, fd: BorrowedFd<'_>, lack: Errno) {
+        let node = &self.0;
+        let Some(spare) = node.lp().take_spare_fd() else {
+            if node.lp().restore_spare_fd() {
+                return node.push_ready();
+            }
+            // Others took even the spare one.
+            return self.accept_later(lack);
+        };
+        drop(spare);
+        let mut failed = None;
+        let mut shed = 0;
+        for _ in 0..SHED_PER_TURN {
+            match sys::socket::accept(fd) {
+                Ok(connection) => {
+                    drop(connection);
+                    shed += 1;
+                }
+                Err(errno) => match Failure::of(Call::Accept, errno) {
+                    Failure::Interrupted | Failure::Connection => {}
+                    _ => {
+                        failed = Some(errno);
+                        break;
+                    }
+                },
+            }
+        }
+        node.lp().restore_spare_fd();
+        if shed > 0 && node.lp().note_trouble(Call::Accept, lack).is_new {
+            log::warn!(target: "uv_core", "accept: {lack}: connections are closed unserved");
+        }
+        match failed {
+            Some(errno) if errno.would_block() => node.clear(MAYBE_READABLE),
+            _ if shed == 0 => self.accept_later(failed.unwrap_or(lack)),
+            _ => node.push_ready(),
+        }
+    }
+
+    /// No connection can be accepted now: the listener says so, once, and waits.
+    #[cold]
+    fn accept_later(&self, errno: Errno) {
+        let node = &self.0;
+        let trouble = node.pause_input(Call::Accept, errno).number;
+        if node.with_extra(|extra| replace(&mut extra.told, trouble)) != trouble {
+            self.announce(Err(node.accept_error(errno)));
+        }
     }
 }
 

@@ -3,14 +3,13 @@
 //!
 //! Streams without it pay nothing: the flag is looked at together with one that has to be looked at anyway.
 
-use super::StreamNode;
 use super::flags::{AROUND, QUEUED};
 use super::node::Unfinished;
+use super::{Stream, StreamNode};
 use crate::LAYER;
 use crate::layer::trace::Facts;
 use crate::poller::Readiness;
 use std::any::Any;
-use std::rc::Rc;
 
 /// Makes what lives as long as the turn.
 pub(super) type Around = Box<dyn FnOnce() -> Box<dyn Any>>;
@@ -23,23 +22,26 @@ impl StreamNode {
             drop(self.with_extra(|extra| extra.around.replace(begin)));
         }
     }
+}
 
+impl Stream {
     /// An event of a stream that is in the still-ready set, or of one whose turn is surrounded.
     #[cold]
     #[inline(never)]
-    pub(super) fn on_other_event(self: &Rc<Self>, readiness: Readiness) {
+    pub(super) fn on_other_event(&self, readiness: Readiness) {
+        let node = &self.0;
         // One in the still-ready set has its turn when that is worked off.
-        if self.has(QUEUED) {
+        if node.has(QUEUED) {
             return;
         }
-        self.clear(AROUND);
-        let begin = self.if_extra(|extra| extra.around.take());
-        let unfinished = Unfinished(self);
+        node.clear(AROUND);
+        let begin = node.if_extra(|extra| extra.around.take());
+        let unfinished = Unfinished(node);
         let _around = begin.map(|begin| begin());
         // The wait is over already, but said only now: before, there was nobody who listens.
         LAYER.kernel("epoll_wait(2)", || (), |()| Facts::saying("1 ready"));
         {
-            let _turn = LAYER.scope("Node::on_event", || Facts::of(&self.handle).info(readiness));
+            let _turn = LAYER.scope("Node::on_event", || Facts::of(self).info(readiness));
             self.another_turn();
         }
         std::mem::forget(unfinished);

@@ -1,7 +1,7 @@
 //! Connecting. Mirrors `uv__tcp_connect`, `uv_pipe_connect` and `uv__stream_connect`.
 
 use super::flags::{CONNECTING, END_TOLD, FAILED, MAYBE_READABLE, MAYBE_WRITABLE, PEER_ENDED};
-use super::{BOUND, Outgoing, READABLE, StreamNode, WRITABLE};
+use super::{BOUND, Outgoing, READABLE, Stream, StreamNode, WRITABLE};
 use crate::handle::HandleKind;
 use crate::sys;
 use crate::sys::addr::SockAddr;
@@ -55,41 +55,6 @@ impl StreamNode {
         Ok(())
     }
 
-    /// The socket became writable: the connect ended.
-    #[inline(never)]
-    pub(super) fn connect_turn(self: &Rc<Self>) {
-        let Some(fd) = self.fd.get() else { return };
-        let is_known = self.peek_output(|out| out.connect.is_some()) == Some(true);
-        if !self.has(MAYBE_WRITABLE) || is_known {
-            return;
-        }
-        self.clear(MAYBE_WRITABLE);
-        match sys::socket::take_error(fd) {
-            Err(Errno::EINPROGRESS) => {}
-            result => self.finish_connect(result),
-        }
-    }
-
-    /// Reports the end of a connect, and leaves to the pending phase what was written meanwhile and ended now.
-    pub(super) fn finish_connect(self: &Rc<Self>, result: Result<(), Errno>) {
-        let result = result.and_then(|()| self.check_other_end());
-        self.clear(CONNECTING);
-        self.lp().end_request();
-        if result.is_ok() {
-            self.set(READABLE | WRITABLE);
-        } else {
-            self.if_output(Outgoing::cancel_queue);
-        }
-        self.update_active();
-        let result = result.map_err(|errno| self.error("connect", errno));
-        self.call("StreamUpcall::on_connect", |upcall| upcall.on_connect(result));
-        if !self.handle.is_closing() && !self.has(CONNECTING) && self.is_writing() {
-            self.flush();
-            self.update_active();
-        }
-        self.feed_news();
-    }
-
     fn note_risky_port(&self, addr: &SockAddr) {
         // The kernel hands out no privileged port by itself: see ip_local_port_range in its documentation of sysctl.
         let risky = addr.as_inet().filter(|addr| addr.port() >= PRIVILEGED || self.has(BOUND));
@@ -114,15 +79,55 @@ impl StreamNode {
             _ => Ok(()),
         }
     }
+}
+
+impl Stream {
+    /// The socket became writable: the connect ended.
+    #[inline(never)]
+    pub(super) fn connect_turn(&self) {
+        let node = &self.0;
+        let Some(fd) = node.fd.get() else { return };
+        let is_known = node.peek_output(|out| out.connect.is_some()) == Some(true);
+        if !node.has(MAYBE_WRITABLE) || is_known {
+            return;
+        }
+        node.clear(MAYBE_WRITABLE);
+        match sys::socket::take_error(fd) {
+            Err(Errno::EINPROGRESS) => {}
+            result => self.finish_connect(result),
+        }
+    }
+
+    /// Reports the end of a connect, and leaves to the pending phase what was written meanwhile and ended now.
+    pub(super) fn finish_connect(&self, result: Result<(), Errno>) {
+        let node = &self.0;
+        let result = result.and_then(|()| node.check_other_end());
+        node.clear(CONNECTING);
+        node.lp().end_request();
+        if result.is_ok() {
+            node.set(READABLE | WRITABLE);
+        } else {
+            node.if_output(Outgoing::cancel_queue);
+        }
+        node.update_active();
+        let result = result.map_err(|errno| node.error("connect", errno));
+        self.call("StreamUpcall::on_connect", |upcall, stream| upcall.on_connect(stream, result));
+        if !node.handle.is_closing() && !node.has(CONNECTING) && node.is_writing() {
+            node.flush();
+            node.update_active();
+        }
+        node.feed_news();
+    }
 
     /// The close phase's share: a connect that was not reported is cancelled, even if it ended well.
     pub(super) fn cancel_connect(&self) {
-        if self.has(CONNECTING) {
-            self.clear(CONNECTING);
-            self.if_output(|out| out.connect = None);
-            self.lp().end_request();
-            let error = self.error("connect", Errno::ECANCELED);
-            self.call("StreamUpcall::on_connect", |upcall| upcall.on_connect(Err(error)));
+        let node = &self.0;
+        if node.has(CONNECTING) {
+            node.clear(CONNECTING);
+            node.if_output(|out| out.connect = None);
+            node.lp().end_request();
+            let error = node.error("connect", Errno::ECANCELED);
+            self.call("StreamUpcall::on_connect", |upcall, stream| upcall.on_connect(stream, Err(error)));
         }
     }
 }

@@ -60,6 +60,18 @@ impl Stream {
         self.0.listen(backlog, Box::new(upcall))
     }
 
+    /// Like [`listen`](Self::listen), with a closure for [`AcceptUpcall::on_connection`].
+    ///
+    /// # Errors
+    /// As for `listen`.
+    pub fn listen_with(
+        &self,
+        backlog: u32,
+        on_connection: impl FnMut(&Self, Result<()>) + 'static,
+    ) -> Result<()> {
+        self.listen(backlog, on_connection)
+    }
+
     /// How many connections one turn may announce; 1 at first, as in libuv, which spreads connections over several
     /// processes that share a socket. More saves polls.
     pub fn set_accept_batch(&self, connections: u32) {

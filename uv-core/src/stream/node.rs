@@ -1,12 +1,12 @@
 //! What a stream is made of: its flags, its descriptor and its tower; and what the loop asks of it. Mirrors the fields
 //! of `uv_stream_t` and `uv__stream_io`, `uv__stream_close` and `uv__stream_destroy`, libuv's `src/unix/stream.c`.
 
-use super::Outgoing;
 use super::around::Around;
 use super::flags::{
     AROUND, CONNECTING, END_TOLD, FAILED, FED, INPUT_PAUSED, LISTENING, MAYBE_READABLE, MAYBE_WRITABLE,
     NOTED, NOTIFIED, OUTPUT_PAUSED, PEER_ENDED, QUEUED, READABLE, READING, WRITABLE,
 };
+use super::{Outgoing, Stream};
 use crate::failure::Call;
 use crate::handle::{Handle, Node};
 use crate::layer::HandlerCell;
@@ -169,18 +169,6 @@ impl StreamNode {
         }
     }
 
-    /// Calls the tower, and says so.
-    #[inline(always)]
-    #[track_caller]
-    pub(super) fn call(&self, name: &'static str, call: impl FnOnce(&mut dyn StreamUpcall)) {
-        let _up = LAYER.up(name, || Facts::of(&self.handle));
-        self.tower.call(|tower| {
-            if let Tower::Stream(upcall) = tower {
-                call(&mut **upcall);
-            }
-        });
-    }
-
     pub(super) fn notify(self: &Rc<Self>) {
         if !self.handle.is_closing() && !self.has(NOTIFIED) {
             self.set(NOTIFIED);
@@ -242,27 +230,44 @@ impl StreamNode {
     fn note(&self, readiness: Readiness) {
         self.set(readiness.0 << NOTED);
     }
+}
+
+/// What calls the tower, and so needs the stream that the tower is given: the loop hands a turn the node's own reference,
+/// which makes a [`Stream`] without touching the count.
+impl Stream {
+    /// Calls the tower, and says so.
+    #[inline(always)]
+    #[track_caller]
+    pub(super) fn call(&self, name: &'static str, call: impl FnOnce(&mut dyn StreamUpcall, &Self)) {
+        let _up = LAYER.up(name, || Facts::of(self));
+        self.0.tower.call(|tower| {
+            if let Tower::Stream(upcall) = tower {
+                call(&mut **upcall, self);
+            }
+        });
+    }
 
     /// Does what the descriptor is ready for, in libuv's order: input before output.
     #[inline(always)]
-    fn turn(self: &Rc<Self>) {
-        if self.handle.is_closing() {
+    fn turn(&self) {
+        let node = &self.0;
+        if node.handle.is_closing() {
             return;
         }
-        let unfinished = Unfinished(self);
-        if self.has(LISTENING) {
+        let unfinished = Unfinished(node);
+        if node.has(LISTENING) {
             self.accept_turn();
-        } else if self.has(CONNECTING) {
+        } else if node.has(CONNECTING) {
             self.connect_turn();
         } else {
-            if self.has(READING) && self.has(MAYBE_READABLE) {
+            if node.has(READING) && node.has(MAYBE_READABLE) {
                 self.read_turn();
             }
-            if self.has(MAYBE_WRITABLE) && !self.handle.is_closing() {
+            if node.has(MAYBE_WRITABLE) && !node.handle.is_closing() {
                 self.write_turn();
             }
             // Last: a write that waits says itself what failed.
-            if self.has(PEER_ENDED | FAILED) {
+            if node.has(PEER_ENDED | FAILED) {
                 self.tell_unread_end();
             }
         }
@@ -271,7 +276,7 @@ impl StreamNode {
 
     /// A turn that no event began. Apart, so that the other one is part of what is called for an event.
     #[inline(never)]
-    pub(super) fn another_turn(self: &Rc<Self>) {
+    pub(super) fn another_turn(&self) {
         self.turn();
     }
 }
@@ -300,10 +305,11 @@ impl Node for StreamNode {
 
     fn on_event(self: Rc<Self>, readiness: Readiness) {
         self.note(readiness);
-        if self.has(QUEUED | AROUND) {
-            return self.on_other_event(readiness);
+        let stream = Stream(self);
+        if stream.0.has(QUEUED | AROUND) {
+            return stream.on_other_event(readiness);
         }
-        self.turn();
+        stream.turn();
     }
 
     fn postpone(&self, readiness: Readiness) -> bool {
@@ -319,7 +325,7 @@ impl Node for StreamNode {
 
     fn on_ready(self: Rc<Self>) {
         self.clear(QUEUED);
-        self.another_turn();
+        Stream(self).another_turn();
     }
 
     fn resume(self: Rc<Self>) {
@@ -338,15 +344,17 @@ impl Node for StreamNode {
         if self.handle.is_closing() {
             return;
         }
-        let unfinished = Unfinished(&self);
-        self.report();
-        if self.has(NOTIFIED) && !self.handle.is_closing() {
-            self.clear(NOTIFIED);
-            self.call("StreamUpcall::on_notify", |upcall| upcall.on_notify());
+        let stream = Stream(self);
+        let node = &stream.0;
+        let unfinished = Unfinished(node);
+        stream.report();
+        if node.has(NOTIFIED) && !node.handle.is_closing() {
+            node.clear(NOTIFIED);
+            stream.call("StreamUpcall::on_notify", |upcall, stream| upcall.on_notify(stream));
         }
-        if self.has(PEER_ENDED | FAILED | END_TOLD) {
-            self.tell_unread_end();
-            self.watch_unread();
+        if node.has(PEER_ENDED | FAILED | END_TOLD) {
+            stream.tell_unread_end();
+            node.watch_unread();
         }
         std::mem::forget(unfinished);
     }
@@ -370,20 +378,22 @@ impl Node for StreamNode {
         self.release();
     }
 
-    fn cancel(&self) {
-        self.cancel_connect();
-        self.cancel_output();
+    fn cancel(self: Rc<Self>) {
+        let stream = Stream(self);
+        stream.cancel_connect();
+        stream.cancel_output();
     }
 
     fn finish_close(self: Rc<Self>) {
-        self.tower.call(|tower| match tower {
+        let stream = Stream(self);
+        stream.0.tower.call(|tower| match tower {
             Tower::Stream(upcall) => {
-                let _up = LAYER.up("StreamUpcall::on_close", || Facts::of(&self.handle));
-                upcall.on_close();
+                let _up = LAYER.up("StreamUpcall::on_close", || Facts::of(&stream));
+                upcall.on_close(&stream);
             }
             Tower::Accept(upcall) => {
-                let _up = LAYER.up("AcceptUpcall::on_close", || Facts::of(&self.handle));
-                upcall.on_close();
+                let _up = LAYER.up("AcceptUpcall::on_close", || Facts::of(&stream));
+                upcall.on_close(&stream);
             }
         });
     }

@@ -1,7 +1,7 @@
 //! Reading. Mirrors `uv_read_start`, `uv__read` and, for handles that come with messages, `uv__stream_queue_fd`.
 
 use super::flags::{END_TOLD, FAILED, MAYBE_READABLE, PEER_ENDED, READ_ON, READING};
-use super::{IPC, READABLE, SOCKET, StreamNode, WRITABLE};
+use super::{IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::handle::HandleKind;
 use crate::sys;
@@ -84,100 +84,6 @@ impl StreamNode {
         }
     }
 
-    /// Says what would be read if the stream were: that it failed, or that the peer has ended behind what is unread.
-    /// libuv says neither before reading starts again, so that who pauses does not learn that the peer is gone.
-    #[cold]
-    pub(super) fn tell_unread_end(self: &Rc<Self>) {
-        if self.has(READING) || !self.has(READABLE) || !self.has(SOCKET) || self.handle.is_closing() {
-            return;
-        }
-        if self.has(FAILED) {
-            self.clear(FAILED);
-            let error = self.fd.get().map_or(Ok(()), sys::socket::take_error);
-            if let Err(errno) = error {
-                return self.read_failed(Error::new("read", errno));
-            }
-        }
-        if self.has(PEER_ENDED) && !self.has(END_TOLD) {
-            self.set(END_TOLD);
-            self.call("StreamUpcall::on_unread_end", |upcall| upcall.on_unread_end());
-        }
-    }
-
-    /// Reads until the kernel has no more, the upcall stops it, or the turn is over.
-    #[inline(always)]
-    pub(super) fn read_turn(self: &Rc<Self>) {
-        for _ in 0..READS_PER_TURN {
-            let Some(fd) = self.fd.get() else { return };
-            let mut buffer = self.lp().lend_buffer();
-            match self.read_once(fd, &mut buffer) {
-                Step::Data(count, drained) => {
-                    if drained {
-                        self.clear(MAYBE_READABLE);
-                    }
-                    self.bytes_read.set(self.bytes_read.get() + count as u64);
-                    self.call("StreamUpcall::on_read", |upcall| upcall.on_read(&buffer[..count]));
-                    self.lp().return_buffer(buffer);
-                    if self.handle.is_closing() || !self.has(READING) {
-                        return;
-                    }
-                    if drained {
-                        return self.await_input();
-                    }
-                }
-                step => {
-                    self.lp().return_buffer(buffer);
-                    return self.end_turn(step);
-                }
-            }
-        }
-        // The bound was reached with input left.
-        self.push_ready();
-    }
-
-    #[inline(never)]
-    fn end_turn(self: &Rc<Self>, step: Step) {
-        match step {
-            Step::End => {
-                // Reading may be started again, and then ends again.
-                self.clear(READING);
-                self.set(END_TOLD);
-                self.update_active();
-                self.call("StreamUpcall::on_end", |upcall| upcall.on_end());
-                if !self.is_watched() && !self.handle.is_closing() {
-                    // To be watched for a failure, if it is still open by then.
-                    self.feed();
-                }
-            }
-            Step::Failed(errno) => match Failure::of(Call::Read, errno) {
-                Failure::Passing | Failure::Interrupted => drop(self.pause_input(Call::Read, errno)),
-                _ => self.read_failed(Error::new("read", errno)),
-            },
-            Step::WouldBlock | Step::Data(..) => {
-                self.clear(MAYBE_READABLE | READ_ON);
-                self.await_input();
-            }
-        }
-    }
-
-    /// Nothing is left to read: from here on the poller announces more.
-    fn await_input(self: &Rc<Self>) {
-        match self.watch() {
-            Ok(()) => {}
-            Err(errno) if Failure::of(Call::Watch, errno) == Failure::Passing => {
-                self.pause_input(Call::Watch, errno);
-            }
-            Err(errno) => self.read_failed(Error::new("epoll_ctl", errno)),
-        }
-    }
-
-    #[cold]
-    fn read_failed(&self, error: Error) {
-        self.clear(READING | READABLE | WRITABLE);
-        self.update_active();
-        self.call("StreamUpcall::on_read_error", |upcall| upcall.on_read_error(error));
-    }
-
     #[inline(always)]
     fn read_once(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Step {
         for _ in 0..INTERRUPTIONS {
@@ -236,5 +142,108 @@ impl StreamNode {
         };
         let kind = kind.filter(|_| sys::socket::is_stream_socket(fd.as_fd()));
         Some(Received { fd, kind })
+    }
+}
+
+impl Stream {
+    /// Says what would be read if the stream were: that it failed, or that the peer has ended behind what is unread.
+    /// libuv says neither before reading starts again, so that who pauses does not learn that the peer is gone.
+    #[cold]
+    pub(super) fn tell_unread_end(&self) {
+        let node = &self.0;
+        if node.has(READING) || !node.has(READABLE) || !node.has(SOCKET) || node.handle.is_closing() {
+            return;
+        }
+        if node.has(FAILED) {
+            node.clear(FAILED);
+            let error = node.fd.get().map_or(Ok(()), sys::socket::take_error);
+            if let Err(errno) = error {
+                return self.read_failed(Error::new("read", errno));
+            }
+        }
+        if node.has(PEER_ENDED) && !node.has(END_TOLD) {
+            node.set(END_TOLD);
+            self.call("StreamUpcall::on_unread_end", |upcall, stream| upcall.on_unread_end(stream));
+        }
+    }
+
+    /// Reads until the kernel has no more, the upcall stops it, or the turn is over.
+    #[inline(always)]
+    pub(super) fn read_turn(&self) {
+        let node = &self.0;
+        for _ in 0..READS_PER_TURN {
+            let Some(fd) = node.fd.get() else { return };
+            let mut buffer = node.lp().lend_buffer();
+            match node.read_once(fd, &mut buffer) {
+                Step::Data(count, drained) => {
+                    if drained {
+                        node.clear(MAYBE_READABLE);
+                    }
+                    node.bytes_read.set(node.bytes_read.get() + count as u64);
+                    self.call("StreamUpcall::on_read", |upcall, stream| {
+                        upcall.on_read(stream, &buffer[..count])
+                    });
+                    node.lp().return_buffer(buffer);
+                    if node.handle.is_closing() || !node.has(READING) {
+                        return;
+                    }
+                    if drained {
+                        return self.await_input();
+                    }
+                }
+                step => {
+                    node.lp().return_buffer(buffer);
+                    return self.end_turn(step);
+                }
+            }
+        }
+        // The bound was reached with input left.
+        node.push_ready();
+    }
+
+    #[inline(never)]
+    fn end_turn(&self, step: Step) {
+        let node = &self.0;
+        match step {
+            Step::End => {
+                // Reading may be started again, and then ends again.
+                node.clear(READING);
+                node.set(END_TOLD);
+                node.update_active();
+                self.call("StreamUpcall::on_end", |upcall, stream| upcall.on_end(stream));
+                if !node.is_watched() && !node.handle.is_closing() {
+                    // To be watched for a failure, if it is still open by then.
+                    node.feed();
+                }
+            }
+            Step::Failed(errno) => match Failure::of(Call::Read, errno) {
+                Failure::Passing | Failure::Interrupted => drop(node.pause_input(Call::Read, errno)),
+                _ => self.read_failed(Error::new("read", errno)),
+            },
+            Step::WouldBlock | Step::Data(..) => {
+                node.clear(MAYBE_READABLE | READ_ON);
+                self.await_input();
+            }
+        }
+    }
+
+    /// Nothing is left to read: from here on the poller announces more.
+    fn await_input(&self) {
+        let node = &self.0;
+        match node.watch() {
+            Ok(()) => {}
+            Err(errno) if Failure::of(Call::Watch, errno) == Failure::Passing => {
+                node.pause_input(Call::Watch, errno);
+            }
+            Err(errno) => self.read_failed(Error::new("epoll_ctl", errno)),
+        }
+    }
+
+    #[cold]
+    fn read_failed(&self, error: Error) {
+        let node = &self.0;
+        node.clear(READING | READABLE | WRITABLE);
+        node.update_active();
+        self.call("StreamUpcall::on_read_error", |upcall, stream| upcall.on_read_error(stream, error));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::flags::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING, WAITING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
-use super::{IPC, SOCKET, StreamNode, WRITABLE};
+use super::{IPC, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::sys;
 use crate::sys::socket::Means;
@@ -181,17 +181,6 @@ impl StreamNode {
         Ok(())
     }
 
-    /// Room for output was announced: writes on and reports what ended.
-    #[inline(never)]
-    pub(super) fn write_turn(self: &Rc<Self>) {
-        self.clear(MAYBE_WRITABLE);
-        if self.is_writing() && !self.has(BROKEN) {
-            self.flush();
-            self.update_active();
-            self.report();
-        }
-    }
-
     /// Writes what is queued until the kernel is full or the turn is over.
     pub(super) fn flush(self: &Rc<Self>) {
         let Some(fd) = self.fd.get() else { return };
@@ -282,38 +271,55 @@ impl StreamNode {
             self.feed();
         }
     }
+}
+
+impl Stream {
+    /// Room for output was announced: writes on and reports what ended.
+    #[inline(never)]
+    pub(super) fn write_turn(&self) {
+        let node = &self.0;
+        node.clear(MAYBE_WRITABLE);
+        if node.is_writing() && !node.has(BROKEN) {
+            node.flush();
+            node.update_active();
+            self.report();
+        }
+    }
 
     /// Reports ends in order: connect, writes, shutdown. A write that ends during a report waits for the next round,
     /// and a closing stream for the close phase.
-    pub(super) fn report(self: &Rc<Self>) {
-        if self.has(CONNECTING)
-            && let Some(result) = self.if_output(|out| out.connect.take()).flatten()
+    pub(super) fn report(&self) {
+        let node = &self.0;
+        if node.has(CONNECTING)
+            && let Some(result) = node.if_output(|out| out.connect.take()).flatten()
         {
             self.finish_connect(result);
         }
-        let writes = self.peek_output(|out| out.done.len()).unwrap_or(0);
+        let writes = node.peek_output(|out| out.done.len()).unwrap_or(0);
         for _ in 0..writes {
-            if self.handle.is_closing() {
+            if node.handle.is_closing() {
                 return;
             }
             self.report_write();
         }
-        if !self.handle.is_closing() {
+        if !node.handle.is_closing() {
             self.report_shutdown();
-            self.feed_news();
+            node.feed_news();
         }
     }
 
     /// Reports the oldest ended write. Returns whether there was one.
     fn report_write(&self) -> bool {
-        let Some(result) = self.if_output(|out| out.done.pop_front()).flatten() else { return false };
-        self.lp().end_request();
-        self.call("StreamUpcall::on_write", |upcall| upcall.on_write(result));
+        let node = &self.0;
+        let Some(result) = node.if_output(|out| out.done.pop_front()).flatten() else { return false };
+        node.lp().end_request();
+        self.call("StreamUpcall::on_write", |upcall, stream| upcall.on_write(stream, result));
         true
     }
 
     fn report_shutdown(&self) {
-        let ended = self.if_output(|out| match out.shutdown.take() {
+        let node = &self.0;
+        let ended = node.if_output(|out| match out.shutdown.take() {
             Some(Shutdown::Done(result)) if out.done.is_empty() => Some(result),
             other => {
                 out.shutdown = other;
@@ -321,15 +327,16 @@ impl StreamNode {
             }
         });
         if let Some(result) = ended.flatten() {
-            self.lp().end_request();
+            node.lp().end_request();
             let result = result.map_err(|errno| Error::new("shutdown", errno));
-            self.call("StreamUpcall::on_shutdown", |upcall| upcall.on_shutdown(result));
+            self.call("StreamUpcall::on_shutdown", |upcall, stream| upcall.on_shutdown(stream, result));
         }
     }
 
     /// The close phase's share: writes in order, then the shutdown; what ended already says how.
     pub(super) fn cancel_output(&self) {
-        let cancelled = self.if_output(|out| {
+        let node = &self.0;
+        let cancelled = node.if_output(|out| {
             out.cancel_queue();
             if let Some(Shutdown::Wanted) = out.shutdown {
                 out.shutdown = Some(Shutdown::Done(Err(Errno::ECANCELED)));

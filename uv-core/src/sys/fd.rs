@@ -145,7 +145,7 @@ pub(crate) fn access_mode(fd: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
 mod tests {
     use crate::sys::alone;
     use crate::upcall::StreamUpcall;
-    use crate::{Error, Loop, Result, RunMode, Tcp};
+    use crate::{Error, Loop, Result, RunMode, Stream, Tcp};
     use std::cell::RefCell;
     use std::fs::read_link;
     use std::io::{Read, Write};
@@ -171,9 +171,9 @@ mod tests {
     struct Quiet;
 
     impl StreamUpcall for Quiet {
-        fn on_read(&mut self, _: &[u8]) {}
-        fn on_end(&mut self) {}
-        fn on_read_error(&mut self, _: Error) {}
+        fn on_read(&mut self, _: &Stream, _: &[u8]) {}
+        fn on_end(&mut self, _: &Stream) {}
+        fn on_read_error(&mut self, _: &Stream, _: Error) {}
     }
 
     fn assert_ended(mut client: &TcpStream) {
@@ -188,8 +188,9 @@ mod tests {
             let listener = Tcp::new(&lp);
             let (taken, from) = (Rc::new(RefCell::new(None)), listener.clone());
             let into = Rc::clone(&taken);
-            let take = move |_: Result<()>| drop(into.replace(Some(from.accept().expect("it waits"))));
-            listener.listen(1, take).expect("listen");
+            let take =
+                move |_: &Stream, _: Result<()>| drop(into.replace(Some(from.accept().expect("it waits"))));
+            listener.listen_with(1, take).expect("listen");
             let port = listener.local_addr().expect("an address").port();
             let client = TcpStream::connect(("127.0.0.1", port)).expect("connect");
             close_standard_input();

@@ -128,7 +128,7 @@ mod tests {
     use crate::process::{Process, SpawnOptions};
     use crate::sys::alone;
     use crate::upcall::StreamUpcall;
-    use crate::{Errno, Error, Loop, Pipe, RunMode, Signal, Timer};
+    use crate::{Errno, Error, Loop, Pipe, RunMode, Signal, Stream, Timer};
     use std::cell::Cell;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
@@ -177,15 +177,15 @@ mod tests {
     struct Count(Rc<Cell<usize>>, Pipe);
 
     impl StreamUpcall for Count {
-        fn on_read(&mut self, data: &[u8]) {
+        fn on_read(&mut self, _: &Stream, data: &[u8]) {
             self.0.set(self.0.get() + data.len());
         }
 
-        fn on_end(&mut self) {
+        fn on_end(&mut self, _: &Stream) {
             self.1.close();
         }
 
-        fn on_read_error(&mut self, error: Error) {
+        fn on_read_error(&mut self, _: &Stream, error: Error) {
             panic!("{error}");
         }
     }
@@ -219,7 +219,7 @@ mod tests {
                 assert_eq!(posted.errno(), Errno::ECANCELED);
                 let other = Pipe::new(&lp);
                 other.bind(format!("{}-child", path.display())).expect("bind");
-                let refused = other.listen(1, |_| {}).expect_err("its poller is the parent's");
+                let refused = other.listen_with(1, |_, _| {}).expect_err("its poller is the parent's");
                 assert_eq!(refused.errno(), Errno::EINVAL);
                 pipe.close();
                 drop(lp);

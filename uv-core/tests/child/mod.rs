@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::rc::Rc;
+use uv_core::Stream;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 use uv_core::upcall::StreamUpcall;
 use uv_core::{Error, Loop, Pipe, RunMode};
@@ -42,16 +43,16 @@ impl Output {
 }
 
 impl StreamUpcall for Collect {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &Stream, data: &[u8]) {
         self.0.0.borrow_mut().extend_from_slice(data);
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         self.0.1.set(true);
         self.1.close();
     }
 
-    fn on_read_error(&mut self, error: Error) {
+    fn on_read_error(&mut self, _: &Stream, error: Error) {
         panic!("{error}");
     }
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
+use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{BindOptions, Errno, Error, Loop, Result, RunMode, Tcp};
 
@@ -204,42 +205,42 @@ impl Tower {
 }
 
 impl StreamUpcall for Tower {
-    fn on_read(&mut self, data: &[u8]) {
+    fn on_read(&mut self, _: &Stream, data: &[u8]) {
         let _entered = self.enter(&format!("read {}", data.len()));
         (self.read)(data);
     }
 
-    fn on_end(&mut self) {
+    fn on_end(&mut self, _: &Stream) {
         let _entered = self.enter("end");
         (self.end)();
     }
 
-    fn on_read_error(&mut self, error: Error) {
+    fn on_read_error(&mut self, _: &Stream, error: Error) {
         let _entered = self.enter(&format!("error {}", error.errno().name()));
         (self.error)(error);
     }
 
-    fn on_connect(&mut self, result: Result<()>) {
+    fn on_connect(&mut self, _: &Stream, result: Result<()>) {
         let _entered = self.enter(&format!("connect {}", outcome(&result)));
         (self.connect)(result);
     }
 
-    fn on_write(&mut self, result: Result<()>) {
+    fn on_write(&mut self, _: &Stream, result: Result<()>) {
         let _entered = self.enter(&format!("write {}", outcome(&result)));
         (self.write)(result);
     }
 
-    fn on_shutdown(&mut self, result: Result<()>) {
+    fn on_shutdown(&mut self, _: &Stream, result: Result<()>) {
         let _entered = self.enter(&format!("shutdown {}", outcome(&result)));
         (self.shutdown)(result);
     }
 
-    fn on_notify(&mut self) {
+    fn on_notify(&mut self, _: &Stream) {
         let _entered = self.enter("notify");
         (self.notify)();
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Stream) {
         let _entered = self.enter("close");
         (self.close)();
     }
@@ -269,7 +270,7 @@ pub fn serve(lp: &TestLoop, mut take: impl FnMut(Tcp) + 'static) -> (Tcp, Socket
     let (server, addr) = bound(lp);
     let listener = server.clone();
     server
-        .listen(128, move |status: Result<()>| {
+        .listen_with(128, move |_, status| {
             status.expect("a connection");
             take(listener.accept().expect("accept"));
         })
