@@ -3,7 +3,7 @@
 use super::child::{Child, Trouble};
 use super::rig::Rig;
 use super::server::Server;
-use crate::load::report::Report;
+use crate::load::tally::Report;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ChildStdin;

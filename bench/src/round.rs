@@ -13,7 +13,7 @@ use super::proc::{self, Process, Ticks};
 use super::rig::Rig;
 use super::server::Server;
 use super::solo::{self, InTurns};
-use crate::load::report::Report;
+use crate::load::tally::Report;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::thread;

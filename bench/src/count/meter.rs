@@ -4,7 +4,7 @@
 use super::loads::Way;
 use super::tools::{Tool, clear};
 use crate::child::{Child, Trouble};
-use crate::load::report::Report;
+use crate::load::tally::Report;
 use crate::rig::Rig;
 use crate::server::Server;
 use std::ffi::OsString;

@@ -1,18 +1,16 @@
-//! A response decoder: finds where each response ends (RFC 9112, section 6) and whether its status and body
-//! are right.
+//! A response decoder: finds where each response ends (RFC 9112, section 6), and whether its status and body are right.
 //!
-//! It is strict enough to count honestly: a response whose framing it cannot be sure of is an error. A head
-//! equal to the one before is recognised by comparison, because a server's heads repeat.
-
-use memchr::memmem;
+//! It is strict enough to count honestly: a response whose framing is not certain is an error. A head equal to the one
+//! before is recognised by comparison, because a server's heads repeat.
 
 use super::expect::Expect;
+use httparse::{EMPTY_HEADER, Response, Status};
 
-/// A longer head is taken for garbage.
+/// A longer head, or line of chunk framing, is an error.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Digits of a chunk size; sixteen fill a `u64`.
-const MAX_CHUNK_DIGITS: u8 = 16;
+/// Fields of a head; more are an error.
+const MAX_FIELDS: usize = 64;
 
 /// Why bytes are not a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,18 +45,13 @@ struct Head {
 enum State {
     Head,
     Sized(u64),
-    ChunkSize {
-        size: u64,
-        digits: u8,
-    },
-    ChunkExtension {
-        size: u64,
-    },
+    /// The line with the size of a chunk.
+    ChunkSize,
     ChunkData(u64),
     /// The line end behind chunk data.
     ChunkEnd,
-    /// The trailer section; the length of the line so far, without its end.
-    Trailer(u64),
+    /// A line of the trailer section.
+    Trailer,
     UntilEnd,
 }
 
@@ -66,7 +59,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
-    /// An incomplete head.
+    /// An incomplete head, or line of chunk framing.
     pending: Vec<u8>,
     head: Head,
     /// The bytes that `head` was parsed from.
@@ -87,17 +80,16 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes from the front of `input` until a response is complete (`Some`) or `input` is empty
-    /// (`None`).
+    /// Takes bytes from the front of `input` until a response is complete (`Some`) or `input` is empty (`None`).
     pub(crate) fn step(&mut self, input: &mut &[u8], expect: &Expect) -> Result<Option<Done>, Malformed> {
-        while let Some(&byte) = input.first() {
+        while !input.is_empty() {
             match self.state {
                 State::Head => {
                     if self.take_head(input)? {
                         self.state = match self.head.framing {
                             Framing::Length(0) => return Ok(Some(self.finish(expect))),
                             Framing::Length(length) => State::Sized(length),
-                            Framing::Chunked => State::ChunkSize { size: 0, digits: 0 },
+                            Framing::Chunked => State::ChunkSize,
                             Framing::UntilEnd => State::UntilEnd,
                         };
                     }
@@ -113,9 +105,8 @@ impl Decoder {
                 State::UntilEnd => {
                     self.take_body(input, u64::MAX, expect);
                 }
-                _ => {
-                    *input = &input[1..];
-                    if self.chunk_byte(byte)? {
+                State::ChunkSize | State::ChunkEnd | State::Trailer => {
+                    if self.take_chunk_line(input)? {
                         return Ok(Some(self.finish(expect)));
                     }
                 }
@@ -163,14 +154,12 @@ impl Decoder {
         }
         let before = self.pending.len();
         self.pending.extend_from_slice(input);
-        let Some(at) = memmem::find(&self.pending, b"\r\n\r\n") else {
+        let Some((head, length)) = parse_head(&self.pending)? else {
             *input = &[];
             return if self.pending.len() > MAX_HEAD { Err(Malformed("endless head")) } else { Ok(false) };
         };
-        let length = at + 4;
         *input = &input[length - before..];
         self.pending.truncate(length);
-        let head = parse_head(&self.pending[..at])?;
         std::mem::swap(&mut self.head_bytes, &mut self.pending);
         self.pending.clear();
         self.head = head;
@@ -181,56 +170,65 @@ impl Decoder {
         Ok(true)
     }
 
-    /// One byte of chunk framing. True at the end of the body.
-    fn chunk_byte(&mut self, byte: u8) -> Result<bool, Malformed> {
-        match (self.state, byte) {
-            (State::ChunkSize { digits: 1.., size }, b'\r' | b';') => {
-                self.state = State::ChunkExtension { size }
-            }
-            (State::ChunkSize { size, digits }, _) => {
-                let digit = (byte as char).to_digit(16).ok_or(Malformed("chunk size"))?;
-                if digits == MAX_CHUNK_DIGITS {
-                    return Err(Malformed("chunk size too large"));
-                }
-                self.state = State::ChunkSize { size: size << 4 | u64::from(digit), digits: digits + 1 };
-            }
-            (State::ChunkExtension { size: 0 }, b'\n') => self.state = State::Trailer(0),
-            (State::ChunkExtension { size }, b'\n') => self.state = State::ChunkData(size),
-            (State::ChunkExtension { .. }, _) | (State::ChunkEnd | State::Trailer(_), b'\r') => {}
-            (State::ChunkEnd, b'\n') => self.state = State::ChunkSize { size: 0, digits: 0 },
-            (State::ChunkEnd, _) => return Err(Malformed("chunk longer than its size")),
-            (State::Trailer(0), b'\n') => return Ok(true),
-            (State::Trailer(_), b'\n') => self.state = State::Trailer(0),
-            (State::Trailer(length), _) => self.state = State::Trailer(length + 1),
-            (State::Head | State::Sized(_) | State::ChunkData(_) | State::UntilEnd, _) => {
-                return Err(Malformed("not chunk framing"));
-            }
+    /// Takes a line of chunk framing, or a piece of one. True at the end of the body.
+    fn take_chunk_line(&mut self, input: &mut &[u8]) -> Result<bool, Malformed> {
+        let end = input.iter().position(|byte| *byte == b'\n').map_or(input.len(), |at| at + 1);
+        let (piece, rest) = input.split_at(end);
+        self.pending.extend_from_slice(piece);
+        *input = rest;
+        if self.pending.len() > MAX_HEAD
+            || self.state == State::ChunkEnd && !b"\r\n".starts_with(&self.pending)
+        {
+            return Err(Malformed("line of chunk framing"));
         }
-        Ok(false)
+        let Some(line) = self.pending.strip_suffix(b"\r\n") else { return Ok(false) };
+        let is_end = self.state == State::Trailer && line.is_empty();
+        self.state = match self.state {
+            State::ChunkSize => match chunk_size(line)? {
+                0 => State::Trailer,
+                size => State::ChunkData(size),
+            },
+            State::ChunkEnd => State::ChunkSize,
+            state => state,
+        };
+        self.pending.clear();
+        Ok(is_end)
     }
 }
 
-fn parse_head(head: &[u8]) -> Result<Head, Malformed> {
-    let text = std::str::from_utf8(head).map_err(|_| Malformed("head is not text"))?;
-    let mut lines = text.split("\r\n");
-    let (minor, status) = parse_status_line(lines.next().unwrap_or_default())?;
-    let (mut length, mut chunked, mut connection) = (None, false, "");
-    for line in lines {
-        let (name, value) = line.split_once(':').ok_or(Malformed("header line without a colon"))?;
-        let value = value.trim_matches([' ', '\t']);
-        if name.eq_ignore_ascii_case("content-length") {
-            let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            let value = value.parse::<u64>().ok().filter(|_| digits).ok_or(Malformed("content-length"))?;
-            if length.replace(value).is_some_and(|other| other != value) {
-                return Err(Malformed("two content-lengths"));
+/// The size before a chunk's extensions.
+fn chunk_size(line: &[u8]) -> Result<u64, Malformed> {
+    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let digits =
+        str::from_utf8(digits).ok().filter(|digits| digits.starts_with(|c: char| c.is_ascii_hexdigit()));
+    digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).ok_or(Malformed("chunk size"))
+}
+
+/// The head at the front of `bytes` and its length, once it is complete.
+fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
+    let mut fields = [EMPTY_HEADER; MAX_FIELDS];
+    let mut response = Response::new(&mut fields);
+    let Status::Complete(end) = response.parse(bytes).map_err(|_| Malformed("head"))? else {
+        return Ok(None);
+    };
+    let status = response.code.filter(|status| (100..600).contains(status)).ok_or(Malformed("status"))?;
+    let (mut length, mut chunked, mut connection) = (None, false, &b""[..]);
+    for httparse::Header { name, value } in response.headers {
+        match &*name.to_ascii_lowercase() {
+            "content-length" => {
+                let digits = str::from_utf8(value)
+                    .ok()
+                    .filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+                let value =
+                    digits.and_then(|digits| digits.parse().ok()).ok_or(Malformed("content-length"))?;
+                if length.replace(value).is_some_and(|other: u64| other != value) {
+                    return Err(Malformed("two content-lengths"));
+                }
             }
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
-            if !value.eq_ignore_ascii_case("chunked") {
-                return Err(Malformed("transfer-encoding"));
-            }
-            chunked = true;
-        } else if name.eq_ignore_ascii_case("connection") {
-            connection = value;
+            "transfer-encoding" if value.eq_ignore_ascii_case(b"chunked") => chunked = true,
+            "transfer-encoding" => return Err(Malformed("transfer-encoding")),
+            "connection" => connection = value,
+            _ => {}
         }
     }
     let framing = match (status, chunked, length) {
@@ -240,26 +238,11 @@ fn parse_head(head: &[u8]) -> Result<Head, Malformed> {
         (_, false, Some(length)) => Framing::Length(length),
         (_, false, None) => Framing::UntilEnd,
     };
-    let close = match minor {
-        0 => !connection.eq_ignore_ascii_case("keep-alive"),
-        _ => connection.eq_ignore_ascii_case("close") || framing == Framing::UntilEnd,
+    let close = match response.version {
+        Some(0) => !connection.eq_ignore_ascii_case(b"keep-alive"),
+        _ => connection.eq_ignore_ascii_case(b"close") || framing == Framing::UntilEnd,
     };
-    Ok(Head { status, framing, close })
-}
-
-/// The minor version and the status of `HTTP/1.1 200 OK`.
-fn parse_status_line(line: &str) -> Result<(u8, u16), Malformed> {
-    let rest = line.strip_prefix("HTTP/1.").ok_or(Malformed("not HTTP/1"))?;
-    let minor = match rest.get(..2) {
-        Some("0 ") => 0,
-        Some("1 ") => 1,
-        _ => return Err(Malformed("version")),
-    };
-    let (code, reason) = rest[2..].split_at_checked(3).ok_or(Malformed("status"))?;
-    let valid =
-        code.bytes().all(|byte| byte.is_ascii_digit()) && (reason.is_empty() || reason.starts_with(' '));
-    let status = code.parse().ok().filter(|status| valid && (100..600).contains(status));
-    Ok((minor, status.ok_or(Malformed("status"))?))
+    Ok(Some((Head { status, framing, close }, end)))
 }
 
 #[cfg(test)]

@@ -1,26 +1,27 @@
-//! The clients of a closed loop: each sends its message, waits for the answer, and goes on until the time is
-//! over, or until so many messages were sent as were asked for.
+//! The clients of a closed loop: each sends its message, waits for the answer, and goes on until the time is over, or
+//! until the rounds that were asked for are done.
 //!
-//! What an answer is, a [`Dialogue`] knows; the engine knows sockets, rounds and the clock. At the deadline
-//! no new round begins, and those under way are waited for, so that every message sent is answered or counted
-//! as an error. Connections that may last then wait for the next run of the same clients.
+//! A [`Dialogue`] knows what an answer is; the engine knows sockets, rounds and the clock. At the deadline no new round
+//! begins, and those under way are waited for, so that every message is answered or counted as an error. Connections that
+//! last then rest until the next run of the same clients, or until the end of the load that holds them.
 
-use std::io;
-use std::time::{Duration, Instant};
-
+use super::tally::Tally;
 use crate::poller::{EventFlags, Poller};
 use crate::sockets::{self, Address, Transfer};
 use rustix::fd::OwnedFd;
-use rustix::net::sockopt::socket_error;
+use rustix::net::sockopt::{set_socket_linger, socket_error};
 use rustix::net::{Shutdown, shutdown};
-
-use super::tally::Tally;
+use std::io;
+use std::time::{Duration, Instant};
 
 /// Bytes asked for by one receive; a pipeline of 16 answers fits many times.
 const READ_BUFFER: usize = 256 * 1024;
 
+/// Connections from one source address; the kernel's usual range has 28 000 ports.
+const PER_SOURCE: usize = 20_000;
+
 /// How long answers may take after the deadline.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// The server has ended the connection.
 const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP).union(EventFlags::ERR);
@@ -33,7 +34,7 @@ pub(crate) enum Step {
     Next,
     /// The connection has done its part: closes it and opens another.
     Reopen,
-    /// The same, when the server has closed it too: what follows does not meet what the server does at the end.
+    /// Like `Reopen`, but waits until the server has closed its side too.
     Finish,
 }
 
@@ -63,8 +64,10 @@ pub(crate) trait Dialogue {
 pub(crate) struct Plan<'a> {
     pub(crate) addr: &'a Address,
     pub(crate) connections: usize,
-    /// Whether connections outlive a run, for the next one; else each is closed after its last round.
+    /// Connections outlive a run, for the next one; otherwise each is closed after its last round.
     pub(crate) lasting: bool,
+    /// Connections are opened one after the other, have one round each, and stay open.
+    pub(crate) holding: bool,
     /// Rounds of all clients together, after which the run ends before its time.
     pub(crate) rounds: Option<u64>,
     /// What every round sends.
@@ -91,6 +94,8 @@ pub(crate) struct Engine<'a, D> {
     tally: Tally,
     /// Clients with a round under way.
     busy: usize,
+    /// Clients whose first round of this run has begun.
+    begun: usize,
     /// Rounds that may still begin.
     rounds_left: u64,
     stopping: bool,
@@ -115,6 +120,7 @@ impl<'a, D: Dialogue> Engine<'a, D> {
             buffer: vec![0; READ_BUFFER],
             tally: Tally::new()?,
             busy: 0,
+            begun: 0,
             rounds_left: plan.rounds.unwrap_or(u64::MAX),
             stopping: false,
         })
@@ -127,14 +133,18 @@ impl<'a, D: Dialogue> Engine<'a, D> {
 
     /// Runs the clients until the time is over or all is lost.
     pub(crate) fn run(&mut self, duration: Duration) -> crate::Result<()> {
-        self.let_go_of_ended()?;
+        self.count_ended()?;
         self.tally.restart();
-        self.stopping = false;
+        (self.stopping, self.begun) = (false, 0);
         let mut limit = Instant::now() + duration;
-        for slot in 0..self.clients.len() {
-            self.begin(slot);
-        }
-        while self.busy > 0 {
+        loop {
+            while self.begun < self.clients.len() && (self.busy == 0 || !self.plan.holding) {
+                self.begin(self.begun);
+                self.begun += 1;
+            }
+            if self.busy == 0 {
+                return Ok(());
+            }
             let now = Instant::now();
             if now >= limit && self.stopping {
                 self.give_up();
@@ -149,18 +159,23 @@ impl<'a, D: Dialogue> Engine<'a, D> {
                 self.on_ready(slot as usize, ready);
             }
         }
-        Ok(())
     }
 
-    /// Closes what the server has closed since the last run: that is its right.
-    fn let_go_of_ended(&mut self) -> io::Result<()> {
-        for index in 0..self.poller.wait(Some(Duration::ZERO))? {
-            let (slot, ready) = self.poller.event(index);
-            if ready.intersects(ENDED) {
-                self.clients[slot as usize].socket = None;
+    /// Closes the connections that the server has closed since the last run, which it may. Returns how many.
+    pub(crate) fn count_ended(&mut self) -> io::Result<usize> {
+        let mut ended = 0;
+        loop {
+            let events = self.poller.wait(Some(Duration::ZERO))?;
+            if events == 0 {
+                return Ok(ended);
+            }
+            for index in 0..events {
+                let (slot, ready) = self.poller.event(index);
+                if ready.intersects(ENDED) {
+                    ended += usize::from(self.clients[slot as usize].socket.take().is_some());
+                }
             }
         }
-        Ok(())
     }
 
     /// Begins the client's first round of a run, on the connection that it has or on a new one.
@@ -181,7 +196,7 @@ impl<'a, D: Dialogue> Engine<'a, D> {
         }
     }
 
-    /// Whoever still waits for an answer waits no longer.
+    /// Closes the connections that still wait for an answer.
     fn give_up(&mut self) {
         for client in &mut self.clients {
             if client.socket.is_some() && !client.resting {
@@ -214,7 +229,11 @@ impl<D: Dialogue> Engine<'_, D> {
 
     fn try_connect(&mut self, slot: usize) -> io::Result<()> {
         let began = Instant::now();
-        let socket = sockets::connect(self.plan.addr, None)?;
+        let socket = sockets::connect(self.plan.addr, self.plan.addr.source(slot, PER_SOURCE))?;
+        if self.plan.holding {
+            // Closing resets: no port is left in TIME_WAIT, or the next load would find none.
+            set_socket_linger(&socket, Some(Duration::ZERO))?;
+        }
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         self.poller.add(&socket, slot as u64, interest)?;
         let client = &mut self.clients[slot];
@@ -291,7 +310,6 @@ impl<D: Dialogue> Engine<'_, D> {
                 Ok(Transfer::Bytes(count)) => count,
                 Err(error) => return Err(Failure("recv", error.to_string())),
             };
-            self.tally.received(count);
             let now = Instant::now();
             let mut round = Round { tally: &mut self.tally, latency: now - client.round_began };
             let step = match count {
@@ -301,8 +319,8 @@ impl<D: Dialogue> Engine<'_, D> {
             match step {
                 Step::Reopen => return Ok(Step::Reopen),
                 // A connection that the server has ended cannot last.
-                Step::Next if !self.claim_round() => {
-                    return Ok(if self.plan.lasting && short_is_last {
+                Step::Next if self.plan.holding || !self.claim_round() => {
+                    return Ok(if (self.plan.lasting || self.plan.holding) && short_is_last {
                         self.rest(slot)
                     } else {
                         Step::Reopen

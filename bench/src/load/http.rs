@@ -50,7 +50,7 @@ impl<'a> Http<'a> {
 }
 
 /// Counts an answer as good or as an error; the connection goes on in both cases.
-pub(crate) fn count(done: Done, round: &mut Round<'_>) {
+fn count(done: Done, round: &mut Round<'_>) {
     if done.status != 200 {
         round.tally.error("status", done.status);
     } else if !done.body_matches {

@@ -21,30 +21,10 @@ pub(crate) enum Mode {
     Connect,
     /// Raw messages
     Echo,
-    /// Raw bytes, as many as go
+    /// Raw bytes, as many as the server reads
     Pump,
-    /// Holds connections until standard input ends
+    /// Holds connections open until standard input ends
     Idle,
-    /// Reads an answer slowly
-    Stream,
-}
-
-impl Mode {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::KeepAlive => "keepalive",
-            Self::Connect => "connect",
-            Self::Echo => "echo",
-            Self::Pump => "pump",
-            Self::Idle => "idle",
-            Self::Stream => "stream",
-        }
-    }
-
-    /// Whether operations can be counted.
-    fn is_counted(self) -> bool {
-        matches!(self, Self::KeepAlive | Self::Connect | Self::Echo)
-    }
 }
 
 /// Prints one line of JSON for each load. The exit code is 1 if anything failed.
@@ -57,13 +37,13 @@ pub(crate) struct Options {
     /// The server: IP:PORT or unix:/path
     #[arg(long)]
     pub(crate) addr: Address,
-    /// Connections: at first 64, with --ops 1, of a pump 4, of a stream 1, idle ones 10 000
+    /// Connections. Default: 64; 1 with --ops, 4 for pump, 10 000 for idle
     #[arg(long = "conns")]
     connections: Option<usize>,
-    /// Seconds: at first 3, of a stream 60, with --ops 120 at most
+    /// Seconds. Default: 3; 60 for idle; at most 120 with --ops
     #[arg(long, value_parser = seconds)]
     secs: Option<Duration>,
-    /// Each line of standard input is the seconds of one more load by the same clients
+    /// Each line of standard input is the duration in seconds of one more load by the same clients
     #[arg(long = "driven")]
     pub(crate) is_driven: bool,
     /// Operations after which the load ends before its time
@@ -72,10 +52,10 @@ pub(crate) struct Options {
     /// Requests in one batch
     #[arg(long, default_value_t = 1, value_parser = number(1, MAX_PIPELINE))]
     pub(crate) pipeline: usize,
-    /// The target of requests: at first /, of a stream /stream/100000
-    #[arg(long)]
-    path: Option<String>,
-    /// Bytes of a raw message; in `idle`, nothing asks in HTTP
+    /// The target of requests
+    #[arg(long, default_value = "/")]
+    pub(crate) path: String,
+    /// Bytes of a raw message; with it, idle connections echo instead of speaking HTTP
     #[arg(long, value_parser = number(1, MAX_SIZE))]
     pub(crate) size: Option<usize>,
     /// Bytes of a raw answer that is no echo
@@ -87,9 +67,6 @@ pub(crate) struct Options {
     /// A raw connection ends with its first answer
     #[arg(long)]
     pub(crate) once: bool,
-    /// Bytes in a second that a stream takes
-    #[arg(long, default_value_t = 1_000_000)]
-    pub(crate) rate: u64,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -99,44 +76,36 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Options {
     /// Refuses what does not go together.
-    ///
-    /// # Errors
-    /// Says what that is.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let (name, pipeline) = (self.mode.name(), self.pipeline);
+        let (mode, pipeline) = (self.mode, self.pipeline as u64);
+        let is_timed = matches!(mode, Mode::Pump | Mode::Idle);
         match self.operations {
-            Some(_) if !self.mode.is_counted() => Err(format!("{name} takes no --ops")),
-            Some(operations) if operations % pipeline as u64 != 0 => {
+            Some(_) if is_timed => Err(format!("--ops does not work with {mode:?}")),
+            Some(operations) if operations % pipeline != 0 => {
                 Err(format!("--ops takes a multiple of the pipeline, {pipeline}"))
             }
-            None if self.is_driven && self.mode == Mode::Idle => {
-                Err("--driven works for times that standard input says".to_owned())
+            None if self.is_driven && mode == Mode::Idle => {
+                Err("--driven does not work with Idle".to_owned())
             }
             _ => Ok(()),
         }
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.connections.unwrap_or_else(|| match self.mode {
+        self.connections.unwrap_or(match self.mode {
             _ if self.operations.is_some() => 1,
             Mode::KeepAlive | Mode::Connect | Mode::Echo => 64,
             Mode::Pump => 4,
             Mode::Idle => 10_000,
-            Mode::Stream => 1,
         })
     }
 
     pub(crate) fn duration(&self) -> Duration {
-        self.secs.unwrap_or_else(|| {
-            Duration::from_secs(match self.mode {
-                Mode::Stream => 60,
-                _ if self.operations.is_some() => 120,
-                _ => 3,
-            })
-        })
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        self.path.as_deref().unwrap_or(if self.mode == Mode::Stream { "/stream/100000" } else { "/" })
+        let default = match self.mode {
+            _ if self.operations.is_some() => 120,
+            Mode::Idle => 60,
+            _ => 3,
+        };
+        self.secs.unwrap_or(Duration::from_secs(default))
     }
 }

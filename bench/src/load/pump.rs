@@ -1,53 +1,39 @@
-//! The pump: a few connections send as fast as the server takes it, and at the end wait until it has taken all.
+//! The pump: a few connections send as fast as the server reads, and at the end wait until it has read all.
 
-use std::io;
-use std::time::{Duration, Instant};
-
+use super::engine::{GRACE, Plan};
+use super::tally::{Report, Tally};
 use crate::poller::{EventFlags, Poller};
-use crate::sockets::{self, Address, Transfer};
+use crate::sockets::{self, Transfer};
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::set_tcp_congestion;
 use rustix::net::{Shutdown, shutdown};
+use std::io;
+use std::time::{Duration, Instant};
 
-use super::tally::Tally;
-
-/// How long the server may take to read what is under way and to close, after the deadline.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// Bytes asked for by one receive: nothing is to come but the end.
-const READ_BUFFER: usize = 64;
-
-/// The congestion control that every kernel has, and allows everybody.
+/// The congestion control that every kernel has, and allows every user. BBR, the default of some systems, tries one pace
+/// after the other, and the cost of the same bytes changes with it.
 const UNPACED: &str = "reno";
-
-/// What to send.
-pub(crate) struct Plan<'a> {
-    pub(crate) addr: &'a Address,
-    pub(crate) connections: usize,
-    pub(crate) duration: Duration,
-    /// So many bytes are one operation, and one call to send.
-    pub(crate) chunk: usize,
-}
 
 /// A connection of the pump.
 struct Hose {
     socket: OwnedFd,
-    /// Whether everything is sent, and the server was told so.
+    /// Everything is sent, and the FIN as well.
     ended: bool,
 }
 
-/// Sends until the time is over, ends each connection and waits for the server to close it too: then it has read all.
-pub(crate) fn run(plan: &Plan<'_>, tally: &mut Tally) -> io::Result<()> {
-    let mut poller = Poller::new()?;
-    let mut hoses = Vec::with_capacity(plan.connections);
+/// Sends until the time is over, ends each connection and waits for the server to close it too: then it has read all. One
+/// operation is `chunk` bytes, which is also the size of one send.
+pub(crate) fn run(plan: &Plan<'_>, chunk: usize, duration: Duration) -> crate::Result<Report> {
+    let (mut tally, mut poller, mut hoses) = (Tally::new()?, Poller::new()?, Vec::new());
     for index in 0..plan.connections {
         let socket = sockets::connect(plan.addr, None)?;
-        send_unpaced(&socket);
+        // Refused by Unix sockets, which have no pace.
+        let _ = set_tcp_congestion(&socket, UNPACED);
         poller.add(&socket, index as u64, EventFlags::IN | EventFlags::OUT)?;
         hoses.push(Some(Hose { socket, ended: false }));
     }
-    let chunk = vec![b'x'; plan.chunk];
-    let (mut limit, mut stopping, mut sent) = (Instant::now() + plan.duration, false, 0u64);
+    let bytes = vec![b'x'; chunk];
+    let (mut limit, mut stopping, mut sent) = (Instant::now() + duration, false, 0);
     while hoses.iter().any(Option::is_some) {
         let now = Instant::now();
         if now >= limit && stopping {
@@ -61,9 +47,9 @@ pub(crate) fn run(plan: &Plan<'_>, tally: &mut Tally) -> io::Result<()> {
         }
         for index in 0..poller.wait(Some(limit - now.min(limit)))? {
             let (slot, ready) = poller.event(index);
-            let Some(hose) = &hoses[slot as usize] else { continue };
-            match hose.advance(ready, &chunk, stopping) {
-                Ok(Some(count)) => sent += count as u64,
+            let Some(hose) = &mut hoses[slot as usize] else { continue };
+            match hose.advance(ready, &bytes, stopping) {
+                Ok(Some(count)) => sent += count,
                 Ok(None) => hoses[slot as usize] = None,
                 Err(error) => {
                     tally.error("pump", error);
@@ -72,37 +58,28 @@ pub(crate) fn run(plan: &Plan<'_>, tally: &mut Tally) -> io::Result<()> {
             }
         }
         if stopping {
-            end_all(&mut hoses, &poller, tally);
+            for (key, hose) in hoses.iter_mut().enumerate() {
+                if let Some(Err(error)) = hose.as_mut().map(|hose| hose.end(&poller, key as u64)) {
+                    tally.error("pump", error);
+                    *hose = None;
+                }
+            }
         }
     }
-    tally.done(sent / plan.chunk as u64);
-    Ok(())
-}
-
-/// Has the kernel send as fast as the server reads. BBR, the default of some systems, would try out one pace after the
-/// other, and the cost of the same bytes would change with it. Refused where there is no pace: on a Unix socket.
-fn send_unpaced(socket: &OwnedFd) {
-    let _ = set_tcp_congestion(socket, UNPACED);
-}
-
-fn end_all(hoses: &mut [Option<Hose>], poller: &Poller, tally: &mut Tally) {
-    for (key, slot) in hoses.iter_mut().enumerate() {
-        let Some(hose) = slot.as_mut().filter(|hose| !hose.ended) else { continue };
-        if let Err(error) = hose.end(poller, key as u64) {
-            tally.error("pump", error);
-            *slot = None;
-        }
-    }
+    tally.done((sent / chunk) as u64);
+    Ok(tally.report())
 }
 
 impl Hose {
-    /// Sends one chunk if there is room. How many bytes were sent; nothing once the server has closed.
+    /// Sends one chunk if there is room. Returns how many bytes were sent, `None` once the server has closed.
     fn advance(&self, ready: EventFlags, chunk: &[u8], stopping: bool) -> io::Result<Option<usize>> {
         if ready.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-            return match sockets::recv(&self.socket, &mut [0; READ_BUFFER])? {
+            return match sockets::recv(&self.socket, &mut [0; 64])? {
                 Transfer::Bytes(0) if self.ended => Ok(None),
-                Transfer::Bytes(0) => Err(io::Error::other("the server closed before it had all")),
-                Transfer::Bytes(_) => Err(io::Error::other("the server answered, unasked")),
+                Transfer::Bytes(0) => Err(io::Error::other("the server closed before it had read all")),
+                Transfer::Bytes(_) => {
+                    Err(io::Error::other("the server sent bytes that no request asked for"))
+                }
                 Transfer::NotReady => Ok(Some(0)),
             };
         }
@@ -115,8 +92,11 @@ impl Hose {
         }
     }
 
-    /// Says that nothing more comes. From here on only the end is waited for.
+    /// Sends the FIN, once. From here on only the server's end is waited for.
     fn end(&mut self, poller: &Poller, key: u64) -> io::Result<()> {
+        if self.ended {
+            return Ok(());
+        }
         self.ended = true;
         poller.modify(&self.socket, key, EventFlags::IN)?;
         Ok(shutdown(&self.socket, Shutdown::Write)?)
