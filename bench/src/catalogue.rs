@@ -1,6 +1,6 @@
-//! All benchmarks, as data: what each does, how it is loaded, who takes part and what is aimed at.
+//! All benchmarks, as data: what each does, its load, its subjects, its target, and how it is counted.
 
-use super::results::Unit;
+use super::results::{Bench, Unit};
 
 /// A benchmark.
 #[derive(Debug)]
@@ -13,7 +13,33 @@ pub(crate) struct Entry {
     pub(crate) work: Work,
     /// What is aimed at: a ratio to the floor (bytes, where memory is measured), and the subject that it is for.
     pub(crate) target: Option<(f64, &'static str)>,
+    /// How `--count` counts it, where counts repeat. They do where one operation follows another: one connection, one
+    /// message under way, so that every wake-up of the server finds the same. What depends on how much the kernel takes
+    /// at once, or on which of two threads is first, differs from run to run.
+    pub(crate) counting: Option<Counting>,
 }
+
+/// How a benchmark is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counting {
+    /// Operations of the shorter of two runs; the longer one has twice as many.
+    pub(crate) operations: u64,
+    /// The repository keeps the counts.
+    pub(crate) is_kept: bool,
+}
+
+/// From here on the warm-up of a program without clients does not grow with its operations, so that the difference of
+/// two runs has none of it.
+const SOLO: u64 = 100_000;
+
+/// Enough that the noise of a program's start and end, some thousand instructions, is less than one per operation.
+const SERVED: u64 = 1000;
+
+/// Connections cost more time to count than messages, and more instructions.
+const CONNECTIONS: u64 = 500;
+
+/// A multiple of the pipeline's 16.
+const PIPELINED: u64 = 4000;
 
 /// How a benchmark is made to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +56,10 @@ pub(crate) enum Work {
     Memory(&'static [&'static str]),
     /// A server of several processes with connections one after the other, by the number that each process has.
     Evenness,
+    /// The start of an application of many servers, by its CPU time.
+    FleetStart,
+    /// The same, by the memory of a server.
+    FleetMemory,
 }
 
 /// Who takes part in the benchmarks of a group, in the order of the tables.
@@ -49,6 +79,7 @@ const GROUPS: &[Group] = &[
     Group { name: "unix", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
     Group { name: "http", ours: &["http"], peers: &["libuv", "hyper", "node", "nginx"] },
     Group { name: "cluster", ours: &["round-robin", "shared"], peers: &["libuv", "hyper", "node"] },
+    Group { name: "pomelo", ours: &["pomelo"], peers: &["node"] },
 ];
 
 /// What is aimed at with the whole chain on raw streams.
@@ -56,12 +87,14 @@ const ECHO: (f64, &str) = (1.05, "net");
 
 /// All benchmarks, in the order of the tables.
 pub(crate) const ALL: &[Entry] = &[
-    solo("loop/ticks", 20_000, "turns of a loop that has something to do in each", "one turn"),
-    solo("loop/timer-churn", 20_000, "timers started and stopped among a thousand", "one start and stop"),
+    solo("loop/ticks", 20_000, "turns of a loop that has something to do in each", "one turn").counted(SOLO),
+    solo("loop/timer-churn", 20_000, "timers started and stopped among a thousand", "one start and stop")
+        .counted(SOLO),
     Entry {
         work: Work::SoloOf { ops: 1_000_000, turn: 10_000 },
         ..solo("loop/timer-fire", 0, FIRE, "one timer")
-    },
+    }
+    .counted(SOLO),
     solo(
         "loop/wakeup",
         2_000,
@@ -77,6 +110,7 @@ pub(crate) const ALL: &[Entry] = &[
         "one message there and back",
         &["echo", "--conns", "64", "--size", "64"],
     )
+    .kept(SERVED)
     .aiming_at(ECHO),
     served(
         "tcp/echo-16k",
@@ -84,6 +118,7 @@ pub(crate) const ALL: &[Entry] = &[
         "one message there and back",
         &["echo", "--conns", "16", "--size", "16384"],
     )
+    .counted(SERVED)
     .aiming_at(ECHO),
     // So many that some always have all that a read can take: with few, how much it finds is a matter of luck.
     served(
@@ -97,13 +132,15 @@ pub(crate) const ALL: &[Entry] = &[
         "a connection, 64 bytes echoed, closed by the client; 64 at a time",
         "one connection",
         &["echo", "--conns", "64", "--size", "64", "--once"],
-    ),
+    )
+    .counted(CONNECTIONS),
     served(
         "tcp/writes",
         "64 connections send one byte, answered by 16 writes of 64 bytes",
         "one request",
         &["echo", "--conns", "64", "--size", "1", "--answer", "1024"],
-    ),
+    )
+    .counted(CONNECTIONS),
     Entry {
         work: Work::Memory(&["idle", "--size", "64"]),
         ..served("tcp/idle", "memory of connections that had one echo", "one idle connection", &[])
@@ -114,6 +151,7 @@ pub(crate) const ALL: &[Entry] = &[
         "one message there and back",
         &["echo", "--conns", "64", "--size", "64"],
     )
+    .counted(SERVED)
     .aiming_at(ECHO),
     served(
         "http/keep-alive",
@@ -121,6 +159,7 @@ pub(crate) const ALL: &[Entry] = &[
         "one request",
         &["keepalive", "--conns", "64"],
     )
+    .kept(SERVED)
     .aiming_at((1.05, "http")),
     served(
         "http/pipelined",
@@ -128,6 +167,7 @@ pub(crate) const ALL: &[Entry] = &[
         "one request",
         &["keepalive", "--conns", "64", "--pipeline", "16"],
     )
+    .kept(PIPELINED)
     .aiming_at((1.20, "http")),
     served(
         "http/connect",
@@ -135,11 +175,12 @@ pub(crate) const ALL: &[Entry] = &[
         "one connection with its request",
         &["connect", "--conns", "64"],
     )
+    .kept(CONNECTIONS)
     .aiming_at((1.10, "http")),
-    served("http/down-1k", "answers of 1 KiB, 64 connections", "one request", DOWN[0]),
+    served("http/down-1k", "answers of 1 KiB, 64 connections", "one request", DOWN[0]).counted(SERVED),
     served("http/down-64k", "answers of 64 KiB, 16 connections", "one request", DOWN[1]),
     served("http/down-1m", "answers of 1 MiB, 4 connections", "one request", DOWN[2]),
-    served("http/up-1k", "requests with 1 KiB of body, 64 connections", "one request", UP[0]),
+    served("http/up-1k", "requests with 1 KiB of body, 64 connections", "one request", UP[0]).counted(SERVED),
     served("http/up-64k", "requests with 64 KiB of body, 16 connections", "one request", UP[1]),
     served("http/up-1m", "requests with 1 MiB of body, 4 connections", "one request", UP[2]),
     served(
@@ -147,7 +188,8 @@ pub(crate) const ALL: &[Entry] = &[
         "answers of 16 KiB in 16 writes of no announced length, 64 connections",
         "one request",
         &["keepalive", "--conns", "64", "--path", "/stream/16"],
-    ),
+    )
+    .counted(CONNECTIONS),
     Entry {
         work: Work::Memory(&["idle"]),
         ..served("http/idle", "memory of connections that had one answer", "one idle connection", &[])
@@ -159,12 +201,18 @@ pub(crate) const ALL: &[Entry] = &[
         "one connection",
         &["connect", "--conns", "64"],
     )
+    .counted(CONNECTIONS)
     .aiming_at((1.25, "round-robin")),
     Entry {
         work: Work::Evenness,
         ..served("cluster/evenness", "how unevenly connections spread over two workers", "the whole", &[])
     },
+    Entry { work: Work::FleetStart, ..served("pomelo/start", FLEET_START, "one start of all", &[]) },
+    Entry { work: Work::FleetMemory, ..served("pomelo/memory", FLEET_MEMORY, "one server", &[]) },
 ];
+
+const FLEET_START: &str = "a master and 20 servers start; CPU time of all, and p50 is how long it takes";
+const FLEET_MEMORY: &str = "memory of a server of 20, when all have started";
 
 /// With what is done to the caches, as that makes it dearer.
 const FIRE: &str = "a million timers that are due, fired; caches swept before each ten thousand";
@@ -183,14 +231,13 @@ const UP: [&[&str]; 3] = [
     &["keepalive", "--conns", "4", "--path", "/sink", "--body", "1048576"],
 ];
 
-/// Whether anybody in any group has that name.
+/// Whether a subject of any group has that name.
 pub(crate) fn is_subject(name: &str) -> bool {
-    ["floor", "pomelo"].contains(&name)
-        || GROUPS.iter().any(|group| group.ours.contains(&name) || group.peers.contains(&name))
+    name == "floor" || GROUPS.iter().any(|group| group.ours.contains(&name) || group.peers.contains(&name))
 }
 
 const fn solo(name: &'static str, pilot: u64, title: &'static str, op: &'static str) -> Entry {
-    Entry { name, title, op, work: Work::Solo { pilot }, target: None }
+    Entry { name, title, op, work: Work::Solo { pilot }, target: None, counting: None }
 }
 
 const fn served(
@@ -199,12 +246,31 @@ const fn served(
     op: &'static str,
     load: &'static [&'static str],
 ) -> Entry {
-    Entry { name, title, op, work: Work::Time(load), target: None }
+    Entry { name, title, op, work: Work::Time(load), target: None, counting: None }
 }
 
 impl Entry {
     const fn aiming_at(self, target: (f64, &'static str)) -> Self {
         Self { target: Some(target), ..self }
+    }
+
+    const fn counted(self, operations: u64) -> Self {
+        Self { counting: Some(Counting { operations, is_kept: false }), ..self }
+    }
+
+    /// Counted, and the repository keeps the counts.
+    const fn kept(self, operations: u64) -> Self {
+        Self { counting: Some(Counting { operations, is_kept: true }), ..self }
+    }
+
+    /// Whether the repository keeps its counts.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.counting.is_some_and(|counting| counting.is_kept)
+    }
+
+    /// Whether it measures an application of many servers.
+    pub(crate) fn is_fleet(&self) -> bool {
+        matches!(self.work, Work::FleetStart | Work::FleetMemory)
     }
 
     /// The part of its name before the slash.
@@ -219,16 +285,31 @@ impl Entry {
         self.name.split_once('/').map_or(self.name, |(_, name)| name)
     }
 
-    /// What its cost is given in.
+    /// Its results, without any subject.
+    pub(crate) fn bench(&self) -> Bench {
+        Bench {
+            name: self.name.to_owned(),
+            group: self.group().name.to_owned(),
+            title: self.title.to_owned(),
+            op: self.op.to_owned(),
+            unit: self.unit(),
+            target: self.target.map(|(target, _)| target),
+            target_of: self.target.map(|(_, subject)| subject.to_owned()),
+            subjects: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// The unit of its cost.
     pub(crate) fn unit(&self) -> Unit {
         match self.work {
-            Work::Memory(_) => Unit::Bytes,
+            Work::Memory(_) | Work::FleetMemory => Unit::Bytes,
             Work::Evenness => Unit::Spread,
             _ => Unit::Ns,
         }
     }
 
-    /// Whether a server of any user can take part: it needs no more than to echo, or to speak HTTP.
+    /// Whether a user's server can take part: it only has to echo, or to speak HTTP.
     pub(crate) fn is_for_anybody(&self) -> bool {
         matches!(self.work, Work::Time(_) | Work::Memory(_))
             && (self.group().name == "http" || self.name.starts_with("tcp/echo"))
@@ -246,7 +327,7 @@ mod tests {
             assert!(entry.name.starts_with(&format!("{}/", group.name)), "{}: no such group", entry.name);
             assert!(!entry.title.is_empty() && !entry.op.is_empty(), "{}: no words", entry.name);
             if let Some((_, subject)) = entry.target {
-                assert!(group.ours.contains(&subject), "{}: nobody is {subject}", entry.name);
+                assert!(group.ours.contains(&subject), "{}: no subject is {subject}", entry.name);
             }
             if let Work::Time(load) | Work::Memory(load) = entry.work {
                 assert!(!load.is_empty(), "{}: no load", entry.name);
@@ -254,6 +335,13 @@ mod tests {
             if let Work::SoloOf { ops, turn } = entry.work {
                 assert!(ops.is_multiple_of(turn), "{}: turns of different length", entry.name);
             }
+        }
+    }
+
+    #[test]
+    fn what_the_chain_is_drawn_from_is_kept() {
+        for name in ["tcp/echo-64", "http/keep-alive"] {
+            assert!(ALL.iter().any(|entry| entry.name == name && entry.is_kept()), "{name}");
         }
     }
 

@@ -68,14 +68,21 @@ impl Held {
     }
 }
 
-fn start_load(rig: &Rig, server: &Server, words: &[&str], more: &[&str]) -> Result<Child, Trouble> {
+/// Starts clients of `server` with these words.
+pub(crate) fn start_load(
+    rig: &Rig,
+    server: &Server,
+    words: &[&str],
+    more: &[&str],
+) -> Result<Child, Trouble> {
     let mut command: Vec<OsString> = vec![rig.launcher.program.clone().into(), "load".into()];
     command.extend(words.iter().chain(more).map(OsString::from));
     command.extend(["--addr".into(), server.address.to_string().into()]);
     rig.launcher.start(rig.load_cpu, &command)
 }
 
-fn read_report(load: &mut Child, patience: Duration) -> Result<Report, Trouble> {
+/// The report of a load, which is its next line.
+pub(crate) fn read_report(load: &mut Child, patience: Duration) -> Result<Report, Trouble> {
     let line = load.line(patience).map_err(|trouble| match trouble {
         // The load can do all that it is asked for.
         Trouble::Cannot(reason) => Trouble::Failed(reason),

@@ -205,7 +205,6 @@ mod tests {
             role: *role,
             cost: figure(cost),
             ratio: ratio.map(figure),
-            user_share: None,
             per_second: None,
             latency: None,
             errors: 0,

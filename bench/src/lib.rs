@@ -78,12 +78,9 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// # Errors
 /// Something of ours failed or has grown too much, the user interrupted, or a file cannot be read or written.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let others = pomelo::others(&options.what);
-    let choices = others.map_or_else(|| Ok(Vec::new()), |what| plan::select(&what))?;
+    let choices = plan::select(&options.what)?;
     if options.list {
-        let mut lists = vec![plan::list(&choices)];
-        lists.extend(pomelo::is_wanted(options).then(pomelo::list));
-        lists.iter().filter(|list| !list.is_empty()).for_each(say::out);
+        say::out(plan::list(&choices));
         return Ok(());
     }
     // What cannot be kept is better known before minutes of measuring.
@@ -133,11 +130,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> Result<Vec<String>> {
     let mut notes: Vec<String> = machine::busy_note().into_iter().collect();
     let rig = Rig::new(options, Interrupt::watch(), &mut notes)?;
-    let peers = Peers::find(&plan::peers_of(choices, options), options, &rig.launcher).map_err(in_short)?;
+    let (fleet, choices): (Vec<&Choice>, Vec<_>) = choices.iter().partition(|choice| choice.entry.is_fleet());
+    let names = plan::peers_of(choices.iter().copied(), options);
+    let peers = Peers::find(&names, options, &rig.launcher).map_err(in_short)?;
     results.versions.extend(peers.versions.clone());
     let who: Vec<(Vec<Contender>, Vec<LeftOut>)> =
         choices.iter().map(|choice| choice.contenders(&rig, &peers, options)).collect();
-    let kinds_of = |(choice, (contenders, _)): (&Choice, &(Vec<Contender>, _))| {
+    let kinds_of = |(choice, (contenders, _)): (&&Choice, &(Vec<Contender>, _))| {
         contenders.iter().map(|contender| contender.kind(choice.entry)).collect::<Vec<_>>()
     };
     let kinds: Vec<_> = choices.iter().zip(&who).flat_map(kinds_of).collect();
@@ -163,9 +162,9 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
         say::out(table::block(&bench));
         results.benches.push(bench);
     }
-    if pomelo::is_wanted(options) {
-        let rig = &session.rig;
-        let (benches, failures) = pomelo::measure(options, &rig.launcher, rig.scratch()).map_err(in_short)?;
+    if !fleet.is_empty() {
+        let entries: Vec<_> = fleet.iter().map(|choice| choice.entry).collect();
+        let (benches, failures) = pomelo::measure(&entries, options, &session.rig).map_err(in_short)?;
         benches.iter().for_each(|bench| say::out(table::block(bench)));
         results.versions.insert("pomelo".to_owned(), npm::VERSION.to_owned());
         results.benches.extend(benches);

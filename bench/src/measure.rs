@@ -7,11 +7,11 @@ use super::child::Trouble;
 use super::clients::failed;
 use super::held;
 use super::plan::{Choice, Contender};
-use super::proc::{self, Ticks};
+use super::proc;
 use super::progress::Progress;
 use super::results::{Bench, Figure, LeftOut, Role, Subject, Unit};
 use super::rig::Rig;
-use super::round::{self, Running, Sample, Window};
+use super::round::{self, Running, Sample};
 use super::stats::{self, Turns};
 use super::sweep::Sweeper;
 use super::table::FAILED;
@@ -43,7 +43,7 @@ pub(crate) struct Session {
 /// A subject in a round in which all are up.
 struct Up {
     running: Option<Running>,
-    windows: Vec<Window>,
+    windows: Vec<Sample>,
     /// The time that it took, without that of the others.
     took: Duration,
     /// What ended it.
@@ -94,10 +94,10 @@ impl Session {
             // A server that was killed has left its socket.
             self.rig.clear_sockets();
             match choice.entry.work {
-                Work::Memory(_) | Work::Evenness => self.one_by_one(choice, &mut rows, &what)?,
                 Work::Time(_) | Work::Solo { .. } | Work::SoloOf { .. } => {
                     self.side_by_side(choice, &mut rows, &what)?;
                 }
+                _ => self.one_by_one(choice, &mut rows, &what)?,
             }
         }
         if rounds > self.budget.rounds() {
@@ -232,15 +232,12 @@ impl Session {
     }
 
     fn conclude(entry: &Entry, rows: Vec<Row>, mut left_out: Vec<LeftOut>) -> Bench {
-        let unit = entry.unit();
         let floor = rows.iter().find(|row| row.contender.role == Role::Floor);
         let floors = floor.map(|row| row.samples.clone()).unwrap_or_default();
         let mut subjects = Vec::new();
         for row in rows {
             let samples: Vec<_> = row.samples.iter().flatten().collect();
-            let rates = samples.iter().filter_map(|sample| sample.per_second).collect();
-            let mut ticks = Ticks::default();
-            samples.iter().for_each(|sample| ticks.add(sample.ticks));
+            let rates = samples.iter().filter_map(|sample| sample.per_second()).collect();
             let costs: Vec<_> = samples.iter().map(|sample| sample.costs.clone()).collect();
             let cost = match entry.unit() {
                 Unit::Ns => Figure::of_rounds(&costs, stats::cost),
@@ -252,7 +249,6 @@ impl Session {
                     role: row.contender.role,
                     cost,
                     ratio: ratio(entry, &row.samples, &floors),
-                    user_share: ticks.user_share(),
                     per_second: Figure::of(rates).map(|rate| rate.median),
                     latency: stats::latency(samples.iter().map(|sample| &sample.histogram[..])),
                     errors: row.errors,
@@ -260,17 +256,7 @@ impl Session {
                 None => left_out.extend(row.trouble),
             }
         }
-        Bench {
-            name: entry.name.to_owned(),
-            group: entry.group().name.to_owned(),
-            title: entry.title.to_owned(),
-            op: entry.op.to_owned(),
-            unit,
-            target: entry.target.map(|(target, _)| target),
-            target_of: entry.target.map(|(_, subject)| subject.to_owned()),
-            subjects,
-            left_out,
-        }
+        Bench { subjects, left_out, ..entry.bench() }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Choice {
     ours: Vec<&'static str>,
 }
 
-/// Somebody who takes part in a benchmark.
+/// A subject of a benchmark.
 #[derive(Debug)]
 pub(crate) struct Contender {
     pub(crate) name: String,
@@ -56,8 +56,11 @@ fn named(entry: &Entry, word: &str) -> Vec<&'static str> {
 }
 
 /// The peers that take part in any of the benchmarks.
-pub(crate) fn peers_of(choices: &[Choice], options: &Options) -> BTreeSet<&'static str> {
-    let peers = choices.iter().flat_map(|choice| choice.entry.group().peers).copied();
+pub(crate) fn peers_of<'a>(
+    choices: impl IntoIterator<Item = &'a Choice>,
+    options: &Options,
+) -> BTreeSet<&'static str> {
+    let peers = choices.into_iter().flat_map(|choice| choice.entry.group().peers).copied();
     peers.filter(|name| options.wants(name)).collect()
 }
 
@@ -105,7 +108,7 @@ impl Choice {
     fn path_words(&self, rig: &Rig, name: &str) -> Vec<OsString> {
         match (self.entry.group().name, name) {
             ("unix", _) => vec!["--path".into(), rig.socket(name).into()],
-            (_, "nginx") => vec!["--path".into(), rig.scratch().into()],
+            (_, "nginx") => vec!["--path".into(), rig.scratch.clone().into()],
             _ => Vec::new(),
         }
     }
@@ -116,7 +119,7 @@ impl Contender {
     pub(crate) fn kind(&self, entry: &Entry) -> Kind {
         match entry.work {
             Work::Solo { .. } | Work::SoloOf { .. } => Kind::Solo,
-            Work::Memory(_) | Work::Evenness => Kind::Held,
+            Work::Memory(_) | Work::Evenness | Work::FleetStart | Work::FleetMemory => Kind::Held,
             Work::Time(_) if self.name == "node" => Kind::Compiled,
             Work::Time(_) => Kind::Served,
         }

@@ -4,11 +4,13 @@
 //! Both read the same files and both are waited for until the last server has said that it started. Neither is bound to
 //! a core: starting many processes is what the cores of a machine are for.
 
+use super::catalogue::{Entry, Work};
 use super::child::{Child, Launcher, Trouble};
 use super::interrupt::send_signal;
 use super::options::Options;
 use super::progress::counted;
-use super::results::{Bench, Figure, Latency, LeftOut, Role, Subject, Unit};
+use super::results::{Bench, Figure, Latency, LeftOut, Role, Subject};
+use super::rig::Rig;
 use super::table::FAILED;
 use super::{proc, stats};
 use rustix::process::Signal;
@@ -30,14 +32,6 @@ const ROUNDS: usize = 3;
 /// How long a start may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The names of these benchmarks.
-const NAMES: [&str; 2] = ["pomelo/start", "pomelo/memory"];
-
-const TITLES: [&str; 2] = [
-    "a master and 20 servers start; CPU time of all, and p50 is how long it takes",
-    "memory of a server of 20, when all have started",
-];
-
 const OURS: &str = "pomelo";
 const NODE: &str = "node";
 
@@ -45,32 +39,6 @@ const NODE: &str = "node";
 const NODE_APP: &str =
     "const app = require('pomelo').createApp();\napp.set('name', 'bench');\napp.start();\n";
 const NODE_LIFECYCLE: &str = "exports.afterStartAll = () => console.log('ready: all');\n";
-
-/// Whether a word of the command line names these benchmarks.
-pub(crate) fn is_named(word: &str) -> bool {
-    let is_beginning = |name: &&str| word.contains('/') && name.starts_with(word);
-    word == OURS || NAMES.iter().any(is_beginning)
-}
-
-/// Whether these benchmarks are wanted.
-pub(crate) fn is_wanted(options: &Options) -> bool {
-    options.what.is_empty() || options.what.iter().any(|word| is_named(word))
-}
-
-/// The words that name other benchmarks, as the catalogue understands them; nothing if none does.
-pub(crate) fn others(what: &[String]) -> Option<Vec<String>> {
-    let others: Vec<String> = what.iter().filter(|word| !is_named(word)).cloned().collect();
-    if others.is_empty() && !what.is_empty() { None } else { Some(others) }
-}
-
-/// For `--list`.
-pub(crate) fn list() -> String {
-    let lines = NAMES
-        .iter()
-        .zip(TITLES)
-        .map(|(name, title)| format!("{name:<17} {title}\n{:<17} {OURS} | {NODE}", ""));
-    lines.collect::<Vec<_>>().join("\n")
-}
 
 /// What one start has shown.
 struct Start {
@@ -89,11 +57,11 @@ struct Row {
     trouble: Option<String>,
 }
 
-/// Measures both, in turn. The benchmarks, and what has failed of ours.
+/// Measures both, in turn. Returns the benchmarks of `entries`, and what has failed of ours.
 pub(crate) fn measure(
+    entries: &[&'static Entry],
     options: &Options,
-    launcher: &Launcher,
-    scratch: &Path,
+    Rig { launcher, scratch, .. }: &Rig,
 ) -> Result<(Vec<Bench>, Vec<String>), Trouble> {
     let folder = scratch.join("pomelo");
     let project = Project::write(&folder).map_err(|error| Trouble::Failed(error.to_string()))?;
@@ -116,37 +84,29 @@ pub(crate) fn measure(
         }
     }
     let ours = rows.iter().filter(|row| row.role == Role::Ours);
-    let failures = ours.filter_map(|row| Some(format!("{}: {}", NAMES[0], row.trouble.as_ref()?))).collect();
-    let benches = [bench(0, &rows), bench(1, &rows)];
-    Ok((benches.into(), failures))
+    let failures = ours.filter_map(|row| Some(format!("pomelo/start: {}", row.trouble.as_ref()?))).collect();
+    Ok((entries.iter().map(|entry| bench(entry, &rows)).collect(), failures))
 }
 
-/// The benchmark of that number.
-fn bench(number: usize, rows: &[Row]) -> Bench {
-    let cost = |start: &Start| if number == 0 { start.cpu_ns } else { start.memory };
+fn bench(entry: &Entry, rows: &[Row]) -> Bench {
+    let is_start = entry.work == Work::FleetStart;
     let subject = |row: &Row| {
+        let cost = |start: &Start| if is_start { start.cpu_ns } else { start.memory };
         Some(Subject {
             name: row.name.to_owned(),
             role: row.role,
             cost: Figure::of(row.starts.iter().map(cost).collect())?,
             ratio: None,
-            user_share: None,
             per_second: None,
-            latency: if number == 0 { latency(&row.starts) } else { None },
+            latency: if is_start { latency(&row.starts) } else { None },
             errors: 0,
         })
     };
     let left_out = |row: &Row| Some(LeftOut { name: row.name.to_owned(), reason: row.trouble.clone()? });
     Bench {
-        name: NAMES[number].to_owned(),
-        group: OURS.to_owned(),
-        title: TITLES[number].to_owned(),
-        op: ["one start of all", "one server"][number].to_owned(),
-        unit: [Unit::Ns, Unit::Bytes][number],
-        target: None,
-        target_of: None,
         subjects: rows.iter().filter_map(subject).collect(),
         left_out: rows.iter().filter_map(left_out).collect(),
+        ..entry.bench()
     }
 }
 
@@ -212,7 +172,7 @@ impl Project {
 /// Reads what a start has cost, and what the servers have.
 fn look(master: u32, wall: Duration) -> std::io::Result<Start> {
     let times = proc::cpu_times(master)?;
-    let cpu_ns = times.values().map(|(time, _)| time).sum::<u64>() as f64;
+    let cpu_ns = times.values().sum::<u64>() as f64;
     let servers: Vec<u32> = times.keys().map(|process| process.pid).filter(|pid| *pid != master).collect();
     if servers.len() != SERVERS {
         return Err(std::io::Error::other(format!("{} servers are there, not {SERVERS}", servers.len())));
@@ -244,22 +204,7 @@ fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_benchmarks_go_by_their_names() {
-        for word in ["pomelo", "pomelo/start", "pomelo/memory", "pomelo/"] {
-            assert!(is_named(word), "{word}");
-        }
-        assert!(!is_named("http") && !is_named("pome"));
-    }
-
-    #[test]
-    fn other_names_are_the_catalogue_s() {
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        assert_eq!(others(&[]), Some(Vec::new()));
-        assert_eq!(others(&words(&["pomelo"])), None);
-        assert_eq!(others(&words(&["http", "pomelo/start"])), Some(words(&["http"])));
-    }
+    use crate::catalogue::ALL;
 
     #[test]
     fn the_figures_of_both_stand_side_by_side() {
@@ -272,7 +217,8 @@ mod tests {
             Row { name: OURS, role: Role::Ours, starts: vec![start(1), start(3), start(2)], trouble: None };
         let node = Row { name: NODE, role: Role::Peer, starts: Vec::new(), trouble: Some("no npm".into()) };
         let rows = [ours, node];
-        let (time, memory) = (bench(0, &rows), bench(1, &rows));
+        let of = |work| ALL.iter().find(|entry| entry.work == work).expect("a benchmark");
+        let (time, memory) = (bench(of(Work::FleetStart), &rows), bench(of(Work::FleetMemory), &rows));
         assert_eq!((time.subjects[0].cost.median, memory.subjects[0].cost.median), (2e9, 2e6));
         let latency = time.subjects[0].latency.as_ref().expect("starts were timed");
         assert_eq!((latency.p50_us / 1e6).round(), 2.0);

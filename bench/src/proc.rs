@@ -18,38 +18,12 @@ pub(crate) struct Process {
     start: u64,
 }
 
-/// CPU time in clock ticks, by who ran when the kernel looked: coarse, and right on the average.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Ticks {
-    pub(crate) user: u64,
-    pub(crate) system: u64,
-}
-
-impl Ticks {
-    pub(crate) fn add(&mut self, more: Self) {
-        self.user += more.user;
-        self.system += more.system;
-    }
-
-    /// What has come since `earlier`.
-    pub(crate) fn since(self, earlier: Self) -> Self {
-        let (user, system) =
-            (self.user.saturating_sub(earlier.user), self.system.saturating_sub(earlier.system));
-        Self { user, system }
-    }
-
-    /// The program's own part of all; nothing of nothing.
-    pub(crate) fn user_share(self) -> Option<f64> {
-        let all = self.user + self.system;
-        (all > 0).then(|| self.user as f64 / all as f64)
-    }
-}
-
 /// The fields of `/proc/PID/stat` that are needed.
 struct Stat {
     zombie: bool,
     parent: u32,
-    ticks: Ticks,
+    /// CPU time, the kernel's included.
+    ticks: u64,
     start: u64,
 }
 
@@ -60,7 +34,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat {
         zombie: fields.starts_with('Z'),
         parent: u32::try_from(field(1)?).ok()?,
-        ticks: Ticks { user: field(11)?, system: field(12)? },
+        ticks: field(11)? + field(12)?,
         start: field(19)?,
     })
 }
@@ -96,13 +70,9 @@ pub(crate) fn is_alive(process: Process) -> bool {
     stat(process.pid).is_some_and(|stat| stat.start == process.start && !stat.zombie)
 }
 
-/// CPU time of each process of the tree so far, in nanoseconds and in ticks.
-pub(crate) fn cpu_times(root: u32) -> io::Result<BTreeMap<Process, (u64, Ticks)>> {
-    let times = |process: Process| {
-        let ticks = stat(process.pid).map(|stat| stat.ticks).unwrap_or_default();
-        Ok((process, (cpu_time(process.pid)?, ticks)))
-    };
-    tree(root)?.into_iter().map(times).collect()
+/// CPU time of each process of the tree so far, in nanoseconds.
+pub(crate) fn cpu_times(root: u32) -> io::Result<BTreeMap<Process, u64>> {
+    tree(root)?.into_iter().map(|process| Ok((process, cpu_time(process.pid)?))).collect()
 }
 
 /// Whether the kernel tells run time in nanoseconds. One without `CONFIG_SCHED_INFO` has no such file, or zeros in it.
@@ -118,8 +88,7 @@ pub(crate) fn has_run_times() -> bool {
 /// process. It is always one or the other: the difference of two looks must not mix them.
 fn cpu_time(pid: u32) -> io::Result<u64> {
     if !has_run_times() {
-        let stat = stat(pid).ok_or(io::ErrorKind::NotFound)?;
-        return Ok((stat.ticks.user + stat.ticks.system) * TICK_NS);
+        return Ok(stat(pid).ok_or(io::ErrorKind::NotFound)?.ticks * TICK_NS);
     }
     let mut total = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -180,7 +149,7 @@ mod tests {
     fn stat_is_read_behind_any_name() {
         let text = "12 (a) b) S 7 1 1 0 -1 4194560 1 2 3 4 50 60 0 0 20 0 1 0 777 1 1\n";
         let stat = parse_stat(text).expect("a whole line");
-        assert_eq!((stat.parent, stat.ticks, stat.start), (7, Ticks { user: 50, system: 60 }, 777));
+        assert_eq!((stat.parent, stat.ticks, stat.start), (7, 110, 777));
     }
 
     #[test]

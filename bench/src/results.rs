@@ -101,8 +101,6 @@ pub(crate) struct Subject {
     pub cost: Figure,
     /// The same to the floor's, made within a round.
     pub ratio: Option<Figure>,
-    /// The part of the CPU time that was the program's own and not the kernel's, 0 to 1; by clock ticks, so roughly.
-    pub user_share: Option<f64>,
     /// Operations per second of wall time.
     pub per_second: Option<f64>,
     /// How long operations took, for those that a client waits for.

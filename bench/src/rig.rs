@@ -40,7 +40,8 @@ pub(crate) struct Rig {
     pub(crate) load_cpu: Option<usize>,
     /// Connections that are held for memory.
     pub(crate) idle: usize,
-    scratch: PathBuf,
+    /// For the files of servers.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Rig {
@@ -71,11 +72,6 @@ impl Rig {
                 let _left = fs::remove_file(entry.path());
             }
         }
-    }
-
-    /// For files of servers.
-    pub(crate) fn scratch(&self) -> &Path {
-        &self.scratch
     }
 }
 

@@ -9,7 +9,7 @@ use super::catalogue::Work;
 use super::child::Trouble;
 use super::clients::{Clients, complaint, failed};
 use super::plan::Contender;
-use super::proc::{self, Process, Ticks};
+use super::proc::{self, Process};
 use super::rig::Rig;
 use super::server::Server;
 use super::solo::{self, InTurns};
@@ -43,30 +43,17 @@ const SOLO_WINDOW: Duration = Duration::from_millis(300);
 /// What a server may take to come to rest after the last answer; that is part of the cost.
 const SETTLE: Duration = Duration::from_millis(2);
 
-/// The outcome of one round of one subject.
+/// What was seen of one subject: in a window, or in all windows of a round.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Sample {
-    /// What was seen: the CPU nanoseconds per operation of each window; or once, bytes per connection or the spread of
-    /// connections.
+    /// CPU nanoseconds per operation for each window; or once, bytes per connection or the spread of connections.
     pub(crate) costs: Vec<f64>,
-    pub(crate) per_second: Option<f64>,
-    /// What of the CPU time was the program's own, and what the kernel's.
-    pub(crate) ticks: Ticks,
+    /// Operations per second of wall time for each window.
+    pub(crate) rates: Vec<f64>,
     /// Pairs of a latency in nanoseconds and its number.
     pub(crate) histogram: Vec<(u64, u64)>,
     pub(crate) errors: u64,
-    /// The errors in words, if there are any.
-    pub(crate) complaint: Option<String>,
-}
-
-/// What was seen in one window.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Window {
-    pub(crate) cost: f64,
-    pub(crate) per_second: f64,
-    pub(crate) ticks: Ticks,
-    pub(crate) histogram: Vec<(u64, u64)>,
-    pub(crate) errors: u64,
+    /// The errors by kind.
     pub(crate) complaint: Option<String>,
 }
 
@@ -153,7 +140,7 @@ impl Running {
     }
 
     /// Measures it once, for `time`.
-    pub(crate) fn window(&mut self, rig: &Rig, time: Duration) -> Result<Window, Trouble> {
+    pub(crate) fn window(&mut self, rig: &Rig, time: Duration) -> Result<Sample, Trouble> {
         match self {
             Self::Server(served) => served.window(time),
             Self::Program { command, rate } => solo::run(rig, command, *rate, time),
@@ -186,19 +173,18 @@ impl Served {
         Ok(report)
     }
 
-    fn window(&mut self, time: Duration) -> Result<Window, Trouble> {
+    fn window(&mut self, time: Duration) -> Result<Sample, Trouble> {
         let pid = self.server.pid();
         let read = move || proc::cpu_times(pid).map_err(|error| failed(format!("CPU time: {error}")));
         let before = read()?;
         let report = self.work(time)?;
         let after = read()?;
-        let (used, ticks, lost) = used(&before, &after);
+        let (used, lost) = used(&before, &after);
         let complaints = [complaint(&report), (lost > 0).then(|| format!("processes that ended {lost}"))];
         let complaints: Vec<_> = complaints.into_iter().flatten().collect();
-        Ok(Window {
-            cost: used as f64 / report.requests as f64,
-            per_second: report.per_second,
-            ticks,
+        Ok(Sample {
+            costs: vec![used as f64 / report.requests as f64],
+            rates: vec![report.per_second],
             complaint: (!complaints.is_empty()).then(|| complaints.join(", ")),
             errors: report.errors + lost,
             histogram: report.histogram,
@@ -206,42 +192,42 @@ impl Served {
     }
 }
 
-type Times = BTreeMap<Process, (u64, Ticks)>;
+type Times = BTreeMap<Process, u64>;
 
-/// The CPU time that was used between two looks, and how many processes were lost: their time is not in it.
-fn used(before: &Times, after: &Times) -> (u64, Ticks, u64) {
-    let (mut used, mut ticks) = (0, Ticks::default());
-    for (process, (time, now)) in after {
-        let (earlier, then) = before.get(process).copied().unwrap_or_default();
-        used += time.saturating_sub(earlier);
-        ticks.add(now.since(then));
-    }
+/// The CPU time used between two readings, and the number of processes that ended: their time is not in it.
+fn used(before: &Times, after: &Times) -> (u64, u64) {
+    let since = |(process, time): (&Process, &u64)| {
+        time.saturating_sub(before.get(process).copied().unwrap_or_default())
+    };
     let lost = before.keys().filter(|process| !after.contains_key(process)).count();
-    (used, ticks, lost as u64)
+    (after.iter().map(since).sum(), lost as u64)
 }
 
 impl Sample {
-    /// What the windows of a round come to; nothing without any. Turns differ, as the operations of the first have more
-    /// before them than those of the last: only all of them together can be compared.
-    pub(crate) fn of(work: Work, windows: Vec<Window>) -> Option<Self> {
-        let windows = match work {
-            Work::SoloOf { .. } => solo::together(&windows).into_iter().collect(),
-            _ => windows,
-        };
-        let costs: Vec<f64> = windows.iter().map(|window| window.cost).collect();
-        let mut rates: Vec<f64> = windows.iter().map(|window| window.per_second).collect();
+    /// All windows of a round together; `None` without any. Turns differ, as the operations of the first have more before
+    /// them than those of the last: only their mean can be compared.
+    pub(crate) fn of(work: Work, windows: Vec<Self>) -> Option<Self> {
+        let mut all = windows.into_iter().reduce(|mut all, window| {
+            all.costs.extend(window.costs);
+            all.rates.extend(window.rates);
+            all.histogram.extend(window.histogram);
+            all.errors += window.errors;
+            all.complaint = all.complaint.or(window.complaint);
+            all
+        })?;
+        if let Work::SoloOf { .. } = work {
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            let times: Vec<f64> = all.rates.iter().map(|rate| rate.recip()).collect();
+            (all.costs, all.rates) = (vec![mean(&all.costs)], vec![mean(&times).recip()]);
+        }
+        Some(all)
+    }
+
+    /// Operations per second in the middle one of the windows.
+    pub(crate) fn per_second(&self) -> Option<f64> {
+        let mut rates = self.rates.clone();
         rates.sort_by(f64::total_cmp);
-        if windows.is_empty() {
-            return None;
-        }
-        let mut sample = Self { per_second: rates.get(rates.len() / 2).copied(), costs, ..Self::default() };
-        for window in windows {
-            sample.histogram.extend(window.histogram);
-            sample.errors += window.errors;
-            sample.ticks.add(window.ticks);
-            sample.complaint = sample.complaint.or(window.complaint);
-        }
-        Some(sample)
+        rates.get(rates.len() / 2).copied()
     }
 }
 
@@ -269,30 +255,28 @@ mod tests {
 
     #[test]
     fn a_round_is_all_of_its_windows() {
-        let window = |cost, errors| Window {
-            cost,
-            per_second: cost * 10.0,
+        let window = |cost: f64, errors| Sample {
+            costs: vec![cost],
+            rates: vec![cost * 10.0],
             errors,
             complaint: (errors > 0).then(|| format!("status {errors}")),
             histogram: vec![(1, 1)],
-            ticks: Ticks { user: 1, system: 2 },
         };
         let sample = Sample::of(Work::Time(&[]), vec![window(4.0, 0), window(2.0, 3), window(3.0, 1)])
             .expect("windows");
         assert_eq!(sample.costs, [4.0, 2.0, 3.0]);
-        assert_eq!((sample.per_second, sample.errors), (Some(30.0), 4));
+        assert_eq!((sample.per_second(), sample.errors), (Some(30.0), 4));
         assert_eq!(sample.complaint.as_deref(), Some("status 3"));
         assert_eq!(sample.histogram.len(), 3);
-        assert_eq!(sample.ticks, Ticks { user: 3, system: 6 });
         assert_eq!(Sample::of(Work::Time(&[]), Vec::new()), None);
     }
 
     #[test]
     fn turns_count_as_one() {
         let work = Work::SoloOf { ops: 2, turn: 1 };
-        let turn = |cost, per_second| Window { cost, per_second, ..Window::default() };
+        let turn = |cost, rate| Sample { costs: vec![cost], rates: vec![rate], ..Sample::default() };
         let sample = Sample::of(work, vec![turn(3.0, 1.0), turn(1.0, 3.0)]).expect("turns");
-        assert_eq!((&sample.costs[..], sample.per_second), (&[2.0][..], Some(1.5)));
+        assert_eq!((&sample.costs[..], sample.per_second()), (&[2.0][..], Some(1.5)));
         assert_eq!(Sample::of(work, Vec::new()), None);
     }
 }

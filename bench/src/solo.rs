@@ -4,7 +4,7 @@ use super::catalogue::Work;
 use super::child::{Child, Trouble};
 use super::clients::failed;
 use super::rig::Rig;
-use super::round::Window;
+use super::round::Sample;
 use crate::subjects::solo::Measured;
 use crate::subjects::turns::READY;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use std::io::Write;
 use std::process::ChildStdin;
 use std::time::Duration;
 
-/// How long a program may take beyond ten times what it is meant to.
+/// How long a program may take for a turn, or beyond ten times what a run is meant to take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A first run is long enough to reckon with if it takes this part of what is wanted.
@@ -30,25 +30,26 @@ pub(crate) fn run(
     command: &[OsString],
     per_second: f64,
     time: Duration,
-) -> Result<Window, Trouble> {
+) -> Result<Sample, Trouble> {
     let count = ((per_second * time.as_secs_f64()) as u64).max(1);
-    Ok(window(&run_once(rig, command, count, time)?))
+    Ok(window(&run_once(rig, command, count, time * 10 + PATIENCE)?))
 }
 
-fn window(report: &Measured) -> Window {
-    Window { cost: report.cpu_ns as f64 / report.ops as f64, per_second: rate(report), ..Window::default() }
+fn window(report: &Measured) -> Sample {
+    let cost = report.cpu_ns as f64 / report.ops as f64;
+    Sample { costs: vec![cost], rates: vec![rate(report)], ..Sample::default() }
 }
 
 /// Operations per second, from runs that grow until they are long enough.
 pub(crate) fn find_rate(rig: &Rig, command: &[OsString], work: Work, time: Duration) -> Result<f64, Trouble> {
     let Work::Solo { pilot: mut ops } = work else { return Err(failed("its operations are given")) };
-    let mut report = run_once(rig, command, ops, time)?;
+    let mut report = run_once(rig, command, ops, time * 10 + PATIENCE)?;
     for _ in 1..PILOTS {
         if Duration::from_nanos(report.wall_ns) >= time / PILOT_PART {
             break;
         }
         ops *= PILOT_GROWTH;
-        report = run_once(rig, command, ops, time)?;
+        report = run_once(rig, command, ops, time * 10 + PATIENCE)?;
     }
     Ok(rate(&report))
 }
@@ -57,11 +58,17 @@ fn rate(report: &Measured) -> f64 {
     report.ops as f64 / Duration::from_nanos(report.wall_ns.max(1)).as_secs_f64()
 }
 
-fn run_once(rig: &Rig, command: &[OsString], ops: u64, part: Duration) -> Result<Measured, Trouble> {
+/// Runs the program from its start to its end, for at most `patience`.
+pub(crate) fn run_once(
+    rig: &Rig,
+    command: &[OsString],
+    ops: u64,
+    patience: Duration,
+) -> Result<Measured, Trouble> {
     let mut command = command.to_vec();
     command.extend(["--ops".into(), ops.to_string().into()]);
     let mut program = rig.launcher.start(rig.server_cpu, &command)?;
-    let report = report_of(&mut program, part * 10 + PATIENCE)?;
+    let report = report_of(&mut program, patience)?;
     wait(&mut program).map(|()| report)
 }
 
@@ -104,7 +111,7 @@ impl InTurns {
     }
 
     /// One turn of it.
-    pub(crate) fn turn(&mut self) -> Result<Window, Trouble> {
+    pub(crate) fn turn(&mut self) -> Result<Sample, Trouble> {
         // If it has ended, it says no more, and then it is asked why.
         let _told = self.input.as_mut().map(|input| input.write_all(b"\n"));
         Ok(window(&report_of(&mut self.program, PATIENCE)?))
@@ -115,14 +122,4 @@ impl InTurns {
         drop(self.input.take());
         wait(&mut self.program)
     }
-}
-
-/// What turns of the same length come to.
-pub(crate) fn together(turns: &[Window]) -> Option<Window> {
-    let mean = |of: fn(&Window) -> f64| turns.iter().map(of).sum::<f64>() / turns.len() as f64;
-    (!turns.is_empty()).then(|| Window {
-        cost: mean(|turn| turn.cost),
-        per_second: mean(|turn| turn.per_second.recip()).recip(),
-        ..Window::default()
-    })
 }

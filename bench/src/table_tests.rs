@@ -16,7 +16,6 @@ fn subject(name: &str, role: Role, cost: f64, ratio: Option<f64>) -> Subject {
         role,
         cost: figure(cost),
         ratio: ratio.map(figure),
-        user_share: Some(0.1),
         per_second: Some(1_234_567.0),
         latency: Some(Latency { p50_us: 12.3, p99_us: 1234.0, p999_us: 5_000_000.0, curve: Vec::new() }),
         errors: 1000,

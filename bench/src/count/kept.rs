@@ -183,7 +183,6 @@ fn compiler_of(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::catalogue::ALL;
-    use crate::count::loads::is_kept;
 
     fn count(name: &str, instructions: f64, syscalls: f64, allocations: Option<f64>) -> Count {
         Count {
@@ -260,7 +259,7 @@ mod tests {
         let kept = Kept::read().expect("the file");
         let mut wanted: Vec<_> = ALL
             .iter()
-            .filter(|entry| is_kept(entry))
+            .filter(|entry| entry.is_kept())
             .flat_map(|entry| entry.group().ours.iter().map(|subject| (entry.name, *subject)))
             .collect();
         wanted.sort_unstable();

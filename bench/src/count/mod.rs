@@ -2,17 +2,16 @@
 //! that a test can hold them.
 //!
 //! Instructions are counted by callgrind and allocations by memcheck, both parts of valgrind, whose allocator, which
-//! counts, takes the place of the program's; system calls by strace. `loads` says what can be counted, `tools` calls the
-//! tools, `meter` makes counts of one operation from their totals, `show` prints them, and `kept` compares them with
-//! those that the repository keeps.
+//! counts, takes the place of the program's; system calls by strace. `tools` calls the tools, `meter` makes counts of one operation from their totals, `show` prints them, and `kept` compares them with
+//! those that the repository keeps. The catalogue says what can be counted.
 
 pub(crate) mod earlier;
 mod kept;
-mod loads;
 mod meter;
 pub(crate) mod show;
 mod tools;
 
+use super::catalogue::Entry;
 use super::child::Trouble;
 use super::in_short;
 use super::interrupt::Interrupt;
@@ -24,7 +23,6 @@ use super::results::{Count, Results, Role};
 use super::rig::Rig;
 use crate::Result;
 use kept::Kept;
-use loads::Way;
 use std::time::{Duration, Instant};
 use tools::Tool;
 use upcall::say;
@@ -54,11 +52,11 @@ pub(crate) fn run(
             _ => Err(format!("nothing can be counted. {}", results.notes.join(" ")).into()),
         };
     }
-    let countable: Vec<(&Choice, Way)> = choices
-        .iter()
-        .filter(|choice| counting == Counting::Show || loads::is_kept(choice.entry))
-        .filter_map(|choice| Some((choice, loads::way(choice.entry)?)))
-        .collect();
+    let is_wanted = |choice: &&Choice| match counting {
+        Counting::Show => choice.entry.counting.is_some(),
+        _ => choice.entry.is_kept(),
+    };
+    let countable: Vec<&Choice> = choices.iter().filter(is_wanted).collect();
     if countable.is_empty() {
         return Err("nothing of that can be counted: it depends on chance how many calls it takes".into());
     }
@@ -68,16 +66,16 @@ pub(crate) fn run(
     results.versions.extend(peers.versions.clone());
     let who: Vec<Vec<Contender>> = countable
         .iter()
-        .map(|(choice, _)| choice.contenders(&session.rig, &peers, options).0)
+        .map(|choice| choice.contenders(&session.rig, &peers, options).0)
         .map(|mut who| {
             who.retain(|contender| counting == Counting::Show || contender.role == Role::Ours);
             who
         })
         .collect();
     session.plan(who.iter().map(Vec::len).sum());
-    for ((choice, way), who) in countable.into_iter().zip(who) {
+    for (choice, who) in countable.into_iter().zip(who) {
         for contender in who {
-            let count = session.count(choice, &contender, way).map_err(in_short)?;
+            let count = session.count(choice.entry, &contender).map_err(in_short)?;
             results.counts.push(count);
         }
     }
@@ -113,7 +111,7 @@ impl Session {
         let rig = Rig::new(options, Interrupt::watch(), &mut notes)?;
         let mut tools = Vec::new();
         for tool in Tool::ALL {
-            match tool.try_out(rig.scratch()) {
+            match tool.try_out(&rig.scratch) {
                 Ok(()) => tools.push(tool),
                 Err(reason) => notes.push(format!("No {} are counted: {reason}.", tool.what())),
             }
@@ -132,13 +130,8 @@ impl Session {
     }
 
     /// Counts one operation of one subject, with every tool. Only an interruption ends it early.
-    fn count(
-        &mut self,
-        choice: &Choice,
-        contender: &Contender,
-        way: Way,
-    ) -> std::result::Result<Count, Trouble> {
-        let (bench, subject) = (choice.entry.name, &contender.name);
+    fn count(&mut self, entry: &Entry, contender: &Contender) -> std::result::Result<Count, Trouble> {
+        let (bench, subject) = (entry.name, &contender.name);
         let mut count = Count {
             name: bench.to_owned(),
             subject: subject.clone(),
@@ -148,7 +141,7 @@ impl Session {
         };
         for tool in self.tools.clone() {
             self.show(&format!("{bench}, {subject}, {}", tool.what()));
-            let outcome = meter::count(&self.rig, tool, &contender.command, way);
+            let outcome = meter::count(&self.rig, tool, &contender.command, entry);
             self.progress.ran();
             self.runs += 1;
             let place = match tool {

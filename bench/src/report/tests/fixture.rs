@@ -98,7 +98,6 @@ fn subject(group: &str, unit: Unit, floor: f64, name: &str, value: f64) -> Subje
         role,
         cost: figure(cost, 0.012),
         ratio: is_timed.then(|| figure(value, if role == Role::Floor { 0.0 } else { 0.006 })),
-        user_share: Some(0.1),
         per_second: is_timed.then_some(0.93e9 / cost),
         latency: (is_timed && group != "loop").then(|| latency(cost * 64.0 / 1e3, (value - 0.9) * 1.4)),
         errors: 0,
