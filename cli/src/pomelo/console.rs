@@ -1,8 +1,7 @@
-//! What a master is asked for over the network: `list`, `stop`, `add`, `restart`, `kill`. Mirrors the commands of pomelo's
-//! `bin/pomelo`.
+//! The commands that a master carries out: `list`, `stop`, `add`, `restart`, `kill`. Mirrors pomelo's `bin/pomelo`.
 
 use super::failure::Failure;
-use super::options::{Master, Order};
+use super::options::{Master, Options};
 use super::secret;
 use super::table::{of_servers, printable};
 use crate::say;
@@ -10,31 +9,34 @@ use async_wrap::{Environment, Loop, RunMode};
 use pomelo::admin::{CONSOLE, Client, Response, Target};
 use serde_json::{Value, json};
 use std::cell::Cell;
+use std::error::Error;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a master may take: it waits 10 s for its servers, and a restart takes 5 s more.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long it may take to kill: it gives its servers 120 s.
-const KILL_PATIENCE: Duration = Duration::from_secs(130);
+const KILL_LIMIT: Duration = Duration::from_secs(130);
 
-/// Has a master do something, and says what it answers.
-pub(super) fn run(master: &Master, order: &Order) -> Result<(), Failure> {
-    let response = ask(master, order)?;
-    say::out(understand(order, &response)?);
+/// Has a master carry out a command, and prints its answer.
+pub(super) fn run(master: &Master, command: &Options) -> Result<(), Failure> {
+    let response = ask(master, command)?;
+    say::out(understand(command, &response)?);
     Ok(())
 }
 
-/// Asks, and waits for the answer.
-fn ask(master: &Master, order: &Order) -> Result<Response, Failure> {
-    let failed = |error: async_wrap::Error| Failure::Other(error.into());
-    let lp = Loop::new().map_err(failed)?;
-    let env = Environment::new(&lp);
+/// Sends the request, and waits for the response.
+fn ask(master: &Master, command: &Options) -> Result<Response, Failure> {
+    let failed = |error: async_wrap::Error| Failure::from(Box::<dyn Error>::from(error));
+    let event_loop = Loop::new().map_err(failed)?;
+    let env = Environment::new(&event_loop);
     let target = Target::new(&*master.host, master.port);
     let password = secret::password(master)?;
-    let id = format!("pomelo_{}_{}", signal(order), now());
-    let (body, limit) = (body(order), patience(order));
+    let body = body(command);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let id = format!("pomelo_{}_{now}", body["signal"].as_str().unwrap_or_default());
+    let limit = if matches!(command, Options::Kill(_)) { KILL_LIMIT } else { LIMIT };
     let answer = Rc::new(Cell::new(None));
     let told = Rc::clone(&answer);
     Client::connect(&env, target, &id, &master.user, &password, move |client| match client {
@@ -48,72 +50,56 @@ fn ask(master: &Master, order: &Order) -> Result<Response, Failure> {
         }
     });
     env.run(RunMode::Default).map_err(failed)?;
-    answer.take().unwrap_or_else(|| Err(Failure::NoAnswer("the master said nothing".into())))
-}
-
-fn now() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
-}
-
-fn signal(order: &Order) -> &'static str {
-    match order {
-        Order::List => "list",
-        Order::Stop(_) => "stop",
-        Order::Add(_) => "add",
-        Order::Restart { .. } => "restart",
-        Order::Kill => "kill",
-    }
-}
-
-fn patience(order: &Order) -> Duration {
-    if *order == Order::Kill { KILL_PATIENCE } else { PATIENCE }
+    answer.take().unwrap_or_else(|| Err(Failure::no_answer("the master sent nothing".into())))
 }
 
 /// The request, with pomelo's keys in pomelo's order.
-fn body(order: &Order) -> Value {
-    let signal = signal(order);
-    match order {
-        Order::List => json!({ "signal": signal }),
-        Order::Stop(ids) => json!({ "signal": signal, "ids": ids }),
-        Order::Add(words) => json!({ "signal": signal, "args": words }),
-        Order::Restart { ids, server_type } => json!({ "signal": signal, "ids": ids, "type": server_type }),
-        Order::Kill => json!({ "signal": signal, "ids": [] }),
+fn body(command: &Options) -> Value {
+    match command {
+        Options::Stop { ids, .. } => json!({ "signal": "stop", "ids": ids }),
+        Options::Add { record, .. } => json!({ "signal": "add", "args": record }),
+        Options::Restart { ids, server_type, .. } => {
+            json!({ "signal": "restart", "ids": ids, "type": server_type })
+        }
+        Options::Kill(_) => json!({ "signal": "kill", "ids": [] }),
+        _ => json!({ "signal": "list" }),
     }
 }
 
 /// What an answer means, in words.
-fn understand(order: &Order, response: &Response) -> Result<String, Failure> {
+fn understand(command: &Options, response: &Response) -> Result<String, Failure> {
     if let Some(error) = response.error_text() {
-        return Err(Failure::Command(format!("the master refused: {}", printable(&error))));
+        return Err(Failure::command(format!("the master refused: {}", printable(&error))));
     }
-    let strange = || Failure::Command(format!("the master answered strangely to {}", signal(order)));
-    let body = response.body.as_ref().ok_or_else(strange)?;
-    match order {
-        Order::List => {
-            let table = body.get("msg").and_then(Value::as_object).map(of_servers).ok_or_else(strange)?;
-            match body.get("silent").and_then(Value::as_array) {
+    let strange =
+        || Failure::command(format!("the master answered strangely to {}", body(command)["signal"]));
+    let answer = response.body.as_ref().ok_or_else(strange)?;
+    match command {
+        Options::Stop { ids, .. } if ids.is_empty() => Ok("all servers stop, and the master".into()),
+        Options::Stop { ids, .. } => Ok(format!("told to stop: {}", ids.join(", "))),
+        Options::Add { .. } => match answer.as_array().filter(|failed| !failed.is_empty()) {
+            Some(failed) => Err(Failure::command(format!("not started: {}", named(failed)))),
+            None => Ok("started; `list` shows it when it is up".into()),
+        },
+        Options::Restart { .. } => match answer.as_array().ok_or_else(strange)? {
+            failed if failed.is_empty() => Ok("restarted".into()),
+            failed => Err(Failure::command(format!("not restarted: {}", named(failed)))),
+        },
+        Options::Kill(_) => match answer.get("code").and_then(Value::as_str) {
+            Some("ok") => Ok("all processes end within two seconds".into()),
+            Some("remained") => {
+                let silent = answer.get("serverIds").and_then(Value::as_array).ok_or_else(strange)?;
+                Err(Failure::command(format!("did not answer, and may live on: {}", named(silent))))
+            }
+            _ => Err(strange()),
+        },
+        _ => {
+            let table = answer.get("msg").and_then(Value::as_object).map(of_servers).ok_or_else(strange)?;
+            match answer.get("silent").and_then(Value::as_array) {
                 Some(silent) => Ok(format!("{table}\nthere, but without an answer: {}", named(silent))),
                 None => Ok(table),
             }
         }
-        Order::Stop(ids) if ids.is_empty() => Ok("all servers stop, and the master".into()),
-        Order::Stop(ids) => Ok(format!("told to stop: {}", ids.join(", "))),
-        Order::Add(_) => match body.as_array().filter(|failed| !failed.is_empty()) {
-            Some(failed) => Err(Failure::Command(format!("not started: {}", named(failed)))),
-            None => Ok("started; `list` shows it when it is up".into()),
-        },
-        Order::Restart { .. } => match body.as_array().ok_or_else(strange)? {
-            failed if failed.is_empty() => Ok("restarted".into()),
-            failed => Err(Failure::Command(format!("not restarted: {}", named(failed)))),
-        },
-        Order::Kill => match body.get("code").and_then(Value::as_str) {
-            Some("ok") => Ok("all processes end within two seconds".into()),
-            Some("remained") => {
-                let silent = body.get("serverIds").and_then(Value::as_array).ok_or_else(strange)?;
-                Err(Failure::Command(format!("did not answer, and may live on: {}", named(silent))))
-            }
-            _ => Err(strange()),
-        },
     }
 }
 
@@ -129,26 +115,28 @@ fn named(servers: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pomelo::options::tests::parsed as parse;
 
-    fn understood(order: &Order, body: Value) -> Result<String, String> {
-        understand(order, &Response::body(body)).map_err(|failure| failure.to_string())
+    /// What is printed of a master's answer to a command line.
+    fn understood(words: &[&str], body: Value) -> Result<String, String> {
+        understand(&parse(words), &Response::body(body)).map_err(|failure| failure.to_string())
     }
 
     #[test]
     fn what_was_not_done_is_no_success() {
-        let restart = Order::Restart { ids: Vec::new(), server_type: None };
-        assert_eq!(understood(&restart, json!([])), Ok("restarted".into()));
-        assert_eq!(understood(&restart, json!(["a", "b"])), Err("not restarted: a, b".into()));
-        let add = Order::Add(Vec::new());
-        assert!(understood(&add, json!({"status": "ok"})).is_ok());
-        assert_eq!(understood(&add, json!([{"id": "a"}])), Err("not started: a".into()));
+        let restart = &["restart"];
+        assert_eq!(understood(restart, json!([])), Ok("restarted".into()));
+        assert_eq!(understood(restart, json!(["a", "b"])), Err("not restarted: a, b".into()));
+        let add = &["add", "id=a"];
+        assert!(understood(add, json!({"status": "ok"})).is_ok());
+        assert_eq!(understood(add, json!([{"id": "a"}])), Err("not started: a".into()));
         let remained = json!({"code": "remained", "serverIds": ["a"]});
-        assert_eq!(understood(&Order::Kill, remained), Err("did not answer, and may live on: a".into()));
+        assert_eq!(understood(&["kill"], remained), Err("did not answer, and may live on: a".into()));
     }
 
     #[test]
     fn a_list_names_the_servers_that_did_not_answer() {
-        let listed = |body| understood(&Order::List, body).expect("a table");
+        let listed = |body| understood(&["list"], body).expect("a table");
         assert_eq!(listed(json!({"msg": {}})).lines().count(), 1);
         let silent = listed(json!({"msg": {}, "silent": ["a", "b\u{7}"]}));
         assert_eq!(silent.lines().nth(1), Some("there, but without an answer: a, b\u{fffd}"));
@@ -156,12 +144,12 @@ mod tests {
 
     #[test]
     fn a_strange_answer_is_told_as_one() {
-        for order in [Order::List, Order::Kill, Order::Restart { ids: Vec::new(), server_type: None }] {
+        for command in ["list", "kill", "restart"] {
             for body in [json!(null), json!(7), json!({"msg": []}), json!({"code": 1})] {
-                assert!(understood(&order, body).is_err_and(|error| error.contains("strangely")));
+                assert!(understood(&[command], body).is_err_and(|error| error.contains("strangely")));
             }
         }
-        let refused = understand(&Order::List, &Response::error("no\u{7}"));
+        let refused = understand(&parse(&["list"]), &Response::error("no\u{7}"));
         assert_eq!(
             refused.map_err(|failure| failure.to_string()),
             Err("the master refused: no\u{fffd}".into())

@@ -1,68 +1,51 @@
-//! How a command can fail, and the exit code of each way.
+//! Why a command failed, and the exit code that tells the kind of failure.
 
 use super::table::printable;
 use pomelo::admin::{ClientError, RequestError};
 use std::error::Error;
 use std::fmt;
-use std::process::ExitCode;
 
 /// A failure of a command.
 #[derive(Debug)]
-pub(super) enum Failure {
-    /// No master answers there.
-    NoMaster(String),
-    /// The master refused the login.
-    Login(String),
-    /// The master refused what was asked for, or did not do all of it.
-    Command(String),
-    /// The master did not answer in time, or went away before it did.
-    NoAnswer(String),
-    /// Anything else.
-    Other(Box<dyn Error>),
+pub(super) struct Failure {
+    /// 1 anything else, 2 no master there, 3 login refused, 4 command refused or done in part, 5 no answer.
+    pub(super) code: u8,
+    reason: String,
 }
 
 impl Failure {
-    /// 1 is the code of all other commands' failures.
-    pub(super) fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Other(_) => 1,
-            Self::NoMaster(_) => 2,
-            Self::Login(_) => 3,
-            Self::Command(_) => 4,
-            Self::NoAnswer(_) => 5,
-        })
+    /// The master refused the command, or carried out a part of it.
+    pub(super) fn command(reason: String) -> Self {
+        Self { code: 4, reason }
+    }
+
+    /// The master did not answer in time, or went away before.
+    pub(super) fn no_answer(reason: String) -> Self {
+        Self { code: 5, reason }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoMaster(reason) | Self::Login(reason) | Self::Command(reason) | Self::NoAnswer(reason) => {
-                f.write_str(reason)
-            }
-            Self::Other(error) => error.fmt(f),
-        }
+        f.write_str(&self.reason)
     }
 }
 
 impl From<Box<dyn Error>> for Failure {
     fn from(error: Box<dyn Error>) -> Self {
-        Self::Other(error)
+        Self { code: 1, reason: error.to_string() }
     }
 }
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let text = printable(&error.to_string());
-        match error {
-            ClientError::Refused(_) => Self::Login(text),
-            _ => Self::NoMaster(text),
-        }
+        let code = if matches!(error, ClientError::Refused(_)) { 3 } else { 2 };
+        Self { code, reason: printable(&error.to_string()) }
     }
 }
 
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
-        Self::NoAnswer(format!("the master: {error}"))
+        Self::no_answer(format!("the master: {error}"))
     }
 }

@@ -28,23 +28,23 @@ use std::process::ExitCode;
 /// Does what the options say. What goes wrong is said in one line; the code tells what kind of failure it is.
 #[must_use]
 pub fn run(line: &Line) -> ExitCode {
-    // Without a command it is help that is wanted, which was said before.
+    // Help was printed.
     let Some(options) = &line.command else { return ExitCode::SUCCESS };
     let outcome = match options {
         Options::Init { folder } => init::run(folder).map_err(Into::into),
         Options::Start(options) if options.is_daemon => daemon::run(options).map_err(Into::into),
         Options::Start(options) => start::run(options).map_err(Into::into),
         Options::Run { folder, words } => run::run(folder, words).map_err(Into::into),
-        options => options.order().map_or(Ok(()), |(master, order)| {
-            secret::hide(master, &order);
-            console::run(master, &order)
+        options => options.master().map_or(Ok(()), |master| {
+            secret::hide(master);
+            console::run(master, options)
         }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             say::err(format_args!("error: {failure}"));
-            failure.code()
+            failure.code.into()
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
                   in part, 5 no answer."
 )]
 pub struct Line {
-    /// The command; without one help is wanted.
+    /// The command. Without one, help is printed.
     #[command(subcommand)]
     pub command: Option<Options>,
 }
@@ -30,7 +30,7 @@ pub enum Options {
     ///
     /// Ctrl-C and SIGTERM stop all.
     Start(StartOptions),
-    /// Shows who runs
+    /// Shows the servers that run
     #[command(disable_help_flag = true)]
     List(Master),
     /// Stops some servers, or all and the master
@@ -39,7 +39,7 @@ pub enum Options {
         /// The servers
         #[arg(value_name = "ID")]
         ids: Vec<String>,
-        /// Who stops them
+        /// The master that stops them
         #[command(flatten)]
         master: Master,
     },
@@ -49,7 +49,7 @@ pub enum Options {
         /// Its record: host= port= id= serverType=, or clusterCount= in place of id=
         #[arg(value_name = "KEY=VALUE", required = true, value_parser = pair)]
         record: Vec<String>,
-        /// Who starts it
+        /// The master that starts it
         #[command(flatten)]
         master: Master,
     },
@@ -62,14 +62,14 @@ pub enum Options {
         /// The type
         #[arg(short = 't', long = "type", value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
         server_type: Option<String>,
-        /// Who restarts them
+        /// The master that restarts them
         #[command(flatten)]
         master: Master,
     },
     /// Ends all processes, without a stop
     #[command(disable_help_flag = true)]
     Kill(Master),
-    /// Is one server: what a master starts
+    /// Runs one server; a master starts it
     Run {
         /// The project's folder
         #[arg(value_name = "DIR")]
@@ -86,7 +86,7 @@ pub struct StartOptions {
     /// The project's folder
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
-    /// The environment, at first development; in any other one the servers outlive the master
+    /// The environment. Default: development; in any other one the servers outlive the master
     #[arg(short, long, value_parser = NonEmptyStringValueParser::new())]
     pub env: Option<String>,
     /// Starts the servers of this type only; `master` starts none, for servers that outlived their master
@@ -116,8 +116,8 @@ pub struct Master {
     /// The user's name
     #[arg(short, long, default_value = "admin")]
     pub user: String,
-    /// The user's password, which a list of processes shows for a moment; else it is that of the variable
-    /// POMELO_PASSWORD, else admin
+    /// The user's password, which a list of processes shows for a moment. Default: the value of POMELO_PASSWORD, or
+    /// admin
     #[arg(short, long, conflicts_with = "password_file")]
     pub password: Option<String>,
     /// A file whose first line is the password
@@ -135,37 +135,14 @@ impl StartOptions {
     }
 }
 
-/// What a master is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Say who runs.
-    List,
-    /// Stop these servers; without any, all and itself.
-    Stop(Vec<String>),
-    /// Start a server with this record.
-    Add(Vec<String>),
-    /// Stop and start these servers, or those of a type, or all.
-    Restart {
-        /// The servers.
-        ids: Vec<String>,
-        /// The type.
-        server_type: Option<String>,
-    },
-    /// End all processes.
-    Kill,
-}
-
 impl Options {
-    /// Which master is to do what; nothing for commands that need no master.
-    pub(super) fn order(&self) -> Option<(&Master, Order)> {
+    /// The master that carries out the command; `None` for commands that need none.
+    pub(super) fn master(&self) -> Option<&Master> {
         match self {
-            Self::List(master) => Some((master, Order::List)),
-            Self::Stop { ids, master } => Some((master, Order::Stop(ids.clone()))),
-            Self::Add { record, master } => Some((master, Order::Add(record.clone()))),
-            Self::Restart { ids, server_type, master } => {
-                Some((master, Order::Restart { ids: ids.clone(), server_type: server_type.clone() }))
+            Self::List(master) | Self::Kill(master) => Some(master),
+            Self::Stop { master, .. } | Self::Add { master, .. } | Self::Restart { master, .. } => {
+                Some(master)
             }
-            Self::Kill(master) => Some((master, Order::Kill)),
             Self::Init { .. } | Self::Start(_) | Self::Run { .. } => None,
         }
     }
@@ -183,9 +160,14 @@ fn pair(word: &str) -> Result<String, &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::args::{Command, Refusal};
+
+    /// The command of these words.
+    pub(in crate::pomelo) fn parsed(words: &[&str]) -> Options {
+        parse(words).expect("a command line")
+    }
 
     fn parse(words: &[&str]) -> Result<Options, Refusal> {
         match Command::read(["upcall", "pomelo"].iter().chain(words).map(Into::into))? {

@@ -1,7 +1,8 @@
 //! The password of a command: from where it is taken, and how it is kept out of the list of processes.
 
-use super::options::{Master, Order};
+use super::options::Master;
 use crate::args::Result;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -17,12 +18,12 @@ const DEFAULT: &str = "admin";
 /// The longest file that is read, in bytes.
 const MAX_FILE: u64 = 4096;
 
-/// The password: as a word, in a file, in the variable, or the one that every project has at first.
+/// The password: the word, the first line of the file, the value of the variable, or the default.
 pub(super) fn password(master: &Master) -> Result<String> {
     match (&master.password, &master.password_file) {
         (Some(word), _) => Ok(word.clone()),
         (None, Some(file)) => read(file),
-        (None, None) => match std::env::var_os(VARIABLE).map(std::ffi::OsString::into_string) {
+        (None, None) => match std::env::var_os(VARIABLE).map(OsString::into_string) {
             None => Ok(DEFAULT.to_owned()),
             Some(Ok(password)) => Ok(password),
             Some(Err(_)) => Err(format!("{VARIABLE} is not UTF-8").into()),
@@ -43,69 +44,55 @@ fn read(path: &Path) -> Result<String> {
     }
 }
 
-/// Takes a password off the command line: the program takes its own place, with the password in the variable. Where the
-/// system refuses that, it goes on as it is.
-pub(super) fn hide(master: &Master, order: &Order) {
+/// Takes a password off the command line: executes the program anew, with the password in the variable. Where the system
+/// refuses that, it goes on as it is.
+pub(super) fn hide(master: &Master) {
     let (Some(password), Ok(program)) = (&master.password, uv_core::os::exe_path()) else { return };
-    let mut command = Command::new(program);
-    command.arg("pomelo").args(words(master, order)).env(VARIABLE, password);
-    // Returns only if it is refused.
-    let _refused = command.exec();
+    let words = without_password(std::env::args_os().skip(1));
+    let _refused = Command::new(program).args(words).env(VARIABLE, password).exec();
 }
 
-/// The words of a command again, without the password.
-fn words(master: &Master, order: &Order) -> Vec<String> {
-    let Master { host, port, user, .. } = master;
-    let option = |name: &str, value: &str| format!("--{name}={value}");
-    let mut options = vec![option("host", host), option("port", &port.to_string()), option("user", user)];
-    let (name, rest) = match order {
-        Order::List => ("list", &[][..]),
-        Order::Stop(ids) => ("stop", &ids[..]),
-        Order::Add(words) => ("add", &words[..]),
-        Order::Restart { ids, server_type } => {
-            options.extend(ids.iter().map(|id| option("id", id)));
-            options.extend(server_type.iter().map(|of_type| option("type", of_type)));
-            ("restart", &[][..])
+/// The words of a command without its password.
+fn without_password(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let (mut words, mut kept) = (words.into_iter(), Vec::new());
+    while let Some(word) = words.next() {
+        match word.to_str().unwrap_or_default() {
+            "--" => {
+                kept.push(word);
+                kept.extend(words.by_ref());
+            }
+            "-p" | "--password" => drop(words.next()),
+            text if text.starts_with("--password=") => {}
+            text if text.starts_with("-p") => {}
+            _ => kept.push(word),
         }
-        Order::Kill => ("kill", &[][..]),
-    };
-    options.insert(0, name.to_owned());
-    options.push("--".to_owned());
-    options.extend(rest.iter().cloned());
-    options
+    }
+    kept
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Command;
-    use crate::pomelo::options::Line;
-
-    fn parse(words: impl IntoIterator<Item = String>) -> Option<(Master, Order)> {
-        let words = ["upcall".to_owned(), "pomelo".to_owned()].into_iter().chain(words);
-        match Command::read(words.map(Into::into)) {
-            Ok(Command::Pomelo(Line { command: Some(options) })) => {
-                options.order().map(|(master, order)| (master.clone(), order))
-            }
-            other => panic!("{other:?}"),
-        }
-    }
+    use crate::pomelo::options::{Options, tests::parsed};
 
     #[test]
     fn the_words_without_the_password_mean_the_same() {
-        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        let given = texts(&["list", "--host", "h", "--port", "7", "--user=-u"]);
-        let (master, _) = parse(given).expect("an order");
-        for order in [
-            Order::List,
-            Order::Stop(texts(&["a", "-b", "--password"])),
-            Order::Add(texts(&["id=a", "port=1"])),
-            Order::Restart { ids: texts(&["a", "-b"]), server_type: None },
-            Order::Restart { ids: Vec::new(), server_type: Some("chat".into()) },
-            Order::Kill,
+        let without = |words: &[&str]| -> Options {
+            let words = without_password(words.iter().map(Into::into));
+            parsed(&words.iter().filter_map(|word| word.to_str()).collect::<Vec<_>>())
+        };
+        for (with, same) in [
+            (&["list", "--password", "secret", "--host", "h"][..], &["list", "--host", "h"][..]),
+            (
+                &["stop", "a", "-p=s", "--user=-u", "--", "-b", "--password"],
+                &["stop", "a", "--user=-u", "--", "-b", "--password"],
+            ),
+            (&["add", "-psecret", "id=a", "port=1"], &["add", "id=a", "port=1"]),
+            (&["restart", "-i", "a", "b", "-p", "s"], &["restart", "-i", "a", "b"]),
+            (&["restart", "--password=s", "-t", "chat"], &["restart", "-t", "chat"]),
+            (&["kill", "--password=a", "--password", "b"], &["kill"]),
         ] {
-            let shown = Master { password: Some("secret".into()), ..master.clone() };
-            assert_eq!(parse(words(&shown, &order)), Some((master.clone(), order)));
+            assert_eq!(without(with), parsed(same), "{with:?}");
         }
     }
 }
