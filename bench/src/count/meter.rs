@@ -36,7 +36,9 @@ fn total(rig: &Rig, tool: Tool, command: &[OsString], work: Work, operations: u6
     let command = [&tool.words(folder), command].concat();
     match work {
         Work::Time(words) => serve(rig, &command, words, operations)?,
-        _ => drop(solo::run_once(rig, &command, operations, PATIENCE)?),
+        _ => {
+            solo::run_once(rig, &command, operations, PATIENCE)?;
+        }
     }
     tool.total(folder).map_err(failed)
 }

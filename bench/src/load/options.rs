@@ -92,7 +92,7 @@ impl Options {
     }
 
     pub(crate) fn connections(&self) -> usize {
-        self.connections.unwrap_or(match self.mode {
+        self.connections.unwrap_or_else(|| match self.mode {
             _ if self.operations.is_some() => 1,
             Mode::KeepAlive | Mode::Connect | Mode::Echo => 64,
             Mode::Pump => 4,
@@ -106,6 +106,6 @@ impl Options {
             Mode::Idle => 60,
             _ => 3,
         };
-        self.secs.unwrap_or(Duration::from_secs(default))
+        self.secs.unwrap_or_else(|| Duration::from_secs(default))
     }
 }
