@@ -33,63 +33,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! That a worker cannot listen, for a port in use, say, is told in the worker, by `on_error` of its server's handler
-//! ([`net::upcall::ServerHandler`]), and not to the primary. A closure has none: such an error is a record of `log` then,
-//! and without a logger the program waits in silence. In Node it ends the worker.
-//!
-//! # Who is a worker
-//!
-//! A process that a primary forked has two variables, `UPCALL_UNIQUE_ID` and `UPCALL_STDIN`, and the channel comes to it
-//! through its standard input. Such a process becomes a worker or ends: [`Worker::from_env`] is an error if it cannot,
-//! and never "no worker", and [`Primary::fork`] is refused to it before. So call `from_env` first of all, and let its
-//! error end the program. As in Node the children of a worker are no workers: the variables are removed, unless the
-//! process had other threads by then, in which case a child that asks is told of an error.
-//!
-//! # What a connection goes through
-//!
-//! The primary accepts it, without a handle for it, when some worker can take it. The connections of one turn of the
-//! loop travel to a worker in one message (`SCM_RIGHTS`); the worker says in another which of them it takes, before it
-//! serves any; then the primary closes its own copies. Connections that a worker refused, because its server is full or
-//! closed, and those that a dead worker never acknowledged go to another: none is lost, and none is served twice.
-//!
-//! A worker has at most 64 unacknowledged connections, and one that has not acknowledged for 50 milliseconds gets no more
-//! before it has: it stands still, or is busy. While that is so of all workers, connections wait in the kernel.
-//! Those that a worker holds meanwhile wait until it goes on, or is dead. Acknowledgements overtake what a worker's
-//! program has to say, except for what the kernel has already, 64 KiB and one message.
-//!
-//! Lost are those that a dying worker had acknowledged, and those in the hands of a server when it is closed.
-//!
-//! # What a worker may do to its primary
-//!
-//! Workers hear clients, so one of them may be taken over. What it says is checked, and what it makes the primary hold is
-//! little and goes with it: [`Settings::max_listeners`] sockets, 16 descriptors and a mebibyte of a message that is not
-//! complete. Sockets that are kept for workers to come are those on which a server listened, and no more than one worker
-//! may have.
-//!
-//! The primary binds what workers listen on, files of Unix sockets too, with its own rights, and removes the files. A
-//! worker of the same user could do so itself. For one that was started as another user or group the primary makes no
-//! file, unless its program says which: [`PrimaryHandler::accepts_listen`](upcall::PrimaryHandler::accepts_listen), where
-//! a program says best on which addresses its workers listen at all. That is needed as well where workers give up rights
-//! after their start (`chroot`, a sandbox), which a primary does not see.
-//!
-//! Messages and output of a worker are its own words: show them to people by [`async_wrap::layer::Printable`] or the like, since a
-//! terminal obeys what it is shown.
-//!
-//! # The end
-//!
-//! [`Primary::disconnect`] lets every worker close its servers, wait for their connections and end, and
-//! [`Worker::disconnect`] does that for one; [`Worker::kill`] waits for nothing. A worker that loses its primary stops its
-//! loop, unless its handler says otherwise.
-//!
 //! With the feature `trace` the layer says to `log`, at level trace, under the target `cluster`, which messages pass
 //! between the processes, and which connections with them: see [`async_wrap::layer::trace`].
 
 #![forbid(unsafe_code)]
 
 mod channel;
+pub mod differences;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod guide;
 mod primary;
 mod scheduling;
 mod settings;

@@ -44,6 +44,7 @@
 
 mod address;
 mod connect;
+pub mod differences;
 mod error;
 mod held;
 mod linger;

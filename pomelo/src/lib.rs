@@ -33,49 +33,6 @@
 //! env.run(RunMode::Default)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
-//! # Where it differs from Node's pomelo
-//!
-//! Left out: connectors, sessions, channels, routes, rpc and their components (`__proxy__` to `__server__`, with
-//! `__dictionary__` and `__protobuf__`), transactions, log4js, and looking for changes of files.
-//!
-//! | | Node's pomelo | here |
-//! |---|---|---|
-//! | `start` while starting | starts every component twice | [`Error::AlreadyStarted`] |
-//! | `start` of a started application | overwrites the time of the start | changes nothing |
-//! | `stop` while starting | both go on, and the state with them | the start ends with [`Error::Stopped`] |
-//! | `beforeStartup` | cannot fail | a failure ends the start, in the state [`State::Start`] |
-//! | a completion that is forgotten | waits for ever | is a failure |
-//! | the start callback without `afterStartup` | before the event `start_server` | always after it |
-//! | a stop that hangs | ends with code 0 after 3 s | the same, and the log names the component |
-//! | `beforeShutdown` that forgets to go on | cut after 3 s | the components stop |
-//! | components without a name | are loaded | every component has a name, so that a hung one can be named |
-//! | a second component of a name | warned of, its factory has run | the same, and an error |
-//! | `__master__`, `__monitor__` of the program's own | refused later, by the warning | take the place of the default ones |
-//! | `lifecycle.js` | a file; what is no function is warned of | [`Application::lifecycle`], where all are functions |
-//! | a process with `startId=` or `type=` | its start callback is never called | is told when the servers are on their way |
-//! | an unknown `startId=` or `type=` | crashes | [`Error::UnknownServer`] |
-//! | a record with `type` or `startId`, or of the type `master` | its server starts servers, without end, or is a second master | refused |
-//! | a word that is no `key=value` | becomes a key without its last letter | [`Error::Argument`]; before the first pair the program's own |
-//! | a program's path with `--` in it | the next word is taken for the program | is a path |
-//! | `id=`, `env=`, `serverType=` that look like numbers | are numbers | are texts |
-//! | numbers that JavaScript has not exactly | are other numbers | are texts |
-//! | `"frontend": true` | true only after a command line | true |
-//! | a wrong or missing configuration file | a log line or a `TypeError`, somewhere later | [`ConfigError`], with file, line and key |
-//! | two servers of one id | the later one counts | [`ConfigError`] |
-//! | texts with `++` in them | cut, and `NaN` | numbered if they are a number and `++`, else left alone |
-//! | arrays and objects on a command line | as `util.format` prints them | JSON; an array of `args` survives a restart |
-//! | a server started again | has `env=` and `main=` twice, and its old `pid=` | as it was started first |
-//! | the host `::1` | another host | this one |
-//! | a record without a host | `ssh undefined` | refused |
-//! | words for `ssh` | not quoted | each quoted; a host that looks like an option, or that a shell could take for more than a word, is refused |
-//! | a child that writes to standard error | failed to start | has written to standard error |
-//! | a child that a signal ended | succeeded | ended by a signal, see [`starter::ServerExit`] |
-//! | a missing program or `ssh` | ends the master | [`StartError`]; the others start |
-//! | processors | `taskset`, for the process id that the server tells | a system call, for the process that was started |
-//! | whether a port is free | `netstat` and `grep`: 315 is in 3150 | binding it; on other hosts, connecting to it |
-//!
-//! Those of the admin protocol stand in [`admin`].
 
 #![forbid(unsafe_code)]
 
@@ -84,6 +41,7 @@ mod application;
 mod args;
 mod cluster_seq;
 mod config;
+pub mod differences;
 mod done;
 mod error;
 #[cfg(fuzzing)]

@@ -29,6 +29,7 @@
 //! With the feature `trace` the loop says to the `log` crate, at level trace, under the target `uv_core`, what it does:
 //! readiness, system calls, the upcalls, and the calls of streams. See [`layer::trace`] for the format and for what it costs.
 
+pub mod differences;
 mod ending;
 mod environment;
 mod errno;
