@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use http::proto::{Decoder, Event, Fields, Limits, ParseError, Scratch};
+use http::proto::{Decoder, Event, Fields, Limits, ParseError, FieldTable};
 
 /// Splits fuzzer input into a word that decides where to cut, and the bytes to be cut.
 pub fn split(data: &[u8]) -> (u64, &[u8]) {
@@ -47,13 +47,13 @@ pub fn limits() -> Limits {
 
 /// What a new decoder says about `pieces`. It checks what holds for every input: nothing is held beyond the limits, and a
 /// decoder that is fed nothing says nothing.
-pub fn transcript(scratch: &mut Scratch, pieces: &[&[u8]], limits: &Limits) -> Transcript {
+pub fn transcript(table: &mut FieldTable, pieces: &[&[u8]], limits: &Limits) -> Transcript {
     let mut decoder = Decoder::new();
     let mut said = Transcript::default();
     for piece in pieces {
         let mut input = *piece;
         loop {
-            match decoder.decode(&mut input, scratch, limits) {
+            match decoder.decode(&mut input, table, limits) {
                 Ok(Event::NeedMore) => break assert!(input.is_empty(), "input was left over"),
                 Ok(Event::Head(head)) => said.items.push(format!(
                     "{} {} {:?} {:?} {:?} {} {:?} {} {}",

@@ -71,11 +71,11 @@ impl Response {
         if self.with(set_again) == Some(true) {
             return Ok(self);
         }
-        self.set_header_anew(name, value)
+        self.set_new_header(name, value)
     }
 
     #[inline(never)]
-    fn set_header_anew(&self, name: &str, value: &[u8]) -> Result<&Self> {
+    fn set_new_header(&self, name: &str, value: &[u8]) -> Result<&Self> {
         self.change_head(|exchange| Ok(exchange.head.set(name, value)?))
     }
 

@@ -8,7 +8,8 @@ use crate::connection::{
     TRAILING, UPGRADED,
 };
 use crate::proto::{
-    Decoder, Encoder, Event, Expect, Fields, Framing, ParseError, RequestFacts, RequestHead, Scratch, Version,
+    Decoder, Encoder, Event, Expect, FieldTable, Fields, Framing, ParseError, RequestFacts, RequestHead,
+    Version,
 };
 use crate::upcall::BodyHandler;
 use crate::{LAYER, Request, Response};
@@ -17,7 +18,7 @@ use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
 
 /// What follows a turn of input that a handler's panic ended. The decoder went down with it, so no further request is
-/// found; and the scratch, of which there will be a new one.
+/// found; and the table, of which there will be a new one.
 struct Panicked<'a>(&'a Rc<Connection>);
 
 impl Drop for Panicked<'_> {
@@ -33,12 +34,12 @@ impl Connection {
     /// Takes input; returns how many of the last bytes were not used, because the connection stalled.
     #[inline(always)]
     pub(crate) fn feed(self: &Rc<Self>, mut input: &[u8]) -> usize {
-        self.in_turn(|decoder, scratch| {
+        self.in_turn(|decoder, table| {
             loop {
-                if self.decode_usual(decoder, scratch, &mut input) {
+                if self.decode_usual(decoder, table, &mut input) {
                     return 0;
                 }
-                if let Some(unused) = self.decode_next(decoder, scratch, &mut input) {
+                if let Some(unused) = self.decode_next(decoder, table, &mut input) {
                     return unused;
                 }
             }
@@ -48,9 +49,9 @@ impl Connection {
     /// The same for input that was left over, which few connections have: without the shorter way, which is there once.
     #[inline(never)]
     pub(crate) fn feed_again(self: &Rc<Self>, mut input: &[u8]) -> usize {
-        self.in_turn(|decoder, scratch| {
+        self.in_turn(|decoder, table| {
             loop {
-                if let Some(unused) = self.decode_next(decoder, scratch, &mut input) {
+                if let Some(unused) = self.decode_next(decoder, table, &mut input) {
                     return unused;
                 }
             }
@@ -70,16 +71,16 @@ impl Connection {
 
     /// One upcall's worth of input. At its end, also by a panic, what was answered is sent.
     #[inline(always)]
-    fn in_turn<R>(self: &Rc<Self>, decode: impl FnOnce(&mut Decoder, &mut Scratch) -> R) -> R {
+    fn in_turn<R>(self: &Rc<Self>, decode: impl FnOnce(&mut Decoder, &mut FieldTable) -> R) -> R {
         self.set(CORKED);
         let mut decoder = self.decoder.take();
-        let mut scratch = self.core.scratch.take().unwrap_or_default();
+        let mut table = self.core.field_table.take().unwrap_or_default();
         let panicked = Panicked(self);
-        let result = decode(&mut decoder, &mut scratch);
+        let result = decode(&mut decoder, &mut table);
         std::mem::forget(panicked);
         self.note_receiving(decoder.has_started());
         self.decoder.set(decoder);
-        self.core.scratch.set(Some(scratch));
+        self.core.field_table.set(Some(table));
         self.end_turn();
         result
     }
@@ -95,7 +96,7 @@ impl Connection {
 
     /// Decodes requests like most that are answered at once. Returns whether the input is used up: the usual end of a turn.
     #[inline(always)]
-    fn decode_usual(self: &Rc<Self>, decoder: &mut Decoder, scratch: &Scratch, input: &mut &[u8]) -> bool {
+    fn decode_usual(self: &Rc<Self>, decoder: &mut Decoder, table: &FieldTable, input: &mut &[u8]) -> bool {
         let limits = &self.core.options().limits;
         if !self.is_plain(0) {
             return false;
@@ -107,7 +108,7 @@ impl Connection {
             if self.socket.is_destroyed() {
                 return false;
             }
-            let Some(head) = decoder.next_usual_head(input, scratch, limits) else { return false };
+            let Some(head) = decoder.decode_repeated(input, table, limits) else { return false };
             self.on_usual_head(&head);
             // Of a request that was answered there is nothing to tell at its end.
             if !self.is_plain(IN_MESSAGE) {
@@ -124,7 +125,7 @@ impl Connection {
     fn decode_next(
         self: &Rc<Self>,
         decoder: &mut Decoder,
-        scratch: &mut Scratch,
+        table: &mut FieldTable,
         input: &mut &[u8],
     ) -> Option<usize> {
         let limits = &self.core.options().limits;
@@ -146,7 +147,7 @@ impl Connection {
         if input.is_empty() && decoder.holds_nothing() {
             return Some(0);
         }
-        match decoder.decode(input, scratch, limits) {
+        match decoder.decode(input, table, limits) {
             Ok(Event::NeedMore) => return Some(0),
             Ok(Event::Head(head)) => {
                 self.on_head(&head, input);
@@ -218,12 +219,13 @@ impl Connection {
         self.describe(&mut exchange, head, rest);
         let number = self.push(exchange);
         let request = Request::new(head, self, number);
-        if !head.is_usual && self.is_settled(&request, number, rest) {
+        let is_special = head.upgrade || head.is_connect() || head.expect != Expect::None;
+        if is_special && self.is_settled(&request, number, rest) {
             return;
         }
         let response = Response::first(self, number);
         self.core.env().make_callback(context, || self.call_handler(&request, response));
-        if !head.is_usual {
+        if is_special {
             self.send_continue(number);
         }
     }

@@ -2,20 +2,20 @@
 
 use super::chars;
 
-/// The options in `Connection` that matter here (RFC 9110, 7.6.1).
+/// The options in `Connection` that decoder and encoder act on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionOptions {
+pub(super) struct ConnectionOptions {
     /// `close`.
-    pub close: bool,
+    pub(super) close: bool,
     /// `keep-alive`.
-    pub keep_alive: bool,
+    pub(super) keep_alive: bool,
     /// `upgrade`.
-    pub upgrade: bool,
+    pub(super) upgrade: bool,
 }
 
 impl ConnectionOptions {
-    /// Takes in the value of a `Connection` field, of a request or of a response; several add up.
-    pub fn add(&mut self, value: &[u8]) {
+    /// Adds the options of one `Connection` field; several fields form one list.
+    pub(super) fn add(&mut self, value: &[u8]) {
         for option in chars::list(value) {
             match option.len() {
                 5 if option.eq_ignore_ascii_case(b"close") => self.close = true,

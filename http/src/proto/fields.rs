@@ -1,14 +1,13 @@
 //! The fields of a message: a view of the received bytes through a reusable table of positions.
 //!
-//! Order and letter case are kept as received (Node's `rawHeaders`); what a map of them holds of repeated ones
-//! (Node's `headers`) is in `repeated.rs`.
+//! Order and letter case are kept as received (Node's `rawHeaders`); how a map of them (Node's `headers`) holds repeated
+//! ones is in `repeated.rs`.
 
-use super::request::FramingFields;
 use super::{section, trailer};
 use std::fmt;
 
-/// Where one field lies in the bytes of its section. INVARIANT: both ranges lie inside those bytes, and the
-/// name is ASCII; only `section.rs` makes spans.
+/// Where one field is in the bytes of its section. INVARIANT: both ranges lie inside those bytes, and the name is ASCII;
+/// only `section.rs` makes spans.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) name: u32,
@@ -20,69 +19,54 @@ pub(super) struct Span {
 /// Bytes of a section that is kept for comparison; a longer one is read anew each time.
 const KEPT_SECTION: usize = 4096;
 
-/// The decoder's table of field positions: one for all connections of a server, so that a request allocates
-/// nothing once the table has grown to the size of the usual head.
+/// Where the fields are in the section that was read last, and that section.
 ///
-/// A client says the same in the fields of most of its requests, byte for byte. So the section of the last head is kept
-/// with what was found in it: one that is equal needs to be compared only.
+/// A client sends the same fields with most of its requests, byte for byte. So the section of the last head is kept: one
+/// that is equal needs to be compared only.
 #[derive(Debug, Default)]
-pub struct Scratch {
-    /// Where the fields are in the section that was read last.
+pub(super) struct SectionTable {
     spans: Vec<Span>,
-    /// What its fields mean, if it was that of a head.
-    meaning: FramingFields,
-    /// That section, complete and valid; empty if none is kept.
+    /// The section, complete and valid; empty if none is kept.
     section: Vec<u8>,
 }
 
-impl Scratch {
-    /// An empty table; it allocates at the first request.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The length of the section that `bytes` begins with, if it is the one that was read last.
+impl SectionTable {
+    /// The length of the section at the start of `bytes`, if it is the head's that was read last.
     #[inline]
-    pub(super) fn known_len(&self, bytes: &[u8], max_fields: usize) -> Option<usize> {
-        let known = &self.section;
-        // No section begins with another one, since the empty line at its end ends it.
-        let is_known = !known.is_empty() && bytes.starts_with(known) && self.spans.len() <= max_fields;
-        is_known.then_some(known.len())
+    pub(super) fn repeated_len(&self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+        let last = &self.section;
+        // No section starts with another one, since the empty line at its end ends it.
+        let is_repeated = !last.is_empty() && bytes.starts_with(last) && self.spans.len() <= max_fields;
+        is_repeated.then_some(last.len())
     }
 
-    /// Reads the field section of a head that `bytes` begins with; returns its length if it is complete and valid.
-    pub(super) fn read_head(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
-        self.known_len(bytes, max_fields).or_else(|| self.read_new_head(bytes, max_fields))
-    }
-
-    fn read_new_head(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+    /// Reads the field section of a head at the start of `bytes`, with a call of `see` for each field. Returns its length
+    /// if it is complete and valid.
+    #[inline(always)]
+    pub(super) fn read_head(
+        &mut self,
+        bytes: &[u8],
+        max_fields: usize,
+        mut see: impl FnMut(&[u8], &[u8], Span),
+    ) -> Option<usize> {
         self.section.clear();
-        let mut meaning = FramingFields::default();
         let len = section::read(bytes, max_fields, &mut self.spans, |name, value, span| {
-            meaning.see(name, value, span);
+            see(name, value, span);
             true
         })?;
-        meaning.complete(bytes);
-        self.meaning = meaning;
         if len <= KEPT_SECTION {
             self.section.extend_from_slice(&bytes[..len]);
         }
         Some(len)
     }
 
-    /// Reads a trailer section in the same way, without the fields that may not stand there.
+    /// Reads a trailer section, without the fields that may not stand there.
     pub(super) fn read_trailers(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
         self.section.clear();
         section::read(bytes, max_fields, &mut self.spans, |name, _, _| trailer::is_allowed(name))
     }
 
-    /// What the fields of the head mean that was read last.
-    #[inline]
-    pub(super) fn meaning(&self) -> &FramingFields {
-        &self.meaning
-    }
-
-    /// The fields of the section that was read last, and that `section` begins with.
+    /// The fields of the section that was read last, and that `section` starts with.
     #[inline]
     pub(super) fn fields<'a>(&'a self, section: &'a [u8]) -> Fields<'a> {
         Fields { bytes: section, spans: &self.spans }
@@ -92,10 +76,10 @@ impl Scratch {
 /// The fields of a head or trailer section, in the order received.
 ///
 /// ```
-/// # use http::proto::{Decoder, Event, Limits, Scratch};
-/// # let (mut decoder, mut scratch) = (Decoder::new(), Scratch::new());
+/// # use http::proto::{Decoder, Event, Limits, FieldTable};
+/// # let (mut decoder, mut table) = (Decoder::new(), FieldTable::new());
 /// let mut input: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nx-a: 2\r\n\r\n";
-/// let Ok(Event::Head(head)) = decoder.decode(&mut input, &mut scratch, &Limits::default()) else { panic!() };
+/// let Ok(Event::Head(head)) = decoder.decode(&mut input, &mut table, &Limits::default()) else { panic!() };
 /// assert_eq!(head.fields.get("host"), Some(&b"a"[..]));
 /// assert_eq!(head.fields.get_all("X-a").count(), 2);
 /// ```
@@ -106,7 +90,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// How many field lines there are.
+    /// The number of field lines.
     pub fn len(&self) -> usize {
         self.spans.len()
     }

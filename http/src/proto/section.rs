@@ -1,35 +1,68 @@
-//! Field sections: the field lines of a head or of trailers, with the empty line after them (RFC 9112, 2.2, 5).
+//! Sections: the field lines of a head or of trailers, with the empty line after them (RFC 9112, 2.2, 5). Mirrors the
+//! header states of llhttp.
 //!
-//! There are two readers. [`read`] takes a complete, valid section at full speed and says nothing about any
-//! other. [`Cursor`] then goes over it line by line: it finds the first fault in byte order, whatever pieces
-//! the bytes came in, and remembers which lines it has seen. So a section that trickles in costs one look at
-//! each line, plus one at the unfinished line per piece.
+//! There are two readers. [`read`] reads a complete, valid section at full speed and returns `None` for any other.
+//! [`Cursor`] then goes over the section line by line: it finds the first fault in byte order, in whatever pieces the bytes
+//! came, and remembers which lines it has checked. So a section that arrives slowly costs one look at each line, plus one
+//! at the unfinished line per piece.
 
 use super::chars::{self, TOKEN};
 use super::error::ParseError;
 use super::fields::Span;
-use super::request::line;
+use super::limits::Limits;
 
 /// Bounds on one section.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    /// Bytes, with the empty line (and for a head with the request line).
+    /// Bytes, with the empty line (and for a head with the start line).
     pub(super) size: usize,
     /// Field lines.
     pub(super) fields: usize,
     /// The fault if `size` is exceeded.
-    pub(super) too_large: ParseError,
+    too_large: ParseError,
+    /// What the first line is, if it is no field line.
+    start_line: Option<StartLine>,
+}
+
+/// The first line of a head: of a request or of a response.
+#[derive(Clone, Copy)]
+pub(super) struct StartLine {
+    /// The length of the line at the start of some bytes; `None` if it is valid so far but has not ended.
+    pub(super) len: fn(&[u8]) -> Result<Option<usize>, ParseError>,
+    /// The fault if the line alone exceeds the section's size.
+    pub(super) too_long: ParseError,
 }
 
 impl Bounds {
-    /// As much of `input` as is worth looking at: one byte more than allowed proves an excess.
+    /// Bounds on a head.
+    #[inline]
+    pub(super) fn of_head(limits: &Limits, start_line: StartLine) -> Self {
+        Self {
+            size: limits.head_size(),
+            fields: limits.max_headers,
+            too_large: ParseError::HeadTooLarge,
+            start_line: Some(start_line),
+        }
+    }
+
+    /// Bounds on a trailer section.
+    pub(super) fn of_trailers(limits: &Limits) -> Self {
+        Self {
+            size: limits.trailer_size(),
+            fields: limits.max_headers,
+            too_large: ParseError::TrailersTooLarge,
+            start_line: None,
+        }
+    }
+
+    /// The part of `input` that has to be looked at: one byte more than allowed proves an excess.
     pub(super) fn window<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         &input[..input.len().min(self.size + 1)]
     }
 }
 
-/// Reads the section at the start of `bytes`, if it is complete, valid and of at most `max_fields` lines: puts the fields
-/// for which `keep` says so into `spans`, and returns the section's length.
+/// Reads the field lines at the start of `bytes`, with the empty line after them, if they are complete, valid and at most
+/// `max_fields`: puts the fields for which `keep` returns `true` into `spans`, and returns the length.
 #[inline(always)]
 pub(super) fn read(
     bytes: &[u8],
@@ -63,7 +96,7 @@ struct FieldLine<'a> {
     /// Without whitespace around it.
     value: &'a [u8],
     value_start: usize,
-    /// What follows the line.
+    /// The bytes after the line.
     rest: &'a [u8],
 }
 
@@ -77,7 +110,7 @@ impl<'a> FieldLine<'a> {
             return None;
         }
         if let Some(trimmed) = text.strip_prefix(b" ") {
-            // Usually that is all.
+            // Most senders write exactly this.
             text = trimmed;
         }
         while let Some(b' ' | b'\t') = text.first() {
@@ -96,8 +129,8 @@ impl<'a> FieldLine<'a> {
 /// How far an unfinished section has been checked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
-    /// Whether the request line comes next.
-    in_request_line: bool,
+    /// Whether the start line comes next.
+    in_start_line: bool,
     /// Where the first line starts that is not known to be complete and valid.
     line: u32,
     /// Field lines before it.
@@ -105,18 +138,13 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// At the start of a request's head.
-    pub(super) fn at_head() -> Self {
-        Self { in_request_line: true, line: 0, fields: 0 }
+    /// At the start of a section.
+    pub(super) fn new(bounds: &Bounds) -> Self {
+        Self { in_start_line: bounds.start_line.is_some(), line: 0, fields: 0 }
     }
 
-    /// At the start of a trailer section.
-    pub(super) fn at_trailers() -> Self {
-        Self { in_request_line: false, line: 0, fields: 0 }
-    }
-
-    /// Goes on over the section that `bytes` starts with, and whose checked part is unchanged. Returns its
-    /// end, or `None` if it is valid so far but incomplete.
+    /// Goes on over the section at the start of `bytes`, whose checked part is unchanged. Returns its end, or `None` if it
+    /// is valid so far but incomplete.
     pub(super) fn advance(&mut self, bytes: &[u8], bounds: &Bounds) -> Result<Option<usize>, ParseError> {
         while let Some(len) = self.line_len(&bytes[self.line as usize..], bounds)? {
             self.line += len.end() as u32;
@@ -128,23 +156,23 @@ impl Cursor {
         if bytes.len() <= bounds.size {
             return Ok(None);
         }
-        Err(if self.in_request_line { ParseError::UriTooLong } else { bounds.too_large })
+        let start_line = bounds.start_line.filter(|_| self.in_start_line);
+        Err(start_line.map_or(bounds.too_large, |line| line.too_long))
     }
 
     /// Checks the line at the start of `rest`; `None` if it has not ended.
     fn line_len(&mut self, rest: &[u8], bounds: &Bounds) -> Result<Option<Line>, ParseError> {
-        if self.in_request_line {
-            let Some(len) = line::len(rest)? else { return Ok(None) };
-            self.in_request_line = false;
+        if let Some(start_line) = bounds.start_line.filter(|_| self.in_start_line) {
+            let Some(len) = (start_line.len)(rest)? else { return Ok(None) };
+            self.in_start_line = false;
             return Ok(Some(Line::Full(len)));
         }
         match *rest {
             [] | [b'\r'] => return Ok(None),
             [b'\r', b'\n', ..] => return Ok(Some(Line::Empty)),
             [b'\r' | b'\n', ..] => return Err(ParseError::InvalidLineEnd),
-            // RFC 9112, 5.2: a server refuses obs-fold or turns it into spaces; 2.2: whitespace before the
-            // first field is refused or its line ignored. Refusing is what no two recipients can disagree
-            // about.
+            // RFC 9112, 5.2: a server refuses obs-fold or turns it into spaces; 2.2: whitespace before the first field is
+            // refused or its line ignored. A refusal leaves nothing on which two recipients can disagree.
             [b' ' | b'\t', ..] => return Err(ParseError::LeadingWhitespace),
             _ if self.fields as usize >= bounds.fields => return Err(ParseError::TooManyFields),
             _ => {}

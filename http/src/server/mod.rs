@@ -9,7 +9,7 @@ pub use options::ServerOptions;
 
 use crate::connection::exchange::Pool;
 use crate::connection::{Connection, UPGRADED};
-use crate::proto::{HeadCache, Scratch};
+use crate::proto::{FieldTable, HeadCache};
 use crate::upcall::RequestHandler;
 use crate::{Address, ListenOptions, Result};
 use async_wrap::layer::HandlerCell;
@@ -40,7 +40,7 @@ pub(crate) struct Core {
     options: ServerOptions,
     pub(crate) pool: Pool,
     /// In a box, since it moves at every turn.
-    pub(crate) scratch: Cell<Option<Box<Scratch>>>,
+    pub(crate) field_table: Cell<Option<Box<FieldTable>>>,
     /// Output of the turn that is going on.
     pub(crate) collected: RefCell<Vec<u8>>,
     /// A buffer for output outside of turns.
@@ -85,7 +85,7 @@ impl Server {
             env: env.clone(),
             options,
             pool: Pool::default(),
-            scratch: Cell::default(),
+            field_table: Cell::default(),
             collected: RefCell::default(),
             spare: RefCell::default(),
             heads: Heads::new(heads),

@@ -1,7 +1,7 @@
 //! The life of a connection: persistence, expectations, upgrades, tunnels, and its end.
 
 use crate::harness::check;
-use http::proto::{Decoder, Event, Limits, ParseError, Scratch};
+use http::proto::{Decoder, Event, FieldTable, Limits, ParseError};
 
 fn get(version: &str, lines: &str, rest: &str) -> String {
     format!("GET / HTTP/{version}\r\nHost: h\r\n{lines}\r\n{rest}")
@@ -10,9 +10,9 @@ fn get(version: &str, lines: &str, rest: &str) -> String {
 /// Checks the flags in the head of a request with these lines.
 #[track_caller]
 fn check_flags(version: &str, lines: &str, flags: &str) {
-    let (mut decoder, mut scratch) = (Decoder::new(), Scratch::new());
+    let (mut decoder, mut table) = (Decoder::new(), FieldTable::new());
     let input = get(version, lines, "");
-    let event = decoder.decode(&mut input.as_bytes(), &mut scratch, &Limits::default());
+    let event = decoder.decode(&mut input.as_bytes(), &mut table, &Limits::default());
     let Ok(Event::Head(head)) = event else { panic!("{lines:?}: {event:?}") };
     let found = format!("keep={} {:?} upgrade={}", head.keep_alive, head.expect, head.upgrade);
     assert_eq!(found, flags, "{lines:?}");
@@ -121,20 +121,20 @@ fn connect_is_followed_by_the_tunnel_or_by_nothing() {
 
 #[test]
 fn an_upgrade_can_be_accepted_until_more_is_decoded() {
-    let (mut scratch, limits) = (Scratch::new(), Limits::default());
+    let (mut table, limits) = (FieldTable::new(), Limits::default());
     let mut input = [get("1.1", "", "").as_bytes(), b"G"].concat();
     for (calls, is_in_time) in [(1, true), (2, true), (3, false)] {
         let mut decoder = Decoder::new();
         let mut rest = &input[..];
         for _ in 0..calls {
-            decoder.decode(&mut rest, &mut scratch, &limits).unwrap();
+            decoder.decode(&mut rest, &mut table, &limits).unwrap();
         }
         assert_eq!(decoder.upgrade(), is_in_time, "after {calls} events");
         assert_eq!(decoder.upgrade(), is_in_time, "again");
     }
     input[0] = b' ';
     let mut decoder = Decoder::new();
-    assert!(decoder.decode(&mut &input[..], &mut scratch, &limits).is_err());
+    assert!(decoder.decode(&mut &input[..], &mut table, &limits).is_err());
     assert!(!decoder.upgrade());
 }
 
@@ -143,9 +143,9 @@ fn an_upgrade_can_be_accepted_until_more_is_decoded() {
 fn the_end_of_input_is_clean_only_between_messages() {
     let whole = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\n\r\n";
     for len in 0..=whole.len() {
-        let (mut decoder, mut scratch) = (Decoder::new(), Scratch::new());
+        let (mut decoder, mut table) = (Decoder::new(), FieldTable::new());
         let mut input = &whole.as_bytes()[..len];
-        while !matches!(decoder.decode(&mut input, &mut scratch, &Limits::default()), Ok(Event::NeedMore)) {}
+        while !matches!(decoder.decode(&mut input, &mut table, &Limits::default()), Ok(Event::NeedMore)) {}
         let is_clean = len == 0 || len == whole.len();
         assert_eq!(decoder.finish().is_ok(), is_clean, "after {len} bytes");
         assert_eq!(decoder.is_idle(), is_clean);

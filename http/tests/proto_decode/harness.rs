@@ -1,7 +1,7 @@
 //! Runs input through a decoder in all kinds of pieces and writes down what it says.
 
 use http::proto::{
-    Decoder, Event, Expect, Fields, Limits, ParseError, RequestHead, Scratch, TargetForm, Version,
+    Decoder, Event, Expect, FieldTable, Fields, Limits, ParseError, RequestHead, TargetForm, Version,
 };
 
 /// Inputs up to this length are cut at every position; longer ones at about as many.
@@ -66,18 +66,18 @@ pub(crate) fn trace(input: &[u8], limits: &Limits) -> Trace {
 
 /// One run over `pieces`.
 pub(crate) fn run(pieces: &[&[u8]], limits: &Limits) -> Trace {
-    run_with(&mut Scratch::new(), pieces, limits)
+    run_with(&mut FieldTable::new(), pieces, limits)
 }
 
-/// The same with a scratch that may have served others.
-pub(crate) fn run_with(scratch: &mut Scratch, pieces: &[&[u8]], limits: &Limits) -> Trace {
-    let mut run = Run { scratch: std::mem::take(scratch), ..Run::default() };
+/// The same with a table that may have served others.
+pub(crate) fn run_with(table: &mut FieldTable, pieces: &[&[u8]], limits: &Limits) -> Trace {
+    let mut run = Run { table: std::mem::take(table), ..Run::default() };
     for piece in pieces {
         if !run.feed(piece, limits) {
             break;
         }
     }
-    *scratch = std::mem::take(&mut run.scratch);
+    *table = std::mem::take(&mut run.table);
     run.finish()
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn run_with(scratch: &mut Scratch, pieces: &[&[u8]], limits: &Limits)
 #[derive(Default)]
 struct Run {
     decoder: Decoder,
-    scratch: Scratch,
+    table: FieldTable,
     items: Vec<String>,
     fault: Option<ParseError>,
     is_upgrade_wanted: bool,
@@ -104,7 +104,7 @@ impl Run {
             return true;
         }
         loop {
-            match self.decoder.decode(&mut input, &mut self.scratch, limits) {
+            match self.decoder.decode(&mut input, &mut self.table, limits) {
                 Ok(Event::NeedMore) => {
                     assert!(input.is_empty(), "NeedMore with input left");
                     assert!(self.decoder.buffered() <= limits.max_header_size.max(limits.max_trailer_size));
@@ -138,7 +138,7 @@ impl Run {
                     return true;
                 }
                 Err(fault) => {
-                    let again = self.decoder.decode(&mut input, &mut self.scratch, limits);
+                    let again = self.decoder.decode(&mut input, &mut self.table, limits);
                     assert_eq!(again.err(), Some(fault), "a fault lasts");
                     assert_eq!(self.decoder.finish(), Err(fault));
                     self.fault = Some(fault);

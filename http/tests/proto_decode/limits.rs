@@ -1,7 +1,7 @@
 //! How much is accepted, and that a decoder holds no more than that.
 
 use crate::harness::{run, trace};
-use http::proto::{Decoder, Event, Limits, ParseError, Scratch};
+use http::proto::{Decoder, Event, FieldTable, Limits, ParseError};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
@@ -96,16 +96,16 @@ fn trailers_are_bounded_like_heads() {
 #[test]
 fn a_decoder_is_small_and_owns_nothing_between_requests() {
     assert!(size_of::<Decoder>() <= 64, "{}", size_of::<Decoder>());
-    let (mut decoder, mut scratch, limits) = (Decoder::new(), Scratch::new(), Limits::default());
+    let (mut decoder, mut table, limits) = (Decoder::new(), FieldTable::new(), Limits::default());
     let (mut first, mut second) = REQUEST.as_bytes().split_at(10);
     assert!(decoder.is_idle());
-    assert!(matches!(decoder.decode(&mut first, &mut scratch, &limits), Ok(Event::NeedMore)));
+    assert!(matches!(decoder.decode(&mut first, &mut table, &limits), Ok(Event::NeedMore)));
     assert_eq!(decoder.buffered(), 10);
     assert!(!decoder.is_idle() && decoder.is_in_head() && decoder.has_started());
-    assert!(matches!(decoder.decode(&mut second, &mut scratch, &limits), Ok(Event::Head(_))));
+    assert!(matches!(decoder.decode(&mut second, &mut table, &limits), Ok(Event::Head(_))));
     assert!(!decoder.is_idle() && !decoder.is_in_head() && !decoder.has_started());
-    assert!(matches!(decoder.decode(&mut second, &mut scratch, &limits), Ok(Event::End(_))));
-    assert!(matches!(decoder.decode(&mut second, &mut scratch, &limits), Ok(Event::NeedMore)));
+    assert!(matches!(decoder.decode(&mut second, &mut table, &limits), Ok(Event::End(_))));
+    assert!(matches!(decoder.decode(&mut second, &mut table, &limits), Ok(Event::NeedMore)));
     assert_eq!(decoder.buffered(), 0);
     assert!(decoder.is_idle() && !decoder.has_started());
 }

@@ -1,7 +1,7 @@
 //! RFC 9112, 3: the request line.
 
 use crate::harness::{check, refuse, refuse_at_end};
-use http::proto::{Decoder, Event, Limits, ParseError, Scratch};
+use http::proto::{Decoder, Event, FieldTable, Limits, ParseError};
 
 /// `line` with what else a valid HTTP/1.1 head needs.
 fn with_host(line: &str) -> String {
@@ -207,8 +207,8 @@ fn path_query_and_authority() {
         ("CONNECT y:443", "", None, "y:443"),
     ] {
         let text = format!("{line} HTTP/1.1\r\nHost: h:1\r\n\r\n");
-        let (mut decoder, mut scratch) = (Decoder::new(), Scratch::new());
-        let event = decoder.decode(&mut text.as_bytes(), &mut scratch, &Limits::default());
+        let (mut decoder, mut table) = (Decoder::new(), FieldTable::new());
+        let event = decoder.decode(&mut text.as_bytes(), &mut table, &Limits::default());
         let Ok(Event::Head(head)) = event else { panic!("{line}: {event:?}") };
         assert_eq!((head.path(), head.query(), head.authority()), (path, query, authority), "{line}");
         assert_eq!(head.is_connect(), line.starts_with("CONNECT"));

@@ -1,7 +1,7 @@
 //! Whatever comes in: no panic, an end, bounded memory, and the same events however it is cut.
 
 use crate::harness::{run, run_with, trace};
-use http::proto::{Limits, Scratch};
+use http::proto::{FieldTable, Limits};
 
 const SEEDS: &[&str] = &[
     "GET /a?b HTTP/1.1\r\nHost: h:80\r\nAccept: */*\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.1\r\nHost:\r\n\r\n",
@@ -95,13 +95,13 @@ fn mutated_requests_never_panic_and_never_depend_on_their_pieces() {
     }
 }
 
-/// A scratch remembers the fields that it read last. Heads that share all of these, some or none follow one another, with
+/// A table remembers the fields that it read last. Heads that share all of these, some or none follow one another, with
 /// other request lines, limits and trailers.
 #[test]
-fn what_a_scratch_has_read_before_changes_nothing() {
+fn what_a_table_has_read_before_changes_nothing() {
     let mut random = Random(0x0123_4567_89ab_cdef);
     let small = Limits { max_header_size: 80, max_headers: 2, max_trailer_size: 12, max_chunk_extensions: 6 };
-    let (mut scratch, mut input) = (Scratch::new(), Vec::new());
+    let (mut table, mut input) = (FieldTable::new(), Vec::new());
     for round in 0..30_000 {
         match random.below(4) {
             // The same once more, to be known again.
@@ -120,7 +120,7 @@ fn what_a_scratch_has_read_before_changes_nothing() {
         let cut = random.below(input.len() + 1);
         for pieces in [&[&input[..]][..], &[&input[..cut], &input[cut..]]] {
             let expected = run(pieces, &limits);
-            assert_eq!(run_with(&mut scratch, pieces, &limits), expected, "{}", input.escape_ascii());
+            assert_eq!(run_with(&mut table, pieces, &limits), expected, "{}", input.escape_ascii());
         }
     }
 }

@@ -1,13 +1,16 @@
-//! The fields that steer the connection, picked out while the head's fields are walked over once.
+//! The fields of a request that control framing, connection and routing, collected while the head is read. Mirrors
+//! llhttp's `flags` and `llhttp_should_keep_alive`.
 //!
-//! Faults found here are kept until the whole head is known to be valid, so that which fault is reported does
-//! not depend on the pieces in which a head arrives.
+//! Faults found here are reported once the whole head is known to be valid, so that the fault does not depend on the pieces
+//! in which a head arrives.
 
 use super::authority;
-use super::body::{BodyFields, Framing};
 use super::target::TargetForm;
+use crate::proto::body_length::{BodyLength, Framing};
+use crate::proto::connection_options::ConnectionOptions;
 use crate::proto::fields::Span;
-use crate::proto::{ConnectionOptions, ParseError, Version, chars};
+use crate::proto::known::KnownField;
+use crate::proto::{ParseError, Version, chars};
 
 /// What a request's `Expect` asks for (RFC 9110, 10.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,46 +24,45 @@ pub enum Expect {
     Other,
 }
 
-/// What has been seen so far.
+/// What the fields of one head say about framing, connection and routing.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::proto) struct FramingFields {
+pub(super) struct FramingFields {
     host: Option<Span>,
-    body: BodyFields,
+    length: BodyLength,
     connection: ConnectionOptions,
     has_upgrade: bool,
     expect: Expect,
     fault: Option<ParseError>,
-    /// See [`is_usual`](Self::is_usual).
-    is_usual: bool,
+    /// See [`is_simple`](Self::is_simple).
+    is_simple: bool,
 }
 
 impl FramingFields {
-    /// Looks at one field. Comparing length and first letter first leaves most fields after two comparisons.
+    /// Adds a field.
     #[inline]
-    pub(in crate::proto) fn see(&mut self, name: &[u8], value: &[u8], span: Span) {
-        let Some(first) = name.first() else { return };
-        match (name.len(), first | 0x20) {
-            (4, b'h') if is_name(name, b"host") => self.see_host(span),
-            (6, b'e') if is_name(name, b"expect") => self.see_expect(value),
-            (7, b'u') if is_name(name, b"upgrade") => self.has_upgrade = true,
-            (10, b'c') if is_name(name, b"connection") => self.connection.add(value),
-            (14, b'c') if is_name(name, b"content-length") => {
-                let result = self.body.add_length(value);
+    pub(super) fn add(&mut self, name: &[u8], value: &[u8], span: Span) {
+        match KnownField::of(name) {
+            Some(KnownField::Host) => self.add_host(span),
+            Some(KnownField::Expect) => self.add_expect(value),
+            Some(KnownField::Upgrade) => self.has_upgrade = true,
+            Some(KnownField::Connection) => self.connection.add(value),
+            Some(KnownField::ContentLength) => {
+                let result = self.length.add_length(value);
                 self.note(result);
             }
-            (17, b't') if is_name(name, b"transfer-encoding") => self.body.add_codings(value),
-            _ => {}
+            Some(KnownField::TransferEncoding) => self.length.add_codings(value),
+            Some(KnownField::Date | KnownField::KeepAlive | KnownField::Trailer) | None => {}
         }
     }
 
-    fn see_host(&mut self, value: Span) {
+    fn add_host(&mut self, value: Span) {
         if self.host.is_some() {
             self.note(Err(ParseError::DuplicateHost));
         }
         self.host = Some(value);
     }
 
-    fn see_expect(&mut self, value: &[u8]) {
+    fn add_expect(&mut self, value: &[u8]) {
         for expectation in chars::list(value).filter(|expectation| !expectation.is_empty()) {
             let is_continue = expectation.eq_ignore_ascii_case(b"100-continue");
             if !is_continue {
@@ -78,21 +80,21 @@ impl FramingFields {
         }
     }
 
-    /// Says that all fields are seen. The value of `Host` is the last of them to be refused.
-    pub(in crate::proto) fn complete(&mut self, section: &[u8]) {
+    /// Completes the head whose field section `section` starts with. The value of `Host` is the last that is refused.
+    pub(super) fn complete(&mut self, section: &[u8]) {
         if self.host.is_some_and(|host| !authority::is_host_value(host.value(section))) {
             self.note(Err(ParseError::InvalidHost));
         }
-        let usual =
+        let simple =
             Conclusion { framing: Framing::None, keep_alive: true, expect: Expect::None, upgrade: false };
-        self.is_usual = self.conclude(TargetForm::Origin, Version::Http11) == Ok(usual);
+        self.is_simple = self.conclude(TargetForm::Origin, Version::Http11) == Ok(simple);
     }
 
-    /// Whether the fields say of a request of a path in HTTP/1.1 what they say of most: that it has no body, that another
-    /// one may follow, and nothing else.
+    /// Whether an HTTP/1.1 request of a path with these fields has no body, no expectation and no offer to change
+    /// protocols, and lets another request follow.
     #[inline]
-    pub(super) fn is_usual(&self) -> bool {
-        self.is_usual
+    pub(super) fn is_simple(&self) -> bool {
+        self.is_simple
     }
 
     /// What all fields say together for a request of this form and version.
@@ -106,7 +108,7 @@ impl FramingFields {
         if is_http11 && self.host.is_none() {
             return Err(ParseError::MissingHost);
         }
-        let framing = self.body.framing(version)?;
+        let framing = self.length.of_request(version)?;
         let is_connect = form == TargetForm::Authority;
         Ok(Conclusion {
             framing: if is_connect { Framing::None } else { framing },
@@ -117,16 +119,6 @@ impl FramingFields {
             upgrade: is_http11 && self.has_upgrade && self.connection.upgrade,
         })
     }
-}
-
-/// Whether a field name is `wanted`, which is in lower case, whatever its own case. With the bit that tells the cases
-/// apart set, a byte of a token equals a letter or a hyphen only if it is that one.
-#[inline]
-fn is_name<const N: usize>(name: &[u8], wanted: &[u8; N]) -> bool {
-    let differences = |name: &[u8; N]| {
-        name.iter().zip(wanted).fold(0, |found, (byte, wanted)| found | ((byte | 0x20) ^ wanted))
-    };
-    name.try_into().is_ok_and(|name| differences(name) == 0)
 }
 
 /// The result of [`FramingFields::conclude`]; see `RequestHead` for the parts.

@@ -1,11 +1,12 @@
 //! The head of a request: request line and fields, with everything that the connection has to know about it.
 
-use super::body::Framing;
+use super::field_table::FieldTable;
 use super::framing_fields::Expect;
 use super::line;
 use super::target::{self, TargetForm};
+use crate::proto::body_length::Framing;
 use crate::proto::section::Bounds;
-use crate::proto::{Fields, ParseError, Scratch, Version};
+use crate::proto::{Fields, ParseError, Version};
 
 /// A request's head: valid by RFC 9110 and 9112, and borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +33,6 @@ pub struct RequestHead<'a> {
     pub expect: Expect,
     /// Whether the client offers to change protocols: `Upgrade` with `Connection: upgrade`, in HTTP/1.1.
     pub upgrade: bool,
-    /// It is like most: a `GET` in HTTP/1.1 without a body, after which another request may follow, and that asks for
-    /// nothing beside.
-    pub(crate) is_usual: bool,
 }
 
 impl<'a> RequestHead<'a> {
@@ -100,7 +98,7 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// Path and query, which is without its `?`.
+/// Path, and query without its `?`.
 #[inline]
 fn split_query(target: &str) -> (&str, Option<&str>) {
     // By hand: most targets are shorter than what a search routine needs to start.
@@ -110,18 +108,18 @@ fn split_query(target: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The usual head at the start of `bytes`, with its length, if it has the fields of the one before it. `None` says nothing;
-/// [`read`] does.
+/// The fast path of [`read`]: the head at the start of `bytes`, with its length, if it is a `GET` with the fields of the
+/// head before it, and those are simple. `None` means "not decided here".
 #[inline(always)]
-pub(super) fn usual<'a>(
+pub(super) fn read_repeated<'a>(
     bytes: &'a [u8],
     bounds: &Bounds,
-    scratch: &'a Scratch,
+    table: &'a FieldTable,
 ) -> Option<(RequestHead<'a>, usize)> {
-    let line = line::usual(bytes)?;
+    let line = line::read_get(bytes)?;
     let section = &bytes[line.len..];
-    let end = line.len + scratch.known_len(section, bounds.fields)?;
-    if end > bounds.size || !scratch.meaning().is_usual() {
+    let end = line.len + table.repeated_len(section, bounds.fields)?;
+    if end > bounds.size || !table.framing().is_simple() {
         return None;
     }
     let head = RequestHead {
@@ -129,44 +127,42 @@ pub(super) fn usual<'a>(
         target: line.target,
         form: line.form,
         version: line.version,
-        fields: scratch.fields(section),
+        fields: table.fields(section),
         framing: Framing::None,
         keep_alive: true,
         expect: Expect::None,
         upgrade: false,
-        is_usual: true,
     };
     Some((head, end))
 }
 
 /// Reads the head at the start of `bytes` and hands it to `use_head` with its length: by reference, since a head is a
-/// hundred bytes that the usual case need not move. `None` if its bytes are incomplete or faulty: which of the two,
+/// hundred bytes that most callers need not move. `None` if the bytes are incomplete or faulty: which of the two,
 /// [`Cursor`](crate::proto::section::Cursor) finds out. An error is about what valid fields say.
 pub(super) fn read<'a, R>(
     bytes: &'a [u8],
     bounds: &Bounds,
-    scratch: &'a mut Scratch,
+    table: &'a mut FieldTable,
     use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
 ) -> Result<Option<R>, ParseError> {
-    let Some(line) = line::parse(bytes)? else { return Ok(None) };
+    let Some(line) = line::read(bytes)? else { return Ok(None) };
     let section = &bytes[line.len..];
-    let Some(len) = scratch.read_head(section, bounds.fields) else { return Ok(None) };
+    let Some(len) = table.read_head(section, bounds.fields) else { return Ok(None) };
     let end = line.len + len;
     if end > bounds.size {
         return Ok(None);
     }
-    let conclusion = scratch.meaning().conclude(line.form, line.version)?;
+    let conclusion = table.framing().conclude(line.form, line.version)?;
     let head = RequestHead {
         method: line.method,
         target: line.target,
         form: line.form,
         version: line.version,
-        fields: scratch.fields(section),
+        fields: table.fields(section),
         framing: conclusion.framing,
         keep_alive: conclusion.keep_alive,
         expect: conclusion.expect,
         upgrade: conclusion.upgrade,
-        is_usual: line.is_usual && scratch.meaning().is_usual(),
     };
     Ok(Some(use_head(&head, end)))
 }

@@ -1,14 +1,18 @@
 //! The request line: `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3).
 //!
-//! One pass, which refuses exactly what the RFC refuses
-//! and can name the fault as soon as its byte arrives, however the line is split.
+//! One pass, which refuses exactly what the RFC refuses and finds the fault as soon as its byte arrives, however the line is
+//! split. Mirrors llhttp's `on_method_complete`, `on_url_complete` and `on_version_complete`.
 
 use super::target::{self, TargetForm};
 use crate::proto::chars::{self, TARGET, TOKEN};
+use crate::proto::section::StartLine;
 use crate::proto::{ParseError, Version};
 
-/// Bytes that a method may have. The longest registered one has 17 (`UPDATEREDIRECTREF`); RFC 9112, 3 has a
-/// server answer 501 to a method longer than any it implements.
+/// How a section finds the end of this line.
+pub(super) const START_LINE: StartLine = StartLine { len, too_long: ParseError::UriTooLong };
+
+/// Bytes that a method may have. The longest registered one has 17 (`UPDATEREDIRECTREF`); RFC 9112, 3 has a server answer
+/// 501 to a method longer than any it implements.
 const MAX_METHOD: usize = 64;
 
 /// A request line that is complete and valid.
@@ -17,28 +21,27 @@ pub(super) struct RequestLine<'a> {
     pub(super) target: &'a str,
     pub(super) form: TargetForm,
     pub(super) version: Version,
-    /// It is a `GET` of a path in HTTP/1.1.
-    pub(super) is_usual: bool,
     /// Bytes of the line with its CR LF.
     pub(super) len: usize,
 }
 
 /// Reads the line at the start of `bytes`; `None` if it is valid so far but has not ended.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
-    match usual(bytes) {
+pub(super) fn read(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
+    match read_get(bytes) {
         Some(line) => Ok(Some(line)),
-        None => unusual(bytes),
+        None => read_any(bytes),
     }
 }
 
 /// The length of the line at the start of `bytes`; `None` if it is valid so far but has not ended.
-pub(in crate::proto) fn len(bytes: &[u8]) -> Result<Option<usize>, ParseError> {
-    Ok(parse(bytes)?.map(|line| line.len))
+fn len(bytes: &[u8]) -> Result<Option<usize>, ParseError> {
+    Ok(read(bytes)?.map(|line| line.len))
 }
 
-/// Reads what most lines are, with everything but the path compared whole.
+/// The fast path of [`read`]: the line at the start of `bytes`, if it is complete and a `GET` of a path in HTTP/1.1.
+/// Everything but the path is compared whole.
 #[inline(always)]
-pub(super) fn usual(bytes: &[u8]) -> Option<RequestLine<'_>> {
+pub(super) fn read_get(bytes: &[u8]) -> Option<RequestLine<'_>> {
     let rest = bytes.strip_prefix(b"GET ").filter(|rest| rest.starts_with(b"/"))?;
     let target_len = chars::run(rest, TARGET);
     let (target, rest) = rest.split_at(target_len);
@@ -50,14 +53,13 @@ pub(super) fn usual(bytes: &[u8]) -> Option<RequestLine<'_>> {
         target: ascii(target),
         form: TargetForm::Origin,
         version: Version::Http11,
-        is_usual: true,
         len: "GET ".len() + target_len + " HTTP/1.1\r\n".len(),
     })
 }
 
 /// Reads any line; `None` if it is valid so far but has not ended.
 #[inline(never)]
-pub(super) fn unusual(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
+fn read_any(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
     let Some((method, rest)) = method(bytes)? else { return Ok(None) };
     let target_len = chars::run(rest, TARGET);
     match rest.get(target_len) {
@@ -72,10 +74,10 @@ pub(super) fn unusual(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseErro
     let target = ascii(target);
     let form = target::form(method, target).ok_or(ParseError::InvalidTarget)?;
     let len = method.len() + 1 + target_len + 1 + VERSION_LINE.len();
-    Ok(Some(RequestLine { method, target, form, version, is_usual: false, len }))
+    Ok(Some(RequestLine { method, target, form, version, len }))
 }
 
-/// The method at the start of `bytes`, and what follows its space; `None` if it is valid so far.
+/// The method at the start of `bytes`, and the bytes after its space; `None` if it is valid so far but has not ended.
 fn method(bytes: &[u8]) -> Result<Option<(&str, &[u8])>, ParseError> {
     let len = chars::run(&bytes[..bytes.len().min(MAX_METHOD + 1)], TOKEN);
     if len > MAX_METHOD {
@@ -91,7 +93,7 @@ fn method(bytes: &[u8]) -> Result<Option<(&str, &[u8])>, ParseError> {
 /// The end of a request line; the digits stand for any digit.
 const VERSION_LINE: &[u8; 10] = b"HTTP/1.1\r\n";
 
-/// Reads the version and the line's end; `None` if it is valid so far.
+/// Reads the version and the line's end; `None` if they are valid so far but incomplete.
 fn version(bytes: &[u8]) -> Result<Option<Version>, ParseError> {
     for (index, (&byte, &expected)) in bytes.iter().zip(VERSION_LINE).enumerate() {
         let is_valid = if expected == b'1' { byte.is_ascii_digit() } else { byte == expected };
@@ -109,11 +111,10 @@ fn version(bytes: &[u8]) -> Result<Option<Version>, ParseError> {
     Ok(Some(if bytes[7] == b'0' { Version::Http10 } else { Version::Http11 }))
 }
 
-/// `bytes` as text. The character tables let ASCII through only, so this never gives the empty string for
-/// others.
+/// `bytes` as text. The character classes contain only ASCII, so this never returns the empty string for others.
 #[inline]
 fn ascii(bytes: &[u8]) -> &str {
-    // The shortest target is also the usual one.
+    // The shortest target is also the most frequent one.
     if bytes == b"/" {
         return "/";
     }

@@ -1,16 +1,15 @@
 //! Requests as a server reads them: the decoder of one connection, and what it reads.
 
 mod authority;
-mod body;
 mod decoder;
+mod field_table;
 mod framing_fields;
 mod head;
-pub(super) mod line;
+mod line;
 mod target;
 
-pub use body::Framing;
 pub use decoder::{Decoder, Event};
+pub use field_table::FieldTable;
 pub use framing_fields::Expect;
-pub(super) use framing_fields::FramingFields;
 pub use head::RequestHead;
 pub use target::TargetForm;

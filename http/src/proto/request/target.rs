@@ -27,10 +27,10 @@ pub(super) fn form(method: &str, target: &str) -> Option<TargetForm> {
     if target.starts_with('/') && method != "CONNECT" {
         return Some(TargetForm::Origin);
     }
-    unusual_form(method, target)
+    other_form(method, target)
 }
 
-fn unusual_form(method: &str, target: &str) -> Option<TargetForm> {
+fn other_form(method: &str, target: &str) -> Option<TargetForm> {
     if method == "CONNECT" {
         return authority::is_tunnel_destination(target.as_bytes()).then_some(TargetForm::Authority);
     }

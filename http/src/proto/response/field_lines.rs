@@ -75,6 +75,13 @@ impl FieldLines {
         Ok(())
     }
 
+    /// If there is one line, [`put_again`](Self::put_again) will not find it when it comes again.
+    pub(super) fn forget_first(&mut self) {
+        if self.len == self.first_line {
+            (self.first_name, self.first_line) = (0, 0);
+        }
+    }
+
     /// Whether the first line is this one. Its name may have a colon only at its end, so lengths and bytes say it all.
     #[inline(always)]
     fn is_first(&self, name: &[u8], value: &[u8]) -> bool {

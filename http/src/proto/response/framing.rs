@@ -12,7 +12,8 @@
 //!   choice.
 
 use super::encode::EncodeError;
-use crate::proto::{ConnectionOptions, RequestHead, Version};
+use crate::proto::connection_options::ConnectionOptions;
+use crate::proto::{RequestHead, Version};
 
 /// The request's side of the decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,8 +136,6 @@ pub(super) struct ResponseFraming {
     /// unless the response hands it over to another protocol (101, or 2xx to `CONNECT`).
     pub keep_alive: bool,
 }
-
-impl ResponseFraming {}
 
 /// Decides how a response is delimited.
 pub(super) fn response_framing(

@@ -7,8 +7,9 @@
 use super::encode::{EncodeError, check_field, field, status_line};
 use super::field_lines::{FieldLines, recycle};
 use super::framing::{FieldLine, ResponseFacts, ResponseFraming, SetEncoding};
-use super::known::{Known, KnownSet};
-use crate::proto::{ConnectionOptions, trailer};
+use crate::proto::connection_options::ConnectionOptions;
+use crate::proto::known::{KnownField, KnownFields};
+use crate::proto::trailer;
 
 /// The head of a response that is being prepared, and its trailers.
 ///
@@ -39,9 +40,9 @@ struct Rare {
     transfer_encoding: Option<Box<[u8]>>,
     connection: Option<Box<[u8]>>,
     trailer_lines: Vec<u8>,
-    set: KnownSet,
+    set: KnownFields,
     /// Removed fields are not sent by the encoder either.
-    removed: KnownSet,
+    removed: KnownFields,
 }
 
 /// What is said of the connection by a response's own fields.
@@ -110,10 +111,11 @@ impl ResponseHead {
         Ok(())
     }
 
-    /// Sets a field if it is the first one and the record's last use began with the same one. Returns whether it was.
+    /// The fast path of [`set`](Self::set): sets a field if it is the first one and the last response of this record began
+    /// with the same one. Returns whether it did.
     #[inline]
     pub(crate) fn set_again(&mut self, name: &str, value: &[u8]) -> bool {
-        !Known::may_be(name) && self.lines.put_again(name, value)
+        self.lines.put_again(name, value)
     }
 
     /// Adds a field beside those of its name; `Connection`, `Content-Length` and `Transfer-Encoding` are replaced.
@@ -121,29 +123,34 @@ impl ResponseHead {
     /// # Errors
     /// As for [`set`](Self::set).
     pub fn append(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        if Known::may_be(name)
-            && let Some(known) = Known::of(name)
-        {
-            return self.append_known(known, name, value);
+        match KnownField::of(name.as_bytes()) {
+            Some(known) => self.append_known(known, name, value),
+            None => self.lines.put(name, value),
         }
-        self.lines.put(name, value)
     }
 
-    fn append_known(&mut self, known: Known, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+    fn append_known(&mut self, known: KnownField, name: &str, value: &[u8]) -> Result<(), EncodeError> {
         match known {
-            Known::Date | Known::Trailer | Known::KeepAlive => self.lines.put(name, value)?,
-            Known::ContentLength => {
+            KnownField::Expect | KnownField::Host | KnownField::Upgrade => {
+                return self.lines.put(name, value);
+            }
+            KnownField::Date | KnownField::Trailer | KnownField::KeepAlive => {
+                self.lines.put(name, value)?;
+                // `rare` has to be told of it each time.
+                self.lines.forget_first();
+            }
+            KnownField::ContentLength => {
                 check_field(name, value)?;
                 self.rare().content_length = Some(length(value)?);
             }
-            Known::TransferEncoding => {
+            KnownField::TransferEncoding => {
                 check_field(name, value)?;
                 if value.trim_ascii().is_empty() {
                     return Err(EncodeError::InvalidFraming);
                 }
                 self.rare().transfer_encoding = Some(value.into());
             }
-            Known::Connection => {
+            KnownField::Connection => {
                 check_field(name, value)?;
                 self.rare().connection = Some(value.into());
             }
@@ -157,15 +164,15 @@ impl ResponseHead {
     /// Removes a field. One that the encoder sends by itself is then not sent either.
     pub fn remove(&mut self, name: &str) {
         self.lines.remove(name, self.lines.len());
-        let Some(known) = Known::of(name) else { return };
+        let Some(known) = KnownField::of(name.as_bytes()) else { return };
         let rare = self.rare();
         rare.set.remove(known);
         rare.removed.insert(known);
         match known {
-            Known::ContentLength => rare.content_length = None,
-            Known::TransferEncoding => rare.transfer_encoding = None,
-            Known::Connection => rare.connection = None,
-            Known::Date | Known::Trailer | Known::KeepAlive => {}
+            KnownField::ContentLength => rare.content_length = None,
+            KnownField::TransferEncoding => rare.transfer_encoding = None,
+            KnownField::Connection => rare.connection = None,
+            _ => {}
         }
     }
 
@@ -222,10 +229,10 @@ impl ResponseHead {
             content_length: rare.content_length,
             transfer_encoding: rare.transfer_encoding.as_deref().map(set_encoding),
             connection: rare.connection.as_deref().map(connection_options),
-            trailer: rare.set.contains(Known::Trailer) || !rare.trailer_lines.is_empty(),
-            no_content_length: rare.removed.contains(Known::ContentLength),
-            no_transfer_encoding: rare.removed.contains(Known::TransferEncoding),
-            no_connection: rare.removed.contains(Known::Connection),
+            trailer: rare.set.contains(KnownField::Trailer) || !rare.trailer_lines.is_empty(),
+            no_content_length: rare.removed.contains(KnownField::ContentLength),
+            no_transfer_encoding: rare.removed.contains(KnownField::TransferEncoding),
+            no_connection: rare.removed.contains(KnownField::Connection),
         }
     }
 
@@ -240,14 +247,14 @@ impl ResponseHead {
             FieldLine::Send(()) => Some(Box::default()),
         };
         if framing.connection == FieldLine::Omit {
-            rare.removed.insert(Known::Connection);
+            rare.removed.insert(KnownField::Connection);
         } else {
-            rare.removed.remove(Known::Connection);
+            rare.removed.remove(KnownField::Connection);
         }
         if framing.connection != FieldLine::AsSet {
             rare.connection = None;
         }
-        if self.rare.set.contains(Known::Trailer) && !framing.trailers {
+        if self.rare.set.contains(KnownField::Trailer) && !framing.trailers {
             self.lines.remove("Trailer", self.lines.len());
         }
     }
@@ -274,22 +281,22 @@ impl ResponseHead {
     pub(super) fn connection(&self) -> Named<'_> {
         match &self.rare.connection {
             Some(value) => Named::Set(value),
-            None if self.rare.removed.contains(Known::Connection) => Named::Removed,
+            None if self.rare.removed.contains(KnownField::Connection) => Named::Removed,
             None => Named::Nothing,
         }
     }
 
     /// Whether the encoder sends a `Date` of its own.
     pub(super) fn wants_date(&self) -> bool {
-        !self.is_decided(Known::Date)
+        !self.is_decided(KnownField::Date)
     }
 
     /// Whether the encoder may send a `Keep-Alive` of its own.
     pub(super) fn wants_keep_alive(&self) -> bool {
-        !self.is_decided(Known::KeepAlive)
+        !self.is_decided(KnownField::KeepAlive)
     }
 
-    fn is_decided(&self, field: Known) -> bool {
+    fn is_decided(&self, field: KnownField) -> bool {
         self.rare.set.contains(field) || self.rare.removed.contains(field)
     }
 
@@ -325,4 +332,29 @@ fn connection_options(value: &[u8]) -> ConnectionOptions {
     let mut options = ConnectionOptions::default();
     options.add(value);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ResponseHead;
+
+    #[test]
+    fn a_record_that_is_used_again_repeats_its_first_field_unless_the_encoder_has_to_know_of_it() {
+        let mut head = ResponseHead::new();
+        for turn in 0..3 {
+            for (name, is_known) in [("Content-Type", false), ("Date", true)] {
+                // Once more, so that the record's last use began with this field.
+                for is_last in [false, true] {
+                    head.clear();
+                    let again = head.set_again(name, b"x");
+                    assert_eq!(again, is_last && !is_known, "{name} in turn {turn}");
+                    if !again {
+                        assert_eq!(head.set(name, b"x"), Ok(()));
+                    }
+                    assert_eq!(head.wants_date(), !is_known);
+                    assert_eq!(head.lines(), format!("{name}: x\r\n").as_bytes());
+                }
+            }
+        }
+    }
 }

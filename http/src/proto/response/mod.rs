@@ -6,7 +6,6 @@ mod field_lines;
 mod framing;
 mod head;
 mod head_cache;
-mod known;
 mod reason;
 
 pub use encode::EncodeError;

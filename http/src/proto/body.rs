@@ -1,0 +1,168 @@
+//! A message's body: a machine that is fed bytes and asked for the body's data and its end. It does not know whether the
+//! message is a request or a response. Mirrors the body states of llhttp.
+//!
+//! # Theory of operation
+//!
+//! One state says what the next byte belongs to:
+//!
+//! ```text
+//! Length     last body byte             End
+//! ChunkLine  CR LF after the size       ChunkData, or Trailers after size 0
+//! ChunkData  last byte of the chunk     ChunkEnd
+//! ChunkEnd   CR LF                      ChunkLine
+//! Trailers   empty line                 End
+//! End        (takes no byte)
+//! ```
+//!
+//! Where a body ends is decided when its head is read (`body_length.rs`) and only carried out here. Data is lent from the
+//! input; only a trailer section that arrives in pieces is copied, into the [`Partial`] of the decoder.
+
+use super::body_length::Framing;
+use super::chunked::ChunkLine;
+use super::error::ParseError;
+use super::fields::{Fields, SectionTable};
+use super::limits::Limits;
+use super::partial::Partial;
+use super::section::Bounds;
+
+/// Reads the body of one message.
+#[derive(Debug)]
+pub(super) struct BodyDecoder {
+    state: State,
+    /// Bytes of chunk extensions so far.
+    extensions: u32,
+    /// What follows the message; the body does not depend on it. It lies here because there is room for it.
+    pub(super) next: Next,
+}
+
+#[derive(Debug)]
+enum State {
+    /// In a body of which this many bytes are missing, at least one.
+    Length(u64),
+    ChunkLine(ChunkLine),
+    /// In a chunk of which this many bytes are missing, at least one.
+    ChunkData(u64),
+    /// After a chunk's data; `cr` if its CR was read.
+    ChunkEnd {
+        cr: bool,
+    },
+    /// After the last chunk.
+    Trailers,
+    /// The body is complete.
+    End,
+}
+
+/// What the bytes after a message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another message.
+    Message,
+    /// Nothing that is read: the message is the last one.
+    Nothing,
+    /// No longer HTTP.
+    OtherProtocol,
+}
+
+/// What [`BodyDecoder::decode`] found.
+pub(super) enum BodyEvent<'a> {
+    /// All of the input was taken and more is needed.
+    NeedMore,
+    /// Some of the body, never empty.
+    Data(&'a [u8]),
+    /// The body is complete, with these trailers.
+    End(Fields<'a>),
+}
+
+impl BodyDecoder {
+    /// At the start of a body that is delimited by `framing`.
+    #[inline]
+    pub(super) fn new(framing: Framing, next: Next) -> Self {
+        let state = match framing {
+            Framing::None | Framing::Length(0) => State::End,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::ChunkLine(ChunkLine::new()),
+        };
+        Self { state, extensions: 0, next }
+    }
+
+    /// Takes bytes off the front of `input` up to the next event.
+    pub(super) fn decode<'a, 'i: 'a>(
+        &mut self,
+        input: &mut &'i [u8],
+        partial: &'a mut Partial,
+        table: &'a mut SectionTable,
+        limits: &Limits,
+    ) -> Result<BodyEvent<'a>, ParseError> {
+        // Every turn but the last takes at least one byte, or enters a state whose turn does.
+        loop {
+            match &mut self.state {
+                State::Length(left) => {
+                    let Some(data) = take_data(left, input) else { return Ok(BodyEvent::NeedMore) };
+                    if *left == 0 {
+                        self.state = State::End;
+                    }
+                    return Ok(BodyEvent::Data(data));
+                }
+                State::ChunkLine(line) => match line.read(input, &mut self.extensions, limits)? {
+                    None => return Ok(BodyEvent::NeedMore),
+                    Some(0) => self.state = State::Trailers,
+                    Some(size) => self.state = State::ChunkData(size),
+                },
+                State::ChunkData(left) => {
+                    let Some(data) = take_data(left, input) else { return Ok(BodyEvent::NeedMore) };
+                    if *left == 0 {
+                        self.state = State::ChunkEnd { cr: false };
+                    }
+                    return Ok(BodyEvent::Data(data));
+                }
+                State::ChunkEnd { cr } => {
+                    let Some((&byte, rest)) = input.split_first() else { return Ok(BodyEvent::NeedMore) };
+                    *input = rest;
+                    match (*cr, byte) {
+                        (false, b'\r') => *cr = true,
+                        (true, b'\n') => self.state = State::ChunkLine(ChunkLine::new()),
+                        _ => return Err(ParseError::InvalidChunkEnd),
+                    }
+                }
+                State::Trailers => return self.decode_trailers(input, partial, table, limits),
+                State::End => return Ok(BodyEvent::End(Fields::default())),
+            }
+        }
+    }
+
+    fn decode_trailers<'a, 'i: 'a>(
+        &mut self,
+        input: &mut &'i [u8],
+        partial: &'a mut Partial,
+        table: &'a mut SectionTable,
+        limits: &Limits,
+    ) -> Result<BodyEvent<'a>, ParseError> {
+        let bounds = Bounds::of_trailers(limits);
+        let Some(bytes) = partial.gather(input, &bounds)? else { return Ok(BodyEvent::NeedMore) };
+        // `gather` found the section complete, valid and within its bounds. Should the two readers ever differ, the stricter
+        // one wins.
+        table.read_trailers(bytes, bounds.fields).ok_or(ParseError::InvalidFieldValue)?;
+        self.state = State::End;
+        Ok(BodyEvent::End(table.fields(bytes)))
+    }
+
+    /// Whether the body is complete but for a call of [`decode`](Self::decode), which will take no input.
+    #[inline]
+    pub(super) fn is_at_end(&self) -> bool {
+        matches!(self.state, State::End)
+    }
+
+    /// Whether a trailer section is being read, so that some of it may be held.
+    pub(super) fn is_in_trailers(&self) -> bool {
+        matches!(self.state, State::Trailers)
+    }
+}
+
+/// Takes the part of `left` more body bytes that is in `input`.
+fn take_data<'a>(left: &mut u64, input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+    let (data, rest) = input.split_at(len);
+    *input = rest;
+    *left -= len as u64;
+    (!data.is_empty()).then_some(data)
+}
