@@ -8,7 +8,7 @@ use net::upcall::SocketHandler;
 use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
 use pomelo::admin::{CONSOLE, Client, Target};
 use pomelo::upcall::Component;
-use pomelo::{AppEvent, Application, Done, Options, Program, ServerInfo};
+use pomelo::{AppEvent, Application, Completion, Options, Program, ServerInfo};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::error::Error;
@@ -20,7 +20,7 @@ use std::rc::Rc;
 struct Greeter(Server);
 
 impl Component for Greeter {
-    fn on_after_start(&mut self, app: &Application, done: Done) {
+    fn on_after_start(&mut self, app: &Application, done: Completion) {
         let port = port_of(app.cur_server(), "clientPort");
         let greeting = format!("hello from {}\n", app.id());
         let listening = self.0.listen_with(ListenOptions::port(port), move |_, socket| {
@@ -31,7 +31,7 @@ impl Component for Greeter {
         done.finish(listening.map_err(pomelo::Failure::new));
     }
 
-    fn on_stop(&mut self, _: &Application, _: bool, done: Done) {
+    fn on_stop(&mut self, _: &Application, _: bool, done: Completion) {
         let _ = self.0.close();
         done.ok(());
     }

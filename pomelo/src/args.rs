@@ -1,38 +1,10 @@
 //! The arguments of a server: `env=… id=… port=…`. Mirrors `parseArgs` of pomelo's `lib/util/appUtil.js`.
 
-use crate::ServerInfo;
+use crate::{Error, Result, ServerInfo};
 use serde_json::{Number, Value};
-use std::fmt;
 
 /// The largest whole number up to which JavaScript has all of them: a longer row of digits is a name, not a number.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
-
-/// A word of the command line that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArgumentError {
-    word: String,
-    expected: &'static str,
-}
-
-impl ArgumentError {
-    pub(crate) fn new(word: impl Into<String>, expected: &'static str) -> Self {
-        Self { word: word.into(), expected }
-    }
-
-    /// The word.
-    #[must_use]
-    pub fn word(&self) -> &str {
-        &self.word
-    }
-}
-
-impl fmt::Display for ArgumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "argument {:?}: expected {}", self.word, self.expected)
-    }
-}
-
-impl std::error::Error for ArgumentError {}
 
 /// The arguments, in their order, behind `main`: the words that stand before the first `key=value`.
 pub(crate) struct Args {
@@ -41,12 +13,12 @@ pub(crate) struct Args {
 
 impl Args {
     /// Reads the words that follow the executable's name.
-    pub(crate) fn parse(words: &[String]) -> Result<Self, ArgumentError> {
+    pub(crate) fn parse(words: &[String]) -> Result<Self> {
         let (main, pairs) = words.split_at(main_words(words));
         let mut values = ServerInfo::new();
         values.insert("main".into(), Value::from(main.join(" ")));
         for word in pairs {
-            let (key, value) = pair(word).ok_or_else(|| ArgumentError::new(word, "key=value"))?;
+            let (key, value) = pair(word).ok_or_else(|| wrong(word, "key=value"))?;
             values.insert(key.into(), value_of(value));
         }
         Ok(Self { values })
@@ -59,6 +31,11 @@ impl Args {
         let node_env = || node_env.filter(|name| !name.is_empty()).map(str::to_owned);
         given.or_else(node_env).unwrap_or_else(|| crate::application::DEVELOPMENT.into())
     }
+}
+
+/// The error of a word of the command line.
+pub(crate) fn wrong(word: impl Into<String>, expected: &'static str) -> Error {
+    Error::Argument { word: word.into(), expected }
 }
 
 /// How many words stand before the first `key=value`: the program's own.

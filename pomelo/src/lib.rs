@@ -12,12 +12,12 @@
 //! ```no_run
 //! use async_wrap::{Environment, Loop, RunMode};
 //! use pomelo::upcall::Component;
-//! use pomelo::{Application, Done, Options};
+//! use pomelo::{Application, Completion, Options};
 //!
 //! struct Chat;
 //!
 //! impl Component for Chat {
-//!     fn on_start(&mut self, app: &Application, done: Done) {
+//!     fn on_start(&mut self, app: &Application, done: Completion) {
 //!         println!("{} starts", app.id());
 //!         done.ok(());
 //!     }
@@ -40,9 +40,9 @@ pub mod admin;
 mod application;
 mod args;
 mod cluster_seq;
-mod config;
+mod completion;
+pub mod config;
 pub mod differences;
-mod done;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -54,12 +54,8 @@ pub mod starter;
 pub mod upcall;
 
 pub use application::{AppEvent, Application, Method, Mode, Options, Program, ShutDown, State, StopNews};
-pub use args::ArgumentError;
-pub use config::ConfigError;
-pub use done::{Done, Failure};
+pub use completion::{Completion, Failure};
 pub use error::{Error, Result};
-pub use record::RecordError;
-pub use starter::StartError;
 
 /// The record of one server: what its configuration says, in the order of the file, or what it registers with.
 pub type ServerInfo = serde_json::Map<String, serde_json::Value>;

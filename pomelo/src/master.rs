@@ -9,7 +9,7 @@ use crate::admin::{
 };
 use crate::record::{port, text};
 use crate::upcall::{Component, MasterHandler};
-use crate::{Application, Done, Failure, Mode, State, starter};
+use crate::{Application, Completion, Failure, Mode, State, starter};
 use net::ListenOptions;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -75,7 +75,7 @@ fn loopback(app: &Application) -> Option<IpAddr> {
 }
 
 impl Component for Master {
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         let agent = match self.start(app) {
             Ok(agent) => agent,
             Err(failure) => return done.finish(Err(failure)),
@@ -83,7 +83,7 @@ impl Component for Master {
         app.set_master_agent(Some(agent.clone()));
         let app = app.clone();
         let env = app.environment().clone();
-        agent.start_modules(Done::new(&env, move |result: Result<(), Failure>| {
+        agent.start_modules(Completion::new(&env, move |result: Result<(), Failure>| {
             if let Err(failure) = result {
                 return done.finish(Err(failure));
             }
@@ -101,7 +101,7 @@ impl Component for Master {
         }));
     }
 
-    fn on_stop(&mut self, app: &Application, _: bool, done: Done) {
+    fn on_stop(&mut self, app: &Application, _: bool, done: Completion) {
         if let Some(agent) = self.agent.take() {
             agent.close();
         }

@@ -10,7 +10,7 @@ use crate::admin::{
 };
 use crate::record::{port, text};
 use crate::upcall::Component;
-use crate::{AppEvent, Application, Done, Failure};
+use crate::{AppEvent, Application, Completion, Failure};
 use serde_json::json;
 
 pub(crate) struct Monitor {
@@ -49,7 +49,7 @@ fn target(app: &Application) -> Result<Target, Failure> {
 }
 
 impl Component for Monitor {
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         let (claim, target) = match claim(app).and_then(|claim| Ok((claim, target(app)?))) {
             Ok(both) => both,
             Err(failure) => return done.finish(Err(failure)),
@@ -64,13 +64,13 @@ impl Component for Monitor {
         agent.register(CONSOLE, MonitorConsole::new(app));
         app.make_modules(&Agent::Monitor(agent.clone()));
         let starting = agent.clone();
-        agent.connect(Done::new(app.environment(), move |result: Result<(), Failure>| match result {
+        agent.connect(Completion::new(app.environment(), move |result: Result<(), Failure>| match result {
             Ok(()) => starting.start_modules(done),
             Err(failure) => done.finish(Err(failure)),
         }));
     }
 
-    fn on_stop(&mut self, app: &Application, _: bool, done: Done) {
+    fn on_stop(&mut self, app: &Application, _: bool, done: Completion) {
         if let Some(agent) = self.agent.take() {
             agent.close();
         }

@@ -3,28 +3,28 @@
 use crate::admin::{Agent, Login, MasterAgent, MonitorAgent, Reply, Schedule, ServerClaim, Session, User};
 use crate::application::ShutDown;
 use crate::starter::OutputOf;
-use crate::{AppEvent, Application, Done, Failure, Result, StopNews};
+use crate::{AppEvent, Application, Completion, Failure, Result, StopNews};
 use serde_json::Value;
 
 /// A part of an application, started and stopped with it. Mirrors the components that pomelo's `app.load` takes.
 ///
-/// Each call is to end with its [`Done`], now or later; the next component waits for it. What is not implemented
+/// Each call is to end with its [`Completion`], now or later; the next component waits for it. What is not implemented
 /// succeeds at once.
 pub trait Component {
     /// The application starts; the components before this one have started.
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         let _ = app;
         done.ok(());
     }
 
     /// Every component has started.
-    fn on_after_start(&mut self, app: &Application, done: Done) {
+    fn on_after_start(&mut self, app: &Application, done: Completion) {
         let _ = app;
         done.ok(());
     }
 
     /// The application stops; `force` says that the process will end. A failure is logged and stops nothing.
-    fn on_stop(&mut self, app: &Application, force: bool, done: Done) {
+    fn on_stop(&mut self, app: &Application, force: bool, done: Completion) {
         let _ = (app, force);
         done.ok(());
     }
@@ -33,14 +33,14 @@ pub trait Component {
 /// What a server does around its start and its end. Mirrors the functions that a `lifecycle.js` exports.
 pub trait Lifecycle {
     /// Before the first component starts (`beforeStartup`). A failure ends the start.
-    fn on_before_startup(&mut self, app: &Application, done: Done) {
+    fn on_before_startup(&mut self, app: &Application, done: Completion) {
         let _ = app;
         done.ok(());
     }
 
     /// After the last component has started, also if one failed in its `on_after_start` (`afterStartup`). The callback
     /// of [`Application::start`] waits for it.
-    fn on_after_startup(&mut self, app: &Application, done: Done) {
+    fn on_after_startup(&mut self, app: &Application, done: Completion) {
         let _ = app;
         done.ok(());
     }
@@ -106,7 +106,7 @@ pub trait Module {
     }
 
     /// The agent listens, or has registered; the module before this one has started.
-    fn on_start(&mut self, agent: &Agent, done: Done) {
+    fn on_start(&mut self, agent: &Agent, done: Completion) {
         let _ = agent;
         done.ok(());
     }
@@ -165,9 +165,9 @@ impl MasterHandler for () {}
 /// Decides who may register with a master. Mirrors `authUser` and `authServer` of pomelo's `masterConfig`.
 pub trait Authority {
     /// A user logs in.
-    fn on_login(&mut self, login: &Login, done: Done<User>);
+    fn on_login(&mut self, login: &Login, done: Completion<User>);
 
     /// A server registers, or comes back with a token. One of type `master` is not asked about: only the master's own
     /// monitor is one.
-    fn on_server(&mut self, server: &ServerClaim, done: Done);
+    fn on_server(&mut self, server: &ServerClaim, done: Completion);
 }

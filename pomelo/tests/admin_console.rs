@@ -7,7 +7,7 @@ use admin_support::fleet::{Fleet, chat, error, play_server as play, quick, words
 use admin_support::{Raw, free_port, registration, until};
 use pomelo::admin::{Agent, CONSOLE, MonitorAgent, Reply, Response};
 use pomelo::upcall::{Component, Module};
-use pomelo::{AppEvent, Application, Done};
+use pomelo::{AppEvent, Application, Completion};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ impl Module for Mute {
 struct Deserter(Option<TcpListener>);
 
 impl Component for Deserter {
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         let port =
             app.cur_server()["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
         self.0 = Some(TcpListener::bind(("127.0.0.1", port)).expect("it is free"));

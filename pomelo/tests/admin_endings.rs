@@ -7,7 +7,7 @@ use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
 use admin_support::{Later, Raw, until};
 use pomelo::admin::{Agent, CONSOLE, Response, Times};
 use pomelo::upcall::{Component, Module};
-use pomelo::{Application, Done};
+use pomelo::{Application, Completion};
 use serde_json::json;
 use std::cell::RefCell;
 use std::net::TcpListener;
@@ -15,10 +15,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Never finishes its stop.
-struct Slow(Option<Done>);
+struct Slow(Option<Completion>);
 
 impl Component for Slow {
-    fn on_stop(&mut self, _: &Application, _: bool, done: Done) {
+    fn on_stop(&mut self, _: &Application, _: bool, done: Completion) {
         self.0 = Some(done);
     }
 }
@@ -88,10 +88,10 @@ fn nothing_is_started_while_all_are_stopped() {
 }
 
 /// Keeps the completion of its start.
-struct Starting(Rc<RefCell<Option<Done>>>);
+struct Starting(Rc<RefCell<Option<Completion>>>);
 
 impl Module for Starting {
-    fn on_start(&mut self, _: &Agent, done: Done) {
+    fn on_start(&mut self, _: &Agent, done: Completion) {
         self.0.replace(Some(done));
     }
 }

@@ -12,7 +12,7 @@ use pomelo::admin::{
     Times,
 };
 use pomelo::upcall::Module;
-use pomelo::{Application, Done, Failure};
+use pomelo::{Application, Completion, Failure};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Module for Notes {
     fn on_register(&mut self) -> Option<Schedule> {
         self.schedule.clone()
     }
-    fn on_start(&mut self, _: &Agent, done: Done) {
+    fn on_start(&mut self, _: &Agent, done: Completion) {
         self.heard.add("start");
         done.ok(());
     }
@@ -165,7 +165,7 @@ fn a_module_may_disable_itself_in_its_call() {
 struct Broken;
 
 impl Module for Broken {
-    fn on_start(&mut self, _: &Agent, done: Done) {
+    fn on_start(&mut self, _: &Agent, done: Completion) {
         done.fail("broken");
     }
 }
@@ -182,7 +182,7 @@ fn modules_start_one_after_the_other_until_one_fails() {
         let later: Later<Result<(), String>> = Later::new();
         let set = later.setter();
         let told = move |result: Result<(), Failure>| set(result.map_err(|error| error.to_string()));
-        agent.start_modules(Done::new(&env, told));
+        agent.start_modules(Completion::new(&env, told));
         later.wait(&env)
     };
     assert_eq!(start(), Ok(()));

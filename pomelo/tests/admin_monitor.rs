@@ -7,8 +7,9 @@ use admin_support::{
     Heard, Later, RawMaster, connect, credentials, done, free_port, master, monitor_options, new_loop,
     open_twice, run_to_the_end, twice, until,
 };
+use pomelo::Error;
 use pomelo::admin::{
-    Client, ClientError, MasterOptions, MonitorAgent, MonitorState, Reply, RequestError, Response, Target,
+    Client, MasterOptions, MonitorAgent, MonitorState, Reply, RequestError, Response, Target,
 };
 use pomelo::upcall::Module;
 use serde_json::{Value, json};
@@ -189,7 +190,7 @@ fn a_master_that_never_answers_the_registration_is_given_up() {
     Client::connect(&env, target, "list-1", "admin", "admin", later.setter());
     let _raw = raw_master.greet(&env);
     let error = later.wait(&env).expect_err("it says nothing more");
-    assert!(matches!(&error, ClientError::Unreachable(why) if why.contains("registration")), "{error}");
+    assert!(matches!(&error, Error::Unreachable(why) if why.contains("registration")), "{error}");
     run_to_the_end(&env);
 }
 
@@ -323,11 +324,11 @@ fn a_client_says_why_it_is_not_connected() {
     };
     let nobody = free_port();
     match try_it(nobody, "admin") {
-        Err(ClientError::Unreachable(reason)) => assert!(reason.contains(&format!("127.0.0.1:{nobody}"))),
+        Err(Error::Unreachable(reason)) => assert!(reason.contains(&format!("127.0.0.1:{nobody}"))),
         other => panic!("{other:?}"),
     }
     match try_it(address.port(), "wrong") {
-        Err(ClientError::Refused(reason)) => {
+        Err(Error::Refused(reason)) => {
             assert_eq!(reason, "client auth failed with username or password error");
         }
         other => panic!("{other:?}"),

@@ -7,7 +7,7 @@ use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
 use admin_support::{Later, Raw, RawMaster, run_to_the_end, twice, until};
 use pomelo::admin::{CONSOLE, Client, Response, Times};
 use pomelo::upcall::{Component, EventHandler};
-use pomelo::{AppEvent, Application, Done, StopNews};
+use pomelo::{AppEvent, Application, Completion, StopNews};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -22,10 +22,10 @@ const SIGCONT: i32 = 18;
 const SIGSTOP: i32 = 19;
 
 /// Never finishes its start.
-struct Starting(Option<Done>);
+struct Starting(Option<Completion>);
 
 impl Component for Starting {
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         std::fs::write(app.base().join("starting"), "").expect("a file");
         self.0 = Some(done);
         // What keeps the process alive.
@@ -34,10 +34,10 @@ impl Component for Starting {
 }
 
 /// Never finishes its stop, which the application's limit ends.
-struct Lingering(Option<Done>);
+struct Lingering(Option<Completion>);
 
 impl Component for Lingering {
-    fn on_stop(&mut self, _: &Application, _: bool, done: Done) {
+    fn on_stop(&mut self, _: &Application, _: bool, done: Completion) {
         self.0 = Some(done);
     }
 }

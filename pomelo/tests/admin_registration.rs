@@ -7,7 +7,7 @@ use admin_support::{
     until,
 };
 use async_wrap::Environment;
-use pomelo::Done;
+use pomelo::Completion;
 use pomelo::admin::{Credentials, Login, MasterAgent, MasterOptions, MonitorAgent, ServerClaim, Times, User};
 use pomelo::upcall::{Authority, MasterHandler};
 use serde_json::{Value, json};
@@ -289,11 +289,11 @@ fn a_second_server_of_an_id_takes_its_place_when_the_first_has_gone() {
 struct Slow(Environment);
 
 impl Authority for Slow {
-    fn on_login(&mut self, login: &Login, done: Done<User>) {
+    fn on_login(&mut self, login: &Login, done: Completion<User>) {
         let user = User { username: login.username.clone(), level: 1 };
         self.0.set_timeout(Duration::from_millis(5), move || done.ok(user));
     }
-    fn on_server(&mut self, _: &ServerClaim, _: Done) {
+    fn on_server(&mut self, _: &ServerClaim, _: Completion) {
         // Dropped, which is no.
     }
 }

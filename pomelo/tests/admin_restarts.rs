@@ -7,7 +7,7 @@ use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
 use admin_support::{run_to_the_end, until};
 use pomelo::admin::Times;
 use pomelo::upcall::Component;
-use pomelo::{AppEvent, Application, Done};
+use pomelo::{AppEvent, Application, Completion};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::net::TcpListener;
@@ -25,7 +25,7 @@ fn starts_file(app: &Application) -> PathBuf {
 struct Dying(u64);
 
 impl Component for Dying {
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         let path = starts_file(app);
         let begun = std::fs::read(&path).unwrap_or_default();
         std::fs::write(&path, [&begun[..], b"x"].concat()).expect("a file");

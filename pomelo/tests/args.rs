@@ -49,7 +49,7 @@ fn a_value_is_a_number_where_javascript_makes_one_of_it_without_a_dot() {
 fn a_word_that_is_no_pair_is_an_error_behind_the_first_pair_and_the_programs_own_before_it() {
     let world = World::new();
     let error = world.try_app(&["app.js", "id=a", "--harmony"]).expect_err("no pair");
-    assert!(matches!(&error, Error::Argument(error) if error.word() == "--harmony"), "{error}");
+    assert!(matches!(&error, Error::Argument { word, .. } if word == "--harmony"), "{error}");
     assert_eq!(error.to_string(), "argument \"--harmony\": expected key=value");
     let app = world.app(&["--harmony", "--max=1", "run", "id=a", "serverType=chat"]);
     assert_eq!(app.cur_server()["main"], "--harmony --max=1 run");

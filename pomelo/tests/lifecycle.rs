@@ -4,12 +4,12 @@ mod common;
 
 use common::{Part, Story, World, logs};
 use pomelo::upcall::Lifecycle;
-use pomelo::{Application, Done, Error, Method, ShutDown, State};
+use pomelo::{Application, Completion, Error, Method, ShutDown, State};
 
 struct Noting(&'static str, Story);
 
 impl Lifecycle for Noting {
-    fn on_before_startup(&mut self, app: &Application, done: Done) {
+    fn on_before_startup(&mut self, app: &Application, done: Completion) {
         let line = format!("{} beforeStartup {} {:?}", self.0, app.state() as u8, app.components());
         let story = self.1.clone();
         // What comes next waits for it.
@@ -18,7 +18,7 @@ impl Lifecycle for Noting {
             done.ok(());
         });
     }
-    fn on_after_startup(&mut self, _: &Application, done: Done) {
+    fn on_after_startup(&mut self, _: &Application, done: Completion) {
         self.1.add(format!("{} afterStartup", self.0));
         done.ok(());
     }
@@ -55,7 +55,7 @@ fn a_lifecycle_is_for_the_servers_of_its_type() {
 fn before_startup_that_fails_ends_the_start() {
     struct Broken;
     impl Lifecycle for Broken {
-        fn on_before_startup(&mut self, _: &Application, done: Done) {
+        fn on_before_startup(&mut self, _: &Application, done: Completion) {
             done.fail("no disk");
         }
     }
@@ -74,7 +74,7 @@ fn before_startup_that_fails_ends_the_start() {
 fn after_startup_that_fails_is_told_to_the_callback() {
     struct Broken;
     impl Lifecycle for Broken {
-        fn on_after_startup(&mut self, _: &Application, done: Done) {
+        fn on_after_startup(&mut self, _: &Application, done: Completion) {
             done.fail("no disk");
         }
     }

@@ -7,7 +7,7 @@ use async_wrap::{Environment, Loop, RunMode};
 use common::fleet::{FOLDER, Master, configure, free_port, stop_all};
 use log::{LevelFilter, Log, Metadata, Record};
 use pomelo::upcall::{Component, Lifecycle};
-use pomelo::{AppEvent, Application, Done, Options, ShutDown};
+use pomelo::{AppEvent, Application, Completion, Options, ShutDown};
 use serde_json::json;
 use std::ffi::OsStr;
 
@@ -50,15 +50,15 @@ fn note(app: &Application, what: &str) {
 struct Cust(&'static str);
 
 impl Component for Cust {
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         note(app, &format!("{}.start", self.0));
         done.ok(());
     }
-    fn on_after_start(&mut self, app: &Application, done: Done) {
+    fn on_after_start(&mut self, app: &Application, done: Completion) {
         note(app, &format!("{}.afterStart", self.0));
         done.ok(());
     }
-    fn on_stop(&mut self, app: &Application, force: bool, done: Done) {
+    fn on_stop(&mut self, app: &Application, force: bool, done: Completion) {
         note(app, &format!("{}.stop(force={force})", self.0));
         done.ok(());
     }
@@ -67,11 +67,11 @@ impl Component for Cust {
 struct Cycle;
 
 impl Lifecycle for Cycle {
-    fn on_before_startup(&mut self, app: &Application, done: Done) {
+    fn on_before_startup(&mut self, app: &Application, done: Completion) {
         note(app, "beforeStartup");
         done.ok(());
     }
-    fn on_after_startup(&mut self, app: &Application, done: Done) {
+    fn on_after_startup(&mut self, app: &Application, done: Completion) {
         note(app, "afterStartup");
         let waiting = app.clone();
         app.environment().set_immediate(move || {

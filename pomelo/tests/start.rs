@@ -4,7 +4,7 @@ mod common;
 
 use common::{Part, World, logs};
 use pomelo::upcall::Component;
-use pomelo::{AppEvent, Application, Done, Error, Method, State};
+use pomelo::{AppEvent, Application, Completion, Error, Method, State};
 
 /// Notes the events and the state at each.
 fn watch(world: &World, app: &Application) {
@@ -93,7 +93,7 @@ fn after_an_after_start_that_fails_the_server_counts_as_started_and_the_callback
 struct AfterStartup(common::Story);
 
 impl pomelo::upcall::Lifecycle for AfterStartup {
-    fn on_after_startup(&mut self, app: &Application, done: Done) {
+    fn on_after_startup(&mut self, app: &Application, done: Completion) {
         self.0.add(format!("afterStartup {}", app.state() as u8));
         done.ok(());
     }
@@ -104,7 +104,7 @@ impl pomelo::upcall::Lifecycle for AfterStartup {
 fn start_server_comes_before_after_startup_has_finished_and_the_callback_after_it() {
     struct Late(common::Story);
     impl pomelo::upcall::Lifecycle for Late {
-        fn on_after_startup(&mut self, app: &Application, done: Done) {
+        fn on_after_startup(&mut self, app: &Application, done: Completion) {
             self.0.add("afterStartup");
             let story = self.0.clone();
             app.environment().set_immediate(move || {
@@ -186,7 +186,7 @@ fn a_second_component_of_a_name_is_refused_with_a_warning() {
 fn a_component_that_drops_its_completion_has_failed() {
     struct Forgetful;
     impl Component for Forgetful {
-        fn on_start(&mut self, _: &Application, done: Done) {
+        fn on_start(&mut self, _: &Application, done: Completion) {
             drop(done);
         }
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{World, logs};
-use pomelo::starter::{OutputOf, OutputStream, StartFailure, bind_cpus, is_local, run, run_servers};
+use pomelo::starter::{OutputOf, OutputStream, bind_cpus, is_local, run, run_servers};
 use pomelo::{Application, Error, Options, Program, ServerInfo, State};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -261,7 +261,7 @@ fn this_host_has_its_own_addresses_and_the_masters() {
     let mut info = server("a");
     info.remove("host");
     let error = run(&app, &info, |_| {}).expect_err("no host");
-    assert_eq!(error.to_string(), "server \"a\" can not be started: host: is missing");
+    assert_eq!(error.to_string(), "server \"a\" cannot be started: host: is missing");
 }
 
 // pomelo: sentence 62
@@ -275,6 +275,12 @@ fn what_a_server_writes_to_standard_error_is_passed_on_and_is_no_failure() {
     assert!(logs::with("WARN").is_empty() && logs::with("ERROR").is_empty());
 }
 
+/// The server that was refused, and the reason.
+fn refused(error: &Error) -> (&str, &Error) {
+    let Error::Start { id, reason } = error else { panic!("not the error of a start: {error}") };
+    (id, reason)
+}
+
 // pomelo: sentence 63
 #[test]
 fn a_missing_program_is_reported_and_the_master_goes_on() {
@@ -284,16 +290,16 @@ fn a_missing_program_is_reported_and_the_master_goes_on() {
     let app = Application::new(&world.env, world.options().program(program)).expect("a good configuration");
     let failures = run_servers(&app).expect("the servers are known");
     assert_eq!(
-        failures.iter().map(pomelo::StartError::id).collect::<Vec<_>>(),
+        failures.iter().map(|failure| refused(failure).0).collect::<Vec<_>>(),
         ["chat-1", "chat-2", "gate-1"]
     );
     for failure in &failures {
         assert!(
-            matches!(failure.reason(), StartFailure::System(error) if error.errno() == Errno::ENOENT),
+            matches!(refused(failure).1, Error::System(error) if error.errno() == Errno::ENOENT),
             "{failure}"
         );
     }
-    let said = "ERROR server \"gate-1\" can not be started: spawn /no/such/program: No such file or directory (ENOENT)";
+    let said = "ERROR server \"gate-1\" cannot be started: spawn /no/such/program: No such file or directory (ENOENT)";
     assert_eq!(logs::with("gate-1"), [said]);
     world.run();
 }
@@ -305,11 +311,8 @@ fn a_word_that_no_command_line_can_have_is_reported() {
     let mut info = server("a");
     info.insert("note".into(), "a\0b".into());
     let error = run(&app, &info, |_| {}).expect_err("no argument has a NUL in it");
-    assert!(
-        matches!(error.reason(), StartFailure::System(error) if error.errno() == Errno::EINVAL),
-        "{error}"
-    );
-    assert!(error.to_string().starts_with("server \"a\" can not be started"), "{error}");
+    assert!(matches!(refused(&error).1, Error::System(error) if error.errno() == Errno::EINVAL), "{error}");
+    assert!(error.to_string().starts_with("server \"a\" cannot be started"), "{error}");
     world.run();
 }
 

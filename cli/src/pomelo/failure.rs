@@ -1,7 +1,7 @@
 //! Why a command failed, and the exit code that tells the kind of failure.
 
 use super::table::printable;
-use pomelo::admin::{ClientError, RequestError};
+use pomelo::admin::RequestError;
 use std::error::Error;
 use std::fmt;
 
@@ -37,9 +37,13 @@ impl From<Box<dyn Error>> for Failure {
     }
 }
 
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        let code = if matches!(error, ClientError::Refused(_)) { 3 } else { 2 };
+impl From<pomelo::Error> for Failure {
+    fn from(error: pomelo::Error) -> Self {
+        let code = match error {
+            pomelo::Error::Refused(_) => 3,
+            pomelo::Error::Unreachable(_) => 2,
+            _ => 1,
+        };
         Self { code, reason: printable(&error.to_string()) }
     }
 }

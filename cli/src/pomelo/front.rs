@@ -5,7 +5,7 @@ use super::progress::text;
 use http::upcall::RequestHandler;
 use http::{ListenOptions, Request, Response, Server, ServerOptions};
 use pomelo::upcall::Component;
-use pomelo::{Application, Done, ServerInfo};
+use pomelo::{Application, Completion, ServerInfo};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::error::Error;
@@ -23,7 +23,7 @@ pub(super) struct Front {
     options: Option<ListenOptions>,
     server: Option<Server>,
     /// The stop that waits for the last connection.
-    stopping: Rc<RefCell<Option<Done>>>,
+    stopping: Rc<RefCell<Option<Completion>>>,
 }
 
 impl Front {
@@ -42,7 +42,7 @@ impl Front {
 
 impl Component for Front {
     /// Clients are let in when everything else has started.
-    fn on_after_start(&mut self, app: &Application, done: Done) {
+    fn on_after_start(&mut self, app: &Application, done: Completion) {
         let Some(options) = self.options.take() else { return done.ok(()) };
         match self.listen(app, options) {
             Ok(()) => done.ok(()),
@@ -51,7 +51,7 @@ impl Component for Front {
     }
 
     /// Finishes when everybody who asked has an answer.
-    fn on_stop(&mut self, _: &Application, _: bool, done: Done) {
+    fn on_stop(&mut self, _: &Application, _: bool, done: Completion) {
         let Some(server) = self.server.take() else { return done.ok(()) };
         self.stopping.replace(Some(done));
         if server.shutdown(GRACE).is_err() {
@@ -61,7 +61,7 @@ impl Component for Front {
     }
 }
 
-fn finish(stopping: &RefCell<Option<Done>>) {
+fn finish(stopping: &RefCell<Option<Completion>>) {
     if let Some(done) = stopping.take() {
         done.ok(());
     }
@@ -70,7 +70,7 @@ fn finish(stopping: &RefCell<Option<Done>>) {
 struct Answering {
     app: Application,
     turn: usize,
-    stopping: Rc<RefCell<Option<Done>>>,
+    stopping: Rc<RefCell<Option<Completion>>>,
 }
 
 impl RequestHandler for Answering {

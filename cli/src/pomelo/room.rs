@@ -3,7 +3,7 @@
 use net::upcall::SocketHandler;
 use net::{ListenOptions, Server, ServerOptions, Socket};
 use pomelo::upcall::Component;
-use pomelo::{Application, Done};
+use pomelo::{Application, Completion};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ impl Room {
 }
 
 impl Component for Room {
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         let Some(options) = self.options.take() else { return done.ok(()) };
         let server = Server::new(app.environment(), ServerOptions::default());
         let (guests, id, mut number) = (Rc::clone(&self.guests), app.id().to_owned(), 0);
@@ -49,7 +49,7 @@ impl Component for Room {
     }
 
     /// Sends everybody home.
-    fn on_stop(&mut self, _: &Application, _: bool, done: Done) {
+    fn on_stop(&mut self, _: &Application, _: bool, done: Completion) {
         let Some(server) = self.server.take() else { return done.ok(()) };
         for (_, socket) in &*self.guests.borrow() {
             socket.destroy_soon();

@@ -8,7 +8,7 @@
 use crate::admin::registration::{Login, ServerClaim};
 use crate::config::{AdminServer, AdminUser};
 use crate::upcall::Authority;
-use crate::{Application, Done, Failure};
+use crate::{Application, Completion, Failure};
 use md5::{Digest, Md5};
 use std::fmt;
 use std::io::{self, Read};
@@ -100,14 +100,14 @@ impl Credentials {
 }
 
 impl Authority for Credentials {
-    fn on_login(&mut self, login: &Login, done: Done<User>) {
+    fn on_login(&mut self, login: &Login, done: Completion<User>) {
         match self.find(login) {
             Some(user) => done.ok(user),
             None => done.fail("no such user, or another password"),
         }
     }
 
-    fn on_server(&mut self, server: &ServerClaim, done: Done) {
+    fn on_server(&mut self, server: &ServerClaim, done: Completion) {
         if self.admits(&server.server_type, server.token.as_deref()) {
             done.ok(());
         } else {

@@ -7,6 +7,7 @@ use crate::admin::message::{self, Message, Response, Topic};
 use crate::admin::registration::Login;
 use crate::admin::rejections::Rejections;
 use crate::admin::requests::{Request, RequestError, Requests};
+use crate::{Error, Result};
 use async_wrap::Environment;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -20,9 +21,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A connection of a user to a master, ours or Node's. A cheap clone, which lives until [`close`](Self::close) or the
 /// master's end.
 #[derive(Clone)]
-pub struct Client(Rc<Inner>);
+pub struct Client(Rc<ClientInner>);
 
-struct Inner {
+struct ClientInner {
     login: Login,
     requests: Requests,
     starting: RefCell<Option<Starting>>,
@@ -31,28 +32,7 @@ struct Inner {
     is_registered: Cell<bool>,
 }
 
-type Starting = Box<dyn FnOnce(Result<Client, ClientError>)>;
-
-/// Why a user is not connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// No master answers there.
-    Unreachable(String),
-    /// The master refused the registration; its words.
-    Refused(String),
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(reason) => write!(f, "no master: {reason}"),
-            Self::Refused(reason) => write!(f, "the master refused: {reason}"),
-        }
-    }
-}
-
-impl std::error::Error for ClientError {}
+type Starting = Box<dyn FnOnce(Result<Client, Error>)>;
 
 impl Client {
     /// Connects and logs in; `done` is called once, from the loop. The password is sent as Node's command line sends
@@ -63,7 +43,7 @@ impl Client {
         id: &str,
         username: &str,
         password: &str,
-        done: impl FnOnce(Result<Self, ClientError>) + 'static,
+        done: impl FnOnce(Result<Self, Error>) + 'static,
     ) {
         let login = Login {
             id: id.to_owned(),
@@ -71,7 +51,7 @@ impl Client {
             password: md5_hex(password),
             md5: true,
         };
-        let client = Self(Rc::new(Inner {
+        let client = Self(Rc::new(ClientInner {
             login,
             requests: Requests::new(env, Rejections::new(env)),
             starting: RefCell::new(Some(Box::new(done))),
@@ -193,7 +173,7 @@ impl DialHandler for Attempt {
                         starting(Ok(client.clone()));
                     }
                     Some(reason) => {
-                        starting(Err(ClientError::Refused(reason)));
+                        starting(Err(Error::Refused(reason)));
                         client.close();
                     }
                 }
@@ -216,7 +196,7 @@ impl DialHandler for Attempt {
         self.client.0.link.take();
         self.client.0.dial.take();
         if let Some(starting) = self.client.0.starting.take() {
-            starting(Err(ClientError::Unreachable(format!("{}: {reason}", self.where_to))));
+            starting(Err(Error::Unreachable(format!("{}: {reason}", self.where_to))));
         }
         self.client.0.requests.fail_all();
     }

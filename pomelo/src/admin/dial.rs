@@ -55,9 +55,9 @@ pub(crate) trait DialHandler {
 
 /// A connection to a master. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Dial(Rc<DialState>);
+pub(crate) struct Dial(Rc<DialInner>);
 
-struct DialState {
+struct DialInner {
     env: Environment,
     target: Target,
     handler: HandlerCell<Box<dyn DialHandler>>,
@@ -72,7 +72,7 @@ struct DialState {
 
 impl Dial {
     pub(crate) fn start(env: &Environment, target: Target, handler: impl DialHandler + 'static) -> Self {
-        let dial = Self(Rc::new(DialState {
+        let dial = Self(Rc::new(DialInner {
             env: env.clone(),
             target,
             handler: HandlerCell::empty(),

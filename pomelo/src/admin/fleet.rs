@@ -17,9 +17,9 @@ use std::rc::Rc;
 
 /// A master's servers. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Fleet(pub(super) Rc<Inner>);
+pub(crate) struct Fleet(pub(super) Rc<FleetInner>);
 
-pub(super) struct Inner {
+pub(super) struct FleetInner {
     app: Application,
     agent: RefCell<Option<WeakMaster>>,
     /// Started by `add`.
@@ -51,7 +51,7 @@ impl From<ServerClaim> for Target {
 
 impl Fleet {
     pub(crate) fn new(app: &Application, has_tokens: bool) -> Self {
-        Self(Rc::new(Inner {
+        Self(Rc::new(FleetInner {
             app: app.clone(),
             agent: RefCell::default(),
             added: RefCell::default(),

@@ -3,7 +3,7 @@
 
 mod connections;
 
-use crate::Done;
+use crate::Completion;
 use crate::admin::auth::new_secret;
 use crate::admin::console::Console;
 use crate::admin::message::{Response, Topic, notice_packet, request_packet};
@@ -31,11 +31,11 @@ const MAX_CONNECTIONS: usize = 8192;
 ///
 /// It lives until [`close`](Self::close): its connections and its modules hold it.
 #[derive(Clone)]
-pub struct MasterAgent(Rc<Inner>);
+pub struct MasterAgent(Rc<MasterAgentInner>);
 
-pub(crate) struct WeakMaster(Weak<Inner>);
+pub(crate) struct WeakMaster(Weak<MasterAgentInner>);
 
-struct Inner {
+struct MasterAgentInner {
     env: Environment,
     server: net::Server,
     console: Console,
@@ -102,7 +102,7 @@ impl MasterAgent {
     ) -> std::io::Result<Self> {
         let limits = ServerOptions { max_connections: Some(MAX_CONNECTIONS), ..ServerOptions::default() };
         let rejections = Rejections::new(env);
-        let agent = Self(Rc::new(Inner {
+        let agent = Self(Rc::new(MasterAgentInner {
             env: env.clone(),
             server: net::Server::new(env, limits),
             console: Console::default(),
@@ -189,7 +189,7 @@ impl MasterAgent {
     }
 
     /// Calls the `on_start` of all modules, one after the other.
-    pub fn start_modules(&self, done: Done) {
+    pub fn start_modules(&self, done: Completion) {
         Console::start_modules(&Agent::Master(self.clone()), done);
     }
 

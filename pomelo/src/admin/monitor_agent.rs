@@ -1,7 +1,7 @@
 //! The server's side of the admin protocol: registers with the master, comes back when the connection is lost, answers
 //! and asks. Mirrors pomelo-admin's `MonitorAgent` and the reconnecting of its `MqttClient`.
 
-use crate::Done;
+use crate::Completion;
 use crate::admin::agent::Agent;
 use crate::admin::console::Console;
 use crate::admin::dial::{Dial, DialHandler, Target};
@@ -63,18 +63,18 @@ pub enum MonitorState {
 ///
 /// It lives until [`close`](Self::close): its connection and its modules hold it.
 #[derive(Clone)]
-pub struct MonitorAgent(Rc<Inner>);
+pub struct MonitorAgent(Rc<MonitorAgentInner>);
 
-pub(crate) struct WeakMonitor(Weak<Inner>);
+pub(crate) struct WeakMonitor(Weak<MonitorAgentInner>);
 
-struct Inner {
+struct MonitorAgentInner {
     env: Environment,
     options: MonitorOptions,
     console: Console,
     requests: Requests,
     state: Cell<MonitorState>,
     /// Whoever waits for the first registration.
-    starting: RefCell<Option<Done>>,
+    starting: RefCell<Option<Completion>>,
     dial: RefCell<Option<Dial>>,
     link: RefCell<Option<Link>>,
     pause: Cell<Duration>,
@@ -85,7 +85,7 @@ impl MonitorAgent {
     /// An agent that is not connected yet.
     #[must_use]
     pub fn new(env: &Environment, options: MonitorOptions) -> Self {
-        Self(Rc::new(Inner {
+        Self(Rc::new(MonitorAgentInner {
             env: env.clone(),
             pause: Cell::new(options.first_pause),
             options,
@@ -102,7 +102,7 @@ impl MonitorAgent {
     /// Connects and registers, and enables the modules that were registered. Once it has succeeded, the agent comes
     /// back by itself when it loses the master, until it is closed. A first attempt that fails is not repeated: in Node
     /// it ends the process, here it is reported.
-    pub fn connect(&self, done: Done) {
+    pub fn connect(&self, done: Completion) {
         if self.0.state.get() != MonitorState::Inited {
             return done.fail("the monitor has connected or closed");
         }
@@ -153,7 +153,7 @@ impl MonitorAgent {
     }
 
     /// Calls the `on_start` of all modules, one after the other.
-    pub fn start_modules(&self, done: Done) {
+    pub fn start_modules(&self, done: Completion) {
         Console::start_modules(&Agent::Monitor(self.clone()), done);
     }
 

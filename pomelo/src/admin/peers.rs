@@ -12,7 +12,7 @@ use crate::admin::mqtt::{self, Decoder, Packet};
 use crate::admin::registration::{Invalid, Login, Registration, ServerClaim};
 use crate::admin::rejections::{Kind, shown};
 use crate::admin::reply::{Reply, Ticket};
-use crate::{Done, Failure};
+use crate::{Completion, Failure};
 use async_wrap::Timeout;
 use net::Socket;
 use net::upcall::SocketHandler;
@@ -63,9 +63,9 @@ pub struct Session {
 
 /// A connection to the master.
 #[derive(Clone)]
-pub(crate) struct Peer(Rc<PeerState>);
+pub(crate) struct Peer(Rc<PeerInner>);
 
-struct PeerState {
+struct PeerInner {
     agent: MasterAgent,
     link: Link,
     /// Tells connections apart.
@@ -89,7 +89,7 @@ impl Peer {
     /// Takes a connection over.
     pub(crate) fn serve(agent: &MasterAgent, key: u64, socket: &Socket) -> Self {
         let link = Link::new(socket.clone());
-        let peer = Self(Rc::new(PeerState {
+        let peer = Self(Rc::new(PeerInner {
             agent: agent.clone(),
             link: link.clone(),
             key,
@@ -229,7 +229,7 @@ impl Peer {
     fn decide_user(&self, login: Login) {
         self.0.stage.replace(Stage::Deciding);
         let (peer, claim) = (self.clone(), login.clone());
-        let decided = Done::new(self.0.agent.environment(), move |user: Result<User, Failure>| {
+        let decided = Completion::new(self.0.agent.environment(), move |user: Result<User, Failure>| {
             if !peer.is_deciding() {
                 return;
             }
@@ -252,7 +252,7 @@ impl Peer {
         }
         self.0.stage.replace(Stage::Deciding);
         let (peer, asked) = (self.clone(), claim.clone());
-        let decided = Done::new(self.0.agent.environment(), move |result: Result<(), Failure>| {
+        let decided = Completion::new(self.0.agent.environment(), move |result: Result<(), Failure>| {
             if !peer.is_deciding() {
                 return;
             }

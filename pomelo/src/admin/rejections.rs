@@ -33,9 +33,9 @@ pub(crate) enum Kind {
 
 /// What is logged of a master's peers. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Rejections(Rc<Inner>);
+pub(crate) struct Rejections(Rc<RejectionsInner>);
 
-struct Inner {
+struct RejectionsInner {
     env: Environment,
     /// The kinds of which a line was written a short while ago, and how many have come since.
     untold: RefCell<BTreeMap<Kind, u64>>,
@@ -43,7 +43,7 @@ struct Inner {
 
 impl Rejections {
     pub(crate) fn new(env: &Environment) -> Self {
-        Self(Rc::new(Inner { env: env.clone(), untold: RefCell::default() }))
+        Self(Rc::new(RejectionsInner { env: env.clone(), untold: RefCell::default() }))
     }
 
     /// Logs a line, or counts it.
@@ -63,7 +63,7 @@ impl Rejections {
         timer.unref();
     }
 
-    fn count(inner: &Weak<Inner>, kind: Kind) {
+    fn count(inner: &Weak<RejectionsInner>, kind: Kind) {
         let Some(this) = inner.upgrade().map(Self) else { return };
         let count = this.0.untold.borrow_mut().remove(&kind).unwrap_or_default();
         if count > 0 {

@@ -57,9 +57,9 @@ pub(crate) struct Request {
 
 /// The requests of one side. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Requests(Rc<Table>);
+pub(crate) struct Requests(Rc<RequestsInner>);
 
-struct Table {
+struct RequestsInner {
     env: Environment,
     rejections: Rejections,
     /// Ids count from 1.
@@ -76,7 +76,7 @@ struct Waiting {
 impl Requests {
     pub(crate) fn new(env: &Environment, rejections: Rejections) -> Self {
         let waiting = RefCell::default();
-        Self(Rc::new(Table { env: env.clone(), rejections, last: Cell::new(0), waiting }))
+        Self(Rc::new(RequestsInner { env: env.clone(), rejections, last: Cell::new(0), waiting }))
     }
 
     /// Begins to wait; the request's id, or nothing if there are too many. The callback is called once, from the loop.
@@ -92,7 +92,7 @@ impl Requests {
         let id = self.0.last.get() + 1;
         self.0.last.set(id);
         let table = Rc::downgrade(&self.0);
-        let timer = set_patience(&self.0.env, request.limit, move || Table::time_out(&table, id));
+        let timer = set_patience(&self.0.env, request.limit, move || RequestsInner::time_out(&table, id));
         let waiting = Waiting { request, callback: Box::new(callback), timer };
         self.0.waiting.borrow_mut().insert(id, waiting);
         Some(id)
@@ -135,7 +135,7 @@ impl Requests {
     }
 }
 
-impl Table {
+impl RequestsInner {
     fn time_out(table: &Weak<Self>, id: u64) {
         if let Some(table) = table.upgrade() {
             table.end(id, Err(RequestError::TimedOut));

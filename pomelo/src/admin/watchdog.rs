@@ -13,9 +13,9 @@ use std::rc::Rc;
 
 /// The servers of a master. A cheap clone.
 #[derive(Clone)]
-pub(crate) struct Watchdog(Rc<Inner>);
+pub(crate) struct Watchdog(Rc<WatchdogInner>);
 
-struct Inner {
+struct WatchdogInner {
     app: Application,
     /// Records by id, without the master's own: it has no type.
     servers: RefCell<Map<String, Value>>,
@@ -27,7 +27,7 @@ struct Inner {
 
 impl Watchdog {
     pub(crate) fn new(app: &Application) -> Self {
-        Self(Rc::new(Inner {
+        Self(Rc::new(WatchdogInner {
             app: app.clone(),
             servers: RefCell::default(),
             listeners: RefCell::default(),

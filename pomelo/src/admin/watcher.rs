@@ -7,7 +7,7 @@ use crate::admin::monitor_agent::{MonitorAgent, MonitorState};
 use crate::admin::reply::Reply;
 use crate::admin::watchdog::{Watchdog, records};
 use crate::upcall::Module;
-use crate::{Application, Done};
+use crate::{Application, Completion};
 use serde_json::{Value, json};
 
 /// The module in the master.
@@ -98,7 +98,7 @@ impl MonitorWatcher {
 
 impl Module for MonitorWatcher {
     /// Asks for all servers, and to be told of changes.
-    fn on_start(&mut self, agent: &Agent, done: Done) {
+    fn on_start(&mut self, agent: &Agent, done: Completion) {
         let Agent::Monitor(agent) = agent else { return done.ok(()) };
         let (app, asking) = (self.app.clone(), agent.clone());
         let message = json!({ "action": "subscribe", "id": agent.id() });

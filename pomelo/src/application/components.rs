@@ -1,7 +1,7 @@
 //! The components of an application, in the order in which they were loaded. Mirrors `app.load` and `optComponents`.
 
 use crate::upcall::Component;
-use crate::{Application, Done, Error, Failure, Method, Result};
+use crate::{Application, Completion, Error, Failure, Method, Result};
 use async_wrap::layer::HandlerCell;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -55,11 +55,11 @@ impl Application {
         &self,
         loaded: &Rc<Loaded>,
         method: Method,
-        call: impl FnOnce(&mut dyn Component, Done),
+        call: impl FnOnce(&mut dyn Component, Completion),
         then: impl FnOnce(Result<()>) + 'static,
     ) {
         let name = loaded.name.clone();
-        let done = Done::new(self.environment(), move |result| {
+        let done = Completion::new(self.environment(), move |result| {
             then(result.map_err(|failure| failed(name, method, failure)));
         });
         // Never empty: the component is in its slot whenever a tick begins.

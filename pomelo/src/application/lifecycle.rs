@@ -2,7 +2,7 @@
 
 use crate::application::ShutDown;
 use crate::upcall::Lifecycle;
-use crate::{AppEvent, Application, Done};
+use crate::{AppEvent, Application, Completion};
 use async_wrap::layer::HandlerCell;
 
 #[derive(Default)]
@@ -19,7 +19,7 @@ pub(super) trait Finish {
     fn finish_now(self);
 }
 
-impl Finish for Done {
+impl Finish for Completion {
     fn finish_now(self) {
         self.ok(());
     }

@@ -52,9 +52,9 @@ use std::time::{Duration, Instant};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Application(Rc<Inner>);
+pub struct Application(Rc<ApplicationInner>);
 
-pub(crate) struct Inner {
+pub(crate) struct ApplicationInner {
     environment: Environment,
     options: Options,
     program: Program,
@@ -91,7 +91,7 @@ impl Application {
         let (exit, program) = (options.take_exit(), options.take_program());
         let output = Output::new(options.output.take());
         log::info!(target: "pomelo", "application inited: {:?}", identity.id);
-        Ok(Self(Rc::new(Inner {
+        Ok(Self(Rc::new(ApplicationInner {
             environment: environment.clone(),
             options,
             program,
@@ -228,7 +228,7 @@ impl Application {
         self.exit(code);
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &ApplicationInner {
         &self.0
     }
 

@@ -1,7 +1,7 @@
 //! How an application is made: its folder, its arguments, what its servers run; and who it is then. Mirrors
 //! `defaultConfiguration` and `processArgs` of pomelo's `lib/util/appUtil.js`.
 
-use crate::args::{self, Args, ArgumentError};
+use crate::args::{self, Args};
 use crate::upcall::OutputHandler;
 use crate::{Result, ServerInfo};
 use serde_json::Value;
@@ -184,7 +184,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(args: Args, env: String, master: ServerInfo) -> Result<Self, ArgumentError> {
+    pub(super) fn new(args: Args, env: String, master: ServerInfo) -> Result<Self> {
         let mut values = args.values;
         let word = |key: &str| values.get(key).map(args::text_of);
         let server_type = word("serverType").unwrap_or_else(|| MASTER.into());
@@ -194,7 +194,7 @@ impl Identity {
             None | Some("clusters") => Mode::Clusters,
             Some("stand-alone") => Mode::StandAlone,
             Some(other) => {
-                return Err(ArgumentError::new(format!("mode={other}"), "clusters or stand-alone"));
+                return Err(args::wrong(format!("mode={other}"), "clusters or stand-alone"));
             }
         };
         let run_type = word("type").unwrap_or_else(|| ALL.into());

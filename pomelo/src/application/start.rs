@@ -3,7 +3,7 @@
 
 use super::components::failed;
 use super::options::{ALL, MASTER};
-use crate::{AppEvent, Application, Done, Error, Failure, Method, Result, State, starter};
+use crate::{AppEvent, Application, Completion, Error, Failure, Method, Result, State, starter};
 use std::time::Instant;
 
 type Callback = Box<dyn FnOnce(Result<()>)>;
@@ -44,7 +44,7 @@ impl Application {
         }
         self.load_defaults();
         let (app, name) = (self.clone(), Method::BeforeStartup);
-        let before = Done::new(self.environment(), move |result: Result<(), Failure>| match result {
+        let before = Completion::new(self.environment(), move |result: Result<(), Failure>| match result {
             Ok(()) => app.start_components(done),
             Err(failure) => app.components_started(Err(failed("lifecycle", name, failure)), done),
         });
@@ -95,7 +95,7 @@ impl Application {
         if result.is_ok() {
             log::info!(target: "pomelo", "{:?} finish start", self.id());
         }
-        let after = Done::new(self.environment(), move |told: Result<(), Failure>| {
+        let after = Completion::new(self.environment(), move |told: Result<(), Failure>| {
             let told = told.map_err(|failure| failed("lifecycle", Method::AfterStartup, failure));
             done(result.and(told));
         });
@@ -130,6 +130,6 @@ impl Application {
     }
 }
 
-fn first_failure(failures: Vec<crate::StartError>) -> Result<()> {
-    failures.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
+fn first_failure(failures: Vec<Error>) -> Result<()> {
+    failures.into_iter().next().map_or(Ok(()), Err)
 }

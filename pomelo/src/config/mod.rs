@@ -9,6 +9,7 @@ mod master;
 mod servers;
 mod users;
 
+pub use crate::record::RecordError;
 pub use json::ConfigError;
 pub(crate) use master::load as load_master;
 pub(crate) use servers::{ServersFile, load as load_servers};

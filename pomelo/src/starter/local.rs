@@ -2,10 +2,10 @@
 
 use super::output::Pipes;
 use super::quote::join;
-use super::report::{OnExit, ServerExit, StartError, Started};
+use super::report::{OnExit, ServerExit, Started};
 use crate::args::text_of;
 use crate::record::program_args;
-use crate::{Application, ServerInfo};
+use crate::{Application, Error, Result, ServerInfo};
 use async_wrap::Provider;
 use uv_core::process::{Process, SpawnOptions, Stdio};
 
@@ -33,8 +33,8 @@ pub(super) enum Kind {
 const BEFORE_RECORD: &[&str] = &["main", "env", "pid"];
 
 /// A server's arguments: those of its record, the program's own, the environment, and then the record, key by key.
-pub(super) fn arguments(app: &Application, id: &str, info: &ServerInfo) -> Result<Vec<String>, StartError> {
-    let mut words = program_args(info).map_err(|error| StartError::record(id, error))?;
+pub(super) fn arguments(app: &Application, id: &str, info: &ServerInfo) -> Result<Vec<String>> {
+    let mut words = program_args(info).map_err(|error| Error::start(id, error))?;
     words.extend(app.program().args.iter().cloned());
     words.push(format!("env={}", app.env()));
     let record = info.iter().filter(|(key, _)| !BEFORE_RECORD.contains(&key.as_str()));
@@ -42,12 +42,7 @@ pub(super) fn arguments(app: &Application, id: &str, info: &ServerInfo) -> Resul
     Ok(words)
 }
 
-pub(super) fn run(
-    app: &Application,
-    id: &str,
-    info: &ServerInfo,
-    on_exit: OnExit,
-) -> Result<Started, StartError> {
+pub(super) fn run(app: &Application, id: &str, info: &ServerInfo, on_exit: OnExit) -> Result<Started> {
     let launch = Launch {
         id: id.into(),
         host: crate::record::text(info, "host").unwrap_or_default().into(),
@@ -63,7 +58,7 @@ pub(super) fn run(
 }
 
 /// Starts a process: servers attached in development, else with a session of their own.
-pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Result<Started, StartError> {
+pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Result<Started> {
     let environment = app.environment();
     let lp = environment.loop_handle();
     let options = SpawnOptions::new(&launch.program).args(&launch.args);
@@ -99,7 +94,7 @@ pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Resu
     let process = process.map_err(|error| {
         pipes.iter().for_each(Pipes::close);
         environment.emit_destroy(context.async_id());
-        StartError::system(&launch.id, error)
+        Error::start(&launch.id, error)
     })?;
     if let Some(pipes) = pipes {
         pipes.read(app, launch);

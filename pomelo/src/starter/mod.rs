@@ -22,7 +22,7 @@ pub(crate) use host::is_own;
 pub(crate) use output::Output;
 pub use output::{OutputOf, OutputStream};
 pub use port::{check_ports, is_port_free};
-pub use report::{ServerExit, StartError, StartFailure, Started};
+pub use report::{ServerExit, Started};
 
 use crate::application::{ALL, MASTER};
 use crate::record::{check, text};
@@ -33,7 +33,7 @@ use crate::{Application, Error, Result, ServerInfo};
 ///
 /// # Errors
 /// [`Error::UnknownServer`] if the configuration has no such server and no such type; nothing is started then.
-pub fn run_servers(app: &Application) -> Result<Vec<StartError>> {
+pub fn run_servers(app: &Application) -> Result<Vec<Error>> {
     let failed = chosen(app)?.into_iter().filter_map(|info| run(app, &info, |_| {}).err());
     Ok(failed.collect())
 }
@@ -67,10 +67,10 @@ pub fn run(
     app: &Application,
     info: &ServerInfo,
     on_exit: impl FnOnce(ServerExit) + 'static,
-) -> Result<Started, StartError> {
+) -> Result<Started> {
     let id = text(info, "id").unwrap_or_default();
     let started = match check(info) {
-        Err(error) => Err(StartError::record(id, error)),
+        Err(error) => Err(Error::start(id, error)),
         Ok(()) if is_local(app, info) => local::run(app, id, info, Box::new(on_exit)),
         Ok(()) => ssh::run(app, id, info, Box::new(on_exit)),
     };

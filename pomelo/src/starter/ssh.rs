@@ -3,18 +3,13 @@
 
 use super::local::{Kind, Launch, arguments, spawn};
 use super::quote::{join, quote};
-use super::report::{OnExit, StartError, Started};
+use super::report::{OnExit, Started};
 use crate::args::text_of;
 use crate::record::text;
-use crate::{Application, ServerInfo};
+use crate::{Application, Result, ServerInfo};
 use serde_json::Value;
 
-pub(super) fn run(
-    app: &Application,
-    id: &str,
-    info: &ServerInfo,
-    on_exit: OnExit,
-) -> Result<Started, StartError> {
+pub(super) fn run(app: &Application, id: &str, info: &ServerInfo, on_exit: OnExit) -> Result<Started> {
     let host = text(info, "host").unwrap_or_default();
     let program = app.program().path.to_string_lossy().into_owned();
     let args = arguments(app, id, info)?;

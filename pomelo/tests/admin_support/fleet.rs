@@ -2,7 +2,7 @@
 
 use super::{free_port, until};
 use async_wrap::{Environment, Loop};
-use pomelo::admin::{Client, ClientError, Response, Target, Times};
+use pomelo::admin::{Client, Response, Target, Times};
 use pomelo::{AppEvent, Application, Error, Options, Program};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -140,7 +140,7 @@ impl Fleet {
         self.try_login(name, name).expect("the password is right")
     }
 
-    pub(crate) fn try_login(&self, name: &str, password: &str) -> Result<Client, ClientError> {
+    pub(crate) fn try_login(&self, name: &str, password: &str) -> Result<Client, Error> {
         let later = super::Later::new();
         let target = Target::new("127.0.0.1", self.port);
         Client::connect(&self.env, target, &format!("test-{name}"), name, password, later.setter());

@@ -10,7 +10,7 @@ use pomelo::admin::{
     Credentials, MasterAgent, MasterOptions, MonitorAgent, MonitorOptions, ServerClaim, Target,
 };
 use pomelo::upcall::MasterHandler;
-use pomelo::{Done, ServerInfo};
+use pomelo::{Completion, ServerInfo};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
@@ -92,9 +92,11 @@ impl<T: 'static> Later<T> {
     }
 }
 
-pub(crate) fn done(env: &Environment, later: &Later<Result<(), String>>) -> Done {
+pub(crate) fn done(env: &Environment, later: &Later<Result<(), String>>) -> Completion {
     let set = later.setter();
-    Done::new(env, move |result: Result<(), pomelo::Failure>| set(result.map_err(|error| error.to_string())))
+    Completion::new(env, move |result: Result<(), pomelo::Failure>| {
+        set(result.map_err(|error| error.to_string()))
+    })
 }
 
 /// What a master hears of its servers.

@@ -6,7 +6,7 @@ pub(crate) mod fleet;
 
 use async_wrap::{Environment, Loop, RunMode};
 use pomelo::upcall::Component;
-use pomelo::{Application, Done, Error, Options};
+use pomelo::{Application, Completion, Error, Options};
 use std::cell::{Cell, Ref, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -137,7 +137,7 @@ pub(crate) struct Part {
     pub(crate) fails: &'static [&'static str],
     /// The methods that never answer.
     pub(crate) hangs: &'static [&'static str],
-    kept: Vec<Done>,
+    kept: Vec<Completion>,
 }
 
 impl Part {
@@ -153,7 +153,7 @@ impl Part {
         Self { hangs: methods, ..self }
     }
 
-    fn answer(&mut self, app: &Application, method: &str, done: Done) {
+    fn answer(&mut self, app: &Application, method: &str, done: Completion) {
         self.story.add(format!("{}.{method} {}", self.name, app.state() as u8));
         if self.hangs.contains(&method) {
             self.kept.push(done);
@@ -167,13 +167,13 @@ impl Part {
 }
 
 impl Component for Part {
-    fn on_start(&mut self, app: &Application, done: Done) {
+    fn on_start(&mut self, app: &Application, done: Completion) {
         self.answer(app, "start", done);
     }
-    fn on_after_start(&mut self, app: &Application, done: Done) {
+    fn on_after_start(&mut self, app: &Application, done: Completion) {
         self.answer(app, "afterStart", done);
     }
-    fn on_stop(&mut self, app: &Application, _: bool, done: Done) {
+    fn on_stop(&mut self, app: &Application, _: bool, done: Completion) {
         self.answer(app, "stop", done);
     }
 }

@@ -9,7 +9,7 @@ use crate::admin::agent::{Agent, WeakAgent};
 use crate::admin::message::Response;
 use crate::admin::reply::Reply;
 use crate::upcall::Module;
-use crate::{Done, Failure};
+use crate::{Completion, Failure};
 use async_wrap::layer::HandlerCell;
 use async_wrap::{Environment, Timeout};
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ impl Console {
     }
 
     /// Calls `on_start` of the modules, one after the other, until one fails.
-    pub(crate) fn start_modules(agent: &Agent, done: Done) {
+    pub(crate) fn start_modules(agent: &Agent, done: Completion) {
         let modules = agent.console().modules.borrow().clone();
         start_next(agent.clone(), modules.into_iter(), done);
     }
@@ -139,7 +139,7 @@ fn is_internal(id: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_word))
 }
 
-fn start_next(agent: Agent, mut modules: std::vec::IntoIter<Rc<Record>>, done: Done) {
+fn start_next(agent: Agent, mut modules: std::vec::IntoIter<Rc<Record>>, done: Completion) {
     let Some(record) = modules.next() else { return done.ok(()) };
     let next = {
         let agent = agent.clone();
@@ -148,7 +148,7 @@ fn start_next(agent: Agent, mut modules: std::vec::IntoIter<Rc<Record>>, done: D
             Err(failure) => done.fail(failure),
         }
     };
-    let next = Done::new(agent.environment(), next);
+    let next = Completion::new(agent.environment(), next);
     record.module.call(|module| module.on_start(&agent, next));
 }
 

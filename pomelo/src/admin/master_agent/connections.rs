@@ -2,7 +2,7 @@
 //! pomelo-admin's `MasterAgent` has on its sockets.
 
 use super::{Admitted, MasterAgent};
-use crate::Done;
+use crate::Completion;
 use crate::admin::Agent;
 use crate::admin::auth::{User, same};
 use crate::admin::message::{Response, Topic, command_packet, request_packet};
@@ -25,12 +25,12 @@ impl MasterAgent {
         self.release_if_closed();
     }
 
-    pub(crate) fn authorize_user(&self, login: &Login, done: Done<User>) {
+    pub(crate) fn authorize_user(&self, login: &Login, done: Completion<User>) {
         self.call_authority(|authority| authority.on_login(login, done));
     }
 
     /// A server of type `master` is this process's own monitor or nobody: in Node anybody may claim it.
-    pub(crate) fn authorize_server(&self, topic: Topic, claim: &ServerClaim, peer: &Peer, done: Done) {
+    pub(crate) fn authorize_server(&self, topic: Topic, claim: &ServerClaim, peer: &Peer, done: Completion) {
         if claim.is_master() {
             let is_own = claim.token.as_deref().is_some_and(|token| same(token, &self.0.secret));
             return if is_own { done.ok(()) } else { done.fail("not this master's own monitor") };

@@ -32,22 +32,22 @@ type Callback<T> = Box<dyn FnOnce(Result<T, Failure>)>;
 ///
 /// ```
 /// use async_wrap::{Environment, Loop, RunMode};
-/// use pomelo::Done;
+/// use pomelo::Completion;
 ///
 /// let lp = Loop::new()?;
 /// let env = Environment::new(&lp);
-/// Done::new(&env, |result| assert_eq!(result, Ok(7))).ok(7);
-/// Done::<()>::new(&env, |result| assert!(result.is_err(), "nobody said anything"));
+/// Completion::new(&env, |result| assert_eq!(result, Ok(7))).ok(7);
+/// Completion::<()>::new(&env, |result| assert!(result.is_err(), "nobody said anything"));
 /// env.run(RunMode::Default)?;
 /// # Ok::<(), async_wrap::Error>(())
 /// ```
 #[must_use = "whoever waits is told of a failure when this is dropped"]
-pub struct Done<T: 'static = ()> {
+pub struct Completion<T: 'static = ()> {
     env: Environment,
     callback: Option<Callback<T>>,
 }
 
-impl<T> Done<T> {
+impl<T> Completion<T> {
     /// A completion that calls `callback` from a tick of `env`.
     pub fn new(env: &Environment, callback: impl FnOnce(Result<T, Failure>) + 'static) -> Self {
         Self { env: env.clone(), callback: Some(Box::new(callback)) }
@@ -75,7 +75,7 @@ impl<T> Done<T> {
     }
 }
 
-impl<T> Drop for Done<T> {
+impl<T> Drop for Completion<T> {
     fn drop(&mut self) {
         if self.callback.is_some() {
             self.tell(Err(Failure::new("the completion was dropped without having been used")));
@@ -83,8 +83,8 @@ impl<T> Drop for Done<T> {
     }
 }
 
-impl<T> fmt::Debug for Done<T> {
+impl<T> fmt::Debug for Completion<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Done").finish_non_exhaustive()
+        f.debug_struct("Completion").finish_non_exhaustive()
     }
 }
