@@ -37,17 +37,14 @@ impl Master {
             log::warn!(target: "pomelo", "no adminServer.json: whoever reaches the master's port can join as a server");
         }
         let authority = own_authority.unwrap_or_else(|| Box::new(credentials));
-        let options = MasterOptions {
-            authority,
-            admits_any_reconnect: app.enabled(ANY_RECONNECT),
-            times: app.admin_times(),
-        };
+        let options = MasterOptions::boxed(authority)
+            .admits_any_reconnect(app.enabled(ANY_RECONNECT))
+            .times(app.admin_times());
         let fleet = Fleet::new(app, has_tokens);
         app.set_fleet(fleet.clone());
         let watchdog = app.disabled(CLOSE_WATCHER).then(|| Watchdog::new(app));
         let overseer = Overseer { fleet: fleet.clone(), watchdog: watchdog.clone() };
         let agent = MasterAgent::new(app.environment(), options, overseer).map_err(Failure::new)?;
-        fleet.set_agent(&agent);
         if let Some(watchdog) = watchdog {
             agent.register(MASTER_WATCHER, MasterWatcher::new(watchdog));
         }

@@ -59,7 +59,7 @@ impl Component for Monitor {
         app.set_monitor_agent(Some(agent.clone()));
         if app.disabled("closeWatcher") {
             agent.register(MONITOR_WATCHER, MonitorWatcher::new(app));
-            record_start(app, &agent);
+            record_start(app);
         }
         agent.register(CONSOLE, MonitorConsole::new(app));
         app.make_modules(&Agent::Monitor(agent.clone()));
@@ -80,10 +80,9 @@ impl Component for Monitor {
 }
 
 /// Tells the master when this server has started.
-fn record_start(app: &Application, agent: &MonitorAgent) {
-    let agent = agent.downgrade();
-    app.on(move |_: &Application, event: &AppEvent| {
-        if let (AppEvent::StartServer(id), Some(agent)) = (event, agent.upgrade()) {
+fn record_start(app: &Application) {
+    app.on(|app: &Application, event: &AppEvent| {
+        if let (AppEvent::StartServer(id), Some(agent)) = (event, app.monitor_agent()) {
             agent.notify(crate::admin::MASTER_WATCHER, &json!({ "action": "record", "id": id }));
         }
     });

@@ -217,8 +217,8 @@ fn much_is_taken_only_after_a_connect() {
 fn a_wrong_password_is_refused_late_and_holds_up_nobody_else() {
     let (_lp, env) = new_loop();
     let pause = Duration::from_millis(400);
-    let times = Times { refuse_after: pause, ..Times::default() };
-    let options = MasterOptions { times, ..MasterOptions::new(credentials()) };
+    let times = Times::default().refuse_after(pause);
+    let options = MasterOptions::new(credentials()).times(times);
     let (agent, address) = master(&env, options, &Heard::default());
     let begin = Instant::now();
     let mut wrong = Raw::greeted(&env, address);

@@ -407,7 +407,7 @@ fn servers_rejoin_the_next_master_of_their_port() {
     until(&fleet.env, "the port is free", || TcpListener::bind(("127.0.0.1", fleet.port)).is_ok());
     let second = Application::new(&fleet.env, fleet.options(&["env=production", "type=master"]))
         .expect("a good configuration");
-    second.set_admin_times(quick());
+    second.set_admin_times(quick()).expect("time limits");
     fleet.start_app(&second).expect("it starts");
     until(&fleet.env, "its server", || second.server("chat-1").is_some());
     assert_eq!(fleet.pid_of("chat-1"), Some(pid), "the same process");
@@ -440,7 +440,7 @@ fn nothing_is_run_or_ended_because_a_peer_says_so() {
     let fleet = Fleet::new(&json!({"chat": [record, chat("chat-2", json!({"auto-restart": "true"}))]}));
     let app =
         Application::new(&fleet.env, fleet.options(&["mode=stand-alone"])).expect("a good configuration");
-    app.set_admin_times(quick());
+    app.set_admin_times(quick()).expect("time limits");
     fleet.start_app(&app).expect("it starts");
     let address = app.master_agent().and_then(|agent| agent.address()).and_then(|address| address.as_tcp());
     let address = address.expect("it listens");

@@ -5,7 +5,7 @@ mod common;
 
 use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
 use admin_support::{Later, Raw, until};
-use pomelo::admin::{Agent, CONSOLE, Response, Times};
+use pomelo::admin::{Agent, CONSOLE, Response};
 use pomelo::upcall::{Component, Module};
 use pomelo::{Application, Completion};
 use serde_json::json;
@@ -58,8 +58,7 @@ fn nothing_is_started_while_all_are_stopped() {
     let fleet = Fleet::new(&json!({"chat": [crashing, chat("chat-2", json!({}))]}));
     // A crash and a restart shortly before the stop want to start servers while it is under way.
     let second = Duration::from_secs(1);
-    let times =
-        Times { restart_after: second, auto_restart_after: second, stop_after: 3 * second, ..quick() };
+    let times = quick().restart_after(second).auto_restart_after(second).stop_after(3 * second);
     let app = fleet.start(times);
     let client = fleet.login("admin");
     let restarted = Later::new();

@@ -192,8 +192,8 @@ fn a_registered_server_that_breaks_a_rule_is_sent_away_and_removed() {
 #[test]
 fn who_does_not_register_in_time_is_closed() {
     let (_lp, env) = new_loop();
-    let times = Times { register_within: Duration::from_millis(30), ..Times::default() };
-    let options = MasterOptions { times, ..MasterOptions::new(credentials()) };
+    let times = Times::default().register_within(Duration::from_millis(30));
+    let options = MasterOptions::new(credentials()).times(times);
     let (agent, address) = master(&env, options, &Heard::default());
     let mut silent = Raw::connected(&env, address);
     let mut greeted = Raw::connected(&env, address);
@@ -207,8 +207,8 @@ fn who_does_not_register_in_time_is_closed() {
 #[test]
 fn a_registered_peer_that_is_silent_for_too_long_is_closed() {
     let (_lp, env) = new_loop();
-    let times = Times { silence: Duration::from_millis(30), ..Times::default() };
-    let options = MasterOptions { times, ..MasterOptions::new(credentials()) };
+    let times = Times::default().silence(Duration::from_millis(30));
+    let options = MasterOptions::new(credentials()).times(times);
     let heard = Heard::default();
     let (agent, address) = master(&env, options, &heard);
     let mut raw = Raw::server(&env, address, "chat-1");
@@ -237,8 +237,8 @@ fn a_peer_that_pings_and_does_not_read_the_answers_is_closed() {
     common::logs::begin();
     let (_lp, env) = new_loop();
     // Longer than it takes to fill what the kernel holds.
-    let times = Times { register_within: Duration::from_secs(600), ..Times::default() };
-    let options = MasterOptions { times, ..MasterOptions::new(credentials()) };
+    let times = Times::default().register_within(Duration::from_secs(600));
+    let options = MasterOptions::new(credentials()).times(times);
     let (agent, address) = master(&env, options, &Heard::default());
     let mut raw = Raw::greeted(&env, address);
     let pings = [0xC0, 0].repeat(32 * 1024);

@@ -41,9 +41,8 @@ fn with_tokens() -> Credentials {
 
 /// A master that loses no time, and may let servers come back without a token.
 fn start(env: &Environment, comes_back: bool, heard: &Heard) -> (MasterAgent, SocketAddr) {
-    let times = Times { refuse_after: Duration::ZERO, ..Times::default() };
-    let options =
-        MasterOptions { times, admits_any_reconnect: comes_back, ..MasterOptions::new(with_tokens()) };
+    let times = Times::default().refuse_after(Duration::ZERO);
+    let options = MasterOptions::new(with_tokens()).times(times).admits_any_reconnect(comes_back);
     master(env, options, heard)
 }
 
@@ -53,7 +52,7 @@ fn an_id_of_the_configuration_is_only_for_a_server_of_its_type() {
     let tokens = ["chat", "gate"].map(|of| json!({"type": of, "token": format!("the token of {of}")}));
     fleet.config("adminServer.json", &json!(tokens));
     let app = Application::new(&fleet.env, fleet.options(&["mode=stand-alone"])).expect("a configuration");
-    app.set_admin_times(quick());
+    app.set_admin_times(quick()).expect("time limits");
     fleet.start_app(&app).expect("it starts");
     let address = ([127, 0, 0, 1], fleet.port).into();
     for topic in ["register", "reconnect"] {

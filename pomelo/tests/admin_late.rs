@@ -21,15 +21,14 @@ fn be_late(env: &Environment) {
 }
 
 fn times() -> Times {
-    Times { register_within: LIMIT, silence: LIMIT, answer_within: LIMIT, ..Times::default() }
+    Times::default().register_within(LIMIT).silence(LIMIT).answer_within(LIMIT)
 }
 
 #[test]
 fn a_registration_that_came_in_time_is_taken_by_a_late_master() {
     let (_lp, env) = new_loop();
     let heard = Heard::default();
-    let (agent, address) =
-        master(&env, MasterOptions { times: times(), ..MasterOptions::new(credentials()) }, &heard);
+    let (agent, address) = master(&env, MasterOptions::new(credentials()).times(times()), &heard);
     let mut raw = Raw::greeted(&env, address);
     raw.publish("register", &registration("chat-1").to_string());
     be_late(&env);
@@ -42,8 +41,7 @@ fn a_registration_that_came_in_time_is_taken_by_a_late_master() {
 fn an_answer_and_a_ping_that_came_in_time_are_heard_by_a_late_master() {
     let (_lp, env) = new_loop();
     let heard = Heard::default();
-    let (agent, address) =
-        master(&env, MasterOptions { times: times(), ..MasterOptions::new(credentials()) }, &heard);
+    let (agent, address) = master(&env, MasterOptions::new(credentials()).times(times()), &heard);
     let (mut raw, mut pinging) = (Raw::server(&env, address, "chat-1"), Raw::server(&env, address, "chat-2"));
     let answer = Later::new();
     let set = answer.setter();
@@ -64,8 +62,8 @@ fn an_answer_and_a_ping_that_came_in_time_are_heard_by_a_late_master() {
 fn a_server_that_stood_still_with_its_master_has_its_time_to_answer_all_the_same() {
     let (_lp, env) = new_loop();
     let heard = Heard::default();
-    let times = Times { answer_within: LIMIT, ..Times::default() };
-    let (agent, address) = master(&env, MasterOptions { times, ..MasterOptions::new(credentials()) }, &heard);
+    let times = Times::default().answer_within(LIMIT);
+    let (agent, address) = master(&env, MasterOptions::new(credentials()).times(times), &heard);
     let raw = Raw::server(&env, address, "chat-1");
     let answer = Later::new();
     agent.request("chat-1", "m", json!(null), answer.setter());

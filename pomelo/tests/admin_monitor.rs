@@ -9,7 +9,8 @@ use admin_support::{
 };
 use pomelo::Error;
 use pomelo::admin::{
-    Client, MasterOptions, MonitorAgent, MonitorState, Reply, RequestError, Response, Target,
+    Client, MasterAgent, MasterOptions, MonitorAgent, MonitorState, Reply, RequestError, Response, Target,
+    Times,
 };
 use pomelo::upcall::Module;
 use serde_json::{Value, json};
@@ -339,5 +340,24 @@ fn a_client_says_why_it_is_not_connected() {
     agent.close();
     assert_eq!(lost.wait(&env), Err(RequestError::NotConnected), "the master left without an answer");
     client.close();
+    run_to_the_end(&env);
+}
+
+#[test]
+fn times_that_leave_no_time_are_refused_at_once() {
+    let (_lp, env) = new_loop();
+    let raw_master = RawMaster::new();
+    let of_monitor = |options| connect(&env, &MonitorAgent::new(&env, options)).expect_err("no time");
+    let good = || monitor_options(raw_master.address(), "chat-1");
+    let error = of_monitor(good().first_pause(Duration::ZERO));
+    assert_eq!(error, "option first_pause: expected a time above 0");
+    let mut options = good();
+    options.target = options.target.ping_every(Duration::ZERO);
+    let error = of_monitor(options);
+    assert!(error.ends_with("option ping_every: expected a time above 0"), "{error}");
+    let times = Times::default().stop_within(Duration::ZERO);
+    let error =
+        MasterAgent::new(&env, MasterOptions::new(credentials()).times(times), ()).expect_err("no time");
+    assert_eq!(error, Error::Option { name: "stop_within", expected: "a time above 0" });
     run_to_the_end(&env);
 }

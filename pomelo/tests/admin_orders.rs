@@ -5,7 +5,7 @@ mod common;
 
 use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
 use admin_support::{Later, Raw, RawMaster, run_to_the_end, twice, until};
-use pomelo::admin::{CONSOLE, Client, Response, Times};
+use pomelo::admin::{CONSOLE, Client, Response};
 use pomelo::upcall::{Component, EventHandler};
 use pomelo::{AppEvent, Application, Completion, StopNews};
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ fn is_as_before(fleet: &Fleet, client: &Client, id: &str, pid: i32) {
 fn what_was_refused_as_it_did_not_answer_has_no_effect_later() {
     let kept_up = json!({"auto-restart": "true"});
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", kept_up), chat("chat-2", json!({}))]}));
-    let times = Times { answer_within: Duration::from_millis(300), ..quick() };
+    let times = quick().answer_within(Duration::from_millis(300));
     let app = fleet.start(times);
     let client = fleet.login("admin");
     for id in ["chat-1", "chat-2"] {
@@ -122,8 +122,8 @@ fn confirm(server: &mut Raw, order: &Value) -> Value {
 fn an_order_stands_until_its_user_was_told_that_it_failed() {
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
     let app = Application::new(&fleet.env, fleet.options(&["mode=stand-alone"])).expect("a configuration");
-    let times = Times { answer_within: Duration::from_millis(300), ..quick() };
-    app.set_admin_times(Times { kill_within: times.answer_within, ..times });
+    let times = quick().answer_within(Duration::from_millis(300));
+    app.set_admin_times(times.kill_within(times.answer_within)).expect("time limits");
     fleet.start_app(&app).expect("it starts");
     let mut server = Raw::server(&fleet.env, SocketAddr::from(([127, 0, 0, 1], fleet.port)), "chat-1");
     let client = fleet.login("admin");
@@ -156,7 +156,7 @@ fn stand_still() -> Instant {
 fn a_server_that_stood_still_with_its_master_has_its_time_to_obey_all_the_same() {
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
     let app = Application::new(&fleet.env, fleet.options(&["mode=stand-alone"])).expect("a configuration");
-    app.set_admin_times(Times { answer_within: LIMIT, stop_within: LIMIT, ..quick() });
+    app.set_admin_times(quick().answer_within(LIMIT).stop_within(LIMIT)).expect("time limits");
     fleet.start_app(&app).expect("it starts");
     let mut server = Raw::server(&fleet.env, SocketAddr::from(([127, 0, 0, 1], fleet.port)), "chat-1");
     let client = fleet.login("admin");
@@ -185,7 +185,7 @@ fn a_server_does_not_obey_an_order_that_does_not_stand_any_more() {
         fleet.config("master.json", &record);
         let words = ["id=chat-1", "serverType=chat", "host=127.0.0.1"];
         let app = Application::new(&fleet.env, fleet.options(&words)).expect("a good configuration");
-        app.set_admin_times(quick());
+        app.set_admin_times(quick()).expect("time limits");
         let started = Later::new();
         app.start(started.setter());
         let (mut raw, _) = master.register(&fleet.env);
@@ -221,7 +221,7 @@ fn a_server_does_not_obey_an_order_that_does_not_stand_any_more() {
 fn a_stop_takes_back_a_restart_that_waits_for_the_servers_end() {
     let lingers = json!({"lingers": true, "auto-restart": "true"});
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", lingers)]}));
-    fleet.start(Times { restart_after: Duration::from_millis(100), ..quick() });
+    fleet.start(quick().restart_after(Duration::from_millis(100)));
     let client = fleet.login("admin");
     let restart = fleet.ask(&client, json!({"signal": "restart", "ids": ["chat-1"], "type": null}));
     assert_eq!(error(&restart), "all servers start failed.");
@@ -234,7 +234,7 @@ fn a_stop_takes_back_a_restart_that_waits_for_the_servers_end() {
 #[test]
 fn kill_ends_a_server_that_does_not_answer() {
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({})), chat("chat-2", json!({}))]}));
-    let app = fleet.start(Times { kill_within: Duration::from_millis(300), ..quick() });
+    let app = fleet.start(quick().kill_within(Duration::from_millis(300)));
     let held = Rc::new(());
     app.on({
         let held = Rc::clone(&held);
@@ -285,7 +285,7 @@ fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
     let starting = chat("chat-2", json!({"starting": true, "auto-restart": "true"}));
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({"alone": true})), starting]}));
     let app = Application::new(&fleet.env, fleet.options(&[])).expect("a good configuration");
-    app.set_admin_times(Times { stop_within: Duration::from_millis(300), ..quick() });
+    app.set_admin_times(quick().stop_within(Duration::from_millis(300))).expect("time limits");
     // Nobody tells this master of its servers: it looks itself.
     app.enable("closeWatcher");
     fleet.start_app(&app).expect("it starts");
@@ -305,7 +305,7 @@ fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
 #[test]
 fn servers_that_stood_still_with_their_master_have_their_time_to_stop_all_the_same() {
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
-    let app = fleet.start(Times { stop_within: LIMIT, ..quick() });
+    let app = fleet.start(quick().stop_within(LIMIT));
     let news = News::default();
     app.on(news.clone());
     let pid = signal(&fleet, "chat-1", SIGSTOP);
@@ -324,7 +324,7 @@ fn a_stop_of_all_is_heard_between_two_starts() {
     let servers: Vec<Value> = (0..50).map(|number| chat(&format!("chat-{number}"), json!({}))).collect();
     let fleet = Fleet::new(&json!({"chat": servers}));
     let app = Application::new(&fleet.env, fleet.options(&[])).expect("a good configuration");
-    app.set_admin_times(quick());
+    app.set_admin_times(quick()).expect("time limits");
     let result = Later::new();
     app.start(result.setter());
     until(&fleet.env, "the first start", || !fleet.children().is_empty());

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 /// A master that says no at once.
 fn quick_master(env: &Environment, who: Credentials, heard: &Heard) -> (MasterAgent, std::net::SocketAddr) {
-    let times = Times { refuse_after: Duration::ZERO, ..Times::default() };
-    master(env, MasterOptions { times, ..MasterOptions::new(who) }, heard)
+    let times = Times::default().refuse_after(Duration::ZERO);
+    master(env, MasterOptions::new(who).times(times), heard)
 }
 
 /// Sends a registration on a new connection; the answer, if any, and whether the peer was sent away then.
@@ -215,10 +215,7 @@ fn who_was_refused_does_not_come_back_without_a_token() {
 #[test]
 fn a_master_may_be_told_to_let_everybody_come_back() {
     let (_lp, env) = new_loop();
-    let options = MasterOptions {
-        admits_any_reconnect: true,
-        ..MasterOptions::new(credentials().token("chat", "abc"))
-    };
+    let options = MasterOptions::new(credentials().token("chat", "abc")).admits_any_reconnect(true);
     let (agent, address) = master(&env, options, &Heard::default());
     let (said, _raw) = register(&env, address, "reconnect", &without_token("chat-1"));
     assert_eq!(said, yes());

@@ -77,7 +77,7 @@ fn pauses(id: &str) -> Vec<String> {
 /// Starts an application without waiting for its servers.
 fn start(fleet: &Fleet, times: Times) -> (Application, Rc<Cell<bool>>) {
     let app = Application::new(&fleet.env, fleet.options(&[])).expect("a good configuration");
-    app.set_admin_times(times);
+    app.set_admin_times(times).expect("time limits");
     let all_started = Rc::new(Cell::new(false));
     let told = Rc::clone(&all_started);
     app.on(move |_: &Application, event: &AppEvent| told.set(told.get() || *event == AppEvent::StartAll));
@@ -124,7 +124,7 @@ fn a_first_start_that_comes_to_nothing_is_tried_again() {
 #[test]
 fn a_server_that_is_not_to_be_kept_up_has_one_start() {
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({"dies": 1})), chat("chat-2", json!({}))]}));
-    let times = Times { auto_restart_after: Duration::ZERO, ..quick() };
+    let times = quick().auto_restart_after(Duration::ZERO);
     let (app, _) = start(&fleet, times);
     let starts = || std::fs::read(fleet.base().join("starts of chat-1")).unwrap_or_default().len();
     until(&fleet.env, "its end", || starts() == 1 && fleet.pid_of("chat-1").is_none());
@@ -139,7 +139,7 @@ fn a_crash_loop_is_slowed_down_to_a_stated_pause_and_ends_when_it_is_told_to() {
     common::logs::begin();
     let fleet = Fleet::new(&json!({"chat": [kept_up("chat-1", json!({"crashes": true}))]}));
     let ms = Duration::from_millis;
-    let times = Times { auto_restart_after: ms(40), auto_restart_at_most: ms(100), ..quick() };
+    let times = quick().auto_restart_after(ms(40)).auto_restart_at_most(ms(100));
     let (app, _) = start(&fleet, times);
     until(&fleet.env, "four crashes", || pauses("chat-1").len() >= 4);
     assert_eq!(pauses("chat-1")[..4], ["40ms", "80ms", "100ms", "100ms"]);
@@ -165,11 +165,8 @@ fn restart_does_not_wait_for_the_pause() {
     let record = kept_up("chat-1", json!({"dies": 1}));
     let fleet = Fleet::new(&json!({"chat": [record]}));
     // Nobody waits so long.
-    let times = Times {
-        auto_restart_after: Duration::from_secs(3000),
-        auto_restart_at_most: Duration::from_secs(3000),
-        ..quick()
-    };
+    let times =
+        quick().auto_restart_after(Duration::from_secs(3000)).auto_restart_at_most(Duration::from_secs(3000));
     common::logs::begin();
     let (app, _) = start(&fleet, times);
     until(&fleet.env, "its end", || pauses("chat-1").len() == 1);

@@ -164,7 +164,7 @@ fn an_unmodified_server_that_lost_its_connection_comes_back() {
     let script = write_app(&fleet, &node).display().to_string();
     let program = Program { path: "node".into(), args: vec![script] };
     let app = Application::new(&fleet.env, fleet.options(&[]).program(program)).expect("a configuration");
-    app.set_admin_times(Times { silence: std::time::Duration::from_secs(2), ..Times::default() });
+    app.set_admin_times(Times::default().silence(std::time::Duration::from_secs(2))).expect("time limits");
     // It cannot show its token again; the master sees that it is the same process.
     app.enable("reconnectWithoutToken");
     fleet.start_app(&app).expect("it starts");

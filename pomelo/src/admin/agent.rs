@@ -1,52 +1,43 @@
-//! Whom a module belongs to: the agent of a master or that of a monitor.
+//! The agent of a process's console, whichever side it is on.
 
 use crate::admin::console::Console;
-use crate::admin::master_agent::{MasterAgent, WeakMaster};
-use crate::admin::monitor_agent::{MonitorAgent, WeakMonitor};
-use async_wrap::Environment;
+use crate::admin::master_agent::{MasterAgent, MasterAgentInner};
+use crate::admin::monitor_agent::{MonitorAgent, MonitorAgentInner};
+use std::ops::Deref;
+use std::rc::Weak;
 
-/// The agent of a process's console. A cheap clone.
+/// The agent to which a module belongs. A cheap clone.
 #[derive(Clone, Debug)]
 pub enum Agent {
-    /// Of a master.
+    /// The agent of a master.
     Master(MasterAgent),
-    /// Of a server, or of the master as one of its own servers.
+    /// The agent of a server, or of the master as one of its own servers.
     Monitor(MonitorAgent),
 }
 
+/// An agent that is not kept alive.
+#[derive(Clone)]
 pub(crate) enum WeakAgent {
-    Master(WeakMaster),
-    Monitor(WeakMonitor),
-}
-
-impl Agent {
-    pub(crate) fn console(&self) -> &Console {
-        match self {
-            Self::Master(master) => master.console(),
-            Self::Monitor(monitor) => monitor.console(),
-        }
-    }
-
-    pub(crate) fn environment(&self) -> &Environment {
-        match self {
-            Self::Master(master) => master.environment(),
-            Self::Monitor(monitor) => monitor.environment(),
-        }
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakAgent {
-        match self {
-            Self::Master(master) => WeakAgent::Master(master.downgrade()),
-            Self::Monitor(monitor) => WeakAgent::Monitor(monitor.downgrade()),
-        }
-    }
+    Master(Weak<MasterAgentInner>),
+    Monitor(Weak<MonitorAgentInner>),
 }
 
 impl WeakAgent {
     pub(crate) fn upgrade(&self) -> Option<Agent> {
         match self {
-            Self::Master(master) => master.upgrade().map(Agent::Master),
-            Self::Monitor(monitor) => monitor.upgrade().map(Agent::Monitor),
+            Self::Master(master) => master.upgrade().map(|inner| Agent::Master(MasterAgent(inner))),
+            Self::Monitor(monitor) => monitor.upgrade().map(|inner| Agent::Monitor(MonitorAgent(inner))),
+        }
+    }
+}
+
+impl Deref for Agent {
+    type Target = Console;
+
+    fn deref(&self) -> &Console {
+        match self {
+            Self::Master(master) => master,
+            Self::Monitor(monitor) => monitor,
         }
     }
 }

@@ -8,10 +8,11 @@
 use crate::admin::registration::{Login, ServerClaim};
 use crate::config::{AdminServer, AdminUser};
 use crate::upcall::Authority;
-use crate::{Application, Completion, Failure};
+use crate::{Application, Completion, Failure, Result};
 use md5::{Digest, Md5};
 use std::fmt;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::Read;
 
 /// A user who has registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,9 +130,10 @@ pub fn md5_hex(text: &str) -> String {
 }
 
 /// A secret for this process: what the master's own monitor shows in place of a token.
-pub(crate) fn new_secret() -> io::Result<String> {
+pub(crate) fn new_secret() -> Result<String> {
     let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|error| uv_core::Error::new("open /dev/urandom", error.into()))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -1,4 +1,4 @@
-//! A user's side of the admin protocol: what a command line says to a master. Mirrors pomelo-admin's `Client`.
+//! A user's side of the admin protocol: the connection of a command line to a master. Mirrors pomelo-admin's `Client`.
 
 use crate::admin::auth::md5_hex;
 use crate::admin::dial::{Dial, DialHandler, Target};
@@ -15,11 +15,11 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long an answer may take that is no [`Client::request_within`]'s: longer than a master waits for its servers.
+/// The time limit of a response, except of [`Client::request_within`]: longer than a master waits for its servers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// A connection of a user to a master, ours or Node's. A cheap clone, which lives until [`close`](Self::close) or the
-/// master's end.
+/// A connection of a user to a master, of this crate or Node's. A cheap clone, which lives until
+/// [`close`](Self::close) or the master's end.
 #[derive(Clone)]
 pub struct Client(Rc<ClientInner>);
 
@@ -28,43 +28,36 @@ struct ClientInner {
     requests: Requests,
     starting: RefCell<Option<Starting>>,
     dial: RefCell<Option<Dial>>,
-    link: RefCell<Option<Link>>,
     is_registered: Cell<bool>,
 }
 
-type Starting = Box<dyn FnOnce(Result<Client, Error>)>;
+type Starting = Box<dyn FnOnce(Result<Client>)>;
 
 impl Client {
-    /// Connects and logs in; `done` is called once, from the loop. The password is sent as Node's command line sends
-    /// it, as its MD5, which is as good as the password to whoever can read it on its way.
+    /// Connects and logs in; `done` is called once, from the loop, with [`Error::Unreachable`] or [`Error::Refused`] on
+    /// failure. The password is sent as its MD5, as Node's command line does, which is as good as the password to anyone
+    /// who can read the connection.
     pub fn connect(
         env: &Environment,
         target: Target,
         id: &str,
         username: &str,
         password: &str,
-        done: impl FnOnce(Result<Self, Error>) + 'static,
+        done: impl FnOnce(Result<Self>) + 'static,
     ) {
-        let login = Login {
-            id: id.to_owned(),
-            username: username.to_owned(),
-            password: md5_hex(password),
-            md5: true,
-        };
+        let (id, username, password) = (id.to_owned(), username.to_owned(), md5_hex(password));
         let client = Self(Rc::new(ClientInner {
-            login,
-            requests: Requests::new(env, Rejections::new(env)),
+            login: Login { id, username, password, md5: true },
+            requests: Requests::new(env, Topic::Client, Rejections::new(env)),
             starting: RefCell::new(Some(Box::new(done))),
             dial: RefCell::default(),
-            link: RefCell::default(),
             is_registered: Cell::new(false),
         }));
-        let where_to = format!("{}:{}", target.host, target.port);
-        let dial = Dial::start(env, target, Attempt { client: client.clone(), where_to });
-        client.0.dial.replace(Some(dial));
+        let attempt = Attempt { client: client.clone(), target: target.to_string() };
+        client.0.dial.replace(Some(Dial::start(env, target, attempt)));
     }
 
-    /// Asks a module of the master; the callback is called once, with its response within 30 s.
+    /// Asks a module of the master; the callback is called once, with the response within 30 s.
     pub fn request(
         &self,
         module: &str,
@@ -82,10 +75,7 @@ impl Client {
         body: Value,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        let body = self.sign(body);
-        self.send(limit, module, callback, |id| {
-            message::request_packet(Topic::Client, &id.into(), module, &body)
-        });
+        self.0.requests.send(self.link(), Request::new(module, self.sign(body), limit), callback);
     }
 
     /// Gives the master's console a command: `list`, `enable` or `disable`.
@@ -95,36 +85,21 @@ impl Client {
         module: &str,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        let body = self.sign(json!({}));
-        self.send(ANSWER_WITHIN, module, callback, |id| {
-            message::command_packet(Topic::Client, &id.into(), command, module, &body)
-        });
+        let request = Request::new(module, self.sign(json!({})), ANSWER_WITHIN);
+        self.0.requests.send(self.link(), Request { command: Some(command.to_owned()), ..request }, callback);
     }
 
-    /// Tells a module of the master something; whether there is a connection.
+    /// Sends a notice to a module of the master. Returns whether there is a connection.
     pub fn notify(&self, module: &str, body: Value) -> bool {
         let packet = message::notice_packet(Topic::Client, module, &self.sign(body));
-        self.0.link.borrow().as_ref().is_some_and(|link| link.send(packet))
+        self.link().is_ok_and(|link| link.send(packet))
     }
 
-    fn send(
-        &self,
-        limit: Duration,
-        module: &str,
-        callback: impl FnOnce(Result<Response, RequestError>) + 'static,
-        packet: impl FnOnce(u64) -> bytes::Bytes,
-    ) {
-        let Some(link) = self.0.link.borrow().clone() else {
-            return self.0.requests.refuse(RequestError::NotConnected, callback);
-        };
-        // Nothing is sent twice, so the body need not be kept.
-        let request = Request { to: String::new(), module: module.to_owned(), body: Rc::default(), limit };
-        if let Some(id) = self.0.requests.add(request, callback) {
-            link.send(packet(id));
-        }
+    fn link(&self) -> Result<Link, RequestError> {
+        self.0.dial.borrow().as_ref().and_then(Dial::link).ok_or(RequestError::NotConnected)
     }
 
-    /// Node's masters look at who asks in the body.
+    /// Adds the fields by which Node's masters tell who asks.
     fn sign(&self, mut body: Value) -> Value {
         if let Some(fields) = body.as_object_mut() {
             fields.insert("clientId".into(), self.0.login.id.as_str().into());
@@ -133,9 +108,8 @@ impl Client {
         body
     }
 
-    /// Leaves; requests that wait fail. Idempotent.
+    /// Closes the connection; requests that wait fail. Idempotent.
     pub fn close(&self) {
-        self.0.link.take();
         if let Some(dial) = self.0.dial.take() {
             dial.hang_up();
         }
@@ -149,15 +123,15 @@ impl Client {
     }
 }
 
-/// What the connection means to the client.
+/// The handler of the client's connection.
 struct Attempt {
     client: Client,
-    where_to: String,
+    /// The master's host and port.
+    target: String,
 }
 
 impl DialHandler for Attempt {
     fn on_open(&mut self, link: &Link) {
-        self.client.0.link.replace(Some(link.clone()));
         link.send(message::registration_packet(Topic::Register, &self.client.0.login.message()));
     }
 
@@ -184,7 +158,7 @@ impl DialHandler for Attempt {
                     client.0.requests.answer(id, "", response);
                     Ok(())
                 }
-                // Masters tell clients of things that they did not ask for; a command line has no use for them.
+                // Masters notify clients of events that a command line has no use for.
                 Message::Notice { .. } => Ok(()),
                 Message::Request { .. } | Message::Command { .. } => Err("a request to a client".into()),
             },
@@ -193,10 +167,9 @@ impl DialHandler for Attempt {
     }
 
     fn on_lost(&mut self, reason: String) {
-        self.client.0.link.take();
         self.client.0.dial.take();
         if let Some(starting) = self.client.0.starting.take() {
-            starting(Err(Error::Unreachable(format!("{}: {reason}", self.where_to))));
+            starting(Err(Error::Unreachable(format!("{}: {reason}", self.target))));
         }
         self.client.0.requests.fail_all();
     }

@@ -5,11 +5,13 @@ use crate::admin::link::Link;
 use crate::admin::message::Topic;
 use crate::admin::mqtt::{self, Decoder, Packet};
 use crate::admin::resolve::resolve;
+use crate::admin::times::positive;
 use async_wrap::layer::HandlerCell;
 use async_wrap::{Environment, Timeout};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, Socket};
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,18 +19,19 @@ use std::time::Duration;
 /// Pings that may go unanswered.
 const MAX_UNANSWERED: u32 = 2;
 
-/// Where a master is, and how long what may take.
+/// The address of a master, and the time limits of a connection to it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Target {
-    /// Its host: an address or a name.
+    /// The master's host: an address or a name.
     pub host: String,
-    /// Its port.
+    /// The master's port.
     pub port: u16,
-    /// The time until it has accepted the connection; pomelo's 5 s at first. Twice as long, again, it may take to answer
-    /// the registration, for which Node waits for ever.
+    /// The time limit of the connection; the answer to the registration has twice that, where Node waits without limit.
+    /// Default: 5 s, as in pomelo.
     pub connect_within: Duration,
-    /// The time between pings, two of which may go unanswered; pomelo's 60 s at first. A master of this crate closes
-    /// connections that are silent for 180 s.
+    /// The time between pings, two of which may go unanswered. A master of this crate closes connections that are silent
+    /// for 180 s. Default: 60 s, as in pomelo.
     pub ping_every: Duration,
 }
 
@@ -39,17 +42,37 @@ impl Target {
         let (connect_within, ping_every) = (Duration::from_secs(5), Duration::from_secs(60));
         Self { host: host.into(), port, connect_within, ping_every }
     }
+
+    /// Sets [`connect_within`](Self#structfield.connect_within).
+    #[must_use]
+    pub fn connect_within(mut self, limit: Duration) -> Self {
+        self.connect_within = limit;
+        self
+    }
+
+    /// Sets [`ping_every`](Self#structfield.ping_every).
+    #[must_use]
+    pub fn ping_every(mut self, interval: Duration) -> Self {
+        self.ping_every = interval;
+        self
+    }
 }
 
-/// Who uses a connection to a master.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// The user of a connection to a master.
 pub(crate) trait DialHandler {
     /// The master has accepted the connection.
     fn on_open(&mut self, link: &Link);
 
-    /// A message; an error closes the connection.
+    /// A message has come. An error closes the connection.
     fn on_message(&mut self, topic: Topic, payload: &[u8]) -> Result<(), String>;
 
-    /// It could not be opened, or is over; the last call. Not told of one's own `hang_up`.
+    /// The connection could not be opened, or is closed; the last call. Not called after `hang_up`.
     fn on_lost(&mut self, reason: String);
 }
 
@@ -62,7 +85,7 @@ struct DialInner {
     target: Target,
     handler: HandlerCell<Box<dyn DialHandler>>,
     link: RefCell<Option<Link>>,
-    /// The deadline of the opening, that of the first answer, then the next ping.
+    /// The deadline of the connection, then that of the first answer, then the next ping.
     timer: RefCell<Option<Timeout>>,
     is_open: Cell<bool>,
     is_answered: Cell<bool>,
@@ -84,6 +107,10 @@ impl Dial {
             is_over: Cell::new(false),
         }));
         dial.0.handler.set(Box::new(handler));
+        if let Err(error) = positive("ping_every", dial.0.target.ping_every) {
+            dial.lost_later(error.to_string());
+            return dial;
+        }
         dial.expect_within(dial.0.target.connect_within, "no answer");
         let found = dial.clone();
         resolve(env, &dial.0.target.host, dial.0.target.port, move |addresses| match addresses {
@@ -93,7 +120,7 @@ impl Dial {
         dial
     }
 
-    /// Tries the next address; `reason` says why there is one to try.
+    /// Tries the next address; without one the connection is lost for this reason.
     fn connect(&self, mut addresses: std::vec::IntoIter<SocketAddr>, reason: String) {
         if self.0.is_over.get() {
             return;
@@ -107,7 +134,12 @@ impl Dial {
         }
     }
 
-    /// Says DISCONNECT and forgets the handler, which hears of nothing any more. Idempotent.
+    /// The connection, unless it is lost.
+    pub(crate) fn link(&self) -> Option<Link> {
+        self.0.link.borrow().clone()
+    }
+
+    /// Sends DISCONNECT and drops the handler without another call. Idempotent.
     pub(crate) fn hang_up(&self) {
         if self.0.is_over.replace(true) {
             return;
@@ -143,14 +175,13 @@ impl Dial {
                     self.0.target.connect_within.saturating_mul(2),
                     "no answer to the registration",
                 );
-                let link = self.0.link.borrow().clone();
-                if let Some(link) = link {
+                if let Some(link) = self.link() {
                     self.0.handler.call(|handler| handler.on_open(&link));
                 }
             }
             Packet::ConnAck { code } => self.lost(format!("the master refused the connection: code {code}")),
             Packet::PingResp => self.0.unanswered.set(0),
-            Packet::Disconnect => self.lost("the master said DISCONNECT".into()),
+            Packet::Disconnect => self.lost("the master sent DISCONNECT".into()),
             Packet::Publish { topic, payload } if self.0.is_open.get() => {
                 if !self.0.is_answered.replace(true) {
                     self.ping_later();
@@ -178,7 +209,7 @@ impl Dial {
     fn ping_later(&self) {
         let dial = self.clone();
         let timer = self.0.env.set_deadline(self.0.target.ping_every, move |_| dial.ping());
-        // The connection keeps the loop alive, as long as its user likes.
+        // The connection keeps the loop alive until its user closes it.
         timer.unref();
         self.set_timer(timer);
     }
@@ -208,11 +239,11 @@ impl Dial {
     }
 }
 
-/// What the socket calls.
+/// The handler of the socket.
 struct DialTower {
     dial: Dial,
     decoder: Decoder,
-    /// Until the connection stands: what else to try.
+    /// The addresses to try next, until the connection stands.
     others: Option<std::vec::IntoIter<SocketAddr>>,
 }
 

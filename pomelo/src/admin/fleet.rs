@@ -6,7 +6,7 @@
 
 use crate::admin::auto_restart::Watches;
 use crate::admin::ending::Ending;
-use crate::admin::master_agent::{MasterAgent, WeakMaster};
+use crate::admin::master_agent::MasterAgent;
 use crate::admin::orders::Orders;
 use crate::admin::registration::ServerClaim;
 use crate::record::text;
@@ -21,7 +21,6 @@ pub(crate) struct Fleet(pub(super) Rc<FleetInner>);
 
 pub(super) struct FleetInner {
     app: Application,
-    agent: RefCell<Option<WeakMaster>>,
     /// Started by `add`.
     added: RefCell<BTreeMap<String, ServerInfo>>,
     /// Stopped, killed or restarted by somebody, until they register again.
@@ -53,7 +52,6 @@ impl Fleet {
     pub(crate) fn new(app: &Application, has_tokens: bool) -> Self {
         Self(Rc::new(FleetInner {
             app: app.clone(),
-            agent: RefCell::default(),
             added: RefCell::default(),
             stopped: RefCell::default(),
             has_tokens,
@@ -68,13 +66,9 @@ impl Fleet {
         &self.0.app
     }
 
-    /// The agent through which the servers are spoken to.
-    pub(crate) fn set_agent(&self, agent: &MasterAgent) {
-        self.0.agent.replace(Some(agent.downgrade()));
-    }
-
+    /// The agent that speaks to the servers.
     pub(crate) fn agent(&self) -> Option<MasterAgent> {
-        self.0.agent.borrow().as_ref()?.upgrade()
+        self.0.app.master_agent()
     }
 
     /// Whether a server of this id is registered, whatever its process.

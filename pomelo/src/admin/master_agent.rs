@@ -3,23 +3,24 @@
 
 mod connections;
 
-use crate::Completion;
+use crate::admin::Times;
+use crate::admin::agent::WeakAgent;
 use crate::admin::auth::new_secret;
 use crate::admin::console::Console;
-use crate::admin::message::{Response, Topic, notice_packet, request_packet};
+use crate::admin::message::{Response, Topic, notice_packet};
 use crate::admin::peers::Peer;
 use crate::admin::registration::ServerClaim;
 use crate::admin::rejections::Rejections;
 use crate::admin::requests::{Request, RequestError, Requests};
 use crate::admin::roster::{Roster, Server};
-use crate::admin::{Agent, Times};
-use crate::upcall::{Authority, MasterHandler, Module};
+use crate::upcall::{Authority, MasterHandler};
 use async_wrap::Environment;
 use async_wrap::layer::HandlerCell;
 use net::{Address, ListenOptions, ServerOptions, Socket};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::ops::Deref;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -27,23 +28,20 @@ use std::time::Duration;
 /// descriptors.
 const MAX_CONNECTIONS: usize = 8192;
 
-/// The agent of a master. A cheap clone.
+/// The agent of a master. A cheap clone, with the methods of [`Console`].
 ///
 /// It lives until [`close`](Self::close): its connections and its modules hold it.
 #[derive(Clone)]
-pub struct MasterAgent(Rc<MasterAgentInner>);
+pub struct MasterAgent(pub(super) Rc<MasterAgentInner>);
 
-pub(crate) struct WeakMaster(Weak<MasterAgentInner>);
-
-struct MasterAgentInner {
-    env: Environment,
-    server: net::Server,
+pub(crate) struct MasterAgentInner {
     console: Console,
+    server: net::Server,
     authority: HandlerCell<Box<dyn Authority>>,
     handler: HandlerCell<Box<dyn MasterHandler>>,
     admits_any_reconnect: bool,
     times: Times,
-    /// What the master's own monitor shows.
+    /// What the master's own monitor shows as its token.
     secret: String,
     roster: RefCell<Roster>,
     requests: Requests,
@@ -52,27 +50,41 @@ struct MasterAgentInner {
     is_closed: Cell<bool>,
 }
 
-/// How a master decides who may register.
+/// The options of [`MasterAgent::new`].
 pub struct MasterOptions {
-    /// Who decides.
-    pub authority: Box<dyn Authority>,
-    /// Let servers come back without a token, as Node does; in an application the setting `reconnectWithoutToken`. Off at
-    /// first: a server shows its token again, as ours do.
-    ///
-    /// Servers of Node's pomelo cannot, and need it. What it gives up: whoever can reach the port can join as any server
-    /// that this master has not met, also one whose token was refused before. Even so nobody has an id whose server is
-    /// connected, or that showed a token to this master, but that server's own process. Which process a connection is of
-    /// is asked of the system for servers on this host; for those on other hosts type, process number and address have
-    /// to do, which a program there can imitate.
-    pub admits_any_reconnect: bool,
-    /// How long it waits for what.
-    pub times: Times,
+    authority: Box<dyn Authority>,
+    admits_any_reconnect: bool,
+    times: Times,
 }
 
 impl MasterOptions {
-    /// A master that asks `authority`.
+    /// A master whose `authority` decides who may register.
     pub fn new(authority: impl Authority + 'static) -> Self {
-        Self { authority: Box::new(authority), admits_any_reconnect: false, times: Times::default() }
+        Self::boxed(Box::new(authority))
+    }
+
+    pub(crate) fn boxed(authority: Box<dyn Authority>) -> Self {
+        Self { authority, admits_any_reconnect: false, times: Times::default() }
+    }
+
+    /// Whether servers may reconnect without a token, as in Node; in an application the setting `reconnectWithoutToken`.
+    /// Default: `false`, a server shows its token again, as those of this crate do.
+    ///
+    /// Servers of Node's pomelo need it. What it gives up: a program that can reach the port can join as any server that
+    /// this master has not met, also one whose token was refused before. An id whose server is connected, or has shown a
+    /// token to this master, is still given to that server's own process only. The system tells which process of this
+    /// host has a connection; on other hosts type, process id and address decide, which a program there can imitate.
+    #[must_use]
+    pub fn admits_any_reconnect(mut self, admits: bool) -> Self {
+        self.admits_any_reconnect = admits;
+        self
+    }
+
+    /// The time limits. Default: those of [`Times::default`].
+    #[must_use]
+    pub fn times(mut self, times: Times) -> Self {
+        self.times = times;
+        self
     }
 }
 
@@ -94,25 +106,26 @@ impl MasterAgent {
     /// An agent that does not listen yet. `handler` hears of servers that come and go.
     ///
     /// # Errors
-    /// The system has no randomness for the secret of the master's own monitor.
+    /// [`Error::Option`](crate::Error::Option) for a time limit of 0; [`Error::System`](crate::Error::System) if the
+    /// system has no randomness for the secret of the master's own monitor.
     pub fn new(
         env: &Environment,
         options: MasterOptions,
         handler: impl MasterHandler + 'static,
-    ) -> std::io::Result<Self> {
+    ) -> crate::Result<Self> {
+        options.times.check()?;
         let limits = ServerOptions { max_connections: Some(MAX_CONNECTIONS), ..ServerOptions::default() };
-        let rejections = Rejections::new(env);
-        let agent = Self(Rc::new(MasterAgentInner {
-            env: env.clone(),
+        let (rejections, secret) = (Rejections::new(env), new_secret()?);
+        let agent = Self(Rc::new_cyclic(|this| MasterAgentInner {
+            console: Console::new(env, WeakAgent::Master(Weak::clone(this))),
             server: net::Server::new(env, limits),
-            console: Console::default(),
             authority: HandlerCell::empty(),
             handler: HandlerCell::empty(),
             admits_any_reconnect: options.admits_any_reconnect,
             times: options.times,
-            secret: new_secret()?,
+            secret,
             roster: RefCell::default(),
-            requests: Requests::new(env, rejections.clone()),
+            requests: Requests::new(env, Topic::Monitor, rejections.clone()),
             rejections,
             last_key: Cell::new(0),
             is_closed: Cell::new(false),
@@ -126,17 +139,17 @@ impl MasterAgent {
     ///
     /// # Errors
     /// The system's refusal, such as `EADDRINUSE`.
-    pub fn listen(&self, options: ListenOptions) -> net::Result<()> {
-        let agent = self.downgrade();
+    pub fn listen(&self, options: ListenOptions) -> crate::Result<()> {
+        let agent = Rc::downgrade(&self.0);
         self.0.server.listen_with(options, move |_, socket| {
-            if let Some(agent) = agent.upgrade() {
+            if let Some(agent) = agent.upgrade().map(Self) {
                 agent.connected(&socket);
             }
         })?;
         if let Some(port) = self.address().and_then(|address| address.port()) {
             log::info!(target: "pomelo", "[MqttServer] listen on {port}");
         }
-        self.0.console.start(&Agent::Master(self.clone()));
+        self.0.console.start();
         Ok(())
     }
 
@@ -176,42 +189,6 @@ impl MasterAgent {
         if self.0.is_closed.get() {
             drop((self.0.handler.take(), self.0.authority.take()));
         }
-    }
-
-    /// Adds a module; one of the same id is replaced. Modules that are registered after `listen` are enabled by
-    /// [`enable`](Self::enable).
-    pub fn register(&self, id: &str, module: impl Module + 'static) {
-        self.0.console.register(id, Box::new(module));
-    }
-
-    pub(crate) fn register_boxed(&self, id: &str, module: Box<dyn Module>) {
-        self.0.console.register(id, module);
-    }
-
-    /// Calls the `on_start` of all modules, one after the other.
-    pub fn start_modules(&self, done: Completion) {
-        Console::start_modules(&Agent::Master(self.clone()), done);
-    }
-
-    /// Enables a module here; whether it was disabled.
-    pub fn enable(&self, module: &str) -> bool {
-        self.0.console.enable(&Agent::Master(self.clone()), module)
-    }
-
-    /// Disables a module here; whether it was enabled.
-    pub fn disable(&self, module: &str) -> bool {
-        self.0.console.disable(module)
-    }
-
-    /// Keeps a value for other modules.
-    pub fn set(&self, key: &str, value: Value) {
-        self.0.console.set(key, value);
-    }
-
-    /// A value that a module has kept.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<Value> {
-        self.0.console.get(key)
     }
 
     /// The ids of the registered servers, the master's own monitor among them.
@@ -263,14 +240,10 @@ impl MasterAgent {
         limit: Duration,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        let Some(peer) = self.0.roster.borrow().server(server).map(|server| server.peer.clone()) else {
-            return self.0.requests.refuse(RequestError::UnknownServer(server.to_owned()), callback);
-        };
-        let request = Request { to: server.to_owned(), module: module.to_owned(), body, limit };
-        let body = Rc::clone(&request.body);
-        if let Some(id) = self.0.requests.add(request, callback) {
-            peer.link().send(request_packet(Topic::Monitor, &id.into(), module, &body));
-        }
+        let link = self.0.roster.borrow().server(server).map(|server| server.peer.link().clone());
+        let link = link.ok_or_else(|| RequestError::UnknownServer(server.to_owned()));
+        let request = Request { to: server.to_owned(), ..Request::new(module, body, limit) };
+        self.0.requests.send(link, request, callback);
     }
 
     /// Tells a server something; whether there is one of this id.
@@ -308,25 +281,13 @@ impl MasterAgent {
     pub(crate) fn rejections(&self) -> &Rejections {
         &self.0.rejections
     }
-
-    pub(crate) fn console(&self) -> &Console {
-        &self.0.console
-    }
-
-    /// The environment in which the agent lives.
-    #[must_use]
-    pub fn environment(&self) -> &Environment {
-        &self.0.env
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakMaster {
-        WeakMaster(Rc::downgrade(&self.0))
-    }
 }
 
-impl WeakMaster {
-    pub(crate) fn upgrade(&self) -> Option<MasterAgent> {
-        self.0.upgrade().map(MasterAgent)
+impl Deref for MasterAgent {
+    type Target = Console;
+
+    fn deref(&self) -> &Console {
+        &self.0.console
     }
 }
 

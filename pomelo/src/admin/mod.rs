@@ -76,7 +76,7 @@ mod watcher;
 pub use agent::Agent;
 pub use auth::{Credentials, User, md5_hex};
 pub use client::Client;
-pub use console::{Pace, Schedule};
+pub use console::{Console, Pace, Schedule};
 pub use console_module::CONSOLE;
 pub use dial::Target;
 pub use master_agent::{MasterAgent, MasterOptions};

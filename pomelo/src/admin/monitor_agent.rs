@@ -2,7 +2,7 @@
 //! and asks. Mirrors pomelo-admin's `MonitorAgent` and the reconnecting of its `MqttClient`.
 
 use crate::Completion;
-use crate::admin::agent::Agent;
+use crate::admin::agent::WeakAgent;
 use crate::admin::console::Console;
 use crate::admin::dial::{Dial, DialHandler, Target};
 use crate::admin::link::Link;
@@ -11,72 +11,84 @@ use crate::admin::registration::ServerClaim;
 use crate::admin::rejections::Rejections;
 use crate::admin::reply::{Reply, Ticket};
 use crate::admin::requests::{Request, RequestError, Requests};
-use crate::upcall::Module;
+use crate::admin::times::positive;
 use async_wrap::{Environment, Timeout};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::ops::Deref;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// How long the master may take to answer (`TIME_WAIT_COUNTDOWN`).
+/// The time limit of the master's responses (`TIME_WAIT_COUNTDOWN`).
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// How a monitor finds its master, and who it is.
+/// The options of [`MonitorAgent::new`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MonitorOptions {
     /// The master.
     pub target: Target,
-    /// What to say about oneself; with the token that the master wants.
+    /// What this server registers with: its id, type and record, and the token of its type.
     pub claim: ServerClaim,
-    /// The pause before the first attempt to come back; each further one is twice as long. pomelo's 1 s at first.
+    /// The pause before the first attempt to reconnect; each further one is twice as long. Default: 1 s, as in pomelo.
     pub first_pause: Duration,
-    /// The longest pause; pomelo's 60 s at first.
+    /// The longest pause between attempts to reconnect. Default: 60 s, as in pomelo.
     pub longest_pause: Duration,
 }
 
 impl MonitorOptions {
-    /// A server that registers with the master at `target`.
+    /// A server that registers as `claim` with the master at `target`.
     #[must_use]
     pub fn new(target: Target, claim: ServerClaim) -> Self {
         let (first_pause, longest_pause) = (Duration::from_secs(1), Duration::from_secs(60));
         Self { target, claim, first_pause, longest_pause }
     }
+
+    /// Sets [`first_pause`](Self#structfield.first_pause).
+    #[must_use]
+    pub fn first_pause(mut self, pause: Duration) -> Self {
+        self.first_pause = pause;
+        self
+    }
+
+    /// Sets [`longest_pause`](Self#structfield.longest_pause).
+    #[must_use]
+    pub fn longest_pause(mut self, pause: Duration) -> Self {
+        self.longest_pause = pause;
+        self
+    }
 }
 
-/// How far an agent is.
+/// The state of a [`MonitorAgent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MonitorState {
-    /// It was not told to connect.
+    /// `connect` was not called.
     Inited,
     /// It connects or waits for its registration, for the first time.
     Connecting,
     /// It is registered.
     Registered,
-    /// It has lost the master and tries to come back.
+    /// It has lost the master and tries to reconnect.
     Lost,
-    /// It was closed, or never got to be registered.
+    /// It was closed, or its first attempt failed.
     Closed,
 }
 
-/// The agent of a server. A cheap clone.
+/// The agent of a server. A cheap clone, with the methods of [`Console`].
 ///
 /// It lives until [`close`](Self::close): its connection and its modules hold it.
 #[derive(Clone)]
-pub struct MonitorAgent(Rc<MonitorAgentInner>);
+pub struct MonitorAgent(pub(super) Rc<MonitorAgentInner>);
 
-pub(crate) struct WeakMonitor(Weak<MonitorAgentInner>);
-
-struct MonitorAgentInner {
-    env: Environment,
-    options: MonitorOptions,
+pub(crate) struct MonitorAgentInner {
     console: Console,
+    options: MonitorOptions,
     requests: Requests,
     state: Cell<MonitorState>,
-    /// Whoever waits for the first registration.
+    /// The completion of the first registration.
     starting: RefCell<Option<Completion>>,
     dial: RefCell<Option<Dial>>,
-    link: RefCell<Option<Link>>,
     pause: Cell<Duration>,
     timer: RefCell<Option<Timeout>>,
 }
@@ -85,42 +97,43 @@ impl MonitorAgent {
     /// An agent that is not connected yet.
     #[must_use]
     pub fn new(env: &Environment, options: MonitorOptions) -> Self {
-        Self(Rc::new(MonitorAgentInner {
-            env: env.clone(),
+        Self(Rc::new_cyclic(|this| MonitorAgentInner {
+            console: Console::new(env, WeakAgent::Monitor(Weak::clone(this))),
             pause: Cell::new(options.first_pause),
             options,
-            console: Console::default(),
-            requests: Requests::new(env, Rejections::new(env)),
+            requests: Requests::new(env, Topic::Monitor, Rejections::new(env)),
             state: Cell::new(MonitorState::Inited),
             starting: RefCell::default(),
             dial: RefCell::default(),
-            link: RefCell::default(),
             timer: RefCell::default(),
         }))
     }
 
-    /// Connects and registers, and enables the modules that were registered. Once it has succeeded, the agent comes
-    /// back by itself when it loses the master, until it is closed. A first attempt that fails is not repeated: in Node
-    /// it ends the process, here it is reported.
+    /// Connects and registers, and enables the modules that were registered. Once this has succeeded, the agent
+    /// reconnects whenever it loses the master, until it is closed. A first attempt that fails is reported and not
+    /// repeated; in Node it ends the process.
     pub fn connect(&self, done: Completion) {
         if self.0.state.get() != MonitorState::Inited {
             return done.fail("the monitor has connected or closed");
+        }
+        if let Err(error) = positive("first_pause", self.0.options.first_pause) {
+            return done.fail(error);
         }
         self.0.state.set(MonitorState::Connecting);
         self.0.starting.replace(Some(done));
         let Target { host, port, .. } = &self.0.options.target;
         log::info!(target: "pomelo", "try to connect master: {:?}, {host:?}, {port}", self.server_type());
         self.dial();
-        self.0.console.start(&Agent::Monitor(self.clone()));
+        self.0.console.start();
     }
 
     fn dial(&self) {
         let handler = Attempt { agent: self.clone() };
-        let dial = Dial::start(&self.0.env, self.0.options.target.clone(), handler);
+        let dial = Dial::start(self.environment(), self.0.options.target.clone(), handler);
         self.0.dial.replace(Some(dial));
     }
 
-    /// Leaves the master and lets go of the modules. Idempotent.
+    /// Disconnects from the master and drops the modules. Idempotent.
     pub fn close(&self) {
         self.end("the agent was closed");
     }
@@ -132,7 +145,6 @@ impl MonitorAgent {
         if let Some(timer) = self.0.timer.take() {
             timer.clear();
         }
-        self.0.link.take();
         if let Some(dial) = self.0.dial.take() {
             dial.hang_up();
         }
@@ -141,41 +153,6 @@ impl MonitorAgent {
         if let Some(starting) = self.0.starting.take() {
             starting.fail(reason);
         }
-    }
-
-    /// Adds a module; one of the same id is replaced.
-    pub fn register(&self, id: &str, module: impl Module + 'static) {
-        self.0.console.register(id, Box::new(module));
-    }
-
-    pub(crate) fn register_boxed(&self, id: &str, module: Box<dyn Module>) {
-        self.0.console.register(id, module);
-    }
-
-    /// Calls the `on_start` of all modules, one after the other.
-    pub fn start_modules(&self, done: Completion) {
-        Console::start_modules(&Agent::Monitor(self.clone()), done);
-    }
-
-    /// Enables a module here; whether it was disabled.
-    pub fn enable(&self, module: &str) -> bool {
-        self.0.console.enable(&Agent::Monitor(self.clone()), module)
-    }
-
-    /// Disables a module here; whether it was enabled.
-    pub fn disable(&self, module: &str) -> bool {
-        self.0.console.disable(module)
-    }
-
-    /// Keeps a value for other modules.
-    pub fn set(&self, key: &str, value: Value) {
-        self.0.console.set(key, value);
-    }
-
-    /// A value that a module has kept.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<Value> {
-        self.0.console.get(key)
     }
 
     /// This server's id.
@@ -190,66 +167,45 @@ impl MonitorAgent {
         &self.0.options.claim.server_type
     }
 
-    /// How far it is.
+    /// The state of the connection.
     #[must_use]
     pub fn state(&self) -> MonitorState {
         self.0.state.get()
     }
 
-    /// Asks the master; the callback is called once, with its response within 10 s.
+    /// Asks a module of the master; the callback is called once, with the response within 10 s.
     pub fn request(
         &self,
         module: &str,
         body: Value,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        let Some(link) = self.registered_link() else {
-            return self.0.requests.refuse(RequestError::NotConnected, callback);
-        };
-        let body = Rc::new(body);
-        let request = Request {
-            to: String::new(),
-            module: module.to_owned(),
-            body: Rc::clone(&body),
-            limit: ANSWER_WITHIN,
-        };
-        if let Some(id) = self.0.requests.add(request, callback) {
-            link.send(message::request_packet(Topic::Monitor, &id.into(), module, &body));
-        }
+        self.0.requests.send(self.link(), Request::new(module, body, ANSWER_WITHIN), callback);
     }
 
-    /// Tells the master something; whether there is a connection to it.
+    /// Sends a notice to a module of the master. Returns whether this server is connected.
     pub fn notify(&self, module: &str, body: &Value) -> bool {
         let packet = || message::notice_packet(Topic::Monitor, module, body);
-        self.registered_link().is_some_and(|link| link.send(packet()))
+        self.link().is_ok_and(|link| link.send(packet()))
     }
 
-    fn registered_link(&self) -> Option<Link> {
-        if self.state() == MonitorState::Registered { self.0.link.borrow().clone() } else { None }
+    /// The connection, if the server is registered.
+    fn link(&self) -> Result<Link, RequestError> {
+        let is_registered = self.state() == MonitorState::Registered;
+        let dial = self.0.dial.borrow();
+        dial.as_ref().filter(|_| is_registered).and_then(Dial::link).ok_or(RequestError::NotConnected)
     }
+}
 
-    pub(crate) fn console(&self) -> &Console {
+impl Deref for MonitorAgent {
+    type Target = Console;
+
+    fn deref(&self) -> &Console {
         &self.0.console
     }
-
-    /// The environment in which the agent lives.
-    #[must_use]
-    pub fn environment(&self) -> &Environment {
-        &self.0.env
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakMonitor {
-        WeakMonitor(Rc::downgrade(&self.0))
-    }
 }
 
-impl WeakMonitor {
-    pub(crate) fn upgrade(&self) -> Option<MonitorAgent> {
-        self.0.upgrade().map(MonitorAgent)
-    }
-}
-
-/// What one connection means to the agent.
+/// The handler of one connection.
 struct Attempt {
     agent: MonitorAgent,
 }
@@ -257,7 +213,6 @@ struct Attempt {
 impl DialHandler for Attempt {
     fn on_open(&mut self, link: &Link) {
         let agent = &self.agent;
-        agent.0.link.replace(Some(link.clone()));
         let is_first = agent.state() == MonitorState::Connecting;
         let topic = if is_first { Topic::Register } else { Topic::Reconnect };
         link.send(message::registration_packet(topic, &agent.0.options.claim.message()));
@@ -293,27 +248,26 @@ impl MonitorAgent {
         }
     }
 
-    /// The connection could not be opened, or is over: back off, unless it was the first.
+    /// The connection could not be opened, or is closed: tries again after a pause, unless it was the first.
     fn lost(&self, reason: &str) {
-        let Target { host, port, .. } = &self.0.options.target;
-        self.0.link.take();
+        let target = &self.0.options.target;
         self.0.dial.take();
         if self.state() == MonitorState::Connecting {
-            return self.end(&format!("master {host}:{port}: {reason}"));
+            return self.end(&format!("master {target}: {reason}"));
         }
         self.0.state.set(MonitorState::Lost);
         self.0.requests.fail_all();
         let pause = self.0.pause.get();
         self.0.pause.set(pause.saturating_mul(2).min(self.0.options.longest_pause));
-        log::warn!(target: "pomelo", "master {host}:{port}: {reason}; reconnect delay {} s", pause.as_secs_f64());
+        log::warn!(target: "pomelo", "master {target}: {reason}; reconnect delay {} s", pause.as_secs_f64());
         let agent = self.clone();
-        let timer = self.0.env.set_timeout(pause, move || agent.dial());
+        let timer = self.environment().set_timeout(pause, move || agent.dial());
         self.0.timer.replace(Some(timer));
     }
 
     fn on_monitor(&self, payload: &[u8]) -> Result<(), String> {
         let message = Message::parse(payload).map_err(|error| error.to_string())?;
-        let Some(link) = self.registered_link() else { return Ok(()) };
+        let Ok(link) = self.link() else { return Ok(()) };
         match message {
             Message::Response { id, response } => self.0.requests.answer(id, "", response),
             Message::Request { id, module, body } => {
@@ -321,9 +275,9 @@ impl MonitorAgent {
                 self.call(&module, body, reply);
             }
             Message::Notice { module, body } => self.call(&module, body, Reply::unwanted(&module)),
-            // The master has looked at who asks; it wants no answer.
+            // The master has checked the user, and expects no answer.
             Message::Command { command, module, .. } => {
-                self.0.console.command(&Agent::Monitor(self.clone()), &command, &module);
+                self.0.console.command(&command, &module);
             }
         }
         Ok(())

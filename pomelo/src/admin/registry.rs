@@ -1,14 +1,15 @@
 //! What a program adds to the admin side of its application before it starts. Mirrors `app.registerAdmin` and the
 //! settings `masterConfig` and `monitorConfig` of pomelo.
 
-use crate::Application;
 use crate::admin::agent::Agent;
 use crate::admin::{Fleet, MasterAgent, MonitorAgent, Times};
 use crate::upcall::{Authority, Module};
+use crate::{Application, Result};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-type Factory = Rc<dyn Fn(&Application, &Agent) -> Box<dyn Module>>;
+/// Makes a module for an agent, and registers it.
+type Factory = Rc<dyn Fn(&Application, &Agent)>;
 
 /// The admin side's part of an application.
 #[derive(Default)]
@@ -29,7 +30,8 @@ impl Application {
         id: &str,
         make: impl Fn(&Self, &Agent) -> M + 'static,
     ) -> &Self {
-        let factory: Factory = Rc::new(move |app, agent| Box::new(make(app, agent)));
+        let name = id.to_owned();
+        let factory: Factory = Rc::new(move |app, agent| agent.register(&name, make(app, agent)));
         let mut factories = self.inner().admin.factories.borrow_mut();
         let old = factories.iter().position(|(other, _)| other == id).map(|at| factories.remove(at));
         factories.push((id.to_owned(), factory));
@@ -45,10 +47,14 @@ impl Application {
         self
     }
 
-    /// How long a master waits for what; to be set before the start.
-    pub fn set_admin_times(&self, times: Times) -> &Self {
+    /// Sets the time limits of a master, before its start.
+    ///
+    /// # Errors
+    /// [`Error::Option`](crate::Error::Option) for a time limit of 0.
+    pub fn set_admin_times(&self, times: Times) -> Result<&Self> {
+        times.check()?;
         self.inner().admin.times.set(times);
-        self
+        Ok(self)
     }
 
     pub(crate) fn admin_times(&self) -> Times {
@@ -70,13 +76,7 @@ impl Application {
     /// Makes the program's modules for an agent.
     pub(crate) fn make_modules(&self, agent: &Agent) {
         let factories = self.inner().admin.factories.borrow().clone();
-        for (id, factory) in factories {
-            let module = factory(self, agent);
-            match agent {
-                Agent::Master(master) => master.register_boxed(&id, module),
-                Agent::Monitor(monitor) => monitor.register_boxed(&id, module),
-            }
-        }
+        factories.iter().for_each(|(_, factory)| factory(self, agent));
     }
 
     pub(crate) fn take_authority(&self) -> Option<Box<dyn Authority>> {

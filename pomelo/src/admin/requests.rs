@@ -1,10 +1,12 @@
-//! Requests that wait for their response, each for a limited time. Mirrors the `callbacks` of pomelo-admin's agents, and
-//! `msgMap`, from which the master sends again what a server had not answered when its connection was lost.
+//! Requests that wait for their response, each within a time limit. Mirrors the `callbacks` of pomelo-admin's agents, and
+//! `msgMap`, from which the master repeats what a server had not answered when its connection was lost.
 
-use crate::admin::message::Response;
+use crate::admin::link::Link;
+use crate::admin::message::{Response, Topic, command_packet, request_packet};
 use crate::admin::rejections::{Kind, Rejections};
 use crate::patience::set_patience;
 use async_wrap::{Environment, Timeout};
+use bytes::Bytes;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,19 +14,19 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// The most requests that wait at a time. In Node there is no bound, and none to their time: servers that never answer
-/// are remembered for ever.
+/// The most requests that wait at a time. Node has no bound, and keeps a request that is never answered for as long as
+/// the process lives.
 const MAX_WAITING: usize = 100_000;
 
 /// Why a request has no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No server of this id is registered; pomelo's words.
+    /// No server of this id is registered.
     UnknownServer(String),
-    /// There was no response in time.
+    /// No response came in time.
     TimedOut,
-    /// The connection or the agent is closed, or not registered.
+    /// The connection or the agent is closed, or has not registered yet.
     NotConnected,
     /// Too many requests wait.
     TooMany,
@@ -33,6 +35,7 @@ pub enum RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // pomelo's words.
             Self::UnknownServer(id) => write!(f, "unknown server id:{id}"),
             Self::TimedOut => f.write_str("no response in time"),
             Self::NotConnected => f.write_str("not connected"),
@@ -45,14 +48,30 @@ impl std::error::Error for RequestError {}
 
 type Callback = Box<dyn FnOnce(Result<Response, RequestError>)>;
 
-/// A request.
+/// A request to a module, or a command to the console itself.
 pub(crate) struct Request {
-    /// The server that is asked, and nobody else may answer; empty where there is only one peer.
+    /// The server that is asked, the only one that may answer; empty where there is only one peer.
     pub(crate) to: String,
+    /// The command, unless it is a request to the module.
+    pub(crate) command: Option<String>,
     pub(crate) module: String,
     pub(crate) body: Rc<Value>,
-    /// How long the response may take.
+    /// The time limit of the response.
     pub(crate) limit: Duration,
+}
+
+impl Request {
+    pub(crate) fn new(module: &str, body: impl Into<Rc<Value>>, limit: Duration) -> Self {
+        let (module, body) = (module.to_owned(), body.into());
+        Self { to: String::new(), command: None, module, body, limit }
+    }
+
+    fn packet(&self, topic: Topic, id: &Value) -> Bytes {
+        match &self.command {
+            Some(command) => command_packet(topic, id, command, &self.module, &self.body),
+            None => request_packet(topic, id, &self.module, &self.body),
+        }
+    }
 }
 
 /// The requests of one side. A cheap clone.
@@ -61,6 +80,7 @@ pub(crate) struct Requests(Rc<RequestsInner>);
 
 struct RequestsInner {
     env: Environment,
+    topic: Topic,
     rejections: Rejections,
     /// Ids count from 1.
     last: Cell<u64>,
@@ -74,40 +94,53 @@ struct Waiting {
 }
 
 impl Requests {
-    pub(crate) fn new(env: &Environment, rejections: Rejections) -> Self {
-        let waiting = RefCell::default();
-        Self(Rc::new(RequestsInner { env: env.clone(), rejections, last: Cell::new(0), waiting }))
+    /// No requests yet; they will be sent on `topic`.
+    pub(crate) fn new(env: &Environment, topic: Topic, rejections: Rejections) -> Self {
+        let (last, waiting) = (Cell::new(0), RefCell::default());
+        Self(Rc::new(RequestsInner { env: env.clone(), topic, rejections, last, waiting }))
     }
 
-    /// Begins to wait; the request's id, or nothing if there are too many. The callback is called once, from the loop.
-    pub(crate) fn add(
+    /// Sends a request and waits for its response; `callback` is called once, from the loop. `link` is the connection, or
+    /// the reason why there is none.
+    pub(crate) fn send(
         &self,
+        link: Result<Link, RequestError>,
         request: Request,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
-    ) -> Option<u64> {
-        if self.0.waiting.borrow().len() >= MAX_WAITING {
-            self.refuse(RequestError::TooMany, callback);
-            return None;
-        }
+    ) {
+        let is_full = || self.0.waiting.borrow().len() >= MAX_WAITING;
+        let link = match link {
+            Ok(_) if is_full() => return self.refuse(RequestError::TooMany, callback),
+            Ok(link) => link,
+            Err(reason) => return self.refuse(reason, callback),
+        };
         let id = self.0.last.get() + 1;
         self.0.last.set(id);
-        let table = Rc::downgrade(&self.0);
-        let timer = set_patience(&self.0.env, request.limit, move || RequestsInner::time_out(&table, id));
+        let packet = request.packet(self.0.topic, &id.into());
+        let inner = Rc::downgrade(&self.0);
+        let timer = set_patience(&self.0.env, request.limit, move || RequestsInner::time_out(&inner, id));
         let waiting = Waiting { request, callback: Box::new(callback), timer };
         self.0.waiting.borrow_mut().insert(id, waiting);
-        Some(id)
+        link.send(packet);
     }
 
-    /// Says why a request was not even sent, from a tick.
-    pub(crate) fn refuse(
-        &self,
-        reason: RequestError,
-        callback: impl FnOnce(Result<Response, RequestError>) + 'static,
-    ) {
+    /// Reports the reason from a tick.
+    fn refuse(&self, reason: RequestError, callback: impl FnOnce(Result<Response, RequestError>) + 'static) {
         self.0.env.next_tick(move || callback(Err(reason)));
     }
 
-    /// A response came; calls back. One that nobody waits for, or that another server was asked for, changes nothing.
+    /// Repeats, on a new connection, the requests that a server has not answered. The ids are strings now, as in Node,
+    /// which also repeats the requests that were sent on the new connection.
+    pub(crate) fn repeat(&self, to: &str, link: &Link) {
+        for (id, Waiting { request, .. }) in &*self.0.waiting.borrow() {
+            if request.to == to {
+                link.send(request.packet(self.0.topic, &id.to_string().into()));
+            }
+        }
+    }
+
+    /// Hands a response to the callback of its request. A response to no request, or from another server than the one
+    /// that was asked, is only counted.
     pub(crate) fn answer(&self, id: u64, from: &str, response: Response) {
         let is_asked = |waiting: &Waiting| waiting.request.to == from;
         if !self.0.waiting.borrow().get(&id).is_some_and(is_asked) {
@@ -117,16 +150,7 @@ impl Requests {
         self.0.end(id, Ok(response));
     }
 
-    /// What a server has not answered: ids, modules and bodies.
-    pub(crate) fn unanswered(&self, to: &str) -> Vec<(u64, String, Rc<Value>)> {
-        let waiting = self.0.waiting.borrow();
-        let of_server = waiting.iter().filter(|(_, waiting)| waiting.request.to == to);
-        of_server
-            .map(|(id, Waiting { request, .. })| (*id, request.module.clone(), Rc::clone(&request.body)))
-            .collect()
-    }
-
-    /// Nothing can be answered any more.
+    /// Fails all requests: the connection is closed.
     pub(crate) fn fail_all(&self) {
         for waiting in std::mem::take(&mut *self.0.waiting.borrow_mut()).into_values() {
             waiting.timer.clear();
@@ -136,9 +160,9 @@ impl Requests {
 }
 
 impl RequestsInner {
-    fn time_out(table: &Weak<Self>, id: u64) {
-        if let Some(table) = table.upgrade() {
-            table.end(id, Err(RequestError::TimedOut));
+    fn time_out(inner: &Weak<Self>, id: u64) {
+        if let Some(inner) = inner.upgrade() {
+            inner.end(id, Err(RequestError::TimedOut));
         }
     }
 
@@ -148,11 +172,5 @@ impl RequestsInner {
             waiting.timer.clear();
             (waiting.callback)(result);
         }
-    }
-}
-
-impl fmt::Debug for Requests {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Requests").field("waiting", &self.0.waiting.borrow().len()).finish_non_exhaustive()
     }
 }

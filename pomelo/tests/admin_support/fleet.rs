@@ -21,15 +21,13 @@ const BASE: &str = "base:";
 
 /// Short times for what takes seconds.
 pub(crate) fn quick() -> Times {
-    Times {
-        answer_within: Duration::from_millis(1500),
-        kill_within: Duration::from_millis(1500),
-        kill_after: Duration::from_millis(50),
-        stop_after: Duration::from_millis(300),
-        restart_after: Duration::from_millis(1000),
-        auto_restart_after: Duration::from_millis(200),
-        ..Times::default()
-    }
+    Times::default()
+        .answer_within(Duration::from_millis(1500))
+        .kill_within(Duration::from_millis(1500))
+        .kill_after(Duration::from_millis(50))
+        .stop_after(Duration::from_millis(300))
+        .restart_after(Duration::from_millis(1000))
+        .auto_restart_after(Duration::from_millis(200))
 }
 
 /// The record of a server on a port of its own.
@@ -120,7 +118,7 @@ impl Fleet {
 
     pub(crate) fn start_with(&self, options: Options, times: Times) -> Application {
         let app = Application::new(&self.env, options).expect("a good configuration");
-        app.set_admin_times(times);
+        app.set_admin_times(times).expect("time limits");
         let all_started = Rc::new(Cell::new(false));
         let told = Rc::clone(&all_started);
         app.on(move |_: &Application, event: &AppEvent| told.set(told.get() || *event == AppEvent::StartAll));

@@ -1,4 +1,4 @@
-//! The console: the admin modules of a process, which are called by messages and by the clock. Mirrors pomelo-admin's
+//! The console: the admin modules of a process, which messages and the clock call. Mirrors pomelo-admin's
 //! `ConsoleService`.
 
 mod schedule;
@@ -15,12 +15,17 @@ use async_wrap::{Environment, Timeout};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The modules of one process, and what they keep for each other.
-#[derive(Default)]
-pub(crate) struct Console {
+/// The modules of one agent, and the values that they keep for each other.
+///
+/// [`MasterAgent`](crate::admin::MasterAgent), [`MonitorAgent`](crate::admin::MonitorAgent) and [`Agent`] have its
+/// methods.
+pub struct Console {
+    env: Environment,
+    agent: WeakAgent,
     modules: RefCell<Vec<Rc<Record>>>,
     values: RefCell<BTreeMap<String, Value>>,
 }
@@ -34,11 +39,22 @@ struct Record {
 }
 
 impl Console {
-    /// Adds a module; one of the same id is replaced.
-    pub(crate) fn register(&self, id: &str, mut module: Box<dyn Module>) {
+    pub(crate) fn new(env: &Environment, agent: WeakAgent) -> Self {
+        Self { env: env.clone(), agent, modules: RefCell::default(), values: RefCell::default() }
+    }
+
+    /// The environment in which the agent lives.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.env
+    }
+
+    /// Adds a module, which replaces one of the same id. A module that is registered after the agent listens or connects
+    /// is enabled by [`enable`](Self::enable).
+    pub fn register(&self, id: &str, mut module: impl Module + 'static) {
         let schedule = module.on_register();
         let slot = HandlerCell::empty();
-        slot.set(module);
+        slot.set(Box::new(module) as Box<dyn Module>);
         let record = Record {
             id: id.to_owned(),
             module: slot,
@@ -56,58 +72,74 @@ impl Console {
         }
     }
 
+    /// Calls `on_start` of all modules, one after the other, until one fails.
+    pub fn start_modules(&self, done: Completion) {
+        let modules = self.modules.borrow().clone();
+        if let Some(agent) = self.agent.upgrade() {
+            start_next(agent, modules.into_iter(), done);
+        }
+    }
+
+    /// Enables a module of this process. Returns whether it was disabled.
+    pub fn enable(&self, module: &str) -> bool {
+        let (record, agent) = (self.find(module), self.agent.upgrade());
+        record.zip(agent).is_some_and(|(record, agent)| record.enable(&agent))
+    }
+
+    /// Disables a module of this process. Returns whether it was enabled.
+    pub fn disable(&self, module: &str) -> bool {
+        self.find(module).is_some_and(|record| record.disable())
+    }
+
+    /// Keeps a value for other modules.
+    pub fn set(&self, key: &str, value: Value) {
+        self.values.borrow_mut().insert(key.to_owned(), value);
+    }
+
+    /// The value that a module keeps under this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.values.borrow().get(key).cloned()
+    }
+
     fn find(&self, id: &str) -> Option<Rc<Record>> {
         self.modules.borrow().iter().find(|record| record.id == id).cloned()
     }
 
-    /// Enables every module and starts the clocks.
-    pub(crate) fn start(&self, agent: &Agent) {
-        for record in self.modules.borrow().iter() {
-            record.enable(agent);
+    /// Enables every module and starts their clocks.
+    pub(crate) fn start(&self) {
+        if let Some(agent) = self.agent.upgrade() {
+            for record in &*self.modules.borrow() {
+                record.enable(&agent);
+            }
         }
     }
 
-    /// Disables every module and lets go of them: they may hold the agent. What was called last finishes its call.
+    /// Disables and drops every module: modules may hold the agent. A call that is under way is finished.
     pub(crate) fn stop(&self) {
         for record in self.modules.take() {
             record.disable();
         }
     }
 
-    /// Whether the module was there and disabled.
-    pub(crate) fn enable(&self, agent: &Agent, id: &str) -> bool {
-        self.find(id).is_some_and(|record| record.enable(agent))
-    }
-
-    /// Whether the module was there and enabled.
-    pub(crate) fn disable(&self, id: &str) -> bool {
-        self.find(id).is_some_and(|record| record.disable())
-    }
-
-    /// Calls a module, if it is there and enabled; else says why not, in pomelo's words.
+    /// Calls a module that is there and enabled; else the reply is the reason, in pomelo's words.
     pub(crate) fn call(&self, id: &str, reply: Reply, call: impl FnOnce(&mut dyn Module, Reply)) {
         match self.find(id) {
             None => reply.single(format!("unknown moduleId:{id}")),
             Some(record) if !record.is_enabled.get() => reply.single(format!("module {id} is disable")),
-            // Never in its own call: calls come from the loop, one after the other.
+            // Never within its own call: the loop makes the calls one after the other.
             Some(record) => record.module.call(|module| call(&mut **module, reply)),
         }
     }
 
-    /// Calls `on_start` of the modules, one after the other, until one fails.
-    pub(crate) fn start_modules(agent: &Agent, done: Completion) {
-        let modules = agent.console().modules.borrow().clone();
-        start_next(agent.clone(), modules.into_iter(), done);
-    }
-
-    /// A command to the console itself; pomelo's answers. The caller has looked at the level of who asks.
-    pub(crate) fn command(&self, agent: &Agent, command: &str, module: &str) -> Response {
+    /// Obeys a command to the console itself; pomelo's answers. The caller has checked the user's level.
+    pub(crate) fn command(&self, command: &str, module: &str) -> Response {
         match command {
             "list" => Response::body(json!({ "modules": self.public_ids() })),
             "enable" | "disable" if module.is_empty() => Response::single("empty moduleId".into()),
             "enable" | "disable" if self.find(module).is_none() => Response::body((-1).into()),
             "enable" => {
-                self.enable(agent, module);
+                self.enable(module);
                 Response::body(1.into())
             }
             "disable" => {
@@ -122,14 +154,6 @@ impl Console {
     fn public_ids(&self) -> Vec<String> {
         let modules = self.modules.borrow();
         modules.iter().map(|record| record.id.clone()).filter(|id| !is_internal(id)).collect()
-    }
-
-    pub(crate) fn set(&self, key: &str, value: Value) {
-        self.values.borrow_mut().insert(key.to_owned(), value);
-    }
-
-    pub(crate) fn get(&self, key: &str) -> Option<Value> {
-        self.values.borrow().get(key).cloned()
     }
 }
 
@@ -148,7 +172,7 @@ fn start_next(agent: Agent, mut modules: std::vec::IntoIter<Rc<Record>>, done: C
             Err(failure) => done.fail(failure),
         }
     };
-    let next = Completion::new(agent.environment(), next);
+    let next = Completion::new(&agent.env, next);
     record.module.call(|module| module.on_start(&agent, next));
 }
 
@@ -157,10 +181,8 @@ impl Record {
         if self.is_enabled.replace(true) {
             return false;
         }
-        if let Some(schedule) = &self.schedule
-            && schedule.is_for(agent)
-        {
-            self.arm(agent.environment(), agent.downgrade(), schedule.delay);
+        if let Some(schedule) = self.schedule.as_ref().filter(|schedule| schedule.is_for(agent)) {
+            self.arm(&agent.env, agent.agent.clone(), schedule.delay);
         }
         true
     }
@@ -172,14 +194,15 @@ impl Record {
         self.is_enabled.replace(false)
     }
 
-    /// Calls the module by the clock, and again, until it is disabled. Connections keep a process alive, not this.
+    /// Calls the module after a time, and again after each interval, until it is disabled. The timer does not keep the
+    /// process alive.
     fn arm(self: &Rc<Self>, env: &Environment, agent: WeakAgent, after: Duration) {
         let record = Rc::downgrade(self);
         let timer = env.set_timeout(after, move || {
             if let (Some(record), Some(strong)) = (record.upgrade(), agent.upgrade()) {
                 let interval = record.schedule.as_ref().map(|schedule| schedule.interval);
-                // First, as the call may disable the module.
-                record.arm(strong.environment(), agent, interval.unwrap_or_default());
+                // Before the call, which may disable the module.
+                record.arm(&strong.env, agent, interval.unwrap_or_default());
                 record.tick(&strong);
             }
         });
@@ -187,12 +210,18 @@ impl Record {
         self.timer.replace(Some(timer));
     }
 
-    /// The time has come.
+    /// Calls the module without a message.
     fn tick(&self, agent: &Agent) {
         let reply = Reply::unwanted(&self.id);
         self.module.call(|module| match agent {
             Agent::Master(master) => module.on_master(master, None, reply),
             Agent::Monitor(monitor) => module.on_monitor(monitor, None, reply),
         });
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").field("modules", &self.public_ids()).finish_non_exhaustive()
     }
 }

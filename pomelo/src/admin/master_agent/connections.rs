@@ -3,9 +3,8 @@
 
 use super::{Admitted, MasterAgent};
 use crate::Completion;
-use crate::admin::Agent;
 use crate::admin::auth::{User, same};
-use crate::admin::message::{Response, Topic, command_packet, request_packet};
+use crate::admin::message::{Response, Topic, command_packet};
 use crate::admin::peers::{Peer, Session};
 use crate::admin::registration::{Login, ServerClaim};
 use crate::admin::rejections::{Kind, shown};
@@ -99,20 +98,11 @@ impl MasterAgent {
             let line = format_args!("a second server {:?} waits until the first has gone", claim.id);
             return self.rejections().tell(Kind::Registration, line);
         }
-        self.ask_again(&claim.id, peer);
+        self.0.requests.repeat(&claim.id, peer.link());
         self.call_handler(|handler| match topic {
             Topic::Reconnect => handler.on_reconnect(self, &claim),
             _ => handler.on_register(self, &claim),
         });
-    }
-
-    /// Asks what the server has not answered on its last connection. The ids are strings now, as in Node, which asks
-    /// again what it has just asked too.
-    fn ask_again(&self, id: &str, peer: &Peer) {
-        for (request, module, body) in self.0.requests.unanswered(id) {
-            let request = Value::from(request.to_string());
-            peer.link().send(request_packet(Topic::Monitor, &request, &module, &body));
-        }
     }
 
     /// A connection is over.
@@ -142,7 +132,7 @@ impl MasterAgent {
         self.call_handler(|handler| handler.on_disconnect(self, gone));
         let successor = self.0.roster.borrow_mut().promote(&gone.id);
         if let Some(Server { claim, peer }) = successor {
-            self.ask_again(&claim.id, &peer);
+            self.0.requests.repeat(&claim.id, peer.link());
             self.call_handler(|handler| handler.on_register(self, &claim));
         }
     }
@@ -182,7 +172,7 @@ impl MasterAgent {
             return reply.fail(reason);
         }
         log::info!(target: "pomelo::admin", "{}: {} {}", client.user.username, shown(command), shown(module));
-        let response = self.0.console.command(&Agent::Master(self.clone()), command, module);
+        let response = self.0.console.command(command, module);
         if matches!(command, "enable" | "disable") && response.body == Some(1.into()) {
             if let Some(fields) = body.as_object_mut() {
                 fields.retain(|key, _| key != "clientId" && key != "username");
