@@ -27,8 +27,8 @@
 //! | `id=`, `env=`, `serverType=` that look like numbers | are numbers | are texts |
 //! | numbers that JavaScript has not exactly | are other numbers | are texts |
 //! | `"frontend": true` | true only after a command line | true |
-//! | a wrong or missing configuration file | a log line or a `TypeError`, somewhere later | [`ConfigError`](crate::ConfigError), with file, line and key |
-//! | two servers of one id | the later one counts | [`ConfigError`](crate::ConfigError) |
+//! | a wrong or missing configuration file | a log line or a `TypeError`, somewhere later | [`ConfigError`](crate::config::ConfigError), with file, line and key |
+//! | two servers of one id | the later one counts | [`ConfigError`](crate::config::ConfigError) |
 //! | texts with `++` in them | cut, and `NaN` | numbered if they are a number and `++`, else left alone |
 //! | arrays and objects on a command line | as `util.format` prints them | JSON; an array of `args` survives a restart |
 //! | a server started again | has `env=` and `main=` twice, and its old `pid=` | as it was started first |
@@ -37,7 +37,7 @@
 //! | words for `ssh` | not quoted | each quoted; a host that looks like an option, or that a shell could take for more than a word, is refused |
 //! | a child that writes to standard error | failed to start | has written to standard error |
 //! | a child that a signal ended | succeeded | ended by a signal, see [`starter::ServerExit`](crate::starter::ServerExit) |
-//! | a missing program or `ssh` | ends the master | [`StartError`](crate::StartError); the others start |
+//! | a missing program or `ssh` | ends the master | [`Error::Start`](crate::Error::Start); the others start |
 //! | processors | `taskset`, for the process id that the server tells | a system call, for the process that was started |
 //! | whether a port is free | `netstat` and `grep`: 315 is in 3150 | binding it; on other hosts, connecting to it |
 //!
