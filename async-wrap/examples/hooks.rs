@@ -33,41 +33,40 @@ impl AsyncHook for Printer {
 
 /// Both ends of the connection: the client says hello, the server sends it back, and both finish.
 struct Talk {
-    stream: AsyncStream,
     is_server: bool,
 }
 
 impl Talk {
-    fn answer(&self, data: &[u8]) -> Result<()> {
+    fn answer(&self, stream: &AsyncStream, data: &[u8]) -> Result<()> {
         if self.is_server {
-            let _ = self.stream.write(data)?;
+            let _ = stream.write(data)?;
         }
-        self.stream.shutdown()
+        stream.shutdown()
     }
 }
 
 impl OnStream for Talk {
-    fn on_connect(&mut self, _: &AsyncStream, result: Result<()>) {
-        if result.and_then(|()| self.stream.read_start()).is_err() || self.stream.write(b"hello").is_err() {
-            self.stream.close();
+    fn on_connect(&mut self, stream: &AsyncStream, result: Result<()>) {
+        if result.and_then(|()| stream.read_start()).is_err() || stream.write(b"hello").is_err() {
+            stream.close();
         }
     }
 
-    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
+    fn on_read(&mut self, stream: &AsyncStream, data: &[u8]) {
         println!("  read {:?}", String::from_utf8_lossy(data));
-        self.stream.environment().next_tick(|| println!("  a tick, after the callback that queued it"));
-        if self.answer(data).is_err() {
-            self.stream.close();
+        stream.environment().next_tick(|| println!("  a tick, after the callback that queued it"));
+        if self.answer(stream, data).is_err() {
+            stream.close();
         }
     }
 
-    fn on_end(&mut self, _: &AsyncStream) {
-        self.stream.close();
+    fn on_end(&mut self, stream: &AsyncStream) {
+        stream.close();
     }
 
-    fn on_error(&mut self, _: &AsyncStream, error: Error) {
+    fn on_error(&mut self, stream: &AsyncStream, error: Error) {
         println!("  {error}");
-        self.stream.close();
+        stream.close();
     }
 }
 
@@ -80,19 +79,18 @@ fn main() -> Result<()> {
     let tcp = TcpWrap::new(&lp);
     tcp.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
     let server = AsyncStream::new(&env, (*tcp).clone(), Provider::TcpServerWrap);
-    let listener = server.clone();
-    server.listen_with(16, move |_, connection| {
+    server.listen_with(16, |server, connection| {
         if let Ok(stream) = connection {
-            stream.set_handler(Talk { stream: stream.clone(), is_server: true });
+            stream.set_handler(Talk { is_server: true });
             if stream.read_start().is_err() {
                 stream.close();
             }
         }
-        listener.close();
+        server.close();
     })?;
 
     let (client, _) = AsyncStream::tcp(&env);
-    client.set_handler(Talk { stream: client.clone(), is_server: false });
+    client.set_handler(Talk { is_server: false });
     client.connect_tcp(tcp.local_addr()?)?;
 
     env.run(RunMode::Default)?;

@@ -44,19 +44,18 @@ impl AsyncHook for Graph {
 
 /// Sends back what comes and finishes when the peer does; logs in which context it is called.
 struct Echo {
-    stream: AsyncStream,
     log: Log,
     who: &'static str,
 }
 
 impl Echo {
     fn start(stream: AsyncStream, log: &Log, who: &'static str) {
-        stream.set_handler(Self { stream: stream.clone(), log: log.clone(), who });
+        stream.set_handler(Self { log: log.clone(), who });
         stream.read_start().expect("the connection is open");
     }
 
-    fn note(&self, what: &str) {
-        note(&self.log, &self.stream, &format!("{} {what}", self.who));
+    fn note(&self, stream: &AsyncStream, what: &str) {
+        note(&self.log, stream, &format!("{} {what}", self.who));
     }
 }
 
@@ -77,28 +76,28 @@ fn note(log: &Log, stream: &AsyncStream, what: &str) {
 }
 
 impl OnStream for Echo {
-    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
-        self.note("read");
-        assert_eq!(self.stream.write(data).expect("the peer listens").later, 0);
+    fn on_read(&mut self, stream: &AsyncStream, data: &[u8]) {
+        self.note(stream, "read");
+        assert_eq!(stream.write(data).expect("the peer listens").later, 0);
     }
 
-    fn on_end(&mut self, _: &AsyncStream) {
-        self.note("end");
-        self.stream.shutdown().expect("once");
+    fn on_end(&mut self, stream: &AsyncStream) {
+        self.note(stream, "end");
+        stream.shutdown().expect("once");
     }
 
     fn on_error(&mut self, _: &AsyncStream, error: Error) {
         panic!("{error}");
     }
 
-    fn on_shutdown(&mut self, _: &AsyncStream, result: Result<()>) {
-        self.note("shutdown");
+    fn on_shutdown(&mut self, stream: &AsyncStream, result: Result<()>) {
+        self.note(stream, "shutdown");
         result.expect("the FIN is sent");
-        self.stream.close();
+        stream.close();
     }
 
-    fn on_close(&mut self, _: &AsyncStream) {
-        self.note("close");
+    fn on_close(&mut self, stream: &AsyncStream) {
+        self.note(stream, "close");
     }
 }
 
@@ -106,55 +105,52 @@ impl OnStream for Echo {
 struct Client(Echo);
 
 impl OnStream for Client {
-    fn on_connect(&mut self, _: &AsyncStream, result: Result<()>) {
-        self.0.note("connect");
+    fn on_connect(&mut self, stream: &AsyncStream, result: Result<()>) {
+        self.0.note(stream, "connect");
         result.expect("the server listens");
-        self.0.stream.read_start().expect("connected");
-        assert_eq!(self.0.stream.write(b"hello").expect("connected").later, 0);
+        stream.read_start().expect("connected");
+        assert_eq!(stream.write(b"hello").expect("connected").later, 0);
     }
 
-    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
-        self.0.note("read");
+    fn on_read(&mut self, stream: &AsyncStream, data: &[u8]) {
+        self.0.note(stream, "read");
         assert_eq!(data, b"hello");
-        self.0.stream.shutdown().expect("once");
+        stream.shutdown().expect("once");
     }
 
-    fn on_end(&mut self, _: &AsyncStream) {
-        self.0.note("end");
-        self.0.stream.close();
+    fn on_end(&mut self, stream: &AsyncStream) {
+        self.0.note(stream, "end");
+        stream.close();
     }
 
     fn on_error(&mut self, _: &AsyncStream, error: Error) {
         panic!("{error}");
     }
 
-    fn on_shutdown(&mut self, _: &AsyncStream, result: Result<()>) {
-        self.0.note("shutdown");
+    fn on_shutdown(&mut self, stream: &AsyncStream, result: Result<()>) {
+        self.0.note(stream, "shutdown");
         result.expect("the FIN is sent");
     }
 
-    fn on_close(&mut self, _: &AsyncStream) {
-        self.0.note("close");
+    fn on_close(&mut self, stream: &AsyncStream) {
+        self.0.note(stream, "close");
     }
 }
 
 /// Serves one connection, then closes.
-struct Once {
-    server: AsyncStream,
-    log: Log,
-}
+struct Once(Log);
 
 impl OnConnection for Once {
-    fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream>) {
+    fn on_connection(&mut self, server: &AsyncStream, connection: Result<AsyncStream>) {
         let connection = connection.expect("descriptors are left");
-        assert_eq!(connection.context().trigger_async_id(), self.server.async_id());
-        note(&self.log, &self.server, "server connection");
-        Echo::start(connection, &self.log, "peer");
-        self.server.close();
+        assert_eq!(connection.context().trigger_async_id(), server.async_id());
+        note(&self.0, server, "server connection");
+        Echo::start(connection, &self.0, "peer");
+        server.close();
     }
 
-    fn on_close(&mut self, _: &AsyncStream) {
-        note(&self.log, &self.server, "server close");
+    fn on_close(&mut self, server: &AsyncStream) {
+        note(&self.0, server, "server close");
     }
 }
 
@@ -162,13 +158,13 @@ fn serve_tcp(env: &Environment, log: &Log) -> SocketAddr {
     let wrap = async_wrap::TcpWrap::new(env.loop_handle());
     wrap.bind("127.0.0.1:0".parse().expect("an address"), BindOptions::default()).expect("a free port");
     let server = AsyncStream::new(env, (*wrap).clone(), Provider::TcpServerWrap);
-    server.listen(8, Once { server: server.clone(), log: log.clone() }).expect("bound");
+    server.listen(8, Once(log.clone())).expect("bound");
     wrap.local_addr().expect("bound")
 }
 
 fn connect_tcp(env: &Environment, addr: SocketAddr, log: &Log) {
     let (stream, _) = AsyncStream::tcp(env);
-    stream.set_handler(Client(Echo { stream: stream.clone(), log: log.clone(), who: "client" }));
+    stream.set_handler(Client(Echo { log: log.clone(), who: "client" }));
     stream.connect_tcp(addr).expect("loopback is reachable");
 }
 
@@ -232,9 +228,9 @@ fn the_graph_of_a_pipe_echo() {
     let wrap = PipeWrap::new(env.loop_handle());
     wrap.bind(&name).expect("a fresh name");
     let server = AsyncStream::new(&env, (*wrap).clone(), Provider::PipeServerWrap);
-    server.listen(8, Once { server: server.clone(), log: Log::default() }).expect("bound");
+    server.listen(8, Once(Log::default())).expect("bound");
     let stream = AsyncStream::new(&env, (*PipeWrap::new(&lp)).clone(), Provider::PipeWrap);
-    stream.set_handler(Client(Echo { stream: stream.clone(), log: Log::default(), who: "client" }));
+    stream.set_handler(Client(Echo { log: Log::default(), who: "client" }));
     stream.connect_pipe(&name).expect("somebody listens");
     run_to_the_end(&lp, &env);
     let expected = [
@@ -279,34 +275,34 @@ fn every_resource_of_an_echo_is_entered_in_order_and_destroyed_once() {
 }
 
 /// Ends with its peer; logs what its writes did and in which context.
-struct Writer(AsyncStream, Log);
+struct Writer(Log);
 
 impl OnStream for Writer {
     fn on_read(&mut self, _: &AsyncStream, _: &[u8]) {}
 
-    fn on_end(&mut self, _: &AsyncStream) {
-        self.0.close();
+    fn on_end(&mut self, stream: &AsyncStream) {
+        stream.close();
     }
 
-    fn on_error(&mut self, _: &AsyncStream, _: Error) {
-        self.0.close();
+    fn on_error(&mut self, stream: &AsyncStream, _: Error) {
+        stream.close();
     }
 
-    fn on_write(&mut self, _: &AsyncStream, result: Result<()>) {
-        let env = self.0.environment();
-        assert_eq!(env.trigger_async_id(), self.0.async_id());
+    fn on_write(&mut self, stream: &AsyncStream, result: Result<()>) {
+        let env = stream.environment();
+        assert_eq!(env.trigger_async_id(), stream.async_id());
         let end = result.map_or_else(|error| error.errno().to_string(), |()| "done".to_owned());
-        self.1.push(format!("write {} {end}", env.execution_async_id()));
+        self.0.push(format!("write {} {end}", env.execution_async_id()));
     }
 
-    fn on_notify(&mut self, _: &AsyncStream) {
-        assert_eq!(self.0.environment().execution_async_id(), self.0.async_id());
-        self.0.environment().next_tick(self.1.note("tick"));
-        self.1.push("notify");
+    fn on_notify(&mut self, stream: &AsyncStream) {
+        assert_eq!(stream.environment().execution_async_id(), stream.async_id());
+        stream.environment().next_tick(self.0.note("tick"));
+        self.0.push("notify");
     }
 
     fn on_close(&mut self, _: &AsyncStream) {
-        self.1.push("close");
+        self.0.push("close");
     }
 }
 
@@ -328,7 +324,7 @@ fn a_write_that_goes_out_at_once_is_no_resource() {
     let log = Log::default();
     let (ours, theirs) = pair(&env);
     env.hook(Recorder(log.clone())).enable();
-    ours.set_handler(Writer(ours.clone(), log.clone()));
+    ours.set_handler(Writer(log.clone()));
     assert_eq!(ours.write(b"all of it").expect("open").later, 0);
     ours.close();
     theirs.close();
@@ -341,7 +337,7 @@ fn a_notification_runs_in_a_scope_of_the_stream() {
     let (lp, env) = new_loop();
     let log = Log::default();
     let (ours, theirs) = pair(&env);
-    ours.set_handler(Writer(ours.clone(), log.clone()));
+    ours.set_handler(Writer(log.clone()));
     ours.notify();
     assert!(!lp.run(async_wrap::RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["notify", "tick"]);
@@ -355,8 +351,8 @@ fn the_rest_of_a_write_is_a_resource_caused_by_the_stream() {
     let (lp, env) = new_loop();
     let log = Log::default();
     let (ours, theirs) = pair(&env);
-    ours.set_handler(Writer(ours.clone(), log.clone()));
-    theirs.set_handler(Writer(theirs.clone(), Log::default()));
+    ours.set_handler(Writer(log.clone()));
+    theirs.set_handler(Writer(Log::default()));
     theirs.read_start().expect("open");
     assert!(ours.write(&vec![1; MUCH]).expect("open").later > 0);
     assert_eq!(ours.write_bytes(vec![2; 10].into()).expect("open").later, 10);
@@ -373,7 +369,7 @@ fn writes_cancelled_by_close_end_in_their_own_contexts_before_the_close() {
     let log = Log::default();
     let (ours, theirs) = pair(&env);
     env.hook(Recorder(log.clone())).enable();
-    ours.set_handler(Writer(ours.clone(), log.clone()));
+    ours.set_handler(Writer(log.clone()));
     assert!(ours.write(&vec![1; MUCH]).expect("open").later > 0);
     assert_eq!(ours.write(b"more").expect("open").later, 4);
     ours.close();

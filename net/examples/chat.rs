@@ -5,8 +5,7 @@
 use async_wrap::{Environment, Loop, RunMode};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
-use std::cell::{OnceCell, RefCell};
-use std::net::SocketAddr;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Bytes of one line: whoever says more without an end is sent away.
@@ -20,7 +19,6 @@ type Room = Rc<RefCell<Vec<(usize, Socket)>>>;
 /// The server's end of a connection.
 struct Guest {
     number: usize,
-    socket: Socket,
     room: Room,
     line: Vec<u8>,
 }
@@ -38,7 +36,7 @@ impl Guest {
 }
 
 impl SocketHandler for Guest {
-    fn on_data(&mut self, _: &Socket, data: &[u8]) {
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
         for part in data.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
@@ -47,7 +45,7 @@ impl SocketHandler for Guest {
             }
         }
         if self.line.len() > LONGEST_LINE {
-            self.socket.destroy();
+            socket.destroy();
         }
     }
 
@@ -56,32 +54,19 @@ impl SocketHandler for Guest {
     }
 }
 
-/// The other end of a connection, of one who speaks and leaves, or who leaves when something was said.
-#[derive(Default)]
-struct Visitor {
-    socket: Rc<OnceCell<Socket>>,
-    says: Option<&'static [u8]>,
-}
-
-impl Visitor {
-    fn enter(self, env: &Environment, addr: SocketAddr) -> net::Result<()> {
-        let slot = Rc::clone(&self.socket);
-        let socket = Socket::connect(env, ConnectOptions::addr(addr), self)?;
-        slot.get_or_init(|| socket);
-        Ok(())
-    }
-}
+/// The other end of a connection: says something and leaves, or leaves when something was said.
+struct Visitor(Option<&'static [u8]>);
 
 impl SocketHandler for Visitor {
-    fn on_connect(&mut self, _: &Socket) {
-        if let (Some(socket), Some(words)) = (self.socket.get(), self.says) {
+    fn on_connect(&mut self, socket: &Socket) {
+        if let Some(words) = self.0 {
             let _ = socket.end_with(words); // A failure comes to `on_error` too.
         }
     }
 
-    fn on_data(&mut self, _: &Socket, data: &[u8]) {
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
         print!("{}", String::from_utf8_lossy(data));
-        if let (Some(socket), true) = (self.socket.get(), data.ends_with(b"\n")) {
+        if data.ends_with(b"\n") {
             socket.end();
         }
     }
@@ -95,25 +80,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted = std::env::args().nth(1).filter(|arg| arg != "--once");
     let expected = if wanted.is_none() { 2 } else { usize::MAX };
     let (room, mut number) = (Room::default(), 0);
-    let on_connection = move |server: &Server, socket: Socket| {
+    let addr = wanted.as_deref().unwrap_or("127.0.0.1:0").parse()?;
+    server.listen_with(ListenOptions::addr(addr), move |server, socket| {
         number += 1;
         room.borrow_mut().push((number, socket.clone()));
-        socket.set_handler(Guest {
-            number,
-            socket: socket.clone(),
-            room: Rc::clone(&room),
-            line: Vec::new(),
-        });
+        socket.set_handler(Guest { number, room: Rc::clone(&room), line: Vec::new() });
         if number == expected {
             let _ = server.close(); // It ends with its last connection.
         }
-    };
-    server.listen(ListenOptions::addr(wanted.as_deref().unwrap_or("127.0.0.1:0").parse()?), on_connection)?;
+    })?;
     let addr = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
     println!("listening on {addr}");
     if wanted.is_none() {
-        Visitor::default().enter(&env, addr)?;
-        Visitor { says: Some(b"hello\n"), ..Visitor::default() }.enter(&env, addr)?;
+        for words in [None, Some(&b"hello\n"[..])] {
+            Socket::connect(&env, ConnectOptions::addr(addr), Visitor(words))?;
+        }
     }
     assert!(!env.run(RunMode::Default)?, "nothing is left alive");
     Ok(())

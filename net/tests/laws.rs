@@ -14,16 +14,14 @@ use std::time::Duration;
 
 /// Checks that calls do not nest, and counts its drops.
 struct Guarded {
-    socket: Socket,
     inside: Rc<Cell<bool>>,
     dropped: Rc<Cell<usize>>,
     step: usize,
 }
 
 impl Guarded {
-    fn enter(&mut self) {
+    fn enter(&mut self, socket: &Socket) {
         assert!(!self.inside.replace(true), "upcalls nest");
-        let socket = &self.socket;
         self.step += 1;
         // Everything that a user may call, from inside of any upcall.
         socket.pause();
@@ -49,29 +47,29 @@ impl Drop for Guarded {
 }
 
 impl SocketHandler for Guarded {
-    fn on_data(&mut self, _: &Socket, _: &[u8]) {
-        self.enter();
+    fn on_data(&mut self, socket: &Socket, _: &[u8]) {
+        self.enter(socket);
     }
-    fn on_connect(&mut self, _: &Socket) {
-        self.enter();
+    fn on_connect(&mut self, socket: &Socket) {
+        self.enter(socket);
     }
-    fn on_end(&mut self, _: &Socket) {
-        self.enter();
+    fn on_end(&mut self, socket: &Socket) {
+        self.enter(socket);
     }
-    fn on_drain(&mut self, _: &Socket) {
-        self.enter();
+    fn on_drain(&mut self, socket: &Socket) {
+        self.enter(socket);
     }
-    fn on_finish(&mut self, _: &Socket) {
-        self.enter();
+    fn on_finish(&mut self, socket: &Socket) {
+        self.enter(socket);
     }
-    fn on_timeout(&mut self, _: &Socket) {
-        self.enter();
+    fn on_timeout(&mut self, socket: &Socket) {
+        self.enter(socket);
     }
-    fn on_notify(&mut self, _: &Socket) {
-        self.enter();
+    fn on_notify(&mut self, socket: &Socket) {
+        self.enter(socket);
     }
-    fn on_close(&mut self, _: &Socket, _: bool) {
-        self.enter();
+    fn on_close(&mut self, socket: &Socket, _: bool) {
+        self.enter(socket);
     }
 }
 
@@ -84,7 +82,7 @@ fn upcalls_never_nest_and_towers_are_dropped_exactly_once() {
     let handler = move |server: &Server, socket: Socket| {
         assert!(!flag.get(), "upcalls nest");
         let (inside, dropped) = (Rc::clone(&flag), Rc::clone(&count));
-        socket.set_handler(Guarded { socket: socket.clone(), inside, dropped, step: 0 });
+        socket.set_handler(Guarded { inside, dropped, step: 0 });
         socket.notify();
         served.set(served.get() + 1);
         if served.get() == 20 {

@@ -11,24 +11,24 @@ use uv_core::handle::HandleKind;
 use uv_core::{Loop, RunMode};
 
 /// Gives a connection away and waits for the end of the pipe.
-struct Primary(PipeWrap);
+struct Primary;
 
 impl OnStream for Primary {
     fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {}
 
-    fn on_write(&mut self, _: &StreamWrap, result: Result<()>) {
+    fn on_write(&mut self, stream: &StreamWrap, result: Result<()>) {
         println!("primary: passed the connection on: {result:?}");
-        if self.0.shutdown().is_err() {
-            self.0.close();
+        if stream.shutdown().is_err() {
+            stream.close();
         }
     }
 
-    fn on_end(&mut self, _: &StreamWrap) {
-        self.0.close();
+    fn on_end(&mut self, stream: &StreamWrap) {
+        stream.close();
     }
 
-    fn on_error(&mut self, _: &StreamWrap, _: Error) {
-        self.0.close();
+    fn on_error(&mut self, stream: &StreamWrap, _: Error) {
+        stream.close();
     }
 }
 
@@ -36,44 +36,44 @@ impl OnStream for Primary {
 struct Worker(PipeWrap);
 
 impl OnStream for Worker {
-    fn on_read(&mut self, _: &StreamWrap, message: &[u8]) {
+    fn on_read(&mut self, stream: &StreamWrap, message: &[u8]) {
         println!("worker: got {:?}", String::from_utf8_lossy(message));
         while let Some(received) = self.0.take_received() {
             let is_tcp = received.kind == Some(HandleKind::Tcp);
-            let connection = StreamWrap::from_passed(self.0.loop_handle(), received.fd, is_tcp);
-            connection.set_handler(Shout(connection.clone()));
+            let connection = StreamWrap::from_passed(stream.loop_handle(), received.fd, is_tcp);
+            connection.set_handler(Shout);
             if connection.read_start().is_err() {
                 connection.close();
             }
         }
     }
 
-    fn on_end(&mut self, _: &StreamWrap) {
-        self.0.close();
+    fn on_end(&mut self, stream: &StreamWrap) {
+        stream.close();
     }
 
-    fn on_error(&mut self, _: &StreamWrap, _: Error) {
-        self.0.close();
+    fn on_error(&mut self, stream: &StreamWrap, _: Error) {
+        stream.close();
     }
 }
 
 /// Sends back in capitals what comes, until the peer has finished.
-struct Shout(StreamWrap);
+struct Shout;
 
 impl OnStream for Shout {
-    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
-        if self.0.write(&data.to_ascii_uppercase()).is_err() {
-            self.0.close();
+    fn on_read(&mut self, stream: &StreamWrap, data: &[u8]) {
+        if stream.write(&data.to_ascii_uppercase()).is_err() {
+            stream.close();
         }
     }
 
-    fn on_end(&mut self, _: &StreamWrap) {
-        println!("worker: read {} bytes, wrote {}", self.0.bytes_read(), self.0.bytes_written());
-        self.0.close();
+    fn on_end(&mut self, stream: &StreamWrap) {
+        println!("worker: read {} bytes, wrote {}", stream.bytes_read(), stream.bytes_written());
+        stream.close();
     }
 
-    fn on_error(&mut self, _: &StreamWrap, _: Error) {
-        self.0.close();
+    fn on_error(&mut self, stream: &StreamWrap, _: Error) {
+        stream.close();
     }
 }
 
@@ -90,7 +90,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let lp = Loop::new()?;
     let (primary, worker) = (PipeWrap::new_ipc(&lp), PipeWrap::new_ipc(&lp));
     worker.open(primary.handle().open_pair()?)?;
-    primary.set_handler(Primary(primary.clone()));
+    primary.set_handler(Primary);
     worker.set_handler(Worker(worker.clone()));
     primary.read_start()?;
     worker.read_start()?;

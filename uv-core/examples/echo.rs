@@ -11,40 +11,38 @@ use uv_core::{BindOptions, Error, Loop, Result, RunMode, Tcp};
 const PATIENCE: usize = 64 * 1024;
 
 /// The tower of one connection: all that stands above it.
-struct Echo {
-    connection: Tcp,
-}
+struct Echo;
 
 impl StreamUpcall for Echo {
-    fn on_read(&mut self, _: &Stream, data: &[u8]) {
-        if self.connection.write(data.to_vec()).is_err() {
-            self.connection.close();
-        } else if self.connection.write_queue_size() > PATIENCE {
+    fn on_read(&mut self, stream: &Stream, data: &[u8]) {
+        if stream.write(data.to_vec()).is_err() {
+            stream.close();
+        } else if stream.write_queue_size() > PATIENCE {
             // What the client sends now waits in the kernel, and after a while with the client.
-            self.connection.read_stop();
+            stream.read_stop();
         }
     }
 
-    fn on_write(&mut self, _: &Stream, _: Result<()>) {
+    fn on_write(&mut self, stream: &Stream, _: Result<()>) {
         // `EALREADY` while reading; a closing connection refuses too.
-        if self.connection.write_queue_size() == 0 {
-            let _ = self.connection.read_start();
+        if stream.write_queue_size() == 0 {
+            let _ = stream.read_start();
         }
     }
 
-    fn on_end(&mut self, _: &Stream) {
+    fn on_end(&mut self, stream: &Stream) {
         // Everything that was echoed is sent before the FIN, and then the connection is done.
-        if self.connection.shutdown().is_err() {
-            self.connection.close();
+        if stream.shutdown().is_err() {
+            stream.close();
         }
     }
 
-    fn on_shutdown(&mut self, _: &Stream, _: Result<()>) {
-        self.connection.close();
+    fn on_shutdown(&mut self, stream: &Stream, _: Result<()>) {
+        stream.close();
     }
 
-    fn on_read_error(&mut self, _: &Stream, _: Error) {
-        self.connection.close();
+    fn on_read_error(&mut self, stream: &Stream, _: Error) {
+        stream.close();
     }
 }
 
@@ -57,7 +55,7 @@ fn main() -> Result<()> {
     let listener = server.clone();
     server.listen_with(128, move |_, status| {
         let Ok(connection) = status.and_then(|()| listener.accept()) else { return };
-        connection.set_upcall(Echo { connection: connection.clone() });
+        connection.set_upcall(Echo);
         if connection.read_start().is_err() {
             connection.close();
         }
@@ -75,28 +73,25 @@ fn main() -> Result<()> {
 }
 
 /// Says hello and prints what comes back.
-struct Client {
-    connection: Tcp,
-}
+struct Client;
 
 impl Client {
     fn connect(lp: &Loop, addr: SocketAddr) -> Result<()> {
         let connection = Tcp::new(lp);
-        connection.set_upcall(Self { connection: connection.clone() });
+        connection.set_upcall(Self);
         connection.connect(addr)
     }
 }
 
 impl StreamUpcall for Client {
-    fn on_connect(&mut self, _: &Stream, result: Result<()>) {
-        let connection = &self.connection;
+    fn on_connect(&mut self, stream: &Stream, result: Result<()>) {
         let greeted = result
-            .and_then(|()| connection.write("hello, echo\n"))
-            .and_then(|()| connection.shutdown())
-            .and_then(|()| connection.read_start());
+            .and_then(|()| stream.write("hello, echo\n"))
+            .and_then(|()| stream.shutdown())
+            .and_then(|()| stream.read_start());
         if let Err(error) = greeted {
             println!("{error}");
-            connection.close();
+            stream.close();
         }
     }
 
@@ -104,12 +99,12 @@ impl StreamUpcall for Client {
         print!("{}", String::from_utf8_lossy(data));
     }
 
-    fn on_end(&mut self, _: &Stream) {
-        self.connection.close();
+    fn on_end(&mut self, stream: &Stream) {
+        stream.close();
     }
 
-    fn on_read_error(&mut self, _: &Stream, error: Error) {
+    fn on_read_error(&mut self, stream: &Stream, error: Error) {
         println!("{error}");
-        self.connection.close();
+        stream.close();
     }
 }

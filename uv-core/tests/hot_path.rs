@@ -11,25 +11,24 @@ use uv_core::{Error, Loop, RunMode, Tcp};
 
 /// Answers with the same static bytes, in one of two ways.
 struct Answer {
-    connection: Tcp,
     at_once: bool,
 }
 
 impl StreamUpcall for Answer {
-    fn on_read(&mut self, _: &Stream, _: &[u8]) {
+    fn on_read(&mut self, stream: &Stream, _: &[u8]) {
         if self.at_once {
-            assert_eq!(self.connection.try_write(b"answer"), Ok(6));
+            assert_eq!(stream.try_write(b"answer"), Ok(6));
         } else {
-            self.connection.write("answer").expect("write");
+            stream.write("answer").expect("write");
         }
     }
 
-    fn on_end(&mut self, _: &Stream) {
-        self.connection.close();
+    fn on_end(&mut self, stream: &Stream) {
+        stream.close();
     }
 
-    fn on_read_error(&mut self, _: &Stream, _: Error) {
-        self.connection.close();
+    fn on_read_error(&mut self, stream: &Stream, _: Error) {
+        stream.close();
     }
 }
 
@@ -37,7 +36,7 @@ fn answering(lp: &Loop, at_once: bool) -> TcpStream {
     let (ours, peer) = sockets();
     let connection = Tcp::new(lp);
     connection.open(ours.into()).expect("open");
-    connection.set_upcall(Answer { connection: connection.clone(), at_once });
+    connection.set_upcall(Answer { at_once });
     connection.read_start().expect("read_start");
     peer
 }

@@ -26,21 +26,20 @@ impl Drop for Counted {
 
 /// An echo that closes at the peer's end.
 struct Echo {
-    connection: Tcp,
     _counted: Counted,
 }
 
 impl StreamUpcall for Echo {
-    fn on_read(&mut self, _: &Stream, data: &[u8]) {
-        self.connection.write(data.to_vec()).expect("write");
+    fn on_read(&mut self, stream: &Stream, data: &[u8]) {
+        stream.write(data.to_vec()).expect("write");
     }
 
-    fn on_end(&mut self, _: &Stream) {
-        self.connection.close();
+    fn on_end(&mut self, stream: &Stream) {
+        stream.close();
     }
 
-    fn on_read_error(&mut self, _: &Stream, _: Error) {
-        self.connection.close();
+    fn on_read_error(&mut self, stream: &Stream, _: Error) {
+        stream.close();
     }
 }
 
@@ -176,7 +175,7 @@ fn ten_thousand_connections_leave_no_descriptor_no_handle_and_no_tower() {
     let (count, made) = (drops.clone(), Rc::clone(&towers));
     let (server, addr) = serve(&lp, move |connection| {
         made.set(made.get() + 1);
-        connection.set_upcall(Echo { connection: connection.clone(), _counted: Counted(count.clone()) });
+        connection.set_upcall(Echo { _counted: Counted(count.clone()) });
         connection.read_start().expect("read_start");
     });
     server.set_accept_batch(16);

@@ -234,12 +234,12 @@ fn a_watcher_closed_by_an_earlier_call_for_the_same_signal_is_not_called() {
 }
 
 /// Writes down what it reads, and closes its pipe.
-struct Note(Rc<RefCell<Vec<&'static str>>>, Pipe);
+struct Note(Rc<RefCell<Vec<&'static str>>>);
 
 impl StreamUpcall for Note {
-    fn on_read(&mut self, _: &Stream, _: &[u8]) {
+    fn on_read(&mut self, stream: &Stream, _: &[u8]) {
         self.0.borrow_mut().push("data");
-        self.1.close();
+        stream.close();
     }
 
     fn on_end(&mut self, _: &Stream) {}
@@ -262,7 +262,7 @@ fn signals_are_reported_after_all_other_input_of_the_same_batch() {
     started.expect("SIGIO may be watched");
     let pipe = Pipe::new(&lp);
     let mut peer = UnixStream::from(pipe.open_pair().expect("a pair of sockets"));
-    pipe.set_upcall(Note(Rc::clone(&events), pipe.clone()));
+    pipe.set_upcall(Note(Rc::clone(&events)));
     pipe.read_start().expect("an open pipe may be read");
     // The signal first: it has come when another loop has seen it. Then the data.
     let other = Loop::new().expect("another loop");
@@ -327,7 +327,7 @@ fn kill_refuses_numbers_that_are_no_signals() {
 }
 
 /// Remembers how its write ended, and closes its pipe.
-struct WriteEnd(Rc<Cell<Option<Errno>>>, Pipe);
+struct WriteEnd(Rc<Cell<Option<Errno>>>);
 
 impl StreamUpcall for WriteEnd {
     fn on_read(&mut self, _: &Stream, _: &[u8]) {}
@@ -336,9 +336,9 @@ impl StreamUpcall for WriteEnd {
 
     fn on_read_error(&mut self, _: &Stream, _: Error) {}
 
-    fn on_write(&mut self, _: &Stream, result: uv_core::Result<()>) {
+    fn on_write(&mut self, stream: &Stream, result: uv_core::Result<()>) {
         self.0.set(result.err().map(|error| error.errno()));
-        self.1.close();
+        stream.close();
     }
 }
 
@@ -351,7 +351,7 @@ fn writing_to_a_socket_without_a_reader_fails_and_raises_no_sigpipe() {
     let pipe = Pipe::new(&lp);
     drop(pipe.open_pair().expect("a pair of sockets"));
     let outcome = Rc::new(Cell::new(None));
-    pipe.set_upcall(WriteEnd(Rc::clone(&outcome), pipe.clone()));
+    pipe.set_upcall(WriteEnd(Rc::clone(&outcome)));
     pipe.write("x").expect("an open pipe takes a write");
     assert!(!lp.run(RunMode::Default).expect("the loop runs"));
     lp.run(RunMode::NoWait).expect("the loop runs");

@@ -235,7 +235,7 @@ fn a_child_may_end_long_before_its_output_does() {
         process.close();
     };
     Process::spawn(&lp, &options, on_exit).expect("a child");
-    stdout.set_upcall(Collect(output.clone(), stdout.clone()));
+    stdout.set_upcall(Collect(output.clone()));
     stdout.read_start().expect("a child's pipe may be read");
     finish(&lp);
     assert!(ended_first.get());
@@ -260,7 +260,7 @@ fn a_closed_stream_that_a_child_inherited_causes_no_events() {
     let lp = Loop::new().expect("a loop");
     let inherited = Pipe::new(&lp);
     let mut peer = UnixStream::from(inherited.open_pair().expect("a pair of sockets"));
-    inherited.set_upcall(Collect(Output::default(), inherited.clone()));
+    inherited.set_upcall(Collect(Output::default()));
     inherited.read_start().expect("an open pipe may be read");
     lp.run(RunMode::NoWait).expect("the loop runs");
     let stdin = Pipe::new(&lp);

@@ -16,27 +16,26 @@ type Log = Rc<RefCell<Vec<String>>>;
 
 /// Answers, and notes that it was called.
 struct Answer {
-    connection: Tcp,
     name: &'static str,
     log: Log,
     panics: bool,
 }
 
 impl StreamUpcall for Answer {
-    fn on_read(&mut self, _: &Stream, _: &[u8]) {
+    fn on_read(&mut self, stream: &Stream, _: &[u8]) {
         self.log.borrow_mut().push(format!("read by {}", self.name));
-        self.connection.try_write(b"answer").expect("write");
+        stream.try_write(b"answer").expect("write");
         if std::mem::take(&mut self.panics) {
             resume_unwind(Box::new("on purpose"));
         }
     }
 
-    fn on_end(&mut self, _: &Stream) {
-        self.connection.close();
+    fn on_end(&mut self, stream: &Stream) {
+        stream.close();
     }
 
-    fn on_read_error(&mut self, _: &Stream, _: Error) {
-        self.connection.close();
+    fn on_read_error(&mut self, stream: &Stream, _: Error) {
+        stream.close();
     }
 }
 
@@ -63,7 +62,7 @@ fn answering(lp: &Loop, name: &'static str, log: &Log, panics: bool) -> (Tcp, Tc
     let (ours, peer) = sockets();
     let connection = Tcp::new(lp);
     connection.open(ours.into()).expect("open");
-    let answer = Answer { connection: connection.clone(), name, log: Rc::clone(log), panics };
+    let answer = Answer { name, log: Rc::clone(log), panics };
     connection.set_upcall(answer);
     connection.read_start().expect("read_start");
     // Whatever is there at once is no event.

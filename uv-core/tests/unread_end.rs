@@ -10,20 +10,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use uv_core::upcall::StreamUpcall;
-use uv_core::{Error, Pipe, RunMode, Stream, Tcp, Timer};
+use uv_core::{Error, Pipe, RunMode, Stream, Timer};
 
 /// Notes what comes; stops reading at the first byte if it is told to.
 struct Watcher {
     log: Log,
-    stream: Stream,
     stops: bool,
 }
 
 impl StreamUpcall for Watcher {
-    fn on_read(&mut self, _: &Stream, data: &[u8]) {
+    fn on_read(&mut self, stream: &Stream, data: &[u8]) {
         self.log.add(format!("read {}", data.len()));
         if self.stops {
-            self.stream.read_stop();
+            stream.read_stop();
         }
     }
 
@@ -31,9 +30,9 @@ impl StreamUpcall for Watcher {
         self.log.add("end");
     }
 
-    fn on_read_error(&mut self, _: &Stream, error: Error) {
+    fn on_read_error(&mut self, stream: &Stream, error: Error) {
         self.log.add(format!("{} {}", error.op(), error.errno().name()));
-        self.stream.close();
+        stream.close();
     }
 
     fn on_unread_end(&mut self, _: &Stream) {
@@ -46,7 +45,7 @@ impl StreamUpcall for Watcher {
 }
 
 fn watch(log: &Log, stream: &Stream, stops: bool) {
-    stream.set_upcall(Watcher { log: log.clone(), stream: stream.clone(), stops });
+    stream.set_upcall(Watcher { log: log.clone(), stops });
 }
 
 /// Runs until `done`: a stream that is not read keeps no loop alive, so a timer does.
@@ -177,7 +176,7 @@ fn a_unix_socket_tells_too() {
 
 #[test]
 fn a_close_in_the_call_is_the_last_of_it() {
-    struct Closing(Log, Tcp);
+    struct Closing(Log);
     impl StreamUpcall for Closing {
         fn on_read(&mut self, _: &Stream, _: &[u8]) {}
         fn on_end(&mut self, _: &Stream) {
@@ -186,9 +185,9 @@ fn a_close_in_the_call_is_the_last_of_it() {
         fn on_read_error(&mut self, _: &Stream, _: Error) {
             self.0.add("error");
         }
-        fn on_unread_end(&mut self, _: &Stream) {
+        fn on_unread_end(&mut self, stream: &Stream) {
             self.0.add("unread end");
-            self.1.close();
+            stream.close();
         }
         fn on_close(&mut self, _: &Stream) {
             self.0.add("close");
@@ -196,7 +195,7 @@ fn a_close_in_the_call_is_the_last_of_it() {
     }
     let (lp, log) = (test_loop(), Log::new());
     let (tcp, peer) = connected(&lp);
-    tcp.set_upcall(Closing(log.clone(), tcp.clone()));
+    tcp.set_upcall(Closing(log.clone()));
     tcp.read_stop();
     drop(peer);
     until(&lp, || log.has("close"));

@@ -39,7 +39,7 @@ impl Component for Room {
             let _ = socket.write(format!("welcome to {id}, guest {number}\n").as_bytes());
             guests.borrow_mut().push((number, socket.clone()));
             let guests = Rc::clone(&guests);
-            socket.set_handler(Guest { number, socket: socket.clone(), guests, line: Vec::new() });
+            socket.set_handler(Guest { number, guests, line: Vec::new() });
         });
         self.server = Some(server);
         match listening {
@@ -66,7 +66,6 @@ impl Component for Room {
 
 struct Guest {
     number: u64,
-    socket: Socket,
     guests: Guests,
     line: Vec<u8>,
 }
@@ -84,7 +83,7 @@ impl Guest {
 }
 
 impl SocketHandler for Guest {
-    fn on_data(&mut self, _: &Socket, data: &[u8]) {
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
         for part in data.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(part);
             if part.ends_with(b"\n") {
@@ -93,7 +92,7 @@ impl SocketHandler for Guest {
             }
         }
         if self.line.len() > LONGEST_LINE {
-            self.socket.destroy();
+            socket.destroy();
         }
     }
 

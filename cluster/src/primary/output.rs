@@ -41,7 +41,7 @@ impl Pipes {
         for (output, pipe) in self.0 {
             let context = primary.env.new_context(Provider::PipeWrap);
             let (primary, worker) = (Rc::clone(primary), Rc::clone(worker));
-            pipe.set_handler(Reading { primary, worker, output, pipe: pipe.clone(), context });
+            pipe.set_handler(Reading { primary, worker, output, context });
             if let Err(error) = pipe.read_start() {
                 log::warn!(target: "cluster", "{output:?} of a worker: {error}");
                 pipe.close();
@@ -55,7 +55,6 @@ struct Reading {
     primary: Rc<PrimaryState>,
     worker: Rc<WorkerState>,
     output: Output,
-    pipe: PipeWrap,
     context: AsyncContext,
 }
 
@@ -67,13 +66,13 @@ impl OnStream for Reading {
         });
     }
 
-    fn on_end(&mut self, _: &StreamWrap) {
-        self.pipe.close();
+    fn on_end(&mut self, stream: &StreamWrap) {
+        stream.close();
     }
 
-    fn on_error(&mut self, _: &StreamWrap, error: uv_core::Error) {
+    fn on_error(&mut self, stream: &StreamWrap, error: uv_core::Error) {
         log::debug!(target: "cluster", "worker {}: {error}", self.worker.id);
-        self.pipe.close();
+        stream.close();
     }
 
     fn on_close(&mut self, _: &StreamWrap) {

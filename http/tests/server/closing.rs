@@ -262,11 +262,11 @@ fn a_connection_stays_with_its_handler_when_the_server_listens_again() {
 /// Takes every upgrade, and echoes.
 struct Upgrading(Server);
 
-struct Echo(Socket);
+struct Echo;
 
 impl SocketHandler for Echo {
-    fn on_data(&mut self, _: &Socket, data: &[u8]) {
-        self.0.write(data).expect("to write");
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
+        socket.write(data).expect("to write");
     }
 }
 
@@ -286,7 +286,7 @@ impl RequestHandler for Upgrading {
 
     fn on_upgrade(&mut self, _: &Request<'_>, socket: Socket, _: &[u8]) {
         socket.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").expect("to write");
-        socket.set_handler(Echo(socket.clone()));
+        socket.set_handler(Echo);
     }
 }
 

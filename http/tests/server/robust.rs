@@ -7,9 +7,7 @@ use http::upcall::BodyHandler;
 use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
 use net::ConnectOptions;
 use net::upcall::SocketHandler;
-use std::cell::OnceCell;
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 /// xorshift64*: enough to be different each time and the same in each run.
 struct Random(u64);
@@ -96,21 +94,15 @@ fn mutated_conversations_end_in_an_answer_or_a_close() {
 }
 
 /// Resets the connection once it stands and the server had its turn.
-struct Resetting(Rc<OnceCell<Socket>>);
-
-impl Resetting {
-    fn with(&self, work: impl FnOnce(&Socket)) {
-        work(self.0.get().expect("set at once"));
-    }
-}
+struct Resetting;
 
 impl SocketHandler for Resetting {
-    fn on_connect(&mut self, _: &Socket) {
-        self.with(Socket::notify);
+    fn on_connect(&mut self, socket: &Socket) {
+        socket.notify();
     }
 
-    fn on_notify(&mut self, _: &Socket) {
-        self.with(|socket| socket.reset_and_destroy().expect("to reset"));
+    fn on_notify(&mut self, socket: &Socket) {
+        socket.reset_and_destroy().expect("to reset");
     }
 
     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
@@ -133,11 +125,9 @@ fn a_reset_after_any_byte_is_the_end_of_one_connection() {
     let address = server.address().and_then(|address| address.as_tcp()).expect("an address");
     let conversation: Vec<u8> = REQUESTS.iter().flat_map(|request| request.bytes()).collect();
     for len in 1..=conversation.len() {
-        let place = Rc::new(OnceCell::new());
-        let client = Socket::connect(&env, ConnectOptions::addr(address), Resetting(Rc::clone(&place)));
+        let client = Socket::connect(&env, ConnectOptions::addr(address), Resetting);
         let client = client.expect("to connect");
         client.write(&conversation[..len]).expect("to write");
-        place.set(client).expect("set once");
         if len % 16 == 0 {
             for _ in 0..8 {
                 env.run(RunMode::NoWait).expect("the loop runs");

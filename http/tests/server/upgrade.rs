@@ -14,18 +14,17 @@ struct Taking {
 }
 
 struct Echo {
-    socket: Socket,
     log: Log,
 }
 
 impl SocketHandler for Echo {
-    fn on_data(&mut self, _: &Socket, data: &[u8]) {
-        self.socket.write(data).expect("to write");
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
+        socket.write(data).expect("to write");
     }
 
-    fn on_end(&mut self, _: &Socket) {
+    fn on_end(&mut self, socket: &Socket) {
         self.log.note("end");
-        self.socket.end();
+        socket.end();
     }
 
     fn on_notify(&mut self, _: &Socket) {
@@ -86,7 +85,7 @@ impl RequestHandler for Taking {
         }
         socket.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").expect("to write");
         socket.write(head).expect("to write");
-        socket.set_handler(Echo { socket: socket.clone(), log: self.log.clone() });
+        socket.set_handler(Echo { log: self.log.clone() });
     }
 }
 
@@ -248,13 +247,13 @@ impl RequestHandler for TakingLater {
     }
 
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
-        struct Echo(Socket);
+        struct Echo;
         impl SocketHandler for Echo {
-            fn on_data(&mut self, _: &Socket, data: &[u8]) {
-                self.0.write(data).expect("to write");
+            fn on_data(&mut self, socket: &Socket, data: &[u8]) {
+                socket.write(data).expect("to write");
             }
-            fn on_end(&mut self, _: &Socket) {
-                self.0.end();
+            fn on_end(&mut self, socket: &Socket) {
+                socket.end();
             }
         }
         socket.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").expect("to write");
@@ -264,7 +263,7 @@ impl RequestHandler for TakingLater {
             env.set_timeout(std::time::Duration::from_millis(1), move || {
                 if is_claimed {
                     socket.write(&head).expect("to write");
-                    socket.set_handler(Echo(socket.clone()));
+                    socket.set_handler(Echo);
                 }
             });
         });

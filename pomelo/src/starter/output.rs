@@ -84,7 +84,7 @@ impl Pipes {
             let is_local = *kind == Kind::Server;
             let from = OutputOf { id: id.clone(), host: host.clone(), is_local, stream };
             let context = app.environment().new_context(Provider::PipeWrap);
-            pipe.set_handler(Reading { app: app.clone(), from, pipe: pipe.clone(), context });
+            pipe.set_handler(Reading { app: app.clone(), from, context });
             if let Err(error) = pipe.read_start() {
                 log::warn!(target: "pomelo", "output of server {id:?}: {error}");
                 pipe.close();
@@ -97,7 +97,6 @@ impl Pipes {
 struct Reading {
     app: Application,
     from: OutputOf,
-    pipe: PipeWrap,
     context: AsyncContext,
 }
 
@@ -114,13 +113,13 @@ impl OnStream for Reading {
         self.environment().make_callback(self.context, call);
     }
 
-    fn on_end(&mut self, _: &StreamWrap) {
-        self.pipe.close();
+    fn on_end(&mut self, stream: &StreamWrap) {
+        stream.close();
     }
 
-    fn on_error(&mut self, _: &StreamWrap, error: uv_core::Error) {
+    fn on_error(&mut self, stream: &StreamWrap, error: uv_core::Error) {
         log::debug!(target: "pomelo", "output of server {:?}: {error}", self.from.id);
-        self.pipe.close();
+        stream.close();
     }
 
     fn on_close(&mut self, _: &StreamWrap) {

@@ -6,7 +6,7 @@ use crate::record::{port, text};
 use crate::{Application, ServerInfo};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, Socket};
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
@@ -61,47 +61,34 @@ impl Asking {
         let Some(port) = self.ports.pop() else { return environment.next_tick(|| (self.answer)(None)) };
         let mut options = ConnectOptions::addr(SocketAddr::new(self.address, port));
         options.timeout = PATIENCE;
-        let (asking, socket) = (Rc::new(Cell::new(Some(self))), Rc::new(OnceCell::new()));
-        let probe = Probe { socket: Rc::clone(&socket), port, is_open: false, asking: Rc::clone(&asking) };
-        match Socket::connect(&environment, options, probe) {
-            // A fresh cell: this is the only call.
-            Ok(connecting) => drop(socket.set(connecting)),
-            // An address to which nothing leads has no listener.
-            Err(_) => {
-                if let Some(asking) = asking.take() {
-                    asking.ask_next();
-                }
-            }
+        let asking = Rc::new(Cell::new(Some(self)));
+        let probe = Probe { port, is_open: false, asking: Rc::clone(&asking) };
+        // An address to which nothing leads has no listener.
+        if Socket::connect(&environment, options, probe).is_err()
+            && let Some(asking) = asking.take()
+        {
+            asking.ask_next();
         }
     }
 }
 
 /// Stands on one connect.
 struct Probe {
-    socket: Rc<OnceCell<Socket>>,
     port: u16,
     is_open: bool,
     asking: Rc<Cell<Option<Asking>>>,
 }
 
-impl Probe {
-    fn destroy(&self) {
-        if let Some(socket) = self.socket.get() {
-            socket.destroy();
-        }
-    }
-}
-
 impl SocketHandler for Probe {
     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 
-    fn on_connect(&mut self, _: &Socket) {
+    fn on_connect(&mut self, socket: &Socket) {
         self.is_open = true;
-        self.destroy();
+        socket.destroy();
     }
 
-    fn on_timeout(&mut self, _: &Socket) {
-        self.destroy();
+    fn on_timeout(&mut self, socket: &Socket) {
+        socket.destroy();
     }
 
     fn on_close(&mut self, _: &Socket, _: bool) {

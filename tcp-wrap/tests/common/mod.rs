@@ -73,7 +73,6 @@ type ReadHook = Box<dyn FnMut(&StreamWrap, &[u8])>;
 
 /// Logs every call; closes the stream when the peer has finished, or by an error.
 pub struct Logger {
-    stream: StreamWrap,
     log: Log,
     on_read: ReadHook,
 }
@@ -86,7 +85,7 @@ impl Logger {
     /// Also does `on_read` at every read.
     pub fn set_reading(stream: &StreamWrap, on_read: impl FnMut(&StreamWrap, &[u8]) + 'static) -> Log {
         let log = Log::default();
-        stream.set_handler(Self { stream: stream.clone(), log: log.clone(), on_read: Box::new(on_read) });
+        stream.set_handler(Self { log: log.clone(), on_read: Box::new(on_read) });
         log
     }
 
@@ -99,20 +98,20 @@ impl Logger {
 }
 
 impl OnStream for Logger {
-    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
+    fn on_read(&mut self, stream: &StreamWrap, data: &[u8]) {
         self.log.push("read");
         self.log.0.borrow_mut().1.extend_from_slice(data);
-        (self.on_read)(&self.stream, data);
+        (self.on_read)(stream, data);
     }
 
-    fn on_end(&mut self, _: &StreamWrap) {
+    fn on_end(&mut self, stream: &StreamWrap) {
         self.log.push("end");
-        self.stream.close();
+        stream.close();
     }
 
-    fn on_error(&mut self, _: &StreamWrap, error: Error) {
+    fn on_error(&mut self, stream: &StreamWrap, error: Error) {
         self.note("read", Err(error));
-        self.stream.close();
+        stream.close();
     }
 
     fn on_connect(&mut self, _: &StreamWrap, result: Result<()>) {

@@ -31,7 +31,7 @@ impl OnConnection for Listener {
         let Self { transcript, env } = self;
         transcript.upcall(format!("OnConnection::on_connection with {}", ids(env)), || {
             let stream = connection.expect("accepting works");
-            stream.set_handler(Connection { transcript: transcript.clone(), stream: stream.clone() });
+            stream.set_handler(Connection(transcript.clone()));
             stream.read_start().expect("a fresh connection can be read");
             transcript.note("reading");
         });
@@ -42,14 +42,11 @@ impl OnConnection for Listener {
     }
 }
 
-struct Connection {
-    transcript: Transcript,
-    stream: AsyncStream,
-}
+struct Connection(Transcript);
 
 impl OnStream for Connection {
-    fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
-        let Self { transcript, stream } = self;
+    fn on_read(&mut self, stream: &AsyncStream, data: &[u8]) {
+        let transcript = &self.0;
         let env = stream.environment();
         transcript.upcall(format!("OnStream::on_read of {} bytes with {}", data.len(), ids(env)), || {
             queue(env, transcript);
@@ -58,8 +55,8 @@ impl OnStream for Connection {
         });
     }
 
-    fn on_end(&mut self, _: &AsyncStream) {
-        let Self { transcript, stream } = self;
+    fn on_end(&mut self, stream: &AsyncStream) {
+        let transcript = &self.0;
         transcript.upcall("OnStream::on_end", || {
             stream.shutdown().expect("an open connection can be shut down");
             transcript.note("shut down");
@@ -67,11 +64,11 @@ impl OnStream for Connection {
     }
 
     fn on_error(&mut self, _: &AsyncStream, error: Error) {
-        self.transcript.note(format!("OnStream::on_error: {error}"));
+        self.0.note(format!("OnStream::on_error: {error}"));
     }
 
-    fn on_shutdown(&mut self, _: &AsyncStream, result: Result<()>) {
-        let Self { transcript, stream } = self;
+    fn on_shutdown(&mut self, stream: &AsyncStream, result: Result<()>) {
+        let transcript = &self.0;
         let ids = ids(stream.environment());
         transcript.upcall(format!("OnStream::on_shutdown: {result:?} with {ids}"), || {
             stream.close();
@@ -79,8 +76,8 @@ impl OnStream for Connection {
         });
     }
 
-    fn on_close(&mut self, _: &AsyncStream) {
-        self.transcript.note(format!("OnStream::on_close with {}", ids(self.stream.environment())));
+    fn on_close(&mut self, stream: &AsyncStream) {
+        self.0.note(format!("OnStream::on_close with {}", ids(stream.environment())));
     }
 }
 

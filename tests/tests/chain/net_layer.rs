@@ -12,7 +12,7 @@ impl ServerHandler for Listener {
     fn on_connection(&mut self, _: &Server, socket: Socket) {
         let transcript = &self.0;
         transcript.upcall("ServerHandler::on_connection", || {
-            socket.set_handler(Connection { transcript: transcript.clone(), socket: socket.clone() });
+            socket.set_handler(Connection(transcript.clone()));
         });
     }
 
@@ -25,14 +25,11 @@ impl ServerHandler for Listener {
     }
 }
 
-struct Connection {
-    transcript: Transcript,
-    socket: Socket,
-}
+struct Connection(Transcript);
 
 impl SocketHandler for Connection {
-    fn on_data(&mut self, _: &Socket, data: &[u8]) {
-        let Self { transcript, socket } = self;
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
+        let transcript = &self.0;
         transcript.upcall(format!("SocketHandler::on_data of {} bytes", data.len()), || {
             let more = socket.write(b"pong").expect("an open socket can be written to");
             transcript.note(format!("written, more is welcome: {more}"));
@@ -40,15 +37,15 @@ impl SocketHandler for Connection {
     }
 
     fn on_end(&mut self, _: &Socket) {
-        self.transcript.note("SocketHandler::on_end");
+        self.0.note("SocketHandler::on_end");
     }
 
     fn on_finish(&mut self, _: &Socket) {
-        self.transcript.note("SocketHandler::on_finish");
+        self.0.note("SocketHandler::on_finish");
     }
 
     fn on_close(&mut self, _: &Socket, had_error: bool) {
-        self.transcript.note(format!("SocketHandler::on_close, had an error: {had_error}"));
+        self.0.note(format!("SocketHandler::on_close, had an error: {had_error}"));
     }
 }
 

@@ -13,7 +13,7 @@ impl OnConnection for Listener {
         let transcript = &self.0;
         transcript.upcall("OnConnection::on_connection", || {
             let wrap = connection.expect("accepting works");
-            wrap.set_handler(Connection { transcript: transcript.clone(), wrap: wrap.clone() });
+            wrap.set_handler(Connection(transcript.clone()));
             wrap.read_start().expect("a fresh connection can be read");
             transcript.note("reading");
         });
@@ -24,22 +24,19 @@ impl OnConnection for Listener {
     }
 }
 
-struct Connection {
-    transcript: Transcript,
-    wrap: StreamWrap,
-}
+struct Connection(Transcript);
 
 impl OnStream for Connection {
-    fn on_read(&mut self, _: &StreamWrap, data: &[u8]) {
-        let Self { transcript, wrap } = self;
+    fn on_read(&mut self, wrap: &StreamWrap, data: &[u8]) {
+        let transcript = &self.0;
         transcript.upcall(format!("OnStream::on_read of {} bytes", data.len()), || {
             let written = wrap.write(b"pong").expect("an open connection can be written to");
             transcript.note(format!("written: {} bytes now, {} later", written.now, written.later));
         });
     }
 
-    fn on_end(&mut self, _: &StreamWrap) {
-        let Self { transcript, wrap } = self;
+    fn on_end(&mut self, wrap: &StreamWrap) {
+        let transcript = &self.0;
         transcript.upcall("OnStream::on_end", || {
             wrap.shutdown().expect("an open connection can be shut down");
             transcript.note("shut down");
@@ -47,15 +44,15 @@ impl OnStream for Connection {
     }
 
     fn on_error(&mut self, _: &StreamWrap, error: Error) {
-        self.transcript.note(format!("OnStream::on_error: {error}"));
+        self.0.note(format!("OnStream::on_error: {error}"));
     }
 
     fn on_write(&mut self, _: &StreamWrap, result: Result<()>) {
-        self.transcript.note(format!("OnStream::on_write: {result:?}"));
+        self.0.note(format!("OnStream::on_write: {result:?}"));
     }
 
-    fn on_shutdown(&mut self, _: &StreamWrap, result: Result<()>) {
-        let Self { transcript, wrap } = self;
+    fn on_shutdown(&mut self, wrap: &StreamWrap, result: Result<()>) {
+        let transcript = &self.0;
         transcript.upcall(format!("OnStream::on_shutdown: {result:?}"), || {
             wrap.close();
             transcript.note("closed");
@@ -63,7 +60,7 @@ impl OnStream for Connection {
     }
 
     fn on_close(&mut self, _: &StreamWrap) {
-        self.transcript.note("OnStream::on_close");
+        self.0.note("OnStream::on_close");
     }
 }
 

@@ -7,45 +7,38 @@ use uv_core::Stream;
 use uv_core::upcall::{AcceptUpcall, StreamUpcall};
 use uv_core::{BindOptions, Error, Result, Tcp};
 
-struct Listener {
-    transcript: Transcript,
-    listener: Tcp,
-}
+struct Listener(Transcript);
 
 impl AcceptUpcall for Listener {
-    fn on_connection(&mut self, _: &Stream, status: Result<()>) {
-        let Self { transcript, listener } = self;
+    fn on_connection(&mut self, listener: &Stream, status: Result<()>) {
+        let transcript = &self.0;
         transcript.upcall("AcceptUpcall::on_connection", || {
             status.expect("accepting works");
             let connection = listener.accept().expect("a connection waits");
-            connection
-                .set_upcall(Connection { transcript: transcript.clone(), connection: connection.clone() });
+            connection.set_upcall(Connection(transcript.clone()));
             connection.read_start().expect("a fresh connection can be read");
             transcript.note("accepted; reading");
         });
     }
 
     fn on_close(&mut self, _: &Stream) {
-        self.transcript.note("AcceptUpcall::on_close");
+        self.0.note("AcceptUpcall::on_close");
     }
 }
 
-struct Connection {
-    transcript: Transcript,
-    connection: Tcp,
-}
+struct Connection(Transcript);
 
 impl StreamUpcall for Connection {
-    fn on_read(&mut self, _: &Stream, data: &[u8]) {
-        let Self { transcript, connection } = self;
+    fn on_read(&mut self, connection: &Stream, data: &[u8]) {
+        let transcript = &self.0;
         transcript.upcall(format!("StreamUpcall::on_read of {} bytes", data.len()), || {
             connection.write("pong").expect("an open connection can be written to");
             transcript.note("written");
         });
     }
 
-    fn on_end(&mut self, _: &Stream) {
-        let Self { transcript, connection } = self;
+    fn on_end(&mut self, connection: &Stream) {
+        let transcript = &self.0;
         transcript.upcall("StreamUpcall::on_end", || {
             connection.shutdown().expect("an open connection can be shut down");
             transcript.note("shut down");
@@ -53,15 +46,15 @@ impl StreamUpcall for Connection {
     }
 
     fn on_read_error(&mut self, _: &Stream, error: Error) {
-        self.transcript.note(format!("StreamUpcall::on_read_error: {error}"));
+        self.0.note(format!("StreamUpcall::on_read_error: {error}"));
     }
 
     fn on_write(&mut self, _: &Stream, result: Result<()>) {
-        self.transcript.note(format!("StreamUpcall::on_write: {result:?}"));
+        self.0.note(format!("StreamUpcall::on_write: {result:?}"));
     }
 
-    fn on_shutdown(&mut self, _: &Stream, result: Result<()>) {
-        let Self { transcript, connection } = self;
+    fn on_shutdown(&mut self, connection: &Stream, result: Result<()>) {
+        let transcript = &self.0;
         transcript.upcall(format!("StreamUpcall::on_shutdown: {result:?}"), || {
             connection.close_with(transcript.noting("the callback given to close"));
             transcript.note("closed");
@@ -69,7 +62,7 @@ impl StreamUpcall for Connection {
     }
 
     fn on_close(&mut self, _: &Stream) {
-        self.transcript.note("StreamUpcall::on_close");
+        self.0.note("StreamUpcall::on_close");
     }
 }
 
@@ -108,9 +101,7 @@ fn the_loop_calls_from_its_phases_in_order() {
     let rig = Rig::new();
     let listener = Tcp::new(rig.loop_handle());
     listener.bind(SocketAddr::from(([127, 0, 0, 1], 0)), BindOptions::default()).expect("a free port");
-    listener
-        .listen(511, Listener { transcript: rig.transcript(), listener: listener.clone() })
-        .expect("a bound socket listens");
+    listener.listen(511, Listener(rig.transcript())).expect("a bound socket listens");
     let address = listener.local_addr().expect("a listening socket has an address");
     let close = move || listener.close();
     rig.run_loop(conversation(address, "ping", "pong", close)).assert_is(EXPECTED);

@@ -174,15 +174,15 @@ mod tests {
         }
     }
 
-    struct Count(Rc<Cell<usize>>, Pipe);
+    struct Count(Rc<Cell<usize>>);
 
     impl StreamUpcall for Count {
         fn on_read(&mut self, _: &Stream, data: &[u8]) {
             self.0.set(self.0.get() + data.len());
         }
 
-        fn on_end(&mut self, _: &Stream) {
-            self.1.close();
+        fn on_end(&mut self, stream: &Stream) {
+            stream.close();
         }
 
         fn on_read_error(&mut self, _: &Stream, error: Error) {
@@ -202,7 +202,7 @@ mod tests {
             let (pipe, read) = (Pipe::new(&lp), Rc::new(Cell::new(0)));
             // Adopted, so that its close deregisters it.
             pipe.open(ours.into()).expect("open");
-            pipe.set_upcall(Count(Rc::clone(&read), pipe.clone()));
+            pipe.set_upcall(Count(Rc::clone(&read)));
             pipe.read_start().expect("read_start");
             let process =
                 Process::spawn(&lp, &SpawnOptions::new("cat"), |process: &Process, _| process.close());

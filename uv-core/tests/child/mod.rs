@@ -23,12 +23,12 @@ pub(crate) fn shell(script: &str) -> SpawnOptions {
 #[derive(Clone, Default)]
 pub(crate) struct Output(Rc<RefCell<Vec<u8>>>, Rc<Cell<bool>>);
 
-pub(crate) struct Collect(pub(crate) Output, pub(crate) Pipe);
+pub(crate) struct Collect(pub(crate) Output);
 
 impl Output {
     pub(crate) fn of(pipe: &Pipe) -> Self {
         let output = Self::default();
-        pipe.set_upcall(Collect(output.clone(), pipe.clone()));
+        pipe.set_upcall(Collect(output.clone()));
         pipe.read_start().expect("a child's pipe may be read");
         output
     }
@@ -47,9 +47,9 @@ impl StreamUpcall for Collect {
         self.0.0.borrow_mut().extend_from_slice(data);
     }
 
-    fn on_end(&mut self, _: &Stream) {
+    fn on_end(&mut self, stream: &Stream) {
         self.0.1.set(true);
-        self.1.close();
+        stream.close();
     }
 
     fn on_read_error(&mut self, _: &Stream, error: Error) {
