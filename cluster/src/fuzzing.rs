@@ -1,12 +1,12 @@
-//! A way in for the fuzzer, which is no part of an ordinary build: the frames are private.
+//! The entry of the fuzz target `cluster_frame`, since the frames are private. Not part of an ordinary build.
 
 use crate::channel::message::{Decoder, Frame, ProtocolError};
 use std::collections::VecDeque;
 
-/// Reads frames whole and in pieces: both say the same, and what was read is written as it was read.
+/// Decodes frames whole and in pieces, and encodes them again.
 ///
 /// # Panics
-/// If not.
+/// If the results differ.
 pub fn frames(bytes: &[u8], pieces: &[&[u8]]) {
     let (whole, fault) = decode(&[bytes]);
     assert_eq!(decode(pieces), decode(&[bytes]));

@@ -161,7 +161,7 @@ impl Settings {
         self
     }
 
-    pub(crate) fn most_listeners(&self) -> usize {
+    pub(crate) fn listener_limit(&self) -> usize {
         self.max_listeners
     }
 

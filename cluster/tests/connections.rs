@@ -391,11 +391,10 @@ fn leaves_by_itself() {
 }
 
 fn supervised(settings: Settings) -> Cluster {
-    let backoff = Backoff {
-        base: Duration::from_millis(1),
-        cap: Duration::from_millis(4),
-        long_lived: Duration::from_secs(60),
-    };
+    let backoff = Backoff::default()
+        .base(Duration::from_millis(1))
+        .cap(Duration::from_millis(4))
+        .long_lived(Duration::from_secs(60));
     Cluster::with_handler(settings, |recorder| Supervised::new(backoff, recorder))
 }
 

@@ -1,15 +1,16 @@
 //! How the channel gets to a new worker: through its standard input. Node passes a descriptor's number in
 //! `NODE_CHANNEL_FD` instead.
 //!
-//! A program without `unsafe` cannot take a descriptor by its number, but it has its standard input. So that is a socket
-//! here in which one message lies: the version of the protocol, and with it the channel (`SCM_RIGHTS`). The primary's
-//! end is closed by then, and standard input is at its end afterwards.
+//! A program without `unsafe` cannot take a descriptor by its number, but it has its standard input. So standard input is
+//! a socket that holds one message: the version of the protocol and, with it, the channel (`SCM_RIGHTS`). The primary has
+//! closed its end by then, so standard input is at its end afterwards.
 //!
-//! A process that has one of the two variables was forked as a worker. It becomes one or fails: it is never "no worker",
-//! since such a process would go on as a primary and fork workers that fail likewise, without end. As in Node a worker
-//! removes the variables, so that its own children are no workers.
+//! A process that has one of the two variables was forked as a worker. It becomes a worker or fails: if it were taken for
+//! a primary, it would fork workers that fail likewise, without end. As in Node a worker removes the variables, so that
+//! its own children are not workers.
 
-use crate::channel::message::VERSION;
+use super::ids::WorkerId;
+use super::message::VERSION;
 use crate::{Error, InvitationError, Result};
 use async_wrap::StreamWrap;
 use std::cell::RefCell;
@@ -23,16 +24,16 @@ use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{Errno, PipeWrap};
 use uv_core::{Loop, LoopHandle, Pipe, RunMode};
 
-/// The worker's number.
+/// The variable with the worker's id.
 pub(crate) const UNIQUE_ID: &str = "UPCALL_UNIQUE_ID";
 
-/// The inode of the worker's standard input.
+/// The variable with the inode of the worker's standard input.
 pub(crate) const STDIN: &str = "UPCALL_STDIN";
 
-/// Whether this process has become a worker. It does so once, as it has one primary.
+/// Whether this process has become a worker, which it can do once.
 static ACCEPTED: Mutex<bool> = Mutex::new(false);
 
-/// What a new worker is given.
+/// The standard input of a new worker.
 pub(crate) struct Invitation {
     pub(crate) stdin: OwnedFd,
     /// For [`STDIN`].
@@ -40,11 +41,9 @@ pub(crate) struct Invitation {
 }
 
 impl Invitation {
-    /// An invitation with the worker's end of the channel.
-    ///
-    /// It is with the kernel, or there is none: a worker that found nothing could not become one.
-    pub(crate) fn new(lp: &LoopHandle, channel: OwnedFd) -> Result<Self> {
-        let pipe = Pipe::new_ipc(lp);
+    /// An invitation that holds the worker's end of the channel. The kernel has all of it, or this fails.
+    pub(crate) fn new(event_loop: &LoopHandle, channel: OwnedFd) -> Result<Self> {
+        let pipe = Pipe::new_ipc(event_loop);
         let made = Self::fill(&pipe, channel);
         pipe.close();
         made
@@ -52,7 +51,7 @@ impl Invitation {
 
     fn fill(pipe: &Pipe, channel: OwnedFd) -> Result<Self> {
         let stdin = pipe.open_pair()?;
-        // Takes all of it or fails: a byte has no parts, and a fresh socket has room.
+        // Sends the byte or fails: a new socket has room for it.
         let _ = pipe.try_write_fds(&[VERSION], &[channel.as_fd()])?;
         let (stdin, inode) = inode(stdin).map_err(|errno| uv_core::Error::new("fstat", errno))?;
         Ok(Self { stdin, inode })
@@ -65,15 +64,15 @@ fn inode(fd: OwnedFd) -> Result<(OwnedFd, u64), Errno> {
     Ok((file.into(), inode))
 }
 
-/// What the variables of a worker say.
+/// The variables of a worker.
 struct Expected {
-    id: u32,
-    /// Of standard input.
+    id: WorkerId,
+    /// The inode of standard input.
     inode: u64,
 }
 
 impl Expected {
-    /// `None` in a process that was not forked as a worker: it has none of the variables.
+    /// `None` in a process that has none of the variables: it was not forked as a worker.
     fn from_environment() -> Result<Option<Self>, InvitationError> {
         let variables = [UNIQUE_ID, STDIN].map(std::env::var_os);
         if variables.iter().all(Option::is_none) {
@@ -81,7 +80,7 @@ impl Expected {
         }
         let [id, inode] = variables.map(|value| value.and_then(|value| number(&value)));
         match (id.and_then(|id| u32::try_from(id).ok()), inode) {
-            (Some(id), Some(inode)) => Ok(Some(Self { id, inode })),
+            (Some(id), Some(inode)) => Ok(Some(Self { id: WorkerId(id), inode })),
             _ => Err(InvitationError::Variables),
         }
     }
@@ -91,15 +90,15 @@ fn number(value: &OsString) -> Option<u64> {
     value.to_str()?.parse().ok()
 }
 
-/// Refuses to a process that was forked as a worker and is none (yet) what only a primary does.
+/// Fails in a process that was forked as a worker and has not become one: it must not act as a primary.
 pub(crate) fn refuse_unaccepted() -> Result<()> {
     let accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
     let is_expected = !matches!(Expected::from_environment(), Ok(None));
     if is_expected && !*accepted { Err(InvitationError::Unaccepted.into()) } else { Ok(()) }
 }
 
-/// The worker's number and channel, if this process was forked by a primary and has not become its worker before.
-pub(crate) fn accept_invitation() -> Result<Option<(u32, OwnedFd)>> {
+/// The worker's id and channel. `None` in a process that no primary forked, and in a worker that has them already.
+pub(crate) fn accept_invitation() -> Result<Option<(WorkerId, OwnedFd)>> {
     let mut accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
     if *accepted {
         return Ok(None);
@@ -107,7 +106,7 @@ pub(crate) fn accept_invitation() -> Result<Option<(u32, OwnedFd)>> {
     let Some(expected) = Expected::from_environment()? else { return Ok(None) };
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(Errno::from).and_then(inode);
     let (stdin, inode) = stdin.map_err(|errno| uv_core::Error::new("dup", errno).on("standard input"))?;
-    // Whatever else it is, what lies in it is not for us.
+    // Another input is the program's: nothing is read from it.
     if inode != expected.inode {
         return Err(InvitationError::Stdin.into());
     }
@@ -117,8 +116,8 @@ pub(crate) fn accept_invitation() -> Result<Option<(u32, OwnedFd)>> {
     Ok(Some((expected.id, channel)))
 }
 
-/// Children of this process are no workers. While it has other threads the variables have to stay: then a child that
-/// asks whether it is a worker gets an error, since the message is read already.
+/// Removes the variables, so that children of this process are not workers. A process with several threads cannot do that:
+/// a child that asks whether it is a worker then gets an error, since the message was read already.
 fn forget_variables() {
     for name in [UNIQUE_ID, STDIN] {
         if let Err(error) = uv_core::os::unset_variable(name) {
@@ -127,16 +126,16 @@ fn forget_variables() {
     }
 }
 
-/// Reads the message, which is there already or never will be, with a loop of its own.
+/// Reads the message with a loop of its own. It is in the socket by now, or never will be.
 fn receive(stdin: OwnedFd) -> Result<OwnedFd> {
-    let lp = Loop::new()?;
-    let pipe = PipeWrap::new_ipc(&lp);
-    // Refused for what has the right number and is no socket.
+    let event_loop = Loop::new()?;
+    let pipe = PipeWrap::new_ipc(&event_loop);
+    // Fails for a file that has the right inode number and is not a socket.
     pipe.open(stdin).map_err(|_| InvitationError::Stdin)?;
     let message = Rc::new(RefCell::new(Ok(None)));
     pipe.set_handler(Receiving { pipe: pipe.clone(), message: Rc::clone(&message) });
     pipe.read_start()?;
-    lp.run(RunMode::NoWait)?;
+    event_loop.run(RunMode::NoWait)?;
     match message.replace(Ok(None))? {
         None => Err(InvitationError::Empty.into()),
         Some((VERSION, Some(channel))) => Ok(channel),
@@ -145,6 +144,7 @@ fn receive(stdin: OwnedFd) -> Result<OwnedFd> {
     }
 }
 
+/// The version and the channel.
 type Received = Option<(u8, Option<OwnedFd>)>;
 
 struct Receiving {

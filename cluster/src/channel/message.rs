@@ -1,35 +1,35 @@
-//! What a primary and its workers say to each other, in bytes. Mirrors the messages of Node's
+//! The messages between a primary and its workers, and their frames. Mirrors the messages of Node's
 //! `lib/internal/cluster/{primary,child}.js`, without JSON and without a reply to every message.
 //!
 //! A frame is `length: u32 | kind: u8 | descriptors: u8 | body`, all numbers little-endian; the length counts what
-//! follows it. The descriptors of a frame travel with its first byte (`SCM_RIGHTS`); the frame says how many they are.
-//! Nothing here does I/O.
+//! follows it. The descriptors of a frame travel with its first byte (`SCM_RIGHTS`); the frame holds their number.
+//! Sans-IO: bytes in, messages out.
 
-use crate::channel::wire::{Reader, Writer};
+use super::ids::{BatchId, QueryId, SocketId};
+use super::wire::{Reader, Writer};
+use async_wrap::layer::trace::Facts;
 use net::Address;
+use net::source::{ListenQuery, ListenTarget};
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
-/// The version of this format. A worker of another one refuses to start.
+/// The version of this format. A worker that speaks another version refuses to start.
 pub(crate) const VERSION: u8 = 2;
 
-/// Bytes in one message of a program: these are words between processes, not files. It also bounds what one side
-/// makes the other hold.
+/// Bytes in one message of a program. It bounds what one process can make the other hold.
 pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
 
 /// Descriptors in one frame: what the kernel takes in one message (`SCM_MAX_FD`).
 pub(crate) const FRAME_FDS: usize = 253;
 
-/// Descriptors in one frame of a worker: what a primary holds for each while the frame's end has not come. (Node has one.)
+/// Descriptors in one frame of a worker, all of which a primary holds until the frame is complete. (Node has one.)
 pub(crate) const WORKER_FDS: usize = 16;
 
-/// Bytes in the path of a socket: `PATH_MAX`. The kernel takes fewer, but a path may be shorter from elsewhere.
+/// Bytes in the path of a socket: `PATH_MAX`. The kernel takes fewer, but a path may be shorter relative to the folder
+/// of the process that binds it.
 pub(crate) const PATH_BYTES: usize = 4096;
 
-/// Connections in one frame: one bit each in the answer.
+/// Connections in one frame: one bit each in the acknowledgement.
 pub(crate) const BATCH: usize = 64;
 
 /// Kind and number of descriptors, which every frame has.
@@ -42,105 +42,67 @@ const LENGTH_BYTES: usize = 4;
 pub(crate) enum Message {
     /// To the primary: the worker runs.
     Online,
-    /// To the primary: a server wants to listen (`queryServer`). `id` is for the answer.
-    Query { id: u32, query: Query },
+    /// To the primary: a server wants to listen (`queryServer`). `index` is that of [`Key`].
+    Query { id: QueryId, index: u32, query: ListenQuery },
     /// To the primary: a server listens.
-    Listening { key: u32 },
-    /// To the primary: a batch of connections was looked at, in the order of the batches. A bit of `refused` stands for
-    /// each connection that the worker did not take (`accepted`).
-    Taken { batch: u32, refused: u64 },
-    /// To the primary: a server that refused connections takes them again.
-    Room { key: u32 },
-    /// To the primary: a server does not listen any more.
-    Close { key: u32 },
-    /// To the primary: a server is about to close, and takes what waits for it before that.
-    Drain { key: u32 },
-    /// To the primary: the worker goes by its own wish, as soon as its servers are closed.
+    Listening { socket: SocketId },
+    /// To the primary: the worker has handled a batch of connections; batches are acknowledged in their order. Each bit
+    /// of `refused` stands for a connection that the worker did not take (`accepted`).
+    Taken { batch: BatchId, refused: u64 },
+    /// To the primary: a server that refused connections has room again.
+    Room { socket: SocketId },
+    /// To the primary: a server no longer listens.
+    Close { socket: SocketId },
+    /// To the primary: a server is about to close, and takes the connections that wait for it before that.
+    Drain { socket: SocketId },
+    /// To the primary: the worker leaves by its own wish, as soon as its servers are closed.
     Going,
-    /// To the primary: the servers of the worker that goes are closed (`exitedAfterDisconnect`).
+    /// To the primary: the servers of the leaving worker are closed (`exitedAfterDisconnect`).
     Leaving,
     /// To the worker: the answer to a query. For [`Reply::Shared`] the socket comes with it.
-    Answer { id: u32, reply: Reply },
-    /// To the worker: connections, which come with it (`newconn`).
-    Connections { key: u32, batch: u32 },
-    /// To the worker: a server that is about to close has got all that waited.
-    Drained { key: u32 },
-    /// To the worker: close the servers and go (`disconnect`).
+    Answer { id: QueryId, reply: Reply },
+    /// To the worker: connections, whose descriptors come with it (`newconn`).
+    Connections { socket: SocketId, batch: BatchId },
+    /// To the worker: a server that is about to close has got all connections that waited.
+    Drained { socket: SocketId },
+    /// To the worker: close the servers and leave (`disconnect`).
     Leave,
-    /// To the worker: its leaving is noted.
+    /// To the worker: the primary has noted that it leaves.
     LeaveNoted,
-    /// Either way: the program's own.
+    /// Either way: a message of the program.
     User(Vec<u8>),
 }
 
-/// What a server wants to listen on, and how.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Query {
-    pub(crate) key: Key,
-    pub(crate) backlog: u32,
-    pub(crate) ipv6_only: bool,
-    pub(crate) reuse_port: bool,
-    pub(crate) readable_by_all: bool,
-    pub(crate) writable_by_all: bool,
-    /// What all connections shall have; they inherit it from the listener.
-    pub(crate) no_delay: bool,
-    /// Seconds; 0 for none.
-    pub(crate) keep_alive: u32,
-}
-
-/// What makes two servers share a socket.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Servers of several workers share a socket if their keys are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    pub(crate) target: Target,
-    /// Tells the ports apart that the kernel chose for one worker; 0 for everything else.
+    pub(crate) target: ListenTarget,
+    /// Tells apart the ports that the kernel chose for one worker; 0 for every other target.
     pub(crate) index: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Target {
-    Port(u16),
-    Addr(SocketAddr),
-    /// Absolute, or an abstract name that begins with NUL.
-    Path(PathBuf),
-}
-
-impl Target {
-    /// As an address: a port alone is that of every address.
-    pub(crate) fn address(&self) -> Address {
-        let path = match self {
-            Self::Port(port) => return Address::Tcp((Ipv6Addr::UNSPECIFIED, *port).into()),
-            Self::Addr(addr) => return Address::Tcp(*addr),
-            Self::Path(path) => path,
-        };
-        match path.as_os_str().as_bytes() {
-            [0, name @ ..] => Address::Abstract(name.to_vec()),
-            _ => Address::Path(path.clone()),
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Reply {
-    /// The primary listens and hands out connections. `prepared` if they have the options that were asked for; those
-    /// of the first who asked count.
-    Distributed { key: u32, address: Address, prepared: bool },
-    /// The worker is to listen on the socket.
-    Shared { key: u32, address: Address },
-    /// The primary could not.
+    /// The primary listens and hands out connections. `prepared` if they have the options that the query named: the
+    /// first query for a socket decides.
+    Distributed { socket: SocketId, address: Address, prepared: bool },
+    /// The worker listens on the socket itself.
+    Shared { socket: SocketId, address: Address },
+    /// The primary could not bind or listen.
     Failed { errno: i32, target: String },
 }
 
-/// Bytes that are no message, or not at this place.
+/// Bytes that are no message, or no message that is allowed at this point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A frame longer than any message may be.
     TooLong,
-    /// A frame whose content cannot be read.
+    /// A frame whose body cannot be decoded.
     Malformed,
-    /// Fewer or more descriptors than the frames said.
+    /// More or fewer descriptors than the frames announced.
     Descriptors,
-    /// A message that has no meaning now, such as the answer to a question that was not asked.
+    /// A message that is not allowed now, such as an answer to a query that was never sent.
     Unexpected,
 }
 
@@ -148,7 +110,7 @@ impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooLong => "a frame is too long",
-            Self::Malformed => "a frame cannot be read",
+            Self::Malformed => "a frame cannot be decoded",
             Self::Descriptors => "descriptors do not match their frames",
             Self::Unexpected => "a message came out of turn",
         })
@@ -158,8 +120,7 @@ impl fmt::Display for ProtocolError {
 impl std::error::Error for ProtocolError {}
 
 impl Message {
-    /// What it is called.
-    pub(crate) const fn name(&self) -> &'static str {
+    const fn name(&self) -> &'static str {
         match self {
             Self::Online => "Online",
             Self::Query { .. } => "Query",
@@ -179,31 +140,40 @@ impl Message {
         }
     }
 
+    /// What a trace shows of the message and its descriptors.
+    pub(crate) fn facts(&self, fds: usize) -> Facts {
+        match fds {
+            0 => Facts::saying(self.name()),
+            1 => Facts::saying(format_args!("{}, 1 descriptor", self.name())),
+            _ => Facts::saying(format_args!("{}, {fds} descriptors", self.name())),
+        }
+    }
+
     /// The frame of this message, which announces `fds` descriptors.
     pub(crate) fn encode(&self, fds: u8) -> Vec<u8> {
         let mut out = Writer::default();
         out.u32(0);
         match self {
             Self::Online => out.head(0, fds),
-            Self::Query { id, query } => out.head(1, fds).u32(*id).query(query),
-            Self::Listening { key } => out.head(2, fds).u32(*key),
-            Self::Taken { batch, refused } => out.head(3, fds).u32(*batch).u64(*refused),
-            Self::Room { key } => out.head(4, fds).u32(*key),
-            Self::Close { key } => out.head(5, fds).u32(*key),
+            Self::Query { id, index, query } => out.head(1, fds).u32(id.0).query(*index, query),
+            Self::Listening { socket } => out.head(2, fds).u32(socket.0),
+            Self::Taken { batch, refused } => out.head(3, fds).u32(batch.0).u64(*refused),
+            Self::Room { socket } => out.head(4, fds).u32(socket.0),
+            Self::Close { socket } => out.head(5, fds).u32(socket.0),
             Self::Leaving => out.head(6, fds),
-            Self::Answer { id, reply } => out.head(7, fds).u32(*id).reply(reply),
-            Self::Connections { key, batch } => out.head(8, fds).u32(*key).u32(*batch),
+            Self::Answer { id, reply } => out.head(7, fds).u32(id.0).reply(reply),
+            Self::Connections { socket, batch } => out.head(8, fds).u32(socket.0).u32(batch.0),
             Self::Leave => out.head(9, fds),
             Self::LeaveNoted => out.head(10, fds),
-            Self::Drain { key } => out.head(12, fds).u32(*key),
-            Self::Drained { key } => out.head(13, fds).u32(*key),
+            Self::Drain { socket } => out.head(12, fds).u32(socket.0),
+            Self::Drained { socket } => out.head(13, fds).u32(socket.0),
             Self::Going => out.head(14, fds),
             Self::User(data) => return Self::encode_user(data, fds),
         };
         out.finish()
     }
 
-    /// The frame of a program's own message.
+    /// The frame of a message of the program.
     pub(crate) fn encode_user(data: &[u8], fds: u8) -> Vec<u8> {
         let mut out = Writer::default();
         out.u32(0).head(11, fds).raw(data);
@@ -214,19 +184,22 @@ impl Message {
         let mut from = Reader::new(body);
         let message = match kind {
             0 => Self::Online,
-            1 => Self::Query { id: from.u32()?, query: from.query()? },
-            2 => Self::Listening { key: from.u32()? },
-            3 => Self::Taken { batch: from.u32()?, refused: from.u64()? },
-            4 => Self::Room { key: from.u32()? },
-            5 => Self::Close { key: from.u32()? },
+            1 => {
+                let (id, (index, query)) = (from.query_id()?, from.query()?);
+                Self::Query { id, index, query }
+            }
+            2 => Self::Listening { socket: from.socket()? },
+            3 => Self::Taken { batch: from.batch()?, refused: from.u64()? },
+            4 => Self::Room { socket: from.socket()? },
+            5 => Self::Close { socket: from.socket()? },
             6 => Self::Leaving,
-            7 => Self::Answer { id: from.u32()?, reply: from.reply()? },
-            8 => Self::Connections { key: from.u32()?, batch: from.u32()? },
+            7 => Self::Answer { id: from.query_id()?, reply: from.reply()? },
+            8 => Self::Connections { socket: from.socket()?, batch: from.batch()? },
             9 => Self::Leave,
             10 => Self::LeaveNoted,
             11 => Self::User(from.rest().to_vec()),
-            12 => Self::Drain { key: from.u32()? },
-            13 => Self::Drained { key: from.u32()? },
+            12 => Self::Drain { socket: from.socket()? },
+            13 => Self::Drained { socket: from.socket()? },
             14 => Self::Going,
             _ => return Err(ProtocolError::Malformed),
         };
@@ -235,24 +208,24 @@ impl Message {
     }
 }
 
-/// A message and the number of descriptors that belong to it.
+/// A message and the number of its descriptors.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Frame {
     pub(crate) message: Message,
     pub(crate) fds: usize,
 }
 
-/// Cuts what is read into frames.
+/// Splits the input into frames.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// The beginning of a frame whose end has not come.
+    /// The beginning of a frame that is not complete yet.
     partial: Vec<u8>,
 }
 
 impl Decoder {
     /// Appends the frames that `data` completes to `frames`.
     ///
-    /// An error is final: where the next frame begins is not known.
+    /// An error is final, since the beginning of the next frame is unknown.
     pub(crate) fn feed(&mut self, data: &[u8], frames: &mut VecDeque<Frame>) -> Result<(), ProtocolError> {
         if self.partial.is_empty() {
             let rest = cut(data, frames)?;
@@ -265,13 +238,13 @@ impl Decoder {
         Ok(())
     }
 
-    /// Whether everything fed so far was complete frames.
+    /// Whether the input so far ends with a complete frame.
     pub(crate) fn is_between_frames(&self) -> bool {
         self.partial.is_empty()
     }
 }
 
-/// Cuts complete frames off the front and returns the rest.
+/// Splits complete frames off the front and returns the rest.
 fn cut<'a>(mut data: &'a [u8], frames: &mut VecDeque<Frame>) -> Result<&'a [u8], ProtocolError> {
     while let Some((length, rest)) = data.split_first_chunk::<LENGTH_BYTES>() {
         let length = u32::from_le_bytes(*length) as usize;
@@ -293,19 +266,23 @@ fn cut<'a>(mut data: &'a [u8], frames: &mut VecDeque<Frame>) -> Result<&'a [u8],
 mod tests {
     use super::*;
     use std::ffi::OsString;
+    use std::net::SocketAddr;
     use std::os::unix::ffi::OsStringExt;
+    use std::path::PathBuf;
+    use std::time::Duration;
 
-    fn query(target: Target) -> Query {
-        Query {
-            key: Key { target, index: 7 },
+    fn query(id: u32, target: ListenTarget) -> Message {
+        let query = ListenQuery {
+            target,
             backlog: 511,
             ipv6_only: true,
             reuse_port: false,
             readable_by_all: false,
             writable_by_all: true,
             no_delay: true,
-            keep_alive: 60,
-        }
+            keep_alive: Some(Duration::from_secs(60)),
+        };
+        Message::Query { id: QueryId(id), index: 7, query }
     }
 
     fn samples() -> Vec<Message> {
@@ -314,34 +291,37 @@ mod tests {
         let path = PathBuf::from(OsString::from_vec(vec![b'/', 0xff, b'x']));
         vec![
             Message::Online,
-            Message::Query { id: 1, query: query(Target::Port(0)) },
-            Message::Query { id: 2, query: query(Target::Addr(v4)) },
-            Message::Query { id: u32::MAX, query: query(Target::Addr(v6)) },
-            Message::Query { id: 4, query: query(Target::Path(path.clone())) },
-            Message::Query { id: 5, query: query(Target::Path("\0name\0".into())) },
-            Message::Listening { key: 3 },
-            Message::Taken { batch: 9, refused: 1 << 63 | 1 },
-            Message::Room { key: 2 },
-            Message::Drain { key: 2 },
-            Message::Drained { key: 2 },
+            query(1, ListenTarget::Port(0)),
+            query(2, ListenTarget::Addr(v4)),
+            query(u32::MAX, ListenTarget::Addr(v6)),
+            query(4, ListenTarget::Path(path.clone())),
+            query(5, ListenTarget::Path("\0name\0".into())),
+            Message::Listening { socket: SocketId(3) },
+            Message::Taken { batch: BatchId(9), refused: 1 << 63 | 1 },
+            Message::Room { socket: SocketId(2) },
+            Message::Drain { socket: SocketId(2) },
+            Message::Drained { socket: SocketId(2) },
             Message::Going,
-            Message::Close { key: 1 },
+            Message::Close { socket: SocketId(1) },
             Message::Leaving,
             Message::Answer {
-                id: 1,
-                reply: Reply::Distributed { key: 5, address: Address::Tcp(v6), prepared: true },
-            },
-            Message::Answer { id: 1, reply: Reply::Shared { key: 5, address: Address::Path(path) } },
-            Message::Answer {
-                id: 1,
-                reply: Reply::Shared { key: 5, address: Address::Abstract(vec![1, 0]) },
+                id: QueryId(1),
+                reply: Reply::Distributed { socket: SocketId(5), address: Address::Tcp(v6), prepared: true },
             },
             Message::Answer {
-                id: 1,
-                reply: Reply::Distributed { key: 5, address: Address::Unnamed, prepared: false },
+                id: QueryId(1),
+                reply: Reply::Shared { socket: SocketId(5), address: Address::Path(path) },
             },
-            Message::Answer { id: 1, reply: Reply::Failed { errno: 98, target: "[::]:80".into() } },
-            Message::Connections { key: 1, batch: 2 },
+            Message::Answer {
+                id: QueryId(1),
+                reply: Reply::Shared { socket: SocketId(5), address: Address::Abstract(vec![1, 0]) },
+            },
+            Message::Answer {
+                id: QueryId(1),
+                reply: Reply::Distributed { socket: SocketId(5), address: Address::Unnamed, prepared: false },
+            },
+            Message::Answer { id: QueryId(1), reply: Reply::Failed { errno: 98, target: "[::]:80".into() } },
+            Message::Connections { socket: SocketId(1), batch: BatchId(2) },
             Message::Leave,
             Message::LeaveNoted,
             Message::User(Vec::new()),
@@ -400,7 +380,7 @@ mod tests {
             }
         }
         for path in ["relative", "./x", "/with\0nul", &format!("/{}", "x".repeat(PATH_BYTES))] {
-            let message = Message::Query { id: 1, query: query(Target::Path(path.into())) };
+            let message = query(1, ListenTarget::Path(path.into()));
             assert_eq!(decode_all(&message.encode(0)), Err(ProtocolError::Malformed), "{path:?}");
         }
         assert_eq!(decode_all(&[2, 0, 0, 0, 200, 0]), Err(ProtocolError::Malformed));
@@ -430,6 +410,25 @@ mod tests {
             let mut framed = (noise.len() as u32).to_le_bytes().to_vec();
             framed.extend_from_slice(&noise);
             let _ = decode_all(&framed);
+        }
+    }
+
+    /// Primary and workers may be of different builds, so the bytes of a version never change.
+    #[test]
+    fn the_bytes_of_version_two_stay_as_they_are() {
+        for (message, expected) in [
+            (Message::Taken { batch: BatchId(9), refused: 2 }, "0e000000 03 00 09000000 0200000000000000"),
+            (
+                Message::Connections { socket: SocketId(1), batch: BatchId(2) },
+                "0a000000 08 00 01000000 02000000",
+            ),
+            (
+                query(4, ListenTarget::Port(80)),
+                "16000000 01 00 04000000 00 5000 07000000 ff010000 19 3c000000",
+            ),
+        ] {
+            let bytes: String = message.encode(0).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(bytes, expected.replace(' ', ""), "{message:?}");
         }
     }
 }

@@ -1,12 +1,15 @@
-//! Numbers, addresses and strings of the message format, written and read. Nothing that is read is trusted: a value
-//! that does not fit is [`ProtocolError::Malformed`].
+//! Numbers, addresses and strings of the message format, written and read. The input is not trusted: a value outside of
+//! its range is [`ProtocolError::Malformed`].
 
-use crate::channel::message::{Key, PATH_BYTES, ProtocolError, Query, Reply, Target};
+use super::ids::{BatchId, QueryId, SocketId};
+use super::message::{PATH_BYTES, ProtocolError, Reply};
 use net::Address;
+use net::source::{ListenQuery, ListenTarget};
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const IPV6_ONLY: u8 = 1;
 const REUSE_PORT: u8 = 1 << 1;
@@ -15,23 +18,23 @@ const WRITABLE_BY_ALL: u8 = 1 << 3;
 const NO_DELAY: u8 = 1 << 4;
 const ALL_FLAGS: u8 = (1 << 5) - 1;
 
-/// A frame in the making.
+/// Writes a frame.
 #[derive(Default)]
-pub(crate) struct Writer(Vec<u8>);
+pub(super) struct Writer(Vec<u8>);
 
 impl Writer {
     /// The frame, with its length in front.
-    pub(crate) fn finish(mut self) -> Vec<u8> {
+    pub(super) fn finish(mut self) -> Vec<u8> {
         let length = (self.0.len() - size_of::<u32>()) as u32;
         self.0[..size_of::<u32>()].copy_from_slice(&length.to_le_bytes());
         self.0
     }
 
-    pub(crate) fn head(&mut self, kind: u8, fds: u8) -> &mut Self {
+    pub(super) fn head(&mut self, kind: u8, fds: u8) -> &mut Self {
         self.raw(&[kind, fds])
     }
 
-    pub(crate) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(super) fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
     }
@@ -44,15 +47,15 @@ impl Writer {
         self.raw(&value.to_le_bytes())
     }
 
-    pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
+    pub(super) fn u32(&mut self, value: u32) -> &mut Self {
         self.raw(&value.to_le_bytes())
     }
 
-    pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
+    pub(super) fn u64(&mut self, value: u64) -> &mut Self {
         self.raw(&value.to_le_bytes())
     }
 
-    /// Names of sockets and texts of errors, which are short; one beyond all measure is cut.
+    /// Writes the name of a socket or the target of an error. Longer ones than the format can hold are truncated.
     fn string(&mut self, bytes: &[u8]) -> &mut Self {
         let len = bytes.len().min(usize::from(u16::MAX));
         self.u16(len as u16).raw(&bytes[..len])
@@ -76,52 +79,53 @@ impl Writer {
         }
     }
 
-    fn key(&mut self, key: &Key) -> &mut Self {
-        match &key.target {
-            Target::Port(port) => self.u8(0).u16(*port),
-            Target::Addr(addr) => self.u8(1).socket_addr(*addr),
-            Target::Path(path) => self.u8(2).string(path.as_os_str().as_bytes()),
-        };
-        self.u32(key.index)
-    }
-
-    pub(crate) fn query(&mut self, query: &Query) -> &mut Self {
+    pub(super) fn query(&mut self, index: u32, query: &ListenQuery) -> &mut Self {
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
         let flags = flag(query.ipv6_only, IPV6_ONLY)
             | flag(query.reuse_port, REUSE_PORT)
             | flag(query.readable_by_all, READABLE_BY_ALL)
             | flag(query.writable_by_all, WRITABLE_BY_ALL)
             | flag(query.no_delay, NO_DELAY);
-        self.key(&query.key).u32(query.backlog).u8(flags).u32(query.keep_alive)
+        match &query.target {
+            ListenTarget::Port(port) => self.u8(0).u16(*port),
+            ListenTarget::Addr(addr) => self.u8(1).socket_addr(*addr),
+            ListenTarget::Path(path) => self.u8(2).string(path.as_os_str().as_bytes()),
+        };
+        self.u32(index).u32(query.backlog).u8(flags).u32(query.keep_alive.map_or(0, seconds))
     }
 
-    pub(crate) fn reply(&mut self, reply: &Reply) -> &mut Self {
+    pub(super) fn reply(&mut self, reply: &Reply) -> &mut Self {
         match reply {
-            Reply::Distributed { key, address, prepared } => {
-                self.u8(0).u32(*key).address(address).u8(u8::from(*prepared))
+            Reply::Distributed { socket, address, prepared } => {
+                self.u8(0).u32(socket.0).address(address).u8(u8::from(*prepared))
             }
-            Reply::Shared { key, address } => self.u8(1).u32(*key).address(address),
+            Reply::Shared { socket, address } => self.u8(1).u32(socket.0).address(address),
             Reply::Failed { errno, target } => self.u8(2).raw(&errno.to_le_bytes()).string(target.as_bytes()),
         }
     }
 }
 
-/// A frame's body while it is read.
-pub(crate) struct Reader<'a>(&'a [u8]);
+/// 0 stands for no probes, so the shortest time is a second.
+fn seconds(idle: Duration) -> u32 {
+    u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+/// Reads the body of a frame.
+pub(super) struct Reader<'a>(&'a [u8]);
 
 type Read<T> = Result<T, ProtocolError>;
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(body: &'a [u8]) -> Self {
+    pub(super) fn new(body: &'a [u8]) -> Self {
         Self(body)
     }
 
-    /// Everything must have been read.
-    pub(crate) fn finish(self) -> Read<()> {
+    /// Refuses a body with trailing bytes.
+    pub(super) fn finish(self) -> Read<()> {
         if self.0.is_empty() { Ok(()) } else { Err(ProtocolError::Malformed) }
     }
 
-    pub(crate) fn rest(&mut self) -> &'a [u8] {
+    pub(super) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 
@@ -139,11 +143,11 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_le_bytes)
     }
 
-    pub(crate) fn u32(&mut self) -> Read<u32> {
+    pub(super) fn u32(&mut self) -> Read<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(crate) fn u64(&mut self) -> Read<u64> {
+    pub(super) fn u64(&mut self) -> Read<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
@@ -163,7 +167,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The path of a socket that is to be made: absolute, so that it is one file whatever folder a process is in.
+    /// The path of a socket that is to be bound: absolute, so that it names the same file in every working directory.
     fn socket_path(&mut self) -> Read<PathBuf> {
         let path = self.path()?;
         match path.as_os_str().as_bytes() {
@@ -198,45 +202,55 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn key(&mut self) -> Read<Key> {
-        let target = match self.u8()? {
-            0 => Target::Port(self.u16()?),
-            1 => Target::Addr(self.socket_addr()?),
-            2 => Target::Path(self.socket_path()?),
-            _ => return Err(ProtocolError::Malformed),
-        };
-        Ok(Key { target, index: self.u32()? })
+    pub(super) fn socket(&mut self) -> Read<SocketId> {
+        self.u32().map(SocketId)
     }
 
-    pub(crate) fn query(&mut self) -> Read<Query> {
-        let (key, backlog, flags) = (self.key()?, self.u32()?, self.u8()?);
+    pub(super) fn batch(&mut self) -> Read<BatchId> {
+        self.u32().map(BatchId)
+    }
+
+    pub(super) fn query_id(&mut self) -> Read<QueryId> {
+        self.u32().map(QueryId)
+    }
+
+    /// The index of a key, and the query.
+    pub(super) fn query(&mut self) -> Read<(u32, ListenQuery)> {
+        let target = match self.u8()? {
+            0 => ListenTarget::Port(self.u16()?),
+            1 => ListenTarget::Addr(self.socket_addr()?),
+            2 => ListenTarget::Path(self.socket_path()?),
+            _ => return Err(ProtocolError::Malformed),
+        };
+        let (index, backlog, flags, keep_alive) = (self.u32()?, self.u32()?, self.u8()?, self.u32()?);
         if flags & !ALL_FLAGS != 0 {
             return Err(ProtocolError::Malformed);
         }
-        Ok(Query {
-            key,
+        let query = ListenQuery {
+            target,
             backlog,
             ipv6_only: flags & IPV6_ONLY != 0,
             reuse_port: flags & REUSE_PORT != 0,
             readable_by_all: flags & READABLE_BY_ALL != 0,
             writable_by_all: flags & WRITABLE_BY_ALL != 0,
             no_delay: flags & NO_DELAY != 0,
-            keep_alive: self.u32()?,
-        })
+            keep_alive: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into())),
+        };
+        Ok((index, query))
     }
 
-    pub(crate) fn reply(&mut self) -> Read<Reply> {
+    pub(super) fn reply(&mut self) -> Read<Reply> {
         match self.u8()? {
             0 => {
-                let (key, address) = (self.u32()?, self.address()?);
+                let (socket, address) = (self.socket()?, self.address()?);
                 let prepared = match self.u8()? {
                     0 => false,
                     1 => true,
                     _ => return Err(ProtocolError::Malformed),
                 };
-                Ok(Reply::Distributed { key, address, prepared })
+                Ok(Reply::Distributed { socket, address, prepared })
             }
-            1 => Ok(Reply::Shared { key: self.u32()?, address: self.address()? }),
+            1 => Ok(Reply::Shared { socket: self.socket()?, address: self.address()? }),
             2 => {
                 let errno = self.array().map(i32::from_le_bytes)?;
                 let target = OsString::from_vec(self.string()?.to_vec()).to_string_lossy().into_owned();

@@ -1,111 +1,82 @@
 //! A socket on which the primary accepts for its workers. Mirrors `RoundRobinHandle`, Node's
 //! `lib/internal/cluster/round_robin_handle.js`.
 //!
-//! A connection is accepted when there is a worker to give it to; until then it waits in the kernel's backlog, one of
-//! them half-way. Only those that a worker gave back wait here, and one while the policy chooses.
+//! A connection is accepted when a worker can take it; until then it stays in the kernel's backlog, except for one that
+//! the listener has accepted and holds. Only connections that a worker gave back wait here, and one while the policy
+//! chooses.
 
+use super::members::{Member, Members};
+use super::worker::{Connection, WorkerHandleInner};
 use crate::LAYER;
-use crate::channel::message::Query;
-use crate::primary::bind::{Bound, bind};
-use crate::primary::worker::{Connection, WorkerState};
+use crate::channel::ids::{SocketId, WorkerId};
 use crate::scheduling::{Candidate, SchedulingPolicy};
-use async_wrap::layer::HandlerCell;
 use async_wrap::layer::trace::Facts;
+use async_wrap::layer::{HandlerCell, OnUnwind};
+use net::source::Bound;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use uv_core::failure::Failure;
 use uv_core::upcall::AcceptUpcall;
-use uv_core::{LoopHandle, Result, Stream};
+use uv_core::{Result, Stream};
 
-/// Connections accepted in one turn of the loop. They travel together, and more would make timers and other workers'
-/// answers wait.
+/// Connections accepted per turn of the loop. They travel together, and more would delay timers and the answers of other
+/// workers.
 const ACCEPT_BATCH: u32 = 64;
 
-pub(crate) struct Distributor {
-    /// The listening socket's number.
-    id: u32,
-    stream: Stream,
+pub(super) struct Distributor {
+    id: SocketId,
+    bound: Bound,
     /// Connections that the kernel may hold ready.
     queue: u32,
     policy: HandlerCell<Box<dyn SchedulingPolicy>>,
-    /// In the order of their ids.
-    members: RefCell<Vec<Member>>,
+    members: Rc<Members>,
     /// Connections accepted so far.
     accepted: Cell<u64>,
-    /// Connections that came back, the oldest first.
+    /// Connections that workers gave back, the oldest first.
     returned: RefCell<VecDeque<Connection>>,
-    /// Kept from turn to turn.
+    /// Its memory is kept from turn to turn.
     candidates: Cell<Vec<Candidate>>,
 }
 
-struct Member {
-    worker: Rc<WorkerState>,
-    /// Its server refused a connection and has not said since that it takes them again.
-    full: bool,
-}
-
 impl Distributor {
-    /// Binds and listens.
-    pub(crate) fn new(
-        lp: &LoopHandle,
-        id: u32,
-        query: &Query,
+    /// Listens on a bound socket.
+    pub(super) fn new(
+        id: SocketId,
+        bound: Bound,
+        backlog: u32,
         policy: Box<dyn SchedulingPolicy>,
-    ) -> Result<(Rc<Self>, net::Address)> {
-        let Bound { stream, address } = bind(lp, query)?;
-        stream.set_accept_batch(ACCEPT_BATCH);
+        members: &Rc<Members>,
+    ) -> Result<Rc<Self>> {
         let distributor = Rc::new(Self {
             id,
-            stream,
-            // A worker says what it likes; a backlog is no longer than that in any system.
-            queue: query.backlog.min(u16::MAX.into()) + 1,
+            bound,
+            // A worker may ask for any number; no system has a longer backlog.
+            queue: backlog.min(u16::MAX.into()) + 1,
             policy: HandlerCell::empty(),
-            members: RefCell::default(),
+            members: Rc::clone(members),
             accepted: Cell::new(0),
             returned: RefCell::default(),
             candidates: Cell::default(),
         });
         distributor.policy.set(policy);
-        let accepting = Accepting(Rc::clone(&distributor));
-        let listening = distributor.stream.listen(query.backlog, accepting);
-        listening.map_err(|error| error.on(&address)).inspect_err(|_| distributor.stream.close())?;
-        Ok((distributor, address))
+        distributor.stream().set_accept_batch(ACCEPT_BATCH);
+        distributor.stream().listen(backlog, Accepting(Rc::clone(&distributor)))?;
+        Ok(distributor)
     }
 
-    pub(crate) fn add(&self, worker: &Rc<WorkerState>) {
-        let mut members = self.members.borrow_mut();
-        let at = members.partition_point(|member| member.worker.id < worker.id);
-        members.insert(at, Member { worker: Rc::clone(worker), full: false });
-        self.stream.ref_();
+    fn stream(&self) -> &Stream {
+        self.bound.stream().handle()
     }
 
-    pub(crate) fn remove(&self, worker: u32) {
-        self.members.borrow_mut().retain(|member| member.worker.id != worker);
+    /// Lets the socket keep the primary's loop alive, which it does while it has members.
+    pub(super) fn set_referenced(&self, on: bool) {
+        if on { self.stream().ref_() } else { self.stream().unref() }
     }
 
-    pub(crate) fn has(&self, worker: u32) -> bool {
-        self.members.borrow().iter().any(|member| member.worker.id == worker)
-    }
-
-    pub(crate) fn is_deserted(&self) -> bool {
-        self.members.borrow().is_empty()
-    }
-
-    /// Nobody is left, but somebody will come: that alone does not keep the primary alive.
-    pub(crate) fn wait_for_members(&self) {
-        self.stream.unref();
-    }
-
-    pub(crate) fn set_full(&self, worker: u32, full: bool) {
-        let mut members = self.members.borrow_mut();
-        if let Some(member) = members.iter_mut().find(|member| member.worker.id == worker) {
-            member.full = full;
-        }
-    }
-
-    /// Takes connections back; they keep their places.
-    pub(crate) fn give_back(&self, connections: Vec<Connection>) {
+    /// Takes connections back, in their original order.
+    pub(super) fn give_back(&self, connections: Vec<Connection>) {
         let mut returned = self.returned.borrow_mut();
         for connection in connections {
             let at = returned.partition_point(|other| other.number < connection.number);
@@ -113,139 +84,123 @@ impl Distributor {
         }
     }
 
-    /// Hands out what waits, as far as there are workers that can take it.
-    pub(crate) fn distribute(&self) {
-        if self.is_anybody_to_be_judged() {
+    /// Hands out connections while a worker has room. Until then they stay in the kernel's backlog.
+    pub(super) fn distribute(&self) {
+        if self.ask_late_workers() {
             return;
         }
-        loop {
-            let mut candidates = self.candidates.take();
-            candidates.clear();
-            let members = self.members.borrow();
-            candidates.extend(members.iter().filter_map(|member| member.candidate()));
-            drop(members);
-            let handed = !candidates.is_empty() && self.hand_out_one(&candidates);
-            self.candidates.set(candidates);
-            if !handed {
-                return;
+        while self.refresh_candidates() && self.fetch_connection() {
+            // `None` if the policy has removed the worker that it chose.
+            if let Some(worker) = self.choose()
+                && let Some(connection) = self.returned.borrow_mut().pop_front()
+            {
+                let facts = || Facts::saying(format_args!("to worker {}", worker.id));
+                LAYER.note("Distributor::distribute", facts);
+                worker.hand(self.id, connection);
             }
         }
     }
 
-    /// Deals out, in turn, all that waits here and in the kernel: the socket is about to close, and would reset it. The
-    /// policy is not asked, as this happens in a call of the program. It goes to workers that `suit`, or to all if none
-    /// does; of those to the ones that are able to take it, or to all if none is.
-    pub(crate) fn deal_out(&self, suit: impl Fn(u32) -> bool) {
-        let able = |worker: u32| {
-            let members = self.members.borrow();
-            members.iter().any(|one| one.worker.id == worker && !one.full && one.worker.is_punctual())
-        };
-        let takers = self.members.borrow().iter().map(|member| Rc::clone(&member.worker)).collect();
-        let takers = preferred(preferred(takers, suit), able);
-        let most = self.returned.borrow().len() + self.queue as usize;
-        for worker in takers.iter().cycle().take(most) {
-            let returned = self.returned.borrow_mut().pop_front();
-            let Some(connection) = returned.or_else(|| self.take_from_kernel()) else { return };
-            worker.hand(self.id, connection);
-        }
+    /// An acknowledgement that seems late may be in the channel, unread. So workers that seem late are judged at the end of
+    /// this turn of the loop, when connections are distributed again. Returns whether there are any.
+    fn ask_late_workers(&self) -> bool {
+        let late = self.members.late_at(self.stream().loop_handle().now());
+        late.iter().for_each(|member| member.worker.request_distribution());
+        !late.is_empty()
     }
 
-    fn take_from_kernel(&self) -> Option<Connection> {
-        let fd = self.stream.try_accept_fd();
-        let failed = |error: &uv_core::Error| error.failure() != Failure::Waiting;
-        if let Some(error) = fd.as_ref().err().filter(|error| failed(error)) {
-            log::warn!(target: "cluster", "{error}");
-        }
-        self.accepted.set(self.accepted.get() + 1);
-        Some(Connection { fd: Rc::new(fd.ok()?), number: self.accepted.get() })
+    /// Returns whether there are candidates.
+    fn refresh_candidates(&self) -> bool {
+        let mut candidates = self.candidates.take();
+        self.members.candidates(&mut candidates);
+        let has_any = !candidates.is_empty();
+        self.candidates.set(candidates);
+        has_any
     }
 
-    fn is_anybody_to_be_judged(&self) -> bool {
-        let now = self.stream.loop_handle().now();
-        let members = self.members.borrow();
-        members.iter().filter(|member| member.worker.seems_late(now)).count() > 0
-    }
-
-    fn hand_out_one(&self, candidates: &[Candidate]) -> bool {
-        if !self.is_anybody_waiting() {
-            return false;
-        }
-        let again = Again(self);
-        let mut choice = 0;
-        self.policy.call(|policy| choice = policy.choose(candidates));
-        drop(again);
-        let chosen = candidates.get(choice).or_else(|| candidates.first()).map(|candidate| candidate.worker);
-        // None if the policy did away with the worker that it chose.
-        if let Some(worker) = chosen.and_then(|worker| self.member(worker))
-            && let Some(connection) = self.returned.borrow_mut().pop_front()
-        {
-            LAYER
-                .note("Distributor::hand_out_one", || Facts::saying(format_args!("to worker {}", worker.id)));
-            worker.hand(self.id, connection);
-        }
-        true
-    }
-
-    /// Whether there is a connection to hand out: the oldest that came back, or the one that the listener stands still
-    /// for, which joins those. There it is safe until a worker has it.
-    fn is_anybody_waiting(&self) -> bool {
+    /// Makes sure that a connection is among the returned ones, where it is safe until a worker has it: the connection
+    /// that the listener holds joins them if there is no other. Returns whether there is one.
+    fn fetch_connection(&self) -> bool {
         let mut returned = self.returned.borrow_mut();
         if returned.is_empty()
-            && let Ok(fd) = self.stream.accept_fd()
+            && let Ok(fd) = self.stream().accept_fd()
         {
-            self.accepted.set(self.accepted.get() + 1);
-            returned.push_back(Connection { fd: Rc::new(fd), number: self.accepted.get() });
+            returned.push_back(self.numbered(fd));
         }
         !returned.is_empty()
     }
 
-    fn member(&self, worker: u32) -> Option<Rc<WorkerState>> {
-        let members = self.members.borrow();
-        members.iter().find(|member| member.worker.id == worker).map(|member| Rc::clone(&member.worker))
+    /// Asks the policy.
+    fn choose(&self) -> Option<Rc<WorkerHandleInner>> {
+        let candidates = self.candidates.take();
+        // The connection that the policy was asked about still waits.
+        let again = OnUnwind::new(|| {
+            if let Some(member) = self.members.first() {
+                member.worker.request_distribution();
+            }
+        });
+        let mut choice = 0;
+        self.policy.call(|policy| choice = policy.choose(&candidates));
+        again.disarm();
+        let chosen =
+            candidates.get(choice).or_else(|| candidates.first()).map(|candidate| WorkerId(candidate.worker));
+        self.candidates.set(candidates);
+        Some(Rc::clone(&self.members.find(chosen?)?.worker))
     }
 
-    /// Stops listening; what waits here is closed.
-    pub(crate) fn close(&self) {
-        self.stream.close();
+    /// Deals out, in turn, all connections that wait here and in the kernel: the socket is about to close, which would
+    /// reset them. The policy is not asked, since the program's call is still running. The connections go to the members that
+    /// suit, or to all if none does; of these to the members that are able to take them, or to all if none is.
+    pub(super) fn deal_out(&self, suits: impl Fn(&Member) -> bool) {
+        let takers = preferred(preferred(self.members.all(), suits), Member::is_able);
+        let limit = self.returned.borrow().len() + self.queue as usize;
+        for member in takers.iter().cycle().take(limit) {
+            let returned = self.returned.borrow_mut().pop_front();
+            let Some(connection) = returned.or_else(|| self.accept_next()) else { return };
+            member.worker.hand(self.id, connection);
+        }
+    }
+
+    /// Accepts a connection that was not announced yet.
+    fn accept_next(&self) -> Option<Connection> {
+        match self.stream().try_accept_fd() {
+            Ok(fd) => Some(self.numbered(fd)),
+            Err(error) => {
+                if error.failure() != Failure::Waiting {
+                    log::warn!(target: "cluster", "{error}");
+                }
+                None
+            }
+        }
+    }
+
+    fn numbered(&self, fd: OwnedFd) -> Connection {
+        self.accepted.set(self.accepted.get() + 1);
+        Connection { fd: Rc::new(fd), number: self.accepted.get() }
+    }
+
+    /// Stops listening, and closes the connections that wait here.
+    pub(super) fn close(&self) {
+        self.stream().close();
         drop(self.returned.take());
     }
 }
 
-/// Those for which it holds, or all if there are none.
-fn preferred(workers: Vec<Rc<WorkerState>>, holds: impl Fn(u32) -> bool) -> Vec<Rc<WorkerState>> {
-    let is_any = workers.iter().any(|worker| holds(worker.id));
-    workers.into_iter().filter(|worker| !is_any || holds(worker.id)).collect()
+/// The members for which `holds`, or all if there are none.
+fn preferred(members: Vec<Rc<Member>>, holds: impl Fn(&Member) -> bool) -> Vec<Rc<Member>> {
+    let (preferred, others): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| holds(member));
+    if preferred.is_empty() { others } else { preferred }
 }
 
-impl Member {
-    fn candidate(&self) -> Option<Candidate> {
-        let is_free = !self.full && self.worker.can_take_a_connection();
-        is_free.then(|| self.worker.as_candidate())
-    }
-}
-
-/// Has connections handed out when a policy panicked: the one that it was asked about waits.
-struct Again<'a>(&'a Distributor);
-
-impl Drop for Again<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            for member in self.0.members.borrow().iter().take(1) {
-                member.worker.distribution_due.set(true);
-                member.worker.channel.notify();
-            }
-        }
-    }
-}
-
+/// The handler of the listening socket.
 struct Accepting(Rc<Distributor>);
 
 impl AcceptUpcall for Accepting {
-    /// `distribute`: a connection that finds no worker is not taken, and so the listener waits.
+    /// A connection for which there is no worker is not taken, so the listener waits (`distribute`).
     fn on_connection(&mut self, _: &Stream, status: Result<()>) {
         match status {
             Ok(()) => self.0.distribute(),
-            // Tried again, and said once.
+            // Reported once; the listener tries again.
             Err(error) => log::error!(target: "cluster", "{error}"),
         }
     }

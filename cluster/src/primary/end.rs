@@ -1,10 +1,14 @@
-//! What a primary does with what a worker says. Mirrors `onmessage` in Node's `lib/internal/cluster/primary.js`.
+//! The primary's end of a channel: what follows from a worker's messages. Mirrors `onmessage` in Node's
+//! `lib/internal/cluster/primary.js`.
 
+use super::worker::WorkerHandleInner;
+use super::{PrimaryInner, WorkerHandle};
 use crate::channel::OnChannel;
-use crate::channel::message::{Message, ProtocolError, Query, WORKER_FDS};
-use crate::primary::PrimaryState;
-use crate::primary::worker::WorkerState;
-use crate::{Error, Result, WorkerHandle};
+use crate::channel::ids::{BatchId, QueryId, SocketId};
+use crate::channel::message::{Message, ProtocolError, WORKER_FDS};
+use crate::upcall::PrimaryHandler;
+use crate::{Error, Result};
+use net::source::ListenQuery;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use uv_core::Errno;
@@ -12,53 +16,91 @@ use uv_core::Errno;
 /// The signal that cannot be ignored.
 const SIGKILL: i32 = 9;
 
-/// Stands on the primary's end of a channel.
-pub(crate) struct Conversation {
-    pub(crate) primary: Rc<PrimaryState>,
-    pub(crate) worker: Rc<WorkerState>,
+pub(super) struct PrimaryEnd {
+    pub(super) primary: Rc<PrimaryInner>,
+    pub(super) worker: Rc<WorkerHandleInner>,
 }
 
-impl Conversation {
-    fn handle(&self) -> WorkerHandle {
-        WorkerHandle(Rc::clone(&self.worker))
-    }
-
-    fn acknowledged(&self, batch: u32, refused: u64) -> Result<(), ProtocolError> {
-        let acknowledged = self.worker.acknowledge(batch, refused)?;
-        let listeners = &self.primary.listeners;
-        if !acknowledged.refused.is_empty() {
-            listeners.set_full(self.worker.id, acknowledged.key, true);
-            listeners.give_back(acknowledged.key, acknowledged.refused);
-        }
-        listeners.distribute();
-        Ok(())
+impl PrimaryEnd {
+    /// Calls the handler in the context of the channel.
+    fn emit(&self, name: &'static str, call: impl FnOnce(&mut dyn PrimaryHandler, &WorkerHandle)) {
+        let worker = WorkerHandle(Rc::clone(&self.worker));
+        self.primary.emit(name, self.worker.channel_context, |handler| call(handler, &worker));
     }
 
     /// A server wants to listen, which the program may forbid.
-    fn query(&self, id: u32, query: &Query) {
+    fn queried(&self, id: QueryId, index: u32, query: &ListenQuery) {
         let (primary, worker) = (&self.primary, &self.worker);
-        let address = query.key.target.address();
+        let address = query.target.address();
         let mut is_accepted = false;
-        primary.emit("PrimaryHandler::accepts_listen", worker.channel_context, |handler| {
-            is_accepted = handler.accepts_listen(&self.handle(), &address);
+        self.emit("PrimaryHandler::accepts_listen", |handler, worker| {
+            is_accepted = handler.accepts_listen(worker, &address);
         });
         if worker.is_leaving() || !worker.is_connected() {
-            // The handler has seen to that.
-        } else if is_accepted {
-            let settings = primary.settings().clone();
-            primary.listeners.query(primary.env.loop_handle(), &settings, worker, id, query);
-        } else {
-            worker.refuse(id, &uv_core::Error::new("bind", Errno::EACCES).on(&address));
+            // The handler disconnected or killed it.
+            return;
+        }
+        if !is_accepted {
+            return worker.refuse(id, &uv_core::Error::new("bind", Errno::EACCES).on(&address));
+        }
+        let settings = primary.settings().clone();
+        match primary.sockets.get(primary.env.loop_handle(), &settings, worker, index, query) {
+            Ok(socket) => {
+                let (reply, fds) = socket.reply(query);
+                worker.answer(&Message::Answer { id, reply }, fds);
+                socket.add(worker);
+            }
+            Err(error) => worker.refuse(id, &error),
         }
     }
 
-    fn has_room(&self, key: u32) {
-        self.primary.listeners.set_full(self.worker.id, key, false);
-        self.primary.listeners.distribute();
+    fn listening(&self, socket: SocketId) {
+        if let Some(address) = self.primary.sockets.set_listening(self.worker.id, socket) {
+            self.emit("PrimaryHandler::on_listening", |handler, worker| {
+                handler.on_listening(worker, &address)
+            });
+        }
+    }
+
+    fn acknowledged(&self, batch: BatchId, refused: u64) -> Result<(), ProtocolError> {
+        let acknowledged = self.worker.acknowledge(batch, refused)?;
+        let sockets = &self.primary.sockets;
+        if !acknowledged.refused.is_empty() {
+            sockets.set_full(self.worker.id, acknowledged.socket, true);
+            sockets.give_back(acknowledged.socket, acknowledged.refused);
+        }
+        sockets.distribute();
+        Ok(())
+    }
+
+    fn has_room(&self, socket: SocketId) {
+        self.primary.sockets.set_full(self.worker.id, socket, false);
+        self.primary.sockets.distribute();
+    }
+
+    fn drain(&self, socket: SocketId) {
+        let (primary, worker) = (&self.primary, &self.worker);
+        primary.sockets.drain(worker.id, socket);
+        primary.close_or_keep(worker);
+        worker.send_connections(primary.env.loop_handle().now());
+        worker.answer(&Message::Drained { socket }, Vec::new());
+    }
+
+    fn leaving(&self) {
+        let (primary, worker) = (&self.primary, &self.worker);
+        worker.exited_after_disconnect.set(Some(true));
+        // Its servers are closed, unless it leaves without waiting for them.
+        primary.sockets.leave_all(worker.id);
+        primary.close_or_keep(worker);
+        worker.answer(&Message::LeaveNoted, Vec::new());
+    }
+
+    fn report_error(&self, error: Error) {
+        self.emit("PrimaryHandler::on_error", |handler, worker| handler.on_error(Some(worker), error));
     }
 }
 
-impl OnChannel for Conversation {
+impl OnChannel for PrimaryEnd {
     fn on_message(&mut self, message: Message, fds: Vec<OwnedFd>) -> Result<(), ProtocolError> {
         let (primary, worker) = (&self.primary, &self.worker);
         let is_user = matches!(message, Message::User(_));
@@ -66,47 +108,27 @@ impl OnChannel for Conversation {
             return Err(ProtocolError::Descriptors);
         }
         match message {
-            Message::Online if worker.comes_online() => {
-                primary.emit("PrimaryHandler::on_online", worker.channel_context, |handler| {
-                    handler.on_online(&self.handle())
-                });
+            Message::Online if worker.set_online() => {
+                self.emit("PrimaryHandler::on_online", |handler, worker| handler.on_online(worker));
             }
             Message::Online => {}
-            // As in Node a worker that is to go starts nothing new; its question ends with the channel.
+            // As in Node a worker that is to leave starts nothing new; its query ends with the channel.
             Message::Query { .. } if worker.is_leaving() => {}
-            Message::Query { id, query } => self.query(id, &query),
-            Message::Listening { key } => {
-                if let Some(address) = primary.listeners.hear(worker.id, key) {
-                    let listening = |handler: &mut dyn crate::upcall::PrimaryHandler| {
-                        handler.on_listening(&self.handle(), &address);
-                    };
-                    primary.emit("PrimaryHandler::on_listening", worker.channel_context, listening);
-                }
-            }
+            Message::Query { id, index, query } => self.queried(id, index, &query),
+            Message::Listening { socket } => self.listening(socket),
             Message::Taken { batch, refused } => return self.acknowledged(batch, refused),
-            Message::Room { key } => self.has_room(key),
-            Message::Drain { key } => {
-                primary.listeners.drain(worker.id, key);
-                primary.close_or_keep(worker);
-                worker.send_connections(primary.env.loop_handle().now());
-                worker.answer(&Message::Drained { key }, Vec::new());
-            }
-            Message::Close { key } => {
-                primary.listeners.leave(worker.id, key);
+            Message::Room { socket } => self.has_room(socket),
+            Message::Drain { socket } => self.drain(socket),
+            Message::Close { socket } => {
+                primary.sockets.leave(worker.id, socket);
                 primary.close_or_keep(worker);
             }
             Message::Going => worker.is_going.set(true),
-            Message::Leaving => {
-                worker.exited_after_disconnect.set(Some(true));
-                // Its servers are closed, unless it goes without waiting for them.
-                primary.listeners.leave_all(worker.id);
-                primary.close_or_keep(worker);
-                worker.answer(&Message::LeaveNoted, Vec::new());
-            }
+            Message::Leaving => self.leaving(),
             Message::User(data) => {
-                primary.emit("PrimaryHandler::on_message", worker.channel_context, |handler| {
-                    handler.on_message(&self.handle(), &data, fds)
-                })
+                self.emit("PrimaryHandler::on_message", |handler, worker| {
+                    handler.on_message(worker, &data, fds)
+                });
             }
             Message::Answer { .. }
             | Message::Connections { .. }
@@ -124,20 +146,16 @@ impl OnChannel for Conversation {
         announced: usize,
     ) -> Result<(), ProtocolError> {
         let Message::User(_) = message else { return Err(ProtocolError::Descriptors) };
-        let error = Error::DescriptorsLost { announced, arrived: fds.len() };
-        let context = self.worker.channel_context;
-        self.primary.emit("PrimaryHandler::on_error", context, |handler| {
-            handler.on_error(Some(&self.handle()), error)
-        });
+        self.report_error(Error::DescriptorsLost { announced, arrived: fds.len() });
         Ok(())
     }
 
-    fn most_fds(&self) -> usize {
+    fn max_fds(&self) -> usize {
         WORKER_FDS
     }
 
     fn on_sent(&mut self) {
-        self.worker.read_on_if_answered();
+        self.worker.resume_if_answered();
     }
 
     fn on_notify(&mut self) {
@@ -145,24 +163,18 @@ impl OnChannel for Conversation {
         self.worker.judge(now);
         self.worker.send_connections(now);
         if self.worker.distribution_due.take() {
-            self.primary.listeners.distribute();
+            self.primary.sockets.distribute();
         }
     }
 
     fn on_unsent(&mut self, error: Error) {
-        let context = self.worker.channel_context;
-        self.primary.emit("PrimaryHandler::on_error", context, |handler| {
-            handler.on_error(Some(&self.handle()), error)
-        });
+        self.report_error(error);
     }
 
     fn on_broken(&mut self, error: Error) {
-        // Whatever it is, it is no worker of ours any more. Dead already is fine.
-        let _ = self.handle().kill(SIGKILL);
-        let context = self.worker.channel_context;
-        self.primary.emit("PrimaryHandler::on_error", context, |handler| {
-            handler.on_error(Some(&self.handle()), error)
-        });
+        // It no longer acts as a worker. Fails if the process has ended.
+        let _ = self.worker.kill(SIGKILL);
+        self.report_error(error);
     }
 
     fn on_close(&mut self) {

@@ -1,8 +1,8 @@
 //! The primary: it forks workers and knows them. Mirrors Node's `lib/internal/cluster/primary.js`.
 
-mod bind;
 mod distributor;
 mod end;
+mod members;
 mod output;
 mod sockets;
 mod supervisor;
@@ -13,18 +13,17 @@ pub use output::Output;
 pub use supervisor::{Backoff, Supervised};
 pub use worker::{Counters, WorkerHandle};
 
-use crate::LAYER;
 use crate::channel::Channel;
 use crate::channel::bootstrap::{Invitation, STDIN, UNIQUE_ID, refuse_unaccepted};
-use crate::primary::end::Conversation;
-use crate::primary::output::Pipes;
-use crate::primary::sockets::Listeners;
-use crate::primary::worker::{Birth, WorkerState};
+use crate::channel::ids::WorkerId;
 use crate::upcall::PrimaryHandler;
-use crate::{Error, Result, Settings};
+use crate::{Error, LAYER, Result, Settings};
 use async_wrap::layer::HandlerCell;
 use async_wrap::layer::trace::Facts;
 use async_wrap::{AsyncContext, Environment, Provider};
+use end::PrimaryEnd;
+use output::Pipes;
+use sockets::SocketTable;
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::fmt;
@@ -32,28 +31,31 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::process::{ExitStatus, Process, Stdio};
+use worker::{WorkerHandleInner, WorkerSpec};
 
-/// How long the channel of a worker whose process has ended may stay open. What the worker said lies in it and is read at
-/// once; only a process to which the worker gave its end keeps it open.
-const BEQUEST: Duration = Duration::from_secs(1);
+/// How long the channel of a worker may stay open after its process ended. What the worker sent before is in the channel
+/// and read at once; only another process to which the worker passed its end keeps it open.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The primary of a cluster. A cheap clone.
 ///
-/// It keeps its loop alive while it has workers, and while somebody may write to what it reads of silent ones. Its
-/// handler is called inside of callback scopes of the environment,
-/// and should reach the primary through what it is given rather than hold one, which would keep both for ever.
+/// It keeps its loop alive while it has workers, and while a silent worker, or a child of one, may write output. Its
+/// handler is called inside callback scopes of the environment. The handler should reach the primary through its arguments:
+/// a clone in the handler is a reference cycle.
+///
+/// The example is that of the [crate].
 #[derive(Clone)]
-pub struct Primary(pub(crate) Rc<PrimaryState>);
+pub struct Primary(Rc<PrimaryInner>);
 
-pub(crate) struct PrimaryState {
-    pub(crate) env: Environment,
+struct PrimaryInner {
+    env: Environment,
     settings: RefCell<Settings>,
-    /// Whether there was a fork, after which the policy stays.
+    /// Whether there was a fork, after which the policy is fixed.
     forked: Cell<bool>,
     handler: HandlerCell<Box<dyn PrimaryHandler>>,
-    workers: RefCell<Vec<Rc<WorkerState>>>,
-    last_worker: Cell<u32>,
-    pub(crate) listeners: Listeners,
+    workers: RefCell<Vec<Rc<WorkerHandleInner>>>,
+    last_worker: Cell<WorkerId>,
+    sockets: SocketTable,
     disconnecting: Cell<bool>,
 }
 
@@ -61,24 +63,24 @@ impl Primary {
     /// A primary without workers.
     #[must_use]
     pub fn new(env: &Environment, settings: Settings, handler: impl PrimaryHandler + 'static) -> Self {
-        let state = PrimaryState {
+        let primary = PrimaryInner {
             env: env.clone(),
             settings: RefCell::new(settings.settled()),
             forked: Cell::new(false),
             handler: HandlerCell::empty(),
             workers: RefCell::default(),
-            last_worker: Cell::new(0),
-            listeners: Listeners::default(),
+            last_worker: Cell::new(WorkerId(0)),
+            sockets: SocketTable::default(),
             disconnecting: Cell::new(false),
         };
-        state.handler.set(Box::new(handler));
-        Self(Rc::new(state))
+        primary.handler.set(Box::new(handler));
+        Self(Rc::new(primary))
     }
 
-    /// Changes the settings for workers to come (`setupPrimary`); `on_setup` follows.
+    /// Changes the settings of workers to come (`setupPrimary`); `on_setup` follows.
     ///
     /// # Errors
-    /// `PolicyFrozen` if that would change the policy after the first fork. Nothing is changed then.
+    /// `PolicyFrozen` if `change` replaces the policy after the first fork. No setting is changed then.
     pub fn setup(&self, change: impl FnOnce(Settings) -> Settings) -> Result<()> {
         let changed = self.0.settings.borrow().clone().changed(change, self.0.forked.get())?;
         *self.0.settings.borrow_mut() = changed;
@@ -87,7 +89,7 @@ impl Primary {
         Ok(())
     }
 
-    /// The settings for workers to come.
+    /// The settings of workers to come.
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.0.settings.borrow().clone()
@@ -96,13 +98,13 @@ impl Primary {
     /// Starts a worker; `on_fork` follows.
     ///
     /// # Errors
-    /// The system's refusal: no such program, no right to it, too many processes, no way to send it its channel.
+    /// The system's refusal: no such program, no permission, too many processes, no room for the channel's descriptor.
     /// `Invitation` in a process that was itself forked as a worker and has not become one.
     pub fn fork(&self) -> Result<WorkerHandle> {
         self.fork_with(Vec::<(OsString, OsString)>::new())
     }
 
-    /// Starts a worker with variables of its own in its environment.
+    /// Starts a worker with additional variables in its environment.
     ///
     /// # Errors
     /// As for [`fork`](Self::fork).
@@ -117,25 +119,24 @@ impl Primary {
         Ok(worker)
     }
 
-    /// The workers that are there: from their fork until they have both disconnected and ended. In the order of their
-    /// forks.
+    /// The workers, in the order of their forks. A worker is among them until it has both disconnected and ended.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerHandle> {
         self.0.workers.borrow().iter().map(|worker| WorkerHandle(Rc::clone(worker))).collect()
     }
 
-    /// Disconnects every worker (`cluster.disconnect`); `on_disconnected` comes when none is left, also if there is
-    /// none now.
+    /// Disconnects every worker (`cluster.disconnect`). `on_disconnected` follows once no worker is left, also if there is
+    /// no worker now.
     pub fn disconnect(&self) {
         self.0.disconnecting.set(true);
-        self.0.listeners.close_kept();
-        self.0.listeners.deal_out();
+        self.0.sockets.close_kept();
+        self.0.sockets.deal_out();
         self.workers().iter().for_each(WorkerHandle::disconnect);
         let primary = Rc::clone(&self.0);
         self.0.env.next_tick(move || primary.report_if_disconnected());
     }
 
-    /// Whether [`disconnect`](Self::disconnect) was called and workers are left.
+    /// Whether [`disconnect`](Self::disconnect) was called and some workers are left.
     #[must_use]
     pub fn is_disconnecting(&self) -> bool {
         self.0.disconnecting.get()
@@ -148,24 +149,24 @@ impl Primary {
     }
 }
 
-impl PrimaryState {
+impl PrimaryInner {
     fn start_worker(self: &Rc<Self>, env: Vec<(OsString, OsString)>) -> Result<WorkerHandle> {
         refuse_unaccepted()?;
-        let id = self.last_worker.get() + 1;
-        let lp = self.env.loop_handle();
-        let birth = Birth {
+        let id = WorkerId(self.last_worker.get().0 + 1);
+        let event_loop = self.env.loop_handle();
+        let spec = WorkerSpec {
             id,
             channel_context: self.env.new_context(Provider::PipeWrap),
             process_context: self.env.new_context(Provider::ProcessWrap),
             env,
-            forked_at: lp.now(),
+            forked_at: event_loop.now(),
             is_same_user: self.settings().is_same_user(),
         };
         let mut worker = None;
-        let _channel = Channel::new(lp, |channel| {
-            let state = Rc::new(WorkerState::new(self, channel.clone(), birth));
-            worker = Some(Rc::clone(&state));
-            Box::new(Conversation { primary: Rc::clone(self), worker: state })
+        let _channel = Channel::new(event_loop, |channel| {
+            let new = Rc::new(WorkerHandleInner::new(self, channel.clone(), spec));
+            worker = Some(Rc::clone(&new));
+            Box::new(PrimaryEnd { primary: Rc::clone(self), worker: new })
         });
         let worker = worker.ok_or(Error::Disconnected)?;
         self.spawn(&worker).inspect_err(|_| worker.channel.close())?;
@@ -175,15 +176,15 @@ impl PrimaryState {
         Ok(WorkerHandle(worker))
     }
 
-    fn spawn(self: &Rc<Self>, worker: &Rc<WorkerState>) -> Result<()> {
-        let lp = self.env.loop_handle();
-        let invitation = Invitation::new(lp, worker.channel.open_pair()?)?;
+    fn spawn(self: &Rc<Self>, worker: &Rc<WorkerHandleInner>) -> Result<()> {
+        let event_loop = self.env.loop_handle();
+        let invitation = Invitation::new(event_loop, worker.channel.open_pair()?)?;
         let settings = self.settings.borrow();
         let mut options = settings.spawn_options()?;
         for (key, value) in &worker.env {
             options = options.env(key, value);
         }
-        let pipes = settings.is_silent().then(|| Pipes::new(lp));
+        let pipes = settings.is_silent().then(|| Pipes::new(event_loop));
         let [stdout, stderr] =
             pipes.as_ref().map_or([Stdio::InheritFd(1), Stdio::InheritFd(2)], Pipes::stdio);
         let options = options
@@ -191,7 +192,7 @@ impl PrimaryState {
             .env(STDIN, invitation.inode.to_string())
             .stdio([Stdio::InheritFd(invitation.stdin.as_raw_fd()), stdout, stderr]);
         let (primary, ended) = (Rc::clone(self), Rc::clone(worker));
-        let process = Process::spawn(lp, &options, move |process: &Process, status| {
+        let process = Process::spawn(event_loop, &options, move |process: &Process, status| {
             process.close();
             primary.worker_exited(&ended, status);
         });
@@ -199,42 +200,37 @@ impl PrimaryState {
         if let Some(pipes) = pipes {
             pipes.read(self, worker);
         }
-        // A fresh cell: this is the only call.
+        // The cell is empty: this is the only call.
         let _ = worker.process.set(process);
         Ok(())
     }
 
     /// Calls the handler in a callback scope.
-    pub(crate) fn emit(
-        &self,
-        name: &'static str,
-        context: AsyncContext,
-        call: impl FnOnce(&mut dyn PrimaryHandler),
-    ) {
+    fn emit(&self, name: &'static str, context: AsyncContext, call: impl FnOnce(&mut dyn PrimaryHandler)) {
         self.env.make_callback(context, || {
             let _up = LAYER.up(name, Facts::default);
             self.handler.call(|handler| call(&mut **handler));
         });
     }
 
-    pub(crate) fn report_error(&self, error: Error) {
+    fn report_error(&self, error: Error) {
         self.handler.call(|handler| handler.on_error(None, error));
     }
 
-    pub(crate) fn settings(&self) -> std::cell::Ref<'_, Settings> {
+    fn settings(&self) -> std::cell::Ref<'_, Settings> {
         self.settings.borrow()
     }
 
-    fn worker_exited(self: &Rc<Self>, worker: &Rc<WorkerState>, status: ExitStatus) {
+    fn worker_exited(self: &Rc<Self>, worker: &Rc<WorkerHandleInner>, status: ExitStatus) {
         worker.status.set(Some(status));
         worker.settle();
         if !worker.disconnected.get() {
             let ended = Rc::clone(worker);
-            let timeout = self.env.set_deadline(BEQUEST, move |_| ended.channel.close());
+            let timeout = self.env.set_deadline(DRAIN_TIME, move |_| ended.channel.close());
             timeout.unref();
-            worker.bequest.set(Some(timeout));
+            worker.drain_timeout.set(Some(timeout));
         }
-        self.forget_if_gone(worker);
+        self.forget_if_over(worker);
         let handle = WorkerHandle(Rc::clone(worker));
         self.emit("PrimaryHandler::on_exit", worker.process_context, |handler| {
             handler.on_exit(&handle, status)
@@ -243,29 +239,29 @@ impl PrimaryState {
         self.report_if_disconnected();
     }
 
-    /// The channel is closed. Everything that the worker said before was heard, so what it did not acknowledge it will
-    /// not serve.
-    pub(crate) fn worker_disconnected(self: &Rc<Self>, worker: &Rc<WorkerState>) {
+    /// The channel is closed, and all messages that the worker sent were read. So it never serves a connection that it has
+    /// not acknowledged.
+    fn worker_disconnected(self: &Rc<Self>, worker: &Rc<WorkerHandleInner>) {
         worker.disconnected.set(true);
-        if let Some(timeout) = worker.bequest.take() {
+        if let Some(timeout) = worker.drain_timeout.take() {
             timeout.clear();
         }
         let unasked = !worker.is_leaving();
         worker.settle();
-        self.listeners.leave_all(worker.id);
-        for (key, connection) in worker.take_unacknowledged() {
-            self.listeners.give_back(key, vec![connection]);
+        self.sockets.leave_all(worker.id);
+        for (socket, connection) in worker.take_unacknowledged() {
+            self.sockets.give_back(socket, vec![connection]);
         }
-        // Or it goes by its own wish, and does not wait for the end of that.
+        // A worker that leaves by its own wish may end before its servers are closed.
         worker.is_going.set(unasked || worker.is_going.get());
         self.close_or_keep(worker);
-        self.listeners.distribute();
+        self.sockets.distribute();
         if worker.process.get().is_none() {
-            // It was never started, and nobody knows of it.
+            // It could not be started, so the program has no handle of it.
             self.env.emit_destroy(worker.process_context.async_id());
             return self.env.emit_destroy(worker.channel_context.async_id());
         }
-        self.forget_if_gone(worker);
+        self.forget_if_over(worker);
         let handle = WorkerHandle(Rc::clone(worker));
         self.emit("PrimaryHandler::on_disconnect", worker.channel_context, |handler| {
             handler.on_disconnect(&handle)
@@ -274,16 +270,17 @@ impl PrimaryState {
         self.report_if_disconnected();
     }
 
-    /// Closes the sockets that nobody has any more. Those of a worker that goes unasked may wait for its successor.
-    pub(crate) fn close_or_keep(&self, worker: &WorkerState) {
+    /// Closes the sockets without members. Those of a worker that leaves by its own wish, or died, may wait for its
+    /// successor.
+    fn close_or_keep(&self, worker: &WorkerHandleInner) {
         if worker.is_going.get() && self.settings().keeps_listening() && !self.disconnecting.get() {
-            self.listeners.keep_deserted(self.settings().most_listeners());
+            self.sockets.keep_deserted(self.settings().listener_limit());
         } else {
-            self.listeners.close_deserted();
+            self.sockets.close_deserted();
         }
     }
 
-    fn forget_if_gone(&self, worker: &Rc<WorkerState>) {
+    fn forget_if_over(&self, worker: &Rc<WorkerHandleInner>) {
         if worker.disconnected.get() && worker.status.get().is_some() {
             self.workers.borrow_mut().retain(|other| !Rc::ptr_eq(other, worker));
         }

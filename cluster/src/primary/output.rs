@@ -1,8 +1,7 @@
-//! What silent workers write, read by their primary. Mirrors `worker.process.stdout` and `worker.process.stderr`.
+//! The output of silent workers, read by their primary. Mirrors `worker.process.stdout` and `worker.process.stderr`.
 
-use crate::WorkerHandle;
-use crate::primary::PrimaryState;
-use crate::primary::worker::WorkerState;
+use super::worker::WorkerHandleInner;
+use super::{PrimaryInner, WorkerHandle};
 use async_wrap::{AsyncContext, Provider, StreamWrap};
 use std::rc::Rc;
 use tcp_wrap::PipeWrap;
@@ -10,34 +9,34 @@ use tcp_wrap::upcall::OnStream;
 use uv_core::LoopHandle;
 use uv_core::process::Stdio;
 
-/// Where a worker wrote.
+/// The stream that a worker wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// To standard output.
+    /// Standard output.
     Stdout,
-    /// To standard error.
+    /// Standard error.
     Stderr,
 }
 
-/// The pipes of one worker, which is about to start.
-pub(crate) struct Pipes([(Output, PipeWrap); 2]);
+/// The pipes of one worker.
+pub(super) struct Pipes([(Output, PipeWrap); 2]);
 
 impl Pipes {
-    pub(crate) fn new(lp: &LoopHandle) -> Self {
-        Self([Output::Stdout, Output::Stderr].map(|output| (output, PipeWrap::new(lp))))
+    pub(super) fn new(event_loop: &LoopHandle) -> Self {
+        Self([Output::Stdout, Output::Stderr].map(|output| (output, PipeWrap::new(event_loop))))
     }
 
-    pub(crate) fn stdio(&self) -> [Stdio; 2] {
+    pub(super) fn stdio(&self) -> [Stdio; 2] {
         self.0.each_ref().map(|(_, pipe)| Stdio::Pipe(pipe.handle().clone()))
     }
 
-    /// There will be no worker.
-    pub(crate) fn close(&self) {
+    /// The worker could not be started.
+    pub(super) fn close(&self) {
         self.0.iter().for_each(|(_, pipe)| pipe.close());
     }
 
-    /// Reads until whoever has the other ends, the worker and its children, is gone.
-    pub(crate) fn read(self, primary: &Rc<PrimaryState>, worker: &Rc<WorkerState>) {
+    /// Reads until the worker and all of its children that have the other ends have closed them.
+    pub(super) fn read(self, primary: &Rc<PrimaryInner>, worker: &Rc<WorkerHandleInner>) {
         for (output, pipe) in self.0 {
             let context = primary.env.new_context(Provider::PipeWrap);
             let (primary, worker) = (Rc::clone(primary), Rc::clone(worker));
@@ -50,10 +49,10 @@ impl Pipes {
     }
 }
 
-/// Stands on one pipe.
+/// The handler of one pipe.
 struct Reading {
-    primary: Rc<PrimaryState>,
-    worker: Rc<WorkerState>,
+    primary: Rc<PrimaryInner>,
+    worker: Rc<WorkerHandleInner>,
     output: Output,
     context: AsyncContext,
 }

@@ -1,8 +1,9 @@
-//! New workers for those that died: a handler around a handler. Node leaves this to the program
-//! (`cluster.on('exit', () => cluster.fork())`), which then forks without end a worker that dies at its start.
+//! Replaces workers that died: a handler around a handler. Node leaves this to the program (`cluster.on('exit', () =>
+//! cluster.fork())`), which then forks a worker that dies at its start again and again.
 
+use super::{Output, Primary, WorkerHandle};
+use crate::Error;
 use crate::upcall::PrimaryHandler;
-use crate::{Error, Output, Primary, WorkerHandle};
 use async_wrap::Timeout;
 use net::Address;
 use std::cell::RefCell;
@@ -14,28 +15,29 @@ use std::rc::Rc;
 use std::time::Duration;
 use uv_core::process::ExitStatus;
 
-/// How long to wait before a new worker.
+/// How long to wait before a worker is replaced.
 ///
-/// The successor of a worker that lived long is forked at once. One that did not is waited for: `base`, then twice as
-/// long for each one in a row that did not live long either, up to `cap`.
+/// The successor of a worker that lived long is forked at once. The successor of any other is forked after a delay: `base`,
+/// doubled with each further worker in a row that did not live long, up to `cap`.
 ///
 /// ```
 /// use cluster::Backoff;
 /// use std::time::Duration;
 ///
-/// let backoff = Backoff::default();
+/// let backoff = Backoff::default().base(Duration::from_millis(200)).cap(Duration::from_secs(10));
 /// assert_eq!(backoff.delay(0), Duration::ZERO);
-/// assert_eq!(backoff.delay(1), backoff.base);
-/// assert_eq!(backoff.delay(3), backoff.base * 4);
-/// assert_eq!(backoff.delay(u32::MAX), backoff.cap);
+/// assert_eq!(backoff.delay(1), Duration::from_millis(200));
+/// assert_eq!(backoff.delay(3), Duration::from_millis(800));
+/// assert_eq!(backoff.delay(u32::MAX), Duration::from_secs(10));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backoff {
-    /// The first delay. 100 ms at first.
+    /// The first delay. Default: 100 ms.
     pub base: Duration,
-    /// The longest delay. 30 s at first.
+    /// The longest delay. Default: 30 s.
     pub cap: Duration,
-    /// A worker that lived so long did not fail at its start. 5 s at first.
+    /// The age from which a worker counts as one that lived long. Default: 5 s.
     pub long_lived: Duration,
 }
 
@@ -50,6 +52,27 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// Sets the first delay.
+    #[must_use]
+    pub fn base(mut self, delay: Duration) -> Self {
+        self.base = delay;
+        self
+    }
+
+    /// Sets the longest delay.
+    #[must_use]
+    pub fn cap(mut self, delay: Duration) -> Self {
+        self.cap = delay;
+        self
+    }
+
+    /// Sets the age from which a worker counts as one that lived long.
+    #[must_use]
+    pub fn long_lived(mut self, age: Duration) -> Self {
+        self.long_lived = age;
+        self
+    }
+
     /// The delay after so many workers in a row that did not live long.
     #[must_use]
     pub fn delay(&self, failures: u32) -> Duration {
@@ -59,11 +82,11 @@ impl Backoff {
     }
 }
 
-/// A handler that forks a successor for every worker that ended without having been asked to, with the same variables,
-/// and passes everything on to the handler that it owns.
+/// A handler that forks a successor, with the same variables, for every worker that died. It passes every call on to the
+/// handler that it owns.
 ///
-/// It works best with [`Settings::keep_listening`](crate::Settings::keep_listening). After
-/// [`Primary::disconnect`] it forks no more.
+/// It works best with [`Settings::keep_listening`](crate::Settings::keep_listening). After [`Primary::disconnect`] it
+/// forks no more workers. An example is that of the [crate].
 pub struct Supervised<H> {
     handler: H,
     backoff: Backoff,
@@ -72,14 +95,14 @@ pub struct Supervised<H> {
 
 #[derive(Default)]
 struct Successions {
-    /// Failures in a row before this worker, by its id.
+    /// How many predecessors of a worker, by its id, died early in a row.
     failures: BTreeMap<u32, u32>,
-    /// Successors to be forked.
+    /// The delays of successors to come.
     waiting: Vec<Timeout>,
 }
 
 impl<H: PrimaryHandler> Supervised<H> {
-    /// Watches over the workers of the primary that this becomes the handler of.
+    /// A handler that replaces the workers of its primary and passes calls on to `handler`.
     pub fn new(backoff: Backoff, handler: H) -> Self {
         Self { handler, backoff, successions: Rc::default() }
     }
@@ -98,7 +121,7 @@ impl<H: PrimaryHandler> Supervised<H> {
     }
 }
 
-/// One worker to be forked.
+/// One successor to come.
 struct Succession {
     backoff: Backoff,
     successions: Rc<RefCell<Successions>>,
@@ -197,9 +220,9 @@ mod tests {
     #[test]
     fn the_delay_doubles_from_the_base_to_the_cap() {
         let ms = Duration::from_millis;
-        let backoff = Backoff { base: ms(10), cap: ms(100), long_lived: ms(1) };
+        let backoff = Backoff::default().base(ms(10)).cap(ms(100)).long_lived(ms(1));
         let delays: Vec<_> = (0..7).map(|failures| backoff.delay(failures)).collect();
         assert_eq!(delays, [ms(0), ms(10), ms(20), ms(40), ms(80), ms(100), ms(100)]);
-        assert_eq!(backoff.delay(33), ms(100), "beyond what the factor can hold");
+        assert_eq!(backoff.delay(33), ms(100), "beyond the range of the factor");
     }
 }

@@ -1,12 +1,13 @@
 //! A worker as its primary sees it. Mirrors `cluster.Worker` in the primary, Node's `lib/internal/cluster/worker.js` and
 //! `primary.js`.
 
-use crate::channel::Channel;
+use super::window::{Acknowledged, Window};
+use super::{Primary, PrimaryInner};
+use crate::channel::ids::{BatchId, QueryId, SocketId, WorkerId};
 use crate::channel::message::{Message, Reply};
-use crate::primary::PrimaryState;
-use crate::primary::window::{Acknowledged, Window};
+use crate::channel::{Channel, Fds};
 use crate::scheduling::Candidate;
-use crate::{Primary, ProtocolError, Result};
+use crate::{ProtocolError, Result};
 use async_wrap::{AsyncContext, Timeout};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::OsString;
@@ -17,63 +18,76 @@ use std::time::Duration;
 use uv_core::Errno;
 use uv_core::process::{ExitStatus, Process};
 
-/// Bytes of answers that wait for a worker to read them, beyond which nothing more is read from it: it asks faster than
-/// it listens. Far more than any server asks for.
-const ANSWERS: usize = 128 * 1024;
+/// Once this many bytes of answers wait for a worker to read them, nothing more is read from it: it asks faster than it
+/// reads. No server asks for nearly as much.
+const ANSWER_BYTES: usize = 128 * 1024;
 
-/// A connection that was accepted here. It stays open here until a worker has it for sure.
+/// A connection that the primary accepted. It stays open here until a worker has acknowledged it.
 #[derive(Clone)]
-pub(crate) struct Connection {
-    pub(crate) fd: Rc<OwnedFd>,
+pub(super) struct Connection {
+    pub(super) fd: Rc<OwnedFd>,
     /// Its place in the order of its listening socket.
-    pub(crate) number: u64,
+    pub(super) number: u64,
 }
 
 /// A worker of a primary (`cluster.Worker`). A cheap clone.
+///
+/// ```
+/// use cluster::WorkerHandle;
+/// use cluster::upcall::PrimaryHandler;
+///
+/// struct Greeter;
+///
+/// impl PrimaryHandler for Greeter {
+///     fn on_online(&mut self, worker: &WorkerHandle) {
+///         if let Err(error) = worker.send(b"hello") {
+///             eprintln!("worker {}: {error}", worker.id());
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone)]
-pub struct WorkerHandle(pub(crate) Rc<WorkerState>);
+pub struct WorkerHandle(pub(super) Rc<WorkerHandleInner>);
 
-pub(crate) struct WorkerState {
-    pub(crate) id: u32,
-    pub(crate) primary: Weak<PrimaryState>,
-    pub(crate) channel: Channel,
-    /// What callbacks about the channel and about the process run in.
-    pub(crate) channel_context: AsyncContext,
-    pub(crate) process_context: AsyncContext,
-    /// Set right after the start, before anybody sees the worker.
-    pub(crate) process: OnceCell<Process>,
+pub(super) struct WorkerHandleInner {
+    pub(super) id: WorkerId,
+    primary: Weak<PrimaryInner>,
+    pub(super) channel: Channel,
+    /// The contexts of calls about the channel and about the process.
+    pub(super) channel_context: AsyncContext,
+    pub(super) process_context: AsyncContext,
+    /// Set right after the fork, before the program gets the handle.
+    pub(super) process: OnceCell<Process>,
     /// The variables given to `fork_with`.
-    pub(crate) env: Vec<(OsString, OsString)>,
-    pub(crate) forked_at: Duration,
-    /// Whether it was started as the user and group of the primary.
+    pub(super) env: Vec<(OsString, OsString)>,
+    forked_at: Duration,
     is_same_user: bool,
-    /// It has said that it runs.
     is_online: Cell<bool>,
-    pub(crate) status: Cell<Option<ExitStatus>>,
-    pub(crate) disconnected: Cell<bool>,
-    /// Runs from the end of the process to that of the channel.
-    pub(crate) bequest: Cell<Option<Timeout>>,
-    pub(crate) exited_after_disconnect: Cell<Option<bool>>,
-    /// It goes by its own wish, or unasked.
-    pub(crate) is_going: Cell<bool>,
+    pub(super) status: Cell<Option<ExitStatus>>,
+    pub(super) disconnected: Cell<bool>,
+    /// Runs from the end of the process to the end of the channel.
+    pub(super) drain_timeout: Cell<Option<Timeout>>,
+    pub(super) exited_after_disconnect: Cell<Option<bool>>,
+    /// It leaves by its own wish, or died.
+    pub(super) is_going: Cell<bool>,
     window: RefCell<Window<Connection>>,
     taken: Cell<u64>,
     refused: Cell<u64>,
-    /// It has not acknowledged its oldest batch for too long, and gets no more until it has.
+    /// It has not acknowledged its oldest batch in time, and gets no more connections until it has.
     is_late: Cell<bool>,
     /// Bytes of answers that may still wait to be sent.
-    answers: Cell<usize>,
-    /// Sockets that may still wait to be sent with those.
-    sockets: Cell<usize>,
+    answer_bytes: Cell<usize>,
+    /// Sockets that may still wait to be sent with them.
+    answer_sockets: Cell<usize>,
     /// Connections are to be distributed when the channel notifies.
-    pub(crate) distribution_due: Cell<bool>,
+    pub(super) distribution_due: Cell<bool>,
 }
 
 /// What became of the connections of one worker under a distributing policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Handed to the worker, which has not looked at them yet.
+    /// Handed to the worker and not acknowledged yet.
     pub in_flight: usize,
     /// Taken by the worker.
     pub taken: u64,
@@ -82,20 +96,20 @@ pub struct Counters {
 }
 
 /// What a new worker starts with.
-pub(crate) struct Birth {
-    pub(crate) id: u32,
-    pub(crate) channel_context: AsyncContext,
-    pub(crate) process_context: AsyncContext,
-    pub(crate) env: Vec<(OsString, OsString)>,
-    pub(crate) forked_at: Duration,
-    pub(crate) is_same_user: bool,
+pub(super) struct WorkerSpec {
+    pub(super) id: WorkerId,
+    pub(super) channel_context: AsyncContext,
+    pub(super) process_context: AsyncContext,
+    pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) forked_at: Duration,
+    pub(super) is_same_user: bool,
 }
 
 impl WorkerHandle {
-    /// The worker's number: 1 for the first one, and never used again.
+    /// The worker's id: 1 for the first worker, and never used again.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.0.id
+        self.0.id.0
     }
 
     /// The worker's process id.
@@ -104,7 +118,7 @@ impl WorkerHandle {
         self.0.process.get().map_or(0, Process::pid)
     }
 
-    /// Sends a message (`worker.send`). Returns whether more is welcome; what is sent anyway waits in memory.
+    /// Sends a message (`worker.send`). Returns `false` once the caller should pause; what is sent anyway waits in memory.
     ///
     /// # Errors
     /// `Disconnected`, `MessageTooLong`, the system's refusal.
@@ -112,30 +126,27 @@ impl WorkerHandle {
         self.0.channel.send_user(data, Vec::new())
     }
 
-    /// Sends a message and, with it, descriptors, at most 253.
+    /// Sends a message with at most 253 descriptors.
     ///
     /// # Errors
-    /// As for [`send`](Self::send).
+    /// As for [`send`](Self::send); `EINVAL` for more descriptors.
     pub fn send_fds(&self, data: &[u8], fds: Vec<OwnedFd>) -> Result<bool> {
         self.0.channel.send_user(data, fds)
     }
 
-    /// Asks the worker to go: it gets no more connections, closes its servers, waits for their connections, and then
+    /// Asks the worker to leave: it gets no more connections, closes its servers, waits for their connections, and then
     /// closes the channel (`worker.disconnect`). Idempotent.
     pub fn disconnect(&self) {
         self.0.disconnect();
     }
 
-    /// Sends a signal to the worker's process (`worker.kill`, which takes SIGTERM unless told otherwise). It works
-    /// however busy the worker is, and does not count as asking it to go.
+    /// Sends a signal to the worker's process (`worker.kill`, whose default is SIGTERM). It works however busy the worker
+    /// is, and does not count as a request to leave.
     ///
     /// # Errors
     /// `ESRCH` once the process ended; `EINVAL` if there is no such signal.
     pub fn kill(&self, signum: i32) -> Result<()> {
-        match self.0.process.get() {
-            Some(process) => Ok(process.kill(signum)?),
-            None => Err(uv_core::Error::new("kill", Errno::ESRCH).into()),
-        }
+        self.0.kill(signum)
     }
 
     /// Whether the channel is open.
@@ -157,7 +168,8 @@ impl WorkerHandle {
         self.0.status.get()
     }
 
-    /// Whether the worker went because somebody asked it to; nothing is known while it is there and nobody did.
+    /// Whether the worker left because the primary or the worker itself called `disconnect`. `None` while it runs and
+    /// neither has.
     #[must_use]
     pub fn exited_after_disconnect(&self) -> Option<bool> {
         self.0.exited_after_disconnect.get()
@@ -169,7 +181,7 @@ impl WorkerHandle {
         self.0.is_same_user
     }
 
-    /// What became of its connections.
+    /// What became of the worker's connections.
     #[must_use]
     pub fn counters(&self) -> Counters {
         Counters {
@@ -187,51 +199,58 @@ impl WorkerHandle {
         })
     }
 
-    /// The primary, unless it is gone.
+    /// The primary. `None` once it was dropped.
     #[must_use]
     pub fn primary(&self) -> Option<Primary> {
         self.0.primary.upgrade().map(Primary)
     }
 }
 
-impl WorkerState {
-    pub(crate) fn new(primary: &Rc<PrimaryState>, channel: Channel, birth: Birth) -> Self {
+impl WorkerHandleInner {
+    pub(super) fn new(primary: &Rc<PrimaryInner>, channel: Channel, spec: WorkerSpec) -> Self {
         Self {
-            id: birth.id,
+            id: spec.id,
             primary: Rc::downgrade(primary),
             channel,
-            channel_context: birth.channel_context,
-            process_context: birth.process_context,
+            channel_context: spec.channel_context,
+            process_context: spec.process_context,
             process: OnceCell::new(),
-            env: birth.env,
-            forked_at: birth.forked_at,
-            is_same_user: birth.is_same_user,
+            env: spec.env,
+            forked_at: spec.forked_at,
+            is_same_user: spec.is_same_user,
             is_online: Cell::new(false),
             status: Cell::new(None),
             disconnected: Cell::new(false),
-            bequest: Cell::new(None),
+            drain_timeout: Cell::new(None),
             exited_after_disconnect: Cell::new(None),
             is_going: Cell::new(false),
             window: RefCell::default(),
             taken: Cell::new(0),
             refused: Cell::new(0),
             is_late: Cell::new(false),
-            answers: Cell::new(0),
-            sockets: Cell::new(0),
+            answer_bytes: Cell::new(0),
+            answer_sockets: Cell::new(0),
             distribution_due: Cell::new(false),
         }
     }
 
-    pub(crate) fn is_connected(&self) -> bool {
+    pub(super) fn kill(&self, signum: i32) -> Result<()> {
+        match self.process.get() {
+            Some(process) => Ok(process.kill(signum)?),
+            None => Err(uv_core::Error::new("kill", Errno::ESRCH).into()),
+        }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
         !self.channel.is_closing()
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
+    pub(super) fn is_leaving(&self) -> bool {
         self.exited_after_disconnect.get() == Some(true)
     }
 
-    /// The worker runs. Returns whether that is news.
-    pub(crate) fn comes_online(&self) -> bool {
+    /// Returns whether the worker was not online before.
+    pub(super) fn set_online(&self) -> bool {
         !self.is_online.replace(true)
     }
 
@@ -240,130 +259,118 @@ impl WorkerState {
             self.exited_after_disconnect.set(Some(true));
             let primary = self.primary.upgrade();
             if let Some(primary) = &primary {
-                primary.listeners.drain_all(self.id);
+                primary.sockets.drain_all(self.id);
             }
-            // What it was given before comes first: its servers close when it hears that it is to go.
+            // Connections that it was handed go first, since `Leave` closes its servers.
             let now = primary.as_ref().map_or(Duration::ZERO, |primary| primary.env.loop_handle().now());
             self.send_connections(now);
-            self.tell(&Message::Leave);
+            self.channel.tell(&Message::Leave);
             if let Some(primary) = primary {
-                primary.listeners.close_deserted();
-                // What it gives back from now on still finds the others.
-                // From the loop, as a policy is not called while somebody calls us.
-                self.distribution_due.set(true);
-                self.channel.notify();
+                primary.sockets.close_deserted();
+                // Connections that it gives back from now on go to the others. Distributed from the loop, since a policy
+                // is never called from within a method of the program.
+                self.request_distribution();
             }
         }
     }
 
-    /// From here on it is known whether somebody had asked.
-    pub(crate) fn settle(&self) {
+    /// Decides `exited_after_disconnect`: from here on it cannot become `true`.
+    pub(super) fn settle(&self) {
         if self.exited_after_disconnect.get().is_none() {
             self.exited_after_disconnect.set(Some(false));
         }
     }
 
-    /// Sends a message to a worker that may be gone: then its channel says so.
-    pub(crate) fn tell(&self, message: &Message) {
-        if let Err(error) = self.channel.send(message) {
-            log::debug!(target: "cluster", "worker {}: {error}", self.id);
-        }
-    }
-
-    /// Answers a message of the worker. Nothing more is read from one that does not read its answers.
-    pub(crate) fn answer(&self, message: &Message, fds: Vec<Rc<OwnedFd>>) {
+    /// Answers a message of the worker. Reading from it pauses while it does not read its answers.
+    pub(super) fn answer(&self, message: &Message, fds: Fds) {
         let (before, sockets) = (self.channel.unsent(), fds.len());
-        if let Err(error) = self.channel.send_fds(message, fds) {
-            log::debug!(target: "cluster", "worker {}: {error}", self.id);
-        }
+        self.channel.tell_fds(message, fds);
         let waiting = self.channel.unsent().saturating_sub(before);
-        self.answers.set(self.answers.get() + waiting);
         if waiting > 0 {
-            self.sockets.set(self.sockets.get() + sockets);
-        }
-        if waiting > 0 && self.answers.get() > ANSWERS {
-            self.channel.pause();
+            self.answer_bytes.set(self.answer_bytes.get() + waiting);
+            self.answer_sockets.set(self.answer_sockets.get() + sockets);
+            if self.answer_bytes.get() > ANSWER_BYTES {
+                self.channel.pause();
+            }
         }
     }
 
-    /// Answers a query that has no socket.
-    pub(crate) fn refuse(&self, id: u32, error: &uv_core::Error) {
+    /// Answers a query with an error.
+    pub(super) fn refuse(&self, id: QueryId, error: &uv_core::Error) {
         let target = error.target().unwrap_or_default();
-        // That a socket file is left over is worth saying in the worker too.
+        // The note, such as that a socket file is left over, has no field of its own in the format.
         let target = error.note().map_or_else(|| target.to_owned(), |note| format!("{target} ({note})"));
         let reply = Reply::Failed { errno: error.errno().raw(), target };
         self.answer(&Message::Answer { id, reply }, Vec::new());
     }
 
-    /// Sockets that wait to be sent to a worker that does not read.
-    pub(crate) fn waiting_sockets(&self) -> usize {
-        self.sockets.get()
+    /// The number of sockets that wait to be sent to a worker that does not read.
+    pub(super) fn waiting_sockets(&self) -> usize {
+        self.answer_sockets.get()
     }
 
-    /// Something was sent: reads on if all answers were.
-    pub(crate) fn read_on_if_answered(&self) {
-        if self.answers.get() > 0 && self.channel.unsent() == 0 {
-            self.answers.set(0);
-            self.sockets.set(0);
+    /// Frames were sent: reads on if all answers were.
+    pub(super) fn resume_if_answered(&self) {
+        if self.answer_bytes.get() > 0 && self.channel.unsent() == 0 {
+            self.answer_bytes.set(0);
+            self.answer_sockets.set(0);
             self.channel.resume();
         }
     }
 
-    pub(crate) fn can_take_a_connection(&self) -> bool {
+    pub(super) fn can_take_a_connection(&self) -> bool {
         self.is_punctual() && self.window.borrow().has_room()
     }
 
-    /// Whether it is there, and acknowledges in time.
-    pub(crate) fn is_punctual(&self) -> bool {
+    /// Whether it runs and acknowledges in time.
+    pub(super) fn is_punctual(&self) -> bool {
         self.is_connected() && self.status.get().is_none() && !self.is_late.get()
     }
 
-    /// Whether the worker would be late if it had not acknowledged by now. Its word may have come, and not have been
-    /// heard yet: so it is judged, and connections are distributed, at the end of this turn of the loop.
-    pub(crate) fn seems_late(&self, now: Duration) -> bool {
-        let seems = self.is_connected() && !self.is_late.get() && self.window.borrow().is_overdue(now);
-        if seems {
-            self.distribution_due.set(true);
-            self.channel.notify();
-        }
-        seems
+    /// Whether an acknowledgement is overdue, which may be in the channel, unread.
+    pub(super) fn is_late_at(&self, now: Duration) -> bool {
+        self.is_connected() && !self.is_late.get() && self.window.borrow().is_overdue(now)
     }
 
-    /// Everything that came in this turn of the loop was heard.
-    pub(crate) fn judge(&self, now: Duration) {
-        self.is_late.set(self.window.borrow().is_overdue(now));
-    }
-
-    pub(crate) fn as_candidate(&self) -> Candidate {
-        let in_flight = self.window.borrow().in_flight();
-        Candidate { worker: self.id, in_flight, taken: self.taken.get() }
-    }
-
-    /// Gives the worker a connection of a listening socket (`handoff`). Those of one turn travel together.
-    pub(crate) fn hand(&self, key: u32, connection: Connection) {
-        self.window.borrow_mut().push(key, connection);
+    /// Has the worker judged and connections distributed at the end of this turn of the loop.
+    pub(super) fn request_distribution(&self) {
+        self.distribution_due.set(true);
         self.channel.notify();
     }
 
-    /// Sends what was handed over in this turn.
-    pub(crate) fn send_connections(&self, now: Duration) {
+    /// Decides whether the worker is late, once the whole input of this turn of the loop was read.
+    pub(super) fn judge(&self, now: Duration) {
+        self.is_late.set(self.window.borrow().is_overdue(now));
+    }
+
+    pub(super) fn as_candidate(&self) -> Candidate {
+        let in_flight = self.window.borrow().in_flight();
+        Candidate { worker: self.id.0, in_flight, taken: self.taken.get() }
+    }
+
+    /// Hands a connection of a listening socket to the worker (`handoff`). The connections of one turn travel together.
+    pub(super) fn hand(&self, socket: SocketId, connection: Connection) {
+        self.window.borrow_mut().push(socket, connection);
+        self.channel.notify();
+    }
+
+    /// Sends the connections that were handed over in this turn.
+    pub(super) fn send_connections(&self, now: Duration) {
         loop {
             let (message, fds) = {
                 let mut window = self.window.borrow_mut();
                 let Some(batch) = window.next_batch(now) else { return };
                 let fds = batch.connections.iter().map(|connection| Rc::clone(&connection.fd)).collect();
-                (Message::Connections { key: batch.key, batch: batch.id }, fds)
+                (Message::Connections { socket: batch.socket, batch: batch.id }, fds)
             };
-            if let Err(error) = self.channel.send_fds(&message, fds) {
-                // They stay in the window, and come back when the channel is closed.
-                log::debug!(target: "cluster", "worker {}: {error}", self.id);
-            }
+            // If that fails, they stay in the window until the channel is closed.
+            self.channel.tell_fds(&message, fds);
         }
     }
 
-    pub(crate) fn acknowledge(
+    pub(super) fn acknowledge(
         &self,
-        batch: u32,
+        batch: BatchId,
         refused: u64,
     ) -> Result<Acknowledged<Connection>, ProtocolError> {
         let acknowledged = self.window.borrow_mut().acknowledge(batch, refused)?;
@@ -374,7 +381,7 @@ impl WorkerState {
     }
 
     /// Connections that the worker was handed and will never acknowledge.
-    pub(crate) fn take_unacknowledged(&self) -> Vec<(u32, Connection)> {
+    pub(super) fn take_unacknowledged(&self) -> Vec<(SocketId, Connection)> {
         self.window.borrow_mut().take_all()
     }
 }

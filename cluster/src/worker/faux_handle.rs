@@ -1,9 +1,10 @@
-//! The listening handle of a worker whose primary accepts: it only stands for the socket. Mirrors `rr` in Node's
+//! The listening handle of a worker whose primary accepts: it stands for the primary's socket. Mirrors `rr` in Node's
 //! `lib/internal/cluster/child.js`.
 
+use super::WorkerInner;
 use crate::LAYER;
+use crate::channel::ids::SocketId;
 use crate::channel::message::Message;
-use crate::worker::WorkerSelf;
 use async_wrap::layer::HandlerCell;
 use async_wrap::{AsyncContext, AsyncId, AsyncStream, Environment, Provider};
 use net::source::{Acceptor, ListenHandle, ListenQueue};
@@ -15,14 +16,14 @@ use std::time::Duration;
 use tcp_wrap::{Errno, Error, StreamWrap};
 use uv_core::{Async, Timer};
 
-/// How long a process that is out of descriptors gets no connections: short for those who wait, and far more than the
-/// messages cost.
+/// A process that is out of descriptors gets no connections for this long: short for the clients that wait, and long
+/// compared with the cost of the messages.
 const DESCRIPTOR_WAIT: Duration = Duration::from_millis(50);
 
 /// What a server holds. Closed when dropped.
-pub(crate) struct FauxHandle {
-    worker: Rc<WorkerSelf>,
-    faux: Rc<Faux>,
+pub(super) struct FauxHandle {
+    worker: Rc<WorkerInner>,
+    inner: Rc<FauxInner>,
     address: Address,
     /// Whether connections come with the server's options.
     prepared: bool,
@@ -30,39 +31,39 @@ pub(crate) struct FauxHandle {
     alive: Async,
 }
 
-/// What connections are given to.
-pub(crate) struct Faux {
-    id: u32,
+/// Passes connections to the server.
+pub(super) struct FauxInner {
+    id: SocketId,
     is_tcp: bool,
     context: AsyncContext,
     acceptor: HandlerCell<Acceptor>,
-    /// Connections taken and on their way to the server.
+    /// Reservations that exist.
     reserved: Cell<usize>,
-    /// A connection was refused: the primary waits for word that there is room.
+    /// A connection was refused, so the primary sends no more until it is told of room.
     refused: Cell<bool>,
     /// Runs after connections were refused for want of descriptors.
-    patience: RefCell<Option<Timer>>,
+    descriptor_timer: RefCell<Option<Timer>>,
 }
 
 impl FauxHandle {
-    pub(crate) fn new(worker: &Rc<WorkerSelf>, id: u32, address: Address, prepared: bool) -> Self {
+    pub(super) fn new(worker: &Rc<WorkerInner>, id: SocketId, address: Address, prepared: bool) -> Self {
         let is_tcp = address.as_tcp().is_some();
         let provider = if is_tcp { Provider::TcpServerWrap } else { Provider::PipeServerWrap };
-        let faux = Faux {
+        let inner = FauxInner {
             id,
             is_tcp,
             context: worker.env.new_context(provider),
             acceptor: HandlerCell::empty(),
             reserved: Cell::new(0),
             refused: Cell::new(false),
-            patience: RefCell::default(),
+            descriptor_timer: RefCell::default(),
         };
         let alive = Async::new(worker.env.loop_handle(), |_: &Async| {});
-        Self { worker: Rc::clone(worker), faux: Rc::new(faux), address, prepared, alive }
+        Self { worker: Rc::clone(worker), inner: Rc::new(inner), address, prepared, alive }
     }
 
-    pub(crate) fn faux(&self) -> &Rc<Faux> {
-        &self.faux
+    pub(super) fn inner(&self) -> &Rc<FauxInner> {
+        &self.inner
     }
 }
 
@@ -71,15 +72,15 @@ impl ListenHandle for FauxHandle {
         if self.alive.is_closing() {
             return Err(Error::new("listen", Errno::EINVAL).into());
         }
-        self.worker.handles.set_server(self.faux.id, acceptor.server());
+        self.worker.table.set_server(self.inner.id, acceptor.server());
         if self.prepared {
             acceptor.expect_prepared();
         }
-        self.faux.acceptor.set(acceptor);
-        self.worker.tell(&Message::Listening { key: self.faux.id });
-        // The primary may have it that this server is full: of connections that came before there was a server, or of
-        // those for one that listened here earlier, which were refused after this one had asked to listen.
-        self.faux.refused.set(true);
+        self.inner.acceptor.set(acceptor);
+        self.worker.channel.tell(&Message::Listening { socket: self.inner.id });
+        // The primary may take this server for full: connections that came before it listened were refused, and so were
+        // those for an earlier server of this socket that came after this one had asked for it.
+        self.inner.set_refused();
         self.has_room();
         Ok(())
     }
@@ -91,26 +92,28 @@ impl ListenHandle for FauxHandle {
     fn close(&self) {
         if !self.alive.is_closing() {
             self.alive.close();
-            self.worker.env.emit_destroy(self.faux.context.async_id());
-            self.faux.forget();
-            self.faux.stop_waiting();
-            if self.worker.handles.remove(self.faux.id) {
-                self.worker.tell(&Message::Close { key: self.faux.id });
+            self.worker.env.emit_destroy(self.inner.context.async_id());
+            self.inner.drop_acceptor();
+            if let Some(timer) = self.inner.descriptor_timer.take() {
+                timer.close();
+            }
+            if self.worker.table.remove(self.inner.id) {
+                self.worker.channel.tell(&Message::Close { socket: self.inner.id });
             }
         }
     }
 
     fn take_queue(&self, _: u32) -> ListenQueue {
         if self.worker.is_told_to_leave() {
-            // The primary had that in mind before it said so.
+            // The primary sent them before it told the worker to leave.
             return ListenQueue::Nothing;
         }
-        let asked = self.worker.channel.send(&Message::Drain { key: self.faux.id });
+        let asked = self.worker.channel.send(&Message::Drain { socket: self.inner.id }, Vec::new());
         if asked.is_ok() { ListenQueue::Elsewhere } else { ListenQueue::Nothing }
     }
 
     fn async_id(&self) -> Option<AsyncId> {
-        Some(self.faux.context.async_id())
+        Some(self.inner.context.async_id())
     }
 
     fn ref_(&self) {
@@ -122,7 +125,7 @@ impl ListenHandle for FauxHandle {
     }
 
     fn has_room(&self) {
-        self.faux.tell_room(&self.worker);
+        self.inner.report_room(&self.worker);
     }
 }
 
@@ -132,72 +135,68 @@ impl Drop for FauxHandle {
     }
 }
 
-impl Faux {
-    /// All has come that waited for a server which is about to close.
-    pub(crate) fn queue_taken(&self) {
+impl FauxInner {
+    /// The server is about to close, and has got all connections that waited for it.
+    pub(super) fn queue_taken(&self) {
         self.acceptor.call(|acceptor| acceptor.queue_taken());
     }
 
-    /// Lets go of the server.
-    pub(crate) fn forget(&self) {
+    /// Drops the server's acceptor.
+    pub(super) fn drop_acceptor(&self) {
         drop(self.acceptor.take());
     }
 
-    /// Tells a primary that waits for it that there is room, if there is.
-    fn tell_room(&self, worker: &WorkerSelf) {
-        if self.refused.get() && self.has_room() {
+    /// The number of connections that the server can take. 0 before it listens and once it is closed.
+    pub(super) fn room(&self) -> usize {
+        self.room_or(0)
+    }
+
+    fn room_or(&self, unknown: usize) -> usize {
+        let mut room = unknown;
+        self.acceptor.call(|acceptor| room = acceptor.room());
+        room.saturating_sub(self.reserved.get())
+    }
+
+    /// Reserves a place for a connection.
+    pub(super) fn reserve(self: &Rc<Self>) -> Reservation {
+        self.reserved.set(self.reserved.get() + 1);
+        Reservation(Rc::clone(self))
+    }
+
+    /// Connections are refused: the primary is to be told once there is room.
+    pub(super) fn set_refused(&self) {
+        self.refused.set(true);
+    }
+
+    /// Tells the primary that there is room, if it waits for that and there is.
+    fn report_room(&self, worker: &WorkerInner) {
+        // Room is unknown only while the acceptor takes a connection; a message too many does no harm then.
+        if self.refused.get() && self.room_or(usize::MAX) > 0 {
             self.refused.set(false);
-            worker.tell(&Message::Room { key: self.id });
+            worker.channel.tell(&Message::Room { socket: self.id });
         }
     }
 
-    /// Connections were refused because the process is out of descriptors: says in a while that there is room. Who
-    /// closes a descriptor is not known, so there is nothing else to wait for.
-    pub(crate) fn wait_for_descriptors(self: &Rc<Self>, worker: &Rc<WorkerSelf>) {
-        self.refused.set(true);
-        let mut patience = self.patience.borrow_mut();
-        let timer = patience.get_or_insert_with(|| Timer::new(worker.env.loop_handle()));
+    /// Connections were refused because the process is out of descriptors: reports room after a pause, since no event tells
+    /// when a descriptor is closed.
+    pub(super) fn wait_for_descriptors(self: &Rc<Self>, worker: &Rc<WorkerInner>) {
+        let mut timer = self.descriptor_timer.borrow_mut();
+        let timer = timer.get_or_insert_with(|| Timer::new(worker.env.loop_handle()));
         timer.unref();
-        let (faux, worker) = (Rc::downgrade(self), Rc::downgrade(worker));
-        let tell = move |_: &Timer| {
-            if let (Some(faux), Some(worker)) = (faux.upgrade(), worker.upgrade()) {
-                faux.tell_room(&worker);
+        let (inner, worker) = (Rc::downgrade(self), Rc::downgrade(worker));
+        let report = move |_: &Timer| {
+            if let (Some(inner), Some(worker)) = (inner.upgrade(), worker.upgrade()) {
+                inner.report_room(&worker);
             }
         };
-        if let Err(error) = timer.start(DESCRIPTOR_WAIT, Duration::ZERO, tell) {
+        if let Err(error) = timer.start(DESCRIPTOR_WAIT, Duration::ZERO, report) {
             log::warn!(target: "cluster", "{error}");
         }
     }
 
-    fn stop_waiting(&self) {
-        if let Some(timer) = self.patience.take() {
-            timer.close();
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        // The acceptor is elsewhere only while it takes a connection; better a question too many than one too few.
-        let mut room = usize::MAX;
-        self.acceptor.call(|acceptor| room = acceptor.room());
-        room > self.reserved.get()
-    }
-
-    /// Reserves places for `count` connections, or as many as there are.
-    pub(crate) fn reserve_up_to(&self, count: usize) -> usize {
-        let mut room = 0;
-        self.acceptor.call(|acceptor| room = acceptor.room());
-        let places = room.saturating_sub(self.reserved.get()).min(count);
-        self.reserved.set(self.reserved.get() + places);
-        if places < count {
-            self.refused.set(true);
-        }
-        places
-    }
-
-    /// `onconnection`: in the context of the server, which is the connection's cause.
-    pub(crate) fn serve(&self, env: &Environment, fd: OwnedFd) {
-        let _scope = LAYER.scope("Faux::serve", || self.context.facts());
-        self.reserved.set(self.reserved.get() - 1);
+    /// Passes a connection to the server, in the context of its socket, which is the connection's trigger (`onconnection`).
+    fn serve(&self, env: &Environment, fd: OwnedFd) {
+        let _scope = LAYER.scope("FauxInner::serve", || self.context.facts());
         let stream = StreamWrap::from_passed(env.loop_handle(), fd, self.is_tcp);
         let provider = if self.is_tcp { Provider::TcpWrap } else { Provider::PipeWrap };
         let stream = AsyncStream::with_trigger(env, stream, provider, self.context.async_id());
@@ -205,5 +204,23 @@ impl Faux {
             let _up = LAYER.up("OnConnection::on_connection", || stream.context().facts());
             self.acceptor.call(|acceptor| acceptor.accept(Ok(stream)));
         });
+    }
+}
+
+/// A place in a server for a connection that is on its way there. Dropping it gives the place back.
+pub(super) struct Reservation(Rc<FauxInner>);
+
+impl Reservation {
+    pub(super) fn serve(self, env: &Environment, fd: OwnedFd) {
+        let faux = Rc::clone(&self.0);
+        // From here on the server counts the connection itself.
+        drop(self);
+        faux.serve(env, fd);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.0.reserved.set(self.0.reserved.get() - 1);
     }
 }

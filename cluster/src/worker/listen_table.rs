@@ -1,51 +1,50 @@
-//! What a worker listens on, and what it asked for. Mirrors the `handles` and `indexes` maps of Node's
+//! What a worker listens on, and what it has asked for. Mirrors the `handles` and `indexes` maps of Node's
 //! `lib/internal/cluster/child.js`.
 
-use crate::channel::message::{Key, Target};
-use crate::worker::faux_handle::Faux;
+use super::faux_handle::FauxInner;
+use crate::channel::ids::{QueryId, SocketId};
+use crate::channel::message::Key;
 use async_wrap::{AsyncContext, Environment};
 use net::Server;
-use net::source::ListenReply;
+use net::source::{ListenReply, ListenTarget};
 use std::cell::{Cell, RefCell};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{Errno, Error};
 
 #[derive(Default)]
-pub(crate) struct Handles {
+pub(super) struct ListenTable {
     open: RefCell<Vec<Open>>,
     asked: RefCell<Vec<Question>>,
-    last_question: Cell<u32>,
+    last_question: Cell<QueryId>,
 }
 
 /// A listening handle.
 struct Open {
-    /// The primary's number of the socket.
-    id: u32,
+    socket: SocketId,
     key: Key,
-    /// Whom the primary's connections go to; none for a shared socket.
-    faux: Option<Rc<Faux>>,
-    /// Known once it listens.
+    /// Takes the primary's connections; `None` for a shared socket.
+    faux: Option<Rc<FauxInner>>,
+    /// Set once it listens.
     server: Option<Server>,
 }
 
-/// A query without an answer.
-pub(crate) struct Question {
-    id: u32,
-    pub(crate) key: Key,
-    pub(crate) reply: ListenReply,
+/// A query that was not answered yet.
+pub(super) struct Question {
+    id: QueryId,
+    pub(super) key: Key,
+    pub(super) reply: ListenReply,
 }
 
-impl Handles {
-    /// The key of a target: ports that the kernel is to choose are told apart by an index, the lowest that is free.
-    pub(crate) fn key(&self, target: Target) -> Key {
-        let any_port = match &target {
-            Target::Port(port) => *port == 0,
-            Target::Addr(addr) => addr.port() == 0,
-            Target::Path(_) => false,
+impl ListenTable {
+    /// The key of a target. Ports that the kernel is to choose get an index, the lowest that is free.
+    pub(super) fn key(&self, target: ListenTarget) -> Key {
+        let is_any_port = match &target {
+            ListenTarget::Port(port) => *port == 0,
+            ListenTarget::Addr(addr) => addr.port() == 0,
+            ListenTarget::Path(_) => false,
         };
         let mut key = Key { target, index: 0 };
-        while any_port && self.has(&key) {
+        while is_any_port && self.has(&key) {
             key.index += 1;
         }
         key
@@ -56,77 +55,62 @@ impl Handles {
             || self.asked.borrow().iter().any(|question| question.key == *key)
     }
 
-    /// Remembers a query; returns its number.
-    pub(crate) fn ask(&self, key: Key, reply: ListenReply) -> u32 {
-        let id = self.last_question.get().wrapping_add(1);
+    /// Remembers a query and returns its id.
+    pub(super) fn ask(&self, key: Key, reply: ListenReply) -> QueryId {
+        let id = self.last_question.get().next();
         self.last_question.set(id);
         self.asked.borrow_mut().push(Question { id, key, reply });
         id
     }
 
-    pub(crate) fn take_question(&self, id: u32) -> Option<Question> {
+    pub(super) fn take_question(&self, id: QueryId) -> Option<Question> {
         let mut asked = self.asked.borrow_mut();
         let at = asked.iter().position(|question| question.id == id)?;
         Some(asked.remove(at))
     }
 
-    pub(crate) fn insert(&self, id: u32, key: Key, faux: Option<Rc<Faux>>) {
-        self.open.borrow_mut().push(Open { id, key, faux, server: None });
+    pub(super) fn insert(&self, socket: SocketId, key: Key, faux: Option<Rc<FauxInner>>) {
+        self.open.borrow_mut().push(Open { socket, key, faux, server: None });
     }
 
-    pub(crate) fn set_server(&self, id: u32, server: Server) {
-        if let Some(open) = self.open.borrow_mut().iter_mut().find(|open| open.id == id) {
+    pub(super) fn set_server(&self, socket: SocketId, server: Server) {
+        if let Some(open) = self.open.borrow_mut().iter_mut().find(|open| open.socket == socket) {
             open.server = Some(server);
         }
     }
 
-    /// Forgets a handle; says whether it was there.
-    pub(crate) fn remove(&self, id: u32) -> bool {
+    /// Removes a handle. Returns whether the table had it.
+    pub(super) fn remove(&self, socket: SocketId) -> bool {
         let mut open = self.open.borrow_mut();
-        let removed = open.iter().position(|open| open.id == id).map(|at| open.remove(at));
+        let removed = open.iter().position(|open| open.socket == socket).map(|at| open.remove(at));
         drop(open);
-        // Its server may go with it, and that may touch this table.
+        // Its server may be dropped with it, which may call this table.
         removed.is_some()
     }
 
-    pub(crate) fn find(&self, id: u32) -> Option<Rc<Faux>> {
-        let open = self.open.borrow();
-        open.iter().find(|open| open.id == id).and_then(|open| open.faux.clone())
+    pub(super) fn faux(&self, socket: SocketId) -> Option<Rc<FauxInner>> {
+        self.open.borrow().iter().find(|open| open.socket == socket)?.faux.clone()
     }
 
     /// The servers that listen.
-    pub(crate) fn servers(&self) -> Vec<Server> {
+    pub(super) fn servers(&self) -> Vec<Server> {
         self.open.borrow().iter().filter_map(|open| open.server.clone()).collect()
     }
 
-    /// Answers every open question, and closes the servers that wait for what the primary has: there is nobody who could.
-    pub(crate) fn primary_is_gone(&self, env: &Environment, context: AsyncContext) {
+    /// The channel is closed: fails every open question, and closes the servers that wait for the primary's connections.
+    pub(super) fn fail_questions(&self, env: &Environment, context: AsyncContext) {
         let fauxes: Vec<_> = self.open.borrow().iter().filter_map(|open| open.faux.clone()).collect();
         fauxes.iter().for_each(|faux| faux.queue_taken());
         for question in self.asked.take() {
-            let gone = Error::new("listen", Errno::EPIPE);
-            env.make_callback(context, || (question.reply)(Err(gone.into())));
+            let error = Error::new("listen", Errno::EPIPE);
+            env.make_callback(context, || (question.reply)(Err(error.into())));
         }
     }
 
-    /// Lets go of everything: the loop is gone, or the channel.
-    pub(crate) fn forget(&self) {
+    /// Drops everything: the channel's end is dropped, perhaps with the loop.
+    pub(super) fn clear(&self) {
         drop(self.asked.take());
-        let faux = self.open.take().into_iter().filter_map(|open| open.faux);
-        faux.for_each(|faux| faux.forget());
-    }
-}
-
-/// A place in a server for a connection that is on its way there.
-pub(crate) struct Reserved(Rc<Faux>);
-
-impl Reserved {
-    /// One of the places that [`Faux::reserve_up_to`] made.
-    pub(crate) fn new(faux: &Rc<Faux>) -> Self {
-        Self(Rc::clone(faux))
-    }
-
-    pub(crate) fn serve(self, env: &Environment, fd: OwnedFd) {
-        self.0.serve(env, fd);
+        let fauxes = self.open.take().into_iter().filter_map(|open| open.faux);
+        fauxes.for_each(|faux| faux.drop_acceptor());
     }
 }

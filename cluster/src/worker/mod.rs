@@ -1,25 +1,27 @@
 //! A worker as it sees itself. Mirrors `cluster.worker` in a worker, Node's `lib/internal/cluster/child.js`.
 
+mod delivery;
+mod end;
 mod faux_handle;
 mod listen_table;
 mod shared_handle;
 mod source;
 
-use crate::LAYER;
+use crate::channel::Channel;
 use crate::channel::bootstrap::accept_invitation;
-use crate::channel::message::{BATCH, Message, ProtocolError, Reply, WORKER_FDS};
-use crate::channel::{Channel, OnChannel};
+use crate::channel::ids::WorkerId;
+use crate::channel::message::{Message, WORKER_FDS};
 use crate::upcall::WorkerHandler;
-use crate::worker::faux_handle::Faux;
-use crate::worker::listen_table::{Handles, Reserved};
-use crate::worker::source::WorkerSource;
-use crate::{Error, Result};
+use crate::{Error, LAYER, Result};
 use async_wrap::layer::HandlerCell;
 use async_wrap::layer::trace::Facts;
 use async_wrap::{AsyncContext, Environment, Provider};
+use delivery::Delivery;
+use end::WorkerEnd;
+use listen_table::ListenTable;
 use net::source::ListenSource;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use source::WorkerSource;
+use std::cell::Cell;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -32,8 +34,8 @@ use uv_core::Errno;
 /// use cluster::Worker;
 /// use net::{ListenOptions, Server, ServerOptions, Socket};
 ///
-/// let lp = Loop::new()?;
-/// let env = Environment::new(&lp);
+/// let event_loop = Loop::new()?;
+/// let env = Environment::new(&event_loop);
 /// if let Some(worker) = Worker::from_env(&env)? {
 ///     let server = Server::with_source(&env, ServerOptions::default(), worker.source());
 ///     server.listen_with(ListenOptions::port(8000), |_, socket| {
@@ -45,22 +47,20 @@ use uv_core::Errno;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Worker(Rc<WorkerSelf>);
+pub struct Worker(Rc<WorkerInner>);
 
-pub(crate) struct WorkerSelf {
-    pub(crate) env: Environment,
-    id: u32,
-    pub(crate) channel: Channel,
-    pub(crate) context: AsyncContext,
+struct WorkerInner {
+    env: Environment,
+    id: WorkerId,
+    channel: Channel,
+    context: AsyncContext,
     handler: HandlerCell<Box<dyn WorkerHandler>>,
-    pub(crate) handles: Handles,
-    /// Connections that were acknowledged, and that their servers have not got yet: the bytes that must be sent before
-    /// the primary knows of it come first.
-    taken: RefCell<VecDeque<(u64, Taken)>>,
+    table: ListenTable,
+    delivery: Delivery,
     leaving: Cell<Leaving>,
-    /// The servers are to close once they have the connections that were acknowledged.
+    /// The servers are to close once the connections that were acknowledged are delivered.
     close_due: Cell<bool>,
-    /// Servers whose close is waited for.
+    /// Servers that have not reported their close yet.
     closing: Cell<usize>,
 }
 
@@ -69,77 +69,77 @@ enum Leaving {
     No,
     /// By the worker's own wish: the primary is to be told.
     Own,
-    /// The primary wants it.
+    /// On the primary's request.
     Asked,
-    /// By its own wish, without waiting for anything.
+    /// By its own wish, without waiting for servers and connections.
     Killed,
 }
 
-/// What a worker does that has no handler: what the trait says.
-struct Plain;
+/// The handler of a worker whose program sets none.
+struct DefaultHandler;
 
-impl WorkerHandler for Plain {}
+impl WorkerHandler for DefaultHandler {}
 
 impl Worker {
-    /// This process as a worker, if a primary forked it (`cluster.isWorker`); `None` in every other process, in the
-    /// children of workers too, and when called again.
+    /// This process as a worker, if a primary forked it (`cluster.isWorker`). `None` in every other process, in children
+    /// of workers, and on a second call.
     ///
-    /// To be called before the program starts threads or other programs: it removes the variables by which a worker is
-    /// known, which is possible in a process with one thread only. Children that inherit them are told of an error here.
+    /// Call it before the program starts threads or other programs: it removes the variables that mark a worker, which is
+    /// possible only in a process with one thread. In a child that inherits the variables it fails.
     ///
     /// The channel to the primary keeps the loop alive: see [`unref`](Self::unref).
     ///
     /// # Errors
     /// `Invitation` if a primary forked this process and it cannot become a worker, for want of descriptors for example;
-    /// `Version` if the primary speaks another version of the protocol; what the system says. The program is to end
+    /// `Version` if the primary speaks another version of the protocol; the system's refusal. The program should end
     /// then.
     pub fn from_env(env: &Environment) -> Result<Option<Self>> {
         let Some((id, fd)) = accept_invitation()? else { return Ok(None) };
         let mut worker = None;
         let context = env.new_context(Provider::PipeWrap);
         let _channel = Channel::new(env.loop_handle(), |channel| {
-            let me = Rc::new(WorkerSelf {
+            let inner = Rc::new(WorkerInner {
                 env: env.clone(),
                 id,
                 channel: channel.clone(),
                 context,
                 handler: HandlerCell::empty(),
-                handles: Handles::default(),
-                taken: RefCell::default(),
+                table: ListenTable::default(),
+                delivery: Delivery::default(),
                 leaving: Cell::new(Leaving::No),
                 close_due: Cell::new(false),
                 closing: Cell::new(0),
             });
-            worker = Some(Self(Rc::clone(&me)));
-            Box::new(Attention(me))
+            worker = Some(Self(Rc::clone(&inner)));
+            Box::new(WorkerEnd(inner))
         });
         let worker = worker.ok_or(Error::Disconnected)?;
-        worker.0.handler.set(Box::new(Plain));
+        worker.0.handler.set(Box::new(DefaultHandler));
         worker.0.channel.open(fd)?;
-        worker.0.tell(&Message::Online);
+        worker.0.channel.tell(&Message::Online);
         Ok(Some(worker))
     }
 
-    /// Sets the handler. One set during an upcall takes over after it.
+    /// Sets the handler. A handler that is set during an upcall takes over after it.
     pub fn set_handler(&self, handler: impl WorkerHandler + 'static) {
         self.0.handler.set(Box::new(handler));
     }
 
-    /// The worker's number.
+    /// The worker's id.
     #[must_use]
     pub fn id(&self) -> u32 {
-        self.0.id
+        self.0.id.0
     }
 
-    /// Where servers of this worker get their listening handles: the primary. For
+    /// The source of listening handles for servers of this worker, which asks the primary. For
     /// [`Server::with_source`](net::Server::with_source).
     #[must_use]
     pub fn source(&self) -> Rc<dyn ListenSource> {
         Rc::new(WorkerSource(Rc::clone(&self.0)))
     }
 
-    /// Sends a message (`process.send`). Returns whether more is welcome; what is sent anyway waits in memory.
-    /// Acknowledgements of connections overtake it there.
+    /// Sends a message (`process.send`). Returns `false` once the caller should pause; what is sent anyway waits in memory,
+    /// where acknowledgements of connections overtake it.
     ///
     /// # Errors
     /// `Disconnected`, `MessageTooLong`, the system's refusal.
@@ -147,7 +147,7 @@ impl Worker {
         self.0.channel.send_user(data, Vec::new())
     }
 
-    /// Sends a message and, with it, descriptors, at most 16.
+    /// Sends a message with at most 16 descriptors.
     ///
     /// # Errors
     /// As for [`send`](Self::send); `EINVAL` for more descriptors.
@@ -164,26 +164,25 @@ impl Worker {
         self.0.leave(Leaving::Own);
     }
 
-    /// Ends the worker (`cluster.worker.kill`): tells the primary that it goes, closes the channel without waiting for
-    /// servers and connections, and then stops the loop, as near to Node's `process.exit(0)` as a library may come.
-    ///
-    /// Without a channel the loop is stopped at once. To end by a signal is the process's own business.
+    /// Ends the worker (`cluster.worker.kill`): tells the primary that it leaves, closes the channel without waiting for
+    /// servers and connections, and then stops the loop, which is as close to Node's `process.exit(0)` as a library can
+    /// come. Without a channel the loop is stopped at once.
     pub fn kill(&self) {
         self.0.kill();
     }
 
-    /// Whether there is a channel to the primary.
+    /// Whether the channel to the primary is open.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         !self.0.channel.is_closing()
     }
 
-    /// Lets the channel keep the loop alive, which it does at first.
+    /// Lets the channel keep the loop alive, which is the default.
     pub fn ref_(&self) {
         self.0.channel.ref_();
     }
 
-    /// Lets the loop end although there is a channel (`process.channel.unref`).
+    /// Lets the loop end although the channel is open (`process.channel.unref`).
     pub fn unref(&self) {
         self.0.channel.unref();
     }
@@ -195,7 +194,7 @@ impl Worker {
     }
 }
 
-impl WorkerSelf {
+impl WorkerInner {
     fn emit(self: &Rc<Self>, name: &'static str, call: impl FnOnce(&mut dyn WorkerHandler, &Worker)) {
         let worker = Worker(Rc::clone(self));
         self.env.make_callback(self.context, || {
@@ -204,29 +203,22 @@ impl WorkerSelf {
         });
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
+    fn is_leaving(&self) -> bool {
         self.leaving.get() != Leaving::No
     }
 
-    pub(crate) fn is_told_to_leave(&self) -> bool {
+    fn is_told_to_leave(&self) -> bool {
         self.leaving.get() == Leaving::Asked
-    }
-
-    /// Sends a message to a primary that may be gone: then the channel says so.
-    pub(crate) fn tell(&self, message: &Message) {
-        if let Err(error) = self.channel.send(message) {
-            log::debug!(target: "cluster", "primary: {error}");
-        }
     }
 
     fn leave(self: &Rc<Self>, how: Leaving) {
         if !self.is_leaving() && !self.channel.is_closing() {
             self.leaving.set(how);
             if how == Leaving::Own {
-                self.tell(&Message::Going);
+                self.channel.tell(&Message::Going);
             }
-            let me = Rc::clone(self);
-            self.env.next_tick(move || me.close_servers());
+            let worker = Rc::clone(self);
+            self.env.next_tick(move || worker.close_servers());
         }
     }
 
@@ -238,27 +230,27 @@ impl WorkerSelf {
         if self.channel.is_closing() {
             self.env.loop_handle().stop();
         } else {
-            self.tell(&Message::Going);
-            self.tell(&Message::Leaving);
+            self.channel.tell(&Message::Going);
+            self.channel.tell(&Message::Leaving);
         }
     }
 
     /// `_disconnect`.
     fn close_servers(self: &Rc<Self>) {
-        let waits = !self.taken.borrow().is_empty();
+        let waits = !self.delivery.is_empty();
         self.close_due.set(waits);
         if waits {
             return;
         }
-        // The handler may close them, and then too they are waited for.
-        let servers = self.handles.servers();
+        // The handler may close some of them; their close is waited for as well.
+        let servers = self.table.servers();
         let worker = Worker(Rc::clone(self));
         self.handler.call(|handler| handler.on_leave(&worker));
-        // One more than there are, so that none of them is taken for the last one before all are counted.
+        // One more than there are, so that a server that closes at once is not taken for the last one.
         self.closing.set(1);
         for server in servers {
-            let me = Rc::clone(self);
-            if server.shutdown_with(move || me.server_closed()).is_ok() {
+            let worker = Rc::clone(self);
+            if server.shutdown_with(move || worker.server_closed()).is_ok() {
                 self.closing.set(self.closing.get() + 1);
             }
         }
@@ -272,180 +264,20 @@ impl WorkerSelf {
         }
         match self.leaving.get() {
             Leaving::Asked => self.channel.end(),
-            // That was said already.
+            // The primary was told by `kill`.
             Leaving::Killed => {}
-            Leaving::Own | Leaving::No => self.tell(&Message::Leaving),
+            Leaving::Own | Leaving::No => self.channel.tell(&Message::Leaving),
         }
     }
 
-    /// A batch of connections came. The primary learns which of them are taken before any is served: one that it does
-    /// not know to be taken it gives to somebody else when this process dies.
-    ///
-    /// Of `announced` connections those for which the process had no descriptor are missing at the end. The primary
-    /// still has them, so they are refused as those are for which a server has no room.
-    fn take_connections(self: &Rc<Self>, key: u32, batch: u32, fds: Vec<OwnedFd>, announced: usize) {
-        let entry = self.handles.find(key).filter(|_| self.leaving.get() != Leaving::Killed);
-        let room = entry.as_ref().map_or(0, |entry| entry.reserve_up_to(fds.len()));
-        let refused = (room..announced).fold(0, |refused: u64, index| refused | 1 << index);
-        if let Some(entry) = entry.as_ref().filter(|_| fds.len() < announced) {
-            entry.wait_for_descriptors(self);
-        }
-        // Ahead of what the program has to say, for which connections should not wait.
-        let Ok(known) = self.channel.send_ahead(&Message::Taken { batch, refused }) else {
-            // The primary is gone, or counts on somebody else.
-            return;
-        };
-        if let Some(entry) = entry {
-            let mut taken = self.taken.borrow_mut();
-            let connections = fds.into_iter().take(room);
-            taken.extend(connections.map(|fd| (known, Taken::Connection(Reserved::new(&entry), fd))));
-        }
-        self.serve();
-    }
-
-    /// Gives servers their connections, once the primary knows. A panic leaves the rest to `on_notify`.
-    fn serve(self: &Rc<Self>) {
-        let unfinished = Unfinished(self);
-        while let Some(taken) = self.next_taken() {
-            match taken {
-                Taken::Connection(entry, fd) => entry.serve(&self.env, fd),
-                Taken::Queue(faux) => faux.queue_taken(),
-            }
-        }
-        drop(unfinished);
-        if self.close_due.get() && self.taken.borrow().is_empty() {
-            let me = Rc::clone(self);
+    /// Delivers the connections that the primary knows to be taken, and then closes the servers if that was waiting.
+    fn deliver(self: &Rc<Self>) {
+        self.delivery.run(&self.env, &self.channel);
+        if self.close_due.get() && self.delivery.is_empty() {
+            let worker = Rc::clone(self);
             self.close_due.set(false);
-            self.env.next_tick(move || me.close_servers());
+            self.env.next_tick(move || worker.close_servers());
         }
-    }
-
-    fn next_taken(&self) -> Option<Taken> {
-        let mut taken = self.taken.borrow_mut();
-        taken.pop_front_if(|(known, _)| *known <= self.channel.sent()).map(|(_, taken)| taken)
-    }
-
-    /// All has come that waited for a server; it closes behind the last of it.
-    fn queue_taken(self: &Rc<Self>, key: u32) {
-        if let Some(faux) = self.handles.find(key) {
-            let mut taken = self.taken.borrow_mut();
-            let known = taken.back().map_or(0, |(known, _)| *known);
-            taken.push_back((known, Taken::Queue(faux)));
-        }
-        self.serve();
-    }
-}
-
-/// What follows when the primary knows.
-enum Taken {
-    Connection(Reserved, OwnedFd),
-    /// A server that is about to close has got all that waited for it.
-    Queue(Rc<Faux>),
-}
-
-struct Unfinished<'a>(&'a WorkerSelf);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.channel.notify();
-        }
-    }
-}
-
-/// Stands on the worker's end of the channel: `onmessage`.
-struct Attention(Rc<WorkerSelf>);
-
-impl OnChannel for Attention {
-    fn on_message(&mut self, message: Message, mut fds: Vec<OwnedFd>) -> Result<(), ProtocolError> {
-        let me = &self.0;
-        match message {
-            Message::Answer { id, reply } => me.answered(id, reply, fds.pop()),
-            Message::Connections { key, batch } if fds.len() <= BATCH => {
-                let announced = fds.len();
-                me.take_connections(key, batch, fds, announced);
-                Ok(())
-            }
-            Message::Drained { key } => {
-                me.queue_taken(key);
-                Ok(())
-            }
-            Message::Leave => {
-                me.leave(Leaving::Asked);
-                Ok(())
-            }
-            Message::LeaveNoted => {
-                me.channel.end();
-                Ok(())
-            }
-            Message::User(data) => {
-                me.emit("WorkerHandler::on_message", |handler, worker| {
-                    handler.on_message(worker, &data, fds)
-                });
-                Ok(())
-            }
-            _ => Err(ProtocolError::Unexpected),
-        }
-    }
-
-    fn on_message_cut(
-        &mut self,
-        message: Message,
-        fds: Vec<OwnedFd>,
-        announced: usize,
-    ) -> Result<(), ProtocolError> {
-        match message {
-            Message::Connections { key, batch } if announced <= BATCH => {
-                self.0.take_connections(key, batch, fds, announced);
-                Ok(())
-            }
-            Message::Answer { id, reply: Reply::Shared { key, address } } => {
-                self.0.socket_lost(id, key, &address)
-            }
-            Message::User(_) => {
-                let error = Error::DescriptorsLost { announced, arrived: fds.len() };
-                self.0.emit("WorkerHandler::on_error", |handler, worker| handler.on_error(worker, error));
-                Ok(())
-            }
-            _ => Err(ProtocolError::Descriptors),
-        }
-    }
-
-    fn on_notify(&mut self) {
-        self.0.serve();
-    }
-
-    fn on_sent(&mut self) {
-        self.0.serve();
-    }
-
-    fn on_unsent(&mut self, error: Error) {
-        self.0.emit("WorkerHandler::on_error", |handler, worker| handler.on_error(worker, error));
-    }
-
-    fn on_broken(&mut self, error: Error) {
-        log::error!(target: "cluster", "primary: {error}");
-    }
-
-    fn on_close(&mut self) {
-        let me = &self.0;
-        me.taken.take();
-        me.handles.primary_is_gone(&me.env, me.context);
-        if me.leaving.get() == Leaving::Killed {
-            me.env.loop_handle().stop();
-        }
-        me.emit("WorkerHandler::on_disconnect", |handler, worker| {
-            handler.on_disconnect(worker, me.is_leaving())
-        });
-        me.env.emit_destroy(me.context.async_id());
-    }
-}
-
-impl Drop for Attention {
-    fn drop(&mut self) {
-        // Servers and handler may hold the worker, which holds them.
-        self.0.handles.forget();
-        drop(self.0.handler.take());
     }
 }
 

@@ -1,8 +1,9 @@
-//! The listening handle of a worker that accepts itself, on a socket that it shares. Mirrors `shared` in Node's
+//! The listening handle of a worker that accepts itself, on a socket shared with other workers. Mirrors `shared` in Node's
 //! `lib/internal/cluster/child.js`.
 
+use super::WorkerInner;
+use crate::channel::ids::SocketId;
 use crate::channel::message::Message;
-use crate::worker::WorkerSelf;
 use async_wrap::{AsyncId, AsyncStream, Provider};
 use net::source::{Acceptor, ListenHandle, ListenQueue};
 use net::{Address, Result};
@@ -10,25 +11,25 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{PipeWrap, TcpWrap};
 
-/// Connections accepted in one turn: one, as in libuv, which leaves the others to whoever is idle.
+/// Connections accepted per turn: one, as in libuv, which leaves the others to idle workers.
 const ACCEPT_BATCH: u32 = 1;
 
 /// What a server holds. Closed when dropped.
-pub(crate) struct SharedHandle {
-    worker: Rc<WorkerSelf>,
-    id: u32,
+pub(super) struct SharedHandle {
+    worker: Rc<WorkerInner>,
+    id: SocketId,
     address: Address,
     stream: AsyncStream,
 }
 
 impl SharedHandle {
-    pub(crate) fn new(worker: &Rc<WorkerSelf>, id: u32, address: Address, fd: OwnedFd) -> Result<Self> {
-        let (env, lp) = (&worker.env, worker.env.loop_handle());
+    pub(super) fn new(worker: &Rc<WorkerInner>, id: SocketId, address: Address, fd: OwnedFd) -> Result<Self> {
+        let (env, event_loop) = (&worker.env, worker.env.loop_handle());
         let (stream, opened) = if address.as_tcp().is_some() {
-            let tcp = TcpWrap::new(lp);
+            let tcp = TcpWrap::new(event_loop);
             (AsyncStream::new(env, (*tcp).clone(), Provider::TcpServerWrap), tcp.open(fd))
         } else {
-            let pipe = PipeWrap::new(lp);
+            let pipe = PipeWrap::new(event_loop);
             (AsyncStream::new(env, (*pipe).clone(), Provider::PipeServerWrap), pipe.open(fd))
         };
         let handle = Self { worker: Rc::clone(worker), id, address, stream };
@@ -45,8 +46,8 @@ impl ListenHandle for SharedHandle {
         let server = acceptor.server();
         self.stream.set_accept_batch(ACCEPT_BATCH);
         self.stream.listen(backlog, acceptor).map_err(|error| error.on(&self.address))?;
-        self.worker.handles.set_server(self.id, server);
-        self.worker.tell(&Message::Listening { key: self.id });
+        self.worker.table.set_server(self.id, server);
+        self.worker.channel.tell(&Message::Listening { socket: self.id });
         Ok(())
     }
 
@@ -62,8 +63,8 @@ impl ListenHandle for SharedHandle {
     fn close(&self) {
         if !self.stream.is_closing() {
             self.stream.close();
-            if self.worker.handles.remove(self.id) {
-                self.worker.tell(&Message::Close { key: self.id });
+            if self.worker.table.remove(self.id) {
+                self.worker.channel.tell(&Message::Close { socket: self.id });
             }
         }
     }

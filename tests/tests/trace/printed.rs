@@ -160,12 +160,12 @@ fn a_connection_is_seen_to_pass_from_the_primary_to_a_worker() -> Outcome {
         "cluster OnChannel::on_message Query",
         "cluster OnChannel::on_message Answer",
         "uv-core AcceptUpcall::on_connection",
-        "cluster Channel::send_fds Connections",
+        "cluster Channel::send Connections",
         "kernel sendmsg(2)",
         "kernel recvmsg(2)",
         "cluster OnChannel::on_message Connections",
         "cluster Channel::send_ahead Taken",
-        "cluster Faux::serve",
+        "cluster FauxInner::serve",
         "net ServerHandler::on_connection",
     ];
     expected.extend(ANSWERED);
