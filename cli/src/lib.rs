@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod app;
 pub mod args;
 pub mod chain;
 pub mod limit;
@@ -11,3 +10,5 @@ pub mod say;
 pub mod serve;
 pub mod sources;
 pub mod trace;
+
+pub use ::app;

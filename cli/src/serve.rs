@@ -1,9 +1,10 @@
 //! `cargo xtask serve`: the main job, an HTTP server over the whole chain, in one process or in a cluster.
 
-use crate::app::App;
 use crate::args::{Policy, Result, ServeOptions};
 use crate::limit::{self, Limit};
 use crate::say;
+use crate::trace::live;
+use app::App;
 use async_wrap::layer::Printable;
 use async_wrap::{Environment, Loop, RunMode, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
@@ -67,7 +68,7 @@ fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result
 
 /// What is served.
 fn app(options: &ServeOptions) -> App {
-    App::default().offer_chain(options.offers_chain())
+    App::default().with_chain(options.offers_chain().then_some(live::answer))
 }
 
 fn announce(address: &Address, how: &str, limit: &Limit) {

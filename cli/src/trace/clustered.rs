@@ -5,7 +5,7 @@ use super::client::Client;
 use super::collector::Collection;
 use super::options::Options;
 use super::site::{Site, collect, steps_of};
-use super::step::Step;
+use super::step::{Step, Wire};
 use super::story::Story;
 use crate::args::Result;
 use async_wrap::{Environment, Loop, RunMode};
@@ -110,8 +110,8 @@ impl PrimaryHandler for Watch {
 
     fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], _: Vec<OwnedFd>) {
         let mut told = self.told.borrow_mut();
-        match serde_json::from_slice::<Vec<Step>>(data) {
-            Ok(steps) => told.steps.entry(worker.id()).or_default().extend(steps),
+        match serde_json::from_slice::<Vec<Wire>>(data) {
+            Ok(steps) => told.steps.entry(worker.id()).or_default().extend(steps.into_iter().map(Step::from)),
             Err(error) => told.failure = Some(format!("worker {}: {error}", worker.id())),
         }
     }
@@ -142,6 +142,7 @@ struct Report {
 impl WorkerHandler for Report {
     fn on_leave(&mut self, worker: &Worker) {
         let steps = self.collection.take().map(steps_of).unwrap_or_default();
+        let steps: Vec<Wire> = steps.into_iter().map(Wire::from).collect();
         for part in steps.chunks(STEPS_PER_MESSAGE) {
             // Steps are numbers and words, which JSON has; and a primary that is gone wants none.
             let _ = serde_json::to_vec(part).map(|part| worker.send(&part));

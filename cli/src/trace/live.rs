@@ -36,7 +36,7 @@ static INDEX: LazyLock<Index> = LazyLock::new(Index::read);
 ///
 /// # Errors
 /// The client is gone.
-pub(crate) fn answer(request: &Request<'_>, response: Response) -> Result<()> {
+pub fn answer(request: &Request<'_>, response: Response) -> Result<()> {
     response.set_header("Cache-Control", "no-store")?;
     if let Some(steps) = Collection::claim() {
         let handle = own_handle(steps.borrow_mut().make_contiguous());

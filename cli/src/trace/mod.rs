@@ -8,7 +8,7 @@ mod alone;
 mod client;
 mod clustered;
 pub mod collector;
-pub(crate) mod live;
+pub mod live;
 pub mod options;
 pub mod page;
 pub mod print;

@@ -3,7 +3,7 @@
 
 use super::collector::Collection;
 use super::step::Step;
-use crate::app::App;
+use app::App;
 use async_wrap::Environment;
 use http::upcall::RequestHandler;
 use http::{Request, Response};

@@ -2,10 +2,9 @@
 
 use log::Record;
 use log::kv::{Error, Key, Value, VisitSource};
-use serde::{Deserialize, Serialize};
 
 /// A record, kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// When it came: nanoseconds on the machine's monotonic clock, the same in all processes.
     pub at: u64,
@@ -26,7 +25,7 @@ pub struct Step {
 }
 
 /// What a record says beside its call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The handle's number.
     pub handle: Option<u64>,
@@ -41,7 +40,7 @@ pub struct Facts {
 }
 
 /// Which way a call goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dir {
     /// To the layer above.
     Up,
@@ -53,7 +52,7 @@ pub enum Dir {
 }
 
 /// What a record is of a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Edge {
     /// Its beginning.
     Begin,
@@ -62,6 +61,26 @@ pub enum Edge {
     /// All of it.
     #[default]
     Once,
+}
+
+/// A step on its way from a worker to its primary, as serde knows it without macros.
+pub(super) type Wire = (u64, String, u8, u8, String, String, u32, [Option<u64>; 4], Option<String>);
+
+impl From<Step> for Wire {
+    fn from(Step { at, layer, dir, edge, call, file, line, facts }: Step) -> Self {
+        let numbers = [facts.handle, facts.async_id, facts.trigger_id, facts.bytes];
+        (at, layer, dir as u8, edge as u8, call, file, line, numbers, facts.info)
+    }
+}
+
+impl From<Wire> for Step {
+    fn from((at, layer, dir, edge, call, file, line, numbers, info): Wire) -> Self {
+        let [handle, async_id, trigger_id, bytes] = numbers;
+        let dir = [Dir::Up, Dir::Down].get(usize::from(dir)).copied().unwrap_or_default();
+        let edge = [Edge::Begin, Edge::End].get(usize::from(edge)).copied().unwrap_or_default();
+        let facts = Facts { handle, async_id, trigger_id, bytes, info };
+        Self { at, layer, dir, edge, call, file, line, facts }
+    }
 }
 
 /// The layer whose records have this target.

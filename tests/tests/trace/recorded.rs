@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use tests::running::DEADLINE;
 use upcall::app::App;
-use upcall::trace::collector;
+use upcall::trace::{collector, live};
 use uv_core::threads::Remote;
 
 /// Serves on a thread of its own until the loop is told to close everything.
@@ -20,7 +20,7 @@ fn serve(told: &mpsc::Sender<(SocketAddr, Remote)>) -> Result<(), String> {
     let env = Environment::new(&lp);
     let server = Server::new(&env, ServerOptions::default()).map_err(|error| said(&error))?;
     let anywhere = ListenOptions::addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    server.listen(anywhere, App::default().offer_chain(true)).map_err(|error| said(&error))?;
+    server.listen(anywhere, App::default().with_chain(Some(live::answer))).map_err(|error| said(&error))?;
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("no address")?;
     told.send((address, lp.remote())).map_err(|error| said(&error))?;
     env.run(RunMode::Default).map_err(|error| said(&error))?;

@@ -1,6 +1,10 @@
-//! What `serve` serves: a few routes that show the chain and give tests and benches something to ask for.
+//! What `serve` serves: a few routes that show the chain and give tests and benchmarks something to ask for.
+//!
+//! A crate of its own, so that the profile `quick` can optimise it alone: what `http` inlines into a handler is compiled
+//! with the handler, and the rest of `cli` takes longest to optimise.
 
-use crate::trace::live;
+#![forbid(unsafe_code)]
+
 use http::proto::{Fields, Framing, Repeated, RequestHead};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, Result};
@@ -13,21 +17,24 @@ const STREAM_WRITE: usize = 1024;
 /// Writes of `/stream/N` in one go while the client keeps up: then others have their turn.
 const WRITES_PER_TURN: u64 = 64;
 
-/// What a server says that does not offer the page.
+/// The answer to `GET /chain` of a server that does not offer the page.
 const NO_CHAIN: &str = "not offered: start the server with --chain\n";
 
 /// The application: `GET /`, `POST` or `PUT /echo`, `GET /headers`, `GET /stream/N`, `POST /trailers`, and, if it is
 /// offered, `GET /chain`, which shows the way of its own request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct App {
-    offers_chain: bool,
+    chain: Option<Page>,
 }
 
+/// Answers a request with a page.
+pub type Page = fn(&Request<'_>, Response) -> Result<()>;
+
 impl App {
-    /// The same, with the page at `/chain` or without it. Default: without.
+    /// Sets the page at `/chain`. Default: none.
     #[must_use]
-    pub const fn offer_chain(self, offers_chain: bool) -> Self {
-        Self { offers_chain }
+    pub const fn with_chain(self, chain: Option<Page>) -> Self {
+        Self { chain }
     }
 }
 
@@ -53,10 +60,10 @@ impl App {
     /// Apart from the route that is measured, which is then short.
     #[inline(never)]
     fn route_other(&self, path: &str, request: &Request<'_>, response: Response) -> Result<()> {
-        match path {
-            "/chain" if self.offers_chain => with_method(request, response, &["GET", "HEAD"], live::answer),
-            "/chain" => send_text(&response, 404, NO_CHAIN),
-            path => route_plain(path, request, response),
+        match (path, self.chain) {
+            ("/chain", Some(page)) => with_method(request, response, &["GET", "HEAD"], page),
+            ("/chain", None) => send_text(&response, 404, NO_CHAIN),
+            _ => route_plain(path, request, response),
         }
     }
 }
