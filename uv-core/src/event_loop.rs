@@ -2,6 +2,8 @@
 //! libuv's `src/unix/core.c` and `src/uv-common.c`.
 
 use crate::handle::{Handle, HandleInfo, HandleKind, Node};
+use crate::key::Key;
+use crate::layer::OnDrop;
 use crate::paused::Paused;
 use crate::phases::Polls;
 use crate::poller::Poller;
@@ -63,7 +65,7 @@ pub struct LoopHandle(Rc<LoopInner>);
 pub(crate) type Closing = (Rc<dyn Node>, Option<Box<dyn FnOnce()>>);
 
 /// A handle's place in the table. What tells it from its predecessors is at hand for every event.
-struct Place {
+struct TableEntry {
     generation: u32,
     node: Rc<dyn Node>,
 }
@@ -80,7 +82,7 @@ pub(crate) struct LoopInner {
     active_handles: Cell<usize>,
     /// Requests in flight: each keeps the loop alive.
     active_requests: Cell<usize>,
-    handles: RefCell<Slab<Place>>,
+    handles: RefCell<Slab<TableEntry>>,
     next_generation: Cell<u32>,
     pub(crate) pending: Queue<Rc<dyn Node>>,
     pub(crate) closing: RefCell<Vec<Closing>>,
@@ -112,7 +114,7 @@ impl LoopInner {
 
     /// Empties the table.
     pub(crate) fn take_nodes(&self) -> Vec<Rc<dyn Node>> {
-        self.handles.take().into_iter().map(|(_, place)| place.node).collect()
+        self.handles.take().into_iter().map(|(_, entry)| entry.node).collect()
     }
 
     pub(crate) fn end_all_requests(&self) {
@@ -207,7 +209,10 @@ impl LoopHandle {
         if inner.running.replace(true) {
             return Err(Error::new("run", Errno::EBUSY));
         }
-        let _running = Running(inner);
+        let _running = OnDrop::new(|| {
+            inner.running.set(false);
+            inner.stop.set(false);
+        });
         let mut alive = self.is_alive();
         if !alive {
             self.update_time();
@@ -341,7 +346,7 @@ impl LoopHandle {
 
     fn nodes(&self) -> Vec<Rc<dyn Node>> {
         let handles = self.0.handles.borrow();
-        handles.iter().map(|(_, place)| Rc::clone(&place.node)).collect()
+        handles.iter().map(|(_, entry)| Rc::clone(&entry.node)).collect()
     }
 
     /// Whether this process made the loop.
@@ -359,35 +364,33 @@ impl LoopHandle {
     /// A loop that is gone takes no more: nobody would free what its table holds. The handle is closed.
     pub(crate) fn add<N: Node + 'static>(&self, kind: HandleKind, make: impl FnOnce(Handle) -> N) -> Rc<N> {
         if self.is_gone() {
-            let node = Rc::new(make(Handle::new(self.clone(), u32::MAX, 0, kind)));
+            let node = Rc::new(make(Handle::new(self.clone(), Key::NONE, kind)));
             node.handle().set_closed();
             return node;
         }
         let generation = self.0.next_generation.get();
-        // 15 bits where a pointer has 32: the part of a token that holds it, on every machine.
-        let mask = if usize::BITS == 64 { 0x7fff_ffff } else { 0x7fff };
-        self.0.next_generation.set((generation + 1) & mask);
+        self.0.next_generation.set(Key::generation_after(generation));
         let mut handles = self.0.handles.borrow_mut();
         let entry = handles.vacant_entry();
-        let key = entry.key() as u32;
-        let node = Rc::new(make(Handle::new(self.clone(), key, generation, kind)));
-        entry.insert(Place { generation, node: Rc::clone(&node) as Rc<dyn Node> });
+        let key = Key { index: entry.key() as u32, generation };
+        let node = Rc::new(make(Handle::new(self.clone(), key, kind)));
+        entry.insert(TableEntry { generation, node: Rc::clone(&node) as Rc<dyn Node> });
         node
     }
 
-    pub(crate) fn node(&self, key: u32, generation: u32) -> Option<Rc<dyn Node>> {
+    pub(crate) fn node(&self, key: Key) -> Option<Rc<dyn Node>> {
         let handles = self.0.handles.borrow();
-        let place = handles.get(key as usize).filter(|place| place.generation == generation)?;
-        Some(Rc::clone(&place.node))
+        let entry = handles.get(key.index as usize).filter(|entry| entry.generation == key.generation)?;
+        Some(Rc::clone(&entry.node))
     }
 
     /// Takes a closed handle out of the table.
     pub(crate) fn remove(&self, handle: &Handle) {
         let removed = {
             let mut handles = self.0.handles.borrow_mut();
-            let key = handle.key() as usize;
-            let same = handles.get(key).is_some_and(|place| place.generation == handle.generation());
-            same.then(|| handles.remove(key))
+            let Key { index, generation } = handle.key();
+            let same = handles.get(index as usize).is_some_and(|entry| entry.generation == generation);
+            same.then(|| handles.remove(index as usize))
         };
         // Dropped last: a node's destructor may use the table.
         drop(removed);
@@ -467,15 +470,5 @@ impl fmt::Debug for LoopHandle {
             .field("active_handles", &self.0.active_handles.get())
             .field("active_requests", &self.0.active_requests.get())
             .finish_non_exhaustive()
-    }
-}
-
-/// Clears the mark of a running loop, and a `stop`, also when a callback panics.
-struct Running<'a>(&'a LoopInner);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.set(false);
-        self.0.stop.set(false);
     }
 }

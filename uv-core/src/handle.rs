@@ -5,9 +5,10 @@
 
 use crate::LAYER;
 use crate::event_loop::LoopHandle;
+use crate::key::Key;
 use crate::layer::trace::Facts;
+use crate::layer::{FlagCell, FlagKind, Flags};
 use crate::poller::Readiness;
-use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -26,17 +27,22 @@ pub enum HandleKind {
     Timer,
 }
 
-const ACTIVE: u8 = 1;
-const REFERENCED: u8 = 2;
-const CLOSING: u8 = 4;
-const CLOSED: u8 = 8;
+struct State;
+
+impl FlagKind for State {
+    type Bits = u8;
+}
+
+const ACTIVE: Flags<State> = Flags::bit(0);
+const REFERENCED: Flags<State> = Flags::bit(1);
+const CLOSING: Flags<State> = Flags::bit(2);
+const CLOSED: Flags<State> = Flags::bit(3);
 
 /// The part that all handles share.
 pub struct Handle {
     lp: LoopHandle,
-    key: u32,
-    generation: u32,
-    flags: Cell<u8>,
+    key: Key,
+    flags: FlagCell<State>,
     kind: HandleKind,
 }
 
@@ -92,8 +98,8 @@ pub(crate) trait Node {
 }
 
 impl Handle {
-    pub(crate) fn new(lp: LoopHandle, key: u32, generation: u32, kind: HandleKind) -> Self {
-        Self { lp, key, generation, flags: Cell::new(REFERENCED), kind }
+    pub(crate) fn new(lp: LoopHandle, key: Key, kind: HandleKind) -> Self {
+        Self { lp, key, flags: FlagCell::new(REFERENCED), kind }
     }
 
     /// The loop that this handle belongs to.
@@ -112,26 +118,26 @@ impl Handle {
     /// (`uv_is_active`).
     #[must_use]
     pub fn is_active(&self) -> bool {
-        self.has(ACTIVE)
+        self.flags.has(ACTIVE)
     }
 
     /// Whether `close` was called (`uv_is_closing`).
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.has(CLOSING)
+        self.flags.has(CLOSING)
     }
 
     /// Whether the handle keeps its loop alive while it is active (`uv_has_ref`). New handles do.
     #[must_use]
     pub fn has_ref(&self) -> bool {
-        self.has(REFERENCED)
+        self.flags.has(REFERENCED)
     }
 
     /// Lets the handle keep its loop alive while it is active (`uv_ref`). Idempotent.
     pub fn ref_(&self) {
-        if !self.has(REFERENCED) {
-            self.set(REFERENCED);
-            if self.has(ACTIVE) {
+        if !self.flags.has(REFERENCED) {
+            self.flags.set(REFERENCED);
+            if self.flags.has(ACTIVE) {
                 self.lp.add_active(1);
             }
         }
@@ -139,9 +145,9 @@ impl Handle {
 
     /// Lets the loop end although the handle is active (`uv_unref`). Idempotent.
     pub fn unref(&self) {
-        if self.has(REFERENCED) {
-            self.clear(REFERENCED);
-            if self.has(ACTIVE) {
+        if self.flags.has(REFERENCED) {
+            self.flags.clear(REFERENCED);
+            if self.flags.has(ACTIVE) {
                 self.lp.remove_active(1);
             }
         }
@@ -160,30 +166,26 @@ impl Handle {
 
     fn request_close(&self, on_closed: Option<Box<dyn FnOnce()>>) {
         let _down = LAYER.down("Handle::close", || Facts::of(self));
-        if self.has(CLOSING) {
+        if self.flags.has(CLOSING) {
             return;
         }
-        self.set(CLOSING);
-        if let Some(node) = self.lp.node(self.key, self.generation) {
+        self.flags.set(CLOSING);
+        if let Some(node) = self.lp.node(self.key) {
             node.begin_close();
             self.stop();
             self.lp.push_closing(node, on_closed);
         }
     }
 
-    pub(crate) fn key(&self) -> u32 {
+    pub(crate) fn key(&self) -> Key {
         self.key
-    }
-
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation
     }
 
     /// Marks the handle active (`uv__handle_start`).
     pub(crate) fn start(&self) {
-        if !self.has(ACTIVE) && !self.has(CLOSING) {
-            self.set(ACTIVE);
-            if self.has(REFERENCED) {
+        if !self.flags.has(ACTIVE) && !self.flags.has(CLOSING) {
+            self.flags.set(ACTIVE);
+            if self.flags.has(REFERENCED) {
                 self.lp.add_active(1);
             }
         }
@@ -191,32 +193,20 @@ impl Handle {
 
     /// Marks the handle inactive (`uv__handle_stop`).
     pub(crate) fn stop(&self) {
-        if self.has(ACTIVE) {
-            self.clear(ACTIVE);
-            if self.has(REFERENCED) {
+        if self.flags.has(ACTIVE) {
+            self.flags.clear(ACTIVE);
+            if self.flags.has(REFERENCED) {
                 self.lp.remove_active(1);
             }
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.has(CLOSED)
+        self.flags.has(CLOSED)
     }
 
     pub(crate) fn set_closed(&self) {
-        self.set(CLOSING | CLOSED);
-    }
-
-    fn has(&self, flag: u8) -> bool {
-        self.flags.get() & flag != 0
-    }
-
-    fn set(&self, flag: u8) {
-        self.flags.set(self.flags.get() | flag);
-    }
-
-    fn clear(&self, flag: u8) {
-        self.flags.set(self.flags.get() & !flag);
+        self.flags.set(CLOSING | CLOSED);
     }
 }
 

@@ -37,6 +37,7 @@ mod error;
 mod event_loop;
 pub mod failure;
 pub mod handle;
+mod key;
 pub mod layer;
 mod paused;
 mod phases;

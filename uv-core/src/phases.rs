@@ -5,6 +5,7 @@
 //! run goes on from there.
 
 use crate::event_loop::{Closing, LoopHandle, LoopInner};
+use crate::key::Key;
 use crate::layer::trace::Facts;
 use crate::poller::{Batch, Readiness, Source};
 use crate::{LAYER, Result};
@@ -91,17 +92,17 @@ impl LoopHandle {
             match source {
                 Source::Wake => self.inner().inbox.deliver(self),
                 Source::Signal => self.inner().signalled.set(true),
-                Source::Handle { key, generation, readiness } => self.dispatch(key, generation, readiness),
+                Source::Handle { key, readiness } => self.dispatch(key, readiness),
             }
         }
         events
     }
 
-    fn dispatch(&self, key: u32, generation: u32, readiness: Readiness) {
+    fn dispatch(&self, key: Key, readiness: Readiness) {
         // An event of a handle closed earlier in this batch finds it closing, or nothing, or the generation of its
         // successor.
-        if let Some(node) = self.node(key, generation) {
-            let _turn = LAYER.scope("Node::on_event", || Facts::numbered(generation).info(readiness));
+        if let Some(node) = self.node(key) {
+            let _turn = LAYER.scope("Node::on_event", || Facts::numbered(key.generation).info(readiness));
             node.on_event(readiness);
         }
     }
@@ -146,8 +147,8 @@ impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
             match source {
                 Source::Wake => self.lp.inner().inbox.wake_again(),
                 Source::Signal => self.lp.inner().signalled.set(true),
-                Source::Handle { key, generation, readiness } => {
-                    if let Some(node) = self.lp.node(key, generation)
+                Source::Handle { key, readiness } => {
+                    if let Some(node) = self.lp.node(key)
                         && node.postpone(readiness)
                     {
                         self.lp.push_ready(node);

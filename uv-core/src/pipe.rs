@@ -4,7 +4,7 @@
 use crate::handle::HandleKind;
 use crate::layer::trace::Facts;
 use crate::socket_file::{LEFT_OVER, NO_FOLDER, SocketFile, is_left_over};
-use crate::stream::{BOUND, IPC, LENT, READABLE, Received, SOCKET, Stream, WRITABLE};
+use crate::stream::{BOUND, IPC, READABLE, Received, SOCKET, Stream, StreamFlags, StreamNode, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -39,7 +39,7 @@ impl Pipe {
     /// A handle without a descriptor: `bind`, `connect` or `open` gets it one (`uv_pipe_init`).
     #[must_use]
     pub fn new(lp: &LoopHandle) -> Self {
-        Self(Stream::create(lp, HandleKind::Pipe, 0))
+        Self(Stream::create(lp, HandleKind::Pipe, StreamFlags::NONE))
     }
 
     /// Like [`new`](Self::new), for a pipe through which handles travel.
@@ -54,10 +54,10 @@ impl Pipe {
     /// # Errors
     /// `EBUSY` if the handle has a descriptor already; what the system says.
     pub fn open_pair(&self) -> Result<OwnedFd> {
-        self.check_fresh("socketpair")?;
+        self.node().check_fresh("socketpair")?;
         let (ours, theirs) =
             sys::socket::stream_pair(false).map_err(|errno| Error::new("socketpair", errno))?;
-        self.0.0.open(ours, SOCKET | READABLE | WRITABLE);
+        self.node().open(ours, SOCKET | READABLE | WRITABLE);
         Ok(theirs)
     }
 
@@ -82,29 +82,29 @@ impl Pipe {
     /// says. The descriptor is closed then.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         let failed = |errno| Error::new("open", errno);
-        self.check_fresh("open")?;
+        self.node().check_fresh("open")?;
         let raw = fd.as_raw_fd();
         sys::fd::set_cloexec(fd.as_fd()).map_err(failed)?;
         let flags = if sys::socket::is_socket(raw) {
             let is_for_others = sys::socket::is_listening(raw) || is_only_bound(fd.as_fd());
             SOCKET | if is_for_others { BOUND } else { READABLE | WRITABLE }
-        } else if self.0.0.has(IPC) {
+        } else if self.node().has(IPC) {
             return Err(failed(Errno::EINVAL));
         } else {
             let (readable, writable) = sys::fd::access_mode(fd.as_fd()).map_err(failed)?;
-            let directions = if readable { READABLE } else { 0 } | if writable { WRITABLE } else { 0 };
-            directions | stop_waiting(&fd).map_err(failed)?
+            if stop_waiting(&fd).map_err(failed)? {
+                self.node().note_lent();
+            }
+            READABLE.when(readable) | WRITABLE.when(writable)
         };
-        self.0.0.adopt(fd, flags);
+        self.node().adopt(fd, flags);
         Ok(())
     }
 
     /// A handle for a connection that was accepted elsewhere: non-blocking already, and nobody else's any more.
     #[must_use]
     pub fn from_accepted(lp: &LoopHandle, fd: OwnedFd) -> Self {
-        let pipe = Self::new(lp);
-        pipe.0.0.open(fd, SOCKET | READABLE | WRITABLE);
-        pipe
+        Self(Stream::connected(lp, HandleKind::Pipe, fd))
     }
 
     /// Takes the connection that was announced by `on_connection` (`uv_accept`).
@@ -126,11 +126,11 @@ impl Pipe {
     pub fn bind(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = name.as_ref();
         let failed = |errno| Error::new("bind", errno).on(name.display());
-        if self.is_closing() || self.0.0.has(BOUND) {
+        if self.is_closing() || self.node().has(BOUND) {
             return Err(failed(Errno::EINVAL));
         }
         let addr = SockAddr::unix(name).map_err(failed)?;
-        let fd = self.socket().map_err(failed)?;
+        let fd = self.node().socket(libc::AF_UNIX).map_err(failed)?;
         let bind = || sys::socket::bind(fd, &addr);
         let is_path = name.as_bytes().first().is_some_and(|first| *first != 0);
         let bound = if is_path { SocketFile::bind(name, bind) } else { bind().map(|()| None) };
@@ -139,10 +139,10 @@ impl Pipe {
             Errno::EADDRINUSE if is_path && is_left_over(name, &addr) => failed(errno).noting(LEFT_OVER),
             errno => failed(errno),
         })?;
-        self.0.0.set_target(name.display());
-        self.0.0.set(BOUND);
+        self.node().set_target(name.display());
+        self.node().set(BOUND);
         if let Some(file) = file {
-            self.0.0.set_file(file);
+            self.node().set_file(file);
         }
         Ok(())
     }
@@ -155,15 +155,15 @@ impl Pipe {
         let _down = LAYER.down("Pipe::connect", || Facts::of(self));
         let name = name.as_ref();
         let failed = |errno| Error::new("connect", errno).on(name.display());
-        if self.0.0.is_connecting() {
+        if self.node().is_connecting() {
             return Err(failed(Errno::EALREADY));
         }
         if self.is_closing() {
             return Err(failed(Errno::EINVAL));
         }
         let addr = SockAddr::unix(name).map_err(failed)?;
-        self.socket().map_err(failed)?;
-        self.0.0.connect(&addr, name.display())
+        self.node().socket(libc::AF_UNIX).map_err(failed)?;
+        self.node().connect(&addr, name.display())
     }
 
     /// Writes `data` and, with its first byte, descriptors (`uv_write2`, which knows one). The sender's copies are held
@@ -175,10 +175,10 @@ impl Pipe {
     /// `EINVAL` unless this is an IPC pipe, there is data, and there are at most 253 descriptors; else as
     /// [`Stream::write`].
     pub fn write_fds(&self, data: impl Into<Bytes>, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
-        if !self.0.0.has(IPC) || fds.len() > sys::message::FDS_PER_MESSAGE {
+        if !self.node().has(IPC) || fds.len() > sys::message::FDS_PER_MESSAGE {
             return Err(Error::new("write", Errno::EINVAL));
         }
-        self.0.0.write(data.into(), VecDeque::new(), fds)
+        self.node().write(data.into(), VecDeque::new(), fds)
     }
 
     /// Writes what the kernel takes at once and nothing more, with descriptors (`uv_try_write2`, which knows one): all of
@@ -188,32 +188,32 @@ impl Pipe {
     /// As for [`Stream::try_write`]; `EINVAL` unless this is an IPC pipe, there is data, and there are at most 253
     /// descriptors.
     pub fn try_write_fds(&self, data: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
-        if !self.0.0.has(IPC) || data.is_empty() {
+        if !self.node().has(IPC) || data.is_empty() {
             return Err(Error::new("write", Errno::EINVAL));
         }
         let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-        self.0.0.try_write_fds(data, &fds)
+        self.node().try_write_fds(data, &fds)
     }
 
     /// How many received descriptors wait to be taken (`uv_pipe_pending_count`). They come no later than the first
     /// byte of their message.
     #[must_use]
     pub fn pending_count(&self) -> usize {
-        self.0.0.pending_count()
+        self.node().pending_count()
     }
 
     /// Takes the oldest received descriptor. Those never taken are closed with the pipe. Those for which this process
     /// had no room when their message was read are lost, as in libuv.
     #[must_use]
     pub fn take_received(&self) -> Option<Received> {
-        self.0.0.take_received()
+        self.node().take_received()
     }
 
     /// Like [`take_received`](Self::take_received), for somebody who knows what comes: does not ask the system what it
     /// is, which saves two calls.
     #[must_use]
     pub fn take_received_fd(&self) -> Option<OwnedFd> {
-        self.0.0.take_received_fd()
+        self.node().take_received_fd()
     }
 
     /// Lets everybody read or write to the bound path too (`uv_pipe_chmod`).
@@ -226,7 +226,7 @@ impl Pipe {
             return Err(Error::new("chmod", Errno::EBADF));
         };
         let failed = |errno| Error::new("chmod", errno).on(name.display());
-        let path = match self.0.0.file_path() {
+        let path = match self.node().file_path() {
             Some(path) => path.ok_or_else(|| failed(Errno::ENOENT))?,
             // Bound by somebody else: a relative name may mean another file here, but a socket's file at least.
             None => socket_path(&name).map_err(failed)?,
@@ -242,7 +242,7 @@ impl Pipe {
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket.
     pub fn local_name(&self) -> Result<PipeName> {
-        let addr = sys::socket::local_addr(self.0.0.opened()?);
+        let addr = sys::socket::local_addr(self.node().opened()?);
         name(addr.map_err(|errno| Error::new("getsockname", errno))?)
     }
 
@@ -251,40 +251,27 @@ impl Pipe {
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket, `ENOTCONN` without a peer.
     pub fn peer_name(&self) -> Result<PipeName> {
-        let addr = sys::socket::peer_addr(self.0.0.opened()?);
+        let addr = sys::socket::peer_addr(self.node().opened()?);
         name(addr.map_err(|errno| Error::new("getpeername", errno))?)
     }
 
-    fn socket(&self) -> Result<BorrowedFd<'_>, Errno> {
-        if self.0.0.fd().get().is_none() {
-            self.0.0.open(sys::socket::stream_socket(libc::AF_UNIX)?, SOCKET);
-        }
-        self.0.0.fd().get().ok_or(Errno::EBADF)
-    }
-
-    fn check_fresh(&self, op: &'static str) -> Result<()> {
-        if self.is_closing() {
-            return Err(Error::new(op, Errno::EINVAL));
-        }
-        if self.0.0.fileno().is_ok() {
-            return Err(Error::new(op, Errno::EBUSY));
-        }
-        Ok(())
+    fn node(&self) -> &Rc<StreamNode> {
+        &self.0.0
     }
 }
 
-/// Makes reads and writes not wait, for others who share the open file as little as possible. Returns the flag of a mode
-/// that is to be restored, or none.
-fn stop_waiting(fd: &OwnedFd) -> Result<u32, Errno> {
+/// Makes reads and writes not wait, for others who share the open file as little as possible. Returns whether its mode
+/// is to be restored.
+fn stop_waiting(fd: &OwnedFd) -> Result<bool, Errno> {
     let raw = fd.as_raw_fd();
     if !sys::reopen::has_mode(raw) {
-        return Ok(0);
+        return Ok(false);
     }
     let own = sys::reopen::reopen(raw, true);
     if own.is_ok_and(|own| sys::reopen::replace(fd, &own).is_ok()) {
-        return Ok(0);
+        return Ok(false);
     }
-    Ok(if sys::reopen::lend(fd.as_fd())? { LENT } else { 0 })
+    sys::reopen::lend(fd.as_fd())
 }
 
 /// The path, if what is there is a socket.

@@ -3,7 +3,9 @@
 //! mio is always edge-triggered while libuv's contract is level-triggered. Whoever leaves something unread, unwritten
 //! or unaccepted says so by putting its handle into the loop's still-ready set; the poll phase then does not block.
 
+use crate::key::Key;
 use crate::layer::trace::Facts;
+use crate::layer::{FlagKind, Flags};
 use crate::sys::fork::Process;
 use crate::{Errno, Error, LAYER, Result};
 use mio::event::Event;
@@ -19,60 +21,58 @@ use std::time::Duration;
 /// Events fetched by one wait: libuv's number. More wait in the kernel for the next one.
 const EVENTS_PER_WAIT: usize = 1024;
 
-/// Tokens of the loop itself; handles never get them, as their index half stays below.
+/// Tokens of the loop itself: those of handles are smaller.
 const WAKE: Token = Token(usize::MAX);
 const SIGNAL: Token = Token(usize::MAX - 1);
-const INDEX_BITS: u32 = usize::BITS / 2;
 
 /// What an event says about a descriptor.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Readiness(pub(crate) u32);
+pub(crate) type Readiness = Flags<Ready>;
+
+pub(crate) struct Ready;
+
+impl FlagKind for Ready {
+    type Bits = u8;
+}
 
 impl Readiness {
-    pub(crate) const READABLE: u32 = 1;
-    pub(crate) const WRITABLE: u32 = 1 << 1;
+    pub(crate) const READABLE: Self = Self::bit(0);
+    pub(crate) const WRITABLE: Self = Self::bit(1);
     /// A short read is not the last one: the peer has finished sending, the stream failed, or urgent data splits the
     /// input in two.
-    pub(crate) const READ_ON: u32 = 1 << 2;
+    pub(crate) const READ_ON: Self = Self::bit(2);
     /// The peer has finished sending.
-    pub(crate) const PEER_ENDED: u32 = 1 << 3;
+    pub(crate) const PEER_ENDED: Self = Self::bit(3);
     /// The stream failed: a reset, mostly.
-    pub(crate) const FAILED: u32 = 1 << 4;
+    pub(crate) const FAILED: Self = Self::bit(4);
 
     #[inline]
     fn of(event: &Event) -> Self {
         if event.is_error() || event.is_read_closed() || event.is_write_closed() || event.is_priority() {
             return Self::of_ending(event);
         }
-        let readable = if event.is_readable() { Self::READABLE } else { 0 };
-        let writable = if event.is_writable() { Self::WRITABLE } else { 0 };
-        Self(readable | writable)
+        Self::READABLE.when(event.is_readable()) | Self::WRITABLE.when(event.is_writable())
     }
 
     /// What an event says that is not only of room and of input.
     #[cold]
     fn of_ending(event: &Event) -> Self {
-        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         let failed = event.is_error();
         let peer_ended = event.is_read_closed();
         let read_closed = peer_ended || failed;
         let readable = event.is_readable() || read_closed;
         let writable = event.is_writable() || event.is_write_closed() || failed;
         let read_on = read_closed || event.is_priority();
-        Self(
-            flag(readable, Self::READABLE)
-                | flag(writable, Self::WRITABLE)
-                | flag(read_on, Self::READ_ON)
-                | flag(peer_ended, Self::PEER_ENDED)
-                | flag(failed, Self::FAILED),
-        )
+        Self::READABLE.when(readable)
+            | Self::WRITABLE.when(writable)
+            | Self::READ_ON.when(read_on)
+            | Self::PEER_ENDED.when(peer_ended)
+            | Self::FAILED.when(failed)
     }
 }
 
 impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has = |flag| self.0 & flag != 0;
-        f.write_str(match (has(Self::READABLE), has(Self::WRITABLE)) {
+        f.write_str(match (self.has(Self::READABLE), self.has(Self::WRITABLE)) {
             (true, true) => "readable and writable",
             (true, false) => "readable",
             (false, true) => "writable",
@@ -85,7 +85,7 @@ impl fmt::Display for Readiness {
 pub(crate) enum Source {
     Wake,
     Signal,
-    Handle { key: u32, generation: u32, readiness: Readiness },
+    Handle { key: Key, readiness: Readiness },
 }
 
 pub(crate) struct Poller {
@@ -136,28 +136,19 @@ impl Poller {
     }
 
     /// Watches `fd`. One edge is reported at once for what is already there.
-    pub(crate) fn register(
-        &self,
-        fd: BorrowedFd<'_>,
-        key: u32,
-        generation: u32,
-        writable: bool,
-    ) -> Result<(), Errno> {
-        let token = handle_token(key, generation);
+    pub(crate) fn register(&self, fd: BorrowedFd<'_>, key: Key, writable: bool) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
-        Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), token, interest(writable))?)
+        Ok(self.own_registry()?.register(
+            &mut SourceFd(&fd.as_raw_fd()),
+            key.to_token(),
+            interest(writable),
+        )?)
     }
 
     /// Watches for writability as well: needed from the first write that would block.
-    pub(crate) fn register_writable(
-        &self,
-        fd: BorrowedFd<'_>,
-        key: u32,
-        generation: u32,
-    ) -> Result<(), Errno> {
-        let token = handle_token(key, generation);
+    pub(crate) fn register_writable(&self, fd: BorrowedFd<'_>, key: Key) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
-        Ok(self.own_registry()?.reregister(&mut SourceFd(&fd.as_raw_fd()), token, interest(true))?)
+        Ok(self.own_registry()?.reregister(&mut SourceFd(&fd.as_raw_fd()), key.to_token(), interest(true))?)
     }
 
     /// Watches the pipe into which signals are written.
@@ -223,12 +214,6 @@ fn interest(writable: bool) -> Interest {
     if writable { readable | Interest::WRITABLE } else { readable }
 }
 
-fn handle_token(key: u32, generation: u32) -> Token {
-    // On a 32-bit machine the halves are 16 bits each: still one generation per reuse of an index within a batch.
-    let mask = (1_usize << INDEX_BITS) - 1;
-    Token(((generation as usize & (mask >> 1)) << INDEX_BITS) | (key as usize & mask))
-}
-
 fn source(event: &Event) -> Source {
     let token = event.token();
     if token == WAKE {
@@ -237,10 +222,5 @@ fn source(event: &Event) -> Source {
     if token == SIGNAL {
         return Source::Signal;
     }
-    let mask = (1_usize << INDEX_BITS) - 1;
-    Source::Handle {
-        key: (token.0 & mask) as u32,
-        generation: (token.0 >> INDEX_BITS) as u32,
-        readiness: Readiness::of(event),
-    }
+    Source::Handle { key: Key::from_token(token), readiness: Readiness::of(event) }
 }

@@ -2,14 +2,15 @@
 
 use crate::handle::HandleKind;
 use crate::layer::trace::Facts;
-use crate::stream::{BOUND, READABLE, SOCKET, Stream, WRITABLE};
+use crate::stream::{BOUND, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Deref;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A TCP connection or listener (`uv_tcp_t`).
@@ -98,7 +99,7 @@ impl Tcp {
     /// `EBUSY` if the handle has a socket already, `ENOTSOCK` if this is none; the descriptor is closed then.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         let failed = |errno| Error::new("open", errno);
-        self.check_fresh("open")?;
+        self.node().check_fresh("open")?;
         let raw = fd.as_raw_fd();
         if !sys::socket::is_socket(raw) {
             return Err(failed(Errno::ENOTSOCK));
@@ -107,14 +108,7 @@ impl Tcp {
         let bound = sys::socket::local_addr(fd.as_fd())
             .is_ok_and(|addr| addr.as_inet().is_some_and(|addr| addr.port() != 0));
         let connected = sys::socket::peer_addr(fd.as_fd()).is_ok();
-        let mut flags = 0;
-        if bound {
-            flags |= BOUND;
-        }
-        if connected {
-            flags |= READABLE | WRITABLE;
-        }
-        self.0.0.adopt(fd, flags);
+        self.node().adopt(fd, BOUND.when(bound) | (READABLE | WRITABLE).when(connected));
         Ok(())
     }
 
@@ -122,9 +116,7 @@ impl Tcp {
     /// any more. Costs no system call, where `open` costs several.
     #[must_use]
     pub fn from_accepted(lp: &LoopHandle, fd: OwnedFd) -> Self {
-        let tcp = Self::new(lp);
-        tcp.0.0.open(fd, READABLE | WRITABLE);
-        tcp
+        Self(Stream::connected(lp, HandleKind::Tcp, fd))
     }
 
     /// Takes the connection that was announced by `on_connection` (`uv_accept`).
@@ -142,11 +134,11 @@ impl Tcp {
     /// address; what the system says. A port in use is reported by `listen` or `connect`, as in libuv.
     pub fn bind(&self, addr: SocketAddr, options: BindOptions) -> Result<()> {
         let failed = |errno| Error::new("bind", errno).on(addr);
-        if self.is_closing() || self.0.0.has(BOUND) || (options.ipv6_only && addr.is_ipv4()) {
+        if self.is_closing() || self.node().has(BOUND) || (options.ipv6_only && addr.is_ipv4()) {
             return Err(failed(Errno::EINVAL));
         }
         let sockaddr = SockAddr::inet(addr);
-        let fd = self.socket(&sockaddr).map_err(failed)?;
+        let fd = self.node().socket(sockaddr.family()).map_err(failed)?;
         if sys::socket::local_addr(fd).map_err(failed)?.family() != sockaddr.family() {
             // There was a socket already, of the other family.
             return Err(failed(Errno::EINVAL));
@@ -161,11 +153,11 @@ impl Tcp {
         }
         match sys::socket::bind(fd, &sockaddr) {
             Ok(()) => {}
-            Err(Errno::EADDRINUSE) => self.0.0.set_delayed_error(Errno::EADDRINUSE),
+            Err(Errno::EADDRINUSE) => self.node().set_delayed_error(Errno::EADDRINUSE),
             Err(errno) => return Err(failed(errno)),
         }
-        self.0.0.set_target(addr);
-        self.0.0.set(BOUND);
+        self.node().set_target(addr);
+        self.node().set(BOUND);
         Ok(())
     }
 
@@ -174,7 +166,7 @@ impl Tcp {
     /// # Errors
     /// As [`Stream::listen`].
     pub fn listen(&self, backlog: u32, upcall: impl crate::upcall::AcceptUpcall + 'static) -> Result<()> {
-        if self.0.0.fileno().is_err() && !self.is_closing() {
+        if self.node().fileno().is_err() && !self.is_closing() {
             self.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), BindOptions::default())?;
         }
         self.0.listen(backlog, upcall)
@@ -201,15 +193,15 @@ impl Tcp {
     pub fn connect(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("Tcp::connect", || Facts::of(self));
         let failed = |errno| Error::new("connect", errno).on(addr);
-        if self.0.0.is_connecting() {
+        if self.node().is_connecting() {
             return Err(failed(Errno::EALREADY));
         }
         if self.is_closing() {
             return Err(failed(Errno::EINVAL));
         }
         let sockaddr = SockAddr::inet(loopback_if_unspecified(addr));
-        self.socket(&sockaddr).map_err(failed)?;
-        self.0.0.connect(&sockaddr, addr)
+        self.node().socket(sockaddr.family()).map_err(failed)?;
+        self.node().connect(&sockaddr, addr)
     }
 
     /// The socket's own address (`uv_tcp_getsockname`).
@@ -218,10 +210,10 @@ impl Tcp {
     /// `EBADF` without a socket; `EADDRINUSE` if that is what `bind` met.
     pub fn local_addr(&self) -> Result<SocketAddr> {
         let failed = |errno| Error::new("getsockname", errno);
-        if let Some(errno) = self.0.0.delayed_error() {
+        if let Some(errno) = self.node().delayed_error() {
             return Err(failed(errno));
         }
-        let addr = sys::socket::local_addr(self.0.0.opened()?).map_err(failed)?;
+        let addr = sys::socket::local_addr(self.node().opened()?).map_err(failed)?;
         addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
@@ -231,7 +223,7 @@ impl Tcp {
     /// `EBADF` without a socket, `ENOTCONN` without a peer.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         let failed = |errno| Error::new("getpeername", errno);
-        let addr = sys::socket::peer_addr(self.0.0.opened()?).map_err(failed)?;
+        let addr = sys::socket::peer_addr(self.node().opened()?).map_err(failed)?;
         addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
@@ -272,10 +264,10 @@ impl Tcp {
     /// `EINVAL` while a FIN that is sent is still to be reported; the stream stays open.
     pub fn close_reset(&self) -> Result<()> {
         let failed = |errno| Error::new("close_reset", errno);
-        if self.0.0.has_sent_fin() {
+        if self.node().has_sent_fin() {
             return Err(failed(Errno::EINVAL));
         }
-        if let Ok(fd) = self.0.0.opened() {
+        if let Ok(fd) = self.node().opened() {
             sys::socket::linger_zero(fd).map_err(failed)?;
         }
         self.close();
@@ -283,26 +275,12 @@ impl Tcp {
     }
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> Result<()> {
-        let set = sys::socket::set_option(self.0.0.opened()?, level, name, value);
+        let set = sys::socket::set_option(self.node().opened()?, level, name, value);
         set.map_err(|errno| Error::new("setsockopt", errno))
     }
 
-    /// The handle's socket, made now if there is none.
-    fn socket(&self, addr: &SockAddr) -> Result<BorrowedFd<'_>, Errno> {
-        if self.0.0.fd().get().is_none() {
-            self.0.0.open(sys::socket::stream_socket(addr.family())?, 0);
-        }
-        self.0.0.fd().get().ok_or(Errno::EBADF)
-    }
-
-    fn check_fresh(&self, op: &'static str) -> Result<()> {
-        if self.is_closing() {
-            return Err(Error::new(op, Errno::EINVAL));
-        }
-        if self.0.0.fileno().is_ok() {
-            return Err(Error::new(op, Errno::EBUSY));
-        }
-        Ok(())
+    fn node(&self) -> &Rc<StreamNode> {
+        &self.0.0
     }
 }
 

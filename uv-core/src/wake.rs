@@ -2,8 +2,9 @@
 //! `src/unix/async.c`, without its scan of all async handles at each wake-up: what was sent is queued by name.
 
 use crate::handle::{Handle, HandleKind, Node};
-use crate::layer::HandlerCell;
+use crate::key::Key;
 use crate::layer::trace::Facts;
+use crate::layer::{HandlerCell, OnDrop};
 use crate::sys::fork::Process;
 use crate::upcall::AsyncUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -23,10 +24,7 @@ const POSTS_PER_TURN: usize = 1024;
 pub(crate) enum Post {
     Closure(Box<dyn FnOnce(&LoopHandle) + Send>),
     /// An async handle was sent to.
-    Async {
-        key: u32,
-        generation: u32,
-    },
+    Async(Key),
     /// The request of this number ended in the thread pool.
     Work(usize),
 }
@@ -143,21 +141,25 @@ impl Inbox {
 
     /// Runs what was posted before this call, one at a time, so that a panic loses only its own post.
     pub(crate) fn deliver(&self, lp: &LoopHandle) {
-        let rest = Rest(self);
+        // Wakes the loop again if posts are left, be it by the bound or by a panic.
+        let _rest = OnDrop::new(|| {
+            if !self.taken.borrow().is_empty() {
+                self.shared.wake();
+            }
+        });
         let count = self.take_over().min(POSTS_PER_TURN);
         for _ in 0..count {
             let Some(post) = self.taken.borrow_mut().pop_front() else { break };
             match post {
                 Post::Work(id) => lp.inner().works.finish(lp, id),
                 Post::Closure(work) => work(lp),
-                Post::Async { key, generation } => {
-                    if let Some(node) = lp.node(key, generation) {
+                Post::Async(key) => {
+                    if let Some(node) = lp.node(key) {
                         node.on_ready();
                     }
                 }
             }
         }
-        drop(rest);
     }
 
     /// Takes over all posts under one lock. Returns how many there are now.
@@ -182,17 +184,6 @@ impl Inbox {
         let mut posts = self.taken.take();
         posts.append(&mut queued);
         posts
-    }
-}
-
-/// Wakes the loop again if posts are left, be it by the bound or by a panic.
-struct Rest<'a>(&'a Inbox);
-
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
-        if !self.0.taken.borrow().is_empty() {
-            self.0.shared.wake();
-        }
     }
 }
 
@@ -232,7 +223,6 @@ impl Async {
     pub fn sender(&self) -> AsyncSender {
         AsyncSender {
             key: self.0.handle.key(),
-            generation: self.0.handle.generation(),
             sent: Arc::clone(&self.0.sent),
             shared: Arc::clone(&self.0.shared),
         }
@@ -276,8 +266,7 @@ impl fmt::Debug for Async {
 /// Wakes an [`Async`] from any thread. Cheap to clone.
 #[derive(Clone)]
 pub struct AsyncSender {
-    key: u32,
-    generation: u32,
+    key: Key,
     sent: Arc<AtomicBool>,
     shared: Arc<Shared>,
 }
@@ -288,7 +277,7 @@ impl AsyncSender {
     pub fn send(&self) {
         if !self.sent.swap(true, Ordering::SeqCst) {
             // Refused only by a loop that is gone, where there is nobody to call.
-            let _ = self.shared.push(Post::Async { key: self.key, generation: self.generation });
+            let _ = self.shared.push(Post::Async(self.key));
         }
     }
 }

@@ -205,8 +205,7 @@ impl ProcessNode {
             status: Cell::new(None),
             upcall: HandlerCell::empty(),
         });
-        let (key, generation) = (node.handle.key(), node.handle.generation());
-        match lp.inner().poller.register(child.pidfd.as_fd(), key, generation, false) {
+        match lp.inner().poller.register(child.pidfd.as_fd(), node.handle.key(), false) {
             Ok(()) => drop(node.child.replace(Some(child))),
             Err(errno) => {
                 node.handle.close();

@@ -4,7 +4,6 @@
 //! Streams without it pay nothing: the flag is looked at together with one that has to be looked at anyway.
 
 use super::flags::{AROUND, QUEUED};
-use super::node::Unfinished;
 use super::{Stream, StreamNode};
 use crate::LAYER;
 use crate::layer::trace::Facts;
@@ -19,7 +18,7 @@ impl StreamNode {
         if !self.handle.is_closing() {
             self.set(AROUND);
             // Dropped when nothing is borrowed any more: it is the program's.
-            drop(self.with_extra(|extra| extra.around.replace(begin)));
+            drop(self.cold.with(|cold| cold.around.replace(begin)));
         }
     }
 }
@@ -35,8 +34,8 @@ impl Stream {
             return;
         }
         node.clear(AROUND);
-        let begin = node.if_extra(|extra| extra.around.take());
-        let unfinished = Unfinished(node);
+        let begin = node.cold.peek(|cold| cold.around.take()).flatten();
+        let unfinished = node.on_unwind();
         let _around = begin.map(|begin| begin());
         // The wait is over already, but said only now: before, there was nobody who listens.
         LAYER.kernel("epoll_wait(2)", || (), |()| Facts::saying("1 ready"));
@@ -44,6 +43,6 @@ impl Stream {
             let _turn = LAYER.scope("Node::on_event", || Facts::of(self).info(readiness));
             self.another_turn();
         }
-        std::mem::forget(unfinished);
+        unfinished.disarm();
     }
 }

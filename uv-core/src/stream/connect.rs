@@ -1,8 +1,9 @@
 //! Connecting. Mirrors `uv__tcp_connect`, `uv_pipe_connect` and `uv__stream_connect`.
 
-use super::flags::{CONNECTING, END_TOLD, FAILED, MAYBE_READABLE, MAYBE_WRITABLE, PEER_ENDED};
+use super::flags::{CONNECTING, END_TOLD};
 use super::{BOUND, Outgoing, READABLE, Stream, StreamNode, WRITABLE};
 use crate::handle::HandleKind;
+use crate::poller::Readiness;
 use crate::sys;
 use crate::sys::addr::SockAddr;
 use crate::{Errno, Error, Result};
@@ -23,7 +24,7 @@ impl StreamNode {
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
         self.note_risky_port(addr);
         self.make_nonblocking(fd).map_err(failed)?;
-        let delayed = self.if_extra(|extra| extra.delayed_error.take());
+        let delayed = self.cold.peek(|cold| cold.delayed_error.take()).flatten();
         let result = match delayed {
             Some(errno) => Err(errno),
             None => sys::socket::connect(fd, addr),
@@ -32,7 +33,9 @@ impl StreamNode {
             // Interrupted, a connect goes on by itself.
             Err(Errno::EINPROGRESS | Errno::EINTR) => {
                 // What an earlier attempt left behind says nothing about this one.
-                self.clear(MAYBE_READABLE | MAYBE_WRITABLE | PEER_ENDED | FAILED | END_TOLD);
+                let either = Readiness::READABLE | Readiness::WRITABLE;
+                self.ready.clear(either | Readiness::PEER_ENDED | Readiness::FAILED);
+                self.clear(END_TOLD);
                 self.watch_writable().map_err(failed)?;
             }
             // Refusals come from the callback always; mistakes such as an unreachable network at once, as in libuv.
@@ -59,7 +62,7 @@ impl StreamNode {
         // The kernel hands out no privileged port by itself: see ip_local_port_range in its documentation of sysctl.
         let risky = addr.as_inet().filter(|addr| addr.port() >= PRIVILEGED || self.has(BOUND));
         if let Some(addr) = risky {
-            self.with_extra(|extra| extra.risky_port = addr.port());
+            self.cold.with(|cold| cold.risky_port = addr.port());
         }
     }
 
@@ -67,7 +70,7 @@ impl StreamNode {
     /// its port happens to be the one that is asked for: what it writes then comes back as its peer's answer, and a
     /// server that wants the port finds it taken. To be told as what it is: nobody listens.
     fn check_other_end(&self) -> Result<(), Errno> {
-        let port = self.if_extra(|extra| Some(std::mem::take(&mut extra.risky_port))).unwrap_or(0);
+        let port = self.cold.peek(|cold| std::mem::take(&mut cold.risky_port)).unwrap_or(0);
         let Some(fd) = self.fd.get().filter(|_| port != 0) else { return Ok(()) };
         // A connection that is gone already has no other end: that is read.
         let ip = |addr: Result<SockAddr, Errno>| {
@@ -87,11 +90,11 @@ impl Stream {
     pub(super) fn connect_turn(&self) {
         let node = &self.0;
         let Some(fd) = node.fd.get() else { return };
-        let is_known = node.peek_output(|out| out.connect.is_some()) == Some(true);
-        if !node.has(MAYBE_WRITABLE) || is_known {
+        let is_known = node.out.peek(|out| out.connect.is_some()) == Some(true);
+        if !node.ready.has(Readiness::WRITABLE) || is_known {
             return;
         }
-        node.clear(MAYBE_WRITABLE);
+        node.ready.clear(Readiness::WRITABLE);
         match sys::socket::take_error(fd) {
             Err(Errno::EINPROGRESS) => {}
             result => self.finish_connect(result),

@@ -1,22 +1,48 @@
 //! The descriptor of a stream: how it comes, how the poller watches it, and how it goes. Mirrors `uv__stream_open`,
 //! `uv__io_start` and `uv__stream_close`, libuv's `src/unix/stream.c`.
 
-use super::flags::{LENT, MAYBE_READABLE, REGISTERED, REGISTERED_WRITABLE, SHARED, STANDARD};
-use super::node::StreamNode;
-use crate::Errno;
+use super::flags::{Registration, SHARED, SOCKET, StreamFlags};
+use super::node::{Cold, StreamNode};
+use crate::poller::Readiness;
 use crate::sys;
+use crate::{Errno, Error, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 impl StreamNode {
     /// Gives the stream its descriptor, with the directions that it has.
-    pub(crate) fn open(&self, fd: OwnedFd, flags: u32) {
-        self.open_fresh(fd, flags | MAYBE_READABLE);
+    pub(crate) fn open(&self, fd: OwnedFd, flags: StreamFlags) {
+        self.open_fresh(fd, flags);
+        self.ready.set(Readiness::READABLE);
     }
 
     /// Gives the stream a descriptor that the program opened.
-    pub(crate) fn adopt(&self, fd: OwnedFd, flags: u32) {
-        let is_standard = sys::fd::is_standard(fd.as_raw_fd());
-        self.open(fd, flags | SHARED | if is_standard { STANDARD } else { 0 });
+    pub(crate) fn adopt(&self, fd: OwnedFd, flags: StreamFlags) {
+        if sys::fd::is_standard(fd.as_raw_fd()) {
+            self.cold.with(|cold| cold.is_standard = true);
+        }
+        self.open(fd, flags | SHARED);
+    }
+
+    /// The open file was made non-blocking for this stream.
+    pub(crate) fn note_lent(&self) {
+        self.cold.with(|cold| cold.is_lent = true);
+    }
+
+    /// Refuses a handle that has a descriptor already, or is closing.
+    pub(crate) fn check_fresh(&self, op: &'static str) -> Result<()> {
+        match self.fd.get() {
+            _ if self.handle.is_closing() => Err(Error::new(op, Errno::EINVAL)),
+            Some(_) => Err(Error::new(op, Errno::EBUSY)),
+            None => Ok(()),
+        }
+    }
+
+    /// The stream's socket, made now if there is none.
+    pub(crate) fn socket(&self, family: libc::c_int) -> Result<BorrowedFd<'_>, Errno> {
+        if self.fd.get().is_none() {
+            self.open(sys::socket::stream_socket(family)?, SOCKET);
+        }
+        self.fd.get().ok_or(Errno::EBADF)
     }
 
     /// For what can be told not to wait by the mode of the open file only: `accept` and `connect`. Others may have
@@ -26,7 +52,7 @@ impl StreamNode {
     }
 
     /// The same for a descriptor that has probably nothing to read yet: the poller is asked before it is.
-    pub(super) fn open_fresh(&self, fd: OwnedFd, flags: u32) {
+    pub(super) fn open_fresh(&self, fd: OwnedFd, flags: StreamFlags) {
         // Closed already if its loop is gone.
         if !self.handle.is_closed() {
             self.fd.set(fd);
@@ -35,17 +61,17 @@ impl StreamNode {
     }
 
     pub(super) fn is_watched(&self) -> bool {
-        self.has(REGISTERED)
+        self.registration.get() != Registration::None
     }
 
     /// Makes the poller watch for input, once.
     pub(super) fn watch(&self) -> Result<(), Errno> {
-        if self.has(REGISTERED) {
+        if self.is_watched() {
             return Ok(());
         }
         let Some(fd) = self.fd.get() else { return Ok(()) };
-        self.lp().inner().poller.register(fd, self.handle.key(), self.handle.generation(), false)?;
-        self.set(REGISTERED);
+        self.lp().inner().poller.register(fd, self.handle.key(), false)?;
+        self.registration.set(Registration::Read);
         Ok(())
     }
 
@@ -53,20 +79,19 @@ impl StreamNode {
     pub(super) fn watch_writable(&self) -> Result<(), Errno> {
         let Some(fd) = self.fd.get() else { return Ok(()) };
         let poller = &self.lp().inner().poller;
-        let (key, generation) = (self.handle.key(), self.handle.generation());
-        if !self.has(REGISTERED) {
-            poller.register(fd, key, generation, true)?;
-        } else if !self.has(REGISTERED_WRITABLE) {
-            poller.register_writable(fd, key, generation)?;
+        match self.registration.get() {
+            Registration::None => poller.register(fd, self.handle.key(), true)?,
+            Registration::Read => poller.register_writable(fd, self.handle.key())?,
+            Registration::ReadWrite => {}
         }
-        self.set(REGISTERED | REGISTERED_WRITABLE);
+        self.registration.set(Registration::ReadWrite);
         Ok(())
     }
 
     /// The first half of a close: no event comes any more.
     pub(super) fn stop_watching(&self) {
         if let Some(fd) = self.fd.get()
-            && self.has(REGISTERED)
+            && self.is_watched()
             && self.has(SHARED)
         {
             // Elsewhere the descriptor's own close ends the registration: one system call less.
@@ -75,12 +100,12 @@ impl StreamNode {
     }
 
     /// The second half.
-    pub(super) fn release(&self) {
+    pub(super) fn release(&self, cold: Option<&Cold>) {
         let Some(fd) = self.fd.get() else { return };
-        if self.has(LENT) {
+        if cold.is_some_and(|cold| cold.is_lent) {
             sys::reopen::give_back(fd);
         }
-        if self.has(STANDARD) {
+        if cold.is_some_and(|cold| cold.is_standard) {
             self.fd.retire();
         } else {
             self.fd.close();

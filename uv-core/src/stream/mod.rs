@@ -32,7 +32,7 @@ use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
-pub(crate) use flags::{BOUND, IPC, LENT, READABLE, SHARED, SOCKET, WRITABLE};
+pub(crate) use flags::{BOUND, IPC, READABLE, SHARED, SOCKET, StreamFlags, WRITABLE};
 pub(crate) use node::StreamNode;
 pub(crate) use outgoing::Outgoing;
 pub use read::Received;
@@ -44,8 +44,15 @@ pub use read::Received;
 pub struct Stream(pub(crate) Rc<StreamNode>);
 
 impl Stream {
-    pub(crate) fn create(lp: &LoopHandle, kind: HandleKind, flags: u32) -> Self {
+    pub(crate) fn create(lp: &LoopHandle, kind: HandleKind, flags: StreamFlags) -> Self {
         Self(lp.add(kind, |handle| StreamNode::new(handle, flags)))
+    }
+
+    /// A stream of a connected socket that was accepted elsewhere: non-blocking already, and no other process's.
+    pub(crate) fn connected(lp: &LoopHandle, kind: HandleKind, fd: OwnedFd) -> Self {
+        let stream = Self::create(lp, kind, SOCKET);
+        stream.0.open(fd, READABLE | WRITABLE);
+        stream
     }
 
     /// Starts listening (`uv_listen`): connections are announced to `upcall` and taken with `accept`.
@@ -207,11 +214,13 @@ impl Stream {
     }
 
     /// Closes the stream, and sends the FIN first. A close sends a reset instead if input has come that was not read, and
-    /// one on a reset connection does not see the end of what it was sent. What waits to be written is lost.
+    /// a peer whose connection is reset does not see the end of what it was sent. What waits to be written is lost.
+    ///
+    /// The FIN ends writing for every process that shares the socket, a child to which it was passed included.
     pub fn close_with_fin(&self) {
         let _down = LAYER.down("Stream::close_with_fin", || Facts::of(self));
         if let Some(fd) = self.0.fd().get() {
-            // Fails only if there is nobody to tell.
+            // Fails only if there is no peer to tell.
             let _ = sys::socket::shutdown_write(fd);
         }
         self.close();

@@ -1,25 +1,27 @@
 //! What a stream is made of: its flags, its descriptor and its tower; and what the loop asks of it. Mirrors the fields
 //! of `uv_stream_t` and `uv__stream_io`, `uv__stream_close` and `uv__stream_destroy`, libuv's `src/unix/stream.c`.
 
+use super::accept::Listener;
 use super::around::Around;
 use super::flags::{
-    AROUND, CONNECTING, END_TOLD, FAILED, FED, INPUT_PAUSED, LISTENING, MAYBE_READABLE, MAYBE_WRITABLE,
-    NOTED, NOTIFIED, OUTPUT_PAUSED, PEER_ENDED, QUEUED, READABLE, READING, WRITABLE,
+    AROUND, CONNECTING, END_TOLD, FED, NOTIFIED, QUEUED, READABLE, READING, Registration, StreamFlags,
+    StreamKind, WRITABLE,
 };
 use super::{Outgoing, Stream};
 use crate::failure::Call;
 use crate::handle::{Handle, Node};
-use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
+use crate::layer::{ColdCell, FlagCell, HandlerCell, OnUnwind};
 use crate::paused::{Noted, Pause};
-use crate::poller::Readiness;
+use crate::poller::{Readiness, Ready};
 use crate::socket_file::SocketFile;
 use crate::sys::fd::FdCell;
-use crate::upcall::{AcceptUpcall, StreamUpcall};
+use crate::upcall::StreamUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::fmt::Display;
+use std::mem::take;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -27,34 +29,35 @@ use std::rc::Rc;
 pub(crate) struct StreamNode {
     pub(super) handle: Handle,
     pub(super) fd: FdCell,
-    flags: Cell<u32>,
-    pub(super) tower: HandlerCell<Tower>,
-    pub(super) out: Cell<Option<Box<Outgoing>>>,
-    extra: Cell<Option<Box<Extra>>>,
+    flags: FlagCell<StreamKind>,
+    /// What no event will announce: what events have said since a system call found otherwise.
+    pub(super) ready: FlagCell<Ready>,
+    pub(super) registration: Cell<Registration>,
+    pub(super) tower: HandlerCell<Box<dyn StreamUpcall>>,
+    /// What only a listening stream has.
+    pub(super) listener: OnceCell<Box<Listener>>,
+    pub(super) out: ColdCell<Outgoing>,
+    pub(super) cold: ColdCell<Cold>,
     pub(super) bytes_read: Cell<u64>,
     pub(super) bytes_written: Cell<u64>,
 }
 
-pub(super) enum Tower {
-    Stream(Box<dyn StreamUpcall>),
-    Accept(Box<dyn AcceptUpcall>),
-}
-
-/// What only some streams need: listeners, connecting streams, pipes that pass handles.
+/// What only some streams need: bound and connecting ones, pipes that pass handles, those that something failed for.
 #[derive(Default)]
-pub(super) struct Extra {
-    /// A connection that waits to be taken by `accept`.
-    pub(super) accepted: Option<OwnedFd>,
-    /// Connections per turn; 0 stands for one.
-    pub(super) accept_batch: u32,
+pub(super) struct Cold {
     /// `bind` failed with EADDRINUSE; `listen` or `connect` says so.
     pub(super) delayed_error: Option<Errno>,
     /// Descriptors that came with messages and wait to be taken.
     pub(super) received: VecDeque<OwnedFd>,
     /// How long the stream waits after a failure of the system.
     pause: Pause,
-    /// The number of the trouble that the listener has told of.
-    pub(super) told: u32,
+    /// What waits for that: accepting or reading, and writing.
+    pub(super) is_input_paused: bool,
+    is_output_paused: bool,
+    /// The program gave a standard descriptor away.
+    pub(super) is_standard: bool,
+    /// The open file may be others' too and was made non-blocking for this stream: its mode is restored at close.
+    pub(super) is_lent: bool,
     /// The socket file to remove at close.
     file: Option<SocketFile>,
     /// What errors of `listen` and `connect` are about.
@@ -66,29 +69,32 @@ pub(super) struct Extra {
 }
 
 impl StreamNode {
-    pub(super) fn new(handle: Handle, flags: u32) -> Self {
+    pub(super) fn new(handle: Handle, flags: StreamFlags) -> Self {
         Self {
             handle,
             fd: FdCell::empty(),
-            flags: Cell::new(flags),
+            flags: FlagCell::new(flags),
+            ready: FlagCell::new(Readiness::NONE),
+            registration: Cell::new(Registration::None),
             tower: HandlerCell::empty(),
-            out: Cell::new(None),
-            extra: Cell::new(None),
+            listener: OnceCell::new(),
+            out: ColdCell::empty(),
+            cold: ColdCell::empty(),
             bytes_read: Cell::new(0),
             bytes_written: Cell::new(0),
         }
     }
 
-    pub(crate) fn has(&self, flag: u32) -> bool {
-        self.flags.get() & flag != 0
+    pub(crate) fn has(&self, flags: StreamFlags) -> bool {
+        self.flags.has(flags)
     }
 
-    pub(crate) fn set(&self, flag: u32) {
-        self.flags.set(self.flags.get() | flag);
+    pub(crate) fn set(&self, flags: StreamFlags) {
+        self.flags.set(flags);
     }
 
-    pub(super) fn clear(&self, flag: u32) {
-        self.flags.set(self.flags.get() & !flag);
+    pub(super) fn clear(&self, flags: StreamFlags) {
+        self.flags.clear(flags);
     }
 
     pub(super) fn base(&self) -> &Handle {
@@ -112,60 +118,44 @@ impl StreamNode {
         self.handle.loop_handle()
     }
 
-    /// Works on the box of rare state. `work` calls nobody.
-    pub(super) fn with_extra<R>(&self, work: impl FnOnce(&mut Extra) -> R) -> R {
-        let mut extra = self.extra.take().unwrap_or_default();
-        let result = work(&mut extra);
-        self.extra.set(Some(extra));
-        result
-    }
-
-    /// Like `with_extra`, for streams that have no such box in the common case.
-    pub(super) fn if_extra<R>(&self, work: impl FnOnce(&mut Extra) -> Option<R>) -> Option<R> {
-        let mut extra = self.extra.take()?;
-        let result = work(&mut extra);
-        self.extra.set(Some(extra));
-        result
-    }
-
     pub(crate) fn is_connecting(&self) -> bool {
         self.has(CONNECTING)
     }
 
     pub(crate) fn set_delayed_error(&self, errno: Errno) {
-        self.with_extra(|extra| extra.delayed_error = Some(errno));
+        self.cold.with(|cold| cold.delayed_error = Some(errno));
     }
 
     pub(crate) fn delayed_error(&self) -> Option<Errno> {
-        self.if_extra(|extra| extra.delayed_error)
+        self.cold.peek(|cold| cold.delayed_error).flatten()
     }
 
     /// Remembers what the stream's errors are about: the name to which it is bound or connects.
     pub(crate) fn set_target(&self, target: impl Display) {
-        self.with_extra(|extra| extra.target = Some(target.to_string().into_boxed_str()));
+        self.cold.with(|cold| cold.target = Some(target.to_string().into_boxed_str()));
     }
 
     /// The error of an operation, saying what it is about.
     pub(super) fn error(&self, op: &'static str, errno: Errno) -> Error {
         let error = Error::new(op, errno);
-        match self.if_extra(|extra| extra.target.clone()) {
+        match self.cold.peek(|cold| cold.target.clone()).flatten() {
             Some(target) => error.on(target),
             None => error,
         }
     }
 
     pub(crate) fn set_file(&self, file: SocketFile) {
-        self.with_extra(|extra| extra.file = Some(file));
+        self.cold.with(|cold| cold.file = Some(file));
     }
 
     /// Where the socket file that was made for this stream is; no path if it is gone, or another file by now.
     pub(crate) fn file_path(&self) -> Option<Option<PathBuf>> {
-        self.if_extra(|extra| extra.file.as_ref().map(|file| file.path().map(Path::to_owned)))
+        self.cold.peek(|cold| cold.file.as_ref().map(|file| file.path().map(Path::to_owned))).flatten()
     }
 
     pub(super) fn set_upcall(&self, upcall: Box<dyn StreamUpcall>) {
         if !self.handle.is_closed() {
-            self.tower.set(Tower::Stream(upcall));
+            self.tower.set(upcall);
         }
     }
 
@@ -178,7 +168,7 @@ impl StreamNode {
 
     /// Active means reading, connecting, listening or writing.
     pub(super) fn update_active(&self) {
-        if self.has(READING | CONNECTING | LISTENING) || self.is_writing() {
+        if self.has(READING | CONNECTING) || self.listening().is_some() || self.is_writing() {
             self.handle.start();
         } else {
             self.handle.stop();
@@ -195,27 +185,30 @@ impl StreamNode {
     /// Accepting or reading failed by a state of the system: leaves it alone for a while.
     #[cold]
     pub(super) fn pause_input(self: &Rc<Self>, call: Call, errno: Errno) -> Noted {
-        self.clear(MAYBE_READABLE);
-        self.pause(INPUT_PAUSED, call, errno)
+        self.ready.clear(Readiness::READABLE);
+        self.pause(call, errno, |cold| cold.is_input_paused = true)
     }
 
     /// The same of writing.
     #[cold]
     pub(super) fn pause_output(self: &Rc<Self>, call: Call, errno: Errno) {
-        self.pause(OUTPUT_PAUSED, call, errno);
+        self.pause(call, errno, |cold| cold.is_output_paused = true);
     }
 
-    fn pause(self: &Rc<Self>, flag: u32, call: Call, errno: Errno) -> Noted {
-        if !self.has(INPUT_PAUSED | OUTPUT_PAUSED) {
-            let now = self.lp().now();
-            let pause = self.with_extra(|extra| {
-                extra.pause = extra.pause.after_failure(now);
-                extra.pause
-            });
+    fn pause(self: &Rc<Self>, call: Call, errno: Errno, mark: impl FnOnce(&mut Cold)) -> Noted {
+        let now = self.lp().now();
+        let begun = self.cold.with(|cold| {
+            let is_paused = cold.is_input_paused || cold.is_output_paused;
+            mark(cold);
+            if !is_paused {
+                cold.pause = cold.pause.after_failure(now);
+            }
+            (!is_paused).then_some(cold.pause)
+        });
+        if let Some(pause) = begun {
             let needs_descriptor = matches!(errno, Errno::EMFILE | Errno::ENFILE);
             self.lp().pause(Rc::clone(self) as Rc<dyn Node>, call, pause, needs_descriptor);
         }
-        self.set(flag);
         self.lp().note_trouble(call, errno)
     }
 
@@ -227,8 +220,16 @@ impl StreamNode {
         }
     }
 
-    fn note(&self, readiness: Readiness) {
-        self.set(readiness.0 << NOTED);
+    /// For a turn or a report that an upcall's panic may end: another one follows then, for whatever is left.
+    pub(super) fn on_unwind(self: &Rc<Self>) -> OnUnwind<impl FnOnce() + use<'_>> {
+        OnUnwind::new(|| {
+            if !self.handle.is_closing() {
+                let writes = self.is_writing() && !self.has(CONNECTING);
+                self.ready.set(Readiness::READABLE | Readiness::WRITABLE.when(writes));
+                self.push_ready();
+                self.feed();
+            }
+        })
     }
 }
 
@@ -240,11 +241,7 @@ impl Stream {
     #[track_caller]
     pub(super) fn call(&self, name: &'static str, call: impl FnOnce(&mut dyn StreamUpcall, &Self)) {
         let _up = LAYER.up(name, || Facts::of(self));
-        self.0.tower.call(|tower| {
-            if let Tower::Stream(upcall) = tower {
-                call(&mut **upcall, self);
-            }
-        });
+        self.0.tower.call(|upcall| call(&mut **upcall, self));
     }
 
     /// Does what the descriptor is ready for, in libuv's order: input before output.
@@ -254,24 +251,24 @@ impl Stream {
         if node.handle.is_closing() {
             return;
         }
-        let unfinished = Unfinished(node);
-        if node.has(LISTENING) {
-            self.accept_turn();
+        let unfinished = node.on_unwind();
+        if let Some(listener) = node.listening() {
+            self.accept_turn(listener);
         } else if node.has(CONNECTING) {
             self.connect_turn();
         } else {
-            if node.has(READING) && node.has(MAYBE_READABLE) {
+            if node.has(READING) && node.ready.has(Readiness::READABLE) {
                 self.read_turn();
             }
-            if node.has(MAYBE_WRITABLE) && !node.handle.is_closing() {
+            if node.ready.has(Readiness::WRITABLE) && !node.handle.is_closing() {
                 self.write_turn();
             }
             // Last: a write that waits says itself what failed.
-            if node.has(PEER_ENDED | FAILED) {
+            if node.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
                 self.tell_unread_end();
             }
         }
-        std::mem::forget(unfinished);
+        unfinished.disarm();
     }
 
     /// A turn that no event began. Apart, so that the other one is part of what is called for an event.
@@ -281,30 +278,13 @@ impl Stream {
     }
 }
 
-/// A turn or a report that an upcall's panic ended: another one follows, for whatever is left.
-pub(super) struct Unfinished<'a>(pub(super) &'a Rc<StreamNode>);
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        let node = self.0;
-        if !node.handle.is_closing() {
-            node.set(MAYBE_READABLE);
-            if node.is_writing() && !node.has(CONNECTING) {
-                node.set(MAYBE_WRITABLE);
-            }
-            node.push_ready();
-            node.feed();
-        }
-    }
-}
-
 impl Node for StreamNode {
     fn handle(&self) -> &Handle {
         &self.handle
     }
 
     fn on_event(self: Rc<Self>, readiness: Readiness) {
-        self.note(readiness);
+        self.ready.set(readiness);
         let stream = Stream(self);
         if stream.0.has(QUEUED | AROUND) {
             return stream.on_other_event(readiness);
@@ -313,7 +293,7 @@ impl Node for StreamNode {
     }
 
     fn postpone(&self, readiness: Readiness) -> bool {
-        self.note(readiness);
+        self.ready.set(readiness);
         self.stay_ready()
     }
 
@@ -329,12 +309,13 @@ impl Node for StreamNode {
     }
 
     fn resume(self: Rc<Self>) {
-        let (input, output) = (self.has(INPUT_PAUSED), self.has(OUTPUT_PAUSED));
-        self.clear(INPUT_PAUSED | OUTPUT_PAUSED);
         let now = self.lp().now();
-        self.with_extra(|extra| extra.pause.end(now));
+        let (input, output) = self.cold.with(|cold| {
+            cold.pause.end(now);
+            (take(&mut cold.is_input_paused), take(&mut cold.is_output_paused))
+        });
         if !self.handle.is_closing() {
-            self.set(if input { MAYBE_READABLE } else { 0 } | if output { MAYBE_WRITABLE } else { 0 });
+            self.ready.set(Readiness::READABLE.when(input) | Readiness::WRITABLE.when(output));
             self.push_ready();
         }
     }
@@ -346,36 +327,39 @@ impl Node for StreamNode {
         }
         let stream = Stream(self);
         let node = &stream.0;
-        let unfinished = Unfinished(node);
+        let unfinished = node.on_unwind();
         stream.report();
         if node.has(NOTIFIED) && !node.handle.is_closing() {
             node.clear(NOTIFIED);
             stream.call("StreamUpcall::on_notify", |upcall, stream| upcall.on_notify(stream));
         }
-        if node.has(PEER_ENDED | FAILED | END_TOLD) {
+        if node.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) || node.has(END_TOLD) {
             stream.tell_unread_end();
             node.watch_unread();
         }
-        std::mem::forget(unfinished);
+        unfinished.disarm();
     }
 
     fn begin_close(&self) {
         // CONNECTING stays: the connect is still to be reported as cancelled.
-        self.clear(READING | LISTENING | READABLE | WRITABLE);
+        self.clear(READING | READABLE | WRITABLE);
         self.stop_watching();
-        let extra = self.extra.take();
-        if let Some(file) = extra.as_ref().and_then(|extra| extra.file.as_ref())
+        let cold = self.cold.take();
+        if let Some(file) = cold.as_ref().and_then(|cold| cold.file.as_ref())
             && self.lp().is_own()
         {
             // Before the close, so that nobody connects to a socket that is about to vanish.
             file.remove();
         }
-        // What `connect` was about is still wanted for its report.
-        let target = extra.and_then(|mut extra| extra.target.take());
-        if target.is_some() {
-            self.with_extra(|extra| extra.target = target);
+        if let Some(listener) = self.listener.get() {
+            listener.stop();
         }
-        self.release();
+        self.release(cold.as_deref());
+        // What `connect` was about is still wanted for its report.
+        let target = cold.and_then(|mut cold| cold.target.take());
+        if target.is_some() {
+            self.cold.with(|kept| kept.target = target);
+        }
     }
 
     fn cancel(self: Rc<Self>) {
@@ -386,21 +370,24 @@ impl Node for StreamNode {
 
     fn finish_close(self: Rc<Self>) {
         let stream = Stream(self);
-        stream.0.tower.call(|tower| match tower {
-            Tower::Stream(upcall) => {
-                let _up = LAYER.up("StreamUpcall::on_close", || Facts::of(&stream));
-                upcall.on_close(&stream);
-            }
-            Tower::Accept(upcall) => {
+        stream.0.tower.call(|upcall| {
+            let _up = LAYER.up("StreamUpcall::on_close", || Facts::of(&stream));
+            upcall.on_close(&stream);
+        });
+        if let Some(listener) = stream.0.listener.get() {
+            listener.upcall.call(|upcall| {
                 let _up = LAYER.up("AcceptUpcall::on_close", || Facts::of(&stream));
                 upcall.on_close(&stream);
-            }
-        });
+            });
+        }
     }
 
     fn drop_tower(&self) {
         drop(self.tower.take());
-        drop(self.extra.take());
+        if let Some(listener) = self.listener.get() {
+            drop(listener.upcall.take());
+        }
+        drop(self.cold.take());
         drop(self.out.take());
     }
 

@@ -1,9 +1,10 @@
 //! Reading. Mirrors `uv_read_start`, `uv__read` and, for handles that come with messages, `uv__stream_queue_fd`.
 
-use super::flags::{END_TOLD, FAILED, MAYBE_READABLE, PEER_ENDED, READ_ON, READING};
+use super::flags::{END_TOLD, READING};
 use super::{IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::handle::HandleKind;
+use crate::poller::Readiness;
 use crate::sys;
 use crate::{Errno, Error, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,7 +49,7 @@ impl StreamNode {
         self.clear(END_TOLD);
         self.set(READING);
         self.update_active();
-        if self.has(MAYBE_READABLE) {
+        if self.ready.has(Readiness::READABLE) {
             self.push_ready();
         } else if let Err(errno) = self.watch() {
             if Failure::of(Call::Watch, errno) == Failure::Passing {
@@ -67,7 +68,7 @@ impl StreamNode {
             self.clear(READING);
             self.update_active();
         }
-        if self.has(PEER_ENDED | FAILED) {
+        if self.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
             // No further event will say so.
             self.feed();
         }
@@ -90,7 +91,7 @@ impl StreamNode {
             return match self.read_bytes(fd, buffer) {
                 Ok((0, _)) => Step::End,
                 Ok((count, cut)) => {
-                    let is_last = count < buffer.len() && !cut && !self.has(READ_ON);
+                    let is_last = count < buffer.len() && !cut && !self.ready.has(Readiness::READ_ON);
                     Step::Data(count, is_last)
                 }
                 Err(Errno::EINTR) => continue,
@@ -117,7 +118,7 @@ impl StreamNode {
             sys::socket::read(fd, false, buffer).map(|count| (count, true))
         } else if self.has(IPC) {
             sys::message::receive_fds(fd, buffer, |fd| {
-                self.with_extra(|extra| extra.received.push_back(fd));
+                self.cold.with(|cold| cold.received.push_back(fd));
             })
         } else {
             sys::message::receive(fd, buffer)
@@ -125,11 +126,11 @@ impl StreamNode {
     }
 
     pub(crate) fn pending_count(&self) -> usize {
-        self.if_extra(|extra| Some(extra.received.len())).unwrap_or(0)
+        self.cold.peek(|cold| cold.received.len()).unwrap_or(0)
     }
 
     pub(crate) fn take_received_fd(&self) -> Option<OwnedFd> {
-        self.if_extra(|extra| extra.received.pop_front())
+        self.cold.peek(|cold| cold.received.pop_front()).flatten()
     }
 
     pub(crate) fn take_received(&self) -> Option<Received> {
@@ -154,14 +155,13 @@ impl Stream {
         if node.has(READING) || !node.has(READABLE) || !node.has(SOCKET) || node.handle.is_closing() {
             return;
         }
-        if node.has(FAILED) {
-            node.clear(FAILED);
+        if node.ready.take(Readiness::FAILED) {
             let error = node.fd.get().map_or(Ok(()), sys::socket::take_error);
             if let Err(errno) = error {
                 return self.read_failed(Error::new("read", errno));
             }
         }
-        if node.has(PEER_ENDED) && !node.has(END_TOLD) {
+        if node.ready.has(Readiness::PEER_ENDED) && !node.has(END_TOLD) {
             node.set(END_TOLD);
             self.call("StreamUpcall::on_unread_end", |upcall, stream| upcall.on_unread_end(stream));
         }
@@ -177,7 +177,7 @@ impl Stream {
             match node.read_once(fd, &mut buffer) {
                 Step::Data(count, drained) => {
                     if drained {
-                        node.clear(MAYBE_READABLE);
+                        node.ready.clear(Readiness::READABLE);
                     }
                     node.bytes_read.set(node.bytes_read.get() + count as u64);
                     self.call("StreamUpcall::on_read", |upcall, stream| {
@@ -221,7 +221,7 @@ impl Stream {
                 _ => self.read_failed(Error::new("read", errno)),
             },
             Step::WouldBlock | Step::Data(..) => {
-                node.clear(MAYBE_READABLE | READ_ON);
+                node.ready.clear(Readiness::READABLE | Readiness::READ_ON);
                 self.await_input();
             }
         }

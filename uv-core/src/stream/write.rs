@@ -1,10 +1,11 @@
 //! Writing: at once what the kernel takes, the rest when it has room, everything reported in order. Mirrors
 //! `uv_write2`, `uv_try_write`, `uv__write`, `uv__write_callbacks`, `uv_shutdown` and `uv__drain`.
 
-use super::flags::{BROKEN, CONNECTING, MAYBE_WRITABLE, SHUTTING, WAITING};
+use super::flags::{BROKEN, CONNECTING, SHUTTING, WAITING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
 use super::{IPC, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::failure::{Call, Failure};
+use crate::poller::Readiness;
 use crate::sys;
 use crate::sys::socket::Means;
 use crate::{Errno, Error, Result};
@@ -37,34 +38,26 @@ impl StreamNode {
         Some(result)
     }
 
-    /// Looks at it, where there is something.
-    pub(super) fn peek_output<R>(&self, look: impl FnOnce(&Outgoing) -> R) -> Option<R> {
-        let out = self.out.take()?;
-        let result = look(&out);
-        self.out.set(Some(out));
-        Some(result)
-    }
-
     fn keep_output(&self, mut out: Box<Outgoing>) {
         if out.is_idle() {
             out.shrink();
             self.lp().return_output(out);
         } else {
-            self.out.set(Some(out));
+            self.out.put(out);
         }
     }
 
     pub(super) fn is_writing(&self) -> bool {
-        self.peek_output(|out| !out.queue.is_empty()) == Some(true)
+        self.out.peek(|out| !out.queue.is_empty()) == Some(true)
     }
 
     /// Whether the FIN is sent and that is not yet reported.
     pub(crate) fn has_sent_fin(&self) -> bool {
-        self.peek_output(|out| matches!(out.shutdown, Some(Shutdown::Done(_)))) == Some(true)
+        self.out.peek(|out| matches!(out.shutdown, Some(Shutdown::Done(_)))) == Some(true)
     }
 
     pub(super) fn write_queue_size(&self) -> usize {
-        self.peek_output(|out| out.bytes).unwrap_or(0)
+        self.out.peek(|out| out.bytes).unwrap_or(0)
     }
 
     #[inline(always)]
@@ -198,7 +191,7 @@ impl StreamNode {
                 Err(errno) => return self.flush_failed(fd, self.call_to_write(), errno),
             }
         }
-        self.set(MAYBE_WRITABLE);
+        self.ready.set(Readiness::WRITABLE);
         self.push_ready();
     }
 
@@ -227,7 +220,7 @@ impl StreamNode {
         self.fail_head(fd, error);
         self.clear(BROKEN);
         if self.is_writing() {
-            self.set(MAYBE_WRITABLE);
+            self.ready.set(Readiness::WRITABLE);
             self.push_ready();
         }
     }
@@ -267,7 +260,7 @@ impl StreamNode {
 
     /// Has the pending phase report what ended.
     pub(super) fn feed_news(self: &Rc<Self>) {
-        if self.peek_output(Outgoing::has_news) == Some(true) {
+        if self.out.peek(|out| out.has_news()) == Some(true) {
             self.feed();
         }
     }
@@ -278,7 +271,7 @@ impl Stream {
     #[inline(never)]
     pub(super) fn write_turn(&self) {
         let node = &self.0;
-        node.clear(MAYBE_WRITABLE);
+        node.ready.clear(Readiness::WRITABLE);
         if node.is_writing() && !node.has(BROKEN) {
             node.flush();
             node.update_active();
@@ -295,7 +288,7 @@ impl Stream {
         {
             self.finish_connect(result);
         }
-        let writes = node.peek_output(|out| out.done.len()).unwrap_or(0);
+        let writes = node.out.peek(|out| out.done.len()).unwrap_or(0);
         for _ in 0..writes {
             if node.handle.is_closing() {
                 return;

@@ -164,7 +164,7 @@ impl Facts {
     /// About a handle.
     #[must_use]
     pub fn of(handle: &Handle) -> Self {
-        Self::numbered(handle.generation())
+        Self::numbered(handle.key().generation)
     }
 
     /// About the handle of this number.

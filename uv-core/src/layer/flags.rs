@@ -1,0 +1,166 @@
+//! Sets of flags, each of a kind of its own: those of two types cannot be mixed up, and do not compile together.
+
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::BitOr;
+
+/// What a set of flags is about, and how wide a cell of them is.
+pub trait FlagKind {
+    /// The integer that a [`FlagCell`] holds.
+    type Bits: FlagBits;
+}
+
+/// An integer that holds flags.
+pub trait FlagBits: Copy {
+    /// The lowest bits of a word. None of those left out is set.
+    fn narrow(word: u32) -> Self;
+
+    /// The word with these bits.
+    fn widen(self) -> u32;
+}
+
+macro_rules! flag_bits {
+    ($($bits:ty)*) => {$(
+        impl FlagBits for $bits {
+            #[inline]
+            fn narrow(word: u32) -> Self {
+                word as Self
+            }
+
+            #[inline]
+            fn widen(self) -> u32 {
+                self.into()
+            }
+        }
+    )*};
+}
+
+flag_bits!(u8 u16 u32);
+
+/// A set of flags of one kind.
+///
+/// ```
+/// use uv_core::layer::{FlagCell, FlagKind, Flags};
+///
+/// struct Door;
+///
+/// impl FlagKind for Door {
+///     type Bits = u8;
+/// }
+///
+/// const OPEN: Flags<Door> = Flags::bit(0);
+/// const LOCKED: Flags<Door> = Flags::bit(1);
+///
+/// let door = FlagCell::new(LOCKED);
+/// assert!(door.has(OPEN | LOCKED) && door.take(LOCKED) && !door.has(LOCKED));
+/// ```
+pub struct Flags<K>(u32, PhantomData<K>);
+
+impl<K> Clone for Flags<K> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Flags<K> {}
+
+impl<K: FlagKind> Flags<K> {
+    /// The empty set.
+    pub const NONE: Self = Self(0, PhantomData);
+
+    /// The set of the flag with this number, counted from 0.
+    ///
+    /// # Panics
+    /// If the cell of this kind has no such bit: at compile time, for a constant.
+    #[must_use]
+    pub const fn bit(number: u32) -> Self {
+        assert!((number as usize) < 8 * size_of::<K::Bits>());
+        Self(1 << number, PhantomData)
+    }
+
+    /// This set if `condition` is true, else the empty one.
+    #[inline]
+    #[must_use]
+    pub const fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self::NONE }
+    }
+
+    /// Whether any flag of `other` is in this set.
+    #[inline]
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl<K> BitOr for Flags<K> {
+    type Output = Self;
+
+    #[inline]
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0, PhantomData)
+    }
+}
+
+impl<K> fmt::Debug for Flags<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Flags({:#b})", self.0)
+    }
+}
+
+/// A set of flags that changes through a shared reference.
+pub struct FlagCell<K: FlagKind>(Cell<K::Bits>);
+
+impl<K: FlagKind> FlagCell<K> {
+    /// A cell with these flags.
+    #[inline]
+    #[must_use]
+    pub fn new(flags: Flags<K>) -> Self {
+        Self(Cell::new(K::Bits::narrow(flags.0)))
+    }
+
+    #[inline]
+    fn get(&self) -> Flags<K> {
+        Flags(self.0.get().widen(), PhantomData)
+    }
+
+    #[inline]
+    fn put(&self, word: u32) {
+        self.0.set(K::Bits::narrow(word));
+    }
+
+    /// Whether any of `flags` is set.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, flags: Flags<K>) -> bool {
+        self.get().has(flags)
+    }
+
+    /// Sets `flags`.
+    #[inline]
+    pub fn set(&self, flags: Flags<K>) {
+        self.put(self.get().0 | flags.0);
+    }
+
+    /// Clears `flags`.
+    #[inline]
+    pub fn clear(&self, flags: Flags<K>) {
+        self.put(self.get().0 & !flags.0);
+    }
+
+    /// Clears `flags`. Returns whether any of them was set.
+    #[inline]
+    pub fn take(&self, flags: Flags<K>) -> bool {
+        let had = self.has(flags);
+        self.clear(flags);
+        had
+    }
+}
+
+impl<K: FlagKind> fmt::Debug for FlagCell<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
