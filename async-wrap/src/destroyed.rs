@@ -5,6 +5,7 @@
 //! does not keep the loop alive.
 
 use crate::environment::Inner;
+use crate::layer::OnDrop;
 use crate::ticks::Microtask;
 use crate::{AsyncId, Environment};
 use std::cell::RefCell;
@@ -58,8 +59,8 @@ impl Environment {
     }
 
     /// Says it when the guard is dropped.
-    pub(crate) fn destroy_at_end(&self, id: AsyncId) -> DestroyAtEnd<'_> {
-        DestroyAtEnd { env: self, id }
+    pub(crate) fn destroy_at_end(&self, id: AsyncId) -> OnDrop<impl FnOnce() + use<'_>> {
+        OnDrop::new(move || self.emit_destroy(id))
     }
 }
 
@@ -69,16 +70,5 @@ impl Inner {
         while let Some(id) = self.destroyed.pop() {
             self.hooks.emit_destroy(id);
         }
-    }
-}
-
-pub(crate) struct DestroyAtEnd<'a> {
-    env: &'a Environment,
-    id: AsyncId,
-}
-
-impl Drop for DestroyAtEnd<'_> {
-    fn drop(&mut self) {
-        self.env.emit_destroy(self.id);
     }
 }

@@ -5,6 +5,7 @@
 //! bound, nothing is allocated, and contexts cannot be left in a wrong order.
 
 use crate::Provider;
+use crate::layer::OnDrop;
 use crate::layer::trace::Facts;
 use std::cell::Cell;
 use std::fmt;
@@ -110,43 +111,18 @@ impl Ids {
 
     /// Makes `context` the executing one until the guard is dropped, also by a panic.
     #[inline]
-    pub(crate) fn enter(&self, context: AsyncContext) -> Entered<'_> {
-        Entered {
-            ids: self,
-            execution: self.execution.replace(context.async_id),
-            trigger: self.trigger.replace(context.trigger_async_id),
-        }
+    pub(crate) fn enter(&self, context: AsyncContext) -> OnDrop<impl FnOnce() + use<'_>> {
+        let execution = self.execution.replace(context.async_id);
+        let trigger = self.trigger.replace(context.trigger_async_id);
+        OnDrop::new(move || {
+            self.execution.set(execution);
+            self.trigger.set(trigger);
+        })
     }
 
     /// Sets the trigger of resources made until the guard is dropped.
-    pub(crate) fn set_default_trigger(&self, trigger: AsyncId) -> DefaultTrigger<'_> {
-        DefaultTrigger { ids: self, outer: self.default_trigger.replace(Some(trigger)) }
-    }
-}
-
-/// The ids to go back to.
-pub(crate) struct Entered<'a> {
-    ids: &'a Ids,
-    execution: AsyncId,
-    trigger: AsyncId,
-}
-
-impl Drop for Entered<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        self.ids.execution.set(self.execution);
-        self.ids.trigger.set(self.trigger);
-    }
-}
-
-/// The default trigger to go back to.
-pub(crate) struct DefaultTrigger<'a> {
-    ids: &'a Ids,
-    outer: Option<AsyncId>,
-}
-
-impl Drop for DefaultTrigger<'_> {
-    fn drop(&mut self) {
-        self.ids.default_trigger.set(self.outer);
+    pub(crate) fn set_default_trigger(&self, trigger: AsyncId) -> OnDrop<impl FnOnce() + use<'_>> {
+        let outer = self.default_trigger.replace(Some(trigger));
+        OnDrop::new(move || self.default_trigger.set(outer))
     }
 }

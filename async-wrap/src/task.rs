@@ -4,6 +4,7 @@
 //! pending promise in Node, a pending task does not keep the loop alive.
 
 use crate::environment::Inner;
+use crate::layer::OnUnwind;
 use crate::ticks::Microtask;
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 use std::cell::RefCell;
@@ -83,15 +84,26 @@ impl Environment {
         // Cleared before the poll: a wake-up from now on causes another one.
         waker.queued.store(false, Ordering::SeqCst);
         let waker = Waker::from(waker);
-        let finished = Finished { env: self, id };
+        // A task that has ended is forgotten as one that panicked is.
+        let forget = OnUnwind::new(|| self.forget_task(id));
         self.run_in_context(context, || {
             if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                finished.put_back(future);
+                if let Some(task) = tasks.by_id.borrow_mut().get_mut(&id) {
+                    task.future = Some(future);
+                }
+                forget.disarm();
             } else {
                 drop(future);
-                drop(finished);
+                drop(forget);
             }
         });
+    }
+
+    fn forget_task(&self, id: AsyncId) {
+        let task = self.inner().tasks.by_id.borrow_mut().remove(&id);
+        // Its future may use the table when it is dropped.
+        drop(task);
+        self.emit_destroy(id);
     }
 
     /// Queues what other threads have woken.
@@ -105,31 +117,6 @@ impl Environment {
     pub(crate) fn register_here(&self) {
         // A thread that is ending has no such list any more: there they come through the loop, as from other threads.
         let _ = HERE.try_with(|here| here.borrow_mut().push(Rc::downgrade(self.rc())));
-    }
-}
-
-/// Forgets a task that has ended or panicked, unless it is put back.
-struct Finished<'a> {
-    env: &'a Environment,
-    id: AsyncId,
-}
-
-impl Finished<'_> {
-    fn put_back(self, future: LocalFuture) {
-        let mut tasks = self.env.inner().tasks.by_id.borrow_mut();
-        if let Some(task) = tasks.get_mut(&self.id) {
-            task.future = Some(future);
-        }
-        drop(tasks);
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Finished<'_> {
-    fn drop(&mut self) {
-        let task = self.env.inner().tasks.by_id.borrow_mut().remove(&self.id);
-        drop(task);
-        self.env.emit_destroy(self.id);
     }
 }
 

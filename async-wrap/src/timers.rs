@@ -5,6 +5,7 @@
 
 mod deadline;
 
+use crate::layer::OnDrop;
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 use std::fmt;
 use std::time::Duration;
@@ -120,6 +121,15 @@ impl Timeout {
     }
 }
 
+impl Timeout {
+    /// Arms an interval after its call, also one that panicked, unless it was cleared. Node counts from the begin of the
+    /// call.
+    fn start_again_at_end(&self) -> OnDrop<impl FnOnce() + use<'_>> {
+        let due = self.now().saturating_add(self.delay);
+        OnDrop::new(move || self.start_again(due.saturating_sub(self.now())))
+    }
+}
+
 impl fmt::Debug for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timeout")
@@ -140,18 +150,9 @@ impl<F: FnOnce()> TimerUpcall for Once<F> {
         let Some(callback) = self.callback.take() else { return };
         let timeout = &self.timeout;
         timeout.env.make_callback(timeout.context, || {
-            let _over = Over(timeout);
+            let _over = OnDrop::new(|| timeout.clear());
             callback();
         });
-    }
-}
-
-/// Ends a timeout after its call, also one that panicked.
-struct Over<'a>(&'a Timeout);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.clear();
     }
 }
 
@@ -164,22 +165,8 @@ impl<F: FnMut()> TimerUpcall for Repeated<F> {
     fn on_timeout(&mut self, _: &Timer) {
         let Self { timeout, callback } = self;
         timeout.env.make_callback(timeout.context, || {
-            let _again = Again { timeout, start: timeout.now() };
+            let _again = timeout.start_again_at_end();
             callback();
         });
-    }
-}
-
-/// Arms an interval after its call, also one that panicked, unless it was cleared.
-struct Again<'a> {
-    timeout: &'a Timeout,
-    /// When the call began: Node counts from there.
-    start: Duration,
-}
-
-impl Drop for Again<'_> {
-    fn drop(&mut self) {
-        let due = self.start.saturating_add(self.timeout.delay);
-        self.timeout.start_again(due.saturating_sub(self.timeout.now()));
     }
 }

@@ -16,8 +16,8 @@ impl Socket {
     /// Destroys the socket unless it has a handler, or is held elsewhere: then it waits for one. `own` handles are not
     /// elsewhere; one of them may stay for as long as the socket does.
     pub fn destroy_unless_held(&self, own: usize) {
-        if !self.has_handler() && Rc::strong_count(&self.0) > own && !std::thread::panicking() {
-            self.0.set(if own > 1 { HELD | SHARED } else { HELD });
+        if !self.has_handler() && Rc::strong_count(&self.0) > own {
+            self.0.set(HELD | SHARED.when(own > 1));
             self.0
                 .stream
                 .set_handler(Waiting { socket: Rc::downgrade(&self.0), server: self.0.server.upgrade() });
@@ -40,7 +40,7 @@ impl Socket {
         }
         let socket = self.clone();
         self.environment().next_tick(move || {
-            if let Some(error) = socket.0.if_rare(|rare| rare.error.take()) {
+            if let Some(error) = socket.0.cold.peek(|cold| cold.error.take()).flatten() {
                 let _up = LAYER.up("SocketHandler::on_error", || socket.facts());
                 handler.on_error(&socket, error);
             }

@@ -90,12 +90,12 @@ impl Socket {
         if self.unacknowledged() == 0 {
             return self.destroy();
         }
-        if self.0.if_rare(|rare| rare.lingering.as_ref().map(drop)).is_some() {
+        if self.0.cold.peek(|cold| cold.lingering.is_some()) == Some(true) {
             return;
         }
         let timer = Self::look_later(&self.0);
         let linger = Linger::new(self, self.0.stream.loop_handle().now());
-        self.0.with_rare(|rare| rare.lingering = Some(Box::new(Lingering { linger, timer })));
+        self.0.cold.with(|cold| cold.lingering = Some(Box::new(Lingering { linger, timer })));
         // To hear of the peer's end, and so that no unread input makes a reset of the close.
         self.0.clear(PAUSED);
         self.read_unless_paused();
@@ -113,12 +113,12 @@ impl Socket {
     }
 
     fn look(&self, heard: Heard) {
-        let Some(mut lingering) = self.0.if_rare(|rare| rare.lingering.take()) else { return };
+        let Some(mut lingering) = self.0.cold.peek(|cold| cold.lingering.take()).flatten() else { return };
         if lingering.linger.is_over(self, heard.until(), Duration::ZERO) {
             return self.destroy();
         }
         lingering.timer = Self::look_later(&self.0);
-        self.0.with_rare(|rare| rare.lingering = Some(lingering));
+        self.0.cold.with(|cold| cold.lingering = Some(lingering));
     }
 }
 
@@ -129,7 +129,7 @@ impl SocketState {
     }
 
     pub(crate) fn drop_lingering(&self) {
-        if let Some(lingering) = self.if_rare(|rare| rare.lingering.take()) {
+        if let Some(lingering) = self.cold.peek(|cold| cold.lingering.take()).flatten() {
             lingering.timer.clear();
         }
     }

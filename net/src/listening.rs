@@ -9,8 +9,8 @@ use crate::query::set_connection_options;
 use crate::source::{ListenHandle, ListenQueue};
 use crate::upcall::ServerHandler;
 use crate::{Address, Dropped, LAYER, Result, Server, Socket};
-use async_wrap::layer::HandlerCell;
 use async_wrap::layer::trace::Facts;
+use async_wrap::layer::{HandlerCell, OnUnwind};
 use async_wrap::upcall::OnConnection;
 use async_wrap::{AsyncId, AsyncStream, TcpWrap};
 use std::cell::{Cell, RefCell};
@@ -319,24 +319,20 @@ impl Acceptor {
         }
         listening.connection_opened();
         let socket = Socket::accepted(stream, &listening.server.0.options, listening);
-        let _unclaimed = Unclaimed(&socket);
-        let _up = LAYER.up("ServerHandler::on_connection", || socket.facts());
-        listening.handler.call(|handler| handler.on_connection(&listening.server, socket.clone()));
+        // A panic leaves no connection behind, and a handler that returns none that it did not keep.
+        let unclaimed = OnUnwind::new(|| socket.destroy_unless_handled());
+        {
+            let _up = LAYER.up("ServerHandler::on_connection", || socket.facts());
+            listening.handler.call(|handler| handler.on_connection(&listening.server, socket.clone()));
+        }
+        unclaimed.disarm();
+        socket.destroy_unless_held(1);
     }
 }
 
 impl OnConnection for Acceptor {
     fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream, async_wrap::Error>) {
         self.accept(connection);
-    }
-}
-
-/// A connection that nobody holds at the end of `on_connection`, or that is left by a panic, is destroyed.
-struct Unclaimed<'a>(&'a Socket);
-
-impl Drop for Unclaimed<'_> {
-    fn drop(&mut self) {
-        self.0.destroy_unless_held(1);
     }
 }
 

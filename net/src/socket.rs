@@ -39,14 +39,14 @@ pub enum ReadyState {
 
 impl Socket {
     pub(crate) fn accepted(stream: AsyncStream, options: &ServerOptions, server: &Rc<Listening>) -> Self {
-        let half_open = if options.allow_half_open { HALF_OPEN } else { 0 };
-        let paused = if options.pause_on_connect { PAUSED } else { 0 };
+        let half_open = HALF_OPEN.when(options.allow_half_open);
+        let paused = PAUSED.when(options.pause_on_connect);
         let server = Rc::downgrade(server);
         Self(Rc::new(SocketState::new(stream, half_open | paused, options.high_water_mark, server)))
     }
 
     pub(crate) fn connecting(stream: AsyncStream, half_open: bool, high_water_mark: usize) -> Self {
-        let half_open = if half_open { HALF_OPEN } else { 0 };
+        let half_open = HALF_OPEN.when(half_open);
         Self(Rc::new(SocketState::new(stream, half_open | CONNECTING, high_water_mark, Weak::new())))
     }
 
@@ -240,7 +240,7 @@ impl Socket {
     pub fn destroy_with(&self, error: Error) {
         if !self.0.has(DESTROYED) {
             self.0.set(HAD_ERROR);
-            self.0.with_rare(|rare| rare.error = Some(error));
+            self.0.cold.with(|cold| cold.error = Some(error));
             self.destroy();
         }
     }
@@ -250,7 +250,7 @@ impl Socket {
     pub(crate) fn break_with(&self, error: Error) {
         if !self.0.has(DESTROYED) {
             self.0.set(HAD_ERROR);
-            self.0.with_rare(|rare| rare.error = Some(error));
+            self.0.cold.with(|cold| cold.error = Some(error));
             if self.reset_and_destroy().is_err() {
                 self.destroy();
             }
@@ -346,9 +346,9 @@ impl Socket {
         if self.0.has(CONNECTING) {
             return None;
         }
-        self.0.if_rare(|rare| rare.remote.clone()).or_else(|| {
+        self.0.cold.peek(|cold| cold.remote.clone()).flatten().or_else(|| {
             let address = Address::peer(&self.0.stream)?;
-            self.0.with_rare(|rare| rare.remote = Some(address.clone()));
+            self.0.cold.with(|cold| cold.remote = Some(address.clone()));
             Some(address)
         })
     }

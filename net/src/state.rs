@@ -6,16 +6,16 @@ use crate::listening::Listening;
 use crate::timeout::IdleTimeout;
 use crate::{Address, Error, ErrorCode};
 use async_wrap::AsyncStream;
-use std::cell::Cell;
+use async_wrap::layer::{ColdCell, FlagCell, FlagKind, Flags};
 use std::rc::Weak;
 
 pub(crate) struct SocketState {
     pub(crate) stream: AsyncStream,
     /// Weak: the socket's tower keeps it, so that it goes with the loop although users keep sockets.
     pub(crate) server: Weak<Listening>,
-    rare: Cell<Option<Box<Rare>>>,
+    pub(crate) cold: ColdCell<Cold>,
     pub(crate) high_water_mark: u32,
-    flags: Cell<u32>,
+    flags: FlagCell<SocketKind>,
 }
 
 /// Part of the memory budget of an idle connection.
@@ -23,7 +23,7 @@ const _: () = assert!(size_of::<SocketState>() <= 32);
 
 /// What only some sockets need.
 #[derive(Default)]
-pub(crate) struct Rare {
+pub(crate) struct Cold {
     /// Why the socket was destroyed, until `on_error` says it.
     pub(crate) error: Option<Error>,
     /// The peer's address once it was asked for: it outlives the connection.
@@ -32,91 +32,106 @@ pub(crate) struct Rare {
     pub(crate) lingering: Option<Box<Lingering>>,
 }
 
-pub(crate) const CONNECTING: u32 = 1;
+pub(crate) struct SocketKind;
+
+impl FlagKind for SocketKind {
+    type Bits = u32;
+}
+
+pub(crate) type SocketFlags = Flags<SocketKind>;
+
+pub(crate) const CONNECTING: SocketFlags = Flags::bit(0);
 /// `end` was called.
-pub(crate) const ENDED: u32 = 1 << 1;
+pub(crate) const ENDED: SocketFlags = Flags::bit(1);
 /// Our FIN is sent, as far as it can be.
-pub(crate) const FINISHED: u32 = 1 << 2;
+pub(crate) const FINISHED: SocketFlags = Flags::bit(2);
 /// The peer's FIN came.
-pub(crate) const PEER_ENDED: u32 = 1 << 3;
-pub(crate) const DESTROYED: u32 = 1 << 4;
-pub(crate) const PAUSED: u32 = 1 << 5;
+pub(crate) const PEER_ENDED: SocketFlags = Flags::bit(3);
+pub(crate) const DESTROYED: SocketFlags = Flags::bit(4);
+pub(crate) const PAUSED: SocketFlags = Flags::bit(5);
 /// The peer's FIN does not end this side.
-pub(crate) const HALF_OPEN: u32 = 1 << 6;
+pub(crate) const HALF_OPEN: SocketFlags = Flags::bit(6);
 /// A write said `false`: `on_drain` is owed.
-pub(crate) const NEED_DRAIN: u32 = 1 << 7;
+pub(crate) const NEED_DRAIN: SocketFlags = Flags::bit(7);
 /// A handler stands on the stream.
-pub(crate) const CLAIMED: u32 = 1 << 8;
+pub(crate) const CLAIMED: SocketFlags = Flags::bit(8);
 /// Destroy once the FIN is sent and the peer has everything.
-pub(crate) const DESTROY_SOON: u32 = 1 << 9;
-pub(crate) const HAD_ERROR: u32 = 1 << 10;
+pub(crate) const DESTROY_SOON: SocketFlags = Flags::bit(9);
+pub(crate) const HAD_ERROR: SocketFlags = Flags::bit(10);
 /// The end was the peer's doing: writes say so.
-pub(crate) const ENDED_BY_PEER: u32 = 1 << 11;
+pub(crate) const ENDED_BY_PEER: SocketFlags = Flags::bit(11);
 /// The idle timer ran out: `on_timeout` is owed.
-pub(crate) const TIMED_OUT: u32 = 1 << 12;
+pub(crate) const TIMED_OUT: SocketFlags = Flags::bit(12);
 /// An `on_notify` is owed.
-pub(crate) const NOTIFIED: u32 = 1 << 13;
+pub(crate) const NOTIFIED: SocketFlags = Flags::bit(13);
 /// An end that needed no FIN: `on_finish` is owed.
-pub(crate) const FINISH_OWED: u32 = 1 << 14;
+pub(crate) const FINISH_OWED: SocketFlags = Flags::bit(14);
 /// An inactivity timeout is set.
-pub(crate) const TIMED: u32 = 1 << 15;
+pub(crate) const TIMED: SocketFlags = Flags::bit(15);
 /// It was accepted, and its handler is waited for.
-pub(crate) const HELD: u32 = 1 << 16;
+pub(crate) const HELD: SocketFlags = Flags::bit(16);
 /// One handle of a held socket is not the program's.
-pub(crate) const SHARED: u32 = 1 << 17;
+pub(crate) const SHARED: SocketFlags = Flags::bit(17);
 /// It was closed while its handler was waited for.
-pub(crate) const UNHEARD: u32 = 1 << 18;
+pub(crate) const UNHEARD: SocketFlags = Flags::bit(18);
+
+/// A report to the handler that an `on_notify` of the stream makes.
+pub(crate) enum Due {
+    Finish,
+    Timeout,
+    Notify,
+}
 
 impl SocketState {
     pub(crate) fn new(
         stream: AsyncStream,
-        flags: u32,
+        flags: SocketFlags,
         high_water_mark: usize,
         server: Weak<Listening>,
     ) -> Self {
         Self {
             stream,
             server,
-            rare: Cell::new(None),
+            cold: ColdCell::empty(),
             high_water_mark: u32::try_from(high_water_mark).unwrap_or(u32::MAX),
-            flags: Cell::new(flags),
+            flags: FlagCell::new(flags),
         }
     }
 
     /// Whether any of `flags` is set.
-    pub(crate) fn has(&self, flags: u32) -> bool {
-        self.flags.get() & flags != 0
+    pub(crate) fn has(&self, flags: SocketFlags) -> bool {
+        self.flags.has(flags)
     }
 
-    pub(crate) fn set(&self, flags: u32) {
-        self.flags.set(self.flags.get() | flags);
+    pub(crate) fn set(&self, flags: SocketFlags) {
+        self.flags.set(flags);
     }
 
-    pub(crate) fn clear(&self, flags: u32) {
-        self.flags.set(self.flags.get() & !flags);
+    pub(crate) fn clear(&self, flags: SocketFlags) {
+        self.flags.clear(flags);
     }
 
     /// Clears the flag. Returns whether it was set.
-    pub(crate) fn take(&self, flag: u32) -> bool {
-        let had = self.has(flag);
-        self.clear(flag);
-        had
+    pub(crate) fn take(&self, flag: SocketFlags) -> bool {
+        self.flags.take(flag)
     }
 
-    /// Works on the box of rare state. `work` calls nobody.
-    pub(crate) fn with_rare<R>(&self, work: impl FnOnce(&mut Rare) -> R) -> R {
-        let mut rare = self.rare.take().unwrap_or_default();
-        let result = work(&mut rare);
-        self.rare.set(Some(rare));
-        result
-    }
-
-    /// Like `with_rare`, for what there is nothing of in the common case.
-    pub(crate) fn if_rare<R>(&self, work: impl FnOnce(&mut Rare) -> Option<R>) -> Option<R> {
-        let mut rare = self.rare.take()?;
-        let result = work(&mut rare);
-        self.rare.set(Some(rare));
-        result
+    /// The next report that waits for an `on_notify`. One for each call, and another one is asked for if more wait: a handler
+    /// that is replaced or destroyed by a report does not hear the next.
+    pub(crate) fn take_due(&self) -> Option<Due> {
+        let due = if self.take(FINISH_OWED) {
+            Due::Finish
+        } else if self.take(TIMED_OUT) {
+            Due::Timeout
+        } else if self.take(NOTIFIED) {
+            return Some(Due::Notify);
+        } else {
+            return None;
+        };
+        if self.has(TIMED_OUT | NOTIFIED) {
+            self.stream.notify();
+        }
+        Some(due)
     }
 
     /// Sends the FIN, once everything written is with the kernel.

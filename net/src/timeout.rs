@@ -25,7 +25,7 @@ impl IdleTimeout {
             // `arm` has looked at the clock.
             let active_at = state.stream.loop_handle().now();
             let waiting = state.stream.write_queue_size();
-            state.with_rare(|rare| rare.idle = Some(Self { after, active_at, waiting, timer }));
+            state.cold.with(|cold| cold.idle = Some(Self { after, active_at, waiting, timer }));
             state.set(TIMED);
         }
     }
@@ -44,7 +44,7 @@ impl IdleTimeout {
 
     /// Everything that came in time was read, and what there was room for was written.
     fn ran_out(state: &Rc<SocketState>, heard: Heard) {
-        let Some(mut idle) = state.if_rare(|rare| rare.idle.take()) else { return };
+        let Some(mut idle) = state.cold.peek(|cold| cold.idle.take()).flatten() else { return };
         let now = heard.until();
         let waiting = state.stream.write_queue_size();
         if waiting < idle.waiting {
@@ -59,7 +59,7 @@ impl IdleTimeout {
         } else {
             idle.timer = Some(Self::arm(state, left));
         }
-        state.with_rare(|rare| rare.idle = Some(idle));
+        state.cold.with(|cold| cold.idle = Some(idle));
     }
 }
 
@@ -73,7 +73,7 @@ impl SocketState {
     }
 
     fn refresh_idle(self: &Rc<Self>) {
-        if let Some(mut idle) = self.if_rare(|rare| rare.idle.take()) {
+        if let Some(mut idle) = self.cold.peek(|cold| cold.idle.take()).flatten() {
             self.clear(TIMED_OUT);
             // The loop's time may be that of long ago, if a callback before this one was slow.
             let lp = self.stream.loop_handle();
@@ -83,7 +83,7 @@ impl SocketState {
             if idle.timer.is_none() {
                 idle.timer = Some(IdleTimeout::arm(self, idle.after));
             }
-            self.with_rare(|rare| rare.idle = Some(idle));
+            self.cold.with(|cold| cold.idle = Some(idle));
         }
     }
 
@@ -107,7 +107,7 @@ impl SocketState {
     #[inline(never)]
     fn drop_idle(&self) {
         self.clear(TIMED | TIMED_OUT);
-        if let Some(timer) = self.if_rare(|rare| rare.idle.take()).and_then(|idle| idle.timer) {
+        if let Some(timer) = self.cold.peek(|cold| cold.idle.take()).flatten().and_then(|idle| idle.timer) {
             timer.clear();
         }
     }

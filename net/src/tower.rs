@@ -3,11 +3,12 @@
 
 use crate::listening::Listening;
 use crate::state::{
-    CONNECTING, DESTROY_SOON, DESTROYED, ENDED, ENDED_BY_PEER, FINISH_OWED, FINISHED, HAD_ERROR, HALF_OPEN,
-    NOTIFIED, PEER_ENDED, TIMED, TIMED_OUT,
+    CONNECTING, DESTROY_SOON, DESTROYED, Due, ENDED, ENDED_BY_PEER, FINISHED, HAD_ERROR, HALF_OPEN,
+    PEER_ENDED, TIMED,
 };
 use crate::upcall::SocketHandler;
 use crate::{LAYER, Socket};
+use async_wrap::layer::OnDrop;
 use async_wrap::upcall::OnStream;
 use async_wrap::{AsyncStream, Error, Result};
 use std::rc::Rc;
@@ -17,15 +18,6 @@ pub(crate) struct SocketTower<H> {
     /// Keeps the server's handler as long as the end of this connection is still to be reported to it.
     server: Option<Rc<Listening>>,
     handler: H,
-}
-
-/// What has to follow a call of the handler, also one that panics: no connection stays open because of it.
-struct Then<'a>(&'a Socket, fn(&Socket));
-
-impl Drop for Then<'_> {
-    fn drop(&mut self) {
-        (self.1)(self.0);
-    }
 }
 
 impl<H: SocketHandler> SocketTower<H> {
@@ -48,7 +40,8 @@ impl<H: SocketHandler> SocketTower<H> {
             return;
         }
         socket.0.set(FINISHED);
-        let _then = Then(socket, Socket::destroy_if_done);
+        // What follows a call follows one that panics too: no connection stays open because of it.
+        let _then = OnDrop::new(|| socket.destroy_if_done());
         let _up = LAYER.up("SocketHandler::on_finish", || socket.facts());
         handler.on_finish(socket);
     }
@@ -79,7 +72,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         if socket.0.is_lingering() {
             return socket.destroy();
         }
-        let _then = Then(socket, follow_end);
+        let _then = OnDrop::new(|| follow_end(socket));
         let _up = LAYER.up("SocketHandler::on_end", || socket.facts());
         handler.on_end(socket);
     }
@@ -111,7 +104,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         if state.has(ENDED) {
             state.shut_down();
         }
-        let _then = Then(socket, Socket::read_unless_paused);
+        let _then = OnDrop::new(|| socket.read_unless_paused());
         let _up = LAYER.up("SocketHandler::on_connect", || socket.facts());
         handler.on_connect(socket);
     }
@@ -138,19 +131,13 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
     }
 
     fn on_notify(&mut self, _: &AsyncStream) {
-        let state = &self.socket.0;
-        let owed = [FINISH_OWED, TIMED_OUT, NOTIFIED].into_iter().find(|flag| state.take(*flag));
-        if state.has(FINISH_OWED | TIMED_OUT | NOTIFIED) {
-            // One report for each call: whoever is destroyed or replaced by it does not hear the next.
-            state.stream.notify();
-        }
-        match owed {
-            Some(FINISH_OWED) => self.finish(),
-            Some(TIMED_OUT) => {
+        match self.socket.0.take_due() {
+            Some(Due::Finish) => self.finish(),
+            Some(Due::Timeout) => {
                 let _up = LAYER.up("SocketHandler::on_timeout", || self.socket.facts());
                 self.handler.on_timeout(&self.socket);
             }
-            Some(_) => {
+            Some(Due::Notify) => {
                 let _up = LAYER.up("SocketHandler::on_notify", || self.socket.facts());
                 self.handler.on_notify(&self.socket);
             }
@@ -166,7 +153,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         if let Some(server) = self.server.take() {
             server.connection_closed();
         }
-        if let Some(error) = state.if_rare(|rare| rare.error.take()) {
+        if let Some(error) = state.cold.peek(|cold| cold.error.take()).flatten() {
             let _up = LAYER.up("SocketHandler::on_error", || self.socket.facts());
             self.handler.on_error(&self.socket, error);
         }

@@ -6,8 +6,9 @@
 //! that waits is read, and is called in the timers' phase behind it. Time counts up to the moment at which it was found
 //! due: who sends a byte now and then does not put the judgement off.
 
-use super::{Again, Over, Timeout};
+use super::Timeout;
 use crate::Environment;
+use crate::layer::OnDrop;
 use std::time::Duration;
 use uv_core::Timer;
 use uv_core::upcall::TimerUpcall;
@@ -113,7 +114,7 @@ impl<F: FnOnce(Heard)> TimerUpcall for Deadline<F> {
         let Some(callback) = self.callback.take() else { return };
         let timeout = &self.timeout;
         timeout.env.make_callback(timeout.context, || {
-            let _over = Over(timeout);
+            let _over = OnDrop::new(|| timeout.clear());
             callback(heard);
         });
     }
@@ -130,7 +131,7 @@ impl<F: FnMut(Heard)> TimerUpcall for Inspection<F> {
         let Some(heard) = self.hearing.end(timer) else { return };
         let Self { timeout, callback, .. } = self;
         timeout.env.make_callback(timeout.context, || {
-            let _again = Again { timeout, start: timeout.now() };
+            let _again = timeout.start_again_at_end();
             callback(heard);
         });
     }
