@@ -66,6 +66,7 @@ pub use timers::{Heard, Timeout};
 pub use upcall::AsyncHook;
 pub use uv_core::layer;
 pub use uv_core::{Loop, LoopHandle, RunMode};
+pub use {tcp_wrap, uv_core};
 
 /// The source of this layer's records: see [`layer::trace`].
 pub(crate) const LAYER: layer::trace::Layer = layer::trace::Layer::new("async_wrap");

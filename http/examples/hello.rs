@@ -3,8 +3,9 @@
 //! `cargo run -p upcall-http --example hello` asks itself for each of them; with `-- --addr 127.0.0.1:8000` it serves.
 
 use async_wrap::{Environment, Loop, RunMode};
+use http::net::ListenOptions;
 use http::upcall::ResponseHandler;
-use http::{ListenOptions, Request, Response, Result, Server, ServerOptions};
+use http::{Request, Response, Result, Server, ServerOptions};
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,58 +1,92 @@
-//! What the user of a response may get wrong, or find gone.
+//! Why a call failed, as Node's error codes name it. Errors of the layers beneath are contained, so that `?` carries all of
+//! them, from a loop that cannot be made to a response that has ended.
 
 use crate::proto::EncodeError;
-use std::fmt;
+use std::{fmt, io};
 
-/// What a fallible call of this crate returns.
+/// The result of a fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A call that could not be carried out. Nothing of it was, but for [`BodyTooShort`](Self::BodyTooShort).
+/// A failed call. It has had no effect, unless its documentation names one.
+///
+/// ```
+/// use http::async_wrap::{Environment, Loop};
+/// use http::net::ListenOptions;
+/// use http::{Server, ServerOptions};
+///
+/// fn start(address: &str) -> http::Result<()> {
+///     let event_loop = Loop::new()?;
+///     let server = Server::new(&Environment::new(&event_loop), ServerOptions::default())?;
+///     server.listen_with(ListenOptions::path(address), |_, response| drop(response))?;
+///     server.close()
+/// }
+///
+/// let error: std::io::Error = start("/no/such/folder/socket").expect_err("there is no such folder").into();
+/// // As in libuv.
+/// assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The response has ended, or its connection is gone (`ERR_STREAM_WRITE_AFTER_END`, `ERR_STREAM_DESTROYED`).
-    Gone,
+    /// The response has ended, or its connection is closed (`ERR_STREAM_WRITE_AFTER_END`, `ERR_STREAM_DESTROYED`).
+    Closed,
     /// The head is sent: neither status nor fields can change (`ERR_HTTP_HEADERS_SENT`).
     HeadersSent,
-    /// A status, field or trailer that cannot be written.
+    /// A status, field, trailer or body that cannot be sent.
     Encode(EncodeError),
-    /// A `Content-Length` that is no number, or a `Transfer-Encoding` that is empty.
-    InvalidFraming,
-    /// More body than the response's `Content-Length` (`ERR_HTTP_CONTENT_LENGTH_MISMATCH`).
-    BodyTooLong,
-    /// Less body than the response's `Content-Length`: what is sent is lost with its connection.
-    BodyTooShort,
-    /// A `Trailer` field, or trailers, on a response that is not chunked (`ERR_HTTP_TRAILER_INVALID`).
-    TrailerWithoutChunked,
-    /// Options that contradict each other.
+    /// Options that contradict each other (`ERR_INVALID_ARG_VALUE`, `ERR_OUT_OF_RANGE`).
     InvalidOptions(&'static str),
+    /// The server or the loop beneath failed.
+    Net(net::Error),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gone => f.write_str("the response has ended or its connection is gone"),
+            Self::Closed => f.write_str("the response has ended or its connection is closed"),
             Self::HeadersSent => f.write_str("the head of the response is sent"),
             Self::Encode(error) => error.fmt(f),
-            Self::InvalidFraming => f.write_str("the length or transfer coding cannot be sent"),
-            Self::BodyTooLong => f.write_str("the body is longer than the content length"),
-            Self::BodyTooShort => f.write_str("the body is shorter than the content length"),
-            Self::TrailerWithoutChunked => f.write_str("only a chunked response can have trailers"),
             Self::InvalidOptions(message) => f.write_str(message),
+            Self::Net(error) => error.fmt(f),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            // Its text is this error's text.
+            Self::Net(error) => error.source(),
+            _ => None,
+        }
+    }
+}
 
 impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
-        match error {
-            EncodeError::InvalidFraming => Self::InvalidFraming,
-            EncodeError::TrailerWithoutChunked => Self::TrailerWithoutChunked,
-            EncodeError::BodyTooLong => Self::BodyTooLong,
-            EncodeError::BodyTooShort => Self::BodyTooShort,
-            _ => Self::Encode(error),
-        }
+        Self::Encode(error)
+    }
+}
+
+impl From<net::Error> for Error {
+    fn from(error: net::Error) -> Self {
+        Self::Net(error)
+    }
+}
+
+impl From<async_wrap::Error> for Error {
+    fn from(error: async_wrap::Error) -> Self {
+        Self::Net(error.into())
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Net(error) => return error.into(),
+            Error::Closed => io::ErrorKind::BrokenPipe,
+            Error::HeadersSent | Error::Encode(_) | Error::InvalidOptions(_) => io::ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
     }
 }

@@ -5,25 +5,28 @@
 //! never held whole. The protocol itself, without sockets and clocks, is in [`proto`].
 //!
 //! ```
-//! use async_wrap::{Environment, Loop, RunMode};
-//! use http::{ListenOptions, Request, Response, Server, ServerOptions};
+//! use http::async_wrap::{Environment, Loop, RunMode};
+//! use http::net::ListenOptions;
+//! use http::{Server, ServerOptions};
 //!
-//! let lp = Loop::new()?;
-//! let env = Environment::new(&lp);
+//! let event_loop = Loop::new()?;
+//! let env = Environment::new(&event_loop);
 //! let server = Server::new(&env, ServerOptions::default())?;
-//! server.listen(
-//!     ListenOptions::addr("127.0.0.1:0".parse().expect("an address")),
-//!     |request: &Request<'_>, response: Response| {
-//!         let _ = match request.path() {
-//!             "/" => response.end(b"hello"),
-//!             _ => response.set_status(404).and_then(|response| response.end(b"")),
-//!         };
-//!     },
-//! )?;
+//! let address = "127.0.0.1:0".parse().expect("an address");
+//! server.listen_with(ListenOptions::addr(address), |request, response| {
+//!     // An error means that the client is gone.
+//!     let _ = match request.path() {
+//!         "/" => response.end(b"hello"),
+//!         _ => response.set_status(404).and_then(|response| response.end(b"")),
+//!     };
+//! })?;
 //! # server.close()?;
 //! env.run(RunMode::Default)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok::<(), http::Error>(())
 //! ```
+//!
+//! The layers beneath are exported as modules, so that a program depends on this crate alone: [`net`] for addresses and
+//! sockets, [`async_wrap`] for the environment and its timers, [`uv_core`] for the loop, signals and processes.
 //!
 //! With the feature `trace` the layer says to `log`, at level trace, under the target `http`, which handlers it calls,
 //! in the context of which request, and how responses are written: see [`async_wrap::layer::trace`].
@@ -40,13 +43,13 @@ mod response;
 mod server;
 pub mod upcall;
 
+pub use async_wrap::uv_core;
 pub use body::Body;
 pub use error::{Error, Result};
-pub use net::source::ListenSource;
-pub use net::{Address, ListenOptions, ListenPhase, Socket};
 pub use request::Request;
 pub use response::Response;
 pub use server::{Server, ServerOptions};
+pub use {async_wrap, net};
 
 /// The source of this layer's records: see [`async_wrap::layer::trace`].
 pub(crate) const LAYER: async_wrap::layer::trace::Layer = async_wrap::layer::trace::Layer::new("http");

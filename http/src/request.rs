@@ -1,8 +1,9 @@
 //! A request as its handler sees it: a head, lent for the call. Mirrors `http.IncomingMessage`.
 
+use crate::Body;
 use crate::connection::Connection;
 use crate::proto::RequestHead;
-use crate::{Body, Socket};
+use net::Socket;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;

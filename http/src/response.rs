@@ -5,8 +5,9 @@ use crate::connection::deferred::Call;
 use crate::connection::exchange::{Exchange, Phase};
 use crate::proto::{EncodeError, Encoder, Version};
 use crate::upcall::ResponseHandler;
-use crate::{Error, LAYER, Result, Socket};
+use crate::{Error, LAYER, Result};
 use async_wrap::layer::trace::Facts;
+use net::Socket;
 use std::fmt;
 use std::rc::Rc;
 
@@ -154,11 +155,11 @@ impl Response {
         let value = value.as_ref();
         let added = self.connection.with_exchange(self.number, |exchange, _| {
             if exchange.phase == Phase::Ended {
-                return Err(Error::Gone);
+                return Err(Error::Closed);
             }
             let wanted = exchange.may_have_trailers();
             if wanted && exchange.encoder.is_some_and(|encoder| !encoder.is_chunked()) {
-                return Err(Error::TrailerWithoutChunked);
+                return Err(EncodeError::TrailerWithoutChunked.into());
             }
             if wanted {
                 Ok(exchange.head.add_trailer(name, value)?)
@@ -166,7 +167,7 @@ impl Response {
                 Ok(Encoder::check_trailer(name, value)?)
             }
         });
-        added.unwrap_or(Err(Error::Gone))
+        added.unwrap_or(Err(Error::Closed))
     }
 
     /// Sends an informational response, such as 103 with `Link` fields; 100 tells the client to send its body. HTTP/1.0
@@ -190,7 +191,7 @@ impl Response {
             }
             Ok(first)
         });
-        if first.unwrap_or(Err(Error::Gone))? {
+        if first.unwrap_or(Err(Error::Closed))? {
             self.connection.send(|out| out.extend_from_slice(&whole));
         }
         self.connection.ask_for_more(self.number)
@@ -259,7 +260,7 @@ impl Response {
             check_head(exchange)?;
             change(exchange)
         });
-        changed.unwrap_or(Err(Error::Gone)).map(|()| self)
+        changed.unwrap_or(Err(Error::Closed)).map(|()| self)
     }
 }
 
@@ -267,7 +268,7 @@ fn check_head(exchange: &Exchange) -> Result<()> {
     match exchange.phase {
         Phase::Head => Ok(()),
         Phase::Body => Err(Error::HeadersSent),
-        Phase::Ended => Err(Error::Gone),
+        Phase::Ended => Err(Error::Closed),
     }
 }
 

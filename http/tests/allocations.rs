@@ -1,7 +1,8 @@
 //! A request in the steady state allocates nothing, alone or pipelined, in any layer beneath the handler.
 
 use async_wrap::{Environment, Loop, RunMode};
-use http::{ListenOptions, Request, Response, Server, ServerOptions};
+use http::{Request, Response, Server, ServerOptions};
+use net::ListenOptions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -38,7 +39,7 @@ fn requests_in_the_steady_state_allocate_nothing() {
     let lp = Loop::new().expect("a loop");
     let env = Environment::new(&lp);
     // The look at all connections that comes every second is none of a request's.
-    let options = ServerOptions { checking_interval: Duration::from_secs(3600), ..ServerOptions::default() };
+    let options = ServerOptions::default().checking_interval(Duration::from_secs(3600));
     let server = Server::new(&env, options).expect("a server");
     let (closing, mut seen) = (server.clone(), 0);
     let all = (1 + WARM_UP + ROUNDS) * (1 + 16 + 1);

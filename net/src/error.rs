@@ -1,7 +1,7 @@
 //! Errors: a code that programs match, and the system's own words where it was the system.
 
 use async_wrap::Errno;
-use std::fmt;
+use std::{fmt, io};
 
 /// What a fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -121,5 +121,20 @@ impl std::error::Error for Error {
 impl From<async_wrap::Error> for Error {
     fn from(error: async_wrap::Error) -> Self {
         Self(Repr::System(error))
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match (&error.0, error.code()) {
+            (Repr::System(error), _) => Self::from_raw_os_error(error.errno().raw()).kind(),
+            (_, ErrorCode::SocketClosed | ErrorCode::SocketClosedBeforeConnection) => {
+                io::ErrorKind::NotConnected
+            }
+            (_, ErrorCode::WriteAfterEnd | ErrorCode::EndedByPeer) => io::ErrorKind::BrokenPipe,
+            (_, ErrorCode::InvalidArgument | ErrorCode::InvalidHandleType) => io::ErrorKind::InvalidInput,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }

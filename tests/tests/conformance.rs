@@ -1,7 +1,8 @@
 //! The application of `upcall serve` passes the whole conformance suite, and ends when it is told to.
 
 use async_wrap::{Environment, Loop, RunMode};
-use http::{ListenOptions, Server, ServerOptions};
+use http::{Server, ServerOptions};
+use net::ListenOptions;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;

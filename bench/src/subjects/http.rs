@@ -6,7 +6,8 @@ use crate::Result;
 use async_wrap::{Environment, Loop, RunMode};
 use http::proto::Fields;
 use http::upcall::{BodyHandler, RequestHandler};
-use http::{ListenOptions, Request, Response, Server, ServerOptions};
+use http::{Request, Response, Server, ServerOptions};
+use net::ListenOptions;
 use upcall::app::App;
 
 /// Bytes of the largest body of `/size/N`.

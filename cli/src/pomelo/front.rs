@@ -3,7 +3,8 @@
 
 use super::progress::text;
 use http::upcall::RequestHandler;
-use http::{ListenOptions, Request, Response, Server, ServerOptions};
+use http::{Request, Response, Server, ServerOptions};
+use net::ListenOptions;
 use pomelo::upcall::Component;
 use pomelo::{Application, Completion, ServerInfo};
 use serde_json::{Value, json};

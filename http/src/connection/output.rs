@@ -5,7 +5,7 @@
 
 use crate::connection::exchange::{Exchange, Phase};
 use crate::connection::{BLOCKED, CORKED, Connection, LAST};
-use crate::proto::{Encoder, SimpleHead};
+use crate::proto::{EncodeError, Encoder, SimpleHead};
 use crate::{Error, Result};
 use std::cell::RefCell;
 use std::io::IoSlice;
@@ -25,11 +25,11 @@ impl Connection {
     /// more is welcome.
     pub(crate) fn respond(self: &Rc<Self>, number: u32, data: &[u8], last: bool) -> Result<bool> {
         if self.is_gone() {
-            return Err(Error::Gone);
+            return Err(Error::Closed);
         }
         let answered = self.with_exchange(number, |exchange, first| {
             if exchange.phase == Phase::Ended {
-                return Err(Error::Gone);
+                return Err(Error::Closed);
             }
             self.write_part(exchange, first, data, last)?;
             let more = last || self.is_more_welcome(exchange, first);
@@ -39,11 +39,11 @@ impl Connection {
             exchange.keep_alive &= !cut_short;
             Ok((more, first, cut_short))
         });
-        let (more, first, cut_short) = answered.unwrap_or(Err(Error::Gone))?;
+        let (more, first, cut_short) = answered.unwrap_or(Err(Error::Closed))?;
         if first && last {
             self.advance();
         }
-        if cut_short { Err(Error::BodyTooShort) } else { Ok(more) }
+        if cut_short { Err(EncodeError::BodyTooShort.into()) } else { Ok(more) }
     }
 
     /// Writes the rest of a response and ends it.
@@ -107,7 +107,7 @@ impl Connection {
             exchange.is_bare &= more;
             more
         });
-        more.ok_or(Error::Gone)
+        more.ok_or(Error::Closed)
     }
 
     fn is_more_welcome(&self, exchange: &Exchange, first: bool) -> bool {

@@ -1,38 +1,70 @@
-//! How much of a peer's input the decoder will hold or skip before it refuses the rest.
+//! How much of a peer's input a decoder holds or skips before it refuses the rest. Mirrors Node's `maxHeaderSize`,
+//! `maxHeadersCount` and llhttp's limit of chunk extensions.
 //!
-//! Mirrors Node's `maxHeaderSize`, `maxHeadersCount` and llhttp's chunk extension limit. Nothing here bounds
-//! a body: bodies are never held, so their size is the application's business, as in Node.
+//! Nothing here bounds a body: bodies are never held, so their size is the application's concern, as in Node.
 
 /// Bounds on what one peer may send; shared by all connections of a server.
 ///
 /// Every limit is inclusive: exactly that much is accepted, one more is refused.
+///
+/// ```
+/// use http::proto::Limits;
+///
+/// let limits = Limits::default().max_header_size(8 * 1024).max_headers(100);
+/// assert_eq!(limits.max_trailer_size, 16 * 1024);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a request's head: request line, field lines, every separator and the closing empty line.
+    /// Bytes of a request's head: request line, field lines, every separator and the empty line at its end. Default: 16 KiB,
+    /// as Node's `--max-http-header-size`.
     ///
-    /// Default 16 384, as Node's `--max-http-header-size`. Node counts target, names and values only and
-    /// refuses at the limit, so whatever Node refuses is refused here too. More is answered with 414 while
-    /// the request line has not ended (RFC 9112, 3) and with 431 afterwards; Node answers 431 in both cases.
-    /// Values above [`Limits::MAX_SECTION`] mean that value.
+    /// Node counts target, names and values only and refuses at the limit, so what Node refuses is refused here too. More
+    /// is answered with 414 while the request line has not ended (RFC 9112, 3) and with 431 afterwards; Node answers 431 in
+    /// both cases. Values above [`Limits::MAX_SECTION`] mean that value.
     pub max_header_size: usize,
-    /// Field lines in a head, and in a trailer section. Default 2 000, as Node's `maxHeadersCount`; more is
-    /// answered with 431.
+    /// Field lines in a head, and in a trailer section. Default: 2000, as Node's `maxHeadersCount`. More is answered with
+    /// 431.
     pub max_headers: usize,
-    /// Bytes of a trailer section with its closing empty line. Default 16 384: Node counts trailers against
+    /// Bytes of a trailer section with the empty line at its end. Default: 16 KiB, since Node counts trailers against
     /// `maxHeaderSize`. More is answered with 431. Values above [`Limits::MAX_SECTION`] mean that value.
     pub max_trailer_size: usize,
-    /// Bytes of extensions on one chunk. Default 16 384, as llhttp in Node; more is answered with 413. So is four times
-    /// as much on all chunks of a message together, for which Node has no bound: it reads any amount of them beside
-    /// next to no body.
+    /// Bytes of extensions of one chunk. Default: 16 KiB, as llhttp in Node. More is answered with 413.
+    ///
+    /// So is four times as much in all chunks of a message together, for which Node has no bound: it reads any amount of
+    /// extensions beside a tiny body.
     pub max_chunk_extensions: usize,
 }
 
 impl Limits {
-    /// The largest head or trailer section that can be asked for: 1 GiB, because positions in it are kept as
-    /// `u32`.
+    /// The largest head or trailer section that can be allowed: 1 GiB, because positions in it are kept as `u32`.
     pub const MAX_SECTION: usize = 1 << 30;
 
-    /// Bytes of extensions that all chunks of a message may have together: as many as four of the largest.
+    /// Sets [`max_header_size`](Self#structfield.max_header_size).
+    #[must_use]
+    pub fn max_header_size(self, max_header_size: usize) -> Self {
+        Self { max_header_size, ..self }
+    }
+
+    /// Sets [`max_headers`](Self#structfield.max_headers).
+    #[must_use]
+    pub fn max_headers(self, max_headers: usize) -> Self {
+        Self { max_headers, ..self }
+    }
+
+    /// Sets [`max_trailer_size`](Self#structfield.max_trailer_size).
+    #[must_use]
+    pub fn max_trailer_size(self, max_trailer_size: usize) -> Self {
+        Self { max_trailer_size, ..self }
+    }
+
+    /// Sets [`max_chunk_extensions`](Self#structfield.max_chunk_extensions).
+    #[must_use]
+    pub fn max_chunk_extensions(self, max_chunk_extensions: usize) -> Self {
+        Self { max_chunk_extensions, ..self }
+    }
+
+    /// Bytes of extensions that all chunks of a message may have together.
     pub(super) fn total_chunk_extensions(&self) -> usize {
         self.max_chunk_extensions.saturating_mul(4)
     }

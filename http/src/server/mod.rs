@@ -11,11 +11,12 @@ use crate::connection::exchange::Pool;
 use crate::connection::{Connection, UPGRADED};
 use crate::proto::{FieldTable, HeadCache};
 use crate::upcall::RequestHandler;
-use crate::{Address, ListenOptions, Result};
+use crate::{Request, Response, Result};
 use async_wrap::layer::HandlerCell;
 use async_wrap::{Environment, Heard, Timeout};
 use heads::Heads;
 use net::source::{ListenSource, PlainSource};
+use net::{Address, ListenOptions};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -107,7 +108,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`net::Server::listen`].
-    pub fn listen(&self, options: ListenOptions, handler: impl RequestHandler + 'static) -> net::Result<()> {
+    pub fn listen(&self, options: ListenOptions, handler: impl RequestHandler + 'static) -> Result<()> {
         let core = &self.core;
         // A refusal drops the tower with its handler, and changes nothing.
         self.net.listen(options, ServerTower::new(core, Box::new(handler)))?;
@@ -117,13 +118,26 @@ impl Server {
         Ok(())
     }
 
+    /// Like [`listen`](Self::listen), with a closure for
+    /// [`RequestHandler::on_request`]. Errors go to `log`, where they are lost unless the program has set up a logger.
+    ///
+    /// # Errors
+    /// As for `listen`.
+    pub fn listen_with(
+        &self,
+        options: ListenOptions,
+        on_request: impl FnMut(&Request<'_>, Response) + 'static,
+    ) -> Result<()> {
+        self.listen(options, on_request)
+    }
+
     /// Stops listening and closes idle connections; `on_close` comes when the last connection is gone.
     ///
     /// As in Node, connections that are being served may go on to be used: see [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
-    pub fn close(&self) -> net::Result<()> {
+    pub fn close(&self) -> Result<()> {
         self.net.close()?;
         self.core.close_idle();
         Ok(())
@@ -135,7 +149,7 @@ impl Server {
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
-    pub fn shutdown(&self, grace: Duration) -> net::Result<()> {
+    pub fn shutdown(&self, grace: Duration) -> Result<()> {
         self.net.shutdown()?;
         self.core.draining.set(true);
         let close_idle = |core: &Core| core.close_idle();

@@ -4,33 +4,52 @@ use crate::proto::Limits;
 use crate::{Error, Result};
 use std::time::Duration;
 
-/// The options of a server. Times of zero turn their limit off.
+/// The options of a server. Zero turns a timeout off.
+///
+/// ```
+/// use http::ServerOptions;
+/// use http::proto::Limits;
+/// use std::time::Duration;
+///
+/// let options = ServerOptions::default()
+///     .keep_alive_timeout(Duration::from_secs(10))
+///     .limits(Limits::default().max_header_size(8 * 1024));
+/// assert_eq!(options.request_timeout, Duration::from_secs(300));
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerOptions {
-    /// From a request's first byte (the first request's: from the connection's start) to its last; 300 s at first.
-    /// Answered with 408; where no byte of a request came, or only line ends, the connection is closed without an answer,
-    /// which its client could take for that to its next request (Node answers 408). If the loop is late, what came in time
-    /// is read before anybody is judged.
-    /// A client that fetches nothing of an answer for as long is disconnected.
+    /// The time from a request's first byte (of a first request, from the connection's start) to its last. Default: 300 s.
+    ///
+    /// A late request is answered with 408. Where no byte of a request came, or only line ends, the connection is closed
+    /// without a response, which its client could take for the one to its next request (Node answers 408). If the loop is
+    /// late, input that came in time is read before a client is judged. A client that receives nothing of a response for
+    /// this time is disconnected.
     pub request_timeout: Duration,
-    /// The same, to the end of the head; 60 s at first. At most `request_timeout`. Answered with 408.
+    /// The time from a request's first byte to the end of its head, at most `request_timeout`. Default: 60 s. A late
+    /// request is answered with 408.
     pub headers_timeout: Duration,
-    /// From the end of a response to the next request; 65 s at first, as in Node's main branch. Told to the client in
-    /// whole seconds; a second more passes before the close, so that a client that counts finds the connection open.
+    /// The time from the end of a response to the next request. Default: 65 s, as in Node's main branch.
+    ///
+    /// Clients are told in whole seconds; a second more passes before the close, so that a client that counts finds the
+    /// connection open.
     pub keep_alive_timeout: Duration,
-    /// How often the timeouts are looked at; 1 s at first, so that they are kept to the second.
+    /// The interval at which the timeouts are checked. Default: 1 s, so that they are accurate to the second.
     pub checking_interval: Duration,
-    /// Requests on one connection, after which it is closed; 0, for no limit, at first. The last answer says so; what
-    /// follows it is ignored, as RFC 9112, 9.6 demands (Node answers 503).
+    /// The number of requests after which a connection is closed, or 0 for no limit. Default: 0.
+    ///
+    /// The last response says `Connection: close`; requests behind it are ignored, as RFC 9112, 9.6 demands (Node answers
+    /// 503).
     pub max_requests_per_socket: u32,
-    /// Wait for the answers that are due when a client has ended its side (`httpAllowHalfOpen`); their handlers hear
-    /// `on_client_end`. Off at first, as in Node: such a client counts as gone, and handlers of answers that have not
-    /// begun hear `on_close`. Unlike in Node it still gets what comes all the same, as long as it takes what is sent and
-    /// then for 3 s.
+    /// Whether a client that has ended its side gets the responses that are due (`httpAllowHalfOpen`). Default: `false`, as
+    /// in Node.
+    ///
+    /// With `false` such a client counts as gone: handlers of responses that have not begun get `on_close`. Unlike in Node
+    /// it still gets what is written within 3 s, as long as it reads. With `true` the handlers get `on_client_end`.
     pub allow_half_open: bool,
     /// How much of a client's input is held or skipped.
     pub limits: Limits,
-    /// The options of the connections beneath. `allow_half_open` is always on and ends are handled here.
+    /// The options of the sockets, with `no_delay` by default. `allow_half_open` has no effect there.
     pub net: net::ServerOptions,
 }
 
@@ -50,7 +69,55 @@ impl Default for ServerOptions {
 }
 
 impl ServerOptions {
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Sets [`request_timeout`](Self#structfield.request_timeout).
+    #[must_use]
+    pub fn request_timeout(self, request_timeout: Duration) -> Self {
+        Self { request_timeout, ..self }
+    }
+
+    /// Sets [`headers_timeout`](Self#structfield.headers_timeout).
+    #[must_use]
+    pub fn headers_timeout(self, headers_timeout: Duration) -> Self {
+        Self { headers_timeout, ..self }
+    }
+
+    /// Sets [`keep_alive_timeout`](Self#structfield.keep_alive_timeout).
+    #[must_use]
+    pub fn keep_alive_timeout(self, keep_alive_timeout: Duration) -> Self {
+        Self { keep_alive_timeout, ..self }
+    }
+
+    /// Sets [`checking_interval`](Self#structfield.checking_interval).
+    #[must_use]
+    pub fn checking_interval(self, checking_interval: Duration) -> Self {
+        Self { checking_interval, ..self }
+    }
+
+    /// Sets [`max_requests_per_socket`](Self#structfield.max_requests_per_socket).
+    #[must_use]
+    pub fn max_requests_per_socket(self, max_requests_per_socket: u32) -> Self {
+        Self { max_requests_per_socket, ..self }
+    }
+
+    /// Sets [`allow_half_open`](Self#structfield.allow_half_open).
+    #[must_use]
+    pub fn allow_half_open(self, allow_half_open: bool) -> Self {
+        Self { allow_half_open, ..self }
+    }
+
+    /// Sets [`limits`](Self#structfield.limits).
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Sets [`net`](Self#structfield.net).
+    #[must_use]
+    pub fn net(self, net: net::ServerOptions) -> Self {
+        Self { net, ..self }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
         let (request, headers) = (self.request_timeout, self.headers_timeout);
         if !request.is_zero() && headers > request {
             return Err(Error::InvalidOptions("headers_timeout is longer than request_timeout"));

@@ -113,7 +113,7 @@ fn malformed_extensions_are_refused_where_they_go_wrong() {
 
 #[test]
 fn extensions_are_bounded_for_each_chunk() {
-    let limits = Limits { max_chunk_extensions: 10, ..Limits::default() };
+    let limits = Limits::default().max_chunk_extensions(10);
     let fault = |body: &str| trace(format!("{HEAD}{body}").as_bytes(), &limits).fault;
     assert_eq!(fault("1;a=3456789\r\nx\r\n1;a=3456789\r\nx\r\n0;a=3456789\r\n\r\n"), None);
     assert_eq!(fault("1;a=34567890"), Some(ParseError::ChunkExtensionsTooLarge));
@@ -125,7 +125,7 @@ fn extensions_are_bounded_for_each_chunk() {
 // hyper: a total for each body; Node has none
 #[test]
 fn extensions_are_bounded_for_each_message() {
-    let limits = Limits { max_chunk_extensions: 4, ..Limits::default() };
+    let limits = Limits::default().max_chunk_extensions(4);
     let fault = |body: &str| trace(format!("{HEAD}{body}").as_bytes(), &limits).fault;
     let three = "1;a=3\r\nx\r\n".repeat(3);
     assert_eq!(fault(&format!("{three}1\r\nx\r\n1;a\r\nx\r\n0;a\r\n\r\n")), None);

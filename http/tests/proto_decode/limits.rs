@@ -6,7 +6,7 @@ use http::proto::{Decoder, Event, FieldTable, Limits, ParseError};
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
 fn with_size(max_header_size: usize) -> Limits {
-    Limits { max_header_size, ..Limits::default() }
+    Limits::default().max_header_size(max_header_size)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn an_endless_head_is_refused_as_soon_as_it_exceeds_the_limit() {
 #[test]
 fn fields_are_counted() {
     for limit in [1, 15, 16, 17, 40] {
-        let limits = Limits { max_headers: limit, ..Limits::default() };
+        let limits = Limits::default().max_headers(limit);
         let head =
             |count: usize| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
         assert_eq!(trace(head(limit).as_bytes(), &limits).fault, None);
@@ -77,12 +77,12 @@ fn fields_are_counted() {
 #[test]
 fn trailers_are_bounded_like_heads() {
     let head = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
-    let limits = Limits { max_trailer_size: 10, max_headers: 2, ..Limits::default() };
+    let limits = Limits::default().max_trailer_size(10).max_headers(2);
     let fault = |trailers: &str| trace(format!("{head}{trailers}").as_bytes(), &limits).fault;
     assert_eq!(fault("A: bcd\r\n\r\n"), None);
     assert_eq!(fault("A: bcde\r\n\r\n"), Some(ParseError::TrailersTooLarge));
     assert_eq!(fault("A:\r\nB:\r\n\r\n"), None);
-    let limits = Limits { max_trailer_size: 100, ..limits };
+    let limits = limits.max_trailer_size(100);
     let fault = |trailers: &str| trace(format!("{head}{trailers}").as_bytes(), &limits).fault;
     assert_eq!(fault("A:\r\nB:\r\nC:\r\n\r\n"), Some(ParseError::TooManyFields));
     assert_eq!(

@@ -74,7 +74,8 @@ impl Random {
 #[test]
 fn mutated_requests_never_panic_and_never_depend_on_their_pieces() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let small = Limits { max_header_size: 80, max_headers: 3, max_trailer_size: 12, max_chunk_extensions: 6 };
+    let small =
+        Limits::default().max_header_size(80).max_headers(3).max_trailer_size(12).max_chunk_extensions(6);
     for round in 0..30_000 {
         let mut input = SEEDS[random.below(SEEDS.len())].as_bytes().to_vec();
         for _ in 0..=random.below(4) {
@@ -100,7 +101,8 @@ fn mutated_requests_never_panic_and_never_depend_on_their_pieces() {
 #[test]
 fn what_a_table_has_read_before_changes_nothing() {
     let mut random = Random(0x0123_4567_89ab_cdef);
-    let small = Limits { max_header_size: 80, max_headers: 2, max_trailer_size: 12, max_chunk_extensions: 6 };
+    let small =
+        Limits::default().max_header_size(80).max_headers(2).max_trailer_size(12).max_chunk_extensions(6);
     let (mut table, mut input) = (FieldTable::new(), Vec::new());
     for round in 0..30_000 {
         match random.below(4) {

@@ -138,17 +138,20 @@ fn mistakes_are_errors_and_change_nothing() {
         assert_eq!(invalid("a", "b\r\nSet-Cookie: c"), Err(Error::Encode(EncodeError::InvalidFieldValue)));
         assert_eq!(invalid("Connection", "a\nb"), Err(Error::Encode(EncodeError::InvalidFieldValue)));
         assert_eq!(response.set_reason("a\r\nb").map(drop), Err(Error::Encode(EncodeError::InvalidReason)));
-        assert_eq!(invalid("Content-Length", "five"), Err(Error::InvalidFraming));
-        assert_eq!(invalid("Content-Length", "18446744073709551616"), Err(Error::InvalidFraming));
-        assert_eq!(invalid("Transfer-Encoding", ""), Err(Error::InvalidFraming));
+        assert_eq!(invalid("Content-Length", "five"), Err(Error::Encode(EncodeError::InvalidFraming)));
+        assert_eq!(
+            invalid("Content-Length", "18446744073709551616"),
+            Err(Error::Encode(EncodeError::InvalidFraming))
+        );
+        assert_eq!(invalid("Transfer-Encoding", ""), Err(Error::Encode(EncodeError::InvalidFraming)));
         response.write(b"he").expect("to write");
         assert_eq!(response.set_status(404).map(drop), Err(Error::HeadersSent));
         assert_eq!(invalid("a", "b"), Err(Error::HeadersSent));
         assert!(response.is_head_sent() && !response.is_ended());
         response.end(b"llo").expect("to end");
-        assert_eq!(response.write(b"more"), Err(Error::Gone));
-        assert_eq!(response.end(b"more"), Err(Error::Gone));
-        assert_eq!(invalid("a", "b"), Err(Error::Gone));
+        assert_eq!(response.write(b"more"), Err(Error::Closed));
+        assert_eq!(response.end(b"more"), Err(Error::Closed));
+        assert_eq!(invalid("a", "b"), Err(Error::Closed));
         assert!(response.is_ended());
     };
     let answer = serve(handler, |address| Client::connect(address).ask("/"));
@@ -163,13 +166,13 @@ fn a_body_that_does_not_fit_its_length_is_an_error() {
         response.set_header("Content-Length", "5").expect("to set");
         if request.path() == "/long" {
             // Refused before anything is sent, so that another body is still possible.
-            assert_eq!(response.end(b"too long"), Err(Error::BodyTooLong));
-            assert_eq!(response.write(b"too long"), Err(Error::BodyTooLong));
+            assert_eq!(response.end(b"too long"), Err(Error::Encode(EncodeError::BodyTooLong)));
+            assert_eq!(response.write(b"too long"), Err(Error::Encode(EncodeError::BodyTooLong)));
             assert_eq!(response.write(b"he"), Ok(true));
-            assert_eq!(response.write(b"llo!"), Err(Error::BodyTooLong));
+            assert_eq!(response.write(b"llo!"), Err(Error::Encode(EncodeError::BodyTooLong)));
             response.end(b"llo").expect("to end");
         } else {
-            assert_eq!(response.end(b"shrt"), Err(Error::BodyTooShort));
+            assert_eq!(response.end(b"shrt"), Err(Error::Encode(EncodeError::BodyTooShort)));
         }
     };
     serve(handler, |address| {
@@ -248,7 +251,7 @@ fn early_hints_come_before_the_answer_and_not_to_http_1_0() {
         let refused = response.write_information(101, &[]);
         assert_eq!(refused, Err(Error::Encode(EncodeError::InvalidStatus(101))));
         response.end(b"page").expect("to end");
-        assert_eq!(hint("late"), Err(Error::Gone));
+        assert_eq!(hint("late"), Err(Error::Closed));
     };
     serve(handler, |address| {
         let mut client = Client::connect(address);
@@ -269,8 +272,8 @@ fn a_stale_handle_does_nothing() {
         // The record of the first exchange is used again for the second.
         if let Some(stale) = kept.take_oldest() {
             assert!(stale.is_ended() && stale.is_head_sent());
-            assert_eq!(stale.end(b"stale"), Err(Error::Gone));
-            assert_eq!(stale.add_trailer("a", "b"), Err(Error::Gone));
+            assert_eq!(stale.end(b"stale"), Err(Error::Closed));
+            assert_eq!(stale.add_trailer("a", "b"), Err(Error::Closed));
             stale.yield_now();
             stale.destroy();
             drop([stale.clone(), stale]);

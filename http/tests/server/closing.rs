@@ -3,8 +3,9 @@
 use crate::harness::{Client, Count, Kept, Log, Site, impatient, serve};
 use async_wrap::{Environment, Loop, RunMode};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
-use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
+use http::{Request, Response, Server, ServerOptions};
 use net::upcall::SocketHandler;
+use net::{ListenOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -325,7 +326,8 @@ fn a_second_listen_is_refused_and_changes_nothing() {
     let handler = move |_: &Request<'_>, response: Response| {
         // From within the handler's own call, when it is out of its place.
         let refused = server.listen(any(), |_: &Request<'_>, _: Response| panic!("never called"));
-        assert_eq!(refused.map_err(|error| error.code()), Err(net::ErrorCode::ServerAlreadyListen));
+        let Err(http::Error::Net(error)) = refused else { panic!("{refused:?}") };
+        assert_eq!(error.code(), net::ErrorCode::ServerAlreadyListen);
         response.end(b"first").expect("to end");
     };
     let again = site.server.clone();

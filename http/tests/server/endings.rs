@@ -93,7 +93,7 @@ fn a_large_answer_comes_whole_however_the_connection_ends() {
 
 #[test]
 fn a_large_answer_comes_whole_although_the_server_closes_and_counts_idle_connections() {
-    let options = ServerOptions { keep_alive_timeout: std::time::Duration::from_millis(1), ..impatient() };
+    let options = impatient().keep_alive_timeout(std::time::Duration::from_millis(1));
     let site = Site::new(options);
     let server = site.server.clone();
     let mut inner = app(Kept::default());

@@ -3,7 +3,8 @@
 use crate::harness::{Client, Kept, Log, serve};
 use http::proto::ParseError;
 use http::upcall::RequestHandler;
-use http::{Request, Response, Socket};
+use http::{Request, Response};
+use net::Socket;
 
 /// Answers, or keeps what is asked of `/wait` until somebody asks for `/go`; notes errors.
 struct App {

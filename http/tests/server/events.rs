@@ -144,7 +144,7 @@ fn destroying_a_response_breaks_the_connection() {
     let handler = move |_: &Request<'_>, response: Response| {
         response.set_handler(Told { log: seen.clone(), name: "r" });
         response.destroy();
-        assert_eq!(response.end(b"late"), Err(http::Error::Gone));
+        assert_eq!(response.end(b"late"), Err(http::Error::Closed));
         seen.note("returned");
     };
     serve(handler, |address| {

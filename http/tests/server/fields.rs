@@ -1,6 +1,7 @@
 //! The fields of answers: those that a handler sets, and those that are sent by themselves.
 
 use crate::harness::{Answer, Client, Site, serve};
+use http::proto::EncodeError;
 use http::{Error, Request, Response, ServerOptions};
 use std::time::Duration;
 
@@ -19,11 +20,8 @@ fn a_connection_that_stays_says_for_how_long() {
 // Node: test-http-keep-alive-timeout-custom
 #[test]
 fn what_is_said_of_keep_alive_follows_the_options_and_the_handler() {
-    let options = ServerOptions {
-        keep_alive_timeout: Duration::from_millis(7900),
-        max_requests_per_socket: 10,
-        ..ServerOptions::default()
-    };
+    let options =
+        ServerOptions::default().keep_alive_timeout(Duration::from_millis(7900)).max_requests_per_socket(10);
     let handler = |request: &Request<'_>, response: Response| {
         match request.path() {
             "/own" => drop(response.set_header("Keep-Alive", "timeout=3")),
@@ -38,7 +36,7 @@ fn what_is_said_of_keep_alive_follows_the_options_and_the_handler() {
         assert_eq!(client.ask("/own").head.matches("Keep-Alive").count(), 1);
         assert_eq!(client.ask("/none").field("Keep-Alive"), None);
     });
-    let options = ServerOptions { keep_alive_timeout: Duration::ZERO, ..ServerOptions::default() };
+    let options = ServerOptions::default().keep_alive_timeout(Duration::ZERO);
     Site::new(options).run(handler, |address| {
         assert_eq!(Client::connect(address).ask("/").field("Keep-Alive"), None);
     });
@@ -142,10 +140,13 @@ fn trailers_follow_a_chunked_body_and_nothing_else() {
         response.set_header("Trailer", "X-Sum").expect("to set");
         if request.path() == "/length" {
             response.set_header("Content-Length", "4").expect("to set");
-            assert_eq!(response.end(b"body"), Err(Error::TrailerWithoutChunked));
+            assert_eq!(response.end(b"body"), Err(Error::Encode(EncodeError::TrailerWithoutChunked)));
             response.remove_header("Trailer").expect("to remove");
             response.write(b"bo").expect("to write");
-            assert_eq!(response.add_trailer("X-Sum", "1"), Err(Error::TrailerWithoutChunked));
+            assert_eq!(
+                response.add_trailer("X-Sum", "1"),
+                Err(Error::Encode(EncodeError::TrailerWithoutChunked))
+            );
             return response.end(b"dy").expect("to end");
         }
         response.write(b"body").expect("to write");

@@ -131,7 +131,7 @@ fn every_waiting_handler_is_told_that_its_client_is_gone() {
 fn a_handler_that_comes_after_the_client_s_end_is_told_of_it_too() {
     for (allow_half_open, heard) in [(false, "1 0 1 0"), (true, "1 1 0 0")] {
         let (told, kept) = (Heard::default(), Kept::default());
-        let options = ServerOptions { allow_half_open, ..ServerOptions::default() };
+        let options = ServerOptions::default().allow_half_open(allow_half_open);
         let handler = move |request: &Request<'_>, response: Response| {
             if request.path() == "/heard" {
                 let text = format!("{} {} {} 0", told.requests.get(), told.ends.get(), told.closes.get());
@@ -247,7 +247,7 @@ fn what_was_due_before_a_broken_request_is_not_waited_for_without_a_limit() {
 
 #[test]
 fn the_last_request_that_a_connection_may_carry_is_told_too() {
-    let options = ServerOptions { max_requests_per_socket: 1, ..impatient() };
+    let options = impatient().max_requests_per_socket(1);
     let request = "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n".to_owned();
     Site::new(options).run(app(Heard::default()), move |address| {
         let mut client = Client::connect(address);
@@ -278,7 +278,7 @@ fn with_half_open_connections_an_end_is_told_and_the_answer_comes() {
             response.end(text.as_bytes()).expect("to end");
         }
     };
-    let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+    let options = ServerOptions::default().allow_half_open(true);
     Site::new(options).run(handler, |address| {
         let (mut client, mut other) = (Client::connect(address), Client::connect(address));
         // More than are decoded at once: the end lies behind what is not read.
@@ -431,7 +431,7 @@ fn a_body_that_stays_paused_behind_its_answer_ends_its_connection() {
         body.set_handler(Sipping(body.clone(), told.clone()));
         response.end(b"early").expect("to end");
     };
-    let options = ServerOptions { keep_alive_timeout: std::time::Duration::from_millis(10), ..impatient() };
+    let options = impatient().keep_alive_timeout(std::time::Duration::from_millis(10));
     Site::new(options).run(handler, |address| {
         let mut client = Client::connect(address);
         client.send(HALF_A_BODY);

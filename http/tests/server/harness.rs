@@ -2,8 +2,9 @@
 
 use async_wrap::{Environment, Loop, RunMode};
 use http::upcall::{RequestHandler, ResponseHandler};
-use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
+use http::{Request, Response, Server, ServerOptions};
 use net::Dropped;
+use net::{ListenOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -27,7 +28,7 @@ pub(crate) struct Site {
 
 /// Options whose timeouts are looked at often.
 pub(crate) fn impatient() -> ServerOptions {
-    ServerOptions { checking_interval: Duration::from_millis(10), ..ServerOptions::default() }
+    ServerOptions::default().checking_interval(Duration::from_millis(10))
 }
 
 /// Runs a server with default options until `client` has returned.

@@ -236,7 +236,7 @@ fn to_pause_a_body_that_is_thrown_away_behind_its_answer_does_not_stop_the_conne
         response.end(request.target.as_bytes()).expect("to end");
         body.pause();
     };
-    let site = Site::new(ServerOptions { keep_alive_timeout: Duration::ZERO, ..ServerOptions::default() });
+    let site = Site::new(ServerOptions::default().keep_alive_timeout(Duration::ZERO));
     site.run(handler, |address| {
         let mut client = Client::connect(address);
         client.send("POST /1 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab");

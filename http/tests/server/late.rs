@@ -50,7 +50,7 @@ fn make_late(address: SocketAddr, side: &Side, meanwhile: impl FnOnce()) -> Clie
 
 #[test]
 fn a_first_request_that_came_in_time_is_answered() {
-    let options = ServerOptions { headers_timeout: LIMIT, request_timeout: LIMIT, ..impatient() };
+    let options = impatient().headers_timeout(LIMIT).request_timeout(LIMIT);
     run(options, |address, side| {
         let (mut silent, mut begun) = (Client::connect(address), Client::connect(address));
         begun.send("GET / HT");
@@ -65,7 +65,7 @@ fn a_first_request_that_came_in_time_is_answered() {
 
 #[test]
 fn a_body_that_came_in_time_is_taken() {
-    let options = ServerOptions { headers_timeout: LIMIT, request_timeout: LIMIT, ..impatient() };
+    let options = impatient().headers_timeout(LIMIT).request_timeout(LIMIT);
     run(options, |address, side| {
         let mut client = Client::connect(address);
         client.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx");
@@ -77,7 +77,7 @@ fn a_body_that_came_in_time_is_taken() {
 
 #[test]
 fn a_next_request_that_came_in_time_is_answered() {
-    let options = ServerOptions { keep_alive_timeout: LIMIT, ..impatient() };
+    let options = impatient().keep_alive_timeout(LIMIT);
     run(options, |address, side| {
         let mut client = Client::connect(address);
         assert_eq!(client.ask("/").text(), "hello");
@@ -89,7 +89,7 @@ fn a_next_request_that_came_in_time_is_answered() {
 // The loop's time stands still while handlers run: an answer behind a slow one is later than it says.
 #[test]
 fn a_connection_that_was_answered_behind_a_slow_handler_is_kept_for_its_time() {
-    let options = ServerOptions { keep_alive_timeout: LIMIT, ..impatient() };
+    let options = impatient().keep_alive_timeout(LIMIT);
     run(options, |address, side| {
         let (mut first, mut slow, mut next) =
             (Client::connect(address), Client::connect(address), Client::connect(address));
@@ -141,7 +141,7 @@ fn a_request_that_came_before_a_drain_closes_idle_connections_is_answered() {
 
 #[test]
 fn a_client_that_fetched_in_time_is_not_taken_for_a_stuck_one() {
-    let options = ServerOptions { headers_timeout: LIMIT, request_timeout: LIMIT, ..impatient() };
+    let options = impatient().headers_timeout(LIMIT).request_timeout(LIMIT);
     run(options, |address, side| {
         let mut client = Client::connect(address);
         client.get("/much");
@@ -162,7 +162,7 @@ fn a_client_that_fetched_in_time_is_not_taken_for_a_stuck_one() {
 #[test]
 fn a_client_that_sends_a_byte_now_and_then_is_judged_all_the_same() {
     let limit = LIMIT / 10;
-    let options = ServerOptions { headers_timeout: limit, request_timeout: limit, ..impatient() };
+    let options = impatient().headers_timeout(limit).request_timeout(limit);
     run(options, |address, _| {
         let mut client = Client::connect(address);
         client

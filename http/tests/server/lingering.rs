@@ -3,7 +3,8 @@
 
 use crate::harness::{Client, Side, Site, impatient, serve};
 use http::upcall::RequestHandler;
-use http::{Request, Response, ServerOptions, Socket};
+use http::{Request, Response};
+use net::Socket;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -121,7 +122,7 @@ const MEDIUM: usize = 200_000;
 
 #[test]
 fn a_connection_whose_answer_is_not_fetched_yet_is_not_cut_as_an_idle_one() {
-    let options = ServerOptions { keep_alive_timeout: Duration::from_millis(1), ..impatient() };
+    let options = impatient().keep_alive_timeout(Duration::from_millis(1));
     for closes in [false, true] {
         let site = Site::new(options.clone());
         let server = site.server.clone();

@@ -167,7 +167,7 @@ fn the_last_request_that_a_connection_may_carry_is_answered_with_close() {
         seen.note(request.path());
         response.end(b"").expect("to end");
     };
-    let options = ServerOptions { max_requests_per_socket: 2, ..ServerOptions::default() };
+    let options = ServerOptions::default().max_requests_per_socket(2);
     Site::new(options).run(handler, |address| {
         let mut client = Client::connect(address);
         client.send(gets(&["/1", "/2", "/3"]));

@@ -4,9 +4,9 @@ use crate::harness::{Client, Count, serve};
 use async_wrap::{Environment, Loop, RunMode};
 use http::proto::Fields;
 use http::upcall::BodyHandler;
-use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
-use net::ConnectOptions;
+use http::{Request, Response, Server, ServerOptions};
 use net::upcall::SocketHandler;
+use net::{ConnectOptions, ListenOptions, Socket};
 use std::net::SocketAddr;
 
 /// xorshift64*: enough to be different each time and the same in each run.

@@ -3,7 +3,8 @@
 use crate::harness::{Client, Kept, MUCH, Site, impatient, streaming};
 use http::proto::ParseError;
 use http::upcall::RequestHandler;
-use http::{Error, Request, Response, Server, ServerOptions, Socket};
+use http::{Error, Request, Response, Server, ServerOptions};
+use net::Socket;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,12 +16,7 @@ fn hello(_: &Request<'_>, response: Response) {
 }
 
 fn options(headers: Duration, request: Duration, keep_alive: Duration) -> ServerOptions {
-    ServerOptions {
-        headers_timeout: headers,
-        request_timeout: request,
-        keep_alive_timeout: keep_alive,
-        ..impatient()
-    }
+    impatient().headers_timeout(headers).request_timeout(request).keep_alive_timeout(keep_alive)
 }
 
 /// A client that has begun a request.
@@ -235,7 +231,7 @@ fn options_that_contradict_each_other_are_refused() {
         other => panic!("{other:?}"),
     };
     assert!(refused(options(LONG, SHORT, LONG)).contains("headers_timeout"));
-    let never = ServerOptions { checking_interval: Duration::ZERO, ..ServerOptions::default() };
+    let never = ServerOptions::default().checking_interval(Duration::ZERO);
     assert!(refused(never).contains("checking_interval"));
     assert!(Server::new(&site.env, options(SHORT, Duration::ZERO, LONG)).is_ok(), "zero is no limit");
 }

@@ -2,7 +2,8 @@
 
 use crate::harness::{Client, Kept, Log, Site, serve};
 use http::upcall::{BodyHandler, RequestHandler};
-use http::{Body, Request, Response, ServerOptions, Socket};
+use http::{Body, Request, Response, ServerOptions};
+use net::Socket;
 use net::upcall::SocketHandler;
 
 /// Takes what it is offered, unless the path is `/no`, and echoes.

@@ -6,7 +6,8 @@ use crate::watched::WatchedSource;
 use async_wrap::Environment;
 use http::proto::{Fields, ParseError};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
-use http::{ListenOptions, Request, Response, Server, ServerOptions, Socket};
+use http::{Request, Response, Server, ServerOptions};
+use net::{ListenOptions, Socket};
 use std::net::SocketAddr;
 use std::rc::Rc;
 

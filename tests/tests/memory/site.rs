@@ -2,7 +2,8 @@
 
 use crate::counting::{count_this_thread, live};
 use async_wrap::{Environment, Loop, RunMode};
-use http::{ListenOptions, Server, ServerOptions};
+use http::{Server, ServerOptions};
+use net::ListenOptions;
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -2,8 +2,9 @@
 
 use crate::program::Outcome;
 use async_wrap::{Environment, Loop, RunMode};
-use http::{ListenOptions, Server, ServerOptions};
+use http::{Server, ServerOptions};
 use log::LevelFilter;
+use net::ListenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::mpsc;
