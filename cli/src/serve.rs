@@ -8,7 +8,7 @@ use app::App;
 use async_wrap::layer::Printable;
 use async_wrap::{Environment, Loop, RunMode, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
-use cluster::{Backoff, Primary, Settings, Supervised, Worker, WorkerHandle};
+use cluster::{Backoff, Primary, Settings, Worker, WorkerHandle};
 use http::upcall::RequestHandler;
 use http::{Request, Response, Server, ServerOptions};
 use net::{Address, ListenOptions, ListenPhase};
@@ -112,8 +112,8 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
         waiting: Rc::default(),
         heard: BTreeSet::new(),
     };
-    let settings = Settings::new().policy(policy).keep_listening(true);
-    let primary = Primary::new(env, settings, Supervised::new(Backoff::default(), watch));
+    let settings = Settings::default().policy(policy).keep_listening(true).respawn(Backoff::default());
+    let primary = Primary::new(env, settings, watch);
     for _ in 0..options.workers {
         primary.fork()?;
     }
@@ -330,7 +330,7 @@ mod tests {
         let env = Environment::new(&lp);
         struct Silent;
         impl PrimaryHandler for Silent {}
-        let primary = Primary::new(&env, Settings::new().program(program).args(args), Silent);
+        let primary = Primary::new(&env, Settings::default().program(program).args(args), Silent);
         let worker = primary.fork().expect("a worker");
         let options = ServeOptions { addr: ([127, 0, 0, 1], 8000).into(), ..ServeOptions::default() };
         let watch = Watch {

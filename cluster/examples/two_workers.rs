@@ -47,7 +47,7 @@ impl PrimaryHandler for Visitor {
 }
 
 fn run_primary(env: &Environment) -> Result<(), Box<dyn Error>> {
-    let primary = Primary::new(env, Settings::new(), Visitor { listening: 0 });
+    let primary = Primary::new(env, Settings::default(), Visitor { listening: 0 });
     for _ in 0..WORKERS {
         primary.fork()?;
     }

@@ -9,6 +9,6 @@
 //! - A worker that cannot listen reports it to its server's handler; in Node an unhandled error ends the worker.
 //! - What a worker makes the primary hold has a bound: [`Settings::max_listeners`](crate::Settings::max_listeners). The
 //!   primary may refuse an address: [`PrimaryHandler::accepts_listen`](crate::upcall::PrimaryHandler::accepts_listen).
-//! - [`Supervised`](crate::Supervised) replaces workers that died; Node leaves that to the program.
+//! - [`Settings::respawn`](crate::Settings::respawn) replaces workers that died; Node leaves that to the program.
 //!
 //! Not here: UDP sockets, and ports for debuggers.

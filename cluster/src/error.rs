@@ -1,28 +1,30 @@
-//! What goes wrong between processes: the system's refusals, and what the other side should not have sent.
+//! Errors between processes: the system's refusals, and what the other side should not have sent.
 
 use crate::channel::message::{MESSAGE_BYTES, ProtocolError};
-use std::fmt;
+use std::{fmt, io};
 
 /// What a fallible call of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failed operation of a primary or a worker.
+/// A failed operation of a primary or a worker. It becomes an [`io::Error`] by `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The system refused: a worker cannot be started, a signal not sent, a channel broke.
+    /// The system refused: a worker could not be started, a signal not sent, or a channel broke.
     System(uv_core::Error),
-    /// The other side sent what is no message. Its channel is closed; a worker is killed.
+    /// A server or a socket failed, other than by the system's refusal. For programs that pass it on by `?`.
+    Net(net::Error),
+    /// The other side sent bytes that are no message. Its channel is closed, and a worker is killed.
     Protocol(ProtocolError),
-    /// The primary is of another version of this crate.
+    /// The primary was built with another version of this crate.
     Version {
         /// The version of the message format that the primary speaks.
         primary: u8,
     },
-    /// This process was forked as a worker and cannot become one. It is to end: as anything else, a primary above all,
-    /// it would do what nobody asked it to.
+    /// This process was forked as a worker and cannot become one. It should end: if it went on as a primary, it would fork
+    /// workers that fail likewise.
     Invitation(InvitationError),
-    /// There is no channel to the other side any more.
+    /// The channel to the other side is closed.
     Disconnected,
     /// A message of so many bytes is too long: the limit is one mebibyte.
     MessageTooLong(usize),
@@ -30,7 +32,7 @@ pub enum Error {
     DescriptorsLost {
         /// Descriptors that were sent with it.
         announced: usize,
-        /// Those of them that arrived, which are closed.
+        /// How many of them arrived. They are closed.
         arrived: usize,
     },
     /// The scheduling policy cannot be changed after the first fork.
@@ -41,16 +43,16 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvitationError {
-    /// The variables that a primary sets for a worker, `UPCALL_UNIQUE_ID` and `UPCALL_STDIN`, are not as it sets them.
+    /// The variables that a primary sets for a worker, `UPCALL_UNIQUE_ID` and `UPCALL_STDIN`, have other values.
     Variables,
     /// Standard input is not the socket that the primary made for this worker.
     Stdin,
     /// That socket is empty: the message with the channel was read before, or never sent.
     Empty,
-    /// The message came without the channel, for which this process had no descriptor left.
+    /// The message arrived without the channel, because this process had no descriptor left.
     NoChannel,
-    /// The process calls for workers of its own, and has not called [`Worker::from_env`](crate::Worker::from_env) yet,
-    /// or not successfully.
+    /// The process forks workers of its own, and has not called [`Worker::from_env`](crate::Worker::from_env)
+    /// successfully before.
     Unaccepted,
 }
 
@@ -58,8 +60,8 @@ impl fmt::Display for InvitationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Variables => "UPCALL_UNIQUE_ID or UPCALL_STDIN is not what a primary sets",
-            Self::Stdin => "standard input is not what the primary gave it",
-            Self::Empty => "no message lies in its standard input",
+            Self::Stdin => "standard input is not the socket that the primary made",
+            Self::Empty => "standard input holds no message",
             Self::NoChannel => "no descriptor was left for the channel",
             Self::Unaccepted => "it has not become a worker yet",
         })
@@ -72,14 +74,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => error.fmt(f),
+            Self::Net(error) => error.fmt(f),
             Self::Protocol(error) => write!(f, "channel: {error}"),
             Self::Version { primary } => write!(f, "the primary speaks version {primary} of the protocol"),
-            Self::Invitation(InvitationError::Unaccepted) => {
-                write!(
-                    f,
-                    "this process was forked as a worker, so it cannot fork: {}",
-                    InvitationError::Unaccepted
-                )
+            Self::Invitation(error @ InvitationError::Unaccepted) => {
+                write!(f, "this process was forked as a worker, so it cannot fork: {error}")
             }
             Self::Invitation(error) => {
                 write!(f, "this process was forked as a worker and cannot become one: {error}")
@@ -91,7 +90,7 @@ impl fmt::Display for Error {
             Self::DescriptorsLost { announced, arrived } => {
                 write!(f, "a message is lost: {arrived} of its {announced} descriptors arrived")
             }
-            Self::PolicyFrozen => f.write_str("the scheduling policy is fixed once there was a worker"),
+            Self::PolicyFrozen => f.write_str("the scheduling policy is fixed by the first fork"),
         }
     }
 }
@@ -100,6 +99,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::System(error) => Some(error),
+            Self::Net(error) => Some(error),
             Self::Protocol(error) => Some(error),
             Self::Invitation(error) => Some(error),
             _ => None,
@@ -113,6 +113,12 @@ impl From<uv_core::Error> for Error {
     }
 }
 
+impl From<net::Error> for Error {
+    fn from(error: net::Error) -> Self {
+        error.system().cloned().map_or(Self::Net(error), Self::System)
+    }
+}
+
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
@@ -122,5 +128,14 @@ impl From<ProtocolError> for Error {
 impl From<InvitationError> for Error {
     fn from(error: InvitationError) -> Self {
         Self::Invitation(error)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::System(error) => error.into(),
+            error => Self::other(error),
+        }
     }
 }

@@ -1,17 +1,16 @@
-//! Who gets the next connection: a small trait, and the rotation that is used unless told otherwise. Mirrors
+//! Which worker gets the next connection: a trait with one method, and rotation as its default. Mirrors
 //! `cluster.schedulingPolicy`, which knows two policies and takes no others.
 
 use std::fmt;
 use std::rc::Rc;
 
-/// A worker that can take a connection now: it has a channel and a server with room, and is not late with its
-/// acknowledgements.
+/// A worker that can take a connection now: its channel is open, its server has room, and no acknowledgement is overdue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Candidate {
     /// The worker's id.
     pub worker: u32,
-    /// Connections that it was handed and has not looked at yet.
+    /// Connections that it was handed and has not acknowledged yet.
     pub in_flight: usize,
     /// Connections that it has taken so far.
     pub taken: u64,
@@ -20,9 +19,9 @@ pub struct Candidate {
 /// Chooses a worker for each connection. Every listening socket has a policy object of its own.
 ///
 /// ```
-/// use cluster::{Candidate, SchedulingPolicy};
+/// use cluster::scheduling::{Candidate, SchedulingPolicy};
 ///
-/// /// Whoever has the least to look at.
+/// /// Chooses the worker with the fewest connections in flight.
 /// struct ShortestQueue;
 ///
 /// impl SchedulingPolicy for ShortestQueue {
@@ -33,15 +32,16 @@ pub struct Candidate {
 /// }
 /// ```
 pub trait SchedulingPolicy {
-    /// The index of the candidate that gets the connection. There is at least one candidate, and they are in the order
-    /// of their ids. An index beyond them stands for the first.
+    /// Returns the index of the candidate that gets the connection. There is at least one candidate, and they are in the
+    /// order of their ids. An index out of range stands for the first candidate.
     fn choose(&mut self, candidates: &[Candidate]) -> usize;
 }
 
-/// Strict rotation by id over those that can take a connection: while all can, nobody gets two more than another.
+/// Strict rotation by id over the workers that can take a connection: while all can, their numbers of connections differ by
+/// at most one.
 ///
-/// Node hands a connection to the first worker that has answered for its last one, which is a rotation only when all
-/// are equally quick.
+/// Node hands a connection to the worker that was the first to acknowledge its last one, which is a rotation only while all
+/// workers are equally fast.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoundRobin {
     last: u32,
@@ -56,7 +56,15 @@ impl SchedulingPolicy for RoundRobin {
     }
 }
 
-/// How connections get to workers (`cluster.schedulingPolicy`).
+/// How connections reach workers (`cluster.schedulingPolicy`).
+///
+/// ```
+/// use cluster::Policy;
+/// use cluster::scheduling::RoundRobin;
+///
+/// let policies = [Policy::default(), Policy::distributed(RoundRobin::default), Policy::shared()];
+/// # let _ = policies;
+/// ```
 #[derive(Clone)]
 pub struct Policy(pub(crate) Kind);
 
@@ -67,24 +75,23 @@ pub(crate) enum Kind {
 }
 
 impl Policy {
-    /// The primary accepts and hands connections out in rotation (`SCHED_RR`). The default.
+    /// The primary accepts and hands connections out in rotation (`SCHED_RR`). This is the default.
     #[must_use]
     pub fn round_robin() -> Self {
         Self::distributed(RoundRobin::default)
     }
 
-    /// The primary accepts and hands connections out as the policy says that `make` makes, once for every listening
-    /// socket.
+    /// The primary accepts and hands connections out as a policy chooses. `make` is called once per listening socket.
     #[must_use]
     pub fn distributed<P: SchedulingPolicy + 'static>(make: impl Fn() -> P + 'static) -> Self {
         Self(Kind::Distributed(Rc::new(move || Box::new(make()))))
     }
 
-    /// The workers share the listening socket and whoever is first accepts (`SCHED_NONE`). Costs the least, and spreads
-    /// connections unevenly: each worker that waits is woken by each connection and takes one per turn of its loop, so
-    /// who gets it is the scheduler's choice. Of 600 that came one after the other 8 workers on 2 processors had between 1
-    /// and 293. Choose it for its cost, not for evenness. (`EPOLLEXCLUSIVE` would wake one worker only, but a connection
-    /// would wait with it if it cannot accept, or dies before it does.)
+    /// The workers share the listening socket, and the first to call accept gets a connection (`SCHED_NONE`). It costs the
+    /// least, and spreads connections unevenly: each connection wakes every idle worker, and a worker accepts one per turn
+    /// of its loop, so the kernel's scheduler decides. Of 600 connections in sequence, 8 workers on 2 processors got
+    /// between 1 and 293 each. Choose it for its cost, not for evenness. (`EPOLLEXCLUSIVE` would wake only one worker, but a
+    /// connection would wait if that worker cannot accept, or dies before it does.)
     ///
     /// These workers are killed with their primary: see [`Settings::outlive_primary`](crate::Settings::outlive_primary).
     #[must_use]

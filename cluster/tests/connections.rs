@@ -2,7 +2,8 @@
 
 mod common;
 
-use cluster::{Backoff, Candidate, Policy, SchedulingPolicy, Settings, Supervised, WorkerHandle};
+use cluster::scheduling::{Candidate, SchedulingPolicy};
+use cluster::{Backoff, Policy, Settings, WorkerHandle};
 use common::{Cluster, LISTEN, SIGCONT, SIGKILL, SIGSTOP, connect, read_all, role, tally};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -395,7 +396,7 @@ fn supervised(settings: Settings) -> Cluster {
         .base(Duration::from_millis(1))
         .cap(Duration::from_millis(4))
         .long_lived(Duration::from_secs(60));
-    Cluster::with_handler(settings, |recorder| Supervised::new(backoff, recorder))
+    Cluster::with(settings.respawn(backoff))
 }
 
 fn replaced() {

@@ -217,9 +217,7 @@ fn not_accepted() {
     let (meant, other) = (folder.path().join("meant"), folder.path().join("other"));
     for policy in policies() {
         let settings = || -> Settings { role("obedient", &[]).policy(policy.clone()) };
-        let cluster = Cluster::with_handler(settings(), |recorder| {
-            cluster::Supervised::new(cluster::Backoff::default(), Only(meant.clone(), recorder))
-        });
+        let cluster = Cluster::with_handler(settings(), |recorder| Only(meant.clone(), recorder));
         let worker = cluster.fork();
         let refused =
             [format!("unix:{}", other.display()), "127.0.0.1:0".into(), "0".into(), "unix:@name".into()];

@@ -274,7 +274,7 @@ fn environment() {
 }
 
 fn missing_program() {
-    let cluster = Cluster::with(Settings::new().program("/no/such/program"));
+    let cluster = Cluster::with(Settings::default().program("/no/such/program"));
     let Err(Error::System(error)) = cluster.primary.fork() else { panic!("there is no such program") };
     assert_eq!((error.op(), error.errno().name()), ("spawn", "ENOENT"));
     assert!(cluster.primary.workers().is_empty());
@@ -340,7 +340,7 @@ fn silent() {
     cluster.finished();
     assert!(written(&cluster, Output::Stdout) == format!("something\n{long}\n").into_bytes());
     assert!(written(&cluster, Output::Stderr) == format!("not something\nnot {long}\n").into_bytes());
-    let missing = Cluster::with(Settings::new().program("/no/such/program").silent(true));
+    let missing = Cluster::with(Settings::default().program("/no/such/program").silent(true));
     missing.primary.fork().expect_err("there is no such program");
     missing.finished();
 }

@@ -2,7 +2,8 @@
 
 mod common;
 
-use cluster::{Candidate, Policy, RoundRobin, SchedulingPolicy, WorkerHandle};
+use cluster::scheduling::{Candidate, RoundRobin, SchedulingPolicy};
+use cluster::{Policy, WorkerHandle};
 use common::{Cluster, SIGCONT, SIGKILL, SIGSTOP, SIGUSR1, limited, policies, role, tally};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

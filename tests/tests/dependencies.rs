@@ -240,3 +240,33 @@ fn no_layer_names_the_cluster_in_its_code_but_those_above_it() -> Outcome {
     }
     Ok(())
 }
+
+/// Two houses and a street: what the code in each folder of `cluster/src` may not name.
+const HOUSES: &[(&str, &[&str])] = &[
+    ("channel", &["Primary", "PrimaryInner", "Worker", "WorkerHandle", "WorkerHandleInner", "WorkerInner"]),
+    ("primary", &["Worker", "WorkerEnd", "WorkerInner", "WorkerSource"]),
+    ("worker", &["Primary", "PrimaryEnd", "PrimaryInner", "WorkerHandle", "WorkerHandleInner"]),
+];
+
+#[test]
+fn the_primary_the_worker_and_their_channel_do_not_know_each_other() -> Outcome {
+    for (folder, strangers) in HOUSES {
+        let houses = ["primary", "worker"].iter().filter(|house| *house != folder);
+        let paths: Vec<_> = houses.map(|house| format!("crate::{house}")).collect();
+        let entries =
+            fs::read_dir(root().join("cluster/src").join(folder))?.collect::<Result<Vec<_>, _>>()?;
+        assert!(entries.len() > 3, "cluster/src/{folder} is not where this test looks for it");
+        for path in entries.iter().map(|entry| entry.path()) {
+            let code = tests::source::code_of(&fs::read_to_string(&path)?);
+            let by_path = paths.iter().find(|path| code.contains(*path)).map(String::as_str);
+            let by_name = strangers.iter().find(|name| words(&code, name).next().is_some()).copied();
+            assert!(
+                by_path.or(by_name).is_none(),
+                "{}: cluster's {folder} knows itself and the channel, but not {:?}",
+                path.display(),
+                by_path.or(by_name)
+            );
+        }
+    }
+    Ok(())
+}

@@ -40,7 +40,7 @@ fn run_primary(env: &Environment, options: &Options) -> Result<()> {
     let failure = Rc::new(RefCell::new(None));
     let watch =
         Watch { lp: env.loop_handle().clone(), awaited: options.workers, failure: Rc::clone(&failure) };
-    let primary = Primary::new(env, Settings::new().policy(policy), watch);
+    let primary = Primary::new(env, Settings::default().policy(policy), watch);
     for _ in 0..options.workers {
         primary.fork()?;
     }

@@ -80,7 +80,7 @@ fn run_primary(env: &Environment, options: &Options, collection: Collection) -> 
         end.close();
     });
     let watch = Watch { told: Rc::clone(&told), options: options.clone(), done: end.sender() };
-    let primary = Primary::new(env, Settings::new(), watch);
+    let primary = Primary::new(env, Settings::default(), watch);
     for _ in 0..options.workers {
         primary.fork()?;
     }

@@ -1,8 +1,6 @@
 //! The numbers by which a primary and its workers name what they share: a type for each, so that none can be taken for
 //! another.
 
-use std::fmt;
-
 /// A worker: 1 for the first one of a primary, and never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WorkerId(pub(crate) u32);
@@ -18,27 +16,3 @@ pub(crate) struct BatchId(pub(crate) u32);
 /// A worker's request to listen, which its answer repeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueryId(pub(crate) u32);
-
-impl SocketId {
-    pub(crate) const fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
-
-impl BatchId {
-    pub(crate) const fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
-
-impl QueryId {
-    pub(crate) const fn next(self) -> Self {
-        Self(self.0.wrapping_add(1))
-    }
-}
-
-impl fmt::Display for WorkerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}

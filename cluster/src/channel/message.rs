@@ -185,21 +185,21 @@ impl Message {
         let message = match kind {
             0 => Self::Online,
             1 => {
-                let (id, (index, query)) = (from.query_id()?, from.query()?);
+                let (id, (index, query)) = (QueryId(from.u32()?), from.query()?);
                 Self::Query { id, index, query }
             }
-            2 => Self::Listening { socket: from.socket()? },
-            3 => Self::Taken { batch: from.batch()?, refused: from.u64()? },
-            4 => Self::Room { socket: from.socket()? },
-            5 => Self::Close { socket: from.socket()? },
+            2 => Self::Listening { socket: SocketId(from.u32()?) },
+            3 => Self::Taken { batch: BatchId(from.u32()?), refused: from.u64()? },
+            4 => Self::Room { socket: SocketId(from.u32()?) },
+            5 => Self::Close { socket: SocketId(from.u32()?) },
             6 => Self::Leaving,
-            7 => Self::Answer { id: from.query_id()?, reply: from.reply()? },
-            8 => Self::Connections { socket: from.socket()?, batch: from.batch()? },
+            7 => Self::Answer { id: QueryId(from.u32()?), reply: from.reply()? },
+            8 => Self::Connections { socket: SocketId(from.u32()?), batch: BatchId(from.u32()?) },
             9 => Self::Leave,
             10 => Self::LeaveNoted,
             11 => Self::User(from.rest().to_vec()),
-            12 => Self::Drain { socket: from.socket()? },
-            13 => Self::Drained { socket: from.socket()? },
+            12 => Self::Drain { socket: SocketId(from.u32()?) },
+            13 => Self::Drained { socket: SocketId(from.u32()?) },
             14 => Self::Going,
             _ => return Err(ProtocolError::Malformed),
         };

@@ -17,7 +17,6 @@ use async_wrap::layer::trace::Facts;
 use bytes::Bytes;
 use message::{Decoder, FRAME_FDS, MESSAGE_BYTES, Message, ProtocolError};
 use outbox::{Author, Outbox};
-use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{Errno, PipeWrap, Written};
@@ -253,11 +252,5 @@ fn count(fds: &Fds) -> Result<u8> {
     match u8::try_from(fds.len()) {
         Ok(count) if fds.len() <= FRAME_FDS => Ok(count),
         _ => Err(uv_core::Error::new("write", Errno::EINVAL).into()),
-    }
-}
-
-impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Channel").field(&self.pipe).finish()
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers, addresses and strings of the message format, written and read. The input is not trusted: a value outside of
 //! its range is [`ProtocolError::Malformed`].
 
-use super::ids::{BatchId, QueryId, SocketId};
+use super::ids::SocketId;
 use super::message::{PATH_BYTES, ProtocolError, Reply};
 use net::Address;
 use net::source::{ListenQuery, ListenTarget};
@@ -202,18 +202,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn socket(&mut self) -> Read<SocketId> {
-        self.u32().map(SocketId)
-    }
-
-    pub(super) fn batch(&mut self) -> Read<BatchId> {
-        self.u32().map(BatchId)
-    }
-
-    pub(super) fn query_id(&mut self) -> Read<QueryId> {
-        self.u32().map(QueryId)
-    }
-
     /// The index of a key, and the query.
     pub(super) fn query(&mut self) -> Read<(u32, ListenQuery)> {
         let target = match self.u8()? {
@@ -242,7 +230,7 @@ impl<'a> Reader<'a> {
     pub(super) fn reply(&mut self) -> Read<Reply> {
         match self.u8()? {
             0 => {
-                let (socket, address) = (self.socket()?, self.address()?);
+                let (socket, address) = (SocketId(self.u32()?), self.address()?);
                 let prepared = match self.u8()? {
                     0 => false,
                     1 => true,
@@ -250,7 +238,7 @@ impl<'a> Reader<'a> {
                 };
                 Ok(Reply::Distributed { socket, address, prepared })
             }
-            1 => Ok(Reply::Shared { socket: self.socket()?, address: self.address()? }),
+            1 => Ok(Reply::Shared { socket: SocketId(self.u32()?), address: self.address()? }),
             2 => {
                 let errno = self.array().map(i32::from_le_bytes)?;
                 let target = OsString::from_vec(self.string()?.to_vec()).to_string_lossy().into_owned();

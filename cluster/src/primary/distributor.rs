@@ -1,9 +1,9 @@
 //! A socket on which the primary accepts for its workers. Mirrors `RoundRobinHandle`, Node's
 //! `lib/internal/cluster/round_robin_handle.js`.
 //!
-//! A connection is accepted when a worker can take it; until then it stays in the kernel's backlog, except for one that
-//! the listener has accepted and holds. Only connections that a worker gave back wait here, and one while the policy
-//! chooses.
+//! A connection is accepted when a worker can take it; until then it stays in the kernel's backlog, except for the
+//! connection that the listener has accepted and holds. Only connections that a worker gave back wait here, and one
+//! connection while the policy chooses.
 
 use super::members::{Member, Members};
 use super::worker::{Connection, WorkerHandleInner};
@@ -94,7 +94,7 @@ impl Distributor {
             if let Some(worker) = self.choose()
                 && let Some(connection) = self.returned.borrow_mut().pop_front()
             {
-                let facts = || Facts::saying(format_args!("to worker {}", worker.id));
+                let facts = || Facts::saying(format_args!("to worker {}", worker.id.0));
                 LAYER.note("Distributor::distribute", facts);
                 worker.hand(self.id, connection);
             }

@@ -10,7 +10,7 @@ mod window;
 mod worker;
 
 pub use output::Output;
-pub use supervisor::{Backoff, Supervised};
+pub use supervisor::Backoff;
 pub use worker::{Counters, WorkerHandle};
 
 use crate::channel::Channel;
@@ -30,6 +30,7 @@ use std::fmt;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
+use supervisor::Supervisor;
 use uv_core::process::{ExitStatus, Process, Stdio};
 use worker::{WorkerHandleInner, WorkerSpec};
 
@@ -56,6 +57,7 @@ struct PrimaryInner {
     workers: RefCell<Vec<Rc<WorkerHandleInner>>>,
     last_worker: Cell<WorkerId>,
     sockets: SocketTable,
+    supervisor: Supervisor,
     disconnecting: Cell<bool>,
 }
 
@@ -71,6 +73,7 @@ impl Primary {
             workers: RefCell::default(),
             last_worker: Cell::new(WorkerId(0)),
             sockets: SocketTable::default(),
+            supervisor: Supervisor::default(),
             disconnecting: Cell::new(false),
         };
         primary.handler.set(Box::new(handler));
@@ -113,10 +116,7 @@ impl Primary {
         env: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     ) -> Result<WorkerHandle> {
         let env = env.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let worker = self.0.start_worker(env)?;
-        let (primary, forked) = (Rc::clone(&self.0), worker.clone());
-        self.0.env.next_tick(move || primary.handler.call(|handler| handler.on_fork(&forked)));
-        Ok(worker)
+        self.0.fork(env, 0)
     }
 
     /// The workers, in the order of their forks. A worker is among them until it has both disconnected and ended.
@@ -150,7 +150,19 @@ impl Primary {
 }
 
 impl PrimaryInner {
-    fn start_worker(self: &Rc<Self>, env: Vec<(OsString, OsString)>) -> Result<WorkerHandle> {
+    /// Starts a worker whose predecessors died early, so many in a row.
+    fn fork(self: &Rc<Self>, env: Vec<(OsString, OsString)>, early_deaths: u32) -> Result<WorkerHandle> {
+        let worker = WorkerHandle(self.start_worker(env, early_deaths)?);
+        let (primary, forked) = (Rc::clone(self), worker.clone());
+        self.env.next_tick(move || primary.handler.call(|handler| handler.on_fork(&forked)));
+        Ok(worker)
+    }
+
+    fn start_worker(
+        self: &Rc<Self>,
+        env: Vec<(OsString, OsString)>,
+        early_deaths: u32,
+    ) -> Result<Rc<WorkerHandleInner>> {
         refuse_unaccepted()?;
         let id = WorkerId(self.last_worker.get().0 + 1);
         let event_loop = self.env.loop_handle();
@@ -159,6 +171,7 @@ impl PrimaryInner {
             channel_context: self.env.new_context(Provider::PipeWrap),
             process_context: self.env.new_context(Provider::ProcessWrap),
             env,
+            early_deaths,
             forked_at: event_loop.now(),
             is_same_user: self.settings().is_same_user(),
         };
@@ -173,7 +186,7 @@ impl PrimaryInner {
         self.last_worker.set(id);
         self.forked.set(true);
         self.workers.borrow_mut().push(Rc::clone(&worker));
-        Ok(WorkerHandle(worker))
+        Ok(worker)
     }
 
     fn spawn(self: &Rc<Self>, worker: &Rc<WorkerHandleInner>) -> Result<()> {
@@ -184,11 +197,11 @@ impl PrimaryInner {
         for (key, value) in &worker.env {
             options = options.env(key, value);
         }
-        let pipes = settings.is_silent().then(|| Pipes::new(event_loop));
+        let pipes = settings.silent.then(|| Pipes::new(event_loop));
         let [stdout, stderr] =
             pipes.as_ref().map_or([Stdio::InheritFd(1), Stdio::InheritFd(2)], Pipes::stdio);
         let options = options
-            .env(UNIQUE_ID, worker.id.to_string())
+            .env(UNIQUE_ID, worker.id.0.to_string())
             .env(STDIN, invitation.inode.to_string())
             .stdio([Stdio::InheritFd(invitation.stdin.as_raw_fd()), stdout, stderr]);
         let (primary, ended) = (Rc::clone(self), Rc::clone(worker));
@@ -233,7 +246,8 @@ impl PrimaryInner {
         self.forget_if_over(worker);
         let handle = WorkerHandle(Rc::clone(worker));
         self.emit("PrimaryHandler::on_exit", worker.process_context, |handler| {
-            handler.on_exit(&handle, status)
+            handler.on_exit(&handle, status);
+            self.supervisor.worker_died(self, worker);
         });
         self.env.emit_destroy(worker.process_context.async_id());
         self.report_if_disconnected();
@@ -273,8 +287,8 @@ impl PrimaryInner {
     /// Closes the sockets without members. Those of a worker that leaves by its own wish, or died, may wait for its
     /// successor.
     fn close_or_keep(&self, worker: &WorkerHandleInner) {
-        if worker.is_going.get() && self.settings().keeps_listening() && !self.disconnecting.get() {
-            self.sockets.keep_deserted(self.settings().listener_limit());
+        if worker.is_going.get() && self.settings().keep_listening && !self.disconnecting.get() {
+            self.sockets.keep_deserted(self.settings().max_listeners);
         } else {
             self.sockets.close_deserted();
         }
@@ -288,6 +302,7 @@ impl PrimaryInner {
 
     fn report_if_disconnected(self: &Rc<Self>) {
         if self.workers.borrow().is_empty() && self.disconnecting.replace(false) {
+            self.supervisor.clear();
             let primary = Primary(Rc::clone(self));
             self.emit("PrimaryHandler::on_disconnected", AsyncContext::NONE, |handler| {
                 handler.on_disconnected(&primary)

@@ -70,7 +70,7 @@ impl OnStream for Reading {
     }
 
     fn on_error(&mut self, stream: &StreamWrap, error: uv_core::Error) {
-        log::debug!(target: "cluster", "worker {}: {error}", self.worker.id);
+        log::debug!(target: "cluster", "worker {}: {error}", self.worker.id.0);
         stream.close();
     }
 

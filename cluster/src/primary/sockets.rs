@@ -64,7 +64,7 @@ impl SocketTable {
         let key = Key { target: query.target.clone(), index };
         let known = self.open.borrow().iter().find(|socket| socket.key == key).map(Rc::clone);
         // What a worker does with its sockets is unknown, but it gets a limited number of this process's descriptors.
-        let is_at_limit = || self.count(worker.id).max(worker.waiting_sockets()) >= settings.listener_limit();
+        let is_at_limit = || self.count(worker.id).max(worker.waiting_sockets()) >= settings.max_listeners;
         match known {
             Some(socket) if socket.members.has(worker.id) => {
                 Err(Error::new("bind", Errno::EADDRINUSE).on(&socket.address))
@@ -87,7 +87,7 @@ impl SocketTable {
         key: Key,
         query: &ListenQuery,
     ) -> Result<Rc<ListenSocket>> {
-        let id = self.last_id.get().next();
+        let id = SocketId(self.last_id.get().0.wrapping_add(1));
         let members = Rc::default();
         let (bound, address) = bind(event_loop, query)?;
         let kind = match &settings.policy.0 {

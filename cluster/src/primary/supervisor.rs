@@ -1,19 +1,13 @@
-//! Replaces workers that died: a handler around a handler. Node leaves this to the program (`cluster.on('exit', () =>
-//! cluster.fork())`), which then forks a worker that dies at its start again and again.
+//! Replaces workers that died. Node leaves this to the program (`cluster.on('exit', () => cluster.fork())`), which then
+//! forks a worker that dies at its start again and again.
 
-use super::{Output, Primary, WorkerHandle};
-use crate::Error;
-use crate::upcall::PrimaryHandler;
+use super::PrimaryInner;
+use super::worker::WorkerHandleInner;
 use async_wrap::Timeout;
-use net::Address;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::process::ExitStatus;
 
 /// How long to wait before a worker is replaced.
 ///
@@ -37,7 +31,7 @@ pub struct Backoff {
     pub base: Duration,
     /// The longest delay. Default: 30 s.
     pub cap: Duration,
-    /// The age from which a worker counts as one that lived long. Default: 5 s.
+    /// A worker of this age or older lived long. Default: 5 s.
     pub long_lived: Duration,
 }
 
@@ -66,7 +60,7 @@ impl Backoff {
         self
     }
 
-    /// Sets the age from which a worker counts as one that lived long.
+    /// Sets the age from which on a worker lived long.
     #[must_use]
     pub fn long_lived(mut self, age: Duration) -> Self {
         self.long_lived = age;
@@ -82,147 +76,47 @@ impl Backoff {
     }
 }
 
-/// A handler that forks a successor, with the same variables, for every worker that died. It passes every call on to the
-/// handler that it owns.
-///
-/// It works best with [`Settings::keep_listening`](crate::Settings::keep_listening). After [`Primary::disconnect`] it
-/// forks no more workers. An example is that of the [crate].
-pub struct Supervised<H> {
-    handler: H,
-    backoff: Backoff,
-    successions: Rc<RefCell<Successions>>,
-}
-
+/// The successors to come.
 #[derive(Default)]
-struct Successions {
-    /// How many predecessors of a worker, by its id, died early in a row.
-    failures: BTreeMap<u32, u32>,
-    /// The delays of successors to come.
-    waiting: Vec<Timeout>,
+pub(super) struct Supervisor {
+    delays: RefCell<Vec<Timeout>>,
 }
 
-impl<H: PrimaryHandler> Supervised<H> {
-    /// A handler that replaces the workers of its primary and passes calls on to `handler`.
-    pub fn new(backoff: Backoff, handler: H) -> Self {
-        Self { handler, backoff, successions: Rc::default() }
-    }
-
-    fn worker_died(&self, primary: &Primary, worker: &WorkerHandle) {
-        let before = self.successions.borrow_mut().failures.remove(&worker.id()).unwrap_or(0);
-        let asked = worker.exited_after_disconnect() == Some(true);
-        if asked || primary.is_disconnecting() {
-            return;
+impl Supervisor {
+    /// Has a worker that died replaced, if the settings say so. The successor gets the same variables.
+    pub(super) fn worker_died(&self, primary: &Rc<PrimaryInner>, worker: &WorkerHandleInner) {
+        let Some(backoff) = primary.settings().respawn else { return };
+        if !worker.is_leaving() && !primary.disconnecting.get() {
+            let is_long_lived = primary.env.loop_handle().now() >= worker.forked_at + backoff.long_lived;
+            let early_deaths = if is_long_lived { 0 } else { worker.early_deaths.saturating_add(1) };
+            self.fork_later(primary, backoff, worker.env.clone(), early_deaths);
         }
-        let lived = worker.age() >= self.backoff.long_lived;
-        let failures = if lived { 0 } else { before.saturating_add(1) };
-        let variables = worker.0.env.clone();
-        Succession { backoff: self.backoff, successions: Rc::clone(&self.successions), failures, variables }
-            .wait(primary.clone());
-    }
-}
-
-/// One successor to come.
-struct Succession {
-    backoff: Backoff,
-    successions: Rc<RefCell<Successions>>,
-    failures: u32,
-    variables: Vec<(OsString, OsString)>,
-}
-
-impl Succession {
-    fn wait(self, primary: Primary) {
-        let successions = Rc::clone(&self.successions);
-        let delay = self.backoff.delay(self.failures);
-        let timeout = primary.environment().clone().set_timeout(delay, move || self.fork(&primary));
-        let mut successions = successions.borrow_mut();
-        successions.waiting.retain(Timeout::is_active);
-        successions.waiting.push(timeout);
     }
 
-    fn fork(mut self, primary: &Primary) {
-        if primary.is_disconnecting() {
-            return;
-        }
-        match primary.fork_with(self.variables.clone()) {
-            Ok(worker) => drop(self.successions.borrow_mut().failures.insert(worker.id(), self.failures)),
-            Err(error) => {
-                primary.0.report_error(error);
-                self.failures = self.failures.saturating_add(1);
-                self.wait(primary.clone());
+    fn fork_later(
+        &self,
+        primary: &Rc<PrimaryInner>,
+        backoff: Backoff,
+        variables: Vec<(OsString, OsString)>,
+        early_deaths: u32,
+    ) {
+        let owner = Rc::clone(primary);
+        let timeout = primary.env.set_timeout(backoff.delay(early_deaths), move || {
+            if owner.disconnecting.get() {
+                return;
             }
-        }
-    }
-}
-
-impl<H: PrimaryHandler> PrimaryHandler for Supervised<H> {
-    fn on_setup(&mut self, primary: &Primary) {
-        self.handler.on_setup(primary);
-    }
-
-    fn on_fork(&mut self, worker: &WorkerHandle) {
-        self.handler.on_fork(worker);
+            if let Err(error) = owner.fork(variables.clone(), early_deaths) {
+                owner.report_error(error);
+                owner.supervisor.fork_later(&owner, backoff, variables, early_deaths.saturating_add(1));
+            }
+        });
+        let mut delays = self.delays.borrow_mut();
+        delays.retain(Timeout::is_active);
+        delays.push(timeout);
     }
 
-    fn on_online(&mut self, worker: &WorkerHandle) {
-        self.handler.on_online(worker);
-    }
-
-    fn accepts_listen(&mut self, worker: &WorkerHandle, address: &Address) -> bool {
-        self.handler.accepts_listen(worker, address)
-    }
-
-    fn on_listening(&mut self, worker: &WorkerHandle, address: &Address) {
-        self.handler.on_listening(worker, address);
-    }
-
-    fn on_message(&mut self, worker: &WorkerHandle, data: &[u8], fds: Vec<OwnedFd>) {
-        self.handler.on_message(worker, data, fds);
-    }
-
-    fn on_output(&mut self, worker: &WorkerHandle, output: Output, data: &[u8]) {
-        self.handler.on_output(worker, output, data);
-    }
-
-    fn on_disconnect(&mut self, worker: &WorkerHandle) {
-        self.handler.on_disconnect(worker);
-    }
-
-    fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
-        self.handler.on_exit(worker, status);
-        if let Some(primary) = worker.primary() {
-            self.worker_died(&primary, worker);
-        }
-    }
-
-    fn on_error(&mut self, worker: Option<&WorkerHandle>, error: Error) {
-        self.handler.on_error(worker, error);
-    }
-
-    fn on_disconnected(&mut self, primary: &Primary) {
-        self.successions.borrow_mut().waiting.drain(..).for_each(|timeout| timeout.clear());
-        self.handler.on_disconnected(primary);
-    }
-}
-
-impl<H> fmt::Debug for Supervised<H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Supervised")
-            .field("backoff", &self.backoff)
-            .field("waiting", &self.successions.borrow().waiting.len())
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_delay_doubles_from_the_base_to_the_cap() {
-        let ms = Duration::from_millis;
-        let backoff = Backoff::default().base(ms(10)).cap(ms(100)).long_lived(ms(1));
-        let delays: Vec<_> = (0..7).map(|failures| backoff.delay(failures)).collect();
-        assert_eq!(delays, [ms(0), ms(10), ms(20), ms(40), ms(80), ms(100), ms(100)]);
-        assert_eq!(backoff.delay(33), ms(100), "beyond the range of the factor");
+    /// Forks no more successors.
+    pub(super) fn clear(&self) {
+        self.delays.take().iter().for_each(Timeout::clear);
     }
 }

@@ -76,7 +76,7 @@ impl<C: Clone> Window<C> {
                 batch.connections.push(connection)
             }
             _ => {
-                self.last_batch = self.last_batch.next();
+                self.last_batch.0 = self.last_batch.0.wrapping_add(1);
                 let (id, connections, sent_at) = (self.last_batch, vec![connection], Duration::ZERO);
                 self.outgoing.push_back(Batch { id, socket, connections, sent_at });
             }

@@ -60,7 +60,9 @@ pub(super) struct WorkerHandleInner {
     pub(super) process: OnceCell<Process>,
     /// The variables given to `fork_with`.
     pub(super) env: Vec<(OsString, OsString)>,
-    forked_at: Duration,
+    /// How many of its predecessors died early in a row.
+    pub(super) early_deaths: u32,
+    pub(super) forked_at: Duration,
     is_same_user: bool,
     is_online: Cell<bool>,
     pub(super) status: Cell<Option<ExitStatus>>,
@@ -101,6 +103,7 @@ pub(super) struct WorkerSpec {
     pub(super) channel_context: AsyncContext,
     pub(super) process_context: AsyncContext,
     pub(super) env: Vec<(OsString, OsString)>,
+    pub(super) early_deaths: u32,
     pub(super) forked_at: Duration,
     pub(super) is_same_user: bool,
 }
@@ -216,6 +219,7 @@ impl WorkerHandleInner {
             process_context: spec.process_context,
             process: OnceCell::new(),
             env: spec.env,
+            early_deaths: spec.early_deaths,
             forked_at: spec.forked_at,
             is_same_user: spec.is_same_user,
             is_online: Cell::new(false),

@@ -57,7 +57,7 @@ impl ListenTable {
 
     /// Remembers a query and returns its id.
     pub(super) fn ask(&self, key: Key, reply: ListenReply) -> QueryId {
-        let id = self.last_question.get().next();
+        let id = QueryId(self.last_question.get().0.wrapping_add(1));
         self.last_question.set(id);
         self.asked.borrow_mut().push(Question { id, key, reply });
         id

@@ -1,7 +1,7 @@
 //! Primaries whose program is replaced while they run.
 
 use super::{AS, Cluster, SIGKILL, role};
-use cluster::{Backoff, Error, Settings, Supervised};
+use cluster::{Backoff, Error, Settings};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -94,8 +94,7 @@ pub(crate) fn linked() {
 /// Its worker is killed after a deployment.
 pub(crate) fn supervised() {
     let path = std::env::current_exe().expect("this program");
-    let cluster =
-        Cluster::with_handler(role("idle", &[]), |recorder| Supervised::new(Backoff::default(), recorder));
+    let cluster = Cluster::with(role("idle", &[]).respawn(Backoff::default()));
     let worker = cluster.fork();
     cluster.until_event("online 1");
     deploy(&path);
@@ -116,10 +115,10 @@ pub(crate) fn relative() {
         deploy(at);
     }
     let settings = [
-        Settings::new().program("./successor"),
-        Settings::new().program("folder/other"),
-        Settings::new().program("./other").cwd("folder"),
-        Settings::new().program("sh").args(["-c", "exec ./other"]).cwd("./folder"),
+        Settings::default().program("./successor"),
+        Settings::default().program("folder/other"),
+        Settings::default().program("./other").cwd("folder"),
+        Settings::default().program("sh").args(["-c", "exec ./other"]).cwd("./folder"),
     ];
     let clusters = settings.map(Cluster::with);
     std::env::set_current_dir("/").expect("a folder");

@@ -120,7 +120,7 @@ pub(crate) fn through_shell(script: &str, role: &str, args: &[&str]) -> Settings
     let program = std::env::current_exe().expect("this program");
     let program = program.to_str().expect("a plain path");
     let words = ["-c", script, "sh", program, AS, role];
-    Settings::new().program("/bin/sh").args(words.iter().chain(args))
+    Settings::default().program("/bin/sh").args(words.iter().chain(args))
 }
 
 /// What a would-be worker ends with that a primary's shell script has become.

@@ -187,14 +187,14 @@ pub(crate) struct Cluster {
 
 /// Settings for workers of a role.
 pub(crate) fn role(role: &str, args: &[&str]) -> Settings {
-    Settings::new().args([AS, role].iter().chain(args))
+    Settings::default().args([AS, role].iter().chain(args))
 }
 
 /// Settings for workers of a role that may have 64 descriptors.
 pub(crate) fn limited(role: &str) -> Settings {
     let program = std::env::current_exe().expect("this program");
     let program = program.to_str().expect("a plain path");
-    Settings::new().program("/bin/sh").args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", program, AS, role])
+    Settings::default().program("/bin/sh").args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", program, AS, role])
 }
 
 pub(crate) fn policies() -> [Policy; 2] {
