@@ -24,20 +24,17 @@ const NEWEST: f64 = 0.1;
 /// A run that takes so many times what was expected counts as no more: it met something that has nothing to do with it.
 const OUTLIER: f64 = 4.0;
 
-/// What a run is like, as far as time goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A program without clients.
     Solo,
-    /// A server under load.
     Served,
-    /// The same, one that compiles itself first.
+    /// A server with a JIT compiler under load.
     Compiled,
     /// A server whose connections are opened and held.
     Held,
 }
 
-/// The runs of one kind.
 #[derive(Debug, Clone, Copy)]
 struct Estimate {
     left: usize,
@@ -52,7 +49,6 @@ pub(crate) struct Budget {
     part: Duration,
     /// When everything has to be over.
     deadline: Option<Instant>,
-    /// By kind.
     runs: [Estimate; 4],
 }
 
@@ -110,7 +106,6 @@ impl Budget {
         estimate.overhead += (overhead - estimate.overhead) * NEWEST;
     }
 
-    /// There will be one more run.
     pub(crate) fn add(&mut self, kind: Kind) {
         self.runs[kind as usize].left += 1;
     }

@@ -2,13 +2,11 @@
 
 use super::results::{Bench, Unit};
 
-/// A benchmark.
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// Its group and its own name: `tcp/echo-64`.
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    /// What one operation is.
     pub(crate) op: &'static str,
     pub(crate) work: Work,
     /// What is aimed at: a ratio to the floor (bytes, where memory is measured), and the subject that it is for.
@@ -19,7 +17,6 @@ pub(crate) struct Entry {
     pub(crate) counting: Option<Counting>,
 }
 
-/// How a benchmark is counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counting {
     /// Operations of the shorter of two runs; the longer one has twice as many.
@@ -231,7 +228,6 @@ const UP: [&[&str]; 3] = [
     &["keepalive", "--conns", "4", "--path", "/sink", "--body", "1048576"],
 ];
 
-/// Whether a subject of any group has that name.
 pub(crate) fn is_subject(name: &str) -> bool {
     name == "floor" || GROUPS.iter().any(|group| group.ours.contains(&name) || group.peers.contains(&name))
 }
@@ -263,7 +259,6 @@ impl Entry {
         Self { counting: Some(Counting { operations, is_kept: true }), ..self }
     }
 
-    /// Whether the repository keeps its counts.
     pub(crate) fn is_kept(&self) -> bool {
         self.counting.is_some_and(|counting| counting.is_kept)
     }
@@ -310,7 +305,7 @@ impl Entry {
     }
 
     /// Whether a user's server can take part: it only has to echo, or to speak HTTP.
-    pub(crate) fn is_for_anybody(&self) -> bool {
+    pub(crate) fn takes_user_servers(&self) -> bool {
         matches!(self.work, Work::Time(_) | Work::Memory(_))
             && (self.group().name == "http" || self.name.starts_with("tcp/echo"))
     }

@@ -33,7 +33,6 @@ const MAX_COMPLAINT: usize = 300;
 /// What a Rust program says after the message of a panic.
 const PANIC_HINT: &str = "note: run with `RUST_BACKTRACE";
 
-/// Why there is no figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// The program cannot do this, and says why.
@@ -44,7 +43,6 @@ pub(crate) enum Trouble {
     Interrupted,
 }
 
-/// What all processes of a run have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Launcher {
     /// This program, which becomes any other.
@@ -92,7 +90,6 @@ impl Child {
         self.process.id()
     }
 
-    /// The next line of its standard output.
     pub(crate) fn line(&mut self, patience: Duration) -> Result<String, Trouble> {
         let line = self.lines.recv_timeout(patience);
         if self.interrupt.came() {
@@ -210,7 +207,7 @@ fn tell_lines(output: impl Read, told: &SyncSender<String>) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     while (&mut output).take(MAX_LINE).read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-        // Full, or given up: nobody wants to know.
+        // Full, or the receiver was dropped: the line is not wanted.
         let _heard = told.try_send(String::from_utf8_lossy(&line).trim_end().to_owned());
         line.clear();
     }
@@ -246,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_nobody_takes_are_let_go() {
+    fn lines_that_are_not_taken_are_dropped() {
         let (told, lines) = sync_channel(2);
         tell_lines(&b"one\r\ntwo\nthree\nfour"[..], &told);
         drop(told);

@@ -22,7 +22,6 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Starts the load that `words` describe.
     pub(crate) fn start(rig: &Rig, server: &Server, words: &[&str]) -> Result<Self, Trouble> {
         let mut load = start_load(rig, server, words, &["--driven"])?;
         let orders = load.take_input().ok_or_else(|| failed("the load has no standard input"))?;
@@ -37,7 +36,6 @@ impl Clients {
     }
 }
 
-/// Connections that are held open.
 pub(crate) struct Held {
     load: Child,
     report: Report,

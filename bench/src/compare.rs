@@ -16,7 +16,6 @@ const NAME: usize = 30;
 /// In per cent: a change that is certainly less is none. Two launches of the very same program differ by one or two.
 pub(crate) const SAME: f64 = 5.0;
 
-/// How a subject of ours has changed.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Change {
     name: String,
@@ -29,7 +28,6 @@ pub(crate) struct Change {
     between: Option<(f64, f64)>,
 }
 
-/// What can be said of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Same,
@@ -55,9 +53,6 @@ impl Change {
 }
 
 /// Reads the results that a run has kept.
-///
-/// # Errors
-/// The file cannot be read, or is of another version of this program.
 pub(crate) fn read(path: &Path) -> Result<Results> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let results: Results = serde_json::from_str(&text)
@@ -155,16 +150,12 @@ pub(crate) fn table(was: &Results, changes: &[Change]) -> String {
     text
 }
 
-/// With a sign, in at most seven columns.
 fn signed(percent: f64) -> String {
     if percent.abs() < 1000.0 { format!("{percent:+.1}") } else { format!("{:+.1e}", percent) }
 }
 
 /// Fails if anything certainly grew by more than `limit` per cent: by the lower end of its interval. To compare nothing
 /// is no success.
-///
-/// # Errors
-/// Names what grew, or says that there is nothing to judge.
 pub(crate) fn judge(changes: &[Change], limit: f64) -> Result<()> {
     if changes.is_empty() {
         return Err("--fail-above: the two runs have nothing in common that could be judged".into());
@@ -195,7 +186,6 @@ pub(crate) fn open_question(changes: &[Change], limit: f64) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// A name, a role, costs, ratios.
     type Row<'a> = (&'a str, Role, &'a [f64], Option<&'a [f64]>);
 
     fn results(unit: Unit, subjects: &[Row<'_>]) -> Results {

@@ -62,7 +62,7 @@ fn measure_evenness(rig: &Rig, server: &Server) -> Result<Sample, Trouble> {
     let more = |(process, sockets): &(Process, usize)| {
         sockets.saturating_sub(before.get(process).copied().unwrap_or_default())
     };
-    // The first process is the one that hands out.
+    // The first process is the primary.
     let workers: Vec<usize> = with.iter().skip(1).map(more).collect();
     let (Some(least), Some(greatest)) = (workers.iter().min(), workers.iter().max()) else {
         return Err(failed("the server has no worker processes"));

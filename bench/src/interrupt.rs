@@ -1,6 +1,6 @@
 //! Ctrl-C and SIGTERM: what runs is ended, the run unwinds, and nothing is left behind.
 //!
-//! A thread with a loop of its own watches the signals. It tells the processes that run to end; whoever waits for one of
+//! A thread with a loop of its own watches the signals. It tells the processes that run to end; the thread that waits for one of
 //! them then sees that the run was interrupted.
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +13,7 @@ use uv_core::{Loop, RunMode};
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 
-/// What the program ends with when it was interrupted twice: nobody wants to wait for a clean end.
+/// The exit code after a second interruption, which does not wait for a clean end.
 const INTERRUPTED: i32 = 130;
 
 /// Whether the run was interrupted, and who has to be told then.

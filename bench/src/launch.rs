@@ -1,4 +1,4 @@
-//! `upcall-bench launch CPU PROGRAM WORDS…`: becomes that program, on that core, and ended when whoever started it is gone.
+//! `upcall-bench launch CPU PROGRAM WORDS…`: becomes that program, on that core, which ends with its parent.
 //!
 //! So nothing survives the run, even when that is killed outright.
 
@@ -10,13 +10,9 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// The CPU of a program that runs anywhere.
 pub(crate) const ANY_CPU: &str = "any";
 
 /// Becomes the program.
-///
-/// # Errors
-/// It could not be started.
 pub(crate) fn run(words: &[OsString]) -> Result<()> {
     let [cpu, program, words @ ..] = words else {
         return Err("launch: want a core and a program".into());

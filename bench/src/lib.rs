@@ -74,9 +74,6 @@ use upcall::sources::target_folder;
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Measures what the options say, prints tables, and writes the report.
-///
-/// # Errors
-/// Something of ours failed or has grown too much, the user interrupted, or a file cannot be read or written.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let choices = plan::select(&options.what)?;
     if options.list {
@@ -205,7 +202,6 @@ fn say_note(note: &str) {
     table::wrapped(&format!("note: {note}"), 100).iter().for_each(say::out);
 }
 
-/// The files.
 fn write_report(options: &Options, results: &Results) -> Result<()> {
     if let Some(path) = &options.save {
         write(path, &to_json(results)?)?;

@@ -8,7 +8,6 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-/// The folder of the workspace.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// A machine of which more than this part is busy with something else is worth a note.
@@ -18,7 +17,6 @@ const BUSY: f64 = 0.1;
 const LOOK: Duration = Duration::from_millis(300);
 
 impl Machine {
-    /// This one.
     #[must_use]
     pub(crate) fn this() -> Self {
         let kernel = read("/proc/sys/kernel/osrelease");
@@ -77,7 +75,6 @@ pub(crate) fn commit() -> (String, bool) {
     (commit, !changes.is_empty())
 }
 
-/// The versions of what our own programs are made with.
 pub(crate) fn versions() -> BTreeMap<String, String> {
     let rustc = said("rustc", &["--version"]).unwrap_or_default();
     let rustc = rustc.split(' ').nth(1).map(|version| ("rustc".to_owned(), version.to_owned()));
@@ -90,7 +87,6 @@ fn said(program: &str, words: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The time now as RFC 3339, in UTC.
 pub(crate) fn now() -> String {
     said("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]).unwrap_or_default()
 }

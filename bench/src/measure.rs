@@ -24,7 +24,6 @@ const PATIENCE: usize = 3;
 /// known to be.
 const GOOD_MARGIN: f64 = 0.02;
 
-/// What goes from benchmark to benchmark.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) rig: Rig,
@@ -46,14 +45,12 @@ struct Up {
     windows: Vec<Sample>,
     /// The time that it took, without that of the others.
     took: Duration,
-    /// What ended it.
     trouble: Option<Trouble>,
 }
 
 /// A subject with what was found so far.
 struct Row {
     contender: Contender,
-    /// One for each round.
     samples: Vec<Option<Sample>>,
     /// Operations per second, once they are known; for programs without clients.
     rate: Option<f64>,
@@ -139,7 +136,7 @@ impl Session {
     }
 
     /// A round in which all subjects are up and measured by turns, in short windows: so they meet the same noise. Every
-    /// other turn goes backwards, so that nobody always comes first.
+    /// other turn goes backwards, so that no subject always comes first.
     fn side_by_side(&mut self, choice: &Choice, rows: &mut [Row], what: &str) -> Result<(), Trouble> {
         let (work, part) = (choice.entry.work, self.budget.part());
         let (turns, window) = round::windows(work, part, !proc::has_run_times());
@@ -193,7 +190,7 @@ impl Session {
         Ok(Some(Up { running, windows: Vec::new(), took: began.elapsed(), trouble }))
     }
 
-    /// Keeps what a round has shown of a subject. One that cannot do it, or failed, is not asked again.
+    /// Keeps a subject's outcome of a round. A subject that cannot do it, or failed, is not measured again.
     fn keep(
         &mut self,
         entry: &Entry,
@@ -291,7 +288,7 @@ impl Up {
     /// Ends it. What its windows come to, and what time all of it took.
     fn end(self, work: Work) -> (Result<Sample, Trouble>, Duration) {
         let began = Instant::now();
-        // One that has died after its last window says so here; one that failed before has ended already.
+        // Fails if the subject has died after its last window; after an earlier failure it has ended already.
         let ended = self.running.map_or(Ok(()), Running::stop);
         let outcome = match self.trouble {
             Some(trouble) => Err(trouble),

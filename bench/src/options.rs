@@ -84,10 +84,8 @@ pub(crate) struct Options {
     pub words: Vec<String>,
 }
 
-/// What becomes of counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counting {
-    /// They are shown.
     Show,
     /// The repository keeps them.
     Save,
@@ -97,9 +95,6 @@ pub(crate) enum Counting {
 
 impl Options {
     /// Reads a command line, with the program's name in front.
-    ///
-    /// # Errors
-    /// Help is wanted, or a word is unknown, missing or out of range.
     pub(crate) fn read(words: &[OsString]) -> Result<Self, Refusal> {
         let typed = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
         Ok(Self { words: typed.collect(), ..read(words.iter().cloned())? })
@@ -121,12 +116,9 @@ impl Options {
     }
 }
 
-/// A server of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UserSubject {
-    /// What it is called in the tables.
     pub name: String,
-    /// What a shell runs.
     pub command: String,
 }
 

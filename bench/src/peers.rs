@@ -15,7 +15,6 @@ use std::{env, thread};
 use upcall::say;
 use upcall::sources::target_folder;
 
-/// The peers' folder.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 
 /// A build that takes longer hangs.
@@ -73,10 +72,10 @@ impl Peers {
 
     /// The program with its first words, or the reason why there is none.
     pub(crate) fn command(&self, name: &str) -> Result<Vec<OsString>, String> {
-        self.programs.get(name).cloned().unwrap_or_else(|| Err("nobody looked for it".to_owned()))
+        self.programs.get(name).cloned().unwrap_or_else(|| Err("it was not looked for".to_owned()))
     }
 
-    /// Every peer says on demand which versions of what it is: a JSON object of strings. One that cannot do even that
+    /// Every peer says on demand which versions of what it is: a JSON object of strings. A peer that cannot do even that
     /// is left out.
     fn ask_version(
         &mut self,
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_nobody_looked_for_has_a_reason() {
+    fn a_peer_that_was_not_looked_for_has_a_reason() {
         assert!(Peers::default().command("node").is_err());
     }
 }

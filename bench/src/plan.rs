@@ -10,7 +10,6 @@ use crate::Result;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-/// A benchmark with those of our layers that were asked for.
 #[derive(Debug)]
 pub(crate) struct Choice {
     pub(crate) entry: &'static Entry,
@@ -85,13 +84,12 @@ impl Choice {
                 Err(reason) => left_out.push(LeftOut { name: name.to_owned(), reason }),
             }
         }
-        if self.entry.is_for_anybody() {
+        if self.entry.takes_user_servers() {
             contenders.extend(options.subjects.iter().map(of_user));
         }
         (contenders, left_out)
     }
 
-    /// A program of this project.
     fn own(&self, rig: &Rig, name: &str, role: Role) -> Contender {
         let words: &[&str] = match (role, self.entry.group().name) {
             (Role::Floor, _) => &["floor", self.entry.name],
@@ -115,7 +113,6 @@ impl Choice {
 }
 
 impl Contender {
-    /// What its runs are like.
     pub(crate) fn kind(&self, entry: &Entry) -> Kind {
         match entry.work {
             Work::Solo { .. } | Work::SoloOf { .. } => Kind::Solo,

@@ -29,39 +29,23 @@ impl fmt::Debug for Poller {
 
 impl Poller {
     /// Makes an empty set.
-    ///
-    /// # Errors
-    ///
-    /// What `epoll_create1` reports.
     pub(crate) fn new() -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Self { epoll, events: Vec::with_capacity(EVENTS_PER_WAIT) })
     }
 
     /// Puts `source` into the set; its events carry `key`. Closing the source takes it out.
-    ///
-    /// # Errors
-    ///
-    /// What `epoll_ctl` reports.
     pub(crate) fn add(&self, source: impl AsFd, key: u64, interest: EventFlags) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, source, epoll::EventData::new_u64(key), interest)?)
     }
 
     /// Changes what a member is watched for.
-    ///
-    /// # Errors
-    ///
-    /// What `epoll_ctl` reports.
     pub(crate) fn modify(&self, source: impl AsFd, key: u64, interest: EventFlags) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, source, epoll::EventData::new_u64(key), interest)?)
     }
 
-    /// Waits until a member is ready or `timeout` is over (`None`: for ever) and returns the number of
+    /// Waits until a member is ready or `timeout` is over (`None`: no limit) and returns the number of
     /// events.
-    ///
-    /// # Errors
-    ///
-    /// What `epoll_wait` reports.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let timeout = timeout.map(|wait| Timespec {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),

@@ -48,7 +48,6 @@ struct Start {
     memory: f64,
 }
 
-/// One of the two, with what was found.
 struct Row {
     name: &'static str,
     role: Role,
@@ -110,14 +109,12 @@ fn bench(entry: &Entry, rows: &[Row]) -> Bench {
     }
 }
 
-/// How long starts took.
 fn latency(starts: &[Start]) -> Option<Latency> {
     let once = |start: &Start| (u64::try_from(start.wall.as_nanos()).unwrap_or(u64::MAX), 1);
     let walls: Vec<_> = starts.iter().map(once).collect();
     stats::latency([&walls[..]])
 }
 
-/// The configuration of both.
 struct Project {
     folder: PathBuf,
 }
@@ -143,7 +140,6 @@ impl Project {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Starts everything once and ends it.
     fn start(&self, name: &str, launcher: &Launcher) -> Result<Start, Trouble> {
         let command = if name == NODE { self.node()? } else { self.ours(launcher) };
         let began = Instant::now();
@@ -194,7 +190,6 @@ fn end(master: &mut Child, name: &str) {
     master.stop();
 }
 
-/// Ports that are free now.
 fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
     let listeners: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;

@@ -18,7 +18,6 @@ pub(crate) struct Process {
     start: u64,
 }
 
-/// The fields of `/proc/PID/stat` that are needed.
 struct Stat {
     zombie: bool,
     parent: u32,
@@ -65,7 +64,7 @@ pub(crate) fn tree(root: u32) -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
-/// Whether this very process still runs; one that only waits to be reaped does not.
+/// Whether this very process still runs. A zombie does not.
 pub(crate) fn is_alive(process: Process) -> bool {
     stat(process.pid).is_some_and(|stat| stat.start == process.start && !stat.zombie)
 }

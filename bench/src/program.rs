@@ -5,13 +5,12 @@ use crate::{Result, floor, launch, load, run, subjects};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use upcall::args::{self, Command, read};
-use upcall::{pomelo, say, trace};
+use upcall::{pomelo, trace};
 
 /// Does what the words say, of which the first is the program's name: `launch`, `load`, `floor`, `subject` and `pomelo
 /// start` are what the runner starts, everything else is for the runner.
 #[must_use]
 pub fn main(words: &[OsString]) -> ExitCode {
-    let _last_words = say::LastWords;
     trace::collector::install();
     let texts: Vec<_> = words.iter().skip(1).take(2).map(|word| word.to_str().unwrap_or_default()).collect();
     // `pomelo` alone is a group of benchmarks. A master starts its servers with the same program.

@@ -11,10 +11,8 @@ const SPARSE: Duration = Duration::from_secs(15);
 /// Columns of a terminal that does not say how many it has.
 const USUAL_WIDTH: usize = 80;
 
-/// Takes a line back.
 const ERASE: &str = "\r\x1b[2K";
 
-/// Where a run is.
 #[derive(Debug)]
 pub(crate) struct Progress {
     terminal: bool,
@@ -27,7 +25,6 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For so many runs.
     pub(crate) fn new(runs: usize) -> Self {
         Self { terminal: io::stderr().is_terminal(), runs, done: 0, written: None, shown: false }
     }
@@ -39,7 +36,7 @@ impl Progress {
             let width = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
             let width = if width == 0 { USUAL_WIDTH } else { width };
             let line: String = line.chars().take(width.saturating_sub(1)).collect();
-            // Refused only if nobody reads it.
+            // Fails only if standard error is closed.
             let _ = write!(io::stderr(), "{ERASE}{line}");
             self.shown = true;
         } else if self.written.is_none_or(|written| written.elapsed() >= SPARSE) {
@@ -48,12 +45,10 @@ impl Progress {
         }
     }
 
-    /// A run is over, or will not be.
     pub(crate) fn ran(&mut self) {
         self.done += 1;
     }
 
-    /// There will be one more run.
     pub(crate) fn add(&mut self) {
         self.runs += 1;
     }
@@ -61,7 +56,7 @@ impl Progress {
     /// Makes room for what is printed.
     pub(crate) fn clear(&mut self) {
         if self.shown {
-            // Refused only if nobody reads it.
+            // Fails only if standard error is closed.
             let _ = write!(io::stderr(), "{ERASE}");
             self.shown = false;
         }

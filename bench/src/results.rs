@@ -9,44 +9,34 @@ pub(crate) const FORMAT: u32 = 2;
 /// Everything a run found, with what is needed to repeat it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
-    /// [`FORMAT`].
     pub format: u32,
     /// The commit that was measured; empty outside of a checkout.
     pub commit: String,
     /// Whether the checkout had changes that no commit has.
     pub dirty: bool,
-    /// When the run began: RFC 3339, UTC.
     pub date: String,
-    /// Where.
     pub machine: Machine,
     /// Versions of what took part: rustc, node, libuv, tokio, hyper, nginx.
     pub versions: BTreeMap<String, String>,
     /// The words after `cargo xtask bench`.
     pub arguments: Vec<String>,
-    /// How long the run took.
     pub seconds: f64,
     /// What a reader has to know: one core only, no pinning, little time.
     pub notes: Vec<String>,
     /// The benchmarks, in the order of the catalogue.
     pub benches: Vec<Bench>,
-    /// What `--count` counted.
     pub counts: Vec<Count>,
 }
 
-/// The machine of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
-    /// The processor's name.
     pub cpu: String,
     /// Its cores that this process may use.
     pub cores: usize,
-    /// Name and version of the kernel.
     pub kernel: String,
-    /// Memory in MiB.
     pub memory_mib: u64,
 }
 
-/// One benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Bench {
     /// `tcp/echo-64`.
@@ -55,7 +45,6 @@ pub(crate) struct Bench {
     pub group: String,
     /// What is measured, in a sentence.
     pub title: String,
-    /// What one operation is.
     pub op: String,
     /// What [`Subject::cost`] counts.
     pub unit: Unit,
@@ -69,28 +58,35 @@ pub(crate) struct Bench {
     pub left_out: Vec<LeftOut>,
 }
 
-/// What a cost is given in.
+impl Bench {
+    /// What is compared with the target: the ratio to the floor, or the cost where that is the aim.
+    pub(crate) fn reached(&self) -> Option<&Figure> {
+        let subject = self.subjects.iter().find(|subject| Some(&subject.name) == self.target_of.as_ref())?;
+        if self.unit == Unit::Ns { subject.ratio.as_ref() } else { Some(&subject.cost) }
+    }
+
+    /// Whether the target is met; `None` without a target or a figure.
+    pub(crate) fn is_met(&self) -> Option<bool> {
+        let (median, target) = (self.reached()?.median, self.target?);
+        (median.is_finite() && target.is_finite()).then_some(median <= target)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Unit {
-    /// CPU nanoseconds per operation.
     Ns,
-    /// Bytes of memory.
     Bytes,
     /// Connections that the busiest worker has more than the idlest.
     Spread,
 }
 
-/// A subject that could not be measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOut {
-    /// Its name.
     pub name: String,
-    /// Why not.
     pub reason: String,
 }
 
-/// A measured subject of one benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Subject {
     /// `floor`, `uv-core`, …, `libuv`, `tokio`, `hyper`, `node`, `nginx`.
@@ -117,7 +113,7 @@ pub(crate) enum Role {
     Floor,
     /// A layer of this project.
     Ours,
-    /// Somebody else's.
+    /// A program of another project.
     Peer,
 }
 
@@ -126,9 +122,7 @@ pub(crate) enum Role {
 pub(crate) struct Figure {
     /// The middle one; of windows, that of all the quiet ones.
     pub median: f64,
-    /// The least.
     pub least: f64,
-    /// The greatest.
     pub greatest: f64,
     /// How uncertain the median is, as a part of it: the true one is so near in about 95 of 100 cases. Nothing is known after
     /// a single round.
@@ -142,9 +136,7 @@ pub(crate) struct Figure {
 pub(crate) struct Latency {
     /// Half of the operations took at most so long.
     pub p50_us: f64,
-    /// 99 % of them did.
     pub p99_us: f64,
-    /// 99.9 % of them did.
     pub p999_us: f64,
     /// Pairs of a quantile (0 to 1) and its latency, both rising.
     pub curve: Vec<(f64, f64)>,
@@ -153,14 +145,9 @@ pub(crate) struct Latency {
 /// What one operation of a subject takes, counted instead of timed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Count {
-    /// The benchmark's name.
     pub name: String,
-    /// The subject's name.
     pub subject: String,
-    /// Instructions.
     pub instructions: Option<f64>,
-    /// System calls.
     pub syscalls: Option<f64>,
-    /// Allocations.
     pub allocations: Option<f64>,
 }

@@ -30,13 +30,11 @@ const SOCKET: &str = "sock";
 const COARSE: &str = "This kernel tells CPU time in ticks of 10 ms only (there is no schedstat), so servers are measured \
                       in windows of a second, and noise is hardly left out.";
 
-/// The means of a run.
 #[derive(Debug)]
 pub(crate) struct Rig {
     pub(crate) launcher: Launcher,
     /// Where servers and programs without clients run; anywhere if nothing can be pinned.
     pub(crate) server_cpu: Option<usize>,
-    /// Where the load runs.
     pub(crate) load_cpu: Option<usize>,
     /// Connections that are held for memory.
     pub(crate) idle: usize,
@@ -64,7 +62,7 @@ impl Rig {
         self.scratch.join(name).with_extension(SOCKET)
     }
 
-    /// Takes away the sockets of servers that were killed. Nobody may be listening.
+    /// Removes the sockets of servers that were killed. No server may be listening.
     pub(crate) fn clear_sockets(&self) {
         for entry in fs::read_dir(&self.scratch).into_iter().flatten().flatten() {
             if entry.path().extension().is_some_and(|extension| extension == SOCKET) {

@@ -23,7 +23,7 @@ use std::time::Duration;
 /// what is measured then, within these bounds.
 const WARM_UP: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(200));
 
-/// The same for one that compiles its code while it runs: it has to come to an end with that.
+/// The same for a server with a JIT compiler, which has to finish first.
 const COMPILED_WARM_UP: (Duration, Duration) = (Duration::from_millis(700), Duration::from_secs(2));
 
 /// A window of a server: some plateaus of noise are not much longer, and it is still far longer than the answers that
@@ -72,7 +72,6 @@ pub(crate) fn windows(work: Work, part: Duration, is_coarse: bool) -> (u32, Dura
     (count, part / count)
 }
 
-/// So many windows, however long.
 fn whole(part: Duration, count: u32) -> (u32, Duration) {
     (count, part / count.max(1))
 }
@@ -83,18 +82,19 @@ fn cut_coarsely(part: Duration) -> (u32, Duration) {
     (count, part.max(COARSE_WINDOW) / count)
 }
 
-/// A server with its clients. They end in this order, also where they are just dropped: nobody is to be cut off.
+/// A server with its clients. They end in this order, also where they are just dropped: no connection is cut off.
 pub(crate) struct Served {
     clients: Clients,
     server: Server,
 }
 
-/// A subject that is up.
 pub(crate) enum Running {
-    /// A server under load.
     Server(Box<Served>),
     /// A program that is started for each window, and how many operations per second it does.
-    Program { command: Vec<OsString>, rate: f64 },
+    Program {
+        command: Vec<OsString>,
+        rate: f64,
+    },
     /// A program that is started once and does some of its operations in each window.
     InTurns(InTurns),
 }
@@ -148,7 +148,6 @@ impl Running {
         }
     }
 
-    /// Ends it.
     pub(crate) fn stop(self) -> Result<(), Trouble> {
         match self {
             Self::Server(served) => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// How long a server may take to say where it listens.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a server that has closed its sockets may take to be gone, and how often it is looked at meanwhile.
+/// How long a server that has closed its sockets may take to exit, and how often that is checked.
 const END_PATIENCE: Duration = Duration::from_millis(50);
 const END_LOOK: Duration = Duration::from_millis(2);
 
@@ -55,7 +55,7 @@ impl Server {
         }
     }
 
-    /// Ends the server. One that has ended before, or does not end when it is told to, has failed.
+    /// Ends the server. It has failed if it ended before, or does not end on SIGTERM.
     pub(crate) fn stop(mut self) -> Result<(), Trouble> {
         if let Some(trouble) = self.child.has_failed() {
             return Err(trouble);

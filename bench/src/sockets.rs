@@ -18,12 +18,10 @@ use rustix::net::{
 /// SYN.
 const BACKLOG: i32 = 4096;
 
-/// What one non-blocking transfer came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transfer {
     /// That many bytes were moved; 0 from `recv` is the end of the stream.
     Bytes(usize),
-    /// The socket is not ready.
     NotReady,
 }
 
@@ -38,7 +36,6 @@ pub(crate) enum Address {
 }
 
 impl Address {
-    /// Any free port of this machine.
     pub(crate) const ANY_PORT: Self = Self::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
     /// The source of a load's `index`-th connection, where it takes `each` from one: what the kernel chooses, and when
@@ -87,10 +84,6 @@ fn new_tcp(addr: SocketAddr) -> io::Result<OwnedFd> {
 
 /// Listens and returns the listener with its real address (port 0 is replaced). `TCP_NODELAY` is set on the listener,
 /// so that accepted connections inherit it without a call of their own.
-///
-/// # Errors
-///
-/// What `socket`, `setsockopt`, `bind`, `listen` and `getsockname` report.
 pub(crate) fn listen(address: &Address) -> io::Result<(OwnedFd, Address)> {
     let listener = match address {
         Address::Tcp(addr) => {
@@ -114,11 +107,6 @@ pub(crate) fn listen(address: &Address) -> io::Result<(OwnedFd, Address)> {
 }
 
 /// Starts a connection, from `source` if given. It is made when the socket becomes writable.
-///
-/// # Errors
-///
-/// What `socket`, `setsockopt`, `bind` and `connect` report, except that the connection is in progress. A Unix socket
-/// whose queue of waiting connections is full says so at once.
 pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<OwnedFd> {
     let (socket, outcome) = match address {
         Address::Tcp(addr) => {
@@ -142,10 +130,6 @@ pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<O
 }
 
 /// Takes bytes from a non-blocking socket.
-///
-/// # Errors
-///
-/// What `recv` reports, except that the socket is not ready.
 pub(crate) fn recv(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Transfer> {
     match rustix::net::recv(socket, buffer, RecvFlags::empty()) {
         Ok((count, _)) => Ok(Transfer::Bytes(count)),
@@ -154,11 +138,7 @@ pub(crate) fn recv(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Transfer>
     }
 }
 
-/// Gives bytes to a non-blocking socket, without a signal if the peer has gone.
-///
-/// # Errors
-///
-/// What `send` reports, except that the socket is not ready.
+/// Gives bytes to a non-blocking socket, without SIGPIPE if the peer has closed.
 pub(crate) fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<Transfer> {
     match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
         Ok(count) => Ok(Transfer::Bytes(count)),

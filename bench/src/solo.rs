@@ -102,7 +102,6 @@ impl InTurns {
         Ok(Self { input: program.take_input(), program })
     }
 
-    /// Waits until it could begin.
     pub(crate) fn get_ready(&mut self) -> Result<(), Trouble> {
         match self.program.line(PATIENCE)? {
             line if line == READY => Ok(()),
@@ -110,7 +109,6 @@ impl InTurns {
         }
     }
 
-    /// One turn of it.
     pub(crate) fn turn(&mut self) -> Result<Sample, Trouble> {
         // If it has ended, it says no more, and then it is asked why.
         let _told = self.input.as_mut().map(|input| input.write_all(b"\n"));

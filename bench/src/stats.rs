@@ -6,7 +6,7 @@
 //! all windows count. What the result is without one of the rounds, for each of them, shows how much it depends on chance
 //! (the jackknife): on the noise that is left, and on what differs from launch to launch.
 //!
-//! Nobody can tell a window that the machine made dear from one that the subject did. So work which a subject does in
+//! A window that the machine made dear looks like a window that the subject made dear. So work which a subject does in
 //! fewer than half of its windows, such as a garbage collection or a sweep, counts as noise and does not show.
 
 use super::results::{Figure, Latency};
@@ -72,7 +72,6 @@ fn jackknife_margin(without: &[f64], estimate: f64) -> Option<f64> {
     Some(student(freedom)? * part_of(error, estimate)?)
 }
 
-/// The sum of the squares of what lies between the values and their mean.
 fn squares(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     values.iter().map(|value| (value - mean).powi(2)).sum()

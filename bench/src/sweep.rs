@@ -1,4 +1,4 @@
-//! Sweeps a core's caches: reads more memory than they hold, so that whoever runs there next finds them without anything
+//! Sweeps a core's caches: reads more memory than they hold, so that the program that runs there next finds them without anything
 //! of its own.
 
 use super::launch::pin;
@@ -11,7 +11,6 @@ const SWEPT: usize = 64 << 20;
 /// Words of a cache line.
 const LINE: usize = 8;
 
-/// The memory, and whose caches it is to fill.
 pub(crate) struct Sweeper {
     cpu: Option<usize>,
     memory: Vec<u64>,

@@ -55,9 +55,13 @@ pub(crate) fn block(bench: &Bench) -> String {
             let _ = writeln!(text, "  {line}");
         }
     }
-    if let Some((met, value)) = aim(bench) {
-        let verdict = if met { "met" } else { "missed" };
+    if let (Some(is_met), Some(figure)) = (bench.is_met(), bench.reached()) {
+        let verdict = if is_met { "met" } else { "missed" };
         let name = bench.target_of.as_deref().unwrap_or_default();
+        let value = match bench.unit {
+            Unit::Ns => exact_ratio(figure.median),
+            unit => cost_text(unit, figure.median),
+        };
         let _ = writeln!(text, "  target: {name} at most {}: {verdict}, {value}", target_text(bench));
     }
     text
@@ -114,9 +118,9 @@ fn row(bench: &Bench, subject: Option<&Subject>) -> String {
     for (_, names) in COLUMNS {
         let _ = write!(text, " {:>6}", peer_cell(bench, names));
     }
-    let target = match aim(bench).filter(|_| is_aimed_at) {
-        Some((true, _)) => format!("{} met", bare_target(bench)),
-        Some((false, _)) => format!("{} missed", bare_target(bench)),
+    let target = match bench.is_met().filter(|_| is_aimed_at) {
+        Some(true) => format!("{} met", bare_target(bench)),
+        Some(false) => format!("{} missed", bare_target(bench)),
         None => String::new(),
     };
     let _ = write!(text, " {target:>11}");
@@ -143,21 +147,6 @@ fn failed(bench: &Bench, names: &[&str]) -> bool {
     bench.left_out.iter().any(|left| names.contains(&&*left.name) && left.reason.starts_with(FAILED))
 }
 
-/// Whether the aim is met, and by what; nothing without an aim or a figure.
-fn aim(bench: &Bench) -> Option<(bool, String)> {
-    let target = bench.target?;
-    let subject = bench.subjects.iter().find(|subject| Some(&subject.name) == bench.target_of.as_ref())?;
-    match bench.unit {
-        Unit::Ns => {
-            let ratio = subject.ratio.as_ref()?.median;
-            Some((ratio <= target, exact_ratio(ratio)))
-        }
-        Unit::Bytes | Unit::Spread => {
-            Some((subject.cost.median <= target, cost_text(bench.unit, subject.cost.median)))
-        }
-    }
-}
-
 fn target_text(bench: &Bench) -> String {
     let target = bench.target.unwrap_or_default();
     match bench.unit {
@@ -171,7 +160,6 @@ fn bare_target(bench: &Bench) -> String {
     if bench.unit == Unit::Ns { format!("{target:.2}") } else { format!("{target:.0}") }
 }
 
-/// A cost with its unit, in three digits.
 pub(crate) fn cost_text(unit: Unit, cost: f64) -> String {
     let scaled = |value: f64, unit: &str| {
         let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };

@@ -59,7 +59,7 @@ fn every_row_fits_a_hundred_columns() {
                 one.title = entry.title.to_owned();
                 one.target_of = Some((*name).to_owned());
                 one.subjects.push(subject(name, Role::Ours, cost, Some(1234.5)));
-                one.subjects.push(subject("a name that nobody would think of", Role::Peer, 1.0, None));
+                one.subjects.push(subject("an unusually long name of a peer", Role::Peer, 1.0, None));
                 let reason = "words ".repeat(40) + &"x".repeat(300);
                 one.left_out.push(LeftOut { name: "nginx".to_owned(), reason });
                 assert_fits(&block(&one));

@@ -183,13 +183,13 @@ fn a_change_is_compared_with_what_was_kept() -> Outcome {
     assert!(!output.status.success());
     assert!(text(&output.stdout).contains("slower"), "{}", text(&output.stdout));
     assert!(text(&output.stderr).contains("more than 10 %"), "{}", text(&output.stderr));
-    // A single round cannot tell, and says so.
+    // A single round cannot tell, which is printed.
     let output = folder.bench(&[&compare[..], &["--rounds=1"]].concat()).output()?;
     assert!(output.status.success(), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     assert!(said.contains("unclear") && said.contains("could not be told"), "{said}");
     // Nor is it a success to have compared nothing.
-    fs::write(kept, before.to_string().replace("http/pipelined", "http/gone"))?;
+    fs::write(kept, before.to_string().replace("http/pipelined", "http/removed"))?;
     let output = folder.run(&["http/pipelined", "--only=http", "--compare", kept, "--fail-above", "10%"])?;
     let said = text(&output.stdout);
     assert!(said.contains("only one of the two runs has http/pipelined http"), "{said}");

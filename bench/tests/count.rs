@@ -39,7 +39,7 @@ fn a_request_is_counted_with_the_tools_that_there_are() -> Outcome {
     for (count, subject) in [(0, "floor"), (1, "http")] {
         let count = &report["counts"][count];
         assert_eq!((&count["name"], &count["subject"]), (&"http/keep-alive".into(), &subject.into()));
-        // A tool that is installed may still be forbidden, as in some containers; then a note says so.
+        // A tool that is installed may still be forbidden, as in some containers; then there is a note.
         match count["instructions"].as_f64() {
             Some(instructions) => assert!(instructions > 50.0, "{count}"),
             None => assert!(notes.contains("No instructions"), "{notes}"),

@@ -65,7 +65,7 @@ fn timers_fire_in_as_many_turns_as_they_are_told_of() -> Outcome {
         let ops: Vec<_> = turns.iter().map(|turn| turn["ops"].as_u64()).collect();
         assert_eq!(ops, [Some(10), Some(10), Some(5)], "{words:?}: {said}");
         let (code, _) = run_with_input(&words, "\n")?;
-        assert_ne!(code, Some(0), "{words:?}: nobody told it to go on");
+        assert_ne!(code, Some(0), "{words:?}: it was not told to go on");
     }
     let (code, _) = run_with_input(&["floor", "loop/ticks", "--turn", "10"], "")?;
     assert_ne!(code, Some(0), "ticks have no turns");
@@ -77,7 +77,7 @@ fn run_with_input(words: &[&str], input: &str) -> Result<(Option<i32>, String), 
     let mut command = Command::new(env!("CARGO_BIN_EXE_upcall-bench"));
     command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn()?;
-    // One that refuses its words does not read.
+    // A program that refuses its words does not read.
     let _written = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output()?;
     Ok((output.status.code(), String::from_utf8(output.stdout)?))

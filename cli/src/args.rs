@@ -62,18 +62,18 @@ pub struct ServeOptions {
     /// Where to listen
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000", value_parser = address)]
     pub addr: SocketAddr,
-    /// Worker processes, at first one per core; 0 is one process without a cluster
+    /// Worker processes; 0 is one process without a cluster. Default: one per core
     #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true)]
     #[arg(value_parser = number(0, MAX_WORKERS), allow_negative_numbers = true)]
     pub workers: usize,
     /// How connections get to workers
     #[arg(long, value_enum, default_value_t = Policy::RoundRobin)]
     pub policy: Policy,
-    /// Offers the page /chain, which shows how its own request climbs the chain. Without --chain and --no-chain it is
-    /// offered on loopback addresses only
+    /// Offers the page /chain, which shows how its own request climbs the chain. Default: on loopback addresses only. Of
+    /// --chain and --no-chain, the last one counts
     #[arg(long, overrides_with = "no_chain")]
     pub chain: bool,
-    /// Does not offer it
+    /// Does not offer the page
     #[arg(long)]
     pub no_chain: bool,
 }
@@ -97,7 +97,7 @@ impl Default for ServeOptions {
 
 impl ServeOptions {
     /// Whether the page at `/chain` is offered. Default: on loopback addresses, which only this machine can ask. Behind a
-    /// proxy anybody can: there `--no-chain` keeps the page from them.
+    /// proxy every client can: there `--no-chain` withholds the page.
     #[must_use]
     pub fn offers_chain(&self) -> bool {
         self.chain || !self.no_chain && self.addr.ip().to_canonical().is_loopback()

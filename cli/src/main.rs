@@ -7,7 +7,6 @@ use upcall::args::{self, Command};
 use upcall::{chain, pomelo, say, serve, trace};
 
 fn main() -> ExitCode {
-    let _last_words = say::LastWords;
     trace::collector::install();
     args::conclude(match Command::read(std::env::args_os()) {
         Ok(Command::Serve(options)) => serve::run(&options),

@@ -1,8 +1,8 @@
-//! What the commands say, and the log. Nobody listening is no reason to fail: a server whose output is closed goes on
-//! serving.
+//! The output of the commands, and the log. A closed output is no reason to fail: the server goes on serving.
 //!
-//! A command that does its work and ends waits for its output, so that a pager gets all of it. One that serves does not
-//! ([`aside`]): what its output does not take is dropped, counted, and said when it takes something again.
+//! A command that does its work and ends waits for its output, so that a pager gets all of it. A server does not
+//! ([`aside`]): lines that its output does not take are dropped, and their number is printed when it takes bytes again.
+//! What is still queued when the process ends, uv-core's `Spool` writes.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
@@ -10,16 +10,12 @@ use std::io::{self, Write};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 use uv_core::os::Spool;
-
-/// How long the end of a process waits for its last words to be written.
-const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Whether output is written by threads.
 static ASIDE: AtomicBool = AtomicBool::new(false);
 
-/// From now on nothing waits for output: neither what the command says, nor its log, nor the message of a panic.
+/// From now on no output blocks: neither the command's lines, nor its log, nor the message of a panic.
 pub fn aside() {
     if !ASIDE.swap(true, Ordering::Relaxed) {
         panic::set_hook(Box::new(|panic| {
@@ -33,35 +29,18 @@ pub fn aside() {
     }
 }
 
-/// What `main` holds: at its end, also by a panic, what was said is written.
-#[derive(Debug)]
-pub struct LastWords;
-
-impl Drop for LastWords {
-    fn drop(&mut self) {
-        flush();
-    }
-}
-
-/// Waits until what was said is written, for half a second at most. Called before `exit`.
-pub fn flush() {
-    if ASIDE.load(Ordering::Relaxed) {
-        Spool::flush_standard(LAST_WORDS);
-    }
-}
-
-/// Says a line on standard output.
+/// Prints a line on standard output.
 pub fn out(line: impl Display) {
     let line = format!("{line}\n");
     if ASIDE.load(Ordering::Relaxed) {
         Spool::stdout().write(line.as_bytes());
     } else {
-        // Refused only if nobody reads it.
+        // Fails only if the output is closed.
         let _ = io::stdout().write_all(line.as_bytes());
     }
 }
 
-/// Says a line on standard error.
+/// Prints a line on standard error.
 pub fn err(line: impl Display) {
     write_err(format!("{line}\n").as_bytes());
 }
@@ -70,7 +49,7 @@ fn write_err(lines: &[u8]) {
     if ASIDE.load(Ordering::Relaxed) {
         Spool::stderr().write(lines);
     } else {
-        // Refused only if nobody reads it.
+        // Fails only if the output is closed.
         let _ = io::stderr().write_all(lines);
     }
 }

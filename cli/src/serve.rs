@@ -61,7 +61,7 @@ fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result
             server.close_all_connections();
         }
     })?;
-    // Last: whoever reads this may send a signal.
+    // Last: the reader of this may send a signal.
     announce(&address, "in one process", limit);
     env.run(RunMode::Default)?;
     Ok(())
@@ -84,7 +84,7 @@ fn on_signals(env: &Environment, act: impl FnMut() + 'static) -> Result<()> {
     for signum in [SIGINT, SIGTERM] {
         let signal = Signal::new(env.loop_handle());
         let act = Rc::clone(&act);
-        // Signals come one at a time, so nobody else has borrowed it.
+        // Signals come one at a time, so it is not borrowed.
         signal.start(signum, move |_: &Signal, _: i32| act.borrow_mut()())?;
         signal.unref();
     }
@@ -95,7 +95,7 @@ fn on_signals(env: &Environment, act: impl FnMut() + 'static) -> Result<()> {
 #[derive(Default)]
 struct Outcome {
     announced: bool,
-    /// Why nobody can listen.
+    /// Why no worker can listen.
     failure: Option<String>,
 }
 
@@ -120,7 +120,7 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
     on_signals(env, move || {
         if primary.is_disconnecting() {
             for worker in primary.workers() {
-                // Fails only for one that is gone already.
+                // Fails only for a worker that has ended.
                 let _ = worker.kill(SIGKILL);
             }
         } else {
@@ -146,7 +146,7 @@ fn kill_stragglers(primary: &Primary, within: Duration) {
         }
         for worker in late.workers() {
             say::err(format_args!("worker {} (process {}) did not end in time", worker.id(), worker.pid()));
-            // Fails only for one that is gone already.
+            // Fails only for a worker that has ended.
             let _ = worker.kill(SIGKILL);
         }
     });
@@ -221,7 +221,7 @@ impl PrimaryHandler for Watch {
         if worker.exited_after_disconnect() != Some(true) && !is_known {
             say::err(format_args!("worker {} (process {}) ended: {status}", worker.id(), worker.pid()));
         }
-        // One that was told to leave by a signal of its own has a successor too.
+        // A worker that left because of a signal of its own has a successor too.
         let left = worker.exited_after_disconnect() == Some(true);
         if let Some(primary) = worker.primary().filter(|primary| left && !primary.is_disconnecting()) {
             say::err(format_args!("worker {} (process {}) left", worker.id(), worker.pid()));
@@ -270,8 +270,7 @@ fn run_worker(env: &Environment, worker: &Worker, options: &ServeOptions) -> Res
     })?;
     env.run(RunMode::Default)?;
     if failed.get() {
-        say::flush();
-        // Its primary has said why, or starts another one after a pause.
+        // Its primary has printed the reason, or starts another worker after a pause.
         std::process::exit(1);
     }
     Ok(())
@@ -305,7 +304,7 @@ impl RequestHandler for WorkerApp {
         if error.phase() == Some(ListenPhase::Accept) {
             return say::err(format_args!("error: {error}"));
         }
-        // Fails only if the primary is gone, and then nobody is left to be told.
+        // Fails only if the primary has ended.
         let _ = self.worker.send(error.to_string().as_bytes());
         self.failed.set(true);
         self.worker.environment().loop_handle().stop();
@@ -318,7 +317,7 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Instant;
 
-    const TAKEN_OVER: &[u8] = b"\x1b[2Jnobody can listen\n";
+    const TAKEN_OVER: &[u8] = b"\x1b[2Jno worker can listen\n";
 
     /// A primary with a worker that ends by itself, and what it has learned.
     fn site() -> (Loop, Primary, WorkerHandle, Watch) {
@@ -368,13 +367,13 @@ mod tests {
     }
 
     #[test]
-    fn that_nobody_can_listen_is_one_short_line_without_control_characters() {
+    fn that_no_worker_can_listen_is_one_short_line_without_control_characters() {
         let (lp, primary, worker, mut watch) = site();
         let long = [TAKEN_OVER, &[b'x'; 100_000]].concat();
         watch.on_message(&worker, &long, Vec::new());
         assert!(primary.is_disconnecting());
         let failure = watch.outcome.take().failure.expect("a failure");
-        assert!(failure.starts_with(r"\u{1b}[2Jnobody can listen\n") && failure.len() < 600, "{failure}");
+        assert!(failure.starts_with(r"\u{1b}[2Jno worker can listen\n") && failure.len() < 600, "{failure}");
         assert!(!lp.run(RunMode::Default).expect("the loop runs"));
     }
 

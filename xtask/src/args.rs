@@ -14,7 +14,7 @@ cargo xtask COMMAND
         a cluster; the default is one worker per core. Ctrl-C and SIGTERM
         drain and exit 0, and a second one ends at once. The page /chain shows
         how its own request climbs the chain; without --chain and --no-chain
-        it is offered on loopback addresses only.
+        it is offered on loopback addresses only, and of both the last counts.
   bench [WHAT…] [--quick] [--list] [--save FILE] [--compare FILE] …
         Measures the layers beside their floor and their peers; see
         `cargo xtask bench --help`.
@@ -51,9 +51,6 @@ pub(crate) enum Command {
 
 impl Command {
     /// Reads the words after the program's name.
-    ///
-    /// # Errors
-    /// Names the word that is unknown, missing or out of range.
     pub(crate) fn parse(mut words: Vec<OsString>) -> Result<Self> {
         let command = words.first().map_or("help", |word| word.to_str().unwrap_or_default());
         match command {

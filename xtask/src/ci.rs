@@ -61,9 +61,6 @@ const STEPS: &[Step] = &[
 const FUZZ_SECONDS: u32 = 4;
 
 /// Runs every step; stops at the first that fails.
-///
-/// # Errors
-/// Names the step that failed.
 pub(crate) fn run() -> Result<()> {
     for step in STEPS {
         cargo(step)?;

@@ -27,9 +27,6 @@ pub(crate) struct Options {
 
 impl Options {
     /// Reads the words after `fuzz`; `None` if help is asked for.
-    ///
-    /// # Errors
-    /// Names the word that is wrong.
     pub(crate) fn parse(words: &[OsString]) -> Result<Option<Self>> {
         let mut options = Self { targets: Vec::new(), seconds: 60 };
         let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
@@ -73,9 +70,6 @@ fn targets() -> Result<Vec<String>> {
 }
 
 /// Runs the targets one after the other; stops at the first that finds something.
-///
-/// # Errors
-/// If a target found something, which libFuzzer has then shown, or the nightly compiler or `cargo fuzz` is missing.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = if options.targets.is_empty() { targets()? } else { options.targets.clone() };
     cargo_fuzz(&["build".into()], "needs a nightly compiler, and cargo-fuzz (`cargo install cargo-fuzz`)")?;

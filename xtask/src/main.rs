@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Refused only if nothing reads it.
+            // Fails only if the output is closed.
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::FAILURE
         }
@@ -39,6 +39,6 @@ fn main() -> ExitCode {
 
 /// Says a line on standard output.
 fn say(line: &str) {
-    // Refused only if nothing reads it.
+    // Fails only if the output is closed.
     let _ = writeln!(io::stdout(), "{line}");
 }

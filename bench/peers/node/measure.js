@@ -57,7 +57,7 @@ function waitForWord() {
 }
 
 // Does `ops` operations in turns of so many: waits for a line of input before each, and prints what each costs. Without
-// `turn` there is one turn, for which nobody has to say a word. Returns what is to be called after each operation.
+// `turn` there is one turn, which begins at once. Returns what is to be called after each operation.
 function begin(ops, turn) {
   let left = ops;
   let inTurn;

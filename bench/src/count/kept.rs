@@ -7,7 +7,6 @@ use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 
-/// The file.
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
 
 /// What it is called in messages.
@@ -27,7 +26,7 @@ const NONE: &str = "-";
 
 const INTRODUCTION: &str = "\
 # What one operation takes, counted by `cargo xtask bench --count --save-counts`. CI counts again, and fails when
-# something takes over 3 % more than here: whoever means it to runs that command and commits this file with the change.
+# something takes over 3 % more than here: if that is meant, run that command and commit this file with the change.
 # Another compiler makes other instructions, so with another one nothing is compared.
 ";
 

@@ -27,7 +27,6 @@ fn per_operation(few: u64, many: u64, operations: u64) -> f64 {
     many.saturating_sub(few) as f64 / operations as f64
 }
 
-/// What `tool` counts in one run.
 fn total(rig: &Rig, tool: Tool, command: &[OsString], work: Work, operations: u64) -> Result<u64, Trouble> {
     let folder = &rig.scratch;
     clear(folder).map_err(failed)?;

@@ -84,7 +84,7 @@ pub(crate) fn run(
     results.notes.extend(session.notes);
     results.notes.push(
         "Counts are those of one connection with one message under way, as the difference of two runs. \
-         Allocations are counted by valgrind, whose allocator takes the place of the program's; one that \
+         Allocations are counted by valgrind, whose allocator takes the place of the program's; a block that \
          grows or shrinks counts as one more."
             .to_owned(),
     );
@@ -105,7 +105,7 @@ struct Session {
 }
 
 impl Session {
-    /// Finds the tools. One that is missing is a note, and the others count.
+    /// Finds the tools. A missing tool is a note, and the others count.
     fn start(options: &Options, results: &mut Results) -> Result<Self> {
         let mut notes = Vec::new();
         let rig = Rig::new(options, Interrupt::watch(), &mut notes)?;
@@ -171,9 +171,6 @@ impl Session {
 }
 
 /// Keeps the counts of a run, or compares them with what was kept.
-///
-/// # Errors
-/// Something takes too much more, or the file cannot be read or written.
 pub(crate) fn conclude(counting: Counting, results: &Results) -> Result<()> {
     let compiler = kept::compiler()?;
     let counts = &results.counts;

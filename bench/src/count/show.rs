@@ -11,7 +11,6 @@ const SUBJECT: usize = 18;
 /// What stands where nothing was counted.
 const NOTHING: &str = "–";
 
-/// All counts, with the instructions' ratio to the floor's.
 pub(crate) fn table(counts: &[Count]) -> String {
     let mut text = format!(
         "{:BENCH$} {:SUBJECT$} {:>13} {:>8} {:>13} {:>12}\n",
@@ -39,7 +38,6 @@ pub(crate) fn table(counts: &[Count]) -> String {
     text
 }
 
-/// A count with so many decimals.
 pub(crate) fn cell(value: Option<f64>, decimals: usize) -> String {
     let value = value.filter(|value| value.is_finite());
     value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.decimals$}"))

@@ -16,7 +16,7 @@ const LOG: &str = "count.";
 /// What a tool is tried out on: every system has it.
 const TRIAL: &str = "/bin/true";
 
-/// Somebody who counts.
+/// A counting tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
     /// Instructions, with callgrind.
@@ -30,7 +30,6 @@ pub(crate) enum Tool {
 impl Tool {
     pub(crate) const ALL: [Self; 3] = [Self::Instructions, Self::Syscalls, Self::Allocations];
 
-    /// What it counts.
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Instructions => "instructions",
@@ -57,7 +56,7 @@ impl Tool {
         };
         let valgrind = |tool: &str| {
             let log = with("--log-file=", log("%p"));
-            // Nobody is told a line of the source, and to read them all takes longer than to count.
+            // The log has no source lines, and reading them all takes longer than counting.
             let quick = "--read-inline-info=no".into();
             vec!["valgrind".into(), tool.into(), quick, "--trace-children=yes".into(), log]
         };
@@ -141,7 +140,6 @@ impl Tool {
     }
 }
 
-/// What follows `mark` in a line.
 fn after<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
     line.split_once(mark).map(|(_, rest)| rest)
 }

@@ -36,7 +36,6 @@ const SEND_PATIENCE: i64 = 5;
 pub(crate) struct CannedHttp {
     /// At least one reply, as often as it fits.
     replies: Vec<u8>,
-    /// The length of one.
     length: usize,
     terminator: Finder<'static>,
     close: Finder<'static>,
@@ -57,12 +56,10 @@ impl CannedHttp {
         Self::new(REPLY)
     }
 
-    /// So many bytes of body.
     pub(crate) fn sized(length: usize) -> Self {
         Self::new(&reply(&format!("Content-Length: {length}"), &vec![b'x'; length]))
     }
 
-    /// The body in chunks.
     pub(crate) fn chunked() -> Self {
         let (writes, length) = STREAM;
         let mut body = Vec::new();
@@ -143,7 +140,6 @@ impl Answer for CannedHttp {
 
 /// Takes requests with a body of a known length, and answers `ok` to each.
 pub(crate) struct Sink {
-    /// Bytes of each body.
     length: usize,
     reply: Vec<u8>,
 }
@@ -198,7 +194,6 @@ impl Answer for Sink {
     }
 }
 
-/// Sends back what came.
 pub(crate) struct Echo;
 
 impl Answer for Echo {
@@ -210,7 +205,6 @@ impl Answer for Echo {
     }
 }
 
-/// Lets go what came.
 pub(crate) struct Discard;
 
 impl Answer for Discard {

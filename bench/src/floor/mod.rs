@@ -7,10 +7,11 @@
 mod answers;
 mod pass;
 mod reactor;
-mod solo;
+pub(crate) mod solo;
 
 use crate::Result;
 use crate::sockets::Address;
+use crate::subjects::solo::find;
 use answers::{CannedHttp, Discard, Echo, Sink, Writes};
 use reactor::{Answer, Listener};
 use std::num::NonZeroU64;
@@ -40,9 +41,6 @@ pub(crate) struct Options {
 }
 
 /// Runs a floor.
-///
-/// # Errors
-/// There is no such floor, or it failed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let bench = &*options.bench;
     match bench.split_once('/') {
@@ -54,7 +52,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(("http", name)) => serve_http(name),
         Some(("cluster", _)) => Ok(pass::primary(WORKERS)?),
         None if bench == pass::WORKER_ARGUMENT => Ok(pass::worker()?),
-        _ => solo::find(bench)?.run(options.ops, options.turn),
+        Some(("loop", name)) => find(name)?.run_floor(options.ops, options.turn),
+        _ => Err(format!("{bench}: no such floor").into()),
     }
 }
 

@@ -77,7 +77,6 @@ pub(crate) fn worker() -> io::Result<()> {
     }
 }
 
-/// A worker's end of the channel.
 struct Channel<'a>(BorrowedFd<'a>);
 
 impl AsFd for Channel<'_> {

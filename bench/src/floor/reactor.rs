@@ -21,13 +21,11 @@ const READS_PER_EVENT: usize = 16;
 /// The source's key; connections use their descriptor's number.
 const SOURCE: u64 = u64::MAX;
 
-/// Where new connections come from.
 pub(crate) trait Source: AsFd {
     /// The next connection, `None` if there is none now.
     fn next(&self) -> io::Result<Option<OwnedFd>>;
 }
 
-/// What is done with received bytes.
 pub(crate) trait Answer {
     /// What is kept for each connection: all that an idle one costs in user memory beside its descriptor.
     type State: Default;
@@ -36,7 +34,6 @@ pub(crate) trait Answer {
     fn answer(&self, socket: BorrowedFd<'_>, state: &mut Self::State, bytes: &[u8]) -> io::Result<Next>;
 }
 
-/// What follows an answer.
 pub(crate) enum Next {
     Keep,
     Close,
@@ -51,7 +48,7 @@ struct Connection<S> {
 pub(crate) struct Listener(OwnedFd);
 
 impl Listener {
-    /// Listens and says so on standard output.
+    /// Listens, and prints the address on standard output.
     pub(crate) fn open(address: &Address) -> io::Result<Self> {
         let (listener, real) = sockets::listen(address)?;
         say::out(real);

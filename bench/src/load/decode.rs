@@ -16,7 +16,6 @@ const MAX_FIELDS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
-/// A complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Done {
     pub(crate) status: u16,
@@ -33,7 +32,6 @@ enum Framing {
     UntilEnd,
 }
 
-/// What a head says.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     status: u16,
@@ -55,7 +53,6 @@ enum State {
     UntilEnd,
 }
 
-/// The decoder of one connection.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,

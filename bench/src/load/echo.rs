@@ -7,19 +7,14 @@ pub(crate) fn message(size: usize) -> Vec<u8> {
     (0..=250u8).cycle().take(size).collect()
 }
 
-/// What answers a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer<'a> {
-    /// These bytes.
     Same(&'a [u8]),
-    /// So many bytes.
     Length(usize),
 }
 
-/// What follows an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// The next message.
     Again,
     /// The end of the connection, and another one at once.
     Close,

@@ -50,17 +50,12 @@ pub(crate) struct Round<'a> {
 
 /// The protocol of one connection.
 pub(crate) trait Dialogue {
-    /// A new connection is made.
     fn opened(&mut self);
-    /// A message is sent.
     fn begin(&mut self);
-    /// Bytes came.
     fn receive(&mut self, bytes: &[u8], round: &mut Round<'_>) -> Result<Step, Failure>;
-    /// The server ended the connection.
     fn end(&mut self, round: &mut Round<'_>) -> Result<Step, Failure>;
 }
 
-/// What to run.
 pub(crate) struct Plan<'a> {
     pub(crate) addr: &'a Address,
     pub(crate) connections: usize,
@@ -85,7 +80,6 @@ struct Client<D> {
     dialogue: D,
 }
 
-/// The clients with their connections.
 pub(crate) struct Engine<'a, D> {
     plan: &'a Plan<'a>,
     poller: Poller,
@@ -102,7 +96,6 @@ pub(crate) struct Engine<'a, D> {
 }
 
 impl<'a, D: Dialogue> Engine<'a, D> {
-    /// Clients that have not connected yet, each with a dialogue of its own.
     pub(crate) fn new(plan: &'a Plan<'a>, new: impl Fn() -> D) -> crate::Result<Self> {
         let now = Instant::now();
         let client = || Client {

@@ -4,12 +4,10 @@
 /// Bytes of one write of the streamed body.
 const WRITE: u64 = 1024;
 
-/// An expected body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expect {
     Any,
     Exactly(&'static [u8]),
-    /// So many bytes.
     Sized(u64),
     /// So many writes of 1024 bytes; the i-th, from 0, is all `a` + i mod 26.
     Stream {

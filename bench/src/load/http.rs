@@ -6,7 +6,6 @@ use super::decode::{Decoder, Done, Malformed};
 use super::engine::{Dialogue, Failure, Round, Step};
 use super::expect::Expect;
 
-/// How connections are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// So many requests at once, again and again.

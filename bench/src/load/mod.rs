@@ -31,9 +31,6 @@ const MESSAGE: usize = 64;
 const CHUNK: usize = 64 * 1024;
 
 /// Runs a load, and prints its report.
-///
-/// # Errors
-/// The options are wrong, nothing could be measured, or an operation failed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     options.check().map_err(|error| format!("load: {error}"))?;
     match run_load(options).map_err(|error| format!("load: {error}"))? {

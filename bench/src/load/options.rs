@@ -11,7 +11,6 @@ const MAX_SIZE: usize = 64 << 20;
 /// More requests in one batch are a mistyped number.
 const MAX_PIPELINE: usize = 10_000;
 
-/// What kind of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     /// Requests on connections that last

@@ -44,14 +44,10 @@ const HEADS: [&str; 11] = [
     "errors",
 ];
 
-/// A group of the results.
 #[derive(Debug)]
 pub(super) struct Group<'a> {
-    /// Its word in the results.
     name: &'a str,
-    /// Its heading.
     pub(super) title: &'a str,
-    /// What it measures.
     words: &'a str,
     /// Its benchmarks, with their places in the results.
     pub(super) benches: Vec<(usize, &'a Bench)>,
@@ -72,7 +68,6 @@ pub(super) fn groups(results: &Results) -> Vec<Group<'_>> {
     groups
 }
 
-/// Every group.
 pub(super) fn sections(groups: &[Group<'_>]) -> Markup {
     html! {
         @for (index, group) in groups.iter().enumerate() {

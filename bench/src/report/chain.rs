@@ -18,32 +18,23 @@ const STEPS: [(&str, &str, &str); 6] = [
     (KEEP_ALIVE, "http", "parsing, limits, timeouts, the response"),
 ];
 
-/// What a chain is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quantity {
-    /// CPU time in nanoseconds.
     Time,
-    /// Instructions.
     Instructions,
 }
 
-/// The chain of a run.
 #[derive(Debug)]
 pub(super) struct Chain {
-    /// What it is made of.
     pub(super) quantity: Quantity,
-    /// Its steps, from the kernel upward.
     pub(super) steps: Vec<Step>,
     /// How much more the kernel does for a request of HTTP than for an echo: the step of http holds it.
     pub(super) kernel_of_http: Option<f64>,
 }
 
-/// A step of the chain.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// The layer.
     pub(super) name: &'static str,
-    /// What it does.
     pub(super) what: &'static str,
     /// The cost of all up to here; none where it is not known.
     pub(super) total: Option<f64>,
@@ -54,7 +45,6 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// What it adds to the step beneath.
     pub(super) fn adds(&self) -> Option<f64> {
         self.total.zip(self.beneath).map(|(total, beneath)| total - beneath)
     }
@@ -69,7 +59,6 @@ struct Cost {
 }
 
 impl Chain {
-    /// The chain of `results`.
     pub(super) fn of(results: &Results, quantity: Quantity) -> Self {
         let (mut beneath, mut is_missing) = (None::<Cost>, false);
         let mut steps = Vec::new();
@@ -96,7 +85,6 @@ impl Chain {
         self.steps.iter().filter_map(|step| step.total)
     }
 
-    /// A cost, with its unit.
     pub(super) fn write(&self, value: f64) -> String {
         match self.quantity {
             Quantity::Time => format::cost(Unit::Ns, value),

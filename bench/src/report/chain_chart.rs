@@ -6,7 +6,6 @@ use super::{axis, format, table};
 use crate::results::{Results, Unit};
 use maud::{Markup, html};
 
-/// The section.
 pub(super) fn section(results: &Results) -> Markup {
     let few = "This run has too few steps of the chain: they come from tcp/echo-64 and http/keep-alive.";
     let uncounted = "This run did not count them: cargo xtask bench --count does.";

@@ -6,7 +6,7 @@ use crate::table::{cost_text, exact_ratio as exact, ratio_text, thousands};
 /// Stands for a value that is missing or no number.
 pub(super) const NONE: &str = "–";
 
-/// The value as `write` has it, if it is one that something may have.
+/// The value as `write` has it, if it is finite and of a plausible size.
 fn known(value: f64, write: impl FnOnce(f64) -> String) -> String {
     match value.abs() {
         size if !size.is_finite() => NONE.to_owned(),
@@ -15,7 +15,6 @@ fn known(value: f64, write: impl FnOnce(f64) -> String) -> String {
     }
 }
 
-/// `5.96 µs`.
 pub(super) fn cost(unit: Unit, value: f64) -> String {
     known(value, |value| cost_text(unit, value))
 }
@@ -25,12 +24,10 @@ pub(super) fn micros(value: f64) -> String {
     cost(Unit::Ns, value * 1e3)
 }
 
-/// `2 431 instr.`
 pub(super) fn instructions(value: f64) -> String {
     known(value, |value| format!("{} instr.", thousands(value)))
 }
 
-/// `1.04×`.
 pub(super) fn ratio(value: f64) -> String {
     known(value, |value| ratio_text(value) + "×")
 }
@@ -40,7 +37,6 @@ pub(super) fn exact_ratio(value: f64) -> String {
     known(value, |value| exact(value) + "×")
 }
 
-/// `184 k/s`.
 pub(super) fn rate(value: f64) -> String {
     let steps = [(1e9, "G/s"), (1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")];
     let (divisor, unit) = steps.into_iter().find(|(divisor, _)| value >= *divisor).unwrap_or(steps[3]);

@@ -27,7 +27,6 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 /// The peers with a colour and a mark of their own.
 const PEERS: [&str; 5] = ["libuv", "tokio", "hyper", "node", "nginx"];
 
-/// The page of a run.
 pub(crate) fn page(results: &Results) -> String {
     let groups = benches::groups(results);
     let page = html! {
@@ -104,7 +103,6 @@ fn header(results: &Results) -> Markup {
     }
 }
 
-/// What `--count` counted.
 fn counts(results: &Results) -> Markup {
     let rows = results.counts.iter().map(|count| {
         let cells = [cell(count.instructions, 0), cell(count.syscalls, 2), cell(count.allocations, 2)];

@@ -12,7 +12,6 @@ const NEAR: f64 = 2.6;
 /// Ratios beyond are drawn at the end of the axis, and told in words.
 const FARTHEST: f64 = 100.0;
 
-/// What the marks mean.
 const LEGEND: [(&str, &str); 8] = [
     ("floor", "the floor, 1×"),
     ("ours", "ours, the highest layer"),

@@ -1,33 +1,17 @@
 //! The targets, met or missed.
 
+use super::format;
 use super::scale::{Scale, place};
-use super::{format, top};
 use crate::results::{Bench, Figure, Results, Unit};
 use maud::{Markup, html};
 
 /// A bar whose ends are nearer, in per cent of its width, has room for one name only.
 const NEAR: f64 = 28.0;
 
-/// What is compared with a target: the ratio to the floor, or the cost where that is the aim.
-fn reached(bench: &Bench) -> Option<&Figure> {
-    let subject = match &bench.target_of {
-        Some(name) => bench.subjects.iter().find(|s| s.name == *name)?,
-        None => top(bench)?,
-    };
-    if bench.unit == Unit::Ns { subject.ratio.as_ref() } else { Some(&subject.cost) }
-}
-
-/// Whether a target is met, where that is known.
-fn is_met(bench: &Bench, target: f64) -> Option<bool> {
-    let figure = reached(bench)?;
-    (figure.median.is_finite() && target.is_finite()).then_some(figure.median <= target)
-}
-
-/// The section.
 pub(super) fn section(results: &Results) -> Markup {
     let aims: Vec<_> =
         results.benches.iter().enumerate().filter_map(|(i, b)| Some((i, b, b.target?))).collect();
-    let of = |state: Option<bool>| aims.iter().filter(|(_, b, target)| is_met(b, *target) == state).count();
+    let of = |state: Option<bool>| aims.iter().filter(|(_, bench, _)| bench.is_met() == state).count();
     let unknown = of(None);
     html! {
         section #targets {
@@ -47,8 +31,8 @@ pub(super) fn section(results: &Results) -> Markup {
 }
 
 fn tile(index: usize, bench: &Bench, target: f64) -> Markup {
-    let figure = reached(bench);
-    let (class, sign, word) = match is_met(bench, target) {
+    let figure = bench.reached();
+    let (class, sign, word) = match bench.is_met() {
         Some(true) => ("met", "✓", "met"),
         Some(false) => ("missed", "✗", "missed"),
         None => ("unknown", "?", "not measured"),
@@ -56,8 +40,7 @@ fn tile(index: usize, bench: &Bench, target: f64) -> Markup {
     let write = |value: f64| {
         if bench.unit == Unit::Ns { format::exact_ratio(value) } else { format::cost(bench.unit, value) }
     };
-    let who =
-        bench.target_of.as_deref().or_else(|| top(bench).map(|s| s.name.as_str())).unwrap_or(format::NONE);
+    let who = bench.target_of.as_deref().unwrap_or(format::NONE);
     let is_close = figure.is_some_and(|figure| figure.least <= target && target < figure.greatest);
     html! {
         li class=(class) {

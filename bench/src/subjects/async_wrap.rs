@@ -10,7 +10,6 @@ use async_wrap::{
 };
 use upcall::say;
 
-/// Serves until SIGTERM.
 pub(crate) fn serve(options: &Options, hooks: bool) -> crate::Result<()> {
     let service = Service::of_bench(&options.bench)?;
     let lp = Loop::new()?;

@@ -15,7 +15,7 @@ use upcall::app::App;
 use upcall::args;
 use uv_core::process::ExitStatus;
 
-/// Serves until SIGTERM. In a worker: until the primary is gone.
+/// Serves until SIGTERM. In a worker: until the primary ends.
 pub(crate) fn run(options: &Options) -> Result<()> {
     // Who answers is told where it is asked for; elsewhere it would only cost.
     let is_named = match &*options.bench {
@@ -51,7 +51,7 @@ fn run_primary(env: &Environment, options: &Options) -> Result<()> {
     }
 }
 
-/// Waits for all workers, so that none of them is left out at first, and ends when one is lost.
+/// Waits for all workers, so that each takes part from the beginning, and ends when one is lost.
 struct Watch {
     lp: LoopHandle,
     awaited: usize,
@@ -102,7 +102,7 @@ struct Named {
 
 impl RequestHandler for Named {
     fn on_request(&mut self, request: &Request<'_>, response: Response) {
-        // Fails only if the client is gone.
+        // Fails only if the connection is closed.
         let _ = response.set_header("Worker", &self.worker);
         self.app.on_request(request, response);
     }

@@ -56,7 +56,7 @@ impl RequestHandler for Site {
         if path == "/sink" {
             request.body().set_handler(Sink { response, received: 0 });
         } else if let Some(size) = path.strip_prefix("/size/") {
-            // What fails, fails because the client is gone, and that ends the response by itself.
+            // Fails only if the connection is closed, which ends the response by itself.
             let _ = self.send(&response, size);
         } else {
             self.app.on_request(request, response);
@@ -86,7 +86,7 @@ impl BodyHandler for Sink {
     }
 
     fn on_end(&mut self, _: &Fields<'_>) {
-        // Fails only if the client is gone.
+        // Fails only if the connection is closed.
         let _ =
             self.response.set_header("Content-Type", "text/plain").and_then(|response| response.end(b"ok"));
     }

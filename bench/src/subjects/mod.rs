@@ -22,14 +22,11 @@ use options::Layer;
 pub(crate) use options::Options;
 
 /// Runs the program of a layer.
-///
-/// # Errors
-/// There is no such program, or it failed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.layer {
-        Layer::UvCore => match solo::find(uv_loop::PROGRAMS, &options.bench) {
-            Some(program) => program.run(options.ops, options.turn),
-            None => uv_core::serve(options),
+        Layer::UvCore => match solo::find(&options.bench) {
+            Ok(program) => program.run_ours(options.ops, options.turn),
+            Err(_) => uv_core::serve(options),
         },
         Layer::TcpWrap => tcp_wrap::serve(options),
         Layer::AsyncWrap { hooks } => async_wrap::serve(options, hooks),

@@ -8,7 +8,6 @@ use async_wrap::{Environment, Loop, RunMode};
 use net::upcall::SocketHandler;
 use net::{ListenOptions, Server, ServerOptions, Socket};
 
-/// Serves until SIGTERM.
 pub(crate) fn serve(options: &Options) -> Result<()> {
     let service = Service::of_bench(&options.bench)?;
     let lp = Loop::new()?;
@@ -41,7 +40,7 @@ fn send(socket: &Socket, data: &[u8]) -> net::Result<()> {
 
 impl SocketHandler for Connection {
     fn on_data(&mut self, socket: &Socket, data: &[u8]) {
-        // What fails, fails because the connection is gone, and its socket closes by itself.
+        // Fails only if the connection is closed, and then its socket closes by itself.
         let _ = match self.0 {
             Service::Echo => send(socket, data),
             Service::Sink => Ok(()),

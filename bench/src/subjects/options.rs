@@ -9,7 +9,6 @@ use upcall::args::{Policy, number};
 /// More worker processes than that are a mistyped number.
 const MAX_WORKERS: usize = 256;
 
-/// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
     UvCore,

@@ -7,7 +7,6 @@ use uv_core::{LoopHandle, Result, Signal};
 
 const SIGTERM: i32 = 15;
 
-/// Any free port.
 pub(crate) const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Says that a server listens: to be called when it does.
@@ -15,7 +14,6 @@ pub(crate) fn announce(addr: SocketAddr) {
     say::out(addr);
 }
 
-/// The same for a Unix socket.
 pub(crate) fn announce_path(path: &Path) {
     say::out(format_args!("unix:{}", path.display()));
 }

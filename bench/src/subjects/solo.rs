@@ -1,7 +1,9 @@
 //! Programs without clients: so many operations, and one line of JSON about what they cost.
 
 use super::turns::Turns;
+use super::uv_loop::{phases, processes, threads, timers};
 use crate::Result;
+use crate::floor::solo as floor;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
@@ -31,37 +33,67 @@ pub(crate) fn deadline(index: u64) -> u64 {
     index * STRIDE % SPREAD
 }
 
-/// A program that does as many operations as it is told.
-#[derive(Clone, Copy)]
+/// A benchmark without clients: its floor and its subject do as many operations as they are told.
 pub(crate) struct Program {
-    /// The benchmark's name, without its group.
-    pub(crate) name: &'static str,
-    /// Operations unless told otherwise: a good part of a second.
-    pub(crate) ops: u64,
-    pub(crate) run: Run,
+    name: &'static str,
+    /// Default: a good part of a second.
+    ops: u64,
+    floor: Run,
+    ours: Run,
 }
 
-/// How a program does its operations.
-#[derive(Clone, Copy)]
-pub(crate) enum Run {
+enum Run {
     AtOnce(fn(u64) -> Result<()>),
     InTurns(fn(Turns) -> Result<()>),
 }
 
+const fn at_once(
+    name: &'static str,
+    ops: u64,
+    floor: fn(u64) -> Result<()>,
+    ours: fn(u64) -> Result<()>,
+) -> Program {
+    Program { name, ops, floor: Run::AtOnce(floor), ours: Run::AtOnce(ours) }
+}
+
+const PROGRAMS: &[Program] = &[
+    at_once("ticks", 1_000_000, floor::ticks, phases::ticks),
+    at_once("timer-churn", 2_000_000, floor::timers::churn, timers::churn),
+    Program {
+        name: "timer-fire",
+        ops: 1_000_000,
+        floor: Run::InTurns(floor::timers::fire),
+        ours: Run::InTurns(timers::fire),
+    },
+    at_once("wakeup", 50_000, floor::threads::wakeup, threads::wakeup),
+    at_once("post", 1_000_000, floor::threads::post, threads::post),
+    at_once("work", 200_000, floor::threads::work, threads::work),
+    at_once("spawn", 500, floor::spawn, processes::spawn),
+];
+
+/// The benchmark of this name, without its group.
+pub(crate) fn find(name: &str) -> Result<&'static Program> {
+    let found = PROGRAMS.iter().find(|program| program.name == name);
+    found.ok_or_else(|| format!("loop/{name}: no such floor").into())
+}
+
 impl Program {
-    pub(crate) fn run(&self, ops: Option<u64>, turn: Option<NonZeroU64>) -> Result<()> {
+    pub(crate) fn run_floor(&self, ops: Option<u64>, turn: Option<NonZeroU64>) -> Result<()> {
+        self.run(&self.floor, ops, turn)
+    }
+
+    pub(crate) fn run_ours(&self, ops: Option<u64>, turn: Option<NonZeroU64>) -> Result<()> {
+        self.run(&self.ours, ops, turn)
+    }
+
+    fn run(&self, run: &Run, ops: Option<u64>, turn: Option<NonZeroU64>) -> Result<()> {
         let ops = ops.unwrap_or(self.ops);
-        match self.run {
+        match run {
             Run::AtOnce(_) if turn.is_some() => Err(format!("--turn: {} is done at once", self.name).into()),
             Run::AtOnce(run) => run(ops),
             Run::InTurns(run) => run(Turns::new(ops, turn.map(NonZeroU64::get))),
         }
     }
-}
-
-/// The program of this name.
-pub(crate) fn find<'a>(programs: &'a [Program], name: &str) -> Option<&'a Program> {
-    programs.iter().find(|program| program.name == name)
 }
 
 /// Lets `work` do a few operations to warm up, then `ops` of them, and prints what these cost.
@@ -99,7 +131,6 @@ pub(crate) struct Measured {
     pub(crate) wall_ns: u64,
 }
 
-/// The clocks at the beginning.
 pub(crate) struct Meter {
     cpu: Duration,
     wall: Instant,

@@ -14,12 +14,9 @@ pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
 pub(crate) const WRITES: usize = 16;
 pub(crate) const WRITE: &[u8] = &[b'w'; 64];
 
-/// What is done with bytes that arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
-    /// They are sent back.
     Echo,
-    /// Nothing.
     Sink,
     /// Each is answered with [`WRITES`] writes.
     Writes,
@@ -27,9 +24,6 @@ pub(crate) enum Service {
 
 impl Service {
     /// What a benchmark needs.
-    ///
-    /// # Errors
-    /// It is none of streams.
     pub(crate) fn of_bench(bench: &str) -> Result<Self> {
         match bench {
             "pump" => Ok(Self::Sink),

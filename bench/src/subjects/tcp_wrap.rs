@@ -8,7 +8,6 @@ use tcp_wrap::{BindOptions, PipeWrap, Result, StreamWrap, TcpWrap};
 use upcall::say;
 use uv_core::{Loop, RunMode};
 
-/// Serves until SIGTERM.
 pub(crate) fn serve(options: &Options) -> crate::Result<()> {
     let service = Service::of_bench(&options.bench)?;
     let lp = Loop::new()?;

@@ -9,7 +9,7 @@ use upcall::say;
 /// What a program says when it could begin.
 pub(crate) const READY: &str = "ready";
 
-/// So many operations in so many turns; in a single one, for which nobody has to say a word, unless told otherwise.
+/// Operations in turns. Without `--turn`, there is a single turn that begins at once.
 pub(crate) struct Turns {
     ops: u64,
     turn: Option<u64>,
@@ -26,7 +26,6 @@ impl Turns {
         Self { ops, turn, done: 0, until: 0, meter: Meter::start(), outcome: Ok(()) }
     }
 
-    /// How many operations there are to do.
     pub(crate) fn ops(&self) -> u64 {
         self.ops
     }
@@ -39,7 +38,6 @@ impl Turns {
         self.next();
     }
 
-    /// One operation is done.
     pub(crate) fn did_one(&mut self) {
         self.done += 1;
         if self.done == self.until {
@@ -76,9 +74,6 @@ impl Turns {
     }
 
     /// No operation will come any more.
-    ///
-    /// # Errors
-    /// There were too few or too many, or nobody said when to go on.
     pub(crate) fn end(&mut self) -> Result<()> {
         std::mem::replace(&mut self.outcome, Ok(()))?;
         check(self.done, self.ops)

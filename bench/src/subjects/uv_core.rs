@@ -7,7 +7,6 @@ use upcall::say;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{BindOptions, Errno, Error, Loop, Pipe, Result, RunMode, Stream, Tcp};
 
-/// Serves until SIGTERM.
 pub(crate) fn serve(options: &Options) -> crate::Result<()> {
     let service = Service::of_bench(&options.bench)?;
     let lp = Loop::new()?;

@@ -4,7 +4,6 @@ use super::streams::{HIGH_WATER_MARK, Service, WRITE, WRITES};
 use async_wrap::AsyncStream;
 use tcp_wrap::{Error, Result, StreamWrap, Written};
 
-/// What both kinds of streams can do.
 pub(crate) trait Wrapped {
     fn wrap(&self) -> &StreamWrap;
     fn write(&self, data: &[u8]) -> Result<Written>;
@@ -48,7 +47,6 @@ impl Wrapped for AsyncStream {
     }
 }
 
-/// The handler of one connection.
 pub(crate) struct Connection {
     service: Service,
     /// Not read from until what waits is with the kernel.

@@ -40,7 +40,7 @@ impl App {
 
 impl RequestHandler for App {
     fn on_request(&mut self, request: &Request<'_>, response: Response) {
-        // What fails, fails because the client is gone, and that ends the response by itself.
+        // Fails only if the connection is closed, which ends the response by itself.
         if let Err(error) = self.route(request, response) {
             log::debug!("{} {}: {error}", request.method, request.target);
         }
@@ -162,7 +162,7 @@ impl BodyHandler for Echo {
     }
 
     fn on_end(&mut self, _: &Fields<'_>) {
-        // Fails only if the client is gone.
+        // Fails only if the connection is closed.
         let _ = self.response.end(b"");
     }
 }
@@ -186,7 +186,7 @@ impl BodyHandler for Trailers {
     fn on_data(&mut self, _: &[u8]) {}
 
     fn on_end(&mut self, trailers: &Fields<'_>) {
-        // Fails only if the client is gone.
+        // Fails only if the connection is closed.
         let _ = send_json(&self.response, &fields_as_json(trailers));
     }
 }
@@ -237,7 +237,7 @@ impl Stream {
                 Err(_) => return true,
             }
         }
-        // Fails only if the client is gone.
+        // Fails only if the connection is closed.
         let _ = self.response.end(b"");
         true
     }

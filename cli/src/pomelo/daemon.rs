@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 
-/// How often the file is looked at: nobody notices a tenth of a second.
+/// How often the file is read: a tenth of a second goes unnoticed.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Starts the master in the background and waits until its servers are up.
@@ -27,7 +27,7 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     let failed = |error| format!("{}: {error}", path.display());
     fs::create_dir_all(folder.join("logs")).map_err(failed)?;
     let log = File::options().create(true).append(true).mode(PRIVATE).open(&path).map_err(failed)?;
-    // What servers say may be secret; one that was there already may be open to others.
+    // What servers say may be secret; an older file may be open to others.
     log.set_permissions(Permissions::from_mode(PRIVATE)).map_err(failed)?;
     let mut tail = Tail { file: File::open(&path).map_err(failed)?, line: Vec::new(), is_ready: false };
     tail.file.seek(SeekFrom::End(0)).map_err(failed)?;
@@ -40,7 +40,7 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     Ok(())
 }
 
-/// Starts it and shows what it says. Its process, and how that ended if it did.
+/// Starts the master and shows its output. Returns its process id, and its exit status if it has ended.
 fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Result<(i32, Option<ExitStatus>)> {
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
@@ -59,7 +59,7 @@ fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Resul
         told.set(Some(status));
         last.borrow_mut().show();
     })?;
-    // The last one to see that it is over lets the loop end.
+    // The timer keeps the loop alive.
     process.unref();
     let timer = Rc::new(RefCell::new(None));
     let (own, over) = (Rc::clone(&timer), Rc::clone(&ended));
@@ -74,7 +74,7 @@ fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Resul
     Ok((process.pid(), ended.get()))
 }
 
-/// The options again, without those of this process.
+/// The options for the master, without those of this process.
 fn words(options: &StartOptions) -> Vec<String> {
     let StartOptions { env, server_type, id, ssh, .. } = options;
     let mut words = Vec::new();
@@ -87,12 +87,11 @@ fn words(options: &StartOptions) -> Vec<String> {
     words
 }
 
-/// What is new in a file that grows.
+/// Reads what is appended to a file.
 struct Tail {
     file: File,
-    /// The beginning of a line.
     line: Vec<u8>,
-    /// Whether the line was there for which somebody waits.
+    /// The line that ends the wait was there.
     is_ready: bool,
 }
 

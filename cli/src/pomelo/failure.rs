@@ -5,7 +5,6 @@ use pomelo::admin::RequestError;
 use std::error::Error;
 use std::fmt;
 
-/// A failure of a command.
 #[derive(Debug)]
 pub(super) struct Failure {
     /// 1 anything else, 2 no master there, 3 login refused, 4 command refused or done in part, 5 no answer.

@@ -1,5 +1,5 @@
 //! The component `front`: what a server answers to clients on its `clientPort`, over HTTP. A gate names a connector, in
-//! turn; any other server says who it is and whom it knows.
+//! turn; any other server names itself and the servers that it knows.
 
 use super::progress::text;
 use http::upcall::RequestHandler;
@@ -51,12 +51,12 @@ impl Component for Front {
         }
     }
 
-    /// Finishes when everybody who asked has an answer.
+    /// Finishes when every request has its response.
     fn on_stop(&mut self, _: &Application, _: bool, done: Completion) {
         let Some(server) = self.server.take() else { return done.ok(()) };
         self.stopping.replace(Some(done));
         if server.shutdown(GRACE).is_err() {
-            // It listens no more, so its last call has been.
+            // It does not listen any more, and `on_close` has been called.
             finish(&self.stopping);
         }
     }
@@ -81,7 +81,7 @@ impl RequestHandler for Answering {
             "/" => (200, self.about()),
             _ => (404, json!({ "error": "not found" })),
         };
-        // What fails, fails because the client is gone.
+        // Fails only if the connection is closed.
         let _ = response
             .set_status(status)
             .and_then(|response| response.set_header("Content-Type", "application/json"))

@@ -1,4 +1,4 @@
-//! `pomelo init DIR`: a project to begin with.
+//! `pomelo init DIR`: writes a small project.
 
 use crate::args::{self, Result};
 use crate::say;
@@ -19,10 +19,9 @@ const FILES: &[(&str, &str)] = &[
 /// Passwords and tokens are for their owner.
 pub(super) const PRIVATE: u32 = 0o600;
 
-/// Stands where each project has tokens of its own.
+/// Placeholder of a new token.
 const TOKEN: &str = "TOKEN";
 
-/// Writes the project.
 pub(super) fn run(folder: &Path) -> Result<()> {
     let shown = folder.display();
     let failed = |error| format!("{shown}: {error}");
@@ -47,7 +46,7 @@ pub(super) fn run(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file that was not there, and that nobody else reads.
+/// Writes a new file that only its owner can read.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
     file.write_all(text.as_bytes())
@@ -62,7 +61,7 @@ fn with_tokens(text: &str) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// A secret that nobody else has.
+/// A new secret.
 fn new_token() -> std::io::Result<String> {
     let mut bytes = [0; 16];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;

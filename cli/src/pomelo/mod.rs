@@ -25,7 +25,7 @@ use crate::say;
 use options::{Line, Options};
 use std::process::ExitCode;
 
-/// Does what the options say. What goes wrong is said in one line; the code tells what kind of failure it is.
+/// Runs the command. Prints an error in one line, and returns the exit code of its kind.
 #[must_use]
 pub fn run(line: &Line) -> ExitCode {
     // Help was printed.

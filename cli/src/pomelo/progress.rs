@@ -1,4 +1,4 @@
-//! What `start` says while servers come and go, and are stopped.
+//! The progress that `start` prints while servers start, leave and are stopped.
 
 use super::table::printable;
 use crate::say;
@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How the line begins that says that there is nothing more to wait for.
+/// How the line begins that ends the start.
 pub const READY: &str = "ready: ";
 
-/// How long nothing is said while servers are waited for.
+/// How often the missing servers are printed.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Says who is up, and of whom that is not known yet.
+/// Prints which servers are up, and which are missing.
 pub(super) struct Progress {
     missing: Rc<RefCell<BTreeSet<String>>>,
     count: usize,
@@ -25,7 +25,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins to tell of an application's servers.
+    /// Follows an application's servers.
     pub(super) fn watch(app: &Application) {
         let servers = app.servers_from_config();
         let ids: BTreeSet<String> = servers.iter().map(|info| text(info, "id").to_owned()).collect();
@@ -45,7 +45,7 @@ impl Progress {
         app.on(Self { missing, count, is_ready: false, is_stopping: false });
     }
 
-    /// Who leaves before all are up is waited for again.
+    /// A server that leaves before all are up is missing again.
     fn left(&self, app: &Application, id: &str) {
         if !self.is_ready && app.server_from_config(id).is_some() {
             self.missing.borrow_mut().insert(id.to_owned());
@@ -75,7 +75,7 @@ impl Progress {
             say::out(format_args!("{id}: http://{host}:{}/", info["clientPort"]));
         }
         let took = app.started_at().map(|at| at.elapsed()).unwrap_or_default();
-        // Last: whoever reads this may go on.
+        // Last: the reader of this may go on.
         say::out(format_args!("{READY}all {} servers are up after {} ms", self.count, took.as_millis()));
     }
 }
@@ -111,7 +111,6 @@ impl EventHandler for Progress {
     }
 }
 
-/// A text of a record.
 pub(super) fn text<'a>(info: &'a ServerInfo, key: &str) -> &'a str {
     info.get(key).and_then(Value::as_str).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The component `room`: what a server does on its `port`. Each line that somebody says goes to everybody else.
+//! The component `room`: what a server does on its `port`. Each line of a guest goes to all other guests.
 
 use net::upcall::SocketHandler;
 use net::{ListenOptions, Server, ServerOptions, Socket};
@@ -7,13 +7,13 @@ use pomelo::{Application, Completion};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Bytes of a line: whoever says more without an end is sent away.
+/// Bytes of a line; a longer line closes the guest's connection.
 const LONGEST_LINE: usize = 4096;
 
-/// Bytes that may wait for somebody who does not read.
+/// Bytes that may wait for a guest that does not read.
 const PATIENCE: usize = 256 * 1024;
 
-/// Everybody in the room, by number.
+/// All guests, by number.
 type Guests = Rc<RefCell<Vec<(u64, Socket)>>>;
 
 pub(super) struct Room {
@@ -35,7 +35,7 @@ impl Component for Room {
         let (guests, id, mut number) = (Rc::clone(&self.guests), app.id().to_owned(), 0);
         let listening = server.listen_with(options, move |_, socket| {
             number += 1;
-            // Refused means that the guest has left already.
+            // Fails only if the guest has left already.
             let _ = socket.write(format!("welcome to {id}, guest {number}\n").as_bytes());
             guests.borrow_mut().push((number, socket.clone()));
             let guests = Rc::clone(&guests);
@@ -48,7 +48,7 @@ impl Component for Room {
         }
     }
 
-    /// Sends everybody home.
+    /// Closes all connections.
     fn on_stop(&mut self, _: &Application, _: bool, done: Completion) {
         let Some(server) = self.server.take() else { return done.ok(()) };
         for (_, socket) in &*self.guests.borrow() {
@@ -74,7 +74,7 @@ impl Guest {
     fn say(&self, line: &[u8]) {
         let words = [format!("guest {}: ", self.number).as_bytes(), line].concat();
         for (_, other) in self.guests.borrow().iter().filter(|(number, _)| *number != self.number) {
-            // Refused means that the other is leaving. Nobody is called from inside: the room stays as it is.
+            // Fails only if that guest is leaving. No handler is called from inside, so the room stays as it is.
             if other.write(&words).is_ok() && other.buffered() > PATIENCE {
                 other.destroy();
             }

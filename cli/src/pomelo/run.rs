@@ -14,12 +14,13 @@ use serde_json::Value;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::exit;
 use std::rc::Rc;
 
-/// Runs the server until its master says that it is enough.
+/// Runs the server until its master stops it.
 pub(super) fn run(folder: &Path, words: &[String]) -> Result<()> {
     say::aside();
-    // Mostly inherited from its master; what it is was said there.
+    // Usually inherited from the master, which has printed it.
     let _limit = limit::raise();
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
@@ -28,7 +29,7 @@ pub(super) fn run(folder: &Path, words: &[String]) -> Result<()> {
     let main = ["pomelo".to_owned(), "run".to_owned(), folder.to_string_lossy().into_owned()];
     let options = Options::new(folder)
         .args(main.iter().chain(words))
-        .on_exit(move |code| signals::end(if has_failed.get() { 1 } else { code }));
+        .on_exit(move |code| exit(if has_failed.get() { 1 } else { code }));
     let app = Application::new(&env, options)?;
     if app.is_master() {
         return Err("run: want id=… serverType=… of a server; a master is run by `start`".into());
@@ -42,7 +43,7 @@ pub(super) fn run(folder: &Path, words: &[String]) -> Result<()> {
     end_with_others(&env, &app)?;
     let starting = app.clone();
     app.start(move |result| match result {
-        // Who stopped it knows.
+        // Stopped on purpose.
         Ok(()) | Err(Error::Stopped) => {}
         Err(error) => {
             say::err(format_args!("{}: error: {error}", starting.id()));
@@ -61,9 +62,9 @@ fn end_with_others(env: &Environment, app: &Application) -> Result<()> {
     if app.is_development() {
         set_parent_process_death_signal(Some(Signal::TERM))?;
         signals::on(env, &[SIGINT], || {})?;
-        signals::on_ending(env, &[SIGTERM], move || stopping.stop(true), || signals::end(1))
+        signals::on_ending(env, &[SIGTERM], move || stopping.stop(true), || exit(1))
     } else {
-        signals::on_ending(env, &[SIGINT, SIGTERM], move || stopping.stop(true), || signals::end(1))
+        signals::on_ending(env, &[SIGINT, SIGTERM], move || stopping.stop(true), || exit(1))
     }
 }
 

@@ -1,16 +1,14 @@
 //! Ctrl-C and SIGTERM of the processes of a project.
 
 use crate::args::Result;
-use crate::say;
 use async_wrap::Environment;
 use std::cell::Cell;
-use std::process::exit;
 use std::rc::Rc;
 use uv_core::Signal;
 
 /// The signal of Ctrl-C.
 pub(super) const SIGINT: i32 = 2;
-/// The signal of a wish to end.
+/// The signal of an orderly end.
 pub(super) const SIGTERM: i32 = 15;
 
 /// Calls `act` for each of these signals.
@@ -33,10 +31,4 @@ pub(super) fn on_ending(
 ) -> Result<()> {
     let came = Rc::new(Cell::new(false));
     on(env, signals, move || if came.replace(true) { second() } else { first() })
-}
-
-/// Ends the process when what it said is written.
-pub(super) fn end(code: i32) -> ! {
-    say::flush();
-    exit(code)
 }

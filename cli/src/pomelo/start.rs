@@ -11,6 +11,7 @@ use async_wrap::{Environment, Loop, RunMode};
 use pomelo::{Application, Error, Options};
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
+use std::process::exit;
 use std::rc::Rc;
 
 /// The type that starts a master and no servers.
@@ -26,18 +27,18 @@ pub(super) fn folder(options: &StartOptions) -> Result<PathBuf> {
     }
 }
 
-/// Runs the master until somebody stops it.
+/// Runs the master until it is stopped.
 pub(super) fn run(options: &StartOptions) -> Result<()> {
     say::aside();
     let folder = folder(options)?;
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
-    // How it failed, if it did: a failure ends the process too.
+    // Whether the start failed, which ends the process too.
     let failed = Rc::new(Cell::new(false));
     let has_failed = Rc::clone(&failed);
     let mut settings = Options::new(&folder)
         .args(words(options, &folder.to_string_lossy()))
-        .on_exit(move |code| signals::end(if has_failed.get() { 1 } else { code }));
+        .on_exit(move |code| exit(if has_failed.get() { 1 } else { code }));
     if let Ok(name) = std::env::var("NODE_ENV") {
         settings = settings.env(name);
     }
@@ -57,9 +58,9 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
     signals::on_ending(&env, &signals, move || stopping.stop_all(true), move || end_at_once(&at_once))?;
     let (starting, is_alone) = (app.clone(), options.server_type.is_some());
     app.start(move |result| match result {
-        // There are no servers whose start it would hear of.
+        // It starts no servers, so there is no progress.
         Ok(()) if is_alone => say::out(format_args!("{READY}the master is up")),
-        // Who stopped it knows.
+        // Stopped on purpose.
         Ok(()) | Err(Error::Stopped) => {}
         Err(error) => {
             say::err(format_args!("error: {error}"));
@@ -75,7 +76,7 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
 fn end_at_once(app: &Application) -> ! {
     let (killed, all) = app.kill_all();
     say::err(format_args!("ended at once: {killed} of {all} servers were killed"));
-    signals::end(1)
+    exit(1)
 }
 
 /// Starts servers for a master that runs already, here or elsewhere. Those of development end with this process.

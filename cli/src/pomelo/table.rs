@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use std::iter::once;
 
-/// Characters of one cell that are shown: as many as an id may have. A server says of itself what it likes.
+/// Characters of one cell that are shown: as many as an id may have. Servers are free in what they report.
 const CELL: usize = 256;
 
 /// Keys of a server's answer, and what stands above their column.
@@ -50,7 +50,7 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// What a server says of itself goes to a terminal, which is not to be steered by it, nor shown backwards.
+/// Text for a terminal, without characters that control it or change the direction of writing.
 pub(super) fn printable(text: &str) -> String {
     let steers = |char: char| {
         // Marks of the direction of writing, separators of lines and paragraphs.

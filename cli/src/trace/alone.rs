@@ -15,9 +15,6 @@ use std::rc::Rc;
 use uv_core::Async;
 
 /// Serves the client's requests and returns what happened from its connect to its end.
-///
-/// # Errors
-/// What kept the server from listening, or the client from its answers.
 pub(super) fn run(options: &Options) -> Result<Story> {
     let lp = Loop::new()?;
     let env = Environment::new(&lp);

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use uv_core::threads::AsyncSender;
 
-/// How long anything may take. Reached only if something is wrong.
+/// The timeout of each step, reached only if something is wrong.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Bytes of a line of a head, which this project's server sends: far more than there are.
@@ -18,7 +18,6 @@ const LINE_BYTES: u64 = 8192;
 #[derive(Debug)]
 pub(super) struct Client(JoinHandle<io::Result<Conversation>>);
 
-/// What a client did.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     marks: Vec<Mark>,
@@ -29,7 +28,7 @@ pub(super) struct Conversation {
 impl Conversation {
     /// Puts the client's part into the servers' story.
     pub(super) fn told_with(self, story: Story) -> Story {
-        story.until(self.end).with_marks(self.marks).from_first_mark("cluster")
+        story.until(self.end).with_marks(self.marks).since_first_mark("cluster")
     }
 }
 
@@ -43,10 +42,6 @@ impl Client {
         }))
     }
 
-    /// What it did.
-    ///
-    /// # Errors
-    /// What kept it from its answers.
     pub(super) fn conversation(self) -> io::Result<Conversation> {
         self.0.join().unwrap_or_else(|_| Err(io::Error::other("the client panicked")))
     }
@@ -72,7 +67,7 @@ fn converse(address: SocketAddr, requests: usize, pipeline: usize) -> io::Result
     }
     marks.push(mark("the client ends".to_owned()));
     stream.shutdown(Shutdown::Write)?;
-    // The server is through with the connection when it has ended it too.
+    // Until the server has closed its side too.
     io::copy(&mut answers, &mut io::sink())?;
     Ok(Conversation { marks, end: now() })
 }

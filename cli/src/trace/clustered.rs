@@ -34,9 +34,6 @@ fn anywhere() -> ListenOptions {
 }
 
 /// Serves the client's requests from workers and returns what happened; in a worker `None`, when that has ended.
-///
-/// # Errors
-/// What kept the cluster from listening, or the client from its answers.
 pub(super) fn run(options: &Options) -> Result<Option<Story>> {
     let collection = collect()?;
     let lp = Loop::new()?;
@@ -52,7 +49,6 @@ pub(super) fn run(options: &Options) -> Result<Option<Story>> {
 #[derive(Default)]
 struct Told {
     listening: usize,
-    /// By worker.
     steps: BTreeMap<u32, Vec<Step>>,
     client: Option<Client>,
     failure: Option<String>,
@@ -134,7 +130,7 @@ fn run_worker(env: &Environment, worker: &Worker, collection: Collection) -> Res
     Ok(())
 }
 
-/// Sends what was collected when the worker is to go.
+/// Sends the collected steps when the worker has to leave.
 struct Report {
     server: Server,
     collection: Option<Collection>,
@@ -145,7 +141,7 @@ impl WorkerHandler for Report {
         let steps = self.collection.take().map(steps_of).unwrap_or_default();
         let steps: Vec<Wire> = steps.into_iter().map(Wire::from).collect();
         for part in steps.chunks(STEPS_PER_MESSAGE) {
-            // Steps are numbers and words, which JSON has; and a primary that is gone wants none.
+            // Fails only if the primary has ended.
             let _ = serde_json::to_vec(part).map(|part| worker.send(&part));
         }
         // Fails only if the server never listened.

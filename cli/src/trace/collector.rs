@@ -1,19 +1,18 @@
-//! The `log` backend: what env_logger shows is shown as ever, and a thread that asks for it gets its steps collected.
+//! The `log` backend: passes records on to env_logger, and collects the steps of a thread that asks for it.
 //!
-//! While nobody collects, the level is what `RUST_LOG` says, and a layer's record is not even made. Each thread collects
-//! for itself, as each loop has a thread of its own.
+//! While no thread collects, the level is that of `RUST_LOG`, and the layers make no records. Each thread collects for
+//! itself, as each loop has a thread of its own.
 
 use super::step::{Step, layer_of};
 use crate::say;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What is shown unless `RUST_LOG` says otherwise: of servers that somebody started, a warning is news.
+/// The default of `RUST_LOG`: a warning of pomelo is about servers that the user started.
 const SHOWN: &str = "error,pomelo=warn";
 
 static BACKEND: OnceLock<Backend> = OnceLock::new();
@@ -29,26 +28,23 @@ struct Backend {
     plain: env_logger::Logger,
 }
 
-/// What is collected, also for who looks while that goes on.
-pub(super) type Steps = Rc<RefCell<VecDeque<Step>>>;
+/// The collected steps, shared with a reader of them.
+pub(super) type Steps = Rc<RefCell<Vec<Step>>>;
 
 struct Collected {
     steps: Steps,
     limit: usize,
-    /// Steps beyond the limit take the place of the first ones; otherwise they end the collection.
-    keeps_last: bool,
-    dropped: usize,
     is_claimed: bool,
 }
 
 /// Steps of this thread are collected until this is dropped.
 #[derive(Debug)]
-pub struct Collection {
+pub(super) struct Collection {
     /// It ends on the thread on which it began.
     _here: std::marker::PhantomData<*const ()>,
 }
 
-/// Makes this process's log go to env_logger, and to whoever collects. Called once, first.
+/// Makes env_logger and the collections this process's log. Called once, first.
 pub fn install() {
     let plain = || {
         let shown = env_logger::Env::default().default_filter_or(SHOWN);
@@ -62,19 +58,10 @@ pub fn install() {
 }
 
 impl Collection {
-    /// Begins to collect on this thread, at most the last `limit` steps. `None` if this process has another logger, or
-    /// the thread collects already.
+    /// Begins to collect the first `limit` steps of this thread. Beyond them the level is what it was before, and nothing is
+    /// recorded any more. `None` if this process has another logger, or the thread collects already.
     #[must_use]
-    pub fn begin(limit: usize) -> Option<Self> {
-        Self::begin_with(limit, true)
-    }
-
-    /// Begins to collect the first `limit` steps. Then the level is again what it was, and nothing is recorded any more.
-    pub(super) fn begin_first(limit: usize) -> Option<Self> {
-        Self::begin_with(limit, false)
-    }
-
-    fn begin_with(limit: usize, keeps_last: bool) -> Option<Self> {
+    pub(super) fn begin(limit: usize) -> Option<Self> {
         let ours = BACKEND.get()?;
         let is_set = std::ptr::addr_eq(std::ptr::from_ref(log::logger()), std::ptr::from_ref(ours));
         // A thread that ends collects nothing.
@@ -82,28 +69,21 @@ impl Collection {
         if !is_set || !is_free {
             return None;
         }
-        COLLECTED.set(Some(Collected {
-            steps: Steps::default(),
-            limit,
-            keeps_last,
-            dropped: 0,
-            is_claimed: false,
-        }));
+        COLLECTED.set(Some(Collected { steps: Steps::default(), limit, is_claimed: false }));
         COLLECTING.fetch_add(1, Ordering::SeqCst);
         log::set_max_level(LevelFilter::Trace);
         Some(Self { _here: std::marker::PhantomData })
     }
 
-    /// What was collected so far, and how many steps before that were not kept.
+    /// The steps so far.
     #[must_use]
-    pub fn take(&self) -> (Vec<Step>, usize) {
-        COLLECTED.with_borrow_mut(|collected| match collected {
-            Some(collected) => (collected.steps.take().into(), std::mem::take(&mut collected.dropped)),
-            None => (Vec::new(), 0),
+    pub(super) fn take(&self) -> Vec<Step> {
+        COLLECTED.with_borrow_mut(|collected| {
+            collected.as_mut().map(|collected| collected.steps.take()).unwrap_or_default()
         })
     }
 
-    /// What is being collected on this thread, for the first who asks.
+    /// The steps that this thread collects, for the first caller.
     pub(super) fn claim() -> Option<Steps> {
         COLLECTED.with_borrow_mut(|collected| {
             let collected = collected.as_mut()?;
@@ -115,7 +95,7 @@ impl Collection {
 
 impl Drop for Collection {
     fn drop(&mut self) {
-        // Gone already if this is dropped by a destructor of the thread's end.
+        // Dropped already if a destructor of the thread's end calls this.
         let _ = COLLECTED.try_with(RefCell::take);
         if COLLECTING.fetch_sub(1, Ordering::SeqCst) == 1 {
             restore_level();
@@ -125,7 +105,7 @@ impl Drop for Collection {
 
 /// Nanoseconds on the machine's monotonic clock.
 #[must_use]
-pub fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
@@ -141,8 +121,7 @@ impl Log for Backend {
             let at = now();
             // A thread that ends collects nothing.
             let _ = COLLECTED.try_with(|collected| {
-                if let (Some(collected), Some(step)) = (&mut *collected.borrow_mut(), Step::read(record, at))
-                {
+                if let (Some(collected), Some(step)) = (&*collected.borrow(), Step::read(record, at)) {
                     collected.push(step);
                 }
             });
@@ -166,20 +145,16 @@ fn is_collected(metadata: &Metadata<'_>) -> bool {
 }
 
 impl Collected {
-    fn push(&mut self, step: Step) {
+    fn push(&self, step: Step) {
         let mut steps = self.steps.borrow_mut();
         if steps.len() == self.limit {
-            self.dropped += 1;
-            if !self.keeps_last {
-                return restore_level();
-            }
-            steps.pop_front();
+            return restore_level();
         }
-        steps.push_back(step);
+        steps.push(step);
     }
 }
 
-/// Makes the level again what it is while nobody collects.
+/// Restores the level of a process in which no thread collects.
 fn restore_level() {
     if let Some(backend) = BACKEND.get() {
         log::set_max_level(backend.plain.filter());

@@ -1,13 +1,13 @@
 //! `/chain` of `serve`: the page of the very request that fetched it.
 //!
-//! By the time that a handler hears of a request, it has climbed already. So the first request only asks that the next
+//! By the time that a handler is called with a request, it has climbed already. So the first request only asks that the next
 //! event of its connection be recorded, and sends the client here again (303); the next one, on the same connection, is
 //! recorded from its readiness on, and is answered with what was recorded. The head and the first part of that answer are
-//! written before the rest is drawn, so that their way down is in the picture too; that of the rest can not be. A client
+//! written before the rest is drawn, so that their way down is in the picture too; that of the rest is not. A client
 //! that comes back on another connection, or whose request comes in pieces, is sent back again.
 //!
-//! Nobody else is recorded, and nobody waits: the level of the log is raised for the one turn of the loop that the
-//! event causes, and in that for [`MAX_STEPS`] at most, however much the client has sent.
+//! Other connections are neither recorded nor delayed: the level of the log is raised for the one turn of the loop that the
+//! event causes, and in that turn for [`MAX_STEPS`] at most, however much the client has sent.
 
 use super::collector::{Collection, Steps};
 use super::page::{self, Words};
@@ -35,11 +35,11 @@ static INDEX: LazyLock<Index> = LazyLock::new(Index::read);
 /// Answers `GET /chain`.
 ///
 /// # Errors
-/// The client is gone.
+/// The connection is closed.
 pub fn answer(request: &Request<'_>, response: Response) -> Result<()> {
     response.set_header("Cache-Control", "no-store")?;
     if let Some(steps) = Collection::claim() {
-        let handle = own_handle(steps.borrow_mut().make_contiguous());
+        let handle = own_handle(&steps.borrow());
         if let Some(handle) = handle {
             return draw(request, response, Recorded { steps, handle });
         }
@@ -49,8 +49,8 @@ pub fn answer(request: &Request<'_>, response: Response) -> Result<()> {
         response.set_status(400)?;
         return response.end(b"the page shows the second request of a connection: keep it (curl -L does)\n");
     }
-    // Nothing is recorded where somebody else collects already.
-    response.socket().stream().surround_next_event(|| Collection::begin_first(MAX_STEPS));
+    // Records nothing where a collection is under way already.
+    response.socket().stream().surround_next_event(|| Collection::begin(MAX_STEPS));
     response.set_status(303)?.set_header("Location", "/chain")?;
     response.end(b"the request that follows this redirect on this connection is drawn (curl -L)\n")
 }
@@ -92,8 +92,8 @@ struct Rest {
 impl ResponseHandler for Rest {
     fn on_drain(&mut self) {
         let Some(Recorded { steps, handle }) = self.recorded.take() else { return };
-        let story = Story::of("", steps.borrow_mut().make_contiguous()).about(handle);
-        // Fails only if the client is gone.
+        let story = Story::of("", &steps.borrow()).about(handle);
+        // Fails only if the connection is closed.
         let _ = self.response.end(page::ending(&story, &INDEX).as_bytes());
     }
 }

@@ -10,11 +10,11 @@ mod clustered;
 pub mod collector;
 pub mod live;
 pub mod options;
-pub mod page;
-pub mod print;
+mod page;
+mod print;
 mod site;
-pub mod step;
-pub mod story;
+mod step;
+mod story;
 
 use crate::args::Result;
 use crate::say;
@@ -36,7 +36,7 @@ const CLUSTER_LEAD: &str = "The primary to the left of the kernel, its workers t
     connection was ready; it includes what it costs to record a step: a few hundred nanoseconds each. The handler queues \
     a tick and a microtask, to show where those run.";
 
-/// Traces what the options say, and shows it.
+/// Runs the trace, and prints it or writes its page.
 ///
 /// # Errors
 /// What kept server or client from their work, or the page from being written.
@@ -66,6 +66,6 @@ fn words(options: &Options) -> Words<'static> {
 ///
 /// # Errors
 /// What kept server or client from their work.
-pub fn story_of(options: &Options) -> Result<Option<Story>> {
+fn story_of(options: &Options) -> Result<Option<Story>> {
     if options.workers > 0 { clustered::run(options) } else { alone::run(options).map(Some) }
 }

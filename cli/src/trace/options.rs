@@ -3,7 +3,7 @@
 use crate::args::number;
 use std::path::PathBuf;
 
-/// Requests of one trace: more than anybody reads.
+/// Requests of one trace: more than fit a reader's patience.
 const MAX_REQUESTS: usize = 1000;
 
 /// Workers of one trace: their lanes have to fit on a page.

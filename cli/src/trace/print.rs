@@ -4,14 +4,12 @@ use super::step::{Dir, Facts};
 use super::story::{Row, Story, Turn};
 use std::fmt::Write;
 
-/// Columns of a line.
 const WIDTH: usize = 100;
 
 const HEADING: &str = "  \u{2191} calls the layer above   \u{2193} is called from above, or calls the kernel   \u{b7} what else happens
   id: #handle, or async id/trigger id   source: LAYER/src/\u{2026}; the kernel's calls are in uv-core
         ns layer      id      call                                                            source";
 
-/// The colours of a terminal; all empty where there are none.
 struct Palette {
     up: &'static str,
     down: &'static str,
@@ -25,9 +23,8 @@ const COLOURS: Palette =
 
 const PLAIN: Palette = Palette { up: "", down: "", faint: "", bold: "", end: "" };
 
-/// The whole story.
 #[must_use]
-pub fn text(story: &Story, colours: bool) -> String {
+pub(crate) fn text(story: &Story, colours: bool) -> String {
     let palette = if colours { &COLOURS } else { &PLAIN };
     let mut text = format!("{}{HEADING}{}\n", palette.faint, palette.end);
     for turn in &story.turns {
@@ -95,7 +92,7 @@ pub(super) fn id(facts: &Facts) -> String {
     }
 }
 
-/// What else is known of a call; of the kernel's also how long they took.
+/// What else is known of a call; of a system call also its duration.
 pub(super) fn said(row: &Row) -> String {
     let facts = row.facts();
     let bytes = facts.bytes.map(|bytes| format!("{bytes} B"));

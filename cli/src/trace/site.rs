@@ -11,7 +11,6 @@ use http::{Request, Response};
 /// Steps of one trace that are kept: a thousand requests.
 const MAX_STEPS: usize = 400_000;
 
-/// The application.
 pub(super) struct Site {
     pub(super) env: Environment,
 }
@@ -31,7 +30,7 @@ pub(super) fn collect() -> crate::args::Result<Collection> {
 
 /// Ends the collection; the turn in which that happens is no part of it.
 pub(super) fn steps_of(collection: Collection) -> Vec<Step> {
-    let (mut steps, _) = collection.take();
+    let mut steps = collection.take();
     if let Some(last) = steps.iter().rposition(|step| step.call == "epoll_wait(2)") {
         steps.truncate(last);
     }

@@ -5,60 +5,49 @@ use log::kv::{Error, Key, Value, VisitSource};
 
 /// A record, kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// When it came: nanoseconds on the machine's monotonic clock, the same in all processes.
-    pub at: u64,
+    pub(crate) at: u64,
     /// The layer's folder: `uv-core`.
-    pub layer: String,
-    /// Which way the call goes.
-    pub dir: Dir,
-    /// Whether something begins, ends, or only happens.
-    pub edge: Edge,
+    pub(crate) layer: String,
+    pub(crate) dir: Dir,
+    /// Whether a call begins, ends, or is a single event.
+    pub(crate) edge: Edge,
     /// The function: `StreamUpcall::on_read`.
-    pub call: String,
+    pub(crate) call: String,
     /// Where the record was made; the file is relative to the workspace.
-    pub file: String,
-    /// The line in it.
-    pub line: u32,
-    /// What is known.
-    pub facts: Facts,
+    pub(crate) file: String,
+    pub(crate) line: u32,
+    pub(crate) facts: Facts,
 }
 
-/// What a record says beside its call.
+/// What a record has beside its call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// The handle's number.
-    pub handle: Option<u64>,
+pub(crate) struct Facts {
+    pub(crate) handle: Option<u64>,
     /// The resource in whose context it happens.
-    pub async_id: Option<u64>,
+    pub(crate) async_id: Option<u64>,
     /// What caused that resource.
-    pub trigger_id: Option<u64>,
-    /// How many bytes.
-    pub bytes: Option<u64>,
-    /// Anything else.
-    pub info: Option<String>,
+    pub(crate) trigger_id: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) info: Option<String>,
 }
 
-/// Which way a call goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Dir {
+pub(crate) enum Dir {
     /// To the layer above.
     Up,
     /// From the layer above, or to the kernel.
     Down,
-    /// Neither.
     #[default]
     Note,
 }
 
 /// What a record is of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Edge {
-    /// Its beginning.
+pub(crate) enum Edge {
     Begin,
-    /// Its end.
     End,
-    /// All of it.
     #[default]
     Once,
 }
@@ -98,7 +87,7 @@ pub(super) fn layer_of(target: &str) -> Option<&'static str> {
 }
 
 impl Step {
-    /// Reads a layer's record; `None` for one that is no step of the chain.
+    /// Reads a layer's record; `None` for a record that is no step of the chain.
     pub(super) fn read(record: &Record<'_>, at: u64) -> Option<Self> {
         let layer = layer_of(record.target())?;
         let mut step = Self { at, layer: layer.to_owned(), ..Self::default() };
@@ -111,7 +100,7 @@ impl Step {
 
     /// Whether the call is one of the kernel's: it has its section of the manual.
     #[must_use]
-    pub fn is_kernel(&self) -> bool {
+    pub(crate) fn is_kernel(&self) -> bool {
         self.call.ends_with("(2)")
     }
 }

@@ -5,52 +5,46 @@
 
 use super::step::{Dir, Edge, Facts, Step};
 
-/// What happened, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Story {
+pub(crate) struct Story {
     /// The turns, by the time at which they begin.
-    pub turns: Vec<Turn>,
+    pub(crate) turns: Vec<Turn>,
 }
 
-/// One turn of a loop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Turn {
+pub(crate) struct Turn {
     /// Whose: `primary` or `worker 1`; empty if there is only one process.
-    pub process: String,
+    pub(crate) process: String,
     /// When it began: when something was ready.
-    pub at: u64,
+    pub(crate) at: u64,
     /// What others did since the last turn: the client.
-    pub marks: Vec<Mark>,
-    /// Its calls, in order.
-    pub rows: Vec<Row>,
+    pub(crate) marks: Vec<Mark>,
+    pub(crate) rows: Vec<Row>,
 }
 
-/// What somebody outside of the chain did.
+/// What the client did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
-    /// When.
-    pub at: u64,
-    /// What.
-    pub what: String,
+pub(crate) struct Mark {
+    pub(crate) at: u64,
+    pub(crate) what: String,
 }
 
-/// A call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// Its beginning, with the facts of its end as well.
-    pub step: Step,
+    pub(crate) step: Step,
     /// How many calls it is within.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// The innermost of those, as an index into the turn.
-    pub parent: Option<usize>,
+    pub(crate) parent: Option<usize>,
     /// When it ended; `None` if it is a moment, or goes on.
-    pub end: Option<u64>,
+    pub(crate) end: Option<u64>,
 }
 
 impl Story {
     /// Puts the steps of one process into turns.
     #[must_use]
-    pub fn of(process: &str, steps: &[Step]) -> Self {
+    pub(crate) fn of(process: &str, steps: &[Step]) -> Self {
         let mut telling = Telling { process: process.to_owned(), turns: Vec::new(), open: Vec::new() };
         for step in steps {
             telling.take(step);
@@ -62,7 +56,7 @@ impl Story {
 
     /// Tells several stories as one.
     #[must_use]
-    pub fn together(stories: impl IntoIterator<Item = Self>) -> Self {
+    pub(crate) fn together(stories: impl IntoIterator<Item = Self>) -> Self {
         let mut turns: Vec<Turn> = stories.into_iter().flat_map(|story| story.turns).collect();
         turns.sort_by_key(|turn| turn.at);
         Self { turns }
@@ -70,7 +64,7 @@ impl Story {
 
     /// Adds what others did, each before the first turn that begins after it.
     #[must_use]
-    pub fn with_marks(mut self, marks: impl IntoIterator<Item = Mark>) -> Self {
+    pub(crate) fn with_marks(mut self, marks: impl IntoIterator<Item = Mark>) -> Self {
         let mut marks: Vec<Mark> = marks.into_iter().collect();
         marks.sort_by_key(|mark| mark.at);
         for mark in marks {
@@ -87,7 +81,7 @@ impl Story {
 
     /// Leaves out what was before the first mark, but for the calls of `layer`.
     #[must_use]
-    pub fn from_first_mark(mut self, layer: &str) -> Self {
+    pub(crate) fn since_first_mark(mut self, layer: &str) -> Self {
         let start = self.turns.iter().position(|turn| !turn.marks.is_empty()).unwrap_or(0);
         for turn in &mut self.turns[..start] {
             turn.keep(|row| row.step.layer == layer);
@@ -98,7 +92,7 @@ impl Story {
 
     /// Leaves out what is not about this handle, and turns of which the beginning is missing.
     #[must_use]
-    pub fn about(mut self, handle: u64) -> Self {
+    pub(crate) fn about(mut self, handle: u64) -> Self {
         for turn in &mut self.turns {
             let roots = turn.roots();
             let is_about = |row: &Row| row.facts().handle == Some(handle);
@@ -121,13 +115,12 @@ impl Story {
 
     /// Leaves out the turns that began after `at`.
     #[must_use]
-    pub fn until(mut self, at: u64) -> Self {
+    pub(crate) fn until(mut self, at: u64) -> Self {
         self.turns.retain(|turn| turn.at <= at);
         self
     }
 
-    /// All rows.
-    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
         self.turns.iter().flat_map(|turn| &turn.rows)
     }
 }
@@ -179,27 +172,26 @@ impl Telling {
 }
 
 impl Row {
-    /// Whether the loop waits.
     #[must_use]
-    pub fn is_wait(&self) -> bool {
+    pub(crate) fn is_wait(&self) -> bool {
         self.step.call == "epoll_wait(2)"
     }
 
     /// How long it took, in nanoseconds.
     #[must_use]
-    pub fn took(&self) -> Option<u64> {
+    pub(crate) fn took(&self) -> Option<u64> {
         self.end.map(|end| end.saturating_sub(self.step.at))
     }
 
     /// What is known of it, on a few characters each: handle or context, bytes, words.
     #[must_use]
-    pub fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Facts {
         &self.step.facts
     }
 
     /// Whether it is a call of the layer above.
     #[must_use]
-    pub fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.step.dir == Dir::Up
     }
 }
@@ -233,7 +225,7 @@ impl Turn {
 
     /// Nanoseconds from the turn's beginning; negative for what was before.
     #[must_use]
-    pub fn since(&self, at: u64) -> i64 {
+    pub(crate) fn since(&self, at: u64) -> i64 {
         let distance = |to: u64, from: u64| i64::try_from(to - from).unwrap_or(i64::MAX);
         if at >= self.at { distance(at, self.at) } else { -distance(self.at, at) }
     }
@@ -292,7 +284,7 @@ mod tests {
         let marks: Vec<Vec<u64>> =
             story.turns.iter().map(|turn| turn.marks.iter().map(|mark| mark.at).collect()).collect();
         assert_eq!(marks, [vec![], vec![25], vec![40]]);
-        assert_eq!(calls(&story.from_first_mark("cluster")), [(0, "epoll_wait(2)"), (0, "B::turn")]);
+        assert_eq!(calls(&story.since_first_mark("cluster")), [(0, "epoll_wait(2)"), (0, "B::turn")]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGSTOP: i32 = 19;
 
-/// The process that a line says somebody is.
+/// The process number in a line.
 fn process_in(line: &str) -> Outcome<i32> {
     let (_, rest) = line.split_once("process ").ok_or_else(|| format!("no process: {line}"))?;
     Ok(rest.split(|char: char| !char.is_ascii_digit()).next().unwrap_or_default().parse()?)
@@ -40,7 +40,7 @@ fn servers_outlive_their_master_and_join_the_next_one() -> Outcome {
     uv_core::process::kill(before["master-server-1"], SIGKILL)?;
     assert_eq!(master.wait()?, None, "a signal ended it");
     for id in SERVERS {
-        assert!(uv_core::process::kill(before[id], 0).is_ok(), "{id} is gone");
+        assert!(uv_core::process::kill(before[id], 0).is_ok(), "{id} has ended");
     }
     let answer = site.get(3010)?;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

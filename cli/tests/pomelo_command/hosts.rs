@@ -133,12 +133,12 @@ impl Hosts {
 impl Drop for Hosts {
     fn drop(&mut self) {
         if let Some(sshd) = &mut self.sshd {
-            // Refused only if it is gone.
+            // Fails only if it has ended.
             let _ = sshd.kill();
             let _ = sshd.wait();
         }
         for name in [&self.near, &self.far] {
-            // Refused only for one that could not be made.
+            // Fails only for a file that could not be made.
             let _ = run("ip", &["netns", "del", name]);
         }
     }

@@ -63,7 +63,7 @@ fn a_ctrl_c_that_comes_to_all_of_them_stops_them_one_after_the_other() -> Outcom
     for id in SERVERS.iter().chain(&["master-server-1"]) {
         uv_core::process::kill(pids[*id], SIGINT)?;
     }
-    // It was for the master only: nobody has left before that tells them to.
+    // It was for the master only: no server leaves before the master tells it to.
     assert_eq!(master.line()?, "stopping 4 servers");
     assert_eq!(master.wait()?, Some(0));
     site.assert_nothing_is_left()

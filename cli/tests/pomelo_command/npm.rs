@@ -121,7 +121,7 @@ fn our_command_line_commands_npm_s_master() -> Outcome {
     assert_eq!(ids, ["chat-server-1", "chat-server-2", "master-server-1"]);
     for (words, code) in [
         (&["list", "--password", "wrong"][..], 3),
-        (&["stop", "nobody"], 4),
+        (&["stop", "unknown"], 4),
         (&["stop", "--user", "monitor", "--password", "monitor"], 4),
         (&["stop", "chat-server-1"], 0),
         (&["restart", "-i", "chat-server-2"], 0),

@@ -44,13 +44,13 @@ fn what_a_master_refuses_has_codes_of_its_own() -> Outcome {
     let site = Site::new()?;
     let master = site.up(&[])?;
     assert_code(&site, &["list", "--password", "wrong"], 3, "error: the master refused: ")?;
-    assert_code(&site, &["list", "--user", "nobody"], 3, "error: the master refused: ")?;
+    assert_code(&site, &["list", "--user", "unknown"], 3, "error: the master refused: ")?;
     let guest = ["--user", "monitor", "--password", "monitor"];
     assert!(site.ask(&[&["list"], &guest[..]].concat())?.status.success());
     for words in [&["stop"][..], &["kill"], &["restart"], &["add", "id=x"]] {
         assert_code(&site, &[words, &guest].concat(), 4, "Command permission denied")?;
     }
-    assert_code(&site, &["stop", "nobody"], 4, "Cannot find the server to stop.")?;
+    assert_code(&site, &["stop", "unknown"], 4, "Cannot find the server to stop.")?;
     assert_code(&site, &["restart", "-t", "nothing"], 4, "unknown server type: nothing")?;
     assert_code(&site, &["add", "id=x", "serverType=chat"], 4, "Miss necessary server parameters.")?;
     let [host, port] = [format!("host={}", site.host), format!("port={}", site.port(6050))];

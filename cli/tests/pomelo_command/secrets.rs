@@ -11,7 +11,7 @@ struct Asking(Child);
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        // Refused only for one that has ended.
+        // Fails only for a process that has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

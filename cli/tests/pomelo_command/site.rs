@@ -42,7 +42,7 @@ fn host_of(number: u16) -> String {
 }
 
 /// How far a site's ports are from those that `init` writes: Node's master has its port on every address, in tests and
-/// wherever somebody has a project of his own. No two of them meet, and none is one that the system gives away.
+/// wherever a developer has a project. No two of them meet, and the system gives none of them away.
 fn offset_of(number: u16) -> u16 {
     10_000 + number % 64 * 200
 }
@@ -162,7 +162,7 @@ impl Site {
 impl Drop for Site {
     fn drop(&mut self) {
         for (pid, _) in processes(self.folder.path()).unwrap_or_default() {
-            // Refused only for one that is gone.
+            // Fails only for a process that has ended.
             let _ = uv_core::process::kill(pid, SIGKILL);
         }
     }
@@ -174,7 +174,7 @@ pub(crate) fn processes(folder: &Path) -> Outcome<Vec<(i32, String)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        // It may end while it is looked at; one that waits to be collected has no command line.
+        // It may end while it is looked at; a zombie has no command line.
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
         if words.contains(folder) {

@@ -12,7 +12,7 @@ const SIGTERM: i32 = 15;
 /// Orders whose records, of master and servers, a pipe does not take.
 const ORDERS: usize = 20;
 
-/// How long its end may take. Reached only by one that hangs.
+/// How long its end may take. Reached only by a program that hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 #[test]
@@ -44,7 +44,7 @@ fn a_log_that_is_not_read_stops_neither_a_master_nor_its_end() -> Outcome {
     }
     uv_core::process::kill(i32::try_from(child.id())?, SIGTERM)?;
     let (end, ended) = channel();
-    // Nobody listens any more if the test gave up.
+    // Fails if the test gave up.
     thread::spawn(move || end.send(child.wait()));
     assert_eq!(ended.recv_timeout(DEADLINE)??.code(), Some(0));
     drop(output);

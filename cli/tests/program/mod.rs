@@ -10,7 +10,7 @@ use std::time::Duration;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-/// How long a program may take for anything. Reached only by one that hangs.
+/// How long a program may take for anything. Reached only by a program that hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A running program; it is killed when this is dropped.
@@ -30,7 +30,7 @@ impl Program {
         let pid = i32::try_from(child.id())?;
         let (stdout, stderr) = (lines_of(child.stdout.take()), lines_of(child.stderr.take()));
         let (end, ended) = channel();
-        // Nobody listens any more if the test gave up.
+        // Fails if the test gave up.
         thread::spawn(move || end.send(child.wait()));
         Ok(Self { pid, stdout, stderr, ended, is_over: false })
     }
@@ -72,18 +72,18 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         if !self.is_over {
-            // Refused only if it is gone.
+            // Fails only if it has ended.
             let _ = uv_core::process::kill(self.pid, SIGKILL);
         }
     }
 }
 
-/// The lines of a pipe, read by a thread so that nobody blocks.
+/// The lines of a pipe, read by a thread so that neither side blocks.
 fn lines_of(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (line, lines) = channel();
     thread::spawn(move || {
         let text = pipe.map(BufReader::new).into_iter().flat_map(BufRead::lines).map_while(Result::ok);
-        // Fails when nobody listens any more.
+        // Fails when the receiver was dropped.
         text.map(|text| line.send(text)).take_while(Result::is_ok).for_each(drop);
     });
     lines

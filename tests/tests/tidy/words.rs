@@ -29,8 +29,6 @@ const NOT_YET: &[&str] = &[
     "README.md",
     "SECURITY.md",
     "async-wrap/",
-    "bench/",
-    "cli/",
     "cluster/",
     "http/",
     "net/",

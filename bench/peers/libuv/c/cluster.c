@@ -98,7 +98,7 @@ static void lend_payload(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer
 
 static void on_passages(uv_stream_t *channel, ssize_t count, const uv_buf_t *buffer) {
     if (count < 0) {
-        // The primary is gone.
+        // The primary has ended.
         exit(EXIT_SUCCESS);
     }
     while (uv_pipe_pending_count((uv_pipe_t *) channel) > 0) {

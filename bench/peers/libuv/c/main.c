@@ -110,7 +110,7 @@ static void run(const struct bench *bench, const struct options *options) {
 }
 
 int main(int count, char **arguments) {
-    // A client that is gone is an error of its write, not the end of the program.
+    // A closed connection is an error of its write, not the end of the program.
     signal(SIGPIPE, SIG_IGN);
     if (count < 2) {
         refuse("usage", "peer-libuv BENCH [--ops N] [--path P]");

@@ -131,7 +131,7 @@ void take_connection(uv_stream_t *from, bytes_handler on_bytes) {
         must(uv_tcp_init(from->loop, &connection->tcp), "uv_tcp_init");
     }
     handler = on_bytes;
-    // The client may be gone already.
+    // The client may have closed already.
     if (uv_accept(from, &connection->stream) < 0 ||
         (!is_unix && uv_tcp_nodelay(&connection->tcp, 1) < 0) ||
         uv_read_start(&connection->stream, lend_buffer, on_read) < 0) {

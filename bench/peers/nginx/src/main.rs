@@ -103,7 +103,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     }
 }
 
-/// An nginx that cannot be found is none that could take part.
+/// An nginx that cannot be found does not take part.
 fn not_started(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => Failure::Unable("nginx is not installed".to_owned()),
@@ -142,7 +142,7 @@ fn become_nginx(folder: &Path) -> Result<(), Failure> {
     println!("{addr}");
     let mut nginx = Command::new(NGINX);
     nginx.env("NGINX", format!("{};", listener.as_raw_fd()));
-    // `-e`: so that it does not look for the log of the one that is installed.
+    // `-e`: so that it does not look for the log of the installed nginx.
     nginx.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(&configuration);
     Err(not_started(nginx.exec()))
 }

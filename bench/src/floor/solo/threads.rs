@@ -1,6 +1,6 @@
 //! Two threads, an eventfd for each direction, and a locked queue where there is something to say.
 //!
-//! The eventfds are edge-triggered: each write is an event, and nobody has to read them.
+//! The eventfds are edge-triggered: each write is an event, and no read is needed.
 
 use crate::Result;
 use crate::poller::{EventFlags, Poller};
@@ -201,7 +201,7 @@ pub(crate) fn work(ops: u64) -> Result<()> {
     let tasks = Arc::new(Tasks::default());
     for _ in 0..POOL {
         let (tasks, mailbox) = (Arc::clone(&tasks), Arc::clone(&mailbox));
-        // They end with the process. One that can not ring is missed by the main thread.
+        // They end with the process. The main thread misses the numbers of a thread that cannot ring.
         thread::spawn(move || while mailbox.put(black_box(tasks.next())).is_ok() {});
     }
     let mut numbers = Vec::new();

@@ -1,4 +1,4 @@
-//! Timers as a binary heap of deadlines, with nobody to call.
+//! Timers as a binary heap of deadlines, with no callbacks.
 
 use crate::Result;
 use crate::subjects::solo::{SPREAD, TIMERS, check, deadline, measure};

@@ -38,7 +38,6 @@ const ROWS: [Row; 13] = [
     ("cluster/evenness", "How even.", "1000 connections", 0.0, None, &[("shared", 214.0), ("node", 1.0)]),
 ];
 
-/// A whole run.
 pub(super) fn results() -> Results {
     let versions = [("rustc", "1.95.0"), ("node", "26.1.0"), ("libuv", "1.51.0"), ("tokio", "1.48.0")];
     Results {

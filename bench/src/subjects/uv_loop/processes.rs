@@ -38,7 +38,7 @@ impl Family {
         let family = Rc::clone(self);
         Process::spawn(lp, &self.options, move |process: &Process, status: ExitStatus| {
             process.close();
-            // One that can not be started is missed in the end.
+            // A child that cannot be started is missing in the final count.
             if status.success() && family.spawn_one(process.loop_handle()).is_ok() {
                 family.succeeded.set(family.succeeded.get() + 1);
             }

@@ -42,7 +42,7 @@ pub(crate) fn wakeup(ops: u64) -> Result<()> {
 fn answer_wakeups(answer: AsyncSender, tell: &Sender<(AsyncSender, Remote)>) -> uv_core::Result<()> {
     let lp = Loop::new()?;
     let handle = Async::new(&lp, move |_: &Async| answer.send());
-    // Nobody listens any more only if the main thread failed.
+    // Fails only if the main thread failed.
     if tell.send((handle.sender(), lp.remote())).is_ok() {
         lp.run(RunMode::Default)?;
     }

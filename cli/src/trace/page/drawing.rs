@@ -12,7 +12,6 @@ use maud::{Markup, html};
 const BAR: f64 = 7.0;
 const ASIDE: f64 = 3.0;
 
-/// The middle of a step's line.
 fn middle(y: f64) -> f64 {
     y + LINE / 2.0
 }
@@ -55,7 +54,7 @@ fn bar(told: &Turn, at: usize, (turn, lanes, layout): (usize, &Lanes, &Layout)) 
     }
 }
 
-/// An arrow from the lane that calls to the one that is called; a point for what stays in its layer.
+/// An arrow from the lane that calls to the lane that is called; a point for what stays in its layer.
 fn arrow(told: &Turn, at: usize, (turn, lanes, layout): (usize, &Lanes, &Layout)) -> Markup {
     let (row, arrow) = (&told.rows[at], lanes.arrows[turn][at]);
     let y = pixels(middle(layout.rows[turn][at].0));

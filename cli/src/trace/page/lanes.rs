@@ -15,7 +15,6 @@ const ORDER: &[&str] =
 /// Where the layers of a chain begin: at the kernel, of which there is one.
 const KERNEL: usize = 0;
 
-/// A lane of the diagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lane {
     /// Whose; empty if there is one process, and for the kernel.
@@ -120,7 +119,7 @@ fn ranks_of(turn: &Turn, known: &Known<'_>) -> Vec<(usize, usize)> {
     ranks
 }
 
-/// Whom the upcalls of a handle reach: what one shows holds for those that show nothing.
+/// The lanes that the upcalls of a handle reach, as learned from those upcalls whose target shows.
 #[derive(Default)]
 struct Known<'a> {
     /// By process, handle and layer.

@@ -37,7 +37,6 @@ pub(super) struct Break {
     pub(super) nanoseconds: u64,
 }
 
-/// Something that has a place.
 #[derive(Clone, Copy)]
 enum Event {
     Begin { turn: usize, row: usize, wait: bool },
@@ -140,7 +139,6 @@ fn events_of(story: &Story) -> Vec<(u64, Event)> {
     events
 }
 
-/// For each event the time since the one before.
 fn gaps_of(events: &[(u64, Event)]) -> Vec<u64> {
     let first = events.first().map(|(at, _)| *at);
     let before = first.into_iter().chain(events.iter().map(|(at, _)| *at));

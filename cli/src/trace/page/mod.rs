@@ -21,13 +21,11 @@ const KEYS: &str = include_str!("keys.js");
 /// Where the diagram stands in a page: no text has this, as it is escaped.
 const DIAGRAM: &str = "<!-- diagram -->";
 
-/// The words around a diagram.
 #[derive(Clone, Debug)]
-pub struct Words<'a> {
-    /// The heading.
-    pub title: &'a str,
+pub(crate) struct Words<'a> {
+    pub(crate) title: &'a str,
     /// What is shown, and what is not.
-    pub lead: &'a str,
+    pub(crate) lead: &'a str,
 }
 
 /// What is around the diagram of a page: its beginning and its end.
@@ -65,13 +63,12 @@ fn frame(words: &Words<'_>) -> (String, String) {
 
 /// The part of a page that is known before anything happened: sent first, it is on its way while the rest happens.
 #[must_use]
-pub fn beginning(words: &Words<'_>) -> String {
+pub(crate) fn beginning(words: &Words<'_>) -> String {
     frame(words).0
 }
 
-/// The rest of the page.
 #[must_use]
-pub fn ending(story: &Story, index: &Index) -> String {
+pub(crate) fn ending(story: &Story, index: &Index) -> String {
     let (lanes, layout) = (Lanes::of(story), Layout::of(story));
     let count = lanes.lanes.len();
     let diagram = html! {
@@ -87,9 +84,8 @@ pub fn ending(story: &Story, index: &Index) -> String {
     diagram.into_string() + &frame(&Words { title: "", lead: "" }).1
 }
 
-/// The whole page.
 #[must_use]
-pub fn html(words: &Words<'_>, story: &Story, index: &Index) -> String {
+pub(crate) fn html(words: &Words<'_>, story: &Story, index: &Index) -> String {
     beginning(words) + &ending(story, index)
 }
 

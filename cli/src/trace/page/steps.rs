@@ -9,7 +9,6 @@ use crate::trace::story::{Row, Story, Turn};
 use maud::{Markup, html};
 use std::fmt::Write;
 
-/// What a lane is called.
 fn title(name: &str) -> &str {
     if name == "handler" { "your handler" } else { name }
 }

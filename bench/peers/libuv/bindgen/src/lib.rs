@@ -21,7 +21,7 @@ impl Builder {
     /// script finds it in `DEP_UV_HEADERS`.
     #[must_use]
     pub fn header(self, path: impl AsRef<str>) -> Self {
-        // A path that cannot be made absolute leaves the variable out, and the dependent says so.
+        // A path that cannot be made absolute leaves the variable out, and the dependent reports that.
         if let Some(folder) = Path::new(path.as_ref()).parent().and_then(|folder| folder.canonicalize().ok())
         {
             println!("cargo:headers={}", folder.display());

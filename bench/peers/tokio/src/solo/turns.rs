@@ -4,7 +4,7 @@ use std::io;
 
 use super::Meter;
 
-/// So many operations; in a single turn, for which nobody has to say a word, unless it is told of turns.
+/// So many operations; in a single turn, which begins at once, unless it is told of turns.
 pub(crate) struct Turns {
     ops: u64,
     turn: Option<u64>,
