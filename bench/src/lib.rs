@@ -133,13 +133,10 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
     results.versions.extend(peers.versions.clone());
     let who: Vec<(Vec<Contender>, Vec<LeftOut>)> =
         choices.iter().map(|choice| choice.contenders(&rig, &peers, options)).collect();
-    let kinds_of = |(choice, (contenders, _)): (&&Choice, &(Vec<Contender>, _))| {
-        contenders.iter().map(|contender| contender.kind(choice.entry)).collect::<Vec<_>>()
-    };
-    let kinds: Vec<_> = choices.iter().zip(&who).flat_map(kinds_of).collect();
+    let runs = who.iter().map(|(contenders, _)| contenders.len()).sum();
     let limit = options.quick.then_some(budget::QUICK);
-    let budget = Budget::new(limit, &kinds, options.rounds, options.duration);
-    let (rounds, runs) = (budget.rounds(), kinds.len() * budget.rounds());
+    let budget = Budget::new(limit, runs, options.rounds, options.duration);
+    let (rounds, runs) = (budget.rounds(), runs * budget.rounds());
     if !choices.is_empty() {
         let time = in_words(budget.left());
         let (benches, all, rounds) =

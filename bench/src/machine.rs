@@ -17,7 +17,6 @@ const BUSY: f64 = 0.1;
 const LOOK: Duration = Duration::from_millis(300);
 
 impl Machine {
-    #[must_use]
     pub(crate) fn this() -> Self {
         let kernel = read("/proc/sys/kernel/osrelease");
         Self {

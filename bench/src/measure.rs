@@ -1,7 +1,7 @@
 //! Measures one benchmark, round after round. In each the subjects are started anew: where a program's memory comes to
 //! lie is chance, and makes it faster or slower for as long as it runs.
 
-use super::budget::{Budget, Kind};
+use super::budget::Budget;
 use super::catalogue::{Entry, Work};
 use super::child::Trouble;
 use super::clients::failed;
@@ -78,12 +78,13 @@ impl Session {
                     break;
                 }
                 rounds += 1;
-                self.add_round(choice.entry, &rows);
+                for _ in &rows {
+                    self.budget.add();
+                    self.progress.add();
+                }
             }
             if round > 0 && self.budget.is_short() {
-                for row in &rows {
-                    (round..rounds).for_each(|_| self.skip(row.contender.kind(choice.entry)));
-                }
+                (0..rows.len() * (rounds - round)).for_each(|_| self.skip());
                 self.cut_short += 1;
                 break;
             }
@@ -104,31 +105,23 @@ impl Session {
         Ok(Self::conclude(choice.entry, rows, left_out))
     }
 
-    fn add_round(&mut self, entry: &Entry, rows: &[Row]) {
-        for row in rows {
-            self.budget.add(row.contender.kind(entry));
-            self.progress.add();
-        }
-    }
-
-    fn skip(&mut self, kind: Kind) {
-        self.budget.skip(kind);
+    fn skip(&mut self) {
+        self.budget.skip();
         self.progress.ran();
     }
 
     /// A round in which each subject is measured once, alone.
     fn one_by_one(&mut self, choice: &Choice, rows: &mut [Row], what: &str) -> Result<(), Trouble> {
         for row in rows {
-            let kind = row.contender.kind(choice.entry);
             if row.trouble.is_some() {
-                self.skip(kind);
+                self.skip();
                 row.samples.push(None);
                 continue;
             }
             self.progress.show(&format!("{what}, {}", row.contender.name), self.budget.left());
             let (part, began) = (self.budget.part(), Instant::now());
             let outcome = held::run(&self.rig, &row.contender.command, choice.entry.work);
-            self.budget.ran(kind, part, began.elapsed());
+            self.budget.ran(part, began.elapsed());
             self.progress.ran();
             self.keep(choice.entry, row, outcome)?;
         }
@@ -161,14 +154,13 @@ impl Session {
             }
         }
         for (row, up) in rows.iter_mut().zip(up) {
-            let kind = row.contender.kind(choice.entry);
             let Some(up) = up else {
-                self.skip(kind);
+                self.skip();
                 row.samples.push(None);
                 continue;
             };
             let (outcome, took) = up.end(work);
-            self.budget.ran(kind, part, took);
+            self.budget.ran(part, took);
             self.progress.ran();
             self.keep(choice.entry, row, outcome)?;
         }
@@ -181,7 +173,7 @@ impl Session {
             return Ok(None);
         }
         let began = Instant::now();
-        let how = (entry.work, row.contender.kind(entry));
+        let how = (entry.work, row.contender.is_compiled());
         let running = Running::start(&self.rig, &row.contender, how, part, &mut row.rate);
         let (running, trouble) = match running {
             Ok(running) => (Some(running), None),

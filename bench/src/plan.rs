@@ -1,7 +1,6 @@
 //! What is measured: the benchmarks that the command line names, and who takes part in each.
 
-use super::budget::Kind;
-use super::catalogue::{ALL, Entry, Work};
+use super::catalogue::{ALL, Entry};
 use super::options::{Options, UserSubject};
 use super::peers::Peers;
 use super::results::{LeftOut, Role};
@@ -113,13 +112,9 @@ impl Choice {
 }
 
 impl Contender {
-    pub(crate) fn kind(&self, entry: &Entry) -> Kind {
-        match entry.work {
-            Work::Solo { .. } | Work::SoloOf { .. } => Kind::Solo,
-            Work::Memory(_) | Work::Evenness | Work::FleetStart | Work::FleetMemory => Kind::Held,
-            Work::Time(_) if self.name == "node" => Kind::Compiled,
-            Work::Time(_) => Kind::Served,
-        }
+    /// Whether it compiles its code while it runs.
+    pub(crate) fn is_compiled(&self) -> bool {
+        self.name == "node"
     }
 }
 

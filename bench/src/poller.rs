@@ -1,6 +1,5 @@
 //! An epoll set with its event buffer: the readiness mechanism of the floors and the load.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -21,12 +20,6 @@ pub(crate) struct Poller {
     events: Vec<epoll::Event>,
 }
 
-impl fmt::Debug for Poller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Poller").field("epoll", &self.epoll).finish_non_exhaustive()
-    }
-}
-
 impl Poller {
     /// Makes an empty set.
     pub(crate) fn new() -> io::Result<Self> {
@@ -44,8 +37,7 @@ impl Poller {
         Ok(epoll::modify(&self.epoll, source, epoll::EventData::new_u64(key), interest)?)
     }
 
-    /// Waits until a member is ready or `timeout` is over (`None`: no limit) and returns the number of
-    /// events.
+    /// Waits until a member is ready or `timeout` is over (`None`: no limit) and returns the number of events.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let timeout = timeout.map(|wait| Timespec {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
@@ -57,7 +49,6 @@ impl Poller {
     }
 
     /// The key and the readiness of the `index`-th event of the last wait.
-    #[must_use]
     pub(crate) fn event(&self, index: usize) -> (u64, EventFlags) {
         let event = self.events[index];
         (event.data.u64(), event.flags)

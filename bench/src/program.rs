@@ -9,7 +9,6 @@ use upcall::{pomelo, trace};
 
 /// Does what the words say, of which the first is the program's name: `launch`, `load`, `floor`, `subject` and `pomelo
 /// start` are what the runner starts, everything else is for the runner.
-#[must_use]
 pub fn main(words: &[OsString]) -> ExitCode {
     trace::collector::install();
     let texts: Vec<_> = words.iter().skip(1).take(2).map(|word| word.to_str().unwrap_or_default()).collect();

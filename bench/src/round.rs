@@ -4,7 +4,6 @@
 //! a fifth more, or twice as much; the kernel knows nothing of it. Windows that are much shorter let all subjects meet
 //! the same plateaus, and find the quiet moments between them.
 
-use super::budget::Kind;
 use super::catalogue::Work;
 use super::child::Trouble;
 use super::clients::{Clients, complaint, failed};
@@ -105,7 +104,7 @@ impl Running {
     pub(crate) fn start(
         rig: &Rig,
         contender: &Contender,
-        (work, kind): (Work, Kind),
+        (work, is_compiled): (Work, bool),
         part: Duration,
         rate: &mut Option<f64>,
     ) -> Result<Self, Trouble> {
@@ -124,9 +123,9 @@ impl Running {
         let server = Server::start(&rig.launcher, rig.server_cpu, command)?;
         let clients = Clients::start(rig, &server, words)?;
         let mut served = Served { clients, server };
-        served.work(match kind {
-            Kind::Compiled => (part * 2).clamp(COMPILED_WARM_UP.0, COMPILED_WARM_UP.1),
-            _ => (part / 2).clamp(WARM_UP.0, WARM_UP.1),
+        served.work(match is_compiled {
+            true => (part * 2).clamp(COMPILED_WARM_UP.0, COMPILED_WARM_UP.1),
+            false => (part / 2).clamp(WARM_UP.0, WARM_UP.1),
         })?;
         Ok(Self::Server(Box::new(served)))
     }

@@ -35,7 +35,6 @@ const MEDIAN_TO_MEAN: f64 = 1.2533;
 
 impl Figure {
     /// The figure of some samples; nothing of none.
-    #[must_use]
     pub(crate) fn of(samples: Vec<f64>) -> Option<Self> {
         let mut sorted = samples.clone();
         sorted.sort_by(f64::total_cmp);

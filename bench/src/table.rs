@@ -18,7 +18,6 @@ const MOST_PERCENT: f64 = 999.0;
 const NOTHING: &str = "–";
 
 /// The block of one benchmark: everybody with its uncertainty, throughput and latencies.
-#[must_use]
 pub(crate) fn block(bench: &Bench) -> String {
     let cost = match bench.unit {
         Unit::Ns => "CPU/op",
@@ -68,7 +67,6 @@ pub(crate) fn block(bench: &Bench) -> String {
 }
 
 /// The table over all: a row for each of our layers, its floor and its peers beside it.
-#[must_use]
 pub(crate) fn summary(results: &Results) -> String {
     let mut text =
         format!("{:ROW$} {:>8} {:>8} {:>6} {:>5}", "CPU per operation, × floor", "floor", "ours", "×", "± %");
