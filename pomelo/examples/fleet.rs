@@ -1,4 +1,4 @@
-//! A master and two servers that greet whoever connects. This program is all three; once everything has started the
+//! A master and two servers that greet every client. This program is all three; once everything has started the
 //! master visits its servers and stops them, and itself.
 //!
 //!     cargo run -p upcall-pomelo --example fleet
@@ -16,7 +16,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Says hello to whoever connects to the server's `clientPort`.
+/// Sends hello to each client of the server's `clientPort`.
 struct Greeter(Server);
 
 impl Component for Greeter {

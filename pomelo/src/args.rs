@@ -3,10 +3,10 @@
 use crate::{Error, Result, ServerInfo};
 use serde_json::{Number, Value};
 
-/// The largest whole number up to which JavaScript has all of them: a longer row of digits is a name, not a number.
+/// The integer up to which JavaScript represents all integers: more digits are a name, not a number.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// The arguments, in their order, behind `main`: the words that stand before the first `key=value`.
+/// The arguments, in their order, after `main`: the words before the first `key=value`.
 pub(crate) struct Args {
     pub(crate) values: ServerInfo,
 }
@@ -26,7 +26,7 @@ impl Args {
 
     /// The environment: the argument, else the variable `NODE_ENV`, else `development`.
     pub(crate) fn environment(&self, node_env: Option<&str>) -> String {
-        // `env=` is the number 0, which is nothing in JavaScript.
+        // `env=` is the number 0, which is falsy in JavaScript.
         let given = self.values.get("env").filter(|value| **value != 0).map(text_of);
         let node_env = || node_env.filter(|name| !name.is_empty()).map(str::to_owned);
         given.or_else(node_env).unwrap_or_else(|| crate::application::DEVELOPMENT.into())
@@ -38,7 +38,7 @@ pub(crate) fn wrong(word: impl Into<String>, expected: &'static str) -> Error {
     Error::Argument { word: word.into(), expected }
 }
 
-/// How many words stand before the first `key=value`: the program's own.
+/// The number of words before the first `key=value`: the program's own.
 pub(crate) fn main_words(words: &[String]) -> usize {
     words.iter().position(|word| pair(word).is_some()).unwrap_or(words.len())
 }
@@ -48,13 +48,13 @@ pub(crate) fn pair(word: &str) -> Option<(&str, &str)> {
     word.split_once('=').filter(|(key, _)| is_key(key))
 }
 
-/// Whether a key can stand in front of a `=` on a command line: no path and no option of a program does.
+/// Whether a key can precede `=` on a command line: no path and no option of a program can.
 pub(crate) fn is_key(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && key.chars().all(|char| char.is_ascii_alphanumeric() || "_-".contains(char))
 }
 
-/// A number if JavaScript's `Number` takes the text for one and there is no `.` in it; else the text.
+/// A number, if JavaScript's `Number` reads the text as a number and it has no `.`; else the text.
 pub(crate) fn value_of(text: &str) -> Value {
     number(text).map_or_else(|| Value::from(text), Value::Number)
 }
@@ -80,7 +80,7 @@ fn number(text: &str) -> Option<Number> {
     }
 }
 
-/// The digits after `0x`, `0o` or `0b`.
+/// The digits after `0x`, `0o` or `0b`, and their radix.
 fn radix(text: &str) -> Option<(&str, u32)> {
     let radix = match text.get(..2)? {
         "0x" | "0X" => 16,
@@ -88,11 +88,11 @@ fn radix(text: &str) -> Option<(&str, u32)> {
         "0b" | "0B" => 2,
         _ => return None,
     };
-    // `from_str_radix` takes a sign, JavaScript does not.
+    // `from_str_radix` accepts a sign, JavaScript does not.
     Some((&text[2..], radix)).filter(|(digits, _)| digits.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// A value as it stands behind the `=`: texts and numbers as they are, all else as JSON.
+/// A value in the form in which it follows the `=`: a text as it is, all else as JSON.
 pub(crate) fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -1,11 +1,11 @@
-//! Clusters: one record that stands for many servers. Mirrors `loadCluster` of pomelo's `lib/util/utils.js`.
+//! Clusters: records that stand for several servers. Mirrors `loadCluster` of pomelo's `lib/util/utils.js`.
 
 use crate::ServerInfo;
 use crate::record::{RecordError, name, number};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// How many servers one record may stand for: each is a process, and a slip of the hand is not to start a million.
+/// The most servers of one record: each is a process, and a typing error must not start a million.
 const MAX_CLUSTER: u64 = 1024;
 
 /// The next number of each type's clusters.
@@ -14,7 +14,7 @@ pub(crate) struct ClusterSeq(BTreeMap<String, u64>);
 
 /// The servers that a record stands for: itself, or `clusterCount` of them, numbered on from `seq`.
 ///
-/// In each of them the texts `3250++` are the number, one more in each server.
+/// A text such as `3250++` becomes that number, one higher in each server.
 pub(crate) fn expand(info: ServerInfo, seq: &mut ClusterSeq) -> Result<Vec<ServerInfo>, RecordError> {
     let Some(count) = info.get("clusterCount") else { return Ok(vec![info]) };
     let count = number(count).filter(|count| (1..=MAX_CLUSTER).contains(count)).ok_or_else(|| {

@@ -1,10 +1,10 @@
-//! The completion: what a component, a lifecycle or a module is given to say that it has finished. Mirrors the `cb` and
-//! `next` that pomelo hands to everything asynchronous.
+//! The completion of a call to a component, a lifecycle or a module. Mirrors the `cb` and `next` of pomelo's asynchronous
+//! calls.
 
 use async_wrap::Environment;
 use std::fmt;
 
-/// Why something did not succeed, in words.
+/// The reason of a failure, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(Box<str>);
 
@@ -25,10 +25,10 @@ impl std::error::Error for Failure {}
 
 type Callback<T> = Box<dyn FnOnce(Result<T, Failure>)>;
 
-/// Says once that something has finished: now, or later from anywhere on the thread.
+/// Reports once that a call has finished: now, or later from any callback of the thread.
 ///
-/// Whoever waits is called in a tick of its own, never from within [`finish`](Self::finish). Dropped without having
-/// been used it reports a failure, so that nobody waits for what can not come any more.
+/// The callback runs in a tick of its own, never from within [`finish`](Self::finish). A completion that is dropped unused
+/// reports a failure, so that the caller does not wait in vain.
 ///
 /// ```
 /// use async_wrap::{Environment, Loop, RunMode};
@@ -37,11 +37,11 @@ type Callback<T> = Box<dyn FnOnce(Result<T, Failure>)>;
 /// let lp = Loop::new()?;
 /// let env = Environment::new(&lp);
 /// Completion::new(&env, |result| assert_eq!(result, Ok(7))).ok(7);
-/// Completion::<()>::new(&env, |result| assert!(result.is_err(), "nobody said anything"));
+/// Completion::<()>::new(&env, |result| assert!(result.is_err(), "dropped unused"));
 /// env.run(RunMode::Default)?;
 /// # Ok::<(), async_wrap::Error>(())
 /// ```
-#[must_use = "whoever waits is told of a failure when this is dropped"]
+#[must_use = "a completion that is dropped reports a failure"]
 pub struct Completion<T: 'static = ()> {
     env: Environment,
     callback: Option<Callback<T>>,
@@ -53,17 +53,17 @@ impl<T> Completion<T> {
         Self { env: env.clone(), callback: Some(Box::new(callback)) }
     }
 
-    /// It succeeded.
+    /// Reports success.
     pub fn ok(self, value: T) {
         self.finish(Ok(value));
     }
 
-    /// It failed.
+    /// Reports a failure.
     pub fn fail(self, reason: impl fmt::Display) {
         self.finish(Err(Failure::new(reason)));
     }
 
-    /// It succeeded or failed.
+    /// Reports success or a failure.
     pub fn finish(mut self, result: Result<T, Failure>) {
         self.tell(result);
     }

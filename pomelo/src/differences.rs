@@ -49,7 +49,7 @@
 //!
 //! Unmodified servers and the unmodified command line of Node's pomelo work with this master, and this crate's servers
 //! and client with a master of Node's. Passwords are sent as MD5 without a challenge, as the command line of Node sends
-//! them: whoever can read the connection can log in. Nothing but another network can change that.
+//! them: an attacker who can read the connection can log in, unless the network prevents it.
 //!
 //! | | Node's pomelo | here |
 //! |---|---|---|
@@ -58,7 +58,7 @@
 //! | a server that does not find its master | ends with code 0 | its start fails |
 //! | a master that greets and never answers the registration | is waited for without end | is given up after 10 s |
 //! | a server that is refused | waits without end, and joins by `reconnect` | its start fails |
-//! | `reconnect` | asks for no token | asks for the token. The setting `reconnectWithoutToken` admits servers without one, which those of Node's pomelo need, but never in the place of one that showed a token, unless it is the same process: see [`MasterOptions::admits_any_reconnect`](crate::admin::MasterOptions::admits_any_reconnect) |
+//! | `reconnect` | asks for no token | asks for the token. The setting `reconnectWithoutToken` admits servers without one, which those of Node's pomelo need, but never in the place of a server that has shown a token, unless it is the same process: see [`MasterOptions::admits_any_reconnect`](crate::admin::MasterOptions::admits_any_reconnect) |
 //! | an id | belongs to each server that registers it | belongs to the type that the configuration or `add` names, else to the first that had it |
 //! | names | are any text | of up to 256 bytes without controls |
 //! | a server of type `master` | needs no token | is the master's own monitor, which knows a secret of the process |

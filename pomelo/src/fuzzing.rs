@@ -1,21 +1,21 @@
-//! A way in for the fuzzer, which is no part of an ordinary build: the packets are private.
+//! The entry point of the fuzz target `admin_frame`, which needs the private decoder; not part of an ordinary build.
 
 use crate::admin::mqtt::{Decoder, FrameError};
 
-/// Bytes that a packet may have after its head here.
+/// The most bytes of a packet after its head.
 const LIMIT: usize = 4096;
 
-/// Reads packets whole and in pieces: both say the same, and nothing is longer than allowed.
+/// Decodes packets from all bytes at once and in pieces, and compares.
 ///
 /// # Panics
-/// If not.
+/// The results differ, or a packet is longer than allowed.
 pub fn packets(bytes: &[u8], pieces: &[&[u8]]) {
     let (whole, fault) = decode(&[bytes]);
     assert!(whole.iter().all(|packet| packet.len() < 6 * LIMIT), "a packet longer than allowed");
     assert_eq!(decode(pieces), (whole, fault));
 }
 
-/// What the packets are, in words, and what ended them.
+/// The packets, in words, and the fault that ended them.
 fn decode(pieces: &[&[u8]]) -> (Vec<String>, Option<FrameError>) {
     let (mut decoder, mut packets) = (Decoder::default(), Vec::new());
     for piece in pieces {

@@ -1,13 +1,13 @@
 //! An application of many servers: started, watched and stopped together.
 //!
-//! Mirrors pomelo 2.2.7, for Node, as far as its servers' lives go. A master reads which servers there are from
-//! `config/servers.json`, starts each as a process of its own, here or through `ssh`, and knows of each whether it lives.
-//! Servers of Node's pomelo can join a master of this crate, servers of this crate a master of Node's, and the command
-//! line `pomelo` of npm works with both.
+//! Mirrors pomelo 2.2.7, for Node, in the start, supervision and stop of servers. A master reads its servers from
+//! `config/servers.json`, starts each as a process of its own, here or through `ssh`, and watches whether it lives. Servers
+//! of Node's pomelo can join a master of this crate, servers of this crate a master of Node's, and the command line
+//! `pomelo` of npm works with both.
 //!
-//! An [`Application`] is one process: the master or a server. What it does stands in [components](upcall::Component),
-//! which start one after the other and stop in the same order. [`starter`] starts servers; [`admin`] is how they and
-//! their master, and people and the master, speak.
+//! An [`Application`] is one process: the master or a server. It consists of [components](upcall::Component), which start
+//! one after the other and stop in the same order. [`starter`] starts servers; [`admin`] is the protocol between servers,
+//! users and the master.
 //!
 //! ```no_run
 //! use async_wrap::{Environment, Loop, RunMode};
@@ -57,5 +57,5 @@ pub use application::{AppEvent, Application, Method, Mode, Options, Program, Shu
 pub use completion::{Completion, Failure};
 pub use error::{Error, Result};
 
-/// The record of one server: what its configuration says, in the order of the file, or what it registers with.
+/// The record of one server: that of the configuration, in the order of the file, or that of its registration.
 pub type ServerInfo = serde_json::Map<String, serde_json::Value>;

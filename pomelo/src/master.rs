@@ -1,4 +1,4 @@
-//! The component `__master__`: listens for servers and users, starts the servers, restarts those that crash. Mirrors
+//! The component `__master__`: listens for servers and users, starts the servers, restarts crashed servers. Mirrors
 //! pomelo's `lib/components/master.js` and `lib/master/master.js`.
 //!
 //! A port that is taken is a failure of the start; Node's process ends with code 0.
@@ -16,8 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The setting that leaves the watchers out (`masterConfig.closeWatcher`).
 const CLOSE_WATCHER: &str = "closeWatcher";
 
-/// The setting that admits servers that come back without a token, as Node does: see
-/// [`MasterOptions::admits_any_reconnect`] for what it gives up.
+/// The setting that lets servers reconnect without a token, as in Node: see [`MasterOptions::admits_any_reconnect`].
 const ANY_RECONNECT: &str = "reconnectWithoutToken";
 
 pub(crate) struct Master {
@@ -34,7 +33,7 @@ impl Master {
         let has_tokens = credentials.tokens.is_some();
         let own_authority = app.take_authority();
         if own_authority.is_none() && !has_tokens && loopback(app).is_none() {
-            log::warn!(target: "pomelo", "no adminServer.json: whoever reaches the master's port can join as a server");
+            log::warn!(target: "pomelo", "no adminServer.json: any peer that reaches the master's port can join as a server");
         }
         let authority = own_authority.unwrap_or_else(|| Box::new(credentials));
         let options = MasterOptions::boxed(authority)
@@ -56,8 +55,8 @@ impl Master {
     }
 }
 
-/// Where to listen: on the loopback interface if that is the master's host, as nobody else needs to reach it then; else
-/// on every address. Node listens on every address always.
+/// Listens on the loopback interface if that is the master's host, since all its servers are on this host then; else on
+/// every address. Node always listens on every address.
 fn listen_options(app: &Application) -> ListenOptions {
     let port = port(app.master(), "port").unwrap_or_default();
     loopback(app).map_or_else(|| ListenOptions::port(port), |host| ListenOptions::host(host, port))
@@ -107,14 +106,14 @@ impl Component for Master {
     }
 }
 
-/// What a master does when servers come and go.
+/// The master's handler of servers that come and leave.
 struct Overseer {
     fleet: Fleet,
     watchdog: Option<Watchdog>,
 }
 
 impl Overseer {
-    fn is_here(&self, server: &ServerClaim) {
+    fn came_up(&self, server: &ServerClaim) {
         self.fleet.came_up(&server.id);
         if self.fleet.is_over() && !server.is_master() {
             self.fleet.is_late(&server.id);
@@ -124,7 +123,7 @@ impl Overseer {
 }
 
 impl MasterHandler for Overseer {
-    /// The configuration, or whoever added a server, has said of which type it is.
+    /// Refuses a server whose record is of another type.
     fn on_admit(&mut self, _: &MasterAgent, server: &ServerClaim) -> Result<(), Failure> {
         let app = self.fleet.app();
         let record = self.fleet.record(&server.id);
@@ -137,14 +136,14 @@ impl MasterHandler for Overseer {
     }
 
     fn on_register(&mut self, agent: &MasterAgent, server: &ServerClaim) {
-        self.is_here(server);
+        self.came_up(server);
         if let Some(watchdog) = &self.watchdog {
             watchdog.add(agent, server);
         }
     }
 
     fn on_reconnect(&mut self, agent: &MasterAgent, server: &ServerClaim) {
-        self.is_here(server);
+        self.came_up(server);
         if let Some(watchdog) = &self.watchdog {
             watchdog.add_again(agent, server);
         }
@@ -152,7 +151,7 @@ impl MasterHandler for Overseer {
 
     fn on_disconnect(&mut self, agent: &MasterAgent, server: &ServerClaim) {
         log::info!(target: "pomelo", "server {:?} of type {:?} left", server.id, server.server_type);
-        // Before the others are told, which changes what is known of it.
+        // Before the watchdog tells the other servers and removes it.
         self.fleet.server_left(server);
         if let Some(watchdog) = &self.watchdog {
             watchdog.remove(agent, &server.id);

@@ -2,7 +2,7 @@
 //! `lib/monitor/monitor.js`.
 //!
 //! A master that cannot be reached, or that refuses the registration, is a failure of the start; Node's process ends
-//! with code 0, or waits for ever. Once registered, the server comes back whenever it loses its master.
+//! with code 0, or waits without limit. Once registered, the server reconnects whenever it loses its master.
 
 use crate::admin::{
     Agent, CONSOLE, Credentials, MONITOR_WATCHER, MonitorAgent, MonitorConsole, MonitorOptions,
@@ -23,7 +23,7 @@ impl Monitor {
     }
 }
 
-/// What this server says about itself.
+/// The registration of this server.
 fn claim(app: &Application) -> Result<ServerClaim, Failure> {
     let token = match app.master_agent().filter(|_| app.is_master()) {
         Some(master) => Some(master.secret().to_owned()),
@@ -39,7 +39,7 @@ fn claim(app: &Application) -> Result<ServerClaim, Failure> {
 }
 
 fn target(app: &Application) -> Result<Target, Failure> {
-    // The master's own monitor goes where the master really listens.
+    // The master's own monitor connects to the port on which the master really listens.
     let own = app.master_agent().filter(|_| app.is_master());
     let own_port = own.and_then(|agent| agent.address()).and_then(|address| address.port());
     let port = own_port.or_else(|| port(app.master(), "port"));
@@ -79,7 +79,7 @@ impl Component for Monitor {
     }
 }
 
-/// Tells the master when this server has started.
+/// Reports to the master when this server has started.
 fn record_start(app: &Application) {
     app.on(|app: &Application, event: &AppEvent| {
         if let (AppEvent::StartServer(id), Some(agent)) = (event, app.monitor_agent()) {

@@ -1,39 +1,39 @@
-//! How long others may take, counted only while this process runs. Node has timers alone, which count all time.
+//! Time limits for other processes that run only while this process runs. Node has timers alone, which count all time.
 //!
-//! What keeps this process from running (a stopped process group, a frozen container, a suspended machine) mostly keeps
-//! those from it for whom it waits. So the time is looked at in steps, and a step that took far too long counts as a
-//! short one.
+//! What suspends this process (a stopped process group, a frozen container, a suspended machine) mostly suspends the
+//! processes that it waits for too. So the time is measured in steps, and a step that took far too long counts as a short
+//! one.
 
 use async_wrap::{Environment, Heard, Timeout};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How many steps a limit has where nothing else looks at the clock.
+/// The steps of a limit, unless the caller inspects it more often.
 const STEPS: u32 = 8;
 
-/// Two looks at processes: what a look may be late without being held for a standstill.
+/// The least delay of a step that counts as a suspension: two looks at processes.
 const AT_LEAST: Duration = Duration::from_millis(50);
 
-/// What is left of a limit.
+/// The rest of a limit.
 pub(crate) struct Patience {
     left: Duration,
-    /// What a step counts at most: a standstill takes a quarter of the limit.
+    /// The most that a step counts: a suspension takes a quarter of the limit.
     longest: Duration,
-    /// The last look, on the loop's clock.
+    /// The time of the last look, on the loop's clock.
     seen: Duration,
 }
 
 impl Patience {
-    /// Begins to count. It is to be looked at several times within `limit`.
+    /// Starts a limit, which must be inspected several times before it ends.
     pub(crate) fn new(env: &Environment, limit: Duration) -> Self {
         let lp = env.loop_handle();
-        // A slow callback before this one is nobody's time.
+        // The time of a slow callback before this one does not count.
         lp.update_time();
         Self { left: limit, longest: (limit / 4).max(AT_LEAST), seen: lp.now() }
     }
 
-    /// A look: whether the limit is used up.
+    /// Inspects the limit. Returns whether it is used up.
     pub(crate) fn is_over(&mut self, heard: Heard) -> bool {
         let step = heard.until().saturating_sub(self.seen);
         self.seen = self.seen.max(heard.until());
@@ -54,7 +54,7 @@ pub(crate) fn set_patience(env: &Environment, limit: Duration, callback: impl Fn
     })
 }
 
-/// Calls `look` again and again until it says that it is done, or until the timeout is cleared.
+/// Calls `look` at intervals until it returns `true`, or until the timeout is cleared.
 pub(crate) fn inspect(
     env: &Environment,
     every: Duration,

@@ -1,4 +1,4 @@
-//! What a server's record may say, wherever it comes from: a file, the console, a server that registers.
+//! The check of a server's record, whether it comes from a file, the console or a registration.
 
 use crate::ServerInfo;
 use crate::application::MASTER;
@@ -6,14 +6,14 @@ use crate::args::is_key;
 use serde_json::Value;
 use std::fmt;
 
-/// The highest number of a processor that the system's set of them has room for (`CPU_SETSIZE`).
+/// The highest number of a processor in the system's set of processors (`CPU_SETSIZE`).
 const MAX_CPU: usize = 1023;
 
-/// Arguments that make a process start servers instead of being one: a server that had them would start itself anew
+/// Arguments that make a process start servers instead of being a server: a server with such a record would start itself
 /// without end.
 const LAUNCHERS: &[&str] = &["type", "startId"];
 
-/// A server's record that makes no sense.
+/// A wrong record of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
     key: String,
@@ -31,7 +31,7 @@ impl RecordError {
         &self.key
     }
 
-    /// What is wrong with it.
+    /// What is wrong with the value.
     #[must_use]
     pub fn problem(&self) -> &str {
         &self.problem
@@ -51,7 +51,7 @@ pub(crate) fn text<'a>(info: &'a ServerInfo, key: &str) -> Option<&'a str> {
     info.get(key).and_then(Value::as_str)
 }
 
-/// A port of a record; nothing if there is none, or 0.
+/// A port of a record, unless it is missing or 0.
 pub(crate) fn port(info: &ServerInfo, key: &str) -> Option<u16> {
     info.get(key).and_then(number).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
 }
@@ -64,7 +64,7 @@ pub(crate) fn number(value: &Value) -> Option<u64> {
     }
 }
 
-/// Checks the record of one server, of which no cluster is to be made any more.
+/// Checks the record of one server, after the expansion of clusters.
 pub(crate) fn check(info: &ServerInfo) -> Result<(), RecordError> {
     name(info, "id")?;
     if name(info, "serverType")? == MASTER {
@@ -82,24 +82,26 @@ pub(crate) fn check(info: &ServerInfo) -> Result<(), RecordError> {
     }
     program_args(info)?;
     if let Some(key) = LAUNCHERS.iter().find(|key| info.contains_key(**key)) {
-        return Err(RecordError::new(*key, "tells a process to start servers, which a server is not to do"));
+        return Err(RecordError::new(*key, "tells a process to start servers, which a server must not do"));
     }
     match info.keys().find(|key| !is_key(key)) {
-        Some(key) => Err(RecordError::new(key, "is no name that a command line can have before a `=`")),
+        Some(key) => Err(RecordError::new(key, "is not a name that can precede `=` on a command line")),
         None => Ok(()),
     }
 }
 
-/// A text that has to be there.
+/// A required text.
 pub(crate) fn name<'a>(info: &'a ServerInfo, key: &str) -> Result<&'a str, RecordError> {
     match info.get(key) {
         None => Err(RecordError::new(key, "is missing")),
         Some(Value::String(text)) if !text.is_empty() && !text.contains(char::is_control) => Ok(text),
-        Some(other) => Err(RecordError::new(key, format!("{other} is no name: a text that is not empty"))),
+        Some(other) => {
+            Err(RecordError::new(key, format!("{other} is no name, which is a text that is not empty")))
+        }
     }
 }
 
-/// A host is an argument of `ssh`, which would take one that begins with `-` for an option, and whose own configuration
+/// Checks a host, which is an argument of `ssh`: with a leading `-` it would be an option, and the configuration of `ssh`
 /// may hand it to a shell.
 pub(crate) fn check_host(info: &ServerInfo) -> Result<(), RecordError> {
     let host = name(info, "host")?;
@@ -110,7 +112,7 @@ pub(crate) fn check_host(info: &ServerInfo) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// The processors that a record binds its server to: a number, or a list such as `0,2-3`.
+/// The processors on which a record has its server run: a number, or a list such as `0,2-3`.
 pub(crate) fn cpu_list(value: &Value) -> Result<Vec<usize>, RecordError> {
     let wrong = || RecordError::new("cpu", format!("{value} is no list of processors, such as 0,2-3"));
     let text = crate::args::text_of(value);
@@ -120,17 +122,17 @@ pub(crate) fn cpu_list(value: &Value) -> Result<Vec<usize>, RecordError> {
         let number = |text: &str| text.trim().parse::<usize>().ok().filter(|cpu| *cpu <= MAX_CPU);
         let (first, last) = (number(first).ok_or_else(wrong)?, number(last).ok_or_else(wrong)?);
         cpus.extend(first..=last);
-        // Each is named once: a list from outside is not to fill the memory.
+        // A list from outside must not fill the memory: each processor is named once.
         if cpus.len() > MAX_CPU + 1 {
             return Err(wrong());
         }
     }
-    // A range that runs backwards has none.
+    // A range from high to low is empty.
     if cpus.is_empty() { Err(wrong()) } else { Ok(cpus) }
 }
 
-/// The arguments that stand before the script: the entries of an array, or a text as one word. An array that went
-/// through a command line comes back as the text of its JSON.
+/// The arguments before the script: the elements of an array, or a text as one word. After a command line an array is the
+/// text of its JSON.
 pub(crate) fn program_args(info: &ServerInfo) -> Result<Vec<String>, RecordError> {
     let wrong = || RecordError::new("args", "is neither a text nor an array of texts");
     let parsed = match info.get("args") {

@@ -1,4 +1,4 @@
-//! Everything that this layer calls upward: what a program gives to an application.
+//! All upcalls of this layer: the traits that a program implements for an application.
 
 use crate::admin::{Agent, Login, MasterAgent, MonitorAgent, Reply, Schedule, ServerClaim, Session, User};
 use crate::application::ShutDown;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// A part of an application, started and stopped with it. Mirrors the components that pomelo's `app.load` takes.
 ///
-/// Each call is to end with its [`Completion`], now or later; the next component waits for it. What is not implemented
+/// Each call ends with its [`Completion`], now or later; the next component waits for it. A method that is not implemented
 /// succeeds at once.
 pub trait Component {
     /// The application starts; the components before this one have started.
@@ -23,14 +23,14 @@ pub trait Component {
         done.ok(());
     }
 
-    /// The application stops; `force` says that the process will end. A failure is logged and stops nothing.
+    /// The application stops; with `force` the process will end. A failure is logged and holds up nothing.
     fn on_stop(&mut self, app: &Application, force: bool, done: Completion) {
         let _ = (app, force);
         done.ok(());
     }
 }
 
-/// What a server does around its start and its end. Mirrors the functions that a `lifecycle.js` exports.
+/// The callbacks around a server's start and end. Mirrors the functions that a `lifecycle.js` exports.
 pub trait Lifecycle {
     /// Before the first component starts (`beforeStartup`). A failure ends the start.
     fn on_before_startup(&mut self, app: &Application, done: Completion) {
@@ -57,9 +57,12 @@ pub trait Lifecycle {
     }
 }
 
-/// Whoever wants to know what happens in an application. Mirrors listeners of pomelo's `app.event`.
+/// A lifecycle that does nothing.
+impl Lifecycle for () {}
+
+/// A listener of an application's events. Mirrors listeners of pomelo's `app.event`.
 pub trait EventHandler {
-    /// Something happened.
+    /// An event happened.
     fn on_event(&mut self, app: &Application, event: &AppEvent);
 
     /// A master stops all its servers: see [`Application::stop_all`].
@@ -79,13 +82,13 @@ pub trait Plugin {
     /// The plugin loads its components and adds its handlers.
     ///
     /// # Errors
-    /// What `Application::load` says, or a reason of the plugin's own.
+    /// The error of [`Application::load`], or the plugin's own.
     fn on_use(&mut self, app: &Application) -> Result<()>;
 }
 
-/// Where the output of servers goes that were started attached, in development.
+/// The receiver of the output of servers that were started attached, in development.
 pub trait OutputHandler {
-    /// A server wrote; the bytes are lent for the call, and may begin or end anywhere in a line.
+    /// A server wrote; the bytes may begin and end anywhere in a line.
     fn on_output(&mut self, from: &OutputOf, data: &[u8]);
 }
 
@@ -98,9 +101,9 @@ impl<F: FnMut(&OutputOf, &[u8])> OutputHandler for F {
 /// A module of the admin console: one object in the master's agent, one in that of each server, the master included.
 /// Mirrors the modules that pomelo's `app.registerAdmin` takes.
 ///
-/// Messages name the module that they are for. What is not implemented is answered so.
+/// Each message names its module. A message to a method that is not implemented is answered with that.
 pub trait Module {
-    /// The module was added to an agent, once: when is it to be called by the clock, if at all?
+    /// The module was added to an agent. Returns when the clock is to call the module, if at all. Called once.
     fn on_register(&mut self) -> Option<Schedule> {
         None
     }
@@ -111,19 +114,19 @@ pub trait Module {
         done.ok(());
     }
 
-    /// In the master: a server says or asks something; or the clock of a `Pull` module calls, without a message.
+    /// In the master: a server sent a notice or a request; or the clock of a `Pull` module calls, without a message.
     fn on_master(&mut self, agent: &MasterAgent, message: Option<Value>, reply: Reply) {
         let _ = (agent, message);
         reply.no_method("masterHandler");
     }
 
-    /// In a server: the master says or asks something; or the clock of a `Push` module calls, without a message.
+    /// In a server: the master sent a notice or a request; or the clock of a `Push` module calls, without a message.
     fn on_monitor(&mut self, agent: &MonitorAgent, message: Option<Value>, reply: Reply) {
         let _ = (agent, message);
         reply.no_method("monitorHandler");
     }
 
-    /// In the master: a user says or asks something. Whether the user may do so is the module's to say:
+    /// In the master: a user sent a notice or a request. The module checks the permission:
     /// [`User::check_level`](crate::admin::User::check_level) is pomelo's rule.
     fn on_client(&mut self, agent: &MasterAgent, session: &Session, message: Value, reply: Reply) {
         let _ = (agent, session, message);
@@ -131,13 +134,13 @@ pub trait Module {
     }
 }
 
-/// Whoever wants to know of a master's servers. Mirrors the events of a master's `ConsoleService`.
+/// A listener of the servers that come to a master and leave it. Mirrors the events of a master's `ConsoleService`.
 pub trait MasterHandler {
-    /// A server that may register for its type is about to have its id: may it? Ids are tied to the type that had them
-    /// first; this is for what else is known of them.
+    /// An authorized server is about to be given its id. An id belongs to the type that had it first, which is checked
+    /// elsewhere.
     ///
     /// # Errors
-    /// Why not; the server is told.
+    /// Refuses the server, which is told the reason.
     fn on_admit(&mut self, agent: &MasterAgent, server: &ServerClaim) -> Result<(), Failure> {
         let _ = (agent, server);
         Ok(())
@@ -148,7 +151,7 @@ pub trait MasterHandler {
         let _ = (agent, server);
     }
 
-    /// A server has come back.
+    /// A server has reconnected.
     fn on_reconnect(&mut self, agent: &MasterAgent, server: &ServerClaim) {
         let _ = (agent, server);
     }
@@ -159,15 +162,15 @@ pub trait MasterHandler {
     }
 }
 
-/// Nobody wants to know.
+/// Ignores all events.
 impl MasterHandler for () {}
 
-/// Decides who may register with a master. Mirrors `authUser` and `authServer` of pomelo's `masterConfig`.
+/// Decides on registrations with a master. Mirrors `authUser` and `authServer` of pomelo's `masterConfig`.
 pub trait Authority {
     /// A user logs in.
     fn on_login(&mut self, login: &Login, done: Completion<User>);
 
-    /// A server registers, or comes back with a token. One of type `master` is not asked about: only the master's own
-    /// monitor is one.
+    /// A server registers, or reconnects with a token. Not called for the type `master`, which only the master's own
+    /// monitor has.
     fn on_server(&mut self, server: &ServerClaim, done: Completion);
 }

@@ -22,7 +22,7 @@ fn request(id: u64, module: &str, body: &Value) -> Vec<u8> {
     publish("client", &twice(&json!({"reqId": id, "moduleId": module, "body": body})))
 }
 
-/// Keeps the replies of users until somebody takes them.
+/// Keeps the replies of users until the test takes them.
 struct Keeping(Rc<RefCell<Vec<Reply>>>);
 
 impl Module for Keeping {
@@ -84,7 +84,7 @@ fn a_user_who_does_not_read_the_answers_is_not_read() {
         answered += 1;
         other.ask("client", answered, "nothing", json!({}));
     }
-    // As many as the kernel holds, and one that waits.
+    // As many as the kernel holds, and one more.
     assert!(count.get() < 20, "{} answers were made", count.get());
     for id in 1..=40 {
         assert_eq!(raw.value("client")["respId"], id);
@@ -155,7 +155,7 @@ fn of_those_who_do_not_register_the_oldest_of_an_address_give_way() {
     let newest = all.split_off(44);
     assert!(newest.iter().all(is_open) && !all.iter().any(is_open), "the oldest left");
     assert!(is_open(&elsewhere[0]), "another address is not concerned");
-    // Whoever registers is let in, and is in nobody's way afterwards.
+    // A peer that registers is admitted, and then takes no place in the lobby.
     let mut user = Raw::user(&env, here, "admin-1", "admin");
     let more = silent(&env, here, 20);
     assert_eq!(user.ask("client", 1, "nothing", json!({}))["error"], "unknown moduleId:nothing");
@@ -227,7 +227,7 @@ fn a_wrong_password_is_refused_late_and_holds_up_nobody_else() {
     let _right = Raw::user(&env, address, "b", "admin");
     assert_eq!(wrong.value("register")["code"], -1);
     assert!(begin.elapsed() >= pause, "{:?}", begin.elapsed());
-    // One that leaves meanwhile, and a master that does.
+    // A peer that leaves meanwhile, and a master that is closed.
     drop(wrong);
     let mut wrong = Raw::greeted(&env, address);
     wrong.publish("register", &login("a", "admin", "wrong").to_string());

@@ -160,7 +160,7 @@ fn add_starts_the_servers_of_a_cluster_and_names_those_that_it_cannot() {
     let fleet = Fleet::new(&json!({}));
     let app = fleet.start(quick());
     let client = fleet.login("admin");
-    // A port that is taken, right behind one that is free.
+    // A taken port, right behind a free port.
     let (taken, busy) = std::iter::repeat_with(|| {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
         let busy = taken.local_addr().expect("an address").port();
@@ -195,7 +195,7 @@ fn restart_gives_a_server_a_new_process_with_its_old_arguments() {
         until(&fleet.env, "both", || app.servers().len() == 2);
         response
     };
-    // One that would be restarted as crashed is started once.
+    // A server that would be restarted as crashed is started once.
     assert_eq!(restart(json!(["chat-1"]), Value::Null), Response::body(json!([])));
     let new = pids();
     assert_eq!((old[0] == new[0], old[1] == new[1]), (false, true));
@@ -203,16 +203,16 @@ fn restart_gives_a_server_a_new_process_with_its_old_arguments() {
     assert_eq!(restart(json!([]), json!("chat")), Response::body(json!([])));
     assert!(pids().iter().all(|pid| !new.contains(pid)));
     assert_eq!(restart(json!([]), Value::Null), Response::body(json!([])), "all but the master");
-    let some = restart(json!(["nobody", "chat-2"]), Value::Null);
-    assert_eq!(some, Response::body(json!(["nobody"])), "those that failed");
-    assert_eq!(error(&restart(json!(["nobody"]), Value::Null)), "all servers start failed.");
+    let some = restart(json!(["absent", "chat-2"]), Value::Null);
+    assert_eq!(some, Response::body(json!(["absent"])), "the servers that failed");
+    assert_eq!(error(&restart(json!(["absent"]), Value::Null)), "all servers start failed.");
     let unknown = restart(json!([]), json!("gate"));
     assert_eq!(error(&unknown), "restart servers with unknown server type: gate");
     assert_eq!(fleet.children().len(), 2);
     fleet.stop_all(&client);
 }
 
-// pomelo: defect 8: in Node the master throws and nobody is answered
+// pomelo: defect 8: in Node the master throws and the user gets no answer
 #[test]
 fn restart_of_nothing_is_answered() {
     let fleet = Fleet::new(&json!({}));
@@ -288,7 +288,7 @@ fn servers_that_do_not_answer_are_left_out_and_named() {
     let restart = fleet.ask(&client, json!({"signal": "restart", "ids": ["chat-1", "chat-2"], "type": null}));
     assert_eq!(restart.body, Some(json!(["chat-1"])));
     until(&fleet.env, "chat-2", || app.server("chat-2").is_some());
-    // The restart that came to nothing is forgotten: one that crashes later is brought back.
+    // The restart that failed is forgotten: a server that crashes later is started again.
     let old = fleet.pid_of("chat-1").expect("it runs");
     uv_core::process::kill(old, 9).expect("it runs");
     until(&fleet.env, "chat-1 is back", || app.server("chat-1").is_some_and(|info| info["pid"] != old));
@@ -355,7 +355,7 @@ fn a_second_master_on_the_same_port_is_told_so() {
     let second = Application::new(&fleet.env, fleet.options(&[])).expect("a good configuration");
     let reason = fleet.start_app(&second).expect_err("the port is taken").to_string();
     assert!(reason.contains("EADDRINUSE") && reason.contains("__master__"), "{reason}");
-    assert_eq!(fleet.exit.get(), None, "whoever started it decides");
+    assert_eq!(fleet.exit.get(), None, "its own program decides");
     second.stop(false);
     first.stop(true);
     until(&fleet.env, "the stop", || fleet.exit.get() == Some(0));
@@ -430,7 +430,7 @@ fn what_holds_the_ports_of_a_lost_server_is_ended_if_its_record_says_so() {
     fleet.stop_all(&client);
 }
 
-// pomelo: the difference: in Node whoever registers can have the master run and end programs
+// pomelo: the difference: in Node any peer that registers can have the master run and end programs
 #[test]
 fn nothing_is_run_or_ended_because_a_peer_says_so() {
     common::logs::begin();
@@ -456,9 +456,9 @@ fn nothing_is_run_or_ended_because_a_peer_says_so() {
         raw.publish("register", &claim.to_string());
         assert_eq!(raw.value("register")["code"], 1);
     }
-    // The one that the configuration knows is started, with what the configuration says.
+    // The server of the configuration is started, by its record there.
     until(&fleet.env, "chat-2", || app.server("chat-2").is_some_and(|info| info["pid"] != 4711));
-    until(&fleet.env, "the refusal", || !common::logs::with("left alone").is_empty());
+    until(&fleet.env, "the refusal", || !common::logs::with("not killed").is_empty());
     assert_eq!(fleet.children(), [fleet.pid_of("chat-2").expect("it runs")]);
     assert!(innocent.try_wait().expect("it can be asked").is_none(), "it lives");
     innocent.kill().expect("it runs");

@@ -68,12 +68,12 @@ fn nothing_is_started_while_all_are_stopped() {
         restarted.setter(),
     );
     uv_core::process::kill(fleet.pid_of("chat-1").expect("it runs"), 9).expect("it runs");
-    until(&fleet.env, "both are gone", || app.servers().is_empty());
+    until(&fleet.env, "both have ended", || app.servers().is_empty());
     let stopped = Later::new();
     client.request(CONSOLE, json!({"signal": "stop", "ids": []}), stopped.setter());
     let failed: Result<Response, _> = restarted.wait(&fleet.env);
     assert_eq!(error(&failed.expect("an answer")), "all servers start failed.");
-    // One that was on its way already is told as soon as it is here.
+    // A server that was starting is told as soon as it registers.
     let address = ([127, 0, 0, 1], fleet.port).into();
     let mut late = Raw::server(&fleet.env, address, "chat-9");
     assert_eq!(late.value("monitor"), json!({"moduleId": CONSOLE, "body": {"signal": "stop"}}));
@@ -81,7 +81,7 @@ fn nothing_is_started_while_all_are_stopped() {
     let stopped: Result<Response, _> = stopped.wait(&fleet.env);
     assert_eq!(stopped.expect("an answer").body, Some(json!({"status": "all"})));
     until(&fleet.env, "the master's end", || fleet.exit.get() == Some(0));
-    assert!(fleet.children().is_empty(), "nobody is left");
+    assert!(fleet.children().is_empty(), "no server is left");
     client.close();
     admin_support::run_to_the_end(&fleet.env);
 }

@@ -159,7 +159,7 @@ fn with_the_option_a_server_that_showed_a_token_comes_back_in_its_own_process_on
     other.end();
     assert_eq!(returning("other", pid).0, -1, "it was killed, and this is not it");
     let (code, _, _own) = returning("own", std::process::id());
-    assert_eq!(code, 1, "the process that has the connection is the one that it was");
+    assert_eq!(code, 1, "the same process has the connection");
     let (code, _, _unknown) = returning("unknown", 7);
     assert_eq!(code, 1, "what the option gives up");
     agent.close();

@@ -53,7 +53,7 @@ fn an_answer_and_a_ping_that_came_in_time_are_heard_by_a_late_master() {
     pinging.send(&[0xC0, 0]);
     be_late(&env);
     assert_eq!(answer.wait(&env), Ok(Some(Value::from("in time"))));
-    assert_eq!(heard.lines(), ["register chat-1", "register chat-2"], "nobody was silent");
+    assert_eq!(heard.lines(), ["register chat-1", "register chat-2"], "no peer was silent");
     agent.close();
     run_to_the_end(&env);
 }

@@ -70,7 +70,7 @@ fn a_module_is_called_by_servers_and_by_users_and_says_who_asked() {
     assert_eq!(answer, json!({"respId": 1, "error": null, "body": "from the master"}));
     // Who asks is known by the connection, whatever the body says.
     let mut user = Raw::user(&env, address, "list-1", "guest");
-    let body = json!({"say": 7, "clientId": "somebody", "username": "admin"});
+    let body = json!({"say": 7, "clientId": "another", "username": "admin"});
     let answer = user.ask("client", 5, "notes", body);
     assert_eq!(answer, json!({"respId": 5, "error": null, "body": "to the client"}));
     assert_eq!(heard.lines(), [r#"master "hello""#, "client list-1 guest 7"]);
@@ -91,11 +91,11 @@ fn unknown_and_disabled_modules_and_missing_methods_are_answered_in_pomelos_word
     let address = listen(&agent);
     let mut server = Raw::server(&env, address, "chat-1");
     let mut error = |module: &str| server.ask("monitor", 1, module, json!(null))["error"].take();
-    assert_eq!(error("nobody"), "unknown moduleId:nobody");
+    assert_eq!(error("absent"), "unknown moduleId:absent");
     assert_eq!(error("bare"), "module bare dose not have a method called masterHandler");
     assert!(agent.disable("bare") && !agent.disable("bare"));
     assert_eq!(error("bare"), "module bare is disable");
-    assert!(agent.enable("bare") && !agent.enable("bare") && !agent.enable("nobody"));
+    assert!(agent.enable("bare") && !agent.enable("bare") && !agent.enable("absent"));
     assert_eq!(error("bare"), "module bare dose not have a method called masterHandler");
     let mut user = Raw::user(&env, address, "list-1", "admin");
     let answer = user.ask("client", 1, "bare", json!({}));
@@ -121,7 +121,7 @@ fn the_clock_calls_pull_modules_in_the_master_and_push_modules_in_monitors() {
     until(&env, "three calls", || pulled.lines().len() >= 3 && pushed.lines().len() >= 3);
     assert!(pulled.lines().iter().all(|line| line == "master clock"), "{:?}", pulled.lines());
     assert!(pushed.lines().iter().all(|line| line == "monitor clock"), "{:?}", pushed.lines());
-    // A disabled module is not called; one that is enabled again is.
+    // A disabled module is not called; a module that is enabled again is.
     agent.disable("pull");
     let count = pulled.lines().len();
     let more = pushed.lines().len() + 5;
@@ -217,7 +217,7 @@ fn the_command_list_says_which_modules_there_are_without_pomelos_own() {
     assert_eq!(list, json!({"respId": 3, "error": null, "body": expected}));
     assert_eq!(command(&mut user, "dance", &json!("one"))["error"], "unknown command:dance");
     assert_eq!(command(&mut user, "enable", &json!(""))["error"], "empty moduleId");
-    assert_eq!(command(&mut user, "enable", &json!("nobody"))["body"], -1);
+    assert_eq!(command(&mut user, "enable", &json!("absent"))["body"], -1);
     agent.close();
     run_to_the_end(&env);
 }
@@ -370,10 +370,10 @@ fn a_request_always_ends_and_never_within_its_own_call() {
     let agent = new_master(&env);
     let address = listen(&agent);
     let unknown: Later<Result<Response, RequestError>> = Later::new();
-    agent.request("nobody", "m", json!(null), unknown.setter());
+    agent.request("absent", "m", json!(null), unknown.setter());
     assert!(!unknown.is_there());
     let reason = unknown.wait(&env).expect_err("there is none");
-    assert_eq!(reason.to_string(), "unknown server id:nobody");
+    assert_eq!(reason.to_string(), "unknown server id:absent");
     let _silent = Raw::server(&env, address, "chat-1");
     let timed: Later<Result<Response, RequestError>> = Later::new();
     agent.request_within("chat-1", "m", Rc::default(), Duration::from_millis(5), timed.setter());
@@ -398,10 +398,10 @@ fn notices_go_to_one_to_a_type_to_all_and_to_clients() {
     let mut user = Raw::greeted(&env, address);
     user.publish("register", &login("list-1", "admin", "admin").to_string());
     assert_eq!(user.value("register")["code"], 1);
-    assert!(agent.notify("chat-1", "m", &json!(1)) && !agent.notify("nobody", "m", &json!(1)));
+    assert!(agent.notify("chat-1", "m", &json!(1)) && !agent.notify("absent", "m", &json!(1)));
     assert_eq!((agent.notify_type("gate", "m", &json!(2)), agent.notify_type("no", "m", &json!(2))), (1, 0));
     assert_eq!(agent.notify_all("m", &json!(3)), 2);
-    assert!(agent.notify_client("list-1", "m", &json!(4)) && !agent.notify_client("nobody", "m", &json!(4)));
+    assert!(agent.notify_client("list-1", "m", &json!(4)) && !agent.notify_client("absent", "m", &json!(4)));
     let notice = |body: u32| format!(r#"{{"moduleId":"m","body":{body}}}"#);
     assert_eq!([chat.message().1, chat.message().1], [notice(1), notice(3)]);
     assert_eq!([gate.message().1, gate.message().1], [notice(2), notice(3)]);

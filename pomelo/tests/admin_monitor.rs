@@ -108,8 +108,8 @@ fn requests_of_the_master_are_answered_in_either_encoding_and_with_their_own_id(
         (&json!(10), &json!("module echo gave no answer"))
     );
     let asked = |module: &str| json!({"reqId": 11, "moduleId": module, "body": null}).to_string();
-    raw.publish("monitor", &asked("nobody"));
-    assert_eq!(raw.value("monitor"), json!({"respId": 11, "error": "unknown moduleId:nobody"}));
+    raw.publish("monitor", &asked("absent"));
+    assert_eq!(raw.value("monitor"), json!({"respId": 11, "error": "unknown moduleId:absent"}));
     agent.close();
     run_to_the_end(&env);
 }
@@ -137,7 +137,7 @@ fn responses_are_found_by_a_number_or_by_a_text_and_may_stand_in_the_errors_plac
     assert_eq!((two.data(), two.error_text()), (Some(&json!({"a": 1})), None));
     let error = ask(json!({"respId": "ID", "error": {"message": "no", "stack": "…"}, "body": null}));
     assert_eq!(error.error_text().as_deref(), Some("no"));
-    // What nobody asked for is ignored.
+    // A response to no request is ignored.
     raw.publish("monitor", r#"{"respId":99,"error":1}"#);
     agent.close();
     raw.everything();
@@ -148,10 +148,10 @@ fn responses_are_found_by_a_number_or_by_a_text_and_may_stand_in_the_errors_plac
 #[test]
 fn a_first_attempt_that_fails_is_reported_and_not_repeated() {
     let (_lp, env) = new_loop();
-    let nobody = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
-    let agent = MonitorAgent::new(&env, monitor_options(nobody, "chat-1"));
-    let reason = connect(&env, &agent).expect_err("nobody is there");
-    assert!(reason.contains("ECONNREFUSED") && reason.contains(&nobody.to_string()), "{reason}");
+    let absent = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
+    let agent = MonitorAgent::new(&env, monitor_options(absent, "chat-1"));
+    let reason = connect(&env, &agent).expect_err("no master listens");
+    assert!(reason.contains("ECONNREFUSED") && reason.contains(&absent.to_string()), "{reason}");
     assert_eq!(agent.state(), MonitorState::Closed);
     run_to_the_end(&env);
 }
@@ -238,7 +238,7 @@ fn a_lost_master_is_sought_with_growing_pauses_and_shown_the_token_again() {
     raw_master.greet(&env).publish("error", "{}");
     raw_master.greet(&env).send(&[0xE0, 0]);
     assert_eq!(agent.state(), MonitorState::Lost);
-    assert!(!agent.notify("m", &json!(null)), "nobody is there to hear it");
+    assert!(!agent.notify("m", &json!(null)), "no master is connected");
     let mut raw = raw_master.greet(&env);
     let again = raw.value("reconnect");
     assert_eq!(
@@ -302,7 +302,7 @@ fn everything_about_a_closed_monitor_is_refused_or_ignored() {
     let first = Later::new();
     agent.connect(done(&env, &first));
     agent.close();
-    assert!(first.wait(&env).is_err(), "whoever waited is told");
+    assert!(first.wait(&env).is_err(), "the caller is told");
     agent.close();
     assert!(connect(&env, &agent).is_err());
     let later: Later<Result<Response, RequestError>> = Later::new();
@@ -323,9 +323,9 @@ fn a_client_says_why_it_is_not_connected() {
         Client::connect(&env, target, "list-1", "admin", password, later.setter());
         later.wait(&env)
     };
-    let nobody = free_port();
-    match try_it(nobody, "admin") {
-        Err(Error::Unreachable(reason)) => assert!(reason.contains(&format!("127.0.0.1:{nobody}"))),
+    let absent = free_port();
+    match try_it(absent, "admin") {
+        Err(Error::Unreachable(reason)) => assert!(reason.contains(&format!("127.0.0.1:{absent}"))),
         other => panic!("{other:?}"),
     }
     match try_it(address.port(), "wrong") {

@@ -65,11 +65,11 @@ fn signal(fleet: &Fleet, id: &str, number: i32) -> i32 {
     pid
 }
 
-/// A server is back that was stopped by the system: it has read all that it was sent meanwhile when it answers.
+/// Continues a suspended server, which has read all pending messages when it answers.
 fn is_as_before(fleet: &Fleet, client: &Client, id: &str, pid: i32) {
     uv_core::process::kill(pid, SIGCONT).expect("it is there");
     until(&fleet.env, "its answer", || fleet.ids(client).iter().any(|other| other == id));
-    // What it obeys it obeys in the turn after: it would be gone by its next answer.
+    // It would obey in the turn after, and have ended before its next answer.
     assert!(fleet.list(client).contains(&(id.to_owned(), i64::from(pid))), "the same process");
 }
 
@@ -137,7 +137,7 @@ fn an_order_stands_until_its_user_was_told_that_it_failed() {
         assert_eq!(confirm(&mut server, &order), false, "{name}");
         assert_eq!(confirm(&mut server, &json!({"confirm": "a guess"})), false);
     }
-    // One that agrees in time has agreed, whatever becomes of it.
+    // A server that agrees in time has agreed, whatever follows.
     let answer = ask_later(&client, json!({"signal": "stop", "ids": ["chat-1"]}));
     let order = take_order(&mut server);
     assert_eq!(confirm(&mut server, &order), true);
@@ -249,7 +249,7 @@ fn kill_ends_a_server_that_does_not_answer() {
     // A killed application keeps nothing, should its program go on.
     client.close();
     run_to_the_end(&fleet.env);
-    assert_eq!(Rc::strong_count(&held), 1, "its handlers are gone");
+    assert_eq!(Rc::strong_count(&held), 1, "its handlers are dropped");
 }
 
 /// Notes what is said of the stop of all.
@@ -286,7 +286,7 @@ fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({"alone": true})), starting]}));
     let app = Application::new(&fleet.env, fleet.options(&[])).expect("a good configuration");
     app.set_admin_times(quick().stop_within(Duration::from_millis(300))).expect("time limits");
-    // Nobody tells this master of its servers: it looks itself.
+    // No watcher tells this master of its servers: it looks itself.
     app.enable("closeWatcher");
     fleet.start_app(&app).expect("it starts");
     let is_there = || app.master_agent().is_some_and(|agent| agent.server("chat-1").is_some());

@@ -58,7 +58,7 @@ fn users_are_let_in_by_name_and_password() {
         }
     };
     refused(login("a", "admin", "wrong"), wrong.clone());
-    refused(login("a", "nobody", "admin"), wrong.clone());
+    refused(login("a", "absent", "admin"), wrong.clone());
     let plain = |password: &str, md5: bool| json!({"type": "client", "id": "a", "username": "admin", "password": password, "md5": md5});
     refused(plain("admin", true), wrong.clone());
     refused(plain("21232F297A57A5A743894A0E4A801FC3", true), wrong.clone());
@@ -147,7 +147,7 @@ fn without_tokens_every_server_is_let_in() {
     run_to_the_end(&env);
 }
 
-// pomelo: sentence 44, the difference: in Node whoever says that it is a master is let in
+// pomelo: sentence 44, the difference: in Node a peer that claims to be a master is admitted
 #[test]
 fn only_the_masters_own_monitor_is_a_master() {
     let (_lp, env) = new_loop();
@@ -261,7 +261,7 @@ fn a_server_that_says_disconnect_is_gone_at_once() {
     run_to_the_end(&env);
 }
 
-// pomelo: 2.3: the second server of an id is admitted but neither listed nor told; in Node it stays so for ever
+// pomelo: 2.3: the second server of an id is admitted but neither listed nor told; in Node it stays so
 #[test]
 fn a_second_server_of_an_id_takes_its_place_when_the_first_has_gone() {
     let (_lp, env) = new_loop();
@@ -299,13 +299,13 @@ impl Authority for Slow {
 fn an_authority_of_ones_own_may_take_its_time_or_forget() {
     let (_lp, env) = new_loop();
     let (agent, address) = master(&env, MasterOptions::new(Slow(env.clone())), &Heard::default());
-    let (said, _raw) = register(&env, address, "register", &login("a", "anybody", ""));
+    let (said, _raw) = register(&env, address, "register", &login("a", "any", ""));
     assert_eq!(said, yes());
     let (said, _) = register(&env, address, "register", &registration("chat-1"));
     assert_eq!(said, no("server auth failed"));
-    // One that leaves before it was decided.
+    // A user who leaves before the decision.
     let mut raw = Raw::greeted(&env, address);
-    raw.publish("register", &login("b", "anybody", "").to_string());
+    raw.publish("register", &login("b", "any", "").to_string());
     drop(raw);
     agent.close();
     run_to_the_end(&env);
@@ -340,6 +340,6 @@ fn a_handler_that_closes_its_master_is_let_go_of() {
     let agent = MasterAgent::new(&env, MasterOptions::new(credentials()), handler).expect("an agent");
     let mut raw = Raw::server(&env, admin_support::listen(&agent), "chat-1");
     raw.is_dismissed();
-    assert_eq!(std::rc::Rc::strong_count(&token), 1, "nobody has it any more");
+    assert_eq!(std::rc::Rc::strong_count(&token), 1, "the agent has dropped it");
     run_to_the_end(&env);
 }

@@ -164,7 +164,7 @@ fn a_crash_loop_is_slowed_down_to_a_stated_pause_and_ends_when_it_is_told_to() {
 fn restart_does_not_wait_for_the_pause() {
     let record = kept_up("chat-1", json!({"dies": 1}));
     let fleet = Fleet::new(&json!({"chat": [record]}));
-    // Nobody waits so long.
+    // The user does not wait so long.
     let times =
         quick().auto_restart_after(Duration::from_secs(3000)).auto_restart_at_most(Duration::from_secs(3000));
     common::logs::begin();

@@ -131,8 +131,8 @@ fn all_have_started_when_one_more_than_the_configuration_has_said_so() {
     watcher(&mut first, 1, json!({"action": "subscribe", "id": "chat-1"}));
     let mut second = Raw::server(&fleet.env, address, "chat-2");
     assert_eq!(told(&mut first)["action"], "addServer");
-    // Unlike in Node a server that says it twice, or one that nobody knows, does not count.
-    for id in ["chat-1", "chat-1", "chat-1", "nobody"] {
+    // Unlike in Node a server that reports twice counts once, and an unknown server does not count.
+    for id in ["chat-1", "chat-1", "chat-1", "absent"] {
         let body = json!({"action": "record", "id": id});
         first.publish("monitor", &json!({"moduleId": "__masterwatcher__", "body": body}).to_string());
     }
@@ -154,7 +154,7 @@ fn a_watcher_is_not_confused_by_what_makes_no_sense() {
     {
         assert!(watcher(&mut raw, 1, body)["error"]["message"].is_string());
     }
-    let unknown = watcher(&mut raw, 1, json!({"action": "subscribe", "id": "nobody"}));
+    let unknown = watcher(&mut raw, 1, json!({"action": "subscribe", "id": "absent"}));
     assert!(unknown["error"]["message"].is_string(), "nothing is remembered of servers that are not there");
     stop(&fleet, &app);
 }

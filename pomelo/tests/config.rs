@@ -82,7 +82,7 @@ fn a_wrong_record_of_the_master_is_named_with_line_and_key() {
         ),
         (
             "{\n\"development\":\n {\"id\": 7}}",
-            "master.json:3: development.id: 7 is no name: a text that is not empty",
+            "master.json:3: development.id: 7 is no name, which is a text that is not empty",
         ),
         (
             "{\"id\": \"m\",\n\"host\": \"-oProxyCommand=x\", \"port\": 3005}",
@@ -106,7 +106,7 @@ fn a_wrong_record_of_a_server_is_named_with_line_and_key() {
     for (record, expected) in [
         (r#""id": "chat-2""#, "chat[1].host: is missing"),
         (r#""host": "h""#, "chat[1].id: is missing"),
-        (r#""id": "chat-1", "host": "h""#, "chat[1].id: there is a server \"chat-1\" already"),
+        (r#""id": "chat-1", "host": "h""#, "chat[1].id: another server has the id \"chat-1\""),
         (r#""id": "a", "host": "h", "port": -1"#, "chat[1].port: -1 is no port, which is 0 to 65535"),
         (
             r#""id": "a", "host": "h", "port": "3250++""#,
@@ -124,11 +124,11 @@ fn a_wrong_record_of_a_server_is_named_with_line_and_key() {
         (r#""id": "a", "host": "a b""#, "chat[1].host: \"a b\" is no host's name"),
         (
             r#""id": "a", "host": "h", "a=b": 1"#,
-            "chat[1].a=b: is no name that a command line can have before a `=`",
+            "chat[1].a=b: is not a name that can precede `=` on a command line",
         ),
         (
             r#""id": "a", "host": "h", "type": "chat""#,
-            "chat[1].type: tells a process to start servers, which a server is not to do",
+            "chat[1].type: tells a process to start servers, which a server must not do",
         ),
         (
             r#""host": "h", "clusterCount": -1"#,

@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::rc::Rc;
 
-/// An address for documentation: nobody has it.
+/// An address for documentation, which no host has.
 const ELSEWHERE: &str = "192.0.2.1";
 
 /// The variable that has the folder of the commands.
@@ -95,7 +95,7 @@ fn every_word_comes_to_a_server_elsewhere_as_it_is() {
     };
     assert!(written.contains(&format!("note={NASTY}|\n")), "{written}");
     assert!(written.contains("env=development|\nid=a|\n"), "{written}");
-    let folder = written.lines().find_map(|line| line.strip_prefix("folder ")).expect("it says so");
+    let folder = written.lines().find_map(|line| line.strip_prefix("folder ")).expect("its folder");
     // The pipe cuts the output anywhere, and the host stands in front of each piece.
     assert!(written.contains(&format!("[{ELSEWHERE}] {folder}\n")), "{written}");
     assert!(log.starts_with(&format!("-p\n2222\n--\n{ELSEWHERE}\ncd {folder} && exec /bin/sh -e ")), "{log}");

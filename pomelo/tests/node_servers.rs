@@ -106,7 +106,7 @@ fn unmodified_servers_register_are_told_of_each_other_listed_restarted_and_stopp
 fn our_server_joins_an_unmodified_master_is_listed_comes_back_and_is_stopped() {
     let Some(node) = node::find() else { return };
     let port = free_port();
-    // One that the master waits for: with no servers at all it would tell of the start of all before ours listens to it.
+    // A server for which the master waits: without any it would report the start of all before the test listens.
     let fleet = Fleet::new(&json!({"rust": [{"id": "rust-1", "host": "127.0.0.1", "port": port}]}));
     fleet.config("adminServer.json", &json!([{"type": "rust", "token": "a secret of ours"}]));
     let script = write_app(&fleet, &node);

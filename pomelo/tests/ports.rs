@@ -51,8 +51,8 @@ fn a_port_is_free_if_it_can_be_bound() {
     assert!(is_one_free);
     let everywhere = TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = everywhere.local_addr().expect("an address").port();
-    assert!(!is_port_free("127.0.0.1", port), "somebody listens everywhere");
-    // The same digits, one less. Somebody else may listen there, of course.
+    assert!(!is_port_free("127.0.0.1", port), "a listener has every address");
+    // The same digits, one less. Another process may listen there.
     if TcpListener::bind(("127.0.0.1", port / 10)).is_ok() {
         let is_free =
             || is_port_free("127.0.0.1", port / 10) || TcpListener::bind(("127.0.0.1", port / 10)).is_err();

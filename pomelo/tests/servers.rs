@@ -47,7 +47,7 @@ fn a_type_stays_known_and_a_known_id_replaces_its_record() {
     app.replace_servers(vec![info("area-1", "area", 4)]);
     assert_eq!(ids(&app.servers()), ["area-1"]);
     assert_eq!(app.server_types(), ["area"]);
-    assert!(world.story.lines().is_empty(), "nobody is called from within these methods");
+    assert!(world.story.lines().is_empty(), "no handler is called from within these methods");
     world.run();
     let expected = [
         "add_servers [\"chat-1\", \"gate-1\"]",

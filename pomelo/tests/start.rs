@@ -193,7 +193,7 @@ fn a_component_that_drops_its_completion_has_failed() {
     let world = World::new();
     let app = world.app(&[]);
     app.load("forgetful", Forgetful).expect("a new name");
-    let error = world.start(&app).expect_err("nobody said that it has started");
+    let error = world.start(&app).expect_err("it never reported its start");
     assert!(error.to_string().contains("\"forgetful\", method start"), "{error}");
 }
 
@@ -208,7 +208,7 @@ fn a_stop_during_the_start_ends_the_start() {
     world.until(|| story.has("a.start 1"));
     app.stop(true);
     world.run();
-    // The first component never says that it has started; when it is let go of, its completion says so.
+    // The first component never reports its start; when it is dropped, its completion reports a failure.
     assert_eq!(*story.lines(), ["a.start 1", "a.stop 4", "b.stop 4", "Err(Stopped)"]);
     assert_eq!(world.exit.get(), Some(0));
 }

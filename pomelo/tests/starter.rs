@@ -396,7 +396,7 @@ fn a_server_of_production_outlives_its_master() {
     uv_core::process::kill(pid, 0).expect("the server is alive");
     drop(master);
     uv_core::process::kill(pid, SIGKILL).expect("the server is alive");
-    assert!(lines.all(|line| line.is_ok()), "until the server is gone too");
+    assert!(lines.all(|line| line.is_ok()), "until the server has ended too");
 }
 
 fn play_master(folder: &std::ffi::OsStr) {

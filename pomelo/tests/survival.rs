@@ -31,7 +31,7 @@ fn play(folder: &OsStr) {
     env.run(RunMode::Default).expect("the loop runs");
 }
 
-/// Whether a process runs: one that has ended and that nobody has collected does not.
+/// Whether a process runs. A zombie does not.
 fn is_running(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|fields| !fields.is_empty() && !fields.starts_with('Z'))

@@ -1,9 +1,9 @@
-//! Who may register: users by name and password, servers by the token of their type. Mirrors the default functions in
+//! Authorization of registrations: users by name and password, servers by the token of their type. Mirrors the default functions in
 //! pomelo-admin's `lib/util/utils.js`.
 //!
-//! Node's command line sends the MD5 of the password without a challenge, so whoever can read the connection can log
-//! in as that user. A master that must keep Node's clients can not change that: it listens on the loopback interface
-//! where its host says so, and elsewhere belongs into a network of its own.
+//! Node's command line sends the MD5 of the password without a challenge, so an attacker who can read the connection can
+//! log in as that user. A master that must serve Node's clients cannot change that: it listens on the loopback interface
+//! if that is its host, and otherwise belongs in a network of its own.
 
 use crate::admin::registration::{Login, ServerClaim};
 use crate::config::{AdminServer, AdminUser};
@@ -19,7 +19,7 @@ use std::io::Read;
 pub struct User {
     /// The name.
     pub username: String,
-    /// What the user may do: 1 everything, others only look.
+    /// The user's level: 1 may do everything, others may only look.
     pub level: u64,
 }
 
@@ -27,7 +27,7 @@ impl User {
     /// Whether the user may change something.
     ///
     /// # Errors
-    /// pomelo's words for why not.
+    /// The reason, in pomelo's words.
     pub fn check_level(&self) -> Result<(), &'static str> {
         match self.level {
             1 => Ok(()),
@@ -37,7 +37,13 @@ impl User {
     }
 }
 
-/// Users and tokens, as the configuration has them.
+/// The users and tokens of a configuration.
+///
+/// ```
+/// use pomelo::admin::Credentials;
+///
+/// let credentials = Credentials::new().user("admin", "secret", 1).token("chat", "abc");
+/// ```
 #[derive(Clone, Default)]
 pub struct Credentials {
     pub(crate) users: Vec<AdminUser>,
@@ -46,7 +52,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Nobody can log in, and no server needs a token.
+    /// No user can log in, and no server needs a token.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -60,7 +66,7 @@ impl Credentials {
         self
     }
 
-    /// Asks servers for tokens, and lets those of this type in with this one.
+    /// Admits servers of this type with this token; from then on every server needs a token.
     #[must_use]
     pub fn token(mut self, server_type: &str, token: &str) -> Self {
         let record = AdminServer { server_type: server_type.to_owned(), token: token.to_owned() };
@@ -68,7 +74,7 @@ impl Credentials {
         self
     }
 
-    /// Those of an application's configuration.
+    /// The credentials of an application's configuration.
     pub(crate) fn of(app: &Application) -> Result<Self, Failure> {
         let users = app.admin_users().map_err(Failure::new)?.unwrap_or_default();
         let tokens = app.admin_servers().map_err(Failure::new)?;
@@ -92,8 +98,8 @@ impl Credentials {
         tokens.iter().any(|record| record.server_type == server_type && same(&record.token, token))
     }
 
-    /// What a server of this type shows to its master: the word `ok` where there are no tokens, and nothing for a type
-    /// that has none.
+    /// The token that a server of this type shows to its master: the word `ok` without tokens, and nothing for a type
+    /// without one.
     pub(crate) fn token_of(&self, server_type: &str) -> Option<String> {
         let Some(tokens) = &self.tokens else { return Some("ok".into()) };
         tokens.iter().find(|record| record.server_type == server_type).map(|record| record.token.clone())
@@ -104,7 +110,7 @@ impl Authority for Credentials {
     fn on_login(&mut self, login: &Login, done: Completion<User>) {
         match self.find(login) {
             Some(user) => done.ok(user),
-            None => done.fail("no such user, or another password"),
+            None => done.fail("unknown user or wrong password"),
         }
     }
 
@@ -112,7 +118,7 @@ impl Authority for Credentials {
         if self.admits(&server.server_type, server.token.as_deref()) {
             done.ok(());
         } else {
-            done.fail("not the token of its type");
+            done.fail("wrong token for its type");
         }
     }
 }
@@ -123,13 +129,13 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The lower-case hexadecimal MD5 of `text`, as which Node's command line sends a password.
+/// The MD5 of `text` in lower-case hexadecimal, the form in which Node's command line sends a password.
 #[must_use]
 pub fn md5_hex(text: &str) -> String {
     Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A secret for this process: what the master's own monitor shows in place of a token.
+/// A random secret, such as the token of the master's own monitor.
 pub(crate) fn new_secret() -> Result<String> {
     let mut bytes = [0; 16];
     let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
@@ -137,7 +143,7 @@ pub(crate) fn new_secret() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Compares without telling by the time it takes how much was right.
+/// Compares in constant time, so that the time does not tell how much was right.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     let differences = one.bytes().zip(other.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
     one.len() == other.len() && std::hint::black_box(differences) == 0

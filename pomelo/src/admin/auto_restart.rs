@@ -1,5 +1,5 @@
-//! Brings servers up, and back when they have crashed: again and again, with growing pauses, until they are up or
-//! somebody has stopped them. Mirrors the `disconnect` listener of pomelo's `lib/master/master.js`, which tries once.
+//! Starts servers, and starts them again when they have crashed: with growing pauses, until they are up or a user has
+//! stopped them. Mirrors the `disconnect` listener of pomelo's `lib/master/master.js`, which tries once.
 
 use crate::ServerInfo;
 use crate::admin::Times;
@@ -13,25 +13,26 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// The pause after the first attempt to reach a host that does not answer; each of the first three is longer by it.
+/// The pause after the first attempt to reach a host that does not answer; the next two are twice and three times as
+/// long.
 const PING_PAUSE: Duration = Duration::from_secs(30);
 /// The pause after the fourth and every further attempt.
 const LONG_PING_PAUSE: Duration = Duration::from_secs(300);
 
-/// What is known of the starts of servers, by their ids. Only of those that have a record.
+/// The starts of servers that have a record, by their ids.
 #[derive(Default)]
 pub(super) struct Watches(RefCell<BTreeMap<String, Watch>>);
 
 #[derive(Default)]
 struct Watch {
-    /// Starts in a row that came to nothing, or to little.
+    /// Starts in a row that failed, or whose server soon ended.
     failures: u32,
     up_since: Option<Instant>,
     /// The process that is starting, or the `ssh` that starts it.
     starting: Option<i32>,
     /// The pause before the next start.
     timer: Option<Timeout>,
-    /// It is to be started again once it has ended, whatever its record says.
+    /// The server is started again once it has ended, whatever its record says.
     is_restarting: bool,
 }
 
@@ -45,7 +46,7 @@ impl Watches {
     }
 
     pub(super) fn came_up(&self, id: &str) {
-        // Of a server that nobody here has started nothing is remembered.
+        // There is no entry for a server that this process has not started.
         if let Some(watch) = self.0.borrow_mut().get_mut(id) {
             watch.clear_timer();
             (watch.starting, watch.is_restarting) = (None, false);
@@ -53,7 +54,7 @@ impl Watches {
         }
     }
 
-    /// Nothing is tried any more.
+    /// Cancels all starts.
     pub(super) fn forget_all(&self) {
         self.0.take().into_values().for_each(|mut watch| watch.clear_timer());
     }
@@ -66,7 +67,7 @@ impl Watch {
         }
     }
 
-    /// One more start is needed; the pause before it.
+    /// Returns the pause before the next start.
     fn next_pause(&mut self, times: &Times) -> Duration {
         if self.up_since.take().is_some_and(|since| since.elapsed() >= times.stable_after) {
             self.failures = 0;
@@ -77,14 +78,14 @@ impl Watch {
     }
 }
 
-/// One server that is to be started.
+/// The start of one server.
 struct Attempt {
     fleet: Fleet,
     target: Target,
     reason: String,
 }
 
-/// A setting of a record: `"true"`, or `true`, which Node takes for off.
+/// Whether a setting of a record is `"true"`, or `true`, which Node takes for off.
 fn is_on(info: &ServerInfo, key: &str) -> bool {
     info.get(key).is_some_and(|value| value == "true" || value == &Value::Bool(true))
 }
@@ -94,10 +95,10 @@ fn is_kept_up(info: &ServerInfo) -> bool {
 }
 
 impl Fleet {
-    /// The first start of a server of the configuration. One that is not kept up has this one only.
+    /// Starts a server of the configuration for the first time: the only time, unless the server is kept up.
     pub(super) fn start_first(&self, info: ServerInfo) {
         if !is_kept_up(&info) {
-            // What goes wrong is logged where it does.
+            // The error has been logged.
             let _ = self.run(&info);
             return;
         }
@@ -105,8 +106,8 @@ impl Fleet {
         Attempt { fleet: self.clone(), target: Target { id, pid: 0, info }, reason: String::new() }.start();
     }
 
-    /// A server has left: if it is to be kept up, and nobody stopped it, it is started again. Looks at what is known of
-    /// it now, before anything that its leaving changes.
+    /// Starts a server that has left again, if it is kept up and was not stopped. Called before the watchdog removes the
+    /// server.
     pub(crate) fn server_left(&self, claim: &ServerClaim) {
         let Some(info) = self.record(&claim.id) else { return };
         let is_restarting = self.0.watches.with(&claim.id, |watch| watch.is_restarting);
@@ -117,7 +118,7 @@ impl Fleet {
         }
     }
 
-    /// A process that was started has ended; if that was before it registered, it is started again.
+    /// Starts a server again whose process has ended before it had registered, if it is kept up.
     pub(super) fn process_ended(&self, exit: &ServerExit) {
         let Started { id, pid, .. } = &exit.started;
         let was_starting =
@@ -129,19 +130,19 @@ impl Fleet {
         }
     }
 
-    /// A server that agreed to restart takes its time: it is started when it has ended.
-    pub(crate) fn restart_when_gone(&self, id: &str) {
+    /// Has a server that agreed to restart, and has not ended in time, started when it has ended.
+    pub(crate) fn restart_when_ended(&self, id: &str) {
         self.0.watches.with(id, |watch| watch.is_restarting = true);
     }
 
-    /// A server is to stop for good, although it was told to restart before and has not ended.
+    /// Undoes [`restart_when_ended`](Self::restart_when_ended): the server is to stop.
     pub(crate) fn forget_restart(&self, id: &str) {
         if let Some(watch) = self.0.watches.0.borrow_mut().get_mut(id) {
             watch.is_restarting = false;
         }
     }
 
-    /// A start came to nothing; if the server is to be kept up, it is tried again, and that is said.
+    /// Repeats a start that failed, if the server is kept up, and logs the repetition.
     pub(crate) fn keep_trying(&self, target: Target, reason: &str) {
         if is_kept_up(&target.info) {
             self.goes_on(&target.id);
@@ -155,14 +156,13 @@ impl Fleet {
         }
     }
 
-    /// Whether a server is on its way: started and not registered, or to be started after a pause.
+    /// Whether a server is coming: started and not registered, or to be started after a pause.
     pub(crate) fn is_coming(&self, id: &str) -> bool {
         let waits = self.0.watches.0.borrow().get(id).is_some_and(|watch| watch.timer.is_some());
         waits || !self.app().inner().children.borrow().of(id).is_empty()
     }
 
-    /// A server that is on its way is not to come: nothing is tried any more, and what was started is asked to end.
-    /// Returns its processes.
+    /// Cancels the start of a server: its processes are asked to end, and returned.
     pub(crate) fn give_up(&self, id: &str) -> Vec<Target> {
         if let Some(mut watch) = self.0.watches.0.borrow_mut().remove(id) {
             watch.clear_timer();
@@ -173,8 +173,8 @@ impl Fleet {
 }
 
 impl Attempt {
-    /// Whether there is nothing to do any more: the server came back by itself, is starting, was stopped, or the master
-    /// is.
+    /// Whether the start is no longer needed: the server came back by itself, is starting or was stopped, or the master
+    /// was.
     fn is_moot(&self) -> bool {
         let Self { fleet, target, .. } = self;
         let is_starting = fleet.0.watches.with(&target.id, |watch| watch.starting.is_some());
@@ -197,8 +197,8 @@ impl Attempt {
         });
     }
 
-    /// Looks at the ports: something may live on in the server's process. Ports that are taken by anything else may be
-    /// free by the time of the start, which looks again: those of a process that is killed outlast its connections.
+    /// Checks the ports: the server's process may still run. Ports that another process has may be free by the time of the
+    /// start, which checks them again: the ports of a killed process outlast its connections.
     fn look(self) {
         let (app, info) = (self.fleet.app().clone(), self.target.info.clone());
         starter::check_ports(&app, &info, move |busy| {
@@ -212,7 +212,7 @@ impl Attempt {
         });
     }
 
-    /// Whether the server's process runs, although it has left.
+    /// Whether the server's process still runs, although the server has left.
     fn lives_on(&self) -> bool {
         let Target { id, pid, info } = &self.target;
         starter::is_local(self.fleet.app(), info) && starter::is_process_of(*pid, id)
@@ -239,7 +239,7 @@ impl Attempt {
                 then(self);
             }
         });
-        // The master lives by its connections.
+        // The connections keep the master's loop alive.
         timer.unref();
         fleet.0.watches.with(&id, |watch| {
             watch.clear_timer();
@@ -249,7 +249,7 @@ impl Attempt {
 
     fn start(self) {
         if self.lives_on() {
-            let reason = format!("its process {} runs on without its master", self.target.pid);
+            let reason = format!("its process {} still runs, without its master", self.target.pid);
             return Self { reason, ..self }.reach(1);
         }
         log::info!(target: "pomelo", "server {:?} is started", self.target.id);

@@ -35,8 +35,8 @@ type Starting = Box<dyn FnOnce(Result<Client>)>;
 
 impl Client {
     /// Connects and logs in; `done` is called once, from the loop, with [`Error::Unreachable`] or [`Error::Refused`] on
-    /// failure. The password is sent as its MD5, as Node's command line does, which is as good as the password to anyone
-    /// who can read the connection.
+    /// failure. The password is sent as its MD5, as Node's command line does; an attacker who can read the connection can
+    /// log in with it.
     pub fn connect(
         env: &Environment,
         target: Target,

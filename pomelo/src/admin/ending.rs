@@ -1,7 +1,7 @@
 //! The end of all servers, before their master's own. Mirrors the signal `stop` without ids of pomelo's
-//! `lib/modules/console.js`, which waits for 3 s and leaves behind what lives then.
+//! `lib/modules/console.js`, which waits for 3 s and leaves running what runs then.
 //!
-//! It looks at the connections and processes themselves: a stop may come before whoever is told of servers has been.
+//! It looks at the connections and processes themselves: a stop may come before the handlers were told of a server.
 
 use crate::admin::console_module::tell_stop;
 use crate::admin::fleet::{Fleet, Target};
@@ -11,31 +11,32 @@ use crate::{StopNews, starter};
 use async_wrap::{Heard, Timeout};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether all have gone.
+/// The time between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// How long processes may take to be gone that were ended by the system's signal.
+/// The time that a process may take to end after SIGKILL.
 const TO_DIE: Duration = Duration::from_secs(1);
 
 type Then = Box<dyn FnOnce(Vec<String>)>;
 
-/// An end that is under way.
+/// The end of all servers, while it lasts.
 pub(super) struct Ending {
-    /// Those that have not gone.
+    /// The servers that have not ended.
     left: Vec<Target>,
     began: Instant,
     at_least: Duration,
-    /// Until they are ended by the system's signal.
+    /// The time until SIGKILL.
     patience: Patience,
-    /// Until those are gone, once they were.
+    /// The time after SIGKILL, once it was sent.
     dying: Option<Patience>,
     then: Vec<Then>,
     timer: Option<Timeout>,
 }
 
 impl Fleet {
-    /// Stops all servers, and ends those that do not stop in time. `then` is told who runs on, when `at_least` has
-    /// passed. If they are being stopped already it is told with the others; returns whether they were not.
+    /// Stops all servers, and ends by SIGKILL the servers that do not stop in time. When they have ended, but not before
+    /// `at_least` has passed, `then` is called with the ids of the servers that still run. Returns `false` if the servers
+    /// are being stopped already; `then` is called all the same.
     pub(crate) fn stop_all(&self, at_least: Duration, then: impl FnOnce(Vec<String>) + 'static) -> bool {
         self.end();
         if let Some(ending) = &mut *self.0.ending.borrow_mut() {
@@ -64,14 +65,14 @@ impl Fleet {
         true
     }
 
-    /// Ends all servers by the system's signal whose processes are known; how many those are, and how many there are.
+    /// Ends by SIGKILL all servers whose processes are known. Returns their number and the number of all servers.
     pub(crate) fn kill_all(&self) -> (usize, usize) {
         self.end();
         let all: Vec<Target> = self.targets().into_iter().chain(self.starting()).collect();
         (all.iter().filter(|target| self.kill(target)).count(), all.len())
     }
 
-    /// A server has registered that was on its way when all were told to stop.
+    /// Stops a server that has registered after all servers were told to stop.
     pub(crate) fn is_late(&self, id: &str) {
         let (Some(agent), Some(target)) = (self.agent(), self.target(id)) else { return };
         tell_stop(&agent, id);
@@ -83,7 +84,7 @@ impl Fleet {
 
     fn look(&self, heard: Heard) {
         let Some(mut ending) = self.0.ending.take() else { return };
-        ending.left.retain(|target| !self.is_gone(target));
+        ending.left.retain(|target| !self.has_ended(target));
         if ending.dying.is_none() && ending.patience.is_over(heard) {
             ending.dying = Some(Patience::new(self.app().environment(), TO_DIE));
             ending.left.iter().for_each(|target| self.end_by_force(target));

@@ -1,8 +1,8 @@
-//! The servers that a master may start: their records, which of them somebody has stopped, and their start. Mirrors
-//! what pomelo's `lib/modules/console.js` and `lib/master/master.js` share: `runServer` and `STOP_SERVERS`.
+//! The servers that a master may start: their records, the set of stopped servers, and their start. Mirrors what pomelo's
+//! `lib/modules/console.js` and `lib/master/master.js` share: `runServer` and `STOP_SERVERS`.
 //!
-//! What is started are the records of the configuration and of `add`. Node starts what a server has said about itself,
-//! so that whoever can register can have the master run a program of his choice.
+//! Only the records of the configuration and of `add` are started. Node starts the record that a server has registered
+//! with, so that any peer that can register can have the master run a program of its choice.
 
 use crate::admin::auto_restart::Watches;
 use crate::admin::ending::Ending;
@@ -21,20 +21,20 @@ pub(crate) struct Fleet(pub(super) Rc<FleetInner>);
 
 pub(super) struct FleetInner {
     app: Application,
-    /// Started by `add`.
+    /// Records that `add` has started.
     added: RefCell<BTreeMap<String, ServerInfo>>,
-    /// Stopped, killed or restarted by somebody, until they register again.
+    /// Servers that a user has stopped, killed or restarted, until they register again.
     stopped: RefCell<BTreeSet<String>>,
-    /// Whether servers show tokens, so that what they say of themselves can be believed.
+    /// Whether servers show tokens, so that their claims can be believed.
     has_tokens: bool,
-    /// Whether all were told to end, which the master soon does too.
+    /// Whether all servers, and soon the master, are to end.
     is_ending: Cell<bool>,
     pub(super) watches: Watches,
     pub(super) orders: Orders,
     pub(super) ending: RefCell<Option<Ending>>,
 }
 
-/// A server's process, as it was when somebody wanted something of it.
+/// A server's process, as it was when a command named it.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) id: String,
@@ -76,7 +76,7 @@ impl Fleet {
         self.agent().is_some_and(|agent| agent.has_server(id))
     }
 
-    /// A registered server that is not the master.
+    /// A registered server, unless it is the master.
     pub(crate) fn target(&self, id: &str) -> Option<Target> {
         self.agent()?.server(id).filter(|claim| !claim.is_master()).map(Target::from)
     }
@@ -96,8 +96,8 @@ impl Fleet {
         starting.map(|(pid, id)| Target { info: self.record(&id).unwrap_or_default(), id, pid }).collect()
     }
 
-    /// Whether a server's process has ended. Of one on another host all that is known is that it has left.
-    pub(crate) fn is_gone(&self, target: &Target) -> bool {
+    /// Whether a server's process has ended. On another host, whether the server has left.
+    pub(crate) fn has_ended(&self, target: &Target) -> bool {
         let Target { id, pid, info } = target;
         if self.agent().is_some_and(|agent| agent.has_process(id, *pid)) {
             return false;
@@ -107,8 +107,8 @@ impl Fleet {
         !is_child() && !runs_here()
     }
 
-    /// All servers are to end, and the master after them: nothing is started any more. (In Node a restart that is under
-    /// way, or a crash just before, leaves a server behind.)
+    /// Starts nothing from now on: all servers are to end, and the master after them. (In Node a pending restart, or a
+    /// crash just before, leaves a server behind.)
     pub(crate) fn end(&self) {
         self.0.is_ending.set(true);
         self.0.watches.forget_all();
@@ -119,21 +119,21 @@ impl Fleet {
         self.0.is_ending.get() || self.0.app.state() == State::Stopped
     }
 
-    /// With what a server is started again.
+    /// The record with which a server is started again.
     pub(crate) fn record(&self, id: &str) -> Option<ServerInfo> {
         let added = self.0.added.borrow().get(id).cloned();
         added.or_else(|| self.0.app.server_from_config(id).cloned())
     }
 
-    /// A server is to stay away, or to end.
+    /// Marks a server as stopped.
     pub(crate) fn stop(&self, id: &str) {
-        // Only those that can be started again are remembered, so that it stays small.
+        // Only servers that can be started again, so that the set stays small.
         if self.record(id).is_some() {
             self.0.stopped.borrow_mut().insert(id.to_owned());
         }
     }
 
-    /// A server that was to end goes on, and may crash later.
+    /// Marks a server as not stopped.
     pub(crate) fn goes_on(&self, id: &str) {
         self.0.stopped.borrow_mut().remove(id);
     }
@@ -142,13 +142,13 @@ impl Fleet {
         self.0.stopped.borrow().contains(id)
     }
 
-    /// A server has registered. (In Node one that was stopped once and started again is never restarted.)
+    /// Notes that a server has registered. (In Node a server that was stopped once and started again is never restarted.)
     pub(crate) fn came_up(&self, id: &str) {
         self.goes_on(id);
         self.0.watches.came_up(id);
     }
 
-    /// Starts servers one after the other, each in a turn of its own: what else happens, a stop too, is not held up.
+    /// Starts servers one after the other, each in its own turn of the loop, so that a stop is not held up.
     pub(crate) fn start_all(&self, mut servers: std::vec::IntoIter<ServerInfo>) {
         let Some(info) = servers.next().filter(|_| !self.is_over()) else { return };
         self.start_first(info);
@@ -156,7 +156,7 @@ impl Fleet {
         self.app().environment().set_immediate(move || fleet.start_all(servers));
     }
 
-    /// Starts a server whose record was added, remembering it.
+    /// Starts a server by a record that `add` brought, and remembers the record.
     pub(crate) fn add(&self, info: ServerInfo, then: impl FnOnce(Result<(), String>) + 'static) {
         let (fleet, added) = (self.clone(), info.clone());
         self.launch(info, move |result| {
@@ -169,7 +169,7 @@ impl Fleet {
         });
     }
 
-    /// Starts a server if its ports are free and the master goes on; succeeds when its process has been started.
+    /// Starts a server, if its ports are free and the master does not stop. Succeeds when its process has been started.
     pub(crate) fn launch(&self, info: ServerInfo, then: impl FnOnce(Result<(), String>) + 'static) {
         let fleet = self.clone();
         starter::check_ports(&self.0.app, &info.clone(), move |busy| {
@@ -185,7 +185,7 @@ impl Fleet {
         });
     }
 
-    /// Starts a server's process, whose end is noticed.
+    /// Starts a server's process and watches for its end.
     pub(super) fn run(&self, info: &ServerInfo) -> Result<(), String> {
         let fleet = self.clone();
         let started = starter::run(&self.0.app, info, move |exit| fleet.process_ended(&exit));
@@ -194,9 +194,9 @@ impl Fleet {
         Ok(())
     }
 
-    /// Ends a server's process that does not end by itself, if it is sure to be that server's; whether it is. Those that
-    /// this process has started are; on this host its command line has the server's id; on others tokens vouch for what
-    /// it said.
+    /// Ends a server's process by SIGKILL, if it is certainly that server's: a child of this process; on this host, a
+    /// process whose command line has the server's id; on other hosts, a process id that came with a token. Returns
+    /// whether it is.
     pub(crate) fn kill(&self, target: &Target) -> bool {
         let Target { id, pid, info } = target;
         let is_child = self.app().inner().children.borrow().has(*pid);
@@ -209,7 +209,7 @@ impl Fleet {
         if is_sure {
             starter::kill(&self.0.app, info, *pid);
         } else {
-            log::error!(target: "pomelo", "process {pid} is not known to be server {id:?}; left alone");
+            log::error!(target: "pomelo", "process {pid} is not known to be server {id:?}; not killed");
         }
         is_sure
     }

@@ -1,5 +1,4 @@
-//! One connection of the admin protocol, as both sides use it: writing packets within a bound, and leaving with a
-//! DISCONNECT. Mirrors `mqtt-connection` on a `net.Socket`.
+//! The sending half of an admin connection, for both sides: packets within a bound, and the DISCONNECT. Mirrors `mqtt-connection` on a `net.Socket`.
 
 use crate::admin::mqtt;
 use bytes::Bytes;
@@ -7,11 +6,11 @@ use net::Socket;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// What may wait for a peer that does not read, in bytes: twice the longest message. More closes the connection.
+/// The most bytes that are queued for a peer that does not read: twice the longest message. More close the connection.
 const MAX_QUEUED: usize = 2 * mqtt::MAX_REGISTERED;
 
-/// How long a peer that was sent a DISCONNECT may take to close its side. Closing at once could lose what it was told
-/// before, as unread input makes the kernel reset a connection.
+/// The time that a peer may take to close its side after a DISCONNECT. To close at once could lose the packets before
+/// it, as unread input makes the kernel reset a connection.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The sending side of a connection. A cheap clone.
@@ -20,12 +19,12 @@ pub(crate) struct Link(Socket);
 
 impl Link {
     pub(crate) fn new(socket: Socket) -> Self {
-        // Every message is wanted at once. Refused only to what is no TCP connection any more.
+        // Refused only by a socket that is no longer connected.
         let _ = socket.set_no_delay(true);
         Self(socket)
     }
 
-    /// Sends a packet that is shared with others; whether the connection takes it.
+    /// Sends a packet that several peers share. Returns whether the connection takes it.
     pub(crate) fn send(&self, packet: Bytes) -> bool {
         let sent = self.0.write_bytes(packet).is_ok();
         self.check_queue();
@@ -34,7 +33,7 @@ impl Link {
 
     /// Sends one of the short packets.
     pub(crate) fn send_raw(&self, packet: &[u8]) {
-        // A connection that does not take it any more closes by itself.
+        // A connection that refuses it is being closed.
         let _ = self.0.write(packet);
         self.check_queue();
     }
@@ -46,12 +45,12 @@ impl Link {
 
     fn check_queue(&self) {
         if self.0.buffered() > MAX_QUEUED {
-            log::warn!(target: "pomelo", "{}: more than {MAX_QUEUED} bytes wait for it to read; closed", self.peer());
+            log::warn!(target: "pomelo", "{}: more than {MAX_QUEUED} bytes are queued and not read; closed", self.peer());
             self.0.destroy();
         }
     }
 
-    /// Says DISCONNECT and closes: at once for the reader, soon for the connection.
+    /// Sends DISCONNECT, then closes the connection soon.
     pub(crate) fn leave(&self) {
         if self.0.is_destroyed() {
             return;
@@ -60,14 +59,14 @@ impl Link {
         self.0.end();
         let socket = self.0.clone();
         let timeout = self.0.environment().set_deadline(CLOSE_GRACE, move |_| {
-            // What is with the kernel still reaches a peer that is slow, within the bounds of a socket's end.
+            // What the kernel has taken still reaches a slow peer, within the limits of `destroy_soon`.
             if socket.buffered() == 0 { socket.destroy_soon() } else { socket.destroy() }
         });
-        // A connection keeps its loop alive; this only cuts it short.
+        // The connection keeps the loop alive.
         timeout.unref();
     }
 
-    /// Whether there is no connection any more.
+    /// Whether the connection is closed.
     pub(crate) fn is_over(&self) -> bool {
         self.0.is_destroyed()
     }
@@ -79,7 +78,7 @@ impl Link {
 
     /// The peer's address, for messages.
     pub(crate) fn peer(&self) -> String {
-        self.0.remote_address().map_or_else(|| "a peer that is gone".into(), |address| address.to_string())
+        self.0.remote_address().map_or_else(|| "a disconnected peer".into(), |address| address.to_string())
     }
 
     /// The peer's address without its port.

@@ -1,4 +1,4 @@
-//! The master's side of the admin protocol: who is connected, and messages to them. Mirrors pomelo-admin's
+//! The master's side of the admin protocol: the connected peers, and messages to them. Mirrors pomelo-admin's
 //! `MasterAgent`.
 
 mod connections;
@@ -96,14 +96,14 @@ impl fmt::Debug for MasterOptions {
     }
 }
 
-/// Who a connection was that is gone.
+/// The user or server of a closed connection, by its id.
 pub(crate) enum Admitted {
     Client(String),
     Server(String),
 }
 
 impl MasterAgent {
-    /// An agent that does not listen yet. `handler` hears of servers that come and go.
+    /// An agent that does not listen yet. `handler` is told which servers come and leave.
     ///
     /// # Errors
     /// [`Error::Option`](crate::Error::Option) for a time limit of 0; [`Error::System`](crate::Error::System) if the
@@ -163,13 +163,13 @@ impl MasterAgent {
         }
     }
 
-    /// Where the agent listens.
+    /// The address on which the agent listens.
     #[must_use]
     pub fn address(&self) -> Option<Address> {
         self.0.server.address()
     }
 
-    /// Says DISCONNECT to everybody, stops listening and lets go of the modules. Idempotent.
+    /// Stops listening, sends DISCONNECT to all peers and drops the modules. Idempotent.
     pub fn close(&self) {
         if self.0.is_closed.replace(true) {
             return;
@@ -183,8 +183,8 @@ impl MasterAgent {
         self.release_if_closed();
     }
 
-    /// Lets go of what may hold the agent. Looked at after each of its calls too: one that closes the agent is out of its
-    /// slot meanwhile, and would be put back.
+    /// Drops the handler and the authority of a closed agent, which they may hold. Called after each of their calls too: a
+    /// handler that closes the agent is out of its cell during the call, and is put back after it.
     fn release_if_closed(&self) {
         if self.0.is_closed.get() {
             drop((self.0.handler.take(), self.0.authority.take()));
@@ -197,7 +197,7 @@ impl MasterAgent {
         self.0.roster.borrow().servers().map(|server| server.claim.id.clone()).collect()
     }
 
-    /// What a registered server says about itself.
+    /// What a server has registered with.
     #[must_use]
     pub fn server(&self, id: &str) -> Option<ServerClaim> {
         self.0.roster.borrow().server(id).map(|server| server.claim.clone())
@@ -207,20 +207,19 @@ impl MasterAgent {
         self.0.roster.borrow().server(id).is_some()
     }
 
-    /// Whether a server is registered with this process.
+    /// Whether a server is registered with this process id.
     pub(crate) fn has_process(&self, id: &str, pid: i32) -> bool {
         self.0.roster.borrow().server(id).is_some_and(|server| server.claim.pid == pid)
     }
 
-    /// What the master's own monitor shows in place of a token.
+    /// The token of the master's own monitor.
     #[must_use]
     pub fn secret(&self) -> &str {
         &self.0.secret
     }
 
-    /// Asks a server; the callback is called once, with its response within
-    /// [`Times::answer_within`]. A server that loses its connection
-    /// meanwhile is asked again when it is back.
+    /// Asks a module of a server; the callback is called once, with the response within [`Times::answer_within`]. A server
+    /// that loses its connection meanwhile is asked again when it has reconnected.
     pub fn request(
         &self,
         server: &str,
@@ -231,7 +230,7 @@ impl MasterAgent {
         self.request_within(server, module, Rc::new(body), self.0.times.answer_within, callback);
     }
 
-    /// Like [`request`](Self::request), with a time limit; the body can be shared by many.
+    /// Like [`request`](Self::request), with a time limit and a body that several requests can share.
     pub fn request_within(
         &self,
         server: &str,
@@ -246,17 +245,17 @@ impl MasterAgent {
         self.0.requests.send(link, request, callback);
     }
 
-    /// Tells a server something; whether there is one of this id.
+    /// Sends a notice to a module of a server. Returns whether a server of this id is registered.
     pub fn notify(&self, server: &str, module: &str, body: &Value) -> bool {
         self.notify_where(module, body, |one| one.claim.id == server) > 0
     }
 
-    /// Tells all servers of a type something; how many there are.
+    /// Sends a notice to all servers of a type. Returns their number.
     pub fn notify_type(&self, server_type: &str, module: &str, body: &Value) -> usize {
         self.notify_where(module, body, |one| one.claim.server_type == server_type)
     }
 
-    /// Tells all servers something; how many there are.
+    /// Sends a notice to all servers. Returns their number.
     pub fn notify_all(&self, module: &str, body: &Value) -> usize {
         self.notify_where(module, body, |_| true)
     }
@@ -268,7 +267,7 @@ impl MasterAgent {
         meant.filter(|server| server.peer.link().send(packet.clone())).count()
     }
 
-    /// Tells a connected client something; whether there is one of this id.
+    /// Sends a notice to a connected client. Returns whether a client of this id is connected.
     pub fn notify_client(&self, client: &str, module: &str, body: &Value) -> bool {
         let packet = notice_packet(Topic::Client, module, body);
         self.0.roster.borrow().client(client).is_some_and(|peer| peer.link().send(packet))

@@ -1,4 +1,4 @@
-//! What the payload of a packet says: registrations, requests, responses, notices and commands, as JSON text. Mirrors
+//! The payloads of packets: registrations, requests, responses, notices and commands, as JSON text. Mirrors
 //! pomelo-admin's `lib/util/protocol.js`.
 //!
 //! Requests, responses and commands are written as a JSON string that contains JSON, everything else as plain JSON.
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::fmt;
 
-/// The topics of the protocol; a packet with any other is refused. (In Node any topic is an event of the socket, so
+/// The topics of the protocol; a packet with another topic is refused. (In Node any topic is an event of the socket, so
 /// that a peer can make it emit `error` or `close`.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Topic {
@@ -54,7 +54,7 @@ pub(crate) enum Message {
         id: u64,
         response: Response,
     },
-    /// `id` is null where no response is wanted.
+    /// `id` is null if no response is expected.
     Command {
         id: Value,
         command: String,
@@ -63,11 +63,10 @@ pub(crate) enum Message {
     },
 }
 
-/// What a request is answered with.
+/// The response to a request.
 ///
-/// A callback of pomelo that is called with one argument puts it into `error`: a watcher says 1 for success there, and
-/// a server's part of `list` stands there too. So an error is for the one who asked to tell; [`data`](Self::data) takes
-/// what there is.
+/// A callback of pomelo that is called with one argument puts it into `error`: a watcher's 1 for success and a server's
+/// part of `list` stand there. So only the caller can tell an error from an answer; [`data`](Self::data) takes either.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Response {
     /// The first argument of Node's callback, unless that was `undefined`.
@@ -77,19 +76,19 @@ pub struct Response {
 }
 
 impl Response {
-    /// What Node's `callback(null, body)` sends.
+    /// The response of Node's `callback(null, body)`.
     #[must_use]
     pub fn body(body: Value) -> Self {
         Self { error: Some(Value::Null), body: Some(body) }
     }
 
-    /// What Node's `callback(value)` sends: the value stands in the place of the error.
+    /// The response of Node's `callback(value)`: the value stands in the place of the error.
     #[must_use]
     pub fn single(value: Value) -> Self {
         Self { error: Some(value), body: None }
     }
 
-    /// What Node's `callback(new Error(message), null)` sends.
+    /// The response of Node's `callback(new Error(message), null)`.
     #[must_use]
     pub fn error(message: &str) -> Self {
         let error = json!({ "message": message, "stack": format!("Error: {message}") });
@@ -127,7 +126,7 @@ pub(crate) enum MessageError {
 impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Json(reason) => write!(f, "a payload that is no JSON: {reason}"),
+            Self::Json(reason) => write!(f, "a payload that is not JSON: {reason}"),
             Self::Lacks(what) => write!(f, "a message without {what}"),
         }
     }
@@ -143,7 +142,7 @@ pub(crate) fn parse_json(payload: &[u8]) -> Result<Value, MessageError> {
 }
 
 impl Message {
-    /// Reads a message as pomelo tells them apart: a command, else a response, else a request or a notice.
+    /// Reads a message in pomelo's order: a command, else a response, else a request or a notice.
     pub(crate) fn parse(payload: &[u8]) -> Result<Self, MessageError> {
         let Value::Object(mut fields) = parse_json(payload)? else {
             return Err(MessageError::Lacks("fields"));
@@ -179,14 +178,14 @@ pub(crate) fn notice_packet(topic: Topic, module: &str, body: &Value) -> Bytes {
     mqtt::publish(topic.name(), &format!(r#"{{"moduleId":{module},"body":{body}}}"#))
 }
 
-/// The packet of a command; `id` is null where no response is wanted.
+/// The packet of a command; `id` is null if no response is expected.
 pub(crate) fn command_packet(topic: Topic, id: &Value, command: &str, module: &str, body: &Value) -> Bytes {
     let (command, module) = (Value::from(command), Value::from(module));
     let id = if id.is_null() { String::new() } else { format!(r#""reqId":{id},"#) };
     double_packet(topic, &format!(r#"{{{id}"command":{command},"moduleId":{module},"body":{body}}}"#))
 }
 
-/// The packet of a response. `id` is what the request had, a string if it was one.
+/// The packet of a response. `id` is that of the request, a string if it was one.
 pub(crate) fn response_packet(topic: Topic, id: &Value, response: &Response) -> Bytes {
     let mut text = format!(r#"{{"respId":{id}"#);
     for (key, value) in [("error", &response.error), ("body", &response.body)] {
@@ -203,7 +202,7 @@ pub(crate) fn registration_packet(topic: Topic, fields: &Map<String, Value>) -> 
     mqtt::publish(topic.name(), &json!(fields).to_string())
 }
 
-/// The packet of the answer to a registration: code 1 for yes, −1 for no.
+/// The packet of the answer to a registration: code 1 if it is accepted, −1 if it is refused.
 pub(crate) fn answer_packet(topic: Topic, answer: Result<(), &str>) -> Bytes {
     let (code, text) = answer.map_or_else(|reason| (-1, reason), |()| (1, "ok"));
     let text = Value::from(text);
@@ -214,7 +213,7 @@ fn double_packet(topic: Topic, text: &str) -> Bytes {
     mqtt::publish(topic.name(), &Value::from(text).to_string())
 }
 
-/// What the answer to a registration says: `None` for yes, else why not.
+/// Reads the answer to a registration: `None` if it is accepted, else the reason.
 pub(crate) fn parse_answer(payload: &[u8]) -> Result<Option<String>, MessageError> {
     let answer = parse_json(payload)?;
     if answer.get("code").and_then(Value::as_i64) == Some(1) {
@@ -224,8 +223,8 @@ pub(crate) fn parse_answer(payload: &[u8]) -> Result<Option<String>, MessageErro
     Ok(Some(reason.to_owned()))
 }
 
-/// The id that a response must repeat: null if there is none by JavaScript's measure, and else as it came, for after a
-/// reconnect numbers come as strings.
+/// The id that a response must repeat: null if it is falsy in JavaScript, else unchanged, since numbers come as strings
+/// after a reconnect.
 fn request_id(fields: &mut Map<String, Value>) -> Result<Value, MessageError> {
     match fields.remove("reqId") {
         None | Some(Value::Null | Value::Bool(false)) => Ok(Value::Null),

@@ -1,9 +1,9 @@
-//! The admin side of an application: how a master knows its servers, and how people and programs command it. Mirrors
+//! The admin side of an application: the protocol by which a master supervises its servers, and users command it. Mirrors
 //! pomelo-admin, and pomelo's `lib/modules`, `lib/master` and `lib/monitor`.
 //!
 //! A master has a [`MasterAgent`], every server, the master included, a [`MonitorAgent`], and a command line a
-//! [`Client`]. They exchange messages, each for a [`Module`](crate::upcall::Module) of the other side. From beneath:
-//! `mqtt`, `link` and `dial` (packets and connections), `message`, `registration` and `reply` (what they say), the
+//! [`Client`]. They exchange messages, each for a [`Module`](crate::upcall::Module) of the other side. From the bottom up:
+//! `mqtt`, `link` and `dial` (packets and connections), `message`, `registration` and `reply` (messages), the
 //! agents with `peers`, `roster` and `requests`, the `console` of modules, and the modules that every application has:
 //! `watcher` with `watchdog`, and `console_module` with `fleet`, which has `auto_restart`, `orders` and `ending`.
 //!

@@ -2,24 +2,23 @@
 //! what pomelo-admin's `lib/protocol/mqtt` makes `mqtt-connection` write and read.
 //!
 //! MQTT is only the envelope here: topics name what a message is, quality of service is 0, and nothing is subscribed.
-//! A packet of any other kind is an error; so is one that is longer than its reader allows, before it is held.
+//! A packet of any other kind is an error; so is a packet that is longer than its reader allows, before it is buffered.
 
 use bytes::Bytes;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The longest first packet, in bytes: a CONNECT, in which pomelo sends a name of a client and nothing else.
+/// The longest first packet, in bytes: a CONNECT, in which pomelo sends only a client's name.
 pub(crate) const MAX_CONNECT: usize = 512;
 
-/// The longest packet that is taken from a peer that has sent its CONNECT and has not registered, in bytes: a
-/// registration carries the record of one server.
+/// The longest packet of a peer that has sent its CONNECT and has not registered, in bytes: a registration carries the
+/// record of one server.
 pub(crate) const MAX_UNREGISTERED: usize = 64 * 1024;
 
-/// The longest packet that is taken from a user, in bytes: what people ask for is short.
+/// The longest packet of a user, in bytes: commands are short.
 pub(crate) const MAX_CLIENT: usize = 1024 * 1024;
 
-/// The longest packet that is taken from a registered server, or from a master, in bytes: the records of more than ten
-/// thousand servers.
+/// The longest packet of a registered server or of a master, in bytes: the records of more than ten thousand servers.
 pub(crate) const MAX_REGISTERED: usize = 16 * 1024 * 1024;
 
 /// The bytes of a remaining length: MQTT's own bound, 7 bits each.
@@ -37,14 +36,14 @@ const DISCONNECT: u8 = 0xE0;
 
 /// The master's answer to a CONNECT: no session, accepted.
 pub(crate) const ACCEPTED: &[u8] = &[CONNACK, 2, 0, 0];
-/// Is anybody there?
+/// The question whether the peer is alive.
 pub(crate) const PING: &[u8] = &[PINGREQ, 0];
-/// Yes.
+/// The answer to a PINGREQ.
 pub(crate) const PONG: &[u8] = &[PINGRESP, 0];
-/// The last packet of a side that leaves.
+/// The last packet before a connection is closed.
 pub(crate) const LEAVE: &[u8] = &[DISCONNECT, 0];
 
-/// A packet, with what it lends from the reader's buffer.
+/// A packet, which borrows from the decoder's buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Packet<'a> {
     Connect,
@@ -55,7 +54,7 @@ pub(crate) enum Packet<'a> {
     Disconnect,
 }
 
-/// Why bytes are no packet that pomelo uses.
+/// The reason why bytes are no packet of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FrameError {
     /// The remaining length has more than four bytes.
@@ -64,9 +63,9 @@ pub(crate) enum FrameError {
         length: usize,
         limit: usize,
     },
-    /// The first byte of a packet that is not among the five kinds, or has flags that pomelo never sets.
+    /// The first byte of a packet of another kind, or with flags that pomelo never sets.
     Kind(u8),
-    /// What a packet of a known kind lacks.
+    /// What is wrong with the content of a packet.
     Content(&'static str),
 }
 
@@ -75,7 +74,7 @@ impl fmt::Display for FrameError {
         match self {
             Self::Length => f.write_str("a remaining length of more than four bytes"),
             Self::TooLong { length, limit } => {
-                write!(f, "a packet of {length} bytes, where {limit} are allowed")
+                write!(f, "a packet of {length} bytes; at most {limit} are allowed")
             }
             Self::Kind(first) => write!(f, "a packet that begins with {first:#04x}, which is not used here"),
             Self::Content(what) => f.write_str(what),
@@ -125,23 +124,23 @@ fn push_string(packet: &mut Vec<u8>, text: &str) {
     packet.extend_from_slice(text.as_bytes());
 }
 
-/// Reads packets from bytes that come in pieces of any size. Holds nothing between packets.
+/// Reads packets from bytes that come in pieces of any size. Its buffer is empty between packets.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     held: Vec<u8>,
-    /// How much of it has been read.
+    /// The length of what has been decoded.
     used: usize,
 }
 
 impl Decoder {
-    /// Bytes have come.
+    /// Adds bytes that were read.
     pub(crate) fn push(&mut self, data: &[u8]) {
         self.held.extend_from_slice(data);
     }
 
-    /// The next packet; nothing until it is complete. It may have `limit` bytes after its head: one that is longer is
-    /// refused as soon as its head is there. Its reader decides before each whether to go on, so that what a peer sends
-    /// ahead waits here, at most what one read brings, and the kernel has the rest.
+    /// The next packet; nothing until it is complete. A packet with more than `limit` bytes after its head is refused as
+    /// soon as the head is complete. The caller may pause between two packets: the buffer then holds at most one read, and
+    /// the kernel the rest.
     pub(crate) fn next(&mut self, limit: usize) -> Result<Option<Packet<'_>>, FrameError> {
         let Some((start, end)) = measure(&self.held[self.used..], limit)? else {
             if self.used > 0 {
@@ -156,7 +155,7 @@ impl Decoder {
         packet(self.held[begin], &self.held[begin + start..begin + end]).map(Some)
     }
 
-    /// Nothing of it is wanted any more.
+    /// Discards the buffer.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -192,8 +191,9 @@ fn packet(first: u8, content: &[u8]) -> Result<Packet<'_>, FrameError> {
         (CONNECT, _) => check_connect(content).map(|()| Packet::Connect),
         (CONNACK, &[_, code]) => Ok(Packet::ConnAck { code }),
         (PUBLISH, _) => {
-            let (topic, payload) = split_string(content).ok_or(FrameError::Content("a cut topic"))?;
-            let topic = str::from_utf8(topic).map_err(|_| FrameError::Content("a topic that is no text"))?;
+            let (topic, payload) = split_string(content).ok_or(FrameError::Content("a truncated topic"))?;
+            let topic =
+                str::from_utf8(topic).map_err(|_| FrameError::Content("a topic that is not UTF-8"))?;
             Ok(Packet::Publish { topic, payload })
         }
         (PINGREQ, []) => Ok(Packet::PingReq),
@@ -203,16 +203,16 @@ fn packet(first: u8, content: &[u8]) -> Result<Packet<'_>, FrameError> {
     }
 }
 
-/// The protocol's name, its level, flags and keep-alive, and the client's id. What follows (a will, credentials) is
-/// not read: pomelo never sends it and asks for credentials itself.
+/// Checks the protocol's name, its level, flags and keep-alive, and the client's id. A will and credentials are not read:
+/// pomelo sends neither.
 fn check_connect(content: &[u8]) -> Result<(), FrameError> {
-    let (name, rest) = split_string(content).ok_or(FrameError::Content("a cut CONNECT"))?;
+    let (name, rest) = split_string(content).ok_or(FrameError::Content("a truncated CONNECT"))?;
     if name != b"MQTT" && name != b"MQIsdp" {
         return Err(FrameError::Content("a CONNECT of another protocol"));
     }
     let fixed = 4;
     let client_id = rest.get(fixed..).and_then(split_string);
-    client_id.map(|_| ()).ok_or(FrameError::Content("a cut CONNECT"))
+    client_id.map(|_| ()).ok_or(FrameError::Content("a truncated CONNECT"))
 }
 
 fn split_string(input: &[u8]) -> Option<(&[u8], &[u8])> {

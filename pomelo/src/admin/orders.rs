@@ -1,8 +1,8 @@
-//! Orders to servers: to stop, to restart, to be killed. An order that came to nothing in time has no effect later.
+//! Orders to servers: `stop`, `restart` and `kill`. An order that failed in time has no effect later.
 //!
-//! A server that is stopped or in an endless loop reads what it was sent long after its user was told that it does not
-//! answer. So it is asked first whether it answers at all; and servers of this crate, before they obey, ask their master
-//! whether the order stands. Those of Node's pomelo do not know of that, and obey at once.
+//! A server that is suspended or in an endless loop reads an order long after the user was told that it does not answer.
+//! So the server is asked first whether it answers at all; and a server of this crate, before it obeys, asks its master to
+//! confirm the order. Servers of Node's pomelo do not, and obey at once.
 
 use super::console_module::CONSOLE;
 use crate::admin::auth::new_secret;
@@ -14,21 +14,21 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How often it is looked whether a process has ended. Nobody notices a fortieth of a second.
+/// The time between two looks at a process: too short for a user to notice.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// Orders that stand, by words that only the server knows to which they were sent; whether it has asked.
+/// The valid orders, by secrets that only the ordered server knows; each with whether the server has confirmed it.
 #[derive(Default)]
 pub(super) struct Orders(RefCell<BTreeMap<String, Rc<Cell<bool>>>>);
 
-/// What became of an order.
+/// The outcome of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The server's process has ended.
-    Gone,
-    /// It obeys, and has not ended in time.
+    Ended,
+    /// The server obeys, and has not ended in time.
     Obeys,
-    /// It goes on as if nothing had been said, for this reason.
+    /// The server does not obey, for this reason.
     Refused(String),
 }
 
@@ -39,16 +39,16 @@ struct Order {
     fleet: Fleet,
     target: Target,
     signal: &'static str,
-    /// How long it may take to agree, and then to end.
+    /// The time limits of the confirmation, and then of the end.
     within: [Duration; 2],
-    /// Under which it stands.
+    /// The secret of the order.
     word: RefCell<String>,
     has_agreed: Rc<Cell<bool>>,
     then: Cell<Option<Then>>,
 }
 
 impl Fleet {
-    /// Has a server obey and waits for its end. `then` is called once.
+    /// Gives a server an order and waits for its end. `then` is called once.
     pub(crate) fn order(
         &self,
         target: Target,
@@ -70,12 +70,12 @@ impl Fleet {
         let id = order.target.id.clone();
         agent.request_within(&id, CONSOLE, question, within[0], move |response| match response {
             Ok(_) => order.give(),
-            Err(_) if order.fleet.is_gone(&order.target) => order.end(Outcome::Gone),
+            Err(_) if order.fleet.has_ended(&order.target) => order.end(Outcome::Ended),
             Err(error) => order.end(Outcome::Refused(error.to_string())),
         });
     }
 
-    /// A server asks whether an order stands that it was given. From then on it does.
+    /// Confirms an order to the server that asks. Returns whether the order is valid.
     pub(crate) fn confirm(&self, word: &str) -> bool {
         self.0.orders.0.borrow().get(word).is_some_and(|has_agreed| {
             has_agreed.set(true);
@@ -83,17 +83,17 @@ impl Fleet {
         })
     }
 
-    /// Waits for the end of a process; `then` is told whether it came in time.
+    /// Waits for the end of a process; `then` is called with whether it came in time.
     pub(crate) fn wait_for_end(&self, target: Target, within: Duration, then: impl FnOnce(bool) + 'static) {
         let (fleet, then) = (self.clone(), Cell::new(Some(then)));
         let mut patience = Patience::new(self.app().environment(), within);
         inspect(self.app().environment(), LOOK, move |heard| {
-            let is_gone = fleet.is_gone(&target);
-            if !is_gone && !patience.is_over(heard) {
+            let has_ended = fleet.has_ended(&target);
+            if !has_ended && !patience.is_over(heard) {
                 return false;
             }
             if let Some(then) = then.take() {
-                then(is_gone);
+                then(has_ended);
             }
             true
         });
@@ -104,8 +104,8 @@ impl Order {
     fn give(self: Rc<Self>) {
         let agent = self.fleet.agent().filter(|agent| agent.has_process(&self.target.id, self.target.pid));
         let Some(agent) = agent else {
-            // It was another process that answered.
-            return self.end(Outcome::Gone);
+            // Another process answered.
+            return self.end(Outcome::Ended);
         };
         let word = match new_secret() {
             Ok(word) => word,
@@ -123,8 +123,8 @@ impl Order {
                 (patience, has_agreed) = (Patience::new(self.fleet.app().environment(), to_end), true);
             }
             let is_late = patience.is_over(heard);
-            let outcome = if self.fleet.is_gone(&self.target) {
-                Outcome::Gone
+            let outcome = if self.fleet.has_ended(&self.target) {
+                Outcome::Ended
             } else if !is_late {
                 return false;
             } else if has_agreed {

@@ -1,12 +1,12 @@
-//! Whether a process of this host has a certain connection open: the one thing that a process cannot say of itself and
-//! lie. Looks where `ss -p` looks, in `/proc`.
+//! Whether a process of this host has a certain connection open, which unlike a process's claims cannot be forged. Reads
+//! `/proc`, as `ss -p` does.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 
-/// Whether the process has the socket that is bound to `own` and connected to `peer`. Costs a look at every connection
-/// of the process's network, so it is for what is rare. A process that may not be looked at has none.
+/// Whether the process has the socket that is bound to `own` and connected to `peer`; `false` if the process may not be
+/// inspected. Reads every connection of the process's network namespace, so it is for rare cases.
 pub(crate) fn has_connection(pid: i32, own: SocketAddr, peer: SocketAddr) -> bool {
     ["tcp", "tcp6"]
         .iter()
@@ -27,7 +27,7 @@ fn inode(pid: i32, table: &str, own: SocketAddr, peer: SocketAddr) -> Option<Str
     })
 }
 
-/// An address as these tables have it: words of 32 bits in this machine's order, then the port.
+/// An address in the form of these tables: 32-bit words in this machine's byte order, then the port.
 fn as_kernel(address: SocketAddr, is_six: bool) -> Option<String> {
     let word = |bytes: &[u8]| bytes.try_into().map(u32::from_ne_bytes).unwrap_or_default();
     let text = match (address.ip(), is_six) {

@@ -1,8 +1,8 @@
-//! The master's side of one connection: what a peer may say before and after it has registered, and how much ahead of
-//! the answers. Mirrors pomelo-admin's `MasterSocket`.
+//! The master's side of one connection: the messages that a peer may send before and after its registration, and how many
+//! ahead of the answers. Mirrors pomelo-admin's `MasterSocket`.
 //!
-//! Unlike Node's, a peer that breaks a rule loses its connection, not only a packet: bytes that are no packet of the
-//! protocol, an unknown topic, a payload that is no message, a second registration.
+//! Unlike in Node, a breach of the protocol (bytes that are no packet, an unknown topic, a payload that is no message, a
+//! second registration) closes the connection instead of dropping the packet.
 
 use crate::admin::auth::User;
 use crate::admin::link::Link;
@@ -20,36 +20,36 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::rc::Rc;
 
-/// Pings that a peer may send while it does not read the answers. Each answer of two bytes costs a hundred while it
-/// waits, so the bound on waiting bytes comes late; clients send a ping once in a minute.
+/// The most pings of a peer that does not read the answers. An answer of two bytes takes a hundred while it waits, so the
+/// bound on queued bytes is reached late. A client sends one ping a minute.
 const MAX_UNREAD_PONGS: u32 = 1000;
 
-/// Requests of one user that may wait for their answers; while there are more the connection is not read. Command lines
-/// ask once, and leave.
+/// The most requests of one user that wait for their answers; while there are as many the connection is not read. A
+/// command line sends one request.
 const MAX_UNANSWERED: usize = 8;
 
-/// Requests of one server that may wait for their answers; it is sent away with more. A server is always read: what it
-/// answers must not wait for what it is answered.
+/// The most requests of one server that wait for their answers; more close the connection. A server is always read: its
+/// responses must not wait for its requests.
 const MAX_UNANSWERED_OF_SERVER: usize = 1024;
 
 /// pomelo's words.
 const WRONG_PASSWORD: &str = "client auth failed with username or password error";
 const WRONG_TOKEN: &str = "server auth failed";
 
-/// How far a peer is.
+/// The stage of a peer.
 #[derive(Clone)]
 enum Stage {
     /// It has sent nothing.
     New,
     /// It has sent its CONNECT.
     Connected,
-    /// It is being decided whether it is admitted.
+    /// The authority decides on its registration.
     Deciding,
     Client(Rc<Session>),
     /// A server, by its id.
     Server(Rc<str>),
-    /// It left or was sent away.
-    Gone,
+    /// It left or was sent a DISCONNECT.
+    Left,
 }
 
 /// A user's connection, as modules see it.
@@ -57,7 +57,7 @@ enum Stage {
 pub struct Session {
     /// The id that the client chose.
     pub id: String,
-    /// Who it is.
+    /// The user.
     pub user: User,
 }
 
@@ -74,19 +74,19 @@ struct PeerInner {
     deadline: RefCell<Option<Timeout>>,
     socket: Socket,
     unread_pongs: Cell<u32>,
-    /// Requests whose answer is still to come.
+    /// Requests that are not answered yet.
     unanswered: Cell<usize>,
     is_over: Cell<bool>,
 }
 
-/// What the socket calls.
+/// The handler of the socket.
 struct PeerTower {
     peer: Peer,
     decoder: Decoder,
 }
 
 impl Peer {
-    /// Takes a connection over.
+    /// Serves a connection.
     pub(crate) fn serve(agent: &MasterAgent, key: u64, socket: &Socket) -> Self {
         let link = Link::new(socket.clone());
         let peer = Self(Rc::new(PeerInner {
@@ -119,21 +119,21 @@ impl Peer {
         &self.0.link
     }
 
-    /// Sends the peer away with a DISCONNECT.
+    /// Closes the connection with a DISCONNECT.
     pub(crate) fn dismiss(&self) {
         self.leave_agent();
         self.0.link.leave();
     }
 
-    /// There is no room for a peer that has not registered.
+    /// Closes a connection that has not registered, to make room.
     pub(crate) fn give_way(&self) {
         if !self.0.is_over.get() {
-            self.tell(Kind::Unregistered, "it has not registered, and others came; closed");
+            self.tell(Kind::Unregistered, "not registered, and too many connections; closed");
         }
         self.0.link.cut();
     }
 
-    /// A peer broke a rule.
+    /// Closes the connection of a peer that has broken the protocol.
     fn reject(&self, reason: impl Display) {
         self.tell(Kind::Protocol, format_args!("{reason}; closed"));
         self.dismiss();
@@ -150,13 +150,13 @@ impl Peer {
                 self.0.stage.replace(Stage::Connected);
                 self.0.link.send_raw(mqtt::ACCEPTED);
             }
-            _ if is_new => self.reject("a first packet that is no CONNECT"),
+            _ if is_new => self.reject("the first packet is no CONNECT"),
             Packet::PingReq => self.pong(),
             Packet::Publish { topic, payload } => match Topic::parse(topic) {
                 Some(topic) => self.on_publish(topic, payload),
                 None => self.reject(format_args!("a message on the topic {}", shown(topic))),
             },
-            // At once, without waiting for the connection's end.
+            // The agent forgets the peer before the connection is closed.
             Packet::Disconnect => {
                 self.leave_agent();
                 self.0.link.leave();
@@ -205,7 +205,7 @@ impl Peer {
         }
     }
 
-    /// Says no and closes. The peer is told `answer`, the log the reason.
+    /// Refuses a registration and closes the connection. The peer is sent `answer`; the reason is logged.
     fn refuse(&self, topic: Topic, answer: Option<&str>, reason: impl Display) {
         if let Some(answer) = answer {
             self.0.link.send(answer_packet(topic, Err(answer)));
@@ -214,7 +214,7 @@ impl Peer {
         self.dismiss();
     }
 
-    /// Says no when a while has passed: whoever guesses is not to guess fast. Others are not held up by it.
+    /// Refuses a registration after a pause, which slows guessing and holds up no other peer.
     fn refuse_later(&self, topic: Topic, answer: &'static str, reason: Failure) {
         let peer = self.clone();
         let timer = self.0.agent.environment().set_timeout(self.0.agent.times().refuse_after, move || {
@@ -299,8 +299,8 @@ impl Peer {
             Ok(Message::Notice { module, body }) => {
                 agent.call_client(client, &module, body, Reply::unwanted(&module));
             }
-            // The master asks clients for nothing.
-            Ok(Message::Response { .. }) => self.reject("a response to nothing"),
+            // The master sends clients no requests.
+            Ok(Message::Response { .. }) => self.reject("a response to no request"),
             Err(error) => self.reject(error),
         }
     }
@@ -327,7 +327,7 @@ impl Peer {
         }
     }
 
-    /// Counts a request until its answer is given or given up.
+    /// Counts a request until its reply is used or dropped.
     fn ticket(&self) -> Ticket {
         self.0.unanswered.set(self.0.unanswered.get() + 1);
         let peer = Rc::downgrade(&self.0);
@@ -335,14 +335,14 @@ impl Peer {
             let Some(state) = peer.upgrade() else { return };
             let unanswered = state.unanswered.get() - 1;
             state.unanswered.set(unanswered);
-            // It may be the one that its peer is not read for.
+            // The connection may have been paused for this answer.
             if unanswered + 1 == MAX_UNANSWERED && state.socket.is_paused() {
                 state.socket.notify();
             }
         })
     }
 
-    /// Whether to read on: not from one that has not read its own answers, and not from a user who waits for many.
+    /// Whether to read on: not from a peer that does not read its answers, and not from a user with many open requests.
     fn is_read(&self) -> bool {
         let has_read = || self.0.socket.buffered() < self.0.socket.high_water_mark();
         match &*self.0.stage.borrow() {
@@ -352,17 +352,17 @@ impl Peer {
         }
     }
 
-    /// The longest packet that is taken now.
+    /// The longest packet that the peer may send in its stage.
     fn limit(&self) -> usize {
         match &*self.0.stage.borrow() {
             Stage::New => mqtt::MAX_CONNECT,
             Stage::Client(_) => mqtt::MAX_CLIENT,
             Stage::Server(_) => mqtt::MAX_REGISTERED,
-            Stage::Connected | Stage::Deciding | Stage::Gone => mqtt::MAX_UNREGISTERED,
+            Stage::Connected | Stage::Deciding | Stage::Left => mqtt::MAX_UNREGISTERED,
         }
     }
 
-    /// The peer is gone for the agent, once.
+    /// Removes the peer from the agent, once.
     fn leave_agent(&self) {
         if self.0.is_over.replace(true) {
             return;
@@ -370,7 +370,7 @@ impl Peer {
         if let Some(deadline) = self.0.deadline.take() {
             deadline.clear();
         }
-        let admitted = match self.0.stage.replace(Stage::Gone) {
+        let admitted = match self.0.stage.replace(Stage::Left) {
             Stage::Client(client) => Some(Admitted::Client(client.id.clone())),
             Stage::Server(id) => Some(Admitted::Server(id.to_string())),
             _ => None,
@@ -387,7 +387,7 @@ const fn answer_topic(topic: Topic) -> Topic {
 }
 
 impl PeerTower {
-    /// Takes the packets that are there, as far as the peer is read. What one read brought bounds the work.
+    /// Handles the packets that have been read, until the peer is paused. The size of one read bounds the work.
     fn take_packets(&mut self) {
         let peer = &self.peer;
         while !peer.0.is_over.get() {
@@ -400,7 +400,7 @@ impl PeerTower {
                 Err(error) => peer.reject(error),
             }
         }
-        // It is over: what it still sends is of no interest.
+        // The peer has left: the rest is discarded.
         self.decoder.clear();
     }
 

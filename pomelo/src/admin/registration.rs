@@ -1,4 +1,4 @@
-//! What peers say about themselves first: the messages `register` and `reconnect`. Mirrors pomelo-admin's
+//! Registrations: the messages `register` and `reconnect`, which a peer sends first. Mirrors pomelo-admin's
 //! `MonitorAgent`, `Client` and `MasterSocket.onRegister`.
 
 use crate::ServerInfo;
@@ -11,13 +11,13 @@ const MASTER_TYPE: &str = "master";
 /// A user who logs in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The client's id, not the user's: any text that no other client uses at the time.
+    /// The client's id, not the user's: a text that no other connected client uses.
     pub id: String,
     /// The user's name.
     pub username: String,
-    /// The password, or the MD5 of it.
+    /// The password, or its MD5.
     pub password: String,
-    /// Which of both.
+    /// Whether the password is the MD5 of it.
     pub md5: bool,
 }
 
@@ -30,18 +30,19 @@ impl fmt::Debug for Login {
     }
 }
 
-/// What a server says about itself.
+/// What a server registers with.
 #[derive(Clone, PartialEq)]
 pub struct ServerClaim {
     /// The server's id.
     pub id: String,
     /// The server's type.
     pub server_type: String,
-    /// Its process; 0 if it does not say.
+    /// The server's process id; 0 if it gives none.
     pub pid: i32,
-    /// Its record.
+    /// The server's record.
     pub info: ServerInfo,
-    /// The token of its type. Node's servers show it when they register but not when they reconnect; ours always do.
+    /// The token of the server's type. Node's servers show it when they register but not when they reconnect; servers of
+    /// this crate always do.
     pub token: Option<String>,
 }
 
@@ -55,15 +56,15 @@ impl fmt::Debug for ServerClaim {
     }
 }
 
-/// Who registers.
+/// The registration of a user or a server.
 #[derive(Debug)]
 pub(crate) enum Registration {
     User(Login),
     Server(ServerClaim),
 }
 
-/// Why a registration is refused before anybody is asked: what a peer is told, in pomelo's words, or nothing where Node
-/// says nothing; and what is logged.
+/// A registration that is refused before the authority is asked: the answer to the peer in pomelo's words, where Node
+/// answers, and the reason for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Invalid(pub(crate) Option<&'static str>, pub(crate) &'static str);
 
@@ -71,13 +72,13 @@ pub(crate) struct Invalid(pub(crate) Option<&'static str>, pub(crate) &'static s
 const MAX_NAME: usize = 256;
 
 const NO_NAME: &str =
-    "an id, a type or a user's name that is missing, is longer than 256 bytes or has controls in it";
+    "an id, a type or a user name is missing, longer than 256 bytes or has control characters";
 const NO_AUTH: &str = "server auth failed";
 const NO_USER: &str = "client should auth with username";
 
 impl Registration {
     pub(crate) fn parse(message: Value) -> Result<Self, Invalid> {
-        let Value::Object(mut fields) = message else { return Err(Invalid(None, "no object")) };
+        let Value::Object(mut fields) = message else { return Err(Invalid(None, "not an object")) };
         match fields.get("type").and_then(Value::as_str) {
             Some("client") => Login::parse(&fields).map(Self::User),
             Some("monitor") => ServerClaim::parse(&mut fields).map(Self::Server),
@@ -90,7 +91,7 @@ fn text(fields: &Map<String, Value>, key: &str) -> Option<String> {
     fields.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// A text that names somebody: it is kept, logged and shown.
+/// A name, which is kept, logged and shown.
 fn name(fields: &Map<String, Value>, key: &str) -> Option<String> {
     text(fields, key).filter(|name| name.len() <= MAX_NAME && !name.contains(char::is_control))
 }
@@ -104,7 +105,7 @@ impl Login {
         Ok(Self { id, username, password, md5 })
     }
 
-    /// The message, keys in Node's order.
+    /// The message, with the keys in Node's order.
     pub(crate) fn message(&self) -> Map<String, Value> {
         let message = json!({
             "type": "client",
@@ -118,13 +119,13 @@ impl Login {
 }
 
 impl ServerClaim {
-    /// Whether it is the master's own monitor.
+    /// Whether this is the master's own monitor.
     pub(crate) fn is_master(&self) -> bool {
         self.server_type == MASTER_TYPE
     }
 
-    /// The record takes the id that was registered, as it is known by it from here on, and the process's. One that
-    /// names another type than the one that its token is for is refused.
+    /// Reads a registration, whose id and process id replace those of the record. Refuses a record of another type than
+    /// the registration, since the token is for that type.
     pub(crate) fn parse(fields: &mut Map<String, Value>) -> Result<Self, Invalid> {
         let id = name(fields, "id").ok_or(Invalid(None, NO_NAME))?;
         let server_type = name(fields, "serverType").ok_or(Invalid(Some(NO_AUTH), NO_NAME))?;
@@ -134,20 +135,17 @@ impl ServerClaim {
         let mut info = match fields.remove("info") {
             Some(Value::Object(info)) => info,
             None | Some(Value::Null) => ServerInfo::new(),
-            Some(_) => return Err(Invalid(Some(NO_AUTH), "a record that is no object")),
+            Some(_) => return Err(Invalid(Some(NO_AUTH), "the record is not an object")),
         };
         if info.get("serverType").is_some_and(|named| named != server_type.as_str()) {
-            return Err(Invalid(
-                Some(NO_AUTH),
-                "a record of another type than the one that it registers for",
-            ));
+            return Err(Invalid(Some(NO_AUTH), "the record is of another type than the registration"));
         }
         info.insert("id".into(), id.clone().into());
         info.insert("pid".into(), pid.into());
         Ok(Self { id, server_type, pid, info, token })
     }
 
-    /// The message, keys in Node's order.
+    /// The message, with the keys in Node's order.
     pub(crate) fn message(&self) -> Map<String, Value> {
         let message = json!({
             "id": self.id,

@@ -1,4 +1,4 @@
-//! What a program adds to the admin side of its application before it starts. Mirrors `app.registerAdmin` and the
+//! The program's additions to the admin side of its application, before the start. Mirrors `app.registerAdmin` and the
 //! settings `masterConfig` and `monitorConfig` of pomelo.
 
 use crate::admin::agent::Agent;
@@ -23,8 +23,8 @@ pub(crate) struct Admin {
 }
 
 impl Application {
-    /// Adds a module to the admin console; `make` is called for each agent of this process: in a master twice, once for
-    /// its agent and once for its own monitor's. One of the same id is replaced, also one of pomelo's own.
+    /// Adds a module to the admin console. `make` is called for each agent of this process: in a master twice, for its own
+    /// agent and for that of its monitor. A module of the same id is replaced, also one of pomelo's own.
     pub fn register_admin<M: Module + 'static>(
         &self,
         id: &str,
@@ -36,12 +36,13 @@ impl Application {
         let old = factories.iter().position(|(other, _)| other == id).map(|at| factories.remove(at));
         factories.push((id.to_owned(), factory));
         drop(factories);
-        // Last: what it holds may use the application as it goes.
+        // Last: the destructors of its captures may use the application.
         drop(old);
         self
     }
 
-    /// Who decides in a master who may register, instead of `adminUser.json` and `adminServer.json`.
+    /// Sets the authority of a master, which decides on registrations instead of `adminUser.json` and
+    /// `adminServer.json`.
     pub fn set_authority(&self, authority: impl Authority + 'static) -> &Self {
         self.inner().admin.authority.replace(Some(Box::new(authority)));
         self
@@ -102,8 +103,8 @@ impl Application {
 }
 
 impl Admin {
-    /// Lets go of everything: it may hold the application. Agents that are still there, as a component before theirs
-    /// hung in its stop, are closed: their connections would hold them for ever.
+    /// Drops all additions, which may hold the application, and closes the agents that a component which hung in its stop
+    /// has left open: their connections would hold them.
     pub(crate) fn clear(&self) {
         drop((self.factories.take(), self.authority.take()));
         if let Some(fleet) = self.fleet.take() {

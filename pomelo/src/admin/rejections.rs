@@ -1,5 +1,5 @@
-//! What a master logs of peers that it sends away: the first of a kind at once, then how many there were, once in a
-//! while. Whoever can reach the port could otherwise fill the log.
+//! The log lines about rejected peers: the first of a kind at once, then a count at intervals. Otherwise any peer that can
+//! reach the port could fill the log.
 
 use async_wrap::Environment;
 use std::cell::RefCell;
@@ -8,36 +8,36 @@ use std::fmt::Display;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// How long a kind is only counted after a line of it.
+/// The time after a line in which its kind is only counted.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// The most characters of a peer's own words in one line.
+/// The most characters of a peer's text in one line.
 const MAX_SHOWN: usize = 80;
 
-/// Why a peer was sent away, or a request refused; each kind is counted by itself.
+/// The kinds of rejections, which are counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// Bytes or messages that the protocol does not have.
+    /// A breach of the protocol.
     Protocol,
-    /// A user or a server that is not let in.
+    /// A registration that is refused.
     Registration,
     /// A connection that never registered.
     Unregistered,
     /// A peer that is silent, or does not read.
     Silent,
-    /// A request that its user may not make.
+    /// A request for which the user lacks the permission.
     Permission,
-    /// A response to nothing.
+    /// A response to no request.
     Response,
 }
 
-/// What is logged of a master's peers. A cheap clone.
+/// The rejections of one agent. A cheap clone.
 #[derive(Clone)]
 pub(crate) struct Rejections(Rc<RejectionsInner>);
 
 struct RejectionsInner {
     env: Environment,
-    /// The kinds of which a line was written a short while ago, and how many have come since.
+    /// The kinds of recent lines, with the number of rejections since.
     untold: RefCell<BTreeMap<Kind, u64>>,
 }
 
@@ -76,21 +76,21 @@ impl Rejections {
 impl Kind {
     const fn name(self) -> &'static str {
         match self {
-            Self::Protocol => "what they sent is not of the protocol",
+            Self::Protocol => "breaches of the protocol",
             Self::Registration => "registrations refused",
             Self::Unregistered => "connections that did not register",
             Self::Silent => "peers that are silent or do not read",
-            Self::Permission => "requests without the permission",
-            Self::Response => "responses to nothing",
+            Self::Permission => "requests without permission",
+            Self::Response => "responses to no request",
         }
     }
 }
 
-/// A peer's own words, for a log or a terminal: quoted, nothing in them steers a terminal, and not without end.
+/// A peer's text for a log or a terminal: quoted, without control sequences, and cut to a length.
 pub(crate) fn shown(text: &str) -> String {
     let mut cut = text.chars();
     let short: String = cut.by_ref().take(MAX_SHOWN).collect();
     let rest = if cut.as_str().is_empty() { "" } else { "…" };
-    // As a `{:?}` shows it: controls, and what turns the direction of writing, as escapes.
+    // `{:?}` escapes control characters and those that change the direction of writing.
     format!("{short:?}{rest}")
 }

@@ -1,14 +1,14 @@
-//! The answer to a message. Mirrors the `cb` that pomelo-admin hands to a module's handlers.
+//! The reply to a message. Mirrors the `cb` that pomelo-admin hands to a module's handlers.
 
 use crate::admin::link::Link;
 use crate::admin::message::{Response, Topic, response_packet};
 use serde_json::Value;
 use std::fmt;
 
-/// Answers a request: once, now or later from anywhere on the thread.
+/// Answers a request once, now or later, from any callback of the thread.
 ///
-/// A notice and a scheduled call want no answer; what is sent then goes nowhere. A request whose reply is dropped
-/// without having been used is answered with an error, where Node's peer would wait in vain.
+/// A notice and a scheduled call expect no answer; it is dropped. A request whose reply is dropped unused is answered
+/// with an error, where Node's peer would wait in vain.
 #[must_use = "a request is answered with an error when this is dropped"]
 pub struct Reply {
     to: Option<Asked>,
@@ -23,7 +23,7 @@ struct Asked {
     _ticket: Ticket,
 }
 
-/// Calls back once, when a request has its answer or will have none.
+/// Calls back once, when a request has been answered or its reply was dropped.
 pub(crate) struct Ticket(Option<Box<dyn FnOnce()>>);
 
 impl Ticket {
@@ -31,7 +31,7 @@ impl Ticket {
         Self(Some(Box::new(used)))
     }
 
-    /// Nobody counts.
+    /// A ticket that calls nothing.
     pub(crate) const fn none() -> Self {
         Self(None)
     }
@@ -56,13 +56,13 @@ impl Reply {
         Self { to: None, module: module.to_owned() }
     }
 
-    /// Whether somebody waits for an answer.
+    /// Whether the peer expects an answer.
     #[must_use]
     pub const fn is_wanted(&self) -> bool {
         self.to.is_some()
     }
 
-    /// Whether whoever waited is gone.
+    /// Whether no peer receives the answer: none is expected, or the connection is closed.
     pub(crate) fn is_in_vain(&self) -> bool {
         self.to.as_ref().is_none_or(|asked| asked.link.is_over())
     }
@@ -82,12 +82,12 @@ impl Reply {
         self.send(Response::error(&message.to_string()));
     }
 
-    /// Any answer.
+    /// Sends any answer.
     pub fn send(mut self, response: Response) {
         self.give(&response);
     }
 
-    /// The module has no such handler; pomelo's words.
+    /// Answers, in pomelo's words, that the module has no such handler.
     pub(crate) fn no_method(self, method: &str) {
         let text = format!("module {} dose not have a method called {method}", self.module);
         self.single(text);
@@ -95,7 +95,7 @@ impl Reply {
 
     fn give(&mut self, response: &Response) {
         if let Some(Asked { link, topic, id, _ticket }) = self.to.take() {
-            // Nobody waits on a connection that is gone.
+            // A closed connection receives no answer.
             let _ = link.send(response_packet(topic, &id, response));
         }
     }

@@ -50,7 +50,7 @@ type Callback = Box<dyn FnOnce(Result<Response, RequestError>)>;
 
 /// A request to a module, or a command to the console itself.
 pub(crate) struct Request {
-    /// The server that is asked, the only one that may answer; empty where there is only one peer.
+    /// The server that is asked, whose answer alone counts; empty on a connection with a single peer.
     pub(crate) to: String,
     /// The command, unless it is a request to the module.
     pub(crate) command: Option<String>,

@@ -1,12 +1,12 @@
-//! From a master's host to its addresses. Mirrors the look-up in Node's `net.connect`.
+//! The addresses of a master's host. Mirrors the look-up in Node's `net.connect`.
 
 use async_wrap::Environment;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-/// How many addresses of one host are tried: a name server could answer with any number.
+/// The most addresses of one host that are tried: a name server can answer with any number.
 const MAX_ADDRESSES: usize = 16;
 
-/// Looks a host up; calls back at once where there is nothing to look up, else from a tick.
+/// Looks a host up; calls back at once for an address and for `localhost`, else from a tick.
 pub(crate) fn resolve(
     env: &Environment,
     host: &str,
@@ -21,7 +21,7 @@ pub(crate) fn resolve(
     }
     let (name, env_then) = ((host.to_owned(), port), env.clone());
     env.loop_handle().queue_work(
-        // The system's look-up blocks: in the pool's threads, as in libuv.
+        // The system's look-up blocks, so it runs in the thread pool, as in libuv.
         move || {
             let found = name.to_socket_addrs().map_err(|error| format!("{}: {error}", name.0))?;
             Ok(found.take(MAX_ADDRESSES).collect::<Vec<_>>())

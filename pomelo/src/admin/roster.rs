@@ -1,4 +1,4 @@
-//! Who is connected to a master, and who was. Mirrors the maps of pomelo-admin's `MasterAgent`: `sockets`, `clients`,
+//! The peers that are connected to a master, and the servers that were. Mirrors the maps of pomelo-admin's `MasterAgent`: `sockets`, `clients`,
 //! `idMap`, `slaveMap`.
 
 use crate::admin::lobby::Lobby;
@@ -9,13 +9,13 @@ use crate::starter::is_own;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-/// How many servers' ids are remembered. Those that come later are not, and do not come back without a token.
+/// The most servers whose ids are remembered. A later server cannot reconnect without a token.
 const MAX_KNOWN: usize = 10_000;
 
-/// How many servers may wait for an id that another one has: its next process, and some to spare.
+/// The most servers that wait for the id of another server: its next process, and some to spare.
 const MAX_WAITING: usize = 4;
 
-/// The most connections of one user; the oldest gives way. Command lines have one each, for a moment.
+/// The most connections of one user; the oldest is closed for a new one. A command line has one, for a moment.
 const MAX_SESSIONS: usize = 32;
 
 /// A registered server.
@@ -30,23 +30,23 @@ struct Client {
     peer: Peer,
 }
 
-/// A server that this master has admitted: what its id is tied to.
+/// A server that this master has admitted, to which its id is tied.
 struct Known {
     server_type: String,
     pid: i32,
     address: Option<IpAddr>,
-    /// Whether it has shown a token: nobody has its id on less.
+    /// Whether it has shown a token: then no other process is given its id without one.
     has_token: bool,
 }
 
 #[derive(Default)]
 pub(crate) struct Roster {
-    /// Everybody, registered or not.
+    /// All connections, registered or not.
     peers: BTreeMap<u64, Peer>,
     lobby: Lobby,
     clients: BTreeMap<String, Client>,
     servers: BTreeMap<String, Server>,
-    /// Servers whose id is another's at the moment, in the order in which they came.
+    /// Servers whose id another server has, in the order in which they registered.
     waiting: Vec<Server>,
     known: BTreeMap<String, Known>,
 }
@@ -58,8 +58,8 @@ impl Known {
         Self { server_type: claim.server_type.clone(), pid: claim.pid, address, has_token }
     }
 
-    /// Whether a peer is this very process. On this host the system says who has a connection; of others nothing more is
-    /// known than what the peer says.
+    /// Whether a peer is this very process. On this host the system tells which process has a connection; on other hosts
+    /// only the peer itself does.
     fn is(&self, claim: &ServerClaim, peer: &Peer) -> bool {
         let same = self.server_type == claim.server_type && self.pid == claim.pid;
         let is_here = self.address.is_some_and(is_own);
@@ -73,7 +73,7 @@ impl Known {
 }
 
 impl Roster {
-    /// A connection has come; returns the one that gives way to it, if one has to.
+    /// Adds a connection. Returns the connection to close for it, if there are too many.
     pub(crate) fn connected(&mut self, peer: Peer) -> Option<Peer> {
         self.peers.insert(peer.key(), peer.clone());
         self.lobby.enter(peer)
@@ -83,12 +83,13 @@ impl Roster {
         self.lobby.leave(key);
     }
 
-    /// A connection is over for the agent. One that never registered has its place in the lobby until it is closed.
+    /// Removes a connection that the agent is done with. If it never registered, it keeps its place in the lobby until it
+    /// is closed.
     pub(crate) fn disconnected(&mut self, key: u64) {
         self.peers.remove(&key);
     }
 
-    /// A connection is closed.
+    /// Frees the place of a closed connection in the lobby.
     pub(crate) fn closed(&mut self, key: u64) {
         self.lobby.leave(key);
     }
@@ -102,7 +103,7 @@ impl Roster {
         self.clients.get(id).map(|client| &client.peer)
     }
 
-    /// A user has logged in; returns the oldest connection of the same one, if there are too many.
+    /// Adds a user's connection. Returns the user's oldest connection if there are too many.
     pub(crate) fn add_client(&mut self, id: String, username: &str, peer: Peer) -> Option<Peer> {
         self.clients.insert(id, Client { username: username.to_owned(), peer });
         let same = || self.clients.values().filter(|client| client.username == username);
@@ -124,7 +125,7 @@ impl Roster {
         self.servers.get(id)
     }
 
-    /// Adds a server that was admitted; whether it is the first of its id. Others wait.
+    /// Adds a server that was admitted. Returns whether it has its id; else it waits for it.
     pub(crate) fn add_server(&mut self, server: Server) -> bool {
         let id = server.claim.id.clone();
         if self.servers.contains_key(&id) {
@@ -138,7 +139,7 @@ impl Roster {
         true
     }
 
-    /// Whether a server may have its id: one that a server of another type has, or had, is that type's.
+    /// Refuses an id that a server of another type has, or had, and an id for which too many servers wait.
     pub(crate) fn check_id(&self, claim: &ServerClaim) -> Result<(), String> {
         let id = &claim.id;
         if let Some(known) = self.known.get(id).filter(|known| known.server_type != claim.server_type) {
@@ -150,19 +151,19 @@ impl Roster {
         Ok(())
     }
 
-    /// Whether a server may come back without a token, where that is allowed at all: one that is unknown may, and one
-    /// that has never shown a token; one that has only in the same process.
+    /// Whether a server may reconnect without a token, where that is allowed at all: an unknown server may, and a server
+    /// that has never shown a token; a server that has shown one may in the same process.
     pub(crate) fn may_return(&self, claim: &ServerClaim, peer: &Peer) -> Result<(), &'static str> {
         match self.known.get(&claim.id) {
-            None if self.known.len() >= MAX_KNOWN => Err("too many servers are known to know this one"),
+            None if self.known.len() >= MAX_KNOWN => Err("the master remembers no more servers"),
             Some(known) if known.has_token && !known.is(claim, peer) => {
-                Err("its id's server showed a token, and this is another process without one")
+                Err("the server of this id showed a token, and this is another process without a token")
             }
             _ => Ok(()),
         }
     }
 
-    /// Removes the server of a connection, unless it was one that waits.
+    /// Removes the server of a connection. Returns nothing for a server that waits for its id.
     pub(crate) fn remove_server(&mut self, id: &str, key: u64) -> Option<ServerClaim> {
         self.waiting.retain(|server| server.peer.key() != key);
         if self.servers.get(id).is_some_and(|server| server.peer.key() == key) {

@@ -1,4 +1,4 @@
-//! What the master knows of its servers, and who wants to hear of it. Mirrors pomelo's `lib/master/watchdog.js`.
+//! The servers that have registered with the master, and the servers that subscribe to changes. Mirrors pomelo's `lib/master/watchdog.js`.
 
 use crate::admin::master_agent::MasterAgent;
 use crate::admin::registration::ServerClaim;
@@ -17,10 +17,10 @@ pub(crate) struct Watchdog(Rc<WatchdogInner>);
 
 struct WatchdogInner {
     app: Application,
-    /// Records by id, without the master's own: it has no type.
+    /// Records by id, without the master's own, which has no type.
     servers: RefCell<Map<String, Value>>,
     listeners: RefCell<BTreeSet<String>>,
-    /// Who has said that it has started.
+    /// The servers that have reported their start.
     started: RefCell<BTreeSet<String>>,
     is_all_started: Cell<bool>,
 }
@@ -36,7 +36,7 @@ impl Watchdog {
         }))
     }
 
-    /// A server registered: who listens hears of it. It does not yet itself.
+    /// Adds a server that has registered, and tells the subscribers, to which the server itself does not belong yet.
     pub(crate) fn add(&self, agent: &MasterAgent, claim: &ServerClaim) {
         if is_watched(claim) {
             self.0.servers.borrow_mut().insert(claim.id.clone(), json!(claim.info));
@@ -44,7 +44,8 @@ impl Watchdog {
         }
     }
 
-    /// A server came back: it is told all there are, who listens is told of it, and it listens itself.
+    /// Adds a server that has reconnected: it is told of all servers, the subscribers are told of it, and it becomes a
+    /// subscriber.
     pub(crate) fn add_again(&self, agent: &MasterAgent, claim: &ServerClaim) {
         if !is_watched(claim) {
             return;
@@ -75,9 +76,9 @@ impl Watchdog {
         json!(*self.0.servers.borrow())
     }
 
-    /// A server has started. When that was said by all that the configuration has, and by the master, everybody is told,
-    /// once. Unlike in Node a server that says it twice counts once, one that has left does not, and none counts for
-    /// another.
+    /// Notes that a server has started. Once all servers of the configuration and the master have, the subscribers are
+    /// told. Unlike in Node a server that reports twice counts once, a server that has left does not count, and no server
+    /// counts for another.
     pub(crate) fn record(&self, agent: &MasterAgent, id: &str) {
         if self.0.is_all_started.get() {
             return;
@@ -104,7 +105,7 @@ impl Watchdog {
     }
 }
 
-/// Whether a server is told to the others; the master's own monitor is not.
+/// Whether other servers are told of a server: not of the master's own monitor.
 fn is_watched(claim: &ServerClaim) -> bool {
     claim.info.contains_key("serverType")
 }
@@ -116,7 +117,7 @@ fn ask(agent: &MasterAgent, id: &str, message: Rc<Value>) {
         match response {
             Ok(response) if response.data() == Some(&Value::from(1)) => {}
             Ok(_) => log::error!(target: "pomelo", "server {server:?} refused: {}", action(&sent)),
-            // It has left meanwhile, which is told to everybody.
+            // It has left meanwhile, of which the subscribers are told.
             Err(RequestError::NotConnected) => {
                 log::debug!(target: "pomelo", "server {server:?} left before {}", action(&sent));
             }
@@ -129,7 +130,7 @@ fn action(message: &Value) -> &str {
     message.get("action").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The records of a map from ids.
+/// The records in a map by ids.
 pub(crate) fn records(servers: Value) -> Vec<ServerInfo> {
     let Value::Object(servers) = servers else { return Vec::new() };
     let record = |server| match server {

@@ -15,7 +15,7 @@ pub(crate) const MASTER_WATCHER: &str = "__masterwatcher__";
 /// The module in every server, the master included.
 pub(crate) const MONITOR_WATCHER: &str = "__monitorwatcher__";
 
-/// What a watcher answers: the number stands in the place of the error.
+/// The answers of a watcher, which stand in the place of the error.
 const OK: i64 = 1;
 const FAIL: i64 = 0;
 
@@ -37,7 +37,7 @@ impl Module for MasterWatcher {
     fn on_master(&mut self, agent: &MasterAgent, message: Option<Value>, reply: Reply) {
         let message = message.unwrap_or_default();
         let action = text(&message, "action").unwrap_or_default();
-        // Only of servers that are there: nothing is remembered of others.
+        // Only ids of registered servers: others are not remembered.
         let id = text(&message, "id").filter(|id| agent.server(id).is_some());
         match (action, id) {
             ("query", _) => reply.ok(self.watchdog.query()),
@@ -70,7 +70,7 @@ impl MonitorWatcher {
         Self { app: app.clone() }
     }
 
-    /// Whether the message could be obeyed.
+    /// Obeys a message. Returns whether it could.
     fn obey(&self, message: &mut Value) -> bool {
         let action = text(message, "action").unwrap_or_default().to_owned();
         match (action.as_str(), message) {
@@ -97,7 +97,7 @@ impl MonitorWatcher {
 }
 
 impl Module for MonitorWatcher {
-    /// Asks for all servers, and to be told of changes.
+    /// Asks for all servers, and subscribes to changes.
     fn on_start(&mut self, agent: &Agent, done: Completion) {
         let Agent::Monitor(agent) = agent else { return done.ok(()) };
         let (app, asking) = (self.app.clone(), agent.clone());
@@ -110,7 +110,7 @@ impl Module for MonitorWatcher {
                 }
                 Some(error) => done.fail(error),
             },
-            // Lost between its registration and this: when it is back it is told all there are, and of changes.
+            // The connection was lost meanwhile: after the reconnect the master sends all servers, and changes.
             Err(_) if asking.state() == MonitorState::Lost => done.ok(()),
             Err(error) => done.fail(error),
         });

@@ -1,6 +1,7 @@
-//! The components of an application, in the order in which they were loaded. Mirrors `app.load` and `optComponents`.
+//! The components of an application, in the order in which they were loaded, and the plugins that load several. Mirrors
+//! `app.load`, `app.use` and `optComponents`.
 
-use crate::upcall::Component;
+use crate::upcall::{Component, Plugin};
 use crate::{Application, Completion, Error, Failure, Method, Result};
 use async_wrap::layer::HandlerCell;
 use std::cell::RefCell;
@@ -19,7 +20,7 @@ impl Components {
         self.0.borrow().get(index).cloned()
     }
 
-    /// Lets go of every component: they may hold the application.
+    /// Drops every component: they may hold the application.
     pub(super) fn clear(&self) {
         drop(self.0.take());
     }
@@ -29,7 +30,7 @@ impl Application {
     /// Adds a component, which is started after those that were loaded before it.
     ///
     /// # Errors
-    /// [`Error::DuplicateComponent`] if there is one of this name, which stays.
+    /// [`Error::DuplicateComponent`] if a component of this name is loaded, which stays.
     pub fn load(&self, name: impl Into<String>, component: impl Component + 'static) -> Result<&Self> {
         let name = name.into();
         let mut loaded = self.inner().components.0.borrow_mut();
@@ -44,13 +45,22 @@ impl Application {
         Ok(self)
     }
 
+    /// Has a plugin load its components and add its event handlers (`app.use`).
+    ///
+    /// # Errors
+    /// The plugin's error.
+    pub fn use_plugin(&self, mut plugin: impl Plugin) -> Result<&Self> {
+        plugin.on_use(self)?;
+        Ok(self)
+    }
+
     /// The names of the loaded components, in their order.
     #[must_use]
     pub fn components(&self) -> Vec<String> {
         self.inner().components.0.borrow().iter().map(|loaded| loaded.name.clone()).collect()
     }
 
-    /// Calls one component; `then` is called from a tick, with the failure as an error that names the component.
+    /// Calls one component; `then` is called from a tick, with an error that names a component that failed.
     pub(super) fn operate(
         &self,
         loaded: &Rc<Loaded>,
@@ -62,12 +72,12 @@ impl Application {
         let done = Completion::new(self.environment(), move |result| {
             then(result.map_err(|failure| failed(name, method, failure)));
         });
-        // Never empty: the component is in its slot whenever a tick begins.
+        // Never empty: the component is in its cell whenever a tick begins.
         loaded.component.call(|component| call(&mut **component, done));
     }
 }
 
-/// The error of a component, which is logged too.
+/// Makes and logs the error of a component.
 pub(super) fn failed(component: impl Into<String>, method: Method, failure: Failure) -> Error {
     let error = Error::Failed { component: component.into(), method, failure };
     log::error!(target: "pomelo", "{error}");

@@ -1,6 +1,6 @@
-//! What happens in an application, told to whoever asked. Mirrors `app.event` and pomelo's `lib/util/events.js`.
+//! The events of an application. Mirrors `app.event` and pomelo's `lib/util/events.js`.
 //!
-//! The event is told in a tick of its own, so `add_servers` and the like never call back from within.
+//! Handlers are called in a tick of their own, never from within `add_servers` and the like.
 
 use crate::upcall::EventHandler;
 use crate::{Application, ServerInfo};
@@ -29,11 +29,11 @@ pub enum AppEvent {
     RemoveCrons(Value),
 }
 
-/// What happens while a master stops all its servers; pomelo has no such events.
+/// The events while a master stops all its servers; pomelo has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopNews {
-    /// It stops these servers, all that are there, and then itself.
+    /// The master stops these servers, which are all of its servers, and then itself.
     Begun(Vec<String>),
     /// A server that did not stop in time was ended by SIGKILL.
     Killed {
@@ -42,11 +42,11 @@ pub enum StopNews {
         /// Its process.
         pid: i32,
     },
-    /// A server that did not stop in time is left running: it is on another host, or not sure to be this process.
+    /// A server that did not stop in time is left running: it is on another host, or not certainly this process.
     Remains {
         /// The server.
         id: String,
-        /// Its process, as it says.
+        /// Its process id, as it registered.
         pid: i32,
         /// Its host.
         host: String,
@@ -59,14 +59,14 @@ type Handler = Rc<HandlerCell<Box<dyn EventHandler>>>;
 pub(super) struct Handlers(RefCell<Vec<Handler>>);
 
 impl Handlers {
-    /// Lets go of every handler: they may hold the application.
+    /// Drops every handler: they may hold the application.
     pub(super) fn clear(&self) {
         drop(self.0.take());
     }
 }
 
 impl Application {
-    /// Tells `handler` of every event from now on.
+    /// Calls `handler` for every event from now on.
     pub fn on(&self, handler: impl EventHandler + 'static) -> &Self {
         let slot = HandlerCell::empty();
         slot.set(Box::new(handler) as Box<dyn EventHandler>);
@@ -74,7 +74,7 @@ impl Application {
         self
     }
 
-    /// Tells the handlers of an event, in the order in which they were added, before anything that is queued after this
+    /// Reports an event to the handlers, in the order in which they were added, before any tick that is queued after this
     /// call.
     pub fn emit(&self, event: AppEvent) {
         let app = self.clone();
@@ -85,7 +85,7 @@ impl Application {
         self.each_handler(|handler| handler.on_event(self, event));
     }
 
-    /// Tells the handlers in a tick, as `emit` does.
+    /// Reports to the handlers in a tick, as `emit` does.
     pub(crate) fn emit_stop(&self, news: StopNews) {
         let app = self.clone();
         self.environment().next_tick(move || app.each_handler(|handler| handler.on_stop_all(&app, &news)));

@@ -1,11 +1,10 @@
-//! The application: one process of the many, its settings and what it knows of the others. Mirrors pomelo's
+//! The application: one process of many, its settings and the other servers that it knows. Mirrors pomelo's
 //! `lib/application.js`.
 
 mod components;
 mod events;
 mod lifecycle;
 mod options;
-mod plugins;
 mod servers;
 mod settings;
 mod start;
@@ -114,26 +113,25 @@ impl Application {
         })))
     }
 
-    /// The environment of callbacks in which the application lives.
+    /// The environment in which the application's callbacks run.
     #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.0.environment
     }
 
-    /// The name of the configuration's part that is in force, such as `development` (`app.get('env')`).
+    /// The name of the environment, such as `development`, which selects a part of the configuration (`app.get('env')`).
     #[must_use]
     pub fn env(&self) -> &str {
         &self.0.identity.env
     }
 
-    /// Whether this is the environment in which servers are children that share the master's terminal: the one that is
-    /// called `development`, exactly.
+    /// Whether the environment is `development`, in which servers are children that share the master's terminal.
     #[must_use]
     pub fn is_development(&self) -> bool {
         self.env() == DEVELOPMENT
     }
 
-    /// The folder that has `config/` in it.
+    /// The folder of `config/`.
     #[must_use]
     pub fn base(&self) -> &Path {
         &self.0.options.base
@@ -170,14 +168,14 @@ impl Application {
         &self.0.identity.master
     }
 
-    /// What this server tells the master of itself: its arguments, `main` and `env` included; for the master its record
-    /// (`getCurServer`).
+    /// The record with which this server registers: its arguments, `main` and `env` included; in the master its record of
+    /// `master.json` (`getCurServer`).
     #[must_use]
     pub fn cur_server(&self) -> &ServerInfo {
         &self.0.identity.cur_server
     }
 
-    /// How many servers a master starts.
+    /// Whether a master starts servers.
     #[must_use]
     pub fn mode(&self) -> Mode {
         self.0.identity.mode
@@ -189,13 +187,13 @@ impl Application {
         &self.0.program
     }
 
-    /// Where the application is in its life.
+    /// The state of the application.
     #[must_use]
     pub fn state(&self) -> State {
         self.0.state.get()
     }
 
-    /// When `start` was called; not overwritten by a call that is refused.
+    /// The time of the call of `start`; a refused call does not change it.
     #[must_use]
     pub fn started_at(&self) -> Option<Instant> {
         self.0.started_at.get()
@@ -211,17 +209,17 @@ impl Application {
         config::load_tokens(self.base(), self.env())
     }
 
-    /// What to start: `all`, a server type, or a server's id (`startId=`, else `type=`).
+    /// The servers to start: `all`, a server type, or a server's id (`startId=`, else `type=`).
     pub(crate) fn start_target(&self) -> &str {
         self.start_id().unwrap_or(&self.0.identity.run_type)
     }
 
-    /// Ends the process, as [`Options::on_exit`] has it.
+    /// Ends the process by [`Options::on_exit`].
     fn exit(&self, code: i32) {
         (self.0.exit)(code);
     }
 
-    /// Ends the process without a stop. A program that does not end it keeps nothing of the application.
+    /// Ends the process without a stop. All that the program gave is dropped first, in case the process goes on.
     pub(crate) fn end(&self, code: i32) {
         self.0.state.set(State::Stopped);
         self.release();
@@ -232,7 +230,7 @@ impl Application {
         &self.0
     }
 
-    /// Lets go of everything that the program gave: it may hold the application in turn.
+    /// Drops all that the program gave, which may hold the application.
     fn release(&self) {
         self.0.components.clear();
         self.0.handlers.clear();

@@ -1,4 +1,4 @@
-//! How an application is made: its folder, its arguments, what its servers run; and who it is then. Mirrors
+//! The options of an application, and the identity that they give it. Mirrors
 //! `defaultConfiguration` and `processArgs` of pomelo's `lib/util/appUtil.js`.
 
 use crate::args::{self, Args};
@@ -15,26 +15,26 @@ pub(crate) const DEVELOPMENT: &str = "development";
 pub(crate) const MASTER: &str = "master";
 pub(crate) const ALL: &str = "all";
 
-/// How long the end of the process waits for what its servers wrote to be written.
+/// The time that the end of the process leaves for the queued output of its servers.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// How long a stop may take (`TIME_WAIT_STOP`).
+/// The time limit of a stop (`TIME_WAIT_STOP`).
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
-/// What the servers of an application run. Theirs are these arguments, after the `args` of their record and before
-/// `env=… id=…`.
+/// The program that the servers of an application run. A server's command line has the `args` of its record, these
+/// arguments, then `env=… id=…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// The executable.
     pub path: PathBuf,
-    /// Its leading arguments: nothing, a subcommand, or a script (`main`).
+    /// The leading arguments: none, a subcommand, or a script (`main`).
     pub args: Vec<String>,
 }
 
 /// Whether a master starts servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It starts those of its configuration (`clusters`).
+    /// It starts the servers of its configuration (`clusters`).
     Clusters,
     /// It starts none (`mode=stand-alone`).
     StandAlone,
@@ -55,7 +55,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What this process was started with: its folder, its arguments, the variable `NODE_ENV`.
+    /// The options of this process: its folder, its arguments, the variable `NODE_ENV`.
     #[must_use]
     pub fn from_process() -> Self {
         let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
@@ -81,7 +81,7 @@ impl Options {
         }
     }
 
-    /// The folder that has `config/` in it.
+    /// The folder of `config/`.
     #[must_use]
     pub fn base(mut self, base: impl Into<PathBuf>) -> Self {
         self.base = absolute(base.into());
@@ -95,43 +95,43 @@ impl Options {
         self
     }
 
-    /// The environment, unless an argument `env=` names another one. `development` at first.
+    /// The environment, unless an argument `env=` names another. Default: `development`.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>) -> Self {
         self.node_env = Some(name.into());
         self
     }
 
-    /// What the servers run. At first it is this executable, with the arguments that stand before the first `key=value`.
+    /// The program that the servers run. Default: this executable, with the arguments before the first `key=value`.
     #[must_use]
     pub fn program(mut self, program: Program) -> Self {
         self.program = Some(program);
         self
     }
 
-    /// How long a stop may take before the process ends all the same. 3 s at first.
+    /// The time limit of a stop, after which the process ends. Default: 3 s.
     #[must_use]
     pub fn stop_limit(mut self, limit: Duration) -> Self {
         self.stop_limit = limit;
         self
     }
 
-    /// Whether the application loads its default components, `__master__` and `__monitor__`. It does at first; one that
-    /// does not is alone.
+    /// Whether the application loads its default components, `__master__` and `__monitor__`. Default: `true`.
     #[must_use]
     pub fn admin(mut self, has_admin: bool) -> Self {
         self.has_admin = has_admin;
         self
     }
 
-    /// Called instead of [`std::process::exit`] when the process is to end: after a stop, or when the console says so.
+    /// The function that is called instead of [`std::process::exit`] when the process is to end: after a stop, or by a
+    /// command of the console.
     #[must_use]
     pub fn on_exit(mut self, exit: impl Fn(i32) + 'static) -> Self {
         self.exit = Some(Rc::new(exit));
         self
     }
 
-    /// Who gets what attached servers write, instead of this process's own output.
+    /// The receiver of the output of attached servers. Default: this process's own output.
     #[must_use]
     pub fn on_output(mut self, handler: impl OutputHandler + 'static) -> Self {
         self.output = Some(Box::new(handler));
@@ -140,7 +140,7 @@ impl Options {
 
     pub(super) fn take_program(&mut self) -> Program {
         self.program.take().unwrap_or_else(|| Program {
-            // Without it every start says that there is no such program.
+            // Without a path every start fails, since no such program exists.
             path: uv_core::os::program_path().unwrap_or_default(),
             args: self.args[..args::main_words(&self.args)].to_vec(),
         })
@@ -166,12 +166,12 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Servers on other hosts are started in the same folder, whatever folder they begin in.
+/// Makes a path absolute: servers on other hosts are started in the same folder.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// Who this process is.
+/// The identity of this process.
 pub(super) struct Identity {
     pub(super) env: String,
     pub(super) id: String,

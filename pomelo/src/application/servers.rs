@@ -1,10 +1,10 @@
-//! The servers that an application knows of. Mirrors `addServers`, `removeServers` and `replaceServers` of pomelo's
+//! The servers that an application knows. Mirrors `addServers`, `removeServers` and `replaceServers` of pomelo's
 //! `lib/application.js`.
 
 use crate::record::text;
 use crate::{AppEvent, Application, Result, ServerInfo, cluster_seq};
 
-/// Servers in the order in which they joined, and every type there ever was.
+/// The servers in the order in which they joined, and all types that ever joined.
 #[derive(Default)]
 pub(super) struct Servers {
     servers: Vec<ServerInfo>,
@@ -37,7 +37,7 @@ impl Application {
         self.inner().servers.borrow().servers.clone()
     }
 
-    /// A server that has joined.
+    /// The server of this id, if it has joined.
     #[must_use]
     pub fn server(&self, id: &str) -> Option<ServerInfo> {
         self.inner().servers.borrow().servers.iter().find(|info| has_id(info, id)).cloned()
@@ -57,19 +57,19 @@ impl Application {
         self.inner().servers.borrow().types.clone()
     }
 
-    /// The servers of `servers.json`, in the file's order, those of clusters one by one (`getServersFromConfig`).
+    /// The servers of `servers.json`, in the file's order, with clusters expanded (`getServersFromConfig`).
     #[must_use]
     pub fn servers_from_config(&self) -> &[ServerInfo] {
         self.inner().config.servers()
     }
 
-    /// A server of `servers.json`.
+    /// The server of this id in `servers.json`.
     #[must_use]
     pub fn server_from_config(&self, id: &str) -> Option<&ServerInfo> {
         self.servers_from_config().iter().find(|info| has_id(info, id))
     }
 
-    /// Servers have joined. One whose id is known replaces its record; one without an id is left out.
+    /// Adds servers that have joined. A record of a known id replaces the old one; a record without an id is left out.
     pub fn add_servers(&self, servers: Vec<ServerInfo>) {
         let servers = with_ids(servers);
         if servers.is_empty() {
@@ -81,7 +81,7 @@ impl Application {
         self.emit(AppEvent::AddServers(servers));
     }
 
-    /// Servers have left. Their types stay known.
+    /// Removes servers that have left. Their types stay known.
     pub fn remove_servers(&self, ids: &[String]) {
         if ids.is_empty() {
             return;
@@ -92,7 +92,7 @@ impl Application {
         self.emit(AppEvent::RemoveServers(ids.to_vec()));
     }
 
-    /// These are all the servers there are.
+    /// Replaces all servers.
     pub fn replace_servers(&self, servers: Vec<ServerInfo>) {
         let servers = with_ids(servers);
         let mut known = Servers::default();
@@ -101,11 +101,11 @@ impl Application {
         self.emit(AppEvent::ReplaceServers(servers));
     }
 
-    /// The servers that one record stands for: itself, or those of a cluster, numbered on from the clusters of its type
-    /// so far.
+    /// The servers for which one record stands: itself, or the servers of a cluster, numbered on from the earlier clusters
+    /// of its type.
     ///
     /// # Errors
-    /// A number of servers or a `++` that makes no sense.
+    /// [`Error::Record`](crate::Error::Record) for a wrong number of servers.
     pub fn expand_cluster(&self, info: ServerInfo) -> Result<Vec<ServerInfo>> {
         let mut seq = self.inner().cluster_seq.borrow_mut();
         Ok(cluster_seq::expand(info, &mut seq)?)

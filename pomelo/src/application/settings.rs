@@ -1,11 +1,11 @@
-//! Settings of an application, and code for some environments and server types only. Mirrors `set`, `get`, `enable`,
+//! The settings of an application, and code for certain environments and server types. Mirrors `set`, `get`, `enable`,
 //! `disable` and `configure` of pomelo's `lib/application.js`.
 
 use crate::{Application, ServerInfo};
 use serde_json::Value;
 use std::cell::RefCell;
 
-/// What stands for every environment and every type.
+/// The pattern for every environment and every type.
 const ALL: &str = "all";
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ impl Application {
         self
     }
 
-    /// The value that was set.
+    /// The value of a setting.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value> {
         self.inner().settings.0.borrow().get(key).cloned()
@@ -34,20 +34,20 @@ impl Application {
         self.set(key, false)
     }
 
-    /// Whether a value was set that JavaScript takes for true.
+    /// Whether the value is truthy in JavaScript.
     #[must_use]
     pub fn enabled(&self, key: &str) -> bool {
         self.inner().settings.0.borrow().get(key).is_some_and(is_truthy)
     }
 
-    /// Whether no value was set, or one that JavaScript takes for false.
+    /// Whether the value is missing or falsy in JavaScript.
     #[must_use]
     pub fn disabled(&self, key: &str) -> bool {
         !self.enabled(key)
     }
 
-    /// Calls `work` at once if both patterns have the application's environment and server type: exact names with `|`
-    /// between them, or `all`.
+    /// Calls `work` at once if both patterns match the application's environment and server type. A pattern is `all`, or
+    /// names separated by `|`.
     pub fn configure(&self, env: &str, server_type: &str, work: impl FnOnce(&Self)) -> &Self {
         if matches(env, self.env()) && matches(server_type, self.server_type()) {
             work(self);

@@ -11,14 +11,12 @@ type Then = Box<dyn FnOnce(Application, Result<()>)>;
 
 impl Application {
     /// Starts the application: the components that were loaded, then the default ones, strictly one after the other.
-    /// `done` is called once everything has started, or with the first failure; what has started then stays so, and
-    /// what has not is left alone.
+    /// `done` is called once all have started, or with the first failure; components that have started then stay started.
     ///
-    /// With `startId=` or a `type=` other than `all` and `master` this process only starts the servers that are meant:
-    /// `done` is called when they are on their way, and the state stays [`State::Inited`].
+    /// With `startId=` or a `type=` other than `all` and `master` this process only starts the servers that are named:
+    /// `done` is called when their processes have been started, and the state stays [`State::Inited`].
     ///
-    /// Called a second time, `done` is given [`Error::AlreadyStarted`] and nothing else happens; after a `stop`,
-    /// [`Error::Stopped`].
+    /// A second call only gives `done` [`Error::AlreadyStarted`]; a call after `stop`, [`Error::Stopped`].
     pub fn start(&self, done: impl FnOnce(Result<()>) + 'static) {
         let inner = self.inner();
         if self.is_stopped() {
@@ -48,10 +46,10 @@ impl Application {
             Ok(()) => app.start_components(done),
             Err(failure) => app.components_started(Err(failed("lifecycle", name, failure)), done),
         });
-        self.on_lifecycle(before, |lifecycle, done| lifecycle.on_before_startup(&self, done));
+        self.on_lifecycle(|lifecycle| lifecycle.on_before_startup(&self, before));
     }
 
-    /// Whether this process starts servers and nothing else.
+    /// Whether this process only starts servers.
     fn is_launcher(&self) -> bool {
         match self.start_id() {
             Some(id) => id != MASTER,
@@ -59,8 +57,8 @@ impl Application {
         }
     }
 
-    /// The components that every application has come after those of the program. One of the same name that the program
-    /// has loaded takes its place.
+    /// Loads the default components, after those of the program. A component of the same name that the program has loaded
+    /// takes the place of a default one.
     fn load_defaults(&self) {
         if !self.has_admin() {
             return;
@@ -99,14 +97,14 @@ impl Application {
             let told = told.map_err(|failure| failed("lifecycle", Method::AfterStartup, failure));
             done(result.and(told));
         });
-        self.on_lifecycle(after, |lifecycle, done| lifecycle.on_after_startup(&self, done));
+        self.on_lifecycle(|lifecycle| lifecycle.on_after_startup(&self, after));
         let took = self.started_at().map(|at| at.elapsed().as_millis()).unwrap_or_default();
         log::info!(target: "pomelo", "{:?} startup in {took} ms", self.id());
-        // Not queued: it comes before whatever the lifecycle has finished.
+        // Not queued: it comes before the completion of the lifecycle.
         self.tell(&AppEvent::StartServer(self.id().to_owned()));
     }
 
-    /// Calls the components from the `index`th on, each in a tick of its own, until one fails.
+    /// Calls the components from the `index`th on, each in its own tick, until one fails.
     fn series(self, index: usize, method: Method, then: Then) {
         if self.is_stopped() {
             return then(self, Err(Error::Stopped));
@@ -124,7 +122,7 @@ impl Application {
         self.operate(&loaded, method, call, next);
     }
 
-    /// Whether it is stopped, or will be as soon as its servers are.
+    /// Whether the application is stopped, or will be as soon as its servers are.
     fn is_stopped(&self) -> bool {
         self.state() == State::Stopped || self.fleet().is_some_and(|fleet| fleet.is_over())
     }

@@ -1,4 +1,4 @@
-//! Where an application is in its life, and in which call of a component. Mirrors `STATE_INITED` and its like.
+//! The states of an application, and the calls of its components. Mirrors `STATE_INITED` and the like.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use std::fmt;
 pub enum State {
     /// Made, or starting its components.
     Inited = 1,
-    /// The start of its components has ended, also if one failed.
+    /// The start of its components has ended, with or without a failure.
     Start = 2,
-    /// The `on_after_start` of its components has ended, also if one failed.
+    /// The `on_after_start` of its components has ended, with or without a failure.
     Started = 3,
     /// `stop` was called.
     Stopped = 4,

@@ -10,11 +10,11 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The way on from [`Lifecycle::on_before_shutdown`](crate::upcall::Lifecycle::on_before_shutdown): the components stop
-/// once it is [used](Self::go), or dropped.
+/// Continues the stop after [`Lifecycle::on_before_shutdown`](crate::upcall::Lifecycle::on_before_shutdown): the components
+/// stop once it is [used](Self::go) or dropped.
 pub struct ShutDown(Option<Stopping>);
 
-/// A stop that is under way.
+/// A stop in progress.
 #[derive(Clone)]
 struct Stopping {
     app: Application,
@@ -23,9 +23,9 @@ struct Stopping {
 }
 
 struct Progress {
-    /// What is waited for, in words.
+    /// What the stop waits for, in words.
     waits_for: RefCell<String>,
-    /// Whether the time limit ended it.
+    /// Whether the time limit has ended the stop.
     is_over: Cell<bool>,
     limit: RefCell<Option<Timeout>>,
 }
@@ -33,13 +33,12 @@ struct Progress {
 impl Application {
     /// Stops every server of this master and then the master itself, as [`stop`](Self::stop) does.
     ///
-    /// Servers that have registered are told to stop, those that are still starting are asked by SIGTERM, and nothing is
-    /// started any more. Those that have not ended within [`Times::stop_within`](crate::admin::Times::stop_within) are
-    /// ended by SIGKILL, if their processes are known: children of this process, and processes of this host whose
-    /// command line has the server's id. Handlers hear of all that, and of what is left running on other hosts: see
-    /// [`StopNews`](crate::StopNews).
+    /// Registered servers are told to stop, starting servers are sent SIGTERM, and no server is started from then on.
+    /// Servers that have not ended within [`Times::stop_within`](crate::admin::Times::stop_within) are ended by SIGKILL, if
+    /// their processes are known: children of this process, and processes of this host whose command line has the
+    /// server's id. [`StopNews`](crate::StopNews) reports all this to the handlers, and the servers that are left running.
     ///
-    /// A server, and a master that has not begun to start, have no others to stop. Called a second time it only warns.
+    /// A server, and a master that has not begun to start, only stop themselves. A second call only logs a warning.
     pub fn stop_all(&self, force: bool) {
         let Some(fleet) = self.fleet().filter(|_| self.state() != State::Stopped) else {
             return self.stop(force);
@@ -50,19 +49,19 @@ impl Application {
         }
     }
 
-    /// Ends every server of this master by SIGKILL whose process is known, and waits for none: for whoever does not wait
-    /// for [`stop_all`](Self::stop_all) any longer. Returns how many those are, and how many servers there are.
+    /// Ends every server of this master whose process is known by SIGKILL, without waiting: for a user who waits for
+    /// [`stop_all`](Self::stop_all) no longer. Returns the number of these servers and the number of all.
     pub fn kill_all(&self) -> (usize, usize) {
         self.fleet().map(|fleet| fleet.kill_all()).unwrap_or_default()
     }
 
     /// Stops the components in the order in which they were loaded, then, with `force`, ends the process. A component
-    /// that fails does not hold the others up; one that never finishes is named in the log when the time limit ends the
-    /// process, with code 0. Without `force` the process goes on.
+    /// that fails does not hold up the others; a component that does not finish is named in the log when the time limit
+    /// ends the process, with code 0. Without `force` the process goes on.
     ///
-    /// A master's servers go on: those of production are to outlive it. [`stop_all`](Self::stop_all) stops them too.
+    /// A master's servers go on: in production they outlive it. [`stop_all`](Self::stop_all) stops them too.
     ///
-    /// Called a second time it only warns.
+    /// A second call only logs a warning.
     pub fn stop(&self, force: bool) {
         if self.inner().state.replace(State::Stopped) == State::Stopped {
             log::warn!(target: "pomelo", "[pomelo application] application is not running now.");
@@ -85,7 +84,7 @@ impl Stopping {
     fn begin(self) {
         let app = self.app.clone();
         let shut_down = ShutDown(Some(self));
-        app.on_lifecycle(shut_down, |lifecycle, shut_down| lifecycle.on_before_shutdown(&app, shut_down));
+        app.on_lifecycle(|lifecycle| lifecycle.on_before_shutdown(&app, shut_down));
     }
 
     fn stop_from(self, index: usize) {
@@ -96,7 +95,7 @@ impl Stopping {
         self.progress.waits_for.replace(format!("component {:?}", loaded.name));
         let (app, force) = (self.app.clone(), self.force);
         let call = |component: &mut dyn Component, done| component.on_stop(&app, force, done);
-        // A failure is logged where it is turned into an error.
+        // A failure has been logged.
         app.operate(&loaded, Method::Stop, call, move |_| self.stop_from(index + 1));
     }
 
@@ -129,12 +128,12 @@ impl Progress {
 }
 
 impl ShutDown {
-    /// Stops the components now.
+    /// Continues the stop.
     pub fn go(mut self) {
         self.proceed();
     }
 
-    /// Takes the time limit off this stop: the process ends when the components have stopped, however long it takes.
+    /// Removes the time limit of this stop: the process ends when the components have stopped, however long it takes.
     pub fn cancel_time_limit(&self) {
         if let Some(stopping) = &self.0 {
             stopping.progress.cancel_limit();

@@ -1,4 +1,4 @@
-//! One file of the configuration, whose every error names file, line and key.
+//! One file of the configuration. Its errors name file, line and key.
 
 mod locate;
 
@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// The longest file that is read; a configuration of a thousand servers is a hundredth of it.
+/// The longest file that is read: a hundred times the configuration of a thousand servers.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A configuration file that is missing or wrong.
@@ -30,14 +30,13 @@ impl ConfigError {
         &self.file
     }
 
-    /// The line, from 1, where there is one to show.
+    /// The line, from 1, if the error has one.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         self.line
     }
 
-    /// The key, from the file's outermost object on, such as `development.connector[0].port`; empty for a file that
-    /// cannot be read or is no JSON.
+    /// The path of the key, such as `development.connector[0].port`; empty for a file that cannot be read or parsed.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -69,11 +68,11 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A file, and the part of it that is in force.
+/// A file, and the part of it that applies to an environment.
 pub(crate) struct Document {
     file: PathBuf,
     text: String,
-    /// Where the part stands: the environment's name, or nothing.
+    /// The path of the part: the environment's name, or nothing.
     prefix: Vec<Step>,
     pub(crate) value: Value,
 }
@@ -93,7 +92,7 @@ impl Document {
         read(&own)?.map(|text| Self::parse(own, text)).transpose()
     }
 
-    /// Like [`load`](Self::load), for a file that has to be there.
+    /// Like [`load`](Self::load), for a required file.
     pub(crate) fn require(base: &Path, name: &str, env: &str) -> Result<Self, ConfigError> {
         let missing = || {
             let [shared, own] = paths(base, name, env);
@@ -114,7 +113,7 @@ impl Document {
         }
     }
 
-    /// An error at a place of the part that is in force.
+    /// An error at a place of the part.
     pub(crate) fn error(&self, place: &[Step], problem: impl fmt::Display) -> ConfigError {
         let path: Vec<Step> = self.prefix.iter().chain(place).cloned().collect();
         let mut key = String::new();
@@ -125,11 +124,11 @@ impl Document {
                 Step::Index(index) => key.push_str(&format!("[{index}]")),
             }
         }
-        let line = line_of(&self.text, &path);
+        let line = Some(line_of(&self.text, &path));
         ConfigError { file: self.file.clone(), line, key, problem: problem.to_string() }
     }
 
-    /// The error of a record that stands at `place`.
+    /// The error of the record at `place`.
     pub(crate) fn record_error(&self, place: &[Step], error: &RecordError) -> ConfigError {
         let place: Vec<Step> = place.iter().cloned().chain([Step::Key(error.key().into())]).collect();
         self.error(&place, error.problem())

@@ -1,8 +1,8 @@
 //! The configuration: the files in `config/`, in pomelo's two layouts. Mirrors `loadConfigBaseApp` of pomelo's
 //! `lib/application.js`.
 //!
-//! `config/x.json` counts if there is one; if it has a key of the environment's name, what stands there. Otherwise it is
-//! `config/<environment>/x.json`, as it is. Files are read once: pomelo's watching for changes is left out.
+//! A file is `config/x.json`, or the value of the environment's name in it; without that file it is
+//! `config/<environment>/x.json`. Files are read once: pomelo's watching for changes is left out.
 
 mod json;
 mod master;

@@ -7,7 +7,7 @@ use crate::record::{check, text};
 use serde_json::Value;
 use std::path::Path;
 
-/// The servers of an environment, in the order of the file; those of clusters one by one.
+/// The servers of an environment, in the order of the file, with clusters expanded.
 pub(crate) struct ServersFile(Vec<ServerInfo>);
 
 impl ServersFile {
@@ -34,7 +34,7 @@ pub(crate) fn load(base: &Path, env: &str, seq: &mut ClusterSeq) -> Result<Serve
                 let id = text(&server, "id").unwrap_or_default();
                 if servers.iter().any(|other| text(other, "id") == Some(id)) {
                     let [server_type, index] = place;
-                    let problem = format!("there is a server {id:?} already");
+                    let problem = format!("another server has the id {id:?}");
                     return Err(document.error(&[server_type, index, Step::Key("id".into())], problem));
                 }
                 servers.push(server);

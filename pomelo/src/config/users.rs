@@ -1,4 +1,4 @@
-//! `adminUser.json` and `adminServer.json`: who may speak to the master.
+//! `adminUser.json` and `adminServer.json`: the users and server types that may register with the master.
 
 use super::json::{ConfigError, Document, Step};
 use crate::record::number;
@@ -10,13 +10,13 @@ use std::path::Path;
 pub(crate) struct AdminUser {
     pub(crate) id: String,
     pub(crate) username: String,
-    /// As it is typed, not a hash.
+    /// In plain text.
     pub(crate) password: String,
     /// 1 may do everything.
     pub(crate) level: u64,
 }
 
-/// What servers of a type have to say to be let in.
+/// The token of a server type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AdminServer {
     pub(crate) server_type: String,

@@ -1,4 +1,4 @@
-//! Which processors a server runs on: the `cpu` of its record, set once it has registered. Mirrors `bindCpu` of pomelo's
+//! The processors of a server: the `cpu` of its record, set once it has registered. Mirrors `bindCpu` of pomelo's
 //! `lib/master/starter.js`, with a system call in place of `taskset`.
 
 use super::command::on_host;
@@ -29,7 +29,7 @@ impl Cpus {
         }
     }
 
-    /// The process is gone; its id may be another process's soon.
+    /// Removes a process that has ended, whose id another process may have soon.
     pub(super) fn forget(&mut self, ended: &Started) {
         if self.0.get(&ended.id).is_some_and(|binding| binding.pid == Some(ended.pid)) {
             self.0.remove(&ended.id);
@@ -37,10 +37,10 @@ impl Cpus {
     }
 }
 
-/// Binds a server that has registered to the processors of its record. `pid` is what it says itself, which counts only
-/// for servers on other hosts: those of this host are known.
+/// Binds a server that has registered to the processors of its record. `pid` is the process id that it registered with,
+/// which is used only on other hosts.
 ///
-/// Does nothing for a server that this process has not started or that has no `cpu`.
+/// Does nothing for a server that this process has not started, or without a `cpu`.
 pub fn bind_cpus(app: &Application, id: &str, pid: i32) {
     let cpus = app.inner().cpus.borrow();
     let Some(binding) = cpus.0.get(id) else { return };

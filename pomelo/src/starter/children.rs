@@ -1,8 +1,8 @@
-//! The processes of servers on this host that this process has started and that have not ended.
+//! The running processes of servers on this host that this process has started.
 
 use std::collections::BTreeMap;
 
-/// Ids of servers by the numbers of their processes.
+/// The ids of servers by process id.
 #[derive(Default)]
 pub(crate) struct Children(BTreeMap<i32, String>);
 
@@ -15,7 +15,7 @@ impl Children {
         self.0.remove(&pid);
     }
 
-    /// Whether the process runs, or has ended and was not noticed yet: its number is no other process's until then.
+    /// Whether the process runs, or has ended and was not waited for yet: until then no other process has its id.
     pub(crate) fn has(&self, pid: i32) -> bool {
         self.0.contains_key(&pid)
     }

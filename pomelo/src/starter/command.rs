@@ -4,21 +4,20 @@
 use super::host::is_local;
 use super::local::{Kind, Launch, spawn};
 use super::quote::join;
+use super::report::ServerExit;
 use super::ssh;
 use crate::record::text;
-use crate::{Application, ServerInfo};
-use std::cell::Cell;
-use std::rc::Rc;
+use crate::{Application, Completion, Failure, ServerInfo};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
-/// How long a host may take to answer, in seconds: pomelo's number.
+/// The time limit of a ping, in seconds: pomelo's number.
 const PING_SECONDS: &str = "15";
 
-/// Ends a server's process at once (`kill -9`), here or on its host. What goes wrong is logged.
+/// Ends a server's process at once (`kill -9`), here or on its host. Errors are logged.
 pub fn kill(app: &Application, info: &ServerInfo, pid: i32) {
-    // 0 and below are groups of processes, and 1 is everybody's parent.
+    // 0 and below are process groups, and 1 is init.
     if pid <= 1 {
         log::error!(target: "pomelo", "{pid} is no server's process");
     } else if !is_local(app, info) {
@@ -29,7 +28,7 @@ pub fn kill(app: &Application, info: &ServerInfo, pid: i32) {
     }
 }
 
-/// Asks a process that this one has started to end; its own signal's handler may make a stop of it.
+/// Sends SIGTERM to a child of this process.
 pub(crate) fn ask_to_end(app: &Application, pid: i32) {
     if app.inner().children.borrow().has(pid)
         && let Err(error) = uv_core::process::kill(pid, SIGTERM)
@@ -38,14 +37,14 @@ pub(crate) fn ask_to_end(app: &Application, pid: i32) {
     }
 }
 
-/// Whether a process is what it says: its command line has the argument `id=ID`. One that has ended has none.
+/// Whether a process is that of a server: its command line has the argument `id=ID`.
 pub(crate) fn is_process_of(pid: i32, id: &str) -> bool {
     let wanted = format!("id={id}");
     let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     pid > 1 && words.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
 }
 
-/// Asks whether a server's host answers; this one always does.
+/// Pings a server's host; this host always answers.
 pub fn is_reachable(app: &Application, info: &ServerInfo, answer: impl FnOnce(bool) + 'static) {
     if is_local(app, info) {
         app.environment().next_tick(|| answer(true));
@@ -60,26 +59,19 @@ pub fn is_reachable(app: &Application, info: &ServerInfo, answer: impl FnOnce(bo
     );
 }
 
-/// Runs a command on another host. What goes wrong is logged.
+/// Runs a command on another host. Errors are logged.
 pub(super) fn on_host(app: &Application, host: &str, words: &[String]) {
     let command = join(words.iter().map(String::as_str));
     run(app, ssh::to(app, host, command), |_| {});
 }
 
 fn run(app: &Application, launch: Launch, answer: impl FnOnce(bool) + 'static) {
-    let answer = Rc::new(Cell::new(Some(answer)));
-    let told = Rc::clone(&answer);
-    let tell = move |success| {
-        if let Some(answer) = told.take() {
-            answer(success);
-        }
+    let done = Completion::new(app.environment(), |result: Result<(), Failure>| answer(result.is_ok()));
+    let on_exit = move |exit: ServerExit| match exit.status.success() {
+        true => done.ok(()),
+        false => done.fail(exit.status),
     };
-    if let Err(error) = spawn(app, &launch, Box::new(move |exit| tell(exit.status.success()))) {
+    if let Err(error) = spawn(app, &launch, Box::new(on_exit)) {
         log::error!(target: "pomelo", "{error}");
-        app.environment().next_tick(move || {
-            if let Some(answer) = answer.take() {
-                answer(false);
-            }
-        });
     }
 }

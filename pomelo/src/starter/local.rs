@@ -9,7 +9,7 @@ use crate::{Application, Error, Result, ServerInfo};
 use async_wrap::Provider;
 use uv_core::process::{Process, SpawnOptions, Stdio};
 
-/// What is started for a server.
+/// The process to start for a server.
 pub(super) struct Launch {
     pub(super) id: String,
     pub(super) host: String,
@@ -18,21 +18,21 @@ pub(super) struct Launch {
     pub(super) args: Vec<String>,
 }
 
-/// What a process is to its master.
+/// The purpose of a process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A server.
     Server,
-    /// The `ssh` that starts a server elsewhere.
+    /// The `ssh` that starts a server on another host.
     Remote,
-    /// A small command, of which only the end counts.
+    /// A small command, of which only the exit status matters.
     Command,
 }
 
-/// The keys of a record that stand in the command before the record: a server that is started again has them in its own.
+/// Keys that a record may have after a start, and that the command line gives before the record.
 const BEFORE_RECORD: &[&str] = &["main", "env", "pid"];
 
-/// A server's arguments: those of its record, the program's own, the environment, and then the record, key by key.
+/// A server's arguments: those of its record, those of the program, the environment, and the record, key by key.
 pub(super) fn arguments(app: &Application, id: &str, info: &ServerInfo) -> Result<Vec<String>> {
     let mut words = program_args(info).map_err(|error| Error::start(id, error))?;
     words.extend(app.program().args.iter().cloned());
@@ -57,7 +57,7 @@ pub(super) fn run(app: &Application, id: &str, info: &ServerInfo, on_exit: OnExi
     Ok(started)
 }
 
-/// Starts a process: servers attached in development, else with a session of their own.
+/// Starts a process: a server attached in development, else with a session of its own.
 pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Result<Started> {
     let environment = app.environment();
     let lp = environment.loop_handle();
@@ -100,7 +100,7 @@ pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Resu
         pipes.read(app, launch);
     }
     if is_detached {
-        // It is to live on when this process has nothing else to do.
+        // The server outlives this process.
         process.unref();
     }
     Ok(Started { id: launch.id.clone(), pid: process.pid(), is_local, command })

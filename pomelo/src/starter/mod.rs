@@ -28,8 +28,9 @@ use crate::application::{ALL, MASTER};
 use crate::record::{check, text};
 use crate::{Application, Error, Result, ServerInfo};
 
-/// Starts the servers that the application's arguments mean: all of the configuration, one by its id (`startId=`), or
-/// those of a type (`type=`); with `master` none. Returns those that could not be started, which are logged too.
+/// Starts the servers that the application's arguments name: all of the configuration, one by its id (`startId=`), or all
+/// of a type (`type=`); none with `master`. Returns the errors of the servers that could not be started, which are logged
+/// too.
 ///
 /// # Errors
 /// [`Error::UnknownServer`] if the configuration has no such server and no such type; nothing is started then.
@@ -38,7 +39,7 @@ pub fn run_servers(app: &Application) -> Result<Vec<Error>> {
     Ok(failed.collect())
 }
 
-/// The records of the servers that the application's arguments mean.
+/// The records of the servers that the application's arguments name.
 pub(crate) fn chosen(app: &Application) -> Result<Vec<ServerInfo>> {
     let target = app.start_target();
     let servers = app.servers_from_config();
@@ -56,13 +57,13 @@ pub(crate) fn chosen(app: &Application) -> Result<Vec<ServerInfo>> {
     Ok(chosen.into_iter().cloned().collect())
 }
 
-/// Starts one server; `on_exit` is told when its process, or the `ssh` to it, has ended.
+/// Starts one server; `on_exit` is called when its process, or the `ssh` to it, has ended.
 ///
-/// In development the server is a child that shares this process's group, and what it writes is passed on. Elsewhere it
-/// has a session of its own and this process's standard input, output and error, and it outlives this process.
+/// In development the server is a child in this process's group, and its output is passed on. Otherwise it has a session
+/// of its own and this process's standard input, output and error, and outlives this process.
 ///
 /// # Errors
-/// A record that makes no sense, or a program that cannot be started; logged too.
+/// [`Error::Start`] for a wrong record or a program that cannot be started; logged too.
 pub fn run(
     app: &Application,
     info: &ServerInfo,

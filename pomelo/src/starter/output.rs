@@ -1,4 +1,4 @@
-//! What attached servers write, passed on. Mirrors the listeners on `child.stdout` and `child.stderr` of pomelo's
+//! The output of attached servers, passed on. Mirrors the listeners on `child.stdout` and `child.stderr` of pomelo's
 //! `lib/master/starter.js`.
 
 use super::local::{Kind, Launch};
@@ -13,16 +13,16 @@ use uv_core::LoopHandle;
 use uv_core::os::Spool;
 use uv_core::process::Stdio;
 
-/// Where a server wrote.
+/// The stream to which a server wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputStream {
-    /// To standard output.
+    /// Standard output.
     Stdout,
-    /// To standard error. This says nothing about whether the server has started.
+    /// Standard error, which does not mean that the start has failed.
     Stderr,
 }
 
-/// Which server wrote, and where.
+/// The server and the stream of some output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputOf {
     /// The server's id.
@@ -31,11 +31,11 @@ pub struct OutputOf {
     pub host: String,
     /// Whether it is on this host.
     pub is_local: bool,
-    /// Where it wrote.
+    /// The stream.
     pub stream: OutputStream,
 }
 
-/// Who gets the output.
+/// The receiver of the output.
 pub(crate) struct Output(HandlerCell<Box<dyn OutputHandler>>);
 
 impl Output {
@@ -46,8 +46,8 @@ impl Output {
     }
 }
 
-/// Writes to this process's own output; what comes from another host with the host's name in front. Where nobody reads
-/// that output, this drops lines and counts them: a master does not stand still for its servers' words.
+/// Writes to this process's own output, with the host's name before the output of another host. If that output is not
+/// read, lines are dropped and counted: a master does not block on the output of its servers.
 fn pass_on(from: &OutputOf, data: &[u8]) {
     let mut text = Vec::with_capacity(data.len());
     if !from.is_local {
@@ -60,7 +60,7 @@ fn pass_on(from: &OutputOf, data: &[u8]) {
     };
 }
 
-/// The pipes of one server, which is about to start.
+/// The output pipes of a server that is about to start.
 pub(super) struct Pipes([(OutputStream, PipeWrap); 2]);
 
 impl Pipes {
@@ -72,12 +72,12 @@ impl Pipes {
         self.0.each_ref().map(|(_, pipe)| Stdio::Pipe(pipe.handle().clone()))
     }
 
-    /// There will be no server.
+    /// Closes the pipes of a server that did not start.
     pub(super) fn close(&self) {
         self.0.iter().for_each(|(_, pipe)| pipe.close());
     }
 
-    /// Reads until whoever has the other ends, the server and its children, is gone.
+    /// Reads until the server and all its children have closed their ends.
     pub(super) fn read(self, app: &Application, launch: &Launch) {
         for (stream, pipe) in self.0 {
             let Launch { id, host, kind, .. } = launch;
@@ -93,7 +93,7 @@ impl Pipes {
     }
 }
 
-/// Stands on one pipe.
+/// The handler of one pipe.
 struct Reading {
     app: Application,
     from: OutputOf,

@@ -1,5 +1,5 @@
 //! Whether the ports of a server that is about to start are free: by binding them, or, on another host, by connecting to
-//! them. Mirrors `checkPort` of pomelo's `lib/util/utils.js`, which looks for the number in what netstat prints.
+//! them. Mirrors `checkPort` of pomelo's `lib/util/utils.js`, which searches the output of netstat for the number.
 
 use super::host::is_local;
 use crate::record::{port, text};
@@ -13,11 +13,11 @@ use std::time::Duration;
 use uv_core::Errno;
 use uv_core::failure::{Call, Failure};
 
-/// How long a host may take to answer; what takes longer is filtered, and nobody listens there.
+/// The time limit of a connection: a port without an answer is filtered, and has no listener.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether a socket can listen on this port of this host: on the address, if `host` is one, else on all of them. A lack of
-/// descriptors or memory in this process says nothing of the port: the server will find out.
+/// Whether a socket can listen on this port of this host: on the address, if `host` is an address, else on all addresses.
+/// Also `true` if this process lacks descriptors or memory for the check.
 #[must_use]
 pub fn is_port_free(host: &str, port: u16) -> bool {
     let address = host.parse().unwrap_or_else(|_| IpAddr::from([0; 4]));
@@ -27,7 +27,7 @@ pub fn is_port_free(host: &str, port: u16) -> bool {
     }
 }
 
-/// Looks whether the `port` and the `clientPort` of a server are free; `answer` is told the first that is not.
+/// Checks whether the `port` and the `clientPort` of a server are free; `answer` is called with the first that is not.
 pub fn check_ports(app: &Application, info: &ServerInfo, answer: impl FnOnce(Option<u16>) + 'static) {
     let ports: Vec<u16> = ["port", "clientPort"].iter().filter_map(|key| port(info, key)).collect();
     let host = text(info, "host").unwrap_or_default().to_owned();
@@ -38,45 +38,45 @@ pub fn check_ports(app: &Application, info: &ServerInfo, answer: impl FnOnce(Opt
         return;
     }
     let Ok(address) = host.parse::<IpAddr>() else {
-        // Names are resolved by `ssh`; the server itself will say that its port is taken.
-        log::debug!(target: "pomelo", "the ports of {host} are not looked at: it is no address");
+        // `ssh` resolves the name. The server itself will fail if its port is taken.
+        log::debug!(target: "pomelo", "the ports of {host} are not checked: it is not an address");
         app.environment().next_tick(|| answer(None));
         return;
     };
     let ports = ports.into_iter().rev().collect();
-    Asking { app: app.clone(), address, ports, answer: Box::new(answer) }.ask_next();
+    Probes { app: app.clone(), address, ports, answer: Box::new(answer) }.probe_next();
 }
 
-/// Ports of another host that are still to be looked at, the next one last.
-struct Asking {
+/// Ports of another host that are still to be probed, the next one last.
+struct Probes {
     app: Application,
     address: IpAddr,
     ports: Vec<u16>,
     answer: Box<dyn FnOnce(Option<u16>)>,
 }
 
-impl Asking {
-    fn ask_next(mut self) {
+impl Probes {
+    fn probe_next(mut self) {
         let environment = self.app.environment().clone();
         let Some(port) = self.ports.pop() else { return environment.next_tick(|| (self.answer)(None)) };
         let mut options = ConnectOptions::addr(SocketAddr::new(self.address, port));
         options.timeout = PATIENCE;
-        let asking = Rc::new(Cell::new(Some(self)));
-        let probe = Probe { port, is_open: false, asking: Rc::clone(&asking) };
-        // An address to which nothing leads has no listener.
+        let probes = Rc::new(Cell::new(Some(self)));
+        let probe = Probe { port, is_open: false, probes: Rc::clone(&probes) };
+        // An address without a route has no listener.
         if Socket::connect(&environment, options, probe).is_err()
-            && let Some(asking) = asking.take()
+            && let Some(probes) = probes.take()
         {
-            asking.ask_next();
+            probes.probe_next();
         }
     }
 }
 
-/// Stands on one connect.
+/// The handler of one connection.
 struct Probe {
     port: u16,
     is_open: bool,
-    asking: Rc<Cell<Option<Asking>>>,
+    probes: Rc<Cell<Option<Probes>>>,
 }
 
 impl SocketHandler for Probe {
@@ -92,9 +92,9 @@ impl SocketHandler for Probe {
     }
 
     fn on_close(&mut self, _: &Socket, _: bool) {
-        match self.asking.take() {
-            Some(asking) if self.is_open => (asking.answer)(Some(self.port)),
-            Some(asking) => asking.ask_next(),
+        match self.probes.take() {
+            Some(probes) if self.is_open => (probes.answer)(Some(self.port)),
+            Some(probes) => probes.probe_next(),
             None => {}
         }
     }

@@ -1,11 +1,11 @@
-//! Words for a POSIX shell, each quoted so that the shell takes it as it is.
+//! Words for a POSIX shell, quoted so that the shell reads each as it is.
 
-/// Characters that mean nothing to any shell, wherever they stand in a word.
+/// Whether a character has no meaning to any shell, wherever it stands in a word.
 fn is_plain(char: char) -> bool {
     char.is_ascii_alphanumeric() || "_-./:=,@%+".contains(char)
 }
 
-/// One word.
+/// Quotes one word.
 pub(super) fn quote(word: &str) -> String {
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
@@ -13,7 +13,7 @@ pub(super) fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A command's words, with spaces between them.
+/// Quotes the words of a command, with spaces between them.
 pub(super) fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(quote).collect();
     words.join(" ")

@@ -1,4 +1,4 @@
-//! What becomes of a server that is started: it runs, it ends, or it never began.
+//! A server that was started, and its end.
 
 use uv_core::process::ExitStatus;
 
@@ -7,11 +7,11 @@ use uv_core::process::ExitStatus;
 pub struct Started {
     /// The server's id.
     pub id: String,
-    /// The process: the server's, or that of the `ssh` that starts it elsewhere.
+    /// The process: the server's, or that of the `ssh` that starts it on another host.
     pub pid: i32,
     /// Whether the process is the server's.
     pub is_local: bool,
-    /// The command, as a shell would take it.
+    /// The command, quoted for a shell.
     pub command: String,
 }
 
@@ -20,7 +20,7 @@ pub struct Started {
 pub struct ServerExit {
     /// What was started.
     pub started: Started,
-    /// The code, or the signal: a death by a signal is no success.
+    /// The exit code or the signal; an end by a signal is a failure.
     pub status: ExitStatus,
 }
 

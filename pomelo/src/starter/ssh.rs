@@ -14,7 +14,7 @@ pub(super) fn run(app: &Application, id: &str, info: &ServerInfo, on_exit: OnExi
     let program = app.program().path.to_string_lossy().into_owned();
     let args = arguments(app, id, info)?;
     let command = join(std::iter::once(program.as_str()).chain(args.iter().map(String::as_str)));
-    // The server takes the shell's place, so there is one process less on the host.
+    // `exec` replaces the shell by the server.
     let command = format!("cd {} && exec {command}", quote(&app.base().to_string_lossy()));
     let launch = Launch { id: id.into(), kind: Kind::Remote, ..to(app, host, command) };
     let started = spawn(app, &launch, on_exit)?;
@@ -23,7 +23,7 @@ pub(super) fn run(app: &Application, id: &str, info: &ServerInfo, on_exit: OnExi
     Ok(started)
 }
 
-/// The `ssh` that runs a small command on a host. The setting `ssh_config_params`, an array, goes before the host.
+/// The `ssh` that runs a small command on a host. The setting `ssh_config_params`, an array, precedes the host.
 pub(super) fn to(app: &Application, host: &str, command: String) -> Launch {
     let params = app.get("ssh_config_params");
     let params = params.as_ref().and_then(Value::as_array);

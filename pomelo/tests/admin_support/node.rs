@@ -63,7 +63,7 @@ pub(crate) struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The group bears the number of its leader; a group that is gone is no failure.
+        // The group has the id of its leader. That it has ended is no failure.
         let _ = uv_core::process::kill(-self.0.id().cast_signed(), SIGKILL);
         let _ = self.0.wait();
     }

@@ -107,7 +107,7 @@ impl Master {
 
 impl Drop for Master {
     fn drop(&mut self) {
-        // Does nothing to one that has ended. A server that writes where its master wrote ends when nobody reads that.
+        // Does nothing to a server that has ended. A server whose output is not read ends by its next write.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

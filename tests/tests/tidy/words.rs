@@ -32,7 +32,6 @@ const NOT_YET: &[&str] = &[
     "cluster/",
     "http/",
     "net/",
-    "pomelo/",
     "tcp-wrap/",
     "tests/",
     "uv-core/",

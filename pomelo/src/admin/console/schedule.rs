@@ -1,10 +1,10 @@
-//! When a module is called by the clock: `pull` modules in the master, `push` modules in every monitor. Mirrors
+//! The calls of a module by the clock: `pull` modules in the master, `push` modules in every monitor. Mirrors
 //! `registerRecord` and `addToSchedule` of pomelo-admin's `ConsoleService`.
 
 use crate::admin::Agent;
 use std::time::Duration;
 
-/// Who calls a module by the clock.
+/// The side that calls a module by the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// The master, through `on_master` (`type: 'pull'`).
@@ -13,10 +13,10 @@ pub enum Pace {
     Push,
 }
 
-/// When a module is called by the clock.
+/// The times at which a module is called by the clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// Who calls.
+    /// The side that calls.
     pub pace: Pace,
     /// The time before the first call.
     pub delay: Duration,

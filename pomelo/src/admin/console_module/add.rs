@@ -1,27 +1,26 @@
-//! What a user can send to servers or start anew: `add`, cron jobs, addresses for the blacklist.
+//! The commands that add: servers, cron jobs, addresses of the blacklist.
 
 use super::commands::Command;
-use super::{CONSOLE, Latch, texts};
+use super::{CONSOLE, Gather, texts};
 use crate::ServerInfo;
 use crate::admin::reply::Reply;
 use crate::record::{check, text};
 use serde_json::{Value, json};
-use std::cell::RefCell;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 const WRONG_FORMAT: &str = "Error server parameters format.";
 const MISSING: &str = "Miss necessary server parameters.";
 
-/// What a server's record must have. Node means to look, and does not: without an id it starts a second master.
+/// The keys that a server's record must have. Node's check has no effect: without an id it starts a second master.
 const OF_SERVER: &[&str] = &["host", "port", "id", "serverType"];
 const OF_CLUSTER: &[&str] = &["host", "port", "clusterCount", "serverType"];
 
-/// Keys that are the master's to say.
+/// The keys that the master sets.
 const NOT_THEIRS: &[&str] = &["env", "main", "pid", "mode", "type", "startId", "masterha"];
 
 impl Command {
-    /// Starts a server, or the servers of a cluster; answers before they have registered.
+    /// Starts a server, or the servers of a cluster. The answer comes before they have registered.
     pub(super) fn add(self, reply: Reply) {
         let info = match self.arguments() {
             Ok(info) => info,
@@ -56,22 +55,23 @@ impl Command {
         });
     }
 
-    /// Answers with the records that could not be started.
+    /// Answers with the records of the servers that could not be started.
     fn add_cluster(self, servers: Vec<ServerInfo>, reply: Reply) {
-        let failed = Rc::new(RefCell::new(Vec::new()));
-        let (all, count) = (Rc::clone(&failed), servers.len());
-        let latch = Latch::new(count, move || {
-            let failed: Vec<Value> = all.take();
-            if failed.len() == count { reply.fail("all servers start failed.") } else { reply.ok(failed) }
+        let count = servers.len();
+        let gather = Gather::new(count, move |failed: Vec<ServerInfo>| {
+            if failed.len() == count {
+                reply.fail("all servers start failed.")
+            } else {
+                reply.ok(json!(failed))
+            }
         });
         for server in servers {
-            let (failed, latch, record) = (Rc::clone(&failed), Rc::clone(&latch), server.clone());
+            let (gather, record) = (Rc::clone(&gather), server.clone());
             self.fleet.add(server, move |result| {
-                if let Err(reason) = result {
+                if let Err(reason) = &result {
                     log::error!(target: "pomelo", "server {:?} is not added: {reason}", text(&record, "id"));
-                    failed.borrow_mut().push(Value::Object(record));
                 }
-                latch.done();
+                gather.add(result.err().map(|_| record));
             });
         }
     }
@@ -102,7 +102,7 @@ impl Command {
         reply.ok(json!({ "status": "ok" }));
     }
 
-    /// The words `key=value` of a request. (Node breaks in the one without `=`, and cuts values at a second one.)
+    /// The arguments `key=value` of a request. (Node breaks on an argument without `=`, and cuts a value at a second `=`.)
     fn arguments(&self) -> Result<ServerInfo, &'static str> {
         let words = texts(&self.body, "args").ok_or(WRONG_FORMAT)?;
         let pair = |word: &String| {

@@ -1,6 +1,6 @@
-//! What a user can do with the servers that run: stop, kill and restart them.
+//! The commands for servers that run: `stop`, `kill` and `restart`.
 
-use super::{CONSOLE, Latch, texts};
+use super::{CONSOLE, Gather, texts};
 use crate::admin::fleet::{Fleet, Target};
 use crate::admin::master_agent::MasterAgent;
 use crate::admin::message::Response;
@@ -8,7 +8,6 @@ use crate::admin::orders::Outcome;
 use crate::admin::reply::Reply;
 use crate::record::text;
 use serde_json::{Value, json};
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,30 +15,27 @@ use std::time::Duration;
 /// Node's `process.exit(-1)`.
 pub(super) const KILLED: i32 = 255;
 
-/// How long a process may take to be gone that was ended by the system's signal, or has said that it ends by itself.
+/// The time that a process may take to end after SIGKILL, or after it agreed to end by itself.
 const TO_DIE: Duration = Duration::from_secs(1);
 
 /// pomelo's words.
 const UNKNOWN: &str = "Cannot find the server to stop.";
 
-/// Tells a server to stop that has just spoken.
+/// Tells a server that has just registered to stop.
 pub(crate) fn tell_stop(agent: &MasterAgent, id: &str) {
     agent.notify(id, CONSOLE, &json!({ "signal": "stop" }));
 }
 
-/// One request of a user.
+/// A command of a user.
 pub(super) struct Command {
     pub(super) agent: MasterAgent,
     pub(super) fleet: Fleet,
     pub(super) body: Value,
 }
 
-/// What went wrong, in words, of several servers.
-type Troubles = Rc<RefCell<Vec<String>>>;
-
 impl Command {
-    /// Stops some servers, or all and the master. Unlike in Node the answer comes when they have ended, and names those
-    /// that have not.
+    /// Stops some servers, or all and the master. Unlike in Node the answer comes when they have ended, and names the
+    /// servers that have not.
     pub(super) fn stop(self, reply: Reply) {
         let Some(ids) = texts(&self.body, "ids") else {
             return reply.fail("Error server parameters format.");
@@ -47,24 +43,20 @@ impl Command {
         if ids.is_empty() {
             return self.stop_all(reply);
         }
-        // Each once, however often it is named.
+        // A server that is named twice is stopped once.
         let ids: BTreeSet<String> = ids.into_iter().collect();
-        let troubles = Troubles::default();
-        let all = Rc::clone(&troubles);
-        let latch = Latch::new(ids.len(), move || match all.take() {
-            troubles if troubles.is_empty() => reply.ok(json!({ "status": "part" })),
-            troubles => reply.fail(troubles.join("; ")),
+        let gather = Gather::new(ids.len(), move |mut troubles: Vec<String>| {
+            let mut known = BTreeSet::new();
+            troubles.retain(|trouble| known.insert(trouble.clone()));
+            if troubles.is_empty() {
+                reply.ok(json!({ "status": "part" }));
+            } else {
+                reply.fail(troubles.join("; "));
+            }
         });
         for id in ids {
-            let (troubles, latch) = (Rc::clone(&troubles), Rc::clone(&latch));
-            self.stop_one(id, move |trouble| {
-                let mut troubles = troubles.borrow_mut();
-                let is_new = |text: &String| !troubles.contains(text);
-                let new = trouble.filter(is_new);
-                troubles.extend(new);
-                drop(troubles);
-                latch.done();
-            });
+            let gather = Rc::clone(&gather);
+            self.stop_one(id, move |trouble| gather.add(trouble));
         }
     }
 
@@ -76,7 +68,7 @@ impl Command {
         let fleet = self.fleet.clone();
         self.fleet.order(target, "stop", [times.answer_within, times.stop_within], move |outcome| {
             match outcome {
-                Outcome::Gone => then(None),
+                Outcome::Ended => then(None),
                 Outcome::Obeys => then(Some(format!("server {id} has not ended yet"))),
                 Outcome::Refused(reason) => {
                     fleet.goes_on(&id);
@@ -86,7 +78,7 @@ impl Command {
         });
     }
 
-    /// Stops a server that is not here yet, or is not to come back.
+    /// Stops a server that has not registered yet, or waits for its next start.
     fn stop_coming(&self, id: &str, then: impl FnOnce(Option<String>) + 'static) {
         if !self.fleet.is_coming(id) {
             return then(Some(UNKNOWN.into()));
@@ -94,15 +86,15 @@ impl Command {
         self.fleet.stop(id);
         let Some(target) = self.fleet.give_up(id).into_iter().next() else { return then(None) };
         let id = id.to_owned();
-        self.fleet.wait_for_end(target, self.agent.times().stop_within, move |is_gone| {
-            then((!is_gone).then(|| format!("server {id} has not ended yet")));
+        self.fleet.wait_for_end(target, self.agent.times().stop_within, move |has_ended| {
+            then((!has_ended).then(|| format!("server {id} has not ended yet")));
         });
     }
 
     fn stop_all(self, reply: Reply) {
         let app = self.fleet.app().clone();
         self.fleet.stop_all(self.agent.times().stop_after, move |left| {
-            // Before the stop, which ends the connection.
+            // Before the stop, which closes the connection.
             if left.is_empty() {
                 reply.ok(json!({ "status": "all" }));
             } else {
@@ -112,15 +104,12 @@ impl Command {
         });
     }
 
-    /// Ends every process, the master's too, without a stop: those that do not end by themselves by the system's signal.
+    /// Ends every process without a stop, the master's too. SIGKILL follows for a process that does not end by itself.
     pub(super) fn kill(self, reply: Reply) {
         self.fleet.end();
         let (registered, starting) = (self.fleet.targets(), self.fleet.starting());
-        let remained = Rc::new(RefCell::new(Vec::new()));
-        let (all, app) = (Rc::clone(&remained), self.fleet.app().clone());
-        let after = self.agent.times().kill_after;
-        let latch = Latch::new(registered.len() + starting.len(), move || {
-            let remained: Vec<String> = all.take();
+        let (app, after) = (self.fleet.app().clone(), self.agent.times().kill_after);
+        let gather = Gather::new(registered.len() + starting.len(), move |remained: Vec<String>| {
             reply.ok(if remained.is_empty() {
                 json!({ "code": "ok" })
             } else {
@@ -130,19 +119,14 @@ impl Command {
             env.set_timeout(after, move || app.end(KILLED));
         });
         let done = |id: &str| {
-            let (remained, latch, id) = (Rc::clone(&remained), Rc::clone(&latch), id.to_owned());
-            move |is_gone: bool| {
-                if !is_gone {
-                    remained.borrow_mut().push(id);
-                }
-                latch.done();
-            }
+            let (gather, id) = (Rc::clone(&gather), id.to_owned());
+            move |has_ended: bool| gather.add((!has_ended).then_some(id))
         };
         for target in registered {
             let (fleet, done, own) = (self.fleet.clone(), done(&target.id), target.clone());
             let within = [self.agent.times().kill_within, after + TO_DIE];
             self.fleet.order(target, "kill", within, move |outcome| match outcome {
-                Outcome::Gone => done(true),
+                Outcome::Ended => done(true),
                 Outcome::Obeys | Outcome::Refused(_) => end_by_force(&fleet, own, done),
             });
         }
@@ -158,33 +142,31 @@ impl Command {
             let of_type = self.body.get("type").and_then(Value::as_str).unwrap_or_default();
             return reply.fail(format_args!("restart servers with unknown server type: {of_type}"));
         };
-        let failed = Rc::new(RefCell::new(ids.clone()));
-        let (all, count) = (Rc::clone(&failed), ids.len());
-        let latch = Latch::new(count, move || {
-            let failed = all.take();
-            if count > 0 && failed.len() == count {
+        let mut all = ids.clone();
+        let gather = Gather::new(ids.len(), move |failed: Vec<String>| {
+            if !all.is_empty() && failed.len() == all.len() {
                 reply.send(Response { body: None, ..Response::error("all servers start failed.") });
             } else {
-                reply.ok(failed);
+                all.retain(|id| failed.contains(id));
+                reply.ok(all);
             }
         });
         for id in ids {
-            let (failed, latch, server) = (Rc::clone(&failed), Rc::clone(&latch), id.clone());
+            let (gather, server) = (Rc::clone(&gather), id.clone());
             self.restart_one(id, move |result: Result<(), String>| {
-                match result {
-                    Ok(()) => failed.borrow_mut().retain(|other| *other != server),
-                    Err(reason) => log::error!(target: "pomelo", "restart {server:?} failed: {reason}"),
+                if let Err(reason) = &result {
+                    log::error!(target: "pomelo", "restart {server:?} failed: {reason}");
                 }
-                latch.done();
+                gather.add(result.err().map(|_| server));
             });
         }
     }
 
-    /// Which servers; nothing if there are none of the type that was asked for.
+    /// The servers to restart; nothing if no server is of the type that was asked for.
     fn ids_to_restart(&self) -> Option<Vec<String>> {
         let ids: BTreeSet<String> = texts(&self.body, "ids").unwrap_or_default().into_iter().collect();
         if !ids.is_empty() {
-            // Each once, however often it is named.
+            // A server that is named twice is restarted once.
             return Some(ids.into_iter().collect());
         }
         let app = self.fleet.app();
@@ -199,7 +181,7 @@ impl Command {
     }
 
     fn restart_one(&self, id: String, then: impl FnOnce(Result<(), String>) + 'static) {
-        // First: one that can not be started again is better left running.
+        // First: a server that cannot be started again is better left running.
         let Some(info) = self.fleet.record(&id) else {
             return then(Err("neither in the configuration nor added".into()));
         };
@@ -207,16 +189,16 @@ impl Command {
         let Some(target) = self.fleet.target(&id) else {
             return self.start_now(Target { id, pid: 0, info }, then);
         };
-        // So that it is not restarted as one that has crashed.
+        // So that it is not taken for a crashed server when it ends.
         self.fleet.stop(&id);
         let fleet = self.fleet.clone();
         let within = [times.answer_within, times.restart_after];
         self.fleet.order(target, "restart", within, move |outcome| match outcome {
-            Outcome::Gone if fleet.is_here(&id) => then(Err("another process has its id".into())),
-            Outcome::Gone => start(&fleet, Target { id, pid: 0, info }, then),
+            Outcome::Ended if fleet.is_here(&id) => then(Err("another process has its id".into())),
+            Outcome::Ended => start(&fleet, Target { id, pid: 0, info }, then),
             Outcome::Obeys => {
                 // A second process would only wait for the first one's end.
-                fleet.restart_when_gone(&id);
+                fleet.restart_when_ended(&id);
                 then(Err("it has not ended in time, and is started when it has".into()));
             }
             Outcome::Refused(reason) => {
@@ -226,7 +208,7 @@ impl Command {
         });
     }
 
-    /// A server that waits for its next start need not wait any longer.
+    /// Starts a server that waits for its next start.
     fn start_now(&self, target: Target, then: impl FnOnce(Result<(), String>) + 'static) {
         if !self.fleet.is_coming(&target.id) {
             return then(Err("it does not run".into()));
@@ -239,7 +221,7 @@ impl Command {
     }
 }
 
-/// Starts a server that has ended; one that is to be kept up is tried again if that fails.
+/// Starts a server that has ended. If that fails, the start of a server that is kept up is repeated.
 fn start(fleet: &Fleet, target: Target, then: impl FnOnce(Result<(), String>) + 'static) {
     fleet.goes_on(&target.id);
     let trying = fleet.clone();

@@ -1,5 +1,5 @@
-//! `list`: every server is asked, once for all who ask at the same time. Users who ask faster than a silent server
-//! answers would else have the master ask, and keep, as often.
+//! `list`: every server is asked, once for all users who ask at the same time. Otherwise users who ask faster than a
+//! silent server answers would make the master ask, and remember, as often.
 
 use super::CONSOLE;
 use crate::admin::master_agent::MasterAgent;
@@ -10,28 +10,28 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-/// When so many wait for one list, those whose connection is gone are forgotten.
+/// The number of waiting replies from which on those of closed connections are dropped.
 const MANY: usize = 1024;
 
-/// The list that is being made, if one is. A cheap clone.
+/// The list in progress, if there is one. A cheap clone.
 #[derive(Clone, Default)]
 pub(super) struct Lists(Rc<RefCell<Option<List>>>);
 
 #[derive(Default)]
 struct List {
-    /// Servers that were asked.
+    /// The servers that were asked.
     asked: BTreeSet<String>,
-    /// How many of them have not answered yet, nor let their time pass.
+    /// The number of servers that have neither answered nor exceeded the time limit.
     missing: usize,
     found: Map<String, Value>,
-    /// Servers that let their time pass: they are there, but stand still.
+    /// The servers that exceeded the time limit.
     silent: Vec<Value>,
     replies: Vec<Reply>,
 }
 
 impl Lists {
-    /// Asks every server that was not asked yet, the master's own monitor too; those that do not answer in time are
-    /// only named, as `silent`.
+    /// Asks every server that was not asked yet, the master's own monitor too. Servers that do not answer in time are only
+    /// named, as `silent`.
     pub(super) fn ask(&self, agent: &MasterAgent, reply: Reply) {
         let ids: Vec<String> = {
             let mut list = self.0.borrow_mut();
@@ -69,7 +69,7 @@ impl Lists {
         self.look();
     }
 
-    /// Answers all who wait, if there is nothing more to come.
+    /// Answers all users who wait, if no server is missing.
     fn look(&self) {
         let is_whole = self.0.borrow().as_ref().is_some_and(|list| list.missing == 0);
         if let Some(List { found, silent, replies, .. }) = is_whole.then(|| self.0.take()).flatten() {

@@ -1,7 +1,7 @@
 //! The module `__console__`: list, stop, add, kill and restart servers. Mirrors pomelo's `lib/modules/console.js`.
 //!
-//! Everything but `list` needs a user of level 1; in Node `restart`, `addCron`, `removeCron` and `blacklist` are open to
-//! everybody who can log in. A request is answered once, also where Node answers twice or not at all.
+//! Every command but `list` needs a user of level 1; in Node `restart`, `addCron`, `removeCron` and `blacklist` are open to
+//! every user. A request is answered once, also where Node answers twice or not at all.
 
 mod add;
 mod commands;
@@ -20,7 +20,7 @@ use crate::admin::rejections::{Kind, shown};
 use crate::admin::reply::Reply;
 use crate::upcall::Module;
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// The module's id.
@@ -39,7 +39,7 @@ impl MasterConsole {
 }
 
 impl Module for MasterConsole {
-    /// A server asks whether to obey: see `orders`.
+    /// Confirms an order to the server that received it: see `orders`.
     fn on_master(&mut self, _: &MasterAgent, message: Option<Value>, reply: Reply) {
         let message = message.unwrap_or_default();
         let text = |key| message.get(key).and_then(Value::as_str);
@@ -73,7 +73,8 @@ impl Module for MasterConsole {
     }
 }
 
-/// Node's command line looks into the body of an answer to `kill` whatever the error says, and breaks if there is none.
+/// Refuses a command. Node's command line reads the body of an answer to `kill` also after an error, and breaks without
+/// one.
 fn refuse(agent: &MasterAgent, signal: &str, reason: &str, reply: Reply) {
     let mut response = Response::error(reason);
     if signal == "kill" {
@@ -82,34 +83,40 @@ fn refuse(agent: &MasterAgent, signal: &str, reason: &str, reply: Reply) {
     reply.send(response);
 }
 
-/// Calls back when it was told so often that something is done; at once if that is never.
-struct Latch {
+type Then<T> = Box<dyn FnOnce(Vec<T>)>;
+
+/// Collects the outcomes of several servers, and hands them over once all have one: at once if there are no servers.
+struct Gather<T> {
     missing: Cell<usize>,
-    then: Cell<Option<Box<dyn FnOnce()>>>,
+    parts: RefCell<Vec<T>>,
+    then: Cell<Option<Then<T>>>,
 }
 
-impl Latch {
-    fn new(count: usize, then: impl FnOnce() + 'static) -> Rc<Self> {
-        let latch = Rc::new(Self { missing: Cell::new(count), then: Cell::new(Some(Box::new(then))) });
-        latch.look();
-        latch
+impl<T> Gather<T> {
+    fn new(count: usize, then: impl FnOnce(Vec<T>) + 'static) -> Rc<Self> {
+        let (missing, parts) = (Cell::new(count), RefCell::default());
+        let gather = Rc::new(Self { missing, parts, then: Cell::new(Some(Box::new(then))) });
+        gather.finish_if_complete();
+        gather
     }
 
-    fn done(&self) {
+    /// Adds the outcome of one server, or counts a server without one.
+    fn add(&self, part: Option<T>) {
+        self.parts.borrow_mut().extend(part);
         self.missing.set(self.missing.get().saturating_sub(1));
-        self.look();
+        self.finish_if_complete();
     }
 
-    fn look(&self) {
+    fn finish_if_complete(&self) {
         if self.missing.get() == 0
             && let Some(then) = self.then.take()
         {
-            then();
+            then(self.parts.take());
         }
     }
 }
 
-/// The texts of an array; nothing if it is none, or has anything else in it.
+/// The texts of an array; nothing if the value is no array, or has an element that is no text.
 fn texts(body: &Value, key: &str) -> Option<Vec<String>> {
     let entries = body.get(key)?.as_array()?;
     entries.iter().map(|entry| entry.as_str().map(str::to_owned)).collect()

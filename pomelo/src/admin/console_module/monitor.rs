@@ -1,4 +1,4 @@
-//! What a server does when its master says so. Mirrors `monitorHandler` of pomelo's `lib/modules/console.js`.
+//! The orders that a server takes from its master. Mirrors `monitorHandler` of pomelo's `lib/modules/console.js`.
 
 use super::commands::KILLED;
 use super::report;
@@ -8,7 +8,7 @@ use crate::upcall::Module;
 use crate::{AppEvent, Application};
 use serde_json::{Value, json};
 
-/// The setting that has the addresses of the blacklist, for whoever accepts connections.
+/// The setting with the addresses of the blacklist, for the component that accepts connections.
 const BLACKLIST: &str = "blacklist";
 
 /// The module in a server.
@@ -21,7 +21,7 @@ impl MonitorConsole {
         Self { app: app.clone() }
     }
 
-    /// Obeys at once, or once the master says that the order stands that it gave: it may be long ago.
+    /// Obeys at once, or once the master has confirmed the order, which may have waited for long.
     fn obey(
         &self,
         agent: &MonitorAgent,
@@ -36,12 +36,12 @@ impl MonitorConsole {
             if answer.is_ok_and(|answer| answer.body == Some(Value::Bool(true))) {
                 act(&this, &asking, reply);
             } else {
-                log::warn!(target: "pomelo", "an order that does not stand any more is not obeyed");
+                log::warn!(target: "pomelo", "an order that its master has withdrawn is not obeyed");
             }
         });
     }
 
-    /// Answers first: the stop ends the connection.
+    /// Answers first: the stop closes the connection.
     fn restart(&self, _: &MonitorAgent, reply: Reply) {
         reply.single(json!(self.app.cur_server()));
         let app = self.app.clone();
@@ -50,7 +50,7 @@ impl MonitorConsole {
 
     fn kill(&self, agent: &MonitorAgent, reply: Reply) {
         reply.single(agent.id());
-        // The master ends itself when all have answered.
+        // The master ends its own process when all servers have answered.
         if !self.app.is_master() {
             let app = self.app.clone();
             self.app.environment().set_timeout(self.app.admin_times().kill_after, move || app.end(KILLED));
@@ -77,7 +77,7 @@ impl Module for MonitorConsole {
         match message.get("signal").and_then(Value::as_str).unwrap_or_default() {
             "list" => reply.single(report::of_process(&self.app, agent)),
             "kill" => self.obey(agent, &message, reply, Self::kill),
-            // The master stops when its user says so, and is restarted by nobody.
+            // The master stops by its own command, and no process restarts it.
             "stop" | "restart" if self.app.is_master() => {}
             "stop" => self.obey(agent, &message, reply, |this, _, _| this.app.stop(true)),
             "restart" => self.obey(agent, &message, reply, Self::restart),

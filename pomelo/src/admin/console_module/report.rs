@@ -1,7 +1,7 @@
-//! What a server says about itself in a list. Mirrors the signal `list` of pomelo's `lib/modules/console.js`.
+//! A server's part of a list. Mirrors the signal `list` of pomelo's `lib/modules/console.js`.
 //!
-//! There is no heap of a JavaScript engine here: in its place stand the data segment (`VmData`) and what of the
-//! process's own memory is resident (`RssAnon`).
+//! In place of the heap of a JavaScript engine stand the data segment (`VmData`) and the resident part of the process's
+//! own memory (`RssAnon`).
 
 use crate::Application;
 use crate::admin::monitor_agent::MonitorAgent;
@@ -26,7 +26,7 @@ pub(super) fn of_process(app: &Application, agent: &MonitorAgent) -> Value {
     })
 }
 
-/// A number of the process's status, in KiB; 0 where the system does not say.
+/// A number of the process's status, in KiB; 0 if the status does not have it.
 fn kib(status: &str, key: &str) -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
     line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What connections ask of a master's agent: to be admitted, to be heard, and to be forgotten. Mirrors the listeners that
+//! The calls of connections to a master's agent: registrations, messages and ends. Mirrors the listeners that
 //! pomelo-admin's `MasterAgent` has on its sockets.
 
 use super::{Admitted, MasterAgent};
@@ -28,7 +28,8 @@ impl MasterAgent {
         self.call_authority(|authority| authority.on_login(login, done));
     }
 
-    /// A server of type `master` is this process's own monitor or nobody: in Node anybody may claim it.
+    /// Decides on a server. A server of type `master` must be this process's own monitor; in Node any peer may claim the
+    /// type.
     pub(crate) fn authorize_server(&self, topic: Topic, claim: &ServerClaim, peer: &Peer, done: Completion) {
         if claim.is_master() {
             let is_own = claim.token.as_deref().is_some_and(|token| same(token, &self.0.secret));
@@ -46,7 +47,7 @@ impl MasterAgent {
     fn may_return(&self, claim: &ServerClaim, peer: &Peer) -> Result<(), &'static str> {
         if !self.0.admits_any_reconnect {
             return Err(
-                "it comes back without a token; servers of Node's pomelo do, and the setting reconnectWithoutToken lets them",
+                "it reconnects without a token; servers of Node's pomelo do, and the setting reconnectWithoutToken admits them",
             );
         }
         self.0.roster.borrow().may_return(claim, peer)
@@ -67,8 +68,8 @@ impl MasterAgent {
         Ok(Session { id: login.id.clone(), user })
     }
 
-    /// Whether a server may have its id. A second server of the same id waits until the first has gone, as Node's
-    /// slaves; one that comes back does not.
+    /// Whether a server may have its id. A second server of the same id waits until the first has left, as Node's slaves
+    /// do; a server that reconnects does not.
     pub(crate) fn check_id(&self, topic: Topic, claim: &ServerClaim) -> Result<(), String> {
         if topic == Topic::Reconnect && self.has_server(&claim.id) {
             return Err(format!("id has been registered. id:{}", claim.id));
@@ -95,7 +96,7 @@ impl MasterAgent {
         let server = Server { claim: claim.clone(), peer: peer.clone() };
         let is_first = self.0.roster.borrow_mut().add_server(server);
         if !is_first {
-            let line = format_args!("a second server {:?} waits until the first has gone", claim.id);
+            let line = format_args!("a second server {:?} waits until the first has left", claim.id);
             return self.rejections().tell(Kind::Registration, line);
         }
         self.0.requests.repeat(&claim.id, peer.link());
@@ -105,7 +106,7 @@ impl MasterAgent {
         });
     }
 
-    /// A connection is over.
+    /// Removes a peer whose connection is closed or was sent a DISCONNECT.
     pub(crate) fn left(&self, key: u64, admitted: Option<Admitted>) {
         let mut roster = self.0.roster.borrow_mut();
         roster.disconnected(key);
@@ -116,28 +117,28 @@ impl MasterAgent {
                 log::info!(target: "pomelo", "client {id:?} left");
             }
             Some(Admitted::Server(id)) => {
-                let gone = roster.remove_server(&id, key);
+                let left = roster.remove_server(&id, key);
                 drop(roster);
-                if let Some(gone) = gone {
-                    self.server_left(&gone);
+                if let Some(claim) = left {
+                    self.server_left(&claim);
                 }
             }
         }
     }
 
-    fn server_left(&self, gone: &ServerClaim) {
+    fn server_left(&self, claim: &ServerClaim) {
         if self.0.is_closed.get() {
             return;
         }
-        self.call_handler(|handler| handler.on_disconnect(self, gone));
-        let successor = self.0.roster.borrow_mut().promote(&gone.id);
+        self.call_handler(|handler| handler.on_disconnect(self, claim));
+        let successor = self.0.roster.borrow_mut().promote(&claim.id);
         if let Some(Server { claim, peer }) = successor {
             self.0.requests.repeat(&claim.id, peer.link());
             self.call_handler(|handler| handler.on_register(self, &claim));
         }
     }
 
-    /// A server that waits for its id to be free does not answer in the place of the one that has it.
+    /// Hands over a response, unless it is of a server that waits for its id and was not asked.
     pub(crate) fn answered(&self, server: &str, key: u64, request: u64, response: Response) {
         let is_asked = |asked: &Server| asked.peer.key() == key;
         if self.0.roster.borrow().server(server).is_some_and(is_asked) {
@@ -150,13 +151,12 @@ impl MasterAgent {
     }
 
     pub(crate) fn call_client(&self, client: &Session, module: &str, body: Value, reply: Reply) {
-        let told = || shown(&body.to_string());
-        log::info!(target: "pomelo::admin", "{} calls {}: {}", client.user.username, shown(module), told());
+        log::info!(target: "pomelo::admin", "{} calls {}: {}", client.user.username, shown(module), shown(&body.to_string()));
         self.0.console.call(module, reply, |module, reply| module.on_client(self, client, body, reply));
     }
 
-    /// A command to the console itself. Servers are told to enable or disable the module too, without saying for which
-    /// client: Node's would look it up in a table that they do not have, and break.
+    /// Obeys a command to the console itself. Servers are told to enable or disable the module too, without the client's
+    /// id: Node's servers would look it up in a table that they do not have, and break.
     pub(crate) fn command(
         &self,
         client: &Session,
