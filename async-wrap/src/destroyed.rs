@@ -38,7 +38,7 @@ impl Destroyed {
 
 impl Environment {
     /// Says that a resource is gone. Hooks are told later; without hooks nothing happens.
-    #[inline(always)]
+    #[inline]
     pub fn emit_destroy(&self, id: AsyncId) {
         if self.inner().hooks.any() {
             self.note_destroyed(id);

@@ -66,7 +66,7 @@ impl Hooks {
     }
 
     /// Whether there is anybody to tell, a trace included: one branch for both.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn is_told(&self) -> bool {
         self.any.get() | trace::is_on()
     }

@@ -15,7 +15,7 @@ impl Environment {
     ///
     /// When the callback panics the ids are restored, hooks are told that it is over, and what it queued stays queued
     /// for the next scope: whoever catches the panic and goes on running the loop loses nothing.
-    #[inline(always)]
+    #[inline]
     pub fn make_callback<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
         let inner = self.inner();
         inner.depth.set(inner.depth.get() + 1);
@@ -35,7 +35,7 @@ impl Environment {
 
     /// Calls `callback` in `context` as a part of what executes now: nothing queued runs at its end
     /// (`AsyncResource.runInAsyncScope`; a scope with `kSkipTaskQueues`).
-    #[inline(always)]
+    #[inline]
     pub fn run_in_context<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
         let Inner { ids, hooks, .. } = self.inner();
         let id = context.async_id();

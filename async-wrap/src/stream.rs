@@ -147,7 +147,7 @@ impl AsyncStream {
     ///
     /// # Errors
     /// As [`StreamWrap::write`].
-    #[inline(always)]
+    #[inline]
     pub fn write(&self, data: &[u8]) -> Result<Written> {
         let _down = LAYER.down("AsyncStream::write", || self.facts().bytes(data.len()));
         let result = self.0.stream.write(data);

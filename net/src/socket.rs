@@ -126,7 +126,7 @@ impl Socket {
     /// # Errors
     /// `SocketClosed`, `WriteAfterEnd`, `EndedByPeer`; if the system refuses, that destroys the socket and is
     /// reported by `on_error` too.
-    #[inline(always)]
+    #[inline]
     pub fn write(&self, data: &[u8]) -> Result<bool> {
         let _down = LAYER.down("Socket::write", || self.facts().bytes(data.len()));
         self.check_writable()?;
@@ -162,7 +162,7 @@ impl Socket {
         if self.0.has(DESTROYED | ENDED) { Err(self.0.write_refused()) } else { Ok(()) }
     }
 
-    #[inline(always)]
+    #[inline]
     fn wrote(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
         match result {
             Ok(Written { now: 1.., later: 0 }) => {

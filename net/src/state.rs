@@ -32,6 +32,7 @@ pub(crate) struct Cold {
     pub(crate) lingering: Option<Box<Lingering>>,
 }
 
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketKind;
 
 impl FlagKind for SocketKind {

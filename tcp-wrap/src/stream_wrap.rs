@@ -126,7 +126,7 @@ impl StreamWrap {
     ///
     /// # Errors
     /// `EPIPE` or `EBADF` if the stream is not writable; what the system says of the attempt.
-    #[inline(always)]
+    #[inline]
     pub fn write(&self, data: &[u8]) -> Result<Written> {
         let _down = LAYER.down("StreamWrap::write", || self.facts().bytes(data.len()));
         match self.0.try_write(data) {

@@ -27,6 +27,7 @@ pub enum HandleKind {
     Timer,
 }
 
+#[derive(Clone, Copy, Debug)]
 struct State;
 
 impl FlagKind for State {

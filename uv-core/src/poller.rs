@@ -28,6 +28,7 @@ const SIGNAL: Token = Token(usize::MAX - 1);
 /// What an event says about a descriptor.
 pub(crate) type Readiness = Flags<Ready>;
 
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready;
 
 impl FlagKind for Ready {

@@ -29,8 +29,8 @@ const SIGNALS_PER_TURN: usize = 64;
 ///
 /// let lp = Loop::new()?;
 /// let signal = Signal::new(&lp);
-/// signal.start(libc::SIGUSR1, |signal: &Signal, _signum| signal.close())?;
-/// uv_core::process::kill(std::process::id() as i32, libc::SIGUSR1)?;
+/// signal.start(Signal::SIGUSR1, |signal: &Signal, _signum| signal.close())?;
+/// uv_core::process::kill(std::process::id() as i32, Signal::SIGUSR1)?;
 /// assert!(!lp.run(RunMode::Default)?);
 /// # Ok::<(), uv_core::Error>(())
 /// ```
@@ -48,6 +48,22 @@ struct SignalNode {
 struct Watch {
     signum: i32,
     one_shot: bool,
+}
+
+/// The numbers of the signals that programs watch or send, by their names in signal(7).
+#[allow(missing_docs, reason = "each is the signal of its name")]
+impl Signal {
+    pub const SIGHUP: i32 = libc::SIGHUP;
+    pub const SIGINT: i32 = libc::SIGINT;
+    pub const SIGQUIT: i32 = libc::SIGQUIT;
+    pub const SIGKILL: i32 = libc::SIGKILL;
+    pub const SIGUSR1: i32 = libc::SIGUSR1;
+    pub const SIGUSR2: i32 = libc::SIGUSR2;
+    pub const SIGTERM: i32 = libc::SIGTERM;
+    pub const SIGCHLD: i32 = libc::SIGCHLD;
+    pub const SIGCONT: i32 = libc::SIGCONT;
+    pub const SIGSTOP: i32 = libc::SIGSTOP;
+    pub const SIGWINCH: i32 = libc::SIGWINCH;
 }
 
 impl Signal {

@@ -6,13 +6,13 @@ use std::marker::PhantomData;
 use std::ops::BitOr;
 
 /// What a set of flags is about, and how wide a cell of them is.
-pub trait FlagKind {
+pub trait FlagKind: Copy + fmt::Debug {
     /// The integer that a [`FlagCell`] holds.
     type Bits: FlagBits;
 }
 
 /// An integer that holds flags.
-pub trait FlagBits: Copy {
+pub trait FlagBits: Copy + fmt::Debug {
     /// The lowest bits of a word. None of those left out is set.
     fn narrow(word: u32) -> Self;
 
@@ -43,6 +43,7 @@ flag_bits!(u8 u16 u32);
 /// ```
 /// use uv_core::layer::{FlagCell, FlagKind, Flags};
 ///
+/// #[derive(Clone, Copy, Debug)]
 /// struct Door;
 ///
 /// impl FlagKind for Door {
@@ -55,16 +56,8 @@ flag_bits!(u8 u16 u32);
 /// let door = FlagCell::new(LOCKED);
 /// assert!(door.has(OPEN | LOCKED) && door.take(LOCKED) && !door.has(LOCKED));
 /// ```
+#[derive(Clone, Copy, Debug)]
 pub struct Flags<K>(u32, PhantomData<K>);
-
-impl<K> Clone for Flags<K> {
-    #[inline]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<K> Copy for Flags<K> {}
 
 impl<K: FlagKind> Flags<K> {
     /// The empty set.
@@ -104,13 +97,8 @@ impl<K> BitOr for Flags<K> {
     }
 }
 
-impl<K> fmt::Debug for Flags<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Flags({:#b})", self.0)
-    }
-}
-
 /// A set of flags that changes through a shared reference.
+#[derive(Debug)]
 pub struct FlagCell<K: FlagKind>(Cell<K::Bits>);
 
 impl<K: FlagKind> FlagCell<K> {
@@ -156,11 +144,5 @@ impl<K: FlagKind> FlagCell<K> {
         let had = self.has(flags);
         self.clear(flags);
         had
-    }
-}
-
-impl<K: FlagKind> fmt::Debug for FlagCell<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.get().fmt(f)
     }
 }

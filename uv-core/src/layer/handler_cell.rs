@@ -66,7 +66,7 @@ impl<T> HandlerCell<T> {
     }
 
     /// Calls the tower, if there is one. It is back in its cell when this returns, unless it was replaced meanwhile.
-    #[inline(always)]
+    #[inline]
     pub fn call(&self, call: impl FnOnce(&mut T)) {
         if let Some(tower) = self.tower.take() {
             let mut lent = Lent { cell: self, tower: Some(tower) };
@@ -80,7 +80,7 @@ impl<T> HandlerCell<T> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn put_back(&self, tower: Option<T>) {
         match self.tower.take() {
             None => self.tower.set(tower),

@@ -45,7 +45,7 @@ pub(super) fn adopt(child: Child) {
         None => reaper.start(&mut orphans),
     };
     if let Err(errno) = watched {
-        // The next one tries for all again; until then an end leaves a zombie.
+        // Its end leaves a zombie. Without a thread the next orphan tries again to start one, for all of them.
         log::warn!(target: "uv_core", "{}: {errno}: a child that no handle waits for is not collected", Call::Spawn);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::layer::{FlagKind, Flags};
 
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamKind;
 
 /// Two bytes: an idle connection has room for no more.

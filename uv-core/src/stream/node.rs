@@ -237,7 +237,7 @@ impl StreamNode {
 /// which makes a [`Stream`] without touching the count.
 impl Stream {
     /// Calls the tower, and says so.
-    #[inline(always)]
+    #[inline]
     #[track_caller]
     pub(super) fn call(&self, name: &'static str, call: impl FnOnce(&mut dyn StreamUpcall, &Self)) {
         let _up = LAYER.up(name, || Facts::of(self));
@@ -245,7 +245,7 @@ impl Stream {
     }
 
     /// Does what the descriptor is ready for, in libuv's order: input before output.
-    #[inline(always)]
+    #[inline]
     fn turn(&self) {
         let node = &self.0;
         if node.handle.is_closing() {

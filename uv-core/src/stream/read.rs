@@ -85,7 +85,7 @@ impl StreamNode {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn read_once(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Step {
         for _ in 0..INTERRUPTIONS {
             return match self.read_bytes(fd, buffer) {
@@ -104,7 +104,7 @@ impl StreamNode {
 
     /// Reads once. Returns how many bytes came, and whether there may be more although the buffer is not full: a
     /// terminal gives line by line, and descriptors that come with a message cut it short.
-    #[inline(always)]
+    #[inline]
     fn read_bytes(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
         if self.has(SOCKET) && self.handle.kind() == HandleKind::Tcp {
             return sys::socket::read(fd, true, buffer).map(|count| (count, false));
@@ -168,7 +168,7 @@ impl Stream {
     }
 
     /// Reads until the kernel has no more, the upcall stops it, or the turn is over.
-    #[inline(always)]
+    #[inline]
     pub(super) fn read_turn(&self) {
         let node = &self.0;
         for _ in 0..READS_PER_TURN {

@@ -60,7 +60,7 @@ impl StreamNode {
         self.out.peek(|out| out.bytes).unwrap_or(0)
     }
 
-    #[inline(always)]
+    #[inline]
     fn means(&self) -> Means {
         match (self.has(SOCKET), self.has(WAITING)) {
             (true, false) => Means::Socket,
@@ -83,7 +83,7 @@ impl StreamNode {
         if self.has(WRITABLE | CONNECTING) { Ok(fd) } else { Err(failed(Errno::EPIPE)) }
     }
 
-    #[inline(always)]
+    #[inline]
     pub(super) fn try_write(&self, data: &[u8]) -> Result<usize> {
         let Some(fd) = self.free_fd().filter(|_| !data.is_empty()) else { return self.nothing_at_once() };
         match sys::socket::write(fd, self.means(), data) {
@@ -112,7 +112,7 @@ impl StreamNode {
     }
 
     /// The descriptor, if nothing is in the way of writing at once.
-    #[inline(always)]
+    #[inline]
     fn free_fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.get().filter(|_| self.has(WRITABLE) && !self.has(CONNECTING) && !self.is_writing())
     }

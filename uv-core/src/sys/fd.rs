@@ -17,7 +17,7 @@ impl FdCell {
     }
 
     /// The descriptor, for a system call: not to be kept over an upcall, which may close it.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
         let fd = self.0.get();
         // SAFETY: a descriptor in the cell is open: it came from an `OwnedFd`, and `take` takes it out before it is
@@ -74,7 +74,7 @@ pub(super) fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
 }
 
 /// Turns libc's −1 into the error number, for calls that return a length.
-#[inline(always)]
+#[inline]
 pub(super) fn check_len(result: libc::ssize_t) -> Result<usize, Errno> {
     usize::try_from(result).map_err(|_| last_errno())
 }

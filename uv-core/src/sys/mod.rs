@@ -25,7 +25,7 @@ use crate::layer::trace::Facts;
 use crate::{Errno, LAYER};
 
 /// Makes a system call, and says so: `name` has its section of the manual.
-#[inline(always)]
+#[inline]
 #[track_caller]
 fn call<T>(name: &'static str, call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     LAYER.kernel(name, call, |result| {
@@ -34,7 +34,7 @@ fn call<T>(name: &'static str, call: impl FnOnce() -> Result<T, Errno>) -> Resul
 }
 
 /// Makes a system call that transfers bytes, and says so.
-#[inline(always)]
+#[inline]
 #[track_caller]
 fn transfer(name: &'static str, call: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {
     LAYER.kernel(name, call, |result| match result {

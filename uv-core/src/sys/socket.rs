@@ -79,7 +79,7 @@ pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Reads from a socket or, where `is_socket` is false, from any descriptor. A socket's read never waits, even if others
 /// made the open file a blocking one.
-#[inline(always)]
+#[inline]
 pub(crate) fn read(fd: BorrowedFd<'_>, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
     if is_socket {
@@ -106,7 +106,7 @@ pub(crate) enum Means {
 
 impl Means {
     /// The flags of `send` and `sendmsg`.
-    #[inline(always)]
+    #[inline]
     pub(super) fn flags(self) -> libc::c_int {
         match self {
             Self::WaitingSocket => libc::MSG_NOSIGNAL,
@@ -116,7 +116,7 @@ impl Means {
 }
 
 /// Writes without raising SIGPIPE where that can be avoided: on sockets.
-#[inline(always)]
+#[inline]
 pub(crate) fn write(fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usize, Errno> {
     let (start, len) = (data.as_ptr().cast(), data.len());
     if let Means::File = means {

@@ -68,21 +68,21 @@ impl Layer {
     }
 
     /// The layer calls the one above it, until the returned value is dropped.
-    #[inline(always)]
+    #[inline]
     #[track_caller]
     pub fn up(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
         Call::begin(Span::new(self, Direction::Up, call), facts)
     }
 
     /// The layer was called from above, or calls the kernel.
-    #[inline(always)]
+    #[inline]
     #[track_caller]
     pub fn down(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
         Call::begin(Span::new(self, Direction::Down, call), facts)
     }
 
     /// Something else goes on that is worth a record.
-    #[inline(always)]
+    #[inline]
     #[track_caller]
     pub fn scope(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
         Call::begin(Span::new(self, Direction::Note, call), facts)
@@ -105,7 +105,7 @@ impl Layer {
     }
 
     /// Something happens that is worth a record.
-    #[inline(always)]
+    #[inline]
     #[track_caller]
     pub fn note(self, call: &'static str, facts: impl FnOnce() -> Facts) {
         if is_on() {
@@ -114,7 +114,7 @@ impl Layer {
     }
 
     /// A call of the kernel, made by `work`, which does not panic. The record of its end has its outcome.
-    #[inline(always)]
+    #[inline]
     #[track_caller]
     pub(crate) fn kernel<R>(
         self,
@@ -135,14 +135,14 @@ impl Layer {
 }
 
 /// Whether records of this level are wanted: the one comparison that each call costs if not.
-#[inline(always)]
+#[inline]
 #[must_use]
 pub fn is_on() -> bool {
     cfg!(feature = "trace") && Level::Trace <= log::STATIC_MAX_LEVEL && Level::Trace <= log::max_level()
 }
 
 impl Call {
-    #[inline(always)]
+    #[inline]
     fn begin(span: Span, facts: impl FnOnce() -> Facts) -> Self {
         if is_on() {
             span.begin(facts);
@@ -152,7 +152,7 @@ impl Call {
 }
 
 impl Drop for Call {
-    #[inline(always)]
+    #[inline]
     fn drop(&mut self) {
         if is_on() {
             self.0.end(Facts::default);

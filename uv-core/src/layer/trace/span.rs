@@ -22,7 +22,7 @@ enum Edge {
 }
 
 impl Span {
-    #[inline(always)]
+    #[inline]
     #[track_caller]
     pub(super) const fn new(layer: Layer, dir: Direction, call: &'static str) -> Self {
         Self { layer, dir, call, site: Location::caller() }
