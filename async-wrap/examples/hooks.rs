@@ -72,11 +72,11 @@ impl OnStream for Talk {
 
 fn main() -> Result<()> {
     env_logger::init();
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new()?;
+    let env = Environment::new(&event_loop);
     env.hook(Printer::default()).enable();
 
-    let tcp = TcpWrap::new(&lp);
+    let tcp = TcpWrap::new(&event_loop);
     tcp.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
     let server = AsyncStream::new(&env, (*tcp).clone(), Provider::TcpServerWrap);
     server.listen_with(16, |server, connection| {

@@ -24,13 +24,13 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// Handles for the environment that `slot` is going to hold.
-    pub(crate) fn new(lp: &LoopHandle, slot: &EnvironmentSlot) -> Self {
-        let wake = Async::new(lp, Anchor(Rc::clone(slot)));
+    pub(crate) fn new(event_loop: &LoopHandle, slot: &EnvironmentSlot) -> Self {
+        let wake = Async::new(event_loop, Anchor(Rc::clone(slot)));
         wake.unref();
-        let check = Check::new(lp);
+        let check = Check::new(event_loop);
         check.unref();
         let remote = Arc::new(Remote::new(wake.sender()));
-        let idle = Idle::new(lp);
+        let idle = Idle::new(event_loop);
         // A loop that is gone has dropped the anchor already.
         let ended = Cell::new(wake.is_closing());
         Self { wake, check, idle, remote, scheduled: Cell::new(false), ended }

@@ -22,7 +22,7 @@ use uv_core::{LoopHandle, RunMode};
 pub struct Environment(Rc<Inner>);
 
 pub(crate) struct Inner {
-    lp: LoopHandle,
+    event_loop: LoopHandle,
     pub(crate) ids: Ids,
     pub(crate) hooks: Hooks,
     pub(crate) queues: Queues,
@@ -35,12 +35,12 @@ pub(crate) struct Inner {
 }
 
 impl Environment {
-    /// An environment for `lp`, in which it keeps a few handles. None of them keeps the loop alive by itself.
+    /// An environment for `event_loop`, in which it keeps a few handles. None of them keeps the loop alive by itself.
     #[must_use]
-    pub fn new(lp: &LoopHandle) -> Self {
+    pub fn new(event_loop: &LoopHandle) -> Self {
         let slot = EnvironmentSlot::default();
         let env = Self(Rc::new(Inner {
-            lp: lp.clone(),
+            event_loop: event_loop.clone(),
             ids: Ids::default(),
             hooks: Hooks::default(),
             queues: Queues::default(),
@@ -48,7 +48,7 @@ impl Environment {
             tasks: Tasks::default(),
             immediates: Immediates::default(),
             destroyed: Destroyed::default(),
-            driver: Driver::new(lp, &slot),
+            driver: Driver::new(event_loop, &slot),
         }));
         env.register_here();
         slot.get_or_init(|| env).clone()
@@ -57,7 +57,7 @@ impl Environment {
     /// The loop.
     #[must_use]
     pub fn loop_handle(&self) -> &LoopHandle {
-        &self.0.lp
+        &self.0.event_loop
     }
 
     /// Runs what was queued outside of any scope, then the loop (`SpinEventLoop`). Returns whether anything is still
@@ -73,13 +73,13 @@ impl Environment {
             if self.0.depth.get() == 0 {
                 self.run_queued_outside();
             }
-            if self.0.lp.run(mode)? {
+            if self.0.event_loop.run(mode)? {
                 return Ok(true);
             }
             self.0.tell_destroyed();
             // A hook may have begun something.
-            if mode != RunMode::Default || !self.0.lp.is_alive() {
-                return Ok(self.0.lp.is_alive());
+            if mode != RunMode::Default || !self.0.event_loop.is_alive() {
+                return Ok(self.0.event_loop.is_alive());
             }
         }
     }
@@ -195,7 +195,7 @@ impl Inner {
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
-            .field("loop", &self.0.lp)
+            .field("loop", &self.0.event_loop)
             .field("execution_async_id", &self.0.ids.execution())
             .field("hooks", &self.0.hooks.any())
             .finish_non_exhaustive()

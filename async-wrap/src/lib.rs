@@ -12,8 +12,8 @@
 //! use std::rc::Rc;
 //! use std::time::Duration;
 //!
-//! let lp = Loop::new()?;
-//! let env = Environment::new(&lp);
+//! let event_loop = Loop::new()?;
+//! let env = Environment::new(&event_loop);
 //! let order = Rc::new(RefCell::new(Vec::new()));
 //! let note = |what| {
 //!     let order = Rc::clone(&order);

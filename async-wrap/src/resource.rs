@@ -8,8 +8,8 @@ use crate::{AsyncContext, AsyncId, Environment, Provider};
 /// ```
 /// use async_wrap::{AsyncResource, Environment, Loop, Provider};
 ///
-/// let lp = Loop::new()?;
-/// let env = Environment::new(&lp);
+/// let event_loop = Loop::new()?;
+/// let env = Environment::new(&event_loop);
 /// let query = AsyncResource::new(&env, Provider::Custom(&"DBQUERY"));
 /// query.run_in_async_scope(|| assert_eq!(env.execution_async_id(), query.async_id()));
 /// # Ok::<(), async_wrap::Error>(())

@@ -49,8 +49,8 @@ impl Environment {
     /// ```
     /// use async_wrap::{Environment, Loop, RunMode};
     ///
-    /// let lp = Loop::new()?;
-    /// let env = Environment::new(&lp);
+    /// let event_loop = Loop::new()?;
+    /// let env = Environment::new(&event_loop);
     /// env.spawn_local(async { assert_eq!(1 + 1, 2) });
     /// env.run(RunMode::Default)?;
     /// # Ok::<(), async_wrap::Error>(())

@@ -32,10 +32,6 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 /// Bytes of what a worker says that are shown: more than any error of ours has.
 const REASON_BYTES: usize = 500;
 
-const SIGINT: i32 = 2;
-const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
-
 /// Serves until a signal says otherwise, and then until everything is answered.
 ///
 /// # Errors
@@ -81,7 +77,7 @@ fn announce(address: &Address, how: &str, limit: &Limit) {
 /// Calls `act` for each SIGINT and SIGTERM.
 fn on_signals(env: &Environment, act: impl FnMut() + 'static) -> Result<()> {
     let act = Rc::new(RefCell::new(act));
-    for signum in [SIGINT, SIGTERM] {
+    for signum in [Signal::SIGINT, Signal::SIGTERM] {
         let signal = Signal::new(env.loop_handle());
         let act = Rc::clone(&act);
         // Signals come one at a time, so it is not borrowed.
@@ -121,7 +117,7 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
         if primary.is_disconnecting() {
             for worker in primary.workers() {
                 // Fails only for a worker that has ended.
-                let _ = worker.kill(SIGKILL);
+                let _ = worker.kill(Signal::SIGKILL);
             }
         } else {
             primary.disconnect();
@@ -147,7 +143,7 @@ fn kill_stragglers(primary: &Primary, within: Duration) {
         for worker in late.workers() {
             say::err(format_args!("worker {} (process {}) did not end in time", worker.id(), worker.pid()));
             // Fails only for a worker that has ended.
-            let _ = worker.kill(SIGKILL);
+            let _ = worker.kill(Signal::SIGKILL);
         }
     });
     timer.unref();
@@ -217,7 +213,7 @@ impl PrimaryHandler for Watch {
     fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
         // Ctrl-C goes to all processes of a terminal: a worker may meet it before it listens to signals. That none can
         // listen is said by itself.
-        let is_known = status.signal == SIGINT || self.outcome.borrow().failure.is_some();
+        let is_known = status.signal == Signal::SIGINT || self.outcome.borrow().failure.is_some();
         if worker.exited_after_disconnect() != Some(true) && !is_known {
             say::err(format_args!("worker {} (process {}) ended: {status}", worker.id(), worker.pid()));
         }
@@ -351,7 +347,7 @@ mod tests {
         std::thread::sleep(within + STANDSTILL * 2);
         let going_on = Instant::now();
         assert!(!lp.run(RunMode::Default).expect("the loop runs"));
-        assert_eq!(worker.status().map(|status| status.signal), Some(SIGKILL));
+        assert_eq!(worker.status().map(|status| status.signal), Some(Signal::SIGKILL));
         assert!(going_on.elapsed() >= within, "{:?}", going_on.elapsed());
     }
 

@@ -12,9 +12,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use uv_core::{Async, Signal};
 
-/// The signal of Ctrl-C.
-const SIGINT: i32 = 2;
-
 fn main() -> std::result::Result<(), Box<dyn Error>> {
     env_logger::init();
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -89,7 +86,7 @@ impl ResponseHandler for Count {
 
 fn stop_on_signal(lp: &Loop, server: &Server) -> uv_core::Result<()> {
     let (signal, server) = (Signal::new(lp), server.clone());
-    signal.start(SIGINT, move |signal: &Signal, _: i32| {
+    signal.start(Signal::SIGINT, move |signal: &Signal, _: i32| {
         let _ = server.shutdown(Duration::from_secs(10));
         signal.close();
     })

@@ -74,8 +74,8 @@ impl SocketHandler for Visitor {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new()?;
+    let env = Environment::new(&event_loop);
     let server = Server::new(&env, ServerOptions::default());
     let wanted = std::env::args().nth(1).filter(|arg| arg != "--once");
     let expected = if wanted.is_none() { 2 } else { usize::MAX };

@@ -26,8 +26,8 @@
 //!     }
 //! }
 //!
-//! let lp = Loop::new()?;
-//! let env = Environment::new(&lp);
+//! let event_loop = Loop::new()?;
+//! let env = Environment::new(&event_loop);
 //! let server = Server::new(&env, ServerOptions::default());
 //! server.listen(ListenOptions::addr("127.0.0.1:0".parse().expect("an address")), |_: &Server, socket: Socket| {
 //!     socket.set_handler(Echo);

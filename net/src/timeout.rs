@@ -76,9 +76,9 @@ impl SocketState {
         if let Some(mut idle) = self.cold.peek(|cold| cold.idle.take()).flatten() {
             self.clear(TIMED_OUT);
             // The loop's time may be that of long ago, if a callback before this one was slow.
-            let lp = self.stream.loop_handle();
-            lp.update_time();
-            idle.active_at = lp.now();
+            let event_loop = self.stream.loop_handle();
+            event_loop.update_time();
+            idle.active_at = event_loop.now();
             idle.waiting = self.stream.write_queue_size();
             if idle.timer.is_none() {
                 idle.timer = Some(IdleTimeout::arm(self, idle.after));

@@ -13,13 +13,10 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use uv_core::Signal;
 
 /// What servers may take, where that is waited for. Tests ask for half of it.
 const LIMIT: Duration = Duration::from_secs(1);
-
-const SIGKILL: i32 = 9;
-const SIGCONT: i32 = 18;
-const SIGSTOP: i32 = 19;
 
 /// Never finishes its start.
 struct Starting(Option<Completion>);
@@ -67,7 +64,7 @@ fn signal(fleet: &Fleet, id: &str, number: i32) -> i32 {
 
 /// Continues a suspended server, which has read all pending messages when it answers.
 fn is_as_before(fleet: &Fleet, client: &Client, id: &str, pid: i32) {
-    uv_core::process::kill(pid, SIGCONT).expect("it is there");
+    uv_core::process::kill(pid, Signal::SIGCONT).expect("it is there");
     until(&fleet.env, "its answer", || fleet.ids(client).iter().any(|other| other == id));
     // It would obey in the turn after, and have ended before its next answer.
     assert!(fleet.list(client).contains(&(id.to_owned(), i64::from(pid))), "the same process");
@@ -81,18 +78,18 @@ fn what_was_refused_as_it_did_not_answer_has_no_effect_later() {
     let app = fleet.start(times);
     let client = fleet.login("admin");
     for id in ["chat-1", "chat-2"] {
-        let pid = signal(&fleet, id, SIGSTOP);
+        let pid = signal(&fleet, id, Signal::SIGSTOP);
         let restart = fleet.ask(&client, json!({"signal": "restart", "ids": [id], "type": null}));
         assert_eq!(error(&restart), "all servers start failed.");
         is_as_before(&fleet, &client, id, pid);
 
-        signal(&fleet, id, SIGSTOP);
+        signal(&fleet, id, Signal::SIGSTOP);
         let stop = fleet.ask(&client, json!({"signal": "stop", "ids": [id]}));
         assert!(error(&stop).contains(&format!("server {id} does not stop")), "{stop:?}");
         is_as_before(&fleet, &client, id, pid);
     }
     // Nor is it forgotten that it is to be kept up.
-    let old = signal(&fleet, "chat-1", SIGKILL);
+    let old = signal(&fleet, "chat-1", Signal::SIGKILL);
     until(&fleet.env, "chat-1", || app.server("chat-1").is_some_and(|info| info["pid"] != old));
     fleet.stop_all(&client);
 }
@@ -241,7 +238,7 @@ fn kill_ends_a_server_that_does_not_answer() {
         move |_: &Application, _: &AppEvent| drop(Rc::clone(&held))
     });
     let client = fleet.login("admin");
-    signal(&fleet, "chat-1", SIGSTOP);
+    signal(&fleet, "chat-1", Signal::SIGSTOP);
     let kill = fleet.ask(&client, json!({"signal": "kill", "ids": []}));
     assert_eq!(kill, Response::body(json!({"code": "ok"})));
     assert!(fleet.children().is_empty(), "they have ended when that is said");
@@ -293,7 +290,7 @@ fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
     until(&fleet.env, "both", || is_there() && fleet.base().join("starting").exists());
     let news = News::default();
     app.on(news.clone());
-    let pid = signal(&fleet, "chat-1", SIGSTOP);
+    let pid = signal(&fleet, "chat-1", Signal::SIGSTOP);
     app.stop_all(true);
     until(&fleet.env, "the stop", || fleet.exit.get().is_some());
     assert_eq!((fleet.exit.get(), fleet.children()), (Some(0), Vec::new()));
@@ -308,7 +305,7 @@ fn servers_that_stood_still_with_their_master_have_their_time_to_stop_all_the_sa
     let app = fleet.start(quick().stop_within(LIMIT));
     let news = News::default();
     app.on(news.clone());
-    let pid = signal(&fleet, "chat-1", SIGSTOP);
+    let pid = signal(&fleet, "chat-1", Signal::SIGSTOP);
     app.stop_all(true);
     let going_on = stand_still();
     until(&fleet.env, "the stop", || fleet.exit.get() == Some(0));

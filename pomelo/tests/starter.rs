@@ -10,9 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::Errno;
+use uv_core::Signal;
 use uv_core::process::ExitStatus;
-
-const SIGKILL: i32 = 9;
 
 /// What servers wrote, whole.
 type Written = Rc<RefCell<String>>;
@@ -325,7 +324,7 @@ fn the_end_of_a_server_is_reported_with_its_code_or_its_signal() {
     assert_eq!(logs::with("WARN child process exit with error, exit code 3, server: a").len(), 1);
     let (app, _) = writing(&world, "kill -9 $$");
     let status = run_to_end(&world, &app, &server("b"));
-    assert_eq!((status.code, status.signal), (0, SIGKILL));
+    assert_eq!((status.code, status.signal), (0, Signal::SIGKILL));
     assert_eq!(logs::with("WARN child process exit with error, signal 9, server: b").len(), 1);
 }
 
@@ -395,7 +394,7 @@ fn a_server_of_production_outlives_its_master() {
     master.wait().expect("it ends");
     uv_core::process::kill(pid, 0).expect("the server is alive");
     drop(master);
-    uv_core::process::kill(pid, SIGKILL).expect("the server is alive");
+    uv_core::process::kill(pid, Signal::SIGKILL).expect("the server is alive");
     assert!(lines.all(|line| line.is_ok()), "until the server has ended too");
 }
 

@@ -87,8 +87,8 @@ fn talk(mut connection: TcpStream) -> std::io::Result<String> {
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     env_logger::init();
-    let lp = Loop::new()?;
-    let (primary, worker) = (PipeWrap::new_ipc(&lp), PipeWrap::new_ipc(&lp));
+    let event_loop = Loop::new()?;
+    let (primary, worker) = (PipeWrap::new_ipc(&event_loop), PipeWrap::new_ipc(&event_loop));
     worker.open(primary.handle().open_pair()?)?;
     primary.set_handler(Primary);
     worker.set_handler(Worker(worker.clone()));
@@ -101,9 +101,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     primary.write_fds("a new connection".into(), vec![Rc::new(accepted.into())])?;
 
     let client = thread::spawn(move || talk(client));
-    lp.run(RunMode::Default)?;
+    event_loop.run(RunMode::Default)?;
     println!("client: got {:?}", client.join().map_err(|_| "the client panicked")??);
-    lp.close()?;
+    event_loop.close()?;
     println!("Nothing is left open.");
     Ok(())
 }

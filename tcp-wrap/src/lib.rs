@@ -29,8 +29,8 @@
 //!     }
 //! }
 //!
-//! let lp = Loop::new()?;
-//! let server = TcpWrap::new(&lp);
+//! let event_loop = Loop::new()?;
+//! let server = TcpWrap::new(&event_loop);
 //! server.bind("127.0.0.1:0".parse().expect("an address"), BindOptions::default())?;
 //! server.listen(511, |_: &StreamWrap, connection: Result<StreamWrap, Error>| {
 //!     if let Ok(connection) = connection {
@@ -39,7 +39,7 @@
 //!     }
 //! })?;
 //! # server.close();
-//! lp.run(RunMode::Default)?;
+//! event_loop.run(RunMode::Default)?;
 //! # Ok::<(), Error>(())
 //! ```
 //!

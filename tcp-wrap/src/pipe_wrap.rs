@@ -20,14 +20,14 @@ pub struct PipeWrap {
 impl PipeWrap {
     /// A wrap without a descriptor.
     #[must_use]
-    pub fn new(lp: &LoopHandle) -> Self {
-        Self::from_pipe(Pipe::new(lp))
+    pub fn new(event_loop: &LoopHandle) -> Self {
+        Self::from_pipe(Pipe::new(event_loop))
     }
 
     /// A wrap for a pipe through which handles travel.
     #[must_use]
-    pub fn new_ipc(lp: &LoopHandle) -> Self {
-        Self::from_pipe(Pipe::new_ipc(lp))
+    pub fn new_ipc(event_loop: &LoopHandle) -> Self {
+        Self::from_pipe(Pipe::new_ipc(event_loop))
     }
 
     pub(crate) fn from_pipe(pipe: Pipe) -> Self {

@@ -300,8 +300,12 @@ impl StreamWrap {
 
     /// A wrap for a connection that another process accepted and passed here; `is_tcp` tells its family.
     #[must_use]
-    pub fn from_passed(lp: &LoopHandle, fd: OwnedFd, is_tcp: bool) -> Self {
-        if is_tcp { Self::new(&Tcp::from_accepted(lp, fd)) } else { Self::new(&Pipe::from_accepted(lp, fd)) }
+    pub fn from_passed(event_loop: &LoopHandle, fd: OwnedFd, is_tcp: bool) -> Self {
+        if is_tcp {
+            Self::new(&Tcp::from_accepted(event_loop, fd))
+        } else {
+            Self::new(&Pipe::from_accepted(event_loop, fd))
+        }
     }
 }
 

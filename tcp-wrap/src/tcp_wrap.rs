@@ -18,8 +18,8 @@ pub struct TcpWrap {
 impl TcpWrap {
     /// A wrap without a socket.
     #[must_use]
-    pub fn new(lp: &LoopHandle) -> Self {
-        Self::from_tcp(Tcp::new(lp))
+    pub fn new(event_loop: &LoopHandle) -> Self {
+        Self::from_tcp(Tcp::new(event_loop))
     }
 
     pub(crate) fn from_tcp(tcp: Tcp) -> Self {

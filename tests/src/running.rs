@@ -6,9 +6,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
+use uv_core::Signal;
 use uv_core::process::kill;
-
-const SIGKILL: i32 = 9;
 
 /// How long a child may take for anything. Reached only by one that hangs.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -109,7 +108,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_over {
             // To the whole group. Refused only if nobody is left of it.
-            let _ = kill(-self.pid, SIGKILL);
+            let _ = kill(-self.pid, Signal::SIGKILL);
         }
     }
 }

@@ -49,8 +49,8 @@ impl StreamUpcall for Echo {
 fn main() -> Result<()> {
     env_logger::init();
     let once = std::env::args().any(|arg| arg == "--once");
-    let lp = Loop::new()?;
-    let server = Tcp::new(&lp);
+    let event_loop = Loop::new()?;
+    let server = Tcp::new(&event_loop);
     server.bind(SocketAddr::from(([127, 0, 0, 1], if once { 0 } else { 7000 })), BindOptions::default())?;
     let listener = server.clone();
     server.listen_with(128, move |_, status| {
@@ -66,18 +66,18 @@ fn main() -> Result<()> {
     let addr = server.local_addr()?;
     println!("echoing on {addr}");
     if once {
-        Client::connect(&lp, addr)?;
+        Client::connect(&event_loop, addr)?;
     }
-    lp.run(RunMode::Default)?;
-    lp.close()
+    event_loop.run(RunMode::Default)?;
+    event_loop.close()
 }
 
 /// Says hello and prints what comes back.
 struct Client;
 
 impl Client {
-    fn connect(lp: &Loop, addr: SocketAddr) -> Result<()> {
-        let connection = Tcp::new(lp);
+    fn connect(event_loop: &Loop, addr: SocketAddr) -> Result<()> {
+        let connection = Tcp::new(event_loop);
         connection.set_upcall(Self);
         connection.connect(addr)
     }

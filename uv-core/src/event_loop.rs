@@ -319,11 +319,11 @@ impl LoopHandle {
     /// ```
     /// use uv_core::{Loop, RunMode};
     ///
-    /// let lp = Loop::new()?;
-    /// lp.queue_work(|| {}, |_| {});
-    /// assert!(lp.handles().is_empty() && lp.is_alive(), "no handle keeps the loop alive");
-    /// assert_eq!(lp.active_requests(), 1, "a request does");
-    /// assert!(!lp.run(RunMode::Default)?);
+    /// let event_loop = Loop::new()?;
+    /// event_loop.queue_work(|| {}, |_| {});
+    /// assert!(event_loop.handles().is_empty() && event_loop.is_alive(), "no handle keeps the loop alive");
+    /// assert_eq!(event_loop.active_requests(), 1, "a request does");
+    /// assert!(!event_loop.run(RunMode::Default)?);
     /// # Ok::<(), uv_core::Error>(())
     /// ```
     #[must_use]

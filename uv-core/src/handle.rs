@@ -41,7 +41,7 @@ const CLOSED: Flags<State> = Flags::bit(3);
 
 /// The part that all handles share.
 pub struct Handle {
-    lp: LoopHandle,
+    event_loop: LoopHandle,
     key: Key,
     flags: FlagCell<State>,
     kind: HandleKind,
@@ -99,14 +99,14 @@ pub(crate) trait Node {
 }
 
 impl Handle {
-    pub(crate) fn new(lp: LoopHandle, key: Key, kind: HandleKind) -> Self {
-        Self { lp, key, flags: FlagCell::new(REFERENCED), kind }
+    pub(crate) fn new(event_loop: LoopHandle, key: Key, kind: HandleKind) -> Self {
+        Self { event_loop, key, flags: FlagCell::new(REFERENCED), kind }
     }
 
     /// The loop that this handle belongs to.
     #[must_use]
     pub fn loop_handle(&self) -> &LoopHandle {
-        &self.lp
+        &self.event_loop
     }
 
     /// The handle's type (`uv_handle_get_type`).
@@ -139,7 +139,7 @@ impl Handle {
         if !self.flags.has(REFERENCED) {
             self.flags.set(REFERENCED);
             if self.flags.has(ACTIVE) {
-                self.lp.add_active(1);
+                self.event_loop.add_active(1);
             }
         }
     }
@@ -149,7 +149,7 @@ impl Handle {
         if self.flags.has(REFERENCED) {
             self.flags.clear(REFERENCED);
             if self.flags.has(ACTIVE) {
-                self.lp.remove_active(1);
+                self.event_loop.remove_active(1);
             }
         }
     }
@@ -171,10 +171,10 @@ impl Handle {
             return;
         }
         self.flags.set(CLOSING);
-        if let Some(node) = self.lp.node(self.key) {
+        if let Some(node) = self.event_loop.node(self.key) {
             node.begin_close();
             self.stop();
-            self.lp.push_closing(node, on_closed);
+            self.event_loop.push_closing(node, on_closed);
         }
     }
 
@@ -187,7 +187,7 @@ impl Handle {
         if !self.flags.has(ACTIVE) && !self.flags.has(CLOSING) {
             self.flags.set(ACTIVE);
             if self.flags.has(REFERENCED) {
-                self.lp.add_active(1);
+                self.event_loop.add_active(1);
             }
         }
     }
@@ -197,7 +197,7 @@ impl Handle {
         if self.flags.has(ACTIVE) {
             self.flags.clear(ACTIVE);
             if self.flags.has(REFERENCED) {
-                self.lp.remove_active(1);
+                self.event_loop.remove_active(1);
             }
         }
     }

@@ -16,10 +16,10 @@
 //! use std::time::Duration;
 //! use uv_core::{Loop, RunMode, Timer};
 //!
-//! let lp = Loop::new()?;
-//! let timer = Timer::new(&lp);
+//! let event_loop = Loop::new()?;
+//! let timer = Timer::new(&event_loop);
 //! timer.start(Duration::from_millis(1), Duration::ZERO, |timer: &Timer| timer.close())?;
-//! assert!(!lp.run(RunMode::Default)?, "nothing is left alive");
+//! assert!(!event_loop.run(RunMode::Default)?, "nothing is left alive");
 //! # Ok::<(), uv_core::Error>(())
 //! ```
 //!

@@ -86,7 +86,7 @@ impl LoopHandle {
 
     fn dispatch_all(&self, batch: &Batch<'_>) -> usize {
         let mut events = 0;
-        let mut rest = Rest { lp: self, sources: batch.iter() };
+        let mut rest = Rest { event_loop: self, sources: batch.iter() };
         for source in rest.sources.by_ref() {
             events += 1;
             match source {
@@ -128,7 +128,7 @@ impl LoopHandle {
         }
         let mut batch = ClosingBatch { inner: self.inner(), closing: self.inner().closing.take() };
         while let Some((node, on_closed)) = batch.closing.pop() {
-            let mut step = ClosingStep { lp: self, closing: Some((node, on_closed)) };
+            let mut step = ClosingStep { event_loop: self, closing: Some((node, on_closed)) };
             step.take();
         }
         true
@@ -137,7 +137,7 @@ impl LoopHandle {
 
 /// The rest of a batch when a callback panics: edges are reported once, so they are kept as still ready.
 struct Rest<'a, I: Iterator<Item = Source>> {
-    lp: &'a LoopHandle,
+    event_loop: &'a LoopHandle,
     sources: I,
 }
 
@@ -145,13 +145,13 @@ impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
     fn drop(&mut self) {
         for source in self.sources.by_ref() {
             match source {
-                Source::Wake => self.lp.inner().inbox.wake_again(),
-                Source::Signal => self.lp.inner().signalled.set(true),
+                Source::Wake => self.event_loop.inner().inbox.wake_again(),
+                Source::Signal => self.event_loop.inner().signalled.set(true),
                 Source::Handle { key, readiness } => {
-                    if let Some(node) = self.lp.node(key)
+                    if let Some(node) = self.event_loop.node(key)
                         && node.postpone(readiness)
                     {
-                        self.lp.push_ready(node);
+                        self.event_loop.push_ready(node);
                     }
                 }
             }
@@ -162,7 +162,7 @@ impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
 /// The end of one handle. It is closing until its last upcall begins, and is in the table until that ended; if an
 /// upcall panics, the next close phase takes what is left of it.
 struct ClosingStep<'a> {
-    lp: &'a LoopHandle,
+    event_loop: &'a LoopHandle,
     closing: Option<Closing>,
 }
 
@@ -178,7 +178,7 @@ impl ClosingStep<'_> {
         // A destructor's panic leaves the rest of this to the next close phase.
         node.drop_tower();
         let Some((node, on_closed)) = self.closing.take() else { return };
-        self.lp.remove(node.handle());
+        self.event_loop.remove(node.handle());
         if let Some(on_closed) = on_closed {
             on_closed();
         }
@@ -188,7 +188,7 @@ impl ClosingStep<'_> {
 impl Drop for ClosingStep<'_> {
     fn drop(&mut self) {
         if let Some((node, on_closed)) = self.closing.take() {
-            self.lp.push_closing(node, on_closed);
+            self.event_loop.push_closing(node, on_closed);
         }
     }
 }

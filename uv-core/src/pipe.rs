@@ -38,14 +38,14 @@ pub enum PipeName {
 impl Pipe {
     /// A handle without a descriptor: `bind`, `connect` or `open` gets it one (`uv_pipe_init`).
     #[must_use]
-    pub fn new(lp: &LoopHandle) -> Self {
-        Self(Stream::create(lp, HandleKind::Pipe, StreamFlags::NONE))
+    pub fn new(event_loop: &LoopHandle) -> Self {
+        Self(Stream::create(event_loop, HandleKind::Pipe, StreamFlags::NONE))
     }
 
     /// Like [`new`](Self::new), for a pipe through which handles travel.
     #[must_use]
-    pub fn new_ipc(lp: &LoopHandle) -> Self {
-        Self(Stream::create(lp, HandleKind::Pipe, IPC))
+    pub fn new_ipc(event_loop: &LoopHandle) -> Self {
+        Self(Stream::create(event_loop, HandleKind::Pipe, IPC))
     }
 
     /// Two connected sockets, of which the second is for somebody else, such as a child process; children do not
@@ -103,8 +103,8 @@ impl Pipe {
 
     /// A handle for a connection that was accepted elsewhere: non-blocking already, and nobody else's any more.
     #[must_use]
-    pub fn from_accepted(lp: &LoopHandle, fd: OwnedFd) -> Self {
-        Self(Stream::connected(lp, HandleKind::Pipe, fd))
+    pub fn from_accepted(event_loop: &LoopHandle, fd: OwnedFd) -> Self {
+        Self(Stream::connected(event_loop, HandleKind::Pipe, fd))
     }
 
     /// Takes the connection that was announced by `on_connection` (`uv_accept`).

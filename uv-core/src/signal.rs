@@ -27,11 +27,11 @@ const SIGNALS_PER_TURN: usize = 64;
 /// ```
 /// use uv_core::{Loop, RunMode, Signal};
 ///
-/// let lp = Loop::new()?;
-/// let signal = Signal::new(&lp);
+/// let event_loop = Loop::new()?;
+/// let signal = Signal::new(&event_loop);
 /// signal.start(Signal::SIGUSR1, |signal: &Signal, _signum| signal.close())?;
 /// uv_core::process::kill(std::process::id() as i32, Signal::SIGUSR1)?;
-/// assert!(!lp.run(RunMode::Default)?);
+/// assert!(!event_loop.run(RunMode::Default)?);
 /// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Clone)]
@@ -69,8 +69,8 @@ impl Signal {
 impl Signal {
     /// A watcher that is not started (`uv_signal_init`).
     #[must_use]
-    pub fn new(lp: &LoopHandle) -> Self {
-        Self(lp.add(HandleKind::Signal, |handle| SignalNode {
+    pub fn new(event_loop: &LoopHandle) -> Self {
+        Self(event_loop.add(HandleKind::Signal, |handle| SignalNode {
             handle,
             watch: Cell::new(None),
             upcall: HandlerCell::empty(),
@@ -194,14 +194,14 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Reports the signals that came. Called by the poll phase once the pipe was seen readable.
-    pub(crate) fn deliver(&self, lp: &LoopHandle) {
+    pub(crate) fn deliver(&self, event_loop: &LoopHandle) {
         let Some(pipe) = self.pipe.get() else { return };
         // Until the pipe is found empty the next poll phase looks again: after a flood, or a panic in an upcall.
-        lp.inner().signalled.set(true);
+        event_loop.inner().signalled.set(true);
         self.call_due();
         for _ in 0..SIGNALS_PER_TURN {
             let Some(signum) = pipe.take() else {
-                lp.inner().signalled.set(false);
+                event_loop.inner().signalled.set(false);
                 return;
             };
             for node in self.started.borrow().iter().filter(|node| node.watches(signum)) {

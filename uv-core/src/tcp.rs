@@ -30,8 +30,8 @@ use std::time::Duration;
 ///     }
 /// }
 ///
-/// let lp = Loop::new()?;
-/// let server = Tcp::new(&lp);
+/// let event_loop = Loop::new()?;
+/// let server = Tcp::new(&event_loop);
 /// server.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
 /// server.listen_with(128, |listener, status| {
 ///     let Ok(connection) = status.and_then(|()| listener.accept()) else { return };
@@ -42,7 +42,7 @@ use std::time::Duration;
 ///     listener.close();
 /// })?;
 /// let mut peer = std::net::TcpStream::connect(server.local_addr()?).expect("connect");
-/// assert!(!lp.run(RunMode::Default)?);
+/// assert!(!event_loop.run(RunMode::Default)?);
 /// assert_eq!(std::io::read_to_string(&mut peer).expect("read"), "hello");
 /// # Ok::<(), Error>(())
 /// ```
@@ -80,8 +80,8 @@ impl KeepAlive {
 impl Tcp {
     /// A handle without a socket: `bind`, `connect` or `open` gets it one (`uv_tcp_init`).
     #[must_use]
-    pub fn new(lp: &LoopHandle) -> Self {
-        Self(Stream::create(lp, HandleKind::Tcp, SOCKET))
+    pub fn new(event_loop: &LoopHandle) -> Self {
+        Self(Stream::create(event_loop, HandleKind::Tcp, SOCKET))
     }
 
     /// The same stream as a TCP one, if it is one.
@@ -115,8 +115,8 @@ impl Tcp {
     /// A handle for a connection that was accepted elsewhere and passed here: non-blocking already, and nobody else's
     /// any more. Costs no system call, where `open` costs several.
     #[must_use]
-    pub fn from_accepted(lp: &LoopHandle, fd: OwnedFd) -> Self {
-        Self(Stream::connected(lp, HandleKind::Tcp, fd))
+    pub fn from_accepted(event_loop: &LoopHandle, fd: OwnedFd) -> Self {
+        Self(Stream::connected(event_loop, HandleKind::Tcp, fd))
     }
 
     /// Takes the connection that was announced by `on_connection` (`uv_accept`).

@@ -44,8 +44,8 @@ struct TimerNode {
 impl Timer {
     /// A timer that is not started (`uv_timer_init`).
     #[must_use]
-    pub fn new(lp: &LoopHandle) -> Self {
-        Self(lp.add(HandleKind::Timer, |handle| TimerNode {
+    pub fn new(event_loop: &LoopHandle) -> Self {
+        Self(event_loop.add(HandleKind::Timer, |handle| TimerNode {
             handle,
             deadline: Cell::new(0),
             repeat: Cell::new(Duration::ZERO),
@@ -137,8 +137,8 @@ impl Timer {
     }
 
     fn arm(&self, timeout: Duration) {
-        let lp = self.loop_handle();
-        lp.inner().timers.start(&self.0, nanoseconds(lp.now().saturating_add(timeout)));
+        let event_loop = self.loop_handle();
+        event_loop.inner().timers.start(&self.0, nanoseconds(event_loop.now().saturating_add(timeout)));
         self.0.handle.start();
     }
 }
@@ -332,9 +332,9 @@ mod tests {
 
     #[test]
     fn every_started_timer_has_one_entry_and_stale_ones_never_outnumber_them_for_long() {
-        let lp = Loop::new().expect("a loop");
-        let queue = &lp.inner().timers;
-        let timers: Vec<Timer> = (0..100).map(|_| Timer::new(&lp)).collect();
+        let event_loop = Loop::new().expect("a loop");
+        let queue = &event_loop.inner().timers;
+        let timers: Vec<Timer> = (0..100).map(|_| Timer::new(&event_loop)).collect();
         // Numbers without a pattern, the same in every run.
         let mut dice = 1_u64;
         for _ in 0..50_000 {

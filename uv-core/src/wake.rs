@@ -81,11 +81,11 @@ impl Shared {
 /// ```
 /// use uv_core::{Async, Loop, RunMode};
 ///
-/// let lp = Loop::new()?;
-/// let answer = Async::new(&lp, |_: &Async| {});
-/// let remote = lp.remote();
-/// let thread = std::thread::spawn(move || remote.post(|lp| lp.close_all()));
-/// lp.run(RunMode::Default)?;
+/// let event_loop = Loop::new()?;
+/// let answer = Async::new(&event_loop, |_: &Async| {});
+/// let remote = event_loop.remote();
+/// let thread = std::thread::spawn(move || remote.post(|event_loop| event_loop.close_all()));
+/// event_loop.run(RunMode::Default)?;
 /// thread.join().expect("the thread does not panic")?;
 /// assert!(answer.is_closing());
 /// # Ok::<(), uv_core::Error>(())
@@ -140,7 +140,7 @@ impl Inbox {
     }
 
     /// Runs what was posted before this call, one at a time, so that a panic loses only its own post.
-    pub(crate) fn deliver(&self, lp: &LoopHandle) {
+    pub(crate) fn deliver(&self, event_loop: &LoopHandle) {
         // Wakes the loop again if posts are left, be it by the bound or by a panic.
         let _rest = OnDrop::new(|| {
             if !self.taken.borrow().is_empty() {
@@ -151,10 +151,10 @@ impl Inbox {
         for _ in 0..count {
             let Some(post) = self.taken.borrow_mut().pop_front() else { break };
             match post {
-                Post::Work(id) => lp.inner().works.finish(lp, id),
-                Post::Closure(work) => work(lp),
+                Post::Work(id) => event_loop.inner().works.finish(event_loop, id),
+                Post::Closure(work) => work(event_loop),
                 Post::Async(key) => {
-                    if let Some(node) = lp.node(key) {
+                    if let Some(node) = event_loop.node(key) {
                         node.on_ready();
                     }
                 }
@@ -203,9 +203,9 @@ impl Async {
     /// An active handle that calls `upcall` after each [`send`](AsyncSender::send), or once for several
     /// (`uv_async_init`).
     #[must_use]
-    pub fn new(lp: &LoopHandle, upcall: impl AsyncUpcall + 'static) -> Self {
-        let shared = Arc::clone(&lp.inner().inbox.shared);
-        let node = lp.add(HandleKind::Async, |handle| AsyncNode {
+    pub fn new(event_loop: &LoopHandle, upcall: impl AsyncUpcall + 'static) -> Self {
+        let shared = Arc::clone(&event_loop.inner().inbox.shared);
+        let node = event_loop.add(HandleKind::Async, |handle| AsyncNode {
             handle,
             sent: Arc::default(),
             shared,

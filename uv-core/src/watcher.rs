@@ -35,13 +35,13 @@ pub(crate) trait Phase: Sized + 'static {
     const KIND: HandleKind;
     const START: &'static str;
 
-    fn list(lp: &LoopHandle) -> &Watchers<Self>;
+    fn list(event_loop: &LoopHandle) -> &Watchers<Self>;
     fn wrap(watcher: Rc<Watcher<Self>>) -> Self;
 }
 
 impl<H: Phase> Watcher<H> {
-    fn create(lp: &LoopHandle) -> Rc<Self> {
-        lp.add(H::KIND, |handle| Self { handle, start: Cell::new(0), upcall: HandlerCell::empty() })
+    fn create(event_loop: &LoopHandle) -> Rc<Self> {
+        event_loop.add(H::KIND, |handle| Self { handle, start: Cell::new(0), upcall: HandlerCell::empty() })
     }
 
     fn start(self: &Rc<Self>, upcall: impl PhaseUpcall<H> + 'static) -> Result<()> {
@@ -141,8 +141,8 @@ impl Phase for Idle {
     const KIND: HandleKind = HandleKind::Idle;
     const START: &'static str = "idle_start";
 
-    fn list(lp: &LoopHandle) -> &Watchers<Self> {
-        &lp.inner().idle
+    fn list(event_loop: &LoopHandle) -> &Watchers<Self> {
+        &event_loop.inner().idle
     }
 
     fn wrap(watcher: Rc<Watcher<Self>>) -> Self {
@@ -154,8 +154,8 @@ impl Phase for Prepare {
     const KIND: HandleKind = HandleKind::Prepare;
     const START: &'static str = "prepare_start";
 
-    fn list(lp: &LoopHandle) -> &Watchers<Self> {
-        &lp.inner().prepare
+    fn list(event_loop: &LoopHandle) -> &Watchers<Self> {
+        &event_loop.inner().prepare
     }
 
     fn wrap(watcher: Rc<Watcher<Self>>) -> Self {
@@ -167,8 +167,8 @@ impl Phase for Check {
     const KIND: HandleKind = HandleKind::Check;
     const START: &'static str = "check_start";
 
-    fn list(lp: &LoopHandle) -> &Watchers<Self> {
-        &lp.inner().check
+    fn list(event_loop: &LoopHandle) -> &Watchers<Self> {
+        &event_loop.inner().check
     }
 
     fn wrap(watcher: Rc<Watcher<Self>>) -> Self {
@@ -182,8 +182,8 @@ macro_rules! watcher {
         impl $name {
             #[doc = concat!("A watcher that is not started (`uv_", $lower, "_init`).")]
             #[must_use]
-            pub fn new(lp: &LoopHandle) -> Self {
-                Self(Watcher::create(lp))
+            pub fn new(event_loop: &LoopHandle) -> Self {
+                Self(Watcher::create(event_loop))
             }
 
             #[doc = concat!("Calls `upcall` in every iteration (`uv_", $lower, "_start`).")]

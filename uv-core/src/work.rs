@@ -34,9 +34,9 @@ impl LoopHandle {
     /// ```
     /// use uv_core::{Loop, RunMode};
     ///
-    /// let lp = Loop::new()?;
-    /// lp.queue_work(|| (1..=20).product::<u64>(), |product| assert_eq!(product, Ok(2_432_902_008_176_640_000)));
-    /// assert!(!lp.run(RunMode::Default)?);
+    /// let event_loop = Loop::new()?;
+    /// event_loop.queue_work(|| (1..=20).product::<u64>(), |product| assert_eq!(product, Ok(2_432_902_008_176_640_000)));
+    /// assert!(!event_loop.run(RunMode::Default)?);
     /// # Ok::<(), uv_core::Error>(())
     /// ```
     pub fn queue_work<T: Send + 'static>(
@@ -173,10 +173,10 @@ impl Request {
 }
 
 impl Works {
-    pub(crate) fn finish(&self, lp: &LoopHandle, id: usize) {
+    pub(crate) fn finish(&self, event_loop: &LoopHandle, id: usize) {
         let request = self.requests.borrow_mut().try_remove(id);
         if let Some(request) = request {
-            lp.end_request();
+            event_loop.end_request();
             (request.finish)();
         }
     }

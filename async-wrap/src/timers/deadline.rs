@@ -86,8 +86,8 @@ impl Hearing {
     /// The timer has fired. Says up to when everything was heard, if it was; else the timer fires again behind the next
     /// poll phase.
     fn end(&mut self, timer: &Timer) -> Option<Heard> {
-        let lp = timer.loop_handle();
-        let (now, turn, cut_short) = (lp.now(), lp.polled_at(), lp.polls_cut_short());
+        let event_loop = timer.loop_handle();
+        let (now, turn, cut_short) = (event_loop.now(), event_loop.polled_at(), event_loop.polls_cut_short());
         // One that was refreshed meanwhile is found due anew.
         let found = self.0.take().filter(|found| found.again == timer.due_at());
         let is_heard = |found: &Found| found.turn != turn && found.cut_short == cut_short;

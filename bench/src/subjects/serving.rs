@@ -5,8 +5,6 @@ use std::path::Path;
 use upcall::say;
 use uv_core::{LoopHandle, Result, Signal};
 
-const SIGTERM: i32 = 15;
-
 pub(crate) const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Says that a server listens: to be called when it does.
@@ -21,7 +19,7 @@ pub(crate) fn announce_path(path: &Path) {
 /// Ends the loop on SIGTERM at once, whatever is still going on.
 pub(crate) fn end_on_sigterm(lp: &LoopHandle) -> Result<()> {
     let signal = Signal::new(lp);
-    signal.start(SIGTERM, |signal: &Signal, _: i32| signal.loop_handle().stop())?;
+    signal.start(Signal::SIGTERM, |signal: &Signal, _: i32| signal.loop_handle().stop())?;
     signal.unref();
     Ok(())
 }

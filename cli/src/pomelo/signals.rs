@@ -7,9 +7,9 @@ use std::rc::Rc;
 use uv_core::Signal;
 
 /// The signal of Ctrl-C.
-pub(super) const SIGINT: i32 = 2;
+pub(super) const SIGINT: i32 = Signal::SIGINT;
 /// The signal of an orderly end.
-pub(super) const SIGTERM: i32 = 15;
+pub(super) const SIGTERM: i32 = Signal::SIGTERM;
 
 /// Calls `act` for each of these signals.
 pub(super) fn on(env: &Environment, signals: &[i32], act: impl Fn() + Clone + 'static) -> Result<()> {

@@ -3,10 +3,7 @@
 use crate::site::{Outcome, READY, SERVERS, Site, until};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-
-const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
-const SIGSTOP: i32 = 19;
+use uv_core::Signal;
 
 /// The process number in a line.
 fn process_in(line: &str) -> Outcome<i32> {
@@ -20,7 +17,7 @@ fn a_server_that_crashes_is_started_again() -> Outcome {
     let site = Site::new()?;
     let master = site.up(&[])?;
     let before = site.list()?;
-    uv_core::process::kill(before["connector-server-1"], SIGKILL)?;
+    uv_core::process::kill(before["connector-server-1"], Signal::SIGKILL)?;
     until(&master, |line| line == "connector-server-1 left")?;
     let line = until(&master, |line| line.starts_with("connector-server-1 ("))?;
     let after = site.list()?;
@@ -37,7 +34,7 @@ fn servers_outlive_their_master_and_join_the_next_one() -> Outcome {
     let site = Site::new()?;
     let master = site.up(&["--env", "production"])?;
     let before = site.list()?;
-    uv_core::process::kill(before["master-server-1"], SIGKILL)?;
+    uv_core::process::kill(before["master-server-1"], Signal::SIGKILL)?;
     assert_eq!(master.wait()?, None, "a signal ended it");
     for id in SERVERS {
         assert!(uv_core::process::kill(before[id], 0).is_ok(), "{id} has ended");
@@ -79,7 +76,7 @@ fn one_that_leaves_before_all_are_up_is_waited_for_again() -> Outcome {
     let taken = TcpListener::bind((&*site.host, site.port(6050)))?;
     let master = site.start(&[])?;
     until(&master, |line| line.starts_with("[3/4] "))?;
-    uv_core::process::kill(site.list()?["connector-server-1"], SIGKILL)?;
+    uv_core::process::kill(site.list()?["connector-server-1"], Signal::SIGKILL)?;
     until(&master, |line| line == "connector-server-1 left")?;
     until(&master, |line| line.starts_with("[3/4] connector-server-1 "))?;
     drop(taken);
@@ -93,7 +90,7 @@ fn one_that_leaves_before_all_are_up_is_waited_for_again() -> Outcome {
 fn in_development_servers_end_with_their_master() -> Outcome {
     let site = Site::new()?;
     let master = site.up(&[])?;
-    uv_core::process::kill(site.list()?["master-server-1"], SIGKILL)?;
+    uv_core::process::kill(site.list()?["master-server-1"], Signal::SIGKILL)?;
     assert_eq!(master.wait()?, None, "a signal ended it");
     site.assert_nothing_is_left()
 }
@@ -121,8 +118,8 @@ fn a_server_that_hangs_does_not_hold_up_the_end() -> Outcome {
     let site = Site::new()?;
     let master = site.up(&[])?;
     let pids = site.list()?;
-    uv_core::process::kill(pids["chat-server-1"], SIGSTOP)?;
-    uv_core::process::kill(pids["master-server-1"], SIGTERM)?;
+    uv_core::process::kill(pids["chat-server-1"], Signal::SIGSTOP)?;
+    uv_core::process::kill(pids["master-server-1"], Signal::SIGTERM)?;
     let line = master.error_line()?;
     assert_eq!(
         line,
@@ -138,10 +135,10 @@ fn a_second_signal_ends_a_master_and_its_servers_at_once() -> Outcome {
     let master = site.up(&[])?;
     let pids = site.list()?;
     // It would be waited for.
-    uv_core::process::kill(pids["chat-server-1"], SIGSTOP)?;
-    uv_core::process::kill(pids["master-server-1"], SIGTERM)?;
+    uv_core::process::kill(pids["chat-server-1"], Signal::SIGSTOP)?;
+    uv_core::process::kill(pids["master-server-1"], Signal::SIGTERM)?;
     until(&master, |line| line.starts_with("stopping "))?;
-    uv_core::process::kill(pids["master-server-1"], SIGTERM)?;
+    uv_core::process::kill(pids["master-server-1"], Signal::SIGTERM)?;
     let line = master.error_line()?;
     assert!(line.starts_with("ended at once: "), "{line}");
     assert_eq!(master.wait()?, Some(1));
@@ -157,12 +154,12 @@ fn a_second_signal_ends_a_server_at_once() -> Outcome {
     // The beginning of a second request: once the first is answered the server waits for its rest.
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n")?;
     client.read_exact(&mut [0; 1])?;
-    uv_core::process::kill(pid, SIGTERM)?;
+    uv_core::process::kill(pid, Signal::SIGTERM)?;
     // It has seen the first signal when it does not listen any more.
     while TcpStream::connect((&*site.host, site.port(3010))).is_ok() {
         std::thread::yield_now();
     }
-    uv_core::process::kill(pid, SIGTERM)?;
+    uv_core::process::kill(pid, Signal::SIGTERM)?;
     until(&master, |line| line == "connector-server-1 left")?;
     // Otherwise the server would say that its stop took too long.
     let errors = master.errors();

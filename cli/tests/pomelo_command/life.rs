@@ -4,8 +4,7 @@ use crate::site::{Outcome, READY, SERVERS, Site, UPCALL, said, until};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::Command;
-
-const SIGINT: i32 = 2;
+use uv_core::Signal;
 
 #[test]
 fn a_project_is_made_started_listed_and_stopped() -> Outcome {
@@ -61,7 +60,7 @@ fn a_ctrl_c_that_comes_to_all_of_them_stops_them_one_after_the_other() -> Outcom
     let pids = site.list()?;
     // As a terminal would: to every process of its group.
     for id in SERVERS.iter().chain(&["master-server-1"]) {
-        uv_core::process::kill(pids[*id], SIGINT)?;
+        uv_core::process::kill(pids[*id], Signal::SIGINT)?;
     }
     // It was for the master only: no server leaves before the master tells it to.
     assert_eq!(master.line()?, "stopping 4 servers");

@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use uv_core::Signal;
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -28,8 +29,6 @@ pub(crate) const READY: &str = "ready: ";
 
 /// No process takes so long to go, unless it stays.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-const SIGKILL: i32 = 9;
 
 /// Sites are numbered.
 static COUNT: AtomicU16 = AtomicU16::new(0);
@@ -163,7 +162,7 @@ impl Drop for Site {
     fn drop(&mut self) {
         for (pid, _) in processes(self.folder.path()).unwrap_or_default() {
             // Fails only for a process that has ended.
-            let _ = uv_core::process::kill(pid, SIGKILL);
+            let _ = uv_core::process::kill(pid, Signal::SIGKILL);
         }
     }
 }

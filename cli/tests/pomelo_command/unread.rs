@@ -6,8 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
-
-const SIGTERM: i32 = 15;
+use uv_core::Signal;
 
 /// Orders whose records, of master and servers, a pipe does not take.
 const ORDERS: usize = 20;
@@ -42,7 +41,7 @@ fn a_log_that_is_not_read_stops_neither_a_master_nor_its_end() -> Outcome {
         let output = site.ask(&["list"])?;
         assert!(output.status.success(), "{}", said(&output));
     }
-    uv_core::process::kill(i32::try_from(child.id())?, SIGTERM)?;
+    uv_core::process::kill(i32::try_from(child.id())?, Signal::SIGTERM)?;
     let (end, ended) = channel();
     // Fails if the test gave up.
     thread::spawn(move || end.send(child.wait()));

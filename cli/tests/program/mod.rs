@@ -6,9 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
-
-const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
+use uv_core::Signal;
 
 /// How long a program may take for anything. Reached only by a program that hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -61,7 +59,7 @@ impl Program {
 
     /// Asks it to end, which it does without an error.
     pub(crate) fn end(self) -> Result<(), Box<dyn Error>> {
-        uv_core::process::kill(self.pid, SIGTERM)?;
+        uv_core::process::kill(self.pid, Signal::SIGTERM)?;
         match self.wait()? {
             Some(0) => Ok(()),
             code => Err(format!("it ended with {code:?}").into()),
@@ -73,7 +71,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         if !self.is_over {
             // Fails only if it has ended.
-            let _ = uv_core::process::kill(self.pid, SIGKILL);
+            let _ = uv_core::process::kill(self.pid, Signal::SIGKILL);
         }
     }
 }

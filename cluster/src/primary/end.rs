@@ -12,9 +12,7 @@ use net::source::ListenQuery;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use uv_core::Errno;
-
-/// The signal that cannot be ignored.
-const SIGKILL: i32 = 9;
+use uv_core::Signal;
 
 pub(super) struct PrimaryEnd {
     pub(super) primary: Rc<PrimaryInner>,
@@ -173,7 +171,7 @@ impl OnChannel for PrimaryEnd {
 
     fn on_broken(&mut self, error: Error) {
         // It no longer acts as a worker. Fails if the process has ended.
-        let _ = self.worker.kill(SIGKILL);
+        let _ = self.worker.kill(Signal::SIGKILL);
         self.report_error(error);
     }
 

@@ -22,13 +22,14 @@ use std::process::exit;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
+use uv_core::Signal;
 use uv_core::process::ExitStatus;
 
-pub(crate) const SIGKILL: i32 = 9;
-pub(crate) const SIGUSR1: i32 = 10;
-pub(crate) const SIGTERM: i32 = 15;
-pub(crate) const SIGCONT: i32 = 18;
-pub(crate) const SIGSTOP: i32 = 19;
+pub(crate) const SIGKILL: i32 = Signal::SIGKILL;
+pub(crate) const SIGUSR1: i32 = Signal::SIGUSR1;
+pub(crate) const SIGTERM: i32 = Signal::SIGTERM;
+pub(crate) const SIGCONT: i32 = Signal::SIGCONT;
+pub(crate) const SIGSTOP: i32 = Signal::SIGSTOP;
 
 /// No test takes so long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,9 +8,7 @@ use super::report::ServerExit;
 use super::ssh;
 use crate::record::text;
 use crate::{Application, Completion, Failure, ServerInfo};
-
-const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
+use uv_core::Signal;
 
 /// The time limit of a ping, in seconds: pomelo's number.
 const PING_SECONDS: &str = "15";
@@ -23,7 +21,7 @@ pub fn kill(app: &Application, info: &ServerInfo, pid: i32) {
     } else if !is_local(app, info) {
         let host = text(info, "host").unwrap_or_default();
         on_host(app, host, &["kill".into(), "-9".into(), pid.to_string()]);
-    } else if let Err(error) = uv_core::process::kill(pid, SIGKILL) {
+    } else if let Err(error) = uv_core::process::kill(pid, Signal::SIGKILL) {
         log::error!(target: "pomelo", "{error}");
     }
 }
@@ -31,7 +29,7 @@ pub fn kill(app: &Application, info: &ServerInfo, pid: i32) {
 /// Sends SIGTERM to a child of this process.
 pub(crate) fn ask_to_end(app: &Application, pid: i32) {
     if app.inner().children.borrow().has(pid)
-        && let Err(error) = uv_core::process::kill(pid, SIGTERM)
+        && let Err(error) = uv_core::process::kill(pid, Signal::SIGTERM)
     {
         log::debug!(target: "pomelo", "{error}");
     }

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use tempfile::TempDir;
-
-const SIGKILL: i32 = 9;
+use uv_core::Signal;
 
 /// A server ends by itself after this, should its test be killed.
 const LONGEST_LIFE: Duration = Duration::from_secs(180);
@@ -197,7 +196,7 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         for pid in self.children() {
-            let _ = uv_core::process::kill(pid, SIGKILL);
+            let _ = uv_core::process::kill(pid, Signal::SIGKILL);
         }
     }
 }

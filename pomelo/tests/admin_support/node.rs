@@ -8,9 +8,9 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use uv_core::Signal;
 
 const VERSION: &str = "2.2.7";
-const SIGKILL: i32 = 9;
 
 /// Node's pomelo.
 pub(crate) struct Node {
@@ -64,7 +64,7 @@ pub(crate) struct Group(Child);
 impl Drop for Group {
     fn drop(&mut self) {
         // The group has the id of its leader. That it has ended is no failure.
-        let _ = uv_core::process::kill(-self.0.id().cast_signed(), SIGKILL);
+        let _ = uv_core::process::kill(-self.0.id().cast_signed(), Signal::SIGKILL);
         let _ = self.0.wait();
     }
 }

@@ -3,8 +3,7 @@
 use crate::client::{ask_again, connect};
 use crate::site::{Outcome, Site, WAYS, program};
 use std::process::Command;
-
-const SIGTERM: i32 = 15;
+use uv_core::Signal;
 
 /// The soft limit with which the server begins: the usual one of 1024, made smaller.
 const SOFT: usize = 64;
@@ -31,7 +30,7 @@ fn serves_all(way: &[&str]) -> Outcome {
         ask_again(&mut client)?;
         clients.push(client);
     }
-    site.running.signal(SIGTERM)?;
+    site.running.signal(Signal::SIGTERM)?;
     assert_eq!(site.ends_well()?, "");
     Ok(())
 }

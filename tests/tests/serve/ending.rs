@@ -8,12 +8,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::running::DEADLINE;
+use uv_core::Signal;
 use uv_core::process::kill;
-
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
-const SIGCONT: i32 = 18;
-const SIGSTOP: i32 = 19;
 
 /// Half of what the server grants to requests that go on: a second signal must be faster.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -49,7 +45,7 @@ fn drains(signal: impl Fn(&Site) -> Outcome) -> Outcome<String> {
 
 #[test]
 fn sigterm_drains_and_exits_with_success() -> Outcome {
-    assert_eq!(drains(|site| Ok(site.running.signal(SIGTERM)?))?, "");
+    assert_eq!(drains(|site| Ok(site.running.signal(Signal::SIGTERM)?))?, "");
     Ok(())
 }
 
@@ -57,7 +53,7 @@ fn sigterm_drains_and_exits_with_success() -> Outcome {
 fn ctrl_c_drains_and_exits_with_success() -> Outcome {
     // A terminal sends it to every process of the group: also to a worker that is still about to start, which then ends
     // in its own way. What is said about that is not of interest here.
-    drains(|site| Ok(kill(-site.running.pid(), SIGINT)?))?;
+    drains(|site| Ok(kill(-site.running.pid(), Signal::SIGINT)?))?;
     Ok(())
 }
 
@@ -65,7 +61,7 @@ fn ctrl_c_drains_and_exits_with_success() -> Outcome {
 fn a_server_with_nothing_to_do_ends_when_it_is_told_to() -> Outcome {
     for way in WAYS {
         let site = Site::start(way)?;
-        site.running.signal(SIGTERM)?;
+        site.running.signal(Signal::SIGTERM)?;
         let said = site.ends_well().map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
         assert_eq!(said, "", "serve {}", way.join(" "));
     }
@@ -82,13 +78,13 @@ fn processes(site: &Site) -> Outcome<Vec<i32>> {
 
 #[test]
 fn requests_that_wait_in_the_listen_queue_are_answered_before_it_ends() -> Outcome {
-    answers_what_waits(|site| Ok(site.running.signal(SIGTERM)?))
+    answers_what_waits(|site| Ok(site.running.signal(Signal::SIGTERM)?))
 }
 
 #[test]
 fn requests_that_wait_in_the_listen_queue_are_answered_when_all_processes_are_told() -> Outcome {
     // As a terminal and a service manager do.
-    answers_what_waits(|site| Ok(kill(-site.running.pid(), SIGTERM)?))
+    answers_what_waits(|site| Ok(kill(-site.running.pid(), Signal::SIGTERM)?))
 }
 
 fn answers_what_waits(signal: impl Fn(&Site) -> Outcome) -> Outcome {
@@ -98,7 +94,7 @@ fn answers_what_waits(signal: impl Fn(&Site) -> Outcome) -> Outcome {
         ask(site.address, "GET / HTTP/1.1\r\n", b"")?;
         let processes = processes(&site)?;
         // Stands for a loop that is busy.
-        processes.iter().try_for_each(|pid| kill(*pid, SIGSTOP))?;
+        processes.iter().try_for_each(|pid| kill(*pid, Signal::SIGSTOP))?;
         let mut waiting = Vec::new();
         for _ in 0..200 {
             let mut client = connect(site.address)?;
@@ -106,7 +102,7 @@ fn answers_what_waits(signal: impl Fn(&Site) -> Outcome) -> Outcome {
             waiting.push(client);
         }
         signal(&site)?;
-        processes.iter().try_for_each(|pid| kill(*pid, SIGCONT))?;
+        processes.iter().try_for_each(|pid| kill(*pid, Signal::SIGCONT))?;
         for mut client in waiting {
             let mut answer = String::new();
             client.read_to_string(&mut answer).map_err(|error| format!("{}: {error}", way.join(" ")))?;
@@ -122,10 +118,10 @@ fn a_second_signal_ends_at_once() -> Outcome {
     for way in WAYS {
         let site = Site::start(way)?;
         let _halfway = Halfway::begin(site.address)?;
-        site.running.signal(SIGTERM)?;
+        site.running.signal(Signal::SIGTERM)?;
         stops_listening(&site)?;
         let second = Instant::now();
-        site.running.signal(SIGTERM)?;
+        site.running.signal(Signal::SIGTERM)?;
         site.running.wait().map_err(|error| format!("serve {}: {error}", way.join(" ")))?;
         assert!(second.elapsed() < AT_ONCE, "serve {}: it took {:?}", way.join(" "), second.elapsed());
     }

@@ -6,9 +6,8 @@ use crate::site::{Outcome, Site, WAYS, command};
 use std::thread;
 use std::time::Instant;
 use tests::running::DEADLINE;
+use uv_core::Signal;
 use uv_core::process::kill;
-
-const SIGTERM: i32 = 15;
 
 const EPERM: i32 = 1;
 const ENOMEM: i32 = 12;
@@ -37,7 +36,7 @@ fn survives(way: &[&str], call: &str, errno: i32) -> Outcome {
     ask_again(&mut meanwhile)?;
     ask_again(&mut before)?;
     ask_again(&mut connect(site.address)?)?;
-    kill(site.running.pid(), SIGTERM)?;
+    kill(site.running.pid(), Signal::SIGTERM)?;
     site.ends_well()?;
     Ok(())
 }

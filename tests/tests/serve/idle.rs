@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::process::{self, Command};
+use uv_core::Signal;
 
 /// As many as are wanted, if the system lets a process have them.
 const CONNECTIONS: usize = 10_000;
@@ -18,8 +19,6 @@ const PACE: usize = 100;
 
 /// Connections from one that is asked again to the next.
 const SAMPLE: usize = 20;
-
-const SIGTERM: i32 = 15;
 
 /// How many descriptors this process, and so what it starts, may have: now, and at most.
 fn limits() -> Outcome<(usize, usize)> {
@@ -64,7 +63,7 @@ fn ten_thousand_idle_connections_are_served_and_closed() -> Outcome {
         for client in clients.iter_mut().step_by(SAMPLE) {
             ask_again(client)?;
         }
-        site.running.signal(SIGTERM)?;
+        site.running.signal(Signal::SIGTERM)?;
         for mut client in clients {
             assert_eq!(client.read(&mut [0])?, 0, "neither a word nor a reset");
         }

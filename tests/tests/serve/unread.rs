@@ -8,8 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::running::{DEADLINE, Running};
-
-const SIGTERM: i32 = 15;
+use uv_core::Signal;
 
 /// Connections whose records are more than a pipe and the queues of three processes before it take: each is told in some
 /// 10 kB.
@@ -66,7 +65,7 @@ fn in_every_way(check: impl Fn(Talker) -> Outcome) -> Outcome {
 fn a_log_that_is_not_read_stops_neither_the_service_nor_its_end() -> Outcome {
     in_every_way(|talker| {
         talker.talks_too_much()?;
-        talker.running.signal(SIGTERM)?;
+        talker.running.signal(Signal::SIGTERM)?;
         let ended = talker.running.wait()?;
         assert!(ended.status.success(), "{}", ended.status);
         Ok(())
@@ -78,14 +77,14 @@ fn a_second_signal_ends_at_once_a_server_whose_log_is_not_read() -> Outcome {
     in_every_way(|talker| {
         talker.talks_too_much()?;
         let _halfway = Halfway::begin(talker.address)?;
-        talker.running.signal(SIGTERM)?;
+        talker.running.signal(Signal::SIGTERM)?;
         // It has seen the first one when it does not listen any more.
         let until = Instant::now() + DEADLINE;
         while TcpStream::connect(talker.address).is_ok() {
             assert!(Instant::now() < until, "it still listens");
         }
         let second = Instant::now();
-        talker.running.signal(SIGTERM)?;
+        talker.running.signal(Signal::SIGTERM)?;
         talker.running.wait()?;
         assert!(second.elapsed() < AT_ONCE, "it took {:?}", second.elapsed());
         Ok(())

@@ -10,12 +10,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::running::DEADLINE;
+use uv_core::Signal;
 use uv_core::process::kill;
-
-const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
-const SIGCONT: i32 = 18;
-const SIGSTOP: i32 = 19;
 
 /// Half of what a worker grants to requests that go on.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -72,7 +68,7 @@ fn client_of(worker: i32, all: &BTreeSet<i32>, way: &[&str], address: SocketAddr
     let others: Vec<i32> = all.iter().copied().filter(|other| *other != worker).collect();
     let others = if way.contains(&"shared") { others } else { Vec::new() };
     for other in &others {
-        kill(*other, SIGSTOP)?;
+        kill(*other, Signal::SIGSTOP)?;
     }
     let client = loop {
         let (client, is_its) = client(address, worker)?;
@@ -85,7 +81,7 @@ fn client_of(worker: i32, all: &BTreeSet<i32>, way: &[&str], address: SocketAddr
         }
     };
     for other in &others {
-        kill(*other, SIGCONT)?;
+        kill(*other, Signal::SIGCONT)?;
     }
     Ok(client)
 }
@@ -99,7 +95,7 @@ fn kills_one(way: &[&str]) -> Outcome {
     let mut kept = [client_of_one(other)?, client_of_one(other)?];
     let lost_halfway = Halfway::begin_on(client_of_one(killed)?, CLOSE)?;
     let kept_halfway = Halfway::begin_on(client_of_one(other)?, CLOSE)?;
-    kill(killed, SIGKILL)?;
+    kill(killed, Signal::SIGKILL)?;
     for _ in 0..20 {
         assert_eq!(ask(site.address, "GET / HTTP/1.1\r\n", b"")?.status, 200);
     }
@@ -123,7 +119,7 @@ fn kills_one(way: &[&str]) -> Outcome {
         let turns: Vec<bool> = clients?.iter().map(|(_, is_its)| *is_its).collect();
         assert!(turns.windows(2).all(|two| two[0] != two[1]), "{turns:?}");
     }
-    site.running.signal(SIGTERM)?;
+    site.running.signal(Signal::SIGTERM)?;
     let said = site.ends_well()?;
     assert!(said.starts_with(&format!("worker 1 (process {killed}) ended")), "{said}");
     Ok(())
@@ -148,11 +144,11 @@ fn a_worker_that_is_told_twice_to_end_does_not_wait_for_its_requests() -> Outcom
         // Two that come close together may be one.
         while workers(&site)?.contains(&told) {
             // Refused only if it has just gone.
-            let _ = kill(told, SIGTERM);
+            let _ = kill(told, Signal::SIGTERM);
             thread::yield_now();
             assert!(begin.elapsed() < AT_ONCE, "serve {}: it goes on", way.join(" "));
         }
-        site.running.signal(SIGTERM)?;
+        site.running.signal(Signal::SIGTERM)?;
         site.ends_well()?;
     }
     Ok(())
@@ -193,10 +189,10 @@ fn stops_one(way: &[&str]) -> Result<(), String> {
             drop(client_of(*worker, &pids, way, site.address)?);
         }
         let stopped = *pids.first().ok_or("no worker")?;
-        kill(stopped, SIGSTOP)?;
+        kill(stopped, Signal::SIGSTOP)?;
         let answered = answers(site.address, 40);
         assert!(answered >= 39, "only {answered} of 40 were answered");
-        site.running.signal(SIGTERM)?;
+        site.running.signal(Signal::SIGTERM)?;
         let said = site.ends_well()?;
         assert!(said.contains(&format!("(process {stopped}) did not end in time")), "{said}");
         Ok(())

@@ -6,8 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use tests::running::{DEADLINE, Running};
-
-const SIGTERM: i32 = 15;
+use uv_core::Signal;
 
 const WIDTHS: &[u32] = &[1280, 400];
 
@@ -137,7 +136,7 @@ impl Site {
     }
 
     fn ends(self) -> Outcome {
-        self.running.signal(SIGTERM)?;
+        self.running.signal(Signal::SIGTERM)?;
         let ended = self.running.wait()?;
         assert!(ended.status.success(), "{}: {}", ended.status, ended.stderr);
         Ok(())

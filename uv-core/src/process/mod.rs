@@ -125,22 +125,22 @@ impl Process {
     /// use uv_core::process::{ExitStatus, Process, SpawnOptions};
     /// use uv_core::{Loop, RunMode};
     ///
-    /// let lp = Loop::new()?;
+    /// let event_loop = Loop::new()?;
     /// let options = SpawnOptions::new("sh").args(["-c", "exit 3"]);
-    /// Process::spawn(&lp, &options, |process: &Process, status: ExitStatus| {
+    /// Process::spawn(&event_loop, &options, |process: &Process, status: ExitStatus| {
     ///     assert_eq!((status.code, status.signal), (3, 0));
     ///     process.close();
     /// })?;
-    /// assert!(!lp.run(RunMode::Default)?);
+    /// assert!(!event_loop.run(RunMode::Default)?);
     /// # Ok::<(), uv_core::Error>(())
     /// ```
     pub fn spawn(
-        lp: &LoopHandle,
+        event_loop: &LoopHandle,
         options: &SpawnOptions,
         on_exit: impl ExitUpcall + 'static,
     ) -> Result<Self> {
         let failed = |errno| Error::new("spawn", errno).on(options.file().display());
-        if lp.is_gone() {
+        if event_loop.is_gone() {
             return Err(failed(Errno::ECANCELED));
         }
         let program = options.program().map_err(failed)?;
@@ -150,8 +150,9 @@ impl Process {
             if refused.is_folder { error.noting(FOLDER_REFUSED) } else { error }
         })?;
         let pid = child.pid;
-        let node =
-            ProcessNode::watch(lp, child).inspect_err(|_| sys::process::abandon(pid)).map_err(failed)?;
+        let node = ProcessNode::watch(event_loop, child)
+            .inspect_err(|_| sys::process::abandon(pid))
+            .map_err(failed)?;
         node.upcall.set(Box::new(on_exit));
         node.handle.start();
         Ok(Self(node))
@@ -197,15 +198,15 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
 
 impl ProcessNode {
     /// A handle that is not active and learns of the child's end.
-    fn watch(lp: &LoopHandle, child: Child) -> Result<Rc<Self>, Errno> {
-        let node = lp.add(HandleKind::Process, |handle| Self {
+    fn watch(event_loop: &LoopHandle, child: Child) -> Result<Rc<Self>, Errno> {
+        let node = event_loop.add(HandleKind::Process, |handle| Self {
             handle,
             pid: child.pid,
             child: RefCell::default(),
             status: Cell::new(None),
             upcall: HandlerCell::empty(),
         });
-        match lp.inner().poller.register(child.pidfd.as_fd(), node.handle.key(), false) {
+        match event_loop.inner().poller.register(child.pidfd.as_fd(), node.handle.key(), false) {
             Ok(()) => drop(node.child.replace(Some(child))),
             Err(errno) => {
                 node.handle.close();
@@ -261,10 +262,10 @@ impl Node for ProcessNode {
 
     fn begin_close(&self) {
         if let Some(child) = self.child.take() {
-            let lp = self.handle.loop_handle();
-            lp.inner().poller.deregister(child.pidfd.as_fd());
+            let event_loop = self.handle.loop_handle();
+            event_loop.inner().poller.deregister(child.pidfd.as_fd());
             // A process that was forked from this one has no children of its parent.
-            if lp.is_own() {
+            if event_loop.is_own() {
                 reaper::adopt(child);
             }
         }

@@ -107,7 +107,7 @@ impl StreamNode {
     /// A stream like this one, connected by the connection that waits.
     pub(super) fn accept(self: &Rc<Self>) -> Result<Stream> {
         let fd = self.accept_fd()?;
-        let stream = Stream::create(self.lp(), self.handle.kind(), SOCKET | IPC.when(self.has(IPC)));
+        let stream = Stream::create(self.event_loop(), self.handle.kind(), SOCKET | IPC.when(self.has(IPC)));
         if self.listener().is_crowded.get() {
             stream.0.open(fd, READABLE | WRITABLE);
         } else {
@@ -218,8 +218,8 @@ impl Stream {
     #[cold]
     fn shed(&self, listener: &Listener, fd: BorrowedFd<'_>, lack: Errno) {
         let node = &self.0;
-        let Some(spare) = node.lp().take_spare_fd() else {
-            if node.lp().restore_spare_fd() {
+        let Some(spare) = node.event_loop().take_spare_fd() else {
+            if node.event_loop().restore_spare_fd() {
                 return node.push_ready();
             }
             // Others took even the spare one.
@@ -243,8 +243,8 @@ impl Stream {
                 },
             }
         }
-        node.lp().restore_spare_fd();
-        if shed > 0 && node.lp().note_trouble(Call::Accept, lack).is_new {
+        node.event_loop().restore_spare_fd();
+        if shed > 0 && node.event_loop().note_trouble(Call::Accept, lack).is_new {
             log::warn!(target: "uv_core", "accept: {lack}: connections are closed unserved");
         }
         match failed {

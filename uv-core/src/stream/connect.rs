@@ -52,7 +52,7 @@ impl StreamNode {
             }
         }
         self.set_target(target);
-        self.lp().begin_request();
+        self.event_loop().begin_request();
         self.set(CONNECTING);
         self.update_active();
         Ok(())
@@ -106,7 +106,7 @@ impl Stream {
         let node = &self.0;
         let result = result.and_then(|()| node.check_other_end());
         node.clear(CONNECTING);
-        node.lp().end_request();
+        node.event_loop().end_request();
         if result.is_ok() {
             node.set(READABLE | WRITABLE);
         } else {
@@ -128,7 +128,7 @@ impl Stream {
         if node.has(CONNECTING) {
             node.clear(CONNECTING);
             node.if_output(|out| out.connect = None);
-            node.lp().end_request();
+            node.event_loop().end_request();
             let error = node.error("connect", Errno::ECANCELED);
             self.call("StreamUpcall::on_connect", |upcall, stream| upcall.on_connect(stream, Err(error)));
         }

@@ -70,7 +70,7 @@ impl StreamNode {
             return Ok(());
         }
         let Some(fd) = self.fd.get() else { return Ok(()) };
-        self.lp().inner().poller.register(fd, self.handle.key(), false)?;
+        self.event_loop().inner().poller.register(fd, self.handle.key(), false)?;
         self.registration.set(Registration::Read);
         Ok(())
     }
@@ -78,7 +78,7 @@ impl StreamNode {
     /// Makes the poller watch for room for output too, once.
     pub(super) fn watch_writable(&self) -> Result<(), Errno> {
         let Some(fd) = self.fd.get() else { return Ok(()) };
-        let poller = &self.lp().inner().poller;
+        let poller = &self.event_loop().inner().poller;
         match self.registration.get() {
             Registration::None => poller.register(fd, self.handle.key(), true)?,
             Registration::Read => poller.register_writable(fd, self.handle.key())?,
@@ -95,7 +95,7 @@ impl StreamNode {
             && self.has(SHARED)
         {
             // Elsewhere the descriptor's own close ends the registration: one system call less.
-            self.lp().inner().poller.deregister(fd);
+            self.event_loop().inner().poller.deregister(fd);
         }
     }
 
@@ -110,6 +110,6 @@ impl StreamNode {
         } else {
             self.fd.close();
         }
-        self.lp().resume_those_without_descriptor();
+        self.event_loop().resume_those_without_descriptor();
     }
 }

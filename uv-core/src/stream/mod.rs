@@ -44,13 +44,13 @@ pub use read::Received;
 pub struct Stream(pub(crate) Rc<StreamNode>);
 
 impl Stream {
-    pub(crate) fn create(lp: &LoopHandle, kind: HandleKind, flags: StreamFlags) -> Self {
-        Self(lp.add(kind, |handle| StreamNode::new(handle, flags)))
+    pub(crate) fn create(event_loop: &LoopHandle, kind: HandleKind, flags: StreamFlags) -> Self {
+        Self(event_loop.add(kind, |handle| StreamNode::new(handle, flags)))
     }
 
     /// A stream of a connected socket that was accepted elsewhere: non-blocking already, and no other process's.
-    pub(crate) fn connected(lp: &LoopHandle, kind: HandleKind, fd: OwnedFd) -> Self {
-        let stream = Self::create(lp, kind, SOCKET);
+    pub(crate) fn connected(event_loop: &LoopHandle, kind: HandleKind, fd: OwnedFd) -> Self {
+        let stream = Self::create(event_loop, kind, SOCKET);
         stream.0.open(fd, READABLE | WRITABLE);
         stream
     }

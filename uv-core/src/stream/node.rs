@@ -114,7 +114,7 @@ impl StreamNode {
         self.fd.get().ok_or(Error::new("fileno", Errno::EBADF))
     }
 
-    pub(super) fn lp(&self) -> &LoopHandle {
+    pub(super) fn event_loop(&self) -> &LoopHandle {
         self.handle.loop_handle()
     }
 
@@ -178,7 +178,7 @@ impl StreamNode {
     /// Leaves work to the next poll phase: law 6.
     pub(super) fn push_ready(self: &Rc<Self>) {
         if self.stay_ready() {
-            self.lp().push_ready(Rc::clone(self) as Rc<dyn Node>);
+            self.event_loop().push_ready(Rc::clone(self) as Rc<dyn Node>);
         }
     }
 
@@ -196,7 +196,7 @@ impl StreamNode {
     }
 
     fn pause(self: &Rc<Self>, call: Call, errno: Errno, mark: impl FnOnce(&mut Cold)) -> Noted {
-        let now = self.lp().now();
+        let now = self.event_loop().now();
         let begun = self.cold.with(|cold| {
             let is_paused = cold.is_input_paused || cold.is_output_paused;
             mark(cold);
@@ -207,16 +207,16 @@ impl StreamNode {
         });
         if let Some(pause) = begun {
             let needs_descriptor = matches!(errno, Errno::EMFILE | Errno::ENFILE);
-            self.lp().pause(Rc::clone(self) as Rc<dyn Node>, call, pause, needs_descriptor);
+            self.event_loop().pause(Rc::clone(self) as Rc<dyn Node>, call, pause, needs_descriptor);
         }
-        self.lp().note_trouble(call, errno)
+        self.event_loop().note_trouble(call, errno)
     }
 
     /// Leaves completions to the pending phase: law 1.
     pub(super) fn feed(self: &Rc<Self>) {
         if !self.has(FED) {
             self.set(FED);
-            self.lp().feed(Rc::clone(self) as Rc<dyn Node>);
+            self.event_loop().feed(Rc::clone(self) as Rc<dyn Node>);
         }
     }
 
@@ -309,7 +309,7 @@ impl Node for StreamNode {
     }
 
     fn resume(self: Rc<Self>) {
-        let now = self.lp().now();
+        let now = self.event_loop().now();
         let (input, output) = self.cold.with(|cold| {
             cold.pause.end(now);
             (take(&mut cold.is_input_paused), take(&mut cold.is_output_paused))
@@ -346,7 +346,7 @@ impl Node for StreamNode {
         self.stop_watching();
         let cold = self.cold.take();
         if let Some(file) = cold.as_ref().and_then(|cold| cold.file.as_ref())
-            && self.lp().is_own()
+            && self.event_loop().is_own()
         {
             // Before the close, so that nobody connects to a socket that is about to vanish.
             file.remove();

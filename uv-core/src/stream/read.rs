@@ -173,7 +173,7 @@ impl Stream {
         let node = &self.0;
         for _ in 0..READS_PER_TURN {
             let Some(fd) = node.fd.get() else { return };
-            let mut buffer = node.lp().lend_buffer();
+            let mut buffer = node.event_loop().lend_buffer();
             match node.read_once(fd, &mut buffer) {
                 Step::Data(count, drained) => {
                     if drained {
@@ -183,7 +183,7 @@ impl Stream {
                     self.call("StreamUpcall::on_read", |upcall, stream| {
                         upcall.on_read(stream, &buffer[..count])
                     });
-                    node.lp().return_buffer(buffer);
+                    node.event_loop().return_buffer(buffer);
                     if node.handle.is_closing() || !node.has(READING) {
                         return;
                     }
@@ -192,7 +192,7 @@ impl Stream {
                     }
                 }
                 step => {
-                    node.lp().return_buffer(buffer);
+                    node.event_loop().return_buffer(buffer);
                     return self.end_turn(step);
                 }
             }

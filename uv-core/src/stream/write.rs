@@ -24,7 +24,7 @@ const BYTES_PER_REQUEST: usize = 0x7fff_f000;
 impl StreamNode {
     /// Works on what is to be written and reported; an empty queue is lent for it. `work` calls nobody.
     pub(super) fn with_output<R>(&self, work: impl FnOnce(&mut Outgoing) -> R) -> R {
-        let mut out = self.out.take().unwrap_or_else(|| self.lp().take_output());
+        let mut out = self.out.take().unwrap_or_else(|| self.event_loop().take_output());
         let result = work(&mut out);
         self.keep_output(out);
         result
@@ -41,7 +41,7 @@ impl StreamNode {
     fn keep_output(&self, mut out: Box<Outgoing>) {
         if out.is_idle() {
             out.shrink();
-            self.lp().return_output(out);
+            self.event_loop().return_output(out);
         } else {
             self.out.put(out);
         }
@@ -159,7 +159,7 @@ impl StreamNode {
             return Err(Error::new("write", Errno::EINVAL));
         }
         self.count_written(bytes);
-        self.lp().begin_request();
+        self.event_loop().begin_request();
         let first_in_queue = self.with_output(|out| {
             out.push(request);
             out.queue.len() == 1
@@ -240,7 +240,7 @@ impl StreamNode {
         };
         self.clear(WRITABLE);
         self.set(SHUTTING);
-        self.lp().begin_request();
+        self.event_loop().begin_request();
         self.with_output(|out| out.shutdown = Some(Shutdown::Wanted));
         if !self.is_writing() {
             self.finish_shutdown(fd);
@@ -305,7 +305,7 @@ impl Stream {
     fn report_write(&self) -> bool {
         let node = &self.0;
         let Some(result) = node.if_output(|out| out.done.pop_front()).flatten() else { return false };
-        node.lp().end_request();
+        node.event_loop().end_request();
         self.call("StreamUpcall::on_write", |upcall, stream| upcall.on_write(stream, result));
         true
     }
@@ -320,7 +320,7 @@ impl Stream {
             }
         });
         if let Some(result) = ended.flatten() {
-            node.lp().end_request();
+            node.event_loop().end_request();
             let result = result.map_err(|errno| Error::new("shutdown", errno));
             self.call("StreamUpcall::on_shutdown", |upcall, stream| upcall.on_shutdown(stream, result));
         }

@@ -184,8 +184,8 @@ mod tests {
     #[test]
     fn a_connection_with_the_number_of_standard_input_is_closed_as_any_other() {
         alone("a_connection_with_the_number_of_standard_input_is_closed_as_any_other", || {
-            let lp = Loop::new().expect("a loop");
-            let listener = Tcp::new(&lp);
+            let event_loop = Loop::new().expect("a loop");
+            let listener = Tcp::new(&event_loop);
             let (taken, from) = (Rc::new(RefCell::new(None)), listener.clone());
             let into = Rc::clone(&taken);
             let take =
@@ -195,7 +195,7 @@ mod tests {
             let client = TcpStream::connect(("127.0.0.1", port)).expect("connect");
             close_standard_input();
             while taken.borrow().is_none() {
-                lp.run(RunMode::Once).expect("run");
+                event_loop.run(RunMode::Once).expect("run");
             }
             let connection = taken.take().expect("a connection");
             assert_eq!(connection.fileno(), Ok(0));
@@ -219,8 +219,8 @@ mod tests {
             close_standard_input();
             let (accepted, _) = listener.accept().expect("accept");
             assert_eq!(accepted.as_raw_fd(), 0);
-            let lp = Loop::new().expect("a loop");
-            let tcp = Tcp::new(&lp);
+            let event_loop = Loop::new().expect("a loop");
+            let tcp = Tcp::new(&event_loop);
             tcp.open(accepted.into()).expect("open");
             tcp.set_upcall(Quiet);
             tcp.read_start().expect("read_start");
@@ -228,7 +228,7 @@ mod tests {
             for read in [4, 8] {
                 (&client).write_all(b"more").expect("write");
                 while tcp.bytes_read() < read {
-                    lp.run(RunMode::Once).expect("run");
+                    event_loop.run(RunMode::Once).expect("run");
                 }
             }
             tcp.close();
@@ -245,10 +245,10 @@ mod tests {
         alone("a_stream_that_waits_for_an_event_to_surround_is_closed_as_any_other", || {
             let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
             let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
-            let lp = Loop::new().expect("a loop");
+            let event_loop = Loop::new().expect("a loop");
             let (accepted, _) = listener.accept().expect("accept");
             let number = format!("/proc/self/fd/{}", accepted.as_raw_fd());
-            let tcp = Tcp::from_accepted(&lp, accepted.into());
+            let tcp = Tcp::from_accepted(&event_loop, accepted.into());
             tcp.surround_next_event(|| ());
             tcp.close();
             assert_ended(&client);

@@ -194,46 +194,47 @@ mod tests {
     fn a_loop_does_not_run_in_a_forked_child_and_its_drop_there_changes_nothing_for_the_parent() {
         let test = "a_loop_does_not_run_in_a_forked_child_and_its_drop_there_changes_nothing_for_the_parent";
         alone(test, || {
-            let lp = Loop::new().expect("a loop");
+            let event_loop = Loop::new().expect("a loop");
             let path = std::env::temp_dir().join(format!("uv-core-fork-{}", std::process::id()));
-            let listener = Pipe::new(&lp);
+            let listener = Pipe::new(&event_loop);
             listener.bind(&path).expect("bind");
             let (ours, mut theirs) = UnixStream::pair().expect("a pair");
-            let (pipe, read) = (Pipe::new(&lp), Rc::new(Cell::new(0)));
+            let (pipe, read) = (Pipe::new(&event_loop), Rc::new(Cell::new(0)));
             // Adopted, so that its close deregisters it.
             pipe.open(ours.into()).expect("open");
             pipe.set_upcall(Count(Rc::clone(&read)));
             pipe.read_start().expect("read_start");
-            let process =
-                Process::spawn(&lp, &SpawnOptions::new("cat"), |process: &Process, _| process.close());
+            let process = Process::spawn(&event_loop, &SpawnOptions::new("cat"), |process: &Process, _| {
+                process.close()
+            });
             process.expect("a child");
-            lp.run(RunMode::NoWait).expect("run");
-            let remote = lp.remote();
-            let mut lp = Some(lp);
+            event_loop.run(RunMode::NoWait).expect("run");
+            let remote = event_loop.remote();
+            let mut event_loop = Some(event_loop);
             let pid = fork(|| {
-                let lp = lp.take().expect("the copy");
-                let error = lp.run(RunMode::Default).expect_err("another process's loop");
+                let event_loop = event_loop.take().expect("the copy");
+                let error = event_loop.run(RunMode::Default).expect_err("another process's loop");
                 assert_eq!((error.op(), error.errno()), ("run", Errno::EINVAL));
                 assert!(error.note().is_some_and(|note| note.contains("forked")), "{error}");
                 let posted = remote.post(|_| {}).expect_err("another process's loop");
                 assert_eq!(posted.errno(), Errno::ECANCELED);
-                let other = Pipe::new(&lp);
+                let other = Pipe::new(&event_loop);
                 other.bind(format!("{}-child", path.display())).expect("bind");
                 let refused = other.listen_with(1, |_, _| {}).expect_err("its poller is the parent's");
                 assert_eq!(refused.errno(), Errno::EINVAL);
                 pipe.close();
-                drop(lp);
+                drop(event_loop);
             });
             assert_eq!(end(pid), (0, 0));
             std::fs::remove_file(format!("{}-child", path.display())).expect("the child left it alone");
             assert!(path.exists(), "the socket file is the parent's");
-            let lp = lp.expect("the parent's");
+            let event_loop = event_loop.expect("the parent's");
             theirs.write_all(b"after the fork").expect("write");
             drop(theirs);
             listener.close();
-            assert_eq!(lp.run(RunMode::Default), Ok(false));
+            assert_eq!(event_loop.run(RunMode::Default), Ok(false));
             assert_eq!(read.get(), 14);
-            assert_eq!(lp.close(), Ok(()));
+            assert_eq!(event_loop.close(), Ok(()));
         });
     }
 
@@ -242,34 +243,34 @@ mod tests {
         let test =
             "a_signal_for_a_forked_child_is_not_its_parents_and_does_there_what_it_does_without_a_loop";
         alone(test, || {
-            let lp = Loop::new().expect("a loop");
+            let event_loop = Loop::new().expect("a loop");
             let calls = Rc::new(Cell::new(0));
-            let signal = Signal::new(&lp);
+            let signal = Signal::new(&event_loop);
             let count = Rc::clone(&calls);
             let on_signal = move |_: &Signal, _| count.set(count.get() + 1);
             signal.start(libc::SIGTERM, on_signal).expect("start");
             for drops in [false, true] {
-                let mut lp = Some(&lp);
+                let mut event_loop = Some(&event_loop);
                 let stop = signal.clone();
                 let pid = fork(|| {
                     if drops {
                         // What a child does to get rid of what it has of its parent's.
                         stop.close();
-                        let _ = lp.take();
+                        let _ = event_loop.take();
                     }
                     std::thread::sleep(Duration::from_secs(60));
                 });
                 crate::process::kill(pid, libc::SIGTERM).expect("kill");
                 assert_eq!(end(pid), (0, libc::SIGTERM));
             }
-            lp.run(RunMode::NoWait).expect("run");
+            event_loop.run(RunMode::NoWait).expect("run");
             assert_eq!(calls.get(), 0);
             crate::process::kill(std::process::id() as i32, libc::SIGTERM).expect("kill");
             while calls.get() == 0 {
-                lp.run(RunMode::Once).expect("run");
+                event_loop.run(RunMode::Once).expect("run");
             }
             signal.close();
-            assert_eq!(lp.run(RunMode::Default), Ok(false));
+            assert_eq!(event_loop.run(RunMode::Default), Ok(false));
         });
     }
 
@@ -287,34 +288,36 @@ mod tests {
             let orphan = Process::spawn(&parents, &SpawnOptions::new("cat"), |_: &Process, _| {});
             orphan.expect("a child").close();
             let pid = fork(|| {
-                let lp = Loop::new().expect("a loop");
+                let event_loop = Loop::new().expect("a loop");
                 let calls = Rc::new(Cell::new(0));
                 let call = || {
                     let calls = Rc::clone(&calls);
                     move || calls.set(calls.get() + 1)
                 };
                 let (signalled, worked, timed, exited) = (call(), call(), call(), call());
-                let signal = Signal::new(&lp);
+                let signal = Signal::new(&event_loop);
                 let on_signal = move |signal: &Signal, _| {
                     signal.close();
                     signalled();
                 };
                 signal.start(libc::SIGUSR1, on_signal).expect("start");
-                lp.queue_work(|| 1, move |one| assert_eq!((one, worked()), (Ok(1), ())));
+                event_loop.queue_work(|| 1, move |one| assert_eq!((one, worked()), (Ok(1), ())));
                 let on_timeout = move |timer: &Timer| {
                     timer.close();
                     timed();
                 };
-                Timer::new(&lp).start(Duration::from_millis(1), Duration::ZERO, on_timeout).expect("start");
+                Timer::new(&event_loop)
+                    .start(Duration::from_millis(1), Duration::ZERO, on_timeout)
+                    .expect("start");
                 let on_exit = move |process: &Process, _| {
                     process.close();
                     exited();
                 };
-                Process::spawn(&lp, &SpawnOptions::new("true"), on_exit).expect("a child");
+                Process::spawn(&event_loop, &SpawnOptions::new("true"), on_exit).expect("a child");
                 crate::process::kill(std::process::id() as i32, libc::SIGUSR1).expect("kill");
-                assert_eq!(lp.run(RunMode::Default), Ok(false));
+                assert_eq!(event_loop.run(RunMode::Default), Ok(false));
                 assert_eq!(calls.get(), 4);
-                assert_eq!(lp.close(), Ok(()));
+                assert_eq!(event_loop.close(), Ok(()));
             });
             assert_eq!(end(pid), (0, 0));
             once.close();
