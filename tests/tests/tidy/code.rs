@@ -141,8 +141,7 @@ fn no_test_sleeps() -> Outcome {
 }
 
 /// Folders whose `#[inline(always)]` have no reason yet. The list only gets shorter.
-const INLINED_WITHOUT_REASON: &[&str] =
-    &["async-wrap/src/", "http/src/", "net/src/", "tcp-wrap/src/", "uv-core/src/"];
+const INLINED_WITHOUT_REASON: &[&str] = &["http/src/"];
 
 #[test]
 fn what_is_always_inlined_says_why() -> Outcome {

@@ -159,7 +159,7 @@ impl Stream {
     /// # Errors
     /// `EAGAIN` if nothing can be taken now: the kernel is full, earlier writes wait, or the stream is still
     /// connecting. `EPIPE` if the stream is not writable, `EBADF` if it has no descriptor, and what the system says.
-    #[inline]
+    #[inline(always)] // +24 instructions in tcp/echo-64 without this and that of turn
     pub fn try_write(&self, data: &[u8]) -> Result<usize> {
         let _down = LAYER.down("Stream::try_write", || Facts::of(self).bytes(data.len()));
         self.0.try_write(data)

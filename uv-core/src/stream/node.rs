@@ -245,7 +245,7 @@ impl Stream {
     }
 
     /// Does what the descriptor is ready for, in libuv's order: input before output.
-    #[inline]
+    #[inline(always)] // +24 instructions in tcp/echo-64 without this and that of try_write
     fn turn(&self) {
         let node = &self.0;
         if node.handle.is_closing() {
