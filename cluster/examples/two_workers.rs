@@ -51,7 +51,7 @@ fn run_primary(env: &Environment) -> Result<(), Box<dyn Error>> {
     for _ in 0..WORKERS {
         primary.fork()?;
     }
-    // Until the visitor stops the loop; then until every worker is gone.
+    // Until the visitor stops the loop; then until every worker has ended.
     env.run(RunMode::Default)?;
     primary.disconnect();
     env.run(RunMode::Default)?;

@@ -1,4 +1,4 @@
-//! Connections: who gets which, and that none is lost.
+//! Which worker gets a connection, and that no connection is lost.
 
 mod common;
 
@@ -49,11 +49,11 @@ fn waits_in_the_kernel() {
     for policy in common::policies() {
         let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(policy));
         let workers = cluster.fork_listening(2);
-        // Those who share a socket look at it by themselves.
+        // Workers that share a socket accept by themselves.
         for worker in &workers {
             worker.kill(SIGSTOP).expect("it lives");
         }
-        // More than a window for each.
+        // More than a window per worker.
         let visitors = cluster.visitors(300);
         cluster.primary.disconnect();
         for worker in &workers {
@@ -74,7 +74,7 @@ fn waits_for_the_only_worker() {
     cluster.finish();
 }
 
-/// Workers that are told to leave by themselves, and visitors that have come by then. The primary has heard of neither.
+/// Workers that begin to leave by themselves, and connections made before that. The primary knows of neither yet.
 fn leavers(policy: Policy, count: usize) -> (Cluster, Vec<TcpStream>) {
     let cluster = Cluster::with(role("obedient", &[]).policy(policy));
     let workers = cluster.fork_told_to_listen(count);
@@ -116,7 +116,7 @@ fn waits_for_the_only_server() {
     let visitors = cluster.visitors(300);
     all_are_served(&cluster, visitors);
     cluster.until_event("message 1 shut down");
-    assert!(cluster.meanwhile(move || TcpStream::connect(address).is_err()), "nobody listens");
+    assert!(cluster.meanwhile(move || TcpStream::connect(address).is_err()), "the port is closed");
     assert!(worker.is_connected());
     cluster.finish();
 }
@@ -149,7 +149,7 @@ fn waits_after_leaver() {
     }
 }
 
-/// The first byte that a connection says.
+/// The first byte that the server sends.
 fn hear(visitor: &mut TcpStream) -> char {
     let mut byte = [0];
     visitor.read_exact(&mut byte).expect("a greeting");
@@ -253,7 +253,7 @@ fn waits_for_room() {
     cluster.until(|| workers[0].counters().refused > 0);
     let (before, taken) = (workers[0].counters().refused, workers[0].counters().taken);
     assert_eq!(taken, 1);
-    // One at a time and in their order: each gets in when the one before goes.
+    // One at a time and in order: each is served when the connection before it closes.
     cluster.meanwhile(move || {
         drop(first);
         for mut visitor in others {
@@ -262,7 +262,7 @@ fn waits_for_room() {
     });
     cluster.until(|| workers[0].counters().in_flight == 0);
     assert_eq!(workers[0].counters().taken, 6);
-    assert!(workers[0].counters().refused - before < 64, "nobody is asked again and again");
+    assert!(workers[0].counters().refused - before < 64, "full workers are not asked again and again");
     cluster.finish();
 }
 
@@ -284,7 +284,7 @@ fn listens_again() {
     let cluster = Cluster::with(role("obedient", &[]).policy(Policy::distributed(|| Favourite)));
     let workers = cluster.fork_told_to_listen(2);
     let address = cluster.address();
-    // The second one closes and asks to listen again while a connection is on its way to it.
+    // The second worker closes and asks to listen again while a connection is on its way to it.
     workers[1].kill(SIGSTOP).expect("it lives");
     workers[1].send(b"close").expect("a channel");
     workers[1].send(LISTEN).expect("a channel");
@@ -294,12 +294,12 @@ fn listens_again() {
     assert!(!cluster.meanwhile(move || read_all(late)).is_empty());
     assert_eq!(workers[1].counters().refused, 1);
     cluster.until(|| cluster.count("listening 2") == 2);
-    // Its word that it has room may come after the first of these.
+    // Its report of room may come after the first of these.
     while cluster.visit(1) != ["2"] {}
     cluster.finish();
 }
 
-/// Chooses the first worker, and in the same turn asks it to go and chooses the second.
+/// Chooses the first worker, and in the same turn asks it to leave and chooses the second.
 struct Farewell(bool);
 
 thread_local! {
@@ -313,7 +313,7 @@ impl SchedulingPolicy for Farewell {
         {
             assert_eq!(worker.counters().in_flight, 1, "handed and not looked at");
             worker.disconnect();
-            // It goes before this turn ends: what is sent later finds nobody.
+            // It ends before this turn does: messages sent later find the channel closed.
             while !has_ended(worker.pid()) {
                 std::thread::yield_now();
             }
@@ -323,7 +323,7 @@ impl SchedulingPolicy for Farewell {
     }
 }
 
-/// Whether the process ended, which nobody has noted yet.
+/// Whether the process has ended, before its end was collected.
 fn has_ended(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process or what is left of it");
     stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
@@ -355,7 +355,7 @@ fn waits_for_connections() {
         });
         worker.disconnect();
         assert_eq!(worker.exited_after_disconnect(), Some(true));
-        // Told before the servers are closed; the message after that is sent when they are.
+        // Called before the servers are closed; the next message is sent when they are.
         cluster.until_event("message 1 leaving");
         cluster.until_event("message 1 still serving");
         // Once it has taken what the kernel had.
@@ -415,7 +415,7 @@ fn waits_for_successor() {
     let worker = cluster.fork_listening(1).remove(0);
     let address: SocketAddr = cluster.address();
     worker.kill(SIGSTOP).expect("it lives");
-    // One is with the worker that dies, the other comes when there is none.
+    // One connection is with the worker that dies, the other comes when there is no worker.
     let early = cluster.meanwhile(move || connect(address));
     cluster.until(|| worker.counters().in_flight == 1);
     worker.kill(SIGKILL).expect("it lives");

@@ -1,4 +1,4 @@
-//! Which program a worker is, when files and folders change under a primary.
+//! Which program a worker runs when files and folders change under a primary.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn renamed() {
     assert!(run_as("app", "deployed", &["renamed"]).success());
 }
 
-// openclaw/openclaw#99183: package managers deploy like this, and remove the folder of before.
+// openclaw/openclaw#99183: package managers deploy like this, and remove the previous folder.
 fn linked() {
     assert!(run_linked("linked").success());
 }

@@ -1,4 +1,4 @@
-//! Workers that were taken over, and how little they can do to their primary and to the others.
+//! Compromised workers, and how little they can do to their primary and to other workers.
 
 mod common;
 
@@ -79,7 +79,7 @@ fn many_ports() {
         // Its channel too.
         assert!(open().len() <= before.len() + 64 + 2, "{}", open().len());
         kill(&cluster, &worker);
-        assert_eq!(open(), before, "nobody listened on them");
+        assert_eq!(open(), before, "no server listened on them");
         cluster.finished();
     }
 }
@@ -124,7 +124,7 @@ fn others_socket() {
         let worker = cluster.fork_listening(1).remove(0);
         let address = cluster.address();
         kill(&cluster, &worker);
-        // A worker that has never heard of the socket, and one that is done with another one.
+        // A worker that never asked for the socket, and a worker that has closed another socket.
         cluster.change_role("rogue", &["close", "1"]);
         let rogue = cluster.fork();
         cluster.until_event("message 2 done");
@@ -137,7 +137,7 @@ fn others_socket() {
         honest.send(b"close").expect("a channel");
         cluster.until_event("message 3 closed");
         // It waits for a successor.
-        let waiting = TcpStream::connect(address).expect("somebody listens");
+        let waiting = TcpStream::connect(address).expect("the primary listens");
         cluster.change_role("greeter", &["127.0.0.1:0"]);
         cluster.fork();
         assert_eq!(cluster.hear(vec![waiting]), ["4"]);
@@ -153,13 +153,13 @@ fn other_user() {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    // Whoever may enter could make a file.
+    // Every user could create a file in it.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("a folder of our own");
     let path = folder.path().join("socket");
     let listen = format!("listen unix:{}", path.display());
     for settings in [role("obedient", &[]).uid(NOBODY), role("obedient", &[]).gid(NOBODY)] {
         let cluster = Cluster::with(settings);
-        // In a folder that nobody may enter the program could not be started at all.
+        // The other user may not enter the folder of this program: then it cannot be started at all.
         let Ok(worker) = cluster.primary.fork() else {
             println!("skipped: only root may start the program where it was built");
             return;
@@ -194,7 +194,7 @@ fn bad_path() {
     }
 }
 
-/// A program whose workers listen on this path, and on nothing else.
+/// A program whose workers may listen on this path only.
 struct Only(PathBuf, Recorder);
 
 impl PrimaryHandler for Only {
@@ -283,7 +283,7 @@ fn twice() {
         kill(&cluster, &worker);
         cluster.finished();
     }
-    // A server that closes and listens again is told again.
+    // A server that closes and listens again is reported again.
     let cluster = Cluster::new("obedient", &[]);
     let worker = cluster.fork();
     for times in 1..3 {
@@ -302,7 +302,7 @@ fn heir() {
         cluster.until_event("exit 1 0 0");
         cluster.until_event("disconnect 1");
         assert!(cluster.primary.workers().is_empty());
-        // One that is told to go at once, too.
+        // Also a worker that is disconnected right after its fork.
         cluster.fork();
         cluster.primary.disconnect();
         cluster.until_event("disconnected");

@@ -1,4 +1,4 @@
-//! Who is a worker: a process that was forked as one becomes one or fails, and never goes on as a primary.
+//! A process that was forked as a worker becomes a worker or fails, and never goes on as a primary.
 
 mod common;
 
@@ -41,13 +41,13 @@ fn short_of_descriptors() {
 fn without_stdin() {
     for redirection in ["<&-", "</dev/null", "</etc/passwd", "</dev/tty"] {
         let script = format!("exec \"$@\" {redirection}");
-        // There may be no terminal, and so no worker.
+        // Without a terminal there is no worker.
         let is_terminal = redirection.ends_with("tty") && File::open("/dev/tty").is_err();
         if !is_terminal {
             assert_eq!(outcome(through_shell(&script, "would_be", &[])), STDIN, "{redirection}");
         }
     }
-    // A child of the shell is no child of the primary, but the variables are the same.
+    // A child of the shell is not a child of the primary, but has the same variables.
     assert_eq!(outcome(through_shell("\"$@\" </dev/null; exit $?", "would_be", &[])), STDIN);
 }
 
@@ -82,7 +82,7 @@ fn no_invitation() {
         assert_eq!(outcome_of_message(&[SPOKEN - 1], is_open), VERSION, "an earlier one");
         assert_eq!(outcome_of_message(&[SPOKEN], is_open), NO_CHANNEL);
     }
-    // What is no socket and has the number all the same.
+    // A file that is not a socket and has the right inode number.
     let file = tempfile::tempfile().expect("a file");
     let (file, number) = inode(file.into());
     assert_eq!(outcome_with(file.into(), &number.to_string()), STDIN);

@@ -95,7 +95,7 @@ fn false_after_crash() {
     assert_eq!(worker.exited_after_disconnect(), None);
     worker.send(b"exit 0").expect("a channel");
     cluster.until(|| cluster.has("exit 1 0 0") && cluster.has("disconnect 1"));
-    assert_eq!(worker.exited_after_disconnect(), Some(false), "nobody asked it to");
+    assert_eq!(worker.exited_after_disconnect(), Some(false), "it was not asked to leave");
     cluster.finished();
 }
 
@@ -287,7 +287,7 @@ fn garbage() {
     let lies = [
         ("ffffffff", ProtocolError::TooLong),
         ("020000006300", ProtocolError::Malformed),
-        // An answer, to a primary; a batch acknowledged that was never sent; a descriptor that did not come.
+        // An answer to a primary; an acknowledgement of a batch that was never sent; a descriptor that did not arrive.
         ("020000000900", ProtocolError::Unexpected),
         ("0e0000000300010000000000000000000000", ProtocolError::Unexpected),
         ("020000000001", ProtocolError::Descriptors),
@@ -313,7 +313,7 @@ fn kills_itself() {
         // Its connection is still open.
         cluster.until(|| cluster.has("exit 1 0 0") && cluster.has("disconnect 1"));
         assert_eq!(worker.exited_after_disconnect(), Some(true), "it said so before");
-        assert_eq!(cluster.count("message 1 leaving"), 0, "it waits for nobody");
+        assert_eq!(cluster.count("message 1 leaving"), 0, "it waits for no connection");
         drop(visitor);
         cluster.finished();
     }
@@ -350,7 +350,7 @@ fn lost_primary() {
     let (mut primary, output, _) = primary(&["primary"]);
     primary.kill().expect("it lives");
     primary.wait().expect("a status");
-    // The worker writes where its primary wrote: the end of that is the end of the worker.
+    // The worker writes to the pipe of its primary: the end of the pipe is the end of the worker.
     assert_eq!(read_all(output), "outsider ends\n");
 }
 
@@ -362,7 +362,7 @@ fn lost_primary_of_a_stopped_worker() {
     assert_eq!(read_all(output), "", "it is killed");
 }
 
-/// A primary in a process of its own, what it and its worker say, and that worker's process, which serves.
+/// A primary in a process of its own, the output of it and its worker, and the process of the worker, which serves.
 fn primary(role: &[&str]) -> (Child, BufReader<ChildStdout>, i32) {
     let program = std::env::current_exe().expect("this program");
     let mut primary = Command::new(program)
@@ -393,6 +393,6 @@ fn dropped_loop() {
     cluster.message(1, "kept");
     drop(worker);
     cluster.abandon();
-    // Ends when the worker does, which has the other end.
+    // Ends with the worker, which has the other end.
     assert_eq!(read_all(ours), "");
 }

@@ -1,4 +1,4 @@
-//! Listening: who shares which socket, and what becomes of it.
+//! Listening: which workers share a socket, and how long it stays open.
 
 mod common;
 
@@ -94,7 +94,7 @@ fn once_per_worker() {
         worker.send(b"listen 127.0.0.1:0").expect("a channel");
         let address = cluster.message(1, "address ");
         worker.send(format!("listen {address}").as_bytes()).expect("a channel");
-        // It has the socket under another key, so that the system refuses; and under the same one the primary does.
+        // Under another key the kernel refuses the address; under the same key the primary does.
         assert_eq!(cluster.message(1, "error "), "bind EADDRINUSE");
         worker.send(b"close").expect("a channel");
         cluster.until_event("message 1 closed");
@@ -119,7 +119,7 @@ fn listen_again() {
             workers[0].send(listen.as_bytes()).expect("a channel");
             cluster.until(|| cluster.count("message 1 address") == times);
         }
-        // With another worker on the same socket, which so stays open.
+        // With another worker on the same socket, which keeps it open.
         workers[1].send(listen.as_bytes()).expect("a channel");
         cluster.until(|| cluster.count("message 2 address") == 1);
         workers[0].send(b"close").expect("a channel");
@@ -161,7 +161,7 @@ fn closed_before_the_answer() {
         worker.send(format!("listen-close {free}").as_bytes()).expect("a channel");
         worker.send(b"echo after").expect("a channel");
         cluster.until_event("message 1 echo after");
-        // The primary has closed what it opened: the port is free for everybody.
+        // The primary has closed its socket, so the port is free.
         worker.send(b"listen 127.0.0.1:0").expect("a channel");
         cluster.until_event("listening 1");
         assert!(TcpListener::bind(free).is_ok());

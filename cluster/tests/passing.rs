@@ -1,5 +1,5 @@
-//! Failures of the system that pass, between a primary and its workers. Each test is a primary in a process of its own,
-//! in which system calls fail as it wants.
+//! Transient failures of the system between a primary and its workers. Each test is a primary in a process of its own,
+//! in which system calls fail as the test wants.
 
 mod common;
 #[path = "../../uv-core/tests/shim/mod.rs"]
@@ -38,7 +38,7 @@ const LONG: Duration = Duration::from_millis(450);
 /// Marks the process that is the primary of a test.
 const PRIMARY: &str = "UPCALL_TEST_PRIMARY";
 
-/// Runs this test again in a process in which calls can fail, and there the body.
+/// Runs this test again in a process in which calls can fail; there it runs the body.
 fn with_failures(test: &str, body: impl FnOnce(&Failing)) {
     if std::env::var_os(PRIMARY).is_some() {
         return body(&Failing::here());
@@ -60,7 +60,7 @@ fn greeters(policy: Policy) -> (Cluster, Vec<WorkerHandle>) {
     (cluster, workers)
 }
 
-/// Everything went on as if nothing had been.
+/// Everything works as before the failure.
 fn finish(cluster: &Cluster, workers: &[WorkerHandle]) {
     assert_eq!((cluster.count("exit"), cluster.count("disconnect"), cluster.count("error")), (0, 0, 0));
     assert!(workers.iter().all(WorkerHandle::is_connected));
@@ -125,13 +125,13 @@ fn accepting() {
                 failing.fail_always("accept4", errno);
                 let visitors = cluster.visitors(2);
                 cluster.run_for(LONG);
-                // The shared socket is tried by both.
+                // Both workers accept from the shared socket.
                 let tried = failing.stop();
                 assert!((1..2 * 8 * 64).contains(&tried), "{errno}: {tried} attempts");
                 assert_eq!(cluster.hear(visitors).len(), 2);
                 assert_eq!((cluster.count("exit"), cluster.count("disconnect")), (0, 0));
                 assert!(workers.iter().all(WorkerHandle::is_connected));
-                // Each worker that met it has said so once.
+                // Each worker that met the failure has reported it once.
                 let said = cluster.count("message 1 error accept") + cluster.count("message 2 error accept");
                 assert!(said <= 2, "{:#?}", cluster.shorts());
                 cluster.finish();

@@ -1,4 +1,4 @@
-//! Workers and policies in trouble, and the others, who do not suffer from it.
+//! Workers and policies in trouble, which must not harm other workers.
 
 mod common;
 
@@ -55,7 +55,7 @@ fn window() {
     let (cluster, workers) = greeters(2);
     workers[0].kill(SIGSTOP).expect("it lives");
     let visitors = cluster.visitors(200);
-    // Everything that the first one does not hold back.
+    // All connections that the first worker does not hold back.
     let held = || workers[0].counters().in_flight;
     cluster.until(|| workers[1].counters().taken + held() as u64 == 200);
     assert!((1..=64).contains(&held()));
@@ -129,14 +129,14 @@ fn waits_for_descriptors() {
     let worker = cluster.fork_told_to_listen(1).remove(0);
     worker.send(b"hoard 3").expect("a channel");
     cluster.until_event("message 1 hoarded");
-    // More at once than it can have at once: it takes some, and the others when those are closed.
+    // More connections than it can have at once: it takes some, and the others when those are closed.
     worker.kill(SIGSTOP).expect("it lives");
     let visitors = cluster.visitors(10);
     cluster.until(|| worker.counters().in_flight == 10);
     worker.kill(SIGCONT).expect("it lives");
     assert_eq!(tally(&cluster.hear(visitors)), BTreeMap::from([("1", 10)]));
     assert!(worker.counters().refused > 0);
-    // Descriptors of connections come free after their end was heard here: it takes those too.
+    // The worker closes descriptors after the client saw the end of the connection: it takes these connections too.
     let visitor = (2..).find_map(|times| {
         worker.send(b"hoard 0").expect("a channel");
         cluster.until(|| cluster.count("message 1 hoarded") == times);
@@ -203,12 +203,12 @@ fn asker() {
         cluster.until_event(&format!("listening {id}"));
         worker
     });
-    // Many turns of the loop, in each of which more could be read than the worker has to say.
+    // Many turns of the loop, each of which could read more than the worker sends.
     assert_eq!(tally(&cluster.visit(200)), BTreeMap::from([("1", 200)]));
     assert_eq!((cluster.count("message 2 done"), cluster.count("message 3 done")), (0, 0));
     heard.kill(SIGUSR1).expect("it lives");
     cluster.until_event("message 2 done");
-    // Nor is the end of one missed that is not heard.
+    // The end of a worker that is not read from is noticed as well.
     killed.kill(SIGKILL).expect("it lives");
     cluster.until(|| cluster.has("exit 3 0 9") && cluster.has("disconnect 3"));
     heard.kill(SIGKILL).expect("it lives");
@@ -219,7 +219,7 @@ fn asker_behind_a_message() {
     let (cluster, _) = greeters(1);
     cluster.change_role("asker", &[]);
     let worker = cluster.fork();
-    // All answers wait behind this, and follow it without a wait between them.
+    // All answers wait behind this, and follow it without a pause.
     worker.send(&[b'x'; 1 << 20]).expect("a channel");
     cluster.until_event("listening 2");
     assert_eq!(tally(&cluster.visit(200)), BTreeMap::from([("1", 200)]));
@@ -244,7 +244,7 @@ fn talkative() {
 }
 
 fn last_words() {
-    // Each longer than what the kernel takes at once, and many that it takes together.
+    // Messages longer than what the kernel takes at once, and many short messages that it takes together.
     for (count, bytes) in [(8, 1 << 20), (400, 10_000), (10_000, 300)] {
         let cluster = Cluster::new("obedient", &[]);
         let worker = cluster.fork();
@@ -256,7 +256,7 @@ fn last_words() {
     }
 }
 
-/// Panics once, over the connection of this number.
+/// Panics once, at the connection of this number.
 struct Panicking {
     over: u32,
     asked: u32,
@@ -274,7 +274,7 @@ impl SchedulingPolicy for Panicking {
 }
 
 fn panicking_policy() {
-    // With one connection nothing else happens; of several all keep their order.
+    // With one connection nothing else happens; several connections keep their order.
     for (over, expected) in [(3, &["1"][..]), (4, &["1", "2", "1", "2"])] {
         let policy = Policy::distributed(move || Panicking { over, asked: 0, turns: RoundRobin::default() });
         let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(policy));

@@ -7,10 +7,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-/// A program that ends with 42: what is deployed.
+/// The deployed program, which ends with 42.
 const SUCCESSOR: &str = "#!/bin/sh\nexit 42\n";
 
-/// Puts a program in place, as deployments do: another file takes over the name.
+/// Replaces a program as deployments do: another file takes over its name.
 fn deploy(at: &Path) {
     let fresh = at.with_file_name("fresh");
     fs::write(&fresh, SUCCESSOR).expect("a folder of our own");
@@ -23,7 +23,7 @@ pub(crate) fn run_as(name: &str, role: &str, args: &[&str]) -> ExitStatus {
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join(name);
     fs::copy(std::env::current_exe().expect("this program"), &copy).expect("room");
-    // By a relative path, which means something else once the folder is another.
+    // By a relative path, which depends on the working directory.
     let mut command = Command::new(Path::new(".").join(name));
     command.current_dir(&folder).args([AS, role]).args(args).status().expect("a copy of this program")
 }
@@ -49,7 +49,7 @@ fn ends_with(cluster: &Cluster, id: u32, code: i32) {
 pub(crate) fn deployed(how: &[&str]) {
     let path = std::env::current_exe().expect("this program");
     let (cluster, mut id) = if how == ["before"] {
-        // Nothing is known of the program before that.
+        // The program was not looked up before.
         deploy(&path);
         fs::write(path.with_file_name("app (deleted)"), "no program").expect("a folder of our own");
         (Cluster::new("would_be", &[]), 0)
@@ -76,7 +76,7 @@ pub(crate) fn deployed(how: &[&str]) {
     ends_with(&cluster, id + 1, 42);
 }
 
-/// Forks before and after the link by which its program was started leads elsewhere, and the folder of before is gone.
+/// Forks before and after the link by which its program was started is changed, and the previous folder removed.
 pub(crate) fn linked() {
     let folder = std::env::current_dir().expect("a folder");
     let cluster = Cluster::new("would_be", &[]);
@@ -101,12 +101,12 @@ pub(crate) fn supervised() {
     worker.kill(SIGKILL).expect("it lives");
     cluster.until(|| cluster.has("exit 2 42 0") || cluster.count("error") > 0);
     assert_eq!(cluster.count("error"), 0, "{:?}", cluster.shorts());
-    // Another one is due.
+    // Another successor is due.
     cluster.primary.disconnect();
     cluster.until_event("disconnected");
 }
 
-/// Programs and folders in settings are meant from where they were named.
+/// Relative paths in settings are resolved when the settings are made.
 pub(crate) fn relative() {
     let here = std::env::current_dir().expect("a folder");
     let folder = here.join("folder");

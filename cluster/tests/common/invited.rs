@@ -1,4 +1,4 @@
-//! Processes that were forked as workers, or only look so.
+//! Processes that were forked as workers, or only look like it.
 
 use super::{AS, Cluster, read_all, role};
 use async_wrap::{Environment, Loop, RunMode};
@@ -16,7 +16,7 @@ use uv_core::Pipe;
 /// The version that primaries and workers speak.
 pub(crate) const SPOKEN: u8 = 2;
 
-/// What a would-be worker ends with.
+/// The exit codes of a would-be worker.
 pub(crate) const WORKER: i32 = 0;
 pub(crate) const NO_WORKER: i32 = 70;
 pub(crate) const VARIABLES: i32 = 71;
@@ -30,7 +30,7 @@ struct Silent;
 
 impl PrimaryHandler for Silent {}
 
-/// Asks whether it is a worker, and ends with the answer. As one it leaves.
+/// Asks whether it is a worker, and exits with the answer. A worker leaves.
 pub(crate) fn would_be() {
     let Ok(lp) = Loop::new() else { exit(SYSTEM) };
     let env = Environment::new(&lp);
@@ -43,7 +43,7 @@ pub(crate) fn would_be() {
         Ok(None) => exit(NO_WORKER),
         Err(error) => error,
     };
-    // Nor is it anything else when it asks again.
+    // The answer is the same when it asks again.
     assert!(Worker::from_env(&env).is_err());
     let primary = Primary::new(&env, role("would_be", &[]), Silent);
     assert_eq!(primary.fork().map(drop), Err(Error::Invitation(InvitationError::Unaccepted)));
@@ -59,14 +59,14 @@ pub(crate) fn would_be() {
     });
 }
 
-/// Holds all descriptors that the process may have but for so many, then asks whether it is a worker.
+/// Holds all but so many of the descriptors that the process may have, then asks whether it is a worker.
 pub(crate) fn short_of_descriptors(spare: &str) {
     let mut hoard: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     hoard.truncate(hoard.len() - spare.parse::<usize>().expect("a number"));
     would_be();
 }
 
-/// Forks whatever it is, as a program does that takes no notice of errors. Ends with what came of it.
+/// Forks without asking whether it is a worker, as a program that ignores errors does. Exits with the result.
 pub(crate) fn heedless() {
     let lp = Loop::new().expect("a loop");
     let env = Environment::new(&lp);
@@ -77,7 +77,7 @@ pub(crate) fn heedless() {
     });
 }
 
-/// A worker with a second thread, and so with its variables. Says what its children take themselves for.
+/// A worker with a second thread, which keeps its variables. Reports what its children are.
 pub(crate) fn threaded() {
     let (done, wait) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || wait.recv());
@@ -95,7 +95,7 @@ pub(crate) fn threaded() {
     let _ = thread.join().expect("it waited");
 }
 
-/// A primary whose system takes no more descriptors on their way, for a while. For a user without privileges.
+/// A primary in whose system no more descriptors can be in flight, for a while. For a user without privileges.
 pub(crate) fn hindered() {
     let cluster = Cluster::new("would_be", &[]);
     let pipe = Pipe::new_ipc(&cluster.lp);
@@ -115,7 +115,7 @@ pub(crate) fn hindered() {
     cluster.finished();
 }
 
-/// A shell that becomes a would-be worker in its own way, `"$@"` being how.
+/// A shell that becomes a would-be worker; `"$@"` is the command.
 pub(crate) fn through_shell(script: &str, role: &str, args: &[&str]) -> Settings {
     let program = std::env::current_exe().expect("this program");
     let program = program.to_str().expect("a plain path");
@@ -123,7 +123,7 @@ pub(crate) fn through_shell(script: &str, role: &str, args: &[&str]) -> Settings
     Settings::default().program("/bin/sh").args(words.iter().chain(args))
 }
 
-/// What a would-be worker ends with that a primary's shell script has become.
+/// The exit code of a would-be worker that is a primary's shell script.
 pub(crate) fn outcome(settings: Settings) -> i32 {
     let cluster = Cluster::with(settings);
     cluster.fork();
@@ -134,7 +134,7 @@ pub(crate) fn outcome(settings: Settings) -> i32 {
     exit.strip_suffix(" 0").and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("a signal: {exit}"))
 }
 
-/// What a would-be worker ends with whose primary is this: standard input, its number in the variable.
+/// The exit code of a would-be worker of this process: standard input, its inode in the variable.
 pub(crate) fn outcome_with(stdin: Stdio, inode: &str) -> i32 {
     let program = std::env::current_exe().expect("this program");
     let mut command = Command::new(program);
@@ -142,7 +142,7 @@ pub(crate) fn outcome_with(stdin: Stdio, inode: &str) -> i32 {
     command.status().expect("a child").code().expect("a code")
 }
 
-/// The same with a socket in which these bytes lie, and which may have another end still.
+/// The same with a socket that holds these bytes, and whose other end may be open.
 pub(crate) fn outcome_of_message(bytes: &[u8], is_open: bool) -> i32 {
     let (mut ours, theirs) = UnixStream::pair().expect("a pair");
     ours.write_all(bytes).expect("room");
@@ -153,7 +153,7 @@ pub(crate) fn outcome_of_message(bytes: &[u8], is_open: bool) -> i32 {
     code
 }
 
-/// The same with a proper invitation whose primary has ended since.
+/// The same with a valid invitation whose primary has ended.
 pub(crate) fn outcome_without_primary() -> i32 {
     let lp = Loop::new().expect("a loop");
     let pipe = Pipe::new_ipc(&lp);

@@ -1,4 +1,4 @@
-//! A test runner whose program is also the workers of its tests, and a primary to be tested.
+//! A test runner whose program plays the workers of its tests too, and a primary under test.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
@@ -31,7 +31,7 @@ pub(crate) const SIGTERM: i32 = Signal::SIGTERM;
 pub(crate) const SIGCONT: i32 = Signal::SIGCONT;
 pub(crate) const SIGSTOP: i32 = Signal::SIGSTOP;
 
-/// No test takes so long, unless it hangs.
+/// Only a test that hangs takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The first argument of a worker; the second is its role.
@@ -70,7 +70,7 @@ pub(crate) fn main(tests: &[Test]) {
     }
 }
 
-/// The workers of the test that runs, for the watchdog.
+/// The workers of the running test, for the watchdog.
 static PIDS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
 /// Ends the program and its workers when a test hangs.
@@ -85,7 +85,7 @@ impl Watchdog {
                 println!("test {name} ... hangs");
                 let pids = PIDS.lock().unwrap_or_else(PoisonError::into_inner);
                 for pid in pids.iter() {
-                    // Most are gone already.
+                    // Most have ended already.
                     let _ = uv_core::process::kill(*pid, SIGKILL);
                 }
                 exit(101);
@@ -95,7 +95,7 @@ impl Watchdog {
     }
 }
 
-/// What a primary is told, in order.
+/// The events of a primary, in order.
 #[derive(Debug)]
 pub(crate) enum Event {
     Setup,
@@ -104,16 +104,16 @@ pub(crate) enum Event {
     Listening(u32, Address),
     Message(u32, Vec<u8>, Vec<OwnedFd>),
     Output(u32, Output, Vec<u8>),
-    /// With the number of workers that are left.
+    /// With the number of remaining workers.
     Disconnect(u32, usize),
-    /// With the number of workers that are left.
+    /// With the number of remaining workers.
     Exit(u32, ExitStatus, usize),
     Error(Option<u32>, Error),
     Disconnected,
 }
 
 impl Event {
-    /// The event in one word with the worker's number.
+    /// The event as text, with the worker's id.
     pub(crate) fn short(&self) -> String {
         match self {
             Self::Setup => "setup".into(),
@@ -176,7 +176,7 @@ impl PrimaryHandler for Recorder {
     }
 }
 
-/// A primary under test. Whatever is left of its workers is killed at the end.
+/// A primary under test. Its remaining workers are killed at the end.
 pub(crate) struct Cluster {
     pub(crate) primary: Primary,
     pub(crate) env: Environment,
@@ -238,7 +238,7 @@ impl Cluster {
         workers
     }
 
-    /// Forks workers that are obedient, and has each listen on the same address.
+    /// Forks obedient workers, and has each listen on the same address.
     pub(crate) fn fork_told_to_listen(&self, count: usize) -> Vec<WorkerHandle> {
         let workers: Vec<_> = (0..count).map(|_| self.fork()).collect();
         for worker in &workers {
@@ -248,7 +248,7 @@ impl Cluster {
         workers
     }
 
-    /// Has workers to come play another role.
+    /// Changes the role of workers to come.
     pub(crate) fn change_role(&self, name: &str, args: &[&str]) {
         let change = |settings: Settings| settings.args([AS, name].iter().chain(args));
         self.primary.setup(change).expect("the same policy");
@@ -262,7 +262,7 @@ impl Cluster {
         self.events().iter().map(Event::short).collect()
     }
 
-    /// How many events begin like this.
+    /// The number of events with this prefix.
     pub(crate) fn count(&self, prefix: &str) -> usize {
         self.shorts().iter().filter(|event| event.starts_with(prefix)).count()
     }
@@ -292,7 +292,7 @@ impl Cluster {
         find().expect("it has come")
     }
 
-    /// Where the first of the workers listens.
+    /// The address of the first worker that listens.
     pub(crate) fn address(&self) -> SocketAddr {
         let listening = |event: &Event| match event {
             Event::Listening(_, address) => address.as_tcp(),
@@ -320,13 +320,13 @@ impl Cluster {
         }
     }
 
-    /// Connects so many times, one after the other, and returns what each connection said.
+    /// Connects so many times in sequence, and returns what each connection received.
     pub(crate) fn visit(&self, count: usize) -> Vec<String> {
         let address = self.address();
         self.meanwhile(move || (0..count).map(|_| read_all(connect(address))).collect())
     }
 
-    /// Connects all at once, then reads what each connection says.
+    /// Connects all at once, then reads from each connection.
     pub(crate) fn visit_at_once(&self, count: usize) -> Vec<String> {
         let address = self.address();
         self.meanwhile(move || {
@@ -341,7 +341,7 @@ impl Cluster {
         (0..count).map(|_| connect(address)).collect()
     }
 
-    /// What each of them is told.
+    /// What each connection receives.
     pub(crate) fn hear(&self, visitors: Vec<TcpStream>) -> Vec<String> {
         self.meanwhile(move || visitors.into_iter().map(read_all).collect())
     }
@@ -355,7 +355,7 @@ impl Cluster {
         timeout.clear();
     }
 
-    /// Drops the loop and the primary, and does nothing else about the workers.
+    /// Drops the loop and the primary, and leaves the workers alone.
     pub(crate) fn abandon(self) {
         self.kill_at_end.set(false);
     }
@@ -380,16 +380,16 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         for worker in self.primary.workers().iter().filter(|_| self.kill_at_end.get()) {
-            // Gone already is fine.
+            // It may have ended.
             let _ = worker.kill(SIGKILL);
         }
     }
 }
 
-/// What an obedient worker is told.
+/// A command for an obedient worker.
 pub(crate) const LISTEN: &[u8] = b"listen 127.0.0.1:0";
 
-/// How often each greeting was heard.
+/// How often each greeting was received.
 pub(crate) fn tally(greetings: &[String]) -> BTreeMap<&str, usize> {
     let mut tally = BTreeMap::new();
     for greeting in greetings {

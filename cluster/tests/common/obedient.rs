@@ -1,4 +1,4 @@
-//! A worker that does what the test tells it.
+//! A worker that obeys the commands of its test.
 
 use super::as_worker;
 use super::roles::{Reporter, listen_options};
@@ -8,7 +8,7 @@ use cluster::upcall::WorkerHandler;
 use net::{Error, Server, ServerOptions};
 use std::os::fd::OwnedFd;
 
-/// Does what it is told, one message at a time: `listen ADDRESS`, `try-listen ADDRESS`, `close`, `shutdown`,
+/// Obeys its commands, one per message: `listen ADDRESS`, `try-listen ADDRESS`, `close`, `shutdown`,
 /// `listen-close ADDRESS`, `unref`, `ref`, `disconnect`, `own-shutdown`, `exit CODE`, `hoard SPARE`, `release`, `flood COUNT BYTES`, `say TEXT`, `echo TEXT`.
 pub(crate) fn obedient() {
     let (_lp, env, worker) = as_worker();
@@ -26,9 +26,9 @@ struct Obedient {
     env: Environment,
     servers: Vec<Server>,
     kept: Vec<OwnedFd>,
-    /// Shuts its servers down by itself when it is to leave.
+    /// Shuts its servers down itself when it is to leave.
     shuts_down: bool,
-    /// Holds all descriptors that the process may have, but for a few.
+    /// Holds all but a few of the descriptors that the process may have.
     hoard: Vec<std::fs::File>,
 }
 
@@ -84,7 +84,7 @@ impl WorkerHandler for Obedient {
                 let closed = move || {
                     sender.send(b"closed").expect("the primary is there");
                 };
-                // The last one that listens: others were refused.
+                // The last server that listens: others were refused.
                 while let Err(_refused) = self.servers.pop().expect("a server").close_with(closed.clone()) {}
             }
             "shutdown" => self.shut_down(worker),

@@ -1,4 +1,4 @@
-//! Workers that were taken over: they speak to their primary in bytes of their own.
+//! Compromised workers, which send their primary bytes of their own.
 
 use super::PATIENCE;
 use async_wrap::StreamWrap;
@@ -25,14 +25,14 @@ fn keyed(kind: u8, key: usize) -> Vec<u8> {
     frame(kind, 0, &u32::try_from(key).expect("a number").to_le_bytes())
 }
 
-/// A wish to listen: `target` in bytes, and the index among those of the same target.
+/// A query: `target` in bytes, and the index among queries for the same target.
 fn query(target: &[u8], index: usize) -> Vec<u8> {
     let index = u32::try_from(index).expect("a number").to_le_bytes();
     let options = [255, 1, 0, 0, 0, 0, 0, 0, 0];
     frame(QUERY, 0, &[&index[..], target, &index, &options].concat())
 }
 
-/// 127.0.0.1, and a port that the system chooses.
+/// 127.0.0.1, and a port that the kernel chooses.
 const ANY_PORT: [u8; 8] = [1, 4, 127, 0, 0, 1, 0, 0];
 
 fn path(name: &str) -> Vec<u8> {
@@ -40,12 +40,13 @@ fn path(name: &str) -> Vec<u8> {
     [&[2][..], &length.to_le_bytes(), name.as_bytes()].concat()
 }
 
-/// Says what its arguments ask for, then `done`, and stays until it is killed.
+/// Sends what its arguments name, then `done`, and stays until it is killed.
 ///
-/// `ports COUNT` and `heard COUNT` want as many ports, and the latter says that it listens on all; `churn COUNT` gives
-/// each back at once, and reads nothing; `path NAME` wants a path; `repeat` says everything twice; `close KEY` gives back
-/// what may be another's; `half COUNT` sends descriptors with a message that has no end, `many COUNT` with one that has;
-/// `misplaced` sends one with what needs none; `text WORDS` is an ordinary message; `heir` leaves its channel to a child and ends.
+/// `ports COUNT` and `heard COUNT` ask for as many ports, and the latter reports that it listens on all; `churn COUNT` closes
+/// each at once, and reads nothing; `path NAME` asks for a path; `repeat` sends everything twice; `close KEY` closes a socket
+/// that may be another worker's; `half COUNT` sends descriptors with an incomplete message, `many COUNT` with a complete
+/// message; `misplaced` sends a descriptor with a message that takes none; `text WORDS` is an ordinary message; `heir` passes
+/// its channel to a child and ends.
 pub(crate) fn rogue(args: &[&str]) {
     let [what, argument] = *args else { panic!("two words") };
     let count = argument.parse().unwrap_or(0);
@@ -105,7 +106,7 @@ struct Rogue {
     channel: PipeWrap,
     bytes: Vec<u8>,
     fds: usize,
-    /// Whether it reads what it is answered.
+    /// Whether it reads the answers.
     reads: bool,
     /// Whether a child gets its channel.
     bequeaths: bool,
@@ -115,7 +116,7 @@ impl OnStream for Rogue {
     fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {
         let Some(channel) = self.stdin.take_received_fd() else { return };
         if self.bequeaths {
-            // It ends with the channel.
+            // The child ends with the channel.
             Command::new("cat").stdin(channel).stdout(Stdio::null()).spawn().expect("a child");
             std::process::exit(0);
         }

@@ -1,4 +1,4 @@
-//! What the workers of the tests do.
+//! The roles of the tests' workers.
 
 use super::{as_worker, deployed, invited, obedient, rogue};
 use async_wrap::StreamWrap;
@@ -67,7 +67,7 @@ pub(crate) fn listen_options(text: &str) -> ListenOptions {
     options
 }
 
-/// Says who it is and closes, on each of its addresses.
+/// Sends its id and closes the connection, on each of its addresses.
 fn greeter(addresses: &[&str]) {
     let (_lp, env, worker) = as_worker();
     let greeting = worker.id().to_string();
@@ -80,8 +80,8 @@ fn greeter(addresses: &[&str]) {
     env.run(RunMode::Default).expect("the loop runs");
 }
 
-/// Says who it is and keeps the connection until the peer ends it. Takes `LIMIT`, a number or `-`; with a second
-/// argument of `drop` those above are dropped.
+/// Sends its id and keeps the connection until the peer ends it. Takes `LIMIT`, a number or `-`; with a second
+/// argument `drop`, connections above the limit are dropped.
 fn holder(args: &[&str]) {
     let (_lp, env, worker) = as_worker();
     let options = ServerOptions {
@@ -98,7 +98,7 @@ fn holder(args: &[&str]) {
     worker.send(b"never seen").expect_err("the channel is closed");
 }
 
-/// Says when the worker is to leave, and when its servers were told. Whatever it is told, it kills itself.
+/// Reports that the worker is to leave, and that its servers were closed. At any message it kills itself.
 struct Leaving;
 
 impl WorkerHandler for Leaving {
@@ -110,7 +110,7 @@ impl WorkerHandler for Leaving {
         worker.send(b"leaving").expect("the primary is there");
         let later = worker.clone();
         worker.environment().set_immediate(move || {
-            // Without connections the worker is gone by now.
+            // Without connections the worker has left by now.
             let _ = later.send(b"still serving");
         });
     }
@@ -157,7 +157,7 @@ impl SocketHandler for Quiet {
     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 }
 
-/// Reports what a connection runs in.
+/// Reports the context of a connection.
 fn contexts() {
     let (_lp, env, worker) = as_worker();
     let hook = env.hook(Contexts);
@@ -171,7 +171,7 @@ fn contexts() {
 struct ContextReporter {
     env: Environment,
     worker: Worker,
-    /// What caused `on_listening`.
+    /// The trigger of `on_listening`.
     listening_cause: AsyncId,
 }
 
@@ -220,14 +220,14 @@ fn idle() {
     env.run(RunMode::Default).expect("the loop runs");
 }
 
-/// Goes at once.
+/// Ends at once.
 fn leaver() {
     let (_lp, env, worker) = as_worker();
     worker.disconnect();
     env.run(RunMode::Default).expect("the loop runs");
 }
 
-/// Never looks at its loop again once it got a message, as long as its primary lives.
+/// Blocks its loop from the first message on, as long as its primary lives.
 fn busy() {
     let (_lp, env, worker) = as_worker();
     worker.set_handler(Busy);
@@ -246,7 +246,7 @@ impl WorkerHandler for Busy {
     }
 }
 
-/// Is no worker at all but sends bytes of its own: in hexadecimal.
+/// Sends its argument, in hexadecimal, instead of messages.
 fn liar(args: &[&str]) {
     use std::os::fd::AsFd;
     use tcp_wrap::PipeWrap;
@@ -262,7 +262,7 @@ fn liar(args: &[&str]) {
     unreachable!("a liar is killed");
 }
 
-/// Asks to listen on one address again and again, says `done`, and reads nothing of it all before SIGUSR1.
+/// Asks to listen on one address again and again, sends `done`, and reads no answers before SIGUSR1.
 fn asker() {
     use std::os::fd::AsFd;
     use tcp_wrap::PipeWrap;
@@ -371,7 +371,7 @@ fn primary(args: &[&str]) {
     cluster.until(|| false);
 }
 
-/// A worker with a server and a connection to itself, so that its loop would go on for ever.
+/// A worker with a server and a connection to itself, so that its loop would not end by itself.
 fn outsider() {
     let (_lp, env, worker) = as_worker();
     let server = Server::with_source(&env, ServerOptions::default(), worker.source());

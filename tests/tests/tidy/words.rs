@@ -29,7 +29,6 @@ const NOT_YET: &[&str] = &[
     "README.md",
     "SECURITY.md",
     "async-wrap/",
-    "cluster/",
     "http/",
     "net/",
     "tcp-wrap/",
