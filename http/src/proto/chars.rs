@@ -1,12 +1,12 @@
-//! Which bytes may stand where: one table of character classes (RFC 9110, 5.5 and 5.6.2; RFC 3986, 3.2.2).
+//! Which bytes may stand where: one table of character classes (RFC 9110, 5.5 and 5.6.2; RFC 3986, 3.2.2). Mirrors the
+//! tables that llhttp generates.
 
 /// `tchar`: methods, field names, transfer codings, chunk extension names.
 pub(super) const TOKEN: u8 = 1;
 /// A byte of a request target: visible ASCII but `#`.
 ///
-/// This is wider than RFC 3986 (`"`, `<`, `>`, `\`, `^`, `` ` ``, `{`, `|`, `}` are let through, since
-/// browsers send some of them in queries and Node accepts them), but a fragment never belongs into a target
-/// (RFC 9112, 3.2).
+/// This is wider than RFC 3986: `"`, `<`, `>`, `\`, `^`, `` ` ``, `{`, `|` and `}` are accepted, since browsers send some of
+/// them in queries and Node accepts them. A fragment never belongs into a target (RFC 9112, 3.2).
 pub(super) const TARGET: u8 = 2;
 /// A byte of a `reg-name` but `%` (which needs two hex digits) and `,` (see `authority.rs`).
 pub(super) const HOST: u8 = 4;
@@ -98,7 +98,7 @@ pub(super) fn text_run(bytes: &[u8]) -> usize {
 /// Whether `bytes` is a `token`: not empty, every byte a `tchar`.
 #[inline]
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    // Without a way out in the middle, which short names do not need: half the instructions.
+    // Without an exit in the middle, which short names do not need: half the instructions.
     let classes = bytes.iter().fold(u8::MAX, |classes, &byte| classes & CLASSES[usize::from(byte)]);
     !bytes.is_empty() && classes & TOKEN != 0
 }

@@ -4,17 +4,15 @@
 //! chunk-size [ *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ) ] CRLF
 //! ```
 //!
-//! A machine that takes a byte at a time and holds no bytes, so that it does not matter how the line is
-//! split. Extensions are checked and dropped: none is known, and the RFC has unknown ones ignored. Whitespace
-//! is accepted only where the grammar has BWS, around `;` and `=` (llhttp refuses it there too); nowhere
-//! else, so not before CR.
+//! A machine that takes a byte at a time and holds no bytes, so that it does not matter how the line is split. Extensions are
+//! checked and dropped: none is known, and the RFC has unknown ones ignored. Whitespace is accepted only where the grammar
+//! has BWS, around `;` and `=` (llhttp refuses it there too), so not before CR. Mirrors llhttp's `chunk_size` states.
 
 use super::chars::{self, QUOTED, TEXT, TOKEN};
 use super::error::ParseError;
 use super::limits::Limits;
 
-/// Digits that a chunk size may have, leading zeros included: so many that every `u64` can be written, and so
-/// few that none overflows.
+/// Digits that a chunk size may have, leading zeros included: every `u64` can be written with them, and none overflows.
 const MAX_DIGITS: u8 = 16;
 
 /// Where in the line the next byte stands.

@@ -1,4 +1,5 @@
-//! The options of a `Connection` field, of a request or of a response (RFC 9110, 7.6.1).
+//! The options of a `Connection` field, of a request or of a response (RFC 9110, 7.6.1). Mirrors llhttp's
+//! `F_CONNECTION_…`.
 
 use super::chars;
 

@@ -1,4 +1,5 @@
-//! Why a peer's bytes were refused: one kind per rule, each with the status that answers it and Node's code.
+//! Why a peer's bytes were refused: one kind per rule, each with the status of its response and Node's code. Mirrors
+//! llhttp's `HPE_…`.
 
 use std::fmt;
 
@@ -69,7 +70,7 @@ pub enum ParseError {
 }
 
 impl ParseError {
-    /// The status of the answer: 400 unless an RFC names a better one.
+    /// The status of the response: 400 unless an RFC names a better one.
     pub fn status(self) -> u16 {
         match self {
             Self::UriTooLong => 414,

@@ -1,14 +1,14 @@
-//! What becomes of a field that comes more than once, in a map that has one value for each name. Mirrors Node's
-//! `matchKnownFields`, `lib/_http_incoming.js`, which makes `request.headers`.
+//! How a map with one value for each name holds a field that comes more than once. Mirrors Node's `matchKnownFields`,
+//! `lib/_http_incoming.js`, which makes `request.headers`.
 
-/// What such a map holds of a field's lines.
+/// What a map with one value for each name holds of a field's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeated {
-    /// The first value: the field has one value only, and what would be joined might be taken for another one.
+    /// The first value: the field has one value only, and joined ones could be taken for another value.
     First,
-    /// All values, with this between them.
+    /// All values, with this separator.
     Joined(&'static str),
-    /// All values, in a list of their own even if there is one: their commas are not those of a list.
+    /// A list of all values, even if there is one only: their commas separate no elements.
     Listed,
 }
 
@@ -35,7 +35,7 @@ const SINGLE: &[&str] = &[
 ];
 
 impl Repeated {
-    /// What becomes of the field called `name`, in whatever case.
+    /// How the field called `name`, in whatever case, is held.
     ///
     /// ```
     /// use http::proto::Repeated;

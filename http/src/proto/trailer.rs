@@ -1,6 +1,6 @@
-//! Which fields may not come after a body (RFC 9110, 6.5.1).
+//! Fields that may not follow a body (RFC 9110, 6.5.1). Node has no such list.
 
-/// Fields that a trailer section must not have, because they would have been needed before the body: framing,
+/// Fields that a trailer section must not have, because a recipient needs them before the body: framing,
 /// routing, request modifiers, authentication, content format, and control of the connection. In lower case.
 const FORBIDDEN: &[&str] = &[
     "authorization",
@@ -33,8 +33,8 @@ const FORBIDDEN: &[&str] = &[
     "www-authenticate",
 ];
 
-/// Whether a field called `name` may stand in a trailer section. Received ones that may not are dropped (Node
-/// keeps them); ones to be sent are an error.
+/// Whether a field called `name` may stand in a trailer section. Other fields are dropped when they are received (Node keeps
+/// them), and refused when they are set.
 pub(super) fn is_allowed(name: &[u8]) -> bool {
     !FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
 }

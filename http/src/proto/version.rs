@@ -1,4 +1,4 @@
-//! The version of a message (RFC 9112, 2.3).
+//! The version of a message (RFC 9112, 2.3). Mirrors llhttp's `http_major` and `http_minor`.
 
 /// The version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ pub enum Expect {
     None,
     /// `100-continue`: the client may wait for a `100 Continue` before it sends the body.
     Continue,
-    /// Something unknown: to be answered with 417.
+    /// An unknown expectation: the response has to be 417.
     Other,
 }
 

@@ -1,7 +1,7 @@
 //! The four forms of a request target, and which method may use which (RFC 9112, 3.2).
 //!
-//! Node does not tie forms to methods (`GET *` reaches the application there); the RFC's grammar does, so
-//! such targets are refused here.
+//! Node does not tie forms to methods (`GET *` reaches the application there); the RFC's grammar does, so such targets are
+//! refused here.
 
 use super::authority;
 
@@ -12,8 +12,8 @@ pub enum TargetForm {
     Origin,
     /// A whole URI, as sent to proxies; a server has to accept it too: `http://example.org/where?q=now`.
     ///
-    /// Only URIs with `://` count. Others (`urn:a`) name nothing that a server of paths could have, and could
-    /// not be told from a misplaced authority (`GET localhost:80`).
+    /// Only URIs with `://` count. Others (`urn:a`) name nothing that a server of paths has, and look like a misplaced
+    /// authority (`GET localhost:80`).
     Absolute,
     /// Host and port of a `CONNECT`: `example.org:80`.
     Authority,

@@ -1,14 +1,14 @@
-//! The parts of responses as bytes: functions that append to a buffer.
+//! The parts of responses as bytes: functions that append to a buffer. Mirrors the strings of Node's `_storeHeader`.
 //!
-//! Each appends all of its part or, with an error, nothing. Whatever they are given, they cannot be made to
-//! end a line early: names have to be tokens, values and reasons are without control characters (Node's
-//! `checkInvalidHeaderChar`), so no response can be split (RFC 9112, 11.1).
+//! Each appends all of its part or, with an error, nothing. No argument can end a line early: names have to be tokens, values
+//! and reasons are without control characters (Node's `checkInvalidHeaderChar`), so no response can be split (RFC 9112,
+//! 11.1).
 
 use super::reason::reason_phrase;
 use crate::proto::chars;
 use std::fmt;
 
-/// What was given and cannot be written.
+/// Why something cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -91,8 +91,7 @@ pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), E
     Ok(())
 }
 
-/// Whether [`field`] will take `name` and `value`: to be asked when a field is set, long before it is
-/// written.
+/// Whether [`field`] accepts `name` and `value`: for a field that is set long before it is written.
 #[inline]
 pub(super) fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     if !chars::is_token(name.as_bytes()) {
@@ -146,7 +145,7 @@ pub(super) fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_request
 
 /// Appends an informational response, whole: 103 Early Hints, 102 Processing and the like.
 ///
-/// Not 101, which ends HTTP on the connection and is a final answer here. Such a response has neither
+/// Not 101, which ends HTTP on the connection and is a final response here. Such a response has neither
 /// `Content-Length` nor `Transfer-Encoding` (RFC 9110, 8.6; RFC 9112, 6.1). Do not send one to an HTTP/1.0
 /// client (RFC 9110, 15.2).
 pub(super) fn informational<'f>(
@@ -170,7 +169,7 @@ pub(super) fn informational<'f>(
     })
 }
 
-/// Appends the line before a chunk of `len` bytes. One of no bytes would end the body.
+/// Appends the line before a chunk of `len` bytes. A chunk of no bytes would end the body.
 pub(super) fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
     let mut digits = [0; 16];
     let mut start = digits.len();
@@ -184,7 +183,7 @@ pub(super) fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Runs `write`; takes back what it appended if it fails.
+/// Runs `write`, and removes what it appended if it fails.
 fn all_or_nothing(
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,

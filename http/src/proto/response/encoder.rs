@@ -39,7 +39,7 @@ pub struct Encoder {
     /// Body bytes that the framing still allows and demands; of a body that ends with the connection, what is missing.
     left: u64,
     keep_alive: bool,
-    /// Whether the head says `Connection: close` by itself.
+    /// Whether the encoder adds `Connection: close`.
     sends_close: bool,
 }
 
@@ -87,7 +87,7 @@ impl Encoder {
         }
     }
 
-    /// Writes the lines that the encoder sends by itself, or what was set in their place.
+    /// Writes the lines that the encoder adds, or what was set in their place.
     fn put_common_lines(&self, head: &ResponseHead, cache: &HeadCache, out: &mut Vec<u8>) {
         let connection = head.connection();
         if let (Named::Nothing, false, true) = (&connection, self.sends_close, head.wants_keep_alive()) {
@@ -207,14 +207,14 @@ impl Encoder {
         encode::informational(out, status, fields)
     }
 
-    /// Writes a whole response with an empty body that ends the connection: Node's literal answers to a `clientError`, a
+    /// Writes a whole response with an empty body that ends the connection: Node's literal responses to a `clientError`, a
     /// timeout and the like, with the length that lets a client see its end, and the `Date` that RFC 9110, 6.6.1 asks a
     /// server with a clock for.
     ///
     /// # Errors
     /// `InvalidStatus` outside of 400 to 599.
     pub fn closing(status: u16, cache: Option<&HeadCache>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        // 1xx, 204 and 304 are no answers to a faulty request.
+        // 1xx, 204 and 304 do not answer a faulty request.
         if !(400..=599).contains(&status) {
             return Err(EncodeError::InvalidStatus(status));
         }

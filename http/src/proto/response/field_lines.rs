@@ -1,7 +1,7 @@
 //! The field lines of a response as they will be sent. Mirrors the string that Node's `_storeHeader` builds.
 //!
 //! The responses of a server tend to begin with the same field. So a record that is used again keeps the lines of its last
-//! response, and a first field that is the same one needs neither to be checked nor to be written.
+//! response, and an equal first field needs neither to be checked nor to be written.
 
 use super::encode::{EncodeError, field};
 
@@ -20,12 +20,12 @@ pub(super) fn recycle(buffer: &mut Vec<u8>) {
 pub(crate) struct FieldLines {
     /// The lines, and behind them what is left of the last response's.
     bytes: Vec<u8>,
-    /// Where the lines end.
+    /// The end of the lines.
     len: usize,
-    /// Bytes of the name in the first line of `bytes`, and of that line; both 0 if it is none.
+    /// Bytes of the name in the first line of `bytes`, and of that line; both 0 if there is none to be compared.
     first_name: usize,
     first_line: usize,
-    /// Names what is in `bytes` if that is known elsewhere; 0 once it has changed.
+    /// Identifies the content of `bytes` to [`HeadCache`](super::HeadCache); 0 once that has changed.
     stamp: u64,
 }
 
@@ -40,7 +40,7 @@ impl FieldLines {
         self.len
     }
 
-    /// The name that was given to these bytes, or those that they begin with; 0 if they have changed since.
+    /// The stamp that was given to these bytes, or to those that they begin with; 0 if they have changed since.
     #[inline]
     pub(super) fn stamp(&self) -> u64 {
         self.stamp
@@ -50,7 +50,7 @@ impl FieldLines {
         self.stamp = stamp;
     }
 
-    /// Adds a line if it is the first one and was the first one of the last response.
+    /// Adds a line if it is the first one, and was the first one of the last response. Returns whether it was.
     #[inline]
     pub(super) fn put_again(&mut self, name: &str, value: &[u8]) -> bool {
         let is_same = self.len == 0 && self.is_first(name.as_bytes(), value);
@@ -91,7 +91,7 @@ impl FieldLines {
             && begins_with(&self.bytes[name.len() + 2..], value)
     }
 
-    /// Removes the lines of a field among the first `end` bytes. Usually there are none, and few others.
+    /// Removes the lines of a field among the first `end` bytes. Most responses have none, and few others.
     pub(super) fn remove(&mut self, name: &str, mut end: usize) {
         let mut start = 0;
         while start < end {
@@ -110,7 +110,7 @@ impl FieldLines {
         }
     }
 
-    /// Forgets all lines, but for the first one should it come again.
+    /// Removes all lines. The first one stays in the buffer, for [`put_again`](Self::put_again).
     pub(super) fn clear(&mut self) {
         self.len = 0;
         if self.bytes.capacity() > KEPT_CAPACITY {
@@ -119,8 +119,8 @@ impl FieldLines {
     }
 }
 
-/// Whether `bytes` begin with something short: mostly so short that two words, which may overlap, are all of it, where the
-/// general routine would first have to find out what is best.
+/// Whether `bytes` begin with `start`. Most are so short that two words, which may overlap, cover them; the general routine
+/// would first have to choose a method.
 #[inline(always)]
 fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..start.len()) else { return false };

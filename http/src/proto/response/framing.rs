@@ -5,7 +5,7 @@
 //!   it), nor one beside `Transfer-Encoding` (RFC 9112, 6.2);
 //! - a `Transfer-Encoding` set by the application is not sent to an HTTP/1.0 client, nor on 1xx, 204, a 2xx
 //!   to `CONNECT` (RFC 9112, 6.1) or 205;
-//! - 205 has no content and says so with length 0 (RFC 9110, 15.3.6; Node lets one be written);
+//! - 205 has no content, and length 0 (RFC 9110, 15.3.6; Node accepts a body);
 //! - a `Connection` that the application set and that promises what will not happen is replaced by `close`;
 //! - a `Trailer` is an error if the application itself made trailers impossible, but not if the request did
 //!   (`HEAD`, or HTTP/1.0): then it is just not sent, since an application should not fail at a client's
@@ -53,7 +53,7 @@ impl From<&RequestHead<'_>> for RequestFacts {
 }
 
 /// The application's side of the decision: what it set, and what it removed for good (Node's `removeHeader`
-/// of a field that is otherwise sent by itself).
+/// of a field that the encoder would add).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ResponseFacts {
     /// The status, 100 to 999.
@@ -110,7 +110,7 @@ pub(super) enum FieldLine<T> {
     Send(T),
 }
 
-/// A `Connection` line that is sent by itself.
+/// A `Connection` line that the encoder adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionLine {
     /// `Connection: keep-alive`; may be followed by a `Keep-Alive` line.
@@ -126,7 +126,7 @@ pub(super) struct ResponseFraming {
     pub body: BodyFraming,
     /// The `Content-Length` line to be sent, whether it was set or not.
     pub content_length: Option<u64>,
-    /// The `Transfer-Encoding` line; what is sent by itself is `chunked`.
+    /// The `Transfer-Encoding` line; the encoder adds `chunked`.
     pub transfer_encoding: FieldLine<()>,
     /// The `Connection` line.
     pub connection: FieldLine<ConnectionLine>,
@@ -199,7 +199,7 @@ impl Content {
             100..=199 | 204 => Self::Never,
             _ if ends_http(request, status) => Self::Never,
             304 => Self::Described,
-            // To `HEAD` too, which is to be answered with the fields that `GET` gets (RFC 9110, 9.3.2).
+            // To `HEAD` too, whose response has the fields that `GET` gets (RFC 9110, 9.3.2).
             205 => Self::Empty,
             _ if request.is_head => Self::Described,
             _ => Self::Some,
@@ -279,7 +279,7 @@ fn connection(
     let is_http11 = version == Version::Http11;
     match response.connection {
         Some(options) if can_stay && (is_http11 || options.keep_alive) => (FieldLine::AsSet, true),
-        // RFC 9112, 9.6: a server that will close says so.
+        // RFC 9112, 9.6: a server that will close the connection sends `close`.
         Some(options) if options.close => (FieldLine::AsSet, false),
         // An HTTP/1.0 client that is not told otherwise expects the close.
         None if response.no_connection => (FieldLine::Omit, can_stay && is_http11),

@@ -1,4 +1,4 @@
-//! What a response says before and after its body, as an application sets it. Mirrors the header half of Node's
+//! The head and the trailers of a response, as an application sets them. Mirrors the header half of Node's
 //! `OutgoingMessage`.
 //!
 //! Lines are written when they are set, in the form in which they will be sent. The few fields that the encoder itself
@@ -25,39 +25,39 @@ use crate::proto::trailer;
 #[derive(Debug)]
 pub struct ResponseHead {
     status: u16,
-    /// Lines as they will be sent, without those that `rare` has.
+    /// Lines as they will be sent, without those that `cold` has.
     lines: FieldLines,
-    rare: Rare,
-    /// Whether `rare` was touched. [`ResponseHead::rare`] sets it, and is the only way to change `rare`.
-    has_rare: bool,
+    cold: Cold,
+    /// Whether `cold` was touched. [`ResponseHead::cold`] sets it, and is the only way to change `cold`.
+    has_cold: bool,
 }
 
 /// What few responses set.
 #[derive(Debug, Default)]
-struct Rare {
+struct Cold {
     reason: Option<Box<[u8]>>,
     content_length: Option<u64>,
     transfer_encoding: Option<Box<[u8]>>,
     connection: Option<Box<[u8]>>,
     trailer_lines: Vec<u8>,
     set: KnownFields,
-    /// Removed fields are not sent by the encoder either.
+    /// Removed fields are not added by the encoder either.
     removed: KnownFields,
 }
 
-/// What is said of the connection by a response's own fields.
+/// The `Connection` field of a response, as the application left it.
 pub(super) enum Named<'a> {
-    /// What was set.
+    /// It was set to this.
     Set(&'a [u8]),
-    /// Nothing, and nothing is to be said.
+    /// It was removed: none is sent.
     Removed,
-    /// Nothing.
+    /// It was neither set nor removed.
     Nothing,
 }
 
 impl Default for ResponseHead {
     fn default() -> Self {
-        Self { status: 200, lines: FieldLines::default(), rare: Rare::default(), has_rare: false }
+        Self { status: 200, lines: FieldLines::default(), cold: Cold::default(), has_cold: false }
     }
 }
 
@@ -93,7 +93,7 @@ impl ResponseHead {
     /// `InvalidReason` for control characters.
     pub fn set_reason(&mut self, reason: &[u8]) -> Result<(), EncodeError> {
         status_line(&mut Vec::new(), 200, Some(reason))?;
-        self.rare().reason = Some(reason.into());
+        self.cold().reason = Some(reason.into());
         Ok(())
     }
 
@@ -136,42 +136,42 @@ impl ResponseHead {
             }
             KnownField::Date | KnownField::Trailer | KnownField::KeepAlive => {
                 self.lines.put(name, value)?;
-                // `rare` has to be told of it each time.
+                // `cold` has to record it each time.
                 self.lines.forget_first();
             }
             KnownField::ContentLength => {
                 check_field(name, value)?;
-                self.rare().content_length = Some(length(value)?);
+                self.cold().content_length = Some(length(value)?);
             }
             KnownField::TransferEncoding => {
                 check_field(name, value)?;
                 if value.trim_ascii().is_empty() {
                     return Err(EncodeError::InvalidFraming);
                 }
-                self.rare().transfer_encoding = Some(value.into());
+                self.cold().transfer_encoding = Some(value.into());
             }
             KnownField::Connection => {
                 check_field(name, value)?;
-                self.rare().connection = Some(value.into());
+                self.cold().connection = Some(value.into());
             }
         }
-        let rare = self.rare();
-        rare.set.insert(known);
-        rare.removed.remove(known);
+        let cold = self.cold();
+        cold.set.insert(known);
+        cold.removed.remove(known);
         Ok(())
     }
 
-    /// Removes a field. One that the encoder sends by itself is then not sent either.
+    /// Removes a field. The encoder then does not add it either.
     pub fn remove(&mut self, name: &str) {
         self.lines.remove(name, self.lines.len());
         let Some(known) = KnownField::of(name.as_bytes()) else { return };
-        let rare = self.rare();
-        rare.set.remove(known);
-        rare.removed.insert(known);
+        let cold = self.cold();
+        cold.set.remove(known);
+        cold.removed.insert(known);
         match known {
-            KnownField::ContentLength => rare.content_length = None,
-            KnownField::TransferEncoding => rare.transfer_encoding = None,
-            KnownField::Connection => rare.connection = None,
+            KnownField::ContentLength => cold.content_length = None,
+            KnownField::TransferEncoding => cold.transfer_encoding = None,
+            KnownField::Connection => cold.connection = None,
             _ => {}
         }
     }
@@ -183,84 +183,84 @@ impl ResponseHead {
     /// (RFC 9110, 6.5.1).
     pub fn add_trailer(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
         check_trailer(name, value)?;
-        field(&mut self.rare().trailer_lines, name, value)
+        field(&mut self.cold().trailer_lines, name, value)
     }
 
-    /// Forgets everything; buffers are kept for the next response.
+    /// Removes everything; buffers are kept for the next response.
     #[inline]
     pub fn clear(&mut self) {
         self.lines.clear();
         self.status = 200;
-        if self.has_rare {
-            self.clear_rare();
+        if self.has_cold {
+            self.clear_cold();
         }
     }
 
     /// Whether nothing is set.
     pub(crate) fn is_new(&self) -> bool {
-        self.status == 200 && self.lines.len() == 0 && !self.has_rare
+        self.status == 200 && self.lines.len() == 0 && !self.has_cold
     }
 
     #[inline(never)]
-    fn clear_rare(&mut self) {
-        let mut trailer_lines = std::mem::take(&mut self.rare.trailer_lines);
+    fn clear_cold(&mut self) {
+        let mut trailer_lines = std::mem::take(&mut self.cold.trailer_lines);
         recycle(&mut trailer_lines);
-        self.rare = Rare { trailer_lines, ..Rare::default() };
-        self.has_rare = false;
+        self.cold = Cold { trailer_lines, ..Cold::default() };
+        self.has_cold = false;
     }
 
     /// The status and the lines, if that is all that was set.
     #[inline]
     pub(crate) fn simple(&mut self) -> Option<(u16, &mut FieldLines)> {
-        (!self.has_rare).then_some((self.status, &mut self.lines))
+        (!self.has_cold).then_some((self.status, &mut self.lines))
     }
 
-    fn rare(&mut self) -> &mut Rare {
-        self.has_rare = true;
-        &mut self.rare
+    fn cold(&mut self) -> &mut Cold {
+        self.has_cold = true;
+        &mut self.cold
     }
 
     /// What decides how the body is delimited.
     pub(super) fn facts(&self, known_length: Option<u64>) -> ResponseFacts {
-        let rare = &self.rare;
+        let cold = &self.cold;
         ResponseFacts {
             status: self.status,
             known_length,
-            content_length: rare.content_length,
-            transfer_encoding: rare.transfer_encoding.as_deref().map(set_encoding),
-            connection: rare.connection.as_deref().map(connection_options),
-            trailer: rare.set.contains(KnownField::Trailer) || !rare.trailer_lines.is_empty(),
-            no_content_length: rare.removed.contains(KnownField::ContentLength),
-            no_transfer_encoding: rare.removed.contains(KnownField::TransferEncoding),
-            no_connection: rare.removed.contains(KnownField::Connection),
+            content_length: cold.content_length,
+            transfer_encoding: cold.transfer_encoding.as_deref().map(set_encoding),
+            connection: cold.connection.as_deref().map(connection_options),
+            trailer: cold.set.contains(KnownField::Trailer) || !cold.trailer_lines.is_empty(),
+            no_content_length: cold.removed.contains(KnownField::ContentLength),
+            no_transfer_encoding: cold.removed.contains(KnownField::TransferEncoding),
+            no_connection: cold.removed.contains(KnownField::Connection),
         }
     }
 
     /// Keeps of the fields that speak of the body and the connection those that are to be sent.
     pub(super) fn settle(&mut self, framing: &ResponseFraming) {
-        let rare = self.rare();
-        rare.content_length = framing.content_length;
-        rare.transfer_encoding = match framing.transfer_encoding {
+        let cold = self.cold();
+        cold.content_length = framing.content_length;
+        cold.transfer_encoding = match framing.transfer_encoding {
             FieldLine::Omit => None,
-            FieldLine::AsSet => rare.transfer_encoding.take(),
+            FieldLine::AsSet => cold.transfer_encoding.take(),
             // An empty value, which nothing can set, stands for `chunked`: it takes no memory.
             FieldLine::Send(()) => Some(Box::default()),
         };
         if framing.connection == FieldLine::Omit {
-            rare.removed.insert(KnownField::Connection);
+            cold.removed.insert(KnownField::Connection);
         } else {
-            rare.removed.remove(KnownField::Connection);
+            cold.removed.remove(KnownField::Connection);
         }
         if framing.connection != FieldLine::AsSet {
-            rare.connection = None;
+            cold.connection = None;
         }
-        if self.rare.set.contains(KnownField::Trailer) && !framing.trailers {
+        if self.cold.set.contains(KnownField::Trailer) && !framing.trailers {
             self.lines.remove("Trailer", self.lines.len());
         }
     }
 
     pub(super) fn reason(&self) -> Option<&[u8]> {
-        self.rare.reason.as_deref()
+        self.cold.reason.as_deref()
     }
 
     pub(super) fn lines(&self) -> &[u8] {
@@ -268,43 +268,43 @@ impl ResponseHead {
     }
 
     pub(super) fn content_length(&self) -> Option<u64> {
-        self.rare.content_length
+        self.cold.content_length
     }
 
     pub(super) fn transfer_encoding(&self) -> Option<&[u8]> {
-        self.rare
+        self.cold
             .transfer_encoding
             .as_deref()
             .map(|codings| if codings.is_empty() { b"chunked" } else { codings })
     }
 
     pub(super) fn connection(&self) -> Named<'_> {
-        match &self.rare.connection {
+        match &self.cold.connection {
             Some(value) => Named::Set(value),
-            None if self.rare.removed.contains(KnownField::Connection) => Named::Removed,
+            None if self.cold.removed.contains(KnownField::Connection) => Named::Removed,
             None => Named::Nothing,
         }
     }
 
-    /// Whether the encoder sends a `Date` of its own.
+    /// Whether the encoder adds a `Date`.
     pub(super) fn wants_date(&self) -> bool {
         !self.is_decided(KnownField::Date)
     }
 
-    /// Whether the encoder may send a `Keep-Alive` of its own.
+    /// Whether the encoder may add a `Keep-Alive`.
     pub(super) fn wants_keep_alive(&self) -> bool {
         !self.is_decided(KnownField::KeepAlive)
     }
 
     fn is_decided(&self, field: KnownField) -> bool {
-        self.rare.set.contains(field) || self.rare.removed.contains(field)
+        self.cold.set.contains(field) || self.cold.removed.contains(field)
     }
 
     pub(super) fn trailer_lines(&self) -> &[u8] {
-        &self.rare.trailer_lines
+        &self.cold.trailer_lines
     }
 
-    /// Bytes of a head of this content, about.
+    /// About how many bytes the fields take.
     pub(super) fn size_hint(&self) -> usize {
         self.lines.len()
     }

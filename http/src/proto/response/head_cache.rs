@@ -1,5 +1,6 @@
-//! What the heads of a server's responses have in common, made once: the `Date` line, the lines about a connection that
-//! stays, and the whole head of the last simple response, which is very often that of the next one too.
+//! What the heads of a server's responses have in common, made once: the `Date` line, the lines about a persistent
+//! connection, and the whole head of the last simple response, which is very often that of the next one too. Mirrors the
+//! cache of Node's `utcDate`.
 
 use super::encode::{content_length_end, date_field, keep_alive_field, status_line};
 use super::field_lines::{FieldLines, KEPT_CAPACITY};
@@ -17,7 +18,7 @@ pub(super) const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 /// The common lines of the heads of one server.
 #[derive(Debug)]
 pub struct HeadCache {
-    /// The `Date` line, then the lines about a connection that stays.
+    /// The `Date` line, then the lines about a persistent connection.
     lines: Vec<u8>,
     last: CachedHead,
 }
@@ -26,7 +27,7 @@ pub struct HeadCache {
 pub(crate) struct SimpleHead<'a> {
     /// Between 100 and 999.
     pub(crate) status: u16,
-    /// Whether the connection stays.
+    /// Whether the connection persists.
     pub(crate) keep_alive: bool,
     pub(crate) lines: &'a mut FieldLines,
     /// Bytes of the body.
@@ -39,16 +40,16 @@ struct CachedHead {
     status: u16,
     keep_alive: bool,
     lines: Vec<u8>,
-    /// Names those lines, so that they need not be compared.
+    /// Identifies those lines, so that they need not be compared.
     stamp: u64,
     length: u64,
-    /// Empty once its date is over.
+    /// Empty once its date is out of date.
     head: Vec<u8>,
 }
 
 impl HeadCache {
-    /// The lines of a server whose connections stay. With `keep_alive` a `Keep-Alive` line says for how many seconds and
-    /// for how many requests, as Node's does. The date is blank until [`set_date`](Self::set_date) is called.
+    /// The lines of a server with persistent connections. With `keep_alive` there is a `Keep-Alive` line with the seconds
+    /// that a connection may idle and the requests that it may carry, as in Node. The date is blank until [`set_date`](Self::set_date) is called.
     #[must_use]
     pub fn new(keep_alive: Option<(u64, Option<u64>)>) -> Self {
         let mut lines = Vec::new();
@@ -85,7 +86,7 @@ impl HeadCache {
 }
 
 impl CachedHead {
-    /// Whether it is known to be of this; what is not known may still be so.
+    /// Whether it is surely the head of this; `false` leaves that open.
     #[inline(always)]
     fn is_of(&self, head: &SimpleHead<'_>) -> bool {
         self.length == head.length
@@ -96,7 +97,7 @@ impl CachedHead {
             && !self.head.is_empty()
     }
 
-    /// Finds out whether it is of this after all, and if not makes it.
+    /// Compares the lines, and makes the head if it is not the same.
     #[inline(never)]
     fn find_or_make(&mut self, head: SimpleHead<'_>, common_lines: &[u8]) {
         let SimpleHead { status, keep_alive, lines, length } = head;
@@ -125,7 +126,7 @@ impl CachedHead {
     }
 }
 
-/// Puts `bytes` in the place of what is in `buffer`, which is not kept if it was for something large.
+/// Replaces the content of `buffer` by `bytes`; a large buffer is not kept.
 fn replace(buffer: &mut Vec<u8>, bytes: &[u8]) {
     buffer.clear();
     buffer.shrink_to(KEPT_CAPACITY);
