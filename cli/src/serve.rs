@@ -296,7 +296,7 @@ impl RequestHandler for WorkerApp {
         self.app.on_request(request, response);
     }
 
-    fn on_error(&mut self, error: net::Error) {
+    fn on_error(&mut self, _: &Server, error: net::Error) {
         if error.phase() == Some(ListenPhase::Accept) {
             return say::err(format_args!("error: {error}"));
         }

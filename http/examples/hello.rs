@@ -49,8 +49,8 @@ fn route(env: &Environment, request: &Request<'_>, response: Response) -> Result
         }
         "/count" => {
             // Without a length the body is chunked, and each line leaves as it is written.
-            let mut count = Count { response: response.clone(), next: 1 };
-            count.write_on()?;
+            let mut count = Count { next: 1 };
+            count.write_on(&response)?;
             response.set_handler(count);
             Ok(())
         }
@@ -60,27 +60,26 @@ fn route(env: &Environment, request: &Request<'_>, response: Response) -> Result
 
 /// Counts to a thousand, at the pace of the client.
 struct Count {
-    response: Response,
     next: u32,
 }
 
 impl Count {
-    fn write_on(&mut self) -> Result<()> {
+    fn write_on(&mut self, response: &Response) -> Result<()> {
         while self.next <= 1000 {
             let line = format!("{}\n", self.next);
             self.next += 1;
-            if !self.response.write(line.as_bytes())? {
+            if !response.write(line.as_bytes())? {
                 // The client has enough for now; `on_drain` says when it wants more.
                 return Ok(());
             }
         }
-        self.response.end(b"")
+        response.end(b"")
     }
 }
 
 impl ResponseHandler for Count {
-    fn on_drain(&mut self) {
-        let _ = self.write_on();
+    fn on_drain(&mut self, response: &Response) {
+        let _ = self.write_on(response);
     }
 }
 

@@ -31,6 +31,17 @@ impl Body {
         body
     }
 
+    /// A handle that the exchange counts already.
+    pub(crate) fn first(connection: &Rc<Connection>, number: u32) -> Self {
+        Self { connection: Rc::clone(connection), number }
+    }
+
+    /// A further handle of a body that is claimed, counted if its exchange is not over.
+    pub(crate) fn counted(connection: &Rc<Connection>, number: u32) -> Self {
+        connection.with_exchange(number, |exchange, _| exchange.bodies += 1);
+        Self::first(connection, number)
+    }
+
     /// Sets who takes the body, to its end even if the response is ended before. It hears `on_end` or `on_abort` unless
     /// another one takes its place: one that comes too late hears `on_abort`, be it that the connection is gone or that
     /// the body, even an empty one, was thrown away behind its answer or went to another handler.
@@ -46,7 +57,7 @@ impl Body {
         }
         match handler {
             None => self.connection.let_body_come(self.number, BODY_HELD),
-            Some(handler) => self.connection.refuse_body_handler(handler),
+            Some(handler) => self.refuse(handler),
         }
     }
 
@@ -70,6 +81,17 @@ impl Body {
         }
     }
 
+    /// Reports to a handler that came too late: a task may wait for one of its calls.
+    #[cold]
+    fn refuse(&self, mut handler: Box<dyn BodyHandler>) {
+        let body = self.clone();
+        // In a tick, since the socket may have no further upcall.
+        self.connection.core.env().next_tick(move || {
+            let _up = LAYER.up("BodyHandler::on_abort", Facts::default);
+            handler.on_abort(&body);
+        });
+    }
+
     /// Whether this is the body that is being received.
     fn is_current(&self) -> bool {
         self.connection.is_receiving(self.number)
@@ -78,8 +100,7 @@ impl Body {
 
 impl Clone for Body {
     fn clone(&self) -> Self {
-        self.connection.with_exchange(self.number, |exchange, _| exchange.bodies += 1);
-        Self { connection: Rc::clone(&self.connection), number: self.number }
+        Self::counted(&self.connection, self.number)
     }
 }
 
@@ -109,16 +130,6 @@ impl Connection {
         if self.with_exchange(number, |exchange, _| exchange.continue_is_owed) == Some(true) {
             self.send_continue(number);
         }
-    }
-
-    /// A handler came too late, and is told: a task may wait for one of its calls.
-    #[cold]
-    fn refuse_body_handler(&self, mut handler: Box<dyn BodyHandler>) {
-        // In a tick, since the socket may have no further upcall.
-        self.core.env().next_tick(move || {
-            let _up = LAYER.up("BodyHandler::on_abort", Facts::default);
-            handler.on_abort();
-        });
     }
 }
 

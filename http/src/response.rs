@@ -14,9 +14,9 @@ use std::rc::Rc;
 /// The answer to one request. A cheap clone that may be carried anywhere on its thread: into a timer, a future,
 /// another connection's callback.
 ///
-/// Dropping the last clone without [`end`](Self::end) answers 500, or breaks the connection if the answer has begun:
-/// a response that was lost keeps no client waiting. One that its own [`ResponseHandler`] holds is not lost: it lasts as
-/// long as its connection unless somebody ends it.
+/// When the last clone is dropped before [`end`](Self::end), the response is lost, and its client must not wait for it: it
+/// becomes a 500, or its connection is broken if the head is sent. It is not lost while its [`ResponseHandler`] waits for
+/// `on_drain`, which is given the response, nor while that handler holds a clone.
 ///
 /// ```
 /// use http::{Request, Response, Result};
@@ -35,6 +35,12 @@ impl Response {
     /// The first handle of an exchange, which counts it already.
     pub(crate) fn first(connection: &Rc<Connection>, number: u32) -> Self {
         Self { connection: Rc::clone(connection), number }
+    }
+
+    /// A further handle, counted if its exchange is not over.
+    pub(crate) fn counted(connection: &Rc<Connection>, number: u32) -> Self {
+        connection.with_exchange(number, |exchange, _| exchange.handles += 1);
+        Self::first(connection, number)
     }
 
     /// Sets the status; 200 at first.
@@ -274,8 +280,7 @@ fn check_head(exchange: &Exchange) -> Result<()> {
 
 impl Clone for Response {
     fn clone(&self) -> Self {
-        self.with(|exchange| exchange.handles += 1);
-        Self { connection: Rc::clone(&self.connection), number: self.number }
+        Self::counted(&self.connection, self.number)
     }
 }
 
@@ -283,7 +288,7 @@ impl Drop for Response {
     fn drop(&mut self) {
         let abandoned = self.with(|exchange| {
             exchange.handles -= 1;
-            exchange.handles == 0 && exchange.phase != Phase::Ended
+            exchange.handles == 0 && exchange.phase != Phase::Ended && !exchange.has_writer()
         });
         if abandoned == Some(true) {
             log::warn!(target: "http", "a response was dropped before its end");
@@ -301,7 +306,7 @@ impl Connection {
                 // Its end is missing, and so the client sees.
                 exchange.cut();
                 if let Some(handler) = exchange.handler.take() {
-                    self.owe(exchange.context, Call::Close(handler));
+                    self.owe(exchange.context, exchange.number, Call::Close(handler));
                 }
             } else {
                 exchange.head.clear();

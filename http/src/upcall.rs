@@ -1,90 +1,107 @@
 //! Everything that this layer calls upward: requests, their bodies, and what becomes of responses.
 
 use crate::proto::{Fields, ParseError};
-use crate::{Request, Response};
+use crate::{Body, Request, Response, Server};
 use net::{Dropped, Socket};
 
-/// A server. Mirrors the events of `http.Server`.
+/// Handles the events of a server. Mirrors the events of `http.Server`.
 pub trait RequestHandler {
-    /// A request's head is complete ('request'). Its body, if it has one, comes to the handler given to
-    /// [`Request::body`]; it is thrown away if that is not asked for.
+    /// Called with each request whose head is complete ('request'). Its body, if it has one, goes to the handler that is
+    /// given to [`Request::body`]; without one it is discarded.
     fn on_request(&mut self, request: &Request<'_>, response: Response);
 
-    /// Whether to take the connection over instead of answering (`shouldUpgradeCallback`): asked for requests that
-    /// offer an `Upgrade` and have no body, and for `CONNECT`, if no answer is due to an earlier request. Without a
-    /// yes an offer is ignored, as RFC 9110, 7.8 allows, and `CONNECT` is answered with 501.
+    /// Whether to take the connection over instead of answering (`shouldUpgradeCallback`). Called for requests that offer an
+    /// `Upgrade` and have no body, and for `CONNECT`, if no response to an earlier request is due. After `false` an offer
+    /// is ignored, as RFC 9110, 7.8 allows, and `CONNECT` is answered with 501.
     fn accepts_upgrade(&mut self, request: &Request<'_>) -> bool {
         let _ = request;
         false
     }
 
-    /// The connection leaves HTTP ('upgrade' and 'connect'): answer on the socket, and give it a handler.
-    /// `head` is what the client sent after the request already. A socket that has none and is not held
-    /// anywhere any more is destroyed.
+    /// Called when the connection leaves HTTP ('upgrade' and 'connect'): write the response to the socket, and give it a
+    /// handler. `head` is what the client has sent behind the request. A socket without a handler that is not held anywhere
+    /// is destroyed.
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
         let _ = (request, socket, head);
     }
 
-    /// A client sent something that is not HTTP, or too much of it, or ended in the middle ('clientError'); it is
-    /// answered and disconnected, once the answers due are sent.
+    /// Called when a client has sent something that is not HTTP, or more than the limits allow, or has ended inside a
+    /// request ('clientError'). The server answers it with an error and disconnects it, behind the responses that are due.
     /// `socket` is for addresses and counters.
     fn on_client_error(&mut self, error: ParseError, socket: &Socket) {
         let _ = (error, socket);
     }
 
-    /// The server listens ('listening').
-    fn on_listening(&mut self) {}
-
-    /// A connection above the limit was accepted and closed ('drop').
-    fn on_drop(&mut self, dropped: Dropped) {
-        let _ = dropped;
+    /// Called when the server listens ('listening').
+    fn on_listening(&mut self, server: &Server) {
+        let _ = server;
     }
 
-    /// Listening or accepting failed later than `listen` could say ('error'): see [`net::Error::phase`]. A server that cannot
-    /// accept goes on, and tries again after a pause; that is said once for each trouble.
-    fn on_error(&mut self, error: net::Error) {
+    /// Called when a connection above the limit was accepted and closed ('drop').
+    fn on_drop(&mut self, server: &Server, dropped: Dropped) {
+        let _ = (server, dropped);
+    }
+
+    /// Called when listening or accepting failed after `listen` returned ('error'): see [`net::Error::phase`]. A server that
+    /// cannot accept tries again after a pause; it reports each trouble once.
+    fn on_error(&mut self, server: &Server, error: net::Error) {
+        let _ = server;
         log::error!(target: "http", "{error}");
     }
 
-    /// The server and all of its connections are closed ('close'); this is its last call.
-    fn on_close(&mut self) {}
+    /// Called when the server and all of its connections are closed ('close'); the last call.
+    fn on_close(&mut self, server: &Server) {
+        let _ = server;
+    }
 }
 
-/// A closure hears of requests only; errors go to `log`, where they are lost unless the program has set up a logger.
+/// A closure gets requests only; errors go to `log`, where they are lost unless the program has set up a logger.
 impl<F: FnMut(&Request<'_>, Response)> RequestHandler for F {
     fn on_request(&mut self, request: &Request<'_>, response: Response) {
         self(request, response);
     }
 }
 
-/// A request's body. Mirrors the readable side of `http.IncomingMessage`.
+/// Handles a request's body. Mirrors the readable side of `http.IncomingMessage`.
 pub trait BodyHandler {
-    /// Some of the body ('data'), without transfer coding; lent for the call.
-    fn on_data(&mut self, data: &[u8]);
+    /// Called with some of the body ('data'), without transfer coding; lent for the call.
+    fn on_data(&mut self, body: &Body, data: &[u8]);
 
-    /// The body is complete ('end'). `trailers` are the fields that followed a chunked one.
-    fn on_end(&mut self, trailers: &Fields<'_>);
+    /// Called when the body is complete ('end'). `trailers` are the fields behind a chunked one.
+    fn on_end(&mut self, body: &Body, trailers: &Fields<'_>);
 
-    /// The connection was lost, or ended by the answer, or the client broke the protocol, before the body was complete
-    /// ('aborted').
-    fn on_abort(&mut self) {}
+    /// Called when the body will not be completed ('aborted'): the connection was lost or ended by the response, the client
+    /// broke the protocol, or the body was discarded.
+    fn on_abort(&mut self, body: &Body) {
+        let _ = body;
+    }
 }
 
-/// What becomes of a response. Mirrors the events of `http.ServerResponse`.
+/// Handles what becomes of a response. Mirrors the events of `http.ServerResponse`.
 pub trait ResponseHandler {
-    /// More is welcome, after a write that returned `false` ('drain').
-    fn on_drain(&mut self) {}
+    /// Called when more is welcome, after a write that returned `false` ('drain').
+    fn on_drain(&mut self, response: &Response) {
+        let _ = response;
+    }
 
-    /// The response was ended and is with the kernel, or queued for it ('finish').
-    fn on_finish(&mut self) {}
+    /// Called when the response has ended and is with the kernel, or queued for it ('finish').
+    fn on_finish(&mut self, response: &Response) {
+        let _ = response;
+    }
 
-    /// The client has finished sending, and the response has not ended: it may be gone, or wait for the response. Called
-    /// once, where `on_close` is not: with [`allow_half_open`](crate::ServerOptions::allow_half_open), for a response that
-    /// has begun, or while the client's end lies behind a paused body or behind output that it does not fetch.
-    fn on_client_end(&mut self) {}
+    /// Called once when the client has ended its side while the response may still reach it. Node has no such event.
+    ///
+    /// That is so with [`allow_half_open`](crate::ServerOptions#structfield.allow_half_open), for a response that has begun,
+    /// and while the client's end lies behind a paused body or behind output that it does not read; else `on_close` is
+    /// called.
+    fn on_client_end(&mut self, response: &Response) {
+        let _ = response;
+    }
 
-    /// The connection was lost, or the client ended its side
-    /// (unless [`allow_half_open`](crate::ServerOptions::allow_half_open) is set), or the request turned out broken or too
-    /// slow, before the response ended ('close' without 'finish').
-    fn on_close(&mut self) {}
+    /// Called when the response can no longer be completed ('close' without 'finish'): the connection was lost, the client
+    /// ended its side without [`allow_half_open`](crate::ServerOptions#structfield.allow_half_open), or the request is
+    /// broken or too slow.
+    fn on_close(&mut self, response: &Response) {
+        let _ = response;
+    }
 }

@@ -6,7 +6,7 @@ use crate::Result;
 use async_wrap::{Environment, Loop, RunMode};
 use http::proto::Fields;
 use http::upcall::{BodyHandler, RequestHandler};
-use http::{Request, Response, Server, ServerOptions};
+use http::{Body, Request, Response, Server, ServerOptions};
 use net::ListenOptions;
 use upcall::app::App;
 
@@ -81,11 +81,11 @@ struct Sink {
 }
 
 impl BodyHandler for Sink {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Body, data: &[u8]) {
         self.received += data.len() as u64;
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         // Fails only if the connection is closed.
         let _ =
             self.response.set_header("Content-Type", "text/plain").and_then(|response| response.end(b"ok"));

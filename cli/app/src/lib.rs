@@ -145,23 +145,22 @@ fn echo(request: &Request<'_>, response: Response) -> Result<()> {
     }
     let body = request.body();
     response.set_handler(EchoPace { body: body.clone() });
-    body.set_handler(Echo { body: body.clone(), response });
+    body.set_handler(Echo { response });
     Ok(())
 }
 
 struct Echo {
-    body: Body,
     response: Response,
 }
 
 impl BodyHandler for Echo {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, body: &Body, data: &[u8]) {
         if let Ok(false) = self.response.write(data) {
-            self.body.pause();
+            body.pause();
         }
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         // Fails only if the connection is closed.
         let _ = self.response.end(b"");
     }
@@ -172,7 +171,7 @@ struct EchoPace {
 }
 
 impl ResponseHandler for EchoPace {
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, _: &Response) {
         self.body.resume();
     }
 }
@@ -183,9 +182,9 @@ struct Trailers {
 }
 
 impl BodyHandler for Trailers {
-    fn on_data(&mut self, _: &[u8]) {}
+    fn on_data(&mut self, _: &Body, _: &[u8]) {}
 
-    fn on_end(&mut self, trailers: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, trailers: &Fields<'_>) {
         // Fails only if the connection is closed.
         let _ = send_json(&self.response, &fields_as_json(trailers));
     }
@@ -203,34 +202,33 @@ fn stream(request: &RequestHead<'_>, response: Response, count: u64) -> Result<(
         return response.end(b"");
     }
     // The head goes with the first write; no length is given, so it is chunked or ends with the connection.
-    let mut stream = Stream { response: response.clone(), sent: 0, count };
+    let mut stream = Stream { sent: 0, count };
     if count == 0 {
         response.flush_headers()?;
     }
-    if !stream.write_on() {
+    if !stream.write_on(&response) {
         response.set_handler(stream);
     }
     Ok(())
 }
 
 struct Stream {
-    response: Response,
     sent: u64,
     count: u64,
 }
 
 impl Stream {
     /// Writes until the client has enough for now. Returns whether the stream is over.
-    fn write_on(&mut self) -> bool {
+    fn write_on(&mut self, response: &Response) -> bool {
         let mut turn = 0;
         while self.sent < self.count {
             let letter = b'a' + (self.sent % 26) as u8;
             self.sent += 1;
             turn += 1;
-            match self.response.write(&[letter; STREAM_WRITE]) {
+            match response.write(&[letter; STREAM_WRITE]) {
                 Ok(true) if turn < WRITES_PER_TURN => {}
                 Ok(true) => {
-                    self.response.yield_now();
+                    response.yield_now();
                     return false;
                 }
                 Ok(false) => return false,
@@ -238,13 +236,13 @@ impl Stream {
             }
         }
         // Fails only if the connection is closed.
-        let _ = self.response.end(b"");
+        let _ = response.end(b"");
         true
     }
 }
 
 impl ResponseHandler for Stream {
-    fn on_drain(&mut self) {
-        self.write_on();
+    fn on_drain(&mut self, response: &Response) {
+        self.write_on(response);
     }
 }

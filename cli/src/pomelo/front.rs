@@ -88,7 +88,7 @@ impl RequestHandler for Answering {
             .and_then(|response| response.end(format!("{answer}\n").as_bytes()));
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Server) {
         finish(&self.stopping);
     }
 }

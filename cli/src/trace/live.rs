@@ -78,22 +78,19 @@ fn draw(request: &Request<'_>, response: Response, recorded: Recorded) -> Result
         return response.end(b"");
     }
     response.write(page::beginning(&WORDS).as_bytes())?;
-    response.set_handler(Rest { response: response.clone(), recorded: Some(recorded) });
+    response.set_handler(Rest(Some(recorded)));
     response.yield_now();
     Ok(())
 }
 
 /// Draws the rest of the page when its beginning is on its way.
-struct Rest {
-    response: Response,
-    recorded: Option<Recorded>,
-}
+struct Rest(Option<Recorded>);
 
 impl ResponseHandler for Rest {
-    fn on_drain(&mut self) {
-        let Some(Recorded { steps, handle }) = self.recorded.take() else { return };
+    fn on_drain(&mut self, response: &Response) {
+        let Some(Recorded { steps, handle }) = self.0.take() else { return };
         let story = Story::of("", &steps.borrow()).about(handle);
         // Fails only if the connection is closed.
-        let _ = self.response.end(page::ending(&story, &INDEX).as_bytes());
+        let _ = response.end(page::ending(&story, &INDEX).as_bytes());
     }
 }

@@ -15,7 +15,7 @@ struct Lent<'a> {
     context: AsyncContext,
     handler: Option<Box<dyn ResponseHandler>>,
     /// Dropped last: if the call let go of all others, the response is abandoned with its handler in place to be told.
-    _response: Response,
+    response: Response,
 }
 
 impl Connection {
@@ -23,7 +23,7 @@ impl Connection {
         self: &Rc<Self>,
         number: u32,
         name: &'static str,
-        call: impl FnOnce(&mut dyn ResponseHandler),
+        call: impl FnOnce(&mut dyn ResponseHandler, &Response),
     ) {
         let taken = self.with_exchange(number, |exchange, _| {
             let handler = exchange.handler.take()?;
@@ -33,12 +33,12 @@ impl Connection {
         });
         let Some((handler, context)) = taken.flatten() else { return };
         self.clear(FINISH_OWED);
-        let _response = Response::first(self, number);
-        let mut lent = Lent { connection: self, number, context, handler: Some(handler), _response };
+        let response = Response::first(self, number);
+        let mut lent = Lent { connection: self, number, context, handler: Some(handler), response };
         self.core.env().make_callback(context, || {
             let _up = LAYER.up(name, || context.facts());
             if let Some(handler) = &mut lent.handler {
-                call(&mut **handler);
+                call(&mut **handler, &lent.response);
             }
         });
     }
@@ -60,7 +60,7 @@ impl Drop for Lent<'_> {
             return;
         }
         if let Some(handler) = handler.take() {
-            connection.owe(*context, Call::Finish(handler));
+            connection.owe(*context, *number, Call::Finish(handler));
         }
         if found.is_none() {
             connection.end_context(context);

@@ -99,15 +99,15 @@ impl Connection {
                 }
                 if counts && exchange.phase == Phase::Head {
                     if let Some(handler) = exchange.handler.take() {
-                        self.owe(exchange.context, Call::Close(handler));
+                        self.owe(exchange.context, exchange.number, Call::Close(handler));
                     }
                     return false;
                 }
                 !std::mem::replace(&mut exchange.knows_end, true)
             });
             if is_to_be_told == Some(true) {
-                self.call_response_handler(number, "ResponseHandler::on_client_end", |handler| {
-                    handler.on_client_end();
+                self.call_response_handler(number, "ResponseHandler::on_client_end", |handler, response| {
+                    handler.on_client_end(response);
                 });
             }
         }

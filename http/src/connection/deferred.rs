@@ -1,12 +1,13 @@
 //! What a connection holds for a while only: input that waits, and calls that are owed to handlers. Few connections have
 //! any, so it lies in a box of its own.
 
-use crate::LAYER;
 use crate::connection::{Connection, PENDING};
 use crate::upcall::{BodyHandler, ResponseHandler};
+use crate::{Body, LAYER, Response};
 use async_wrap::{AsyncContext, Environment};
 use net::Linger;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 #[derive(Default)]
 pub(crate) struct Pending {
@@ -29,6 +30,7 @@ pub(crate) struct Leftover {
 /// downcall, which never upcalls.
 pub(crate) struct Notice {
     context: AsyncContext,
+    number: u32,
     call: Call,
 }
 
@@ -53,20 +55,21 @@ impl Drop for Over<'_> {
 }
 
 impl Notice {
-    fn tell(self, env: &Environment) {
-        let Self { context, call } = self;
+    fn tell(self, connection: &Rc<Connection>) {
+        let Self { context, number, call } = self;
+        let env = connection.core.env();
         match call {
             Call::Finish(mut handler) => env.make_callback(context, || {
                 let _up = LAYER.up("ResponseHandler::on_finish", || context.facts());
-                handler.on_finish();
+                handler.on_finish(&Response::counted(connection, number));
             }),
             Call::Close(mut handler) => env.make_callback(context, || {
                 let _up = LAYER.up("ResponseHandler::on_close", || context.facts());
-                handler.on_close();
+                handler.on_close(&Response::counted(connection, number));
             }),
             Call::Abort(mut handler) => env.make_callback(context, || {
                 let _up = LAYER.up("BodyHandler::on_abort", || context.facts());
-                handler.on_abort();
+                handler.on_abort(&Body::counted(connection, number));
             }),
             Call::Destroy => env.emit_destroy(context.async_id()),
         }
@@ -128,8 +131,8 @@ impl Connection {
     }
 
     /// Has a handler told of an end, from the loop.
-    pub(crate) fn owe(&self, context: AsyncContext, call: Call) {
-        self.with_pending(|pending| pending.notices.push_back(Notice { context, call }));
+    pub(crate) fn owe(&self, context: AsyncContext, number: u32, call: Call) {
+        self.with_pending(|pending| pending.notices.push_back(Notice { context, number, call }));
         self.socket.notify();
     }
 
@@ -137,7 +140,7 @@ impl Connection {
     #[inline(always)]
     pub(crate) fn end_context(&self, context: &AsyncContext) {
         if self.has(PENDING) && self.is_owing() {
-            self.owe(*context, Call::Destroy);
+            self.owe(*context, 0, Call::Destroy);
         } else {
             self.core.env().emit_destroy(context.async_id());
         }
@@ -154,18 +157,18 @@ impl Connection {
         self.clear(PENDING);
         for notice in pending.notices {
             if let Call::Destroy = notice.call {
-                notice.tell(self.core.env());
+                self.core.env().emit_destroy(notice.context.async_id());
             }
         }
     }
 
     /// Makes the calls that are owed. Those that come to be owed meanwhile wait for the next time.
-    pub(crate) fn tell_notices(&self) {
+    pub(crate) fn tell_notices(self: &Rc<Self>) {
         let count = self.if_pending(|pending| pending.notices.len()).unwrap_or(0);
         for _ in 0..count {
             // One at a time: if one panics the others are still owed.
             if let Some(notice) = self.if_pending(|pending| pending.notices.pop_front()).flatten() {
-                notice.tell(self.core.env());
+                notice.tell(self);
             }
         }
     }

@@ -104,6 +104,11 @@ impl Exchange {
         }
     }
 
+    /// Whether a handler will be asked to write on: the response is not lost although nothing else holds it.
+    pub(crate) fn has_writer(&self) -> bool {
+        self.needs_drain && self.handler.is_some()
+    }
+
     /// Whether trailers can be sent, as far as the request goes.
     pub(crate) fn may_have_trailers(&self) -> bool {
         self.request.version == Version::Http11 && !self.request.is_head

@@ -12,7 +12,7 @@ use crate::proto::{
     Version,
 };
 use crate::upcall::BodyHandler;
-use crate::{LAYER, Request, Response};
+use crate::{Body, LAYER, Request, Response};
 use async_wrap::layer::trace::Facts;
 use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
@@ -155,7 +155,9 @@ impl Connection {
             }
             Ok(Event::Body(data)) => {
                 let facts = || Facts::default().bytes(data.len());
-                self.call_body_handler("BodyHandler::on_data", facts, |handler| handler.on_data(data));
+                self.call_body_handler("BodyHandler::on_data", facts, |handler, body| {
+                    handler.on_data(body, data);
+                });
             }
             Ok(Event::End(trailers)) => self.on_message_end(&trailers),
             Ok(Event::Done) => return self.leave_rest(input),
@@ -359,7 +361,7 @@ impl Connection {
         if let Some((Some(mut handler), context)) = taken {
             self.core.env().make_callback(context, || {
                 let _up = LAYER.up("BodyHandler::on_end", || context.facts());
-                handler.on_end(trailers);
+                handler.on_end(&Body::counted(self, number), trailers);
             });
             drop(handler);
             // The answer may have been written long ago.
@@ -373,21 +375,23 @@ impl Connection {
     }
 
     fn call_body_handler(
-        &self,
+        self: &Rc<Self>,
         name: &'static str,
         facts: impl FnOnce() -> Facts,
-        call: impl FnOnce(&mut dyn BodyHandler),
+        call: impl FnOnce(&mut dyn BodyHandler, &Body),
     ) {
         let number = self.newest.get();
         let taken = self.with_exchange(number, |exchange, _| {
             // Without a handler nothing is begun: a record that is bare would keep that for another request.
             exchange.body_begun |= exchange.body_handler.is_some();
+            exchange.bodies += u32::from(exchange.body_handler.is_some());
             (exchange.body_handler.take(), exchange.context)
         });
         let Some((Some(mut handler), context)) = taken else { return };
+        let body = Body::first(self, number);
         self.core.env().make_callback(context, || {
             let _up = LAYER.up(name, facts);
-            call(&mut *handler);
+            call(&mut *handler, &body);
         });
         let mut handler = Some(handler);
         self.with_exchange(number, |exchange, _| {
@@ -422,7 +426,7 @@ impl Connection {
         let replaced = in_message.then(|| {
             self.with_exchange(number, |exchange, _| {
                 if let Some(handler) = exchange.handler.take_if(|_| exchange.phase != Phase::Ended) {
-                    self.owe(exchange.context, Call::Close(handler));
+                    self.owe(exchange.context, exchange.number, Call::Close(handler));
                 }
                 cut(exchange, if exchange.phase == Phase::Head { &answer } else { &[] });
             })

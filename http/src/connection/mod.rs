@@ -13,11 +13,11 @@ mod input;
 mod output;
 mod pipeline;
 
-use crate::LAYER;
 use crate::connection::deferred::{Over, Pending};
 use crate::connection::exchange::Exchange;
 use crate::proto::Decoder;
 use crate::server::{Core, SharedHandler};
+use crate::{Body, LAYER, Response};
 use net::Socket;
 use net::upcall::SocketHandler;
 use std::cell::Cell;
@@ -254,12 +254,14 @@ impl Connection {
         self.exchanges.set(Some(first));
         if owed {
             self.with_exchange(number, |exchange, _| exchange.needs_drain = false);
-            self.call_response_handler(number, "ResponseHandler::on_drain", |handler| handler.on_drain());
+            self.call_response_handler(number, "ResponseHandler::on_drain", |handler, response| {
+                handler.on_drain(response);
+            });
         }
     }
 
     /// The socket is gone: whoever still waits is told.
-    fn closed(&self) {
+    fn closed(self: &Rc<Self>) {
         self.set(LAST | LINGERING);
         let mut rest = Rest { connection: self, next: self.exchanges.take() };
         self.tell_notices();
@@ -270,11 +272,11 @@ impl Connection {
             self.core.env().make_callback(exchange.context, || {
                 if let Some(mut body) = body {
                     let _up = LAYER.up("BodyHandler::on_abort", || exchange.context.facts());
-                    body.on_abort();
+                    body.on_abort(&Body::counted(self, exchange.number));
                 }
                 if let Some(mut handler) = handler {
                     let _up = LAYER.up("ResponseHandler::on_close", || exchange.context.facts());
-                    handler.on_close();
+                    handler.on_close(&Response::counted(self, exchange.number));
                 }
             });
             drop(over);

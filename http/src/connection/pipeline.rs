@@ -174,7 +174,7 @@ impl Connection {
     /// Has the response's handler told of its end. Returns whether that is left to whoever is calling it now.
     fn owe_finish(&self, exchange: &mut Exchange) -> bool {
         if let Some(handler) = exchange.handler.take() {
-            self.owe(exchange.context, Call::Finish(handler));
+            self.owe(exchange.context, exchange.number, Call::Finish(handler));
         }
         let is_out = std::mem::take(&mut exchange.handler_is_out);
         if is_out {
@@ -187,7 +187,7 @@ impl Connection {
     fn owe_ends(&self, exchange: &mut Exchange) -> bool {
         let is_handler_out = self.owe_finish(exchange);
         if let Some(handler) = exchange.body_handler.take() {
-            self.owe(exchange.context, Call::Abort(handler));
+            self.owe(exchange.context, exchange.number, Call::Abort(handler));
         }
         is_handler_out
     }

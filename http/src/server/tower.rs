@@ -1,7 +1,7 @@
 //! The server's end of the layer beneath: what `net::Server` tells of one `listen`. Mirrors the listeners that
 //! `http.Server`'s constructor sets on its `net.Server`.
 
-use super::{Core, SharedHandler};
+use super::{Core, Server, SharedHandler};
 use crate::LAYER;
 use crate::connection::{Connection, ConnectionTower};
 use crate::upcall::RequestHandler;
@@ -24,6 +24,11 @@ impl ServerTower {
         slot.set(handler);
         Self { core: Rc::clone(core), handler: Rc::new(slot) }
     }
+
+    /// The handle that the handler is given. These events are rare.
+    fn server(&self, net: &net::Server) -> Server {
+        Server { net: net.clone(), core: Rc::clone(&self.core) }
+    }
 }
 
 impl ServerHandler for ServerTower {
@@ -33,25 +38,28 @@ impl ServerHandler for ServerTower {
         socket.set_handler(ConnectionTower::new(connection));
     }
 
-    fn on_listening(&mut self, _: &net::Server) {
+    fn on_listening(&mut self, net: &net::Server) {
+        let server = self.server(net);
         let _up = LAYER.up("RequestHandler::on_listening", Facts::default);
-        self.handler.call(|handler| handler.on_listening());
+        self.handler.call(|handler| handler.on_listening(&server));
     }
 
-    fn on_drop(&mut self, _: &net::Server, dropped: Dropped) {
+    fn on_drop(&mut self, net: &net::Server, dropped: Dropped) {
+        let server = self.server(net);
         let _up = LAYER.up("RequestHandler::on_drop", Facts::default);
-        self.handler.call(|handler| handler.on_drop(dropped));
+        self.handler.call(|handler| handler.on_drop(&server, dropped));
     }
 
-    fn on_error(&mut self, _: &net::Server, error: net::Error) {
+    fn on_error(&mut self, net: &net::Server, error: net::Error) {
+        let server = self.server(net);
         let _up = LAYER.up("RequestHandler::on_error", Facts::default);
-        self.handler.call(|handler| handler.on_error(error));
+        self.handler.call(|handler| handler.on_error(&server, error));
     }
 
-    fn on_close(&mut self, _: &net::Server) {
+    fn on_close(&mut self, net: &net::Server) {
         if let Some(mut handler) = self.handler.take() {
             let _up = LAYER.up("RequestHandler::on_close", Facts::default);
-            handler.on_close();
+            handler.on_close(&self.server(net));
         }
     }
 }

@@ -11,37 +11,36 @@ const WRITE: usize = 1024;
 
 /// Writes while more is welcome.
 struct Stream {
-    response: Response,
     written: Count,
 }
 
 impl Stream {
     /// Returns whether it is over.
-    fn write_on(&self) -> bool {
+    fn write_on(&self, response: &Response) -> bool {
         while self.written.get() < WRITES {
             self.written.add(1);
-            match self.response.write(&[b'x'; WRITE]) {
+            match response.write(&[b'x'; WRITE]) {
                 Ok(true) => {}
                 Ok(false) => return false,
                 Err(_) => return true,
             }
         }
-        let _ = self.response.end(b"");
+        let _ = response.end(b"");
         true
     }
 }
 
 impl ResponseHandler for Stream {
-    fn on_drain(&mut self) {
-        self.write_on();
+    fn on_drain(&mut self, response: &Response) {
+        self.write_on(response);
     }
 }
 
 fn streaming(written: Count) -> impl FnMut(&Request<'_>, Response) {
     move |request: &Request<'_>, response: Response| match request.path() {
         "/stream" => {
-            let stream = Stream { response: response.clone(), written: written.clone() };
-            if !stream.write_on() {
+            let stream = Stream { written: written.clone() };
+            if !stream.write_on(&response) {
                 response.set_handler(stream);
             }
         }
@@ -90,20 +89,19 @@ fn a_reader_that_leaves_ends_the_stream() {
 
 /// Sends a body back at the pace of the slower side.
 struct Echo {
-    body: Body,
     response: Response,
     received: Count,
 }
 
 impl BodyHandler for Echo {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, body: &Body, data: &[u8]) {
         self.received.add(data.len());
         if self.response.write(data) == Ok(false) {
-            self.body.pause();
+            body.pause();
         }
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         let _ = self.response.end(b"");
     }
 }
@@ -111,7 +109,7 @@ impl BodyHandler for Echo {
 struct Pace(Body);
 
 impl ResponseHandler for Pace {
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, _: &Response) {
         self.0.resume();
     }
 }
@@ -126,7 +124,7 @@ fn a_client_that_sends_and_does_not_read_is_held_at_both_ends() {
         "/echo" => {
             let body = request.body();
             response.set_handler(Pace(body.clone()));
-            body.set_handler(Echo { body: body.clone(), response, received: received.clone() });
+            body.set_handler(Echo { response, received: received.clone() });
         }
         _ => response.end(received.get().to_string().as_bytes()).expect("to end"),
     };
@@ -145,27 +143,26 @@ fn a_client_that_sends_and_does_not_read_is_held_at_both_ends() {
 
 /// Sends informational responses while more are welcome, and then the answer.
 struct Hints {
-    response: Response,
     written: Count,
 }
 
 impl Hints {
-    fn write_on(&self) {
+    fn write_on(&self, response: &Response) {
         while self.written.get() < WRITES {
             self.written.add(1);
-            match self.response.write_information(103, &[("Link", &"x".repeat(WRITE))]) {
+            match response.write_information(103, &[("Link", &"x".repeat(WRITE))]) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => panic!("{error}"),
             }
         }
-        self.response.end(b"page").expect("to end");
+        response.end(b"page").expect("to end");
     }
 }
 
 impl ResponseHandler for Hints {
-    fn on_drain(&mut self) {
-        self.write_on();
+    fn on_drain(&mut self, response: &Response) {
+        self.write_on(response);
     }
 }
 
@@ -174,8 +171,8 @@ fn a_slow_reader_holds_who_sends_informational_responses_and_gets_all() {
     let written = Count::default();
     let handler = move |request: &Request<'_>, response: Response| match request.path() {
         "/hints" => {
-            let hints = Hints { response: response.clone(), written: written.clone() };
-            hints.write_on();
+            let hints = Hints { written: written.clone() };
+            hints.write_on(&response);
             response.set_handler(hints);
         }
         _ => response.end(written.get().to_string().as_bytes()).expect("to end"),

@@ -14,18 +14,18 @@ struct Noting {
 }
 
 impl BodyHandler for Noting {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Body, data: &[u8]) {
         self.log.note(String::from_utf8_lossy(data));
     }
 
-    fn on_end(&mut self, trailers: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, trailers: &Fields<'_>) {
         self.log.note(format!("end{}", trailers.len()));
         if let Some(response) = self.response.take() {
             response.end(self.log.joined().as_bytes()).expect("to end");
         }
     }
 
-    fn on_abort(&mut self) {
+    fn on_abort(&mut self, _: &Body) {
         self.log.note("abort");
     }
 }
@@ -103,12 +103,12 @@ struct Pausing {
 }
 
 impl BodyHandler for Pausing {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Body, data: &[u8]) {
         self.log.note(format!("{}", data.len()));
         self.body.pause();
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         self.response.end(b"all").expect("to end");
     }
 }
@@ -153,11 +153,11 @@ fn a_paused_body_is_not_read_without_bound() {
     let (total, paused) = (Count::default(), Rc::new(RefCell::new(None::<Body>)));
     struct Counting(Body, Count, Response);
     impl BodyHandler for Counting {
-        fn on_data(&mut self, data: &[u8]) {
+        fn on_data(&mut self, _: &Body, data: &[u8]) {
             self.1.add(data.len());
             self.0.pause();
         }
-        fn on_end(&mut self, _: &Fields<'_>) {
+        fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
             self.2.end(b"all").expect("to end");
         }
     }

@@ -3,7 +3,7 @@
 use crate::harness::{Client, Count, Kept, Log, Site, impatient, serve};
 use async_wrap::{Environment, Loop, RunMode};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
-use http::{Request, Response, Server, ServerOptions};
+use http::{Body, Request, Response, Server, ServerOptions};
 use net::upcall::SocketHandler;
 use net::{ListenOptions, Socket};
 use std::cell::{Cell, RefCell};
@@ -117,7 +117,7 @@ fn a_shutdown_answers_what_was_asked_with_close_and_ends_by_itself() {
 fn a_shutdown_waits_for_a_connection_that_stands_still() {
     struct Held(Rc<Cell<bool>>);
     impl ResponseHandler for Held {
-        fn on_close(&mut self) {
+        fn on_close(&mut self, _: &Response) {
             self.0.set(true);
         }
     }
@@ -162,7 +162,7 @@ fn a_server_can_listen_again_from_within_its_close() {
                 .and_then(|response| response.end(b""))
                 .expect("to end");
         }
-        fn on_close(&mut self) {
+        fn on_close(&mut self, _: &Server) {
             self.log.note(format!("closed{}", self.left));
             if self.left > 0 {
                 let next = Self {
@@ -219,7 +219,7 @@ impl RequestHandler for Named {
         response.end(answer.as_bytes()).expect("to end");
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Server) {
         self.log.note(self.name);
     }
 }
@@ -385,15 +385,15 @@ fn holding(drops: &Count, response: &Response) -> Holding {
 }
 
 impl BodyHandler for Holding {
-    fn on_data(&mut self, _: &[u8]) {}
-    fn on_end(&mut self, _: &http::proto::Fields<'_>) {}
-    fn on_abort(&mut self) {
+    fn on_data(&mut self, _: &Body, _: &[u8]) {}
+    fn on_end(&mut self, _: &Body, _: &http::proto::Fields<'_>) {}
+    fn on_abort(&mut self, _: &Body) {
         panic!("a dropped loop calls nobody");
     }
 }
 
 impl ResponseHandler for Holding {
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Response) {
         panic!("a dropped loop calls nobody");
     }
 }

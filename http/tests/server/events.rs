@@ -4,7 +4,7 @@ use crate::harness::{Client, Kept, Log, Site, serve};
 use async_wrap::{AsyncHook, AsyncId, Provider};
 use http::proto::Fields;
 use http::upcall::{BodyHandler, ResponseHandler};
-use http::{Request, Response, ServerOptions};
+use http::{Body, Request, Response, ServerOptions};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,29 +15,29 @@ struct Told {
 }
 
 impl ResponseHandler for Told {
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, _: &Response) {
         self.log.note(format!("{}:drain", self.name));
     }
 
-    fn on_finish(&mut self) {
+    fn on_finish(&mut self, _: &Response) {
         self.log.note(format!("{}:finish", self.name));
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Response) {
         self.log.note(format!("{}:close", self.name));
     }
 }
 
 impl BodyHandler for Told {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Body, data: &[u8]) {
         self.log.note(format!("{}:data{}", self.name, data.len()));
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         self.log.note(format!("{}:end", self.name));
     }
 
-    fn on_abort(&mut self) {
+    fn on_abort(&mut self, _: &Body) {
         self.log.note(format!("{}:abort", self.name));
     }
 }
@@ -157,26 +157,26 @@ fn destroying_a_response_breaks_the_connection() {
 
 #[test]
 fn a_yield_is_followed_by_a_drain_from_the_loop() {
-    struct Steps(Response, usize, Log);
+    struct Steps(usize, Log);
     impl ResponseHandler for Steps {
-        fn on_drain(&mut self) {
-            self.2.note("drain");
-            self.1 += 1;
-            if self.1 == 3 {
-                return self.0.end(b".").expect("to end");
+        fn on_drain(&mut self, response: &Response) {
+            self.1.note("drain");
+            self.0 += 1;
+            if self.0 == 3 {
+                return response.end(b".").expect("to end");
             }
             // A write in between takes nothing back.
-            self.0.yield_now();
-            self.0.write(b".").expect("to write");
+            response.yield_now();
+            response.write(b".").expect("to write");
         }
-        fn on_finish(&mut self) {
-            self.2.note("finish");
+        fn on_finish(&mut self, _: &Response) {
+            self.1.note("finish");
         }
     }
     let log = Log::default();
     let seen = log.clone();
     let handler = move |_: &Request<'_>, response: Response| {
-        response.set_handler(Steps(response.clone(), 0, seen.clone()));
+        response.set_handler(Steps(0, seen.clone()));
         response.yield_now();
         seen.note("returned");
     };
@@ -187,21 +187,21 @@ fn a_yield_is_followed_by_a_drain_from_the_loop() {
 
 #[test]
 fn a_handler_can_be_replaced_also_during_its_own_call() {
-    struct First(Response, Log);
+    struct First(Log);
     impl ResponseHandler for First {
-        fn on_drain(&mut self) {
-            self.1.note("first:drain");
-            self.0.set_handler(Told { log: self.1.clone(), name: "second" });
-            self.0.end(b"").expect("to end");
+        fn on_drain(&mut self, response: &Response) {
+            self.0.note("first:drain");
+            response.set_handler(Told { log: self.0.clone(), name: "second" });
+            response.end(b"").expect("to end");
         }
-        fn on_finish(&mut self) {
-            self.1.note("first:finish");
+        fn on_finish(&mut self, _: &Response) {
+            self.0.note("first:finish");
         }
     }
     let log = Log::default();
     let seen = log.clone();
     let handler = move |_: &Request<'_>, response: Response| {
-        response.set_handler(First(response.clone(), seen.clone()));
+        response.set_handler(First(seen.clone()));
         response.yield_now();
     };
     serve(handler, |address| Client::connect(address).ask("/"));
@@ -212,14 +212,14 @@ fn a_handler_can_be_replaced_also_during_its_own_call() {
 fn a_response_that_its_own_handler_drops_in_the_middle_closes_and_does_not_finish() {
     struct Forgetful(Option<Response>, Told);
     impl ResponseHandler for Forgetful {
-        fn on_drain(&mut self) {
+        fn on_drain(&mut self, _: &Response) {
             drop(self.0.take());
         }
-        fn on_finish(&mut self) {
-            self.1.on_finish();
+        fn on_finish(&mut self, response: &Response) {
+            self.1.on_finish(response);
         }
-        fn on_close(&mut self) {
-            self.1.on_close();
+        fn on_close(&mut self, response: &Response) {
+            self.1.on_close(response);
         }
     }
     let log = Log::default();
@@ -236,6 +236,19 @@ fn a_response_that_its_own_handler_drops_in_the_middle_closes_and_does_not_finis
         client.rest();
     });
     assert_eq!(log.joined(), "r:close");
+}
+
+#[test]
+fn a_response_whose_handler_waits_for_a_drain_is_lost_only_if_that_does_not_go_on() {
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |_: &Request<'_>, response: Response| {
+        response.set_handler(Told { log: seen.clone(), name: "r" });
+        response.yield_now();
+    };
+    let answer = serve(handler, |address| Client::connect(address).ask("/"));
+    assert_eq!(answer.status, 500);
+    assert_eq!(log.joined(), "r:drain r:finish");
 }
 
 /// Counts how often each request's context was made, entered, left and destroyed.

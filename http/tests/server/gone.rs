@@ -20,21 +20,21 @@ struct Heard {
 struct Telling(Heard);
 
 impl ResponseHandler for Telling {
-    fn on_client_end(&mut self) {
+    fn on_client_end(&mut self, _: &Response) {
         self.0.ends.add(1);
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Response) {
         self.0.closes.add(1);
     }
 }
 
 impl BodyHandler for Telling {
-    fn on_data(&mut self, _: &[u8]) {}
+    fn on_data(&mut self, _: &Body, _: &[u8]) {}
 
-    fn on_end(&mut self, _: &Fields<'_>) {}
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {}
 
-    fn on_abort(&mut self) {
+    fn on_abort(&mut self, _: &Body) {
         self.0.aborts.add(1);
     }
 }
@@ -73,11 +73,11 @@ impl Succeeded {
 }
 
 impl ResponseHandler for Succeeded {
-    fn on_client_end(&mut self) {
+    fn on_client_end(&mut self, _: &Response) {
         self.succeed();
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Response) {
         self.succeed();
     }
 }
@@ -306,7 +306,6 @@ fn with_half_open_connections_an_end_is_told_and_the_answer_comes() {
 
 /// Goes on with its body when it hears of the client's end, and answers with its length.
 struct Resuming {
-    body: Body,
     response: Response,
     len: usize,
 }
@@ -314,20 +313,20 @@ struct Resuming {
 struct Waking(Body);
 
 impl ResponseHandler for Waking {
-    fn on_client_end(&mut self) {
+    fn on_client_end(&mut self, _: &Response) {
         self.0.resume();
     }
 }
 
 impl BodyHandler for Resuming {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, body: &Body, data: &[u8]) {
         if self.len == 0 {
-            self.body.pause();
+            body.pause();
         }
         self.len += data.len();
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         self.response.end(self.len.to_string().as_bytes()).expect("to end");
     }
 }
@@ -337,7 +336,7 @@ fn a_body_that_is_there_to_its_end_can_still_be_taken_when_its_client_has_ended(
     let handler = |request: &Request<'_>, response: Response| {
         let body = request.body();
         response.set_handler(Waking(body.clone()));
-        body.set_handler(Resuming { body: body.clone(), response, len: 0 });
+        body.set_handler(Resuming { response, len: 0 });
     };
     Site::new(ServerOptions::default()).run(handler, |address| {
         let mut client = Client::connect(address);
@@ -405,19 +404,19 @@ fn a_body_that_nobody_took_does_not_make_a_later_one_count_as_begun() {
 }
 
 /// Takes the first piece of its body, and pauses.
-struct Sipping(Body, Heard);
+struct Sipping(Heard);
 
 impl BodyHandler for Sipping {
-    fn on_data(&mut self, _: &[u8]) {
-        self.0.pause();
+    fn on_data(&mut self, body: &Body, _: &[u8]) {
+        body.pause();
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         panic!("its end does not come");
     }
 
-    fn on_abort(&mut self) {
-        self.1.aborts.add(1);
+    fn on_abort(&mut self, _: &Body) {
+        self.0.aborts.add(1);
     }
 }
 
@@ -428,7 +427,7 @@ fn a_body_that_stays_paused_behind_its_answer_ends_its_connection() {
     let told = heard.clone();
     let handler = move |request: &Request<'_>, response: Response| {
         let body = request.body();
-        body.set_handler(Sipping(body.clone(), told.clone()));
+        body.set_handler(Sipping(told.clone()));
         response.end(b"early").expect("to end");
     };
     let options = impatient().keep_alive_timeout(std::time::Duration::from_millis(10));

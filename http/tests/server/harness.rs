@@ -129,20 +129,20 @@ impl<H: RequestHandler> RequestHandler for Watched<H> {
         self.handler.on_client_error(error, socket);
     }
 
-    fn on_listening(&mut self) {
-        self.handler.on_listening();
+    fn on_listening(&mut self, server: &Server) {
+        self.handler.on_listening(server);
     }
 
-    fn on_drop(&mut self, dropped: Dropped) {
-        self.handler.on_drop(dropped);
+    fn on_drop(&mut self, server: &Server, dropped: Dropped) {
+        self.handler.on_drop(server, dropped);
     }
 
-    fn on_error(&mut self, error: net::Error) {
-        self.handler.on_error(error);
+    fn on_error(&mut self, server: &Server, error: net::Error) {
+        self.handler.on_error(server, error);
     }
 
-    fn on_close(&mut self) {
-        self.handler.on_close();
+    fn on_close(&mut self, server: &Server) {
+        self.handler.on_close(server);
     }
 }
 
@@ -408,29 +408,28 @@ pub(crate) const MUCH: usize = 24 * 1024 * 1024;
 
 /// Writes `MUCH` at the client's pace.
 struct Stream {
-    response: Response,
     left: usize,
 }
 
 impl ResponseHandler for Stream {
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, response: &Response) {
         while self.left > 0 {
             let len = self.left.min(64 * 1024);
             self.left -= len;
-            match self.response.write(&[b'x'; 64 * 1024][..len]) {
+            match response.write(&[b'x'; 64 * 1024][..len]) {
                 Ok(true) => {}
                 Ok(false) => return,
                 // The client is gone.
                 Err(_) => self.left = 0,
             }
         }
-        let _ = self.response.end(b"");
+        let _ = response.end(b"");
     }
 }
 
 /// Answers with `MUCH`.
 pub(crate) fn streaming(_: &Request<'_>, response: Response) {
-    let mut stream = Stream { response: response.clone(), left: MUCH };
-    stream.on_drain();
+    let mut stream = Stream { left: MUCH };
+    stream.on_drain(&response);
     response.set_handler(stream);
 }

@@ -16,17 +16,17 @@ struct Counting {
 }
 
 impl BodyHandler for Counting {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Body, data: &[u8]) {
         self.len += data.len();
     }
 
-    fn on_end(&mut self, trailers: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, trailers: &Fields<'_>) {
         if let Some(response) = self.response.take() {
             response.end(format!("{} {}", self.len, trailers.len()).as_bytes()).expect("to end");
         }
     }
 
-    fn on_abort(&mut self) {
+    fn on_abort(&mut self, _: &Body) {
         self.aborts.add(1);
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::harness::{Client, serve};
 use http::upcall::{BodyHandler, ResponseHandler};
-use http::{Request, Response};
+use http::{Body, Request, Response};
 
 struct Taker(Response);
 
 impl BodyHandler for Taker {
-    fn on_data(&mut self, _: &[u8]) {}
+    fn on_data(&mut self, _: &Body, _: &[u8]) {}
 
-    fn on_end(&mut self, _: &http::proto::Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &http::proto::Fields<'_>) {
         self.0.end(b"taken").expect("to end");
     }
 }

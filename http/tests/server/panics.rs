@@ -4,7 +4,7 @@ use crate::harness::{Client, Site};
 use async_wrap::{AsyncHook, AsyncId, Provider, RunMode};
 use http::proto::{Fields, ParseError};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
-use http::{Request, Response, ServerOptions};
+use http::{Body, Request, Response, ServerOptions};
 use net::Socket;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -35,32 +35,32 @@ impl Bomb {
 }
 
 impl BodyHandler for Bomb {
-    fn on_data(&mut self, _: &[u8]) {
+    fn on_data(&mut self, _: &Body, _: &[u8]) {
         self.maybe("/data");
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         self.maybe("/end");
     }
 
-    fn on_abort(&mut self) {
+    fn on_abort(&mut self, _: &Body) {
         self.maybe("/abort");
     }
 }
 
 impl ResponseHandler for Bomb {
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, _: &Response) {
         self.maybe("/drain");
         if let Some(response) = self.response.take() {
             response.end(b"drained").expect("to end");
         }
     }
 
-    fn on_finish(&mut self) {
+    fn on_finish(&mut self, _: &Response) {
         self.maybe("/finish");
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Response) {
         self.maybe("/close");
     }
 }

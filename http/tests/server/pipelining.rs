@@ -216,10 +216,10 @@ fn an_answer_that_closes_leaves_those_behind_it_unanswered() {
     let (kept, log) = (Kept::default(), Log::default());
     struct Told(Log, &'static str);
     impl ResponseHandler for Told {
-        fn on_finish(&mut self) {
+        fn on_finish(&mut self, _: &Response) {
             self.0.note(format!("{} finished", self.1));
         }
-        fn on_close(&mut self) {
+        fn on_close(&mut self, _: &Response) {
             self.0.note(format!("{} closed", self.1));
         }
     }
@@ -247,27 +247,26 @@ fn an_answer_that_closes_leaves_those_behind_it_unanswered() {
 
 /// Writes until told to stop, each time that more is welcome.
 struct Writer {
-    response: Response,
     left: usize,
     drains: Rc<Cell<usize>>,
 }
 
 impl Writer {
-    fn write_on(&mut self) {
+    fn write_on(&mut self, response: &Response) {
         while self.left > 0 {
             self.left -= 1;
-            if !self.response.write(&[b'x'; 1024]).unwrap_or(false) {
+            if !response.write(&[b'x'; 1024]).unwrap_or(false) {
                 return;
             }
         }
-        let _ = self.response.end(b"");
+        let _ = response.end(b"");
     }
 }
 
 impl ResponseHandler for Writer {
-    fn on_drain(&mut self) {
+    fn on_drain(&mut self, response: &Response) {
         self.drains.set(self.drains.get() + 1);
-        self.write_on();
+        self.write_on(response);
     }
 }
 
@@ -279,8 +278,8 @@ fn a_writer_out_of_turn_is_held_and_told_to_go_on_in_its_turn() {
     let handler = move |request: &Request<'_>, response: Response| match request.path() {
         "/wait" => kept.keep(response),
         "/write" => {
-            let mut writer = Writer { response: response.clone(), left: 1000, drains: Rc::clone(&told) };
-            writer.write_on();
+            let mut writer = Writer { left: 1000, drains: Rc::clone(&told) };
+            writer.write_on(&response);
             assert!(writer.left > 900 && !response.is_ended(), "it is held");
             response.set_handler(writer);
             ready.set(true);

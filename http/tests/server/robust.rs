@@ -4,7 +4,7 @@ use crate::harness::{Client, Count, serve};
 use async_wrap::{Environment, Loop, RunMode};
 use http::proto::Fields;
 use http::upcall::BodyHandler;
-use http::{Request, Response, Server, ServerOptions};
+use http::{Body, Request, Response, Server, ServerOptions};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, ListenOptions, Socket};
 use std::net::SocketAddr;
@@ -33,11 +33,11 @@ const REQUESTS: [&str; 6] = [
 struct Echo(Response);
 
 impl BodyHandler for Echo {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &Body, data: &[u8]) {
         let _ = self.0.write(data);
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         let _ = self.0.end(b"");
     }
 }

@@ -36,11 +36,11 @@ impl SocketHandler for Echo {
 struct Pausing(Body);
 
 impl BodyHandler for Pausing {
-    fn on_data(&mut self, _: &[u8]) {
+    fn on_data(&mut self, _: &Body, _: &[u8]) {
         self.0.pause();
     }
 
-    fn on_end(&mut self, _: &http::proto::Fields<'_>) {}
+    fn on_end(&mut self, _: &Body, _: &http::proto::Fields<'_>) {}
 }
 
 impl RequestHandler for Taking {
@@ -67,7 +67,7 @@ impl RequestHandler for Taking {
         }
         struct Finish(Log);
         impl http::upcall::ResponseHandler for Finish {
-            fn on_finish(&mut self) {
+            fn on_finish(&mut self, _: &Response) {
                 self.0.note("finish");
             }
         }

@@ -38,11 +38,11 @@ impl RequestHandler for Application {
         self.transcript.note(format!("RequestHandler::on_client_error: {error} with {}", ids(&self.env)));
     }
 
-    fn on_listening(&mut self) {
+    fn on_listening(&mut self, _: &Server) {
         self.transcript.note("RequestHandler::on_listening");
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Server) {
         self.transcript.note("RequestHandler::on_close");
     }
 }
@@ -54,14 +54,14 @@ struct Body {
 }
 
 impl BodyHandler for Body {
-    fn on_data(&mut self, data: &[u8]) {
+    fn on_data(&mut self, _: &http::Body, data: &[u8]) {
         let Self { transcript, env, .. } = self;
         transcript.upcall(format!("BodyHandler::on_data of {} bytes with {}", data.len(), ids(env)), || {
             env.next_tick(transcript.noting("the tick of the body"));
         });
     }
 
-    fn on_end(&mut self, _: &Fields<'_>) {
+    fn on_end(&mut self, _: &http::Body, _: &Fields<'_>) {
         let Self { transcript, env, response } = self;
         transcript.upcall(format!("BodyHandler::on_end with {}", ids(env)), || {
             response.end(b"done").expect("the client is there");
@@ -69,7 +69,7 @@ impl BodyHandler for Body {
         });
     }
 
-    fn on_abort(&mut self) {
+    fn on_abort(&mut self, _: &http::Body) {
         self.transcript.note(format!("BodyHandler::on_abort with {}", ids(&self.env)));
     }
 }
@@ -80,11 +80,11 @@ struct Answer {
 }
 
 impl ResponseHandler for Answer {
-    fn on_finish(&mut self) {
+    fn on_finish(&mut self, _: &Response) {
         self.transcript.note(format!("ResponseHandler::on_finish with {}", ids(&self.env)));
     }
 
-    fn on_close(&mut self) {
+    fn on_close(&mut self, _: &Response) {
         self.transcript.note(format!("ResponseHandler::on_close with {}", ids(&self.env)));
     }
 }
