@@ -19,15 +19,12 @@ const CLOSE_WATCHER: &str = "closeWatcher";
 /// The setting that lets servers reconnect without a token, as in Node: see [`MasterOptions::admits_any_reconnect`].
 const ANY_RECONNECT: &str = "reconnectWithoutToken";
 
+#[derive(Default)]
 pub(crate) struct Master {
     agent: Option<MasterAgent>,
 }
 
 impl Master {
-    pub(crate) const fn new(_: &Application) -> Self {
-        Self { agent: None }
-    }
-
     fn start(&mut self, app: &Application) -> Result<MasterAgent, Failure> {
         let credentials = Credentials::of(app)?;
         let has_tokens = credentials.tokens.is_some();

@@ -13,14 +13,9 @@ use crate::upcall::Component;
 use crate::{AppEvent, Application, Completion, Failure};
 use serde_json::json;
 
+#[derive(Default)]
 pub(crate) struct Monitor {
     agent: Option<MonitorAgent>,
-}
-
-impl Monitor {
-    pub(crate) const fn new(_: &Application) -> Self {
-        Self { agent: None }
-    }
 }
 
 /// The registration of this server.

@@ -226,49 +226,51 @@ impl Peer {
         timer.unref();
     }
 
-    fn decide_user(&self, login: Login) {
+    /// The completion of the authority's decision. `admit` follows an acceptance, and may refuse the peer with a reason.
+    fn decision<T>(
+        &self,
+        answer: Topic,
+        wrong: &'static str,
+        admit: impl FnOnce(&Self, T) -> Result<(), String> + 'static,
+    ) -> Completion<T> {
         self.0.stage.replace(Stage::Deciding);
-        let (peer, claim) = (self.clone(), login.clone());
-        let decided = Completion::new(self.0.agent.environment(), move |user: Result<User, Failure>| {
+        let peer = self.clone();
+        Completion::new(self.0.agent.environment(), move |decided: Result<T, Failure>| {
             if !peer.is_deciding() {
                 return;
             }
-            let user = match user {
-                Ok(user) => user,
-                Err(failure) => return peer.refuse_later(Topic::Register, WRONG_PASSWORD, failure),
-            };
-            match peer.0.agent.admit_client(&claim, user, &peer) {
-                Ok(client) => peer.admit(Stage::Client(Rc::new(client)), Topic::Register),
-                Err(reason) => peer.refuse(Topic::Register, Some(&reason), shown(&reason)),
+            match decided.map(|decided| admit(&peer, decided)) {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => peer.refuse(answer, Some(&reason), shown(&reason)),
+                Err(failure) => peer.refuse_later(answer, wrong, failure),
             }
+        })
+    }
+
+    fn decide_user(&self, login: Login) {
+        let asked = login.clone();
+        let decision = self.decision(Topic::Register, WRONG_PASSWORD, move |peer, user: User| {
+            let client = peer.0.agent.admit_client(&login, user, peer)?;
+            peer.admit(Stage::Client(Rc::new(client)), Topic::Register);
+            Ok(())
         });
-        self.0.agent.authorize_user(&login, decided);
+        self.0.agent.authorize_user(&asked, decision);
     }
 
     fn decide_server(&self, topic: Topic, claim: ServerClaim) {
+        let answer = answer_topic(topic);
         if topic == Topic::Reconnect && claim.token.is_none() && self.0.agent.has_server(&claim.id) {
-            let answer = format!("id has been registered. id:{}", claim.id);
-            return self.refuse(answer_topic(topic), Some(&answer), shown(&answer));
+            let reason = format!("id has been registered. id:{}", claim.id);
+            return self.refuse(answer, Some(&reason), shown(&reason));
         }
-        self.0.stage.replace(Stage::Deciding);
-        let (peer, asked) = (self.clone(), claim.clone());
-        let decided = Completion::new(self.0.agent.environment(), move |result: Result<(), Failure>| {
-            if !peer.is_deciding() {
-                return;
-            }
-            let answer = answer_topic(topic);
-            match result {
-                Ok(()) => match peer.0.agent.check_id(topic, &claim) {
-                    Ok(()) => {
-                        peer.admit(Stage::Server(claim.id.as_str().into()), answer);
-                        peer.0.agent.admit_server(topic, claim, &peer);
-                    }
-                    Err(reason) => peer.refuse(answer, Some(&reason), shown(&reason)),
-                },
-                Err(failure) => peer.refuse_later(answer, WRONG_TOKEN, failure),
-            }
+        let asked = claim.clone();
+        let decision = self.decision(answer, WRONG_TOKEN, move |peer, ()| {
+            peer.0.agent.check_id(topic, &claim)?;
+            peer.admit(Stage::Server(claim.id.as_str().into()), answer);
+            peer.0.agent.admit_server(topic, claim, peer);
+            Ok(())
         });
-        self.0.agent.authorize_server(topic, &asked, self, decided);
+        self.0.agent.authorize_server(topic, &asked, self, decision);
     }
 
     fn is_deciding(&self) -> bool {
@@ -279,7 +281,7 @@ impl Peer {
         if let Some(deadline) = self.0.deadline.take() {
             deadline.clear();
         }
-        self.0.agent.has_registered(self.0.key);
+        self.0.agent.leave_lobby(self.0.key);
         self.0.socket.set_timeout(self.0.agent.times().silence);
         self.0.stage.replace(stage);
         self.0.link.send(answer_packet(answer, Ok(())));
@@ -441,6 +443,6 @@ impl SocketHandler for PeerTower {
 
     fn on_close(&mut self, _: &Socket, _: bool) {
         self.peer.leave_agent();
-        self.peer.0.agent.has_closed(self.peer.0.key);
+        self.peer.0.agent.leave_lobby(self.peer.0.key);
     }
 }

@@ -79,18 +79,14 @@ impl Roster {
         self.lobby.enter(peer)
     }
 
-    pub(crate) fn has_registered(&mut self, key: u64) {
-        self.lobby.leave(key);
-    }
-
     /// Removes a connection that the agent is done with. If it never registered, it keeps its place in the lobby until it
     /// is closed.
     pub(crate) fn disconnected(&mut self, key: u64) {
         self.peers.remove(&key);
     }
 
-    /// Frees the place of a closed connection in the lobby.
-    pub(crate) fn closed(&mut self, key: u64) {
+    /// Frees the place in the lobby of a connection that has registered or is closed.
+    pub(crate) fn leave_lobby(&mut self, key: u64) {
         self.lobby.leave(key);
     }
 

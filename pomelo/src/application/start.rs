@@ -64,9 +64,9 @@ impl Application {
             return;
         }
         if self.is_master() {
-            let _ = self.load("__master__", crate::master::Master::new(self));
+            let _ = self.load("__master__", crate::master::Master::default());
         }
-        let _ = self.load("__monitor__", crate::monitor::Monitor::new(self));
+        let _ = self.load("__monitor__", crate::monitor::Monitor::default());
     }
 
     fn start_components(self, done: Callback) {

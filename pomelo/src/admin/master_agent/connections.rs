@@ -84,12 +84,9 @@ impl MasterAgent {
         allowed.and_then(|()| self.0.roster.borrow().check_id(claim))
     }
 
-    pub(crate) fn has_registered(&self, key: u64) {
-        self.0.roster.borrow_mut().has_registered(key);
-    }
-
-    pub(crate) fn has_closed(&self, key: u64) {
-        self.0.roster.borrow_mut().closed(key);
+    /// A connection has registered or is closed.
+    pub(crate) fn leave_lobby(&self, key: u64) {
+        self.0.roster.borrow_mut().leave_lobby(key);
     }
 
     pub(crate) fn admit_server(&self, topic: Topic, claim: ServerClaim, peer: &Peer) {
