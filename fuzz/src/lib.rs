@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod server;
+
 use http::proto::{Decoder, Event, Fields, Limits, ParseError, FieldTable};
 
 /// Splits fuzzer input into a word that decides where to cut, and the bytes to be cut.

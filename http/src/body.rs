@@ -1,7 +1,7 @@
 //! A request's body: who takes it, and how fast. Mirrors the flow of `http.IncomingMessage`.
 
-use crate::LAYER;
-use crate::connection::{BODY_HELD, BODY_PAUSED, Connection, STALLED};
+use crate::connection::Connection;
+use crate::trace::up_within;
 use crate::upcall::BodyHandler;
 use async_wrap::layer::trace::Facts;
 use std::fmt;
@@ -20,25 +20,24 @@ pub struct Body {
 impl Body {
     pub(crate) fn new(connection: &Rc<Connection>, number: u32) -> Self {
         let body = Self { connection: Rc::clone(connection), number };
-        let is_unclaimed = body.connection.with_exchange(number, |exchange, _| {
-            exchange.is_bare = false;
-            exchange.bodies += 1;
-            !exchange.wants_body
+        let is_unclaimed = body.connection.pipeline.with(number, |exchange, _| {
+            exchange.extra_mut().bodies += 1;
+            !exchange.extra().wants_body
         });
         if is_unclaimed == Some(true) && body.is_current() {
-            body.connection.set(BODY_HELD);
+            body.connection.state.hold_body();
         }
         body
     }
 
-    /// A handle that the exchange counts already.
+    /// A handle that its exchange counts already.
     pub(crate) fn first(connection: &Rc<Connection>, number: u32) -> Self {
         Self { connection: Rc::clone(connection), number }
     }
 
-    /// A further handle of a body that is claimed, counted if its exchange is not over.
+    /// A handle to lend to a handler's call. A body without one stays as it is.
     pub(crate) fn counted(connection: &Rc<Connection>, number: u32) -> Self {
-        connection.with_exchange(number, |exchange, _| exchange.bodies += 1);
+        connection.pipeline.with(number, |exchange, _| exchange.extra_mut().bodies += 1);
         Self::first(connection, number)
     }
 
@@ -48,16 +47,17 @@ impl Body {
     pub fn set_handler(&self, handler: impl BodyHandler + 'static) {
         let mut handler: Option<Box<dyn BodyHandler>> = Some(Box::new(handler));
         if self.is_current() {
-            let old = self.connection.with_exchange(self.number, |exchange, _| {
-                exchange.wants_body = true;
-                exchange.is_bare = false;
-                std::mem::replace(&mut exchange.body_handler, handler.take())
+            let old = self.connection.pipeline.with(self.number, |exchange, _| {
+                let extra = exchange.extra_mut();
+                extra.wants_body = true;
+                std::mem::replace(&mut extra.body_handler, handler.take())
             });
             drop(old);
         }
         match handler {
-            None => self.connection.let_body_come(self.number, BODY_HELD),
-            Some(handler) => self.refuse(handler),
+            None if self.connection.state.claim_body() => self.on_flowing(),
+            None => {}
+            Some(handler) => self.refuse_handler(handler),
         }
     }
 
@@ -69,26 +69,36 @@ impl Body {
     /// paused later, ends its connection after the keep-alive timeout.
     pub fn pause(&self) {
         // What is left behind its answer has no exchange any more: nothing would let it come again.
-        if self.is_current() && self.connection.with_exchange(self.number, |_, _| ()).is_some() {
-            self.connection.set(BODY_PAUSED);
+        if self.is_current() && self.connection.pipeline.with(self.number, |_, _| ()).is_some() {
+            self.connection.state.pause_body();
         }
     }
 
     /// Lets the body come again; one that nobody takes is thrown away.
     pub fn resume(&self) {
-        if self.is_current() {
-            self.connection.let_body_come(self.number, BODY_PAUSED | BODY_HELD);
+        if self.is_current() && self.connection.state.resume_body() {
+            self.on_flowing();
         }
     }
 
-    /// Reports to a handler that came too late: a task may wait for one of its calls.
+    /// The reasons why the body stood still are over.
+    fn on_flowing(&self) {
+        let Connection { state, pipeline, socket, .. } = &*self.connection;
+        if state.is_stalled() {
+            socket.notify();
+        }
+        if pipeline.with(self.number, |exchange, _| exchange.extra().continue_at_claim) == Some(true) {
+            self.connection.send_continue(self.number);
+        }
+    }
+
+    /// A handler came too late, and is told: a task may wait for one of its calls.
     #[cold]
-    fn refuse(&self, mut handler: Box<dyn BodyHandler>) {
-        let body = self.clone();
+    fn refuse_handler(&self, mut handler: Box<dyn BodyHandler>) {
         // In a tick, since the socket may have no further upcall.
+        let body = self.clone();
         self.connection.core.env().next_tick(move || {
-            let _up = LAYER.up("BodyHandler::on_abort", Facts::default);
-            handler.on_abort(&body);
+            up_within("BodyHandler::on_abort", Facts::default, || handler.on_abort(&body));
         });
     }
 
@@ -106,29 +116,14 @@ impl Clone for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let is_unclaimed = self.connection.with_exchange(self.number, |exchange, _| {
-            exchange.bodies -= 1;
-            exchange.bodies == 0 && !exchange.wants_body
+        let is_unclaimed = self.connection.pipeline.with(self.number, |exchange, _| {
+            let extra = exchange.extra_mut();
+            extra.bodies -= 1;
+            extra.bodies == 0 && !extra.wants_body
         });
-        if is_unclaimed == Some(true) && self.is_current() {
-            // Nobody can claim it any more, nor let it come again.
-            self.connection.let_body_come(self.number, BODY_PAUSED | BODY_HELD);
-        }
-    }
-}
-
-impl Connection {
-    /// The reasons `why` the body at hand stood still are gone.
-    fn let_body_come(&self, number: u32, why: u32) {
-        if !self.has(why) {
-            return;
-        }
-        self.clear(why);
-        if self.has(STALLED) {
-            self.socket.notify();
-        }
-        if self.with_exchange(number, |exchange, _| exchange.continue_is_owed) == Some(true) {
-            self.send_continue(number);
+        if is_unclaimed == Some(true) {
+            // Without a handle it can neither be claimed nor resumed.
+            self.resume();
         }
     }
 }

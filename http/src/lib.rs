@@ -41,6 +41,7 @@ pub mod proto;
 mod request;
 mod response;
 mod server;
+mod trace;
 pub mod upcall;
 
 pub use async_wrap::uv_core;
@@ -50,6 +51,3 @@ pub use request::Request;
 pub use response::Response;
 pub use server::{Server, ServerOptions};
 pub use {async_wrap, net};
-
-/// The source of this layer's records: see [`async_wrap::layer::trace`].
-pub(crate) const LAYER: async_wrap::layer::trace::Layer = async_wrap::layer::trace::Layer::new("http");

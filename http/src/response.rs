@@ -1,12 +1,10 @@
 //! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
 
-use crate::connection::Connection;
-use crate::connection::deferred::Call;
-use crate::connection::exchange::{Exchange, Phase};
+use crate::connection::{Connection, Exchange, Phase, fast_path};
 use crate::proto::{EncodeError, Encoder, Version};
+use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
-use crate::{Error, LAYER, Result};
-use async_wrap::layer::trace::Facts;
+use crate::{Error, Result};
 use net::Socket;
 use std::fmt;
 use std::rc::Rc;
@@ -14,9 +12,9 @@ use std::rc::Rc;
 /// The answer to one request. A cheap clone that may be carried anywhere on its thread: into a timer, a future,
 /// another connection's callback.
 ///
-/// When the last clone is dropped before [`end`](Self::end), the response is lost, and its client must not wait for it: it
-/// becomes a 500, or its connection is broken if the head is sent. It is not lost while its [`ResponseHandler`] waits for
-/// `on_drain`, which is given the response, nor while that handler holds a clone.
+/// Dropping the last clone without [`end`](Self::end) answers 500, or breaks the connection if the answer has begun:
+/// a response that was lost keeps no client waiting. One that its own [`ResponseHandler`] holds is not lost: it lasts as
+/// long as its connection unless somebody ends it.
 ///
 /// ```
 /// use http::{Request, Response, Result};
@@ -37,9 +35,9 @@ impl Response {
         Self { connection: Rc::clone(connection), number }
     }
 
-    /// A further handle, counted if its exchange is not over.
+    /// Another handle of an exchange, if that is still there.
     pub(crate) fn counted(connection: &Rc<Connection>, number: u32) -> Self {
-        connection.with_exchange(number, |exchange, _| exchange.handles += 1);
+        connection.pipeline.with(number, |exchange, _| exchange.handles += 1);
         Self::first(connection, number)
     }
 
@@ -125,8 +123,12 @@ impl Response {
     /// # Errors
     /// `Gone`, `TrailerWithoutChunked`.
     pub fn flush_headers(&self) -> Result<()> {
-        let _down = LAYER.down("Response::flush_headers", Facts::default);
-        if self.is_head_sent() { Ok(()) } else { self.connection.respond(self.number, b"", false).map(drop) }
+        let _down = down("Response::flush_headers");
+        if self.is_head_sent() {
+            Ok(())
+        } else {
+            self.connection.write_response(self.number, b"", false).map(drop)
+        }
     }
 
     /// Writes some of the body, after the head if that is still to be sent. Returns whether more is welcome; after
@@ -138,8 +140,8 @@ impl Response {
     /// # Errors
     /// `Gone`, `BodyTooLong`, `TrailerWithoutChunked`.
     pub fn write(&self, data: &[u8]) -> Result<bool> {
-        let _down = LAYER.down("Response::write", || Facts::default().bytes(data.len()));
-        self.connection.respond(self.number, data, false)
+        let _down = down_with("Response::write", data);
+        self.connection.write_response(self.number, data, false)
     }
 
     /// Writes the last of the body and ends the response. If nothing was written before, its length is sent.
@@ -147,8 +149,11 @@ impl Response {
     /// # Errors
     /// As for [`write`](Self::write); `BodyTooShort` if the `Content-Length` that was set promised more.
     pub fn end(&self, data: &[u8]) -> Result<()> {
-        let _down = LAYER.down("Response::end", || Facts::default().bytes(data.len()));
-        self.connection.respond_last(self.number, data)
+        let _down = down_with("Response::end", data);
+        if fast_path::end(&self.connection, self.number, data) {
+            return Ok(());
+        }
+        self.connection.write_response(self.number, data, true).map(drop)
     }
 
     /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked. One
@@ -159,12 +164,12 @@ impl Response {
     /// response is not chunked.
     pub fn add_trailer(&self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
         let value = value.as_ref();
-        let added = self.connection.with_exchange(self.number, |exchange, _| {
+        let added = self.connection.pipeline.with(self.number, |exchange, _| {
             if exchange.phase == Phase::Ended {
                 return Err(Error::Closed);
             }
             let wanted = exchange.may_have_trailers();
-            if wanted && exchange.encoder.is_some_and(|encoder| !encoder.is_chunked()) {
+            if wanted && exchange.extra().encoder.is_some_and(|encoder| !encoder.is_chunked()) {
                 return Err(EncodeError::TrailerWithoutChunked.into());
             }
             if wanted {
@@ -186,14 +191,16 @@ impl Response {
         let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
         let mut whole = Vec::new();
         Encoder::informational(status, fields, &mut whole)?;
-        let first = self.connection.with_exchange(self.number, |exchange, first| {
+        let first = self.connection.pipeline.with(self.number, |exchange, first| {
             check_head(exchange)?;
             if exchange.request.version == Version::Http10 {
                 return Ok(false);
             }
-            exchange.awaits_continue &= status != 100;
+            if status == 100 && exchange.extra().awaits_continue {
+                exchange.extra_mut().awaits_continue = false;
+            }
             if !first {
-                self.connection.hold(exchange, |_, out| out.extend_from_slice(&whole));
+                self.connection.pipeline.hold(exchange, |_, out| out.extend_from_slice(&whole));
             }
             Ok(first)
         });
@@ -208,23 +215,23 @@ impl Response {
     /// the handler is dropped.
     pub fn set_handler(&self, handler: impl ResponseHandler + 'static) {
         let mut handler: Option<Box<dyn ResponseHandler>> = Some(Box::new(handler));
-        let old = self.connection.with_exchange(self.number, |exchange, _| {
-            exchange.handler_is_out = false;
-            exchange.is_bare = false;
-            exchange.knows_end = false;
-            std::mem::replace(&mut exchange.handler, handler.take())
+        let old = self.connection.pipeline.with(self.number, |exchange, _| {
+            let extra = exchange.extra_mut();
+            (extra.is_handler_out, extra.knows_end) = (false, false);
+            std::mem::replace(&mut extra.handler, handler.take())
         });
-        self.connection.tell_later_of_client_end();
+        if self.connection.state.is_client_end_known() {
+            self.connection.socket.notify();
+        }
         drop(old);
     }
 
     /// Asks for an `on_drain`, soon and from the loop, so that others have their turn: for a writer that has much to say
     /// to a client that keeps up.
     pub fn yield_now(&self) {
-        let _down = LAYER.down("Response::yield_now", Facts::default);
+        let _down = down("Response::yield_now");
         let asked = self.with(|exchange| {
-            exchange.needs_drain = exchange.phase != Phase::Ended;
-            exchange.is_bare = false;
+            exchange.extra_mut().needs_drain = exchange.phase != Phase::Ended;
         });
         if asked.is_some() {
             self.connection.socket.notify();
@@ -233,7 +240,7 @@ impl Response {
 
     /// Breaks the connection, with all that is on it.
     pub fn destroy(&self) {
-        let _down = LAYER.down("Response::destroy", Facts::default);
+        let _down = down("Response::destroy");
         if self.with(|_| ()).is_some() {
             self.connection.break_off();
         }
@@ -258,7 +265,7 @@ impl Response {
     }
 
     fn with<R>(&self, work: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
-        self.connection.with_exchange(self.number, |exchange, _| work(exchange))
+        self.connection.pipeline.with(self.number, |exchange, _| work(exchange))
     }
 
     fn change_head(&self, change: impl FnOnce(&mut Exchange) -> Result<()>) -> Result<&Self> {
@@ -293,35 +300,6 @@ impl Drop for Response {
         if abandoned == Some(true) {
             log::warn!(target: "http", "a response was dropped before its end");
             self.connection.abandon(self.number);
-        }
-    }
-}
-
-impl Connection {
-    /// Nobody is left to answer this request.
-    fn abandon(self: &Rc<Self>, number: u32) {
-        let begun = self.with_exchange(number, |exchange, _| {
-            let begun = exchange.phase == Phase::Body;
-            if begun {
-                // Its end is missing, and so the client sees.
-                exchange.cut();
-                if let Some(handler) = exchange.handler.take() {
-                    self.owe(exchange.context, exchange.number, Call::Close(handler));
-                }
-            } else {
-                exchange.head.clear();
-                let _ = exchange.head.set_status(500);
-                exchange.request.keep_alive = false;
-                exchange.is_usual = false;
-            }
-            begun
-        });
-        match begun {
-            Some(true) => self.advance(),
-            Some(false) => {
-                let _ = self.respond(number, b"", true);
-            }
-            None => {}
         }
     }
 }

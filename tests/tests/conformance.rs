@@ -20,8 +20,17 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[test]
 fn the_server_conforms() -> Outcome<()> {
+    run(ServerOptions::default())
+}
+
+#[test]
+fn the_server_conforms_on_the_slow_path() -> Outcome<()> {
+    run(ServerOptions::default().slow_path_only(true))
+}
+
+fn run(options: ServerOptions) -> Outcome<()> {
     let (started, start) = mpsc::channel();
-    let server = thread::spawn(move || serve(&started));
+    let server = thread::spawn(move || serve(&started, options));
     let (address, stop) = start.recv()?;
     let report =
         tests::conformance::run_all(address, Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/conformance")));
@@ -34,10 +43,10 @@ fn the_server_conforms() -> Outcome<()> {
 }
 
 /// Serves on a loop of its own until told to stop. Returns whether anything was left alive.
-fn serve(started: &mpsc::Sender<(SocketAddr, AsyncSender)>) -> Outcome<bool> {
+fn serve(started: &mpsc::Sender<(SocketAddr, AsyncSender)>, options: ServerOptions) -> Outcome<bool> {
     let lp = Loop::new()?;
     let env = Environment::new(&lp);
-    let server = Server::new(&env, ServerOptions::default())?;
+    let server = Server::new(&env, options)?;
     server.listen(ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0))), App::default())?;
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
     let stop = Async::new(&lp, move |stop: &Async| {

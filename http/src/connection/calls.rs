@@ -1,69 +1,85 @@
-//! A response's handler during its own call: out of its exchange, which the call may end, abandon or give another handler.
-//! Mirrors what `HandlerCell` does for towers, for handlers whose place may be gone when they return.
+//! Handlers of responses and bodies during their own calls: out of their exchange, which the call may end, abandon or give
+//! another handler. Mirrors what `HandlerCell` does for towers, for handlers whose place may be over when they return.
 
-use crate::connection::deferred::Call;
-use crate::connection::{Connection, FINISH_OWED};
-use crate::upcall::ResponseHandler;
-use crate::{LAYER, Response};
-use async_wrap::AsyncContext;
+use super::Connection;
+use crate::trace::{up, up_with};
+use crate::upcall::{BodyHandler, ResponseHandler};
+use crate::{Body, Response};
+use async_wrap::layer::trace::Facts;
 use std::rc::Rc;
 
-/// Gives the handler back when dropped, also by a panic, after which it is not called again.
+/// The handler of a response during its call. It goes back into its exchange, or to the call that was deferred when the
+/// response ended.
 struct Lent<'a> {
-    connection: &'a Rc<Connection>,
+    connection: &'a Connection,
     number: u32,
-    context: AsyncContext,
     handler: Option<Box<dyn ResponseHandler>>,
-    /// Dropped last: if the call let go of all others, the response is abandoned with its handler in place to be told.
+    has_returned: bool,
+    /// Dropped last: if the call drops all others, the response is abandoned with its handler in place to be told.
     response: Response,
 }
 
-impl Connection {
-    pub(crate) fn call_response_handler(
-        self: &Rc<Self>,
-        number: u32,
-        name: &'static str,
-        call: impl FnOnce(&mut dyn ResponseHandler, &Response),
-    ) {
-        let taken = self.with_exchange(number, |exchange, _| {
-            let handler = exchange.handler.take()?;
-            exchange.handler_is_out = true;
-            exchange.handles += 1;
-            Some((handler, exchange.context))
-        });
-        let Some((handler, context)) = taken.flatten() else { return };
-        self.clear(FINISH_OWED);
-        let response = Response::first(self, number);
-        let mut lent = Lent { connection: self, number, context, handler: Some(handler), response };
-        self.core.env().make_callback(context, || {
-            let _up = LAYER.up(name, || context.facts());
-            if let Some(handler) = &mut lent.handler {
-                call(&mut **handler, &lent.response);
-            }
-        });
-    }
+/// Calls the handler of the response of this number, if it has one.
+pub(super) fn call_response_handler(
+    connection: &Rc<Connection>,
+    number: u32,
+    name: &'static str,
+    call: impl FnOnce(&mut dyn ResponseHandler, &Response),
+) {
+    let taken = connection.pipeline.with(number, |exchange, _| {
+        let extra = exchange.extra_mut();
+        let handler = extra.handler.take()?;
+        extra.is_handler_out = true;
+        exchange.handles += 1;
+        Some((handler, exchange.context))
+    });
+    let Some((handler, context)) = taken.flatten() else { return };
+    let response = Response::first(connection, number);
+    let mut lent = Lent { connection, number, handler: Some(handler), has_returned: false, response };
+    up(connection.core.env(), context, name, || {
+        if let Some(handler) = &mut lent.handler {
+            call(&mut **handler, &lent.response);
+        }
+    });
+    lent.has_returned = true;
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        let Self { connection, number, context, handler, .. } = self;
-        if std::thread::panicking() {
-            drop(handler.take());
+        if !self.has_returned {
+            // One that panicked is not called again.
+            self.handler = None;
         }
-        // Put back, unless it was replaced or the exchange is over.
-        let found = connection.with_exchange(*number, |exchange, _| {
-            if std::mem::take(&mut exchange.handler_is_out) {
-                exchange.handler = handler.take();
+        let handler = &mut self.handler;
+        self.connection.pipeline.with(self.number, |exchange, _| {
+            if exchange.extra().is_handler_out {
+                let extra = exchange.extra_mut();
+                (extra.is_handler_out, extra.handler) = (false, handler.take());
             }
         });
-        if !connection.has(FINISH_OWED) {
-            return;
-        }
-        if let Some(handler) = handler.take() {
-            connection.owe(*context, *number, Call::Finish(handler));
-        }
-        if found.is_none() {
-            connection.end_context(context);
-        }
+        self.connection.deferred.return_handler(handler);
     }
+}
+
+/// Hands some of the body at hand to its handler, if it has one.
+pub(super) fn call_on_data(connection: &Rc<Connection>, data: &[u8]) {
+    let number = connection.pipeline.newest();
+    let taken = connection.pipeline.with(number, |exchange, _| {
+        exchange.extra().body_handler.as_ref()?;
+        let extra = exchange.extra_mut();
+        extra.body_begun = true;
+        extra.bodies += 1;
+        Some((extra.body_handler.take()?, exchange.context))
+    });
+    let Some((mut handler, context)) = taken.flatten() else { return };
+    let body = Body::first(connection, number);
+    let facts = || Facts::default().bytes(data.len());
+    up_with(connection.core.env(), context, "BodyHandler::on_data", facts, || handler.on_data(&body, data));
+    let mut handler: Option<Box<dyn BodyHandler>> = Some(handler);
+    connection.pipeline.with(number, |exchange, _| {
+        let place = &mut exchange.extra_mut().body_handler;
+        if place.is_none() {
+            *place = handler.take();
+        }
+    });
 }

@@ -1,174 +1,174 @@
-//! What a connection holds for a while only: input that waits, and calls that are owed to handlers. Few connections have
-//! any, so it lies in a box of its own.
+//! What waits: calls of handlers whose exchange is over, and input that is not decoded. What ends an exchange is often a
+//! downcall, which never upcalls; the call comes from the loop then. Mirrors what Node does with `process.nextTick`.
+//!
+//! Few connections have any of it, so it lies in a box of its own.
 
-use crate::connection::{Connection, PENDING};
+use super::Connection;
+use crate::trace::up;
 use crate::upcall::{BodyHandler, ResponseHandler};
-use crate::{Body, LAYER, Response};
+use crate::{Body, Response};
 use async_wrap::{AsyncContext, Environment};
 use net::Linger;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+/// What waits on one connection.
 #[derive(Default)]
-pub(crate) struct Pending {
-    leftover: Leftover,
-    notices: VecDeque<Notice>,
-    /// What a client whose answer waits had fetched when the timeouts were last looked at, and one more; 0 if none waits.
+pub(crate) struct Deferred(Cell<Option<Box<Cold>>>);
+
+#[derive(Default)]
+struct Cold {
+    undecoded: Undecoded,
+    calls: VecDeque<DeferredCall>,
+    /// Bytes that a client whose response waits had fetched when the timeouts were last looked at, and one more; 0 if
+    /// none waits.
     fetched: u64,
     /// The wait for the client after this side's end.
     linger: Option<Linger>,
 }
 
-/// Input that waits until answers went out or a body is wanted again: `bytes` from `start`.
+/// Input that waits until responses went out or a body is wanted again: `bytes` from `start`.
 #[derive(Default)]
-pub(crate) struct Leftover {
+pub(super) struct Undecoded {
     bytes: Vec<u8>,
     start: usize,
 }
 
-/// A call owed to a handler whose exchange is over, in that exchange's context. What ends an exchange is often a
-/// downcall, which never upcalls.
-pub(crate) struct Notice {
+/// A call in the context of an exchange that is over.
+struct DeferredCall {
     context: AsyncContext,
     number: u32,
     call: Call,
 }
 
-pub(crate) enum Call {
-    Finish(Box<dyn ResponseHandler>),
+pub(super) enum Call {
+    /// `None` while the handler is being called: see [`Deferred::return_handler`].
+    Finish(Option<Box<dyn ResponseHandler>>),
     Close(Box<dyn ResponseHandler>),
     Abort(Box<dyn BodyHandler>),
     /// The exchange's context ends.
     Destroy,
 }
 
-/// Ends a context when dropped: behind its last call, also if that panics.
-pub(crate) struct Over<'a> {
-    pub(crate) env: &'a Environment,
-    pub(crate) context: AsyncContext,
-}
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.env.emit_destroy(self.context.async_id());
-    }
-}
-
-impl Notice {
-    fn tell(self, connection: &Rc<Connection>) {
+impl DeferredCall {
+    fn run(self, connection: &Rc<Connection>) {
         let Self { context, number, call } = self;
         let env = connection.core.env();
         match call {
-            Call::Finish(mut handler) => env.make_callback(context, || {
-                let _up = LAYER.up("ResponseHandler::on_finish", || context.facts());
-                handler.on_finish(&Response::counted(connection, number));
-            }),
-            Call::Close(mut handler) => env.make_callback(context, || {
-                let _up = LAYER.up("ResponseHandler::on_close", || context.facts());
-                handler.on_close(&Response::counted(connection, number));
-            }),
-            Call::Abort(mut handler) => env.make_callback(context, || {
-                let _up = LAYER.up("BodyHandler::on_abort", || context.facts());
-                handler.on_abort(&Body::counted(connection, number));
+            Call::Finish(Some(mut handler)) => {
+                up(env, context, "ResponseHandler::on_finish", || {
+                    handler.on_finish(&Response::counted(connection, number))
+                });
+            }
+            Call::Finish(None) => {}
+            Call::Close(mut handler) => {
+                up(env, context, "ResponseHandler::on_close", || {
+                    handler.on_close(&Response::counted(connection, number))
+                });
+            }
+            Call::Abort(mut handler) => up(env, context, "BodyHandler::on_abort", || {
+                handler.on_abort(&Body::counted(connection, number))
             }),
             Call::Destroy => env.emit_destroy(context.async_id()),
         }
     }
 }
 
-impl Leftover {
-    pub(crate) fn as_slice(&self) -> &[u8] {
+impl Undecoded {
+    pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
-
-    /// Leaves only the last `len` bytes.
-    fn keep_last(&mut self, len: usize) {
-        self.start = self.bytes.len() - len;
-    }
 }
 
-impl Pending {
+impl Cold {
     fn is_empty(&self) -> bool {
-        self.leftover.bytes.is_empty()
-            && self.notices.is_empty()
-            && self.fetched == 0
-            && self.linger.is_none()
+        self.undecoded.bytes.is_empty() && self.calls.is_empty() && self.fetched == 0 && self.linger.is_none()
     }
 }
 
-impl Connection {
-    fn with_pending<R>(&self, work: impl FnOnce(&mut Pending) -> R) -> R {
-        let mut pending = self.pending.take().unwrap_or_default();
-        let result = work(&mut pending);
-        if pending.is_empty() {
-            self.clear(PENDING);
-        } else {
-            self.pending.set(Some(pending));
-            self.set(PENDING);
+impl Deferred {
+    /// Works on what waits, in a box that is there only as long as something does.
+    fn with<R>(&self, work: impl FnOnce(&mut Cold) -> R) -> R {
+        let mut cold = self.0.take().unwrap_or_default();
+        let result = work(&mut cold);
+        if !cold.is_empty() {
+            self.0.set(Some(cold));
         }
         result
     }
 
-    fn if_pending<R>(&self, work: impl FnOnce(&mut Pending) -> R) -> Option<R> {
-        let pending = self.pending.take()?;
-        self.pending.set(Some(pending));
-        Some(self.with_pending(work))
+    /// The same if anything waits; else the default.
+    fn peek<R: Default>(&self, work: impl FnOnce(&mut Cold) -> R) -> R {
+        if self.is_empty() { R::default() } else { self.with(work) }
+    }
+
+    #[inline]
+    fn is_empty(&self) -> bool {
+        let cold = self.0.take();
+        let is_empty = cold.is_none();
+        self.0.set(cold);
+        is_empty
     }
 
     /// Keeps input that arrived while decoding stood still.
-    pub(crate) fn keep(&self, bytes: &[u8]) {
-        self.with_pending(|pending| pending.leftover.bytes.extend_from_slice(bytes));
+    pub(super) fn stash(&self, bytes: &[u8]) {
+        self.with(|cold| cold.undecoded.bytes.extend_from_slice(bytes));
     }
 
     /// Puts back what is still not used of the input that was kept: its last `len` bytes.
-    pub(crate) fn keep_on(&self, mut leftover: Leftover, len: usize) {
-        leftover.keep_last(len);
-        self.with_pending(|pending| pending.leftover = leftover);
+    pub(super) fn restash(&self, mut undecoded: Undecoded, len: usize) {
+        undecoded.start = undecoded.bytes.len() - len;
+        self.with(|cold| cold.undecoded = undecoded);
     }
 
-    pub(crate) fn take_leftover(&self) -> Leftover {
-        self.if_pending(|pending| std::mem::take(&mut pending.leftover)).unwrap_or_default()
+    pub(super) fn take_undecoded(&self) -> Undecoded {
+        self.peek(|cold| std::mem::take(&mut cold.undecoded))
     }
 
-    /// Has a handler told of an end, from the loop.
-    pub(crate) fn owe(&self, context: AsyncContext, number: u32, call: Call) {
-        self.with_pending(|pending| pending.notices.push_back(Notice { context, number, call }));
-        self.socket.notify();
+    /// Has a call made at the next [`run`](Self::run), for which the caller asks.
+    pub(super) fn push(&self, context: AsyncContext, number: u32, call: Call) {
+        self.with(|cold| cold.calls.push_back(DeferredCall { context, number, call }));
     }
 
-    /// Ends an exchange's context, behind the calls that are owed in it.
+    /// Whether calls wait.
     #[inline(always)]
-    pub(crate) fn end_context(&self, context: &AsyncContext) {
-        if self.has(PENDING) && self.is_owing() {
-            self.owe(*context, 0, Call::Destroy);
-        } else {
-            self.core.env().emit_destroy(context.async_id());
-        }
+    pub(super) fn has_calls(&self) -> bool {
+        !self.is_empty() && self.look_for_calls()
     }
 
     #[inline(never)]
-    fn is_owing(&self) -> bool {
-        self.if_pending(|pending| !pending.notices.is_empty()).unwrap_or(false)
+    fn look_for_calls(&self) -> bool {
+        self.peek(|cold| !cold.calls.is_empty())
     }
 
-    /// Drops what is kept and owed; contexts end all the same.
-    pub(crate) fn drop_pending(&self) {
-        let Some(pending) = self.pending.take() else { return };
-        self.clear(PENDING);
-        for notice in pending.notices {
-            if let Call::Destroy = notice.call {
-                self.core.env().emit_destroy(notice.context.async_id());
+    /// Gives a handler back that was being called when its response ended, for the call that waits for it. Handlers are
+    /// called one at a time, so there is one such call at most.
+    pub(super) fn return_handler(&self, handler: &mut Option<Box<dyn ResponseHandler>>) {
+        self.peek(|cold| {
+            for deferred in &mut cold.calls {
+                if let Call::Finish(waiting @ None) = &mut deferred.call {
+                    *waiting = handler.take();
+                }
+            }
+        });
+    }
+
+    /// Makes the calls that wait. Those that are deferred meanwhile wait for the next time.
+    pub(super) fn run(&self, connection: &Rc<Connection>) {
+        for _ in 0..self.peek(|cold| cold.calls.len()) {
+            // One at a time: if one panics the others still wait.
+            if let Some(call) = self.peek(|cold| cold.calls.pop_front()) {
+                call.run(connection);
             }
         }
     }
 
-    /// Makes the calls that are owed. Those that come to be owed meanwhile wait for the next time.
-    pub(crate) fn tell_notices(self: &Rc<Self>) {
-        let count = self.if_pending(|pending| pending.notices.len()).unwrap_or(0);
-        for _ in 0..count {
-            // One at a time: if one panics the others are still owed.
-            if let Some(notice) = self.if_pending(|pending| pending.notices.pop_front()).flatten() {
-                notice.tell(self);
+    /// Drops everything; contexts end all the same.
+    pub(super) fn clear(&self, env: &Environment) {
+        for deferred in self.0.take().into_iter().flat_map(|cold| cold.calls) {
+            if let Call::Destroy = deferred.call {
+                env.emit_destroy(deferred.context.async_id());
             }
         }
     }
@@ -176,17 +176,17 @@ impl Connection {
     /// Whether the client fetched some output since the last look, or this is the first one.
     pub(crate) fn note_fetched(&self, fetched: u64) -> bool {
         if fetched == 0 {
-            self.if_pending(|pending| pending.fetched = 0);
+            self.peek(|cold| cold.fetched = 0);
             return false;
         }
-        self.with_pending(|pending| std::mem::replace(&mut pending.fetched, fetched)) != fetched
+        self.with(|cold| std::mem::replace(&mut cold.fetched, fetched)) != fetched
     }
 
     pub(crate) fn take_linger(&self) -> Option<Linger> {
-        self.if_pending(|pending| pending.linger.take()).flatten()
+        self.peek(|cold| cold.linger.take())
     }
 
     pub(crate) fn keep_linger(&self, linger: Linger) {
-        self.with_pending(|pending| pending.linger = Some(linger));
+        self.with(|cold| cold.linger = Some(linger));
     }
 }

@@ -1,5 +1,11 @@
-//! One request and its answer: what the response knows of itself until it is sent, and the pool of such records.
+//! One request and its response: what is known of them until the response is sent, and the pool of such records. Mirrors
+//! what Node keeps in an `IncomingMessage` and a `ServerResponse`.
+//!
+//! Most responses are written at once and whole. What the others need lies in [`Extra`], which is private: every change
+//! goes through [`Exchange::extra_mut`], which marks the record. A record without a mark is used again as it is, so
+//! nothing of one exchange can come up in another.
 
+use super::state::Why;
 use crate::proto::{Encoder, FieldLines, RequestFacts, ResponseHead, Version};
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::AsyncContext;
@@ -22,27 +28,30 @@ pub(crate) enum Phase {
     Ended,
 }
 
-/// A request that was received and the state of its response. Records of one connection form a list in the order of
-/// the requests.
+/// A request that was received, and the state of its response.
 pub(crate) struct Exchange {
-    pub(crate) next: Option<Box<Self>>,
+    /// The next younger one of the same connection.
+    pub(super) next: Option<Box<Self>>,
     /// Tells this exchange from others of its connection, earlier ones in the same record included.
-    pub(crate) number: u32,
-    pub(crate) request: RequestFacts,
-    /// The request is one like most: HTTP/1.1, and to be answered with a body.
-    pub(crate) is_usual: bool,
-    /// Nobody waits to be told anything, and nothing was written but a whole answer: the record can be used again
-    /// almost as it is.
-    pub(crate) is_bare: bool,
-    pub(crate) phase: Phase,
+    pub(super) number: u32,
     /// [`Response`](crate::Response)s that refer to this.
     pub(crate) handles: u32,
+    /// The request's async context: its handlers run in it.
+    pub(crate) context: AsyncContext,
+    pub(crate) request: RequestFacts,
+    pub(crate) phase: Phase,
+    extra_used: bool,
     pub(crate) head: ResponseHead,
+    extra: Extra,
+}
+
+/// What few exchanges have.
+pub(crate) struct Extra {
     /// Made when the head is written.
     pub(crate) encoder: Option<Encoder>,
-    /// Whether the connection may carry another request after this response.
-    pub(crate) keep_alive: bool,
-    /// Whether the client, rather than this server, wanted the close.
+    /// The connection ends behind the response.
+    pub(crate) closes: bool,
+    /// The client, rather than this server, wants that.
     pub(crate) client_closes: bool,
     /// The body has, or had, a handler: it is received to its end whatever becomes of the response.
     pub(crate) wants_body: bool,
@@ -52,27 +61,18 @@ pub(crate) struct Exchange {
     pub(crate) bodies: u32,
     /// The client waits for a `100 Continue` before it sends the body.
     pub(crate) awaits_continue: bool,
-    /// It is told once the body is claimed.
-    pub(crate) continue_is_owed: bool,
+    /// `100 Continue` is to be sent once the body is claimed.
+    pub(crate) continue_at_claim: bool,
     /// Output that waits for the responses before this one.
-    pub(crate) waiting: Vec<u8>,
-    /// A write said `false`: `on_drain` is owed.
+    pub(super) held: Vec<u8>,
+    /// A write returned `false`: `on_drain` is due.
     pub(crate) needs_drain: bool,
     pub(crate) handler: Option<Box<dyn ResponseHandler>>,
     /// The response's handler was told that the client has ended.
     pub(crate) knows_end: bool,
     /// The handler is being called, and was not replaced.
-    pub(crate) handler_is_out: bool,
+    pub(crate) is_handler_out: bool,
     pub(crate) body_handler: Option<Box<dyn BodyHandler>>,
-    /// The request's async context: its handlers run in it.
-    pub(crate) context: AsyncContext,
-}
-
-fn recycle(buffer: &mut Vec<u8>) {
-    buffer.clear();
-    if buffer.capacity() > KEPT_CAPACITY {
-        *buffer = Vec::new();
-    }
 }
 
 impl Exchange {
@@ -80,33 +80,38 @@ impl Exchange {
         Self {
             next: None,
             number: 0,
-            request: RequestFacts::SIMPLE,
-            is_usual: false,
-            is_bare: true,
-            phase: Phase::Head,
             handles: 0,
-            head: ResponseHead::new(),
-            encoder: None,
-            keep_alive: true,
-            client_closes: false,
-            wants_body: false,
-            body_begun: false,
-            bodies: 0,
-            awaits_continue: false,
-            continue_is_owed: false,
-            waiting: Vec::new(),
-            needs_drain: false,
-            handler: None,
-            knows_end: false,
-            handler_is_out: false,
-            body_handler: None,
             context: AsyncContext::NONE,
+            request: RequestFacts::SIMPLE,
+            phase: Phase::Head,
+            extra_used: false,
+            head: ResponseHead::new(),
+            extra: Extra::NEW,
         }
     }
 
-    /// Whether a handler will be asked to write on: the response is not lost although nothing else holds it.
+    /// What few exchanges have, to look at.
+    #[inline]
+    pub(crate) fn extra(&self) -> &Extra {
+        &self.extra
+    }
+
+    /// What few exchanges have, to change it: the record will have to be cleared.
+    #[inline]
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra_used = true;
+        &mut self.extra
+    }
+
+    /// Whether it has nothing that few exchanges have.
+    #[inline]
+    pub(super) fn is_unmarked(&self) -> bool {
+        !self.extra_used
+    }
+
+    /// Whether the response's handler waits for a drain: it will write on.
     pub(crate) fn has_writer(&self) -> bool {
-        self.needs_drain && self.handler.is_some()
+        self.extra.needs_drain && self.extra.handler.is_some()
     }
 
     /// Whether trailers can be sent, as far as the request goes.
@@ -114,107 +119,95 @@ impl Exchange {
         self.request.version == Version::Http11 && !self.request.is_head
     }
 
-    /// Status and field lines, if the answer, its body known whole, is delimited by its length, and ends the connection only
-    /// if the request wants that: what [`Encoder::begin`] would find, found sooner.
-    #[inline]
-    pub(crate) fn ordinary(&mut self) -> Option<(u16, &mut FieldLines)> {
-        if !self.is_usual || self.phase != Phase::Head {
+    /// Status and field lines, if a response of which nothing is written and whose body is known whole is delimited by its
+    /// length, and ends the connection only if the request wants that: what [`Encoder::begin`] would find.
+    #[inline(always)]
+    pub(super) fn simple_response(&mut self) -> Option<(u16, &mut FieldLines)> {
+        let RequestFacts { is_head, is_connect, version, .. } = self.request;
+        let has_body = !is_head && !is_connect && version == Version::Http11;
+        if !has_body || self.phase != Phase::Head || (self.extra_used && self.extra.awaits_continue) {
             return None;
         }
-        self.head
-            .simple()
-            .filter(|(status, _)| *status == 200 || (*status > 200 && !matches!(status, 204 | 205 | 304)))
+        let is_simple = |status| status == 200 || (status > 200 && !matches!(status, 204 | 205 | 304));
+        self.head.simple().filter(|(status, _)| is_simple(*status))
     }
 
-    /// Ends an answer without what is left of it.
+    /// Ends a response without what is left of it; the connection ends with it.
     pub(crate) fn cut(&mut self) {
         if self.is_open_ended()
-            && let Some(encoder) = &mut self.encoder
+            && let Some(encoder) = &mut self.extra_mut().encoder
         {
             encoder.cut();
         }
         self.phase = Phase::Ended;
-        self.is_bare = false;
-        self.keep_alive = false;
-    }
-
-    /// Whether this was cut, and nothing but the way in which the connection ends can tell the client.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.encoder.is_some_and(|encoder| encoder.is_until_close() && encoder.is_short())
+        self.extra_mut().closes = true;
     }
 
     /// Whether some of this is written, and the end of the connection would be taken for its end.
-    pub(crate) fn is_open_ended(&self) -> bool {
-        self.phase == Phase::Body && self.encoder.is_some_and(|encoder| encoder.is_until_close())
+    pub(super) fn is_open_ended(&self) -> bool {
+        self.phase == Phase::Body && self.extra.encoder.is_some_and(|encoder| encoder.is_until_close())
     }
 
-    /// Makes the record ready for another request. Its buffers stay.
-    fn reset(&mut self) {
-        self.phase = Phase::Head;
-        self.head.clear();
-        if !self.is_bare {
-            self.reset_rest();
+    /// Whether the connection ends behind the response, and why.
+    pub(super) fn end_of_connection(&self) -> Option<Why> {
+        let Extra { encoder, closes, client_closes, .. } = &self.extra;
+        match encoder {
+            Some(encoder) if encoder.is_until_close() && encoder.is_short() => Some(Why::Truncated),
+            _ if !closes => None,
+            _ => Some(if *client_closes { Why::Client } else { Why::Server }),
         }
     }
+}
 
-    /// The same for one that was bare and ordinary.
-    #[inline(always)]
-    pub(crate) fn reset_ordinary(&mut self) {
-        self.head.clear();
-    }
+impl Extra {
+    const NEW: Self = Self {
+        encoder: None,
+        closes: false,
+        client_closes: false,
+        wants_body: false,
+        body_begun: false,
+        bodies: 0,
+        awaits_continue: false,
+        continue_at_claim: false,
+        held: Vec::new(),
+        needs_drain: false,
+        handler: None,
+        knows_end: false,
+        is_handler_out: false,
+        body_handler: None,
+    };
 
-    /// Whether nothing is left of an earlier exchange but what every new one sets.
-    fn is_as_new(&self) -> bool {
-        let has_nobody = self.handler.is_none() && self.body_handler.is_none() && !self.handler_is_out;
-        let owes_nothing =
-            !self.needs_drain && !self.continue_is_owed && !self.knows_end && self.waiting.is_empty();
-        let wants_nothing = !self.wants_body && !self.body_begun && self.bodies == 0;
-        let says_nothing = self.head.is_new();
-        let is_open = self.keep_alive && self.encoder.is_none() && self.phase == Phase::Head;
-        self.is_bare
-            && self.next.is_none()
-            && has_nobody
-            && owes_nothing
-            && wants_nothing
-            && says_nothing
-            && is_open
-    }
-
+    /// Forgets everything. The buffer stays, unless it was for a single large response.
     #[inline(never)]
-    fn reset_rest(&mut self) {
-        self.is_usual = false;
-        self.is_bare = true;
-        self.encoder = None;
-        self.keep_alive = true;
-        self.client_closes = false;
-        self.wants_body = false;
-        self.body_begun = false;
-        self.bodies = 0;
-        self.awaits_continue = false;
-        self.continue_is_owed = false;
-        recycle(&mut self.waiting);
-        self.needs_drain = false;
-        self.knows_end = false;
-        self.handler_is_out = false;
+    fn clear(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        held.clear();
+        if held.capacity() > KEPT_CAPACITY {
+            held = Vec::new();
+        }
+        *self = Self { held, ..Self::NEW };
     }
 }
 
 /// Records that are out of use: a request in the steady state allocates none.
 #[derive(Default)]
 pub(crate) struct Pool {
-    /// The one that was given back last: mostly the next one to be taken.
+    /// The record that came back last: mostly the next one to be taken.
     last: Cell<Option<Box<Exchange>>>,
     #[expect(clippy::vec_box, reason = "records go from here into lists and back without being moved")]
     others: RefCell<Vec<Box<Exchange>>>,
 }
 
 impl Pool {
+    /// A record for a request, with one handle.
     #[inline(always)]
-    pub(crate) fn take(&self) -> Box<Exchange> {
-        match self.last.take() {
+    pub(super) fn take(&self, context: AsyncContext, request: RequestFacts) -> Box<Exchange> {
+        let mut exchange = match self.last.take() {
             Some(exchange) => exchange,
             None => self.take_other(),
-        }
+        };
+        (exchange.context, exchange.request, exchange.handles) = (context, request, 1);
+        exchange
     }
 
     #[inline(never)]
@@ -222,19 +215,15 @@ impl Pool {
         self.others.borrow_mut().pop().unwrap_or_else(|| Box::new(Exchange::new()))
     }
 
-    /// Gives a record back. Its handlers are dropped first, as their destructors may do anything.
-    pub(crate) fn give(&self, mut exchange: Box<Exchange>) {
-        if !exchange.is_bare {
-            drop((exchange.handler.take(), exchange.body_handler.take()));
-        }
-        exchange.reset();
-        self.give_as_new(exchange);
-    }
-
-    /// Gives back a record that can be used again as it is.
+    /// Takes a record back and clears it. Its handlers are dropped first, as their destructors may do anything.
     #[inline(always)]
-    pub(crate) fn give_as_new(&self, exchange: Box<Exchange>) {
-        debug_assert!(exchange.is_as_new(), "what is left of one exchange would come up in another");
+    pub(super) fn give(&self, mut exchange: Box<Exchange>) {
+        exchange.phase = Phase::Head;
+        exchange.head.clear();
+        if std::mem::take(&mut exchange.extra_used) {
+            drop((exchange.extra.handler.take(), exchange.extra.body_handler.take()));
+            exchange.extra.clear();
+        }
         if let Some(other) = self.last.replace(Some(exchange)) {
             self.give_other(other);
         }

@@ -1,25 +1,54 @@
 //! One connection: what it remembers between its socket's upcalls, and how it ends. Mirrors the per-socket state of
 //! Node's `connectionListenerInternal`, `resOnFinish` and `socketOnEnd`.
 //!
-//! Requests come in through `input.rs` and become exchanges; answers go out through `output.rs` in the order of the
-//! requests. An exchange whose answer is written leaves the list, and with the last one the connection is idle: it then
-//! holds no buffer.
+//! # Theory of operation
+//!
+//! A connection is composed of parts, a file each:
+//!
+//! ```text
+//!  socket ──bytes──▶ input ──head──▶ pipeline of exchanges ──response──▶ output ──bytes──▶ socket
+//!                      │                    │                              │
+//!                      └─────── state ──────┴────────── deferred ──────────┘
+//! ```
+//!
+//! - `state.rs` is the machine, with its table: what the next byte means, how far the end is, what stands still
+//! - `input.rs` decodes a turn of input and calls the request's handler; `fast_path.rs` does both for most requests
+//! - `pipeline.rs` has the requests that are not answered yet, in their order; `exchange.rs` is one of them
+//! - `output.rs` writes responses: during a turn into one buffer that is sent at its end, else at once
+//! - `deferred.rs` has the calls and the input that wait, `calls.rs` a handler during its call
+//! - `client_end.rs` decides what a client's FIN means for the responses that are due
+//!
+//! This file composes them: it moves the pipeline on when a response is written ([`advance`](Connection::advance)),
+//! stalls and unstalls decoding, and ends the connection. A response that is written leaves the pipeline, and with the
+//! last one the connection is idle: it then holds no buffer. A close has two steps: [`end`](Connection::end) decides it,
+//! [`end_now`](Connection::end_now) carries it out once the turn of input is over.
 
 mod calls;
 mod client_end;
-pub(crate) mod deferred;
-pub(crate) mod exchange;
+mod deferred;
+mod exchange;
+pub(crate) mod fast_path;
 mod input;
 mod output;
 mod pipeline;
+mod state;
 
-use crate::connection::deferred::{Over, Pending};
-use crate::connection::exchange::Exchange;
+pub(crate) use deferred::Deferred;
+pub(crate) use exchange::{Exchange, Phase, Pool};
+pub(crate) use output::Buffers;
+pub(crate) use state::{Reading, Why};
+
 use crate::proto::Decoder;
 use crate::server::{Core, SharedHandler};
-use crate::{Body, LAYER, Response};
+use crate::trace::up_within;
+use crate::{Body, Response};
+use async_wrap::AsyncContext;
+use async_wrap::layer::{OnDrop, OnUnwind};
+use deferred::Call;
 use net::Socket;
 use net::upcall::SocketHandler;
+use pipeline::Pipeline;
+use state::State;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,285 +57,311 @@ pub(crate) struct Connection {
     pub(crate) core: Rc<Core>,
     pub(crate) handler: SharedHandler,
     pub(crate) socket: Socket,
-    pub(crate) decoder: Cell<Decoder>,
-    /// Requests that are not answered yet, the oldest first.
-    pub(crate) exchanges: Cell<Option<Box<Exchange>>>,
-    flags: Cell<u32>,
-    /// The number of the newest exchange.
-    pub(crate) newest: Cell<u32>,
-    /// How many exchanges are in the list.
-    pub(crate) outstanding: Cell<u32>,
-    /// Bytes of answers that wait for their turn.
-    pub(crate) held: Cell<usize>,
+    decoder: Cell<Decoder>,
+    pub(crate) state: State,
+    /// Requests that are not answered yet.
+    pub(crate) pipeline: Pipeline,
+    pub(crate) deferred: Deferred,
     /// When the state that a timeout limits began, on the loop's clock.
     pub(crate) since: Cell<Duration>,
-    pub(crate) pending: Cell<Option<Box<Pending>>>,
 }
 
 // What an idle connection costs in this layer: there may be very many.
 const _: () = assert!(size_of::<Connection>() <= 128);
 
-/// Requests of one connection that may wait for their answers; more of them stay undecoded. Each is a record of a few
-/// hundred bytes that a client gets for twenty.
-const MAX_PIPELINED: u32 = 64;
-
-/// An answer that is sent at once as a whole, whatever the peer's window is: of this size or less.
+/// A response that is sent at once as a whole, whatever the peer's window is: of this size or less.
 const SHORT: u64 = 2048;
 
-/// Input is being decoded: output is collected, and sent together at the end of the turn.
-pub(crate) const CORKED: u32 = 1;
-/// The application paused the body that is being received.
-pub(crate) const BODY_PAUSED: u32 = 1 << 1;
-/// The socket holds more output than it should.
-pub(crate) const BLOCKED: u32 = 1 << 2;
-/// Decoding stands still and the socket is paused.
-pub(crate) const STALLED: u32 = 1 << 3;
-/// No further request is taken: the answer that ends the connection is written, or decided.
-pub(crate) const LAST: u32 = 1 << 4;
-/// The connection is to be ended when the turn is over.
-pub(crate) const ENDING: u32 = 1 << 5;
-/// The client expects the end.
-const EXPECTED: u32 = 1 << 6;
-/// This side has ended; what still comes is thrown away until the client ends too.
-pub(crate) const LINGERING: u32 = 1 << 7;
-/// Input followed the last request.
-pub(crate) const TRAILING: u32 = 1 << 8;
-/// The client has ended its side.
-pub(crate) const PEER_ENDED: u32 = 1 << 9;
-/// A request's first byte has come and its last has not: `since` counts for it.
-pub(crate) const RECEIVING: u32 = 1 << 10;
-/// The head of a message was decoded, and its end was not.
-pub(crate) const IN_MESSAGE: u32 = 1 << 11;
-/// The socket belongs to somebody else now.
-pub(crate) const UPGRADED: u32 = 1 << 12;
-/// The response whose handler is being called was ended meanwhile.
-pub(crate) const FINISH_OWED: u32 = 1 << 14;
-/// A request was received: from now on silence is idleness, not slowness.
-pub(crate) const SERVED: u32 = 1 << 13;
-/// The answer that was written last is not whole, and only a reset can tell.
-pub(crate) const CUT: u32 = 1 << 15;
-/// There is something in `pending`.
-pub(crate) const PENDING: u32 = 1 << 16;
-/// The application holds the body that is being received, and has not said who takes it.
-pub(crate) const BODY_HELD: u32 = 1 << 17;
-/// The client has ended its side behind what is not read.
-pub(crate) const UNREAD_END: u32 = 1 << 18;
+/// What becomes of an exchange when it is the oldest.
+struct Outcome {
+    /// It leaves the pipeline: its response is written, and its body has no handler that waits for the rest.
+    leaves: bool,
+    /// The connection ends behind it.
+    ends: Option<Why>,
+}
 
 impl Connection {
     pub(crate) fn new(core: Rc<Core>, handler: SharedHandler, socket: Socket) -> Self {
-        let since = core.now();
+        let since = Cell::new(core.now());
         Self {
             core,
             handler,
             socket,
             decoder: Cell::default(),
-            exchanges: Cell::new(None),
-            flags: Cell::new(0),
-            newest: Cell::new(0),
-            outstanding: Cell::new(0),
-            since: Cell::new(since),
-            pending: Cell::new(None),
-            held: Cell::new(0),
+            state: State::new(),
+            pipeline: Pipeline::default(),
+            deferred: Deferred::default(),
+            since,
         }
     }
 
-    pub(crate) fn has(&self, flag: u32) -> bool {
-        self.flags.get() & flag != 0
+    fn with_decoder<R>(&self, look: impl FnOnce(&Decoder) -> R) -> R {
+        let decoder = self.decoder.take();
+        let result = look(&decoder);
+        self.decoder.set(decoder);
+        result
     }
 
-    pub(crate) fn set(&self, flag: u32) {
-        self.flags.set(self.flags.get() | flag);
-    }
-
-    pub(crate) fn clear(&self, flag: u32) {
-        self.flags.set(self.flags.get() & !flag);
-    }
-
-    /// Whether nothing is going on, but for the flags of `expected`, and no request waits for its answer.
+    /// Starts the time that a timeout limits.
     #[inline]
-    pub(crate) fn is_plain(&self, expected: u32) -> bool {
-        !self.has(!(CORKED | SERVED | RECEIVING | expected)) && self.outstanding.get() == 0
-    }
-
-    /// The message at hand is received.
-    #[inline]
-    pub(crate) fn end_message(&self) {
-        self.flags.set(self.flags.get() & !(IN_MESSAGE | RECEIVING | BODY_PAUSED | BODY_HELD) | SERVED);
-    }
-
-    /// Everything that came is answered.
-    pub(crate) fn become_idle(self: &Rc<Self>) {
+    fn restart_clock(&self) {
         self.since.set(self.core.now());
-        if self.has(PEER_ENDED) {
-            self.end(true);
-        }
     }
 
     /// Whether the request of this number is the one that is being received.
     pub(crate) fn is_receiving(&self, number: u32) -> bool {
-        self.has(IN_MESSAGE) && self.newest.get() == number
+        self.state.is_in_message() && self.pipeline.newest() == number
     }
 
-    /// Whether nothing that may still come is of interest.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.has(LINGERING) || (self.has(LAST) && !self.has(IN_MESSAGE))
+    /// Whether nothing is received and nothing is to be answered or sent.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state.is_quiet() && self.pipeline.is_empty() && self.socket.buffered() == 0
     }
 
-    /// Whether nothing can be answered any more.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.has(ENDING | LINGERING) || self.socket.is_destroyed()
+    /// Everything that came is answered.
+    fn become_idle(&self) {
+        self.restart_clock();
+        if self.state.has_client_ended() {
+            self.end(Why::Client);
+        }
     }
 
-    /// Ends the connection once what is written is sent. `expected`: the client asked for it, and has said its last
-    /// when the message at hand is over.
-    pub(crate) fn end(self: &Rc<Self>, expected: bool) {
-        self.set(LAST | ENDING | if expected { EXPECTED } else { 0 });
-        if !self.has(CORKED) {
+    /// Has a handler called from the loop, since its exchange is over.
+    fn defer(&self, context: AsyncContext, number: u32, call: Call) {
+        self.deferred.push(context, number, call);
+        self.socket.notify();
+    }
+
+    /// Ends an exchange's context, behind the calls that are deferred in it.
+    #[inline(always)]
+    fn end_context(&self, context: &AsyncContext) {
+        if self.deferred.has_calls() {
+            self.defer(*context, 0, Call::Destroy);
+        } else {
+            self.core.env().emit_destroy(context.async_id());
+        }
+    }
+
+    /// Removes every exchange whose response is written, and lets the next one write.
+    pub(crate) fn advance(&self) {
+        while let Some(outcome) = self.pipeline.with_oldest(|oldest| self.after_response(oldest)) {
+            if outcome.leaves
+                && let Some(exchange) = self.pipeline.pop()
+            {
+                self.retire(exchange);
+            }
+            if let Some(why) = outcome.ends {
+                self.end(why);
+            }
+            if !outcome.leaves || outcome.ends.is_some() {
+                break;
+            }
+        }
+        self.on_popped();
+    }
+
+    /// Lets the oldest exchange write what it held, and looks whether its response is complete.
+    fn after_response(&self, oldest: &mut Exchange) -> Outcome {
+        if !oldest.extra().held.is_empty() {
+            self.pipeline.release(oldest, |held| self.send_data(held));
+            if oldest.extra().needs_drain {
+                self.socket.notify();
+            }
+        }
+        if oldest.phase != Phase::Ended {
+            return Outcome { leaves: false, ends: None };
+        }
+        // As in Node what was not begun to be taken is not waited for.
+        let is_wanted =
+            oldest.extra().wants_body && (oldest.extra().body_begun || !self.state.is_body_paused());
+        let body_goes_on = is_wanted && self.is_receiving(oldest.number);
+        if body_goes_on {
+            self.defer_finish(oldest);
+            if self.state.is_stalled() {
+                self.restart_clock();
+            }
+        }
+        Outcome { leaves: !body_goes_on, ends: oldest.end_of_connection() }
+    }
+
+    /// Has the response's handler told that the response is complete.
+    fn defer_finish(&self, exchange: &mut Exchange) {
+        if exchange.extra().handler.is_none() && !exchange.extra().is_handler_out {
+            return;
+        }
+        let extra = exchange.extra_mut();
+        extra.is_handler_out = false;
+        let handler = extra.handler.take();
+        self.defer(exchange.context, exchange.number, Call::Finish(handler));
+    }
+
+    /// Has both handlers told that their exchange is over, and gives its record back.
+    fn retire(&self, mut exchange: Box<Exchange>) {
+        self.defer_finish(&mut exchange);
+        if exchange.extra().body_handler.is_some()
+            && let Some(handler) = exchange.extra_mut().body_handler.take()
+        {
+            self.defer(exchange.context, exchange.number, Call::Abort(handler));
+        }
+        if self.is_receiving(exchange.number) {
+            // What is left of the body is thrown away, also if it was paused.
+            self.state.resume_body();
+        }
+        self.end_context(&exchange.context);
+        self.core.pool.give(exchange);
+    }
+
+    /// Goes on after exchanges left the pipeline.
+    #[inline(never)]
+    fn on_popped(&self) {
+        if self.pipeline.is_empty() && self.state.is_open() && !self.state.is_in_message() {
+            self.become_idle();
+        }
+        if self.state.is_stalled() {
+            self.socket.notify();
+        }
+    }
+
+    /// Whether decoding has to stand still: a body that is paused or held, too many requests that wait for their
+    /// responses or too much in those, or a client that does not read them.
+    fn must_stall(&self) -> bool {
+        self.state.is_body_stopped()
+            || self.state.is_socket_full()
+            || self.pipeline.is_full()
+            || self.pipeline.held() > self.socket.high_water_mark()
+    }
+
+    fn stall(&self) {
+        self.state.stall();
+        self.restart_clock();
+        self.socket.pause();
+    }
+
+    /// Decodes what was stashed, if the reason for standing still is over.
+    fn unstall(self: &Rc<Self>) {
+        if !self.state.is_stalled() {
+            return;
+        }
+        if self.must_stall() {
+            return client_end::judge_unread(self);
+        }
+        self.state.unstall();
+        // Also if nothing was stashed: the end of a message may still have to be told.
+        let undecoded = self.deferred.take_undecoded();
+        let unused = input::feed_stashed(self, undecoded.as_slice());
+        if self.state.is_stalled() {
+            if unused > 0 {
+                self.deferred.restash(undecoded, unused);
+            }
+        } else if !self.state.is_raw() {
+            self.socket.resume();
+        }
+    }
+
+    /// Tells the response that may write that more is welcome, if it asked for that.
+    fn report_drain(self: &Rc<Self>) {
+        let is_room = self.is_room(self.socket.buffered());
+        let drained = self.pipeline.with_oldest(|oldest| {
+            let is_due = is_room && oldest.extra().needs_drain;
+            if is_due {
+                oldest.extra_mut().needs_drain = false;
+            }
+            is_due.then_some(oldest.number)
+        });
+        if let Some(number) = drained.flatten() {
+            let name = "ResponseHandler::on_drain";
+            calls::call_response_handler(self, number, name, |handler, response| handler.on_drain(response));
+        }
+    }
+
+    /// Ends the connection once what is written is sent.
+    pub(crate) fn end(&self, why: Why) {
+        self.state.end(why);
+        if !self.state.in_turn() {
             self.end_now();
         }
     }
 
     /// The turn is over, or there was none.
     ///
-    /// A close while the client may still be sending would answer that with a reset, which can destroy the answer on
+    /// A close while the client may still be sending would answer that with a reset, which can destroy the response on
     /// its way, in the kernel too (RFC 9112, 9.6). So this side ends first and reads on until the client ends too, or has
-    /// everything: see [`net::Linger`]. If the client asked for the close, nothing more is to come, and the answer is
-    /// short, that costs too much: then the close follows the FIN at once. One that sends more all the same is answered
-    /// with a reset, but that comes behind the answer and its end.
-    pub(crate) fn end_now(&self) {
-        if !self.has(ENDING) || self.has(LINGERING) {
-            return;
-        }
-        if self.has(CUT) {
+    /// everything: see [`net::Linger`]. If the client asked for the close, nothing more is to come, and the response is
+    /// short, that costs too much: then the close follows the FIN at once. A client that sends more all the same gets a
+    /// reset, but that comes behind the response and its end.
+    fn end_now(&self) {
+        let Some(why) = self.state.due_end() else { return };
+        let is_expected = why == Why::Client && self.state.is_at_end() && self.socket.buffered() == 0;
+        if why == Why::Truncated {
             return self.break_off();
         }
-        let is_quiet = !self.has(IN_MESSAGE | TRAILING | STALLED);
-        if self.has(EXPECTED) && is_quiet && self.socket.buffered() == 0 {
-            if self.has(PEER_ENDED) {
-                return self.socket.destroy();
-            }
-            if self.socket.bytes_written() <= SHORT {
-                return self.socket.destroy_with_fin();
-            }
+        if is_expected && self.state.has_client_ended() {
+            return self.socket.destroy();
         }
-        self.set(LINGERING);
-        self.clear(STALLED | BODY_PAUSED | BODY_HELD | BLOCKED);
-        drop(self.take_leftover());
-        self.since.set(self.core.now());
+        if is_expected && self.socket.bytes_written() <= SHORT {
+            return self.socket.destroy_with_fin();
+        }
+        self.state.linger();
+        drop(self.deferred.take_undecoded());
+        self.restart_clock();
         self.socket.end();
         self.socket.resume();
     }
 
-    /// Breaks the connection at once: with a reset if its end would pass for that of an answer, one that is complete here
+    /// Breaks the connection at once: with a reset if its end would pass for that of a response, one that is complete here
     /// and of which some is not sent included.
     pub(crate) fn break_off(&self) {
-        let list = self.exchanges.take();
-        let is_open = list.as_ref().is_some_and(|first| first.is_open_ended());
-        self.exchanges.set(list);
-        let needs_reset = is_open || self.has(CUT) || self.socket.buffered() > 0;
+        let is_open = self.pipeline.with_oldest(|oldest| oldest.is_open_ended()) == Some(true);
+        let needs_reset =
+            is_open || self.state.due_end() == Some(Why::Truncated) || self.socket.buffered() > 0;
         // Only TCP knows a reset.
         if !needs_reset || self.socket.reset_and_destroy().is_err() {
             self.socket.destroy();
         }
     }
 
-    /// Whether nothing is received and nothing is to be answered or sent.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.outstanding.get() == 0
-            && !self.has(RECEIVING | IN_MESSAGE | LINGERING | UPGRADED)
-            && self.socket.buffered() == 0
-    }
-
-    /// Whether decoding has to stand still: a body that nobody wants to have now, too many requests waiting for their
-    /// answers or too much in those, or a client that does not read them.
-    pub(crate) fn must_stall(&self) -> bool {
-        self.has(BODY_PAUSED | BODY_HELD | BLOCKED)
-            || self.outstanding.get() >= MAX_PIPELINED
-            || self.held.get() > self.socket.high_water_mark()
-    }
-
-    /// Decodes what was left over, if the reason for standing still is gone.
-    fn unstall(self: &Rc<Self>) {
-        if !self.has(STALLED) {
-            return;
-        }
-        if self.must_stall() {
-            return self.judge_unread_end();
-        }
-        self.clear(STALLED);
-        // Also if nothing was left over: the end of a message may still have to be told.
-        let leftover = self.take_leftover();
-        let unused = self.feed_again(leftover.as_slice());
-        if self.has(STALLED) {
-            if unused > 0 {
-                self.keep_on(leftover, unused);
-            }
-        } else if !self.has(UPGRADED) {
-            self.socket.resume();
-        }
-    }
-
-    /// Tells the response whose turn it is that it may write on.
-    fn report_drain(self: &Rc<Self>) {
-        let Some(first) = self.exchanges.take() else { return };
-        let number = first.number;
-        let owed = first.needs_drain && self.is_room(self.socket.buffered());
-        self.exchanges.set(Some(first));
-        if owed {
-            self.with_exchange(number, |exchange, _| exchange.needs_drain = false);
-            self.call_response_handler(number, "ResponseHandler::on_drain", |handler, response| {
-                handler.on_drain(response);
-            });
-        }
-    }
-
-    /// The socket is gone: whoever still waits is told.
-    fn closed(self: &Rc<Self>) {
-        self.set(LAST | LINGERING);
-        let mut rest = Rest { connection: self, next: self.exchanges.take() };
-        self.tell_notices();
-        while let Some(mut exchange) = rest.next.take() {
-            rest.next = exchange.next.take();
-            let (body, handler) = (exchange.body_handler.take(), exchange.handler.take());
-            let over = Over { env: self.core.env(), context: exchange.context };
-            self.core.env().make_callback(exchange.context, || {
-                if let Some(mut body) = body {
-                    let _up = LAYER.up("BodyHandler::on_abort", || exchange.context.facts());
-                    body.on_abort(&Body::counted(self, exchange.number));
+    /// The socket is closed: the handlers that still wait are told.
+    fn on_closed(self: &Rc<Self>) {
+        self.state.linger();
+        let env = self.core.env();
+        let due = self.pipeline.take();
+        // If one panics, `on_dropped` finds the others.
+        let rest = OnUnwind::new(|| self.pipeline.restore(&due));
+        self.deferred.run(self);
+        while let Some(mut exchange) = due.pop() {
+            let context = exchange.context;
+            let extra = exchange.extra_mut();
+            let (handler, body_handler) = (extra.handler.take(), extra.body_handler.take());
+            let over = OnDrop::new(|| env.emit_destroy(context.async_id()));
+            env.make_callback(context, || {
+                let facts = || context.facts();
+                if let Some(mut handler) = body_handler {
+                    up_within("BodyHandler::on_abort", facts, || {
+                        handler.on_abort(&Body::counted(self, exchange.number))
+                    });
                 }
                 if let Some(mut handler) = handler {
-                    let _up = LAYER.up("ResponseHandler::on_close", || exchange.context.facts());
-                    handler.on_close(&Response::counted(self, exchange.number));
+                    up_within("ResponseHandler::on_close", facts, || {
+                        handler.on_close(&Response::counted(self, exchange.number))
+                    });
                 }
             });
             drop(over);
             self.core.pool.give(exchange);
         }
+        rest.disarm();
     }
 
-    /// Nobody will hear of anything any more: the tower is dropped. Handlers often hold responses, which hold the
+    /// The tower is dropped, and with it everything that could be told. Handlers often hold responses, which hold the
     /// connection: this breaks the circle.
-    fn let_go(&self) {
-        self.set(LAST | LINGERING);
-        let mut next = self.exchanges.take();
-        while let Some(mut exchange) = next {
-            next = exchange.next.take();
-            self.core.env().emit_destroy(exchange.context.async_id());
+    fn on_dropped(&self) {
+        self.state.linger();
+        let env = self.core.env();
+        while let Some(exchange) = self.pipeline.pop() {
+            env.emit_destroy(exchange.context.async_id());
             self.core.pool.give(exchange);
         }
-        self.drop_pending();
-    }
-}
-
-/// What a closed connection had not told yet when a handler panicked: `let_go` finds it.
-struct Rest<'a> {
-    connection: &'a Connection,
-    next: Option<Box<Exchange>>,
-}
-
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
-        self.connection.exchanges.set(self.next.take());
+        self.deferred.clear(env);
     }
 }
 
@@ -326,9 +381,9 @@ impl ConnectionTower {
 
 impl Drop for ConnectionTower {
     fn drop(&mut self) {
-        self.connection.let_go();
+        self.connection.on_dropped();
         // One that left HTTP stays in the table for the end of a `shutdown`.
-        if !self.connection.has(UPGRADED) {
+        if !self.connection.state.is_raw() {
             self.connection.core.remove(self.key);
         }
     }
@@ -337,34 +392,34 @@ impl Drop for ConnectionTower {
 impl SocketHandler for ConnectionTower {
     fn on_data(&mut self, _: &Socket, data: &[u8]) {
         let connection = &self.connection;
-        let unused = connection.feed(data);
-        if unused > 0 && connection.has(STALLED) {
-            connection.keep(&data[data.len() - unused..]);
+        let unused = input::feed(connection, data);
+        if unused > 0 && connection.state.is_stalled() {
+            connection.deferred.stash(&data[data.len() - unused..]);
         }
     }
 
     fn on_end(&mut self, _: &Socket) {
-        self.connection.client_ended();
+        client_end::on_end(&self.connection);
     }
 
     fn on_unread_end(&mut self, _: &Socket) {
-        self.connection.client_ended_unread();
+        client_end::on_unread_end(&self.connection);
     }
 
     fn on_drain(&mut self, _: &Socket) {
-        self.connection.clear(BLOCKED);
+        self.connection.state.socket_drained();
         self.connection.report_drain();
         self.connection.unstall();
     }
 
     fn on_notify(&mut self, _: &Socket) {
-        self.connection.tell_notices();
-        self.connection.tell_late_handlers();
+        self.connection.deferred.run(&self.connection);
+        client_end::tell_new_handlers(&self.connection);
         self.connection.report_drain();
         self.connection.unstall();
     }
 
     fn on_close(&mut self, _: &Socket, _: bool) {
-        self.connection.closed();
+        self.connection.on_closed();
     }
 }

@@ -1,206 +1,179 @@
-//! The exchanges of a connection: the requests that are not answered yet, the oldest first, and how they leave.
+//! The exchanges of a connection: the requests that are not answered yet, the oldest first. Mirrors `state.outgoing` and
+//! `state.outgoingData` of Node's `connectionListenerInternal`.
 //!
-//! Answers go out in the order of the requests, so only the first exchange writes; what later ones write waits in them.
-//! Most requests are alone, and answered before the next one is looked at: for those the list is one place.
+//! Responses go out in the order of the requests: only the oldest exchange writes, and what later ones write is held in
+//! them. Most requests are alone, and answered before the next one is looked at: for those the list is one place.
 
-use crate::connection::deferred::Call;
-use crate::connection::exchange::{Exchange, Phase};
-use crate::connection::{BODY_HELD, BODY_PAUSED, CUT, Connection, FINISH_OWED, IN_MESSAGE, LAST, STALLED};
-use std::rc::Rc;
+use super::exchange::{Exchange, Phase};
+use std::cell::Cell;
 
-impl Connection {
-    /// Works on the exchange of this number, if it is still in the list; `first` tells whether it is its turn to be
-    /// answered. `work` calls nobody.
-    pub(crate) fn with_exchange<R>(
-        &self,
-        number: u32,
-        work: impl FnOnce(&mut Exchange, bool) -> R,
-    ) -> Option<R> {
-        if self.outstanding.get() == 0 {
-            return None;
-        }
-        let mut list = self.exchanges.take();
-        let mut first = true;
-        let mut at = &mut list;
-        let mut result = None;
-        while let Some(exchange) = at {
-            if exchange.number == number {
-                result = Some(work(exchange, first));
-                break;
-            }
-            first = false;
-            at = &mut exchange.next;
-        }
-        self.exchanges.set(list);
-        result
+/// Requests of one connection that may wait for their responses; more of them stay undecoded. Each is a record of a few
+/// hundred bytes that a client gets for twenty.
+const MAX_PIPELINED: u32 = 64;
+
+/// The exchanges of one connection, numbered in the order of the requests.
+#[derive(Default)]
+pub(crate) struct Pipeline {
+    oldest: Cell<Option<Box<Exchange>>>,
+    /// The number of the newest exchange, which may have left.
+    newest: Cell<u32>,
+    /// Bytes that are held in all exchanges.
+    held: Cell<usize>,
+}
+
+impl Pipeline {
+    /// Whether no request waits for its response.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.with_oldest(|_| ()).is_none()
     }
 
-    /// Makes an exchange the only one; returns its number.
+    /// Whether as many requests wait as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.oldest_number().is_some_and(|oldest| self.newest().wrapping_sub(oldest) >= MAX_PIPELINED - 1)
+    }
+
+    /// The number of the exchange that was pushed last.
     #[inline]
-    pub(crate) fn push_first(&self, mut exchange: Box<Exchange>) -> u32 {
-        let number = self.newest.get().wrapping_add(1);
+    pub(super) fn newest(&self) -> u32 {
+        self.newest.get()
+    }
+
+    /// The number of the exchange that will be pushed next.
+    #[inline]
+    pub(super) fn next_number(&self) -> u32 {
+        self.newest.get().wrapping_add(1)
+    }
+
+    pub(super) fn oldest_number(&self) -> Option<u32> {
+        self.with_oldest(|oldest| oldest.number)
+    }
+
+    /// The numbers of all exchanges, the oldest first.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        let oldest = self.oldest_number();
+        let count = oldest.map_or(0, |oldest| self.newest().wrapping_sub(oldest) + 1);
+        (0..count).map(move |index| oldest.unwrap_or_default().wrapping_add(index))
+    }
+
+    /// Whether the newest request is the only one, and its response is written.
+    pub(crate) fn is_newest_answered(&self) -> bool {
+        let is_it =
+            |exchange: &mut Exchange| exchange.number == self.newest() && exchange.phase == Phase::Ended;
+        self.with_oldest(is_it) == Some(true)
+    }
+
+    /// Bytes that responses hold until it is their turn.
+    pub(super) fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// Appends an exchange; returns its number.
+    #[inline]
+    pub(super) fn push(&self, mut exchange: Box<Exchange>) -> u32 {
+        let number = self.next_number();
         exchange.number = number;
         self.newest.set(number);
-        self.outstanding.set(1);
-        let before = self.exchanges.replace(Some(exchange));
-        debug_assert!(before.is_none(), "{} exchanges are one too many", self.outstanding.get());
+        if let Some(oldest) = self.oldest.replace(Some(exchange)) {
+            self.push_behind(oldest);
+        }
         number
     }
 
-    /// Appends an exchange to the list; returns its number.
-    pub(crate) fn push(&self, mut exchange: Box<Exchange>) -> u32 {
-        let number = self.newest.get().wrapping_add(1);
-        exchange.number = number;
-        self.newest.set(number);
-        self.outstanding.set(self.outstanding.get() + 1);
-        let mut list = self.exchanges.take();
-        let mut end = &mut list;
+    /// Puts `oldest` and those behind it before the one that is in their place.
+    #[inline(never)]
+    fn push_behind(&self, mut oldest: Box<Exchange>) {
+        let newest = self.oldest.take();
+        let mut end = &mut oldest.next;
         while let Some(exchange) = end {
             end = &mut exchange.next;
         }
-        *end = Some(exchange);
-        self.exchanges.set(list);
-        number
+        *end = newest;
+        self.oldest.set(Some(oldest));
     }
 
-    /// Lets go of every exchange whose answer is written, and lets the next one write.
-    pub(crate) fn advance(self: &Rc<Self>) {
-        if let Some(first) = self.exchanges.take() {
-            self.advance_from(first);
-        }
-    }
-
-    /// The same, with the first exchange out of the list.
-    pub(crate) fn advance_from(self: &Rc<Self>, mut first: Box<Exchange>) {
-        loop {
-            if !first.waiting.is_empty() {
-                self.release(&mut first);
-            }
-            if first.phase != Phase::Ended {
-                self.exchanges.set(Some(first));
+    /// Works on the exchange of this number, if its response is due; `is_oldest` tells whether it may write. `work` calls
+    /// no handler.
+    #[inline]
+    pub(crate) fn with<R>(&self, number: u32, work: impl FnOnce(&mut Exchange, bool) -> R) -> Option<R> {
+        let mut oldest = self.oldest.take()?;
+        let mut is_oldest = true;
+        let mut at = Some(&mut oldest);
+        let mut result = None;
+        while let Some(exchange) = at {
+            if exchange.number == number {
+                result = Some(work(exchange, is_oldest));
                 break;
             }
-            if !self.leave(first) {
-                break;
-            }
-            match self.exchanges.take() {
-                Some(next) => first = next,
-                None => break,
-            }
+            is_oldest = false;
+            at = exchange.next.as_mut();
         }
-        self.have_left();
+        self.oldest.set(Some(oldest));
+        result
     }
 
-    /// Lets go of an exchange that was the only one, and whose answer was ordinary.
-    #[inline(always)]
-    pub(crate) fn leave_ordinary(self: &Rc<Self>, mut exchange: Box<Exchange>) {
-        self.outstanding.set(0);
-        // What is left of the body is thrown away, also if it was paused.
-        self.clear(BODY_PAUSED | BODY_HELD);
-        self.end_context(&exchange.context);
-        exchange.reset_ordinary();
-        self.core.pool.give_as_new(exchange);
-        if !self.has(IN_MESSAGE) || self.has(STALLED) {
-            self.have_left();
-        }
+    /// Works on the oldest exchange. `work` calls no handler.
+    #[inline]
+    pub(super) fn with_oldest<R>(&self, work: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
+        let mut oldest = self.oldest.take()?;
+        let result = work(&mut oldest);
+        self.oldest.set(Some(oldest));
+        Some(result)
     }
 
-    /// Goes on after exchanges left the list.
-    #[inline(never)]
-    fn have_left(self: &Rc<Self>) {
-        if self.outstanding.get() == 0 && !self.has(LAST | IN_MESSAGE) {
-            self.become_idle();
+    /// Takes the oldest exchange out if it has this number. It comes back with [`put_back`](Self::put_back), or has left.
+    #[inline]
+    pub(super) fn take_oldest(&self, number: u32) -> Option<Box<Exchange>> {
+        let oldest = self.oldest.take()?;
+        if oldest.number == number {
+            return Some(oldest);
         }
-        if self.has(STALLED) {
-            self.socket.notify();
-        }
+        self.oldest.set(Some(oldest));
+        None
     }
 
-    /// Lets go of the first exchange, whose answer is written, unless its body still comes. Returns whether it is the
-    /// next one's turn.
-    fn leave(self: &Rc<Self>, mut first: Box<Exchange>) -> bool {
-        // An answer that is like most neither outlasts its request's body nor ends the connection.
-        let (stays, ends) = if first.is_bare { (false, None) } else { self.look_back(&mut first) };
-        if stays {
-            self.exchanges.set(Some(first));
-        } else {
-            self.exchanges.set(first.next.take());
-            self.outstanding.set(self.outstanding.get() - 1);
-            self.retire(first);
-        }
-        if let Some(client_closes) = ends {
-            self.end(client_closes);
-        }
-        !stays && ends.is_none()
+    /// Puts back what [`take_oldest`](Self::take_oldest) took, with those behind it.
+    #[inline]
+    pub(super) fn put_back(&self, oldest: Box<Exchange>) {
+        self.oldest.set(Some(oldest));
     }
 
-    /// Whether an exchange stays although its answer is written, since the rest of the body still goes to its handler; and
-    /// whether it ends the connection, then with whose wish that was.
-    fn look_back(&self, exchange: &mut Exchange) -> (bool, Option<bool>) {
-        // As in Node what was not begun to be taken is not waited for.
-        let is_wanted = exchange.wants_body && (exchange.body_begun || !self.has(BODY_PAUSED));
-        let body_goes_on = is_wanted && self.is_receiving(exchange.number);
-        if body_goes_on {
-            self.owe_finish(exchange);
-            if self.has(STALLED) {
-                self.since.set(self.core.now());
-            }
-        }
-        if exchange.is_cut() {
-            self.set(CUT);
-        }
-        (body_goes_on, (!exchange.keep_alive).then_some(exchange.client_closes))
+    /// Removes the oldest exchange.
+    pub(super) fn pop(&self) -> Option<Box<Exchange>> {
+        let mut oldest = self.oldest.take()?;
+        self.oldest.set(oldest.next.take());
+        Some(oldest)
     }
 
-    /// Sends what an exchange held until its turn.
-    fn release(&self, exchange: &mut Exchange) {
-        self.held.set(self.held.get() - exchange.waiting.len());
-        self.send_waiting(&mut exchange.waiting);
-        if exchange.needs_drain {
-            self.socket.notify();
+    /// Takes all exchanges out. New ones are numbered as if they were there.
+    pub(super) fn take(&self) -> Self {
+        Self {
+            oldest: Cell::new(self.oldest.take()),
+            newest: self.newest.clone(),
+            held: Cell::new(self.held.take()),
         }
     }
 
-    /// Has output of an exchange wait until its turn.
+    /// Puts back what is left of what [`take`](Self::take) took.
+    pub(super) fn restore(&self, taken: &Self) {
+        self.oldest.set(taken.oldest.take());
+        self.held.set(taken.held.take());
+    }
+
+    /// Holds output of an exchange until it is its turn.
     pub(crate) fn hold(&self, exchange: &mut Exchange, write: impl FnOnce(&Exchange, &mut Vec<u8>)) {
-        exchange.is_bare = false;
-        let mut waiting = std::mem::take(&mut exchange.waiting);
-        let before = waiting.len();
-        write(exchange, &mut waiting);
-        self.held.set(self.held.get() + waiting.len() - before);
-        exchange.waiting = waiting;
+        let mut held = std::mem::take(&mut exchange.extra_mut().held);
+        let before = held.len();
+        write(exchange, &mut held);
+        self.held.set(self.held.get() + held.len() - before);
+        exchange.extra_mut().held = held;
     }
 
-    /// Has the response's handler told of its end. Returns whether that is left to whoever is calling it now.
-    fn owe_finish(&self, exchange: &mut Exchange) -> bool {
-        if let Some(handler) = exchange.handler.take() {
-            self.owe(exchange.context, exchange.number, Call::Finish(handler));
-        }
-        let is_out = std::mem::take(&mut exchange.handler_is_out);
-        if is_out {
-            self.set(FINISH_OWED);
-        }
-        is_out
-    }
-
-    /// Has both handlers told that the exchange is over. Returns what [`owe_finish`](Self::owe_finish) does.
-    fn owe_ends(&self, exchange: &mut Exchange) -> bool {
-        let is_handler_out = self.owe_finish(exchange);
-        if let Some(handler) = exchange.body_handler.take() {
-            self.owe(exchange.context, exchange.number, Call::Abort(handler));
-        }
-        is_handler_out
-    }
-
-    fn retire(&self, mut exchange: Box<Exchange>) {
-        let is_handler_out = !exchange.is_bare && self.owe_ends(&mut exchange);
-        if self.is_receiving(exchange.number) {
-            // What is left of the body is thrown away, also if it was paused.
-            self.clear(BODY_PAUSED | BODY_HELD);
-        }
-        if !is_handler_out {
-            self.end_context(&exchange.context);
-        }
-        self.core.pool.give(exchange);
+    /// Hands out what an exchange held, now that it is its turn.
+    pub(super) fn release(&self, exchange: &mut Exchange, send: impl FnOnce(&[u8])) {
+        let held = &mut exchange.extra_mut().held;
+        self.held.set(self.held.get() - held.len());
+        send(held);
+        held.clear();
     }
 }

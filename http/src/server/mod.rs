@@ -7,8 +7,7 @@ mod tower;
 
 pub use options::ServerOptions;
 
-use crate::connection::exchange::Pool;
-use crate::connection::{Connection, UPGRADED};
+use crate::connection::{Buffers, Connection, Pool};
 use crate::proto::{FieldTable, HeadCache};
 use crate::upcall::RequestHandler;
 use crate::{Request, Response, Result};
@@ -40,12 +39,9 @@ pub(crate) struct Core {
     env: Environment,
     options: ServerOptions,
     pub(crate) pool: Pool,
-    /// In a box, since it moves at every turn.
-    pub(crate) field_table: Cell<Option<Box<FieldTable>>>,
-    /// Output of the turn that is going on.
-    pub(crate) collected: RefCell<Vec<u8>>,
-    /// A buffer for output outside of turns.
-    pub(crate) spare: RefCell<Vec<u8>>,
+    /// The decoders' table. In a box, since it moves at every turn.
+    table: Cell<Option<Box<FieldTable>>>,
+    pub(crate) buffers: Buffers,
     heads: Heads,
     /// Those that left HTTP stay until they are closed.
     connections: RefCell<Slab<Rc<Connection>>>,
@@ -86,9 +82,8 @@ impl Server {
             env: env.clone(),
             options,
             pool: Pool::default(),
-            field_table: Cell::default(),
-            collected: RefCell::default(),
-            spare: RefCell::default(),
+            table: Cell::default(),
+            buffers: Buffers::default(),
             heads: Heads::new(heads),
             connections: RefCell::default(),
             checking: RefCell::default(),
@@ -209,6 +204,17 @@ impl Core {
         self.heads.with(self.now(), use_cache)
     }
 
+    /// Takes the decoders' table for a turn of input; a new one, if a panic took it down.
+    #[inline]
+    pub(crate) fn take_table(&self) -> Box<FieldTable> {
+        self.table.take().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn return_table(&self, table: Box<FieldTable>) {
+        self.table.set(Some(table));
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
     }
@@ -239,7 +245,7 @@ impl Core {
 
     /// Forgets connections that left HTTP and are not `wanted`. Nobody else does: their tower is gone.
     fn retain_upgraded(&self, wanted: impl Fn(&Connection) -> bool) {
-        let is_kept = |connection: &Connection| !connection.has(UPGRADED) || wanted(connection);
+        let is_kept = |connection: &Connection| !connection.state.is_raw() || wanted(connection);
         let mut kept = self.connections.borrow_mut();
         let stale = kept.iter().filter(|(_, connection)| !is_kept(connection)).map(|(key, _)| key);
         let stale: Vec<_> = stale.collect();

@@ -49,6 +49,9 @@ pub struct ServerOptions {
     pub allow_half_open: bool,
     /// How much of a client's input is held or skipped.
     pub limits: Limits,
+    /// Whether every request is served on the slow path, for tests. Default: `false`. Nothing differs but the cost.
+    #[doc(hidden)]
+    pub slow_path_only: bool,
     /// The options of the sockets, with `no_delay` by default. `allow_half_open` has no effect there.
     pub net: net::ServerOptions,
 }
@@ -63,6 +66,7 @@ impl Default for ServerOptions {
             max_requests_per_socket: 0,
             allow_half_open: false,
             limits: Limits::default(),
+            slow_path_only: false,
             net: net::ServerOptions { no_delay: true, ..net::ServerOptions::default() },
         }
     }
@@ -109,6 +113,13 @@ impl ServerOptions {
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Sets [`slow_path_only`](Self#structfield.slow_path_only).
+    #[doc(hidden)]
+    #[must_use]
+    pub fn slow_path_only(self, slow_path_only: bool) -> Self {
+        Self { slow_path_only, ..self }
     }
 
     /// Sets [`net`](Self#structfield.net).

@@ -3,11 +3,10 @@
 //! No connection has a timer: each remembers when its present state began, and one timer for all looks at them. A
 //! request in the steady state costs no timer operation.
 
-use crate::connection::{Connection, IN_MESSAGE, LINGERING, RECEIVING, SERVED, STALLED, UPGRADED};
-use crate::server::Core;
+use super::Core;
+use crate::connection::{Connection, Reading, Why};
 use async_wrap::Heard;
 use net::Linger;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What passes between the idle time that clients are told and the close (Node's `keepAliveTimeoutBuffer`).
@@ -18,7 +17,10 @@ const KEEP_ALIVE_BUFFER: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(2);
 
 /// How long a draining server keeps idle connections, so that requests on their way find it.
-pub(crate) const DRAIN_IDLE: Duration = Duration::from_millis(500);
+pub(super) const DRAIN_IDLE: Duration = Duration::from_millis(500);
+
+/// How long handlers may be waited for although the client has ended: not long, since most such clients have left.
+const LIMIT_AFTER_END: Duration = Duration::from_secs(3);
 
 /// What to do about a connection whose time is up.
 enum Verdict {
@@ -30,125 +32,157 @@ enum Verdict {
 
 impl Core {
     /// Looks at every connection, by what came up to the moment at which the look was due.
-    pub(crate) fn check_connections(&self, heard: Heard) {
+    pub(super) fn check_connections(&self, heard: Heard) {
         for connection in self.connections() {
             connection.since.set(heard.latest(connection.since.get()));
-            match connection.verdict(heard.until()) {
+            let silence = Silence { connection: &connection, now: heard.until() };
+            match silence.judge() {
                 Some(Verdict::Answer408) => connection.answer_and_end(408),
                 Some(Verdict::Destroy) => connection.break_off(),
-                Some(Verdict::CloseIdle) => connection.close_idle(),
+                Some(Verdict::CloseIdle) => close_idle(&connection),
                 None => {}
             }
         }
     }
 
     /// Closes every connection on which nothing is going on.
-    pub(crate) fn close_idle(&self) {
+    pub(super) fn close_idle(&self) {
         for connection in self.connections() {
             if connection.is_idle() {
-                connection.close_idle();
+                close_idle(&connection);
             }
         }
     }
 
+    /// How long nothing may go on; zero for no limit.
+    fn idle_limit(&self) -> Duration {
+        match self.options.keep_alive_timeout {
+            _ if self.is_draining() => DRAIN_IDLE,
+            Duration::ZERO => Duration::ZERO,
+            limit => limit + KEEP_ALIVE_BUFFER,
+        }
+    }
+
     /// Closes every connection but those that were handed over.
-    pub(crate) fn close_all(&self) {
+    pub(super) fn close_all(&self) {
         for connection in self.connections() {
-            if !connection.has(UPGRADED) {
+            if !connection.state.is_raw() {
                 connection.break_off();
             }
         }
     }
 
     /// Closes every connection, those that were handed over too.
-    pub(crate) fn destroy_all(&self) {
+    pub(super) fn destroy_all(&self) {
         for connection in self.connections() {
             connection.break_off();
         }
     }
 }
 
-impl Connection {
-    fn verdict(&self, now: Duration) -> Option<Verdict> {
-        let options = self.core.options();
-        if self.has(UPGRADED) {
+/// Closes a connection on which nothing is going on; behind its last response, if the client has not fetched that.
+fn close_idle(connection: &Connection) {
+    if connection.socket.unacknowledged() == 0 {
+        connection.socket.destroy();
+    } else {
+        connection.end(Why::Server);
+    }
+}
+
+/// A connection that may have been silent for too long.
+struct Silence<'a> {
+    connection: &'a Connection,
+    now: Duration,
+}
+
+impl Silence<'_> {
+    fn judge(&self) -> Option<Verdict> {
+        let Connection { core, state, pipeline, socket, .. } = self.connection;
+        let options = core.options();
+        if state.is_raw() {
             return None;
         }
-        if self.has(LINGERING) {
-            return self.lingers_too_long(now).then_some(Verdict::Destroy);
+        if state.is_lingering() {
+            return self.lingers_too_long().then_some(Verdict::Destroy);
         }
-        if let Some(is_over) = self.is_forsaken(now) {
-            return is_over.then_some(Verdict::Destroy);
+        if let Some(limit) = self.limit_of_handlers() {
+            return self.exceeds(limit).then_some(Verdict::Destroy);
         }
-        if self.has(STALLED) {
+        if state.is_stalled() {
             // That nothing is received is this server's own doing.
-            return self.is_stuck(now).then_some(Verdict::Destroy);
+            return self.is_stuck().then_some(Verdict::Destroy);
         }
-        if self.has(RECEIVING) || !self.has(SERVED) {
-            let headers_over = !self.has(IN_MESSAGE) && self.is_over(now, options.headers_timeout);
-            let over = headers_over || self.is_over(now, options.request_timeout);
-            if !over || self.is_deaf() {
-                return None;
-            }
+        let is_late = self.exceeds(options.request_timeout);
+        let is_head_late = is_late || self.exceeds(options.headers_timeout);
+        match state.reading() {
             // Of a first request nothing may have come at all, or only line ends: its time runs from the connection's
             // start, but there is nothing to answer. A client would take what comes for the answer to its next request.
-            return Some(if self.has(RECEIVING) { Verdict::Answer408 } else { Verdict::CloseIdle });
-        }
-        if self.outstanding.get() > 0 || self.socket.buffered() > 0 {
-            // A client that is still fetching its answer is not idle yet.
-            return self.is_stuck(now).then_some(Verdict::Destroy);
-        }
-        self.is_over(now, self.idle_limit()).then_some(Verdict::CloseIdle)
-    }
-
-    /// How long nothing may go on; zero for no limit.
-    pub(crate) fn idle_limit(&self) -> Duration {
-        match self.core.options().keep_alive_timeout {
-            _ if self.core.is_draining() => DRAIN_IDLE,
-            Duration::ZERO => Duration::ZERO,
-            limit => limit + KEEP_ALIVE_BUFFER,
+            Reading::Fresh => is_head_late.then_some(Verdict::CloseIdle),
+            Reading::Head => is_head_late.then_some(Verdict::Answer408),
+            Reading::Body => is_late.then_some(Verdict::Answer408),
+            // A client that is still fetching its response is not idle yet.
+            _ if !pipeline.is_empty() || socket.buffered() > 0 => self.is_stuck().then_some(Verdict::Destroy),
+            _ => self.exceeds(core.idle_limit()).then_some(Verdict::CloseIdle),
         }
     }
 
-    /// Closes a connection on which nothing is going on; behind its last answer, if the client has not fetched that.
-    fn close_idle(self: &Rc<Self>) {
-        if self.socket.unacknowledged() == 0 {
-            self.socket.destroy();
-        } else {
-            self.end(false);
+    /// Whether the present state has lasted longer than a limit, if there is one.
+    fn exceeds(&self, limit: Duration) -> bool {
+        !limit.is_zero() && self.now.saturating_sub(self.connection.since.get()) >= limit
+    }
+
+    /// For how long handlers may be waited for, if they are all that is waited for: the client has ended, or a body stays
+    /// paused although its response is complete.
+    fn limit_of_handlers(&self) -> Option<Duration> {
+        let Connection { core, state, pipeline, socket, .. } = self.connection;
+        let options = core.options();
+        if (state.has_client_ended() || state.has_ended_unread())
+            && !pipeline.is_empty()
+            && socket.buffered() == 0
+        {
+            if !options.allow_half_open {
+                return Some(LIMIT_AFTER_END);
+            }
+            // A handler may take its time, but not with what is in the way of the next one.
+            if state.is_body_stopped() {
+                return Some(options.request_timeout);
+            }
         }
+        let is_paused = state.is_stalled() && state.is_body_paused() && !state.is_socket_full();
+        if !is_paused || !pipeline.is_newest_answered() {
+            return None;
+        }
+        // Node arms the keep-alive timeout there.
+        let limit = core.idle_limit();
+        Some(if limit.is_zero() { options.request_timeout } else { limit })
     }
 
-    /// Whether `since` is longer ago than a limit, if there is one.
-    pub(crate) fn is_over(&self, now: Duration, limit: Duration) -> bool {
-        !limit.is_zero() && now.saturating_sub(self.since.get()) >= limit
-    }
-
-    /// Whether the client has fetched nothing of what waits for it for as long as a request may take. Node waits for
-    /// ever.
-    fn is_stuck(&self, now: Duration) -> bool {
-        if self.socket.buffered() == 0 {
-            self.note_fetched(0);
-            self.since.set(now);
+    /// Whether the client has fetched nothing of what waits for it for as long as a request may take. Node has no limit.
+    fn is_stuck(&self) -> bool {
+        let Connection { core, deferred, socket, since, .. } = self.connection;
+        if socket.buffered() == 0 {
+            deferred.note_fetched(0);
+            since.set(self.now);
             return false;
         }
         // What the kernel holds is not fetched either, and it takes more only when much of that is.
-        let fetched = self.socket.bytes_written().saturating_sub(self.socket.unacknowledged() as u64);
-        if self.note_fetched(fetched + 1) {
-            self.since.set(now);
+        let fetched = socket.bytes_written().saturating_sub(socket.unacknowledged() as u64);
+        if deferred.note_fetched(fetched + 1) {
+            since.set(self.now);
         }
-        self.is_over(now, self.core.options().request_timeout)
+        self.exceeds(core.options().request_timeout)
     }
 
-    /// Whether a client takes too long to end its side. While it still fetches an answer it may take its time, but not
+    /// Whether a client takes too long to end its side. While it still fetches a response it may take its time, but not
     /// stop for longer than a request may take; once the kernel has all of it, it is waited for as [`Linger`] says.
-    fn lingers_too_long(&self, now: Duration) -> bool {
-        if self.socket.buffered() > 0 {
-            return self.is_stuck(now);
+    fn lingers_too_long(&self) -> bool {
+        let Connection { deferred, socket, .. } = self.connection;
+        if socket.buffered() > 0 {
+            return self.is_stuck();
         }
-        let mut linger = self.take_linger().unwrap_or_else(|| Linger::new(&self.socket, now));
-        let is_over = linger.is_over(&self.socket, now, QUIET);
-        self.keep_linger(linger);
+        let mut linger = deferred.take_linger().unwrap_or_else(|| Linger::new(socket, self.now));
+        let is_over = linger.is_over(socket, self.now, QUIET);
+        deferred.keep_linger(linger);
         is_over
     }
 }

@@ -2,8 +2,8 @@
 //! `http.Server`'s constructor sets on its `net.Server`.
 
 use super::{Core, Server, SharedHandler};
-use crate::LAYER;
 use crate::connection::{Connection, ConnectionTower};
+use crate::trace::up_within;
 use crate::upcall::RequestHandler;
 use async_wrap::layer::HandlerCell;
 use async_wrap::layer::trace::Facts;
@@ -25,9 +25,19 @@ impl ServerTower {
         Self { core: Rc::clone(core), handler: Rc::new(slot) }
     }
 
-    /// The handle that the handler is given. These events are rare.
+    /// The server that `net` is beneath.
     fn server(&self, net: &net::Server) -> Server {
         Server { net: net.clone(), core: Rc::clone(&self.core) }
+    }
+
+    fn call(
+        &self,
+        net: &net::Server,
+        name: &'static str,
+        call: impl FnOnce(&mut dyn RequestHandler, &Server),
+    ) {
+        let server = self.server(net);
+        up_within(name, Facts::default, || self.handler.call(|handler| call(&mut **handler, &server)));
     }
 }
 
@@ -39,27 +49,20 @@ impl ServerHandler for ServerTower {
     }
 
     fn on_listening(&mut self, net: &net::Server) {
-        let server = self.server(net);
-        let _up = LAYER.up("RequestHandler::on_listening", Facts::default);
-        self.handler.call(|handler| handler.on_listening(&server));
+        self.call(net, "RequestHandler::on_listening", |handler, server| handler.on_listening(server));
     }
 
     fn on_drop(&mut self, net: &net::Server, dropped: Dropped) {
-        let server = self.server(net);
-        let _up = LAYER.up("RequestHandler::on_drop", Facts::default);
-        self.handler.call(|handler| handler.on_drop(&server, dropped));
+        self.call(net, "RequestHandler::on_drop", |handler, server| handler.on_drop(server, dropped));
     }
 
     fn on_error(&mut self, net: &net::Server, error: net::Error) {
-        let server = self.server(net);
-        let _up = LAYER.up("RequestHandler::on_error", Facts::default);
-        self.handler.call(|handler| handler.on_error(&server, error));
+        self.call(net, "RequestHandler::on_error", |handler, server| handler.on_error(server, error));
     }
 
     fn on_close(&mut self, net: &net::Server) {
         if let Some(mut handler) = self.handler.take() {
-            let _up = LAYER.up("RequestHandler::on_close", Facts::default);
-            handler.on_close(&self.server(net));
+            up_within("RequestHandler::on_close", Facts::default, || handler.on_close(&self.server(net)));
         }
     }
 }

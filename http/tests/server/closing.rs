@@ -1,6 +1,6 @@
 //! How the server stops, and starts again.
 
-use crate::harness::{Client, Count, Kept, Log, Site, impatient, serve};
+use crate::harness::{Client, Count, Kept, Log, Site, impatient, new_server, serve};
 use async_wrap::{Environment, Loop, RunMode};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, Server, ServerOptions};
@@ -123,7 +123,7 @@ fn a_shutdown_waits_for_a_connection_that_stands_still() {
     }
     let lp = Loop::new().expect("a loop");
     let env = Environment::new(&lp);
-    let server = Server::new(&env, ServerOptions::default()).expect("a server");
+    let server = new_server(&env, ServerOptions::default());
     let was_told = Rc::new(Cell::new(false));
     let (closing, told, held) = (server.clone(), Rc::clone(&was_told), RefCell::new(Vec::new()));
     let handler = move |request: &Request<'_>, response: Response| {
@@ -344,7 +344,7 @@ fn a_second_listen_is_refused_and_changes_nothing() {
 fn a_closed_server_leaves_no_timer() {
     let lp = Loop::new().expect("a loop");
     let env = Environment::new(&lp);
-    let server = Server::new(&env, ServerOptions::default()).expect("a server");
+    let server = new_server(&env, ServerOptions::default());
     let closing = server.clone();
     server
         .listen(any(), move |_: &Request<'_>, response: Response| {
@@ -404,7 +404,7 @@ fn a_loop_dropped_with_open_connections_drops_everything() {
     let drops = Count::default();
     let lp = Loop::new().expect("a loop");
     let env = Environment::new(&lp);
-    let server = Server::new(&env, ServerOptions::default()).expect("a server");
+    let server = new_server(&env, ServerOptions::default());
     let (token, counted, asked) = (Token(drops.clone()), drops.clone(), Count::default());
     let seen = asked.clone();
     server

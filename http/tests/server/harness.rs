@@ -31,6 +31,12 @@ pub(crate) fn impatient() -> ServerOptions {
     ServerOptions::default().checking_interval(Duration::from_millis(10))
 }
 
+/// A server of this binary's path: see `main.rs`.
+pub(crate) fn new_server(env: &Environment, options: ServerOptions) -> Server {
+    let slow_path_only = env!("CARGO_CRATE_NAME") == "server_slow_path";
+    Server::new(env, options.slow_path_only(slow_path_only)).expect("a server")
+}
+
 /// Runs a server with default options until `client` has returned.
 pub(crate) fn serve<T: Send + 'static>(
     handler: impl RequestHandler + 'static,
@@ -43,7 +49,7 @@ impl Site {
     pub(crate) fn new(options: ServerOptions) -> Self {
         let lp = Loop::new().expect("a loop");
         let env = Environment::new(&lp);
-        let server = Server::new(&env, options).expect("a server");
+        let server = new_server(&env, options);
         Self { lp, env, server }
     }
 

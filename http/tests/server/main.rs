@@ -1,4 +1,6 @@
 //! The server as its clients see it: a loop on the test's thread, plain sockets on others.
+//!
+//! Every test runs twice: as it is, and in `server_slow_path`, with the fast path switched off.
 
 mod answers;
 mod backpressure;
@@ -9,13 +11,13 @@ mod errors;
 mod events;
 mod fields;
 mod gone;
-mod harness;
+pub(crate) mod harness;
 mod held;
 mod late;
 mod lingering;
-mod ordinary;
 mod panics;
 mod pipelining;
+mod reuse;
 mod robust;
 mod timeouts;
 mod upgrade;

@@ -1,10 +1,10 @@
 //! Bytes from outside, whatever they are: an answer or a close, never a panic and never a hang. The seed is fixed.
 
-use crate::harness::{Client, Count, serve};
+use crate::harness::{Client, Count, new_server, serve};
 use async_wrap::{Environment, Loop, RunMode};
 use http::proto::Fields;
 use http::upcall::BodyHandler;
-use http::{Body, Request, Response, Server, ServerOptions};
+use http::{Body, Request, Response, ServerOptions};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, ListenOptions, Socket};
 use std::net::SocketAddr;
@@ -113,7 +113,7 @@ impl SocketHandler for Resetting {
 fn a_reset_after_any_byte_is_the_end_of_one_connection() {
     let lp = Loop::new().expect("a loop");
     let env = Environment::new(&lp);
-    let server = Server::new(&env, ServerOptions::default()).expect("a server");
+    let server = new_server(&env, ServerOptions::default());
     let any = ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0)));
     let count = Count::default();
     let counted = count.clone();

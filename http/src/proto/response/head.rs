@@ -196,11 +196,6 @@ impl ResponseHead {
         }
     }
 
-    /// Whether nothing is set.
-    pub(crate) fn is_new(&self) -> bool {
-        self.status == 200 && self.lines.len() == 0 && !self.has_cold
-    }
-
     #[inline(never)]
     fn clear_cold(&mut self) {
         let mut trailer_lines = std::mem::take(&mut self.cold.trailer_lines);

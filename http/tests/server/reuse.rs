@@ -1,4 +1,4 @@
-//! Most requests and answers go a shorter way through the server: no client can tell.
+//! Records, fields and heads are used again from one request to the next: no client can tell.
 
 use crate::harness::{Client, serve};
 use http::upcall::{BodyHandler, ResponseHandler};
@@ -18,7 +18,7 @@ struct Told;
 
 impl ResponseHandler for Told {}
 
-/// `/plain` is ordinary; everything else leaves something in the record of its exchange.
+/// `/plain` leaves nothing in the record of its exchange; everything else does.
 fn app(request: &Request<'_>, response: Response) {
     let result = match request.path() {
         "/early" => response.end(b"early"),
@@ -73,7 +73,7 @@ fn nothing_of_an_exchange_comes_up_in_the_next_one_that_uses_its_record() {
 }
 
 #[test]
-fn the_head_is_that_of_the_longer_way() {
+fn a_get_has_the_head_that_head_shows() {
     serve(app, |address| {
         for connection in ["", "Connection: close\r\n", "Connection: keep-alive\r\n"] {
             let head_of = |method: &str| {
@@ -83,7 +83,7 @@ fn the_head_is_that_of_the_longer_way() {
                 assert_eq!(head.contains("Connection: close"), connection.contains("close"), "{head}");
                 head
             };
-            // An answer without a body is none of the ordinary ones.
+            // A response without a body is never on the fast path.
             assert_eq!(head_of("GET"), head_of("HEAD"));
         }
     });
