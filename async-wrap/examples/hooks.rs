@@ -71,7 +71,6 @@ impl OnStream for Talk {
 }
 
 fn main() -> Result<()> {
-    env_logger::init();
     let event_loop = Loop::new()?;
     let env = Environment::new(&event_loop);
     env.hook(Printer::default()).enable();

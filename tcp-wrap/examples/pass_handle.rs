@@ -86,7 +86,6 @@ fn talk(mut connection: TcpStream) -> std::io::Result<String> {
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    env_logger::init();
     let event_loop = Loop::new()?;
     let (primary, worker) = (PipeWrap::new_ipc(&event_loop), PipeWrap::new_ipc(&event_loop));
     worker.open(primary.handle().open_pair()?)?;

@@ -1,44 +1,174 @@
-//! Every example of every crate is built and run: it ends by itself, without an error, and has something to show.
+//! Every example of every crate is built and run. An example that serves gets a free port and a client, and is ended by a
+//! signal; the others end by themselves. All of them have something to show.
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
-use tests::running::Running;
+use tests::running::{DEADLINE, Running};
 use tests::workspace::{cargo_build, output};
 
-/// Examples that need words to end by themselves: `(package, example, words)`. All others are run without any.
-const WORDS: &[(&str, &str, &[&str])] = &[("uv-core", "echo", &["--once"])];
+type Outcome = Result<(), Box<dyn Error>>;
 
-/// An example by its package's and its own name.
-type Name = (String, String);
+const SIGTERM: i32 = 15;
+
+/// Where an example that serves listens: on a port that is free.
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// An example that serves: its package's folder, its name, and its client.
+type Served = (&'static str, &'static str, fn(SocketAddr, &Running) -> Outcome);
+
+/// The examples that serve. All others end by themselves.
+const SERVED: &[Served] = &[
+    ("cluster", "cluster", greeted_by_both),
+    ("http", "graceful_shutdown", answered_before_the_end),
+    ("http", "hello", told_hello),
+    ("http", "streaming", told_a_thousand_lines),
+    ("net", "chat", heard_by_the_others),
+    ("net", "echo", echoed),
+    ("uv-core", "echo", echoed),
+];
 
 #[test]
-fn every_example_ends_by_itself_and_shows_something() -> Result<(), Box<dyn Error>> {
+fn every_example_runs_and_shows_something() -> Outcome {
     let examples = build()?;
-    for (package, example, _) in WORDS {
-        let name = ((*package).to_owned(), (*example).to_owned());
-        assert!(
-            examples.contains_key(&name),
-            "there is no example {example} of {package}: WORDS is out of date"
-        );
+    for (package, name, _) in SERVED {
+        let is_there = examples.contains_key(&((*package).to_owned(), (*name).to_owned()));
+        assert!(is_there, "there is no example {name} of {package}: SERVED is out of date");
     }
     assert!(!examples.is_empty(), "cargo builds no examples");
-    for ((package, example), program) in examples {
-        let words = WORDS.iter().find(|(of, name, _)| (*of, *name) == (&*package, &*example));
-        let running =
-            Running::start(Command::new(program).args(words.map_or(&[][..], |(_, _, words)| words)))?;
-        let ended = running.wait().map_err(|error| format!("{package}, example {example}: {error}"))?;
-        assert!(ended.status.success(), "{package}, example {example}: {}\n{}", ended.status, ended.stderr);
-        assert!(!ended.stdout.trim().is_empty(), "{package}, example {example}: it shows nothing");
+    for ((package, name), program) in examples {
+        let mut command = Command::new(program);
+        let outcome = match SERVED.iter().find(|(of, served, _)| (*of, *served) == (&*package, &*name)) {
+            Some((.., client)) => serve(command.arg(ANY_PORT), *client),
+            None => run(&mut command),
+        };
+        outcome.map_err(|error| format!("{package}, example {name}: {error}"))?;
     }
     Ok(())
 }
 
-/// Builds the examples of the workspace; returns where they are.
-fn build() -> Result<BTreeMap<Name, PathBuf>, Box<dyn Error>> {
+/// Runs an example that ends by itself.
+fn run(command: &mut Command) -> Outcome {
+    let ended = Running::start(command)?.wait()?;
+    if !ended.status.success() {
+        return Err(format!("{}\n{}", ended.status, ended.stderr).into());
+    }
+    if ended.stdout.trim().is_empty() { Err("it shows nothing".into()) } else { Ok(()) }
+}
+
+/// Runs an example that serves, with its client, and ends it.
+fn serve(command: &mut Command, client: fn(SocketAddr, &Running) -> Outcome) -> Outcome {
+    let running = Running::start(command)?;
+    let address = address(&running)?;
+    client(address, &running)?;
+    running.signal(SIGTERM)?;
+    let ended = running.wait()?;
+    let is_expected = ended.status.success() || ended.status.signal() == Some(SIGTERM);
+    if is_expected && ended.stderr.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{}\n{}", ended.status, ended.stderr).into())
+    }
+}
+
+/// The address in the next line of a program's output.
+fn address(running: &Running) -> Result<SocketAddr, Box<dyn Error>> {
+    let line = running.line().ok_or("it does not say where it listens")?;
+    let word = line.rsplit([' ', '/']).next().unwrap_or_default();
+    Ok(word.parse().map_err(|error| format!("{line}: {error}"))?)
+}
+
+fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    Ok(stream)
+}
+
+/// All of the answer to a request whose connection ends with it.
+fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn echoed(address: SocketAddr, _: &Running) -> Outcome {
+    let mut stream = connect(address)?;
+    stream.write_all(b"hello, echo\n")?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut echo = String::new();
+    stream.read_to_string(&mut echo)?;
+    assert_eq!(echo, "hello, echo\n");
+    Ok(())
+}
+
+fn heard_by_the_others(address: SocketAddr, _: &Running) -> Outcome {
+    let mut guests = Vec::new();
+    for _ in 0..3 {
+        guests.push(connect(address)?);
+    }
+    // Connections are accepted in their order: when the last guest is heard, the others are in the room.
+    for (speaker, listeners) in [(2, [0, 1]), (0, [1, 2])] {
+        guests[speaker].write_all(b"hello\n")?;
+        for listener in listeners {
+            let mut line = String::new();
+            BufReader::new(&guests[listener]).read_line(&mut line)?;
+            assert_eq!(line, format!("guest {}: hello\n", speaker + 1));
+        }
+    }
+    Ok(())
+}
+
+fn told_hello(address: SocketAddr, _: &Running) -> Outcome {
+    let answer = get(address, "/")?;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello\n"), "{answer}");
+    let answer = get(address, "/elsewhere")?;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    Ok(())
+}
+
+fn told_a_thousand_lines(address: SocketAddr, _: &Running) -> Outcome {
+    let answer = get(address, "/")?;
+    assert!(answer.contains("\n1000\n") && answer.ends_with("goodbye\n\r\n0\r\n\r\n"), "{answer}");
+    Ok(())
+}
+
+fn answered_before_the_end(address: SocketAddr, running: &Running) -> Outcome {
+    let mut stream = connect(address)?;
+    write!(stream, "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    assert_eq!(running.line().as_deref(), Some("asked for /"));
+    running.signal(SIGTERM)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    assert!(answer.ends_with("\r\n\r\nhello\n"), "{answer}");
+    assert_eq!(running.line().as_deref(), Some("everything is answered"));
+    Ok(())
+}
+
+fn greeted_by_both(first: SocketAddr, running: &Running) -> Outcome {
+    assert_eq!(address(running)?, first, "both listen on the same port");
+    let mut greetings = Vec::new();
+    for _ in 0..4 {
+        let mut greeting = String::new();
+        connect(first)?.read_to_string(&mut greeting)?;
+        greetings.push(greeting);
+    }
+    greetings.sort();
+    let expected =
+        ["hello from worker 1\n", "hello from worker 1\n", "hello from worker 2\n", "hello from worker 2\n"];
+    assert_eq!(greetings, expected);
+    Ok(())
+}
+
+/// Builds the examples of the workspace; returns where they are, by their package's folder and their name.
+fn build() -> Result<BTreeMap<(String, String), PathBuf>, Box<dyn Error>> {
     let mut examples = BTreeMap::new();
     for line in output(cargo_build()?.args(["--workspace", "--examples"]))?.lines() {
         let message: Value = serde_json::from_str(line)?;

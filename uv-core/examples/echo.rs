@@ -1,11 +1,9 @@
-//! An echo server: what a connection sends comes back to it.
+//! An echo server on the bare loop: what a connection sends comes back to it.
 //!
-//! `cargo run -p upcall-uv-core --example echo`, then `nc 127.0.0.1 7000`. With `--once` it serves one connection, its own.
+//! `cargo run -p upcall-uv-core --example echo`, then `nc 127.0.0.1 7000`.
 
-use std::net::SocketAddr;
-use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
-use uv_core::{BindOptions, Error, Loop, Result, RunMode, Tcp};
+use uv_core::{BindOptions, Error, Loop, Result, RunMode, Stream, Tcp};
 
 /// Bytes that may wait for a client that does not read what it is sent.
 const PATIENCE: usize = 64 * 1024;
@@ -31,7 +29,7 @@ impl StreamUpcall for Echo {
     }
 
     fn on_end(&mut self, stream: &Stream) {
-        // Everything that was echoed is sent before the FIN, and then the connection is done.
+        // Everything that was echoed is sent before the FIN.
         if stream.shutdown().is_err() {
             stream.close();
         }
@@ -46,12 +44,11 @@ impl StreamUpcall for Echo {
     }
 }
 
-fn main() -> Result<()> {
-    env_logger::init();
-    let once = std::env::args().any(|arg| arg == "--once");
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
     let event_loop = Loop::new()?;
     let server = Tcp::new(&event_loop);
-    server.bind(SocketAddr::from(([127, 0, 0, 1], if once { 0 } else { 7000 })), BindOptions::default())?;
+    server.bind(address.parse()?, BindOptions::default())?;
     let listener = server.clone();
     server.listen_with(128, move |_, status| {
         let Ok(connection) = status.and_then(|()| listener.accept()) else { return };
@@ -59,52 +56,8 @@ fn main() -> Result<()> {
         if connection.read_start().is_err() {
             connection.close();
         }
-        if once {
-            listener.close();
-        }
     })?;
-    let addr = server.local_addr()?;
-    println!("echoing on {addr}");
-    if once {
-        Client::connect(&event_loop, addr)?;
-    }
+    println!("listening on {}", server.local_addr()?);
     event_loop.run(RunMode::Default)?;
-    event_loop.close()
-}
-
-/// Says hello and prints what comes back.
-struct Client;
-
-impl Client {
-    fn connect(event_loop: &Loop, addr: SocketAddr) -> Result<()> {
-        let connection = Tcp::new(event_loop);
-        connection.set_upcall(Self);
-        connection.connect(addr)
-    }
-}
-
-impl StreamUpcall for Client {
-    fn on_connect(&mut self, stream: &Stream, result: Result<()>) {
-        let greeted = result
-            .and_then(|()| stream.write("hello, echo\n"))
-            .and_then(|()| stream.shutdown())
-            .and_then(|()| stream.read_start());
-        if let Err(error) = greeted {
-            println!("{error}");
-            stream.close();
-        }
-    }
-
-    fn on_read(&mut self, _: &Stream, data: &[u8]) {
-        print!("{}", String::from_utf8_lossy(data));
-    }
-
-    fn on_end(&mut self, stream: &Stream) {
-        stream.close();
-    }
-
-    fn on_read_error(&mut self, stream: &Stream, error: Error) {
-        println!("{error}");
-        stream.close();
-    }
+    Ok(())
 }

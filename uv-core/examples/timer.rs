@@ -8,11 +8,10 @@ use std::time::Duration;
 use uv_core::{Check, Idle, Loop, Prepare, Result, RunMode, Timer};
 
 fn main() -> Result<()> {
-    env_logger::init();
-    let event_loop = Loop::new()?;
+    let lp = Loop::new()?;
     let iteration = Rc::new(Cell::new(0));
 
-    let idle = Idle::new(&event_loop);
+    let idle = Idle::new(&lp);
     let count = Rc::clone(&iteration);
     idle.start(move |idle: &Idle| {
         count.set(count.get() + 1);
@@ -23,12 +22,12 @@ fn main() -> Result<()> {
         }
     })?;
 
-    let prepare = Prepare::new(&event_loop);
+    let prepare = Prepare::new(&lp);
     prepare.start(|_: &Prepare| println!("  prepare: the loop is about to poll"))?;
-    let check = Check::new(&event_loop);
+    let check = Check::new(&lp);
     check.start(|_: &Check| println!("  check: the loop has polled"))?;
 
-    let tick = Timer::new(&event_loop);
+    let tick = Timer::new(&lp);
     let period = Duration::from_millis(20);
     tick.start(period, period, move |tick: &Timer| {
         println!("  timer at {:?}", tick.loop_handle().now());
@@ -38,6 +37,6 @@ fn main() -> Result<()> {
         }
     })?;
 
-    event_loop.run(RunMode::Default)?;
-    event_loop.close()
+    lp.run(RunMode::Default)?;
+    lp.close()
 }

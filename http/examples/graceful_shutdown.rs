@@ -1,0 +1,41 @@
+//! A server that answers what was asked before it ends.
+//!
+//! `cargo run -p upcall-http --example graceful_shutdown`, then `curl http://127.0.0.1:8000/` and, within the second that
+//! the answer takes, Ctrl-C or SIGTERM: curl has its answer, and the program ends with 0.
+
+use http::async_wrap::{Environment, Loop, RunMode};
+use http::net::ListenOptions;
+use http::uv_core::Signal;
+use http::{Server, ServerOptions};
+use std::time::Duration;
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
+    let event_loop = Loop::new()?;
+    let env = Environment::new(&event_loop);
+    let server = Server::new(&env, ServerOptions::default())?;
+    let timers = env.clone();
+    server.listen(
+        ListenOptions::addr(address.parse()?),
+        move |request: &Request<'_>, response: Response| {
+            println!("asked for {}", request.path());
+            timers.set_timeout(Duration::from_secs(1), move || drop(response.end(b"hello\n")));
+        },
+    )?;
+    println!("listening on http://{}", server.address().ok_or("no address")?);
+    for signum in [SIGINT, SIGTERM] {
+        let (signal, server) = (Signal::new(&event_loop), server.clone());
+        // An idle watcher of signals does not keep the loop alive.
+        signal.unref();
+        signal.start(signum, move |_: &Signal, _: i32| {
+            // No further connections, and ten seconds for the answers that are due.
+            let _ = server.shutdown(Duration::from_secs(10));
+        })?;
+    }
+    env.run(RunMode::Default)?;
+    println!("everything is answered");
+    Ok(())
+}
