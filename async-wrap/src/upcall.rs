@@ -51,7 +51,7 @@ pub trait OnStream {
         let _ = (stream, result);
     }
 
-    /// Somebody called [`notify`](AsyncStream::notify).
+    /// [`notify`](crate::StreamWrap::notify) was called on the stream.
     fn on_notify(&mut self, stream: &AsyncStream) {
         let _ = stream;
     }

@@ -1,38 +1,11 @@
-//! Primary and workers: one program in several processes that listen together. Mirrors Node's `cluster`.
+#![doc = include_str!("../README.md")]
 //!
-//! A [`Primary`] forks workers, which run the same program: [`Worker::from_env`] tells them apart. A server of a worker
-//! gets its listening handle from the primary, by [`Worker::source`]; workers that listen on the same address share a
-//! socket. A [`Policy`] decides which worker gets a connection: the primary hands them out in turn, or as a policy of the
-//! program chooses, or the workers accept from a shared socket. With [`Settings::respawn`] the primary replaces workers
-//! that died.
+//! # Modules
 //!
-//! ```no_run
-//! use async_wrap::{Environment, Loop, RunMode};
-//! use cluster::upcall::PrimaryHandler;
-//! use cluster::{Backoff, Primary, Settings, Worker};
-//! use net::{ListenOptions, Server, ServerOptions};
+//! [`guide`] follows a connection through the processes and says what a worker may do; [`upcall`] has the handlers of
+//! primary and workers, [`scheduling`] the policies; [`differences`] has what Node does otherwise.
 //!
-//! struct Quiet;
-//! impl PrimaryHandler for Quiet {}
-//!
-//! let event_loop = Loop::new()?;
-//! let env = Environment::new(&event_loop);
-//! if let Some(worker) = Worker::from_env(&env)? {
-//!     let server = Server::with_source(&env, ServerOptions::default(), worker.source());
-//!     server.listen_with(ListenOptions::port(8000), |_, socket| {
-//!         // A handler of yours.
-//! #       drop(socket);
-//!     })?;
-//! } else {
-//!     let settings = Settings::default().keep_listening(true).respawn(Backoff::default());
-//!     let primary = Primary::new(&env, settings, Quiet);
-//!     for _ in 0..std::thread::available_parallelism()?.get() {
-//!         primary.fork()?;
-//!     }
-//! }
-//! env.run(RunMode::Default)?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! # Tracing
 //!
 //! With the feature `trace` the layer logs the messages between the processes, and the connections with them, at level
 //! trace under the target `cluster`: see [`async_wrap::layer::trace`].

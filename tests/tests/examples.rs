@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
@@ -11,7 +12,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tests::running::{DEADLINE, Running};
-use tests::workspace::{cargo_build, output};
+use tests::workspace::{cargo_build, output, root};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -31,6 +32,7 @@ const SERVED: &[Served] = &[
     ("http", "streaming", told_a_thousand_lines),
     ("net", "chat", heard_by_the_others),
     ("net", "echo", echoed),
+    ("tcp-wrap", "shout", shouted),
     ("uv-core", "echo", echoed),
 ];
 
@@ -49,6 +51,24 @@ fn every_example_runs_and_shows_something() -> Outcome {
             None => run(&mut command),
         };
         outcome.map_err(|error| format!("{package}, example {name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// The example in each layer's README, which rustdoc shows and tests too, is one of its examples word by word.
+#[test]
+fn the_example_of_a_readme_is_an_example_that_runs() -> Outcome {
+    let layers = ["uv-core", "tcp-wrap", "async-wrap", "net", "cluster", "http", "pomelo"];
+    for layer in layers.map(|layer| root().join(layer)) {
+        let readme = fs::read_to_string(layer.join("README.md"))?;
+        let (_, block) = readme.split_once("```rust").ok_or("a README without an example")?;
+        let (_, code) = block.split_once('\n').ok_or("an empty example")?;
+        let (code, _) = code.split_once("```").ok_or("an example without an end")?;
+        let mut is_there = false;
+        for example in fs::read_dir(layer.join("examples"))? {
+            is_there |= fs::read_to_string(example?.path())?.ends_with(code);
+        }
+        assert!(is_there, "{}: no example ends with the README's:\n{code}", layer.display());
     }
     Ok(())
 }
@@ -100,13 +120,23 @@ fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
 }
 
 fn echoed(address: SocketAddr, _: &Running) -> Outcome {
-    let mut stream = connect(address)?;
-    stream.write_all(b"hello, echo\n")?;
-    stream.shutdown(Shutdown::Write)?;
-    let mut echo = String::new();
-    stream.read_to_string(&mut echo)?;
-    assert_eq!(echo, "hello, echo\n");
+    assert_eq!(answer_to(address, "hello, echo\n")?, "hello, echo\n");
     Ok(())
+}
+
+fn shouted(address: SocketAddr, _: &Running) -> Outcome {
+    assert_eq!(answer_to(address, "hello\n")?, "HELLO\n");
+    Ok(())
+}
+
+/// Everything that comes back for some words and a FIN.
+fn answer_to(address: SocketAddr, words: &str) -> std::io::Result<String> {
+    let mut stream = connect(address)?;
+    stream.write_all(words.as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn heard_by_the_others(address: SocketAddr, _: &Running) -> Outcome {

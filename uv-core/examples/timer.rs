@@ -1,42 +1,22 @@
-//! Timers and phases: what runs in one iteration of the loop, in libuv's order.
+//! A timer that ends the loop: with its last handle closed, nothing is left to wait for.
 //!
 //! `cargo run -p upcall-uv-core --example timer`
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{Check, Idle, Loop, Prepare, Result, RunMode, Timer};
+use uv_core::{Loop, Result, RunMode, Timer};
 
 fn main() -> Result<()> {
-    let lp = Loop::new()?;
-    let iteration = Rc::new(Cell::new(0));
-
-    let idle = Idle::new(&lp);
-    let count = Rc::clone(&iteration);
-    idle.start(move |idle: &Idle| {
-        count.set(count.get() + 1);
-        println!("iteration {}: idle", count.get());
-        // An idle watcher keeps the loop spinning: after three rounds it lets the loop sleep.
-        if count.get() == 3 {
-            idle.close();
-        }
-    })?;
-
-    let prepare = Prepare::new(&lp);
-    prepare.start(|_: &Prepare| println!("  prepare: the loop is about to poll"))?;
-    let check = Check::new(&lp);
-    check.start(|_: &Check| println!("  check: the loop has polled"))?;
-
-    let tick = Timer::new(&lp);
+    let event_loop = Loop::new()?;
+    let timer = Timer::new(&event_loop);
     let period = Duration::from_millis(20);
-    tick.start(period, period, move |tick: &Timer| {
-        println!("  timer at {:?}", tick.loop_handle().now());
-        if tick.loop_handle().now() > 4 * period {
-            // Closing everything ends the loop: nothing is left alive.
-            tick.loop_handle().close_all();
+    let mut ticks = 0;
+    timer.start(period, period, move |timer: &Timer| {
+        ticks += 1;
+        println!("tick {ticks} at {:?}", timer.loop_handle().now());
+        if ticks == 3 {
+            timer.close();
         }
     })?;
-
-    lp.run(RunMode::Default)?;
-    lp.close()
+    event_loop.run(RunMode::Default)?;
+    event_loop.close()
 }

@@ -1,30 +1,16 @@
-//! The event loop: libuv's phases, handles and requests, on mio.
+#![doc = include_str!("../README.md")]
 //!
-//! A [`Loop`] owns handles ([`Timer`], [`Idle`], [`Prepare`], [`Check`], [`Async`], [`Signal`], [`Tcp`], [`Pipe`],
-//! [`Process`](process::Process)) and calls back from fixed phases, in libuv's order. Two directions, two mechanisms:
+//! # Modules
 //!
-//! - **Downcalls go through handles**: cheap clones, `!Send`, every method takes `&self` and may be called from any
-//!   callback at any time. A downcall never calls back: completions, errors and closes are queued.
-//! - **Upcalls go through towers**: the traits in [`upcall`], implemented by whatever stands above. A handle owns its
-//!   tower while it is open and drops it at close.
+//! The root has the loop and its handles; what fewer programs need stands in modules: [`process`], [`socket`],
+//! [`threads`], [`os`], [`failure`]. [`upcall`] has the traits that the loop calls, [`layer`] what a layer above builds on,
+//! and [`differences`] what libuv does otherwise.
 //!
 //! A handle belongs to its loop until it is closed: dropping a clone of it closes nothing (as in libuv). Dropping the
 //! [`Loop`] drops every handle's tower and closes every descriptor, without calling back. A handle that is made for a
-//! loop that is gone is closed from the start.
+//! dropped loop is closed from the start.
 //!
-//! ```
-//! use std::time::Duration;
-//! use uv_core::{Loop, RunMode, Timer};
-//!
-//! let event_loop = Loop::new()?;
-//! let timer = Timer::new(&event_loop);
-//! timer.start(Duration::from_millis(1), Duration::ZERO, |timer: &Timer| timer.close())?;
-//! assert!(!event_loop.run(RunMode::Default)?, "nothing is left alive");
-//! # Ok::<(), uv_core::Error>(())
-//! ```
-//!
-//! Not here yet: UDP, DNS look-ups, file system requests and terminals; each is a handle or a request of its own and
-//! would stand beside [`Tcp`] or [`Work`](threads::Work).
+//! # Tracing
 //!
 //! With the feature `trace` the loop says to the `log` crate, at level trace, under the target `uv_core`, what it does:
 //! readiness, system calls, the upcalls, and the calls of streams. See [`layer::trace`] for the format and for what it costs.

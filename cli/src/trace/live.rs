@@ -7,7 +7,7 @@
 //! that comes back on another connection, or whose request comes in pieces, is sent back again.
 //!
 //! Other connections are neither recorded nor delayed: the level of the log is raised for the one turn of the loop that the
-//! event causes, and in that turn for [`MAX_STEPS`] at most, however much the client has sent.
+//! event causes, and in that turn for `MAX_STEPS` at most, however much the client has sent.
 
 use super::collector::{Collection, Steps};
 use super::page::{self, Words};
