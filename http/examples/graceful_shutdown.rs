@@ -18,13 +18,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let env = Environment::new(&event_loop);
     let server = Server::new(&env, ServerOptions::default())?;
     let timers = env.clone();
-    server.listen(
-        ListenOptions::addr(address.parse()?),
-        move |request: &Request<'_>, response: Response| {
-            println!("asked for {}", request.path());
-            timers.set_timeout(Duration::from_secs(1), move || drop(response.end(b"hello\n")));
-        },
-    )?;
+    server.listen_with(ListenOptions::addr(address.parse()?), move |request, response| {
+        println!("asked for {}", request.path());
+        timers.set_timeout(Duration::from_secs(1), move || drop(response.end(b"hello\n")));
+    })?;
     println!("listening on http://{}", server.address().ok_or("no address")?);
     for signum in [SIGINT, SIGTERM] {
         let (signal, server) = (Signal::new(&event_loop), server.clone());
