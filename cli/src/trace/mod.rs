@@ -1,8 +1,8 @@
 //! `cargo xtask trace`: one real request climbing the chain, layer by layer.
 //!
 //! The layers say what they do in records of the `log` crate (see `async_wrap::layer::trace`). The [`collector`] is a backend that
-//! keeps them as [`step`]s with the moment of each; a [`story`] puts these into the turns of the loop; [`mod@print`] and
-//! [`page`] show it.
+//! keeps them as `step`s with the moment of each; a `story` puts these into the turns of the loop; `print` and
+//! `page` show it.
 
 mod alone;
 mod client;
