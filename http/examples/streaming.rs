@@ -11,21 +11,20 @@ use std::time::Duration;
 /// Counts to a thousand, and says goodbye later.
 struct Count {
     next: u32,
-    response: Response,
 }
 
 impl Count {
-    fn write_on(&mut self) -> Result<()> {
+    fn write_on(&mut self, response: &Response) -> Result<()> {
         while self.next <= 1000 {
             let line = format!("{}\n", self.next);
             self.next += 1;
-            if !self.response.write(line.as_bytes())? {
+            if !response.write(line.as_bytes())? {
                 // Enough is queued; `on_drain` comes when it has left.
                 return Ok(());
             }
         }
         // A response is a handle: it may be carried anywhere on its thread and ended there.
-        let response = self.response.clone();
+        let response = response.clone();
         let env = response.socket().environment().clone();
         env.set_timeout(Duration::from_millis(50), move || drop(response.end(b"goodbye\n")));
         Ok(())
@@ -33,8 +32,8 @@ impl Count {
 }
 
 impl ResponseHandler for Count {
-    fn on_drain(&mut self) {
-        let _ = self.write_on();
+    fn on_drain(&mut self, response: &Response) {
+        let _ = self.write_on(response);
     }
 }
 
@@ -44,9 +43,9 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let env = Environment::new(&event_loop);
     let server = Server::new(&env, ServerOptions::default())?;
     server.listen_with(ListenOptions::addr(address.parse()?), |_, response| {
-        let mut count = Count { next: 1, response: response.clone() };
+        let mut count = Count { next: 1 };
         // An error means that the client has closed the connection.
-        if count.write_on().is_ok() {
+        if count.write_on(&response).is_ok() {
             response.set_handler(count);
         }
     })?;
