@@ -6,7 +6,6 @@ use crate::task::Remote;
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use uv_core::upcall::{AsyncUpcall, PhaseUpcall};
 use uv_core::{Async, Check, Idle, LoopHandle};
 
 /// The handles are made before the environment that holds them.
@@ -25,7 +24,8 @@ pub(crate) struct Driver {
 impl Driver {
     /// Handles for the environment that `slot` is going to hold.
     pub(crate) fn new(event_loop: &LoopHandle, slot: &EnvironmentSlot) -> Self {
-        let wake = Async::new(event_loop, Anchor(Rc::clone(slot)));
+        let anchor = Anchor(Rc::clone(slot));
+        let wake = Async::new(event_loop, move |_| anchor.run_queues());
         wake.unref();
         let check = Check::new(event_loop);
         check.unref();
@@ -57,14 +57,19 @@ impl Driver {
     pub(crate) fn start_check(&self, env: &Environment) {
         if !self.check.is_active() {
             // Refused only when closing, and then there is nothing to come.
-            let _ = self.check.start(CheckTower(env.clone()));
+            let env = env.clone();
+            // First the news of destroyed resources, then immediates.
+            let _ = self.check.start(move |_| {
+                env.inner().tell_destroyed();
+                env.run_immediates();
+            });
         }
     }
 
     /// Keeps the loop from blocking and from ending.
     pub(crate) fn keep_turning(&self, on: bool) {
         if on {
-            let _ = self.idle.start(|_: &Idle| {});
+            let _ = self.idle.start(|_| {});
         } else {
             self.idle.stop();
         }
@@ -85,8 +90,8 @@ impl Driver {
 /// Ties the environment to the loop: the tower of `wake`, dropped at its close or with the loop, and that is the end.
 struct Anchor(EnvironmentSlot);
 
-impl AsyncUpcall for Anchor {
-    fn on_wake(&mut self, _: &Async) {
+impl Anchor {
+    fn run_queues(&self) {
         if let Some(env) = self.0.get() {
             env.take_woken();
             env.run_queued_outside();
@@ -100,15 +105,5 @@ impl Drop for Anchor {
             env.inner().driver.ended.set(true);
             env.inner().end();
         }
-    }
-}
-
-/// The check phase: first news of destroyed resources, then immediates.
-struct CheckTower(Environment);
-
-impl PhaseUpcall<Check> for CheckTower {
-    fn on_phase(&mut self, _: &Check) {
-        self.0.inner().tell_destroyed();
-        self.0.run_immediates();
     }
 }

@@ -12,8 +12,9 @@ use crate::upcall::AsyncHook;
 use crate::{AsyncContext, AsyncId, Hook, Provider, Result};
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Deref;
 use std::rc::Rc;
-use uv_core::{LoopHandle, RunMode};
+use uv_core::{Loop, LoopHandle, RunMode};
 
 /// The environment of a loop. A cheap clone, which stays on its thread.
 ///
@@ -52,6 +53,25 @@ impl Environment {
         }));
         env.register_here();
         slot.get_or_init(|| env).clone()
+    }
+
+    /// An environment with a loop of its own, which ends with what is returned: all that most programs need.
+    ///
+    /// ```
+    /// use async_wrap::Environment;
+    /// use std::time::Duration;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// env.set_timeout(Duration::ZERO, || println!("hello"));
+    /// env.run_to_end()?;
+    /// # Ok::<(), async_wrap::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the system says when it refuses the loop its descriptors.
+    pub fn with_new_loop() -> Result<OwnedEnvironment> {
+        let event_loop = Loop::new()?;
+        Ok(OwnedEnvironment { env: Self::new(&event_loop), event_loop })
     }
 
     /// The loop.
@@ -189,6 +209,41 @@ impl Inner {
         self.queues.clear();
         self.immediates.clear();
         self.tasks.clear();
+    }
+}
+
+/// An environment and the loop that it lives in: see [`Environment::with_new_loop`]. Dropped, it drops the loop with all
+/// that is in it. It dereferences to [`Environment`].
+#[derive(Debug)]
+pub struct OwnedEnvironment {
+    env: Environment,
+    event_loop: Loop,
+}
+
+impl OwnedEnvironment {
+    /// Runs until nothing is left alive.
+    ///
+    /// # Errors
+    /// As for [`Environment::run`].
+    ///
+    /// # Panics
+    /// As for [`Environment::run`].
+    pub fn run_to_end(&self) -> Result<()> {
+        self.env.run(RunMode::Default).map(drop)
+    }
+
+    /// The loop.
+    #[must_use]
+    pub fn event_loop(&self) -> &Loop {
+        &self.event_loop
+    }
+}
+
+impl Deref for OwnedEnvironment {
+    type Target = Environment;
+
+    fn deref(&self) -> &Environment {
+        &self.env
     }
 }
 

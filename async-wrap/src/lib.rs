@@ -28,7 +28,7 @@ mod ticks;
 mod timers;
 pub mod upcall;
 
-pub use environment::Environment;
+pub use environment::{Environment, OwnedEnvironment};
 pub use hooks::Hook;
 pub use ids::{AsyncContext, AsyncId};
 pub use immediate::Immediate;

@@ -9,7 +9,6 @@ use crate::layer::OnDrop;
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 use std::fmt;
 use std::time::Duration;
-use uv_core::upcall::TimerUpcall;
 use uv_core::{LoopHandle, Timer};
 
 pub use deadline::Heard;
@@ -30,7 +29,14 @@ impl Environment {
     /// Calls `callback` once `after` has passed from now; at least a millisecond (`setTimeout`).
     pub fn set_timeout(&self, after: Duration, callback: impl FnOnce() + 'static) -> Timeout {
         let timeout = Timeout::new(self, after);
-        timeout.start(Once { timeout: timeout.clone(), callback: Some(callback) });
+        let (this, mut callback) = (timeout.clone(), Some(callback));
+        timeout.start(move |_| {
+            let Some(callback) = callback.take() else { return };
+            this.env.make_callback(this.context, || {
+                let _over = OnDrop::new(|| this.clear());
+                callback();
+            });
+        });
         timeout
     }
 
@@ -39,9 +45,15 @@ impl Environment {
     ///
     /// What the callback takes is part of `every`, as in Node. One that takes longer is called again as soon as
     /// everything else has had its turn; calls that would have been due meanwhile are not made up for.
-    pub fn set_interval(&self, every: Duration, callback: impl FnMut() + 'static) -> Timeout {
+    pub fn set_interval(&self, every: Duration, mut callback: impl FnMut() + 'static) -> Timeout {
         let timeout = Timeout::new(self, every);
-        timeout.start(Repeated { timeout: timeout.clone(), callback });
+        let this = timeout.clone();
+        timeout.start(move |_| {
+            this.env.make_callback(this.context, || {
+                let _again = this.start_again_at_end();
+                callback();
+            });
+        });
         timeout
     }
 }
@@ -53,7 +65,7 @@ impl Timeout {
         Self { env: env.clone(), timer, context, delay: delay.max(SHORTEST) }
     }
 
-    fn start(&self, tower: impl TimerUpcall + 'static) {
+    fn start(&self, tower: impl FnMut(&Timer) + 'static) {
         // Node looks at the clock here too: a delay counts from now, not from when the loop woke up.
         self.loop_handle().update_time();
         // Refused only to a closing timer, and this one is new.
@@ -137,36 +149,5 @@ impl fmt::Debug for Timeout {
             .field("delay", &self.delay)
             .field("active", &self.is_active())
             .finish_non_exhaustive()
-    }
-}
-
-struct Once<F> {
-    timeout: Timeout,
-    callback: Option<F>,
-}
-
-impl<F: FnOnce()> TimerUpcall for Once<F> {
-    fn on_timeout(&mut self, _: &Timer) {
-        let Some(callback) = self.callback.take() else { return };
-        let timeout = &self.timeout;
-        timeout.env.make_callback(timeout.context, || {
-            let _over = OnDrop::new(|| timeout.clear());
-            callback();
-        });
-    }
-}
-
-struct Repeated<F> {
-    timeout: Timeout,
-    callback: F,
-}
-
-impl<F: FnMut()> TimerUpcall for Repeated<F> {
-    fn on_timeout(&mut self, _: &Timer) {
-        let Self { timeout, callback } = self;
-        timeout.env.make_callback(timeout.context, || {
-            let _again = timeout.start_again_at_end();
-            callback();
-        });
     }
 }

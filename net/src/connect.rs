@@ -2,10 +2,11 @@
 
 use crate::server::HIGH_WATER_MARK;
 use crate::upcall::SocketHandler;
-use crate::{LAYER, Result, Socket};
+use crate::{Error, ErrorCode, LAYER, Result, Socket};
 use async_wrap::layer::trace::Facts;
-use async_wrap::{AsyncStream, BindOptions, Environment, KeepAlive, PipeWrap, Provider};
+use async_wrap::{AsyncStream, BindOptions, Environment, Errno, KeepAlive, PipeWrap, Provider, StreamWrap};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,6 +98,26 @@ impl Socket {
         socket.set_handler(handler);
         socket.set_timeout(options.timeout);
         Ok(socket)
+    }
+}
+
+impl Socket {
+    /// A socket for a connection that is there already: one that was inherited, or came through a pipe. It reads once it
+    /// has a handler.
+    ///
+    /// # Errors
+    /// `InvalidHandleType` for a descriptor that is no connected stream socket; the system's refusal. The descriptor is
+    /// closed then.
+    pub fn from_fd(env: &Environment, fd: OwnedFd) -> Result<Self> {
+        let _down = LAYER.down("Socket::from_fd", Facts::default);
+        let wrap = StreamWrap::from_fd(env.loop_handle(), fd).map_err(|error| match error.errno() {
+            Errno::ENOTSOCK | Errno::ENOTCONN => {
+                Error::new(ErrorCode::InvalidHandleType, "from_fd: this is no connected stream socket")
+            }
+            _ => error.into(),
+        })?;
+        let provider = if wrap.is_tcp() { Provider::TcpWrap } else { Provider::PipeWrap };
+        Ok(Self::opened(AsyncStream::new(env, wrap, provider)))
     }
 }
 

@@ -1,6 +1,8 @@
 //! A connection: reading with pauses, writing with a high-water mark, and an orderly end. Mirrors `net.Socket`.
 
 use crate::listening::Listening;
+use crate::server::HIGH_WATER_MARK;
+use crate::state::SocketFlags;
 use crate::state::{
     CLAIMED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HAD_ERROR, HALF_OPEN, HELD, NEED_DRAIN,
     NOTIFIED, PAUSED, PEER_ENDED, SocketState, UNHEARD,
@@ -48,6 +50,11 @@ impl Socket {
     pub(crate) fn connecting(stream: AsyncStream, half_open: bool, high_water_mark: usize) -> Self {
         let half_open = HALF_OPEN.when(half_open);
         Self(Rc::new(SocketState::new(stream, half_open | CONNECTING, high_water_mark, Weak::new())))
+    }
+
+    /// A connection that was made elsewhere.
+    pub(crate) fn opened(stream: AsyncStream) -> Self {
+        Self(Rc::new(SocketState::new(stream, SocketFlags::NONE, HIGH_WATER_MARK, Weak::new())))
     }
 
     /// Sets the handler; the socket reads from now on, unless it is paused. One set during an upcall takes over after

@@ -36,15 +36,21 @@ impl<H: SocketHandler> SocketTower<H> {
     fn finish(&mut self) {
         let Self { socket, handler, .. } = self;
         if socket.0.has(FINISHED) {
-            // The stream was shut down by somebody else, and told of that too.
+            // The stream was shut down beneath this layer, and reported that too.
             return;
         }
         socket.0.set(FINISHED);
-        // What follows a call follows one that panics too: no connection stays open because of it.
         let _then = OnDrop::new(|| socket.destroy_if_done());
-        let _up = LAYER.up("SocketHandler::on_finish", || socket.facts());
-        handler.on_finish(socket);
+        up(socket, "SocketHandler::on_finish", || handler.on_finish(socket));
     }
+}
+
+/// Calls the handler, and traces the call.
+#[inline]
+#[track_caller]
+fn up(socket: &Socket, name: &'static str, call: impl FnOnce()) {
+    let _up = LAYER.up(name, || socket.facts());
+    call();
 }
 
 /// After the peer's FIN: as in Node this side ends too unless half-open connections are allowed.
@@ -72,22 +78,22 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         if socket.0.is_lingering() {
             return socket.destroy();
         }
+        // Also if the handler panics: no connection stays open because of it.
         let _then = OnDrop::new(|| follow_end(socket));
-        let _up = LAYER.up("SocketHandler::on_end", || socket.facts());
-        handler.on_end(socket);
+        up(socket, "SocketHandler::on_end", || handler.on_end(socket));
     }
 
     fn on_error(&mut self, _: &AsyncStream, error: Error) {
         if self.socket.0.is_lingering() {
-            // Nobody is told of what comes of the wait, as nobody is told of what comes behind a close.
+            // The handler has heard everything before the wait, and hears nothing of what comes of it.
             return self.socket.destroy();
         }
         self.socket.destroy_with(error.into());
     }
 
     fn on_unread_end(&mut self, _: &AsyncStream) {
-        let _up = LAYER.up("SocketHandler::on_unread_end", || self.socket.facts());
-        self.handler.on_unread_end(&self.socket);
+        let Self { socket, handler, .. } = self;
+        up(socket, "SocketHandler::on_unread_end", || handler.on_unread_end(socket));
     }
 
     fn on_connect(&mut self, _: &AsyncStream, result: Result<()>) {
@@ -105,21 +111,19 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
             state.shut_down();
         }
         let _then = OnDrop::new(|| socket.read_unless_paused());
-        let _up = LAYER.up("SocketHandler::on_connect", || socket.facts());
-        handler.on_connect(socket);
+        up(socket, "SocketHandler::on_connect", || handler.on_connect(socket));
     }
 
     fn on_write(&mut self, _: &AsyncStream, result: Result<()>) {
-        let state = &self.socket.0;
-        state.refresh_timeout();
+        let Self { socket, handler, .. } = self;
+        socket.0.refresh_timeout();
         match result {
-            Ok(()) if state.takes_drain() => {
-                let _up = LAYER.up("SocketHandler::on_drain", || self.socket.facts());
-                self.handler.on_drain(&self.socket);
+            Ok(()) if socket.0.takes_drain() => {
+                up(socket, "SocketHandler::on_drain", || handler.on_drain(socket));
             }
             Ok(()) => {}
             // After `destroy` this does nothing: a close cancels what is left, which is no error of its own.
-            Err(error) => self.socket.break_with(error.into()),
+            Err(error) => socket.break_with(error.into()),
         }
     }
 
@@ -131,38 +135,32 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
     }
 
     fn on_notify(&mut self, _: &AsyncStream) {
-        match self.socket.0.take_due() {
+        let Self { socket, handler, .. } = self;
+        match socket.0.take_due() {
             Some(Due::Finish) => self.finish(),
-            Some(Due::Timeout) => {
-                let _up = LAYER.up("SocketHandler::on_timeout", || self.socket.facts());
-                self.handler.on_timeout(&self.socket);
-            }
-            Some(Due::Notify) => {
-                let _up = LAYER.up("SocketHandler::on_notify", || self.socket.facts());
-                self.handler.on_notify(&self.socket);
-            }
+            Some(Due::Timeout) => up(socket, "SocketHandler::on_timeout", || handler.on_timeout(socket)),
+            Some(Due::Notify) => up(socket, "SocketHandler::on_notify", || handler.on_notify(socket)),
             None => {}
         }
     }
 
     fn on_close(&mut self, _: &AsyncStream) {
-        let state = &self.socket.0;
+        let Self { socket, server, handler } = self;
+        let state = &socket.0;
         state.set(DESTROYED);
         state.drop_timers();
-        // First, so that its place is free by the time that anybody hears of the close.
-        if let Some(server) = self.server.take() {
+        // First, so that its place is free by the time that the handler hears of the close.
+        if let Some(server) = server.take() {
             server.connection_closed();
         }
         if let Some(error) = state.cold.peek(|cold| cold.error.take()).flatten() {
-            let _up = LAYER.up("SocketHandler::on_error", || self.socket.facts());
-            self.handler.on_error(&self.socket, error);
+            up(socket, "SocketHandler::on_error", || handler.on_error(socket, error));
         }
-        let _up = LAYER.up("SocketHandler::on_close", || self.socket.facts());
-        self.handler.on_close(&self.socket, state.has(HAD_ERROR));
+        up(socket, "SocketHandler::on_close", || handler.on_close(socket, state.has(HAD_ERROR)));
     }
 }
 
-/// Stands on a connection that nobody wanted.
+/// Stands on a connection that the server's handler did not claim; discards input.
 pub(crate) struct Unclaimed;
 
 impl SocketHandler for Unclaimed {

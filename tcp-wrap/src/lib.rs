@@ -20,6 +20,7 @@ pub mod upcall;
 pub use pipe_wrap::PipeWrap;
 pub use stream_wrap::{StreamWrap, Written};
 pub use tcp_wrap::TcpWrap;
+pub use uv_core;
 pub use uv_core::socket::{KeepAlive, PipeName, Received};
 pub use uv_core::{BindOptions, Errno, Error, LoopHandle, Result};
 

@@ -32,6 +32,15 @@ impl StreamWrap {
         Self(stream.clone())
     }
 
+    /// A wrap for a connected socket, TCP or Unix by its address: one that was inherited, say.
+    ///
+    /// # Errors
+    /// `ENOTSOCK` for what is no stream socket, `ENOTCONN` for one without a peer; what the system says. The descriptor is
+    /// closed then.
+    pub fn from_fd(lp: &LoopHandle, fd: OwnedFd) -> Result<Self> {
+        Stream::from_fd(lp, fd).map(Self)
+    }
+
     /// Whether this is a TCP wrap, as opposed to a pipe one.
     #[must_use]
     pub fn is_tcp(&self) -> bool {

@@ -8,7 +8,6 @@ use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::queue::Queue;
 use crate::sys::signal::SignalPipe;
-use crate::upcall::SignalUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -37,11 +36,13 @@ const SIGNALS_PER_TURN: usize = 64;
 #[derive(Clone)]
 pub struct Signal(Rc<SignalNode>);
 
+type OnSignal = Box<dyn FnMut(&Signal, i32)>;
+
 struct SignalNode {
     handle: Handle,
     /// What is watched, or nothing while stopped.
     watch: Cell<Option<Watch>>,
-    upcall: HandlerCell<Box<dyn SignalUpcall>>,
+    upcall: HandlerCell<OnSignal>,
 }
 
 #[derive(Clone, Copy)]
@@ -85,7 +86,7 @@ impl Signal {
     /// # Errors
     /// `EINVAL` if there is no such signal, if it is SIGKILL or SIGSTOP, or if the watcher is closing; what the system
     /// says when it refuses the loop a pipe. The watcher is then as it was before.
-    pub fn start(&self, signum: i32, upcall: impl SignalUpcall + 'static) -> Result<()> {
+    pub fn start(&self, signum: i32, upcall: impl FnMut(&Self, i32) + 'static) -> Result<()> {
         self.start_watch(Watch { signum, one_shot: false }, Box::new(upcall))
     }
 
@@ -96,7 +97,7 @@ impl Signal {
     ///
     /// # Errors
     /// As for [`start`](Self::start).
-    pub fn start_oneshot(&self, signum: i32, upcall: impl SignalUpcall + 'static) -> Result<()> {
+    pub fn start_oneshot(&self, signum: i32, upcall: impl FnMut(&Self, i32) + 'static) -> Result<()> {
         self.start_watch(Watch { signum, one_shot: true }, Box::new(upcall))
     }
 
@@ -111,7 +112,7 @@ impl Signal {
         self.0.watch.get().map_or(0, |watch| watch.signum)
     }
 
-    fn start_watch(&self, watch: Watch, upcall: Box<dyn SignalUpcall>) -> Result<()> {
+    fn start_watch(&self, watch: Watch, upcall: OnSignal) -> Result<()> {
         if self.is_closing() {
             return Err(Error::new("signal_start", Errno::EINVAL).on(watch.signum));
         }
@@ -149,8 +150,8 @@ impl SignalNode {
             self.stop();
         }
         let handle = Signal(Rc::clone(&self));
-        let _up = LAYER.up("SignalUpcall::on_signal", || Facts::of(&handle));
-        self.upcall.call(|upcall| upcall.on_signal(&handle, signum));
+        let _up = LAYER.up("Signal::on_signal", || Facts::of(&handle));
+        self.upcall.call(|upcall| upcall(&handle, signum));
     }
 }
 

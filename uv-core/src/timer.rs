@@ -8,7 +8,6 @@
 use crate::handle::{Handle, HandleKind, Node};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
-use crate::upcall::TimerUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -26,6 +25,8 @@ const SWEEP_FLOOR: usize = 64;
 #[derive(Clone)]
 pub struct Timer(Rc<TimerNode>);
 
+type OnTimeout = Box<dyn FnMut(&Timer)>;
+
 struct TimerNode {
     handle: Handle,
     /// In nanoseconds of the loop's clock. A stopped timer's is the last one it had.
@@ -38,7 +39,7 @@ struct TimerNode {
     entry: Cell<u64>,
     /// Whether there ever was an upcall to fire again.
     started: Cell<bool>,
-    upcall: HandlerCell<Box<dyn TimerUpcall>>,
+    upcall: HandlerCell<OnTimeout>,
 }
 
 impl Timer {
@@ -67,7 +68,7 @@ impl Timer {
         &self,
         timeout: Duration,
         repeat: Duration,
-        upcall: impl TimerUpcall + 'static,
+        upcall: impl FnMut(&Self) + 'static,
     ) -> Result<()> {
         if self.is_closing() {
             return Err(Error::new("timer_start", Errno::EINVAL));
@@ -245,8 +246,8 @@ impl TimerQueue {
             if !timer.repeat().is_zero() {
                 timer.arm(timer.repeat());
             }
-            let _up = LAYER.up("TimerUpcall::on_timeout", || Facts::of(&timer));
-            timer.0.upcall.call(|upcall| upcall.on_timeout(&timer));
+            let _up = LAYER.up("Timer::on_timeout", || Facts::of(&timer));
+            timer.0.upcall.call(|upcall| upcall(&timer));
         }
     }
 

@@ -1,10 +1,12 @@
 //! Everything that the loop calls upward.
 //!
 //! Methods are named `on_*` and take `&mut self`. Only the loop's own phases call them, so they never nest; from inside
-//! one, any method of any handle may be called. Closures implement the traits that have one method.
+//! one, any method of any handle may be called.
+//!
+//! A handle with one upcall (a timer, a watcher, a signal, a wake-up, a process) takes a closure instead of a trait, so that
+//! its arguments need no types.
 
-use crate::process::{ExitStatus, Process};
-use crate::{Async, Error, Result, Signal, Stream, Timer};
+use crate::{Error, Result, Stream};
 
 /// A listening stream. Mirrors `uv_connection_cb`.
 pub trait AcceptUpcall {
@@ -66,65 +68,5 @@ pub trait StreamUpcall {
     /// The stream is closed; this is its last call.
     fn on_close(&mut self, stream: &Stream) {
         let _ = stream;
-    }
-}
-
-/// A timer that is due. Mirrors `uv_timer_cb`.
-pub trait TimerUpcall {
-    /// The deadline has passed; a repeating timer is already armed again.
-    fn on_timeout(&mut self, timer: &Timer);
-}
-
-impl<F: FnMut(&Timer)> TimerUpcall for F {
-    fn on_timeout(&mut self, timer: &Timer) {
-        self(timer);
-    }
-}
-
-/// An idle, prepare or check watcher. Mirrors `uv_idle_cb`, `uv_prepare_cb` and `uv_check_cb`.
-pub trait PhaseUpcall<H> {
-    /// The loop is in the watcher's phase.
-    fn on_phase(&mut self, watcher: &H);
-}
-
-impl<H, F: FnMut(&H)> PhaseUpcall<H> for F {
-    fn on_phase(&mut self, watcher: &H) {
-        self(watcher);
-    }
-}
-
-/// A wake-up from another thread. Mirrors `uv_async_cb`.
-pub trait AsyncUpcall {
-    /// One or more sends happened since the last call.
-    fn on_wake(&mut self, handle: &Async);
-}
-
-impl<F: FnMut(&Async)> AsyncUpcall for F {
-    fn on_wake(&mut self, handle: &Async) {
-        self(handle);
-    }
-}
-
-/// A signal. Mirrors `uv_signal_cb`.
-pub trait SignalUpcall {
-    /// The process received `signum`.
-    fn on_signal(&mut self, handle: &Signal, signum: i32);
-}
-
-impl<F: FnMut(&Signal, i32)> SignalUpcall for F {
-    fn on_signal(&mut self, handle: &Signal, signum: i32) {
-        self(handle, signum);
-    }
-}
-
-/// The end of a child process. Mirrors `uv_exit_cb`.
-pub trait ExitUpcall {
-    /// The child ended. Its output may still have to be read.
-    fn on_exit(&mut self, process: &Process, status: ExitStatus);
-}
-
-impl<F: FnMut(&Process, ExitStatus)> ExitUpcall for F {
-    fn on_exit(&mut self, process: &Process, status: ExitStatus) {
-        self(process, status);
     }
 }

@@ -6,7 +6,6 @@ use crate::key::Key;
 use crate::layer::trace::Facts;
 use crate::layer::{HandlerCell, OnDrop};
 use crate::sys::fork::Process;
-use crate::upcall::AsyncUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -192,18 +191,20 @@ impl Inbox {
 #[derive(Clone)]
 pub struct Async(Rc<AsyncNode>);
 
+type OnWake = Box<dyn FnMut(&Async)>;
+
 struct AsyncNode {
     handle: Handle,
     sent: Arc<AtomicBool>,
     shared: Arc<Shared>,
-    upcall: HandlerCell<Box<dyn AsyncUpcall>>,
+    upcall: HandlerCell<OnWake>,
 }
 
 impl Async {
     /// An active handle that calls `upcall` after each [`send`](AsyncSender::send), or once for several
     /// (`uv_async_init`).
     #[must_use]
-    pub fn new(event_loop: &LoopHandle, upcall: impl AsyncUpcall + 'static) -> Self {
+    pub fn new(event_loop: &LoopHandle, upcall: impl FnMut(&Self) + 'static) -> Self {
         let shared = Arc::clone(&event_loop.inner().inbox.shared);
         let node = event_loop.add(HandleKind::Async, |handle| AsyncNode {
             handle,
@@ -239,8 +240,8 @@ impl Node for AsyncNode {
         self.sent.store(false, Ordering::SeqCst);
         if !self.handle.is_closing() {
             let handle = Async(Rc::clone(&self));
-            let _up = LAYER.up("AsyncUpcall::on_wake", || Facts::of(&handle));
-            self.upcall.call(|upcall| upcall.on_wake(&handle));
+            let _up = LAYER.up("Async::on_wake", || Facts::of(&handle));
+            self.upcall.call(|upcall| upcall(&handle));
         }
     }
 

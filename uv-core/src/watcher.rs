@@ -4,7 +4,6 @@
 use crate::handle::{Handle, HandleKind, Node};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
-use crate::upcall::PhaseUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -23,11 +22,13 @@ pub struct Prepare(Rc<Watcher<Self>>);
 #[derive(Clone)]
 pub struct Check(Rc<Watcher<Self>>);
 
+type OnPhase<H> = Box<dyn FnMut(&H)>;
+
 pub(crate) struct Watcher<H: Phase> {
     handle: Handle,
     /// The start that counts, or 0: one stopped and started again during a phase waits for the next.
     start: Cell<u64>,
-    upcall: HandlerCell<Box<dyn PhaseUpcall<H>>>,
+    upcall: HandlerCell<OnPhase<H>>,
 }
 
 /// What tells the three kinds apart.
@@ -44,7 +45,7 @@ impl<H: Phase> Watcher<H> {
         event_loop.add(H::KIND, |handle| Self { handle, start: Cell::new(0), upcall: HandlerCell::empty() })
     }
 
-    fn start(self: &Rc<Self>, upcall: impl PhaseUpcall<H> + 'static) -> Result<()> {
+    fn start(self: &Rc<Self>, upcall: impl FnMut(&H) + 'static) -> Result<()> {
         if self.handle.is_closing() {
             return Err(Error::new(H::START, Errno::EINVAL));
         }
@@ -109,8 +110,8 @@ impl<H: Phase> Watchers<H> {
         while let Some((start, watcher)) = round.pop() {
             if watcher.start.get() == start {
                 let handle = H::wrap(Rc::clone(&watcher));
-                let _up = LAYER.up("PhaseUpcall::on_phase", || Facts::of(&watcher.handle));
-                watcher.upcall.call(|upcall| upcall.on_phase(&handle));
+                let _up = LAYER.up("Watcher::on_phase", || Facts::of(&watcher.handle));
+                watcher.upcall.call(|upcall| upcall(&handle));
             }
         }
         self.round.set(round);
@@ -192,7 +193,7 @@ macro_rules! watcher {
             ///
             /// # Errors
             /// `EINVAL` if the watcher is closing.
-            pub fn start(&self, upcall: impl PhaseUpcall<Self> + 'static) -> Result<()> {
+            pub fn start(&self, upcall: impl FnMut(&Self) + 'static) -> Result<()> {
                 self.0.start(upcall)
             }
 

@@ -11,7 +11,6 @@ use crate::Environment;
 use crate::layer::OnDrop;
 use std::time::Duration;
 use uv_core::Timer;
-use uv_core::upcall::TimerUpcall;
 
 /// Poll phases that a deadline waits for at most. One takes 48 times 1024 events, so that one is enough but for a flood.
 const PASSES: u32 = 64;
@@ -53,16 +52,30 @@ impl Environment {
     /// the deadline is told before `callback` is called, and may clear it.
     pub fn set_deadline(&self, after: Duration, callback: impl FnOnce(Heard) + 'static) -> Timeout {
         let timeout = Timeout::new(self, after);
-        let callback = Some(callback);
-        timeout.start(Deadline { timeout: timeout.clone(), hearing: Hearing::default(), callback });
+        let (this, mut hearing, mut callback) = (timeout.clone(), Hearing::default(), Some(callback));
+        timeout.start(move |timer| {
+            let Some(heard) = hearing.end(timer) else { return };
+            let Some(callback) = callback.take() else { return };
+            this.env.make_callback(this.context, || {
+                let _over = OnDrop::new(|| this.clear());
+                callback(heard);
+            });
+        });
         timeout
     }
 
     /// Calls `callback` again and again, each time as [`set_deadline`](Self::set_deadline) does once; `every` counts from
     /// when the last call began.
-    pub fn set_inspection(&self, every: Duration, callback: impl FnMut(Heard) + 'static) -> Timeout {
+    pub fn set_inspection(&self, every: Duration, mut callback: impl FnMut(Heard) + 'static) -> Timeout {
         let timeout = Timeout::new(self, every);
-        timeout.start(Inspection { timeout: timeout.clone(), hearing: Hearing::default(), callback });
+        let (this, mut hearing) = (timeout.clone(), Hearing::default());
+        timeout.start(move |timer| {
+            let Some(heard) = hearing.end(timer) else { return };
+            this.env.make_callback(this.context, || {
+                let _again = this.start_again_at_end();
+                callback(heard);
+            });
+        });
         timeout
     }
 }
@@ -99,40 +112,5 @@ impl Hearing {
         // Refused only to a closing timer, which does not fire.
         let _ = timer.restart(Duration::ZERO);
         None
-    }
-}
-
-struct Deadline<F> {
-    timeout: Timeout,
-    hearing: Hearing,
-    callback: Option<F>,
-}
-
-impl<F: FnOnce(Heard)> TimerUpcall for Deadline<F> {
-    fn on_timeout(&mut self, timer: &Timer) {
-        let Some(heard) = self.hearing.end(timer) else { return };
-        let Some(callback) = self.callback.take() else { return };
-        let timeout = &self.timeout;
-        timeout.env.make_callback(timeout.context, || {
-            let _over = OnDrop::new(|| timeout.clear());
-            callback(heard);
-        });
-    }
-}
-
-struct Inspection<F> {
-    timeout: Timeout,
-    hearing: Hearing,
-    callback: F,
-}
-
-impl<F: FnMut(Heard)> TimerUpcall for Inspection<F> {
-    fn on_timeout(&mut self, timer: &Timer) {
-        let Some(heard) = self.hearing.end(timer) else { return };
-        let Self { timeout, callback, .. } = self;
-        timeout.env.make_callback(timeout.context, || {
-            let _again = timeout.start_again_at_end();
-            callback(heard);
-        });
     }
 }

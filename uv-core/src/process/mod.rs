@@ -18,7 +18,6 @@ use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::sys;
 use crate::sys::spawn::{Child, ChildFd, Program, Refused};
-use crate::upcall::ExitUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -42,13 +41,15 @@ const FOLDER_REFUSED: &str = "the folder to start in, not the program";
 #[derive(Clone)]
 pub struct Process(Rc<ProcessNode>);
 
+type OnExit = Box<dyn FnMut(&Process, ExitStatus)>;
+
 struct ProcessNode {
     handle: Handle,
     pid: i32,
     /// Until it is collected, or the handle closed.
     child: RefCell<Option<Child>>,
     status: Cell<Option<ExitStatus>>,
-    upcall: HandlerCell<Box<dyn ExitUpcall>>,
+    upcall: HandlerCell<OnExit>,
 }
 
 /// How a child ended.
@@ -137,7 +138,7 @@ impl Process {
     pub fn spawn(
         event_loop: &LoopHandle,
         options: &SpawnOptions,
-        on_exit: impl ExitUpcall + 'static,
+        on_exit: impl FnMut(&Self, ExitStatus) + 'static,
     ) -> Result<Self> {
         let failed = |errno| Error::new("spawn", errno).on(options.file().display());
         if event_loop.is_gone() {
@@ -255,8 +256,8 @@ impl Node for ProcessNode {
         self.handle.stop();
         if let Some(status) = self.status.get() {
             let process = Process(Rc::clone(&self));
-            let _up = LAYER.up("ExitUpcall::on_exit", || Facts::of(&process));
-            self.upcall.call(|upcall| upcall.on_exit(&process, status));
+            let _up = LAYER.up("Process::on_exit", || Facts::of(&process));
+            self.upcall.call(|upcall| upcall(&process, status));
         }
     }
 

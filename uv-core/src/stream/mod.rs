@@ -24,12 +24,12 @@ use crate::handle::{Handle, HandleKind};
 use crate::layer::trace::Facts;
 use crate::sys;
 use crate::upcall::{AcceptUpcall, StreamUpcall};
-use crate::{Errno, Error, LAYER, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Pipe, Result, Tcp};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
 use std::ops::Deref;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 pub(crate) use flags::{BOUND, IPC, READABLE, SHARED, SOCKET, StreamFlags, WRITABLE};
@@ -53,6 +53,25 @@ impl Stream {
         let stream = Self::create(event_loop, kind, SOCKET);
         stream.0.open(fd, READABLE | WRITABLE);
         stream
+    }
+
+    /// A stream for a connected socket, TCP or Unix by its address: one that was inherited, say.
+    ///
+    /// # Errors
+    /// `ENOTSOCK` for what is no stream socket, `ENOTCONN` for one without a peer; what the system says. The descriptor is
+    /// closed then.
+    pub fn from_fd(event_loop: &LoopHandle, fd: OwnedFd) -> Result<Self> {
+        let failed = |errno| Error::new("open", errno);
+        let kind = read::kind_of(fd.as_fd()).ok_or_else(|| failed(Errno::ENOTSOCK))?;
+        sys::socket::peer_addr(fd.as_fd()).map_err(failed)?;
+        if kind == HandleKind::Tcp {
+            let tcp = Tcp::new(event_loop);
+            tcp.open(fd)?;
+            return Ok(Self::clone(&tcp));
+        }
+        let pipe = Pipe::new(event_loop);
+        pipe.open(fd)?;
+        Ok(Self::clone(&pipe))
     }
 
     /// Starts listening (`uv_listen`): connections are announced to `upcall` and taken with `accept`.

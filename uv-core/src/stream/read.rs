@@ -135,15 +135,19 @@ impl StreamNode {
 
     pub(crate) fn take_received(&self) -> Option<Received> {
         let fd = self.take_received_fd()?;
-        let family = sys::socket::local_addr(fd.as_fd()).map(|addr| addr.family());
-        let kind = match family {
-            Ok(libc::AF_INET | libc::AF_INET6) => Some(HandleKind::Tcp),
-            Ok(libc::AF_UNIX) => Some(HandleKind::Pipe),
-            _ => None,
-        };
-        let kind = kind.filter(|_| sys::socket::is_stream_socket(fd.as_fd()));
+        let kind = kind_of(fd.as_fd());
         Some(Received { fd, kind })
     }
+}
+
+/// The kind of handle for a stream socket, by its address; `None` for anything else (`uv_guess_handle`).
+pub(super) fn kind_of(fd: BorrowedFd<'_>) -> Option<HandleKind> {
+    let kind = match sys::socket::local_addr(fd).ok()?.family() {
+        libc::AF_INET | libc::AF_INET6 => HandleKind::Tcp,
+        libc::AF_UNIX => HandleKind::Pipe,
+        _ => return None,
+    };
+    sys::socket::is_stream_socket(fd).then_some(kind)
 }
 
 impl Stream {
