@@ -162,6 +162,8 @@ pub struct Pair {
     pub fast: Asked,
     /// Serves everything on the slow path.
     pub slow: Asked,
+    /// Lasts as long as they do.
+    _event_loop: Loop,
 }
 
 impl Pair {
@@ -171,7 +173,8 @@ impl Pair {
         let env = Environment::new(&event_loop);
         let options = ServerOptions::default().limits(crate::limits());
         let fast = Asked::new(&env, options.clone(), "fast");
-        Self { fast, slow: Asked::new(&env, options.slow_path_only(true), "slow") }
+        let slow = Asked::new(&env, options.slow_path_only(true), "slow");
+        Self { fast, slow, _event_loop: event_loop }
     }
 }
 
