@@ -36,7 +36,7 @@ pub use provider::Provider;
 pub use resource::AsyncResource;
 pub use stream::AsyncStream;
 pub use tcp_wrap::{
-    BindOptions, Errno, Error, KeepAlive, PipeName, PipeWrap, Received, Result, StreamWrap, TcpWrap, Written,
+    BindOptions, Errno, Error, KeepAlive, PipeName, PipeWrap, Result, StreamWrap, TcpWrap, Written,
 };
 pub use timers::{Heard, Timeout};
 pub use upcall::AsyncHook;

@@ -150,7 +150,7 @@ impl SignalNode {
             self.stop();
         }
         let handle = Signal(Rc::clone(&self));
-        let _up = LAYER.up("Signal::on_signal", || Facts::of(&handle));
+        let _up = LAYER.up("SignalNode::deliver", || Facts::of(&handle));
         self.upcall.call(|upcall| upcall(&handle, signum));
     }
 }

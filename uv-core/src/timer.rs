@@ -246,7 +246,7 @@ impl TimerQueue {
             if !timer.repeat().is_zero() {
                 timer.arm(timer.repeat());
             }
-            let _up = LAYER.up("Timer::on_timeout", || Facts::of(&timer));
+            let _up = LAYER.up("TimerQueue::run", || Facts::of(&timer));
             timer.0.upcall.call(|upcall| upcall(&timer));
         }
     }

@@ -240,7 +240,7 @@ impl Node for AsyncNode {
         self.sent.store(false, Ordering::SeqCst);
         if !self.handle.is_closing() {
             let handle = Async(Rc::clone(&self));
-            let _up = LAYER.up("Async::on_wake", || Facts::of(&handle));
+            let _up = LAYER.up("AsyncNode::on_ready", || Facts::of(&handle));
             self.upcall.call(|upcall| upcall(&handle));
         }
     }

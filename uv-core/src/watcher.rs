@@ -110,7 +110,7 @@ impl<H: Phase> Watchers<H> {
         while let Some((start, watcher)) = round.pop() {
             if watcher.start.get() == start {
                 let handle = H::wrap(Rc::clone(&watcher));
-                let _up = LAYER.up("Watcher::on_phase", || Facts::of(&watcher.handle));
+                let _up = LAYER.up("Watchers::run", || Facts::of(&watcher.handle));
                 watcher.upcall.call(|upcall| upcall(&handle));
             }
         }

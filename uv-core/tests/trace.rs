@@ -58,10 +58,10 @@ fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
     catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default))).expect_err("the callback panics");
     let said = std::mem::take(&mut *RECORDS.lock().expect("nobody panics with it"));
     let [begin, end] = &said[..] else { panic!("{said:?}") };
-    let call = "call=Timer::on_timeout";
+    let call = "call=TimerQueue::run";
     assert!(begin.starts_with(&format!("uv_core dir=up edge=begin {call} handle=")), "{begin}");
-    assert!(begin.contains(": up   Timer::on_timeout handle="), "{begin}");
-    assert_eq!(end, &format!("uv_core dir=up edge=end {call}: end  Timer::on_timeout"));
+    assert!(begin.contains(": up   TimerQueue::run handle="), "{begin}");
+    assert_eq!(end, &format!("uv_core dir=up edge=end {call}: end  TimerQueue::run"));
 
     log::set_max_level(LevelFilter::Debug);
     timer.close();

@@ -256,7 +256,7 @@ impl Node for ProcessNode {
         self.handle.stop();
         if let Some(status) = self.status.get() {
             let process = Process(Rc::clone(&self));
-            let _up = LAYER.up("Process::on_exit", || Facts::of(&process));
+            let _up = LAYER.up("ProcessNode::on_pending", || Facts::of(&process));
             self.upcall.call(|upcall| upcall(&process, status));
         }
     }
