@@ -10,7 +10,7 @@ use tcp_wrap::{Error, PipeWrap, Result, StreamWrap};
 use uv_core::handle::HandleKind;
 use uv_core::{Loop, RunMode};
 
-/// Gives a connection away and waits for the end of the pipe.
+/// Passes a connection on and waits until the worker closes the pipe.
 struct Primary;
 
 impl OnStream for Primary {
@@ -32,7 +32,7 @@ impl OnStream for Primary {
     }
 }
 
-/// Takes the connections that come through a pipe and serves them.
+/// Takes connections from the pipe and serves them.
 struct Worker(PipeWrap);
 
 impl OnStream for Worker {
@@ -57,7 +57,7 @@ impl OnStream for Worker {
     }
 }
 
-/// Sends back in capitals what comes, until the peer has finished.
+/// Sends the input back in capitals until the peer's FIN.
 struct Shout;
 
 impl OnStream for Shout {
@@ -78,7 +78,7 @@ impl OnStream for Shout {
 }
 
 fn talk(mut connection: TcpStream) -> std::io::Result<String> {
-    connection.write_all(b"hello, whoever you are")?;
+    connection.write_all(b"hello, worker")?;
     connection.shutdown(Shutdown::Write)?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
@@ -103,6 +103,6 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     event_loop.run(RunMode::Default)?;
     println!("client: got {:?}", client.join().map_err(|_| "the client panicked")??);
     event_loop.close()?;
-    println!("Nothing is left open.");
+    println!("All handles are closed.");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A server that sends back in capitals what it reads.
+//! A server that sends its input back in capitals.
 //!
 //! `cargo run -p upcall-tcp-wrap --example shout`, then `nc 127.0.0.1 7000`.
 
@@ -10,7 +10,7 @@ struct Shout;
 
 impl OnStream for Shout {
     fn on_read(&mut self, stream: &StreamWrap, data: &[u8]) {
-        // What the kernel takes at once is reported at once; `on_write` comes only for the rest.
+        // The result says how much the kernel took; `on_write` is called only if a rest is queued.
         if stream.write(&data.to_ascii_uppercase()).is_err() {
             stream.close();
         }

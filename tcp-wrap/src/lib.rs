@@ -2,12 +2,12 @@
 //!
 //! # Modules
 //!
-//! The traits that the layer calls are in [`upcall`]. A wrap owns its handler, and drops it at close.
+//! The module [`upcall`] has the traits that this layer calls. A wrap owns its handler and drops it when it has closed.
 //!
 //! # Tracing
 //!
-//! With the feature `trace` the layer says to `log`, at level trace, under the target `tcp_wrap`, what it calls upward
-//! and how its streams are called, with the number of the loop's handle: see [`uv_core::layer::trace`].
+//! With the feature `trace` the layer logs its upcalls and the downcalls to its streams through the crate `log`, at
+//! level trace, with the target `tcp_wrap` and the number of the loop's handle: see [`uv_core::layer::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -24,5 +24,5 @@ pub use uv_core;
 pub use uv_core::socket::{KeepAlive, PipeName, Received};
 pub use uv_core::{BindOptions, Errno, Error, LoopHandle, Result};
 
-/// The source of this layer's records: see [`uv_core::layer::trace`].
+/// The target of this layer's log records: see [`uv_core::layer::trace`].
 pub(crate) const LAYER: uv_core::layer::trace::Layer = uv_core::layer::trace::Layer::new("tcp_wrap");

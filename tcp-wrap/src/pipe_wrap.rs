@@ -1,4 +1,5 @@
-//! Unix-domain connections and listeners, and pipes that pass handles. Mirrors `PipeWrap`, Node's `src/pipe_wrap.cc`.
+//! Unix-domain connections and listeners, and IPC pipes, which carry descriptors. Mirrors `PipeWrap`, Node's
+//! `src/pipe_wrap.cc`.
 
 use crate::{LAYER, StreamWrap};
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use std::rc::Rc;
 use uv_core::socket::{PipeName, Received};
 use uv_core::{LoopHandle, Pipe, Result};
 
-/// A wrapped Unix-domain connection or listener, or a pipe.
+/// A wrapped Unix-domain connection or listener, or a pipe. Clones share one stream.
 #[derive(Clone)]
 pub struct PipeWrap {
     stream: StreamWrap,
@@ -18,13 +19,13 @@ pub struct PipeWrap {
 }
 
 impl PipeWrap {
-    /// A wrap without a descriptor.
+    /// Creates a wrap without a descriptor.
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self::from_pipe(Pipe::new(event_loop))
     }
 
-    /// A wrap for a pipe through which handles travel.
+    /// Creates a wrap for an IPC pipe, which carries descriptors, without a descriptor of its own.
     #[must_use]
     pub fn new_ipc(event_loop: &LoopHandle) -> Self {
         Self::from_pipe(Pipe::new_ipc(event_loop))
@@ -34,29 +35,29 @@ impl PipeWrap {
         Self { stream: StreamWrap::new(&pipe), pipe }
     }
 
-    /// The handle of the layer beneath: what a child process takes as one of its stdio.
+    /// The `uv-core` handle beneath, which a child process can take for its stdio.
     #[must_use]
     pub fn handle(&self) -> &Pipe {
         &self.pipe
     }
 
-    /// Adopts a Unix socket or an end of a pipe.
+    /// Adopts a Unix socket or an end of a pipe (`Open`).
     ///
     /// # Errors
-    /// `EBUSY` if the wrap has a descriptor already; what the system says.
+    /// `EBUSY` if the wrap has a descriptor already; any error of the system calls.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         self.pipe.open(fd)
     }
 
-    /// Gives the socket a name: a path, or an abstract name if it begins with NUL.
+    /// Binds the socket to a path, or to an abstract name if `name` begins with NUL.
     ///
     /// # Errors
-    /// `EINVAL` if the wrap is bound already, `EADDRINUSE`, `EACCES` for a missing folder, `ENAMETOOLONG`.
+    /// `EINVAL` if the wrap is bound already, `EADDRINUSE`, `EACCES` for a missing directory, `ENAMETOOLONG`.
     pub fn bind(&self, name: impl AsRef<OsStr>) -> Result<()> {
         self.pipe.bind(name)
     }
 
-    /// Connects; `on_connect` reports the end.
+    /// Connects to `name`; `on_connect` reports the result.
     ///
     /// # Errors
     /// `EALREADY` while connecting, `ENAMETOOLONG`.
@@ -65,19 +66,19 @@ impl PipeWrap {
         self.pipe.connect(name)
     }
 
-    /// Lets everybody read or write to the bound path too (`fchmod`).
+    /// Adds read or write permission for all users to the bound path (`fchmod`).
     ///
     /// # Errors
-    /// `EBADF` if the wrap is not bound to a path; what the system says.
+    /// `EBADF` if the wrap is not bound to a path; any error of the system calls.
     pub fn chmod(&self, readable_by_all: bool, writable_by_all: bool) -> Result<()> {
         self.pipe.chmod(readable_by_all, writable_by_all)
     }
 
-    /// Writes `data` and, with its first byte, descriptors, on an IPC wrap. Never partly: `on_write` always reports
-    /// the end.
+    /// Writes `data` to an IPC pipe; the descriptors travel with its first byte. The write is always queued whole:
+    /// `on_write` reports its result.
     ///
     /// # Errors
-    /// `EINVAL` unless this is an IPC wrap, there is data, and there are at most 253 descriptors.
+    /// `EINVAL` if this is not an IPC wrap, if `data` is empty, or for more than 253 descriptors (`SCM_MAX_FD`).
     pub fn write_fds(&self, data: Bytes, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
         let _down = LAYER.down("PipeWrap::write_fds", || {
             self.stream.facts().bytes(data.len()).info(format_args!("fds: {}", fds.len()))
@@ -85,25 +86,26 @@ impl PipeWrap {
         self.pipe.write_fds(data, fds)
     }
 
-    /// How many received descriptors wait to be taken.
+    /// The number of received descriptors that are not yet taken.
     #[must_use]
     pub fn pending_count(&self) -> usize {
         self.pipe.pending_count()
     }
 
-    /// Takes the oldest received descriptor. It came no later than the first byte of its message.
+    /// Takes the oldest received descriptor, which is available by the time the first byte of its message is read.
     #[must_use]
     pub fn take_received(&self) -> Option<Received> {
         self.pipe.take_received()
     }
 
-    /// Like [`take_received`](Self::take_received), without finding out what it is, which costs two system calls.
+    /// Like [`take_received`](Self::take_received), without detecting the kind of descriptor, which costs two system
+    /// calls.
     #[must_use]
     pub fn take_received_fd(&self) -> Option<OwnedFd> {
         self.pipe.take_received_fd()
     }
 
-    /// The wrap's own name.
+    /// The name that the wrap is bound to (`getsockname`).
     ///
     /// # Errors
     /// `EBADF` without a descriptor.
@@ -111,7 +113,7 @@ impl PipeWrap {
         self.pipe.local_name()
     }
 
-    /// The peer's name.
+    /// The peer's name (`getpeername`).
     ///
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTCONN` without a peer.

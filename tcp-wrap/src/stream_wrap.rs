@@ -12,18 +12,19 @@ use uv_core::handle::HandleKind;
 use uv_core::layer::trace::Facts;
 use uv_core::{Errno, Error, LoopHandle, Pipe, Result, Stream, Tcp};
 
-/// A wrapped stream: a connection or a listener over TCP or a Unix socket. A cheap clone.
+/// A wrapped stream: a connection or a listener over TCP or a Unix socket. Clones share one stream and cost one
+/// reference count.
 #[derive(Clone)]
 pub struct StreamWrap(Stream);
 
-/// What became of a write (Node's `streamBaseState`: `kBytesWritten` and `kLastWriteWasAsync`).
+/// The result of a write (Node's `streamBaseState`: `kBytesWritten` and `kLastWriteWasAsync`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Written {
-    /// Bytes that the kernel took at once.
+    /// Bytes that the kernel has accepted.
     pub now: usize,
-    /// Bytes that wait; `on_write` reports their end. Zero means that there is nothing to wait for: no request was
-    /// made and `on_write` does not come.
+    /// Bytes that are queued; `on_write` reports when they are written. If zero, the write is complete and `on_write`
+    /// is not called.
     pub later: usize,
 }
 
@@ -32,34 +33,35 @@ impl StreamWrap {
         Self(stream.clone())
     }
 
-    /// A wrap for a connected socket, TCP or Unix by its address: one that was inherited, say.
+    /// Creates a wrap for a connected socket, an inherited socket for example. The family of the socket's address
+    /// decides between TCP and Unix.
     ///
     /// # Errors
-    /// `ENOTSOCK` for what is no stream socket, `ENOTCONN` for one without a peer; what the system says. The descriptor is
-    /// closed then.
-    pub fn from_fd(lp: &LoopHandle, fd: OwnedFd) -> Result<Self> {
-        Stream::from_fd(lp, fd).map(Self)
+    /// `ENOTSOCK` if `fd` is not a stream socket, `ENOTCONN` if it has no peer; any error of the system calls. An error
+    /// closes the descriptor.
+    pub fn from_fd(event_loop: &LoopHandle, fd: OwnedFd) -> Result<Self> {
+        Stream::from_fd(event_loop, fd).map(Self)
     }
 
-    /// Whether this is a TCP wrap, as opposed to a pipe one.
+    /// Whether this is a TCP wrap rather than a pipe wrap.
     #[must_use]
     pub fn is_tcp(&self) -> bool {
         self.0.kind() == HandleKind::Tcp
     }
 
-    /// The same wrap as a TCP one, if it is one.
+    /// The same stream as a [`TcpWrap`], or `None` for a pipe.
     #[must_use]
     pub fn as_tcp(&self) -> Option<TcpWrap> {
         Tcp::from_stream(&self.0).map(TcpWrap::from_tcp)
     }
 
-    /// The same wrap as a pipe one, if it is one.
+    /// The same stream as a [`PipeWrap`], or `None` for TCP.
     #[must_use]
     pub fn as_pipe(&self) -> Option<PipeWrap> {
         Pipe::from_stream(&self.0).map(PipeWrap::from_pipe)
     }
 
-    /// The handle of the layer beneath.
+    /// The `uv-core` handle beneath.
     #[must_use]
     pub fn handle(&self) -> &Stream {
         &self.0
@@ -71,11 +73,11 @@ impl StreamWrap {
         self.0.loop_handle()
     }
 
-    /// Starts listening; each connection comes to `handler` as a wrap of its own.
+    /// Starts listening; `handler` gets each accepted connection as a wrap.
     ///
     /// # Errors
-    /// `EADDRINUSE` for a port in use, which `bind` did not report; `EINVAL` for a wrap that is connected or closing,
-    /// or a pipe without a name.
+    /// `EADDRINUSE` for a port in use, which `bind` does not report; `EINVAL` if the wrap is connected or closing, or is
+    /// a pipe without a name.
     pub fn listen(&self, backlog: u32, handler: impl OnConnection + 'static) -> Result<()> {
         let _down = LAYER.down("StreamWrap::listen", || self.facts());
         let tower = ListenTower::new(self.clone(), handler);
@@ -97,12 +99,12 @@ impl StreamWrap {
         self.listen(backlog, on_connection)
     }
 
-    /// How many connections one turn of the loop may bring; 1 at first.
+    /// Sets how many connections are accepted in one loop iteration. Default: 1.
     pub fn set_accept_batch(&self, connections: u32) {
         self.0.set_accept_batch(connections);
     }
 
-    /// What a trace says of it.
+    /// The stream's facts for a trace record.
     pub(crate) fn facts(&self) -> Facts {
         Facts::of(&self.0)
     }
@@ -111,7 +113,8 @@ impl StreamWrap {
         self.0.accept().map(Self)
     }
 
-    /// Sets the handler of this stream. One set during an upcall takes over after it; the old one is dropped.
+    /// Sets the handler of this stream and drops the old one. During an upcall the change takes effect when the upcall
+    /// returns.
     pub fn set_handler(&self, handler: impl OnStream + 'static) {
         self.0.set_upcall(StreamTower::new(self.clone(), handler));
     }
@@ -125,16 +128,16 @@ impl StreamWrap {
         self.0.read_start()
     }
 
-    /// Stops reading (`readStop`), also from within `on_read`. Idempotent.
+    /// Stops reading (`readStop`); allowed in `on_read`. Idempotent.
     pub fn read_stop(&self) {
         let _down = LAYER.down("StreamWrap::read_stop", || self.facts());
         self.0.read_stop();
     }
 
-    /// Writes all of `data` (`writeBuffer`): at once what the kernel takes, a copy of the rest later.
+    /// Writes all of `data` (`writeBuffer`): the kernel takes what fits now, and a copy of the rest is queued.
     ///
     /// # Errors
-    /// `EPIPE` or `EBADF` if the stream is not writable; what the system says of the attempt.
+    /// `EPIPE` or `EBADF` if the stream is not writable; any error of `write(2)`.
     #[inline]
     pub fn write(&self, data: &[u8]) -> Result<Written> {
         let _down = LAYER.down("StreamWrap::write", || self.facts().bytes(data.len()));
@@ -150,7 +153,7 @@ impl StreamWrap {
         self.write_rest(data.len(), now, || Bytes::copy_from_slice(&data[now..]))
     }
 
-    /// Writes all of `data`, of which a rest is queued without a copy.
+    /// Like [`write`](Self::write), but queues the rest without copying it.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -161,7 +164,8 @@ impl StreamWrap {
         self.write_rest(len, now, || data.split_off(now))
     }
 
-    /// Writes all of `data` in one system call (`writev`): at once what the kernel takes, a copy of the rest later.
+    /// Writes all of `data` in one system call (`writev`): the kernel takes what fits now, and a copy of the rest is
+    /// queued.
     ///
     /// # Errors
     /// As for [`write`](Self::write).
@@ -189,22 +193,22 @@ impl StreamWrap {
         Ok(Written { now, later })
     }
 
-    /// Bytes that were written but not yet taken by the kernel (`writeQueueSize`).
+    /// Bytes in the write queue, which the kernel has not taken yet (`writeQueueSize`).
     #[must_use]
     pub fn write_queue_size(&self) -> usize {
         self.0.write_queue_size()
     }
 
-    /// Bytes that were written and that the peer has not acknowledged, here and with the kernel: see
+    /// Bytes that the peer has not acknowledged, both in this queue and in the kernel's: see
     /// [`Stream::unacknowledged`].
     ///
     /// # Errors
-    /// `EBADF` without a descriptor; `ENOTTY` or `EINVAL` for what is no socket.
+    /// `EBADF` without a descriptor; `ENOTTY` or `EINVAL` if the descriptor is not a socket.
     pub fn unacknowledged(&self) -> Result<usize> {
         self.0.unacknowledged()
     }
 
-    /// Finishes writing: a FIN follows what was written; `on_shutdown` reports it.
+    /// Finishes writing: a FIN follows the queued bytes, and `on_shutdown` reports that it is sent.
     ///
     /// # Errors
     /// `ENOTCONN` unless the stream is connected and writable.
@@ -213,37 +217,36 @@ impl StreamWrap {
         self.0.shutdown()
     }
 
-    /// Surrounds the turn that the next event of this stream causes: see
+    /// Holds the guard that `begin` returns while the next event of this stream is handled: see
     /// [`Stream::surround_next_event`](uv_core::Stream::surround_next_event).
     pub fn surround_next_event<G: 'static>(&self, begin: impl FnOnce() -> G + 'static) {
         self.0.surround_next_event(begin);
     }
 
-    /// Asks for an `on_notify`, soon and from the loop: how a layer above turns something that it learned outside of
-    /// this stream's upcalls into one of them.
+    /// Requests an `on_notify`, which the loop calls later. With it a layer above continues its work on this stream
+    /// from an upcall rather than from a downcall.
     pub fn notify(&self) {
         let _down = LAYER.down("StreamWrap::notify", || self.facts());
         self.0.notify();
     }
 
-    /// Closes the wrap (`HandleWrap::Close`): `on_close` comes in the loop's close phase. Idempotent.
+    /// Closes the wrap (`HandleWrap::Close`): the loop calls `on_close` in its close phase. Idempotent.
     pub fn close(&self) {
         let _down = LAYER.down("StreamWrap::close", || self.facts());
         self.0.close();
     }
 
-    /// Closes the wrap, with the FIN first, so that input which was not read makes no reset of it: see
-    /// [`Stream::close_with_fin`].
+    /// Closes the wrap and sends the FIN before the descriptor is closed, so that unread input does not turn the close
+    /// into a reset: see [`Stream::close_with_fin`].
     pub fn close_with_fin(&self) {
         let _down = LAYER.down("StreamWrap::close_with_fin", || self.facts());
         self.0.close_with_fin();
     }
 
-    /// Closes the connection with a reset (`TCPWrap::Reset`). A closing wrap, or one that is no TCP connection, stays
-    /// as it is.
+    /// Closes the connection with a reset (`TCPWrap::Reset`). Does nothing if the wrap is closing.
     ///
     /// # Errors
-    /// `EINVAL` while a FIN that is sent is still to be reported, `ENOTSUP` for a pipe.
+    /// `EINVAL` between `shutdown` and `on_shutdown`, `ENOTSUP` for a pipe.
     pub fn reset(&self) -> Result<()> {
         let _down = LAYER.down("StreamWrap::reset", || self.facts());
         match Tcp::from_stream(&self.0) {
@@ -253,44 +256,44 @@ impl StreamWrap {
         }
     }
 
-    /// Whether `close` was called.
+    /// Whether the wrap is closing or closed.
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.0.is_closing()
     }
 
-    /// Whether the stream may be read from.
+    /// Whether the stream can be read from (`uv_is_readable`).
     #[must_use]
     pub fn is_readable(&self) -> bool {
         self.0.is_readable()
     }
 
-    /// Whether the stream may be written to.
+    /// Whether the stream can be written to (`uv_is_writable`).
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.0.is_writable()
     }
 
-    /// Lets the wrap keep its loop alive while it is active.
+    /// Makes the wrap keep its loop alive while it is active. This is the default.
     pub fn ref_(&self) {
         self.0.ref_();
     }
 
-    /// Lets the loop end although the wrap is active.
+    /// Lets the loop end while the wrap is active.
     pub fn unref(&self) {
         self.0.unref();
     }
 
-    /// Whether the wrap keeps its loop alive: never once it is closing.
+    /// Whether the wrap is referenced; `false` once it is closing.
     #[must_use]
     pub fn has_ref(&self) -> bool {
         self.0.has_ref() && !self.is_closing()
     }
 
-    /// The descriptor, which stays the wrap's own.
+    /// The descriptor. The wrap still owns it.
     ///
     /// # Errors
-    /// `EBADF` without one.
+    /// `EBADF` if the wrap has no descriptor.
     pub fn fd(&self) -> Result<RawFd> {
         self.0.fileno()
     }
@@ -301,13 +304,14 @@ impl StreamWrap {
         self.0.bytes_read()
     }
 
-    /// Bytes written so far, those that still wait included.
+    /// Bytes written so far, including those in the write queue.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.0.bytes_written()
     }
 
-    /// A wrap for a connection that another process accepted and passed here; `is_tcp` tells its family.
+    /// Creates a wrap for a connection that another process accepted and passed to this process: TCP if `is_tcp`, else
+    /// Unix.
     #[must_use]
     pub fn from_passed(event_loop: &LoopHandle, fd: OwnedFd, is_tcp: bool) -> Self {
         if is_tcp {
@@ -318,7 +322,7 @@ impl StreamWrap {
     }
 }
 
-/// What the kernel took of a write at once: nothing is no failure.
+/// The bytes that the kernel took now; `EAGAIN` means zero bytes and is no error.
 #[inline]
 fn at_once(result: Result<usize>) -> Result<usize> {
     match result {

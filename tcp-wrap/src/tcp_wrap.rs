@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use uv_core::socket::KeepAlive;
 use uv_core::{BindOptions, LoopHandle, Result, Tcp};
 
-/// A wrapped TCP connection or listener.
+/// A wrapped TCP connection or listener. Clones share one stream.
 #[derive(Clone)]
 pub struct TcpWrap {
     stream: StreamWrap,
@@ -16,7 +16,7 @@ pub struct TcpWrap {
 }
 
 impl TcpWrap {
-    /// A wrap without a socket.
+    /// Creates a wrap without a socket.
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self::from_tcp(Tcp::new(event_loop))
@@ -26,26 +26,26 @@ impl TcpWrap {
         Self { stream: StreamWrap::new(&tcp), tcp }
     }
 
-    /// Adopts a socket, connected, bound or listening.
+    /// Adopts a connected, bound or listening socket.
     ///
     /// # Errors
-    /// `EBUSY` if the wrap has a socket already, `ENOTSOCK` if this is none.
+    /// `EBUSY` if the wrap has a socket already, `ENOTSOCK` if `fd` is not a socket.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         self.tcp.open(fd)
     }
 
-    /// Gives the socket an address. A port in use is reported by `listen`, not here.
+    /// Binds the socket to `addr`. `listen` reports a port in use; `bind` does not.
     ///
     /// # Errors
-    /// `EINVAL` if the wrap is bound already; what the system says.
+    /// `EINVAL` if the wrap is bound already; any error of the system calls.
     pub fn bind(&self, addr: SocketAddr, options: BindOptions) -> Result<()> {
         self.tcp.bind(addr, options)
     }
 
-    /// Connects; `on_connect` reports the end.
+    /// Connects to `addr`; `on_connect` reports the result.
     ///
     /// # Errors
-    /// What is known at once, such as an unreachable network; `on_connect` does not come then.
+    /// Errors that `connect(2)` reports immediately, such as `ENETUNREACH`; `on_connect` is not called then.
     pub fn connect(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("TcpWrap::connect", || self.stream.facts());
         self.tcp.connect(addr)
@@ -67,7 +67,8 @@ impl TcpWrap {
         self.tcp.peer_addr()
     }
 
-    /// Sends small segments at once (`setNoDelay`). On Linux connections inherit it from their listener.
+    /// Sets `TCP_NODELAY`: small segments are sent without delay (`setNoDelay`). On Linux accepted connections inherit
+    /// the option from their listener.
     ///
     /// # Errors
     /// `EBADF` without a socket.
@@ -75,11 +76,11 @@ impl TcpWrap {
         self.tcp.set_nodelay(on)
     }
 
-    /// Turns the kernel's probes of silent connections on or off (`setKeepAlive`). On Linux connections inherit them
-    /// from their listener.
+    /// Turns TCP keepalive probes on or off (`setKeepAlive`). On Linux accepted connections inherit the options from
+    /// their listener.
     ///
     /// # Errors
-    /// `EINVAL` for less than a second; `EBADF` without a socket.
+    /// `EINVAL` for a delay of less than a second; `EBADF` without a socket.
     pub fn set_keepalive(&self, probe: Option<KeepAlive>) -> Result<()> {
         self.tcp.set_keepalive(probe)
     }

@@ -1,7 +1,7 @@
-//! This layer's floor of the tower: what the loop calls, turned into what the layer above is called with.
+//! This layer's part of the tower: the loop calls it, and it calls the layer above.
 //!
-//! Each tower holds its own wrap, for the layer above to be given: eight bytes, and no reference count during a call. The
-//! wrap and its tower hold each other until the close, when the loop drops the tower.
+//! Each tower holds its wrap, so that it can pass a reference to the layer above: eight bytes, and no reference counting
+//! in a call. Wrap and tower form a reference cycle, which the loop breaks at the close by dropping the tower.
 
 use crate::upcall::{OnConnection, OnStream};
 use crate::{LAYER, StreamWrap};
@@ -9,7 +9,7 @@ use uv_core::layer::trace::Facts;
 use uv_core::upcall::{AcceptUpcall, StreamUpcall};
 use uv_core::{Error, Result, Stream};
 
-/// Stands on a connected stream.
+/// The tower of a connection.
 pub(crate) struct StreamTower<H> {
     wrap: StreamWrap,
     handler: H,
@@ -20,7 +20,7 @@ impl<H: OnStream> StreamTower<H> {
         Self { wrap, handler }
     }
 
-    /// Calls the layer above, and traces the call.
+    /// Calls the layer above and traces the call.
     #[inline]
     #[track_caller]
     fn up(&mut self, name: &'static str, call: impl FnOnce(&mut H, &StreamWrap)) {
@@ -68,7 +68,7 @@ impl<H: OnStream> StreamUpcall for StreamTower<H> {
     }
 }
 
-/// Stands on a listener.
+/// The tower of a listener.
 pub(crate) struct ListenTower<H> {
     listener: StreamWrap,
     handler: H,
@@ -84,7 +84,7 @@ impl<H: OnConnection> AcceptUpcall for ListenTower<H> {
     fn on_connection(&mut self, _: &Stream, status: Result<()>) {
         let Self { listener, handler } = self;
         match status {
-            // As in Node, a connection that is gone before it is taken is not reported.
+            // As in Node, a connection that the peer aborts before it is accepted is not reported.
             Ok(()) => {
                 if let Ok(connection) = listener.accept() {
                     let _up = LAYER.up("OnConnection::on_connection", || connection.facts());

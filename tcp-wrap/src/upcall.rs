@@ -1,13 +1,13 @@
-//! Everything that this layer calls upward: connections, and what happens on a stream.
+//! The upcalls of this layer: accepted connections, and the events of a stream.
 
 use crate::{Error, Result, StreamWrap};
 
-/// A listening wrap. Mirrors `ConnectionWrap::OnConnection`.
+/// The handler of a listening wrap. Mirrors `ConnectionWrap::OnConnection`.
 pub trait OnConnection {
     /// A connection was accepted, or accepting failed.
     fn on_connection(&mut self, listener: &StreamWrap, connection: Result<StreamWrap>);
 
-    /// The listener is closed; this is its last call.
+    /// The listener is closed. No call follows.
     fn on_close(&mut self, listener: &StreamWrap) {
         let _ = listener;
     }
@@ -19,44 +19,44 @@ impl<F: FnMut(&StreamWrap, Result<StreamWrap>)> OnConnection for F {
     }
 }
 
-/// A connected wrap. Mirrors `StreamListener` and the `oncomplete` of Node's request wraps.
+/// The handler of a connection. Mirrors `StreamListener` and the `oncomplete` of Node's request wraps.
 pub trait OnStream {
-    /// Bytes arrived; lent for the call (`OnUvRead`).
+    /// Bytes arrived (`OnUvRead`). `data` is valid only during the call.
     fn on_read(&mut self, stream: &StreamWrap, data: &[u8]);
 
-    /// The peer has finished sending; reading is stopped.
+    /// The peer has sent its FIN; reading has stopped.
     fn on_end(&mut self, stream: &StreamWrap);
 
-    /// Reading failed; the stream is neither readable nor writable any more.
+    /// Reading failed; the stream is no longer readable or writable.
     fn on_error(&mut self, stream: &StreamWrap, error: Error);
 
-    /// The peer of a socket that is not being read has finished sending: `on_end` comes once that is read.
+    /// The peer has sent its FIN while the stream is not reading. `on_end` follows once the program has read up to it.
     fn on_unread_end(&mut self, stream: &StreamWrap) {
         let _ = stream;
     }
 
-    /// A connect ended (`ConnectWrap.oncomplete`).
+    /// The connect has completed or failed (`ConnectWrap.oncomplete`).
     fn on_connect(&mut self, stream: &StreamWrap, result: Result<()>) {
         let _ = (stream, result);
     }
 
-    /// The rest of a write that did not go out at once ended (`WriteWrap.oncomplete`): in order, one call for each
-    /// [`Written::later`](crate::Written::later) that was not zero.
+    /// The queued part of a write has been written or has failed (`WriteWrap.oncomplete`). Called in order, once for
+    /// each [`Written::later`](crate::Written::later) that was not zero.
     fn on_write(&mut self, stream: &StreamWrap, result: Result<()>) {
         let _ = (stream, result);
     }
 
-    /// A shutdown ended (`ShutdownWrap.oncomplete`).
+    /// The shutdown has completed or failed (`ShutdownWrap.oncomplete`).
     fn on_shutdown(&mut self, stream: &StreamWrap, result: Result<()>) {
         let _ = (stream, result);
     }
 
-    /// Somebody called [`notify`](StreamWrap::notify).
+    /// The answer to [`StreamWrap::notify`].
     fn on_notify(&mut self, stream: &StreamWrap) {
         let _ = stream;
     }
 
-    /// The wrap is closed; this is its last call.
+    /// The wrap is closed. No call follows.
     fn on_close(&mut self, stream: &StreamWrap) {
         let _ = stream;
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tcp_wrap::upcall::OnConnection;
 use tcp_wrap::{BindOptions, Errno, KeepAlive, PipeName, PipeWrap, Result, StreamWrap, TcpWrap};
 
-fn nobody(_: &StreamWrap, _: Result<StreamWrap>) {
-    panic!("nobody connects");
+fn no_connection(_: &StreamWrap, _: Result<StreamWrap>) {
+    panic!("no client connects");
 }
 
 // Node: test-net-bind-twice, test-net-eaddrinuse
@@ -19,10 +19,10 @@ fn nobody(_: &StreamWrap, _: Result<StreamWrap>) {
 fn a_port_in_use_is_reported_by_listen_not_by_bind() {
     let lp = new_loop();
     let (first, addr) = bound_tcp(&lp);
-    first.listen(1, nobody).expect("bound");
+    first.listen(1, no_connection).expect("bound");
     let second = TcpWrap::new(&lp);
     second.bind(addr, BindOptions::default()).expect("reported later");
-    assert_eq!(second.listen(1, nobody).expect_err("in use").errno(), Errno::EADDRINUSE);
+    assert_eq!(second.listen(1, no_connection).expect_err("in use").errno(), Errno::EADDRINUSE);
     first.close();
     second.close();
     run_to_the_end(&lp);
@@ -82,7 +82,7 @@ fn closing_cancels_a_connect() {
     server.close();
     run_to_the_end(&lp);
     let events = log.take();
-    // On loopback the kernel may have connected at once, and then that is what is reported.
+    // On loopback the kernel may have connected already, and then the connect succeeds.
     assert!(events == ["connect failed: ECANCELED", "close"] || events == ["connect", "close"], "{events:?}");
 }
 
@@ -103,7 +103,7 @@ fn a_wrap_without_a_socket_has_no_address() {
     run_to_the_end(&lp);
 }
 
-// Node: test-net-keepalive: here "leave the delay" is not asking for one
+// Node: test-net-keepalive. Node keeps the delay if it is given zero; here zero is an error.
 #[test]
 fn probes_are_asked_for_in_whole_seconds() {
     let lp = new_loop();
@@ -117,7 +117,7 @@ fn probes_are_asked_for_in_whole_seconds() {
     run_to_the_end(&lp);
 }
 
-/// Closes its listener after some connections, and then proves that the end is the last that it hears.
+/// Closes its listener after `left` connections and asserts that `on_close` is the last call.
 struct Counting {
     listener: StreamWrap,
     left: u32,
@@ -192,7 +192,7 @@ fn a_client_and_a_server_in_one_loop() {
     prepare.start(started).expect("new");
     run_to_the_end(&lp);
     let mut events = log.take();
-    // The peer's FIN may come before the report on our own.
+    // The peer's FIN may arrive before `on_shutdown` reports ours.
     events[3..5].sort();
     assert_eq!(events, ["connect", "write", "read", "end", "shutdown", "close"]);
     assert_eq!((log.bytes(), client.bytes_read(), client.bytes_written()), (b"ping".to_vec(), 4, 4));
@@ -205,7 +205,7 @@ fn pipes_have_names_and_refuse_what_does_not_fit() {
     let name = format!("\0tcp-wrap-names-{}", std::process::id());
     let server = PipeWrap::new(&lp);
     assert_eq!(server.local_name().expect_err("no socket").errno(), Errno::EBADF);
-    assert_eq!(server.listen(1, nobody).expect_err("no name").errno(), Errno::EINVAL);
+    assert_eq!(server.listen(1, no_connection).expect_err("no name").errno(), Errno::EINVAL);
     server.bind(&name).expect("a fresh name");
     assert_eq!(server.bind(&name).expect_err("bound").errno(), Errno::EINVAL);
     assert_eq!(server.local_name().expect("bound"), PipeName::Abstract(name.as_bytes()[1..].to_vec()));

@@ -1,4 +1,4 @@
-//! Descriptors that travel through pipes.
+//! Passing descriptors through IPC pipes.
 
 mod common;
 
@@ -11,14 +11,14 @@ use std::rc::Rc;
 use tcp_wrap::{Errno, LoopHandle, PipeWrap, StreamWrap};
 use uv_core::handle::HandleKind;
 
-/// Two ends of a pipe through which handles travel.
+/// Both ends of an IPC pipe.
 fn ipc_pair(lp: &LoopHandle) -> (PipeWrap, PipeWrap) {
     let (ours, theirs) = (PipeWrap::new_ipc(lp), PipeWrap::new_ipc(lp));
     theirs.open(ours.handle().open_pair().expect("descriptors are left")).expect("a socket");
     (ours, theirs)
 }
 
-/// A connection whose one end is to travel.
+/// A connection: the end to pass, and its peer.
 fn connection() -> (Rc<OwnedFd>, TcpStream) {
     let listener = TcpListener::bind(common::loopback()).expect("a free port");
     let ours = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
@@ -93,7 +93,7 @@ fn descriptors_are_refused_where_they_cannot_travel() {
 }
 
 #[test]
-fn a_descriptor_that_nobody_takes_is_closed_with_the_pipe() {
+fn a_descriptor_that_is_not_taken_is_closed_with_the_pipe() {
     let lp = new_loop();
     let (sender, receiver) = ipc_pair(&lp);
     let (fd, mut peer) = connection();
@@ -104,6 +104,6 @@ fn a_descriptor_that_nobody_takes_is_closed_with_the_pipe() {
     receiver.read_start().expect("connected");
     run_to_the_end(&lp);
     let mut rest = Vec::new();
-    peer.read_to_end(&mut rest).expect("every copy is closed: the end, not a wait");
+    peer.read_to_end(&mut rest).expect("every copy is closed, so this does not block");
     assert_eq!(rest, b"");
 }

@@ -18,7 +18,7 @@ fn read_stop_within_a_read_means_no_further_read() {
     let log = Logger::set_reading(&wrap, |stream, _| stream.read_stop());
     peer.write_all(&vec![7; 200_000]).expect("the buffers are that large");
     wrap.read_start().expect("connected");
-    // A stopped stream keeps nothing alive, although more has arrived.
+    // A stream that does not read does not keep the loop alive, even with input in the kernel.
     assert!(!lp.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["read"]);
     assert!(wrap.bytes_read() < 200_000);
@@ -28,7 +28,7 @@ fn read_stop_within_a_read_means_no_further_read() {
         lp.run(RunMode::Default).expect("the loop runs");
     }
     run_to_the_end(&lp);
-    assert_eq!(log.bytes().len(), 200_000, "what was not read at first comes later");
+    assert_eq!(log.bytes().len(), 200_000, "all bytes arrive after reading resumes");
     assert_eq!(wrap.bytes_read(), 200_000);
 }
 
@@ -133,7 +133,7 @@ fn reset_is_refused_while_a_shutdown_is_pending_and_to_a_pipe() {
     assert!(!wrap.is_closing());
     wrap.close();
     let (pipe, _peer) = pipe_pair(&lp);
-    assert_eq!(pipe.reset().expect_err("no TCP").errno(), Errno::ENOTSUP);
+    assert_eq!(pipe.reset().expect_err("not TCP").errno(), Errno::ENOTSUP);
     pipe.close();
     run_to_the_end(&lp);
     assert_eq!(log.take(), ["shutdown", "close"]);
@@ -211,7 +211,7 @@ fn a_wrap_can_be_cast_to_what_it_is() {
     let streams: [&StreamWrap; 2] = [&tcp, &pipe];
     assert!(streams[0].is_tcp() && streams[0].as_tcp().is_some() && streams[0].as_pipe().is_none());
     assert!(!streams[1].is_tcp() && streams[1].as_tcp().is_none() && streams[1].as_pipe().is_some());
-    // All of them are one wrap: counters and state are shared.
+    // The casts share one wrap, with its counters and its state.
     streams[0].as_tcp().expect("it is one").close();
     assert!(tcp.is_closing());
     pipe.close();

@@ -1,4 +1,4 @@
-//! Writes: what goes out at once, what waits, and how each ends.
+//! Writes: what the kernel takes now, what is queued, and how the result is reported.
 
 mod common;
 
@@ -37,7 +37,7 @@ fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
     let data: Vec<u8> = (0..MUCH).map(|index| (index % 251) as u8).collect();
     let written = wrap.write(&data).expect("connected");
     assert!(written.later > 0 && written.now + written.later == MUCH);
-    // The kernel may have taken some more when the rest was queued.
+    // The kernel may have taken more bytes when the rest was queued.
     assert!(wrap.write_queue_size() <= written.later);
     assert_eq!(wrap.bytes_written(), MUCH as u64);
     assert_eq!(
@@ -56,7 +56,7 @@ fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
     let received = reader.join().expect("the reader does not panic");
     assert!(received[..MUCH] == data && &received[MUCH..] == b"after");
     assert_eq!(wrap.bytes_written(), MUCH as u64 + 5);
-    // The peer closes only after all of it, so the order of these four is certain.
+    // The peer closes only after it has read everything, so the order is fixed.
     assert_eq!(log.take(), ["write", "write", "shutdown", "end", "close"]);
 }
 
@@ -122,9 +122,9 @@ fn a_shutdown_is_reported_by_the_loop_and_makes_writing_an_error() {
     run_to_the_end(&lp);
 }
 
-// Node: test-net-end-without-connect: the layer above takes this for success
+// Node: test-net-end-without-connect. The layer above treats this error as success.
 #[test]
-fn a_shutdown_without_a_connection_says_so() {
+fn a_shutdown_without_a_connection_is_refused() {
     let lp = new_loop();
     let wrap = TcpWrap::new(&lp);
     assert_eq!(wrap.shutdown().expect_err("not connected").errno(), Errno::ENOTCONN);
@@ -151,13 +151,13 @@ fn close_cancels_what_waits_in_order_and_reports_itself_last() {
 }
 
 #[test]
-fn a_write_to_a_peer_that_is_gone_is_an_error_not_a_signal() {
+fn a_write_to_a_closed_peer_is_an_error_not_a_signal() {
     let lp = new_loop();
     let (wrap, peer) = pipe_pair(&lp);
     let log = Logger::set(&wrap);
     peer.shutdown(Shutdown::Both).expect("connected");
     drop(peer);
-    assert_eq!(wrap.write(b"x").expect_err("nobody listens").errno(), Errno::EPIPE);
+    assert_eq!(wrap.write(b"x").expect_err("the peer is closed").errno(), Errno::EPIPE);
     assert_eq!(wrap.bytes_written(), 0);
     wrap.close();
     run_to_the_end(&lp);

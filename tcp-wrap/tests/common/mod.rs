@@ -1,5 +1,5 @@
-//! What the tests of this crate share: streams whose other end is in the test, a handler that logs, and the proof that
-//! nothing is left.
+//! Helpers of this crate's tests: streams whose peer is a standard-library socket, a handler that logs its calls, and an
+//! assertion that no handle is left open.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use std::cell::RefCell;
@@ -10,14 +10,14 @@ use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{BindOptions, Error, LoopHandle, PipeWrap, Result, StreamWrap, TcpWrap};
 use uv_core::{Loop, RunMode};
 
-/// More than any socket buffer takes at once.
+/// More bytes than any socket buffer holds.
 pub const MUCH: usize = 16 << 20;
 
 pub fn new_loop() -> Loop {
     Loop::new().expect("the system has descriptors left")
 }
 
-/// Runs until nothing is left alive, and proves that nothing is left open.
+/// Runs the loop until no handle is alive and asserts that no handle is open.
 pub fn run_to_the_end(lp: &Loop) {
     assert!(!lp.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", lp.handles());
     lp.close().expect("nothing is open");
@@ -34,7 +34,7 @@ pub fn bound_tcp(lp: &LoopHandle) -> (TcpWrap, SocketAddr) {
     (server, addr)
 }
 
-/// A connection: one end in the loop, the other one in the test.
+/// A TCP connection: one end in the loop, the other in the test.
 pub fn tcp_pair(lp: &LoopHandle) -> (TcpWrap, TcpStream) {
     let listener = TcpListener::bind(loopback()).expect("a free port");
     let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
@@ -43,7 +43,7 @@ pub fn tcp_pair(lp: &LoopHandle) -> (TcpWrap, TcpStream) {
     (wrap, peer)
 }
 
-/// The same over a Unix socket.
+/// A Unix connection: one end in the loop, the other in the test.
 pub fn pipe_pair(lp: &LoopHandle) -> (PipeWrap, UnixStream) {
     let (ours, peer) = UnixStream::pair().expect("descriptors are left");
     let wrap = PipeWrap::new(lp);
@@ -51,7 +51,7 @@ pub fn pipe_pair(lp: &LoopHandle) -> (PipeWrap, UnixStream) {
     (wrap, peer)
 }
 
-/// What happened, in order, and the bytes that arrived.
+/// The calls of a handler, in order, and the bytes that arrived.
 #[derive(Clone, Default)]
 pub struct Log(Rc<RefCell<(Vec<String>, Vec<u8>)>>);
 
@@ -71,7 +71,7 @@ impl Log {
 
 type ReadHook = Box<dyn FnMut(&StreamWrap, &[u8])>;
 
-/// Logs every call; closes the stream when the peer has finished, or by an error.
+/// Logs every call; closes the stream after the peer's FIN or an error.
 pub struct Logger {
     log: Log,
     on_read: ReadHook,
@@ -82,7 +82,7 @@ impl Logger {
         Self::set_reading(stream, |_, _| {})
     }
 
-    /// Also does `on_read` at every read.
+    /// Also calls `on_read` at every read.
     pub fn set_reading(stream: &StreamWrap, on_read: impl FnMut(&StreamWrap, &[u8]) + 'static) -> Log {
         let log = Log::default();
         stream.set_handler(Self { log: log.clone(), on_read: Box::new(on_read) });

@@ -31,7 +31,6 @@ const NOT_YET: &[&str] = &[
     "async-wrap/",
     "http/",
     "net/",
-    "tcp-wrap/",
     "tests/",
     "uv-core/",
 ];
