@@ -4,7 +4,7 @@
 //! `destroy` is told later than it happens, in the check phase of the loop, so that it never interrupts anybody, and
 //! does not keep the loop alive.
 
-use crate::environment::Inner;
+use crate::environment::EnvironmentInner;
 use crate::layer::OnDrop;
 use crate::ticks::Microtask;
 use crate::{AsyncId, Environment};
@@ -64,7 +64,7 @@ impl Environment {
     }
 }
 
-impl Inner {
+impl EnvironmentInner {
     /// Tells the hooks. One at a time: if one panics the others are told in the next check phase.
     pub(crate) fn tell_destroyed(&self) {
         while let Some(id) = self.destroyed.pop() {

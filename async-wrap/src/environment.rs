@@ -20,9 +20,9 @@ use uv_core::{Loop, LoopHandle, RunMode};
 ///
 /// It lives in its loop: what is queued in it is dropped with the loop, or by [`close`](Self::close).
 #[derive(Clone)]
-pub struct Environment(Rc<Inner>);
+pub struct Environment(Rc<EnvironmentInner>);
 
-pub(crate) struct Inner {
+pub(crate) struct EnvironmentInner {
     event_loop: LoopHandle,
     pub(crate) ids: Ids,
     pub(crate) hooks: Hooks,
@@ -40,7 +40,7 @@ impl Environment {
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
         let slot = EnvironmentSlot::default();
-        let env = Self(Rc::new(Inner {
+        let env = Self(Rc::new(EnvironmentInner {
             event_loop: event_loop.clone(),
             ids: Ids::default(),
             hooks: Hooks::default(),
@@ -172,20 +172,20 @@ impl Environment {
         &self.0.hooks
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &EnvironmentInner {
         &self.0
     }
 
-    pub(crate) fn rc(&self) -> &Rc<Inner> {
+    pub(crate) fn rc(&self) -> &Rc<EnvironmentInner> {
         &self.0
     }
 
-    pub(crate) fn from_rc(inner: Rc<Inner>) -> Self {
+    pub(crate) fn from_rc(inner: Rc<EnvironmentInner>) -> Self {
         Self(inner)
     }
 }
 
-impl Inner {
+impl EnvironmentInner {
     /// Whether something may be queued: always inside of a scope, whose end will run it, else until the end.
     pub(crate) fn takes_work(&self) -> bool {
         self.depth.get() > 0 || !self.driver.has_ended()

@@ -5,7 +5,7 @@
 //! and microtasks that were queued in it run when the callback is over. With no hooks and nothing queued a scope is a
 //! few loads and stores.
 
-use crate::environment::Inner;
+use crate::environment::EnvironmentInner;
 use crate::layer::OnDrop;
 use crate::{AsyncContext, Environment};
 
@@ -37,7 +37,7 @@ impl Environment {
     /// (`AsyncResource.runInAsyncScope`; a scope with `kSkipTaskQueues`).
     #[inline]
     pub fn run_in_context<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
-        let Inner { ids, hooks, .. } = self.inner();
+        let EnvironmentInner { ids, hooks, .. } = self.inner();
         let id = context.async_id();
         let _outer = ids.enter(context);
         if hooks.is_told() {

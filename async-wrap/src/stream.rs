@@ -22,9 +22,9 @@ use tcp_wrap::{Errno, StreamWrap, TcpWrap, Written};
 /// It dereferences to [`StreamWrap`]. Write, connect, shut down and close through this type: it then knows which request
 /// an upcall ends, and runs the upcall in that request's context.
 #[derive(Clone)]
-pub struct AsyncStream(Rc<Inner>);
+pub struct AsyncStream(Rc<StreamInner>);
 
-struct Inner {
+struct StreamInner {
     env: Environment,
     stream: StreamWrap,
     context: AsyncContext,
@@ -61,7 +61,7 @@ impl AsyncStream {
     }
 
     fn with_context(env: &Environment, stream: StreamWrap, context: AsyncContext) -> Self {
-        Self(Rc::new(Inner {
+        Self(Rc::new(StreamInner {
             env: env.clone(),
             stream,
             context,
@@ -226,7 +226,7 @@ impl AsyncStream {
     /// A stream that nobody handles still has to report its end.
     fn expect_close(&self) {
         if !self.0.handled.get() && self.0.env.hooks().any() {
-            self.set_handler(Nobody);
+            self.set_handler(Discard);
         }
     }
 
@@ -291,9 +291,9 @@ impl fmt::Debug for AsyncStream {
 }
 
 /// The handler of a stream that is closed before it had one.
-struct Nobody;
+struct Discard;
 
-impl OnStream for Nobody {
+impl OnStream for Discard {
     fn on_read(&mut self, _: &AsyncStream, _: &[u8]) {}
 
     fn on_end(&mut self, _: &AsyncStream) {}

@@ -3,7 +3,7 @@
 //! A wake-up on the loop's own thread queues the microtask at once; one from another thread wakes the loop. Like a
 //! pending promise in Node, a pending task does not keep the loop alive.
 
-use crate::environment::Inner;
+use crate::environment::EnvironmentInner;
 use crate::layer::OnUnwind;
 use crate::ticks::Microtask;
 use crate::{AsyncContext, AsyncId, Environment, Provider};
@@ -116,28 +116,28 @@ impl Environment {
     /// Lets wake-ups on this thread find the environment.
     pub(crate) fn register_here(&self) {
         // A thread that is ending has no such list any more: there they come through the loop, as from other threads.
-        let _ = HERE.try_with(|here| here.borrow_mut().push(Rc::downgrade(self.rc())));
+        let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().push(Rc::downgrade(self.rc())));
     }
 }
 
 thread_local! {
     /// The environments of this thread: a `Waker` must be `Send`, so it cannot hold one.
-    static HERE: RefCell<Vec<Weak<Inner>>> = const { RefCell::new(Vec::new()) };
+    static ENVIRONMENTS: RefCell<Vec<Weak<EnvironmentInner>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The environment that `remote` belongs to, if it lives on this thread.
 fn environment_here(remote: &Arc<Remote>) -> Option<Environment> {
     // A thread that is ending has no environments any more.
-    let found = HERE.try_with(|here| {
+    let found = ENVIRONMENTS.try_with(|here| {
         let here = here.borrow();
         here.iter().filter_map(Weak::upgrade).find(|env| Arc::ptr_eq(env.driver.remote(), remote))
     });
     found.ok().flatten().map(Environment::from_rc)
 }
 
-impl Drop for Inner {
+impl Drop for EnvironmentInner {
     fn drop(&mut self) {
-        let _ = HERE.try_with(|here| here.borrow_mut().retain(|env| env.strong_count() > 0));
+        let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().retain(|env| env.strong_count() > 0));
     }
 }
 
