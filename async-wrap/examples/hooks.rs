@@ -1,11 +1,11 @@
-//! An async hook that shows how one TCP connection to this very program runs: what causes what, and when what is
-//! called. Run it with `cargo run -p upcall-async-wrap --example hooks`.
+//! An async hook that shows how a TCP connection of this program to itself runs: which resource triggers which, and
+//! when callbacks are called. Run it with `cargo run -p upcall-async-wrap --example hooks`.
 
 use async_wrap::upcall::OnStream;
 use async_wrap::{AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, Error, Loop, Provider, Result};
 use async_wrap::{RunMode, TcpWrap};
 
-/// Prints every event, indented by the depth of callbacks.
+/// Prints every event, indented by the depth of nested callbacks.
 #[derive(Default)]
 struct Printer {
     depth: usize,
@@ -31,7 +31,7 @@ impl AsyncHook for Printer {
     }
 }
 
-/// Both ends of the connection: the client says hello, the server sends it back, and both finish.
+/// Both ends of the connection: the client sends a greeting, the server sends it back, and both finish.
 struct Talk {
     is_server: bool,
 }
@@ -93,6 +93,6 @@ fn main() -> Result<()> {
     client.connect_tcp(tcp.local_addr()?)?;
 
     env.run(RunMode::Default)?;
-    println!("Nothing is left alive.");
+    println!("No handle is alive.");
     Ok(())
 }

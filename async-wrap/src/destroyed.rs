@@ -1,8 +1,8 @@
-//! Resources that are gone and of which hooks were not told yet. Mirrors `AsyncWrap::EmitDestroy` and
+//! Destroyed resources that hooks have not been told of yet. Mirrors `AsyncWrap::EmitDestroy` and
 //! `DestroyAsyncIdsCallback`, Node's `src/async_wrap.cc`.
 //!
-//! `destroy` is told later than it happens, in the check phase of the loop, so that it never interrupts anybody, and
-//! does not keep the loop alive.
+//! Hooks get `destroy` later than it happens, in the check phase of the loop, so that a hook never runs in the middle
+//! of other code. Pending `destroy` events do not keep the loop alive.
 
 use crate::environment::EnvironmentInner;
 use crate::layer::OnDrop;
@@ -11,7 +11,8 @@ use crate::{AsyncId, Environment};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-/// So many untold resources do not wait for the loop any more but only for the end of the callback: Node's number.
+/// With this many pending `destroy` events hooks are told at the end of the current callback instead of in the check
+/// phase. The number is Node's.
 const TELL_AT: usize = 16384;
 
 #[derive(Default)]
@@ -20,7 +21,7 @@ pub(crate) struct Destroyed {
 }
 
 impl Destroyed {
-    /// Returns how many wait now.
+    /// Returns the number of pending ids.
     fn push(&self, id: AsyncId) -> usize {
         let mut ids = self.ids.borrow_mut();
         ids.push_back(id);
@@ -37,7 +38,8 @@ impl Destroyed {
 }
 
 impl Environment {
-    /// Says that a resource is gone. Hooks are told later; without hooks nothing happens.
+    /// Records that the resource `id` is destroyed. Active hooks are told later; without active hooks this does
+    /// nothing.
     #[inline]
     pub fn emit_destroy(&self, id: AsyncId) {
         if self.inner().hooks.any() {
@@ -58,14 +60,15 @@ impl Environment {
         }
     }
 
-    /// Says it when the guard is dropped.
+    /// Returns a guard that calls [`emit_destroy`](Self::emit_destroy) when it is dropped.
     pub(crate) fn destroy_at_end(&self, id: AsyncId) -> OnDrop<impl FnOnce() + use<'_>> {
         OnDrop::new(move || self.emit_destroy(id))
     }
 }
 
 impl EnvironmentInner {
-    /// Tells the hooks. One at a time: if one panics the others are told in the next check phase.
+    /// Tells the hooks of the destroyed resources, one resource at a time: if a hook panics, the next check phase
+    /// continues.
     pub(crate) fn tell_destroyed(&self) {
         while let Some(id) = self.destroyed.pop() {
             self.hooks.emit_destroy(id);

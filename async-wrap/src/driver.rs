@@ -1,5 +1,6 @@
-//! The environment's own handles in the loop: one that wakes it, one for its check phase, one that keeps it from
-//! blocking. Mirrors `task_queues_async_`, `immediate_check_handle_` and `immediate_idle_handle_` of Node's `src/env.h`.
+//! The environment's own handles in the loop: an `Async` that wakes the loop, a `Check` for its check phase, and an
+//! `Idle` that keeps it from blocking. Mirrors `task_queues_async_`, `immediate_check_handle_` and
+//! `immediate_idle_handle_` of Node's `src/env.h`.
 
 use crate::Environment;
 use crate::task::Remote;
@@ -8,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use uv_core::{Async, Check, Idle, LoopHandle};
 
-/// The handles are made before the environment that holds them.
+/// The handles exist before the environment that owns them, so their callbacks find it through this cell.
 pub(crate) type EnvironmentSlot = Rc<OnceCell<Environment>>;
 
 pub(crate) struct Driver {
@@ -16,13 +17,13 @@ pub(crate) struct Driver {
     check: Check,
     idle: Idle,
     remote: Arc<Remote>,
-    /// The loop was asked to run the queues and has not done it yet.
+    /// The loop was woken to run the queues and has not run them yet.
     scheduled: Cell<bool>,
     ended: Cell<bool>,
 }
 
 impl Driver {
-    /// Handles for the environment that `slot` is going to hold.
+    /// Creates the handles of the environment that `slot` will hold.
     pub(crate) fn new(event_loop: &LoopHandle, slot: &EnvironmentSlot) -> Self {
         let anchor = Anchor(Rc::clone(slot));
         let wake = Async::new(event_loop, move |_| anchor.run_queues());
@@ -31,7 +32,7 @@ impl Driver {
         check.unref();
         let remote = Arc::new(Remote::new(wake.sender()));
         let idle = Idle::new(event_loop);
-        // A loop that is gone has dropped the anchor already.
+        // A dropped loop creates closed handles, whose anchor is dropped already.
         let ended = Cell::new(wake.is_closing());
         Self { wake, check, idle, remote, scheduled: Cell::new(false), ended }
     }
@@ -40,7 +41,8 @@ impl Driver {
         &self.remote
     }
 
-    /// Has the loop run the queues. Until then it stays alive: what is queued outside of a scope is not lost.
+    /// Makes the loop run the queues in its next turn, and keeps it alive until then, so that work queued outside of a
+    /// scope is not lost.
     pub(crate) fn schedule(&self) {
         if !self.scheduled.replace(true) {
             self.wake.ref_();
@@ -53,12 +55,12 @@ impl Driver {
         self.wake.unref();
     }
 
-    /// Has the environment called in every check phase from now on. That does not keep the loop alive.
+    /// Runs destroy events and immediates in every check phase from now on. This does not keep the loop alive.
     pub(crate) fn start_check(&self, env: &Environment) {
         if !self.check.is_active() {
-            // Refused only when closing, and then there is nothing to come.
+            // `start` fails only on a closing handle, which has no more calls to make.
             let env = env.clone();
-            // First the news of destroyed resources, then immediates.
+            // Destroy events come before immediates.
             let _ = self.check.start(move |_| {
                 env.inner().tell_destroyed();
                 env.run_immediates();
@@ -66,7 +68,7 @@ impl Driver {
         }
     }
 
-    /// Keeps the loop from blocking and from ending.
+    /// With `on`, keeps the loop from blocking and from ending.
     pub(crate) fn keep_turning(&self, on: bool) {
         if on {
             let _ = self.idle.start(|_| {});
@@ -81,13 +83,14 @@ impl Driver {
         self.idle.close();
     }
 
-    /// Whether the handles are closed or the loop is gone.
+    /// Whether the handles are closed or the loop is dropped.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.get()
     }
 }
 
-/// Ties the environment to the loop: the tower of `wake`, dropped at its close or with the loop, and that is the end.
+/// Ties the environment's end to the loop's. It is the tower of `wake`, so it is dropped when the handle has closed or
+/// the loop is dropped.
 struct Anchor(EnvironmentSlot);
 
 impl Anchor {

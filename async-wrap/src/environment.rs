@@ -1,5 +1,5 @@
-//! The environment: what all callbacks of one loop share. Mirrors Node's `Environment` (`src/env.h`), as far as async
-//! ids, hooks and queues go, and `SpinEventLoop`.
+//! The environment: the state that all callbacks of a loop share. Mirrors async ids, hooks and queues of Node's
+//! `Environment` (`src/env.h`), and `SpinEventLoop`.
 
 use crate::destroyed::Destroyed;
 use crate::driver::{Driver, EnvironmentSlot};
@@ -16,9 +16,9 @@ use std::ops::Deref;
 use std::rc::Rc;
 use uv_core::{Loop, LoopHandle, RunMode};
 
-/// The environment of a loop. A cheap clone, which stays on its thread.
+/// The environment of a loop. Clones share it and stay on its thread.
 ///
-/// It lives in its loop: what is queued in it is dropped with the loop, or by [`close`](Self::close).
+/// It lives in its loop: queued work is dropped with the loop, or by [`close`](Self::close).
 #[derive(Clone)]
 pub struct Environment(Rc<EnvironmentInner>);
 
@@ -27,7 +27,7 @@ pub(crate) struct EnvironmentInner {
     pub(crate) ids: Ids,
     pub(crate) hooks: Hooks,
     pub(crate) queues: Queues,
-    /// Open callback scopes; the one at depth 1 lets the queues run.
+    /// The number of open callback scopes. The scope at depth 1 runs the queues when it ends.
     pub(crate) depth: Cell<u32>,
     pub(crate) tasks: Tasks,
     pub(crate) immediates: Immediates,
@@ -36,7 +36,7 @@ pub(crate) struct EnvironmentInner {
 }
 
 impl Environment {
-    /// An environment for `event_loop`, in which it keeps a few handles. None of them keeps the loop alive by itself.
+    /// Creates an environment for `event_loop`, with a few handles in that loop. They do not keep the loop alive.
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
         let slot = EnvironmentSlot::default();
@@ -55,7 +55,8 @@ impl Environment {
         slot.get_or_init(|| env).clone()
     }
 
-    /// An environment with a loop of its own, which ends with what is returned: all that most programs need.
+    /// Creates an environment with a loop of its own, which is dropped with the returned value: all that most programs
+    /// need.
     ///
     /// ```
     /// use async_wrap::Environment;
@@ -68,7 +69,7 @@ impl Environment {
     /// ```
     ///
     /// # Errors
-    /// What the system says when it refuses the loop its descriptors.
+    /// Any error of creating the loop's descriptors.
     pub fn with_new_loop() -> Result<OwnedEnvironment> {
         let event_loop = Loop::new()?;
         Ok(OwnedEnvironment { env: Self::new(&event_loop), event_loop })
@@ -80,14 +81,14 @@ impl Environment {
         &self.0.event_loop
     }
 
-    /// Runs what was queued outside of any scope, then the loop (`SpinEventLoop`). Returns whether anything is still
-    /// alive. When nothing is, hooks are told of the last destroyed resources.
+    /// Runs the queues, for work queued outside of any scope, then the loop (`SpinEventLoop`). Returns whether anything
+    /// is still alive. If nothing is, hooks are first told of the resources that were destroyed last.
     ///
     /// # Errors
-    /// `EBUSY` when called from a callback of the same loop; what the system says when it refuses to poll.
+    /// `EBUSY` if called from a callback of the same loop; any error of polling.
     ///
     /// # Panics
-    /// Only with a callback's own panic, which passes through. Loop and environment are usable afterwards.
+    /// Passes on a callback's panic. Loop and environment are usable afterwards.
     pub fn run(&self, mode: RunMode) -> Result<bool> {
         loop {
             if self.0.depth.get() == 0 {
@@ -97,7 +98,7 @@ impl Environment {
                 return Ok(true);
             }
             self.0.tell_destroyed();
-            // A hook may have begun something.
+            // A hook may have started something.
             if mode != RunMode::Default || !self.0.event_loop.is_alive() {
                 return Ok(self.0.event_loop.is_alive());
             }
@@ -110,22 +111,22 @@ impl Environment {
         self.make_callback(AsyncContext::NONE, || {});
     }
 
-    /// Closes the environment's own handles, so that nothing but the program's handles is left in the loop. Once they
-    /// are closed, what is still queued is dropped, hooks are told nothing more, and nothing can be queued any more
-    /// except inside of a callback scope. Timeouts are handles of their own: clear them.
+    /// Closes the environment's own handles, so that only the program's handles are left in the loop. Once they have
+    /// closed, queued work is dropped, hooks get no more events, and work can be queued only inside of a callback
+    /// scope. Timeouts are handles of their own: clear them.
     ///
-    /// Needed only where the loop goes on without the environment, or is to be closed with `Loop::close`.
+    /// Needed only where the loop continues without the environment, or is to be closed with `Loop::close`.
     pub fn close(&self) {
         self.0.driver.close();
     }
 
-    /// A new id (`newAsyncId`). Hooks are told nothing.
+    /// Creates a new id (`newAsyncId`) without telling hooks.
     #[must_use]
     pub fn new_async_id(&self) -> AsyncId {
         self.0.ids.next()
     }
 
-    /// The resource whose callback executes now; [`AsyncId::NONE`] outside of every callback.
+    /// The resource whose callback is executing; [`AsyncId::NONE`] outside of every callback.
     #[must_use]
     pub fn execution_async_id(&self) -> AsyncId {
         self.0.ids.execution()
@@ -137,21 +138,21 @@ impl Environment {
         self.0.ids.trigger()
     }
 
-    /// Makes `trigger` the cause of the resources made inside of `work` (`DefaultTriggerAsyncIdScope`).
+    /// Calls `work` with `trigger` as the trigger of the resources created in it (`DefaultTriggerAsyncIdScope`).
     pub fn with_default_trigger<R>(&self, trigger: AsyncId, work: impl FnOnce() -> R) -> R {
         let _outer = self.0.ids.set_default_trigger(trigger);
         work()
     }
 
-    /// A new resource; hooks are told of it. Its trigger is that of the innermost
-    /// [`with_default_trigger`](Self::with_default_trigger), else what executes now.
+    /// Creates a resource and tells hooks of it. Its trigger is the one set by the innermost
+    /// [`with_default_trigger`](Self::with_default_trigger), otherwise the executing resource.
     #[inline]
     #[must_use]
     pub fn new_context(&self, provider: Provider) -> AsyncContext {
         self.new_context_with_trigger(provider, self.0.ids.default_trigger())
     }
 
-    /// A new resource with a cause of its own; hooks are told of it.
+    /// Creates a resource with the given trigger and tells hooks of it.
     #[inline]
     #[must_use]
     pub fn new_context_with_trigger(&self, provider: Provider, trigger: AsyncId) -> AsyncContext {
@@ -162,7 +163,7 @@ impl Environment {
         context
     }
 
-    /// A hook, which is to be enabled.
+    /// Creates a hook, which is inactive until it is enabled.
     #[must_use]
     pub fn hook(&self, hook: impl AsyncHook + 'static) -> Hook {
         Hook::new(self.clone(), hook)
@@ -186,12 +187,13 @@ impl Environment {
 }
 
 impl EnvironmentInner {
-    /// Whether something may be queued: always inside of a scope, whose end will run it, else until the end.
+    /// Whether work can be queued: inside of a scope always, since its end runs the queues; outside until the
+    /// environment has ended.
     pub(crate) fn takes_work(&self) -> bool {
         self.depth.get() > 0 || !self.driver.has_ended()
     }
 
-    /// Has the loop run what is queued although no scope is open. Without a loop it is dropped.
+    /// Makes the loop run the queues although no scope is open. If the loop is dropped, so is the queued work.
     #[cold]
     pub(crate) fn schedule(&self) {
         if self.driver.has_ended() {
@@ -202,7 +204,7 @@ impl EnvironmentInner {
         }
     }
 
-    /// Lets go of everything that is held: it may hold the environment in turn.
+    /// Drops everything that the environment holds, because it may hold the environment in turn.
     pub(crate) fn end(&self) {
         self.hooks.clear();
         self.destroyed.clear();
@@ -212,8 +214,8 @@ impl EnvironmentInner {
     }
 }
 
-/// An environment and the loop that it lives in: see [`Environment::with_new_loop`]. Dropped, it drops the loop with all
-/// that is in it. It dereferences to [`Environment`].
+/// An environment that owns its loop: see [`Environment::with_new_loop`]. Dropping it drops the loop with its handles.
+/// It dereferences to [`Environment`].
 #[derive(Debug)]
 pub struct OwnedEnvironment {
     env: Environment,
@@ -221,7 +223,7 @@ pub struct OwnedEnvironment {
 }
 
 impl OwnedEnvironment {
-    /// Runs until nothing is left alive.
+    /// Runs until no handle, request or queued work keeps the loop alive.
     ///
     /// # Errors
     /// As for [`Environment::run`].

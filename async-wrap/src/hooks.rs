@@ -1,7 +1,8 @@
-//! Async hooks: who is told of every resource. Mirrors Node's `lib/internal/async_hooks.js`.
+//! Async hooks: observers of every resource's life. Mirrors Node's `lib/internal/async_hooks.js`.
 //!
-//! The active hooks are a list that is never changed, only replaced: an event goes to those that were active when it
-//! began, whatever they enable or disable meanwhile. With no active hook an event costs the test of one flag.
+//! The list of active hooks is immutable and replaced as a whole: an event goes to the hooks that were active when it
+//! began, even if a hook enables or disables hooks meanwhile. Without an active hook an event costs the test of one
+//! flag.
 
 use crate::layer::trace;
 use crate::upcall::AsyncHook;
@@ -13,7 +14,7 @@ use std::rc::Rc;
 /// A hook is borrowed only during its own call.
 type Shared = Rc<RefCell<dyn AsyncHook>>;
 
-/// A hook of an environment: inactive until it is enabled (`async_hooks.createHook`). A cheap clone.
+/// A hook of an environment, inactive until it is enabled (`async_hooks.createHook`). Clones share the hook.
 #[derive(Clone)]
 pub struct Hook {
     env: Environment,
@@ -25,15 +26,15 @@ impl Hook {
         Self { env, hook: Rc::new(RefCell::new(hook)) }
     }
 
-    /// Tells the hook of every event after this one. Idempotent; an active hook stays active without its `Hook`. In a
-    /// closed environment nothing happens.
+    /// Activates the hook from the next event on. Idempotent. An active hook stays active when its `Hook` is dropped.
+    /// Does nothing in a closed environment.
     pub fn enable(&self) {
         if !self.env.inner().driver.has_ended() {
             self.env.hooks().enable(&self.hook);
         }
     }
 
-    /// Tells the hook nothing more, from the next event on. Idempotent.
+    /// Deactivates the hook from the next event on. Idempotent.
     pub fn disable(&self) {
         self.env.hooks().disable(&self.hook);
     }
@@ -59,13 +60,13 @@ pub(crate) struct Hooks {
 }
 
 impl Hooks {
-    /// Whether there is anybody to tell.
+    /// Whether any hook is active.
     #[inline]
     pub(crate) fn any(&self) -> bool {
         self.any.get()
     }
 
-    /// Whether there is anybody to tell, a trace included: one branch for both.
+    /// Whether hooks or tracing are enabled. One branch for both.
     #[inline]
     pub(crate) fn is_told(&self) -> bool {
         self.any.get() | trace::is_on()
@@ -93,7 +94,7 @@ impl Hooks {
 
     fn replace(&self, active: Rc<[Shared]>) {
         self.any.set(!active.is_empty());
-        // The old list may be the last to hold a hook: its destructor finds nothing borrowed.
+        // The old list may own the last reference to a hook, whose destructor must find nothing borrowed.
         drop(self.active.replace(active));
     }
 
@@ -131,7 +132,7 @@ impl Hooks {
     fn tell(&self, event: impl Fn(&mut dyn AsyncHook)) {
         let active = Rc::clone(&self.active.borrow());
         for hook in &*active {
-            // Refused only to a hook that is in the middle of a call: it caused this event itself.
+            // The borrow fails only for a hook that is executing and caused this event itself.
             if let Ok(mut hook) = hook.try_borrow_mut() {
                 event(&mut *hook);
             }

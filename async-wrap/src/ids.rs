@@ -1,8 +1,8 @@
-//! Async ids: who is executing, and who caused it. Mirrors the id counter and the id stack of Node's `AsyncHooks`
+//! Async ids: the executing resource and its trigger. Mirrors the id counter and the id stack of Node's `AsyncHooks`
 //! (`src/env.h`) and `DefaultTriggerAsyncIdScope`.
 //!
-//! The stack of Node is Rust's own stack here: whoever enters a context keeps the outer ids in a guard. So nesting has no
-//! bound, nothing is allocated, and contexts cannot be left in a wrong order.
+//! Rust's call stack replaces Node's id stack: a guard keeps the outer ids while a context is entered. So nesting has
+//! no bound, nothing is allocated, and contexts cannot be left in the wrong order.
 
 use crate::Provider;
 use crate::layer::OnDrop;
@@ -10,12 +10,12 @@ use crate::layer::trace::Facts;
 use std::cell::Cell;
 use std::fmt;
 
-/// The number of one asynchronous resource, unique within its environment.
+/// The id of an asynchronous resource, unique within its environment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord, Default)]
 pub struct AsyncId(u64);
 
 impl AsyncId {
-    /// No resource: what executes outside of every context.
+    /// No resource: the id outside of every context.
     pub const NONE: Self = Self(0);
 
     /// The number; 0 for [`NONE`](Self::NONE).
@@ -31,7 +31,7 @@ impl fmt::Display for AsyncId {
     }
 }
 
-/// One asynchronous resource: its own id, the id of what caused it, and what it is (Node's `async_context`).
+/// An asynchronous resource: its id, its trigger's id, and its type (Node's `async_context`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AsyncContext {
     async_id: AsyncId,
@@ -40,7 +40,7 @@ pub struct AsyncContext {
 }
 
 impl AsyncContext {
-    /// No resource: hooks are told nothing of it.
+    /// No resource: hooks are not told of it.
     pub const NONE: Self = Self::new(AsyncId::NONE, AsyncId::NONE, Provider::None);
 
     pub(crate) const fn new(async_id: AsyncId, trigger_async_id: AsyncId, provider: Provider) -> Self {
@@ -59,28 +59,28 @@ impl AsyncContext {
         self.trigger_async_id
     }
 
-    /// What a trace says of the resource.
+    /// The resource's facts for a trace record.
     #[inline]
     #[must_use]
     pub fn facts(&self) -> Facts {
         facts(self.async_id, self.trigger_async_id, self.provider)
     }
 
-    /// What the resource is.
+    /// The resource's type.
     #[must_use]
     pub const fn provider(&self) -> Provider {
         self.provider
     }
 }
 
-/// Takes a context in parts: whoever says nothing of it need not have it in memory.
+/// Takes the context in parts, so that a caller that does not trace need not have it in memory.
 #[cold]
 fn facts(async_id: AsyncId, trigger: AsyncId, provider: Provider) -> Facts {
     let facts = Facts::within(async_id.get(), trigger.get());
     if provider == Provider::None { facts } else { facts.info(provider) }
 }
 
-/// The counter, and the ids of what executes now.
+/// The id counter and the executing ids.
 #[derive(Default)]
 pub(crate) struct Ids {
     last: Cell<u64>,
@@ -104,12 +104,12 @@ impl Ids {
         self.trigger.get()
     }
 
-    /// The trigger of a resource that is made now.
+    /// The trigger of a resource created now.
     pub(crate) fn default_trigger(&self) -> AsyncId {
         self.default_trigger.get().unwrap_or_else(|| self.execution.get())
     }
 
-    /// Makes `context` the executing one until the guard is dropped, also by a panic.
+    /// Enters `context` until the guard is dropped, also when a panic drops it.
     #[inline]
     pub(crate) fn enter(&self, context: AsyncContext) -> OnDrop<impl FnOnce() + use<'_>> {
         let execution = self.execution.replace(context.async_id);
@@ -120,7 +120,7 @@ impl Ids {
         })
     }
 
-    /// Sets the trigger of resources made until the guard is dropped.
+    /// Sets the trigger of resources created until the guard is dropped.
     pub(crate) fn set_default_trigger(&self, trigger: AsyncId) -> OnDrop<impl FnOnce() + use<'_>> {
         let outer = self.default_trigger.replace(Some(trigger));
         OnDrop::new(move || self.default_trigger.set(outer))

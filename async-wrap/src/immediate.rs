@@ -1,5 +1,5 @@
-//! Immediates: callbacks in the loop's check phase, right after it looked for I/O. Mirrors `CheckImmediate`
-//! (`src/env.cc`) and `processImmediate` (`lib/internal/timers.js`).
+//! Immediates: callbacks in the loop's check phase, right after the poll phase. Mirrors `CheckImmediate` (`src/env.cc`)
+//! and `processImmediate` (`lib/internal/timers.js`).
 
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 use std::cell::{Cell, RefCell};
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 
-/// A callback in the next check phase (Node's `Immediate`). A cheap clone; dropping it changes nothing.
+/// A callback in the next check phase (Node's `Immediate`). Clones share it; dropping them does not clear it.
 #[derive(Clone)]
 pub struct Immediate {
     env: Environment,
@@ -16,7 +16,7 @@ pub struct Immediate {
 
 struct Node {
     context: AsyncContext,
-    /// Gone once it is called or cleared.
+    /// `None` once it is called or cleared.
     callback: Cell<Option<Box<dyn FnOnce()>>>,
     pending: Cell<bool>,
     referenced: Cell<bool>,
@@ -26,7 +26,7 @@ struct Node {
 #[derive(Default)]
 pub(crate) struct Immediates {
     queue: RefCell<VecDeque<Rc<Node>>>,
-    /// Those pending that keep the loop alive.
+    /// The number of pending immediates that keep the loop alive.
     referenced: Cell<usize>,
 }
 
@@ -44,8 +44,8 @@ impl Immediates {
 }
 
 impl Environment {
-    /// Calls `callback` in the next check phase of the loop, which does not block meanwhile (`setImmediate`). One set
-    /// by an immediate waits for the check phase after it.
+    /// Calls `callback` in the loop's next check phase and keeps the loop from blocking until then (`setImmediate`). An
+    /// immediate set by an immediate waits for the check phase after this one.
     pub fn set_immediate(&self, callback: impl FnOnce() + 'static) -> Immediate {
         let inner = self.inner();
         let node = Rc::new(Node {
@@ -65,8 +65,8 @@ impl Environment {
         immediate
     }
 
-    /// Runs what was set before this call, each in a scope of its own: ticks run in between. After a panic the rest
-    /// waits for the next check phase.
+    /// Runs the immediates set before this call, each in a scope of its own, so that ticks run in between. After a
+    /// panic the next check phase runs the rest.
     pub(crate) fn run_immediates(&self) {
         let immediates = &self.inner().immediates;
         let count = immediates.queue.borrow().len();
@@ -99,7 +99,7 @@ impl Environment {
 }
 
 impl Immediate {
-    /// The callback is not called any more (`clearImmediate`), and dropped. Idempotent.
+    /// Cancels the call and drops the callback (`clearImmediate`). Idempotent.
     pub fn clear(&self) {
         if let Some(callback) = self.env.take_callback(&self.node) {
             self.env.emit_destroy(self.async_id());
@@ -107,12 +107,12 @@ impl Immediate {
         }
     }
 
-    /// Lets the immediate keep the loop alive and turning, which it does at first.
+    /// Makes the immediate keep the loop alive and from blocking. This is the default.
     pub fn ref_(&self) {
         self.set_referenced(true);
     }
 
-    /// Lets the loop end, or block, before the immediate is called.
+    /// Lets the loop end, or block, while the immediate is pending.
     pub fn unref(&self) {
         self.set_referenced(false);
     }
@@ -129,7 +129,7 @@ impl Immediate {
         self.node.referenced.get()
     }
 
-    /// Whether the call is to come.
+    /// Whether the callback is not yet called or cleared.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.node.pending.get()

@@ -2,13 +2,13 @@
 //!
 //! # Modules
 //!
-//! The traits that the layer calls are in [`upcall`]; [`layer`] has what a layer above builds on.
+//! The module [`upcall`] has the traits that this layer calls; [`layer`] has what a layer above builds on.
 //!
 //! # Tracing
 //!
-//! With the feature `trace` the layer says to `log`, at level trace, under the target `async_wrap`, which resources are
-//! made, what runs in which context, and when ticks and microtasks run, with async ids and trigger ids: see
-//! [`layer::trace`].
+//! With the feature `trace` the layer logs through the crate `log`, at level trace, with the target `async_wrap`: which
+//! resources are created, what runs in which context, and when ticks and microtasks run, with async ids and trigger
+//! ids. See [`layer::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -44,5 +44,5 @@ pub use uv_core::layer;
 pub use uv_core::{Loop, LoopHandle, RunMode};
 pub use {tcp_wrap, uv_core};
 
-/// The source of this layer's records: see [`layer::trace`].
+/// The target of this layer's log records: see [`layer::trace`].
 pub(crate) const LAYER: layer::trace::Layer = layer::trace::Layer::new("async_wrap");

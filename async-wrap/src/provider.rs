@@ -1,5 +1,5 @@
-//! What an asynchronous resource is. Mirrors `NODE_ASYNC_PROVIDER_TYPES` (`src/async_wrap.h`) and the type names that
-//! Node's JavaScript gives to its own resources.
+//! The types of asynchronous resources. Mirrors `NODE_ASYNC_PROVIDER_TYPES` (`src/async_wrap.h`) and the type names
+//! that Node's JavaScript gives to its own resources.
 
 use std::fmt;
 
@@ -30,8 +30,8 @@ pub enum Provider {
     TtyWrap,
     UdpWrap,
     WriteWrap,
-    /// A resource of the program's own, by its name (`new AsyncResource(type)`): `Provider::Custom(&"DBQUERY")`. It is a
-    /// reference to the name, so that contexts, which every callback is handed, are smaller.
+    /// A resource type of the program, by its name (`new AsyncResource(type)`): `Provider::Custom(&"DBQUERY")`. It is a
+    /// reference to the name because that makes contexts, which every callback gets, smaller.
     Custom(&'static &'static str),
 }
 

@@ -1,9 +1,9 @@
-//! Resources of the program's own, such as a pool's waiting requests. Mirrors `AsyncResource`, Node's
+//! Resources of the program, such as the waiting requests of a pool. Mirrors `AsyncResource`, Node's
 //! `lib/async_hooks.js`.
 
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 
-/// A resource of the program's own. Hooks learn of its end when it is dropped, so nothing can run in it afterwards.
+/// A resource of the program. Dropping it destroys it, and hooks are told, so no callback can run in it afterwards.
 ///
 /// ```
 /// use async_wrap::{AsyncResource, Environment, Loop, Provider};
@@ -21,20 +21,20 @@ pub struct AsyncResource {
 }
 
 impl AsyncResource {
-    /// A resource caused by what executes now.
+    /// Creates a resource whose trigger is the executing resource.
     #[must_use]
     pub fn new(env: &Environment, provider: Provider) -> Self {
         Self { env: env.clone(), context: env.new_context(provider) }
     }
 
-    /// A resource with a cause of its own.
+    /// Creates a resource with the given trigger.
     #[must_use]
     pub fn with_trigger(env: &Environment, provider: Provider, trigger: AsyncId) -> Self {
         Self { env: env.clone(), context: env.new_context_with_trigger(provider, trigger) }
     }
 
-    /// Calls `callback` in the resource's context, at once. What it queues runs when the callback scope around all this
-    /// ends.
+    /// Calls `callback` immediately in the resource's context. Ticks and microtasks that it queues run at the end of
+    /// the callback scope around this call.
     pub fn run_in_async_scope<R>(&self, callback: impl FnOnce() -> R) -> R {
         self.env.run_in_context(self.context, callback)
     }
@@ -51,7 +51,7 @@ impl AsyncResource {
         self.context.trigger_async_id()
     }
 
-    /// Ends the resource: the same as dropping it, said aloud.
+    /// Destroys the resource, as dropping it does.
     pub fn emit_destroy(self) {
         drop(self);
     }

@@ -1,9 +1,9 @@
-//! Callback scopes: how the native side calls into the program. Mirrors `InternalMakeCallback` and
-//! `InternalCallbackScope`, Node's `src/api/callback.cc`.
+//! Callback scopes: every call into the program. Mirrors `InternalMakeCallback` and `InternalCallbackScope`, Node's
+//! `src/api/callback.cc`.
 //!
-//! Every upcall goes through [`Environment::make_callback`]. The scope at the bottom, and only that one, lets the ticks
-//! and microtasks that were queued in it run when the callback is over. With no hooks and nothing queued a scope is a
-//! few loads and stores.
+//! Every upcall goes through [`Environment::make_callback`]. When the outermost scope's callback returns, the scope
+//! runs the queued ticks and microtasks; inner scopes do not. With no hooks and empty queues a scope is a few loads and
+//! stores.
 
 use crate::environment::EnvironmentInner;
 use crate::layer::OnDrop;
@@ -13,8 +13,8 @@ impl Environment {
     /// Calls `callback` in `context`: hooks are told before and after it, and at the end of the outermost scope ticks
     /// and microtasks run until none are left.
     ///
-    /// When the callback panics the ids are restored, hooks are told that it is over, and what it queued stays queued
-    /// for the next scope: whoever catches the panic and goes on running the loop loses nothing.
+    /// If the callback panics, the ids are restored, hooks get `after`, and queued work stays queued for the next
+    /// scope: a program that catches the panic and continues the loop loses nothing.
     #[inline]
     pub fn make_callback<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
         let inner = self.inner();
@@ -22,7 +22,7 @@ impl Environment {
         let _depth = OnDrop::new(|| {
             inner.depth.set(inner.depth.get() - 1);
             if inner.depth.get() == 0 && inner.queues.has_work() {
-                // A panic left something behind.
+                // Only a panic leaves queued work behind.
                 inner.schedule();
             }
         });
@@ -33,7 +33,7 @@ impl Environment {
         result
     }
 
-    /// Calls `callback` in `context` as a part of what executes now: nothing queued runs at its end
+    /// Calls `callback` in `context` as a part of the executing callback: the queues do not run at its end
     /// (`AsyncResource.runInAsyncScope`; a scope with `kSkipTaskQueues`).
     #[inline]
     pub fn run_in_context<R>(&self, context: AsyncContext, callback: impl FnOnce() -> R) -> R {
@@ -43,8 +43,8 @@ impl Environment {
         if hooks.is_told() {
             hooks.emit_before(id, context.trigger_async_id(), context.provider());
         }
-        // Made only once the hooks have been told of the beginning. They are told of the end of a call that panicked too, and
-        // so are hooks that were enabled in the middle of it.
+        // Created after `before` was emitted. Hooks get `after` also for a callback that panicked, and hooks that were
+        // enabled during the callback get it too.
         let _after = OnDrop::new(|| {
             if hooks.is_told() {
                 hooks.emit_after(id);

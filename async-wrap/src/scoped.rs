@@ -1,4 +1,4 @@
-//! This layer's floor of the tower: a decorator that puts each upcall of `tcp-wrap` into a callback scope. Mirrors
+//! This layer's part of the tower: a decorator that wraps each upcall of `tcp-wrap` in a callback scope. Mirrors
 //! `AsyncWrap::MakeCallback`, Node's `src/async_wrap.cc`.
 
 use crate::layer::trace::Facts;
@@ -6,7 +6,7 @@ use crate::upcall::{OnConnection, OnStream};
 use crate::{AsyncContext, AsyncId, AsyncStream, Error, LAYER, Provider, Result};
 use tcp_wrap::StreamWrap;
 
-/// Stands on a connected stream.
+/// The tower of a connection.
 pub(crate) struct Scoped<H> {
     stream: AsyncStream,
     handler: H,
@@ -17,7 +17,7 @@ impl<H: OnStream> Scoped<H> {
         Self { stream, handler }
     }
 
-    /// A callback of the stream itself.
+    /// Calls the handler in the stream's context.
     fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H, &AsyncStream)) {
         let Self { stream, handler } = self;
         stream.environment().make_callback(stream.context(), || {
@@ -26,7 +26,8 @@ impl<H: OnStream> Scoped<H> {
         });
     }
 
-    /// The one callback of a request. One that was made beneath this layer has no id and runs as the stream's own.
+    /// Calls the handler in a request's context, and destroys the request. A request made below this layer has no id
+    /// and runs in the stream's context.
     fn complete(
         &mut self,
         name: &'static str,
@@ -92,7 +93,7 @@ impl<H: OnStream> tcp_wrap::upcall::OnStream for Scoped<H> {
     }
 }
 
-/// Stands on a listener.
+/// The tower of a listener.
 pub(crate) struct Listening<H> {
     server: AsyncStream,
     handler: H,
@@ -114,7 +115,8 @@ impl<H: OnConnection> Listening<H> {
 
 impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
     fn on_connection(&mut self, _: &StreamWrap, connection: Result<StreamWrap>) {
-        // As in Node the connection is a resource before the server's callback begins, and the server is its cause.
+        // As in Node, the connection's resource is created before the server's callback begins, with the server as its
+        // trigger.
         let connection = connection.map(|wrap| {
             let provider = if wrap.is_tcp() { Provider::TcpWrap } else { Provider::PipeWrap };
             AsyncStream::with_trigger(self.server.environment(), wrap, provider, self.server.async_id())

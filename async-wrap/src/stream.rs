@@ -1,5 +1,5 @@
-//! Streams with an async context: wraps whose upcalls run in callback scopes, and whose requests are resources of their
-//! own. Mirrors `HandleWrap`, `ConnectWrap`, `WriteWrap` and `ShutdownWrap` as far as they are `AsyncWrap`s.
+//! Streams with an async context: wraps whose upcalls run in callback scopes, and whose requests are resources. Mirrors
+//! the `AsyncWrap` side of `HandleWrap`, `ConnectWrap`, `WriteWrap` and `ShutdownWrap`.
 
 use crate::layer::trace::Facts;
 use crate::scoped::{Listening, Scoped};
@@ -17,10 +17,10 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{Errno, StreamWrap, TcpWrap, Written};
 
-/// A wrapped stream with its async context. A cheap clone.
+/// A wrapped stream with its async context. Clones share it.
 ///
-/// It dereferences to [`StreamWrap`]. Write, connect, shut down and close through this type: it then knows which request
-/// an upcall ends, and runs the upcall in that request's context.
+/// It dereferences to [`StreamWrap`]. Write, connect, shut down and close through this type, not through the wrap: only
+/// this type assigns an upcall to its request and runs it in that request's context.
 #[derive(Clone)]
 pub struct AsyncStream(Rc<StreamInner>);
 
@@ -28,33 +28,33 @@ struct StreamInner {
     env: Environment,
     stream: StreamWrap,
     context: AsyncContext,
-    /// Whether there is a tower that will report the close.
+    /// Whether the stream has a tower, which reports the close.
     handled: Cell<bool>,
     connect: Cell<AsyncId>,
     shutdown: Cell<AsyncId>,
-    /// There is none while no write waits, which is most of the time for most streams.
+    /// `None` while no write is queued, which is the common state.
     writes: Cell<Option<Box<Writes>>>,
 }
 
-/// The writes that wait, the oldest first.
+/// The ids of the queued writes, oldest first.
 #[derive(Default)]
 struct Writes(VecDeque<AsyncId>);
 
 impl AsyncStream {
-    /// A new TCP stream without a socket, and its wrap, which binds, connects and sets options.
+    /// Creates a TCP stream without a socket. Returns it with its wrap, which binds, connects and sets options.
     #[must_use]
     pub fn tcp(env: &Environment) -> (Self, TcpWrap) {
         let wrap = TcpWrap::new(env.loop_handle());
         (Self::new(env, (*wrap).clone(), Provider::TcpWrap), wrap)
     }
 
-    /// Gives `stream` a context, of which hooks are told.
+    /// Gives `stream` a new context and tells hooks of it.
     #[must_use]
     pub fn new(env: &Environment, stream: StreamWrap, provider: Provider) -> Self {
         Self::with_context(env, stream, env.new_context(provider))
     }
 
-    /// Gives `stream` a context with a cause of its own, of which hooks are told.
+    /// Gives `stream` a new context with the given trigger and tells hooks of it.
     #[must_use]
     pub fn with_trigger(env: &Environment, stream: StreamWrap, provider: Provider, trigger: AsyncId) -> Self {
         Self::with_context(env, stream, env.new_context_with_trigger(provider, trigger))
@@ -90,7 +90,8 @@ impl AsyncStream {
         self.0.context.async_id()
     }
 
-    /// Sets the handler; each of its calls is a callback scope. One set during an upcall takes over after it.
+    /// Sets the handler; each of its calls is a callback scope. During an upcall the change takes effect when the
+    /// upcall returns.
     pub fn set_handler(&self, handler: impl OnStream + 'static) {
         self.0.handled.set(true);
         self.0.stream.set_handler(Scoped::new(self.clone(), handler));
@@ -119,10 +120,10 @@ impl AsyncStream {
         self.listen(backlog, on_connection)
     }
 
-    /// Connects to an address; `on_connect` runs in the request's context (`TCPCONNECTWRAP`).
+    /// Connects to an address; `on_connect` runs in the context of the request (`TCPCONNECTWRAP`).
     ///
     /// # Errors
-    /// `ENOTSUP` if this is no TCP stream; else as [`TcpWrap::connect`].
+    /// `ENOTSUP` if this is not a TCP stream; otherwise as [`TcpWrap::connect`].
     pub fn connect_tcp(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("AsyncStream::connect_tcp", || self.facts());
         let tcp = self.0.stream.as_tcp().ok_or(Error::new("connect", Errno::ENOTSUP))?;
@@ -131,10 +132,10 @@ impl AsyncStream {
         Ok(())
     }
 
-    /// Connects to the name of a Unix socket; `on_connect` runs in the request's context (`PIPECONNECTWRAP`).
+    /// Connects to the name of a Unix socket; `on_connect` runs in the context of the request (`PIPECONNECTWRAP`).
     ///
     /// # Errors
-    /// `ENOTSUP` if this is no pipe; else as [`PipeWrap::connect`](tcp_wrap::PipeWrap::connect).
+    /// `ENOTSUP` if this is not a pipe; otherwise as [`PipeWrap::connect`](tcp_wrap::PipeWrap::connect).
     pub fn connect_pipe(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let _down = LAYER.down("AsyncStream::connect_pipe", || self.facts());
         let pipe = self.0.stream.as_pipe().ok_or(Error::new("connect", Errno::ENOTSUP))?;
@@ -143,7 +144,7 @@ impl AsyncStream {
         Ok(())
     }
 
-    /// Writes all of `data`; the `on_write` of a rest runs in the request's context (`WRITEWRAP`).
+    /// Writes all of `data`. If a rest is queued, `on_write` runs in the context of the request (`WRITEWRAP`).
     ///
     /// # Errors
     /// As [`StreamWrap::write`].
@@ -157,7 +158,7 @@ impl AsyncStream {
         result
     }
 
-    /// Writes all of `data`, of which a rest is queued without a copy; otherwise like [`write`](Self::write).
+    /// Like [`write`](Self::write), but queues the rest without copying it.
     ///
     /// # Errors
     /// As [`StreamWrap::write_bytes`].
@@ -166,7 +167,7 @@ impl AsyncStream {
         Ok(self.note_rest(self.0.stream.write_bytes(data)?))
     }
 
-    /// Writes all of `data` in one system call; otherwise like [`write`](Self::write).
+    /// Like [`write`](Self::write), with all of `data` in one system call.
     ///
     /// # Errors
     /// As [`StreamWrap::writev`].
@@ -175,10 +176,11 @@ impl AsyncStream {
         Ok(self.note_rest(self.0.stream.writev(data)?))
     }
 
-    /// Writes `data` and, with its first byte, descriptors; `on_write` always reports the end, in the request's context.
+    /// Writes `data` with descriptors, which travel with its first byte; `on_write` reports the result in the context
+    /// of the request.
     ///
     /// # Errors
-    /// `ENOTSUP` if this is no pipe; else as [`PipeWrap::write_fds`](tcp_wrap::PipeWrap::write_fds).
+    /// `ENOTSUP` if this is not a pipe; otherwise as [`PipeWrap::write_fds`](tcp_wrap::PipeWrap::write_fds).
     pub fn write_fds(&self, data: Bytes, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
         let _down = LAYER.down("AsyncStream::write_fds", || self.facts());
         let pipe = self.0.stream.as_pipe().ok_or(Error::new("write", Errno::ENOTSUP))?;
@@ -187,7 +189,7 @@ impl AsyncStream {
         Ok(())
     }
 
-    /// Finishes writing; `on_shutdown` runs in the request's context (`SHUTDOWNWRAP`).
+    /// Finishes writing; `on_shutdown` runs in the context of the request (`SHUTDOWNWRAP`).
     ///
     /// # Errors
     /// As [`StreamWrap::shutdown`].
@@ -198,22 +200,22 @@ impl AsyncStream {
         Ok(())
     }
 
-    /// Closes the stream: `on_close` comes in the loop's close phase, and hooks are told that the resource is gone.
-    /// Idempotent.
+    /// Closes the stream: the loop calls `on_close` in its close phase, and hooks are told that the resource is
+    /// destroyed. Idempotent.
     pub fn close(&self) {
         let _down = LAYER.down("AsyncStream::close", || self.facts());
         self.expect_close();
         self.0.stream.close();
     }
 
-    /// Closes the stream, with the FIN first; otherwise like [`close`](Self::close).
+    /// Like [`close`](Self::close), but sends the FIN before the descriptor is closed.
     pub fn close_with_fin(&self) {
         let _down = LAYER.down("AsyncStream::close_with_fin", || self.facts());
         self.expect_close();
         self.0.stream.close_with_fin();
     }
 
-    /// Closes the connection with a reset; otherwise like [`close`](Self::close).
+    /// Like [`close`](Self::close), but with a reset.
     ///
     /// # Errors
     /// As [`StreamWrap::reset`].
@@ -223,14 +225,15 @@ impl AsyncStream {
         self.0.stream.reset()
     }
 
-    /// A stream that nobody handles still has to report its end.
+    /// Gives a stream without a handler a tower if hooks are active: they are told of its `destroy` by the tower's
+    /// `on_close`.
     fn expect_close(&self) {
         if !self.0.handled.get() && self.0.env.hooks().any() {
             self.set_handler(Discard);
         }
     }
 
-    /// What a trace says of it.
+    /// The stream's facts for a trace record.
     fn facts(&self) -> Facts {
         self.0.context.facts()
     }
@@ -254,7 +257,7 @@ impl AsyncStream {
         self.0.writes.set(Some(writes));
     }
 
-    /// The request that a report of `on_write` is about.
+    /// Takes the id of the oldest queued write, which `on_write` reports.
     pub(crate) fn pop_write(&self) -> AsyncId {
         let Some(mut writes) = self.0.writes.take() else { return AsyncId::NONE };
         let id = writes.0.pop_front().unwrap_or_default();
@@ -290,7 +293,7 @@ impl fmt::Debug for AsyncStream {
     }
 }
 
-/// The handler of a stream that is closed before it had one.
+/// The handler of a stream that is closed before the program has set one.
 struct Discard;
 
 impl OnStream for Discard {

@@ -1,7 +1,7 @@
-//! Futures on the loop: a task is polled as a microtask, in the context that it was spawned with.
+//! Futures on the loop: a task is polled as a microtask, in the context in which it was spawned.
 //!
-//! A wake-up on the loop's own thread queues the microtask at once; one from another thread wakes the loop. Like a
-//! pending promise in Node, a pending task does not keep the loop alive.
+//! A wake-up on the loop's own thread queues the microtask directly; a wake-up from another thread wakes the loop. A
+//! pending task does not keep the loop alive, like a pending promise in Node.
 
 use crate::environment::EnvironmentInner;
 use crate::layer::OnUnwind;
@@ -26,7 +26,7 @@ pub(crate) struct Tasks {
 
 struct Task {
     context: AsyncContext,
-    /// Out of its place while it is polled.
+    /// `None` while the task is being polled.
     future: Option<LocalFuture>,
     waker: Arc<TaskWaker>,
 }
@@ -38,13 +38,13 @@ impl Tasks {
 }
 
 impl Environment {
-    /// Runs `future` on the loop: it is polled for the first time as a microtask of what executes now.
+    /// Runs `future` on the loop. It is polled for the first time as a microtask of the executing callback.
     ///
-    /// A task that waits does not keep the loop alive: what it waits for does. It is dropped with the loop, or by
-    /// [`close`](Self::close). A future that panics is gone, and its panic passes out of `run`.
+    /// A pending task does not keep the loop alive: the operation that it awaits does. It is dropped with the loop, or
+    /// by [`close`](Self::close). A future that panics is dropped, and its panic passes out of `run`.
     ///
-    /// A task that wakes itself and waits is polled again soon, which lets other microtasks run. At the end of one
-    /// callback there are at most 64 polls: then timers and I/O have their turn, and so the task does not starve them.
+    /// A task that wakes itself and returns `Pending` is polled again soon, after other microtasks. The end of one
+    /// callback polls at most 64 times; then timers and I/O run, so that the task does not starve them.
     ///
     /// ```
     /// use async_wrap::{Environment, Loop, RunMode};
@@ -79,12 +79,12 @@ impl Environment {
             .borrow_mut()
             .get_mut(&id)
             .and_then(|task| Some((task.context, task.future.take()?, Arc::clone(&task.waker))));
-        // Woken once more after its end.
+        // Not found if it was woken again after its end.
         let Some((context, mut future, waker)) = found else { return };
-        // Cleared before the poll: a wake-up from now on causes another one.
+        // Cleared before the poll, so that a wake-up during the poll causes another poll.
         waker.queued.store(false, Ordering::SeqCst);
         let waker = Waker::from(waker);
-        // A task that has ended is forgotten as one that panicked is.
+        // A task that panics is removed like a task that has ended.
         let forget = OnUnwind::new(|| self.forget_task(id));
         self.run_in_context(context, || {
             if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
@@ -101,12 +101,12 @@ impl Environment {
 
     fn forget_task(&self, id: AsyncId) {
         let task = self.inner().tasks.by_id.borrow_mut().remove(&id);
-        // Its future may use the table when it is dropped.
+        // The future's destructor may use the table.
         drop(task);
         self.emit_destroy(id);
     }
 
-    /// Queues what other threads have woken.
+    /// Queues the tasks that other threads have woken.
     pub(crate) fn take_woken(&self) {
         for task in self.inner().driver.remote().take() {
             self.push_microtask(Microtask::Poll(task));
@@ -115,19 +115,19 @@ impl Environment {
 
     /// Lets wake-ups on this thread find the environment.
     pub(crate) fn register_here(&self) {
-        // A thread that is ending has no such list any more: there they come through the loop, as from other threads.
+        // During the thread's exit the list is destroyed. Wake-ups then go through the loop, as from other threads.
         let _ = ENVIRONMENTS.try_with(|here| here.borrow_mut().push(Rc::downgrade(self.rc())));
     }
 }
 
 thread_local! {
-    /// The environments of this thread: a `Waker` must be `Send`, so it cannot hold one.
+    /// The environments of this thread. A `Waker` must be `Send`, so it cannot hold an environment.
     static ENVIRONMENTS: RefCell<Vec<Weak<EnvironmentInner>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The environment that `remote` belongs to, if it lives on this thread.
+/// The environment of `remote`, if it lives on this thread.
 fn environment_here(remote: &Arc<Remote>) -> Option<Environment> {
-    // A thread that is ending has no environments any more.
+    // During the thread's exit the list is destroyed, and no environment is found.
     let found = ENVIRONMENTS.try_with(|here| {
         let here = here.borrow();
         here.iter().filter_map(Weak::upgrade).find(|env| Arc::ptr_eq(env.driver.remote(), remote))
@@ -141,7 +141,7 @@ impl Drop for EnvironmentInner {
     }
 }
 
-/// The way into an environment from other threads.
+/// The part of an environment that other threads use.
 pub(crate) struct Remote {
     woken: Mutex<Vec<AsyncId>>,
     sender: AsyncSender,
@@ -152,13 +152,13 @@ impl Remote {
         Self { woken: Mutex::default(), sender }
     }
 
-    /// Has the loop call the environment.
+    /// Wakes the loop, which calls the environment.
     pub(crate) fn wake(&self) {
         self.sender.send();
     }
 
     fn woken(&self) -> MutexGuard<'_, Vec<AsyncId>> {
-        // Nothing that runs under this lock can panic half-way.
+        // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
         self.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -174,7 +174,7 @@ impl Remote {
 
 struct TaskWaker {
     task: AsyncId,
-    /// Whether the task is on its way to be polled: wake-ups until then coalesce.
+    /// Whether a poll is queued. Wake-ups until then coalesce.
     queued: AtomicBool,
     remote: Arc<Remote>,
 }

@@ -1,4 +1,4 @@
-//! Ticks and microtasks: what runs when a callback is over and before anything else happens. Mirrors
+//! Ticks and microtasks, which run when a callback has returned and before anything else happens. Mirrors
 //! `processTicksAndRejections`, Node's `lib/internal/process/task_queues.js`.
 
 use crate::layer::trace::Facts;
@@ -8,27 +8,26 @@ use std::collections::VecDeque;
 
 type Callback = Box<dyn FnOnce()>;
 
-/// Polls of tasks at the end of one scope. A task that wakes itself asks for others to have their turn, which here are
-/// timers and I/O too: those that are left are polled in the loop's next turn. Ticks and microtasks have no such bound,
-/// as in Node.
+/// Task polls at the end of one scope. A task that wakes itself yields to other work, which here includes timers and
+/// I/O: the remaining tasks are polled in the loop's next turn. Ticks and microtasks have no such bound, as in Node.
 const POLLS_PER_SCOPE: usize = 64;
 
-/// The two queues of an environment. Their buffers are kept from use to use.
+/// The two queues of an environment. They keep their buffers.
 #[derive(Default)]
 pub(crate) struct Queues {
     ticks: RefCell<VecDeque<(AsyncContext, Callback)>>,
     microtasks: RefCell<VecDeque<Microtask>>,
-    /// Tasks beyond the bound of a scope, to be polled in the loop's next turn.
+    /// Tasks beyond the bound of a scope, which are polled in the loop's next turn.
     deferred: RefCell<VecDeque<AsyncId>>,
-    /// Whether there may be something in either: all that a scope looks at.
+    /// Whether a queue may have an entry: all that a scope checks.
     work: Cell<bool>,
 }
 
 pub(crate) enum Microtask {
     Call(AsyncContext, Callback),
-    /// Polls the task of this id.
+    /// Polls the task with this id.
     Poll(AsyncId),
-    /// Tells the hooks of the destroyed resources: too many to wait for the loop.
+    /// Tells hooks of destroyed resources, if there are too many of them to wait for the check phase.
     TellDestroyed,
 }
 
@@ -45,7 +44,7 @@ impl Queues {
         drop(self.deferred.take());
     }
 
-    /// Makes what was deferred due, behind what was queued since.
+    /// Queues the deferred tasks behind the microtasks queued since.
     pub(crate) fn take_deferred(&self) {
         let mut deferred = self.deferred.borrow_mut();
         if !deferred.is_empty() {
@@ -64,14 +63,13 @@ impl Queues {
 }
 
 impl Environment {
-    /// Calls `callback` when what executes now is over, before the loop goes on (`process.nextTick`).
+    /// Calls `callback` when the executing callback has returned, before the loop continues (`process.nextTick`).
     ///
     /// Ticks run in the order in which they were queued, all of them before any microtask. Outside of every scope the
-    /// loop takes care of it. On an environment that is closed nothing is queued.
+    /// loop runs them. In a closed environment nothing is queued.
     ///
-    /// As in Node, ticks that queue ticks without end keep the loop from everything else, and so do microtasks: use
-    /// [`set_immediate`](Self::set_immediate), or a task ([`spawn_local`](Self::spawn_local)), to let others have their
-    /// turn.
+    /// As in Node, ticks that queue ticks without end keep the loop from everything else, and so do microtasks. Use
+    /// [`set_immediate`](Self::set_immediate) or a task ([`spawn_local`](Self::spawn_local)) to let other work run.
     pub fn next_tick(&self, callback: impl FnOnce() + 'static) {
         let inner = self.inner();
         if inner.takes_work() {
@@ -81,7 +79,7 @@ impl Environment {
         }
     }
 
-    /// Calls `callback` after the ticks of what executes now (`queueMicrotask`).
+    /// Calls `callback` after the ticks of the executing callback (`queueMicrotask`).
     pub fn queue_microtask(&self, callback: impl FnOnce() + 'static) {
         if self.inner().takes_work() {
             let context = self.new_context(Provider::Microtask);
@@ -102,8 +100,8 @@ impl Environment {
         }
     }
 
-    /// Runs ticks, then microtasks, until both queues are empty, but for polls beyond their bound. What panics is taken
-    /// off its queue; the rest stays.
+    /// Runs ticks, then microtasks, until both queues are empty, except for polls beyond their bound. A callback that
+    /// panics has been removed from its queue; the rest stays.
     #[cold]
     pub(crate) fn run_queues(&self) {
         let _scope = LAYER.scope("Environment::run_queues", Facts::default);
@@ -136,7 +134,7 @@ impl Environment {
         }
     }
 
-    /// The only callback of a resource, which is gone with it.
+    /// Calls the only callback of a resource and destroys the resource.
     pub(crate) fn run_once(&self, context: AsyncContext, callback: impl FnOnce()) {
         self.run_in_context(context, || {
             let _gone = self.destroy_at_end(context.async_id());

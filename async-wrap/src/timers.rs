@@ -1,7 +1,7 @@
 //! Timeouts and intervals. Mirrors Node's `lib/internal/timers.js`.
 //!
-//! Each is a timer of the loop with a resource of its own, called in a callback scope of its own. So ticks run between
-//! two timers that expire together, as Node's `listOnTimeout` has it.
+//! Each is a timer of the loop with a resource and a callback scope of its own. So ticks run between two timers that
+//! expire together, as in Node's `listOnTimeout`.
 
 mod deadline;
 
@@ -13,10 +13,10 @@ use uv_core::{LoopHandle, Timer};
 
 pub use deadline::Heard;
 
-/// The shortest delay; zero means this.
+/// The shortest delay, which replaces zero.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// A timeout or an interval (Node's `Timeout`). A cheap clone; dropping it changes nothing.
+/// A timeout or an interval (Node's `Timeout`). Clones share it; dropping them does not clear it.
 #[derive(Clone)]
 pub struct Timeout {
     env: Environment,
@@ -26,7 +26,7 @@ pub struct Timeout {
 }
 
 impl Environment {
-    /// Calls `callback` once `after` has passed from now; at least a millisecond (`setTimeout`).
+    /// Calls `callback` once, after `after` has passed; at least a millisecond (`setTimeout`).
     pub fn set_timeout(&self, after: Duration, callback: impl FnOnce() + 'static) -> Timeout {
         let timeout = Timeout::new(self, after);
         let (this, mut callback) = (timeout.clone(), Some(callback));
@@ -40,11 +40,11 @@ impl Environment {
         timeout
     }
 
-    /// Calls `callback` again and again, each time once `every` has passed since the last call began; at least a
-    /// millisecond (`setInterval`).
+    /// Calls `callback` repeatedly, each time when `every` has passed since the last call began; at least a millisecond
+    /// (`setInterval`).
     ///
-    /// What the callback takes is part of `every`, as in Node. One that takes longer is called again as soon as
-    /// everything else has had its turn; calls that would have been due meanwhile are not made up for.
+    /// The time that the callback takes is part of `every`, as in Node. If it takes longer, it is called again as soon
+    /// as the loop has run everything else; missed calls are not made up for.
     pub fn set_interval(&self, every: Duration, mut callback: impl FnMut() + 'static) -> Timeout {
         let timeout = Timeout::new(self, every);
         let this = timeout.clone();
@@ -66,19 +66,19 @@ impl Timeout {
     }
 
     fn start(&self, tower: impl FnMut(&Timer) + 'static) {
-        // Node looks at the clock here too: a delay counts from now, not from when the loop woke up.
+        // As in Node, the delay counts from now, not from the loop's last reading of the clock.
         self.loop_handle().update_time();
-        // Refused only to a closing timer, and this one is new.
+        // `start` fails only on a closing timer, and this timer is new.
         let _ = self.timer.start(self.delay, Duration::ZERO, tower);
     }
 
-    /// Arms the timer anew, with the tower that it has. `delay` counts from when the loop last looked at the clock.
+    /// Restarts the timer with its tower. `delay` counts from the loop's last reading of the clock.
     fn start_again(&self, delay: Duration) {
-        // Refused only to a closing timer, which stays cleared.
+        // `restart` fails only on a closing timer, which stays cleared.
         let _ = self.timer.restart(delay);
     }
 
-    /// Looks at the clock.
+    /// Updates the loop's time and returns it.
     fn now(&self) -> Duration {
         self.loop_handle().update_time();
         self.loop_handle().now()
@@ -88,7 +88,7 @@ impl Timeout {
         self.env.loop_handle()
     }
 
-    /// No call follows (`clearTimeout`), also from within one. Idempotent.
+    /// Cancels the timeout or interval (`clearTimeout`), also from within its callback. Idempotent.
     pub fn clear(&self) {
         if !self.timer.is_closing() {
             self.timer.close();
@@ -96,7 +96,7 @@ impl Timeout {
         }
     }
 
-    /// Starts the delay anew, unless the timeout has been called or cleared. Allocates nothing.
+    /// Restarts the delay, unless the timeout has been called or cleared. Allocates nothing.
     pub fn refresh(&self) {
         if self.is_active() {
             self.loop_handle().update_time();
@@ -104,12 +104,12 @@ impl Timeout {
         }
     }
 
-    /// Lets the timeout keep the loop alive, which it does at first.
+    /// Makes the timeout keep the loop alive. This is the default.
     pub fn ref_(&self) {
         self.timer.ref_();
     }
 
-    /// Lets the loop end before the timeout.
+    /// Lets the loop end before the timeout is due.
     pub fn unref(&self) {
         self.timer.unref();
     }
@@ -120,7 +120,7 @@ impl Timeout {
         self.timer.has_ref()
     }
 
-    /// Whether a call is to come.
+    /// Whether a call is pending.
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.timer.is_active()
@@ -134,8 +134,8 @@ impl Timeout {
 }
 
 impl Timeout {
-    /// Arms an interval after its call, also one that panicked, unless it was cleared. Node counts from the begin of the
-    /// call.
+    /// Returns a guard that restarts an interval after its call, also if the call panicked, unless the interval was
+    /// cleared. Node counts from the begin of the call.
     fn start_again_at_end(&self) -> OnDrop<impl FnOnce() + use<'_>> {
         let due = self.now().saturating_add(self.delay);
         OnDrop::new(move || self.start_again(due.saturating_sub(self.now())))

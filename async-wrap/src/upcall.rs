@@ -1,13 +1,14 @@
-//! Everything that this layer calls upward: the calls of `tcp-wrap`, each inside a callback scope, and async hooks.
+//! The upcalls of this layer: those of `tcp-wrap`, each inside a callback scope, and async hooks.
 
 use crate::{AsyncId, AsyncStream, Error, Provider, Result};
 
-/// A listening stream. Mirrors `ConnectionWrap::OnConnection`; called in the server's context.
+/// The handler of a listening stream. Mirrors `ConnectionWrap::OnConnection`. Its calls run in the server's context.
 pub trait OnConnection {
-    /// A connection was accepted, or accepting failed. Its trigger is the server, and hooks know it already.
+    /// A connection was accepted, or accepting failed. The connection's trigger is the server, and hooks have been told
+    /// of it.
     fn on_connection(&mut self, listener: &AsyncStream, connection: Result<AsyncStream>);
 
-    /// The listener is closed; this is its last call.
+    /// The listener is closed. No call follows.
     fn on_close(&mut self, listener: &AsyncStream) {
         let _ = listener;
     }
@@ -19,56 +20,57 @@ impl<F: FnMut(&AsyncStream, Result<AsyncStream>)> OnConnection for F {
     }
 }
 
-/// A connected stream, each call inside a callback scope. Mirrors `StreamListener` and the `oncomplete` of Node's request wraps.
+/// The handler of a connection, whose calls run inside callback scopes. Mirrors `StreamListener` and the `oncomplete`
+/// of Node's request wraps.
 pub trait OnStream {
-    /// Bytes arrived; lent for the call (`OnUvRead`).
+    /// Bytes arrived (`OnUvRead`). `data` is valid only during the call.
     fn on_read(&mut self, stream: &AsyncStream, data: &[u8]);
 
-    /// The peer has finished sending; reading is stopped.
+    /// The peer has sent its FIN; reading has stopped.
     fn on_end(&mut self, stream: &AsyncStream);
 
-    /// Reading failed; the stream is neither readable nor writable any more.
+    /// Reading failed; the stream is no longer readable or writable.
     fn on_error(&mut self, stream: &AsyncStream, error: Error);
 
-    /// The peer of a socket that is not being read has finished sending: `on_end` comes once that is read.
+    /// The peer has sent its FIN while the stream is not reading. `on_end` follows once the program has read up to it.
     fn on_unread_end(&mut self, stream: &AsyncStream) {
         let _ = stream;
     }
 
-    /// A connect ended (`ConnectWrap.oncomplete`).
+    /// The connect has completed or failed (`ConnectWrap.oncomplete`).
     fn on_connect(&mut self, stream: &AsyncStream, result: Result<()>) {
         let _ = (stream, result);
     }
 
-    /// The rest of a write that did not go out at once ended (`WriteWrap.oncomplete`): in order, one call for each
-    /// [`Written::later`](tcp_wrap::Written::later) that was not zero.
+    /// The queued part of a write has been written or has failed (`WriteWrap.oncomplete`). Called in order, once for
+    /// each [`Written::later`](tcp_wrap::Written::later) that was not zero.
     fn on_write(&mut self, stream: &AsyncStream, result: Result<()>) {
         let _ = (stream, result);
     }
 
-    /// A shutdown ended (`ShutdownWrap.oncomplete`).
+    /// The shutdown has completed or failed (`ShutdownWrap.oncomplete`).
     fn on_shutdown(&mut self, stream: &AsyncStream, result: Result<()>) {
         let _ = (stream, result);
     }
 
-    /// [`notify`](crate::StreamWrap::notify) was called on the stream.
+    /// The answer to [`notify`](crate::StreamWrap::notify).
     fn on_notify(&mut self, stream: &AsyncStream) {
         let _ = stream;
     }
 
-    /// The stream is closed; this is its last call.
+    /// The stream is closed. No call follows.
     fn on_close(&mut self, stream: &AsyncStream) {
         let _ = stream;
     }
 }
 
-/// What follows the lives of all resources. Mirrors the callbacks of `async_hooks.createHook`.
+/// An observer of all resources. Mirrors the callbacks of `async_hooks.createHook`.
 ///
-/// A hook is not told of what it causes itself during one of its calls, so it may do what it likes; other hooks are.
-/// A panic of a hook passes on like any other. One that panics while another panic unwinds aborts the process, where
-/// Node exits.
+/// A hook is not told of events that it causes itself during one of its calls, so it may use the environment freely;
+/// other hooks are told. A panic of a hook passes on like any other. A hook that panics while another panic unwinds
+/// aborts the process, where Node exits.
 pub trait AsyncHook {
-    /// A resource was made; `trigger` is what caused it, and `execution_async_id` is what executes now.
+    /// A resource was created. `trigger` is the resource that caused it.
     fn on_init(&mut self, id: AsyncId, provider: Provider, trigger: AsyncId) {
         let _ = (id, provider, trigger);
     }
@@ -78,12 +80,12 @@ pub trait AsyncHook {
         let _ = id;
     }
 
-    /// The callback is over, be it by a panic.
+    /// The callback has returned or panicked.
     fn on_after(&mut self, id: AsyncId) {
         let _ = id;
     }
 
-    /// The resource is gone. Told later than it happened: in the loop's check phase, or when
+    /// The resource is destroyed. The hook is told later than it happened: in the loop's check phase, or when
     /// [`Environment::run`](crate::Environment::run) finds nothing left alive.
     fn on_destroy(&mut self, id: AsyncId) {
         let _ = id;

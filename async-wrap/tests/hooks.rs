@@ -1,4 +1,4 @@
-//! Async hooks: who is told what, and when.
+//! Async hooks: which hook is told of which event, and when.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A hook that does something at the first `init` and logs all of them.
+/// A hook that acts once, at its first `init`, and logs every `init`.
 struct AtInit<F> {
     log: Log,
     name: &'static str,
@@ -34,7 +34,7 @@ fn a_hook_is_told_of_a_resource_from_its_beginning_to_its_end() {
     let (lp, env) = new_loop();
     let log = Log::default();
     let hook = env.hook(Recorder(log.clone()));
-    assert!(!hook.is_enabled(), "a hook is inactive at first");
+    assert!(!hook.is_enabled(), "a new hook is inactive");
     let _ = env.new_context(Provider::TcpWrap);
     hook.enable();
     hook.enable();

@@ -1,4 +1,4 @@
-//! What the environment holds is released with the loop, whatever holds the environment in turn.
+//! The loop's end drops everything that the environment holds, even values that hold the environment.
 
 mod common;
 
@@ -15,7 +15,7 @@ struct Holds(#[allow(dead_code, reason = "held for its drop")] Rc<()>);
 
 impl AsyncHook for Holds {}
 
-/// Queues everything that can be queued, each thing holding the environment and `held`.
+/// Queues work of every kind; each callback holds the environment and `held`.
 fn fill(env: &Environment, held: &Rc<()>) {
     let hold = || (env.clone(), Rc::clone(held));
     let all = (hold(), hold(), hold(), hold(), hold(), hold());
@@ -115,7 +115,7 @@ impl Drop for AtTheEnd {
             context.waker().wake_by_ref();
             if count.get() == 3 { Poll::Ready(()) } else { Poll::Pending }
         }));
-        // What waits for the task keeps the loop alive: a wake-up may come through the loop.
+        // The awaited timeout keeps the loop alive, because a wake-up may come through the loop.
         let done = Rc::clone(&polls);
         let timer: Rc<RefCell<Option<Timeout>>> = Rc::default();
         let own = Rc::clone(&timer);
@@ -127,7 +127,7 @@ impl Drop for AtTheEnd {
             }
         })));
         run_to_the_end(&lp, &env);
-        // Nobody listens any more if the test gave up.
+        // `send` fails if the test has timed out.
         let _ = self.0.send(polls.get());
     }
 }
@@ -140,8 +140,8 @@ fn an_environment_works_in_a_destructor_of_its_thread_s_end() {
     }
     let (send, polls) = mpsc::channel();
     let thread = std::thread::spawn(move || {
-        // Of a thread's variables the one that was used last is destroyed first: this crate's own go before the first
-        // one of these, and after the second one.
+        // Thread locals are destroyed in the reverse order of their first use: this crate's are destroyed before the
+        // first of these, and after the second.
         AT_THE_END.set(Some(AtTheEnd(send)));
         drop(new_loop());
         let (lp, env) = new_loop();
@@ -149,5 +149,5 @@ fn an_environment_works_in_a_destructor_of_its_thread_s_end() {
         HELD.set(Some((env, lp)));
     });
     assert_eq!(polls.recv(), Ok(3));
-    thread.join().expect("a thread's end harms nobody");
+    thread.join().expect("the thread does not panic");
 }

@@ -1,4 +1,4 @@
-//! Ticks and microtasks: their order, their ids, and that none is lost.
+//! Ticks and microtasks: their order, their ids, and that no entry is lost.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Streams: every upcall in a scope, every request a resource, and the graph of what caused what.
+//! Streams: every upcall runs in a scope, every request is a resource, and triggers form the expected graph.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// The resources in the order of their beginnings, named by type and number, each with what caused it.
+/// The resources in the order of their creation, named by type and number, each with its trigger.
 #[derive(Clone, Default)]
 struct Graph(Rc<RefCell<Lines>>);
 
@@ -23,7 +23,7 @@ struct Lines {
 }
 
 impl Graph {
-    /// One line for each resource but ticks.
+    /// One line for each resource except ticks.
     fn lines(&self) -> Vec<String> {
         let lines = self.0.take().lines;
         lines.into_iter().filter(|line| !line.starts_with("TickObject")).collect()
@@ -42,7 +42,7 @@ impl AsyncHook for Graph {
     }
 }
 
-/// Sends back what comes and finishes when the peer does; logs in which context it is called.
+/// Sends the input back, finishes when the peer does, and logs the context of each call.
 struct Echo {
     log: Log,
     who: &'static str,
@@ -59,7 +59,7 @@ impl Echo {
     }
 }
 
-/// Logs what happens and in which context, and queues a tick that logs it again.
+/// Logs a call with its context, and queues a tick that logs it again.
 fn note(log: &Log, stream: &AsyncStream, what: &str) {
     let env = stream.environment();
     let own = env.execution_async_id() == stream.async_id();
@@ -69,7 +69,7 @@ fn note(log: &Log, stream: &AsyncStream, what: &str) {
     } else if request {
         "a request"
     } else {
-        "somebody else"
+        "another resource"
     };
     log.push(format!("{what} in {place}"));
     env.next_tick(log.note(&format!("tick of {what} in {place}")));
@@ -101,7 +101,7 @@ impl OnStream for Echo {
     }
 }
 
-/// Says hello, finishes when the answer is there.
+/// Sends a greeting and finishes when the answer has arrived.
 struct Client(Echo);
 
 impl OnStream for Client {
@@ -231,7 +231,7 @@ fn the_graph_of_a_pipe_echo() {
     server.listen(8, Once(Log::default())).expect("bound");
     let stream = AsyncStream::new(&env, (*PipeWrap::new(&lp)).clone(), Provider::PipeWrap);
     stream.set_handler(Client(Echo { log: Log::default(), who: "client" }));
-    stream.connect_pipe(&name).expect("somebody listens");
+    stream.connect_pipe(&name).expect("the server listens");
     run_to_the_end(&lp, &env);
     let expected = [
         "PIPESERVERWRAP:1 <- 0",
@@ -274,7 +274,7 @@ fn every_resource_of_an_echo_is_entered_in_order_and_destroyed_once() {
     assert_eq!((open.len(), made), (0, gone));
 }
 
-/// Ends with its peer; logs what its writes did and in which context.
+/// Closes when the peer does; logs each completed write with its context.
 struct Writer(Log);
 
 impl OnStream for Writer {
@@ -314,7 +314,7 @@ fn pair(env: &Environment) -> (AsyncStream, AsyncStream) {
     (stream(ours), stream(theirs))
 }
 
-/// More than any socket buffer takes at once.
+/// More bytes than any socket buffer holds.
 const MUCH: usize = 16 << 20;
 
 // Node: async-hooks/test-writewrap

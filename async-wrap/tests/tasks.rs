@@ -1,4 +1,4 @@
-//! Futures on the loop: who wakes them, in which context they run, and when they are gone.
+//! Futures on the loop: what wakes them, in which context they run, and when they are dropped.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// A gate that a future waits for and anybody opens.
+/// A gate that a future waits for and any code opens.
 #[derive(Default)]
 struct Gate {
     open: Cell<bool>,
@@ -228,13 +228,13 @@ fn a_task_that_wakes_itself_ends_with_the_environment() {
     spawn_steady(&env, &stop);
     assert!(env.run(RunMode::NoWait).expect("the loop runs"), "a task that was woken keeps the loop alive");
     close(&lp, &env);
-    assert_eq!(Rc::strong_count(&stop), 1, "the task is gone");
-    // Where no loop is left, a scope's end does what can be done at once, and drops the rest.
+    assert_eq!(Rc::strong_count(&stop), 1, "the task is dropped");
+    // Without a loop the end of a scope runs what it can and drops the rest.
     env.make_callback(AsyncContext::NONE, || drop(spawn_steady(&env, &stop)));
     assert_eq!(Rc::strong_count(&stop), 1);
 }
 
-/// A value that another thread sends once; what it waits for keeps the loop alive.
+/// A value that another thread sends once. The receiver must keep the loop alive by other means.
 #[derive(Default)]
 struct Oneshot {
     state: Mutex<(Option<u32>, Option<Waker>)>,
@@ -242,7 +242,7 @@ struct Oneshot {
 
 impl Oneshot {
     fn send(&self, value: u32) {
-        let mut state = self.state.lock().expect("nobody panics with the lock");
+        let mut state = self.state.lock().expect("no thread panics with the lock");
         state.0 = Some(value);
         let waker = state.1.take();
         drop(state);
@@ -253,7 +253,7 @@ impl Oneshot {
 
     async fn receive(&self) -> u32 {
         poll_fn(|context| {
-            let mut state = self.state.lock().expect("nobody panics with the lock");
+            let mut state = self.state.lock().expect("no thread panics with the lock");
             match state.0.take() {
                 Some(value) => Poll::Ready(value),
                 None => {
@@ -270,7 +270,7 @@ impl Oneshot {
 fn futures_are_woken_from_other_threads() {
     let (lp, env) = new_loop();
     let sum = Rc::new(Cell::new(0));
-    // Keeps the loop alive until all answers are there.
+    // Keeps the loop alive until all answers have arrived.
     let alive = env.set_timeout(Duration::from_secs(3600), || panic!("an answer is missing"));
     let mut threads = Vec::new();
     let (send_go, go) = mpsc::channel::<()>();
@@ -279,7 +279,7 @@ fn futures_are_woken_from_other_threads() {
         let oneshot = Arc::new(Oneshot::default());
         let (sender, go) = (Arc::clone(&oneshot), Arc::clone(&go));
         threads.push(thread::spawn(move || {
-            go.lock().expect("nobody panics with the lock").recv().expect("the test says go");
+            go.lock().expect("no thread panics with the lock").recv().expect("the test sends");
             sender.send(number);
         }));
         let (sum, alive, inner) = (Rc::clone(&sum), alive.clone(), env.clone());
@@ -292,7 +292,7 @@ fn futures_are_woken_from_other_threads() {
             }
         });
     }
-    // From a callback, so that the futures wait by now.
+    // Sent from a callback, when all futures are waiting.
     env.set_immediate(move || (0..8).for_each(|_| send_go.send(()).expect("the threads wait")));
     run_to_the_end(&lp, &env);
     assert_eq!(sum.get(), 36);
@@ -309,7 +309,7 @@ fn futures_are_woken_from_the_thread_pool_and_from_callbacks_of_the_bare_loop() 
     let from_loop = Arc::new(Oneshot::default());
     let (in_pool, in_loop) = (Arc::clone(&from_pool), Arc::clone(&from_loop));
     let l = log.clone();
-    // The request keeps the loop alive until the second answer, which comes from outside of every scope.
+    // The request keeps the loop alive until the second answer, which is sent outside of every scope.
     lp.queue_work(move || in_pool.send(1), move |_| in_loop.send(2));
     env.spawn_local(async move {
         l.push(from_pool.receive().await.to_string());
@@ -347,10 +347,10 @@ fn a_pending_future_is_dropped_with_the_loop_and_its_waker_outlives_it() {
     env.run(RunMode::Default).expect("the loop runs");
     assert_eq!(Rc::strong_count(&gate), 2);
     drop(lp);
-    assert_eq!(Rc::strong_count(&gate), 1, "the future is gone although the environment is still held");
+    assert_eq!(Rc::strong_count(&gate), 1, "the future is dropped although the environment is still held");
     gate.wake();
     drop(env);
     let waker = gate.waker.take().expect("the future was polled");
     waker.wake_by_ref();
-    thread::spawn(move || waker.wake()).join().expect("a late wake-up harms nobody");
+    thread::spawn(move || waker.wake()).join().expect("a late wake-up does not panic");
 }

@@ -50,7 +50,7 @@ fn a_timeout_is_never_early_and_zero_means_a_millisecond() {
     let (lp, env) = new_loop();
     let start = Instant::now();
     env.set_timeout(Duration::ZERO, move || assert!(start.elapsed() >= MS));
-    // A long computation: the delay counts from the call, not from when the loop last looked at the clock.
+    // Simulates a long computation: the delay counts from the call, not from the loop's last reading of the clock.
     std::thread::sleep(20 * MS);
     let start = Instant::now();
     env.set_timeout(10 * MS, move || assert!(start.elapsed() >= 10 * MS));
@@ -133,8 +133,8 @@ fn an_interval_counts_from_when_its_call_began() {
         match last.replace(now) {
             None => {
                 std::thread::sleep(30 * MS);
-                // Due after the interval if that counts from the beginning, and before it if from the end. However late
-                // the loop is, timers are called in the order in which they are due.
+                // Due after the interval if the interval counts from the begin of its call, and before it if from the
+                // end. Even in a late loop, timers are called in the order in which they are due.
                 inner.set_timeout(40 * MS, l.note("timeout"));
             }
             Some(last) => {
@@ -299,18 +299,18 @@ fn an_unreferenced_immediate_does_not_keep_the_loop_alive() {
     immediate.unref();
     assert!(!env.run(RunMode::Default).expect("the loop runs"));
     assert!(!called.get());
-    // It runs if the loop turns for another reason.
+    // It runs if another immediate keeps the loop turning.
     env.set_immediate(|| {});
     run_to_the_end(&lp, &env);
     assert!(called.get());
     immediate.ref_();
-    assert!(!lp.is_alive(), "one that was called keeps nothing alive");
+    assert!(!lp.is_alive(), "a called immediate does not keep the loop alive");
 }
 
-/// What a late loop finds: input that came in time, and a deadline that has passed.
+/// What a late loop finds: input that arrived in time, and a deadline that has passed.
 struct Late {
     log: Log,
-    /// Told by another thread, so through the poll phase.
+    /// Sent from another thread, so it arrives in the poll phase.
     input: uv_core::Async,
 }
 
@@ -326,7 +326,7 @@ impl Late {
     }
 }
 
-// Node has no such timer: in a late loop its timers come before the input that waits
+// Node has no such timer: in a late loop its timers fire before pending input is read.
 #[test]
 fn a_deadline_is_called_behind_what_came_before_it() {
     let (lp, env) = new_loop();
@@ -399,7 +399,7 @@ fn a_deadline_says_up_to_when_everything_was_heard_and_what_late_times_may_mean(
     let (begun, heard) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(None)));
     let (noted, told) = (Rc::clone(&begun), Rc::clone(&heard));
     let clock = env.clone();
-    // In the poll phase, in which the loop's time stands still.
+    // Runs in the poll phase, in which the loop's time stands still.
     let slow = uv_core::Async::new(&lp, move |slow: &uv_core::Async| {
         let told = Rc::clone(&told);
         clock.set_deadline(MS, move |heard| told.set(Some(heard)));

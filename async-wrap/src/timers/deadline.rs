@@ -1,10 +1,10 @@
-//! Timeouts that judge a peer by its silence. Node has none of its own: there a timer that is late fires before the input
-//! that waits, since the timers' phase of libuv comes first.
+//! Timeouts that judge a peer by its silence. Node has no counterpart: there a late timer fires before pending input is
+//! read, because libuv runs timers before it polls.
 //!
-//! A loop that was late (a slow callback, a stopped process, a busy machine) finds the deadline passed, and in the kernel
-//! what came before it. So a deadline that is due does not call at once: it lets one poll phase go by, in which everything
-//! that waits is read, and is called in the timers' phase behind it. Time counts up to the moment at which it was found
-//! due: who sends a byte now and then does not put the judgement off.
+//! A loop that is late (a slow callback, a stopped process, a busy machine) finds both the deadline passed and, in the
+//! kernel, input that arrived before it. So a deadline that is due does not call its callback immediately: it lets one
+//! poll phase pass, which reads all pending input, and fires in the timer phase after it. Silence counts up to the
+//! moment at which the deadline was found due: a peer that sends a byte now and then does not postpone its timeout.
 
 use super::Timeout;
 use crate::Environment;
@@ -12,28 +12,29 @@ use crate::layer::OnDrop;
 use std::time::Duration;
 use uv_core::Timer;
 
-/// Poll phases that a deadline waits for at most. One takes 48 times 1024 events, so that one is enough but for a flood.
+/// The most poll phases that a deadline waits for. One phase takes 48 times 1024 events, so only a flood needs more
+/// than one.
 const PASSES: u32 = 64;
 
-/// Up to when everything that came was heard, on the loop's clock.
+/// The time up to which all input has been read, on the loop's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
     /// When the deadline was found due.
     until: Duration,
-    /// When the poll phase began in whose turn of the loop it was found due, and that of the present turn.
+    /// When the poll phase began in the loop iteration that found the deadline due, and in the present iteration.
     turns: [Duration; 2],
     now: Duration,
 }
 
 impl Heard {
-    /// The moment up to which everything was heard: silence counts up to here.
+    /// The time up to which all input has been read: silence counts up to here.
     #[must_use]
     pub fn until(&self) -> Duration {
         self.until
     }
 
-    /// The latest moment that `noted` may mean, which was the loop's time when something happened. The loop's clock
-    /// stands still while callbacks run: what happened behind a slow one has the time of what came before it.
+    /// The latest time at which an event recorded at the loop's time `noted` can have happened. The loop's clock stands
+    /// still while callbacks run: an event after a slow callback has the loop's time from before it.
     #[must_use]
     pub fn latest(&self, noted: Duration) -> Duration {
         let [found, present] = self.turns;
@@ -48,8 +49,8 @@ impl Heard {
 }
 
 impl Environment {
-    /// Like [`set_timeout`](Self::set_timeout), for judging a peer by its silence: if the loop is late, what arrived before
-    /// the deadline is told before `callback` is called, and may clear it.
+    /// Like [`set_timeout`](Self::set_timeout), for judging a peer by its silence: if the loop is late, input that
+    /// arrived before the deadline is read before `callback` is called, and its handler may clear the deadline.
     pub fn set_deadline(&self, after: Duration, callback: impl FnOnce(Heard) + 'static) -> Timeout {
         let timeout = Timeout::new(self, after);
         let (this, mut hearing, mut callback) = (timeout.clone(), Hearing::default(), Some(callback));
@@ -64,7 +65,7 @@ impl Environment {
         timeout
     }
 
-    /// Calls `callback` again and again, each time as [`set_deadline`](Self::set_deadline) does once; `every` counts from
+    /// Calls `callback` repeatedly, each time as [`set_deadline`](Self::set_deadline) does once; `every` counts from
     /// when the last call began.
     pub fn set_inspection(&self, every: Duration, mut callback: impl FnMut(Heard) + 'static) -> Timeout {
         let timeout = Timeout::new(self, every);
@@ -80,28 +81,28 @@ impl Environment {
     }
 }
 
-/// Waits for a poll phase.
+/// A deadline that may be waiting for a poll phase.
 #[derive(Default)]
 struct Hearing(Option<Found>);
 
-/// A deadline was found due.
+/// The deadline was found due.
 struct Found {
     at: Duration,
     turn: Duration,
-    /// When the timer is due again: at once, so behind the next poll phase.
+    /// When the timer is due again: immediately, so after the next poll phase.
     again: Duration,
-    /// The loop's count of poll phases that left something.
+    /// The loop's count of poll phases that left events in the kernel.
     cut_short: u64,
     passes: u32,
 }
 
 impl Hearing {
-    /// The timer has fired. Says up to when everything was heard, if it was; else the timer fires again behind the next
-    /// poll phase.
+    /// Called when the timer fires. Returns `Heard` once all input is read; otherwise restarts the timer, which fires
+    /// after the next poll phase.
     fn end(&mut self, timer: &Timer) -> Option<Heard> {
         let event_loop = timer.loop_handle();
         let (now, turn, cut_short) = (event_loop.now(), event_loop.polled_at(), event_loop.polls_cut_short());
-        // One that was refreshed meanwhile is found due anew.
+        // If the timeout was refreshed meanwhile, this is a new deadline.
         let found = self.0.take().filter(|found| found.again == timer.due_at());
         let is_heard = |found: &Found| found.turn != turn && found.cut_short == cut_short;
         if let Some(found) = found.as_ref().filter(|found| is_heard(found) || found.passes == PASSES) {
@@ -109,7 +110,7 @@ impl Hearing {
         }
         let (at, first, passes) = found.map_or((now, turn, 0), |found| (found.at, found.turn, found.passes));
         self.0 = Some(Found { at, turn: first, again: now, cut_short, passes: passes + 1 });
-        // Refused only to a closing timer, which does not fire.
+        // `restart` fails only on a closing timer, which does not fire.
         let _ = timer.restart(Duration::ZERO);
         None
     }

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a log, a hook that writes into it, and the proof that nothing is left alive.
+//! Helpers of this crate's tests: a log, a hook that writes to it, and an assertion that no handle is left alive.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use async_wrap::{AsyncHook, AsyncId, Environment, Loop, Provider, RunMode};
@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// What happened, in order. A cheap clone.
+/// The logged events, in order. Clones share the log.
 #[derive(Clone, Default)]
 pub struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -15,7 +15,7 @@ impl Log {
         self.0.borrow_mut().push(what.into());
     }
 
-    /// A callback that only notes that it was called.
+    /// Returns a callback that logs `what`.
     pub fn note(&self, what: &str) -> impl FnMut() + 'static {
         let log = self.clone();
         let what = what.to_owned();
@@ -59,7 +59,7 @@ pub fn new_loop() -> (Loop, Environment) {
     (lp, env)
 }
 
-/// Runs until nothing is left alive, and proves that nothing but the environment is left open.
+/// Runs until no handle is alive, and asserts that only the environment's handles are open.
 pub fn run_to_the_end(lp: &Loop, env: &Environment) {
     assert!(!env.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", lp.handles());
     close(lp, env);
@@ -71,7 +71,7 @@ pub fn close(lp: &Loop, env: &Environment) {
     lp.close().expect("nothing is open");
 }
 
-/// Runs until a callback panics; returns what it said.
+/// Runs until a callback panics. Returns the panic's message.
 pub fn run_to_a_panic(env: &Environment) -> String {
     let panic = catch_unwind(AssertUnwindSafe(|| env.run(RunMode::Default))).expect_err("a callback panics");
     panic.downcast_ref::<&str>().map(ToString::to_string).expect("panics with a plain text")
