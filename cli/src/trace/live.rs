@@ -62,7 +62,7 @@ fn own_handle(steps: &[Step]) -> Option<u64> {
     let is_open = |name: &str| turn.rows.iter().find(|row| row.step.call == name && row.end.is_none());
     is_open("RequestHandler::on_request")?;
     turn.rows.first().filter(|row| row.is_wait())?;
-    is_open("StreamUpcall::on_read")?.facts().handle
+    is_open("StreamUpcall::on_read")?.step.facts.handle
 }
 
 /// What was recorded of the request that is being answered.

@@ -60,11 +60,9 @@ fn line(turn: &Turn, row: &Row, palette: &Palette) -> String {
         Dir::Down => ('\u{2193}', palette.down),
         Dir::Note => ('\u{b7}', ""),
     };
-    // What the kernel found is known when the wait is over.
-    let at = row.end.filter(|_| row.is_wait()).unwrap_or(step.at);
     let layer = if step.is_kernel() { "kernel" } else { &step.layer };
     let indent = " ".repeat(row.depth);
-    let head = format!("{:>10} {layer:<10} {:<7} {indent}", grouped(turn.since(at)), id(&step.facts));
+    let head = format!("{:>10} {layer:<10} {:<7} {indent}", grouped(turn.since(row.at())), id(&step.facts));
     let source = source(row);
     let said = said(row);
     let mut call = format!("{arrow} {}{}{said}", step.call, if said.is_empty() { "" } else { "  " });
@@ -94,7 +92,7 @@ pub(super) fn id(facts: &Facts) -> String {
 
 /// What else is known of a call; of a system call also its duration.
 pub(super) fn said(row: &Row) -> String {
-    let facts = row.facts();
+    let facts = &row.step.facts;
     let bytes = facts.bytes.map(|bytes| format!("{bytes} B"));
     let took = row.took().filter(|_| row.step.is_kernel() && !row.is_wait());
     let took = took.map(|took| format!("in {}", duration(took)));

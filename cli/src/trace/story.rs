@@ -3,7 +3,8 @@
 //! A turn begins when the kernel says that something is ready (`epoll_wait(2)` returns) and lasts until the loop waits
 //! again. Steps of several processes are told turn by turn, in the order of the clock that they share.
 
-use super::step::{Dir, Edge, Facts, Step};
+use super::step::{Edge, Step};
+use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Story {
@@ -94,20 +95,12 @@ impl Story {
     #[must_use]
     pub(crate) fn about(mut self, handle: u64) -> Self {
         for turn in &mut self.turns {
-            let roots = turn.roots();
-            let is_about = |row: &Row| row.facts().handle == Some(handle);
-            let wanted: Vec<usize> = turn
-                .rows
-                .iter()
-                .zip(&roots)
-                .filter(|(row, _)| is_about(row))
-                .map(|(_, root)| *root)
-                .collect();
-            let mut roots = roots.into_iter();
-            turn.keep(|row| {
-                let root = roots.next();
-                row.is_wait() || root.is_some_and(|root| wanted.contains(&root))
-            });
+            let root = |at: usize| turn.parents(at).last().unwrap_or(at);
+            let is_about = |at: &usize| turn.rows[*at].step.facts.handle == Some(handle);
+            let roots: BTreeSet<usize> = (0..turn.rows.len()).filter(is_about).map(root).collect();
+            let wanted: Vec<bool> = (0..turn.rows.len()).map(|at| roots.contains(&root(at))).collect();
+            let mut wanted = wanted.into_iter();
+            turn.keep(|row| wanted.next().unwrap_or_default() || row.is_wait());
         }
         self.turns.retain(|turn| turn.rows.len() > 1 && turn.rows[0].is_wait());
         self
@@ -183,27 +176,17 @@ impl Row {
         self.end.map(|end| end.saturating_sub(self.step.at))
     }
 
-    /// What is known of it, on a few characters each: handle or context, bytes, words.
+    /// When it happens; of a wait, when it is over: what the kernel found is known then.
     #[must_use]
-    pub(crate) fn facts(&self) -> &Facts {
-        &self.step.facts
-    }
-
-    /// Whether it is a call of the layer above.
-    #[must_use]
-    pub(crate) fn is_up(&self) -> bool {
-        self.step.dir == Dir::Up
+    pub(crate) fn at(&self) -> u64 {
+        self.end.filter(|_| self.is_wait()).unwrap_or(self.step.at)
     }
 }
 
 impl Turn {
-    /// For each row the outermost call around it, itself if there is none.
-    fn roots(&self) -> Vec<usize> {
-        let mut roots: Vec<usize> = Vec::with_capacity(self.rows.len());
-        for (at, row) in self.rows.iter().enumerate() {
-            roots.push(row.parent.map_or(at, |parent| roots[parent]));
-        }
-        roots
+    /// The rows around a row, the innermost first.
+    pub(crate) fn parents(&self, at: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.rows[at].parent, |at| self.rows[*at].parent)
     }
 
     /// Leaves out the calls that are not wanted; what is within them stays.

@@ -28,7 +28,7 @@ const LOOK: &str = "
     }
     const tops = steps.map((step) => step.offsetTop).sort((a, b) => a - b);
     if (tops.some((top, at) => at > 0 && top - tops[at - 1] < 20)) wrong.push('steps overlap');
-    for (const what of ['line.up', 'line.down', 'circle.note', '.lines rect']) {
+    for (const what of ['.up .arrow', '.down .arrow', '.dot', '.bar']) {
         if (all(what).length === 0) wrong.push('no ' + what);
     }
     const step = steps.find((step) => step.textContent.includes('on_request'));

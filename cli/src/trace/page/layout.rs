@@ -21,141 +21,106 @@ const END: f64 = 4.0;
 pub(super) struct Layout {
     /// For each turn and row where it begins and, if it lasts, ends.
     pub(super) rows: Vec<Vec<(f64, Option<f64>)>>,
-    /// For each turn where its marks stand.
-    pub(super) marks: Vec<Vec<f64>>,
-    /// Where time is broken.
-    pub(super) breaks: Vec<Break>,
+    /// For each turn where its first mark stands; each of the others is a line further down.
+    pub(super) marks: Vec<f64>,
+    /// Where time is broken, and the nanoseconds that are not shown in their length.
+    pub(super) breaks: Vec<(f64, u64)>,
     pub(super) height: f64,
     /// Pixels of a microsecond.
     pub(super) scale: f64,
 }
 
-/// A piece of time that is longer than shown.
-#[derive(Debug, PartialEq)]
-pub(super) struct Break {
-    pub(super) y: f64,
-    pub(super) nanoseconds: u64,
-}
-
-#[derive(Clone, Copy)]
-enum Event {
-    Begin { turn: usize, row: usize, wait: bool },
-    End { turn: usize, row: usize },
-}
-
-impl Event {
-    const fn turn(self) -> usize {
-        match self {
-            Self::Begin { turn, .. } | Self::End { turn, .. } => turn,
-        }
-    }
+/// The beginning or the end of a row. A wait is where it ends.
+struct Event {
+    at: u64,
+    /// Nanoseconds since the event before.
+    gap: u64,
+    turn: usize,
+    row: usize,
+    is_end: bool,
+    is_wait: bool,
 }
 
 impl Layout {
     pub(super) fn of(story: &Story) -> Self {
+        // What was before the client came is told, and not measured.
+        let first = story.turns.iter().position(|turn| !turn.marks.is_empty()).unwrap_or(0);
         let events = events_of(story);
-        let gaps = gaps_of(&events);
-        let scale = scale_of(story, &events, &gaps);
+        let scale = scale_of(events.iter().filter(|event| event.turn >= first));
         let mut layout = Self {
             rows: story.turns.iter().map(|turn| vec![(0.0, None); turn.rows.len()]).collect(),
-            marks: story.turns.iter().map(|turn| vec![0.0; turn.marks.len()]).collect(),
+            marks: vec![0.0; story.turns.len()],
             scale: scale * 1e3,
             ..Self::default()
         };
-        let first = first_marked(story);
         // The first of all has nothing before it.
-        let mut y = -LINE;
-        let mut open = 0_usize;
-        for ((_, event), gap) in events.iter().zip(&gaps) {
-            // What was before the client came is told, and not measured.
-            let length = if event.turn() < first { 0.0 } else { *gap as f64 * scale };
-            match *event {
-                Event::Begin { turn, row, wait } => {
-                    let longest = if open == 0 { PAUSE } else { LONGEST };
-                    let is_pause = wait && open == 0 && y > 0.0;
-                    y += if is_pause { PAUSE } else { length.clamp(LINE, longest) };
-                    if length > longest {
-                        layout.breaks.push(Break { y: y - (longest - LINE) / 2.0, nanoseconds: *gap });
-                    }
-                    if wait {
-                        for place in &mut layout.marks[turn] {
-                            *place = y;
-                            y += LINE;
-                        }
-                    }
-                    layout.rows[turn][row].0 = y;
-                    open += usize::from(!wait && story.turns[turn].rows[row].step.edge == Edge::Begin);
-                }
-                Event::End { turn, row } => {
-                    y += length.clamp(END, LONGEST);
-                    layout.rows[turn][row].1 = Some(y);
-                    open = open.saturating_sub(1);
-                }
+        let (mut y, mut open) = (-LINE, 0_usize);
+        for &Event { gap, turn, row, is_end, is_wait, .. } in &events {
+            let length = if turn < first { 0.0 } else { gap as f64 * scale };
+            if is_end {
+                y += length.clamp(END, LONGEST);
+                layout.rows[turn][row].1 = Some(y);
+                open = open.saturating_sub(1);
+                continue;
             }
+            let longest = if open == 0 { PAUSE } else { LONGEST };
+            y += if is_wait && open == 0 && y > 0.0 { PAUSE } else { length.clamp(LINE, longest) };
+            if length > longest {
+                layout.breaks.push((y - (longest - LINE) / 2.0, gap));
+            }
+            if is_wait {
+                layout.marks[turn] = y;
+                y += LINE * story.turns[turn].marks.len() as f64;
+            }
+            layout.rows[turn][row].0 = y;
+            open += usize::from(!is_wait && story.turns[turn].rows[row].step.edge == Edge::Begin);
         }
-        layout.place_last_marks(y, story);
-        layout.end_what_goes_on(story);
+        layout.finish(y, story);
         layout
     }
 
-    /// Marks that no turn follows stand at the end.
-    fn place_last_marks(&mut self, mut y: f64, story: &Story) {
-        for (turn, places) in story.turns.iter().zip(&mut self.marks) {
-            for place in places.iter_mut().filter(|_| !turn.rows.iter().any(|row| row.is_wait())) {
-                y += LINE;
-                *place = y;
+    /// Marks that no turn follows stand at the end, and calls that have not ended go on to the bottom.
+    fn finish(&mut self, mut y: f64, story: &Story) {
+        for (turn, mark) in story.turns.iter().zip(&mut self.marks) {
+            if !turn.rows.iter().any(|row| row.is_wait()) {
+                *mark = y + LINE;
+                y += LINE * turn.marks.len() as f64;
             }
         }
         self.height = y + 2.0 * LINE;
-    }
-
-    /// Calls that have not ended go on to the bottom.
-    fn end_what_goes_on(&mut self, story: &Story) {
-        for (turn, places) in story.turns.iter().zip(&mut self.rows) {
-            for (row, place) in turn.rows.iter().zip(places) {
-                if row.step.edge == Edge::Begin && row.end.is_none() {
-                    place.1 = Some(self.height - LINE);
-                }
+        for (row, place) in story.rows().zip(self.rows.iter_mut().flatten()) {
+            if row.step.edge == Edge::Begin && row.end.is_none() {
+                place.1 = Some(self.height - LINE);
             }
         }
     }
 }
 
-/// What has a place, in the order of time. A wait is where it ends.
-fn events_of(story: &Story) -> Vec<(u64, Event)> {
+/// What has a place, in the order of time.
+fn events_of(story: &Story) -> Vec<Event> {
     let mut events = Vec::new();
     for (turn, told) in story.turns.iter().enumerate() {
-        for (index, row) in told.rows.iter().enumerate() {
-            let wait = row.is_wait();
-            let at = row.end.filter(|_| wait).unwrap_or(row.step.at);
-            events.push((at, Event::Begin { turn, row: index, wait }));
-            if let (Some(end), false) = (row.end, wait) {
-                events.push((end, Event::End { turn, row: index }));
+        for (row, of) in told.rows.iter().enumerate() {
+            let is_wait = of.is_wait();
+            events.push(Event { at: of.at(), gap: 0, turn, row, is_end: false, is_wait });
+            if let (Some(at), false) = (of.end, is_wait) {
+                events.push(Event { at, gap: 0, turn, row, is_end: true, is_wait });
             }
         }
     }
     // Stable: what a process does in one nanosecond stays in its order, as ends follow their beginnings.
-    events.sort_by_key(|(at, _)| *at);
+    events.sort_by_key(|event| event.at);
+    let mut before = events.first().map_or(0, |event| event.at);
+    for event in &mut events {
+        event.gap = event.at - std::mem::replace(&mut before, event.at);
+    }
     events
 }
 
-fn gaps_of(events: &[(u64, Event)]) -> Vec<u64> {
-    let first = events.first().map(|(at, _)| *at);
-    let before = first.into_iter().chain(events.iter().map(|(at, _)| *at));
-    events.iter().zip(before).map(|((at, _), before)| at - before).collect()
-}
-
-/// The first turn after something that the client did.
-fn first_marked(story: &Story) -> usize {
-    story.turns.iter().position(|turn| !turn.marks.is_empty()).unwrap_or(0)
-}
-
 /// Pixels of a nanosecond: half of the steps fill their lines, and those that took longest are not too long.
-fn scale_of(story: &Story, events: &[(u64, Event)], gaps: &[u64]) -> f64 {
-    let first = first_marked(story);
-    let counts = |event: &Event| event.turn() >= first && !matches!(event, Event::Begin { wait: true, .. });
-    let gaps = events.iter().zip(gaps).filter(|((_, event), gap)| counts(event) && **gap > 0);
-    let mut sorted: Vec<u64> = gaps.map(|(_, gap)| *gap).collect();
+fn scale_of<'a>(events: impl Iterator<Item = &'a Event>) -> f64 {
+    let is_step = |event: &&Event| event.gap > 0 && (event.is_end || !event.is_wait);
+    let mut sorted: Vec<u64> = events.filter(is_step).map(|event| event.gap).collect();
     sorted.sort_unstable();
     let Some(median) = sorted.get(sorted.len() / 2) else { return 1.0 };
     // A few long ones, such as waits, are broken.

@@ -1,7 +1,6 @@
 //! A story as a page: a sequence diagram with a lane for each layer. One file, without anything from elsewhere, and
 //! legible without JavaScript.
 
-mod drawing;
 mod lanes;
 mod layout;
 mod steps;
@@ -9,7 +8,6 @@ mod steps;
 use super::print::duration;
 use super::story::Story;
 use crate::sources::Index;
-use lanes::Lanes;
 use layout::Layout;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -69,18 +67,8 @@ pub(crate) fn beginning(words: &Words<'_>) -> String {
 
 #[must_use]
 pub(crate) fn ending(story: &Story, index: &Index) -> String {
-    let (lanes, layout) = (Lanes::of(story), Layout::of(story));
-    let count = lanes.lanes.len();
-    let diagram = html! {
-        (legend(story, &layout))
-        div.chart.many[count > 8] style={ "--count:" (count) } {
-            (steps::heads(&lanes))
-            div.body style=(format!("height:{:.0}px", layout.height)) {
-                (drawing::lines(story, &lanes, &layout))
-                (steps::steps(story, &lanes, &layout, index))
-            }
-        }
-    };
+    let layout = Layout::of(story);
+    let diagram = html! { (legend(story, &layout)) (steps::chart(story, &layout, index)) };
     diagram.into_string() + &frame(&Words { title: "", lead: "" }).1
 }
 
