@@ -88,7 +88,7 @@ fn main() -> Result<()> {
         server.close();
     })?;
 
-    let (client, _) = AsyncStream::tcp(&env);
+    let client = AsyncStream::tcp(&env);
     client.set_handler(Talk { is_server: false });
     client.connect_tcp(tcp.local_addr()?)?;
 

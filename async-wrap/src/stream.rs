@@ -1,6 +1,8 @@
 //! Streams with an async context: wraps whose upcalls run in callback scopes, and whose requests are resources. Mirrors
 //! the `AsyncWrap` side of `HandleWrap`, `ConnectWrap`, `WriteWrap` and `ShutdownWrap`.
 
+mod forward;
+
 use crate::layer::trace::Facts;
 use crate::scoped::{Listening, Scoped};
 use crate::upcall::{OnConnection, OnStream};
@@ -12,15 +14,14 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use tcp_wrap::{Errno, StreamWrap, TcpWrap, Written};
+use tcp_wrap::{Errno, PipeWrap, StreamWrap, TcpWrap, Written};
 
 /// A wrapped stream with its async context. Clones share it.
 ///
-/// It dereferences to [`StreamWrap`]. Write, connect, shut down and close through this type, not through the wrap: only
-/// this type assigns an upcall to its request and runs it in that request's context.
+/// It has the calls of [`StreamWrap`] and does not dereference to it: only this type assigns an upcall to its request and
+/// runs it in that request's context.
 #[derive(Clone)]
 pub struct AsyncStream(Rc<StreamInner>);
 
@@ -41,11 +42,16 @@ struct StreamInner {
 struct Writes(VecDeque<AsyncId>);
 
 impl AsyncStream {
-    /// Creates a TCP stream without a socket. Returns it with its wrap, which binds, connects and sets options.
+    /// Creates a TCP stream without a socket.
     #[must_use]
-    pub fn tcp(env: &Environment) -> (Self, TcpWrap) {
-        let wrap = TcpWrap::new(env.loop_handle());
-        (Self::new(env, (*wrap).clone(), Provider::TcpWrap), wrap)
+    pub fn tcp(env: &Environment) -> Self {
+        Self::new(env, (*TcpWrap::new(env.loop_handle())).clone(), Provider::TcpWrap)
+    }
+
+    /// Creates a stream over a Unix socket, without a descriptor.
+    #[must_use]
+    pub fn pipe(env: &Environment) -> Self {
+        Self::new(env, (*PipeWrap::new(env.loop_handle())).clone(), Provider::PipeWrap)
     }
 
     /// Gives `stream` a new context and tells hooks of it.
@@ -126,8 +132,7 @@ impl AsyncStream {
     /// `ENOTSUP` if this is not a TCP stream; otherwise as [`TcpWrap::connect`].
     pub fn connect_tcp(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("AsyncStream::connect_tcp", || self.facts());
-        let tcp = self.0.stream.as_tcp().ok_or(Error::new("connect", Errno::ENOTSUP))?;
-        tcp.connect(addr)?;
+        self.tcp_wrap("connect")?.connect(addr)?;
         self.0.connect.set(self.new_request(Provider::TcpConnectWrap));
         Ok(())
     }
@@ -135,11 +140,10 @@ impl AsyncStream {
     /// Connects to the name of a Unix socket; `on_connect` runs in the context of the request (`PIPECONNECTWRAP`).
     ///
     /// # Errors
-    /// `ENOTSUP` if this is not a pipe; otherwise as [`PipeWrap::connect`](tcp_wrap::PipeWrap::connect).
+    /// `ENOTSUP` if this is not a pipe; otherwise as [`PipeWrap::connect`].
     pub fn connect_pipe(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let _down = LAYER.down("AsyncStream::connect_pipe", || self.facts());
-        let pipe = self.0.stream.as_pipe().ok_or(Error::new("connect", Errno::ENOTSUP))?;
-        pipe.connect(name)?;
+        self.pipe_wrap("connect")?.connect(name)?;
         self.0.connect.set(self.new_request(Provider::PipeConnectWrap));
         Ok(())
     }
@@ -180,11 +184,10 @@ impl AsyncStream {
     /// of the request.
     ///
     /// # Errors
-    /// `ENOTSUP` if this is not a pipe; otherwise as [`PipeWrap::write_fds`](tcp_wrap::PipeWrap::write_fds).
+    /// `ENOTSUP` if this is not a pipe; otherwise as [`PipeWrap::write_fds`].
     pub fn write_fds(&self, data: Bytes, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
         let _down = LAYER.down("AsyncStream::write_fds", || self.facts());
-        let pipe = self.0.stream.as_pipe().ok_or(Error::new("write", Errno::ENOTSUP))?;
-        pipe.write_fds(data, fds)?;
+        self.pipe_wrap("write")?.write_fds(data, fds)?;
         self.push_write();
         Ok(())
     }
@@ -233,6 +236,19 @@ impl AsyncStream {
         }
     }
 
+    /// The wrap beneath.
+    fn wrap(&self) -> &StreamWrap {
+        &self.0.stream
+    }
+
+    fn tcp_wrap(&self, op: &'static str) -> Result<TcpWrap> {
+        self.0.stream.as_tcp().ok_or_else(|| Error::new(op, Errno::ENOTSUP))
+    }
+
+    fn pipe_wrap(&self, op: &'static str) -> Result<PipeWrap> {
+        self.0.stream.as_pipe().ok_or_else(|| Error::new(op, Errno::ENOTSUP))
+    }
+
     /// The stream's facts for a trace record.
     fn facts(&self) -> Facts {
         self.0.context.facts()
@@ -273,14 +289,6 @@ impl AsyncStream {
 
     pub(crate) fn take_shutdown(&self) -> AsyncId {
         self.0.shutdown.take()
-    }
-}
-
-impl Deref for AsyncStream {
-    type Target = StreamWrap;
-
-    fn deref(&self) -> &StreamWrap {
-        &self.0.stream
     }
 }
 

@@ -29,7 +29,7 @@ fn fill(env: &Environment, held: &Rc<()>) {
         pending::<()>().await;
     });
     env.hook(Holds(Rc::clone(held))).enable();
-    let (stream, _) = AsyncStream::tcp(env);
+    let stream = AsyncStream::tcp(env);
     let connection = hold();
     stream.listen_with(1, move |_, _| _ = &connection).expect("a port of the kernel's choice");
 }

@@ -163,7 +163,7 @@ fn serve_tcp(env: &Environment, log: &Log) -> SocketAddr {
 }
 
 fn connect_tcp(env: &Environment, addr: SocketAddr, log: &Log) {
-    let (stream, _) = AsyncStream::tcp(env);
+    let stream = AsyncStream::tcp(env);
     stream.set_handler(Client(Echo { log: log.clone(), who: "client" }));
     stream.connect_tcp(addr).expect("loopback is reachable");
 }
@@ -403,7 +403,7 @@ fn a_stream_closed_without_a_handler_is_destroyed() {
     let (lp, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
-    AsyncStream::tcp(&env).0.close();
+    AsyncStream::tcp(&env).close();
     run_to_the_end(&lp, &env);
     assert_eq!(log.take(), ["init 1 TCPWRAP 0", "before 1", "after 1", "destroy 1"]);
 }
@@ -412,7 +412,7 @@ fn a_stream_closed_without_a_handler_is_destroyed() {
 fn requests_of_the_wrong_kind_are_refused() {
     let (lp, env) = new_loop();
     let (ours, theirs) = pair(&env);
-    let (tcp, _) = AsyncStream::tcp(&env);
+    let tcp = AsyncStream::tcp(&env);
     let addr = "127.0.0.1:1".parse().expect("an address");
     let refused = |result: Result<()>| assert_eq!(result.expect_err("refused").errno(), Errno::ENOTSUP);
     refused(ours.connect_tcp(addr));

@@ -1,7 +1,7 @@
 //! Where something listens or who a peer is: an IP address with its port, or a Unix socket.
 
 use async_wrap::layer::Printable;
-use async_wrap::{PipeName, StreamWrap};
+use async_wrap::{AsyncStream, PipeName};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,17 +35,17 @@ impl Address {
         self.as_tcp().map(|addr| addr.port())
     }
 
-    pub(crate) fn local(stream: &StreamWrap) -> Option<Self> {
-        match stream.as_tcp() {
-            Some(tcp) => tcp.local_addr().ok().map(Self::Tcp),
-            None => stream.as_pipe().and_then(|pipe| pipe.local_name().ok()).map(Self::from),
+    pub(crate) fn local(stream: &AsyncStream) -> Option<Self> {
+        match stream.is_tcp() {
+            true => stream.local_addr().ok().map(Self::Tcp),
+            false => stream.local_name().ok().map(Self::from),
         }
     }
 
-    pub(crate) fn peer(stream: &StreamWrap) -> Option<Self> {
-        match stream.as_tcp() {
-            Some(tcp) => tcp.peer_addr().ok().map(Self::Tcp),
-            None => stream.as_pipe().and_then(|pipe| pipe.peer_name().ok()).map(Self::from),
+    pub(crate) fn peer(stream: &AsyncStream) -> Option<Self> {
+        match stream.is_tcp() {
+            true => stream.peer_addr().ok().map(Self::Tcp),
+            false => stream.peer_name().ok().map(Self::from),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Connecting: to a TCP address or a Unix socket. Mirrors `net.connect`, `internalConnect` and `afterConnect`.
 
+use crate::query::set_connection_options;
 use crate::server::HIGH_WATER_MARK;
 use crate::upcall::SocketHandler;
 use crate::{Error, ErrorCode, LAYER, Result, Socket};
 use async_wrap::layer::trace::Facts;
-use async_wrap::{AsyncStream, BindOptions, Environment, Errno, KeepAlive, PipeWrap, Provider, StreamWrap};
+use async_wrap::{AsyncStream, BindOptions, Environment, Errno, Provider, StreamWrap};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -84,10 +85,8 @@ impl Socket {
     ) -> Result<Self> {
         let _down = LAYER.down("Socket::connect", Facts::default);
         let stream = match &options.target {
-            ConnectTarget::Addr(_) => AsyncStream::tcp(env).0,
-            ConnectTarget::Path(_) => {
-                AsyncStream::new(env, (*PipeWrap::new(env.loop_handle())).clone(), Provider::PipeWrap)
-            }
+            ConnectTarget::Addr(_) => AsyncStream::tcp(env),
+            ConnectTarget::Path(_) => AsyncStream::pipe(env),
         };
         if let Err(error) = options.begin(&stream) {
             // Nobody has heard of the socket: it goes as silently as it came.
@@ -127,18 +126,11 @@ impl ConnectOptions {
             ConnectTarget::Addr(addr) => *addr,
             ConnectTarget::Path(path) => return stream.connect_pipe(path),
         };
-        let Some(tcp) = stream.as_tcp() else { return stream.connect_tcp(addr) };
         if let Some(local) = self.local {
-            tcp.bind(local, BindOptions::default())?;
+            stream.bind(local, BindOptions::default())?;
         }
         stream.connect_tcp(addr)?;
         // The socket exists from here on, and keeps what is set before the connection stands.
-        if self.no_delay {
-            tcp.set_nodelay(true)?;
-        }
-        if let Some(idle) = self.keep_alive {
-            tcp.set_keepalive(Some(KeepAlive::after(idle.max(Duration::from_secs(1)))))?;
-        }
-        Ok(())
+        set_connection_options(stream, self.no_delay, self.keep_alive)
     }
 }

@@ -12,7 +12,7 @@ use crate::{Address, Dropped, LAYER, Result, Server, Socket};
 use async_wrap::layer::trace::Facts;
 use async_wrap::layer::{HandlerCell, OnUnwind};
 use async_wrap::upcall::OnConnection;
-use async_wrap::{AsyncId, AsyncStream, TcpWrap};
+use async_wrap::{AsyncId, AsyncStream};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -267,12 +267,12 @@ impl Acceptor {
     }
 
     /// Sets what all connections shall have (`no_delay`, `keep_alive`) on the listener, from which they inherit it on
-    /// Linux: no system call for each of them.
+    /// Linux: no system call for each of them. A listener that is no TCP stream stays as it is.
     ///
     /// # Errors
     /// The system's refusal.
-    pub fn prepare_listener(&self, tcp: &TcpWrap) -> Result<()> {
-        self.set_options(tcp)?;
+    pub fn prepare_listener(&self, listener: &AsyncStream) -> Result<()> {
+        self.set_options(listener)?;
         self.prepared.set(cfg!(target_os = "linux"));
         Ok(())
     }
@@ -282,9 +282,12 @@ impl Acceptor {
         self.prepared.set(true);
     }
 
-    fn set_options(&self, tcp: &TcpWrap) -> Result<()> {
+    fn set_options(&self, stream: &AsyncStream) -> Result<()> {
         let options = &self.listening.server.0.options;
-        Ok(set_connection_options(tcp, options.no_delay, options.keep_alive)?)
+        if stream.is_tcp() {
+            set_connection_options(stream, options.no_delay, options.keep_alive)?;
+        }
+        Ok(())
     }
 
     /// Gives the server a connection, inside a callback scope, or tells it that accepting failed (`onconnection`): for a
@@ -311,11 +314,9 @@ impl Acceptor {
 
     fn take(&self, stream: AsyncStream) {
         let listening = &self.listening;
-        if !self.prepared.get()
-            && let Some(tcp) = stream.as_tcp()
-        {
+        if !self.prepared.get() {
             // As in Node a refusal is ignored: a connection that is gone already says so when it is read.
-            let _ = self.set_options(&tcp);
+            let _ = self.set_options(&stream);
         }
         listening.connection_opened();
         let socket = Socket::accepted(stream, &listening.server.0.options, listening);

@@ -3,7 +3,7 @@
 
 use crate::{Address, ServerOptions};
 use async_wrap::Result;
-use async_wrap::{BindOptions, KeepAlive, LoopHandle, PipeWrap, StreamWrap, TcpWrap};
+use async_wrap::{AsyncStream, BindOptions, KeepAlive, LoopHandle, PipeWrap, StreamWrap, TcpWrap};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -85,7 +85,7 @@ impl ListenQuery {
         let tcp = TcpWrap::new(event_loop);
         let bound = Bound { stream: (*tcp).clone(), asked: Address::Tcp(addr) };
         tcp.bind(addr, BindOptions { ipv6_only: self.ipv6_only, reuse_port: self.reuse_port })?;
-        set_connection_options(&tcp, self.no_delay, self.keep_alive)?;
+        prepare_listener(&tcp, self.no_delay, self.keep_alive)?;
         Ok(bound)
     }
 
@@ -114,20 +114,20 @@ impl Bound {
         let socket = UnixListener::from(fd);
         let is_unix = socket.local_addr().is_ok();
         let fd = OwnedFd::from(socket);
-        let mut bound = if is_unix {
+        if is_unix {
             let pipe = PipeWrap::new(event_loop);
-            let bound = Self { stream: (*pipe).clone(), asked: Address::Unnamed };
+            let mut bound = Self { stream: (*pipe).clone(), asked: Address::Unnamed };
             pipe.open(fd)?;
-            bound
+            bound.asked = pipe.local_name().map_or(Address::Unnamed, Address::from);
+            Ok(bound)
         } else {
             let tcp = TcpWrap::new(event_loop);
-            let bound = Self { stream: (*tcp).clone(), asked: Address::Unnamed };
+            let mut bound = Self { stream: (*tcp).clone(), asked: Address::Unnamed };
             tcp.open(fd)?;
-            set_connection_options(&tcp, options.no_delay, options.keep_alive)?;
-            bound
-        };
-        bound.asked = Address::local(&bound.stream).unwrap_or(Address::Unnamed);
-        Ok(bound)
+            prepare_listener(&tcp, options.no_delay, options.keep_alive)?;
+            bound.asked = tcp.local_addr().map_or(Address::Unnamed, Address::Tcp);
+            Ok(bound)
+        }
     }
 
     /// The socket.
@@ -166,18 +166,34 @@ impl fmt::Debug for Bound {
     }
 }
 
-/// Sets the options of every connection: on the connection itself, or on its listener, from which connections inherit
-/// them on Linux, without a system call for each of them.
+/// Sets the options of every connection on its listener, from which connections inherit them on Linux, without a system
+/// call for each of them.
+fn prepare_listener(tcp: &TcpWrap, no_delay: bool, keep_alive: Option<Duration>) -> Result<()> {
+    if no_delay {
+        tcp.set_nodelay(true)?;
+    }
+    if keep_alive.is_some() {
+        tcp.set_keepalive(keep_alive.map(probe_after))?;
+    }
+    Ok(())
+}
+
+/// Sets the options of a connection on the connection itself, or on a listener that has its async context already.
 pub(crate) fn set_connection_options(
-    tcp: &TcpWrap,
+    stream: &AsyncStream,
     no_delay: bool,
     keep_alive: Option<Duration>,
 ) -> Result<()> {
     if no_delay {
-        tcp.set_nodelay(true)?;
+        stream.set_nodelay(true)?;
     }
-    if let Some(idle) = keep_alive {
-        tcp.set_keepalive(Some(KeepAlive::after(idle.max(Duration::from_secs(1)))))?;
+    if keep_alive.is_some() {
+        stream.set_keepalive(keep_alive.map(probe_after))?;
     }
     Ok(())
+}
+
+/// The kernel's probes, which begin after a second of silence at least.
+pub(crate) fn probe_after(idle: Duration) -> KeepAlive {
+    KeepAlive::after(idle.max(Duration::from_secs(1)))
 }

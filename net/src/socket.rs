@@ -1,6 +1,7 @@
 //! A connection: reading with pauses, writing with a high-water mark, and an orderly end. Mirrors `net.Socket`.
 
 use crate::listening::Listening;
+use crate::query::probe_after;
 use crate::server::HIGH_WATER_MARK;
 use crate::state::SocketFlags;
 use crate::state::{
@@ -12,7 +13,7 @@ use crate::tower::{SocketTower, Unclaimed};
 use crate::upcall::SocketHandler;
 use crate::{Address, Error, ErrorCode, LAYER, Result, ServerOptions};
 use async_wrap::layer::trace::Facts;
-use async_wrap::{AsyncId, AsyncStream, Environment, Errno, KeepAlive, TcpWrap, Written};
+use async_wrap::{AsyncId, AsyncStream, Environment, Errno, Written};
 use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
@@ -289,7 +290,7 @@ impl Socket {
         if self.0.has(DESTROYED) {
             return Err(Error::closed());
         }
-        if self.0.stream.as_tcp().is_none() {
+        if !self.0.stream.is_tcp() {
             return Err(Error::new(ErrorCode::InvalidHandleType, "reset: this is no TCP connection"));
         }
         if self.0.stream.reset().is_ok() {
@@ -331,13 +332,15 @@ impl Socket {
     /// # Errors
     /// `InvalidHandleType` for a Unix socket; the system's refusal.
     pub fn set_keep_alive(&self, idle: Option<Duration>) -> Result<()> {
-        let probe = idle.map(|idle| KeepAlive::after(idle.max(Duration::from_secs(1))));
-        Ok(self.tcp()?.set_keepalive(probe)?)
+        Ok(self.tcp()?.set_keepalive(idle.map(probe_after))?)
     }
 
-    fn tcp(&self) -> Result<TcpWrap> {
-        let none = Error::new(ErrorCode::InvalidHandleType, "this is no TCP connection");
-        self.0.stream.as_tcp().ok_or(none)
+    /// The stream, if it is a TCP connection.
+    fn tcp(&self) -> Result<&AsyncStream> {
+        match self.0.stream.is_tcp() {
+            true => Ok(&self.0.stream),
+            false => Err(Error::new(ErrorCode::InvalidHandleType, "this is no TCP connection")),
+        }
     }
 
     /// This side's address, while there is one.

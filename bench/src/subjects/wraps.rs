@@ -5,15 +5,25 @@ use async_wrap::AsyncStream;
 use tcp_wrap::{Error, Result, StreamWrap, Written};
 
 pub(crate) trait Wrapped {
-    fn wrap(&self) -> &StreamWrap;
+    fn read_start(&self) -> Result<()>;
+    fn read_stop(&self);
+    fn write_queue_size(&self) -> usize;
     fn write(&self, data: &[u8]) -> Result<Written>;
     fn shutdown(&self) -> Result<()>;
     fn close(&self);
 }
 
 impl Wrapped for StreamWrap {
-    fn wrap(&self) -> &StreamWrap {
-        self
+    fn read_start(&self) -> Result<()> {
+        self.read_start()
+    }
+
+    fn read_stop(&self) {
+        self.read_stop();
+    }
+
+    fn write_queue_size(&self) -> usize {
+        self.write_queue_size()
     }
 
     fn write(&self, data: &[u8]) -> Result<Written> {
@@ -30,8 +40,16 @@ impl Wrapped for StreamWrap {
 }
 
 impl Wrapped for AsyncStream {
-    fn wrap(&self) -> &StreamWrap {
-        self
+    fn read_start(&self) -> Result<()> {
+        self.read_start()
+    }
+
+    fn read_stop(&self) {
+        self.read_stop();
+    }
+
+    fn write_queue_size(&self) -> usize {
+        self.write_queue_size()
     }
 
     fn write(&self, data: &[u8]) -> Result<Written> {
@@ -60,9 +78,9 @@ impl Connection {
 
     fn send(&mut self, stream: &impl Wrapped, data: &[u8]) -> Result<()> {
         let written = stream.write(data)?;
-        if written.later > 0 && stream.wrap().write_queue_size() >= HIGH_WATER_MARK {
+        if written.later > 0 && stream.write_queue_size() >= HIGH_WATER_MARK {
             self.is_paused = true;
-            stream.wrap().read_stop();
+            stream.read_stop();
         }
         Ok(())
     }
@@ -79,12 +97,12 @@ impl Connection {
     }
 
     fn go_on(&mut self, stream: &impl Wrapped, result: Result<()>) {
-        let is_drained = stream.wrap().write_queue_size() == 0;
+        let is_drained = stream.write_queue_size() == 0;
         if result.is_err() {
             stream.close();
         } else if self.is_paused && is_drained {
             self.is_paused = false;
-            if stream.wrap().read_start().is_err() {
+            if stream.read_start().is_err() {
                 stream.close();
             }
         }
@@ -92,7 +110,7 @@ impl Connection {
 
     fn end(stream: &impl Wrapped) {
         // What waits is sent before the FIN.
-        if stream.wrap().write_queue_size() == 0 || stream.shutdown().is_err() {
+        if stream.write_queue_size() == 0 || stream.shutdown().is_err() {
             stream.close();
         }
     }

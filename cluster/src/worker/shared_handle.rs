@@ -40,9 +40,7 @@ impl SharedHandle {
 
 impl ListenHandle for SharedHandle {
     fn listen(&self, backlog: u32, acceptor: Acceptor) -> Result<()> {
-        if let Some(tcp) = self.stream.as_tcp() {
-            acceptor.prepare_listener(&tcp)?;
-        }
+        acceptor.prepare_listener(&self.stream)?;
         let server = acceptor.server();
         self.stream.set_accept_batch(ACCEPT_BATCH);
         self.stream.listen(backlog, acceptor).map_err(|error| error.on(&self.address))?;

@@ -42,7 +42,7 @@ impl ListenHandle for WatchedHandle {
     }
 
     fn address(&self) -> Option<Address> {
-        self.stream.as_tcp().and_then(|tcp| tcp.local_addr().ok()).map(Address::Tcp)
+        self.stream.local_addr().ok().map(Address::Tcp)
     }
 
     fn close(&self) {
