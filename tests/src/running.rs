@@ -1,4 +1,4 @@
-//! A child process that never outlives its test, and deadlines for what is expected of it.
+//! A child process that never outlives its test, and deadlines for its output and its end.
 
 use std::io::{self, BufRead, BufReader, PipeReader, Read};
 use std::os::unix::process::CommandExt;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use uv_core::Signal;
 use uv_core::process::kill;
 
-/// How long a child may take for anything. Reached only by one that hangs.
+/// How long a child may take for anything. Only a child that hangs reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A child process with the processes that it starts. All of them are killed when this is dropped.
@@ -19,11 +19,11 @@ pub struct Running {
     stdout: Receiver<String>,
     stderr: Receiver<String>,
     ended: Receiver<io::Result<ExitStatus>>,
-    /// Nobody is left of them: the id may be somebody else's.
+    /// All of them have ended: their id may belong to another process.
     is_over: bool,
 }
 
-/// How a child ended, and what it said that was not read before.
+/// How a child ended, and the rest of its output.
 #[derive(Debug)]
 pub struct Ended {
     /// Its exit code or signal.
@@ -61,7 +61,7 @@ impl Running {
         let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
         let (stdout, stderr) = (lines_of(child.stdout.take()), lines_of(child.stderr.take()));
         let (end, ended) = mpsc::channel();
-        // Nobody listens any more if the test gave up.
+        // The receiver is dropped if the test has failed.
         thread::spawn(move || end.send(child.wait()));
         Ok(Self { pid, stdout, stderr, ended, is_over: false })
     }
@@ -75,12 +75,12 @@ impl Running {
     /// Sends a signal to the child alone.
     ///
     /// # Errors
-    /// It is gone, or there is no such signal.
+    /// The child has ended, or there is no such signal.
     pub fn signal(&self, signum: i32) -> Result<(), uv_core::Error> {
         kill(self.pid, signum)
     }
 
-    /// The next line of the child's standard output; none if it ended, or said nothing in time.
+    /// The next line of the child's standard output; none if it ended, or wrote nothing in time.
     #[must_use]
     pub fn line(&self) -> Option<String> {
         self.stdout.recv_timeout(DEADLINE).ok()
@@ -107,7 +107,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_over {
-            // To the whole group. Refused only if nobody is left of it.
+            // To the whole group. It fails only if all of it has ended.
             let _ = kill(-self.pid, Signal::SIGKILL);
         }
     }
@@ -118,13 +118,13 @@ fn lines_of(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (line, lines) = mpsc::channel();
     thread::spawn(move || {
         let text = pipe.map(BufReader::new).into_iter().flat_map(BufRead::lines).map_while(Result::ok);
-        // Fails when nobody listens any more.
+        // Fails when the receiver is dropped.
         text.map(|text| line.send(text)).take_while(Result::is_ok).for_each(drop);
     });
     lines
 }
 
-/// Whatever comes until the pipe is closed, also by those who inherited it.
+/// All output until the pipe is closed, also by processes that inherited it.
 fn rest(lines: &Receiver<String>, until: Instant) -> io::Result<String> {
     let mut text = String::new();
     loop {

@@ -1,4 +1,4 @@
-//! Rust source as far as the house rules need it: which characters are code, where functions begin and end.
+//! The parts of Rust source that the house rules read: which characters are code, where functions begin and end.
 
 /// The source with every character of comments, strings and character literals replaced by a blank. Line ends stay, so
 /// that lines keep their numbers.

@@ -40,7 +40,7 @@ pub fn cargo_build() -> io::Result<Command> {
 /// What a cargo command prints.
 ///
 /// # Errors
-/// It could not be started, or failed: with what it said.
+/// It could not be started, or failed; with its output.
 pub fn output(command: &mut Command) -> io::Result<String> {
     let output = command.output()?;
     if !output.status.success() {

@@ -132,7 +132,10 @@ fn every_edge_has_a_reason() -> Outcome {
         "add these edges to EDGES in this test and to ARCHITECTURE.md: {unreasoned:?}"
     );
     let stale: Vec<_> = reasoned.difference(&declared).collect();
-    assert!(stale.is_empty(), "these edges are gone; take them out of EDGES and ARCHITECTURE.md: {stale:?}");
+    assert!(
+        stale.is_empty(),
+        "no crate has these edges; remove them from EDGES and ARCHITECTURE.md: {stale:?}"
+    );
     Ok(())
 }
 

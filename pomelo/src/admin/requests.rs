@@ -139,8 +139,8 @@ impl Requests {
         }
     }
 
-    /// Hands a response to the callback of its request. A response to no request, or from another server than the one
-    /// that was asked, is only counted.
+    /// Hands a response to the callback of its request. A response to no request, or from a server other than the
+    /// request's target, is only counted.
     pub(crate) fn answer(&self, id: u64, from: &str, response: Response) {
         let is_asked = |waiting: &Waiting| waiting.request.to == from;
         if !self.0.waiting.borrow().get(&id).is_some_and(is_asked) {

@@ -38,7 +38,7 @@ pub(crate) fn check(response: &Response, wanted: &Check) -> Result<(), String> {
         Check::BodyLacks(part) => !contains(part),
         Check::Chunked => response.framing == Framing::Chunked,
         Check::UntilClose => response.framing == Framing::UntilClose,
-        // Known by whoever read the response.
+        // The reader of the response has checked it.
         Check::Truncated => true,
         Check::Field(name) => response.values(name).next().is_some(),
         Check::FieldIs(name, value) => response.values(name).eq([value.as_str()]),

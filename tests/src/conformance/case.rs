@@ -11,7 +11,7 @@ pub(crate) struct Case {
     pub(crate) only_as_written: bool,
     /// The conversation.
     pub(crate) steps: Vec<Step>,
-    /// How the connection is left.
+    /// The final state of the connection.
     pub(crate) end: End,
 }
 

@@ -1,4 +1,4 @@
-//! Holds one conversation with the server and judges its answers.
+//! Plays one conversation with the server and judges its answers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::response::Response;
 use super::rules;
 use super::text;
 
-/// How the request blocks of a case are cut into writes.
+/// How the request blocks of a case are split into writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Variant {
     /// One write to each piece.
@@ -21,7 +21,7 @@ pub(crate) enum Variant {
     ByteByByte,
 }
 
-/// A case of more bytes than this is not sent byte by byte: it would take long and prove nothing new.
+/// A case of more bytes than this is not sent byte by byte: it would take long and test nothing new.
 const MAX_BYTE_BY_BYTE: usize = 2048;
 
 impl Variant {
@@ -44,7 +44,7 @@ impl Variant {
         variants
     }
 
-    /// What a reader of the report calls it.
+    /// Its name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::AsWritten => "as written",
@@ -201,8 +201,8 @@ impl Conversation {
         }
     }
 
-    /// Proves that the connection is open, and that nothing of the case is left in it, by a request that no other
-    /// answer can be mistaken for.
+    /// Checks that the connection is open and holds no more bytes of the case, by a request whose answer differs
+    /// from every other.
     fn probe(&mut self, place: &str) -> Result<(), String> {
         let request = format!("GET /headers HTTP/1.1\r\nHost: probe\r\nX-Probe: {place}\r\n\r\n");
         self.peer.send(vec![request.into_bytes()]).map_err(|error| error.to_string())?;

@@ -15,7 +15,7 @@ const WRITTEN_AT_ONCE: usize = 16 * 1024;
 /// How much is read at a time.
 const READ_SIZE: usize = 64 * 1024;
 
-/// How many times its patience one connection may last, so that a server that trickles for ever ends as well.
+/// How many times its patience one connection may last, so that a server that trickles without end ends as well.
 const MAX_PATIENCES: u32 = 12;
 
 /// The most bytes that one connection may receive: more than any case asks for.
@@ -191,7 +191,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Wakes a writer that the server left waiting. It fails if the connection is gone, which is as good.
+        // Wakes a writer that waits for the server. It fails if the connection is closed, which wakes the writer too.
         let _ = self.stream.shutdown(Shutdown::Both);
         self.finish_writing();
     }

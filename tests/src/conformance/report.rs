@@ -22,7 +22,7 @@ pub struct Failure {
     pub place: String,
     /// How the bytes were cut into writes.
     pub variant: &'static str,
-    /// What the case expects, with the line that says so.
+    /// What the case expects, with its line.
     pub expected: String,
     /// What differed.
     pub why: String,

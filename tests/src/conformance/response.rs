@@ -69,7 +69,7 @@ impl Response {
     }
 }
 
-/// Parses the response at the start of `bytes`; `ended` says that no more will come.
+/// Parses the response at the start of `bytes`; with `ended` no more bytes will come.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub(crate) fn parse(bytes: &[u8], ended: bool, request: RequestKind) -> Result<P
     body(response, bytes, head_length + 4, ended)
 }
 
-/// Refuses what can no longer become a head, so that garbage is not waited upon until the deadline.
+/// Refuses bytes that cannot become a head, so that garbage fails before the deadline.
 fn refuse_early(bytes: &[u8]) -> Result<(), String> {
     let start = b"HTTP/1.1 ";
     let length = start.len().min(bytes.len());

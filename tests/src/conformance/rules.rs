@@ -1,4 +1,4 @@
-//! What RFC 9110 and RFC 9112 demand of every response, so that no case has to say it.
+//! What RFC 9110 and RFC 9112 require of every response, so that no case has to repeat it.
 
 use super::case::RequestKind;
 use super::date;
@@ -27,7 +27,7 @@ pub(crate) fn check(response: &Response, request: RequestKind) -> Result<(), Str
     Ok(())
 }
 
-/// An origin server with a clock dates what it answers, but for 5xx (RFC 9110 6.6.1).
+/// An origin server with a clock sends `Date` in every response but 5xx (RFC 9110 6.6.1).
 fn check_date(response: &Response) -> Result<(), String> {
     let dates: Vec<&str> = response.values("Date").collect();
     match dates[..] {

@@ -53,8 +53,8 @@ impl Error for BadSuite {}
 ///
 /// # Errors
 ///
-/// When the case files cannot be read; each mistake in them is named by file and line. What the server does wrong is
-/// no error but part of the report.
+/// When the case files cannot be read; each mistake in them is named by file and line. A fault of the server
+/// is no error but part of the report.
 pub fn run_all(address: SocketAddr, dir: &Path) -> Result<Report, BadSuite> {
     run(address, dir, &Config::default())
 }

@@ -186,7 +186,7 @@ after the loop
   destroy TCPSERVERWRAP 2
 ";
 
-/// The client goes away in the middle of its request's body.
+/// The client closes the connection in the middle of its request's body.
 const LOST: &str = "
 start
   init TCPSERVERWRAP 2 because of nothing
@@ -243,7 +243,7 @@ poll
   after SHUTDOWNWRAP 10
 check
   destroy SHUTDOWNWRAP 10
-# socketOnClose, abortIncoming: whoever waits for the rest is told when the connection is gone.
+# socketOnClose, abortIncoming: a handler that waits for the rest is told when the connection is closed.
 close
   before TCPWRAP 4
     before HTTPINCOMINGMESSAGE 6

@@ -14,7 +14,7 @@ use uv_core::{Check, Idle, LoopHandle, Prepare, Timer};
 /// How long a step may take to have its effect; never waited for if all is well.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What somebody outside of the chain does next.
+/// What a party outside of the chain does next.
 pub(crate) struct Step {
     what: &'static str,
     act: Box<dyn FnOnce()>,
@@ -102,7 +102,7 @@ impl Rig {
         assert!(env.run(RunMode::NoWait).expect("the loop runs"), "there is nothing to wait for");
         self.watch(steps);
         assert!(!self.lp.run(RunMode::Default).expect("the loop runs"), "{:?}", self.lp.handles());
-        // The loop alone told nobody what its last phase destroyed.
+        // The loop alone has told no hook what its last phase destroyed.
         self.transcript.phase("after the loop");
         assert!(!env.run(RunMode::Default).expect("the loop runs"));
         env.close();

@@ -63,7 +63,7 @@ impl Site {
         Ok(self.states.recv_timeout(DEADLINE)?)
     }
 
-    /// Waits until the server has noticed that all of its clients are gone.
+    /// Waits until the server has noticed that all of its clients have closed.
     pub(crate) fn wait_until_empty(&self) -> Outcome {
         let until = Instant::now() + DEADLINE;
         while self.state()?.connections > 0 {
@@ -91,7 +91,7 @@ fn serve(started: &mpsc::Sender<Reached>, state: &SyncSender<State>) -> Outcome<
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
     let (probed, state) = (server.clone(), state.clone());
     let probe = Async::new(&lp, move |_: &Async| {
-        // Nobody waits if the test has failed.
+        // The receiver is dropped if the test has failed.
         let _ = state.try_send(State { connections: probed.connections(), live: live() });
     });
     probe.unref();

@@ -14,7 +14,7 @@ use uv_core::process::kill;
 /// Half of what the server grants to requests that go on: a second signal must be faster.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// Waits until nobody listens any more.
+/// Waits until no process listens any more.
 fn stops_listening(site: &Site) -> Outcome {
     let until = Instant::now() + DEADLINE;
     while TcpStream::connect(site.address).is_ok() {

@@ -16,7 +16,7 @@ const EOPNOTSUPP: i32 = 95;
 const ENOBUFS: i32 = 105;
 const ETOOMANYREFS: i32 = 109;
 
-/// Starts a service in this way whose calls can fail, and holds that one that does ends neither the service nor a
+/// Starts a service in this way, makes its calls fail, and checks that a failure ends neither the service nor a
 /// connection.
 fn survives(way: &[&str], call: &str, errno: i32) -> Outcome {
     let mut command = command(&["serve", "--addr", "127.0.0.1:0"])?;

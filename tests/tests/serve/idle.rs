@@ -17,7 +17,7 @@ const OTHERS: usize = 1_000;
 /// Connections between two requests: fewer than a listener lets wait.
 const PACE: usize = 100;
 
-/// Connections from one that is asked again to the next.
+/// Every how many connections a connection is used again.
 const SAMPLE: usize = 20;
 
 /// How many descriptors this process, and so what it starts, may have: now, and at most.

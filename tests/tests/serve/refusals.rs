@@ -81,7 +81,7 @@ fn a_privileged_port_is_named() -> Outcome {
         serve.args(*way);
         if fs::metadata("/proc/self").is_ok_and(|process| std::os::unix::fs::MetadataExt::uid(&process) == 0)
         {
-            // In a folder that nobody may enter the program could not be started at all.
+            // In a folder that the user `nobody` may not enter the program cannot be started at all.
             if Command::new(crate::site::program()?).arg("help").uid(NOBODY).output().is_err() {
                 println!("skipped: only root may start the program where it was built");
                 return Ok(());

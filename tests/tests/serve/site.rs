@@ -1,4 +1,4 @@
-//! The program under test: built once, started on a free port, and gone when a test is over.
+//! The program under test: built once, started on a free port, and killed when a test is over.
 
 use serde_json::Value;
 use std::error::Error;

@@ -100,7 +100,7 @@ fn lines_that_were_dropped_are_counted_and_said_when_the_log_is_read_again() -> 
         thread::spawn(move || {
             while let Ok(line) = next_line(&mut output) {
                 if line.contains(" dropped: ") {
-                    // Nobody listens any more after the first one.
+                    // The receiver is dropped after the first line.
                     let _ = found.send(line);
                 }
             }

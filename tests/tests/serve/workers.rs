@@ -18,7 +18,7 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 
 const CLOSE: &str = "Connection: close\r\n";
 
-/// What an answer seldom takes. One that takes longer is not waited for before the next request.
+/// Longer than most answers take. The next request does not wait for a slower answer.
 const SELDOM: Duration = Duration::from_millis(500);
 
 fn with_workers() -> impl Iterator<Item = &'static [&'static str]> {
@@ -47,7 +47,7 @@ fn client(address: SocketAddr, worker: i32) -> Outcome<(TcpStream, bool)> {
     Ok((client, !sockets(worker)?.is_subset(&before)))
 }
 
-/// Whether the server's end of `client` is the worker's. The table that says so may be long, and so this is slow.
+/// Whether the server's end of `client` is the worker's. The kernel's table of sockets may be long, so this is slow.
 fn is_served_by(client: &TcpStream, worker: i32) -> Outcome<bool> {
     let (server, client) = (client.peer_addr()?.port(), client.local_addr()?.port());
     let table = fs::read_to_string("/proc/net/tcp")?;
@@ -64,7 +64,8 @@ fn is_served_by(client: &TcpStream, worker: i32) -> Outcome<bool> {
 /// A client of `worker`, once that takes any.
 fn client_of(worker: i32, all: &BTreeSet<i32>, way: &[&str], address: SocketAddr) -> Outcome<TcpStream> {
     let until = Instant::now() + DEADLINE;
-    // Who shares a socket gets for sure what nobody else can take; the others have turns.
+    // A worker on a shared socket surely gets the connection if the other workers cannot accept; otherwise
+    // they take turns.
     let others: Vec<i32> = all.iter().copied().filter(|other| *other != worker).collect();
     let others = if way.contains(&"shared") { others } else { Vec::new() };
     for other in &others {
@@ -143,7 +144,7 @@ fn a_worker_that_is_told_twice_to_end_does_not_wait_for_its_requests() -> Outcom
         let begin = Instant::now();
         // Two that come close together may be one.
         while workers(&site)?.contains(&told) {
-            // Refused only if it has just gone.
+            // It fails only if the worker has just ended.
             let _ = kill(told, Signal::SIGTERM);
             thread::yield_now();
             assert!(begin.elapsed() < AT_ONCE, "serve {}: it goes on", way.join(" "));
@@ -154,17 +155,17 @@ fn a_worker_that_is_told_twice_to_end_does_not_wait_for_its_requests() -> Outcom
     Ok(())
 }
 
-/// Asks so many times, one after the other, on connections of their own; for slow answers nobody waits. Returns how many
-/// came.
+/// Asks so many times, one after the other, on connections of their own; slow answers are not waited
+/// for. Returns how many came.
 fn answers(address: SocketAddr, count: usize) -> usize {
     let (answer, answers) = mpsc::channel();
     let mut answered = 0;
     for _ in 0..count {
         let answer = answer.clone();
-        // Whoever waits for an answer that does not come ends with the server.
+        // A thread that waits for an answer in vain ends with the server.
         thread::spawn(move || {
             if ask(address, "GET / HTTP/1.1\r\n", b"").is_ok_and(|answer| answer.status == 200) {
-                // Nobody listens any more if the test is over.
+                // The receiver is dropped if the test is over.
                 let _ = answer.send(());
             }
         });

@@ -6,7 +6,7 @@ use tests::source::{functions, line_of, words};
 /// What marks something as unfinished, put together so that this file does not contain it.
 const UNFINISHED: &str = concat!("FIX", "ME");
 
-/// Tests that let time pass, where a sleep that is too long does no harm and one that is too short can not happen.
+/// Tests in which time has to pass: a sleep that is too long does no harm there, and too short it cannot be.
 const SLEEPS: &[(&str, &str)] = &[
     ("pomelo/tests/admin_late.rs", "a loop is late for longer than a timeout"),
     ("pomelo/tests/admin_orders.rs", "a process stands still for longer than a limit"),

@@ -99,7 +99,7 @@ fn no_tracked_file_names_a_place_on_somebodys_machine() -> Outcome {
         Breaches::of("The repository stands for itself: a path of one machine means nothing to a reader.");
     let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
     let Some(listed) = listed.ok().filter(|listed| listed.status.success()) else {
-        println!("skipped: this is no git checkout, so nobody knows which files belong to it");
+        println!("skipped: this is no git checkout, so its tracked files are unknown");
         return Ok(());
     };
     // Put together here, so that this file does not name them either.

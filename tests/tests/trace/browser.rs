@@ -16,7 +16,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// The first one on the path; without one the test is skipped, with a line that says so.
+    /// The first one on the path; without one the test is skipped, with a message.
     pub(crate) fn find() -> Option<Self> {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = env::split_paths(&path).collect();
@@ -69,7 +69,7 @@ impl Browser {
         let file = folder.file("page.html");
         fs::write(&file, page)?;
         let document = self.open(&format!("file://{}", file.display()))?;
-        let (_, found) = document.rsplit_once("<pre id=\"found\">").ok_or("the frame is gone")?;
+        let (_, found) = document.rsplit_once("<pre id=\"found\">").ok_or("there is no frame")?;
         Ok(found.split("</pre>").next().unwrap_or_default().to_owned())
     }
 }

@@ -33,7 +33,7 @@ const LOOK: &str = "
     }
     const step = steps.find((step) => step.textContent.includes('on_request'));
     const card = step.querySelector('.card');
-    if (window.getComputedStyle(card).display !== 'none') wrong.push('a card is shown before anybody asks');
+    if (window.getComputedStyle(card).display !== 'none') wrong.push('a card is shown before its step has the focus');
     step.focus();
     const box = card.getBoundingClientRect();
     if (window.getComputedStyle(card).display === 'none') wrong.push('focus shows no card');

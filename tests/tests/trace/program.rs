@@ -35,7 +35,7 @@ pub(crate) fn says(words: &[&str]) -> Outcome<String> {
     if status.success() { Ok(stdout) } else { Err(format!("{words:?}: {status}\n{stderr}").into()) }
 }
 
-/// A folder of a test's own, gone with it.
+/// A folder of a test's own, removed with it.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {

@@ -116,7 +116,7 @@ fn shown_target(turn: &Turn, at: usize) -> Option<usize> {
     within.map(|row| rank(&row.step.layer)).find(|layer| *layer > rank(&upcall.step.layer))
 }
 
-/// The layer whose traits a layer's upcalls usually reach: the next one, but cluster is none that handlers pass through.
+/// The layer whose traits a layer's upcalls usually reach: the next one, but no handler passes through cluster.
 fn next_above(layer: usize) -> usize {
     match ORDER[layer] {
         "uv-core" | "tcp-wrap" | "net" => layer + 1,

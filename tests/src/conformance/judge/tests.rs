@@ -11,7 +11,7 @@ use crate::conformance::file;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
     Close,
-    /// Answers the further request by which the runner proves the connection to be open.
+    /// Answers the further request by which the runner checks that the connection is open.
     AnswerProbe,
     /// Waits until the client closes.
     Wait,
@@ -60,7 +60,7 @@ fn verdict(expectations: &str, answer: String, after: After) -> Result<(), Strin
     let source = format!("## rfc9110-1 a name\nRule.\n> GET\n\n{expectations}\n");
     let cases = file::parse("f.md", &source).unwrap();
     let (address, thread) = server(3, answer, after);
-    // A server that is silent on purpose is not waited for long; one that answers does so before.
+    // A short time for a server that stays silent on purpose: its answer, if it sends one, comes earlier.
     let patience = Duration::from_millis(if after == After::Wait { 100 } else { 5000 });
     let result = judge(&cases[0], Variant::AsWritten, address, patience);
     thread.join().unwrap();
