@@ -3,7 +3,7 @@
 //! # Modules
 //!
 //! The root has the loop and its handles; what fewer programs need stands in modules: [`process`], [`socket`],
-//! [`threads`], [`os`], [`failure`]. [`upcall`] has the traits that the loop calls, [`layer`] what a layer above builds on,
+//! [`threads`], [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls, [`layer`] what a layer above builds on,
 //! and [`differences`] what libuv does otherwise.
 //!
 //! A handle belongs to its loop until it is closed: dropping a clone of it closes nothing (as in libuv). Dropping the
@@ -22,6 +22,7 @@ mod errno;
 mod error;
 mod event_loop;
 pub mod failure;
+pub mod guide;
 pub mod handle;
 mod key;
 pub mod layer;
