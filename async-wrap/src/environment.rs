@@ -19,6 +19,17 @@ use uv_core::{Loop, LoopHandle, RunMode};
 /// The environment of a loop. Clones share it and stay on its thread.
 ///
 /// It lives in its loop: queued work is dropped with the loop, or by [`close`](Self::close).
+///
+/// ```
+/// use async_wrap::{Environment, Loop, RunMode};
+///
+/// let event_loop = Loop::new()?;
+/// let env = Environment::new(&event_loop);
+/// let ticking = env.clone();
+/// env.next_tick(move || ticking.queue_microtask(|| println!("after the tick")));
+/// assert!(!env.run(RunMode::Default)?);
+/// # Ok::<(), async_wrap::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Environment(Rc<EnvironmentInner>);
 
@@ -216,6 +227,15 @@ impl EnvironmentInner {
 
 /// An environment that owns its loop: see [`Environment::with_new_loop`]. Dropping it drops the loop with its handles.
 /// It dereferences to [`Environment`].
+///
+/// ```
+/// use async_wrap::Environment;
+///
+/// let env = Environment::with_new_loop()?;
+/// env.spawn_local(async { println!("a future, polled as a microtask") });
+/// env.run_to_end()?;
+/// # Ok::<(), async_wrap::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct OwnedEnvironment {
     env: Environment,

@@ -8,6 +8,17 @@ use std::fmt;
 use std::rc::Rc;
 
 /// A callback in the next check phase (Node's `Immediate`). Clones share it; dropping them does not clear it.
+///
+/// ```
+/// use async_wrap::Environment;
+///
+/// let env = Environment::with_new_loop()?;
+/// let first = env.set_immediate(|| unreachable!("it is cleared"));
+/// first.clear();
+/// env.set_immediate(|| println!("in the check phase, right after the poll"));
+/// env.run_to_end()?;
+/// # Ok::<(), async_wrap::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Immediate {
     env: Environment,

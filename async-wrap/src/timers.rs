@@ -17,6 +17,17 @@ pub use deadline::Heard;
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A timeout or an interval (Node's `Timeout`). Clones share it; dropping them does not clear it.
+///
+/// ```
+/// use async_wrap::Environment;
+/// use std::time::Duration;
+///
+/// let env = Environment::with_new_loop()?;
+/// let interval = env.set_interval(Duration::from_millis(1), || println!("again"));
+/// env.set_timeout(Duration::from_millis(10), move || interval.clear());
+/// env.run_to_end()?;
+/// # Ok::<(), async_wrap::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Timeout {
     env: Environment,

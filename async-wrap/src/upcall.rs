@@ -69,6 +69,26 @@ pub trait OnStream {
 /// A hook is not told of events that it causes itself during one of its calls, so it may use the environment freely;
 /// other hooks are told. A panic of a hook passes on like any other. A hook that panics while another panic unwinds
 /// aborts the process, where Node exits.
+///
+/// ```
+/// use async_wrap::{AsyncHook, AsyncId, Environment, Provider};
+///
+/// struct Print;
+///
+/// impl AsyncHook for Print {
+///     fn on_init(&mut self, id: AsyncId, provider: Provider, trigger: AsyncId) {
+///         println!("{provider:?} {id:?} was caused by {trigger:?}");
+///     }
+/// }
+///
+/// let env = Environment::with_new_loop()?;
+/// let hook = env.hook(Print);
+/// hook.enable();
+/// env.set_immediate(|| println!("an immediate"));
+/// env.run_to_end()?;
+/// hook.disable();
+/// # Ok::<(), async_wrap::Error>(())
+/// ```
 pub trait AsyncHook {
     /// A resource was created. `trigger` is the resource that caused it.
     fn on_init(&mut self, id: AsyncId, provider: Provider, trigger: AsyncId) {

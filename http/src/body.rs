@@ -12,6 +12,40 @@ use std::rc::Rc;
 ///
 /// While there is a handle and nobody was named who takes the body, it stands still: it may be carried into a task or a
 /// timer and claimed there. Without a handle it is thrown away, and so is what is left of it once its answer is complete.
+///
+/// ```
+/// use http::proto::Fields;
+/// use http::upcall::{BodyHandler, ResponseHandler};
+/// use http::{Body, Request, Response};
+///
+/// /// Sends the body back, and pauses it while the client does not read.
+/// struct Echo(Response);
+/// struct Resume(Body);
+///
+/// impl BodyHandler for Echo {
+///     fn on_data(&mut self, body: &Body, data: &[u8]) {
+///         if let Ok(false) = self.0.write(data) {
+///             body.pause();
+///         }
+///     }
+///
+///     fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
+///         let _ = self.0.end(b"");
+///     }
+/// }
+///
+/// impl ResponseHandler for Resume {
+///     fn on_drain(&mut self, _: &Response) {
+///         self.0.resume();
+///     }
+/// }
+///
+/// fn echo(request: &Request<'_>, response: Response) {
+///     let body = request.body();
+///     response.set_handler(Resume(body.clone()));
+///     body.set_handler(Echo(response));
+/// }
+/// ```
 pub struct Body {
     connection: Rc<Connection>,
     number: u32,

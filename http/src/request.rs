@@ -12,6 +12,17 @@ use std::rc::Rc;
 /// lives on.
 ///
 /// It dereferences to [`RequestHead`], which has method, target, version and fields.
+///
+/// ```
+/// use http::{Request, Response, Result};
+///
+/// fn answer(request: &Request<'_>, response: Response) -> Result<()> {
+///     match (request.method, request.path()) {
+///         ("GET", "/agent") => response.end(request.fields.get("User-Agent").unwrap_or_default()),
+///         _ => response.set_status(404)?.end(b""),
+///     }
+/// }
+/// ```
 pub struct Request<'a> {
     head: &'a RequestHead<'a>,
     connection: &'a Rc<Connection>,

@@ -5,6 +5,22 @@ use crate::{Body, Request, Response, Server};
 use net::{Dropped, Socket};
 
 /// Handles the events of a server. Mirrors the events of `http.Server`.
+///
+/// ```
+/// use http::upcall::RequestHandler;
+/// use http::{Request, Response};
+///
+/// /// Counts the requests of a server.
+/// struct Counter(u64);
+///
+/// impl RequestHandler for Counter {
+///     fn on_request(&mut self, _: &Request<'_>, response: Response) {
+///         self.0 += 1;
+///         // An error means that the client has closed the connection.
+///         let _ = response.end(self.0.to_string().as_bytes());
+///     }
+/// }
+/// ```
 pub trait RequestHandler {
     /// Called with each request whose head is complete ('request'). Its body, if it has one, goes to the handler that is
     /// given to [`Request::body`]; without one it is discarded.
@@ -63,6 +79,26 @@ impl<F: FnMut(&Request<'_>, Response)> RequestHandler for F {
 }
 
 /// Handles a request's body. Mirrors the readable side of `http.IncomingMessage`.
+///
+/// ```
+/// use http::proto::Fields;
+/// use http::upcall::BodyHandler;
+/// use http::{Body, Response};
+///
+/// /// Answers with the length of the body.
+/// struct Count(Response, usize);
+///
+/// impl BodyHandler for Count {
+///     fn on_data(&mut self, _: &Body, data: &[u8]) {
+///         self.1 += data.len();
+///     }
+///
+///     fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
+///         // An error means that the client has closed the connection.
+///         let _ = self.0.end(self.1.to_string().as_bytes());
+///     }
+/// }
+/// ```
 pub trait BodyHandler {
     /// Called with some of the body ('data'), without transfer coding; lent for the call.
     fn on_data(&mut self, body: &Body, data: &[u8]);

@@ -68,6 +68,27 @@ pub struct Dropped {
 ///
 /// Its handler belongs to the loop, not to the server: a handler may keep a clone of its own server, and is dropped
 /// nevertheless once the server is closed, or with the loop.
+///
+/// ```
+/// use net::async_wrap::Environment;
+/// use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
+/// # struct Print;
+/// # impl net::upcall::SocketHandler for Print {
+/// #     fn on_data(&mut self, _: &Socket, data: &[u8]) { assert_eq!(data, b"hello"); }
+/// # }
+///
+/// let env = Environment::with_new_loop()?;
+/// let server = Server::new(&env, ServerOptions::default());
+/// server.listen_with(ListenOptions::addr(([127, 0, 0, 1], 0).into()), |server, socket| {
+///     // Errors mean that the client has closed the connection, or that the server is closed already.
+///     let _ = socket.end_with(b"hello");
+///     let _ = server.close();
+/// })?;
+/// # let address = server.address().and_then(|address| address.as_tcp()).expect("it listens");
+/// # Socket::connect(&env, ConnectOptions::addr(address), Print)?;
+/// env.run_to_end()?;
+/// # Ok::<(), net::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Server(pub(crate) Rc<ServerState>);
 

@@ -22,6 +22,36 @@ use std::time::Duration;
 
 /// A connection, or one in the making (`net.Socket`). A cheap clone. One object is one connection: to connect again,
 /// make another.
+///
+/// ```
+/// use net::async_wrap::Environment;
+/// use net::upcall::SocketHandler;
+/// use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
+///
+/// struct Client;
+///
+/// impl SocketHandler for Client {
+///     fn on_connect(&mut self, socket: &Socket) {
+///         // An error means that the peer has closed the connection.
+///         let _ = socket.end_with(b"hello");
+///     }
+///
+///     fn on_data(&mut self, _: &Socket, data: &[u8]) {
+///         println!("{}", String::from_utf8_lossy(data));
+///     }
+/// }
+///
+/// let env = Environment::with_new_loop()?;
+/// # let server = Server::new(&env, ServerOptions::default());
+/// # server.listen_with(ListenOptions::addr(([127, 0, 0, 1], 0).into()), |server, socket| {
+/// #     socket.destroy();
+/// #     let _ = server.close();
+/// # })?;
+/// # let address = server.address().and_then(|address| address.as_tcp()).expect("it listens");
+/// Socket::connect(&env, ConnectOptions::addr(address), Client)?;
+/// env.run_to_end()?;
+/// # Ok::<(), net::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Socket(pub(crate) Rc<SocketState>);
 

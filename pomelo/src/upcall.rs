@@ -10,6 +10,20 @@ use serde_json::Value;
 ///
 /// Each call ends with its [`Completion`], now or later; the next component waits for it. A method that is not implemented
 /// succeeds at once.
+///
+/// ```
+/// use pomelo::upcall::Component;
+/// use pomelo::{Application, Completion};
+///
+/// struct Database;
+///
+/// impl Component for Database {
+///     fn on_start(&mut self, _: &Application, done: Completion) {
+///         // Connect here, and call `done` once that has ended: the next component waits for it.
+///         done.ok(());
+///     }
+/// }
+/// ```
 pub trait Component {
     /// The application starts; the components before this one have started.
     fn on_start(&mut self, app: &Application, done: Completion) {

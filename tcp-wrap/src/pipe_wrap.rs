@@ -12,6 +12,26 @@ use uv_core::socket::{PipeName, Received};
 use uv_core::{LoopHandle, Pipe, Result};
 
 /// A wrapped Unix-domain connection or listener, or a pipe. Clones share one stream.
+///
+/// ```
+/// use std::io::Read;
+/// use std::os::unix::net::UnixStream;
+/// use tcp_wrap::PipeWrap;
+/// use uv_core::{Loop, RunMode};
+///
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// let event_loop = Loop::new()?;
+/// let pipe = PipeWrap::new(&event_loop);
+/// pipe.open(ours.into())?;
+/// let written = pipe.write(b"hello")?;
+/// assert_eq!((written.now, written.later), (5, 0));
+/// pipe.close();
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// let mut text = String::new();
+/// theirs.read_to_string(&mut text)?;
+/// assert_eq!(text, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct PipeWrap {
     stream: StreamWrap,

@@ -9,6 +9,26 @@ use uv_core::socket::KeepAlive;
 use uv_core::{BindOptions, LoopHandle, Result, Tcp};
 
 /// A wrapped TCP connection or listener. Clones share one stream.
+///
+/// ```
+/// use std::net::TcpStream;
+/// use tcp_wrap::{BindOptions, Result, StreamWrap, TcpWrap};
+/// use uv_core::{Loop, RunMode};
+///
+/// let event_loop = Loop::new()?;
+/// let server = TcpWrap::new(&event_loop);
+/// server.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
+/// server.listen(128, |listener: &StreamWrap, connection: Result<StreamWrap>| {
+///     if let Ok(connection) = connection {
+///         println!("from {:?}", connection.as_tcp().map(|tcp| tcp.peer_addr()));
+///         connection.close();
+///     }
+///     listener.close();
+/// })?;
+/// let _client = TcpStream::connect(server.local_addr()?)?;
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct TcpWrap {
     stream: StreamWrap,

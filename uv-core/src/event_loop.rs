@@ -53,6 +53,19 @@ pub enum RunMode {
 /// A loop belongs to the thread and to the process that made it. A child that `fork` made without an `exec` shares the
 /// kernel's half of its parent's loops: there they cannot run, and to drop them changes nothing for the parent. Make new
 /// ones in the child; they have signals and a thread pool of their own.
+///
+/// ```
+/// use std::time::Duration;
+/// use uv_core::{Loop, RunMode, Timer};
+///
+/// let event_loop = Loop::new()?;
+/// let timer = Timer::new(&event_loop);
+/// timer.start(Duration::from_millis(1), Duration::ZERO, |timer: &Timer| timer.close())?;
+/// // Runs until nothing is alive.
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// event_loop.close()?;
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 pub struct Loop {
     handle: LoopHandle,
 }

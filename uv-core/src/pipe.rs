@@ -21,6 +21,39 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A Unix-domain socket or listener, or one end of a pipe (`uv_pipe_t`).
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+/// use uv_core::upcall::StreamUpcall;
+/// use uv_core::{Error, Loop, Pipe, RunMode, Stream};
+///
+/// struct Print;
+///
+/// impl StreamUpcall for Print {
+///     fn on_read(&mut self, _: &Stream, data: &[u8]) {
+///         println!("{}", String::from_utf8_lossy(data));
+///     }
+///
+///     fn on_end(&mut self, pipe: &Stream) {
+///         pipe.close();
+///     }
+///
+///     fn on_read_error(&mut self, pipe: &Stream, _: Error) {
+///         pipe.close();
+///     }
+/// }
+///
+/// let event_loop = Loop::new()?;
+/// let pipe = Pipe::new(&event_loop);
+/// let mut peer = UnixStream::from(pipe.open_pair()?);
+/// pipe.set_upcall(Print);
+/// pipe.read_start()?;
+/// peer.write_all(b"hello").expect("write");
+/// drop(peer);
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Pipe(Stream);
 

@@ -22,6 +22,24 @@ use std::time::Duration;
 const SWEEP_FLOOR: usize = 64;
 
 /// A timer (`uv_timer_t`).
+///
+/// ```
+/// use std::time::Duration;
+/// use uv_core::{Loop, RunMode, Timer};
+///
+/// let event_loop = Loop::new()?;
+/// let timer = Timer::new(&event_loop);
+/// let (after, every) = (Duration::from_millis(2), Duration::from_millis(1));
+/// let mut calls = 0;
+/// timer.start(after, every, move |timer: &Timer| {
+///     calls += 1;
+///     if calls == 3 {
+///         timer.close();
+///     }
+/// })?;
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Timer(Rc<TimerNode>);
 

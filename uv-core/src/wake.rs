@@ -188,6 +188,19 @@ impl Inbox {
 
 /// A callback that other threads can cause (`uv_async_t`). Active from the start, so it keeps its loop alive until it
 /// is closed or unreferenced.
+///
+/// ```
+/// use std::thread;
+/// use uv_core::{Async, Loop, RunMode};
+///
+/// let event_loop = Loop::new()?;
+/// let done = Async::new(&event_loop, |done: &Async| done.close());
+/// let sender = done.sender();
+/// let thread = thread::spawn(move || sender.send());
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// # thread.join().expect("the thread ends");
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Async(Rc<AsyncNode>);
 

@@ -11,14 +11,56 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 /// Runs in every iteration before [`Prepare`] watchers, and keeps the loop from blocking (`uv_idle_t`).
+///
+/// ```
+/// use uv_core::{Idle, Loop, RunMode};
+///
+/// let event_loop = Loop::new()?;
+/// let idle = Idle::new(&event_loop);
+/// let mut pieces = 3;
+/// idle.start(move |idle: &Idle| {
+///     pieces -= 1; // a piece of a long computation in each iteration
+///     if pieces == 0 {
+///         idle.close();
+///     }
+/// })?;
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Idle(Rc<Watcher<Self>>);
 
 /// Runs in every iteration right before the loop polls (`uv_prepare_t`).
+///
+/// ```
+/// use uv_core::{Loop, Prepare, RunMode};
+///
+/// let event_loop = Loop::new()?;
+/// let prepare = Prepare::new(&event_loop);
+/// prepare.start(|prepare: &Prepare| {
+///     println!("right before the poll");
+///     prepare.close();
+/// })?;
+/// assert!(!event_loop.run(RunMode::NoWait)?);
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Prepare(Rc<Watcher<Self>>);
 
 /// Runs in every iteration right after the loop polled (`uv_check_t`).
+///
+/// ```
+/// use uv_core::{Check, Loop, RunMode};
+///
+/// let event_loop = Loop::new()?;
+/// let check = Check::new(&event_loop);
+/// check.start(|check: &Check| {
+///     println!("right after the poll");
+///     check.close();
+/// })?;
+/// assert!(!event_loop.run(RunMode::NoWait)?);
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Check(Rc<Watcher<Self>>);
 

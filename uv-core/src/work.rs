@@ -16,6 +16,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// A request for work in the thread pool (`uv_work_t`). Dropping it cancels nothing.
+///
+/// ```
+/// use uv_core::{Loop, RunMode};
+///
+/// let event_loop = Loop::new()?;
+/// let work = event_loop.queue_work(|| "a long computation", |result| println!("{result:?}"));
+/// // Only work that has not begun can be cancelled; `result` is then `ECANCELED`.
+/// let _cancelled = work.cancel().is_ok();
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Work(Arc<dyn Job>);
 

@@ -25,6 +25,27 @@ use timeouts::DRAIN_IDLE;
 use tower::ServerTower;
 
 /// An HTTP/1.1 server. A cheap clone.
+///
+/// ```
+/// use http::async_wrap::Environment;
+/// use http::net::ListenOptions;
+/// use http::{Server, ServerOptions};
+///
+/// let env = Environment::with_new_loop()?;
+/// let server = Server::new(&env, ServerOptions::default())?;
+/// # let ending = server.clone();
+/// server.listen_with(ListenOptions::addr(([127, 0, 0, 1], 0).into()), move |request, response| {
+///     // An error means that the client has closed the connection.
+///     let _ = response.end(request.path().as_bytes());
+/// #     let _ = ending.close();
+/// })?;
+/// # let mut client = std::net::TcpStream::connect(server.address().and_then(|a| a.as_tcp()).expect("it listens"))?;
+/// # std::io::Write::write_all(&mut client, b"GET /here HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
+/// env.run_to_end()?;
+/// # let answer = std::io::read_to_string(&mut client)?;
+/// # assert!(answer.ends_with("\r\n\r\n/here"), "{answer}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Server {
     net: net::Server,

@@ -43,6 +43,13 @@ pub enum Mode {
 pub(crate) type Exit = Rc<dyn Fn(i32)>;
 
 /// The options of [`Application::new`](crate::Application::new).
+///
+/// ```
+/// use pomelo::Options;
+///
+/// let options = Options::new("/srv/game").args(["env=production", "id=connector-1"]);
+/// # let _ = options;
+/// ```
 pub struct Options {
     pub(super) base: PathBuf,
     pub(super) args: Vec<String>,

@@ -38,6 +38,20 @@ const FOLDER_REFUSED: &str = "the folder to start in, not the program";
 ///
 /// A child whose handle is closed, or whose loop is dropped, runs on, and is collected when it ends: a thread of this
 /// process sees to it.
+///
+/// ```
+/// use uv_core::process::{Process, SpawnOptions};
+/// use uv_core::{Loop, RunMode};
+///
+/// let event_loop = Loop::new()?;
+/// let options = SpawnOptions::new("sh").args(["-c", "exit 3"]);
+/// Process::spawn(&event_loop, &options, |process: &Process, status| {
+///     assert_eq!(status.code, 3);
+///     process.close();
+/// })?;
+/// assert!(!event_loop.run(RunMode::Default)?);
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Process(Rc<ProcessNode>);
 

@@ -16,6 +16,13 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 ///
 /// Unless told otherwise the child has this process's environment, folder and user, and its standard input, output and
 /// error are the null device.
+///
+/// ```
+/// use uv_core::process::SpawnOptions;
+///
+/// let options = SpawnOptions::new("git").args(["log", "-1"]).cwd("/").env("LANG", "C");
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug)]
 pub struct SpawnOptions {
     file: OsString,
