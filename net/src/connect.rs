@@ -24,7 +24,7 @@ use std::time::Duration;
 pub struct ConnectOptions {
     /// What to connect to.
     pub target: ConnectTarget,
-    /// The address to connect from; the kernel's choice at first. TCP only.
+    /// The address to connect from, of the family of the target; the kernel's choice at first. TCP only.
     pub local: Option<SocketAddr>,
     /// Keep this side open when the peer has finished sending. Off at first.
     pub allow_half_open: bool,
@@ -77,13 +77,15 @@ impl Socket {
     /// Connects; `on_connect`, or `on_error` and `on_close`, follow from the loop. Writes before that wait.
     ///
     /// # Errors
-    /// What the system refuses at once, such as an unreachable network.
+    /// `InvalidArgument` for an empty path and for a `local` that is not of the target's family; what the system refuses at
+    /// once, such as an unreachable network.
     pub fn connect(
         env: &Environment,
         options: ConnectOptions,
         handler: impl SocketHandler + 'static,
     ) -> Result<Self> {
         let _down = LAYER.down("Socket::connect", Facts::default);
+        options.check()?;
         let stream = match &options.target {
             ConnectTarget::Addr(_) => AsyncStream::tcp(env),
             ConnectTarget::Path(_) => AsyncStream::pipe(env),
@@ -121,6 +123,20 @@ impl Socket {
 }
 
 impl ConnectOptions {
+    fn check(&self) -> Result<()> {
+        let refuse = |message| Err(Error::new(ErrorCode::InvalidArgument, message));
+        match (&self.target, self.local) {
+            (ConnectTarget::Path(path), _) if path.as_os_str().is_empty() => {
+                refuse("connect: the path is empty")
+            }
+            (ConnectTarget::Path(_), Some(_)) => refuse("connect: a local address is for TCP"),
+            (ConnectTarget::Addr(addr), Some(local)) if addr.is_ipv4() != local.is_ipv4() => {
+                refuse("connect: the local address is of another family than the target")
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn begin(&self, stream: &AsyncStream) -> Result<(), async_wrap::Error> {
         let addr = match &self.target {
             ConnectTarget::Addr(addr) => *addr,

@@ -56,8 +56,8 @@ impl Error {
         Self(Repr::Own(code, message))
     }
 
-    pub(crate) const fn closed() -> Self {
-        Self::new(ErrorCode::SocketClosed, "socket is closed")
+    pub(crate) const fn closed(message: &'static str) -> Self {
+        Self::new(ErrorCode::SocketClosed, message)
     }
 
     /// What went wrong.

@@ -55,6 +55,11 @@ impl Default for ServerOptions {
     }
 }
 
+/// What `listen` says of a descriptor that it cannot use.
+fn not_adopted(error: async_wrap::Error) -> async_wrap::Error {
+    async_wrap::Error::new("listen", error.errno()).noting("the descriptor is no socket to listen on")
+}
+
 /// A connection that was accepted and closed because of `max_connections`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
@@ -137,7 +142,7 @@ impl Server {
     pub fn listen(&self, options: ListenOptions, handler: impl ServerHandler + 'static) -> Result<()> {
         let _down = LAYER.down("Server::listen", Facts::default);
         if self.0.in_force().is_some() {
-            return Err(Error::new(ErrorCode::ServerAlreadyListen, "the server listens already"));
+            return Err(Error::new(ErrorCode::ServerAlreadyListen, "listen: the server listens already"));
         }
         options.check()?;
         // Its address may be the one that is wanted.
@@ -178,7 +183,7 @@ impl Server {
         let env = &self.0.env;
         let query = match options.target {
             Target::Adopted(fd) => {
-                let bound = Bound::adopt(env.loop_handle(), fd, &self.0.options)?;
+                let bound = Bound::adopt(env.loop_handle(), fd, &self.0.options).map_err(not_adopted)?;
                 return Ok(Some(Box::new(PlainHandle::new(env, bound))));
             }
             Target::New(ref target) => options.query(target.clone(), &self.0.options),
@@ -196,7 +201,7 @@ impl Server {
     /// `ServerNotRunning` if the server does not listen.
     pub fn close(&self) -> Result<()> {
         let _down = LAYER.down("Server::close", Facts::default);
-        self.running()?.close();
+        self.running("close: the server does not listen")?.close();
         Ok(())
     }
 
@@ -206,7 +211,7 @@ impl Server {
     /// As for `close`; `on_closed` is not called then.
     pub fn close_with(&self, on_closed: impl FnOnce() + 'static) -> Result<()> {
         let _down = LAYER.down("Server::close", Facts::default);
-        let listening = self.running()?;
+        let listening = self.running("close: the server does not listen")?;
         listening.when_closed(Box::new(on_closed));
         listening.close();
         Ok(())
@@ -220,7 +225,7 @@ impl Server {
     /// `ServerNotRunning` if the server does not listen, or is shut down already.
     pub fn shutdown(&self) -> Result<()> {
         let _down = LAYER.down("Server::shutdown", Facts::default);
-        self.running()?.shut_down();
+        self.running("shutdown: the server does not listen")?.shut_down();
         Ok(())
     }
 
@@ -235,14 +240,14 @@ impl Server {
             ending.when_closed(Box::new(on_closed));
             return Ok(());
         }
-        let listening = self.running()?;
+        let listening = self.running("shutdown: the server does not listen")?;
         listening.when_closed(Box::new(on_closed));
         listening.shut_down();
         Ok(())
     }
 
-    fn running(&self) -> Result<Rc<Listening>> {
-        self.0.in_force().ok_or(Error::new(ErrorCode::ServerNotRunning, "the server is not running"))
+    fn running(&self, refusal: &'static str) -> Result<Rc<Listening>> {
+        self.0.in_force().ok_or_else(|| Error::new(ErrorCode::ServerNotRunning, refusal))
     }
 
     /// Whether the server listens.

@@ -318,7 +318,7 @@ impl Socket {
     pub fn reset_and_destroy(&self) -> Result<()> {
         let _down = LAYER.down("Socket::reset_and_destroy", || self.facts());
         if self.0.has(DESTROYED) {
-            return Err(Error::closed());
+            return Err(Error::closed("reset: the socket is closed"));
         }
         if !self.0.stream.is_tcp() {
             return Err(Error::new(ErrorCode::InvalidHandleType, "reset: this is no TCP connection"));

@@ -157,7 +157,7 @@ impl SocketState {
                 let message = "write: the socket was closed before the connection was established";
                 return Error::new(ErrorCode::SocketClosedBeforeConnection, message);
             }
-            return Error::closed();
+            return Error::closed("write: the socket is closed");
         }
         if self.has(ENDED_BY_PEER) {
             return Error::new(

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, Peer, TempPath, new_loop, nobody, port_of, run_to_the_end, serve_one, to};
-use net::{ConnectOptions, ReadyState, ServerOptions, Socket};
+use net::{ConnectOptions, ErrorCode, ReadyState, ServerOptions, Socket};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -44,6 +44,25 @@ fn a_refused_connect_names_the_address_before_close() {
     run_to_the_end(&lp, &env);
     let error = format!("there error connect {addr}: Connection refused (ECONNREFUSED)");
     assert_eq!(log.take(), [&error, "there close after an error", "there dropped"]);
+}
+
+// Node: test-net-connect-options-invalid
+#[test]
+fn options_that_contradict_each_other_are_refused_at_once() {
+    let (lp, env) = new_loop();
+    let refused = |options: ConnectOptions| {
+        let error = Socket::connect(&env, options, Peer::new("there", &Log::default()));
+        let error = error.expect_err("it makes no sense");
+        assert_eq!(error.code(), ErrorCode::InvalidArgument);
+        error.to_string()
+    };
+    let v4 = SocketAddr::from(([127, 0, 0, 1], 1));
+    let v6 = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0));
+    assert_eq!(refused(ConnectOptions::path("")), "connect: the path is empty");
+    let from = |local, options| ConnectOptions { local: Some(local), ..options };
+    assert!(refused(from(v6, ConnectOptions::addr(v4))).contains("another family"));
+    assert!(refused(from(v4, ConnectOptions::path("/run/x"))).contains("is for TCP"));
+    run_to_the_end(&lp, &env);
 }
 
 // Node: test-net-better-error-messages-path

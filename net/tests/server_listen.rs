@@ -229,6 +229,10 @@ fn a_descriptor_that_cannot_listen_is_refused() {
     let file = OwnedFd::from(std::fs::File::open("/dev/null").expect("every system has it"));
     let refused = server.listen_with(ListenOptions::fd(file), |_, _| {}).expect_err("no socket");
     assert_eq!(refused.code(), ErrorCode::System);
+    assert!(
+        refused.to_string().starts_with("listen (the descriptor is no socket to listen on): "),
+        "{refused}"
+    );
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let connected =
         TcpStream::connect(listener.local_addr().expect("it has an address")).expect("it listens");
