@@ -44,7 +44,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Closed => f.write_str("the response has ended or its connection is closed"),
-            Self::HeadersSent => f.write_str("the head of the response is sent"),
+            Self::HeadersSent => f.write_str(
+                "the head of the response is sent already: status and fields cannot change any more",
+            ),
             Self::Encode(error) => error.fmt(f),
             Self::InvalidOptions(message) => f.write_str(message),
             Self::Net(error) => error.fmt(f),

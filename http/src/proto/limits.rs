@@ -24,7 +24,7 @@ pub struct Limits {
     /// both cases. Values above [`Limits::MAX_SECTION`] mean that value.
     pub max_header_size: usize,
     /// Field lines in a head, and in a trailer section. Default: 2000, as Node's `maxHeadersCount`. More is answered with
-    /// 431.
+    /// 431. Zero is not "no limit", as it is in Node: a server refuses it.
     pub max_headers: usize,
     /// Bytes of a trailer section with the empty line at its end. Default: 16 KiB, since Node counts trailers against
     /// `maxHeaderSize`. More is answered with 431. Values above [`Limits::MAX_SECTION`] mean that value.

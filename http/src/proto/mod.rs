@@ -20,6 +20,40 @@
 //!
 //! Both: `known` (the fields that either acts on), `connection_options`, `version`, `chars` (which bytes may stand where).
 //!
+//! A connection without its socket, which answers each request with its own body:
+//!
+//! ```
+//! use http::proto::{Decoder, Encoder, Event, FieldTable, HeadCache, Limits, RequestFacts, ResponseHead};
+//!
+//! let input = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: h\r\n\r\n";
+//! let (mut decoder, mut table, limits) = (Decoder::new(), FieldTable::new(), Limits::default());
+//! let mut cache = HeadCache::new(None);
+//! cache.set_date(b"Sun, 06 Nov 1994 08:49:37 GMT");
+//! let (mut facts, mut body, mut output) = (RequestFacts::default(), Vec::new(), Vec::new());
+//! for mut piece in input.chunks(7) {
+//!     loop {
+//!         match decoder.decode(&mut piece, &mut table, &limits)? {
+//!             Event::NeedMore => break,
+//!             Event::Done => return Ok(()),
+//!             Event::Head(head) => facts = RequestFacts::from(&head),
+//!             Event::Body(data) => body.extend_from_slice(data),
+//!             Event::End(_trailers) => {
+//!                 let mut head = ResponseHead::new();
+//!                 head.set("Content-Type", b"text/plain")?;
+//!                 let mut response = Encoder::begin(&facts, &mut head, body.len() as u64, true)?;
+//!                 response.put_head(&head, &cache, &mut output);
+//!                 response.put(&body, &mut output)?;
+//!                 let _persists = response.end(&head, &mut output)?;
+//!                 body.clear();
+//!             }
+//!         }
+//!     }
+//! }
+//! decoder.finish()?;
+//! assert_eq!(String::from_utf8_lossy(&output).matches("HTTP/1.1 200 OK").count(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Not supported: transfer codings other than `chunked` (501), HTTP/0.9 (400), obsolete line folding (400), and the client's
 //! side.
 

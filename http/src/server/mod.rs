@@ -80,7 +80,8 @@ impl Server {
     /// A server that binds its own sockets.
     ///
     /// # Errors
-    /// `InvalidOptions` if `headers_timeout` is longer than `request_timeout`, or `checking_interval` is zero.
+    /// `InvalidOptions` if `headers_timeout` is set longer than `request_timeout`, or if `checking_interval`,
+    /// `limits.max_header_size` or `limits.max_headers` is zero.
     pub fn new(env: &Environment, options: ServerOptions) -> Result<Self> {
         Self::with_source(env, options, Rc::new(PlainSource))
     }

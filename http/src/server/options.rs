@@ -4,6 +4,9 @@ use crate::proto::Limits;
 use crate::{Error, Result};
 use std::time::Duration;
 
+/// The default of `headers_timeout`, which gives way to a shorter `request_timeout`.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The options of a server. Zero turns a timeout off.
 ///
 /// ```
@@ -26,8 +29,8 @@ pub struct ServerOptions {
     /// late, input that came in time is read before a client is judged. A client that receives nothing of a response for
     /// this time is disconnected.
     pub request_timeout: Duration,
-    /// The time from a request's first byte to the end of its head, at most `request_timeout`. Default: 60 s. A late
-    /// request is answered with 408.
+    /// The time from a request's first byte to the end of its head, at most `request_timeout`. Default: 60 s, or
+    /// `request_timeout` if that is shorter, as in Node. A late request is answered with 408.
     pub headers_timeout: Duration,
     /// The time from the end of a response to the next request. Default: 65 s, as in Node's main branch.
     ///
@@ -60,7 +63,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             request_timeout: Duration::from_secs(300),
-            headers_timeout: Duration::from_secs(60),
+            headers_timeout: HEADERS_TIMEOUT,
             keep_alive_timeout: Duration::from_secs(65),
             checking_interval: Duration::from_secs(1),
             max_requests_per_socket: 0,
@@ -130,11 +133,24 @@ impl ServerOptions {
 
     pub(super) fn check(&self) -> Result<()> {
         let (request, headers) = (self.request_timeout, self.headers_timeout);
-        if !request.is_zero() && headers > request {
+        // The default needs no lowering: `request_timeout` bounds the head as well.
+        if !request.is_zero() && headers > request && headers != HEADERS_TIMEOUT {
             return Err(Error::InvalidOptions("headers_timeout is longer than request_timeout"));
         }
         if self.checking_interval.is_zero() {
-            return Err(Error::InvalidOptions("checking_interval is zero"));
+            return Err(Error::InvalidOptions(
+                "checking_interval is zero: the timeouts would be checked without pause",
+            ));
+        }
+        if self.limits.max_header_size == 0 {
+            return Err(Error::InvalidOptions(
+                "limits.max_header_size is zero: every request would be refused",
+            ));
+        }
+        if self.limits.max_headers == 0 {
+            return Err(Error::InvalidOptions(
+                "limits.max_headers is zero: every request with a Host would be refused",
+            ));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Clients that are silent for too long. Nothing here measures time: only what comes, and in which order.
 
 use crate::harness::{Client, Kept, MUCH, Site, impatient, streaming};
-use http::proto::ParseError;
+use http::proto::{Limits, ParseError};
 use http::upcall::RequestHandler;
 use http::{Error, Request, Response, Server, ServerOptions};
 use net::Socket;
@@ -233,7 +233,18 @@ fn options_that_contradict_each_other_are_refused() {
     assert!(refused(options(LONG, SHORT, LONG)).contains("headers_timeout"));
     let never = ServerOptions::default().checking_interval(Duration::ZERO);
     assert!(refused(never).contains("checking_interval"));
+    let no_head = ServerOptions::default().limits(Limits::default().max_header_size(0));
+    assert!(refused(no_head).contains("max_header_size"));
+    let no_fields = ServerOptions::default().limits(Limits::default().max_headers(0));
+    assert!(refused(no_fields).contains("max_headers"));
     assert!(Server::new(&site.env, options(SHORT, Duration::ZERO, LONG)).is_ok(), "zero is no limit");
+}
+
+#[test]
+fn a_request_timeout_may_be_shorter_than_the_default_of_headers_timeout() {
+    let site = Site::new(ServerOptions::default());
+    let only = ServerOptions::default().request_timeout(Duration::from_secs(30));
+    assert!(Server::new(&site.env, only).is_ok());
 }
 
 #[test]

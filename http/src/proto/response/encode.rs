@@ -36,12 +36,20 @@ pub enum EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidStatus(status) => write!(f, "the status {status} cannot be sent here"),
+            Self::InvalidStatus(status) => write!(
+                f,
+                "status {status} is out of range: a response has 200 to 999, one that ends the connection 400 to 599, and \
+                 an informational one 100 or 102 to 199"
+            ),
             Self::InvalidReason => f.write_str("the reason phrase has a control character"),
             Self::InvalidFieldName => f.write_str("the field name is not a token"),
             Self::InvalidFieldValue => f.write_str("the field value has a control character"),
-            Self::MisplacedField => f.write_str("the field cannot be sent in this section"),
-            Self::InvalidFraming => f.write_str("Content-Length or Transfer-Encoding has no valid value"),
+            Self::MisplacedField => {
+                f.write_str("the field is not allowed in trailers or in an informational response")
+            }
+            Self::InvalidFraming => {
+                f.write_str("Content-Length is not a number, or Transfer-Encoding is empty")
+            }
             Self::TrailerWithoutChunked => f.write_str("Trailer is set on a response that is not chunked"),
             Self::BodyTooLong => f.write_str("the body is longer than its Content-Length"),
             Self::BodyTooShort => f.write_str("the body is shorter than its Content-Length"),

@@ -15,7 +15,7 @@ use super::encode::EncodeError;
 use crate::proto::connection_options::ConnectionOptions;
 use crate::proto::{RequestHead, Version};
 
-/// The request's side of the decision.
+/// What a response depends on of its request: made from a [`RequestHead`] by `from`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestFacts {
     /// The method is `HEAD`.

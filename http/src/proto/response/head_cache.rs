@@ -20,6 +20,8 @@ pub(super) const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 pub struct HeadCache {
     /// The `Date` line, then the lines about a persistent connection.
     lines: Vec<u8>,
+    /// Where the lines begin that are sent: behind the `Date` line until there is a date.
+    start: usize,
     last: CachedHead,
 }
 
@@ -49,7 +51,8 @@ struct CachedHead {
 
 impl HeadCache {
     /// The lines of a server with persistent connections. With `keep_alive` there is a `Keep-Alive` line with the seconds
-    /// that a connection may idle and the requests that it may carry, as in Node. The date is blank until [`set_date`](Self::set_date) is called.
+    /// that a connection may idle and the requests that it may carry, as in Node. There is no `Date` line until
+    /// [`set_date`](Self::set_date) is called.
     #[must_use]
     pub fn new(keep_alive: Option<(u64, Option<u64>)>) -> Self {
         let mut lines = Vec::new();
@@ -58,28 +61,29 @@ impl HeadCache {
         if let Some((timeout_secs, max_requests)) = keep_alive {
             keep_alive_field(&mut lines, timeout_secs, max_requests);
         }
-        Self { lines, last: CachedHead::default() }
+        Self { lines, start: DATE_LINE, last: CachedHead::default() }
     }
 
     /// Sets the date, an IMF-fixdate (RFC 9110, 5.6.7), which always has 29 bytes.
     pub fn set_date(&mut self, date: &[u8; 29]) {
         self.lines[DATE].copy_from_slice(date);
+        self.start = 0;
         self.last.head.clear();
     }
 
     pub(super) fn put_common_lines(&self, with_date: bool, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.lines[if with_date { 0 } else { DATE_LINE }..]);
+        out.extend_from_slice(&self.lines[if with_date { self.start } else { DATE_LINE }..]);
     }
 
     pub(super) fn put_date_line(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.lines[..DATE_LINE]);
+        out.extend_from_slice(&self.lines[self.start..DATE_LINE]);
     }
 
     /// Writes a simple head: the bytes that [`Encoder::put_head`](super::Encoder::put_head) writes for it.
     #[inline(always)]
     pub(crate) fn put_simple(&mut self, head: SimpleHead<'_>, out: &mut Vec<u8>) {
         if !self.last.is_of(&head) {
-            self.last.find_or_make(head, &self.lines);
+            self.last.find_or_make(head, &self.lines[self.start..], DATE_LINE - self.start);
         }
         out.extend_from_slice(&self.last.head);
     }
@@ -97,9 +101,9 @@ impl CachedHead {
             && !self.head.is_empty()
     }
 
-    /// Compares the lines, and makes the head if it is not the same.
+    /// Compares the lines, and makes the head if it is not the same. `common_lines` begin with `date_len` bytes of date.
     #[inline(never)]
-    fn find_or_make(&mut self, head: SimpleHead<'_>, common_lines: &[u8]) {
+    fn find_or_make(&mut self, head: SimpleHead<'_>, common_lines: &[u8], date_len: usize) {
         let SimpleHead { status, keep_alive, lines, length } = head;
         let has_same_lines = self.lines == lines.as_slice() && self.stamp != 0;
         if !has_same_lines {
@@ -118,7 +122,7 @@ impl CachedHead {
         if keep_alive {
             self.head.extend_from_slice(common_lines);
         } else {
-            self.head.extend_from_slice(&common_lines[..DATE_LINE]);
+            self.head.extend_from_slice(&common_lines[..date_len]);
             self.head.extend_from_slice(CLOSE_LINE);
         }
         self.head.extend_from_slice(&self.lines);
