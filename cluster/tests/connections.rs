@@ -2,14 +2,18 @@
 
 mod common;
 
+use async_wrap::RunMode;
 use cluster::scheduling::{Candidate, SchedulingPolicy};
+use cluster::upcall::PrimaryHandler;
 use cluster::{Backoff, Policy, Settings, WorkerHandle};
-use common::{Cluster, LISTEN, SIGCONT, SIGKILL, SIGSTOP, connect, read_all, role, tally};
+use common::{Cluster, LISTEN, Recorder, SIGCONT, SIGKILL, SIGSTOP, connect, read_all, role, tally};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
+use uv_core::process::ExitStatus;
 
 fn main() {
     common::main(&[
@@ -33,6 +37,7 @@ fn main() {
         ("a_leaving_worker_closes_all_of_its_servers", closes_all_servers),
         ("a_worker_that_leaves_by_itself_ends_well", leaves_by_itself),
         ("a_dead_worker_is_replaced_and_its_successor_takes_its_share", replaced),
+        ("a_dead_worker_is_replaced_although_the_handler_of_its_end_panics", replaced_after_panic),
         ("connections_wait_for_the_successor_of_the_only_worker", waits_for_successor),
         ("a_worker_that_cannot_start_is_tried_again_until_the_primary_disconnects", tried_again),
         ("a_worker_that_was_asked_to_go_is_not_replaced", not_replaced),
@@ -391,12 +396,16 @@ fn leaves_by_itself() {
     }
 }
 
-fn supervised(settings: Settings) -> Cluster {
-    let backoff = Backoff::default()
+/// Replaces workers soon, however early they died.
+fn quick() -> Backoff {
+    Backoff::default()
         .base(Duration::from_millis(1))
         .cap(Duration::from_millis(4))
-        .long_lived(Duration::from_secs(60));
-    Cluster::with(settings.respawn(backoff))
+        .long_lived(Duration::from_secs(60))
+}
+
+fn supervised(settings: Settings) -> Cluster {
+    Cluster::with(settings.respawn(quick()))
 }
 
 fn replaced() {
@@ -408,6 +417,35 @@ fn replaced() {
     assert_eq!(tally(&greetings), BTreeMap::from([("2", 2), ("3", 2)]));
     assert!(cluster.has("exit 1 0 9"));
     cluster.finish();
+}
+
+/// A program's handler that fails at each end of a worker.
+struct FailsAtExit(Recorder);
+
+impl PrimaryHandler for FailsAtExit {
+    fn on_fork(&mut self, worker: &WorkerHandle) {
+        self.0.on_fork(worker);
+    }
+    fn on_exit(&mut self, worker: &WorkerHandle, status: ExitStatus) {
+        self.0.on_exit(worker, status);
+        resume_unwind(Box::new(()));
+    }
+}
+
+fn replaced_after_panic() {
+    let cluster = Cluster::with_handler(role("exits", &["7"]).respawn(quick()), FailsAtExit);
+    cluster.fork();
+    let mut panics = 0;
+    while cluster.count("fork") < 3 {
+        let turn = || assert!(cluster.env.run(RunMode::Once).expect("the loop runs"), "no successor");
+        match catch_unwind(AssertUnwindSafe(turn)) {
+            Ok(()) => {}
+            Err(panic) if panic.is::<()>() => panics += 1,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+    assert_eq!(panics, 2);
+    cluster.primary.disconnect();
 }
 
 fn waits_for_successor() {

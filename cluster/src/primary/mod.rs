@@ -18,8 +18,8 @@ use crate::channel::bootstrap::{Invitation, STDIN, UNIQUE_ID, refuse_unaccepted}
 use crate::channel::ids::WorkerId;
 use crate::upcall::PrimaryHandler;
 use crate::{Error, LAYER, Result, Settings};
-use async_wrap::layer::HandlerCell;
 use async_wrap::layer::trace::Facts;
+use async_wrap::layer::{HandlerCell, OnDrop};
 use async_wrap::{AsyncContext, Environment, Provider};
 use end::PrimaryEnd;
 use output::Pipes;
@@ -246,8 +246,9 @@ impl PrimaryInner {
         self.forget_if_over(worker);
         let handle = WorkerHandle(Rc::clone(worker));
         self.emit("PrimaryHandler::on_exit", worker.process_context, |handler| {
+            // Also if the handler panics. Behind its call, in which it may disconnect the primary.
+            let _successor = OnDrop::new(|| self.supervisor.worker_died(self, worker));
             handler.on_exit(&handle, status);
-            self.supervisor.worker_died(self, worker);
         });
         self.env.emit_destroy(worker.process_context.async_id());
         self.report_if_disconnected();
