@@ -1,69 +1,32 @@
 //! Passes a TCP connection through a pipe, as a cluster's primary does with its workers. Here both ends of the pipe are
-//! in one loop, and a thread plays the client. Run it with `cargo run -p upcall-tcp-wrap --example pass_handle`.
+//! in one loop. Run it with `cargo run -p upcall-tcp-wrap --example pass_handle`.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
-use std::thread;
 use tcp_wrap::upcall::OnStream;
-use tcp_wrap::{Error, PipeWrap, Result, StreamWrap};
-use uv_core::handle::HandleKind;
-use uv_core::{Loop, RunMode};
+use tcp_wrap::{Error, PipeWrap, StreamWrap};
+use uv_core::{Loop, RunMode, handle::HandleKind};
 
-/// Passes a connection on and waits until the worker closes the pipe.
-struct Primary;
-
-impl OnStream for Primary {
-    fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {}
-
-    fn on_write(&mut self, stream: &StreamWrap, result: Result<()>) {
-        println!("primary: passed the connection on: {result:?}");
-        if stream.shutdown().is_err() {
-            stream.close();
-        }
-    }
-
-    fn on_end(&mut self, stream: &StreamWrap) {
-        stream.close();
-    }
-
-    fn on_error(&mut self, stream: &StreamWrap, _: Error) {
-        stream.close();
-    }
-}
-
-/// Takes connections from the pipe and serves them.
-struct Worker(PipeWrap);
+/// Takes connections from the pipe, and sends back in capitals what they send.
+struct Worker;
 
 impl OnStream for Worker {
-    fn on_read(&mut self, stream: &StreamWrap, message: &[u8]) {
-        println!("worker: got {:?}", String::from_utf8_lossy(message));
-        while let Some(received) = self.0.take_received() {
+    fn on_read(&mut self, stream: &StreamWrap, data: &[u8]) {
+        let Some(pipe) = stream.as_pipe() else {
+            if stream.write(&data.to_ascii_uppercase()).is_err() {
+                stream.close();
+            }
+            return;
+        };
+        println!("worker: got {:?}", String::from_utf8_lossy(data));
+        while let Some(received) = pipe.take_received() {
             let is_tcp = received.kind == Some(HandleKind::Tcp);
             let connection = StreamWrap::from_passed(stream.loop_handle(), received.fd, is_tcp);
-            connection.set_handler(Shout);
+            connection.set_handler(Self);
             if connection.read_start().is_err() {
                 connection.close();
             }
-        }
-    }
-
-    fn on_end(&mut self, stream: &StreamWrap) {
-        stream.close();
-    }
-
-    fn on_error(&mut self, stream: &StreamWrap, _: Error) {
-        stream.close();
-    }
-}
-
-/// Sends the input back in capitals until the peer's FIN.
-struct Shout;
-
-impl OnStream for Shout {
-    fn on_read(&mut self, stream: &StreamWrap, data: &[u8]) {
-        if stream.write(&data.to_ascii_uppercase()).is_err() {
-            stream.close();
         }
     }
 
@@ -77,32 +40,21 @@ impl OnStream for Shout {
     }
 }
 
-fn talk(mut connection: TcpStream) -> std::io::Result<String> {
-    connection.write_all(b"hello, worker")?;
-    connection.shutdown(Shutdown::Write)?;
-    let mut answer = String::new();
-    connection.read_to_string(&mut answer)?;
-    Ok(answer)
-}
-
-fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let event_loop = Loop::new()?;
     let (primary, worker) = (PipeWrap::new_ipc(&event_loop), PipeWrap::new_ipc(&event_loop));
     worker.open(primary.handle().open_pair()?)?;
-    primary.set_handler(Primary);
-    worker.set_handler(Worker(worker.clone()));
-    primary.read_start()?;
+    worker.set_handler(Worker);
     worker.read_start()?;
 
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let client = TcpStream::connect(listener.local_addr()?)?;
-    let (accepted, _) = listener.accept()?;
-    primary.write_fds("a new connection".into(), vec![Rc::new(accepted.into())])?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    primary.write_fds("a new connection".into(), vec![Rc::new(listener.accept()?.0.into())])?;
+    primary.close();
 
-    let client = thread::spawn(move || talk(client));
+    client.write_all(b"hello, worker")?;
+    client.shutdown(Shutdown::Write)?;
     event_loop.run(RunMode::Default)?;
-    println!("client: got {:?}", client.join().map_err(|_| "the client panicked")??);
-    event_loop.close()?;
-    println!("All handles are closed.");
+    println!("client: got {:?}", std::io::read_to_string(client)?);
     Ok(())
 }

@@ -5,10 +5,10 @@
 use uv_core::upcall::StreamUpcall;
 use uv_core::{BindOptions, Error, Loop, Result, RunMode, Stream, Tcp};
 
-/// Bytes that may wait for a client that does not read what it is sent.
+/// The bytes that wait for a slow client before the server stops reading from it.
 const PATIENCE: usize = 64 * 1024;
 
-/// The tower of one connection: all that stands above it.
+/// The tower of one connection.
 struct Echo;
 
 impl StreamUpcall for Echo {
@@ -16,20 +16,20 @@ impl StreamUpcall for Echo {
         if stream.write(data.to_vec()).is_err() {
             stream.close();
         } else if stream.write_queue_size() > PATIENCE {
-            // What the client sends now waits in the kernel, and after a while with the client.
+            // Further input stays in the kernel, whose window then makes the client wait.
             stream.read_stop();
         }
     }
 
     fn on_write(&mut self, stream: &Stream, _: Result<()>) {
-        // `EALREADY` while reading; a closing connection refuses too.
+        // It fails with `EALREADY` while the stream is reading, and on a closing connection.
         if stream.write_queue_size() == 0 {
             let _ = stream.read_start();
         }
     }
 
     fn on_end(&mut self, stream: &Stream) {
-        // Everything that was echoed is sent before the FIN.
+        // All output is sent before the FIN.
         if stream.shutdown().is_err() {
             stream.close();
         }
@@ -49,8 +49,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let event_loop = Loop::new()?;
     let server = Tcp::new(&event_loop);
     server.bind(address.parse()?, BindOptions::default())?;
-    let listener = server.clone();
-    server.listen_with(128, move |_, status| {
+    server.listen_with(128, |listener, status| {
         let Ok(connection) = status.and_then(|()| listener.accept()) else { return };
         connection.set_upcall(Echo);
         if connection.read_start().is_err() {
