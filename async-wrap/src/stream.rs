@@ -22,6 +22,45 @@ use tcp_wrap::{Errno, PipeWrap, StreamWrap, TcpWrap, Written};
 ///
 /// It has the calls of [`StreamWrap`] and does not dereference to it: only this type assigns an upcall to its request and
 /// runs it in that request's context.
+///
+/// ```
+/// use async_wrap::upcall::OnStream;
+/// use async_wrap::{AsyncStream, Environment, Error, Result};
+///
+/// struct Print;
+///
+/// impl OnStream for Print {
+///     fn on_connect(&mut self, stream: &AsyncStream, result: Result<()>) {
+///         if result.and_then(|()| stream.read_start()).is_err() {
+///             stream.close();
+///         }
+///     }
+///
+///     fn on_read(&mut self, stream: &AsyncStream, data: &[u8]) {
+///         println!("in the context of {}: {data:?}", stream.environment().execution_async_id());
+///     }
+///
+///     fn on_end(&mut self, stream: &AsyncStream) {
+///         stream.close();
+///     }
+///
+///     fn on_error(&mut self, stream: &AsyncStream, _: Error) {
+///         stream.close();
+///     }
+/// }
+///
+/// let env = Environment::with_new_loop()?;
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let address = listener.local_addr()?;
+/// let stream = AsyncStream::tcp(&env);
+/// stream.set_handler(Print);
+/// stream.connect_tcp(address)?;
+/// # let (mut peer, _) = listener.accept()?;
+/// # std::io::Write::write_all(&mut peer, b"hello")?;
+/// # drop(peer);
+/// env.run_to_end()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct AsyncStream(Rc<StreamInner>);
 
