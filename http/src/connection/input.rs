@@ -90,7 +90,7 @@ fn after_panic(connection: &Connection) {
     if connection.state.is_raw() {
         connection.socket.destroy_unless_handled();
     } else if !connection.state.is_deaf() {
-        connection.answer_and_end(500);
+        connection.answer_panic_and_end();
     }
     end_turn(connection);
 }

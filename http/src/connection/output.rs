@@ -189,10 +189,19 @@ impl Connection {
     /// Ends the connection with an error, once the responses due are sent. The error gets a response of its own unless
     /// its request was answered already, or is being answered.
     pub(crate) fn answer_and_end(&self, status: u16) {
+        self.answer_newest_and_end(status, self.state.is_in_message());
+    }
+
+    /// The same after the panic of a handler in a turn of input, which only the newest request's handlers are called in.
+    pub(super) fn answer_panic_and_end(&self) {
+        self.answer_newest_and_end(500, true);
+    }
+
+    /// With `is_newest` the error is the newest request's; else that of something behind it that is no request.
+    fn answer_newest_and_end(&self, status: u16, is_newest: bool) {
         let mut answer = Vec::new();
         // Only a status outside of the range of errors is refused, and none such is used.
         let _ = self.core.with_heads(|heads| Encoder::closing(status, Some(heads), &mut answer));
-        let in_message = self.state.is_in_message();
         self.state.refused();
         let cut = |exchange: &mut Exchange, answer: &[u8]| {
             self.pipeline.hold(exchange, |_, out| out.extend_from_slice(answer));
@@ -200,7 +209,7 @@ impl Connection {
             exchange.extra_mut().client_closes = false;
         };
         let answered = self.pipeline.with(self.pipeline.newest(), |exchange, _| {
-            if !in_message {
+            if !is_newest {
                 return false;
             }
             if exchange.phase != Phase::Ended {
@@ -211,7 +220,7 @@ impl Connection {
         });
         if answered != Some(true) {
             let mut exchange = self.core.pool.take(AsyncContext::NONE, RequestFacts::default());
-            cut(&mut exchange, if in_message { &[] } else { &answer });
+            cut(&mut exchange, if is_newest { &[] } else { &answer });
             self.pipeline.push(exchange);
         }
         self.advance();

@@ -41,6 +41,8 @@ impl BodyHandler for Bomb {
 
     fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
         self.maybe("/end");
+        self.maybe("/end-kept");
+        self.maybe("/end-answered");
     }
 
     fn on_abort(&mut self, _: &Body) {
@@ -84,6 +86,14 @@ impl RequestHandler for Panicking {
             }
             "/data" | "/end" => {
                 request.body().set_handler(Bomb { at: path, response: Some(response) });
+            }
+            "/end-kept" => {
+                self.kept.borrow_mut().push(response);
+                request.body().set_handler(Bomb { at: path, response: None });
+            }
+            "/end-answered" => {
+                request.body().set_handler(Bomb { at: path, response: None });
+                response.end(b"answered").expect("to end");
             }
             "/drain" | "/finish" => {
                 response.set_handler(Bomb { at: path, response: Some(response.clone()) });
@@ -189,6 +199,8 @@ fn a_panic_ends_at_most_its_connection() {
             (post("/request-ended"), "ended"),
             (post("/data"), "500"),
             (post("/end"), "500"),
+            (post("/end-kept"), "500"),
+            (post("/end-answered"), "answered"),
             (post("/drain"), "500"),
             (offer("/accepts"), "500"),
             (offer("/upgrade"), ""),
@@ -214,5 +226,5 @@ fn a_panic_ends_at_most_its_connection() {
         other.send("TP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(other.answer().text(), "hello");
     });
-    assert_eq!(panics, 12);
+    assert_eq!(panics, 14);
 }
