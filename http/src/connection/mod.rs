@@ -379,6 +379,15 @@ impl ConnectionTower {
     }
 }
 
+impl ConnectionTower {
+    /// Does what follows from an upcall. If a handler panics the rest is done at an `on_notify`.
+    fn follow(&self, work: impl FnOnce(&Rc<Connection>)) {
+        let rest = OnUnwind::new(|| self.connection.socket.notify());
+        work(&self.connection);
+        rest.disarm();
+    }
+}
+
 impl Drop for ConnectionTower {
     fn drop(&mut self) {
         self.connection.on_dropped();
@@ -399,24 +408,28 @@ impl SocketHandler for ConnectionTower {
     }
 
     fn on_end(&mut self, _: &Socket) {
-        client_end::on_end(&self.connection);
+        self.follow(client_end::on_end);
     }
 
     fn on_unread_end(&mut self, _: &Socket) {
-        client_end::on_unread_end(&self.connection);
+        self.follow(client_end::on_unread_end);
     }
 
     fn on_drain(&mut self, _: &Socket) {
-        self.connection.state.socket_drained();
-        self.connection.report_drain();
-        self.connection.unstall();
+        self.follow(|connection| {
+            connection.state.socket_drained();
+            connection.report_drain();
+            connection.unstall();
+        });
     }
 
     fn on_notify(&mut self, _: &Socket) {
-        self.connection.deferred.run(&self.connection);
-        client_end::tell_new_handlers(&self.connection);
-        self.connection.report_drain();
-        self.connection.unstall();
+        self.follow(|connection| {
+            connection.deferred.run(connection);
+            client_end::tell_new_handlers(connection);
+            connection.report_drain();
+            connection.unstall();
+        });
     }
 
     fn on_close(&mut self, _: &Socket, _: bool) {
