@@ -2,10 +2,10 @@
 //!
 //! `cargo run -p upcall-cluster --example cluster`, then `nc 127.0.0.1 7000`, twice.
 
-use async_wrap::{Environment, Loop, RunMode};
+use cluster::async_wrap::Environment;
+use cluster::net::{Address, ListenOptions, Server, ServerOptions};
 use cluster::upcall::PrimaryHandler;
 use cluster::{Primary, Settings, Worker, WorkerHandle};
-use net::{Address, ListenOptions, Server, ServerOptions};
 
 struct Report;
 
@@ -17,8 +17,7 @@ impl PrimaryHandler for Report {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
-    let event_loop = Loop::new()?;
-    let env = Environment::new(&event_loop);
+    let env = Environment::with_new_loop()?;
     // A worker is this program again, with the same arguments.
     if let Some(worker) = Worker::from_env(&env)? {
         let server = Server::with_source(&env, ServerOptions::default(), worker.source());
@@ -32,6 +31,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         primary.fork()?;
         primary.fork()?;
     }
-    env.run(RunMode::Default)?;
+    env.run_to_end()?;
     Ok(())
 }

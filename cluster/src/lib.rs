@@ -3,7 +3,9 @@
 //! # Modules
 //!
 //! [`guide`] follows a connection through the processes and says what a worker may do; [`upcall`] has the handlers of
-//! primary and workers, [`scheduling`] the policies; [`differences`] has what Node does otherwise.
+//! primary and workers, [`scheduling`] the policies; [`differences`] has what Node does otherwise. The layers beneath are
+//! exported as modules: [`net`] for servers, [`async_wrap`] for the environment, [`uv_core`] for signals and the status of
+//! a worker's end.
 //!
 //! # Tracing
 //!
@@ -30,6 +32,7 @@ pub use primary::{Backoff, Counters, Output, Primary, WorkerHandle};
 pub use scheduling::Policy;
 pub use settings::Settings;
 pub use worker::Worker;
+pub use {async_wrap, net, uv_core};
 
 /// The source of this layer's records: see [`async_wrap::layer::trace`].
 pub(crate) const LAYER: async_wrap::layer::trace::Layer = async_wrap::layer::trace::Layer::new("cluster");

@@ -3,7 +3,7 @@
 //! `cargo run -p upcall-http --example graceful_shutdown`, then `curl http://127.0.0.1:8000/` and, within the second that
 //! the answer takes, Ctrl-C or SIGTERM: curl has its answer, and the program ends with 0.
 
-use http::async_wrap::{Environment, Loop, RunMode};
+use http::async_wrap::Environment;
 use http::net::ListenOptions;
 use http::uv_core::Signal;
 use http::{Server, ServerOptions};
@@ -14,8 +14,7 @@ const SIGTERM: i32 = 15;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
-    let event_loop = Loop::new()?;
-    let env = Environment::new(&event_loop);
+    let env = Environment::with_new_loop()?;
     let server = Server::new(&env, ServerOptions::default())?;
     let timers = env.clone();
     server.listen_with(ListenOptions::addr(address.parse()?), move |request, response| {
@@ -24,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     println!("listening on http://{}", server.address().ok_or("no address")?);
     for signum in [SIGINT, SIGTERM] {
-        let (signal, server) = (Signal::new(&event_loop), server.clone());
+        let (signal, server) = (Signal::new(env.loop_handle()), server.clone());
         // An idle watcher of signals does not keep the loop alive.
         signal.unref();
         signal.start(signum, move |_: &Signal, _: i32| {
@@ -32,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let _ = server.shutdown(Duration::from_secs(10));
         })?;
     }
-    env.run(RunMode::Default)?;
+    env.run_to_end()?;
     println!("everything is answered");
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p upcall-http --example streaming`, then `curl http://127.0.0.1:8000/`.
 
-use http::async_wrap::{Environment, Loop, RunMode};
+use http::async_wrap::Environment;
 use http::net::ListenOptions;
 use http::upcall::ResponseHandler;
 use http::{Response, Result, Server, ServerOptions};
@@ -39,8 +39,7 @@ impl ResponseHandler for Count {
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
-    let event_loop = Loop::new()?;
-    let env = Environment::new(&event_loop);
+    let env = Environment::with_new_loop()?;
     let server = Server::new(&env, ServerOptions::default())?;
     server.listen_with(ListenOptions::addr(address.parse()?), |_, response| {
         let mut count = Count { next: 1 };
@@ -50,6 +49,6 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         }
     })?;
     println!("listening on http://{}", server.address().ok_or("no address")?);
-    env.run(RunMode::Default)?;
+    env.run_to_end()?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p upcall-net --example chat`, then `nc 127.0.0.1 7000` from two terminals.
 
-use async_wrap::{Environment, Loop, RunMode};
+use net::async_wrap::Environment;
 use net::upcall::SocketHandler;
 use net::{ListenOptions, Server, ServerOptions, Socket};
 use std::cell::RefCell;
@@ -45,8 +45,7 @@ impl SocketHandler for Guest {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
-    let event_loop = Loop::new()?;
-    let env = Environment::new(&event_loop);
+    let env = Environment::with_new_loop()?;
     let server = Server::new(&env, ServerOptions::default());
     let (room, mut number) = (Room::default(), 0);
     server.listen_with(ListenOptions::addr(address.parse()?), move |_, socket| {
@@ -55,6 +54,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         socket.set_handler(Guest { number, room: Rc::clone(&room), line: Vec::new() });
     })?;
     println!("listening on {}", server.address().ok_or("no address")?);
-    env.run(RunMode::Default)?;
+    env.run_to_end()?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p upcall-net --example echo`, then `nc 127.0.0.1 7000`.
 
-use async_wrap::{Environment, Loop, RunMode};
+use net::async_wrap::Environment;
 use net::upcall::SocketHandler;
 use net::{ListenOptions, Server, ServerOptions, Socket};
 
@@ -23,13 +23,12 @@ impl SocketHandler for Echo {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7000".into());
-    let event_loop = Loop::new()?;
-    let env = Environment::new(&event_loop);
+    let env = Environment::with_new_loop()?;
     let server = Server::new(&env, ServerOptions::default());
     server.listen_with(ListenOptions::addr(address.parse()?), |_, socket| {
         socket.set_handler(Echo);
     })?;
     println!("listening on {}", server.address().ok_or("no address")?);
-    env.run(RunMode::Default)?;
+    env.run_to_end()?;
     Ok(())
 }
