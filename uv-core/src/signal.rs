@@ -114,7 +114,9 @@ impl Signal {
 
     fn start_watch(&self, watch: Watch, upcall: OnSignal) -> Result<()> {
         if self.is_closing() {
-            return Err(Error::new("signal_start", Errno::EINVAL).on(watch.signum));
+            return Err(Error::new("signal_start", Errno::EINVAL)
+                .on(watch.signum)
+                .noting("the watcher is closing"));
         }
         let signals = &self.loop_handle().inner().signals;
         signals.watch(self, watch).map_err(|errno| Error::new("signal_start", errno).on(watch.signum))?;

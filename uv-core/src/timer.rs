@@ -60,6 +60,9 @@ struct TimerNode {
     upcall: HandlerCell<OnTimeout>,
 }
 
+/// What an error notes of a timer without an upcall.
+const NEVER_STARTED: &str = "the timer was never started, or is closing";
+
 impl Timer {
     /// A timer that is not started (`uv_timer_init`).
     #[must_use]
@@ -89,7 +92,7 @@ impl Timer {
         upcall: impl FnMut(&Self) + 'static,
     ) -> Result<()> {
         if self.is_closing() {
-            return Err(Error::new("timer_start", Errno::EINVAL));
+            return Err(Error::new("timer_start", Errno::EINVAL).noting("the timer is closing"));
         }
         self.0.upcall.set(Box::new(upcall));
         self.0.started.set(true);
@@ -109,7 +112,7 @@ impl Timer {
     /// `EINVAL` if the timer was never started, or is closing.
     pub fn again(&self) -> Result<()> {
         if self.is_closing() || !self.0.started.get() {
-            return Err(Error::new("timer_again", Errno::EINVAL));
+            return Err(Error::new("timer_again", Errno::EINVAL).noting(NEVER_STARTED));
         }
         if !self.0.repeat.get().is_zero() {
             self.arm(self.0.repeat.get());
@@ -123,7 +126,7 @@ impl Timer {
     /// `EINVAL` if the timer was never started, or is closing.
     pub fn restart(&self, timeout: Duration) -> Result<()> {
         if self.is_closing() || !self.0.started.get() {
-            return Err(Error::new("timer_restart", Errno::EINVAL));
+            return Err(Error::new("timer_restart", Errno::EINVAL).noting(NEVER_STARTED));
         }
         self.arm(timeout);
         Ok(())

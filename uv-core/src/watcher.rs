@@ -89,7 +89,7 @@ impl<H: Phase> Watcher<H> {
 
     fn start(self: &Rc<Self>, upcall: impl FnMut(&H) + 'static) -> Result<()> {
         if self.handle.is_closing() {
-            return Err(Error::new(H::START, Errno::EINVAL));
+            return Err(Error::new(H::START, Errno::EINVAL).noting("the watcher is closing"));
         }
         if self.start.get() == 0 {
             self.upcall.set(Box::new(upcall));

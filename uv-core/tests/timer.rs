@@ -362,6 +362,8 @@ fn a_restart_goes_on_with_the_upcall_that_there_is() {
     let log = Log::new();
     let timer = Timer::new(&lp);
     assert_eq!(timer.restart(MS).map_err(|error| error.errno()), Err(Errno::EINVAL), "never started");
+    let text = timer.restart(MS).expect_err("never started").to_string();
+    assert_eq!(text, "timer_restart (the timer was never started, or is closing): Invalid argument (EINVAL)");
     let (fired, rounds) = (log.clone(), Cell::new(0));
     timer
         .start(Duration::ZERO, Duration::ZERO, move |timer: &Timer| {
