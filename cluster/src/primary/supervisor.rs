@@ -14,6 +14,8 @@ use std::time::Duration;
 /// The successor of a worker that lived long is forked at once. The successor of any other is forked after a delay: `base`,
 /// doubled with each further worker in a row that did not live long, up to `cap`.
 ///
+/// If one of the three is zero there is no delay: a worker that fails at its start is then forked again and again.
+///
 /// ```
 /// use cluster::Backoff;
 /// use std::time::Duration;
