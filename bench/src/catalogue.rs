@@ -290,8 +290,7 @@ impl Entry {
             unit: self.unit(),
             target: self.target.map(|(target, _)| target),
             target_of: self.target.map(|(_, subject)| subject.to_owned()),
-            subjects: Vec::new(),
-            left_out: Vec::new(),
+            ..Bench::default()
         }
     }
 

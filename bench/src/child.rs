@@ -18,7 +18,7 @@ const CANNOT: i32 = 2;
 /// How long a process may take to end after SIGTERM, or after its last word; then it is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often it is looked at meanwhile.
+/// How often a process is looked at meanwhile.
 const STOP_LOOK: Duration = Duration::from_millis(2);
 
 /// A longer line is cut: no report is that long, and memory is finite.
@@ -110,16 +110,9 @@ impl Child {
 
     /// Waits for it to end by itself, as it has said what it had to say.
     pub(crate) fn wait(&mut self) -> Option<ExitStatus> {
-        let limit = Instant::now() + STOP_PATIENCE;
-        while self.ended.is_none() {
-            if self.has_ended() {
-                break;
-            }
-            if Instant::now() >= limit {
-                self.stop();
-                return None;
-            }
-            thread::sleep(STOP_LOOK);
+        if self.ended.is_none() && !until(STOP_PATIENCE, || self.has_ended()) {
+            self.stop();
+            return None;
         }
         self.ended
     }
@@ -157,12 +150,9 @@ impl Child {
 
     /// The last line of standard error, as far as it has come: a descendant may hold it open.
     fn complaint(&mut self) -> String {
-        let limit = Instant::now() + STOP_PATIENCE;
-        while self.complaint.as_ref().is_some_and(|reader| !reader.is_finished()) {
-            if Instant::now() >= limit {
-                return String::new();
-            }
-            thread::sleep(STOP_LOOK);
+        let has_come = |reader: &JoinHandle<String>| until(STOP_PATIENCE, || reader.is_finished());
+        if !self.complaint.as_ref().is_some_and(has_come) {
+            return String::new();
         }
         self.complaint.take().and_then(|reader| reader.join().ok()).unwrap_or_default()
     }
@@ -177,13 +167,9 @@ impl Child {
         if !self.has_ended() {
             send_signal(self.pid(), Signal::TERM);
         }
-        let limit = Instant::now() + STOP_PATIENCE;
-        while Instant::now() < limit {
-            // This also reaps the process, so that it is not taken for alive.
-            if self.has_ended() && !tree.iter().any(|&process| proc::is_alive(process)) {
-                return false;
-            }
-            thread::sleep(STOP_LOOK);
+        // To look also reaps the process, so that it is not taken for alive.
+        if until(STOP_PATIENCE, || self.has_ended() && !tree.iter().any(|&process| proc::is_alive(process))) {
+            return false;
         }
         for process in tree.into_iter().filter(|&process| proc::is_alive(process)) {
             send_signal(process.pid, Signal::KILL);
@@ -199,6 +185,17 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Looks again and again whether something is over, for at most `patience`. Returns whether it is.
+pub(crate) fn until(patience: Duration, mut is_over: impl FnMut() -> bool) -> bool {
+    let limit = Instant::now() + patience;
+    loop {
+        match (is_over(), Instant::now() < limit) {
+            (false, true) => thread::sleep(STOP_LOOK),
+            (is_over, _) => return is_over,
+        }
     }
 }
 

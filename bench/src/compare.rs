@@ -4,14 +4,13 @@
 //! interval is above nothing has something changed, and only when all of it is small is it known that nothing has.
 
 use super::results::{Bench, FORMAT, Figure, Results, Role, Subject, Unit};
-use super::table::{cost_text, cut, ratio_text};
+use super::table::{cost_text, cut, line, ratio_text};
 use crate::Result;
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// Columns of the names.
-const NAME: usize = 30;
+/// The columns: see [`line`].
+const COLUMNS: &[isize] = &[-32, 9, 9, 9, 0, -22, -7];
 
 /// In per cent: a change that is certainly less is none. Two launches of the very same program differ by one or two.
 pub(crate) const SAME: f64 = 5.0;
@@ -121,7 +120,7 @@ pub(crate) fn table(was: &Results, changes: &[Change]) -> String {
     let commit = cut(&was.commit, 12);
     let mut text =
         format!("Compared with {} of {}{}:\n", commit, was.date, if was.dirty { ", changed" } else { "" });
-    let _ = writeln!(text, "  {:NAME$} {:>9} {:>9} {:>9}  {:<22}", "", "was", "is", "change", "between");
+    text += &line(COLUMNS, &["", "was", "is", "change", "", "between"]);
     for change in changes {
         let between = change.between.map_or_else(
             || "one round: unknown".to_owned(),
@@ -135,14 +134,8 @@ pub(crate) fn table(was: &Results, changes: &[Change]) -> String {
             (Verdict::More, _) => "more",
             (Verdict::Less, _) => "less",
         };
-        let _ = writeln!(
-            text,
-            "  {:NAME$} {:>9} {:>9} {:>9}  {between:<22} {verdict}",
-            cut(&change.name, NAME),
-            change.was,
-            change.now,
-            format!("{} %", signed(change.percent)),
-        );
+        let (name, percent) = (format!("  {}", change.name), format!("{} %", signed(change.percent)));
+        text += &line(COLUMNS, &[&*name, &change.was, &change.now, &percent, "", &between, verdict]);
     }
     if changes.is_empty() {
         text.push_str("  The two runs have nothing in common.\n");
@@ -195,21 +188,10 @@ mod tests {
             role: *role,
             cost: figure(cost),
             ratio: ratio.map(figure),
-            per_second: None,
-            latency: None,
-            errors: 0,
+            ..Subject::default()
         });
-        let bench = Bench {
-            name: "http/connect".to_owned(),
-            group: "http".to_owned(),
-            title: String::new(),
-            op: String::new(),
-            unit,
-            target: None,
-            target_of: None,
-            subjects: subjects.collect(),
-            left_out: Vec::new(),
-        };
+        let bench =
+            Bench { name: "http/connect".to_owned(), unit, subjects: subjects.collect(), ..Bench::default() };
         Results { format: FORMAT, benches: vec![bench], ..Results::default() }
     }
 

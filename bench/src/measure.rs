@@ -41,11 +41,11 @@ pub(crate) struct Session {
 
 /// A subject in a round in which all are up.
 struct Up {
-    running: Option<Running>,
+    /// What runs, or why it does not.
+    running: Result<Running, Trouble>,
     windows: Vec<Sample>,
     /// The time that it took, without that of the others.
     took: Duration,
-    trouble: Option<Trouble>,
 }
 
 /// A subject with what was found so far.
@@ -142,7 +142,7 @@ impl Session {
         let sweeper = matches!(work, Work::SoloOf { .. }).then(|| Sweeper::new(self.rig.server_cpu));
         for turn in 0..turns {
             self.progress.show(what, self.budget.left());
-            let mut in_turn: Vec<_> = up.iter_mut().flatten().filter(|one| one.trouble.is_none()).collect();
+            let mut in_turn: Vec<_> = up.iter_mut().flatten().filter(|one| one.running.is_ok()).collect();
             if in_turn.is_empty() {
                 break;
             }
@@ -175,11 +175,7 @@ impl Session {
         let began = Instant::now();
         let how = (entry.work, row.contender.is_compiled());
         let running = Running::start(&self.rig, &row.contender, how, part, &mut row.rate);
-        let (running, trouble) = match running {
-            Ok(running) => (Some(running), None),
-            Err(trouble) => (None, Some(trouble)),
-        };
-        Ok(Some(Up { running, windows: Vec::new(), took: began.elapsed(), trouble }))
+        Ok(Some(Up { running, windows: Vec::new(), took: began.elapsed() }))
     }
 
     /// Keeps a subject's outcome of a round. A subject that cannot do it, or failed, is not measured again.
@@ -251,42 +247,35 @@ impl Session {
 
 impl Up {
     fn get_ready(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        let began = Instant::now();
-        if let Err(trouble) = running.get_ready() {
-            self.trouble = Some(trouble);
-            self.running = None;
-        }
-        self.took += began.elapsed();
+        self.attempt(Running::get_ready);
     }
 
-    /// Measures one window. A subject that fails is ended at once: it may spin, and would be in the way of the others.
+    /// Measures one window.
     fn measure(&mut self, rig: &Rig, sweeper: Option<&Sweeper>, time: Duration) {
-        let Some(running) = &mut self.running else { return };
+        let window = self.attempt(|running| {
+            sweeper.map(Sweeper::sweep);
+            running.window(rig, time)
+        });
+        self.windows.extend(window);
+    }
+
+    /// Does something with what runs. A subject that fails is ended at once: it may spin, and would be in the way of the
+    /// others.
+    fn attempt<T>(&mut self, act: impl FnOnce(&mut Running) -> Result<T, Trouble>) -> Option<T> {
+        let running = self.running.as_mut().ok()?;
         let began = Instant::now();
-        if let Some(sweeper) = sweeper {
-            sweeper.sweep();
-        }
-        match running.window(rig, time) {
-            Ok(window) => self.windows.push(window),
-            Err(trouble) => {
-                self.trouble = Some(trouble);
-                self.running = None;
-            }
-        }
+        let outcome = act(running).map_err(|trouble| self.running = Err(trouble));
         self.took += began.elapsed();
+        outcome.ok()
     }
 
     /// Ends it. What its windows come to, and what time all of it took.
     fn end(self, work: Work) -> (Result<Sample, Trouble>, Duration) {
         let began = Instant::now();
         // Fails if the subject has died after its last window; after an earlier failure it has ended already.
-        let ended = self.running.map_or(Ok(()), Running::stop);
-        let outcome = match self.trouble {
-            Some(trouble) => Err(trouble),
-            None => ended
-                .and_then(|()| Sample::of(work, self.windows).ok_or_else(|| failed("nothing was measured"))),
-        };
+        let ended = self.running.and_then(Running::stop);
+        let outcome =
+            ended.and_then(|()| Sample::of(work, self.windows).ok_or_else(|| failed("nothing was measured")));
         (outcome, self.took + began.elapsed())
     }
 }

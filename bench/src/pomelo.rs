@@ -95,10 +95,8 @@ fn bench(entry: &Entry, rows: &[Row]) -> Bench {
             name: row.name.to_owned(),
             role: row.role,
             cost: Figure::of(row.starts.iter().map(cost).collect())?,
-            ratio: None,
-            per_second: None,
             latency: if is_start { latency(&row.starts) } else { None },
-            errors: 0,
+            ..Subject::default()
         })
     };
     let left_out = |row: &Row| Some(LeftOut { name: row.name.to_owned(), reason: row.trouble.clone()? });

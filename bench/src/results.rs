@@ -37,7 +37,7 @@ pub(crate) struct Machine {
     pub memory_mib: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Bench {
     /// `tcp/echo-64`.
     pub name: String,
@@ -72,9 +72,10 @@ impl Bench {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Unit {
+    #[default]
     Ns,
     Bytes,
     /// Connections that the busiest worker has more than the idlest.
@@ -87,7 +88,7 @@ pub(crate) struct LeftOut {
     pub reason: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Subject {
     /// `floor`, `uv-core`, …, `libuv`, `tokio`, `hyper`, `node`, `nginx`.
     pub name: String,
@@ -106,12 +107,13 @@ pub(crate) struct Subject {
 }
 
 /// What a subject is to the project.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
     /// The hand-written program that does the bare system calls.
     Floor,
     /// A layer of this project.
+    #[default]
     Ours,
     /// A program of another project.
     Peer,
@@ -143,7 +145,7 @@ pub(crate) struct Latency {
 }
 
 /// What one operation of a subject takes, counted instead of timed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Count {
     pub name: String,
     pub subject: String,

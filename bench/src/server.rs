@@ -1,17 +1,15 @@
 //! A server under measurement: found by the address that it prints.
 
-use super::child::{Child, Launcher, Trouble};
+use super::child::{Child, Launcher, Trouble, until};
 use crate::sockets::Address;
 use std::ffi::OsString;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a server may take to say where it listens.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a server that has closed its sockets may take to exit, and how often that is checked.
+/// How long a server that has closed its sockets may take to exit.
 const END_PATIENCE: Duration = Duration::from_millis(50);
-const END_LOOK: Duration = Duration::from_millis(2);
 
 /// How an address begins.
 const TCP: &str = "127.0.0.1:";
@@ -46,13 +44,12 @@ impl Server {
 
     /// Its last words, if it has ended. Its clients may have met the end of its sockets a moment before its own.
     pub(crate) fn why_ended(&mut self) -> Option<Trouble> {
-        let limit = Instant::now() + END_PATIENCE;
-        loop {
-            match self.child.has_failed() {
-                None if Instant::now() < limit => thread::sleep(END_LOOK),
-                found => return found,
-            }
-        }
+        let mut found = None;
+        until(END_PATIENCE, || {
+            found = self.child.has_failed();
+            found.is_some()
+        });
+        found
     }
 
     /// Ends the server. It has failed if it ended before, or does not end on SIGTERM.

@@ -3,9 +3,9 @@
 use super::results::{Bench, Figure, Results, Role, Subject, Unit};
 use std::fmt::Write;
 
-/// Columns of the names in a block, and in the table.
-const NAME: usize = 18;
-const ROW: usize = 29;
+/// The columns of a block, and of the table: see [`line`].
+const BLOCK: &[isize] = &[-20, 10, 5, 7, 5, 10, 9, 9, 9, 7];
+const SUMMARY: &[isize] = &[-29, 8, 8, 6, 5, 6, 6, 6, 6, 11];
 
 /// The peers that have a column of the table, and what stands in it: hyper is tokio's HTTP.
 const COLUMNS: &[(&str, &[&str])] =
@@ -15,7 +15,7 @@ const COLUMNS: &[(&str, &[&str])] =
 const MOST_PERCENT: f64 = 999.0;
 
 /// What stands where there is nothing.
-const NOTHING: &str = "–";
+pub(crate) const NOTHING: &str = "–";
 
 /// The block of one benchmark: everybody with its uncertainty, throughput and latencies.
 pub(crate) fn block(bench: &Bench) -> String {
@@ -25,29 +25,23 @@ pub(crate) fn block(bench: &Bench) -> String {
         Unit::Spread => "uneven by",
     };
     let mut text = format!("{}: {}\n", bench.name, bench.title);
-    let _ = writeln!(
-        text,
-        "  {:NAME$} {cost:>10} {:>5} {:>7} {:>5} {:>10} {:>9} {:>9} {:>9} {:>7}",
-        "", "± %", "× floor", "± %", "per s", "p50 µs", "p99 µs", "p99.9 µs", "errors"
-    );
+    let heads = ["", cost, "± %", "× floor", "± %", "per s", "p50 µs", "p99 µs", "p99.9 µs", "errors"];
+    text += &line(BLOCK, &heads);
     for subject in &bench.subjects {
-        let quantile = |pick: fn(&super::results::Latency) -> f64| {
-            subject.latency.as_ref().map_or_else(|| NOTHING.to_owned(), |latency| short(pick(latency)))
-        };
-        let _ = writeln!(
-            text,
-            "  {:NAME$} {:>10} {:>5} {:>7} {:>5} {:>10} {:>9} {:>9} {:>9} {:>7}",
-            cut(&subject.name, NAME),
+        let (ratio, latency) = (subject.ratio.as_ref(), subject.latency.as_ref());
+        let cells = [
+            format!("  {}", subject.name),
             cost_text(bench.unit, subject.cost.median),
             margin(&subject.cost),
-            subject.ratio.as_ref().map_or_else(|| NOTHING.to_owned(), |ratio| ratio_text(ratio.median)),
-            subject.ratio.as_ref().map_or_else(|| NOTHING.to_owned(), margin),
-            subject.per_second.map_or_else(|| NOTHING.to_owned(), thousands),
-            quantile(|latency| latency.p50_us),
-            quantile(|latency| latency.p99_us),
-            quantile(|latency| latency.p999_us),
-            subject.errors,
-        );
+            or_nothing(ratio.map(|ratio| ratio_text(ratio.median))),
+            or_nothing(ratio.map(margin)),
+            or_nothing(subject.per_second.map(thousands)),
+            or_nothing(latency.map(|latency| short(latency.p50_us))),
+            or_nothing(latency.map(|latency| short(latency.p99_us))),
+            or_nothing(latency.map(|latency| short(latency.p999_us))),
+            subject.errors.to_string(),
+        ];
+        text += &line(BLOCK, &cells);
     }
     for left_out in &bench.left_out {
         for line in wrapped(&format!("{}: {}", left_out.name, left_out.reason), 96) {
@@ -68,12 +62,9 @@ pub(crate) fn block(bench: &Bench) -> String {
 
 /// The table over all: a row for each of our layers, its floor and its peers beside it.
 pub(crate) fn summary(results: &Results) -> String {
-    let mut text =
-        format!("{:ROW$} {:>8} {:>8} {:>6} {:>5}", "CPU per operation, × floor", "floor", "ours", "×", "± %");
-    for (name, _) in COLUMNS {
-        let _ = write!(text, " {name:>6}");
-    }
-    let _ = writeln!(text, " {:>11}", "target");
+    let heads = ["CPU per operation, × floor", "floor", "ours", "×", "± %"].into_iter();
+    let heads: Vec<_> = heads.chain(COLUMNS.iter().map(|(name, _)| *name)).chain(["target"]).collect();
+    let mut text = line(SUMMARY, &heads);
     for bench in &results.benches {
         let rows: Vec<_> = bench.subjects.iter().filter(|subject| has_row(subject)).collect();
         for subject in &rows {
@@ -105,24 +96,35 @@ fn row(bench: &Bench, subject: Option<&Subject>) -> String {
     let is_aimed_at = bench.target.is_some()
         && subject.is_some_and(|subject| Some(&subject.name) == bench.target_of.as_ref());
     let write = if is_aimed_at { exact_ratio } else { ratio_text };
-    let mut text = format!(
-        "{:ROW$} {:>8} {:>8} {:>6} {:>5}",
-        cut(&name, ROW),
-        floor.map_or_else(|| NOTHING.to_owned(), cost),
-        subject.map_or_else(|| NOTHING.to_owned(), cost),
-        ratio.map_or_else(|| NOTHING.to_owned(), |ratio| write(ratio.median)),
-        figure.map_or_else(|| NOTHING.to_owned(), margin),
-    );
-    for (_, names) in COLUMNS {
-        let _ = write!(text, " {:>6}", peer_cell(bench, names));
-    }
     let target = match bench.is_met().filter(|_| is_aimed_at) {
         Some(true) => format!("{} met", bare_target(bench)),
         Some(false) => format!("{} missed", bare_target(bench)),
         None => String::new(),
     };
-    let _ = write!(text, " {target:>11}");
-    format!("{}\n", text.trim_end())
+    let cells = [
+        name,
+        or_nothing(floor.map(cost)),
+        or_nothing(subject.map(cost)),
+        or_nothing(ratio.map(|ratio| write(ratio.median))),
+        or_nothing(figure.map(margin)),
+    ];
+    let peers = COLUMNS.iter().map(|(_, names)| peer_cell(bench, names));
+    line(SUMMARY, &cells.into_iter().chain(peers).chain([target]).collect::<Vec<_>>())
+}
+
+/// A line of a table. A column has so many characters; of a negative number of them, its text is at the left, and cut if it
+/// is too long.
+pub(crate) fn line(columns: &[isize], cells: &[impl AsRef<str>]) -> String {
+    let cell = |(width, cell): (&isize, &_)| {
+        let (room, text) = (width.unsigned_abs(), AsRef::<str>::as_ref(cell));
+        if *width < 0 { format!("{:room$}", cut(text, room)) } else { format!("{text:>room$}") }
+    };
+    let cells: Vec<_> = columns.iter().zip(cells).map(cell).collect();
+    format!("{}\n", cells.join(" ").trim_end())
+}
+
+pub(crate) fn or_nothing(text: Option<String>) -> String {
+    text.unwrap_or_else(|| NOTHING.to_owned())
 }
 
 fn peer_cell(bench: &Bench, names: &[&str]) -> String {
@@ -159,18 +161,27 @@ fn bare_target(bench: &Bench) -> String {
 }
 
 pub(crate) fn cost_text(unit: Unit, cost: f64) -> String {
-    let scaled = |value: f64, unit: &str| {
-        let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
-        format!("{value:.decimals$} {unit}")
-    };
     match unit {
-        Unit::Bytes if cost >= 1e6 => scaled(cost / 1e6, "MB"),
-        Unit::Bytes => format!("{} B", thousands(cost)),
         Unit::Spread => format!("{cost:.0}"),
-        Unit::Ns if cost < 999.5 => scaled(cost, "ns"),
-        Unit::Ns if cost < 999_500.0 => scaled(cost / 1e3, "µs"),
-        Unit::Ns if cost < 999_500_000.0 => scaled(cost / 1e6, "ms"),
-        Unit::Ns => scaled(cost / 1e9, "s"),
+        Unit::Bytes if cost < 1e6 => format!("{} B", thousands(cost)),
+        // What is rounded to a thousand has the next unit.
+        _ => {
+            let (divisor, name) = step(unit, cost * 1.0005);
+            format!("{} {name}", ratio_text(cost / divisor))
+        }
+    }
+}
+
+/// What values of a size are divided by, and the unit that they then have.
+pub(crate) fn step(unit: Unit, size: f64) -> (f64, &'static str) {
+    match unit {
+        Unit::Ns if size < 1e3 => (1.0, "ns"),
+        Unit::Ns if size < 1e6 => (1e3, "µs"),
+        Unit::Ns if size < 1e9 => (1e6, "ms"),
+        Unit::Ns => (1e9, "s"),
+        Unit::Bytes if size < 1e6 => (1.0, "B"),
+        Unit::Bytes => (1e6, "MB"),
+        Unit::Spread => (1.0, ""),
     }
 }
 

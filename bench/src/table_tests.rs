@@ -25,9 +25,7 @@ fn subject(name: &str, role: Role, cost: f64, ratio: Option<f64>) -> Subject {
 fn bench(unit: Unit, target: f64, ratio: Option<f64>) -> Bench {
     Bench {
         name: "tcp/echo-64".to_owned(),
-        group: "tcp".to_owned(),
         title: "a title".to_owned(),
-        op: "one".to_owned(),
         unit,
         target: Some(target),
         target_of: Some("net".to_owned()),
@@ -37,6 +35,7 @@ fn bench(unit: Unit, target: f64, ratio: Option<f64>) -> Bench {
             subject("libuv", Role::Peer, 7000.0, ratio.map(|_| 1.40)),
         ],
         left_out: vec![LeftOut { name: "node".to_owned(), reason: format!("{FAILED}it died") }],
+        ..Bench::default()
     }
 }
 

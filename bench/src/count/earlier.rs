@@ -50,39 +50,16 @@ fn add(results: &mut Results, earlier: Results) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Bench, Count, Unit};
+    use crate::results::{Bench, Count};
 
     fn timed(commit: &str) -> Results {
-        let bench = Bench {
-            name: "http/keep-alive".to_owned(),
-            group: "http".to_owned(),
-            title: String::new(),
-            op: String::new(),
-            unit: Unit::Ns,
-            target: None,
-            target_of: None,
-            subjects: Vec::new(),
-            left_out: Vec::new(),
-        };
+        let bench = Bench { name: "http/keep-alive".to_owned(), ..Bench::default() };
         Results { format: FORMAT, commit: commit.to_owned(), benches: vec![bench], ..Results::default() }
     }
 
     fn counted(commit: &str) -> Results {
-        let count = Count {
-            name: "http/keep-alive".to_owned(),
-            subject: "http".to_owned(),
-            instructions: Some(1.0),
-            syscalls: None,
-            allocations: None,
-        };
         let notes = vec!["No system calls are counted.".to_owned()];
-        Results {
-            format: FORMAT,
-            commit: commit.to_owned(),
-            counts: vec![count],
-            notes,
-            ..Results::default()
-        }
+        Results { counts: vec![Count::default()], notes, benches: Vec::new(), ..timed(commit) }
     }
 
     #[test]

@@ -132,13 +132,7 @@ impl Session {
     /// Counts one operation of one subject, with every tool. Only an interruption ends it early.
     fn count(&mut self, entry: &Entry, contender: &Contender) -> std::result::Result<Count, Trouble> {
         let (bench, subject) = (entry.name, &contender.name);
-        let mut count = Count {
-            name: bench.to_owned(),
-            subject: subject.clone(),
-            instructions: None,
-            syscalls: None,
-            allocations: None,
-        };
+        let mut count = Count { name: bench.to_owned(), subject: subject.clone(), ..Count::default() };
         for tool in self.tools.clone() {
             self.show(&format!("{bench}, {subject}, {}", tool.what()));
             let outcome = meter::count(&self.rig, tool, &contender.command, entry);

@@ -1,37 +1,29 @@
 //! The counts as a table in the terminal.
 
 use crate::results::Count;
-use crate::table::{cut, ratio_text};
-use std::fmt::Write;
+use crate::table::{line, or_nothing, ratio_text};
 
-/// Columns of the names.
-const BENCH: usize = 18;
-const SUBJECT: usize = 18;
-
-/// What stands where nothing was counted.
-const NOTHING: &str = "–";
+/// The columns: see [`line`].
+const COLUMNS: &[isize] = &[-18, -18, 13, 8, 13, 12];
 
 pub(crate) fn table(counts: &[Count]) -> String {
-    let mut text = format!(
-        "{:BENCH$} {:SUBJECT$} {:>13} {:>8} {:>13} {:>12}\n",
-        "per operation", "", "instructions", "× floor", "system calls", "allocations"
-    );
+    let heads = ["per operation", "", "instructions", "× floor", "system calls", "allocations"];
+    let mut text = line(COLUMNS, &heads);
     let mut last = "";
     for count in counts {
         let floor = counts.iter().find(|floor| floor.name == count.name && floor.subject == "floor");
         let floor = floor.and_then(|floor| floor.instructions).filter(|instructions| *instructions > 0.0);
         let ratio = count.instructions.zip(floor).map(|(own, floor)| ratio_text(own / floor));
-        let name = if last == count.name { "" } else { &count.name };
-        let _ = writeln!(
-            text,
-            "{:BENCH$} {:SUBJECT$} {:>13} {:>8} {:>13} {:>12}",
-            cut(name, BENCH),
-            cut(&count.subject, SUBJECT),
+        let name = if last == count.name { "" } else { &*count.name };
+        let cells = [
+            name.to_owned(),
+            count.subject.clone(),
             cell(count.instructions, 0),
-            ratio.unwrap_or_else(|| NOTHING.to_owned()),
+            or_nothing(ratio),
             cell(count.syscalls, 2),
             cell(count.allocations, 2),
-        );
+        ];
+        text += &line(COLUMNS, &cells);
         last = &count.name;
     }
     text.push_str("In user space: what the kernel does in a system call is in no count.\n");
@@ -39,8 +31,7 @@ pub(crate) fn table(counts: &[Count]) -> String {
 }
 
 pub(crate) fn cell(value: Option<f64>, decimals: usize) -> String {
-    let value = value.filter(|value| value.is_finite());
-    value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.decimals$}"))
+    or_nothing(value.filter(|value| value.is_finite()).map(|value| format!("{value:.decimals$}")))
 }
 
 #[cfg(test)]
@@ -54,7 +45,7 @@ mod tests {
             subject: subject.to_owned(),
             instructions,
             syscalls: Some(3.0),
-            allocations: None,
+            ..Count::default()
         };
         let text = table(&[count("floor", Some(200.0)), count("http", Some(3000.0)), count("hyper", None)]);
         assert!(text.contains("15.0"), "{text}");

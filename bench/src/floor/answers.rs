@@ -194,44 +194,23 @@ impl Answer for Sink {
     }
 }
 
-pub(crate) struct Echo;
-
-impl Answer for Echo {
+/// What needs no state is a function.
+impl<F: Fn(BorrowedFd<'_>, &[u8]) -> io::Result<()>> Answer for F {
     type State = ();
 
     fn answer(&self, socket: BorrowedFd<'_>, (): &mut (), bytes: &[u8]) -> io::Result<Next> {
-        send_all(socket, bytes)?;
-        Ok(Next::Keep)
-    }
-}
-
-pub(crate) struct Discard;
-
-impl Answer for Discard {
-    type State = ();
-
-    fn answer(&self, _socket: BorrowedFd<'_>, (): &mut (), _bytes: &[u8]) -> io::Result<Next> {
-        Ok(Next::Keep)
+        self(socket, bytes).map(|()| Next::Keep)
     }
 }
 
 /// Answers each byte with several small writes, each of which goes out at once.
-pub(crate) struct Writes;
-
-impl Answer for Writes {
-    type State = ();
-
-    fn answer(&self, socket: BorrowedFd<'_>, (): &mut (), bytes: &[u8]) -> io::Result<Next> {
-        for _ in 0..bytes.len() * WRITES.0 {
-            send_all(socket, &[b'x'; WRITES.1])?;
-        }
-        Ok(Next::Keep)
-    }
+pub(crate) fn write_often(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    (0..bytes.len() * WRITES.0).try_for_each(|_| send_all(socket, &[b'x'; WRITES.1]))
 }
 
 /// Sends everything: one call, unless the peer's window is full. Then the floor waits for it, as it queues
 /// nothing.
-fn send_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn send_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match sockets::send(socket, bytes)? {
             Transfer::Bytes(count) => bytes = &bytes[count..],

@@ -12,8 +12,9 @@ pub(crate) mod solo;
 use crate::Result;
 use crate::sockets::Address;
 use crate::subjects::solo::find;
-use answers::{CannedHttp, Discard, Echo, Sink, Writes};
+use answers::{CannedHttp, Sink, send_all, write_often};
 use reactor::{Answer, Listener};
+use rustix::fd::BorrowedFd;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -59,9 +60,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn serve_raw(name: &str, address: &Address) -> Result<()> {
     match name {
-        "pump" => serve(address, &Discard),
-        "writes" => serve(address, &Writes),
-        "echo-64" | "echo-16k" | "connect" | "idle" => serve(address, &Echo),
+        "pump" => serve(address, &|_: BorrowedFd<'_>, _: &[u8]| Ok(())),
+        "writes" => serve(address, &write_often),
+        "echo-64" | "echo-16k" | "connect" | "idle" => serve(address, &send_all),
         _ => Err(format!("{name}: no such floor").into()),
     }
 }

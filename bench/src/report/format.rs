@@ -1,10 +1,8 @@
 //! Numbers as the report shows them: those of the tables, with a dash for what is no number.
 
 use crate::results::{Figure, Unit};
-use crate::table::{cost_text, exact_ratio as exact, ratio_text, thousands};
-
-/// Stands for a value that is missing or no number.
-pub(super) const NONE: &str = "–";
+pub(super) use crate::table::NOTHING as NONE;
+use crate::table::{cost_text, exact_ratio as exact, ratio_text, step, thousands};
 
 /// The value as `write` has it, if it is finite and of a plausible size.
 fn known(value: f64, write: impl FnOnce(f64) -> String) -> String {
@@ -47,19 +45,6 @@ pub(super) fn rate(value: f64) -> String {
 pub(super) fn signed(value: f64, write: impl FnOnce(f64) -> String) -> String {
     let sign = if value < 0.0 { '−' } else { '+' };
     known(value, |value| format!("{sign}{}", write(value.abs())))
-}
-
-/// What values of a size are divided by, and the unit that they then have.
-fn step(unit: Unit, size: f64) -> (f64, &'static str) {
-    match unit {
-        Unit::Ns if size < 1e3 => (1.0, "ns"),
-        Unit::Ns if size < 1e6 => (1e3, "µs"),
-        Unit::Ns if size < 1e9 => (1e6, "ms"),
-        Unit::Ns => (1e9, "s"),
-        Unit::Bytes if size < 1e6 => (1.0, "B"),
-        Unit::Bytes => (1e6, "MB"),
-        Unit::Spread => (1.0, ""),
-    }
 }
 
 /// A round value of an axis that ends at `high`: `200 ns`, `0.5 ms`.

@@ -2,37 +2,33 @@
 
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
-use super::streams::{ACCEPT_BATCH, BACKLOG, Service};
-use super::wraps::Connection;
+use super::streams::{ACCEPT_BATCH, BACKLOG, Connection, Service};
 use async_wrap::{
-    AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, Loop, PipeWrap, Provider, Result, RunMode,
-    TcpWrap,
+    AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, PipeWrap, Provider, Result, TcpWrap,
 };
 use upcall::say;
 
 pub(crate) fn serve(options: &Options, hooks: bool) -> crate::Result<()> {
     let service = Service::of_bench(&options.bench)?;
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let env = Environment::with_new_loop()?;
     if hooks {
         env.hook(Count::default()).enable();
     }
-    end_on_sigterm(&lp)?;
+    end_on_sigterm(env.loop_handle())?;
     if let Some(path) = &options.path {
-        let pipe = PipeWrap::new(&lp);
+        let pipe = PipeWrap::new(env.loop_handle());
         pipe.bind(path)?;
         listen(&AsyncStream::new(&env, (*pipe).clone(), Provider::PipeServerWrap), service)?;
         announce_path(path);
     } else {
-        let tcp = TcpWrap::new(&lp);
+        let tcp = TcpWrap::new(env.loop_handle());
         tcp.bind(ANYWHERE, BindOptions::default())?;
         // Connections inherit it.
         tcp.set_nodelay(true)?;
         listen(&AsyncStream::new(&env, (*tcp).clone(), Provider::TcpServerWrap), service)?;
         announce(tcp.local_addr()?);
     }
-    env.run(RunMode::Default)?;
-    Ok(())
+    Ok(env.run_to_end()?)
 }
 
 fn listen(server: &AsyncStream, service: Service) -> Result<()> {

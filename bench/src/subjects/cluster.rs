@@ -3,7 +3,7 @@
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, end_on_sigterm};
 use crate::Result;
-use async_wrap::{Environment, Loop, LoopHandle, RunMode};
+use async_wrap::{Environment, LoopHandle, RunMode};
 use cluster::upcall::PrimaryHandler;
 use cluster::{Policy, Primary, Settings, Worker, WorkerHandle};
 use http::upcall::RequestHandler;
@@ -23,8 +23,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "evenness" => true,
         bench => return Err(format!("subject: no benchmark {bench:?} of clusters").into()),
     };
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let env = Environment::with_new_loop()?;
     match Worker::from_env(&env)? {
         Some(worker) => run_worker(&env, &worker, is_named),
         None => run_primary(&env, options),

@@ -3,7 +3,7 @@
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, end_on_sigterm};
 use crate::Result;
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use http::proto::Fields;
 use http::upcall::{BodyHandler, RequestHandler};
 use http::{Body, Request, Response, Server, ServerOptions};
@@ -33,14 +33,12 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     if !BENCHES.contains(&&*options.bench) {
         return Err(format!("subject: no benchmark {:?} of HTTP", options.bench).into());
     }
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
-    end_on_sigterm(&lp)?;
+    let env = Environment::with_new_loop()?;
+    end_on_sigterm(env.loop_handle())?;
     let server = Server::new(&env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(ANYWHERE), Site { app: App::default(), body: vec![b'x'; MAX_SIZE] })?;
     announce(server.address().and_then(|address| address.as_tcp()).ok_or("no address")?);
-    env.run(RunMode::Default)?;
-    Ok(())
+    Ok(env.run_to_end()?)
 }
 
 /// The routes: `GET /size/N` sends N bytes, `POST /sink` counts what it is sent; all others are the application's.

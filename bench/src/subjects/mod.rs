@@ -15,7 +15,6 @@ mod tcp_wrap;
 pub(crate) mod turns;
 mod uv_core;
 mod uv_loop;
-mod wraps;
 
 use crate::Result;
 use options::Layer;

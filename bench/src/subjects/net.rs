@@ -4,15 +4,14 @@ use super::options::Options;
 use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
 use super::streams::{Service, WRITE, WRITES};
 use crate::Result;
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use net::upcall::SocketHandler;
 use net::{ListenOptions, Server, ServerOptions, Socket};
 
 pub(crate) fn serve(options: &Options) -> Result<()> {
     let service = Service::of_bench(&options.bench)?;
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
-    end_on_sigterm(&lp)?;
+    let env = Environment::with_new_loop()?;
+    end_on_sigterm(env.loop_handle())?;
     let server = Server::new(&env, ServerOptions { no_delay: true, ..ServerOptions::default() });
     let target = match &options.path {
         Some(path) => ListenOptions::path(path),
@@ -25,8 +24,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
         Some(path) => announce_path(path),
         None => announce(server.address().and_then(|address| address.as_tcp()).ok_or("no address")?),
     }
-    env.run(RunMode::Default)?;
-    Ok(())
+    Ok(env.run_to_end()?)
 }
 
 struct Connection(Service);

@@ -2,8 +2,7 @@
 
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
-use super::streams::{ACCEPT_BATCH, BACKLOG, Service};
-use super::wraps::Connection;
+use super::streams::{ACCEPT_BATCH, BACKLOG, Connection, Service};
 use tcp_wrap::{BindOptions, PipeWrap, Result, StreamWrap, TcpWrap};
 use upcall::say;
 use uv_core::{Loop, RunMode};
