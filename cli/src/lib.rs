@@ -8,6 +8,7 @@ pub mod limit;
 pub mod pomelo;
 pub mod say;
 pub mod serve;
+mod signals;
 pub mod sources;
 pub mod trace;
 

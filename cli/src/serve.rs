@@ -3,10 +3,11 @@
 use crate::args::{Policy, Result, ServeOptions};
 use crate::limit::{self, Limit};
 use crate::say;
+use crate::signals::{self, SIGINT, SIGTERM};
 use crate::trace::live;
 use app::App;
 use async_wrap::layer::Printable;
-use async_wrap::{Environment, Loop, RunMode, Timeout};
+use async_wrap::{Environment, RunMode, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Backoff, Primary, Settings, Worker, WorkerHandle};
 use http::upcall::RequestHandler;
@@ -19,6 +20,9 @@ use std::rc::Rc;
 use std::time::Duration;
 use uv_core::Signal;
 use uv_core::process::ExitStatus;
+
+/// The signals that end the service.
+const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
 
 /// How long requests may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(10);
@@ -39,8 +43,7 @@ const REASON_BYTES: usize = 500;
 pub fn run(options: &ServeOptions) -> Result<()> {
     say::aside();
     let limit = limit::raise();
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let env = Environment::with_new_loop()?;
     if let Some(worker) = Worker::from_env(&env)? {
         return run_worker(&env, &worker, options);
     }
@@ -51,7 +54,7 @@ fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result
     let server = Server::new(env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(options.addr), app(options))?;
     let address = server.address().unwrap_or(Address::Tcp(options.addr));
-    on_signals(env, move || {
+    signals::on(env, &SIGNALS, move || {
         // The first signal drains, a second one ends at once.
         if server.shutdown(GRACE).is_err() {
             server.close_all_connections();
@@ -72,19 +75,6 @@ fn announce(address: &Address, how: &str, limit: &Limit) {
     say::out(format_args!("listening on http://{address} {how}"));
     say::out(format_args!("try: curl http://{address}/"));
     say::out(limit);
-}
-
-/// Calls `act` for each SIGINT and SIGTERM.
-fn on_signals(env: &Environment, act: impl FnMut() + 'static) -> Result<()> {
-    let act = Rc::new(RefCell::new(act));
-    for signum in [Signal::SIGINT, Signal::SIGTERM] {
-        let signal = Signal::new(env.loop_handle());
-        let act = Rc::clone(&act);
-        // Signals come one at a time, so it is not borrowed.
-        signal.start(signum, move |_: &Signal, _: i32| act.borrow_mut()())?;
-        signal.unref();
-    }
-    Ok(())
 }
 
 /// What the primary has learned from its workers.
@@ -113,7 +103,7 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
     for _ in 0..options.workers {
         primary.fork()?;
     }
-    on_signals(env, move || {
+    signals::on(env, &SIGNALS, move || {
         if primary.is_disconnecting() {
             for worker in primary.workers() {
                 // Fails only for a worker that has ended.
@@ -255,15 +245,10 @@ fn run_worker(env: &Environment, worker: &Worker, options: &ServeOptions) -> Res
     let failed = Rc::new(Cell::new(false));
     let handler = WorkerApp { app: app(options), worker: worker.clone(), failed: Rc::clone(&failed) };
     server.listen(ListenOptions::addr(options.addr), handler)?;
-    let (leaving, mut was_told) = (worker.clone(), false);
-    on_signals(env, move || {
-        // As without a cluster: the first signal drains, a second one ends at once.
-        if std::mem::replace(&mut was_told, true) {
-            server.close_all_connections();
-        } else {
-            leaving.disconnect();
-        }
-    })?;
+    let leaving = worker.clone();
+    // As without a cluster: the first signal drains, a second one ends at once.
+    let end = move || server.close_all_connections();
+    signals::on_ending(env, &SIGNALS, move || leaving.disconnect(), end)?;
     env.run(RunMode::Default)?;
     if failed.get() {
         // Its primary has printed the reason, or starts another worker after a pause.
@@ -310,6 +295,7 @@ impl RequestHandler for WorkerApp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use async_wrap::Loop;
     use std::path::PathBuf;
     use std::time::Instant;
 

@@ -5,7 +5,7 @@ use super::options::{Master, Options};
 use super::secret;
 use super::table::{of_servers, printable};
 use crate::say;
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use pomelo::admin::{CONSOLE, Client, Response, Target};
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -29,8 +29,7 @@ pub(super) fn run(master: &Master, command: &Options) -> Result<(), Failure> {
 /// Sends the request, and waits for the response.
 fn ask(master: &Master, command: &Options) -> Result<Response, Failure> {
     let failed = |error: async_wrap::Error| Failure::from(Box::<dyn Error>::from(error));
-    let event_loop = Loop::new().map_err(failed)?;
-    let env = Environment::new(&event_loop);
+    let env = Environment::with_new_loop().map_err(failed)?;
     let target = Target::new(&*master.host, master.port);
     let password = secret::password(master)?;
     let body = body(command);
@@ -49,7 +48,7 @@ fn ask(master: &Master, command: &Options) -> Result<Response, Failure> {
             });
         }
     });
-    env.run(RunMode::Default).map_err(failed)?;
+    env.run_to_end().map_err(failed)?;
     answer.take().unwrap_or_else(|| Err(Failure::no_answer("the master sent nothing".into())))
 }
 

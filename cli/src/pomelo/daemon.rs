@@ -6,7 +6,7 @@ use super::options::StartOptions;
 use super::progress::READY;
 use crate::args::Result;
 use crate::say;
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek, SeekFrom};
@@ -42,8 +42,7 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
 
 /// Starts the master and shows its output. Returns its process id, and its exit status if it has ended.
 fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Result<(i32, Option<ExitStatus>)> {
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let env = Environment::with_new_loop()?;
     let output = Stdio::InheritFd(log.as_raw_fd());
     let command = SpawnOptions::new(uv_core::os::program_path()?)
         .args(["pomelo", "start"])
@@ -54,11 +53,12 @@ fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Resul
         .stdio([Stdio::Ignore, output.clone(), output]);
     let (ended, tail) = (Rc::new(Cell::new(None)), Rc::new(RefCell::new(tail)));
     let (told, last) = (Rc::clone(&ended), Rc::clone(&tail));
-    let process = Process::spawn(&lp, &command, move |process: &Process, status: ExitStatus| {
-        process.close();
-        told.set(Some(status));
-        last.borrow_mut().show();
-    })?;
+    let process =
+        Process::spawn(env.loop_handle(), &command, move |process: &Process, status: ExitStatus| {
+            process.close();
+            told.set(Some(status));
+            last.borrow_mut().show();
+        })?;
     // The timer keeps the loop alive.
     process.unref();
     let timer = Rc::new(RefCell::new(None));
@@ -70,7 +70,7 @@ fn watch(options: &StartOptions, folder: &Path, log: &File, tail: Tail) -> Resul
             own.take().iter().for_each(async_wrap::Timeout::clear);
         }
     })));
-    env.run(RunMode::Default)?;
+    env.run_to_end()?;
     Ok((process.pid(), ended.get()))
 }
 

@@ -15,7 +15,6 @@ mod progress;
 mod room;
 mod run;
 mod secret;
-mod signals;
 mod start;
 mod table;
 

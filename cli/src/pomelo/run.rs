@@ -2,11 +2,11 @@
 
 use super::front::Front;
 use super::room::Room;
-use super::signals::{self, SIGINT, SIGTERM};
 use crate::args::Result;
 use crate::limit;
 use crate::say;
-use async_wrap::{Environment, Loop, RunMode};
+use crate::signals::{self, SIGINT, SIGTERM};
+use async_wrap::Environment;
 use net::ListenOptions;
 use pomelo::{Application, Error, Options};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -22,8 +22,7 @@ pub(super) fn run(folder: &Path, words: &[String]) -> Result<()> {
     say::aside();
     // Usually inherited from the master, which has printed it.
     let _limit = limit::raise();
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let env = Environment::with_new_loop()?;
     let failed = Rc::new(Cell::new(false));
     let has_failed = Rc::clone(&failed);
     let main = ["pomelo".to_owned(), "run".to_owned(), folder.to_string_lossy().into_owned()];
@@ -51,8 +50,7 @@ pub(super) fn run(folder: &Path, words: &[String]) -> Result<()> {
             starting.stop(true);
         }
     });
-    env.run(RunMode::Default)?;
-    Ok(())
+    Ok(env.run_to_end()?)
 }
 
 /// A signal stops this server. In development so does the end of its parent, whose Ctrl-C is not for this process: the

@@ -3,11 +3,11 @@
 
 use super::options::StartOptions;
 use super::progress::{Progress, READY};
-use super::signals::{self, SIGINT, SIGTERM};
 use crate::args::Result;
 use crate::limit;
 use crate::say;
-use async_wrap::{Environment, Loop, RunMode};
+use crate::signals::{self, SIGINT, SIGTERM};
+use async_wrap::{Environment, RunMode};
 use pomelo::{Application, Error, Options};
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -31,8 +31,7 @@ pub(super) fn folder(options: &StartOptions) -> Result<PathBuf> {
 pub(super) fn run(options: &StartOptions) -> Result<()> {
     say::aside();
     let folder = folder(options)?;
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let env = Environment::with_new_loop()?;
     // Whether the start failed, which ends the process too.
     let failed = Rc::new(Cell::new(false));
     let has_failed = Rc::clone(&failed);
@@ -68,8 +67,7 @@ pub(super) fn run(options: &StartOptions) -> Result<()> {
             starting.stop_all(true);
         }
     });
-    env.run(RunMode::Default)?;
-    Ok(())
+    Ok(env.run_to_end()?)
 }
 
 /// Ends the servers of this host and this process, and waits for none of them: the second signal.

@@ -6,7 +6,7 @@ use super::options::Options;
 use super::site::{Site, collect, steps_of};
 use super::story::Story;
 use crate::args::Result;
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::{Environment, RunMode};
 use http::{Server, ServerOptions};
 use net::ListenOptions;
 use std::cell::{Cell, RefCell};
@@ -16,8 +16,7 @@ use uv_core::Async;
 
 /// Serves the client's requests and returns what happened from its connect to its end.
 pub(super) fn run(options: &Options) -> Result<Story> {
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let env = Environment::with_new_loop()?;
     let server = Server::new(&env, ServerOptions::default())?;
     server
         .listen(ListenOptions::addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), Site { env: env.clone() })?;
@@ -27,7 +26,7 @@ pub(super) fn run(options: &Options) -> Result<Story> {
     let collection: Cell<Option<Collection>> = Cell::new(Some(collect()?));
     let steps = Rc::new(RefCell::new(Vec::new()));
     let collected = Rc::clone(&steps);
-    let end = Async::new(&lp, move |end: &Async| {
+    let end = Async::new(env.loop_handle(), move |end: &Async| {
         if let Some(collection) = collection.take() {
             *collected.borrow_mut() = steps_of(collection);
         }
@@ -36,7 +35,7 @@ pub(super) fn run(options: &Options) -> Result<Story> {
         end.close();
     });
     let client = Client::start(address, options.requests(), options.pipeline, end.sender());
-    env.run(RunMode::Default)?;
+    env.run_to_end()?;
     let conversation = client.conversation().map_err(|error| format!("the client: {error}"))?;
     Ok(conversation.told_with(Story::of("", &steps.take())))
 }

@@ -8,7 +8,7 @@ use super::site::{Site, collect, steps_of};
 use super::step::{Step, Wire};
 use super::story::Story;
 use crate::args::Result;
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::{Environment, RunMode};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Primary, Settings, Worker, WorkerHandle};
 use http::{Server, ServerOptions};
@@ -36,8 +36,7 @@ fn anywhere() -> ListenOptions {
 /// Serves the client's requests from workers and returns what happened; in a worker `None`, when that has ended.
 pub(super) fn run(options: &Options) -> Result<Option<Story>> {
     let collection = collect()?;
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let env = Environment::with_new_loop()?;
     if let Some(worker) = Worker::from_env(&env)? {
         run_worker(&env, &worker, collection)?;
         return Ok(None);
