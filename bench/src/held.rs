@@ -7,6 +7,7 @@ use super::proc::{self, Process};
 use super::rig::Rig;
 use super::round::Sample;
 use super::server::Server;
+use crate::load::tally::Report;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::thread;
@@ -34,31 +35,15 @@ pub(crate) fn run(rig: &Rig, command: &[OsString], work: Work) -> Result<Sample,
 
 fn measure_memory(rig: &Rig, server: &Server, words: &[&str]) -> Result<Sample, Trouble> {
     let read = || proc::resident(server.pid()).map_err(|error| failed(format!("memory: {error}")));
-    Held::open(rig, server, words, WARM_UP_CONNECTIONS)?.release()?;
-    thread::sleep(SETTLE);
-    let before = read()?;
-    let held = Held::open(rig, server, words, rig.idle)?;
-    thread::sleep(SETTLE);
-    let with = read()?;
-    let report = held.release()?;
-    Ok(Sample {
-        costs: vec![(with as f64 - before as f64) / report.requests as f64],
-        complaint: complaint(&report),
-        errors: report.errors,
-        ..Sample::default()
-    })
+    let (before, with, report) = hold(rig, server, words, rig.idle, read)?;
+    Ok(sample((with as f64 - before as f64) / report.requests as f64, &report))
 }
 
 /// Opens connections one after the other, then counts the sockets of each worker: the children of the server.
 fn measure_evenness(rig: &Rig, server: &Server) -> Result<Sample, Trouble> {
     let read = || proc::sockets(server.pid()).map_err(|error| failed(format!("descriptors: {error}")));
-    Held::open(rig, server, &["idle"], WARM_UP_CONNECTIONS)?.release()?;
-    thread::sleep(SETTLE);
-    let before: BTreeMap<_, _> = read()?.into_iter().collect();
-    let held = Held::open(rig, server, &["idle"], SPREAD_OVER)?;
-    thread::sleep(SETTLE);
-    let with = read()?;
-    let report = held.release()?;
+    let (before, with, report) = hold(rig, server, &["idle"], SPREAD_OVER, read)?;
+    let before: BTreeMap<_, _> = before.into_iter().collect();
     let more = |(process, sockets): &(Process, usize)| {
         sockets.saturating_sub(before.get(process).copied().unwrap_or_default())
     };
@@ -67,10 +52,27 @@ fn measure_evenness(rig: &Rig, server: &Server) -> Result<Sample, Trouble> {
     let (Some(least), Some(greatest)) = (workers.iter().min(), workers.iter().max()) else {
         return Err(failed("the server has no worker processes"));
     };
-    Ok(Sample {
-        costs: vec![(greatest - least) as f64],
-        complaint: complaint(&report),
-        errors: report.errors,
-        ..Sample::default()
-    })
+    Ok(sample((greatest - least) as f64, &report))
+}
+
+/// What is read of a server that had a few connections, and while it holds so many.
+fn hold<T>(
+    rig: &Rig,
+    server: &Server,
+    words: &[&str],
+    connections: usize,
+    read: impl Fn() -> Result<T, Trouble>,
+) -> Result<(T, T, Report), Trouble> {
+    Held::open(rig, server, words, WARM_UP_CONNECTIONS)?.release()?;
+    thread::sleep(SETTLE);
+    let before = read()?;
+    let held = Held::open(rig, server, words, connections)?;
+    thread::sleep(SETTLE);
+    let with = read()?;
+    Ok((before, with, held.release()?))
+}
+
+fn sample(cost: f64, report: &Report) -> Sample {
+    let complaint = complaint(report);
+    Sample { costs: vec![cost], complaint, errors: report.errors, ..Sample::default() }
 }

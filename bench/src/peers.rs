@@ -1,6 +1,6 @@
 //! The peers: built on demand, found on PATH, or left out with a reason.
 
-use super::child::{Launcher, Trouble};
+use super::child::{Launcher, Trouble, until};
 use super::interrupt::{Interrupt, send_signal};
 use super::options::Options;
 use super::proc;
@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{env, thread};
 use upcall::say;
 use upcall::sources::target_folder;
@@ -22,9 +22,6 @@ const BUILD_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A build that takes longer is worth a line.
 const BUILD_IS_NEWS: Duration = Duration::from_millis(700);
-
-/// How often a build is looked at.
-const BUILD_LOOK: Duration = Duration::from_millis(20);
 
 /// How long a peer may take to say its version.
 const VERSION_PATIENCE: Duration = Duration::from_secs(10);
@@ -61,9 +58,11 @@ impl Peers {
                     built.entry(package).or_insert_with(|| build(package, &launcher.interrupt)).clone()
                 }
             };
-            let program = match program {
-                Ok(program) => peers.ask_version(name, program, launcher)?,
-                Err(reason) => Err(reason),
+            let program = program.map_err(Trouble::Cannot);
+            let program = match program.and_then(|program| peers.ask_version(name, program, launcher)) {
+                Ok(program) => Ok(program),
+                Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
+                Err(Trouble::Cannot(reason) | Trouble::Failed(reason)) => Err(reason),
             };
             peers.programs.insert(name, program);
         }
@@ -82,24 +81,16 @@ impl Peers {
         name: &str,
         program: Vec<OsString>,
         launcher: &Launcher,
-    ) -> Result<Result<Vec<OsString>, String>, Trouble> {
+    ) -> Result<Vec<OsString>, Trouble> {
         let command = [&program[..], &["version".into()]].concat();
-        let line = launcher.start(None, &command).and_then(|mut child| {
-            let line = child.line(VERSION_PATIENCE)?;
-            child.wait();
-            Ok(line)
-        });
-        Ok(match line {
-            Ok(line) => match serde_json::from_str::<BTreeMap<String, String>>(&line) {
-                Ok(versions) => {
-                    self.versions.extend(versions);
-                    Ok(program)
-                }
-                Err(error) => Err(format!("{name} does not know its version: {line:?}: {error}")),
-            },
-            Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
-            Err(Trouble::Cannot(reason) | Trouble::Failed(reason)) => Err(reason),
-        })
+        let mut child = launcher.start(None, &command)?;
+        let line = child.line(VERSION_PATIENCE)?;
+        child.wait();
+        let versions: BTreeMap<String, String> = serde_json::from_str(&line).map_err(|error| {
+            Trouble::Cannot(format!("{name} does not know its version: {line:?}: {error}"))
+        })?;
+        self.versions.extend(versions);
+        Ok(program)
     }
 }
 
@@ -138,24 +129,22 @@ fn build(package: &str, interrupt: &Interrupt) -> Result<Vec<OsString>, String> 
         let _whole = complaints.map(|mut complaints| complaints.read_to_end(&mut text));
         String::from_utf8_lossy(&text).into_owned()
     });
-    let (began, mut told) = (Instant::now(), false);
-    let status = loop {
-        if let Some(status) = cargo.try_wait().map_err(cannot)? {
-            break status;
+    let mut status = None;
+    let mut has_ended = || {
+        status = cargo.try_wait().ok().flatten();
+        status.is_some() || interrupt.came()
+    };
+    if !until(BUILD_IS_NEWS, &mut has_ended) {
+        say::err(format_args!("building {package}, once: bench/peers, into {} …", target.display()));
+        until(BUILD_PATIENCE, has_ended);
+    }
+    let Some(status) = status else {
+        // With the compilers that it runs: they would go on without it.
+        for process in proc::tree(cargo.id()).unwrap_or_default() {
+            send_signal(process.pid, Signal::KILL);
         }
-        if !told && began.elapsed() > BUILD_IS_NEWS {
-            say::err(format_args!("building {package}, once: bench/peers, into {} …", target.display()));
-            told = true;
-        }
-        if began.elapsed() > BUILD_PATIENCE || interrupt.came() {
-            // With the compilers that it runs: they would go on without it.
-            for process in proc::tree(cargo.id()).unwrap_or_default() {
-                send_signal(process.pid, Signal::KILL);
-            }
-            cargo.wait().map_err(cannot)?;
-            return Err(format!("{package} was not built within {} s", BUILD_PATIENCE.as_secs()));
-        }
-        thread::sleep(BUILD_LOOK);
+        cargo.wait().map_err(cannot)?;
+        return Err(format!("{package} was not built within {} s", BUILD_PATIENCE.as_secs()));
     };
     if !status.success() {
         let complaints = complaints.join().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The program `upcall-bench`: the runner, and in other processes each of the programs that the runner starts.
 
 use crate::options::Options;
-use crate::{Result, floor, launch, load, run, subjects};
+use crate::{Result, launch, load, run, subjects};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use upcall::args::{self, Command, read};
@@ -28,7 +28,8 @@ fn run_program(name: &str, words: &[OsString]) -> Result<()> {
     match name {
         "launch" => launch::run(&words[2..]),
         "load" => load::run(&read(rest())?),
-        "floor" => floor::run(&read(rest())?),
+        // The floor is the lowest of the layers.
+        "floor" => subjects::run(&read(words.iter().cloned())?),
         "subject" => subjects::run(&read(rest())?),
         _ => run(&Options::read(words)?),
     }

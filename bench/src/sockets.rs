@@ -10,7 +10,7 @@ use std::str::FromStr;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname,
+    RecvFlags, SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, bind, getsockname,
     listen as start_listening, socket_with, sockopt,
 };
 
@@ -71,33 +71,26 @@ impl fmt::Display for Address {
     }
 }
 
-fn new_socket(family: AddressFamily) -> io::Result<OwnedFd> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(socket_with(family, SocketType::STREAM, flags, None)?)
-}
-
-fn new_tcp(addr: SocketAddr) -> io::Result<OwnedFd> {
-    let socket = new_socket(if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
-    sockopt::set_tcp_nodelay(&socket, true)?;
-    Ok(socket)
-}
-
-/// Listens and returns the listener with its real address (port 0 is replaced). `TCP_NODELAY` is set on the listener,
-/// so that accepted connections inherit it without a call of their own.
-pub(crate) fn listen(address: &Address) -> io::Result<(OwnedFd, Address)> {
-    let listener = match address {
-        Address::Tcp(addr) => {
-            let listener = new_tcp(*addr)?;
-            sockopt::set_socket_reuseaddr(&listener, true)?;
-            bind(&listener, addr)?;
-            listener
-        }
-        Address::Unix(path) => {
-            let listener = new_socket(AddressFamily::UNIX)?;
-            bind(&listener, &SocketAddrUnix::new(path)?)?;
-            listener
-        }
+/// A socket for an address, which the kernel is told in its own form. A TCP socket sends at once.
+fn open(address: &Address) -> io::Result<(OwnedFd, SocketAddrAny)> {
+    let raw: SocketAddrAny = match address {
+        Address::Tcp(addr) => (*addr).into(),
+        Address::Unix(path) => SocketAddrUnix::new(path)?.into(),
     };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(raw.address_family(), SocketType::STREAM, flags, None)?;
+    if let Address::Tcp(_) = address {
+        sockopt::set_tcp_nodelay(&socket, true)?;
+    }
+    Ok((socket, raw))
+}
+
+/// Listens and returns the listener with its real address (port 0 is replaced). Accepted connections inherit
+/// `TCP_NODELAY` without a call of their own.
+pub(crate) fn listen(address: &Address) -> io::Result<(OwnedFd, Address)> {
+    let (listener, raw) = open(address)?;
+    sockopt::set_socket_reuseaddr(&listener, true)?;
+    bind(&listener, &raw)?;
     start_listening(&listener, BACKLOG)?;
     let real = match address {
         Address::Tcp(_) => Address::Tcp(SocketAddr::try_from(getsockname(&listener)?)?),
@@ -108,22 +101,11 @@ pub(crate) fn listen(address: &Address) -> io::Result<(OwnedFd, Address)> {
 
 /// Starts a connection, from `source` if given. It is made when the socket becomes writable.
 pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<OwnedFd> {
-    let (socket, outcome) = match address {
-        Address::Tcp(addr) => {
-            let socket = new_tcp(*addr)?;
-            if let Some(source) = source {
-                bind(&socket, &SocketAddr::new(source, 0))?;
-            }
-            let outcome = rustix::net::connect(&socket, addr);
-            (socket, outcome)
-        }
-        Address::Unix(path) => {
-            let socket = new_socket(AddressFamily::UNIX)?;
-            let outcome = rustix::net::connect(&socket, &SocketAddrUnix::new(path)?);
-            (socket, outcome)
-        }
-    };
-    match outcome {
+    let (socket, raw) = open(address)?;
+    if let Some(source) = source {
+        bind(&socket, &SocketAddr::new(source, 0))?;
+    }
+    match rustix::net::connect(&socket, &raw) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error.into()),
     }

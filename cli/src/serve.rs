@@ -115,10 +115,7 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
         }
     })?;
     env.run(RunMode::Default)?;
-    match outcome.take().failure {
-        Some(failure) => Err(failure.into()),
-        None => Ok(()),
-    }
+    outcome.take().failure.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 /// Ends workers that do not end by themselves: stopped ones, or ones in an endless loop.

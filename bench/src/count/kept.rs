@@ -2,8 +2,8 @@
 
 use crate::Result;
 use crate::results::Count;
+use crate::table::line;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 
@@ -20,6 +20,9 @@ const GROWTH: f64 = 0.03;
 
 /// What stands before the compiler.
 const COMPILER: &str = "compiler: ";
+
+/// The columns: see [`line`].
+const COLUMNS: &[isize] = &[-20, -17, 13, 13, 12];
 
 /// What stands for what was not counted.
 const NONE: &str = "-";
@@ -85,26 +88,17 @@ impl Kept {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{INTRODUCTION}{COMPILER}{}\n", self.compiler);
         let [instructions, syscalls, allocations] = QUANTITIES.map(|quantity| quantity.name);
-        let _ = writeln!(
-            text,
-            "# {:18} {:17} {instructions:>13} {syscalls:>13} {allocations:>12}",
-            "benchmark", "subject"
-        );
+        let heads = ["# benchmark", "subject", instructions, syscalls, allocations];
+        let mut text = format!("{INTRODUCTION}{COMPILER}{}\n{}", self.compiler, line(COLUMNS, &heads));
         for count in &self.counts {
             let cell = |value: Option<f64>, decimals| {
                 value.map_or_else(|| NONE.to_owned(), |value| format!("{value:.decimals$}"))
             };
-            let _ = writeln!(
-                text,
-                "{:20} {:17} {:>13} {:>13} {:>12}",
-                count.name,
-                count.subject,
-                cell(count.instructions, 0),
-                cell(count.syscalls, 2),
-                cell(count.allocations, 2),
-            );
+            let Count { name, subject, .. } = count;
+            let instructions = cell(count.instructions, 0);
+            let [syscalls, allocations] = [count.syscalls, count.allocations].map(|count| cell(count, 2));
+            text += &line(COLUMNS, &[name, subject, &instructions, &syscalls, &allocations]);
         }
         text
     }

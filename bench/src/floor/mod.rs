@@ -11,35 +11,16 @@ pub(crate) mod solo;
 
 use crate::Result;
 use crate::sockets::Address;
-use crate::subjects::solo::find;
+use crate::subjects::{Options, solo::find};
 use answers::{CannedHttp, Sink, send_all, write_often};
 use reactor::{Answer, Listener};
 use rustix::fd::BorrowedFd;
-use std::num::NonZeroU64;
-use std::path::PathBuf;
 
 /// The processes that the floor of a cluster passes connections to.
 const WORKERS: usize = 2;
 
 /// The bodies of `http/down-…` and `http/up-…`.
 const SIZES: &[(&str, usize)] = &[("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 << 20)];
-
-/// A floor: a benchmark's name, and what belongs to it.
-#[derive(Debug, clap::Parser)]
-#[command(name = "floor", args_override_self = true)]
-pub(crate) struct Options {
-    /// The benchmark, with its group
-    bench: String,
-    /// Where a Unix server listens
-    #[arg(long)]
-    path: Option<PathBuf>,
-    /// Operations of a program without clients
-    #[arg(long)]
-    ops: Option<u64>,
-    /// How many of them it does without being told to go on
-    #[arg(long)]
-    turn: Option<NonZeroU64>,
-}
 
 /// Runs a floor.
 pub(crate) fn run(options: &Options) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::benches::Group;
 use super::scale::{Scale, place};
-use super::{axis, format, look, top};
+use super::{PEERS, axis, format, look, top};
 use crate::results::{Bench, Role, Subject};
 use maud::{Markup, html};
 
@@ -12,22 +12,13 @@ const NEAR: f64 = 2.6;
 /// Ratios beyond are drawn at the end of the axis, and told in words.
 const FARTHEST: f64 = 100.0;
 
-const LEGEND: [(&str, &str); 8] = [
-    ("floor", "the floor, 1×"),
-    ("ours", "ours, the highest layer"),
-    ("libuv", "libuv"),
-    ("tokio", "tokio"),
-    ("hyper", "hyper"),
-    ("node", "node"),
-    ("nginx", "nginx"),
-    ("other", "another peer"),
-];
-
 /// The section, if there is anything to compare.
 pub(super) fn section(groups: &[Group<'_>]) -> Markup {
     let all: Vec<_> = groups.iter().flat_map(|g| &g.benches).flat_map(|(_, bench)| shown(bench)).collect();
     let low = all.iter().map(|(_, ratio)| *ratio).fold(1.0, f64::min).max(0.1) * 0.94;
     let high = all.iter().map(|(_, ratio)| *ratio).fold(2.0, f64::max).min(FARTHEST) * 1.04;
+    let legend = [("floor", "the floor, 1×"), ("ours", "ours, the highest layer")].into_iter();
+    let legend = legend.chain(PEERS.map(|peer| (peer, peer))).chain([("other", "another peer")]);
     let is_seen = |mark: &str| mark == "floor" || all.iter().any(|(subject, _)| look(subject) == mark);
     html! {
         @if !all.is_empty() {
@@ -38,7 +29,7 @@ pub(super) fn section(groups: &[Group<'_>]) -> Markup {
                      better."
                 }
                 ul.legend aria-label="Marks" {
-                    @for (mark, name) in LEGEND.into_iter().filter(|(mark, _)| is_seen(mark)) {
+                    @for (mark, name) in legend.filter(|(mark, _)| is_seen(mark)) {
                         li { i.mark.{ "m-" (mark) }.(mark) aria-hidden="true" {} (name) }
                     }
                 }

@@ -9,7 +9,7 @@ use async_wrap::{
 use upcall::say;
 
 pub(crate) fn serve(options: &Options, hooks: bool) -> crate::Result<()> {
-    let service = Service::of_bench(&options.bench)?;
+    let service = Service::of_bench(options.own_name())?;
     let env = Environment::with_new_loop()?;
     if hooks {
         env.hook(Count::default()).enable();

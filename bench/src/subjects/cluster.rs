@@ -18,7 +18,7 @@ use uv_core::process::ExitStatus;
 /// Serves until SIGTERM. In a worker: until the primary ends.
 pub(crate) fn run(options: &Options) -> Result<()> {
     // Who answers is told where it is asked for; elsewhere it would only cost.
-    let is_named = match &*options.bench {
+    let is_named = match options.own_name() {
         "connect" => false,
         "evenness" => true,
         bench => return Err(format!("subject: no benchmark {bench:?} of clusters").into()),
@@ -44,10 +44,7 @@ fn run_primary(env: &Environment, options: &Options) -> Result<()> {
         primary.fork()?;
     }
     env.run(RunMode::Default)?;
-    match failure.take() {
-        Some(failure) => Err(failure),
-        None => Ok(()),
-    }
+    failure.take().map_or(Ok(()), Err)
 }
 
 /// Waits for all workers, so that each takes part from the beginning, and ends when one is lost.

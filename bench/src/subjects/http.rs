@@ -30,7 +30,7 @@ const BENCHES: &[&str] = &[
 
 /// Serves until SIGTERM, whatever is asked for.
 pub(crate) fn serve(options: &Options) -> Result<()> {
-    if !BENCHES.contains(&&*options.bench) {
+    if !BENCHES.contains(&options.own_name()) {
         return Err(format!("subject: no benchmark {:?} of HTTP", options.bench).into());
     }
     let env = Environment::with_new_loop()?;

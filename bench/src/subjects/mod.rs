@@ -16,14 +16,15 @@ pub(crate) mod turns;
 mod uv_core;
 mod uv_loop;
 
-use crate::Result;
+use crate::{Result, floor};
 use options::Layer;
 pub(crate) use options::Options;
 
 /// Runs the program of a layer.
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.layer {
-        Layer::UvCore => match solo::find(&options.bench) {
+        Layer::Floor => floor::run(options),
+        Layer::UvCore => match solo::find(options.own_name()) {
             Ok(program) => program.run_ours(options.ops, options.turn),
             Err(_) => uv_core::serve(options),
         },

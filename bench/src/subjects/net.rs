@@ -9,7 +9,7 @@ use net::upcall::SocketHandler;
 use net::{ListenOptions, Server, ServerOptions, Socket};
 
 pub(crate) fn serve(options: &Options) -> Result<()> {
-    let service = Service::of_bench(&options.bench)?;
+    let service = Service::of_bench(options.own_name())?;
     let env = Environment::with_new_loop()?;
     end_on_sigterm(env.loop_handle())?;
     let server = Server::new(&env, ServerOptions { no_delay: true, ..ServerOptions::default() });

@@ -1,7 +1,6 @@
 //! The command line of `upcall-bench subject`.
 
 use clap::Parser;
-use std::convert::Infallible;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use upcall::args::{Policy, number};
@@ -11,6 +10,7 @@ const MAX_WORKERS: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layer {
+    Floor,
     UvCore,
     TcpWrap,
     AsyncWrap { hooks: bool },
@@ -22,6 +22,7 @@ pub(crate) enum Layer {
 impl Layer {
     fn of_name(name: &str) -> Option<Self> {
         Some(match name {
+            "floor" => Self::Floor,
             "uv-core" => Self::UvCore,
             "tcp-wrap" => Self::TcpWrap,
             "async-wrap" => Self::AsyncWrap { hooks: false },
@@ -41,8 +42,7 @@ pub(crate) struct Options {
     /// The layer
     #[arg(value_parser = layer)]
     pub(crate) layer: Layer,
-    /// The benchmark, with its group or without
-    #[arg(value_parser = |name: &str| Ok::<_, Infallible>(without_group(name).to_owned()))]
+    /// The benchmark, with its group; layers can do without
     pub(crate) bench: String,
     /// Operations of a program without clients
     #[arg(long)]
@@ -65,9 +65,11 @@ fn layer(name: &str) -> Result<Layer, &'static str> {
     Layer::of_name(name).ok_or("no layer")
 }
 
-/// A benchmark's name without what stands before its slash.
-pub(crate) fn without_group(name: &str) -> &str {
-    name.split_once('/').map_or(name, |(_, name)| name)
+impl Options {
+    /// The benchmark's name without what stands before its slash.
+    pub(crate) fn own_name(&self) -> &str {
+        self.bench.split_once('/').map_or(&self.bench, |(_, name)| name)
+    }
 }
 
 #[cfg(test)]
@@ -82,10 +84,11 @@ mod tests {
     #[test]
     fn layer_and_benchmark_come_first_and_the_group_does_not_matter() {
         let plain = parse(&["uv-core", "ticks", "--ops", "7"]).expect("a command line");
-        assert_eq!((plain.layer, &*plain.bench, plain.ops), (Layer::UvCore, "ticks", Some(7)));
-        assert_eq!(parse(&["uv-core", "loop/ticks", "--ops=7"]).expect("a command line"), plain);
+        assert_eq!((plain.layer, plain.own_name(), plain.ops), (Layer::UvCore, "ticks", Some(7)));
+        let grouped = parse(&["uv-core", "loop/ticks", "--ops=7"]).expect("a command line");
+        assert_eq!((grouped.layer, grouped.own_name(), grouped.ops), (Layer::UvCore, "ticks", Some(7)));
         let unix = parse(&["async-wrap-hooks", "unix/echo-64", "--path", "/x"]).expect("a command line");
-        assert_eq!((unix.layer, &*unix.bench), (Layer::AsyncWrap { hooks: true }, "echo-64"));
+        assert_eq!((unix.layer, unix.own_name()), (Layer::AsyncWrap { hooks: true }, "echo-64"));
         let shared = parse(&["cluster", "evenness", "--policy", "shared"]).expect("a command line");
         assert_eq!((shared.workers, shared.policy), (2, Policy::Shared));
     }

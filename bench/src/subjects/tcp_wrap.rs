@@ -8,7 +8,7 @@ use upcall::say;
 use uv_core::{Loop, RunMode};
 
 pub(crate) fn serve(options: &Options) -> crate::Result<()> {
-    let service = Service::of_bench(&options.bench)?;
+    let service = Service::of_bench(options.own_name())?;
     let lp = Loop::new()?;
     end_on_sigterm(&lp)?;
     if let Some(path) = &options.path {

@@ -1,18 +1,24 @@
-//! A trace of one process: server and client in two threads.
+//! A trace of one process, server and client in two threads; and what is served while it is traced: `serve`'s application,
+//! and beside it a tick and a microtask for each request, to show where those run.
 
 use super::client::Client;
 use super::collector::Collection;
 use super::options::Options;
-use super::site::{Site, collect, steps_of};
+use super::step::Step;
 use super::story::Story;
 use crate::args::Result;
+use app::App;
 use async_wrap::{Environment, RunMode};
-use http::{Server, ServerOptions};
+use http::upcall::RequestHandler;
+use http::{Request, Response, Server, ServerOptions};
 use net::ListenOptions;
 use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use uv_core::Async;
+
+/// Steps of one trace that are kept: a thousand requests.
+const MAX_STEPS: usize = 400_000;
 
 /// Serves the client's requests and returns what happened from its connect to its end.
 pub(super) fn run(options: &Options) -> Result<Story> {
@@ -38,4 +44,30 @@ pub(super) fn run(options: &Options) -> Result<Story> {
     env.run_to_end()?;
     let conversation = client.conversation().map_err(|error| format!("the client: {error}"))?;
     Ok(conversation.told_with(Story::of("", &steps.take())))
+}
+
+pub(super) struct Site {
+    pub(super) env: Environment,
+}
+
+impl RequestHandler for Site {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        self.env.next_tick(|| {});
+        self.env.queue_microtask(|| {});
+        App::default().on_request(request, response);
+    }
+}
+
+/// Begins to collect what this thread does.
+pub(super) fn collect() -> Result<Collection> {
+    Collection::begin(MAX_STEPS).ok_or_else(|| "another logger is in the way of the trace".into())
+}
+
+/// Ends the collection; the turn in which that happens is no part of it.
+pub(super) fn steps_of(collection: Collection) -> Vec<Step> {
+    let mut steps = collection.take();
+    if let Some(last) = steps.iter().rposition(|step| step.call == "epoll_wait(2)") {
+        steps.truncate(last);
+    }
+    steps
 }

@@ -1,10 +1,10 @@
 //! A trace of a primary and its workers: each process collects its own steps, and the workers send theirs to the primary
 //! as messages of the program when they are told to leave.
 
+use super::alone::{Site, collect, steps_of};
 use super::client::Client;
 use super::collector::Collection;
 use super::options::Options;
-use super::site::{Site, collect, steps_of};
 use super::step::{Step, Wire};
 use super::story::Story;
 use crate::args::Result;
@@ -48,6 +48,8 @@ pub(super) fn run(options: &Options) -> Result<Option<Story>> {
 #[derive(Default)]
 struct Told {
     listening: usize,
+    /// Of the primary, and by the ids of the workers.
+    own: Vec<Step>,
     steps: BTreeMap<u32, Vec<Step>>,
     client: Option<Client>,
     failure: Option<String>,
@@ -62,12 +64,11 @@ struct Watch {
 fn run_primary(env: &Environment, options: &Options, collection: Collection) -> Result<Story> {
     let told = Rc::new(RefCell::new(Told::default()));
     let collection = Cell::new(Some(collection));
-    let own = Rc::new(RefCell::new(Vec::new()));
-    let (collected, leaving) = (Rc::clone(&own), Rc::new(RefCell::new(None::<Primary>)));
+    let (collected, leaving) = (Rc::clone(&told), Rc::new(RefCell::new(None::<Primary>)));
     let primary = Rc::clone(&leaving);
     let end = Async::new(env.loop_handle(), move |end: &Async| {
         if let Some(collection) = collection.take() {
-            *collected.borrow_mut() = steps_of(collection);
+            collected.borrow_mut().own = steps_of(collection);
         }
         if let Some(primary) = primary.take() {
             primary.disconnect();
@@ -81,14 +82,14 @@ fn run_primary(env: &Environment, options: &Options, collection: Collection) -> 
     }
     *leaving.borrow_mut() = Some(primary);
     env.run(RunMode::Default)?;
-    let Told { steps, client, failure, .. } = told.take();
+    let Told { own, steps, client, failure, .. } = told.take();
     if let Some(failure) = failure {
         return Err(failure.into());
     }
     let conversation = client.ok_or("the workers did not listen")?.conversation();
     let conversation = conversation.map_err(|error| format!("the client: {error}"))?;
     let workers = steps.iter().map(|(id, steps)| Story::of(&format!("worker {id}"), steps));
-    let story = Story::together(std::iter::once(Story::of("primary", &own.take())).chain(workers));
+    let story = Story::together(std::iter::once(Story::of("primary", &own)).chain(workers));
     Ok(conversation.told_with(story))
 }
 

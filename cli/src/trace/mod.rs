@@ -12,7 +12,6 @@ pub mod live;
 pub mod options;
 mod page;
 mod print;
-mod site;
 mod step;
 mod story;
 

@@ -34,19 +34,13 @@ pub(crate) fn text(story: &Story, colours: bool) -> String {
 }
 
 fn add_turn(text: &mut String, turn: &Turn, palette: &Palette) {
+    let Palette { bold, end, .. } = palette;
     text.push('\n');
     for mark in &turn.marks {
-        let _ = writeln!(
-            text,
-            "{:>10} {}{}{}",
-            grouped(turn.since(mark.at)),
-            palette.bold,
-            mark.what,
-            palette.end
-        );
+        let _ = writeln!(text, "{:>10} {bold}{}{end}", grouped(turn.since(mark.at)), mark.what);
     }
     if !turn.process.is_empty() && !turn.rows.is_empty() {
-        let _ = writeln!(text, "{}{}{}", palette.bold, turn.process, palette.end);
+        let _ = writeln!(text, "{bold}{}{end}", turn.process);
     }
     for row in &turn.rows {
         let _ = writeln!(text, "{}", line(turn, row, palette));
