@@ -299,3 +299,41 @@ fn a_writer_out_of_turn_is_held_and_told_to_go_on_in_its_turn() {
     });
     assert!(drains.get() > 0);
 }
+
+struct Finishes {
+    log: Log,
+    name: &'static str,
+}
+
+impl ResponseHandler for Finishes {
+    fn on_drain(&mut self, response: &Response) {
+        response.end(b"").expect("to end");
+    }
+
+    fn on_finish(&mut self, _: &Response) {
+        self.log.note(self.name);
+    }
+}
+
+#[test]
+fn responses_finish_in_the_order_of_their_requests_also_behind_one_that_its_handler_ends() {
+    let log = Log::default();
+    let seen = log.clone();
+    let handler = move |request: &Request<'_>, response: Response| {
+        let is_first = request.path() == "/1";
+        let name = if is_first { "first" } else { "second" };
+        response.set_handler(Finishes { log: seen.clone(), name });
+        if is_first {
+            response.yield_now();
+        } else {
+            response.end(b"").expect("to end");
+        }
+    };
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        client.send(gets(&["/1", "/2"]));
+        client.answer();
+        client.answer();
+    });
+    assert_eq!(log.joined(), "first second");
+}
