@@ -1,25 +1,25 @@
-//! The end of a loop: everything in it is dropped, whatever the destructors do. libuv leaves that to the program, which
-//! has to close every handle before `uv_loop_close`.
+//! The end of a loop: drops everything in it, even if destructors panic. libuv leaves this to the program, which has to
+//! close every handle before `uv_loop_close`.
 
 use crate::Loop;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
-/// Steps that run a program's destructors: one that panics does not keep the others from running. The first panic goes
-/// on when all is done.
+/// Runs steps that may call a program's destructors. A step that panics does not keep the others from running; the
+/// first panic resumes at the end.
 #[derive(Default)]
 struct Sweep(Option<Box<dyn Any + Send>>);
 
 impl Sweep {
     fn step(&mut self, step: impl FnOnce()) {
-        // What a step leaves half-done is dropped by a later one, and by nothing else.
+        // A later step drops whatever this step leaves half-done; no other code uses it.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
             self.0.get_or_insert(panic);
         }
     }
 
-    /// Drops each by itself: of a collection the second panic would end the process.
+    /// Drops each item separately: a second panic while a collection is dropped would abort the process.
     fn drop_each<T>(&mut self, items: impl IntoIterator<Item = T>) {
         for item in items {
             self.step(|| drop(item));
@@ -37,13 +37,13 @@ impl Sweep {
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        // Handles and towers hold each other; this is what breaks the circle. Their destructors may touch the loop, so
-        // no table is borrowed while they run. What they make is closed from the start.
+        // Handles and towers refer to each other; dropping the towers breaks the cycle. Their destructors may use the
+        // loop, so no table is borrowed while they run. Handles that they create are closed from the start.
         let inner = self.inner();
         let mut sweep = Sweep::default();
         inner.set_gone();
         if self.is_own() {
-            // Elsewhere a thread of the other process may have held its lock.
+            // In a forked child another thread of the parent may have held this lock.
             sweep.drop_each(inner.inbox.shut());
         }
         let nodes = inner.take_nodes();
@@ -68,7 +68,7 @@ impl Drop for Loop {
             sweep.step(|| request.give_up());
             sweep.step(|| drop(request));
         }
-        // A clone of the loop's handle that is left behind finds nothing to wait for, and will not accept.
+        // A remaining clone of the loop's handle finds no request in flight and no spare descriptor.
         inner.end_all_requests();
         drop(self.take_spare_fd());
         sweep.end();

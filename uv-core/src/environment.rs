@@ -1,5 +1,5 @@
-//! What this process was started with, as far as `std` leaves it to code without `unsafe` or gets it wrong: a variable to
-//! be removed, and the path of the program. Mirrors `uv_os_unsetenv` and `uv_exepath`.
+//! The process's environment variables and the path of its program, where `std` needs `unsafe` or is wrong. Mirrors
+//! `uv_os_unsetenv` and `uv_exepath`.
 
 use crate::{Errno, Error, Result, sys};
 use std::ffi::OsStr;
@@ -8,20 +8,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path, PathBuf};
 
-/// The program that this process runs, which the kernel knows even if it has no name any more.
+/// The program of this process. The kernel resolves it even if the file no longer has a name.
 const ITSELF: &str = "/proc/self/exe";
 
-/// What the kernel appends to the path of a file that was removed.
+/// The kernel's suffix for the path of a removed file.
 const DELETED: &[u8] = b" (deleted)";
 
-/// Removes a variable from this process's environment (`uv_os_unsetenv`), and so from that of children to come.
+/// Removes a variable from this process's environment (`uv_os_unsetenv`), and so from that of later children.
 ///
-/// Other threads may read the environment at any time, without a lock in C, so this is for a process that has only one
-/// thread: the beginning of `main` is the place for it.
+/// Other threads may read the environment at any time, and C code does so without a lock. So this needs a process with
+/// a single thread: call it at the beginning of `main`.
 ///
-/// # Errors
-/// `EBUSY` if there are other threads; `EINVAL` for an empty name, or one with `=` or NUL; what the system says of
-/// `/proc/self/task`, where threads are counted. The variable is still there then.
+/// `EBUSY` if there are other threads; `EINVAL` for an empty name, or a name with `=` or NUL; any error of reading
+/// `/proc/self/task`, where threads are counted. An error leaves the variable in place.
 ///
 /// ```
 /// use uv_core::os::unset_variable;
@@ -43,11 +42,11 @@ pub fn unset_variable(name: impl AsRef<OsStr>) -> Result<()> {
 
 /// The path of the program that this process runs (`uv_exepath`), absolute and without symbolic links.
 ///
-/// A file that was renamed has its new name here: [`program_path`] is for starting the program again. One that was removed
-/// or replaced has the name that it had, where its successor is found; [`std::env::current_exe`] appends ` (deleted)` then.
+/// For a renamed file this is the new name: to restart the program use [`program_path`]. For a removed or replaced file
+/// it is the old name, under which a replacement is found; [`std::env::current_exe`] appends ` (deleted)` then.
 ///
 /// # Errors
-/// What the system says of `/proc/self/exe`.
+/// Any error of reading the link `/proc/self/exe`.
 ///
 /// ```
 /// assert_eq!(uv_core::os::exe_path()?, std::env::current_exe()?);
@@ -57,16 +56,17 @@ pub fn exe_path() -> Result<PathBuf> {
     let failed = |error| Error::new("readlink", Errno::from(error)).on(ITSELF);
     let path = fs::read_link(ITSELF).map_err(failed)?;
     let Some(name) = path.as_os_str().as_bytes().strip_suffix(DELETED) else { return Ok(path) };
-    // A program may be called that.
+    // A program's own name may end in ` (deleted)`.
     Ok(if is_itself(&path) { path } else { PathBuf::from(OsStr::from_bytes(name)) })
 }
 
-/// The path by which this process's program was started, absolute and with its symbolic links: where a deployment puts the
-/// program's successor.
+/// The path under which this program was started, absolute and with its symbolic links: the path at which a deployment
+/// installs the next version.
 ///
-/// A deployment may remove the folder to which a link led, and let the link lead to another one. [`exe_path`] knows only
-/// the folder. It is the answer where the path that `exec` was given does not lead to this program, perhaps because the
-/// process has changed its folder, or the successor is there already. So ask early, and remember.
+/// A deployment may remove the directory that a link pointed to and repoint the link. [`exe_path`] knows only the old
+/// directory. `program_path` falls back to it if the path given to `exec` does not lead to this program, because the
+/// process has changed its working directory or a new version is installed already. So call this early and keep the
+/// result.
 ///
 /// # Errors
 /// As for [`exe_path`].
@@ -78,7 +78,7 @@ pub fn exe_path() -> Result<PathBuf> {
 /// ```
 pub fn program_path() -> Result<PathBuf> {
     let called = sys::environment::exec_name().and_then(|name| path::absolute(name).ok());
-    // A name of a descriptor, or of whatever program looks, means another file to another process.
+    // A path of a descriptor, or `/proc/self/exe`, names another file in another process.
     let lasts =
         |path: &PathBuf| !["/proc", "/dev"].iter().any(|folder| path.starts_with(folder)) && is_itself(path);
     called.filter(lasts).map_or_else(exe_path, Ok)

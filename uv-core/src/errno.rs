@@ -5,12 +5,12 @@ use std::io;
 
 /// An operating-system error number.
 ///
-/// Mirrors libuv's error codes: Node and its users know errors by these names (`ECONNRESET`), so the name is part of
-/// the interface while the message is for people.
+/// Mirrors libuv's error codes. Node and its users match errors by these names (`ECONNRESET`), so the name is part of
+/// the interface; the message is for people.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(i32);
 
-/// Every error that a network program meets, with its name.
+/// The errors that a network program meets, with their names.
 const NAMES: &[(i32, &str)] = &[
     (libc::E2BIG, "E2BIG"),
     (libc::EACCES, "EACCES"),
@@ -125,15 +125,15 @@ impl Errno {
         NAMES.iter().find(|(code, _)| *code == self.0).map_or("EUNKNOWN", |(_, name)| name)
     }
 
-    /// Whether an IPv6 socket could not be bound because the machine lacks IPv6: the kernel has no support for it
-    /// (`EAFNOSUPPORT`), no interface has an IPv6 address (`EADDRNOTAVAIL`), or it is turned off for sockets that take
-    /// IPv4 connections as well (`EINVAL`).
+    /// Whether binding an IPv6 socket failed because the machine lacks IPv6: the kernel does not support it
+    /// (`EAFNOSUPPORT`), no interface has an IPv6 address (`EADDRNOTAVAIL`), or it is disabled for dual-stack sockets
+    /// (`EINVAL`).
     #[must_use]
     pub fn is_no_ipv6(self) -> bool {
         matches!(self, Self::EAFNOSUPPORT | Self::EADDRNOTAVAIL | Self::EINVAL)
     }
 
-    /// Whether the operation only has to wait: `EAGAIN`, which equals `EWOULDBLOCK` here.
+    /// Whether the operation would block: `EAGAIN`, which equals `EWOULDBLOCK` on Linux.
     pub(crate) fn would_block(self) -> bool {
         self.0 == libc::EAGAIN || self.0 == libc::EWOULDBLOCK
     }

@@ -1,13 +1,13 @@
-//! The one error type of the loop: what was tried, on what, and why the system refused.
+//! The error type of this crate: the operation, its target and the errno.
 
 use crate::Errno;
 use std::fmt;
 use std::io;
 
-/// What a fallible call of this crate returns.
+/// The result of a fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failed operation: its name, the address or path that it was about, and the system's reason.
+/// A failed operation: its name, the address or path that it was applied to, and the errno.
 ///
 /// Mirrors the `code`, `syscall`, `address` and `port` of Node's errors.
 ///
@@ -24,7 +24,7 @@ pub struct Error {
     about: Option<Box<About>>,
 }
 
-/// What only some errors say.
+/// The parts that only some errors have.
 #[derive(Clone, Default, PartialEq, Eq)]
 struct About {
     target: Option<Box<str>>,
@@ -38,48 +38,48 @@ impl Error {
         Self { op, errno, about: None }
     }
 
-    /// The same error, saying which address, path or program it is about.
+    /// Adds the address, path or program that the operation was applied to.
     #[must_use]
     pub fn on(mut self, target: impl fmt::Display) -> Self {
         self.about.get_or_insert_default().target = Some(target.to_string().into_boxed_str());
         self
     }
 
-    /// The same error, with what is known of its cause beyond the system's word.
+    /// Adds what is known of the cause beyond the errno.
     #[must_use]
     pub fn noting(mut self, note: &'static str) -> Self {
         self.about.get_or_insert_default().note = Some(note);
         self
     }
 
-    /// The operation that failed, in the system's word for it: `"bind"`, `"read"`, `"spawn"`.
+    /// The operation that failed, by the name of its system call or function: `"bind"`, `"read"`, `"spawn"`.
     #[must_use]
     pub const fn op(&self) -> &'static str {
         self.op
     }
 
-    /// Why it failed.
+    /// The errno.
     #[must_use]
     pub const fn errno(&self) -> Errno {
         self.errno
     }
 
-    /// The address, path or program, where there is one.
+    /// The address, path or program that the operation was applied to, if any.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         self.about.as_ref()?.target.as_deref()
     }
 
-    /// What is known of the cause beyond the system's word, where something is: that the socket file in the way is left
-    /// over, say.
+    /// What is known of the cause beyond the errno, if anything: for example that the socket file in the way is left
+    /// over.
     #[must_use]
     pub fn note(&self) -> Option<&'static str> {
         self.about.as_ref()?.note
     }
 }
 
-/// Text for people that may come from anywhere: control characters are shown as escapes of Rust, so that it is one line
-/// and no terminal takes it for a command.
+/// Text from an untrusted source, for display: control characters are shown as Rust escapes, so that it stays on one
+/// line and a terminal does not interpret it.
 ///
 /// ```
 /// use uv_core::layer::Printable;

@@ -1,5 +1,5 @@
-//! The loop itself: what is in it, what keeps it alive, and the order of its phases. Mirrors `uv_run` and `uv_loop_t`,
-//! libuv's `src/unix/core.c` and `src/uv-common.c`.
+//! The loop: its handles, what keeps it alive, and the order of its phases. Mirrors `uv_run` and `uv_loop_t`, libuv's
+//! `src/unix/core.c` and `src/uv-common.c`.
 
 use crate::handle::{Handle, HandleInfo, HandleKind, Node};
 use crate::key::Key;
@@ -25,34 +25,34 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Rounds over the pending queue after a poll: libuv's number, so that completions do not wait for the next
-/// iteration and a chain of them does not keep the loop from its other phases.
+/// Rounds over the pending queue after a poll, libuv's number: completions do not wait for the next iteration, and a
+/// chain of them does not keep the loop from its other phases.
 const PENDING_ROUNDS: u32 = 8;
 
-/// Bytes lent to one read: libuv's suggestion. One buffer per loop, never one per connection.
+/// Size in bytes of the read buffer, libuv's suggestion. There is one per loop, not one per connection.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// How long [`LoopHandle::run`] goes on (`uv_run_mode`).
+/// How long [`LoopHandle::run`] runs (`uv_run_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunMode {
-    /// Until nothing is left alive, or `stop`.
+    /// Until nothing is alive, or until `stop`.
     Default,
-    /// One iteration, which waits for something to happen.
+    /// One iteration, which blocks until there is an event.
     Once,
-    /// One iteration, which does not wait.
+    /// One iteration, which does not block.
     NoWait,
 }
 
 /// An event loop and everything in it (`uv_loop_t`).
 ///
 /// It dereferences to [`LoopHandle`], the clone that handles and callbacks keep. Dropping the loop drops every handle's
-/// tower and closes every handle's descriptor without calling back; do not drop it from inside one of its own callbacks,
-/// whose tower would be left over. What the loop itself polls with (two descriptors of epoll, one of an eventfd, and a
-/// pipe's two if it has watched signals) is closed with the last [`LoopHandle`], and each handle keeps one.
+/// tower and closes every handle's descriptor without an upcall. Do not drop it inside one of its own callbacks: that
+/// callback's tower would leak. The loop's own descriptors (two for epoll, an eventfd, and two of a pipe if it has
+/// watched signals) are closed with the last [`LoopHandle`], and each handle keeps one.
 ///
-/// A loop belongs to the thread and to the process that made it. A child that `fork` made without an `exec` shares the
-/// kernel's half of its parent's loops: there they cannot run, and to drop them changes nothing for the parent. Make new
-/// ones in the child; they have signals and a thread pool of their own.
+/// A loop belongs to the thread and the process that created it. A child forked without `exec` shares the kernel's half
+/// of its parent's loops: there they refuse to run, and dropping them does not affect the parent. Create new loops in
+/// the child; they have signals and a thread pool of their own.
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,14 +70,14 @@ pub struct Loop {
     handle: LoopHandle,
 }
 
-/// A cheap clone by which everybody reaches the loop.
+/// A handle to a loop. Clones are cheap and refer to the same loop.
 #[derive(Clone)]
 pub struct LoopHandle(Rc<LoopInner>);
 
-/// A closing handle, and what is to be called after its `on_close`.
+/// A closing handle, and the callback to call after its `on_close`.
 pub(crate) type Closing = (Rc<dyn Node>, Option<Box<dyn FnOnce()>>);
 
-/// A handle's place in the table. What tells it from its predecessors is at hand for every event.
+/// An entry of the handle table. The generation tells the handle from earlier handles at the same index.
 struct TableEntry {
     generation: u32,
     node: Rc<dyn Node>,
@@ -89,11 +89,11 @@ pub(crate) struct LoopInner {
     now: Cell<Duration>,
     stop: Cell<bool>,
     running: Cell<bool>,
-    /// The `Loop` was dropped, and only clones of its handle are left.
+    /// The `Loop` was dropped; only clones of its handle are left.
     gone: Cell<bool>,
-    /// Handles both active and referenced: those that keep the loop alive.
+    /// The number of handles that are both active and referenced. Each keeps the loop alive.
     active_handles: Cell<usize>,
-    /// Requests in flight: each keeps the loop alive.
+    /// The number of requests in flight. Each keeps the loop alive.
     active_requests: Cell<usize>,
     handles: RefCell<Slab<TableEntry>>,
     next_generation: Cell<u32>,
@@ -102,12 +102,12 @@ pub(crate) struct LoopInner {
     pub(crate) still_ready: Queue<Rc<dyn Node>>,
     pub(crate) paused: Paused,
     pub(crate) polls: Polls,
-    /// A signal was seen and not yet reported: signals come after all other I/O of a batch.
+    /// A signal has arrived and is not yet reported: signals are reported after all other I/O of a batch.
     pub(crate) signalled: Cell<bool>,
     read_buffer: Cell<Option<Box<[u8]>>>,
-    /// An empty write queue, kept so that a write allocates none.
+    /// An empty write queue, kept so that a write need not allocate one.
     spare_output: Cell<Option<Box<Outgoing>>>,
-    /// A descriptor to give up when the process has none left for `accept`.
+    /// A descriptor to close when the process has none left for `accept`.
     spare_fd: Cell<Option<OwnedFd>>,
     pub(crate) poller: Poller,
     pub(crate) timers: TimerQueue,
@@ -120,12 +120,12 @@ pub(crate) struct LoopInner {
 }
 
 impl LoopInner {
-    /// From here on nothing enters the table.
+    /// From now on the table takes no handle.
     pub(crate) fn set_gone(&self) {
         self.gone.set(true);
     }
 
-    /// Empties the table.
+    /// Empties the table and returns its handles.
     pub(crate) fn take_nodes(&self) -> Vec<Rc<dyn Node>> {
         self.handles.take().into_iter().map(|(_, entry)| entry.node).collect()
     }
@@ -136,10 +136,10 @@ impl LoopInner {
 }
 
 impl Loop {
-    /// A loop with nothing in it.
+    /// Creates an empty loop.
     ///
     /// # Errors
-    /// The system's refusal of an epoll instance or an eventfd.
+    /// Any error of creating the epoll instance or the eventfd.
     pub fn new() -> Result<Self> {
         let poller = Poller::new()?;
         let inbox = Inbox::new(poller.waker());
@@ -174,11 +174,10 @@ impl Loop {
         Ok(Self { handle: LoopHandle(Rc::new(inner)) })
     }
 
-    /// Ends the loop (`uv_loop_close`).
+    /// Checks that the loop is closed: no handle is open and no request is in flight (`uv_loop_close`).
     ///
     /// # Errors
-    /// `EBUSY`, naming the handles that are still open, while there are any or while a request is in flight. The loop
-    /// goes on unharmed.
+    /// `EBUSY` with the names of the open handles, or the number of requests in flight. The loop stays usable.
     pub fn close(&self) -> Result<()> {
         let mut open: Vec<String> = self.handles().iter().map(ToString::to_string).collect();
         match self.0.active_requests.get() {
@@ -205,17 +204,18 @@ impl fmt::Debug for Loop {
 }
 
 impl LoopHandle {
-    /// Runs the loop (`uv_run`). Returns whether anything is still alive: then call again.
+    /// Runs the loop (`uv_run`). Returns whether anything is still alive, in which case the program should run it
+    /// again.
     ///
     /// Phases of an iteration, in order: pending completions, idle, prepare, poll, pending again, check, closing
     /// handles, timers. In [`RunMode::Default`] due timers also run once before the first iteration.
     ///
     /// # Errors
-    /// `EBUSY` when called from a callback of the same loop, `EINVAL` in a process that was forked from the loop's own;
-    /// what the system says when it refuses to poll.
+    /// `EBUSY` if called from a callback of the same loop, `EINVAL` in a process forked from the loop's own; any error
+    /// of polling.
     ///
     /// # Panics
-    /// Only with a callback's own panic, which passes through. The loop is usable afterwards.
+    /// Passes on a callback's panic. The loop is usable afterwards.
     pub fn run(&self, mode: RunMode) -> Result<bool> {
         let inner = &*self.0;
         inner.poller.check_process("run")?;
@@ -250,7 +250,7 @@ impl LoopHandle {
             ran |= inner.check.run();
             ran |= self.run_closing();
             if ran {
-                // Otherwise it is still the time at which the poll ended.
+                // In the other modes the time is still that of the end of the poll phase.
                 self.update_time();
             }
             self.run_timers();
@@ -267,8 +267,8 @@ impl LoopHandle {
         self.0.stop.set(true);
     }
 
-    /// Whether anything keeps the loop alive: a handle active and referenced, a request in flight, a completion not
-    /// yet reported, a closing handle (`uv_loop_alive`).
+    /// Whether anything keeps the loop alive: an active and referenced handle, a request in flight, an unreported
+    /// completion, or a closing handle (`uv_loop_alive`).
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.0.active_handles.get() > 0
@@ -277,19 +277,19 @@ impl LoopHandle {
             || !self.0.closing.borrow().is_empty()
     }
 
-    /// The time since the loop was made, as of the last time it looked (`uv_now`): after each poll and before the
-    /// timers. It does not change inside a callback.
+    /// The time since the loop was created, as of the last reading of the clock (`uv_now`): after each poll and before
+    /// the timers. It does not change inside a callback.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.0.now.get()
     }
 
-    /// Looks at the clock (`uv_update_time`): for after a long computation inside a callback.
+    /// Reads the clock (`uv_update_time`). Call it after a long computation inside a callback.
     pub fn update_time(&self) {
         self.0.now.set(self.0.origin.elapsed());
     }
 
-    /// How long the poll phase may block: `None` for as long as it takes (`uv_backend_timeout`).
+    /// How long the poll phase may block; `None` for no limit (`uv_backend_timeout`).
     #[must_use]
     pub fn backend_timeout(&self) -> Option<Duration> {
         let inner = &*self.0;
@@ -306,28 +306,28 @@ impl LoopHandle {
         deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_sub(self.now()))
     }
 
-    /// The descriptor to poll when this loop is driven from another one: readable means `run(NoWait)`
+    /// The descriptor to poll when this loop is driven by another loop: when it is readable, call `run(NoWait)`
     /// (`uv_backend_fd`).
     #[must_use]
     pub fn backend_fd(&self) -> RawFd {
         self.0.poller.fd()
     }
 
-    /// Calls `visit` with every open handle, closing ones included (`uv_walk`). It may close them; handles that it
-    /// creates are not visited.
+    /// Calls `visit` with every open handle, including closing ones (`uv_walk`). `visit` may close handles; handles
+    /// that it creates are not visited.
     pub fn walk(&self, mut visit: impl FnMut(&Handle)) {
         for node in self.nodes() {
             visit(node.handle());
         }
     }
 
-    /// Closes every handle that is not closing yet: what a program does before it gives the loop up.
+    /// Closes every handle that is not closing yet, as a program does before it drops the loop.
     pub fn close_all(&self) {
         self.walk(Handle::close);
     }
 
-    /// Every open handle: half of the answer to "what keeps my loop alive?" (`uv_print_all_handles`). The other half
-    /// is [`active_requests`](Self::active_requests).
+    /// The open handles: half of the answer to "what keeps my loop alive?" (`uv_print_all_handles`). The other half is
+    /// [`active_requests`](Self::active_requests).
     ///
     /// ```
     /// use uv_core::{Loop, RunMode};
@@ -344,14 +344,14 @@ impl LoopHandle {
         self.nodes().iter().map(|node| HandleInfo::of(&**node)).collect()
     }
 
-    /// Requests in flight: connects, writes and shutdowns that wait or whose end was not yet reported, and work in the
-    /// thread pool (`loop->active_reqs`). Each keeps the loop alive, also one of a handle that is not referenced.
+    /// The number of requests in flight: connects, writes and shutdowns that are pending or not yet reported, and work
+    /// in the thread pool (`loop->active_reqs`). Each keeps the loop alive, even on an unreferenced handle.
     #[must_use]
     pub fn active_requests(&self) -> usize {
         self.0.active_requests.get()
     }
 
-    /// A way into this loop for other threads. It does not keep the loop alive.
+    /// A way into this loop from other threads. It does not keep the loop alive.
     #[must_use]
     pub fn remote(&self) -> Remote {
         self.0.inbox.remote()
@@ -362,19 +362,19 @@ impl LoopHandle {
         handles.iter().map(|(_, entry)| Rc::clone(&entry.node)).collect()
     }
 
-    /// Whether this process made the loop.
+    /// Whether the current process created the loop.
     pub(crate) fn is_own(&self) -> bool {
         self.0.poller.is_own()
     }
 
-    /// Whether the `Loop` was dropped: nothing will ever happen in it.
+    /// Whether the `Loop` was dropped, so that it will never run again.
     pub(crate) fn is_gone(&self) -> bool {
         self.0.gone.get()
     }
 
-    /// Enters a new handle into the table. `make` must not touch the loop.
+    /// Adds a new handle to the table. `make` must not use the loop.
     ///
-    /// A loop that is gone takes no more: nobody would free what its table holds. The handle is closed.
+    /// A dropped loop creates a closed handle outside of the table, because nothing would drop the table's content.
     pub(crate) fn add<N: Node + 'static>(&self, kind: HandleKind, make: impl FnOnce(Handle) -> N) -> Rc<N> {
         if self.is_gone() {
             let node = Rc::new(make(Handle::new(self.clone(), Key::NONE, kind)));
@@ -397,7 +397,7 @@ impl LoopHandle {
         Some(Rc::clone(&entry.node))
     }
 
-    /// Takes a closed handle out of the table.
+    /// Removes a closed handle from the table.
     pub(crate) fn remove(&self, handle: &Handle) {
         let removed = {
             let mut handles = self.0.handles.borrow_mut();
@@ -405,7 +405,7 @@ impl LoopHandle {
             let same = handles.get(index as usize).is_some_and(|entry| entry.generation == generation);
             same.then(|| handles.remove(index as usize))
         };
-        // Dropped last: a node's destructor may use the table.
+        // Dropped last: the destructor of a handle's state may use the table.
         drop(removed);
     }
 
@@ -417,12 +417,12 @@ impl LoopHandle {
         self.0.closing.borrow_mut().push((node, on_closed));
     }
 
-    /// Queues a handle whose completions are to be reported by the pending phase (`uv__io_feed`).
+    /// Queues a handle whose completions the pending phase reports (`uv__io_feed`).
     pub(crate) fn feed(&self, node: Rc<dyn Node>) {
         self.0.pending.push(node);
     }
 
-    /// Puts a handle into the still-ready set: the next poll looks at it without waiting.
+    /// Adds a handle to the still-ready set: the next poll phase does not block and gives the handle a turn.
     pub(crate) fn push_ready(&self, node: Rc<dyn Node>) {
         self.0.still_ready.push(node);
     }
@@ -435,7 +435,7 @@ impl LoopHandle {
         self.0.active_handles.set(self.0.active_handles.get().saturating_sub(count));
     }
 
-    /// A request begins: it keeps the loop alive until [`end_request`](Self::end_request).
+    /// Counts a request, which keeps the loop alive until [`end_request`](Self::end_request).
     pub(crate) fn begin_request(&self) {
         self.0.active_requests.set(self.0.active_requests.get() + 1);
     }
@@ -444,8 +444,8 @@ impl LoopHandle {
         self.0.active_requests.set(self.0.active_requests.get().saturating_sub(1));
     }
 
-    /// The loop's read buffer, for one upcall. Give it back with [`return_buffer`](Self::return_buffer); one lost to a
-    /// panic is made anew.
+    /// Lends the loop's read buffer for one upcall. Return it with [`return_buffer`](Self::return_buffer); if a panic
+    /// drops it, the next call allocates a new one.
     pub(crate) fn lend_buffer(&self) -> Box<[u8]> {
         self.0.read_buffer.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
     }
@@ -454,7 +454,7 @@ impl LoopHandle {
         self.0.read_buffer.set(Some(buffer));
     }
 
-    /// A write queue with nothing in it.
+    /// Returns an empty write queue.
     pub(crate) fn take_output(&self) -> Box<Outgoing> {
         self.0.spare_output.take().unwrap_or_default()
     }
@@ -467,7 +467,7 @@ impl LoopHandle {
         self.0.spare_fd.take()
     }
 
-    /// Gets a spare descriptor again. Returns whether there is one.
+    /// Opens the spare descriptor again. Returns whether there is one.
     pub(crate) fn restore_spare_fd(&self) -> bool {
         let spare = self.0.spare_fd.take().or_else(|| sys::fd::open_spare().ok());
         let restored = spare.is_some();

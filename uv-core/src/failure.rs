@@ -1,7 +1,7 @@
-//! What a failed system call speaks of, and so what follows: the one table of it. libuv spreads the same knowledge over
-//! `uv__server_io`, `uv__write` and `uv__tcp_connect`; the reasons are in the manual pages that are named here.
+//! What a failed system call affects, and therefore how to react: the one table of it. libuv spreads this knowledge
+//! over `uv__server_io`, `uv__write` and `uv__tcp_connect`; the reasons are in the manual pages named here.
 //!
-//! The page "Failures" of ARCHITECTURE.md says what each layer makes of each kind.
+//! The page "Failures" of ARCHITECTURE.md describes how each layer reacts to each kind.
 
 use crate::{Errno, Error};
 
@@ -17,7 +17,7 @@ pub enum Call {
     Read,
     /// `send`, `sendmsg` without descriptors, `write` and `writev` to a stream; `shutdown`.
     Write,
-    /// `send` and `sendmsg` to a process of this system that is sent descriptors too.
+    /// `send` and `sendmsg` to a process on this machine that also receives descriptors.
     Pass,
     /// `bind` and `listen`.
     Listen,
@@ -27,30 +27,30 @@ pub enum Call {
     Poll,
     /// `clone` and `exec`: a process, or a thread.
     Spawn,
-    /// What makes a descriptor: `socket`, `socketpair`, `open`, `dup`, `eventfd`, `epoll_create`.
+    /// Calls that create a descriptor: `socket`, `socketpair`, `open`, `dup`, `eventfd`, `epoll_create`.
     Open,
 }
 
-/// What a failed call speaks of.
+/// What a failed call affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// A signal came: the call is made again, at once, within a bound.
+    /// A signal interrupted the call, which is repeated immediately, within a bound.
     Interrupted,
-    /// It has to wait, and an event says when to go on.
+    /// The call would block, and an event reports when it can continue.
     Waiting,
-    /// The peer is gone or does not want: what is for it ends, and nothing else.
+    /// The peer has closed or refuses the connection: only the operations for this peer end.
     Peer,
-    /// This one connection, stream or attempt failed: the next one may be fine, at once.
+    /// This one connection, stream or attempt failed: the next one may succeed immediately.
     Connection,
-    /// A state of the system, of which no event tells when it is over: what was to be done is kept and tried again after
-    /// a pause, and said once.
+    /// A state of the system that no event reports the end of: the operation is kept and retried after a pause, and
+    /// logged once.
     Passing,
-    /// The call was wrong, or its target cannot do that: it would fail again. Told to the one that asked.
+    /// The call was wrong, or its target does not support it: it would fail again. Reported to the caller.
     Ours,
 }
 
 impl Failure {
-    /// What the failure of `call` with this error speaks of.
+    /// What the failure of `call` with this error affects.
     ///
     /// ```
     /// use uv_core::failure::{Call, Failure};
@@ -77,7 +77,7 @@ impl Failure {
             Call::Pass => pass(errno),
             // epoll_ctl(2): `max_user_watches`.
             Call::Watch if errno == libc::ENOSPC => Self::Passing,
-            // What holds the address may let go of it.
+            // The owner of the address may release it.
             Call::Listen if errno == libc::EADDRINUSE => Self::Passing,
             Call::Spawn => spawn(errno),
             Call::Listen | Call::Watch | Call::Poll | Call::Open => Self::Ours,
@@ -85,9 +85,9 @@ impl Failure {
     }
 }
 
-/// accept(2): errors of the connection that waited come out of the listener's call, and are "to be treated like EAGAIN by
-/// retrying". EPERM is a firewall's word, EACCES that of a security module, which may also mean all: who skips errors
-/// of connections does it within a bound and pauses then.
+/// accept(2): errors of the pending connection are returned by the listener's call and are "to be treated like EAGAIN
+/// by retrying". EPERM comes from a firewall, and EACCES from a security module, which may also refuse every
+/// connection: so a caller that skips failed connections does it within a bound and then pauses.
 fn accept(errno: i32) -> Failure {
     match errno {
         libc::EAGAIN => Failure::Waiting,
@@ -107,25 +107,25 @@ fn accept(errno: i32) -> Failure {
         | libc::EPROTONOSUPPORT
         | libc::EPERM
         | libc::EACCES => Failure::Connection,
-        // A listener that gives up on an error that is not known here would be lost; to wait costs nothing.
+        // A listener that gave up on an unknown error would be lost; waiting costs nothing.
         _ => Failure::Passing,
     }
 }
 
-/// connect(2). An interrupted connect goes on by itself. EAGAIN is a full listen queue of a Unix socket, EADDRNOTAVAIL
-/// mostly a lack of ephemeral ports: no event tells of the end of either.
+/// connect(2). An interrupted connect continues in the kernel. EAGAIN is a full listen queue of a Unix socket,
+/// EADDRNOTAVAIL usually a lack of ephemeral ports: no event reports the end of either.
 fn connect(errno: i32) -> Failure {
     match errno {
         libc::EINPROGRESS | libc::EINTR => Failure::Waiting,
         libc::EAGAIN | libc::EADDRNOTAVAIL => Failure::Passing,
         libc::ECONNREFUSED | libc::ECONNRESET | libc::EPIPE | libc::ENOENT => Failure::Peer,
         libc::EALREADY | libc::EISCONN | libc::EAFNOSUPPORT | libc::EPROTOTYPE => Failure::Ours,
-        // An unreachable net, a time limit, a firewall: this attempt.
+        // An unreachable network, a timeout or a firewall: this attempt failed.
         _ => Failure::Connection,
     }
 }
 
-/// recv(2), read(2). EIO is what a terminal says when its other side was closed.
+/// recv(2), read(2). A terminal returns EIO when its other side was closed.
 fn read(errno: i32) -> Failure {
     match errno {
         libc::EAGAIN => Failure::Waiting,
@@ -135,7 +135,7 @@ fn read(errno: i32) -> Failure {
     }
 }
 
-/// send(2), write(2). An output that is on a full disk (ENOSPC, EDQUOT) is not kept: it would grow without a bound.
+/// send(2), write(2). Output for a full disk (ENOSPC, EDQUOT) is not kept, because it would grow without a bound.
 fn write(errno: i32) -> Failure {
     match errno {
         libc::EAGAIN => Failure::Waiting,
@@ -147,8 +147,8 @@ fn write(errno: i32) -> Failure {
     }
 }
 
-/// unix(7): ETOOMANYREFS while too many descriptors of this user are under way between processes. Between two processes
-/// is no network: what says nothing of the peer, such as a security module's EPERM, is a state of the system.
+/// unix(7): ETOOMANYREFS means that too many descriptors of this user are in flight between processes. No network is
+/// involved, so an error that does not concern the peer, such as a security module's EPERM, is a state of the system.
 fn pass(errno: i32) -> Failure {
     match write(errno) {
         Failure::Connection => Failure::Passing,
@@ -156,8 +156,8 @@ fn pass(errno: i32) -> Failure {
     }
 }
 
-/// clone(2), execve(2): EAGAIN is the limit of processes, ENOSPC and EUSERS that of a namespace, ETXTBSY a program that
-/// is still written to.
+/// clone(2), execve(2): EAGAIN is the process limit, ENOSPC and EUSERS are limits of a namespace, ETXTBSY is a program
+/// that is still open for writing.
 fn spawn(errno: i32) -> Failure {
     match errno {
         libc::EAGAIN | libc::ENOSPC | libc::EUSERS | libc::ETXTBSY => Failure::Passing,
@@ -166,7 +166,7 @@ fn spawn(errno: i32) -> Failure {
 }
 
 impl Error {
-    /// What this failure speaks of, by the operation that failed.
+    /// What this failure affects, by the operation that failed.
     ///
     /// ```
     /// use uv_core::failure::Failure;

@@ -1,4 +1,4 @@
-//! What every handle is: a place in its loop's table, active or not, referenced or not, open or closing.
+//! The state that all handles share: the key in the loop's table, active or not, referenced or not, open or closing.
 //!
 //! Mirrors `uv_handle_t` and the handle half of libuv's `src/uv-common.h`. Handle types dereference to [`Handle`], as
 //! every libuv handle can be cast to `uv_handle_t`.
@@ -39,7 +39,7 @@ const REFERENCED: Flags<State> = Flags::bit(1);
 const CLOSING: Flags<State> = Flags::bit(2);
 const CLOSED: Flags<State> = Flags::bit(3);
 
-/// The part that all handles share.
+/// The state that all handles share (`uv_handle_t`).
 pub struct Handle {
     event_loop: LoopHandle,
     key: Key,
@@ -47,52 +47,52 @@ pub struct Handle {
     kind: HandleKind,
 }
 
-/// What the loop asks of a handle. Called from the loop's phases only, never from a downcall, except `begin_close`.
+/// The calls of the loop to a handle. Only the loop's phases make them, never a downcall, except `begin_close`.
 ///
-/// A panic in an upcall passes through these methods: each keeps its state such that a later call goes on from there.
+/// A panic in an upcall passes through these methods: each keeps its state such that a later call continues the work.
 pub(crate) trait Node {
     fn handle(&self) -> &Handle;
 
-    /// An event of the handle's descriptor.
+    /// Handles an event of the handle's descriptor.
     fn on_event(self: Rc<Self>, readiness: Readiness) {
         let _ = readiness;
         self.on_ready();
     }
 
-    /// Keeps an event for the next poll phase, as a panic ended this one. No upcall. Returns whether the handle is to
-    /// be put into the still-ready set: it may be there already.
+    /// Keeps an event for the next poll phase, because a panic ended this one. Makes no upcall. Returns whether the
+    /// caller has to add the handle to the still-ready set, which may contain it already.
     fn postpone(&self, readiness: Readiness) -> bool {
         let _ = readiness;
         true
     }
 
-    /// Marks the handle as one of the still-ready set. Returns whether it is to be put there: it may be there already.
+    /// Marks the handle as a member of the still-ready set. Returns whether the caller has to add it.
     fn stay_ready(&self) -> bool {
         true
     }
 
-    /// The handle's turn, because it was left in the still-ready set, or sent to from another thread.
+    /// The handle's turn, as a member of the still-ready set or because another thread has sent to it.
     fn on_ready(self: Rc<Self>) {}
 
-    /// The pause after a failure of the system is over: see [`LoopHandle::pause`].
+    /// The pause after a failure has ended: see [`LoopHandle::pause`].
     fn resume(self: Rc<Self>) {}
 
-    /// The handle was fed: completions wait to be reported.
+    /// Reports the completions for which the handle was queued.
     fn on_pending(self: Rc<Self>) {}
 
-    /// Stops everything and releases the descriptor. No upcall.
+    /// Stops all operations and releases the descriptor. Makes no upcall.
     fn begin_close(&self) {}
 
-    /// Completes what is pending as cancelled.
+    /// Completes pending operations as cancelled.
     fn cancel(self: Rc<Self>) {}
 
-    /// The last upcall, `on_close`.
+    /// Makes the last upcall, `on_close`.
     fn finish_close(self: Rc<Self>) {}
 
-    /// Drops the tower without calling it: the loop is gone, or the handle is closed.
+    /// Drops the tower without calling it, because the loop is dropped or the handle is closed.
     fn drop_tower(&self) {}
 
-    /// The descriptor, for the diagnosis.
+    /// The descriptor, for diagnosis.
     fn descriptor(&self) -> Option<i32> {
         None
     }
@@ -115,26 +115,26 @@ impl Handle {
         self.kind
     }
 
-    /// Whether the handle is doing something: a started timer, a stream that reads, writes, connects or listens
+    /// Whether the handle is active: a started timer, a stream that reads, writes, connects or listens
     /// (`uv_is_active`).
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.flags.has(ACTIVE)
     }
 
-    /// Whether `close` was called (`uv_is_closing`).
+    /// Whether the handle is closing or closed (`uv_is_closing`).
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.flags.has(CLOSING)
     }
 
-    /// Whether the handle keeps its loop alive while it is active (`uv_has_ref`). New handles do.
+    /// Whether the handle keeps its loop alive while it is active (`uv_has_ref`). Default: `true`.
     #[must_use]
     pub fn has_ref(&self) -> bool {
         self.flags.has(REFERENCED)
     }
 
-    /// Lets the handle keep its loop alive while it is active (`uv_ref`). Idempotent.
+    /// Makes the handle keep its loop alive while it is active (`uv_ref`). Idempotent.
     pub fn ref_(&self) {
         if !self.flags.has(REFERENCED) {
             self.flags.set(REFERENCED);
@@ -144,7 +144,7 @@ impl Handle {
         }
     }
 
-    /// Lets the loop end although the handle is active (`uv_unref`). Idempotent.
+    /// Lets the loop end while the handle is active (`uv_unref`). Idempotent.
     pub fn unref(&self) {
         if self.flags.has(REFERENCED) {
             self.flags.clear(REFERENCED);
@@ -154,13 +154,14 @@ impl Handle {
         }
     }
 
-    /// Closes the handle (`uv_close`). What is pending completes as cancelled and `on_close` comes last, in the loop's
-    /// close phase, never inside this call. Closing twice changes nothing.
+    /// Closes the handle (`uv_close`). Pending operations complete as cancelled, then the loop calls `on_close` in its
+    /// close phase, never inside this call. Idempotent.
     pub fn close(&self) {
         self.request_close(None);
     }
 
-    /// Closes the handle and calls `on_closed` after its `on_close`. Not called if the handle was closing already.
+    /// Closes the handle and calls `on_closed` after its `on_close`. If the handle is closing already, `on_closed` is
+    /// dropped.
     pub fn close_with(&self, on_closed: impl FnOnce() + 'static) {
         self.request_close(Some(Box::new(on_closed)));
     }
@@ -222,9 +223,9 @@ impl fmt::Debug for Handle {
     }
 }
 
-/// One line of the answer to "what keeps my loop alive?" (`uv_print_all_handles`).
+/// The state of an open handle, for the question "what keeps my loop alive?" (`uv_print_all_handles`).
 ///
-/// Shown as `[RA] tcp fd 7`: R for referenced, A for active, C for closing.
+/// Displayed as `[RA] tcp fd 7`: R for referenced, A for active, C for closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandleInfo {

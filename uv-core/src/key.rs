@@ -1,11 +1,11 @@
-//! A handle's place in its loop's table: an index, and what tells its handles apart. mio's token of the handle's
-//! descriptor is made of the same two.
+//! A handle's key in its loop's table: an index, and a generation that tells the handles of one index apart. mio's
+//! token for the handle's descriptor is made of both.
 
 use mio::Token;
 
-/// A pointer's halves: a token has an index in the lower one, and a generation in the upper one without its highest bit,
-/// so that no handle has the tokens of the loop itself. On a 32-bit machine a generation has 15 bits: still one for each
-/// reuse of an index within a batch of events.
+/// Half of a pointer: a token has the index in its lower half and the generation in its upper half, without the highest
+/// bit, so that no handle has a token of the loop itself. On a 32-bit machine a generation has 15 bits, which is still
+/// one for each reuse of an index within a batch of events.
 const INDEX_BITS: u32 = usize::BITS / 2;
 const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK: u32 = (INDEX_MASK >> 1) as u32;
@@ -17,7 +17,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Of a handle that is in no table.
+    /// The key of a handle that is not in the table.
     pub(crate) const NONE: Self = Self { index: u32::MAX, generation: 0 };
 
     pub(crate) const fn generation_after(generation: u32) -> u32 {

@@ -2,18 +2,18 @@
 //!
 //! # Modules
 //!
-//! The root has the loop and its handles; what fewer programs need stands in modules: [`process`], [`socket`],
-//! [`threads`], [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls, [`layer`] what a layer above builds on,
-//! and [`differences`] what libuv does otherwise.
+//! The root has the loop and its handles; modules have what fewer programs need: [`process`], [`socket`], [`threads`],
+//! [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls,
+//! [`layer`] what a layer above builds on, and [`differences`] the differences from libuv.
 //!
-//! A handle belongs to its loop until it is closed: dropping a clone of it closes nothing (as in libuv). Dropping the
-//! [`Loop`] drops every handle's tower and closes every descriptor, without calling back. A handle that is made for a
-//! dropped loop is closed from the start.
+//! A handle belongs to its loop until it is closed: as in libuv, dropping a clone of it closes nothing. Dropping the
+//! [`Loop`] drops every handle's tower and closes every descriptor without an upcall. A handle created for a dropped
+//! loop is closed from the start.
 //!
 //! # Tracing
 //!
-//! With the feature `trace` the loop says to the `log` crate, at level trace, under the target `uv_core`, what it does:
-//! readiness, system calls, the upcalls, and the calls of streams. See [`layer::trace`] for the format and for what it costs.
+//! With the feature `trace` the loop logs through the crate `log`, at level trace, with the target `uv_core`:
+//! readiness, system calls, upcalls, and the downcalls to streams. See [`layer::trace`] for the format and the cost.
 
 pub mod differences;
 mod ending;
@@ -56,13 +56,13 @@ pub use timer::Timer;
 pub use wake::Async;
 pub use watcher::{Check, Idle, Prepare};
 
-/// What belongs to the process and to no loop: the program's path, its variables, its standard outputs.
+/// The process rather than a loop: the path of its program, its environment variables, its standard output and error.
 pub mod os {
     pub use crate::environment::{exe_path, program_path, unset_variable};
     pub use crate::spool::Spool;
 }
 
-/// What calls of [`Tcp`] and [`Pipe`] take and return beside bytes and addresses.
+/// Types that methods of [`Tcp`] and [`Pipe`] take and return.
 pub mod socket {
     pub use crate::pipe::PipeName;
     pub use crate::stream::Received;
@@ -75,5 +75,5 @@ pub mod threads {
     pub use crate::work::Work;
 }
 
-/// The source of this layer's records: see [`layer::trace`].
+/// The target of this layer's log records: see [`layer::trace`].
 pub(crate) const LAYER: layer::trace::Layer = layer::trace::Layer::new("uv_core");

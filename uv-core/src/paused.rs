@@ -1,9 +1,9 @@
-//! Streams whose system call failed by a state of the system, such as a lack of memory or descriptors, whose end no event
-//! tells: when they try again, and what is said of it. libuv tries in every iteration, which keeps a processor busy, or
-//! takes it for the stream's end.
+//! Streams whose system call failed because of a state of the system, such as a lack of memory or descriptors, whose
+//! end no event reports: when they retry, and what is logged. libuv retries in every iteration, which keeps a processor
+//! busy, or treats the failure as the stream's end.
 //!
-//! Each stream waits longer from failure to failure. A trouble is said when it begins, and again, with the number of
-//! failures, when there was none for a while: what comes and goes all the time is one trouble.
+//! Each stream's pause grows from failure to failure. A trouble is logged when it begins, and again, with the number of
+//! failures, when it has been over for a while: a trouble that comes and goes is one trouble.
 
 use crate::Errno;
 use crate::event_loop::LoopHandle;
@@ -14,17 +14,17 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The first pause: most lacks are over by then.
+/// The first pause. Most shortages are over by then.
 const FIRST: Duration = Duration::from_millis(10);
 
-/// The longest pause: not long for a peer that waits, and next to nothing for a processor. nginx's number for a lack of
+/// The longest pause: short for a waiting peer, and negligible load for a processor. nginx's number for a lack of
 /// descriptors.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// A trouble is over when nothing failed for so long: more than the longest pause.
+/// A trouble is over when nothing has failed for this long, which is more than the longest pause.
 const CALM: Duration = Duration::from_secs(1);
 
-/// One stream's pauses.
+/// The pauses of one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pause {
     length: Duration,
@@ -32,14 +32,14 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
-    /// After a failure at `now`: twice as long as the last pause if that ended not long ago.
+    /// Returns the pause after a failure at `now`: twice the last pause if that ended not long ago.
     pub(crate) fn after_failure(self, now: Duration) -> Self {
         let goes_on = !self.length.is_zero() && now.saturating_sub(self.until) <= self.length;
         let length = if goes_on { (self.length * 2).min(LONGEST) } else { FIRST };
         Self { length, until: now.saturating_add(length) }
     }
 
-    /// The stream tries again at `now`: later than it was to, if the loop is late.
+    /// Records that the stream retries at `now`, which a late loop makes later than planned.
     pub(crate) fn end(&mut self, now: Duration) {
         self.until = now;
     }
@@ -50,21 +50,21 @@ pub(crate) struct Paused {
     waiting: RefCell<Vec<Waiting>>,
     troubles: RefCell<Vec<Trouble>>,
     last_number: Cell<u32>,
-    /// When to look at them, while there are any.
+    /// When the next pause ends, if any stream is paused.
     due: Cell<Option<Duration>>,
-    /// One of those that wait does so for a descriptor.
+    /// A paused stream needs a descriptor.
     needs_descriptor: Cell<bool>,
 }
 
 struct Waiting {
     node: Rc<dyn Node>,
-    /// What failed.
+    /// The call that failed.
     call: Call,
     until: Duration,
     needs_descriptor: bool,
 }
 
-/// What fails, from the first time until it did not fail for a while.
+/// A system call that fails, from its first failure until it has not failed for a while.
 struct Trouble {
     call: Call,
     errno: Errno,
@@ -74,7 +74,7 @@ struct Trouble {
     failures: u64,
 }
 
-/// Which trouble a failure belongs to.
+/// The trouble that a failure belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Noted {
     pub(crate) number: u32,
@@ -82,7 +82,7 @@ pub(crate) struct Noted {
 }
 
 impl Paused {
-    /// When to look at what waits, as [`LoopHandle::now`] counts.
+    /// When the next pause or trouble ends, on the clock of [`LoopHandle::now`].
     #[inline]
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.due.get()
@@ -99,12 +99,12 @@ impl Paused {
         self.needs_descriptor.set(waiting.iter().any(|one| one.needs_descriptor));
         let pauses = waiting.iter().map(|one| one.until);
         let troubles = self.troubles.borrow();
-        // One whose streams wait goes on: there is nothing to look at before they have tried.
+        // A trouble with paused streams is not over before they have retried.
         let calm = troubles.iter().filter(|trouble| !is_waited_for(&waiting, trouble.call));
         self.due.set(pauses.chain(calm.map(|trouble| trouble.last + CALM)).min());
     }
 
-    /// Takes out those that are to try now.
+    /// Takes out the streams that are due.
     fn take(&self, is_due: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let (due, rest) = self.waiting.take().into_iter().partition(is_due);
         *self.waiting.borrow_mut() = rest;
@@ -117,7 +117,8 @@ fn is_waited_for(waiting: &[Waiting], call: Call) -> bool {
 }
 
 impl LoopHandle {
-    /// Remembers a failure of a call, and says so, unless that was said. `accept` is the listener's to tell.
+    /// Records a failure of a call and logs it unless the trouble is logged already. The listener itself reports
+    /// failures of `accept`.
     #[cold]
     pub(crate) fn note_trouble(&self, call: Call, errno: Errno) -> Noted {
         let (paused, now) = (&self.inner().paused, self.now());
@@ -135,12 +136,12 @@ impl LoopHandle {
         drop(troubles);
         paused.look_again();
         if call != Call::Accept {
-            log::warn!(target: "uv_core", "{call}: {errno}: it is tried again");
+            log::warn!(target: "uv_core", "{call}: {errno}: the call is retried");
         }
         Noted { number, is_new: true }
     }
 
-    /// Leaves a stream alone until its pause is over, or until the loop closes a descriptor if it needs one.
+    /// Pauses a stream until its pause is over or, if it needs a descriptor, until the loop closes one.
     #[cold]
     pub(crate) fn pause(&self, node: Rc<dyn Node>, call: Call, pause: Pause, needs_descriptor: bool) {
         let paused = &self.inner().paused;
@@ -148,7 +149,7 @@ impl LoopHandle {
         paused.look_again();
     }
 
-    /// Has those try again in this poll phase whose pause is over, and says which troubles are.
+    /// Gives the streams whose pause is over a turn in this poll phase, and logs the troubles that are over.
     #[inline]
     pub(crate) fn resume_if_due(&self) {
         if self.inner().paused.deadline().is_some_and(|deadline| deadline <= self.now()) {
@@ -172,7 +173,7 @@ impl LoopHandle {
             if goes_on || now.saturating_sub(trouble.last) < CALM {
                 return true;
             }
-            // Without a spare descriptor the next connection would find none again.
+            // Without a spare descriptor the next connection would fail again.
             if trouble.is_lack_of_descriptors() && !self.restore_spare_fd() {
                 trouble.last = now;
                 return true;
@@ -190,7 +191,7 @@ impl LoopHandle {
         *self.inner().paused.troubles.borrow_mut() = troubles;
     }
 
-    /// Has those try again in the next poll phase that need a descriptor: one was closed.
+    /// Lets the streams that need a descriptor retry in the next poll phase, because a descriptor was closed.
     #[inline]
     pub(crate) fn resume_those_without_descriptor(&self) {
         if self.inner().paused.needs_descriptor.get() {
@@ -244,7 +245,7 @@ mod tests {
             now = pause.until;
         }
         assert_eq!(lengths, [10, 20, 40, 80, 160, 320, 500, 500].map(ms));
-        // A late loop is no quiet one.
+        // A late loop does not count as calm.
         now += ms(2000);
         pause.end(now);
         assert_eq!(pause.after_failure(now + ms(500)).length, ms(500));

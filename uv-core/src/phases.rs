@@ -1,8 +1,8 @@
-//! What each phase of an iteration does. Mirrors `uv__io_poll`, `uv__run_pending`, `uv__run_closing_handles` and
+//! The phases of an iteration. Mirrors `uv__io_poll`, `uv__run_pending`, `uv__run_closing_handles` and
 //! `uv__run_timers`, libuv's `src/unix/core.c` and `src/unix/linux.c`.
 //!
-//! A panic in an upcall leaves through these functions. Their guards keep what was not yet worked off, so that the next
-//! run goes on from there.
+//! A panic in an upcall unwinds through these functions. Their guards keep the unfinished work, so that the next run
+//! continues it.
 
 use crate::event_loop::{Closing, LoopHandle, LoopInner};
 use crate::key::Key;
@@ -13,37 +13,38 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Waits per poll phase while batches come back full: libuv's number, so that timers are not held up by a flood.
+/// Waits per poll phase while batches are full, libuv's number, so that a flood does not delay timers.
 const WAITS_PER_POLL: u32 = 48;
 
-/// What is known of the poll phases so far: for those who judge a peer by its silence.
+/// Facts about past poll phases, for timeouts that judge a peer by its silence.
 #[derive(Default)]
 pub(crate) struct Polls {
-    /// Those that ended at their bound, with events left in the kernel.
+    /// The number of poll phases that reached their bound with events left in the kernel.
     cut_short: Cell<u64>,
-    /// When the last one began.
+    /// When the last poll phase began.
     at: Cell<Duration>,
 }
 
 impl LoopHandle {
-    /// How many poll phases have left events to the next one: their number is bounded, and only a flood reaches it.
+    /// The number of poll phases that left events in the kernel for the next phase. Only a flood of events reaches the
+    /// bound of a phase.
     #[must_use]
     pub fn polls_cut_short(&self) -> u64 {
         self.inner().polls.cut_short.get()
     }
 
-    /// What [`now`](Self::now) was when the last poll phase began to wait. In callbacks since then it is later.
+    /// The value of [`now`](Self::now) when the last poll phase began to wait. In callbacks since then it is later.
     #[must_use]
     pub fn polled_at(&self) -> Duration {
         self.inner().polls.at.get()
     }
 
-    /// Waits for events up to `timeout` and has every handle act on its own; then come those left still ready. Returns
-    /// whether anything acted.
+    /// Waits for events up to `timeout` and gives each handle with an event its turn, then each handle of the
+    /// still-ready set. Returns whether there was any turn.
     pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<bool> {
         let inner = self.inner();
         self.resume_if_due();
-        // Counted first: what is put back during this phase belongs to the next one.
+        // Counted first: handles added during this phase belong to the next one.
         let still_ready = inner.still_ready.len();
         let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         let mut timeout = timeout;
@@ -59,7 +60,7 @@ impl LoopHandle {
                     timeout = Some(Duration::ZERO);
                     continue;
                 }
-                // An interrupted wait, or one longer than the system can wait, goes on for the rest of its time.
+                // An interrupted wait, or a wait longer than the system supports, continues for the rest of its time.
                 match deadline {
                     None if events == 0 => {}
                     Some(deadline) if events == 0 && deadline > self.now() => {
@@ -99,8 +100,8 @@ impl LoopHandle {
     }
 
     fn dispatch(&self, key: Key, readiness: Readiness) {
-        // An event of a handle closed earlier in this batch finds it closing, or nothing, or the generation of its
-        // successor.
+        // The key of a handle that was closed earlier in this batch finds the closing handle, or no handle, or a handle
+        // of a later generation.
         if let Some(node) = self.node(key) {
             let _turn = LAYER.scope("Node::on_event", || Facts::numbered(key.generation).info(readiness));
             node.on_event(readiness);
@@ -121,7 +122,8 @@ impl LoopHandle {
         self.inner().timers.run(self.now());
     }
 
-    /// Last closed, first served; what is closed meanwhile waits for the next iteration. Returns whether there were any.
+    /// Finishes the closing handles, the last closed first. Handles closed meanwhile wait for the next iteration.
+    /// Returns whether there were any.
     pub(crate) fn run_closing(&self) -> bool {
         if self.inner().closing.borrow().is_empty() {
             return false;
@@ -135,7 +137,7 @@ impl LoopHandle {
     }
 }
 
-/// The rest of a batch when a callback panics: edges are reported once, so they are kept as still ready.
+/// The rest of a batch when a callback panics. An edge is reported only once, so the handles join the still-ready set.
 struct Rest<'a, I: Iterator<Item = Source>> {
     event_loop: &'a LoopHandle,
     sources: I,
@@ -159,8 +161,8 @@ impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
     }
 }
 
-/// The end of one handle. It is closing until its last upcall begins, and is in the table until that ended; if an
-/// upcall panics, the next close phase takes what is left of it.
+/// The end of one handle. The handle is closing until its last upcall begins, and is in the table until that upcall has
+/// returned; if an upcall panics, the next close phase continues.
 struct ClosingStep<'a> {
     event_loop: &'a LoopHandle,
     closing: Option<Closing>,
@@ -175,7 +177,7 @@ impl ClosingStep<'_> {
             node.handle().set_closed();
             Rc::clone(node).finish_close();
         }
-        // A destructor's panic leaves the rest of this to the next close phase.
+        // If a destructor panics, the next close phase continues here.
         node.drop_tower();
         let Some((node, on_closed)) = self.closing.take() else { return };
         self.event_loop.remove(node.handle());
@@ -193,7 +195,7 @@ impl Drop for ClosingStep<'_> {
     }
 }
 
-/// Closes not finished because a callback panicked go back to the queue; otherwise only the buffer does.
+/// Returns unfinished closes to the queue when a callback panics, and otherwise only their buffer.
 struct ClosingBatch<'a> {
     inner: &'a LoopInner,
     closing: Vec<Closing>,

@@ -1,9 +1,9 @@
-//! Unix-domain sockets and pipes, and handles that travel through them. Mirrors `uv_pipe_t`, libuv's
-//! `src/unix/pipe.c`, and the IPC half of `src/unix/stream.c`.
+//! Unix-domain sockets and pipes, and passing handles through them. Mirrors `uv_pipe_t`, libuv's `src/unix/pipe.c`, and
+//! the IPC half of `src/unix/stream.c`.
 
 use crate::handle::HandleKind;
 use crate::layer::trace::Facts;
-use crate::socket_file::{LEFT_OVER, NO_FOLDER, SocketFile, is_left_over};
+use crate::socket_file::{LEFT_OVER, NO_DIRECTORY, SocketFile, is_left_over};
 use crate::stream::{BOUND, IPC, READABLE, Received, SOCKET, Stream, StreamFlags, StreamNode, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
@@ -60,32 +60,32 @@ pub struct Pipe(Stream);
 /// The name of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PipeName {
-    /// A file.
+    /// The path of a socket file.
     Path(PathBuf),
-    /// A Linux name outside of the file system, without its leading NUL.
+    /// A name in Linux's abstract namespace, without its leading NUL.
     Abstract(Vec<u8>),
-    /// None.
+    /// The socket has no name.
     Unnamed,
 }
 
 impl Pipe {
-    /// A handle without a descriptor: `bind`, `connect` or `open` gets it one (`uv_pipe_init`).
+    /// Creates a handle without a descriptor, which `bind`, `connect` or `open` provides (`uv_pipe_init`).
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(Stream::create(event_loop, HandleKind::Pipe, StreamFlags::NONE))
     }
 
-    /// Like [`new`](Self::new), for a pipe through which handles travel.
+    /// Like [`new`](Self::new), for an IPC pipe, which carries descriptors.
     #[must_use]
     pub fn new_ipc(event_loop: &LoopHandle) -> Self {
         Self(Stream::create(event_loop, HandleKind::Pipe, IPC))
     }
 
-    /// Two connected sockets, of which the second is for somebody else, such as a child process; children do not
-    /// inherit it by themselves.
+    /// Creates two connected sockets. The handle adopts the first; the second, which children do not inherit by
+    /// themselves, is for a peer such as a child process.
     ///
     /// # Errors
-    /// `EBUSY` if the handle has a descriptor already; what the system says.
+    /// `EBUSY` if the handle has a descriptor already; any error of the system calls.
     pub fn open_pair(&self) -> Result<OwnedFd> {
         self.node().check_fresh("socketpair")?;
         let (ours, theirs) =
@@ -94,7 +94,7 @@ impl Pipe {
         Ok(theirs)
     }
 
-    /// The same stream as a pipe, if it is one.
+    /// The same stream as a pipe, or `None` if it is not one.
     #[must_use]
     pub fn from_stream(stream: &Stream) -> Option<Self> {
         (stream.kind() == HandleKind::Pipe).then(|| Self(stream.clone()))
@@ -102,17 +102,17 @@ impl Pipe {
 
     /// Adopts a descriptor (`uv_pipe_open`): a Unix socket, or an end of a pipe.
     ///
-    /// What other processes share of it is left as it is: the mode of a connected socket, and that of a pipe or a
-    /// terminal, which is opened a second time, under the same number. Where that is impossible, for a terminal of
-    /// another user, say, the open file becomes non-blocking, and what it was before when its last stream is closed.
-    /// Should the number be one of 0, 1 and 2, it becomes the null device's at close.
+    /// The mode that other processes share stays as it is. A connected socket keeps its mode; a pipe or a terminal is
+    /// opened a second time, under the same number. Where that is impossible, for example for a terminal of another
+    /// user, the open file becomes non-blocking until its last stream is closed. A descriptor number of 0, 1 or 2 is
+    /// redirected to the null device at close.
     ///
-    /// Writing to the end of a pipe that nobody reads any more raises SIGPIPE, which Rust programs ignore by default;
-    /// writing to a socket never does.
+    /// Writing to a pipe without a reader raises SIGPIPE, which Rust programs ignore by default; writing to a socket
+    /// never does.
     ///
     /// # Errors
-    /// `EBUSY` if the handle has a descriptor already; `EINVAL` for an IPC pipe that is no socket; what the system
-    /// says. The descriptor is closed then.
+    /// `EBUSY` if the handle has a descriptor already; `EINVAL` if an IPC pipe gets a descriptor that is not a socket; any
+    /// error of the system calls. An error closes the descriptor.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         let failed = |errno| Error::new("open", errno);
         self.node().check_fresh("open")?;
@@ -134,28 +134,28 @@ impl Pipe {
         Ok(())
     }
 
-    /// A handle for a connection that was accepted elsewhere: non-blocking already, and nobody else's any more.
+    /// Creates a handle for an accepted connection, which must be non-blocking and have no other owner.
     #[must_use]
     pub fn from_accepted(event_loop: &LoopHandle, fd: OwnedFd) -> Self {
         Self(Stream::connected(event_loop, HandleKind::Pipe, fd))
     }
 
-    /// Takes the connection that was announced by `on_connection` (`uv_accept`).
+    /// Takes the connection announced by `on_connection` (`uv_accept`).
     ///
     /// # Errors
-    /// `EAGAIN` if none waits.
+    /// `EAGAIN` if no connection is waiting.
     pub fn accept(&self) -> Result<Self> {
         Ok(Self(self.0.accept()?))
     }
 
-    /// Gives the socket a name (`uv_pipe_bind`): a path, or an abstract name if it begins with NUL.
+    /// Binds the socket to a path, or to an abstract name if `name` begins with NUL (`uv_pipe_bind`).
     ///
-    /// The file is removed at close if it is still this socket's: one that another process put in its place stays.
+    /// The close removes the socket file, unless another process has replaced it.
     ///
     /// # Errors
-    /// `EINVAL` if closing or bound, `ENAMETOOLONG`, `EADDRINUSE` at once; `EACCES` for a missing folder, as in libuv.
-    /// That the folder is missing, or that `EADDRINUSE` is about a socket file that no process has any more, is said by the
-    /// error's [`note`](Error::note).
+    /// `EINVAL` if closing or bound, `ENAMETOOLONG`, `EADDRINUSE`; as in libuv, `EACCES` for a missing directory. The
+    /// error's [`note`](Error::note) tells whether the directory is missing, and whether a socket file in the way is
+    /// left over from a process that has ended.
     pub fn bind(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = name.as_ref();
         let failed = |errno| Error::new("bind", errno).on(name.display());
@@ -168,7 +168,7 @@ impl Pipe {
         let is_path = name.as_bytes().first().is_some_and(|first| *first != 0);
         let bound = if is_path { SocketFile::bind(name, bind) } else { bind().map(|()| None) };
         let file = bound.map_err(|errno| match errno {
-            Errno::ENOENT => failed(Errno::EACCES).noting(NO_FOLDER),
+            Errno::ENOENT => failed(Errno::EACCES).noting(NO_DIRECTORY),
             Errno::EADDRINUSE if is_path && is_left_over(name, &addr) => failed(errno).noting(LEFT_OVER),
             errno => failed(errno),
         })?;
@@ -180,7 +180,8 @@ impl Pipe {
         Ok(())
     }
 
-    /// Connects to a name (`uv_pipe_connect`); `on_connect` reports the end, also of a connect that fails at once.
+    /// Connects to a name (`uv_pipe_connect`); `on_connect` reports the result, even of a connect that fails
+    /// immediately.
     ///
     /// # Errors
     /// `EALREADY` while connecting, `EINVAL` if closing or connected, `ENAMETOOLONG`.
@@ -199,13 +200,13 @@ impl Pipe {
         self.node().connect(&addr, name.display())
     }
 
-    /// Writes `data` and, with its first byte, descriptors (`uv_write2`, which knows one). The sender's copies are held
-    /// until they are sent, and may be kept longer by whoever shares them.
+    /// Writes `data` with descriptors, which travel with its first byte (`uv_write2`, which takes one). The sender's
+    /// copies stay open until they are sent, or longer if the caller keeps a clone.
     ///
-    /// Each descriptor is sent exactly once, also when the write is partial.
+    /// Each descriptor is sent exactly once, also after a partial write.
     ///
     /// # Errors
-    /// `EINVAL` unless this is an IPC pipe, there is data, and there are at most 253 descriptors; else as
+    /// `EINVAL` if this is not an IPC pipe, if `data` is empty, or for more than 253 descriptors; otherwise as
     /// [`Stream::write`].
     pub fn write_fds(&self, data: impl Into<Bytes>, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
         if !self.node().has(IPC) || fds.len() > sys::message::FDS_PER_MESSAGE {
@@ -214,11 +215,11 @@ impl Pipe {
         self.node().write(data.into(), VecDeque::new(), fds)
     }
 
-    /// Writes what the kernel takes at once and nothing more, with descriptors (`uv_try_write2`, which knows one): all of
-    /// them if anything was taken, and none if not. Returns how many bytes that was.
+    /// Writes what the kernel takes now, with descriptors (`uv_try_write2`, which takes one): all of them are sent if
+    /// any byte is, and none otherwise. Returns the number of bytes.
     ///
     /// # Errors
-    /// As for [`Stream::try_write`]; `EINVAL` unless this is an IPC pipe, there is data, and there are at most 253
+    /// As for [`Stream::try_write`]; `EINVAL` if this is not an IPC pipe, if `data` is empty, or for more than 253
     /// descriptors.
     pub fn try_write_fds(&self, data: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
         if !self.node().has(IPC) || data.is_empty() {
@@ -228,32 +229,32 @@ impl Pipe {
         self.node().try_write_fds(data, &fds)
     }
 
-    /// How many received descriptors wait to be taken (`uv_pipe_pending_count`). They come no later than the first
-    /// byte of their message.
+    /// The number of received descriptors that are not yet taken (`uv_pipe_pending_count`). A descriptor is available
+    /// by the time the first byte of its message is read.
     #[must_use]
     pub fn pending_count(&self) -> usize {
         self.node().pending_count()
     }
 
-    /// Takes the oldest received descriptor. Those never taken are closed with the pipe. Those for which this process
-    /// had no room when their message was read are lost, as in libuv.
+    /// Takes the oldest received descriptor. The close of the pipe closes those that are not taken. As in libuv,
+    /// descriptors are lost if this process has no room for them when their message is read.
     #[must_use]
     pub fn take_received(&self) -> Option<Received> {
         self.node().take_received()
     }
 
-    /// Like [`take_received`](Self::take_received), for somebody who knows what comes: does not ask the system what it
-    /// is, which saves two calls.
+    /// Like [`take_received`](Self::take_received), without detecting the kind of descriptor, which costs two system
+    /// calls.
     #[must_use]
     pub fn take_received_fd(&self) -> Option<OwnedFd> {
         self.node().take_received_fd()
     }
 
-    /// Lets everybody read or write to the bound path too (`uv_pipe_chmod`).
+    /// Adds read or write permission for all users to the bound path (`uv_pipe_chmod`).
     ///
     /// # Errors
-    /// `EBADF` if the pipe is not bound to a path, `ENOENT` if the file that it was bound to is not there any more; what
-    /// the system says.
+    /// `EBADF` if the pipe is not bound to a path, `ENOENT` if its socket file no longer exists; any error of the
+    /// system calls.
     pub fn chmod(&self, readable_by_all: bool, writable_by_all: bool) -> Result<()> {
         let PipeName::Path(name) = self.local_name()? else {
             return Err(Error::new("chmod", Errno::EBADF));
@@ -261,7 +262,7 @@ impl Pipe {
         let failed = |errno| Error::new("chmod", errno).on(name.display());
         let path = match self.node().file_path() {
             Some(path) => path.ok_or_else(|| failed(Errno::ENOENT))?,
-            // Bound by somebody else: a relative name may mean another file here, but a socket's file at least.
+            // Bound by another process: a relative name may be another file here, so require at least a socket file.
             None => socket_path(&name).map_err(failed)?,
         };
         let failed = |error: std::io::Error| failed(error.into());
@@ -270,10 +271,10 @@ impl Pipe {
         std::fs::set_permissions(&path, Permissions::from_mode(mode | more)).map_err(failed)
     }
 
-    /// The pipe's own name (`uv_pipe_getsockname`).
+    /// The name that the pipe is bound to (`uv_pipe_getsockname`).
     ///
     /// # Errors
-    /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket.
+    /// `EBADF` without a descriptor, `ENOTSOCK` if it is not a socket.
     pub fn local_name(&self) -> Result<PipeName> {
         let addr = sys::socket::local_addr(self.node().opened()?);
         name(addr.map_err(|errno| Error::new("getsockname", errno))?)
@@ -282,7 +283,7 @@ impl Pipe {
     /// The peer's name (`uv_pipe_getpeername`).
     ///
     /// # Errors
-    /// `EBADF` without a descriptor, `ENOTSOCK` if it is no socket, `ENOTCONN` without a peer.
+    /// `EBADF` without a descriptor, `ENOTSOCK` if it is not a socket, `ENOTCONN` without a peer.
     pub fn peer_name(&self) -> Result<PipeName> {
         let addr = sys::socket::peer_addr(self.node().opened()?);
         name(addr.map_err(|errno| Error::new("getpeername", errno))?)
@@ -293,8 +294,8 @@ impl Pipe {
     }
 }
 
-/// Makes reads and writes not wait, for others who share the open file as little as possible. Returns whether its mode
-/// is to be restored.
+/// Makes reads and writes non-blocking, with as little effect as possible on processes that share the open file.
+/// Returns whether the mode has to be restored.
 fn stop_waiting(fd: &OwnedFd) -> Result<bool, Errno> {
     let raw = fd.as_raw_fd();
     if !sys::reopen::has_mode(raw) {
@@ -307,13 +308,13 @@ fn stop_waiting(fd: &OwnedFd) -> Result<bool, Errno> {
     sys::reopen::lend(fd.as_fd())
 }
 
-/// The path, if what is there is a socket.
+/// The path, if a socket file is there.
 fn socket_path(path: &Path) -> Result<PathBuf, Errno> {
     let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
     if is_socket { Ok(path.to_owned()) } else { Err(Errno::ENOTSOCK) }
 }
 
-/// Whether the socket has a name and no peer: somebody bound it for others to listen on.
+/// Whether the socket has a name and no peer, so that its owner has bound it to listen.
 fn is_only_bound(fd: BorrowedFd<'_>) -> bool {
     let is_named =
         sys::socket::local_addr(fd).is_ok_and(|addr| addr.as_unix().is_some_and(|name| !name.is_empty()));
@@ -330,7 +331,7 @@ fn name(addr: SockAddr) -> Result<PipeName> {
 }
 
 impl PipeName {
-    /// The path, if it is one.
+    /// The path, if the name is a path.
     #[must_use]
     pub fn as_path(&self) -> Option<&Path> {
         match self {

@@ -1,7 +1,7 @@
-//! The poll phase's half that knows mio: tokens, readiness, one blocking wait.
+//! The part of the poll phase that knows mio: tokens, readiness, one blocking wait.
 //!
-//! mio is always edge-triggered while libuv's contract is level-triggered. Whoever leaves something unread, unwritten
-//! or unaccepted says so by putting its handle into the loop's still-ready set; the poll phase then does not block.
+//! mio is always edge-triggered while libuv's contract is level-triggered. A handle that leaves input unread, output
+//! unwritten or a connection unaccepted joins the loop's still-ready set; the poll phase then does not block.
 
 use crate::key::Key;
 use crate::layer::trace::Facts;
@@ -18,14 +18,14 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Events fetched by one wait: libuv's number. More wait in the kernel for the next one.
+/// Events per wait, libuv's number. The kernel keeps more for the next wait.
 const EVENTS_PER_WAIT: usize = 1024;
 
-/// Tokens of the loop itself: those of handles are smaller.
+/// Tokens of the loop itself. Tokens of handles are smaller.
 const WAKE: Token = Token(usize::MAX);
 const SIGNAL: Token = Token(usize::MAX - 1);
 
-/// What an event says about a descriptor.
+/// The readiness that an event reports.
 pub(crate) type Readiness = Flags<Ready>;
 
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +38,12 @@ impl FlagKind for Ready {
 impl Readiness {
     pub(crate) const READABLE: Self = Self::bit(0);
     pub(crate) const WRITABLE: Self = Self::bit(1);
-    /// A short read is not the last one: the peer has finished sending, the stream failed, or urgent data splits the
-    /// input in two.
+    /// A short read does not mean that the kernel has no more input: the peer has sent its FIN, the stream failed, or
+    /// urgent data splits the input.
     pub(crate) const READ_ON: Self = Self::bit(2);
-    /// The peer has finished sending.
+    /// The peer has sent its FIN.
     pub(crate) const PEER_ENDED: Self = Self::bit(3);
-    /// The stream failed: a reset, mostly.
+    /// The stream failed, usually by a reset.
     pub(crate) const FAILED: Self = Self::bit(4);
 
     #[inline]
@@ -54,7 +54,7 @@ impl Readiness {
         Self::READABLE.when(event.is_readable()) | Self::WRITABLE.when(event.is_writable())
     }
 
-    /// What an event says that is not only of room and of input.
+    /// The readiness beyond readable and writable.
     #[cold]
     fn of_ending(event: &Event) -> Self {
         let failed = event.is_error();
@@ -82,7 +82,7 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// What an event is about.
+/// The source of an event.
 pub(crate) enum Source {
     Wake,
     Signal,
@@ -94,12 +94,12 @@ pub(crate) struct Poller {
     registry: Registry,
     events: Cell<Option<Events>>,
     waker: Arc<mio::Waker>,
-    /// Whose it is: the kernel's half is shared with children that are forked, and so are its registrations.
+    /// The process that created the epoll instance. Forked children share the instance and its registrations.
     process: Process,
 }
 
-/// What an error notes where a loop is used in another process.
-const FORKED: &str = "the loop is another process's, from which this one was forked";
+/// The note of an error where a loop is used in another process.
+const FORKED: &str = "the loop belongs to the process from which this one was forked";
 
 impl Poller {
     pub(crate) fn new() -> Result<Self> {
@@ -136,7 +136,7 @@ impl Poller {
         self.poll.borrow().as_raw_fd()
     }
 
-    /// Watches `fd`. One edge is reported at once for what is already there.
+    /// Watches `fd`. An event is reported for the readiness that exists already.
     pub(crate) fn register(&self, fd: BorrowedFd<'_>, key: Key, writable: bool) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
         Ok(self.own_registry()?.register(
@@ -146,25 +146,26 @@ impl Poller {
         )?)
     }
 
-    /// Watches for writability as well: needed from the first write that would block.
+    /// Also watches for writability, which the first write that would block needs.
     pub(crate) fn register_writable(&self, fd: BorrowedFd<'_>, key: Key) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
         Ok(self.own_registry()?.reregister(&mut SourceFd(&fd.as_raw_fd()), key.to_token(), interest(true))?)
     }
 
-    /// Watches the pipe into which signals are written.
+    /// Watches the pipe of the signal handler.
     pub(crate) fn register_signals(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), SIGNAL, Interest::READABLE)?)
     }
 
-    /// Stops watching. Needed only where the open file outlives the descriptor: closing the last one does it too.
+    /// Stops watching. Needed only where the open file outlives the descriptor: closing its last descriptor also ends
+    /// the registration.
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
-        // Fails only if the descriptor is not watched, which is what was asked for.
+        // Fails only if the descriptor is not watched, which is the wanted state.
         let _ = self.own_registry().map(|registry| registry.deregister(&mut SourceFd(&fd.as_raw_fd())));
     }
 
-    /// Waits until something happens or `timeout` (`None`: for ever) has passed. A signal ends the wait early with an
-    /// empty batch.
+    /// Waits for an event or until `timeout` has passed; `None` waits without a limit. A signal ends the wait early
+    /// with an empty batch.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
         self.check_process("run")?;
         let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
@@ -186,7 +187,7 @@ impl Poller {
     }
 }
 
-/// The events of one wait; gives their buffer back when dropped, also when an upcall panics.
+/// The events of one wait. Its destructor returns the event buffer, also when an upcall panics.
 pub(crate) struct Batch<'a> {
     poller: &'a Poller,
     events: Events,
@@ -197,7 +198,7 @@ impl Batch<'_> {
         self.events.iter().map(source)
     }
 
-    /// Whether more events may wait in the kernel, `events` having been in this batch.
+    /// Whether the kernel may have more events, if this batch had `events`.
     pub(crate) fn is_full(&self, events: usize) -> bool {
         events >= EVENTS_PER_WAIT
     }

@@ -1,8 +1,8 @@
 //! The process's thread pool. Mirrors libuv's `src/threadpool.c`.
 //!
-//! One queue, served in order by threads that all loops share and that live as long as the process: a process that
-//! ends does not wait for them. A thread that waits is woken only if there is a job that nobody is on the way to, and it
-//! wakes the next one: jobs that are done at once keep few threads busy, and those that take long get a thread each.
+//! One queue, which threads shared by all loops serve in order. The threads live as long as the process: a process that
+//! ends does not wait for them. An idle thread is woken only if there is a job for which no thread is waking up, and it
+//! wakes the next thread: short jobs keep few threads busy, and long jobs get a thread each.
 
 use crate::Errno;
 use crate::failure::Call;
@@ -15,24 +15,25 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Threads unless `UV_THREADPOOL_SIZE` says otherwise.
+/// The number of threads without `UV_THREADPOOL_SIZE`.
 const DEFAULT_THREADS: usize = 4;
 
-/// More threads than this are a mistake: libuv's number.
+/// The most threads, libuv's number: more are a mistake.
 const MAX_THREADS: usize = 1024;
 
-/// Bytes of stack of each thread: libuv's number, enough for what a main thread may do.
+/// Stack size of each thread in bytes, libuv's number: what a main thread may use.
 const STACK_SIZE: usize = 8 << 20;
 
-/// Time between attempts to make a thread, after one was refused and while there are others: each costs a stack.
+/// The time between attempts to create a thread after one failed, while there are other threads: each attempt maps a
+/// stack.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the pool runs.
+/// A job of the pool.
 pub(crate) trait Job: Send + Sync {
-    /// Does the work, unless there is none left to do. Does not panic.
+    /// Does the work, unless it was cancelled. Must not panic.
     fn run(&self);
 
-    /// Gives the work up for this reason. `false` if it has begun, or was given up before.
+    /// Cancels the work for this reason. Returns `false` if it has begun or is cancelled already.
     fn fail(&self, reason: Errno) -> bool;
 }
 
@@ -45,37 +46,37 @@ struct Pool {
 struct State {
     queue: VecDeque<Arc<dyn Job>>,
     threads: usize,
-    /// When the system last refused a thread.
+    /// When the system last refused to create a thread.
     refused: Option<Instant>,
-    /// Threads that wait for a job, those that were woken and have not looked yet included.
+    /// The number of threads that wait for a job, including woken threads that have not looked at the queue yet.
     idle: usize,
-    /// One of the idle threads was woken and has not looked yet.
+    /// An idle thread was woken and has not looked at the queue yet.
     waking: bool,
 }
 
 impl State {
-    /// Whether it is too early to ask for another thread.
+    /// Whether it is too early to try to create another thread.
     #[cold]
     fn pauses(&self) -> bool {
         self.refused.is_some_and(|refused| refused.elapsed() < PAUSE)
     }
 
-    /// Fewer threads do the same work; a later job tries for more.
+    /// Continues with fewer threads; a later job tries to create more.
     #[cold]
     fn refuse(&mut self, errno: Errno) {
         if self.refused.replace(Instant::now()).is_none() {
             let threads = self.threads;
-            log::warn!(target: "uv_core", "{}: {errno}: the pool goes on with {threads} threads", Call::Spawn);
+            log::warn!(target: "uv_core", "{}: {errno}: the pool continues with {threads} threads", Call::Spawn);
         }
     }
 }
 
 static POOL: PerProcess<Pool> = PerProcess::new();
 
-/// Queues a job. The first one starts all threads.
+/// Queues a job. The first job creates the threads.
 ///
 /// # Errors
-/// The system's refusal of even one thread.
+/// The error of creating a thread, if there is no thread at all.
 pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
     let pool = POOL.get(|| Pool {
         size: configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref()),
@@ -106,7 +107,7 @@ fn start_thread(pool: &'static Pool) -> Result<(), Errno> {
     Ok(thread.spawn(|| pool.serve()).map(drop)?)
 }
 
-/// The number of threads that a value of `UV_THREADPOOL_SIZE` asks for.
+/// The number of threads for a value of `UV_THREADPOOL_SIZE`.
 fn configured_size(value: Option<&str>) -> usize {
     let Some(value) = value else { return DEFAULT_THREADS };
     value.parse::<NonZeroUsize>().map_or(1, |threads| threads.get().min(MAX_THREADS))
@@ -114,15 +115,15 @@ fn configured_size(value: Option<&str>) -> usize {
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that runs under this lock can panic half-way.
+        // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn serve(&self) {
         loop {
             let job = self.next();
-            // A result whose loop is gone is dropped here. A destructor that panics must not end the thread: the pool
-            // counts on it.
+            // A result whose loop is dropped is dropped here. A panic of its destructor must not end the thread,
+            // because the pool counts its threads.
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 job.run();
                 drop(job);
@@ -140,12 +141,13 @@ impl Pool {
             state.idle += 1;
             state = self.submitted.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
-            // Or another one's, if this one woke by itself: then the jobs that are there are this one's to see.
+            // If this thread woke spuriously, the flag is another thread's; then this thread sees the jobs in its
+            // place.
             state.waking = false;
         }
     }
 
-    /// Wakes a thread if there are jobs, threads that wait, and none on its way already.
+    /// Wakes a thread if there are jobs and idle threads, and no thread is waking up.
     fn wake_one(&self, mut state: MutexGuard<'_, State>) {
         if state.queue.is_empty() || state.idle == 0 || state.waking {
             return;

@@ -1,4 +1,5 @@
-//! A queue that is worked off in batches: a batch ends where it began to be, and a panic loses nothing.
+//! A queue that is drained in batches: a batch has the items that were queued when it began, and a panic loses only its
+//! own item.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -26,7 +27,7 @@ impl<T> Queue<T> {
         self.items.borrow().is_empty()
     }
 
-    /// Takes out the `count` oldest items, one at a time: nothing is borrowed while `work` runs.
+    /// Takes out the `count` oldest items, one at a time. Nothing is borrowed while `work` runs.
     pub(crate) fn drain_first(&self, count: usize, mut work: impl FnMut(T)) {
         for _ in 0..count {
             let Some(item) = self.items.borrow_mut().pop_front() else { break };

@@ -1,7 +1,8 @@
-//! Signals: the process's, delivered to every watcher on every loop. Mirrors libuv's `src/unix/signal.c`.
+//! Signals: every watcher on every loop gets the process's signals. Mirrors libuv's `src/unix/signal.c`.
 //!
-//! The process-wide handler writes the signal's number into the pipe of each loop that watches it; the loop reads its
-//! pipe at the end of the poll phase, after all other I/O, and calls its watchers in the order of their starts.
+//! The process-wide handler writes the signal's number into the pipe of each loop that watches it. The loop reads its
+//! pipe at the end of the poll phase, after all other I/O, and calls its watchers in the order in which they were
+//! started.
 
 use crate::handle::{Handle, HandleKind, Node};
 use crate::layer::HandlerCell;
@@ -14,14 +15,16 @@ use std::fmt;
 use std::ops::Deref;
 use std::rc::{Rc, Weak};
 
-/// Signals taken from the pipe in one poll phase; more wait for the next one, so that a flood of them starves nobody.
+/// Signals taken from the pipe in one poll phase; the next phase takes more, so that a flood of signals does not starve
+/// other handles.
 const SIGNALS_PER_TURN: usize = 64;
 
 /// A watcher of one signal (`uv_signal_t`).
 ///
-/// Any number of watchers, on any loops, may watch the same signal: each gets every delivery. While there is one, the
-/// signal's default action does not happen; when the last one stops, it is back. Signals that come faster than a loop
-/// looks may be merged by the system. Nothing here touches SIGPIPE: writes to sockets never raise it.
+/// Any number of watchers, on any loops, may watch the same signal: each gets every delivery. While a watcher is
+/// started, the signal's default action does not happen; when the last one stops, the default action is restored. The
+/// system may merge signals that arrive faster than a loop reads them. This crate does not change SIGPIPE: its writes
+/// to sockets never raise it.
 ///
 /// ```
 /// use uv_core::{Loop, RunMode, Signal};
@@ -40,7 +43,7 @@ type OnSignal = Box<dyn FnMut(&Signal, i32)>;
 
 struct SignalNode {
     handle: Handle,
-    /// What is watched, or nothing while stopped.
+    /// The watched signal; `None` while stopped.
     watch: Cell<Option<Watch>>,
     upcall: HandlerCell<OnSignal>,
 }
@@ -51,7 +54,7 @@ struct Watch {
     one_shot: bool,
 }
 
-/// The numbers of the signals that programs watch or send, by their names in signal(7).
+/// The signals that programs watch or send, by their names in signal(7).
 #[allow(missing_docs, reason = "each is the signal of its name")]
 impl Signal {
     pub const SIGHUP: i32 = libc::SIGHUP;
@@ -68,7 +71,7 @@ impl Signal {
 }
 
 impl Signal {
-    /// A watcher that is not started (`uv_signal_init`).
+    /// Creates a watcher that is not started (`uv_signal_init`).
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(event_loop.add(HandleKind::Signal, |handle| SignalNode {
@@ -80,20 +83,22 @@ impl Signal {
 
     /// Calls `upcall` whenever the process receives `signum` (`uv_signal_start`).
     ///
-    /// On a started watcher this replaces the signal and the upcall. The signal is unblocked on this thread, and stays
-    /// so: the mask may come from the program that started this one. libuv leaves it, Node clears all of it at its start.
+    /// On a started watcher this replaces the signal and the upcall. The signal is unblocked on this thread and stays
+    /// unblocked, because the program that started this one may have blocked it. libuv does not unblock it; Node
+    /// unblocks all signals at its start.
     ///
     /// # Errors
-    /// `EINVAL` if there is no such signal, if it is SIGKILL or SIGSTOP, or if the watcher is closing; what the system
-    /// says when it refuses the loop a pipe. The watcher is then as it was before.
+    /// `EINVAL` if there is no such signal, if it is SIGKILL or SIGSTOP, or if the watcher is closing; any error of
+    /// creating the loop's pipe. The watcher is unchanged then.
     pub fn start(&self, signum: i32, upcall: impl FnMut(&Self, i32) + 'static) -> Result<()> {
         self.start_watch(Watch { signum, one_shot: false }, Box::new(upcall))
     }
 
-    /// Calls `upcall` for the next `signum` only; the watcher is stopped right before (`uv_signal_start_oneshot`).
+    /// Calls `upcall` for the next `signum` only and stops the watcher right before the call
+    /// (`uv_signal_start_oneshot`).
     ///
-    /// Where all watchers of a signal are of this kind, the default action is back as soon as the signal has come: a
-    /// second Ctrl-C ends a program that is stuck.
+    /// If all watchers of a signal are one-shot, the default action is restored as soon as the signal arrives: a second
+    /// Ctrl-C ends a program that hangs.
     ///
     /// # Errors
     /// As for [`start`](Self::start).
@@ -101,12 +106,12 @@ impl Signal {
         self.start_watch(Watch { signum, one_shot: true }, Box::new(upcall))
     }
 
-    /// Stops the calls, also for signals that came already (`uv_signal_stop`). Idempotent.
+    /// Stops the watcher; signals that have arrived are not reported (`uv_signal_stop`). Idempotent.
     pub fn stop(&self) {
         self.0.stop();
     }
 
-    /// The signal that is watched; 0 while the watcher is stopped.
+    /// The watched signal; 0 while the watcher is stopped.
     #[must_use]
     pub fn signum(&self) -> i32 {
         self.0.watch.get().map_or(0, |watch| watch.signum)
@@ -146,7 +151,7 @@ impl SignalNode {
     }
 
     fn deliver(self: Rc<Self>, signum: i32) {
-        // Stopped, closed or started for another signal since the signal was taken from the pipe: not meant any more.
+        // The watcher was stopped, closed or started for another signal after the signal was taken from the pipe.
         let Some(watch) = self.watch.get().filter(|watch| watch.signum == signum) else { return };
         if watch.one_shot {
             self.stop();
@@ -185,21 +190,21 @@ impl fmt::Debug for Signal {
     }
 }
 
-/// A loop's started watchers and its end of the pipe, which is made for the first of them.
+/// A loop's started watchers and its end of the pipe, which the first watcher creates.
 #[derive(Default)]
 pub(crate) struct Signals {
     pipe: OnceCell<SignalPipe>,
-    /// In the order of their starts.
+    /// In the order in which they were started.
     started: RefCell<Vec<Rc<SignalNode>>>,
-    /// Calls to make: all of a signal's are queued before the first is made.
+    /// The calls to make. All calls for a signal are queued before the first is made.
     due: Queue<(Weak<SignalNode>, i32)>,
 }
 
 impl Signals {
-    /// Reports the signals that came. Called by the poll phase once the pipe was seen readable.
+    /// Reports the signals in the pipe. The poll phase calls this when the pipe is readable.
     pub(crate) fn deliver(&self, event_loop: &LoopHandle) {
         let Some(pipe) = self.pipe.get() else { return };
-        // Until the pipe is found empty the next poll phase looks again: after a flood, or a panic in an upcall.
+        // Until the pipe is empty the next poll phase looks again: after a flood, or after a panic in an upcall.
         event_loop.inner().signalled.set(true);
         self.call_due();
         for _ in 0..SIGNALS_PER_TURN {
@@ -226,13 +231,13 @@ impl Signals {
         if self.pipe.get().is_none() {
             let pipe = SignalPipe::open()?;
             signal.loop_handle().inner().poller.register_signals(pipe.fd())?;
-            // It was empty right before, and nothing here calls anybody.
+            // The cell was empty right before, and no other code ran since.
             let _ = self.pipe.set(pipe);
         }
         self.pipe.get().map_or(Err(Errno::EINVAL), |pipe| pipe.watch(watch.signum, watch.one_shot))
     }
 
-    /// Takes back the watch of a watcher that watches something else now, or nothing.
+    /// Ends the watch of a watcher that was stopped or watches another signal now.
     fn unwatch(&self, watch: Watch) {
         let last = !self.started.borrow().iter().any(|node| node.watches(watch.signum));
         if let Some(pipe) = self.pipe.get() {
@@ -240,7 +245,7 @@ impl Signals {
         }
     }
 
-    /// Puts a watcher last in the order of calls.
+    /// Adds a watcher as the last one to be called.
     fn enter(&self, node: &Rc<SignalNode>) {
         self.leave(node);
         self.started.borrow_mut().push(Rc::clone(node));

@@ -1,5 +1,5 @@
-//! The file of a Unix socket: which one is ours to remove, and whether one that is in the way is left over. libuv removes
-//! whatever has the name that it was given; see `uv__pipe_close`, libuv's `src/unix/pipe.c`.
+//! The file of a Unix socket: whether it is still this process's to remove, and whether a file in the way is left over.
+//! libuv removes whatever file has the bound name; see `uv__pipe_close`, libuv's `src/unix/pipe.c`.
 
 use crate::sys;
 use crate::sys::addr::SockAddr;
@@ -9,25 +9,25 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// What an error of `bind` notes where no process has the socket of the file that is in the way.
+/// The note of a `bind` error if no process has a socket bound to the file in the way.
 pub(crate) const LEFT_OVER: &str = "left over: nothing listens on this socket file";
 
-/// What an error of `bind` notes beside libuv's `EACCES`, which sounds like a lack of rights.
-pub(crate) const NO_FOLDER: &str = "there is no such folder";
+/// The note of a `bind` error for libuv's `EACCES`, which looks like a lack of permission.
+pub(crate) const NO_DIRECTORY: &str = "the directory does not exist";
 
-/// The file that a socket of this process was bound to.
+/// The socket file that this process has created by `bind`.
 ///
-/// Its device and inode tell it from whatever has its path later: while the socket is open no other file gets them.
+/// Its device and inode tell it from a later file at the same path: while the socket is open no other file gets them.
 pub(crate) struct SocketFile {
-    /// Absolute: the folder in which this process works may change.
+    /// Absolute, because the working directory may change.
     path: PathBuf,
     device: u64,
     inode: u64,
 }
 
 impl SocketFile {
-    /// Calls `bind`, which makes a socket file at `name`. The file is not known if its path is not, because this process
-    /// changed its folder meanwhile, say: then it is left where it is.
+    /// Calls `bind`, which creates a socket file at `name`. Returns no file if its path is unknown, for example because
+    /// the working directory has changed meanwhile: then the file is never removed.
     pub(crate) fn bind<E>(name: &OsStr, bind: impl FnOnce() -> Result<(), E>) -> Result<Option<Self>, E> {
         let path = std::path::absolute(name).ok();
         bind()?;
@@ -38,23 +38,23 @@ impl SocketFile {
         }))
     }
 
-    /// The path, if what is there is still the file of this socket.
+    /// The path, if the file there is still the file of this socket.
     pub(crate) fn path(&self) -> Option<&Path> {
         let is_ours = |found: Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
         socket(&self.path).is_some_and(is_ours).then_some(&self.path)
     }
 
-    /// Removes the file, unless it is another one by now. Call this before the socket is closed.
+    /// Removes the file, unless it has been replaced. Call this before the socket is closed.
     pub(crate) fn remove(&self) {
         if let Some(path) = self.path() {
-            // Gone in this moment is fine.
+            // Another process may have removed it in this moment.
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Whether `name` is a socket file that no process has bound: the one that did has ended without removing it. Disturbs
-/// nobody: a listener for streams does not see this.
+/// Whether `name` is a socket file to which no process has bound a socket: its owner has ended without removing it. A
+/// stream listener does not notice this check.
 pub(crate) fn is_left_over(name: &OsStr, addr: &SockAddr) -> bool {
     socket(Path::new(name)).is_some() && sys::socket::is_unbound(addr)
 }

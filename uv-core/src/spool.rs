@@ -1,9 +1,9 @@
-//! Output that no loop waits for: a bounded queue, written by a thread of its own. libuv has nothing like it; in Node,
-//! `process.stdout` and `process.stderr` hold up the loop when they are files, terminals or pipes.
+//! Output that never blocks the loop: a bounded queue with a writer thread. libuv has no counterpart; Node's
+//! `process.stdout` and `process.stderr` block the loop when they are files, terminals or pipes.
 //!
-//! A pipe that is not read takes 64 KiB, and then whoever writes to it waits. To set `O_NONBLOCK` is no way out: the
-//! flag belongs to the open file, which a shell or another process shares. So a thread waits instead of the loop. What
-//! finds no room in the queue is dropped, counted, and said when the output takes bytes again.
+//! A pipe without a reader takes 64 KiB, and then blocks its writer. Setting `O_NONBLOCK` is no solution: the flag
+//! belongs to the open file, which a shell or another process shares. So a thread blocks instead of the loop. Lines for
+//! which the queue has no room are dropped and counted, and the count is written when the output takes bytes again.
 
 use crate::sys::fork::Process;
 use crate::{Errno, sys};
@@ -15,29 +15,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes that wait: some thousand lines, enough for an output that is slow for a moment. As many again may be with the
-/// thread.
+/// Capacity of the queue in bytes: some thousand lines, enough for an output that is slow for a moment. The thread may
+/// hold as many again.
 const ROOM: usize = 1 << 20;
 
-/// Bytes in one write, `PIPE_BUF`: whole lines up to this length do not mix with those of other processes on a pipe.
+/// Bytes in one write, `PIPE_BUF`: lines up to this length do not mix with those of other processes on a pipe.
 const PIECE: usize = 4096;
 
-/// A buffer beyond this size is not kept for the next use.
+/// A buffer larger than this is not kept for reuse.
 const KEPT: usize = 64 * 1024;
 
-/// How long a process that ends waits for its standard outputs to take what was queued.
+/// How long a process that exits waits for its standard outputs to take the queued lines.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// The queues before the standard outputs, once they are used.
+/// The queues of the standard outputs, once they are used.
 static STDOUT: OnceLock<Spool> = OnceLock::new();
 static STDERR: OnceLock<Spool> = OnceLock::new();
 
-/// The process in which they are used: a child that was forked from it has not their threads.
+/// The process that uses them: a forked child does not have their threads.
 static USER: OnceLock<Process> = OnceLock::new();
 
-/// An output with a queue before it. `Send` and `Sync`; clones share the queue.
+/// An output with a queue. `Send` and `Sync`; clones share the queue.
 ///
-/// Bytes are written in order. When the last clone is dropped, the thread writes what it has and ends.
+/// Bytes are written in order. When the last clone is dropped, the thread writes what is queued and ends.
 ///
 /// ```
 /// use uv_core::os::Spool;
@@ -47,39 +47,39 @@ static USER: OnceLock<Process> = OnceLock::new();
 #[derive(Clone)]
 pub struct Spool(Arc<Owner>);
 
-/// Tells the thread when the last clone is gone.
+/// Tells the thread that the last clone is dropped.
 struct Owner(Arc<Shared>);
 
 struct Shared {
     output: Box<dyn AsFd + Send + Sync>,
     room: usize,
     state: Mutex<State>,
-    /// There is something to write, or all is written.
+    /// Signalled when there is something to write, and when everything is written.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     queue: Vec<u8>,
-    /// Lines that found no room since the thread last took the queue. While there are any, all others are dropped too,
-    /// so that what is said about them stands in its place.
+    /// Lines that found no room since the thread last took the queue. While it is not zero all further lines are
+    /// dropped, so that the message about them stands in their place.
     dropped: u64,
-    /// The thread is there.
+    /// The thread is running.
     is_running: bool,
-    /// The thread writes what it took.
+    /// The thread is writing.
     is_writing: bool,
-    /// The last clone is gone.
+    /// The last clone is dropped.
     is_closed: bool,
 }
 
 impl Spool {
-    /// A queue before `output`. Its thread begins with the first line.
+    /// Creates a queue for `output`. The first line starts its thread.
     #[must_use]
     pub fn new(output: impl AsFd + Send + Sync + 'static) -> Self {
         Self::with_room(output, ROOM)
     }
 
-    /// The same with room for so many bytes. Default: 1 MiB.
+    /// Like [`new`](Self::new), with a capacity in bytes. Default: 1 MiB.
     #[must_use]
     pub fn with_room(output: impl AsFd + Send + Sync + 'static, room: usize) -> Self {
         let shared =
@@ -87,14 +87,14 @@ impl Spool {
         Self(Arc::new(Owner(Arc::new(shared))))
     }
 
-    /// The process's one queue before its standard output. What is written there by other means may be in between.
+    /// The process's queue for its standard output. Output written by other means may appear in between.
     ///
-    /// A process that ends by a return from `main` or by `exit` waits up to half a second for what is queued.
+    /// A process that ends by returning from `main` or by `exit` waits up to half a second for the queue.
     pub fn stdout() -> &'static Self {
         STDOUT.get_or_init(|| Self::standard(io::stdout()))
     }
 
-    /// The process's one queue before its standard error, with the same end.
+    /// The process's queue for its standard error. The end of the process waits for it as for [`stdout`](Self::stdout).
     pub fn stderr() -> &'static Self {
         STDERR.get_or_init(|| Self::standard(io::stderr()))
     }
@@ -107,8 +107,8 @@ impl Spool {
         Self::new(output)
     }
 
-    /// Waits until what was queued for standard output and standard error is written, for at most `patience`: the last
-    /// thing that a process does which uses them. Returns whether it is.
+    /// Waits up to `patience` until the queues of standard output and standard error are written. Call it last. Returns
+    /// whether they are written.
     pub fn flush_standard(patience: Duration) -> bool {
         let until = Instant::now() + patience;
         let flushed = [Self::stdout(), Self::stderr()]
@@ -116,7 +116,7 @@ impl Spool {
         flushed.iter().all(|flushed| *flushed)
     }
 
-    /// Queues `lines`, all of them or none. Never waits for the output. Returns whether there was room; if not, they are
+    /// Queues `lines`, all of them or none, without blocking. Returns whether there was room; otherwise the lines are
     /// counted and dropped.
     pub fn write(&self, lines: &[u8]) -> bool {
         let shared = &self.0.0;
@@ -137,7 +137,7 @@ impl Spool {
         is_taken
     }
 
-    /// Waits until everything is written, for at most `patience`. Returns whether it is.
+    /// Waits up to `patience` until everything is written. Returns whether it is.
     pub fn flush(&self, patience: Duration) -> bool {
         let state = self.0.0.state();
         let is_busy = |state: &mut State| {
@@ -148,7 +148,7 @@ impl Spool {
     }
 }
 
-/// Waits for the standard outputs at the end of the process.
+/// Waits for the standard outputs when the process exits.
 extern "C" fn say_last_words() {
     if USER.get().is_some_and(|user| user.is_current()) {
         let until = Instant::now() + LAST_WORDS;
@@ -177,11 +177,11 @@ impl Drop for Owner {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that runs under this lock can panic half-way.
+        // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the thread. The system may refuse; the next line tries again.
+    /// Starts the thread. If the system refuses, the next line tries again.
     #[cold]
     fn start(self: &Arc<Self>, state: &mut State) -> bool {
         let shared = Arc::clone(self);
@@ -190,11 +190,11 @@ impl Shared {
         state.is_running
     }
 
-    /// The thread: writes what is queued until the last clone is gone.
+    /// The thread: writes queued lines until the last clone is dropped.
     fn run(&self) {
         let output = self.output.as_fd();
         let (mut batch, mut dropped) = (Vec::new(), 0);
-        // Lines of which nothing is said yet: they were dropped, or could not be written.
+        // Lines that were dropped or could not be written, and are not yet reported.
         let mut lost = 0;
         while self.take(&mut batch, &mut dropped) {
             let mut rest = &*batch;
@@ -205,7 +205,7 @@ impl Shared {
                 }
             }
             lost += dropped;
-            // An output that is broken refuses it: then it is said before the next line.
+            // A broken output refuses this message; it is written before the next line.
             let _ = say(output, &mut lost);
             batch.clear();
             if batch.capacity() > KEPT {
@@ -214,8 +214,8 @@ impl Shared {
         }
     }
 
-    /// Waits for something to write, and takes it with the number of the lines that were dropped behind it. Returns
-    /// whether there is anything.
+    /// Waits for something to write, and takes it with the number of lines dropped behind it. Returns whether there is
+    /// anything.
     fn take(&self, batch: &mut Vec<u8>, dropped: &mut u64) -> bool {
         let mut state = self.state();
         state.is_writing = false;
@@ -232,24 +232,24 @@ impl Shared {
     }
 }
 
-/// Says how many lines were lost, if any were.
+/// Writes the number of lost lines, if any.
 fn say(output: BorrowedFd<'_>, lost: &mut u64) -> Result<(), Errno> {
     if *lost > 0 {
         let what = if *lost == 1 { "line was" } else { "lines were" };
-        write_all(output, format!("[{lost} {what} dropped: this output took no more]\n").as_bytes())?;
+        write_all(output, format!("[{lost} {what} dropped: the output was blocked]\n").as_bytes())?;
         *lost = 0;
     }
     Ok(())
 }
 
-/// Writes everything, however long the output takes.
+/// Writes everything, however long the output blocks.
 fn write_all(output: BorrowedFd<'_>, mut data: &[u8]) -> Result<(), Errno> {
     while !data.is_empty() {
         match sys::output::write(output, data) {
             Ok(0) => return Err(Errno::from_raw(libc::EIO)),
             Ok(count) => data = data.get(count..).unwrap_or_default(),
             Err(Errno::EINTR) => {}
-            // Somebody has made the open file a non-blocking one.
+            // Another process has made the open file non-blocking.
             Err(errno) if errno.would_block() => match sys::output::wait_writable(output) {
                 Err(errno) if errno != Errno::EINTR => return Err(errno),
                 _ => {}
@@ -260,7 +260,7 @@ fn write_all(output: BorrowedFd<'_>, mut data: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Cuts off as many lines as one write may have, or a part of one line that is longer.
+/// Splits off as many whole lines as fit one write, or a part of a longer line.
 fn first_piece(data: &[u8]) -> Option<(&[u8], &[u8])> {
     let reach = data.get(..PIECE).unwrap_or(data);
     let end = match reach.iter().rposition(|byte| *byte == b'\n') {
@@ -270,7 +270,7 @@ fn first_piece(data: &[u8]) -> Option<(&[u8], &[u8])> {
     (end > 0).then(|| data.split_at(end))
 }
 
-/// How many lines; a part of one counts as one.
+/// The number of lines; a partial line counts as a line.
 fn count(lines: &[u8]) -> u64 {
     let ends = lines.iter().filter(|byte| **byte == b'\n').count();
     let has_rest = lines.last().is_some_and(|byte| *byte != b'\n');

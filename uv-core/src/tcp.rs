@@ -18,7 +18,7 @@ use std::time::Duration;
 /// ```
 /// use uv_core::{BindOptions, Error, Loop, Result, RunMode, Stream, Tcp, upcall::StreamUpcall};
 ///
-/// /// Says a word to its peer, and then no more.
+/// /// Greets its peer and closes.
 /// struct Greeter;
 ///
 /// impl StreamUpcall for Greeter {
@@ -52,25 +52,25 @@ pub struct Tcp(Stream);
 /// Options of [`Tcp::bind`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BindOptions {
-    /// Do not take IPv4 connections on an IPv6 address (`UV_TCP_IPV6ONLY`).
+    /// Do not accept IPv4 connections on an IPv6 address (`UV_TCP_IPV6ONLY`).
     pub ipv6_only: bool,
-    /// Share the port with other sockets that say so too; the kernel spreads connections (`UV_TCP_REUSEPORT`).
+    /// Share the port with other sockets that set this option; the kernel distributes connections (`UV_TCP_REUSEPORT`).
     pub reuse_port: bool,
 }
 
-/// When the kernel probes a silent connection. Whole seconds: the kernel knows no less.
+/// When the kernel probes an idle connection. Only whole seconds count, because the kernel has no finer unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// Silence before the first probe; at least a second.
+    /// Idle time before the first probe; at least a second.
     pub idle: Duration,
     /// Time between probes; at least a second.
     pub interval: Duration,
-    /// Probes without an answer before the connection is given up; at least 1.
+    /// Unanswered probes before the connection fails; at least 1.
     pub count: u32,
 }
 
 impl KeepAlive {
-    /// The probe that libuv's `uv_tcp_keepalive` sets: after `idle`, every second, ten times.
+    /// The probes that libuv's `uv_tcp_keepalive` sets: after `idle`, ten probes, one a second.
     #[must_use]
     pub const fn after(idle: Duration) -> Self {
         Self { idle, interval: Duration::from_secs(1), count: 10 }
@@ -78,25 +78,26 @@ impl KeepAlive {
 }
 
 impl Tcp {
-    /// A handle without a socket: `bind`, `connect` or `open` gets it one (`uv_tcp_init`).
+    /// Creates a handle without a socket, which `bind`, `connect` or `open` provides (`uv_tcp_init`).
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(Stream::create(event_loop, HandleKind::Tcp, SOCKET))
     }
 
-    /// The same stream as a TCP one, if it is one.
+    /// The same stream as TCP, or `None` if it is not.
     #[must_use]
     pub fn from_stream(stream: &Stream) -> Option<Self> {
         (stream.kind() == HandleKind::Tcp).then(|| Self(stream.clone()))
     }
 
-    /// Adopts a socket (`uv_tcp_open`). It may be connected, bound or listening.
+    /// Adopts a connected, bound or listening socket (`uv_tcp_open`).
     ///
-    /// The mode of a connected socket stays as it is, as other processes may share it; a listener becomes non-blocking,
-    /// and so does what connects. Should the number be one of 0, 1 and 2, it becomes the null device's at close.
+    /// A connected socket keeps its mode, because other processes may share it; a listening or connecting socket
+    /// becomes non-blocking. A descriptor number of 0, 1 or 2 is redirected to the null device at close.
     ///
     /// # Errors
-    /// `EBUSY` if the handle has a socket already, `ENOTSOCK` if this is none; the descriptor is closed then.
+    ///
+    /// `EBUSY` if the handle has a socket already, `ENOTSOCK` if `fd` is not a socket. An error closes the descriptor.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         let failed = |errno| Error::new("open", errno);
         self.node().check_fresh("open")?;
@@ -112,26 +113,26 @@ impl Tcp {
         Ok(())
     }
 
-    /// A handle for a connection that was accepted elsewhere and passed here: non-blocking already, and nobody else's
-    /// any more. Costs no system call, where `open` costs several.
+    /// Creates a handle for a connection that another process accepted and passed to this process. The socket must be
+    /// non-blocking and have no other owner. This makes no system call; `open` makes several.
     #[must_use]
     pub fn from_accepted(event_loop: &LoopHandle, fd: OwnedFd) -> Self {
         Self(Stream::connected(event_loop, HandleKind::Tcp, fd))
     }
 
-    /// Takes the connection that was announced by `on_connection` (`uv_accept`).
+    /// Takes the connection announced by `on_connection` (`uv_accept`).
     ///
     /// # Errors
-    /// `EAGAIN` if none waits.
+    /// `EAGAIN` if no connection is waiting.
     pub fn accept(&self) -> Result<Self> {
         Ok(Self(self.0.accept()?))
     }
 
-    /// Gives the socket an address (`uv_tcp_bind`); port 0 lets the kernel choose. `SO_REUSEADDR` is always set.
+    /// Binds the socket to `addr` (`uv_tcp_bind`); with port 0 the kernel chooses a port. `SO_REUSEADDR` is always set.
     ///
     /// # Errors
-    /// `EINVAL` if the handle is closing, bound, has a socket of the other family, or `ipv6_only` is asked for an IPv4
-    /// address; what the system says. A port in use is reported by `listen` or `connect`, as in libuv.
+    /// `EINVAL` if the handle is closing, bound, has a socket of the other family, or if `ipv6_only` is set for an IPv4
+    /// address; any error of the system calls. As in libuv, `listen` or `connect` reports a port in use.
     pub fn bind(&self, addr: SocketAddr, options: BindOptions) -> Result<()> {
         let failed = |errno| Error::new("bind", errno).on(addr);
         if self.is_closing() || self.node().has(BOUND) || (options.ipv6_only && addr.is_ipv4()) {
@@ -140,7 +141,7 @@ impl Tcp {
         let sockaddr = SockAddr::inet(addr);
         let fd = self.node().socket(sockaddr.family()).map_err(failed)?;
         if sys::socket::local_addr(fd).map_err(failed)?.family() != sockaddr.family() {
-            // There was a socket already, of the other family.
+            // The socket that exists already has the other family.
             return Err(failed(Errno::EINVAL));
         }
         let set = |level, name, on| sys::socket::set_option(fd, level, name, on).map_err(failed);
@@ -161,7 +162,7 @@ impl Tcp {
         Ok(())
     }
 
-    /// Starts listening (`uv_listen`); on an unbound handle at a port of the kernel's choice.
+    /// Starts listening (`uv_listen`); an unbound handle gets a port of the kernel's choice.
     ///
     /// # Errors
     /// As [`Stream::listen`].
@@ -185,11 +186,11 @@ impl Tcp {
         self.listen(backlog, on_connection)
     }
 
-    /// Connects (`uv_tcp_connect`); `on_connect` reports the end. An unspecified address means this machine.
+    /// Connects (`uv_tcp_connect`); `on_connect` reports the result. An unspecified address means this machine.
     ///
     /// # Errors
-    /// `EALREADY` while connecting, `EINVAL` if closing or connected, and what the system says at once, such as
-    /// `ENETUNREACH`. A refusal comes to `on_connect`.
+    /// `EALREADY` while connecting, `EINVAL` if closing or connected, and errors that the system reports immediately,
+    /// such as `ENETUNREACH`. `on_connect` reports a refused connection.
     pub fn connect(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("Tcp::connect", || Facts::of(self));
         let failed = |errno| Error::new("connect", errno).on(addr);
@@ -207,7 +208,7 @@ impl Tcp {
     /// The socket's own address (`uv_tcp_getsockname`).
     ///
     /// # Errors
-    /// `EBADF` without a socket; `EADDRINUSE` if that is what `bind` met.
+    /// `EBADF` without a socket; `EADDRINUSE` if `bind` met that.
     pub fn local_addr(&self) -> Result<SocketAddr> {
         let failed = |errno| Error::new("getsockname", errno);
         if let Some(errno) = self.node().delayed_error() {
@@ -227,8 +228,8 @@ impl Tcp {
         addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
-    /// Sends small segments at once instead of waiting for acknowledgements (`uv_tcp_nodelay`). On Linux connections
-    /// inherit it from their listener.
+    /// Sets `TCP_NODELAY`: small segments are sent without waiting for acknowledgements (`uv_tcp_nodelay`). On Linux
+    /// accepted connections inherit the option from their listener.
     ///
     /// # Errors
     /// `EBADF` without a socket.
@@ -236,11 +237,11 @@ impl Tcp {
         self.set_option(libc::IPPROTO_TCP, libc::TCP_NODELAY, on.into())
     }
 
-    /// Turns the kernel's probes of silent connections on or off (`uv_tcp_keepalive_ex`). On Linux connections inherit
-    /// them from their listener.
+    /// Turns TCP keepalive probes on or off (`uv_tcp_keepalive_ex`). On Linux accepted connections inherit the options
+    /// from their listener.
     ///
     /// # Errors
-    /// `EINVAL` for less than a second or no probe; `EBADF` without a socket.
+    /// `EINVAL` for a time of less than a second or a count of 0; `EBADF` without a socket.
     pub fn set_keepalive(&self, probe: Option<KeepAlive>) -> Result<()> {
         let Some(probe) = probe else {
             return self.set_option(libc::SOL_SOCKET, libc::SO_KEEPALIVE, 0);
@@ -257,11 +258,11 @@ impl Tcp {
         self.set_option(libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count)
     }
 
-    /// Closes the connection with a reset instead of a FIN (`uv_tcp_close_reset`). Unlike libuv also while a FIN waits behind
-    /// what is queued: neither is sent then, and only a reset can tell the peer that something is missing.
+    /// Closes the connection with a reset instead of a FIN (`uv_tcp_close_reset`). Unlike in libuv this works while a
+    /// FIN waits behind queued bytes: neither is sent then, and only a reset tells the peer that bytes are missing.
     ///
     /// # Errors
-    /// `EINVAL` while a FIN that is sent is still to be reported; the stream stays open.
+    /// `EINVAL` between sending the FIN and `on_shutdown`; the stream stays open.
     pub fn close_reset(&self) -> Result<()> {
         let failed = |errno| Error::new("close_reset", errno);
         if self.node().has_sent_fin() {

@@ -1,9 +1,10 @@
-//! Timers: never early, equal deadlines in the order of their starts. Mirrors libuv's `src/timer.c`.
+//! Timers: never early; equal deadlines fire in the order in which the timers were started. Mirrors libuv's
+//! `src/timer.c`.
 //!
-//! The queue is a binary heap whose entries are moved late. A timer that is stopped leaves its entry there, and one
-//! that is started again, for later, takes it over: when the entry comes up, it is dropped or moved to where it belongs
-//! by then. So what servers do most, putting a timeout off, does not touch the heap. Entries of stopped timers are swept
-//! out before they outnumber the others.
+//! The queue is a binary heap whose entries are updated lazily. A stopped timer leaves its entry in the heap, and a
+//! timer that is started again for a later time reuses its entry: when the entry reaches the top, it is dropped or
+//! moved to its new place. So the most frequent operation of servers, postponing a timeout, does not touch the heap.
+//! Entries of stopped timers are swept before they outnumber the others.
 
 use crate::handle::{Handle, HandleKind, Node};
 use crate::layer::HandlerCell;
@@ -18,7 +19,7 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Stale entries below this number are not worth a sweep.
+/// With fewer stale entries than this a sweep is not worth its cost.
 const SWEEP_FLOOR: usize = 64;
 
 /// A timer (`uv_timer_t`).
@@ -47,15 +48,15 @@ type OnTimeout = Box<dyn FnMut(&Timer)>;
 
 struct TimerNode {
     handle: Handle,
-    /// In nanoseconds of the loop's clock. A stopped timer's is the last one it had.
+    /// In nanoseconds of the loop's clock. A stopped timer keeps its last deadline.
     deadline: Cell<u64>,
     repeat: Cell<Duration>,
-    /// The number of the start that counts; 0 while the timer is stopped.
+    /// The number of the current start; 0 while the timer is stopped.
     start: Cell<u64>,
-    /// The number of the start for which this timer's entry in the heap was made; 0 if it has none. Entries with
-    /// another number are stale. A started timer has one, which comes up no later than the timer is due.
+    /// The number of the start for which this timer's entry in the heap was made; 0 without an entry. Entries with
+    /// another number are stale. A started timer has an entry, at or before its deadline.
     entry: Cell<u64>,
-    /// Whether there ever was an upcall to fire again.
+    /// Whether the timer was ever started, so that it has an upcall.
     started: Cell<bool>,
     upcall: HandlerCell<OnTimeout>,
 }
@@ -64,7 +65,7 @@ struct TimerNode {
 const NEVER_STARTED: &str = "the timer was never started, or is closing";
 
 impl Timer {
-    /// A timer that is not started (`uv_timer_init`).
+    /// Creates a timer that is not started (`uv_timer_init`).
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(event_loop.add(HandleKind::Timer, |handle| TimerNode {
@@ -78,10 +79,10 @@ impl Timer {
         }))
     }
 
-    /// Calls `upcall` once `timeout` has passed, and then every `repeat` unless that is zero (`uv_timer_start`).
+    /// Calls `upcall` when `timeout` has passed, and then every `repeat` unless that is zero (`uv_timer_start`).
     ///
     /// The time counts from the loop's [`now`](LoopHandle::now). On an active timer this replaces the deadline and the
-    /// upcall. A deadline beyond all time never comes.
+    /// upcall. A deadline beyond the range of the clock is never reached.
     ///
     /// # Errors
     /// `EINVAL` if the timer is closing.
@@ -101,12 +102,12 @@ impl Timer {
         Ok(())
     }
 
-    /// Stops the timer; its upcall is kept for [`again`](Self::again) (`uv_timer_stop`).
+    /// Stops the timer and keeps its upcall for [`again`](Self::again) (`uv_timer_stop`).
     pub fn stop(&self) {
         self.0.disarm();
     }
 
-    /// Starts the timer anew with its repeat as the timeout; nothing happens without one (`uv_timer_again`).
+    /// Restarts the timer with its repeat as the timeout; does nothing without a repeat (`uv_timer_again`).
     ///
     /// # Errors
     /// `EINVAL` if the timer was never started, or is closing.
@@ -120,7 +121,7 @@ impl Timer {
         Ok(())
     }
 
-    /// Starts the timer anew with the upcall that it has.
+    /// Restarts the timer with its upcall.
     ///
     /// # Errors
     /// `EINVAL` if the timer was never started, or is closing.
@@ -132,12 +133,12 @@ impl Timer {
         Ok(())
     }
 
-    /// Sets the repeat for the firings after the next one; the current deadline stays (`uv_timer_set_repeat`).
+    /// Sets the repeat. It applies after the next call; the current deadline stays (`uv_timer_set_repeat`).
     pub fn set_repeat(&self, repeat: Duration) {
         self.0.repeat.set(repeat);
     }
 
-    /// The repeat; zero for none (`uv_timer_get_repeat`).
+    /// The repeat; zero if there is none (`uv_timer_get_repeat`).
     #[must_use]
     pub fn repeat(&self) -> Duration {
         self.0.repeat.get()
@@ -152,7 +153,7 @@ impl Timer {
         Duration::from_nanos(self.0.deadline.get()).saturating_sub(self.loop_handle().now())
     }
 
-    /// When the timer is due, or was when it last fired or was stopped, as [`now`](LoopHandle::now) counts.
+    /// The deadline, or the last deadline of a stopped timer, on the clock of [`now`](LoopHandle::now).
     #[must_use]
     pub fn due_at(&self) -> Duration {
         Duration::from_nanos(self.0.deadline.get())
@@ -204,18 +205,18 @@ impl fmt::Debug for Timer {
 
 type Heap = BinaryHeap<Reverse<Entry>>;
 
-/// The timers of a loop, by deadline and then by start.
+/// The timers of a loop, ordered by deadline and then by start.
 #[derive(Default)]
 pub(crate) struct TimerQueue {
     heap: RefCell<Heap>,
     last_start: Cell<u64>,
-    /// Entries of stopped timers, and those that their timers do not go by any more.
+    /// The number of entries of stopped timers, and of entries that their timers have replaced.
     stale: Cell<usize>,
 }
 
 struct Entry {
     deadline: u64,
-    /// The number of the start that it was made for.
+    /// The number of the start for which it was made.
     start: u64,
     timer: Rc<TimerNode>,
 }
@@ -237,7 +238,7 @@ impl TimerQueue {
         }
     }
 
-    /// Counts an entry that no longer counts, and sweeps such entries before they outnumber the others.
+    /// Counts a stale entry, and sweeps such entries before they outnumber the others.
     fn entry_died(&self) {
         let stale = self.stale.get() + 1;
         self.stale.set(stale);
@@ -257,8 +258,8 @@ impl TimerQueue {
         self.first(&mut heap).map(|Reverse(entry)| Duration::from_nanos(entry.deadline))
     }
 
-    /// Calls every timer that is due at `now`. One started by a callback waits for the next call: its number is
-    /// higher, and so it sorts behind everything that is due.
+    /// Calls every timer that is due at `now`. A timer started by a callback waits for the next call: its number is
+    /// higher, so it sorts behind everything that is due.
     pub(crate) fn run(&self, now: Duration) {
         let (now, last) = (nanoseconds(now), self.last_start.get());
         while let Some(timer) = self.pop_due(now, last) {
@@ -284,8 +285,8 @@ impl TimerQueue {
         Some(timer)
     }
 
-    /// The entry of the timer that is due first. Those that come up before it are dropped, or moved to where their
-    /// timers are by now.
+    /// The entry of the timer that is due first. Stale entries before it are dropped, and entries of postponed timers
+    /// moved to their new places.
     fn first<'a>(&self, heap: &'a mut Heap) -> Option<&'a Reverse<Entry>> {
         while let Some(mut first) = heap.peek_mut() {
             let timer = &first.0.timer;
@@ -311,7 +312,7 @@ impl TimerQueue {
 }
 
 impl Entry {
-    /// Whether its timer goes by it. A stopped one forgets it.
+    /// Whether the entry is its timer's current one. A stopped timer forgets its entry.
     fn is_live(&self) -> bool {
         let is_own = self.timer.entry.get() == self.start;
         let is_started = self.timer.start.get() != 0;
@@ -342,7 +343,7 @@ impl Ord for Entry {
     }
 }
 
-/// Of the loop's clock, which goes on for 584 years.
+/// Converts a time of the loop's clock, which lasts 584 years.
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -357,7 +358,7 @@ mod tests {
         let event_loop = Loop::new().expect("a loop");
         let queue = &event_loop.inner().timers;
         let timers: Vec<Timer> = (0..100).map(|_| Timer::new(&event_loop)).collect();
-        // Numbers without a pattern, the same in every run.
+        // Pseudo-random numbers, the same in every run.
         let mut dice = 1_u64;
         for _ in 0..50_000 {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

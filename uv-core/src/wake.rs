@@ -1,5 +1,5 @@
 //! Into the loop from other threads: [`Async`] wakes it, [`Remote`] posts closures to it. Mirrors libuv's
-//! `src/unix/async.c`, without its scan of all async handles at each wake-up: what was sent is queued by name.
+//! `src/unix/async.c`, but a wake-up does not scan all async handles: sent handles are queued by their key.
 
 use crate::handle::{Handle, HandleKind, Node};
 use crate::key::Key;
@@ -16,35 +16,35 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Posts per poll phase; more wait for the next one, so that a flood of them starves nobody.
+/// Posts per poll phase; the next phase takes more, so that a flood of posts does not starve other handles.
 const POSTS_PER_TURN: usize = 1024;
 
-/// What other threads have for the loop.
+/// A message of another thread to the loop.
 pub(crate) enum Post {
     Closure(Box<dyn FnOnce(&LoopHandle) + Send>),
     /// An async handle was sent to.
     Async(Key),
-    /// The request of this number ended in the thread pool.
+    /// The request with this number has ended in the thread pool.
     Work(usize),
 }
 
-/// What other threads hold of a loop.
+/// The part of a loop that other threads hold.
 struct Shared {
     posts: Mutex<Posts>,
     waker: Arc<mio::Waker>,
-    /// Who may post: a forked child would wake its parent, which has nothing to do.
+    /// The process that may post: a forked child would wake its parent, which has nothing to do.
     process: Process,
 }
 
 struct Posts {
     queue: VecDeque<Post>,
-    /// The loop is gone: nothing will be delivered.
+    /// The loop is dropped: nothing will be delivered.
     shut: bool,
 }
 
 impl Shared {
     fn posts(&self) -> MutexGuard<'_, Posts> {
-        // Nothing that runs under this lock can panic half-way.
+        // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
         self.posts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -60,7 +60,7 @@ impl Shared {
             posts.queue.push_back(post);
             posts.queue.len() == 1
         };
-        // Only the first post wakes: the loop takes all that are there at once.
+        // Only the first post wakes the loop, which takes all posts at once.
         if first {
             self.wake();
         }
@@ -73,9 +73,9 @@ impl Shared {
     }
 }
 
-/// A way into a loop for other threads: closures that are to run on it. `Send`, and cheap to clone.
+/// A way into a loop for other threads, to run closures on it. `Send`; clones are cheap.
 ///
-/// It does not keep the loop alive: hold an [`Async`] where the loop must wait for a thread's answer.
+/// It does not keep the loop alive: keep an [`Async`] open if the loop has to wait for a thread's answer.
 ///
 /// ```
 /// use uv_core::{Async, Loop, RunMode};
@@ -93,17 +93,17 @@ impl Shared {
 pub struct Remote(Arc<Shared>);
 
 impl Remote {
-    /// Runs `work` on the loop's thread, in its poll phase. Closures of one thread run in order.
+    /// Runs `work` on the loop's thread, in its poll phase. Closures posted by one thread run in order.
     ///
     /// # Errors
-    /// `ECANCELED` if the loop is gone, or another process's; `work` is then dropped on this thread.
+    /// `ECANCELED` if the loop is dropped or belongs to another process; `work` is then dropped on this thread.
     pub fn post(&self, work: impl FnOnce(&LoopHandle) + Send + 'static) -> Result<()> {
         self.0.push(Post::Closure(Box::new(work))).map_err(|_| Error::new("post", Errno::ECANCELED))
     }
 
-    /// Lets the loop know that work ended.
+    /// Tells the loop that work has ended.
     pub(crate) fn post_work(&self, id: usize) {
-        // Refused only by a loop that is gone, where there is nobody to call.
+        // Refused only by a dropped loop, which calls no callback.
         let _ = self.0.push(Post::Work(id));
     }
 }
@@ -117,7 +117,7 @@ impl fmt::Debug for Remote {
 /// The loop's end of [`Remote`] and of every [`AsyncSender`].
 pub(crate) struct Inbox {
     shared: Arc<Shared>,
-    /// Posts that were taken over and wait for their turn.
+    /// Posts taken from the shared queue and not delivered yet.
     taken: RefCell<VecDeque<Post>>,
 }
 
@@ -138,9 +138,9 @@ impl Inbox {
         self.shared.wake();
     }
 
-    /// Runs what was posted before this call, one at a time, so that a panic loses only its own post.
+    /// Runs the posts made before this call, one at a time, so that a panic loses only its own post.
     pub(crate) fn deliver(&self, event_loop: &LoopHandle) {
-        // Wakes the loop again if posts are left, be it by the bound or by a panic.
+        // Wakes the loop again if posts are left, because of the bound or of a panic.
         let _rest = OnDrop::new(|| {
             if !self.taken.borrow().is_empty() {
                 self.shared.wake();
@@ -161,7 +161,7 @@ impl Inbox {
         }
     }
 
-    /// Takes over all posts under one lock. Returns how many there are now.
+    /// Takes all posts under one lock. Returns the number of posts to deliver.
     fn take_over(&self) -> usize {
         let mut taken = self.taken.borrow_mut();
         let mut posts = self.shared.posts();
@@ -173,7 +173,7 @@ impl Inbox {
         taken.len()
     }
 
-    /// Refuses posts from now on. Returns those that wait, for the caller to drop.
+    /// Refuses posts from now on. Returns the undelivered posts for the caller to drop.
     pub(crate) fn shut(&self) -> VecDeque<Post> {
         let mut queued = {
             let mut posts = self.shared.posts();
@@ -186,8 +186,8 @@ impl Inbox {
     }
 }
 
-/// A callback that other threads can cause (`uv_async_t`). Active from the start, so it keeps its loop alive until it
-/// is closed or unreferenced.
+/// A callback that other threads can cause (`uv_async_t`). It is active from the start, so it keeps its loop alive
+/// until it is closed or unreferenced.
 ///
 /// ```
 /// use std::thread;
@@ -214,7 +214,7 @@ struct AsyncNode {
 }
 
 impl Async {
-    /// An active handle that calls `upcall` after each [`send`](AsyncSender::send), or once for several
+    /// Creates an active handle that calls `upcall` after each [`send`](AsyncSender::send), or once for several of them
     /// (`uv_async_init`).
     #[must_use]
     pub fn new(event_loop: &LoopHandle, upcall: impl FnMut(&Self) + 'static) -> Self {
@@ -232,7 +232,7 @@ impl Async {
         Self(node)
     }
 
-    /// The end that other threads hold.
+    /// The sender for other threads.
     #[must_use]
     pub fn sender(&self) -> AsyncSender {
         AsyncSender {
@@ -249,7 +249,7 @@ impl Node for AsyncNode {
     }
 
     fn on_ready(self: Rc<Self>) {
-        // Cleared before the call: a send from now on causes another one.
+        // Cleared before the call, so that a send during the call causes another call.
         self.sent.store(false, Ordering::SeqCst);
         if !self.handle.is_closing() {
             let handle = Async(Rc::clone(&self));
@@ -277,7 +277,7 @@ impl fmt::Debug for Async {
     }
 }
 
-/// Wakes an [`Async`] from any thread. Cheap to clone.
+/// Wakes an [`Async`] from any thread. Clones are cheap.
 #[derive(Clone)]
 pub struct AsyncSender {
     key: Key,
@@ -286,11 +286,11 @@ pub struct AsyncSender {
 }
 
 impl AsyncSender {
-    /// Causes at least one call that starts after this one (`uv_async_send`). Sends coalesce; one to a closed handle
+    /// Causes at least one call that starts after this one (`uv_async_send`). Sends coalesce; a send to a closed handle
     /// does nothing.
     pub fn send(&self) {
         if !self.sent.swap(true, Ordering::SeqCst) {
-            // Refused only by a loop that is gone, where there is nobody to call.
+            // Refused only by a dropped loop, which calls no callback.
             let _ = self.shared.push(Post::Async(self.key));
         }
     }

@@ -47,7 +47,7 @@ pub struct Idle(Rc<Watcher<Self>>);
 #[derive(Clone)]
 pub struct Prepare(Rc<Watcher<Self>>);
 
-/// Runs in every iteration right after the loop polled (`uv_check_t`).
+/// Runs in every iteration right after the loop has polled (`uv_check_t`).
 ///
 /// ```
 /// use uv_core::{Check, Loop, RunMode};
@@ -68,12 +68,13 @@ type OnPhase<H> = Box<dyn FnMut(&H)>;
 
 pub(crate) struct Watcher<H: Phase> {
     handle: Handle,
-    /// The start that counts, or 0: one stopped and started again during a phase waits for the next.
+    /// The number of the current start, or 0. A watcher that is stopped and started again during a phase waits for the
+    /// next.
     start: Cell<u64>,
     upcall: HandlerCell<OnPhase<H>>,
 }
 
-/// What tells the three kinds apart.
+/// The difference between the three kinds.
 pub(crate) trait Phase: Sized + 'static {
     const KIND: HandleKind;
     const START: &'static str;
@@ -121,11 +122,11 @@ impl<H: Phase> Node for Watcher<H> {
     }
 }
 
-/// The started watchers of one kind, in start order; they run in the reverse one.
+/// The started watchers of one kind, in the order in which they were started. They run in reverse order.
 pub(crate) struct Watchers<H: Phase> {
     started: RefCell<Vec<Rc<Watcher<H>>>>,
     last_start: Cell<u64>,
-    /// The buffer of the round that runs, kept so that a round allocates nothing.
+    /// The buffer of the current round, kept so that a round allocates nothing.
     round: Cell<Vec<(u64, Rc<Watcher<H>>)>>,
 }
 
@@ -140,8 +141,8 @@ impl<H: Phase> Watchers<H> {
         self.started.borrow().is_empty()
     }
 
-    /// Calls every watcher started before this round and not stopped during it, the latest start first. Returns whether
-    /// there were any.
+    /// Calls every watcher that was started before this round and is not stopped during it, the latest first. Returns
+    /// whether there were any.
     pub(crate) fn run(&self) -> bool {
         if self.is_empty() {
             return false;
@@ -219,7 +220,7 @@ impl Phase for Check {
     }
 }
 
-/// Writes the public methods that the three kinds share, once.
+/// Defines the public methods that the three kinds share.
 macro_rules! watcher {
     ($name:ident, $lower:literal) => {
         impl $name {
@@ -231,7 +232,7 @@ macro_rules! watcher {
 
             #[doc = concat!("Calls `upcall` in every iteration (`uv_", $lower, "_start`).")]
             ///
-            /// On a started watcher nothing happens: the old upcall stays.
+            /// On a started watcher this does nothing: the old upcall stays.
             ///
             /// # Errors
             /// `EINVAL` if the watcher is closing.

@@ -1,8 +1,8 @@
-//! Work for another thread: runs in the process's pool, and its end is reported on the loop's thread. Mirrors
+//! Work for another thread: it runs in the process's pool, and its result is reported on the loop's thread. Mirrors
 //! `uv_queue_work` and `uv_cancel`, libuv's `src/threadpool.c`.
 //!
-//! The work and its result travel between the threads; the callback never leaves the loop's: it waits in the loop's
-//! table of requests.
+//! The work and its result travel between the threads; the callback stays on the loop's thread, in the loop's table of
+//! requests.
 
 use crate::pool::{self, Job};
 use crate::wake::Remote;
@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A request for work in the thread pool (`uv_work_t`). Dropping it cancels nothing.
+/// A request for work in the thread pool (`uv_work_t`). Dropping it does not cancel the work.
 ///
 /// ```
 /// use uv_core::{Loop, RunMode};
@@ -31,16 +31,16 @@ use std::thread;
 pub struct Work(Arc<dyn Job>);
 
 impl LoopHandle {
-    /// Runs `work` in the process's thread pool and then `after`, with its result, on the loop's thread, in the poll
-    /// phase (`uv_queue_work`). The request keeps the loop alive until `after` was called.
+    /// Runs `work` in the process's thread pool and then `after`, with the result, on the loop's thread, in the poll
+    /// phase (`uv_queue_work`). The request keeps the loop alive until `after` has been called.
     ///
-    /// All loops of the process share the pool. It is made on first use and has `UV_THREADPOOL_SIZE` threads: 4 if that
-    /// is not set, at most 1024. The end of the process does not wait for work that runs. Dropping the loop drops
-    /// `after`, and `work` too unless it has begun; a loop that is gone drops both at once.
+    /// All loops of the process share the pool. It is created on first use with `UV_THREADPOOL_SIZE` threads. Default:
+    /// 4; at most 1024. The end of the process does not wait for running work. Dropping the loop drops `after`, and
+    /// also `work` unless it has begun; a loop that is dropped already drops both immediately.
     ///
-    /// `after` gets `ECANCELED` if the request was cancelled, and the system's reason, mostly `EAGAIN`, if it refuses
-    /// the pool even one thread. A panic in `work` goes on in the loop's thread, out of [`run`](Self::run); `after` is
-    /// then not called.
+    /// `after` gets `ECANCELED` if the request was cancelled, or the system's error, usually `EAGAIN`, if the pool has
+    /// no thread and cannot create one. A panic in `work` resumes on the loop's thread, out of [`run`](Self::run);
+    /// `after` is not called then.
     ///
     /// ```
     /// use uv_core::{Loop, RunMode};
@@ -57,7 +57,7 @@ impl LoopHandle {
     ) -> Work {
         let stage = Mutex::new(Stage::Queued(work));
         if self.is_gone() {
-            // Cancelled from the start, with nobody to tell.
+            // Cancelled from the start, without a callback.
             let work = Work(Arc::new(Task { stage, id: usize::MAX, remote: self.remote() }));
             work.0.fail(Errno::ECANCELED);
             return work;
@@ -77,10 +77,10 @@ impl LoopHandle {
 }
 
 impl Work {
-    /// Takes the work back if it has not begun (`uv_cancel`). Its `after` is called with `ECANCELED`, later.
+    /// Cancels the work if it has not begun (`uv_cancel`). The loop calls its `after` with `ECANCELED` later.
     ///
     /// # Errors
-    /// `EBUSY` if the work runs, is done or was cancelled before; nothing changes then.
+    /// `EBUSY` if the work is running, done or cancelled; nothing changes then.
     pub fn cancel(&self) -> Result<()> {
         if self.0.fail(Errno::ECANCELED) { Ok(()) } else { Err(Error::new("cancel", Errno::EBUSY)) }
     }
@@ -92,10 +92,10 @@ impl fmt::Debug for Work {
     }
 }
 
-/// What the threads share of a request.
+/// The part of a request that the threads share.
 struct Task<W, T> {
     stage: Mutex<Stage<W, T>>,
-    /// Where the loop keeps the rest.
+    /// The key of the loop's part of the request.
     id: usize,
     remote: Remote,
 }
@@ -109,11 +109,11 @@ enum Stage<W, T> {
 
 impl<W, T> Task<W, T> {
     fn stage(&self) -> MutexGuard<'_, Stage<W, T>> {
-        // Nobody's code runs under this lock.
+        // No user code runs under this lock, so a poisoned lock guards a valid value.
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The work, for the one that asks first: a thread of the pool or whoever cancels.
+    /// Takes the work, if no thread has begun or cancelled it.
     fn begin(&self) -> Option<W> {
         let mut stage = self.stage();
         match mem::replace(&mut *stage, Stage::Running) {
@@ -125,20 +125,20 @@ impl<W, T> Task<W, T> {
         }
     }
 
-    /// Lets the loop know. Called once for each request, by the one that began it.
+    /// Tells the loop. Called once for each request, by the thread that took its work.
     fn end(&self, stage: Stage<W, T>) {
         *self.stage() = stage;
         self.remote.post_work(self.id);
     }
 
-    /// Reports the end, on the loop's thread.
+    /// Reports the result, on the loop's thread.
     fn finish(&self, after: impl FnOnce(Result<T>)) {
         let stage = mem::replace(&mut *self.stage(), Stage::Running);
         match stage {
             Stage::Done(Ok(value)) => after(Ok(value)),
             Stage::Done(Err(panic)) => resume_unwind(panic),
             Stage::Failed(reason) => after(Err(Error::new("queue_work", reason))),
-            // Not reported before its end.
+            // The loop is told only when the work has ended.
             Stage::Queued(_) | Stage::Running => {}
         }
     }
@@ -151,7 +151,7 @@ where
 {
     fn run(&self) {
         if let Some(work) = self.begin() {
-            // Whatever the work left half-done goes away with it, or is a matter between it and those who share it.
+            // The work's own state is dropped with it, and state that it shares is the program's responsibility.
             self.end(Stage::Done(catch_unwind(AssertUnwindSafe(work))));
         }
     }
@@ -165,7 +165,7 @@ where
     }
 }
 
-/// The requests of a loop that did not end yet.
+/// The unfinished requests of a loop.
 #[derive(Default)]
 pub(crate) struct Works {
     requests: RefCell<Slab<Request>>,
@@ -177,7 +177,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Drops the work, unless it has begun.
+    /// Drops the work if it has not begun.
     pub(crate) fn give_up(&self) {
         self.work.0.fail(Errno::ECANCELED);
     }
@@ -192,7 +192,7 @@ impl Works {
         }
     }
 
-    /// All requests, none of which is called any more.
+    /// Takes all requests; their callbacks are never called.
     pub(crate) fn take(&self) -> Vec<Request> {
         self.requests.take().into_iter().map(|(_, request)| request).collect()
     }

@@ -87,7 +87,7 @@ fn a_bind_in_a_missing_folder_is_eacces() {
     let error = Pipe::new(&lp).bind("/no/such/folder/socket").expect_err("no folder");
     assert_eq!((error.op(), error.errno()), ("bind", Errno::EACCES));
     assert_eq!(error.target(), Some("/no/such/folder/socket"));
-    assert_eq!(error.note(), Some("there is no such folder"));
+    assert_eq!(error.note(), Some("the directory does not exist"));
     lp.close_and_finish();
 }
 

@@ -383,7 +383,7 @@ fn an_error_of_spawn_tells_a_missing_folder_from_a_missing_program() {
     let of_folder = spawn_error(&shell("exit 0").cwd(nowhere));
     assert_eq!(
         of_folder.to_string(),
-        "spawn /bin/sh (the folder to start in, not the program): No such file or directory (ENOENT)"
+        "spawn /bin/sh (the working directory, not the program): No such file or directory (ENOENT)"
     );
     assert_eq!(spawn_error(&shell("exit 0").cwd("/dev/null")).note(), of_folder.note());
     assert_eq!(spawn_error(&SpawnOptions::new(nowhere)).note(), None);

@@ -82,7 +82,7 @@ fn a_line_larger_than_the_queue_is_dropped_and_said_at_once() {
     assert!(!spool.write(&[b'x'; 101]));
     let mut said = String::new();
     BufReader::new(reader).read_line(&mut said).expect("the pipe is readable");
-    assert_eq!(said, "[1 line was dropped: this output took no more]\n");
+    assert_eq!(said, "[1 line was dropped: the output was blocked]\n");
 }
 
 #[test]

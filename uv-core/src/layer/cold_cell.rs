@@ -1,9 +1,9 @@
-//! The box that few have: state that most handles never need costs them a pointer.
+//! A cell for rare state: state that most handles never need costs them one pointer.
 
 use std::cell::Cell;
 use std::fmt;
 
-/// State in a box that is made when it is needed first. Used through shared references; nothing is borrowed between two
+/// State in a box that is allocated on first use. It is used through shared references; nothing is borrowed between two
 /// calls.
 ///
 /// ```
@@ -23,7 +23,7 @@ impl<T> ColdCell<T> {
         Self(Cell::new(None))
     }
 
-    /// Works on the state, which is made if there is none. `work` must not use the cell.
+    /// Calls `work` with the state, which is created if there is none. `work` must not use the cell.
     #[inline]
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R
     where
@@ -35,7 +35,7 @@ impl<T> ColdCell<T> {
         result
     }
 
-    /// Works on the state if there is one. `work` must not use the cell.
+    /// Calls `work` with the state if there is any. `work` must not use the cell.
     #[inline]
     pub fn peek<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
         let mut state = self.take()?;

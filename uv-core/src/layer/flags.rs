@@ -1,11 +1,11 @@
-//! Sets of flags, each of a kind of its own: those of two types cannot be mixed up, and do not compile together.
+//! Typed sets of flags: mixing flags of two kinds does not compile.
 
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::BitOr;
 
-/// What a set of flags is about, and how wide a cell of them is.
+/// The kind of a set of flags, which determines the width of its cell.
 pub trait FlagKind: Copy + fmt::Debug {
     /// The integer that a [`FlagCell`] holds.
     type Bits: FlagBits;
@@ -13,10 +13,10 @@ pub trait FlagKind: Copy + fmt::Debug {
 
 /// An integer that holds flags.
 pub trait FlagBits: Copy + fmt::Debug {
-    /// The lowest bits of a word. None of those left out is set.
+    /// Keeps the lowest bits of `word`. No higher bit is set.
     fn narrow(word: u32) -> Self;
 
-    /// The word with these bits.
+    /// Returns the bits as a word.
     fn widen(self) -> u32;
 }
 
@@ -63,24 +63,24 @@ impl<K: FlagKind> Flags<K> {
     /// The empty set.
     pub const NONE: Self = Self(0, PhantomData);
 
-    /// The set of the flag with this number, counted from 0.
+    /// The set with the flag of this number, counted from 0.
     ///
     /// # Panics
-    /// If the cell of this kind has no such bit: at compile time, for a constant.
+    /// If a cell of this kind has no such bit; for a constant this happens at compile time.
     #[must_use]
     pub const fn bit(number: u32) -> Self {
         assert!((number as usize) < 8 * size_of::<K::Bits>());
         Self(1 << number, PhantomData)
     }
 
-    /// This set if `condition` is true, else the empty one.
+    /// This set if `condition` is true, otherwise the empty set.
     #[inline]
     #[must_use]
     pub const fn when(self, condition: bool) -> Self {
         if condition { self } else { Self::NONE }
     }
 
-    /// Whether any flag of `other` is in this set.
+    /// Whether the sets have a flag in common.
     #[inline]
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
@@ -97,7 +97,7 @@ impl<K> BitOr for Flags<K> {
     }
 }
 
-/// A set of flags that changes through a shared reference.
+/// A set of flags that can be changed through a shared reference.
 #[derive(Debug)]
 pub struct FlagCell<K: FlagKind>(Cell<K::Bits>);
 

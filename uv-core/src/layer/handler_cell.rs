@@ -1,16 +1,16 @@
-//! Where a handle keeps its tower, and the one way in which a tower is called.
+//! The cell in which a handle keeps its tower, and the only way to call a tower.
 //!
-//! The tower is out of its cell during its own call, so nothing is borrowed while user code runs: the call may close
-//! the handle, start it again, or put another tower into the cell, which then takes over. A panic in the call puts the
-//! tower back before it unwinds further, so the loop stays usable.
+//! The tower is outside of its cell during its own call, so nothing is borrowed while user code runs: the call may
+//! close the handle, start it again, or set another tower, which is called from then on. If the call panics, the tower
+//! returns to its cell before the panic unwinds further, so the loop stays usable.
 
 use std::cell::Cell;
 use std::fmt;
 
-/// A place for a tower or a handler, called through shared references without a borrow.
+/// A cell for a tower or a handler, which is called through shared references without a borrow.
 ///
-/// Every layer that keeps a handler outside of the loop's own towers keeps it in one of these, so that the law of
-/// upcalls (out of its cell during its own call, back afterwards unless replaced) is written once.
+/// Every layer keeps its handlers in such cells, so that the law of upcalls (outside of its cell during its own call,
+/// back afterwards unless replaced) is written once.
 ///
 /// ```
 /// use uv_core::layer::HandlerCell;
@@ -46,17 +46,17 @@ impl<T> HandlerCell<T> {
         Self { tower: Cell::new(None) }
     }
 
-    /// Puts a tower in; the one that was there is dropped. One put in during a call takes over after it.
+    /// Sets a tower and drops the old one. During a call the change takes effect when the call returns.
     pub fn set(&self, tower: T) {
         self.tower.set(Some(tower));
     }
 
-    /// Takes the tower out; nothing while it is being called.
+    /// Takes the tower; `None` while it is being called.
     pub fn take(&self) -> Option<T> {
         self.tower.take()
     }
 
-    /// Whether there is no tower: none was set, or it is being called.
+    /// Whether the cell has no tower: none was set, or it is being called.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let tower = self.tower.take();
@@ -65,7 +65,7 @@ impl<T> HandlerCell<T> {
         empty
     }
 
-    /// Calls the tower, if there is one. It is back in its cell when this returns, unless it was replaced meanwhile.
+    /// Calls the tower, if there is one. When this returns, the tower is back in its cell unless it was replaced.
     #[inline]
     pub fn call(&self, call: impl FnOnce(&mut T)) {
         if let Some(tower) = self.tower.take() {
@@ -73,7 +73,7 @@ impl<T> HandlerCell<T> {
             if let Some(tower) = &mut lent.tower {
                 call(tower);
             }
-            // The guard is for panics.
+            // The guard returns the tower to its cell if the call panics.
             let tower = lent.tower.take();
             std::mem::forget(lent);
             self.put_back(tower);
@@ -84,7 +84,7 @@ impl<T> HandlerCell<T> {
     fn put_back(&self, tower: Option<T>) {
         match self.tower.take() {
             None => self.tower.set(tower),
-            // Dropping the old tower last: its own `Drop` may use the cell.
+            // The old tower is dropped last, because its destructor may use the cell.
             newer => {
                 self.tower.set(newer);
                 drop(tower);

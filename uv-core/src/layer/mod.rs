@@ -1,5 +1,5 @@
-//! What layers are built of, those above as this one: where a handler is kept, guards for a handler that panics, cells
-//! for flags and for rare state, and tracing. Programs need none of it. async-wrap exports this module again.
+//! Building blocks of layers: the cell for a handler, guards for panics, cells for flags and for rare state, and
+//! tracing. Programs need none of it. async-wrap re-exports this module.
 
 mod cold_cell;
 mod flags;

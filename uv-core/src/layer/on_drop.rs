@@ -1,4 +1,4 @@
-//! Guards: what is to be done at the end of a scope, and what only if a panic ends it.
+//! Guards: work to do at the end of a scope, and work to do only if a panic ends the scope.
 
 use std::fmt;
 use std::mem;
@@ -35,7 +35,7 @@ impl<F: FnOnce()> Drop for OnDrop<F> {
     }
 }
 
-/// Calls a closure unless it is disarmed: the work that a panic interrupts is resumed later.
+/// Calls a closure on drop unless it is disarmed: a panic then schedules the rest of the interrupted work.
 ///
 /// ```
 /// use std::panic::catch_unwind;
@@ -64,7 +64,7 @@ impl<F: FnOnce()> OnUnwind<F> {
     #[inline]
     pub fn disarm(mut self) {
         let work = self.0.0.take();
-        // Its destructor has nothing left to do.
+        // The closure has been moved out, so the destructor must not run.
         mem::forget(self);
         drop(work);
     }

@@ -1,8 +1,8 @@
-//! Child processes: started, signalled, and their end reported. Mirrors libuv's `src/unix/process.c`.
+//! Child processes: starting, signalling, and reporting their end. Mirrors libuv's `src/unix/process.c`.
 //!
-//! Where libuv handles SIGCHLD and asks after every child, the loop polls a descriptor of each child (`CLONE_PIDFD`,
-//! Linux 5.3). Nothing about SIGCHLD is process-wide then that a program or another library could break, ends cannot
-//! be merged, and the cost of one does not grow with the number of children. Only known children are ever collected.
+//! Where libuv handles SIGCHLD and waits for every child, the loop polls a descriptor of each child (`CLONE_PIDFD`,
+//! Linux 5.3). So no process-wide SIGCHLD handling exists that a program or another library could break, exits cannot
+//! be merged, and the cost of one exit does not grow with the number of children. Only known children are collected.
 
 mod options;
 mod reaper;
@@ -27,17 +27,16 @@ use std::rc::Rc;
 use std::time::Duration;
 use stdio::ChildStdio;
 
-/// Milliseconds between the tries to start a program that somebody is writing: far more than an `exec` takes, and little
-/// for the loop to stand still.
+/// Milliseconds between attempts to start a program that is open for writing: far more than an `exec` takes, and a
+/// short block of the loop.
 const BUSY_PAUSES: [u64; 5] = [1, 2, 4, 8, 16];
 
-/// What an error of `spawn` notes where the program is not to blame.
-const FOLDER_REFUSED: &str = "the folder to start in, not the program";
+/// The note of a `spawn` error if the program is not the cause.
+const FOLDER_REFUSED: &str = "the working directory, not the program";
 
 /// A child process (`uv_process_t`). Active until it ends.
 ///
-/// A child whose handle is closed, or whose loop is dropped, runs on, and is collected when it ends: a thread of this
-/// process sees to it.
+/// Closing the handle or dropping the loop does not end the child. A thread of this process collects it when it ends.
 ///
 /// ```
 /// use uv_core::process::{Process, SpawnOptions};
@@ -60,7 +59,7 @@ type OnExit = Box<dyn FnMut(&Process, ExitStatus)>;
 struct ProcessNode {
     handle: Handle,
     pid: i32,
-    /// Until it is collected, or the handle closed.
+    /// `None` once the child is collected or the handle is closed.
     child: RefCell<Option<Child>>,
     status: Cell<Option<ExitStatus>>,
     upcall: HandlerCell<OnExit>,
@@ -72,17 +71,17 @@ struct ProcessNode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExitStatus {
-    /// What the child returned; 0 if a signal ended it, and −1 if it is not known, because somebody else in this
-    /// process collected it.
+    /// The child's exit code; 0 if a signal ended it, and −1 if it is unknown because other code in this process has
+    /// collected the child.
     pub code: i32,
-    /// The signal that ended the child; 0 if it ended by itself.
+    /// The signal that ended the child; 0 if it exited.
     pub signal: i32,
 }
 
 impl ExitStatus {
     const UNKNOWN: Self = Self { code: -1, signal: 0 };
 
-    /// Whether the child ended by itself and returned 0.
+    /// Whether the child exited with code 0.
     #[must_use]
     pub fn success(self) -> bool {
         self.code == 0 && self.signal == 0
@@ -99,42 +98,44 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// Sends a signal to a process (`uv_kill`); 0 only asks whether it is there.
+/// Sends a signal to a process (`uv_kill`); signal 0 only checks whether the process exists.
 ///
 /// # Errors
-/// `ESRCH` if there is no such process, `EINVAL` if there is no such signal, `EPERM` if it is not ours to signal.
+/// `ESRCH` if there is no such process, `EINVAL` if there is no such signal, `EPERM` without permission to signal it.
 pub fn kill(pid: i32, signum: i32) -> Result<()> {
     sys::process::kill(pid, signum).map_err(|errno| Error::new("kill", errno).on(pid))
 }
 
-/// Lets a process, or this one for 0, run on these processors only; they count from 0. Processes that it starts from now
-/// on inherit that. Mirrors `uv_thread_setaffinity`, for a process: its threads that run already stay where they are.
+/// Restricts a process, or this process for 0, to these processors, numbered from 0. Processes that it starts later
+/// inherit that. Mirrors `uv_thread_setaffinity`, for a process: its other running threads are not affected.
 ///
 /// # Errors
-/// `ESRCH` if there is no such process, `EINVAL` if none of the processors is there or one is above 1023, `EPERM` if the
-/// process is not ours to bind.
+/// `ESRCH` if there is no such process, `EINVAL` if none of the processors exists or one is above 1023, `EPERM` without
+/// permission.
 pub fn set_affinity(pid: i32, cpus: &[usize]) -> Result<()> {
     sys::process::set_affinity(pid, cpus).map_err(|errno| Error::new("sched_setaffinity", errno).on(pid))
 }
 
 impl Process {
-    /// Starts a program in a child process (`uv_spawn`) and calls `on_exit` once it ended.
+    /// Starts a program in a child process (`uv_spawn`) and calls `on_exit` when it has ended.
     ///
-    /// The child has the descriptors of its stdio, no handled, ignored or blocked signals (but where this process ignores
-    /// SIGHUP, as under `nohup`, so does the child), and nothing of the loop. Of this
-    /// process's other descriptors it has, as in libuv, only those without `FD_CLOEXEC`: nothing here opens such, but
-    /// whoever started this process may have left some.
-    /// `on_exit` may come before the child's output was read to its end: wait for both.
+    /// The child has the descriptors of its stdio, and no handled, ignored or blocked signals; but if this process
+    /// ignores SIGHUP, as under `nohup`, so does the child. As in libuv, the child inherits only those other
+    /// descriptors that lack `FD_CLOEXEC`: this crate opens none, but the process that started this one may have left
+    /// some.
     ///
-    /// Should this process ignore SIGCHLD, it does not any more: the system would throw the children's ends away.
+    /// `on_exit` may come before all of the child's output has been read: wait for both.
+    ///
+    /// If this process ignores SIGCHLD, it stops doing so: otherwise the system would discard the children's exit
+    /// statuses.
     ///
     /// # Errors
-    /// Everything that goes wrong up to and including the start of the program, on the program's name: `ENOENT` if
-    /// there is none, or no folder to start in, of which the error's [`note`](Error::note) tells, `EACCES` if it may not be
-    /// run, `EPERM` for a user or group that this process may not become, `EINVAL` for a NUL in a string, `EBUSY` for a pipe that is open already, `ENOSYS` or `EPERM` before Linux 5.3,
-    /// `ECANCELED` if the loop is gone, `ETXTBSY` if somebody has the program open for writing, which is tried again for
-    /// 31 ms. There is no handle then and no child; pipes that were opened for it have lost
-    /// their peer.
+    /// Every error up to and including the start of the program, with the program as its target: `ENOENT` if the
+    /// program or the working directory does not exist (the error's [`note`](Error::note) tells which), `EACCES` if the
+    /// program is not executable, `EPERM` for a user or group that this process may not become, `EINVAL` for a NUL in a
+    /// string, `EBUSY` for a pipe that is open already, `ENOSYS` or `EPERM` before Linux 5.3, `ECANCELED` if the loop
+    /// is dropped, `ETXTBSY` if the program is open for writing, after retries for 31 ms. No handle and no child exist
+    /// then, and pipes opened for the child have lost their peer.
     ///
     /// ```
     /// use uv_core::process::{ExitStatus, Process, SpawnOptions};
@@ -173,17 +174,17 @@ impl Process {
         Ok(Self(node))
     }
 
-    /// The child's process id (`uv_process_get_pid`). Once the child ended it may be another process's.
+    /// The child's process id (`uv_process_get_pid`). After the child has ended, another process may have the same id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.0.pid
     }
 
-    /// Sends a signal to the child (`uv_process_kill`); 0 only asks whether it is there.
+    /// Sends a signal to the child (`uv_process_kill`); signal 0 only checks whether it exists.
     ///
     /// # Errors
-    /// `ESRCH` once the child ended or the handle is closing, also where its id is another process's by now; `EINVAL`
-    /// if there is no such signal; `EPERM` if the child has become another user.
+    /// `ESRCH` if the child has ended or the handle is closing, even if another process has its id now; `EINVAL` if
+    /// there is no such signal; `EPERM` if the child has become another user.
     pub fn kill(&self, signum: i32) -> Result<()> {
         let child = self.0.child.borrow();
         let sent = match &*child {
@@ -194,15 +195,15 @@ impl Process {
     }
 }
 
-/// Starts the program, again if it is busy.
+/// Starts the program, with retries while it is busy.
 ///
-/// Who writes a program and closes it may find it open for writing nevertheless: in the child of another thread, between
-/// `fork` and `exec`. That is over in a moment. (Not in libuv; Go's and Cargo's tests met it.)
+/// A program that was just written and closed may still be open for writing in the child of another thread, between
+/// that child's `fork` and `exec`, for a short time. (libuv does not retry; the tests of Go and Cargo have met this.)
 fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
     for pause in BUSY_PAUSES {
         match sys::spawn::spawn(program, fds) {
             Err(Refused { errno: Errno::ETXTBSY, .. }) => {
-                log::debug!(target: "uv_core", "spawn: ETXTBSY, again in {pause} ms");
+                log::debug!(target: "uv_core", "spawn: ETXTBSY: retried in {pause} ms");
                 std::thread::sleep(Duration::from_millis(pause));
             }
             result => return result,
@@ -212,7 +213,7 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
 }
 
 impl ProcessNode {
-    /// A handle that is not active and learns of the child's end.
+    /// Creates an inactive handle that learns of the child's end.
     fn watch(event_loop: &LoopHandle, child: Child) -> Result<Rc<Self>, Errno> {
         let node = event_loop.add(HandleKind::Process, |handle| Self {
             handle,
@@ -231,7 +232,7 @@ impl ProcessNode {
         Ok(node)
     }
 
-    /// Collects the child if it ended. Returns whether it did.
+    /// Collects the child if it has ended. Returns whether it has.
     fn collect(&self) -> bool {
         let status = self.child.borrow().as_ref().and_then(collect);
         if status.is_some() {
@@ -242,7 +243,7 @@ impl ProcessNode {
     }
 }
 
-/// Collects a child if it ended.
+/// Collects a child if it has ended.
 fn collect(child: &Child) -> Option<ExitStatus> {
     match sys::process::try_collect(child) {
         Ok(None) => None,
@@ -258,7 +259,7 @@ impl Node for ProcessNode {
 
     fn on_ready(self: Rc<Self>) {
         if self.collect() {
-            // Reported once the poll phase has collected all that ended and has read what they wrote before.
+            // Reported after the poll phase has collected all ended children and read their output.
             self.handle.loop_handle().feed(Rc::clone(&self) as Rc<dyn Node>);
         }
     }
@@ -279,7 +280,7 @@ impl Node for ProcessNode {
         if let Some(child) = self.child.take() {
             let event_loop = self.handle.loop_handle();
             event_loop.inner().poller.deregister(child.pidfd.as_fd());
-            // A process that was forked from this one has no children of its parent.
+            // In a forked process the parent's children are not its children.
             if event_loop.is_own() {
                 reaper::adopt(child);
             }

@@ -1,4 +1,4 @@
-//! What a child process is to be: program, environment, user. Mirrors `uv_process_options_t`.
+//! How to start a child process: program, environment, user. Mirrors `uv_process_options_t`.
 
 use super::Stdio;
 use crate::Errno;
@@ -9,12 +9,12 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-/// Where programs are searched for without a PATH: glibc's.
+/// The search path without a PATH variable, as in glibc.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// How to start a child process (`uv_process_options_t`).
 ///
-/// Unless told otherwise the child has this process's environment, folder and user, and its standard input, output and
+/// By default the child has this process's environment, working directory and user, and its standard input, output and
 /// error are the null device.
 ///
 /// ```
@@ -28,7 +28,7 @@ pub struct SpawnOptions {
     file: OsString,
     args: Vec<OsString>,
     env_clear: bool,
-    /// Variables to set and, without a value, to remove.
+    /// Variables to set or, if `None`, to remove.
     env: BTreeMap<OsString, Option<OsString>>,
     cwd: Option<PathBuf>,
     uid: Option<u32>,
@@ -55,7 +55,7 @@ impl SpawnOptions {
         }
     }
 
-    /// Adds an argument. The program's own name is not one of them.
+    /// Adds an argument, after the program's own name.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
@@ -83,7 +83,7 @@ impl SpawnOptions {
         self
     }
 
-    /// Starts from an empty environment instead of this process's; variables set before are dropped too.
+    /// Starts from an empty environment instead of this process's. Variables set before are dropped too.
     #[must_use]
     pub fn env_clear(mut self) -> Self {
         self.env_clear = true;
@@ -91,28 +91,28 @@ impl SpawnOptions {
         self
     }
 
-    /// The folder in which the child starts. A relative path to the program counts from there.
+    /// Sets the child's working directory. A relative path of the program is relative to it.
     #[must_use]
     pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cwd = Some(folder.into());
         self
     }
 
-    /// The user that the child becomes. It then has no supplementary groups (`UV_PROCESS_SETUID`).
+    /// Sets the user that the child becomes. The child then has no supplementary groups (`UV_PROCESS_SETUID`).
     #[must_use]
     pub fn uid(mut self, uid: u32) -> Self {
         self.uid = Some(uid);
         self
     }
 
-    /// The group that the child becomes. It then has no supplementary groups (`UV_PROCESS_SETGID`).
+    /// Sets the group that the child becomes. The child then has no supplementary groups (`UV_PROCESS_SETGID`).
     #[must_use]
     pub fn gid(mut self, gid: u32) -> Self {
         self.gid = Some(gid);
         self
     }
 
-    /// Gives the child a session of its own, so that it survives this process and its terminal
+    /// Starts the child in a session of its own, so that it survives this process and its terminal
     /// (`UV_PROCESS_DETACHED`). It still keeps the loop alive: see [`Handle::unref`](crate::handle::Handle::unref).
     #[must_use]
     pub fn detached(mut self, detached: bool) -> Self {
@@ -120,18 +120,19 @@ impl SpawnOptions {
         self
     }
 
-    /// Has the kernel kill the child when this process ends, however that happens, and whatever the child does: stopped, or
-    /// in an endless loop (`PR_SET_PDEATHSIG`). Not in libuv.
+    /// Makes the kernel kill the child when this process ends for whatever reason, even if the child is stopped or in
+    /// an endless loop (`PR_SET_PDEATHSIG`). Not in libuv.
     ///
-    /// For the kernel the parent is the *thread* that starts the child: one that ends earlier than the process takes the
-    /// child with it. A child that becomes another user later, or runs a program that does, is not killed any more.
+    /// For the kernel the parent is the *thread* that starts the child: if that thread ends before the process, the
+    /// child is killed then. A child that later becomes another user, or executes a setuid program, is no longer
+    /// killed.
     #[must_use]
     pub fn killed_with_parent(mut self, killed: bool) -> Self {
         self.killed_with_parent = killed;
         self
     }
 
-    /// The child's descriptors 0, 1, 2 and so on. Standard input, output and error that are not named are ignored.
+    /// Sets the child's descriptors 0, 1, 2 and so on. Missing standard descriptors are [`Stdio::Ignore`].
     #[must_use]
     pub fn stdio(mut self, slots: impl Into<Vec<Stdio>>) -> Self {
         self.stdio = slots.into();
@@ -146,7 +147,7 @@ impl SpawnOptions {
         &self.stdio
     }
 
-    /// The form in which the system takes all this. `EINVAL` for what it cannot express.
+    /// Converts the options to the form that the system calls take. `EINVAL` for a string with a NUL.
     pub(super) fn program(&self) -> Result<Program, Errno> {
         let args = std::iter::once(&self.file).chain(&self.args);
         let variables = self.variables()?;
@@ -175,7 +176,8 @@ impl SpawnOptions {
         Ok(variables)
     }
 
-    /// The paths under which the program may be, in the order of `execvp`. An empty folder of the PATH is the current one.
+    /// The paths at which the program may be, in the order of `execvp`. An empty entry of PATH is the working
+    /// directory.
     fn candidates(&self, path: Option<&OsString>) -> Result<Vec<CString>, Errno> {
         let file = self.file.as_bytes();
         if file.is_empty() || file.contains(&b'/') {

@@ -1,6 +1,6 @@
-//! Children that no handle waits for any more, because it was closed or its loop dropped. A thread of the process collects
-//! each when it ends, so that none stays a zombie. In libuv one does, once `uv_close` took its handle from the loop's list
-//! (`uv__process_close`, `src/unix/process.c`).
+//! Children without a handle, because it was closed or its loop was dropped. A thread of this process collects each
+//! when it ends, so that no child stays a zombie. In libuv a child does once `uv_close` has removed its handle from the
+//! loop's list (`uv__process_close`, `src/unix/process.c`).
 
 use super::collect;
 use crate::Errno;
@@ -14,10 +14,10 @@ use std::os::fd::AsRawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Ends fetched by one wait; more wait in the kernel.
+/// Events per wait. The kernel keeps more for the next wait.
 const EVENTS_PER_WAIT: usize = 64;
 
-/// Bytes of the thread's stack: it calls nobody.
+/// Stack size of the thread in bytes. It runs no user code.
 const STACK_SIZE: usize = 128 << 10;
 
 static REAPER: PerProcess<Reaper> = PerProcess::new();
@@ -28,11 +28,11 @@ struct Reaper(Mutex<Orphans>);
 #[derive(Default)]
 struct Orphans {
     children: Slab<Child>,
-    /// Where their ends are watched; once there is a thread.
+    /// The registry of the thread's poller, once the thread exists.
     registry: Option<Registry>,
 }
 
-/// Has a child collected when it ends.
+/// Collects the child when it ends.
 pub(super) fn adopt(child: Child) {
     if collect(&child).is_some() {
         return;
@@ -45,8 +45,9 @@ pub(super) fn adopt(child: Child) {
         None => reaper.start(&mut orphans),
     };
     if let Err(errno) = watched {
-        // Its end leaves a zombie. Without a thread the next orphan tries again to start one, for all of them.
-        log::warn!(target: "uv_core", "{}: {errno}: a child that no handle waits for is not collected", Call::Spawn);
+        // Without a thread the child becomes a zombie. The next orphan tries to start a thread, which then collects all
+        // of them.
+        log::warn!(target: "uv_core", "{}: {errno}: a child without a handle will not be collected", Call::Spawn);
     }
 }
 
@@ -56,11 +57,11 @@ fn watch(registry: &Registry, key: usize, child: &Child) -> Result<(), Errno> {
 
 impl Reaper {
     fn orphans(&self) -> MutexGuard<'_, Orphans> {
-        // Nothing that runs under this lock can panic half-way.
+        // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the thread, which stays for as long as the process.
+    /// Starts the thread, which runs until the process ends.
     fn start(&'static self, orphans: &mut Orphans) -> Result<(), Errno> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
@@ -76,7 +77,7 @@ impl Reaper {
     fn serve(&self, mut poll: Poll) {
         let mut events = Events::with_capacity(EVENTS_PER_WAIT);
         loop {
-            // Fails only when a signal comes, with no events.
+            // Fails only when a signal interrupts it, without events.
             let _ = poll.poll(&mut events, None);
             for event in &events {
                 let mut orphans = self.orphans();

@@ -9,35 +9,38 @@ use crate::sys::spawn::ChildFd;
 use crate::{Errno, Pipe, Stream};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// The slots that every child has: standard input, output and error.
+/// The number of standard descriptors, which every child has: input, output and error.
 const STANDARD_SLOTS: usize = 3;
 
-/// One descriptor of a child (`uv_stdio_container_t`).
+/// A descriptor of a child (`uv_stdio_container_t`).
 ///
-/// What the child inherits as standard input, output or error is blocking there, as programs expect it, and no stream of
-/// this process waits because of that. A non-blocking pipe or terminal is opened anew for the child. A connected socket
+/// Standard input, output and error are blocking in the child, as programs expect, and no stream of this process blocks
+/// because of that. A non-blocking pipe or terminal is opened a second time for the child. A connected socket is
+/// shared, so it becomes blocking in this process too, where streams do not depend on that mode. A listener keeps its
+/// mode.
 /// is shared, and so becomes blocking here as well, where streams do not go by that mode. A listener stays as it is.
 #[derive(Clone, Debug)]
 pub enum Stdio {
-    /// The null device for standard input, output and error; nothing for descriptors above.
+    /// The null device for standard input, output and error; no descriptor for higher numbers.
     Ignore,
-    /// A socket whose other end is opened into this handle, which has no descriptor yet; it may be for IPC
+    /// A socket whose other end is opened into this handle, which must not have a descriptor; it may be an IPC pipe
     /// ([`Pipe::new_ipc`]). Two slots with the same handle share one socket.
     Pipe(Pipe),
     /// A descriptor of this process.
     InheritFd(RawFd),
-    /// The descriptor of a stream. `EBUSY` as standard input, output or error if it is a non-blocking file of another
-    /// kind, or one that cannot be opened anew: the child would make the stream's reads and writes wait.
+    /// The descriptor of a stream. As standard input, output or error `EBUSY` for a non-blocking file of another kind,
+    /// or if the file cannot be opened a second time: the child would make the stream's reads and writes block.
     InheritStream(Stream),
 }
 
-/// The child's descriptors, as this process numbers them, and what keeps them open until the child has its own.
+/// The child's descriptors, by their numbers in this process, and the values that keep them open until the child has
+/// its own.
 pub(super) struct ChildStdio {
     fds: Vec<Option<ChildFd>>,
     null: Option<OwnedFd>,
     /// The pipes that were opened, by handle, with the child's ends.
     pipes: Vec<(Pipe, OwnedFd)>,
-    /// What was opened anew, so that the mode of what it is of is the child's own.
+    /// Files opened a second time, so that the child has a mode of its own.
     reopened: Vec<OwnedFd>,
 }
 
@@ -59,20 +62,20 @@ impl ChildStdio {
         Ok(stdio)
     }
 
-    /// For each of the child's descriptors the one of this process; none for those that it does not get.
+    /// For each descriptor of the child this process's descriptor; `None` for a descriptor that the child does not get.
     pub(super) fn fds(&self) -> &[Option<ChildFd>] {
         &self.fds
     }
 
-    /// The child's share of a descriptor. As standard input, output or error it is to wait, as programs expect it there;
-    /// `is_ours` tells that a stream of this process relies on the opposite.
+    /// Prepares a descriptor that the child inherits. A standard descriptor has to be blocking in the child; `is_ours`
+    /// means that a stream of this process needs it non-blocking.
     fn inherit(&mut self, fd: RawFd, is_standard: bool, is_ours: bool) -> Result<ChildFd, Errno> {
         let shared = ChildFd { fd, make_blocking: false };
         if !sys::reopen::is_nonblocking(fd)? || !sys::reopen::has_mode(fd) {
             return Ok(shared);
         }
         if sys::socket::is_socket(fd) {
-            // Streams tell their sockets not to wait in each call; a listener cannot, and so stays as it is.
+            // Streams ask their sockets not to block in each call. A listener cannot do that, so it keeps its mode.
             let make_blocking = is_standard && !sys::socket::is_listening(fd);
             return Ok(ChildFd { make_blocking, ..shared });
         }
@@ -108,14 +111,14 @@ impl ChildStdio {
     }
 }
 
-/// A descriptor that was made for the child: blocking already.
+/// A descriptor created for the child, which is blocking already.
 fn own_end(fd: &OwnedFd) -> ChildFd {
     ChildFd { fd: fd.as_raw_fd(), make_blocking: false }
 }
 
 fn inherit(stream: &Stream) -> Result<RawFd, Errno> {
     let fd = stream.fileno().map_err(|_| Errno::EINVAL)?;
-    // The child keeps the open file when the stream closes; its events must end nevertheless.
+    // The child keeps the open file after the stream has closed; the stream's events have to end then.
     stream.0.set(SHARED);
     Ok(fd)
 }

@@ -1,43 +1,43 @@
-//! What processes have used. Mirrors `uv_getrusage` and `uv_getrusage_thread`.
+//! Resource usage of processes. Mirrors `uv_getrusage` and `uv_getrusage_thread`.
 
 use crate::{Error, Result, sys};
 use std::time::Duration;
 
-/// Whose resources are asked for.
+/// The process or thread to query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageOf {
     /// This process, with all its threads (`uv_getrusage`).
     Process,
     /// The calling thread (`uv_getrusage_thread`).
     Thread,
-    /// The children that have ended and were collected, and theirs.
+    /// The children that have ended and were collected, with their own collected children.
     Children,
 }
 
-/// What was used until now (`uv_rusage_t`).
+/// Resource usage so far (`uv_rusage_t`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceUsage {
-    /// Processor time of the programs themselves, in steps of a microsecond.
+    /// CPU time in user mode, with a resolution of a microsecond.
     pub user: Duration,
-    /// Processor time of the system on their behalf, in steps of a microsecond.
+    /// CPU time in the kernel, with a resolution of a microsecond.
     pub system: Duration,
-    /// The most memory that was resident at a time, in bytes; of children, that of the largest one.
+    /// Maximum resident set size in bytes; for children that of the largest child.
     pub max_resident: u64,
-    /// Page faults that no input or output was needed for.
+    /// Page faults without I/O.
     pub minor_faults: u64,
-    /// Page faults that something was read for.
+    /// Page faults that needed I/O.
     pub major_faults: u64,
-    /// Times that a thread gave up its processor to wait.
+    /// Context switches because a thread waited.
     pub voluntary_switches: u64,
-    /// Times that a thread had its processor taken away.
+    /// Context switches because a thread was preempted.
     pub involuntary_switches: u64,
 }
 
-/// What this process, this thread or the children have used (`uv_getrusage`).
+/// Returns the resource usage of this process, this thread or the children (`uv_getrusage`).
 ///
 /// # Errors
-/// The system's refusal; Linux has no reason for one.
+/// The system call's error; Linux has none for these arguments.
 ///
 /// ```
 /// use uv_core::process::{UsageOf, resource_usage};

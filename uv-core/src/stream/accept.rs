@@ -1,4 +1,4 @@
-//! Listening and accepting. Mirrors `uv_listen`, `uv__server_io`, `uv_accept` and the EMFILE trick.
+//! Listening and accepting. Mirrors `uv_listen`, `uv__server_io`, `uv_accept` and libuv's `EMFILE` trick.
 
 use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::failure::{Call, Failure};
@@ -12,36 +12,37 @@ use std::cell::Cell;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Connections shed in one turn when the process has no descriptors left; more are shed in the next one.
+/// Connections closed unserved in one turn when the process has no descriptors left; the next turn closes more.
 const SHED_PER_TURN: u32 = 1024;
 
-/// So many connections in one turn have waited for it, and their first bytes have probably come meanwhile: to read at
-/// once then saves a registration for most of them. Fewer are taken the moment they stand, when to read finds nothing.
+/// If a turn accepts this many connections, they have been waiting for it, and their first bytes have probably arrived:
+/// reading immediately then saves most of them a registration. If it accepts fewer, they have just been established,
+/// and an immediate read would find nothing.
 const CROWD: u32 = 4;
 
-/// Connections that failed before they were accepted, per turn; more in the next one.
+/// Aborted connections skipped per turn; the next turn skips more.
 const ABORTED_PER_TURN: u32 = 64;
 
-/// What a listening stream has beside what all streams have.
+/// The state that only listening streams have.
 #[derive(Default)]
 pub(super) struct Listener {
     pub(super) upcall: HandlerCell<Box<dyn AcceptUpcall>>,
-    /// A connection that waits to be taken by `accept`.
+    /// An accepted connection that the program has not taken by `accept`.
     accepted: Cell<Option<OwnedFd>>,
-    /// It stands still until that is taken.
+    /// The listener is paused until that connection is taken.
     is_held: Cell<bool>,
-    /// Connections come faster than its turns.
+    /// The last turn found a burst of connections.
     is_crowded: Cell<bool>,
-    /// The number of the trouble that it has told of.
+    /// The number of the trouble that the listener has reported.
     told: Cell<u32>,
-    /// Whether it listens: before `listen` it only knows its batch, and it stops at close.
+    /// Whether it listens: before `listen` it only has its batch, and after a close it does not listen.
     is_listening: Cell<bool>,
-    /// Connections per turn; 0 stands for one.
+    /// Connections per turn; 0 means 1.
     batch: Cell<u32>,
 }
 
 impl Listener {
-    /// The first half of a close. A connection that nobody took is closed.
+    /// The first half of a close. Closes a connection that was not taken.
     pub(super) fn stop(&self) {
         self.is_listening.set(false);
         drop(self.accepted.take());
@@ -54,14 +55,14 @@ impl Listener {
         is_holding
     }
 
-    /// Remembers for the next turn whether this one found as many connections as make a crowd, or as it was to take.
+    /// Records for the next turn whether this turn found a burst, or as many connections as it may take.
     fn note_crowd(&self, taken: u32, batch: u32) {
         self.is_crowded.set(taken >= CROWD.min(batch));
     }
 }
 
 impl StreamNode {
-    /// The listener, if this stream listens.
+    /// The listener state, if this stream listens.
     #[inline]
     pub(super) fn listening(&self) -> Option<&Listener> {
         self.listener.get().map(|listener| &**listener).filter(|listener| listener.is_listening.get())
@@ -95,7 +96,7 @@ impl StreamNode {
         self.listener().batch.set(connections);
     }
 
-    /// The name to which it was bound may leave the port to the kernel.
+    /// The listener's own address is read for the error, because it may have been bound to port 0.
     fn accept_error(&self, errno: Errno) -> Error {
         let address = self.fd.get().and_then(|fd| sys::socket::local_addr(fd).ok()?.as_inet());
         match address {
@@ -104,7 +105,7 @@ impl StreamNode {
         }
     }
 
-    /// A stream like this one, connected by the connection that waits.
+    /// Creates a stream of the same kind for the connection that is waiting.
     pub(super) fn accept(self: &Rc<Self>) -> Result<Stream> {
         let fd = self.accept_fd()?;
         let stream = Stream::create(self.event_loop(), self.handle.kind(), SOCKET | IPC.when(self.has(IPC)));
@@ -116,7 +117,7 @@ impl StreamNode {
         Ok(stream)
     }
 
-    /// The next connection, announced or not.
+    /// Accepts the next connection, announced or not.
     pub(super) fn try_accept_fd(&self) -> Result<OwnedFd> {
         if let Some(held) = self.listener.get().and_then(|listener| listener.accepted.take()) {
             return Ok(held);
@@ -148,7 +149,7 @@ impl StreamNode {
 }
 
 impl Stream {
-    /// Announces waiting connections, up to the batch; the rest is left to the next poll phase.
+    /// Announces connections, up to the batch; the next poll phase continues.
     #[inline(never)]
     pub(super) fn accept_turn(&self, listener: &Listener) {
         let node = &self.0;
@@ -158,12 +159,12 @@ impl Stream {
         let batch = listener.batch.get().max(1);
         let mut room = batch;
         let mut patience = ABORTED_PER_TURN;
-        // Of the last of them.
+        // The error of the last aborted connection.
         let mut aborted = Errno::ECONNABORTED;
         while room > 0 && patience > 0 {
             let Some(fd) = node.fd.get() else { return };
             if listener.is_holding() {
-                // One that was not taken stops the listener until it is.
+                // A connection that is not taken stops the listener until it is.
                 return listener.is_held.set(true);
             }
             match sys::socket::accept(fd) {
@@ -175,8 +176,8 @@ impl Stream {
                         listener.note_crowd(batch - room, batch);
                         return listener.is_held.set(true);
                     }
-                    // To accept in vain costs ten times as much as to ask: the kernel makes a file first, and then unmakes
-                    // it. What comes after this is announced by another event.
+                    // A failing `accept4` costs ten times as much as `poll`: the kernel creates a file before it fails,
+                    // and removes it. A connection that arrives after this is reported by another event.
                     if !node.fd.get().is_some_and(sys::socket::may_have_input) {
                         return self.all_accepted(listener, batch - room);
                     }
@@ -197,7 +198,7 @@ impl Stream {
             return;
         }
         if patience == 0 && room == batch {
-            // So many without one that is fine: it is not the connections.
+            // After this many aborted connections in a row the connections are not the cause.
             return self.accept_later(listener, aborted);
         }
         node.push_ready();
@@ -213,8 +214,8 @@ impl Stream {
         listener.upcall.call(|upcall| upcall.on_connection(self, status));
     }
 
-    /// Gives up the spare descriptor to accept what waits, and closes it at once: better than a peer that waits for
-    /// an answer, and than a listener that is reported ready for ever. The listener itself goes on.
+    /// Closes the spare descriptor to accept connections, and closes them immediately: better than a peer that waits
+    /// for an answer, and than a listener that is reported ready without end. The listener itself continues.
     #[cold]
     fn shed(&self, listener: &Listener, fd: BorrowedFd<'_>, lack: Errno) {
         let node = &self.0;
@@ -222,7 +223,7 @@ impl Stream {
             if node.event_loop().restore_spare_fd() {
                 return node.push_ready();
             }
-            // Others took even the spare one.
+            // Another thread has taken even the spare descriptor.
             return self.accept_later(listener, lack);
         };
         drop(spare);
@@ -254,7 +255,7 @@ impl Stream {
         }
     }
 
-    /// No connection can be accepted now: the listener says so, once, and waits.
+    /// Reports once that no connection can be accepted now, and pauses the listener.
     #[cold]
     fn accept_later(&self, listener: &Listener, errno: Errno) {
         let node = &self.0;

@@ -10,12 +10,12 @@ use crate::{Errno, Error, Result};
 use std::fmt::Display;
 use std::rc::Rc;
 
-/// The first port that is not privileged.
+/// The first unprivileged port.
 const PRIVILEGED: u16 = 1024;
 
 impl StreamNode {
-    /// Connects the stream's socket; `on_connect` reports the end. What the peer or the network refuses is reported
-    /// there as well, even if it is known at once.
+    /// Connects the stream's socket; `on_connect` reports the result. It also reports errors of the peer or the network
+    /// that are known immediately.
     pub(crate) fn connect(self: &Rc<Self>, addr: &SockAddr, target: impl Display) -> Result<()> {
         let failed = |errno| Error::new("connect", errno).on(&target);
         if self.handle.is_closing() || self.has(READABLE | WRITABLE) {
@@ -30,15 +30,16 @@ impl StreamNode {
             None => sys::socket::connect(fd, addr),
         };
         match result {
-            // Interrupted, a connect goes on by itself.
+            // An interrupted connect continues in the kernel.
             Err(Errno::EINPROGRESS | Errno::EINTR) => {
-                // What an earlier attempt left behind says nothing about this one.
+                // Readiness from an earlier attempt does not apply to this one.
                 let either = Readiness::READABLE | Readiness::WRITABLE;
                 self.ready.clear(either | Readiness::PEER_ENDED | Readiness::FAILED);
                 self.clear(END_TOLD);
                 self.watch_writable().map_err(failed)?;
             }
-            // Refusals come from the callback always; mistakes such as an unreachable network at once, as in libuv.
+            // As in libuv, `on_connect` reports refusals; mistakes such as an unreachable network are returned
+            // immediately.
             Err(errno)
                 if errno != Errno::ECONNREFUSED
                     && delayed.is_none()
@@ -59,20 +60,21 @@ impl StreamNode {
     }
 
     fn note_risky_port(&self, addr: &SockAddr) {
-        // The kernel hands out no privileged port by itself: see ip_local_port_range in its documentation of sysctl.
+        // The kernel never chooses a privileged port itself: see ip_local_port_range in the kernel's sysctl
+        // documentation.
         let risky = addr.as_inet().filter(|addr| addr.port() >= PRIVILEGED || self.has(BOUND));
         if let Some(addr) = risky {
             self.cold.with(|cold| cold.risky_port = addr.port());
         }
     }
 
-    /// Whether the other end of a connection is another socket. Where nobody listens, TCP connects a socket with itself if
-    /// its port happens to be the one that is asked for: what it writes then comes back as its peer's answer, and a
-    /// server that wants the port finds it taken. To be told as what it is: nobody listens.
+    /// Checks that the connection does not lead back to the same socket. Without a listener, TCP connects a socket to
+    /// itself if the kernel chooses the destination port as its own: the socket then reads its own output, and a server
+    /// that wants the port finds it in use. This is reported as `ECONNREFUSED`, because no process listens.
     fn check_other_end(&self) -> Result<(), Errno> {
         let port = self.cold.peek(|cold| std::mem::take(&mut cold.risky_port)).unwrap_or(0);
         let Some(fd) = self.fd.get().filter(|_| port != 0) else { return Ok(()) };
-        // A connection that is gone already has no other end: that is read.
+        // A connection that is closed already has no peer: the read reports that.
         let ip = |addr: Result<SockAddr, Errno>| {
             let addr = addr.ok().and_then(|addr| addr.as_inet());
             addr.filter(|addr| addr.port() == port).map(|addr| addr.ip())
@@ -85,7 +87,7 @@ impl StreamNode {
 }
 
 impl Stream {
-    /// The socket became writable: the connect ended.
+    /// The socket became writable: the connect has completed or failed.
     #[inline(never)]
     pub(super) fn connect_turn(&self) {
         let node = &self.0;
@@ -101,7 +103,7 @@ impl Stream {
         }
     }
 
-    /// Reports the end of a connect, and leaves to the pending phase what was written meanwhile and ended now.
+    /// Reports the result of a connect, and lets the pending phase report the writes that have ended meanwhile.
     pub(super) fn finish_connect(&self, result: Result<(), Errno>) {
         let node = &self.0;
         let result = result.and_then(|()| node.check_other_end());
@@ -122,7 +124,7 @@ impl Stream {
         node.feed_news();
     }
 
-    /// The close phase's share: a connect that was not reported is cancelled, even if it ended well.
+    /// The close phase's part: an unreported connect is cancelled, even if it has succeeded.
     pub(super) fn cancel_connect(&self) {
         let node = &self.0;
         if node.has(CONNECTING) {

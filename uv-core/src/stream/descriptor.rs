@@ -1,4 +1,4 @@
-//! The descriptor of a stream: how it comes, how the poller watches it, and how it goes. Mirrors `uv__stream_open`,
+//! The descriptor of a stream: how it is set, watched by the poller, and closed. Mirrors `uv__stream_open`,
 //! `uv__io_start` and `uv__stream_close`, libuv's `src/unix/stream.c`.
 
 use super::flags::{Registration, SHARED, SOCKET, StreamFlags};
@@ -9,13 +9,13 @@ use crate::{Errno, Error, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 impl StreamNode {
-    /// Gives the stream its descriptor, with the directions that it has.
+    /// Sets the descriptor, with the directions in which it is open.
     pub(crate) fn open(&self, fd: OwnedFd, flags: StreamFlags) {
         self.open_fresh(fd, flags);
         self.ready.set(Readiness::READABLE);
     }
 
-    /// Gives the stream a descriptor that the program opened.
+    /// Sets a descriptor that the program opened.
     pub(crate) fn adopt(&self, fd: OwnedFd, flags: StreamFlags) {
         if sys::fd::is_standard(fd.as_raw_fd()) {
             self.cold.with(|cold| cold.is_standard = true);
@@ -23,12 +23,12 @@ impl StreamNode {
         self.open(fd, flags | SHARED);
     }
 
-    /// The open file was made non-blocking for this stream.
+    /// Records that the open file was made non-blocking for this stream.
     pub(crate) fn note_lent(&self) {
         self.cold.with(|cold| cold.is_lent = true);
     }
 
-    /// Refuses a handle that has a descriptor already, or is closing.
+    /// Returns an error if the handle has a descriptor already, or is closing.
     pub(crate) fn check_fresh(&self, op: &'static str) -> Result<()> {
         match self.fd.get() {
             _ if self.handle.is_closing() => Err(Error::new(op, Errno::EINVAL)),
@@ -37,7 +37,7 @@ impl StreamNode {
         }
     }
 
-    /// The stream's socket, made now if there is none.
+    /// The stream's socket, which is created if there is none.
     pub(crate) fn socket(&self, family: libc::c_int) -> Result<BorrowedFd<'_>, Errno> {
         if self.fd.get().is_none() {
             self.open(sys::socket::stream_socket(family)?, SOCKET);
@@ -45,15 +45,16 @@ impl StreamNode {
         self.fd.get().ok_or(Errno::EBADF)
     }
 
-    /// For what can be told not to wait by the mode of the open file only: `accept` and `connect`. Others may have
-    /// changed the mode of one that they share.
+    /// Makes the open file non-blocking, for `accept` and `connect`, which have no flag for a single call. Other
+    /// processes that share the file may have changed its mode.
     pub(super) fn make_nonblocking(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         if self.has(SHARED) { sys::fd::set_nonblocking(fd, true) } else { Ok(()) }
     }
 
-    /// The same for a descriptor that has probably nothing to read yet: the poller is asked before it is.
+    /// Like [`open`](Self::open), for a descriptor that probably has nothing to read yet: it is registered before it is
+    /// read.
     pub(super) fn open_fresh(&self, fd: OwnedFd, flags: StreamFlags) {
-        // Closed already if its loop is gone.
+        // A handle of a dropped loop is closed already.
         if !self.handle.is_closed() {
             self.fd.set(fd);
             self.set(flags);
@@ -64,7 +65,7 @@ impl StreamNode {
         self.registration.get() != Registration::None
     }
 
-    /// Makes the poller watch for input, once.
+    /// Registers the descriptor for input, once.
     pub(super) fn watch(&self) -> Result<(), Errno> {
         if self.is_watched() {
             return Ok(());
@@ -75,7 +76,7 @@ impl StreamNode {
         Ok(())
     }
 
-    /// Makes the poller watch for room for output too, once.
+    /// Registers the descriptor for output as well, once.
     pub(super) fn watch_writable(&self) -> Result<(), Errno> {
         let Some(fd) = self.fd.get() else { return Ok(()) };
         let poller = &self.event_loop().inner().poller;
@@ -88,18 +89,18 @@ impl StreamNode {
         Ok(())
     }
 
-    /// The first half of a close: no event comes any more.
+    /// The first half of a close. No event follows.
     pub(super) fn stop_watching(&self) {
         if let Some(fd) = self.fd.get()
             && self.is_watched()
             && self.has(SHARED)
         {
-            // Elsewhere the descriptor's own close ends the registration: one system call less.
+            // Otherwise closing the descriptor ends the registration, which saves a system call.
             self.event_loop().inner().poller.deregister(fd);
         }
     }
 
-    /// The second half.
+    /// The second half of a close.
     pub(super) fn release(&self, cold: Option<&Cold>) {
         let Some(fd) = self.fd.get() else { return };
         if cold.is_some_and(|cold| cold.is_lent) {

@@ -1,14 +1,14 @@
-//! Streams: what TCP connections, Unix sockets, pipes and their listeners share. Mirrors `uv_stream_t`, libuv's
+//! Streams: the common part of TCP connections, Unix sockets, pipes and their listeners. Mirrors `uv_stream_t`, libuv's
 //! `src/unix/stream.c`.
 //!
-//! The state of a stream is its flags, its tower and, while there is something to write, a queue; what only some
-//! streams need is in a box of its own, so that an idle connection is small.
+//! A stream's state is its flags, its tower and, while there is something to write, a queue; rare state is in a box of
+//! its own, so that an idle connection is small.
 //!
-//! A descriptor is registered with the poller as late as possible: when a read found nothing more, or a write had to
-//! wait. The registration is edge-triggered and reports at once what is there already, so nothing gets lost in between.
-//! A connection that is accepted the moment it stands is the exception: it has nothing to read yet, and is registered
-//! when its reading starts. One that had to wait among others is read first, and if it is answered and closed in that
-//! turn it is never registered.
+//! A descriptor is registered with the poller as late as possible: when a read has found no more input, or a write has
+//! to wait. The registration is edge-triggered and reports existing readiness immediately, so no event is lost. A
+//! connection that is accepted as soon as it is established is the exception: it has nothing to read yet, and is
+//! registered when reading starts. A connection that waited among others is read first, and is never registered if it
+//! is answered and closed in that turn.
 
 mod accept;
 mod around;
@@ -37,7 +37,7 @@ pub(crate) use node::StreamNode;
 pub(crate) use outgoing::Outgoing;
 pub use read::Received;
 
-/// A stream of bytes in both directions, or a listener for such streams (`uv_stream_t`).
+/// A bidirectional stream of bytes, or a listener for such streams (`uv_stream_t`).
 ///
 /// [`Tcp`](crate::Tcp) and [`Pipe`](crate::Pipe) dereference to it.
 #[derive(Clone)]
@@ -48,18 +48,20 @@ impl Stream {
         Self(event_loop.add(kind, |handle| StreamNode::new(handle, flags)))
     }
 
-    /// A stream of a connected socket that was accepted elsewhere: non-blocking already, and no other process's.
+    /// Creates a stream for an accepted socket, which must be non-blocking and have no other owner.
     pub(crate) fn connected(event_loop: &LoopHandle, kind: HandleKind, fd: OwnedFd) -> Self {
         let stream = Self::create(event_loop, kind, SOCKET);
         stream.0.open(fd, READABLE | WRITABLE);
         stream
     }
 
-    /// A stream for a connected socket, TCP or Unix by its address: one that was inherited, say.
+    /// Creates a stream for a connected socket, an inherited socket for example. The family of the socket's address
+    /// decides between TCP and Unix.
     ///
     /// # Errors
-    /// `ENOTSOCK` for what is no stream socket, `ENOTCONN` for one without a peer; what the system says. The descriptor is
-    /// closed then.
+    ///
+    /// `ENOTSOCK` if `fd` is not a stream socket, `ENOTCONN` if it has no peer; any error of the system calls. An error
+    /// closes the descriptor.
     pub fn from_fd(event_loop: &LoopHandle, fd: OwnedFd) -> Result<Self> {
         let failed = |errno| Error::new("open", errno);
         let kind = read::kind_of(fd.as_fd()).ok_or_else(|| failed(Errno::ENOTSOCK))?;
@@ -74,13 +76,12 @@ impl Stream {
         Ok(Self::clone(&pipe))
     }
 
-    /// Starts listening (`uv_listen`): connections are announced to `upcall` and taken with `accept`.
+    /// Starts listening (`uv_listen`): connections are announced to `upcall`, which takes them with `accept`.
     ///
-    /// On a listening stream this sets the new backlog and upcall.
+    /// On a listening stream this sets a new backlog and upcall.
     ///
     /// # Errors
-    /// `EADDRINUSE` here, although it was `bind` that met it; `EINVAL` on a closing or connected stream, or a pipe
-    /// that was not bound.
+    /// `EADDRINUSE` if `bind` met that; `EINVAL` on a closing or connected stream, or a pipe that is not bound.
     pub fn listen(&self, backlog: u32, upcall: impl AcceptUpcall + 'static) -> Result<()> {
         let _down = LAYER.down("Stream::listen", || Facts::of(self));
         self.0.listen(backlog, Box::new(upcall))
@@ -98,62 +99,61 @@ impl Stream {
         self.listen(backlog, on_connection)
     }
 
-    /// How many connections one turn may announce; 1 at first, as in libuv, which spreads connections over several
-    /// processes that share a socket. More saves polls.
+    /// Sets how many connections one turn announces. Default: 1, as in libuv, which spreads connections over processes
+    /// that share a socket. A larger batch saves polls.
     pub fn set_accept_batch(&self, connections: u32) {
         self.0.set_accept_batch(connections);
     }
 
-    /// Takes the connection that was announced by `on_connection` (`uv_accept`), as a stream of the listener's kind.
+    /// Takes the connection announced by `on_connection` (`uv_accept`), as a stream of the listener's kind.
     ///
     /// # Errors
-    /// `EAGAIN` if none waits.
+    /// `EAGAIN` if no connection is waiting.
     pub fn accept(&self) -> Result<Self> {
         let _down = LAYER.down("Stream::accept", || Facts::of(self));
         self.0.accept()
     }
 
-    /// Takes the connection that was announced, without making a handle for it. See also `Tcp::accept`.
+    /// Like [`accept`](Self::accept), without creating a handle for the connection.
     ///
     /// # Errors
-    /// `EAGAIN` if none waits.
+    /// `EAGAIN` if no connection is waiting.
     pub fn accept_fd(&self) -> Result<OwnedFd> {
         let _down = LAYER.down("Stream::accept_fd", || Facts::of(self));
         self.0.accept_fd()
     }
 
-    /// Takes the next connection that waits in the kernel, whether it was announced or not: what a listener does that is
-    /// about to be closed.
+    /// Accepts the next connection in the kernel's backlog, announced or not. A listener does this before it is closed.
     ///
     /// # Errors
-    /// `EAGAIN` if none waits, `EINVAL` if this does not listen; what the system says.
+    /// `EAGAIN` if no connection is waiting, `EINVAL` if the stream does not listen; any error of `accept4`.
     pub fn try_accept_fd(&self) -> Result<OwnedFd> {
         let _down = LAYER.down("Stream::try_accept_fd", || Facts::of(self));
         self.0.try_accept_fd()
     }
 
-    /// Sets the tower that is called for this stream. One set during an upcall takes over after it.
+    /// Sets the stream's tower. During an upcall the change takes effect when the upcall returns.
     ///
-    /// A closing stream takes one too, as its `on_close` is still to come; a closed one does not.
+    /// A closing stream takes a tower too, because its `on_close` is still to come; a closed stream does not.
     pub fn set_upcall(&self, upcall: impl StreamUpcall + 'static) {
         self.0.set_upcall(Box::new(upcall));
     }
 
-    /// Asks for an `on_notify` in the next pending phase: how a layer above turns something that it learned outside of
-    /// this stream's upcalls (a timer, an answer finished elsewhere) into an upcall of this stream.
+    /// Requests an `on_notify` in the next pending phase. With it a layer above continues work outside of this stream's
+    /// upcalls, such as a timer or an answer that another callback finished, as an upcall of this stream.
     ///
-    /// Several requests make one call; a closing stream makes none.
+    /// Several requests cause one call; a closing stream makes none.
     pub fn notify(&self) {
         let _down = LAYER.down("Stream::notify", || Facts::of(self));
         self.0.notify();
     }
 
-    /// Calls `begin` when the poller announces the next event of this stream, before anything is done about it, and drops
-    /// what that returns when the turn that the event causes is over, also by a panic: for who records or measures what
-    /// becomes of one event. Other streams and other turns cost nothing more for it.
+    /// Calls `begin` when the poller reports the next event of this stream, before the event is handled, and drops the
+    /// returned guard when the event's turn ends, also by a panic: for recording or measuring the effects of one event.
+    /// Other streams and turns pay nothing for it.
     ///
-    /// For one event: a later call takes the place of one whose event has not come. Turns that no event begins, for input
-    /// that was left over, are not surrounded. At close `begin` is dropped.
+    /// It applies to one event: a later call replaces a pending one. Turns without an event, for input that was left
+    /// over, have no guard. A close drops `begin`.
     pub fn surround_next_event<G: 'static>(&self, begin: impl FnOnce() -> G + 'static) {
         self.0.surround_next_event(Box::new(|| Box::new(begin())));
     }
@@ -167,17 +167,18 @@ impl Stream {
         self.0.read_start()
     }
 
-    /// Stops reading (`uv_read_stop`); no `on_read` follows, even from within one. Idempotent.
+    /// Stops reading (`uv_read_stop`). No `on_read` follows, not even if called in `on_read`. Idempotent.
     pub fn read_stop(&self) {
         let _down = LAYER.down("Stream::read_stop", || Facts::of(self));
         self.0.read_stop();
     }
 
-    /// Writes what the kernel takes at once and nothing more (`uv_try_write`). Returns how much that was.
+    /// Writes what the kernel takes now (`uv_try_write`). Returns the number of bytes.
     ///
     /// # Errors
-    /// `EAGAIN` if nothing can be taken now: the kernel is full, earlier writes wait, or the stream is still
-    /// connecting. `EPIPE` if the stream is not writable, `EBADF` if it has no descriptor, and what the system says.
+    /// `EAGAIN` if nothing can be written now: the kernel's buffer is full, earlier writes are queued, or the stream is
+    /// still connecting. `EPIPE` if the stream is not writable, `EBADF` if it has no descriptor; any error of the
+    /// system call.
     #[inline(always)] // +24 instructions in tcp/echo-64 without this and that of turn
     pub fn try_write(&self, data: &[u8]) -> Result<usize> {
         let _down = LAYER.down("Stream::try_write", || Facts::of(self).bytes(data.len()));
@@ -193,9 +194,9 @@ impl Stream {
         self.0.try_writev(data)
     }
 
-    /// Writes all of `data` (`uv_write`): at once as far as the kernel takes it, the rest when it has room.
+    /// Writes all of `data` (`uv_write`): what the kernel takes now, and the rest when it has room.
     ///
-    /// `on_write` reports the end, never from inside this call.
+    /// `on_write` reports the result, never inside this call.
     ///
     /// # Errors
     /// `EPIPE` if the stream is not writable, `EBADF` if it has no descriptor.
@@ -207,7 +208,7 @@ impl Stream {
     /// Like [`write`](Self::write) with several buffers, as one request.
     ///
     /// # Errors
-    /// `EINVAL` without any buffer, and as for `write`.
+    /// `EINVAL` for no buffers; otherwise as for `write`.
     pub fn writev(&self, data: impl IntoIterator<Item = bytes::Bytes>) -> Result<()> {
         let _down = LAYER.down("Stream::writev", || Facts::of(self));
         let mut rest: VecDeque<_> = data.into_iter().collect();
@@ -215,31 +216,31 @@ impl Stream {
         self.0.write(first, rest, Vec::new())
     }
 
-    /// Bytes that were written but not yet taken by the kernel (`uv_stream_get_write_queue_size`).
+    /// Bytes in the write queue, which the kernel has not taken yet (`uv_stream_get_write_queue_size`).
     #[must_use]
     pub fn write_queue_size(&self) -> usize {
         self.0.write_queue_size()
     }
 
-    /// Bytes that were written and that the peer has not acknowledged: those that wait here and those with the kernel
-    /// (`SIOCOUTQ`). A FIN counts as one until it is acknowledged.
+    /// Bytes that the peer has not acknowledged, both in this queue and in the kernel's (`SIOCOUTQ`). A FIN counts as
+    /// one byte until it is acknowledged.
     ///
     /// # Errors
-    /// `EBADF` without a descriptor; `ENOTTY` or `EINVAL` for what is no socket.
+    /// `EBADF` without a descriptor; `ENOTTY` or `EINVAL` if the descriptor is not a socket.
     pub fn unacknowledged(&self) -> Result<usize> {
         let sent = sys::socket::unacknowledged(self.0.fd().get().ok_or(Error::new("ioctl", Errno::EBADF))?);
         let sent = sent.map_err(|errno| Error::new("ioctl", errno))?;
         Ok(self.write_queue_size() + sent)
     }
 
-    /// Closes the stream, and sends the FIN first. A close sends a reset instead if input has come that was not read, and
-    /// a peer whose connection is reset does not see the end of what it was sent. What waits to be written is lost.
+    /// Sends a FIN and closes the stream. A plain close sends a reset if there is unread input, and after a reset the
+    /// peer may lose the end of the data it was sent. Queued writes are cancelled.
     ///
-    /// The FIN ends writing for every process that shares the socket, a child to which it was passed included.
+    /// The FIN ends writing for every process that shares the socket, for example a child to which it was passed.
     pub fn close_with_fin(&self) {
         let _down = LAYER.down("Stream::close_with_fin", || Facts::of(self));
         if let Some(fd) = self.0.fd().get() {
-            // Fails only if there is no peer to tell.
+            // Fails only if there is no peer.
             let _ = sys::socket::shutdown_write(fd);
         }
         self.close();
@@ -251,56 +252,56 @@ impl Stream {
         self.0.bytes_read.get()
     }
 
-    /// Bytes written so far, those that still wait included.
+    /// Bytes written so far, including those in the write queue.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.0.bytes_written.get()
     }
 
-    /// Finishes writing (`uv_shutdown`): sends a FIN once everything written before is with the kernel.
+    /// Finishes writing (`uv_shutdown`): sends a FIN when the kernel has taken everything written before.
     ///
     /// # Errors
-    /// `ENOTCONN` unless the stream is connected and writable, so also the second time.
+    /// `ENOTCONN` unless the stream is connected and writable, so also for a second call.
     pub fn shutdown(&self) -> Result<()> {
         let _down = LAYER.down("Stream::shutdown", || Facts::of(self));
         self.0.shutdown()
     }
 
-    /// Whether the stream may be read from (`uv_is_readable`).
+    /// Whether the stream can be read from (`uv_is_readable`).
     #[must_use]
     pub fn is_readable(&self) -> bool {
         self.0.has(READABLE)
     }
 
-    /// Whether the stream may be written to (`uv_is_writable`).
+    /// Whether the stream can be written to (`uv_is_writable`).
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.0.has(WRITABLE)
     }
 
-    /// The descriptor (`uv_fileno`). It stays the stream's own: do not close it.
+    /// The descriptor (`uv_fileno`). The stream still owns it: do not close it.
     ///
     /// # Errors
-    /// `EBADF` before there is one and once the stream is closing.
+    /// `EBADF` if the stream has no descriptor or is closing.
     pub fn fileno(&self) -> Result<RawFd> {
-        // Whoever knows the number may duplicate it.
+        // The caller may duplicate the descriptor.
         self.0.set(SHARED);
         self.0.fileno()
     }
 
-    /// Another descriptor of the same socket, for somebody else: another process, say.
+    /// Duplicates the socket's descriptor, for another process for example.
     ///
     /// # Errors
-    /// `EBADF` without a descriptor; what the system says.
+    /// `EBADF` without a descriptor; any error of the system call.
     pub fn try_clone_fd(&self) -> Result<OwnedFd> {
         self.0.set(SHARED);
         sys::fd::duplicate(self.0.opened()?).map_err(|errno| Error::new("dup", errno))
     }
 
-    /// Sets or clears blocking mode, of the open file that others may share (`uv_stream_set_blocking`).
+    /// Sets or clears blocking mode of the open file, which other processes may share (`uv_stream_set_blocking`).
     ///
-    /// Writes then wait until everything is with the kernel. Reads from a socket never wait; those from another kind
-    /// of file do, and so must not be started.
+    /// In blocking mode a write blocks until the kernel has taken everything. Reads from a socket never block; reads
+    /// from another kind of file do, so do not start reading from one.
     ///
     /// # Errors
     /// `EBADF` without a descriptor.

@@ -1,4 +1,4 @@
-//! What a stream is made of: its flags, its descriptor and its tower; and what the loop asks of it. Mirrors the fields
+//! The state of a stream: its flags, its descriptor and its tower; and the calls of the loop to it. Mirrors the fields
 //! of `uv_stream_t` and `uv__stream_io`, `uv__stream_close` and `uv__stream_destroy`, libuv's `src/unix/stream.c`.
 
 use super::accept::Listener;
@@ -30,11 +30,11 @@ pub(crate) struct StreamNode {
     pub(super) handle: Handle,
     pub(super) fd: FdCell,
     flags: FlagCell<StreamKind>,
-    /// What no event will announce: what events have said since a system call found otherwise.
+    /// Readiness that events have reported and that no system call has used up, so that no further event reports it.
     pub(super) ready: FlagCell<Ready>,
     pub(super) registration: Cell<Registration>,
     pub(super) tower: HandlerCell<Box<dyn StreamUpcall>>,
-    /// What only a listening stream has.
+    /// The state of a listening stream.
     pub(super) listener: OnceCell<Box<Listener>>,
     pub(super) out: ColdCell<Outgoing>,
     pub(super) cold: ColdCell<Cold>,
@@ -42,29 +42,30 @@ pub(crate) struct StreamNode {
     pub(super) bytes_written: Cell<u64>,
 }
 
-/// What only some streams need: bound and connecting ones, pipes that pass handles, those that something failed for.
+/// The rare state: for streams that bind or connect, for IPC pipes, and for streams with a failure.
 #[derive(Default)]
 pub(super) struct Cold {
-    /// `bind` failed with EADDRINUSE; `listen` or `connect` says so.
+    /// The `EADDRINUSE` of `bind`, which `listen` or `connect` reports.
     pub(super) delayed_error: Option<Errno>,
-    /// Descriptors that came with messages and wait to be taken.
+    /// Received descriptors that are not yet taken.
     pub(super) received: VecDeque<OwnedFd>,
-    /// How long the stream waits after a failure of the system.
+    /// The pauses after failures of the system.
     pause: Pause,
-    /// What waits for that: accepting or reading, and writing.
+    /// Accepting or reading is paused; likewise writing.
     pub(super) is_input_paused: bool,
     is_output_paused: bool,
-    /// The program gave a standard descriptor away.
+    /// The program has passed in a standard descriptor.
     pub(super) is_standard: bool,
-    /// The open file may be others' too and was made non-blocking for this stream: its mode is restored at close.
+    /// The open file, which other processes may share, was made non-blocking for this stream: the close restores its
+    /// mode.
     pub(super) is_lent: bool,
-    /// The socket file to remove at close.
+    /// The socket file that the close removes.
     file: Option<SocketFile>,
-    /// What errors of `listen` and `connect` are about.
+    /// The target in errors of `listen` and `connect`.
     target: Option<Box<str>>,
-    /// The port to which a TCP stream connects, if its own may be the same one; else 0.
+    /// The port to which a TCP stream connects, if the kernel may choose the same port as its own; otherwise 0.
     pub(super) risky_port: u16,
-    /// What surrounds the next event's turn.
+    /// Creates the guard of the next event.
     pub(super) around: Option<Around>,
 }
 
@@ -109,7 +110,7 @@ impl StreamNode {
         self.fd.number().ok_or(Error::new("fileno", Errno::EBADF))
     }
 
-    /// The descriptor, for a system call: see [`FdCell::get`].
+    /// The descriptor, for one system call: see [`FdCell::get`].
     pub(crate) fn opened(&self) -> Result<BorrowedFd<'_>> {
         self.fd.get().ok_or(Error::new("fileno", Errno::EBADF))
     }
@@ -130,12 +131,12 @@ impl StreamNode {
         self.cold.peek(|cold| cold.delayed_error).flatten()
     }
 
-    /// Remembers what the stream's errors are about: the name to which it is bound or connects.
+    /// Sets the target of the stream's errors: the name to which it is bound or connects.
     pub(crate) fn set_target(&self, target: impl Display) {
         self.cold.with(|cold| cold.target = Some(target.to_string().into_boxed_str()));
     }
 
-    /// The error of an operation, saying what it is about.
+    /// An error of the operation, with its target.
     pub(super) fn error(&self, op: &'static str, errno: Errno) -> Error {
         let error = Error::new(op, errno);
         match self.cold.peek(|cold| cold.target.clone()).flatten() {
@@ -148,7 +149,7 @@ impl StreamNode {
         self.cold.with(|cold| cold.file = Some(file));
     }
 
-    /// Where the socket file that was made for this stream is; no path if it is gone, or another file by now.
+    /// The path of the socket file that was created for this stream; an inner `None` if it was removed or replaced.
     pub(crate) fn file_path(&self) -> Option<Option<PathBuf>> {
         self.cold.peek(|cold| cold.file.as_ref().map(|file| file.path().map(Path::to_owned))).flatten()
     }
@@ -166,7 +167,7 @@ impl StreamNode {
         }
     }
 
-    /// Active means reading, connecting, listening or writing.
+    /// Updates whether the handle is active: it reads, connects, listens or writes.
     pub(super) fn update_active(&self) {
         if self.has(READING | CONNECTING) || self.listening().is_some() || self.is_writing() {
             self.handle.start();
@@ -175,21 +176,21 @@ impl StreamNode {
         }
     }
 
-    /// Leaves work to the next poll phase: law 6.
+    /// Gives the stream a turn in the next poll phase (law 6).
     pub(super) fn push_ready(self: &Rc<Self>) {
         if self.stay_ready() {
             self.event_loop().push_ready(Rc::clone(self) as Rc<dyn Node>);
         }
     }
 
-    /// Accepting or reading failed by a state of the system: leaves it alone for a while.
+    /// Pauses accepting or reading after a failure of the system.
     #[cold]
     pub(super) fn pause_input(self: &Rc<Self>, call: Call, errno: Errno) -> Noted {
         self.ready.clear(Readiness::READABLE);
         self.pause(call, errno, |cold| cold.is_input_paused = true)
     }
 
-    /// The same of writing.
+    /// Pauses writing after a failure of the system.
     #[cold]
     pub(super) fn pause_output(self: &Rc<Self>, call: Call, errno: Errno) {
         self.pause(call, errno, |cold| cold.is_output_paused = true);
@@ -212,7 +213,7 @@ impl StreamNode {
         self.event_loop().note_trouble(call, errno)
     }
 
-    /// Leaves completions to the pending phase: law 1.
+    /// Lets the pending phase report completions (law 1).
     pub(super) fn feed(self: &Rc<Self>) {
         if !self.has(FED) {
             self.set(FED);
@@ -220,7 +221,7 @@ impl StreamNode {
         }
     }
 
-    /// For a turn or a report that an upcall's panic may end: another one follows then, for whatever is left.
+    /// Returns a guard for a turn or a report. If an upcall panics, it schedules another turn for the rest.
     pub(super) fn on_unwind(self: &Rc<Self>) -> OnUnwind<impl FnOnce() + use<'_>> {
         OnUnwind::new(|| {
             if !self.handle.is_closing() {
@@ -233,10 +234,10 @@ impl StreamNode {
     }
 }
 
-/// What calls the tower, and so needs the stream that the tower is given: the loop hands a turn the node's own reference,
-/// which makes a [`Stream`] without touching the count.
+/// The functions that call the tower take a [`Stream`], which the tower gets. The loop gives each turn its own
+/// reference to the node, and that becomes a [`Stream`] without counting references.
 impl Stream {
-    /// Calls the tower, and says so.
+    /// Calls the tower and traces the call.
     #[inline]
     #[track_caller]
     pub(super) fn call(&self, name: &'static str, call: impl FnOnce(&mut dyn StreamUpcall, &Self)) {
@@ -244,7 +245,7 @@ impl Stream {
         self.0.tower.call(|upcall| call(&mut **upcall, self));
     }
 
-    /// Does what the descriptor is ready for, in libuv's order: input before output.
+    /// Handles readiness in libuv's order: input before output.
     #[inline(always)] // +24 instructions in tcp/echo-64 without this and that of try_write
     fn turn(&self) {
         let node = &self.0;
@@ -263,7 +264,7 @@ impl Stream {
             if node.ready.has(Readiness::WRITABLE) && !node.handle.is_closing() {
                 self.write_turn();
             }
-            // Last: a write that waits says itself what failed.
+            // Last, because a queued write reports its own failure.
             if node.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
                 self.tell_unread_end();
             }
@@ -271,7 +272,7 @@ impl Stream {
         unfinished.disarm();
     }
 
-    /// A turn that no event began. Apart, so that the other one is part of what is called for an event.
+    /// A turn without an event. Not inlined, so that a turn for an event is inlined into its caller.
     #[inline(never)]
     pub(super) fn another_turn(&self) {
         self.turn();
@@ -348,14 +349,14 @@ impl Node for StreamNode {
         if let Some(file) = cold.as_ref().and_then(|cold| cold.file.as_ref())
             && self.event_loop().is_own()
         {
-            // Before the close, so that nobody connects to a socket that is about to vanish.
+            // Before the close, so that no client connects to a socket that is about to close.
             file.remove();
         }
         if let Some(listener) = self.listener.get() {
             listener.stop();
         }
         self.release(cold.as_deref());
-        // What `connect` was about is still wanted for its report.
+        // The report of a cancelled connect needs the target.
         let target = cold.and_then(|mut cold| cold.target.take());
         if target.is_some() {
             self.cold.with(|kept| kept.target = target);

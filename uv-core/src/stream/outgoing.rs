@@ -1,6 +1,5 @@
-//! What a stream has still to write or to report: the queue of write requests and their ends. Knows system calls, but
-//! neither the loop nor a tower. Mirrors `write_queue` and `write_completed_queue` of `uv_stream_t` and
-//! `uv__try_write`.
+//! The output of a stream: the queue of write requests, and their unreported results. Knows system calls, but neither
+//! the loop nor a tower. Mirrors `write_queue` and `write_completed_queue` of `uv_stream_t` and `uv__try_write`.
 
 use crate::sys;
 use crate::sys::socket::Means;
@@ -11,27 +10,27 @@ use std::io::IoSlice;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
-/// Buffers in one `writev`: enough to make the call's own cost vanish, and small enough for the stack.
+/// Buffers in one `writev`: enough to make the call's own cost negligible, and few enough for the stack.
 const BUFFERS_PER_WRITE: usize = 64;
 
-/// Interrupted calls per write: a storm of signals makes the stream pause, and does not end it.
+/// Interrupted calls per write: a storm of signals pauses the stream and does not end it.
 const INTERRUPTIONS: u32 = 16;
 
-/// Refusals after which a request with descriptors fails: after a third of a second, by the pauses between them.
+/// Refusals after which a request with descriptors fails: with the pauses between them about a third of a second.
 const REFUSALS: u8 = 6;
 
-/// Requests for which an empty queue keeps its memory; one that grew beyond gives it back.
+/// An empty queue keeps its memory up to this many requests.
 const REQUESTS_KEPT: usize = 64;
 
-/// What is still to be written or to be reported; a stream has one only meanwhile.
+/// The output that is queued or not yet reported. A stream has it only while there is some.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     pub(super) queue: VecDeque<Request>,
     /// Bytes in the queue.
     pub(super) bytes: usize,
-    /// Ends of writes not yet reported.
+    /// Unreported results of writes.
     pub(super) done: VecDeque<Result<()>>,
-    /// The end of a connect, not yet reported.
+    /// The unreported result of a connect.
     pub(super) connect: Option<Result<(), Errno>>,
     pub(super) shutdown: Option<Shutdown>,
 }
@@ -39,23 +38,23 @@ pub(crate) struct Outgoing {
 pub(super) enum Shutdown {
     /// The FIN waits for the queue.
     Wanted,
-    /// Not yet reported.
+    /// The FIN is sent or has failed, which is not yet reported.
     Done(Result<(), Errno>),
 }
 
-/// How far one write call came.
+/// How much one write call took.
 pub(super) enum Progress {
     Went,
     Full,
     Emptied,
 }
 
-/// One write: its buffers, and the handles that go with its first byte.
+/// A write request: its buffers, and the descriptors that travel with its first byte.
 pub(super) struct Request {
     first: Bytes,
     rest: VecDeque<Bytes>,
     fds: Vec<Rc<OwnedFd>>,
-    /// How often its descriptors were refused.
+    /// How often the kernel has refused its descriptors.
     refusals: u8,
 }
 
@@ -76,7 +75,7 @@ impl Request {
         std::iter::once(&self.first).chain(&self.rest).filter(|buffer| !buffer.is_empty())
     }
 
-    /// Drops the first `count` bytes. Returns how many more were asked for than it has.
+    /// Drops the first `count` bytes. Returns the part of `count` beyond the request's bytes.
     fn advance(&mut self, mut count: usize) -> usize {
         loop {
             let here = count.min(self.first.len());
@@ -98,12 +97,12 @@ impl Outgoing {
         self.queue.is_empty() && self.done.is_empty() && self.connect.is_none() && self.shutdown.is_none()
     }
 
-    /// Whether something waits to be reported.
+    /// Whether there is a result to report.
     pub(super) fn has_news(&self) -> bool {
         !self.done.is_empty() || self.connect.is_some() || matches!(self.shutdown, Some(Shutdown::Done(_)))
     }
 
-    /// Gives back the memory of an unusual burst.
+    /// Releases the memory of an unusually long queue.
     pub(super) fn shrink(&mut self) {
         self.queue.shrink_to(REQUESTS_KEPT);
         self.done.shrink_to(REQUESTS_KEPT);
@@ -114,7 +113,7 @@ impl Outgoing {
         self.queue.push_back(request);
     }
 
-    /// Writes once and completes the requests that this ends.
+    /// Writes once and completes the requests that this finishes.
     pub(super) fn write(&mut self, fd: BorrowedFd<'_>, means: Means) -> Result<Progress, Errno> {
         let (offered, taken) = match self.write_head(fd, means) {
             Err(errno) if errno.would_block() => return Ok(Progress::Full),
@@ -124,11 +123,11 @@ impl Outgoing {
         if self.queue.is_empty() {
             return Ok(Progress::Emptied);
         }
-        // A short write means that the kernel is full; the poller tells when it no longer is.
+        // A short write means that the kernel's buffer is full; the poller reports when there is room.
         Ok(if taken < offered { Progress::Full } else { Progress::Went })
     }
 
-    /// Writes the head of the queue. Returns the bytes offered and taken.
+    /// Writes the head of the queue. Returns the numbers of bytes offered and taken.
     fn write_head(&mut self, fd: BorrowedFd<'_>, means: Means) -> Result<(usize, usize), Errno> {
         let is_alone = self.queue.len() == 1;
         let Some(head) = self.queue.front_mut() else { return Ok((0, 0)) };
@@ -143,7 +142,7 @@ impl Outgoing {
             let taken = retrying(|| sys::socket::write(fd, means, data))?;
             return Ok((data.len(), taken));
         }
-        // A request with handles begins a message of its own.
+        // A request with descriptors begins a message of its own.
         let plain = self.queue.iter().take_while(|request| !request.has_fds());
         let (slices, used, offered) = gather(plain.flat_map(Request::buffers));
         if used == 0 {
@@ -153,7 +152,7 @@ impl Outgoing {
         Ok((offered, taken))
     }
 
-    /// Takes `count` written bytes off the queue and completes the requests that end with them.
+    /// Removes `count` written bytes from the queue and completes the requests that end with them.
     fn advance(&mut self, mut count: usize) {
         self.bytes -= count;
         while let Some(head) = self.queue.front_mut() {
@@ -166,8 +165,8 @@ impl Outgoing {
         }
     }
 
-    /// The kernel refused a request with descriptors, as if they were none that can be sent: whether it may be tried
-    /// again. `None` for a request without.
+    /// Records that the kernel refused the descriptors of the first request. Returns whether it may be retried, or
+    /// `None` for a request without descriptors.
     pub(super) fn may_try_again(&mut self) -> Option<bool> {
         let head = self.queue.front_mut().filter(|head| head.has_fds())?;
         head.refusals += 1;
@@ -181,7 +180,7 @@ impl Outgoing {
         }
     }
 
-    /// Ends everything that is queued as cancelled.
+    /// Completes all queued requests as cancelled.
     pub(super) fn cancel_queue(&mut self) {
         while !self.queue.is_empty() {
             self.fail_head(Error::new("write", Errno::ECANCELED));
@@ -189,7 +188,7 @@ impl Outgoing {
     }
 }
 
-/// The first buffers for one call, how many there are, and their bytes.
+/// Returns the first buffers for one call, their number, and their bytes.
 fn gather<'a>(buffers: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; BUFFERS_PER_WRITE], usize, usize) {
     let mut slices = [IoSlice::new(&[]); BUFFERS_PER_WRITE];
     let (mut used, mut bytes) = (0, 0);
@@ -201,7 +200,7 @@ fn gather<'a>(buffers: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; BUFFER
     (slices, used, bytes)
 }
 
-/// Sends a request that carries handles, alone. The handles go with its first byte: what is left of it goes without.
+/// Sends the first request alone, with its descriptors. They travel with its first byte; the rest is sent without.
 fn send_with_fds(request: &mut Request, fd: BorrowedFd<'_>, means: Means) -> Result<(usize, usize), Errno> {
     let (slices, used, offered) = gather(request.buffers());
     let fds: Vec<RawFd> = request.fds.iter().map(|fd| fd.as_raw_fd()).collect();

@@ -1,4 +1,4 @@
-//! Reading. Mirrors `uv_read_start`, `uv__read` and, for handles that come with messages, `uv__stream_queue_fd`.
+//! Reading. Mirrors `uv_read_start`, `uv__read` and, for received descriptors, `uv__stream_queue_fd`.
 
 use super::flags::{END_TOLD, READING};
 use super::{IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
@@ -10,24 +10,24 @@ use crate::{Errno, Error, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-/// Reads per turn: libuv's number. One peer that sends without end does not keep the loop from the others.
+/// Reads per turn, libuv's number: a peer that sends without end does not keep the loop from other streams.
 const READS_PER_TURN: u32 = 32;
 
-/// Interrupted calls per read: a storm of signals makes the stream pause, and does not end it.
+/// Interrupted calls per read: a storm of signals pauses the stream and does not end it.
 const INTERRUPTIONS: u32 = 16;
 
-/// A descriptor that came with a message on an IPC pipe (`uv_pipe_pending_type`).
+/// A descriptor received on an IPC pipe (`uv_pipe_pending_type`).
 #[derive(Debug)]
 pub struct Received {
-    /// The descriptor, the receiver's own.
+    /// The descriptor, which the receiver owns.
     pub fd: OwnedFd,
     /// `Tcp` or `Pipe`, by the socket's address; `None` for anything else.
     pub kind: Option<HandleKind>,
 }
 
-/// What one read brought.
+/// The result of one read.
 enum Step {
-    /// So many bytes; and whether the kernel has no more.
+    /// The number of bytes, and whether the kernel has no more.
     Data(usize, bool),
     WouldBlock,
     End,
@@ -69,18 +69,18 @@ impl StreamNode {
             self.update_active();
         }
         if self.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
-            // No further event will say so.
+            // No further event reports it.
             self.feed();
         }
         self.watch_unread();
     }
 
-    /// Has the poller watch a stream that is not read: its end or its failure may be the next that happens to it.
+    /// Watches a stream that is not reading, because a FIN or a failure may be its next event.
     #[cold]
     pub(super) fn watch_unread(self: &Rc<Self>) {
         let is_unread = self.has(SOCKET) && self.has(READABLE) && !self.has(READING);
         if is_unread && !self.handle.is_closing() && !self.is_watched() {
-            // A poller that takes no more leaves it as it was: reading says what is wrong.
+            // If the poller refuses, the stream stays unwatched: reading reports the error.
             let _ = self.watch();
         }
     }
@@ -102,8 +102,8 @@ impl StreamNode {
         Step::Failed(Errno::EINTR)
     }
 
-    /// Reads once. Returns how many bytes came, and whether there may be more although the buffer is not full: a
-    /// terminal gives line by line, and descriptors that come with a message cut it short.
+    /// Reads once. Returns the number of bytes, and whether there may be more although the buffer is not full: a
+    /// terminal returns one line at a time, and descriptors in a message end a read early.
     #[inline]
     fn read_bytes(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
         if self.has(SOCKET) && self.handle.kind() == HandleKind::Tcp {
@@ -140,7 +140,7 @@ impl StreamNode {
     }
 }
 
-/// The kind of handle for a stream socket, by its address; `None` for anything else (`uv_guess_handle`).
+/// The kind of handle for a stream socket, by its address; `None` for another descriptor (`uv_guess_handle`).
 pub(super) fn kind_of(fd: BorrowedFd<'_>) -> Option<HandleKind> {
     let kind = match sys::socket::local_addr(fd).ok()?.family() {
         libc::AF_INET | libc::AF_INET6 => HandleKind::Tcp,
@@ -151,8 +151,8 @@ pub(super) fn kind_of(fd: BorrowedFd<'_>) -> Option<HandleKind> {
 }
 
 impl Stream {
-    /// Says what would be read if the stream were: that it failed, or that the peer has ended behind what is unread.
-    /// libuv says neither before reading starts again, so that who pauses does not learn that the peer is gone.
+    /// Reports the readiness of a stream that is not reading: a failure, or a FIN behind unread input. libuv reports
+    /// neither before reading starts again, so a program that pauses reading does not learn that the peer has closed.
     #[cold]
     pub(super) fn tell_unread_end(&self) {
         let node = &self.0;
@@ -171,7 +171,7 @@ impl Stream {
         }
     }
 
-    /// Reads until the kernel has no more, the upcall stops it, or the turn is over.
+    /// Reads until the kernel has no more, the upcall stops reading, or the turn reaches its bound.
     #[inline]
     pub(super) fn read_turn(&self) {
         let node = &self.0;
@@ -201,7 +201,7 @@ impl Stream {
                 }
             }
         }
-        // The bound was reached with input left.
+        // The turn has reached its bound and there may be more input.
         node.push_ready();
     }
 
@@ -210,13 +210,13 @@ impl Stream {
         let node = &self.0;
         match step {
             Step::End => {
-                // Reading may be started again, and then ends again.
+                // The upcall may start reading again; a second read then reports the end again.
                 node.clear(READING);
                 node.set(END_TOLD);
                 node.update_active();
                 self.call("StreamUpcall::on_end", |upcall, stream| upcall.on_end(stream));
                 if !node.is_watched() && !node.handle.is_closing() {
-                    // To be watched for a failure, if it is still open by then.
+                    // If it is still open, the pending phase watches it for a failure.
                     node.feed();
                 }
             }
@@ -231,7 +231,7 @@ impl Stream {
         }
     }
 
-    /// Nothing is left to read: from here on the poller announces more.
+    /// Records that all input is read: the poller reports the next.
     fn await_input(&self) {
         let node = &self.0;
         match node.watch() {

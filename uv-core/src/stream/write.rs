@@ -1,5 +1,5 @@
-//! Writing: at once what the kernel takes, the rest when it has room, everything reported in order. Mirrors
-//! `uv_write2`, `uv_try_write`, `uv__write`, `uv__write_callbacks`, `uv_shutdown` and `uv__drain`.
+//! Writing: the kernel takes what fits now, the rest is queued, and results are reported in order. Mirrors `uv_write2`,
+//! `uv_try_write`, `uv__write`, `uv__write_callbacks`, `uv_shutdown` and `uv__drain`.
 
 use super::flags::{BROKEN, CONNECTING, SHUTTING, WAITING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
@@ -15,14 +15,14 @@ use std::io::IoSlice;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
-/// Writes per turn: libuv's number. One fast peer does not keep the loop from the others.
+/// Writes per turn, libuv's number: a fast peer does not keep the loop from other streams.
 const WRITES_PER_TURN: u32 = 32;
 
-/// Bytes in one request: what the kernel takes in one call (`MAX_RW_COUNT`), as in libuv.
+/// The most bytes in one request, as in libuv: what the kernel takes in one call (`MAX_RW_COUNT`).
 const BYTES_PER_REQUEST: usize = 0x7fff_f000;
 
 impl StreamNode {
-    /// Works on what is to be written and reported; an empty queue is lent for it. `work` calls nobody.
+    /// Calls `work` with the output; a stream without output gets an empty queue for it. `work` must not call back.
     pub(super) fn with_output<R>(&self, work: impl FnOnce(&mut Outgoing) -> R) -> R {
         let mut out = self.out.take().unwrap_or_else(|| self.event_loop().take_output());
         let result = work(&mut out);
@@ -30,7 +30,7 @@ impl StreamNode {
         result
     }
 
-    /// Like `with_output`, where there is something; otherwise nothing happens.
+    /// Like `with_output`, but does nothing for a stream without output.
     pub(super) fn if_output<R>(&self, work: impl FnOnce(&mut Outgoing) -> R) -> Option<R> {
         let mut out = self.out.take()?;
         let result = work(&mut out);
@@ -51,7 +51,7 @@ impl StreamNode {
         self.out.peek(|out| !out.queue.is_empty()) == Some(true)
     }
 
-    /// Whether the FIN is sent and that is not yet reported.
+    /// Whether the FIN is sent and not yet reported.
     pub(crate) fn has_sent_fin(&self) -> bool {
         self.out.peek(|out| matches!(out.shutdown, Some(Shutdown::Done(_)))) == Some(true)
     }
@@ -102,22 +102,22 @@ impl StreamNode {
         }
     }
 
-    /// Descriptors go with the first byte, so with whatever is taken.
+    /// The descriptors travel with the first byte, so they are sent if any byte is.
     pub(crate) fn try_write_fds(&self, data: &[u8], fds: &[RawFd]) -> Result<usize> {
         let Some(fd) = self.free_fd() else { return self.nothing_at_once() };
         let data = [IoSlice::new(data)];
-        // Why it failed is said as it is: nothing is kept here to be tried again.
+        // The error is returned unchanged: nothing is queued for a retry.
         let sent = retrying(|| sys::message::send(fd, self.means(), &data, fds));
         sent.map(|count| self.count_written(count)).map_err(|errno| Error::new("write", errno))
     }
 
-    /// The descriptor, if nothing is in the way of writing at once.
+    /// The descriptor, if a write is possible now.
     #[inline]
     fn free_fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.get().filter(|_| self.has(WRITABLE) && !self.has(CONNECTING) && !self.is_writing())
     }
 
-    /// There is nothing to write, or something is in the way.
+    /// The result of a write that has no data or is not possible now.
     #[inline(never)]
     fn nothing_at_once(&self) -> Result<usize> {
         self.check_writable()?;
@@ -127,13 +127,13 @@ impl StreamNode {
         Ok(0)
     }
 
-    /// The kernel refused; an interrupted call is made again.
+    /// Handles a failed write; an interrupted call is repeated.
     #[inline(never)]
     fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
         match if errno == Errno::EINTR { retrying(write) } else { Err(errno) } {
             Ok(count) => Ok(self.count_written(count)),
             Err(errno) => match Failure::of(self.call_to_write(), errno) {
-                // Short of memory for a moment, or interrupted without end: as good as full.
+                // A temporary lack of memory, or interruptions beyond the bound: treated like a full buffer.
                 Failure::Passing | Failure::Interrupted => Err(Error::new("write", Errno::EAGAIN)),
                 _ => Err(Error::new("write", errno)),
             },
@@ -165,7 +165,7 @@ impl StreamNode {
             out.queue.len() == 1
         });
         if first_in_queue && !self.has(CONNECTING) {
-            // Nobody waits behind an earlier failure: this one finds out for itself.
+            // No write is queued behind an earlier failure, so this one may try.
             self.clear(BROKEN);
             self.flush();
             self.feed_news();
@@ -174,7 +174,7 @@ impl StreamNode {
         Ok(())
     }
 
-    /// Writes what is queued until the kernel is full or the turn is over.
+    /// Writes the queue until the kernel's buffer is full or the turn reaches its bound.
     pub(super) fn flush(self: &Rc<Self>) {
         let Some(fd) = self.fd.get() else { return };
         let means = self.means();
@@ -202,9 +202,9 @@ impl StreamNode {
     #[cold]
     fn flush_failed(self: &Rc<Self>, fd: BorrowedFd<'_>, call: Call, errno: Errno) {
         match Failure::of(call, errno) {
-            // What is queued stays, and is tried again.
+            // The queue stays and is retried.
             Failure::Passing | Failure::Interrupted => self.pause_output(call, errno),
-            // A filter of system calls answers with any error; a descriptor that cannot be sent is always refused.
+            // A seccomp filter may return any error; a descriptor that cannot be sent is refused always.
             Failure::Ours if call == Call::Pass => match self.with_output(Outgoing::may_try_again) {
                 Some(true) => self.pause_output(call, errno),
                 Some(false) => self.pass_over_head(fd, Error::new("write", errno)),
@@ -215,7 +215,7 @@ impl StreamNode {
         }
     }
 
-    /// A request with descriptors of which nothing was sent: those behind it go on.
+    /// Fails a request with descriptors of which nothing was sent. The requests behind it continue.
     fn pass_over_head(self: &Rc<Self>, fd: BorrowedFd<'_>, error: Error) {
         self.fail_head(fd, error);
         self.clear(BROKEN);
@@ -225,7 +225,7 @@ impl StreamNode {
         }
     }
 
-    /// As in libuv a failed write ends writing: those behind it wait for the close, which cancels them.
+    /// As in libuv, a failed write ends writing: the writes behind it wait for the close, which cancels them.
     fn fail_head(&self, fd: BorrowedFd<'_>, error: Error) {
         self.set(BROKEN);
         self.with_output(|out| out.fail_head(error));
@@ -249,7 +249,7 @@ impl StreamNode {
         Ok(())
     }
 
-    /// Sends the FIN if one is wanted; its report comes later.
+    /// Sends the FIN if `shutdown` has requested one; its result is reported later.
     fn finish_shutdown(&self, fd: BorrowedFd<'_>) {
         self.if_output(|out| {
             if let Some(Shutdown::Wanted) = out.shutdown {
@@ -258,7 +258,7 @@ impl StreamNode {
         });
     }
 
-    /// Has the pending phase report what ended.
+    /// Lets the pending phase report results.
     pub(super) fn feed_news(self: &Rc<Self>) {
         if self.out.peek(|out| out.has_news()) == Some(true) {
             self.feed();
@@ -267,7 +267,7 @@ impl StreamNode {
 }
 
 impl Stream {
-    /// Room for output was announced: writes on and reports what ended.
+    /// There is room for output: continues writing and reports results.
     #[inline(never)]
     pub(super) fn write_turn(&self) {
         let node = &self.0;
@@ -279,7 +279,7 @@ impl Stream {
         }
     }
 
-    /// Reports ends in order: connect, writes, shutdown. A write that ends during a report waits for the next round,
+    /// Reports results in order: connect, writes, shutdown. A write that ends during a report waits for the next round,
     /// and a closing stream for the close phase.
     pub(super) fn report(&self) {
         let node = &self.0;
@@ -301,7 +301,7 @@ impl Stream {
         }
     }
 
-    /// Reports the oldest ended write. Returns whether there was one.
+    /// Reports the result of the oldest completed write. Returns whether there was one.
     fn report_write(&self) -> bool {
         let node = &self.0;
         let Some(result) = node.if_output(|out| out.done.pop_front()).flatten() else { return false };
@@ -326,7 +326,8 @@ impl Stream {
         }
     }
 
-    /// The close phase's share: writes in order, then the shutdown; what ended already says how.
+    /// The close phase's part: reports writes in order, then the shutdown. Results that exist already are reported as
+    /// they are.
     pub(super) fn cancel_output(&self) {
         let node = &self.0;
         let cancelled = node.if_output(|out| {

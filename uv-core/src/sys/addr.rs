@@ -1,4 +1,4 @@
-//! Socket addresses as the kernel wants them, and back: IPv4, IPv6 and Unix paths.
+//! Socket addresses, to and from the kernel's form: IPv4, IPv6 and Unix paths.
 
 use crate::Errno;
 use std::ffi::OsStr;
@@ -6,7 +6,7 @@ use std::mem::{align_of, offset_of, size_of};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::OsStrExt;
 
-/// A socket address of any family, with its length.
+/// A socket address of any family, and its length.
 pub(crate) struct SockAddr {
     storage: libc::sockaddr_storage,
     len: libc::socklen_t,
@@ -15,12 +15,13 @@ pub(crate) struct SockAddr {
 const PATH_OFFSET: usize = offset_of!(libc::sockaddr_un, sun_path);
 const PATH_CAPACITY: usize = size_of::<libc::sockaddr_un>() - PATH_OFFSET;
 
-/// The address of one family.
+/// The address struct of one family.
 ///
 /// # Safety
-/// A plain struct of integers, for which every bit pattern is valid.
+///
+/// The type must be a plain struct of integers, for which every bit pattern is valid.
 unsafe trait Family: Copy {
-    /// Its place in a storage.
+    /// Checks that the type fits the storage.
     const FITS: () = assert!(
         size_of::<Self>() <= size_of::<libc::sockaddr_storage>()
             && align_of::<Self>() <= align_of::<libc::sockaddr_storage>(),
@@ -36,7 +37,7 @@ unsafe impl Family for libc::sockaddr_in6 {}
 unsafe impl Family for libc::sockaddr_un {}
 
 impl SockAddr {
-    /// Room for the kernel to fill in.
+    /// An empty address for the kernel to fill in.
     pub(super) fn empty() -> Self {
         // SAFETY: all zeroes is a valid `sockaddr_storage`: a plain struct of integers.
         let storage = unsafe { std::mem::zeroed() };
@@ -61,9 +62,9 @@ impl SockAddr {
         }
     }
 
-    /// A Unix address. A name that begins with NUL is abstract; an empty one asks the kernel for a name.
+    /// Creates a Unix address. A name that begins with NUL is abstract; for an empty name the kernel chooses one.
     ///
-    /// A path is followed by a NUL in the kernel's struct, so it has one byte less room than an abstract name.
+    /// In the kernel's struct a NUL follows a path, so a path has one byte less room than an abstract name.
     pub(crate) fn unix(name: &OsStr) -> Result<Self, Errno> {
         let bytes = name.as_bytes();
         let is_path = bytes.first().is_some_and(|first| *first != 0);
@@ -117,7 +118,7 @@ impl SockAddr {
         &raw mut self.len
     }
 
-    /// The address family, `AF_INET` and so on.
+    /// The address family, such as `AF_INET`.
     pub(crate) fn family(&self) -> libc::c_int {
         libc::c_int::from(self.storage.ss_family)
     }
@@ -139,7 +140,7 @@ impl SockAddr {
         }
     }
 
-    /// The name of a Unix address: a path, an abstract name with its leading NUL, or nothing.
+    /// The name of a Unix address: a path, an abstract name with its leading NUL, or an empty name.
     pub(crate) fn as_unix(&self) -> Option<Vec<u8>> {
         if self.family() != libc::AF_UNIX {
             return None;

@@ -1,31 +1,31 @@
 //! The monotonic clock, as the time since an origin. Mirrors `uv__hrtime`.
 //!
-//! A turn of the loop reads it twice. `Instant` does the same with three times the instructions, for differences between
-//! any two moments; here the origin is always the earlier one.
+//! A loop iteration reads it twice. `Instant` takes three times the instructions, because it supports differences
+//! between any two times; here the origin is always the earlier one.
 
 use std::time::Duration;
 
-/// The moment from which a loop counts, in nanoseconds of the clock: 64 bits of them are 584 years.
+/// The origin of a loop's clock, in nanoseconds: 64 bits last 584 years.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin(u64);
 
 const NANOS_PER_SEC: u64 = 1_000_000_000;
 
 impl Origin {
-    /// Now.
+    /// The current time.
     #[inline]
     pub(crate) fn now() -> Self {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the kernel writes one timespec. The clock exists and the pointer is valid, so that the call cannot fail.
+        // SAFETY: the kernel writes one timespec through a valid pointer. The clock exists, so the call cannot fail.
         unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-        // Neither is negative. Some machines have 32 bits for each.
+        // Both are not negative. On some machines each has 32 bits.
         Self(now.tv_sec as u64 * NANOS_PER_SEC + now.tv_nsec as u64)
     }
 
-    /// The time since this moment.
+    /// The time since this origin.
     #[inline]
     pub(crate) fn elapsed(self) -> Duration {
-        // The clock never goes back.
+        // The clock never goes backwards.
         Duration::from_nanos(Self::now().0.saturating_sub(self.0))
     }
 }

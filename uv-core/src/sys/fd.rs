@@ -1,4 +1,4 @@
-//! File descriptors: owning one in a cell, flags, and the spare one.
+//! File descriptors: a cell that owns one, flags, and the spare descriptor.
 
 use crate::layer::trace::Facts;
 use crate::{Errno, LAYER};
@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// A descriptor that can be taken or closed through a shared reference; closed on drop.
+/// A cell that owns a descriptor, which can be taken or closed through a shared reference. Closes it on drop.
 pub(crate) struct FdCell(Cell<RawFd>);
 
 const NONE: RawFd = -1;
@@ -16,16 +16,16 @@ impl FdCell {
         Self(Cell::new(NONE))
     }
 
-    /// The descriptor, for a system call: not to be kept over an upcall, which may close it.
+    /// The descriptor, for one system call: do not keep it over an upcall, which may close it.
     #[inline]
     pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
         let fd = self.0.get();
-        // SAFETY: a descriptor in the cell is open: it came from an `OwnedFd`, and `take` takes it out before it is
-        // closed. That is called by a close only, which no system call of a stream makes.
+        // SAFETY: a descriptor in the cell is open: it came from an `OwnedFd`, and `take` removes it from the cell
+        // before it is closed. Only a close calls `take`, and no system call of a stream closes.
         (fd != NONE).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
-    /// Its number, for people.
+    /// The descriptor's number, for display.
     pub(crate) fn number(&self) -> Option<RawFd> {
         self.get().map(|fd| fd.as_raw_fd())
     }
@@ -42,14 +42,14 @@ impl FdCell {
         }
     }
 
-    /// Lets go of a standard descriptor: its number becomes the null device's. The next file opened would get a number
-    /// that is closed, and would be the process's output.
+    /// Redirects a standard descriptor to the null device instead of closing it. If its number were free, the next file
+    /// opened would get it and become the process's standard input, output or error.
     #[cold]
     pub(crate) fn retire(&self) {
         let Some(fd) = self.take() else { return };
         let _down = LAYER.down("dup2(2)", Facts::default);
         let Ok(null) = open_null() else { return };
-        // SAFETY: takes integers only. The number stays its owner's, and from then on nobody's: nothing closes it.
+        // SAFETY: takes integers only. The number keeps its owner, which from now on never closes it.
         if unsafe { libc::dup2(null.as_raw_fd(), fd.as_raw_fd()) } != -1 {
             let _ = fd.into_raw_fd();
         }
@@ -57,7 +57,7 @@ impl FdCell {
 
     pub(crate) fn take(&self) -> Option<OwnedFd> {
         let fd = self.0.replace(NONE);
-        // SAFETY: a descriptor in the cell came from an `OwnedFd` and was handed to nobody; it leaves the cell here.
+        // SAFETY: a descriptor in the cell came from an `OwnedFd` and has no other owner; it leaves the cell here.
         (fd != NONE).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
     }
 }
@@ -68,12 +68,12 @@ impl Drop for FdCell {
     }
 }
 
-/// Turns libc's −1 into the error number.
+/// Turns −1 of libc into the errno.
 pub(super) fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
     if result == -1 { Err(last_errno()) } else { Ok(result) }
 }
 
-/// Turns libc's −1 into the error number, for calls that return a length.
+/// Turns −1 of libc into the errno, for calls that return a length.
 #[inline]
 pub(super) fn check_len(result: libc::ssize_t) -> Result<usize, Errno> {
     usize::try_from(result).map_err(|_| last_errno())
@@ -84,40 +84,42 @@ pub(super) fn last_errno() -> Errno {
     Errno::from(io::Error::last_os_error())
 }
 
-/// Takes ownership of a descriptor that a system call just made.
+/// Takes ownership of a descriptor that a system call has created.
 ///
 /// # Safety
-/// `result` is −1, or a new descriptor that nobody else owns.
+///
+/// `result` must be −1, or a new descriptor without another owner.
 pub(super) unsafe fn own(result: libc::c_int) -> Result<OwnedFd, Errno> {
-    // SAFETY: the caller says so.
+    // SAFETY: guaranteed by the caller.
     check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Whether the number is standard input's, output's or error's: what reads or writes there may know nothing of loops.
+/// Whether the number is that of standard input, output or error, which may be used by code that knows no loop.
 pub(crate) fn is_standard(fd: RawFd) -> bool {
     (libc::STDIN_FILENO..=libc::STDERR_FILENO).contains(&fd)
 }
 
-/// The null device, for reading and writing.
+/// Opens the null device for reading and writing.
 pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
     // SAFETY: the path is a C string literal; a descriptor that it returns is new.
     unsafe { own(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC)) }
 }
 
-/// A descriptor of no use but to be given up when there are none left.
+/// Opens a descriptor that is only there to be closed when the process has none left.
 pub(crate) fn open_spare() -> Result<OwnedFd, Errno> {
     // SAFETY: the path is a C string literal; a descriptor that it returns is new.
     unsafe { own(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC)) }
 }
 
-/// Sets or clears `O_NONBLOCK`; of the open file, which other descriptors may share.
+/// Sets or clears `O_NONBLOCK` of the open file, which other descriptors may share.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> Result<(), Errno> {
     let mut on = libc::c_int::from(nonblocking);
     // SAFETY: FIONBIO reads one int, which outlives the call.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONBIO, &raw mut on) }).map(drop)
 }
 
-/// Sets `FD_CLOEXEC`, so that no child inherits the descriptor; but for standard ones, which every program expects.
+/// Sets `FD_CLOEXEC`, so that no child inherits the descriptor, except for standard descriptors, which every program
+/// expects.
 pub(crate) fn set_cloexec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     if is_standard(fd.as_raw_fd()) {
         return Ok(());
@@ -126,13 +128,13 @@ pub(crate) fn set_cloexec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIOCLEX) }).map(drop)
 }
 
-/// Another descriptor of the same open file, which no child inherits.
+/// Duplicates the descriptor, with `FD_CLOEXEC`.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // SAFETY: takes integers only; a descriptor that it returns is new.
     unsafe { own(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0)) }
 }
 
-/// The access mode: whether the descriptor is open for reading and for writing.
+/// Whether the descriptor is open for reading and for writing.
 pub(crate) fn access_mode(fd: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
     // SAFETY: F_GETFL takes no argument.
     let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
@@ -140,7 +142,7 @@ pub(crate) fn access_mode(fd: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
     Ok((mode != libc::O_WRONLY, mode != libc::O_RDONLY))
 }
 
-// Here because it takes `unsafe` to close a standard descriptor, as a daemon does.
+// These tests are here because closing a standard descriptor, as a daemon does, takes `unsafe`.
 #[cfg(test)]
 mod tests {
     use crate::sys::alone;
@@ -157,14 +159,14 @@ mod tests {
 
     const STDIN: &str = "/proc/self/fd/0";
 
-    /// Runs `body` in a process of its own.
+    /// Runs `body` in a separate process.
     fn alone(test: &str, body: impl FnOnce()) {
         let status = alone::status(&format!("sys::fd::tests::{test}"), |_| {}, body);
         assert!(status.is_none_or(|status| status.success()));
     }
 
     fn close_standard_input() {
-        // SAFETY: nothing of this process owns standard input, and nothing in it reads from there.
+        // SAFETY: no value of this process owns standard input, and no code in it reads from there.
         assert_eq!(unsafe { libc::close(libc::STDIN_FILENO) }, 0);
     }
 
@@ -203,7 +205,7 @@ mod tests {
             connection.close();
             assert_ended(&client);
             read_link(STDIN).expect_err("nothing is left open");
-            // What the loop has of its own goes the same way: its epoll instance, for one.
+            // The loop's own descriptors, such as its epoll instance, are closed as well.
             let other = Loop::new().expect("a loop");
             assert_eq!(other.backend_fd(), 0);
             drop(other);
@@ -224,7 +226,7 @@ mod tests {
             tcp.open(accepted.into()).expect("open");
             tcp.set_upcall(Quiet);
             tcp.read_start().expect("read_start");
-            // The first bytes may be found without an event.
+            // The first bytes may be read without an event.
             for read in [4, 8] {
                 (&client).write_all(b"more").expect("write");
                 while tcp.bytes_read() < read {

@@ -1,27 +1,28 @@
-//! Which process this is: a child that was forked without `exec` has all the memory of its parent, and so its loops too.
-//! libuv asks such a child to call `uv_loop_fork`; here the child's first look tells it from its parent.
+//! Process identity: a child forked without `exec` has all the memory of its parent, including the parent's loops.
+//! libuv asks such a child to call `uv_loop_fork`; here the child is detected.
 //!
-//! The kernel clears one page of memory in each such child (`MADV_WIPEONFORK`, Linux 4.14), also where `fork` was not the C
-//! library's. What is made in a process remembers the number that stood there.
+//! The kernel clears one page of memory in each forked child (`MADV_WIPEONFORK`, Linux 4.14), even if the child was not
+//! made by the C library's `fork`. Values that belong to a process keep the number that the page had when they were
+//! created.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// A process: no other one of the same memory has this number.
+/// A process. Its number is unique among the processes with copies of the same memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u32);
 
-/// The cleared page, or null before it is made.
+/// The page that the kernel clears, or null before it is mapped.
 static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
-/// The last number that was given; a child goes on from its parent's.
+/// The last number in use. A child continues from its parent's.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// The number for where there is no such page: then a child is not told from its parent.
+/// The number if such a page is not available. Children are not detected then.
 static FALLBACK: AtomicU32 = AtomicU32::new(0);
 
 impl Process {
-    /// This process.
+    /// The current process.
     pub(crate) fn current() -> Self {
         let page = page();
         let number = page.load(Ordering::Relaxed);
@@ -29,14 +30,14 @@ impl Process {
             return Self(number);
         }
         let new = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        // Another thread may have been first.
+        // Another thread may have set it first.
         match page.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Self(new),
             Err(number) => Self(number),
         }
     }
 
-    /// Whether this process is the one. Async-signal-safe.
+    /// Whether the current process is this one. Async-signal-safe.
     #[inline]
     pub(crate) fn is_current(self) -> bool {
         let page = PAGE.load(Ordering::Relaxed);
@@ -58,7 +59,7 @@ fn page() -> &'static AtomicU32 {
     if page.is_null() {
         let new = map_page();
         page = match PAGE.compare_exchange(ptr::null_mut(), new, Ordering::Relaxed, Ordering::Relaxed) {
-            // One page too many stays mapped where two threads make their first loops at once.
+            // If two threads map the page at the same time, one mapping is left unused.
             Ok(_) => new,
             Err(other) => other,
         };
@@ -69,8 +70,8 @@ fn page() -> &'static AtomicU32 {
 
 fn map_page() -> *mut AtomicU32 {
     let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping, at an address of the kernel's choice, touches no memory that is in use. It is as large as a
-    // page, of which the kernel clears the whole.
+    // SAFETY: a new mapping, at an address of the kernel's choice, touches no memory that is in use. It is one page
+    // long, all of which the kernel clears.
     unsafe {
         let page = libc::mmap(ptr::null_mut(), PAGE_BYTES, access, flags, -1, 0);
         if page == libc::MAP_FAILED || libc::madvise(page, PAGE_BYTES, libc::MADV_WIPEONFORK) == -1 {
@@ -80,10 +81,11 @@ fn map_page() -> *mut AtomicU32 {
     }
 }
 
-/// The kernel rounds up to its own.
+/// The kernel rounds this up to its page size.
 const PAGE_BYTES: usize = 4096;
 
-/// Something that a process has once, and that a forked child must not use: its threads and locks are the parent's.
+/// A value that each process has for itself, and that a forked child must not inherit: threads and locks belong to the
+/// parent.
 pub(crate) struct PerProcess<T: 'static>(AtomicPtr<Of<T>>);
 
 struct Of<T> {
@@ -96,11 +98,11 @@ impl<T: Sync> PerProcess<T> {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// What this process has; it is made at the first call, and never freed.
+    /// The value of the current process. The first call creates it; it is never freed.
     pub(crate) fn get(&'static self, make: impl FnOnce() -> T) -> &'static T {
         let process = Process::current();
         let known = self.0.load(Ordering::Acquire);
-        // SAFETY: what was stored here is never freed.
+        // SAFETY: a value stored here is never freed.
         if let Some(of) = unsafe { known.as_ref() }
             && of.process == process
         {
@@ -108,10 +110,10 @@ impl<T: Sync> PerProcess<T> {
         }
         let new = Box::into_raw(Box::new(Of { process, value: make() }));
         match self.0.compare_exchange(known, new, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: just leaked, and never freed from here on.
+            // SAFETY: it was just leaked and is never freed.
             Ok(_) => unsafe { &(*new).value },
             Err(other) => {
-                // SAFETY: nobody else has seen the new one; the other one is never freed.
+                // SAFETY: no other thread has seen the new value; the stored value is never freed.
                 unsafe {
                     drop(Box::from_raw(new));
                     &(*other).value
@@ -121,8 +123,8 @@ impl<T: Sync> PerProcess<T> {
     }
 }
 
-// Here because `fork` takes `unsafe`. libuv: fork_timer, fork_socketpair, fork_signal_to_child and the like, for programs
-// that call `uv_loop_fork`.
+// These tests are here because `fork` takes `unsafe`. libuv: fork_timer, fork_socketpair, fork_signal_to_child and
+// others, for programs that call `uv_loop_fork`.
 #[cfg(test)]
 mod tests {
     use crate::process::{Process, SpawnOptions};
@@ -137,23 +139,23 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    /// Runs `body` in a process of its own, as all of a forked one is a copy.
+    /// Runs `body` in a separate process, because a forked child copies everything of its parent.
     fn alone(test: &str, body: impl FnOnce()) {
         let status = alone::status(&format!("sys::fork::tests::{test}"), |_| {}, body);
         assert!(status.is_none_or(|status| status.success()));
     }
 
-    /// Runs `body` in a forked child, which ends after it. Returns the child's id.
+    /// Runs `body` in a forked child, which ends afterwards. Returns the child's id.
     fn fork(body: impl FnOnce()) -> i32 {
-        // SAFETY: the child runs safe code, which takes no lock that another thread of this process may hold: its other
-        // thread only waits for this one.
+        // SAFETY: the child runs safe code that takes no lock of another thread: the other thread of this process only
+        // waits for this one.
         match unsafe { libc::fork() } {
             0 => {
-                // A child that hangs ends by this.
+                // Ends a child that hangs.
                 // SAFETY: takes an integer only.
                 unsafe { libc::alarm(30) };
                 let code = i32::from(catch_unwind(AssertUnwindSafe(body)).is_err());
-                // SAFETY: runs nothing of the parent's in the child.
+                // SAFETY: runs no code of the parent in the child.
                 unsafe { libc::_exit(code) }
             }
             pid => {
@@ -163,7 +165,7 @@ mod tests {
         }
     }
 
-    /// Waits for the child's end. Returns its code and its signal.
+    /// Waits for the child's end. Returns its exit code and its signal.
     fn end(pid: i32) -> (i32, i32) {
         let mut status = 0;
         // SAFETY: the status outlives the call.
@@ -200,7 +202,7 @@ mod tests {
             listener.bind(&path).expect("bind");
             let (ours, mut theirs) = UnixStream::pair().expect("a pair");
             let (pipe, read) = (Pipe::new(&event_loop), Rc::new(Cell::new(0)));
-            // Adopted, so that its close deregisters it.
+            // Adopted, so that its close deregisters it from epoll.
             pipe.open(ours.into()).expect("open");
             pipe.set_upcall(Count(Rc::clone(&read)));
             pipe.read_start().expect("read_start");
@@ -254,7 +256,7 @@ mod tests {
                 let stop = signal.clone();
                 let pid = fork(|| {
                     if drops {
-                        // What a child does to get rid of what it has of its parent's.
+                        // A child does this to close its copies of the parent's handles.
                         stop.close();
                         let _ = event_loop.take();
                     }
@@ -281,7 +283,7 @@ mod tests {
             let parents = Loop::new().expect("a loop");
             let once = Signal::new(&parents);
             once.start(libc::SIGUSR1, |_: &Signal, _| unreachable!("it is the child's")).expect("start");
-            // The pool's threads, and the one that collects orphans, are there before the fork and not after it.
+            // The pool's threads and the reaper's exist before the fork and are missing after it.
             let (done, is_done) = mpsc::channel();
             parents.queue_work(move || done.send(()), |_| {});
             is_done.recv().expect("the work is done");

@@ -1,4 +1,4 @@
-//! Messages that carry descriptors: `sendmsg` and `recvmsg` with SCM_RIGHTS.
+//! Messages with descriptors: `sendmsg` and `recvmsg` with `SCM_RIGHTS`.
 
 use super::fd::check_len;
 use super::socket::Means;
@@ -8,7 +8,7 @@ use std::io::IoSlice;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// Descriptors in one message: the kernel's limit (`SCM_MAX_FD`).
+/// The most descriptors in one message: the kernel's limit (`SCM_MAX_FD`).
 pub(crate) const FDS_PER_MESSAGE: usize = 253;
 
 const CONTROL_BYTES: usize = control_space(FDS_PER_MESSAGE * size_of::<RawFd>());
@@ -18,11 +18,11 @@ const fn control_space(bytes: usize) -> usize {
     unsafe { libc::CMSG_SPACE(bytes as u32) as usize }
 }
 
-/// Room for the control part of a message, aligned as its header wants.
+/// A buffer for a control message, with the alignment of its header.
 #[repr(C, align(8))]
 struct Control([u8; CONTROL_BYTES]);
 
-/// Sends buffers and, with their first byte, descriptors. Raises no SIGPIPE.
+/// Sends buffers, and descriptors with their first byte. Raises no SIGPIPE.
 pub(crate) fn send(
     fd: BorrowedFd<'_>,
     means: Means,
@@ -61,10 +61,10 @@ fn send_message(fd: BorrowedFd<'_>, means: Means, message: &libc::msghdr) -> Res
     transfer("sendmsg(2)", || check_len(unsafe { libc::sendmsg(fd.as_raw_fd(), message, means.flags()) }))
 }
 
-/// Receives bytes and hands every descriptor that came with them to `take`, in order. Waits for nothing.
+/// Receives bytes and passes every descriptor that came with them to `take`, in order. Does not block.
 ///
-/// Returns how many bytes came, and whether descriptors cut them short: then there may be more. Descriptors for which
-/// the process has no room are lost, and cut the bytes short all the same.
+/// Returns the number of bytes, and whether descriptors ended the read early: then there may be more bytes. Descriptors
+/// for which the process has no room are lost; they end the read early too.
 pub(crate) fn receive_fds(
     fd: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -77,8 +77,8 @@ pub(crate) fn receive_fds(
     message.msg_controllen = CONTROL_BYTES as _;
     let received = receive_message(fd, &mut message)?;
     let mut cut = message.msg_flags & libc::MSG_CTRUNC != 0;
-    // SAFETY: the kernel filled the control part and set its length; the CMSG functions walk inside it. Descriptors in
-    // an SCM_RIGHTS header are new and owned by nobody.
+    // SAFETY: the kernel filled the control part and set its length; the CMSG functions stay inside it. Descriptors in
+    // an SCM_RIGHTS header are new and have no owner.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
         while !header.is_null() {
@@ -96,9 +96,9 @@ pub(crate) fn receive_fds(
     Ok((received, cut))
 }
 
-/// Receives bytes only: descriptors that came with them are lost, as nobody asked for them. Waits for nothing.
+/// Receives only bytes: descriptors that came with them are closed by the kernel. Does not block.
 ///
-/// Returns as [`receive_fds`] does.
+/// Returns the same as [`receive_fds`].
 pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
     let mut slice = io_vector(buffer);
     let mut message = message(&mut slice);

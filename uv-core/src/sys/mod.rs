@@ -1,6 +1,6 @@
-//! Everything that the operating system does for the loop beside polling: the only place with `unsafe`.
+//! System calls other than polling, and all `unsafe` code.
 //!
-//! One thin safe function for each system call, with an error number as its error. Nothing here knows the loop.
+//! One thin safe function for each system call, with an errno as its error. No code here knows the loop.
 
 #![allow(unsafe_code, reason = "system calls; each block says why it is sound")]
 
@@ -24,7 +24,7 @@ mod stack;
 use crate::layer::trace::Facts;
 use crate::{Errno, LAYER};
 
-/// Makes a system call, and says so: `name` has its section of the manual.
+/// Makes a system call and traces it. `name` includes the section of the manual.
 #[inline]
 #[track_caller]
 fn call<T>(name: &'static str, call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
@@ -33,7 +33,7 @@ fn call<T>(name: &'static str, call: impl FnOnce() -> Result<T, Errno>) -> Resul
     })
 }
 
-/// Makes a system call that transfers bytes, and says so.
+/// Makes a system call that transfers bytes, and traces it.
 #[inline]
 #[track_caller]
 fn transfer(name: &'static str, call: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {

@@ -1,5 +1,5 @@
-//! Processes that run: how they ended, signals for them, their processors and what they used. Mirrors the lower half of
-//! libuv's `src/unix/process.c`, and `uv_getrusage`.
+//! Processes: exit statuses, signals, processor affinity and resource usage. Mirrors the system calls of libuv's
+//! `src/unix/process.c`, and `uv_getrusage`.
 
 use super::call;
 use super::fd::{check, last_errno};
@@ -10,22 +10,22 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// How a child ended.
+/// The exit status of a child.
 pub(crate) struct Ended {
     pub(crate) code: i32,
     pub(crate) signal: i32,
 }
 
-/// Ends a child that nobody is to know of, and collects it. It was not collected yet, so the id is its own.
+/// Kills and collects a child that is not reported. It is not collected yet, so the id still belongs to it.
 pub(crate) fn abandon(pid: i32) {
-    // Gone already is fine.
+    // Fails if the child has ended already.
     let _ = kill(pid, libc::SIGKILL);
     while wait(pid, 0) == Err(Errno::EINTR) {}
 }
 
-/// How the child ended; nothing while it runs. `ECHILD` if somebody else has collected it.
+/// The exit status of the child; `None` while it runs. `ECHILD` if other code has collected it.
 ///
-/// Goes by the descriptor: the id of a child that somebody else has collected may be another child's by now.
+/// Waits by the pidfd: if other code has collected the child, another child may have its id.
 pub(crate) fn try_collect(child: &Child) -> Result<Option<Ended>, Errno> {
     // SAFETY: all zeroes is a valid `siginfo_t`: a plain struct of integers.
     let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -33,7 +33,7 @@ pub(crate) fn try_collect(child: &Child) -> Result<Option<Ended>, Errno> {
     // SAFETY: writes one structure, which outlives the call.
     match check(unsafe { libc::waitid(of, id, &raw mut info, libc::WEXITED | libc::WNOHANG) }) {
         Ok(_) => {}
-        // Linux 5.3 has such descriptors but does not wait for them.
+        // Linux 5.3 has pidfds but cannot wait for them.
         Err(Errno::EINVAL) => return try_collect_by_id(child.pid),
         Err(errno) => return Err(errno),
     }
@@ -66,7 +66,7 @@ pub(crate) fn kill(pid: i32, signum: i32) -> Result<(), Errno> {
     check(unsafe { libc::kill(pid, signum) }).map(drop)
 }
 
-/// Sends a signal to the process of the descriptor, whatever process has its id by now.
+/// Sends a signal to the process of the pidfd, even if another process has its id now.
 pub(crate) fn signal(pidfd: BorrowedFd<'_>, signum: i32) -> Result<(), Errno> {
     call("pidfd_send_signal(2)", || {
         let (no_info, no_flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
@@ -78,22 +78,22 @@ pub(crate) fn signal(pidfd: BorrowedFd<'_>, signum: i32) -> Result<(), Errno> {
     })
 }
 
-/// Lets a process run on these processors only.
+/// Restricts a process to these processors.
 pub(crate) fn set_affinity(pid: i32, cpus: &[usize]) -> Result<(), Errno> {
-    // SAFETY: a set is an array of bits, and none of them set is the empty one.
+    // SAFETY: the set is an array of bits, and all zeroes is the empty set.
     let mut set: libc::cpu_set_t = unsafe { MaybeUninit::zeroed().assume_init() };
     for cpu in cpus {
         if *cpu >= libc::CPU_SETSIZE as usize {
             return Err(Errno::EINVAL);
         }
-        // SAFETY: writes into the set, inside of which the processor's bit was found to lie.
+        // SAFETY: writes a bit that was checked to lie inside of the set.
         unsafe { libc::CPU_SET(*cpu, &mut set) };
     }
-    // SAFETY: reads as many bytes as the set has.
+    // SAFETY: reads only the bytes of the set.
     check(unsafe { libc::sched_setaffinity(pid, size_of_val(&set), &raw const set) }).map(drop)
 }
 
-/// What this process, this thread or the children that were collected have used.
+/// The resource usage of this process, this thread or the collected children.
 pub(crate) fn usage(of: UsageOf) -> Result<ResourceUsage, Errno> {
     let who = match of {
         UsageOf::Process => libc::RUSAGE_SELF,
@@ -106,7 +106,7 @@ pub(crate) fn usage(of: UsageOf) -> Result<ResourceUsage, Errno> {
         check(libc::getrusage(who, usage.as_mut_ptr()))?;
         usage.assume_init()
     };
-    // None of the numbers is negative.
+    // None of these numbers is negative.
     let number = |number: libc::c_long| u64::try_from(number).unwrap_or(0);
     let time = |time: libc::timeval| {
         Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0))

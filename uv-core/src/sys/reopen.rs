@@ -1,10 +1,12 @@
-//! Whether reads and writes wait is a mode of the open file, which processes share: who changes it changes it for all. So
-//! pipes and terminals are opened anew, for a mode of one's own. Mirrors what `uv_tty_init` does for terminals, libuv's
-//! `src/unix/tty.c`.
+//! Blocking mode. Whether reads and writes block is a mode of the open file, which processes share: changing it affects
+//! all of them. So pipes and terminals are opened a second time to get a mode of their own. Mirrors what `uv_tty_init`
+//! does for terminals, libuv's `src/unix/tty.c`.
 //!
-//! What a program says by a number alone is asked about by that number: it may be of nothing, which the system tells.
+//! Functions that take a bare descriptor number may be called with a number that is not open, and then return the
+//! system's error.
 //!
-//! What cannot be opened anew has its mode lent, and gets it back when the last stream of this process gives it back.
+//! The mode of a file that cannot be opened a second time is changed and restored when the last stream of this process
+//! that uses the file is closed.
 
 use super::fd::{check, own, set_nonblocking};
 use super::fork::PerProcess;
@@ -14,13 +16,14 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The major number of the devices that are nothing but memory: null, zero, random and the like.
+/// The major number of memory devices: null, zero, random and others.
 const MEMORY_DEVICES: libc::c_uint = 1;
 
-/// Open files whose mode this process has changed and is to restore; those of its parent are its parent's to restore.
+/// The open files whose mode this process has changed and has to restore. A forked child leaves its parent's to the
+/// parent.
 static LOANS: PerProcess<Mutex<Vec<Loan>>> = PerProcess::new();
 
-/// An open file, by the descriptors of the streams that go by its mode.
+/// An open file, as the descriptors of the streams that need its mode.
 struct Loan(Vec<RawFd>);
 
 impl Loan {
@@ -30,11 +33,11 @@ impl Loan {
 }
 
 fn loans() -> MutexGuard<'static, Vec<Loan>> {
-    // Nothing that runs under this lock can panic half-way.
+    // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
     LOANS.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether two descriptors are of one open file. Where the system cannot say: whether they are of the same file.
+/// Whether two descriptors share one open file. If the system cannot tell: whether they refer to the same file.
 fn is_one_file(one: RawFd, other: RawFd) -> bool {
     /// `KCMP_FILE`, linux/kcmp.h.
     const KCMP_FILE: libc::c_int = 0;
@@ -66,26 +69,26 @@ fn status(fd: RawFd) -> Result<libc::c_int, Errno> {
     check(unsafe { libc::fcntl(fd, libc::F_GETFL) })
 }
 
-/// Whether reads and writes of the open file do not wait.
+/// Whether the open file is in non-blocking mode.
 pub(crate) fn is_nonblocking(fd: RawFd) -> Result<bool, Errno> {
     Ok(status(fd)? & libc::O_NONBLOCK != 0)
 }
 
-/// Whether the mode makes a difference: files on a disk never wait, whatever it is.
+/// Whether the mode has an effect: files on a disk never block.
 pub(crate) fn has_mode(fd: RawFd) -> bool {
     stat(fd).is_ok_and(|stat| {
         !matches!(stat.st_mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK)
     })
 }
 
-/// A second open file of the same pipe, terminal or null device, with the same access and a mode of its own.
+/// Opens the file of a pipe, terminal or null device a second time, with the same access and a mode of its own.
 ///
-/// `ENOTSUP` for what cannot be opened twice without being another thing then; what the system says: without `/proc`, or
-/// for another user's terminal.
+/// `ENOTSUP` for a file that would be a different one if it was opened a second time; any error of the system calls,
+/// for example without `/proc`, or for another user's terminal.
 pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
     let (before, flags) = (stat(fd)?, status(fd)?);
     let is_same_again = match before.st_mode & libc::S_IFMT {
-        // One that keeps messages apart cannot be asked for by `open`.
+        // `open` cannot create a pipe in packet mode.
         libc::S_IFIFO => flags & libc::O_DIRECT == 0,
         libc::S_IFCHR => libc::major(before.st_rdev) == MEMORY_DEVICES || is_terminal(fd),
         _ => false,
@@ -95,7 +98,7 @@ pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
     }
     let path = CString::new(format!("/proc/self/fd/{fd}")).map_err(|_| Errno::EINVAL)?;
     let kept = flags & (libc::O_ACCMODE | libc::O_APPEND);
-    // A named pipe would wait for its other end otherwise.
+    // Without `O_NONBLOCK`, opening a named pipe would wait for its other end.
     let flags = kept | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: a C string that outlives the call; a descriptor that it returns is new.
     let opened = unsafe { own(libc::open(path.as_ptr(), flags)) }?;
@@ -109,7 +112,7 @@ pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
     Ok(opened)
 }
 
-/// Whether this is the side of a terminal that programs have; the other one is a new terminal each time that it is opened.
+/// Whether this is the slave side of a terminal. Opening the master side creates a new terminal each time.
 fn is_terminal(fd: RawFd) -> bool {
     let mut number: libc::c_uint = 0;
     // SAFETY: takes an integer only.
@@ -118,14 +121,15 @@ fn is_terminal(fd: RawFd) -> bool {
     is_terminal && unsafe { libc::ioctl(fd, libc::TIOCGPTN, &raw mut number) } == -1
 }
 
-/// Puts another open file under a descriptor's number.
+/// Replaces the open file of a descriptor number.
 pub(crate) fn replace(fd: &OwnedFd, by: &OwnedFd) -> Result<(), Errno> {
     let flags = if super::fd::is_standard(fd.as_raw_fd()) { 0 } else { libc::O_CLOEXEC };
-    // SAFETY: takes integers only; the number stays its owner's.
+    // SAFETY: takes integers only; the number keeps its owner.
     check(unsafe { libc::dup3(by.as_raw_fd(), fd.as_raw_fd(), flags) }).map(drop)
 }
 
-/// Makes an open file that others may share non-blocking. Returns whether it has to be given back with [`give_back`].
+/// Makes an open file non-blocking, which other processes may share. Returns whether the mode has to be restored with
+/// [`give_back`].
 pub(crate) fn lend(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     let number = fd.as_raw_fd();
     let mut loans = loans();
@@ -142,7 +146,7 @@ pub(crate) fn lend(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(true)
 }
 
-/// Ends a [`lend`]: the last one of an open file makes it blocking again.
+/// Ends a [`lend`]. The last one of an open file makes it blocking again.
 pub(crate) fn give_back(fd: BorrowedFd<'_>) {
     let number = fd.as_raw_fd();
     let mut loans = loans();
@@ -150,12 +154,12 @@ pub(crate) fn give_back(fd: BorrowedFd<'_>) {
     loans[at].0.retain(|user| *user != number);
     if loans[at].0.is_empty() {
         loans.swap_remove(at);
-        // A file that has no such mode is fine as it is.
+        // Fails for a file without such a mode, which needs no change.
         let _ = set_nonblocking(fd, false);
     }
 }
 
-/// Whether streams of this process have changed the mode of this open file and rely on it.
+/// Whether streams of this process have changed the mode of this open file and need it.
 pub(crate) fn is_lent(fd: RawFd) -> bool {
     loans().iter().any(|loan| loan.is_of(fd))
 }

@@ -1,9 +1,8 @@
-//! The process's signal handler and the pipes into which it writes. Mirrors the lower half of libuv's
-//! `src/unix/signal.c`.
+//! The process's signal handler and the pipes into which it writes. Mirrors the handler of libuv's `src/unix/signal.c`.
 //!
 //! A signal handler may run on any thread between any two instructions, so it takes no lock and allocates nothing: it
-//! walks a list of mailboxes, one for each loop, that only ever grows, reads atomics and calls `write`. Everything else
-//! here runs outside the handler, under one mutex.
+//! walks a list of mailboxes, one for each loop, which only grows, reads atomics and calls `write`. All other code here
+//! runs outside of the handler, under one mutex.
 
 use super::fd::{check, last_errno, set_nonblocking};
 use super::fork::{PerProcess, Process};
@@ -14,19 +13,19 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// The highest signal number on Linux: one bit each in [`Mailbox::signals`], one byte each in a pipe.
+/// The highest signal number on Linux: each signal is one bit in [`Mailbox::signals`] and one byte in a pipe.
 pub(super) const LAST_SIGNAL: i32 = 64;
 
-/// What the handler knows of a loop. Never freed, so that the handler may look at it at any time: a loop that is gone
-/// leaves it to the next one.
+/// The part of a loop that the handler reads. It is never freed, so that the handler may read it at any time: a later
+/// loop reuses the mailbox of a dropped one.
 struct Mailbox {
     /// The signals that the loop watches, as bits.
     signals: AtomicU64,
     /// The writing end of the loop's pipe.
     pipe: AtomicI32,
-    /// Whose loop it is, by number: a forked child has its parent's mailboxes too.
+    /// The number of the loop's process: a forked child has copies of its parent's mailboxes.
     process: AtomicU32,
-    /// Handlers that are between looking at `signals` and having written to `pipe`.
+    /// The number of handlers between reading `signals` and writing to `pipe`.
     busy: AtomicU32,
     next: OnceLock<&'static Self>,
 }
@@ -35,10 +34,10 @@ static FIRST: OnceLock<&'static Mailbox> = OnceLock::new();
 
 static REGISTRY: PerProcess<Mutex<Registry>> = PerProcess::new();
 
-/// What the process watches: all loops together.
+/// The watchers of all loops of the process.
 struct Registry {
     unused: Vec<&'static Mailbox>,
-    /// By signal number.
+    /// Indexed by signal number.
     watchers: [Watchers; LAST_SIGNAL as usize + 1],
 }
 
@@ -54,12 +53,12 @@ struct Watchers {
     one_shot: u32,
 }
 
-/// What the process does about a signal.
+/// The process's disposition of a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Disposition {
     Default,
     Handle,
-    /// Handled once: then the default action is back, before any loop has looked.
+    /// Handled once: the kernel then restores the default action before any loop reads the signal.
     HandleOnce,
 }
 
@@ -80,14 +79,14 @@ impl Watchers {
 }
 
 fn registry() -> MutexGuard<'static, Registry> {
-    // Nothing that runs under this lock can panic half-way.
+    // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
     REGISTRY.get(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A loop's pipe: the handler writes the number of each watched signal into it.
+/// A loop's pipe, into which the handler writes the number of each watched signal.
 pub(crate) struct SignalPipe {
     reader: PipeReader,
-    /// Kept open for the handler, which knows it by number.
+    /// Kept open for the handler, which uses its number.
     _writer: PipeWriter,
     mailbox: &'static Mailbox,
 }
@@ -103,7 +102,7 @@ impl SignalPipe {
         Ok(Self { reader, _writer: writer, mailbox })
     }
 
-    /// Whether the loop is this process's. A forked child leaves its parent's alone.
+    /// Whether the loop belongs to this process. A forked child does not touch its parent's.
     fn is_own(&self) -> bool {
         self.mailbox.is_own()
     }
@@ -113,9 +112,9 @@ impl SignalPipe {
         self.reader.as_fd()
     }
 
-    /// Counts one more watcher of `signum`, which from now on is written into this pipe, and unblocks it on this thread.
+    /// Adds a watcher of `signum`, which is written into this pipe from now on, and unblocks the signal on this thread.
     ///
-    /// `EINVAL` if that is no signal, or one that cannot be handled.
+    /// `EINVAL` if there is no such signal, or if it cannot be handled.
     pub(crate) fn watch(&self, signum: i32, one_shot: bool) -> Result<(), Errno> {
         if !(1..=LAST_SIGNAL).contains(&signum) || !self.is_own() {
             return Err(Errno::EINVAL);
@@ -123,9 +122,9 @@ impl SignalPipe {
         let mut registry = registry();
         let mut watchers = registry.watchers[signum as usize];
         *watchers.count(one_shot) += 1;
-        // First the mailbox, then the handler: a signal in between must not get lost.
+        // The mailbox is set before the handler, so that a signal in between is not lost.
         self.mailbox.signals.fetch_or(bit(signum), Ordering::SeqCst);
-        // Also if it was like this before: a one-shot signal may have come and reset it.
+        // Set even if the disposition was the same: a one-shot signal may have arrived and reset it.
         dispose(signum, watchers.disposition()).inspect_err(|_| {
             self.mailbox.signals.fetch_and(!bit(signum), Ordering::SeqCst);
         })?;
@@ -134,7 +133,7 @@ impl SignalPipe {
         Ok(())
     }
 
-    /// Takes back a successful [`watch`](Self::watch). `last` tells that none of the same signal is left for this pipe.
+    /// Ends a successful [`watch`](Self::watch). `last` means that no other watcher of this signal uses this pipe.
     pub(crate) fn unwatch(&self, signum: i32, one_shot: bool, last: bool) {
         if !self.is_own() {
             return;
@@ -145,7 +144,7 @@ impl SignalPipe {
         *watchers.count(one_shot) -= 1;
         let after = watchers.disposition();
         if after != before {
-            // Refused only for numbers that `watch` refused too.
+            // Fails only for signals that `watch` refuses too.
             let _ = dispose(signum, after);
         }
         if last {
@@ -153,10 +152,10 @@ impl SignalPipe {
         }
     }
 
-    /// The oldest signal that was not taken yet.
+    /// Takes the oldest signal out of the pipe.
     pub(crate) fn take(&self) -> Option<i32> {
         let mut message = [0];
-        // Fails only if the pipe is empty: one that does not block is not interrupted either.
+        // Fails only if the pipe is empty: a non-blocking read is not interrupted.
         (&self.reader).read_exact(&mut message).ok().map(|()| i32::from(message[0]))
     }
 }
@@ -167,8 +166,8 @@ impl Drop for SignalPipe {
             return;
         }
         self.mailbox.signals.store(0, Ordering::SeqCst);
-        // A handler on another thread may be about to write: the number of the pipe must not be given to another file
-        // before. It takes no lock and does not block, so this is short.
+        // A handler on another thread may be about to write: the number of the pipe must not be reused before it has.
+        // The handler takes no lock and does not block, so this loop is short.
         while self.mailbox.busy.load(Ordering::SeqCst) != 0 {
             std::thread::yield_now();
         }
@@ -182,7 +181,7 @@ impl Mailbox {
         Process::numbered(self.process.load(Ordering::SeqCst)).is_current()
     }
 
-    /// A new one at the end of the list.
+    /// Adds a new mailbox at the end of the list.
     fn append() -> &'static Self {
         let new: &'static Self = Box::leak(Box::new(Self {
             signals: AtomicU64::new(0),
@@ -218,7 +217,7 @@ extern "C" fn on_signal(signum: libc::c_int) {
             if mailbox.is_own() {
                 is_watched = true;
                 let pipe = mailbox.pipe.load(Ordering::SeqCst);
-                // A full pipe drops the signal: thousands wait already. SAFETY: the message is one byte long.
+                // A full pipe drops the signal: thousands are queued already. SAFETY: the message is one byte long.
                 unsafe { libc::write(pipe, (&raw const message).cast(), 1) };
             } else {
                 was_watched = true;
@@ -228,9 +227,9 @@ extern "C" fn on_signal(signum: libc::c_int) {
         next = mailbox.next.get();
     }
     if was_watched && !is_watched {
-        // Only a loop of the process from which this one was forked watches it.
+        // Only a loop of this process's parent, from which it was forked, watches the signal.
         let _ = set_default(signum);
-        // SAFETY: takes an integer only. All signals are blocked here: this one comes after the return.
+        // SAFETY: takes an integer only. The handler blocks all signals, so this one is delivered when it returns.
         unsafe { libc::raise(signum) };
     }
     set_errno(interrupted);
@@ -255,7 +254,7 @@ fn set_handler(signum: i32, flags: libc::c_int) -> Result<(), Errno> {
     check(unsafe { libc::sigaction(signum, &raw const action, std::ptr::null_mut()) }).map(drop)
 }
 
-/// Gives a signal its default action. Async-signal-safe.
+/// Sets the default action of a signal. Async-signal-safe.
 pub(super) fn set_default(signum: i32) -> Result<(), Errno> {
     // SAFETY: all zeroes is a valid `sigaction`: the default action, no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -282,7 +281,7 @@ pub(super) fn no_signals() -> libc::sigset_t {
     }
 }
 
-/// Blocks exactly the signals of `mask` on this thread; returns those that were blocked before. Async-signal-safe.
+/// Sets this thread's signal mask to `mask` and returns the old one. Async-signal-safe.
 pub(super) fn set_mask(mask: &libc::sigset_t) -> libc::sigset_t {
     let mut before = no_signals();
     // SAFETY: both sets outlive the call. It fails only for an unknown first argument.
@@ -290,8 +289,8 @@ pub(super) fn set_mask(mask: &libc::sigset_t) -> libc::sigset_t {
     before
 }
 
-/// Lets `signum` come to this thread. A signal that all threads block is never delivered, and a program has the mask of
-/// the one that started it.
+/// Unblocks `signum` on this thread. A signal that all threads block is never delivered, and a process inherits the
+/// mask of the process that started it.
 fn unblock(signum: i32) {
     let mut set = no_signals();
     // SAFETY: the set outlives the calls. They fail only for an unknown signal or first argument.

@@ -8,20 +8,21 @@ use std::io::IoSlice;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// A non-blocking stream socket that no child inherits.
+/// Creates a non-blocking stream socket, with `FD_CLOEXEC`.
 pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: takes integers only; a descriptor that it returns is new.
     unsafe { own(libc::socket(family, kind, 0)) }
 }
 
-/// Two connected Unix stream sockets that no child inherits; the first non-blocking, the second as asked.
+/// Creates two connected Unix stream sockets, with `FD_CLOEXEC`. The first is non-blocking, the second if
+/// `nonblocking_peer` is set.
 pub(crate) fn stream_pair(nonblocking_peer: bool) -> Result<(OwnedFd, OwnedFd), Errno> {
     let mut fds = [-1; 2];
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
     // SAFETY: the kernel writes two descriptors into the array of two.
     check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, fds.as_mut_ptr()) })?;
-    // SAFETY: both were just made, for this call.
+    // SAFETY: the call has just created both.
     let pair = unsafe { (own(fds[0])?, own(fds[1])?) };
     super::fd::set_nonblocking(pair.0.as_fd(), true)?;
     super::fd::set_nonblocking(pair.1.as_fd(), nonblocking_peer)?;
@@ -40,9 +41,9 @@ pub(crate) fn connect(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> 
     })
 }
 
-/// Whether no process has a socket that is bound to this path, or to this abstract name.
+/// Whether no process has a socket bound to this path, or to this abstract name.
 ///
-/// Asked with a socket for datagrams: one for streams is found, but is of the wrong type, and its owner does not notice.
+/// The check connects a datagram socket: a stream socket is found but has the wrong type, so its owner does not notice.
 pub(crate) fn is_unbound(addr: &SockAddr) -> bool {
     let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: takes integers only; a descriptor that it returns is new.
@@ -55,7 +56,7 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
     call("listen(2)", || check(unsafe { libc::listen(fd.as_raw_fd(), backlog) }).map(drop))
 }
 
-/// The next connection, non-blocking, not inherited by children.
+/// Accepts the next connection as a non-blocking socket, with `FD_CLOEXEC`.
 pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     call("accept4(2)", || {
@@ -64,10 +65,10 @@ pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     })
 }
 
-/// Whether there is something to read or to accept, or the system cannot say.
+/// Whether there is input or a connection to accept, or the system cannot tell.
 pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
     let mut question = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: the kernel reads and writes the one structure that it is given.
+    // SAFETY: the kernel reads and writes the one structure that it gets.
     let found = call("poll(2)", || check(unsafe { libc::poll(&raw mut question, 1, 0) }));
     found != Ok(0)
 }
@@ -77,8 +78,8 @@ pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     call("shutdown(2)", || check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }).map(drop))
 }
 
-/// Reads from a socket or, where `is_socket` is false, from any descriptor. A socket's read never waits, even if others
-/// made the open file a blocking one.
+/// Reads from a socket or, if `is_socket` is false, from any descriptor. Reading from a socket never blocks, even if
+/// another process has made the open file blocking.
 #[inline]
 pub(crate) fn read(fd: BorrowedFd<'_>, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
@@ -93,14 +94,14 @@ pub(crate) fn read(fd: BorrowedFd<'_>, is_socket: bool, buffer: &mut [u8]) -> Re
     }
 }
 
-/// How bytes are written to a descriptor.
+/// How to write to a descriptor.
 #[derive(Clone, Copy)]
 pub(crate) enum Means {
-    /// To a socket, as much as it takes at once, even if others made the open file a blocking one.
+    /// To a socket, without blocking, even if another process has made the open file blocking.
     Socket,
-    /// To a socket that is to wait until it has taken everything.
+    /// To a socket, blocking until it has taken everything.
     WaitingSocket,
-    /// To anything else, in the mode of the open file.
+    /// To another kind of file, in the mode of the open file.
     File,
 }
 
@@ -115,7 +116,7 @@ impl Means {
     }
 }
 
-/// Writes without raising SIGPIPE where that can be avoided: on sockets.
+/// Writes. On sockets this raises no SIGPIPE; on other files that cannot be avoided.
 #[inline]
 pub(crate) fn write(fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usize, Errno> {
     let (start, len) = (data.as_ptr().cast(), data.len());
@@ -128,7 +129,7 @@ pub(crate) fn write(fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usi
     }
 }
 
-/// Writes several buffers at once. At most `IOV_MAX` (1024) of them.
+/// Writes several buffers in one call, at most `IOV_MAX` (1024).
 #[inline]
 pub(crate) fn writev(fd: BorrowedFd<'_>, means: Means, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
     if let [one] = data {
@@ -157,7 +158,7 @@ pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
     Ok(addr)
 }
 
-/// The pending error of a socket, which this clears.
+/// Takes the pending error of a socket (`SO_ERROR`).
 pub(crate) fn take_error(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     match get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 => Ok(()),
@@ -192,8 +193,8 @@ pub(crate) fn set_option(
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) }).map(drop)
 }
 
-/// Bytes written to a socket that its peer has not acknowledged; an unacknowledged FIN of TCP counts as one. Of a Unix
-/// socket those that the peer has not read, with the kernel's overhead.
+/// The number of bytes that the peer of a socket has not acknowledged; an unacknowledged FIN of TCP counts as one. For
+/// a Unix socket the bytes that the peer has not read, with the kernel's overhead.
 pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: SIOCOUTQ, which has the number of TIOCOUTQ, writes one int, which outlives the call.
@@ -201,7 +202,7 @@ pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
-/// Makes the next close send a reset instead of a FIN.
+/// Makes the close of the socket send a reset instead of a FIN (`SO_LINGER` with a time of zero).
 pub(crate) fn linger_zero(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let len = size_of::<libc::linger>() as libc::socklen_t;
@@ -212,17 +213,17 @@ pub(crate) fn linger_zero(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     .map(drop)
 }
 
-/// Whether the number is that of a socket; it may be of nothing.
+/// Whether the number is that of an open socket.
 pub(crate) fn is_socket(fd: RawFd) -> bool {
     get_option_by_number(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
 }
 
-/// Whether the descriptor is a socket for streams of bytes.
+/// Whether the descriptor is a stream socket.
 pub(crate) fn is_stream_socket(fd: BorrowedFd<'_>) -> bool {
     get_option(fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok_and(|kind| kind == libc::SOCK_STREAM)
 }
 
-/// Whether the number is that of a socket that listens; it may be of nothing.
+/// Whether the number is that of a listening socket.
 pub(crate) fn is_listening(fd: RawFd) -> bool {
     get_option_by_number(fd, libc::SOL_SOCKET, libc::SO_ACCEPTCONN).is_ok_and(|value| value != 0)
 }

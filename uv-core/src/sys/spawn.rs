@@ -1,13 +1,14 @@
 //! Starting a program in a child process. Mirrors `uv_spawn` and `uv__process_child_init`, libuv's
 //! `src/unix/process.c`.
 //!
-//! The child shares this process's memory until it becomes the program, and the thread that starts it waits for that:
-//! nothing is copied (`vfork`, but on a stack of its own, as `posix_spawn` does it). The other threads go on, and may
-//! hold any lock. So the child calls async-signal-safe functions only, allocates nothing and changes no memory but its
-//! stack, the error number of the thread that waits, and the place where it says what went wrong.
+//! The child shares this process's memory until it executes the program, and the thread that starts it waits for that:
+//! no memory is copied (`vfork`, but on a stack of its own, as in `posix_spawn`). The other threads continue and may
+//! hold any lock. So the child calls only async-signal-safe functions, allocates nothing, and writes only its stack,
+//! the errno of the waiting thread, and the word that reports its error.
 //!
-//! A child that becomes another user or group has a copy of the memory instead: the kernel takes the right to leave a core
-//! and to be debugged from memory whose user changes, and this process keeps it. Nor may the other user reach into it.
+//! A child that becomes another user or group gets a copy of the memory instead: when the user of a memory changes, the
+//! kernel makes that memory undumpable, and this process has to stay dumpable. Nor may the other user access this
+//! process's memory.
 
 use super::fd::{check, last_errno, own, set_nonblocking};
 use super::process::abandon;
@@ -20,52 +21,52 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-// By number, as the C library's own functions change all threads of the process whose memory this is.
+// By number, because the C library's own functions change all threads of the process, and the child shares its memory.
 #[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
 use libc::{SYS_setgid as SETGID, SYS_setgroups as SETGROUPS, SYS_setuid as SETUID};
 #[cfg(any(target_arch = "x86", target_arch = "arm"))]
 use libc::{SYS_setgid32 as SETGID, SYS_setgroups32 as SETGROUPS, SYS_setuid32 as SETUID};
 
-/// Bytes of the child's stack beside what grows with the arguments: as many as glibc's `posix_spawn` has.
+/// Size in bytes of the child's stack beside the part that grows with the arguments, as in glibc's `posix_spawn`.
 const STACK: usize = 32 * 1024;
 
-/// What the child is to become.
+/// The program that the child executes.
 pub(crate) struct Program {
-    /// The paths under which the program is looked for, in order. Each has a slash, unless it is empty.
+    /// The paths at which the program may be, in order. Each has a slash, unless it is empty.
     pub(crate) candidates: Vec<CString>,
-    /// The arguments, the first being the program's name for itself.
+    /// The arguments. The first is the program's name.
     pub(crate) args: Vec<CString>,
     /// The whole environment, as `KEY=value`.
     pub(crate) env: Vec<CString>,
     pub(crate) cwd: Option<CString>,
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
-    /// Lead a session of its own.
+    /// Start the child in a session of its own.
     pub(crate) detached: bool,
-    /// This process, if the child is to be killed when the thread ends that starts it.
+    /// This process's id, if the child is to be killed when the thread that starts it ends.
     pub(crate) killed_with: Option<i32>,
 }
 
-/// A descriptor for the child.
+/// A descriptor that the child gets.
 #[derive(Clone, Copy)]
 pub(crate) struct ChildFd {
-    /// Its number here.
+    /// Its number in this process.
     pub(crate) fd: RawFd,
-    /// The child expects an ordinary blocking one.
+    /// The child expects a blocking descriptor.
     pub(crate) make_blocking: bool,
 }
 
-/// A running child: its id, and a descriptor that becomes readable when it ends.
+/// A running child: its id, and a pidfd, which becomes readable when the child ends.
 pub(crate) struct Child {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
 }
 
-/// Why there is no child.
+/// Why the child could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) errno: Errno,
-    /// The folder in which the program is to start was refused, and not the program.
+    /// The working directory was refused, not the program.
     pub(crate) is_folder: bool,
 }
 
@@ -76,7 +77,7 @@ impl From<Errno> for Refused {
 }
 
 impl Refused {
-    /// As the child leaves it for its parent, and `from_word` finds it.
+    /// Encodes the error as the word that the child leaves for its parent; `from_word` decodes it.
     fn to_word(self) -> i32 {
         if self.is_folder { -self.errno.raw() } else { self.errno.raw() }
     }
@@ -86,7 +87,7 @@ impl Refused {
     }
 }
 
-/// What the child needs on its way to the program. All of it is made before, in this process.
+/// All that the child needs until it executes the program. The parent prepares it before.
 struct Start<'a> {
     program: &'a Program,
     args: Vec<*const libc::c_char>,
@@ -95,16 +96,17 @@ struct Start<'a> {
     stack: Stack,
 }
 
-/// Starts a program whose descriptor `n` is the `n`-th of `fds`. Of others it has those without `FD_CLOEXEC`.
+/// Starts a program whose descriptor `n` is the `n`-th of `fds`. The child also inherits descriptors without
+/// `FD_CLOEXEC`.
 ///
-/// The error is that of whatever failed, here or in the child, `exec` included; no child is left then.
+/// Returns the error of the step that failed, in this process or in the child, including `exec`; no child is left then.
 pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
     keep_exit_statuses()?;
     let args = pointers(&program.args);
-    // What `execvpe` needs to give a script to the shell is an array of the arguments.
+    // `execvpe` needs an array of the arguments on the stack to run a script with the shell.
     let stack = Stack::new(STACK + size_of_val(&*args))?;
     let start = Start { program, args, env: pointers(&program.env), moves: Moves::plan(fds)?, stack };
-    // A signal that comes to the child before `exec` must not run this process's handlers in it.
+    // A signal that arrives in the child before `exec` must not run this process's handlers there.
     let mask = set_mask(&all_signals());
     let cloned = start.clone_process();
     set_mask(&mask);
@@ -117,25 +119,25 @@ pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child,
 }
 
 impl Start<'_> {
-    /// Runs [`become_program`] in a child and waits until that has become the program, or ended. The descriptor of the
-    /// child is missing before Linux 5.2.
+    /// Runs [`become_program`] in a child and waits until the child has executed the program or has ended. Before Linux
+    /// 5.2 the pidfd is missing.
     fn clone_process(&self) -> Result<(i32, Option<OwnedFd>), Errno> {
         let stays_the_same = self.program.uid.is_none() && self.program.gid.is_none();
         let shared = if stays_the_same { libc::CLONE_VM } else { 0 };
         let flags = shared | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         let mut pidfd: RawFd = -1;
         let start = ptr::from_ref(self).cast_mut().cast();
-        // SAFETY: the child runs `become_program` on a stack that nobody else uses and that outlives it, as does
-        // `start`, of which it writes an atomic only: this thread waits until the child has given both up.
+        // SAFETY: the child runs `become_program` on a stack that has no other user and outlives it, as does `start`,
+        // in which it writes only an atomic: this thread waits until the child no longer uses either.
         let pid =
             check(unsafe { libc::clone(become_program, self.stack.top(), flags, start, &raw mut pidfd) })?;
-        // SAFETY: the system made the descriptor for this call.
+        // SAFETY: the system call has created the descriptor.
         Ok((pid, (pidfd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(pidfd) })))
     }
 }
 
-/// Makes sure that ended children wait to be collected: a parent that ignores SIGCHLD, perhaps because it was started
-/// so, would never learn how they ended.
+/// Makes sure that ended children can be collected: if a parent ignores SIGCHLD, perhaps because it inherited that, the
+/// kernel discards their exit statuses.
 fn keep_exit_statuses() -> Result<(), Errno> {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: with a null new action the call only writes the current one, which is initialised if it succeeds.
@@ -150,16 +152,16 @@ fn keep_exit_statuses() -> Result<(), Errno> {
         action.sa_sigaction = libc::SIG_DFL;
     }
     action.sa_flags &= !libc::SA_NOCLDWAIT;
-    // SAFETY: the action outlives the call; its handler, if any, is the one that was installed.
+    // SAFETY: the action outlives the call; its handler, if any, is the installed one.
     check(unsafe { libc::sigaction(libc::SIGCHLD, &raw const action, ptr::null_mut()) }).map(drop)
 }
 
-/// Which descriptor goes where in the child.
+/// Where each descriptor goes in the child.
 struct Moves {
-    /// The first number that no descriptor is moved to.
+    /// The first number to which no descriptor is moved.
     floor: RawFd,
     moves: Vec<Move>,
-    /// Copies of low descriptors, out of the way of the moves: so a swap of two is no special case.
+    /// Copies of low descriptors, above all targets: so swapping two descriptors is no special case.
     copies: Vec<OwnedFd>,
 }
 
@@ -176,7 +178,7 @@ impl Moves {
         for (to, source) in (0..floor).zip(fds) {
             let Some(source) = source else { continue };
             let mut from = source.fd;
-            // One that is in its place already stays there; nothing else is moved to it.
+            // A descriptor that has its target number already stays; no other is moved to that number.
             if from < floor && from != to {
                 let copy = plan.copy_above(from)?;
                 from = copy.as_raw_fd();
@@ -198,13 +200,13 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// The child's way from `clone` to `exec`. Async-signal-safe; nothing in it panics.
+/// The child's code from `clone` to `exec`. Async-signal-safe; it does not panic.
 extern "C" fn become_program(start: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: `clone_process` passes the address of one, which lives until the child has become the program.
+    // SAFETY: `clone_process` passes the address of a `Start`, which lives until the child has executed the program.
     let start = unsafe { &*start.cast_const().cast::<Start<'_>>() };
     let refused = prepare(start.program, &start.moves).err().unwrap_or_else(|| exec(start).into());
     start.stack.word().store(refused.to_word(), Ordering::Relaxed);
-    // SAFETY: runs nothing of this process in the child.
+    // SAFETY: runs no code of this process in the child.
     unsafe { libc::_exit(127) }
 }
 
@@ -219,8 +221,8 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Refused> {
             if from == to { libc::fcntl(*to, libc::F_SETFD, 0) } else { libc::dup2(*from, *to) }
         })?;
         if *make_blocking {
-            // A file that has no such mode is fine as it is.
-            // SAFETY: it was just made, or found open.
+            // Fails for a file without such a mode, which needs no change.
+            // SAFETY: the descriptor was just created, or found open.
             let _ = set_nonblocking(unsafe { BorrowedFd::borrow_raw(*to) }, false);
         }
     }
@@ -240,10 +242,10 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Refused> {
         system(unsafe { libc::syscall(SETUID, uid) })?;
     }
     if let Some(parent) = program.killed_with {
-        // After the change of the user, which forgets it.
+        // After changing the user, which resets it.
         // SAFETY: takes integers only.
         check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })?;
-        // It tells of no end that was before.
+        // A parent that ended before is not reported.
         // SAFETY: takes nothing.
         if unsafe { libc::getppid() } != parent {
             return Err(Errno::ESRCH.into());
@@ -251,14 +253,15 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Refused> {
     }
     let spares_hangup = ignores_hangup();
     for signum in (1..=LAST_SIGNAL).filter(|signum| *signum != libc::SIGHUP || !spares_hangup) {
-        // Refused for SIGKILL, SIGSTOP and those of the C library, which have their default action always.
+        // Fails for SIGKILL, SIGSTOP and the C library's own signals, which always have their default action.
         let _ = set_default(signum);
     }
     set_mask(&no_signals());
     Ok(())
 }
 
-/// Whether this process was started to outlive its terminal, by `nohup` say: so are its children then.
+/// Whether this process ignores SIGHUP because it was started to outlive its terminal, for example by `nohup`: then so
+/// do its children.
 fn ignores_hangup() -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: with a null new action the call only writes the current one, which is initialised if it succeeds.
@@ -268,12 +271,12 @@ fn ignores_hangup() -> bool {
     }
 }
 
-/// Gives up the other groups: they would be the new user's otherwise. To be refused this matters only to a process that
-/// has such groups and becomes somebody else.
+/// Drops the supplementary groups, which the new user must not have. Permission for this matters only if the process
+/// has such groups and becomes another user.
 fn give_up_groups(program: &Program) -> Result<(), Errno> {
     // SAFETY: no groups, so no memory is read.
     let refused = system(unsafe { libc::syscall(SETGROUPS, 0, ptr::null::<libc::gid_t>()) });
-    // SAFETY: take nothing; and no groups are asked for but their number.
+    // SAFETY: the first two take nothing; the third only returns the number of groups.
     let (users, groups, others) = unsafe {
         let users = [libc::getuid(), libc::geteuid()];
         (users, [libc::getgid(), libc::getegid()], libc::getgroups(0, ptr::null_mut()))
@@ -283,7 +286,7 @@ fn give_up_groups(program: &Program) -> Result<(), Errno> {
     if matters { refused } else { Ok(()) }
 }
 
-/// Becomes the first of the candidates that can be run. Returns why there is none, as `execvp` does.
+/// Executes the first candidate that can be executed. Returns the error, as `execvp` does.
 fn exec(start: &Start<'_>) -> Errno {
     let mut refused = Errno::ENOENT;
     for path in &start.program.candidates {
@@ -291,7 +294,7 @@ fn exec(start: &Start<'_>) -> Errno {
         unsafe { libc::execvpe(path.as_ptr(), start.args.as_ptr(), start.env.as_ptr()) };
         let errno = last_errno();
         match errno.raw() {
-            // There, but not to be run: another one may be found, and if not, this is the reason.
+            // It exists but cannot be executed: a later candidate may be executable, otherwise this is the error.
             libc::EACCES => refused = errno,
             libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT => {
                 if refused != Errno::EACCES {
@@ -304,7 +307,7 @@ fn exec(start: &Start<'_>) -> Errno {
     refused
 }
 
-/// Turns a system call's −1 into the error number.
+/// Turns −1 of a system call into the errno.
 fn system(result: libc::c_long) -> Result<(), Errno> {
     if result == -1 { Err(last_errno()) } else { Ok(()) }
 }
@@ -314,7 +317,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
 
-    // Only root may do this; for others the child is refused, before anything changes.
+    // Only root may do this; for other users the child fails before anything changes.
     #[test]
     fn a_child_that_becomes_another_user_leaves_this_process_as_it_was() {
         let program = Program {

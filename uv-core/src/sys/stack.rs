@@ -1,25 +1,26 @@
-//! The stack of a child on its way to the program, and the one word that it leaves there. glibc's `posix_spawn` has one like
-//! it.
+//! The stack of a child until it executes the program, and the word that reports its error. glibc's `posix_spawn` has a
+//! stack like this.
 
 use super::fd::check;
 use crate::Errno;
 use std::ptr;
 use std::sync::atomic::AtomicI32;
 
-/// Bytes beneath the stack that nobody may touch: a child that needs more ends there, and changes nothing of ours.
+/// Size in bytes of the guard below the stack: a child that overflows its stack faults there and changes no memory of
+/// this process.
 const GUARD: usize = 64 * 1024;
 
-/// Bytes above the stack, where the child says what went wrong. As many as keep the stack aligned.
+/// Size in bytes of the area above the stack, in which the child stores its error. It keeps the stack aligned.
 const WORD: usize = 64;
 
-/// A mapping of memory: a guard, a stack, and a word. Unmapped when dropped.
+/// A memory mapping: a guard, a stack, and a word. Unmapped on drop.
 pub(super) struct Stack {
     start: *mut libc::c_void,
     len: usize,
 }
 
 impl Stack {
-    /// One of at least `size` bytes. What is written there is seen by both processes, also where they share no other
+    /// Maps a stack of at least `size` bytes. Both processes see what is written there, even if they share no other
     /// memory.
     pub(super) fn new(size: usize) -> Result<Self, Errno> {
         let len = GUARD + (size + WORD).next_multiple_of(GUARD);
@@ -31,27 +32,28 @@ impl Stack {
             return Err(super::fd::last_errno());
         }
         let stack = Self { start, len };
-        // SAFETY: the first part of the mapping that was just made, of which nothing is used.
+        // SAFETY: the first part of the new mapping, which is not in use.
         check(unsafe { libc::mprotect(start, GUARD, libc::PROT_NONE) })?;
         Ok(stack)
     }
 
-    /// Where the stack begins; it grows down from here.
+    /// The top of the stack, which grows down.
     pub(super) fn top(&self) -> *mut libc::c_void {
         // SAFETY: inside of the mapping.
         unsafe { self.start.byte_add(self.len - WORD) }
     }
 
-    /// What ended the child, or 0. Async-signal-safe.
+    /// The error that ended the child, or 0. Async-signal-safe.
     pub(super) fn word(&self) -> &AtomicI32 {
-        // SAFETY: the end of the mapping, which is readable, writable, aligned and zero at first, and not of the stack.
+        // SAFETY: the end of the mapping, which is readable, writable, aligned, initially zero, and not a part of the
+        // stack.
         unsafe { &*self.top().cast::<AtomicI32>() }
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this one's alone. A child that had it as its stack has ended or become a program.
+        // SAFETY: the mapping belongs to this value. A child that used it as its stack has ended or executed a program.
         unsafe { libc::munmap(self.start, self.len) };
     }
 }
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::Ordering;
 
-    /// The mappings of this process that touch an address, as `/proc/self/maps` has them.
+    /// The mapping of this process at an address, as in `/proc/self/maps`.
     fn mapping(address: usize) -> String {
         let maps = std::fs::read_to_string("/proc/self/maps").expect("the mappings");
         let has = |line: &&str| {

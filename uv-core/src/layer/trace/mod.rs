@@ -1,26 +1,26 @@
-//! What the layers say while something climbs the chain: records for the [`log`] crate, each at level trace.
+//! Records of what each layer does, for the crate [`log`] at level trace.
 //!
-//! Every layer says when it calls the one above, when it is called from above, and what else is worth knowing. Whoever
-//! wants to see it sets a logger: with env_logger `RUST_LOG=uv_core=trace` shows plain lines, `cargo xtask trace` draws
-//! the chain. The target of a record is the name of the layer's crate (`uv_core`, `tcp_wrap`, `async_wrap`, `net`,
-//! `http`, `cluster`), file and line are those of the call, and the rest is in key-values:
+//! Every layer records its upcalls, its downcalls, and other notable moments. To see the records, set a logger: with
+//! env_logger `RUST_LOG=uv_core=trace` prints plain lines; `cargo xtask trace` draws the chain. The target of a record
+//! is the name of the layer's crate (`uv_core`, `tcp_wrap`, `async_wrap`, `net`, `http`, `cluster`), file and line are
+//! those of the call, and key-values have the rest:
 //!
-//! | key | what it says |
+//! | key | value |
 //! |---|---|
-//! | `dir` | `up`: the layer calls the one above it. `down`: it was called from above. `note`: neither |
-//! | `edge` | `begin` and `end` enclose what happens meanwhile, also when it panics; `once` is a moment |
-//! | `call` | the function: `StreamUpcall::on_read`. One of the kernel has its section of the manual: `recv(2)` |
-//! | `handle` | the number of the handle: they are counted as they are made in their loop |
-//! | `async_id`, `trigger_id` | the resource in whose context it happens, and the one that caused that |
-//! | `bytes` | how many there are, or came, or went |
-//! | `info` | anything else, in words |
+//! | `dir` | `up`: the layer calls the layer above. `down`: the layer is called from above. `note`: neither |
+//! | `edge` | `begin` and `end` enclose a call, also when it panics; `once` marks a moment |
+//! | `call` | the function, such as `StreamUpcall::on_read`. A system call has its section of the manual: `recv(2)` |
+//! | `handle` | the number of the handle; a loop numbers its handles in the order of their creation |
+//! | `async_id`, `trigger_id` | the resource in whose context the call runs, and that resource's trigger |
+//! | `bytes` | the number of bytes |
+//! | `info` | any other information, as text |
 //!
-//! Keys about which there is nothing to say are left out. Methods that only look at something, or set it, say nothing.
+//! Keys without a value are left out. Methods that only read or set a value make no record.
 //!
-//! The cargo feature `trace` of the crates turns this on; each crate forwards it to the one beneath. Without it, the
-//! default, no record is compiled and a [`Call`] has no size. With it, a call that no logger wants costs a comparison of
-//! one integer at its begin and at its end. Nothing is kept in between, so a level that changes during a call leaves a
-//! begin without its end, or an end without its begin.
+//! The cargo feature `trace` of the crates turns this on; each crate forwards it to the crate beneath. Without it, the
+//! default, no record is compiled and a [`Call`] has no size. With it, a call that no logger wants costs one integer
+//! comparison at its begin and one at its end. Nothing is kept in between, so a log level that changes during a call
+//! leaves a begin without its end, or an end without its begin.
 
 #[cfg(not(feature = "trace"))]
 mod no_span;
@@ -35,11 +35,11 @@ use no_span::Span;
 use span::Span;
 use std::fmt;
 
-/// A layer as the source of records. Each crate has one.
+/// A layer as the target of records. Each crate has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer(&'static str);
 
-/// What is known about a call.
+/// The facts of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     handle: Option<u32>,
@@ -61,34 +61,34 @@ enum Direction {
 }
 
 impl Layer {
-    /// The layer whose records have this target.
+    /// Creates the layer with this target.
     #[must_use]
     pub const fn new(target: &'static str) -> Self {
         Self(target)
     }
 
-    /// The layer calls the one above it, until the returned value is dropped.
+    /// Records that the layer calls the layer above. The call ends when the returned value is dropped.
     #[inline]
     #[track_caller]
     pub fn up(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
         Call::begin(Span::new(self, Direction::Up, call), facts)
     }
 
-    /// The layer was called from above, or calls the kernel.
+    /// Records that the layer is called from above, or makes a system call.
     #[inline]
     #[track_caller]
     pub fn down(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
         Call::begin(Span::new(self, Direction::Down, call), facts)
     }
 
-    /// Something else goes on that is worth a record.
+    /// Records other work of the layer, which ends when the returned value is dropped.
     #[inline]
     #[track_caller]
     pub fn scope(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
         Call::begin(Span::new(self, Direction::Note, call), facts)
     }
 
-    /// Something begins that is worth a record; [`ends`](Self::ends) records its end. For code that has another guard.
+    /// Records the begin of work whose end [`ends`](Self::ends) records, for code that has another guard.
     #[track_caller]
     pub fn begins(self, call: &'static str, facts: impl FnOnce() -> Facts) {
         if is_on() {
@@ -96,7 +96,7 @@ impl Layer {
         }
     }
 
-    /// What [`begins`](Self::begins) began is over.
+    /// Records the end of work that [`begins`](Self::begins) has recorded.
     #[track_caller]
     pub fn ends(self, call: &'static str) {
         if is_on() {
@@ -104,7 +104,7 @@ impl Layer {
         }
     }
 
-    /// Something happens that is worth a record.
+    /// Records a moment.
     #[inline]
     #[track_caller]
     pub fn note(self, call: &'static str, facts: impl FnOnce() -> Facts) {
@@ -113,7 +113,7 @@ impl Layer {
         }
     }
 
-    /// A call of the kernel, made by `work`, which does not panic. The record of its end has its outcome.
+    /// Records the system call that `work` makes, with its outcome. `work` must not panic.
     #[inline]
     #[track_caller]
     pub(crate) fn kernel<R>(
@@ -134,7 +134,7 @@ impl Layer {
     }
 }
 
-/// Whether records of this level are wanted: the one comparison that each call costs if not.
+/// Whether records at this level are enabled: the only comparison of a call without a logger.
 #[inline]
 #[must_use]
 pub fn is_on() -> bool {
@@ -161,37 +161,37 @@ impl Drop for Call {
 }
 
 impl Facts {
-    /// About a handle.
+    /// The facts of a handle.
     #[must_use]
     pub fn of(handle: &Handle) -> Self {
         Self::numbered(handle.key().generation)
     }
 
-    /// About the handle of this number.
+    /// The facts of the handle with this number.
     #[must_use]
     pub(crate) fn numbered(handle: u32) -> Self {
         Self { handle: Some(handle), ..Self::default() }
     }
 
-    /// Within the context of a resource: its id, and that of what caused it.
+    /// The facts of a resource: its id, and its trigger's id.
     #[must_use]
     pub fn within(async_id: u64, trigger_id: u64) -> Self {
         Self { context: Some((async_id, trigger_id)), ..Self::default() }
     }
 
-    /// In words only.
+    /// Facts that are only text.
     #[must_use]
     pub fn saying(info: impl fmt::Display) -> Self {
         Self::default().info(info)
     }
 
-    /// And so many bytes.
+    /// Adds a number of bytes.
     #[must_use]
     pub fn bytes(self, bytes: usize) -> Self {
         Self { bytes: Some(bytes), ..self }
     }
 
-    /// And what there is to say in words.
+    /// Adds text.
     #[must_use]
     pub fn info(self, info: impl fmt::Display) -> Self {
         Self { info: Some(info.to_string()), ..self }

@@ -1,4 +1,4 @@
-//! What stands for a [`Span`] in a build without tracing: nothing.
+//! The stand-in for [`Span`] in a build without tracing. It does nothing.
 
 use super::{Direction, Facts, Layer};
 

@@ -1,11 +1,11 @@
-//! A record: what a layer says at one place, as the [`log`] crate takes it.
+//! A record of one call, as the crate [`log`] takes it.
 
 use super::{Direction, Facts, Layer};
 use log::kv::{Error, Key, Source, VisitSource};
 use log::{Level, Record};
 use std::panic::Location;
 
-/// A place that traces. Holds only values known there, so that nothing is computed while tracing is off.
+/// A traced call. Holds only values known at the call site, so nothing is computed while tracing is off.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     layer: Layer,
@@ -46,7 +46,7 @@ impl Span {
         self.emit(Edge::Once, facts);
     }
 
-    /// Writes a record if the logger takes those of this layer.
+    /// Writes a record if the logger takes records of this layer.
     fn emit(self, edge: Edge, facts: impl FnOnce() -> Facts) {
         let Self { layer: Layer(target), dir, call, site } = self;
         if !log::log_enabled!(target: target, Level::Trace) {
