@@ -1,4 +1,4 @@
-//! An echo server on the bare loop: what a connection sends comes back to it.
+//! An echo server on the bare loop: it sends back what a connection sends.
 //!
 //! `cargo run -p upcall-uv-core --example echo`, then `nc 127.0.0.1 7000`.
 

@@ -1,4 +1,4 @@
-//! Timers and phases: what runs in one iteration of the loop, in libuv's order.
+//! Timers and phases: the order of callbacks in an iteration of the loop, as in libuv.
 //!
 //! `cargo run -p upcall-uv-core --example phases`
 
@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     idle.start(move |idle: &Idle| {
         count.set(count.get() + 1);
         println!("iteration {}: idle", count.get());
-        // An idle watcher keeps the loop spinning: after three rounds it lets the loop sleep.
+        // An idle watcher keeps the loop from blocking; after three rounds it stops.
         if count.get() == 3 {
             idle.close();
         }
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     tick.start(period, period, move |tick: &Timer| {
         println!("  timer at {:?}", tick.loop_handle().now());
         if tick.loop_handle().now() > 4 * period {
-            // Closing everything ends the loop: nothing is left alive.
+            // With all handles closed nothing keeps the loop alive, and it ends.
             tick.loop_handle().close_all();
         }
     })?;

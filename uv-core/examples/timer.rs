@@ -1,4 +1,4 @@
-//! A timer that ends the loop: with its last handle closed, nothing is left to wait for.
+//! A timer that ends the loop: with its only handle closed, nothing keeps the loop alive.
 //!
 //! `cargo run -p upcall-uv-core --example timer`
 

@@ -1,4 +1,4 @@
-//! Which processors a process may run on.
+//! The processors that a process may run on.
 
 use std::fs;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio, set_affinity};
@@ -9,14 +9,14 @@ fn finish(lp: &Loop) {
     lp.close().expect("nothing is left open");
 }
 
-/// The processors of a process, as Linux writes them: `0,2-3`.
+/// The processors of a process, in the form of `/proc/PID/status`: `0,2-3`.
 fn allowed(pid: i32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
     list.expect("Linux writes it").trim().to_owned()
 }
 
-/// A child that lives until the other end of its standard input is closed.
+/// A child that runs until the other end of its standard input is closed.
 fn waiting(lp: &Loop) -> (Process, Pipe) {
     let pipe = Pipe::new(lp);
     let options = SpawnOptions::new("cat").stdio([Stdio::Pipe(pipe.clone())]);
@@ -31,7 +31,7 @@ fn a_process_runs_on_the_processors_that_it_is_bound_to() {
     let (process, pipe) = waiting(&lp);
     let before = allowed(process.pid());
     let first = before.split([',', '-']).next().and_then(|cpu| cpu.parse().ok()).expect("a number");
-    // Those of the list that are not there do no harm.
+    // Processors of the list that do not exist are ignored.
     set_affinity(process.pid(), &[first, 1023]).expect("the child is ours");
     assert_eq!(allowed(process.pid()), first.to_string());
     pipe.close();

@@ -1,4 +1,4 @@
-//! A program that is open for writing while it is to be started.
+//! Starting a program that is open for writing.
 
 use log::{LevelFilter, Log, Metadata, Record};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -10,10 +10,10 @@ use uv_core::{Errno, Loop, RunMode};
 /// The file of the program while it is being written.
 static WRITER: Mutex<Option<File>> = Mutex::new(None);
 
-/// Tries that were in vain.
+/// The number of failed attempts.
 static BUSY: Mutex<usize> = Mutex::new(0);
 
-/// The try after which it is not written any more.
+/// The attempt after which the file is closed.
 static PATIENCE: Mutex<usize> = Mutex::new(1);
 
 struct Closer;
@@ -25,10 +25,10 @@ impl Log for Closer {
 
     fn log(&self, record: &Record<'_>) {
         if record.args().to_string().contains("ETXTBSY") {
-            let mut busy = BUSY.lock().expect("nobody panics with it");
+            let mut busy = BUSY.lock().expect("no thread panics with it");
             *busy += 1;
-            if *busy == *PATIENCE.lock().expect("nobody panics with it") {
-                drop(WRITER.lock().expect("nobody panics with it").take());
+            if *busy == *PATIENCE.lock().expect("no thread panics with it") {
+                drop(WRITER.lock().expect("no thread panics with it").take());
             }
         }
     }
@@ -37,7 +37,7 @@ impl Log for Closer {
 }
 
 // Go: golang/go#22315; libuv has the same race.
-/// The only test of this process: there is one logger.
+/// The only test of this process, because a process has one logger.
 #[test]
 fn a_program_that_is_written_for_a_moment_is_started_and_one_that_is_written_for_long_is_an_error() {
     log::set_logger(&Closer).expect("the first logger");
@@ -47,7 +47,7 @@ fn a_program_that_is_written_for_a_moment_is_started_and_one_that_is_written_for
     let open = || {
         let file = OpenOptions::new().append(true).open(&path).expect("a file of our own");
         file.set_permissions(Permissions::from_mode(0o755)).expect("a file of our own");
-        *WRITER.lock().expect("nobody panics with it") = Some(file);
+        *WRITER.lock().expect("no thread panics with it") = Some(file);
     };
     let lp = Loop::new().expect("a loop");
     let options = SpawnOptions::new(&path);
@@ -58,16 +58,16 @@ fn a_program_that_is_written_for_a_moment_is_started_and_one_that_is_written_for
     open();
     Process::spawn(&lp, &options, ends).expect("the second try");
     assert!(!lp.run(RunMode::Default).expect("the loop runs"));
-    // Linux 6.11 and 6.12 start a program that is being written.
-    let is_refused = std::mem::take(&mut *BUSY.lock().expect("nobody panics with it")) == 1;
+    // Linux 6.11 and 6.12 execute a program that is open for writing.
+    let is_refused = std::mem::take(&mut *BUSY.lock().expect("no thread panics with it")) == 1;
 
-    *PATIENCE.lock().expect("nobody panics with it") = usize::MAX;
+    *PATIENCE.lock().expect("no thread panics with it") = usize::MAX;
     open();
     let started = Process::spawn(&lp, &options, ends);
     if is_refused {
-        let error = started.expect_err("somebody writes it");
+        let error = started.expect_err("the file is open for writing");
         assert_eq!((error.op(), error.errno()), ("spawn", Errno::ETXTBSY));
-        assert_eq!(*BUSY.lock().expect("nobody panics with it"), 5, "a few times");
+        assert_eq!(*BUSY.lock().expect("no thread panics with it"), 5, "a few times");
     }
     assert!(!lp.run(RunMode::Default).expect("the loop runs"));
     fs::remove_file(&path).expect("a file of our own");

@@ -1,4 +1,4 @@
-//! Closing: two-phase, in order, exactly once; and what happens to events and descriptors.
+//! Closing: in two phases, in order, exactly once; and the effect on pending events and on descriptors.
 
 mod common;
 
@@ -73,7 +73,7 @@ fn closing_other_handles_suppresses_their_events_of_the_same_batch() {
         all.borrow_mut().push(tcp);
         peers.push(peer);
     }
-    // Registers all of them.
+    // Registers all of them with the poller.
     lp.turn();
     for peer in &mut peers {
         peer.write_all(b"x").expect("write");
@@ -97,7 +97,7 @@ fn an_event_of_a_closed_descriptor_does_not_reach_its_successor() {
         let (tcp, peer) = connected(&lp);
         let (others, successors, seen) = (Rc::clone(&olds), Rc::clone(&fresh), log.clone());
         tcp.set_upcall(Tower::new(&log, "old").on_read(move |_| {
-            // The event of the other one is in this batch; its descriptor's number goes to a new handle.
+            // The other connection's event is in this batch; its descriptor number is reused by a new handle.
             for old in others.borrow().iter() {
                 old.close();
             }
@@ -148,7 +148,7 @@ fn a_duplicate_of_a_closed_descriptor_neither_calls_nor_wakes() {
         lp.turn();
         tcp.close();
         lp.turn();
-        // Were the duplicate still watched, this would end the wait before the timer does.
+        // If the duplicate were still watched, this would end the wait before the timer does.
         peer.write_all(b"x").expect("write");
         let rounds = Rc::new(Cell::new(0));
         let count = Rc::clone(&rounds);
@@ -161,7 +161,7 @@ fn a_duplicate_of_a_closed_descriptor_neither_calls_nor_wakes() {
             })
             .expect("start");
         lp.finish();
-        // The timer's iteration and that of the closing handles.
+        // One iteration for the timer, one for the closing handles.
         assert_eq!((rounds.get(), log.take()), (1, vec!["tcp close".to_owned()]), "{shared}");
     }
 }

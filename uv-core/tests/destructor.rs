@@ -1,5 +1,5 @@
-//! A destructor that panics loses nothing but itself: neither what a dropped loop holds, nor the end of a handle, nor a
-//! thread of the pool.
+//! A destructor that panics loses only its own value: not the other values of a dropped loop, not the rest of a
+//! handle's close, and not a thread of the pool.
 
 mod alone;
 mod common;
@@ -15,7 +15,7 @@ use uv_core::{Async, Idle, Loop, RunMode, Signal, Tcp, Timer};
 
 const SIGUSR1: i32 = 10;
 
-/// Counts that it was dropped, and panics then if told to.
+/// Counts its drop, and panics in it if `explodes` is set.
 struct Bomb {
     dropped: Rc<Cell<usize>>,
     explodes: bool,
@@ -30,14 +30,14 @@ impl Drop for Bomb {
     }
 }
 
-/// Runs what panics.
+/// Runs code that must panic.
 fn panics(run: impl FnOnce()) {
     let caught = catch_unwind(AssertUnwindSafe(run));
     assert!(caught.is_err(), "a destructor panics");
 }
 
-/// Every place of a loop in which a program's value may lie, two values in each, of which every other one panics when it is
-/// dropped. Returns how many.
+/// Fills every place of a loop in which it keeps a program's value, with two values each, of which one panics when it
+/// is dropped. Returns the number of values.
 fn fill(lp: &Loop, dropped: &Rc<Cell<usize>>) -> usize {
     let made = Cell::new(0_usize);
     let bomb = || {
@@ -76,7 +76,7 @@ fn one_thread(command: &mut Command) {
 #[test]
 fn a_loop_dropped_drops_everything_although_destructors_panic_and_then_panics() {
     let name = "a_loop_dropped_drops_everything_although_destructors_panic_and_then_panics";
-    // Alone, because it counts the descriptors of the process.
+    // In a separate process, because it counts the process's descriptors.
     let body = || {
         let before = open_fds();
         let dropped = Rc::new(Cell::new(0));
@@ -87,7 +87,7 @@ fn a_loop_dropped_drops_everything_although_destructors_panic_and_then_panics() 
         assert_eq!(dropped.get(), made);
         assert!(!clone.is_alive() && clone.handles().is_empty());
         drop(clone);
-        // The pool's only thread has let go of the works before this one.
+        // The only thread of the pool has dropped the work before this one.
         let lp = test_loop();
         lp.queue_work(|| {}, |_| {});
         lp.finish();
@@ -114,7 +114,7 @@ fn a_destructor_that_panics_in_the_close_phase_keeps_neither_the_callback_nor_th
     assert_eq!((dropped.get(), closed.get()), (3, 3));
 }
 
-/// Panics when it is dropped, on whatever thread.
+/// Panics when it is dropped, on any thread.
 struct Mine;
 
 impl Drop for Mine {
@@ -136,7 +136,7 @@ fn a_result_that_panics_in_a_thread_of_the_pool_does_not_end_the_thread() {
                 released.recv().expect_err("released by a drop");
                 Mine
             },
-            |_| unreachable!("the loop is gone"),
+            |_| unreachable!("the loop is dropped"),
         );
         runs.recv().expect("the work runs");
         drop(lp);

@@ -1,4 +1,5 @@
-//! A process without descriptors. Each test runs in a process of its own, in which nothing else opens any.
+//! A process without free descriptors. Each test runs in a process of its own, in which no other code opens
+//! descriptors.
 
 mod common;
 
@@ -13,7 +14,7 @@ use uv_core::{BindOptions, Errno, Loop, Prepare, Result, RunMode, Tcp, Timer};
 
 const CHILD: &str = "UV_CORE_EMFILE_CHILD";
 
-/// Runs the test of this name again, where few descriptors are allowed.
+/// Runs the test of this name again, in a process with a low limit of descriptors.
 fn with_few_descriptors(name: &str, test: fn()) {
     if std::env::var_os(CHILD).is_some() {
         return test();
@@ -30,7 +31,7 @@ fn with_few_descriptors(name: &str, test: fn()) {
     assert!(status.success());
 }
 
-/// Opens files until there are no descriptors left.
+/// Opens files until no descriptor is free.
 fn fill() -> Vec<File> {
     let mut fillers = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
@@ -48,12 +49,12 @@ fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
         let kept = Rc::clone(&accepted);
         let (_server, addr) = serve(&lp, move |connection| kept.borrow_mut().push(connection));
         lp.turn();
-        // Peers first: they need descriptors of this process too.
+        // The peers first: they need descriptors of this process too.
         let mut peers: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).expect("connect")).collect();
         let fillers = fill();
         lp.until(|| is_over(&mut peers));
         assert!(accepted.borrow().is_empty(), "nothing was announced");
-        // Shed, and not spinning: nothing is left to do.
+        // The connections are closed unserved and the loop does not spin.
         let rounds = (0..3).map(|_| lp.run(RunMode::NoWait)).filter(|alive| *alive == Ok(true)).count();
         assert_eq!(rounds, 3);
         assert_ne!(lp.backend_timeout(), Some(Duration::ZERO));
@@ -65,7 +66,7 @@ fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
     });
 }
 
-/// Whether every peer was told that its connection is over. Does not wait.
+/// Whether every peer has seen its connection closed. Does not block.
 fn is_over(peers: &mut [TcpStream]) -> bool {
     peers.iter_mut().all(|peer| {
         peer.set_nonblocking(true).expect("nonblocking");
@@ -73,11 +74,11 @@ fn is_over(peers: &mut [TcpStream]) -> bool {
     })
 }
 
-/// A loop that has not even a spare descriptor, with a listener for which a connection waits.
+/// A loop without its spare descriptor, and a listener with a waiting connection.
 struct Starved {
     lp: TestLoop,
     address: SocketAddr,
-    /// What was announced.
+    /// The announced connections and errors.
     announced: Rc<RefCell<Vec<Result<()>>>>,
     accepted: Rc<RefCell<Vec<Tcp>>>,
     /// Another connection of the loop.
@@ -97,7 +98,7 @@ impl Starved {
         let needed = descriptors() - before;
         drop(lp);
         let mut fillers = fill();
-        // All that a loop needs, but for the spare one.
+        // The descriptors that a loop needs, except for the spare one.
         fillers.truncate(fillers.len() + 1 - needed);
         let lp = test_loop();
         assert!(File::open("/dev/null").is_err());
@@ -130,7 +131,7 @@ impl Starved {
             .expect("listen");
     }
 
-    /// What was announced, as names of errors.
+    /// The announced connections and errors, as names of errors.
     fn announced(&self) -> Vec<&'static str> {
         self.announced.borrow().iter().map(outcome).collect()
     }
@@ -162,7 +163,7 @@ fn without_a_spare_descriptor_the_listener_waits_and_does_not_spin() {
             .start(Duration::from_millis(450), Duration::ZERO, move |_: &Timer| rung.set(true))
             .expect("start");
         lp.until(|| over.get());
-        // Each attempt takes a few turns; a loop that spins takes many thousands.
+        // Each attempt takes a few iterations; a spinning loop takes many thousands.
         assert!(turns.get() < 50, "{} turns", turns.get());
         assert_eq!(starved.announced(), [Errno::EMFILE.name()], "said once");
         starved.fillers.clear();
@@ -189,7 +190,7 @@ fn the_lack_of_descriptors_is_said_again_only_after_there_was_a_spare_one() {
     with_few_descriptors("the_lack_of_descriptors_is_said_again_only_after_there_was_a_spare_one", || {
         let mut starved = Starved::new();
         let client = Tcp::new(&starved.lp);
-        // It has its descriptor from here on.
+        // From now on a descriptor is free.
         starved.fillers.pop();
         client.bind(LOCALHOST.parse().expect("an address"), BindOptions::default()).expect("bind");
         starved.fillers.extend(fill());
@@ -226,7 +227,7 @@ fn a_loop_that_is_gone_has_no_more_descriptors_than_it_polls_with_and_none_witho
         "a_loop_that_is_gone_has_no_more_descriptors_than_it_polls_with_and_none_without_its_handle",
         || {
             let count = || std::fs::read_dir("/proc/self/fd").expect("a list").count();
-            // What a process opens once is open.
+            // Opens what a process opens once.
             drop(test_loop());
             let before = count();
             let timer = Timer::new(&test_loop());

@@ -1,4 +1,4 @@
-//! What one exchange on a connection costs: no allocation, and no system call but `recv`, `send` and the wait.
+//! The cost of one exchange on a connection: no allocation, and no system calls except `recv`, `send` and the wait.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Signals that the parent of a process has blocked or ignores: a program inherits that, and `exec` leaves it.
+//! Signals that the parent of a process blocks or ignores: a process inherits that through `exec`.
 
 mod alone;
 
@@ -18,7 +18,7 @@ fn a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher() {
     let name = "a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher";
     let status = alone::status(
         name,
-        // All threads of the new process block it, as their first one inherits that.
+        // All threads of the new process block it, because its first thread has inherited that.
         |command| alone::wrap(command, &["env", "--block-signal=TERM"]),
         || {
             let own = i32::try_from(std::process::id()).expect("process ids are positive");
@@ -32,7 +32,7 @@ fn a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher() {
             });
             started.expect("SIGTERM may be watched");
             kill(own, libc::SIGTERM).expect("a process may signal itself");
-            // What is still blocked when the process signals itself does not come later either.
+            // A signal that is still blocked when the process sends it to itself is not delivered later either.
             lp.run(RunMode::NoWait).expect("the loop runs");
             assert_eq!(count.get(), 1);
             finish(&lp);
@@ -41,7 +41,7 @@ fn a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher() {
     assert!(status.is_none_or(|status| status.success()));
 }
 
-// libuv gives a child the default action of every signal: a child of a program under nohup dies with the terminal.
+// libuv gives a child the default action of every signal: a child of a program under nohup ends with the terminal.
 #[test]
 fn a_child_of_a_process_that_ignores_sighup_ignores_it_too() {
     let name = "a_child_of_a_process_that_ignores_sighup_ignores_it_too";

@@ -1,4 +1,4 @@
-//! A poll that a signal interrupts. Alone in its process, all of which it stops and continues.
+//! A poll that a signal interrupts. The only test of its process, because it stops and continues the whole process.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Handles that travel through pipes.
+//! Passing handles through pipes.
 
 mod common;
 
@@ -22,7 +22,7 @@ fn ipc_pair(lp: &TestLoop) -> (Pipe, Pipe) {
     (a, b)
 }
 
-/// A tower that takes everything that comes, by message.
+/// Sets a tower that takes every received descriptor, and logs each message.
 fn receiver(pipe: &Pipe, log: &Log) -> Rc<RefCell<Vec<Received>>> {
     let received: Rc<RefCell<Vec<Received>>> = Rc::default();
     let (kept, this) = (Rc::clone(&received), pipe.clone());
@@ -85,7 +85,7 @@ fn what_arrives_is_identified_and_comes_with_its_own_message() {
     let kinds: Vec<_> = received.borrow().iter().map(|item| item.kind).collect();
     let tcp = Some(HandleKind::Tcp);
     assert_eq!(kinds, [tcp, tcp, Some(HandleKind::Pipe), None, None]);
-    // The first message cannot be glued to a later one's bytes beyond the descriptor's own.
+    // The first message is not merged with later bytes that follow a descriptor.
     assert_eq!(log.lines()[0], "receiver read 9");
     lp.close_and_finish();
 }
@@ -202,7 +202,7 @@ fn a_partial_write_sends_its_descriptors_exactly_once() {
     a.set_upcall(Tower::new(&log, "sender"));
     let total = Rc::new(RefCell::new((0, Vec::new())));
     let null = dup(File::open("/dev/null").expect("open"));
-    // Behind a full kernel, partial themselves, and two in a row.
+    // Behind a full kernel buffer, partially written themselves, and two in a row.
     a.write(vec![0; BYTES]).expect("write");
     a.write_fds(vec![1; BYTES], vec![Rc::clone(&null), Rc::clone(&null)]).expect("write");
     a.write_fds("2", vec![Rc::clone(&null)]).expect("write");
@@ -221,7 +221,7 @@ fn a_partial_write_sends_its_descriptors_exactly_once() {
     lp.until(|| total.borrow().0 == 3 * BYTES + 1 && log.count("sender write ok") == 4);
     let arrivals = total.borrow().1.clone();
     assert_eq!(arrivals.len(), 4);
-    // Each came with the first byte of its own message: not before it, and in order.
+    // Each arrived with the first byte of its message: not before it, and in order.
     assert!(arrivals[0] > BYTES && arrivals[0] == arrivals[1]);
     assert!(arrivals[2] > 2 * BYTES && arrivals[3] > 2 * BYTES + 1);
     assert_eq!(Rc::strong_count(&null), 1, "none is held any longer");
@@ -291,6 +291,6 @@ fn a_plain_pipe_reads_on_behind_a_message_with_descriptors() {
     sender.write_fds("a", vec![Rc::new(connection.into())]).expect("write");
     sender.write("b").expect("write");
     lp.until(|| log.count("plain read 1") == 2);
-    assert_eq!(peer.read(&mut [0]).expect("the end"), 0, "nobody asked for the descriptor");
+    assert_eq!(peer.read(&mut [0]).expect("the end"), 0, "the descriptor was not asked for");
     lp.close_and_finish();
 }

@@ -1,4 +1,4 @@
-//! Children that the kernel kills when what started them ends.
+//! Children that the kernel kills when the thread or process that started them ends.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsRawFd;
@@ -7,15 +7,14 @@ use std::thread;
 use uv_core::Loop;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 
-/// Starts, in a thread that ends then, a child that goes on for as long as `stdin` is open, and returns what it said
-/// to its end.
+/// Starts, in a thread that ends right after, a child that runs until `stdin` is closed. Returns the child's output.
 fn outcome_of_child_of_ending_thread(killed: bool) -> String {
     let (stdin, hold) = std::io::pipe().expect("a pipe");
     let (output, stdout) = std::io::pipe().expect("a pipe");
     let (end, may_end) = mpsc::channel();
     let starter = thread::spawn(move || {
         let lp = Loop::new().expect("a loop");
-        // The last word is written once its input is at its end. There is no other process beside the shell.
+        // The last line is written when its input ends. The shell starts no other process.
         let options = SpawnOptions::new("sh")
             .args(["-c", "echo started; read line; echo ended by itself"])
             .stdio([Stdio::InheritFd(stdin.as_raw_fd()), Stdio::InheritFd(stdout.as_raw_fd())])
@@ -33,7 +32,7 @@ fn outcome_of_child_of_ending_thread(killed: bool) -> String {
         output.read_to_string(&mut said).expect("the rest");
         return said;
     }
-    // Only its death can end this: `hold` is still open.
+    // Only the child's death ends this read: `hold` is still open.
     output.read_to_string(&mut said).expect("the rest");
     drop(hold);
     said

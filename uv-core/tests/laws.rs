@@ -1,4 +1,4 @@
-//! The laws of upcalls and ownership: who calls when, who owns what, and that nothing is left behind.
+//! The laws of upcalls and ownership: which code calls which, which value owns which, and that nothing leaks.
 
 mod common;
 
@@ -198,7 +198,7 @@ fn ten_thousand_connections_leave_no_descriptor_no_handle_and_no_tower() {
     peers.join().expect("join");
     assert_eq!(towers.get(), CONNECTIONS);
     assert_eq!(lp.handles().len(), 1, "the listener");
-    // Other tests of this process open descriptors as well.
+    // Other tests of this process open descriptors too.
     assert!(open_fds() < fds + AT_ONCE, "{} now, {fds} before", open_fds());
     lp.close_and_finish();
 }
@@ -249,7 +249,7 @@ fn a_dropped_loop_drops_every_tower_and_closes_every_descriptor_without_a_call()
     let mut rest = Vec::new();
     assert!(peer.read_to_end(&mut rest).is_ok(), "the connection ended");
     drop(waiting);
-    // Clones that are left are of a loop with nothing in it.
+    // The remaining clones belong to an empty loop.
     assert!(reading.is_closing() && reading.fileno().is_err() && !reading.is_active());
     assert_eq!(errno(reading.write("x")), Errno::EBADF);
     assert_eq!(handle.run(RunMode::Default), Ok(false));
@@ -267,7 +267,7 @@ fn a_loop_and_its_handles_are_freed_together() {
         let inside = (tcp.clone(), timer.clone(), lp.remote());
         timer.start(Duration::MAX, Duration::ZERO, move |_: &Timer| hold(&inside)).expect("start");
     }
-    // Three descriptors for each loop would show, whatever other tests do.
+    // A leak of three descriptors per loop would show, whatever other tests open.
     assert!(open_fds() < fds + 500);
 }
 

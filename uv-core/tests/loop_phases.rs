@@ -19,7 +19,7 @@ fn timer(lp: &TestLoop, log: &Log, name: &'static str, timeout: Duration) -> Tim
     timer
 }
 
-/// Watchers that log idle, prepare and check.
+/// Watchers that log their phases: idle, prepare and check.
 fn phases(lp: &TestLoop, log: &Log) -> (Idle, Prepare, Check) {
     let (idle, prepare, check) = (Idle::new(lp), Prepare::new(lp), Check::new(lp));
     let (a, b, c) = (log.clone(), log.clone(), log.clone());
@@ -100,7 +100,7 @@ fn a_stop_in_a_timer_ends_the_run_after_the_iteration_and_it_can_be_resumed() {
     prepare.start(move |_: &Prepare| count.set(count.get() + 1)).expect("start");
     let timer = Timer::new(&lp);
     timer.start(Duration::ZERO, Duration::ZERO, |timer: &Timer| timer.loop_handle().stop()).unwrap();
-    // The timer is due before the first iteration, which then does not take place.
+    // The timer is due before the first iteration, which then does not happen.
     assert_eq!(lp.run(RunMode::Default), Ok(true));
     assert_eq!(rounds.get(), 0);
     assert_eq!(lp.run(RunMode::NoWait), Ok(true));
@@ -255,7 +255,7 @@ fn once_with_an_idle_watcher_does_not_block_even_if_that_stops() {
     let idle = Idle::new(&lp);
     idle.start(|idle: &Idle| idle.stop()).expect("start");
     let keep = Async::new(&lp, |_: &Async| {});
-    assert_eq!(lp.run(RunMode::Once), Ok(true), "and did not wait for ever");
+    assert_eq!(lp.run(RunMode::Once), Ok(true), "and did not block");
     keep.close();
     lp.close_and_finish();
 }

@@ -1,5 +1,5 @@
-//! A panic in a callback unwinds out of `run` and leaves the loop usable: nothing that was ready, ended or closing is
-//! lost (law 7).
+//! A panic in a callback unwinds out of `run` and leaves the loop usable: no event, completion or close is lost (law
+//! 7).
 
 mod common;
 
@@ -140,7 +140,7 @@ fn queued_output_goes_on_after_a_panic_in_on_read() {
     tcp.write(vec![1; 1 << 23]).expect("write");
     assert!(tcp.write_queue_size() > 0);
     lp.turn();
-    // Input and room for output arrive in one event.
+    // Input and room for output are reported by one event.
     let reader = std::thread::spawn(move || {
         peer.write_all(b"x").expect("write");
         std::io::copy(&mut peer, &mut std::io::sink()).expect("read")
@@ -229,7 +229,7 @@ fn waiting_connections_are_announced_after_a_panic_in_on_connection() {
             .expect("listen");
         let _peers: Vec<_> = (0..4).map(|_| TcpStream::connect(addr).expect("connect")).collect();
         run_into_panic(&lp);
-        // The one announced in vain waits to be taken.
+        // The connection whose announcement panicked is waiting to be taken.
         server.accept().expect("accept").close();
         lp.until(|| accepted.get() == 3);
         lp.close_and_finish();
@@ -256,7 +256,7 @@ fn a_close_that_panics_half_way_is_finished_by_the_next_run() {
         closed.add("closed");
         fails.3();
     });
-    // Others that close meanwhile do not suffer.
+    // Other handles that close in the same phase are not affected.
     let other = log.clone();
     Timer::new(&lp).close_with(move || other.add("other closed"));
     for _ in 0..4 {

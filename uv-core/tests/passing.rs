@@ -1,5 +1,5 @@
-//! Failures of the system that pass: what was to be done is kept and tried again after a pause. Each test runs in a
-//! process of its own, in which system calls fail as it wants.
+//! Temporary failures of the system: the operation is kept and retried after a pause. Each test runs in a process of
+//! its own, in which it makes system calls fail.
 
 mod alone;
 mod common;
@@ -34,7 +34,7 @@ const ECONNABORTED: i32 = 103;
 const ENOBUFS: i32 = 105;
 const ETOOMANYREFS: i32 = 109;
 
-/// What the manual of accept knows, and what it does not.
+/// Errors that the manual page of accept lists, and others.
 const ACCEPT_ERRORS: [i32; 14] = [
     EPERM,
     EINTR,
@@ -55,7 +55,7 @@ const ACCEPT_ERRORS: [i32; 14] = [
 /// Long enough for several attempts.
 const LONG: Duration = Duration::from_millis(450);
 
-/// Runs the test of this name alone, with calls that fail.
+/// Runs the test of this name in a separate process, with calls that fail.
 fn with_failures(name: &str, test: impl FnOnce(Failing)) {
     let status = alone::status(
         name,
@@ -67,7 +67,7 @@ fn with_failures(name: &str, test: impl FnOnce(Failing)) {
     assert!(status.is_none_or(|status| status.success()));
 }
 
-/// Runs the loop for this long; returns how many iterations that took.
+/// Runs the loop for this long. Returns the number of iterations.
 fn turns_within(lp: &TestLoop, time: Duration) -> usize {
     let turns = Rc::new(Cell::new(0));
     let counted = Rc::clone(&turns);
@@ -83,7 +83,7 @@ fn turns_within(lp: &TestLoop, time: Duration) -> usize {
     turns.get()
 }
 
-/// A listener, and what it is told.
+/// A listener, and the results that it is told.
 struct Listener {
     address: SocketAddr,
     told: Rc<RefCell<Vec<Result<()>>>>,
@@ -113,7 +113,7 @@ impl Listener {
         self.told.borrow().last().is_some_and(Result::is_ok)
     }
 
-    /// The numbers of the errors.
+    /// The numbers of the reported errors.
     fn errors(&self) -> Vec<i32> {
         let told = self.told.borrow();
         told.iter().filter_map(|told| told.as_ref().err()).map(|error| error.errno().raw()).collect()
@@ -137,9 +137,9 @@ fn an_accept_that_fails_for_long_is_told_once_and_tried_again_after_pauses() {
             let waiting = TcpStream::connect(listener.address).expect("connect");
             let turns = turns_within(&lp, LONG);
             assert!(turns < 50, "{errno}: {turns} turns");
-            // The loop of a busy machine may have been late.
+            // On a busy machine the loop may be late.
             lp.until(|| failing.failed() > 1);
-            // Errors of single connections are skipped at first.
+            // Errors of single connections are skipped up to a bound.
             let tried = failing.stop();
             assert!((2..=8 * 64).contains(&tried), "{errno}: tried {tried} times");
             assert_eq!(listener.errors(), [errno], "told once");
@@ -156,7 +156,7 @@ fn an_accept_that_fails_for_long_is_told_once_and_tried_again_after_pauses() {
 fn a_connection_that_waits_behind_one_failure_is_accepted_without_another_one_to_come() {
     let name = "a_connection_that_waits_behind_one_failure_is_accepted_without_another_one_to_come";
     with_failures(name, |failing| {
-        // For want of descriptors it would be closed.
+        // With an error for lack of descriptors the connection would be closed.
         for errno in ACCEPT_ERRORS.into_iter().filter(|errno| ![EMFILE, ENFILE].contains(errno)) {
             let lp = test_loop();
             let listener = Listener::new(&lp);
@@ -202,7 +202,7 @@ fn every_listener_tells_of_a_trouble_once_and_again_when_it_comes_back() {
             for listener in &listeners {
                 assert_eq!(listener.errors(), vec![ENOBUFS; rounds]);
             }
-            // More than the time without a failure after which a trouble is over.
+            // Longer than the calm after which a trouble is over.
             turns_within(&lp, Duration::from_millis(1200));
             drop(waiting);
         }
@@ -223,7 +223,7 @@ fn a_trouble_that_is_over_costs_nothing_while_another_one_lasts() {
         lp.until(|| listener.is_served());
         failing.fail_always("send", ENOBUFS);
         stream.write("hello").expect("write");
-        // More than the time without a failure after which the first one is over.
+        // Longer than the calm after which the first trouble is over.
         let turns = turns_within(&lp, Duration::from_millis(1500));
         assert!(turns < 50, "{turns} turns");
         failing.stop();
@@ -247,7 +247,7 @@ fn a_listener_that_pauses_is_closed_like_any_other() {
     });
 }
 
-/// A stream of the loop that writes down what happens, and its peer.
+/// A stream of the loop that logs its upcalls, and its peer.
 fn stream(lp: &TestLoop, log: &Log) -> (Tcp, TcpStream) {
     let (stream, peer) = connected(lp);
     stream.set_upcall(Tower::new(log, "stream"));
@@ -331,7 +331,7 @@ fn a_stream_that_cannot_be_watched_is_watched_later() {
             lp.until(|| failing.is_over());
             peer.write_all(b"hello").expect("write");
             lp.until(|| log.has("stream read 5"));
-            // The same when there is no more room for output.
+            // The same when the kernel's buffer is full.
             let big = vec![0; 8 << 20];
             failing.fail("epoll_ctl", errno, 1);
             stream.write(big.clone()).expect("write");
@@ -345,7 +345,7 @@ fn a_stream_that_cannot_be_watched_is_watched_later() {
     });
 }
 
-/// Two ends of a pipe that carries descriptors.
+/// Both ends of an IPC pipe.
 fn ipc(lp: &TestLoop, log: &Log) -> (Pipe, Pipe) {
     let (one, other) = (Pipe::new_ipc(lp), Pipe::new_ipc(lp));
     let theirs = one.open_pair().expect("a pair");

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use uv_core::socket::PipeName;
 use uv_core::{Errno, Pipe};
 
-/// A listening pipe that hands every connection to `take`.
+/// A listening pipe that passes every connection to `take`.
 fn serve_at(lp: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 'static) -> Pipe {
     let server = Pipe::new(lp);
     server.bind(name).expect("bind");

@@ -107,7 +107,7 @@ fn a_killed_child_reports_the_signal_and_cannot_be_signalled_any_more() {
     let into = Rc::clone(&status);
     let process = Process::spawn(&lp, &options, move |process: &Process, status: ExitStatus| {
         into.set(Some(status));
-        let error = process.kill(0).expect_err("it is gone");
+        let error = process.kill(0).expect_err("it has ended");
         assert_eq!((error.op(), error.errno()), ("kill", Errno::ESRCH));
         assert_eq!(kill(process.pid(), 0).expect_err("it is collected").errno(), Errno::ESRCH);
         process.close();
@@ -145,7 +145,7 @@ fn children_that_end_together_are_all_reported_and_foreign_ones_left_alone() {
     gate.close();
     finish(&lp);
     assert!(codes.borrow().iter().copied().eq(0..20));
-    assert_eq!(foreign.wait().expect("nobody else collected it").code(), Some(9));
+    assert_eq!(foreign.wait().expect("no other code has collected it").code(), Some(9));
 }
 
 // libuv: spawn_reads_child_path
@@ -259,7 +259,7 @@ fn a_child_whose_handle_was_closed_runs_on_and_is_collected_in_the_end() {
     finish(&lp);
 }
 
-/// Waits until no process has this id, not even one that ended and was not collected.
+/// Waits until no process has this id, not even a zombie.
 fn wait_until_gone(pid: i32) {
     let patience = std::time::Instant::now() + Duration::from_secs(60);
     while kill(pid, 0).is_ok() {
@@ -283,7 +283,7 @@ fn children_that_no_handle_waits_for_are_collected_also_without_a_loop_that_runs
     let foreign = Command::new("sh").args(["-c", "exit 9"]).spawn().expect("a foreign child");
     closed.iter().for_each(|child| child.close());
     for (number, pid) in pids(&closed).into_iter().enumerate() {
-        // One after the other and all that are left at once.
+        // Half of them one after the other, and the rest at once.
         if number < CHILDREN / 2 {
             kill(pid, libc::SIGKILL).expect("it runs on");
             wait_until_gone(pid);
@@ -305,7 +305,7 @@ fn dropping_the_loop_leaves_the_child_running() {
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     let mut ours = ours;
     let slots = [Stdio::InheritFd(theirs.as_raw_fd()), Stdio::InheritFd(theirs.as_raw_fd())];
-    let on_exit = |_: &Process, _| unreachable!("the loop is gone");
+    let on_exit = |_: &Process, _| unreachable!("the loop is dropped");
     Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), on_exit).expect("a child");
     drop((lp, theirs));
     ours.write_all(b"still there?").expect("the child reads");
@@ -347,13 +347,13 @@ fn a_child_starts_with_no_signal_handled_ignored_or_blocked() {
     let lp = Loop::new().expect("a loop");
     let signal = Signal::new(&lp);
     signal.start(libc::SIGUSR2, |_: &Signal, _| {}).expect("SIGUSR2 may be watched");
-    // Not a shell, which handles signals of its own.
+    // Not a shell, because a shell handles signals.
     let (_, output) = run(SpawnOptions::new("cat").arg("/proc/self/status"));
     let mask = |name| {
         let mask = output.lines().find_map(|line| line.strip_prefix(name)).expect("a set of signals");
         u64::from_str_radix(mask.trim(), 16).expect("a hexadecimal number")
     };
-    // Signals 32 and 33 are the C library's, which lets nobody change them.
+    // Signals 32 and 33 belong to the C library, which does not allow changing them.
     let others = !(0b11 << 31);
     assert_eq!(["SigBlk:", "SigIgn:", "SigCgt:"].map(|name| mask(name) & others), [0; 3], "{output}");
     signal.close();
@@ -376,7 +376,7 @@ fn exit_codes_are_not_lost_in_a_process_that_was_started_with_sigchld_ignored() 
     assert!(status.expect("a shell").success());
 }
 
-// libuv and Node say "spawn sh ENOENT" of both.
+// libuv and Node report "spawn sh ENOENT" for both.
 #[test]
 fn an_error_of_spawn_tells_a_missing_folder_from_a_missing_program() {
     let nowhere = "/folder-that-had-better-not-exist";
@@ -423,7 +423,8 @@ fn a_program_without_a_first_line_is_run_by_the_shell() {
     drop(file);
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&path, mode).expect("the file is ours");
-    // Another test's child may hold the file open for writing until its own start: ETXTBSY, so by a shell's copy.
+    // A child of another test may hold the file open for writing until its own `exec`: ETXTBSY. So a shell makes the
+    // copy.
     let copied = folder.0.join("copy");
     let copy = Command::new("cp").args([&path as &Path, &copied]).status().expect("cp runs");
     assert!(copy.success());
@@ -438,14 +439,14 @@ fn what_may_not_be_run_is_passed_over_for_what_is_behind_it_in_the_path() {
     for each in [&refused, &empty, &found] {
         fs::create_dir(each).expect("a folder");
     }
-    fs::write(refused.join(name), "").expect("a file that nobody may run");
+    fs::write(refused.join(name), "").expect("a file without permission to execute");
     std::os::unix::fs::symlink("/bin/sh", found.join(name)).expect("a link");
     let path = |folders: &[&PathBuf]| std::env::join_paths(folders).expect("no colon in the names");
     let options = || SpawnOptions::new(name).args(["-c", "exit 7"]);
     assert_eq!(run(options().env("PATH", path(&[&refused, &empty, &found]))).0, (7, 0));
     let error = spawn_error(&options().env("PATH", path(&[&refused, &empty])));
     assert_eq!(error.errno(), Errno::EACCES, "the reason is the file that is there");
-    // An empty folder of the PATH is the one in which the child starts.
+    // An empty entry of PATH is the child's working directory.
     assert_eq!(run(options().env("PATH", ":/nowhere").cwd(&found)).0, (7, 0));
     assert_eq!(spawn_error(&options().env("PATH", "/nowhere").cwd(&found)).errno(), Errno::ENOENT);
 }

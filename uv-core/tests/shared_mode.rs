@@ -1,5 +1,5 @@
-//! Whether reads and writes wait is a mode of the open file, which processes share: neither a child nor a stream of the loop
-//! changes it for the other.
+//! Blocking mode belongs to the open file, which processes share: neither a child nor a stream of the loop changes it
+//! for the other.
 
 mod child;
 mod common;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 use uv_core::process::{Process, Stdio};
 use uv_core::{Errno, Pipe, Stream};
 
-/// More than any pipe or socket takes at once.
+/// More bytes than any pipe or socket holds.
 const MUCH: usize = 8 << 20;
 
 fn flags(info: &str) -> i32 {
@@ -28,8 +28,8 @@ fn is_nonblocking(fd: &impl AsRawFd) -> bool {
     flags(&info) & libc::O_NONBLOCK != 0
 }
 
-/// Starts a child that inherits something in a slot, and waits for its end. Returns whether the child's reads and writes
-/// of it would not have waited.
+/// Starts a child that inherits a descriptor in a slot, and waits for its end. Returns whether the child finds the
+/// descriptor non-blocking.
 fn child_with(lp: &TestLoop, slot: usize, inherited: Stdio) -> bool {
     let folder = Folder::new(&format!("mode-{slot}-{:?}", std::thread::current().id()));
     let (path, info) = folder.file("info");
@@ -45,10 +45,10 @@ fn child_with(lp: &TestLoop, slot: usize, inherited: Stdio) -> bool {
     flags(&fs::read_to_string(path).expect("what the child wrote")) & libc::O_NONBLOCK != 0
 }
 
-/// Writes more than fits while nobody reads: the test hangs if that waits.
+/// Writes more than fits without a reader: the test hangs if that blocks.
 fn assert_writes_do_not_wait(lp: &TestLoop, stream: &Stream) {
     stream.write(vec![0; MUCH]).expect("an open stream takes a write");
-    assert!(stream.write_queue_size() > 0, "nobody reads");
+    assert!(stream.write_queue_size() > 0, "the peer does not read");
     lp.turn();
 }
 
@@ -132,7 +132,7 @@ fn a_pipe_that_a_child_inherits_in_a_slot_above_two_has_its_own_mode_there() {
     let (_reader, writer) = std::io::pipe().expect("pipe");
     let pipe = adopted(&lp, writer);
     assert!(child_with(&lp, 3, Stdio::InheritStream((*pipe).clone())), "as the stream's");
-    // What the child does to it is then its own affair.
+    // Changes that the child makes to it do not matter.
     let fd: RawFd = pipe.fileno().expect("a descriptor");
     let path = format!("/proc/self/fd/{fd}");
     let before = fs::read_link(&path).expect("a descriptor");
@@ -164,7 +164,7 @@ fn an_adopted_pipe_leaves_the_mode_to_those_who_share_it() {
     lp.close_all();
     lp.turn();
     assert!(!is_nonblocking(&others) && !is_nonblocking(&others_reader));
-    // The stream's own open files are closed: this is the end.
+    // The stream's own open files are closed, so the peer reads the end.
     drop(others);
     let mut rest = Vec::new();
     let mut others_reader = others_reader;
@@ -195,7 +195,7 @@ fn an_adopted_connection_leaves_the_mode_to_those_who_share_it() {
     assert!(!is_nonblocking(&others) && !is_nonblocking(&others_tcp));
 }
 
-/// The first half of a pseudo terminal: to open it again would make another one.
+/// The master side of a pseudo terminal: opening it again would create another terminal.
 fn cannot_be_reopened() -> File {
     File::options().read(true).write(true).open("/dev/ptmx").expect("a pseudo terminal")
 }
@@ -235,7 +235,7 @@ fn a_stream_whose_mode_cannot_be_kept_apart_is_refused_as_a_childs_standard_stre
 fn a_listener_does_not_wait_although_a_child_inherited_it() {
     let lp = test_loop();
     let path = socket_path();
-    // Adopted while it waits, and listened on only after a child had it.
+    // Adopted in blocking mode, and listened on only after a child had it.
     let listener = UnixListener::bind(path.path()).expect("the path is free");
     let pipe = adopted(&lp, listener);
     child_with(&lp, 0, Stdio::InheritStream((*pipe).clone()));
@@ -253,7 +253,7 @@ fn a_connect_does_not_wait_although_a_child_made_the_socket_blocking() {
     let path = socket_path();
     let server = Pipe::new(&lp);
     server.bind(path.path()).expect("bind");
-    // Takes no connection.
+    // Accepts no connection.
     server.listen_with(0, |_, _| {}).expect("listen");
     let client = Pipe::new(&lp);
     client.bind(path.folder().join("client")).expect("bind");

@@ -1,4 +1,5 @@
-//! Signals, through the public interface. Each test has signals of its own, as they are the whole process's.
+//! Signals, through the public interface. Each test uses signals of its own, because signals belong to the whole
+//! process.
 
 mod alone;
 
@@ -201,7 +202,7 @@ fn closing_with_an_undelivered_signal_completes_without_a_call() {
     let signal = Signal::new(&lp);
     signal.start(libc::SIGVTALRM, move |_: &Signal, _| count.set(1)).expect("SIGVTALRM may be watched");
     raise(libc::SIGVTALRM);
-    // A second watcher keeps the default action away while the signal is under way.
+    // A second watcher keeps the default action away while the signal is in the pipe.
     let (other_count, other_seen) = counter();
     let other = Signal::new(&lp);
     let started = other.start(libc::SIGVTALRM, move |other: &Signal, _| {
@@ -233,7 +234,7 @@ fn a_watcher_closed_by_an_earlier_call_for_the_same_signal_is_not_called() {
     assert_eq!(seen.get(), 0);
 }
 
-/// Writes down what it reads, and closes its pipe.
+/// Logs its input, and closes its pipe.
 struct Note(Rc<RefCell<Vec<&'static str>>>);
 
 impl StreamUpcall for Note {
@@ -264,7 +265,7 @@ fn signals_are_reported_after_all_other_input_of_the_same_batch() {
     let mut peer = UnixStream::from(pipe.open_pair().expect("a pair of sockets"));
     pipe.set_upcall(Note(Rc::clone(&events)));
     pipe.read_start().expect("an open pipe may be read");
-    // The signal first: it has come when another loop has seen it. Then the data.
+    // The signal first: when another loop has seen it, it is in this loop's pipe. Then the data.
     let other = Loop::new().expect("another loop");
     let witness = Signal::new(&other);
     witness.start(libc::SIGIO, |witness: &Signal, _| witness.close()).expect("SIGIO may be watched twice");
@@ -305,7 +306,7 @@ fn with_one_shot_watchers_only_a_second_signal_takes_the_default_action() {
             let lp = Loop::new().expect("a loop");
             let signal = Signal::new(&lp);
             signal.start_oneshot(libc::SIGINT, |_: &Signal, _| {}).expect("SIGINT may be watched");
-            // The loop is stuck: it never gets to look.
+            // The loop is stuck: it never reads its pipe.
             raise(libc::SIGINT);
             loop {
                 raise(libc::SIGINT);
@@ -326,7 +327,7 @@ fn kill_refuses_numbers_that_are_no_signals() {
     kill(own, 0).expect("0 only asks whether the process is there");
 }
 
-/// Remembers how its write ended, and closes its pipe.
+/// Stores the result of its write, and closes its pipe.
 struct WriteEnd(Rc<Cell<Option<Errno>>>);
 
 impl StreamUpcall for WriteEnd {
@@ -433,7 +434,7 @@ fn a_flood_of_signals_is_delivered_whole_over_several_turns() {
         }
     });
     started.expect("real-time signals may be watched");
-    // The system queues real-time signals instead of merging them.
+    // The kernel queues real-time signals instead of merging them.
     (0..FLOOD).for_each(|_| raise(libc::SIGRTMIN() + 4));
     finish(&lp);
     assert_eq!(seen.get(), FLOOD);

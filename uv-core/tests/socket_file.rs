@@ -1,4 +1,4 @@
-//! The files of Unix sockets: what a close removes, and what is in the way of a bind.
+//! The files of Unix sockets: which file a close removes, and which file is in the way of a bind.
 
 mod alone;
 mod common;
@@ -24,7 +24,7 @@ fn bind_error(lp: &TestLoop, path: &Path) -> Error {
     error
 }
 
-/// Runs in a process of its own, as the folder of a process is all its threads'.
+/// Runs `body` in a separate process, because the working directory belongs to the whole process.
 fn alone(test: &str, body: impl FnOnce(TestLoop)) {
     let status = alone::status(test, |_| {}, || body(test_loop()));
     assert!(status.is_none_or(|status| status.success()));
@@ -80,7 +80,7 @@ fn after_a_change_of_folder_the_socket_file_is_removed_and_no_file_of_that_name(
             fs::write(name, "precious").expect("a file");
         }
         closed.close();
-        assert!(!here.path().exists(), "the socket's own file is gone");
+        assert!(!here.path().exists(), "the socket's own file is removed");
         drop((dropped, lp));
         assert!(!here.folder().join("other").exists(), "and so is the one of a loop that was dropped");
         for name in ["socket", "other"] {
@@ -152,8 +152,8 @@ fn the_error_calls_nothing_left_over_that_is_in_use_or_no_socket_and_disturbs_no
         let error = bind_error(&lp, &at(name));
         assert_eq!((error.errno(), error.note()), (Errno::EADDRINUSE, None), "{name}");
     }
-    let nobody = listener.accept().expect_err("no connection came");
-    assert_eq!(nobody.kind(), ErrorKind::WouldBlock);
+    let refused = listener.accept().expect_err("no connection came");
+    assert_eq!(refused.kind(), ErrorKind::WouldBlock);
     let name = format!("\0uv-core-taken-{}", std::process::id());
     let _taken = bound_at(&lp, Path::new(&name));
     assert_eq!(bind_error(&lp, Path::new(&name)).note(), None, "an abstract name has no file");

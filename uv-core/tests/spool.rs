@@ -1,4 +1,4 @@
-//! Output that no loop waits for: order, what is dropped and said, and the end.
+//! Output that never blocks the loop: its order, dropped lines and their report, and the end of the process.
 
 mod alone;
 
@@ -9,10 +9,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use uv_core::os::Spool;
 
-/// How long anything may take. Reached only if something is wrong.
+/// The time that any step may take. Reached only by a failing test.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// More than a pipe takes that nobody reads.
+/// Size in bytes of a pipe without a reader.
 const PIPE_TAKES: usize = 64 * 1024;
 
 fn pipe() -> (PipeReader, PipeWriter) {
@@ -23,7 +23,7 @@ fn line(number: usize) -> String {
     format!("line {number} of some length, as a log has them\n")
 }
 
-/// Everything until the other end is closed.
+/// Reads until the other end is closed.
 fn text(mut from: impl Read) -> String {
     let mut text = String::new();
     from.read_to_string(&mut text).expect("the pipe is readable");
@@ -47,13 +47,13 @@ fn lines_come_out_whole_and_in_order_and_the_last_clone_lets_go_of_the_output() 
 #[test]
 fn an_output_that_is_not_read_holds_nobody_up_and_what_was_dropped_is_said_in_its_place() {
     let (reader, mut writer) = pipe();
-    // From the start it takes nothing.
+    // The pipe is full from the start.
     writer.write_all(&vec![b'x'; PIPE_TAKES]).expect("the pipe takes it");
     let spool = Spool::with_room(writer, 10_000);
-    // Far more than pipe, thread and queue take together.
+    // Far more than pipe, thread and queue hold together.
     let written = (0..20_000).filter(|number| spool.write(line(*number).as_bytes())).count();
     assert!(written < 20_000);
-    assert!(!spool.flush(Duration::from_millis(10)), "nobody reads");
+    assert!(!spool.flush(Duration::from_millis(10)), "the pipe is not read");
     let mut reader = BufReader::new(reader);
     reader.read_exact(&mut [0; PIPE_TAKES]).expect("the pipe is readable");
     let mut next = 0;
@@ -111,7 +111,7 @@ fn an_output_that_somebody_made_non_blocking_loses_nothing() {
     let spool = Spool::new(writer);
     let expected: String = (0..20_000).map(line).collect();
     assert!(spool.write(expected.as_bytes()));
-    // Only now is it read: the socket was full.
+    // Read only now, so the socket was full before.
     let mut found = vec![0; expected.len()];
     reader.read_exact(&mut found).expect("the socket is readable");
     assert!(found == expected.as_bytes());
@@ -126,7 +126,7 @@ fn the_mode_of_the_output_is_left_alone() {
     assert!(spool.write(b"line\n"));
     assert!(spool.flush(DEADLINE));
     drop(reader);
-    // A pipe that takes no more would refuse at once if it were non-blocking now; one without a reader always does.
+    // In non-blocking mode a write to a full pipe would fail now; without a reader it always fails.
     let flags = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", writer.as_raw_fd()))
         .expect("the descriptor is open");
     let flags = flags.lines().find_map(|line| line.strip_prefix("flags:")).expect("flags").trim();
@@ -142,7 +142,7 @@ fn an_output_whose_reader_is_gone_holds_nobody_up() {
     for number in 0..10 * PIPE_TAKES / line(0).len() {
         spool.write(line(number).as_bytes());
     }
-    assert!(spool.flush(DEADLINE), "what cannot be written is let go of");
+    assert!(spool.flush(DEADLINE), "lines that cannot be written are dropped");
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn what_is_queued_for_a_standard_output_is_written_although_the_process_ends() {
     );
     let Some(status) = status else { return };
     assert!(status.success());
-    // What the test's own program says of itself stands between the lines.
+    // Output of the test harness stands between the lines.
     let written = reading.join().expect("the reader");
     assert_eq!(written.matches("of some length, as a log has them\n").count(), 10_000);
 }

@@ -80,14 +80,14 @@ fn output_and_error_may_be_swapped() {
 // libuv: spawn_ignored_stdio
 #[test]
 fn ignored_stdio_is_the_null_device() {
-    let (status, output) = run(shell("readlink /proc/self/fd/0 /proc/self/fd/2; cat; echo gone >&2"));
+    let (status, output) = run(shell("readlink /proc/self/fd/0 /proc/self/fd/2; cat; echo lost >&2"));
     assert_eq!((status, output.as_str()), ((0, 0), "/dev/null\n/dev/null\n"));
 }
 
 // libuv: spawn_closed_process_io
 #[test]
 fn pipes_work_when_their_own_numbers_are_those_of_the_childs_slots() {
-    // As many as a shell can name. The first free numbers are among them in a process of its own.
+    // As many as a shell can name. In a separate process the first free numbers are among them.
     const SLOTS: usize = 10;
     let name = "pipes_work_when_their_own_numbers_are_those_of_the_childs_slots";
     let status = alone::status(
@@ -155,7 +155,7 @@ fn one_pipe_may_serve_both_output_and_error() {
 // libuv: spawn_fs_open
 #[test]
 fn no_other_descriptor_leaks_into_the_child() {
-    // What the test runner itself leaks is not ours.
+    // Descriptors that the test runner leaks do not count.
     let expected = Command::new("ls").arg("/proc/self/fd").output().expect("ls runs").stdout;
     let lp = Loop::new().expect("a loop");
     let signal = Signal::new(&lp);
@@ -223,7 +223,7 @@ fn a_child_may_end_long_before_its_output_does() {
     let lp = Loop::new().expect("a loop");
     let (stdout, extra) = (Pipe::new(&lp), Pipe::new(&lp));
     let slots = [Stdio::Ignore, Stdio::Pipe(stdout.clone()), Stdio::Ignore, Stdio::Pipe(extra.clone())];
-    // A grandchild, which holds on to the output, reads what is written after the child's end.
+    // A grandchild, which keeps the output open, reads what is written after the child's end.
     let options = shell("cat <&3 & exit 0").stdio(slots);
     let ended_first = Rc::new(Cell::new(false));
     let output = Output::default();
@@ -268,7 +268,7 @@ fn a_closed_stream_that_a_child_inherited_causes_no_events() {
     let status = Rc::default();
     Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
     inherited.close();
-    peer.write_all(b"for nobody").expect("the child holds the other end");
+    peer.write_all(b"not read").expect("the child holds the other end");
     let (turns, count) = (Rc::new(Cell::new(0)), Prepare::new(&lp));
     let counted = Rc::clone(&turns);
     count.start(move |_: &Prepare| counted.set(counted.get() + 1)).expect("a watcher starts");

@@ -1,4 +1,4 @@
-//! What surrounds the turn of one event: that one and no other, and what stays of it.
+//! The guard of one event: it surrounds that event's turn and no other.
 
 mod common;
 
@@ -14,7 +14,7 @@ use uv_core::{Error, Loop, RunMode, Tcp};
 
 type Log = Rc<RefCell<Vec<String>>>;
 
-/// Answers, and notes that it was called.
+/// Answers, and logs that it was called.
 struct Answer {
     name: &'static str,
     log: Log,
@@ -39,7 +39,7 @@ impl StreamUpcall for Answer {
     }
 }
 
-/// Notes its beginning and its end.
+/// Logs its creation and its drop.
 struct Note(Log);
 
 impl Note {
@@ -65,7 +65,7 @@ fn answering(lp: &Loop, name: &'static str, log: &Log, panics: bool) -> (Tcp, Tc
     let answer = Answer { name, log: Rc::clone(log), panics };
     connection.set_upcall(answer);
     connection.read_start().expect("read_start");
-    // Whatever is there at once is no event.
+    // Input that is there when reading starts causes no event.
     lp.run(RunMode::NoWait).expect("the loop runs");
     (connection, peer)
 }

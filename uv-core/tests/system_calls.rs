@@ -1,4 +1,4 @@
-//! Which system calls the loop makes, as it says itself.
+//! The system calls that the loop makes, by its trace records.
 
 mod common;
 
@@ -16,7 +16,7 @@ static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Recorder;
 
-/// Nobody says anything to it.
+/// Its peer sends nothing.
 struct Silent;
 
 impl StreamUpcall for Silent {
@@ -37,28 +37,28 @@ impl Logger for Recorder {
     fn log(&self, record: &Record<'_>) {
         let said = record.args().to_string();
         if ["accept4(2)", "poll(2)", "recv(2)", "epoll_ctl(2)"].iter().any(|call| said.contains(call)) {
-            CALLS.lock().expect("nobody panics with it").push(said);
+            CALLS.lock().expect("no thread panics with it").push(said);
         }
     }
 
     fn flush(&self) {}
 }
 
-/// Starts to say what is called; the other one tells what was.
+/// Starts recording system calls; [`end`] returns them.
 fn begin() {
     log::set_max_level(LevelFilter::Trace);
 }
 
 fn end() -> Vec<String> {
     log::set_max_level(LevelFilter::Off);
-    std::mem::take(&mut *CALLS.lock().expect("nobody panics with it"))
+    std::mem::take(&mut *CALLS.lock().expect("no thread panics with it"))
 }
 
 fn count(said: &[String], what: &str) -> usize {
     said.iter().filter(|line| line.starts_with(what)).count()
 }
 
-/// One after the other, as there is one logger.
+/// The cases run in one test, because a process has one logger.
 #[test]
 fn a_listener_makes_no_call_in_vain() {
     log::set_logger(&Recorder).expect("the first logger");
@@ -82,10 +82,10 @@ fn it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch: u32
         })
         .expect("listen");
     begin();
-    // All are there before the loop looks, so that no event comes for one that was accepted with others.
+    // All of them wait before the loop polls, so no event reports a connection that is accepted with others.
     let peers: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(addr).expect("connect")).collect();
     lp.until(|| accepted.get() == CONNECTIONS);
-    // One more comes alone.
+    // Another connection arrives alone.
     let last = TcpStream::connect(addr).expect("connect");
     lp.until(|| accepted.get() == CONNECTIONS + 1);
     let said = end();

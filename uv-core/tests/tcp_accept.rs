@@ -166,7 +166,8 @@ fn listeners_that_share_a_port_all_get_connections() {
             .expect("listen");
     }
     let mut peers = Vec::new();
-    // The kernel spreads by the peer's port: all on one side is as likely as a coin that never turns.
+    // The kernel chooses by the peer's port: all connections on one side are as unlikely as a coin that always shows
+    // heads.
     for _ in 0..64 {
         peers.push(TcpStream::connect(addr).expect("connect"));
     }
@@ -198,8 +199,8 @@ fn a_descriptor_can_be_taken_without_a_handle_and_given_one_elsewhere() {
     lp.close_and_finish();
 }
 
-// The first turn finds nobody expected, the second one a crowd, and so on: whether a connection is read or registered
-// first makes no difference to anybody.
+// The first turn finds no burst, the second finds one, and so on: whether a connection is read or registered first
+// makes no difference to the program.
 #[test]
 fn connections_that_come_together_and_alone_read_what_was_there_and_what_comes() {
     let lp = test_loop();

@@ -41,7 +41,7 @@ fn a_refusal_comes_to_on_connect_and_leaves_the_handle_open() {
         assert_eq!((error.op(), error.target()), ("connect", Some(addr.to_string().as_str())));
     }));
     client.connect(addr).expect("connect");
-    // Nothing is alive any more, although the handle is open.
+    // Nothing keeps the loop alive, although the handle is open.
     assert_eq!(lp.run(uv_core::RunMode::Default), Ok(false));
     assert_eq!(log.take(), ["client connect ECONNREFUSED"]);
     assert!(!client.is_closing() && !client.is_active());
@@ -70,7 +70,7 @@ fn a_close_while_connecting_cancels_the_connect_first() {
 fn a_timer_can_give_a_connect_up() {
     let lp = test_loop();
     let log = Log::new();
-    // A full backlog: the kernel answers no further connect.
+    // With a full backlog the kernel answers no further connect.
     let listener = TcpListener::bind(LOCALHOST).expect("bind");
     let addr = listener.local_addr().expect("an address");
     let mut clients = Vec::new();
@@ -143,7 +143,7 @@ fn a_refused_stream_can_connect_again_even_from_on_connect() {
     let again = client.clone();
     client.set_upcall(Tower::new(&log, "client").on_connect(move |result| {
         if result.is_err() {
-            // The kernel mentions the failed attempt once more.
+            // The kernel reports the failed attempt once more.
             assert_eq!(errno(again.connect(addr)), Errno::ECONNABORTED);
             again.connect(addr).expect("connect");
             again.write("hello").expect("write");
@@ -164,7 +164,7 @@ fn a_connect_that_always_fails_at_once_does_not_recurse_or_starve() {
     let log = Log::new();
     let (taken, addr) = bound(&lp);
     taken.listen_with(1, |_, _| {}).expect("listen");
-    // Each bind meets a used port, which its connect then reports at once.
+    // Each bind meets a port in use, which its connect reports immediately.
     let attempts = Rc::new(Cell::new(0));
     fn attempt(lp: &uv_core::LoopHandle, addr: SocketAddr, attempts: &Rc<Cell<u32>>, log: &Log) {
         let client = Tcp::new(lp);
@@ -250,7 +250,7 @@ fn input_that_came_with_the_connect_is_read() {
     lp.close_and_finish();
 }
 
-// TCP's simultaneous open; libuv and Node take such a connection for one with a server
+// TCP's simultaneous open. libuv and Node take such a connection for a connection to a server.
 #[test]
 fn a_socket_does_not_connect_to_itself() {
     let v4 = |ip: [u8; 4]| SocketAddr::from((ip, 0));
@@ -275,7 +275,7 @@ fn a_socket_does_not_connect_to_itself() {
         let port = client.local_addr().expect("an address").port();
         let target = SocketAddr::new(target.ip(), port);
         client.set_upcall(Tower::new(&log, "client").on_connect(move |result| {
-            let error = result.expect_err("nobody listens");
+            let error = result.expect_err("no process listens");
             assert_eq!((error.op(), error.target()), ("connect", Some(target.to_string().as_str())));
         }));
         client.connect(target).expect("to connect");
@@ -294,7 +294,7 @@ fn a_socket_connects_to_another_one_from_the_same_port() {
     let (_server, addr) = serve(&lp, |connection| connection.close());
     let client = Tcp::new(&lp);
     client.set_upcall(Tower::new(&log, "client"));
-    // Another address of this machine, and so another socket.
+    // Another address of this machine, and therefore another socket.
     let same_port = SocketAddr::from(([127, 0, 0, 2], addr.port()));
     client.bind(same_port, BindOptions::default()).expect("the port is free there");
     client.connect(addr).expect("to connect");

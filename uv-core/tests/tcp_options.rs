@@ -167,7 +167,7 @@ fn close_reset_waits_for_a_pending_shutdown_to_be_reported() {
     lp.finish();
 }
 
-// Not in libuv, which refuses that: the peer would take the FIN of a close for the end of what was written.
+// Not in libuv, which refuses this: the peer would take the FIN of a plain close for the end of the data.
 #[test]
 fn close_reset_gives_up_a_shutdown_that_waits_behind_what_is_queued() {
     let lp = test_loop();

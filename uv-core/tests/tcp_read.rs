@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{Check, Errno, Idle, Tcp, Timer};
 
-/// A reading stream that only logs.
+/// A reading stream that logs its upcalls.
 fn reader(lp: &TestLoop, log: &Log) -> (Tcp, std::net::TcpStream) {
     let (tcp, peer) = connected(lp);
     tcp.set_upcall(Tower::new(log, "tcp"));
@@ -89,7 +89,7 @@ fn a_stop_in_on_read_ends_the_reading_at_once_and_nothing_is_lost() {
     let lp = test_loop();
     let log = Log::new();
     let (tcp, mut peer) = connected(&lp);
-    // More than the loop reads at once.
+    // More than one read of the loop.
     peer.write_all(&[7; 100_000]).expect("write");
     let total = Rc::new(Cell::new(0));
     let (sum, this) = (Rc::clone(&total), tcp.clone());
@@ -167,11 +167,11 @@ fn urgent_data_splits_the_input_and_loses_none_of_the_rest() {
     lp.turn();
     let sender = urgent::Sender(&peer);
     for round in 1..=5 {
-        // All three are there before the loop reads: the first read ends at the mark.
+        // All three are in the kernel before the loop reads: the first read ends at the urgent mark.
         sender.send(b"abc");
         sender.send_urgent();
         sender.send(b"def");
-        // The urgent byte of the round before may come among the others once it is no longer urgent.
+        // The urgent byte of the previous round may arrive as a normal byte once it is no longer urgent.
         lp.until(|| total.get() >= 6 * round);
         lp.turn();
     }
@@ -189,7 +189,7 @@ fn urgent_data_splits_the_input_and_loses_none_of_the_rest() {
     assert!(!log.lines().iter().any(|line| line.contains("error")));
 }
 
-/// Sending urgent bytes is not in the standard library.
+/// Sending urgent data, which the standard library does not support.
 mod urgent {
     use std::io::Write;
     use std::net::TcpStream;
@@ -253,7 +253,7 @@ fn a_peer_that_sends_without_end_does_not_block_another() {
     lp.finish();
 }
 
-// unpinned in libuv: what a turn leaves behind is remembered, as no further edge announces it.
+// unpinned in libuv: input that a turn leaves is remembered, because no further edge reports it.
 #[test]
 fn input_beyond_the_bound_of_a_turn_is_read_in_the_next_ones() {
     let lp = test_loop();

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{Errno, Tcp, Timer};
 
-/// A connection whose kernel takes little at a time.
+/// A connection whose kernel buffers are small.
 fn narrow(lp: &TestLoop) -> (Tcp, TcpStream) {
     let (tcp, peer) = connected(lp);
     tcp.set_send_buffer_size(128 * 1024).expect("option");
@@ -174,7 +174,7 @@ fn an_endless_chain_of_writes_does_not_starve_a_timer() {
         .expect("start");
     assert_eq!(lp.run(uv_core::RunMode::Default), Ok(true));
     assert_eq!(log.take(), ["fired"]);
-    // The last write completed: its report starts no other one on a closing stream.
+    // The last write has completed: its report starts no other write on a closing stream.
     tcp.set_upcall(Tower::new(&log, "tcp"));
     lp.close_and_finish();
     reader.join().expect("join");
@@ -190,7 +190,7 @@ fn large_vectored_writes_arrive_byte_for_byte() {
     tcp.set_upcall(Tower::new(&log, "tcp"));
     let data = Bytes::from(pattern(3_000_000));
     let chunk = data.len() / BUFFERS;
-    // One plain write, one of many buffers with empty ones among them, and single ones behind them.
+    // A write of one buffer, a write of many buffers with empty ones among them, and single writes behind them.
     tcp.write(data.slice(..chunk)).expect("write");
     let many =
         (1..BUFFERS - 50).flat_map(|index| [data.slice(index * chunk..(index + 1) * chunk), Bytes::new()]);
@@ -220,7 +220,7 @@ fn a_failed_write_releases_its_bytes_before_its_report_and_those_behind_it_wait_
     tcp.write(vec![0; 1 << 23]).expect("write");
     tcp.write("behind it").expect("write");
     lp.turn();
-    // Unread input makes the peer's close a reset.
+    // Unread input turns the peer's close into a reset.
     drop(peer);
     lp.until(|| !log.lines().is_empty());
     assert_eq!(seen.get(), 9);

@@ -153,7 +153,7 @@ fn a_deadline_beyond_all_time_never_comes() {
     lp.finish();
 }
 
-// libuv: timer_huge_timeout: the wait for it alone must not spin.
+// libuv: timer_huge_timeout. Waiting for that timer alone must not spin.
 #[test]
 fn a_wait_longer_than_the_system_can_wait_blocks() {
     let lp = test_loop();
@@ -204,7 +204,7 @@ fn a_timer_is_never_early() {
         let started = Instant::now();
         timer
             .start(timeout, Duration::ZERO, move |timer: &Timer| {
-                // The loop's time was read before `started`, by less than the resolution of this check.
+                // The loop has read its clock before `started`, by less than the resolution of this check.
                 assert!(started.elapsed() + Duration::from_micros(50) >= timeout);
                 timer.close();
             })
@@ -276,7 +276,7 @@ fn a_timer_restarted_in_check_fires_once_and_a_prepare_started_there_runs_before
     let (timer, prepare, check) = (Timer::new(&lp), Prepare::new(&lp), Check::new(&lp));
     timer.start(Duration::from_secs(3600), Duration::ZERO, log_as(&log, "old")).expect("start");
     let (seen, restarted) = (log.clone(), timer);
-    // Lets the first iteration pass without waiting.
+    // Keeps the first iteration from blocking.
     let idle = Idle::new(&lp);
     idle.start(|_: &Idle| {}).expect("start");
     check
@@ -317,7 +317,7 @@ fn many_starts_and_stops_leave_the_queue_in_order() {
     lp.close_and_finish();
 }
 
-/// Numbers without a pattern, the same in every run.
+/// Pseudo-random numbers, the same in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -334,7 +334,7 @@ fn timers_put_off_brought_forward_and_stopped_fire_by_deadline_and_then_by_start
     let timers: Vec<Timer> = (0..TIMERS).map(|_| Timer::new(&lp)).collect();
     for _ in 0..20 {
         let fired = Rc::new(RefCell::new(Vec::new()));
-        // By timer: deadline and number of the start that counts.
+        // For each timer its deadline and the number of its current start.
         let mut wanted = vec![None; TIMERS];
         for start in 0..2000 {
             let index = dice.roll(TIMERS as u64) as usize;

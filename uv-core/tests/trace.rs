@@ -1,4 +1,4 @@
-//! What the loop says of itself, as a logger of one's own sees it.
+//! Trace records of the loop, as a logger of the program sees them.
 
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
@@ -11,7 +11,7 @@ static RECORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 struct Recorder;
 
-/// The key-values of a record in their order.
+/// The key-values of a record, in order.
 #[derive(Default)]
 struct Pairs(String);
 
@@ -33,7 +33,7 @@ impl Log for Recorder {
         let (file, line) = (record.file().unwrap_or_default(), record.line().unwrap_or_default());
         assert!(file.ends_with(".rs") && line > 0, "{file}:{line}");
         if !pairs.0.contains("epoll_") {
-            RECORDS.lock().expect("nobody panics with it").push(format!(
+            RECORDS.lock().expect("no thread panics with it").push(format!(
                 "{}{}: {}",
                 record.target(),
                 pairs.0,
@@ -45,7 +45,7 @@ impl Log for Recorder {
     fn flush(&self) {}
 }
 
-/// The only test of this process: there is one logger.
+/// The only test of this process, because a process has one logger.
 #[test]
 fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
     log::set_logger(&Recorder).expect("the first logger");
@@ -56,7 +56,7 @@ fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
         .start(Duration::ZERO, Duration::ZERO, |_: &Timer| resume_unwind(Box::new("on purpose")))
         .expect("a fresh timer starts");
     catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default))).expect_err("the callback panics");
-    let said = std::mem::take(&mut *RECORDS.lock().expect("nobody panics with it"));
+    let said = std::mem::take(&mut *RECORDS.lock().expect("no thread panics with it"));
     let [begin, end] = &said[..] else { panic!("{said:?}") };
     let call = "call=TimerQueue::run";
     assert!(begin.starts_with(&format!("uv_core dir=up edge=begin {call} handle=")), "{begin}");
@@ -66,7 +66,7 @@ fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
     log::set_max_level(LevelFilter::Debug);
     timer.close();
     assert!(!lp.run(RunMode::Default).expect("the loop runs"));
-    assert!(RECORDS.lock().expect("nobody panics with it").is_empty());
+    assert!(RECORDS.lock().expect("no thread panics with it").is_empty());
 
     for (before, during, edge) in
         [(LevelFilter::Trace, LevelFilter::Off, "begin"), (LevelFilter::Off, LevelFilter::Trace, "end")]
@@ -78,7 +78,7 @@ fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
         log::set_max_level(before);
         lp.run(RunMode::Default).expect("the loop runs");
         log::set_max_level(LevelFilter::Off);
-        let said = std::mem::take(&mut *RECORDS.lock().expect("nobody panics with it"));
+        let said = std::mem::take(&mut *RECORDS.lock().expect("no thread panics with it"));
         let calls: Vec<_> = said.iter().filter(|line| line.contains(call)).collect();
         let [only] = calls[..] else { panic!("{said:?}") };
         assert!(only.contains(&format!("edge={edge} ")), "{only}");

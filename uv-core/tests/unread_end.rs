@@ -1,5 +1,5 @@
-//! Streams that are not read and whose peer is gone. libuv says nothing before reading starts again, which leaves such
-//! a stream where it is for ever: no test of libuv answers to these.
+//! Streams that are not reading and whose peer has closed. libuv reports nothing before reading starts again, so such a
+//! stream stays open without a limit: libuv has no tests for this.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{Error, Pipe, RunMode, Stream, Timer};
 
-/// Notes what comes; stops reading at the first byte if it is told to.
+/// Logs its upcalls; stops reading at the first byte if `stops` is set.
 struct Watcher {
     log: Log,
     stops: bool,
@@ -48,7 +48,7 @@ fn watch(log: &Log, stream: &Stream, stops: bool) {
     stream.set_upcall(Watcher { log: log.clone(), stops });
 }
 
-/// Runs until `done`: a stream that is not read keeps no loop alive, so a timer does.
+/// Runs until `done`. A timer keeps the loop alive, because a stream that is not reading does not.
 fn until(lp: &TestLoop, done: impl Fn() -> bool) {
     let timer = Timer::new(lp);
     timer.start(Duration::from_millis(1), Duration::from_millis(1), |_: &Timer| {}).expect("to start");
@@ -56,14 +56,14 @@ fn until(lp: &TestLoop, done: impl Fn() -> bool) {
     timer.close();
 }
 
-/// Some turns in which nothing is to happen.
+/// Some turns in which nothing may happen.
 fn idle_turns(lp: &TestLoop) {
     for _ in 0..10 {
         lp.run(RunMode::NoWait).expect("the loop runs");
     }
 }
 
-/// Closes the peer with a reset: it leaves a byte unread.
+/// Closes the peer with a reset, by leaving a byte unread.
 fn reset_by(ours: &Stream, peer: TcpStream) {
     assert_eq!(ours.try_write(b"x"), Ok(1));
     assert_eq!(peer.peek(&mut [0]).expect("the byte is there"), 1);
@@ -123,7 +123,7 @@ fn an_end_that_an_earlier_event_spoke_of_is_told_when_reading_stops() {
     let (lp, log) = (test_loop(), Log::new());
     let (tcp, mut peer) = connected(&lp);
     watch(&log, &tcp, true);
-    // One event speaks of the bytes and of the end; the stop is in the call for the bytes.
+    // One event reports both the bytes and the FIN; reading stops in the upcall for the bytes.
     tcp.read_stop();
     peer.write_all(b"abc").expect("to write");
     peer.shutdown(std::net::Shutdown::Write).expect("to shut down");
@@ -133,7 +133,7 @@ fn an_end_that_an_earlier_event_spoke_of_is_told_when_reading_stops() {
     until(&lp, || log.has("unread end"));
     idle_turns(&lp);
     assert_eq!(log.take(), ["read 3", "unread end"]);
-    // Writing goes on meanwhile.
+    // Writing continues meanwhile.
     assert_eq!(tcp.try_write(b"back"), Ok(4));
     peer.read_exact(&mut [0; 4]).expect("to read");
     tcp.close();
@@ -151,7 +151,7 @@ fn a_reset_is_told_after_the_end_was_read() {
     idle_turns(&lp);
     reset_by(&tcp, peer);
     until(&lp, || log.has("close"));
-    // What Linux calls a reset behind a FIN.
+    // The error that Linux reports for a reset after a FIN.
     assert_eq!(log.take(), ["end", "read EPIPE", "close"]);
     lp.close_and_finish();
 }

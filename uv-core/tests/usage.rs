@@ -1,4 +1,4 @@
-//! What processes have used.
+//! Resource usage of processes.
 
 use std::time::{Duration, Instant};
 use uv_core::process::{ExitStatus, Process, ResourceUsage, SpawnOptions, UsageOf, resource_usage};
@@ -20,7 +20,7 @@ fn a_thread_uses_no_more_than_its_process() {
     while time(UsageOf::Thread) < Duration::from_millis(2) {
         assert!(begin.elapsed() < Duration::from_secs(60), "the time of this thread does not go on");
     }
-    // Asked in this order, as both go on.
+    // In this order, because both grow between the calls.
     let (thread, process) = (usage(UsageOf::Thread), usage(UsageOf::Process));
     assert!(process.user + process.system >= thread.user + thread.system, "{process:?} {thread:?}");
     assert!(process.minor_faults >= thread.minor_faults, "{process:?} {thread:?}");

@@ -10,10 +10,10 @@ use std::process::Command;
 use uv_core::Errno;
 use uv_core::process::SpawnOptions;
 
-/// A user without any right, who is on every Linux system.
+/// A user without permissions, which every Linux system has.
 const NOBODY: u32 = 65534;
 
-/// Runs `body` in a process that is not root's.
+/// Runs `body` in a process that does not belong to root.
 fn unprivileged(test: &str, body: impl FnOnce()) {
     let give_up = |command: &mut Command| {
         if is_root() {
@@ -68,7 +68,7 @@ fn a_child_does_not_become_another_user_with_groups_that_it_could_not_give_up() 
     const MARK: &str = "UV_CORE_TEST_GROUPS";
     if std::env::var_os(MARK).is_some() {
         assert_eq!(spawn_error(&shell("exit 0").uid(NOBODY)).errno(), Errno::EPERM);
-        // What it is already it may become, with its groups.
+        // It may become the user that it is already, with its groups.
         assert_eq!(run(shell("exit 0").uid(0).gid(0)).0, (0, 0));
         return;
     }
@@ -76,7 +76,7 @@ fn a_child_does_not_become_another_user_with_groups_that_it_could_not_give_up() 
         return;
     }
     let itself = std::env::current_exe().expect("its own path");
-    // A root that may become any user and change no group, in a group of its own.
+    // A root that may become any user but change no group, in a group of its own.
     let status = Command::new("setpriv")
         .args(["--groups=12345", "--inh-caps=-setgid", "--bounding-set=-setgid"])
         .args([itself.as_os_str(), name.as_ref(), "--exact".as_ref()])
@@ -94,7 +94,7 @@ fn the_environment_and_the_user_of_this_process_are_not_its_childs() {
         assert_eq!(run(options).0, (0, 0));
         assert_eq!(std::env::var_os("PATH"), path);
         for thread in fs::read_dir("/proc/self/task").expect("the threads of this process") {
-            // One that has ended meanwhile has no user any more.
+            // A process that has ended meanwhile has no user.
             if let Ok(status) = fs::read_to_string(thread.expect("a thread").path().join("status")) {
                 assert!(status.contains("Uid:\t0\t0\t0\t0"), "{status}");
             }

@@ -143,7 +143,7 @@ fn posts_of_a_thread_run_in_order_on_the_loop() {
     let remote = lp.remote();
     let (results, ran) = std::sync::mpsc::channel();
     let thread = thread::spawn(move || {
-        // More than one turn takes.
+        // More than one turn runs.
         for number in 0..3000 {
             let results = results.clone();
             remote

@@ -25,7 +25,7 @@ fn a_watcher_may_stop_or_close_itself_and_others_and_the_rest_run_once() {
             .start(move |check: &Check| {
                 log.add(name);
                 match index {
-                    // The last started runs first: it stops itself and closes the next one.
+                    // The watcher started last runs first: it stops itself and closes the next one.
                     4 => {
                         check.stop();
                         all.borrow()[3].close();

@@ -11,7 +11,7 @@ use std::thread;
 use uv_core::threads::Work;
 use uv_core::{Errno, Loop, LoopHandle, RunMode};
 
-/// The pool is the whole process's: one test at a time may fill it.
+/// The pool belongs to the whole process: one test at a time may fill it.
 fn pool() -> MutexGuard<'static, ()> {
     static POOL: Mutex<()> = Mutex::new(());
     POOL.lock().unwrap_or_else(PoisonError::into_inner)

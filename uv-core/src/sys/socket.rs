@@ -146,14 +146,14 @@ pub(crate) fn writev(fd: BorrowedFd<'_>, means: Means, data: &[IoSlice<'_>]) -> 
 
 pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
     let mut addr = SockAddr::empty();
-    // SAFETY: the address has room for any address and its length says so.
+    // SAFETY: the buffer has room for any address, and its length is the size of that room.
     check(unsafe { libc::getsockname(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) })?;
     Ok(addr)
 }
 
 pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
     let mut addr = SockAddr::empty();
-    // SAFETY: the address has room for any address and its length says so.
+    // SAFETY: the buffer has room for any address, and its length is the size of that room.
     check(unsafe { libc::getpeername(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) })?;
     Ok(addr)
 }

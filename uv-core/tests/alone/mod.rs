@@ -1,12 +1,12 @@
-//! Tests that need a process of their own: they run themselves again, alone.
+//! Tests that need a process of their own: they run their own binary again, with only that test.
 
 use std::ffi::OsStr;
 use std::process::{Command, ExitStatus, Stdio};
 
 const MARK: &str = "UV_CORE_TEST_ALONE";
 
-/// Runs `body` in a new process in which `test`, the calling test, is the only one. Returns how that process ended, and
-/// nothing in there.
+/// Runs `body` in a new process in which `test`, the calling test, is the only one. Returns the exit status of that
+/// process; in the new process itself returns `None`.
 pub(crate) fn status(
     test: &str,
     prepare: impl FnOnce(&mut Command),
@@ -16,7 +16,7 @@ pub(crate) fn status(
         body();
         return None;
     }
-    // Under another name nothing would run there, and nothing would fail. A single thread of tests is the main one.
+    // Under another name no test would run, and none would fail. A single test thread is the main thread.
     let thread = std::thread::current();
     assert!(matches!(thread.name(), Some(name) if name == test || name == "main"), "{test} is another test");
     let mut command = Command::new("/proc/self/exe");
@@ -25,7 +25,7 @@ pub(crate) fn status(
     Some(command.status().expect("a test binary runs itself"))
 }
 
-/// Runs `command` by another program, which changes something that the process inherits and then becomes it.
+/// Runs `command` through another program, which changes inherited state and then executes `command`.
 #[allow(dead_code, reason = "not every test has to")]
 pub(crate) fn wrap(command: &mut Command, by: &[&str]) {
     let own = std::env::current_exe().expect("a test binary has a path");

@@ -1,4 +1,4 @@
-//! What tests of child processes share.
+//! Helpers of tests with child processes.
 #![allow(dead_code, reason = "each test file uses its share")]
 
 use std::cell::{Cell, RefCell};
@@ -19,7 +19,7 @@ pub(crate) fn shell(script: &str) -> SpawnOptions {
     SpawnOptions::new("/bin/sh").args(["-c", script])
 }
 
-/// What a pipe delivered, and whether it has ended. The pipe closes itself then.
+/// The output of a pipe, and whether it has ended. The pipe closes itself then.
 #[derive(Clone, Default)]
 pub(crate) struct Output(Rc<RefCell<Vec<u8>>>, Rc<Cell<bool>>);
 
@@ -57,7 +57,7 @@ impl StreamUpcall for Collect {
     }
 }
 
-/// Remembers how the child ended and closes its handle.
+/// Stores the child's exit status and closes its handle.
 pub(crate) fn exit_into(status: &Rc<Cell<Option<ExitStatus>>>) -> impl FnMut(&Process, ExitStatus) + 'static {
     let into = Rc::clone(status);
     move |process: &Process, status| {
@@ -67,7 +67,7 @@ pub(crate) fn exit_into(status: &Rc<Cell<Option<ExitStatus>>>) -> impl FnMut(&Pr
     }
 }
 
-/// Runs a child to its end: its exit code and signal, and what it wrote to standard output.
+/// Runs a child to its end. Returns its exit code and signal, and its standard output.
 pub(crate) fn run(options: SpawnOptions) -> ((i32, i32), String) {
     let lp = Loop::new().expect("a loop");
     let (stdout, status) = (Pipe::new(&lp), Rc::default());
@@ -80,7 +80,7 @@ pub(crate) fn run(options: SpawnOptions) -> ((i32, i32), String) {
     ((status.code, status.signal), output.text())
 }
 
-/// A folder of this test's own, removed at the end.
+/// A directory for one test, which is removed at its end.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -103,7 +103,7 @@ impl Drop for Folder {
     }
 }
 
-/// Why a child cannot start. Nothing is left of it.
+/// The error of a child that cannot start, which leaves no handle.
 pub(crate) fn spawn_error(options: &SpawnOptions) -> Error {
     let lp = Loop::new().expect("a loop");
     let error = Process::spawn(&lp, options, |_: &Process, _| unreachable!("there is no child"));

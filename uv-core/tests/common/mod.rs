@@ -1,4 +1,4 @@
-//! What the tests of the loop share: a watched loop, a log, a tower that writes everything down, and connected sockets.
+//! Helpers of the loop's tests: a loop with a timeout, a log, a tower that logs every upcall, and connected sockets.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
 use std::cell::{Cell, RefCell};
@@ -12,10 +12,10 @@ use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
 use uv_core::{BindOptions, Errno, Error, Loop, Result, RunMode, Tcp};
 
-/// How long a test may take before it counts as hanging.
+/// The time after which a test counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A loop whose test is ended, loudly, if it hangs.
+/// A loop that aborts its test if the test hangs.
 pub struct TestLoop {
     lp: Loop,
     _watched: mpsc::Sender<()>,
@@ -42,20 +42,20 @@ impl Deref for TestLoop {
 }
 
 impl TestLoop {
-    /// Runs to the end and proves that nothing is left alive.
+    /// Runs to the end and asserts that no handle is alive.
     pub fn finish(self) {
         assert_eq!(self.run(RunMode::Default), Ok(false));
         assert_eq!(self.lp.close(), Ok(()));
         assert!(!self.is_alive());
     }
 
-    /// Closes what is open, and then as `finish`.
+    /// Closes all handles, and then does as `finish`.
     pub fn close_and_finish(self) {
         self.close_all();
         self.finish();
     }
 
-    /// Runs until `done` says so.
+    /// Runs until `done` returns `true`.
     pub fn until(&self, mut done: impl FnMut() -> bool) {
         while !done() {
             let alive = self.run(RunMode::Once).expect("the loop runs");
@@ -63,13 +63,13 @@ impl TestLoop {
         }
     }
 
-    /// One iteration that does not wait.
+    /// Runs one iteration that does not block.
     pub fn turn(&self) {
         self.run(RunMode::NoWait).expect("the loop runs");
     }
 }
 
-/// What happened, in order; and a check that upcalls never nest.
+/// The logged events, in order, with an assertion that upcalls never nest.
 #[derive(Clone, Default)]
 pub struct Log(Rc<LogInner>);
 
@@ -127,7 +127,7 @@ pub fn outcome(result: &Result<()>) -> &'static str {
 
 type OnRead = Box<dyn FnMut(&[u8])>;
 
-/// A tower that logs each upcall under its name and then does what the test gave it.
+/// A tower that logs each upcall under its name and then calls the test's closure.
 pub struct Tower {
     log: Log,
     name: &'static str,
@@ -252,12 +252,12 @@ pub fn localhost() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// A port of this machine where nobody listens.
+/// A port of this machine without a listener.
 pub fn closed_port() -> SocketAddr {
     TcpListener::bind(LOCALHOST).and_then(|listener| listener.local_addr()).expect("a port")
 }
 
-/// A listener of the loop, bound and not yet listening.
+/// A bound listener of the loop, which does not listen yet.
 pub fn bound(lp: &TestLoop) -> (Tcp, SocketAddr) {
     let server = Tcp::new(lp);
     server.bind(localhost(), BindOptions::default()).expect("bind");
@@ -265,7 +265,7 @@ pub fn bound(lp: &TestLoop) -> (Tcp, SocketAddr) {
     (server, addr)
 }
 
-/// A listener of the loop that hands every connection to `take`.
+/// A listener of the loop that passes every connection to `take`.
 pub fn serve(lp: &TestLoop, mut take: impl FnMut(Tcp) + 'static) -> (Tcp, SocketAddr) {
     let (server, addr) = bound(lp);
     let listener = server.clone();
@@ -286,7 +286,7 @@ pub fn sockets() -> (TcpStream, TcpStream) {
     (ours, peer)
 }
 
-/// A connection of the loop, and its peer outside of it.
+/// A connection of the loop, and its peer outside of the loop.
 pub fn connected(lp: &TestLoop) -> (Tcp, TcpStream) {
     let (ours, peer) = sockets();
     let tcp = Tcp::new(lp);
@@ -294,7 +294,7 @@ pub fn connected(lp: &TestLoop) -> (Tcp, TcpStream) {
     (tcp, peer)
 }
 
-/// Makes the next close of a socket outside of the loop a reset: it has input that was never read.
+/// Closes a socket outside of the loop with a reset, by leaving input unread.
 pub fn reset(lp: &TestLoop, tcp: &Tcp, peer: TcpStream) {
     assert_eq!(tcp.try_write(b"unread"), Ok(6));
     let mut byte = [0];
@@ -303,7 +303,7 @@ pub fn reset(lp: &TestLoop, tcp: &Tcp, peer: TcpStream) {
     let _ = lp;
 }
 
-/// A path for a socket that is removed with its folder.
+/// A path for a socket, removed with its directory.
 pub struct SocketPath(PathBuf);
 
 pub fn socket_path() -> SocketPath {
@@ -330,12 +330,12 @@ impl Drop for SocketPath {
     }
 }
 
-/// How many descriptors this process has open.
+/// The number of open descriptors of this process.
 pub fn open_fds() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("proc").count()
 }
 
-/// What a closure does to own what it has no other use for.
+/// Makes a closure own a value that it does not use.
 pub fn hold<T>(_: &T) {}
 
 pub fn errno<T: std::fmt::Debug>(result: Result<T>) -> Errno {

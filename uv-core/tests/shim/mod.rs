@@ -1,4 +1,4 @@
-//! System calls that fail because a test says so: a library that is preloaded into the program under test.
+//! System calls that fail on demand: a library that is preloaded into the program under test.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its share")]
 
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Which call fails, by the file that the library reads. Shared by a program and its children.
+/// Which call fails, as a file that the library reads. A program and its children share it.
 #[derive(Clone, Debug)]
 pub struct Failing(PathBuf);
 
-/// As often as it is called.
+/// Fails every call.
 const ALWAYS: i64 = -1;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl Failing {
-    /// Has `command` run with the library, in which nothing fails yet.
+    /// Makes `command` run with the library, in which no call fails yet.
     pub fn preload(command: &mut Command) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -27,57 +27,58 @@ impl Failing {
         Self(file)
     }
 
-    /// The same in a program that was started so.
+    /// The same for the current process, which was started with the library.
     pub fn here() -> Self {
         Self(std::env::var_os("FAILING").expect("started with the library").into())
     }
 
-    /// Lets `call` fail with this error, `times` times.
+    /// Makes `call` fail with this error, `times` times.
     pub fn fail(&self, call: &str, errno: i32, times: u32) {
         self.set(call, errno, times.into(), 0, 0);
     }
 
-    /// The same in one process only.
+    /// Like [`fail`](Self::fail), in one process only.
     pub fn fail_in(&self, pid: i32, call: &str, errno: i32, times: u32) {
         self.set(call, errno, times.into(), pid, 0);
     }
 
-    /// Lets it fail until [`stop`](Self::stop).
+    /// Makes `call` fail until [`stop`](Self::stop).
     pub fn fail_always(&self, call: &str, errno: i32) {
         self.set(call, errno, ALWAYS, 0, 0);
     }
 
-    /// The same after so many calls that go well.
+    /// Like [`fail_always`](Self::fail_always), after `good` successful calls.
     pub fn fail_always_after(&self, good: u32, call: &str, errno: i32) {
         self.set(call, errno, ALWAYS, 0, good);
     }
 
-    /// The same in one process only.
+    /// Like [`fail_always`](Self::fail_always), in one process only.
     pub fn fail_always_in(&self, pid: i32, call: &str, errno: i32) {
         self.set(call, errno, ALWAYS, pid, 0);
     }
 
     fn set(&self, call: &str, errno: i32, times: i64, pid: i32, good: u32) {
-        // In place, as another process may read it now. Its number is part of the name: other tests have files beside it.
+        // Replaced by a rename, because another process may be reading it. The full name is kept: other tests have
+        // files beside it.
         let beside = PathBuf::from(format!("{}.new", self.0.display()));
         let line = format!("{call:<16} {errno:>4} {times:>9} {pid:>9} {good:>9}\n");
         std::fs::write(&beside, line).expect("a file");
         std::fs::rename(beside, &self.0).expect("the same folder");
     }
 
-    /// Nothing fails any more. Returns how often something did since `fail_always`.
+    /// Ends all failures. Returns how many calls have failed since `fail_always`.
     pub fn stop(&self) -> u32 {
         let failed = self.failed();
         self.set("none", 0, 0, 0, 0);
         failed
     }
 
-    /// How often something failed since `fail_always`.
+    /// How many calls have failed since `fail_always`.
     pub fn failed(&self) -> u32 {
         u32::try_from(ALWAYS - self.times()).unwrap_or(0)
     }
 
-    /// Whether everything has failed that [`fail`](Self::fail) asked for.
+    /// Whether all failures that [`fail`](Self::fail) requested have happened.
     pub fn is_over(&self) -> bool {
         self.times() == 0
     }
@@ -88,7 +89,7 @@ impl Failing {
     }
 }
 
-/// Builds the library, with the compiler that Rust links with. Several programs may do that at once.
+/// Builds the library with the linker's C compiler. Several programs may do that at once.
 fn library(folder: &Path) -> PathBuf {
     let library = folder.join("failing.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/shim/failing.c");

@@ -14,20 +14,20 @@ use uv_core::{
 
 const SIGUSR1: i32 = 10;
 
-/// A loop that is gone, by the handle that somebody kept.
-fn gone_loop() -> LoopHandle {
+/// A dropped loop, of which a handle is left.
+fn dropped_loop() -> LoopHandle {
     let lp = test_loop();
     let handle = lp.clone();
     drop(lp);
     handle
 }
 
-/// What a tower does with what it holds.
+/// Makes a closure own a value that it does not use.
 fn hold<T>(_: &T) {}
 
 #[test]
-fn handles_of_a_loop_that_is_gone_are_closed_and_hold_no_tower() {
-    let lp = gone_loop();
+fn handles_of_a_dropped_loop_are_closed_and_hold_no_tower() {
+    let lp = dropped_loop();
     let token = Rc::new(());
     let held = || Rc::clone(&token);
     let closed = |result: Result<()>| assert_eq!(result.expect_err("it is closed").errno(), Errno::EINVAL);
@@ -67,7 +67,7 @@ fn handles_of_a_loop_that_is_gone_are_closed_and_hold_no_tower() {
 
 #[test]
 fn a_connection_taken_for_a_loop_that_is_gone_is_closed() {
-    let lp = gone_loop();
+    let lp = dropped_loop();
     let (ours, mut peer) = sockets();
     let tcp = Tcp::from_accepted(&lp, ours.into());
     assert_eq!(tcp.write("x").expect_err("it is closed").errno(), Errno::EBADF);
@@ -77,15 +77,15 @@ fn a_connection_taken_for_a_loop_that_is_gone_is_closed() {
 
 #[test]
 fn requests_to_a_loop_that_is_gone_end_at_once_and_are_told_to_nobody() {
-    let lp = gone_loop();
+    let lp = dropped_loop();
     let token = Rc::new(());
     let (after, on_exit) = (Rc::clone(&token), Rc::clone(&token));
-    let work = lp
-        .queue_work(|| resume_unwind(Box::new("nobody wants the result")), move |_: Result<()>| drop(after));
+    let work =
+        lp.queue_work(|| resume_unwind(Box::new("the result is dropped")), move |_: Result<()>| drop(after));
     assert_eq!(work.cancel().expect_err("it was cancelled").errno(), Errno::EBUSY);
     let options = SpawnOptions::new("true");
     let spawned = Process::spawn(&lp, &options, move |_: &Process, _: ExitStatus| hold(&on_exit));
-    assert_eq!(spawned.expect_err("nobody would see its end").errno(), Errno::ECANCELED);
+    assert_eq!(spawned.expect_err("no loop would report its end").errno(), Errno::ECANCELED);
     assert_eq!(Rc::strong_count(&token), 1);
     assert_eq!(lp.active_requests(), 0);
 }
