@@ -96,7 +96,6 @@ impl Tcp {
     /// becomes non-blocking. A descriptor number of 0, 1 or 2 is redirected to the null device at close.
     ///
     /// # Errors
-    ///
     /// `EBUSY` if the handle has a socket already, `ENOTSOCK` if `fd` is not a socket. An error closes the descriptor.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         let failed = |errno| Error::new("open", errno);

@@ -59,7 +59,6 @@ impl Stream {
     /// decides between TCP and Unix.
     ///
     /// # Errors
-    ///
     /// `ENOTSOCK` if `fd` is not a stream socket, `ENOTCONN` if it has no peer; any error of the system calls. An error
     /// closes the descriptor.
     pub fn from_fd(event_loop: &LoopHandle, fd: OwnedFd) -> Result<Self> {

@@ -18,7 +18,6 @@ const PATH_CAPACITY: usize = size_of::<libc::sockaddr_un>() - PATH_OFFSET;
 /// The address struct of one family.
 ///
 /// # Safety
-///
 /// The type must be a plain struct of integers, for which every bit pattern is valid.
 unsafe trait Family: Copy {
     /// Checks that the type fits the storage.

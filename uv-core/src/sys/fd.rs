@@ -87,7 +87,6 @@ pub(super) fn last_errno() -> Errno {
 /// Takes ownership of a descriptor that a system call has created.
 ///
 /// # Safety
-///
 /// `result` must be −1, or a new descriptor without another owner.
 pub(super) unsafe fn own(result: libc::c_int) -> Result<OwnedFd, Errno> {
     // SAFETY: guaranteed by the caller.
