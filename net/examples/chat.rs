@@ -1,4 +1,4 @@
-//! A chat server: each line of a guest is sent to all the others.
+//! A chat server: each line of a guest is sent to all other guests.
 //!
 //! `cargo run -p upcall-net --example chat`, then `nc 127.0.0.1 7000` from two terminals.
 
@@ -8,7 +8,7 @@ use net::{ListenOptions, Server, ServerOptions, Socket};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Bytes that may wait for a guest who does not read, and bytes of a line without an end.
+/// The most queued bytes for a guest who does not read, and the most bytes of an unfinished line.
 const PATIENCE: usize = 256 * 1024;
 
 /// The guests, by number.
@@ -27,7 +27,7 @@ impl SocketHandler for Guest {
             let line: Vec<u8> = self.line.drain(..=end).collect();
             let words = [format!("guest {}: ", self.number).as_bytes(), &line].concat();
             for (_, other) in self.room.borrow().iter().filter(|(number, _)| *number != self.number) {
-                // An error means that the other guest is leaving. No handler is called from inside `write`.
+                // An error means that the other guest is leaving. `write` never calls a handler.
                 if other.write(&words).is_ok() && other.buffered() > PATIENCE {
                     other.destroy();
                 }

@@ -1,4 +1,4 @@
-//! An echo server that holds back a client who does not read.
+//! An echo server that stops reading from a client who does not read.
 //!
 //! `cargo run -p upcall-net --example echo`, then `nc 127.0.0.1 7000`.
 
@@ -10,7 +10,7 @@ struct Echo;
 
 impl SocketHandler for Echo {
     fn on_data(&mut self, socket: &Socket, data: &[u8]) {
-        // `false` means that the peer reads too slowly: a pause keeps the memory flat, and `on_drain` ends it.
+        // `false` means that the peer reads too slowly: a pause bounds the queue, and `on_drain` ends it.
         if let Ok(false) = socket.write(data) {
             socket.pause();
         }

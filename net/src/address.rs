@@ -1,4 +1,4 @@
-//! Where something listens or who a peer is: an IP address with its port, or a Unix socket.
+//! The address of a listener or a peer: an IP address with its port, or the name of a Unix socket.
 
 use async_wrap::layer::Printable;
 use async_wrap::{AsyncStream, PipeName};
@@ -9,18 +9,18 @@ use std::path::PathBuf;
 /// An address of either family (`server.address()`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// TCP.
+    /// An IP address and a port.
     Tcp(SocketAddr),
-    /// A Unix socket in the file system.
+    /// The path of a Unix socket.
     Path(PathBuf),
-    /// A Unix socket outside of the file system, without its leading NUL.
+    /// A Unix socket's name in Linux's abstract namespace, without its leading NUL.
     Abstract(Vec<u8>),
     /// A Unix socket without a name, as clients have.
     Unnamed,
 }
 
 impl Address {
-    /// The TCP address, if it is one.
+    /// The TCP address, or `None` for a Unix socket.
     #[must_use]
     pub const fn as_tcp(&self) -> Option<SocketAddr> {
         match self {
@@ -29,7 +29,7 @@ impl Address {
         }
     }
 
-    /// The port, of a TCP address.
+    /// The port, or `None` for a Unix socket.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.as_tcp().map(|addr| addr.port())

@@ -24,26 +24,26 @@ use std::time::Duration;
 pub struct ConnectOptions {
     /// What to connect to.
     pub target: ConnectTarget,
-    /// The address to connect from, of the family of the target; the kernel's choice at first. TCP only.
+    /// The address to connect from, in the family of the target. Default: `None`, the kernel's choice. TCP only.
     pub local: Option<SocketAddr>,
-    /// Keep this side open when the peer has finished sending. Off at first.
+    /// Keep this side open when the peer has sent its FIN. Default: `false`.
     pub allow_half_open: bool,
-    /// Send small segments at once. Off at first; TCP only.
+    /// Set `TCP_NODELAY`, so that small segments are sent without delay. Default: `false`. TCP only.
     pub no_delay: bool,
-    /// Let the kernel probe the connection after this much silence. `None` at first; TCP only.
+    /// The idle time before the kernel's first keepalive probe. Default: `None`, no probes. TCP only.
     pub keep_alive: Option<Duration>,
-    /// See [`Socket::set_timeout`]; zero, for none, at first.
+    /// See [`Socket::set_timeout`]. Default: zero, no timeout.
     pub timeout: Duration,
-    /// Bytes waiting to be written from which on `write` says `false`. 64 KiB at first.
+    /// `write` returns `false` once this many bytes are queued. Default: 64 KiB.
     pub high_water_mark: usize,
 }
 
-/// What to connect to.
+/// The target of a connect.
 #[derive(Clone, Debug)]
 pub enum ConnectTarget {
     /// A TCP address.
     Addr(SocketAddr),
-    /// A Unix socket, or an abstract one if the name begins with NUL.
+    /// The path of a Unix socket, or an abstract name if it begins with NUL.
     Path(PathBuf),
 }
 
@@ -60,13 +60,13 @@ impl ConnectOptions {
         }
     }
 
-    /// To a TCP address.
+    /// Options to connect to a TCP address.
     #[must_use]
     pub fn addr(addr: SocketAddr) -> Self {
         Self::new(ConnectTarget::Addr(addr))
     }
 
-    /// To a Unix socket, or an abstract one if the name begins with NUL.
+    /// Options to connect to a Unix socket, or to an abstract name if `path` begins with NUL.
     #[must_use]
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::new(ConnectTarget::Path(path.into()))
@@ -74,11 +74,11 @@ impl ConnectOptions {
 }
 
 impl Socket {
-    /// Connects; `on_connect`, or `on_error` and `on_close`, follow from the loop. Writes before that wait.
+    /// Connects. The loop calls `on_connect`, or `on_error` and `on_close`. Earlier writes are queued.
     ///
     /// # Errors
-    /// `InvalidArgument` for an empty path and for a `local` that is not of the target's family; what the system refuses at
-    /// once, such as an unreachable network.
+    /// `InvalidArgument` for an empty path, or if `local` is not in the target's family; errors that the system reports
+    /// immediately, such as an unreachable network.
     pub fn connect(
         env: &Environment,
         options: ConnectOptions,
@@ -91,7 +91,7 @@ impl Socket {
             ConnectTarget::Path(_) => AsyncStream::pipe(env),
         };
         if let Err(error) = options.begin(&stream) {
-            // Nobody has heard of the socket: it goes as silently as it came.
+            // The program has no handle to the socket yet, so no handler hears of the close.
             stream.close();
             return Err(error.into());
         }
@@ -103,17 +103,17 @@ impl Socket {
 }
 
 impl Socket {
-    /// A socket for a connection that is there already: one that was inherited, or came through a pipe. It reads once it
-    /// has a handler.
+    /// Creates a socket for an existing connection, which was inherited or received through a pipe, for example. It
+    /// reads once it has a handler.
     ///
     /// # Errors
-    /// `InvalidHandleType` for a descriptor that is no connected stream socket; the system's refusal. The descriptor is
-    /// closed then.
+    /// `InvalidHandleType` if `fd` is not a connected stream socket; any error of the system calls. An error closes the
+    /// descriptor.
     pub fn from_fd(env: &Environment, fd: OwnedFd) -> Result<Self> {
         let _down = LAYER.down("Socket::from_fd", Facts::default);
         let wrap = StreamWrap::from_fd(env.loop_handle(), fd).map_err(|error| match error.errno() {
             Errno::ENOTSOCK | Errno::ENOTCONN => {
-                Error::new(ErrorCode::InvalidHandleType, "from_fd: this is no connected stream socket")
+                Error::new(ErrorCode::InvalidHandleType, "from_fd: this is not a connected stream socket")
             }
             _ => error.into(),
         })?;
@@ -146,7 +146,7 @@ impl ConnectOptions {
             stream.bind(local, BindOptions::default())?;
         }
         stream.connect_tcp(addr)?;
-        // The socket exists from here on, and keeps what is set before the connection stands.
+        // The socket exists now, and keeps options that are set before it is connected.
         set_connection_options(stream, self.no_delay, self.keep_alive)
     }
 }

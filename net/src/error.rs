@@ -1,22 +1,22 @@
-//! Errors: a code that programs match, and the system's own words where it was the system.
+//! Errors: a code that programs match, and the system's error if there is one.
 
 use async_wrap::Errno;
 use std::{fmt, io};
 
-/// What a fallible call of this crate returns.
+/// The result of a fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, by Node's names.
+/// The kind of error, by Node's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// The system refused: see [`Error::system`].
+    /// A system call failed: see [`Error::system`].
     System,
-    /// `listen` on a server that listens, or is about to (`ERR_SERVER_ALREADY_LISTEN`).
+    /// `listen` on a server that is listening or starting to (`ERR_SERVER_ALREADY_LISTEN`).
     ServerAlreadyListen,
-    /// `close` on a server that does not listen (`ERR_SERVER_NOT_RUNNING`).
+    /// `close` on a server that is not listening (`ERR_SERVER_NOT_RUNNING`).
     ServerNotRunning,
-    /// An option that makes no sense (`ERR_INVALID_ARG_VALUE`).
+    /// An invalid option (`ERR_INVALID_ARG_VALUE`).
     InvalidArgument,
     /// The socket is destroyed (`ERR_SOCKET_CLOSED`).
     SocketClosed,
@@ -24,20 +24,20 @@ pub enum ErrorCode {
     SocketClosedBeforeConnection,
     /// A write after `end` (`ERR_STREAM_WRITE_AFTER_END`).
     WriteAfterEnd,
-    /// A write after the peer's FIN ended this side too (`EPIPE`).
+    /// A write after the peer's FIN has ended this side too (`EPIPE`).
     EndedByPeer,
-    /// A reset of something that is no TCP connection (`ERR_INVALID_HANDLE_TYPE`).
+    /// A reset of a handle that is not a TCP connection (`ERR_INVALID_HANDLE_TYPE`).
     InvalidHandleType,
 }
 
-/// What a server was about when it failed.
+/// The step in which a server failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenPhase {
-    /// Getting a socket with the address: it does not listen.
+    /// Binding the socket: the server does not listen.
     Bind,
-    /// Beginning to listen: it does not.
+    /// Starting to listen: the server does not listen.
     Listen,
-    /// Taking a connection: it listens on, and tries again after a pause.
+    /// Accepting a connection: the server still listens, and retries after a pause.
     Accept,
 }
 
@@ -60,7 +60,7 @@ impl Error {
         Self::new(ErrorCode::SocketClosed, message)
     }
 
-    /// What went wrong.
+    /// The kind of error.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match &self.0 {
@@ -69,7 +69,7 @@ impl Error {
         }
     }
 
-    /// The system's refusal, with its operation and address, if it was one.
+    /// The system's error with its operation and address, if a system call failed.
     #[must_use]
     pub const fn system(&self) -> Option<&async_wrap::Error> {
         match &self.0 {
@@ -78,19 +78,19 @@ impl Error {
         }
     }
 
-    /// What a server was about, in its `on_error` and of a `listen` that the system refused: after all but
-    /// [`ListenPhase::Accept`] it does not listen. `None` if it was not the system.
+    /// The step in which a server failed, for errors of a system call. After a failure in any step except
+    /// [`ListenPhase::Accept`] the server does not listen. `None` if no system call failed.
     #[must_use]
     pub fn phase(&self) -> Option<ListenPhase> {
         Some(match self.system()?.op() {
             "accept" => ListenPhase::Accept,
             "listen" => ListenPhase::Listen,
-            // The socket, its options, its file.
+            // Creating the socket, its options, its socket file.
             _ => ListenPhase::Bind,
         })
     }
 
-    /// The system's error number, if it was the system.
+    /// The system's error number, if a system call failed.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         self.system().map(async_wrap::Error::errno)

@@ -1,5 +1,5 @@
-//! A connection that was accepted and has no handler yet, although the program holds it: it stands still until one is set,
-//! be it from a task or a timer, and is destroyed with its last handle. In Node a socket without listeners is not read
+//! An accepted connection that the program keeps without a handler. It is not read until a handler is set, from a task
+//! or a timer for example, and is destroyed with its last handle. In Node a socket without listeners is not read
 //! either.
 
 use crate::listening::Listening;
@@ -13,8 +13,8 @@ use async_wrap::{AsyncStream, Error, Result};
 use std::rc::{Rc, Weak};
 
 impl Socket {
-    /// Destroys the socket unless it has a handler, or is held elsewhere: then it waits for one. `own` handles are not
-    /// elsewhere; one of them may stay for as long as the socket does.
+    /// Destroys the socket unless it has a handler or the program keeps a handle to it: then it waits for a handler.
+    /// `own` is the number of handles that do not belong to the program; one of them may last as long as the socket.
     pub fn destroy_unless_held(&self, own: usize) {
         if !self.has_handler() && Rc::strong_count(&self.0) > own {
             self.0.set(HELD | SHARED.when(own > 1));
@@ -27,8 +27,8 @@ impl Socket {
         }
     }
 
-    /// A handler is about to take a socket that was held. Gives the handler back if it takes over; one that comes when the
-    /// connection is gone is told that.
+    /// Takes a handler for a held socket. Returns the handler if the socket is still open; otherwise tells the handler
+    /// that the connection is closed.
     pub(crate) fn claim<H: SocketHandler + 'static>(&self, mut handler: H) -> Option<H> {
         let state = &self.0;
         state.clear(HELD | SHARED);
@@ -69,11 +69,11 @@ impl Drop for Socket {
     }
 }
 
-/// Stands on the connection meanwhile.
+/// The handler of a held connection.
 struct Waiting {
-    /// Weak: who holds the socket is whom it waits for.
+    /// Weak, because the socket waits for the holders of its handles.
     socket: Weak<SocketState>,
-    /// Keeps the server's handler as long as the end of this connection is still to be reported to it.
+    /// Keeps the server's handler until the end of this connection is reported to it.
     server: Option<Rc<Listening>>,
 }
 

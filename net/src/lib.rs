@@ -2,13 +2,13 @@
 //!
 //! # Modules
 //!
-//! [`upcall`] has the handlers of servers and sockets, [`source`] the seam through which a cluster's workers listen, and
-//! [`differences`] what Node does otherwise.
+//! The module [`upcall`] has the handlers of servers and sockets, [`source`] the trait through which a cluster's
+//! workers listen, and [`differences`] the differences from Node.
 //!
 //! # Tracing
 //!
-//! With the feature `trace` the layer says to `log`, at level trace, under the target `net`, what servers and sockets
-//! emit and how sockets are called, with the ids of the socket: see [`async_wrap::layer::trace`].
+//! With the feature `trace` the layer logs through the crate `log`, at level trace, with the target `net`: the events
+//! of servers and sockets and the calls to sockets, with the async ids of the socket. See [`async_wrap::layer::trace`].
 
 #![forbid(unsafe_code)]
 
@@ -38,5 +38,5 @@ pub use listen::ListenOptions;
 pub use server::{Dropped, Server, ServerOptions};
 pub use socket::{ReadyState, Socket};
 
-/// The source of this layer's records: see [`async_wrap::layer::trace`].
+/// The target of this layer's log records: see [`async_wrap::layer::trace`].
 pub(crate) const LAYER: async_wrap::layer::trace::Layer = async_wrap::layer::trace::Layer::new("net");

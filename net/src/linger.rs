@@ -1,9 +1,10 @@
-//! How a side that has ended waits for its peer, so that its close does not cut what is on its way. Mirrors nginx's
-//! `lingering_close`; Node closes at once.
+//! The wait of a side that has ended, so that its close does not cut data in flight. Mirrors nginx's `lingering_close`;
+//! Node closes immediately.
 //!
-//! That the kernel has taken everything does not mean that the peer has it. A close while it still sends makes the kernel
-//! answer with a reset, and that throws away what the peer has not fetched yet (RFC 9112, 9.6). So this side reads on, and
-//! closes when the peer has acknowledged everything or has ended too; and within bounds, as a peer may do neither.
+//! Data that the kernel has taken may not have reached the peer. If this side closes while the peer still sends, the
+//! kernel answers with a reset, and a reset discards the data that the peer has not read yet (RFC 9112, section 9.6).
+//! So this side keeps reading, and closes when the peer has acknowledged everything or has sent its FIN; and within
+//! bounds, because a peer may do neither.
 
 use crate::Socket;
 use crate::state::{DESTROY_SOON, FINISHED, PAUSED, PEER_ENDED, SocketState};
@@ -11,34 +12,34 @@ use async_wrap::{Heard, Timeout};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// How long a peer may send nothing and acknowledge nothing: nginx's `lingering_timeout`. A close after such a silence
-/// leaves what is on its way to the kernel, which goes on sending it.
+/// The longest time without input or acknowledgement from the peer: nginx's `lingering_timeout`. A close after that
+/// leaves the data in flight to the kernel, which continues to send it.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// How long all of it may take, behind the last acknowledgement: nginx's `lingering_time`.
+/// The longest wait after the last acknowledgement: nginx's `lingering_time`.
 const IN_ALL: Duration = Duration::from_secs(30);
 
-/// Bytes in a second that a peer fetches at least. One that is slower does not hold the connection by that.
+/// The lowest rate, in bytes per second, at which a peer has to fetch data. A slower peer does not extend the wait.
 const SLOWEST: u64 = 4096;
 
-/// How often a socket that is to be destroyed soon is looked at: no event tells of an acknowledgement.
+/// The interval between checks of a socket that is to be destroyed soon: no event reports an acknowledgement.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What is known of a peer since this side has ended.
+/// The progress of a peer since this side has ended.
 #[derive(Debug)]
 pub struct Linger {
-    /// When it has to be over in any case.
+    /// When the wait ends in any case.
     end: Duration,
-    /// When it sent something last, or this began.
+    /// When the peer last sent data, or when the wait began.
     sent_at: Duration,
-    /// When it acknowledged something last, or this began.
+    /// When the peer last acknowledged data, or when the wait began.
     fetched_at: Duration,
     read: u64,
     unacknowledged: usize,
 }
 
 impl Linger {
-    /// The wait begins `now`, on the loop's clock.
+    /// Starts the wait at `now`, on the loop's clock.
     #[must_use]
     pub fn new(socket: &Socket, now: Duration) -> Self {
         let unacknowledged = socket.unacknowledged();
@@ -46,8 +47,9 @@ impl Linger {
         Self { end, sent_at: now, fetched_at: now, read: socket.bytes_read(), unacknowledged }
     }
 
-    /// Whether to wait no longer, `now` being the moment up to which everything was heard; a peer that has everything is
-    /// waited for while it sends, and for `quiet` longer. Costs a system call (`SIOCOUTQ`).
+    /// Whether the wait is over. `now` is the time up to which all input has been read. For a peer that has
+    /// acknowledged everything, the wait continues while it sends, and for `quiet` longer. Costs a system call
+    /// (`SIOCOUTQ`).
     #[must_use]
     pub fn is_over(&mut self, socket: &Socket, now: Duration, quiet: Duration) -> bool {
         let (read, unacknowledged) = (socket.bytes_read(), socket.unacknowledged());
@@ -73,7 +75,8 @@ pub(crate) struct Lingering {
 }
 
 impl Socket {
-    /// Destroys the socket if nothing more can happen; if only the peer is waited for, once it has everything.
+    /// Destroys the socket if no event can follow; if only the peer is outstanding, once it has acknowledged
+    /// everything.
     pub(crate) fn destroy_if_done(&self) {
         let state = &self.0;
         if !state.has(FINISHED) {
@@ -96,7 +99,7 @@ impl Socket {
         let timer = Self::look_later(&self.0);
         let linger = Linger::new(self, self.0.stream.loop_handle().now());
         self.0.cold.with(|cold| cold.lingering = Some(Box::new(Lingering { linger, timer })));
-        // To hear of the peer's end, and so that no unread input makes a reset of the close.
+        // Reads on, to see the peer's FIN, and because unread input would turn the close into a reset.
         self.0.clear(PAUSED);
         self.read_unless_paused();
     }
@@ -123,7 +126,7 @@ impl Socket {
 }
 
 impl SocketState {
-    /// Whether only the peer is waited for: its handler has heard everything that it is to hear before the close.
+    /// Whether the socket only waits for its peer: its handler gets no further call before `on_close`.
     pub(crate) fn is_lingering(&self) -> bool {
         self.has(DESTROY_SOON) && self.has(FINISHED)
     }

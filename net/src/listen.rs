@@ -1,4 +1,4 @@
-//! Where and how to listen: the options of `server.listen`, checked before anything is touched.
+//! The options of `server.listen`, which are checked before anything is changed.
 
 use crate::source::{ListenQuery, ListenTarget};
 use crate::{Error, ErrorCode, Result, ServerOptions};
@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Connections that the kernel keeps ready for `accept`, unless told otherwise: Node's number.
+/// The default backlog: Node's number.
 const BACKLOG: u32 = 511;
 
 /// The options of `server.listen`.
@@ -31,11 +31,11 @@ pub struct ListenOptions {
     pub(crate) writable_by_all: bool,
 }
 
-/// What to listen on, and whether it is to be made.
+/// What to listen on: a target to bind, or an existing socket.
 #[derive(Debug)]
 pub(crate) enum Target {
     New(ListenTarget),
-    /// A socket that was bound elsewhere, perhaps already listening.
+    /// A bound or listening socket that this crate did not create.
     Adopted(OwnedFd),
 }
 
@@ -52,82 +52,82 @@ impl ListenOptions {
         }
     }
 
-    /// A port on every address of this machine.
+    /// Listens on a port of every address of this machine.
     #[must_use]
     pub fn port(port: u16) -> Self {
         Self::new(Target::New(ListenTarget::Port(port)))
     }
 
-    /// A port on one address.
+    /// Listens on a port of one address.
     #[must_use]
     pub fn host(host: IpAddr, port: u16) -> Self {
         Self::addr(SocketAddr::new(host, port))
     }
 
-    /// One address.
+    /// Listens on an address.
     #[must_use]
     pub fn addr(addr: SocketAddr) -> Self {
         Self::new(Target::New(ListenTarget::Addr(addr)))
     }
 
-    /// A Unix socket, or an abstract one if the name begins with NUL.
+    /// Listens on a Unix socket, or on an abstract name if `path` begins with NUL.
     ///
-    /// The file is removed when the server closes. One that a killed process left is in the way: `listen` fails with
-    /// `EADDRINUSE` and says that nothing listens there. To remove it is the program's business, as in Node.
+    /// The close removes the socket file. If a killed process has left one, `listen` fails with `EADDRINUSE` and a note
+    /// that no process listens on it. As in Node, removing it is up to the program.
     #[must_use]
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::new(Target::New(ListenTarget::Path(path.into())))
     }
 
-    /// A socket from elsewhere.
+    /// Listens on an existing socket.
     #[must_use]
     pub fn fd(fd: OwnedFd) -> Self {
         Self::new(Target::Adopted(fd))
     }
 
-    /// Connections that the kernel keeps ready for `accept`; 511 unless set.
+    /// Sets how many completed connections the kernel queues for `accept`. Default: 511.
     #[must_use]
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// In a cluster worker: bind here instead of asking the primary.
+    /// Makes a cluster worker bind the address itself instead of asking the primary.
     #[must_use]
     pub fn exclusive(mut self, on: bool) -> Self {
         self.exclusive = on;
         self
     }
 
-    /// Take no IPv4 connections on an IPv6 address.
+    /// Does not accept IPv4 connections on an IPv6 address.
     #[must_use]
     pub fn ipv6_only(mut self, on: bool) -> Self {
         self.ipv6_only = on;
         self
     }
 
-    /// Share the port with other sockets that say so too. Implies [`exclusive`](Self::exclusive).
+    /// Shares the port with other sockets that set this option. Implies [`exclusive`](Self::exclusive).
     #[must_use]
     pub fn reuse_port(mut self, on: bool) -> Self {
         self.reuse_port = on;
         self
     }
 
-    /// Let every user read from the Unix socket.
+    /// Lets every user read from the Unix socket.
     #[must_use]
     pub fn readable_by_all(mut self, on: bool) -> Self {
         self.readable_by_all = on;
         self
     }
 
-    /// Let every user write to the Unix socket.
+    /// Lets every user write to the Unix socket.
     #[must_use]
     pub fn writable_by_all(mut self, on: bool) -> Self {
         self.writable_by_all = on;
         self
     }
 
-    /// What a source is asked for, with the target that the options name.
+    /// The query for a source, with the target of these options.
     pub(crate) fn query(&self, target: ListenTarget, server: &ServerOptions) -> ListenQuery {
         ListenQuery {
             target,

@@ -1,9 +1,9 @@
-//! One `listen`, from the call to its close: the handler, the listening handle, the connections that it brought. Mirrors
+//! One `listen`, from the call to its close: the handler, the listening handle, and its connections. Mirrors
 //! `setupListenHandle`, `onconnection` and `_emitCloseIfDrained`.
 //!
-//! Only the loop holds it: the source's answer while it is awaited, the [`Acceptor`] while there is a listener, the
-//! towers of the connections, and the ticks that report to the handler. So the handler is dropped when nobody is left
-//! who could call it, also when the loop is dropped in the middle, and also if the handler holds its own server.
+//! Only the loop owns it: through the pending reply of the source, the [`Acceptor`] of the listener, the towers of the
+//! connections, and the ticks that call the handler. So the handler is dropped when no further call can reach it, even
+//! if the loop is dropped in between, and even if the handler keeps its own server.
 
 use crate::query::set_connection_options;
 use crate::source::{ListenHandle, ListenQueue};
@@ -22,25 +22,25 @@ pub(crate) struct Listening {
     backlog: u32,
     handler: HandlerCell<Box<dyn ServerHandler>>,
     handle: RefCell<Option<Box<dyn ListenHandle>>>,
-    /// The server's id, once it has a handle: the cause of what is reported.
+    /// The server's id, once it has a handle: the trigger of the handler's calls.
     id: Cell<AsyncId>,
     phase: Cell<Phase>,
     /// Called after the handler's `on_close`.
     on_closed: Cell<Vec<Box<dyn FnOnce()>>>,
-    /// Connections accepted by this `listen` that are open.
+    /// The number of open connections that this `listen` has accepted.
     connections: Cell<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The source was asked and has not answered.
+    /// The source has been asked and has not answered.
     Asking,
     Open,
-    /// To be closed once it has taken what the kernel's queue holds.
+    /// The server closes once it has accepted the connections in the kernel's queue.
     Draining,
-    /// Closed, with connections or the report still to come.
+    /// Closed, with open connections or a pending `on_close`.
     Closing,
-    /// Refused, or closed and reported.
+    /// The `listen` failed, or `on_close` has been called.
     Over,
 }
 
@@ -60,7 +60,7 @@ impl Listening {
         Rc::new(listening)
     }
 
-    /// Whether the server listens, or is about to.
+    /// Whether the server listens, or is starting to.
     pub(crate) fn is_in_force(&self) -> bool {
         matches!(self.phase.get(), Phase::Asking | Phase::Open)
     }
@@ -73,12 +73,12 @@ impl Listening {
         self.phase.get() == Phase::Draining
     }
 
-    /// Whether it is to close, or closed, and has not reported that.
+    /// Whether the server is draining, or closed with a pending `on_close`.
     pub(crate) fn is_ending(&self) -> bool {
         matches!(self.phase.get(), Phase::Draining | Phase::Closing)
     }
 
-    /// Whether its connections are still taken.
+    /// Whether connections are still accepted.
     fn takes(&self) -> bool {
         matches!(self.phase.get(), Phase::Open | Phase::Draining)
     }
@@ -87,10 +87,10 @@ impl Listening {
         self.handle.borrow().as_deref().map(work)
     }
 
-    /// The source answered later.
+    /// Handles a later answer of the source.
     pub(crate) fn answered(self: Rc<Self>, answer: Result<Box<dyn ListenHandle>>) {
         if self.phase.get() != Phase::Asking {
-            // Closed meanwhile: nobody wants the handle any more.
+            // The server was closed meanwhile, so the handle is closed too.
             if let Ok(handle) = answer {
                 handle.close();
             }
@@ -100,7 +100,7 @@ impl Listening {
             self.give_up();
             let listening = Rc::clone(&self);
             self.later(move || {
-                // Out of its slot for good: nothing follows.
+                // Taken out of its cell for good: no call follows.
                 if let Some(mut handler) = listening.handler.take() {
                     let _up = LAYER.up("ServerHandler::on_error", Facts::default);
                     handler.on_error(&listening.server, error);
@@ -109,7 +109,7 @@ impl Listening {
         }
     }
 
-    /// `setupListenHandle`.
+    /// Starts listening (`setupListenHandle`).
     pub(crate) fn start(self: &Rc<Self>, handle: Box<dyn ListenHandle>) -> Result<()> {
         self.id.set(handle.async_id().unwrap_or_else(|| self.server.0.env.new_async_id()));
         if let Err(error) =
@@ -125,7 +125,7 @@ impl Listening {
         self.phase.set(Phase::Open);
         let listening = Rc::clone(self);
         self.later(move || {
-            // A server closed meanwhile has nothing to say.
+            // A server that was closed meanwhile does not report that it listens.
             if listening.is_open() {
                 let _up = LAYER.up("ServerHandler::on_listening", Facts::default);
                 listening.handler.call(|handler| handler.on_listening(&listening.server));
@@ -134,18 +134,19 @@ impl Listening {
         Ok(())
     }
 
-    /// Refused: the server may listen again.
+    /// Ends a failed `listen`: the server may listen again.
     pub(crate) fn give_up(&self) {
         self.phase.set(Phase::Over);
     }
 
-    /// Closes once the connections are taken that the kernel has completed: those have been promised that somebody
-    /// listens, and a close would reset them.
+    /// Closes after accepting the connections that the kernel has completed: their clients know that the server
+    /// accepted them, and a close would reset them.
     ///
-    /// All of the kernel's are announced by the next poll phase, after which come immediates: the first may be of the
-    /// iteration that goes on, whose poll phase is over. Where another process has the socket, it says when that was all.
+    /// The next poll phase announces all connections in the kernel, and immediates run after it. A first immediate may
+    /// run in the present iteration, whose poll phase has passed. If the socket is in another process, that process
+    /// reports when all connections have been passed on.
     pub(crate) fn shut_down(self: &Rc<Self>) {
-        // The kernel keeps one more than it is told.
+        // The kernel queues one connection more than the backlog.
         let queue = self.backlog.saturating_add(1);
         let waits = self.with_handle(|handle| handle.take_queue(queue)).unwrap_or(ListenQueue::Nothing);
         if waits == ListenQueue::Nothing {
@@ -161,14 +162,14 @@ impl Listening {
         });
     }
 
-    /// Closes a server that drains.
+    /// Closes a draining server.
     pub(crate) fn end_draining(self: &Rc<Self>) {
         if self.is_draining() {
             self.close();
         }
     }
 
-    /// Has `on_closed` called too.
+    /// Adds a callback for after the handler's `on_close`.
     pub(crate) fn when_closed(&self, on_closed: Box<dyn FnOnce()>) {
         let mut all = self.on_closed.take();
         all.push(on_closed);
@@ -202,7 +203,8 @@ impl Listening {
         }
     }
 
-    /// Reports in a tick of which the server is the cause, whoever executes now (`defaultTriggerAsyncIdScope`).
+    /// Calls `report` in a tick whose trigger is the server, whatever callback is executing
+    /// (`defaultTriggerAsyncIdScope`).
     fn later(&self, report: impl FnOnce() + 'static) {
         let env = &self.server.0.env;
         match self.id.get() {
@@ -213,14 +215,14 @@ impl Listening {
 
     fn report_close(&self) {
         self.phase.set(Phase::Over);
-        // Out of its slot for good: it is dropped after its last call.
+        // Taken out of its cell for good: it is dropped after its last call.
         if let Some(mut handler) = self.handler.take() {
             let _up = LAYER.up("ServerHandler::on_close", Facts::default);
             handler.on_close(&self.server);
         }
         let mut all = self.on_closed.take().into_iter();
         let first = all.next();
-        // In ticks of their own: the one before may panic.
+        // Each in a tick of its own, because an earlier callback may panic.
         all.for_each(|on_closed| self.server.0.env.next_tick(on_closed));
         if let Some(on_closed) = first {
             on_closed();
@@ -228,10 +230,10 @@ impl Listening {
     }
 }
 
-/// The end of a server that a listening handle is given: it takes connections.
+/// The receiver of a listening handle's connections, which passes them to the server.
 pub struct Acceptor {
     listening: Rc<Listening>,
-    /// The connections have their options already.
+    /// The connections inherit their options from the listener.
     prepared: Cell<bool>,
 }
 
@@ -242,8 +244,9 @@ impl Acceptor {
         self.listening.server.clone()
     }
 
-    /// How many connections the server would rather take; whoever distributes connections should give more to somebody
-    /// else, until [`ListenHandle::has_room`]. Servers with `drop_max_connection` always take them, closed ones never.
+    /// How many more connections the server wants. A distributor of connections should give further ones to another
+    /// server until [`ListenHandle::has_room`]. A server with `drop_max_connection` always accepts, a closed server
+    /// never.
     #[must_use]
     pub fn room(&self) -> usize {
         let server = &self.listening.server.0;
@@ -254,30 +257,31 @@ impl Acceptor {
         }
     }
 
-    /// All connections have come that waited [elsewhere](ListenQueue::Elsewhere) when the server was to close; it
-    /// closes now. Nothing for a server that is not about to.
+    /// Reports that all connections waiting [elsewhere](ListenQueue::Elsewhere) when the server began to close have
+    /// been passed on; the server closes now. Does nothing unless the server is draining.
     pub fn queue_taken(&self) {
         self.listening.end_draining();
     }
 
-    /// Connections to announce in one turn.
+    /// How many connections to announce in one turn.
     #[must_use]
     pub fn accept_batch(&self) -> u32 {
         self.listening.server.0.options.accept_batch
     }
 
-    /// Sets what all connections shall have (`no_delay`, `keep_alive`) on the listener, from which they inherit it on
-    /// Linux: no system call for each of them. A listener that is no TCP stream stays as it is.
+    /// Sets the options of all connections (`no_delay`, `keep_alive`) on the listener, from which they inherit them on
+    /// Linux: this saves system calls for each connection. Does nothing for a listener that is not a TCP stream.
     ///
     /// # Errors
-    /// The system's refusal.
+    /// Any error of the system calls.
     pub fn prepare_listener(&self, listener: &AsyncStream) -> Result<()> {
         self.set_options(listener)?;
         self.prepared.set(cfg!(target_os = "linux"));
         Ok(())
     }
 
-    /// Says that the connections come with what they shall have, as their listener, in another process, was given it.
+    /// Tells the acceptor that connections have their options already, because their listener in another process has
+    /// them.
     pub fn expect_prepared(&self) {
         self.prepared.set(true);
     }
@@ -290,12 +294,12 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Gives the server a connection, inside a callback scope, or tells it that accepting failed (`onconnection`): for a
-    /// handle that has no listening stream in this process.
+    /// Passes a connection to the server, inside a callback scope, or reports that accepting failed (`onconnection`).
+    /// For a handle without a listening stream in this process.
     pub fn accept(&self, connection: Result<AsyncStream, async_wrap::Error>) {
         let listening = &self.listening;
         match connection {
-            // A source may have had one on its way when the server closed.
+            // A source may have passed a connection on when the server closed.
             Ok(stream) if !listening.takes() => stream.close(),
             Ok(stream) if listening.server.0.room() == 0 => {
                 let dropped = Dropped { local: Address::local(&stream), remote: Address::peer(&stream) };
@@ -315,12 +319,12 @@ impl Acceptor {
     fn take(&self, stream: AsyncStream) {
         let listening = &self.listening;
         if !self.prepared.get() {
-            // As in Node a refusal is ignored: a connection that is gone already says so when it is read.
+            // As in Node an error is ignored: for a connection that is closed already, the read reports it.
             let _ = self.set_options(&stream);
         }
         listening.connection_opened();
         let socket = Socket::accepted(stream, &listening.server.0.options, listening);
-        // A panic leaves no connection behind, and a handler that returns none that it did not keep.
+        // Destroys the connection if the handler panics, or returns without setting a handler or keeping a handle.
         let unclaimed = OnUnwind::new(|| socket.destroy_unless_handled());
         {
             let _up = LAYER.up("ServerHandler::on_connection", || socket.facts());

@@ -1,5 +1,5 @@
-//! What a server asks to listen on, and the one place where that becomes a socket. Mirrors `serverQuery` and
-//! `createServerHandle` of Node's `lib/net.js`.
+//! A query to listen, and the one place that turns it into a socket. Mirrors `serverQuery` and `createServerHandle` of
+//! Node's `lib/net.js`.
 
 use crate::{Address, ServerOptions};
 use async_wrap::Result;
@@ -15,17 +15,17 @@ use std::time::Duration;
 /// What to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListenTarget {
-    /// A port on every address of this machine: `::` with IPv4, or `0.0.0.0` where there is no IPv6. Port 0 lets the
-    /// kernel choose.
+    /// A port on every address of this machine: `::` with IPv4 included, or `0.0.0.0` without IPv6. With port 0 the
+    /// kernel chooses a port.
     Port(u16),
-    /// One address; port 0 lets the kernel choose.
+    /// One address. With port 0 the kernel chooses a port.
     Addr(SocketAddr),
-    /// A Unix socket, or an abstract one if the name begins with NUL.
+    /// The path of a Unix socket, or an abstract name if it begins with NUL.
     Path(PathBuf),
 }
 
 impl ListenTarget {
-    /// The target as an address. A port alone stands for every address.
+    /// The target as an address. A port stands for every address.
     #[must_use]
     pub fn address(&self) -> Address {
         match self {
@@ -39,14 +39,14 @@ impl ListenTarget {
     }
 }
 
-/// What a server wants to listen on (Node's `serverQuery`).
+/// The parameters of a listening socket (Node's `serverQuery`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenQuery {
     /// What to listen on.
     pub target: ListenTarget,
-    /// Connections that the kernel keeps ready for `accept`.
+    /// How many completed connections the kernel queues for `accept`.
     pub backlog: u32,
-    /// Takes no IPv4 connections on an IPv6 address.
+    /// Whether an IPv6 address does not accept IPv4 connections.
     pub ipv6_only: bool,
     /// Shares the port with other sockets that set this option.
     pub reuse_port: bool,
@@ -54,18 +54,18 @@ pub struct ListenQuery {
     pub readable_by_all: bool,
     /// Lets every user write to the Unix socket.
     pub writable_by_all: bool,
-    /// An option of every connection, which it inherits from its listener: see [`ServerOptions::no_delay`].
+    /// An option of every connection, inherited from the listener: see [`ServerOptions::no_delay`].
     pub no_delay: bool,
-    /// The same for [`ServerOptions::keep_alive`].
+    /// An option of every connection, inherited from the listener: see [`ServerOptions::keep_alive`].
     pub keep_alive: Option<Duration>,
 }
 
 impl ListenQuery {
-    /// Binds a socket, without an async context. The port of a [`ListenTarget::Port`] is bound on every address by one
-    /// IPv6 socket, or by an IPv4 socket where there is no IPv6, as in Node.
+    /// Binds a socket, without an async context. As in Node a [`ListenTarget::Port`] is bound on every address by one
+    /// IPv6 socket, or by an IPv4 socket without IPv6.
     ///
     /// # Errors
-    /// The system's refusal. A port in use is reported by `listen` and by [`Bound::local_address`], not here.
+    /// Any error of the system calls. `listen` and [`Bound::local_address`] report a port in use; `bind` does not.
     pub fn bind(&self, event_loop: &LoopHandle) -> Result<Bound> {
         match &self.target {
             ListenTarget::Addr(addr) => self.bind_tcp(event_loop, *addr),
@@ -100,16 +100,15 @@ impl ListenQuery {
     }
 }
 
-/// A socket that is bound and does not listen yet. Closed when dropped, with the file of a Unix socket.
+/// A bound socket that does not listen yet. Dropping it closes it and removes the file of a Unix socket.
 pub struct Bound {
     stream: StreamWrap,
-    /// The address that was asked for: a socket whose port is in use has none of its own.
+    /// The requested address: a socket whose port is in use has no address.
     asked: Address,
 }
 
 impl Bound {
-    /// Adopts a socket that was bound elsewhere, perhaps already listening: Unix if its address is one, else TCP
-    /// (`guessHandleType`).
+    /// Adopts a bound or listening socket: a Unix socket if its address is one, otherwise TCP (`guessHandleType`).
     pub(crate) fn adopt(event_loop: &LoopHandle, fd: OwnedFd, options: &ServerOptions) -> Result<Self> {
         let socket = UnixListener::from(fd);
         let is_unix = socket.local_addr().is_ok();
@@ -136,16 +135,16 @@ impl Bound {
         &self.stream
     }
 
-    /// The address that was asked for.
+    /// The requested address.
     #[must_use]
     pub fn asked(&self) -> &Address {
         &self.asked
     }
 
-    /// The address of the socket, with the port that the kernel chose.
+    /// The address of the socket, with the port that the kernel has chosen.
     ///
     /// # Errors
-    /// `EADDRINUSE` for a port in use, which `bind` did not report.
+    /// `EADDRINUSE` for a port in use, which `bind` does not report.
     pub fn local_address(&self) -> Result<Address> {
         match self.stream.as_tcp() {
             Some(tcp) => tcp.local_addr().map(Address::Tcp),
@@ -166,8 +165,8 @@ impl fmt::Debug for Bound {
     }
 }
 
-/// Sets the options of every connection on its listener, from which connections inherit them on Linux, without a system
-/// call for each of them.
+/// Sets the options of every connection on the listener, from which connections inherit them on Linux: this saves
+/// system calls for each connection.
 fn prepare_listener(tcp: &TcpWrap, no_delay: bool, keep_alive: Option<Duration>) -> Result<()> {
     if no_delay {
         tcp.set_nodelay(true)?;

@@ -1,4 +1,4 @@
-//! A server: its options, its limits, and the `listen` that is in force. Mirrors `net.Server`.
+//! A server: its options, its limits, and its current `listen`. Mirrors `net.Server`.
 
 use crate::listen::Target;
 use crate::listening::Listening;
@@ -12,31 +12,32 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// The high-water mark of a socket in bytes, unless told otherwise: Node's number.
+/// The default high-water mark of a socket in bytes: Node's number.
 pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
 
-/// Connections accepted in one turn of the loop, unless told otherwise. libuv takes one, which is fair to other
-/// processes that share the socket; more saves a poll for each.
+/// The default number of connections accepted in one loop iteration. libuv accepts one, which is fair to other
+/// processes that share the socket; a larger number saves polls.
 const ACCEPT_BATCH: u32 = 16;
 
-/// The options of a server; they hold for all of its connections.
+/// The options of a server and of its connections.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// Keep this side open when the peer has finished sending; otherwise it ends too. Off at first.
+    /// Keep this side open when the peer has sent its FIN; otherwise this side ends as well. Default: `false`.
     pub allow_half_open: bool,
-    /// Connections start paused: nothing is read before `resume`. Off at first.
+    /// Start connections paused: nothing is read before `resume`. Default: `false`.
     pub pause_on_connect: bool,
-    /// Send small segments at once. Off at first.
+    /// Set `TCP_NODELAY`, so that small segments are sent without delay. Default: `false`.
     pub no_delay: bool,
-    /// Let the kernel probe connections after this much silence, in whole seconds. `None` at first.
+    /// The idle time, in whole seconds, before the kernel's first keepalive probe. Default: `None`, no probes.
     pub keep_alive: Option<Duration>,
-    /// Bytes waiting to be written from which on `write` says `false`. 64 KiB at first.
+    /// `write` returns `false` once this many bytes are queued. Default: 64 KiB.
     pub high_water_mark: usize,
-    /// Connections beyond this number are accepted, closed and reported by `on_drop`. `None`, for no limit, at first.
+    /// Connections above this number are accepted, closed and reported by `on_drop`. Default: `None`, no limit.
     pub max_connections: Option<usize>,
-    /// In a cluster worker: drop connections above the limit instead of giving them back to the primary. Off at first.
+    /// In a cluster worker: drop connections above the limit instead of returning them to the primary. Default:
+    /// `false`.
     pub drop_max_connection: bool,
-    /// Connections accepted in one turn of the loop; 16 at first, at least 1.
+    /// Connections accepted in one loop iteration, at least 1. Default: 16.
     pub accept_batch: u32,
 }
 
@@ -69,10 +70,10 @@ pub struct Dropped {
     pub remote: Option<Address>,
 }
 
-/// A server (`net.Server`). A cheap clone.
+/// A server (`net.Server`). Clones share it.
 ///
-/// Its handler belongs to the loop, not to the server: a handler may keep a clone of its own server, and is dropped
-/// nevertheless once the server is closed, or with the loop.
+/// Its handler belongs to the loop, not to the server: a handler may keep a clone of its own server, and is still
+/// dropped when the server has closed, or with the loop.
 ///
 /// ```
 /// use net::async_wrap::Environment;
@@ -102,21 +103,21 @@ pub(crate) struct ServerState {
     pub(crate) options: ServerOptions,
     source: Rc<dyn ListenSource>,
     max_connections: Cell<Option<usize>>,
-    /// The connections that are open, those of an earlier `listen` included.
+    /// The number of open connections, including those of an earlier `listen`.
     pub(crate) connections: Cell<usize>,
     pub(crate) unreferenced: Cell<bool>,
-    /// The last `listen`, for as long as anything of it is left.
+    /// The latest `listen`, as long as a part of it is alive.
     listening: RefCell<Weak<Listening>>,
 }
 
 impl Server {
-    /// A server that binds its own sockets.
+    /// Creates a server that binds its own sockets.
     #[must_use]
     pub fn new(env: &Environment, options: ServerOptions) -> Self {
         Self::with_source(env, options, Rc::new(PlainSource))
     }
 
-    /// A server that gets its listening handles from `source`, unless it listens exclusively.
+    /// Creates a server that gets its listening handles from `source`, unless it listens exclusively.
     #[must_use]
     pub fn with_source(env: &Environment, options: ServerOptions, source: Rc<dyn ListenSource>) -> Self {
         Self(Rc::new(ServerState {
@@ -130,22 +131,22 @@ impl Server {
         }))
     }
 
-    /// Starts listening; `handler` is called from the loop and dropped once the server is closed.
+    /// Starts listening. The loop calls `handler`, which is dropped when the server has closed.
     ///
-    /// Unlike Node, what is known at once is returned at once. What is learned later, in a cluster worker, comes to
-    /// `on_error`. After [`close`](Self::close) a server may listen again at once: the connections that are still open
-    /// stay with the handler that got them, which hears of its `on_close` when they are gone.
+    /// Unlike in Node, errors that are known immediately are returned. Later errors, in a cluster worker, are reported
+    /// to `on_error`. After [`close`](Self::close) a server may listen again immediately: connections that are still
+    /// open belong to the handler that got them, and its `on_close` is called when they have closed.
     ///
     /// # Errors
-    /// `ServerAlreadyListen`, `InvalidArgument` for options that contradict each other, and the system's refusal with
-    /// the address that was asked for. The handler is dropped then.
+    /// `ServerAlreadyListen`, `InvalidArgument` for options that contradict each other, and any error of the system
+    /// calls with the requested address. The handler is dropped then.
     pub fn listen(&self, options: ListenOptions, handler: impl ServerHandler + 'static) -> Result<()> {
         let _down = LAYER.down("Server::listen", Facts::default);
         if self.0.in_force().is_some() {
             return Err(Error::new(ErrorCode::ServerAlreadyListen, "listen: the server listens already"));
         }
         options.check()?;
-        // Its address may be the one that is wanted.
+        // The new `listen` may want the draining server's address.
         if let Some(draining) = self.0.draining() {
             draining.end_draining();
         }
@@ -161,8 +162,8 @@ impl Server {
         }
     }
 
-    /// Like [`listen`](Self::listen), with a closure for [`ServerHandler::on_connection`]. Errors go to `log`, where they
-    /// are lost unless the program has set up a logger.
+    /// Like [`listen`](Self::listen), with a closure for [`ServerHandler::on_connection`]. Errors are logged with
+    /// `log`; without a logger they are lost.
     ///
     /// # Errors
     /// As for `listen`.
@@ -174,7 +175,7 @@ impl Server {
         self.listen(options, on_connection)
     }
 
-    /// A listening handle: of the source, or around a socket that the program has already.
+    /// A listening handle, from the source or for an existing socket.
     fn get_handle(
         &self,
         options: ListenOptions,
@@ -194,8 +195,8 @@ impl Server {
         source.get_handle(env, query, Box::new(move |answer| listening.answered(answer)))
     }
 
-    /// Stops listening at once; `on_close` comes when the last connection is gone. As in Node the kernel resets connections
-    /// that it has not handed over yet: see [`shutdown`](Self::shutdown).
+    /// Stops listening immediately. `on_close` is called when the last connection has closed. As in Node the kernel
+    /// resets connections that have not been accepted: see [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
@@ -217,20 +218,20 @@ impl Server {
         Ok(())
     }
 
-    /// Stops listening without losing a connection: those that the kernel has completed are taken in the next turn of the
-    /// loop, as many as the backlog allows, and then it is as [`close`](Self::close). In a cluster's worker the primary
-    /// has them, and hands them over first.
+    /// Stops listening without losing a connection: connections that the kernel has completed are accepted in the next
+    /// loop iteration, up to the backlog; then the server closes as by [`close`](Self::close). In a cluster worker the
+    /// primary has these connections and passes them on first.
     ///
     /// # Errors
-    /// `ServerNotRunning` if the server does not listen, or is shut down already.
+    /// `ServerNotRunning` if the server does not listen or is shut down already.
     pub fn shutdown(&self) -> Result<()> {
         let _down = LAYER.down("Server::shutdown", Facts::default);
         self.running("shutdown: the server does not listen")?.shut_down();
         Ok(())
     }
 
-    /// Like [`shutdown`](Self::shutdown), and calls `on_closed` after the handler's `on_close`; also of a server that is
-    /// being shut down, or is closed and waits for its connections.
+    /// Like [`shutdown`](Self::shutdown), and calls `on_closed` after the handler's `on_close`. Also allowed while the
+    /// server is shutting down, or is closed and waits for its connections.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen; `on_closed` is not called then.
@@ -256,31 +257,31 @@ impl Server {
         self.0.in_force().is_some_and(|listening| listening.is_open())
     }
 
-    /// Where the server listens; `None` before and after.
+    /// The address on which the server listens; `None` if it does not listen.
     #[must_use]
     pub fn address(&self) -> Option<Address> {
         self.0.in_force().and_then(|listening| listening.with_handle(|handle| handle.address())).flatten()
     }
 
-    /// The connections that are open (`getConnections`).
+    /// The number of open connections (`getConnections`).
     #[must_use]
     pub fn connections(&self) -> usize {
         self.0.connections.get()
     }
 
-    /// Sets the limit of connections; `None` for none, and zero to drop all.
+    /// Sets the limit of connections: `None` for no limit, zero to drop all.
     pub fn set_max_connections(&self, limit: Option<usize>) {
         self.0.max_connections.set(limit);
         self.0.tell_room();
     }
 
-    /// Lets the server keep its loop alive while it listens. Remembered before `listen`.
+    /// Makes the server keep its loop alive while it listens. May be called before `listen`. This is the default.
     pub fn ref_(&self) {
         self.0.unreferenced.set(false);
         self.0.in_force().and_then(|listening| listening.with_handle(|handle| handle.ref_()));
     }
 
-    /// Lets the loop end although the server listens. Remembered before `listen`.
+    /// Lets the loop end while the server listens. May be called before `listen`.
     pub fn unref(&self) {
         self.0.unreferenced.set(true);
         self.0.in_force().and_then(|listening| listening.with_handle(|handle| handle.unref()));
@@ -294,22 +295,22 @@ impl Server {
 }
 
 impl ServerState {
-    /// The `listen` that was asked for and is neither refused nor closed.
+    /// The `listen` that has not failed or been closed.
     fn in_force(&self) -> Option<Rc<Listening>> {
         self.listening.borrow().upgrade().filter(|listening| listening.is_in_force())
     }
 
-    /// The `listen` that is being shut down and takes what waits.
+    /// The `listen` that is draining.
     fn draining(&self) -> Option<Rc<Listening>> {
         self.listening.borrow().upgrade().filter(|listening| listening.is_draining())
     }
 
-    /// The `listen` that is being shut down, or is closed and has connections.
+    /// The `listen` that is draining, or is closed with open connections.
     fn ending(&self) -> Option<Rc<Listening>> {
         self.listening.borrow().upgrade().filter(|listening| listening.is_ending())
     }
 
-    /// How many connections more are allowed.
+    /// The number of further connections within the limit.
     pub(crate) fn room(&self) -> usize {
         self.max_connections.get().map_or(usize::MAX, |limit| limit.saturating_sub(self.connections.get()))
     }

@@ -20,8 +20,8 @@ use std::io::IoSlice;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// A connection, or one in the making (`net.Socket`). A cheap clone. One object is one connection: to connect again,
-/// make another.
+/// A connection, or a connect in progress (`net.Socket`). Clones share it. A socket is one connection: to connect
+/// again, create another socket.
 ///
 /// ```
 /// use net::async_wrap::Environment;
@@ -55,18 +55,18 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Socket(pub(crate) Rc<SocketState>);
 
-/// How far a socket is (`socket.readyState`).
+/// The state of a socket (`socket.readyState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadyState {
     /// Connecting.
     Opening,
     /// Both directions are open.
     Open,
-    /// Only reading is left.
+    /// Only reading is possible.
     ReadOnly,
-    /// Only writing is left.
+    /// Only writing is possible.
     WriteOnly,
-    /// Neither, or destroyed.
+    /// Both directions have ended, or the socket is destroyed.
     Closed,
 }
 
@@ -83,14 +83,14 @@ impl Socket {
         Self(Rc::new(SocketState::new(stream, half_open | CONNECTING, high_water_mark, Weak::new())))
     }
 
-    /// A connection that was made elsewhere.
+    /// Creates a socket for an existing connection.
     pub(crate) fn opened(stream: AsyncStream) -> Self {
         Self(Rc::new(SocketState::new(stream, SocketFlags::NONE, HIGH_WATER_MARK, Weak::new())))
     }
 
-    /// Sets the handler; the socket reads from now on, unless it is paused. One set during an upcall takes over after
-    /// it, and the old one is dropped. An accepted socket may get its first one later, from wherever it is held: it is not
-    /// read until then, and if it is gone by then the handler hears so.
+    /// Sets the handler and drops the old one; the socket reads from now on, unless it is paused. During an upcall the
+    /// change takes effect when the upcall returns. An accepted socket may get its first handler later, as long as the
+    /// program keeps a handle: it is not read until then, and if it has closed meanwhile, the handler is told.
     pub fn set_handler(&self, handler: impl SocketHandler + 'static) {
         let _down = LAYER.down("Socket::set_handler", || self.facts());
         self.0.set(CLAIMED);
@@ -100,12 +100,12 @@ impl Socket {
         self.read_unless_paused();
     }
 
-    /// Destroys the socket, with [`destroy_soon`](Self::destroy_soon) if something was written, unless
-    /// [`set_handler`](Self::set_handler) was called since [`release`](Self::release): for a layer that hands the socket
-    /// over to a program that may not want it.
+    /// Destroys the socket unless [`set_handler`](Self::set_handler) was called since [`release`](Self::release). If
+    /// data was written, it is destroyed by [`destroy_soon`](Self::destroy_soon). For a layer that passes the socket to
+    /// a program which may not use it.
     pub fn destroy_unless_handled(&self) {
         if !self.0.has(CLAIMED) {
-            // The server still has to learn that the connection is gone.
+            // The server has to be told that the connection is closed.
             self.set_handler(Unclaimed);
             if self.bytes_written() > 0 { self.destroy_soon() } else { self.destroy() }
         }
@@ -115,7 +115,7 @@ impl Socket {
         self.0.has(CLAIMED)
     }
 
-    /// Says that the present handler gives the socket up, and with it what it asked to be notified of.
+    /// Releases the socket from its handler, with its pending notification. The handler stays until another is set.
     pub fn release(&self) {
         self.0.clear(CLAIMED | NOTIFIED);
     }
@@ -125,20 +125,20 @@ impl Socket {
             return;
         }
         if self.0.has(PAUSED) {
-            // One that never read is not watched yet, and a reset is to be seen.
+            // Makes an unread stream watch for a reset.
             self.0.stream.read_stop();
         } else {
             match self.0.stream.read_start() {
                 Ok(()) => {}
                 Err(error) if error.errno() == Errno::EALREADY => {}
-                // As in Node (`tryReadStart`): a socket that can not be read is of no use.
+                // As in Node (`tryReadStart`), a socket that cannot be read is destroyed.
                 Err(error) => self.destroy_with(error.into()),
             }
         }
     }
 
-    /// Stops reading: what the peer sends stays in the kernel. That it finished sending is told by `on_unread_end`; a
-    /// reset destroys the socket, and what was not read is lost then. Idempotent.
+    /// Stops reading: further input stays in the kernel. `on_unread_end` reports the peer's FIN; a reset destroys the
+    /// socket and loses the unread input. Idempotent.
     pub fn pause(&self) {
         let _down = LAYER.down("Socket::pause", || self.facts());
         self.0.set(PAUSED);
@@ -152,18 +152,19 @@ impl Socket {
         self.read_unless_paused();
     }
 
-    /// Whether `pause` was called last.
+    /// Whether the socket is paused.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.0.has(PAUSED)
     }
 
-    /// Writes `data`: at once what the kernel takes, a copy of the rest later. Returns whether more is welcome; after
-    /// `false` wait for `on_drain`. Unlike Node, data that is already with the kernel counts for nothing.
+    /// Writes `data`: the kernel takes what fits now, and a copy of the rest is queued. Returns `false` if the
+    /// high-water mark is reached; wait for `on_drain` then. Unlike in Node, data that the kernel has taken does not
+    /// count.
     ///
     /// # Errors
-    /// `SocketClosed`, `WriteAfterEnd`, `EndedByPeer`; if the system refuses, that destroys the socket and is
-    /// reported by `on_error` too.
+    /// `SocketClosed`, `WriteAfterEnd`, `EndedByPeer`; any error of the system call, which also destroys the socket and
+    /// is reported by `on_error`.
     #[inline]
     pub fn write(&self, data: &[u8]) -> Result<bool> {
         let _down = LAYER.down("Socket::write", || self.facts().bytes(data.len()));
@@ -171,7 +172,7 @@ impl Socket {
         self.wrote(self.0.stream.write(data))
     }
 
-    /// Like [`write`](Self::write); the rest is not copied.
+    /// Like [`write`](Self::write), but queues the rest without copying it.
     ///
     /// # Errors
     /// As for `write`.
@@ -191,7 +192,7 @@ impl Socket {
         self.wrote(self.0.stream.writev(data))
     }
 
-    /// What a trace says of it.
+    /// The socket's facts for a trace record.
     pub(crate) fn facts(&self) -> Facts {
         self.0.stream.context().facts()
     }
@@ -211,7 +212,7 @@ impl Socket {
         }
     }
 
-    /// Not everything was taken, or there was nothing.
+    /// The kernel did not take everything, or `data` is empty.
     #[inline(never)]
     fn wrote_less(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
         if let Err(error) = result {
@@ -228,9 +229,9 @@ impl Socket {
         Ok(!is_full)
     }
 
-    /// Finishes writing: a FIN follows what was written (`socket.end`). Idempotent.
+    /// Finishes writing: a FIN follows the queued data (`socket.end`). Idempotent.
     ///
-    /// The socket stays open, and keeps the loop alive, until the peer has finished too, which may be never: see
+    /// The socket stays open and keeps the loop alive until the peer has sent its FIN too, which may never happen: see
     /// [`destroy_soon`](Self::destroy_soon).
     pub fn end(&self) {
         let _down = LAYER.down("Socket::end", || self.facts());
@@ -252,7 +253,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Closes the connection at once; what waits to be written is lost. `on_close` follows. Idempotent.
+    /// Closes the connection immediately; queued data is lost. `on_close` follows. Idempotent.
     pub fn destroy(&self) {
         let _down = LAYER.down("Socket::destroy", || self.facts());
         if !self.0.has(DESTROYED) {
@@ -262,9 +263,9 @@ impl Socket {
         }
     }
 
-    /// Like [`destroy`](Self::destroy), but sends the FIN first: input that has come and was not read then makes no reset
-    /// of the close before the peer has seen the end. For short answers, which the kernel has sent by then; for others
-    /// there is [`destroy_soon`](Self::destroy_soon).
+    /// Like [`destroy`](Self::destroy), but sends the FIN before the close: then unread input does not turn the close
+    /// into a reset before the peer has seen the end. For short answers, which the kernel has sent by then; for others
+    /// use [`destroy_soon`](Self::destroy_soon).
     pub fn destroy_with_fin(&self) {
         let _down = LAYER.down("Socket::destroy_with_fin", || self.facts());
         if !self.0.has(DESTROYED) {
@@ -274,7 +275,7 @@ impl Socket {
         }
     }
 
-    /// Like [`destroy`](Self::destroy), with the reason for `on_error`.
+    /// Like [`destroy`](Self::destroy), with an error for `on_error`.
     pub fn destroy_with(&self, error: Error) {
         if !self.0.has(DESTROYED) {
             self.0.set(HAD_ERROR);
@@ -283,7 +284,8 @@ impl Socket {
         }
     }
 
-    /// What was written is lost: a FIN would tell the peer that it has everything, so a reset follows where there is one.
+    /// Queued data is lost, and a FIN would tell the peer that it has everything: so a TCP connection is closed with a
+    /// reset.
     #[cold]
     pub(crate) fn break_with(&self, error: Error) {
         if !self.0.has(DESTROYED) {
@@ -295,12 +297,12 @@ impl Socket {
         }
     }
 
-    /// Finishes writing, then destroys the socket without waiting for the peer's end (`destroySoon`).
+    /// Finishes writing, then destroys the socket without waiting for the peer's FIN (`destroySoon`).
     ///
-    /// Unlike Node it waits, once the kernel has everything, until the peer has acknowledged that or has ended: a close
-    /// while the peer still sends is answered with a reset, which can cut what is on its way. What comes meanwhile is
-    /// thrown away. A peer that neither sends nor acknowledges anything is waited for during 5 s, one that sends and
-    /// acknowledges nothing during 30 s, and one that fetches as long as it fetches 4 KiB in a second.
+    /// Unlike Node, it waits until the peer has acknowledged everything or has sent its FIN: if this side closes while
+    /// the peer still sends, the kernel answers with a reset, which can cut data in flight. Input is discarded
+    /// meanwhile. The wait lasts at most 5 s for a peer that neither sends nor acknowledges, 30 s for a peer that sends
+    /// and does not acknowledge, and as long as a peer fetches at least 4 KiB per second.
     pub fn destroy_soon(&self) {
         self.0.set(DESTROY_SOON);
         if self.0.has(FINISHED) && !self.0.has(DESTROYED) {
@@ -310,8 +312,8 @@ impl Socket {
         }
     }
 
-    /// Closes the connection with a reset (`resetAndDestroy`). One that connects still is given up; one whose FIN is just
-    /// sent is closed without a reset.
+    /// Closes the connection with a reset (`resetAndDestroy`). A connect in progress is cancelled; a connection whose
+    /// FIN has just been sent is closed without a reset.
     ///
     /// # Errors
     /// `InvalidHandleType` for a Unix socket, `SocketClosed` once destroyed.
@@ -321,7 +323,7 @@ impl Socket {
             return Err(Error::closed("reset: the socket is closed"));
         }
         if !self.0.stream.is_tcp() {
-            return Err(Error::new(ErrorCode::InvalidHandleType, "reset: this is no TCP connection"));
+            return Err(Error::new(ErrorCode::InvalidHandleType, "reset: this is not a TCP connection"));
         }
         if self.0.stream.reset().is_ok() {
             self.0.set(DESTROYED);
@@ -332,35 +334,35 @@ impl Socket {
         Ok(())
     }
 
-    /// Asks for an `on_notify`, soon and from the loop: how a layer above turns what it learned outside of this
-    /// socket's upcalls into one of them.
+    /// Requests an `on_notify`, which the loop calls later. With it a layer above continues its work on this socket
+    /// from an upcall rather than from a downcall.
     pub fn notify(&self) {
         let _down = LAYER.down("Socket::notify", || self.facts());
         self.0.set(NOTIFIED);
         self.0.stream.notify();
     }
 
-    /// Calls `on_timeout` when nothing was read or written for this long, once for each such silence; zero turns it
-    /// off. The timer never keeps the loop alive, and costs nothing per read or write but a look at the clock. If the loop
-    /// is late, what came in time is read before the socket is judged: a silence is that of the peer.
+    /// Calls `on_timeout` when nothing was read or written for this long, once for each such time; zero turns it off.
+    /// The timer never keeps the loop alive, and a read or write only updates a timestamp. If the loop is late, input
+    /// that arrived in time is read before the timeout is decided.
     pub fn set_timeout(&self, after: Duration) {
         if !self.0.has(DESTROYED) {
             IdleTimeout::set(&self.0, after);
         }
     }
 
-    /// Sends small segments at once.
+    /// Sets `TCP_NODELAY`, so that small segments are sent without delay.
     ///
     /// # Errors
-    /// `InvalidHandleType` for a Unix socket; the system's refusal.
+    /// `InvalidHandleType` for a Unix socket; any error of the system call.
     pub fn set_no_delay(&self, on: bool) -> Result<()> {
         Ok(self.tcp()?.set_nodelay(on)?)
     }
 
-    /// Lets the kernel probe the connection after this much silence, in whole seconds.
+    /// Sets the idle time, in whole seconds, before the kernel's first keepalive probe; `None` turns probes off.
     ///
     /// # Errors
-    /// `InvalidHandleType` for a Unix socket; the system's refusal.
+    /// `InvalidHandleType` for a Unix socket; any error of the system calls.
     pub fn set_keep_alive(&self, idle: Option<Duration>) -> Result<()> {
         Ok(self.tcp()?.set_keepalive(idle.map(probe_after))?)
     }
@@ -369,18 +371,18 @@ impl Socket {
     fn tcp(&self) -> Result<&AsyncStream> {
         match self.0.stream.is_tcp() {
             true => Ok(&self.0.stream),
-            false => Err(Error::new(ErrorCode::InvalidHandleType, "this is no TCP connection")),
+            false => Err(Error::new(ErrorCode::InvalidHandleType, "this is not a TCP connection")),
         }
     }
 
-    /// This side's address, while there is one.
+    /// This side's address, while the socket is open.
     #[must_use]
     pub fn local_address(&self) -> Option<Address> {
         Address::local(&self.0.stream)
     }
 
-    /// The peer's address; `None` until the connection stands. Once asked for it is remembered: it stays when the
-    /// connection is gone.
+    /// The peer's address; `None` until the socket is connected. The first call stores it, so that it stays available
+    /// after the close.
     #[must_use]
     pub fn remote_address(&self) -> Option<Address> {
         if self.0.has(CONNECTING) {
@@ -399,32 +401,32 @@ impl Socket {
         self.0.stream.bytes_read()
     }
 
-    /// Bytes written so far, those that still wait included.
+    /// Bytes written so far, including those in the write queue.
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.0.stream.bytes_written()
     }
 
-    /// Bytes that wait to be taken by the kernel (`writableLength`).
+    /// Bytes in the write queue, which the kernel has not taken yet (`writableLength`).
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.0.stream.write_queue_size()
     }
 
-    /// Bytes that were written and that the peer has not acknowledged, those that wait to be taken by the kernel included;
-    /// a FIN counts as one. Costs a system call (`SIOCOUTQ`).
+    /// Bytes that the peer has not acknowledged, including those in the write queue; a FIN counts as one. Costs a
+    /// system call (`SIOCOUTQ`).
     #[must_use]
     pub fn unacknowledged(&self) -> usize {
         self.0.stream.unacknowledged().unwrap_or(0)
     }
 
-    /// The mark at which `write` begins to say `false`.
+    /// The number of queued bytes from which `write` returns `false`.
     #[must_use]
     pub fn high_water_mark(&self) -> usize {
         self.0.high_water_mark as usize
     }
 
-    /// How far the socket is.
+    /// The state of the socket.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
         match (self.0.has(DESTROYED), self.0.has(CONNECTING), self.0.has(PEER_ENDED), self.0.has(ENDED)) {
@@ -436,24 +438,24 @@ impl Socket {
         }
     }
 
-    /// Whether the socket was destroyed.
+    /// Whether the socket is destroyed.
     #[must_use]
     pub fn is_destroyed(&self) -> bool {
         self.0.has(DESTROYED)
     }
 
-    /// Whether the peer has finished sending.
+    /// Whether the peer has sent its FIN.
     #[must_use]
     pub fn is_ended_by_peer(&self) -> bool {
         self.0.has(PEER_ENDED)
     }
 
-    /// Lets the socket keep its loop alive.
+    /// Makes the socket keep its loop alive. This is the default.
     pub fn ref_(&self) {
         self.0.stream.ref_();
     }
 
-    /// Lets the loop end although the socket is open.
+    /// Lets the loop end while the socket is open.
     pub fn unref(&self) {
         self.0.stream.unref();
     }
@@ -477,7 +479,7 @@ impl Socket {
     }
 }
 
-/// How many bytes there are in all.
+/// The number of bytes in all buffers.
 fn total(data: &[IoSlice<'_>]) -> usize {
     data.iter().map(|part| part.len()).sum()
 }

@@ -1,7 +1,7 @@
-//! Where a listening handle comes from: a socket of one's own, or whatever else implements the trait.
+//! Sources of listening handles: a socket of this process, or any other implementation of the trait.
 //!
-//! Mirrors the seam in Node's `listenInCluster`: a primary or a lone process goes through `createServerHandle`, a
-//! worker through `cluster._getServer`, and both end in a handle with the same few methods.
+//! Mirrors the branch in Node's `listenInCluster`: a primary or a standalone process goes through `createServerHandle`,
+//! a worker through `cluster._getServer`, and both return a handle with the same few methods.
 
 use crate::{Address, Result};
 use async_wrap::{AsyncId, AsyncStream, Environment, Provider};
@@ -9,19 +9,20 @@ use async_wrap::{AsyncId, AsyncStream, Environment, Provider};
 pub use crate::listening::Acceptor;
 pub use crate::query::{Bound, ListenQuery, ListenTarget};
 
-/// How a source answers later. Called from the loop, at most once.
+/// A source's later answer. The loop calls it, at most once.
 ///
-/// It owns the server's handler. A source that drops it refuses without a word: the handler is dropped, and the server
-/// may listen again. So it belongs where the end of the loop drops it, such as in the tower of whatever brings the
+/// It owns the server's handler. If the source drops it, the handler is dropped without a call, and the server may
+/// listen again. So keep it where the end of the loop drops it, for example in the tower of the stream that brings the
+/// answer.
 /// answer.
 pub type ListenReply = Box<dyn FnOnce(Result<Box<dyn ListenHandle>>)>;
 
-/// Something that can be asked for listening handles.
+/// A source of listening handles.
 pub trait ListenSource {
-    /// A handle for `query`: now, or later through `reply`, in which case this returns `None`.
+    /// Returns a handle for `query`, or `None` to answer later through `reply`.
     ///
     /// # Errors
-    /// What is known at once; `reply` is then never called.
+    /// Errors that are known immediately; `reply` is never called then.
     fn get_handle(
         &self,
         env: &Environment,
@@ -30,58 +31,61 @@ pub trait ListenSource {
     ) -> Result<Option<Box<dyn ListenHandle>>>;
 }
 
-/// What waits behind a listening handle whose server is about to close.
+/// The connections that wait behind a listening handle whose server is about to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenQueue {
     /// No connection waits.
     Nothing,
-    /// The next poll phase brings all that wait in the kernel.
+    /// The next poll phase accepts all connections that wait in the kernel.
     InKernel,
-    /// Another process was asked for what waits there. [`Acceptor::queue_taken`] follows when all of it has come.
+    /// Another process was asked for its waiting connections. [`Acceptor::queue_taken`] follows when all of them have
+    /// been passed on.
     Elsewhere,
 }
 
-/// A handle that can listen: a real socket, or one that stands for a socket in another process. Dropped without
-/// [`close`](Self::close) it closes by itself.
+/// A handle that can listen: a socket, or a stand-in for a socket in another process. Dropping it without
+/// [`close`](Self::close) closes it.
 pub trait ListenHandle {
-    /// Starts listening. Connections go to `acceptor`, each inside a callback scope, never from within this call. It
-    /// sets up each of them unless [`Acceptor::prepare_listener`] or [`Acceptor::expect_prepared`] was called.
+    /// Starts listening. Connections are passed to `acceptor`, each inside a callback scope, never inside this call.
+    /// The acceptor sets the options of each connection unless [`Acceptor::prepare_listener`] or
+    /// [`Acceptor::expect_prepared`] was called.
     ///
     /// # Errors
-    /// The system's refusal, such as `EADDRINUSE`.
+    /// Any error of the system calls, such as `EADDRINUSE`.
     fn listen(&self, backlog: u32, acceptor: Acceptor) -> Result<()>;
 
-    /// Where it listens.
+    /// The address on which it listens.
     fn address(&self) -> Option<Address>;
 
-    /// Stops listening. The acceptor is dropped soon afterwards, from the loop.
+    /// Stops listening. The loop drops the acceptor soon afterwards.
     fn close(&self);
 
-    /// Takes what waits, as many connections as this: the server is about to close. Default: [`ListenQueue::Nothing`].
+    /// Takes up to `connections` waiting connections, because the server is about to close. Default:
+    /// [`ListenQueue::Nothing`].
     fn take_queue(&self, connections: u32) -> ListenQueue {
         let _ = connections;
         ListenQueue::Nothing
     }
 
-    /// Keeps the loop alive while listening.
+    /// Keeps the loop alive while the handle listens.
     fn ref_(&self);
 
-    /// Lets the loop end although the handle listens.
+    /// Lets the loop end while the handle listens.
     fn unref(&self);
 
-    /// The id of its async context, by which the server is known to hooks. `None` for a handle that has no context: the
+    /// The id of its async context, which is also the server's for hooks. `None` for a handle without a context: the
     /// server then gets an id of its own.
     fn async_id(&self) -> Option<AsyncId> {
         None
     }
 
-    /// There may be room again for connections that were given to somebody else ([`Acceptor::room`]): one has closed,
-    /// or the limit was raised.
+    /// There may be room again for connections that [`Acceptor::room`] has refused: a connection has closed, or the
+    /// limit was raised.
     fn has_room(&self) {}
 }
 
-/// Sockets of this process's own.
+/// The source of sockets of this process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlainSource;
 
@@ -96,7 +100,7 @@ impl ListenSource for PlainSource {
     }
 }
 
-/// A socket of this process's own. Closed when dropped.
+/// A socket of this process. Dropping it closes it.
 pub(crate) struct PlainHandle {
     stream: AsyncStream,
     bound: Bound,

@@ -1,5 +1,5 @@
-//! What a socket knows of itself: a word of flags, and what few sockets need in a box of its own, so that an idle
-//! connection is small. Mirrors the fields of `net.Socket` and of its `_readableState` and `_writableState`.
+//! The state of a socket: a word of flags, and a box for rare state, so that an idle connection is small. Mirrors the
+//! fields of `net.Socket` and of its `_readableState` and `_writableState`.
 
 use crate::linger::Lingering;
 use crate::listening::Listening;
@@ -11,7 +11,7 @@ use std::rc::Weak;
 
 pub(crate) struct SocketState {
     pub(crate) stream: AsyncStream,
-    /// Weak: the socket's tower keeps it, so that it goes with the loop although users keep sockets.
+    /// Weak: the socket's tower owns it, so that it is dropped with the loop although programs keep sockets.
     pub(crate) server: Weak<Listening>,
     pub(crate) cold: ColdCell<Cold>,
     pub(crate) high_water_mark: u32,
@@ -21,12 +21,12 @@ pub(crate) struct SocketState {
 /// Part of the memory budget of an idle connection.
 const _: () = assert!(size_of::<SocketState>() <= 32);
 
-/// What only some sockets need.
+/// The rare state of a socket.
 #[derive(Default)]
 pub(crate) struct Cold {
-    /// Why the socket was destroyed, until `on_error` says it.
+    /// Why the socket was destroyed, until `on_error` reports it.
     pub(crate) error: Option<Error>,
-    /// The peer's address once it was asked for: it outlives the connection.
+    /// The peer's address once it was requested: it stays available after the close.
     pub(crate) remote: Option<Address>,
     pub(crate) idle: Option<IdleTimeout>,
     pub(crate) lingering: Option<Box<Lingering>>,
@@ -44,39 +44,39 @@ pub(crate) type SocketFlags = Flags<SocketKind>;
 pub(crate) const CONNECTING: SocketFlags = Flags::bit(0);
 /// `end` was called.
 pub(crate) const ENDED: SocketFlags = Flags::bit(1);
-/// Our FIN is sent, as far as it can be.
+/// This side's FIN is sent, if it can be.
 pub(crate) const FINISHED: SocketFlags = Flags::bit(2);
-/// The peer's FIN came.
+/// The peer's FIN has arrived.
 pub(crate) const PEER_ENDED: SocketFlags = Flags::bit(3);
 pub(crate) const DESTROYED: SocketFlags = Flags::bit(4);
 pub(crate) const PAUSED: SocketFlags = Flags::bit(5);
-/// The peer's FIN does not end this side.
+/// The peer's FIN does not end this side (`allowHalfOpen`).
 pub(crate) const HALF_OPEN: SocketFlags = Flags::bit(6);
-/// A write said `false`: `on_drain` is owed.
+/// A write returned `false`: an `on_drain` is pending.
 pub(crate) const NEED_DRAIN: SocketFlags = Flags::bit(7);
-/// A handler stands on the stream.
+/// The socket has a handler.
 pub(crate) const CLAIMED: SocketFlags = Flags::bit(8);
-/// Destroy once the FIN is sent and the peer has everything.
+/// Destroy the socket once the FIN is sent and the peer has acknowledged everything.
 pub(crate) const DESTROY_SOON: SocketFlags = Flags::bit(9);
 pub(crate) const HAD_ERROR: SocketFlags = Flags::bit(10);
-/// The end was the peer's doing: writes say so.
+/// The peer's FIN has ended this side: the errors of writes tell this.
 pub(crate) const ENDED_BY_PEER: SocketFlags = Flags::bit(11);
-/// The idle timer ran out: `on_timeout` is owed.
+/// The idle timer has fired: an `on_timeout` is pending.
 pub(crate) const TIMED_OUT: SocketFlags = Flags::bit(12);
-/// An `on_notify` is owed.
+/// An `on_notify` is pending.
 pub(crate) const NOTIFIED: SocketFlags = Flags::bit(13);
-/// An end that needed no FIN: `on_finish` is owed.
+/// The socket ended without a FIN: an `on_finish` is pending.
 pub(crate) const FINISH_OWED: SocketFlags = Flags::bit(14);
 /// An inactivity timeout is set.
 pub(crate) const TIMED: SocketFlags = Flags::bit(15);
-/// It was accepted, and its handler is waited for.
+/// The socket was accepted and waits for its handler.
 pub(crate) const HELD: SocketFlags = Flags::bit(16);
-/// One handle of a held socket is not the program's.
+/// One handle of a held socket does not belong to the program.
 pub(crate) const SHARED: SocketFlags = Flags::bit(17);
-/// It was closed while its handler was waited for.
+/// The socket was closed while it waited for its handler.
 pub(crate) const UNHEARD: SocketFlags = Flags::bit(18);
 
-/// A report to the handler that an `on_notify` of the stream makes.
+/// A pending call of the handler, made by an `on_notify` of the stream.
 pub(crate) enum Due {
     Finish,
     Timeout,
@@ -117,8 +117,8 @@ impl SocketState {
         self.flags.take(flag)
     }
 
-    /// The next report that waits for an `on_notify`. One for each call, and another one is asked for if more wait: a handler
-    /// that is replaced or destroyed by a report does not hear the next.
+    /// Takes the next pending call. Each `on_notify` makes one call and requests another if more are pending: a handler
+    /// that a call replaces or destroys does not get the next.
     pub(crate) fn take_due(&self) -> Option<Due> {
         let due = if self.take(FINISH_OWED) {
             Due::Finish
@@ -135,24 +135,24 @@ impl SocketState {
         Some(due)
     }
 
-    /// Sends the FIN, once everything written is with the kernel.
+    /// Sends the FIN when the kernel has taken all written data.
     pub(crate) fn shut_down(&self) {
         if self.stream.shutdown().is_err() {
-            // There is nothing to send a FIN to, which as in Node (ENOTCONN) is as good as a FIN.
+            // There is no connection to send a FIN on, which as in Node (ENOTCONN) counts as sent.
             self.set(FINISH_OWED);
             self.stream.notify();
         }
     }
 
-    /// Whether `on_drain` is due now: owed, and everything is with the kernel. As in Node not after `end`.
+    /// Whether `on_drain` is due: it is pending, and the kernel has taken everything. As in Node, not after `end`.
     pub(crate) fn takes_drain(&self) -> bool {
         !self.has(DESTROYED | ENDED) && self.stream.write_queue_size() == 0 && self.take(NEED_DRAIN)
     }
 
-    /// Why nothing can be written.
+    /// The error of a write that is not possible.
     pub(crate) fn write_refused(&self) -> Error {
         if self.has(DESTROYED) {
-            // One that was destroyed while it connected is connecting for ever.
+            // A socket that was destroyed while connecting keeps the flag.
             if self.has(CONNECTING) {
                 let message = "write: the socket was closed before the connection was established";
                 return Error::new(ErrorCode::SocketClosedBeforeConnection, message);

@@ -1,4 +1,4 @@
-//! The inactivity timeout of a socket: one timer that looks, when it runs out, whether anything happened meanwhile.
+//! The inactivity timeout of a socket: a timer that checks, when it fires, whether there was activity meanwhile.
 //! Mirrors `socket.setTimeout` and `_onTimeout`.
 
 use crate::state::{DESTROY_SOON, SocketState, TIMED, TIMED_OUT};
@@ -6,14 +6,14 @@ use async_wrap::{Heard, Timeout};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// A socket's timeout, while it is set.
+/// The timeout of a socket, while it is set.
 pub(crate) struct IdleTimeout {
     after: Duration,
-    /// When something was read or written last, as the loop counts.
+    /// When data was last read or written, on the loop's clock.
     active_at: Duration,
-    /// What waited to be written when we looked last: that the kernel takes some of it is activity as well.
+    /// The size of the write queue at the last check: a queue that shrinks is activity as well.
     waiting: usize,
-    /// None after `on_timeout`, until something happens.
+    /// `None` after `on_timeout`, until there is activity.
     timer: Option<Timeout>,
 }
 
@@ -22,7 +22,7 @@ impl IdleTimeout {
         state.drop_timeout();
         if !after.is_zero() {
             let timer = Some(Self::arm(state, after));
-            // `arm` has looked at the clock.
+            // `arm` has updated the loop's time.
             let active_at = state.stream.loop_handle().now();
             let waiting = state.stream.write_queue_size();
             state.cold.with(|cold| cold.idle = Some(Self { after, active_at, waiting, timer }));
@@ -42,7 +42,8 @@ impl IdleTimeout {
         timer
     }
 
-    /// Everything that came in time was read, and what there was room for was written.
+    /// The timer has fired, after all input that arrived in time was read, and queued data was written as far as
+    /// possible.
     fn ran_out(state: &Rc<SocketState>, heard: Heard) {
         let Some(mut idle) = state.cold.peek(|cold| cold.idle.take()).flatten() else { return };
         let now = heard.until();
@@ -64,7 +65,8 @@ impl IdleTimeout {
 }
 
 impl SocketState {
-    /// Something was read or written: costs no timer operation, except for the first time after an `on_timeout`.
+    /// Records that data was read or written. Costs no timer operation, except for the first time after an
+    /// `on_timeout`.
     #[inline]
     pub(crate) fn refresh_timeout(self: &Rc<Self>) {
         if self.has(TIMED) {
@@ -75,7 +77,7 @@ impl SocketState {
     fn refresh_idle(self: &Rc<Self>) {
         if let Some(mut idle) = self.cold.peek(|cold| cold.idle.take()).flatten() {
             self.clear(TIMED_OUT);
-            // The loop's time may be that of long ago, if a callback before this one was slow.
+            // The loop's time may be old if an earlier callback was slow.
             let event_loop = self.stream.loop_handle();
             event_loop.update_time();
             idle.active_at = event_loop.now();
@@ -87,7 +89,7 @@ impl SocketState {
         }
     }
 
-    /// No `on_timeout` follows, not even one that is owed.
+    /// Removes the timeout, and a pending `on_timeout`.
     #[inline]
     pub(crate) fn drop_timeout(&self) {
         if self.has(TIMED) {
@@ -95,7 +97,7 @@ impl SocketState {
         }
     }
 
-    /// The socket is destroyed: no timer of its own looks at it any more.
+    /// Drops the timers of a destroyed socket.
     #[inline]
     pub(crate) fn drop_timers(&self) {
         if self.has(TIMED | DESTROY_SOON) {

@@ -1,5 +1,5 @@
-//! This layer's floor of the tower: what happens on a stream, turned into what a socket emits. Mirrors
-//! `onStreamRead`, `afterConnect`, `onReadableStreamEnd` and `_destroy`.
+//! This layer's part of the tower: it turns the events of a stream into those of a socket. Mirrors `onStreamRead`,
+//! `afterConnect`, `onReadableStreamEnd` and `_destroy`.
 
 use crate::listening::Listening;
 use crate::state::{
@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 pub(crate) struct SocketTower<H> {
     socket: Socket,
-    /// Keeps the server's handler as long as the end of this connection is still to be reported to it.
+    /// Keeps the server's handler until the end of this connection is reported to it.
     server: Option<Rc<Listening>>,
     handler: H,
 }
@@ -26,7 +26,8 @@ impl<H: SocketHandler> SocketTower<H> {
         Self { socket, server, handler }
     }
 
-    /// Something came on a socket that has a timeout, or is to be destroyed soon. Returns whether its handler hears of it.
+    /// Handles input of a socket that has a timeout, or is to be destroyed soon. Returns whether its handler gets the
+    /// input.
     #[inline(never)]
     fn note_read(&self) -> bool {
         self.socket.0.refresh_timeout();
@@ -36,7 +37,7 @@ impl<H: SocketHandler> SocketTower<H> {
     fn finish(&mut self) {
         let Self { socket, handler, .. } = self;
         if socket.0.has(FINISHED) {
-            // The stream was shut down beneath this layer, and reported that too.
+            // A layer above has shut the stream down directly, and this is the report of that.
             return;
         }
         socket.0.set(FINISHED);
@@ -45,7 +46,7 @@ impl<H: SocketHandler> SocketTower<H> {
     }
 }
 
-/// Calls the handler, and traces the call.
+/// Calls the handler and traces the call.
 #[inline]
 #[track_caller]
 fn up(socket: &Socket, name: &'static str, call: impl FnOnce()) {
@@ -53,7 +54,7 @@ fn up(socket: &Socket, name: &'static str, call: impl FnOnce()) {
     call();
 }
 
-/// After the peer's FIN: as in Node this side ends too unless half-open connections are allowed.
+/// After the peer's FIN: as in Node this side ends too, unless half-open connections are allowed.
 fn follow_end(socket: &Socket) {
     if !socket.0.has(HALF_OPEN | ENDED) {
         socket.0.set(ENDED_BY_PEER);
@@ -78,14 +79,14 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         if socket.0.is_lingering() {
             return socket.destroy();
         }
-        // Also if the handler panics: no connection stays open because of it.
+        // Also if the handler panics: a panic must not leave the connection open.
         let _then = OnDrop::new(|| follow_end(socket));
         up(socket, "SocketHandler::on_end", || handler.on_end(socket));
     }
 
     fn on_error(&mut self, _: &AsyncStream, error: Error) {
         if self.socket.0.is_lingering() {
-            // The handler has heard everything before the wait, and hears nothing of what comes of it.
+            // The handler has had its last call but `on_close` before the wait, so errors of the wait are not reported.
             return self.socket.destroy();
         }
         self.socket.destroy_with(error.into());
@@ -122,13 +123,13 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
                 up(socket, "SocketHandler::on_drain", || handler.on_drain(socket));
             }
             Ok(()) => {}
-            // After `destroy` this does nothing: a close cancels what is left, which is no error of its own.
+            // After `destroy` this does nothing: a close cancels the queue, which is not a separate error.
             Err(error) => socket.break_with(error.into()),
         }
     }
 
     fn on_shutdown(&mut self, _: &AsyncStream, _: Result<()>) {
-        // Whatever came of it, nothing more will be sent; a broken connection shows when it is read.
+        // Whatever the result, nothing more will be sent; the read reports a broken connection.
         if !self.socket.0.has(DESTROYED) {
             self.finish();
         }
@@ -149,7 +150,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         let state = &socket.0;
         state.set(DESTROYED);
         state.drop_timers();
-        // First, so that its place is free by the time that the handler hears of the close.
+        // Before the handler's calls, so that the server has room for a connection when the handler hears of the close.
         if let Some(server) = server.take() {
             server.connection_closed();
         }
@@ -160,7 +161,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
     }
 }
 
-/// Stands on a connection that the server's handler did not claim; discards input.
+/// The handler of a socket that is destroyed because the program set none. Discards input.
 pub(crate) struct Unclaimed;
 
 impl SocketHandler for Unclaimed {

@@ -1,11 +1,11 @@
-//! Everything that this layer calls upward: what servers and sockets emit.
+//! The upcalls of this layer: the events of servers and sockets.
 
 use crate::{Dropped, Error, Server, Socket};
 
-/// A listening server. Mirrors the events of `net.Server`.
+/// The handler of a listening server. Mirrors the events of `net.Server`.
 pub trait ServerHandler {
-    /// A connection was accepted ('connection'). Its bytes come once it has a handler: see
-    /// [`Socket::set_handler`]. One that has none and is not held anywhere any more is destroyed.
+    /// A connection was accepted ('connection'). It is read once it has a handler: see [`Socket::set_handler`]. It is
+    /// destroyed if it has no handler and the program keeps no handle.
     fn on_connection(&mut self, server: &Server, socket: Socket);
 
     /// The server listens ('listening').
@@ -18,55 +18,56 @@ pub trait ServerHandler {
         let _ = (server, dropped);
     }
 
-    /// Listening or accepting failed later than `listen` could say ('error'): see [`Error::phase`].
+    /// Listening or accepting failed after `listen` had returned ('error'): see [`Error::phase`].
     ///
-    /// A server that cannot accept goes on, and tries again after a pause; that is said once for each trouble. One that
-    /// never listened may listen again; its handler is dropped after this call.
+    /// A server that cannot accept continues to listen and retries after a pause; each trouble is reported once. A
+    /// server that never listened may listen again; its handler is dropped after this call.
     fn on_error(&mut self, server: &Server, error: Error) {
         let _ = server;
         log::error!(target: "net", "{error}");
     }
 
-    /// The server and all of its connections are closed ('close'); this is its last call.
+    /// The server and all of its connections are closed ('close'). No call follows.
     fn on_close(&mut self, server: &Server) {
         let _ = server;
     }
 }
 
-/// A closure hears of connections only; errors go to `log`, where they are lost unless the program has set up a logger.
+/// A closure gets only connections. Errors are logged with `log`; without a logger they are lost.
 impl<F: FnMut(&Server, Socket)> ServerHandler for F {
     fn on_connection(&mut self, server: &Server, socket: Socket) {
         self(server, socket);
     }
 }
 
-/// A connection. Mirrors the events of `net.Socket`.
+/// The handler of a connection. Mirrors the events of `net.Socket`.
 pub trait SocketHandler {
-    /// Bytes arrived ('data'); lent for the call.
+    /// Bytes arrived ('data'). `data` is valid only during the call.
     fn on_data(&mut self, socket: &Socket, data: &[u8]);
 
-    /// The connect succeeded ('connect').
+    /// The connection is established ('connect').
     fn on_connect(&mut self, socket: &Socket) {
         let _ = socket;
     }
 
-    /// The peer has finished sending ('end'). Unless the socket allows half-open connections it ends itself afterwards.
+    /// The peer has sent its FIN ('end'). Afterwards this side ends too, unless the socket allows half-open
+    /// connections.
     fn on_end(&mut self, socket: &Socket) {
         let _ = socket;
     }
 
-    /// The peer of a paused socket has finished sending, or is gone: what it sent before still waits, and `on_end` comes
-    /// behind that after [`Socket::resume`]. Node does not say so.
+    /// The peer of a paused socket has sent its FIN. Its earlier data is still unread, and `on_end` follows that data
+    /// after [`Socket::resume`]. Node does not report this.
     fn on_unread_end(&mut self, socket: &Socket) {
         let _ = socket;
     }
 
-    /// Everything that waited to be written is with the kernel, after a write that returned `false` ('drain').
+    /// The kernel has taken all queued data, after a write that returned `false` ('drain').
     fn on_drain(&mut self, socket: &Socket) {
         let _ = socket;
     }
 
-    /// Everything written before `end` is with the kernel, and so is the FIN ('finish').
+    /// The kernel has taken everything written before `end`, and the FIN ('finish').
     fn on_finish(&mut self, socket: &Socket) {
         let _ = socket;
     }
@@ -76,17 +77,17 @@ pub trait SocketHandler {
         let _ = socket;
     }
 
-    /// Somebody called [`Socket::notify`].
+    /// The answer to [`Socket::notify`].
     fn on_notify(&mut self, socket: &Socket) {
         let _ = socket;
     }
 
-    /// The connection failed ('error'); `on_close` follows.
+    /// The connection failed ('error'). `on_close` follows.
     fn on_error(&mut self, socket: &Socket, error: Error) {
         let _ = (socket, error);
     }
 
-    /// The socket is closed ('close'); this is its last call.
+    /// The socket is closed ('close'). No call follows.
     fn on_close(&mut self, socket: &Socket, had_error: bool) {
         let _ = (socket, had_error);
     }

@@ -1,4 +1,4 @@
-//! Who is connected to whom.
+//! The addresses of both ends of a connection.
 
 mod common;
 
@@ -7,7 +7,7 @@ use net::{Address, ServerOptions, Socket};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The server's end of a connection that is over; `ask` says whether its peer's address was asked for in time.
+/// The server's end of a closed connection, and the client's. `ask` requests the peer's address before the close.
 fn after_a_connection(ask: bool) -> (Socket, Socket) {
     let (lp, env) = new_loop();
     let slot = Rc::new(RefCell::new(None));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Log, Peer, TempPath, new_loop, nobody, port_of, run_to_the_end, serve_one, to};
+use common::{Log, Peer, TempPath, new_loop, port_of, refusing_addr, run_to_the_end, serve_one, to};
 use net::{ConnectOptions, ErrorCode, ReadyState, ServerOptions, Socket};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
@@ -35,7 +35,7 @@ fn connect_is_told_from_the_loop_and_never_inside_the_call() {
 fn a_refused_connect_names_the_address_before_close() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = nobody(&lp);
+    let (bound, addr) = refusing_addr(&lp);
     Peer::new("there", &log)
         .telling_drop()
         .on("error", move |_| bound.close())
@@ -79,14 +79,14 @@ fn a_missing_path_is_named() {
 
 // Node: test-net-connect-options-invalid, test-net-better-error-messages-port
 #[test]
-fn what_is_refused_at_once_is_returned_and_nobody_is_called() {
+fn what_is_refused_at_once_is_returned_and_no_handler_is_called() {
     let (lp, env) = new_loop();
     let log = Log::default();
     let handler = || Peer::new("there", &log).telling_drop();
     let name = "x".repeat(200);
     let refused = Socket::connect(&env, ConnectOptions::path(name), handler()).expect_err("too long a name");
     assert_eq!(refused.errno().map(|errno| errno.name()), Some("ENAMETOOLONG"));
-    // 203.0.113.0/24 is for documentation: no machine has it.
+    // 203.0.113.0/24 is reserved for documentation: no machine has it.
     let foreign = SocketAddr::from(([203, 0, 113, 1], 0));
     let options = ConnectOptions {
         local: Some(foreign),
@@ -106,7 +106,7 @@ fn a_local_address_may_be_chosen() {
     let server = serve_one(&env, ServerOptions::default(), |socket| {
         Peer::new("here", &Log::default()).attach(&socket)
     });
-    // The whole of 127.0.0.0/8 is this machine.
+    // All of 127.0.0.0/8 is this machine.
     let options = ConnectOptions { local: Some(SocketAddr::from(([127, 0, 0, 2], 0))), ..to(&server) };
     let there = Peer::new("there", &log).on("connect", |socket| {
         let local = socket.local_address().and_then(|address| address.as_tcp()).expect("it is connected");

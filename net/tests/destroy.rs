@@ -1,15 +1,15 @@
-//! The end of a socket by its own side.
+//! Destroying a socket from its own side.
 
 mod common;
 
-use common::{Log, Peer, connection, new_loop, nobody, run_to_the_end, serve_one, to};
+use common::{Log, Peer, connection, new_loop, refusing_addr, run_to_the_end, serve_one, to};
 use net::{ConnectOptions, Error, ErrorCode, ReadyState, ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 const A_LOT: usize = 16 * 1024 * 1024;
 
-/// An error of the system, as a user may find one elsewhere.
+/// A system error, as a program may get it elsewhere.
 fn some_error() -> Error {
     async_wrap::Error::new("think", async_wrap::Errno::EINVAL).into()
 }
@@ -19,7 +19,7 @@ fn some_error() -> Error {
 fn destroy_right_after_connect_emits_nothing_but_close() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = nobody(&lp);
+    let (bound, addr) = refusing_addr(&lp);
     let there = Peer::new("there", &log).telling_drop().connect(&env, ConnectOptions::addr(addr));
     assert_eq!(there.ready_state(), ReadyState::Opening);
     there.destroy();
@@ -46,7 +46,7 @@ fn destroy_inside_on_connect_is_followed_by_close_only() {
 fn a_write_to_a_socket_destroyed_before_it_was_connected_says_so() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = nobody(&lp);
+    let (bound, addr) = refusing_addr(&lp);
     let there = Peer::new("there", &log).connect(&env, ConnectOptions::addr(addr));
     there.write(b"waits").expect("it is connecting");
     there.destroy();
@@ -142,7 +142,7 @@ fn destroy_soon_writes_everything_and_does_not_wait_for_the_peer() {
     let (lp, env) = new_loop();
     let (log, received) = (Log::default(), Rc::new(Cell::new(0)));
     let sum = Rc::clone(&received);
-    // A peer that never ends by itself.
+    // The peer never sends a FIN by itself.
     let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
     let here = Peer::new("here", &Log::default())
         .on_bytes(move |_, data| sum.set(sum.get() + data.len()))
@@ -212,7 +212,7 @@ fn an_end_while_connecting_finishes_after_the_connect() {
 fn an_end_while_connecting_does_not_hide_that_the_connect_failed() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = nobody(&lp);
+    let (bound, addr) = refusing_addr(&lp);
     let there = Peer::new("there", &log)
         .on("error", move |_| bound.close())
         .connect(&env, ConnectOptions::addr(addr));

@@ -150,7 +150,7 @@ fn a_panic_in_on_finish_does_not_keep_the_connection_open() {
     assert_eq!(log.take(), ["here end", "here finish", "here close"]);
 }
 
-// The stream beneath was shut down behind the socket's back: there is nothing left to send a FIN to.
+// A layer above has shut down the stream directly: there is no connection left to send a FIN on.
 #[test]
 fn an_end_that_finds_nothing_to_end_still_finishes() {
     let (lp, env) = new_loop();

@@ -1,4 +1,4 @@
-//! Accepted sockets that get their handler later than in `on_connection`, or never.
+//! Accepted sockets that get their handler after `on_connection`, or never.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The laws of upcalls: who is called when, who owns whom, and that nothing is left behind.
+//! The laws of upcalls: which code calls which, which value owns which, and that nothing leaks.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Checks that calls do not nest, and counts its drops.
+/// Asserts that calls do not nest, and counts its drops.
 struct Guarded {
     inside: Rc<Cell<bool>>,
     dropped: Rc<Cell<usize>>,
@@ -23,7 +23,7 @@ impl Guarded {
     fn enter(&mut self, socket: &Socket) {
         assert!(!self.inside.replace(true), "upcalls nest");
         self.step += 1;
-        // Everything that a user may call, from inside of any upcall.
+        // Every method that a program may call inside of an upcall.
         socket.pause();
         socket.resume();
         socket.notify();
@@ -127,9 +127,9 @@ fn a_handler_replaced_in_its_own_call_takes_over_after_it() {
     assert_eq!(log.take(), expected);
 }
 
-// Each report looks again at who is to be told: law 3.
+// Each report looks for the handler again: law 3.
 #[test]
-fn what_is_owed_goes_to_the_new_handler_and_to_nobody_after_destroy() {
+fn pending_reports_go_to_the_new_handler_and_to_none_after_destroy() {
     let (lp, env) = new_loop();
     let log = Log::default();
     for replaces in [true, false] {
@@ -137,7 +137,7 @@ fn what_is_owed_goes_to_the_new_handler_and_to_nobody_after_destroy() {
         let there = Peer::new("first", &log)
             .on("connect", |socket| {
                 socket.stream().shutdown().expect("it is open");
-                // Owes a finish, as there is nothing left to end, and a notify.
+                // Makes a finish pending, because there is no connection to end, and a notify.
                 socket.end();
                 socket.notify();
             })
@@ -225,7 +225,7 @@ fn a_panic_in_any_upcall_leaves_loop_and_server_usable() {
     }
 }
 
-/// A server whose handler keeps the server and every connection: nothing but the loop can end that.
+/// A server whose handler keeps the server and every connection: only the end of the loop drops it.
 struct Hoarder {
     _server: Server,
     sockets: Vec<Socket>,
@@ -278,7 +278,7 @@ fn a_dropped_loop_drops_every_handler_in_every_phase_of_a_server() {
         assert_eq!(log.count("server dropped"), 1, "{phase}");
         assert_eq!(log.count("there dropped"), 1, "{phase}");
         assert_eq!(log.count("here dropped"), connected, "{phase}");
-        assert_eq!(log.take().len(), 2 + connected, "nobody is called: {phase}");
+        assert_eq!(log.take().len(), 2 + connected, "no handler is called: {phase}");
         drop((server, there));
     }
 }

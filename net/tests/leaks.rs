@@ -1,4 +1,4 @@
-//! Nothing is left of a connection. Alone in its process, whose memory and descriptors it looks at.
+//! A closed connection leaves nothing behind. The only test of its process, whose memory and descriptors it measures.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Open descriptors, and the memory of the process in KiB.
+/// The number of open descriptors, and the memory of the process in KiB.
 fn used() -> (usize, usize) {
     let fds = std::fs::read_dir("/proc/self/fd").expect("Linux has it").count();
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
@@ -18,7 +18,7 @@ fn used() -> (usize, usize) {
     (fds, kib)
 }
 
-/// Opens, uses and closes `count` connections, some at a time.
+/// Opens, uses and closes `count` connections, a few at a time.
 fn churn(env: &Environment, count: usize) {
     const AT_A_TIME: usize = 50;
     let server = Server::new(env, ServerOptions::default());
@@ -35,7 +35,7 @@ fn churn(env: &Environment, count: usize) {
     assert_eq!((server.connections(), left.get()), (0, 0));
 }
 
-/// Each connection opens the next one when it closes; the last ones close the server.
+/// Each connection opens the next when it closes; the last ones close the server.
 fn open_next(server: &Server, left: &Rc<Cell<usize>>) {
     let Some(rest) = left.get().checked_sub(1) else {
         let _ = server.close();
@@ -70,7 +70,7 @@ fn ten_thousand_connections_leave_memory_and_descriptors_as_they_were() {
     let (fds_after, memory_after) = used();
     run_to_the_end(&lp, &env);
     assert_eq!(fds, fds_after);
-    // The smallest part of a connection that could leak is larger.
+    // Every part of a connection that could leak is larger than this.
     let per_connection = memory_after.saturating_sub(memory) * 1024 / 10_000;
     assert!(per_connection < 32, "{per_connection} bytes are left of each connection");
 }

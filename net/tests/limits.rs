@@ -1,4 +1,4 @@
-//! The limit of connections, and what counts as one.
+//! The limit of connections, and which connections count.
 
 mod common;
 
@@ -99,7 +99,7 @@ fn a_connection_that_nobody_handles_is_closed_and_counts_no_more() {
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let me = server.clone();
-    // Not kept either: then it would wait for a handler.
+    // The socket is not kept: a kept socket would wait for a handler.
     let host = Host::new(&log, move |_: Socket| {
         assert_eq!(me.connections(), 1);
         me.close().expect("it listens");
@@ -128,7 +128,7 @@ fn a_connection_destroyed_or_reset_inside_on_connection_counts_no_more() {
             }
             _ => {
                 socket.destroy();
-                // A handler set on a socket that is closing still hears of the close.
+                // A handler that is set on a closing socket still hears of the close.
                 Peer::new("here", &theirs).attach(&socket);
                 me.close().expect("it listens");
             }

@@ -1,4 +1,4 @@
-//! A side that has ended waits until its peer has what it was sent.
+//! A side that has ended waits until its peer has received the data.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// More than the kernel holds for one connection.
+/// More than the kernel buffers for one connection.
 const MUCH: usize = 12 * 1024 * 1024;
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -21,7 +21,7 @@ fn half_open() -> ServerOptions {
     ServerOptions { allow_half_open: true, ..ServerOptions::default() }
 }
 
-/// Reads to the end and sends a byte for each piece, as long as that goes; how much was read.
+/// Reads to the end and sends a byte after each read, as long as that is possible. Returns the number of bytes read.
 fn chatter(address: SocketAddr) -> std::io::Result<usize> {
     let mut client = TcpStream::connect(address)?;
     let (mut piece, mut received) = (vec![0; 16 * 1024], 0);
@@ -30,7 +30,7 @@ fn chatter(address: SocketAddr) -> std::io::Result<usize> {
             0 => return Ok(received),
             count => received += count,
         }
-        // Refused once the other side is gone.
+        // Fails once the other side is closed.
         let _ = client.write(b"\n");
     }
 }
@@ -59,7 +59,7 @@ fn nothing_is_told_while_only_the_peer_is_waited_for() {
     let log = Log::default();
     let here = Peer::new("here", &log)
         .on_bytes(|socket, _| {
-            // Of what comes behind the end nothing is told, or this would be refused.
+            // Input behind the end is not reported, otherwise this would fail.
             socket.write(b"y").expect("it is open");
         })
         .on("finish", |socket| {
@@ -85,7 +85,7 @@ fn nothing_is_told_while_only_the_peer_is_waited_for() {
     assert_eq!(log.take(), ["here finish", "here close"]);
 }
 
-/// A socket with much to fetch, and the one that is to fetch it.
+/// A socket with much data in flight, and its peer, which has to read it.
 fn stuck(env: &Environment) -> (Socket, TcpStream) {
     struct Deaf;
     impl SocketHandler for Deaf {
@@ -104,7 +104,7 @@ fn stuck(env: &Environment) -> (Socket, TcpStream) {
     }
     let socket = accepted.take().expect("accepted");
     socket.write(&vec![b'x'; MUCH]).expect("it is open");
-    // Until the peer's kernel has all that it takes: what is sent carries the acknowledgement of what came.
+    // Until the peer's kernel has all that fits: sent data carries the acknowledgement of received data.
     let mut before = 0;
     while socket.unacknowledged() != before {
         before = socket.unacknowledged();
@@ -113,7 +113,7 @@ fn stuck(env: &Environment) -> (Socket, TcpStream) {
     (socket, peer)
 }
 
-/// Sends a byte and waits until it was read.
+/// Sends a byte and waits until the socket has read it.
 fn send(env: &Environment, socket: &Socket, mut peer: &TcpStream) {
     let before = socket.bytes_read();
     peer.write_all(b"\n").expect("there is room");
@@ -122,7 +122,7 @@ fn send(env: &Environment, socket: &Socket, mut peer: &TcpStream) {
     }
 }
 
-/// Fetches until the other side has heard of it.
+/// Reads until the socket has seen the acknowledgement.
 fn fetch(env: &Environment, socket: &Socket, mut peer: &TcpStream) {
     let before = socket.unacknowledged();
     while socket.unacknowledged() >= before {

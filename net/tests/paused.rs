@@ -1,4 +1,4 @@
-//! Paused connections whose peer is gone. Node says nothing of either before `resume`.
+//! Paused connections whose peer has closed. Node reports nothing before `resume`.
 
 mod common;
 
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Notes what comes, `on_unread_end` too.
+/// Logs its upcalls, including `on_unread_end`.
 struct Noting(Log);
 
 impl SocketHandler for Noting {
@@ -39,7 +39,7 @@ fn starting_paused() -> ServerOptions {
     ServerOptions { pause_on_connect: true, ..ServerOptions::default() }
 }
 
-/// Keeps the loop alive, which a paused connection does not, until the log has a line; then comes `act`.
+/// Keeps the loop alive, which a paused connection does not do, until the log has `line`; then calls `act`.
 fn wait_for(env: &async_wrap::Environment, log: &Log, line: &'static str, act: impl FnOnce() + 'static) {
     let (log, mut act) = (log.clone(), Some(act));
     let own = Rc::new(RefCell::new(None::<async_wrap::Timeout>));
@@ -95,12 +95,12 @@ fn an_end_of_a_paused_connection_is_told_and_comes_again_behind_the_bytes_before
     assert_eq!(log.take(), ["unread end", "data abc", "end", "close"]);
 }
 
-// Node: net.connect to a port that nobody listens on is ECONNREFUSED; here the port is the socket's own
+// Node: net.connect to a port without a listener is ECONNREFUSED; here the port is the socket's own.
 #[test]
 fn a_connection_to_itself_is_refused_like_any_other() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    // A port that was free a moment ago.
+    // A port that was free a moment before.
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let addr: SocketAddr = free.expect("a port");
     let options = ConnectOptions { local: Some(addr), ..ConnectOptions::addr(addr) };

@@ -1,4 +1,4 @@
-//! What keeps the loop alive.
+//! Which handles keep the loop alive.
 
 mod common;
 

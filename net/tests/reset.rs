@@ -1,8 +1,8 @@
-//! Connections that break.
+//! Connections that fail.
 
 mod common;
 
-use common::{Log, Peer, TempPath, connection, new_loop, nobody, port_of, run_to_the_end, serve_one};
+use common::{Log, Peer, TempPath, connection, new_loop, port_of, refusing_addr, run_to_the_end, serve_one};
 use net::{ConnectOptions, ErrorCode, ListenOptions, Server, ServerOptions, Socket};
 use std::cell::RefCell;
 use std::net::TcpStream;
@@ -43,7 +43,7 @@ fn a_second_reset_is_refused() {
 fn a_reset_while_connecting_gives_up() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = nobody(&lp);
+    let (bound, addr) = refusing_addr(&lp);
     let there = Peer::new("there", &log).connect(&env, ConnectOptions::addr(addr));
     there.reset_and_destroy().expect("it is connecting");
     bound.close();
@@ -61,7 +61,7 @@ fn a_unix_socket_cannot_be_reset() {
         Peer::new("here", &Log::default()).attach(&socket);
     });
     let there = Peer::new("there", &Log::default()).on("connect", |socket| {
-        let refused = socket.reset_and_destroy().expect_err("this is no TCP");
+        let refused = socket.reset_and_destroy().expect_err("this is not TCP");
         assert_eq!(refused.code(), ErrorCode::InvalidHandleType);
         assert_eq!(socket.set_no_delay(true).expect_err("nor here").code(), ErrorCode::InvalidHandleType);
         assert!(!socket.is_destroyed());
@@ -71,7 +71,7 @@ fn a_unix_socket_cannot_be_reset() {
     run_to_the_end(&lp, &env);
 }
 
-// A reset before anybody accepts: whether the kernel still hands the connection out or not, nothing stays behind.
+// A reset before the accept: whether the kernel still returns the connection or not, nothing leaks.
 #[test]
 fn a_connection_that_is_reset_before_it_is_accepted_leaves_nothing_behind() {
     let (lp, env) = new_loop();
@@ -79,7 +79,7 @@ fn a_connection_that_is_reset_before_it_is_accepted_leaves_nothing_behind() {
     let server = Server::new(&env, ServerOptions::default());
     let theirs = log.clone();
     let handler = move |server: &Server, socket: Socket| {
-        // Gone already: there is no address to ask for.
+        // The connection is reset already, so it has no address.
         let _ = socket.remote_address();
         let me = server.clone();
         Peer::new("here", &theirs).on("close", move |_| me.close().expect("it listens")).attach(&socket);
@@ -95,13 +95,13 @@ fn a_connection_that_is_reset_before_it_is_accepted_leaves_nothing_behind() {
     assert_eq!(log.take(), [&format!("here {RESET}"), "here close after an error"]);
 }
 
-/// Has the peer reset the connection: it closes with something unread.
+/// Makes the peer reset the connection, by closing with unread input.
 fn reset_by(client: &RefCell<Option<TcpStream>>, socket: &Socket) {
     socket.write(b"never read").expect("it is open");
     drop(client.take());
 }
 
-/// A paused, half-open connection that its peer resets in `on_connection`; then comes `act`.
+/// A paused, half-open connection that its peer resets in `on_connection`. Then calls `act`.
 fn with_a_broken_connection(log: &Log, act: impl FnOnce(&Socket) + 'static) {
     let (lp, env) = new_loop();
     let options = ServerOptions { pause_on_connect: true, allow_half_open: true, ..ServerOptions::default() };
@@ -140,7 +140,7 @@ fn a_write_to_a_broken_connection_ends_it_with_one_error() {
     let log = Log::default();
     let noted = log.clone();
     with_a_broken_connection(&log, move |socket| {
-        let refused = socket.write(b"nobody reads this").expect_err("the peer is gone");
+        let refused = socket.write(b"not read").expect_err("the peer is closed");
         assert_eq!(refused.code(), ErrorCode::System);
         let again = socket.write(b"nor this").expect_err("it is destroyed");
         assert_eq!(again.code(), ErrorCode::SocketClosed);

@@ -35,7 +35,7 @@ fn close_waits_for_the_last_connection_but_stops_listening_at_once() {
         me.close().expect("it listens");
         assert_eq!(me.address(), None);
         assert!(!me.is_listening());
-        TcpStream::connect(addr).expect_err("nobody listens any more");
+        TcpStream::connect(addr).expect_err("no process listens");
         Peer::new("here", &theirs).attach(&socket);
     });
     server.listen(anywhere(), host).expect("the server listens");
@@ -72,7 +72,7 @@ fn the_callback_of_a_refused_close_is_not_called() {
     run_to_the_end(&lp, &env);
 }
 
-// The old listener's tower is dropped later than the new handler is set.
+// The old listener's tower is dropped after the new handler is set.
 #[test]
 fn listening_again_from_on_close_keeps_the_new_handler() {
     let (lp, env) = new_loop();
@@ -121,7 +121,7 @@ fn connections_of_an_earlier_listen_stay_with_their_handler() {
     assert_eq!(server.connections(), 0);
 }
 
-// libuv: what waits in the backlog is reset with the listener
+// libuv: connections in the backlog are reset with the listener
 #[test]
 fn close_inside_on_connection_announces_no_further_one() {
     let (lp, env) = new_loop();
@@ -140,18 +140,18 @@ fn close_inside_on_connection_announces_no_further_one() {
     drop(clients);
 }
 
-/// Connections that the kernel has completed, with a byte in each; nobody has looked at them.
+/// Connections that the kernel has completed and no process has accepted, each with a byte of input.
 fn waiting(addr: SocketAddr, count: usize) -> Vec<TcpStream> {
     let waiting = (0..count).map(|_| TcpStream::connect(addr).expect("the kernel takes it"));
     waiting.inspect(|mut peer| peer.write_all(b"?").expect("it is open")).collect()
 }
 
-/// How many of them hear an answer.
+/// Returns how many of them get an answer.
 fn answered(waiting: Vec<TcpStream>) -> usize {
     waiting.into_iter().filter(|mut peer| matches!(peer.read(&mut [0]), Ok(1))).count()
 }
 
-/// A server that answers, on at most this many connections in the kernel's queue.
+/// A server that answers, with this backlog.
 fn answering(env: &Environment, log: &Log, backlog: u32) -> Server {
     let server = Server::new(env, ServerOptions::default());
     let theirs = log.clone();
@@ -225,7 +225,7 @@ fn a_shutdown_takes_no_more_than_the_kernel_holds_at_once() {
     server.shutdown().expect("it listens");
     run_to_the_end(&lp, &env);
     assert_eq!(answered(first), 5);
-    TcpStream::connect(addr).expect_err("nobody listens any more");
+    TcpStream::connect(addr).expect_err("no process listens");
 }
 
 #[test]

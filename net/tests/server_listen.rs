@@ -1,4 +1,4 @@
-//! How a server begins to listen, and how it is refused.
+//! How a server starts to listen, and how `listen` fails.
 
 mod common;
 
@@ -178,7 +178,7 @@ fn a_refusal_names_the_operation_the_address_and_the_reason() {
         refusal(ListenOptions::addr(addr)),
         format!("listen {addr}: Address already in use (EADDRINUSE)")
     );
-    // 203.0.113.0/24 is for documentation: no machine has it.
+    // 203.0.113.0/24 is reserved for documentation: no machine has it.
     let foreign = SocketAddr::from(([203, 0, 113, 1], 0));
     assert_eq!(
         refusal(ListenOptions::addr(foreign)),
@@ -263,7 +263,7 @@ fn connections_have_the_options_of_their_server_before_anybody_sees_them() {
     assert_eq!(log.take()[0], "probed true");
 }
 
-/// Whether the kernel counts down to a keep-alive probe of this connection: timer 2 in `/proc/net/tcp`.
+/// Whether the kernel has scheduled a keepalive probe of this connection: timer 2 in `/proc/net/tcp`.
 fn is_probed(socket: &Socket) -> bool {
     let port = |address: Option<net::Address>| address.and_then(|address| address.port()).expect("connected");
     let (local, remote) = (port(socket.local_address()), port(socket.remote_address()));

@@ -28,7 +28,7 @@ fn a_connection_that_starts_paused_gets_nothing_before_resume_and_loses_nothing(
     let server = serve_one(&env, options, move |socket| {
         assert!(socket.is_paused());
         Peer::new("here", &late).on("end", |socket| socket.end()).attach(&socket);
-        // The peer says when all of its bytes are with the kernel.
+        // When this fires, the kernel has all bytes of the peer.
         later.set_timeout(std::time::Duration::from_millis(20), move || {
             late.push("resume");
             socket.resume();
@@ -233,6 +233,6 @@ fn an_echo_with_back_pressure_loses_nothing_and_stays_small() {
     connection(&env, ServerOptions::default(), here, there);
     run_to_the_end(&lp, &env);
     assert_eq!(sum.get(), 7 * A_LOT as u64);
-    // The mark, and one read that came on top of almost as much.
+    // The mark, and one read on top of almost as much.
     assert!(most.get() <= 128 * 1024, "{} bytes waited", most.get());
 }

@@ -1,4 +1,4 @@
-//! Listening handles that come from elsewhere: later, never, or too late. The source is a fake one.
+//! Sources that answer later, never, or too late. The source is a fake.
 
 mod common;
 
@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 
-/// Keeps what it is asked, for the test to answer.
+/// Keeps its queries for the test to answer.
 #[derive(Default)]
 struct Later {
     questions: RefCell<Vec<(ListenQuery, ListenReply)>>,
@@ -30,7 +30,7 @@ impl ListenSource for Later {
 }
 
 impl Later {
-    /// Answers the oldest question from the loop, as a source does.
+    /// Answers the oldest query from the loop, as a source does.
     fn answer(self: &Rc<Self>, env: &Environment, answer: Result<Fake>) {
         let source = Rc::clone(self);
         env.next_tick(move || {
@@ -40,7 +40,7 @@ impl Later {
     }
 }
 
-/// A handle that stands for a listener elsewhere. A cheap clone.
+/// A stand-in for a listener in another process. Clones share it.
 #[derive(Clone, Default)]
 struct Fake {
     log: Log,
@@ -53,7 +53,7 @@ impl Fake {
         Self { log: log.clone(), ..Self::default() }
     }
 
-    /// Gives the server a connection; returns its other end.
+    /// Passes a connection to the server. Returns its other end.
     fn connect(&self, lp: &Loop, env: &Environment) -> TcpStream {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let client =
@@ -85,7 +85,7 @@ impl ListenHandle for Fake {
         Some(Address::Tcp(SocketAddr::from(([192, 0, 2, 1], 7))))
     }
 
-    // A real one drops the acceptor soon; the test does.
+    // A real handle drops the acceptor soon; here the test does.
     fn close(&self) {
         self.log.push("handle close");
     }
@@ -145,7 +145,7 @@ fn a_server_listens_when_its_source_answers() {
     assert_eq!(log.take(), ["handle close", "server close"]);
 }
 
-// Node: test-cluster-eaddrinuse: an error of the primary's comes to 'error'
+// Node: test-cluster-eaddrinuse: an error of the primary is emitted as 'error'
 #[test]
 fn an_error_comes_later_to_the_handler_that_asked_and_the_server_may_listen_again() {
     let (lp, env) = new_loop();
@@ -157,7 +157,7 @@ fn an_error_comes_later_to_the_handler_that_asked_and_the_server_may_listen_agai
         noted.push("tick");
         let refused = server.close().expect_err("it does not listen");
         assert_eq!(refused.code(), ErrorCode::ServerNotRunning);
-        // Before the error was even told.
+        // Before the error is reported.
         server.listen(anywhere().exclusive(true), Host::new(&noted, |_| {})).expect("it may listen again");
         server.close().expect("it listens");
     });
@@ -230,7 +230,7 @@ fn a_source_that_drops_the_question_leaves_the_server_as_it_was() {
 
 // Node: test-net-listen-exclusive-random-ports
 #[test]
-fn an_exclusive_server_asks_nobody() {
+fn an_exclusive_server_asks_no_source() {
     let (lp, env) = new_loop();
     let source = Rc::new(Later::default());
     let server =
@@ -262,7 +262,7 @@ fn a_connection_on_its_way_when_the_server_closes_is_closed_unseen() {
     assert!(log.has("server close"));
 }
 
-// Node: `maxConnections` in a worker: the primary is asked to give connections to somebody else
+// Node: `maxConnections` in a worker: the primary is asked to give connections to another worker
 #[test]
 fn a_full_server_has_no_room_and_says_when_it_has_again() {
     let (lp, env) = new_loop();

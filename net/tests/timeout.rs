@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 const SHORT: Duration = Duration::from_millis(10);
-/// Longer than any test takes.
+/// Longer than any test runs.
 const LONG: Duration = Duration::from_secs(3600);
 
 fn silent() -> Peer {
@@ -45,7 +45,7 @@ fn each_silence_times_out_once() {
         "timeout",
         move |socket| {
             let late = socket.clone();
-            // Long after further timeouts would have come.
+            // Long after further timeouts would have fired.
             again.set_timeout(10 * SHORT, move || match late.bytes_written() {
                 0 => drop(late.write(b"x")),
                 _ => late.destroy(),
@@ -68,7 +68,7 @@ fn zero_turns_it_off_even_in_the_last_moment() {
         let (early, late) = (socket.clone(), socket.clone());
         off.set_timeout(SHORT, move || early.set_timeout(Duration::ZERO));
         later.set_timeout(10 * SHORT, move || late.destroy());
-        // Both are due in the same turn: the socket's runs out first, and would be told in the next turn.
+        // Both are due in the same turn: the socket's timer fires first, and would be reported in the next turn.
         std::thread::sleep(2 * SHORT);
     });
     connection(&env, ServerOptions::default(), silent(), there);
@@ -118,7 +118,7 @@ fn a_destroyed_socket_does_not_time_out() {
 fn a_socket_that_still_connects_may_time_out() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    // A listener whose loop never runs: the kernel lets one connection wait for it, and no second one.
+    // A listener whose loop never runs: the kernel queues one connection for it, and no second one.
     let (elsewhere, other) = new_loop();
     let server = Server::new(&other, ServerOptions::default());
     server.listen_with(common::anywhere().backlog(0), |_, _| {}).expect("the server listens");
@@ -134,7 +134,7 @@ fn a_socket_that_still_connects_may_time_out() {
     common::close(&elsewhere, &other);
 }
 
-// The loop looks at its timers before it looks at the network: what came in time is heard all the same.
+// The loop runs timers before it polls the network: input that arrived in time is read first all the same.
 #[test]
 fn a_connection_that_stood_in_time_does_not_time_out_in_a_late_loop() {
     let (lp, env) = new_loop();
@@ -154,7 +154,7 @@ fn what_came_in_time_is_read_before_a_late_loop_judges_the_silence() {
     let path = TempPath::new("late");
     let server = Server::new(&env, ServerOptions::default());
     let noted = log.clone();
-    // Far longer than what comes between.
+    // Far longer than the pauses between.
     let timeout = 20 * SHORT;
     common::listen_for_one(&server, ListenOptions::path(&path.0), move |socket| {
         let here = Peer::new("here", &noted).on("data", |socket| socket.set_timeout(Duration::ZERO));
@@ -163,7 +163,7 @@ fn what_came_in_time_is_read_before_a_late_loop_judges_the_silence() {
         socket.write(b"go").expect("it is open");
     });
     let there = Peer::new("there", &Log::default()).on_bytes(move |socket, _| {
-        // In the poll phase: the timers come next.
+        // Runs in the poll phase: the timers are next.
         socket.write(b"in time").expect("it is open");
         std::thread::sleep(2 * timeout);
         socket.end();
@@ -173,7 +173,7 @@ fn what_came_in_time_is_read_before_a_late_loop_judges_the_silence() {
     assert_eq!(log.take(), ["here data in time", "here end", "here finish", "here close"]);
 }
 
-// The loop's time does not go on while callbacks run: a write at the end of a slow one is later than it says.
+// The loop's time stands still while callbacks run: a write at the end of a slow callback is later than that time.
 #[test]
 fn a_write_at_the_end_of_a_slow_callback_begins_a_new_silence() {
     let (lp, env) = new_loop();
@@ -188,7 +188,7 @@ fn a_write_at_the_end_of_a_slow_callback_begins_a_new_silence() {
             clock.clone().set_timeout(Duration::ZERO, move || {
                 std::thread::sleep(timeout - SHORT);
                 late.write(b"x").expect("it is open");
-                // Behind the end of the silence that began with the connection, far before that of this one.
+                // After the timeout that began with the connection, and far before the timeout of this write.
                 clock.set_timeout(2 * SHORT, move || noted.push("still waiting"));
             });
         })
@@ -199,7 +199,7 @@ fn a_write_at_the_end_of_a_slow_callback_begins_a_new_silence() {
     assert_eq!(log.take(), ["there connect", "still waiting", "there timeout", "there close"]);
 }
 
-// The timer is looked at only when it runs out: it finds that something happened and waits for the rest.
+// The timer checks for activity only when it fires: it finds activity and waits for the rest.
 #[test]
 fn activity_puts_the_timeout_off() {
     let (lp, env) = new_loop();
@@ -209,7 +209,7 @@ fn activity_puts_the_timeout_off() {
     let there = Peer::new("there", &log)
         .on("connect", move |socket| {
             let (beating, count, noted) = (socket.clone(), Rc::clone(&count), noted.clone());
-            // Started before the socket's own timer, so that it runs first if both are late.
+            // Started before the socket's own timer, so that it fires first if both are late.
             let timer = Rc::new(Cell::new(None::<async_wrap::Timeout>));
             let own = Rc::clone(&timer);
             let interval = clock.set_interval(SHORT, move || {
@@ -237,7 +237,7 @@ fn a_slow_write_that_makes_progress_does_not_time_out() {
     let log = Log::default();
     let path = TempPath::new("progress");
     let server = Server::new(&env, ServerOptions::default());
-    // Reads a part at once, and then nothing any more.
+    // Reads a part, and then no more.
     common::listen_for_one(&server, ListenOptions::path(&path.0), |socket| {
         let here = Peer::new("here", &Log::default());
         let here = here.on_bytes(|socket, _| {
@@ -246,7 +246,7 @@ fn a_slow_write_that_makes_progress_does_not_time_out() {
             }
         });
         here.attach(&socket);
-        // Long after everything else.
+        // Long after all other events.
         let late = socket.clone();
         socket.environment().set_timeout(60 * SHORT, move || late.destroy());
     });
@@ -255,7 +255,7 @@ fn a_slow_write_that_makes_progress_does_not_time_out() {
         .on("connect", move |socket| {
             assert!(!socket.write(&vec![b'x'; 8 * 1024 * 1024]).expect("it is open"));
             socket.set_timeout(20 * SHORT);
-            // Later than the first time that the timer runs out, earlier than the second.
+            // After the first time that the timer fires, before the second.
             let noted = noted.clone();
             clock.set_timeout(30 * SHORT, move || noted.push("half time"));
         })

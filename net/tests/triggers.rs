@@ -1,4 +1,4 @@
-//! What causes what: the ids that hooks are told of the reports to a server.
+//! Triggers: the trigger ids of the reports to a server, as hooks get them.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::net::TcpStream;
 use std::rc::Rc;
 
-/// The servers that were made, and the causes of all ticks.
+/// The created servers, and the triggers of all ticks.
 #[derive(Clone, Default)]
 struct Causes {
     servers: Rc<RefCell<Vec<AsyncId>>>,
@@ -47,7 +47,7 @@ fn the_reports_of_listening_and_of_close_are_caused_by_the_server() {
     assert_eq!(causes.ticks.take(), [servers[0], servers[0]]);
 }
 
-// The close is then found out in the connection's context, which is not its cause.
+// The close is noticed in the connection's context, which is not its trigger.
 #[test]
 fn the_report_of_a_close_that_waited_for_a_connection_is_caused_by_the_server() {
     let (lp, env) = new_loop();

@@ -7,7 +7,7 @@ use net::{Address, ConnectOptions, ListenOptions, Server, ServerOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 
-/// One connection that says hello in both directions.
+/// A connection that exchanges greetings in both directions.
 fn talk(listen: ListenOptions, connect: ConnectOptions, expected: Address) {
     let (lp, env) = new_loop();
     let log = Log::default();
@@ -84,7 +84,7 @@ fn a_path_that_cannot_be_bound_is_refused_and_left_alone() {
         .expect_err("the path is taken");
     let expected = format!("{}: Address already in use (EADDRINUSE)", path.0.display());
     assert!(refused.to_string().ends_with(&expected), "{refused}");
-    assert!(path.0.exists(), "it is somebody else's");
+    assert!(path.0.exists(), "it belongs to another process");
     let missing = path.0.join("no/such/folder");
     server.listen_with(ListenOptions::path(missing), |_, _| {}).expect_err("there is no such folder");
     run_to_the_end(&lp, &env);

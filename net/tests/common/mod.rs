@@ -1,5 +1,5 @@
-//! What the tests of this crate share: a log, handlers that write into it and do what a test tells them, and the proof
-//! that nothing is left alive.
+//! Helpers of this crate's tests: a log, handlers that write to it and call the test's closures, and an assertion that
+//! no handle is left alive.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use async_wrap::{BindOptions, Environment, Loop, RunMode, TcpWrap};
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// What happened, in order. A cheap clone.
+/// The logged events, in order. Clones share the log.
 #[derive(Clone, Default)]
 pub struct Log(Rc<RefCell<Vec<String>>>);
 
@@ -35,7 +35,7 @@ impl Log {
 type Hook = (&'static str, Box<dyn FnMut(&Socket)>);
 type OnData = Box<dyn FnMut(&Socket, &[u8])>;
 
-/// One end of a connection: notes every event as `name event`, then does what the test said for it.
+/// One end of a connection: logs every event as `name event`, then calls the test's closure for it.
 pub struct Peer {
     name: &'static str,
     log: Log,
@@ -49,19 +49,19 @@ impl Peer {
         Self { name, log: log.clone(), hooks: Vec::new(), on_data: None, tells_drop: false }
     }
 
-    /// Does something on `connect`, `data`, `end`, `drain`, `finish`, `timeout`, `notify`, `error` or `close`.
+    /// Sets the closure for `connect`, `data`, `end`, `drain`, `finish`, `timeout`, `notify`, `error` or `close`.
     pub fn on(mut self, event: &'static str, hook: impl FnMut(&Socket) + 'static) -> Self {
         self.hooks.push((event, Box::new(hook)));
         self
     }
 
-    /// Takes the bytes instead of noting them.
+    /// Passes the bytes to a closure instead of logging them.
     pub fn on_bytes(mut self, hook: impl FnMut(&Socket, &[u8]) + 'static) -> Self {
         self.on_data = Some(Box::new(hook));
         self
     }
 
-    /// Notes when it is dropped too.
+    /// Also logs its drop.
     pub fn telling_drop(mut self) -> Self {
         self.tells_drop = true;
         self
@@ -134,7 +134,7 @@ impl Drop for Peer {
 
 type ServerHook = (&'static str, Box<dyn FnMut()>);
 
-/// A server's handler: notes `server event`, and gives connections to the test.
+/// A server's handler: logs `server event`, and passes connections to the test.
 pub struct Host {
     log: Log,
     on_connection: Box<dyn FnMut(Socket)>,
@@ -149,7 +149,7 @@ impl Host {
         Self { log: log.clone(), on_connection, on_drop: None, hooks: Vec::new(), tells_drop: false }
     }
 
-    /// Does something on `listening`, `error` or `close`.
+    /// Sets the closure for `listening`, `error` or `close`.
     pub fn on(mut self, event: &'static str, hook: impl FnMut() + 'static) -> Self {
         self.hooks.push((event, Box::new(hook)));
         self
@@ -212,7 +212,7 @@ pub fn new_loop() -> (Loop, Environment) {
     (lp, env)
 }
 
-/// Runs until nothing is left alive, and proves that nothing but the environment is left open.
+/// Runs until no handle is alive, and asserts that only the environment's handles are open.
 pub fn run_to_the_end(lp: &Loop, env: &Environment) {
     assert!(!env.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", lp.handles());
     close(lp, env);
@@ -224,7 +224,7 @@ pub fn close(lp: &Loop, env: &Environment) {
     lp.close().expect("nothing is open");
 }
 
-/// Runs until a callback panics; returns what it said.
+/// Runs until a callback panics. Returns the panic's message.
 pub fn run_to_a_panic(env: &Environment) -> String {
     let panic = catch_unwind(AssertUnwindSafe(|| env.run(RunMode::Default))).expect_err("a callback panics");
     panic.downcast_ref::<&str>().map(ToString::to_string).expect("panics with a plain text")
@@ -242,7 +242,8 @@ pub fn to(server: &Server) -> ConnectOptions {
     ConnectOptions::addr(port_of(server))
 }
 
-/// A server on a port of the kernel's choice that closes after its first connection, which goes to `on_connection`.
+/// A server on a port of the kernel's choice that closes after its first connection, which is passed to
+/// `on_connection`.
 pub fn serve_one(
     env: &Environment,
     options: ServerOptions,
@@ -264,8 +265,8 @@ pub fn listen_for_one(server: &Server, options: ListenOptions, on_connection: im
     server.listen(options, handler).expect("the server listens");
 }
 
-/// An address where nobody listens and nobody will: a socket that is bound to it and does not listen. To be closed.
-pub fn nobody(lp: &Loop) -> (TcpWrap, SocketAddr) {
+/// An address without a listener: a socket is bound to it and never listens. The caller closes it.
+pub fn refusing_addr(lp: &Loop) -> (TcpWrap, SocketAddr) {
     let bound = TcpWrap::new(lp);
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     bound.bind(loopback, BindOptions::default()).expect("a port is free");
@@ -273,13 +274,13 @@ pub fn nobody(lp: &Loop) -> (TcpWrap, SocketAddr) {
     (bound, addr)
 }
 
-/// Both ends of a connection, each with its handler; the server closes after it.
+/// Both ends of a connection, each with its handler; the server closes afterwards.
 pub fn connection(env: &Environment, options: ServerOptions, here: Peer, there: Peer) -> Socket {
     let server = serve_one(env, options, move |socket| here.attach(&socket));
     there.connect(env, to(&server))
 }
 
-/// A path that nobody else uses, removed with its folder.
+/// A path that no other process uses, removed with its directory.
 pub struct TempPath(pub std::path::PathBuf);
 
 impl TempPath {
