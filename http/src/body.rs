@@ -1,4 +1,4 @@
-//! A request's body: who takes it, and how fast. Mirrors the flow of `http.IncomingMessage`.
+//! A request's body: which handler receives it, and how fast. Mirrors the flow of `http.IncomingMessage`.
 
 use crate::connection::Connection;
 use crate::trace::up_within;
@@ -7,11 +7,11 @@ use async_wrap::layer::trace::Facts;
 use std::fmt;
 use std::rc::Rc;
 
-/// A handle to a request's body. A cheap clone; stale once the body is complete, when it does nothing but tell a handler
-/// that comes too late.
+/// A handle to a request's body; cheap to clone. Once the body is complete a handle has no effect, except that a handler
+/// which is set too late gets `on_abort`.
 ///
-/// While there is a handle and nobody was named who takes the body, it stands still: it may be carried into a task or a
-/// timer and claimed there. Without a handle it is thrown away, and so is what is left of it once its answer is complete.
+/// The body waits while there is a handle and no handler: the handle may be moved into a task or a timer, and the handler
+/// set there. Without a handle the body is discarded, and so is what is left of it once the response is complete.
 ///
 /// ```
 /// use http::proto::Fields;
@@ -75,9 +75,9 @@ impl Body {
         Self::first(connection, number)
     }
 
-    /// Sets who takes the body, to its end even if the response is ended before. It hears `on_end` or `on_abort` unless
-    /// another one takes its place: one that comes too late hears `on_abort`, be it that the connection is gone or that
-    /// the body, even an empty one, was thrown away behind its answer or went to another handler.
+    /// Sets the handler that receives the body, to its end even if the response ends before. `on_end` or `on_abort` is
+    /// called last, unless another handler takes its place. A handler that is set too late gets `on_abort`: the connection
+    /// is closed, or the body, even an empty one, was discarded behind its response or went to another handler.
     pub fn set_handler(&self, handler: impl BodyHandler + 'static) {
         let mut handler: Option<Box<dyn BodyHandler>> = Some(Box::new(handler));
         if self.is_current() {
@@ -95,20 +95,20 @@ impl Body {
         }
     }
 
-    /// Stops the body: the client's bytes stay with the kernel, and after a while with the client. Pipelined requests
-    /// behind it wait as well.
+    /// Pauses the body: the client's bytes stay in the kernel's buffers, and when those are full with the client. Pipelined
+    /// requests behind it wait as well.
     ///
-    /// It does not outlast the answer: what is paused when that is complete, and was not begun to be taken, is thrown away
-    /// with an `on_abort`, and to pause what is thrown away already does nothing, as in Node. One that is still taken, and
-    /// paused later, ends its connection after the keep-alive timeout.
+    /// A pause does not outlast the response: a body that is paused when the response is complete, and of which no data was
+    /// delivered, is discarded with an `on_abort`; pausing a discarded body has no effect, as in Node. A body of which data
+    /// was delivered, and which stays paused behind its response, ends its connection after the keep-alive timeout.
     pub fn pause(&self) {
-        // What is left behind its answer has no exchange any more: nothing would let it come again.
+        // What is left behind its response has no exchange any more: nothing would resume it.
         if self.is_current() && self.connection.pipeline.with(self.number, |_, _| ()).is_some() {
             self.connection.state.pause_body();
         }
     }
 
-    /// Lets the body come again; one that nobody takes is thrown away.
+    /// Resumes the body; without a handler it is discarded.
     pub fn resume(&self) {
         if self.is_current() && self.connection.state.resume_body() {
             self.on_flowing();

@@ -8,8 +8,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// A request's head, lent for the call. What is needed longer is to be copied; [`body`](Self::body) is a handle that
-/// lives on.
+/// A request's head, lent for the call: copy what is needed longer. [`body`](Self::body) is a handle that may be kept.
 ///
 /// It dereferences to [`RequestHead`], which has method, target, version and fields.
 ///
@@ -34,14 +33,14 @@ impl<'a> Request<'a> {
         Self { head, connection, number }
     }
 
-    /// The request's body. Give it a handler, now or later: it stands still while there is a handle and no handler. Without
-    /// either it is thrown away.
+    /// The request's body. Give it a handler, now or later: it waits while there is a handle and no handler. Without
+    /// either it is discarded.
     #[must_use]
     pub fn body(&self) -> Body {
         Body::new(self.connection, self.number)
     }
 
-    /// The connection that the request came through: for addresses and counters. Reading and writing are HTTP's.
+    /// The connection's socket: for addresses and counters. Only this crate reads from it and writes to it.
     #[must_use]
     pub fn socket(&self) -> &Socket {
         &self.connection.socket

@@ -9,12 +9,12 @@ use net::Socket;
 use std::fmt;
 use std::rc::Rc;
 
-/// The answer to one request. A cheap clone that may be carried anywhere on its thread: into a timer, a future,
-/// another connection's callback.
+/// The response to one request. A handle, cheap to clone, that may be moved anywhere on its thread: into a timer, a future,
+/// another connection's handler.
 ///
-/// Dropping the last clone without [`end`](Self::end) answers 500, or breaks the connection if the answer has begun:
-/// a response that was lost keeps no client waiting. One that its own [`ResponseHandler`] holds is not lost: it lasts as
-/// long as its connection unless somebody ends it.
+/// Dropping the last clone without [`end`](Self::end) sends status 500, or breaks the connection if the response has begun:
+/// no client waits for a response that was lost. A clone that the response's own [`ResponseHandler`] holds counts: such a
+/// response lasts as long as its connection unless it is ended.
 ///
 /// ```
 /// use http::{Request, Response, Result};
@@ -41,10 +41,10 @@ impl Response {
         Self::first(connection, number)
     }
 
-    /// Sets the status; 200 at first.
+    /// Sets the status. Default: 200.
     ///
     /// # Errors
-    /// `HeadersSent`, `Gone`, and `Encode` for a status outside of 200 to 999: an informational one is no answer. See
+    /// `HeadersSent`, `Closed`, and `Encode` for a status outside of 200 to 999: an informational response is not the final one. See
     /// [`write_information`](Self::write_information), and for 101
     /// [`accepts_upgrade`](crate::upcall::RequestHandler::accepts_upgrade).
     pub fn set_status(&self, status: u16) -> Result<&Self> {
@@ -56,10 +56,10 @@ impl Response {
         })
     }
 
-    /// Sets the reason phrase; the registered one at first.
+    /// Sets the reason phrase. Default: the registered one of the status.
     ///
     /// # Errors
-    /// `HeadersSent`, `Gone`, and `Encode` for control characters.
+    /// `HeadersSent`, `Closed`, and `Encode` for control characters.
     pub fn set_reason(&self, reason: impl AsRef<[u8]>) -> Result<&Self> {
         self.change_head(|exchange| Ok(exchange.head.set_reason(reason.as_ref())?))
     }
@@ -67,7 +67,7 @@ impl Response {
     /// Sets a field, in place of those of its name.
     ///
     /// # Errors
-    /// `HeadersSent`, `Gone`, `Encode` for a name that is no token or a value with control characters, and
+    /// `HeadersSent`, `Closed`, `Encode` for a name that is no token or a value with control characters, and
     /// `InvalidFraming` for a `Content-Length` that is no number.
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
         let value = value.as_ref();
@@ -93,11 +93,11 @@ impl Response {
         self.change_head(|exchange| Ok(exchange.head.append(name, value)?))
     }
 
-    /// Removes a field. One that is sent by itself (`Date`, `Connection`, `Content-Length`, `Transfer-Encoding`) is
-    /// then not sent either.
+    /// Removes a field. The server then does not add it either, if it is `Date`, `Connection`, `Content-Length` or
+    /// `Transfer-Encoding`.
     ///
     /// # Errors
-    /// `HeadersSent`, `Gone`.
+    /// `HeadersSent`, `Closed`.
     pub fn remove_header(&self, name: &str) -> Result<&Self> {
         self.change_head(|exchange| {
             exchange.head.remove(name);
@@ -108,8 +108,7 @@ impl Response {
     /// Sets status and fields together (`writeHead`). They are sent with the first of the body.
     ///
     /// # Errors
-    /// As for [`set_status`](Self::set_status) and [`set_header`](Self::set_header); what came before the mistake is
-    /// set.
+    /// As for [`set_status`](Self::set_status) and [`set_header`](Self::set_header); what precedes the faulty part is set.
     pub fn write_head(&self, status: u16, fields: &[(&str, &str)]) -> Result<&Self> {
         self.set_status(status)?;
         for (name, value) in fields {
@@ -121,7 +120,7 @@ impl Response {
     /// Sends the head now, without a body yet (`flushHeaders`).
     ///
     /// # Errors
-    /// `Gone`, `TrailerWithoutChunked`.
+    /// `Closed`, `TrailerWithoutChunked`.
     pub fn flush_headers(&self) -> Result<()> {
         let _down = down("Response::flush_headers");
         if self.is_head_sent() {
@@ -138,7 +137,7 @@ impl Response {
     /// written to a response without a body (`HEAD`, 204, 304) is dropped.
     ///
     /// # Errors
-    /// `Gone`, `BodyTooLong`, `TrailerWithoutChunked`.
+    /// `Closed`, `BodyTooLong`, `TrailerWithoutChunked`.
     pub fn write(&self, data: &[u8]) -> Result<bool> {
         let _down = down_with("Response::write", data);
         self.connection.write_response(self.number, data, false)
@@ -156,11 +155,11 @@ impl Response {
         self.connection.write_response(self.number, data, true).map(drop)
     }
 
-    /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked. One
-    /// to `HEAD` or to an HTTP/1.0 client goes without trailers.
+    /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked. A
+    /// response to `HEAD` or to an HTTP/1.0 client is sent without trailers.
     ///
     /// # Errors
-    /// `Gone`, `Encode` for a field that may not stand there, `TrailerWithoutChunked` if the head is sent and the
+    /// `Closed`, `Encode` for a field that may not stand there, `TrailerWithoutChunked` if the head is sent and the
     /// response is not chunked.
     pub fn add_trailer(&self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
         let value = value.as_ref();
@@ -185,7 +184,7 @@ impl Response {
     /// clients get none. Returns, like [`write`](Self::write), whether more is welcome; after `false` wait for `on_drain`.
     ///
     /// # Errors
-    /// `HeadersSent`, `Gone`, and `Encode` for a status that is not informational, for 101, and for fields that may
+    /// `HeadersSent`, `Closed`, and `Encode` for a status that is not informational, for 101, and for fields that may
     /// not stand there.
     pub fn write_information(&self, status: u16, fields: &[(&str, &str)]) -> Result<bool> {
         let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
@@ -210,9 +209,8 @@ impl Response {
         self.connection.ask_for_more(self.number)
     }
 
-    /// Sets who is told what becomes of this response, in place of who was. It is also told of a client that has ended
-    /// before. If it has ended, or its connection is gone,
-    /// the handler is dropped.
+    /// Sets the handler of this response's events, in place of the one before. It is also told of a client that has ended
+    /// its side before. If the response has ended, or its connection is closed, the handler is dropped.
     pub fn set_handler(&self, handler: impl ResponseHandler + 'static) {
         let mut handler: Option<Box<dyn ResponseHandler>> = Some(Box::new(handler));
         let old = self.connection.pipeline.with(self.number, |exchange, _| {
@@ -226,8 +224,8 @@ impl Response {
         drop(old);
     }
 
-    /// Asks for an `on_drain`, soon and from the loop, so that others have their turn: for a writer that has much to say
-    /// to a client that keeps up.
+    /// Asks for an `on_drain`, soon and from the loop, so that other connections are served meanwhile: for a handler that
+    /// writes much to a client that reads as fast.
     pub fn yield_now(&self) {
         let _down = down("Response::yield_now");
         let asked = self.with(|exchange| {
@@ -252,13 +250,13 @@ impl Response {
         self.with(|exchange| exchange.phase != Phase::Head).unwrap_or(true)
     }
 
-    /// Whether the response has ended, or its connection is gone.
+    /// Whether the response has ended, or its connection is closed.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.with(|exchange| exchange.phase == Phase::Ended).unwrap_or(true)
     }
 
-    /// The connection beneath: for addresses and counters. Reading and writing are HTTP's.
+    /// The connection's socket: for addresses and counters. Only this crate reads from it and writes to it.
     #[must_use]
     pub fn socket(&self) -> &Socket {
         &self.connection.socket

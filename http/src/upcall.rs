@@ -1,4 +1,4 @@
-//! Everything that this layer calls upward: requests, their bodies, and what becomes of responses.
+//! The handlers that this layer calls: of servers with their requests, of bodies, of responses.
 
 use crate::proto::{Fields, ParseError};
 use crate::{Body, Request, Response, Server};

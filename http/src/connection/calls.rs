@@ -47,7 +47,7 @@ pub(super) fn call_response_handler(
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         if !self.has_returned {
-            // One that panicked is not called again.
+            // A handler that panicked is not called again.
             self.handler = None;
         }
         let handler = &mut self.handler;

@@ -83,8 +83,8 @@ fn end_turn(connection: &Connection) {
     }
 }
 
-/// A handler's panic ended the turn. The decoder went down with it, so no further request is found; and the table, of which
-/// there will be a new one.
+/// A handler's panic ended the turn, and dropped the decoder, so that no further request is found, and the table, which will
+/// be made anew.
 #[cold]
 fn after_panic(connection: &Connection) {
     if connection.state.is_raw() {
@@ -133,7 +133,7 @@ impl Input<'_> {
         None
     }
 
-    /// Input that will not be looked at any more.
+    /// Ignores the rest of the input.
     fn skip(&self, rest: &[u8]) -> Option<usize> {
         if !rest.is_empty() {
             self.connection.state.bytes_skipped();
@@ -166,7 +166,8 @@ impl Input<'_> {
         }
     }
 
-    /// Whether a request is one that its handler does not see: an accepted upgrade, or something that cannot be.
+    /// Deals with requests that `on_request` does not see: an accepted upgrade, and what the server does not do. Returns
+    /// whether it was such a request.
     fn is_settled(&self, request: &Request<'_>, context: AsyncContext, rest: &[u8]) -> bool {
         if self.is_upgrade_accepted(request, context) {
             self.hand_over(request, context, rest);
@@ -267,7 +268,7 @@ pub(super) fn call_request_handler(connection: &Connection, request: &Request<'_
     });
 }
 
-/// Notes what few requests ask for: that the connection ends, and a word before they send their body.
+/// Notes what few requests ask for: that the connection ends, and a `100 Continue` before their body.
 fn note_wishes(exchange: &mut Exchange, head: &RequestHead<'_>, rest: &[u8]) {
     // What follows a CONNECT may be meant for the tunnel, and come although there is none. Old clients send a line end
     // behind a body (RFC 9112, 2.2).

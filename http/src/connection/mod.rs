@@ -108,7 +108,7 @@ impl Connection {
         self.since.set(self.core.now());
     }
 
-    /// Whether the request of this number is the one that is being received.
+    /// Whether the request of this number is being received.
     pub(crate) fn is_receiving(&self, number: u32) -> bool {
         self.state.is_in_message() && self.pipeline.newest() == number
     }
@@ -118,7 +118,7 @@ impl Connection {
         self.state.is_quiet() && self.pipeline.is_empty() && self.socket.buffered() == 0
     }
 
-    /// Everything that came is answered.
+    /// Every request is answered.
     fn become_idle(&self) {
         self.restart_clock();
         if self.state.has_client_ended() {
@@ -308,13 +308,13 @@ impl Connection {
         self.socket.resume();
     }
 
-    /// Breaks the connection at once: with a reset if its end would pass for that of a response, one that is complete here
-    /// and of which some is not sent included.
+    /// Breaks the connection at once: with a reset if the client would take its end for the end of a response, even of a
+    /// complete one of which some is not sent.
     pub(crate) fn break_off(&self) {
         let is_open = self.pipeline.with_oldest(|oldest| oldest.is_open_ended()) == Some(true);
         let needs_reset =
             is_open || self.state.due_end() == Some(Why::Truncated) || self.socket.buffered() > 0;
-        // Only TCP knows a reset.
+        // Only TCP has a reset.
         if !needs_reset || self.socket.reset_and_destroy().is_err() {
             self.socket.destroy();
         }
@@ -391,7 +391,7 @@ impl ConnectionTower {
 impl Drop for ConnectionTower {
     fn drop(&mut self) {
         self.connection.on_dropped();
-        // One that left HTTP stays in the table for the end of a `shutdown`.
+        // A connection that left HTTP stays in the table for the end of a `shutdown`.
         if !self.connection.state.is_raw() {
             self.connection.core.remove(self.key);
         }

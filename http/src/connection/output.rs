@@ -51,7 +51,7 @@ impl Connection {
             let is_short = self.write_part(exchange, is_oldest, data, last)?;
             let is_welcome = last || self.is_more_welcome(exchange, is_oldest);
             let extra = exchange.extra_mut();
-            // One that was asked for with `yield_now` is still due.
+            // What `yield_now` asked for is still due.
             extra.needs_drain = !last && (!is_welcome || extra.needs_drain);
             extra.closes |= is_short;
             Ok((is_welcome, is_oldest, is_short))
@@ -200,7 +200,7 @@ impl Connection {
     /// With `is_newest` the error is the newest request's; else that of something behind it that is no request.
     fn answer_newest_and_end(&self, status: u16, is_newest: bool) {
         let mut answer = Vec::new();
-        // Only a status outside of the range of errors is refused, and none such is used.
+        // Only a status outside of the range of errors is refused, and none of those is used.
         let _ = self.core.with_heads(|heads| Encoder::closing(status, Some(heads), &mut answer));
         self.state.refused();
         let cut = |exchange: &mut Exchange, answer: &[u8]| {

@@ -8,7 +8,7 @@ use super::exchange::{Exchange, Phase};
 use std::cell::Cell;
 
 /// Requests of one connection that may wait for their responses; more of them stay undecoded. Each is a record of a few
-/// hundred bytes that a client gets for twenty.
+/// hundred bytes that costs the client twenty.
 const MAX_PIPELINED: u32 = 64;
 
 /// The exchanges of one connection, numbered in the order of the requests.
@@ -80,7 +80,7 @@ impl Pipeline {
         number
     }
 
-    /// Puts `oldest` and those behind it before the one that is in their place.
+    /// Puts `oldest` and those behind it before the exchange that has their place.
     #[inline(never)]
     fn push_behind(&self, mut oldest: Box<Exchange>) {
         let newest = self.oldest.take();

@@ -21,8 +21,8 @@ const KEPT_SECTION: usize = 4096;
 
 /// Where the fields are in the section that was read last, and that section.
 ///
-/// A client sends the same fields with most of its requests, byte for byte. So the section of the last head is kept: one
-/// that is equal needs to be compared only.
+/// A client sends the same fields with most of its requests, byte for byte. So the section of the last head is kept: an
+/// equal section needs to be compared only.
 #[derive(Debug, Default)]
 pub(super) struct SectionTable {
     spans: Vec<Span>,

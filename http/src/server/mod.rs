@@ -120,8 +120,8 @@ impl Server {
     /// Starts listening; `handler` is called from the loop and dropped once the server is closed.
     ///
     /// After [`close`](Self::close) a server may listen again at once: the connections that are still open stay with the
-    /// handler that got them, which hears of its `on_close` when they are gone. Listening again ends
-    /// a [`shutdown`](Self::shutdown) that is going on.
+    /// handler that got them, whose `on_close` is called when the last of them is closed. Listening again ends a
+    /// [`shutdown`](Self::shutdown) that is going on.
     ///
     /// # Errors
     /// As [`net::Server::listen`].
@@ -148,7 +148,7 @@ impl Server {
         self.listen(options, on_request)
     }
 
-    /// Stops listening and closes idle connections; `on_close` comes when the last connection is gone.
+    /// Stops listening and closes idle connections; `on_close` is called when the last connection is closed.
     ///
     /// As in Node, connections that are being served may go on to be used: see [`shutdown`](Self::shutdown).
     ///
@@ -160,9 +160,9 @@ impl Server {
         Ok(())
     }
 
-    /// Ends in an orderly way: takes the connections that wait in the kernel and stops listening, answers what was asked
-    /// with `Connection: close`, closes connections that stay idle for half a second, and after `grace` all others, those
-    /// that left HTTP included. `on_close` comes when the last one is gone; until then the loop stays alive.
+    /// Ends in an orderly way: takes the connections that wait in the kernel and stops listening, answers the requests
+    /// that came with `Connection: close`, closes connections that stay idle for half a second, and after `grace` all others, those
+    /// that left HTTP included. `on_close` is called when the last one is closed; until then the loop stays alive.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
@@ -265,7 +265,7 @@ impl Core {
         drop(removed);
     }
 
-    /// Forgets connections that left HTTP and are not `wanted`. Nobody else does: their tower is gone.
+    /// Removes the connections that left HTTP and are not `wanted`. Nothing else does, since their tower is dropped.
     fn retain_upgraded(&self, wanted: impl Fn(&Connection) -> bool) {
         let is_kept = |connection: &Connection| !connection.state.is_raw() || wanted(connection);
         let mut kept = self.connections.borrow_mut();
@@ -273,7 +273,7 @@ impl Core {
         let stale: Vec<_> = stale.collect();
         let removed: Vec<_> = stale.into_iter().map(|key| kept.remove(key)).collect();
         drop(kept);
-        // Only now: what a connection holds may use the table as it goes.
+        // Only now: the destructors of what a connection holds may use the table.
         drop(removed);
     }
 

@@ -47,7 +47,7 @@ pub struct ServerOptions {
     /// Whether a client that has ended its side gets the responses that are due (`httpAllowHalfOpen`). Default: `false`, as
     /// in Node.
     ///
-    /// With `false` such a client counts as gone: handlers of responses that have not begun get `on_close`. Unlike in Node
+    /// With `false` such a client counts as closed: handlers of responses that have not begun get `on_close`. Unlike in Node
     /// it still gets what is written within 3 s, as long as it reads. With `true` the handlers get `on_client_end`.
     pub allow_half_open: bool,
     /// How much of a client's input is held or skipped.

@@ -1,4 +1,4 @@
-//! Who has been silent for too long. Mirrors `checkConnections` and Node's `ConnectionsList`.
+//! Timeouts: which connections have been silent for too long. Mirrors `checkConnections` and Node's `ConnectionsList`.
 //!
 //! No connection has a timer: each remembers when its present state began, and one timer for all looks at them. A
 //! request in the steady state costs no timer operation.
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// What passes between the idle time that clients are told and the close (Node's `keepAliveTimeoutBuffer`).
 const KEEP_ALIVE_BUFFER: Duration = Duration::from_secs(1);
 
-/// How long a client that has acknowledged its last answer may be silent, after this side has ended, before the connection
+/// How long a client that has acknowledged its last response may be silent, after this side has ended, before the connection
 /// is closed: it may still be sending what it began.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -26,7 +26,7 @@ const LIMIT_AFTER_END: Duration = Duration::from_secs(3);
 enum Verdict {
     Answer408,
     Destroy,
-    /// Nobody waits for anything; but the client may still be fetching its last answer.
+    /// Neither side waits for anything, but the client may still be fetching its last response.
     CloseIdle,
 }
 

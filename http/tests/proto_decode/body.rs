@@ -158,7 +158,7 @@ fn transfer_encoding_in_http10_is_refused() {
     refuse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", ParseError::TransferEncodingInHttp10);
 }
 
-// Names that only resemble the ones that matter.
+// Names that only resemble those that matter.
 #[test]
 fn similar_names_do_not_delimit() {
     check(

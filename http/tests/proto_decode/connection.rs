@@ -99,7 +99,7 @@ fn an_accepted_upgrade_leaves_the_rest_of_the_input() {
             "GET /accept 1.1 Origin Length(2) upgrade | {fields} | Content-Length: 2 | body=hi | end | done=!"
         ),
     );
-    // One that is not accepted is an ordinary request.
+    // An upgrade that is not accepted is an ordinary request.
     check(
         &format!("GET / HTTP/1.1\r\n{lines}\r\n{}", get("1.1", "", "")),
         &format!("GET / 1.1 Origin None upgrade | {fields} | end | GET / 1.1 Origin None | Host: h | end"),

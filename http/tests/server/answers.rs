@@ -223,7 +223,7 @@ fn a_response_finished_later_by_somebody_else_is_sent() {
     let handler = move |request: &Request<'_>, response: Response| match request.path() {
         "/wait" => kept.keep(response),
         _ => {
-            let waiting = kept.take_oldest().expect("somebody waits");
+            let waiting = kept.take_oldest().expect("a response waits");
             assert!(waiting.socket().remote_address() != response.socket().remote_address());
             waiting.end(b"at last").expect("to end");
             response.end(b"done").expect("to end");

@@ -1,4 +1,4 @@
-//! Bodies of requests: who gets them, when they stand still, and what becomes of those that nobody wants.
+//! Bodies of requests: which handlers get them, when they wait, and what becomes of those without a handler.
 
 use crate::harness::{Client, Count, Kept, Log, serve};
 use http::proto::Fields;
@@ -57,7 +57,7 @@ fn a_body_comes_as_it_is_sent_and_then_its_end() {
 fn a_body_that_nobody_takes_is_thrown_away() {
     let handler = |request: &Request<'_>, response: Response| {
         if request.path() == "/paused" {
-            // Nobody can want it once the answer is written.
+            // No handler can be set once the response is written.
             request.body().pause();
         }
         response.end(request.path().as_bytes()).expect("to end");
@@ -95,7 +95,7 @@ fn a_body_goes_to_its_handler_also_after_the_answer() {
     assert_eq!(log.joined().replace("end0 ", "").replace(' ', ""), "abcdeend0");
 }
 
-/// Pauses at each piece; whoever has the handle resumes.
+/// Pauses at each piece; the holder of the handle resumes.
 struct Pausing {
     body: Body,
     log: Log,
@@ -208,7 +208,7 @@ fn a_waiting_client_is_told_to_go_on() {
         assert_eq!(client.head().status, 100);
         client.send("hi");
         assert_eq!(client.answer().text(), "hi end0");
-        // One that did not wait is not told.
+        // A client that did not wait is not told.
         client.send(format!("{POST}Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"));
         assert_eq!(client.answer().text(), "hi end0");
         // HTTP/1.0 knows no 100.

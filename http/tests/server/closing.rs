@@ -16,7 +16,7 @@ fn any() -> ListenOptions {
     ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0)))
 }
 
-/// `/close` closes, `/shutdown` shuts down, `/wait` waits until somebody asks for `/go`.
+/// `/close` closes, `/shutdown` shuts down, `/wait` waits until a request of `/go` comes.
 fn app(server: Server, kept: Kept) -> impl FnMut(&Request<'_>, Response) {
     move |request: &Request<'_>, response: Response| {
         match request.path() {
@@ -61,7 +61,7 @@ fn a_close_ends_idle_connections_and_lets_others_go_on() {
         assert_eq!(begun.answer().status, 200);
         assert_eq!(closer.ask("/go").status, 200);
         assert_eq!(waiting.answer().text(), "waited");
-        assert!(TcpStream::connect(address).is_err(), "nobody listens");
+        assert!(TcpStream::connect(address).is_err(), "no server listens");
     });
 }
 
@@ -388,13 +388,13 @@ impl BodyHandler for Holding {
     fn on_data(&mut self, _: &Body, _: &[u8]) {}
     fn on_end(&mut self, _: &Body, _: &http::proto::Fields<'_>) {}
     fn on_abort(&mut self, _: &Body) {
-        panic!("a dropped loop calls nobody");
+        panic!("a dropped loop calls no handler");
     }
 }
 
 impl ResponseHandler for Holding {
     fn on_close(&mut self, _: &Response) {
-        panic!("a dropped loop calls nobody");
+        panic!("a dropped loop calls no handler");
     }
 }
 

@@ -6,7 +6,7 @@ use http::upcall::RequestHandler;
 use http::{Request, Response};
 use net::Socket;
 
-/// Answers, or keeps what is asked of `/wait` until somebody asks for `/go`; notes errors.
+/// Answers, or keeps requests of `/wait` until one of `/go` comes; notes errors.
 struct App {
     log: Log,
     kept: Kept,

@@ -74,7 +74,7 @@ fn a_client_that_leaves_closes_every_response_and_aborts_the_body_once() {
             request.body().set_handler(Told { log: seen.clone(), name });
             kept.keep(response);
         }
-        // Both are gone when the client left.
+        // Both are dropped when the client has closed.
         _ => response.end(seen.joined().as_bytes()).expect("to end"),
     };
     let last = serve(handler, |address| {

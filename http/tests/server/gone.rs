@@ -1,4 +1,4 @@
-//! Clients that are gone while their answers are due: who is told, and when.
+//! Clients that end or close while their responses are due: which handlers are told, and when.
 
 use crate::harness::{Client, Count, Kept, Site, impatient};
 use http::proto::Fields;
@@ -61,7 +61,7 @@ fn app(heard: Heard) -> impl FnMut(&Request<'_>, Response) {
     }
 }
 
-/// Gives its response another handler when it hears that the client is gone.
+/// Gives its response another handler when it is told that the client has ended.
 struct Succeeded(Option<Response>, Heard);
 
 impl Succeeded {
@@ -223,7 +223,7 @@ fn an_end_behind_a_paused_body_is_told_and_ends_the_connection_in_time() {
     }
 }
 
-// Node counts a client that ended as gone, whatever is in the way
+// Node takes a client that ended to have left, whatever is in the way
 #[test]
 fn a_paused_body_of_which_nothing_is_missing_does_not_keep_its_client() {
     for request in [
@@ -294,12 +294,12 @@ fn with_half_open_connections_an_end_is_told_and_the_answer_comes() {
         }
         client.expect_end();
         // A reset is told as ever.
-        let mut gone = Client::connect(address);
-        gone.get("/");
-        gone.get("/wait");
-        gone.end_sending();
+        let mut closed = Client::connect(address);
+        closed.get("/");
+        closed.get("/wait");
+        closed.end_sending();
         while other.ask("/").text() != "101 0" {}
-        gone.reset();
+        closed.reset();
         while other.ask("/").text() != "101 1" {}
     });
 }

@@ -425,7 +425,7 @@ impl ResponseHandler for Stream {
             match response.write(&[b'x'; 64 * 1024][..len]) {
                 Ok(true) => {}
                 Ok(false) => return,
-                // The client is gone.
+                // The client has closed.
                 Err(_) => self.left = 0,
             }
         }

@@ -35,7 +35,7 @@ fn counting(response: Response) -> Counting {
     Counting { response: Some(response), len: 0, aborts: Count::default() }
 }
 
-/// Claims every body in a task, or 5 ms later if the path says so.
+/// Claims every body in a task, or 5 ms later for `/timer`.
 fn claiming_later() -> impl FnMut(&Request<'_>, Response) {
     |request: &Request<'_>, response: Response| {
         let (body, env) = (request.body(), response.socket().environment().clone());
@@ -116,7 +116,7 @@ fn a_held_body_stands_still_until_its_last_handle_is_dropped_and_is_thrown_away_
         }
         "/release" => {
             for (first, second, waiting) in held.borrow_mut().drain(..) {
-                // One that was paused is let go of as well.
+                // A paused body is released as well.
                 second.pause();
                 drop((first.clone(), first));
                 drop(second);
@@ -175,8 +175,8 @@ fn a_claim_that_comes_when_the_connection_is_gone_hears_of_it() {
             response.end(b"").expect("to end");
         }
         _ => {
-            let gone = held.borrow().iter().all(|(_, waiting)| waiting.socket().is_destroyed());
-            let text = format!("{} {gone} {}", held.borrow().len(), told.get());
+            let destroyed = held.borrow().iter().all(|(_, waiting)| waiting.socket().is_destroyed());
+            let text = format!("{} {destroyed} {}", held.borrow().len(), told.get());
             response.end(text.as_bytes()).expect("to end");
         }
     };

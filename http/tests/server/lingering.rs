@@ -56,7 +56,7 @@ fn a_large_answer_comes_whole_to_a_client_that_still_sends() {
                     0 => break,
                     count => received.extend_from_slice(&piece[..count]),
                 }
-                // Refused once the server is gone.
+                // Refused once the server is closed.
                 let _ = stream.write(more.as_bytes());
                 std::thread::sleep(PAUSE);
             }
@@ -153,7 +153,7 @@ fn a_connection_whose_answer_is_not_fetched_yet_is_not_cut_as_an_idle_one() {
             assert_eq!(head.status, 200);
             let mut received = 0;
             while received < MEDIUM {
-                // Refused once the server is gone.
+                // Refused once the server is closed.
                 client.try_send("\r\n");
                 received += client.take(1000).len();
             }

@@ -225,7 +225,7 @@ fn a_panic_ends_at_most_its_connection() {
             assert!(all.contains(expected) && !all.contains("hello"), "{expected}: {all}");
             assert!(all.matches("HTTP/1.1").count() <= 1, "{all}");
         }
-        // One handler of several is told that the connection is gone.
+        // One handler of several is told that the connection is closed.
         let mut client = Client::connect(address);
         let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
         client.send(get("/close") + &get("/close") + &get("/destroy"));

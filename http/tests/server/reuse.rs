@@ -65,7 +65,7 @@ fn nothing_of_an_exchange_comes_up_in_the_next_one_that_uses_its_record() {
         client.send("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc");
         assert_eq!(client.answer().text(), "taken");
         assert_eq!(without_date(&client.ask("/plain").head), expected);
-        // One that waited for its turn, and those behind it.
+        // A request that waited for its turn, and those behind it.
         client.send("GET /fields HTTP/1.1\r\nHost: h\r\n\r\nGET /plain HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(client.answer().status, 404);
         assert_eq!(without_date(&client.answer().head), expected);
@@ -162,7 +162,7 @@ fn an_early_answer_that_ends_the_connection_is_not_lost_to_a_body_that_still_com
 #[test]
 fn requests_whose_fields_differ_are_told_apart_from_those_before() {
     let echo = |request: &Request<'_>, response: Response| {
-        let value = request.fields.get("X-Who").unwrap_or(b"nobody").to_vec();
+        let value = request.fields.get("X-Who").unwrap_or(b"unknown").to_vec();
         let authority = request.authority().to_owned();
         response.set_header("X-Host", authority).and_then(|response| response.end(&value)).expect("to end");
     };
@@ -170,9 +170,9 @@ fn requests_whose_fields_differ_are_told_apart_from_those_before() {
         let mut client = Client::connect(address);
         let requests: Vec<_> = (0..40)
             .map(|index| match index % 4 {
-                0 => ("h", String::new(), "nobody".to_owned()),
+                0 => ("h", String::new(), "unknown".to_owned()),
                 1 => ("h", format!("X-Who: {index}\r\n"), index.to_string()),
-                2 => ("other", String::new(), "nobody".to_owned()),
+                2 => ("other", String::new(), "unknown".to_owned()),
                 _ => ("h", "X-Who: same\r\n".to_owned(), "same".to_owned()),
             })
             .collect();

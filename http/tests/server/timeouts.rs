@@ -181,7 +181,7 @@ fn a_slow_handler_is_not_cut() {
     Site::new(options(SHORT, SHORT, SHORT)).run(handler, |address| {
         let mut waiting = Client::connect(address);
         waiting.get("/wait");
-        // A connection that came later is timed out, and another after it; the one that waits is not.
+        // A connection that came later is timed out, and another after it; the waiting one is not.
         for _ in 0..2 {
             expect_408(&mut begun(address));
         }

@@ -173,7 +173,7 @@ fn an_upgrade_that_waited_behind_a_paused_body_reads_on() {
     });
 }
 
-// A socket that nobody wants
+// A socket that no handler takes
 #[test]
 fn an_upgrade_left_without_a_handler_is_closed() {
     serve(Taking::default(), |address| {

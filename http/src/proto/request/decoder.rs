@@ -44,7 +44,7 @@ pub enum Event<'a> {
     Head(RequestHead<'a>),
     /// Some of its body, with chunked coding removed; never empty.
     Body(&'a [u8]),
-    /// The request is complete: follows every `Head`. The fields are those of the trailer section, without the ones that
+    /// The request is complete: follows every `Head`. The fields are those of the trailer section, without those which
     /// RFC 9110, 6.5.1 forbids there.
     End(Fields<'a>),
     /// No further request will come: the last message has ended, or the connection was handed over with

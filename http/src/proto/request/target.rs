@@ -21,7 +21,7 @@ pub enum TargetForm {
     Asterisk,
 }
 
-/// The form of `target`, if it is one that `method` allows and if it is well-formed.
+/// The form of `target`, if `method` allows it and `target` is well-formed.
 #[inline]
 pub(super) fn form(method: &str, target: &str) -> Option<TargetForm> {
     if target.starts_with('/') && method != "CONNECT" {
