@@ -1,7 +1,7 @@
 //! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
 
 use crate::connection::{Connection, Exchange, Phase, fast_path};
-use crate::proto::{EncodeError, Encoder, Version};
+use crate::proto::{EncodeError, Encoder, ResponseHead, Version};
 use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
 use crate::{Error, Result};
@@ -174,7 +174,7 @@ impl Response {
             if wanted {
                 Ok(exchange.head.add_trailer(name, value)?)
             } else {
-                Ok(Encoder::check_trailer(name, value)?)
+                Ok(ResponseHead::check_trailer(name, value)?)
             }
         });
         added.unwrap_or(Err(Error::Closed))

@@ -6,7 +6,7 @@
 //! nothing of one exchange can come up in another.
 
 use super::state::Why;
-use crate::proto::{Encoder, FieldLines, RequestFacts, ResponseHead, Version};
+use crate::proto::{Encoder, RequestFacts, ResponseHead, Version};
 use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::AsyncContext;
 use std::cell::{Cell, RefCell};
@@ -119,17 +119,18 @@ impl Exchange {
         self.request.version == Version::Http11 && !self.request.is_head
     }
 
-    /// Status and field lines, if a response of which nothing is written and whose body is known whole is delimited by its
+    /// The head, if a response of which nothing is written and whose body is known whole is delimited by its
     /// length, and ends the connection only if the request wants that: what [`Encoder::begin`] would find.
     #[inline(always)]
-    pub(super) fn simple_response(&mut self) -> Option<(u16, &mut FieldLines)> {
+    pub(super) fn simple_response(&mut self) -> Option<&mut ResponseHead> {
         let RequestFacts { is_head, is_connect, version, .. } = self.request;
         let has_body = !is_head && !is_connect && version == Version::Http11;
         if !has_body || self.phase != Phase::Head || (self.extra_used && self.extra.awaits_continue) {
             return None;
         }
-        let is_simple = |status| status == 200 || (status > 200 && !matches!(status, 204 | 205 | 304));
-        self.head.simple().filter(|(status, _)| is_simple(*status))
+        let status = self.head.status();
+        let has_length = status == 200 || (status > 200 && !matches!(status, 204 | 205 | 304));
+        (self.head.is_simple() && has_length).then_some(&mut self.head)
     }
 
     /// Ends a response without what is left of it; the connection ends with it.

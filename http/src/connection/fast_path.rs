@@ -18,7 +18,7 @@ use super::Connection;
 use super::exchange::{Exchange, Phase};
 use super::input::call_request_handler;
 use super::output::COPIED_BODY;
-use crate::proto::{Decoder, FieldTable, RequestFacts, SimpleHead};
+use crate::proto::{Decoder, FieldTable, RequestFacts};
 use crate::{Request, Response};
 use async_wrap::Provider;
 use std::rc::Rc;
@@ -73,13 +73,12 @@ pub(crate) fn end(connection: &Rc<Connection>, number: u32, data: &[u8]) -> bool
     }
     let Some(mut exchange) = pipeline.take_oldest(number) else { return false };
     let keep_alive = exchange.request.keep_alive;
-    let Some((status, lines)) = exchange.simple_response() else {
+    let Some(head) = exchange.simple_response() else {
         pipeline.put_back(exchange);
         return false;
     };
-    let head = SimpleHead { status, keep_alive, lines, length: data.len() as u64 };
     connection.send(|out| {
-        core.with_heads(|heads| heads.put_simple(head, out));
+        core.with_heads(|heads| heads.put_simple(head, keep_alive, data.len() as u64, out));
         out.extend_from_slice(data);
     });
     if !keep_alive || !exchange.is_unmarked() || exchange.next.is_some() {

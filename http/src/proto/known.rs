@@ -50,24 +50,6 @@ fn is<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     name.try_into().is_ok_and(|name| differences(name) == 0)
 }
 
-/// A set of known fields.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct KnownFields(u16);
-
-impl KnownFields {
-    pub(super) fn contains(self, field: KnownField) -> bool {
-        self.0 & 1 << field as u8 != 0
-    }
-
-    pub(super) fn insert(&mut self, field: KnownField) {
-        self.0 |= 1 << field as u8;
-    }
-
-    pub(super) fn remove(&mut self, field: KnownField) {
-        self.0 &= !(1 << field as u8);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::KnownField;

@@ -81,5 +81,4 @@ pub use limits::Limits;
 pub use repeated::Repeated;
 pub use request::{Decoder, Event, Expect, FieldTable, RequestHead, TargetForm};
 pub use response::{EncodeError, Encoder, HeadCache, RequestFacts, ResponseHead};
-pub(crate) use response::{FieldLines, SimpleHead};
 pub use version::Version;

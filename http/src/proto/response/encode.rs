@@ -72,15 +72,18 @@ pub(super) fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>)
         return Err(EncodeError::InvalidStatus(status));
     }
     let reason = reason.unwrap_or_else(|| reason_phrase(status).as_bytes());
-    if !is_text(reason) {
-        return Err(EncodeError::InvalidReason);
-    }
+    check_reason(reason)?;
     out.extend_from_slice(b"HTTP/1.1 ");
     put_decimal(out, u64::from(status));
     out.push(b' ');
     out.extend_from_slice(reason);
     out.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// Whether [`status_line`] accepts `reason`.
+pub(super) fn check_reason(reason: &[u8]) -> Result<(), EncodeError> {
+    if is_text(reason) { Ok(()) } else { Err(EncodeError::InvalidReason) }
 }
 
 /// Appends a field line.
@@ -111,13 +114,6 @@ pub(super) fn check_field(name: &str, value: &[u8]) -> Result<(), EncodeError> {
     }
 }
 
-/// Appends the `Date` line. `date` is an IMF-fixdate (RFC 9110, 5.6.7), which always has 29 bytes.
-pub(super) fn date_field(out: &mut Vec<u8>, date: &[u8; 29]) {
-    out.extend_from_slice(b"Date: ");
-    out.extend_from_slice(date);
-    out.extend_from_slice(b"\r\n");
-}
-
 /// Appends the `Content-Length` line as the last one of a head, with the head's end.
 #[inline]
 pub(super) fn content_length_end(out: &mut Vec<u8>, length: u64) {
@@ -139,44 +135,6 @@ pub(super) fn content_length_end(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(&line[..len + END.len()]);
 }
 
-/// Appends the `Keep-Alive` line that Node sends: how many seconds the connection may idle, and how many
-/// requests it may carry if that is limited.
-pub(super) fn keep_alive_field(out: &mut Vec<u8>, timeout_secs: u64, max_requests: Option<u64>) {
-    out.extend_from_slice(b"Keep-Alive: timeout=");
-    put_decimal(out, timeout_secs);
-    if let Some(max) = max_requests {
-        out.extend_from_slice(b", max=");
-        put_decimal(out, max);
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends an informational response, whole: 103 Early Hints, 102 Processing and the like.
-///
-/// Not 101, which ends HTTP on the connection and is a final response here. Such a response has neither
-/// `Content-Length` nor `Transfer-Encoding` (RFC 9110, 8.6; RFC 9112, 6.1). Do not send one to an HTTP/1.0
-/// client (RFC 9110, 15.2).
-pub(super) fn informational<'f>(
-    out: &mut Vec<u8>,
-    status: u16,
-    fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
-) -> Result<(), EncodeError> {
-    if status == 101 || !(100..=199).contains(&status) {
-        return Err(EncodeError::InvalidStatus(status));
-    }
-    all_or_nothing(out, |out| {
-        status_line(out, status, None)?;
-        for (name, value) in fields {
-            if is_framing(name) {
-                return Err(EncodeError::MisplacedField);
-            }
-            field(out, name, value)?;
-        }
-        out.extend_from_slice(b"\r\n");
-        Ok(())
-    })
-}
-
 /// Appends the line before a chunk of `len` bytes. A chunk of no bytes would end the body.
 pub(super) fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
     let mut digits = [0; 16];
@@ -191,25 +149,8 @@ pub(super) fn chunk_head(out: &mut Vec<u8>, len: std::num::NonZeroUsize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Runs `write`, and removes what it appended if it fails.
-fn all_or_nothing(
-    out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
-) -> Result<(), EncodeError> {
-    let start = out.len();
-    let result = write(out);
-    if result.is_err() {
-        out.truncate(start);
-    }
-    result
-}
-
 fn is_text(value: &[u8]) -> bool {
     chars::text_run(value) == value.len()
-}
-
-fn is_framing(name: &str) -> bool {
-    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding")
 }
 
 /// The most digits that a number has.

@@ -5,10 +5,11 @@
 //! is delimited. From there on it counts the body and writes what stands around its parts. The parts themselves are the
 //! caller's: large ones are sent from where they are.
 
-use super::encode::{self, EncodeError, chunk_head, content_length_end, status_line};
-use super::framing::{BodyFraming, ConnectionLine, FieldLine, RequestFacts, response_framing};
-use super::head::{Named, ResponseHead, check_trailer};
+use super::encode::{EncodeError, chunk_head, content_length_end, field, status_line};
+use super::framing::{BodyFraming, Field, RequestFacts};
+use super::head::ResponseHead;
 use super::head_cache::{CLOSE_LINE, HeadCache};
+use crate::proto::known::KnownField;
 use std::num::NonZeroUsize;
 
 /// Ends a chunk's data.
@@ -39,8 +40,6 @@ pub struct Encoder {
     /// Body bytes that the framing still allows and demands; of a body that ends with the connection, what is missing.
     left: u64,
     keep_alive: bool,
-    /// Whether the encoder adds `Connection: close`.
-    sends_close: bool,
 }
 
 impl Encoder {
@@ -56,51 +55,43 @@ impl Encoder {
         len: u64,
         is_whole: bool,
     ) -> Result<Self, EncodeError> {
-        let framing = response_framing(request, &head.facts(is_whole.then_some(len)))?;
-        let left = match framing.body {
-            BodyFraming::Length(length) if len > length => return Err(EncodeError::BodyTooLong),
-            BodyFraming::Length(length) => length,
-            _ => 0,
-        };
-        head.settle(&framing);
-        Ok(Self {
-            body: framing.body,
-            left,
-            keep_alive: framing.keep_alive,
-            sends_close: framing.connection == FieldLine::Send(ConnectionLine::Close),
-        })
+        let (body, keep_alive) = head.settle(request, len, is_whole)?;
+        let left = if let BodyFraming::Length(length) = body { length } else { 0 };
+        Ok(Self { body, left, keep_alive })
     }
 
     /// Writes the head. `cache` has the lines that the heads of a server have in common.
     pub fn put_head(&self, head: &ResponseHead, cache: &HeadCache, out: &mut Vec<u8>) {
-        out.reserve(HEAD_ROOM + head.size_hint());
+        out.reserve(HEAD_ROOM + head.lines().len());
         // Both were checked when they were set.
         let _ = status_line(out, head.status(), head.reason());
         self.put_common_lines(head, cache, out);
-        if let Some(codings) = head.transfer_encoding() {
-            put_line(out, b"Transfer-Encoding: ", codings);
+        match &head.framing().transfer_encoding {
+            Field::Set(codings) => put_line(out, b"Transfer-Encoding: ", codings),
+            Field::Unset if self.is_chunked() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+            Field::Unset | Field::Removed => {}
         }
-        out.extend_from_slice(head.lines());
-        match head.content_length() {
-            Some(length) => content_length_end(out, length),
-            None => out.extend_from_slice(b"\r\n"),
+        out.extend_from_slice(head.lines().as_slice());
+        match head.framing().content_length {
+            Field::Set(length) => content_length_end(out, length),
+            Field::Unset | Field::Removed => out.extend_from_slice(b"\r\n"),
         }
     }
 
     /// Writes the lines that the encoder adds, or what was set in their place.
     fn put_common_lines(&self, head: &ResponseHead, cache: &HeadCache, out: &mut Vec<u8>) {
-        let connection = head.connection();
-        if let (Named::Nothing, false, true) = (&connection, self.sends_close, head.wants_keep_alive()) {
+        let connection = &head.framing().connection;
+        if let (Field::Unset, true, true) = (connection, self.keep_alive, head.wants_keep_alive()) {
             return cache.put_common_lines(head.wants_date(), out);
         }
         if head.wants_date() {
             cache.put_date_line(out);
         }
         match connection {
-            Named::Set(options) => put_line(out, b"Connection: ", options),
-            Named::Nothing | Named::Removed if self.sends_close => out.extend_from_slice(CLOSE_LINE),
-            Named::Nothing => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-            Named::Removed => {}
+            Field::Set(options) => put_line(out, b"Connection: ", options),
+            Field::Unset if self.keep_alive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            Field::Unset => out.extend_from_slice(CLOSE_LINE),
+            Field::Removed => {}
         }
     }
 
@@ -204,7 +195,23 @@ impl Encoder {
         fields: impl IntoIterator<Item = (&'f str, &'f [u8])>,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        encode::informational(out, status, fields)
+        if status == 101 || !(100..=199).contains(&status) {
+            return Err(EncodeError::InvalidStatus(status));
+        }
+        let start = out.len();
+        let written = status_line(out, status, None).and_then(|()| {
+            fields.into_iter().try_for_each(|(name, value)| match KnownField::of(name.as_bytes()) {
+                Some(KnownField::ContentLength | KnownField::TransferEncoding) => {
+                    Err(EncodeError::MisplacedField)
+                }
+                _ => field(out, name, value),
+            })
+        });
+        match written {
+            Ok(()) => out.extend_from_slice(b"\r\n"),
+            Err(_) => out.truncate(start),
+        }
+        written
     }
 
     /// Writes a whole response with an empty body that ends the connection: Node's literal responses to a `clientError`, a
@@ -225,14 +232,6 @@ impl Encoder {
         out.extend_from_slice(CLOSE_LINE);
         content_length_end(out, 0);
         Ok(())
-    }
-
-    /// Whether a field may stand in a trailer section.
-    ///
-    /// # Errors
-    /// As for [`ResponseHead::add_trailer`].
-    pub(crate) fn check_trailer(name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        check_trailer(name, value)
     }
 }
 

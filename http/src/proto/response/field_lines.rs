@@ -17,7 +17,7 @@ pub(super) fn recycle(buffer: &mut Vec<u8>) {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct FieldLines {
+pub(super) struct FieldLines {
     /// The lines, and behind them what is left of the last response's.
     bytes: Vec<u8>,
     /// The end of the lines.

@@ -1,4 +1,4 @@
-//! How a response is delimited, and whether the connection lives on: one pure function.
+//! How a response is delimited, and whether the connection persists: one decision about a few fields.
 //!
 //! Mirrors Node's `OutgoingMessage._storeHeader`, and departs from it where RFC 9110 or 9112 has a MUST:
 //! - a `Content-Length` set on 204, on 1xx or on a 2xx to `CONNECT` is not sent (RFC 9110, 8.6; Node sends
@@ -52,38 +52,46 @@ impl From<&RequestHead<'_>> for RequestFacts {
     }
 }
 
-/// The application's side of the decision: what it set, and what it removed for good (Node's `removeHeader`
-/// of a field that the encoder would add).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ResponseFacts {
-    /// The status, 100 to 999.
-    pub status: u16,
-    /// The body's length, if the whole body is known when the head is written: Node's `end(data)` as the
-    /// first call. 0 for an `end()` without data.
-    pub known_length: Option<u64>,
-    /// A `Content-Length` that was set.
-    pub content_length: Option<u64>,
-    /// A `Transfer-Encoding` that was set.
-    pub transfer_encoding: Option<SetEncoding>,
-    /// The options of a `Connection` that was set.
-    pub connection: Option<ConnectionOptions>,
-    /// A `Trailer` was set.
-    pub trailer: bool,
-    /// `Content-Length` was removed.
-    pub no_content_length: bool,
-    /// `Transfer-Encoding` was removed.
-    pub no_transfer_encoding: bool,
-    /// `Connection` was removed.
-    pub no_connection: bool,
+/// A field that the encoder decides about: as the application left it, and after the decision as it is sent.
+#[derive(Debug, Default)]
+pub(super) enum Field<T> {
+    /// Neither set nor removed: the encoder adds it if it is needed.
+    #[default]
+    Unset,
+    /// Not sent.
+    Removed,
+    /// Set to this.
+    Set(T),
 }
 
-/// A `Transfer-Encoding` that the application set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SetEncoding {
-    /// Its last coding is `chunked`; the server does the chunking.
-    Chunked,
-    /// Its last coding is another one; the body ends with the connection (RFC 9112, 6.3).
-    Other,
+impl<T> Field<T> {
+    pub(super) fn set(&self) -> Option<&T> {
+        if let Self::Set(value) = self { Some(value) } else { None }
+    }
+
+    fn is_removed(&self) -> bool {
+        matches!(self, Self::Removed)
+    }
+}
+
+/// The fields of a response that tell how its body is delimited and whether the connection persists.
+#[derive(Debug, Default)]
+pub(super) struct FramingFields {
+    pub(super) content_length: Field<u64>,
+    pub(super) transfer_encoding: Field<Box<[u8]>>,
+    pub(super) connection: Field<Box<[u8]>>,
+}
+
+/// The rest of the response's side of the decision.
+pub(super) struct ResponseFacts {
+    /// The status, 100 to 999.
+    pub(super) status: u16,
+    /// Trailers were added, or a `Trailer` was set.
+    pub(super) wants_trailers: bool,
+    /// Bytes of the body that are known when the head is written.
+    pub(super) len: u64,
+    /// Those are the whole body: Node's `end(data)` as the first call.
+    pub(super) is_whole: bool,
 }
 
 /// How the body is to be written.
@@ -99,89 +107,7 @@ pub(super) enum BodyFraming {
     UntilClose,
 }
 
-/// What to do about a field that the application may have set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FieldLine<T> {
-    /// Do not send it, even if it was set.
-    Omit,
-    /// Send the line that was set.
-    AsSet,
-    /// Send this instead.
-    Send(T),
-}
-
-/// A `Connection` line that the encoder adds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ConnectionLine {
-    /// `Connection: keep-alive`; may be followed by a `Keep-Alive` line.
-    KeepAlive,
-    /// `Connection: close`.
-    Close,
-}
-
-/// The decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ResponseFraming {
-    /// How the body is to be written.
-    pub body: BodyFraming,
-    /// The `Content-Length` line to be sent, whether it was set or not.
-    pub content_length: Option<u64>,
-    /// The `Transfer-Encoding` line; the encoder adds `chunked`.
-    pub transfer_encoding: FieldLine<()>,
-    /// The `Connection` line.
-    pub connection: FieldLine<ConnectionLine>,
-    /// Whether trailers are sent, and a `Trailer` that was set.
-    pub trailers: bool,
-    /// Whether the connection can carry another request after this response; if not, it is to be closed,
-    /// unless the response hands it over to another protocol (101, or 2xx to `CONNECT`).
-    pub keep_alive: bool,
-}
-
-/// Decides how a response is delimited.
-pub(super) fn response_framing(
-    request: &RequestFacts,
-    response: &ResponseFacts,
-) -> Result<ResponseFraming, EncodeError> {
-    let content = Content::of(request, response.status);
-    let delimiter = match content {
-        Content::Some => delimit(request, response),
-        Content::Empty => Delimiter { body: BodyFraming::None, ..Delimiter::length(0) },
-        Content::Never | Content::Described => describe(request, response, content),
-    };
-    let trailers = delimiter.body == BodyFraming::Chunked;
-    let is_clients_choice = request.is_head || request.version == Version::Http10;
-    if response.trailer && !trailers && !is_clients_choice {
-        return Err(EncodeError::TrailerWithoutChunked);
-    }
-    // chunked on a response without content is the mark of a confused application.
-    let is_confused = response.transfer_encoding.is_some() && matches!(response.status, 204 | 304);
-    let wants_close = response.connection.is_some_and(|options| options.close);
-    let can_stay =
-        request.keep_alive && delimiter.body != BodyFraming::UntilClose && !is_confused && !wants_close;
-    let (connection, keep_alive) = if ends_http(request, response.status) {
-        // RFC 9110, 7.8: the options that were set name the upgrade. Nothing else can be said of the
-        // connection.
-        (if response.connection.is_some() { FieldLine::AsSet } else { FieldLine::Omit }, false)
-    } else {
-        connection(request.version, response, can_stay)
-    };
-    Ok(ResponseFraming {
-        body: delimiter.body,
-        content_length: delimiter.content_length,
-        transfer_encoding: delimiter.transfer_encoding,
-        connection,
-        trailers,
-        keep_alive,
-    })
-}
-
-/// Whether the response is the last of HTTP on its connection.
-fn ends_http(request: &RequestFacts, status: u16) -> bool {
-    status == 101 || (request.is_connect && (200..=299).contains(&status))
-}
-
 /// What a response's status and its request's method say about its content (RFC 9110, 6.4.1).
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Content {
     /// There may be some.
     Some,
@@ -207,83 +133,137 @@ impl Content {
     }
 }
 
+/// Whether the response is the last of HTTP on its connection.
+fn ends_http(request: &RequestFacts, status: u16) -> bool {
+    status == 101 || (request.is_connect && (200..=299).contains(&status))
+}
+
 struct Delimiter {
     body: BodyFraming,
     content_length: Option<u64>,
-    transfer_encoding: FieldLine<()>,
+    /// Whether a `Transfer-Encoding` is sent: the one that was set, or `chunked`.
+    has_encoding: bool,
 }
 
 impl Delimiter {
     fn length(length: u64) -> Self {
-        Self {
-            body: BodyFraming::Length(length),
-            content_length: Some(length),
-            transfer_encoding: FieldLine::Omit,
-        }
+        Self { content_length: Some(length), ..Self::bare(BodyFraming::Length(length)) }
     }
 
-    fn without_length(body: BodyFraming, transfer_encoding: FieldLine<()>) -> Self {
-        Self { body, content_length: None, transfer_encoding }
+    fn encoded(body: BodyFraming) -> Self {
+        Self { has_encoding: true, ..Self::bare(body) }
+    }
+
+    fn bare(body: BodyFraming) -> Self {
+        Self { body, content_length: None, has_encoding: false }
     }
 }
 
-/// The delimiter of a response that may have content.
-fn delimit(request: &RequestFacts, response: &ResponseFacts) -> Delimiter {
-    let is_http11 = request.version == Version::Http11;
-    let wants_trailers = response.trailer && is_http11;
-    match (response.transfer_encoding, response.content_length, response.known_length) {
-        (Some(SetEncoding::Chunked), ..) if is_http11 => {
-            Delimiter::without_length(BodyFraming::Chunked, FieldLine::AsSet)
+impl FramingFields {
+    /// Decides how a response is delimited, and leaves of the fields what is sent. Returns how the body is to be written,
+    /// and whether the connection can carry another request after it; if not, it is to be closed, unless the response hands
+    /// it over to another protocol (101, or 2xx to `CONNECT`). With an error nothing changes.
+    pub(super) fn settle(
+        &mut self,
+        request: &RequestFacts,
+        response: &ResponseFacts,
+    ) -> Result<(BodyFraming, bool), EncodeError> {
+        let delimiter = match Content::of(request, response.status) {
+            Content::Some => self.delimit(request, response),
+            Content::Empty => Delimiter { body: BodyFraming::None, ..Delimiter::length(0) },
+            Content::Described => self.describe(request, response),
+            Content::Never => Delimiter::bare(BodyFraming::None),
+        };
+        let body = delimiter.body;
+        let is_clients_choice = request.is_head || request.version == Version::Http10;
+        if response.wants_trailers && body != BodyFraming::Chunked && !is_clients_choice {
+            return Err(EncodeError::TrailerWithoutChunked);
         }
-        (Some(SetEncoding::Other), ..) if is_http11 => {
-            Delimiter::without_length(BodyFraming::UntilClose, FieldLine::AsSet)
+        if matches!(body, BodyFraming::Length(length) if response.len > length) {
+            return Err(EncodeError::BodyTooLong);
         }
-        (_, Some(length), _) => Delimiter::length(length),
-        (_, None, Some(length)) if !response.no_content_length && !wants_trailers => {
-            Delimiter::length(length)
+        // chunked on a response without content is the mark of a confused application.
+        let is_confused = self.transfer_encoding.set().is_some() && matches!(response.status, 204 | 304);
+        let can_stay = request.keep_alive && body != BodyFraming::UntilClose && !is_confused;
+        self.content_length = delimiter.content_length.map_or(Field::Removed, Field::Set);
+        if !delimiter.has_encoding {
+            self.transfer_encoding = Field::Removed;
         }
-        _ if is_http11 && !response.no_transfer_encoding => {
-            Delimiter::without_length(BodyFraming::Chunked, FieldLine::Send(()))
+        if !ends_http(request, response.status) {
+            return Ok((body, self.settle_connection(request.version, can_stay)));
         }
-        // HTTP/1.0 knows no chunked.
-        _ => Delimiter::without_length(BodyFraming::UntilClose, FieldLine::Omit),
+        // RFC 9110, 7.8: the options that were set name the upgrade. Nothing else can be said of the connection.
+        if self.connection.set().is_none() {
+            self.connection = Field::Removed;
+        }
+        Ok((body, false))
     }
-}
 
-/// The fields of a response without content that speak of its length.
-fn describe(request: &RequestFacts, response: &ResponseFacts, content: Content) -> Delimiter {
-    let nothing = Delimiter::without_length(BodyFraming::None, FieldLine::Omit);
-    if content == Content::Never {
-        return nothing;
+    /// The delimiter of a response that may have content.
+    fn delimit(&self, request: &RequestFacts, response: &ResponseFacts) -> Delimiter {
+        let is_http11 = request.version == Version::Http11;
+        if let (Field::Set(codings), true) = (&self.transfer_encoding, is_http11) {
+            // Behind another last coding the body ends with the connection (RFC 9112, 6.3).
+            let last = codings.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+            let is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            return Delimiter::encoded(if is_chunked {
+                BodyFraming::Chunked
+            } else {
+                BodyFraming::UntilClose
+            });
+        }
+        match self.content_length {
+            Field::Set(length) => Delimiter::length(length),
+            Field::Unset if response.is_whole && !(response.wants_trailers && is_http11) => {
+                Delimiter::length(response.len)
+            }
+            _ if is_http11 && !self.transfer_encoding.is_removed() => {
+                Delimiter::encoded(BodyFraming::Chunked)
+            }
+            // HTTP/1.0 knows no chunked.
+            _ => Delimiter::bare(BodyFraming::UntilClose),
+        }
     }
-    // RFC 9112, 6.1 allows it in both, but 304 with it is refused above as confused.
-    let is_http11 = request.version == Version::Http11;
-    if response.transfer_encoding.is_some() && is_http11 && response.status != 304 {
-        return Delimiter { transfer_encoding: FieldLine::AsSet, ..nothing };
-    }
-    // as `GET` would have it. What ends without data tells nothing of what `GET` would send, so its
-    // length is left out, as RFC 9110, 8.6 demands of a length that may be wrong; so is any for 304 that was
-    // not set.
-    let known = response.known_length.filter(|&length| {
-        length > 0 && response.status != 304 && !response.no_content_length && !response.trailer
-    });
-    Delimiter { content_length: response.content_length.or(known), ..nothing }
-}
 
-/// The `Connection` line, and whether the connection really stays.
-fn connection(
-    version: Version,
-    response: &ResponseFacts,
-    can_stay: bool,
-) -> (FieldLine<ConnectionLine>, bool) {
-    let is_http11 = version == Version::Http11;
-    match response.connection {
-        Some(options) if can_stay && (is_http11 || options.keep_alive) => (FieldLine::AsSet, true),
-        // RFC 9112, 9.6: a server that will close the connection sends `close`.
-        Some(options) if options.close => (FieldLine::AsSet, false),
-        // An HTTP/1.0 client that is not told otherwise expects the close.
-        None if response.no_connection => (FieldLine::Omit, can_stay && is_http11),
-        None if can_stay => (FieldLine::Send(ConnectionLine::KeepAlive), true),
-        _ => (FieldLine::Send(ConnectionLine::Close), false),
+    /// The fields of a response without content that speak of what `GET` would get.
+    fn describe(&self, request: &RequestFacts, response: &ResponseFacts) -> Delimiter {
+        // RFC 9112, 6.1 allows it in both, but 304 with it is refused as confused.
+        let is_304 = response.status == 304;
+        if self.transfer_encoding.set().is_some() && request.version == Version::Http11 && !is_304 {
+            return Delimiter::encoded(BodyFraming::None);
+        }
+        let content_length = match self.content_length {
+            Field::Set(length) => Some(length),
+            // What ends without data tells nothing of what `GET` would send, so its length is left out, as RFC 9110, 8.6
+            // demands of a length that may be wrong; so is any for 304 that was not set.
+            Field::Unset if response.is_whole && response.len > 0 && !is_304 && !response.wants_trailers => {
+                Some(response.len)
+            }
+            _ => None,
+        };
+        Delimiter { content_length, ..Delimiter::bare(BodyFraming::None) }
+    }
+
+    /// Decides about the `Connection` line. Returns whether the connection really stays; if not, the encoder adds `close`
+    /// to a field that is unset.
+    fn settle_connection(&mut self, version: Version, can_stay: bool) -> bool {
+        let is_http11 = version == Version::Http11;
+        let options = self.connection.set().map(|value| {
+            let mut options = ConnectionOptions::default();
+            options.add(value);
+            options
+        });
+        match options {
+            // RFC 9112, 9.6: a server that will close the connection sends `close`.
+            Some(options) if options.close => false,
+            Some(options) if can_stay && (is_http11 || options.keep_alive) => true,
+            // An HTTP/1.0 client that is not told otherwise expects the close.
+            None if self.connection.is_removed() => can_stay && is_http11,
+            None if can_stay => true,
+            _ => {
+                self.connection = Field::Unset;
+                false
+            }
+        }
     }
 }

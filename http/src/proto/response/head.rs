@@ -4,11 +4,10 @@
 //! Lines are written when they are set, in the form in which they will be sent. The few fields that the encoder itself
 //! decides about are kept as values.
 
-use super::encode::{EncodeError, check_field, field, status_line};
+use super::encode::{EncodeError, check_field, check_reason, field};
 use super::field_lines::{FieldLines, recycle};
-use super::framing::{FieldLine, ResponseFacts, ResponseFraming, SetEncoding};
-use crate::proto::connection_options::ConnectionOptions;
-use crate::proto::known::{KnownField, KnownFields};
+use super::framing::{BodyFraming, Field, FramingFields, RequestFacts, ResponseFacts};
+use crate::proto::known::KnownField;
 use crate::proto::trailer;
 
 /// The head of a response that is being prepared, and its trailers.
@@ -36,23 +35,13 @@ pub struct ResponseHead {
 #[derive(Debug, Default)]
 struct Cold {
     reason: Option<Box<[u8]>>,
-    content_length: Option<u64>,
-    transfer_encoding: Option<Box<[u8]>>,
-    connection: Option<Box<[u8]>>,
+    framing: FramingFields,
     trailer_lines: Vec<u8>,
-    set: KnownFields,
-    /// Removed fields are not added by the encoder either.
-    removed: KnownFields,
-}
-
-/// The `Connection` field of a response, as the application left it.
-pub(super) enum Named<'a> {
-    /// It was set to this.
-    Set(&'a [u8]),
-    /// It was removed: none is sent.
-    Removed,
-    /// It was neither set nor removed.
-    Nothing,
+    /// A `Trailer` is among the lines.
+    has_trailer: bool,
+    /// `Date` was set or removed: the encoder does not add it. The same for `Keep-Alive`.
+    has_date: bool,
+    has_keep_alive: bool,
 }
 
 impl Default for ResponseHead {
@@ -92,7 +81,7 @@ impl ResponseHead {
     /// # Errors
     /// `InvalidReason` for control characters.
     pub fn set_reason(&mut self, reason: &[u8]) -> Result<(), EncodeError> {
-        status_line(&mut Vec::new(), 200, Some(reason))?;
+        check_reason(reason)?;
         self.cold().reason = Some(reason.into());
         Ok(())
     }
@@ -131,48 +120,52 @@ impl ResponseHead {
 
     fn append_known(&mut self, known: KnownField, name: &str, value: &[u8]) -> Result<(), EncodeError> {
         match known {
-            KnownField::Expect | KnownField::Host | KnownField::Upgrade => {
-                return self.lines.put(name, value);
-            }
+            KnownField::Expect | KnownField::Host | KnownField::Upgrade => self.lines.put(name, value)?,
             KnownField::Date | KnownField::Trailer | KnownField::KeepAlive => {
                 self.lines.put(name, value)?;
                 // `cold` has to record it each time.
                 self.lines.forget_first();
+                self.note(known, true);
             }
             KnownField::ContentLength => {
                 check_field(name, value)?;
-                self.cold().content_length = Some(length(value)?);
+                self.cold().framing.content_length = Field::Set(length(value)?);
             }
             KnownField::TransferEncoding => {
                 check_field(name, value)?;
                 if value.trim_ascii().is_empty() {
                     return Err(EncodeError::InvalidFraming);
                 }
-                self.cold().transfer_encoding = Some(value.into());
+                self.cold().framing.transfer_encoding = Field::Set(value.into());
             }
             KnownField::Connection => {
                 check_field(name, value)?;
-                self.cold().connection = Some(value.into());
+                self.cold().framing.connection = Field::Set(value.into());
             }
         }
-        let cold = self.cold();
-        cold.set.insert(known);
-        cold.removed.remove(known);
         Ok(())
+    }
+
+    /// Records that a field was set or removed.
+    fn note(&mut self, known: KnownField, is_set: bool) {
+        let cold = self.cold();
+        match known {
+            KnownField::Date => cold.has_date = true,
+            KnownField::KeepAlive => cold.has_keep_alive = true,
+            KnownField::Trailer => cold.has_trailer = is_set,
+            _ => {}
+        }
     }
 
     /// Removes a field. The encoder then does not add it either.
     pub fn remove(&mut self, name: &str) {
         self.lines.remove(name, self.lines.len());
-        let Some(known) = KnownField::of(name.as_bytes()) else { return };
-        let cold = self.cold();
-        cold.set.remove(known);
-        cold.removed.insert(known);
-        match known {
-            KnownField::ContentLength => cold.content_length = None,
-            KnownField::TransferEncoding => cold.transfer_encoding = None,
-            KnownField::Connection => cold.connection = None,
-            _ => {}
+        match KnownField::of(name.as_bytes()) {
+            Some(KnownField::ContentLength) => self.cold().framing.content_length = Field::Removed,
+            Some(KnownField::TransferEncoding) => self.cold().framing.transfer_encoding = Field::Removed,
+            Some(KnownField::Connection) => self.cold().framing.connection = Field::Removed,
+            Some(known) => self.note(known, false),
+            None => {}
         }
     }
 
@@ -182,8 +175,14 @@ impl ResponseHead {
     /// `InvalidFieldName`, `InvalidFieldValue`, and `MisplacedField` for a field that may not stand in a trailer section
     /// (RFC 9110, 6.5.1).
     pub fn add_trailer(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        check_trailer(name, value)?;
+        Self::check_trailer(name, value)?;
         field(&mut self.cold().trailer_lines, name, value)
+    }
+
+    /// Whether [`add_trailer`](Self::add_trailer) takes a field.
+    pub(crate) fn check_trailer(name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        check_field(name, value)?;
+        if trailer::is_allowed(name.as_bytes()) { Ok(()) } else { Err(EncodeError::MisplacedField) }
     }
 
     /// Removes everything; buffers are kept for the next response.
@@ -204,10 +203,10 @@ impl ResponseHead {
         self.has_cold = false;
     }
 
-    /// The status and the lines, if that is all that was set.
+    /// Whether nothing but status and lines was set.
     #[inline]
-    pub(crate) fn simple(&mut self) -> Option<(u16, &mut FieldLines)> {
-        (!self.has_cold).then_some((self.status, &mut self.lines))
+    pub(crate) fn is_simple(&self) -> bool {
+        !self.has_cold
     }
 
     fn cold(&mut self) -> &mut Cold {
@@ -215,100 +214,54 @@ impl ResponseHead {
         &mut self.cold
     }
 
-    /// What decides how the body is delimited.
-    pub(super) fn facts(&self, known_length: Option<u64>) -> ResponseFacts {
-        let cold = &self.cold;
-        ResponseFacts {
-            status: self.status,
-            known_length,
-            content_length: cold.content_length,
-            transfer_encoding: cold.transfer_encoding.as_deref().map(set_encoding),
-            connection: cold.connection.as_deref().map(connection_options),
-            trailer: cold.set.contains(KnownField::Trailer) || !cold.trailer_lines.is_empty(),
-            no_content_length: cold.removed.contains(KnownField::ContentLength),
-            no_transfer_encoding: cold.removed.contains(KnownField::TransferEncoding),
-            no_connection: cold.removed.contains(KnownField::Connection),
-        }
-    }
-
-    /// Keeps of the fields that speak of the body and the connection those that are to be sent.
-    pub(super) fn settle(&mut self, framing: &ResponseFraming) {
+    /// Decides how the response is delimited whose body begins, or if `is_whole` ends, with `len` bytes, and leaves of the
+    /// fields about that those that are sent.
+    pub(super) fn settle(
+        &mut self,
+        request: &RequestFacts,
+        len: u64,
+        is_whole: bool,
+    ) -> Result<(BodyFraming, bool), EncodeError> {
+        let status = self.status;
         let cold = self.cold();
-        cold.content_length = framing.content_length;
-        cold.transfer_encoding = match framing.transfer_encoding {
-            FieldLine::Omit => None,
-            FieldLine::AsSet => cold.transfer_encoding.take(),
-            // An empty value, which nothing can set, stands for `chunked`: it takes no memory.
-            FieldLine::Send(()) => Some(Box::default()),
-        };
-        if framing.connection == FieldLine::Omit {
-            cold.removed.insert(KnownField::Connection);
-        } else {
-            cold.removed.remove(KnownField::Connection);
-        }
-        if framing.connection != FieldLine::AsSet {
-            cold.connection = None;
-        }
-        if self.cold.set.contains(KnownField::Trailer) && !framing.trailers {
+        let wants_trailers = cold.has_trailer || !cold.trailer_lines.is_empty();
+        let settled =
+            cold.framing.settle(request, &ResponseFacts { status, wants_trailers, len, is_whole })?;
+        if cold.has_trailer && settled.0 != BodyFraming::Chunked {
             self.lines.remove("Trailer", self.lines.len());
         }
+        Ok(settled)
     }
 
     pub(super) fn reason(&self) -> Option<&[u8]> {
         self.cold.reason.as_deref()
     }
 
-    pub(super) fn lines(&self) -> &[u8] {
-        self.lines.as_slice()
+    pub(super) fn lines(&self) -> &FieldLines {
+        &self.lines
     }
 
-    pub(super) fn content_length(&self) -> Option<u64> {
-        self.cold.content_length
+    pub(super) fn lines_mut(&mut self) -> &mut FieldLines {
+        &mut self.lines
     }
 
-    pub(super) fn transfer_encoding(&self) -> Option<&[u8]> {
-        self.cold
-            .transfer_encoding
-            .as_deref()
-            .map(|codings| if codings.is_empty() { b"chunked" } else { codings })
-    }
-
-    pub(super) fn connection(&self) -> Named<'_> {
-        match &self.cold.connection {
-            Some(value) => Named::Set(value),
-            None if self.cold.removed.contains(KnownField::Connection) => Named::Removed,
-            None => Named::Nothing,
-        }
+    pub(super) fn framing(&self) -> &FramingFields {
+        &self.cold.framing
     }
 
     /// Whether the encoder adds a `Date`.
     pub(super) fn wants_date(&self) -> bool {
-        !self.is_decided(KnownField::Date)
+        !self.cold.has_date
     }
 
     /// Whether the encoder may add a `Keep-Alive`.
     pub(super) fn wants_keep_alive(&self) -> bool {
-        !self.is_decided(KnownField::KeepAlive)
-    }
-
-    fn is_decided(&self, field: KnownField) -> bool {
-        self.cold.set.contains(field) || self.cold.removed.contains(field)
+        !self.cold.has_keep_alive
     }
 
     pub(super) fn trailer_lines(&self) -> &[u8] {
         &self.cold.trailer_lines
     }
-
-    /// About how many bytes the fields take.
-    pub(super) fn size_hint(&self) -> usize {
-        self.lines.len()
-    }
-}
-
-/// Whether [`ResponseHead::add_trailer`] takes a field.
-pub(super) fn check_trailer(name: &str, value: &[u8]) -> Result<(), EncodeError> {
-    check_field(name, value)?;
-    if trailer::is_allowed(name.as_bytes()) { Ok(()) } else { Err(EncodeError::MisplacedField) }
 }
 
 fn length(value: &[u8]) -> Result<u64, EncodeError> {
@@ -316,17 +269,6 @@ fn length(value: &[u8]) -> Result<u64, EncodeError> {
     let digits = value.iter().all(u8::is_ascii_digit).then_some(value);
     let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
     digits.and_then(|digits| digits.parse().ok()).ok_or(EncodeError::InvalidFraming)
-}
-
-fn set_encoding(value: &[u8]) -> SetEncoding {
-    let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-    if last.trim_ascii().eq_ignore_ascii_case(b"chunked") { SetEncoding::Chunked } else { SetEncoding::Other }
-}
-
-fn connection_options(value: &[u8]) -> ConnectionOptions {
-    let mut options = ConnectionOptions::default();
-    options.add(value);
-    options
 }
 
 #[cfg(test)]
@@ -347,7 +289,7 @@ mod tests {
                         assert_eq!(head.set(name, b"x"), Ok(()));
                     }
                     assert_eq!(head.wants_date(), !is_known);
-                    assert_eq!(head.lines(), format!("{name}: x\r\n").as_bytes());
+                    assert_eq!(head.lines().as_slice(), format!("{name}: x\r\n").as_bytes());
                 }
             }
         }

@@ -2,8 +2,9 @@
 //! connection, and the whole head of the last simple response, which is very often that of the next one too. Mirrors the
 //! cache of Node's `utcDate`.
 
-use super::encode::{content_length_end, date_field, keep_alive_field, status_line};
-use super::field_lines::{FieldLines, KEPT_CAPACITY};
+use super::encode::{content_length_end, status_line};
+use super::field_lines::KEPT_CAPACITY;
+use super::head::ResponseHead;
 use std::ops::Range;
 
 /// Bytes of the `Date` line: name, date and line end.
@@ -25,17 +26,6 @@ pub struct HeadCache {
     last: CachedHead,
 }
 
-/// The head of a response of known length that sets nothing but status and lines.
-pub(crate) struct SimpleHead<'a> {
-    /// Between 100 and 999.
-    pub(crate) status: u16,
-    /// Whether the connection persists.
-    pub(crate) keep_alive: bool,
-    pub(crate) lines: &'a mut FieldLines,
-    /// Bytes of the body.
-    pub(crate) length: u64,
-}
-
 /// The head that was made last, and from what.
 #[derive(Debug, Default)]
 struct CachedHead {
@@ -55,13 +45,13 @@ impl HeadCache {
     /// [`set_date`](Self::set_date) is called.
     #[must_use]
     pub fn new(keep_alive: Option<(u64, Option<u64>)>) -> Self {
-        let mut lines = Vec::new();
-        date_field(&mut lines, &[b' '; 29]);
-        lines.extend_from_slice(b"Connection: keep-alive\r\n");
-        if let Some((timeout_secs, max_requests)) = keep_alive {
-            keep_alive_field(&mut lines, timeout_secs, max_requests);
+        let mut lines = format!("Date: {:29}\r\nConnection: keep-alive\r\n", "");
+        match keep_alive {
+            Some((secs, Some(max))) => lines += &format!("Keep-Alive: timeout={secs}, max={max}\r\n"),
+            Some((secs, None)) => lines += &format!("Keep-Alive: timeout={secs}\r\n"),
+            None => {}
         }
-        Self { lines, start: DATE_LINE, last: CachedHead::default() }
+        Self { lines: lines.into_bytes(), start: DATE_LINE, last: CachedHead::default() }
     }
 
     /// Sets the date, an IMF-fixdate (RFC 9110, 5.6.7), which always has 29 bytes.
@@ -79,11 +69,19 @@ impl HeadCache {
         out.extend_from_slice(&self.lines[self.start..DATE_LINE]);
     }
 
-    /// Writes a simple head: the bytes that [`Encoder::put_head`](super::Encoder::put_head) writes for it.
+    /// Writes a head that is [simple](ResponseHead::is_simple), of a response of known length: the bytes that
+    /// [`Encoder::put_head`](super::Encoder::put_head) writes for it.
     #[inline(always)]
-    pub(crate) fn put_simple(&mut self, head: SimpleHead<'_>, out: &mut Vec<u8>) {
-        if !self.last.is_of(&head) {
-            self.last.find_or_make(head, &self.lines[self.start..], DATE_LINE - self.start);
+    pub(crate) fn put_simple(
+        &mut self,
+        head: &mut ResponseHead,
+        keep_alive: bool,
+        length: u64,
+        out: &mut Vec<u8>,
+    ) {
+        if !self.last.is_of(head, keep_alive, length) {
+            let lines = &self.lines[self.start..];
+            self.last.find_or_make(head, keep_alive, length, (lines, DATE_LINE - self.start));
         }
         out.extend_from_slice(&self.last.head);
     }
@@ -92,19 +90,26 @@ impl HeadCache {
 impl CachedHead {
     /// Whether it is surely the head of this; `false` leaves that open.
     #[inline(always)]
-    fn is_of(&self, head: &SimpleHead<'_>) -> bool {
-        self.length == head.length
-            && self.status == head.status
-            && self.keep_alive == head.keep_alive
-            && self.stamp == head.lines.stamp()
-            && self.lines.len() == head.lines.len()
+    fn is_of(&self, head: &ResponseHead, keep_alive: bool, length: u64) -> bool {
+        self.length == length
+            && self.status == head.status()
+            && self.keep_alive == keep_alive
+            && self.stamp == head.lines().stamp()
+            && self.lines.len() == head.lines().len()
             && !self.head.is_empty()
     }
 
     /// Compares the lines, and makes the head if it is not the same. `common_lines` begin with `date_len` bytes of date.
     #[inline(never)]
-    fn find_or_make(&mut self, head: SimpleHead<'_>, common_lines: &[u8], date_len: usize) {
-        let SimpleHead { status, keep_alive, lines, length } = head;
+    fn find_or_make(
+        &mut self,
+        head: &mut ResponseHead,
+        keep_alive: bool,
+        length: u64,
+        (common_lines, date_len): (&[u8], usize),
+    ) {
+        let status = head.status();
+        let lines = head.lines_mut();
         let has_same_lines = self.lines == lines.as_slice() && self.stamp != 0;
         if !has_same_lines {
             replace(&mut self.lines, lines.as_slice());

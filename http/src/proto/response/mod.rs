@@ -10,8 +10,6 @@ mod reason;
 
 pub use encode::EncodeError;
 pub use encoder::Encoder;
-pub(crate) use field_lines::FieldLines;
 pub use framing::RequestFacts;
 pub use head::ResponseHead;
 pub use head_cache::HeadCache;
-pub(crate) use head_cache::SimpleHead;
