@@ -38,7 +38,7 @@ impl fmt::Display for EncodeError {
         match self {
             Self::InvalidStatus(status) => write!(
                 f,
-                "status {status} is out of range: a response has 200 to 999, one that ends the connection 400 to 599, and \
+                "status {status} is out of range: a response has 200 to 999, a closing response 400 to 599, and \
                  an informational one 100 or 102 to 199"
             ),
             Self::InvalidReason => f.write_str("the reason phrase has a control character"),

@@ -141,7 +141,7 @@ fn ends_http(request: &RequestFacts, status: u16) -> bool {
 struct Delimiter {
     body: BodyFraming,
     content_length: Option<u64>,
-    /// Whether a `Transfer-Encoding` is sent: the one that was set, or `chunked`.
+    /// Whether a `Transfer-Encoding` is sent: as it was set, or `chunked`.
     has_encoding: bool,
 }
 
