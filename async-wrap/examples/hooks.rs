@@ -1,9 +1,10 @@
 //! An async hook that shows how a TCP connection of this program to itself runs: which resource triggers which, and
 //! when callbacks are called. Run it with `cargo run -p upcall-async-wrap --example hooks`.
 
+use async_wrap::tcp_wrap::TcpWrap;
 use async_wrap::upcall::OnStream;
-use async_wrap::{AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, Error, Loop, Provider, Result};
-use async_wrap::{RunMode, TcpWrap};
+use async_wrap::uv_core::{BindOptions, Error, Loop, Result, RunMode};
+use async_wrap::{AsyncHook, AsyncId, AsyncStream, Environment, Provider};
 
 /// Prints every event, indented by the depth of nested callbacks.
 #[derive(Default)]

@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p upcall-async-wrap --example order`
 
-use async_wrap::{Environment, Result};
+use async_wrap::Environment;
+use async_wrap::uv_core::Result;
 use std::time::Duration;
 
 fn main() -> Result<()> {

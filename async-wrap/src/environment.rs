@@ -9,26 +9,27 @@ use crate::immediate::Immediates;
 use crate::task::Tasks;
 use crate::ticks::Queues;
 use crate::upcall::AsyncHook;
-use crate::{AsyncContext, AsyncId, Hook, Provider, Result};
+use crate::{AsyncContext, AsyncId, Hook, Provider};
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
-use uv_core::{Loop, LoopHandle, RunMode};
+use uv_core::{Loop, LoopHandle, Result, RunMode};
 
 /// The environment of a loop. Clones share it and stay on its thread.
 ///
 /// It lives in its loop: queued work is dropped with the loop, or by [`close`](Self::close).
 ///
 /// ```
-/// use async_wrap::{Environment, Loop, RunMode};
+/// use async_wrap::Environment;
+/// use uv_core::{Loop, RunMode};
 ///
 /// let event_loop = Loop::new()?;
 /// let env = Environment::new(&event_loop);
 /// let ticking = env.clone();
 /// env.next_tick(move || ticking.queue_microtask(|| println!("after the tick")));
 /// assert!(!env.run(RunMode::Default)?);
-/// # Ok::<(), async_wrap::Error>(())
+/// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Environment(Rc<EnvironmentInner>);
@@ -76,7 +77,7 @@ impl Environment {
     /// let env = Environment::with_new_loop()?;
     /// env.set_timeout(Duration::ZERO, || println!("hello"));
     /// env.run_to_end()?;
-    /// # Ok::<(), async_wrap::Error>(())
+    /// # Ok::<(), uv_core::Error>(())
     /// ```
     ///
     /// # Errors
@@ -234,7 +235,7 @@ impl EnvironmentInner {
 /// let env = Environment::with_new_loop()?;
 /// env.spawn_local(async { println!("a future, polled as a microtask") });
 /// env.run_to_end()?;
-/// # Ok::<(), async_wrap::Error>(())
+/// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct OwnedEnvironment {

@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// first.clear();
 /// env.set_immediate(|| println!("in the check phase, right after the poll"));
 /// env.run_to_end()?;
-/// # Ok::<(), async_wrap::Error>(())
+/// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Immediate {

@@ -35,13 +35,9 @@ pub use immediate::Immediate;
 pub use provider::Provider;
 pub use resource::AsyncResource;
 pub use stream::AsyncStream;
-pub use tcp_wrap::{
-    BindOptions, Errno, Error, KeepAlive, PipeName, PipeWrap, Result, StreamWrap, TcpWrap, Written,
-};
 pub use timers::{Heard, Timeout};
 pub use upcall::AsyncHook;
 pub use uv_core::layer;
-pub use uv_core::{Loop, LoopHandle, RunMode};
 pub use {tcp_wrap, uv_core};
 
 /// The target of this layer's log records: see [`layer::trace`].

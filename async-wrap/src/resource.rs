@@ -6,13 +6,14 @@ use crate::{AsyncContext, AsyncId, Environment, Provider};
 /// A resource of the program. Dropping it destroys it, and hooks are told, so no callback can run in it afterwards.
 ///
 /// ```
-/// use async_wrap::{AsyncResource, Environment, Loop, Provider};
+/// use async_wrap::{AsyncResource, Environment, Provider};
+/// use uv_core::Loop;
 ///
 /// let event_loop = Loop::new()?;
 /// let env = Environment::new(&event_loop);
 /// let query = AsyncResource::new(&env, Provider::Custom(&"DBQUERY"));
 /// query.run_in_async_scope(|| assert_eq!(env.execution_async_id(), query.async_id()));
-/// # Ok::<(), async_wrap::Error>(())
+/// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct AsyncResource {

@@ -3,8 +3,9 @@
 
 use crate::layer::trace::Facts;
 use crate::upcall::{OnConnection, OnStream};
-use crate::{AsyncContext, AsyncId, AsyncStream, Error, LAYER, Provider, Result};
+use crate::{AsyncContext, AsyncId, AsyncStream, LAYER, Provider};
 use tcp_wrap::StreamWrap;
+use uv_core::{Error, Result};
 
 /// The tower of a connection.
 pub(crate) struct Scoped<H> {

@@ -6,7 +6,7 @@ mod forward;
 use crate::layer::trace::Facts;
 use crate::scoped::{Listening, Scoped};
 use crate::upcall::{OnConnection, OnStream};
-use crate::{AsyncContext, AsyncId, Environment, Error, LAYER, Provider, Result};
+use crate::{AsyncContext, AsyncId, Environment, LAYER, Provider};
 use bytes::Bytes;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -16,7 +16,8 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use tcp_wrap::{Errno, PipeWrap, StreamWrap, TcpWrap, Written};
+use tcp_wrap::{PipeWrap, StreamWrap, TcpWrap, Written};
+use uv_core::{Errno, Error, Result};
 
 /// A wrapped stream with its async context. Clones share it.
 ///
@@ -25,7 +26,8 @@ use tcp_wrap::{Errno, PipeWrap, StreamWrap, TcpWrap, Written};
 ///
 /// ```
 /// use async_wrap::upcall::OnStream;
-/// use async_wrap::{AsyncStream, Environment, Error, Result};
+/// use async_wrap::{AsyncStream, Environment};
+/// use uv_core::{Error, Result};
 ///
 /// struct Print;
 ///

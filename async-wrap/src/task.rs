@@ -47,13 +47,14 @@ impl Environment {
     /// callback polls at most 64 times; then timers and I/O run, so that the task does not starve them.
     ///
     /// ```
-    /// use async_wrap::{Environment, Loop, RunMode};
+    /// use async_wrap::Environment;
+    /// use uv_core::{Loop, RunMode};
     ///
     /// let event_loop = Loop::new()?;
     /// let env = Environment::new(&event_loop);
     /// env.spawn_local(async { assert_eq!(1 + 1, 2) });
     /// env.run(RunMode::Default)?;
-    /// # Ok::<(), async_wrap::Error>(())
+    /// # Ok::<(), uv_core::Error>(())
     /// ```
     pub fn spawn_local(&self, future: impl Future<Output = ()> + 'static) {
         let inner = self.inner();

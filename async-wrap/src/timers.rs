@@ -26,7 +26,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// let interval = env.set_interval(Duration::from_millis(1), || println!("again"));
 /// env.set_timeout(Duration::from_millis(10), move || interval.clear());
 /// env.run_to_end()?;
-/// # Ok::<(), async_wrap::Error>(())
+/// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Timeout {

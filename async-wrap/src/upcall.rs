@@ -1,6 +1,7 @@
 //! The upcalls of this layer: those of `tcp-wrap`, each inside a callback scope, and async hooks.
 
-use crate::{AsyncId, AsyncStream, Error, Provider, Result};
+use crate::{AsyncId, AsyncStream, Provider};
+use uv_core::{Error, Result};
 
 /// The handler of a listening stream. Mirrors `ConnectionWrap::OnConnection`. Its calls run in the server's context.
 pub trait OnConnection {
@@ -53,7 +54,7 @@ pub trait OnStream {
         let _ = (stream, result);
     }
 
-    /// The answer to [`notify`](crate::StreamWrap::notify).
+    /// The answer to [`notify`](crate::AsyncStream::notify).
     fn on_notify(&mut self, stream: &AsyncStream) {
         let _ = stream;
     }
@@ -87,7 +88,7 @@ pub trait OnStream {
 /// env.set_immediate(|| println!("an immediate"));
 /// env.run_to_end()?;
 /// hook.disable();
-/// # Ok::<(), async_wrap::Error>(())
+/// # Ok::<(), uv_core::Error>(())
 /// ```
 pub trait AsyncHook {
     /// A resource was created. `trigger` is the resource that caused it.

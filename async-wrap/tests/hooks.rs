@@ -2,12 +2,13 @@
 
 mod common;
 
-use async_wrap::{AsyncContext, AsyncHook, AsyncId, AsyncResource, Environment, Hook, Provider, RunMode};
+use async_wrap::{AsyncContext, AsyncHook, AsyncId, AsyncResource, Environment, Hook, Provider};
 use common::{Log, Recorder, close, new_loop, run_to_the_end};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
+use uv_core::RunMode;
 
 /// A hook that acts once, at its first `init`, and logs every `init`.
 struct AtInit<F> {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use async_wrap::{AsyncHook, AsyncStream, Environment, Loop, Provider, RunMode, Timeout};
+use async_wrap::{AsyncHook, AsyncStream, Environment, Provider, Timeout};
 use common::{close, new_loop, run_to_the_end};
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::Poll;
 use std::time::Duration;
+use uv_core::{Loop, RunMode};
 
 struct Holds(#[allow(dead_code, reason = "held for its drop")] Rc<()>);
 

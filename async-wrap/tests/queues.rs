@@ -2,12 +2,13 @@
 
 mod common;
 
-use async_wrap::{AsyncContext, AsyncId, Provider, RunMode};
+use async_wrap::{AsyncContext, AsyncId, Provider};
 use common::{Log, Recorder, close, new_loop, run_to_a_panic, run_to_the_end};
 use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
+use uv_core::RunMode;
 
 // Node: test-next-tick-ordering, test-next-tick-ordering2, test-microtask-queue-run
 #[test]

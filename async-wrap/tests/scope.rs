@@ -2,10 +2,11 @@
 
 mod common;
 
-use async_wrap::{AsyncContext, AsyncId, AsyncResource, Provider, RunMode};
+use async_wrap::{AsyncContext, AsyncId, AsyncResource, Provider};
 use common::{Log, Recorder, new_loop, run_to_a_panic, run_to_the_end};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
+use uv_core::RunMode;
 
 #[test]
 fn ids_are_those_of_the_innermost_context_and_none_outside() {

@@ -3,14 +3,14 @@
 mod common;
 
 use async_wrap::upcall::{OnConnection, OnStream};
-use async_wrap::{
-    AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, Errno, Error, PipeWrap, Provider, Result,
-};
+use async_wrap::{AsyncHook, AsyncId, AsyncStream, Environment, Provider};
 use common::{Log, Recorder, new_loop, run_to_the_end};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use tcp_wrap::PipeWrap;
+use uv_core::{BindOptions, Errno, Error, Result};
 
 /// The resources in the order of their creation, named by type and number, each with its trigger.
 #[derive(Clone, Default)]
@@ -155,7 +155,7 @@ impl OnConnection for Once {
 }
 
 fn serve_tcp(env: &Environment, log: &Log) -> SocketAddr {
-    let wrap = async_wrap::TcpWrap::new(env.loop_handle());
+    let wrap = tcp_wrap::TcpWrap::new(env.loop_handle());
     wrap.bind("127.0.0.1:0".parse().expect("an address"), BindOptions::default()).expect("a free port");
     let server = AsyncStream::new(env, (*wrap).clone(), Provider::TcpServerWrap);
     server.listen(8, Once(log.clone())).expect("bound");
@@ -339,7 +339,7 @@ fn a_notification_runs_in_a_scope_of_the_stream() {
     let (ours, theirs) = pair(&env);
     ours.set_handler(Writer(log.clone()));
     ours.notify();
-    assert!(!lp.run(async_wrap::RunMode::Default).expect("the loop runs"));
+    assert!(!lp.run(uv_core::RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["notify", "tick"]);
     ours.close();
     theirs.close();

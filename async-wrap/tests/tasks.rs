@@ -2,7 +2,7 @@
 
 mod common;
 
-use async_wrap::{AsyncContext, AsyncId, Environment, Loop, Provider, RunMode};
+use async_wrap::{AsyncContext, AsyncId, Environment, Provider};
 use common::{Log, Recorder, close, new_loop, run_to_a_panic, run_to_the_end};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
+use uv_core::{Loop, RunMode};
 
 /// A gate that a future waits for and any code opens.
 #[derive(Default)]

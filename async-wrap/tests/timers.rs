@@ -2,12 +2,13 @@
 
 mod common;
 
-use async_wrap::{Immediate, RunMode, Timeout};
+use async_wrap::{Immediate, Timeout};
 use common::{Log, Recorder, new_loop, run_to_a_panic, run_to_the_end};
 use std::cell::{Cell, RefCell};
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use uv_core::RunMode;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -315,7 +316,7 @@ struct Late {
 }
 
 impl Late {
-    fn new(lp: &async_wrap::Loop) -> Self {
+    fn new(lp: &uv_core::Loop) -> Self {
         let log = Log::default();
         let mut note = log.note("input");
         let input = uv_core::Async::new(lp, move |input: &uv_core::Async| {

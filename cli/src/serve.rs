@@ -7,7 +7,7 @@ use crate::signals::{self, SIGINT, SIGTERM};
 use crate::trace::live;
 use app::App;
 use async_wrap::layer::Printable;
-use async_wrap::{Environment, RunMode, Timeout};
+use async_wrap::{Environment, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Backoff, Primary, Settings, Worker, WorkerHandle};
 use http::upcall::RequestHandler;
@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::Signal;
 use uv_core::process::ExitStatus;
+use uv_core::{RunMode, Signal};
 
 /// The signals that end the service.
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
@@ -292,9 +292,9 @@ impl RequestHandler for WorkerApp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_wrap::Loop;
     use std::path::PathBuf;
     use std::time::Instant;
+    use uv_core::Loop;
 
     const TAKEN_OVER: &[u8] = b"\x1b[2Jno worker can listen\n";
 

@@ -2,7 +2,6 @@
 
 mod common;
 
-use async_wrap::RunMode;
 use cluster::scheduling::{Candidate, SchedulingPolicy};
 use cluster::upcall::PrimaryHandler;
 use cluster::{Backoff, Policy, Settings, WorkerHandle};
@@ -13,6 +12,7 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
+use uv_core::RunMode;
 use uv_core::process::ExitStatus;
 
 fn main() {

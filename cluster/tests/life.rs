@@ -380,7 +380,7 @@ fn primary(role: &[&str]) -> (Child, BufReader<ChildStdout>, i32) {
 }
 
 fn nobody() {
-    let lp = async_wrap::Loop::new().expect("a loop");
+    let lp = uv_core::Loop::new().expect("a loop");
     let env = async_wrap::Environment::new(&lp);
     assert!(cluster::Worker::from_env(&env).expect("no error").is_none());
 }

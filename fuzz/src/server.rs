@@ -1,6 +1,5 @@
 //! A server as its client sees it, over sockets and a loop of this thread: what it answers to bytes that come in pieces.
 
-use async_wrap::{Environment, Loop, RunMode};
 use http::proto::Fields;
 use http::upcall::BodyHandler;
 use http::{Body, Request, Response, Server, ServerOptions};
@@ -11,6 +10,8 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
+use async_wrap::Environment;
+use async_wrap::uv_core::{Loop, RunMode};
 
 /// Turns of the loop after which a server that has not ended is left: each serves everything that has come.
 const TURNS: usize = 64;

@@ -2,6 +2,7 @@
 //! them, from a loop that cannot be made to a response that has ended.
 
 use crate::proto::EncodeError;
+use crate::uv_core;
 use std::{fmt, io};
 
 /// The result of a fallible call of this crate.
@@ -10,9 +11,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// A failed call. It has had no effect, unless its documentation names one.
 ///
 /// ```
-/// use http::async_wrap::{Environment, Loop};
 /// use http::net::ListenOptions;
 /// use http::{Server, ServerOptions};
+/// use http::async_wrap::Environment;
+/// use http::uv_core::Loop;
 ///
 /// fn start(address: &str) -> http::Result<()> {
 ///     let event_loop = Loop::new()?;
@@ -76,8 +78,8 @@ impl From<net::Error> for Error {
     }
 }
 
-impl From<async_wrap::Error> for Error {
-    fn from(error: async_wrap::Error) -> Self {
+impl From<uv_core::Error> for Error {
+    fn from(error: uv_core::Error) -> Self {
         Self::Net(error.into())
     }
 }

@@ -1,11 +1,12 @@
 //! A request in the steady state allocates nothing, alone or pipelined, in any layer beneath the handler.
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use http::{Request, Response, Server, ServerOptions};
 use net::ListenOptions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+use uv_core::{Loop, RunMode};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";

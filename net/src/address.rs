@@ -1,7 +1,8 @@
 //! The address of a listener or a peer: an IP address with its port, or the name of a Unix socket.
 
+use crate::uv_core::socket::PipeName;
+use async_wrap::AsyncStream;
 use async_wrap::layer::Printable;
-use async_wrap::{AsyncStream, PipeName};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;

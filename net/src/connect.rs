@@ -3,9 +3,12 @@
 use crate::query::set_connection_options;
 use crate::server::HIGH_WATER_MARK;
 use crate::upcall::SocketHandler;
+use crate::uv_core;
+use crate::uv_core::{BindOptions, Errno};
 use crate::{Error, ErrorCode, LAYER, Result, Socket};
 use async_wrap::layer::trace::Facts;
-use async_wrap::{AsyncStream, BindOptions, Environment, Errno, Provider, StreamWrap};
+use async_wrap::tcp_wrap::StreamWrap;
+use async_wrap::{AsyncStream, Environment, Provider};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -137,7 +140,7 @@ impl ConnectOptions {
         }
     }
 
-    fn begin(&self, stream: &AsyncStream) -> Result<(), async_wrap::Error> {
+    fn begin(&self, stream: &AsyncStream) -> Result<(), uv_core::Error> {
         let addr = match &self.target {
             ConnectTarget::Addr(addr) => *addr,
             ConnectTarget::Path(path) => return stream.connect_pipe(path),

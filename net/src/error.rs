@@ -1,6 +1,7 @@
 //! Errors: a code that programs match, and the system's error if there is one.
 
-use async_wrap::Errno;
+use crate::uv_core;
+use crate::uv_core::Errno;
 use std::{fmt, io};
 
 /// The result of a fallible call of this crate.
@@ -47,7 +48,7 @@ pub struct Error(Repr);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Repr {
-    System(async_wrap::Error),
+    System(uv_core::Error),
     Own(ErrorCode, &'static str),
 }
 
@@ -71,7 +72,7 @@ impl Error {
 
     /// The system's error with its operation and address, if a system call failed.
     #[must_use]
-    pub const fn system(&self) -> Option<&async_wrap::Error> {
+    pub const fn system(&self) -> Option<&uv_core::Error> {
         match &self.0 {
             Repr::System(error) => Some(error),
             Repr::Own(..) => None,
@@ -93,7 +94,7 @@ impl Error {
     /// The system's error number, if a system call failed.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
-        self.system().map(async_wrap::Error::errno)
+        self.system().map(uv_core::Error::errno)
     }
 }
 
@@ -118,8 +119,8 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<async_wrap::Error> for Error {
-    fn from(error: async_wrap::Error) -> Self {
+impl From<uv_core::Error> for Error {
+    fn from(error: uv_core::Error) -> Self {
         Self(Repr::System(error))
     }
 }

@@ -7,9 +7,10 @@ use crate::state::{
     DESTROYED, FINISH_OWED, FINISHED, HAD_ERROR, HELD, NOTIFIED, SHARED, SocketState, TIMED_OUT, UNHEARD,
 };
 use crate::upcall::SocketHandler;
+use crate::uv_core::{Error, Result};
 use crate::{LAYER, Socket};
+use async_wrap::AsyncStream;
 use async_wrap::upcall::OnStream;
-use async_wrap::{AsyncStream, Error, Result};
 use std::rc::{Rc, Weak};
 
 impl Socket {

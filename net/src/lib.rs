@@ -30,7 +30,7 @@ mod tower;
 pub mod upcall;
 
 pub use address::Address;
-pub use async_wrap;
+pub use async_wrap::{self, uv_core};
 pub use connect::{ConnectOptions, ConnectTarget};
 pub use error::{Error, ErrorCode, ListenPhase, Result};
 pub use linger::Linger;

@@ -296,7 +296,7 @@ impl Acceptor {
 
     /// Passes a connection to the server, inside a callback scope, or reports that accepting failed (`onconnection`).
     /// For a handle without a listening stream in this process.
-    pub fn accept(&self, connection: Result<AsyncStream, async_wrap::Error>) {
+    pub fn accept(&self, connection: Result<AsyncStream, crate::uv_core::Error>) {
         let listening = &self.listening;
         match connection {
             // A source may have passed a connection on when the server closed.
@@ -336,7 +336,7 @@ impl Acceptor {
 }
 
 impl OnConnection for Acceptor {
-    fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream, async_wrap::Error>) {
+    fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream, crate::uv_core::Error>) {
         self.accept(connection);
     }
 }

@@ -1,9 +1,11 @@
 //! A query to listen, and the one place that turns it into a socket. Mirrors `serverQuery` and `createServerHandle` of
 //! Node's `lib/net.js`.
 
+use crate::uv_core::socket::KeepAlive;
+use crate::uv_core::{BindOptions, LoopHandle, Result};
 use crate::{Address, ServerOptions};
-use async_wrap::Result;
-use async_wrap::{AsyncStream, BindOptions, KeepAlive, LoopHandle, PipeWrap, StreamWrap, TcpWrap};
+use async_wrap::AsyncStream;
+use async_wrap::tcp_wrap::{PipeWrap, StreamWrap, TcpWrap};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;

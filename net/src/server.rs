@@ -57,8 +57,8 @@ impl Default for ServerOptions {
 }
 
 /// What `listen` says of a descriptor that it cannot use.
-fn not_adopted(error: async_wrap::Error) -> async_wrap::Error {
-    async_wrap::Error::new("listen", error.errno()).noting("the descriptor is no socket to listen on")
+fn not_adopted(error: crate::uv_core::Error) -> crate::uv_core::Error {
+    crate::uv_core::Error::new("listen", error.errno()).noting("the descriptor is no socket to listen on")
 }
 
 /// A connection that was accepted and closed because of `max_connections`.

@@ -11,9 +11,12 @@ use crate::state::{
 use crate::timeout::IdleTimeout;
 use crate::tower::{SocketTower, Unclaimed};
 use crate::upcall::SocketHandler;
+use crate::uv_core;
+use crate::uv_core::Errno;
 use crate::{Address, Error, ErrorCode, LAYER, Result, ServerOptions};
 use async_wrap::layer::trace::Facts;
-use async_wrap::{AsyncId, AsyncStream, Environment, Errno, Written};
+use async_wrap::tcp_wrap::Written;
+use async_wrap::{AsyncId, AsyncStream, Environment};
 use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
@@ -202,7 +205,7 @@ impl Socket {
     }
 
     #[inline]
-    fn wrote(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
+    fn wrote(&self, result: Result<Written, uv_core::Error>) -> Result<bool> {
         match result {
             Ok(Written { now: 1.., later: 0 }) => {
                 self.0.refresh_timeout();
@@ -214,7 +217,7 @@ impl Socket {
 
     /// The kernel did not take everything, or `data` is empty.
     #[inline(never)]
-    fn wrote_less(&self, result: Result<Written, async_wrap::Error>) -> Result<bool> {
+    fn wrote_less(&self, result: Result<Written, uv_core::Error>) -> Result<bool> {
         if let Err(error) = result {
             let error = Error::from(error);
             self.break_with(error.clone());

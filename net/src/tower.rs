@@ -7,10 +7,11 @@ use crate::state::{
     PEER_ENDED, TIMED,
 };
 use crate::upcall::SocketHandler;
+use crate::uv_core::{Error, Result};
 use crate::{LAYER, Socket};
+use async_wrap::AsyncStream;
 use async_wrap::layer::OnDrop;
 use async_wrap::upcall::OnStream;
-use async_wrap::{AsyncStream, Error, Result};
 use std::rc::Rc;
 
 pub(crate) struct SocketTower<H> {

@@ -11,7 +11,7 @@ const A_LOT: usize = 16 * 1024 * 1024;
 
 /// A system error, as a program may get it elsewhere.
 fn some_error() -> Error {
-    async_wrap::Error::new("think", async_wrap::Errno::EINVAL).into()
+    net::uv_core::Error::new("think", net::uv_core::Errno::EINVAL).into()
 }
 
 // Node: test-net-connect-immediate-destroy, test-net-connect-destroy
@@ -90,7 +90,7 @@ fn the_reason_comes_once_before_close_and_never_inside_the_call() {
     let noted = log.clone();
     let there = Peer::new("there", &log).on("connect", move |socket| {
         socket.destroy_with(some_error());
-        socket.destroy_with(Error::from(async_wrap::Error::new("again", async_wrap::Errno::EINVAL)));
+        socket.destroy_with(Error::from(net::uv_core::Error::new("again", net::uv_core::Errno::EINVAL)));
         socket.destroy();
         noted.push("destroyed");
     });

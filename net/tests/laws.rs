@@ -2,9 +2,11 @@
 
 mod common;
 
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use common::{Host, Log, Peer, anywhere, connection, new_loop, port_of, run_to_a_panic, run_to_the_end, to};
 use net::upcall::{ServerHandler, SocketHandler};
+use net::uv_core;
+use net::uv_core::RunMode;
 use net::{Server, ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::net::TcpStream;
@@ -203,9 +205,7 @@ fn a_panic_in_any_upcall_leaves_loop_and_server_usable() {
                 socket.notify();
                 match event {
                     "drain" => drop(socket.write(&vec![b'x'; 8 * 1024 * 1024])),
-                    "error" => {
-                        socket.destroy_with(async_wrap::Error::new("x", async_wrap::Errno::EINVAL).into())
-                    }
+                    "error" => socket.destroy_with(uv_core::Error::new("x", uv_core::Errno::EINVAL).into()),
                     "timeout" => socket.set_timeout(Duration::from_millis(1)),
                     _ => socket.end(),
                 }

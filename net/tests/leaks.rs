@@ -2,8 +2,9 @@
 
 mod common;
 
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use common::{Log, Peer, anywhere, new_loop, port_of, run_to_the_end};
+use net::uv_core::RunMode;
 use net::{Server, ServerOptions, Socket};
 use std::cell::Cell;
 use std::rc::Rc;

@@ -2,9 +2,10 @@
 
 mod common;
 
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use common::{Log, Peer, new_loop, port_of, run_to_the_end, serve_one};
 use net::upcall::SocketHandler;
+use net::uv_core::RunMode;
 use net::{Linger, ServerOptions, Socket};
 use std::cell::RefCell;
 use std::io::{Read, Write};

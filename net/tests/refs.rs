@@ -2,8 +2,8 @@
 
 mod common;
 
-use async_wrap::RunMode;
 use common::{Log, Peer, anywhere, new_loop, run_to_the_end, serve_one, to};
+use net::uv_core::RunMode;
 use net::{Server, ServerOptions, Socket};
 
 // Node: test-net-server-unref, test-net-server-unref-persistent, test-net-persistent-ref-unref

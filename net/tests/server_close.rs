@@ -2,8 +2,9 @@
 
 mod common;
 
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use common::{Host, Log, Peer, anywhere, new_loop, port_of, run_to_the_end, to};
+use net::uv_core::RunMode;
 use net::{ErrorCode, ListenOptions, Server, ServerOptions, Socket};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

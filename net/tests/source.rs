@@ -2,10 +2,13 @@
 
 mod common;
 
-use async_wrap::{AsyncStream, Environment, Loop, Provider, TcpWrap};
+use async_wrap::tcp_wrap::TcpWrap;
+use async_wrap::{AsyncStream, Environment, Provider};
 use common::{Host, Log, Peer, anywhere, new_loop, run_to_the_end};
 use net::source::{Acceptor, ListenHandle, ListenQuery, ListenReply, ListenSource};
 use net::upcall::ServerHandler;
+use net::uv_core;
+use net::uv_core::Loop;
 use net::{Address, ErrorCode, Result, Server, ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -104,7 +107,7 @@ impl ListenHandle for Fake {
 }
 
 fn some_error() -> net::Error {
-    async_wrap::Error::new("bind", async_wrap::Errno::EADDRINUSE).into()
+    uv_core::Error::new("bind", uv_core::Errno::EADDRINUSE).into()
 }
 
 fn listening(env: &Environment, source: &Rc<Later>, handler: impl ServerHandler + 'static) -> Server {
@@ -135,7 +138,7 @@ fn a_server_listens_when_its_source_answers() {
         me.ref_();
         noted.push("tick");
     });
-    env.run(async_wrap::RunMode::Default).expect("the loop runs");
+    env.run(uv_core::RunMode::Default).expect("the loop runs");
     let expected =
         ["handle listen 5, room for 999", "handle unref", "handle ref", "tick", "server listening"];
     assert_eq!(log.take(), expected);
@@ -210,7 +213,7 @@ fn an_answer_to_an_earlier_listen_does_not_start_a_later_one() {
         assert!(!server.is_listening(), "the second question is open");
         server.close().expect("it is about to listen");
     });
-    env.run(async_wrap::RunMode::Default).expect("the loop runs");
+    env.run(uv_core::RunMode::Default).expect("the loop runs");
     source.questions.borrow_mut().clear();
     run_to_the_end(&lp, &env);
     assert_eq!(log.take(), ["server close", "handle close", "server close"]);
@@ -251,7 +254,7 @@ fn a_connection_on_its_way_when_the_server_closes_is_closed_unseen() {
     let server = listening(&env, &source, Host::new(&log, |_| unreachable!("the server is closed")));
     let fake = Fake::new(&log);
     source.answer(&env, Ok(fake.clone()));
-    env.run(async_wrap::RunMode::Default).expect("the loop runs");
+    env.run(uv_core::RunMode::Default).expect("the loop runs");
     server.close().expect("it listens");
     assert_eq!(fake.acceptor.borrow().as_ref().map(Acceptor::room), Some(0));
     let mut client = fake.connect(&lp, &env);
@@ -276,7 +279,7 @@ fn a_full_server_has_no_room_and_says_when_it_has_again() {
     server.set_max_connections(Some(1));
     let fake = Fake::new(&log);
     source.answer(&env, Ok(fake.clone()));
-    env.run(async_wrap::RunMode::Default).expect("the loop runs");
+    env.run(uv_core::RunMode::Default).expect("the loop runs");
     let room = || fake.acceptor.borrow().as_ref().map(Acceptor::room);
     assert_eq!(room(), Some(1));
     let client = fake.connect(&lp, &env);
@@ -286,7 +289,7 @@ fn a_full_server_has_no_room_and_says_when_it_has_again() {
     assert_eq!(log.take(), ["handle has room"]);
     server.set_max_connections(Some(1));
     sockets.take().iter().for_each(Socket::destroy);
-    env.run(async_wrap::RunMode::Default).expect("the loop runs");
+    env.run(uv_core::RunMode::Default).expect("the loop runs");
     assert_eq!(log.take(), ["handle has room"]);
     assert_eq!(room(), Some(1));
     server.close().expect("it listens");
@@ -308,7 +311,7 @@ fn a_server_that_drops_what_is_too_much_always_has_room() {
     server.listen(anywhere(), host.on_dropped(move |_| count.set(count.get() + 1))).expect("asked");
     let fake = Fake::new(&log);
     source.answer(&env, Ok(fake.clone()));
-    env.run(async_wrap::RunMode::Default).expect("the loop runs");
+    env.run(uv_core::RunMode::Default).expect("the loop runs");
     assert_eq!(fake.acceptor.borrow().as_ref().map(Acceptor::room), Some(usize::MAX));
     let client = fake.connect(&lp, &env);
     assert_eq!(drops.get(), 1);

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Log, Peer, TempPath, connection, new_loop, run_to_the_end, serve_one, to};
+use net::uv_core;
 use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -88,7 +89,7 @@ fn a_timeout_does_not_keep_the_loop_alive() {
     });
     let there = there.connect(&env, to(&server));
     there.unref();
-    assert!(!env.run(async_wrap::RunMode::Default).expect("the loop runs"));
+    assert!(!env.run(uv_core::RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["there connect"]);
     there.destroy();
     run_to_the_end(&lp, &env);

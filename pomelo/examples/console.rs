@@ -2,7 +2,8 @@
 //!
 //! `cargo run -p upcall-pomelo --example console`
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
+use async_wrap::uv_core::{Loop, RunMode};
 use net::ListenOptions;
 use pomelo::admin::{Client, Credentials, MasterAgent, MasterOptions, Reply, Session, Target};
 use pomelo::upcall::Module;

@@ -3,7 +3,8 @@
 //!
 //!     cargo run -p upcall-pomelo --example fleet
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
+use async_wrap::uv_core::{Loop, RunMode};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
 use pomelo::admin::{CONSOLE, Client, Target};

@@ -31,15 +31,16 @@ type Callback<T> = Box<dyn FnOnce(Result<T, Failure>)>;
 /// reports a failure, so that the caller does not wait in vain.
 ///
 /// ```
-/// use async_wrap::{Environment, Loop, RunMode};
 /// use pomelo::Completion;
+/// use async_wrap::Environment;
+/// use uv_core::{Loop, RunMode};
 ///
 /// let lp = Loop::new()?;
 /// let env = Environment::new(&lp);
 /// Completion::new(&env, |result| assert_eq!(result, Ok(7))).ok(7);
 /// Completion::<()>::new(&env, |result| assert!(result.is_err(), "dropped unused"));
 /// env.run(RunMode::Default)?;
-/// # Ok::<(), async_wrap::Error>(())
+/// # Ok::<(), uv_core::Error>(())
 /// ```
 #[must_use = "a completion that is dropped reports a failure"]
 pub struct Completion<T: 'static = ()> {

@@ -8,7 +8,7 @@ use admin_support::{
     CONNECT, Heard, Raw, credentials, listen, login, master, new_loop, open_master, publish, run_to_the_end,
     twice, until,
 };
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use pomelo::admin::{CONSOLE, MasterAgent, MasterOptions, Reply, Session, Times};
 use pomelo::upcall::Module;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use uv_core::RunMode;
 
 fn request(id: u64, module: &str, body: &Value) -> Vec<u8> {
     publish("client", &twice(&json!({"reqId": id, "moduleId": module, "body": body})))

@@ -80,7 +80,7 @@ fn packets_may_come_in_single_bytes_or_many_at_once() {
     let mut raw = Raw::connected(&env, address);
     for byte in [CONNECT, &publish("register", &registration("chat-1").to_string())].concat() {
         raw.send(&[byte]);
-        env.run(async_wrap::RunMode::NoWait).expect("the loop runs");
+        env.run(uv_core::RunMode::NoWait).expect("the loop runs");
     }
     assert_eq!(raw.packet(), [0x20, 2, 0, 0]);
     assert_eq!(raw.value("register"), json!({"code": 1, "msg": "ok"}));
@@ -89,7 +89,7 @@ fn packets_may_come_in_single_bytes_or_many_at_once() {
     let many: Vec<u8> = (1..=100).flat_map(ask).collect();
     let (one, other) = many.split_at(many.len() / 3 + 1);
     raw.send(one);
-    env.run(async_wrap::RunMode::NoWait).expect("the loop runs");
+    env.run(uv_core::RunMode::NoWait).expect("the loop runs");
     raw.send(other);
     for id in 1..=100 {
         assert_eq!(raw.value("monitor"), json!({"respId": id, "error": null, "body": 4}));
@@ -286,7 +286,7 @@ fn no_bytes_bring_a_master_down() {
             bytes[at] = numbers.next() as u8;
         }
         raw.send(&bytes);
-        env.run(async_wrap::RunMode::NoWait).expect("the loop runs");
+        env.run(uv_core::RunMode::NoWait).expect("the loop runs");
     }
     let mut raw = Raw::server(&env, address, "chat-still");
     let answer = raw.ask("monitor", 1, "no", json!(null));

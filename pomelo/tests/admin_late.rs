@@ -4,10 +4,11 @@ mod admin_support;
 
 use admin_support::{CONNECT, Heard, Later, Raw, RawMaster, credentials, master, monitor_options, new_loop};
 use admin_support::{done, registration, run_to_the_end};
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use pomelo::admin::{MasterOptions, MonitorAgent, RequestError, Response, Times};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use uv_core::RunMode;
 
 /// What peers may take. Far longer than what the tests do within it.
 const LIMIT: Duration = Duration::from_secs(1);

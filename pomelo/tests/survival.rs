@@ -3,11 +3,12 @@
 
 mod common;
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use common::fleet::{FOLDER, Master, configure, free_port, stop_all};
 use pomelo::{AppEvent, Application, Options};
 use serde_json::json;
 use std::ffi::OsStr;
+use uv_core::{Loop, RunMode};
 
 fn main() {
     if let Some(folder) = std::env::var_os(FOLDER) {

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::rc::Rc;
 use tcp_wrap::upcall::OnStream;
-use tcp_wrap::{Error, PipeWrap, StreamWrap};
-use uv_core::{Loop, RunMode, handle::HandleKind};
+use tcp_wrap::uv_core::{Error, Loop, RunMode, handle::HandleKind};
+use tcp_wrap::{PipeWrap, StreamWrap};
 
 /// Takes connections from the pipe, and sends back in capitals what they send.
 struct Worker;

@@ -3,8 +3,8 @@
 //! `cargo run -p upcall-tcp-wrap --example shout`, then `nc 127.0.0.1 7000`.
 
 use tcp_wrap::upcall::OnStream;
-use tcp_wrap::{BindOptions, Error, Result, StreamWrap, TcpWrap};
-use uv_core::{Loop, RunMode};
+use tcp_wrap::uv_core::{BindOptions, Error, Loop, Result, RunMode};
+use tcp_wrap::{StreamWrap, TcpWrap};
 
 struct Shout;
 

@@ -21,8 +21,6 @@ pub use pipe_wrap::PipeWrap;
 pub use stream_wrap::{StreamWrap, Written};
 pub use tcp_wrap::TcpWrap;
 pub use uv_core;
-pub use uv_core::socket::{KeepAlive, PipeName, Received};
-pub use uv_core::{BindOptions, Errno, Error, LoopHandle, Result};
 
 /// The target of this layer's log records: see [`uv_core::layer::trace`].
 pub(crate) const LAYER: uv_core::layer::trace::Layer = uv_core::layer::trace::Layer::new("tcp_wrap");

@@ -12,8 +12,8 @@ use uv_core::{BindOptions, LoopHandle, Result, Tcp};
 ///
 /// ```
 /// use std::net::TcpStream;
-/// use tcp_wrap::{BindOptions, Result, StreamWrap, TcpWrap};
-/// use uv_core::{Loop, RunMode};
+/// use tcp_wrap::{StreamWrap, TcpWrap};
+/// use uv_core::{BindOptions, Loop, Result, RunMode};
 ///
 /// let event_loop = Loop::new()?;
 /// let server = TcpWrap::new(&event_loop);

@@ -1,6 +1,7 @@
 //! The upcalls of this layer: accepted connections, and the events of a stream.
 
-use crate::{Error, Result, StreamWrap};
+use crate::StreamWrap;
+use uv_core::{Error, Result};
 
 /// The handler of a listening wrap. Mirrors `ConnectionWrap::OnConnection`.
 pub trait OnConnection {

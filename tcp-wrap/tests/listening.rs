@@ -8,7 +8,9 @@ use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tcp_wrap::upcall::OnConnection;
-use tcp_wrap::{BindOptions, Errno, KeepAlive, PipeName, PipeWrap, Result, StreamWrap, TcpWrap};
+use tcp_wrap::{PipeWrap, StreamWrap, TcpWrap};
+use uv_core::socket::{KeepAlive, PipeName};
+use uv_core::{BindOptions, Errno, Result};
 
 fn no_connection(_: &StreamWrap, _: Result<StreamWrap>) {
     panic!("no client connects");

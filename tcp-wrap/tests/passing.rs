@@ -8,8 +8,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use tcp_wrap::{Errno, LoopHandle, PipeWrap, StreamWrap};
+use tcp_wrap::{PipeWrap, StreamWrap};
 use uv_core::handle::HandleKind;
+use uv_core::{Errno, LoopHandle};
 
 /// Both ends of an IPC pipe.
 fn ipc_pair(lp: &LoopHandle) -> (PipeWrap, PipeWrap) {

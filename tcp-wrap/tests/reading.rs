@@ -7,8 +7,8 @@ use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
-use tcp_wrap::{Errno, PipeWrap, StreamWrap, TcpWrap};
-use uv_core::{Check, Idle, RunMode, Timer};
+use tcp_wrap::{PipeWrap, StreamWrap, TcpWrap};
+use uv_core::{Check, Errno, Idle, RunMode, Timer};
 
 // Node: test-net-pause-resume-connecting, pummel/test-net-pause
 #[test]

@@ -6,8 +6,8 @@ use common::{Logger, MUCH, new_loop, pipe_pair, run_to_the_end, tcp_pair};
 use std::io::{IoSlice, Read};
 use std::net::Shutdown;
 use std::thread;
-use tcp_wrap::{Errno, TcpWrap, Written};
-use uv_core::RunMode;
+use tcp_wrap::{TcpWrap, Written};
+use uv_core::{Errno, RunMode};
 
 // Node: async-hooks/test-writewrap
 #[test]

@@ -1,6 +1,6 @@
 //! The application of `upcall serve` passes the whole conformance suite, and ends when it is told to.
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use http::{Server, ServerOptions};
 use net::ListenOptions;
 use std::error::Error;
@@ -10,8 +10,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use upcall::app::App;
-use uv_core::Async;
 use uv_core::threads::AsyncSender;
+use uv_core::{Async, Loop, RunMode};
 
 /// How long connections that the suite left open may stay after the end.
 const GRACE: Duration = Duration::from_millis(100);

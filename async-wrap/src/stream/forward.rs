@@ -3,10 +3,11 @@
 //! They are written out because a stream that dereferenced to its wrap would offer the wrap's own `write`, `connect`,
 //! `shutdown` and `close` too, whose reports would run in no request's context.
 
-use crate::{AsyncStream, Result};
+use crate::AsyncStream;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use tcp_wrap::{BindOptions, KeepAlive, LoopHandle, PipeName};
+use uv_core::socket::{KeepAlive, PipeName};
+use uv_core::{BindOptions, LoopHandle, Result};
 
 impl AsyncStream {
     /// The loop that the stream belongs to.

@@ -1,10 +1,11 @@
 //! Helpers of this crate's tests: a log, a hook that writes to it, and an assertion that no handle is left alive.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
-use async_wrap::{AsyncHook, AsyncId, Environment, Loop, Provider, RunMode};
+use async_wrap::{AsyncHook, AsyncId, Environment, Provider};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use uv_core::{Loop, RunMode};
 
 /// The logged events, in order. Clones share the log.
 #[derive(Clone, Default)]

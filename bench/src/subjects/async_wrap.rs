@@ -3,10 +3,10 @@
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
 use super::streams::{ACCEPT_BATCH, BACKLOG, Connection, Service};
-use async_wrap::{
-    AsyncHook, AsyncId, AsyncStream, BindOptions, Environment, PipeWrap, Provider, Result, TcpWrap,
-};
+use async_wrap::{AsyncHook, AsyncId, AsyncStream, Environment, Provider};
+use tcp_wrap::{PipeWrap, TcpWrap};
 use upcall::say;
+use uv_core::{BindOptions, Result};
 
 pub(crate) fn serve(options: &Options, hooks: bool) -> crate::Result<()> {
     let service = Service::of_bench(options.own_name())?;

@@ -3,7 +3,7 @@
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, end_on_sigterm};
 use crate::Result;
-use async_wrap::{Environment, LoopHandle, RunMode};
+use async_wrap::Environment;
 use cluster::upcall::PrimaryHandler;
 use cluster::{Policy, Primary, Settings, Worker, WorkerHandle};
 use http::upcall::RequestHandler;
@@ -14,6 +14,7 @@ use std::rc::Rc;
 use upcall::app::App;
 use upcall::args;
 use uv_core::process::ExitStatus;
+use uv_core::{LoopHandle, RunMode};
 
 /// Serves until SIGTERM. In a worker: until the primary ends.
 pub(crate) fn run(options: &Options) -> Result<()> {

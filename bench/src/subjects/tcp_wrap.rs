@@ -3,9 +3,9 @@
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, announce_path, end_on_sigterm};
 use super::streams::{ACCEPT_BATCH, BACKLOG, Connection, Service};
-use tcp_wrap::{BindOptions, PipeWrap, Result, StreamWrap, TcpWrap};
+use tcp_wrap::{PipeWrap, StreamWrap, TcpWrap};
 use upcall::say;
-use uv_core::{Loop, RunMode};
+use uv_core::{BindOptions, Loop, Result, RunMode};
 
 pub(crate) fn serve(options: &Options) -> crate::Result<()> {
     let service = Service::of_bench(options.own_name())?;

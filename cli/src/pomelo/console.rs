@@ -28,7 +28,7 @@ pub(super) fn run(master: &Master, command: &Options) -> Result<(), Failure> {
 
 /// Sends the request, and waits for the response.
 fn ask(master: &Master, command: &Options) -> Result<Response, Failure> {
-    let failed = |error: async_wrap::Error| Failure::from(Box::<dyn Error>::from(error));
+    let failed = |error: uv_core::Error| Failure::from(Box::<dyn Error>::from(error));
     let env = Environment::with_new_loop().map_err(failed)?;
     let target = Target::new(&*master.host, master.port);
     let password = secret::password(master)?;

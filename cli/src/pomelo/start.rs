@@ -7,12 +7,13 @@ use crate::args::Result;
 use crate::limit;
 use crate::say;
 use crate::signals::{self, SIGINT, SIGTERM};
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use pomelo::{Application, Error, Options};
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::process::exit;
 use std::rc::Rc;
+use uv_core::RunMode;
 
 /// The type that starts a master and no servers.
 const MASTER: &str = "master";

@@ -8,14 +8,14 @@ use super::step::Step;
 use super::story::Story;
 use crate::args::Result;
 use app::App;
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use http::upcall::RequestHandler;
 use http::{Request, Response, Server, ServerOptions};
 use net::ListenOptions;
 use std::cell::{Cell, RefCell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use uv_core::Async;
+use uv_core::{Async, RunMode};
 
 /// Steps of one trace that are kept: a thousand requests.
 const MAX_STEPS: usize = 400_000;

@@ -8,7 +8,7 @@ use super::options::Options;
 use super::step::{Step, Wire};
 use super::story::Story;
 use crate::args::Result;
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
 use cluster::{Primary, Settings, Worker, WorkerHandle};
 use http::{Server, ServerOptions};
@@ -19,8 +19,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::Async;
 use uv_core::threads::AsyncSender;
+use uv_core::{Async, RunMode};
 
 /// Steps in one message to the primary, which may have a mebibyte: a few hundred bytes each.
 const STEPS_PER_MESSAGE: usize = 1000;

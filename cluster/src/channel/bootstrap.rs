@@ -12,7 +12,6 @@
 use super::ids::WorkerId;
 use super::message::VERSION;
 use crate::{Error, InvitationError, Result};
-use async_wrap::StreamWrap;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
@@ -21,8 +20,8 @@ use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use tcp_wrap::upcall::OnStream;
-use tcp_wrap::{Errno, PipeWrap};
-use uv_core::{Loop, LoopHandle, Pipe, RunMode};
+use tcp_wrap::{PipeWrap, StreamWrap};
+use uv_core::{Errno, Loop, LoopHandle, Pipe, RunMode};
 
 /// The variable with the worker's id.
 pub(crate) const UNIQUE_ID: &str = "UPCALL_UNIQUE_ID";

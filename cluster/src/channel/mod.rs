@@ -19,9 +19,9 @@ use message::{Decoder, FRAME_FDS, MESSAGE_BYTES, Message, ProtocolError};
 use outbox::{Author, Outbox};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use tcp_wrap::{Errno, PipeWrap, Written};
+use tcp_wrap::{PipeWrap, Written};
 use tower::Tower;
-use uv_core::LoopHandle;
+use uv_core::{Errno, LoopHandle};
 
 /// `send` returns `false` once this many bytes wait to be sent: Node's number.
 const HIGH_WATER_MARK: usize = 128 * 1024;

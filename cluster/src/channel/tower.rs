@@ -4,14 +4,14 @@
 use super::message::{Frame, WORKER_FDS};
 use super::{Author, Channel, Decoder, OnChannel, ProtocolError};
 use crate::{Error, LAYER, Result};
-use async_wrap::StreamWrap;
 use async_wrap::layer::OnUnwind;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::mem::take;
 use std::os::fd::OwnedFd;
-use tcp_wrap::Errno;
+use tcp_wrap::StreamWrap;
 use tcp_wrap::upcall::OnStream;
+use uv_core::Errno;
 use uv_core::failure::Failure;
 
 /// The handler of a channel's pipe.

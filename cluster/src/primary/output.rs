@@ -2,10 +2,10 @@
 
 use super::worker::WorkerHandleInner;
 use super::{PrimaryInner, WorkerHandle};
-use async_wrap::{AsyncContext, Provider, StreamWrap};
+use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
-use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
+use tcp_wrap::{PipeWrap, StreamWrap};
 use uv_core::LoopHandle;
 use uv_core::process::Stdio;
 

@@ -12,7 +12,7 @@ use net::Address;
 use net::source::ListenHandle;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use tcp_wrap::Errno;
+use uv_core::Errno;
 
 pub(super) struct WorkerEnd(pub(super) Rc<WorkerInner>);
 

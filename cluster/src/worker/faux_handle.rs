@@ -13,8 +13,8 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
-use tcp_wrap::{Errno, Error, StreamWrap};
-use uv_core::{Async, Timer};
+use tcp_wrap::StreamWrap;
+use uv_core::{Async, Errno, Error, Timer};
 
 /// A process that is out of descriptors gets no connections for this long: short for the clients that wait, and long
 /// compared with the cost of the messages.

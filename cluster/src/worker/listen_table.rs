@@ -9,7 +9,7 @@ use net::Server;
 use net::source::{ListenReply, ListenTarget};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use tcp_wrap::{Errno, Error};
+use uv_core::{Errno, Error};
 
 #[derive(Default)]
 pub(super) struct ListenTable {

@@ -30,9 +30,10 @@ use uv_core::Errno;
 /// This process, as a worker (`cluster.worker`). A cheap clone.
 ///
 /// ```no_run
-/// use async_wrap::{Environment, Loop, RunMode};
 /// use cluster::Worker;
 /// use net::{ListenOptions, Server, ServerOptions, Socket};
+/// use async_wrap::Environment;
+/// use uv_core::{Loop, RunMode};
 ///
 /// let event_loop = Loop::new()?;
 /// let env = Environment::new(&event_loop);

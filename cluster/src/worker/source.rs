@@ -9,7 +9,7 @@ use net::source::{ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTa
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
-use tcp_wrap::{Errno, Error};
+use uv_core::{Errno, Error};
 
 pub(super) struct WorkerSource(pub(super) Rc<WorkerInner>);
 

@@ -1,7 +1,7 @@
 //! Processes that were forked as workers, or only look like it.
 
 use super::{AS, Cluster, read_all, role};
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use cluster::upcall::PrimaryHandler;
 use cluster::{Error, InvitationError, Primary, Settings, Worker};
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio, exit};
 use std::rc::Rc;
-use uv_core::Pipe;
+use uv_core::{Loop, Pipe, RunMode};
 
 /// The version that primaries and workers speak.
 pub(crate) const SPOKEN: u8 = 2;

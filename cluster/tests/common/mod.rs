@@ -8,7 +8,7 @@ pub(crate) mod obedient;
 pub(crate) mod rogue;
 pub(crate) mod roles;
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use cluster::upcall::PrimaryHandler;
 use cluster::{Error, Output, Policy, Primary, Settings, Worker, WorkerHandle};
 use net::Address;
@@ -22,8 +22,8 @@ use std::process::exit;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
-use uv_core::Signal;
 use uv_core::process::ExitStatus;
+use uv_core::{Loop, RunMode, Signal};
 
 pub(crate) const SIGKILL: i32 = Signal::SIGKILL;
 pub(crate) const SIGUSR1: i32 = Signal::SIGUSR1;

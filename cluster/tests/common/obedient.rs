@@ -2,11 +2,12 @@
 
 use super::as_worker;
 use super::roles::{Reporter, listen_options};
-use async_wrap::{Environment, RunMode};
+use async_wrap::Environment;
 use cluster::Worker;
 use cluster::upcall::WorkerHandler;
 use net::{Error, Server, ServerOptions};
 use std::os::fd::OwnedFd;
+use uv_core::RunMode;
 
 /// Obeys its commands, one per message: `listen ADDRESS`, `try-listen ADDRESS`, `close`, `shutdown`,
 /// `listen-close ADDRESS`, `unref`, `ref`, `disconnect`, `own-shutdown`, `exit CODE`, `hoard SPARE`, `release`, `flood COUNT BYTES`, `say TEXT`, `echo TEXT`.

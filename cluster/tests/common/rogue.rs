@@ -1,13 +1,12 @@
 //! Compromised workers, which send their primary bytes of their own.
 
 use super::PATIENCE;
-use async_wrap::StreamWrap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
-use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
+use tcp_wrap::{PipeWrap, StreamWrap};
 use uv_core::{Loop, RunMode, Timer};
 
 const ONLINE: u8 = 0;
@@ -133,7 +132,7 @@ impl OnStream for Rogue {
         patience.start(PATIENCE, PATIENCE, |_: &Timer| std::process::exit(0)).expect("a timer");
     }
     fn on_end(&mut self, _: &StreamWrap) {}
-    fn on_error(&mut self, _: &StreamWrap, _: tcp_wrap::Error) {}
+    fn on_error(&mut self, _: &StreamWrap, _: uv_core::Error) {}
 }
 
 struct Deaf;
@@ -141,5 +140,5 @@ struct Deaf;
 impl OnStream for Deaf {
     fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {}
     fn on_end(&mut self, _: &StreamWrap) {}
-    fn on_error(&mut self, _: &StreamWrap, _: tcp_wrap::Error) {}
+    fn on_error(&mut self, _: &StreamWrap, _: uv_core::Error) {}
 }

@@ -1,8 +1,7 @@
 //! The roles of the tests' workers.
 
 use super::{as_worker, deployed, invited, obedient, rogue};
-use async_wrap::StreamWrap;
-use async_wrap::{AsyncHook, AsyncId, Environment, Provider, RunMode};
+use async_wrap::{AsyncHook, AsyncId, Environment, Provider};
 use cluster::Worker;
 use cluster::upcall::WorkerHandler;
 use net::upcall::{ServerHandler, SocketHandler};
@@ -11,6 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use tcp_wrap::StreamWrap;
+use uv_core::RunMode;
 
 /// Plays the role to its end.
 pub(crate) fn play(role: &str, args: &[String]) {
@@ -298,7 +299,7 @@ struct Deaf;
 impl tcp_wrap::upcall::OnStream for Deaf {
     fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {}
     fn on_end(&mut self, _: &StreamWrap) {}
-    fn on_error(&mut self, _: &StreamWrap, _: tcp_wrap::Error) {}
+    fn on_error(&mut self, _: &StreamWrap, _: uv_core::Error) {}
 }
 
 /// A primary that has no descriptor left for what its worker sends it.
@@ -335,7 +336,7 @@ impl tcp_wrap::upcall::OnStream for Liar {
         }
     }
     fn on_end(&mut self, _: &StreamWrap) {}
-    fn on_error(&mut self, _: &StreamWrap, _: tcp_wrap::Error) {}
+    fn on_error(&mut self, _: &StreamWrap, _: uv_core::Error) {}
 }
 
 /// Reports its environment, and whether one of its own children takes itself for a worker.
@@ -355,7 +356,7 @@ fn environment() {
 }
 
 fn grandchild() {
-    let lp = async_wrap::Loop::new().expect("a loop");
+    let lp = uv_core::Loop::new().expect("a loop");
     let worker = Worker::from_env(&Environment::new(&lp)).expect("no error");
     std::process::exit(if worker.is_some() { 1 } else { 0 });
 }

@@ -1,7 +1,7 @@
 //! How the server stops, and starts again.
 
 use crate::harness::{Client, Count, Kept, Log, Site, impatient, new_server, serve};
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, Server, ServerOptions};
 use net::upcall::SocketHandler;
@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
+use uv_core::{Loop, RunMode};
 
 fn any() -> ListenOptions {
     ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0)))

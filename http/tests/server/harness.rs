@@ -1,6 +1,6 @@
 //! A server on this thread, a client on another, and the proof that nothing is left of the server.
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use http::upcall::{RequestHandler, ResponseHandler};
 use http::{Request, Response, Server, ServerOptions};
 use net::Dropped;
@@ -13,8 +13,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use std::{panic, thread};
-use uv_core::Async;
 use uv_core::threads::AsyncSender;
+use uv_core::{Async, Loop, RunMode};
 
 /// How long a client waits for the server: long enough for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

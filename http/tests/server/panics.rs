@@ -1,7 +1,7 @@
 //! Handlers that panic: the loop stays usable, their connection is answered or closed, and others do not notice.
 
 use crate::harness::{Client, Site};
-use async_wrap::{AsyncHook, AsyncId, Provider, RunMode};
+use async_wrap::{AsyncHook, AsyncId, Provider};
 use http::proto::{Fields, ParseError};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, ServerOptions};
@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
-use uv_core::Async;
+use uv_core::{Async, RunMode};
 
 /// What a panic that is meant says.
 const OWN: &str = "the handler's own";

@@ -1,13 +1,14 @@
 //! Bytes from outside, whatever they are: an answer or a close, never a panic and never a hang. The seed is fixed.
 
 use crate::harness::{Client, Count, new_server, serve};
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use http::proto::Fields;
 use http::upcall::BodyHandler;
 use http::{Body, Request, Response, ServerOptions};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, ListenOptions, Socket};
 use std::net::SocketAddr;
+use uv_core::{Loop, RunMode};
 
 /// xorshift64*: enough to be different each time and the same in each run.
 struct Random(u64);

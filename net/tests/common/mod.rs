@@ -2,8 +2,10 @@
 //! no handle is left alive.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
-use async_wrap::{BindOptions, Environment, Loop, RunMode, TcpWrap};
+use async_wrap::Environment;
+use async_wrap::tcp_wrap::TcpWrap;
 use net::upcall::{ServerHandler, SocketHandler};
+use net::uv_core::{BindOptions, Loop, RunMode};
 use net::{ConnectOptions, Dropped, Error, ListenOptions, Server, ServerOptions, Socket};
 use std::cell::RefCell;
 use std::net::SocketAddr;

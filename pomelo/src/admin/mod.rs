@@ -8,10 +8,11 @@
 //! `watcher` with `watchdog`, and `console_module` with `fleet`, which has `auto_restart`, `orders` and `ending`.
 //!
 //! ```
-//! use async_wrap::{Environment, Loop, RunMode};
 //! use pomelo::admin::{Client, Credentials, MasterAgent, MasterOptions, Reply, Session, Target};
 //! use pomelo::upcall::Module;
 //! use serde_json::{Value, json};
+//! use async_wrap::Environment;
+//! use uv_core::{Loop, RunMode};
 //!
 //! struct Greeter;
 //!

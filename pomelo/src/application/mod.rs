@@ -37,8 +37,9 @@ use std::time::{Duration, Instant};
 /// An application: a master or one of its servers. A cheap clone, which stays on its thread.
 ///
 /// ```no_run
-/// use async_wrap::{Environment, Loop, RunMode};
 /// use pomelo::{Application, Options};
+/// use async_wrap::Environment;
+/// use uv_core::{Loop, RunMode};
 ///
 /// let lp = Loop::new()?;
 /// let env = Environment::new(&lp);

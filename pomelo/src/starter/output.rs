@@ -4,11 +4,10 @@
 use super::local::{Kind, Launch};
 use crate::Application;
 use crate::upcall::OutputHandler;
-use async_wrap::StreamWrap;
 use async_wrap::layer::HandlerCell;
 use async_wrap::{AsyncContext, Environment, Provider};
-use tcp_wrap::PipeWrap;
 use tcp_wrap::upcall::OnStream;
+use tcp_wrap::{PipeWrap, StreamWrap};
 use uv_core::LoopHandle;
 use uv_core::os::Spool;
 use uv_core::process::Stdio;

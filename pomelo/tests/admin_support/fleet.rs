@@ -1,7 +1,7 @@
 //! A master in this process and servers in processes of their own, which run this test program.
 
 use super::{free_port, until};
-use async_wrap::{Environment, Loop};
+use async_wrap::Environment;
 use pomelo::admin::{Client, Response, Target, Times};
 use pomelo::{AppEvent, Application, Error, Options, Program};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use tempfile::TempDir;
-use uv_core::Signal;
+use uv_core::{Loop, Signal};
 
 /// A server ends by itself after this, should its test be killed.
 const LONGEST_LIFE: Duration = Duration::from_secs(180);
@@ -216,5 +216,5 @@ pub(crate) fn play_server(prepare: impl FnOnce(&Application)) {
             std::process::exit(1);
         }
     });
-    env.run(async_wrap::RunMode::Default).expect("the loop runs");
+    env.run(uv_core::RunMode::Default).expect("the loop runs");
 }

@@ -5,7 +5,7 @@
 pub(crate) mod fleet;
 pub(crate) mod node;
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use pomelo::admin::{
     Credentials, MasterAgent, MasterOptions, MonitorAgent, MonitorOptions, ServerClaim, Target,
 };
@@ -18,6 +18,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+use uv_core::{Loop, RunMode};
 
 /// No test waits so long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(40);

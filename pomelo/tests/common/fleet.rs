@@ -1,6 +1,6 @@
 //! Masters that are processes of their own: started from a test, listened to, stopped as a user would.
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use pomelo::admin::{CONSOLE, Client, Target};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use uv_core::{Loop, RunMode};
 
 /// The variable that has the folder of a master or a server to be played.
 pub(crate) const FOLDER: &str = "POMELO_TEST_FOLDER";

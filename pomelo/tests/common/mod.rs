@@ -4,7 +4,7 @@
 
 pub(crate) mod fleet;
 
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use pomelo::upcall::Component;
 use pomelo::{Application, Completion, Error, Options};
 use std::cell::{Cell, Ref, RefCell};
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use tempfile::TempDir;
+use uv_core::{Loop, RunMode};
 
 /// No test waits so long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);

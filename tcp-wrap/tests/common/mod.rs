@@ -7,8 +7,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use tcp_wrap::upcall::OnStream;
-use tcp_wrap::{BindOptions, Error, LoopHandle, PipeWrap, Result, StreamWrap, TcpWrap};
-use uv_core::{Loop, RunMode};
+use tcp_wrap::{PipeWrap, StreamWrap, TcpWrap};
+use uv_core::{BindOptions, Error, Loop, LoopHandle, Result, RunMode};
 
 /// More bytes than any socket buffer holds.
 pub const MUCH: usize = 16 << 20;

@@ -3,8 +3,10 @@
 use crate::rig::{Rig, conversation};
 use crate::transcript::Transcript;
 use async_wrap::upcall::{OnConnection, OnStream};
-use async_wrap::{AsyncStream, BindOptions, Environment, Error, Provider, Result, TcpWrap};
+use async_wrap::{AsyncStream, Environment, Provider};
 use std::net::SocketAddr;
+use tcp_wrap::TcpWrap;
+use uv_core::{BindOptions, Error, Result};
 
 struct Listener {
     transcript: Transcript,

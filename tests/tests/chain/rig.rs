@@ -2,14 +2,14 @@
 //! the last one has had its effect. So the order of everything is certain.
 
 use crate::transcript::{Scopes, Transcript};
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{Check, Idle, LoopHandle, Prepare, Timer};
+use uv_core::{Check, Idle, Loop, LoopHandle, Prepare, RunMode, Timer};
 
 /// How long a step may take to have its effect; never waited for if all is well.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -4,7 +4,8 @@ use crate::rig::{Rig, conversation};
 use crate::transcript::Transcript;
 use std::net::SocketAddr;
 use tcp_wrap::upcall::{OnConnection, OnStream};
-use tcp_wrap::{BindOptions, Error, Result, StreamWrap, TcpWrap};
+use tcp_wrap::{StreamWrap, TcpWrap};
+use uv_core::{BindOptions, Error, Result};
 
 struct Listener(Transcript);
 

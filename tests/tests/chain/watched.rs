@@ -2,9 +2,11 @@
 
 use crate::transcript::Transcript;
 use async_wrap::upcall::OnConnection;
-use async_wrap::{AsyncId, AsyncStream, BindOptions, Environment, Errno, Provider, TcpWrap};
+use async_wrap::{AsyncId, AsyncStream, Environment, Provider};
 use net::source::{Acceptor, ListenHandle, ListenQuery, ListenReply, ListenSource, ListenTarget};
 use net::{Address, Result};
+use tcp_wrap::TcpWrap;
+use uv_core::{BindOptions, Errno};
 
 pub(crate) struct WatchedSource(pub(crate) Transcript);
 
@@ -26,7 +28,7 @@ impl ListenSource for WatchedSource {
         _: ListenReply,
     ) -> Result<Option<Box<dyn ListenHandle>>> {
         let ListenTarget::Addr(address) = query.target else {
-            return Err(async_wrap::Error::new("bind", Errno::ENOTSUP).into());
+            return Err(uv_core::Error::new("bind", Errno::ENOTSUP).into());
         };
         let wrap = TcpWrap::new(env.loop_handle());
         wrap.bind(address, BindOptions::default())?;
@@ -63,7 +65,7 @@ impl ListenHandle for WatchedHandle {
 }
 
 impl OnConnection for Watched {
-    fn on_connection(&mut self, listener: &AsyncStream, connection: async_wrap::Result<AsyncStream>) {
+    fn on_connection(&mut self, listener: &AsyncStream, connection: uv_core::Result<AsyncStream>) {
         let Self { transcript, acceptor } = self;
         transcript.upcall("OnConnection::on_connection", || acceptor.on_connection(listener, connection));
     }

@@ -1,7 +1,7 @@
 //! The server under test, in a thread whose allocations are counted, and its clients.
 
 use crate::counting::{count_this_thread, live};
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use http::{Server, ServerOptions};
 use net::ListenOptions;
 use std::error::Error;
@@ -12,8 +12,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tests::running::DEADLINE;
 use upcall::app::App;
-use uv_core::Async;
 use uv_core::threads::AsyncSender;
+use uv_core::{Async, Loop, RunMode};
 
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 

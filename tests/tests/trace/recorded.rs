@@ -1,7 +1,7 @@
 //! What `/chain` of `serve` costs others: nothing, for only the connection that asked is recorded.
 
 use crate::program::Outcome;
-use async_wrap::{Environment, Loop, RunMode};
+use async_wrap::Environment;
 use http::{Server, ServerOptions};
 use log::LevelFilter;
 use net::ListenOptions;
@@ -13,6 +13,7 @@ use tests::running::DEADLINE;
 use upcall::app::App;
 use upcall::trace::{collector, live};
 use uv_core::threads::Remote;
+use uv_core::{Loop, RunMode};
 
 /// Serves on a thread of its own until the loop is told to close everything.
 fn serve(told: &mpsc::Sender<(SocketAddr, Remote)>) -> Result<(), String> {
