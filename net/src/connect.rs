@@ -1,7 +1,7 @@
 //! Connecting: to a TCP address or a Unix socket. Mirrors `net.connect`, `internalConnect` and `afterConnect`.
 
+use crate::options::{HIGH_WATER_MARK, check_connection};
 use crate::query::set_connection_options;
-use crate::server::HIGH_WATER_MARK;
 use crate::upcall::SocketHandler;
 use crate::uv_core;
 use crate::uv_core::{BindOptions, Errno};
@@ -14,16 +14,18 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The options of [`Socket::connect`].
+/// The options of [`Socket::connect`]. There is no default target: [`addr`](Self::addr) and [`path`](Self::path) create
+/// them with the defaults of all others.
 ///
 /// ```
 /// use net::ConnectOptions;
 ///
 /// let tcp = ConnectOptions::addr("127.0.0.1:8000".parse().expect("an address"));
-/// let unix = ConnectOptions { allow_half_open: true, ..ConnectOptions::path("/run/app.sock") };
+/// let unix = ConnectOptions::path("/run/app.sock").allow_half_open(true);
 /// # let _ = (tcp, unix);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConnectOptions {
     /// What to connect to.
     pub target: ConnectTarget,
@@ -33,11 +35,12 @@ pub struct ConnectOptions {
     pub allow_half_open: bool,
     /// Set `TCP_NODELAY`, so that small segments are sent without delay. Default: `false`. TCP only.
     pub no_delay: bool,
-    /// The idle time before the kernel's first keepalive probe. Default: `None`, no probes. TCP only.
+    /// The idle time before the kernel's first keepalive probe. Default: `None`, no probes. TCP only. A time below a second
+    /// counts as a second; zero is invalid.
     pub keep_alive: Option<Duration>,
     /// See [`Socket::set_timeout`]. Default: zero, no timeout.
     pub timeout: Duration,
-    /// `write` returns `false` once this many bytes are queued. Default: 64 KiB.
+    /// `write` returns `false` once this many bytes are queued, at least 1. Default: 64 KiB.
     pub high_water_mark: usize,
 }
 
@@ -74,14 +77,50 @@ impl ConnectOptions {
     pub fn path(path: impl Into<PathBuf>) -> Self {
         Self::new(ConnectTarget::Path(path.into()))
     }
+
+    /// Sets [`local`](Self#structfield.local).
+    #[must_use]
+    pub fn local(self, local: Option<SocketAddr>) -> Self {
+        Self { local, ..self }
+    }
+
+    /// Sets [`allow_half_open`](Self#structfield.allow_half_open).
+    #[must_use]
+    pub fn allow_half_open(self, allow_half_open: bool) -> Self {
+        Self { allow_half_open, ..self }
+    }
+
+    /// Sets [`no_delay`](Self#structfield.no_delay).
+    #[must_use]
+    pub fn no_delay(self, no_delay: bool) -> Self {
+        Self { no_delay, ..self }
+    }
+
+    /// Sets [`keep_alive`](Self#structfield.keep_alive).
+    #[must_use]
+    pub fn keep_alive(self, keep_alive: Option<Duration>) -> Self {
+        Self { keep_alive, ..self }
+    }
+
+    /// Sets [`timeout`](Self#structfield.timeout).
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Sets [`high_water_mark`](Self#structfield.high_water_mark).
+    #[must_use]
+    pub fn high_water_mark(self, high_water_mark: usize) -> Self {
+        Self { high_water_mark, ..self }
+    }
 }
 
 impl Socket {
     /// Connects. The loop calls `on_connect`, or `on_error` and `on_close`. Earlier writes are queued.
     ///
     /// # Errors
-    /// `InvalidArgument` for an empty path, or if `local` is not in the target's family; errors that the system reports
-    /// immediately, such as an unreachable network.
+    /// `InvalidArgument` for an empty path, if `local` is not in the target's family, or if `high_water_mark` or the time
+    /// of `keep_alive` is zero; errors that the system reports immediately, such as an unreachable network.
     pub fn connect(
         env: &Environment,
         options: ConnectOptions,
@@ -136,7 +175,7 @@ impl ConnectOptions {
             (ConnectTarget::Addr(addr), Some(local)) if addr.is_ipv4() != local.is_ipv4() => {
                 refuse("connect: the local address is of another family than the target")
             }
-            _ => Ok(()),
+            _ => check_connection(self.high_water_mark, self.keep_alive),
         }
     }
 

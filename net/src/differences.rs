@@ -9,6 +9,7 @@
 //!   ([`SocketHandler::on_unread_end`](crate::upcall::SocketHandler::on_unread_end)).
 //! - [`Linger`](crate::Linger) waits for the peer's acknowledgement before a close, so that a reset does not cut data that
 //!   the peer has not read.
+//! - A high-water mark and a keepalive time of zero are refused. A mark of 1 does what Node's mark of 0 does.
 //! - A timeout for a silent peer fires after one more poll phase: in a late loop, input in the kernel counts. In Node the
 //!   timer fires first.
 //! - [`Server::shutdown`](crate::Server::shutdown) accepts the connections that the kernel has completed before it closes

@@ -20,6 +20,7 @@ mod held;
 mod linger;
 mod listen;
 mod listening;
+mod options;
 mod query;
 mod server;
 mod socket;
@@ -35,7 +36,8 @@ pub use connect::{ConnectOptions, ConnectTarget};
 pub use error::{Error, ErrorCode, ListenPhase, Result};
 pub use linger::Linger;
 pub use listen::ListenOptions;
-pub use server::{Dropped, Server, ServerOptions};
+pub use options::ServerOptions;
+pub use server::{Dropped, Server};
 pub use socket::{ReadyState, Socket};
 
 /// The target of this layer's log records: see [`async_wrap::layer::trace`].

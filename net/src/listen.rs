@@ -21,6 +21,7 @@ const BACKLOG: u32 = 511;
 /// # let _ = (anywhere, here, file);
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ListenOptions {
     pub(crate) target: Target,
     pub(crate) backlog: u32,
@@ -37,6 +38,13 @@ pub(crate) enum Target {
     New(ListenTarget),
     /// A bound or listening socket that this crate did not create.
     Adopted(OwnedFd),
+}
+
+/// A port of the kernel's choice on every address of this machine, as Node's `listen()`.
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self::port(0)
+    }
 }
 
 impl ListenOptions {
@@ -87,44 +95,38 @@ impl ListenOptions {
 
     /// Sets how many completed connections the kernel queues for `accept`. Default: 511.
     #[must_use]
-    pub fn backlog(mut self, connections: u32) -> Self {
-        self.backlog = connections;
-        self
+    pub fn backlog(self, backlog: u32) -> Self {
+        Self { backlog, ..self }
     }
 
-    /// Makes a cluster worker bind the address itself instead of asking the primary.
+    /// Makes a cluster worker bind the address itself instead of asking the primary. Default: `false`.
     #[must_use]
-    pub fn exclusive(mut self, on: bool) -> Self {
-        self.exclusive = on;
-        self
+    pub fn exclusive(self, exclusive: bool) -> Self {
+        Self { exclusive, ..self }
     }
 
-    /// Does not accept IPv4 connections on an IPv6 address.
+    /// Does not accept IPv4 connections on an IPv6 address. Default: `false`.
     #[must_use]
-    pub fn ipv6_only(mut self, on: bool) -> Self {
-        self.ipv6_only = on;
-        self
+    pub fn ipv6_only(self, ipv6_only: bool) -> Self {
+        Self { ipv6_only, ..self }
     }
 
-    /// Shares the port with other sockets that set this option. Implies [`exclusive`](Self::exclusive).
+    /// Shares the port with other sockets that set this option. Implies [`exclusive`](Self::exclusive). Default: `false`.
     #[must_use]
-    pub fn reuse_port(mut self, on: bool) -> Self {
-        self.reuse_port = on;
-        self
+    pub fn reuse_port(self, reuse_port: bool) -> Self {
+        Self { reuse_port, ..self }
     }
 
-    /// Lets every user read from the Unix socket.
+    /// Lets every user read from the Unix socket. Default: `false`.
     #[must_use]
-    pub fn readable_by_all(mut self, on: bool) -> Self {
-        self.readable_by_all = on;
-        self
+    pub fn readable_by_all(self, readable_by_all: bool) -> Self {
+        Self { readable_by_all, ..self }
     }
 
-    /// Lets every user write to the Unix socket.
+    /// Lets every user write to the Unix socket. Default: `false`.
     #[must_use]
-    pub fn writable_by_all(mut self, on: bool) -> Self {
-        self.writable_by_all = on;
-        self
+    pub fn writable_by_all(self, writable_by_all: bool) -> Self {
+        Self { writable_by_all, ..self }
     }
 
     /// The query for a source, with the target of these options.

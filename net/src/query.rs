@@ -86,7 +86,7 @@ impl ListenQuery {
     fn bind_tcp(&self, event_loop: &LoopHandle, addr: SocketAddr) -> Result<Bound> {
         let tcp = TcpWrap::new(event_loop);
         let bound = Bound { stream: (*tcp).clone(), asked: Address::Tcp(addr) };
-        tcp.bind(addr, BindOptions { ipv6_only: self.ipv6_only, reuse_port: self.reuse_port })?;
+        tcp.bind(addr, BindOptions::default().ipv6_only(self.ipv6_only).reuse_port(self.reuse_port))?;
         prepare_listener(&tcp, self.no_delay, self.keep_alive)?;
         Ok(bound)
     }

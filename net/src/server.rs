@@ -1,60 +1,15 @@
-//! A server: its options, its limits, and its current `listen`. Mirrors `net.Server`.
+//! A server: its limits and its current `listen`. Mirrors `net.Server`.
 
 use crate::listen::Target;
 use crate::listening::Listening;
 use crate::source::{Bound, ListenHandle, ListenSource, PlainHandle, PlainSource};
 use crate::upcall::ServerHandler;
-use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, Result, Socket};
+use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, Result, ServerOptions, Socket};
 use async_wrap::Environment;
 use async_wrap::layer::trace::Facts;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
-
-/// The default high-water mark of a socket in bytes: Node's number.
-pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
-
-/// The default number of connections accepted in one loop iteration. libuv accepts one, which is fair to other
-/// processes that share the socket; a larger number saves polls.
-const ACCEPT_BATCH: u32 = 16;
-
-/// The options of a server and of its connections.
-#[derive(Clone, Debug)]
-pub struct ServerOptions {
-    /// Keep this side open when the peer has sent its FIN; otherwise this side ends as well. Default: `false`.
-    pub allow_half_open: bool,
-    /// Start connections paused: nothing is read before `resume`. Default: `false`.
-    pub pause_on_connect: bool,
-    /// Set `TCP_NODELAY`, so that small segments are sent without delay. Default: `false`.
-    pub no_delay: bool,
-    /// The idle time, in whole seconds, before the kernel's first keepalive probe. Default: `None`, no probes.
-    pub keep_alive: Option<Duration>,
-    /// `write` returns `false` once this many bytes are queued. Default: 64 KiB.
-    pub high_water_mark: usize,
-    /// Connections above this number are accepted, closed and reported by `on_drop`. Default: `None`, no limit.
-    pub max_connections: Option<usize>,
-    /// In a cluster worker: drop connections above the limit instead of returning them to the primary. Default:
-    /// `false`.
-    pub drop_max_connection: bool,
-    /// Connections accepted in one loop iteration, at least 1. Default: 16.
-    pub accept_batch: u32,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            allow_half_open: false,
-            pause_on_connect: false,
-            no_delay: false,
-            keep_alive: None,
-            high_water_mark: HIGH_WATER_MARK,
-            max_connections: None,
-            drop_max_connection: false,
-            accept_batch: ACCEPT_BATCH,
-        }
-    }
-}
 
 /// What `listen` says of a descriptor that it cannot use.
 fn not_adopted(error: crate::uv_core::Error) -> crate::uv_core::Error {
@@ -111,7 +66,7 @@ pub(crate) struct ServerState {
 }
 
 impl Server {
-    /// Creates a server that binds its own sockets.
+    /// Creates a server that binds its own sockets. [`listen`](Self::listen) reports invalid options.
     #[must_use]
     pub fn new(env: &Environment, options: ServerOptions) -> Self {
         Self::with_source(env, options, Rc::new(PlainSource))
@@ -138,13 +93,14 @@ impl Server {
     /// open belong to the handler that got them, and its `on_close` is called when they have closed.
     ///
     /// # Errors
-    /// `ServerAlreadyListen`, `InvalidArgument` for options that contradict each other, and any error of the system
-    /// calls with the requested address. The handler is dropped then.
+    /// `ServerAlreadyListen`; `InvalidArgument` for options that contradict each other, or as
+    /// [`ServerOptions::check`]; any error of the system calls with the requested address. The handler is dropped then.
     pub fn listen(&self, options: ListenOptions, handler: impl ServerHandler + 'static) -> Result<()> {
         let _down = LAYER.down("Server::listen", Facts::default);
         if self.0.in_force().is_some() {
             return Err(Error::new(ErrorCode::ServerAlreadyListen, "listen: the server listens already"));
         }
+        self.0.options.check()?;
         options.check()?;
         // The new `listen` may want the draining server's address.
         if let Some(draining) = self.0.draining() {

@@ -1,8 +1,8 @@
 //! A connection: reading with pauses, writing with a high-water mark, and an orderly end. Mirrors `net.Socket`.
 
 use crate::listening::Listening;
+use crate::options::HIGH_WATER_MARK;
 use crate::query::probe_after;
-use crate::server::HIGH_WATER_MARK;
 use crate::state::SocketFlags;
 use crate::state::{
     CLAIMED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HAD_ERROR, HALF_OPEN, HELD, NEED_DRAIN,

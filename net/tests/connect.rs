@@ -59,9 +59,26 @@ fn options_that_contradict_each_other_are_refused_at_once() {
     let v4 = SocketAddr::from(([127, 0, 0, 1], 1));
     let v6 = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 0));
     assert_eq!(refused(ConnectOptions::path("")), "connect: the path is empty");
-    let from = |local, options| ConnectOptions { local: Some(local), ..options };
+    let from = |local, options: ConnectOptions| options.local(Some(local));
     assert!(refused(from(v6, ConnectOptions::addr(v4))).contains("another family"));
     assert!(refused(from(v4, ConnectOptions::path("/run/x"))).contains("is for TCP"));
+    run_to_the_end(&lp, &env);
+}
+
+#[test]
+fn a_high_water_mark_or_a_keep_alive_of_zero_is_refused_at_once() {
+    let (lp, env) = new_loop();
+    let target = || ConnectOptions::addr(SocketAddr::from(([127, 0, 0, 1], 1)));
+    for (options, name) in [
+        (target().high_water_mark(0), "high_water_mark"),
+        (target().keep_alive(Some(Duration::ZERO)), "keep_alive"),
+        (ConnectOptions::path("/run/x").high_water_mark(0), "high_water_mark"),
+    ] {
+        let refused = Socket::connect(&env, options, Peer::new("there", &Log::default()));
+        let refused = refused.expect_err("zero makes no sense");
+        assert_eq!(refused.code(), ErrorCode::InvalidArgument);
+        assert!(refused.to_string().starts_with(&format!("{name} is zero")), "{refused}");
+    }
     run_to_the_end(&lp, &env);
 }
 
@@ -88,10 +105,7 @@ fn what_is_refused_at_once_is_returned_and_no_handler_is_called() {
     assert_eq!(refused.errno().map(|errno| errno.name()), Some("ENAMETOOLONG"));
     // 203.0.113.0/24 is reserved for documentation: no machine has it.
     let foreign = SocketAddr::from(([203, 0, 113, 1], 0));
-    let options = ConnectOptions {
-        local: Some(foreign),
-        ..ConnectOptions::addr(SocketAddr::from(([127, 0, 0, 1], 1)))
-    };
+    let options = ConnectOptions::addr(SocketAddr::from(([127, 0, 0, 1], 1))).local(Some(foreign));
     let refused = Socket::connect(&env, options, handler()).expect_err("this is not our address");
     assert_eq!(refused.to_string(), "bind 203.0.113.1:0: Cannot assign requested address (EADDRNOTAVAIL)");
     run_to_the_end(&lp, &env);
@@ -107,7 +121,7 @@ fn a_local_address_may_be_chosen() {
         Peer::new("here", &Log::default()).attach(&socket)
     });
     // All of 127.0.0.0/8 is this machine.
-    let options = ConnectOptions { local: Some(SocketAddr::from(([127, 0, 0, 2], 0))), ..to(&server) };
+    let options = to(&server).local(Some(SocketAddr::from(([127, 0, 0, 2], 0))));
     let there = Peer::new("there", &log).on("connect", |socket| {
         let local = socket.local_address().and_then(|address| address.as_tcp()).expect("it is connected");
         assert_eq!(local.ip(), std::net::Ipv4Addr::new(127, 0, 0, 2));
@@ -126,7 +140,7 @@ fn options_of_the_connection_may_be_set_before_and_after_it_stands() {
     let server = serve_one(&env, ServerOptions::default(), |socket| {
         Peer::new("here", &Log::default()).attach(&socket)
     });
-    let options = ConnectOptions { no_delay: true, keep_alive: Some(Duration::from_secs(9)), ..to(&server) };
+    let options = to(&server).no_delay(true).keep_alive(Some(Duration::from_secs(9)));
     let there = Peer::new("there", &log)
         .on("connect", |socket| {
             socket.set_no_delay(false).expect("it is connected");

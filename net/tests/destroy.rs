@@ -143,7 +143,7 @@ fn destroy_soon_writes_everything_and_does_not_wait_for_the_peer() {
     let (log, received) = (Log::default(), Rc::new(Cell::new(0)));
     let sum = Rc::clone(&received);
     // The peer never sends a FIN by itself.
-    let options = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+    let options = ServerOptions::default().allow_half_open(true);
     let here = Peer::new("here", &Log::default())
         .on_bytes(move |_, data| sum.set(sum.get() + data.len()))
         .on("end", |socket| {
@@ -166,7 +166,7 @@ fn destroy_soon_holds_whenever_it_comes() {
     let (lp, env) = new_loop();
     let log = Log::default();
     for moment in ["connecting", "ended", "finished"] {
-        let half_open = ServerOptions { allow_half_open: true, ..ServerOptions::default() };
+        let half_open = ServerOptions::default().allow_half_open(true);
         let here = Peer::new("here", &Log::default()).on("end", Socket::destroy);
         let server = serve_one(&env, half_open, move |socket| here.attach(&socket));
         let there = match moment {

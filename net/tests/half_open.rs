@@ -7,7 +7,7 @@ use net::{ErrorCode, ReadyState, ServerOptions};
 use std::panic::resume_unwind;
 
 fn half_open() -> ServerOptions {
-    ServerOptions { allow_half_open: true, ..ServerOptions::default() }
+    ServerOptions::default().allow_half_open(true)
 }
 
 fn ending_at_once(log: &Log) -> Peer {
@@ -114,7 +114,7 @@ fn both_sides_may_end_at_the_same_time() {
 fn a_paused_socket_learns_of_the_fin_when_it_is_resumed() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    let options = ServerOptions::default().pause_on_connect(true);
     let (noted, later) = (log.clone(), env.clone());
     let server = common::serve_one(&env, options, move |socket| {
         Peer::new("here", &noted).attach(&socket);

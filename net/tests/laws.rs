@@ -79,7 +79,7 @@ impl SocketHandler for Guarded {
 fn upcalls_never_nest_and_towers_are_dropped_exactly_once() {
     let (lp, env) = new_loop();
     let (inside, dropped) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
-    let server = Server::new(&env, ServerOptions { allow_half_open: true, ..ServerOptions::default() });
+    let server = Server::new(&env, ServerOptions::default().allow_half_open(true));
     let (flag, count, served) = (Rc::clone(&inside), Rc::clone(&dropped), Cell::new(0));
     let handler = move |server: &Server, socket: Socket| {
         assert!(!flag.get(), "upcalls nest");

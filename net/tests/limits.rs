@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::rc::Rc;
 
 fn limited(connections: usize) -> ServerOptions {
-    ServerOptions { max_connections: Some(connections), ..ServerOptions::default() }
+    ServerOptions::default().max_connections(Some(connections))
 }
 
 // Node: test-net-server-drop-connections, test-net-server-max-connections

@@ -19,7 +19,7 @@ const MUCH: usize = 12 * 1024 * 1024;
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn half_open() -> ServerOptions {
-    ServerOptions { allow_half_open: true, ..ServerOptions::default() }
+    ServerOptions::default().allow_half_open(true)
 }
 
 /// Reads to the end and sends a byte after each read, as long as that is possible. Returns the number of bytes read.

@@ -36,7 +36,7 @@ impl SocketHandler for Noting {
 }
 
 fn starting_paused() -> ServerOptions {
-    ServerOptions { pause_on_connect: true, ..ServerOptions::default() }
+    ServerOptions::default().pause_on_connect(true)
 }
 
 /// Keeps the loop alive, which a paused connection does not do, until the log has `line`; then calls `act`.
@@ -103,7 +103,7 @@ fn a_connection_to_itself_is_refused_like_any_other() {
     // A port that was free a moment before.
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let addr: SocketAddr = free.expect("a port");
-    let options = ConnectOptions { local: Some(addr), ..ConnectOptions::addr(addr) };
+    let options = ConnectOptions::addr(addr).local(Some(addr));
     let socket = Socket::connect(&env, options, Noting(log.clone())).expect("nothing is refused at once");
     assert!(socket.write(b"to whom").expect("it waits for the connection"));
     run_to_the_end(&lp, &env);

@@ -104,7 +104,7 @@ fn reset_by(client: &RefCell<Option<TcpStream>>, socket: &Socket) {
 /// A paused, half-open connection that its peer resets in `on_connection`. Then calls `act`.
 fn with_a_broken_connection(log: &Log, act: impl FnOnce(&Socket) + 'static) {
     let (lp, env) = new_loop();
-    let options = ServerOptions { pause_on_connect: true, allow_half_open: true, ..ServerOptions::default() };
+    let options = ServerOptions::default().pause_on_connect(true).allow_half_open(true);
     let client = Rc::new(RefCell::new(None));
     let (here, peer) = (Peer::new("here", log), Rc::clone(&client));
     let server = serve_one(&env, options, move |socket| {

@@ -241,16 +241,50 @@ fn a_descriptor_that_cannot_listen_is_refused() {
     run_to_the_end(&lp, &env);
 }
 
+/// What a `listen` of a server with these options says.
+fn refused_zero(options: ServerOptions) -> String {
+    let (lp, env) = new_loop();
+    let server = Server::new(&env, options);
+    let refused = server.listen_with(anywhere(), |_, _| {}).expect_err("zero makes no sense");
+    assert_eq!(refused.code(), ErrorCode::InvalidArgument);
+    assert!(!server.is_listening());
+    run_to_the_end(&lp, &env);
+    refused.to_string()
+}
+
+#[test]
+fn an_accept_batch_of_zero_is_refused() {
+    assert!(refused_zero(ServerOptions::default().accept_batch(0)).starts_with("accept_batch is zero"));
+}
+
+#[test]
+fn a_high_water_mark_of_zero_is_refused() {
+    assert!(refused_zero(ServerOptions::default().high_water_mark(0)).starts_with("high_water_mark is zero"));
+}
+
+#[test]
+fn a_keep_alive_of_zero_is_refused() {
+    let options = ServerOptions::default().keep_alive(Some(std::time::Duration::ZERO));
+    assert!(refused_zero(options).starts_with("keep_alive is zero"));
+}
+
+#[test]
+fn the_default_is_a_port_of_the_kernels_choice() {
+    let (lp, env) = new_loop();
+    let server = Server::new(&env, ServerOptions::default());
+    server.listen_with(ListenOptions::default(), |_, _| {}).expect("a port is free");
+    assert_ne!(port_of(&server).port(), 0);
+    server.close().expect("it listens");
+    run_to_the_end(&lp, &env);
+}
+
 // Node: test-net-server-keepalive, test-net-server-nodelay
 #[test]
 fn connections_have_the_options_of_their_server_before_anybody_sees_them() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let options = ServerOptions {
-        no_delay: true,
-        keep_alive: Some(std::time::Duration::from_millis(1)),
-        ..ServerOptions::default()
-    };
+    let options =
+        ServerOptions::default().no_delay(true).keep_alive(Some(std::time::Duration::from_millis(1)));
     let theirs = log.clone();
     let server = serve_one(&env, options, move |socket| {
         theirs.push(format!("probed {}", is_probed(&socket)));

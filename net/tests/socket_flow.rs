@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{Log, Peer, connection, new_loop, run_to_the_end, serve_one, to};
-use net::{ConnectOptions, ServerOptions, Socket};
+use net::{ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -23,7 +23,7 @@ fn counting(peer: Peer, received: &Rc<Cell<usize>>) -> Peer {
 fn a_connection_that_starts_paused_gets_nothing_before_resume_and_loses_nothing() {
     let (lp, env) = new_loop();
     let log = Log::default();
-    let options = ServerOptions { pause_on_connect: true, ..ServerOptions::default() };
+    let options = ServerOptions::default().pause_on_connect(true);
     let (late, later) = (log.clone(), env.clone());
     let server = serve_one(&env, options, move |socket| {
         assert!(socket.is_paused());
@@ -137,13 +137,13 @@ fn no_drain_follows_an_end() {
 }
 
 #[test]
-fn a_mark_of_zero_asks_to_wait_for_every_rest_and_for_nothing_else() {
+fn a_mark_of_one_asks_to_wait_for_every_rest_and_for_nothing_else() {
     let (lp, env) = new_loop();
     let log = Log::default();
     let server = serve_one(&env, ServerOptions::default(), |socket| {
         counting(Peer::new("here", &Log::default()), &Rc::default()).attach(&socket);
     });
-    let options = ConnectOptions { high_water_mark: 0, ..to(&server) };
+    let options = to(&server).high_water_mark(1);
     let there = Peer::new("there", &log)
         .on("connect", |socket| {
             assert!(socket.write(b"").expect("it is open"));

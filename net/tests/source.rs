@@ -302,8 +302,7 @@ fn a_full_server_has_no_room_and_says_when_it_has_again() {
 fn a_server_that_drops_what_is_too_much_always_has_room() {
     let (lp, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
-    let options =
-        ServerOptions { max_connections: Some(0), drop_max_connection: true, ..ServerOptions::default() };
+    let options = ServerOptions::default().max_connections(Some(0)).drop_max_connection(true);
     let server = Server::with_source(&env, options, Rc::clone(&source) as Rc<dyn ListenSource>);
     let drops = Rc::new(Cell::new(0));
     let count = Rc::clone(&drops);

@@ -128,7 +128,7 @@ fn a_socket_that_still_connects_may_time_out() {
         assert_eq!(socket.ready_state(), net::ReadyState::Opening);
         socket.destroy();
     });
-    there.connect(&env, ConnectOptions { timeout: SHORT, ..to(&server) });
+    there.connect(&env, to(&server).timeout(SHORT));
     run_to_the_end(&lp, &env);
     assert_eq!(log.take(), ["there timeout", "there close"]);
     server.close().expect("it listens");
@@ -142,7 +142,7 @@ fn a_connection_that_stood_in_time_does_not_time_out_in_a_late_loop() {
     let log = Log::default();
     let server = serve_one(&env, ServerOptions::default(), |socket| silent().attach(&socket));
     let there = Peer::new("there", &log).on("connect", Socket::end);
-    there.connect(&env, ConnectOptions { timeout: SHORT, ..to(&server) });
+    there.connect(&env, to(&server).timeout(SHORT));
     std::thread::sleep(2 * SHORT);
     run_to_the_end(&lp, &env);
     assert_eq!(log.take(), ["there connect", "there finish", "there end", "there close"]);

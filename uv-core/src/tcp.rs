@@ -51,11 +51,27 @@ pub struct Tcp(Stream);
 
 /// Options of [`Tcp::bind`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BindOptions {
-    /// Do not accept IPv4 connections on an IPv6 address (`UV_TCP_IPV6ONLY`).
+    /// Do not accept IPv4 connections on an IPv6 address (`UV_TCP_IPV6ONLY`). Default: `false`.
     pub ipv6_only: bool,
     /// Share the port with other sockets that set this option; the kernel distributes connections (`UV_TCP_REUSEPORT`).
+    /// Default: `false`.
     pub reuse_port: bool,
+}
+
+impl BindOptions {
+    /// Sets [`ipv6_only`](Self#structfield.ipv6_only).
+    #[must_use]
+    pub fn ipv6_only(self, ipv6_only: bool) -> Self {
+        Self { ipv6_only, ..self }
+    }
+
+    /// Sets [`reuse_port`](Self#structfield.reuse_port).
+    #[must_use]
+    pub fn reuse_port(self, reuse_port: bool) -> Self {
+        Self { reuse_port, ..self }
+    }
 }
 
 /// When the kernel probes an idle connection. Only whole seconds count, because the kernel has no finer unit.

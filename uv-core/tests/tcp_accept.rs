@@ -149,7 +149,7 @@ fn peers_that_give_up_before_they_are_accepted_are_no_errors() {
 #[test]
 fn listeners_that_share_a_port_all_get_connections() {
     let lp = test_loop();
-    let options = BindOptions { reuse_port: true, ..BindOptions::default() };
+    let options = BindOptions::default().reuse_port(true);
     let accepted: Rc<RefCell<[u32; 2]>> = Rc::default();
     let mut addr = localhost();
     for index in 0..2 {

@@ -56,7 +56,7 @@ fn a_bad_bind_is_refused() {
     let (tcp, _) = bound(&lp);
     assert_eq!(errno(tcp.bind(localhost(), BindOptions::default())), Errno::EINVAL, "bound already");
     let fresh = Tcp::new(&lp);
-    let only6 = BindOptions { ipv6_only: true, ..BindOptions::default() };
+    let only6 = BindOptions::default().ipv6_only(true);
     assert_eq!(errno(fresh.bind(localhost(), only6)), Errno::EINVAL, "ipv6_only on IPv4");
     let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
     let error = fresh.bind(elsewhere, BindOptions::default()).expect_err("not an address of this machine");
@@ -88,7 +88,7 @@ fn an_ipv6_listener_takes_ipv4_connections_unless_told_not_to() {
     for ipv6_only in [false, true] {
         let lp = test_loop();
         let server = Tcp::new(&lp);
-        let options = BindOptions { ipv6_only, ..BindOptions::default() };
+        let options = BindOptions::default().ipv6_only(ipv6_only);
         if server.bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), options).is_err() {
             return lp.close_and_finish(); // A machine without IPv6.
         }

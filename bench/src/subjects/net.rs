@@ -12,7 +12,7 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     let service = Service::of_bench(options.own_name())?;
     let env = Environment::with_new_loop()?;
     end_on_sigterm(env.loop_handle())?;
-    let server = Server::new(&env, ServerOptions { no_delay: true, ..ServerOptions::default() });
+    let server = Server::new(&env, ServerOptions::default().no_delay(true));
     let target = match &options.path {
         Some(path) => ListenOptions::path(path),
         None => ListenOptions::addr(ANYWHERE),

@@ -85,11 +85,9 @@ fn greeter(addresses: &[&str]) {
 /// argument `drop`, connections above the limit are dropped.
 fn holder(args: &[&str]) {
     let (_lp, env, worker) = as_worker();
-    let options = ServerOptions {
-        max_connections: args[0].parse().ok(),
-        drop_max_connection: args.get(1) == Some(&"drop"),
-        ..ServerOptions::default()
-    };
+    let options = ServerOptions::default()
+        .max_connections(args[0].parse().ok())
+        .drop_max_connection(args.get(1) == Some(&"drop"));
     let server = Server::with_source(&env, options, worker.source());
     let greeting = worker.id().to_string();
     let reporter = Reporter { worker: worker.clone(), server: server.clone(), greet: false, greeting };

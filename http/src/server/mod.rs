@@ -81,7 +81,7 @@ impl Server {
     ///
     /// # Errors
     /// `InvalidOptions` if `headers_timeout` is set longer than `request_timeout`, or if `checking_interval`,
-    /// `limits.max_header_size` or `limits.max_headers` is zero.
+    /// `limits.max_header_size` or `limits.max_headers` is zero; `Net` as [`net::ServerOptions::check`].
     pub fn new(env: &Environment, options: ServerOptions) -> Result<Self> {
         Self::with_source(env, options, Rc::new(PlainSource))
     }
@@ -99,7 +99,7 @@ impl Server {
         let max = (options.max_requests_per_socket > 0).then_some(options.max_requests_per_socket.into());
         let idle_secs = options.keep_alive_timeout.as_secs();
         let heads = HeadCache::new((idle_secs > 0).then_some((idle_secs, max)));
-        let net_options = net::ServerOptions { allow_half_open: true, ..options.net };
+        let net_options = options.net.clone().allow_half_open(true);
         let core = Core {
             env: env.clone(),
             options,

@@ -70,7 +70,7 @@ impl Default for ServerOptions {
             allow_half_open: false,
             limits: Limits::default(),
             slow_path_only: false,
-            net: net::ServerOptions { no_delay: true, ..net::ServerOptions::default() },
+            net: net::ServerOptions::default().no_delay(true),
         }
     }
 }
@@ -132,6 +132,7 @@ impl ServerOptions {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        self.net.check()?;
         let (request, headers) = (self.request_timeout, self.headers_timeout);
         // The default needs no lowering: `request_timeout` bounds the head as well.
         if !request.is_zero() && headers > request && headers != HEADERS_TIMEOUT {

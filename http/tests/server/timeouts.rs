@@ -241,6 +241,14 @@ fn options_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn options_that_the_sockets_refuse_are_refused_at_once() {
+    let site = Site::new(ServerOptions::default());
+    let unread = ServerOptions::default().net(net::ServerOptions::default().high_water_mark(0));
+    let Err(Error::Net(refused)) = Server::new(&site.env, unread) else { panic!("it was created") };
+    assert_eq!(refused.code(), net::ErrorCode::InvalidArgument);
+}
+
+#[test]
 fn a_request_timeout_may_be_shorter_than_the_default_of_headers_timeout() {
     let site = Site::new(ServerOptions::default());
     let only = ServerOptions::default().request_timeout(Duration::from_secs(30));

@@ -114,7 +114,7 @@ impl MasterAgent {
         handler: impl MasterHandler + 'static,
     ) -> crate::Result<Self> {
         options.times.check()?;
-        let limits = ServerOptions { max_connections: Some(MAX_CONNECTIONS), ..ServerOptions::default() };
+        let limits = ServerOptions::default().max_connections(Some(MAX_CONNECTIONS));
         let (rejections, secret) = (Rejections::new(env), new_secret()?);
         let agent = Self(Rc::new_cyclic(|this| MasterAgentInner {
             console: Console::new(env, WeakAgent::Master(Weak::clone(this))),

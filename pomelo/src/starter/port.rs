@@ -59,8 +59,7 @@ impl Probes {
     fn probe_next(mut self) {
         let environment = self.app.environment().clone();
         let Some(port) = self.ports.pop() else { return environment.next_tick(|| (self.answer)(None)) };
-        let mut options = ConnectOptions::addr(SocketAddr::new(self.address, port));
-        options.timeout = PATIENCE;
+        let options = ConnectOptions::addr(SocketAddr::new(self.address, port)).timeout(PATIENCE);
         let probes = Rc::new(Cell::new(Some(self)));
         let probe = Probe { port, is_open: false, probes: Rc::clone(&probes) };
         // An address without a route has no listener.

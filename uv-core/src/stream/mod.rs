@@ -99,7 +99,8 @@ impl Stream {
     }
 
     /// Sets how many connections one turn announces. Default: 1, as in libuv, which spreads connections over processes
-    /// that share a socket. A larger batch saves polls.
+    /// that share a socket. A larger batch saves polls. Zero
+    /// counts as 1.
     pub fn set_accept_batch(&self, connections: u32) {
         self.0.set_accept_batch(connections);
     }
