@@ -19,7 +19,7 @@ pub(crate) fn up<R>(
 }
 
 /// The same, with something to say of the call.
-#[inline(always)]
+#[inline]
 pub(crate) fn up_with<R>(
     env: &Environment,
     context: AsyncContext,
@@ -31,20 +31,20 @@ pub(crate) fn up_with<R>(
 }
 
 /// Calls a handler in the context that is entered already.
-#[inline(always)]
+#[inline]
 pub(crate) fn up_within<R>(name: &'static str, facts: impl FnOnce() -> Facts, call: impl FnOnce() -> R) -> R {
     let _up = LAYER.up(name, facts);
     call()
 }
 
 /// The program calls this layer, for as long as what this returns is there.
-#[inline(always)]
+#[inline]
 pub(crate) fn down(name: &'static str) -> Call {
     LAYER.down(name, Facts::default)
 }
 
 /// The same, with some of a body.
-#[inline(always)]
+#[inline]
 pub(crate) fn down_with(name: &'static str, data: &[u8]) -> Call {
     LAYER.down(name, || Facts::default().bytes(data.len()))
 }

@@ -132,7 +132,7 @@ impl Deferred {
     }
 
     /// Whether calls wait.
-    #[inline(always)]
+    #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
     pub(super) fn has_calls(&self) -> bool {
         !self.is_empty() && self.look_for_calls()
     }

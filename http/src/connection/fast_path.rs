@@ -25,7 +25,7 @@ use std::rc::Rc;
 
 /// Serves requests from the front of `input`. Returns whether all of it is used, which ends a turn; if not, the slow path
 /// goes on.
-#[inline(always)]
+#[inline]
 pub(super) fn serve(
     connection: &Rc<Connection>,
     decoder: &mut Decoder,
@@ -61,7 +61,7 @@ pub(super) fn serve(
 }
 
 /// Ends the response of this number with `data`. Returns `false` if the slow path has to write it.
-#[inline(always)]
+#[inline]
 pub(crate) fn end(connection: &Rc<Connection>, number: u32, data: &[u8]) -> bool {
     let Connection { core, state, pipeline, .. } = &**connection;
     if data.len() >= COPIED_BODY

@@ -19,7 +19,7 @@ struct Input<'a> {
 }
 
 /// Takes input; returns how many of its last bytes were not used, because decoding is stalled.
-#[inline(always)]
+#[inline]
 pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) -> usize {
     in_turn(connection, |turn, decoder, table| {
         loop {
@@ -54,7 +54,7 @@ pub(super) fn end(connection: &Rc<Connection>) {
 }
 
 /// One upcall's worth of input. At its end, also by a panic, what was answered is sent.
-#[inline(always)]
+#[inline]
 fn in_turn<R>(
     connection: &Rc<Connection>,
     decode: impl FnOnce(&Input<'_>, &mut Decoder, &mut FieldTable) -> R,
@@ -74,7 +74,7 @@ fn in_turn<R>(
     result
 }
 
-#[inline(always)]
+#[inline]
 fn end_turn(connection: &Connection) {
     connection.flush();
     connection.state.turn_ended();
@@ -256,7 +256,7 @@ impl Input<'_> {
 }
 
 /// Calls the server's handler, within the context of the request.
-#[inline(always)]
+#[inline]
 pub(super) fn call_request_handler(connection: &Connection, request: &Request<'_>, response: Response) {
     let facts = || {
         let env = connection.core.env();

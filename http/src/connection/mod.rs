@@ -133,7 +133,7 @@ impl Connection {
     }
 
     /// Ends an exchange's context, behind the calls that are deferred in it.
-    #[inline(always)]
+    #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
     fn end_context(&self, context: &AsyncContext) {
         if self.deferred.has_calls() {
             self.defer(*context, 0, Call::Destroy);

@@ -236,7 +236,7 @@ impl Connection {
     }
 
     /// Sends output, or collects it while a turn lasts.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let in_turn = self.state.in_turn();
         let buffer = self.core.buffers.get(in_turn);
@@ -269,7 +269,7 @@ impl Connection {
     }
 
     /// Sends what the turn collected.
-    #[inline(always)]
+    #[inline]
     pub(super) fn flush(&self) {
         let buffer = self.core.buffers.get(true);
         let out = buffer.take();

@@ -71,7 +71,7 @@ pub(super) fn run(bytes: &[u8], class: u8) -> usize {
 }
 
 /// How many bytes at the start of `bytes` may stand in a field value (`TEXT`), looked at eight at a time.
-#[inline(always)]
+#[inline]
 pub(super) fn text_run(bytes: &[u8]) -> usize {
     const EACH: u64 = u64::MAX / 0xff;
     let mut at = 0;

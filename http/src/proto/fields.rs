@@ -42,7 +42,7 @@ impl SectionTable {
 
     /// Reads the field section of a head at the start of `bytes`, with a call of `see` for each field. Returns its length
     /// if it is complete and valid.
-    #[inline(always)]
+    #[inline]
     pub(super) fn read_head(
         &mut self,
         bytes: &[u8],

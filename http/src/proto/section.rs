@@ -63,7 +63,7 @@ impl Bounds {
 
 /// Reads the field lines at the start of `bytes`, with the empty line after them, if they are complete, valid and at most
 /// `max_fields`: puts the fields for which `keep` returns `true` into `spans`, and returns the length.
-#[inline(always)]
+#[inline]
 pub(super) fn read(
     bytes: &[u8],
     max_fields: usize,
@@ -102,7 +102,7 @@ struct FieldLine<'a> {
 
 impl<'a> FieldLine<'a> {
     /// Reads the line at the start of `rest`, if it is complete and valid.
-    #[inline(always)]
+    #[inline]
     fn read(rest: &'a [u8]) -> Option<Self> {
         let (name, after) = rest.split_at(chars::run(rest, TOKEN));
         let (b':', mut text) = after.split_first()? else { return None };

@@ -23,7 +23,7 @@ impl Heads {
 
     /// Hands the cache, with the current date, to `use_cache`, which calls no handler. `now` is the loop's clock, which
     /// costs nothing to look at.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn with<R>(&self, now: Duration, use_cache: impl FnOnce(&mut HeadCache) -> R) -> R {
         let mut cache = self.cache.borrow_mut();
         if now >= self.valid_until.get() {

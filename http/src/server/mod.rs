@@ -221,7 +221,7 @@ impl Core {
     }
 
     /// Hands what heads have in common to `use_cache`, which calls no handler.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn with_heads<R>(&self, use_cache: impl FnOnce(&mut HeadCache) -> R) -> R {
         self.heads.with(self.now(), use_cache)
     }

@@ -140,18 +140,13 @@ fn no_test_sleeps() -> Outcome {
     breaches.finish()
 }
 
-/// Folders whose `#[inline(always)]` have no reason yet. The list only gets shorter.
-const INLINED_WITHOUT_REASON: &[&str] = &["http/src/"];
-
 #[test]
 fn what_is_always_inlined_says_why() -> Outcome {
     let mut breaches = Breaches::of(
         "`#[inline(always)]` overrules the compiler: the line says which measurement that rests on, as in \
          `#[inline(always)] // 41 instructions of http/pipelined`.",
     );
-    let is_done =
-        |source: &&Source| !INLINED_WITHOUT_REASON.iter().any(|folder| source.path.starts_with(folder));
-    for source in SOURCES.iter().filter(is_done) {
+    for source in SOURCES.iter() {
         for line in source.lines_with("inline") {
             let (code, text) = (source.code.lines().nth(line - 1), source.text.lines().nth(line - 1));
             let is_forced = code.is_some_and(|code| code.contains("inline(always)"));

@@ -145,7 +145,7 @@ impl Decoder {
     /// The fast path: the next event if it is the whole head of a `GET` in HTTP/1.1 with the fields of the head before it,
     /// no body, and nothing that concerns the connection. `None` means "not decided here": [`decode`](Self::decode) has to
     /// find out.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn decode_repeated<'a, 'i: 'a>(
         &mut self,
         input: &mut &'i [u8],

@@ -110,7 +110,7 @@ fn split_query(target: &str) -> (&str, Option<&str>) {
 
 /// The fast path of [`read`]: the head at the start of `bytes`, with its length, if it is a `GET` with the fields of the
 /// head before it, and those are simple. `None` means "not decided here".
-#[inline(always)]
+#[inline]
 pub(super) fn read_repeated<'a>(
     bytes: &'a [u8],
     bounds: &Bounds,

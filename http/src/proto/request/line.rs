@@ -40,7 +40,7 @@ fn len(bytes: &[u8]) -> Result<Option<usize>, ParseError> {
 
 /// The fast path of [`read`]: the line at the start of `bytes`, if it is complete and a `GET` of a path in HTTP/1.1.
 /// Everything but the path is compared whole.
-#[inline(always)]
+#[inline]
 pub(super) fn read_get(bytes: &[u8]) -> Option<RequestLine<'_>> {
     let rest = bytes.strip_prefix(b"GET ").filter(|rest| rest.starts_with(b"/"))?;
     let target_len = chars::run(rest, TARGET);

@@ -83,7 +83,7 @@ impl FieldLines {
     }
 
     /// Whether the first line is this one. Its name may have a colon only at its end, so lengths and bytes say it all.
-    #[inline(always)]
+    #[inline]
     fn is_first(&self, name: &[u8], value: &[u8]) -> bool {
         self.first_line == name.len() + value.len() + 4
             && self.first_name == name.len()
@@ -121,7 +121,7 @@ impl FieldLines {
 
 /// Whether `bytes` begin with `start`. Most are so short that two words, which may overlap, cover them; the general routine
 /// would first have to choose a method.
-#[inline(always)]
+#[inline]
 fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..start.len()) else { return false };
     match (

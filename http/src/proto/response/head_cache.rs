@@ -71,7 +71,7 @@ impl HeadCache {
 
     /// Writes a head that is [simple](ResponseHead::is_simple), of a response of known length: the bytes that
     /// [`Encoder::put_head`](super::Encoder::put_head) writes for it.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn put_simple(
         &mut self,
         head: &mut ResponseHead,
@@ -89,7 +89,7 @@ impl HeadCache {
 
 impl CachedHead {
     /// Whether it is surely the head of this; `false` leaves that open.
-    #[inline(always)]
+    #[inline]
     fn is_of(&self, head: &ResponseHead, keep_alive: bool, length: u64) -> bool {
         self.length == length
             && self.status == head.status()
