@@ -67,8 +67,8 @@ impl Response {
     /// Sets a field, in place of those of its name.
     ///
     /// # Errors
-    /// `HeadersSent`, `Closed`, `Encode` for a name that is no token or a value with control characters, and
-    /// `InvalidFraming` for a `Content-Length` that is no number.
+    /// `HeadersSent`, `Closed`, and `Encode` for a name that is no token, a value with control characters, and a
+    /// `Content-Length` that is no number.
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
         let value = value.as_ref();
         let set_again =
@@ -120,7 +120,7 @@ impl Response {
     /// Sends the head now, without a body yet (`flushHeaders`).
     ///
     /// # Errors
-    /// `Closed`, `TrailerWithoutChunked`.
+    /// `Closed`, and `Encode(TrailerWithoutChunked)`.
     pub fn flush_headers(&self) -> Result<()> {
         let _down = down("Response::flush_headers");
         if self.is_head_sent() {
@@ -137,7 +137,7 @@ impl Response {
     /// written to a response without a body (`HEAD`, 204, 304) is dropped.
     ///
     /// # Errors
-    /// `Closed`, `BodyTooLong`, `TrailerWithoutChunked`.
+    /// `Closed`, and `Encode` with `BodyTooLong` or `TrailerWithoutChunked`.
     pub fn write(&self, data: &[u8]) -> Result<bool> {
         let _down = down_with("Response::write", data);
         self.connection.write_response(self.number, data, false)
@@ -146,7 +146,7 @@ impl Response {
     /// Writes the last of the body and ends the response. If nothing was written before, its length is sent.
     ///
     /// # Errors
-    /// As for [`write`](Self::write); `BodyTooShort` if the `Content-Length` that was set promised more.
+    /// As for [`write`](Self::write); `Encode(BodyTooShort)` if the `Content-Length` that was set promised more.
     pub fn end(&self, data: &[u8]) -> Result<()> {
         let _down = down_with("Response::end", data);
         if fast_path::end(&self.connection, self.number, data) {
@@ -159,7 +159,7 @@ impl Response {
     /// response to `HEAD` or to an HTTP/1.0 client is sent without trailers.
     ///
     /// # Errors
-    /// `Closed`, `Encode` for a field that may not stand there, `TrailerWithoutChunked` if the head is sent and the
+    /// `Closed`, and `Encode`: for a field that may not stand there, and with `TrailerWithoutChunked` if the head is sent and the
     /// response is not chunked.
     pub fn add_trailer(&self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
         let value = value.as_ref();
