@@ -6,7 +6,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use uv_core::{Loop, RunMode};
 
@@ -32,21 +32,25 @@ impl Interrupt {
     pub(crate) fn watch() -> Self {
         let interrupt = Self::default();
         let watched = interrupt.clone();
+        let (ready, is_ready) = mpsc::channel();
         thread::spawn(move || {
-            if let Err(error) = watched.run() {
+            if let Err(error) = watched.run(ready) {
                 log::warn!("signals are not watched: {error}");
             }
         });
+        // A signal from here on is one that is watched; an error means that the thread has given up.
+        let _ = is_ready.recv();
         interrupt
     }
 
-    fn run(&self) -> uv_core::Result<()> {
+    fn run(&self, ready: mpsc::Sender<()>) -> uv_core::Result<()> {
         let lp = Loop::new()?;
         for signum in [SIGINT, SIGTERM] {
             let interrupt = self.clone();
             let signal = uv_core::Signal::new(&lp);
             signal.start(signum, move |_: &uv_core::Signal, _: i32| interrupt.on_signal())?;
         }
+        drop(ready);
         lp.run(RunMode::Default)?;
         Ok(())
     }
