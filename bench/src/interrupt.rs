@@ -38,7 +38,7 @@ impl Interrupt {
                 log::warn!("signals are not watched: {error}");
             }
         });
-        // A signal from here on is one that is watched; an error means that the thread has given up.
+        // From here on signals are watched; an error means that the thread has given up.
         let _ = is_ready.recv();
         interrupt
     }
