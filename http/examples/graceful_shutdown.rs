@@ -9,9 +9,6 @@ use http::uv_core::Signal;
 use http::{Server, ServerOptions};
 use std::time::Duration;
 
-const SIGINT: i32 = 2;
-const SIGTERM: i32 = 15;
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".into());
     let env = Environment::with_new_loop()?;
@@ -21,16 +18,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("asked for {}", request.path());
         timers.set_timeout(Duration::from_secs(1), move || drop(response.end(b"hello\n")));
     })?;
-    println!("listening on http://{}", server.address().ok_or("no address")?);
-    for signum in [SIGINT, SIGTERM] {
+    for signum in [Signal::SIGINT, Signal::SIGTERM] {
         let (signal, server) = (Signal::new(env.loop_handle()), server.clone());
         // An idle watcher of signals does not keep the loop alive.
         signal.unref();
-        signal.start(signum, move |_: &Signal, _: i32| {
+        signal.start(signum, move |_, _| {
             // No further connections, and ten seconds for the answers that are due.
             let _ = server.shutdown(Duration::from_secs(10));
         })?;
     }
+    // Only now: a signal that follows this line is watched.
+    println!("listening on http://{}", server.address().ok_or("no address")?);
     env.run_to_end()?;
     println!("everything is answered");
     Ok(())
