@@ -4,13 +4,15 @@ mod common;
 
 use cluster::scheduling::{Candidate, SchedulingPolicy};
 use cluster::upcall::PrimaryHandler;
-use cluster::{Backoff, Policy, Settings, WorkerHandle};
+use cluster::{Backoff, Policy, Primary, Settings, WorkerHandle};
 use common::{Cluster, LISTEN, Recorder, SIGCONT, SIGKILL, SIGSTOP, connect, read_all, role, tally};
-use std::cell::RefCell;
+use net::Address;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::time::Duration;
 use uv_core::RunMode;
 use uv_core::process::ExitStatus;
@@ -23,6 +25,7 @@ fn main() {
         ("a_custom_policy_decides", custom_policy),
         ("what_a_full_worker_refuses_goes_to_another", refused_goes_to_another),
         ("connections_wait_until_a_full_worker_has_room", waits_for_room),
+        ("a_worker_that_only_asked_for_a_socket_gets_no_connections", only_asked),
         ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
         ("a_worker_that_listens_again_while_it_refuses_a_late_connection_gets_others", listens_again),
         ("what_was_handed_to_a_worker_that_is_asked_to_go_is_served", handed_before_leave),
@@ -218,6 +221,43 @@ fn holders(limit: &str, rest: &[&str], count: usize) -> (Cluster, Vec<WorkerHand
     let cluster = Cluster::new("holder", &[&[limit], rest].concat());
     let workers = cluster.fork_listening(count);
     (cluster, workers)
+}
+
+/// Stops the second worker as soon as it asks for the socket, so that it does not listen.
+struct StopsSecond(Recorder, Rc<Cell<bool>>);
+
+impl PrimaryHandler for StopsSecond {
+    fn accepts_listen(&mut self, worker: &WorkerHandle, _: &Address) -> bool {
+        if worker.id() == 2 {
+            worker.kill(SIGSTOP).expect("it lives");
+            self.1.set(true);
+        }
+        true
+    }
+    fn on_listening(&mut self, worker: &WorkerHandle, address: &Address) {
+        self.0.on_listening(worker, address);
+    }
+    fn on_disconnected(&mut self, primary: &Primary) {
+        self.0.on_disconnected(primary);
+    }
+}
+
+fn only_asked() {
+    let asked = Rc::new(Cell::new(false));
+    let flag = Rc::clone(&asked);
+    let settings = role("greeter", &["127.0.0.1:0"]);
+    let cluster = Cluster::with_handler(settings, |recorder| StopsSecond(recorder, flag));
+    cluster.fork_listening(1);
+    let second = cluster.fork();
+    cluster.until(|| asked.get());
+    let visitors = cluster.visitors(20);
+    assert_eq!(tally(&cluster.hear(visitors)), BTreeMap::from([("1", 20)]));
+    assert_eq!((second.counters().in_flight, second.counters().refused), (0, 0));
+    // The sockets are closed at once, so what the second worker had been handed would be reset when it dies.
+    cluster.primary.disconnect();
+    second.kill(SIGKILL).expect("it lives");
+    cluster.until_event("disconnected");
+    cluster.finished();
 }
 
 // Node: test-cluster-net-server-drop-connection

@@ -25,8 +25,10 @@ impl Member {
         !self.is_full.get() && self.worker.is_punctual()
     }
 
+    /// A worker that has only asked for the socket is none: it may end before it listens, and by then the socket may be
+    /// closed, with what the worker gave back.
     fn candidate(&self) -> Option<Candidate> {
-        let is_free = !self.is_full.get() && self.worker.can_take_a_connection();
+        let is_free = self.listens.get() && !self.is_full.get() && self.worker.can_take_a_connection();
         is_free.then(|| self.worker.as_candidate())
     }
 }
