@@ -130,7 +130,8 @@ pub struct Master {
 
 impl StartOptions {
     /// The words for `ssh`, one by one.
-    pub(super) fn ssh_words(&self) -> Vec<String> {
+    #[must_use]
+    pub fn ssh_words(&self) -> Vec<String> {
         self.ssh.iter().flat_map(|words| words.split_whitespace()).map(str::to_owned).collect()
     }
 }
@@ -156,63 +157,5 @@ fn pair(word: &str) -> Result<String, &'static str> {
     match word.split_once('=') {
         Some((key, _)) if !key.is_empty() => Ok(word.to_owned()),
         _ => Err("not KEY=VALUE"),
-    }
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::args::{Command, Refusal};
-
-    /// The command of these words.
-    pub(in crate::pomelo) fn parsed(words: &[&str]) -> Options {
-        parse(words).expect("a command line")
-    }
-
-    fn parse(words: &[&str]) -> Result<Options, Refusal> {
-        match Command::read(["upcall", "pomelo"].iter().chain(words).map(Into::into))? {
-            Command::Pomelo(Line { command: Some(options) }) => Ok(options),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Where pomelo's master is unless told otherwise.
-    fn here() -> Master {
-        let host = "127.0.0.1".into();
-        Master { host, port: 3005, user: "admin".into(), password: None, password_file: None, help: None }
-    }
-
-    #[test]
-    fn a_master_is_where_pomelo_s_is_unless_told_otherwise() {
-        assert_eq!(parse(&["list"]), Ok(Options::List(here())));
-        let password = Some("=p".into());
-        let there = Master { host: "h".into(), port: 1, user: "u".into(), password, ..here() };
-        let words = ["stop", "a", "--host=h", "-P", "1", "b", "--user", "u", "--password==p"];
-        assert_eq!(parse(&words), Ok(Options::Stop { ids: vec!["a".into(), "b".into()], master: there }));
-        let ids = vec!["a".into(), "b".into()];
-        let restart = Options::Restart { ids, server_type: None, master: here() };
-        assert_eq!(parse(&["restart", "-i", "a", "b"]), Ok(restart));
-    }
-
-    #[test]
-    fn options_of_start_are_read_in_any_order() {
-        let expected = StartOptions {
-            folder: "demo".into(),
-            env: Some("production".into()),
-            server_type: Some("master".into()),
-            id: None,
-            is_daemon: true,
-            ssh: vec!["-p 2222".into()],
-        };
-        let words = ["start", "--daemon", "--ssh", "-p 2222", "--env=production", "demo", "-t", "master"];
-        assert_eq!(expected.ssh_words(), ["-p", "2222"]);
-        assert_eq!(parse(&words), Ok(Options::Start(expected)));
-    }
-
-    #[test]
-    fn the_words_of_a_server_are_kept_as_they_are() {
-        let words = ["id=a", "--help", "-x", "args=--inspect", ""];
-        let run = Options::Run { folder: "/demo".into(), words: words.map(str::to_owned).into() };
-        assert_eq!(parse(&[&["run", "/demo"], &words[..]].concat()), Ok(run));
     }
 }

@@ -69,30 +69,3 @@ fn without_password(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> 
     }
     kept
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pomelo::options::{Options, tests::parsed};
-
-    #[test]
-    fn the_words_without_the_password_mean_the_same() {
-        let without = |words: &[&str]| -> Options {
-            let words = without_password(words.iter().map(Into::into));
-            parsed(&words.iter().filter_map(|word| word.to_str()).collect::<Vec<_>>())
-        };
-        for (with, same) in [
-            (&["list", "--password", "secret", "--host", "h"][..], &["list", "--host", "h"][..]),
-            (
-                &["stop", "a", "-p=s", "--user=-u", "--", "-b", "--password"],
-                &["stop", "a", "--user=-u", "--", "-b", "--password"],
-            ),
-            (&["add", "-psecret", "id=a", "port=1"], &["add", "id=a", "port=1"]),
-            (&["restart", "-i", "a", "b", "-p", "s"], &["restart", "-i", "a", "b"]),
-            (&["restart", "--password=s", "-t", "chat"], &["restart", "-t", "chat"]),
-            (&["kill", "--password=a", "--password", "b"], &["kill"]),
-        ] {
-            assert_eq!(without(with), parsed(same), "{with:?}");
-        }
-    }
-}

@@ -33,29 +33,3 @@ impl Options {
         self.requests.unwrap_or(self.pipeline)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Options;
-    use crate::args::{Command, Refusal};
-
-    fn parse(words: &[&str]) -> Result<Options, Refusal> {
-        match Command::read(["upcall", "trace"].iter().chain(words).map(Into::into))? {
-            Command::Trace(options) => Ok(options),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_is_not_said_is_one_request_in_one_process() {
-        let one = Options { requests: None, pipeline: 1, workers: 0, html: None };
-        assert_eq!(parse(&[]), Ok(one.clone()));
-        assert_eq!(one.requests(), 1);
-        let piped = Options { pipeline: 4, ..one };
-        assert_eq!(parse(&["--pipeline", "4"]), Ok(piped.clone()));
-        assert_eq!(piped.requests(), 4);
-        let batches = Options { requests: Some(5), pipeline: 2, workers: 2, html: Some("a.html".into()) };
-        let words = ["--html", "a.html", "--workers=2", "--pipeline", "2", "--requests", "5"];
-        assert_eq!(parse(&words), Ok(batches));
-    }
-}

@@ -1,5 +1,6 @@
 //! `upcall pomelo` as people use it: real masters, real servers, real command lines.
 
+mod answers;
 mod faults;
 mod hosts;
 mod life;
