@@ -40,8 +40,12 @@ mod pomelo;
 mod proc;
 pub mod program;
 mod progress;
-mod report;
-mod results;
+/// For the tests of the page.
+#[doc(hidden)]
+pub mod report;
+/// For the tests of the page.
+#[doc(hidden)]
+pub mod results;
 mod rig;
 mod round;
 mod server;

@@ -8,7 +8,7 @@ pub(crate) const FORMAT: u32 = 2;
 
 /// Everything a run found, with what is needed to repeat it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Results {
+pub struct Results {
     pub format: u32,
     /// The commit that was measured; empty outside of a checkout.
     pub commit: String,
@@ -29,7 +29,7 @@ pub(crate) struct Results {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Machine {
+pub struct Machine {
     pub cpu: String,
     /// Its cores that this process may use.
     pub cores: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Machine {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Bench {
+pub struct Bench {
     /// `tcp/echo-64`.
     pub name: String,
     /// `loop`, `tcp`, `unix`, `http` or `cluster`.
@@ -74,7 +74,7 @@ impl Bench {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Unit {
+pub enum Unit {
     #[default]
     Ns,
     Bytes,
@@ -83,13 +83,13 @@ pub(crate) enum Unit {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LeftOut {
+pub struct LeftOut {
     pub name: String,
     pub reason: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Subject {
+pub struct Subject {
     /// `floor`, `uv-core`, …, `libuv`, `tokio`, `hyper`, `node`, `nginx`.
     pub name: String,
     /// Which of the three kinds it is.
@@ -109,7 +109,7 @@ pub(crate) struct Subject {
 /// What a subject is to the project.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
+pub enum Role {
     /// The hand-written program that does the bare system calls.
     Floor,
     /// A layer of this project.
@@ -121,7 +121,7 @@ pub(crate) enum Role {
 
 /// A value that was taken several times.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Figure {
+pub struct Figure {
     /// The middle one; of windows, that of all the quiet ones.
     pub median: f64,
     pub least: f64,
@@ -135,7 +135,7 @@ pub(crate) struct Figure {
 
 /// The latencies of all rounds together, in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Latency {
+pub struct Latency {
     /// Half of the operations took at most so long.
     pub p50_us: f64,
     pub p99_us: f64,
@@ -146,7 +146,7 @@ pub(crate) struct Latency {
 
 /// What one operation of a subject takes, counted instead of timed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Count {
+pub struct Count {
     pub name: String,
     pub subject: String,
     pub instructions: Option<f64>,

@@ -68,3 +68,17 @@ pub(super) fn spread(unit: Unit, figure: &Figure) -> String {
 pub(super) fn has_spread(figure: &Figure) -> bool {
     figure.least.is_finite() && figure.greatest.is_finite() && figure.least < figure.greatest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_and_a_fitting_unit() {
+        let time = |value| cost(Unit::Ns, value);
+        assert_eq!([5.964e3, 0.0, f64::NAN, f64::MAX].map(time), ["5.96 µs", "0.00 ns", "–", "1.80e308"]);
+        assert_eq!([1.0459, 1.05, 26.2].map(exact_ratio), ["1.046×", "1.050×", "26.2×"]);
+        assert_eq!([184.2e3, 12.0, -1.0].map(rate), ["184 k/s", "12.0 /s", "-1.00 /s"]);
+        assert_eq!([0.0, 500.0].map(|value| tick(Unit::Ns, 2e3, value)), ["0 µs", "0.5 µs"]);
+    }
+}

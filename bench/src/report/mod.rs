@@ -11,8 +11,6 @@ mod latency;
 mod overview;
 mod scale;
 mod targets;
-#[cfg(test)]
-mod tests;
 
 use super::results::{Bench, Results, Role, Subject};
 use crate::count::show::cell;
@@ -27,7 +25,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 /// The peers with a colour and a mark of their own.
 const PEERS: [&str; 5] = ["libuv", "tokio", "hyper", "node", "nginx"];
 
-pub(crate) fn page(results: &Results) -> String {
+/// The page of these results.
+#[must_use]
+pub fn page(results: &Results) -> String {
     let groups = benches::groups(results);
     let page = html! {
         (DOCTYPE)

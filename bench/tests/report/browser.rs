@@ -1,7 +1,8 @@
 //! The page in a real browser, when Chromium is installed; else the test says that it was skipped.
 
-use super::{fixture, page};
-use std::path::{Path, PathBuf};
+use crate::results;
+use bench::report::page;
+use std::path::Path;
 use std::process::Command;
 
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -31,15 +32,6 @@ for (const width of widths) {
 }
 </script>"#;
 
-/// A folder that goes when the test ends.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// What the browser made of a file: the document, and its log.
 fn open(browser: &str, folder: &Path, file: &str) -> (String, String) {
     let output = Command::new(browser)
@@ -61,16 +53,15 @@ fn a_browser_shows_the_page_without_a_message_and_without_scrolling_sideways() {
         eprintln!("skipped: none of {NAMES:?} is installed");
         return;
     };
-    let folder = Folder(std::env::temp_dir().join(format!("upcall-page-{}", std::process::id())));
-    std::fs::create_dir_all(&folder.0).unwrap();
-    std::fs::write(folder.0.join("page.html"), page(&fixture::results())).unwrap();
-    std::fs::write(folder.0.join("frames.html"), FRAMES).unwrap();
+    let folder = tempfile::tempdir().expect("the temporary folder is writable");
+    std::fs::write(folder.path().join("page.html"), page(&results())).unwrap();
+    std::fs::write(folder.path().join("frames.html"), FRAMES).unwrap();
 
-    let (document, log) = open(browser, &folder.0, "page.html");
+    let (document, log) = open(browser, folder.path(), "page.html");
     assert!(document.contains("http/keep-alive"), "the page was not shown: {log}");
     assert!(!log.contains("CONSOLE"), "{log}");
 
-    let (document, log) = open(browser, &folder.0, "frames.html");
+    let (document, log) = open(browser, folder.path(), "frames.html");
     let messages = log.matches("CONSOLE").count();
     assert!(messages == 1 && log.contains("the log is read"), "{log}");
     assert!(document.contains("<title>1280:0:0 400:0:0</title>"), "{}", &document[..document.len().min(300)]);

@@ -1,11 +1,15 @@
-//! The page holds everything, whatever the values are.
+//! The report's page holds everything, whatever the values are.
 
 mod browser;
-mod fixture;
 
-use super::{format, page};
-use crate::results::{Figure, LeftOut, Results, Role, Unit};
+use bench::report::page;
+use bench::results::{Figure, LeftOut, Results, Role, Unit};
 use std::collections::BTreeSet;
+
+/// What a run of all groups has written, with the costs of the best-known servers and a little noise.
+fn results() -> Results {
+    serde_json::from_str(include_str!("results.json")).expect("what a run writes can be read")
+}
 
 const ODD: [f64; 11] = [
     f64::NAN,
@@ -63,12 +67,12 @@ fn every_figure(results: &mut Results, mut change: impl FnMut(&mut Figure)) {
 
 #[test]
 fn the_same_results_make_the_same_page() {
-    assert_eq!(page(&fixture::results()), page(&fixture::results()));
+    assert_eq!(page(&results()), page(&results()));
 }
 
 #[test]
 fn every_benchmark_subject_and_left_out_peer_appears() {
-    let results = fixture::results();
+    let results = results();
     let page = checked(&results);
     for bench in &results.benches {
         let start = page.find(&format!("<h3><code>{}</code></h3>", bench.name)).expect("its heading");
@@ -90,7 +94,7 @@ fn every_benchmark_subject_and_left_out_peer_appears() {
 
 #[test]
 fn the_head_says_what_was_measured_where() {
-    let page = checked(&fixture::results());
+    let page = checked(&results());
     for fact in ["4f2c9b7e61d0, with changes", "AMD EPYC 9B14, 2 cores, 7.8 GiB", "Linux 6.8.0", "2 min 44 s"]
     {
         assert!(page.contains(fact), "{fact}");
@@ -104,7 +108,7 @@ fn the_head_says_what_was_measured_where() {
 
 #[test]
 fn targets_are_met_missed_or_not_measured() {
-    let mut results = fixture::results();
+    let mut results = results();
     assert!(checked(&results).contains("6 met, 1 missed."));
     for bench in &mut results.benches {
         bench.subjects.retain(|subject| bench.name != "http/idle" || subject.role != Role::Ours);
@@ -116,7 +120,7 @@ fn targets_are_met_missed_or_not_measured() {
 
 #[test]
 fn the_chain_is_the_difference_between_neighbours() {
-    let page = checked(&fixture::results());
+    let page = checked(&results());
     // net 5.62 µs less async-wrap 5.53 µs; 802 less 541 instructions.
     assert!(page.contains("net: +86.7 ns"));
     assert!(page.contains("net: +261 instr."));
@@ -125,7 +129,7 @@ fn the_chain_is_the_difference_between_neighbours() {
 
 #[test]
 fn a_negative_step_is_said_to_be_noise_and_a_missing_one_to_be_missing() {
-    let mut results = fixture::results();
+    let mut results = results();
     let echo = results.benches.iter_mut().find(|bench| bench.name == "tcp/echo-64").expect("in the fixture");
     echo.subjects.retain(|subject| subject.name != "async-wrap");
     let net = echo.subjects.iter_mut().find(|subject| subject.name == "net").expect("in the fixture");
@@ -140,7 +144,7 @@ fn a_negative_step_is_said_to_be_noise_and_a_missing_one_to_be_missing() {
 #[test]
 fn empty_results_make_a_page() {
     checked(&Results::default());
-    let mut results = fixture::results();
+    let mut results = results();
     results.benches.iter_mut().for_each(|bench| bench.subjects.clear());
     assert!(checked(&results).contains("Nothing was measured."));
 }
@@ -148,7 +152,7 @@ fn empty_results_make_a_page() {
 #[test]
 fn odd_values_never_break_the_page() {
     for (a, b) in ODD.into_iter().flat_map(|a| [f64::NAN, f64::INFINITY, 0.0, f64::MAX].map(|b| (a, b))) {
-        let mut results = fixture::results();
+        let mut results = results();
         let mut odd = [a, b, 5.0, b, 7.0, a].into_iter().cycle();
         let mut next = || odd.next().expect("a cycle");
         every_figure(&mut results, |figure| {
@@ -174,7 +178,7 @@ fn odd_values_never_break_the_page() {
 fn no_subject_or_no_floor_or_only_the_floor_is_no_trouble() {
     for role in [Role::Floor, Role::Ours, Role::Peer] {
         for keep in [true, false] {
-            let mut results = fixture::results();
+            let mut results = results();
             results.benches.iter_mut().for_each(|b| b.subjects.retain(|s| (s.role == role) == keep));
             checked(&results);
             results
@@ -189,7 +193,7 @@ fn no_subject_or_no_floor_or_only_the_floor_is_no_trouble() {
 
 #[test]
 fn markup_in_names_is_text() {
-    let mut results = fixture::results();
+    let mut results = results();
     let odd = || MARKUP.to_owned();
     results.commit = odd();
     results.machine.cpu = odd();
@@ -208,7 +212,7 @@ fn markup_in_names_is_text() {
 
 #[test]
 fn failed_operations_are_seen() {
-    let mut results = fixture::results();
+    let mut results = results();
     results.benches[0].subjects[1].errors = 12;
     assert!(checked(&results).contains("12 operations of uv-core failed"));
 }
@@ -216,7 +220,7 @@ fn failed_operations_are_seen() {
 #[test]
 fn the_page_needs_no_network_and_no_script() {
     // The name of SVG is no place that is visited.
-    let page = checked(&fixture::results()).replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
+    let page = checked(&results()).replace("xmlns=\"http://www.w3.org/2000/svg\"", "");
     for outside in ["http://", "https://", "@import", "src="] {
         assert!(!page.contains(outside), "{outside}");
     }
@@ -227,7 +231,7 @@ fn the_page_needs_no_network_and_no_script() {
 
 #[test]
 fn charts_and_tables_can_be_read_without_seeing_them() {
-    let page = checked(&fixture::results());
+    let page = checked(&results());
     let figures = between(&page, "<figure", '>');
     assert!(figures.len() > 20 && figures.iter().all(|figure| figure.contains("aria-label=\"")));
     assert!(between(&page, "<th ", '>').iter().all(|head| head.contains("scope=\"")));
@@ -236,20 +240,11 @@ fn charts_and_tables_can_be_read_without_seeing_them() {
 
 #[test]
 fn curves_have_the_colours_of_the_page() {
-    let page = checked(&fixture::results());
+    let page = checked(&results());
     let curves: String = page.split("<svg").skip(1).filter_map(|rest| rest.split("</svg>").next()).collect();
     assert!(curves.contains("stroke=\"var(--ours)\"") && curves.contains("fill=\"var(--soft)\""));
     assert!(!curves.contains("\"#"), "a colour that has no dark form");
     for name in ["http", "hyper", "nginx", "99.99 %", "500 µs"] {
         assert!(curves.contains(&format!("\n{name}\n")), "{name}");
     }
-}
-
-#[test]
-fn numbers_have_three_digits_and_a_fitting_unit() {
-    let time = |value| format::cost(Unit::Ns, value);
-    assert_eq!([5.964e3, 0.0, f64::NAN, f64::MAX].map(time), ["5.96 µs", "0.00 ns", "–", "1.80e308"]);
-    assert_eq!([1.0459, 1.05, 26.2].map(format::exact_ratio), ["1.046×", "1.050×", "26.2×"]);
-    assert_eq!([184.2e3, 12.0, -1.0].map(format::rate), ["184 k/s", "12.0 /s", "-1.00 /s"]);
-    assert_eq!([0.0, 500.0].map(|value| format::tick(Unit::Ns, 2e3, value)), ["0 µs", "0.5 µs"]);
 }
