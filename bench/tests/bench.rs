@@ -75,6 +75,7 @@ fn a_tiny_run_ends_in_a_table_and_a_report() -> Outcome {
     }
     assert!(errors.contains("2 benchmarks, 8 runs in 2 rounds"), "{errors}");
     let report = folder.report()?;
+    assert_eq!((&report["arguments"][1], &report["arguments"][7]), (&"unix/echo-64".into(), &"2".into()));
     let bench = &report["benches"][1];
     assert_eq!((&bench["name"], &bench["unit"]), (&"http/keep-alive".into(), &"ns".into()));
     assert_eq!(bench["subjects"][0]["name"], "floor");
@@ -112,7 +113,7 @@ fn a_server_that_dies_hangs_or_answers_wrongly_is_an_error_and_the_run_goes_on()
     let folder = Folder::new("broken")?;
     let lies = format!("wrong={PROGRAM} floor tcp/echo-64");
     // The warm-up and the load take longer.
-    let short = format!("short=timeout 0.1 {PROGRAM} floor http/keep-alive");
+    let short = format!("short=env A=b timeout 0.1 {PROGRAM} floor http/keep-alive");
     let last_words =
         format!("words=sh -c 'timeout 0.1 {PROGRAM} floor http/keep-alive; echo out of luck >&2; exit 9'");
     let output = folder.run(&[
@@ -200,17 +201,5 @@ fn a_change_is_compared_with_what_was_kept() -> Outcome {
     assert!(errors.contains("no folder /no/such/folder") && !errors.contains("runs"), "{errors}");
     let output = folder.run(&["http/pipelined", "--only=http", "--compare", "/no/such/file"])?;
     assert!(text(&output.stderr).contains("/no/such/file"), "{}", text(&output.stderr));
-    Ok(())
-}
-
-#[test]
-fn the_list_names_every_benchmark_and_measures_nothing() -> Outcome {
-    let output = Command::new(PROGRAM).args(["--list"]).output()?;
-    let said = text(&output.stdout);
-    for name in ["loop/timer-fire", "tcp/pump", "unix/echo-64", "http/up-1m", "cluster/evenness"] {
-        assert!(said.contains(name), "{said}");
-    }
-    let output = Command::new(PROGRAM).args(["htp"]).output()?;
-    assert!(!output.status.success() && text(&output.stderr).contains("\"htp\""));
     Ok(())
 }
