@@ -104,6 +104,22 @@ impl StreamWrap {
         self.0.set_accept_batch(connections);
     }
 
+    /// Lets no further connection begin: see [`Stream::stop_handshakes`].
+    ///
+    /// # Errors
+    /// As for `Stream::stop_handshakes`.
+    pub fn stop_handshakes(&self) -> Result<()> {
+        self.0.stop_handshakes()
+    }
+
+    /// Undoes [`stop_handshakes`](Self::stop_handshakes), for TCP: see [`Stream::resume_handshakes`].
+    ///
+    /// # Errors
+    /// As for `Stream::resume_handshakes`.
+    pub fn resume_handshakes(&self) -> Result<()> {
+        self.0.resume_handshakes()
+    }
+
     /// The stream's facts for a trace record.
     pub(crate) fn facts(&self) -> Facts {
         Facts::of(&self.0)

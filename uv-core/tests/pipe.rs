@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use uv_core::socket::PipeName;
 use uv_core::{Errno, Pipe};
@@ -322,5 +322,27 @@ fn a_full_backlog_is_reported_by_on_connect() {
     lp.until(|| log.lines().len() == 10);
     let (connected, refused) = (log.count("client connect ok"), log.count("client connect EAGAIN"));
     assert!(connected > 0 && refused > 0 && connected + refused == 10);
+    lp.close_and_finish();
+}
+
+#[test]
+fn after_stop_handshakes_the_queue_is_announced_and_new_clients_are_refused() {
+    let lp = test_loop();
+    let log = Log::new();
+    let path = socket_path();
+    let server = serve_at(&lp, path.path().as_os_str(), {
+        let log = log.clone();
+        move |connection| {
+            log.add("connection");
+            connection.close();
+        }
+    });
+    let queued: Vec<_> = (0..3).map(|_| UnixStream::connect(path.path()).expect("connect")).collect();
+    server.stop_handshakes().expect("stop");
+    let refused = UnixStream::connect(path.path()).expect_err("no further client");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    lp.until(|| log.count("connection") == 3);
+    assert_eq!(errno(server.resume_handshakes()), Errno::ENOTSUP);
+    drop(queued);
     lp.close_and_finish();
 }

@@ -4,11 +4,11 @@ mod common;
 
 use common::*;
 use std::cell::{Cell, RefCell};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{BindOptions, Errno, RunMode, Tcp, Timer};
+use uv_core::{BindOptions, Errno, RunMode, Stream, Tcp, Timer};
 
 // libuv: tcp_bind_error_addrinuse_listen
 #[test]
@@ -222,5 +222,34 @@ fn connections_that_come_together_and_alone_read_what_was_there_and_what_comes()
             lp.until(|| read.get() == expected);
         }
     }
+    lp.close_and_finish();
+}
+
+#[test]
+fn after_stop_handshakes_the_queue_is_announced_and_no_client_connects() {
+    let lp = test_loop();
+    let (server, addr) = bound(&lp);
+    let announced = Rc::new(Cell::new(0));
+    let count = Rc::clone(&announced);
+    let accept = move |server: &Stream, _| {
+        count.set(count.get() + 1);
+        server.accept().expect("accept").close();
+    };
+    server.listen_with(16, accept).expect("listen");
+    let connect = || TcpStream::connect_timeout(&addr, Duration::from_millis(100));
+    let queued: Vec<_> = (0..3).map(|_| connect().expect("connect")).collect();
+    assert_eq!(errno(server.resume_handshakes()), Errno::ENOENT);
+    server.stop_handshakes().expect("stop");
+    assert_eq!(connect().expect_err("its SYN is ignored").kind(), ErrorKind::TimedOut);
+    lp.until(|| announced.get() == 3);
+    server.resume_handshakes().expect("resume");
+    let _later = connect().expect("its SYN is answered");
+    lp.until(|| announced.get() == 4);
+    server.stop_handshakes().expect("stop");
+    server.close();
+    lp.turn();
+    assert_eq!(connect().expect_err("no socket listens").kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(errno(server.stop_handshakes()), Errno::EINVAL);
+    drop(queued);
     lp.close_and_finish();
 }

@@ -52,6 +52,14 @@ impl AsyncStream {
         self.wrap().set_accept_batch(connections);
     }
 
+    /// Lets no further connection begin: see [`Stream::stop_handshakes`](uv_core::Stream::stop_handshakes).
+    ///
+    /// # Errors
+    /// As for `Stream::stop_handshakes`.
+    pub fn stop_handshakes(&self) -> Result<()> {
+        self.wrap().stop_handshakes()
+    }
+
     /// Gives a TCP stream its own address. A port in use is reported by `listen`, not here.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
 use crate::failure::{Call, Failure};
+use crate::handle::HandleKind;
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::poller::Readiness;
@@ -94,6 +95,25 @@ impl StreamNode {
 
     pub(super) fn set_accept_batch(&self, connections: u32) {
         self.listener().batch.set(connections);
+    }
+
+    pub(super) fn stop_handshakes(&self) -> Result<()> {
+        let failed = |errno| self.error("stop_handshakes", errno);
+        let fd = self.fd.get().ok_or_else(|| failed(Errno::EINVAL))?;
+        match self.handle.kind() {
+            HandleKind::Tcp => sys::handshake::ignore_syns(fd),
+            _ => sys::handshake::refuse_connects(fd),
+        }
+        .map_err(failed)
+    }
+
+    pub(super) fn resume_handshakes(&self) -> Result<()> {
+        let failed = |errno| self.error("resume_handshakes", errno);
+        let fd = self.fd.get().ok_or_else(|| failed(Errno::EINVAL))?;
+        match self.handle.kind() {
+            HandleKind::Tcp => sys::handshake::answer_syns(fd).map_err(failed),
+            _ => Err(failed(Errno::ENOTSUP)),
+        }
     }
 
     /// The listener's own address is read for the error, because it may have been bound to port 0.

@@ -132,6 +132,28 @@ impl Stream {
         self.0.try_accept_fd()
     }
 
+    /// Lets no further connection begin, before a listener takes the last ones and is closed. The kernel ignores the SYNs
+    /// of new TCP clients, which repeat them after a second, and refuses new clients of a Unix socket (`ECONNREFUSED`).
+    /// Connections in the queue, and TCP handshakes in progress, are announced as before.
+    ///
+    /// Applies to the socket in all processes that share it.
+    ///
+    /// # Errors
+    /// `EINVAL` without a socket; any error of the system calls, after which connections begin as before.
+    pub fn stop_handshakes(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::stop_handshakes", || Facts::of(self));
+        self.0.stop_handshakes()
+    }
+
+    /// Undoes [`stop_handshakes`](Self::stop_handshakes), for TCP.
+    ///
+    /// # Errors
+    /// `ENOTSUP` for a Unix socket, `EINVAL` without a socket, `ENOENT` if handshakes are not stopped.
+    pub fn resume_handshakes(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::resume_handshakes", || Facts::of(self));
+        self.0.resume_handshakes()
+    }
+
     /// Sets the stream's tower. During an upcall the change takes effect when the upcall returns.
     ///
     /// A closing stream takes a tower too, because its `on_close` is still to come; a closed stream does not.

@@ -12,6 +12,7 @@ pub(crate) mod clock;
 pub(crate) mod environment;
 pub(crate) mod fd;
 pub(crate) mod fork;
+pub(crate) mod handshake;
 pub(crate) mod message;
 pub(crate) mod output;
 pub(crate) mod process;
