@@ -16,6 +16,11 @@ use async_wrap::{AsyncId, AsyncStream};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
+
+/// How long a draining server waits for handshakes that have begun: longer than a round trip between neighbouring data
+/// centres. A deadline lets a poll phase pass, so a late loop accepts the completed connections too.
+const HANDSHAKE_TIME: Duration = Duration::from_millis(5);
 
 pub(crate) struct Listening {
     server: Server,
@@ -142,9 +147,8 @@ impl Listening {
     /// Closes after accepting the connections that the kernel has completed: their clients know that the server
     /// accepted them, and a close would reset them.
     ///
-    /// The next poll phase announces all connections in the kernel, and immediates run after it. A first immediate may
-    /// run in the present iteration, whose poll phase has passed. If the socket is in another process, that process
-    /// reports when all connections have been passed on.
+    /// The poll phases until then announce all connections in the kernel. If the socket is in another process, that
+    /// process reports when all connections have been passed on.
     pub(crate) fn shut_down(self: &Rc<Self>) {
         // The kernel queues one connection more than the backlog.
         let queue = self.backlog.saturating_add(1);
@@ -156,10 +160,8 @@ impl Listening {
         if waits == ListenQueue::Elsewhere {
             return;
         }
-        let (env, listening) = (self.server.0.env.clone(), Rc::clone(self));
-        self.server.0.env.set_immediate(move || {
-            env.set_immediate(move || listening.end_draining());
-        });
+        let listening = Rc::clone(self);
+        self.server.0.env.set_deadline(HANDSHAKE_TIME, move |_| listening.end_draining());
     }
 
     /// Closes a draining server.

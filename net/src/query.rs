@@ -85,7 +85,7 @@ impl ListenQuery {
 
     fn bind_tcp(&self, event_loop: &LoopHandle, addr: SocketAddr) -> Result<Bound> {
         let tcp = TcpWrap::new(event_loop);
-        let bound = Bound { stream: (*tcp).clone(), asked: Address::Tcp(addr) };
+        let bound = Bound { stream: (*tcp).clone(), asked: Address::Tcp(addr), is_adopted: false };
         tcp.bind(addr, BindOptions::default().ipv6_only(self.ipv6_only).reuse_port(self.reuse_port))?;
         prepare_listener(&tcp, self.no_delay, self.keep_alive)?;
         Ok(bound)
@@ -93,7 +93,7 @@ impl ListenQuery {
 
     fn bind_path(&self, event_loop: &LoopHandle, path: &Path) -> Result<Bound> {
         let pipe = PipeWrap::new(event_loop);
-        let bound = Bound { stream: (*pipe).clone(), asked: self.target.address() };
+        let bound = Bound { stream: (*pipe).clone(), asked: self.target.address(), is_adopted: false };
         pipe.bind(path)?;
         if self.readable_by_all || self.writable_by_all {
             pipe.chmod(self.readable_by_all, self.writable_by_all)?;
@@ -107,6 +107,8 @@ pub struct Bound {
     stream: StreamWrap,
     /// The requested address: a socket whose port is in use has no address.
     asked: Address,
+    /// The program had the socket before, and other processes may have it too.
+    is_adopted: bool,
 }
 
 impl Bound {
@@ -117,13 +119,13 @@ impl Bound {
         let fd = OwnedFd::from(socket);
         if is_unix {
             let pipe = PipeWrap::new(event_loop);
-            let mut bound = Self { stream: (*pipe).clone(), asked: Address::Unnamed };
+            let mut bound = Self { stream: (*pipe).clone(), asked: Address::Unnamed, is_adopted: true };
             pipe.open(fd)?;
             bound.asked = pipe.local_name().map_or(Address::Unnamed, Address::from);
             Ok(bound)
         } else {
             let tcp = TcpWrap::new(event_loop);
-            let mut bound = Self { stream: (*tcp).clone(), asked: Address::Unnamed };
+            let mut bound = Self { stream: (*tcp).clone(), asked: Address::Unnamed, is_adopted: true };
             tcp.open(fd)?;
             prepare_listener(&tcp, options.no_delay, options.keep_alive)?;
             bound.asked = tcp.local_addr().map_or(Address::Unnamed, Address::Tcp);
@@ -141,6 +143,10 @@ impl Bound {
     #[must_use]
     pub fn asked(&self) -> &Address {
         &self.asked
+    }
+
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.is_adopted
     }
 
     /// The address of the socket, with the port that the kernel has chosen.

@@ -174,9 +174,16 @@ impl Server {
         Ok(())
     }
 
-    /// Stops listening without losing a connection: connections that the kernel has completed are accepted in the next
-    /// loop iteration, up to the backlog; then the server closes as by [`close`](Self::close). In a cluster worker the
-    /// primary has these connections and passes them on first.
+    /// Stops listening without losing a connection: connections that the kernel has completed are accepted, up to the
+    /// backlog; then, after 5 ms and at least one poll phase, the server closes as by [`close`](Self::close). In a cluster
+    /// worker the primary may have these connections, and passes them on first.
+    ///
+    /// Meanwhile the kernel does not answer new clients (a client of TCP repeats its SYN after a second, and is then
+    /// refused, or served by the next process that listens on the port), since it would reset those that connect just
+    /// before the close. It also resets a client whose handshake has begun and takes longer than 5 ms.
+    ///
+    /// A socket that other processes may have too, adopted by [`ListenOptions::fd`] or shared by workers, goes on for
+    /// them. So the kernel answers its clients to the end; the close of the last copy can reset some of them.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen or is shut down already.

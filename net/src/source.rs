@@ -37,7 +37,7 @@ pub trait ListenSource {
 pub enum ListenQueue {
     /// No connection waits.
     Nothing,
-    /// The next poll phase accepts all connections that wait in the kernel.
+    /// The next poll phases accept all connections that wait in the kernel.
     InKernel,
     /// Another process was asked for its waiting connections. [`Acceptor::queue_taken`] follows when all of them have
     /// been passed on.
@@ -133,6 +133,10 @@ impl ListenHandle for PlainHandle {
 
     fn take_queue(&self, connections: u32) -> ListenQueue {
         self.stream.set_accept_batch(connections);
+        if !self.bound.is_adopted() {
+            // Without this connections may complete until the close, and the last ones are reset.
+            let _ = self.stream.stop_handshakes();
+        }
         ListenQueue::InKernel
     }
 

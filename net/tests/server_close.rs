@@ -2,13 +2,9 @@
 
 mod common;
 
-use async_wrap::Environment;
 use common::{Host, Log, Peer, anywhere, new_loop, port_of, run_to_the_end, to};
-use net::uv_core::RunMode;
-use net::{ErrorCode, ListenOptions, Server, ServerOptions, Socket};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use net::{ErrorCode, Server, ServerOptions};
+use std::net::TcpStream;
 
 // Node: test-net-server-close, test-net-listen-close-server-callback-is-not-function
 #[test]
@@ -139,105 +135,4 @@ fn close_inside_on_connection_announces_no_further_one() {
     run_to_the_end(&lp, &env);
     assert_eq!(log.take(), ["server listening", "connection", "server close"]);
     drop(clients);
-}
-
-/// Connections that the kernel has completed and no process has accepted, each with a byte of input.
-fn waiting(addr: SocketAddr, count: usize) -> Vec<TcpStream> {
-    let waiting = (0..count).map(|_| TcpStream::connect(addr).expect("the kernel takes it"));
-    waiting.inspect(|mut peer| peer.write_all(b"?").expect("it is open")).collect()
-}
-
-/// Returns how many of them get an answer.
-fn answered(waiting: Vec<TcpStream>) -> usize {
-    waiting.into_iter().filter(|mut peer| matches!(peer.read(&mut [0]), Ok(1))).count()
-}
-
-/// A server that answers, with this backlog.
-fn answering(env: &Environment, log: &Log, backlog: u32) -> Server {
-    let server = Server::new(env, ServerOptions::default());
-    let theirs = log.clone();
-    let host = Host::new(log, move |socket| {
-        let answer = |socket: &Socket, _: &[u8]| {
-            socket.write(b"!").expect("it is open");
-            socket.destroy_soon();
-        };
-        Peer::new("here", &theirs).on_bytes(answer).attach(&socket);
-    });
-    server.listen(anywhere().backlog(backlog), host).expect("the server listens");
-    server
-}
-
-// Node resets them: nodejs/node issue 10194
-#[test]
-fn a_shutdown_takes_the_connections_that_wait_in_the_kernel_and_closes_then() {
-    for calls in ["before the loop runs", "from a tick", "from an immediate"] {
-        let (lp, env) = new_loop();
-        let log = Log::default();
-        let server = answering(&env, &log, 200);
-        let waiting = waiting(port_of(&server), 100);
-        let (me, told) = (server.clone(), log.clone());
-        let shut_down = move || {
-            me.shutdown().expect("it listens");
-            me.shutdown().expect_err("once");
-            assert!(!me.is_listening() && me.address().is_none());
-            me.shutdown_with(move || told.push("closed")).expect("it is being shut down");
-        };
-        match calls {
-            "from a tick" => env.next_tick(shut_down),
-            "from an immediate" => drop(env.set_immediate(shut_down)),
-            _ => shut_down(),
-        }
-        assert_eq!(log.count("server connection"), 0, "no upcall from a downcall");
-        run_to_the_end(&lp, &env);
-        assert_eq!(answered(waiting), 100, "{calls}");
-        let log = log.take();
-        assert_eq!(&log[log.len() - 2..], ["server close", "closed"]);
-        assert_eq!(log.iter().filter(|entry| *entry == "here close").count(), 100);
-    }
-}
-
-#[test]
-fn all_who_ask_are_told_of_the_end_of_a_shutdown_although_one_panics() {
-    let (lp, env) = new_loop();
-    let log = Log::default();
-    let server = answering(&env, &log, 4);
-    for word in ["first", "second", "third"] {
-        let told = log.clone();
-        let on_closed = move || {
-            told.push(word);
-            if word == "second" {
-                resume_unwind(Box::new("on purpose"));
-            }
-        };
-        server.shutdown_with(on_closed).expect("it listens, or is being shut down");
-    }
-    std::panic::catch_unwind(AssertUnwindSafe(|| env.run(RunMode::Default))).expect_err("the second panics");
-    run_to_the_end(&lp, &env);
-    assert_eq!(log.take(), ["server close", "first", "second", "third"]);
-}
-
-#[test]
-fn a_shutdown_takes_no_more_than_the_kernel_holds_at_once() {
-    let (lp, env) = new_loop();
-    let log = Log::default();
-    let server = answering(&env, &log, 4);
-    let addr = port_of(&server);
-    let first = waiting(addr, 5);
-    server.shutdown().expect("it listens");
-    run_to_the_end(&lp, &env);
-    assert_eq!(answered(first), 5);
-    TcpStream::connect(addr).expect_err("no process listens");
-}
-
-#[test]
-fn a_server_may_listen_at_the_same_address_while_it_is_shut_down() {
-    let (lp, env) = new_loop();
-    let log = Log::default();
-    let server = answering(&env, &log, 4);
-    let addr = port_of(&server);
-    server.shutdown().expect("it listens");
-    server.listen(ListenOptions::addr(addr), Host::new(&log, |_| {})).expect("the address is free");
-    server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
-    assert_eq!(log.count("server close"), 2);
 }
