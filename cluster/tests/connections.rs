@@ -29,13 +29,6 @@ fn main() {
         ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
         ("a_worker_that_listens_again_while_it_refuses_a_late_connection_gets_others", listens_again),
         ("what_was_handed_to_a_worker_that_is_asked_to_go_is_served", handed_before_leave),
-        ("what_waits_in_the_kernel_is_served_when_all_workers_are_asked_to_go", waits_in_the_kernel),
-        ("what_waits_in_the_kernel_is_served_when_the_only_worker_is_asked_to_go", waits_for_the_only_worker),
-        ("what_waits_in_the_kernel_is_served_when_workers_leave_by_themselves", waits_for_leavers),
-        ("what_waits_in_the_kernel_is_served_when_primary_and_workers_get_the_same_signal", waits_for_all),
-        ("what_waits_in_the_kernel_is_served_when_the_only_server_is_shut_down", waits_for_the_only_server),
-        ("a_worker_leaves_although_its_program_shut_the_server_down_itself", shuts_down_itself),
-        ("connections_wait_for_the_successor_of_a_worker_that_left_by_itself", waits_after_leaver),
         ("a_leaving_worker_waits_for_its_connections", waits_for_connections),
         ("a_leaving_worker_closes_all_of_its_servers", closes_all_servers),
         ("a_worker_that_leaves_by_itself_ends_well", leaves_by_itself),
@@ -51,110 +44,6 @@ fn greeters(count: usize) -> (Cluster, Vec<WorkerHandle>) {
     let cluster = Cluster::new("greeter", &["127.0.0.1:0"]);
     let workers = cluster.fork_listening(count);
     (cluster, workers)
-}
-
-fn waits_in_the_kernel() {
-    for policy in common::policies() {
-        let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(policy));
-        let workers = cluster.fork_listening(2);
-        // Workers that share a socket accept by themselves.
-        for worker in &workers {
-            worker.kill(SIGSTOP).expect("it lives");
-        }
-        // More than a window per worker.
-        let visitors = cluster.visitors(300);
-        cluster.primary.disconnect();
-        for worker in &workers {
-            worker.kill(SIGCONT).expect("it lives");
-        }
-        assert_eq!(cluster.hear(visitors).iter().filter(|greeting| !greeting.is_empty()).count(), 300);
-        cluster.until_event("disconnected");
-        cluster.finished();
-    }
-}
-
-fn waits_for_the_only_worker() {
-    let (cluster, workers) = greeters(1);
-    let visitors = cluster.visitors(100);
-    workers[0].disconnect();
-    assert_eq!(tally(&cluster.hear(visitors)), BTreeMap::from([("1", 100)]));
-    cluster.until_event("exit 1 0 0");
-    cluster.finish();
-}
-
-/// Workers that begin to leave by themselves, and connections made before that. The primary knows of neither yet.
-fn leavers(policy: Policy, count: usize) -> (Cluster, Vec<TcpStream>) {
-    let cluster = Cluster::with(role("obedient", &[]).policy(policy));
-    let workers = cluster.fork_told_to_listen(count);
-    for worker in &workers {
-        worker.send(b"disconnect").expect("a channel");
-    }
-    let visitors = cluster.visitors(300);
-    (cluster, visitors)
-}
-
-fn all_are_served(cluster: &Cluster, visitors: Vec<TcpStream>) {
-    assert_eq!(cluster.hear(visitors).iter().filter(|greeting| !greeting.is_empty()).count(), 300);
-}
-
-fn waits_for_leavers() {
-    for count in [1, 2] {
-        let (cluster, visitors) = leavers(Policy::round_robin(), count);
-        all_are_served(&cluster, visitors);
-        cluster.until(|| cluster.count("disconnect") == count && cluster.count("exit") == count);
-        cluster.finished();
-    }
-}
-
-fn waits_for_all() {
-    for count in [1, 2] {
-        let (cluster, visitors) = leavers(Policy::round_robin(), count);
-        cluster.primary.disconnect();
-        all_are_served(&cluster, visitors);
-        cluster.until_event("disconnected");
-        cluster.finished();
-    }
-}
-
-fn waits_for_the_only_server() {
-    let cluster = Cluster::new("obedient", &[]);
-    let worker = cluster.fork_told_to_listen(1).remove(0);
-    let address = cluster.address();
-    worker.send(b"shutdown").expect("a channel");
-    let visitors = cluster.visitors(300);
-    all_are_served(&cluster, visitors);
-    cluster.until_event("message 1 shut down");
-    assert!(cluster.meanwhile(move || TcpStream::connect(address).is_err()), "the port is closed");
-    assert!(worker.is_connected());
-    cluster.finish();
-}
-
-fn shuts_down_itself() {
-    for policy in common::policies() {
-        let cluster = Cluster::with(role("obedient", &[]).policy(policy));
-        let worker = cluster.fork_told_to_listen(1).remove(0);
-        worker.send(b"own-shutdown").expect("a channel");
-        cluster.until_event("message 1 noted");
-        worker.disconnect();
-        cluster.until(|| cluster.has("disconnect 1") && cluster.has("exit 1 0 0"));
-        assert!(cluster.has("message 1 shut down"));
-        cluster.finished();
-    }
-}
-
-fn waits_after_leaver() {
-    for policy in common::policies() {
-        let cluster = Cluster::with(role("obedient", &[]).policy(policy).keep_listening(true));
-        let worker = cluster.fork_told_to_listen(1).remove(0);
-        let address = cluster.address();
-        worker.send(b"disconnect").expect("a channel");
-        cluster.until(|| cluster.has("disconnect 1") && cluster.has("exit 1 0 0"));
-        let visitor = cluster.meanwhile(move || connect(address));
-        let successor = cluster.fork();
-        successor.send(LISTEN).expect("a channel");
-        assert_eq!(cluster.hear(vec![visitor]), ["2"]);
-        cluster.finish();
-    }
 }
 
 /// The first byte that the server sends.

@@ -66,6 +66,10 @@ impl Distributor {
         Ok(distributor)
     }
 
+    pub(super) fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
     fn stream(&self) -> &Stream {
         self.bound.stream().handle()
     }

@@ -44,7 +44,7 @@ enum SocketKind {
     Distributed(Rc<Distributor>),
     /// Workers accept, each on its copy of the descriptor. The socket listens as soon as the first of them does, and for as
     /// long as the primary has it. The bound socket removes the file of a Unix socket when it is closed.
-    Shared { fd: Rc<OwnedFd>, _bound: Bound },
+    Shared { fd: Rc<OwnedFd>, bound: Bound },
 }
 
 impl SocketTable {
@@ -96,7 +96,7 @@ impl SocketTable {
                 SocketKind::Distributed(distributor.map_err(|error| error.on(&address))?)
             }
             Kind::Shared => {
-                SocketKind::Shared { fd: Rc::new(bound.stream().handle().try_clone_fd()?), _bound: bound }
+                SocketKind::Shared { fd: Rc::new(bound.stream().handle().try_clone_fd()?), bound }
             }
         };
         self.last_id.set(id);
@@ -137,9 +137,13 @@ impl SocketTable {
         }
     }
 
-    /// Deals out what waits for all sockets, which are about to close.
+    /// Prepares all sockets for their close: no further connection begins, and those that wait are dealt out. Workers that
+    /// share a socket take them before they close.
     pub(super) fn deal_out(&self) {
-        self.open.borrow().iter().for_each(|socket| socket.deal_out(|member| member.listens.get()));
+        for socket in self.open.borrow().iter() {
+            socket.stop_handshakes();
+            socket.deal_out(|member| member.listens.get());
+        }
     }
 
     /// A server of `worker` is about to close: gives it the connections that wait, unless others listen. It gets no more.
@@ -244,9 +248,27 @@ impl ListenSocket {
     pub(super) fn add(&self, worker: &Rc<WorkerHandleInner>) {
         self.is_kept.set(false);
         self.members.add(worker);
+        // Fails if they are not stopped.
+        let _ = self.bound().stream().resume_handshakes();
         if let Some(distributor) = self.distributor() {
             distributor.set_referenced(true);
             distributor.distribute();
+        }
+    }
+
+    fn bound(&self) -> &Bound {
+        match &self.kind {
+            SocketKind::Distributed(distributor) => distributor.bound(),
+            SocketKind::Shared { bound, .. } => bound,
+        }
+    }
+
+    /// Without this connections may complete after the last worker has accepted or got what waits, and are reset by the
+    /// close. Not for a Unix socket, on which it could not be undone for a worker to come.
+    fn stop_handshakes(&self) {
+        if self.bound().stream().is_tcp() {
+            // A failure changes nothing: what waits is served all the same.
+            let _ = self.bound().stream().stop_handshakes();
         }
     }
 
