@@ -143,6 +143,27 @@ fn heads_have_a_date_and_tell_how_long_the_connection_stays() {
     }
 }
 
+#[test]
+fn known_fields_replace_those_of_the_server_in_any_case_and_others_do_not() {
+    let mut cache = HeadCache::new(Some((5, None)));
+    cache.set_date(DATE);
+    for (name, line) in
+        [("date", "Date: "), ("KEEP-alive", "Keep-Alive: "), ("connection", "Connection: keep")]
+    {
+        for (set, is_known) in
+            [(name.to_owned(), true), (name.replace('e', "3"), false), (format!("{name}s"), false)]
+        {
+            let mut response = ResponseHead::new();
+            response.set(&set, b"x").expect("a field");
+            let encoder =
+                Encoder::begin(&RequestFacts::default(), &mut response, 0, true).expect("a response");
+            let mut out = Vec::new();
+            encoder.put_head(&response, &cache, &mut out);
+            assert_eq!(!String::from_utf8(out).expect("text").contains(line), is_known, "{set}");
+        }
+    }
+}
+
 // RFC 9110, 5.1 and 5.5; RFC 9112, 11.1: test-http-response-splitting, test-http-header-validators.
 #[test]
 fn a_field_cannot_split_the_response() {

@@ -14,16 +14,12 @@
 //! End        (takes no byte)
 //! ```
 //!
-//! Where a body ends is decided when its head is read (`body_length.rs`) and only carried out here. Data is lent from the
+//! Where a body ends is decided when its head is read (`meaning.rs`) and only carried out here. Data is lent from the
 //! input; only a trailer section that arrives in pieces is copied, into the [`Partial`] of the decoder.
 
-use super::body_length::Framing;
 use super::chunked::ChunkLine;
-use super::error::ParseError;
-use super::fields::{Fields, SectionTable};
-use super::limits::Limits;
-use super::partial::Partial;
-use super::section::Bounds;
+use super::section::{Bounds, Partial};
+use super::{FieldTable, Fields, Framing, Limits, ParseError};
 
 /// Reads the body of one message.
 #[derive(Debug)]
@@ -90,7 +86,7 @@ impl BodyDecoder {
         &mut self,
         input: &mut &'i [u8],
         partial: &'a mut Partial,
-        table: &'a mut SectionTable,
+        table: &'a mut FieldTable,
         limits: &Limits,
     ) -> Result<BodyEvent<'a>, ParseError> {
         // Every turn but the last takes at least one byte, or enters a state whose turn does.
@@ -134,14 +130,23 @@ impl BodyDecoder {
         &mut self,
         input: &mut &'i [u8],
         partial: &'a mut Partial,
-        table: &'a mut SectionTable,
+        table: &'a mut FieldTable,
         limits: &Limits,
     ) -> Result<BodyEvent<'a>, ParseError> {
         let bounds = Bounds::of_trailers(limits);
-        let Some(bytes) = partial.gather(input, &bounds)? else { return Ok(BodyEvent::NeedMore) };
-        // `gather` found the section complete, valid and within its bounds. Should the two readers ever differ, the stricter
-        // one wins.
-        table.read_trailers(bytes, bounds.fields).ok_or(ParseError::InvalidFieldValue)?;
+        let whole = *input;
+        let mut bytes = whole;
+        if partial.is_empty()
+            && let Some(end) = table.read_trailers(bounds.window(whole), &bounds)?
+        {
+            *input = &whole[end..];
+        } else if whole.is_empty() {
+            return Ok(BodyEvent::NeedMore);
+        } else {
+            let Some(gathered) = partial.gather(input, &bounds)? else { return Ok(BodyEvent::NeedMore) };
+            table.read_trailers(gathered, &bounds)?;
+            bytes = gathered;
+        }
         self.state = State::End;
         Ok(BodyEvent::End(table.fields(bytes)))
     }

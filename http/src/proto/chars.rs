@@ -110,9 +110,20 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `bytes` without optional whitespace (SP, HTAB) at either end.
-pub(super) fn trim(bytes: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let Some(first) = bytes.iter().position(|byte| !is_space(byte)) else { return &[] };
-    let end = bytes.iter().rposition(|byte| !is_space(byte)).map_or(first, |last| last + 1);
-    &bytes[first..end]
+pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', trimmed @ ..] | [trimmed @ .., b' ' | b'\t'] = bytes {
+        bytes = trimmed;
+    }
+    bytes
+}
+
+/// The value of `1*DIGIT`, if it fits.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, &digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }

@@ -9,8 +9,7 @@
 //! has BWS, around `;` and `=` (llhttp refuses it there too), so not before CR. Mirrors llhttp's `chunk_size` states.
 
 use super::chars::{self, QUOTED, TEXT, TOKEN};
-use super::error::ParseError;
-use super::limits::Limits;
+use super::{Limits, ParseError};
 
 /// Digits that a chunk size may have, leading zeros included: every `u64` can be written with them, and none overflows.
 const MAX_DIGITS: u8 = 16;
@@ -85,7 +84,7 @@ impl ChunkLine {
         self.extensions = self.extensions.saturating_add(1);
         *total = total.saturating_add(1);
         let is_too_much = self.extensions as usize > limits.max_chunk_extensions
-            || *total as usize > limits.total_chunk_extensions();
+            || *total as usize > limits.max_chunk_extensions.saturating_mul(4);
         if is_too_much { Err(ParseError::ChunkExtensionsTooLarge) } else { Ok(()) }
     }
 

@@ -1,69 +1,118 @@
-//! The fields of a message: a view of the received bytes through a reusable table of positions.
-//!
-//! Order and letter case are kept as received (Node's `rawHeaders`); how a map of them (Node's `headers`) holds repeated
-//! ones is in `repeated.rs`.
+//! The fields of a message: a view of the received bytes through a reusable table of positions. Mirrors Node's `rawHeaders`:
+//! order and letter case are kept as received.
 
-use super::{section, trailer};
+use super::ParseError;
+use super::meaning::Meaning;
+use super::names;
+use super::section::{Bounds, Cursor, FieldLine};
 use std::fmt;
 
 /// Where one field is in the bytes of its section. INVARIANT: both ranges lie inside those bytes, and the name is ASCII;
-/// only `section.rs` makes spans.
+/// only [`FieldTable::read`] makes spans.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub(super) name: u32,
-    pub(super) name_len: u32,
-    pub(super) value: u32,
-    pub(super) value_len: u32,
+struct Span {
+    name: u32,
+    name_len: u32,
+    value: u32,
+    value_len: u32,
 }
 
 /// Bytes of a section that is kept for comparison; a longer one is read anew each time.
 const KEPT_SECTION: usize = 4096;
 
-/// Where the fields are in the section that was read last, and that section.
+/// Where the fields are in the section that was read last: one table for all connections of a server, so that a request
+/// allocates nothing once the table has grown to the size of most heads.
 ///
-/// A client sends the same fields with most of its requests, byte for byte. So the section of the last head is kept: an
-/// equal section needs to be compared only.
+/// A client sends the same fields with most of its requests, byte for byte. So the section of the last head is kept, and
+/// what its fields mean: an equal section needs only to be compared.
 #[derive(Debug, Default)]
-pub(super) struct SectionTable {
+pub struct FieldTable {
     spans: Vec<Span>,
-    /// The section, complete and valid; empty if none is kept.
+    /// The section of the last head, complete and valid; empty if none is kept.
     section: Vec<u8>,
+    meaning: Meaning,
 }
 
-impl SectionTable {
-    /// The length of the section at the start of `bytes`, if it is the head's that was read last.
+impl FieldTable {
+    /// An empty table; it allocates at the first request.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The length of the field section at the start of `bytes`, if it is the one of the last head.
     #[inline]
-    pub(super) fn repeated_len(&self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+    pub(super) fn repeated_len(&self, bytes: &[u8], bounds: &Bounds) -> Option<usize> {
         let last = &self.section;
         // No section starts with another one, since the empty line at its end ends it.
-        let is_repeated = !last.is_empty() && bytes.starts_with(last) && self.spans.len() <= max_fields;
+        let is_repeated = !last.is_empty() && bytes.starts_with(last) && self.spans.len() <= bounds.fields;
         is_repeated.then_some(last.len())
     }
 
-    /// Reads the field section of a head at the start of `bytes`, with a call of `see` for each field. Returns its length
-    /// if it is complete and valid.
-    #[inline]
+    /// Reads the fields of the head at the start of `head`, behind its start line. Returns the head's length, or `None` if
+    /// it is incomplete.
     pub(super) fn read_head(
         &mut self,
-        bytes: &[u8],
-        max_fields: usize,
-        mut see: impl FnMut(&[u8], &[u8], Span),
-    ) -> Option<usize> {
-        self.section.clear();
-        let len = section::read(bytes, max_fields, &mut self.spans, |name, value, span| {
-            see(name, value, span);
+        head: &[u8],
+        start_line: usize,
+        bounds: &Bounds,
+    ) -> Result<Option<usize>, ParseError> {
+        let section = &head[start_line..];
+        if let Some(len) = self.repeated_len(section, bounds).filter(|len| start_line + len <= bounds.size) {
+            return Ok(Some(start_line + len));
+        }
+        let mut meaning = Meaning::default();
+        let end = self.read(head, start_line, bounds, |line| {
+            meaning.add(line.name, line.value);
             true
         })?;
-        if len <= KEPT_SECTION {
-            self.section.extend_from_slice(&bytes[..len]);
+        if let Some(end) = end {
+            self.meaning = meaning.complete();
+            if end - start_line <= KEPT_SECTION {
+                self.section.extend_from_slice(&head[start_line..end]);
+            }
         }
-        Some(len)
+        Ok(end)
     }
 
-    /// Reads a trailer section, without the fields that may not stand there.
-    pub(super) fn read_trailers(&mut self, bytes: &[u8], max_fields: usize) -> Option<usize> {
+    /// Reads the trailer section at the start of `bytes`, without the fields that may not stand there. Returns its length,
+    /// or `None` if it is incomplete.
+    pub(super) fn read_trailers(
+        &mut self,
+        bytes: &[u8],
+        bounds: &Bounds,
+    ) -> Result<Option<usize>, ParseError> {
+        self.read(bytes, 0, bounds, |line| names::is_trailer(line.name))
+    }
+
+    /// Reads the section that begins at `start`; fields for which `keep` returns `true` get into the table.
+    #[inline]
+    fn read<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        start: usize,
+        bounds: &Bounds,
+        mut keep: impl FnMut(&FieldLine<'a>) -> bool,
+    ) -> Result<Option<usize>, ParseError> {
         self.section.clear();
-        section::read(bytes, max_fields, &mut self.spans, |name, _, _| trailer::is_allowed(name))
+        self.spans.clear();
+        Cursor::behind(start).advance(bytes, bounds, |at, line| {
+            let name = at - start;
+            if keep(line) {
+                self.spans.push(Span {
+                    name: name as u32,
+                    name_len: line.name.len() as u32,
+                    value: (name + line.value_start) as u32,
+                    value_len: line.value.len() as u32,
+                });
+            }
+        })
+    }
+
+    /// What the fields of the last head mean.
+    #[inline]
+    pub(super) fn meaning(&self) -> &Meaning {
+        &self.meaning
     }
 
     /// The fields of the section that was read last, and that `section` starts with.
@@ -105,10 +154,9 @@ impl<'a> Fields<'a> {
     /// Values are bytes: HTTP allows obs-text (0x80 to 0xff) in them, which Node reads as Latin-1.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let Self { bytes, spans } = *self;
-        spans.iter().map(move |&span| {
-            let name = slice(bytes, span.name, span.name_len);
-            (std::str::from_utf8(name).unwrap_or_default(), slice(bytes, span.value, span.value_len))
-        })
+        spans
+            .iter()
+            .map(move |span| (std::str::from_utf8(span.name(bytes)).unwrap_or_default(), span.value(bytes)))
     }
 
     /// The value of the first field called `name`, in whatever case.
@@ -119,18 +167,8 @@ impl<'a> Fields<'a> {
     /// The values of all fields called `name`, in whatever case, in order.
     pub fn get_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let Self { bytes, spans } = *self;
-        let is_wanted = move |span: &&Span| {
-            span.name_len as usize == name.len()
-                && slice(bytes, span.name, span.name_len).eq_ignore_ascii_case(name.as_bytes())
-        };
-        spans.iter().filter(is_wanted).map(move |span| slice(bytes, span.value, span.value_len))
-    }
-}
-
-impl Span {
-    /// The value, in the bytes of the section.
-    pub(super) fn value<'a>(&self, section: &'a [u8]) -> &'a [u8] {
-        slice(section, self.value, self.value_len)
+        let is_wanted = move |span: &&Span| span.name(bytes).eq_ignore_ascii_case(name.as_bytes());
+        spans.iter().filter(is_wanted).map(move |span| span.value(bytes))
     }
 }
 
@@ -139,6 +177,16 @@ impl fmt::Debug for Fields<'_> {
         f.debug_map()
             .entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string())))
             .finish()
+    }
+}
+
+impl Span {
+    fn name<'a>(&self, section: &'a [u8]) -> &'a [u8] {
+        slice(section, self.name, self.name_len)
+    }
+
+    fn value<'a>(&self, section: &'a [u8]) -> &'a [u8] {
+        slice(section, self.value, self.value_len)
     }
 }
 

@@ -63,21 +63,6 @@ impl Limits {
     pub fn max_chunk_extensions(self, max_chunk_extensions: usize) -> Self {
         Self { max_chunk_extensions, ..self }
     }
-
-    /// Bytes of extensions that all chunks of a message may have together.
-    pub(super) fn total_chunk_extensions(&self) -> usize {
-        self.max_chunk_extensions.saturating_mul(4)
-    }
-
-    /// Bytes that a head may have.
-    pub(super) fn head_size(&self) -> usize {
-        self.max_header_size.min(Self::MAX_SECTION)
-    }
-
-    /// Bytes that a trailer section may have.
-    pub(super) fn trailer_size(&self) -> usize {
-        self.max_trailer_size.min(Self::MAX_SECTION)
-    }
 }
 
 impl Default for Limits {

@@ -1,18 +1,14 @@
 //! Sections: the field lines of a head or of trailers, with the empty line after them (RFC 9112, 2.2, 5). Mirrors the
-//! header states of llhttp.
+//! header states of llhttp, and what Node's `StringPtr::Save` does for the parts of a head.
 //!
-//! There are two readers. [`read`] reads a complete, valid section at full speed and returns `None` for any other.
-//! [`Cursor`] then goes over the section line by line: it finds the first fault in byte order, in whatever pieces the bytes
-//! came, and remembers which lines it has checked. So a section that arrives slowly costs one look at each line, plus one
-//! at the unfinished line per piece.
+//! [`Cursor`] reads a section line by line: it finds the first fault in byte order, in whatever pieces the bytes came, and
+//! remembers which lines it has checked. So a section that arrives slowly costs one look at each line, plus one at the
+//! unfinished line per piece. Its bytes wait in a [`Partial`]; a decoder copies no others.
 
 use super::chars::{self, TOKEN};
-use super::error::ParseError;
-use super::fields::Span;
-use super::limits::Limits;
+use super::{Limits, ParseError};
 
 /// Bounds on one section.
-#[derive(Clone, Copy)]
 pub(super) struct Bounds {
     /// Bytes, with the empty line (and for a head with the start line).
     pub(super) size: usize,
@@ -20,203 +16,178 @@ pub(super) struct Bounds {
     pub(super) fields: usize,
     /// The fault if `size` is exceeded.
     too_large: ParseError,
-    /// What the first line is, if it is no field line.
-    start_line: Option<StartLine>,
-}
-
-/// The first line of a head: of a request or of a response.
-#[derive(Clone, Copy)]
-pub(super) struct StartLine {
-    /// The length of the line at the start of some bytes; `None` if it is valid so far but has not ended.
-    pub(super) len: fn(&[u8]) -> Result<Option<usize>, ParseError>,
-    /// The fault if the line alone exceeds the section's size.
-    pub(super) too_long: ParseError,
+    /// The length of the start line of a head at the start of some bytes; `None` if it is valid so far but has not ended.
+    start_line: fn(&[u8]) -> Result<Option<usize>, ParseError>,
+    /// The fault if the start line alone exceeds `size`.
+    start_line_too_long: ParseError,
 }
 
 impl Bounds {
     /// Bounds on a head.
     #[inline]
-    pub(super) fn of_head(limits: &Limits, start_line: StartLine) -> Self {
+    pub(super) fn of_head(
+        limits: &Limits,
+        start_line: fn(&[u8]) -> Result<Option<usize>, ParseError>,
+        start_line_too_long: ParseError,
+    ) -> Self {
         Self {
-            size: limits.head_size(),
+            size: limits.max_header_size.min(Limits::MAX_SECTION),
             fields: limits.max_headers,
             too_large: ParseError::HeadTooLarge,
-            start_line: Some(start_line),
+            start_line,
+            start_line_too_long,
         }
     }
 
-    /// Bounds on a trailer section.
+    /// Bounds on a trailer section, which has no start line.
     pub(super) fn of_trailers(limits: &Limits) -> Self {
         Self {
-            size: limits.trailer_size(),
+            size: limits.max_trailer_size.min(Limits::MAX_SECTION),
             fields: limits.max_headers,
             too_large: ParseError::TrailersTooLarge,
-            start_line: None,
+            start_line: |_| Ok(Some(0)),
+            start_line_too_long: ParseError::TrailersTooLarge,
         }
     }
 
     /// The part of `input` that has to be looked at: one byte more than allowed proves an excess.
+    #[inline]
     pub(super) fn window<'a>(&self, input: &'a [u8]) -> &'a [u8] {
         &input[..input.len().min(self.size + 1)]
     }
 }
 
-/// Reads the field lines at the start of `bytes`, with the empty line after them, if they are complete, valid and at most
-/// `max_fields`: puts the fields for which `keep` returns `true` into `spans`, and returns the length.
-#[inline]
-pub(super) fn read(
-    bytes: &[u8],
-    max_fields: usize,
-    spans: &mut Vec<Span>,
-    mut keep: impl FnMut(&[u8], &[u8], Span) -> bool,
-) -> Option<usize> {
-    spans.clear();
-    let (mut rest, mut count) = (bytes, 0);
-    while !rest.starts_with(b"\r\n") {
-        let start = bytes.len() - rest.len();
-        let field = FieldLine::read(rest)?;
-        count += 1;
-        let span = Span {
-            name: start as u32,
-            name_len: field.name.len() as u32,
-            value: (start + field.value_start) as u32,
-            value_len: field.value.len() as u32,
-        };
-        if keep(field.name, field.value, span) {
-            spans.push(span);
-        }
-        rest = field.rest;
-    }
-    (count <= max_fields).then_some(bytes.len() - rest.len() + 2)
-}
-
-/// The parts of a field line.
-struct FieldLine<'a> {
-    name: &'a [u8],
+/// A field line, by the lengths of its parts.
+pub(super) struct FieldLine<'a> {
+    pub(super) name: &'a [u8],
     /// Without whitespace around it.
-    value: &'a [u8],
-    value_start: usize,
-    /// The bytes after the line.
-    rest: &'a [u8],
+    pub(super) value: &'a [u8],
+    /// Where the value starts in the line.
+    pub(super) value_start: usize,
+    /// Bytes of the line with its CR LF.
+    len: usize,
 }
 
 impl<'a> FieldLine<'a> {
-    /// Reads the line at the start of `rest`, if it is complete and valid.
+    /// Reads the line at the start of `bytes`; `None` if it is valid so far but has not ended.
     #[inline]
-    fn read(rest: &'a [u8]) -> Option<Self> {
-        let (name, after) = rest.split_at(chars::run(rest, TOKEN));
-        let (b':', mut text) = after.split_first()? else { return None };
-        if name.is_empty() {
-            return None;
-        }
-        if let Some(trimmed) = text.strip_prefix(b" ") {
-            // Most senders write exactly this.
+    fn read(bytes: &'a [u8]) -> Result<Option<Self>, ParseError> {
+        let (name, after) = bytes.split_at(chars::run(bytes, TOKEN));
+        let mut text = match after {
+            [] => return Ok(None),
+            [b':', text @ ..] if !name.is_empty() => text,
+            _ => return Err(ParseError::InvalidFieldName),
+        };
+        while let [b' ' | b'\t', trimmed @ ..] = text {
             text = trimmed;
         }
-        while let Some(b' ' | b'\t') = text.first() {
-            text = &text[1..];
-        }
-        let value_start = rest.len() - text.len();
+        let value_start = bytes.len() - text.len();
         let (mut value, end) = text.split_at(chars::text_run(text));
-        let rest = end.strip_prefix(b"\r\n")?;
+        let len = match end {
+            [] | [b'\r'] => return Ok(None),
+            [b'\r', b'\n', ..] => value_start + value.len() + 2,
+            [b'\n', ..] => return Err(ParseError::InvalidLineEnd),
+            _ => return Err(ParseError::InvalidFieldValue),
+        };
         while let [trimmed @ .., b' ' | b'\t'] = value {
             value = trimmed;
         }
-        Some(Self { name, value, value_start, rest })
+        Ok(Some(Self { name, value, value_start, len }))
     }
 }
 
 /// How far an unfinished section has been checked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cursor {
-    /// Whether the start line comes next.
-    in_start_line: bool,
     /// Where the first line starts that is not known to be complete and valid.
-    line: u32,
+    line: usize,
     /// Field lines before it.
-    fields: u32,
+    fields: usize,
 }
 
 impl Cursor {
-    /// At the start of a section.
-    pub(super) fn new(bounds: &Bounds) -> Self {
-        Self { in_start_line: bounds.start_line.is_some(), line: 0, fields: 0 }
+    /// Behind a start line of this length.
+    #[inline]
+    pub(super) fn behind(start_line: usize) -> Self {
+        Self { line: start_line, fields: 0 }
     }
 
-    /// Goes on over the section at the start of `bytes`, whose checked part is unchanged. Returns its end, or `None` if it
-    /// is valid so far but incomplete.
-    pub(super) fn advance(&mut self, bytes: &[u8], bounds: &Bounds) -> Result<Option<usize>, ParseError> {
-        while let Some(len) = self.line_len(&bytes[self.line as usize..], bounds)? {
-            self.line += len.end() as u32;
-            if let Line::Empty = len {
-                let end = self.line as usize;
-                return if end > bounds.size { Err(bounds.too_large) } else { Ok(Some(end)) };
+    /// Goes on over the section at the start of `bytes`, whose checked part is unchanged, with a call of `see` for each
+    /// further field line and its position. Returns the section's end, or `None` if it is valid so far but incomplete.
+    #[inline]
+    pub(super) fn advance<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        bounds: &Bounds,
+        mut see: impl FnMut(usize, &FieldLine<'a>),
+    ) -> Result<Option<usize>, ParseError> {
+        if self.line == 0 {
+            match (bounds.start_line)(bytes)? {
+                Some(len) => self.line = len,
+                None if bytes.len() > bounds.size => return Err(bounds.start_line_too_long),
+                None => return Ok(None),
             }
         }
-        if bytes.len() <= bounds.size {
-            return Ok(None);
+        loop {
+            let rest = &bytes[self.line..];
+            match *rest {
+                [] | [b'\r'] => break,
+                [b'\r', b'\n', ..] if self.line + 2 > bounds.size => return Err(bounds.too_large),
+                [b'\r', b'\n', ..] => return Ok(Some(self.line + 2)),
+                [b'\r' | b'\n', ..] => return Err(ParseError::InvalidLineEnd),
+                // RFC 9112, 5.2: a server refuses obs-fold or turns it into spaces; 2.2: whitespace before the first field
+                // is refused or its line ignored. A refusal leaves nothing on which two recipients can disagree.
+                [b' ' | b'\t', ..] => return Err(ParseError::LeadingWhitespace),
+                _ if self.fields >= bounds.fields => return Err(ParseError::TooManyFields),
+                _ => {}
+            }
+            let Some(field) = FieldLine::read(rest)? else { break };
+            see(self.line, &field);
+            self.line += field.len;
+            self.fields += 1;
         }
-        let start_line = bounds.start_line.filter(|_| self.in_start_line);
-        Err(start_line.map_or(bounds.too_large, |line| line.too_long))
-    }
-
-    /// Checks the line at the start of `rest`; `None` if it has not ended.
-    fn line_len(&mut self, rest: &[u8], bounds: &Bounds) -> Result<Option<Line>, ParseError> {
-        if let Some(start_line) = bounds.start_line.filter(|_| self.in_start_line) {
-            let Some(len) = (start_line.len)(rest)? else { return Ok(None) };
-            self.in_start_line = false;
-            return Ok(Some(Line::Full(len)));
-        }
-        match *rest {
-            [] | [b'\r'] => return Ok(None),
-            [b'\r', b'\n', ..] => return Ok(Some(Line::Empty)),
-            [b'\r' | b'\n', ..] => return Err(ParseError::InvalidLineEnd),
-            // RFC 9112, 5.2: a server refuses obs-fold or turns it into spaces; 2.2: whitespace before the first field is
-            // refused or its line ignored. A refusal leaves nothing on which two recipients can disagree.
-            [b' ' | b'\t', ..] => return Err(ParseError::LeadingWhitespace),
-            _ if self.fields as usize >= bounds.fields => return Err(ParseError::TooManyFields),
-            _ => {}
-        }
-        let Some(newline) = memchr::memchr(b'\n', rest) else {
-            check_field_line(rest)?;
-            return Ok(None);
-        };
-        let line = &rest[..=newline];
-        check_field_line(line)?;
-        if !line.ends_with(b"\r\n") {
-            return Err(ParseError::InvalidLineEnd);
-        }
-        self.fields += 1;
-        Ok(Some(Line::Full(line.len())))
+        if bytes.len() > bounds.size { Err(bounds.too_large) } else { Ok(None) }
     }
 }
 
-/// A line that was found complete and valid.
-enum Line {
-    Full(usize),
-    Empty,
+/// A section that arrives in pieces. It owns no memory while there are none.
+#[derive(Debug, Default)]
+pub(super) struct Partial(Option<Box<Pieces>>);
+
+#[derive(Debug, Default)]
+struct Pieces {
+    bytes: Vec<u8>,
+    /// How far `bytes` are checked.
+    cursor: Cursor,
 }
 
-impl Line {
-    fn end(&self) -> usize {
-        match self {
-            Self::Full(len) => *len,
-            Self::Empty => 2,
-        }
+impl Partial {
+    /// Whether no memory is held.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
-}
 
-/// Checks the bytes of one field line, which may be unfinished.
-fn check_field_line(line: &[u8]) -> Result<(), ParseError> {
-    let name = chars::run(line, TOKEN);
-    match line.get(name) {
-        None => return Ok(()),
-        Some(b':') if name > 0 => {}
-        Some(_) => return Err(ParseError::InvalidFieldName),
+    /// How many bytes are held.
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |pieces| pieces.bytes.len())
     }
-    let rest = &line[name + 1..];
-    match &rest[chars::text_run(rest)..] {
-        [] | [b'\r'] | [b'\n' | b'\r', b'\n', ..] | [b'\n'] => Ok(()),
-        [_, ..] => Err(ParseError::InvalidFieldValue),
+
+    /// Releases the memory.
+    pub(super) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// Takes what belongs to the section off `input`. Returns the section once it is complete.
+    pub(super) fn gather(&mut self, input: &mut &[u8], bounds: &Bounds) -> Result<Option<&[u8]>, ParseError> {
+        let Pieces { bytes, cursor } = &mut **self.0.get_or_insert_default();
+        let held = bytes.len();
+        let room = (bounds.size + 1).saturating_sub(held);
+        bytes.extend_from_slice(&input[..input.len().min(room)]);
+        let end = cursor.advance(bytes, bounds, |_, _| {})?;
+        // An incomplete section within its bounds is all of the input.
+        *input = end.map_or(&[], |end| &input[end.saturating_sub(held)..]);
+        bytes.truncate(end.unwrap_or(usize::MAX));
+        Ok(end.map(|_| bytes.as_slice()))
     }
 }

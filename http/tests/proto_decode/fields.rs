@@ -131,3 +131,25 @@ fn fields_are_found_by_name_in_any_case() {
     assert_eq!(fields.iter().next(), Some(("Host", &b"h"[..])));
     assert_eq!(format!("{fields:?}"), r#"{"Host": "h", "A": "1", "Bb": "2", "a": "3"}"#);
 }
+
+#[test]
+fn known_fields_are_recognised_in_any_case_and_others_are_not() {
+    check(
+        "POST / HTTP/1.1\r\nhOST: h\r\nCONTENT-length: 1\r\nexpect: 100-Continue\r\nCoNNection: uPGRADE\r\n\
+         upgradE: x\r\n\r\na",
+        "POST / 1.1 Origin Length(1) 100-continue upgrade | hOST: h | CONTENT-length: 1 | expect: 100-Continue | \
+         CoNNection: uPGRADE | upgradE: x | body=a | end",
+    );
+    check(
+        "POST / HTTP/1.1\r\nHost: h\r\ntransfer-ENCODING: Chunked\r\n\r\n0\r\n\r\n",
+        "POST / 1.1 Origin Chunked | Host: h | transfer-ENCODING: Chunked | end",
+    );
+    // A letter off, a byte too many, and a byte that differs from a known one in the bit of a letter's case only.
+    for name in ["Hist", "Hosts", "Expects", "Upgrader", "Connections", "Content~Length", "Transfer_Encoding"]
+    {
+        check(
+            &format!("GET / HTTP/1.1\r\nHost: h\r\n{name}: close x\r\n\r\n"),
+            &format!("GET / 1.1 Origin None | Host: h | {name}: close x | end"),
+        );
+    }
+}

@@ -16,20 +16,17 @@
 //! A fault ends the machine in `Failed`, which repeats the fault.
 //!
 //! Two things are decided elsewhere. Where a body ends and whether a message is the last one is decided when its head is
-//! read (`body_length.rs`, `framing_fields.rs`), and only carried out here. Whether an upgrade or a tunnel is accepted is
+//! read (`meaning.rs`), and only carried out here. Whether an upgrade or a tunnel is accepted is
 //! decided by the caller with [`Decoder::upgrade`]; it takes effect at the end of the message (RFC 9110, 7.8).
 //!
 //! Only a head or a trailer section that arrives in pieces is ever copied, into a buffer that is released at the next call
 //! after the section is complete. Body bytes are lent from the input.
 
-use super::field_table::FieldTable;
 use super::head::{self, RequestHead};
 use super::line;
 use crate::proto::body::{BodyDecoder, BodyEvent, Next};
-use crate::proto::body_length::Framing;
-use crate::proto::partial::Partial;
-use crate::proto::section::Bounds;
-use crate::proto::{Fields, Limits, ParseError};
+use crate::proto::section::Partial;
+use crate::proto::{FieldTable, Fields, Framing, Limits, ParseError};
 
 /// Empty lines that are skipped before a request. RFC 9112, 2.2 asks for at least one, since old clients send one after a
 /// body; the bound keeps a peer from holding a connection with line ends alone. Node has no bound.
@@ -155,7 +152,7 @@ impl Decoder {
         if !self.state.is_at_start() {
             return None;
         }
-        let bounds = Bounds::of_head(limits, line::START_LINE);
+        let bounds = line::head_bounds(limits);
         let (head, len) = head::read_repeated(bounds.window(input), &bounds, table)?;
         *input = &input[len..];
         self.state = State::Body(BodyDecoder::new(Framing::None, Next::Message));
@@ -276,7 +273,7 @@ impl State {
                 }
             }
             Self::Head => self.continue_head(partial, input, table, limits),
-            Self::Body(body) => match body.decode(input, partial, table.sections(), limits)? {
+            Self::Body(body) => match body.decode(input, partial, table, limits)? {
                 BodyEvent::NeedMore => Ok(Event::NeedMore),
                 BodyEvent::Data(data) => Ok(Event::Body(data)),
                 BodyEvent::End(trailers) => {
@@ -298,52 +295,41 @@ impl State {
     /// Reads a head that starts with `input`: lent from there if all of it is there, which is the most frequent case.
     fn start_head<'a, 'i: 'a>(
         &mut self,
-        partial: &'a mut Partial,
+        partial: &mut Partial,
         input: &mut &'i [u8],
         table: &'a mut FieldTable,
         limits: &Limits,
     ) -> Result<Event<'a>, ParseError> {
-        let bounds = Bounds::of_head(limits, line::START_LINE);
-        let whole = *input;
-        let read = head::read(bounds.window(whole), &bounds, table, |head, len| {
+        let (bounds, whole) = (line::head_bounds(limits), *input);
+        if let Some((head, len)) = head::read(bounds.window(whole), &bounds, table)? {
             *input = &whole[len..];
-            self.start_body(head);
-            Event::Head(*head)
-        });
-        if let Some(event) = read? {
-            return Ok(event);
+            return Ok(self.start_body(head));
         }
-        // It is faulty or incomplete.
-        if partial.gather(input, &bounds)?.is_some() {
-            return Err(ParseError::InvalidFieldValue); // see `continue_head`
-        }
+        partial.gather(input, &bounds)?;
         *self = Self::Head;
         Ok(Event::NeedMore)
     }
 
     /// Goes on with a head whose start is in `partial`.
     #[cold]
-    fn continue_head<'a, 'i: 'a>(
+    fn continue_head<'a>(
         &mut self,
         partial: &'a mut Partial,
-        input: &mut &'i [u8],
+        input: &mut &[u8],
         table: &'a mut FieldTable,
         limits: &Limits,
     ) -> Result<Event<'a>, ParseError> {
-        let bounds = Bounds::of_head(limits, line::START_LINE);
+        let bounds = line::head_bounds(limits);
         let Some(bytes) = partial.gather(input, &bounds)? else { return Ok(Event::NeedMore) };
-        // `gather` found the head complete and valid. Should the two readers ever differ, the stricter one wins.
-        let read = head::read(bytes, &bounds, table, |head, _| {
-            self.start_body(head);
-            Event::Head(*head)
-        });
-        read?.ok_or(ParseError::InvalidFieldValue)
+        let read = head::read(bytes, &bounds, table)?;
+        Ok(read.map_or(Event::NeedMore, |(head, _)| self.start_body(head)))
     }
 
     /// Enters the body of the request that `head` starts.
-    fn start_body(&mut self, head: &RequestHead<'_>) {
+    fn start_body<'a>(&mut self, head: RequestHead<'a>) -> Event<'a> {
         let next = if head.keep_alive { Next::Message } else { Next::Nothing };
         *self = Self::Body(BodyDecoder::new(head.framing, next));
+        Event::Head(head)
     }
 
     /// Leaves the message.

@@ -1,12 +1,10 @@
 //! The head of a request: request line and fields, with everything that the connection has to know about it.
 
-use super::field_table::FieldTable;
-use super::framing_fields::Expect;
 use super::line;
 use super::target::{self, TargetForm};
-use crate::proto::body_length::Framing;
+use crate::proto::meaning::Meaning;
 use crate::proto::section::Bounds;
-use crate::proto::{Fields, ParseError, Version};
+use crate::proto::{Expect, FieldTable, Fields, Framing, ParseError, Version};
 
 /// A request's head: valid by RFC 9110 and 9112, and borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +34,34 @@ pub struct RequestHead<'a> {
 }
 
 impl<'a> RequestHead<'a> {
+    /// A head without fields, which asks for nothing.
+    #[inline]
+    pub(super) fn new(method: &'a str, target: &'a str, form: TargetForm, version: Version) -> Self {
+        let (fields, framing, expect) = (Fields::default(), Framing::None, Expect::None);
+        Self { method, target, form, version, fields, framing, keep_alive: true, expect, upgrade: false }
+    }
+
+    /// Says what the fields of the head mean. Mirrors `llhttp_should_keep_alive`.
+    fn conclude(&mut self, meaning: &Meaning) -> Result<(), ParseError> {
+        if let Some(fault) = meaning.fault {
+            return Err(fault);
+        }
+        let is_http11 = self.version == Version::Http11;
+        // RFC 9112, 3.2. Node leaves this check to its server object, where it can be switched off.
+        if is_http11 && !meaning.has_host {
+            return Err(ParseError::MissingHost);
+        }
+        let (framing, is_connect) = (meaning.request_framing(self.version)?, self.is_connect());
+        let options = &meaning.connection;
+        self.framing = if is_connect { Framing::None } else { framing };
+        // RFC 9112, 9.3. What follows a CONNECT may be meant for the tunnel: it never is a next request.
+        self.keep_alive = !is_connect && !options.close && (is_http11 || options.keep_alive);
+        self.expect = if is_http11 { meaning.expect } else { Expect::None };
+        // RFC 9110, 7.8: to be ignored in HTTP/1.0, and without the connection option.
+        self.upgrade = is_http11 && meaning.has_upgrade && options.upgrade;
+        Ok(())
+    }
+
     /// The path of the target, without query: never empty but for `CONNECT`.
     ///
     /// A target in absolute form gives the path in its URI; `/` if that has none, or `*` if the method is
@@ -116,53 +142,22 @@ pub(super) fn read_repeated<'a>(
     bounds: &Bounds,
     table: &'a FieldTable,
 ) -> Option<(RequestHead<'a>, usize)> {
-    let line = line::read_get(bytes)?;
-    let section = &bytes[line.len..];
-    let end = line.len + table.repeated_len(section, bounds.fields)?;
-    if end > bounds.size || !table.framing().is_simple() {
-        return None;
-    }
-    let head = RequestHead {
-        method: line.method,
-        target: line.target,
-        form: line.form,
-        version: line.version,
-        fields: table.fields(section),
-        framing: Framing::None,
-        keep_alive: true,
-        expect: Expect::None,
-        upgrade: false,
-    };
-    Some((head, end))
+    let (mut head, line) = line::read_get(bytes)?;
+    let section = &bytes[line..];
+    let end = line + table.repeated_len(section, bounds)?;
+    head.fields = table.fields(section);
+    (end <= bounds.size && table.meaning().is_simple).then_some((head, end))
 }
 
-/// Reads the head at the start of `bytes` and hands it to `use_head` with its length: by reference, since a head is a
-/// hundred bytes that most callers need not move. `None` if the bytes are incomplete or faulty: which of the two,
-/// [`Cursor`](crate::proto::section::Cursor) finds out. An error is about what valid fields say.
-pub(super) fn read<'a, R>(
+/// Reads the head at the start of `bytes`; returns it with its length, or `None` if it is valid so far but incomplete.
+pub(super) fn read<'a>(
     bytes: &'a [u8],
     bounds: &Bounds,
     table: &'a mut FieldTable,
-    use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
-) -> Result<Option<R>, ParseError> {
-    let Some(line) = line::read(bytes)? else { return Ok(None) };
-    let section = &bytes[line.len..];
-    let Some(len) = table.read_head(section, bounds.fields) else { return Ok(None) };
-    let end = line.len + len;
-    if end > bounds.size {
-        return Ok(None);
-    }
-    let conclusion = table.framing().conclude(line.form, line.version)?;
-    let head = RequestHead {
-        method: line.method,
-        target: line.target,
-        form: line.form,
-        version: line.version,
-        fields: table.fields(section),
-        framing: conclusion.framing,
-        keep_alive: conclusion.keep_alive,
-        expect: conclusion.expect,
-        upgrade: conclusion.upgrade,
-    };
-    Ok(Some(use_head(&head, end)))
+) -> Result<Option<(RequestHead<'a>, usize)>, ParseError> {
+    let Some((mut head, line)) = line::read(bytes)? else { return Ok(None) };
+    let Some(end) = table.read_head(bytes, line, bounds)? else { return Ok(None) };
+    head.conclude(table.meaning())?;
+    head.fields = table.fields(&bytes[line..]);
+    Ok(Some((head, end)))
 }

@@ -3,63 +3,49 @@
 //! One pass, which refuses exactly what the RFC refuses and finds the fault as soon as its byte arrives, however the line is
 //! split. Mirrors llhttp's `on_method_complete`, `on_url_complete` and `on_version_complete`.
 
+use super::head::RequestHead;
 use super::target::{self, TargetForm};
 use crate::proto::chars::{self, TARGET, TOKEN};
-use crate::proto::section::StartLine;
-use crate::proto::{ParseError, Version};
-
-/// How a section finds the end of this line.
-pub(super) const START_LINE: StartLine = StartLine { len, too_long: ParseError::UriTooLong };
+use crate::proto::section::Bounds;
+use crate::proto::{Limits, ParseError, Version};
 
 /// Bytes that a method may have. The longest registered one has 17 (`UPDATEREDIRECTREF`); RFC 9112, 3 has a server answer
 /// 501 to a method longer than any it implements.
 const MAX_METHOD: usize = 64;
 
-/// A request line that is complete and valid.
-pub(super) struct RequestLine<'a> {
-    pub(super) method: &'a str,
-    pub(super) target: &'a str,
-    pub(super) form: TargetForm,
-    pub(super) version: Version,
-    /// Bytes of the line with its CR LF.
-    pub(super) len: usize,
+/// Bounds on the head of a request.
+#[inline]
+pub(super) fn head_bounds(limits: &Limits) -> Bounds {
+    let len = |bytes: &[u8]| Ok(read(bytes)?.map(|(_, len)| len));
+    Bounds::of_head(limits, len, ParseError::UriTooLong)
 }
 
-/// Reads the line at the start of `bytes`; `None` if it is valid so far but has not ended.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
+/// Reads the line at the start of `bytes`: a head without fields, and the line's length with CR LF. `None` if the line is
+/// valid so far but has not ended.
+pub(super) fn read(bytes: &[u8]) -> Result<Option<(RequestHead<'_>, usize)>, ParseError> {
     match read_get(bytes) {
         Some(line) => Ok(Some(line)),
         None => read_any(bytes),
     }
 }
 
-/// The length of the line at the start of `bytes`; `None` if it is valid so far but has not ended.
-fn len(bytes: &[u8]) -> Result<Option<usize>, ParseError> {
-    Ok(read(bytes)?.map(|line| line.len))
-}
-
 /// The fast path of [`read`]: the line at the start of `bytes`, if it is complete and a `GET` of a path in HTTP/1.1.
 /// Everything but the path is compared whole.
 #[inline]
-pub(super) fn read_get(bytes: &[u8]) -> Option<RequestLine<'_>> {
+pub(super) fn read_get(bytes: &[u8]) -> Option<(RequestHead<'_>, usize)> {
     let rest = bytes.strip_prefix(b"GET ").filter(|rest| rest.starts_with(b"/"))?;
     let target_len = chars::run(rest, TARGET);
     let (target, rest) = rest.split_at(target_len);
     if !rest.starts_with(b" HTTP/1.1\r\n") {
         return None;
     }
-    Some(RequestLine {
-        method: "GET",
-        target: ascii(target),
-        form: TargetForm::Origin,
-        version: Version::Http11,
-        len: "GET ".len() + target_len + " HTTP/1.1\r\n".len(),
-    })
+    let head = RequestHead::new("GET", ascii(target), TargetForm::Origin, Version::Http11);
+    Some((head, "GET ".len() + target_len + " HTTP/1.1\r\n".len()))
 }
 
 /// Reads any line; `None` if it is valid so far but has not ended.
 #[inline(never)]
-fn read_any(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
+fn read_any(bytes: &[u8]) -> Result<Option<(RequestHead<'_>, usize)>, ParseError> {
     let Some((method, rest)) = method(bytes)? else { return Ok(None) };
     let target_len = chars::run(rest, TARGET);
     match rest.get(target_len) {
@@ -74,7 +60,7 @@ fn read_any(bytes: &[u8]) -> Result<Option<RequestLine<'_>>, ParseError> {
     let target = ascii(target);
     let form = target::form(method, target).ok_or(ParseError::InvalidTarget)?;
     let len = method.len() + 1 + target_len + 1 + VERSION_LINE.len();
-    Ok(Some(RequestLine { method, target, form, version, len }))
+    Ok(Some((RequestHead::new(method, target, form, version), len)))
 }
 
 /// The method at the start of `bytes`, and the bytes after its space; `None` if it is valid so far but has not ended.

@@ -3,7 +3,7 @@
 //! Node does not tie forms to methods (`GET *` reaches the application there); the RFC's grammar does, so such targets are
 //! refused here.
 
-use super::authority;
+use crate::proto::authority;
 
 /// The form of a request target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

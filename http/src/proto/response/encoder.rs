@@ -9,7 +9,7 @@ use super::encode::{EncodeError, chunk_head, content_length_end, field, status_l
 use super::framing::{BodyFraming, Field, RequestFacts};
 use super::head::ResponseHead;
 use super::head_cache::{CLOSE_LINE, HeadCache};
-use crate::proto::known::KnownField;
+use crate::proto::names::KnownField;
 use std::num::NonZeroUsize;
 
 /// Ends a chunk's data.

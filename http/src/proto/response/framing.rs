@@ -12,7 +12,7 @@
 //!   choice.
 
 use super::encode::EncodeError;
-use crate::proto::connection_options::ConnectionOptions;
+use crate::proto::meaning::ConnectionOptions;
 use crate::proto::{RequestHead, Version};
 
 /// What a response depends on of its request: made from a [`RequestHead`] by `from`.

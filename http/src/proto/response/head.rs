@@ -7,8 +7,8 @@
 use super::encode::{EncodeError, check_field, check_reason, field};
 use super::field_lines::{FieldLines, recycle};
 use super::framing::{BodyFraming, Field, FramingFields, RequestFacts, ResponseFacts};
-use crate::proto::known::KnownField;
-use crate::proto::trailer;
+use crate::proto::names;
+use crate::proto::names::KnownField;
 
 /// The head of a response that is being prepared, and its trailers.
 ///
@@ -182,7 +182,7 @@ impl ResponseHead {
     /// Whether [`add_trailer`](Self::add_trailer) takes a field.
     pub(crate) fn check_trailer(name: &str, value: &[u8]) -> Result<(), EncodeError> {
         check_field(name, value)?;
-        if trailer::is_allowed(name.as_bytes()) { Ok(()) } else { Err(EncodeError::MisplacedField) }
+        if names::is_trailer(name.as_bytes()) { Ok(()) } else { Err(EncodeError::MisplacedField) }
     }
 
     /// Removes everything; buffers are kept for the next response.

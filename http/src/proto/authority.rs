@@ -1,16 +1,8 @@
 //! `uri-host [ ":" port ]`: the value of `Host` and the authority of a target (RFC 9110, 4.2 and 7.2; RFC
 //! 3986, 3.2).
 
-use crate::proto::chars::{self, HOST};
+use super::chars::{self, HOST};
 use std::net::Ipv6Addr;
-
-/// What follows the host.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Port {
-    /// Nothing, or a colon without digits: the scheme's default.
-    Default,
-    Number(u16),
-}
 
 /// Whether `value` may stand in `Host`. Empty is allowed: RFC 9112, 3.2 wants it so when the target URI has
 /// no authority. A port without a host is not.
@@ -26,16 +18,16 @@ pub(super) fn is_authority(bytes: &[u8]) -> bool {
 /// Whether `bytes` is a host and a port that can be connected to: RFC 9110, 9.3.6 has an empty or invalid
 /// port refused.
 pub(super) fn is_tunnel_destination(bytes: &[u8]) -> bool {
-    matches!(split(bytes), Some((host, Port::Number(1..))) if !host.is_empty())
+    matches!(split(bytes), Some((host, Some(1..))) if !host.is_empty())
 }
 
-/// Splits `bytes` into host and port, or finds it malformed. The host may be empty.
-fn split(bytes: &[u8]) -> Option<(&[u8], Port)> {
+/// Splits `bytes` into host and port, or finds it malformed. The host may be empty; there is no port without digits.
+fn split(bytes: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let host_len = if bytes.first() == Some(&b'[') { ip_literal(bytes)? } else { reg_name(bytes)? };
     let (host, rest) = bytes.split_at(host_len);
     match rest {
-        [] => Some((host, Port::Default)),
-        [b':', digits @ ..] => Some((host, port(digits)?)),
+        [] | [b':'] => Some((host, None)),
+        [b':', digits @ ..] => Some((host, Some(chars::decimal(digits)?.try_into().ok()?))),
         _ => None,
     }
 }
@@ -72,19 +64,4 @@ fn is_future_address(bytes: &[u8]) -> bool {
     let [b'.', address @ ..] = &rest[version..] else { return false };
     let is_valid = |&byte: &u8| chars::is(byte, HOST) || byte == b':' || byte == b',';
     version > 0 && !address.is_empty() && address.iter().all(is_valid)
-}
-
-/// `port = *DIGIT`, at most 65 535.
-fn port(digits: &[u8]) -> Option<Port> {
-    if digits.is_empty() {
-        return Some(Port::Default);
-    }
-    let mut number: u16 = 0;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        number = number.checked_mul(10)?.checked_add(u16::from(digit - b'0'))?;
-    }
-    Some(Port::Number(number))
 }
