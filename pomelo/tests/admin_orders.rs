@@ -10,6 +10,7 @@ use pomelo::upcall::{Component, EventHandler};
 use pomelo::{AppEvent, Application, Completion, StopNews};
 use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::fs::DirEntry;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -62,12 +63,32 @@ fn signal(fleet: &Fleet, id: &str, number: i32) -> i32 {
     pid
 }
 
+/// Suspends a server and waits until it stands still: its main thread takes the signal, and its loop runs in another
+/// thread, which may answer several messages before that.
+fn suspend(fleet: &Fleet, id: &str) -> i32 {
+    let pid = signal(fleet, id, Signal::SIGSTOP);
+    let is_stopped = |thread: std::io::Result<DirEntry>| {
+        let stat = std::fs::read_to_string(thread.expect("a thread").path().join("stat"));
+        // The state follows the name, which is in parentheses.
+        stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+    };
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    until(&fleet.env, "its stop", || threads().all(is_stopped));
+    pid
+}
+
 /// Continues a suspended server, which has read all pending messages when it answers.
 fn is_as_before(fleet: &Fleet, client: &Client, id: &str, pid: i32) {
     uv_core::process::kill(pid, Signal::SIGCONT).expect("it is there");
-    until(&fleet.env, "its answer", || fleet.ids(client).iter().any(|other| other == id));
+    let answer = || fleet.list(client).into_iter().find(|(other, _)| other == id);
+    until(&fleet.env, "its answer", || answer().is_some());
     // It would obey in the turn after, and have ended before its next answer.
-    assert!(fleet.list(client).contains(&(id.to_owned(), i64::from(pid))), "the same process");
+    let mut next = None;
+    until(&fleet.env, "its next answer", || {
+        next = answer();
+        next.is_some()
+    });
+    assert_eq!(next.map(|(_, process)| process), Some(i64::from(pid)), "the same process");
 }
 
 #[test]
@@ -78,12 +99,12 @@ fn what_was_refused_as_it_did_not_answer_has_no_effect_later() {
     let app = fleet.start(times);
     let client = fleet.login("admin");
     for id in ["chat-1", "chat-2"] {
-        let pid = signal(&fleet, id, Signal::SIGSTOP);
+        let pid = suspend(&fleet, id);
         let restart = fleet.ask(&client, json!({"signal": "restart", "ids": [id], "type": null}));
         assert_eq!(error(&restart), "all servers start failed.");
         is_as_before(&fleet, &client, id, pid);
 
-        signal(&fleet, id, Signal::SIGSTOP);
+        suspend(&fleet, id);
         let stop = fleet.ask(&client, json!({"signal": "stop", "ids": [id]}));
         assert!(error(&stop).contains(&format!("server {id} does not stop")), "{stop:?}");
         is_as_before(&fleet, &client, id, pid);
@@ -238,7 +259,7 @@ fn kill_ends_a_server_that_does_not_answer() {
         move |_: &Application, _: &AppEvent| drop(Rc::clone(&held))
     });
     let client = fleet.login("admin");
-    signal(&fleet, "chat-1", Signal::SIGSTOP);
+    suspend(&fleet, "chat-1");
     let kill = fleet.ask(&client, json!({"signal": "kill", "ids": []}));
     assert_eq!(kill, Response::body(json!({"code": "ok"})));
     assert!(fleet.children().is_empty(), "they have ended when that is said");
@@ -290,7 +311,7 @@ fn the_stop_of_all_ends_what_hangs_and_what_has_not_registered() {
     until(&fleet.env, "both", || is_there() && fleet.base().join("starting").exists());
     let news = News::default();
     app.on(news.clone());
-    let pid = signal(&fleet, "chat-1", Signal::SIGSTOP);
+    let pid = suspend(&fleet, "chat-1");
     app.stop_all(true);
     until(&fleet.env, "the stop", || fleet.exit.get().is_some());
     assert_eq!((fleet.exit.get(), fleet.children()), (Some(0), Vec::new()));
@@ -305,7 +326,7 @@ fn servers_that_stood_still_with_their_master_have_their_time_to_stop_all_the_sa
     let app = fleet.start(quick().stop_within(LIMIT));
     let news = News::default();
     app.on(news.clone());
-    let pid = signal(&fleet, "chat-1", Signal::SIGSTOP);
+    let pid = suspend(&fleet, "chat-1");
     app.stop_all(true);
     let going_on = stand_still();
     until(&fleet.env, "the stop", || fleet.exit.get() == Some(0));
