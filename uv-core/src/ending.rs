@@ -46,16 +46,16 @@ impl Drop for Loop {
             // In a forked child another thread of the parent may have held this lock.
             sweep.drop_each(inner.inbox.shut());
         }
-        let nodes = inner.take_nodes();
-        for node in &nodes {
+        let handles = inner.take_handles();
+        for handle in &handles {
             sweep.step(|| {
-                node.handle().set_closed();
-                node.begin_close();
-                node.handle().stop();
+                handle.base().set_closed();
+                handle.begin_close();
+                handle.base().stop();
             });
-            sweep.step(|| node.drop_tower());
+            sweep.step(|| handle.drop_tower());
         }
-        sweep.drop_each(nodes);
+        sweep.drop_each(handles);
         inner.timers.clear();
         inner.idle.clear();
         inner.prepare.clear();

@@ -1,7 +1,7 @@
 //! The loop: its handles, what keeps it alive, and the order of its phases. Mirrors `uv_run` and `uv_loop_t`, libuv's
 //! `src/unix/core.c` and `src/uv-common.c`.
 
-use crate::handle::{Handle, HandleInfo, HandleKind, Node};
+use crate::handle::{Handle, HandleInfo, HandleInner, HandleKind};
 use crate::key::Key;
 use crate::layer::OnDrop;
 use crate::paused::Paused;
@@ -75,12 +75,12 @@ pub struct Loop {
 pub struct LoopHandle(Rc<LoopInner>);
 
 /// A closing handle, and the callback to call after its `on_close`.
-pub(crate) type Closing = (Rc<dyn Node>, Option<Box<dyn FnOnce()>>);
+pub(crate) type Closing = (Rc<dyn HandleInner>, Option<Box<dyn FnOnce()>>);
 
 /// An entry of the handle table. The generation tells the handle from earlier handles at the same index.
 struct TableEntry {
     generation: u32,
-    node: Rc<dyn Node>,
+    handle: Rc<dyn HandleInner>,
 }
 
 pub(crate) struct LoopInner {
@@ -97,9 +97,9 @@ pub(crate) struct LoopInner {
     active_requests: Cell<usize>,
     handles: RefCell<Slab<TableEntry>>,
     next_generation: Cell<u32>,
-    pub(crate) pending: Queue<Rc<dyn Node>>,
+    pub(crate) pending: Queue<Rc<dyn HandleInner>>,
     pub(crate) closing: RefCell<Vec<Closing>>,
-    pub(crate) still_ready: Queue<Rc<dyn Node>>,
+    pub(crate) still_ready: Queue<Rc<dyn HandleInner>>,
     pub(crate) paused: Paused,
     pub(crate) polls: Polls,
     /// A signal has arrived and is not yet reported: signals are reported after all other I/O of a batch.
@@ -126,8 +126,8 @@ impl LoopInner {
     }
 
     /// Empties the table and returns its handles.
-    pub(crate) fn take_nodes(&self) -> Vec<Rc<dyn Node>> {
-        self.handles.take().into_iter().map(|(_, entry)| entry.node).collect()
+    pub(crate) fn take_handles(&self) -> Vec<Rc<dyn HandleInner>> {
+        self.handles.take().into_iter().map(|(_, entry)| entry.handle).collect()
     }
 
     pub(crate) fn end_all_requests(&self) {
@@ -316,8 +316,8 @@ impl LoopHandle {
     /// Calls `visit` with every open handle, including closing ones (`uv_walk`). `visit` may close handles; handles
     /// that it creates are not visited.
     pub fn walk(&self, mut visit: impl FnMut(&Handle)) {
-        for node in self.nodes() {
-            visit(node.handle());
+        for handle in self.open_handles() {
+            visit(handle.base());
         }
     }
 
@@ -341,7 +341,7 @@ impl LoopHandle {
     /// ```
     #[must_use]
     pub fn handles(&self) -> Vec<HandleInfo> {
-        self.nodes().iter().map(|node| HandleInfo::of(&**node)).collect()
+        self.open_handles().iter().map(|handle| HandleInfo::of(&**handle)).collect()
     }
 
     /// The number of requests in flight: connects, writes and shutdowns that are pending or not yet reported, and work
@@ -357,9 +357,9 @@ impl LoopHandle {
         self.0.inbox.remote()
     }
 
-    fn nodes(&self) -> Vec<Rc<dyn Node>> {
+    fn open_handles(&self) -> Vec<Rc<dyn HandleInner>> {
         let handles = self.0.handles.borrow();
-        handles.iter().map(|(_, entry)| Rc::clone(&entry.node)).collect()
+        handles.iter().map(|(_, entry)| Rc::clone(&entry.handle)).collect()
     }
 
     /// Whether the current process created the loop.
@@ -375,26 +375,30 @@ impl LoopHandle {
     /// Adds a new handle to the table. `make` must not use the loop.
     ///
     /// A dropped loop creates a closed handle outside of the table, because nothing would drop the table's content.
-    pub(crate) fn add<N: Node + 'static>(&self, kind: HandleKind, make: impl FnOnce(Handle) -> N) -> Rc<N> {
+    pub(crate) fn add<N: HandleInner + 'static>(
+        &self,
+        kind: HandleKind,
+        make: impl FnOnce(Handle) -> N,
+    ) -> Rc<N> {
         if self.is_gone() {
-            let node = Rc::new(make(Handle::new(self.clone(), Key::NONE, kind)));
-            node.handle().set_closed();
-            return node;
+            let inner = Rc::new(make(Handle::new(self.clone(), Key::NONE, kind)));
+            inner.base().set_closed();
+            return inner;
         }
         let generation = self.0.next_generation.get();
         self.0.next_generation.set(Key::generation_after(generation));
         let mut handles = self.0.handles.borrow_mut();
         let entry = handles.vacant_entry();
         let key = Key { index: entry.key() as u32, generation };
-        let node = Rc::new(make(Handle::new(self.clone(), key, kind)));
-        entry.insert(TableEntry { generation, node: Rc::clone(&node) as Rc<dyn Node> });
-        node
+        let inner = Rc::new(make(Handle::new(self.clone(), key, kind)));
+        entry.insert(TableEntry { generation, handle: Rc::clone(&inner) as Rc<dyn HandleInner> });
+        inner
     }
 
-    pub(crate) fn node(&self, key: Key) -> Option<Rc<dyn Node>> {
+    pub(crate) fn handle(&self, key: Key) -> Option<Rc<dyn HandleInner>> {
         let handles = self.0.handles.borrow();
         let entry = handles.get(key.index as usize).filter(|entry| entry.generation == key.generation)?;
-        Some(Rc::clone(&entry.node))
+        Some(Rc::clone(&entry.handle))
     }
 
     /// Removes a closed handle from the table.
@@ -413,18 +417,18 @@ impl LoopHandle {
         &self.0
     }
 
-    pub(crate) fn push_closing(&self, node: Rc<dyn Node>, on_closed: Option<Box<dyn FnOnce()>>) {
-        self.0.closing.borrow_mut().push((node, on_closed));
+    pub(crate) fn push_closing(&self, handle: Rc<dyn HandleInner>, on_closed: Option<Box<dyn FnOnce()>>) {
+        self.0.closing.borrow_mut().push((handle, on_closed));
     }
 
     /// Queues a handle whose completions the pending phase reports (`uv__io_feed`).
-    pub(crate) fn feed(&self, node: Rc<dyn Node>) {
-        self.0.pending.push(node);
+    pub(crate) fn feed(&self, handle: Rc<dyn HandleInner>) {
+        self.0.pending.push(handle);
     }
 
     /// Adds a handle to the still-ready set: the next poll phase does not block and gives the handle a turn.
-    pub(crate) fn push_ready(&self, node: Rc<dyn Node>) {
-        self.0.still_ready.push(node);
+    pub(crate) fn push_ready(&self, handle: Rc<dyn HandleInner>) {
+        self.0.still_ready.push(handle);
     }
 
     pub(crate) fn add_active(&self, count: usize) {

@@ -50,8 +50,9 @@ pub struct Handle {
 /// The calls of the loop to a handle. Only the loop's phases make them, never a downcall, except `begin_close`.
 ///
 /// A panic in an upcall passes through these methods: each keeps its state such that a later call continues the work.
-pub(crate) trait Node {
-    fn handle(&self) -> &Handle;
+pub(crate) trait HandleInner {
+    /// The state that all handles share.
+    fn base(&self) -> &Handle;
 
     /// Handles an event of the handle's descriptor.
     fn on_event(self: Rc<Self>, readiness: Readiness) {
@@ -172,10 +173,10 @@ impl Handle {
             return;
         }
         self.flags.set(CLOSING);
-        if let Some(node) = self.event_loop.node(self.key) {
-            node.begin_close();
+        if let Some(handle) = self.event_loop.handle(self.key) {
+            handle.begin_close();
             self.stop();
-            self.event_loop.push_closing(node, on_closed);
+            self.event_loop.push_closing(handle, on_closed);
         }
     }
 
@@ -242,14 +243,14 @@ pub struct HandleInfo {
 }
 
 impl HandleInfo {
-    pub(crate) fn of(node: &dyn Node) -> Self {
-        let handle = node.handle();
+    pub(crate) fn of(inner: &dyn HandleInner) -> Self {
+        let handle = inner.base();
         Self {
             kind: handle.kind(),
             active: handle.is_active(),
             referenced: handle.has_ref(),
             closing: handle.is_closing(),
-            fd: node.descriptor(),
+            fd: inner.descriptor(),
         }
     }
 

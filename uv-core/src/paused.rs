@@ -8,7 +8,7 @@
 use crate::Errno;
 use crate::event_loop::LoopHandle;
 use crate::failure::Call;
-use crate::handle::Node;
+use crate::handle::HandleInner;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -57,7 +57,7 @@ pub(crate) struct Paused {
 }
 
 struct Waiting {
-    node: Rc<dyn Node>,
+    handle: Rc<dyn HandleInner>,
     /// The call that failed.
     call: Call,
     until: Duration,
@@ -143,9 +143,15 @@ impl LoopHandle {
 
     /// Pauses a stream until its pause is over or, if it needs a descriptor, until the loop closes one.
     #[cold]
-    pub(crate) fn pause(&self, node: Rc<dyn Node>, call: Call, pause: Pause, needs_descriptor: bool) {
+    pub(crate) fn pause(
+        &self,
+        handle: Rc<dyn HandleInner>,
+        call: Call,
+        pause: Pause,
+        needs_descriptor: bool,
+    ) {
         let paused = &self.inner().paused;
-        paused.waiting.borrow_mut().push(Waiting { node, call, until: pause.until, needs_descriptor });
+        paused.waiting.borrow_mut().push(Waiting { handle, call, until: pause.until, needs_descriptor });
         paused.look_again();
     }
 
@@ -163,7 +169,7 @@ impl LoopHandle {
         self.end_troubles(now);
         let due = paused.take(|one| one.until <= now);
         paused.look_again();
-        due.into_iter().for_each(|one| one.node.resume());
+        due.into_iter().for_each(|one| one.handle.resume());
     }
 
     fn end_troubles(&self, now: Duration) {
@@ -204,7 +210,7 @@ impl LoopHandle {
         let paused = &self.inner().paused;
         let needy = paused.take(|one| one.needs_descriptor);
         paused.look_again();
-        needy.into_iter().for_each(|one| one.node.resume());
+        needy.into_iter().for_each(|one| one.handle.resume());
     }
 }
 

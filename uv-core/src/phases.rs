@@ -74,9 +74,9 @@ impl LoopHandle {
         if is_cut_short {
             inner.polls.cut_short.set(inner.polls.cut_short.get() + 1);
         }
-        inner.still_ready.drain_first(still_ready, |node| {
-            let _turn = LAYER.scope("Node::on_ready", || Facts::of(node.handle()));
-            node.on_ready();
+        inner.still_ready.drain_first(still_ready, |handle| {
+            let _turn = LAYER.scope("HandleInner::on_ready", || Facts::of(handle.base()));
+            handle.on_ready();
         });
         if inner.signalled.replace(false) {
             inner.signals.deliver(self);
@@ -102,18 +102,19 @@ impl LoopHandle {
     fn dispatch(&self, key: Key, readiness: Readiness) {
         // The key of a handle that was closed earlier in this batch finds the closing handle, or no handle, or a handle
         // of a later generation.
-        if let Some(node) = self.node(key) {
-            let _turn = LAYER.scope("Node::on_event", || Facts::numbered(key.generation).info(readiness));
-            node.on_event(readiness);
+        if let Some(handle) = self.handle(key) {
+            let _turn =
+                LAYER.scope("HandleInner::on_event", || Facts::numbered(key.generation).info(readiness));
+            handle.on_event(readiness);
         }
     }
 
     /// Reports queued completions. Returns whether there were any.
     pub(crate) fn run_pending(&self) -> bool {
         let pending = self.inner().pending.len();
-        self.inner().pending.drain_first(pending, |node| {
-            let _turn = LAYER.scope("Node::on_pending", || Facts::of(node.handle()));
-            node.on_pending();
+        self.inner().pending.drain_first(pending, |handle| {
+            let _turn = LAYER.scope("HandleInner::on_pending", || Facts::of(handle.base()));
+            handle.on_pending();
         });
         pending > 0
     }
@@ -129,8 +130,8 @@ impl LoopHandle {
             return false;
         }
         let mut batch = ClosingBatch { inner: self.inner(), closing: self.inner().closing.take() };
-        while let Some((node, on_closed)) = batch.closing.pop() {
-            let mut step = ClosingStep { event_loop: self, closing: Some((node, on_closed)) };
+        while let Some((handle, on_closed)) = batch.closing.pop() {
+            let mut step = ClosingStep { event_loop: self, closing: Some((handle, on_closed)) };
             step.take();
         }
         true
@@ -150,10 +151,10 @@ impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
                 Source::Wake => self.event_loop.inner().inbox.wake_again(),
                 Source::Signal => self.event_loop.inner().signalled.set(true),
                 Source::Handle { key, readiness } => {
-                    if let Some(node) = self.event_loop.node(key)
-                        && node.postpone(readiness)
+                    if let Some(handle) = self.event_loop.handle(key)
+                        && handle.postpone(readiness)
                     {
-                        self.event_loop.push_ready(node);
+                        self.event_loop.push_ready(handle);
                     }
                 }
             }
@@ -170,17 +171,17 @@ struct ClosingStep<'a> {
 
 impl ClosingStep<'_> {
     fn take(&mut self) {
-        let Some((node, _)) = &self.closing else { return };
-        if !node.handle().is_closed() {
-            let _turn = LAYER.scope("Node::finish_close", || Facts::of(node.handle()));
-            Rc::clone(node).cancel();
-            node.handle().set_closed();
-            Rc::clone(node).finish_close();
+        let Some((handle, _)) = &self.closing else { return };
+        if !handle.base().is_closed() {
+            let _turn = LAYER.scope("HandleInner::finish_close", || Facts::of(handle.base()));
+            Rc::clone(handle).cancel();
+            handle.base().set_closed();
+            Rc::clone(handle).finish_close();
         }
         // If a destructor panics, the next close phase continues here.
-        node.drop_tower();
-        let Some((node, on_closed)) = self.closing.take() else { return };
-        self.event_loop.remove(node.handle());
+        handle.drop_tower();
+        let Some((handle, on_closed)) = self.closing.take() else { return };
+        self.event_loop.remove(handle.base());
         if let Some(on_closed) = on_closed {
             on_closed();
         }
@@ -189,8 +190,8 @@ impl ClosingStep<'_> {
 
 impl Drop for ClosingStep<'_> {
     fn drop(&mut self) {
-        if let Some((node, on_closed)) = self.closing.take() {
-            self.event_loop.push_closing(node, on_closed);
+        if let Some((handle, on_closed)) = self.closing.take() {
+            self.event_loop.push_closing(handle, on_closed);
         }
     }
 }

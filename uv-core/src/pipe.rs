@@ -4,7 +4,7 @@
 use crate::handle::HandleKind;
 use crate::layer::trace::Facts;
 use crate::socket_file::{LEFT_OVER, NO_DIRECTORY, SocketFile, is_left_over};
-use crate::stream::{BOUND, IPC, READABLE, Received, SOCKET, Stream, StreamFlags, StreamNode, WRITABLE};
+use crate::stream::{BOUND, IPC, READABLE, Received, SOCKET, Stream, StreamFlags, StreamInner, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -87,10 +87,10 @@ impl Pipe {
     /// # Errors
     /// `EBUSY` if the handle has a descriptor already; any error of the system calls.
     pub fn open_pair(&self) -> Result<OwnedFd> {
-        self.node().check_fresh("socketpair")?;
+        self.inner().check_fresh("socketpair")?;
         let (ours, theirs) =
             sys::socket::stream_pair(false).map_err(|errno| Error::new("socketpair", errno))?;
-        self.node().open(ours, SOCKET | READABLE | WRITABLE);
+        self.inner().open(ours, SOCKET | READABLE | WRITABLE);
         Ok(theirs)
     }
 
@@ -115,22 +115,22 @@ impl Pipe {
     /// error of the system calls. An error closes the descriptor.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         let failed = |errno| Error::new("open", errno);
-        self.node().check_fresh("open")?;
+        self.inner().check_fresh("open")?;
         let raw = fd.as_raw_fd();
         sys::fd::set_cloexec(fd.as_fd()).map_err(failed)?;
         let flags = if sys::socket::is_socket(raw) {
             let is_for_others = sys::socket::is_listening(raw) || is_only_bound(fd.as_fd());
             SOCKET | if is_for_others { BOUND } else { READABLE | WRITABLE }
-        } else if self.node().has(IPC) {
+        } else if self.inner().has(IPC) {
             return Err(failed(Errno::EINVAL));
         } else {
             let (readable, writable) = sys::fd::access_mode(fd.as_fd()).map_err(failed)?;
             if stop_waiting(&fd).map_err(failed)? {
-                self.node().note_lent();
+                self.inner().note_lent();
             }
             READABLE.when(readable) | WRITABLE.when(writable)
         };
-        self.node().adopt(fd, flags);
+        self.inner().adopt(fd, flags);
         Ok(())
     }
 
@@ -159,11 +159,11 @@ impl Pipe {
     pub fn bind(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = name.as_ref();
         let failed = |errno| Error::new("bind", errno).on(name.display());
-        if self.is_closing() || self.node().has(BOUND) {
+        if self.is_closing() || self.inner().has(BOUND) {
             return Err(failed(Errno::EINVAL));
         }
         let addr = SockAddr::unix(name).map_err(failed)?;
-        let fd = self.node().socket(libc::AF_UNIX).map_err(failed)?;
+        let fd = self.inner().socket(libc::AF_UNIX).map_err(failed)?;
         let bind = || sys::socket::bind(fd, &addr);
         let is_path = name.as_bytes().first().is_some_and(|first| *first != 0);
         let bound = if is_path { SocketFile::bind(name, bind) } else { bind().map(|()| None) };
@@ -172,10 +172,10 @@ impl Pipe {
             Errno::EADDRINUSE if is_path && is_left_over(name, &addr) => failed(errno).noting(LEFT_OVER),
             errno => failed(errno),
         })?;
-        self.node().set_target(name.display());
-        self.node().set(BOUND);
+        self.inner().set_target(name.display());
+        self.inner().set(BOUND);
         if let Some(file) = file {
-            self.node().set_file(file);
+            self.inner().set_file(file);
         }
         Ok(())
     }
@@ -189,15 +189,15 @@ impl Pipe {
         let _down = LAYER.down("Pipe::connect", || Facts::of(self));
         let name = name.as_ref();
         let failed = |errno| Error::new("connect", errno).on(name.display());
-        if self.node().is_connecting() {
+        if self.inner().is_connecting() {
             return Err(failed(Errno::EALREADY));
         }
         if self.is_closing() {
             return Err(failed(Errno::EINVAL));
         }
         let addr = SockAddr::unix(name).map_err(failed)?;
-        self.node().socket(libc::AF_UNIX).map_err(failed)?;
-        self.node().connect(&addr, name.display())
+        self.inner().socket(libc::AF_UNIX).map_err(failed)?;
+        self.inner().connect(&addr, name.display())
     }
 
     /// Writes `data` with descriptors, which travel with its first byte (`uv_write2`, which takes one). The sender's
@@ -209,10 +209,10 @@ impl Pipe {
     /// `EINVAL` if this is not an IPC pipe, if `data` is empty, or for more than 253 descriptors; otherwise as
     /// [`Stream::write`].
     pub fn write_fds(&self, data: impl Into<Bytes>, fds: Vec<Rc<OwnedFd>>) -> Result<()> {
-        if !self.node().has(IPC) || fds.len() > sys::message::FDS_PER_MESSAGE {
+        if !self.inner().has(IPC) || fds.len() > sys::message::FDS_PER_MESSAGE {
             return Err(Error::new("write", Errno::EINVAL));
         }
-        self.node().write(data.into(), VecDeque::new(), fds)
+        self.inner().write(data.into(), VecDeque::new(), fds)
     }
 
     /// Writes what the kernel takes now, with descriptors (`uv_try_write2`, which takes one): all of them are sent if
@@ -222,32 +222,32 @@ impl Pipe {
     /// As for [`Stream::try_write`]; `EINVAL` if this is not an IPC pipe, if `data` is empty, or for more than 253
     /// descriptors.
     pub fn try_write_fds(&self, data: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize> {
-        if !self.node().has(IPC) || data.is_empty() {
+        if !self.inner().has(IPC) || data.is_empty() {
             return Err(Error::new("write", Errno::EINVAL));
         }
         let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-        self.node().try_write_fds(data, &fds)
+        self.inner().try_write_fds(data, &fds)
     }
 
     /// The number of received descriptors that are not yet taken (`uv_pipe_pending_count`). A descriptor is available
     /// by the time the first byte of its message is read.
     #[must_use]
     pub fn pending_count(&self) -> usize {
-        self.node().pending_count()
+        self.inner().pending_count()
     }
 
     /// Takes the oldest received descriptor. The close of the pipe closes those that are not taken. As in libuv,
     /// descriptors are lost if this process has no room for them when their message is read.
     #[must_use]
     pub fn take_received(&self) -> Option<Received> {
-        self.node().take_received()
+        self.inner().take_received()
     }
 
     /// Like [`take_received`](Self::take_received), without detecting the kind of descriptor, which costs two system
     /// calls.
     #[must_use]
     pub fn take_received_fd(&self) -> Option<OwnedFd> {
-        self.node().take_received_fd()
+        self.inner().take_received_fd()
     }
 
     /// Adds read or write permission for all users to the bound path (`uv_pipe_chmod`).
@@ -260,7 +260,7 @@ impl Pipe {
             return Err(Error::new("chmod", Errno::EBADF));
         };
         let failed = |errno| Error::new("chmod", errno).on(name.display());
-        let path = match self.node().file_path() {
+        let path = match self.inner().file_path() {
             Some(path) => path.ok_or_else(|| failed(Errno::ENOENT))?,
             // Bound by another process: a relative name may be another file here, so require at least a socket file.
             None => socket_path(&name).map_err(failed)?,
@@ -276,7 +276,7 @@ impl Pipe {
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTSOCK` if it is not a socket.
     pub fn local_name(&self) -> Result<PipeName> {
-        let addr = sys::socket::local_addr(self.node().opened()?);
+        let addr = sys::socket::local_addr(self.inner().opened()?);
         name(addr.map_err(|errno| Error::new("getsockname", errno))?)
     }
 
@@ -285,11 +285,11 @@ impl Pipe {
     /// # Errors
     /// `EBADF` without a descriptor, `ENOTSOCK` if it is not a socket, `ENOTCONN` without a peer.
     pub fn peer_name(&self) -> Result<PipeName> {
-        let addr = sys::socket::peer_addr(self.node().opened()?);
+        let addr = sys::socket::peer_addr(self.inner().opened()?);
         name(addr.map_err(|errno| Error::new("getpeername", errno))?)
     }
 
-    fn node(&self) -> &Rc<StreamNode> {
+    fn inner(&self) -> &Rc<StreamInner> {
         &self.0.0
     }
 }

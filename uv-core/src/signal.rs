@@ -4,7 +4,7 @@
 //! pipe at the end of the poll phase, after all other I/O, and calls its watchers in the order in which they were
 //! started.
 
-use crate::handle::{Handle, HandleKind, Node};
+use crate::handle::{Handle, HandleInner, HandleKind};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::queue::Queue;
@@ -37,11 +37,11 @@ const SIGNALS_PER_TURN: usize = 64;
 /// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Signal(Rc<SignalNode>);
+pub struct Signal(Rc<SignalInner>);
 
 type OnSignal = Box<dyn FnMut(&Signal, i32)>;
 
-struct SignalNode {
+struct SignalInner {
     handle: Handle,
     /// The watched signal; `None` while stopped.
     watch: Cell<Option<Watch>>,
@@ -74,7 +74,7 @@ impl Signal {
     /// Creates a watcher that is not started (`uv_signal_init`).
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
-        Self(event_loop.add(HandleKind::Signal, |handle| SignalNode {
+        Self(event_loop.add(HandleKind::Signal, |handle| SignalInner {
             handle,
             watch: Cell::new(None),
             upcall: HandlerCell::empty(),
@@ -136,7 +136,7 @@ impl Signal {
     }
 }
 
-impl SignalNode {
+impl SignalInner {
     fn stop(&self) {
         if let Some(watch) = self.watch.take() {
             let signals = &self.handle.loop_handle().inner().signals;
@@ -157,13 +157,13 @@ impl SignalNode {
             self.stop();
         }
         let handle = Signal(Rc::clone(&self));
-        let _up = LAYER.up("SignalNode::deliver", || Facts::of(&handle));
+        let _up = LAYER.up("SignalInner::deliver", || Facts::of(&handle));
         self.upcall.call(|upcall| upcall(&handle, signum));
     }
 }
 
-impl Node for SignalNode {
-    fn handle(&self) -> &Handle {
+impl HandleInner for SignalInner {
+    fn base(&self) -> &Handle {
         &self.handle
     }
 
@@ -195,9 +195,9 @@ impl fmt::Debug for Signal {
 pub(crate) struct Signals {
     pipe: OnceCell<SignalPipe>,
     /// In the order in which they were started.
-    started: RefCell<Vec<Rc<SignalNode>>>,
+    started: RefCell<Vec<Rc<SignalInner>>>,
     /// The calls to make. All calls for a signal are queued before the first is made.
-    due: Queue<(Weak<SignalNode>, i32)>,
+    due: Queue<(Weak<SignalInner>, i32)>,
 }
 
 impl Signals {
@@ -212,17 +212,17 @@ impl Signals {
                 event_loop.inner().signalled.set(false);
                 return;
             };
-            for node in self.started.borrow().iter().filter(|node| node.watches(signum)) {
-                self.due.push((Rc::downgrade(node), signum));
+            for inner in self.started.borrow().iter().filter(|inner| inner.watches(signum)) {
+                self.due.push((Rc::downgrade(inner), signum));
             }
             self.call_due();
         }
     }
 
     fn call_due(&self) {
-        self.due.drain_first(self.due.len(), |(node, signum)| {
-            if let Some(node) = node.upgrade() {
-                node.deliver(signum);
+        self.due.drain_first(self.due.len(), |(inner, signum)| {
+            if let Some(inner) = inner.upgrade() {
+                inner.deliver(signum);
             }
         });
     }
@@ -239,19 +239,19 @@ impl Signals {
 
     /// Ends the watch of a watcher that was stopped or watches another signal now.
     fn unwatch(&self, watch: Watch) {
-        let last = !self.started.borrow().iter().any(|node| node.watches(watch.signum));
+        let last = !self.started.borrow().iter().any(|inner| inner.watches(watch.signum));
         if let Some(pipe) = self.pipe.get() {
             pipe.unwatch(watch.signum, watch.one_shot, last);
         }
     }
 
     /// Adds a watcher as the last one to be called.
-    fn enter(&self, node: &Rc<SignalNode>) {
-        self.leave(node);
-        self.started.borrow_mut().push(Rc::clone(node));
+    fn enter(&self, inner: &Rc<SignalInner>) {
+        self.leave(inner);
+        self.started.borrow_mut().push(Rc::clone(inner));
     }
 
-    fn leave(&self, node: &SignalNode) {
-        self.started.borrow_mut().retain(|other| !std::ptr::eq(Rc::as_ptr(other), node));
+    fn leave(&self, inner: &SignalInner) {
+        self.started.borrow_mut().retain(|other| !std::ptr::eq(Rc::as_ptr(other), inner));
     }
 }

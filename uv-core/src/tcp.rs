@@ -2,7 +2,7 @@
 
 use crate::handle::HandleKind;
 use crate::layer::trace::Facts;
-use crate::stream::{BOUND, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
+use crate::stream::{BOUND, READABLE, SOCKET, Stream, StreamInner, WRITABLE};
 use crate::sys;
 use crate::sys::addr::SockAddr;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -115,7 +115,7 @@ impl Tcp {
     /// `EBUSY` if the handle has a socket already, `ENOTSOCK` if `fd` is not a socket. An error closes the descriptor.
     pub fn open(&self, fd: OwnedFd) -> Result<()> {
         let failed = |errno| Error::new("open", errno);
-        self.node().check_fresh("open")?;
+        self.inner().check_fresh("open")?;
         let raw = fd.as_raw_fd();
         if !sys::socket::is_socket(raw) {
             return Err(failed(Errno::ENOTSOCK));
@@ -124,7 +124,7 @@ impl Tcp {
         let bound = sys::socket::local_addr(fd.as_fd())
             .is_ok_and(|addr| addr.as_inet().is_some_and(|addr| addr.port() != 0));
         let connected = sys::socket::peer_addr(fd.as_fd()).is_ok();
-        self.node().adopt(fd, BOUND.when(bound) | (READABLE | WRITABLE).when(connected));
+        self.inner().adopt(fd, BOUND.when(bound) | (READABLE | WRITABLE).when(connected));
         Ok(())
     }
 
@@ -150,11 +150,11 @@ impl Tcp {
     /// address; any error of the system calls. As in libuv, `listen` or `connect` reports a port in use.
     pub fn bind(&self, addr: SocketAddr, options: BindOptions) -> Result<()> {
         let failed = |errno| Error::new("bind", errno).on(addr);
-        if self.is_closing() || self.node().has(BOUND) || (options.ipv6_only && addr.is_ipv4()) {
+        if self.is_closing() || self.inner().has(BOUND) || (options.ipv6_only && addr.is_ipv4()) {
             return Err(failed(Errno::EINVAL));
         }
         let sockaddr = SockAddr::inet(addr);
-        let fd = self.node().socket(sockaddr.family()).map_err(failed)?;
+        let fd = self.inner().socket(sockaddr.family()).map_err(failed)?;
         if sys::socket::local_addr(fd).map_err(failed)?.family() != sockaddr.family() {
             // The socket that exists already has the other family.
             return Err(failed(Errno::EINVAL));
@@ -169,11 +169,11 @@ impl Tcp {
         }
         match sys::socket::bind(fd, &sockaddr) {
             Ok(()) => {}
-            Err(Errno::EADDRINUSE) => self.node().set_delayed_error(Errno::EADDRINUSE),
+            Err(Errno::EADDRINUSE) => self.inner().set_delayed_error(Errno::EADDRINUSE),
             Err(errno) => return Err(failed(errno)),
         }
-        self.node().set_target(addr);
-        self.node().set(BOUND);
+        self.inner().set_target(addr);
+        self.inner().set(BOUND);
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Tcp {
     /// # Errors
     /// As [`Stream::listen`].
     pub fn listen(&self, backlog: u32, upcall: impl crate::upcall::AcceptUpcall + 'static) -> Result<()> {
-        if self.node().fileno().is_err() && !self.is_closing() {
+        if self.inner().fileno().is_err() && !self.is_closing() {
             self.bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), BindOptions::default())?;
         }
         self.0.listen(backlog, upcall)
@@ -209,15 +209,15 @@ impl Tcp {
     pub fn connect(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("Tcp::connect", || Facts::of(self));
         let failed = |errno| Error::new("connect", errno).on(addr);
-        if self.node().is_connecting() {
+        if self.inner().is_connecting() {
             return Err(failed(Errno::EALREADY));
         }
         if self.is_closing() {
             return Err(failed(Errno::EINVAL));
         }
         let sockaddr = SockAddr::inet(loopback_if_unspecified(addr));
-        self.node().socket(sockaddr.family()).map_err(failed)?;
-        self.node().connect(&sockaddr, addr)
+        self.inner().socket(sockaddr.family()).map_err(failed)?;
+        self.inner().connect(&sockaddr, addr)
     }
 
     /// The socket's own address (`uv_tcp_getsockname`).
@@ -226,10 +226,10 @@ impl Tcp {
     /// `EBADF` without a socket; `EADDRINUSE` if `bind` met that.
     pub fn local_addr(&self) -> Result<SocketAddr> {
         let failed = |errno| Error::new("getsockname", errno);
-        if let Some(errno) = self.node().delayed_error() {
+        if let Some(errno) = self.inner().delayed_error() {
             return Err(failed(errno));
         }
-        let addr = sys::socket::local_addr(self.node().opened()?).map_err(failed)?;
+        let addr = sys::socket::local_addr(self.inner().opened()?).map_err(failed)?;
         addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
@@ -239,7 +239,7 @@ impl Tcp {
     /// `EBADF` without a socket, `ENOTCONN` without a peer.
     pub fn peer_addr(&self) -> Result<SocketAddr> {
         let failed = |errno| Error::new("getpeername", errno);
-        let addr = sys::socket::peer_addr(self.node().opened()?).map_err(failed)?;
+        let addr = sys::socket::peer_addr(self.inner().opened()?).map_err(failed)?;
         addr.as_inet().ok_or_else(|| failed(Errno::EINVAL))
     }
 
@@ -280,10 +280,10 @@ impl Tcp {
     /// `EINVAL` between sending the FIN and `on_shutdown`; the stream stays open.
     pub fn close_reset(&self) -> Result<()> {
         let failed = |errno| Error::new("close_reset", errno);
-        if self.node().has_sent_fin() {
+        if self.inner().has_sent_fin() {
             return Err(failed(Errno::EINVAL));
         }
-        if let Ok(fd) = self.node().opened() {
+        if let Ok(fd) = self.inner().opened() {
             sys::socket::linger_zero(fd).map_err(failed)?;
         }
         self.close();
@@ -291,11 +291,11 @@ impl Tcp {
     }
 
     fn set_option(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> Result<()> {
-        let set = sys::socket::set_option(self.node().opened()?, level, name, value);
+        let set = sys::socket::set_option(self.inner().opened()?, level, name, value);
         set.map_err(|errno| Error::new("setsockopt", errno))
     }
 
-    fn node(&self) -> &Rc<StreamNode> {
+    fn inner(&self) -> &Rc<StreamInner> {
         &self.0.0
     }
 }

@@ -6,7 +6,7 @@
 //! moved to its new place. So the most frequent operation of servers, postponing a timeout, does not touch the heap.
 //! Entries of stopped timers are swept before they outnumber the others.
 
-use crate::handle::{Handle, HandleKind, Node};
+use crate::handle::{Handle, HandleInner, HandleKind};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -42,11 +42,11 @@ const SWEEP_FLOOR: usize = 64;
 /// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Timer(Rc<TimerNode>);
+pub struct Timer(Rc<TimerInner>);
 
 type OnTimeout = Box<dyn FnMut(&Timer)>;
 
-struct TimerNode {
+struct TimerInner {
     handle: Handle,
     /// In nanoseconds of the loop's clock. A stopped timer keeps its last deadline.
     deadline: Cell<u64>,
@@ -68,7 +68,7 @@ impl Timer {
     /// Creates a timer that is not started (`uv_timer_init`).
     #[must_use]
     pub fn new(event_loop: &LoopHandle) -> Self {
-        Self(event_loop.add(HandleKind::Timer, |handle| TimerNode {
+        Self(event_loop.add(HandleKind::Timer, |handle| TimerInner {
             handle,
             deadline: Cell::new(0),
             repeat: Cell::new(Duration::ZERO),
@@ -166,7 +166,7 @@ impl Timer {
     }
 }
 
-impl TimerNode {
+impl TimerInner {
     fn disarm(&self) {
         if self.start.replace(0) != 0 {
             self.handle.loop_handle().inner().timers.entry_died();
@@ -175,8 +175,8 @@ impl TimerNode {
     }
 }
 
-impl Node for TimerNode {
-    fn handle(&self) -> &Handle {
+impl HandleInner for TimerInner {
+    fn base(&self) -> &Handle {
         &self.handle
     }
 
@@ -218,11 +218,11 @@ struct Entry {
     deadline: u64,
     /// The number of the start for which it was made.
     start: u64,
-    timer: Rc<TimerNode>,
+    timer: Rc<TimerInner>,
 }
 
 impl TimerQueue {
-    fn start(&self, timer: &Rc<TimerNode>, deadline: u64) {
+    fn start(&self, timer: &Rc<TimerInner>, deadline: u64) {
         let start = self.last_start.get() + 1;
         self.last_start.set(start);
         let was_stopped = timer.start.replace(start) == 0;
@@ -273,7 +273,7 @@ impl TimerQueue {
         }
     }
 
-    fn pop_due(&self, now: u64, last: u64) -> Option<Rc<TimerNode>> {
+    fn pop_due(&self, now: u64, last: u64) -> Option<Rc<TimerInner>> {
         let mut heap = self.heap.borrow_mut();
         let Reverse(first) = self.first(&mut heap)?;
         if first.deadline > now || first.start > last {

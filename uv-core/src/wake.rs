@@ -1,7 +1,7 @@
 //! Into the loop from other threads: [`Async`] wakes it, [`Remote`] posts closures to it. Mirrors libuv's
 //! `src/unix/async.c`, but a wake-up does not scan all async handles: sent handles are queued by their key.
 
-use crate::handle::{Handle, HandleKind, Node};
+use crate::handle::{Handle, HandleInner, HandleKind};
 use crate::key::Key;
 use crate::layer::trace::Facts;
 use crate::layer::{HandlerCell, OnDrop};
@@ -153,8 +153,8 @@ impl Inbox {
                 Post::Work(id) => event_loop.inner().works.finish(event_loop, id),
                 Post::Closure(work) => work(event_loop),
                 Post::Async(key) => {
-                    if let Some(node) = event_loop.node(key) {
-                        node.on_ready();
+                    if let Some(handle) = event_loop.handle(key) {
+                        handle.on_ready();
                     }
                 }
             }
@@ -202,11 +202,11 @@ impl Inbox {
 /// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Async(Rc<AsyncNode>);
+pub struct Async(Rc<AsyncInner>);
 
 type OnWake = Box<dyn FnMut(&Async)>;
 
-struct AsyncNode {
+struct AsyncInner {
     handle: Handle,
     sent: Arc<AtomicBool>,
     shared: Arc<Shared>,
@@ -219,17 +219,17 @@ impl Async {
     #[must_use]
     pub fn new(event_loop: &LoopHandle, upcall: impl FnMut(&Self) + 'static) -> Self {
         let shared = Arc::clone(&event_loop.inner().inbox.shared);
-        let node = event_loop.add(HandleKind::Async, |handle| AsyncNode {
+        let inner = event_loop.add(HandleKind::Async, |handle| AsyncInner {
             handle,
             sent: Arc::default(),
             shared,
             upcall: HandlerCell::empty(),
         });
-        if !node.handle.is_closed() {
-            node.upcall.set(Box::new(upcall));
-            node.handle.start();
+        if !inner.handle.is_closed() {
+            inner.upcall.set(Box::new(upcall));
+            inner.handle.start();
         }
-        Self(node)
+        Self(inner)
     }
 
     /// The sender for other threads.
@@ -243,8 +243,8 @@ impl Async {
     }
 }
 
-impl Node for AsyncNode {
-    fn handle(&self) -> &Handle {
+impl HandleInner for AsyncInner {
+    fn base(&self) -> &Handle {
         &self.handle
     }
 
@@ -253,7 +253,7 @@ impl Node for AsyncNode {
         self.sent.store(false, Ordering::SeqCst);
         if !self.handle.is_closing() {
             let handle = Async(Rc::clone(&self));
-            let _up = LAYER.up("AsyncNode::on_ready", || Facts::of(&handle));
+            let _up = LAYER.up("AsyncInner::on_ready", || Facts::of(&handle));
             self.upcall.call(|upcall| upcall(&handle));
         }
     }

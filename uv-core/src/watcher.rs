@@ -1,7 +1,7 @@
 //! Idle, prepare and check watchers: callbacks in a fixed phase of every iteration. Mirrors libuv's
 //! `src/unix/loop-watcher.c`.
 
-use crate::handle::{Handle, HandleKind, Node};
+use crate::handle::{Handle, HandleInner, HandleKind};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
@@ -108,8 +108,8 @@ impl<H: Phase> Watcher<H> {
     }
 }
 
-impl<H: Phase> Node for Watcher<H> {
-    fn handle(&self) -> &Handle {
+impl<H: Phase> HandleInner for Watcher<H> {
+    fn base(&self) -> &Handle {
         &self.handle
     }
 

@@ -55,7 +55,7 @@ const ENDED: &[&str] = &[
     "tcp-wrap StreamWrap::close",
     "uv-core Handle::close",
     "kernel close(2)",
-    "uv-core Node::finish_close",
+    "uv-core HandleInner::finish_close",
     "uv-core StreamUpcall::on_close",
     "tcp-wrap OnStream::on_close",
     "async-wrap OnStream::on_close",

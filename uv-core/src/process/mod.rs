@@ -13,7 +13,7 @@ pub use options::SpawnOptions;
 pub use stdio::Stdio;
 pub use usage::{ResourceUsage, UsageOf, resource_usage};
 
-use crate::handle::{Handle, HandleKind, Node};
+use crate::handle::{Handle, HandleInner, HandleKind};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::sys;
@@ -52,11 +52,11 @@ const FOLDER_REFUSED: &str = "the working directory, not the program";
 /// # Ok::<(), uv_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Process(Rc<ProcessNode>);
+pub struct Process(Rc<ProcessInner>);
 
 type OnExit = Box<dyn FnMut(&Process, ExitStatus)>;
 
-struct ProcessNode {
+struct ProcessInner {
     handle: Handle,
     pid: i32,
     /// `None` once the child is collected or the handle is closed.
@@ -166,12 +166,12 @@ impl Process {
             if refused.is_folder { error.noting(FOLDER_REFUSED) } else { error }
         })?;
         let pid = child.pid;
-        let node = ProcessNode::watch(event_loop, child)
+        let inner = ProcessInner::watch(event_loop, child)
             .inspect_err(|_| sys::process::abandon(pid))
             .map_err(failed)?;
-        node.upcall.set(Box::new(on_exit));
-        node.handle.start();
-        Ok(Self(node))
+        inner.upcall.set(Box::new(on_exit));
+        inner.handle.start();
+        Ok(Self(inner))
     }
 
     /// The child's process id (`uv_process_get_pid`). After the child has ended, another process may have the same id.
@@ -212,24 +212,24 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
     sys::spawn::spawn(program, fds)
 }
 
-impl ProcessNode {
+impl ProcessInner {
     /// Creates an inactive handle that learns of the child's end.
     fn watch(event_loop: &LoopHandle, child: Child) -> Result<Rc<Self>, Errno> {
-        let node = event_loop.add(HandleKind::Process, |handle| Self {
+        let inner = event_loop.add(HandleKind::Process, |handle| Self {
             handle,
             pid: child.pid,
             child: RefCell::default(),
             status: Cell::new(None),
             upcall: HandlerCell::empty(),
         });
-        match event_loop.inner().poller.register(child.pidfd.as_fd(), node.handle.key(), false) {
-            Ok(()) => drop(node.child.replace(Some(child))),
+        match event_loop.inner().poller.register(child.pidfd.as_fd(), inner.handle.key(), false) {
+            Ok(()) => drop(inner.child.replace(Some(child))),
             Err(errno) => {
-                node.handle.close();
+                inner.handle.close();
                 return Err(errno);
             }
         }
-        Ok(node)
+        Ok(inner)
     }
 
     /// Collects the child if it has ended. Returns whether it has.
@@ -252,15 +252,15 @@ fn collect(child: &Child) -> Option<ExitStatus> {
     }
 }
 
-impl Node for ProcessNode {
-    fn handle(&self) -> &Handle {
+impl HandleInner for ProcessInner {
+    fn base(&self) -> &Handle {
         &self.handle
     }
 
     fn on_ready(self: Rc<Self>) {
         if self.collect() {
             // Reported after the poll phase has collected all ended children and read their output.
-            self.handle.loop_handle().feed(Rc::clone(&self) as Rc<dyn Node>);
+            self.handle.loop_handle().feed(Rc::clone(&self) as Rc<dyn HandleInner>);
         }
     }
 
@@ -271,7 +271,7 @@ impl Node for ProcessNode {
         self.handle.stop();
         if let Some(status) = self.status.get() {
             let process = Process(Rc::clone(&self));
-            let _up = LAYER.up("ProcessNode::on_pending", || Facts::of(&process));
+            let _up = LAYER.up("ProcessInner::on_pending", || Facts::of(&process));
             self.upcall.call(|upcall| upcall(&process, status));
         }
     }

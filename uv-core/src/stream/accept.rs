@@ -1,6 +1,6 @@
 //! Listening and accepting. Mirrors `uv_listen`, `uv__server_io`, `uv_accept` and libuv's `EMFILE` trick.
 
-use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
+use super::{BOUND, IPC, READABLE, SOCKET, Stream, StreamInner, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::handle::HandleKind;
 use crate::layer::HandlerCell;
@@ -62,7 +62,7 @@ impl Listener {
     }
 }
 
-impl StreamNode {
+impl StreamInner {
     /// The listener state, if this stream listens.
     #[inline]
     pub(super) fn listening(&self) -> Option<&Listener> {
@@ -172,8 +172,8 @@ impl Stream {
     /// Announces connections, up to the batch; the next poll phase continues.
     #[inline(never)]
     pub(super) fn accept_turn(&self, listener: &Listener) {
-        let node = &self.0;
-        if node.cold.peek(|cold| cold.is_input_paused) == Some(true) {
+        let inner = &self.0;
+        if inner.cold.peek(|cold| cold.is_input_paused) == Some(true) {
             return;
         }
         let batch = listener.batch.get().max(1);
@@ -182,7 +182,7 @@ impl Stream {
         // The error of the last aborted connection.
         let mut aborted = Errno::ECONNABORTED;
         while room > 0 && patience > 0 {
-            let Some(fd) = node.fd.get() else { return };
+            let Some(fd) = inner.fd.get() else { return };
             if listener.is_holding() {
                 // A connection that is not taken stops the listener until it is.
                 return listener.is_held.set(true);
@@ -198,7 +198,7 @@ impl Stream {
                     }
                     // A failing `accept4` costs ten times as much as `poll`: the kernel creates a file before it fails,
                     // and removes it. A connection that arrives after this is reported by another event.
-                    if !node.fd.get().is_some_and(sys::socket::may_have_input) {
+                    if !inner.fd.get().is_some_and(sys::socket::may_have_input) {
                         return self.all_accepted(listener, batch - room);
                     }
                 }
@@ -214,14 +214,14 @@ impl Stream {
             }
         }
         listener.note_crowd(batch - room, batch);
-        if node.handle.is_closing() {
+        if inner.handle.is_closing() {
             return;
         }
         if patience == 0 && room == batch {
             // After this many aborted connections in a row the connections are not the cause.
             return self.accept_later(listener, aborted);
         }
-        node.push_ready();
+        inner.push_ready();
     }
 
     fn all_accepted(&self, listener: &Listener, taken: u32) {
@@ -238,10 +238,10 @@ impl Stream {
     /// for an answer, and than a listener that is reported ready without end. The listener itself continues.
     #[cold]
     fn shed(&self, listener: &Listener, fd: BorrowedFd<'_>, lack: Errno) {
-        let node = &self.0;
-        let Some(spare) = node.event_loop().take_spare_fd() else {
-            if node.event_loop().restore_spare_fd() {
-                return node.push_ready();
+        let inner = &self.0;
+        let Some(spare) = inner.event_loop().take_spare_fd() else {
+            if inner.event_loop().restore_spare_fd() {
+                return inner.push_ready();
             }
             // Another thread has taken even the spare descriptor.
             return self.accept_later(listener, lack);
@@ -264,24 +264,24 @@ impl Stream {
                 },
             }
         }
-        node.event_loop().restore_spare_fd();
-        if shed > 0 && node.event_loop().note_trouble(Call::Accept, lack).is_new {
+        inner.event_loop().restore_spare_fd();
+        if shed > 0 && inner.event_loop().note_trouble(Call::Accept, lack).is_new {
             log::warn!(target: "uv_core", "accept: {lack}: connections are closed unserved");
         }
         match failed {
-            Some(errno) if errno.would_block() => node.ready.clear(Readiness::READABLE),
+            Some(errno) if errno.would_block() => inner.ready.clear(Readiness::READABLE),
             _ if shed == 0 => self.accept_later(listener, failed.unwrap_or(lack)),
-            _ => node.push_ready(),
+            _ => inner.push_ready(),
         }
     }
 
     /// Reports once that no connection can be accepted now, and pauses the listener.
     #[cold]
     fn accept_later(&self, listener: &Listener, errno: Errno) {
-        let node = &self.0;
-        let trouble = node.pause_input(Call::Accept, errno).number;
+        let inner = &self.0;
+        let trouble = inner.pause_input(Call::Accept, errno).number;
         if listener.told.replace(trouble) != trouble {
-            self.announce(listener, Err(node.accept_error(errno)));
+            self.announce(listener, Err(inner.accept_error(errno)));
         }
     }
 }

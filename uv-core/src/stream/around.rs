@@ -4,7 +4,7 @@
 //! Streams without it pay nothing: its flag is tested together with a flag that has to be tested anyway.
 
 use super::flags::{AROUND, QUEUED};
-use super::{Stream, StreamNode};
+use super::{Stream, StreamInner};
 use crate::LAYER;
 use crate::layer::trace::Facts;
 use crate::poller::Readiness;
@@ -13,7 +13,7 @@ use std::any::Any;
 /// Creates the guard.
 pub(super) type Around = Box<dyn FnOnce() -> Box<dyn Any>>;
 
-impl StreamNode {
+impl StreamInner {
     pub(super) fn surround_next_event(&self, begin: Around) {
         if !self.handle.is_closing() {
             self.set(AROUND);
@@ -28,19 +28,19 @@ impl Stream {
     #[cold]
     #[inline(never)]
     pub(super) fn on_other_event(&self, readiness: Readiness) {
-        let node = &self.0;
+        let inner = &self.0;
         // A stream in the still-ready set has its turn when that set is processed.
-        if node.has(QUEUED) {
+        if inner.has(QUEUED) {
             return;
         }
-        node.clear(AROUND);
-        let begin = node.cold.peek(|cold| cold.around.take()).flatten();
-        let unfinished = node.on_unwind();
+        inner.clear(AROUND);
+        let begin = inner.cold.peek(|cold| cold.around.take()).flatten();
+        let unfinished = inner.on_unwind();
         let _around = begin.map(|begin| begin());
         // The wait has ended before, but is recorded only now: the recorder did not exist earlier.
         LAYER.kernel("epoll_wait(2)", || (), |()| Facts::saying("1 ready"));
         {
-            let _turn = LAYER.scope("Node::on_event", || Facts::of(self).info(readiness));
+            let _turn = LAYER.scope("HandleInner::on_event", || Facts::of(self).info(readiness));
             self.another_turn();
         }
         unfinished.disarm();

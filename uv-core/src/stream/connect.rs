@@ -1,7 +1,7 @@
 //! Connecting. Mirrors `uv__tcp_connect`, `uv_pipe_connect` and `uv__stream_connect`.
 
 use super::flags::{CONNECTING, END_TOLD};
-use super::{BOUND, Outgoing, READABLE, Stream, StreamNode, WRITABLE};
+use super::{BOUND, Outgoing, READABLE, Stream, StreamInner, WRITABLE};
 use crate::handle::HandleKind;
 use crate::poller::Readiness;
 use crate::sys;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 /// The first unprivileged port.
 const PRIVILEGED: u16 = 1024;
 
-impl StreamNode {
+impl StreamInner {
     /// Connects the stream's socket; `on_connect` reports the result. It also reports errors of the peer or the network
     /// that are known immediately.
     pub(crate) fn connect(self: &Rc<Self>, addr: &SockAddr, target: impl Display) -> Result<()> {
@@ -90,13 +90,13 @@ impl Stream {
     /// The socket became writable: the connect has completed or failed.
     #[inline(never)]
     pub(super) fn connect_turn(&self) {
-        let node = &self.0;
-        let Some(fd) = node.fd.get() else { return };
-        let is_known = node.out.peek(|out| out.connect.is_some()) == Some(true);
-        if !node.ready.has(Readiness::WRITABLE) || is_known {
+        let inner = &self.0;
+        let Some(fd) = inner.fd.get() else { return };
+        let is_known = inner.out.peek(|out| out.connect.is_some()) == Some(true);
+        if !inner.ready.has(Readiness::WRITABLE) || is_known {
             return;
         }
-        node.ready.clear(Readiness::WRITABLE);
+        inner.ready.clear(Readiness::WRITABLE);
         match sys::socket::take_error(fd) {
             Err(Errno::EINPROGRESS) => {}
             result => self.finish_connect(result),
@@ -105,33 +105,33 @@ impl Stream {
 
     /// Reports the result of a connect, and lets the pending phase report the writes that have ended meanwhile.
     pub(super) fn finish_connect(&self, result: Result<(), Errno>) {
-        let node = &self.0;
-        let result = result.and_then(|()| node.check_other_end());
-        node.clear(CONNECTING);
-        node.event_loop().end_request();
+        let inner = &self.0;
+        let result = result.and_then(|()| inner.check_other_end());
+        inner.clear(CONNECTING);
+        inner.event_loop().end_request();
         if result.is_ok() {
-            node.set(READABLE | WRITABLE);
+            inner.set(READABLE | WRITABLE);
         } else {
-            node.if_output(Outgoing::cancel_queue);
+            inner.if_output(Outgoing::cancel_queue);
         }
-        node.update_active();
-        let result = result.map_err(|errno| node.error("connect", errno));
+        inner.update_active();
+        let result = result.map_err(|errno| inner.error("connect", errno));
         self.call("StreamUpcall::on_connect", |upcall, stream| upcall.on_connect(stream, result));
-        if !node.handle.is_closing() && !node.has(CONNECTING) && node.is_writing() {
-            node.flush();
-            node.update_active();
+        if !inner.handle.is_closing() && !inner.has(CONNECTING) && inner.is_writing() {
+            inner.flush();
+            inner.update_active();
         }
-        node.feed_news();
+        inner.feed_news();
     }
 
     /// The close phase's part: an unreported connect is cancelled, even if it has succeeded.
     pub(super) fn cancel_connect(&self) {
-        let node = &self.0;
-        if node.has(CONNECTING) {
-            node.clear(CONNECTING);
-            node.if_output(|out| out.connect = None);
-            node.event_loop().end_request();
-            let error = node.error("connect", Errno::ECANCELED);
+        let inner = &self.0;
+        if inner.has(CONNECTING) {
+            inner.clear(CONNECTING);
+            inner.if_output(|out| out.connect = None);
+            inner.event_loop().end_request();
+            let error = inner.error("connect", Errno::ECANCELED);
             self.call("StreamUpcall::on_connect", |upcall, stream| upcall.on_connect(stream, Err(error)));
         }
     }

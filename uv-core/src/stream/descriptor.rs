@@ -2,13 +2,13 @@
 //! `uv__io_start` and `uv__stream_close`, libuv's `src/unix/stream.c`.
 
 use super::flags::{Registration, SHARED, SOCKET, StreamFlags};
-use super::node::{Cold, StreamNode};
+use super::inner::{Cold, StreamInner};
 use crate::poller::Readiness;
 use crate::sys;
 use crate::{Errno, Error, Result};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-impl StreamNode {
+impl StreamInner {
     /// Sets the descriptor, with the directions in which it is open.
     pub(crate) fn open(&self, fd: OwnedFd, flags: StreamFlags) {
         self.open_fresh(fd, flags);

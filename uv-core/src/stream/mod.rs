@@ -15,7 +15,7 @@ mod around;
 mod connect;
 mod descriptor;
 mod flags;
-mod node;
+mod inner;
 mod outgoing;
 mod read;
 mod write;
@@ -33,7 +33,7 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 pub(crate) use flags::{BOUND, IPC, READABLE, SHARED, SOCKET, StreamFlags, WRITABLE};
-pub(crate) use node::StreamNode;
+pub(crate) use inner::StreamInner;
 pub(crate) use outgoing::Outgoing;
 pub use read::Received;
 
@@ -41,11 +41,11 @@ pub use read::Received;
 ///
 /// [`Tcp`](crate::Tcp) and [`Pipe`](crate::Pipe) dereference to it.
 #[derive(Clone)]
-pub struct Stream(pub(crate) Rc<StreamNode>);
+pub struct Stream(pub(crate) Rc<StreamInner>);
 
 impl Stream {
     pub(crate) fn create(event_loop: &LoopHandle, kind: HandleKind, flags: StreamFlags) -> Self {
-        Self(event_loop.add(kind, |handle| StreamNode::new(handle, flags)))
+        Self(event_loop.add(kind, |handle| StreamInner::new(handle, flags)))
     }
 
     /// Creates a stream for an accepted socket, which must be non-blocking and have no other owner.

@@ -1,7 +1,7 @@
 //! Reading. Mirrors `uv_read_start`, `uv__read` and, for received descriptors, `uv__stream_queue_fd`.
 
 use super::flags::{END_TOLD, READING};
-use super::{IPC, READABLE, SOCKET, Stream, StreamNode, WRITABLE};
+use super::{IPC, READABLE, SOCKET, Stream, StreamInner, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::handle::HandleKind;
 use crate::poller::Readiness;
@@ -34,7 +34,7 @@ enum Step {
     Failed(Errno),
 }
 
-impl StreamNode {
+impl StreamInner {
     pub(super) fn read_start(self: &Rc<Self>) -> Result<()> {
         let failed = |errno| Err(Error::new("read_start", errno));
         if self.handle.is_closing() {
@@ -155,18 +155,18 @@ impl Stream {
     /// neither before reading starts again, so a program that pauses reading does not learn that the peer has closed.
     #[cold]
     pub(super) fn tell_unread_end(&self) {
-        let node = &self.0;
-        if node.has(READING) || !node.has(READABLE) || !node.has(SOCKET) || node.handle.is_closing() {
+        let inner = &self.0;
+        if inner.has(READING) || !inner.has(READABLE) || !inner.has(SOCKET) || inner.handle.is_closing() {
             return;
         }
-        if node.ready.take(Readiness::FAILED) {
-            let error = node.fd.get().map_or(Ok(()), sys::socket::take_error);
+        if inner.ready.take(Readiness::FAILED) {
+            let error = inner.fd.get().map_or(Ok(()), sys::socket::take_error);
             if let Err(errno) = error {
                 return self.read_failed(Error::new("read", errno));
             }
         }
-        if node.ready.has(Readiness::PEER_ENDED) && !node.has(END_TOLD) {
-            node.set(END_TOLD);
+        if inner.ready.has(Readiness::PEER_ENDED) && !inner.has(END_TOLD) {
+            inner.set(END_TOLD);
             self.call("StreamUpcall::on_unread_end", |upcall, stream| upcall.on_unread_end(stream));
         }
     }
@@ -174,21 +174,21 @@ impl Stream {
     /// Reads until the kernel has no more, the upcall stops reading, or the turn reaches its bound.
     #[inline]
     pub(super) fn read_turn(&self) {
-        let node = &self.0;
+        let inner = &self.0;
         for _ in 0..READS_PER_TURN {
-            let Some(fd) = node.fd.get() else { return };
-            let mut buffer = node.event_loop().lend_buffer();
-            match node.read_once(fd, &mut buffer) {
+            let Some(fd) = inner.fd.get() else { return };
+            let mut buffer = inner.event_loop().lend_buffer();
+            match inner.read_once(fd, &mut buffer) {
                 Step::Data(count, drained) => {
                     if drained {
-                        node.ready.clear(Readiness::READABLE);
+                        inner.ready.clear(Readiness::READABLE);
                     }
-                    node.bytes_read.set(node.bytes_read.get() + count as u64);
+                    inner.bytes_read.set(inner.bytes_read.get() + count as u64);
                     self.call("StreamUpcall::on_read", |upcall, stream| {
                         upcall.on_read(stream, &buffer[..count])
                     });
-                    node.event_loop().return_buffer(buffer);
-                    if node.handle.is_closing() || !node.has(READING) {
+                    inner.event_loop().return_buffer(buffer);
+                    if inner.handle.is_closing() || !inner.has(READING) {
                         return;
                     }
                     if drained {
@@ -196,36 +196,36 @@ impl Stream {
                     }
                 }
                 step => {
-                    node.event_loop().return_buffer(buffer);
+                    inner.event_loop().return_buffer(buffer);
                     return self.end_turn(step);
                 }
             }
         }
         // The turn has reached its bound and there may be more input.
-        node.push_ready();
+        inner.push_ready();
     }
 
     #[inline(never)]
     fn end_turn(&self, step: Step) {
-        let node = &self.0;
+        let inner = &self.0;
         match step {
             Step::End => {
                 // The upcall may start reading again; a second read then reports the end again.
-                node.clear(READING);
-                node.set(END_TOLD);
-                node.update_active();
+                inner.clear(READING);
+                inner.set(END_TOLD);
+                inner.update_active();
                 self.call("StreamUpcall::on_end", |upcall, stream| upcall.on_end(stream));
-                if !node.is_watched() && !node.handle.is_closing() {
+                if !inner.is_watched() && !inner.handle.is_closing() {
                     // If it is still open, the pending phase watches it for a failure.
-                    node.feed();
+                    inner.feed();
                 }
             }
             Step::Failed(errno) => match Failure::of(Call::Read, errno) {
-                Failure::Passing | Failure::Interrupted => drop(node.pause_input(Call::Read, errno)),
+                Failure::Passing | Failure::Interrupted => drop(inner.pause_input(Call::Read, errno)),
                 _ => self.read_failed(Error::new("read", errno)),
             },
             Step::WouldBlock | Step::Data(..) => {
-                node.ready.clear(Readiness::READABLE | Readiness::READ_ON);
+                inner.ready.clear(Readiness::READABLE | Readiness::READ_ON);
                 self.await_input();
             }
         }
@@ -233,11 +233,11 @@ impl Stream {
 
     /// Records that all input is read: the poller reports the next.
     fn await_input(&self) {
-        let node = &self.0;
-        match node.watch() {
+        let inner = &self.0;
+        match inner.watch() {
             Ok(()) => {}
             Err(errno) if Failure::of(Call::Watch, errno) == Failure::Passing => {
-                node.pause_input(Call::Watch, errno);
+                inner.pause_input(Call::Watch, errno);
             }
             Err(errno) => self.read_failed(Error::new("epoll_ctl", errno)),
         }
@@ -245,9 +245,9 @@ impl Stream {
 
     #[cold]
     fn read_failed(&self, error: Error) {
-        let node = &self.0;
-        node.clear(READING | READABLE | WRITABLE);
-        node.update_active();
+        let inner = &self.0;
+        inner.clear(READING | READABLE | WRITABLE);
+        inner.update_active();
         self.call("StreamUpcall::on_read_error", |upcall, stream| upcall.on_read_error(stream, error));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::flags::{BROKEN, CONNECTING, SHUTTING, WAITING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
-use super::{IPC, SOCKET, Stream, StreamNode, WRITABLE};
+use super::{IPC, SOCKET, Stream, StreamInner, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
 use crate::sys;
@@ -21,7 +21,7 @@ const WRITES_PER_TURN: u32 = 32;
 /// The most bytes in one request, as in libuv: what the kernel takes in one call (`MAX_RW_COUNT`).
 const BYTES_PER_REQUEST: usize = 0x7fff_f000;
 
-impl StreamNode {
+impl StreamInner {
     /// Calls `work` with the output; a stream without output gets an empty queue for it. `work` must not call back.
     pub(super) fn with_output<R>(&self, work: impl FnOnce(&mut Outgoing) -> R) -> R {
         let mut out = self.out.take().unwrap_or_else(|| self.event_loop().take_output());
@@ -270,11 +270,11 @@ impl Stream {
     /// There is room for output: continues writing and reports results.
     #[inline(never)]
     pub(super) fn write_turn(&self) {
-        let node = &self.0;
-        node.ready.clear(Readiness::WRITABLE);
-        if node.is_writing() && !node.has(BROKEN) {
-            node.flush();
-            node.update_active();
+        let inner = &self.0;
+        inner.ready.clear(Readiness::WRITABLE);
+        if inner.is_writing() && !inner.has(BROKEN) {
+            inner.flush();
+            inner.update_active();
             self.report();
         }
     }
@@ -282,37 +282,37 @@ impl Stream {
     /// Reports results in order: connect, writes, shutdown. A write that ends during a report waits for the next round,
     /// and a closing stream for the close phase.
     pub(super) fn report(&self) {
-        let node = &self.0;
-        if node.has(CONNECTING)
-            && let Some(result) = node.if_output(|out| out.connect.take()).flatten()
+        let inner = &self.0;
+        if inner.has(CONNECTING)
+            && let Some(result) = inner.if_output(|out| out.connect.take()).flatten()
         {
             self.finish_connect(result);
         }
-        let writes = node.out.peek(|out| out.done.len()).unwrap_or(0);
+        let writes = inner.out.peek(|out| out.done.len()).unwrap_or(0);
         for _ in 0..writes {
-            if node.handle.is_closing() {
+            if inner.handle.is_closing() {
                 return;
             }
             self.report_write();
         }
-        if !node.handle.is_closing() {
+        if !inner.handle.is_closing() {
             self.report_shutdown();
-            node.feed_news();
+            inner.feed_news();
         }
     }
 
     /// Reports the result of the oldest completed write. Returns whether there was one.
     fn report_write(&self) -> bool {
-        let node = &self.0;
-        let Some(result) = node.if_output(|out| out.done.pop_front()).flatten() else { return false };
-        node.event_loop().end_request();
+        let inner = &self.0;
+        let Some(result) = inner.if_output(|out| out.done.pop_front()).flatten() else { return false };
+        inner.event_loop().end_request();
         self.call("StreamUpcall::on_write", |upcall, stream| upcall.on_write(stream, result));
         true
     }
 
     fn report_shutdown(&self) {
-        let node = &self.0;
-        let ended = node.if_output(|out| match out.shutdown.take() {
+        let inner = &self.0;
+        let ended = inner.if_output(|out| match out.shutdown.take() {
             Some(Shutdown::Done(result)) if out.done.is_empty() => Some(result),
             other => {
                 out.shutdown = other;
@@ -320,7 +320,7 @@ impl Stream {
             }
         });
         if let Some(result) = ended.flatten() {
-            node.event_loop().end_request();
+            inner.event_loop().end_request();
             let result = result.map_err(|errno| Error::new("shutdown", errno));
             self.call("StreamUpcall::on_shutdown", |upcall, stream| upcall.on_shutdown(stream, result));
         }
@@ -329,8 +329,8 @@ impl Stream {
     /// The close phase's part: reports writes in order, then the shutdown. Results that exist already are reported as
     /// they are.
     pub(super) fn cancel_output(&self) {
-        let node = &self.0;
-        let cancelled = node.if_output(|out| {
+        let inner = &self.0;
+        let cancelled = inner.if_output(|out| {
             out.cancel_queue();
             if let Some(Shutdown::Wanted) = out.shutdown {
                 out.shutdown = Some(Shutdown::Done(Err(Errno::ECANCELED)));

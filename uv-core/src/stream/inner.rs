@@ -9,7 +9,7 @@ use super::flags::{
 };
 use super::{Outgoing, Stream};
 use crate::failure::Call;
-use crate::handle::{Handle, Node};
+use crate::handle::{Handle, HandleInner};
 use crate::layer::trace::Facts;
 use crate::layer::{ColdCell, FlagCell, HandlerCell, OnUnwind};
 use crate::paused::{Noted, Pause};
@@ -26,7 +26,7 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-pub(crate) struct StreamNode {
+pub(crate) struct StreamInner {
     pub(super) handle: Handle,
     pub(super) fd: FdCell,
     flags: FlagCell<StreamKind>,
@@ -69,7 +69,7 @@ pub(super) struct Cold {
     pub(super) around: Option<Around>,
 }
 
-impl StreamNode {
+impl StreamInner {
     pub(super) fn new(handle: Handle, flags: StreamFlags) -> Self {
         Self {
             handle,
@@ -179,7 +179,7 @@ impl StreamNode {
     /// Gives the stream a turn in the next poll phase (law 6).
     pub(super) fn push_ready(self: &Rc<Self>) {
         if self.stay_ready() {
-            self.event_loop().push_ready(Rc::clone(self) as Rc<dyn Node>);
+            self.event_loop().push_ready(Rc::clone(self) as Rc<dyn HandleInner>);
         }
     }
 
@@ -208,7 +208,7 @@ impl StreamNode {
         });
         if let Some(pause) = begun {
             let needs_descriptor = matches!(errno, Errno::EMFILE | Errno::ENFILE);
-            self.event_loop().pause(Rc::clone(self) as Rc<dyn Node>, call, pause, needs_descriptor);
+            self.event_loop().pause(Rc::clone(self) as Rc<dyn HandleInner>, call, pause, needs_descriptor);
         }
         self.event_loop().note_trouble(call, errno)
     }
@@ -217,7 +217,7 @@ impl StreamNode {
     pub(super) fn feed(self: &Rc<Self>) {
         if !self.has(FED) {
             self.set(FED);
-            self.event_loop().feed(Rc::clone(self) as Rc<dyn Node>);
+            self.event_loop().feed(Rc::clone(self) as Rc<dyn HandleInner>);
         }
     }
 
@@ -235,7 +235,7 @@ impl StreamNode {
 }
 
 /// The functions that call the tower take a [`Stream`], which the tower gets. The loop gives each turn its own
-/// reference to the node, and that becomes a [`Stream`] without counting references.
+/// reference to the inner state, and that becomes a [`Stream`] without counting references.
 impl Stream {
     /// Calls the tower and traces the call.
     #[inline]
@@ -248,24 +248,24 @@ impl Stream {
     /// Handles readiness in libuv's order: input before output.
     #[inline(always)] // +24 instructions in tcp/echo-64 without this and that of try_write
     fn turn(&self) {
-        let node = &self.0;
-        if node.handle.is_closing() {
+        let inner = &self.0;
+        if inner.handle.is_closing() {
             return;
         }
-        let unfinished = node.on_unwind();
-        if let Some(listener) = node.listening() {
+        let unfinished = inner.on_unwind();
+        if let Some(listener) = inner.listening() {
             self.accept_turn(listener);
-        } else if node.has(CONNECTING) {
+        } else if inner.has(CONNECTING) {
             self.connect_turn();
         } else {
-            if node.has(READING) && node.ready.has(Readiness::READABLE) {
+            if inner.has(READING) && inner.ready.has(Readiness::READABLE) {
                 self.read_turn();
             }
-            if node.ready.has(Readiness::WRITABLE) && !node.handle.is_closing() {
+            if inner.ready.has(Readiness::WRITABLE) && !inner.handle.is_closing() {
                 self.write_turn();
             }
             // Last, because a queued write reports its own failure.
-            if node.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
+            if inner.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
                 self.tell_unread_end();
             }
         }
@@ -279,8 +279,8 @@ impl Stream {
     }
 }
 
-impl Node for StreamNode {
-    fn handle(&self) -> &Handle {
+impl HandleInner for StreamInner {
+    fn base(&self) -> &Handle {
         &self.handle
     }
 
@@ -327,16 +327,16 @@ impl Node for StreamNode {
             return;
         }
         let stream = Stream(self);
-        let node = &stream.0;
-        let unfinished = node.on_unwind();
+        let inner = &stream.0;
+        let unfinished = inner.on_unwind();
         stream.report();
-        if node.has(NOTIFIED) && !node.handle.is_closing() {
-            node.clear(NOTIFIED);
+        if inner.has(NOTIFIED) && !inner.handle.is_closing() {
+            inner.clear(NOTIFIED);
             stream.call("StreamUpcall::on_notify", |upcall, stream| upcall.on_notify(stream));
         }
-        if node.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) || node.has(END_TOLD) {
+        if inner.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) || inner.has(END_TOLD) {
             stream.tell_unread_end();
-            node.watch_unread();
+            inner.watch_unread();
         }
         unfinished.disarm();
     }
@@ -404,6 +404,6 @@ mod tests {
     #[test]
     fn an_idle_stream_is_small() {
         let counts_of_rc = 2 * size_of::<usize>();
-        assert!(size_of::<StreamNode>() + counts_of_rc <= 112);
+        assert!(size_of::<StreamInner>() + counts_of_rc <= 112);
     }
 }
