@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// What `--quick` may take, well short of the three minutes that it promises: pomelo comes after it.
+/// What `--quick` may take, short of the three minutes that it promises: the starts of Node's pomelo, which come last, take
+/// seconds each.
 pub(crate) const QUICK: Duration = Duration::from_secs(150);
 
 /// Default: the measured part of a run, in full and, at most, with `--quick`.

@@ -131,8 +131,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> Result<Vec<String>> {
     let mut notes: Vec<String> = machine::busy_note().into_iter().collect();
     let rig = Rig::new(options, Interrupt::watch(), &mut notes)?;
-    let (fleet, choices): (Vec<&Choice>, Vec<_>) = choices.iter().partition(|choice| choice.entry.is_fleet());
-    let names = plan::peers_of(choices.iter().copied(), options);
+    let names = plan::peers_of(choices, options);
     let peers = Peers::find(&names, options, &rig.launcher).map_err(in_short)?;
     results.versions.extend(peers.versions.clone());
     let who: Vec<(Vec<Contender>, Vec<LeftOut>)> =
@@ -141,12 +140,10 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
     let limit = options.quick.then_some(budget::QUICK);
     let budget = Budget::new(limit, runs, options.rounds, options.duration);
     let (rounds, runs) = (budget.rounds(), runs * budget.rounds());
-    if !choices.is_empty() {
-        let time = in_words(budget.left());
-        let (benches, all, rounds) =
-            (counted(choices.len(), "benchmark"), counted(runs, "run"), counted(rounds, "round"));
-        say::err(format_args!("{benches}, {all} in {rounds}: about {time}"));
-    }
+    let time = in_words(budget.left());
+    let (benches, all, rounds) =
+        (counted(choices.len(), "benchmark"), counted(runs, "run"), counted(rounds, "round"));
+    say::err(format_args!("{benches}, {all} in {rounds}: about {time}"));
     let progress = Progress::new(runs);
     // What is compared has to be certain, whatever the machine does meanwhile.
     let is_patient =
@@ -160,13 +157,8 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
         say::out(table::block(&bench));
         results.benches.push(bench);
     }
-    if !fleet.is_empty() {
-        let entries: Vec<_> = fleet.iter().map(|choice| choice.entry).collect();
-        let (benches, failures) = pomelo::measure(&entries, options, &session.rig).map_err(in_short)?;
-        benches.iter().for_each(|bench| say::out(table::block(bench)));
+    if choices.iter().any(|choice| choice.entry.is_fleet()) {
         results.versions.insert("pomelo".to_owned(), npm::VERSION.to_owned());
-        results.benches.extend(benches);
-        session.failures.extend(failures);
     }
     results.notes = session.notes;
     if options.quick {

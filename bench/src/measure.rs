@@ -5,7 +5,6 @@ use super::budget::Budget;
 use super::catalogue::{Entry, Work};
 use super::child::Trouble;
 use super::clients::failed;
-use super::held;
 use super::plan::{Choice, Contender};
 use super::proc;
 use super::progress::Progress;
@@ -91,12 +90,7 @@ impl Session {
             let what = format!("{}, round {} of {rounds}", choice.entry.name, round + 1);
             // A server that was killed has left its socket.
             self.rig.clear_sockets();
-            match choice.entry.work {
-                Work::Time(_) | Work::Solo { .. } | Work::SoloOf { .. } => {
-                    self.side_by_side(choice, &mut rows, &what)?;
-                }
-                _ => self.one_by_one(choice, &mut rows, &what)?,
-            }
+            self.side_by_side(choice, &mut rows, &what)?;
         }
         if rounds > self.budget.rounds() {
             self.notes
@@ -108,24 +102,6 @@ impl Session {
     fn skip(&mut self) {
         self.budget.skip();
         self.progress.ran();
-    }
-
-    /// A round in which each subject is measured once, alone.
-    fn one_by_one(&mut self, choice: &Choice, rows: &mut [Row], what: &str) -> Result<(), Trouble> {
-        for row in rows {
-            if row.trouble.is_some() {
-                self.skip();
-                row.samples.push(None);
-                continue;
-            }
-            self.progress.show(&format!("{what}, {}", row.contender.name), self.budget.left());
-            let (part, began) = (self.budget.part(), Instant::now());
-            let outcome = held::run(&self.rig, &row.contender.command, choice.entry.work);
-            self.budget.ran(part, began.elapsed());
-            self.progress.ran();
-            self.keep(choice.entry, row, outcome)?;
-        }
-        Ok(())
     }
 
     /// A round in which all subjects are up and measured by turns, in short windows: so they meet the same noise. Every

@@ -3,6 +3,7 @@
 use super::catalogue::{ALL, Entry};
 use super::options::{Options, UserSubject};
 use super::peers::Peers;
+use super::pomelo;
 use super::results::{LeftOut, Role};
 use super::rig::Rig;
 use crate::Result;
@@ -70,16 +71,21 @@ impl Choice {
         peers: &Peers,
         options: &Options,
     ) -> (Vec<Contender>, Vec<LeftOut>) {
-        let (mut contenders, mut left_out) = (vec![self.own(rig, "floor", Role::Floor)], Vec::new());
+        let floor = (!self.entry.is_fleet()).then(|| self.own(rig, "floor", Role::Floor));
+        let (mut contenders, mut left_out): (Vec<_>, _) = (floor.into_iter().collect(), Vec::new());
         let ours = self.ours.iter().filter(|layer| options.wants(layer));
         contenders.extend(ours.map(|layer| self.own(rig, layer, Role::Ours)));
         for &name in self.entry.group().peers.iter().filter(|name| options.wants(name)) {
-            match peers.command(name) {
-                Ok(program) => contenders.push(Contender {
-                    name: name.to_owned(),
-                    role: Role::Peer,
-                    command: [program, vec![self.entry.name.into()], self.path_words(rig, name)].concat(),
+            let command = match self.entry.is_fleet() {
+                true => pomelo::node(rig),
+                false => peers.command(name).map(|program| {
+                    [program, vec![self.entry.name.into()], self.path_words(rig, name)].concat()
                 }),
+            };
+            match command {
+                Ok(command) => {
+                    contenders.push(Contender { name: name.to_owned(), role: Role::Peer, command });
+                }
                 Err(reason) => left_out.push(LeftOut { name: name.to_owned(), reason }),
             }
         }
@@ -92,6 +98,7 @@ impl Choice {
     fn own(&self, rig: &Rig, name: &str, role: Role) -> Contender {
         let words: &[&str] = match (role, self.entry.group().name) {
             (Role::Floor, _) => &["floor", self.entry.name],
+            (_, "pomelo") => &["pomelo", "start"],
             (_, "cluster") => &["subject", "cluster", self.entry.name, "--policy", name],
             _ => &["subject", name, self.entry.name],
         };
@@ -101,10 +108,11 @@ impl Choice {
         Contender { name: name.to_owned(), role, command }
     }
 
-    /// Where a Unix server listens, and where nginx puts its files.
+    /// Where a Unix server listens, where nginx puts its files, and the project of an application of many servers.
     fn path_words(&self, rig: &Rig, name: &str) -> Vec<OsString> {
         match (self.entry.group().name, name) {
             ("unix", _) => vec!["--path".into(), rig.socket(name).into()],
+            ("pomelo", _) => vec![pomelo::folder(rig).into()],
             (_, "nginx") => vec!["--path".into(), rig.scratch.clone().into()],
             _ => Vec::new(),
         }

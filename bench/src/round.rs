@@ -7,7 +7,9 @@
 use super::catalogue::Work;
 use super::child::Trouble;
 use super::clients::{Clients, complaint, failed};
+use super::held;
 use super::plan::Contender;
+use super::pomelo;
 use super::proc::{self, Process};
 use super::rig::Rig;
 use super::server::Server;
@@ -65,7 +67,8 @@ pub(crate) fn windows(work: Work, part: Duration, is_coarse: bool) -> (u32, Dura
         Work::Time(["pump", ..]) => PUMP_WINDOW,
         Work::Time(_) => WINDOW,
         Work::SoloOf { ops, turn } => return whole(part, u32::try_from(ops / turn).unwrap_or(u32::MAX)),
-        _ => SOLO_WINDOW,
+        Work::Solo { .. } => SOLO_WINDOW,
+        _ => return (1, part),
     };
     let count = (part.as_secs_f64() / usual.as_secs_f64()).round().clamp(1.0, f64::from(u32::MAX)) as u32;
     (count, part / count)
@@ -96,6 +99,11 @@ pub(crate) enum Running {
     },
     /// A program that is started once and does some of its operations in each window.
     InTurns(InTurns),
+    /// What is started for its only window, and looked at while it holds connections, or when all of it is up.
+    Once {
+        command: Vec<OsString>,
+        work: Work,
+    },
 }
 
 impl Running {
@@ -109,16 +117,18 @@ impl Running {
         rate: &mut Option<f64>,
     ) -> Result<Self, Trouble> {
         let command = &contender.command[..];
-        if let Work::SoloOf { ops, turn } = work {
-            return InTurns::start(rig, command, ops, turn).map(Self::InTurns);
-        }
-        let Work::Time(words) = work else {
-            let (_, window) = windows(work, part, false);
-            let rate = match *rate {
-                Some(rate) => rate,
-                None => *rate.insert(solo::find_rate(rig, command, work, window)?),
-            };
-            return Ok(Self::Program { command: command.to_vec(), rate });
+        let words = match work {
+            Work::Time(words) => words,
+            Work::SoloOf { ops, turn } => return InTurns::start(rig, command, ops, turn).map(Self::InTurns),
+            Work::Solo { pilot } => {
+                let (_, window) = windows(work, part, false);
+                let rate = match *rate {
+                    Some(rate) => rate,
+                    None => *rate.insert(solo::find_rate(rig, command, pilot, window)?),
+                };
+                return Ok(Self::Program { command: command.to_vec(), rate });
+            }
+            _ => return Ok(Self::Once { command: command.to_vec(), work }),
         };
         let server = Server::start(&rig.launcher, rig.server_cpu, command)?;
         let clients = Clients::start(rig, &server, words)?;
@@ -134,7 +144,7 @@ impl Running {
     pub(crate) fn get_ready(&mut self) -> Result<(), Trouble> {
         match self {
             Self::InTurns(program) => program.get_ready(),
-            Self::Server(_) | Self::Program { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -144,6 +154,10 @@ impl Running {
             Self::Server(served) => served.window(time),
             Self::Program { command, rate } => solo::run(rig, command, *rate, time),
             Self::InTurns(program) => program.turn(),
+            Self::Once { command, work } => match work {
+                Work::FleetStart | Work::FleetMemory => pomelo::run(rig, command, *work),
+                _ => held::run(rig, command, *work),
+            },
         }
     }
 
@@ -154,8 +168,8 @@ impl Running {
                 drop(clients);
                 server.stop()
             }
-            Self::Program { .. } => Ok(()),
             Self::InTurns(program) => program.end(),
+            Self::Program { .. } | Self::Once { .. } => Ok(()),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! A program without clients: it does so many operations and says what they cost it, for all of them or turn by turn.
 
-use super::catalogue::Work;
 use super::child::{Child, Trouble};
 use super::clients::failed;
 use super::rig::Rig;
@@ -41,8 +40,12 @@ fn window(report: &Measured) -> Sample {
 }
 
 /// Operations per second, from runs that grow until they are long enough.
-pub(crate) fn find_rate(rig: &Rig, command: &[OsString], work: Work, time: Duration) -> Result<f64, Trouble> {
-    let Work::Solo { pilot: mut ops } = work else { return Err(failed("its operations are given")) };
+pub(crate) fn find_rate(
+    rig: &Rig,
+    command: &[OsString],
+    mut ops: u64,
+    time: Duration,
+) -> Result<f64, Trouble> {
     let mut report = run_once(rig, command, ops, time * 10 + PATIENCE)?;
     for _ in 1..PILOTS {
         if Duration::from_nanos(report.wall_ns) >= time / PILOT_PART {

@@ -1,4 +1,4 @@
-//! The benchmark of a start, without Node.
+//! The benchmark of a start, where there is no Node.
 
 use std::error::Error;
 use std::fs;
@@ -12,9 +12,10 @@ fn the_start_of_twenty_servers_is_measured() -> Outcome {
     let folder = tempfile::tempdir()?;
     let report = folder.path().join("report");
     let output = Command::new(env!("CARGO_BIN_EXE_upcall-bench"))
-        .args(["pomelo", "--only", "pomelo", "--rounds", "1", "--out"])
+        .args(["pomelo", "--rounds", "2", "--out"])
         .arg(&report)
         .env("TMPDIR", folder.path())
+        .env("PATH", "")
         .output()?;
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{text}");
@@ -22,8 +23,18 @@ fn the_start_of_twenty_servers_is_measured() -> Outcome {
     for (number, name) in ["pomelo/start", "pomelo/memory"].into_iter().enumerate() {
         let bench = &json["benches"][number];
         assert_eq!(bench["name"], name);
-        assert_eq!(bench["subjects"][0]["name"], "pomelo");
-        assert!(bench["subjects"][0]["cost"]["median"].as_f64().is_some_and(|cost| cost > 0.0), "{bench}");
+        assert_eq!(bench["subjects"].as_array().map(Vec::len), Some(1), "{bench}");
+        let subject = &bench["subjects"][0];
+        assert_eq!((&subject["name"], &subject["role"]), (&"pomelo".into(), &"ours".into()));
+        assert!(subject["cost"]["median"].as_f64().is_some_and(|cost| cost > 0.0), "{bench}");
+        assert_eq!(subject["cost"]["samples"].as_array().map(Vec::len), Some(2), "{bench}");
+        let is_timed = subject["latency"]["p50_us"].as_f64().is_some_and(|time| time > 1000.0);
+        assert_eq!(is_timed, name == "pomelo/start", "{bench}");
+        let left_out = &bench["left_out"][0];
+        assert_eq!(
+            (&left_out["name"], &left_out["reason"]),
+            (&"node".into(), &"there is no node here".into())
+        );
         assert!(text.contains(name), "{text}");
     }
     // Neither processes nor files are left.
