@@ -1,6 +1,7 @@
 //! The command line of `upcall`: its commands with their options, and one clear line about a word that is wrong.
 
 use crate::{pomelo, say, trace};
+use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::env;
 use std::error::Error;
@@ -27,12 +28,13 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
     bin_name = program(),
     version,
     args_override_self = true,
+    arg_required_else_help = true,
     after_help = "Exit codes: 0 done, 1 failed, 2 a wrong word. `pomelo` has more; see its help.\nThe variable RUST_LOG \
                   turns on logging: warn, or trace."
 )]
 struct Line {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Command,
 }
 
 /// One command with its options.
@@ -48,6 +50,7 @@ pub enum Command {
     /// Prints the upcall traits of every layer in order
     Chain,
     /// Makes, starts and commands an application of many servers
+    #[command(arg_required_else_help = true)]
     Pomelo(pomelo::options::Line),
     /// Prints a script with which a shell completes the words of `upcall`
     Completions {
@@ -148,7 +151,8 @@ impl Error for Refusal {}
 pub fn read<T: Parser>(words: impl IntoIterator<Item = OsString>) -> std::result::Result<T, Refusal> {
     T::try_parse_from(words).map_err(|error| {
         let text = error.render().to_string();
-        if error.use_stderr() { Refusal::Wrong(one_line(&text)) } else { Refusal::Help(text) }
+        let is_help = !error.use_stderr() || error.kind() == DisplayHelpOnMissingArgumentOrSubcommand;
+        if is_help { Refusal::Help(text) } else { Refusal::Wrong(one_line(&text)) }
     })
 }
 
@@ -196,15 +200,7 @@ impl Command {
     /// # Errors
     /// Help is wanted, or something is wrong.
     pub fn read(words: impl IntoIterator<Item = OsString>) -> std::result::Result<Self, Refusal> {
-        let mut words: Vec<OsString> = words.into_iter().collect();
-        match read(words.iter().cloned())? {
-            Line { command: None | Some(Self::Pomelo(pomelo::options::Line { command: None })) } => {
-                words.push("--help".into());
-                let Line { command } = read(words)?;
-                command.ok_or_else(|| Refusal::Wrong("want a command; see --help".to_owned()))
-            }
-            Line { command: Some(command) } => Ok(command),
-        }
+        read(words).map(|Line { command }| command)
     }
 }
 

@@ -22,7 +22,7 @@ fn serve(words: &[&str]) -> Outcome<ServeOptions> {
 
 fn pomelo(words: &[&str]) -> Outcome<Pomelo> {
     match parse(&[&["pomelo"], words].concat())? {
-        Command::Pomelo(Line { command: Some(options) }) => Ok(options),
+        Command::Pomelo(Line { command }) => Ok(command),
         other => Err(format!("{words:?}: {other:?}").into()),
     }
 }

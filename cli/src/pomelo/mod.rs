@@ -27,9 +27,7 @@ use std::process::ExitCode;
 /// Runs the command. Prints an error in one line, and returns the exit code of its kind.
 #[must_use]
 pub fn run(line: &Line) -> ExitCode {
-    // Help was printed.
-    let Some(options) = &line.command else { return ExitCode::SUCCESS };
-    let outcome = match options {
+    let outcome = match &line.command {
         Options::Init { folder } => init::run(folder).map_err(Into::into),
         Options::Start(options) if options.is_daemon => daemon::run(options).map_err(Into::into),
         Options::Start(options) => start::run(options).map_err(Into::into),

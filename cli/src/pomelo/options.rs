@@ -12,9 +12,9 @@ use std::path::PathBuf;
                   in part, 5 no answer."
 )]
 pub struct Line {
-    /// The command. Without one, help is printed.
+    /// The command
     #[command(subcommand)]
-    pub command: Option<Options>,
+    pub command: Options,
 }
 
 /// A command with its words.
