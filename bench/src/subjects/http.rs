@@ -3,6 +3,7 @@
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, end_on_sigterm};
 use crate::Result;
+use crate::catalogue::ALL;
 use async_wrap::Environment;
 use http::proto::Fields;
 use http::upcall::{BodyHandler, RequestHandler};
@@ -13,24 +14,9 @@ use upcall::app::App;
 /// Bytes of the largest body of `/size/N`.
 const MAX_SIZE: usize = 1 << 20;
 
-/// What the benchmarks ask for.
-const BENCHES: &[&str] = &[
-    "chunked",
-    "connect",
-    "down-1k",
-    "down-1m",
-    "down-64k",
-    "idle",
-    "keep-alive",
-    "pipelined",
-    "up-1k",
-    "up-1m",
-    "up-64k",
-];
-
 /// Serves until SIGTERM, whatever is asked for.
 pub(crate) fn serve(options: &Options) -> Result<()> {
-    if !BENCHES.contains(&options.own_name()) {
+    if !ALL.iter().any(|entry| entry.group().name == "http" && entry.own_name() == options.own_name()) {
         return Err(format!("subject: no benchmark {:?} of HTTP", options.bench).into());
     }
     let env = Environment::with_new_loop()?;

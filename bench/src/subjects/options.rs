@@ -1,6 +1,6 @@
 //! The command line of `upcall-bench subject`.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use upcall::args::{Policy, number};
@@ -8,31 +8,16 @@ use upcall::args::{Policy, number};
 /// More worker processes than that are a mistyped number.
 const MAX_WORKERS: usize = 256;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Layer {
     Floor,
     UvCore,
     TcpWrap,
-    AsyncWrap { hooks: bool },
+    AsyncWrap,
+    AsyncWrapHooks,
     Net,
     Http,
     Cluster,
-}
-
-impl Layer {
-    fn of_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "floor" => Self::Floor,
-            "uv-core" => Self::UvCore,
-            "tcp-wrap" => Self::TcpWrap,
-            "async-wrap" => Self::AsyncWrap { hooks: false },
-            "async-wrap-hooks" => Self::AsyncWrap { hooks: true },
-            "net" => Self::Net,
-            "http" => Self::Http,
-            "cluster" => Self::Cluster,
-            _ => return None,
-        })
-    }
 }
 
 /// A layer, a benchmark, and what belongs to it.
@@ -40,7 +25,7 @@ impl Layer {
 #[command(name = "subject", args_override_self = true)]
 pub(crate) struct Options {
     /// The layer
-    #[arg(value_parser = layer)]
+    #[arg(value_enum)]
     pub(crate) layer: Layer,
     /// The benchmark, with its group; layers can do without
     pub(crate) bench: String,
@@ -59,10 +44,6 @@ pub(crate) struct Options {
     /// How connections get to them
     #[arg(long, value_enum, default_value_t = Policy::RoundRobin)]
     pub(crate) policy: Policy,
-}
-
-fn layer(name: &str) -> Result<Layer, &'static str> {
-    Layer::of_name(name).ok_or("no layer")
 }
 
 impl Options {
