@@ -55,7 +55,7 @@ pub(crate) struct Child {
     what: String,
     process: std::process::Child,
     lines: Receiver<String>,
-    /// Reads standard error, for its last line.
+    /// Reads standard error to its end.
     complaint: Option<JoinHandle<String>>,
     interrupt: Interrupt,
     ended: Option<ExitStatus>,
@@ -79,7 +79,7 @@ impl Launcher {
         let (told, lines) = sync_channel(LINES);
         let (output, errors) = (process.stdout.take(), process.stderr.take());
         thread::spawn(move || output.map(|output| tell_lines(output, &told)));
-        let complaint = thread::spawn(move || errors.map(last_line).unwrap_or_default());
+        let complaint = thread::spawn(move || errors.map(complaint_in).unwrap_or_default());
         let interrupt = self.interrupt.clone();
         Ok(Child { what, process, lines, complaint: Some(complaint), interrupt, ended: None })
     }
@@ -117,6 +117,11 @@ impl Child {
         self.ended
     }
 
+    /// Waits until it has ended or the run was interrupted, for at most `patience`. Returns whether it is over.
+    pub(crate) fn ends_within(&mut self, patience: Duration) -> bool {
+        until(patience, || self.has_ended() || self.interrupt.came())
+    }
+
     fn has_ended(&mut self) -> bool {
         if self.ended.is_none() {
             self.ended = self.process.try_wait().ok().flatten();
@@ -148,8 +153,8 @@ impl Child {
         }
     }
 
-    /// The last line of standard error, as far as it has come: a descendant may hold it open.
-    fn complaint(&mut self) -> String {
+    /// What [`complaint_in`] standard error is, as far as that has come: a descendant may hold it open.
+    pub(crate) fn complaint(&mut self) -> String {
         let has_come = |reader: &JoinHandle<String>| until(STOP_PATIENCE, || reader.is_finished());
         if !self.complaint.as_ref().is_some_and(has_come) {
             return String::new();
@@ -210,15 +215,17 @@ fn tell_lines(output: impl Read, told: &SyncSender<String>) {
     }
 }
 
-/// The last line with something on it, without the `error: ` that commands put in front, nor the hint that follows a
-/// panic's message.
-fn last_line(errors: impl Read) -> String {
+/// The first error, as cargo says it; else the last line with something on it that is no hint behind a panic's message.
+/// Without the `error: ` that commands put in front.
+fn complaint_in(errors: impl Read) -> String {
     let mut errors = BufReader::new(errors);
     let (mut line, mut last) = (Vec::new(), String::new());
+    let mut is_error = false;
     while (&mut errors).take(MAX_LINE).read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim();
-        if !text.is_empty() && !text.starts_with(PANIC_HINT) {
+        if !is_error && !text.is_empty() && !text.starts_with(PANIC_HINT) {
+            is_error = text.starts_with("error");
             last = text.strip_prefix("error: ").unwrap_or(text).chars().take(MAX_COMPLAINT).collect();
         }
         line.clear();
@@ -231,12 +238,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_that_says_something_is_the_complaint() {
-        assert_eq!(last_line(&b"warning: x\nerror: no such thing\n\n"[..]), "no such thing");
+    fn the_first_error_or_the_last_line_that_says_something_is_the_complaint() {
+        let cargo = b"warning: x\n  error: no cmake\nerror: could not compile\n\n";
+        assert_eq!(complaint_in(&cargo[..]), "no cmake");
+        assert_eq!(complaint_in(&b"starting\nkilled\n"[..]), "killed");
         let panic =
             "thread 'main' panicked at a.rs:1:2:\nno room\nnote: run with `RUST_BACKTRACE=1` to see\n";
-        assert_eq!(last_line(panic.as_bytes()), "no room");
-        assert_eq!(last_line(&b""[..]), "");
+        assert_eq!(complaint_in(panic.as_bytes()), "no room");
+        assert_eq!(complaint_in(&b""[..]), "");
     }
 
     #[test]

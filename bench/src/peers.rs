@@ -1,17 +1,13 @@
 //! The peers: built on demand, found on PATH, or left out with a reason.
 
-use super::child::{Launcher, Trouble, until};
-use super::interrupt::{Interrupt, send_signal};
+use super::child::{Launcher, Trouble};
+use super::in_short;
 use super::options::Options;
-use super::proc;
-use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::ffi::OsString;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
-use std::{env, thread};
 use upcall::say;
 use upcall::sources::target_folder;
 
@@ -55,7 +51,7 @@ impl Peers {
                     if launcher.interrupt.came() {
                         return Err(Trouble::Interrupted);
                     }
-                    built.entry(package).or_insert_with(|| build(package, &launcher.interrupt)).clone()
+                    built.entry(package).or_insert_with(|| build(package, launcher)).clone()
                 }
             };
             let program = program.map_err(Trouble::Cannot);
@@ -114,66 +110,33 @@ fn is_on_path(program: &str) -> bool {
 }
 
 /// Builds a package of the peers' workspace, or finds that it is built.
-fn build(package: &str, interrupt: &Interrupt) -> Result<Vec<OsString>, String> {
+fn build(package: &str, launcher: &Launcher) -> Result<Vec<OsString>, String> {
     let target = target_folder().join("peers");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--release", "--locked", "--package", package, "--manifest-path"]);
-    cargo.arg(Path::new(FOLDER).join("Cargo.toml")).arg("--target-dir").arg(&target);
-    let cannot = |error| format!("{package} cannot be built: {error}");
-    let mut cargo =
-        cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(cannot)?;
-    let complaints = cargo.stderr.take();
-    let complaints = thread::spawn(move || {
-        let mut text = Vec::new();
-        // What could be read is all that there is to show.
-        let _whole = complaints.map(|mut complaints| complaints.read_to_end(&mut text));
-        String::from_utf8_lossy(&text).into_owned()
-    });
-    let mut status = None;
-    let mut has_ended = || {
-        status = cargo.try_wait().ok().flatten();
-        status.is_some() || interrupt.came()
-    };
-    if !until(BUILD_IS_NEWS, &mut has_ended) {
+    let mut words = vec![env::var_os("CARGO").unwrap_or_else(|| "cargo".into())];
+    words.extend(["build", "--quiet", "--release", "--locked", "--package", package].map(OsString::from));
+    words.extend(["--manifest-path".into(), Path::new(FOLDER).join("Cargo.toml").into()]);
+    words.extend(["--target-dir".into(), target.clone().into()]);
+    let cannot = |why: &str| format!("{package} cannot be built: {why}");
+    let mut cargo = launcher.start(None, &words).map_err(|trouble| cannot(&in_short(trouble)))?;
+    if !cargo.ends_within(BUILD_IS_NEWS) {
         say::err(format_args!("building {package}, once: bench/peers, into {} …", target.display()));
-        until(BUILD_PATIENCE, has_ended);
-    }
-    let Some(status) = status else {
-        // With the compilers that it runs: they would go on without it.
-        for process in proc::tree(cargo.id()).unwrap_or_default() {
-            send_signal(process.pid, Signal::KILL);
+        if !cargo.ends_within(BUILD_PATIENCE) {
+            // It ends here, with the compilers that it runs.
+            return Err(format!("{package} was not built within {} s", BUILD_PATIENCE.as_secs()));
         }
-        cargo.wait().map_err(cannot)?;
-        return Err(format!("{package} was not built within {} s", BUILD_PATIENCE.as_secs()));
-    };
-    if !status.success() {
-        let complaints = complaints.join().unwrap_or_default();
-        return Err(format!("{package} cannot be built: {}", first_error(&complaints)));
     }
-    let program: PathBuf = target.join("release").join(package);
-    Ok(vec![program.into()])
-}
-
-/// What cargo complains about first.
-fn first_error(complaints: &str) -> &str {
-    let mut lines = complaints.lines().map(str::trim).filter(|line| !line.is_empty());
-    let last = lines.clone().next_back().unwrap_or("cargo does not say why");
-    lines.find(|line| line.starts_with("error")).unwrap_or(last)
+    match cargo.wait() {
+        Some(status) if status.success() => Ok(vec![target.join("release").join(package).into()]),
+        _ => Err(cannot(match &*cargo.complaint() {
+            "" => "cargo does not say why",
+            why => why,
+        })),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_error_is_the_reason() {
-        assert_eq!(
-            first_error("warning: x\n  error: no cmake\nerror: could not compile\n"),
-            "error: no cmake"
-        );
-        assert_eq!(first_error("killed\n"), "killed");
-        assert_eq!(first_error(""), "cargo does not say why");
-    }
 
     #[test]
     fn a_peer_that_was_not_looked_for_has_a_reason() {
