@@ -35,6 +35,8 @@ pub(crate) struct Budget {
     part: Duration,
     /// When everything has to be over.
     deadline: Option<Instant>,
+    /// Runs that are over, and those that are left.
+    done: usize,
     runs: usize,
     overhead: f64,
 }
@@ -50,7 +52,7 @@ impl Budget {
         let default = if limit.is_some() { QUICK_PART } else { FULL_PART };
         let part = part.unwrap_or(default);
         let deadline = limit.map(|limit| Instant::now() + limit);
-        let mut budget = Self { rounds: 1, part, deadline, runs, overhead: OVERHEAD };
+        let mut budget = Self { rounds: 1, part, deadline, done: 0, runs, overhead: OVERHEAD };
         let round = budget.needed(part.min(GOOD_PART)).as_secs_f64();
         let fits = |rounds: &usize| limit.is_none_or(|limit| round * *rounds as f64 <= limit.as_secs_f64());
         budget.rounds = rounds.unwrap_or_else(|| (1..=ROUNDS).rev().find(fits).unwrap_or(1));
@@ -91,7 +93,13 @@ impl Budget {
 
     /// There will be one run less.
     pub(crate) fn skip(&mut self) {
+        self.done += 1;
         self.runs = self.runs.saturating_sub(1);
+    }
+
+    /// The number of the run that is next, and how many there are.
+    pub(crate) fn place(&self) -> (usize, usize) {
+        (self.done + 1, self.done + self.runs)
     }
 
     /// How long it will still take.

@@ -144,7 +144,7 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
     let (benches, all, rounds) =
         (counted(choices.len(), "benchmark"), counted(runs, "run"), counted(rounds, "round"));
     say::err(format_args!("{benches}, {all} in {rounds}: about {time}"));
-    let progress = Progress::new(runs);
+    let progress = Progress::new();
     // What is compared has to be certain, whatever the machine does meanwhile.
     let is_patient =
         (options.save.is_some() || options.compare.is_some()) && options.rounds.is_none() && !options.quick;

@@ -77,13 +77,10 @@ impl Session {
                     break;
                 }
                 rounds += 1;
-                for _ in &rows {
-                    self.budget.add();
-                    self.progress.add();
-                }
+                rows.iter().for_each(|_| self.budget.add());
             }
             if round > 0 && self.budget.is_short() {
-                (0..rows.len() * (rounds - round)).for_each(|_| self.skip());
+                (0..rows.len() * (rounds - round)).for_each(|_| self.budget.skip());
                 self.cut_short += 1;
                 break;
             }
@@ -99,11 +96,6 @@ impl Session {
         Ok(Self::conclude(choice.entry, rows, left_out))
     }
 
-    fn skip(&mut self) {
-        self.budget.skip();
-        self.progress.ran();
-    }
-
     /// A round in which all subjects are up and measured by turns, in short windows: so they meet the same noise. Every
     /// other turn goes backwards, so that no subject always comes first.
     fn side_by_side(&mut self, choice: &Choice, rows: &mut [Row], what: &str) -> Result<(), Trouble> {
@@ -111,13 +103,13 @@ impl Session {
         let (turns, window) = round::windows(work, part, !proc::has_run_times());
         let mut up = Vec::new();
         for row in &mut *rows {
-            self.progress.show(&format!("{what}, {}", row.contender.name), self.budget.left());
+            self.progress.show(&format!("{what}, {}", row.contender.name), &self.budget);
             up.push(self.start(choice.entry, row, part)?);
         }
         up.iter_mut().flatten().for_each(Up::get_ready);
         let sweeper = matches!(work, Work::SoloOf { .. }).then(|| Sweeper::new(self.rig.server_cpu));
         for turn in 0..turns {
-            self.progress.show(what, self.budget.left());
+            self.progress.show(what, &self.budget);
             let mut in_turn: Vec<_> = up.iter_mut().flatten().filter(|one| one.running.is_ok()).collect();
             if in_turn.is_empty() {
                 break;
@@ -131,13 +123,12 @@ impl Session {
         }
         for (row, up) in rows.iter_mut().zip(up) {
             let Some(up) = up else {
-                self.skip();
+                self.budget.skip();
                 row.samples.push(None);
                 continue;
             };
             let (outcome, took) = up.end(work);
             self.budget.ran(part, took);
-            self.progress.ran();
             self.keep(choice.entry, row, outcome)?;
         }
         Ok(())

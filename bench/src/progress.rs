@@ -1,5 +1,6 @@
 //! The progress line: what runs, and how long it will still take. On a terminal it is rewritten in place.
 
+use super::budget::Budget;
 use rustix::termios::tcgetwinsize;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -16,8 +17,6 @@ const ERASE: &str = "\r\x1b[2K";
 #[derive(Debug)]
 pub(crate) struct Progress {
     terminal: bool,
-    runs: usize,
-    done: usize,
     /// When a line was last written where it stays.
     written: Option<Instant>,
     /// Whether a line stands there that has to be erased.
@@ -25,13 +24,13 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(runs: usize) -> Self {
-        Self { terminal: io::stderr().is_terminal(), runs, done: 0, written: None, shown: false }
+    pub(crate) fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal(), written: None, shown: false }
     }
 
     /// Says what runs now and how long everything will still take.
-    pub(crate) fn show(&mut self, what: &str, left: Duration) {
-        let line = self.line(what, left);
+    pub(crate) fn show(&mut self, what: &str, budget: &Budget) {
+        let line = line(what, budget.place(), budget.left());
         if self.terminal {
             let width = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
             let width = if width == 0 { USUAL_WIDTH } else { width };
@@ -45,14 +44,6 @@ impl Progress {
         }
     }
 
-    pub(crate) fn ran(&mut self) {
-        self.done += 1;
-    }
-
-    pub(crate) fn add(&mut self) {
-        self.runs += 1;
-    }
-
     /// Makes room for what is printed.
     pub(crate) fn clear(&mut self) {
         if self.shown {
@@ -61,11 +52,10 @@ impl Progress {
             self.shown = false;
         }
     }
+}
 
-    fn line(&self, what: &str, left: Duration) -> String {
-        let now = self.done + 1;
-        format!("[{now}/{}] {what}; {} left", self.runs, in_words(left))
-    }
+fn line(what: &str, (number, all): (usize, usize), left: Duration) -> String {
+    format!("[{number}/{all}] {what}; {} left", in_words(left))
 }
 
 /// `1 run`, `2 runs`.
@@ -96,9 +86,7 @@ mod tests {
 
     #[test]
     fn the_line_says_what_runs_and_how_long_it_still_takes() {
-        let mut progress = Progress::new(12);
-        (0..3).for_each(|_| progress.ran());
-        let line = progress.line("tcp/pump, libuv, round 2 of 3", Duration::from_secs(70));
+        let line = line("tcp/pump, libuv, round 2 of 3", (4, 12), Duration::from_secs(70));
         assert_eq!(line, "[4/12] tcp/pump, libuv, round 2 of 3; 1 min 10 s left");
     }
 }

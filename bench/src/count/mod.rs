@@ -11,6 +11,7 @@ mod meter;
 pub(crate) mod show;
 mod tools;
 
+use super::budget::Budget;
 use super::catalogue::Entry;
 use super::child::Trouble;
 use super::in_short;
@@ -31,7 +32,7 @@ use upcall::say;
 /// nginx as a family of processes.
 const PEERS: &[&str] = &["libuv", "tokio", "hyper"];
 
-/// How long one tool takes for one subject, until that is known.
+/// How long one tool takes for one subject, or a little less.
 const USUAL_RUN: Duration = Duration::from_secs(2);
 
 /// Counts into `results`. Returns what has failed of ours.
@@ -72,7 +73,7 @@ pub(crate) fn run(
             who
         })
         .collect();
-    session.plan(who.iter().map(Vec::len).sum());
+    session.budget = budget(session.tools.len() * who.iter().map(Vec::len).sum::<usize>());
     for (choice, who) in countable.into_iter().zip(who) {
         for contender in who {
             let count = session.count(choice.entry, &contender).map_err(in_short)?;
@@ -96,10 +97,7 @@ struct Session {
     rig: Rig,
     tools: Vec<Tool>,
     progress: Progress,
-    began: Instant,
-    /// Runs in all, and those that are over.
-    planned: u32,
-    runs: u32,
+    budget: Budget,
     notes: Vec<String>,
     failures: Vec<String>,
 }
@@ -118,15 +116,8 @@ impl Session {
         }
         let versions = tools.iter().filter_map(|tool| Some((tool.program().to_owned(), tool.version()?)));
         results.versions.extend(versions);
-        let (progress, began, failures) = (Progress::new(0), Instant::now(), Vec::new());
-        Ok(Self { rig, tools, progress, began, planned: 0, runs: 0, notes, failures })
-    }
-
-    /// So many subjects are to be counted.
-    fn plan(&mut self, subjects: usize) {
-        let runs = subjects * self.tools.len();
-        (self.progress, self.began) = (Progress::new(runs), Instant::now());
-        self.planned = u32::try_from(runs).unwrap_or(u32::MAX);
+        let (progress, budget) = (Progress::new(), budget(0));
+        Ok(Self { rig, tools, progress, budget, notes, failures: Vec::new() })
     }
 
     /// Counts one operation of one subject, with every tool. Only an interruption ends it early.
@@ -134,10 +125,11 @@ impl Session {
         let (bench, subject) = (entry.name, &contender.name);
         let mut count = Count { name: bench.to_owned(), subject: subject.clone(), ..Count::default() };
         for tool in self.tools.clone() {
-            self.show(&format!("{bench}, {subject}, {}", tool.what()));
+            let what = format!("{bench}, {subject}, {}", tool.what());
+            self.progress.show(&what, &self.budget);
+            let began = Instant::now();
             let outcome = meter::count(&self.rig, tool, &contender.command, entry);
-            self.progress.ran();
-            self.runs += 1;
+            self.budget.ran(USUAL_RUN, began.elapsed());
             let place = match tool {
                 Tool::Instructions => &mut count.instructions,
                 Tool::Syscalls => &mut count.syscalls,
@@ -147,21 +139,19 @@ impl Session {
                 Ok(number) => *place = Some(number),
                 Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
                 Err(Trouble::Cannot(reason) | Trouble::Failed(reason)) => {
-                    let place = format!("{bench}, {subject}, {}", tool.what());
-                    self.notes.push(format!("{place}: {reason}"));
+                    self.notes.push(format!("{what}: {reason}"));
                     if contender.role != Role::Peer {
-                        self.failures.push(place);
+                        self.failures.push(what);
                     }
                 }
             }
         }
         Ok(count)
     }
+}
 
-    fn show(&mut self, what: &str) {
-        let each = self.began.elapsed().checked_div(self.runs).unwrap_or(USUAL_RUN);
-        self.progress.show(what, each * self.planned.saturating_sub(self.runs));
-    }
+fn budget(runs: usize) -> Budget {
+    Budget::new(None, runs, Some(1), Some(USUAL_RUN))
 }
 
 /// Keeps the counts of a run, or compares them with what was kept.
