@@ -1,9 +1,10 @@
 //! A request's body: which handler receives it, and how fast. Mirrors the flow of `http.IncomingMessage`.
 
-use crate::connection::Connection;
+use crate::connection::{BodyPlace, Connection};
 use crate::trace::up_within;
 use crate::upcall::BodyHandler;
 use async_wrap::layer::trace::Facts;
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -79,7 +80,7 @@ impl Body {
     /// called last, unless another handler takes its place. A handler that is set too late gets `on_abort`: the connection
     /// is closed, or the body, even an empty one, was discarded behind its response or went to another handler.
     pub fn set_handler(&self, handler: impl BodyHandler + 'static) {
-        let mut handler: Option<Box<dyn BodyHandler>> = Some(Box::new(handler));
+        let mut handler: Option<BodyPlace> = Some(Rc::new(Cell::new(Some(handler))));
         if self.is_current() {
             let old = self.connection.pipeline.with(self.number, |exchange, _| {
                 let extra = exchange.extra_mut();
@@ -128,11 +129,13 @@ impl Body {
 
     /// A handler came too late, and is told: a task may wait for one of its calls.
     #[cold]
-    fn refuse_handler(&self, mut handler: Box<dyn BodyHandler>) {
+    fn refuse_handler(&self, handler: BodyPlace) {
         // In a tick, since the socket may have no further upcall.
         let body = self.clone();
         self.connection.core.env().next_tick(move || {
-            up_within("BodyHandler::on_abort", Facts::default, || handler.on_abort(&body));
+            up_within("BodyHandler::on_abort", Facts::default, || {
+                handler.call(&mut |handler| handler.on_abort(&body));
+            });
         });
     }
 

@@ -1,11 +1,12 @@
 //! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
 
-use crate::connection::{Connection, Exchange, Phase, fast_path};
+use crate::connection::{Connection, Exchange, Phase, ResponsePlace, fast_path};
 use crate::proto::{EncodeError, Encoder, ResponseHead, Version};
 use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
 use crate::{Error, Result};
 use net::Socket;
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -212,10 +213,10 @@ impl Response {
     /// Sets the handler of this response's events, in place of the one before. It is also told of a client that has ended
     /// its side before. If the response has ended, or its connection is closed, the handler is dropped.
     pub fn set_handler(&self, handler: impl ResponseHandler + 'static) {
-        let mut handler: Option<Box<dyn ResponseHandler>> = Some(Box::new(handler));
-        let old = self.connection.pipeline.with(self.number, |exchange, _| {
+        let mut handler: Option<ResponsePlace> = Some(Rc::new(Cell::new(Some(handler))));
+        let old = self.with(|exchange| {
             let extra = exchange.extra_mut();
-            (extra.is_handler_out, extra.knows_end) = (false, false);
+            extra.knows_end = false;
             std::mem::replace(&mut extra.handler, handler.take())
         });
         if self.connection.state.is_client_end_known() {

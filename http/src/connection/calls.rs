@@ -1,85 +1,152 @@
-//! Handlers of responses and bodies during their own calls: out of their exchange, which the call may end, abandon or give
-//! another handler. Mirrors what `HandlerCell` does for towers, for handlers whose place may be over when they return.
+//! Calls of the handlers of responses and bodies, made at once or [deferred](super::Deferred). Mirrors the events that Node
+//! emits on a `ServerResponse` and an `IncomingMessage`.
 
 use super::Connection;
+use super::exchange::Exchange;
 use crate::trace::{up, up_with};
 use crate::upcall::{BodyHandler, ResponseHandler};
 use crate::{Body, Response};
+use async_wrap::AsyncContext;
+use async_wrap::layer::OnUnwind;
 use async_wrap::layer::trace::Facts;
+use std::cell::Cell;
 use std::rc::Rc;
 
-/// The handler of a response during its call. It goes back into its exchange, or to the call that was deferred when the
-/// response ended.
-struct Lent<'a> {
-    connection: &'a Connection,
-    number: u32,
-    handler: Option<Box<dyn ResponseHandler>>,
-    has_returned: bool,
-    /// Dropped last: if the call drops all others, the response is abandoned with its handler in place to be told.
-    response: Response,
+/// A handler's cell, which an exchange shares with its calls. During its own call, which may end the exchange or set another
+/// handler, the handler is outside of the cell, and it does not return if it panics.
+pub(crate) trait HandlerPlace<H: ?Sized> {
+    fn call(&self, call: &mut dyn FnMut(&mut H));
 }
 
-/// Calls the handler of the response of this number, if it has one.
-pub(super) fn call_response_handler(
-    connection: &Rc<Connection>,
-    number: u32,
-    name: &'static str,
-    call: impl FnOnce(&mut dyn ResponseHandler, &Response),
-) {
-    let taken = connection.pipeline.with(number, |exchange, _| {
-        let extra = exchange.extra_mut();
-        let handler = extra.handler.take()?;
-        extra.is_handler_out = true;
-        exchange.handles += 1;
-        Some((handler, exchange.context))
-    });
-    let Some((handler, context)) = taken.flatten() else { return };
-    let response = Response::first(connection, number);
-    let mut lent = Lent { connection, number, handler: Some(handler), has_returned: false, response };
-    up(connection.core.env(), context, name, || {
-        if let Some(handler) = &mut lent.handler {
-            call(&mut **handler, &lent.response);
+impl<H: ResponseHandler + 'static> HandlerPlace<dyn ResponseHandler> for Cell<Option<H>> {
+    fn call(&self, call: &mut dyn FnMut(&mut (dyn ResponseHandler + 'static))) {
+        if let Some(mut handler) = self.take() {
+            call(&mut handler);
+            self.set(Some(handler));
         }
-    });
-    lent.has_returned = true;
+    }
 }
 
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if !self.has_returned {
-            // A handler that panicked is not called again.
-            self.handler = None;
+impl<H: BodyHandler + 'static> HandlerPlace<dyn BodyHandler> for Cell<Option<H>> {
+    fn call(&self, call: &mut dyn FnMut(&mut (dyn BodyHandler + 'static))) {
+        if let Some(mut handler) = self.take() {
+            call(&mut handler);
+            self.set(Some(handler));
         }
-        let handler = &mut self.handler;
-        self.connection.pipeline.with(self.number, |exchange, _| {
-            if exchange.extra().is_handler_out {
-                let extra = exchange.extra_mut();
-                (extra.is_handler_out, extra.handler) = (false, handler.take());
+    }
+}
+
+pub(crate) type ResponsePlace = Rc<dyn HandlerPlace<dyn ResponseHandler>>;
+pub(crate) type BodyPlace = Rc<dyn HandlerPlace<dyn BodyHandler>>;
+
+/// A call in the context of an exchange, which may be over.
+pub(super) struct Call {
+    context: AsyncContext,
+    number: u32,
+    what: What,
+}
+
+enum What {
+    Response(ResponseEvent, ResponsePlace),
+    Abort(BodyPlace),
+    /// No handler is called: the context ends.
+    Destroy,
+}
+
+/// What a response's handler is told.
+#[derive(Clone, Copy)]
+pub(super) enum ResponseEvent {
+    Drain,
+    ClientEnd,
+    Finish,
+    Close,
+}
+
+impl Call {
+    /// Tells the response's handler of an event, if it has one. After a last event it has none.
+    pub(super) fn of_response(exchange: &mut Exchange, event: ResponseEvent) -> Option<Self> {
+        let handler = exchange.extra().handler.clone()?;
+        if let ResponseEvent::Finish | ResponseEvent::Close = event {
+            exchange.extra_mut().handler = None;
+        }
+        Some(Self {
+            context: exchange.context,
+            number: exchange.number,
+            what: What::Response(event, handler),
+        })
+    }
+
+    /// Tells the body's handler, if it has one, that the rest does not come.
+    pub(super) fn of_abort(exchange: &mut Exchange) -> Option<Self> {
+        exchange.extra().body_handler.as_ref()?;
+        let what = What::Abort(exchange.extra_mut().body_handler.take()?);
+        Some(Self { context: exchange.context, number: exchange.number, what })
+    }
+
+    /// Ends a context.
+    pub(super) fn of_end(context: AsyncContext) -> Self {
+        Self { context, number: 0, what: What::Destroy }
+    }
+
+    /// Whether it ends a context, which it has to do even if no handler is called any more.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self.what, What::Destroy)
+    }
+
+    pub(super) fn make(self, connection: &Rc<Connection>) {
+        let Self { context, number, what } = self;
+        let env = connection.core.env();
+        match what {
+            What::Response(event, handler) => {
+                let response = Response::counted(connection, number);
+                let panicked = OnUnwind::new(|| forget_handler(connection, number, &handler));
+                let (name, tell) = event.method();
+                up(env, context, name, || handler.call(&mut |handler| tell(handler, &response)));
+                panicked.disarm();
             }
-        });
-        self.connection.deferred.return_handler(handler);
+            What::Abort(handler) => {
+                let body = Body::counted(connection, number);
+                let name = "BodyHandler::on_abort";
+                up(env, context, name, || handler.call(&mut |handler| handler.on_abort(&body)));
+            }
+            What::Destroy => env.emit_destroy(context.async_id()),
+        }
+    }
+}
+
+/// A handler that panicked does not count as one that will write on.
+fn forget_handler(connection: &Connection, number: u32, handler: &ResponsePlace) {
+    connection
+        .pipeline
+        .with(number, |exchange, _| exchange.extra_mut().handler.take_if(|place| Rc::ptr_eq(place, handler)));
+}
+
+impl ResponseEvent {
+    /// The method's name, and its call.
+    fn method(self) -> (&'static str, fn(&mut dyn ResponseHandler, &Response)) {
+        match self {
+            Self::Drain => ("ResponseHandler::on_drain", |handler, response| handler.on_drain(response)),
+            Self::ClientEnd => {
+                ("ResponseHandler::on_client_end", |handler, response| handler.on_client_end(response))
+            }
+            Self::Finish => ("ResponseHandler::on_finish", |handler, response| handler.on_finish(response)),
+            Self::Close => ("ResponseHandler::on_close", |handler, response| handler.on_close(response)),
+        }
     }
 }
 
 /// Hands some of the body at hand to its handler, if it has one.
 pub(super) fn call_on_data(connection: &Rc<Connection>, data: &[u8]) {
     let number = connection.pipeline.newest();
-    let taken = connection.pipeline.with(number, |exchange, _| {
-        exchange.extra().body_handler.as_ref()?;
-        let extra = exchange.extra_mut();
-        extra.body_begun = true;
-        extra.bodies += 1;
-        Some((extra.body_handler.take()?, exchange.context))
+    let found = connection.pipeline.with(number, |exchange, _| {
+        let handler = exchange.extra().body_handler.clone()?;
+        exchange.extra_mut().body_begun = true;
+        Some((handler, exchange.context))
     });
-    let Some((mut handler, context)) = taken.flatten() else { return };
-    let body = Body::first(connection, number);
+    let Some((handler, context)) = found.flatten() else { return };
+    let body = Body::counted(connection, number);
     let facts = || Facts::default().bytes(data.len());
-    up_with(connection.core.env(), context, "BodyHandler::on_data", facts, || handler.on_data(&body, data));
-    let mut handler: Option<Box<dyn BodyHandler>> = Some(handler);
-    connection.pipeline.with(number, |exchange, _| {
-        let place = &mut exchange.extra_mut().body_handler;
-        if place.is_none() {
-            *place = handler.take();
-        }
+    up_with(connection.core.env(), context, "BodyHandler::on_data", facts, || {
+        handler.call(&mut |handler| handler.on_data(&body, data));
     });
 }

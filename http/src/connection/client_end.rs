@@ -11,7 +11,7 @@
 //! would keep a connection whose client has left, so it is told, and has the same time.
 
 use super::Connection;
-use super::calls::call_response_handler;
+use super::calls::{Call, ResponseEvent};
 use super::exchange::Phase;
 use super::state::Why;
 use std::rc::Rc;
@@ -68,25 +68,19 @@ pub(super) fn tell_new_handlers(connection: &Rc<Connection>) {
 fn tell_handlers(connection: &Rc<Connection>, counts: bool) {
     let counts = counts && !connection.core.options().allow_half_open;
     for number in connection.pipeline.numbers() {
-        let is_to_be_told = connection.pipeline.with(number, |exchange, _| {
-            if exchange.extra().handler.is_none() || exchange.phase == Phase::Ended {
-                return false;
+        let call = connection.pipeline.with(number, |exchange, _| {
+            if exchange.phase == Phase::Ended {
+                return None;
             }
             if counts && exchange.phase == Phase::Head {
-                connection.defer_close(exchange);
-                return false;
+                connection.defer(Call::of_response(exchange, ResponseEvent::Close));
+                return None;
             }
-            !std::mem::replace(&mut exchange.extra_mut().knows_end, true)
+            let call = Call::of_response(exchange, ResponseEvent::ClientEnd)?;
+            (!std::mem::replace(&mut exchange.extra_mut().knows_end, true)).then_some(call)
         });
-        if is_to_be_told == Some(true) {
-            call_response_handler(
-                connection,
-                number,
-                "ResponseHandler::on_client_end",
-                |handler, response| {
-                    handler.on_client_end(response);
-                },
-            );
+        if let Some(call) = call.flatten() {
+            call.make(connection);
         }
     }
 }

@@ -1,26 +1,21 @@
 //! What waits: calls of handlers whose exchange is over, and input that is not decoded. What ends an exchange is often a
 //! downcall, which never upcalls; the call comes from the loop then. Mirrors what Node does with `process.nextTick`.
-//!
-//! Few connections have any of it, so it lies in a box of its own.
 
 use super::Connection;
-use crate::trace::up;
-use crate::upcall::{BodyHandler, ResponseHandler};
-use crate::{Body, Response};
-use async_wrap::{AsyncContext, Environment};
+use super::calls::Call;
+use async_wrap::layer::ColdCell;
 use net::Linger;
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// What waits on one connection.
+/// What waits on one connection, in a box that is there only as long as something does.
 #[derive(Default)]
-pub(crate) struct Deferred(Cell<Option<Box<Cold>>>);
+pub(crate) struct Deferred(ColdCell<Cold>);
 
 #[derive(Default)]
 struct Cold {
     undecoded: Undecoded,
-    calls: VecDeque<DeferredCall>,
+    calls: VecDeque<Call>,
     /// Bytes that a client whose response waits had fetched when the timeouts were last looked at, and one more; 0 if
     /// none waits.
     fetched: u64,
@@ -33,46 +28,6 @@ struct Cold {
 pub(super) struct Undecoded {
     bytes: Vec<u8>,
     start: usize,
-}
-
-/// A call in the context of an exchange that is over.
-struct DeferredCall {
-    context: AsyncContext,
-    number: u32,
-    call: Call,
-}
-
-pub(super) enum Call {
-    /// `None` while the handler is being called: see [`Deferred::return_handler`].
-    Finish(Option<Box<dyn ResponseHandler>>),
-    Close(Box<dyn ResponseHandler>),
-    Abort(Box<dyn BodyHandler>),
-    /// The exchange's context ends.
-    Destroy,
-}
-
-impl DeferredCall {
-    fn run(self, connection: &Rc<Connection>) {
-        let Self { context, number, call } = self;
-        let env = connection.core.env();
-        match call {
-            Call::Finish(Some(mut handler)) => {
-                up(env, context, "ResponseHandler::on_finish", || {
-                    handler.on_finish(&Response::counted(connection, number))
-                });
-            }
-            Call::Finish(None) => {}
-            Call::Close(mut handler) => {
-                up(env, context, "ResponseHandler::on_close", || {
-                    handler.on_close(&Response::counted(connection, number))
-                });
-            }
-            Call::Abort(mut handler) => up(env, context, "BodyHandler::on_abort", || {
-                handler.on_abort(&Body::counted(connection, number))
-            }),
-            Call::Destroy => env.emit_destroy(context.async_id()),
-        }
-    }
 }
 
 impl Undecoded {
@@ -88,12 +43,11 @@ impl Cold {
 }
 
 impl Deferred {
-    /// Works on what waits, in a box that is there only as long as something does.
     fn with<R>(&self, work: impl FnOnce(&mut Cold) -> R) -> R {
         let mut cold = self.0.take().unwrap_or_default();
         let result = work(&mut cold);
         if !cold.is_empty() {
-            self.0.set(Some(cold));
+            self.0.put(cold);
         }
         result
     }
@@ -105,10 +59,7 @@ impl Deferred {
 
     #[inline]
     fn is_empty(&self) -> bool {
-        let cold = self.0.take();
-        let is_empty = cold.is_none();
-        self.0.set(cold);
-        is_empty
+        self.0.peek(|_| ()).is_none()
     }
 
     /// Keeps input that arrived while decoding stood still.
@@ -127,50 +78,35 @@ impl Deferred {
     }
 
     /// Has a call made at the next [`run`](Self::run), for which the caller asks.
-    pub(super) fn push(&self, context: AsyncContext, number: u32, call: Call) {
-        self.with(|cold| cold.calls.push_back(DeferredCall { context, number, call }));
+    pub(super) fn push(&self, call: Call) {
+        self.with(|cold| cold.calls.push_back(call));
     }
 
     /// Whether calls wait.
     #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
     pub(super) fn has_calls(&self) -> bool {
-        !self.is_empty() && self.look_for_calls()
+        !self.is_empty() && self.calls() > 0
     }
 
     #[inline(never)]
-    fn look_for_calls(&self) -> bool {
-        self.peek(|cold| !cold.calls.is_empty())
-    }
-
-    /// Gives a handler back that was being called when its response ended, for the call that waits for it. Handlers are
-    /// called one at a time, so there is one such call at most.
-    pub(super) fn return_handler(&self, handler: &mut Option<Box<dyn ResponseHandler>>) {
-        self.peek(|cold| {
-            for deferred in &mut cold.calls {
-                if let Call::Finish(waiting @ None) = &mut deferred.call {
-                    *waiting = handler.take();
-                }
-            }
-        });
+    fn calls(&self) -> usize {
+        self.peek(|cold| cold.calls.len())
     }
 
     /// Makes the calls that wait. Those that are deferred meanwhile wait for the next time.
     pub(super) fn run(&self, connection: &Rc<Connection>) {
-        for _ in 0..self.peek(|cold| cold.calls.len()) {
+        for _ in 0..self.calls() {
             // One at a time: if one panics the others still wait.
             if let Some(call) = self.peek(|cold| cold.calls.pop_front()) {
-                call.run(connection);
+                call.make(connection);
             }
         }
     }
 
     /// Drops everything; contexts end all the same.
-    pub(super) fn clear(&self, env: &Environment) {
-        for deferred in self.0.take().into_iter().flat_map(|cold| cold.calls) {
-            if let Call::Destroy = deferred.call {
-                env.emit_destroy(deferred.context.async_id());
-            }
-        }
+    pub(super) fn clear(&self, connection: &Rc<Connection>) {
+        let calls = self.0.take().into_iter().flat_map(|cold| cold.calls);
+        calls.filter(Call::is_end).for_each(|call| call.make(connection));
     }
 
     /// Whether the client fetched some output since the last look, or this is the first one.
@@ -182,6 +118,7 @@ impl Deferred {
         self.with(|cold| std::mem::replace(&mut cold.fetched, fetched)) != fetched
     }
 
+    /// Takes the wait for the client, which [`keep_linger`](Self::keep_linger) puts back.
     pub(crate) fn take_linger(&self) -> Option<Linger> {
         self.peek(|cold| cold.linger.take())
     }

@@ -5,9 +5,9 @@
 //! goes through [`Exchange::extra_mut`], which marks the record. A record without a mark is used again as it is, so
 //! nothing of one exchange can come up in another.
 
+use super::calls::{BodyPlace, ResponsePlace};
 use super::state::Why;
 use crate::proto::{Encoder, RequestFacts, ResponseHead, Version};
-use crate::upcall::{BodyHandler, ResponseHandler};
 use async_wrap::AsyncContext;
 use std::cell::{Cell, RefCell};
 
@@ -46,6 +46,7 @@ pub(crate) struct Exchange {
 }
 
 /// What few exchanges have.
+#[derive(Default)]
 pub(crate) struct Extra {
     /// Made when the head is written.
     pub(crate) encoder: Option<Encoder>,
@@ -67,12 +68,10 @@ pub(crate) struct Extra {
     pub(super) held: Vec<u8>,
     /// A write returned `false`: `on_drain` is due.
     pub(crate) needs_drain: bool,
-    pub(crate) handler: Option<Box<dyn ResponseHandler>>,
+    pub(crate) handler: Option<ResponsePlace>,
     /// The response's handler was told that the client has ended.
     pub(crate) knows_end: bool,
-    /// The handler is being called, and was not replaced.
-    pub(crate) is_handler_out: bool,
-    pub(crate) body_handler: Option<Box<dyn BodyHandler>>,
+    pub(crate) body_handler: Option<BodyPlace>,
 }
 
 impl Exchange {
@@ -86,7 +85,7 @@ impl Exchange {
             phase: Phase::Head,
             extra_used: false,
             head: ResponseHead::new(),
-            extra: Extra::NEW,
+            extra: Extra::default(),
         }
     }
 
@@ -161,23 +160,6 @@ impl Exchange {
 }
 
 impl Extra {
-    const NEW: Self = Self {
-        encoder: None,
-        closes: false,
-        client_closes: false,
-        wants_body: false,
-        body_begun: false,
-        bodies: 0,
-        awaits_continue: false,
-        continue_at_claim: false,
-        held: Vec::new(),
-        needs_drain: false,
-        handler: None,
-        knows_end: false,
-        is_handler_out: false,
-        body_handler: None,
-    };
-
     /// Forgets everything. The buffer stays, unless it was for a single large response.
     #[inline(never)]
     fn clear(&mut self) {
@@ -186,7 +168,7 @@ impl Extra {
         if held.capacity() > KEPT_CAPACITY {
             held = Vec::new();
         }
-        *self = Self { held, ..Self::NEW };
+        *self = Self { held, ..Self::default() };
     }
 }
 

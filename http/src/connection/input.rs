@@ -230,11 +230,12 @@ impl Input<'_> {
             exchange.extra().body_handler.as_ref()?;
             Some((exchange.extra_mut().body_handler.take()?, exchange.context))
         });
-        if let Some((mut handler, context)) = taken.flatten() {
+        if let Some((handler, context)) = taken.flatten() {
+            let body = Body::counted(self.connection, number);
             up(core.env(), context, "BodyHandler::on_end", || {
-                handler.on_end(&Body::counted(self.connection, number), trailers);
+                handler.call(&mut |handler| handler.on_end(&body, trailers));
             });
-            drop(handler);
+            drop((body, handler));
             // The response may have been written long ago.
             if pipeline.with(number, |exchange, _| exchange.phase) == Some(Phase::Ended) {
                 self.connection.advance();

@@ -15,7 +15,7 @@
 //! - `input.rs` decodes a turn of input and calls the request's handler; `fast_path.rs` does both for most requests
 //! - `pipeline.rs` has the requests that are not answered yet, in their order; `exchange.rs` is one of them
 //! - `output.rs` writes responses: during a turn into one buffer that is sent at its end, else at once
-//! - `deferred.rs` has the calls and the input that wait, `calls.rs` a handler during its call
+//! - `calls.rs` calls the handlers of responses and bodies; `deferred.rs` has the calls and the input that wait
 //! - `client_end.rs` decides what a client's FIN means for the responses that are due
 //!
 //! This file composes them: it moves the pipeline on when a response is written ([`advance`](Connection::advance)),
@@ -33,6 +33,7 @@ mod output;
 mod pipeline;
 mod state;
 
+pub(crate) use calls::{BodyPlace, ResponsePlace};
 pub(crate) use deferred::Deferred;
 pub(crate) use exchange::{Exchange, Phase, Pool};
 pub(crate) use output::Buffers;
@@ -40,11 +41,9 @@ pub(crate) use state::{Reading, Why};
 
 use crate::proto::Decoder;
 use crate::server::{Core, SharedHandler};
-use crate::trace::up_within;
-use crate::{Body, Response};
 use async_wrap::AsyncContext;
-use async_wrap::layer::{OnDrop, OnUnwind};
-use deferred::Call;
+use async_wrap::layer::OnUnwind;
+use calls::{Call, ResponseEvent};
 use net::Socket;
 use net::upcall::SocketHandler;
 use pipeline::Pipeline;
@@ -71,14 +70,6 @@ const _: () = assert!(size_of::<Connection>() <= 128);
 
 /// A response that is sent at once as a whole, whatever the peer's window is: of this size or less.
 const SHORT: u64 = 2048;
-
-/// What becomes of an exchange when it is the oldest.
-struct Outcome {
-    /// It leaves the pipeline: its response is written, and its body has no handler that waits for the rest.
-    leaves: bool,
-    /// The connection ends behind it.
-    ends: Option<Why>,
-}
 
 impl Connection {
     pub(crate) fn new(core: Rc<Core>, handler: SharedHandler, socket: Socket) -> Self {
@@ -127,16 +118,18 @@ impl Connection {
     }
 
     /// Has a handler called from the loop, since its exchange is over.
-    fn defer(&self, context: AsyncContext, number: u32, call: Call) {
-        self.deferred.push(context, number, call);
-        self.socket.notify();
+    fn defer(&self, call: Option<Call>) {
+        if let Some(call) = call {
+            self.deferred.push(call);
+            self.socket.notify();
+        }
     }
 
     /// Ends an exchange's context, behind the calls that are deferred in it.
     #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
     fn end_context(&self, context: &AsyncContext) {
         if self.deferred.has_calls() {
-            self.defer(*context, 0, Call::Destroy);
+            self.defer(Some(Call::of_end(*context)));
         } else {
             self.core.env().emit_destroy(context.async_id());
         }
@@ -144,24 +137,25 @@ impl Connection {
 
     /// Removes every exchange whose response is written, and lets the next one write.
     pub(crate) fn advance(&self) {
-        while let Some(outcome) = self.pipeline.with_oldest(|oldest| self.after_response(oldest)) {
-            if outcome.leaves
-                && let Some(exchange) = self.pipeline.pop()
-            {
+        while let Some((leaves, end)) =
+            self.pipeline.with_oldest(|oldest| self.after_response(oldest)).flatten()
+        {
+            if leaves && let Some(exchange) = self.pipeline.pop() {
                 self.retire(exchange);
             }
-            if let Some(why) = outcome.ends {
+            if let Some(why) = end {
                 self.end(why);
             }
-            if !outcome.leaves || outcome.ends.is_some() {
+            if !leaves || end.is_some() {
                 break;
             }
         }
         self.on_popped();
     }
 
-    /// Lets the oldest exchange write what it held, and looks whether its response is complete.
-    fn after_response(&self, oldest: &mut Exchange) -> Outcome {
+    /// Lets the oldest exchange write what it held. If its response is then complete, returns whether the exchange leaves
+    /// the pipeline, since no handler waits for the rest of its body, and why the connection ends behind it.
+    fn after_response(&self, oldest: &mut Exchange) -> Option<(bool, Option<Why>)> {
         if !oldest.extra().held.is_empty() {
             self.pipeline.release(oldest, |held| self.send_data(held));
             if oldest.extra().needs_drain {
@@ -169,40 +163,25 @@ impl Connection {
             }
         }
         if oldest.phase != Phase::Ended {
-            return Outcome { leaves: false, ends: None };
+            return None;
         }
         // As in Node what was not begun to be taken is not waited for.
         let is_wanted =
             oldest.extra().wants_body && (oldest.extra().body_begun || !self.state.is_body_paused());
         let body_goes_on = is_wanted && self.is_receiving(oldest.number);
         if body_goes_on {
-            self.defer_finish(oldest);
+            self.defer(Call::of_response(oldest, ResponseEvent::Finish));
             if self.state.is_stalled() {
                 self.restart_clock();
             }
         }
-        Outcome { leaves: !body_goes_on, ends: oldest.end_of_connection() }
-    }
-
-    /// Has the response's handler told that the response is complete.
-    fn defer_finish(&self, exchange: &mut Exchange) {
-        if exchange.extra().handler.is_none() && !exchange.extra().is_handler_out {
-            return;
-        }
-        let extra = exchange.extra_mut();
-        extra.is_handler_out = false;
-        let handler = extra.handler.take();
-        self.defer(exchange.context, exchange.number, Call::Finish(handler));
+        Some((!body_goes_on, oldest.end_of_connection()))
     }
 
     /// Has both handlers told that their exchange is over, and gives its record back.
     fn retire(&self, mut exchange: Box<Exchange>) {
-        self.defer_finish(&mut exchange);
-        if exchange.extra().body_handler.is_some()
-            && let Some(handler) = exchange.extra_mut().body_handler.take()
-        {
-            self.defer(exchange.context, exchange.number, Call::Abort(handler));
-        }
+        self.defer(Call::of_response(&mut exchange, ResponseEvent::Finish));
+        self.defer(Call::of_abort(&mut exchange));
         if self.is_receiving(exchange.number) {
             // What is left of the body is thrown away, also if it was paused.
             self.state.resume_body();
@@ -262,15 +241,14 @@ impl Connection {
     fn report_drain(self: &Rc<Self>) {
         let is_room = self.is_room(self.socket.buffered());
         let drained = self.pipeline.with_oldest(|oldest| {
-            let is_due = is_room && oldest.extra().needs_drain;
-            if is_due {
-                oldest.extra_mut().needs_drain = false;
+            if !is_room || !oldest.extra().needs_drain {
+                return None;
             }
-            is_due.then_some(oldest.number)
+            oldest.extra_mut().needs_drain = false;
+            Call::of_response(oldest, ResponseEvent::Drain)
         });
-        if let Some(number) = drained.flatten() {
-            let name = "ResponseHandler::on_drain";
-            calls::call_response_handler(self, number, name, |handler, response| handler.on_drain(response));
+        if let Some(call) = drained.flatten() {
+            call.make(self);
         }
     }
 
@@ -320,48 +298,27 @@ impl Connection {
         }
     }
 
-    /// The socket is closed: the handlers that still wait are told.
+    /// The socket is closed: the handlers that still wait are told. If one panics the contexts of the others end when the
+    /// tower is dropped.
     fn on_closed(self: &Rc<Self>) {
         self.state.linger();
-        let env = self.core.env();
-        let due = self.pipeline.take();
-        // If one panics, `on_dropped` finds the others.
-        let rest = OnUnwind::new(|| self.pipeline.restore(&due));
-        self.deferred.run(self);
-        while let Some(mut exchange) = due.pop() {
-            let context = exchange.context;
-            let extra = exchange.extra_mut();
-            let (handler, body_handler) = (extra.handler.take(), extra.body_handler.take());
-            let over = OnDrop::new(|| env.emit_destroy(context.async_id()));
-            env.make_callback(context, || {
-                let facts = || context.facts();
-                if let Some(mut handler) = body_handler {
-                    up_within("BodyHandler::on_abort", facts, || {
-                        handler.on_abort(&Body::counted(self, exchange.number))
-                    });
-                }
-                if let Some(mut handler) = handler {
-                    up_within("ResponseHandler::on_close", facts, || {
-                        handler.on_close(&Response::counted(self, exchange.number))
-                    });
-                }
-            });
-            drop(over);
-            self.core.pool.give(exchange);
+        while let Some(mut exchange) = self.pipeline.pop() {
+            self.defer(Call::of_abort(&mut exchange));
+            self.defer(Call::of_response(&mut exchange, ResponseEvent::Close));
+            self.retire(exchange);
         }
-        rest.disarm();
+        self.deferred.run(self);
     }
 
     /// The tower is dropped, and with it everything that could be told. Handlers often hold responses, which hold the
     /// connection: this breaks the circle.
-    fn on_dropped(&self) {
+    fn on_dropped(self: &Rc<Self>) {
         self.state.linger();
-        let env = self.core.env();
         while let Some(exchange) = self.pipeline.pop() {
-            env.emit_destroy(exchange.context.async_id());
+            self.core.env().emit_destroy(exchange.context.async_id());
             self.core.pool.give(exchange);
         }
-        self.deferred.clear(env);
+        self.deferred.clear(self);
     }
 }
 

@@ -4,7 +4,7 @@
 //! pipelined responses leave together, and a head with its body. Outside of a turn a response is sent at once.
 
 use super::Connection;
-use super::deferred::Call;
+use super::calls::{Call, ResponseEvent};
 use super::exchange::{Exchange, Phase};
 use crate::proto::{EncodeError, Encoder, RequestFacts};
 use crate::{Error, Result};
@@ -169,7 +169,7 @@ impl Connection {
             if has_begun {
                 // Its end is missing, which the client sees by the end of the connection.
                 exchange.cut();
-                self.defer_close(exchange);
+                self.defer(Call::of_response(exchange, ResponseEvent::Close));
             } else {
                 exchange.head.clear();
                 let _ = exchange.head.set_status(500);
@@ -213,7 +213,7 @@ impl Connection {
                 return false;
             }
             if exchange.phase != Phase::Ended {
-                self.defer_close(exchange);
+                self.defer(Call::of_response(exchange, ResponseEvent::Close));
             }
             cut(exchange, if exchange.phase == Phase::Head { &answer } else { &[] });
             true
@@ -224,15 +224,6 @@ impl Connection {
             self.pipeline.push(exchange);
         }
         self.advance();
-    }
-
-    /// Has the response's handler told that the response will not be complete.
-    pub(super) fn defer_close(&self, exchange: &mut Exchange) {
-        if exchange.extra().handler.is_some()
-            && let Some(handler) = exchange.extra_mut().handler.take()
-        {
-            self.defer(exchange.context, exchange.number, Call::Close(handler));
-        }
     }
 
     /// Sends output, or collects it while a turn lasts.

@@ -145,21 +145,6 @@ impl Pipeline {
         Some(oldest)
     }
 
-    /// Takes all exchanges out. New ones are numbered as if they were there.
-    pub(super) fn take(&self) -> Self {
-        Self {
-            oldest: Cell::new(self.oldest.take()),
-            newest: self.newest.clone(),
-            held: Cell::new(self.held.take()),
-        }
-    }
-
-    /// Puts back what is left of what [`take`](Self::take) took.
-    pub(super) fn restore(&self, taken: &Self) {
-        self.oldest.set(taken.oldest.take());
-        self.held.set(taken.held.take());
-    }
-
     /// Holds output of an exchange until it is its turn.
     pub(crate) fn hold(&self, exchange: &mut Exchange, write: impl FnOnce(&Exchange, &mut Vec<u8>)) {
         let mut held = std::mem::take(&mut exchange.extra_mut().held);
