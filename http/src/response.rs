@@ -1,6 +1,6 @@
 //! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
 
-use crate::connection::{Connection, Exchange, Phase, ResponsePlace, fast_path};
+use crate::connection::{ClientSide, Connection, Exchange, Phase, ResponsePlace, fast_path};
 use crate::proto::{EncodeError, Encoder, ResponseHead, Version};
 use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
@@ -219,7 +219,7 @@ impl Response {
             extra.knows_end = false;
             std::mem::replace(&mut extra.handler, handler.take())
         });
-        if self.connection.state.is_client_end_known() {
+        if self.connection.state.get().client != ClientSide::Open {
             self.connection.socket.notify();
         }
         drop(old);

@@ -13,13 +13,13 @@
 use super::Connection;
 use super::calls::{Call, ResponseEvent};
 use super::exchange::Phase;
-use super::state::Why;
+use super::state::Closing;
 use std::rc::Rc;
 
 /// The client has ended its side, and all that it sent was read.
 pub(super) fn on_end(connection: &Rc<Connection>) {
     let state = &connection.state;
-    state.client_ended();
+    state.client_ended(false);
     if state.is_lingering() {
         // The socket closes itself when both sides have ended.
         return;
@@ -33,13 +33,13 @@ pub(super) fn on_end(connection: &Rc<Connection>) {
         connection.restart_clock();
         tell_handlers(connection, true);
     } else if state.is_open() {
-        connection.end(Why::Client);
+        connection.end(Closing::ForClient);
     }
 }
 
 /// The client has ended its side, and what it sent before is not read, since decoding is stalled.
 pub(super) fn on_unread_end(connection: &Rc<Connection>) {
-    connection.state.client_ended_unread();
+    connection.state.client_ended(true);
     judge_unread(connection);
 }
 
@@ -49,7 +49,7 @@ pub(super) fn judge_unread(connection: &Rc<Connection>) {
     if state.has_ended_unread() && !state.is_lingering() && !state.is_raw() {
         // Some of a body may be unread because its handler does not want it now.
         let is_held_back = state.is_body_stopped() && !connection.with_decoder(|decoder| decoder.is_at_end());
-        tell_handlers(connection, !state.is_socket_full() && !is_held_back);
+        tell_handlers(connection, !state.get().socket_full && !is_held_back);
     }
 }
 

@@ -6,7 +6,7 @@
 //! nothing of one exchange can come up in another.
 
 use super::calls::{BodyPlace, ResponsePlace};
-use super::state::Why;
+use super::state::Closing;
 use crate::proto::{Encoder, RequestFacts, ResponseHead, Version};
 use async_wrap::AsyncContext;
 use std::cell::{Cell, RefCell};
@@ -148,13 +148,14 @@ impl Exchange {
         self.phase == Phase::Body && self.extra.encoder.is_some_and(|encoder| encoder.is_until_close())
     }
 
-    /// Whether the connection ends behind the response, and why.
-    pub(super) fn end_of_connection(&self) -> Option<Why> {
+    /// What the end of the response means for the connection.
+    pub(super) fn closing(&self) -> Closing {
         let Extra { encoder, closes, client_closes, .. } = &self.extra;
         match encoder {
-            Some(encoder) if encoder.is_until_close() && encoder.is_short() => Some(Why::Truncated),
-            _ if !closes => None,
-            _ => Some(if *client_closes { Why::Client } else { Why::Server }),
+            Some(encoder) if encoder.is_until_close() && encoder.is_short() => Closing::Truncated,
+            _ if !closes => Closing::Open,
+            _ if *client_closes => Closing::ForClient,
+            _ => Closing::ForServer,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::Connection;
 use super::exchange::{Exchange, Phase};
 use super::input::call_request_handler;
 use super::output::COPIED_BODY;
+use super::state::Closing;
 use crate::proto::{Decoder, FieldTable, RequestFacts};
 use crate::{Request, Response};
 use async_wrap::Provider;
@@ -103,7 +104,7 @@ fn leave_slowly(connection: &Rc<Connection>, mut exchange: Box<Exchange>) {
     }
     if !exchange.request.keep_alive {
         exchange.extra_mut().closes = true;
-        connection.state.last_request();
+        connection.state.close(Closing::LastRequest);
     }
     connection.pipeline.put_back(exchange);
     connection.advance();

@@ -2,6 +2,7 @@
 //! `parserOnBody`, `parserOnMessageComplete` and `socketOnError`.
 
 use super::exchange::{Exchange, Phase};
+use super::state::Closing;
 use super::{Connection, calls, fast_path};
 use crate::proto::{
     Decoder, Event, Expect, FieldTable, Fields, Framing, ParseError, RequestFacts, RequestHead, Version,
@@ -59,7 +60,7 @@ fn in_turn<R>(
     connection: &Rc<Connection>,
     decode: impl FnOnce(&Input<'_>, &mut Decoder, &mut FieldTable) -> R,
 ) -> R {
-    connection.state.turn_began();
+    connection.state.set_in_turn(true);
     let mut decoder = connection.decoder.take();
     let mut table = connection.core.take_table();
     let panicked = OnUnwind::new(|| after_panic(connection));
@@ -77,7 +78,7 @@ fn in_turn<R>(
 #[inline]
 fn end_turn(connection: &Connection) {
     connection.flush();
-    connection.state.turn_ended();
+    connection.state.set_in_turn(false);
     if connection.state.is_ending() {
         connection.end_now();
     }
@@ -149,7 +150,7 @@ impl Input<'_> {
         let mut facts = RequestFacts::from(head);
         if core.is_last_request(pipeline.next_number()) {
             facts.keep_alive = false;
-            state.last_request();
+            state.close(Closing::LastRequest);
         }
         let context = core.env().new_context(Provider::HttpIncomingMessage);
         let mut exchange = core.pool.take(context, facts);

@@ -37,7 +37,7 @@ pub(crate) use calls::{BodyPlace, ResponsePlace};
 pub(crate) use deferred::Deferred;
 pub(crate) use exchange::{Exchange, Phase, Pool};
 pub(crate) use output::Buffers;
-pub(crate) use state::{Reading, Why};
+pub(crate) use state::{ClientSide, Closing, Reading};
 
 use crate::proto::Decoder;
 use crate::server::{Core, SharedHandler};
@@ -113,7 +113,7 @@ impl Connection {
     fn become_idle(&self) {
         self.restart_clock();
         if self.state.has_client_ended() {
-            self.end(Why::Client);
+            self.end(Closing::ForClient);
         }
     }
 
@@ -137,16 +137,17 @@ impl Connection {
 
     /// Removes every exchange whose response is written, and lets the next one write.
     pub(crate) fn advance(&self) {
-        while let Some((leaves, end)) =
+        while let Some((leaves, closing)) =
             self.pipeline.with_oldest(|oldest| self.after_response(oldest)).flatten()
         {
             if leaves && let Some(exchange) = self.pipeline.pop() {
                 self.retire(exchange);
             }
-            if let Some(why) = end {
-                self.end(why);
+            let ends = closing != Closing::Open;
+            if ends {
+                self.end(closing);
             }
-            if !leaves || end.is_some() {
+            if ends || !leaves {
                 break;
             }
         }
@@ -154,8 +155,8 @@ impl Connection {
     }
 
     /// Lets the oldest exchange write what it held. If its response is then complete, returns whether the exchange leaves
-    /// the pipeline, since no handler waits for the rest of its body, and why the connection ends behind it.
-    fn after_response(&self, oldest: &mut Exchange) -> Option<(bool, Option<Why>)> {
+    /// the pipeline, since no handler waits for the rest of its body, and whether the connection ends behind it.
+    fn after_response(&self, oldest: &mut Exchange) -> Option<(bool, Closing)> {
         if !oldest.extra().held.is_empty() {
             self.pipeline.release(oldest, |held| self.send_data(held));
             if oldest.extra().needs_drain {
@@ -167,7 +168,7 @@ impl Connection {
         }
         // As in Node what was not begun to be taken is not waited for.
         let is_wanted =
-            oldest.extra().wants_body && (oldest.extra().body_begun || !self.state.is_body_paused());
+            oldest.extra().wants_body && (oldest.extra().body_begun || !self.state.is_body_stopped());
         let body_goes_on = is_wanted && self.is_receiving(oldest.number);
         if body_goes_on {
             self.defer(Call::of_response(oldest, ResponseEvent::Finish));
@@ -175,7 +176,7 @@ impl Connection {
                 self.restart_clock();
             }
         }
-        Some((!body_goes_on, oldest.end_of_connection()))
+        Some((!body_goes_on, oldest.closing()))
     }
 
     /// Has both handlers told that their exchange is over, and gives its record back.
@@ -205,13 +206,13 @@ impl Connection {
     /// responses or too much in those, or a client that does not read them.
     fn must_stall(&self) -> bool {
         self.state.is_body_stopped()
-            || self.state.is_socket_full()
+            || self.state.get().socket_full
             || self.pipeline.is_full()
             || self.pipeline.held() > self.socket.high_water_mark()
     }
 
     fn stall(&self) {
-        self.state.stall();
+        self.state.set_stalled(true);
         self.restart_clock();
         self.socket.pause();
     }
@@ -224,7 +225,7 @@ impl Connection {
         if self.must_stall() {
             return client_end::judge_unread(self);
         }
-        self.state.unstall();
+        self.state.set_stalled(false);
         // Also if nothing was stashed: the end of a message may still have to be told.
         let undecoded = self.deferred.take_undecoded();
         let unused = input::feed_stashed(self, undecoded.as_slice());
@@ -253,9 +254,9 @@ impl Connection {
     }
 
     /// Ends the connection once what is written is sent.
-    pub(crate) fn end(&self, why: Why) {
-        self.state.end(why);
-        if !self.state.in_turn() {
+    pub(crate) fn end(&self, closing: Closing) {
+        self.state.close(closing);
+        if !self.state.get().in_turn {
             self.end_now();
         }
     }
@@ -268,18 +269,18 @@ impl Connection {
     /// short, that costs too much: then the close follows the FIN at once. A client that sends more all the same gets a
     /// reset, but that comes behind the response and its end.
     fn end_now(&self) {
-        let Some(why) = self.state.due_end() else { return };
-        let is_expected = why == Why::Client && self.state.is_at_end() && self.socket.buffered() == 0;
-        if why == Why::Truncated {
-            return self.break_off();
-        }
+        let is_expected = match self.state.get().closing {
+            Closing::Lingering => return,
+            Closing::Truncated => return self.break_off(),
+            closing => closing == Closing::ForClient && self.state.is_at_end() && self.socket.buffered() == 0,
+        };
         if is_expected && self.state.has_client_ended() {
             return self.socket.destroy();
         }
         if is_expected && self.socket.bytes_written() <= SHORT {
             return self.socket.destroy_with_fin();
         }
-        self.state.linger();
+        self.state.close(Closing::Lingering);
         drop(self.deferred.take_undecoded());
         self.restart_clock();
         self.socket.end();
@@ -291,7 +292,7 @@ impl Connection {
     pub(crate) fn break_off(&self) {
         let is_open = self.pipeline.with_oldest(|oldest| oldest.is_open_ended()) == Some(true);
         let needs_reset =
-            is_open || self.state.due_end() == Some(Why::Truncated) || self.socket.buffered() > 0;
+            is_open || self.state.get().closing == Closing::Truncated || self.socket.buffered() > 0;
         // Only TCP has a reset.
         if !needs_reset || self.socket.reset_and_destroy().is_err() {
             self.socket.destroy();
@@ -301,7 +302,7 @@ impl Connection {
     /// The socket is closed: the handlers that still wait are told. If one panics the contexts of the others end when the
     /// tower is dropped.
     fn on_closed(self: &Rc<Self>) {
-        self.state.linger();
+        self.state.close(Closing::Lingering);
         while let Some(mut exchange) = self.pipeline.pop() {
             self.defer(Call::of_abort(&mut exchange));
             self.defer(Call::of_response(&mut exchange, ResponseEvent::Close));
@@ -313,7 +314,7 @@ impl Connection {
     /// The tower is dropped, and with it everything that could be told. Handlers often hold responses, which hold the
     /// connection: this breaks the circle.
     fn on_dropped(self: &Rc<Self>) {
-        self.state.linger();
+        self.state.close(Closing::Lingering);
         while let Some(exchange) = self.pipeline.pop() {
             self.core.env().emit_destroy(exchange.context.async_id());
             self.core.pool.give(exchange);
@@ -374,7 +375,7 @@ impl SocketHandler for ConnectionTower {
 
     fn on_drain(&mut self, _: &Socket) {
         self.follow(|connection| {
-            connection.state.socket_drained();
+            connection.state.set_socket_full(false);
             connection.report_drain();
             connection.unstall();
         });

@@ -6,6 +6,7 @@
 use super::Connection;
 use super::calls::{Call, ResponseEvent};
 use super::exchange::{Exchange, Phase};
+use super::state::Closing;
 use crate::proto::{EncodeError, Encoder, RequestFacts};
 use crate::{Error, Result};
 use async_wrap::AsyncContext;
@@ -137,7 +138,7 @@ impl Connection {
         if !encoder.keep_alive() {
             // RFC 9112, 9.6: nothing is processed after the request whose response says close.
             exchange.extra_mut().closes = true;
-            self.state.last_request();
+            self.state.close(Closing::LastRequest);
         }
         Ok(encoder)
     }
@@ -145,7 +146,7 @@ impl Connection {
     /// Tells a client that waits for it to send its body, unless it is answered already. If the body is held, the client is
     /// told when it is claimed.
     pub(crate) fn send_continue(&self, number: u32) {
-        let is_held = self.state.is_body_held();
+        let is_held = self.state.get().body_held;
         let is_due = self.pipeline.with(number, |exchange, is_oldest| {
             if !exchange.extra().awaits_continue || exchange.phase != Phase::Head {
                 return false;
@@ -229,7 +230,7 @@ impl Connection {
     /// Sends output, or collects it while a turn lasts.
     #[inline]
     pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let in_turn = self.state.in_turn();
+        let in_turn = self.state.get().in_turn;
         let buffer = self.core.buffers.get(in_turn);
         let len = {
             let mut out = buffer.borrow_mut();
@@ -252,7 +253,7 @@ impl Connection {
 
     /// Sends everything collected, what `put_front` writes, `data` and `back` in one system call, without copying `data`.
     fn send_large(&self, data: &[u8], back: &[u8], put_front: impl FnOnce(&mut Vec<u8>)) {
-        let buffer = self.core.buffers.get(self.state.in_turn());
+        let buffer = self.core.buffers.get(self.state.get().in_turn);
         let mut out = buffer.take();
         put_front(&mut out);
         self.note_sent(self.socket.writev(&[IoSlice::new(&out), IoSlice::new(data), IoSlice::new(back)]));
@@ -280,7 +281,7 @@ impl Connection {
     /// Notes what came of sending. A refusal destroys the socket, whose `on_close` tells the handlers.
     fn note_sent(&self, sent: net::Result<bool>) {
         if let Ok(false) = sent {
-            self.state.socket_filled();
+            self.state.set_socket_full(true);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! request in the steady state costs no timer operation.
 
 use super::Core;
-use crate::connection::{Connection, Reading, Why};
+use crate::connection::{Closing, Connection, Reading};
 use async_wrap::Heard;
 use net::Linger;
 use std::time::Duration;
@@ -85,7 +85,7 @@ fn close_idle(connection: &Connection) {
     if connection.socket.unacknowledged() == 0 {
         connection.socket.destroy();
     } else {
-        connection.end(Why::Server);
+        connection.end(Closing::ForServer);
     }
 }
 
@@ -114,7 +114,7 @@ impl Silence<'_> {
         }
         let is_late = self.exceeds(options.request_timeout);
         let is_head_late = is_late || self.exceeds(options.headers_timeout);
-        match state.reading() {
+        match state.get().reading {
             // Of a first request nothing may have come at all, or only line ends: its time runs from the connection's
             // start, but there is nothing to answer. A client would take what comes for the answer to its next request.
             Reading::Fresh => is_head_late.then_some(Verdict::CloseIdle),
@@ -148,7 +148,7 @@ impl Silence<'_> {
                 return Some(options.request_timeout);
             }
         }
-        let is_paused = state.is_stalled() && state.is_body_paused() && !state.is_socket_full();
+        let is_paused = state.is_stalled() && state.is_body_stopped() && !state.get().socket_full;
         if !is_paused || !pipeline.is_newest_answered() {
             return None;
         }

@@ -1,87 +1,96 @@
 //! Each cell of the table, and what else the state promises.
 
-use super::{Closing, Reading, State, Why, Word};
+use super::{Closing, Reading, State, Word};
 use std::cell::Cell;
 
+use Closing::{ForClient, ForServer, LastRequest, Lingering, Open, Truncated};
 use Reading::{Body, Fresh, Head, Idle, Ignored, Raw, Trailing};
 
 const ALL: [Reading; 7] = [Fresh, Idle, Head, Body, Ignored, Trailing, Raw];
 
-fn at(reading: Reading, closing: Closing) -> State {
-    State(Cell::new(Word { reading, closing, in_turn: false, ..Word::BETWEEN_REQUESTS }))
-}
+type Event = fn(&State);
 
-/// What an event makes of each state that the table names, in its order.
-fn row(closing: Closing, event: impl Fn(&State)) -> [Reading; 7] {
-    ALL.map(|reading| {
-        let state = at(reading, closing);
-        event(&state);
-        state.reading()
-    })
+/// In a turn, with nothing beside.
+fn at(reading: Reading, closing: Closing) -> State {
+    State(Cell::new(Word { reading, closing, ..Word::BETWEEN_REQUESTS }))
 }
 
 #[test]
 fn every_cell_of_the_table() {
-    let open = Closing::Open;
-    assert_eq!(row(open, |s| _ = s.head_started()), [Head, Head, Head, Body, Ignored, Trailing, Raw]);
-    assert_eq!(row(open, |s| _ = s.head_completed()), [Body, Body, Body, Body, Ignored, Trailing, Raw]);
-    assert_eq!(row(open, State::message_ended), [Fresh, Idle, Head, Idle, Ignored, Trailing, Raw]);
-    for closing in
-        [Closing::LastRequest, Closing::EndingForServer, Closing::EndingTruncated, Closing::Lingering]
-    {
-        assert_eq!(row(closing, State::message_ended)[3], Ignored, "{closing:?}");
+    let (ended, closed) = (
+        [Fresh, Idle, Head, Ignored, Ignored, Trailing, Raw],
+        [Ignored, Ignored, Ignored, Body, Ignored, Trailing, Raw],
+    );
+    let rows: [(Closing, Event, _); 12] = [
+        (Open, |s| _ = s.head_started(), [Head, Head, Head, Body, Ignored, Trailing, Raw]),
+        (Open, |s| _ = s.head_completed(), [Body, Body, Body, Body, Ignored, Trailing, Raw]),
+        (Open, State::message_ended, [Fresh, Idle, Head, Idle, Ignored, Trailing, Raw]),
+        (LastRequest, State::message_ended, ended),
+        (ForServer, State::message_ended, ended),
+        (Lingering, State::message_ended, ended),
+        (Open, |s| s.close(LastRequest), closed),
+        (Open, |s| s.close(ForServer), closed),
+        (Open, |s| s.close(Lingering), closed),
+        (Open, State::refused, [Ignored, Ignored, Ignored, Ignored, Ignored, Trailing, Raw]),
+        (Open, State::bytes_skipped, [Fresh, Trailing, Head, Body, Trailing, Trailing, Raw]),
+        (Open, State::upgraded, [Ignored, Ignored, Ignored, Raw, Ignored, Trailing, Raw]),
+    ];
+    for (index, (closing, event, expected)) in rows.into_iter().enumerate() {
+        let row = ALL.map(|reading| {
+            let state = at(reading, closing);
+            event(&state);
+            state.get().reading
+        });
+        assert_eq!(row, expected, "row {index}");
     }
-    let ignored = [Ignored, Ignored, Ignored, Body, Ignored, Trailing, Raw];
-    assert_eq!(row(open, State::last_request), ignored);
-    assert_eq!(row(open, |s| s.end(Why::Server)), ignored);
-    assert_eq!(row(open, State::linger), ignored);
-    assert_eq!(row(open, State::refused), [Ignored, Ignored, Ignored, Ignored, Ignored, Trailing, Raw]);
-    assert_eq!(row(open, State::bytes_skipped), [Fresh, Trailing, Head, Body, Trailing, Trailing, Raw]);
-    assert_eq!(row(open, State::upgraded), [Ignored, Ignored, Ignored, Raw, Ignored, Trailing, Raw]);
 }
 
 #[test]
 fn the_clock_restarts_at_the_first_byte_of_every_request_but_the_first() {
-    let restarts = |event: fn(&State) -> bool| ALL.map(|reading| event(&at(reading, Closing::Open)));
-    let at_idle = ALL.map(|reading| reading == Idle);
-    assert_eq!(restarts(State::head_started), at_idle);
-    assert_eq!(restarts(State::head_completed), at_idle);
+    for reading in ALL {
+        let restarts = [at(reading, Open).head_started(), at(reading, Open).head_completed()];
+        assert_eq!(restarts, [reading == Idle; 2], "{reading:?}");
+    }
+}
+
+/// Everything that may stand still does, or nothing.
+fn stands(state: &State) -> bool {
+    let stands = [state.is_body_stopped(), state.is_stalled(), state.get().socket_full];
+    assert!(stands == [true; 3] || stands == [false; 3], "{state:?}");
+    stands[0]
 }
 
 #[test]
-fn the_end_only_comes_nearer_and_the_strongest_reason_counts() {
+fn the_end_only_comes_nearer_and_then_nothing_stands_still() {
     let state = State::new();
-    assert!(state.is_open() && state.due_end().is_none());
-    state.last_request();
-    assert!(!state.is_open() && !state.is_ending());
-    for (why, due) in [
-        (Why::Server, Why::Server),
-        (Why::Client, Why::Client),
-        (Why::Server, Why::Client),
-        (Why::Truncated, Why::Truncated),
-        (Why::Client, Why::Truncated),
-    ] {
-        state.end(why);
-        assert_eq!(state.due_end(), Some(due));
+    state.pause_body();
+    state.set_socket_full(true);
+    state.set_stalled(true);
+    let mut nearest = Open;
+    for to in
+        [LastRequest, ForServer, LastRequest, ForClient, ForServer, Truncated, ForClient, Lingering, Open]
+    {
+        state.close(to);
+        nearest = nearest.max(to);
+        assert_eq!((state.get().closing, state.is_ending()), (nearest, nearest > LastRequest));
+        assert_eq!(stands(&state), nearest < Lingering);
     }
-    state.last_request();
-    assert!(state.is_ending());
-    state.linger();
-    state.end(Why::Client);
-    assert!(state.is_lingering() && state.is_ending() && state.is_deaf() && state.due_end().is_none());
 }
 
 #[test]
 fn a_client_that_ended_behind_unread_input_counts_while_decoding_is_stalled() {
     let state = State::new();
-    state.client_ended_unread();
-    assert!(state.is_client_end_known() && !state.has_ended_unread() && !state.has_client_ended());
-    state.stall();
-    assert!(state.has_ended_unread());
-    state.unstall();
-    state.client_ended();
-    state.client_ended_unread();
-    assert!(state.has_client_ended() && !state.has_ended_unread());
+    for (is_unread, is_stalled, counts) in [
+        (true, false, [false, false]),
+        (true, true, [false, true]),
+        (true, false, [false, false]),
+        (false, true, [true, false]),
+        (true, true, [true, false]),
+    ] {
+        state.client_ended(is_unread);
+        state.set_stalled(is_stalled);
+        assert_eq!([state.has_client_ended(), state.has_ended_unread()], counts, "{state:?}");
+    }
 }
 
 #[test]
@@ -90,53 +99,36 @@ fn a_body_stands_until_it_is_claimed_resumed_or_over() {
     assert!(!state.claim_body() && !state.resume_body());
     state.hold_body();
     state.pause_body();
-    assert!(state.is_body_held() && state.is_body_paused());
     assert!(state.claim_body() && !state.claim_body(), "it was held once");
     assert!(state.is_body_stopped(), "it is paused still");
     assert!(state.resume_body() && !state.is_body_stopped());
-    for end in [State::message_ended, State::linger] {
-        state.hold_body();
-        state.pause_body();
-        end(&state);
-        assert!(!state.is_body_stopped());
-    }
-}
-
-#[test]
-fn nothing_stands_still_on_a_connection_that_lingers() {
-    let state = State::new();
-    state.socket_filled();
-    state.stall();
-    state.linger();
-    assert!(!state.is_socket_full() && !state.is_stalled());
+    state.hold_body();
+    state.pause_body();
+    state.message_ended();
+    assert!(!state.is_body_stopped());
 }
 
 #[test]
 fn anything_beside_a_request_that_is_served_is_seen_in_the_word() {
-    for reading in ALL {
-        let state = at(reading, Closing::Open);
-        assert!(!state.is_between_requests() && !state.is_serving(), "there is no turn");
-        state.turn_began();
-        assert_eq!(state.is_between_requests(), matches!(reading, Fresh | Idle | Head), "{reading:?}");
-        assert_eq!(state.is_serving(), reading == Body, "{reading:?}");
-    }
-    let changes: [fn(&State); 9] = [
-        State::last_request,
-        State::linger,
-        State::client_ended,
-        State::client_ended_unread,
-        State::pause_body,
-        State::hold_body,
-        State::socket_filled,
-        State::stall,
-        State::turn_ended,
+    let changes: [Event; 10] = [
+        |_| {},
+        |s| s.close(LastRequest),
+        |s| s.close(Lingering),
+        |s| s.client_ended(false),
+        |s| s.client_ended(true),
+        |s| s.pause_body(),
+        |s| s.hold_body(),
+        |s| s.set_socket_full(true),
+        |s| s.set_stalled(true),
+        |s| s.set_in_turn(false),
     ];
-    for change in changes {
-        for reading in [Fresh, Idle, Head, Body] {
-            let state = at(reading, Closing::Open);
-            state.turn_began();
+    for (index, change) in changes.into_iter().enumerate() {
+        for reading in ALL {
+            let state = at(reading, Open);
             change(&state);
-            assert!(!state.is_between_requests() && !state.is_serving(), "{state:?}");
+            let expected = index == 0 && matches!(reading, Fresh | Idle | Head);
+            assert_eq!(state.is_between_requests(), expected, "{state:?}");
+            assert_eq!(state.is_serving(), index == 0 && reading == Body, "{state:?}");
         }
     }
 }
