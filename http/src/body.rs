@@ -132,7 +132,7 @@ impl Body {
     fn refuse_handler(&self, handler: BodyPlace) {
         // In a tick, since the socket may have no further upcall.
         let body = self.clone();
-        self.connection.core.env().next_tick(move || {
+        self.connection.core.env.next_tick(move || {
             up_within("BodyHandler::on_abort", Facts::default, || {
                 handler.call(&mut |handler| handler.on_abort(&body));
             });

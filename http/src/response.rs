@@ -191,23 +191,16 @@ impl Response {
         let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
         let mut whole = Vec::new();
         Encoder::informational(status, fields, &mut whole)?;
-        let first = self.connection.pipeline.with(self.number, |exchange, first| {
+        let connection = &*self.connection;
+        let is_welcome = connection.pipeline.with(self.number, |exchange, is_oldest| {
             check_head(exchange)?;
-            if exchange.request.version == Version::Http10 {
-                return Ok(false);
+            if exchange.request.version != Version::Http10 {
+                exchange.extra_mut().awaits_continue &= status != 100;
+                connection.put(exchange, is_oldest, |_, out| out.extend_from_slice(&whole));
             }
-            if status == 100 && exchange.extra().awaits_continue {
-                exchange.extra_mut().awaits_continue = false;
-            }
-            if !first {
-                self.connection.pipeline.hold(exchange, |_, out| out.extend_from_slice(&whole));
-            }
-            Ok(first)
+            Ok(connection.ask_for_more(exchange, is_oldest))
         });
-        if first.unwrap_or(Err(Error::Closed))? {
-            self.connection.send(|out| out.extend_from_slice(&whole));
-        }
-        self.connection.ask_for_more(self.number)
+        is_welcome.unwrap_or(Err(Error::Closed))
     }
 
     /// Sets the handler of this response's events, in place of the one before. It is also told of a client that has ended

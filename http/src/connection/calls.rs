@@ -95,7 +95,7 @@ impl Call {
 
     pub(super) fn make(self, connection: &Rc<Connection>) {
         let Self { context, number, what } = self;
-        let env = connection.core.env();
+        let env = &connection.core.env;
         match what {
             What::Response(event, handler) => {
                 let response = Response::counted(connection, number);
@@ -146,7 +146,7 @@ pub(super) fn call_on_data(connection: &Rc<Connection>, data: &[u8]) {
     let Some((handler, context)) = found.flatten() else { return };
     let body = Body::counted(connection, number);
     let facts = || Facts::default().bytes(data.len());
-    up_with(connection.core.env(), context, "BodyHandler::on_data", facts, || {
+    up_with(&connection.core.env, context, "BodyHandler::on_data", facts, || {
         handler.call(&mut |handler| handler.on_data(&body, data));
     });
 }

@@ -66,7 +66,7 @@ pub(super) fn tell_new_handlers(connection: &Rc<Connection>) {
 /// Tells the handlers of all responses that are due, each once: where the end counts, that they are too late unless they
 /// have begun.
 fn tell_handlers(connection: &Rc<Connection>, counts: bool) {
-    let counts = counts && !connection.core.options().allow_half_open;
+    let counts = counts && !connection.core.options.allow_half_open;
     for number in connection.pipeline.numbers() {
         let call = connection.pipeline.with(number, |exchange, _| {
             if exchange.phase == Phase::Ended {

@@ -34,7 +34,7 @@ pub(super) fn serve(
     input: &mut &[u8],
 ) -> bool {
     let Connection { core, state, pipeline, socket, .. } = &**connection;
-    if !state.is_between_requests() || !pipeline.is_empty() || core.options().slow_path_only {
+    if !state.is_between_requests() || !pipeline.is_empty() || core.options.slow_path_only {
         return false;
     }
     loop {
@@ -44,13 +44,13 @@ pub(super) fn serve(
         if socket.is_destroyed() || core.is_last_request(pipeline.next_number()) {
             return false;
         }
-        let Some(head) = decoder.decode_repeated(input, table, &core.options().limits) else { return false };
+        let Some(head) = decoder.decode_repeated(input, table, &core.options.limits) else { return false };
         state.head_completed();
-        let context = core.env().new_context(Provider::HttpIncomingMessage);
+        let context = core.env.new_context(Provider::HttpIncomingMessage);
         let number = pipeline.push(core.pool.take(context, RequestFacts::SIMPLE));
         let (request, response) =
             (Request::new(&head, connection, number), Response::first(connection, number));
-        core.env().make_callback(context, || call_request_handler(connection, &request, response));
+        core.env.make_callback(context, || call_request_handler(connection, &request, response));
         // Of a request that was answered there is nothing to tell at its end.
         if !state.is_serving() || !pipeline.is_empty() {
             return false;
@@ -65,10 +65,7 @@ pub(super) fn serve(
 #[inline]
 pub(crate) fn end(connection: &Rc<Connection>, number: u32, data: &[u8]) -> bool {
     let Connection { core, state, pipeline, .. } = &**connection;
-    if data.len() >= COPIED_BODY
-        || connection.is_over()
-        || core.is_draining()
-        || core.options().slow_path_only
+    if data.len() >= COPIED_BODY || connection.is_over() || core.draining.get() || core.options.slow_path_only
     {
         return false;
     }

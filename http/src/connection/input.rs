@@ -14,20 +14,15 @@ use async_wrap::layer::{OnDrop, OnUnwind};
 use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
 
-/// The input's view of its connection.
-struct Input<'a> {
-    connection: &'a Rc<Connection>,
-}
-
 /// Takes input; returns how many of its last bytes were not used, because decoding is stalled.
 #[inline]
 pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) -> usize {
-    in_turn(connection, |turn, decoder, table| {
+    in_turn(connection, |decoder, table| {
         loop {
             if fast_path::serve(connection, decoder, table, &mut input) {
                 return 0;
             }
-            if let Some(unused) = turn.step(decoder, table, &mut input) {
+            if let Some(unused) = step(connection, decoder, table, &mut input) {
                 return unused;
             }
         }
@@ -37,9 +32,9 @@ pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) -> usize {
 /// The same for input that was stashed, which few connections have: without the fast path, which is there once.
 #[inline(never)]
 pub(super) fn feed_stashed(connection: &Rc<Connection>, mut input: &[u8]) -> usize {
-    in_turn(connection, |turn, decoder, table| {
+    in_turn(connection, |decoder, table| {
         loop {
-            if let Some(unused) = turn.step(decoder, table, &mut input) {
+            if let Some(unused) = step(connection, decoder, table, &mut input) {
                 return unused;
             }
         }
@@ -50,34 +45,31 @@ pub(super) fn feed_stashed(connection: &Rc<Connection>, mut input: &[u8]) -> usi
 pub(super) fn end(connection: &Rc<Connection>) {
     if let Err(error) = connection.with_decoder(|decoder| decoder.finish()) {
         // In a turn, so that the response and the end go together.
-        in_turn(connection, |turn, _, _| turn.refuse(error));
+        in_turn(connection, |_, _| refuse(connection, error));
     }
 }
 
-/// One upcall's worth of input. At its end, also by a panic, what was answered is sent.
+/// One upcall's worth of input. At its end, also by a panic, what was collected is sent.
 #[inline]
-fn in_turn<R>(
-    connection: &Rc<Connection>,
-    decode: impl FnOnce(&Input<'_>, &mut Decoder, &mut FieldTable) -> R,
-) -> R {
+fn in_turn<R>(connection: &Rc<Connection>, decode: impl FnOnce(&mut Decoder, &mut FieldTable) -> R) -> R {
     connection.state.set_in_turn(true);
     let mut decoder = connection.decoder.take();
-    let mut table = connection.core.take_table();
+    let mut table = connection.core.table.take().unwrap_or_default();
     let panicked = OnUnwind::new(|| after_panic(connection));
-    let result = decode(&Input { connection }, &mut decoder, &mut table);
+    let result = decode(&mut decoder, &mut table);
     panicked.disarm();
     if decoder.has_started() && connection.state.head_started() {
         connection.restart_clock();
     }
     connection.decoder.set(decoder);
-    connection.core.return_table(table);
+    connection.core.table.set(Some(table));
     end_turn(connection);
     result
 }
 
 #[inline]
 fn end_turn(connection: &Connection) {
-    connection.flush();
+    connection.flush(true);
     connection.state.set_in_turn(false);
     if connection.state.is_ending() {
         connection.end_now();
@@ -85,183 +77,176 @@ fn end_turn(connection: &Connection) {
 }
 
 /// A handler's panic ended the turn, and dropped the decoder, so that no further request is found, and the table, which will
-/// be made anew.
+/// be made anew. In a turn only the newest request's handlers are called.
 #[cold]
 fn after_panic(connection: &Connection) {
     if connection.state.is_raw() {
         connection.socket.destroy_unless_handled();
     } else if !connection.state.is_deaf() {
-        connection.answer_panic_and_end();
+        connection.fail(500, true);
     }
     end_turn(connection);
 }
 
-impl Input<'_> {
-    /// Decodes up to the next event. Returns how many bytes were not used if there is none for now.
-    #[inline(never)]
-    fn step(&self, decoder: &mut Decoder, table: &mut FieldTable, input: &mut &[u8]) -> Option<usize> {
-        let Connection { core, state, socket, .. } = &**self.connection;
-        // The message at hand is received to its end even if it is the last one.
-        if state.is_deaf() || socket.is_destroyed() {
-            return self.skip(input);
-        }
-        // The end of a message takes no input: it must not wait until a slow client has fetched its response.
-        if !state.is_body_stopped() && decoder.take_end() {
-            self.on_message_end(&Fields::default());
-            return None;
-        }
-        if self.connection.must_stall() {
-            self.connection.stall();
-            return Some(input.len());
-        }
-        if input.is_empty() && decoder.holds_nothing() {
-            return Some(0);
-        }
-        match decoder.decode(input, table, &core.options().limits) {
-            Ok(Event::NeedMore) => return Some(0),
-            Ok(Event::Head(head)) => {
-                self.on_head(&head, input);
-                return state.is_raw().then_some(0);
-            }
-            Ok(Event::Body(data)) => calls::call_on_data(self.connection, data),
-            Ok(Event::End(trailers)) => self.on_message_end(&trailers),
-            Ok(Event::Done) => return self.skip(input),
-            Err(error) => {
-                self.refuse(error);
-                return self.skip(input);
-            }
-        }
-        None
+/// Decodes up to the next event. Returns how many bytes were not used if there is none for now.
+#[inline(never)]
+fn step(
+    connection: &Rc<Connection>,
+    decoder: &mut Decoder,
+    table: &mut FieldTable,
+    input: &mut &[u8],
+) -> Option<usize> {
+    let Connection { core, state, socket, .. } = &**connection;
+    // The message at hand is received to its end even if it is the last one.
+    if state.is_deaf() || socket.is_destroyed() {
+        return skip(connection, input);
     }
-
-    /// Ignores the rest of the input.
-    fn skip(&self, rest: &[u8]) -> Option<usize> {
-        if !rest.is_empty() {
-            self.connection.state.bytes_skipped();
-        }
-        Some(0)
+    // The end of a message takes no input: it must not wait until a slow client has fetched its response.
+    if !state.is_body_stopped() && decoder.take_end() {
+        on_message_end(connection, &Fields::default());
+        return None;
     }
-
-    fn on_head(&self, head: &RequestHead<'_>, rest: &[u8]) {
-        let Connection { core, state, pipeline, .. } = &**self.connection;
-        if state.head_completed() {
-            self.connection.restart_clock();
+    if connection.must_stall() {
+        connection.stall();
+        return Some(input.len());
+    }
+    if input.is_empty() && decoder.holds_nothing() {
+        return Some(0);
+    }
+    match decoder.decode(input, table, &core.options.limits) {
+        Ok(Event::NeedMore) => return Some(0),
+        Ok(Event::Head(head)) => {
+            on_head(connection, &head, input);
+            return state.is_raw().then_some(0);
         }
-        let mut facts = RequestFacts::from(head);
-        if core.is_last_request(pipeline.next_number()) {
-            facts.keep_alive = false;
-            state.close(Closing::LastRequest);
-        }
-        let context = core.env().new_context(Provider::HttpIncomingMessage);
-        let mut exchange = core.pool.take(context, facts);
-        note_wishes(&mut exchange, head, rest);
-        let number = pipeline.push(exchange);
-        let request = Request::new(head, self.connection, number);
-        if self.is_settled(&request, context, rest) {
-            return;
-        }
-        let response = Response::first(self.connection, number);
-        core.env().make_callback(context, || call_request_handler(self.connection, &request, response));
-        if head.expect == Expect::Continue {
-            self.connection.send_continue(number);
+        Ok(Event::Body(data)) => calls::call_on_data(connection, data),
+        Ok(Event::End(trailers)) => on_message_end(connection, &trailers),
+        Ok(Event::Done) => return skip(connection, input),
+        Err(error) => {
+            refuse(connection, error);
+            return skip(connection, input);
         }
     }
+    None
+}
 
-    /// Deals with requests that `on_request` does not see: an accepted upgrade, and what the server does not do. Returns
-    /// whether it was such a request.
-    fn is_settled(&self, request: &Request<'_>, context: AsyncContext, rest: &[u8]) -> bool {
-        if self.is_upgrade_accepted(request, context) {
-            self.hand_over(request, context, rest);
-        } else if request.expect == Expect::Other {
-            self.answer_shortly(417);
-        } else if request.is_connect() {
-            self.answer_shortly(501);
-        } else {
-            return false;
-        }
-        true
+/// Ignores the rest of the input.
+fn skip(connection: &Connection, rest: &[u8]) -> Option<usize> {
+    if !rest.is_empty() {
+        connection.state.bytes_skipped();
     }
+    Some(0)
+}
 
-    /// Answers the newest request with nothing but a status.
-    fn answer_shortly(&self, status: u16) {
-        let response = Response::first(self.connection, self.connection.pipeline.newest());
+fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
+    let Connection { core, state, pipeline, .. } = &**connection;
+    if state.head_completed() {
+        connection.restart_clock();
+    }
+    let mut facts = RequestFacts::from(head);
+    if core.is_last_request(pipeline.next_number()) {
+        facts.keep_alive = false;
+        state.close(Closing::LastRequest);
+    }
+    let context = core.env.new_context(Provider::HttpIncomingMessage);
+    let mut exchange = core.pool.take(context, facts);
+    note_wishes(&mut exchange, head, rest);
+    let number = pipeline.push(exchange);
+    let request = Request::new(head, connection, number);
+    if is_upgrade_accepted(connection, &request, context) {
+        return hand_over(connection, &request, context, rest);
+    }
+    // What the server does not do, `on_request` does not see.
+    let refusal = match head.expect {
+        Expect::Other => Some(417),
+        _ => head.is_connect().then_some(501),
+    };
+    let response = Response::first(connection, number);
+    if let Some(status) = refusal {
         let _ = response.set_status(status).and_then(|response| response.end(b""));
+        return;
     }
+    core.env.make_callback(context, || call_request_handler(connection, &request, response));
+    if head.expect == Expect::Continue {
+        connection.send_continue(number);
+    }
+}
 
-    fn is_upgrade_accepted(&self, request: &Request<'_>, context: AsyncContext) -> bool {
-        let Connection { core, pipeline, handler, .. } = &**self.connection;
-        let is_offered = request.is_connect() || (request.upgrade && !has_body(request));
-        if !is_offered || pipeline.oldest_number() != Some(pipeline.newest()) {
-            return false;
-        }
-        let mut accepted = false;
-        up(core.env(), context, "RequestHandler::accepts_upgrade", || {
-            handler.call(|handler| accepted = handler.accepts_upgrade(request));
-        });
-        accepted && !self.connection.socket.is_destroyed()
+fn is_upgrade_accepted(connection: &Connection, request: &Request<'_>, context: AsyncContext) -> bool {
+    let Connection { core, pipeline, handler, socket, .. } = connection;
+    let is_offered = request.is_connect() || (request.upgrade && !has_body(request));
+    if !is_offered || pipeline.oldest_number() != Some(pipeline.newest()) {
+        return false;
     }
+    let mut accepted = false;
+    up(&core.env, context, "RequestHandler::accepts_upgrade", || {
+        handler.call(|handler| accepted = handler.accepts_upgrade(request));
+    });
+    accepted && !socket.is_destroyed()
+}
 
-    /// The connection leaves HTTP: everything answered so far is sent, and the handler gets the socket.
-    fn hand_over(&self, request: &Request<'_>, context: AsyncContext, rest: &[u8]) {
-        let connection = &**self.connection;
-        let env = connection.core.env();
-        connection.flush();
-        connection.state.upgraded();
-        if let Some(exchange) = connection.pipeline.pop() {
-            connection.core.pool.give(exchange);
-        }
-        connection.deferred.run(self.connection);
-        let socket = connection.socket.clone();
-        socket.release();
-        // It was paused if the request was stashed while decoding stood still.
-        socket.resume();
-        let _over = OnDrop::new(|| env.emit_destroy(context.async_id()));
-        up(env, context, "RequestHandler::on_upgrade", || {
-            connection.handler.call(|handler| handler.on_upgrade(request, socket, rest));
-        });
-        // This connection has one handle, and its tower another.
-        connection.socket.destroy_unless_held(2);
+/// The connection leaves HTTP: everything collected so far is sent, and the handler gets the socket.
+fn hand_over(connection: &Rc<Connection>, request: &Request<'_>, context: AsyncContext, rest: &[u8]) {
+    let env = &connection.core.env;
+    connection.flush(true);
+    connection.state.upgraded();
+    if let Some(exchange) = connection.pipeline.pop() {
+        connection.core.pool.give(exchange);
     }
+    connection.deferred.run(connection);
+    let socket = connection.socket.clone();
+    socket.release();
+    // It was paused if the request was stashed while decoding stood still.
+    socket.resume();
+    let _over = OnDrop::new(|| env.emit_destroy(context.async_id()));
+    up(env, context, "RequestHandler::on_upgrade", || {
+        connection.handler.call(|handler| handler.on_upgrade(request, socket, rest));
+    });
+    // This connection has one handle, and its tower another.
+    connection.socket.destroy_unless_held(2);
+}
 
-    fn on_message_end(&self, trailers: &Fields<'_>) {
-        let Connection { core, state, pipeline, .. } = &**self.connection;
-        state.message_ended();
-        let number = pipeline.newest();
-        let taken = pipeline.with(number, |exchange, _| {
-            exchange.extra().body_handler.as_ref()?;
-            Some((exchange.extra_mut().body_handler.take()?, exchange.context))
+fn on_message_end(connection: &Rc<Connection>, trailers: &Fields<'_>) {
+    let Connection { core, state, pipeline, .. } = &**connection;
+    state.message_ended();
+    let number = pipeline.newest();
+    let taken = pipeline.with(number, |exchange, _| {
+        exchange.extra().body_handler.as_ref()?;
+        Some((exchange.extra_mut().body_handler.take()?, exchange.context))
+    });
+    if let Some((handler, context)) = taken.flatten() {
+        let body = Body::counted(connection, number);
+        up(&core.env, context, "BodyHandler::on_end", || {
+            handler.call(&mut |handler| handler.on_end(&body, trailers));
         });
-        if let Some((handler, context)) = taken.flatten() {
-            let body = Body::counted(self.connection, number);
-            up(core.env(), context, "BodyHandler::on_end", || {
-                handler.call(&mut |handler| handler.on_end(&body, trailers));
-            });
-            drop((body, handler));
-            // The response may have been written long ago.
-            if pipeline.with(number, |exchange, _| exchange.phase) == Some(Phase::Ended) {
-                self.connection.advance();
-            }
-        }
-        if pipeline.is_empty() && state.is_open() {
-            self.connection.become_idle();
+        drop((body, handler));
+        // The response may have been written long ago.
+        if pipeline.with(number, |exchange, _| exchange.phase) == Some(Phase::Ended) {
+            connection.advance();
         }
     }
+    if pipeline.is_empty() && state.is_open() {
+        connection.become_idle();
+    }
+}
 
-    /// The client broke the protocol.
-    fn refuse(&self, error: ParseError) {
-        self.connection.answer_and_end(error.status());
-        let facts = || Facts::saying(error);
-        up_within("RequestHandler::on_client_error", facts, || {
-            self.connection.handler.call(|handler| handler.on_client_error(error, &self.connection.socket));
-        });
-    }
+/// The client broke the protocol.
+fn refuse(connection: &Connection, error: ParseError) {
+    connection.fail(error.status(), connection.state.is_in_message());
+    up_within(
+        "RequestHandler::on_client_error",
+        || Facts::saying(error),
+        || {
+            connection.handler.call(|handler| handler.on_client_error(error, &connection.socket));
+        },
+    );
 }
 
 /// Calls the server's handler, within the context of the request.
 #[inline]
 pub(super) fn call_request_handler(connection: &Connection, request: &Request<'_>, response: Response) {
     let facts = || {
-        let env = connection.core.env();
+        let env = &connection.core.env;
         Facts::within(env.execution_async_id().get(), env.trigger_async_id().get())
             .info(format_args!("{} {}", request.method, request.target))
     };

@@ -131,7 +131,7 @@ impl Connection {
         if self.deferred.has_calls() {
             self.defer(Some(Call::of_end(*context)));
         } else {
-            self.core.env().emit_destroy(context.async_id());
+            self.core.env.emit_destroy(context.async_id());
         }
     }
 
@@ -316,7 +316,7 @@ impl Connection {
     fn on_dropped(self: &Rc<Self>) {
         self.state.close(Closing::Lingering);
         while let Some(exchange) = self.pipeline.pop() {
-            self.core.env().emit_destroy(exchange.context.async_id());
+            self.core.env.emit_destroy(exchange.context.async_id());
             self.core.pool.give(exchange);
         }
         self.deferred.clear(self);

@@ -50,40 +50,32 @@ impl Connection {
                 return Err(Error::Closed);
             }
             let is_short = self.write_part(exchange, is_oldest, data, last)?;
-            let is_welcome = last || self.is_more_welcome(exchange, is_oldest);
             let extra = exchange.extra_mut();
-            // What `yield_now` asked for is still due.
-            extra.needs_drain = !last && (!is_welcome || extra.needs_drain);
             extra.closes |= is_short;
-            Ok((is_welcome, is_oldest, is_short))
+            extra.needs_drain &= !last;
+            let is_welcome = last || self.ask_for_more(exchange, is_oldest);
+            let result = if is_short { Err(EncodeError::BodyTooShort.into()) } else { Ok(is_welcome) };
+            Ok((result, is_oldest))
         });
-        let (is_welcome, is_oldest, is_short) = written.unwrap_or(Err(Error::Closed))?;
+        let (result, is_oldest) = written.unwrap_or(Err(Error::Closed))?;
         if is_oldest && last {
             self.advance();
         }
-        if is_short { Err(EncodeError::BodyTooShort.into()) } else { Ok(is_welcome) }
+        result
     }
 
-    /// Whether nothing can be answered any more.
+    /// Whether nothing can be sent any more.
     #[inline]
     pub(super) fn is_over(&self) -> bool {
         self.state.is_ending() || self.socket.is_destroyed()
     }
 
-    /// Whether more is welcome behind what was written beside the response; if not, an `on_drain` will tell.
-    pub(crate) fn ask_for_more(&self, number: u32) -> Result<bool> {
-        let is_welcome = self.pipeline.with(number, |exchange, is_oldest| {
-            let is_welcome = self.is_more_welcome(exchange, is_oldest);
-            if !is_welcome {
-                exchange.extra_mut().needs_drain = true;
-            }
-            is_welcome
-        });
-        is_welcome.ok_or(Error::Closed)
-    }
-
-    fn is_more_welcome(&self, exchange: &Exchange, is_oldest: bool) -> bool {
-        self.is_room(if is_oldest { self.socket.buffered() } else { exchange.extra().held.len() })
+    /// Whether more is welcome behind what an exchange wrote; if not, an `on_drain` will tell.
+    pub(crate) fn ask_for_more(&self, exchange: &mut Exchange, is_oldest: bool) -> bool {
+        let is_welcome =
+            self.is_room(if is_oldest { self.socket.buffered() } else { exchange.extra().held.len() });
+        exchange.extra_mut().needs_drain |= !is_welcome;
+        is_welcome
     }
 
     /// Whether more output is welcome while so many bytes wait.
@@ -100,29 +92,26 @@ impl Connection {
         let data = if encoder.count(data.len())? { data } else { &[] };
         exchange.extra_mut().encoder = Some(encoder);
         exchange.phase = if last { Phase::Ended } else { Phase::Body };
-        let put_front = |exchange: &Exchange, out: &mut Vec<u8>| {
+        let front = |exchange: &Exchange, out: &mut Vec<u8>| {
             if is_head_due {
                 self.core.with_heads(|heads| encoder.put_head(&exchange.head, heads, out));
             }
             encoder.put_front(data.len(), out);
         };
-        let back = encoder.back(data.len());
-        if !is_oldest || data.len() < COPIED_BODY {
-            let put = |exchange: &Exchange, out: &mut Vec<u8>| {
-                put_front(exchange, out);
-                out.extend_from_slice(data);
-                out.extend_from_slice(back);
-                if last {
-                    encoder.put_end(&exchange.head, out);
-                }
-            };
-            if is_oldest { self.send(|out| put(exchange, out)) } else { self.pipeline.hold(exchange, put) }
-        } else if last && encoder.is_chunked() {
-            let mut end = back.to_vec();
-            encoder.put_end(&exchange.head, &mut end);
-            self.send_large(data, &end, |out| put_front(exchange, out));
+        let back = |exchange: &Exchange, out: &mut Vec<u8>| {
+            out.extend_from_slice(encoder.back(data.len()));
+            if last {
+                encoder.put_end(&exchange.head, out);
+            }
+        };
+        if is_oldest && data.len() >= COPIED_BODY {
+            self.send_large(|out| front(exchange, out), data, |out| back(exchange, out));
         } else {
-            self.send_large(data, back, |out| put_front(exchange, out));
+            self.put(exchange, is_oldest, |exchange, out| {
+                front(exchange, out);
+                out.extend_from_slice(data);
+                back(exchange, out);
+            });
         }
         Ok(last && encoder.is_short())
     }
@@ -133,7 +122,7 @@ impl Connection {
         let mut request = exchange.request;
         // A body that was never asked for may still come, or not: where the next request begins is unknown.
         request.keep_alive &= !exchange.extra().awaits_continue;
-        request.keep_alive &= !(self.core.is_draining() && exchange.next.is_none());
+        request.keep_alive &= !(self.core.draining.get() && exchange.next.is_none());
         let encoder = Encoder::begin(&request, &mut exchange.head, len, last)?;
         if !encoder.keep_alive() {
             // RFC 9112, 9.6: nothing is processed after the request whose response says close.
@@ -143,24 +132,21 @@ impl Connection {
         Ok(encoder)
     }
 
-    /// Tells a client that waits for it to send its body, unless it is answered already. If the body is held, the client is
+    /// Tells a client that waits for it to send its body, unless the response has begun. If the body is held, the client is
     /// told when it is claimed.
     pub(crate) fn send_continue(&self, number: u32) {
         let is_held = self.state.get().body_held;
-        let is_due = self.pipeline.with(number, |exchange, is_oldest| {
+        self.pipeline.with(number, |exchange, is_oldest| {
             if !exchange.extra().awaits_continue || exchange.phase != Phase::Head {
-                return false;
+                return;
             }
             let extra = exchange.extra_mut();
             (extra.continue_at_claim, extra.awaits_continue) = (is_held, is_held);
-            if !is_held && !is_oldest {
-                self.pipeline.hold(exchange, |_, out| put_continue(out));
+            if !is_held {
+                // 100 is an informational status.
+                self.put(exchange, is_oldest, |_, out| _ = Encoder::informational(100, [], out));
             }
-            !is_held && is_oldest
         });
-        if is_due == Some(true) {
-            self.send(put_continue);
-        }
     }
 
     /// The last handle of a response was dropped before its end.
@@ -178,67 +164,67 @@ impl Connection {
             }
             has_begun
         });
-        match has_begun {
-            Some(true) => self.advance(),
-            Some(false) => {
-                let _ = self.write_response(number, b"", true);
-            }
-            None => {}
+        if has_begun == Some(true) {
+            self.advance();
+        } else {
+            let _ = self.write_response(number, b"", true);
         }
     }
 
-    /// Ends the connection with an error, once the responses due are sent. The error gets a response of its own unless
-    /// its request was answered already, or is being answered.
-    pub(crate) fn answer_and_end(&self, status: u16) {
-        self.answer_newest_and_end(status, self.state.is_in_message());
-    }
-
-    /// The same after the panic of a handler in a turn of input, which only the newest request's handlers are called in.
-    pub(super) fn answer_panic_and_end(&self) {
-        self.answer_newest_and_end(500, true);
-    }
-
-    /// With `is_newest` the error is the newest request's; else that of something behind it that is no request.
-    fn answer_newest_and_end(&self, status: u16, is_newest: bool) {
-        let mut answer = Vec::new();
-        // Only a status outside of the range of errors is refused, and none of those is used.
-        let _ = self.core.with_heads(|heads| Encoder::closing(status, Some(heads), &mut answer));
+    /// Ends the connection with an error, once the responses due are sent. With `is_newest` the error is that of the newest
+    /// request, whose response it is unless that has begun; else that of something behind it that is no request.
+    pub(crate) fn fail(&self, status: u16, is_newest: bool) {
         self.state.refused();
-        let cut = |exchange: &mut Exchange, answer: &[u8]| {
-            self.pipeline.hold(exchange, |_, out| out.extend_from_slice(answer));
-            exchange.cut();
-            exchange.extra_mut().client_closes = false;
-        };
-        let answered = self.pipeline.with(self.pipeline.newest(), |exchange, _| {
-            if !is_newest {
-                return false;
+        let newest = self.pipeline.newest();
+        if !is_newest || self.pipeline.with(newest, |_, _| ()).is_none() {
+            let mut exchange = self.core.pool.take(AsyncContext::NONE, RequestFacts::default());
+            if is_newest {
+                // Its response is sent, and has left.
+                exchange.phase = Phase::Ended;
+            }
+            self.pipeline.push(exchange);
+        }
+        self.pipeline.with(self.pipeline.newest(), |exchange, _| {
+            if exchange.phase == Phase::Head {
+                // Only a status outside of the range of errors is refused, and none of those is used.
+                let closing =
+                    |out: &mut _| self.core.with_heads(|heads| Encoder::closing(status, Some(heads), out));
+                self.pipeline.hold(exchange, |_, out| _ = closing(out));
             }
             if exchange.phase != Phase::Ended {
                 self.defer(Call::of_response(exchange, ResponseEvent::Close));
             }
-            cut(exchange, if exchange.phase == Phase::Head { &answer } else { &[] });
-            true
+            exchange.cut();
+            exchange.extra_mut().client_closes = false;
         });
-        if answered != Some(true) {
-            let mut exchange = self.core.pool.take(AsyncContext::NONE, RequestFacts::default());
-            cut(&mut exchange, if is_newest { &[] } else { &answer });
-            self.pipeline.push(exchange);
-        }
         self.advance();
+    }
+
+    /// Writes output of an exchange, which is held until it is the oldest.
+    pub(crate) fn put(
+        &self,
+        exchange: &mut Exchange,
+        is_oldest: bool,
+        write: impl FnOnce(&Exchange, &mut Vec<u8>),
+    ) {
+        if is_oldest {
+            self.send(|out| write(exchange, out));
+        } else {
+            self.pipeline.hold(exchange, write);
+        }
     }
 
     /// Sends output, or collects it while a turn lasts.
     #[inline]
-    pub(crate) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let in_turn = self.state.get().in_turn;
-        let buffer = self.core.buffers.get(in_turn);
         let len = {
-            let mut out = buffer.borrow_mut();
+            let mut out = self.core.buffers.get(in_turn).borrow_mut();
             write(&mut out);
             out.len()
         };
-        if len >= FLUSH_AT || (!in_turn && len > 0) {
-            self.send_buffer(buffer);
+        if len >= FLUSH_AT || !in_turn {
+            self.flush(in_turn);
         }
     }
 
@@ -247,34 +233,31 @@ impl Connection {
         if data.len() < COPIED_BODY {
             self.send(|out| out.extend_from_slice(data));
         } else {
-            self.send_large(data, &[], |_| {});
+            self.send_large(|_| {}, data, |_| {});
         }
     }
 
-    /// Sends everything collected, what `put_front` writes, `data` and `back` in one system call, without copying `data`.
-    fn send_large(&self, data: &[u8], back: &[u8], put_front: impl FnOnce(&mut Vec<u8>)) {
+    /// Sends everything collected, what `front` writes, `data` and what `back` writes in one system call, without copying
+    /// `data`.
+    fn send_large(&self, front: impl FnOnce(&mut Vec<u8>), data: &[u8], back: impl FnOnce(&mut Vec<u8>)) {
         let buffer = self.core.buffers.get(self.state.get().in_turn);
         let mut out = buffer.take();
-        put_front(&mut out);
-        self.note_sent(self.socket.writev(&[IoSlice::new(&out), IoSlice::new(data), IoSlice::new(back)]));
+        front(&mut out);
+        let front_len = out.len();
+        back(&mut out);
+        let (front, back) = out.split_at(front_len);
+        self.note_sent(self.socket.writev(&[IoSlice::new(front), IoSlice::new(data), IoSlice::new(back)]));
         buffer.replace(emptied(out));
     }
 
-    /// Sends what the turn collected.
-    #[inline]
-    pub(super) fn flush(&self) {
-        let buffer = self.core.buffers.get(true);
+    /// Sends what was collected.
+    #[inline(never)]
+    pub(super) fn flush(&self, in_turn: bool) {
+        let buffer = self.core.buffers.get(in_turn);
         let out = buffer.take();
         if !out.is_empty() {
             self.note_sent(self.socket.write(&out));
         }
-        buffer.replace(emptied(out));
-    }
-
-    #[inline(never)]
-    fn send_buffer(&self, buffer: &RefCell<Vec<u8>>) {
-        let out = buffer.take();
-        self.note_sent(self.socket.write(&out));
         buffer.replace(emptied(out));
     }
 
@@ -289,9 +272,4 @@ impl Connection {
 fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
     buffer.clear();
     if buffer.capacity() > KEPT_CAPACITY { Vec::new() } else { buffer }
-}
-
-fn put_continue(out: &mut Vec<u8>) {
-    // 100 is an informational status.
-    let _ = Encoder::informational(100, [], out);
 }

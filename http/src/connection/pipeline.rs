@@ -57,7 +57,7 @@ impl Pipeline {
     }
 
     /// Whether the newest request is the only one, and its response is written.
-    pub(crate) fn is_newest_answered(&self) -> bool {
+    pub(crate) fn is_newest_complete(&self) -> bool {
         let is_it =
             |exchange: &mut Exchange| exchange.number == self.newest() && exchange.phase == Phase::Ended;
         self.with_oldest(is_it) == Some(true)

@@ -270,7 +270,7 @@ impl State {
 
     /// Whether the head of a message was decoded, and its end was not.
     #[inline]
-    pub(super) fn is_in_message(&self) -> bool {
+    pub(crate) fn is_in_message(&self) -> bool {
         self.get().reading == Reading::Body
     }
 

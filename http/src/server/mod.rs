@@ -21,7 +21,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
-use timeouts::DRAIN_IDLE;
+use timeouts::{DRAIN_IDLE, close_if_idle};
 use tower::ServerTower;
 
 /// An HTTP/1.1 server. A cheap clone.
@@ -57,17 +57,18 @@ pub(crate) type SharedHandler = Rc<HandlerCell<Box<dyn RequestHandler>>>;
 
 /// What the connections of a server share.
 pub(crate) struct Core {
-    env: Environment,
-    options: ServerOptions,
+    pub(crate) env: Environment,
+    pub(crate) options: ServerOptions,
     pub(crate) pool: Pool,
-    /// The decoders' table. In a box, since it moves at every turn.
-    table: Cell<Option<Box<FieldTable>>>,
+    /// The decoders' table between turns of input, unless a panic took it down. In a box, since it moves at every turn.
+    pub(crate) table: Cell<Option<Box<FieldTable>>>,
     pub(crate) buffers: Buffers,
     heads: Heads,
     /// Those that left HTTP stay until they are closed.
     connections: RefCell<Slab<Rc<Connection>>>,
     checking: RefCell<Option<Timeout>>,
-    draining: Cell<bool>,
+    /// A `shutdown` is going on.
+    pub(crate) draining: Cell<bool>,
     /// Ends a `shutdown`. It keeps the loop alive, which a connection that stands still does not.
     grace: RefCell<Option<Timeout>>,
     /// `listen`s of which something is left: each lasts as long as its connections.
@@ -131,7 +132,7 @@ impl Server {
         self.net.listen(options, ServerTower::new(core, Box::new(handler)))?;
         core.listening_id.set(core.listening_id.get().wrapping_add(1));
         core.draining.set(false);
-        core.end_grace();
+        stop(&core.grace);
         Ok(())
     }
 
@@ -156,7 +157,7 @@ impl Server {
     /// `ServerNotRunning` if the server does not listen.
     pub fn close(&self) -> Result<()> {
         self.net.close()?;
-        self.core.close_idle();
+        self.close_idle_connections();
         Ok(())
     }
 
@@ -169,22 +170,23 @@ impl Server {
     pub fn shutdown(&self, grace: Duration) -> Result<()> {
         self.net.shutdown()?;
         self.core.draining.set(true);
-        let close_idle = |core: &Core| core.close_idle();
-        let destroy_all = |core: &Core| core.destroy_all();
-        self.core.later(DRAIN_IDLE.min(grace), close_idle).unref();
-        let grace = self.core.later(grace, destroy_all);
-        self.core.grace.replace(Some(grace));
+        self.core.later(DRAIN_IDLE.min(grace), close_if_idle).unref();
+        self.core.grace.replace(Some(self.core.later(grace, Connection::break_off)));
         Ok(())
     }
 
     /// Closes connections on which nothing is going on.
     pub fn close_idle_connections(&self) {
-        self.core.close_idle();
+        self.core.each(close_if_idle);
     }
 
     /// Closes all connections at once, but those that left HTTP.
     pub fn close_all_connections(&self) {
-        self.core.close_all();
+        self.core.each(|connection| {
+            if !connection.state.is_raw() {
+                connection.break_off();
+            }
+        });
     }
 
     /// The connections that are open, those that left HTTP included.
@@ -207,14 +209,6 @@ impl Server {
 }
 
 impl Core {
-    pub(crate) fn env(&self) -> &Environment {
-        &self.env
-    }
-
-    pub(crate) fn options(&self) -> &ServerOptions {
-        &self.options
-    }
-
     /// The loop's clock.
     pub(crate) fn now(&self) -> Duration {
         self.env.loop_handle().now()
@@ -224,21 +218,6 @@ impl Core {
     #[inline]
     pub(crate) fn with_heads<R>(&self, use_cache: impl FnOnce(&mut HeadCache) -> R) -> R {
         self.heads.with(self.now(), use_cache)
-    }
-
-    /// Takes the decoders' table for a turn of input; a new one, if a panic took it down.
-    #[inline]
-    pub(crate) fn take_table(&self) -> Box<FieldTable> {
-        self.table.take().unwrap_or_default()
-    }
-
-    #[inline]
-    pub(crate) fn return_table(&self, table: Box<FieldTable>) {
-        self.table.set(Some(table));
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
     }
 
     /// Whether a connection's request of this number is the last that it may carry.
@@ -262,24 +241,25 @@ impl Core {
 
     pub(crate) fn remove(&self, key: usize) {
         let removed = self.connections.borrow_mut().try_remove(key);
+        // Only now: the destructors of what a connection holds may use the table.
         drop(removed);
     }
 
     /// Removes the connections that left HTTP and are not `wanted`. Nothing else does, since their tower is dropped.
     fn retain_upgraded(&self, wanted: impl Fn(&Connection) -> bool) {
-        let is_kept = |connection: &Connection| !connection.state.is_raw() || wanted(connection);
-        let mut kept = self.connections.borrow_mut();
-        let stale = kept.iter().filter(|(_, connection)| !is_kept(connection)).map(|(key, _)| key);
-        let stale: Vec<_> = stale.collect();
-        let removed: Vec<_> = stale.into_iter().map(|key| kept.remove(key)).collect();
-        drop(kept);
-        // Only now: the destructors of what a connection holds may use the table.
-        drop(removed);
+        let is_stale = |connection: &Connection| connection.state.is_raw() && !wanted(connection);
+        let table = self.connections.borrow();
+        let stale = table.iter().filter(|(_, connection)| is_stale(connection)).map(|(key, _)| key);
+        let stale: Vec<usize> = stale.collect();
+        drop(table);
+        stale.into_iter().for_each(|key| self.remove(key));
     }
 
-    /// The connections as they are now: working on one may remove it.
-    pub(crate) fn connections(&self) -> Vec<Rc<Connection>> {
-        self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect()
+    /// Works on each of the connections as they are now: working on one may remove it.
+    fn each(&self, work: impl Fn(&Connection)) {
+        let all: Vec<_> =
+            self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect();
+        all.iter().for_each(|connection| work(connection));
     }
 
     fn check(core: &Weak<Self>, heard: Heard) {
@@ -287,31 +267,24 @@ impl Core {
         core.check_connections(heard);
         core.retain_upgraded(|connection| !connection.socket.is_destroyed());
         if core.connections.borrow().is_empty() {
-            core.stop_checking();
+            stop(&core.checking);
         }
     }
 
-    fn stop_checking(&self) {
-        if let Some(timer) = self.checking.take() {
-            timer.clear();
-        }
-    }
-
-    /// No `shutdown` is going on any more.
-    fn end_grace(&self) {
-        if let Some(timer) = self.grace.take() {
-            timer.clear();
-        }
-    }
-
-    fn later(self: &Rc<Self>, after: Duration, work: impl FnOnce(&Self) + 'static) -> Timeout {
+    /// Works on each connection at a later time, unless the server listens again before: that ends the draining.
+    fn later(self: &Rc<Self>, after: Duration, work: fn(&Connection)) -> Timeout {
         let (core, id) = (Rc::downgrade(self), self.listening_id.get());
         self.env.set_deadline(after, move |_| {
-            // Listening again ends the draining.
             if let Some(core) = core.upgrade().filter(|core| core.listening_id.get() == id) {
-                work(&core);
+                core.each(work);
             }
         })
+    }
+}
+
+fn stop(timer: &RefCell<Option<Timeout>>) {
+    if let Some(timer) = timer.take() {
+        timer.clear();
     }
 }
 

@@ -22,71 +22,41 @@ pub(super) const DRAIN_IDLE: Duration = Duration::from_millis(500);
 /// How long handlers may be waited for although the client has ended: not long, since most such clients have left.
 const LIMIT_AFTER_END: Duration = Duration::from_secs(3);
 
-/// What to do about a connection whose time is up.
-enum Verdict {
-    Answer408,
-    Destroy,
-    /// Neither side waits for anything, but the client may still be fetching its last response.
-    CloseIdle,
-}
-
 impl Core {
     /// Looks at every connection, by what came up to the moment at which the look was due.
     pub(super) fn check_connections(&self, heard: Heard) {
-        for connection in self.connections() {
+        self.each(|connection| {
             connection.since.set(heard.latest(connection.since.get()));
-            let silence = Silence { connection: &connection, now: heard.until() };
-            match silence.judge() {
-                Some(Verdict::Answer408) => connection.answer_and_end(408),
-                Some(Verdict::Destroy) => connection.break_off(),
-                Some(Verdict::CloseIdle) => close_idle(&connection),
-                None => {}
+            if let Some(end) = (Silence { connection, now: heard.until() }).judge() {
+                end(connection);
             }
-        }
-    }
-
-    /// Closes every connection on which nothing is going on.
-    pub(super) fn close_idle(&self) {
-        for connection in self.connections() {
-            if connection.is_idle() {
-                close_idle(&connection);
-            }
-        }
+        });
     }
 
     /// How long nothing may go on; zero for no limit.
     fn idle_limit(&self) -> Duration {
         match self.options.keep_alive_timeout {
-            _ if self.is_draining() => DRAIN_IDLE,
+            _ if self.draining.get() => DRAIN_IDLE,
             Duration::ZERO => Duration::ZERO,
             limit => limit + KEEP_ALIVE_BUFFER,
         }
     }
-
-    /// Closes every connection but those that were handed over.
-    pub(super) fn close_all(&self) {
-        for connection in self.connections() {
-            if !connection.state.is_raw() {
-                connection.break_off();
-            }
-        }
-    }
-
-    /// Closes every connection, those that were handed over too.
-    pub(super) fn destroy_all(&self) {
-        for connection in self.connections() {
-            connection.break_off();
-        }
-    }
 }
 
-/// Closes a connection on which nothing is going on; behind its last response, if the client has not fetched that.
-fn close_idle(connection: &Connection) {
-    if connection.socket.unacknowledged() == 0 {
+/// Closes a connection if nothing is going on there; behind its last response, if the client has not fetched that.
+pub(super) fn close_if_idle(connection: &Connection) {
+    if !connection.is_idle() {
+        // Something was received or is due.
+    } else if connection.socket.unacknowledged() == 0 {
         connection.socket.destroy();
     } else {
         connection.end(Closing::ForServer);
     }
+}
+
+/// Responds to a request that is late.
+fn respond_408(connection: &Connection) {
+    connection.fail(408, connection.state.is_in_message());
 }
 
 /// A connection that may have been silent for too long.
@@ -96,33 +66,34 @@ struct Silence<'a> {
 }
 
 impl Silence<'_> {
-    fn judge(&self) -> Option<Verdict> {
+    /// How the connection ends, if its time is up.
+    fn judge(&self) -> Option<fn(&Connection)> {
+        const BREAK_OFF: fn(&Connection) = Connection::break_off;
         let Connection { core, state, pipeline, socket, .. } = self.connection;
-        let options = core.options();
         if state.is_raw() {
             return None;
         }
         if state.is_lingering() {
-            return self.lingers_too_long().then_some(Verdict::Destroy);
+            return self.lingers_too_long().then_some(BREAK_OFF);
         }
         if let Some(limit) = self.limit_of_handlers() {
-            return self.exceeds(limit).then_some(Verdict::Destroy);
+            return self.exceeds(limit).then_some(BREAK_OFF);
         }
         if state.is_stalled() {
             // That nothing is received is this server's own doing.
-            return self.is_stuck().then_some(Verdict::Destroy);
+            return self.is_stuck().then_some(BREAK_OFF);
         }
-        let is_late = self.exceeds(options.request_timeout);
-        let is_head_late = is_late || self.exceeds(options.headers_timeout);
+        let is_late = self.exceeds(core.options.request_timeout);
+        let is_head_late = is_late || self.exceeds(core.options.headers_timeout);
         match state.get().reading {
             // Of a first request nothing may have come at all, or only line ends: its time runs from the connection's
-            // start, but there is nothing to answer. A client would take what comes for the answer to its next request.
-            Reading::Fresh => is_head_late.then_some(Verdict::CloseIdle),
-            Reading::Head => is_head_late.then_some(Verdict::Answer408),
-            Reading::Body => is_late.then_some(Verdict::Answer408),
+            // start, but there is nothing to respond to. A client would take what comes for the response to its next request.
+            Reading::Fresh => is_head_late.then_some(close_if_idle),
+            Reading::Head => is_head_late.then_some(respond_408),
+            Reading::Body => is_late.then_some(respond_408),
             // A client that is still fetching its response is not idle yet.
-            _ if !pipeline.is_empty() || socket.buffered() > 0 => self.is_stuck().then_some(Verdict::Destroy),
-            _ => self.exceeds(core.idle_limit()).then_some(Verdict::CloseIdle),
+            _ if !pipeline.is_empty() || socket.buffered() > 0 => self.is_stuck().then_some(BREAK_OFF),
+            _ => self.exceeds(core.idle_limit()).then_some(close_if_idle),
         }
     }
 
@@ -135,11 +106,9 @@ impl Silence<'_> {
     /// paused although its response is complete.
     fn limit_of_handlers(&self) -> Option<Duration> {
         let Connection { core, state, pipeline, socket, .. } = self.connection;
-        let options = core.options();
-        if (state.has_client_ended() || state.has_ended_unread())
-            && !pipeline.is_empty()
-            && socket.buffered() == 0
-        {
+        let options = &core.options;
+        let has_ended = state.has_client_ended() || state.has_ended_unread();
+        if has_ended && !pipeline.is_empty() && socket.buffered() == 0 {
             if !options.allow_half_open {
                 return Some(LIMIT_AFTER_END);
             }
@@ -149,12 +118,9 @@ impl Silence<'_> {
             }
         }
         let is_paused = state.is_stalled() && state.is_body_stopped() && !state.get().socket_full;
-        if !is_paused || !pipeline.is_newest_answered() {
-            return None;
-        }
         // Node arms the keep-alive timeout there.
-        let limit = core.idle_limit();
-        Some(if limit.is_zero() { options.request_timeout } else { limit })
+        let limit = if core.idle_limit().is_zero() { options.request_timeout } else { core.idle_limit() };
+        (is_paused && pipeline.is_newest_complete()).then_some(limit)
     }
 
     /// Whether the client has fetched nothing of what waits for it for as long as a request may take. Node has no limit.
@@ -170,7 +136,7 @@ impl Silence<'_> {
         if deferred.note_fetched(fetched + 1) {
             since.set(self.now);
         }
-        self.exceeds(core.options().request_timeout)
+        self.exceeds(core.options.request_timeout)
     }
 
     /// Whether a client takes too long to end its side. While it still fetches a response it may take its time, but not

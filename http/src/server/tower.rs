@@ -1,7 +1,7 @@
 //! The server's end of the layer beneath: what `net::Server` tells of one `listen`. Mirrors the listeners that
 //! `http.Server`'s constructor sets on its `net.Server`.
 
-use super::{Core, Server, SharedHandler};
+use super::{Core, Server, SharedHandler, stop};
 use crate::connection::{Connection, ConnectionTower};
 use crate::trace::up_within;
 use crate::upcall::RequestHandler;
@@ -74,8 +74,8 @@ impl Drop for ServerTower {
         self.core.retain_upgraded(|connection| !Rc::ptr_eq(&connection.handler, &self.handler));
         self.core.towers.set(self.core.towers.get() - 1);
         if self.core.towers.get() == 0 {
-            self.core.stop_checking();
-            self.core.end_grace();
+            stop(&self.core.checking);
+            stop(&self.core.grace);
         }
     }
 }
