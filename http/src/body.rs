@@ -53,27 +53,20 @@ pub struct Body {
 }
 
 impl Body {
+    /// The handle of a program. A body with a handle and without a handler waits.
     pub(crate) fn new(connection: &Rc<Connection>, number: u32) -> Self {
-        let body = Self { connection: Rc::clone(connection), number };
-        let is_unclaimed = body.connection.pipeline.with(number, |exchange, _| {
-            exchange.extra_mut().bodies += 1;
-            !exchange.extra().wants_body
-        });
-        if is_unclaimed == Some(true) && body.is_current() {
-            body.connection.state.hold_body();
+        let body = Self::counted(connection, number);
+        let wants_body = connection.pipeline.with(number, |exchange, _| exchange.extra().wants_body);
+        if wants_body == Some(false) && body.is_current() {
+            connection.state.hold_body();
         }
         body
-    }
-
-    /// A handle that its exchange counts already.
-    pub(crate) fn first(connection: &Rc<Connection>, number: u32) -> Self {
-        Self { connection: Rc::clone(connection), number }
     }
 
     /// A handle to lend to a handler's call. A body without one stays as it is.
     pub(crate) fn counted(connection: &Rc<Connection>, number: u32) -> Self {
         connection.pipeline.with(number, |exchange, _| exchange.extra_mut().bodies += 1);
-        Self::first(connection, number)
+        Self { connection: Rc::clone(connection), number }
     }
 
     /// Sets the handler that receives the body, to its end even if the response ends before. `on_end` or `on_abort` is

@@ -15,22 +15,10 @@ pub(crate) fn up<R>(
     name: &'static str,
     call: impl FnOnce() -> R,
 ) -> R {
-    up_with(env, context, name, || context.facts(), call)
+    env.make_callback(context, || up_within(name, || context.facts(), call))
 }
 
-/// The same, with something to say of the call.
-#[inline]
-pub(crate) fn up_with<R>(
-    env: &Environment,
-    context: AsyncContext,
-    name: &'static str,
-    facts: impl FnOnce() -> Facts,
-    call: impl FnOnce() -> R,
-) -> R {
-    env.make_callback(context, || up_within(name, facts, call))
-}
-
-/// Calls a handler in the context that is entered already.
+/// The same in the context that is entered already.
 #[inline]
 pub(crate) fn up_within<R>(name: &'static str, facts: impl FnOnce() -> Facts, call: impl FnOnce() -> R) -> R {
     let _up = LAYER.up(name, facts);

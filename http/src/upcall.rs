@@ -21,6 +21,7 @@ use net::{Dropped, Socket};
 ///     }
 /// }
 /// ```
+#[expect(unused_variables, reason = "the names document what a default ignores")]
 pub trait RequestHandler {
     /// Called with each request whose head is complete ('request'). Its body, if it has one, goes to the handler that is
     /// given to [`Request::body`]; without one it is discarded.
@@ -30,33 +31,24 @@ pub trait RequestHandler {
     /// `Upgrade` and have no body, and for `CONNECT`, if no response to an earlier request is due. After `false` an offer
     /// is ignored, as RFC 9110, 7.8 allows, and `CONNECT` is answered with 501.
     fn accepts_upgrade(&mut self, request: &Request<'_>) -> bool {
-        let _ = request;
         false
     }
 
     /// Called when the connection leaves HTTP ('upgrade' and 'connect'): write the response to the socket, and give it a
     /// handler. `head` is what the client has sent behind the request. A socket without a handler that is not held anywhere
     /// is destroyed.
-    fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {
-        let _ = (request, socket, head);
-    }
+    fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {}
 
     /// Called when a client has sent something that is not HTTP, or more than the limits allow, or has ended inside a
     /// request ('clientError'). The server answers it with an error and disconnects it, behind the responses that are due.
     /// `socket` is for addresses and counters.
-    fn on_client_error(&mut self, error: ParseError, socket: &Socket) {
-        let _ = (error, socket);
-    }
+    fn on_client_error(&mut self, error: ParseError, socket: &Socket) {}
 
     /// Called when the server listens ('listening').
-    fn on_listening(&mut self, server: &Server) {
-        let _ = server;
-    }
+    fn on_listening(&mut self, server: &Server) {}
 
     /// Called when a connection above the limit was accepted and closed ('drop').
-    fn on_drop(&mut self, server: &Server, dropped: Dropped) {
-        let _ = (server, dropped);
-    }
+    fn on_drop(&mut self, server: &Server, dropped: Dropped) {}
 
     /// Called when listening or accepting failed after `listen` returned ('error'): see [`net::Error::phase`]. A server that
     /// cannot accept tries again after a pause; it reports each trouble once.
@@ -66,9 +58,7 @@ pub trait RequestHandler {
     }
 
     /// Called when the server and all of its connections are closed ('close'); the last call.
-    fn on_close(&mut self, server: &Server) {
-        let _ = server;
-    }
+    fn on_close(&mut self, server: &Server) {}
 }
 
 /// A closure gets requests only; errors go to `log`, where they are lost unless the program has set up a logger.
@@ -99,6 +89,7 @@ impl<F: FnMut(&Request<'_>, Response)> RequestHandler for F {
 ///     }
 /// }
 /// ```
+#[expect(unused_variables, reason = "the names document what a default ignores")]
 pub trait BodyHandler {
     /// Called with some of the body ('data'), without transfer coding; lent for the call.
     fn on_data(&mut self, body: &Body, data: &[u8]);
@@ -108,36 +99,27 @@ pub trait BodyHandler {
 
     /// Called when the body will not be completed ('aborted'): the connection was lost or ended by the response, the client
     /// broke the protocol, or the body was discarded.
-    fn on_abort(&mut self, body: &Body) {
-        let _ = body;
-    }
+    fn on_abort(&mut self, body: &Body) {}
 }
 
 /// Handles what becomes of a response. Mirrors the events of `http.ServerResponse`.
+#[expect(unused_variables, reason = "the names document what a default ignores")]
 pub trait ResponseHandler {
     /// Called when more is welcome, after a write that returned `false` ('drain').
-    fn on_drain(&mut self, response: &Response) {
-        let _ = response;
-    }
+    fn on_drain(&mut self, response: &Response) {}
 
     /// Called when the response has ended and is with the kernel, or queued for it ('finish').
-    fn on_finish(&mut self, response: &Response) {
-        let _ = response;
-    }
+    fn on_finish(&mut self, response: &Response) {}
 
     /// Called once when the client has ended its side while the response may still reach it. Node has no such event.
     ///
     /// That is so with [`allow_half_open`](crate::ServerOptions#structfield.allow_half_open), for a response that has begun,
     /// and while the client's end lies behind a paused body or behind output that it does not read; else `on_close` is
     /// called.
-    fn on_client_end(&mut self, response: &Response) {
-        let _ = response;
-    }
+    fn on_client_end(&mut self, response: &Response) {}
 
     /// Called when the response can no longer be completed ('close' without 'finish'): the connection was lost, the client
     /// ended its side without [`allow_half_open`](crate::ServerOptions#structfield.allow_half_open), or the request is
     /// broken or too slow.
-    fn on_close(&mut self, response: &Response) {
-        let _ = response;
-    }
+    fn on_close(&mut self, response: &Response) {}
 }

@@ -3,7 +3,7 @@
 
 use super::Connection;
 use super::exchange::Exchange;
-use crate::trace::{up, up_with};
+use crate::trace::{up, up_within};
 use crate::upcall::{BodyHandler, ResponseHandler};
 use crate::{Body, Response};
 use async_wrap::AsyncContext;
@@ -39,6 +39,18 @@ impl<H: BodyHandler + 'static> HandlerPlace<dyn BodyHandler> for Cell<Option<H>>
 pub(crate) type ResponsePlace = Rc<dyn HandlerPlace<dyn ResponseHandler>>;
 pub(crate) type BodyPlace = Rc<dyn HandlerPlace<dyn BodyHandler>>;
 
+/// A method of a response's handler: its name, and its call.
+pub(super) type ResponseEvent = (&'static str, fn(&mut dyn ResponseHandler, &Response));
+
+pub(super) const DRAIN: ResponseEvent =
+    ("ResponseHandler::on_drain", |handler, response| handler.on_drain(response));
+pub(super) const CLIENT_END: ResponseEvent =
+    ("ResponseHandler::on_client_end", |handler, response| handler.on_client_end(response));
+pub(super) const FINISH: ResponseEvent =
+    ("ResponseHandler::on_finish", |handler, response| handler.on_finish(response));
+pub(super) const CLOSE: ResponseEvent =
+    ("ResponseHandler::on_close", |handler, response| handler.on_close(response));
+
 /// A call in the context of an exchange, which may be over.
 pub(super) struct Call {
     context: AsyncContext,
@@ -53,34 +65,29 @@ enum What {
     Destroy,
 }
 
-/// What a response's handler is told.
-#[derive(Clone, Copy)]
-pub(super) enum ResponseEvent {
-    Drain,
-    ClientEnd,
-    Finish,
-    Close,
-}
-
 impl Call {
-    /// Tells the response's handler of an event, if it has one. After a last event it has none.
-    pub(super) fn of_response(exchange: &mut Exchange, event: ResponseEvent) -> Option<Self> {
+    fn new(exchange: &Exchange, what: What) -> Self {
+        Self { context: exchange.context, number: exchange.number, what }
+    }
+
+    /// Tells the response's handler of an event, if it has one.
+    pub(super) fn of_response(exchange: &Exchange, event: ResponseEvent) -> Option<Self> {
         let handler = exchange.extra().handler.clone()?;
-        if let ResponseEvent::Finish | ResponseEvent::Close = event {
-            exchange.extra_mut().handler = None;
-        }
-        Some(Self {
-            context: exchange.context,
-            number: exchange.number,
-            what: What::Response(event, handler),
-        })
+        Some(Self::new(exchange, What::Response(event, handler)))
+    }
+
+    /// The same for the last event.
+    pub(super) fn of_last(exchange: &mut Exchange, event: ResponseEvent) -> Option<Self> {
+        let call = Self::of_response(exchange, event)?;
+        exchange.extra_mut().handler = None;
+        Some(call)
     }
 
     /// Tells the body's handler, if it has one, that the rest does not come.
     pub(super) fn of_abort(exchange: &mut Exchange) -> Option<Self> {
-        exchange.extra().body_handler.as_ref()?;
-        let what = What::Abort(exchange.extra_mut().body_handler.take()?);
-        Some(Self { context: exchange.context, number: exchange.number, what })
+        let handler = exchange.extra().body_handler.clone()?;
+        exchange.extra_mut().body_handler = None;
+        Some(Self::new(exchange, What::Abort(handler)))
     }
 
     /// Ends a context.
@@ -95,42 +102,23 @@ impl Call {
 
     pub(super) fn make(self, connection: &Rc<Connection>) {
         let Self { context, number, what } = self;
-        let env = &connection.core.env;
+        let Connection { core, pipeline, .. } = &**connection;
         match what {
-            What::Response(event, handler) => {
+            What::Response((name, tell), handler) => {
                 let response = Response::counted(connection, number);
-                let panicked = OnUnwind::new(|| forget_handler(connection, number, &handler));
-                let (name, tell) = event.method();
-                up(env, context, name, || handler.call(&mut |handler| tell(handler, &response)));
+                // A handler that panicked does not count as one that will write on.
+                let is_it = |place: &mut ResponsePlace| Rc::ptr_eq(place, &handler);
+                let panicked = OnUnwind::new(|| {
+                    pipeline.with(number, |exchange, _| exchange.extra_mut().handler.take_if(is_it));
+                });
+                up(&core.env, context, name, || handler.call(&mut |handler| tell(handler, &response)));
                 panicked.disarm();
             }
             What::Abort(handler) => {
-                let body = Body::counted(connection, number);
-                let name = "BodyHandler::on_abort";
-                up(env, context, name, || handler.call(&mut |handler| handler.on_abort(&body)));
+                let (name, body) = ("BodyHandler::on_abort", Body::counted(connection, number));
+                up(&core.env, context, name, || handler.call(&mut |handler| handler.on_abort(&body)));
             }
-            What::Destroy => env.emit_destroy(context.async_id()),
-        }
-    }
-}
-
-/// A handler that panicked does not count as one that will write on.
-fn forget_handler(connection: &Connection, number: u32, handler: &ResponsePlace) {
-    connection
-        .pipeline
-        .with(number, |exchange, _| exchange.extra_mut().handler.take_if(|place| Rc::ptr_eq(place, handler)));
-}
-
-impl ResponseEvent {
-    /// The method's name, and its call.
-    fn method(self) -> (&'static str, fn(&mut dyn ResponseHandler, &Response)) {
-        match self {
-            Self::Drain => ("ResponseHandler::on_drain", |handler, response| handler.on_drain(response)),
-            Self::ClientEnd => {
-                ("ResponseHandler::on_client_end", |handler, response| handler.on_client_end(response))
-            }
-            Self::Finish => ("ResponseHandler::on_finish", |handler, response| handler.on_finish(response)),
-            Self::Close => ("ResponseHandler::on_close", |handler, response| handler.on_close(response)),
+            What::Destroy => core.env.emit_destroy(context.async_id()),
         }
     }
 }
@@ -146,7 +134,6 @@ pub(super) fn call_on_data(connection: &Rc<Connection>, data: &[u8]) {
     let Some((handler, context)) = found.flatten() else { return };
     let body = Body::counted(connection, number);
     let facts = || Facts::default().bytes(data.len());
-    up_with(&connection.core.env, context, "BodyHandler::on_data", facts, || {
-        handler.call(&mut |handler| handler.on_data(&body, data));
-    });
+    let call = || handler.call(&mut |handler| handler.on_data(&body, data));
+    connection.core.env.make_callback(context, || up_within("BodyHandler::on_data", facts, call));
 }

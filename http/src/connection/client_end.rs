@@ -11,7 +11,7 @@
 //! would keep a connection whose client has left, so it is told, and has the same time.
 
 use super::Connection;
-use super::calls::{Call, ResponseEvent};
+use super::calls::{CLIENT_END, CLOSE, Call};
 use super::exchange::Phase;
 use super::state::Closing;
 use std::rc::Rc;
@@ -31,53 +31,34 @@ pub(super) fn on_end(connection: &Rc<Connection>) {
         // It ended inside of a request, and nothing was due before.
     } else if !connection.pipeline.is_empty() {
         connection.restart_clock();
-        tell_handlers(connection, true);
+        tell_handlers(connection);
     } else if state.is_open() {
         connection.end(Closing::ForClient);
     }
 }
 
-/// The client has ended its side, and what it sent before is not read, since decoding is stalled.
-pub(super) fn on_unread_end(connection: &Rc<Connection>) {
-    connection.state.client_ended(true);
-    judge_unread(connection);
-}
-
-/// Decides again about a client that has ended behind what is not read.
-pub(super) fn judge_unread(connection: &Rc<Connection>) {
+/// Tells the handlers of all responses that are due of a client's end, each once: where the end counts, that they are too
+/// late unless they have begun.
+pub(super) fn tell_handlers(connection: &Rc<Connection>) {
     let state = &connection.state;
-    if state.has_ended_unread() && !state.is_lingering() && !state.is_raw() {
-        // Some of a body may be unread because its handler does not want it now.
-        let is_held_back = state.is_body_stopped() && !connection.with_decoder(|decoder| decoder.is_at_end());
-        tell_handlers(connection, !state.get().socket_full && !is_held_back);
+    if state.is_lingering() || state.is_raw() || !(state.has_client_ended() || state.has_ended_unread()) {
+        return;
     }
-}
-
-/// Tells the handlers that were set since the client's end.
-pub(super) fn tell_new_handlers(connection: &Rc<Connection>) {
-    let state = &connection.state;
-    if state.has_client_ended() && !state.is_lingering() && !state.is_raw() {
-        tell_handlers(connection, true);
-    } else {
-        judge_unread(connection);
-    }
-}
-
-/// Tells the handlers of all responses that are due, each once: where the end counts, that they are too late unless they
-/// have begun.
-fn tell_handlers(connection: &Rc<Connection>, counts: bool) {
+    // Some of a body may be unread because its handler does not want it now.
+    let is_held_back = || state.is_body_stopped() && !connection.with_decoder(|decoder| decoder.is_at_end());
+    let counts = state.has_client_ended() || (!state.get().socket_full && !is_held_back());
     let counts = counts && !connection.core.options.allow_half_open;
     for number in connection.pipeline.numbers() {
-        let call = connection.pipeline.with(number, |exchange, _| {
-            if exchange.phase == Phase::Ended {
-                return None;
+        let call = connection.pipeline.with(number, |exchange, _| match exchange.phase {
+            Phase::Ended => None,
+            Phase::Head if counts => {
+                connection.defer(Call::of_last(exchange, CLOSE));
+                None
             }
-            if counts && exchange.phase == Phase::Head {
-                connection.defer(Call::of_response(exchange, ResponseEvent::Close));
-                return None;
+            _ => {
+                let call = Call::of_response(exchange, CLIENT_END)?;
+                (!std::mem::replace(&mut exchange.extra_mut().knows_end, true)).then_some(call)
             }
-            let call = Call::of_response(exchange, ResponseEvent::ClientEnd)?;
-            (!std::mem::replace(&mut exchange.extra_mut().knows_end, true)).then_some(call)
         });
         if let Some(call) = call.flatten() {
             call.make(connection);

@@ -76,7 +76,7 @@ pub(crate) fn end(connection: &Rc<Connection>, number: u32, data: &[u8]) -> bool
         return false;
     };
     connection.send(|out| {
-        core.with_heads(|heads| heads.put_simple(head, keep_alive, data.len() as u64, out));
+        core.heads.with(core.now(), |heads| heads.put_simple(head, keep_alive, data.len() as u64, out));
         out.extend_from_slice(data);
     });
     if !keep_alive || !exchange.is_unmarked() || exchange.next.is_some() {
@@ -87,7 +87,7 @@ pub(crate) fn end(connection: &Rc<Connection>, number: u32, data: &[u8]) -> bool
     connection.end_context(&exchange.context);
     core.pool.give(exchange);
     if !state.is_in_message() || state.is_stalled() {
-        connection.on_popped();
+        connection.look_around();
     }
     true
 }

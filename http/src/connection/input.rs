@@ -225,9 +225,7 @@ fn on_message_end(connection: &Rc<Connection>, trailers: &Fields<'_>) {
             connection.advance();
         }
     }
-    if pipeline.is_empty() && state.is_open() {
-        connection.become_idle();
-    }
+    connection.look_around();
 }
 
 /// The client broke the protocol.

@@ -43,7 +43,8 @@ use crate::proto::Decoder;
 use crate::server::{Core, SharedHandler};
 use async_wrap::AsyncContext;
 use async_wrap::layer::OnUnwind;
-use calls::{Call, ResponseEvent};
+use calls::{CLOSE, Call, DRAIN, FINISH};
+use exchange::Extra;
 use net::Socket;
 use net::upcall::SocketHandler;
 use pipeline::Pipeline;
@@ -106,15 +107,11 @@ impl Connection {
 
     /// Whether nothing is received and nothing is to be answered or sent.
     pub(crate) fn is_idle(&self) -> bool {
-        self.state.is_quiet() && self.pipeline.is_empty() && self.socket.buffered() == 0
-    }
-
-    /// Every request is answered.
-    fn become_idle(&self) {
-        self.restart_clock();
-        if self.state.has_client_ended() {
-            self.end(Closing::ForClient);
-        }
+        let is_quiet = matches!(
+            self.state.get().reading,
+            Reading::Fresh | Reading::Idle | Reading::Ignored | Reading::Trailing
+        );
+        is_quiet && !self.state.is_lingering() && self.pipeline.is_empty() && self.socket.buffered() == 0
     }
 
     /// Has a handler called from the loop, since its exchange is over.
@@ -137,26 +134,21 @@ impl Connection {
 
     /// Removes every exchange whose response is written, and lets the next one write.
     pub(crate) fn advance(&self) {
-        while let Some((leaves, closing)) =
-            self.pipeline.with_oldest(|oldest| self.after_response(oldest)).flatten()
+        while let Some(closing) = self.pipeline.with_oldest(|oldest| self.after_response(oldest)).flatten()
+            && let Some(exchange) = self.pipeline.pop()
         {
-            if leaves && let Some(exchange) = self.pipeline.pop() {
-                self.retire(exchange);
-            }
-            let ends = closing != Closing::Open;
-            if ends {
-                self.end(closing);
-            }
-            if ends || !leaves {
+            self.retire(exchange);
+            self.end(closing);
+            if closing != Closing::Open {
                 break;
             }
         }
-        self.on_popped();
+        self.look_around();
     }
 
-    /// Lets the oldest exchange write what it held. If its response is then complete, returns whether the exchange leaves
-    /// the pipeline, since no handler waits for the rest of its body, and whether the connection ends behind it.
-    fn after_response(&self, oldest: &mut Exchange) -> Option<(bool, Closing)> {
+    /// Lets the oldest exchange write what it held. If it then leaves the pipeline, because its response is complete and no
+    /// handler waits for the rest of its body, returns what that means for the connection.
+    fn after_response(&self, oldest: &mut Exchange) -> Option<Closing> {
         if !oldest.extra().held.is_empty() {
             self.pipeline.release(oldest, |held| self.send_data(held));
             if oldest.extra().needs_drain {
@@ -166,22 +158,24 @@ impl Connection {
         if oldest.phase != Phase::Ended {
             return None;
         }
+        let closing = oldest.closing();
         // As in Node what was not begun to be taken is not waited for.
-        let is_wanted =
-            oldest.extra().wants_body && (oldest.extra().body_begun || !self.state.is_body_stopped());
-        let body_goes_on = is_wanted && self.is_receiving(oldest.number);
-        if body_goes_on {
-            self.defer(Call::of_response(oldest, ResponseEvent::Finish));
-            if self.state.is_stalled() {
-                self.restart_clock();
-            }
+        let Extra { wants_body, body_begun, .. } = *oldest.extra();
+        let is_wanted = wants_body && (body_begun || !self.state.is_body_stopped());
+        if !is_wanted || !self.is_receiving(oldest.number) {
+            return Some(closing);
         }
-        Some((!body_goes_on, oldest.closing()))
+        self.defer(Call::of_last(oldest, FINISH));
+        if self.state.is_stalled() {
+            self.restart_clock();
+        }
+        self.end(closing);
+        None
     }
 
     /// Has both handlers told that their exchange is over, and gives its record back.
     fn retire(&self, mut exchange: Box<Exchange>) {
-        self.defer(Call::of_response(&mut exchange, ResponseEvent::Finish));
+        self.defer(Call::of_last(&mut exchange, FINISH));
         self.defer(Call::of_abort(&mut exchange));
         if self.is_receiving(exchange.number) {
             // What is left of the body is thrown away, also if it was paused.
@@ -191,11 +185,14 @@ impl Connection {
         self.core.pool.give(exchange);
     }
 
-    /// Goes on after exchanges left the pipeline.
+    /// Goes on after an exchange left the pipeline or a message ended: the connection may be idle, or decode again.
     #[inline(never)]
-    fn on_popped(&self) {
+    fn look_around(&self) {
         if self.pipeline.is_empty() && self.state.is_open() && !self.state.is_in_message() {
-            self.become_idle();
+            self.restart_clock();
+            if self.state.has_client_ended() {
+                self.end(Closing::ForClient);
+            }
         }
         if self.state.is_stalled() {
             self.socket.notify();
@@ -223,7 +220,7 @@ impl Connection {
             return;
         }
         if self.must_stall() {
-            return client_end::judge_unread(self);
+            return client_end::tell_handlers(self);
         }
         self.state.set_stalled(false);
         // Also if nothing was stashed: the end of a message may still have to be told.
@@ -246,15 +243,18 @@ impl Connection {
                 return None;
             }
             oldest.extra_mut().needs_drain = false;
-            Call::of_response(oldest, ResponseEvent::Drain)
+            Call::of_response(oldest, DRAIN)
         });
         if let Some(call) = drained.flatten() {
             call.make(self);
         }
     }
 
-    /// Ends the connection once what is written is sent.
+    /// Ends the connection once what is written is sent, unless it stays open.
     pub(crate) fn end(&self, closing: Closing) {
+        if closing == Closing::Open {
+            return;
+        }
         self.state.close(closing);
         if !self.state.get().in_turn {
             self.end_now();
@@ -305,7 +305,7 @@ impl Connection {
         self.state.close(Closing::Lingering);
         while let Some(mut exchange) = self.pipeline.pop() {
             self.defer(Call::of_abort(&mut exchange));
-            self.defer(Call::of_response(&mut exchange, ResponseEvent::Close));
+            self.defer(Call::of_last(&mut exchange, CLOSE));
             self.retire(exchange);
         }
         self.deferred.run(self);
@@ -335,9 +335,7 @@ impl ConnectionTower {
         let key = connection.core.add(&connection);
         Self { connection, key }
     }
-}
 
-impl ConnectionTower {
     /// Does what follows from an upcall. If a handler panics the rest is done at an `on_notify`.
     fn follow(&self, work: impl FnOnce(&Rc<Connection>)) {
         let rest = OnUnwind::new(|| self.connection.socket.notify());
@@ -370,7 +368,10 @@ impl SocketHandler for ConnectionTower {
     }
 
     fn on_unread_end(&mut self, _: &Socket) {
-        self.follow(client_end::on_unread_end);
+        self.follow(|connection| {
+            connection.state.client_ended(true);
+            client_end::tell_handlers(connection);
+        });
     }
 
     fn on_drain(&mut self, _: &Socket) {
@@ -384,7 +385,7 @@ impl SocketHandler for ConnectionTower {
     fn on_notify(&mut self, _: &Socket) {
         self.follow(|connection| {
             connection.deferred.run(connection);
-            client_end::tell_new_handlers(connection);
+            client_end::tell_handlers(connection);
             connection.report_drain();
             connection.unstall();
         });

@@ -4,7 +4,7 @@
 //! pipelined responses leave together, and a head with its body. Outside of a turn a response is sent at once.
 
 use super::Connection;
-use super::calls::{Call, ResponseEvent};
+use super::calls::{CLOSE, Call};
 use super::exchange::{Exchange, Phase};
 use super::state::Closing;
 use crate::proto::{EncodeError, Encoder, RequestFacts};
@@ -94,7 +94,7 @@ impl Connection {
         exchange.phase = if last { Phase::Ended } else { Phase::Body };
         let front = |exchange: &Exchange, out: &mut Vec<u8>| {
             if is_head_due {
-                self.core.with_heads(|heads| encoder.put_head(&exchange.head, heads, out));
+                self.core.heads.with(self.core.now(), |heads| encoder.put_head(&exchange.head, heads, out));
             }
             encoder.put_front(data.len(), out);
         };
@@ -156,7 +156,7 @@ impl Connection {
             if has_begun {
                 // Its end is missing, which the client sees by the end of the connection.
                 exchange.cut();
-                self.defer(Call::of_response(exchange, ResponseEvent::Close));
+                self.defer(Call::of_last(exchange, CLOSE));
             } else {
                 exchange.head.clear();
                 let _ = exchange.head.set_status(500);
@@ -187,12 +187,13 @@ impl Connection {
         self.pipeline.with(self.pipeline.newest(), |exchange, _| {
             if exchange.phase == Phase::Head {
                 // Only a status outside of the range of errors is refused, and none of those is used.
-                let closing =
-                    |out: &mut _| self.core.with_heads(|heads| Encoder::closing(status, Some(heads), out));
+                let closing = |out: &mut _| {
+                    self.core.heads.with(self.core.now(), |heads| Encoder::closing(status, Some(heads), out))
+                };
                 self.pipeline.hold(exchange, |_, out| _ = closing(out));
             }
             if exchange.phase != Phase::Ended {
-                self.defer(Call::of_response(exchange, ResponseEvent::Close));
+                self.defer(Call::of_last(exchange, CLOSE));
             }
             exchange.cut();
             exchange.extra_mut().client_closes = false;

@@ -27,7 +27,8 @@
 //! decoding is stalled: see `Connection::must_stall`.
 //!
 //! All of it is one word, which only the methods of [`State`] change. What most requests meet is a comparison with one
-//! value of it: see [`is_between_requests`](State::is_between_requests) and [`is_serving`](State::is_serving).
+//! value of it: see [`is_between_requests`](State::is_between_requests) and [`is_serving`](State::is_serving). The test
+//! `http/tests/state.rs` goes through the table, for which it compiles this file by itself.
 
 use std::cell::Cell;
 
@@ -279,11 +280,6 @@ impl State {
         self.is_lingering() || matches!(self.get().reading, Reading::Ignored | Reading::Trailing)
     }
 
-    /// Whether no part of a request was received that is not complete, and none may be on its way to a handler.
-    pub(crate) fn is_quiet(&self) -> bool {
-        !matches!(self.get().reading, Reading::Head | Reading::Body | Reading::Raw) && !self.is_lingering()
-    }
-
     /// Whether the client is at its end: the last request is received, and nothing came behind it.
     pub(super) fn is_at_end(&self) -> bool {
         !matches!(self.get().reading, Reading::Body | Reading::Trailing) && !self.is_stalled()
@@ -329,6 +325,3 @@ impl State {
         self.get().stalled
     }
 }
-
-#[cfg(test)]
-mod tests;

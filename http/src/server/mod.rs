@@ -63,18 +63,16 @@ pub(crate) struct Core {
     /// The decoders' table between turns of input, unless a panic took it down. In a box, since it moves at every turn.
     pub(crate) table: Cell<Option<Box<FieldTable>>>,
     pub(crate) buffers: Buffers,
-    heads: Heads,
+    pub(crate) heads: Heads,
     /// Those that left HTTP stay until they are closed.
     connections: RefCell<Slab<Rc<Connection>>>,
     checking: RefCell<Option<Timeout>>,
     /// A `shutdown` is going on.
     pub(crate) draining: Cell<bool>,
-    /// Ends a `shutdown`. It keeps the loop alive, which a connection that stands still does not.
-    grace: RefCell<Option<Timeout>>,
+    /// The timers of a `shutdown`. The one that ends it keeps the loop alive, which a connection that stands still does not.
+    grace: RefCell<Vec<Timeout>>,
     /// `listen`s of which something is left: each lasts as long as its connections.
     towers: Cell<usize>,
-    /// Which `listen` was the last; a timer of an earlier one is stale.
-    listening_id: Cell<u32>,
 }
 
 impl Server {
@@ -110,10 +108,9 @@ impl Server {
             heads: Heads::new(heads),
             connections: RefCell::default(),
             checking: RefCell::default(),
-            draining: Cell::new(false),
+            draining: Cell::default(),
             grace: RefCell::default(),
-            towers: Cell::new(0),
-            listening_id: Cell::new(0),
+            towers: Cell::default(),
         };
         Ok(Self { net: net::Server::with_source(env, net_options, source), core: Rc::new(core) })
     }
@@ -130,7 +127,6 @@ impl Server {
         let core = &self.core;
         // A refusal drops the tower with its handler, and changes nothing.
         self.net.listen(options, ServerTower::new(core, Box::new(handler)))?;
-        core.listening_id.set(core.listening_id.get().wrapping_add(1));
         core.draining.set(false);
         stop(&core.grace);
         Ok(())
@@ -170,8 +166,9 @@ impl Server {
     pub fn shutdown(&self, grace: Duration) -> Result<()> {
         self.net.shutdown()?;
         self.core.draining.set(true);
-        self.core.later(DRAIN_IDLE.min(grace), close_if_idle).unref();
-        self.core.grace.replace(Some(self.core.later(grace, Connection::break_off)));
+        let idle = self.core.later(DRAIN_IDLE.min(grace), close_if_idle);
+        idle.unref();
+        self.core.grace.replace(vec![idle, self.core.later(grace, Connection::break_off)]);
         Ok(())
     }
 
@@ -214,12 +211,6 @@ impl Core {
         self.env.loop_handle().now()
     }
 
-    /// Hands what heads have in common to `use_cache`, which calls no handler.
-    #[inline]
-    pub(crate) fn with_heads<R>(&self, use_cache: impl FnOnce(&mut HeadCache) -> R) -> R {
-        self.heads.with(self.now(), use_cache)
-    }
-
     /// Whether a connection's request of this number is the last that it may carry.
     pub(crate) fn is_last_request(&self, number: u32) -> bool {
         let limit = self.options.max_requests_per_socket;
@@ -229,12 +220,10 @@ impl Core {
     /// Enters a connection into the table. The first one starts the timer that looks at them all.
     pub(crate) fn add(self: &Rc<Self>, connection: &Rc<Connection>) -> usize {
         if self.checking.borrow().is_none() {
-            let core = Rc::downgrade(self);
-            let timer = self
-                .env
-                .set_inspection(self.options.checking_interval, move |heard| Self::check(&core, heard));
+            let (core, interval) = (Rc::downgrade(self), self.options.checking_interval);
+            let timer = self.env.set_inspection(interval, move |heard| Self::check(&core, heard));
             timer.unref();
-            *self.checking.borrow_mut() = Some(timer);
+            self.checking.replace(Some(timer));
         }
         self.connections.borrow_mut().insert(Rc::clone(connection))
     }
@@ -271,21 +260,15 @@ impl Core {
         }
     }
 
-    /// Works on each connection at a later time, unless the server listens again before: that ends the draining.
+    /// Works on each connection at a later time.
     fn later(self: &Rc<Self>, after: Duration, work: fn(&Connection)) -> Timeout {
-        let (core, id) = (Rc::downgrade(self), self.listening_id.get());
-        self.env.set_deadline(after, move |_| {
-            if let Some(core) = core.upgrade().filter(|core| core.listening_id.get() == id) {
-                core.each(work);
-            }
-        })
+        let core = Rc::downgrade(self);
+        self.env.set_deadline(after, move |_| core.upgrade().iter().for_each(|core| core.each(work)))
     }
 }
 
-fn stop(timer: &RefCell<Option<Timeout>>) {
-    if let Some(timer) = timer.take() {
-        timer.clear();
-    }
+fn stop(timers: &RefCell<impl Default + IntoIterator<Item = Timeout>>) {
+    timers.take().into_iter().for_each(|timer| timer.clear());
 }
 
 impl fmt::Debug for Server {

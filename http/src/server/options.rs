@@ -75,84 +75,56 @@ impl Default for ServerOptions {
     }
 }
 
-impl ServerOptions {
-    /// Sets [`request_timeout`](Self#structfield.request_timeout).
-    #[must_use]
-    pub fn request_timeout(self, request_timeout: Duration) -> Self {
-        Self { request_timeout, ..self }
-    }
+/// A setter for each field, named as the field.
+macro_rules! setters {
+    ($($(#[$attribute:meta])* $field:ident: $kind:ty,)*) => {
+        impl ServerOptions {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
+                $(#[$attribute])*
+                #[must_use]
+                pub fn $field(self, $field: $kind) -> Self {
+                    Self { $field, ..self }
+                }
+            )*
+        }
+    };
+}
 
-    /// Sets [`headers_timeout`](Self#structfield.headers_timeout).
-    #[must_use]
-    pub fn headers_timeout(self, headers_timeout: Duration) -> Self {
-        Self { headers_timeout, ..self }
-    }
-
-    /// Sets [`keep_alive_timeout`](Self#structfield.keep_alive_timeout).
-    #[must_use]
-    pub fn keep_alive_timeout(self, keep_alive_timeout: Duration) -> Self {
-        Self { keep_alive_timeout, ..self }
-    }
-
-    /// Sets [`checking_interval`](Self#structfield.checking_interval).
-    #[must_use]
-    pub fn checking_interval(self, checking_interval: Duration) -> Self {
-        Self { checking_interval, ..self }
-    }
-
-    /// Sets [`max_requests_per_socket`](Self#structfield.max_requests_per_socket).
-    #[must_use]
-    pub fn max_requests_per_socket(self, max_requests_per_socket: u32) -> Self {
-        Self { max_requests_per_socket, ..self }
-    }
-
-    /// Sets [`allow_half_open`](Self#structfield.allow_half_open).
-    #[must_use]
-    pub fn allow_half_open(self, allow_half_open: bool) -> Self {
-        Self { allow_half_open, ..self }
-    }
-
-    /// Sets [`limits`](Self#structfield.limits).
-    #[must_use]
-    pub fn limits(self, limits: Limits) -> Self {
-        Self { limits, ..self }
-    }
-
-    /// Sets [`slow_path_only`](Self#structfield.slow_path_only).
+setters! {
+    request_timeout: Duration,
+    headers_timeout: Duration,
+    keep_alive_timeout: Duration,
+    checking_interval: Duration,
+    max_requests_per_socket: u32,
+    allow_half_open: bool,
+    limits: Limits,
     #[doc(hidden)]
-    #[must_use]
-    pub fn slow_path_only(self, slow_path_only: bool) -> Self {
-        Self { slow_path_only, ..self }
-    }
+    slow_path_only: bool,
+    net: net::ServerOptions,
+}
 
-    /// Sets [`net`](Self#structfield.net).
-    #[must_use]
-    pub fn net(self, net: net::ServerOptions) -> Self {
-        Self { net, ..self }
-    }
-
+impl ServerOptions {
     pub(super) fn check(&self) -> Result<()> {
         self.net.check()?;
-        let (request, headers) = (self.request_timeout, self.headers_timeout);
+        let Self { request_timeout, headers_timeout, checking_interval, limits, .. } = self;
         // The default needs no lowering: `request_timeout` bounds the head as well.
-        if !request.is_zero() && headers > request && headers != HEADERS_TIMEOUT {
-            return Err(Error::InvalidOptions("headers_timeout is longer than request_timeout"));
-        }
-        if self.checking_interval.is_zero() {
-            return Err(Error::InvalidOptions(
+        let is_longer = headers_timeout > request_timeout && *headers_timeout != HEADERS_TIMEOUT;
+        let faults = [
+            (is_longer && !request_timeout.is_zero(), "headers_timeout is longer than request_timeout"),
+            (
+                checking_interval.is_zero(),
                 "checking_interval is zero: the timeouts would be checked without pause",
-            ));
-        }
-        if self.limits.max_header_size == 0 {
-            return Err(Error::InvalidOptions(
-                "limits.max_header_size is zero: every request would be refused",
-            ));
-        }
-        if self.limits.max_headers == 0 {
-            return Err(Error::InvalidOptions(
+            ),
+            (limits.max_header_size == 0, "limits.max_header_size is zero: every request would be refused"),
+            (
+                limits.max_headers == 0,
                 "limits.max_headers is zero: every request with a Host would be refused",
-            ));
+            ),
+        ];
+        match faults.into_iter().find(|(is_there, _)| *is_there) {
+            Some((_, message)) => Err(Error::InvalidOptions(message)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -1,54 +1,70 @@
-//! Each cell of the table, and what else the state promises.
+//! Each cell of the table of a connection's state, and what else the state promises. The state is private to the crate, and
+//! depends on nothing of it, so its file is compiled into this test.
 
-use super::{Closing, Reading, State, Word};
-use std::cell::Cell;
+#[path = "../src/connection/state.rs"]
+#[expect(dead_code, reason = "the connection uses all of it, this test does not")]
+mod state;
 
-use Closing::{ForClient, ForServer, LastRequest, Lingering, Open, Truncated};
-use Reading::{Body, Fresh, Head, Idle, Ignored, Raw, Trailing};
+use state::Closing::{ForClient, ForServer, LastRequest, Lingering, Open, Truncated};
+use state::Reading::{self, Body, Fresh, Head, Idle, Ignored, Raw, Trailing};
+use state::State;
 
 const ALL: [Reading; 7] = [Fresh, Idle, Head, Body, Ignored, Trailing, Raw];
 
 type Event = fn(&State);
 
-/// In a turn, with nothing beside.
-fn at(reading: Reading, closing: Closing) -> State {
-    State(Cell::new(Word { reading, closing, ..Word::BETWEEN_REQUESTS }))
+/// A state in a turn of input.
+fn at(reading: Reading) -> State {
+    let state = State::new();
+    state.set_in_turn(true);
+    let events: &[Event] = match reading {
+        Fresh => &[],
+        Idle => &[|s| _ = s.head_completed(), State::message_ended],
+        Head => &[|s| _ = s.head_started()],
+        Body => &[|s| _ = s.head_completed()],
+        Ignored => &[State::refused],
+        Trailing => &[State::refused, State::bytes_skipped],
+        Raw => &[|s| _ = s.head_completed(), State::upgraded],
+    };
+    events.iter().for_each(|event| event(&state));
+    assert_eq!(state.get().reading, reading);
+    state
 }
 
 #[test]
 fn every_cell_of_the_table() {
-    let (ended, closed) = (
-        [Fresh, Idle, Head, Ignored, Ignored, Trailing, Raw],
-        [Ignored, Ignored, Ignored, Body, Ignored, Trailing, Raw],
-    );
-    let rows: [(Closing, Event, _); 12] = [
-        (Open, |s| _ = s.head_started(), [Head, Head, Head, Body, Ignored, Trailing, Raw]),
-        (Open, |s| _ = s.head_completed(), [Body, Body, Body, Body, Ignored, Trailing, Raw]),
-        (Open, State::message_ended, [Fresh, Idle, Head, Idle, Ignored, Trailing, Raw]),
-        (LastRequest, State::message_ended, ended),
-        (ForServer, State::message_ended, ended),
-        (Lingering, State::message_ended, ended),
-        (Open, |s| s.close(LastRequest), closed),
-        (Open, |s| s.close(ForServer), closed),
-        (Open, |s| s.close(Lingering), closed),
-        (Open, State::refused, [Ignored, Ignored, Ignored, Ignored, Ignored, Trailing, Raw]),
-        (Open, State::bytes_skipped, [Fresh, Trailing, Head, Body, Trailing, Trailing, Raw]),
-        (Open, State::upgraded, [Ignored, Ignored, Ignored, Raw, Ignored, Trailing, Raw]),
+    let closed = [Ignored, Ignored, Ignored, Body, Ignored, Trailing, Raw];
+    let rows: [(Event, _); 9] = [
+        (|s| _ = s.head_started(), [Head, Head, Head, Body, Ignored, Trailing, Raw]),
+        (|s| _ = s.head_completed(), [Body, Body, Body, Body, Ignored, Trailing, Raw]),
+        (State::message_ended, [Fresh, Idle, Head, Idle, Ignored, Trailing, Raw]),
+        (|s| s.close(LastRequest), closed),
+        (|s| s.close(ForServer), closed),
+        (|s| s.close(Lingering), closed),
+        (State::refused, [Ignored, Ignored, Ignored, Ignored, Ignored, Trailing, Raw]),
+        (State::bytes_skipped, [Fresh, Trailing, Head, Body, Trailing, Trailing, Raw]),
+        (State::upgraded, [Ignored, Ignored, Ignored, Raw, Ignored, Trailing, Raw]),
     ];
-    for (index, (closing, event, expected)) in rows.into_iter().enumerate() {
+    for (index, (event, expected)) in rows.into_iter().enumerate() {
         let row = ALL.map(|reading| {
-            let state = at(reading, closing);
+            let state = at(reading);
             event(&state);
             state.get().reading
         });
         assert_eq!(row, expected, "row {index}");
+    }
+    for closing in [LastRequest, ForServer, Truncated, Lingering] {
+        let state = at(Body);
+        state.close(closing);
+        state.message_ended();
+        assert_eq!(state.get().reading, Ignored, "no further request is taken after {closing:?}");
     }
 }
 
 #[test]
 fn the_clock_restarts_at_the_first_byte_of_every_request_but_the_first() {
     for reading in ALL {
-        let restarts = [at(reading, Open).head_started(), at(reading, Open).head_completed()];
+        let restarts = [at(reading).head_started(), at(reading).head_completed()];
         assert_eq!(restarts, [reading == Idle; 2], "{reading:?}");
     }
 }
@@ -124,7 +140,7 @@ fn anything_beside_a_request_that_is_served_is_seen_in_the_word() {
     ];
     for (index, change) in changes.into_iter().enumerate() {
         for reading in ALL {
-            let state = at(reading, Open);
+            let state = at(reading);
             change(&state);
             let expected = index == 0 && matches!(reading, Fresh | Idle | Head);
             assert_eq!(state.is_between_requests(), expected, "{state:?}");
