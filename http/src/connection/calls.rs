@@ -106,7 +106,7 @@ impl Call {
         match what {
             What::Response((name, tell), handler) => {
                 let response = Response::counted(connection, number);
-                // A handler that panicked does not count as one that will write on.
+                // A handler that panicked will not write on.
                 let is_it = |place: &mut ResponsePlace| Rc::ptr_eq(place, &handler);
                 let panicked = OnUnwind::new(|| {
                     pipeline.with(number, |exchange, _| exchange.extra_mut().handler.take_if(is_it));

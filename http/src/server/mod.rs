@@ -69,7 +69,7 @@ pub(crate) struct Core {
     checking: RefCell<Option<Timeout>>,
     /// A `shutdown` is going on.
     pub(crate) draining: Cell<bool>,
-    /// The timers of a `shutdown`. The one that ends it keeps the loop alive, which a connection that stands still does not.
+    /// The timers of a `shutdown`. The last one keeps the loop alive, which a connection that stands still does not.
     grace: RefCell<Vec<Timeout>>,
     /// `listen`s of which something is left: each lasts as long as its connections.
     towers: Cell<usize>,
