@@ -54,10 +54,6 @@ impl<'a> Echo<'a> {
 }
 
 impl Dialogue for Echo<'_> {
-    fn opened(&mut self) {
-        self.finished = false;
-    }
-
     fn begin(&mut self) {
         self.received = 0;
     }

@@ -50,7 +50,6 @@ pub(crate) struct Round<'a> {
 
 /// The protocol of one connection.
 pub(crate) trait Dialogue {
-    fn opened(&mut self);
     fn begin(&mut self);
     fn receive(&mut self, bytes: &[u8], round: &mut Round<'_>) -> Result<Step, Failure>;
     fn end(&mut self, round: &mut Round<'_>) -> Result<Step, Failure>;
@@ -69,21 +68,25 @@ pub(crate) struct Plan<'a> {
     pub(crate) message: &'a [u8],
 }
 
-struct Client<D> {
-    socket: Option<OwnedFd>,
-    connected: bool,
+/// A client's connection.
+struct Connection<D> {
+    socket: OwnedFd,
+    is_made: bool,
     /// Between two runs: nothing is under way.
-    resting: bool,
+    is_resting: bool,
     /// Bytes of the message that were sent.
     sent: usize,
     round_began: Instant,
     dialogue: D,
 }
 
-pub(crate) struct Engine<'a, D> {
+pub(crate) struct Engine<'a, D, N> {
     plan: &'a Plan<'a>,
+    /// Makes the dialogue of a new connection.
+    new: N,
     poller: Poller,
-    clients: Vec<Client<D>>,
+    /// For each client the connection that it has.
+    clients: Vec<Option<Connection<D>>>,
     buffer: Vec<u8>,
     tally: Tally,
     /// Clients with a round under way.
@@ -95,21 +98,13 @@ pub(crate) struct Engine<'a, D> {
     stopping: bool,
 }
 
-impl<'a, D: Dialogue> Engine<'a, D> {
-    pub(crate) fn new(plan: &'a Plan<'a>, new: impl Fn() -> D) -> crate::Result<Self> {
-        let now = Instant::now();
-        let client = || Client {
-            socket: None,
-            connected: false,
-            resting: false,
-            sent: 0,
-            round_began: now,
-            dialogue: new(),
-        };
+impl<'a, D: Dialogue, N: Fn() -> D> Engine<'a, D, N> {
+    pub(crate) fn new(plan: &'a Plan<'a>, new: N) -> crate::Result<Self> {
         Ok(Self {
             plan,
+            new,
             poller: Poller::new()?,
-            clients: (0..plan.connections).map(|_| client()).collect(),
+            clients: (0..plan.connections).map(|_| None).collect(),
             buffer: vec![0; READ_BUFFER],
             tally: Tally::new()?,
             busy: 0,
@@ -165,7 +160,7 @@ impl<'a, D: Dialogue> Engine<'a, D> {
             for index in 0..events {
                 let (slot, ready) = self.poller.event(index);
                 if ready.intersects(ENDED) {
-                    ended += usize::from(self.clients[slot as usize].socket.take().is_some());
+                    ended += usize::from(self.clients[slot as usize].take().is_some());
                 }
             }
         }
@@ -173,17 +168,13 @@ impl<'a, D: Dialogue> Engine<'a, D> {
 
     /// Begins the client's first round of a run, on the connection that it has or on a new one.
     fn begin(&mut self, slot: usize) {
-        if self.clients[slot].socket.is_none() {
-            return self.connect(slot);
-        }
-        if !self.claim_round() {
+        let Some(connection) = &mut self.clients[slot] else { return self.connect(slot) };
+        if !claim(&mut self.rounds_left, self.stopping) {
             return;
         }
-        let client = &mut self.clients[slot];
-        client.resting = false;
-        client.round_began = Instant::now();
         self.busy += 1;
-        if let Err(Failure(kind, detail)) = client.begin_round(self.plan.message) {
+        connection.is_resting = false;
+        if let Err(Failure(kind, detail)) = connection.begin_round(Instant::now(), self.plan.message) {
             self.tally.error(kind, detail);
             self.reopen(slot);
         }
@@ -192,27 +183,17 @@ impl<'a, D: Dialogue> Engine<'a, D> {
     /// Closes the connections that still wait for an answer.
     fn give_up(&mut self) {
         for client in &mut self.clients {
-            if client.socket.is_some() && !client.resting {
-                client.socket = None;
+            if client.take_if(|connection| !connection.is_resting).is_some() {
                 self.tally.error("unanswered", format_args!("no answer {GRACE:?} after the deadline"));
             }
         }
         self.busy = 0;
     }
-}
-
-impl<D: Dialogue> Engine<'_, D> {
-    /// Takes one of the rounds that may begin.
-    fn claim_round(&mut self) -> bool {
-        let is_left = self.rounds_left > 0 && !self.stopping;
-        self.rounds_left -= u64::from(is_left);
-        is_left
-    }
 
     /// Opens the client's connection for a round, unless the run is over. A connect that fails at once is tried again
     /// until the error limit of the tally is reached.
     fn connect(&mut self, slot: usize) {
-        while !self.tally.is_hopeless() && self.claim_round() {
+        while !self.tally.is_hopeless() && claim(&mut self.rounds_left, self.stopping) {
             match self.try_connect(slot) {
                 Ok(()) => return,
                 Err(error) => self.tally.error("connect", error),
@@ -229,12 +210,14 @@ impl<D: Dialogue> Engine<'_, D> {
         }
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         self.poller.add(&socket, slot as u64, interest)?;
-        let client = &mut self.clients[slot];
-        client.socket = Some(socket);
-        client.connected = false;
-        client.resting = false;
-        client.round_began = began;
-        client.dialogue.opened();
+        self.clients[slot] = Some(Connection {
+            socket,
+            is_made: false,
+            is_resting: false,
+            sent: 0,
+            round_began: began,
+            dialogue: (self.new)(),
+        });
         self.busy += 1;
         Ok(())
     }
@@ -250,41 +233,33 @@ impl<D: Dialogue> Engine<'_, D> {
 
     /// Closes the client's connection, and opens another if the run goes on.
     fn reopen(&mut self, slot: usize) {
-        self.clients[slot].socket = None;
+        self.clients[slot] = None;
         self.busy -= 1;
         self.connect(slot);
     }
 
-    /// The client has done its last round of this run.
-    fn rest(&mut self, slot: usize) -> Step {
-        self.clients[slot].resting = true;
-        self.busy -= 1;
-        Step::Wait
-    }
-
     /// Does what the connection is ready for: reopens it or waits. All else is done here.
     fn advance(&mut self, slot: usize, ready: EventFlags) -> Result<Step, Failure> {
-        let client = &mut self.clients[slot];
-        let Some(socket) = &client.socket else { return Ok(Step::Wait) };
-        if client.resting {
+        let Some(connection) = &mut self.clients[slot] else { return Ok(Step::Wait) };
+        if connection.is_resting {
             // Nothing is under way: a server may end the connection now, and the next run opens another.
             if ready.intersects(ENDED) {
-                client.socket = None;
+                self.clients[slot] = None;
             }
             return Ok(Step::Wait);
         }
-        if !client.connected {
+        if !connection.is_made {
             if ready.intersects(EventFlags::ERR | EventFlags::HUP) {
-                let outcome = socket_error(socket).and_then(|outcome| outcome);
+                let outcome = socket_error(&connection.socket).and_then(|outcome| outcome);
                 outcome.map_err(|error| Failure("connect", error.to_string()))?;
             }
             if !ready.contains(EventFlags::OUT) {
                 return Ok(Step::Wait);
             }
-            client.connected = true;
-            client.begin_round(self.plan.message)?;
+            connection.is_made = true;
+            connection.begin_round(connection.round_began, self.plan.message)?;
         } else if ready.contains(EventFlags::OUT) {
-            client.flush(self.plan.message)?;
+            connection.flush(self.plan.message)?;
         }
         if ready.intersects(ENDED.union(EventFlags::IN)) {
             return self.read(slot, !ready.contains(EventFlags::RDHUP));
@@ -296,35 +271,33 @@ impl<D: Dialogue> Engine<'_, D> {
     /// messages. A short receive is the last one only if no end of stream waits behind it.
     fn read(&mut self, slot: usize, short_is_last: bool) -> Result<Step, Failure> {
         loop {
-            let client = &mut self.clients[slot];
-            let Some(socket) = &client.socket else { return Ok(Step::Wait) };
-            let count = match sockets::recv(socket, &mut self.buffer) {
+            let Some(connection) = &mut self.clients[slot] else { return Ok(Step::Wait) };
+            let count = match sockets::recv(&connection.socket, &mut self.buffer) {
                 Ok(Transfer::NotReady) => return Ok(Step::Wait),
                 Ok(Transfer::Bytes(count)) => count,
                 Err(error) => return Err(Failure("recv", error.to_string())),
             };
             let now = Instant::now();
-            let mut round = Round { tally: &mut self.tally, latency: now - client.round_began };
+            let mut round = Round { tally: &mut self.tally, latency: now - connection.round_began };
             let step = match count {
-                0 => client.dialogue.end(&mut round)?,
-                _ => client.dialogue.receive(&self.buffer[..count], &mut round)?,
+                0 => connection.dialogue.end(&mut round)?,
+                _ => connection.dialogue.receive(&self.buffer[..count], &mut round)?,
             };
             match step {
                 Step::Reopen => return Ok(Step::Reopen),
-                // A connection that the server has ended cannot last.
-                Step::Next if self.plan.holding || !self.claim_round() => {
-                    return Ok(if (self.plan.lasting || self.plan.holding) && short_is_last {
-                        self.rest(slot)
-                    } else {
-                        Step::Reopen
-                    });
+                Step::Next if !self.plan.holding && claim(&mut self.rounds_left, self.stopping) => {
+                    connection.begin_round(now, self.plan.message)?;
                 }
-                Step::Next => {
-                    let client = &mut self.clients[slot];
-                    client.round_began = now;
-                    client.begin_round(self.plan.message)?;
+                // It was the client's last round of this run. A connection that the server has ended cannot last.
+                Step::Next if (self.plan.lasting || self.plan.holding) && short_is_last => {
+                    connection.is_resting = true;
+                    self.busy -= 1;
+                    return Ok(Step::Wait);
                 }
-                Step::Finish => self.clients[slot].finish()?,
+                Step::Next => return Ok(Step::Reopen),
+                // Nothing more comes.
+                Step::Finish => shutdown(&connection.socket, Shutdown::Write)
+                    .map_err(|error| Failure("shutdown", error.to_string()))?,
                 Step::Wait => {}
             }
             if count < self.buffer.len() && short_is_last {
@@ -334,24 +307,25 @@ impl<D: Dialogue> Engine<'_, D> {
     }
 }
 
-impl<D: Dialogue> Client<D> {
-    fn begin_round(&mut self, message: &[u8]) -> Result<(), Failure> {
-        self.sent = 0;
+/// Takes one of the rounds that may begin.
+fn claim(rounds_left: &mut u64, stopping: bool) -> bool {
+    let is_left = *rounds_left > 0 && !stopping;
+    *rounds_left -= u64::from(is_left);
+    is_left
+}
+
+impl<D: Dialogue> Connection<D> {
+    /// Begins a round whose latency counts from `began`.
+    fn begin_round(&mut self, began: Instant, message: &[u8]) -> Result<(), Failure> {
+        (self.round_began, self.sent) = (began, 0);
         self.dialogue.begin();
         self.flush(message)
     }
 
-    /// Says that nothing more comes.
-    fn finish(&self) -> Result<(), Failure> {
-        let Some(socket) = &self.socket else { return Ok(()) };
-        shutdown(socket, Shutdown::Write).map_err(|error| Failure("shutdown", error.to_string()))
-    }
-
     /// Sends what is left of the message, as far as the socket takes it.
     fn flush(&mut self, message: &[u8]) -> Result<(), Failure> {
-        let Some(socket) = &self.socket else { return Ok(()) };
         while self.sent < message.len() {
-            match sockets::send(socket, &message[self.sent..]) {
+            match sockets::send(&self.socket, &message[self.sent..]) {
                 Ok(Transfer::Bytes(count)) => self.sent += count,
                 Ok(Transfer::NotReady) => break,
                 Err(error) => return Err(Failure("send", error.to_string())),

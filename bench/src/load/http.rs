@@ -60,11 +60,6 @@ fn count(done: Done, round: &mut Round<'_>) {
 }
 
 impl Dialogue for Http<'_> {
-    fn opened(&mut self) {
-        self.decoder = Decoder::new();
-        self.done = None;
-    }
-
     fn begin(&mut self) {
         self.wanted = match self.usage {
             Use::KeepAlive { pipeline } => pipeline,
