@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let (len, is_whole) = ((word >> 20) & 0xfff, bit(40));
-    let Ok(mut encoder) = Encoder::begin(&request, &mut head, len, is_whole) else { return };
+    let Ok(mut encoder) = Encoder::begin(&request, &head, len, is_whole) else { return };
     let mut out = Vec::new();
     encoder.put_head(&head, &HeadCache::new(Some((5, None))), &mut out);
     let text = String::from_utf8_lossy(&out);

@@ -100,14 +100,75 @@ fn field_lines() {
     }
 }
 
+/// The head of a record that may have been used before.
+fn head_of(response: &ResponseHead, cache: &HeadCache) -> String {
+    let encoder = Encoder::begin(&RequestFacts::default(), response, 0, true).expect("a response");
+    let mut out = Vec::new();
+    encoder.put_head(response, cache, &mut out);
+    String::from_utf8(out).expect("text")
+}
+
+// A record keeps the line that its last response began with.
+#[test]
+fn a_first_line_that_comes_again_is_the_same_and_any_other_replaces_it() {
+    let mut cache = HeadCache::new(Some((5, None)));
+    cache.set_date(DATE);
+    let mut again = ResponseHead::new();
+    let fields = ["A", "Content-Type", "Date", "Keep-Alive", "Trailer"];
+    let sets = fields.map(|name| [(name, &b"1"[..]), (name, b""), (name, b"text/plain")]);
+    for first in sets.as_flattened() {
+        for next in sets.as_flattened() {
+            // Each one twice, so that the record's last use began with the same field.
+            for (name, value) in [first, first, next, next] {
+                let mut new = ResponseHead::new();
+                for head in [&mut again, &mut new] {
+                    head.clear();
+                    // Without a length, so that a `Trailer` may stand there.
+                    head.set("Transfer-Encoding", b"chunked").expect("a coding");
+                    head.set(name, value).expect("a field");
+                }
+                assert_eq!(head_of(&again, &cache), head_of(&new, &cache));
+                for head in [&mut again, &mut new] {
+                    head.append(name, value).expect("it is not the first one now");
+                }
+                assert_eq!(head_of(&again, &cache), head_of(&new, &cache));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_refused_or_removed_is_not_taken_for_the_first_line() {
+    let cache = HeadCache::new(None);
+    let mut head = ResponseHead::new();
+    let lines = |head: &ResponseHead| {
+        let text = head_of(head, &cache);
+        let lines = text.strip_prefix("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n").expect("the start");
+        lines.strip_suffix("Content-Length: 0\r\n\r\n").expect("the end").to_owned()
+    };
+    assert_eq!(head.set("A", b"b: c"), Ok(()));
+    head.clear();
+    // The same bytes with the name ending elsewhere.
+    for _ in 0..2 {
+        assert_eq!(head.set("A: b", b"c"), Err(EncodeError::InvalidFieldName));
+        assert_eq!(lines(&head), "");
+    }
+    assert_eq!(head.set("A", b"b: c"), Ok(()));
+    assert_eq!(lines(&head), "A: b: c\r\n");
+    head.remove("a");
+    assert_eq!(lines(&head), "");
+    assert_eq!(head.set("A", b"b: c"), Ok(()));
+    assert_eq!(lines(&head), "A: b: c\r\n");
+}
+
 #[test]
 fn without_a_date_there_is_no_date_line() {
     for (facts, line) in [
         (RequestFacts::default(), "Connection: keep-alive"),
         (RequestFacts { keep_alive: false, ..RequestFacts::default() }, "Connection: close"),
     ] {
-        let mut response = ResponseHead::new();
-        let encoder = Encoder::begin(&facts, &mut response, 0, true).expect("a response");
+        let response = ResponseHead::new();
+        let encoder = Encoder::begin(&facts, &response, 0, true).expect("a response");
         let mut out = Vec::new();
         encoder.put_head(&response, &HeadCache::new(None), &mut out);
         let expected = format!("HTTP/1.1 200 OK\r\n{line}\r\nContent-Length: 0\r\n\r\n");
@@ -129,9 +190,9 @@ fn heads_have_a_date_and_tell_how_long_the_connection_stays() {
         let mut cache = HeadCache::new(keep_alive.map(|secs| (secs, max)));
         cache.set_date(DATE);
         for (length, digits) in [(0, "0"), (10, "10"), (u64::MAX, "18446744073709551615")] {
-            let mut response = ResponseHead::new();
+            let response = ResponseHead::new();
             let encoder =
-                Encoder::begin(&RequestFacts::default(), &mut response, length, true).expect("a response");
+                Encoder::begin(&RequestFacts::default(), &response, length, true).expect("a response");
             let mut out = Vec::new();
             encoder.put_head(&response, &cache, &mut out);
             let expected = format!(
@@ -155,8 +216,7 @@ fn known_fields_replace_those_of_the_server_in_any_case_and_others_do_not() {
         {
             let mut response = ResponseHead::new();
             response.set(&set, b"x").expect("a field");
-            let encoder =
-                Encoder::begin(&RequestFacts::default(), &mut response, 0, true).expect("a response");
+            let encoder = Encoder::begin(&RequestFacts::default(), &response, 0, true).expect("a response");
             let mut out = Vec::new();
             encoder.put_head(&response, &cache, &mut out);
             assert_eq!(!String::from_utf8(out).expect("text").contains(line), is_known, "{set}");
@@ -194,7 +254,7 @@ fn a_content_length_is_digits() {
 }
 
 /// The end of a response, from its body on, and what becomes of the connection.
-fn body(parts: &[&[u8]], head: &mut ResponseHead) -> (String, Result<bool, EncodeError>) {
+fn body(parts: &[&[u8]], head: &ResponseHead) -> (String, Result<bool, EncodeError>) {
     let mut encoder = Encoder::begin(&RequestFacts::default(), head, 0, false).expect("a response");
     let mut out = Vec::new();
     for part in parts {
@@ -213,10 +273,10 @@ fn chunks() {
         let data = vec![b'x'; len];
         let text = String::from_utf8_lossy(&data);
         let expected = format!("{size}\r\n{text}\r\n0\r\n\r\n");
-        assert_eq!(body(&[&data], &mut ResponseHead::new()), (expected, Ok(true)));
+        assert_eq!(body(&[&data], &ResponseHead::new()), (expected, Ok(true)));
     }
     // An empty chunk would end the body.
-    assert_eq!(body(&[b"", b"a", b""], &mut ResponseHead::new()), ("1\r\na\r\n0\r\n\r\n".into(), Ok(true)));
+    assert_eq!(body(&[b"", b"a", b""], &ResponseHead::new()), ("1\r\na\r\n0\r\n\r\n".into(), Ok(true)));
 }
 
 // test-http-content-length-mismatch.
@@ -227,10 +287,10 @@ fn a_body_has_the_length_that_was_promised() {
         head.set("Content-Length", b"5").expect("a length");
         head
     };
-    assert_eq!(body(&[b"hel", b"lo"], &mut five()), ("hello".into(), Ok(true)));
-    assert_eq!(body(&[b"hel", b"lo!"], &mut five()), ("hel".into(), Err(EncodeError::BodyTooLong)));
-    assert_eq!(body(&[b"hel"], &mut five()), ("hel".into(), Err(EncodeError::BodyTooShort)));
-    let too_long = Encoder::begin(&RequestFacts::default(), &mut five(), 6, true);
+    assert_eq!(body(&[b"hel", b"lo"], &five()), ("hello".into(), Ok(true)));
+    assert_eq!(body(&[b"hel", b"lo!"], &five()), ("hel".into(), Err(EncodeError::BodyTooLong)));
+    assert_eq!(body(&[b"hel"], &five()), ("hel".into(), Err(EncodeError::BodyTooShort)));
+    let too_long = Encoder::begin(&RequestFacts::default(), &five(), 6, true);
     assert_eq!(too_long.err(), Some(EncodeError::BodyTooLong));
 }
 
@@ -247,9 +307,9 @@ fn trailers_follow_the_last_chunk() {
     assert_eq!(head.add_trailer("A B", b"2"), Err(EncodeError::InvalidFieldName));
     assert_eq!(head.add_trailer("A", b"\r\n"), Err(EncodeError::InvalidFieldValue));
     assert_eq!(head.add_trailer("B", b"2"), Ok(()));
-    assert_eq!(body(&[], &mut head), ("0\r\nA: 1\r\nB: 2\r\n\r\n".into(), Ok(true)));
+    assert_eq!(body(&[], &head), ("0\r\nA: 1\r\nB: 2\r\n\r\n".into(), Ok(true)));
     head.clear();
-    assert_eq!(body(&[], &mut head), ("0\r\n\r\n".into(), Ok(true)));
+    assert_eq!(body(&[], &head), ("0\r\n\r\n".into(), Ok(true)));
 }
 
 // RFC 9110, 15.2.

@@ -96,12 +96,8 @@ fn decide(request: RequestFacts, response: Response) -> Result<Decision, EncodeE
         }
         assert!(head.set(name, b"\n").is_err(), "a refused value changes nothing");
     }
-    let mut encoder = Encoder::begin(
-        &request,
-        &mut head,
-        response.known_length.unwrap_or(0),
-        response.known_length.is_some(),
-    )?;
+    let mut encoder =
+        Encoder::begin(&request, &head, response.known_length.unwrap_or(0), response.known_length.is_some())?;
     let mut out = Vec::new();
     encoder.put_head(&head, &HeadCache::new(None), &mut out);
     let text = String::from_utf8(out).expect("text");

@@ -116,14 +116,13 @@ impl Connection {
         Ok(last && encoder.is_short())
     }
 
-    /// Decides how a response is delimited that begins, or with `last` ends, with so many bytes. From here on its head
-    /// is settled; with an error nothing is.
+    /// Decides how a response is delimited that begins, or with `last` ends, with so many bytes.
     fn begin_response(&self, exchange: &mut Exchange, len: u64, last: bool) -> Result<Encoder> {
         let mut request = exchange.request;
         // A body that was never asked for may still come, or not: where the next request begins is unknown.
         request.keep_alive &= !exchange.extra().awaits_continue;
         request.keep_alive &= !(self.core.draining.get() && exchange.next.is_none());
-        let encoder = Encoder::begin(&request, &mut exchange.head, len, last)?;
+        let encoder = Encoder::begin(&request, &exchange.head, len, last)?;
         if !encoder.keep_alive() {
             // RFC 9112, 9.6: nothing is processed after the request whose response says close.
             exchange.extra_mut().closes = true;

@@ -1,5 +1,5 @@
-//! Why a peer's bytes were refused: one kind per rule, each with the status of its response and Node's code. Mirrors
-//! llhttp's `HPE_…`.
+//! Why a peer's bytes were refused, each rule with the status of its response and Node's code, and why something cannot be
+//! sent. Mirrors llhttp's `HPE_…` and Node's `ERR_…`.
 
 use std::fmt;
 
@@ -70,85 +70,124 @@ pub enum ParseError {
 }
 
 impl ParseError {
+    /// The status of the response, the code in Node or nothing, and the text.
+    fn row(self) -> (u16, &'static str, &'static str) {
+        use ParseError::*;
+        match self {
+            TooManyBlankLines => (400, "", "too many empty lines before the request"),
+            InvalidMethod => (400, "HPE_INVALID_METHOD", "the method is not a token followed by one space"),
+            MethodTooLong => (501, "", "the method is too long"),
+            InvalidTarget => (400, "HPE_INVALID_URL", "the request target is not valid for this method"),
+            UriTooLong => (414, "HPE_HEADER_OVERFLOW", "the request line is too long"),
+            InvalidVersion => (400, "HPE_INVALID_VERSION", "the HTTP version is missing or malformed"),
+            UnsupportedVersion => (505, "HPE_INVALID_VERSION", "the HTTP version is not supported"),
+            InvalidLineEnd => (400, "HPE_CR_EXPECTED", "a line does not end in CR LF"),
+            LeadingWhitespace => (400, "HPE_INVALID_HEADER_TOKEN", "a field line starts with whitespace"),
+            InvalidFieldName => {
+                (400, "HPE_INVALID_HEADER_TOKEN", "a field name is not a token followed by a colon")
+            }
+            InvalidFieldValue => (400, "HPE_INVALID_HEADER_TOKEN", "a field value has a control character"),
+            HeadTooLarge => (431, "HPE_HEADER_OVERFLOW", "the request head is too large"),
+            TooManyFields => (431, "HPE_HEADER_OVERFLOW", "there are too many field lines"),
+            MissingHost => (400, "", "the request has no Host"),
+            DuplicateHost => (400, "", "the request has more than one Host"),
+            InvalidHost => (400, "", "Host is not a host with an optional port"),
+            InvalidContentLength => {
+                (400, "HPE_INVALID_CONTENT_LENGTH", "Content-Length is not a number of bytes")
+            }
+            DuplicateContentLength => {
+                (400, "HPE_UNEXPECTED_CONTENT_LENGTH", "there is more than one Content-Length")
+            }
+            InvalidTransferEncoding => {
+                (400, "HPE_INVALID_TRANSFER_ENCODING", "Transfer-Encoding does not end in one chunked")
+            }
+            LengthWithTransferEncoding => {
+                (400, "HPE_INVALID_TRANSFER_ENCODING", "Content-Length stands beside Transfer-Encoding")
+            }
+            TransferEncodingInHttp10 => {
+                (400, "HPE_INVALID_TRANSFER_ENCODING", "Transfer-Encoding in an HTTP/1.0 request")
+            }
+            UnsupportedTransferCoding => {
+                (501, "HPE_INVALID_TRANSFER_ENCODING", "a transfer coding other than chunked")
+            }
+            InvalidChunkSize => (400, "HPE_INVALID_CHUNK_SIZE", "a chunk size is not a hexadecimal number"),
+            InvalidChunkExtension => (400, "HPE_STRICT", "a chunk extension is malformed"),
+            ChunkExtensionsTooLarge => {
+                (413, "HPE_CHUNK_EXTENSIONS_OVERFLOW", "the extensions of the chunks are too large")
+            }
+            InvalidChunkEnd => (400, "HPE_STRICT", "chunk data does not end in CR LF"),
+            TrailersTooLarge => (431, "HPE_HEADER_OVERFLOW", "the trailer section is too large"),
+            UnexpectedEof => (400, "HPE_INVALID_EOF_STATE", "the peer ended the connection inside a message"),
+        }
+    }
+
     /// The status of the response: 400 unless an RFC names a better one.
     pub fn status(self) -> u16 {
-        match self {
-            Self::UriTooLong => 414,
-            Self::ChunkExtensionsTooLarge => 413,
-            Self::HeadTooLarge | Self::TooManyFields | Self::TrailersTooLarge => 431,
-            Self::MethodTooLong | Self::UnsupportedTransferCoding => 501,
-            Self::UnsupportedVersion => 505,
-            _ => 400,
-        }
+        self.row().0
     }
 
     /// The `code` that Node's `clientError` has for this fault, where there is one. Node finds a missing or
     /// bad `Host` after parsing and raises no error for it; empty lines and long methods it does not bound.
     pub fn code(self) -> Option<&'static str> {
-        Some(match self {
-            Self::TooManyBlankLines | Self::MethodTooLong => return None,
-            Self::MissingHost | Self::DuplicateHost | Self::InvalidHost => return None,
-            Self::InvalidMethod => "HPE_INVALID_METHOD",
-            Self::InvalidTarget => "HPE_INVALID_URL",
-            Self::InvalidVersion | Self::UnsupportedVersion => "HPE_INVALID_VERSION",
-            Self::InvalidLineEnd => "HPE_CR_EXPECTED",
-            Self::LeadingWhitespace | Self::InvalidFieldName | Self::InvalidFieldValue => {
-                "HPE_INVALID_HEADER_TOKEN"
-            }
-            Self::UriTooLong | Self::HeadTooLarge | Self::TooManyFields | Self::TrailersTooLarge => {
-                "HPE_HEADER_OVERFLOW"
-            }
-            Self::InvalidContentLength => "HPE_INVALID_CONTENT_LENGTH",
-            Self::DuplicateContentLength => "HPE_UNEXPECTED_CONTENT_LENGTH",
-            Self::InvalidTransferEncoding
-            | Self::LengthWithTransferEncoding
-            | Self::TransferEncodingInHttp10
-            | Self::UnsupportedTransferCoding => "HPE_INVALID_TRANSFER_ENCODING",
-            Self::InvalidChunkSize => "HPE_INVALID_CHUNK_SIZE",
-            Self::InvalidChunkExtension | Self::InvalidChunkEnd => "HPE_STRICT",
-            Self::ChunkExtensionsTooLarge => "HPE_CHUNK_EXTENSIONS_OVERFLOW",
-            Self::UnexpectedEof => "HPE_INVALID_EOF_STATE",
-        })
-    }
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::TooManyBlankLines => "too many empty lines before the request",
-            Self::InvalidMethod => "the method is not a token followed by one space",
-            Self::MethodTooLong => "the method is too long",
-            Self::InvalidTarget => "the request target is not valid for this method",
-            Self::UriTooLong => "the request line is too long",
-            Self::InvalidVersion => "the HTTP version is missing or malformed",
-            Self::UnsupportedVersion => "the HTTP version is not supported",
-            Self::InvalidLineEnd => "a line does not end in CR LF",
-            Self::LeadingWhitespace => "a field line starts with whitespace",
-            Self::InvalidFieldName => "a field name is not a token followed by a colon",
-            Self::InvalidFieldValue => "a field value has a control character",
-            Self::HeadTooLarge => "the request head is too large",
-            Self::TooManyFields => "there are too many field lines",
-            Self::MissingHost => "the request has no Host",
-            Self::DuplicateHost => "the request has more than one Host",
-            Self::InvalidHost => "Host is not a host with an optional port",
-            Self::InvalidContentLength => "Content-Length is not a number of bytes",
-            Self::DuplicateContentLength => "there is more than one Content-Length",
-            Self::InvalidTransferEncoding => "Transfer-Encoding does not end in one chunked",
-            Self::LengthWithTransferEncoding => "Content-Length stands beside Transfer-Encoding",
-            Self::TransferEncodingInHttp10 => "Transfer-Encoding in an HTTP/1.0 request",
-            Self::UnsupportedTransferCoding => "a transfer coding other than chunked",
-            Self::InvalidChunkSize => "a chunk size is not a hexadecimal number",
-            Self::InvalidChunkExtension => "a chunk extension is malformed",
-            Self::ChunkExtensionsTooLarge => "the extensions of the chunks are too large",
-            Self::InvalidChunkEnd => "chunk data does not end in CR LF",
-            Self::TrailersTooLarge => "the trailer section is too large",
-            Self::UnexpectedEof => "the peer ended the connection inside a message",
-        }
+        Some(self.row().1).filter(|code| !code.is_empty())
     }
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+        f.write_str(self.row().2)
     }
 }
 
 impl std::error::Error for ParseError {}
+
+/// Why something cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// A status outside 100 to 999 (Node's `ERR_HTTP_INVALID_STATUS_CODE`), or not of the kind asked for.
+    InvalidStatus(u16),
+    /// A reason phrase with a control character (Node's `ERR_INVALID_CHAR`).
+    InvalidReason,
+    /// A field name that is not a token (Node's `ERR_INVALID_HTTP_TOKEN`).
+    InvalidFieldName,
+    /// A field value with a control character (Node's `ERR_INVALID_CHAR`).
+    InvalidFieldValue,
+    /// A field that may not stand in a trailer section, or in an informational response.
+    MisplacedField,
+    /// A `Content-Length` that is no number, or a `Transfer-Encoding` that is empty.
+    InvalidFraming,
+    /// `Trailer` was set on a response that by the application's own choice is not chunked (Node's
+    /// `ERR_HTTP_TRAILER_INVALID`).
+    TrailerWithoutChunked,
+    /// More body than the `Content-Length` (Node's `ERR_HTTP_CONTENT_LENGTH_MISMATCH`).
+    BodyTooLong,
+    /// Less body than the `Content-Length`.
+    BodyTooShort,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidStatus(status) => write!(
+                f,
+                "status {status} is out of range: a response has 200 to 999, a closing response 400 to 599, and \
+                 an informational one 100 or 102 to 199"
+            ),
+            Self::InvalidReason => f.write_str("the reason phrase has a control character"),
+            Self::InvalidFieldName => f.write_str("the field name is not a token"),
+            Self::InvalidFieldValue => f.write_str("the field value has a control character"),
+            Self::MisplacedField => {
+                f.write_str("the field is not allowed in trailers or in an informational response")
+            }
+            Self::InvalidFraming => {
+                f.write_str("Content-Length is not a number, or Transfer-Encoding is empty")
+            }
+            Self::TrailerWithoutChunked => f.write_str("Trailer is set on a response that is not chunked"),
+            Self::BodyTooLong => f.write_str("the body is longer than its Content-Length"),
+            Self::BodyTooShort => f.write_str("the body is shorter than its Content-Length"),
+        }
+    }
+}
+
+impl std::error::Error for EncodeError {}

@@ -40,7 +40,7 @@
 //!             Event::End(_trailers) => {
 //!                 let mut head = ResponseHead::new();
 //!                 head.set("Content-Type", b"text/plain")?;
-//!                 let mut response = Encoder::begin(&facts, &mut head, body.len() as u64, true)?;
+//!                 let mut response = Encoder::begin(&facts, &head, body.len() as u64, true)?;
 //!                 response.put_head(&head, &cache, &mut output);
 //!                 response.put(&body, &mut output)?;
 //!                 let _persists = response.end(&head, &mut output)?;
@@ -70,10 +70,10 @@ mod request;
 mod response;
 mod section;
 
-pub use error::ParseError;
+pub use error::{EncodeError, ParseError};
 pub use fields::{FieldTable, Fields};
 pub use limits::Limits;
 pub use meaning::{Expect, Framing, Version};
 pub use names::Repeated;
 pub use request::{Decoder, Event, RequestHead, TargetForm};
-pub use response::{EncodeError, Encoder, HeadCache, RequestFacts, ResponseHead};
+pub use response::{Encoder, HeadCache, RequestFacts, ResponseHead};

@@ -5,18 +5,19 @@
 //! is delimited. From there on it counts the body and writes what stands around its parts. The parts themselves are the
 //! caller's: large ones are sent from where they are.
 
-use super::encode::{EncodeError, chunk_head, content_length_end, field, status_line};
-use super::framing::{BodyFraming, Field, RequestFacts};
-use super::head::ResponseHead;
-use super::head_cache::{CLOSE_LINE, HeadCache};
+use super::framing::BodyFraming;
+use super::head::{Field, ResponseHead};
+use super::head_cache::HeadCache;
+use super::lines::{check_field, put_line, put_number, remove_lines};
+use super::reason::reason_phrase;
+use crate::proto::EncodeError;
 use crate::proto::names::KnownField;
-use std::num::NonZeroUsize;
-
-/// Ends a chunk's data.
-const CHUNK_END: &[u8] = b"\r\n";
 
 /// Bytes of a head beside the fields that the application set: room is made once.
 const HEAD_ROOM: usize = 192;
+
+/// The line of a response after which the connection ends.
+const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 
 /// What one response writes, after its head was decided on.
 ///
@@ -27,7 +28,7 @@ const HEAD_ROOM: usize = 192;
 /// let (mut head, mut out) = (ResponseHead::new(), Vec::new());
 /// head.set("Transfer-Encoding", b"chunked")?;
 /// head.remove("Date");
-/// let mut response = Encoder::begin(&RequestFacts::default(), &mut head, 5, false)?;
+/// let mut response = Encoder::begin(&RequestFacts::default(), &head, 5, false)?;
 /// response.put_head(&head, &cache, &mut out);
 /// response.put(b"hello", &mut out)?;
 /// assert!(response.end(&head, &mut out)?, "the connection may carry another request");
@@ -36,63 +37,69 @@ const HEAD_ROOM: usize = 192;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder {
-    body: BodyFraming,
+    pub(super) body: BodyFraming,
     /// Body bytes that the framing still allows and demands; of a body that ends with the connection, what is missing.
-    left: u64,
-    keep_alive: bool,
+    pub(super) left: u64,
+    pub(super) keep_alive: bool,
+    /// The `Content-Length` that is sent.
+    pub(super) content_length: Option<u64>,
+    /// A `Transfer-Encoding` is sent: as it was set, or `chunked`.
+    pub(super) has_encoding: bool,
+    /// `Connection` is sent as it was set, or if it was not, none is.
+    pub(super) has_own_connection: bool,
 }
 
 impl Encoder {
-    /// Decides how a response is delimited whose body begins, or if `is_whole` ends, with `len` bytes. From here on `head`
-    /// is settled.
-    ///
-    /// # Errors
-    /// `TrailerWithoutChunked`, and `BodyTooLong` if `len` is more than the `Content-Length` that was set. `head` is then
-    /// as it was.
-    pub fn begin(
-        request: &RequestFacts,
-        head: &mut ResponseHead,
-        len: u64,
-        is_whole: bool,
-    ) -> Result<Self, EncodeError> {
-        let (body, keep_alive) = head.settle(request, len, is_whole)?;
-        let left = if let BodyFraming::Length(length) = body { length } else { 0 };
-        Ok(Self { body, left, keep_alive })
+    /// Of a response without a body, about whose length nothing is said.
+    pub(super) const WITHOUT_BODY: Self = Self {
+        body: BodyFraming::None,
+        left: 0,
+        keep_alive: false,
+        content_length: None,
+        has_encoding: false,
+        has_own_connection: false,
+    };
+
+    /// Of a response with a body of this length.
+    pub(super) fn with_length(length: u64) -> Self {
+        Self { body: BodyFraming::Length, left: length, content_length: Some(length), ..Self::WITHOUT_BODY }
+    }
+
+    /// Of a response with a `Transfer-Encoding`.
+    pub(super) fn encoded(body: BodyFraming) -> Self {
+        Self { body, has_encoding: true, ..Self::WITHOUT_BODY }
     }
 
     /// Writes the head. `cache` has the lines that the heads of a server have in common.
     pub fn put_head(&self, head: &ResponseHead, cache: &HeadCache, out: &mut Vec<u8>) {
-        out.reserve(HEAD_ROOM + head.lines().len());
-        // Both were checked when they were set.
-        let _ = status_line(out, head.status(), head.reason());
-        self.put_common_lines(head, cache, out);
-        match &head.framing().transfer_encoding {
-            Field::Set(codings) => put_line(out, b"Transfer-Encoding: ", codings),
-            Field::Unset if self.is_chunked() => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-            Field::Unset | Field::Removed => {}
+        let rare = head.rare();
+        out.reserve(HEAD_ROOM + head.lines.len());
+        put_status_line(out, head.status(), rare.reason.as_deref());
+        if !rare.has_date {
+            out.extend_from_slice(cache.date_line());
         }
-        out.extend_from_slice(head.lines().as_slice());
-        match head.framing().content_length {
-            Field::Set(length) => content_length_end(out, length),
-            Field::Unset | Field::Removed => out.extend_from_slice(b"\r\n"),
+        match &rare.connection {
+            Field::Set(options) if self.has_own_connection => put_line(out, "Connection", options),
+            _ if self.has_own_connection => {}
+            _ if !self.keep_alive => out.extend_from_slice(CLOSE_LINE),
+            _ if rare.has_keep_alive => put_line(out, "Connection", b"keep-alive"),
+            _ => out.extend_from_slice(cache.keep_alive_lines()),
         }
-    }
-
-    /// Writes the lines that the encoder adds, or what was set in their place.
-    fn put_common_lines(&self, head: &ResponseHead, cache: &HeadCache, out: &mut Vec<u8>) {
-        let connection = &head.framing().connection;
-        if let (Field::Unset, true, true) = (connection, self.keep_alive, head.wants_keep_alive()) {
-            return cache.put_common_lines(head.wants_date(), out);
+        match &rare.transfer_encoding {
+            Field::Set(codings) if self.has_encoding => put_line(out, "Transfer-Encoding", codings),
+            _ if self.has_encoding => put_line(out, "Transfer-Encoding", b"chunked"),
+            _ => {}
         }
-        if head.wants_date() {
-            cache.put_date_line(out);
+        let start = out.len();
+        out.extend_from_slice(head.lines.as_slice());
+        if rare.has_trailer && !self.is_chunked() {
+            let end = out.len();
+            remove_lines(out, "Trailer", start, end);
         }
-        match connection {
-            Field::Set(options) => put_line(out, b"Connection: ", options),
-            Field::Unset if self.keep_alive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-            Field::Unset => out.extend_from_slice(CLOSE_LINE),
-            Field::Removed => {}
+        if let Some(length) = self.content_length {
+            put_content_length(out, length);
         }
+        out.extend_from_slice(b"\r\n");
     }
 
     /// Counts `len` bytes of the body. Returns whether they are to be sent; the body of a response without one is dropped.
@@ -100,7 +107,7 @@ impl Encoder {
     /// # Errors
     /// `BodyTooLong` beyond the `Content-Length`; nothing is counted then.
     pub fn count(&mut self, len: usize) -> Result<bool, EncodeError> {
-        if let BodyFraming::Length(_) = self.body {
+        if self.body == BodyFraming::Length {
             self.left = self.left.checked_sub(len as u64).ok_or(EncodeError::BodyTooLong)?;
         }
         Ok(self.body != BodyFraming::None)
@@ -108,22 +115,24 @@ impl Encoder {
 
     /// Writes what stands before `len` bytes of the body.
     pub fn put_front(&self, len: usize, out: &mut Vec<u8>) {
-        if let (BodyFraming::Chunked, Some(len)) = (self.body, NonZeroUsize::new(len)) {
-            chunk_head(out, len);
+        // A chunk of no bytes would end the body.
+        if self.is_chunked() && len > 0 {
+            put_number::<16>(out, len as u64);
+            out.extend_from_slice(b"\r\n");
         }
     }
 
     /// What stands behind `len` bytes of the body.
     #[must_use]
     pub fn back(&self, len: usize) -> &'static [u8] {
-        if self.body == BodyFraming::Chunked && len > 0 { CHUNK_END } else { &[] }
+        if self.is_chunked() && len > 0 { b"\r\n" } else { &[] }
     }
 
     /// Writes what ends the body: the last chunk and the trailers, if it is chunked.
     pub fn put_end(&self, head: &ResponseHead, out: &mut Vec<u8>) {
         if self.is_chunked() {
             out.extend_from_slice(b"0\r\n");
-            out.extend_from_slice(head.trailer_lines());
+            out.extend_from_slice(&head.rare().trailer_lines);
             out.extend_from_slice(b"\r\n");
         }
     }
@@ -199,19 +208,20 @@ impl Encoder {
             return Err(EncodeError::InvalidStatus(status));
         }
         let start = out.len();
-        let written = status_line(out, status, None).and_then(|()| {
-            fields.into_iter().try_for_each(|(name, value)| match KnownField::of(name.as_bytes()) {
-                Some(KnownField::ContentLength | KnownField::TransferEncoding) => {
-                    Err(EncodeError::MisplacedField)
-                }
-                _ => field(out, name, value),
-            })
-        });
-        match written {
-            Ok(()) => out.extend_from_slice(b"\r\n"),
-            Err(_) => out.truncate(start),
+        put_status_line(out, status, None);
+        for (name, value) in fields {
+            let known = KnownField::of(name.as_bytes());
+            let is_framing = matches!(known, Some(KnownField::ContentLength | KnownField::TransferEncoding));
+            let checked =
+                if is_framing { Err(EncodeError::MisplacedField) } else { check_field(name, value) };
+            if checked.is_err() {
+                out.truncate(start);
+                return checked;
+            }
+            put_line(out, name, value);
         }
-        written
+        out.extend_from_slice(b"\r\n");
+        Ok(())
     }
 
     /// Writes a whole response with an empty body that ends the connection: Node's literal responses to a `clientError`, a
@@ -225,18 +235,31 @@ impl Encoder {
         if !(400..=599).contains(&status) {
             return Err(EncodeError::InvalidStatus(status));
         }
-        status_line(out, status, None)?;
-        if let Some(cache) = cache {
-            cache.put_date_line(out);
-        }
+        put_status_line(out, status, None);
+        out.extend_from_slice(cache.map_or(&[], HeadCache::date_line));
         out.extend_from_slice(CLOSE_LINE);
-        content_length_end(out, 0);
+        put_content_length(out, 0);
+        out.extend_from_slice(b"\r\n");
         Ok(())
     }
 }
 
-fn put_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(value);
+/// Appends a status line, with the registered reason phrase if `reason` is `None`. Both were checked when they were set.
+///
+/// The version is always HTTP/1.1, whatever the request's: it says what the server can do (RFC 9110, 2.5).
+fn put_status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
+    if status == 200 && reason.is_none() {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    put_number::<10>(out, status.into());
+    out.push(b' ');
+    out.extend_from_slice(reason.unwrap_or_else(|| reason_phrase(status).as_bytes()));
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_content_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    put_number::<10>(out, length);
     out.extend_from_slice(b"\r\n");
 }

@@ -4,11 +4,27 @@
 //! Lines are written when they are set, in the form in which they will be sent. The few fields that the encoder itself
 //! decides about are kept as values.
 
-use super::encode::{EncodeError, check_field, check_reason, field};
-use super::field_lines::{FieldLines, recycle};
-use super::framing::{BodyFraming, Field, FramingFields, RequestFacts, ResponseFacts};
-use crate::proto::names;
-use crate::proto::names::KnownField;
+use super::lines::{FieldLines, check_field, is_text, put_line, recycle};
+use crate::proto::names::{self, KnownField};
+use crate::proto::{EncodeError, chars};
+
+/// A field that the encoder decides about, as the application left it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Field<T> {
+    /// Neither set nor removed: the encoder adds it if it is needed.
+    #[default]
+    Unset,
+    /// Not sent.
+    Removed,
+    /// Set to this.
+    Set(T),
+}
+
+impl<T> Field<T> {
+    pub(super) fn is_set(&self) -> bool {
+        matches!(self, Self::Set(_))
+    }
+}
 
 /// The head of a response that is being prepared, and its trailers.
 ///
@@ -24,29 +40,47 @@ use crate::proto::names::KnownField;
 #[derive(Debug)]
 pub struct ResponseHead {
     status: u16,
-    /// Lines as they will be sent, without those that `cold` has.
-    lines: FieldLines,
-    cold: Cold,
-    /// Whether `cold` was touched. [`ResponseHead::cold`] sets it, and is the only way to change `cold`.
-    has_cold: bool,
+    /// Whether `rare` was touched. [`ResponseHead::rare_mut`] sets it, and is the only way to change `rare`.
+    has_rare: bool,
+    /// Lines as they will be sent, without those that `rare` has.
+    pub(super) lines: FieldLines,
+    rare: Rare,
 }
 
 /// What few responses set.
 #[derive(Debug, Default)]
-struct Cold {
-    reason: Option<Box<[u8]>>,
-    framing: FramingFields,
-    trailer_lines: Vec<u8>,
+pub(super) struct Rare {
+    pub(super) reason: Option<Box<[u8]>>,
+    pub(super) content_length: Field<u64>,
+    pub(super) transfer_encoding: Field<Box<[u8]>>,
+    pub(super) connection: Field<Box<[u8]>>,
+    pub(super) trailer_lines: Vec<u8>,
     /// A `Trailer` is among the lines.
-    has_trailer: bool,
+    pub(super) has_trailer: bool,
     /// `Date` was set or removed: the encoder does not add it. The same for `Keep-Alive`.
-    has_date: bool,
-    has_keep_alive: bool,
+    pub(super) has_date: bool,
+    pub(super) has_keep_alive: bool,
+}
+
+impl Rare {
+    pub(super) fn wants_trailers(&self) -> bool {
+        self.has_trailer || !self.trailer_lines.is_empty()
+    }
+
+    /// Records that a field among the lines was set or removed.
+    fn note(&mut self, known: KnownField, is_set: bool) {
+        match known {
+            KnownField::Date => self.has_date = true,
+            KnownField::KeepAlive => self.has_keep_alive = true,
+            KnownField::Trailer => self.has_trailer = is_set,
+            _ => {}
+        }
+    }
 }
 
 impl Default for ResponseHead {
     fn default() -> Self {
-        Self { status: 200, lines: FieldLines::default(), cold: Cold::default(), has_cold: false }
+        Self { status: 200, has_rare: false, lines: FieldLines::default(), rare: Rare::default() }
     }
 }
 
@@ -81,8 +115,10 @@ impl ResponseHead {
     /// # Errors
     /// `InvalidReason` for control characters.
     pub fn set_reason(&mut self, reason: &[u8]) -> Result<(), EncodeError> {
-        check_reason(reason)?;
-        self.cold().reason = Some(reason.into());
+        if !is_text(reason) {
+            return Err(EncodeError::InvalidReason);
+        }
+        self.rare_mut().reason = Some(reason.into());
         Ok(())
     }
 
@@ -91,20 +127,18 @@ impl ResponseHead {
     /// # Errors
     /// `InvalidFieldName`, `InvalidFieldValue`, and `InvalidFraming` for a `Content-Length` that is no number or an empty
     /// `Transfer-Encoding`.
+    #[inline]
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        let before = self.lines.len();
-        self.append(name, value)?;
-        if before > 0 {
-            self.lines.remove(name, before);
-        }
-        Ok(())
+        // The fast path: the last response of this record began with the same field.
+        if self.lines.put_again(name, value) { Ok(()) } else { self.set_new(name, value) }
     }
 
-    /// The fast path of [`set`](Self::set): sets a field if it is the first one and the last response of this record began
-    /// with the same one. Returns whether it did.
-    #[inline]
-    pub(crate) fn set_again(&mut self, name: &str, value: &[u8]) -> bool {
-        self.lines.put_again(name, value)
+    #[inline(never)]
+    fn set_new(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        let before = self.lines.len();
+        self.append(name, value)?;
+        self.lines.remove(name, before);
+        Ok(())
     }
 
     /// Adds a field beside those of its name; `Connection`, `Content-Length` and `Transfer-Encoding` are replaced.
@@ -112,60 +146,39 @@ impl ResponseHead {
     /// # Errors
     /// As for [`set`](Self::set).
     pub fn append(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        match KnownField::of(name.as_bytes()) {
-            Some(known) => self.append_known(known, name, value),
-            None => self.lines.put(name, value),
-        }
-    }
-
-    fn append_known(&mut self, known: KnownField, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        let Some(known) = KnownField::of(name.as_bytes()) else { return self.lines.put(name, value, false) };
+        check_field(name, value)?;
         match known {
-            KnownField::Expect | KnownField::Host | KnownField::Upgrade => self.lines.put(name, value)?,
+            KnownField::Expect | KnownField::Host | KnownField::Upgrade => {
+                self.lines.put(name, value, false)?
+            }
             KnownField::Date | KnownField::Trailer | KnownField::KeepAlive => {
-                self.lines.put(name, value)?;
-                // `cold` has to record it each time.
-                self.lines.forget_first();
-                self.note(known, true);
+                self.lines.put(name, value, true)?;
+                self.rare_mut().note(known, true);
             }
             KnownField::ContentLength => {
-                check_field(name, value)?;
-                self.cold().framing.content_length = Field::Set(length(value)?);
+                let length = chars::decimal(value).ok_or(EncodeError::InvalidFraming)?;
+                self.rare_mut().content_length = Field::Set(length);
             }
-            KnownField::TransferEncoding => {
-                check_field(name, value)?;
-                if value.trim_ascii().is_empty() {
-                    return Err(EncodeError::InvalidFraming);
-                }
-                self.cold().framing.transfer_encoding = Field::Set(value.into());
+            KnownField::TransferEncoding if value.trim_ascii().is_empty() => {
+                return Err(EncodeError::InvalidFraming);
             }
-            KnownField::Connection => {
-                check_field(name, value)?;
-                self.cold().framing.connection = Field::Set(value.into());
-            }
+            KnownField::TransferEncoding => self.rare_mut().transfer_encoding = Field::Set(value.into()),
+            KnownField::Connection => self.rare_mut().connection = Field::Set(value.into()),
         }
         Ok(())
-    }
-
-    /// Records that a field was set or removed.
-    fn note(&mut self, known: KnownField, is_set: bool) {
-        let cold = self.cold();
-        match known {
-            KnownField::Date => cold.has_date = true,
-            KnownField::KeepAlive => cold.has_keep_alive = true,
-            KnownField::Trailer => cold.has_trailer = is_set,
-            _ => {}
-        }
     }
 
     /// Removes a field. The encoder then does not add it either.
     pub fn remove(&mut self, name: &str) {
         self.lines.remove(name, self.lines.len());
-        match KnownField::of(name.as_bytes()) {
-            Some(KnownField::ContentLength) => self.cold().framing.content_length = Field::Removed,
-            Some(KnownField::TransferEncoding) => self.cold().framing.transfer_encoding = Field::Removed,
-            Some(KnownField::Connection) => self.cold().framing.connection = Field::Removed,
-            Some(known) => self.note(known, false),
-            None => {}
+        let Some(known) = KnownField::of(name.as_bytes()) else { return };
+        let rare = self.rare_mut();
+        match known {
+            KnownField::ContentLength => rare.content_length = Field::Removed,
+            KnownField::TransferEncoding => rare.transfer_encoding = Field::Removed,
+            KnownField::Connection => rare.connection = Field::Removed,
+            _ => rare.note(known, false),
         }
     }
 
@@ -176,7 +189,8 @@ impl ResponseHead {
     /// (RFC 9110, 6.5.1).
     pub fn add_trailer(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
         Self::check_trailer(name, value)?;
-        field(&mut self.cold().trailer_lines, name, value)
+        put_line(&mut self.rare_mut().trailer_lines, name, value);
+        Ok(())
     }
 
     /// Whether [`add_trailer`](Self::add_trailer) takes a field.
@@ -190,108 +204,31 @@ impl ResponseHead {
     pub fn clear(&mut self) {
         self.lines.clear();
         self.status = 200;
-        if self.has_cold {
-            self.clear_cold();
+        if self.has_rare {
+            self.clear_rare();
         }
     }
 
     #[inline(never)]
-    fn clear_cold(&mut self) {
-        let mut trailer_lines = std::mem::take(&mut self.cold.trailer_lines);
+    fn clear_rare(&mut self) {
+        let mut trailer_lines = std::mem::take(&mut self.rare.trailer_lines);
         recycle(&mut trailer_lines);
-        self.cold = Cold { trailer_lines, ..Cold::default() };
-        self.has_cold = false;
+        self.rare = Rare { trailer_lines, ..Rare::default() };
+        self.has_rare = false;
     }
 
     /// Whether nothing but status and lines was set.
     #[inline]
     pub(crate) fn is_simple(&self) -> bool {
-        !self.has_cold
+        !self.has_rare
     }
 
-    fn cold(&mut self) -> &mut Cold {
-        self.has_cold = true;
-        &mut self.cold
+    pub(super) fn rare(&self) -> &Rare {
+        &self.rare
     }
 
-    /// Decides how the response is delimited whose body begins, or if `is_whole` ends, with `len` bytes, and leaves of the
-    /// fields about that those that are sent.
-    pub(super) fn settle(
-        &mut self,
-        request: &RequestFacts,
-        len: u64,
-        is_whole: bool,
-    ) -> Result<(BodyFraming, bool), EncodeError> {
-        let status = self.status;
-        let cold = self.cold();
-        let wants_trailers = cold.has_trailer || !cold.trailer_lines.is_empty();
-        let settled =
-            cold.framing.settle(request, &ResponseFacts { status, wants_trailers, len, is_whole })?;
-        if cold.has_trailer && settled.0 != BodyFraming::Chunked {
-            self.lines.remove("Trailer", self.lines.len());
-        }
-        Ok(settled)
-    }
-
-    pub(super) fn reason(&self) -> Option<&[u8]> {
-        self.cold.reason.as_deref()
-    }
-
-    pub(super) fn lines(&self) -> &FieldLines {
-        &self.lines
-    }
-
-    pub(super) fn lines_mut(&mut self) -> &mut FieldLines {
-        &mut self.lines
-    }
-
-    pub(super) fn framing(&self) -> &FramingFields {
-        &self.cold.framing
-    }
-
-    /// Whether the encoder adds a `Date`.
-    pub(super) fn wants_date(&self) -> bool {
-        !self.cold.has_date
-    }
-
-    /// Whether the encoder may add a `Keep-Alive`.
-    pub(super) fn wants_keep_alive(&self) -> bool {
-        !self.cold.has_keep_alive
-    }
-
-    pub(super) fn trailer_lines(&self) -> &[u8] {
-        &self.cold.trailer_lines
-    }
-}
-
-fn length(value: &[u8]) -> Result<u64, EncodeError> {
-    // `parse` takes a plus sign as well, which RFC 9110, 8.6 does not.
-    let digits = value.iter().all(u8::is_ascii_digit).then_some(value);
-    let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-    digits.and_then(|digits| digits.parse().ok()).ok_or(EncodeError::InvalidFraming)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ResponseHead;
-
-    #[test]
-    fn a_record_that_is_used_again_repeats_its_first_field_unless_the_encoder_has_to_know_of_it() {
-        let mut head = ResponseHead::new();
-        for turn in 0..3 {
-            for (name, is_known) in [("Content-Type", false), ("Date", true)] {
-                // Once more, so that the record's last use began with this field.
-                for is_last in [false, true] {
-                    head.clear();
-                    let again = head.set_again(name, b"x");
-                    assert_eq!(again, is_last && !is_known, "{name} in turn {turn}");
-                    if !again {
-                        assert_eq!(head.set(name, b"x"), Ok(()));
-                    }
-                    assert_eq!(head.wants_date(), !is_known);
-                    assert_eq!(head.lines().as_slice(), format!("{name}: x\r\n").as_bytes());
-                }
-            }
-        }
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.has_rare = true;
+        &mut self.rare
     }
 }
