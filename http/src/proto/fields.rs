@@ -8,7 +8,7 @@ use super::section::{Bounds, Cursor, FieldLine};
 use std::fmt;
 
 /// Where one field is in the bytes of its section. INVARIANT: both ranges lie inside those bytes, and the name is ASCII;
-/// only [`FieldTable::read`] makes spans.
+/// only [`read`] makes spans.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     name: u32,
@@ -61,13 +61,15 @@ impl FieldTable {
         if let Some(len) = self.repeated_len(section, bounds).filter(|len| start_line + len <= bounds.size) {
             return Ok(Some(start_line + len));
         }
-        let mut meaning = Meaning::default();
-        let end = self.read(head, start_line, bounds, |line| {
-            meaning.add(line.name, line.value);
+        // Until the section is complete none is kept, so what it means is not asked for.
+        self.section.clear();
+        self.meaning = Meaning::default();
+        let end = read(&mut self.spans, head, start_line, bounds, |line| {
+            self.meaning.add(line.name, line.value);
             true
         })?;
         if let Some(end) = end {
-            self.meaning = meaning.complete();
+            self.meaning.complete();
             if end - start_line <= KEPT_SECTION {
                 self.section.extend_from_slice(&head[start_line..end]);
             }
@@ -82,31 +84,8 @@ impl FieldTable {
         bytes: &[u8],
         bounds: &Bounds,
     ) -> Result<Option<usize>, ParseError> {
-        self.read(bytes, 0, bounds, |line| names::is_trailer(line.name))
-    }
-
-    /// Reads the section that begins at `start`; fields for which `keep` returns `true` get into the table.
-    #[inline]
-    fn read<'a>(
-        &mut self,
-        bytes: &'a [u8],
-        start: usize,
-        bounds: &Bounds,
-        mut keep: impl FnMut(&FieldLine<'a>) -> bool,
-    ) -> Result<Option<usize>, ParseError> {
         self.section.clear();
-        self.spans.clear();
-        Cursor::behind(start).advance(bytes, bounds, |at, line| {
-            let name = at - start;
-            if keep(line) {
-                self.spans.push(Span {
-                    name: name as u32,
-                    name_len: line.name.len() as u32,
-                    value: (name + line.value_start) as u32,
-                    value_len: line.value.len() as u32,
-                });
-            }
-        })
+        read(&mut self.spans, bytes, 0, bounds, |line| names::is_trailer(line.name))
     }
 
     /// What the fields of the last head mean.
@@ -120,6 +99,29 @@ impl FieldTable {
     pub(super) fn fields<'a>(&'a self, section: &'a [u8]) -> Fields<'a> {
         Fields { bytes: section, spans: &self.spans }
     }
+}
+
+/// Reads the section that begins at `start`; the positions of fields for which `keep` returns `true` get into `spans`.
+#[inline]
+fn read<'a>(
+    spans: &mut Vec<Span>,
+    bytes: &'a [u8],
+    start: usize,
+    bounds: &Bounds,
+    mut keep: impl FnMut(&FieldLine<'a>) -> bool,
+) -> Result<Option<usize>, ParseError> {
+    spans.clear();
+    Cursor::behind(start).advance(bytes, bounds, |at, line| {
+        let name = at - start;
+        if keep(line) {
+            spans.push(Span {
+                name: name as u32,
+                name_len: line.name.len() as u32,
+                value: (name + line.value_start) as u32,
+                value_len: line.value.len() as u32,
+            });
+        }
+    })
 }
 
 /// The fields of a head or trailer section, in the order received.

@@ -169,7 +169,7 @@ impl Meaning {
     }
 
     /// Completes the head. The value of `Host` is the last that is refused.
-    pub(super) fn complete(mut self) -> Self {
+    pub(super) fn complete(&mut self) {
         if self.is_host_invalid {
             self.note(ParseError::InvalidHost);
         }
@@ -177,7 +177,6 @@ impl Meaning {
         let is_upgrade = self.has_upgrade && self.connection.upgrade;
         let has_wish = self.connection.close || is_upgrade || self.expect != Expect::None;
         self.is_simple = self.fault.is_none() && self.has_host && !has_body && !has_wish;
-        self
     }
 
     /// The framing of a request. The steps are those of RFC 9112, 6.3; 1, 2 and 8 are about responses.

@@ -57,43 +57,43 @@ impl Bounds {
     }
 }
 
-/// A field line, by the lengths of its parts.
+/// A field line that is complete and valid.
 pub(super) struct FieldLine<'a> {
     pub(super) name: &'a [u8],
     /// Without whitespace around it.
     pub(super) value: &'a [u8],
     /// Where the value starts in the line.
     pub(super) value_start: usize,
-    /// Bytes of the line with its CR LF.
-    len: usize,
 }
 
-impl<'a> FieldLine<'a> {
-    /// Reads the line at the start of `bytes`; `None` if it is valid so far but has not ended.
-    #[inline]
-    fn read(bytes: &'a [u8]) -> Result<Option<Self>, ParseError> {
-        let (name, after) = bytes.split_at(chars::run(bytes, TOKEN));
-        let mut text = match after {
-            [] => return Ok(None),
-            [b':', text @ ..] if !name.is_empty() => text,
-            _ => return Err(ParseError::InvalidFieldName),
-        };
-        while let [b' ' | b'\t', trimmed @ ..] = text {
-            text = trimmed;
-        }
-        let value_start = bytes.len() - text.len();
-        let (mut value, end) = text.split_at(chars::text_run(text));
-        let len = match end {
-            [] | [b'\r'] => return Ok(None),
-            [b'\r', b'\n', ..] => value_start + value.len() + 2,
-            [b'\n', ..] => return Err(ParseError::InvalidLineEnd),
-            _ => return Err(ParseError::InvalidFieldValue),
-        };
-        while let [trimmed @ .., b' ' | b'\t'] = value {
-            value = trimmed;
-        }
-        Ok(Some(Self { name, value, value_start, len }))
+/// Reads the field line at the start of `bytes` and hands it to `see`. Returns its length with CR LF, or `None` if it is
+/// valid so far but has not ended.
+#[inline]
+fn read_line<'a>(bytes: &'a [u8], see: impl FnOnce(&FieldLine<'a>)) -> Result<Option<usize>, ParseError> {
+    let (name, after) = bytes.split_at(chars::run(bytes, TOKEN));
+    let mut text = match after {
+        [] => return Ok(None),
+        // Most senders write exactly one space.
+        [b':', text @ ..] if !name.is_empty() => text.strip_prefix(b" ").unwrap_or(text),
+        _ => return Err(ParseError::InvalidFieldName),
+    };
+    while let [b' ' | b'\t', trimmed @ ..] = text {
+        text = trimmed;
     }
+    let value_start = bytes.len() - text.len();
+    let (mut value, end) = text.split_at(chars::text_run(text));
+    match end {
+        [] | [b'\r'] => return Ok(None),
+        [b'\r', b'\n', ..] => {}
+        [b'\n', ..] => return Err(ParseError::InvalidLineEnd),
+        _ => return Err(ParseError::InvalidFieldValue),
+    }
+    let len = value_start + value.len() + 2;
+    while let [trimmed @ .., b' ' | b'\t'] = value {
+        value = trimmed;
+    }
+    see(&FieldLine { name, value, value_start });
+    Ok(Some(len))
 }
 
 /// How far an unfinished section has been checked.
@@ -141,9 +141,8 @@ impl Cursor {
                 _ if self.fields >= bounds.fields => return Err(ParseError::TooManyFields),
                 _ => {}
             }
-            let Some(field) = FieldLine::read(rest)? else { break };
-            see(self.line, &field);
-            self.line += field.len;
+            let Some(len) = read_line(rest, |line| see(self.line, line))? else { break };
+            self.line += len;
             self.fields += 1;
         }
         if bytes.len() > bounds.size { Err(bounds.too_large) } else { Ok(None) }

@@ -301,9 +301,12 @@ impl State {
         limits: &Limits,
     ) -> Result<Event<'a>, ParseError> {
         let (bounds, whole) = (line::head_bounds(limits), *input);
-        if let Some((head, len)) = head::read(bounds.window(whole), &bounds, table)? {
+        let read = head::read(bounds.window(whole), &bounds, table, |head, len| {
             *input = &whole[len..];
-            return Ok(self.start_body(head));
+            self.start_body(head)
+        });
+        if let Some(event) = read? {
+            return Ok(event);
         }
         partial.gather(input, &bounds)?;
         *self = Self::Head;
@@ -321,15 +324,15 @@ impl State {
     ) -> Result<Event<'a>, ParseError> {
         let bounds = line::head_bounds(limits);
         let Some(bytes) = partial.gather(input, &bounds)? else { return Ok(Event::NeedMore) };
-        let read = head::read(bytes, &bounds, table)?;
-        Ok(read.map_or(Event::NeedMore, |(head, _)| self.start_body(head)))
+        let read = head::read(bytes, &bounds, table, |head, _| self.start_body(head))?;
+        Ok(read.unwrap_or(Event::NeedMore))
     }
 
     /// Enters the body of the request that `head` starts.
-    fn start_body<'a>(&mut self, head: RequestHead<'a>) -> Event<'a> {
+    fn start_body<'a>(&mut self, head: &RequestHead<'a>) -> Event<'a> {
         let next = if head.keep_alive { Next::Message } else { Next::Nothing };
         *self = Self::Body(BodyDecoder::new(head.framing, next));
-        Event::Head(head)
+        Event::Head(*head)
     }
 
     /// Leaves the message.

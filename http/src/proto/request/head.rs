@@ -149,15 +149,17 @@ pub(super) fn read_repeated<'a>(
     (end <= bounds.size && table.meaning().is_simple).then_some((head, end))
 }
 
-/// Reads the head at the start of `bytes`; returns it with its length, or `None` if it is valid so far but incomplete.
-pub(super) fn read<'a>(
+/// Reads the head at the start of `bytes` and hands it to `use_head` with its length: by reference, since a head is a
+/// hundred bytes that most callers need not move. `None` if it is valid so far but incomplete.
+pub(super) fn read<'a, R>(
     bytes: &'a [u8],
     bounds: &Bounds,
     table: &'a mut FieldTable,
-) -> Result<Option<(RequestHead<'a>, usize)>, ParseError> {
+    use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
+) -> Result<Option<R>, ParseError> {
     let Some((mut head, line)) = line::read(bytes)? else { return Ok(None) };
     let Some(end) = table.read_head(bytes, line, bounds)? else { return Ok(None) };
     head.conclude(table.meaning())?;
     head.fields = table.fields(&bytes[line..]);
-    Ok(Some((head, end)))
+    Ok(Some(use_head(&head, end)))
 }

@@ -22,6 +22,7 @@ pub(super) fn head_bounds(limits: &Limits) -> Bounds {
 
 /// Reads the line at the start of `bytes`: a head without fields, and the line's length with CR LF. `None` if the line is
 /// valid so far but has not ended.
+#[inline]
 pub(super) fn read(bytes: &[u8]) -> Result<Option<(RequestHead<'_>, usize)>, ParseError> {
     match read_get(bytes) {
         Some(line) => Ok(Some(line)),

@@ -87,7 +87,7 @@ impl Encoder {
         }
         match &rare.transfer_encoding {
             Field::Set(codings) if self.has_encoding => put_line(out, "Transfer-Encoding", codings),
-            _ if self.has_encoding => put_line(out, "Transfer-Encoding", b"chunked"),
+            _ if self.has_encoding => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
             _ => {}
         }
         let start = out.len();
