@@ -249,8 +249,9 @@ impl HandleInner for AsyncInner {
     }
 
     fn on_ready(self: Rc<Self>) {
-        // Cleared before the call, so that a send during the call causes another call.
-        self.sent.store(false, Ordering::SeqCst);
+        // Cleared before the call, so that a send during the call causes another call. A swap, because the call must
+        // see what the threads wrote before the sends that it stands for: a store would not be ordered after them.
+        self.sent.swap(false, Ordering::SeqCst);
         if !self.handle.is_closing() {
             let handle = Async(Rc::clone(&self));
             let _up = LAYER.up("AsyncInner::on_ready", || Facts::of(&handle));
