@@ -26,6 +26,8 @@ pub mod guide;
 pub mod handle;
 mod key;
 pub mod layer;
+#[cfg(all(test, upcall_models))]
+mod models;
 mod paused;
 mod phases;
 mod pipe;
@@ -37,6 +39,7 @@ mod signal;
 mod socket_file;
 mod spool;
 mod stream;
+mod sync;
 mod sys;
 mod tcp;
 mod timer;

@@ -6,6 +6,7 @@
 use crate::key::Key;
 use crate::layer::trace::Facts;
 use crate::layer::{FlagKind, Flags};
+use crate::sync::Waker;
 use crate::sys::fork::Process;
 use crate::{Errno, Error, LAYER, Result};
 use mio::event::Event;
@@ -93,7 +94,7 @@ pub(crate) struct Poller {
     poll: RefCell<Poll>,
     registry: Registry,
     events: Cell<Option<Events>>,
-    waker: Arc<mio::Waker>,
+    waker: Arc<Waker>,
     /// The process that created the epoll instance. Forked children share the instance and its registrations.
     process: Process,
 }
@@ -106,7 +107,7 @@ impl Poller {
         let failed = |error: io::Error| Error::new("epoll_create", Errno::from(error));
         let poll = Poll::new().map_err(failed)?;
         let registry = poll.registry().try_clone().map_err(failed)?;
-        let waker = Arc::new(mio::Waker::new(&registry, WAKE).map_err(failed)?);
+        let waker = Arc::new(Waker::new(&registry, WAKE).map_err(failed)?);
         Ok(Self {
             poll: RefCell::new(poll),
             registry,
@@ -128,7 +129,7 @@ impl Poller {
         if self.is_own() { Ok(&self.registry) } else { Err(Errno::EINVAL) }
     }
 
-    pub(crate) fn waker(&self) -> Arc<mio::Waker> {
+    pub(crate) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
@@ -168,6 +169,8 @@ impl Poller {
     /// with an empty batch.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
         self.check_process("run")?;
+        #[cfg(all(test, upcall_models))]
+        self.waker.before_poll(timeout);
         let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
         let poll = || (self.poll.borrow_mut().poll(&mut events, timeout), events);
         let (polled, mut events) = LAYER.kernel("epoll_wait(2)", poll, |(_, events)| {

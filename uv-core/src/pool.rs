@@ -6,13 +6,13 @@
 
 use crate::Errno;
 use crate::failure::Call;
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 use crate::sys::fork::PerProcess;
 use std::collections::VecDeque;
 use std::env;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The number of threads without `UV_THREADPOOL_SIZE`.
@@ -78,17 +78,7 @@ static POOL: PerProcess<Pool> = PerProcess::new();
 /// # Errors
 /// The error of creating a thread, if there is no thread at all.
 pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
-    let pool = POOL.get(|| Pool {
-        size: configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref()),
-        state: Mutex::new(State {
-            queue: VecDeque::new(),
-            threads: 0,
-            refused: None,
-            idle: 0,
-            waking: false,
-        }),
-        submitted: Condvar::new(),
-    });
+    let pool = POOL.get(|| Pool::new(configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref())));
     let mut state = pool.lock();
     while state.threads < pool.size && !state.pauses() {
         match start_thread(pool) {
@@ -97,8 +87,7 @@ pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
             Err(errno) => return Err(errno),
         }
     }
-    state.queue.push_back(job);
-    pool.wake_one(state);
+    pool.queue(state, job);
     Ok(())
 }
 
@@ -114,6 +103,11 @@ fn configured_size(value: Option<&str>) -> usize {
 }
 
 impl Pool {
+    fn new(size: usize) -> Self {
+        let state = State { queue: VecDeque::new(), threads: 0, refused: None, idle: 0, waking: false };
+        Self { size, state: Mutex::new(state), submitted: Condvar::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Code that runs under this lock does not panic, so a poisoned lock guards a valid value.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -129,6 +123,11 @@ impl Pool {
                 drop(job);
             }));
         }
+    }
+
+    fn queue(&self, mut state: MutexGuard<'_, State>, job: Arc<dyn Job>) {
+        state.queue.push_back(job);
+        self.wake_one(state);
     }
 
     fn next(&self) -> Arc<dyn Job> {
@@ -173,3 +172,7 @@ mod tests {
         assert_eq!(configured_size(Some("1025")), 1024);
     }
 }
+
+#[cfg(all(test, upcall_models))]
+#[path = "models/pool.rs"]
+mod models;

@@ -5,14 +5,14 @@
 //! belongs to the open file, which a shell or another process shares. So a thread blocks instead of the loop. Lines for
 //! which the queue has no room are dropped and counted, and the count is written when the output takes bytes again.
 
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 use crate::sys::fork::Process;
 use crate::{Errno, sys};
 use std::fmt;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Capacity of the queue in bytes: some thousand lines, enough for an output that is slow for a moment. The thread may
@@ -276,3 +276,7 @@ fn count(lines: &[u8]) -> u64 {
     let has_rest = lines.last().is_some_and(|byte| *byte != b'\n');
     ends as u64 + u64::from(has_rest)
 }
+
+#[cfg(all(test, upcall_models))]
+#[path = "models/spool.rs"]
+mod models;

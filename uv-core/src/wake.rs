@@ -5,6 +5,8 @@ use crate::handle::{Handle, HandleInner, HandleKind};
 use crate::key::Key;
 use crate::layer::trace::Facts;
 use crate::layer::{HandlerCell, OnDrop};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard, Waker};
 use crate::sys::fork::Process;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::RefCell;
@@ -13,8 +15,7 @@ use std::fmt;
 use std::mem;
 use std::ops::Deref;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 /// Posts per poll phase; the next phase takes more, so that a flood of posts does not starve other handles.
 const POSTS_PER_TURN: usize = 1024;
@@ -31,7 +32,7 @@ pub(crate) enum Post {
 /// The part of a loop that other threads hold.
 struct Shared {
     posts: Mutex<Posts>,
-    waker: Arc<mio::Waker>,
+    waker: Arc<Waker>,
     /// The process that may post: a forked child would wake its parent, which has nothing to do.
     process: Process,
 }
@@ -122,7 +123,7 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    pub(crate) fn new(waker: Arc<mio::Waker>) -> Self {
+    pub(crate) fn new(waker: Arc<Waker>) -> Self {
         let posts = Mutex::new(Posts { queue: VecDeque::new(), shut: false });
         Self {
             shared: Arc::new(Shared { posts, waker, process: Process::current() }),
@@ -302,3 +303,7 @@ impl fmt::Debug for AsyncSender {
         f.debug_struct("AsyncSender").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, upcall_models))]
+#[path = "models/wake.rs"]
+mod models;

@@ -5,6 +5,7 @@
 //! requests.
 
 use crate::pool::{self, Job};
+use crate::sync::{Mutex, MutexGuard};
 use crate::wake::Remote;
 use crate::{Errno, Error, LoopHandle, Result};
 use slab::Slab;
@@ -12,7 +13,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 
 /// A request for work in the thread pool (`uv_work_t`). Dropping it does not cancel the work.
@@ -62,6 +63,19 @@ impl LoopHandle {
             work.0.fail(Errno::ECANCELED);
             return work;
         }
+        let work = self.request(stage, after);
+        if let Err(reason) = pool::submit(Arc::clone(&work.0)) {
+            work.0.fail(reason);
+        }
+        work
+    }
+
+    /// Creates the request, which is not yet in the pool.
+    fn request<T: Send + 'static, W: FnOnce() -> T + Send + 'static>(
+        &self,
+        stage: Mutex<Stage<W, T>>,
+        after: impl FnOnce(Result<T>) + 'static,
+    ) -> Work {
         let mut requests = self.inner().works.requests.borrow_mut();
         let entry = requests.vacant_entry();
         let task = Arc::new(Task { stage, id: entry.key(), remote: self.remote() });
@@ -69,9 +83,6 @@ impl LoopHandle {
         entry.insert(Request { work: work.clone(), finish: Box::new(move || task.finish(after)) });
         drop(requests);
         self.begin_request();
-        if let Err(reason) = pool::submit(Arc::clone(&work.0)) {
-            work.0.fail(reason);
-        }
         work
     }
 }
@@ -197,3 +208,7 @@ impl Works {
         self.requests.take().into_iter().map(|(_, request)| request).collect()
     }
 }
+
+#[cfg(all(test, upcall_models))]
+#[path = "models/work.rs"]
+mod models;

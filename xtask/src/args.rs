@@ -29,6 +29,8 @@ cargo xtask COMMAND
         Prints what makes a shell complete the words of `upcall`.
   fuzz [TARGET…] [--seconds N] [--minutes N]
         Runs the fuzz targets, each for a minute unless told otherwise.
+  models
+        Runs uv-core's models of threads: its code under every interleaving.
   ci    Checks everything that CI checks.
   help  Prints this.
 
@@ -45,6 +47,8 @@ pub(crate) enum Command {
     Program(Program, Vec<OsString>),
     /// Run fuzz targets.
     Fuzz(fuzz::Options),
+    /// Run the models of threads.
+    Models,
     /// Check everything.
     Ci,
 }
@@ -60,10 +64,10 @@ impl Command {
             // What `bench` starts in other processes.
             "launch" | "load" | "floor" | "subject" => Ok(Self::Program(BENCH, words)),
             "fuzz" => Ok(fuzz::Options::parse(&words[1..])?.map_or(Self::Help, Self::Fuzz)),
-            "ci" => match words.get(1).map(|word| word.to_string_lossy()).as_deref() {
-                None => Ok(Self::Ci),
+            "models" | "ci" => match words.get(1).map(|word| word.to_string_lossy()).as_deref() {
+                None => Ok(if command == "ci" { Self::Ci } else { Self::Models }),
                 Some("--help" | "-h") => Ok(Self::Help),
-                Some(other) => Err(format!("ci: unexpected {other:?}").into()),
+                Some(other) => Err(format!("{command}: unexpected {other:?}").into()),
             },
             _ => Err(format!("unknown command {:?}; see `cargo xtask help`", words[0]).into()),
         }

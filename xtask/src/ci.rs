@@ -11,7 +11,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const PEERS: &str = "bench/peers/Cargo.toml";
 
 /// A step: its name, the words after `cargo`, and variables for it.
-type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
+pub(crate) type Step = (&'static str, &'static [&'static str], &'static [(&'static str, &'static str)]);
 
 /// The step whose output is read, too.
 const TESTS: &str = "tests";
@@ -36,12 +36,26 @@ const WITHOUT_TRACING: &[&str] = &[
     "warnings",
 ];
 
+/// Runs uv-core's models of threads. Other flags need another folder, or each build would undo the last; loom's own speed
+/// decides how long the models take.
+pub(crate) const MODELS: &Step = &(
+    "models",
+    &["test", "--quiet", "--package=upcall-uv-core", "--lib", "--", "models::"],
+    &[
+        ("RUSTFLAGS", "--cfg upcall_models"),
+        ("CARGO_TARGET_DIR", "target/models"),
+        ("CARGO_PROFILE_TEST_OPT_LEVEL", "2"),
+        ("CARGO_PROFILE_TEST_DEBUG", "0"),
+    ],
+);
+
 const STEPS: &[Step] = &[
     ("formatting", &["fmt", "--all", "--check"], &[]),
     ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
     ("lints of the libraries without tracing", WITHOUT_TRACING, &[]),
     ("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     (TESTS, &["test", "--workspace"], &[]),
+    *MODELS,
     // What is kept are counts of a release build.
     (
         "counts per request",
@@ -80,7 +94,7 @@ pub(crate) fn run() -> Result<()> {
     }
 }
 
-fn cargo((name, words, variables): &Step) -> Result<()> {
+pub(crate) fn cargo((name, words, variables): &Step) -> Result<()> {
     say(&format!("== {name}: cargo {}", words.join(" ")));
     let mut command = Command::new("cargo");
     command.current_dir(ROOT).args(*words).envs(variables.iter().copied());

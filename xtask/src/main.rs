@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Program(program, words)) => Err(build::and_become(program, &words)),
         Ok(Command::Fuzz(options)) => fuzz::run(&options),
+        Ok(Command::Models) => ci::cargo(ci::MODELS),
         Ok(Command::Ci) => ci::run(),
         Err(error) => Err(error),
     };

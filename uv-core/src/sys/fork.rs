@@ -5,6 +5,7 @@
 //! made by the C library's `fork`. Values that belong to a process keep the number that the page had when they were
 //! created.
 
+use crate::sync::atomic::AtomicPtr as SharedPtr;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -86,7 +87,7 @@ const PAGE_BYTES: usize = 4096;
 
 /// A value that each process has for itself, and that a forked child must not inherit: threads and locks belong to the
 /// parent.
-pub(crate) struct PerProcess<T: 'static>(AtomicPtr<Of<T>>);
+pub(crate) struct PerProcess<T: 'static>(SharedPtr<Of<T>>);
 
 struct Of<T> {
     process: Process,
@@ -95,7 +96,7 @@ struct Of<T> {
 
 impl<T: Sync> PerProcess<T> {
     pub(crate) const fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+        Self(SharedPtr::new(ptr::null_mut()))
     }
 
     /// The value of the current process. The first call creates it; it is never freed.
@@ -122,6 +123,10 @@ impl<T: Sync> PerProcess<T> {
         }
     }
 }
+
+#[cfg(all(test, upcall_models))]
+#[path = "../models/fork.rs"]
+mod models;
 
 // These tests are here because `fork` takes `unsafe`. libuv: fork_timer, fork_socketpair, fork_signal_to_child and
 // others, for programs that call `uv_loop_fork`.

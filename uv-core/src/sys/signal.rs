@@ -7,11 +7,12 @@
 use super::fd::{check, last_errno, set_nonblocking};
 use super::fork::{PerProcess, Process};
 use crate::Errno;
+use crate::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard, OnceLock, thread};
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::PoisonError;
 
 /// The highest signal number on Linux: each signal is one bit in [`Mailbox::signals`] and one byte in a pipe.
 pub(super) const LAST_SIGNAL: i32 = 64;
@@ -169,7 +170,7 @@ impl Drop for SignalPipe {
         // A handler on another thread may be about to write: the number of the pipe must not be reused before it has.
         // The handler takes no lock and does not block, so this loop is short.
         while self.mailbox.busy.load(Ordering::SeqCst) != 0 {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         registry().unused.push(self.mailbox);
     }
@@ -308,3 +309,7 @@ fn set_errno(errno: libc::c_int) {
     // SAFETY: the pointer is this thread's `errno`, always valid.
     unsafe { *libc::__errno_location() = errno };
 }
+
+#[cfg(all(test, upcall_models))]
+#[path = "../models/signal.rs"]
+mod models;
