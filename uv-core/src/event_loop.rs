@@ -289,6 +289,12 @@ impl LoopHandle {
         self.0.now.set(self.0.origin.elapsed());
     }
 
+    /// Sets the clock of the timers, until it is read again.
+    #[cfg(test)]
+    pub(crate) fn set_now(&self, now: Duration) {
+        self.0.now.set(now);
+    }
+
     /// How long the poll phase may block; `None` for no limit (`uv_backend_timeout`).
     #[must_use]
     pub fn backend_timeout(&self) -> Option<Duration> {

@@ -35,6 +35,9 @@ mod poller;
 mod pool;
 pub mod process;
 mod queue;
+#[cfg(test)]
+#[path = "../../tests/shared/seeds.rs"]
+mod seeds;
 mod signal;
 mod socket_file;
 mod spool;

@@ -349,6 +349,10 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 #[cfg(test)]
+#[path = "models/timer.rs"]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::Loop;
