@@ -451,6 +451,8 @@ impl LoopHandle {
     }
 
     pub(crate) fn end_request(&self) {
+        #[cfg(upcall_faults)]
+        crate::faults::check(self.0.active_requests.get() > 0, "a request completed twice");
         self.0.active_requests.set(self.0.active_requests.get().saturating_sub(1));
     }
 

@@ -22,6 +22,8 @@ mod errno;
 mod error;
 mod event_loop;
 pub mod failure;
+#[cfg(upcall_faults)]
+pub mod faults;
 pub mod guide;
 pub mod handle;
 mod key;

@@ -52,7 +52,10 @@ impl LoopHandle {
         inner.polls.at.set(self.now());
         let is_cut_short = 'waits: {
             for _ in 0..WAITS_PER_POLL {
+                #[cfg(not(upcall_faults))]
                 let batch = inner.poller.wait(timeout)?;
+                #[cfg(upcall_faults)]
+                let batch = crate::faults::wait(&inner.poller, timeout)?;
                 self.update_time();
                 let events = self.dispatch_all(&batch);
                 acted |= events > 0;

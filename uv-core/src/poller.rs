@@ -84,6 +84,7 @@ impl fmt::Display for Readiness {
 }
 
 /// The source of an event.
+#[cfg_attr(upcall_faults, derive(Clone, Copy))]
 pub(crate) enum Source {
     Wake,
     Signal,
@@ -108,6 +109,8 @@ impl Poller {
         let poll = Poll::new().map_err(failed)?;
         let registry = poll.registry().try_clone().map_err(failed)?;
         let waker = Arc::new(Waker::new(&registry, WAKE).map_err(failed)?);
+        #[cfg(upcall_faults)]
+        crate::faults::new_loop(poll.as_raw_fd());
         Ok(Self {
             poll: RefCell::new(poll),
             registry,
@@ -140,6 +143,8 @@ impl Poller {
     /// Watches `fd`. An event is reported for the readiness that exists already.
     pub(crate) fn register(&self, fd: BorrowedFd<'_>, key: Key, writable: bool) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
+        #[cfg(upcall_faults)]
+        crate::faults::register(self.fd(), fd, key)?;
         Ok(self.own_registry()?.register(
             &mut SourceFd(&fd.as_raw_fd()),
             key.to_token(),
@@ -150,6 +155,8 @@ impl Poller {
     /// Also watches for writability, which the first write that would block needs.
     pub(crate) fn register_writable(&self, fd: BorrowedFd<'_>, key: Key) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
+        #[cfg(upcall_faults)]
+        crate::faults::register(self.fd(), fd, key)?;
         Ok(self.own_registry()?.reregister(&mut SourceFd(&fd.as_raw_fd()), key.to_token(), interest(true))?)
     }
 
@@ -161,6 +168,8 @@ impl Poller {
     /// Stops watching. Needed only where the open file outlives the descriptor: closing its last descriptor also ends
     /// the registration.
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
+        #[cfg(upcall_faults)]
+        crate::faults::deregister(fd);
         // Fails only if the descriptor is not watched, which is the wanted state.
         let _ = self.own_registry().map(|registry| registry.deregister(&mut SourceFd(&fd.as_raw_fd())));
     }
@@ -177,15 +186,31 @@ impl Poller {
             Facts::saying(format_args!("{} ready", events.iter().count()))
         });
         match polled {
-            Ok(()) => Ok(Batch { poller: self, events }),
+            Ok(()) => Ok(self.batch(events)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 events.clear();
-                Ok(Batch { poller: self, events })
+                Ok(self.batch(events))
             }
             Err(error) => {
                 self.events.set(Some(events));
                 Err(Error::new("epoll_wait", Errno::from(error)))
             }
+        }
+    }
+
+    /// An empty batch, as of a wait that a signal has interrupted.
+    #[cfg(upcall_faults)]
+    pub(crate) fn wait_interrupted(&self) -> Result<Batch<'_>> {
+        self.check_process("run")?;
+        Ok(self.batch(Events::with_capacity(EVENTS_PER_WAIT)))
+    }
+
+    fn batch(&self, events: Events) -> Batch<'_> {
+        Batch {
+            poller: self,
+            events,
+            #[cfg(upcall_faults)]
+            injected: Vec::new(),
         }
     }
 }
@@ -194,11 +219,24 @@ impl Poller {
 pub(crate) struct Batch<'a> {
     poller: &'a Poller,
     events: Events,
+    /// Events that the world reports in place of the kernel's.
+    #[cfg(upcall_faults)]
+    injected: Vec<Source>,
 }
 
 impl Batch<'_> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Source> + '_ {
-        self.events.iter().map(source)
+        let events = self.events.iter().map(source);
+        #[cfg(upcall_faults)]
+        let events = events.chain(self.injected.iter().copied());
+        events
+    }
+
+    #[cfg(upcall_faults)]
+    pub(crate) fn replaced_by(mut self, injected: Vec<Source>) -> Self {
+        self.events.clear();
+        self.injected = injected;
+        self
     }
 
     /// Whether the kernel may have more events, if this batch had `events`.

@@ -78,6 +78,10 @@ static POOL: PerProcess<Pool> = PerProcess::new();
 /// # Errors
 /// The error of creating a thread, if there is no thread at all.
 pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
+    #[cfg(upcall_faults)]
+    if let Some(taken) = crate::faults::take_job(&job) {
+        return taken;
+    }
     let pool = POOL.get(|| Pool::new(configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref())));
     let mut state = pool.lock();
     while state.threads < pool.size && !state.pauses() {

@@ -11,7 +11,7 @@ use tests::workspace::root;
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// The crates that no other crate builds upon; all others are layers, with an interface and examples.
-const NO_LAYERS: &[&str] = &["cli", "bench", "xtask", "tests", "fuzz"];
+const NO_LAYERS: &[&str] = &["cli", "bench", "testing", "xtask", "tests", "fuzz"];
 
 /// Lines above a line that belong to its explanation.
 const NEARBY: usize = 4;

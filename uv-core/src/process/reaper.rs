@@ -37,6 +37,10 @@ pub(super) fn adopt(child: Child) {
     if collect(&child).is_some() {
         return;
     }
+    #[cfg(upcall_faults)]
+    if crate::faults::is_on() {
+        return;
+    }
     let reaper = REAPER.get(Reaper::default);
     let mut orphans = reaper.orphans();
     let key = orphans.children.insert(child);

@@ -100,12 +100,16 @@ pub(crate) fn is_standard(fd: RawFd) -> bool {
 
 /// Opens the null device for reading and writing.
 pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("open(2)", None)?;
     // SAFETY: the path is a C string literal; a descriptor that it returns is new.
     unsafe { own(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC)) }
 }
 
 /// Opens a descriptor that is only there to be closed when the process has none left.
 pub(crate) fn open_spare() -> Result<OwnedFd, Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("open(2)", None)?;
     // SAFETY: the path is a C string literal; a descriptor that it returns is new.
     unsafe { own(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC)) }
 }
@@ -129,8 +133,17 @@ pub(crate) fn set_cloexec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Duplicates the descriptor, with `FD_CLOEXEC`.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("fcntl(2)", None)?;
     // SAFETY: takes integers only; a descriptor that it returns is new.
     unsafe { own(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0)) }
+}
+
+/// Duplicates the descriptor of this number, with `FD_CLOEXEC`, for a child that a test plays.
+#[cfg(upcall_faults)]
+pub(crate) fn duplicate_number(fd: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes integers only; a descriptor that it returns is new.
+    unsafe { own(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0)) }
 }
 
 /// Whether the descriptor is open for reading and for writing.

@@ -32,6 +32,14 @@ pub(crate) fn send(
     if fds.len() > FDS_PER_MESSAGE {
         return Err(Errno::EINVAL);
     }
+    #[cfg(upcall_faults)]
+    let cut = match means {
+        Means::WaitingSocket => None,
+        _ => crate::faults::write_from("sendmsg(2)", fd, data, !fds.is_empty())?
+            .map(|first| [IoSlice::new(first)]),
+    };
+    #[cfg(upcall_faults)]
+    let data = cut.as_ref().map_or(data, |cut| &cut[..]);
     // SAFETY: all zeroes is a valid `msghdr`: null pointers and zero lengths.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     // `IoSlice` is guaranteed to have the layout of `iovec`; the kernel does not write through it.
@@ -70,11 +78,18 @@ pub(crate) fn receive_fds(
     buffer: &mut [u8],
     mut take: impl FnMut(OwnedFd),
 ) -> Result<(usize, bool), Errno> {
+    #[cfg(upcall_faults)]
+    let buffer = crate::faults::read_into("recvmsg(2)", fd, buffer)?;
     let mut control = Control([0; CONTROL_BYTES]);
     let mut slice = io_vector(buffer);
     let mut message = message(&mut slice);
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = CONTROL_BYTES as _;
+    #[cfg(upcall_faults)]
+    if let Some(count) = crate::faults::limit_fds() {
+        // SAFETY: CMSG_LEN only computes.
+        message.msg_controllen = unsafe { libc::CMSG_LEN((count * size_of::<RawFd>()) as u32) } as _;
+    }
     let received = receive_message(fd, &mut message)?;
     let mut cut = message.msg_flags & libc::MSG_CTRUNC != 0;
     // SAFETY: the kernel filled the control part and set its length; the CMSG functions stay inside it. Descriptors in
@@ -100,6 +115,8 @@ pub(crate) fn receive_fds(
 ///
 /// Returns the same as [`receive_fds`].
 pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+    #[cfg(upcall_faults)]
+    let buffer = crate::faults::read_into("recvmsg(2)", fd, buffer)?;
     let mut slice = io_vector(buffer);
     let mut message = message(&mut slice);
     let received = receive_message(fd, &mut message)?;

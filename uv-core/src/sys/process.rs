@@ -18,6 +18,10 @@ pub(crate) struct Ended {
 
 /// Kills and collects a child that is not reported. It is not collected yet, so the id still belongs to it.
 pub(crate) fn abandon(pid: i32) {
+    #[cfg(upcall_faults)]
+    if crate::faults::kill_by_pid(pid, libc::SIGKILL).is_some() {
+        return;
+    }
     // Fails if the child has ended already.
     let _ = kill(pid, libc::SIGKILL);
     while wait(pid, 0) == Err(Errno::EINTR) {}
@@ -27,6 +31,10 @@ pub(crate) fn abandon(pid: i32) {
 ///
 /// Waits by the pidfd: if other code has collected the child, another child may have its id.
 pub(crate) fn try_collect(child: &Child) -> Result<Option<Ended>, Errno> {
+    #[cfg(upcall_faults)]
+    if let Some(collected) = crate::faults::collect(child.pid) {
+        return collected;
+    }
     // SAFETY: all zeroes is a valid `siginfo_t`: a plain struct of integers.
     let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
     let (of, id) = (libc::P_PIDFD, child.pidfd.as_raw_fd() as libc::id_t);
@@ -62,6 +70,10 @@ fn wait(pid: i32, options: libc::c_int) -> Result<Option<libc::c_int>, Errno> {
 }
 
 pub(crate) fn kill(pid: i32, signum: i32) -> Result<(), Errno> {
+    #[cfg(upcall_faults)]
+    if let Some(sent) = crate::faults::kill_by_pid(pid, signum) {
+        return sent;
+    }
     // SAFETY: takes integers only.
     check(unsafe { libc::kill(pid, signum) }).map(drop)
 }
@@ -69,6 +81,12 @@ pub(crate) fn kill(pid: i32, signum: i32) -> Result<(), Errno> {
 /// Sends a signal to the process of the pidfd, even if another process has its id now.
 pub(crate) fn signal(pidfd: BorrowedFd<'_>, signum: i32) -> Result<(), Errno> {
     call("pidfd_send_signal(2)", || {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("pidfd_send_signal(2)", None)?;
+        #[cfg(upcall_faults)]
+        if let Some(sent) = crate::faults::kill_by_pidfd(pidfd, signum) {
+            return sent;
+        }
         let (no_info, no_flags) = (std::ptr::null::<libc::siginfo_t>(), 0);
         // SAFETY: takes integers and a null pointer.
         let sent = unsafe {

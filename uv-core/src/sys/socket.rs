@@ -10,6 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Creates a non-blocking stream socket, with `FD_CLOEXEC`.
 pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("socket(2)", None)?;
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: takes integers only; a descriptor that it returns is new.
     unsafe { own(libc::socket(family, kind, 0)) }
@@ -18,6 +20,8 @@ pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
 /// Creates two connected Unix stream sockets, with `FD_CLOEXEC`. The first is non-blocking, the second if
 /// `nonblocking_peer` is set.
 pub(crate) fn stream_pair(nonblocking_peer: bool) -> Result<(OwnedFd, OwnedFd), Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("socketpair(2)", None)?;
     let mut fds = [-1; 2];
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
     // SAFETY: the kernel writes two descriptors into the array of two.
@@ -30,12 +34,16 @@ pub(crate) fn stream_pair(nonblocking_peer: bool) -> Result<(OwnedFd, OwnedFd), 
 }
 
 pub(crate) fn bind(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("bind(2)", None)?;
     // SAFETY: pointer and length describe the address, which outlives the call.
     check(unsafe { libc::bind(fd.as_raw_fd(), addr.as_ptr(), addr.len()) }).map(drop)
 }
 
 pub(crate) fn connect(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> {
     call("connect(2)", || {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("connect(2)", None)?;
         // SAFETY: pointer and length describe the address, which outlives the call.
         check(unsafe { libc::connect(fd.as_raw_fd(), addr.as_ptr(), addr.len()) }).map(drop)
     })
@@ -52,14 +60,20 @@ pub(crate) fn is_unbound(addr: &SockAddr) -> bool {
 }
 
 pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
-    // SAFETY: takes integers only.
-    call("listen(2)", || check(unsafe { libc::listen(fd.as_raw_fd(), backlog) }).map(drop))
+    call("listen(2)", || {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("listen(2)", None)?;
+        // SAFETY: takes integers only.
+        check(unsafe { libc::listen(fd.as_raw_fd(), backlog) }).map(drop)
+    })
 }
 
 /// Accepts the next connection as a non-blocking socket, with `FD_CLOEXEC`.
 pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     call("accept4(2)", || {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("accept4(2)", Some(fd))?;
         // SAFETY: null address pointers mean that the peer's address is not wanted; a descriptor that it returns is new.
         unsafe { own(libc::accept4(fd.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags)) }
     })
@@ -73,15 +87,38 @@ pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
     found != Ok(0)
 }
 
+/// Ends a connection in both directions, so that what follows an injected failure is what follows a real one.
+#[cfg(upcall_faults)]
+pub(crate) fn break_off(fd: BorrowedFd<'_>) {
+    // SAFETY: takes integers only. Fails for what is no connected socket.
+    let _ = unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
+}
+
+/// What the descriptor is ready for now, in the bits of poll(2), for an event that a test reports in the kernel's place.
+#[cfg(upcall_faults)]
+pub(crate) fn readiness(fd: BorrowedFd<'_>) -> libc::c_short {
+    let events = libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP;
+    let mut question = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+    // SAFETY: the kernel reads and writes the one structure that it gets.
+    let found = unsafe { libc::poll(&raw mut question, 1, 0) };
+    if found > 0 { question.revents } else { 0 }
+}
+
 pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: takes integers only.
-    call("shutdown(2)", || check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }).map(drop))
+    call("shutdown(2)", || {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("shutdown(2)", None)?;
+        // SAFETY: takes integers only.
+        check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }).map(drop)
+    })
 }
 
 /// Reads from a socket or, if `is_socket` is false, from any descriptor. Reading from a socket never blocks, even if
 /// another process has made the open file blocking.
 #[inline]
 pub(crate) fn read(fd: BorrowedFd<'_>, is_socket: bool, buffer: &mut [u8]) -> Result<usize, Errno> {
+    #[cfg(upcall_faults)]
+    let buffer = crate::faults::read_into(if is_socket { "recv(2)" } else { "read(2)" }, fd, buffer)?;
     let (start, len) = (buffer.as_mut_ptr().cast(), buffer.len());
     if is_socket {
         transfer("recv(2)", || {
@@ -119,6 +156,12 @@ impl Means {
 /// Writes. On sockets this raises no SIGPIPE; on other files that cannot be avoided.
 #[inline]
 pub(crate) fn write(fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usize, Errno> {
+    #[cfg(upcall_faults)]
+    let data = match means {
+        Means::WaitingSocket => data,
+        Means::Socket => &data[..crate::faults::write_len("send(2)", fd, data.len())?],
+        Means::File => &data[..crate::faults::write_len("write(2)", fd, data.len())?],
+    };
     let (start, len) = (data.as_ptr().cast(), data.len());
     if let Means::File = means {
         // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
@@ -137,6 +180,10 @@ pub(crate) fn writev(fd: BorrowedFd<'_>, means: Means, data: &[IoSlice<'_>]) -> 
     }
     if let Means::Socket | Means::WaitingSocket = means {
         return super::message::send(fd, means, data, &[]);
+    }
+    #[cfg(upcall_faults)]
+    if let Some(first) = crate::faults::write_from("writev(2)", fd, data, false)? {
+        return write(fd, means, first);
     }
     transfer("writev(2)", || {
         // SAFETY: `IoSlice` is guaranteed to have the layout of `iovec`, and the slices outlive the call.
@@ -188,6 +235,8 @@ pub(crate) fn set_option(
     name: libc::c_int,
     value: libc::c_int,
 ) -> Result<(), Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("setsockopt(2)", None)?;
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: value and length describe one int, which outlives the call.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) }).map(drop)

@@ -101,6 +101,10 @@ struct Start<'a> {
 ///
 /// Returns the error of the step that failed, in this process or in the child, including `exec`; no child is left then.
 pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
+    #[cfg(upcall_faults)]
+    if let Some(started) = crate::faults::start_child(program, fds) {
+        return started;
+    }
     keep_exit_statuses()?;
     let args = pointers(&program.args);
     // `execvpe` needs an array of the arguments on the stack to run a script with the shell.

@@ -43,6 +43,9 @@ pub struct Layer(&'static str);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     handle: Option<u32>,
+    /// The epoll descriptor of the handle's loop.
+    #[cfg(upcall_faults)]
+    epoll: i32,
     context: Option<(u64, u64)>,
     bytes: Option<usize>,
     info: Option<String>,
@@ -51,7 +54,11 @@ pub struct Facts {
 /// A call in progress; it ends when this is dropped.
 #[derive(Debug)]
 #[must_use = "the call ends when this is dropped"]
-pub struct Call(Span);
+pub struct Call {
+    span: Span,
+    #[cfg(upcall_faults)]
+    _law: Option<crate::faults::Span>,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Direction {
@@ -71,21 +78,21 @@ impl Layer {
     #[inline]
     #[track_caller]
     pub fn up(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        Call::begin(Span::new(self, Direction::Up, call), facts)
+        Call::begin(self, Direction::Up, call, facts)
     }
 
     /// Records that the layer is called from above, or makes a system call.
     #[inline]
     #[track_caller]
     pub fn down(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        Call::begin(Span::new(self, Direction::Down, call), facts)
+        Call::begin(self, Direction::Down, call, facts)
     }
 
     /// Records other work of the layer, which ends when the returned value is dropped.
     #[inline]
     #[track_caller]
     pub fn scope(self, call: &'static str, facts: impl FnOnce() -> Facts) -> Call {
-        Call::begin(Span::new(self, Direction::Note, call), facts)
+        Call::begin(self, Direction::Note, call, facts)
     }
 
     /// Records the begin of work whose end [`ends`](Self::ends) records, for code that has another guard.
@@ -141,13 +148,33 @@ pub fn is_on() -> bool {
     cfg!(feature = "trace") && Level::Trace <= log::STATIC_MAX_LEVEL && Level::Trace <= log::max_level()
 }
 
+#[cfg(upcall_faults)]
+impl Direction {
+    /// `None` for what is neither an upcall nor a downcall.
+    const fn is_up(self) -> Option<bool> {
+        match self {
+            Self::Up => Some(true),
+            Self::Down => Some(false),
+            Self::Note => None,
+        }
+    }
+}
+
 impl Call {
     #[inline]
-    fn begin(span: Span, facts: impl FnOnce() -> Facts) -> Self {
+    #[track_caller]
+    fn begin(layer: Layer, dir: Direction, call: &'static str, facts: impl FnOnce() -> Facts) -> Self {
+        let span = Span::new(layer, dir, call);
+        #[cfg(upcall_faults)]
+        let (law, facts) = crate::faults::Span::begin(layer.0, dir.is_up(), call, facts);
         if is_on() {
             span.begin(facts);
         }
-        Self(span)
+        Self {
+            span,
+            #[cfg(upcall_faults)]
+            _law: law,
+        }
     }
 }
 
@@ -155,7 +182,7 @@ impl Drop for Call {
     #[inline]
     fn drop(&mut self) {
         if is_on() {
-            self.0.end(Facts::default);
+            self.span.end(Facts::default);
         }
     }
 }
@@ -164,7 +191,16 @@ impl Facts {
     /// The facts of a handle.
     #[must_use]
     pub fn of(handle: &Handle) -> Self {
-        Self::numbered(handle.key().generation)
+        let facts = Self::numbered(handle.key().generation);
+        #[cfg(upcall_faults)]
+        let facts = Self { epoll: handle.loop_handle().backend_fd(), ..facts };
+        facts
+    }
+
+    /// The epoll descriptor of the handle's loop, and the handle's number.
+    #[cfg(upcall_faults)]
+    pub(crate) fn handle(&self) -> Option<(i32, u32)> {
+        self.handle.filter(|_| self.epoll != 0).map(|handle| (self.epoll, handle))
     }
 
     /// The facts of the handle with this number.

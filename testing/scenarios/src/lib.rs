@@ -1,0 +1,27 @@
+//! The scenarios of Upcall's own layers: what each layer promises, under every fault that a seed decides.
+//!
+//! A scenario is a function of a [`testing::World`]. [`ALL`] names them for the program `upcall-faults`, which
+//! `cargo xtask faults` builds with `--cfg upcall_faults` and becomes.
+#![cfg(upcall_faults)]
+#![forbid(unsafe_code)]
+
+mod http;
+mod net;
+pub mod run;
+
+use testing::World;
+
+/// A scenario and its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// As on the command line: `layer/what`.
+    pub name: &'static str,
+    /// Its code.
+    pub run: fn(&World) -> Result<(), String>,
+}
+
+/// All scenarios, by layer.
+pub const ALL: &[Scenario] = &[
+    Scenario { name: "net/echo", run: net::echo },
+    Scenario { name: "http/conversations", run: http::conversations },
+];

@@ -1,0 +1,245 @@
+//! The program: runs scenarios on all cores, shows how far it is, prints the table, and replays one seed with its trace.
+
+use crate::{ALL, Scenario};
+use clap::Parser;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+use testing::{Explorer, Failure, Outcome, Plan};
+
+/// Runs the scenarios of Upcall's layers under seeded faults.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask faults")]
+struct Options {
+    /// The scenarios, such as `http` for all of http, or `net/echo`. Default: all.
+    scenarios: Vec<String>,
+    /// Seeds of each scenario.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Replays this seed alone, with its trace.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Lists the scenarios.
+    #[arg(long)]
+    list: bool,
+    /// Processes. Default: as many as the machine has processors.
+    #[arg(long)]
+    jobs: Option<u64>,
+    /// Runs in this process, as one of several: the remainder and the number of them.
+    #[arg(long, hide = true, num_args = 2)]
+    part: Option<Vec<u64>>,
+}
+
+/// What one scenario showed under all seeds.
+#[derive(Default)]
+struct Sum {
+    seeds: u64,
+    turns: u64,
+    seconds: u64,
+    faults: BTreeMap<String, u64>,
+    failed: Vec<u64>,
+}
+
+/// The program. Returns its exit code.
+#[must_use]
+pub fn main() -> i32 {
+    let options = Options::parse();
+    let chosen: Vec<_> = ALL.iter().filter(|scenario| options.wants(scenario.name)).copied().collect();
+    if options.list {
+        chosen.iter().for_each(|scenario| println!("{}", scenario.name));
+        return 0;
+    }
+    if chosen.is_empty() {
+        eprintln!("no such scenario: --list has them all");
+        return 2;
+    }
+    match (options.seed, &options.part) {
+        (Some(seed), _) => replay(&chosen, seed),
+        (None, Some(part)) => run_part(&chosen, &options, part[0], part[1]),
+        (None, None) => run_all(&chosen, &options),
+    }
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        let is_named = |wanted: &String| {
+            name == wanted || name.strip_prefix(&**wanted).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.scenarios.is_empty() || self.scenarios.iter().any(is_named)
+    }
+}
+
+/// Runs one seed of each scenario and shows all of it.
+fn replay(chosen: &[Scenario], seed: u64) -> i32 {
+    let mut code = 0;
+    for scenario in chosen {
+        let explorer = Explorer::new(scenario.run);
+        match explorer.check(seed) {
+            Ok(_) => {
+                let (outcome, trace) = explorer.replay(Plan::new(seed));
+                trace.iter().for_each(|line| println!("{line}"));
+                println!("{}: seed {seed} holds, with {} faults", scenario.name, outcome.faults.len());
+            }
+            Err(failure) => {
+                code = 1;
+                failure.trace.iter().for_each(|line| println!("{line}"));
+                println!("{}: {}", scenario.name, Failure { trace: Vec::new(), ..failure });
+            }
+        }
+    }
+    code
+}
+
+/// One process's part. Its results are lines on its standard output.
+fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i32 {
+    let mut out = std::io::stdout().lock();
+    for (index, scenario) in chosen.iter().enumerate() {
+        let explorer = Explorer::new(scenario.run);
+        let mut faults = BTreeMap::<String, u64>::new();
+        let (mut seeds, mut turns, mut micros) = (0_u64, 0, 0);
+        let mut told = Instant::now();
+        let mut tell =
+            |seeds: &mut u64, turns: &mut u64, micros: &mut u128, faults: &mut BTreeMap<String, u64>| {
+                let kinds: Vec<_> = faults.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
+                // The reader is this program, which ends this process otherwise.
+                let _ = writeln!(out, "sum\t{index}\t{seeds}\t{turns}\t{micros}\t{}", kinds.join("\t"));
+                let _ = out.flush();
+                (*seeds, *turns, *micros) = (0, 0, 0);
+                faults.clear();
+            };
+        for seed in (options.from..options.from + options.seeds).filter(|seed| seed % parts == part) {
+            let outcome: Outcome = explorer.run(Plan::new(seed));
+            seeds += 1;
+            turns += outcome.turns;
+            micros += outcome.elapsed.as_micros();
+            for fault in &outcome.faults {
+                *faults.entry(format!("{} {}", fault.call, fault.kind)).or_default() += 1;
+            }
+            if let Some(reason) = outcome.failure {
+                tell(&mut seeds, &mut turns, &mut micros, &mut faults);
+                println!("failed\t{index}\t{seed}\t{}", reason.lines().next().unwrap_or_default());
+            }
+            if told.elapsed() > Duration::from_millis(200) {
+                told = Instant::now();
+                tell(&mut seeds, &mut turns, &mut micros, &mut faults);
+            }
+        }
+        tell(&mut seeds, &mut turns, &mut micros, &mut faults);
+    }
+    0
+}
+
+/// All of it, in as many processes as there are processors.
+fn run_all(chosen: &[Scenario], options: &Options) -> i32 {
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let parts = options.jobs.unwrap_or(processors).max(1);
+    let (lines, heard) = channel();
+    let children: Vec<_> = match (0..parts).map(|part| start_part(part, parts, lines.clone())).collect() {
+        Ok(children) => children,
+        Err(error) => {
+            eprintln!("cannot start itself: {error}");
+            return 2;
+        }
+    };
+    drop(lines);
+    let began = Instant::now();
+    let mut sums: Vec<Sum> = chosen.iter().map(|_| Sum::default()).collect();
+    let total = options.seeds * chosen.len() as u64;
+    let is_seen = std::io::stderr().is_terminal();
+    for line in heard {
+        take_line(&mut sums, chosen, &line);
+        if is_seen {
+            let done: u64 = sums.iter().map(|sum| sum.seeds).sum();
+            let rate = done as f64 / began.elapsed().as_secs_f64();
+            eprint!("\r{done} of {total} runs, {rate:.0} a second ");
+        }
+    }
+    if is_seen {
+        eprintln!();
+    }
+    let died = children.into_iter().any(|mut child| !child.wait().is_ok_and(|status| status.success()));
+    table(chosen, &sums, began.elapsed());
+    if died {
+        eprintln!("a process of the run died");
+    }
+    i32::from(died || sums.iter().any(|sum| !sum.failed.is_empty()))
+}
+
+fn start_part(part: u64, parts: u64, lines: Sender<String>) -> std::io::Result<Child> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .args(["--part", &part.to_string(), &parts.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take();
+    std::thread::spawn(move || {
+        for line in output.into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(Result::ok)
+        {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(child)
+}
+
+fn take_line(sums: &mut [Sum], chosen: &[Scenario], line: &str) {
+    let words: Vec<_> = line.split('\t').collect();
+    let [kind, index, rest @ ..] = &words[..] else { return };
+    let Some((index, sum)) =
+        index.parse::<usize>().ok().and_then(|index| Some((index, sums.get_mut(index)?)))
+    else {
+        return;
+    };
+    let number = |at: usize| rest.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    if *kind == "failed" {
+        sum.failed.push(number(0));
+        if sum.failed.len() <= 5 {
+            let (name, reason) = (chosen[index].name, rest.get(1).unwrap_or(&""));
+            println!(
+                "{name}: seed {}: {reason}\n  replay: cargo xtask faults {name} --seed {}",
+                number(0),
+                number(0)
+            );
+        }
+        return;
+    }
+    sum.seeds += number(0);
+    sum.turns += number(1);
+    sum.seconds += number(2);
+    for (kind, count) in rest.iter().skip(3).filter_map(|word| word.rsplit_once('=')) {
+        *sum.faults.entry(kind.to_owned()).or_default() += count.parse::<u64>().unwrap_or(0);
+    }
+}
+
+fn table(chosen: &[Scenario], sums: &[Sum], took: Duration) {
+    println!(
+        "{:<28} {:>9} {:>10} {:>12} {:>12} {:>7}",
+        "scenario", "seeds", "faults", "turns", "virtual", "failed"
+    );
+    let mut kinds = BTreeMap::<&str, u64>::new();
+    for (scenario, sum) in chosen.iter().zip(sums) {
+        let faults: u64 = sum.faults.values().sum();
+        let time = format!("{:.1} h", sum.seconds as f64 / 3.6e9);
+        let Sum { seeds, turns, failed, .. } = sum;
+        println!("{:<28} {seeds:>9} {faults:>10} {turns:>12} {time:>12} {:>7}", scenario.name, failed.len());
+        for (kind, count) in &sum.faults {
+            *kinds.entry(kind).or_default() += count;
+        }
+    }
+    let seeds: u64 = sums.iter().map(|sum| sum.seeds).sum();
+    println!(
+        "\n{seeds} runs in {:.1} s: {:.0} a second",
+        took.as_secs_f64(),
+        seeds as f64 / took.as_secs_f64()
+    );
+    println!("\nfaults by call and kind:");
+    for (kind, count) in kinds {
+        println!("  {kind:<40} {count:>10}");
+    }
+}

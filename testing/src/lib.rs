@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![cfg(upcall_faults)]
+#![forbid(unsafe_code)]
+
+mod check;
+mod explore;
+mod minimal;
+mod peer;
+mod recording;
+mod world;
+
+pub use explore::{Explorer, Failure, Outcome, explore};
+pub use peer::Peer;
+pub use uv_core::faults::{Fault, Kind, Plan};
+pub use world::{Child, World};

@@ -1,0 +1,234 @@
+//! A peer that speaks bytes: it sends what it was given in pieces whose ends the seed decides, and keeps what it receives.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{self, Shutdown, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+use uv_core::faults;
+
+/// The bytes that a peer reads in one turn at most.
+const PIECE: usize = 16 * 1024;
+
+/// A client of a server under test. A cheap clone. It ends with its last clone, once it has sent everything.
+#[derive(Clone, Debug)]
+pub struct Peer(pub(crate) Rc<PeerInner>);
+
+pub(crate) struct PeerInner {
+    stream: RefCell<Option<Stream>>,
+    output: RefCell<Vec<u8>>,
+    /// The FIN is due behind the output.
+    finishes: Cell<bool>,
+    is_finished: Cell<bool>,
+    input: RefCell<Vec<u8>>,
+    end: RefCell<Option<Result<(), ErrorKind>>>,
+    /// It does nothing before.
+    pause: Cell<Duration>,
+    /// Its last turn was before that.
+    is_pausing: Cell<bool>,
+    is_patient: Cell<bool>,
+    reads: Cell<bool>,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Peer {
+    /// Sends bytes behind those that wait.
+    pub fn send(&self, data: impl AsRef<[u8]>) {
+        self.0.output.borrow_mut().extend_from_slice(data.as_ref());
+    }
+
+    /// Sends a FIN behind everything.
+    pub fn finish(&self) {
+        self.0.finishes.set(true);
+    }
+
+    /// Closes the connection at once. What was not received makes it a reset.
+    pub fn close(&self) {
+        drop(self.0.stream.take());
+        self.0.end.borrow_mut().get_or_insert(Err(ErrorKind::NotConnected));
+    }
+
+    /// Reads nothing from now on, or goes on.
+    pub fn set_reading(&self, on: bool) {
+        self.0.reads.set(on);
+    }
+
+    /// Never pauses by itself: for clients whose time matters.
+    pub fn hurry(&self) {
+        self.0.is_patient.set(false);
+    }
+
+    /// All that was received.
+    #[must_use]
+    pub fn received(&self) -> Vec<u8> {
+        self.0.input.borrow().clone()
+    }
+
+    /// The number of bytes that were received.
+    #[must_use]
+    pub fn received_len(&self) -> usize {
+        self.0.input.borrow().len()
+    }
+
+    /// Whether all that was given to [`send`](Self::send) is sent.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        self.0.output.borrow().is_empty()
+    }
+
+    /// How the connection ended: `Ok` for a FIN. `None` while it lasts.
+    #[must_use]
+    pub fn end(&self) -> Option<Result<(), ErrorKind>> {
+        *self.0.end.borrow()
+    }
+
+    /// Whether nothing more will be received.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.end().is_some()
+    }
+}
+
+impl PeerInner {
+    pub(crate) fn tcp(address: net::SocketAddr) -> io::Result<Rc<Self>> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self::new(Stream::Tcp(stream)))
+    }
+
+    pub(crate) fn unix(path: &Path) -> io::Result<Rc<Self>> {
+        let stream = match path.as_os_str().as_bytes() {
+            [0, name @ ..] => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+            _ => UnixStream::connect(path)?,
+        };
+        stream.set_nonblocking(true)?;
+        Ok(Self::new(Stream::Unix(stream)))
+    }
+
+    fn new(stream: Stream) -> Rc<Self> {
+        Rc::new(Self {
+            stream: RefCell::new(Some(stream)),
+            output: RefCell::default(),
+            finishes: Cell::new(false),
+            is_finished: Cell::new(false),
+            input: RefCell::default(),
+            end: RefCell::default(),
+            pause: Cell::new(Duration::ZERO),
+            is_pausing: Cell::new(false),
+            is_patient: Cell::new(true),
+            reads: Cell::new(true),
+        })
+    }
+
+    /// One piece out and one in. Returns whether anything happened.
+    pub(crate) fn turn(&self) -> bool {
+        let now = faults::now().unwrap_or_default();
+        self.is_pausing.set(self.pause.get() > now);
+        if self.is_pausing.get() {
+            return false;
+        }
+        if self.is_patient.get() && faults::choose("pause of a peer", 16) == 0 {
+            let longest = [100, 10_000, 1_000_000][faults::choose("length of a pause", 3) as usize];
+            self.pause.set(now + Duration::from_micros(faults::choose("pause of a peer", longest)));
+            return true;
+        }
+        let mut slot = self.stream.borrow_mut();
+        let Some(stream) = &mut *slot else { return false };
+        let wrote = self.write(stream);
+        let read = self.reads.get() && self.end.borrow().is_none() && self.read(stream);
+        wrote || read
+    }
+
+    fn write(&self, stream: &mut Stream) -> bool {
+        let mut output = self.output.borrow_mut();
+        if output.is_empty() {
+            if self.finishes.get() && !self.is_finished.replace(true) {
+                // Fails if the connection is reset.
+                let _ = stream.finish();
+                return true;
+            }
+            return false;
+        }
+        let bound = if faults::choose("cut", 2) == 0 { output.len() } else { output.len().min(8) };
+        let len = 1 + faults::choose("cut", bound as u64) as usize;
+        match stream.as_io().write(&output[..len.min(output.len())]) {
+            Ok(sent) => {
+                output.drain(..sent);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            Err(_) => {
+                // The server has closed: what it sent before is still to be read.
+                output.clear();
+                true
+            }
+        }
+    }
+
+    fn read(&self, stream: &mut Stream) -> bool {
+        let mut buffer = [0; PIECE];
+        let bound = 1 + faults::choose("cut", PIECE as u64) as usize;
+        match stream.as_io().read(&mut buffer[..bound]) {
+            Ok(0) => *self.end.borrow_mut() = Some(Ok(())),
+            Ok(count) => self.input.borrow_mut().extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(error) => *self.end.borrow_mut() = Some(Err(error.kind())),
+        }
+        true
+    }
+
+    /// When the peer's pause is over, if it pauses.
+    pub(crate) fn wakes_at(&self) -> Option<Duration> {
+        let has_stream = self.stream.borrow().is_some();
+        Some(self.pause.get()).filter(|_| has_stream && self.is_pausing.get())
+    }
+
+    /// Whether only the world has it and nothing is left to send.
+    pub(crate) fn is_over(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) <= 2
+            && self.output.borrow().is_empty()
+            && self.finishes.get() == self.is_finished.get()
+    }
+}
+
+impl fmt::Debug for PeerInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(end) = self.end.try_borrow() else { return f.write_str("Peer") };
+        f.debug_struct("Peer")
+            .field("to_send", &self.output.borrow().len())
+            .field("finished", &self.is_finished.get())
+            .field("received", &self.input.borrow().len())
+            .field("end", &*end)
+            .field("pauses", &self.is_pausing.get())
+            .finish_non_exhaustive()
+    }
+}
+
+trait Io: Read + Write {}
+impl<T: Read + Write> Io for T {}
+
+impl Stream {
+    fn as_io(&mut self) -> &mut dyn Io {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(stream) => stream,
+        }
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+}

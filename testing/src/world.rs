@@ -1,0 +1,404 @@
+//! The world of a scenario: its loops, peers and children, which take turns in an order that the seed decides, on a clock that
+//! jumps to the next deadline when nothing is left to do.
+
+use crate::peer::{Peer, PeerInner};
+use async_wrap::Environment;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use uv_core::faults::{self, Plan};
+use uv_core::handle::{HandleInfo, HandleKind};
+use uv_core::{Loop, LoopHandle, RunMode, Signal};
+
+/// Rounds over all loops and peers after which a scenario does not end.
+const ROUNDS: u64 = 200_000;
+
+/// The virtual time that loops have to end in once a scenario is over.
+const LAST_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Tells the sockets of one world from those of another.
+static NAMES: AtomicU64 = AtomicU64::new(0);
+
+/// Where a scenario runs: see [`explore`](crate::explore()).
+#[derive(Debug)]
+pub struct World {
+    faults: faults::World,
+    members: RefCell<Vec<Rc<Member>>>,
+    peers: RefCell<Vec<Rc<PeerInner>>>,
+    main: RefCell<Option<Rc<Main>>>,
+    rounds: Cell<u64>,
+}
+
+/// A loop, and the child whose loop it is.
+#[derive(Debug)]
+struct Member {
+    name: String,
+    event_loop: RefCell<Option<Loop>>,
+    child: RefCell<Option<faults::Child>>,
+    pid: i32,
+    is_stopped: Cell<bool>,
+    status: Cell<i32>,
+}
+
+/// The program of every child.
+struct Main(Box<dyn Fn(&Child<'_>)>);
+
+impl std::fmt::Debug for Main {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Main").finish_non_exhaustive()
+    }
+}
+
+/// A child process as its code sees it.
+#[derive(Debug)]
+pub struct Child<'a> {
+    env: Environment,
+    member: &'a Rc<Member>,
+}
+
+impl Child<'_> {
+    /// The environment of the child's loop. The child ends with its loop.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.env
+    }
+
+    /// The child's process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.member.pid
+    }
+
+    /// The code with which the child ends. Default: 0.
+    pub fn set_exit_code(&self, code: i32) {
+        self.member.status.set(code);
+    }
+}
+
+impl World {
+    pub(crate) fn enter(plan: Plan) -> Self {
+        Self {
+            faults: faults::World::enter(plan),
+            members: RefCell::default(),
+            peers: RefCell::default(),
+            main: RefCell::default(),
+            rounds: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn faults(&self) -> &faults::World {
+        &self.faults
+    }
+
+    /// A new loop that takes turns with the others.
+    ///
+    /// # Errors
+    /// The system's refusal, which is a fault of this world only if it is `EMFILE` or the like.
+    pub fn event_loop(&self, name: &str) -> uv_core::Result<LoopHandle> {
+        let event_loop = Loop::new()?;
+        let handle = LoopHandle::clone(&event_loop);
+        self.add(name, event_loop, None);
+        Ok(handle)
+    }
+
+    /// A new loop with an environment.
+    ///
+    /// # Errors
+    /// As for [`event_loop`](Self::event_loop).
+    pub fn environment(&self, name: &str) -> uv_core::Result<Environment> {
+        let event_loop = Loop::new()?;
+        let env = Environment::new(&event_loop);
+        self.add(name, event_loop, None);
+        Ok(env)
+    }
+
+    fn add(&self, name: &str, event_loop: Loop, child: Option<faults::Child>) -> Rc<Member> {
+        let member = Rc::new(Member {
+            name: name.to_owned(),
+            event_loop: RefCell::new(Some(event_loop)),
+            pid: child.as_ref().map_or(0, |child| child.pid),
+            child: RefCell::new(child),
+            is_stopped: Cell::new(false),
+            status: Cell::new(0),
+        });
+        self.members.borrow_mut().push(Rc::clone(&member));
+        member
+    }
+
+    /// A Unix socket for a server of this world, which no other has. It is an abstract name, so it leaves no file and needs
+    /// no port: for `ListenOptions::path`.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        let number = NAMES.fetch_add(1, Ordering::Relaxed);
+        PathBuf::from(format!("\0upcall-testing-{}-{number}", std::process::id()))
+    }
+
+    /// A client that connects to a Unix socket and speaks bytes. No fault meets the peer itself: it may be slow, and it may
+    /// cut what it sends anywhere.
+    ///
+    /// # Errors
+    /// The refusal of the connection.
+    pub fn peer(&self, path: &Path) -> io::Result<Peer> {
+        Ok(self.add_peer(PeerInner::unix(path)?))
+    }
+
+    /// As [`peer`](Self::peer), over TCP.
+    ///
+    /// # Errors
+    /// The refusal of the connection.
+    pub fn tcp_peer(&self, address: SocketAddr) -> io::Result<Peer> {
+        Ok(self.add_peer(PeerInner::tcp(address)?))
+    }
+
+    fn add_peer(&self, peer: Rc<PeerInner>) -> Peer {
+        self.peers.borrow_mut().push(Rc::clone(&peer));
+        Peer(peer)
+    }
+
+    /// The program of the children that are started in this world: each gets a loop of its own in this thread.
+    pub fn play_children(&self, main: impl Fn(&Child<'_>) + 'static) {
+        *self.main.borrow_mut() = Some(Rc::new(Main(Box::new(main))));
+    }
+
+    /// A number below `bound` that the seed decides.
+    #[must_use]
+    pub fn choose(&self, bound: u64) -> u64 {
+        faults::choose("choice of the scenario", bound)
+    }
+
+    /// The virtual time.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        faults::now().unwrap_or_default()
+    }
+
+    /// Injects no further faults.
+    pub fn calm(&self) {
+        self.faults.calm();
+    }
+
+    /// Reports the breach of a law of the scenario's own. The run goes on.
+    pub fn violate(&self, law: impl Into<String>) {
+        self.faults.violate(law);
+    }
+
+    /// Lets everything take turns until `is_done`.
+    ///
+    /// # Errors
+    /// A text that says what every loop waits for, if nothing is left that could happen.
+    pub fn run_until(&self, is_done: impl Fn() -> bool) -> Result<(), String> {
+        while !is_done() {
+            if !self.round() && !is_done() {
+                return Err(format!("nothing happens any more; {}", self.state()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everything take turns for this long, in virtual time.
+    ///
+    /// # Errors
+    /// If the loops spin.
+    pub fn run_for(&self, time: Duration) -> Result<(), String> {
+        let until = self.now() + time;
+        while self.now() < until {
+            if !self.round_before(Some(until)) {
+                return Err(self.state());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everything take turns until every loop has ended.
+    ///
+    /// # Errors
+    /// As for [`run_until`](Self::run_until).
+    pub fn run(&self) -> Result<(), String> {
+        self.run_until(|| !self.is_alive())
+    }
+
+    fn is_alive(&self) -> bool {
+        self.members.borrow().iter().any(|member| member.is_alive())
+    }
+
+    fn round(&self) -> bool {
+        self.round_before(None)
+    }
+
+    /// One turn of everything. Returns whether anything happened or time passed.
+    fn round_before(&self, until: Option<Duration>) -> bool {
+        self.rounds.set(self.rounds.get() + 1);
+        assert!(self.rounds.get() < ROUNDS, "the scenario does not end: {}", self.state());
+        self.start_children();
+        let members = self.members.borrow().clone();
+        let peers = self.peers.borrow().clone();
+        let count = members.len() + peers.len();
+        let first = faults::choose("turn of", count as u64) as usize;
+        let mut acted = false;
+        for index in (0..count).map(|index| (first + index) % count) {
+            acted |= match members.get(index) {
+                Some(member) => self.turn(member),
+                None => peers[index - members.len()].turn(),
+            };
+        }
+        self.peers.borrow_mut().retain(|peer| !peer.is_over());
+        self.members.borrow_mut().retain(|member| member.event_loop.borrow().is_some());
+        acted || self.pass_time(until)
+    }
+
+    fn turn(&self, member: &Rc<Member>) -> bool {
+        self.signal(member);
+        if member.is_stopped.get() {
+            return false;
+        }
+        let before = self.faults.activity();
+        let Some(handle) = member.handle() else { return false };
+        let ran = member.play(|| handle.run(RunMode::NoWait));
+        if let Err(error) = ran {
+            self.violate(format!("{}: {error}", member.name));
+        }
+        if member.pid != 0 && !handle.is_alive() {
+            member.end(0);
+            return true;
+        }
+        let has_work = handle.is_alive() && handle.backend_timeout() == Some(Duration::ZERO);
+        has_work || self.faults.activity() != before
+    }
+
+    /// Lets time pass to the next moment at which something may happen.
+    fn pass_time(&self, until: Option<Duration>) -> bool {
+        let now = self.now();
+        let members = self.members.borrow();
+        let running = members.iter().filter(|member| !member.is_stopped.get());
+        let deadlines = running.filter_map(|member| {
+            let handle = member.handle().filter(|handle| handle.is_alive())?;
+            // The loop's own time is that of its last turn.
+            Some(now.max(faults_time(&handle)? + handle.backend_timeout()?))
+        });
+        let peers = self.peers.borrow();
+        let pauses = peers.iter().filter_map(|peer| peer.wakes_at());
+        let others = [faults::next_ready(), faults::next_job(), until].into_iter().flatten();
+        let Some(next) = deadlines.chain(pauses).chain(others).min() else { return false };
+        faults::advance_to(next.max(now + Duration::from_nanos(1)));
+        true
+    }
+
+    /// Delivers the signals that were sent to a child.
+    fn signal(&self, member: &Rc<Member>) {
+        if member.pid == 0 {
+            return;
+        }
+        for signum in faults::take_signals(member.pid) {
+            match signum {
+                Signal::SIGSTOP => member.is_stopped.set(true),
+                Signal::SIGCONT => member.is_stopped.set(false),
+                _ => member.end(signum),
+            }
+        }
+    }
+
+    fn start_children(&self) {
+        for start in faults::take_started() {
+            let child = faults::Child::from(start);
+            let pid = child.pid;
+            let (Ok(event_loop), Some(main)) = (Loop::new(), self.main.borrow().clone()) else {
+                // As a program that cannot even start.
+                faults::end_child(pid, 1, 0);
+                continue;
+            };
+            let env = Environment::new(&event_loop);
+            let member = self.add(&format!("child {pid}"), event_loop, Some(child));
+            member.play(|| (main.0)(&Child { env, member: &member }));
+        }
+    }
+
+    /// What every loop and peer waits for.
+    fn state(&self) -> String {
+        let members = self.members.borrow();
+        let state = members.iter().filter_map(|member| {
+            let handle = member.handle()?;
+            let handles: Vec<_> = handle.handles().iter().map(ToString::to_string).collect();
+            let requests = handle.active_requests();
+            Some(format!("{}: {} ({requests} requests)", member.name, handles.join(", ")))
+        });
+        let peers = self.peers.borrow();
+        let peers = peers.iter().map(|peer| format!("{peer:?}"));
+        state.chain(peers).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The end of a scenario: without further faults every loop ends by itself, with nothing left in it.
+    pub(crate) fn finish(&self) -> Result<(), String> {
+        self.calm();
+        let until = self.now() + LAST_TIME;
+        while self.is_alive() {
+            if !self.round() && self.is_alive() || self.now() > until {
+                return Err(format!("a loop does not end: {}", self.state()));
+            }
+        }
+        let members = self.members.borrow();
+        let left = members.iter().find(|member| !member.is_empty());
+        left.map_or(Ok(()), |_| Err(format!("a loop ends with something left in it: {}", self.state())))
+    }
+
+    /// Drops all loops, and then the peers.
+    pub(crate) fn clear(&self) {
+        let members = self.members.take();
+        members.iter().for_each(|member| member.clear());
+        drop(self.peers.take());
+        drop(self.main.take());
+    }
+}
+
+/// The virtual time as of the loop's last reading of the clock.
+fn faults_time(handle: &LoopHandle) -> Option<Duration> {
+    handle.update_time();
+    faults::now()
+}
+
+impl Member {
+    fn handle(&self) -> Option<LoopHandle> {
+        self.event_loop.borrow().as_ref().map(|event_loop| LoopHandle::clone(event_loop))
+    }
+
+    /// Whether no request is left in the loop and no handle but those watchers and timers that an environment has, which do not
+    /// keep the loop alive.
+    fn is_empty(&self) -> bool {
+        let Some(handle) = self.handle() else { return true };
+        let is_left = |info: &HandleInfo| {
+            let has_resource = matches!(
+                info.kind,
+                HandleKind::Tcp | HandleKind::Pipe | HandleKind::Process | HandleKind::Signal
+            );
+            has_resource || info.keeps_alive()
+        };
+        handle.active_requests() == 0 && !handle.handles().iter().any(is_left)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.handle().is_some_and(|handle| handle.is_alive())
+    }
+
+    /// Runs `work` as the code of this child, if it is one.
+    fn play<R>(&self, work: impl FnOnce() -> R) -> R {
+        let Some(child) = self.child.take() else { return work() };
+        let (child, result) = faults::play_child(child, work);
+        *self.child.borrow_mut() = Some(child);
+        result
+    }
+
+    /// Ends a child by a signal, or by itself.
+    fn end(&self, signum: i32) {
+        self.clear();
+        faults::end_child(self.pid, if signum == 0 { self.status.get() } else { 0 }, signum);
+    }
+
+    fn clear(&self) {
+        let event_loop = self.event_loop.take();
+        self.play(|| drop(event_loop));
+        drop(self.child.take());
+    }
+}

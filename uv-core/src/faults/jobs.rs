@@ -1,0 +1,44 @@
+//! Jobs of the thread pool, which run on this thread, each after a time of its own.
+
+use super::plan::Kind;
+use super::{clock, with};
+use crate::Errno;
+use crate::pool::Job;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Default)]
+pub(super) struct Jobs(Vec<(Duration, Arc<dyn Job>)>);
+
+/// Takes a job over from the pool. `None` without a world.
+pub(crate) fn take_job(job: &Arc<dyn Job>) -> Option<Result<(), Errno>> {
+    with(|state| {
+        if let Some((Kind::Refused(errno), _)) =
+            state.decisions.meet("pthread_create(3)", &[Kind::Refused(Errno::EAGAIN)])
+        {
+            return Err(errno);
+        }
+        let late = state.decisions.meet("job", &[Kind::Late]).map_or(0, |(_, number)| number % 5_000);
+        state.jobs.0.push((clock::time() + Duration::from_micros(late), Arc::clone(job)));
+        Ok(())
+    })
+}
+
+/// When the next job is done; `None` without jobs.
+#[must_use]
+pub fn next_job() -> Option<Duration> {
+    with(|state| state.jobs.0.iter().map(|(due, _)| *due).min()).flatten()
+}
+
+/// Runs the jobs that are due. They post to their loops, as a thread of the pool would.
+pub(super) fn run_due() {
+    while let Some(job) = with(|state| {
+        let due = state.jobs.0.iter().position(|(due, _)| *due <= clock::time())?;
+        state.laws.act();
+        Some(state.jobs.0.remove(due).1)
+    })
+    .flatten()
+    {
+        job.run();
+    }
+}
