@@ -31,8 +31,8 @@ impl fmt::Display for AsyncId {
     }
 }
 
-/// An asynchronous resource: its id, its trigger's id, and its type (Node's `async_context`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An asynchronous resource: its id, its trigger's id, and its type (Node's `async_context`). Default: [`NONE`](Self::NONE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct AsyncContext {
     async_id: AsyncId,
     trigger_async_id: AsyncId,

@@ -4,10 +4,11 @@
 use std::fmt;
 
 /// The type of an asynchronous resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[allow(missing_docs, reason = "each is Node's type of its name; see `name`")]
 #[non_exhaustive]
 pub enum Provider {
+    #[default]
     None,
     GetAddrInfoReqWrap,
     HttpClientRequest,

@@ -16,9 +16,11 @@
 
 mod body;
 mod connection;
-pub mod differences;
+#[doc = include_str!("../docs/differences.md")]
+pub mod differences {}
 mod error;
-pub mod guide;
+#[doc = include_str!("../docs/guide.md")]
+pub mod guide {}
 pub mod proto;
 mod request;
 mod response;

@@ -15,7 +15,7 @@ use std::rc::Rc;
 /// ```
 /// use http::{Request, Response, Result};
 ///
-/// fn answer(request: &Request<'_>, response: Response) -> Result<()> {
+/// fn respond(request: &Request<'_>, response: Response) -> Result<()> {
 ///     match (request.method, request.path()) {
 ///         ("GET", "/agent") => response.end(request.fields.get("User-Agent").unwrap_or_default()),
 ///         _ => response.set_status(404)?.end(b""),

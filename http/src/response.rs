@@ -20,7 +20,7 @@ use std::rc::Rc;
 /// ```
 /// use http::{Request, Response, Result};
 ///
-/// fn answer(request: &Request<'_>, response: &Response) -> Result<()> {
+/// fn respond(request: &Request<'_>, response: &Response) -> Result<()> {
 ///     response.set_header("Content-Type", "text/plain")?;
 ///     response.end(request.path().as_bytes())
 /// }
@@ -154,21 +154,17 @@ impl Response {
     /// response is not chunked.
     pub fn add_trailer(&self, name: &str, value: impl AsRef<[u8]>) -> Result<()> {
         let value = value.as_ref();
-        let added = self.connection.pipeline.with(self.number, |exchange, _| {
+        self.try_with(|exchange, _| {
             if exchange.phase == Phase::Ended {
-                return Err(Error::Closed);
-            }
-            let wanted = exchange.may_have_trailers();
-            if wanted && exchange.extra().encoder.is_some_and(|encoder| !encoder.is_chunked()) {
-                return Err(EncodeError::TrailerWithoutChunked.into());
-            }
-            if wanted {
-                Ok(exchange.head.add_trailer(name, value)?)
-            } else {
+                Err(Error::Closed)
+            } else if exchange.request.version != Version::Http11 || exchange.request.is_head {
                 Ok(ResponseHead::check_trailer(name, value)?)
+            } else if exchange.extra().encoder.is_some_and(|encoder| !encoder.is_chunked()) {
+                Err(EncodeError::TrailerWithoutChunked.into())
+            } else {
+                Ok(exchange.head.add_trailer(name, value)?)
             }
-        });
-        added.unwrap_or(Err(Error::Closed))
+        })
     }
 
     /// Sends an informational response, such as 103 with `Link` fields; 100 tells the client to send its body. HTTP/1.0
@@ -182,15 +178,14 @@ impl Response {
         let mut whole = Vec::new();
         Encoder::informational(status, fields, &mut whole)?;
         let connection = &*self.connection;
-        let is_welcome = connection.pipeline.with(self.number, |exchange, is_oldest| {
+        self.try_with(|exchange, is_oldest| {
             check_head(exchange)?;
             if exchange.request.version != Version::Http10 {
                 exchange.extra_mut().awaits_continue &= status != 100;
                 connection.put(exchange, is_oldest, |_, out| out.extend_from_slice(&whole));
             }
             Ok(connection.ask_for_more(exchange, is_oldest))
-        });
-        is_welcome.unwrap_or(Err(Error::Closed))
+        })
     }
 
     /// Sets the handler of this response's events, in place of the one before. It is also told of a client that has ended
@@ -231,13 +226,13 @@ impl Response {
     /// Whether status and fields can no longer change.
     #[must_use]
     pub fn is_head_sent(&self) -> bool {
-        self.with(|exchange| exchange.phase != Phase::Head).unwrap_or(true)
+        self.phase() != Phase::Head
     }
 
     /// Whether the response has ended, or its connection is closed.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.with(|exchange| exchange.phase == Phase::Ended).unwrap_or(true)
+        self.phase() == Phase::Ended
     }
 
     /// The connection's socket: for addresses and counters. Only this crate reads from it and writes to it.
@@ -250,12 +245,17 @@ impl Response {
         self.connection.pipeline.with(self.number, |exchange, _| work(exchange))
     }
 
+    /// The same with what fails, also because the response is over.
+    fn try_with<R>(&self, work: impl FnOnce(&mut Exchange, bool) -> Result<R>) -> Result<R> {
+        self.connection.pipeline.with(self.number, work).unwrap_or(Err(Error::Closed))
+    }
+
     fn change_head(&self, change: impl FnOnce(&mut Exchange) -> Result<()>) -> Result<&Self> {
-        let changed = self.with(|exchange| {
-            check_head(exchange)?;
-            change(exchange)
-        });
-        changed.unwrap_or(Err(Error::Closed)).map(|()| self)
+        self.try_with(|exchange, _| check_head(exchange).and_then(|()| change(exchange))).map(|()| self)
+    }
+
+    fn phase(&self) -> Phase {
+        self.with(|exchange| exchange.phase).unwrap_or(Phase::Ended)
     }
 }
 
@@ -288,9 +288,6 @@ impl Drop for Response {
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Response")
-            .field("head_sent", &self.is_head_sent())
-            .field("ended", &self.is_ended())
-            .finish_non_exhaustive()
+        f.debug_struct("Response").field("phase", &self.phase()).finish_non_exhaustive()
     }
 }

@@ -27,9 +27,9 @@ pub trait RequestHandler {
     /// given to [`Request::body`]; without one it is discarded.
     fn on_request(&mut self, request: &Request<'_>, response: Response);
 
-    /// Whether to take the connection over instead of answering (`shouldUpgradeCallback`). Called for requests that offer an
+    /// Whether to take the connection over instead of responding (`shouldUpgradeCallback`). Called for requests that offer an
     /// `Upgrade` and have no body, and for `CONNECT`, if no response to an earlier request is due. After `false` an offer
-    /// is ignored, as RFC 9110, 7.8 allows, and `CONNECT` is answered with 501.
+    /// is ignored, as RFC 9110, 7.8 allows, and the response to a `CONNECT` is 501.
     fn accepts_upgrade(&mut self, request: &Request<'_>) -> bool {
         false
     }
@@ -40,7 +40,7 @@ pub trait RequestHandler {
     fn on_upgrade(&mut self, request: &Request<'_>, socket: Socket, head: &[u8]) {}
 
     /// Called when a client has sent something that is not HTTP, or more than the limits allow, or has ended inside a
-    /// request ('clientError'). The server answers it with an error and disconnects it, behind the responses that are due.
+    /// request ('clientError'). The server responds with an error and disconnects it, behind the responses that are due.
     /// `socket` is for addresses and counters.
     fn on_client_error(&mut self, error: ParseError, socket: &Socket) {}
 

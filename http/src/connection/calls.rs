@@ -90,7 +90,6 @@ impl Call {
         Some(Self::new(exchange, What::Abort(handler)))
     }
 
-    /// Ends a context.
     pub(super) fn of_end(context: AsyncContext) -> Self {
         Self { context, number: 0, what: What::Destroy }
     }

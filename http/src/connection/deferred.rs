@@ -25,15 +25,9 @@ struct Cold {
 
 /// Input that waits until responses went out or a body is wanted again: `bytes` from `start`.
 #[derive(Default)]
-pub(super) struct Undecoded {
+struct Undecoded {
     bytes: Vec<u8>,
     start: usize,
-}
-
-impl Undecoded {
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
 }
 
 impl Cold {
@@ -67,14 +61,13 @@ impl Deferred {
         self.with(|cold| cold.undecoded.bytes.extend_from_slice(bytes));
     }
 
-    /// Puts back what is still not used of the input that was kept: its last `len` bytes.
-    pub(super) fn restash(&self, mut undecoded: Undecoded, len: usize) {
-        undecoded.start = undecoded.bytes.len() - len;
-        self.with(|cold| cold.undecoded = undecoded);
-    }
-
-    pub(super) fn take_undecoded(&self) -> Undecoded {
-        self.peek(|cold| std::mem::take(&mut cold.undecoded))
+    /// Hands out the input that was kept, if any. Its last bytes are kept on, as many as `feed` says.
+    pub(super) fn unstash(&self, feed: impl FnOnce(&[u8]) -> usize) {
+        let Undecoded { bytes, start } = self.peek(|cold| std::mem::take(&mut cold.undecoded));
+        let unused = feed(&bytes[start..]);
+        if unused > 0 {
+            self.with(|cold| cold.undecoded = Undecoded { start: bytes.len() - unused, bytes });
+        }
     }
 
     /// Has a call made at the next [`run`](Self::run), for which the caller asks.
@@ -82,7 +75,6 @@ impl Deferred {
         self.with(|cold| cold.calls.push_back(call));
     }
 
-    /// Whether calls wait.
     #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
     pub(super) fn has_calls(&self) -> bool {
         !self.is_empty() && self.calls() > 0

@@ -6,21 +6,23 @@
 //! nothing of one exchange can come up in another.
 
 use super::calls::{BodyPlace, ResponsePlace};
+use super::output::emptied;
 use super::state::Closing;
 use crate::proto::{Encoder, RequestFacts, ResponseHead, Version};
 use async_wrap::AsyncContext;
 use std::cell::{Cell, RefCell};
 
-/// Bytes of a buffer that is kept for reuse; a larger one was for a single large response.
+/// Bytes of a buffer that is kept for reuse.
 const KEPT_CAPACITY: usize = 4096;
 
 /// Records kept for reuse: as many as Node keeps parsers. More than that are busy only in a burst.
 const POOLED: usize = 1000;
 
 /// How far a response is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Status and fields may change.
+    #[default]
     Head,
     /// The head is written.
     Body,
@@ -29,6 +31,7 @@ pub(crate) enum Phase {
 }
 
 /// A request that was received, and the state of its response.
+#[derive(Default)]
 pub(crate) struct Exchange {
     /// The next younger one of the same connection.
     pub(super) next: Option<Box<Self>>,
@@ -75,20 +78,6 @@ pub(crate) struct Extra {
 }
 
 impl Exchange {
-    fn new() -> Self {
-        Self {
-            next: None,
-            number: 0,
-            handles: 0,
-            context: AsyncContext::NONE,
-            request: RequestFacts::SIMPLE,
-            phase: Phase::Head,
-            extra_used: false,
-            head: ResponseHead::new(),
-            extra: Extra::default(),
-        }
-    }
-
     /// What few exchanges have, to look at.
     #[inline]
     pub(crate) fn extra(&self) -> &Extra {
@@ -111,11 +100,6 @@ impl Exchange {
     /// Whether the response's handler waits for a drain: it will write on.
     pub(crate) fn has_writer(&self) -> bool {
         self.extra.needs_drain && self.extra.handler.is_some()
-    }
-
-    /// Whether trailers can be sent, as far as the request goes.
-    pub(crate) fn may_have_trailers(&self) -> bool {
-        self.request.version == Version::Http11 && !self.request.is_head
     }
 
     /// The head, if a response of which nothing is written and whose body is known whole is delimited by its
@@ -161,14 +145,10 @@ impl Exchange {
 }
 
 impl Extra {
-    /// Forgets everything. The buffer stays, unless it was for a single large response.
+    /// Forgets everything, and keeps the buffer.
     #[inline(never)]
     fn clear(&mut self) {
-        let mut held = std::mem::take(&mut self.held);
-        held.clear();
-        if held.capacity() > KEPT_CAPACITY {
-            held = Vec::new();
-        }
+        let held = emptied(std::mem::take(&mut self.held), KEPT_CAPACITY);
         *self = Self { held, ..Self::default() };
     }
 }
@@ -196,7 +176,7 @@ impl Pool {
 
     #[inline(never)]
     fn take_other(&self) -> Box<Exchange> {
-        self.others.borrow_mut().pop().unwrap_or_else(|| Box::new(Exchange::new()))
+        self.others.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Takes a record back and clears it. Its handlers are dropped first, as their destructors may do anything.

@@ -2,8 +2,8 @@
 //! [`serve`], which `input.rs` calls, and [`end`], which `response.rs` calls.
 //!
 //! **When.** A `GET` of a path in HTTP/1.1 whose field section equals that of the head before it, byte for byte, and asks
-//! for nothing beside; on a connection on which nothing else goes on; answered at once, as a whole, with less than
-//! [`COPIED_BODY`] bytes. [`end`] serves every response of that kind, whatever its request was.
+//! for nothing beside; on a connection on which nothing else goes on; with a response that is written at once, as a
+//! whole, with less than [`COPIED_BODY`] bytes. [`end`] serves every response of that kind, whatever its request was.
 //!
 //! **What it skips.** The reading of fields whose meaning is known; the events of a message without body; the decision how
 //! a response is delimited, which is its length; the framing of its head, if it equals the last one; and the pipeline's
@@ -51,7 +51,7 @@ pub(super) fn serve(
         let (request, response) =
             (Request::new(&head, connection, number), Response::first(connection, number));
         core.env.make_callback(context, || call_request_handler(connection, &request, response));
-        // Of a request that was answered there is nothing to tell at its end.
+        // Of a request whose response is written there is nothing to tell at its end.
         if !state.is_serving() || !pipeline.is_empty() {
             return false;
         }

@@ -15,9 +15,8 @@ use async_wrap::{AsyncContext, Provider};
 use std::rc::Rc;
 
 /// Takes input; returns how many of its last bytes were not used, because decoding is stalled.
-#[inline]
 pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) -> usize {
-    in_turn(connection, |decoder, table| {
+    let unused = in_turn(connection, |decoder, table| {
         loop {
             if fast_path::serve(connection, decoder, table, &mut input) {
                 return 0;
@@ -26,19 +25,8 @@ pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) -> usize {
                 return unused;
             }
         }
-    })
-}
-
-/// The same for input that was stashed, which few connections have: without the fast path, which is there once.
-#[inline(never)]
-pub(super) fn feed_stashed(connection: &Rc<Connection>, mut input: &[u8]) -> usize {
-    in_turn(connection, |decoder, table| {
-        loop {
-            if let Some(unused) = step(connection, decoder, table, &mut input) {
-                return unused;
-            }
-        }
-    })
+    });
+    if connection.state.is_stalled() { unused } else { 0 }
 }
 
 /// The client ended its side.
@@ -130,7 +118,6 @@ fn step(
     None
 }
 
-/// Ignores the rest of the input.
 fn skip(connection: &Connection, rest: &[u8]) -> Option<usize> {
     if !rest.is_empty() {
         connection.state.bytes_skipped();

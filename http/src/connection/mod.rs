@@ -13,7 +13,7 @@
 //!
 //! - `state.rs` is the machine, with its table: what the next byte means, how far the end is, what stands still
 //! - `input.rs` decodes a turn of input and calls the request's handler; `fast_path.rs` does both for most requests
-//! - `pipeline.rs` has the requests that are not answered yet, in their order; `exchange.rs` is one of them
+//! - `pipeline.rs` has the requests whose responses are due, in their order; `exchange.rs` is one of them
 //! - `output.rs` writes responses: during a turn into one buffer that is sent at its end, else at once
 //! - `calls.rs` calls the handlers of responses and bodies; `deferred.rs` has the calls and the input that wait
 //! - `client_end.rs` decides what a client's FIN means for the responses that are due
@@ -59,7 +59,7 @@ pub(crate) struct Connection {
     pub(crate) socket: Socket,
     decoder: Cell<Decoder>,
     pub(crate) state: State,
-    /// Requests that are not answered yet.
+    /// Requests whose responses are due.
     pub(crate) pipeline: Pipeline,
     pub(crate) deferred: Deferred,
     /// When the state that a timeout limits began, on the loop's clock.
@@ -105,7 +105,7 @@ impl Connection {
         self.state.is_in_message() && self.pipeline.newest() == number
     }
 
-    /// Whether nothing is received and nothing is to be answered or sent.
+    /// Whether nothing is received and nothing is to be sent.
     pub(crate) fn is_idle(&self) -> bool {
         let is_quiet = matches!(
             self.state.get().reading,
@@ -224,13 +224,8 @@ impl Connection {
         }
         self.state.set_stalled(false);
         // Also if nothing was stashed: the end of a message may still have to be told.
-        let undecoded = self.deferred.take_undecoded();
-        let unused = input::feed_stashed(self, undecoded.as_slice());
-        if self.state.is_stalled() {
-            if unused > 0 {
-                self.deferred.restash(undecoded, unused);
-            }
-        } else if !self.state.is_raw() {
+        self.deferred.unstash(|undecoded| input::feed(self, undecoded));
+        if !self.state.is_stalled() && !self.state.is_raw() {
             self.socket.resume();
         }
     }
@@ -263,7 +258,7 @@ impl Connection {
 
     /// The turn is over, or there was none.
     ///
-    /// A close while the client may still be sending would answer that with a reset, which can destroy the response on
+    /// A close while the client may still be sending would meet that with a reset, which can destroy the response on
     /// its way, in the kernel too (RFC 9112, 9.6). So this side ends first and reads on until the client ends too, or has
     /// everything: see [`net::Linger`]. If the client asked for the close, nothing more is to come, and the response is
     /// short, that costs too much: then the close follows the FIN at once. A client that sends more all the same gets a
@@ -281,7 +276,7 @@ impl Connection {
             return self.socket.destroy_with_fin();
         }
         self.state.close(Closing::Lingering);
-        drop(self.deferred.take_undecoded());
+        self.deferred.unstash(|_| 0);
         self.restart_clock();
         self.socket.end();
         self.socket.resume();
@@ -356,10 +351,9 @@ impl Drop for ConnectionTower {
 
 impl SocketHandler for ConnectionTower {
     fn on_data(&mut self, _: &Socket, data: &[u8]) {
-        let connection = &self.connection;
-        let unused = input::feed(connection, data);
-        if unused > 0 && connection.state.is_stalled() {
-            connection.deferred.stash(&data[data.len() - unused..]);
+        let unused = input::feed(&self.connection, data);
+        if unused > 0 {
+            self.connection.deferred.stash(&data[data.len() - unused..]);
         }
     }
 

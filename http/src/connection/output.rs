@@ -1,7 +1,7 @@
 //! From responses to bytes, and when they are sent. Mirrors `_storeHeader`, `_writeRaw` and `_flushOutput`.
 //!
-//! While a turn of input lasts, everything answered is collected in one buffer of the server and sent at its end:
-//! pipelined responses leave together, and a head with its body. Outside of a turn a response is sent at once.
+//! While a turn of input lasts, output is collected in one buffer of the server and sent at its end: pipelined responses
+//! leave together, and a head with its body. Outside of a turn a response is sent at once.
 
 use super::Connection;
 use super::calls::{CLOSE, Call};
@@ -247,7 +247,7 @@ impl Connection {
         back(&mut out);
         let (front, back) = out.split_at(front_len);
         self.note_sent(self.socket.writev(&[IoSlice::new(front), IoSlice::new(data), IoSlice::new(back)]));
-        buffer.replace(emptied(out));
+        buffer.replace(emptied(out, KEPT_CAPACITY));
     }
 
     /// Sends what was collected.
@@ -258,7 +258,7 @@ impl Connection {
         if !out.is_empty() {
             self.note_sent(self.socket.write(&out));
         }
-        buffer.replace(emptied(out));
+        buffer.replace(emptied(out, KEPT_CAPACITY));
     }
 
     /// Notes what came of sending. A refusal destroys the socket, whose `on_close` tells the handlers.
@@ -269,7 +269,8 @@ impl Connection {
     }
 }
 
-fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+/// The buffer for its next use, unless it grew larger than `kept` for a single large response.
+pub(super) fn emptied(mut buffer: Vec<u8>, kept: usize) -> Vec<u8> {
     buffer.clear();
-    if buffer.capacity() > KEPT_CAPACITY { Vec::new() } else { buffer }
+    if buffer.capacity() > kept { Vec::new() } else { buffer }
 }

@@ -1,8 +1,8 @@
-//! The exchanges of a connection: the requests that are not answered yet, the oldest first. Mirrors `state.outgoing` and
+//! The exchanges of a connection: the requests whose responses are due, the oldest first. Mirrors `state.outgoing` and
 //! `state.outgoingData` of Node's `connectionListenerInternal`.
 //!
 //! Responses go out in the order of the requests: only the oldest exchange writes, and what later ones write is held in
-//! them. Most requests are alone, and answered before the next one is looked at: for those the list is one place.
+//! them. Most requests are alone until their response is written: for those the list is one place.
 
 use super::exchange::{Exchange, Phase};
 use std::cell::Cell;
@@ -22,24 +22,20 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Whether no request waits for its response.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.with_oldest(|_| ()).is_none()
     }
 
-    /// Whether as many requests wait as may.
     pub(super) fn is_full(&self) -> bool {
         self.oldest_number().is_some_and(|oldest| self.newest().wrapping_sub(oldest) >= MAX_PIPELINED - 1)
     }
 
-    /// The number of the exchange that was pushed last.
     #[inline]
     pub(super) fn newest(&self) -> u32 {
         self.newest.get()
     }
 
-    /// The number of the exchange that will be pushed next.
     #[inline]
     pub(super) fn next_number(&self) -> u32 {
         self.newest.get().wrapping_add(1)
@@ -63,7 +59,6 @@ impl Pipeline {
         self.with_oldest(is_it) == Some(true)
     }
 
-    /// Bytes that responses hold until it is their turn.
     pub(super) fn held(&self) -> usize {
         self.held.get()
     }
@@ -138,7 +133,6 @@ impl Pipeline {
         self.oldest.set(Some(oldest));
     }
 
-    /// Removes the oldest exchange.
     pub(super) fn pop(&self) -> Option<Box<Exchange>> {
         let mut oldest = self.oldest.take()?;
         self.oldest.set(oldest.next.take());

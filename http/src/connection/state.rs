@@ -77,7 +77,7 @@ pub(crate) enum ClientSide {
 }
 
 /// The state at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word {
     pub(crate) reading: Reading,
     pub(crate) closing: Closing,
@@ -107,20 +107,6 @@ impl Word {
     };
 
     const SERVING: Self = Self { reading: Reading::Body, ..Self::BETWEEN_REQUESTS };
-
-    /// All fields at once, so that comparing two words is one comparison.
-    const fn bits(self) -> u64 {
-        u64::from_le_bytes([
-            self.reading as u8,
-            self.closing as u8,
-            self.client as u8,
-            self.in_turn as u8,
-            self.body_paused as u8,
-            self.body_held as u8,
-            self.socket_full as u8,
-            self.stalled as u8,
-        ])
-    }
 }
 
 /// The state of one connection.
@@ -260,13 +246,13 @@ impl State {
     pub(super) fn is_between_requests(&self) -> bool {
         let word = self.get();
         matches!(word.reading, Reading::Fresh | Reading::Idle | Reading::Head)
-            && Word { reading: Reading::Idle, ..word }.bits() == Word::BETWEEN_REQUESTS.bits()
+            && Word { reading: Reading::Idle, ..word } == Word::BETWEEN_REQUESTS
     }
 
     /// Whether a turn of input is going on in which a request is being served, and nothing beside.
     #[inline]
     pub(super) fn is_serving(&self) -> bool {
-        self.get().bits() == Word::SERVING.bits()
+        self.get() == Word::SERVING
     }
 
     /// Whether the head of a message was decoded, and its end was not.

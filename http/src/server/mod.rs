@@ -12,14 +12,14 @@ use crate::proto::{FieldTable, HeadCache};
 use crate::upcall::RequestHandler;
 use crate::{Request, Response, Result};
 use async_wrap::layer::HandlerCell;
-use async_wrap::{Environment, Heard, Timeout};
+use async_wrap::{Environment, Timeout};
 use heads::Heads;
 use net::source::{ListenSource, PlainSource};
 use net::{Address, ListenOptions};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 use timeouts::{DRAIN_IDLE, close_if_idle};
 use tower::ServerTower;
@@ -42,8 +42,8 @@ use tower::ServerTower;
 /// # let mut client = std::net::TcpStream::connect(server.address().and_then(|a| a.as_tcp()).expect("it listens"))?;
 /// # std::io::Write::write_all(&mut client, b"GET /here HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
 /// env.run_to_end()?;
-/// # let answer = std::io::read_to_string(&mut client)?;
-/// # assert!(answer.ends_with("\r\n\r\n/here"), "{answer}");
+/// # let response = std::io::read_to_string(&mut client)?;
+/// # assert!(response.ends_with("\r\n\r\n/here"), "{response}");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -157,7 +157,7 @@ impl Server {
         Ok(())
     }
 
-    /// Ends in an orderly way: takes the connections that wait in the kernel and stops listening, answers the requests
+    /// Ends in an orderly way: takes the connections that wait in the kernel and stops listening, serves the requests
     /// that came with `Connection: close`, closes connections that stay idle for half a second, and after `grace` all others, those
     /// that left HTTP included. `on_close` is called when the last one is closed; until then the loop stays alive.
     ///
@@ -221,7 +221,9 @@ impl Core {
     pub(crate) fn add(self: &Rc<Self>, connection: &Rc<Connection>) -> usize {
         if self.checking.borrow().is_none() {
             let (core, interval) = (Rc::downgrade(self), self.options.checking_interval);
-            let timer = self.env.set_inspection(interval, move |heard| Self::check(&core, heard));
+            let timer = self.env.set_inspection(interval, move |heard| {
+                core.upgrade().iter().for_each(|core| core.check(heard))
+            });
             timer.unref();
             self.checking.replace(Some(timer));
         }
@@ -249,15 +251,6 @@ impl Core {
         let all: Vec<_> =
             self.connections.borrow().iter().map(|(_, connection)| Rc::clone(connection)).collect();
         all.iter().for_each(|connection| work(connection));
-    }
-
-    fn check(core: &Weak<Self>, heard: Heard) {
-        let Some(core) = core.upgrade() else { return };
-        core.check_connections(heard);
-        core.retain_upgraded(|connection| !connection.socket.is_destroyed());
-        if core.connections.borrow().is_empty() {
-            stop(&core.checking);
-        }
     }
 
     /// Works on each connection at a later time.

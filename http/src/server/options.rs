@@ -24,13 +24,13 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct ServerOptions {
     /// The time from a request's first byte (of a first request, from the connection's start) to its last. Default: 300 s.
     ///
-    /// A late request is answered with 408. Where no byte of a request came, or only line ends, the connection is closed
-    /// without a response, which its client could take for the one to its next request (Node answers 408). If the loop is
+    /// The response to a late request is 408. Where no byte of a request came, or only line ends, the connection is closed
+    /// without a response, which its client could take for the one to its next request (Node sends 408). If the loop is
     /// late, input that came in time is read before a client is judged. A client that receives nothing of a response for
     /// this time is disconnected.
     pub request_timeout: Duration,
     /// The time from a request's first byte to the end of its head, at most `request_timeout`. Default: 60 s, or
-    /// `request_timeout` if that is shorter, as in Node. A late request is answered with 408.
+    /// `request_timeout` if that is shorter, as in Node. The response to a late request is 408.
     pub headers_timeout: Duration,
     /// The time from the end of a response to the next request. Default: 65 s, as in Node's main branch.
     ///
@@ -41,7 +41,7 @@ pub struct ServerOptions {
     pub checking_interval: Duration,
     /// The number of requests after which a connection is closed, or 0 for no limit. Default: 0.
     ///
-    /// The last response says `Connection: close`; requests behind it are ignored, as RFC 9112, 9.6 demands (Node answers
+    /// The last response says `Connection: close`; requests behind it are ignored, as RFC 9112, 9.6 demands (Node sends
     /// 503).
     pub max_requests_per_socket: u32,
     /// Whether a client that has ended its side gets the responses that are due (`httpAllowHalfOpen`). Default: `false`, as

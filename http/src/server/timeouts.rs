@@ -3,7 +3,7 @@
 //! No connection has a timer: each remembers when its present state began, and one timer for all looks at them. A
 //! request in the steady state costs no timer operation.
 
-use super::Core;
+use super::{Core, stop};
 use crate::connection::{Closing, Connection, Reading};
 use async_wrap::Heard;
 use net::Linger;
@@ -24,13 +24,17 @@ const LIMIT_AFTER_END: Duration = Duration::from_secs(3);
 
 impl Core {
     /// Looks at every connection, by what came up to the moment at which the look was due.
-    pub(super) fn check_connections(&self, heard: Heard) {
+    pub(super) fn check(&self, heard: Heard) {
         self.each(|connection| {
             connection.since.set(heard.latest(connection.since.get()));
             if let Some(end) = (Silence { connection, now: heard.until() }).judge() {
                 end(connection);
             }
         });
+        self.retain_upgraded(|connection| !connection.socket.is_destroyed());
+        if self.connections.borrow().is_empty() {
+            stop(&self.checking);
+        }
     }
 
     /// How long nothing may go on; zero for no limit.

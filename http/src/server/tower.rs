@@ -25,18 +25,13 @@ impl ServerTower {
         Self { core: Rc::clone(core), handler: Rc::new(slot) }
     }
 
-    /// The server that `net` is beneath.
-    fn server(&self, net: &net::Server) -> Server {
-        Server { net: net.clone(), core: Rc::clone(&self.core) }
-    }
-
     fn call(
         &self,
         net: &net::Server,
         name: &'static str,
         call: impl FnOnce(&mut dyn RequestHandler, &Server),
     ) {
-        let server = self.server(net);
+        let server = Server { net: net.clone(), core: Rc::clone(&self.core) };
         up_within(name, Facts::default, || self.handler.call(|handler| call(&mut **handler, &server)));
     }
 }
@@ -61,9 +56,8 @@ impl ServerHandler for ServerTower {
     }
 
     fn on_close(&mut self, net: &net::Server) {
-        if let Some(mut handler) = self.handler.take() {
-            up_within("RequestHandler::on_close", Facts::default, || handler.on_close(&self.server(net)));
-        }
+        self.call(net, "RequestHandler::on_close", |handler, server| handler.on_close(server));
+        drop(self.handler.take());
     }
 }
 
