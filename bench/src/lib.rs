@@ -40,10 +40,10 @@ mod pomelo;
 mod proc;
 pub mod program;
 mod progress;
-/// For the tests of the page.
+/// For the tests of what results are shown as.
 #[doc(hidden)]
 pub mod report;
-/// For the tests of the page.
+/// For the tests of what results are shown as.
 #[doc(hidden)]
 pub mod results;
 mod rig;
@@ -54,7 +54,9 @@ mod solo;
 mod stats;
 mod subjects;
 mod sweep;
-mod table;
+/// For the tests of what results are shown as.
+#[doc(hidden)]
+pub mod table;
 
 use budget::Budget;
 use child::Trouble;

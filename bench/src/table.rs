@@ -17,8 +17,9 @@ const MOST_PERCENT: f64 = 999.0;
 /// What stands where there is nothing.
 pub(crate) const NOTHING: &str = "–";
 
-/// The block of one benchmark: everybody with its uncertainty, throughput and latencies.
-pub(crate) fn block(bench: &Bench) -> String {
+/// The block of one benchmark: each subject with its uncertainty, throughput and latencies.
+#[must_use]
+pub fn block(bench: &Bench) -> String {
     let cost = match bench.unit {
         Unit::Ns => "CPU/op",
         Unit::Bytes => "bytes",
@@ -61,7 +62,8 @@ pub(crate) fn block(bench: &Bench) -> String {
 }
 
 /// The table over all: a row for each of our layers, its floor and its peers beside it.
-pub(crate) fn summary(results: &Results) -> String {
+#[must_use]
+pub fn summary(results: &Results) -> String {
     let heads = ["CPU per operation, × floor", "floor", "ours", "×", "± %"].into_iter();
     let heads: Vec<_> = heads.chain(COLUMNS.iter().map(|(name, _)| *name)).chain(["target"]).collect();
     let mut text = line(SUMMARY, &heads);
@@ -247,5 +249,24 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "table_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_have_three_digits_and_a_unit() {
+        for (cost, text) in [
+            (0.4, "0.40 ns"),
+            (412.3, "412 ns"),
+            (999.6, "1.00 µs"),
+            (5_123.0, "5.12 µs"),
+            (26_840.0, "26.8 µs"),
+            (1_234_567.0, "1.23 ms"),
+            (2e9, "2.00 s"),
+        ] {
+            assert_eq!(cost_text(Unit::Ns, cost), text);
+        }
+        assert_eq!(cost_text(Unit::Bytes, 17_841.0), "17 841 B");
+        assert_eq!(cost_text(Unit::Bytes, -3.2), "-3 B");
+        assert_eq!(cost_text(Unit::Spread, 12.0), "12");
+    }
+}

@@ -1,6 +1,7 @@
 //! The report's page holds everything, whatever the values are.
 
 mod browser;
+mod tables;
 
 use bench::report::page;
 use bench::results::{Figure, LeftOut, Results, Role, Unit};
