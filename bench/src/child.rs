@@ -43,6 +43,16 @@ pub(crate) enum Trouble {
     Interrupted,
 }
 
+impl Trouble {
+    /// Why it is; that the user wants no more is an error.
+    pub(crate) fn reason(self) -> Result<String, Self> {
+        match self {
+            Self::Cannot(reason) | Self::Failed(reason) => Ok(reason),
+            Self::Interrupted => Err(self),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Launcher {
     /// This program, which becomes any other.

@@ -175,10 +175,8 @@ fn measure_all(options: &Options, choices: &[Choice], results: &mut Results) -> 
 }
 
 fn in_short(trouble: Trouble) -> String {
-    match trouble {
-        Trouble::Interrupted => "interrupted; nothing is left running, and no report was written".to_owned(),
-        Trouble::Cannot(reason) | Trouble::Failed(reason) => reason,
-    }
+    let interrupted = "interrupted; nothing is left running, and no report was written";
+    trouble.reason().unwrap_or_else(|_| interrupted.to_owned())
 }
 
 /// The table over all, the notes, and what becomes of all that.

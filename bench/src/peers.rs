@@ -57,8 +57,7 @@ impl Peers {
             let program = program.map_err(Trouble::Cannot);
             let program = match program.and_then(|program| peers.ask_version(name, program, launcher)) {
                 Ok(program) => Ok(program),
-                Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
-                Err(Trouble::Cannot(reason) | Trouble::Failed(reason)) => Err(reason),
+                Err(trouble) => Err(trouble.reason()?),
             };
             peers.programs.insert(name, program);
         }

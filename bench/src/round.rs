@@ -62,26 +62,19 @@ pub(crate) struct Sample {
 /// and takes as long as it takes. Where the kernel's clock is coarse, the windows of servers are longer, if need be
 /// longer than `part`.
 pub(crate) fn windows(work: Work, part: Duration, is_coarse: bool) -> (u32, Duration) {
-    let usual = match work {
-        Work::Time(_) if is_coarse => return cut_coarsely(part),
-        Work::Time(["pump", ..]) => PUMP_WINDOW,
-        Work::Time(_) => WINDOW,
-        Work::SoloOf { ops, turn } => return whole(part, u32::try_from(ops / turn).unwrap_or(u32::MAX)),
-        Work::Solo { .. } => SOLO_WINDOW,
-        _ => return (1, part),
+    let in_windows_of = |usual: Duration| (part.as_secs_f64() / usual.as_secs_f64()).round() as u32;
+    let count = match work {
+        // Windows of a second at least, up to twice that.
+        Work::Time(_) if is_coarse => part.as_secs() as u32,
+        Work::Time(["pump", ..]) => in_windows_of(PUMP_WINDOW),
+        Work::Time(_) => in_windows_of(WINDOW),
+        Work::Solo { .. } => in_windows_of(SOLO_WINDOW),
+        Work::SoloOf { ops, turn } => u32::try_from(ops / turn).unwrap_or(u32::MAX),
+        _ => 1,
     };
-    let count = (part.as_secs_f64() / usual.as_secs_f64()).round().clamp(1.0, f64::from(u32::MAX)) as u32;
-    (count, part / count)
-}
-
-fn whole(part: Duration, count: u32) -> (u32, Duration) {
-    (count, part / count.max(1))
-}
-
-/// Windows of a second at least, up to twice that.
-fn cut_coarsely(part: Duration) -> (u32, Duration) {
-    let count = u32::try_from(part.as_secs() / COARSE_WINDOW.as_secs()).unwrap_or(u32::MAX).max(1);
-    (count, part.max(COARSE_WINDOW) / count)
+    let count = count.max(1);
+    let whole = if is_coarse && matches!(work, Work::Time(_)) { part.max(COARSE_WINDOW) } else { part };
+    (count, whole / count)
 }
 
 /// A server with its clients. They end in this order, also where they are just dropped: no connection is cut off.

@@ -1,5 +1,6 @@
 //! The counts that the repository keeps, in `bench/counts.txt`, and the rule that they may not grow unnoticed.
 
+use super::tools::Tool;
 use crate::Result;
 use crate::results::Count;
 use crate::table::line;
@@ -32,19 +33,6 @@ const INTRODUCTION: &str = "\
 # something takes over 3 % more than here: if that is meant, run that command and commit this file with the change.
 # Another compiler makes other instructions, so with another one nothing is compared.
 ";
-
-/// A quantity, and what it may differ by in any case: things that happen now and then fall into one of two runs.
-struct Quantity {
-    name: &'static str,
-    slack: f64,
-    of: fn(&Count) -> Option<f64>,
-}
-
-const QUANTITIES: [Quantity; 3] = [
-    Quantity { name: "instructions", slack: 1.0, of: |count| count.instructions },
-    Quantity { name: "system calls", slack: 0.02, of: |count| count.syscalls },
-    Quantity { name: "allocations", slack: 0.02, of: |count| count.allocations },
-];
 
 /// Counts, and what made the programs that were counted.
 #[derive(Debug, PartialEq)]
@@ -88,7 +76,7 @@ impl Kept {
     }
 
     fn text(&self) -> String {
-        let [instructions, syscalls, allocations] = QUANTITIES.map(|quantity| quantity.name);
+        let [instructions, syscalls, allocations] = Tool::ALL.map(Tool::what);
         let heads = ["# benchmark", "subject", instructions, syscalls, allocations];
         let mut text = format!("{INTRODUCTION}{COMPILER}{}\n{}", self.compiler, line(COLUMNS, &heads));
         for count in &self.counts {
@@ -112,10 +100,10 @@ impl Kept {
                 complaints.push(format!("{bench} {subject} is not in {NAME}"));
                 continue;
             };
-            for Quantity { name, slack, of } in &QUANTITIES {
-                let Some((before, now)) = of(kept).zip(of(count)) else { continue };
-                if now > before * (1.0 + GROWTH) + slack {
-                    let before = written(before);
+            for tool in Tool::ALL {
+                let Some((before, now)) = tool.of(kept).zip(tool.of(count)) else { continue };
+                if now > before * (1.0 + GROWTH) + tool.slack() {
+                    let (name, before) = (tool.what(), written(before));
                     complaints.push(format!("{bench} {subject} takes {} {name}, not {before}", written(now)));
                 }
             }

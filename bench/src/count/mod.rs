@@ -123,30 +123,26 @@ impl Session {
     /// Counts one operation of one subject, with every tool. Only an interruption ends it early.
     fn count(&mut self, entry: &Entry, contender: &Contender) -> std::result::Result<Count, Trouble> {
         let (bench, subject) = (entry.name, &contender.name);
-        let mut count = Count { name: bench.to_owned(), subject: subject.clone(), ..Count::default() };
+        let mut counted = [None; Tool::ALL.len()];
         for tool in self.tools.clone() {
             let what = format!("{bench}, {subject}, {}", tool.what());
             self.progress.show(&what, &self.budget);
             let began = Instant::now();
             let outcome = meter::count(&self.rig, tool, &contender.command, entry);
             self.budget.ran(USUAL_RUN, began.elapsed());
-            let place = match tool {
-                Tool::Instructions => &mut count.instructions,
-                Tool::Syscalls => &mut count.syscalls,
-                Tool::Allocations => &mut count.allocations,
-            };
             match outcome {
-                Ok(number) => *place = Some(number),
-                Err(Trouble::Interrupted) => return Err(Trouble::Interrupted),
-                Err(Trouble::Cannot(reason) | Trouble::Failed(reason)) => {
-                    self.notes.push(format!("{what}: {reason}"));
+                Ok(number) => counted[tool as usize] = Some(number),
+                Err(trouble) => {
+                    self.notes.push(format!("{what}: {}", trouble.reason()?));
                     if contender.role != Role::Peer {
                         self.failures.push(what);
                     }
                 }
             }
         }
-        Ok(count)
+        let [instructions, syscalls, allocations] = counted;
+        let (name, subject) = (bench.to_owned(), subject.clone());
+        Ok(Count { name, subject, instructions, syscalls, allocations })
     }
 }
 
@@ -163,10 +159,7 @@ pub(crate) fn conclude(counting: Counting, results: &Results) -> Result<()> {
         return Ok(());
     }
     if counting == Counting::Save {
-        let is_whole = |count: &Count| {
-            count.instructions.is_some() && count.syscalls.is_some() && count.allocations.is_some()
-        };
-        if !counts.iter().all(is_whole) {
+        if !counts.iter().all(|count| Tool::ALL.iter().all(|tool| tool.of(count).is_some())) {
             return Err("nothing is kept: not everything could be counted".into());
         }
         Kept::of(compiler, counts).write()?;

@@ -5,6 +5,7 @@
 //! the program's: so neither has to be built for it. What the kernel does is in no count.
 
 use crate::Result;
+use crate::results::Count;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,16 @@ impl Tool {
             Self::Syscalls => "system calls",
             Self::Allocations => "allocations",
         }
+    }
+
+    /// What is counted, of `count`.
+    pub(crate) fn of(self, count: &Count) -> Option<f64> {
+        [count.instructions, count.syscalls, count.allocations][self as usize]
+    }
+
+    /// What counts may differ by in any case: things that happen now and then fall into one of two runs.
+    pub(crate) fn slack(self) -> f64 {
+        if self == Self::Instructions { 1.0 } else { 0.02 }
     }
 
     /// The program that has to be installed.

@@ -1,7 +1,7 @@
 //! What each layer adds to one request: differences between neighbours of the chain, from measured or counted costs.
 
 use super::format;
-use crate::results::{Results, Role, Unit};
+use crate::results::{Figure, Results, Role, Unit};
 
 /// The benchmark of all layers but http, and that of http.
 const ECHO: &str = "tcp/echo-64";
@@ -50,26 +50,18 @@ impl Step {
     }
 }
 
-/// A cost with the least and the greatest that the rounds make of it.
-#[derive(Clone, Copy)]
-struct Cost {
-    median: f64,
-    least: f64,
-    greatest: f64,
-}
-
 impl Chain {
     pub(super) fn of(results: &Results, quantity: Quantity) -> Self {
-        let (mut beneath, mut is_missing) = (None::<Cost>, false);
+        let (mut beneath, mut is_missing) = (None::<Figure>, false);
         let mut steps = Vec::new();
         for (bench, name, what) in STEPS {
             let cost = cost(results, quantity, bench, name);
-            let remark = match cost.zip(beneath) {
+            let remark = match cost.as_ref().zip(beneath.as_ref()) {
                 Some(_) if is_missing => "with the cost of the step that is missing",
                 Some((cost, beneath)) if cost.least < beneath.greatest => "within the noise",
                 _ => "",
             };
-            let [total, below] = [cost, beneath].map(|cost| cost.map(|cost| cost.median));
+            let [total, below] = [&cost, &beneath].map(|cost| cost.as_ref().map(|cost| cost.median));
             steps.push(Step { name, what, total, beneath: below, remark });
             is_missing = cost.is_none();
             beneath = cost.or(beneath);
@@ -104,11 +96,11 @@ impl Chain {
 
 /// A subject's cost. Its rounds are seen through their ratios to the floor where there are any, as those are made
 /// within a round and so know nothing of what the machine did between the rounds.
-fn cost(results: &Results, quantity: Quantity, bench: &str, subject: &str) -> Option<Cost> {
+fn cost(results: &Results, quantity: Quantity, bench: &str, subject: &str) -> Option<Figure> {
     let is_known = |cost: &f64| cost.is_finite() && *cost >= 0.0;
     if quantity == Quantity::Instructions {
         let count = results.counts.iter().find(|c| c.name == bench && c.subject == subject)?;
-        return count.instructions.filter(is_known).map(|n| Cost { median: n, least: n, greatest: n });
+        return Figure::of(vec![count.instructions.filter(is_known)?]);
     }
     let bench = results.benches.iter().find(|b| b.name == bench)?;
     let floor = bench.subjects.iter().find(|s| s.role == Role::Floor);
@@ -119,5 +111,5 @@ fn cost(results: &Results, quantity: Quantity, bench: &str, subject: &str) -> Op
     };
     let median = Some(subject.cost.median).filter(is_known)?;
     let (least, greatest) = ((figure.least * times).min(median), (figure.greatest * times).max(median));
-    Some(Cost { median, least, greatest })
+    Some(Figure { median, least, greatest, ..Figure::default() })
 }
