@@ -18,13 +18,6 @@ use rustix::net::{
 /// SYN.
 const BACKLOG: i32 = 4096;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transfer {
-    /// That many bytes were moved; 0 from `recv` is the end of the stream.
-    Bytes(usize),
-    NotReady,
-}
-
 /// What an address of a Unix socket begins with, in words.
 const UNIX: &str = "unix:";
 
@@ -111,20 +104,20 @@ pub(crate) fn connect(address: &Address, source: Option<IpAddr>) -> io::Result<O
     }
 }
 
-/// Takes bytes from a non-blocking socket.
-pub(crate) fn recv(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Transfer> {
+/// Takes bytes from a non-blocking socket: so many, of which 0 is the end of the stream; `None` if there are none yet.
+pub(crate) fn recv(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     match rustix::net::recv(socket, buffer, RecvFlags::empty()) {
-        Ok((count, _)) => Ok(Transfer::Bytes(count)),
-        Err(Errno::AGAIN) => Ok(Transfer::NotReady),
+        Ok((count, _)) => Ok(Some(count)),
+        Err(Errno::AGAIN) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Gives bytes to a non-blocking socket, without SIGPIPE if the peer has closed.
-pub(crate) fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<Transfer> {
+/// Gives bytes to a non-blocking socket, without SIGPIPE if the peer has closed: so many; `None` if there is no room now.
+pub(crate) fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<Option<usize>> {
     match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
-        Ok(count) => Ok(Transfer::Bytes(count)),
-        Err(Errno::AGAIN) => Ok(Transfer::NotReady),
+        Ok(count) => Ok(Some(count)),
+        Err(Errno::AGAIN) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

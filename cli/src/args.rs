@@ -90,14 +90,6 @@ pub enum Policy {
     Shared,
 }
 
-impl Default for ServeOptions {
-    /// What `upcall serve` without options serves.
-    fn default() -> Self {
-        let addr = SocketAddr::from(([127, 0, 0, 1], 8000));
-        Self { addr, workers: cores(), policy: Policy::RoundRobin, chain: false, no_chain: false }
-    }
-}
-
 impl ServeOptions {
     /// Whether the page at `/chain` is offered. Default: on loopback addresses, which only this machine can ask. Behind a
     /// proxy every client can: there `--no-chain` withholds the page.

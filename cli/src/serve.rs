@@ -310,7 +310,9 @@ mod tests {
         impl PrimaryHandler for Silent {}
         let primary = Primary::new(&env, Settings::default().program(program).args(args), Silent);
         let worker = primary.fork().expect("a worker");
-        let options = ServeOptions { addr: ([127, 0, 0, 1], 8000).into(), ..ServeOptions::default() };
+        let addr = ([127, 0, 0, 1], 8000).into();
+        let (workers, policy) = (1, Policy::RoundRobin);
+        let options = ServeOptions { addr, workers, policy, chain: false, no_chain: false };
         let watch = Watch {
             outcome: Rc::default(),
             options,

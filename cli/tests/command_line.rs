@@ -38,7 +38,9 @@ fn options_of_serve_are_read_in_any_order() -> Outcome {
     let options = serve(&["--chain", "--policy=shared", "--workers", "3", "--addr", "[::1]:80"])?;
     assert_eq!(options.addr, "[::1]:80".parse()?);
     assert_eq!((options.workers, options.policy, options.chain), (3, Policy::Shared, true));
-    assert_eq!(serve(&[])?, ServeOptions::default());
+    let workers = std::thread::available_parallelism()?.get();
+    let (addr, policy) = ("127.0.0.1:8000".parse()?, Policy::RoundRobin);
+    assert_eq!(serve(&[])?, ServeOptions { addr, workers, policy, chain: false, no_chain: false });
     Ok(())
 }
 

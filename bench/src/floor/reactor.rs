@@ -2,7 +2,7 @@
 //! receive.
 
 use crate::poller::{EventFlags, Poller};
-use crate::sockets::{self, Address, Transfer};
+use crate::sockets::{self, Address};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
@@ -117,12 +117,12 @@ impl<A: Answer> Reactor<'_, A> {
         let socket = connection.socket.as_fd();
         for _ in 0..READS_PER_EVENT {
             let (next, is_full) = match sockets::recv(socket, &mut self.buffer) {
-                Ok(Transfer::Bytes(0)) => (Ok(Next::Close), false),
-                Ok(Transfer::Bytes(count)) => {
+                Ok(Some(0)) => (Ok(Next::Close), false),
+                Ok(Some(count)) => {
                     let bytes = &self.buffer[..count];
                     (self.answer.answer(socket, &mut connection.state, bytes), count == READ_BUFFER)
                 }
-                Ok(Transfer::NotReady) => (Ok(Next::Keep), false),
+                Ok(None) => (Ok(Next::Keep), false),
                 Err(error) => (Err(error), false),
             };
             // An error is the end of this connection only; the load counts it.

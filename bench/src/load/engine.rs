@@ -7,7 +7,7 @@
 
 use super::tally::Tally;
 use crate::poller::{EventFlags, Poller};
-use crate::sockets::{self, Address, Transfer};
+use crate::sockets::{self, Address};
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::{set_socket_linger, socket_error};
 use rustix::net::{Shutdown, shutdown};
@@ -273,8 +273,8 @@ impl<'a, D: Dialogue, N: Fn() -> D> Engine<'a, D, N> {
         loop {
             let Some(connection) = &mut self.clients[slot] else { return Ok(Step::Wait) };
             let count = match sockets::recv(&connection.socket, &mut self.buffer) {
-                Ok(Transfer::NotReady) => return Ok(Step::Wait),
-                Ok(Transfer::Bytes(count)) => count,
+                Ok(None) => return Ok(Step::Wait),
+                Ok(Some(count)) => count,
                 Err(error) => return Err(Failure("recv", error.to_string())),
             };
             let now = Instant::now();
@@ -326,8 +326,8 @@ impl<D: Dialogue> Connection<D> {
     fn flush(&mut self, message: &[u8]) -> Result<(), Failure> {
         while self.sent < message.len() {
             match sockets::send(&self.socket, &message[self.sent..]) {
-                Ok(Transfer::Bytes(count)) => self.sent += count,
-                Ok(Transfer::NotReady) => break,
+                Ok(Some(count)) => self.sent += count,
+                Ok(None) => break,
                 Err(error) => return Err(Failure("send", error.to_string())),
             }
         }

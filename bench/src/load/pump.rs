@@ -3,7 +3,7 @@
 use super::engine::{GRACE, Plan};
 use super::tally::{Report, Tally};
 use crate::poller::{EventFlags, Poller};
-use crate::sockets::{self, Transfer};
+use crate::sockets;
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::set_tcp_congestion;
 use rustix::net::{Shutdown, shutdown};
@@ -75,21 +75,16 @@ impl Hose {
     fn advance(&self, ready: EventFlags, chunk: &[u8], stopping: bool) -> io::Result<Option<usize>> {
         if ready.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             return match sockets::recv(&self.socket, &mut [0; 64])? {
-                Transfer::Bytes(0) if self.ended => Ok(None),
-                Transfer::Bytes(0) => Err(io::Error::other("the server closed before it had read all")),
-                Transfer::Bytes(_) => {
-                    Err(io::Error::other("the server sent bytes that no request asked for"))
-                }
-                Transfer::NotReady => Ok(Some(0)),
+                Some(0) if self.ended => Ok(None),
+                Some(0) => Err(io::Error::other("the server closed before it had read all")),
+                Some(_) => Err(io::Error::other("the server sent bytes that no request asked for")),
+                None => Ok(Some(0)),
             };
         }
         if stopping {
             return Ok(Some(0));
         }
-        match sockets::send(&self.socket, chunk)? {
-            Transfer::Bytes(count) => Ok(Some(count)),
-            Transfer::NotReady => Ok(Some(0)),
-        }
+        Ok(Some(sockets::send(&self.socket, chunk)?.unwrap_or(0)))
     }
 
     /// Sends the FIN, once. From here on only the server's end is waited for.

@@ -1,7 +1,7 @@
 //! The benchmarks, group by group: a card each, with its bars, who was left out and why, and the numbers.
 
 use super::scale::{Scale, place};
-use super::{axis, format, look, table};
+use super::{axis, format, look, numbers};
 use crate::results::{Bench, Results, Role, Subject, Unit};
 use maud::{Markup, html};
 
@@ -106,14 +106,11 @@ fn card(index: usize, bench: &Bench) -> Markup {
                 }
             }
             @if !bench.subjects.is_empty() {
-                details {
-                    summary { "All the numbers" }
-                    (table(
-                        &format!("All the numbers of {}", bench.name),
-                        &HEADS,
-                        ordered(bench).map(|subject| (look(subject), cells(bench, subject))),
-                    ))
-                }
+                (numbers(
+                    &format!("All the numbers of {}", bench.name),
+                    &HEADS,
+                    ordered(bench).map(|subject| (look(subject), cells(bench, subject))),
+                ))
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use super::chain::{Chain, Quantity, Step};
 use super::scale::{Scale, place};
-use super::{axis, format, table};
+use super::{axis, format, numbers};
 use crate::results::{Results, Unit};
 use maud::{Markup, html};
+
+const HEADS: [&str; 5] = ["layer", "what it does", "adds", "up to here", "remark"];
 
 pub(super) fn section(results: &Results) -> Markup {
     let few = "This run has too few steps of the chain: they come from tcp/echo-64 and http/keep-alive.";
@@ -40,14 +42,7 @@ fn card(chain: &Chain, title: &str, missing: &str) -> Markup {
             } @else {
                 (chart(chain, title))
                 @for remark in remarks(chain) { p.remark { (remark) } }
-                details {
-                    summary { "All the numbers" }
-                    (table(
-                        "What each layer adds",
-                        &["layer", "what it does", "adds", "up to here", "remark"],
-                        rows,
-                    ))
-                }
+                (numbers("What each layer adds", &HEADS, rows))
             }
         }
     }

@@ -4,7 +4,7 @@
 //! also have a dark form, take their places.
 
 use super::scale::Scale;
-use super::{PEERS, format, look, table, top};
+use super::{PEERS, format, look, numbers, top};
 use crate::results::{Bench, Results, Role, Subject, Unit};
 use crate::table::cut;
 use maud::{Markup, PreEscaped, html};
@@ -34,6 +34,8 @@ const NAMES: u32 = 78;
 
 /// Pixels between the names of two curves.
 const LINE: i32 = 15 * UNITS as i32;
+
+const HEADS: [&str; 5] = ["subject", "p50", "p99", "p99.9", "per second"];
 
 /// The variables of the page, whose keys are their places here.
 const INKS: [&str; 5] = ["rule", "soft", "floor", "ours", "other"];
@@ -72,14 +74,7 @@ fn card(index: usize, bench: &Bench) -> Markup {
                 }
                 figcaption { "Across: share of operations. Up: latency. Both axes are logarithmic." }
             }
-            details {
-                summary { "All the numbers" }
-                (table(
-                    &format!("Latencies of {}", bench.name),
-                    &["subject", "p50", "p99", "p99.9", "per second"],
-                    rows,
-                ))
-            }
+            (numbers(&format!("Latencies of {}", bench.name), &HEADS, rows))
         }
     }
 }

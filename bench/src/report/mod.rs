@@ -121,6 +121,11 @@ fn counts(results: &Results) -> Markup {
     }
 }
 
+/// A table that is shown when it is asked for.
+fn numbers<'a>(name: &str, heads: &[&str], rows: impl Iterator<Item = (&'a str, Vec<String>)>) -> Markup {
+    html! { details { summary { "All the numbers" } (table(name, heads, rows)) } }
+}
+
 /// A table that is scrolled within its own place, and never moves the page. A row is its class and its cells.
 fn table<'a>(name: &str, heads: &[&str], rows: impl Iterator<Item = (&'a str, Vec<String>)>) -> Markup {
     html! {
