@@ -53,9 +53,9 @@ pub(super) fn serve(
         core.env.make_callback(context, || call_request_handler(connection, &request, response));
         // Of a request whose response is written there is nothing to tell at its end.
         if !state.is_serving() || !pipeline.is_empty() {
+            decoder.defer_end();
             return false;
         }
-        decoder.take_end();
         state.message_ended();
         connection.restart_clock();
     }

@@ -6,9 +6,9 @@
 //! One state says what the next byte belongs to:
 //!
 //! ```text
-//! Length     last body byte             End
-//! ChunkLine  CR LF after the size       ChunkData, or Trailers after size 0
-//! ChunkData  last byte of the chunk     ChunkEnd
+//! Data       last byte of the body      End
+//!            last byte of the chunk     ChunkEnd
+//! ChunkLine  CR LF after the size       Data, or Trailers after size 0
 //! ChunkEnd   CR LF                      ChunkLine
 //! Trailers   empty line                 End
 //! End        (takes no byte)
@@ -25,6 +25,7 @@ use super::{FieldTable, Fields, Framing, Limits, ParseError};
 #[derive(Debug)]
 pub(super) struct BodyDecoder {
     state: State,
+    is_chunked: bool,
     /// Bytes of chunk extensions so far.
     extensions: u32,
     /// What follows the message; the body does not depend on it. It lies here because there is room for it.
@@ -33,11 +34,9 @@ pub(super) struct BodyDecoder {
 
 #[derive(Debug)]
 enum State {
-    /// In a body of which this many bytes are missing, at least one.
-    Length(u64),
+    /// In a body, or in a chunk of it, of which this many bytes are missing, at least one.
+    Data(u64),
     ChunkLine(ChunkLine),
-    /// In a chunk of which this many bytes are missing, at least one.
-    ChunkData(u64),
     /// After a chunk's data; `cr` if its CR was read.
     ChunkEnd {
         cr: bool,
@@ -75,10 +74,10 @@ impl BodyDecoder {
     pub(super) fn new(framing: Framing, next: Next) -> Self {
         let state = match framing {
             Framing::None | Framing::Length(0) => State::End,
-            Framing::Length(length) => State::Length(length),
+            Framing::Length(left) => State::Data(left),
             Framing::Chunked => State::ChunkLine(ChunkLine::new()),
         };
-        Self { state, extensions: 0, next }
+        Self { state, is_chunked: framing == Framing::Chunked, extensions: 0, next }
     }
 
     /// Takes bytes off the front of `input` up to the next event.
@@ -92,25 +91,24 @@ impl BodyDecoder {
         // Every turn but the last takes at least one byte, or enters a state whose turn does.
         loop {
             match &mut self.state {
-                State::Length(left) => {
-                    let Some(data) = take_data(left, input) else { return Ok(BodyEvent::NeedMore) };
+                State::Data(left) => {
+                    let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                    let (data, rest) = input.split_at(len);
+                    if data.is_empty() {
+                        return Ok(BodyEvent::NeedMore);
+                    }
+                    *input = rest;
+                    *left -= len as u64;
                     if *left == 0 {
-                        self.state = State::End;
+                        self.state = if self.is_chunked { State::ChunkEnd { cr: false } } else { State::End };
                     }
                     return Ok(BodyEvent::Data(data));
                 }
                 State::ChunkLine(line) => match line.read(input, &mut self.extensions, limits)? {
                     None => return Ok(BodyEvent::NeedMore),
                     Some(0) => self.state = State::Trailers,
-                    Some(size) => self.state = State::ChunkData(size),
+                    Some(left) => self.state = State::Data(left),
                 },
-                State::ChunkData(left) => {
-                    let Some(data) = take_data(left, input) else { return Ok(BodyEvent::NeedMore) };
-                    if *left == 0 {
-                        self.state = State::ChunkEnd { cr: false };
-                    }
-                    return Ok(BodyEvent::Data(data));
-                }
                 State::ChunkEnd { cr } => {
                     let Some((&byte, rest)) = input.split_first() else { return Ok(BodyEvent::NeedMore) };
                     *input = rest;
@@ -161,13 +159,4 @@ impl BodyDecoder {
     pub(super) fn is_in_trailers(&self) -> bool {
         matches!(self.state, State::Trailers)
     }
-}
-
-/// Takes the part of `left` more body bytes that is in `input`.
-fn take_data<'a>(left: &mut u64, input: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-    let (data, rest) = input.split_at(len);
-    *input = rest;
-    *left -= len as u64;
-    (!data.is_empty()).then_some(data)
 }

@@ -98,14 +98,14 @@ fn a_decoder_is_small_and_owns_nothing_between_requests() {
     assert!(size_of::<Decoder>() <= 64, "{}", size_of::<Decoder>());
     let (mut decoder, mut table, limits) = (Decoder::new(), FieldTable::new(), Limits::default());
     let (mut first, mut second) = REQUEST.as_bytes().split_at(10);
-    assert!(decoder.is_idle());
+    assert!(!decoder.has_started());
     assert!(matches!(decoder.decode(&mut first, &mut table, &limits), Ok(Event::NeedMore)));
     assert_eq!(decoder.buffered(), 10);
-    assert!(!decoder.is_idle() && decoder.is_in_head() && decoder.has_started());
+    assert!(decoder.is_in_head() && decoder.has_started());
     assert!(matches!(decoder.decode(&mut second, &mut table, &limits), Ok(Event::Head(_))));
-    assert!(!decoder.is_idle() && !decoder.is_in_head() && !decoder.has_started());
+    assert!(!decoder.is_in_head() && !decoder.has_started());
     assert!(matches!(decoder.decode(&mut second, &mut table, &limits), Ok(Event::End(_))));
     assert!(matches!(decoder.decode(&mut second, &mut table, &limits), Ok(Event::NeedMore)));
     assert_eq!(decoder.buffered(), 0);
-    assert!(decoder.is_idle() && !decoder.has_started());
+    assert!(!decoder.has_started());
 }

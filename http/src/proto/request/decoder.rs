@@ -81,8 +81,8 @@ const _: () = assert!(size_of::<Decoder>() <= 32);
 
 #[derive(Debug)]
 enum State {
-    /// Between messages.
-    Start(Blank),
+    /// Between messages, behind so many bytes of empty lines: after an odd number behind a CR.
+    Start(u8),
     /// In a head whose bytes so far are in `partial`.
     Head,
     /// In a message whose head is complete.
@@ -96,16 +96,8 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::Start(Blank::default())
+        Self::Start(0)
     }
-}
-
-/// Empty lines seen before a request.
-#[derive(Clone, Copy, Debug, Default)]
-struct Blank {
-    lines: u8,
-    /// Whether the last byte was a CR.
-    cr: bool,
 }
 
 impl Decoder {
@@ -139,12 +131,12 @@ impl Decoder {
         result
     }
 
-    /// The fast path: the next event if it is the whole head of a `GET` in HTTP/1.1 with the fields of the head before it,
-    /// no body, and nothing that concerns the connection. `None` means "not decided here": [`decode`](Self::decode) has to
-    /// find out.
+    /// The fast path: takes the next message whole, if it is a `GET` in HTTP/1.1 with the fields of the head before it, no
+    /// body, and nothing that concerns the connection. `None` means "not decided here": [`decode`](Self::decode) has to find
+    /// out. Its end is no event of its own unless [`defer_end`](Self::defer_end) makes it one.
     #[inline]
     pub(crate) fn decode_repeated<'a, 'i: 'a>(
-        &mut self,
+        &self,
         input: &mut &'i [u8],
         table: &'a FieldTable,
         limits: &Limits,
@@ -152,11 +144,14 @@ impl Decoder {
         if !self.state.is_at_start() {
             return None;
         }
-        let bounds = line::head_bounds(limits);
-        let (head, len) = head::read_repeated(bounds.window(input), &bounds, table)?;
+        let (head, len) = head::read_repeated(input, &line::head_bounds(limits), table)?;
         *input = &input[len..];
-        self.state = State::Body(BodyDecoder::new(Framing::None, Next::Message));
         Some(head)
+    }
+
+    /// Has the end of the message that [`decode_repeated`](Self::decode_repeated) took be the next event.
+    pub(crate) fn defer_end(&mut self) {
+        self.state = State::Body(BodyDecoder::new(Framing::None, Next::Message));
     }
 
     /// Takes the end of a message without trailers, if that is the next event. It takes no input.
@@ -195,20 +190,12 @@ impl Decoder {
     #[must_use = "too late an upgrade does not happen"]
     pub fn upgrade(&mut self) -> bool {
         match &mut self.state {
-            State::Start(Blank { lines: 0, cr: false }) | State::Closed => self.state = State::Raw,
+            State::Start(0) | State::Closed => self.state = State::Raw,
             State::Start(_) | State::Head | State::Failed(_) => return false,
             State::Raw => {}
             State::Body(body) => body.next = Next::OtherProtocol,
         }
         true
-    }
-
-    /// Whether no byte of a next request has come since the last one ended; empty lines do not count.
-    ///
-    /// Also true before the first request, and never again after [`Event::Done`] or an error.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Start(_))
     }
 
     /// Whether a request's first byte has come but its head is not complete: Node's `headersTimeout` runs.
@@ -244,7 +231,7 @@ impl State {
     /// Whether the next byte begins a head, with none skipped before it.
     #[inline]
     fn is_at_start(&self) -> bool {
-        matches!(self, Self::Start(Blank { lines: 0, cr: false }))
+        matches!(self, Self::Start(0))
     }
 
     /// Whether a section is being read, so that some of it may be held.
@@ -265,8 +252,8 @@ impl State {
         limits: &Limits,
     ) -> Result<Event<'a>, ParseError> {
         match self {
-            Self::Start(blank) => {
-                if blank.skip(input)? {
+            Self::Start(skipped) => {
+                if skip_blank_lines(skipped, input)? {
                     self.start_head(partial, input, table, limits)
                 } else {
                     Ok(Event::NeedMore)
@@ -347,20 +334,17 @@ impl State {
     }
 }
 
-impl Blank {
-    /// Skips empty lines; returns whether a request's first byte is next.
-    #[inline]
-    fn skip(&mut self, input: &mut &[u8]) -> Result<bool, ParseError> {
-        while let Some((&byte, rest)) = input.split_first() {
-            match (self.cr, byte) {
-                (false, b'\r') => self.cr = true,
-                (true, b'\n') if self.lines == MAX_BLANK_LINES => return Err(ParseError::TooManyBlankLines),
-                (true, b'\n') => *self = Self { lines: self.lines + 1, cr: false },
-                (true, _) | (false, b'\n') => return Err(ParseError::InvalidLineEnd),
-                (false, _) => return Ok(true),
-            }
-            *input = rest;
+/// Skips empty lines, of which `skipped` bytes came before; returns whether a request's first byte is next.
+#[inline]
+fn skip_blank_lines(skipped: &mut u8, input: &mut &[u8]) -> Result<bool, ParseError> {
+    while let Some((&byte, rest)) = input.split_first() {
+        match (*skipped % 2 == 1, byte) {
+            (true, b'\n') if *skipped > 2 * MAX_BLANK_LINES => return Err(ParseError::TooManyBlankLines),
+            (false, b'\r') | (true, b'\n') => *skipped += 1,
+            (false, b'\n') | (true, _) => return Err(ParseError::InvalidLineEnd),
+            (false, _) => return Ok(true),
         }
-        Ok(false)
+        *input = rest;
     }
+    Ok(false)
 }

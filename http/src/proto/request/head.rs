@@ -68,44 +68,26 @@ impl<'a> RequestHead<'a> {
     /// `OPTIONS` and there is no query either (RFC 9112, 3.2.4). Percent-encoding is left as it is.
     #[inline]
     pub fn path(&self) -> &'a str {
-        match self.form {
-            TargetForm::Origin | TargetForm::Asterisk => split_query(self.target).0,
-            TargetForm::Authority => "",
-            TargetForm::Absolute => self.path_of_uri(),
-        }
-    }
-
-    fn path_of_uri(&self) -> &'a str {
-        match split_query(self.after_authority()) {
-            ("", None) if self.method == "OPTIONS" => "*",
-            ("", _) => "/",
+        match split_query(self.parts().1) {
+            ("", None) if self.form == TargetForm::Absolute && self.method == "OPTIONS" => "*",
+            ("", _) if self.form == TargetForm::Absolute => "/",
             (path, _) => path,
         }
     }
 
     /// The query of the target, without its `?`.
     pub fn query(&self) -> Option<&'a str> {
-        match self.form {
-            TargetForm::Origin | TargetForm::Asterisk => split_query(self.target).1,
-            TargetForm::Authority => None,
-            TargetForm::Absolute => split_query(self.after_authority()).1,
-        }
+        split_query(self.parts().1).1
     }
 
     /// Host and port the request is meant for: those in the target if it has them (RFC 9112, 3.2.2 and 3.3
     /// have `Host` ignored then), else the value of `Host`. Empty if neither names any.
     pub fn authority(&self) -> &'a str {
-        match self.form {
-            TargetForm::Authority => self.target,
-            TargetForm::Absolute => {
-                target::split_absolute(self.target).map_or("", |(_, authority, _)| authority)
-            }
-            TargetForm::Origin | TargetForm::Asterisk => {
-                // There is at most one.
-                let host = self.fields.get("host").unwrap_or_default();
-                std::str::from_utf8(host).unwrap_or_default()
-            }
+        if !matches!(self.form, TargetForm::Origin | TargetForm::Asterisk) {
+            return self.parts().0;
         }
+        // There is at most one.
+        std::str::from_utf8(self.fields.get("host").unwrap_or_default()).unwrap_or_default()
     }
 
     /// Whether the method is `HEAD`: the response has no body.
@@ -118,9 +100,16 @@ impl<'a> RequestHead<'a> {
         self.form == TargetForm::Authority
     }
 
-    /// What a target in absolute form says after host and port.
-    fn after_authority(&self) -> &'a str {
-        target::split_absolute(self.target).map_or("", |(_, _, rest)| rest)
+    /// The authority in the target, and its path with query.
+    #[inline]
+    fn parts(&self) -> (&'a str, &'a str) {
+        match self.form {
+            TargetForm::Origin | TargetForm::Asterisk => ("", self.target),
+            TargetForm::Authority => (self.target, ""),
+            TargetForm::Absolute => {
+                target::split_absolute(self.target).map_or(("", ""), |(_, authority, path)| (authority, path))
+            }
+        }
     }
 }
 

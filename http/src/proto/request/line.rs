@@ -34,7 +34,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<(RequestHead<'_>, usize)>, Par
 /// Everything but the path is compared whole.
 #[inline]
 pub(super) fn read_get(bytes: &[u8]) -> Option<(RequestHead<'_>, usize)> {
-    let rest = bytes.strip_prefix(b"GET ").filter(|rest| rest.starts_with(b"/"))?;
+    if !bytes.starts_with(b"GET /") {
+        return None;
+    }
+    let rest = &bytes["GET ".len()..];
     let target_len = chars::run(rest, TARGET);
     let (target, rest) = rest.split_at(target_len);
     if !rest.starts_with(b" HTTP/1.1\r\n") {
