@@ -5,14 +5,14 @@ mod admin_support;
 use admin_support::fleet::{Fleet, words_of};
 use admin_support::node::Node;
 use admin_support::{free_port, node, until};
-use pomelo::admin::Times;
 use pomelo::{AppEvent, Application, Program};
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use uv_core::Signal;
 
-/// Writes Node's program, which notes what happens in it.
+/// Writes Node's program, which notes what happens in it. SIGUSR2 cuts its connection to the master.
 fn write_app(fleet: &Fleet, node: &Node) -> PathBuf {
     let modules = node.modules().display();
     let script = format!(
@@ -33,6 +33,9 @@ fn write_app(fleet: &Fleet, node: &Node) -> PathBuf {
         app.event.on('remove_servers', function(ids) {{ note('remove_servers ' + ids.join(' ')); }});
         app.event.on('replace_servers', function(servers) {{
             note('replace_servers ' + servers.map(function(one) {{ return one.id; }}).join(' '));
+        }});
+        process.on('SIGUSR2', function() {{
+            app.components.__monitor__.monitor.monitorConsole.agent.socket.socket.stream.destroy();
         }});
         app.start();
         "
@@ -164,13 +167,14 @@ fn an_unmodified_server_that_lost_its_connection_comes_back() {
     let script = write_app(&fleet, &node).display().to_string();
     let program = Program { path: "node".into(), args: vec![script] };
     let app = Application::new(&fleet.env, fleet.options(&[]).program(program)).expect("a configuration");
-    app.set_admin_times(Times::default().silence(std::time::Duration::from_secs(2))).expect("time limits");
     // It cannot show its token again; the master sees that it is the same process.
     app.enable("reconnectWithoutToken");
     fleet.start_app(&app).expect("it starts");
     let has = |line: &str| events(&fleet).iter().any(|other| other == line);
     until(&fleet.env, "its start", || has("connector-1 start_all"));
-    // Its pings are a minute apart: the master cuts it off, and it comes back by `reconnect`.
+    let pid = fleet.pid_of("connector-1").expect("it runs");
+    uv_core::process::kill(pid, Signal::SIGUSR2).expect("it runs");
+    // By `reconnect`.
     until(&fleet.env, "the way back", || has("connector-1 replace_servers connector-1"));
     assert!(app.server("connector-1").is_some() || app.master_agent().is_some());
     app.stop(true);
