@@ -4,7 +4,8 @@
 
 use crate::listening::Listening;
 use crate::state::{
-    DESTROYED, FINISH_OWED, FINISHED, HAD_ERROR, HELD, NOTIFIED, SHARED, SocketState, TIMED_OUT, UNHEARD,
+    AWAITS_HANDLER, CLOSE_UNREPORTED, DESTROYED, FINISH_PENDING, FINISHED, HAD_ERROR, NOTIFIED, SHARED,
+    SocketInner, TIMED_OUT,
 };
 use crate::upcall::SocketHandler;
 use crate::uv_core::{Error, Result};
@@ -18,7 +19,7 @@ impl Socket {
     /// `own` is the number of handles that do not belong to the program; one of them may last as long as the socket.
     pub fn destroy_unless_held(&self, own: usize) {
         if !self.has_handler() && Rc::strong_count(&self.0) > own {
-            self.0.set(HELD | SHARED.when(own > 1));
+            self.0.set(AWAITS_HANDLER | SHARED.when(own > 1));
             self.0
                 .stream
                 .set_handler(Waiting { socket: Rc::downgrade(&self.0), server: self.0.server.upgrade() });
@@ -32,9 +33,9 @@ impl Socket {
     /// that the connection is closed.
     pub(crate) fn claim<H: SocketHandler + 'static>(&self, mut handler: H) -> Option<H> {
         let state = &self.0;
-        state.clear(HELD | SHARED);
-        if !state.take(UNHEARD) {
-            if state.has(FINISH_OWED | TIMED_OUT | NOTIFIED) {
+        state.clear(AWAITS_HANDLER | SHARED);
+        if !state.take(CLOSE_UNREPORTED) {
+            if state.has(FINISH_PENDING | TIMED_OUT | NOTIFIED) {
                 state.stream.notify();
             }
             return Some(handler);
@@ -55,7 +56,7 @@ impl Socket {
     fn drop_if_last(&self) {
         let own = if self.0.has(SHARED) { 2 } else { 1 };
         if Rc::strong_count(&self.0) == own {
-            self.0.clear(HELD | SHARED);
+            self.0.clear(AWAITS_HANDLER | SHARED);
             self.destroy_unless_handled();
         }
     }
@@ -64,7 +65,7 @@ impl Socket {
 impl Drop for Socket {
     #[inline]
     fn drop(&mut self) {
-        if self.0.has(HELD) {
+        if self.0.has(AWAITS_HANDLER) {
             self.drop_if_last();
         }
     }
@@ -73,7 +74,7 @@ impl Drop for Socket {
 /// The handler of a held connection.
 struct Waiting {
     /// Weak, because the socket waits for the holders of its handles.
-    socket: Weak<SocketState>,
+    socket: Weak<SocketInner>,
     /// Keeps the server's handler until the end of this connection is reported to it.
     server: Option<Rc<Listening>>,
 }
@@ -113,8 +114,8 @@ impl OnStream for Waiting {
             server.connection_closed();
         }
         self.with(|socket| {
-            socket.0.clear(HELD | SHARED);
-            socket.0.set(DESTROYED | UNHEARD);
+            socket.0.clear(AWAITS_HANDLER | SHARED);
+            socket.0.set(DESTROYED | CLOSE_UNREPORTED);
             socket.0.drop_timers();
         });
     }

@@ -7,7 +7,7 @@
 //! bounds, because a peer may do neither.
 
 use crate::Socket;
-use crate::state::{DESTROY_SOON, FINISHED, PAUSED, PEER_ENDED, SocketState};
+use crate::state::{DESTROY_SOON, FINISHED, PAUSED, PEER_ENDED, SocketInner};
 use async_wrap::{Heard, Timeout};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -104,8 +104,8 @@ impl Socket {
         self.read_unless_paused();
     }
 
-    fn look_later(state: &Rc<SocketState>) -> Timeout {
-        let weak: Weak<SocketState> = Rc::downgrade(state);
+    fn look_later(state: &Rc<SocketInner>) -> Timeout {
+        let weak: Weak<SocketInner> = Rc::downgrade(state);
         let timer = state.stream.environment().set_deadline(LOOK, move |heard| {
             if let Some(state) = weak.upgrade() {
                 Self(state).look(heard);
@@ -125,7 +125,7 @@ impl Socket {
     }
 }
 
-impl SocketState {
+impl SocketInner {
     /// Whether the socket only waits for its peer: its handler gets no further call before `on_close`.
     pub(crate) fn is_lingering(&self) -> bool {
         self.has(DESTROY_SOON) && self.has(FINISHED)

@@ -327,12 +327,12 @@ impl Acceptor {
         listening.connection_opened();
         let socket = Socket::accepted(stream, &listening.server.0.options, listening);
         // Destroys the connection if the handler panics, or returns without setting a handler or keeping a handle.
-        let unclaimed = OnUnwind::new(|| socket.destroy_unless_handled());
+        let unhandled = OnUnwind::new(|| socket.destroy_unless_handled());
         {
             let _up = LAYER.up("ServerHandler::on_connection", || socket.facts());
             listening.handler.call(|handler| handler.on_connection(&listening.server, socket.clone()));
         }
-        unclaimed.disarm();
+        unhandled.disarm();
         socket.destroy_unless_held(1);
     }
 }

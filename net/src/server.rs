@@ -51,9 +51,9 @@ pub struct Dropped {
 /// # Ok::<(), net::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Server(pub(crate) Rc<ServerState>);
+pub struct Server(pub(crate) Rc<ServerInner>);
 
-pub(crate) struct ServerState {
+pub(crate) struct ServerInner {
     pub(crate) env: Environment,
     pub(crate) options: ServerOptions,
     source: Rc<dyn ListenSource>,
@@ -75,7 +75,7 @@ impl Server {
     /// Creates a server that gets its listening handles from `source`, unless it listens exclusively.
     #[must_use]
     pub fn with_source(env: &Environment, options: ServerOptions, source: Rc<dyn ListenSource>) -> Self {
-        Self(Rc::new(ServerState {
+        Self(Rc::new(ServerInner {
             env: env.clone(),
             source,
             max_connections: Cell::new(options.max_connections),
@@ -257,7 +257,7 @@ impl Server {
     }
 }
 
-impl ServerState {
+impl ServerInner {
     /// The `listen` that has not failed or been closed.
     fn in_force(&self) -> Option<Rc<Listening>> {
         self.listening.borrow().upgrade().filter(|listening| listening.is_in_force())

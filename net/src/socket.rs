@@ -5,11 +5,11 @@ use crate::options::HIGH_WATER_MARK;
 use crate::query::probe_after;
 use crate::state::SocketFlags;
 use crate::state::{
-    CLAIMED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HAD_ERROR, HALF_OPEN, HELD, NEED_DRAIN,
-    NOTIFIED, PAUSED, PEER_ENDED, SocketState, UNHEARD,
+    AWAITS_HANDLER, CLOSE_UNREPORTED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HAD_ERROR,
+    HALF_OPEN, HAS_HANDLER, NEED_DRAIN, NOTIFIED, PAUSED, PEER_ENDED, SocketInner,
 };
 use crate::timeout::IdleTimeout;
-use crate::tower::{SocketTower, Unclaimed};
+use crate::tower::{Discard, SocketTower};
 use crate::upcall::SocketHandler;
 use crate::uv_core;
 use crate::uv_core::Errno;
@@ -56,7 +56,7 @@ use std::time::Duration;
 /// # Ok::<(), net::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Socket(pub(crate) Rc<SocketState>);
+pub struct Socket(pub(crate) Rc<SocketInner>);
 
 /// The state of a socket (`socket.readyState`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +78,17 @@ impl Socket {
         let half_open = HALF_OPEN.when(options.allow_half_open);
         let paused = PAUSED.when(options.pause_on_connect);
         let server = Rc::downgrade(server);
-        Self(Rc::new(SocketState::new(stream, half_open | paused, options.high_water_mark, server)))
+        Self(Rc::new(SocketInner::new(stream, half_open | paused, options.high_water_mark, server)))
     }
 
     pub(crate) fn connecting(stream: AsyncStream, half_open: bool, high_water_mark: usize) -> Self {
         let half_open = HALF_OPEN.when(half_open);
-        Self(Rc::new(SocketState::new(stream, half_open | CONNECTING, high_water_mark, Weak::new())))
+        Self(Rc::new(SocketInner::new(stream, half_open | CONNECTING, high_water_mark, Weak::new())))
     }
 
     /// Creates a socket for an existing connection.
     pub(crate) fn opened(stream: AsyncStream) -> Self {
-        Self(Rc::new(SocketState::new(stream, SocketFlags::NONE, HIGH_WATER_MARK, Weak::new())))
+        Self(Rc::new(SocketInner::new(stream, SocketFlags::NONE, HIGH_WATER_MARK, Weak::new())))
     }
 
     /// Sets the handler and drops the old one; the socket reads from now on, unless it is paused. During an upcall the
@@ -96,8 +96,9 @@ impl Socket {
     /// program keeps a handle: it is not read until then, and if it has closed meanwhile, the handler is told.
     pub fn set_handler(&self, handler: impl SocketHandler + 'static) {
         let _down = LAYER.down("Socket::set_handler", || self.facts());
-        self.0.set(CLAIMED);
-        let handler = if self.0.has(HELD | UNHEARD) { self.claim(handler) } else { Some(handler) };
+        self.0.set(HAS_HANDLER);
+        let handler =
+            if self.0.has(AWAITS_HANDLER | CLOSE_UNREPORTED) { self.claim(handler) } else { Some(handler) };
         let Some(handler) = handler else { return };
         self.0.stream.set_handler(SocketTower::new(self.clone(), handler));
         self.read_unless_paused();
@@ -107,20 +108,20 @@ impl Socket {
     /// data was written, it is destroyed by [`destroy_soon`](Self::destroy_soon). For a layer that passes the socket to
     /// a program which may not use it.
     pub fn destroy_unless_handled(&self) {
-        if !self.0.has(CLAIMED) {
+        if !self.0.has(HAS_HANDLER) {
             // The server has to be told that the connection is closed.
-            self.set_handler(Unclaimed);
+            self.set_handler(Discard);
             if self.bytes_written() > 0 { self.destroy_soon() } else { self.destroy() }
         }
     }
 
     pub(crate) fn has_handler(&self) -> bool {
-        self.0.has(CLAIMED)
+        self.0.has(HAS_HANDLER)
     }
 
     /// Releases the socket from its handler, with its pending notification. The handler stays until another is set.
     pub fn release(&self) {
-        self.0.clear(CLAIMED | NOTIFIED);
+        self.0.clear(HAS_HANDLER | NOTIFIED);
     }
 
     pub(crate) fn read_unless_paused(&self) {

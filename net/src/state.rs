@@ -9,7 +9,7 @@ use async_wrap::AsyncStream;
 use async_wrap::layer::{ColdCell, FlagCell, FlagKind, Flags};
 use std::rc::Weak;
 
-pub(crate) struct SocketState {
+pub(crate) struct SocketInner {
     pub(crate) stream: AsyncStream,
     /// Weak: the socket's tower owns it, so that it is dropped with the loop although programs keep sockets.
     pub(crate) server: Weak<Listening>,
@@ -19,7 +19,7 @@ pub(crate) struct SocketState {
 }
 
 /// Part of the memory budget of an idle connection.
-const _: () = assert!(size_of::<SocketState>() <= 32);
+const _: () = assert!(size_of::<SocketInner>() <= 32);
 
 /// The rare state of a socket.
 #[derive(Default)]
@@ -55,7 +55,7 @@ pub(crate) const HALF_OPEN: SocketFlags = Flags::bit(6);
 /// A write returned `false`: an `on_drain` is pending.
 pub(crate) const NEED_DRAIN: SocketFlags = Flags::bit(7);
 /// The socket has a handler.
-pub(crate) const CLAIMED: SocketFlags = Flags::bit(8);
+pub(crate) const HAS_HANDLER: SocketFlags = Flags::bit(8);
 /// Destroy the socket once the FIN is sent and the peer has acknowledged everything.
 pub(crate) const DESTROY_SOON: SocketFlags = Flags::bit(9);
 pub(crate) const HAD_ERROR: SocketFlags = Flags::bit(10);
@@ -66,15 +66,15 @@ pub(crate) const TIMED_OUT: SocketFlags = Flags::bit(12);
 /// An `on_notify` is pending.
 pub(crate) const NOTIFIED: SocketFlags = Flags::bit(13);
 /// The socket ended without a FIN: an `on_finish` is pending.
-pub(crate) const FINISH_OWED: SocketFlags = Flags::bit(14);
+pub(crate) const FINISH_PENDING: SocketFlags = Flags::bit(14);
 /// An inactivity timeout is set.
 pub(crate) const TIMED: SocketFlags = Flags::bit(15);
 /// The socket was accepted and waits for its handler.
-pub(crate) const HELD: SocketFlags = Flags::bit(16);
+pub(crate) const AWAITS_HANDLER: SocketFlags = Flags::bit(16);
 /// One handle of a held socket does not belong to the program.
 pub(crate) const SHARED: SocketFlags = Flags::bit(17);
 /// The socket was closed while it waited for its handler.
-pub(crate) const UNHEARD: SocketFlags = Flags::bit(18);
+pub(crate) const CLOSE_UNREPORTED: SocketFlags = Flags::bit(18);
 
 /// A pending call of the handler, made by an `on_notify` of the stream.
 pub(crate) enum Due {
@@ -83,7 +83,7 @@ pub(crate) enum Due {
     Notify,
 }
 
-impl SocketState {
+impl SocketInner {
     pub(crate) fn new(
         stream: AsyncStream,
         flags: SocketFlags,
@@ -120,7 +120,7 @@ impl SocketState {
     /// Takes the next pending call. Each `on_notify` makes one call and requests another if more are pending: a handler
     /// that a call replaces or destroys does not get the next.
     pub(crate) fn take_due(&self) -> Option<Due> {
-        let due = if self.take(FINISH_OWED) {
+        let due = if self.take(FINISH_PENDING) {
             Due::Finish
         } else if self.take(TIMED_OUT) {
             Due::Timeout
@@ -139,7 +139,7 @@ impl SocketState {
     pub(crate) fn shut_down(&self) {
         if self.stream.shutdown().is_err() {
             // There is no connection to send a FIN on, which as in Node (ENOTCONN) counts as sent.
-            self.set(FINISH_OWED);
+            self.set(FINISH_PENDING);
             self.stream.notify();
         }
     }

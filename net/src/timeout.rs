@@ -1,7 +1,7 @@
 //! The inactivity timeout of a socket: a timer that checks, when it fires, whether there was activity meanwhile.
 //! Mirrors `socket.setTimeout` and `_onTimeout`.
 
-use crate::state::{DESTROY_SOON, SocketState, TIMED, TIMED_OUT};
+use crate::state::{DESTROY_SOON, SocketInner, TIMED, TIMED_OUT};
 use async_wrap::{Heard, Timeout};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) struct IdleTimeout {
 }
 
 impl IdleTimeout {
-    pub(crate) fn set(state: &Rc<SocketState>, after: Duration) {
+    pub(crate) fn set(state: &Rc<SocketInner>, after: Duration) {
         state.drop_timeout();
         if !after.is_zero() {
             let timer = Some(Self::arm(state, after));
@@ -30,9 +30,9 @@ impl IdleTimeout {
         }
     }
 
-    fn arm(state: &Rc<SocketState>, after: Duration) -> Timeout {
+    fn arm(state: &Rc<SocketInner>, after: Duration) -> Timeout {
         // Weak: a timer must not keep a connection's memory.
-        let weak: Weak<SocketState> = Rc::downgrade(state);
+        let weak: Weak<SocketInner> = Rc::downgrade(state);
         let timer = state.stream.environment().set_deadline(after, move |heard| {
             if let Some(state) = weak.upgrade() {
                 Self::ran_out(&state, heard);
@@ -44,7 +44,7 @@ impl IdleTimeout {
 
     /// The timer has fired, after all input that arrived in time was read, and queued data was written as far as
     /// possible.
-    fn ran_out(state: &Rc<SocketState>, heard: Heard) {
+    fn ran_out(state: &Rc<SocketInner>, heard: Heard) {
         let Some(mut idle) = state.cold.peek(|cold| cold.idle.take()).flatten() else { return };
         let now = heard.until();
         let waiting = state.stream.write_queue_size();
@@ -64,7 +64,7 @@ impl IdleTimeout {
     }
 }
 
-impl SocketState {
+impl SocketInner {
     /// Records that data was read or written. Costs no timer operation, except for the first time after an
     /// `on_timeout`.
     #[inline]

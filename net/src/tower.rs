@@ -163,8 +163,8 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
 }
 
 /// The handler of a socket that is destroyed because the program set none. Discards input.
-pub(crate) struct Unclaimed;
+pub(crate) struct Discard;
 
-impl SocketHandler for Unclaimed {
+impl SocketHandler for Discard {
     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 }
