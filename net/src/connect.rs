@@ -2,6 +2,7 @@
 
 use crate::options::{HIGH_WATER_MARK, check_connection};
 use crate::query::set_connection_options;
+use crate::state::{CONNECTING, HALF_OPEN, SocketFlags, SocketInner};
 use crate::upcall::SocketHandler;
 use crate::uv_core;
 use crate::uv_core::{BindOptions, Errno};
@@ -12,6 +13,7 @@ use async_wrap::{AsyncStream, Environment, Provider};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 /// The options of [`Socket::connect`]. There is no default target: [`addr`](Self::addr) and [`path`](Self::path) create
@@ -137,14 +139,13 @@ impl Socket {
             stream.close();
             return Err(error.into());
         }
-        let socket = Self::connecting(stream, options.allow_half_open, options.high_water_mark);
+        let flags = CONNECTING | HALF_OPEN.when(options.allow_half_open);
+        let socket = Self(Rc::new(SocketInner::new(stream, flags, options.high_water_mark, Weak::new())));
         socket.set_handler(handler);
         socket.set_timeout(options.timeout);
         Ok(socket)
     }
-}
 
-impl Socket {
     /// Creates a socket for an existing connection, which was inherited or received through a pipe, for example. It
     /// reads once it has a handler.
     ///
@@ -160,7 +161,8 @@ impl Socket {
             _ => error.into(),
         })?;
         let provider = if wrap.is_tcp() { Provider::TcpWrap } else { Provider::PipeWrap };
-        Ok(Self::opened(AsyncStream::new(env, wrap, provider)))
+        let stream = AsyncStream::new(env, wrap, provider);
+        Ok(Self(Rc::new(SocketInner::new(stream, SocketFlags::NONE, HIGH_WATER_MARK, Weak::new()))))
     }
 }
 

@@ -14,50 +14,59 @@ use async_wrap::AsyncStream;
 use async_wrap::upcall::OnStream;
 use std::rc::{Rc, Weak};
 
-impl Socket {
-    /// Destroys the socket unless it has a handler or the program keeps a handle to it: then it waits for a handler.
-    /// `own` is the number of handles that do not belong to the program; one of them may last as long as the socket.
-    pub fn destroy_unless_held(&self, own: usize) {
-        if !self.has_handler() && Rc::strong_count(&self.0) > own {
-            self.0.set(AWAITS_HANDLER | SHARED.when(own > 1));
-            self.0
-                .stream
-                .set_handler(Waiting { socket: Rc::downgrade(&self.0), server: self.0.server.upgrade() });
-            self.0.stream.read_stop();
-        } else {
-            self.destroy_unless_handled();
-        }
+/// The handler of a held connection.
+pub(crate) struct Held {
+    /// Weak, because the socket waits for the holders of its handles.
+    socket: Weak<SocketInner>,
+    /// Keeps the server's handler until the end of this connection is reported to it.
+    server: Option<Rc<Listening>>,
+}
+
+impl Held {
+    /// Lets the socket wait for its handler: see [`Socket::destroy_unless_held`].
+    pub(crate) fn begin(socket: &Socket, own: usize) {
+        let inner = &socket.0;
+        inner.set(AWAITS_HANDLER | SHARED.when(own > 1));
+        inner.stream.set_handler(Self { socket: Rc::downgrade(inner), server: inner.server.upgrade() });
+        inner.stream.read_stop();
     }
 
-    /// Takes a handler for a held socket. Returns the handler if the socket is still open; otherwise tells the handler
-    /// that the connection is closed.
-    pub(crate) fn claim<H: SocketHandler + 'static>(&self, mut handler: H) -> Option<H> {
-        let state = &self.0;
-        state.clear(AWAITS_HANDLER | SHARED);
-        if !state.take(CLOSE_UNREPORTED) {
-            if state.has(FINISH_PENDING | TIMED_OUT | NOTIFIED) {
-                state.stream.notify();
+    /// Ends the wait. Returns the handler if the socket is still open; otherwise tells the handler that the connection is
+    /// closed.
+    pub(crate) fn end<H: SocketHandler + 'static>(socket: &Socket, mut handler: H) -> Option<H> {
+        let inner = &socket.0;
+        inner.clear(AWAITS_HANDLER | SHARED);
+        if !inner.take(CLOSE_UNREPORTED) {
+            if inner.has(FINISH_PENDING | TIMED_OUT | NOTIFIED) {
+                inner.stream.notify();
             }
             return Some(handler);
         }
-        let socket = self.clone();
-        self.environment().next_tick(move || {
-            if let Some(error) = socket.0.cold.peek(|cold| cold.error.take()).flatten() {
-                let _up = LAYER.up("SocketHandler::on_error", || socket.facts());
-                handler.on_error(&socket, error);
+        let closed = socket.clone();
+        socket.environment().next_tick(move || {
+            if let Some(error) = closed.0.cold.peek(|cold| cold.error.take()).flatten() {
+                let _up = LAYER.up("SocketHandler::on_error", || closed.facts());
+                handler.on_error(&closed, error);
             }
-            let _up = LAYER.up("SocketHandler::on_close", || socket.facts());
-            handler.on_close(&socket, socket.0.has(HAD_ERROR));
+            let _up = LAYER.up("SocketHandler::on_close", || closed.facts());
+            handler.on_close(&closed, closed.0.has(HAD_ERROR));
         });
         None
     }
 
+    /// Destroys a held socket with its last handle.
     #[cold]
-    fn drop_if_last(&self) {
-        let own = if self.0.has(SHARED) { 2 } else { 1 };
-        if Rc::strong_count(&self.0) == own {
-            self.0.clear(AWAITS_HANDLER | SHARED);
-            self.destroy_unless_handled();
+    fn drop_handle(socket: &Socket) {
+        let own = if socket.0.has(SHARED) { 2 } else { 1 };
+        if Rc::strong_count(&socket.0) == own {
+            socket.0.clear(AWAITS_HANDLER | SHARED);
+            socket.destroy_unless_handled();
+        }
+    }
+
+    fn with(&self, work: impl FnOnce(&Socket)) {
+        if let Some(inner) = self.socket.upgrade() {
+            work(&Socket(inner));
         }
     }
 }
@@ -66,28 +75,12 @@ impl Drop for Socket {
     #[inline]
     fn drop(&mut self) {
         if self.0.has(AWAITS_HANDLER) {
-            self.drop_if_last();
+            Held::drop_handle(self);
         }
     }
 }
 
-/// The handler of a held connection.
-struct Waiting {
-    /// Weak, because the socket waits for the holders of its handles.
-    socket: Weak<SocketInner>,
-    /// Keeps the server's handler until the end of this connection is reported to it.
-    server: Option<Rc<Listening>>,
-}
-
-impl Waiting {
-    fn with(&self, work: impl FnOnce(&Socket)) {
-        if let Some(state) = self.socket.upgrade() {
-            work(&Socket(state));
-        }
-    }
-}
-
-impl OnStream for Waiting {
+impl OnStream for Held {
     fn on_read(&mut self, _: &AsyncStream, _: &[u8]) {}
 
     fn on_end(&mut self, _: &AsyncStream) {}

@@ -38,7 +38,8 @@ pub use linger::Linger;
 pub use listen::ListenOptions;
 pub use options::ServerOptions;
 pub use server::{Dropped, Server};
-pub use socket::{ReadyState, Socket};
+pub use socket::Socket;
+pub use state::ReadyState;
 
 /// The target of this layer's log records: see [`async_wrap::layer::trace`].
 pub(crate) const LAYER: async_wrap::layer::trace::Layer = async_wrap::layer::trace::Layer::new("net");

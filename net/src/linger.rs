@@ -7,7 +7,7 @@
 //! bounds, because a peer may do neither.
 
 use crate::Socket;
-use crate::state::{DESTROY_SOON, FINISHED, PAUSED, PEER_ENDED, SocketInner};
+use crate::state::{PAUSED, SocketInner};
 use async_wrap::{Heard, Timeout};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -74,66 +74,49 @@ pub(crate) struct Lingering {
     timer: Timeout,
 }
 
-impl Socket {
-    /// Destroys the socket if no event can follow; if only the peer is outstanding, once it has acknowledged
-    /// everything.
-    pub(crate) fn destroy_if_done(&self) {
-        let state = &self.0;
-        if !state.has(FINISHED) {
+impl Lingering {
+    /// Waits for a peer that has not sent its FIN, until it has acknowledged everything; then destroys the socket.
+    pub(crate) fn begin(socket: &Socket) {
+        if socket.unacknowledged() == 0 {
+            return socket.destroy();
+        }
+        let cold = &socket.0.cold;
+        if cold.peek(|cold| cold.lingering.is_some()) == Some(true) {
             return;
         }
-        if state.has(PEER_ENDED) {
-            self.destroy();
-        } else if state.has(DESTROY_SOON) {
-            self.linger();
-        }
-    }
-
-    fn linger(&self) {
-        if self.unacknowledged() == 0 {
-            return self.destroy();
-        }
-        if self.0.cold.peek(|cold| cold.lingering.is_some()) == Some(true) {
-            return;
-        }
-        let timer = Self::look_later(&self.0);
-        let linger = Linger::new(self, self.0.stream.loop_handle().now());
-        self.0.cold.with(|cold| cold.lingering = Some(Box::new(Lingering { linger, timer })));
+        let timer = Self::look_later(&socket.0);
+        let linger = Linger::new(socket, socket.0.stream.loop_handle().now());
+        cold.with(|cold| cold.lingering = Some(Box::new(Self { linger, timer })));
         // Reads on, to see the peer's FIN, and because unread input would turn the close into a reset.
-        self.0.clear(PAUSED);
-        self.read_unless_paused();
+        socket.0.clear(PAUSED);
+        socket.read_unless_paused();
     }
 
-    fn look_later(state: &Rc<SocketInner>) -> Timeout {
-        let weak: Weak<SocketInner> = Rc::downgrade(state);
-        let timer = state.stream.environment().set_deadline(LOOK, move |heard| {
-            if let Some(state) = weak.upgrade() {
-                Self(state).look(heard);
+    /// Ends the wait of a destroyed socket.
+    pub(crate) fn drop_of(socket: &SocketInner) {
+        if let Some(lingering) = socket.cold.peek(|cold| cold.lingering.take()).flatten() {
+            lingering.timer.clear();
+        }
+    }
+
+    fn look_later(socket: &Rc<SocketInner>) -> Timeout {
+        let weak: Weak<SocketInner> = Rc::downgrade(socket);
+        let timer = socket.stream.environment().set_deadline(LOOK, move |heard| {
+            if let Some(socket) = weak.upgrade() {
+                Self::look(&Socket(socket), heard);
             }
         });
         timer.unref();
         timer
     }
 
-    fn look(&self, heard: Heard) {
-        let Some(mut lingering) = self.0.cold.peek(|cold| cold.lingering.take()).flatten() else { return };
-        if lingering.linger.is_over(self, heard.until(), Duration::ZERO) {
-            return self.destroy();
+    fn look(socket: &Socket, heard: Heard) {
+        let cold = &socket.0.cold;
+        let Some(mut lingering) = cold.peek(|cold| cold.lingering.take()).flatten() else { return };
+        if lingering.linger.is_over(socket, heard.until(), Duration::ZERO) {
+            return socket.destroy();
         }
-        lingering.timer = Self::look_later(&self.0);
-        self.0.cold.with(|cold| cold.lingering = Some(lingering));
-    }
-}
-
-impl SocketInner {
-    /// Whether the socket only waits for its peer: its handler gets no further call before `on_close`.
-    pub(crate) fn is_lingering(&self) -> bool {
-        self.has(DESTROY_SOON) && self.has(FINISHED)
-    }
-
-    pub(crate) fn drop_lingering(&self) {
-        if let Some(lingering) = self.cold.peek(|cold| cold.lingering.take()).flatten() {
-            lingering.timer.clear();
-        }
+        lingering.timer = Self::look_later(&socket.0);
+        cold.with(|cold| cold.lingering = Some(lingering));
     }
 }

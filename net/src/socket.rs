@@ -1,12 +1,12 @@
 //! A connection: reading with pauses, writing with a high-water mark, and an orderly end. Mirrors `net.Socket`.
 
+use crate::held::Held;
+use crate::linger::Lingering;
 use crate::listening::Listening;
-use crate::options::HIGH_WATER_MARK;
 use crate::query::probe_after;
-use crate::state::SocketFlags;
 use crate::state::{
-    AWAITS_HANDLER, CLOSE_UNREPORTED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HAD_ERROR,
-    HALF_OPEN, HAS_HANDLER, NEED_DRAIN, NOTIFIED, PAUSED, PEER_ENDED, SocketInner,
+    AWAITS_HANDLER, CLOSE_UNREPORTED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HALF_OPEN,
+    HAS_HANDLER, NEED_DRAIN, NOTIFIED, PAUSED, PEER_ENDED, ReadyState, SocketInner,
 };
 use crate::timeout::IdleTimeout;
 use crate::tower::{Discard, SocketTower};
@@ -20,7 +20,7 @@ use async_wrap::{AsyncId, AsyncStream, Environment};
 use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A connection, or a connect in progress (`net.Socket`). Clones share it. A socket is one connection: to connect
@@ -58,21 +58,6 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Socket(pub(crate) Rc<SocketInner>);
 
-/// The state of a socket (`socket.readyState`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadyState {
-    /// Connecting.
-    Opening,
-    /// Both directions are open.
-    Open,
-    /// Only reading is possible.
-    ReadOnly,
-    /// Only writing is possible.
-    WriteOnly,
-    /// Both directions have ended, or the socket is destroyed.
-    Closed,
-}
-
 impl Socket {
     pub(crate) fn accepted(stream: AsyncStream, options: &ServerOptions, server: &Rc<Listening>) -> Self {
         let half_open = HALF_OPEN.when(options.allow_half_open);
@@ -81,24 +66,14 @@ impl Socket {
         Self(Rc::new(SocketInner::new(stream, half_open | paused, options.high_water_mark, server)))
     }
 
-    pub(crate) fn connecting(stream: AsyncStream, half_open: bool, high_water_mark: usize) -> Self {
-        let half_open = HALF_OPEN.when(half_open);
-        Self(Rc::new(SocketInner::new(stream, half_open | CONNECTING, high_water_mark, Weak::new())))
-    }
-
-    /// Creates a socket for an existing connection.
-    pub(crate) fn opened(stream: AsyncStream) -> Self {
-        Self(Rc::new(SocketInner::new(stream, SocketFlags::NONE, HIGH_WATER_MARK, Weak::new())))
-    }
-
     /// Sets the handler and drops the old one; the socket reads from now on, unless it is paused. During an upcall the
     /// change takes effect when the upcall returns. An accepted socket may get its first handler later, as long as the
     /// program keeps a handle: it is not read until then, and if it has closed meanwhile, the handler is told.
     pub fn set_handler(&self, handler: impl SocketHandler + 'static) {
         let _down = LAYER.down("Socket::set_handler", || self.facts());
         self.0.set(HAS_HANDLER);
-        let handler =
-            if self.0.has(AWAITS_HANDLER | CLOSE_UNREPORTED) { self.claim(handler) } else { Some(handler) };
+        let is_held = self.0.has(AWAITS_HANDLER | CLOSE_UNREPORTED);
+        let handler = if is_held { Held::end(self, handler) } else { Some(handler) };
         let Some(handler) = handler else { return };
         self.0.stream.set_handler(SocketTower::new(self.clone(), handler));
         self.read_unless_paused();
@@ -115,8 +90,14 @@ impl Socket {
         }
     }
 
-    pub(crate) fn has_handler(&self) -> bool {
-        self.0.has(HAS_HANDLER)
+    /// Destroys the socket unless it has a handler or the program keeps a handle to it: then it waits for a handler.
+    /// `own` is the number of handles that do not belong to the program; one of them may last as long as the socket.
+    pub fn destroy_unless_held(&self, own: usize) {
+        if !self.0.has(HAS_HANDLER) && Rc::strong_count(&self.0) > own {
+            Held::begin(self, own);
+        } else {
+            self.destroy_unless_handled();
+        }
     }
 
     /// Releases the socket from its handler, with its pending notification. The handler stays until another is set.
@@ -260,9 +241,7 @@ impl Socket {
     /// Closes the connection immediately; queued data is lost. `on_close` follows. Idempotent.
     pub fn destroy(&self) {
         let _down = LAYER.down("Socket::destroy", || self.facts());
-        if !self.0.has(DESTROYED) {
-            self.0.set(DESTROYED);
-            self.0.drop_timers();
+        if self.0.begin_destroy() {
             self.0.stream.close();
         }
     }
@@ -272,9 +251,7 @@ impl Socket {
     /// use [`destroy_soon`](Self::destroy_soon).
     pub fn destroy_with_fin(&self) {
         let _down = LAYER.down("Socket::destroy_with_fin", || self.facts());
-        if !self.0.has(DESTROYED) {
-            self.0.set(DESTROYED);
-            self.0.drop_timers();
+        if self.0.begin_destroy() {
             self.0.stream.close_with_fin();
         }
     }
@@ -282,8 +259,7 @@ impl Socket {
     /// Like [`destroy`](Self::destroy), with an error for `on_error`.
     pub fn destroy_with(&self, error: Error) {
         if !self.0.has(DESTROYED) {
-            self.0.set(HAD_ERROR);
-            self.0.cold.with(|cold| cold.error = Some(error));
+            self.0.keep_error(error);
             self.destroy();
         }
     }
@@ -293,8 +269,7 @@ impl Socket {
     #[cold]
     pub(crate) fn break_with(&self, error: Error) {
         if !self.0.has(DESTROYED) {
-            self.0.set(HAD_ERROR);
-            self.0.cold.with(|cold| cold.error = Some(error));
+            self.0.keep_error(error);
             if self.reset_and_destroy().is_err() {
                 self.destroy();
             }
@@ -316,6 +291,19 @@ impl Socket {
         }
     }
 
+    /// Destroys the socket if no event can follow; if only the peer is outstanding, once it has acknowledged
+    /// everything.
+    pub(crate) fn destroy_if_done(&self) {
+        if !self.0.has(FINISHED) {
+            return;
+        }
+        if self.0.has(PEER_ENDED) {
+            self.destroy();
+        } else if self.0.has(DESTROY_SOON) {
+            Lingering::begin(self);
+        }
+    }
+
     /// Closes the connection with a reset (`resetAndDestroy`). A connect in progress is cancelled; a connection whose
     /// FIN has just been sent is closed without a reset.
     ///
@@ -330,8 +318,7 @@ impl Socket {
             return Err(Error::new(ErrorCode::InvalidHandleType, "reset: this is not a TCP connection"));
         }
         if self.0.stream.reset().is_ok() {
-            self.0.set(DESTROYED);
-            self.0.drop_timers();
+            self.0.begin_destroy();
         } else {
             self.destroy();
         }
@@ -433,13 +420,7 @@ impl Socket {
     /// The state of the socket.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
-        match (self.0.has(DESTROYED), self.0.has(CONNECTING), self.0.has(PEER_ENDED), self.0.has(ENDED)) {
-            (true, ..) | (_, _, true, true) => ReadyState::Closed,
-            (_, true, ..) => ReadyState::Opening,
-            (_, _, true, false) => ReadyState::WriteOnly,
-            (_, _, false, true) => ReadyState::ReadOnly,
-            (_, _, false, false) => ReadyState::Open,
-        }
+        self.0.ready_state()
     }
 
     /// Whether the socket is destroyed.

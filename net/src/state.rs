@@ -7,7 +7,7 @@ use crate::timeout::IdleTimeout;
 use crate::{Address, Error, ErrorCode};
 use async_wrap::AsyncStream;
 use async_wrap::layer::{ColdCell, FlagCell, FlagKind, Flags};
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 
 pub(crate) struct SocketInner {
     pub(crate) stream: AsyncStream,
@@ -20,6 +20,21 @@ pub(crate) struct SocketInner {
 
 /// Part of the memory budget of an idle connection.
 const _: () = assert!(size_of::<SocketInner>() <= 32);
+
+/// The state of a socket (`socket.readyState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadyState {
+    /// Connecting.
+    Opening,
+    /// Both directions are open.
+    Open,
+    /// Only reading is possible.
+    ReadOnly,
+    /// Only writing is possible.
+    WriteOnly,
+    /// Both directions have ended, or the socket is destroyed.
+    Closed,
+}
 
 /// The rare state of a socket.
 #[derive(Default)]
@@ -133,6 +148,54 @@ impl SocketInner {
             self.stream.notify();
         }
         Some(due)
+    }
+
+    /// Records that data was read or written.
+    #[inline]
+    pub(crate) fn refresh_timeout(self: &Rc<Self>) {
+        if self.has(TIMED) {
+            IdleTimeout::refresh(self);
+        }
+    }
+
+    /// Drops the timers of a destroyed socket.
+    #[inline]
+    pub(crate) fn drop_timers(&self) {
+        if self.has(TIMED | DESTROY_SOON) {
+            IdleTimeout::drop_of(self);
+            Lingering::drop_of(self);
+        }
+    }
+
+    /// Marks the socket as destroyed. Returns whether it was not.
+    pub(crate) fn begin_destroy(&self) -> bool {
+        let begins = !self.has(DESTROYED);
+        if begins {
+            self.set(DESTROYED);
+            self.drop_timers();
+        }
+        begins
+    }
+
+    /// Keeps the reason of a destruction for `on_error`.
+    pub(crate) fn keep_error(&self, error: Error) {
+        self.set(HAD_ERROR);
+        self.cold.with(|cold| cold.error = Some(error));
+    }
+
+    /// Whether the socket only waits for its peer: its handler gets no further call before `on_close`.
+    pub(crate) fn is_lingering(&self) -> bool {
+        self.has(DESTROY_SOON) && self.has(FINISHED)
+    }
+
+    pub(crate) fn ready_state(&self) -> ReadyState {
+        match (self.has(DESTROYED), self.has(CONNECTING), self.has(PEER_ENDED), self.has(ENDED)) {
+            (true, ..) | (_, _, true, true) => ReadyState::Closed,
+            (_, true, ..) => ReadyState::Opening,
+            (_, _, true, false) => ReadyState::WriteOnly,
+            (_, _, false, true) => ReadyState::ReadOnly,
+            (_, _, false, false) => ReadyState::Open,
+        }
     }
 
     /// Sends the FIN when the kernel has taken all written data.
