@@ -25,7 +25,46 @@ const SLOWEST: u64 = 4096;
 /// The interval between checks of a socket that is to be destroyed soon: no event reports an acknowledgement.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The progress of a peer since this side has ended.
+/// The progress of a peer since this side has ended: for a layer above that decides itself when to close.
+/// [`Socket::destroy_soon`] does the same for a program.
+///
+/// ```
+/// use net::async_wrap::Environment;
+/// use net::{Linger, Socket};
+/// use std::time::Duration;
+///
+/// /// Closes the socket once its peer has everything, and has sent nothing for 100 ms.
+/// fn close_later(socket: Socket, mut linger: Linger) {
+///     let env = socket.environment().clone();
+///     env.set_deadline(Duration::from_millis(20), move |heard| {
+///         if linger.is_over(&socket, heard.until(), Duration::from_millis(100)) {
+///             socket.destroy();
+///         } else {
+///             close_later(socket, linger);
+///         }
+///     });
+/// }
+///
+/// # use net::{ConnectOptions, ListenOptions, Server, ServerOptions};
+/// # use net::upcall::SocketHandler;
+/// # struct Ignore;
+/// # impl SocketHandler for Ignore {
+/// #     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
+/// # }
+/// let env = Environment::with_new_loop()?;
+/// # let server = Server::new(&env, ServerOptions::default().allow_half_open(true));
+/// # server.listen_with(ListenOptions::addr(([127, 0, 0, 1], 0).into()), |server, socket| {
+/// #     socket.set_handler(Ignore);
+/// socket.end();
+/// let now = socket.environment().loop_handle().now();
+/// close_later(socket.clone(), Linger::new(&socket, now));
+/// #     let _ = server.close();
+/// # })?;
+/// # let address = server.address().and_then(|address| address.as_tcp()).expect("it listens");
+/// # Socket::connect(&env, ConnectOptions::addr(address), Ignore)?;
+/// env.run_to_end()?;
+/// # Ok::<(), net::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Linger {
     /// When the wait ends in any case.

@@ -75,6 +75,19 @@ impl BindOptions {
 }
 
 /// When the kernel probes an idle connection. Only whole seconds count, because the kernel has no finer unit.
+///
+/// ```
+/// use std::time::Duration;
+/// use uv_core::socket::KeepAlive;
+/// use uv_core::{BindOptions, Loop, Tcp};
+///
+/// let event_loop = Loop::new()?;
+/// let listener = Tcp::new(&event_loop);
+/// listener.bind(([127, 0, 0, 1], 0).into(), BindOptions::default())?;
+/// // On Linux connections inherit it: one fails after a minute of silence and three probes without an answer.
+/// listener.set_keepalive(Some(KeepAlive { count: 3, ..KeepAlive::after(Duration::from_secs(60)) }))?;
+/// # Ok::<(), uv_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
     /// Idle time before the first probe; at least a second.

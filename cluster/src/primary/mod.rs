@@ -44,7 +44,33 @@ const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// handler is called inside callback scopes of the environment. The handler should reach the primary through its arguments:
 /// a clone in the handler is a reference cycle.
 ///
-/// The example is that of the [crate].
+/// ```no_run
+/// use cluster::async_wrap::Environment;
+/// use cluster::upcall::PrimaryHandler;
+/// use cluster::{Primary, Settings, Worker, WorkerHandle};
+///
+/// struct Count(usize);
+///
+/// impl PrimaryHandler for Count {
+///     fn on_online(&mut self, _: &WorkerHandle) {
+///         self.0 += 1;
+///         println!("{} workers run", self.0);
+///     }
+/// }
+///
+/// let env = Environment::with_new_loop()?;
+/// // A worker is this program again.
+/// if let Some(worker) = Worker::from_env(&env)? {
+///     println!("this is worker {}", worker.id());
+/// } else {
+///     let primary = Primary::new(&env, Settings::default(), Count(0));
+///     for _ in 0..4 {
+///         primary.fork()?;
+///     }
+/// }
+/// env.run_to_end()?;
+/// # Ok::<(), cluster::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Primary(Rc<PrimaryInner>);
 

@@ -23,6 +23,14 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 
 /// The program that the servers of an application run. A server's command line has the `args` of its record, these
 /// arguments, then `env=… id=…`.
+///
+/// ```
+/// use pomelo::{Options, Program};
+///
+/// let server = Program { path: "/srv/game/bin/server".into(), args: vec!["serve".into()] };
+/// let options = Options::from_process().program(server);
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// The executable.
