@@ -178,6 +178,9 @@ impl Response {
         let mut whole = Vec::new();
         Encoder::informational(status, fields, &mut whole)?;
         let connection = &*self.connection;
+        if connection.is_over() {
+            return Err(Error::Closed);
+        }
         self.try_with(|exchange, is_oldest| {
             check_head(exchange)?;
             if exchange.request.version != Version::Http10 {

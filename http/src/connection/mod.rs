@@ -150,6 +150,10 @@ impl Connection {
     /// handler waits for the rest of its body, returns what that means for the connection.
     fn after_response(&self, oldest: &mut Exchange) -> Option<Closing> {
         if !oldest.extra().held.is_empty() {
+            if self.is_over() {
+                // An earlier response has ended the connection. Its close tells the handlers.
+                return None;
+            }
             self.pipeline.release(oldest, |held| self.send_data(held));
             if oldest.extra().needs_drain {
                 self.socket.notify();

@@ -66,7 +66,7 @@ impl Connection {
 
     /// Whether nothing can be sent any more.
     #[inline]
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.state.is_ending() || self.socket.is_destroyed()
     }
 
@@ -136,7 +136,7 @@ impl Connection {
     pub(crate) fn send_continue(&self, number: u32) {
         let is_held = self.state.get().body_held;
         self.pipeline.with(number, |exchange, is_oldest| {
-            if !exchange.extra().awaits_continue || exchange.phase != Phase::Head {
+            if !exchange.extra().awaits_continue || exchange.phase != Phase::Head || self.is_over() {
                 return;
             }
             let extra = exchange.extra_mut();

@@ -2,7 +2,7 @@
 
 use crate::harness::{Client, Count, Kept, Log, Site, serve};
 use http::upcall::ResponseHandler;
-use http::{Request, Response, ServerOptions};
+use http::{Error, Request, Response, ServerOptions};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -68,6 +68,35 @@ fn an_answer_that_began_out_of_turn_goes_on_in_its_turn() {
         assert_eq!(client.answer().text(), "first");
         assert_eq!(client.answer().text(), "before after");
         assert_eq!(client.answer().text(), "third");
+    });
+}
+
+// RFC 9112, 9.6. The model found it.
+#[test]
+fn nothing_follows_a_response_that_closes_even_if_a_later_one_has_begun_and_is_given_up() {
+    let kept = Kept::default();
+    let handler = move |request: &Request<'_>, response: Response| match request.path() {
+        "/first" => kept.keep(response),
+        "/second" => {
+            response.write(b"second").expect("to write");
+            kept.keep(response);
+        }
+        _ => {
+            let first = kept.take_oldest().expect("the first");
+            first.set_header("Connection", "close").expect("to set");
+            first.end(b"first").expect("to end");
+            let second = kept.take_oldest().expect("the second");
+            assert!(matches!(second.write(b"more"), Err(Error::Closed)));
+            drop(second);
+            let early = response.write_information(103, &[("Link", "</a>")]);
+            assert!(matches!(early, Err(Error::Closed)));
+        }
+    };
+    serve(handler, move |address| {
+        let mut client = Client::connect(address);
+        client.send(gets(&["/first", "/second", "/third"]));
+        assert_eq!(client.answer().text(), "first");
+        client.expect_end();
     });
 }
 
