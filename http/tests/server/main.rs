@@ -16,8 +16,11 @@ mod held;
 mod late;
 mod lingering;
 mod panics;
+mod pipeline_model;
 mod pipelining;
 mod reuse;
 mod robust;
+#[path = "../../../tests/shared/seeds.rs"]
+pub(crate) mod seeds;
 mod timeouts;
 mod upgrade;

@@ -3,4 +3,4 @@
 #[path = "../server/main.rs"]
 mod server;
 
-use server::harness;
+use server::{harness, seeds};
