@@ -22,6 +22,9 @@ pub mod fuzzing;
 pub mod guide;
 mod primary;
 pub mod scheduling;
+#[cfg(test)]
+#[path = "../../tests/shared/seeds.rs"]
+mod seeds;
 mod settings;
 pub mod upcall;
 mod worker;

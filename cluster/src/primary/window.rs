@@ -127,6 +127,7 @@ fn refused_fit<C>(batch: &Batch<C>, refused: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seeds::{Dice, each_seed};
 
     const ONE: SocketId = SocketId(1);
     const TWO: SocketId = SocketId(2);
@@ -219,5 +220,107 @@ mod tests {
         window.push(ONE, 12);
         assert_eq!(window.take_all(), [(ONE, 11), (TWO, 20), (ONE, 12)]);
         assert_eq!((window.in_flight(), window.take_all()), (0, vec![]));
+    }
+
+    /// What the model knows of a connection in flight.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Known {
+        connection: u32,
+        socket: SocketId,
+        batch: u32,
+        sent_at: Option<Duration>,
+    }
+
+    /// The connections in flight, in one list.
+    #[derive(Default)]
+    struct Model(Vec<Known>);
+
+    impl Model {
+        /// A connection joins the newest batch if that waits to be sent, is of its socket and has room.
+        fn push(&mut self, socket: SocketId, connection: u32, batches: &mut u32) {
+            let joins = self.0.last().is_some_and(|last| {
+                let size = self.0.iter().filter(|known| known.batch == last.batch).count();
+                last.sent_at.is_none() && last.socket == socket && size < BATCH
+            });
+            *batches += u32::from(!joins);
+            self.0.push(Known { connection, socket, batch: *batches, sent_at: None });
+        }
+
+        /// The oldest batch that was sent, or was not.
+        fn oldest(&self, is_sent: bool) -> Vec<Known> {
+            let first = self.0.iter().find(|known| known.sent_at.is_some() == is_sent);
+            self.0
+                .iter()
+                .filter(|known| first.is_some_and(|first| first.batch == known.batch))
+                .copied()
+                .collect()
+        }
+    }
+
+    /// An acknowledgement of the oldest batch, or of something that it may not name.
+    fn acknowledge(window: &mut Window<u32>, model: &mut Model, dice: &mut Dice) {
+        let batch = model.oldest(true);
+        let bits = dice.roll(usize::MAX) as u64;
+        let fitting = bits & u64::MAX.checked_shr(64 - batch.len() as u32).unwrap_or(0);
+        let (id, refused) = match dice.roll(8) {
+            0 => (dice.roll(400) as u32, fitting),
+            1 => (batch.first().map_or(0, |first| first.batch), bits),
+            _ => (batch.first().map_or(0, |first| first.batch), fitting),
+        };
+        let is_right = batch.first().is_some_and(|first| first.batch == id) && refused == fitting;
+        let said = window.acknowledge(BatchId(id), refused);
+        if !is_right {
+            assert_eq!(said, Err(ProtocolError::Unexpected));
+            return;
+        }
+        let numbered = batch.iter().enumerate();
+        let refused: Vec<u32> = numbered
+            .filter(|(index, _)| refused >> index & 1 != 0)
+            .map(|(_, known)| known.connection)
+            .collect();
+        let taken = batch.len() - refused.len();
+        assert_eq!(said, Ok(Acknowledged { socket: batch[0].socket, taken, refused }));
+        model.0.retain(|known| known.batch != id);
+    }
+
+    // Planted and found: a connection that joins a batch which was sent; a batch of two sockets; an acknowledgement of
+    // any batch that was sent; one that leaves the count as it was; refused connections counted as in flight; a dead
+    // worker's unsent connections before those that were sent.
+    #[test]
+    fn a_window_does_what_a_list_of_connections_does() {
+        each_seed(200, |mut dice| {
+            let (mut window, mut model) = (Window::default(), Model::default());
+            let (mut now, mut batches) = (Duration::ZERO, 0);
+            for connection in 0..600 {
+                match dice.roll(10) {
+                    0..5 => {
+                        let socket = [ONE, TWO, ONE][dice.roll(3)];
+                        // Without room connections come too, when a socket closes.
+                        window.push(socket, connection);
+                        model.push(socket, connection, &mut batches);
+                    }
+                    5 | 6 => {
+                        let expected = model.oldest(false);
+                        let batch =
+                            window.next_batch(now).map(|batch| (batch.id.0, batch.connections.clone()));
+                        let connections = expected.iter().map(|known| known.connection).collect();
+                        assert_eq!(batch, expected.first().map(|first| (first.batch, connections)));
+                        let is_it = |known: &&mut Known| expected.iter().any(|one| one.batch == known.batch);
+                        model.0.iter_mut().filter(is_it).for_each(|known| known.sent_at = Some(now));
+                    }
+                    7 | 8 => acknowledge(&mut window, &mut model, &mut dice),
+                    _ => now += PATIENCE / 4,
+                }
+                if dice.roll(100) == 0 {
+                    let left: Vec<_> =
+                        model.0.drain(..).map(|known| (known.socket, known.connection)).collect();
+                    assert_eq!(window.take_all(), left);
+                }
+                assert_eq!(window.in_flight(), model.0.len());
+                assert_eq!(window.has_room(), model.0.len() < WINDOW);
+                let oldest = model.oldest(true).first().and_then(|first| first.sent_at);
+                assert_eq!(window.is_overdue(now), oldest.is_some_and(|sent_at| now - sent_at >= PATIENCE));
+            }
+        });
     }
 }
