@@ -13,6 +13,14 @@
 
 pub(crate) mod primitives;
 
+/// Lets other threads run before a system call, and tells loom that all such calls depend on each other: it does not know
+/// what they do, and leaves out orders of steps that it takes for independent.
+pub(crate) fn before_system_call() {
+    SYSTEM.fetch_add(1);
+}
+
+static SYSTEM: primitives::Counter = primitives::Counter::new();
+
 /// Preemptions in one execution. Nearly all faults of threads need two at most.
 const PREEMPTIONS: usize = 3;
 

@@ -134,6 +134,19 @@ impl<T> Static<T> {
     }
 }
 
+/// A number that all threads change.
+pub(crate) struct Counter(Static<atomic::AtomicUsize>);
+
+impl Counter {
+    pub(crate) const fn new() -> Self {
+        Self(Static::new(|| atomic::AtomicUsize::new(0)))
+    }
+
+    pub(crate) fn fetch_add(&'static self, more: usize) {
+        self.0.get().fetch_add(more, atomic::Ordering::Relaxed);
+    }
+}
+
 /// The wake-up of a loop: mio's, which the kernel keeps, and a flag that the model knows.
 #[derive(Debug)]
 pub(crate) struct Waker {

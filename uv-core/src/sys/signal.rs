@@ -218,6 +218,8 @@ extern "C" fn on_signal(signum: libc::c_int) {
             if mailbox.is_own() {
                 is_watched = true;
                 let pipe = mailbox.pipe.load(Ordering::SeqCst);
+                #[cfg(all(test, upcall_models))]
+                crate::models::before_system_call();
                 // A full pipe drops the signal: thousands are queued already. SAFETY: the message is one byte long.
                 unsafe { libc::write(pipe, (&raw const message).cast(), 1) };
             } else {
