@@ -398,6 +398,10 @@ impl HandleInner for StreamInner {
 }
 
 #[cfg(test)]
+#[path = "../models/ready.rs"]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
