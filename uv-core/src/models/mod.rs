@@ -7,9 +7,9 @@
 //! poll waits for the model's wake-up and then asks the kernel, which answers at once.
 //!
 //! loom treats `SeqCst` as `AcqRel`, knows no spurious wake-ups and wakes the waiters of a condition in order. So the code
-//! may not rely on `SeqCst`, and a model that is about a condition has a thread that notifies without a reason.
+//! may not rely on `SeqCst`, and a model of the pool has a thread that notifies without a reason.
 //!
-//! Each model names the faults that were planted to see it fail.
+//! ARCHITECTURE.md, "Models", names the faults that were planted to see each model fail.
 
 pub(crate) mod primitives;
 

@@ -1,10 +1,5 @@
 //! Timers against a plain list: random operations, outside of upcalls and inside of them, under a clock that the test
 //! sets.
-//!
-//! Planted and found: equal deadlines in the order of the timers' creation; a postponed timer that fires at its old
-//! deadline; a timer started by an upcall that fires in the same phase; a repeat that counts from the deadline instead of
-//! the clock; a sweep that drops an entry of a started timer; a stopped timer that forgets its entry only at the next
-//! start; `again` that starts a timer without a repeat.
 
 use super::{SWEEP_FLOOR, Timer};
 use crate::seeds::{Dice, each_seed};
