@@ -41,7 +41,7 @@ impl Process {
     /// Whether the current process is this one. Async-signal-safe.
     #[inline]
     pub(crate) fn is_current(self) -> bool {
-        let page = PAGE.load(Ordering::Relaxed);
+        let page = PAGE.load(Ordering::Acquire);
         // SAFETY: the page is mapped for as long as the process lives, and only ever used as an atomic.
         !page.is_null() && unsafe { (*page).load(Ordering::Relaxed) } == self.0
     }
@@ -56,10 +56,11 @@ impl Process {
 }
 
 fn page() -> &'static AtomicU32 {
-    let mut page = PAGE.load(Ordering::Relaxed);
+    // Acquired: what another thread has mapped is there before this one reads it.
+    let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
         let new = map_page();
-        page = match PAGE.compare_exchange(ptr::null_mut(), new, Ordering::Relaxed, Ordering::Relaxed) {
+        page = match PAGE.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
             // If two threads map the page at the same time, one mapping is left unused.
             Ok(_) => new,
             Err(other) => other,
