@@ -126,7 +126,7 @@ fn forget_variables() {
 }
 
 /// Reads the message with a loop of its own. It is in the socket by now, or never will be.
-fn receive(stdin: OwnedFd) -> Result<OwnedFd> {
+pub(crate) fn receive(stdin: OwnedFd) -> Result<OwnedFd> {
     let event_loop = Loop::new()?;
     let pipe = PipeWrap::new_ipc(&event_loop);
     // Fails for a file that has the right inode number and is not a socket.

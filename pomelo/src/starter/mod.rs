@@ -8,7 +8,7 @@ mod host;
 mod local;
 mod output;
 mod port;
-mod quote;
+pub(crate) mod quote;
 mod report;
 mod ssh;
 

@@ -14,7 +14,7 @@ pub(super) fn quote(word: &str) -> String {
 }
 
 /// Quotes the words of a command, with spaces between them.
-pub(super) fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn join<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(quote).collect();
     words.join(" ")
 }
