@@ -15,7 +15,8 @@
 //! `table`, `compare` and `report` show it.
 //!
 //! The program `upcall-bench` is the runner, and every program that it starts: `load` is the clients, `floor` the least
-//! that the same work can cost, `subjects` the layers; `launch` starts any other. `program` tells them apart.
+//! that the same work can cost, `subjects` the layers; `launch` starts any other. `program` tells them apart. `soak` is
+//! another runner: it watches what a server holds on to while clients of every kind come and leave.
 
 #![forbid(unsafe_code)]
 
@@ -49,6 +50,7 @@ pub mod results;
 mod rig;
 mod round;
 mod server;
+mod soak;
 mod sockets;
 mod solo;
 mod stats;

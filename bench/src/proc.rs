@@ -16,6 +16,13 @@ pub(crate) struct Process {
     start: u64,
 }
 
+impl Process {
+    /// Orders processes by their start.
+    pub(crate) fn age_key(self) -> (u64, u32) {
+        (self.start, self.pid)
+    }
+}
+
 impl From<&Stat> for Process {
     fn from(stat: &Stat) -> Self {
         Self { pid: stat.pid.unsigned_abs(), start: stat.starttime }
@@ -101,6 +108,24 @@ pub(crate) fn sockets(root: u32) -> io::Result<Vec<(Process, usize)>> {
         Ok(open.filter(|descriptor| matches!(descriptor.target, FDTarget::Socket(_))).count())
     };
     tree(root)?.into_iter().map(|process| Ok((process, sockets_of(process.pid).map_err(failed)?))).collect()
+}
+
+/// What one process holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Bytes of resident memory.
+    pub(crate) resident: u64,
+    pub(crate) descriptors: usize,
+    pub(crate) threads: u64,
+}
+
+pub(crate) fn held(pid: u32) -> io::Result<Held> {
+    let look = || -> ProcResult<Held> {
+        let process = open(pid)?;
+        let threads = process.stat()?.num_threads.unsigned_abs();
+        Ok(Held { resident: resident_of(pid)?, descriptors: process.fd_count()?, threads })
+    };
+    look().map_err(failed)
 }
 
 #[cfg(test)]
