@@ -1,7 +1,7 @@
 //! The command line: which program a command is of, and the words of the chores.
 
-use crate::build::{BENCH, Program, UPCALL};
-use crate::{Result, fuzz};
+use crate::build::{BENCH, Program, SOAK, UPCALL};
+use crate::{Result, fuzz, sanitize};
 use std::ffi::OsString;
 
 /// What `cargo xtask help` prints.
@@ -27,10 +27,19 @@ cargo xtask COMMAND
   chain Prints the upcall traits of every layer in order.
   completions SHELL
         Prints what makes a shell complete the words of `upcall`.
-  fuzz [TARGET…] [--seconds N] [--minutes N]
-        Runs the fuzz targets, each for a minute unless told otherwise.
   models
         Runs uv-core's models of threads: its code under every interleaving.
+  soak [--minutes N] [--policy P]
+        Serves from a cluster under load with resets, slow peers, floods and
+        kills, and judges memory, descriptors, threads, children and answers;
+        see `cargo xtask soak --help`.
+  fuzz [TARGET…] [--seconds N | --minutes N]
+        Runs the fuzz targets and counts their executions. --seconds is the
+        time of each, --minutes that of all together; the default is a minute
+        each.
+  sanitize [address] [thread] [miri]
+        Runs tests under AddressSanitizer, ThreadSanitizer and Miri; without
+        a word, under all three.
   ci    Checks everything that CI checks.
   help  Prints this.
 
@@ -49,6 +58,8 @@ pub(crate) enum Command {
     Fuzz(fuzz::Options),
     /// Run the models of threads.
     Models,
+    /// Run tests under these tools.
+    Sanitize(Vec<sanitize::Tool>),
     /// Check everything.
     Ci,
 }
@@ -63,6 +74,8 @@ impl Command {
             "bench" => Ok(Self::Program(BENCH, words.split_off(1))),
             // What `bench` starts in other processes.
             "launch" | "load" | "floor" | "subject" => Ok(Self::Program(BENCH, words)),
+            "soak" => Ok(Self::Program(SOAK, words)),
+            "sanitize" => Ok(sanitize::parse(&words[1..])?.map_or(Self::Help, Self::Sanitize)),
             "fuzz" => Ok(fuzz::Options::parse(&words[1..])?.map_or(Self::Help, Self::Fuzz)),
             "models" | "ci" => match words.get(1).map(|word| word.to_string_lossy()).as_deref() {
                 None => Ok(if command == "ci" { Self::Ci } else { Self::Models }),

@@ -20,6 +20,9 @@ pub(crate) struct Program {
 /// What serves and shows.
 pub(crate) const UPCALL: Program = Program { package: "upcall", profile: "quick" };
 
+/// What soaks: the measuring program, and there soon.
+pub(crate) const SOAK: Program = Program { package: "upcall-bench", profile: "quick" };
+
 /// What measures.
 pub(crate) const BENCH: Program = Program { package: "upcall-bench", profile: "release" };
 

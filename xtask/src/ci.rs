@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: everything that CI checks, one step after the other. `.ci/run` runs the same list.
 
-use crate::{Result, fuzz, say};
+use crate::{Result, fuzz, sanitize, say};
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitStatus};
 
@@ -87,11 +87,17 @@ pub(crate) fn run() -> Result<()> {
         say("== dependencies: not checked, since there is no cargo-deny");
     }
     if fuzz::is_possible() {
-        fuzz::run(&fuzz::Options { targets: Vec::new(), seconds: FUZZ_SECONDS })
+        fuzz::run(&fuzz::Options { targets: Vec::new(), seconds: FUZZ_SECONDS })?;
     } else {
         say("== fuzz targets: not run, since there is no nightly compiler or no cargo-fuzz");
-        Ok(())
     }
+    for tool in sanitize::Tool::ALL {
+        match tool.lack() {
+            Some(lack) => say(&format!("== sanitize: {}: not run, for want of {lack}", tool.name())),
+            None => sanitize::run(&[tool])?,
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn cargo((name, words, variables): &Step) -> Result<()> {

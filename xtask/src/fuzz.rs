@@ -4,8 +4,10 @@
 
 use crate::{Result, say};
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// The folder of the targets.
 const FUZZ: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz");
@@ -15,6 +17,15 @@ const MAX_LEN: &str = "-max_len=4096";
 
 /// Seconds that one input may take, where a thousandth is usual.
 const TIMEOUT: &str = "-timeout=10";
+
+/// Has the fuzzer tell at its end how many inputs it tried.
+const STATISTICS: &str = "-print_final_stats=1";
+
+/// What stands before their number.
+const EXECUTIONS: &str = "stat::number_of_executed_units:";
+
+/// More minutes or seconds are a mistyped number.
+const MAX_TIME: u32 = 100_000;
 
 /// What to run, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +39,15 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the words after `fuzz`; `None` if help is asked for.
     pub(crate) fn parse(words: &[OsString]) -> Result<Option<Self>> {
-        let mut options = Self { targets: Vec::new(), seconds: 60 };
+        let (mut options, mut minutes) = (Self { targets: Vec::new(), seconds: 60 }, None);
         let mut words = words.iter().map(|word| word.to_string_lossy().into_owned());
         while let Some(word) = words.next() {
             let (name, value) =
                 word.split_once('=').map_or((&*word, None), |(name, value)| (name, Some(value)));
             let mut value = || value.map(str::to_owned).or_else(|| words.next()).unwrap_or_default();
             match name {
-                "--seconds" => options.seconds = number(name, &value(), 1)?,
-                "--minutes" => options.seconds = number(name, &value(), 60)?,
+                "--seconds" => (options.seconds, minutes) = (number(name, &value())?, None),
+                "--minutes" => minutes = Some(number(name, &value())?),
                 "--help" | "-h" => return Ok(None),
                 _ if name.starts_with('-') => return Err(format!("fuzz: no option {name}").into()),
                 _ => options.targets.push(word),
@@ -46,15 +57,17 @@ impl Options {
         if let Some(unknown) = options.targets.iter().find(|target| !known.contains(target)) {
             return Err(format!("there is no fuzz target {unknown}; there are {}", known.join(", ")).into());
         }
+        if let Some(minutes) = minutes {
+            let shares = if options.targets.is_empty() { known.len() } else { options.targets.len() };
+            options.seconds = (minutes * 60 / shares as u32).max(1);
+        }
         Ok(Some(options))
     }
 }
 
-fn number(option: &str, value: &str, factor: u32) -> Result<u32> {
-    let number = value.parse::<u32>().ok().filter(|&number| number > 0);
-    number
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| format!("{option} {value}: not a number from 1 on").into())
+fn number(option: &str, value: &str) -> Result<u32> {
+    let number = value.parse().ok().filter(|number| (1..=MAX_TIME).contains(number));
+    number.ok_or_else(|| format!("{option} {value}: not a number from 1 to {MAX_TIME}").into())
 }
 
 /// The targets there are: a file each.
@@ -69,25 +82,50 @@ fn targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// Runs the targets one after the other; stops at the first that finds something.
+/// Runs the targets one after the other; stops at the first that finds something. Says how often each was executed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = if options.targets.is_empty() { targets()? } else { options.targets.clone() };
-    cargo_fuzz(&["build".into()], "needs a nightly compiler, and cargo-fuzz (`cargo install cargo-fuzz`)")?;
+    let built = nightly_fuzz().arg("build").status();
+    if !built.is_ok_and(|status| status.success()) {
+        return Err("fuzz: needs a nightly compiler, and cargo-fuzz (`cargo install cargo-fuzz`)".into());
+    }
+    let mut counts = Vec::new();
     for target in wanted {
         say(&format!("== {target}, for {} s", options.seconds));
-        let (corpus, seeds) = (format!("{FUZZ}/corpus/{target}"), format!("{FUZZ}/seeds/{target}"));
-        std::fs::create_dir_all(&corpus)?;
-        let time = format!("-max_total_time={}", options.seconds);
-        let words = ["run", &target, &corpus, &seeds, "--", &time, MAX_LEN, TIMEOUT, "-verbosity=0"]
-            .map(OsString::from);
-        cargo_fuzz(&words, &format!("{target} found the input above"))?;
+        let began = Instant::now();
+        let executions = run_target(&target, options.seconds)?;
+        let per_second = executions as f64 / began.elapsed().as_secs_f64();
+        counts.push((target, executions, per_second));
     }
+    say(&format!("{:20} {:>12} {:>12}", "target", "executions", "per second"));
+    for (target, executions, per_second) in &counts {
+        say(&format!("{target:20} {executions:12} {per_second:12.0}"));
+    }
+    say(&format!("{:20} {:12}", "all", counts.iter().map(|(_, executions, _)| executions).sum::<u64>()));
     Ok(())
 }
 
-fn cargo_fuzz(words: &[OsString], failure: &str) -> Result<()> {
-    let status = nightly_fuzz().args(words).status();
-    if status.is_ok_and(|status| status.success()) { Ok(()) } else { Err(format!("fuzz: {failure}").into()) }
+/// Runs a target for some time, passes on what it says, and returns how many inputs it tried.
+fn run_target(target: &str, seconds: u32) -> Result<u64> {
+    let (corpus, seeds) = (format!("{FUZZ}/corpus/{target}"), format!("{FUZZ}/seeds/{target}"));
+    std::fs::create_dir_all(&corpus)?;
+    let time = format!("-max_total_time={seconds}");
+    let words = ["run", target, &corpus, &seeds, "--", &time, MAX_LEN, TIMEOUT, STATISTICS, "-verbosity=0"];
+    let mut run = nightly_fuzz().args(words).stderr(Stdio::piped()).spawn()?;
+    let mut executions = 0;
+    for line in run.stderr.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+        let line = line?;
+        match line.strip_prefix(EXECUTIONS) {
+            Some(count) => executions = count.trim().parse()?,
+            None if line.starts_with("stat::") => {}
+            None => say(&line),
+        }
+    }
+    if run.wait()?.success() {
+        Ok(executions)
+    } else {
+        Err(format!("fuzz: {target} found the input above").into())
+    }
 }
 
 /// Whether there are the tools: a nightly compiler and cargo-fuzz.

@@ -7,6 +7,7 @@ mod args;
 mod build;
 mod ci;
 mod fuzz;
+mod sanitize;
 
 use args::{Command, USAGE};
 use std::error::Error;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Ok(Command::Program(program, words)) => Err(build::and_become(program, &words)),
         Ok(Command::Fuzz(options)) => fuzz::run(&options),
         Ok(Command::Models) => ci::cargo(ci::MODELS),
+        Ok(Command::Sanitize(tools)) => sanitize::run(&tools),
         Ok(Command::Ci) => ci::run(),
         Err(error) => Err(error),
     };

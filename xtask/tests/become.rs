@@ -18,6 +18,7 @@ fn a_command_of_another_package_is_the_same_process_with_the_same_words_and_exit
     for (words, program, handed) in [
         (&["bench", "http", "--quick", "--help"][..], ("upcall-bench", "release"), "http --quick --help"),
         (&["load", "echo", "--driven"], ("upcall-bench", "release"), "load echo --driven"),
+        (&["soak", "--minutes", "1"], ("upcall-bench", "quick"), "soak --minutes 1"),
         (&["serve", "--workers", "0"], ("upcall", "quick"), "serve --workers 0"),
         (&["trace"], ("upcall", "quick"), "trace"),
         (&["chain", "-h"], ("upcall", "quick"), "chain -h"),

@@ -19,6 +19,7 @@ fn a_wrong_word_is_named() -> Result<(), Box<dyn Error>> {
         (&["fuzz", "--minutes", "99999999"], "--minutes 99999999"),
         (&["fuzz", "--hours", "1"], "--hours"),
         (&["fuzz", "nothing"], "nothing"),
+        (&["sanitize", "hands"], "hands"),
     ] {
         let output = run(words)?;
         let error = String::from_utf8(output.stderr)?;
@@ -30,7 +31,9 @@ fn a_wrong_word_is_named() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn help_is_there_however_it_is_asked_for() -> Result<(), Box<dyn Error>> {
-    for words in [&[][..], &["help"], &["--help"], &["-h"], &["fuzz", "--help"], &["ci", "-h"]] {
+    for words in
+        [&[][..], &["help"], &["--help"], &["-h"], &["fuzz", "--help"], &["sanitize", "-h"], &["ci", "-h"]]
+    {
         let output = run(words)?;
         let help = String::from_utf8(output.stdout)?;
         assert!(output.status.success() && help.starts_with("cargo xtask COMMAND"), "{words:?}: {help}");

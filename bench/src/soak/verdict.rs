@@ -3,7 +3,7 @@
 //! - The first quarter of the cycles is the warm-up: allocators and tables grow to their size. It is not judged.
 //! - *Memory* of the primary and of the elder worker: the median of the last third of the judged moments is above that of
 //!   the first third by 5 % or 1 MiB at most, whichever is more. With fewer than six judged moments it is shown only.
-//! - *Descriptors and threads* of both, and the number of workers, are the same at every judged moment.
+//! - *Descriptors and threads* of both are the same at every judged moment, and there are two workers.
 //! - *Errors*: a client may lose the connections that it had with a worker that was ended, once for each. Wrong answers,
 //!   answers that do not come, and refused connections are never right.
 //! - *Latency*: the median of the last third is at most three times that of the first third and a millisecond. With fewer
@@ -11,6 +11,7 @@
 //!
 //! That the elder worker lives, and that the server ends on SIGTERM, is checked where it happens.
 
+use super::WORKERS;
 use super::trouble::Done;
 use crate::proc::Held;
 use crate::table::line;
@@ -142,10 +143,15 @@ pub(super) fn judge(course: &Course, warm_up: Option<usize>) -> Vec<Row> {
         constant("elder descriptors", &of(|moment| moment.elder.descriptors as f64)),
         constant("primary threads", &of(|moment| moment.primary.threads as f64)),
         constant("elder threads", &of(|moment| moment.elder.threads as f64)),
-        constant("workers", &of(|moment| moment.children as f64)),
+        all_are("workers", "2", WORKERS as f64, &of(|moment| moment.children as f64)),
         latency("latency p50, ms", |moment| moment.median.as_secs_f64() * 1e3),
         latency("latency p99, ms", |moment| moment.slow.as_secs_f64() * 1e3),
-        none("unexplained errors", &all.iter().map(|moment| moment.unexplained() as f64).collect::<Vec<_>>()),
+        all_are(
+            "unexplained errors",
+            "none",
+            0.0,
+            &all.iter().map(|moment| moment.unexplained() as f64).collect::<Vec<_>>(),
+        ),
     ]
 }
 
@@ -180,9 +186,9 @@ fn constant(what: &'static str, values: &[f64]) -> Row {
     row(what, "always the same", 1.0, values, Some(holds))
 }
 
-/// A number of what must not be.
-fn none(what: &'static str, values: &[f64]) -> Row {
-    row(what, "none", 1.0, values, Some(values.iter().all(|value| *value == 0.0)))
+/// A value that is known.
+fn all_are(what: &'static str, rule: &'static str, known: f64, values: &[f64]) -> Row {
+    row(what, rule, 1.0, values, Some(values.iter().all(|value| *value == known)))
 }
 
 /// The medians of the first and of the last third.
@@ -226,6 +232,7 @@ mod tests {
         let moment = |(resident, descriptors)| Moment {
             elder: Held { resident, ..Held::default() },
             primary: Held { descriptors, ..Held::default() },
+            children: WORKERS,
             connections: 10,
             ..Moment::default()
         };
