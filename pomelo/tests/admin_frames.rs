@@ -22,6 +22,37 @@ impl Module for Measure {
     }
 }
 
+/// Answers with what it was asked.
+struct Mirror;
+
+impl Module for Mirror {
+    fn on_master(&mut self, _: &MasterAgent, message: Option<Value>, reply: Reply) {
+        reply.ok(message.unwrap_or_default());
+    }
+}
+
+// Node: a number that JSON.stringify has written is the same number for JSON.parse
+#[test]
+fn a_number_that_passes_through_a_master_keeps_its_last_digit() {
+    const NUMBERS: &str =
+        "[222222222222222222222220,0.1,5e-324,1.7976931348623157e+308,-1.1111111111111112e-7]";
+    let (_lp, env) = new_loop();
+    let agent = MasterAgent::new(&env, MasterOptions::new(credentials()), ()).expect("an agent");
+    agent.register("mirror", Mirror);
+    let address = admin_support::listen(&agent);
+    let mut raw = Raw::server(&env, address, "chat-1");
+    raw.publish("monitor", &format!(r#"{{"reqId":1,"moduleId":"mirror","body":{NUMBERS}}}"#));
+    let (_, answer) = raw.message();
+    // The standard library reads decimals exactly.
+    let numbers = |text: &str| -> Vec<f64> {
+        let list = text.split(['[', ']']).nth(1).expect("a list");
+        list.split(',').map(|number| number.parse().expect("a number")).collect()
+    };
+    assert_eq!(numbers(&answer), numbers(NUMBERS), "{answer}");
+    agent.close();
+    run_to_the_end(&env);
+}
+
 // pomelo: sentence 34
 #[test]
 fn a_connect_is_answered_at_once_and_before_anything_else() {

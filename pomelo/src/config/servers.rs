@@ -5,6 +5,7 @@ use crate::ServerInfo;
 use crate::cluster_seq::{ClusterSeq, expand};
 use crate::record::{check, text};
 use serde_json::Value;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The servers of an environment, in the order of the file, with clusters expanded.
@@ -22,7 +23,7 @@ pub(crate) fn load(base: &Path, env: &str, seq: &mut ClusterSeq) -> Result<Serve
     let Value::Object(types) = &document.value else {
         return Err(document.error(&[], "is not an object with an array of servers for each type"));
     };
-    let mut servers: Vec<ServerInfo> = Vec::new();
+    let (mut servers, mut ids) = (Vec::new(), HashSet::new());
     for (server_type, records) in types {
         let place = [Step::Key(server_type.clone())];
         let Value::Array(records) = records else {
@@ -32,7 +33,7 @@ pub(crate) fn load(base: &Path, env: &str, seq: &mut ClusterSeq) -> Result<Serve
             let place = [Step::Key(server_type.clone()), Step::Index(index)];
             for server in servers_of(record, server_type, seq, &document, &place)? {
                 let id = text(&server, "id").unwrap_or_default();
-                if servers.iter().any(|other| text(other, "id") == Some(id)) {
+                if !ids.insert(id.to_owned()) {
                     let [server_type, index] = place;
                     let problem = format!("another server has the id {id:?}");
                     return Err(document.error(&[server_type, index, Step::Key("id".into())], problem));
