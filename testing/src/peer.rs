@@ -137,16 +137,16 @@ impl PeerInner {
         if self.is_pausing.get() {
             return false;
         }
-        if self.is_patient.get() && faults::choose("pause of a peer", 16) == 0 {
-            let longest = [100, 10_000, 1_000_000][faults::choose("length of a pause", 3) as usize];
-            self.pause.set(now + Duration::from_micros(faults::choose("pause of a peer", longest)));
-            return true;
-        }
         let mut slot = self.stream.borrow_mut();
         let Some(stream) = &mut *slot else { return false };
         let wrote = self.write(stream);
         let read = self.reads.get() && self.end.borrow().is_none() && self.read(stream);
-        wrote || read
+        let acted = wrote || read;
+        if acted && self.is_patient.get() && faults::choose("pause of a peer", 16) == 0 {
+            let longest = [100, 10_000, 1_000_000][faults::choose("length of a pause", 3) as usize];
+            self.pause.set(now + Duration::from_micros(faults::choose("pause of a peer", longest)));
+        }
+        acted
     }
 
     fn write(&self, stream: &mut Stream) -> bool {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 /// Lines that are kept: the last ones show how a run failed.
-const LINES: usize = 5_000;
+const LINES: usize = 100_000;
 
 thread_local! {
     static IS_ON: Cell<bool> = const { Cell::new(false) };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use uv_core::faults::{self, Plan};
+use uv_core::faults::{self, Fault, Plan};
 use uv_core::handle::{HandleInfo, HandleKind};
 use uv_core::{Loop, LoopHandle, RunMode, Signal};
 
@@ -176,6 +176,22 @@ impl World {
         faults::now().unwrap_or_default()
     }
 
+    /// Whether a fault was injected for which `is` holds, for laws that hold without it only.
+    #[must_use]
+    pub fn has_met(&self, is: impl Fn(&Fault) -> bool) -> bool {
+        self.faults.report().faults.iter().any(is)
+    }
+
+    /// Drops a loop, as if its process were killed: its descriptors are closed, and nothing is called.
+    pub fn kill_loop(&self, event_loop: &LoopHandle) {
+        let fd = event_loop.backend_fd();
+        let members = self.members.borrow().clone();
+        let is_its = |member: &&Rc<Member>| member.handle().is_some_and(|handle| handle.backend_fd() == fd);
+        if let Some(member) = members.iter().find(is_its) {
+            member.end(Signal::SIGKILL);
+        }
+    }
+
     /// Injects no further faults.
     pub fn calm(&self) {
         self.faults.calm();
@@ -323,7 +339,8 @@ impl World {
             let handle = member.handle()?;
             let handles: Vec<_> = handle.handles().iter().map(ToString::to_string).collect();
             let requests = handle.active_requests();
-            Some(format!("{}: {} ({requests} requests)", member.name, handles.join(", ")))
+            let wait = handle.backend_timeout().map_or("an event".to_owned(), |wait| format!("{wait:?}"));
+            Some(format!("{}: {} ({requests} requests) waits for {wait}", member.name, handles.join(", ")))
         });
         let peers = self.peers.borrow();
         let peers = peers.iter().map(|peer| format!("{peer:?}"));
@@ -398,6 +415,7 @@ impl Member {
 
     fn clear(&self) {
         let event_loop = self.event_loop.take();
+        event_loop.iter().for_each(|event_loop| faults::forget_loop(event_loop));
         self.play(|| drop(event_loop));
         drop(self.child.take());
     }

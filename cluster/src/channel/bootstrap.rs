@@ -91,6 +91,10 @@ fn number(value: &OsString) -> Option<u64> {
 
 /// Fails in a process that was forked as a worker and has not become one: it must not act as a primary.
 pub(crate) fn refuse_unaccepted() -> Result<()> {
+    #[cfg(upcall_faults)]
+    if uv_core::faults::is_on() {
+        return Ok(());
+    }
     let accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
     let is_expected = !matches!(Expected::from_environment(), Ok(None));
     if is_expected && !*accepted { Err(InvitationError::Unaccepted.into()) } else { Ok(()) }
@@ -98,6 +102,10 @@ pub(crate) fn refuse_unaccepted() -> Result<()> {
 
 /// The worker's id and channel. `None` in a process that no primary forked, and in a worker that has them already.
 pub(crate) fn accept_invitation() -> Result<Option<(WorkerId, OwnedFd)>> {
+    #[cfg(upcall_faults)]
+    if uv_core::faults::is_on() {
+        return accept_as_child();
+    }
     let mut accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
     if *accepted {
         return Ok(None);
@@ -113,6 +121,22 @@ pub(crate) fn accept_invitation() -> Result<Option<(WorkerId, OwnedFd)>> {
     *accepted = true;
     forget_variables();
     Ok(Some((expected.id, channel)))
+}
+
+/// The same for a worker that a test plays in the primary's process: its variables and its standard input are not the
+/// process's.
+#[cfg(upcall_faults)]
+fn accept_as_child() -> Result<Option<(WorkerId, OwnedFd)>> {
+    let [id, expected] =
+        [UNIQUE_ID, STDIN].map(|name| uv_core::faults::child_variable(name).and_then(|value| number(&value)));
+    let (Some(id), Some(stdin)) = (id, uv_core::faults::take_child_stdin()) else { return Ok(None) };
+    let (stdin, inode) =
+        inode(stdin).map_err(|errno| uv_core::Error::new("dup", errno).on("standard input"))?;
+    if Some(inode) != expected {
+        return Err(InvitationError::Stdin.into());
+    }
+    let channel = receive(stdin)?;
+    Ok(Some((WorkerId(u32::try_from(id).map_err(|_| InvitationError::Variables)?), channel)))
 }
 
 /// Removes the variables, so that children of this process are not workers. A process with several threads cannot do that:

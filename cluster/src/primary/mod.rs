@@ -190,7 +190,9 @@ impl PrimaryInner {
         early_deaths: u32,
     ) -> Result<Rc<WorkerHandleInner>> {
         refuse_unaccepted()?;
+        // Also if it cannot be started: its channel is closed later, by which time another worker may have been forked.
         let id = WorkerId(self.last_worker.get().0 + 1);
+        self.last_worker.set(id);
         let event_loop = self.env.loop_handle();
         let spec = WorkerSpec {
             id,
@@ -209,7 +211,6 @@ impl PrimaryInner {
         });
         let worker = worker.ok_or(Error::Disconnected)?;
         self.spawn(&worker).inspect_err(|_| worker.channel.close())?;
-        self.last_worker.set(id);
         self.forked.set(true);
         self.workers.borrow_mut().push(Rc::clone(&worker));
         Ok(worker)

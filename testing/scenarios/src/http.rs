@@ -12,7 +12,7 @@ pub(crate) fn conversations(world: &World) -> Result<(), String> {
     let path = world.path();
     let listening = server.listen_with(ListenOptions::path(&path), |request, response| {
         let body = request.path().to_owned();
-        // An error means that the client is gone.
+        // An error means that the client has closed.
         let _ = response.end(body.as_bytes());
     });
     if listening.is_err() {

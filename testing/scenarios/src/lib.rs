@@ -5,6 +5,7 @@
 #![cfg(upcall_faults)]
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod http;
 mod net;
 pub mod run;
@@ -22,6 +23,9 @@ pub struct Scenario {
 
 /// All scenarios, by layer.
 pub const ALL: &[Scenario] = &[
+    Scenario { name: "cluster/hand-off", run: cluster::hand_off },
+    Scenario { name: "cluster/deaths", run: cluster::deaths },
+    Scenario { name: "cluster/primary-lost", run: cluster::primary_lost },
     Scenario { name: "net/echo", run: net::echo },
     Scenario { name: "http/conversations", run: http::conversations },
 ];

@@ -3,7 +3,7 @@
 //! A [`World`] decides, for the thread that has entered it, what the system does to the loops of this thread: which calls
 //! are interrupted, refused or cut short, which readiness is held back and in which order events come, when jobs of the
 //! thread pool run, and what time it is. Sockets, pipes and epoll stay the kernel's own: a fault is something that the kernel
-//! may do at this call, so every failure that a world shows is one that a program may meet.
+//! may do at this call, so a program may meet every failure that a world shows.
 //!
 //! - Each decision is a number made of the seed, the name of the call and how often that call was made. So a run repeats
 //!   under its seed, and leaving one fault out does not change the decisions about other calls.
@@ -29,7 +29,7 @@ pub use clock::{advance_to, now};
 pub use jobs::next_job;
 pub use laws::Violation;
 pub use plan::{Fault, Kind, Plan};
-pub use ready::next_ready;
+pub use ready::{forget_loop, next_ready};
 
 pub(crate) use calls::{limit_fds, read_into, refuse, write_from, write_len};
 pub(crate) use children::{collect, kill_by_pid, kill_by_pidfd, start_child};

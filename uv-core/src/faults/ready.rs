@@ -6,7 +6,7 @@ use super::{calls, clock, is_on, jobs, with};
 use crate::key::Key;
 use crate::poller::{Batch, Poller, Readiness, Source};
 use crate::sys;
-use crate::{Errno, Result};
+use crate::{Errno, LoopHandle, Result};
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
@@ -20,12 +20,18 @@ pub(super) enum Direction {
 
 #[derive(Default)]
 pub(super) struct Ready {
-    /// The numbers of the loops, by their epoll descriptors.
-    loops: BTreeMap<RawFd, u32>,
+    /// The loops, by their epoll descriptors.
+    loops: BTreeMap<RawFd, Known>,
     last_loop: u32,
     /// The handles of the descriptors that are watched.
     watched: BTreeMap<RawFd, (RawFd, Key)>,
     held: Vec<Held>,
+}
+
+/// A loop.
+struct Known {
+    number: u32,
+    waits: u64,
 }
 
 /// An event that a loop is to get at a time.
@@ -60,7 +66,15 @@ impl Ready {
     }
 
     pub(super) fn loop_number(&self, epoll: RawFd) -> u32 {
-        self.loops.get(&epoll).copied().unwrap_or(0)
+        self.loops.get(&epoll).map_or(0, |known| known.number)
+    }
+
+    /// Counts a wait. Returns whether it is the loop's first: what it finds then was there before, and is not late.
+    fn is_first_wait(&mut self, epoll: RawFd) -> bool {
+        self.loops.get_mut(&epoll).is_some_and(|known| {
+            known.waits += 1;
+            known.waits == 1
+        })
     }
 }
 
@@ -68,7 +82,7 @@ pub(crate) fn new_loop(epoll: RawFd) {
     with(|state| {
         let ready = &mut state.ready;
         ready.last_loop += 1;
-        ready.loops.insert(epoll, ready.last_loop);
+        ready.loops.insert(epoll, Known { number: ready.last_loop, waits: 0 });
         // An earlier loop had the same descriptor.
         ready.held.retain(|held| held.epoll != epoll);
         ready.watched.retain(|_, (other, _)| *other != epoll);
@@ -89,6 +103,12 @@ pub(crate) fn deregister(fd: BorrowedFd<'_>) {
     with(|state| state.ready.watched.remove(&fd.as_raw_fd()));
 }
 
+/// Drops what is held back for a loop that is about to be dropped.
+pub fn forget_loop(event_loop: &LoopHandle) {
+    let epoll = event_loop.backend_fd();
+    with(|state| state.ready.held.retain(|held| held.epoll != epoll));
+}
+
 /// When the next event that is held back is due; `None` if none is.
 #[must_use]
 pub fn next_ready() -> Option<Duration> {
@@ -99,14 +119,15 @@ pub fn next_ready() -> Option<Duration> {
 /// moment at which there is something.
 ///
 /// # Panics
-/// If the loop would wait for ever, or spins: both are breaches of a law.
+/// If the loop would wait without end, or spins: both are breaches of a law.
 pub(crate) fn wait(poller: &Poller, timeout: Option<Duration>) -> Result<Batch<'_>> {
     if !is_on() {
         return poller.wait(timeout);
     }
     let epoll = poller.fd();
     let until = timeout.and_then(|timeout| Some(super::now()? + timeout));
-    if calls::interrupt_wait() {
+    let is_first = with(|state| state.ready.is_first_wait(epoll)).unwrap_or(false);
+    if !is_first && calls::interrupt_wait() {
         begin_turn();
         // Without asking the kernel, which would forget the edges that it reports.
         return poller.wait_interrupted();
@@ -121,7 +142,7 @@ pub(crate) fn wait(poller: &Poller, timeout: Option<Duration>) -> Result<Batch<'
             std::thread::yield_now();
             batch = poller.wait(Some(Duration::ZERO))?;
         }
-        let sources = sift(epoll, batch.iter().collect());
+        let sources = sift(epoll, batch.iter().collect(), !is_first);
         if !sources.is_empty() || timeout == Some(Duration::ZERO) {
             return Ok(batch.replaced_by(sources));
         }
@@ -147,11 +168,11 @@ fn begin_turn() {
 }
 
 /// Holds some of these events back, adds those that are due, and chooses their order.
-fn sift(epoll: RawFd, sources: Vec<Source>) -> Vec<Source> {
+fn sift(epoll: RawFd, sources: Vec<Source>, holds: bool) -> Vec<Source> {
     with(|state| {
         let mut passed = Vec::new();
         for source in sources {
-            match state.decisions.meet("event", &[Kind::Held]) {
+            match state.decisions.meet("event", if holds { &[Kind::Held] } else { &[] }) {
                 Some((_, number)) => {
                     // Mostly a moment, sometimes longer than a timeout.
                     let bound = [50, 2_000, 50_000, 3_000_000][(number % 64 / 21) as usize];

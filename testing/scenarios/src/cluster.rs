@@ -1,0 +1,245 @@
+//! Scenarios of `cluster`: each connection is served by one worker, by another if the first one dies or refuses it, and by none
+//! twice; a cluster that is told to end does.
+
+use ::cluster::upcall::{PrimaryHandler, WorkerHandler};
+use ::cluster::uv_core::{LoopHandle, Signal};
+use ::cluster::{Backoff, Error, Policy, Primary, Settings, Worker, WorkerHandle};
+use ::net::upcall::{ServerHandler, SocketHandler};
+use ::net::{Address, ListenOptions, ListenPhase, Server, ServerOptions, Socket};
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+use testing::{Child, Kind, Peer, World};
+
+/// A connection is to be greeted within this time, however often workers die meanwhile.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What happened in the primary.
+#[derive(Default)]
+struct Events {
+    listening: Cell<usize>,
+    exits: Cell<usize>,
+    forks: Cell<usize>,
+    disconnects: Cell<usize>,
+    is_over: Cell<bool>,
+}
+
+struct Recorder(Rc<Events>);
+
+impl PrimaryHandler for Recorder {
+    fn on_fork(&mut self, _: &WorkerHandle) {
+        self.0.forks.set(self.0.forks.get() + 1);
+    }
+
+    fn on_listening(&mut self, _: &WorkerHandle, _: &Address) {
+        self.0.listening.set(self.0.listening.get() + 1);
+    }
+
+    fn on_disconnect(&mut self, _: &WorkerHandle) {
+        self.0.disconnects.set(self.0.disconnects.get() + 1);
+    }
+
+    fn on_exit(&mut self, _: &WorkerHandle, _: ::cluster::uv_core::process::ExitStatus) {
+        self.0.exits.set(self.0.exits.get() + 1);
+    }
+
+    fn on_error(&mut self, _: Option<&WorkerHandle>, _: Error) {}
+
+    fn on_disconnected(&mut self, _: &Primary) {
+        self.0.is_over.set(true);
+    }
+}
+
+/// Greets each connection with the worker's id, and ends it.
+struct Silent;
+
+impl SocketHandler for Silent {
+    fn on_data(&mut self, _: &Socket, _: &[u8]) {}
+}
+
+fn worker(child: &Child<'_>, path: &Path) {
+    let env = child.environment();
+    let Ok(Some(worker)) = Worker::from_env(env) else { return child.set_exit_code(1) };
+    let server = Server::with_source(env, ServerOptions::default(), worker.source());
+    worker.set_handler(Leaves(server.clone()));
+    if server.listen(ListenOptions::path(path), Greeter(worker.clone())).is_err() {
+        worker.disconnect();
+    }
+}
+
+/// Greets each connection. A worker that cannot listen leaves.
+struct Greeter(Worker);
+
+impl ServerHandler for Greeter {
+    fn on_connection(&mut self, _: &Server, socket: Socket) {
+        socket.set_handler(Silent);
+        // Fails if the client has closed.
+        let _ = socket.end_with(format!("{}\n", self.0.id()).as_bytes());
+    }
+
+    fn on_error(&mut self, _: &Server, error: ::net::Error) {
+        if error.phase() != Some(ListenPhase::Accept) {
+            self.0.disconnect();
+        }
+    }
+}
+
+/// Stops listening once the primary is lost.
+struct Leaves(Server);
+
+impl WorkerHandler for Leaves {
+    fn on_disconnect(&mut self, _: &Worker, _: bool) {
+        // Fails if it does not listen.
+        let _ = self.0.close();
+    }
+}
+
+struct Site {
+    path: PathBuf,
+    event_loop: LoopHandle,
+    primary: Primary,
+    events: Rc<Events>,
+    peers: RefCell<Vec<Peer>>,
+}
+
+/// A primary with workers. `None` if a fault keeps it from starting.
+fn site(world: &World, settings: impl FnOnce(Settings) -> Settings) -> Option<Site> {
+    let env = world.environment("primary").ok()?;
+    let path = world.path();
+    let listen = path.clone();
+    world.play_children(move |child| worker(child, &listen));
+    let events = Rc::new(Events::default());
+    let policy = if world.choose(4) == 0 { Policy::shared() } else { Policy::round_robin() };
+    let settings = settings(Settings::default().program("/bin/true").policy(policy));
+    let primary = Primary::new(&env, settings, Recorder(Rc::clone(&events)));
+    let event_loop = env.loop_handle().clone();
+    let site = Site { path, event_loop, primary, events, peers: RefCell::default() };
+    for _ in 0..=world.choose(3) {
+        // Fails by a fault; some of the workers are enough.
+        let _ = site.primary.fork();
+    }
+    Some(site)
+}
+
+impl Site {
+    /// Waits until a worker listens or none is left.
+    fn until_listening(&self, world: &World) -> Result<bool, String> {
+        world.run_until(|| self.events.listening.get() > 0 || self.primary.workers().is_empty())?;
+        Ok(!self.primary.workers().is_empty())
+    }
+
+    fn connect(&self, world: &World, count: u64) {
+        for _ in 0..count {
+            // Refused if no worker listens now.
+            if let Ok(peer) = world.peer(&self.path) {
+                peer.finish();
+                self.peers.borrow_mut().push(peer);
+            }
+        }
+    }
+
+    /// Holds that no peer was greeted twice. Returns how many were greeted.
+    fn greeted(&self) -> Result<usize, String> {
+        let peers = self.peers.borrow();
+        let mut greeted = 0;
+        for peer in peers.iter() {
+            let text = String::from_utf8_lossy(&peer.received()).into_owned();
+            match text.strip_suffix('\n').map(str::parse::<u32>) {
+                Some(Ok(_)) => greeted += 1,
+                _ if text.len() < 3 && !text.contains('\n') => {}
+                _ => return Err(format!("a connection was greeted with {text:?}")),
+            }
+        }
+        Ok(greeted)
+    }
+
+    /// Ends the cluster, which has to end whatever happened.
+    fn end(&self, world: &World) -> Result<(), String> {
+        self.primary.disconnect();
+        let until = world.now() + PATIENCE;
+        world.run_until(|| self.events.is_over.get() || world.now() > until)?;
+        if !self.events.is_over.get() {
+            return Err("the cluster does not end".to_owned());
+        }
+        let (forks, exits, disconnects) =
+            (self.events.forks.get(), self.events.exits.get(), self.events.disconnects.get());
+        if forks != exits || forks != disconnects {
+            return Err(format!("{forks} workers, {exits} exits and {disconnects} ends of channels"));
+        }
+        world.run()
+    }
+}
+
+/// Whether a fault ended a connection, a channel or a worker.
+fn is_fatal(fault: &testing::Fault) -> bool {
+    matches!(fault.kind, Kind::Refused(_)) && !matches!(fault.call, "epoll_wait(2)" | "event" | "order")
+        || fault.call == "recvmsg(2) descriptors"
+}
+
+/// Without deaths every connection is served, and by one worker.
+pub(crate) fn hand_off(world: &World) -> Result<(), String> {
+    let Some(site) = site(world, |settings| settings) else { return Ok(()) };
+    if site.until_listening(world)? {
+        site.connect(world, 1 + world.choose(100));
+        world.run_until(|| {
+            site.peers.borrow().iter().all(Peer::is_ended) || site.primary.workers().is_empty()
+        })?;
+        let (greeted, all) = (site.greeted()?, site.peers.borrow().len());
+        if greeted < all && !world.has_met(is_fatal) {
+            return Err(format!("{greeted} of {all} connections were greeted"));
+        }
+    }
+    site.end(world)
+}
+
+/// Workers are killed, stopped and told to leave, and successors take their place: no connection is served twice, and each one
+/// ends.
+pub(crate) fn deaths(world: &World) -> Result<(), String> {
+    let respawn = Backoff::default();
+    let Some(site) = site(world, |settings| settings.respawn(respawn).keep_listening(true)) else {
+        return Ok(());
+    };
+    if site.until_listening(world)? {
+        for _ in 0..=world.choose(6) {
+            site.connect(world, world.choose(40));
+            world.run_for(Duration::from_micros(world.choose(3_000)))?;
+            let workers = site.primary.workers();
+            let Some(worker) = workers.get(world.choose(workers.len() as u64) as usize) else { continue };
+            // Each fails for a worker that has ended.
+            let _ = match world.choose(5) {
+                0 | 1 => worker.kill(Signal::SIGKILL),
+                2 => worker.kill(Signal::SIGSTOP),
+                3 => worker.kill(Signal::SIGCONT),
+                _ => {
+                    worker.disconnect();
+                    Ok(())
+                }
+            };
+            world.run_for(Duration::from_micros(world.choose(100_000)))?;
+            site.greeted()?;
+        }
+        for worker in site.primary.workers() {
+            let _ = worker.kill(Signal::SIGCONT);
+        }
+    }
+    site.end(world)?;
+    site.greeted().map(drop)
+}
+
+/// A primary that is lost takes its workers along, which serve what they have.
+pub(crate) fn primary_lost(world: &World) -> Result<(), String> {
+    let Some(site) = site(world, |settings| settings) else { return Ok(()) };
+    if site.until_listening(world)? {
+        site.connect(world, 1 + world.choose(40));
+        world.run_for(Duration::from_micros(world.choose(20_000)))?;
+    }
+    let Site { event_loop, primary, peers, .. } = &site;
+    world.kill_loop(event_loop);
+    let _ = primary;
+    // Every worker leaves by itself.
+    world.run()?;
+    site.greeted()?;
+    drop(peers.take());
+    Ok(())
+}
