@@ -339,7 +339,8 @@ impl World {
             let handle = member.handle()?;
             let handles: Vec<_> = handle.handles().iter().map(ToString::to_string).collect();
             let requests = handle.active_requests();
-            let wait = handle.backend_timeout().map_or("an event".to_owned(), |wait| format!("{wait:?}"));
+            let wait =
+                handle.backend_timeout().map_or_else(|| "an event".to_owned(), |wait| format!("{wait:?}"));
             Some(format!("{}: {} ({requests} requests) waits for {wait}", member.name, handles.join(", ")))
         });
         let peers = self.peers.borrow();
