@@ -3,6 +3,7 @@
 use crate::ServerInfo;
 use crate::application::MASTER;
 use crate::args::is_key;
+use async_wrap::layer::Printable;
 use serde_json::Value;
 use std::fmt;
 
@@ -40,7 +41,7 @@ impl RecordError {
 
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.problem)
+        write!(f, "{}: {}", Printable(&self.key), Printable(&self.problem))
     }
 }
 

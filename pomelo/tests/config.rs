@@ -47,6 +47,15 @@ fn servers_stand_in_the_order_of_the_file_with_their_type_last() {
 }
 
 #[test]
+fn an_error_has_no_control_characters_whatever_the_file_has() {
+    let world = World::new();
+    let server = r#"{"id": "a", "host": "h", "port": "3\u001b[2J\u007f"}"#;
+    world.config("servers.json", &format!(r#"{{"development": {{"c\u001bt\u007f": [{server}]}}}}"#));
+    let error = problem(&world);
+    assert!(error.contains("serverType") && !error.contains(char::is_control), "{error:?}");
+}
+
+#[test]
 fn a_missing_file_is_named_in_both_layouts() {
     let world = World::new();
     std::fs::remove_file(world.base().join("config/master.json")).expect("it is there");

@@ -42,12 +42,10 @@ const THREAD: Words = &[
     "--skip=default_action",
 ];
 
-/// Without the tests that throw dice thousands of times: the fuzz targets do that, and an interpreter takes minutes.
+/// Without the tests that try every cut, or throw dice: the fuzz targets do that, and an interpreter takes minutes.
 const MIRI: &[Words] = &[
     &["--package=upcall-http", "--test=proto_encode"],
     &["--package=upcall-http", "--test=proto_response", "--", "--skip=every_decision_is_consistent"],
-    &["--package=upcall-http", "--test=proto_decode", "--", "--skip=robust"],
-    &["--package=upcall-cluster", "--lib", "--", "--skip=bytes_from_outside_never_panic"],
     &["--package=upcall-uv-core", "--lib", "--", "layer::", "key::"],
 ];
 

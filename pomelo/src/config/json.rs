@@ -3,6 +3,7 @@
 mod locate;
 
 use crate::record::RecordError;
+use async_wrap::layer::Printable;
 pub(crate) use locate::Step;
 use locate::line_of;
 use serde_json::Value;
@@ -60,9 +61,9 @@ impl fmt::Display for ConfigError {
             write!(f, ":{line}")?;
         }
         if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+            write!(f, ": {}", Printable(&self.key))?;
         }
-        write!(f, ": {}", self.problem)
+        write!(f, ": {}", Printable(&self.problem))
     }
 }
 
