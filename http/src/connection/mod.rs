@@ -155,9 +155,10 @@ impl Connection {
                 return None;
             }
             self.pipeline.release(oldest, |held| self.send_data(held));
-            if oldest.extra().needs_drain {
-                self.socket.notify();
-            }
+        }
+        // It may have asked for a drain while it waited for those before it, without having written anything.
+        if oldest.extra().needs_drain {
+            self.socket.notify();
         }
         if oldest.phase != Phase::Ended {
             return None;

@@ -366,3 +366,41 @@ fn responses_finish_in_the_order_of_their_requests_also_behind_one_that_its_hand
     });
     assert_eq!(log.joined(), "first second");
 }
+
+/// Writes the answer when more is welcome.
+struct AtDrain;
+
+impl ResponseHandler for AtDrain {
+    fn on_drain(&mut self, response: &Response) {
+        response.end(b"second").expect("to end");
+    }
+}
+
+#[test]
+fn a_drain_that_was_asked_for_out_of_turn_comes_in_its_turn() {
+    let kept = Kept::default();
+    let handler = move |request: &Request<'_>, response: Response| match request.path() {
+        "/first" => kept.keep(response),
+        "/second" => {
+            response.set_handler(AtDrain);
+            response.yield_now();
+        }
+        _ => {
+            let first = kept.take_oldest();
+            response.end(if first.is_some() { b"ended" } else { b"early" }).expect("to end");
+            first.into_iter().for_each(|first| first.end(b"first").expect("to end"));
+        }
+    };
+    serve(handler, |address| {
+        let (mut client, mut asker) = (Client::connect(address), Client::connect(address));
+        client.send(gets(&["/first", "/second"]));
+        loop {
+            asker.get("/end-first");
+            if asker.answer().text() == "ended" {
+                break;
+            }
+        }
+        assert_eq!(client.answer().text(), "first");
+        assert_eq!(client.answer().text(), "second");
+    });
+}
