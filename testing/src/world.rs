@@ -250,6 +250,7 @@ impl World {
         self.rounds.set(self.rounds.get() + 1);
         assert!(self.rounds.get() < ROUNDS, "the scenario does not end: {}", self.state());
         self.start_children();
+        let began = self.now();
         let members = self.members.borrow().clone();
         let peers = self.peers.borrow().clone();
         let count = members.len() + peers.len();
@@ -263,7 +264,7 @@ impl World {
         }
         self.peers.borrow_mut().retain(|peer| !peer.is_over());
         self.members.borrow_mut().retain(|member| member.event_loop.borrow().is_some());
-        acted || self.pass_time(until)
+        acted || self.pass_time(began, until)
     }
 
     fn turn(&self, member: &Rc<Member>) -> bool {
@@ -285,8 +286,8 @@ impl World {
         has_work || self.faults.activity() != before
     }
 
-    /// Lets time pass to the next moment at which something may happen.
-    fn pass_time(&self, until: Option<Duration>) -> bool {
+    /// Lets time pass to the next moment at which something may happen, behind a round that began then.
+    fn pass_time(&self, began: Duration, until: Option<Duration>) -> bool {
         let now = self.now();
         let members = self.members.borrow();
         let running = members.iter().filter(|member| !member.is_stopped.get());
@@ -297,7 +298,7 @@ impl World {
         });
         let peers = self.peers.borrow();
         let pauses = peers.iter().filter_map(|peer| peer.wakes_at());
-        let others = [faults::next_ready(), faults::next_job(), until].into_iter().flatten();
+        let others = [faults::next_ready_after(began), faults::next_job(), until].into_iter().flatten();
         let Some(next) = deadlines.chain(pauses).chain(others).min() else { return false };
         faults::advance_to(next.max(now + Duration::from_nanos(1)));
         true

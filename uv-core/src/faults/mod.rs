@@ -29,7 +29,7 @@ pub use clock::{advance_to, now};
 pub use jobs::next_job;
 pub use laws::Violation;
 pub use plan::{Fault, Kind, Plan};
-pub use ready::{forget_loop, next_ready};
+pub use ready::{forget_loop, next_ready, next_ready_after};
 
 pub(crate) use calls::{limit_fds, read_into, refuse, write_from, write_len};
 pub(crate) use children::{collect, kill_by_pid, kill_by_pidfd, start_child};

@@ -112,7 +112,14 @@ pub fn forget_loop(event_loop: &LoopHandle) {
 /// When the next event that is held back is due; `None` if none is.
 #[must_use]
 pub fn next_ready() -> Option<Duration> {
-    with(|state| state.ready.held.iter().map(|held| held.at).min()).flatten()
+    next_ready_after(Duration::ZERO)
+}
+
+/// When the next event that is held back is due, of those that are due later than `time`: what was due before and was not
+/// taken belongs to a loop that has ended, or stands still.
+#[must_use]
+pub fn next_ready_after(time: Duration) -> Option<Duration> {
+    with(|state| state.ready.held.iter().map(|held| held.at).filter(|at| *at > time).min()).flatten()
 }
 
 /// A loop's wait for events: what the kernel reports and what is due. If there is neither, virtual time passes up to the next
