@@ -1,45 +1,50 @@
-//! Scenarios of `http`: each request is answered once and in order, whatever meets the connection.
+//! Scenarios of `http`: a server against conversations that a seed writes, with a model that knows the right answers.
+//!
+//! A scenario decides everything beforehand ([`plan`]): what each client sends, what the program answers and when, and
+//! how the client leaves. From the plan follow the bytes of the requests and of the answers ([`wire`]); the handlers
+//! carry it out and check what they are told ([`program`]).
 
-use ::http::{Server, ServerOptions};
-use ::net::ListenOptions;
-use std::time::Duration;
-use testing::World;
+mod conversations;
+mod endings;
+mod malformed;
+mod plan;
+mod program;
+mod timeouts;
+mod upgrades;
+mod wire;
+mod writer;
 
-/// Well-formed pipelines: what a client receives is a prefix of the right answers.
-pub(crate) fn conversations(world: &World) -> Result<(), String> {
-    let Ok(env) = world.environment("server") else { return Ok(()) };
-    let server = Server::new(&env, ServerOptions::default()).map_err(|error| error.to_string())?;
-    let path = world.path();
-    let listening = server.listen_with(ListenOptions::path(&path), |request, response| {
-        let body = request.path().to_owned();
-        // An error means that the client has closed.
-        let _ = response.end(body.as_bytes());
-    });
-    if listening.is_err() {
-        return Ok(());
-    }
-    let Ok(peer) = world.peer(&path) else {
-        return server.close().map_err(|error| error.to_string());
-    };
-    let count = 1 + world.choose(8);
-    for number in 0..count {
-        peer.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
-    }
-    peer.finish();
-    world.run_until(|| peer.is_ended())?;
-    let received = String::from_utf8_lossy(&peer.received()).into_owned();
-    let mut rest = &received[..];
-    for number in 0..count {
-        let Some(at) = rest.find("\r\n\r\n") else { break };
-        let (head, body) = rest.split_at(at + 4);
-        let expected = format!("/{number}");
-        if !head.starts_with("HTTP/1.1 200 OK\r\n")
-            || !(body.starts_with(&expected) || body.len() < expected.len())
-        {
-            return Err(format!("request {number} was answered by {rest:?}"));
-        }
-        rest = body.strip_prefix(&expected[..]).unwrap_or_default();
-    }
-    server.shutdown(Duration::from_secs(1)).map_err(|error| error.to_string())?;
-    world.run()
+pub(crate) use conversations::conversations;
+pub(crate) use endings::endings;
+pub(crate) use malformed::malformed;
+pub(crate) use timeouts::timeouts;
+pub(crate) use upgrades::upgrades;
+
+use ::http::ServerOptions;
+use testing::{Kind, World};
+use uv_core::Errno;
+
+/// Whether no fault so far may have ended a connection, or kept it from being accepted.
+fn is_harmless(world: &World) -> bool {
+    !world.has_met(|fault| match fault.kind {
+        Kind::Refused(errno) => !matches!(errno, Errno::EINTR | Errno::EAGAIN),
+        Kind::Short | Kind::Held | Kind::Shuffled | Kind::Late => false,
+    })
+}
+
+/// Whether every event so far was reported when it came.
+fn is_prompt(world: &World) -> bool {
+    is_harmless(world) && !world.has_met(|fault| fault.kind == Kind::Held)
+}
+
+/// Options whose paths and limits a seed chooses, none of which changes what a client receives.
+fn options(world: &World) -> ServerOptions {
+    let net = ServerOptions::default().net;
+    let mark = [net.high_water_mark, 1, 100, 4_000][world.choose(4) as usize];
+    ServerOptions::default().slow_path_only(world.choose(2) == 0).net(net.high_water_mark(mark))
+}
+
+/// An error as a scenario reports it.
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }

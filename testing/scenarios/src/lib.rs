@@ -28,4 +28,8 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "cluster/primary-lost", run: cluster::primary_lost },
     Scenario { name: "net/echo", run: net::echo },
     Scenario { name: "http/conversations", run: http::conversations },
+    Scenario { name: "http/malformed", run: http::malformed },
+    Scenario { name: "http/timeouts", run: http::timeouts },
+    Scenario { name: "http/endings", run: http::endings },
+    Scenario { name: "http/upgrades", run: http::upgrades },
 ];
