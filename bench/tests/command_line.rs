@@ -95,7 +95,7 @@ fn a_wrong_word_is_named() -> Outcome {
         (&["--compare", "a", "--fail-above", "inf"], "such as 10%"),
         (&["--compare", "a", "--fail-above", "4.9%"], "at least 5 %"),
         (&["--compare", "a", "--fail-above", "-10%"], "at least 5 %"),
-        // A limit of as much as counts as a change is none that is wrong: what is missing is the file.
+        // As much as counts as a change is a limit: what is missing is the file.
         (&["--compare", "/no/such/file", "--fail-above", "5%"], "/no/such/file"),
         (&["--compare", "/no/such/file", "--fail-above", "5"], "/no/such/file"),
         (&["--compare", "/no/such/file", "--fail-above", "10 %"], "/no/such/file"),
