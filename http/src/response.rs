@@ -72,6 +72,16 @@ impl Response {
     /// `Content-Length` that is no number.
     pub fn set_header(&self, name: &str, value: impl AsRef<[u8]>) -> Result<&Self> {
         let value = value.as_ref();
+        let set_again =
+            |exchange: &mut Exchange| exchange.phase == Phase::Head && exchange.head.set_again(name, value);
+        if self.with(set_again) == Some(true) {
+            return Ok(self);
+        }
+        self.set_new_header(name, value)
+    }
+
+    #[inline(never)]
+    fn set_new_header(&self, name: &str, value: &[u8]) -> Result<&Self> {
         self.change_head(|exchange| Ok(exchange.head.set(name, value)?))
     }
 

@@ -127,18 +127,21 @@ impl ResponseHead {
     /// # Errors
     /// `InvalidFieldName`, `InvalidFieldValue`, and `InvalidFraming` for a `Content-Length` that is no number or an empty
     /// `Transfer-Encoding`.
-    #[inline]
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        // The fast path: the last response of this record began with the same field.
-        if self.lines.put_again(name, value) { Ok(()) } else { self.set_new(name, value) }
-    }
-
-    #[inline(never)]
-    fn set_new(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        if self.set_again(name, value) {
+            return Ok(());
+        }
         let before = self.lines.len();
         self.append(name, value)?;
         self.lines.remove(name, before);
         Ok(())
+    }
+
+    /// The fast path of [`set`](Self::set): sets a field if it is the first one and the last response of this record began
+    /// with the same one. Returns whether it did.
+    #[inline]
+    pub(crate) fn set_again(&mut self, name: &str, value: &[u8]) -> bool {
+        self.lines.put_again(name, value)
     }
 
     /// Adds a field beside those of its name; `Connection`, `Content-Length` and `Transfer-Encoding` are replaced.
