@@ -134,7 +134,10 @@ impl Socket {
     pub fn resume(&self) {
         let _down = LAYER.down("Socket::resume", || self.facts());
         self.0.clear(PAUSED);
-        self.read_unless_paused();
+        // A held socket is read once it has a handler, which would miss what was read before.
+        if !self.0.has(AWAITS_HANDLER) {
+            self.read_unless_paused();
+        }
     }
 
     /// Whether the socket is paused.

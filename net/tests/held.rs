@@ -41,6 +41,26 @@ fn a_connection_that_is_claimed_in_a_task_or_a_timer_gets_every_byte() {
 }
 
 #[test]
+fn a_connection_that_is_resumed_before_it_is_claimed_gets_every_byte() {
+    let (lp, env) = new_loop();
+    let (log, theirs, timers) = (Log::default(), Log::default(), env.clone());
+    let noted = log.clone();
+    let server = serve_one(&env, ServerOptions::default(), move |socket| {
+        let resumed = socket.clone();
+        timers.set_timeout(Duration::from_millis(1), move || resumed.resume());
+        let noted = noted.clone();
+        timers.set_timeout(Duration::from_millis(5), move || {
+            Peer::new("here", &noted).attach(&socket);
+        });
+    });
+    Peer::new("there", &theirs)
+        .on("connect", |socket| socket.end_with(b"abc").expect("to write"))
+        .connect(&env, to(&server));
+    run_to_the_end(&lp, &env);
+    assert_eq!(log.take(), ["here data abc", "here end", "here finish", "here close"]);
+}
+
+#[test]
 fn a_connection_that_is_held_is_closed_with_its_last_handle() {
     let (lp, env) = new_loop();
     let (theirs, timers) = (Log::default(), env.clone());
