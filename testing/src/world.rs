@@ -6,6 +6,7 @@ use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,8 +21,16 @@ const ROUNDS: u64 = 200_000;
 /// The virtual time that loops have to end in once a scenario is over.
 const LAST_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Tells the sockets of one world from those of another.
-static NAMES: AtomicU64 = AtomicU64::new(0);
+/// How often, and after which real time each, a world looks again for what the kernel delivers.
+const LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Tells the sockets of one thread's worlds from those of another's.
+static THREADS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static THREAD: u64 = THREADS.fetch_add(1, Ordering::Relaxed);
+}
 
 /// Where a scenario runs: see [`explore`](crate::explore()).
 #[derive(Debug)]
@@ -31,6 +40,8 @@ pub struct World {
     peers: RefCell<Vec<Rc<PeerInner>>>,
     main: RefCell<Option<Rc<Main>>>,
     rounds: Cell<u64>,
+    /// Paths that were given out.
+    names: Cell<u64>,
 }
 
 /// A loop, and the child whose loop it is.
@@ -73,6 +84,12 @@ impl Child<'_> {
         self.member.pid
     }
 
+    /// Takes a descriptor that the child was started with, by its number in the child.
+    #[must_use]
+    pub fn take_fd(&self, number: usize) -> Option<OwnedFd> {
+        faults::take_child_fd(number)
+    }
+
     /// The code with which the child ends. Default: 0.
     pub fn set_exit_code(&self, code: i32) {
         self.member.status.set(code);
@@ -87,6 +104,7 @@ impl World {
             peers: RefCell::default(),
             main: RefCell::default(),
             rounds: Cell::new(0),
+            names: Cell::new(0),
         }
     }
 
@@ -133,8 +151,10 @@ impl World {
     /// no port: for `ListenOptions::path`.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        let number = NAMES.fetch_add(1, Ordering::Relaxed);
-        PathBuf::from(format!("\0upcall-testing-{}-{number}", std::process::id()))
+        // The same names in every run of a seed.
+        let (process, thread, number) = (std::process::id(), THREAD.with(|thread| *thread), self.names.get());
+        self.names.set(number + 1);
+        PathBuf::from(format!("\0upcall-testing-{process}-{thread}-{number}"))
     }
 
     /// A client that connects to a Unix socket and speaks bytes. No fault meets the peer itself: it may be slow, and it may
@@ -208,11 +228,23 @@ impl World {
     /// A text that says what every loop waits for, if nothing is left that could happen.
     pub fn run_until(&self, is_done: impl Fn() -> bool) -> Result<(), String> {
         while !is_done() {
-            if !self.round() && !is_done() {
+            if !self.round() && !self.await_kernel() && !is_done() {
                 return Err(format!("nothing happens any more; {}", self.state()));
             }
         }
         Ok(())
+    }
+
+    /// TCP is delivered by a thread of the kernel, which may be late. Returns whether anything happens once it had its time.
+    fn await_kernel(&self) -> bool {
+        let is_tcp = |info: &HandleInfo| info.kind == HandleKind::Tcp;
+        let has_tcp =
+            |member: &Rc<Member>| member.handle().is_some_and(|handle| handle.handles().iter().any(is_tcp));
+        self.members.borrow().iter().any(has_tcp)
+            && (0..LOOKS).any(|_| {
+                std::thread::sleep(LOOK);
+                self.round()
+            })
     }
 
     /// Lets everything take turns for this long, in virtual time.
@@ -222,7 +254,7 @@ impl World {
     pub fn run_for(&self, time: Duration) -> Result<(), String> {
         let until = self.now() + time;
         while self.now() < until {
-            if !self.round_before(Some(until)) {
+            if !self.round_before(Some(until)) && self.now() < until {
                 return Err(self.state());
             }
         }
@@ -274,6 +306,8 @@ impl World {
         }
         let before = self.faults.activity();
         let Some(handle) = member.handle() else { return false };
+        handle.update_time();
+        let had_work = has_work(&handle);
         let ran = member.play(|| handle.run(RunMode::NoWait));
         if let Err(error) = ran {
             self.violate(format!("{}: {error}", member.name));
@@ -282,8 +316,8 @@ impl World {
             member.end(0);
             return true;
         }
-        let has_work = handle.is_alive() && handle.backend_timeout() == Some(Duration::ZERO);
-        has_work || self.faults.activity() != before
+        // A turn without events may register what the next one finds ready.
+        had_work || has_work(&handle) || self.faults.activity() != before
     }
 
     /// Lets time pass to the next moment at which something may happen, behind a round that began then.
@@ -299,6 +333,8 @@ impl World {
         let peers = self.peers.borrow();
         let pauses = peers.iter().filter_map(|peer| peer.wakes_at());
         let others = [faults::next_ready_after(began), faults::next_job(), until].into_iter().flatten();
+        // A job that was due when the round began has no loop that runs it.
+        let others = others.filter(|due| *due > began);
         let Some(next) = deadlines.chain(pauses).chain(others).min() else { return false };
         faults::advance_to(next.max(now + Duration::from_nanos(1)));
         true
@@ -370,6 +406,11 @@ impl World {
         drop(self.peers.take());
         drop(self.main.take());
     }
+}
+
+/// Whether the loop has something to do at once.
+fn has_work(handle: &LoopHandle) -> bool {
+    handle.is_alive() && handle.backend_timeout() == Some(Duration::ZERO)
 }
 
 /// The virtual time as of the loop's last reading of the clock.

@@ -53,14 +53,13 @@ pub struct Child {
     pub pid: i32,
     /// Its environment.
     pub env: Vec<(OsString, OsString)>,
-    /// Its standard input, until its code takes it.
-    pub stdin: Option<OwnedFd>,
+    /// Its descriptors, by their numbers, until its code takes them.
+    pub fds: Vec<Option<OwnedFd>>,
 }
 
 impl From<Start> for Child {
     fn from(start: Start) -> Self {
-        let stdin = start.fds.into_iter().next().flatten();
-        Self { pid: start.pid, env: start.env, stdin }
+        Self { pid: start.pid, env: start.env, fds: start.fds }
     }
 }
 
@@ -88,19 +87,25 @@ pub fn end_child(pid: i32, code: i32, signal: i32) {
     drop(end);
 }
 
-/// Runs `work` as the code of a child: it finds the child's variables and standard input. Returns the child again.
+/// Runs `work` as the code of a child: it finds the child's variables and descriptors. Returns the child again.
 pub fn play_child<R>(child: Child, work: impl FnOnce() -> R) -> (Child, R) {
     let pid = child.pid;
     let before = with(|state| state.children.played.replace(child)).flatten();
     let result = work();
     let child = with(|state| std::mem::replace(&mut state.children.played, before)).flatten();
-    (child.unwrap_or(Child { pid, env: Vec::new(), stdin: None }), result)
+    (child.unwrap_or(Child { pid, env: Vec::new(), fds: Vec::new() }), result)
 }
 
 /// Takes the standard input of the child whose code runs.
 #[must_use]
 pub fn take_child_stdin() -> Option<OwnedFd> {
-    with(|state| state.children.played.as_mut()?.stdin.take()).flatten()
+    take_child_fd(0)
+}
+
+/// Takes a descriptor of the child whose code runs, by its number in the child.
+#[must_use]
+pub fn take_child_fd(number: usize) -> Option<OwnedFd> {
+    with(|state| state.children.played.as_mut()?.fds.get_mut(number)?.take()).flatten()
 }
 
 /// Whether the code of a child runs.
@@ -174,11 +179,8 @@ pub(crate) fn collect(pid: i32) -> Option<Result<Option<Ended>, Errno>> {
 /// Sends a signal to a child that the test plays; `None` for another.
 pub(crate) fn kill_by_pidfd(pidfd: BorrowedFd<'_>, signum: i32) -> Option<Result<(), Errno>> {
     let pid = with(|state| {
-        let found = state
-            .children
-            .known
-            .iter()
-            .find(|(_, known)| known.pidfd == pidfd.as_raw_fd() && known.end.is_some());
+        // A later child may have the number of an earlier one's descriptor.
+        let found = state.children.known.iter().rev().find(|(_, known)| known.pidfd == pidfd.as_raw_fd());
         found.map(|(pid, _)| *pid)
     });
     kill_by_pid(pid.flatten()?, signum)

@@ -106,8 +106,9 @@ pub(crate) fn readiness(fd: BorrowedFd<'_>) -> libc::c_short {
 
 pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     call("shutdown(2)", || {
+        // A connection that has no peer is broken for both sides.
         #[cfg(upcall_faults)]
-        crate::faults::refuse("shutdown(2)", None)?;
+        crate::faults::refuse("shutdown(2)", None).inspect_err(|_| break_off(fd))?;
         // SAFETY: takes integers only.
         check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }).map(drop)
     })
