@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod cluster;
+mod core;
 mod http;
 mod net;
 pub mod run;
@@ -26,7 +27,21 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "cluster/hand-off", run: cluster::hand_off },
     Scenario { name: "cluster/deaths", run: cluster::deaths },
     Scenario { name: "cluster/primary-lost", run: cluster::primary_lost },
+    Scenario { name: "core/streams-unix", run: core::streams::unix },
+    Scenario { name: "core/streams-tcp", run: core::streams::tcp },
+    Scenario { name: "core/descriptors", run: core::descriptors::passing },
+    Scenario { name: "core/timers", run: core::timers::deadlines },
+    Scenario { name: "core/pool", run: core::pool::work },
+    Scenario { name: "core/children", run: core::children::output_and_end },
+    Scenario { name: "core/watchers", run: core::watchers::phases },
+    Scenario { name: "core/calls", run: core::watchers::calls_from_elsewhere },
+    Scenario { name: "core/signals", run: core::watchers::signals },
+    Scenario { name: "core/misuse", run: core::wrong_calls },
     Scenario { name: "net/echo", run: net::echo },
+    Scenario { name: "net/sockets-unix", run: net::sockets::unix },
+    Scenario { name: "net/sockets-tcp", run: net::sockets::tcp },
+    Scenario { name: "net/connects", run: net::connects::waiting },
+    Scenario { name: "net/in-use", run: net::connects::in_use },
     Scenario { name: "http/conversations", run: http::conversations },
     Scenario { name: "http/malformed", run: http::malformed },
     Scenario { name: "http/timeouts", run: http::timeouts },

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
-use testing::{Explorer, Failure, Outcome, Plan};
+use testing::{Explorer, Failure, Outcome, Plan, World};
 
 /// Runs the scenarios of Upcall's layers under seeded faults.
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ struct Options {
     /// Processes. Default: as many as the machine has processors.
     #[arg(long)]
     jobs: Option<u64>,
+    /// Runs every seed twice, and fails those whose traces differ.
+    #[arg(long)]
+    twice: bool,
     /// Runs in this process, as one of several: the remainder and the number of them.
     #[arg(long, hide = true, num_args = 2)]
     part: Option<Vec<u64>>,
@@ -113,7 +116,7 @@ fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i3
                 faults.clear();
             };
         for seed in (options.from..options.from + options.seeds).filter(|seed| seed % parts == part) {
-            let outcome: Outcome = explorer.run(Plan::new(seed));
+            let outcome = if options.twice { twice(&explorer, seed) } else { explorer.run(Plan::new(seed)) };
             seeds += 1;
             turns += outcome.turns;
             micros += outcome.elapsed.as_micros();
@@ -132,6 +135,21 @@ fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i3
         tell(&mut seeds, &mut turns, &mut micros, &mut faults);
     }
     0
+}
+
+/// Two runs of a seed, whose traces have to be the same.
+fn twice<S: Fn(&World) -> Result<(), String>>(explorer: &Explorer<S>, seed: u64) -> Outcome {
+    // What is made once for the process is there afterwards.
+    explorer.run(Plan::new(seed));
+    let (_, first) = explorer.replay(Plan::new(seed));
+    let (mut outcome, second) = explorer.replay(Plan::new(seed));
+    if first != second {
+        let at = first.iter().zip(&second).position(|(first, second)| first != second);
+        let at = at.unwrap_or_else(|| first.len().min(second.len()));
+        let line = |trace: &[String]| trace.get(at).cloned().unwrap_or_default();
+        outcome.failure = Some(format!("line {at} is {:?}, and then {:?}", line(&first), line(&second)));
+    }
+    outcome
 }
 
 /// All of it, in as many processes as there are processors.

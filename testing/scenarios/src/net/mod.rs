@@ -1,0 +1,9 @@
+//! Scenarios of `net`, and of the hooks of `async-wrap` under it.
+
+pub(crate) mod connects;
+mod echo;
+mod hooks;
+mod side;
+pub(crate) mod sockets;
+
+pub(crate) use echo::echo;
