@@ -2,7 +2,8 @@
 //!
 //! AddressSanitizer is for the crate with `unsafe`, and ThreadSanitizer for its parts that several threads share. It
 //! follows neither a child that has the memory of its parent, as every child has until its `exec`, nor threads of a forked
-//! child: those tests are left out. Miri interprets what makes no system call.
+//! child, and it merges signals that the kernel would queue: those tests are left out. Miri interprets what makes no system
+//! call.
 
 use crate::{Result, say};
 use std::ffi::OsString;
@@ -40,6 +41,7 @@ const THREAD: Words = &[
     "--",
     "--skip=sys::fork",
     "--skip=default_action",
+    "--skip=a_flood_of_signals",
 ];
 
 /// Without the tests that try every cut, or throw dice: the fuzz targets do that, and an interpreter takes minutes.
