@@ -305,7 +305,8 @@ impl World {
             return false;
         }
         let before = self.faults.activity();
-        let Some(handle) = member.handle() else { return false };
+        // A signal has ended it right now, which its parent has not seen.
+        let Some(handle) = member.handle() else { return true };
         handle.update_time();
         let had_work = has_work(&handle);
         let ran = member.play(|| handle.run(RunMode::NoWait));
