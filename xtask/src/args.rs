@@ -1,6 +1,6 @@
 //! The command line: which program a command is of, and the words of the chores.
 
-use crate::build::{BENCH, Program, SOAK, UPCALL};
+use crate::build::{BENCH, FAULTS, Program, SOAK, UPCALL};
 use crate::{Result, fuzz, sanitize};
 use std::ffi::OsString;
 
@@ -37,6 +37,9 @@ cargo xtask COMMAND
         Runs the fuzz targets and counts their executions. --seconds is the
         time of each, --minutes that of all together; the default is a minute
         each.
+  faults [SCENARIO…] [--seeds N] [--from SEED] [--seed SEED] [--list]
+        Runs scenarios of every layer under faults that a seed decides, or
+        replays one seed with its trace.
   sanitize [address] [thread] [miri]
         Runs tests under AddressSanitizer, ThreadSanitizer and Miri; without
         a word, under all three.
@@ -74,6 +77,7 @@ impl Command {
             "bench" => Ok(Self::Program(BENCH, words.split_off(1))),
             // What `bench` starts in other processes.
             "launch" | "load" | "floor" | "subject" => Ok(Self::Program(BENCH, words)),
+            "faults" => Ok(Self::Program(FAULTS, words.split_off(1))),
             "soak" => Ok(Self::Program(SOAK, words)),
             "sanitize" => Ok(sanitize::parse(&words[1..])?.map_or(Self::Help, Self::Sanitize)),
             "fuzz" => Ok(fuzz::Options::parse(&words[1..])?.map_or(Self::Help, Self::Fuzz)),

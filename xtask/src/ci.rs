@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: everything that CI checks, one step after the other. `.ci/run` runs the same list.
 
+use crate::build::FAULTS_BUILD;
 use crate::{Result, fuzz, sanitize, say};
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitStatus};
@@ -49,6 +50,24 @@ pub(crate) const MODELS: &Step = &(
     ],
 );
 
+const LINTS_WITH_FAULTS: &[&str] = &[
+    "clippy",
+    "--profile",
+    "faults",
+    "--package=upcall-uv-core",
+    "--package=upcall-cluster",
+    "--package=upcall-testing",
+    "--package=upcall-scenarios",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
+
+/// Seeds of each scenario.
+const FAULTS: &[&str] =
+    &["run", "--quiet", "--profile", "faults", "--package", "upcall-scenarios", "--", "--seeds", "1000"];
+
 const STEPS: &[Step] = &[
     ("formatting", &["fmt", "--all", "--check"], &[]),
     ("lints", &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
@@ -56,6 +75,13 @@ const STEPS: &[Step] = &[
     ("documentation", &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     (TESTS, &["test", "--workspace"], &[]),
     *MODELS,
+    ("lints of the code with faults", LINTS_WITH_FAULTS, FAULTS_BUILD),
+    ("scenarios under faults", FAULTS, FAULTS_BUILD),
+    (
+        "the example of a scenario",
+        &["test", "--quiet", "--profile", "faults", "--package", "upcall-testing"],
+        FAULTS_BUILD,
+    ),
     // What is kept are counts of a release build.
     (
         "counts per request",
