@@ -114,7 +114,7 @@ fn finish(world: &World, ends: &Rc<Ends>, listener: &Stream) -> Result<(), Strin
     let closed = Cell::new(false);
     let is_done = || {
         take(ends, listener);
-        // Connections that nobody has taken end with the listener.
+        // Connections that were not taken end with the listener.
         if ends.have_connected() && !closed.replace(true) {
             listener.close();
         }

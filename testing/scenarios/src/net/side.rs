@@ -127,7 +127,7 @@ impl Side {
         *self.socket.borrow_mut() = Some(socket.clone());
     }
 
-    /// There is no socket, or none that a handler hears of.
+    /// There is no socket, or no handler hears of it.
     pub(super) fn give_up(&self) {
         drop(self.socket.take());
         self.is_connecting.set(false);
