@@ -70,12 +70,16 @@ pub(crate) fn output_and_end(world: &World) -> Result<(), String> {
             (process.is_closing() || known.exits.get() > 0) && has_output
         })
     })?;
-    for (process, _, output, known) in &all {
-        check(process, known, children.borrow().get(&process.pid()));
+    for (process, _, output, _) in &all {
         process.close();
         output.close();
     }
-    world.run()
+    world.run()?;
+    // A child may hear of a failure later than its parent.
+    for (process, _, _, known) in &all {
+        check(process, known, children.borrow().get(&process.pid()));
+    }
+    Ok(())
 }
 
 fn check(process: &Process, known: &Known, done: Option<&Rc<Done>>) {
