@@ -171,6 +171,15 @@ impl Site {
     }
 }
 
+/// Lets a worker run that may be stopped, also if the system refuses it a few times.
+fn resume(worker: &WorkerHandle) {
+    for _ in 0..100 {
+        if worker.kill(Signal::SIGCONT).is_ok() || worker.is_dead() {
+            return;
+        }
+    }
+}
+
 /// Whether a fault ended a connection, a channel or a worker.
 fn is_fatal(fault: &testing::Fault) -> bool {
     matches!(fault.kind, Kind::Refused(_)) && !matches!(fault.call, "epoll_wait(2)" | "event" | "order")
@@ -219,9 +228,7 @@ pub(crate) fn deaths(world: &World) -> Result<(), String> {
             world.run_for(Duration::from_micros(world.choose(100_000)))?;
             site.greeted()?;
         }
-        for worker in site.primary.workers() {
-            let _ = worker.kill(Signal::SIGCONT);
-        }
+        site.primary.workers().iter().for_each(resume);
     }
     site.end(world)?;
     site.greeted().map(drop)
