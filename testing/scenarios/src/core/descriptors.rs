@@ -198,7 +198,7 @@ impl StreamUpcall for Sending {
         };
         *fate = if result.is_ok() { Fate::Sent } else { Fate::Failed };
         if result.is_err() {
-            // A part of it may have gone.
+            // A part of it may have been sent.
             self.0.has_failed.set(true);
             stream.close();
         }

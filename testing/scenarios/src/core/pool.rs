@@ -18,7 +18,7 @@ struct Request {
     is_cancelled: Rc<Cell<bool>>,
 }
 
-/// Random work, cancelled at any time, on a loop that ends and on one that is dropped.
+/// Random work, cancelled at any time, on a loop that ends and on a loop that is dropped.
 pub(crate) fn work(world: &World) -> Result<(), String> {
     let Ok(event_loop) = world.event_loop("pool") else { return Ok(()) };
     let mut requests = Vec::new();
