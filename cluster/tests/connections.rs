@@ -25,6 +25,7 @@ fn main() {
         ("a_custom_policy_decides", custom_policy),
         ("what_a_full_worker_refuses_goes_to_another", refused_goes_to_another),
         ("connections_wait_until_a_full_worker_has_room", waits_for_room),
+        ("a_worker_forked_after_one_that_could_not_be_keeps_its_sockets", after_failed_fork),
         ("a_worker_that_only_asked_for_a_socket_gets_no_connections", only_asked),
         ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
         ("a_worker_that_listens_again_while_it_refuses_a_late_connection_gets_others", listens_again),
@@ -110,6 +111,19 @@ fn holders(limit: &str, rest: &[&str], count: usize) -> (Cluster, Vec<WorkerHand
     let cluster = Cluster::new("holder", &[&[limit], rest].concat());
     let workers = cluster.fork_listening(count);
     (cluster, workers)
+}
+
+fn after_failed_fork() {
+    let settings = role("greeter", &["127.0.0.1:0"]).program("/no/such/program");
+    let cluster = Cluster::with(settings);
+    assert!(cluster.primary.fork().is_err(), "there is no such program");
+    let program = std::env::current_exe().expect("this program");
+    cluster.primary.setup(|settings| settings.program(program)).expect("the same policy");
+    // Its channel is about to be closed, in the loop.
+    let workers = cluster.fork_listening(1);
+    assert_eq!(workers[0].id(), 2, "an id is never used again");
+    assert_eq!(cluster.visit(3), ["2", "2", "2"]);
+    cluster.finish();
 }
 
 /// Stops the second worker as soon as it asks for the socket, so that it does not listen.

@@ -7,7 +7,7 @@ use crate::channel::ids::{BatchId, QueryId, SocketId, WorkerId};
 use crate::channel::message::{Message, Reply};
 use crate::channel::{Channel, Fds};
 use crate::scheduling::Candidate;
-use crate::{ProtocolError, Result};
+use crate::{Error, ProtocolError, Result};
 use async_wrap::{AsyncContext, Timeout};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::OsString;
@@ -161,8 +161,10 @@ impl WorkerHandle {
     /// Whether the process ended.
     #[must_use]
     pub fn is_dead(&self) -> bool {
-        // Signal 0 only asks.
-        self.0.status.get().is_some() || self.kill(0).is_err()
+        // Signal 0 only asks. `EPERM` is what the system says of a living worker that has become another user.
+        let is_missing =
+            |error: &Error| matches!(error, Error::System(error) if error.errno() == Errno::ESRCH);
+        self.0.status.get().is_some() || self.kill(0).is_err_and(|error| is_missing(&error))
     }
 
     /// How the process ended, once that is known.

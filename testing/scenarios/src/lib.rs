@@ -22,6 +22,15 @@ pub struct Scenario {
     pub run: fn(&World) -> Result<(), String>,
 }
 
+/// Seeds that have shown a mistake, and what it was: every run begins with them. A seed shows another run once its scenario
+/// has changed, so most mistakes have a test of their own, too.
+pub const REGRESSIONS: &[(&str, u64, &str)] = &[
+    ("cluster/deaths", 1695, "a worker to which a signal was refused (EPERM) counted as dead"),
+    ("cluster/hand-off", 6, "a worker that could not be started shared its id with the next one"),
+    ("http/conversations", 144, "a drain that was asked for out of turn did not come"),
+    ("net/sockets-unix", 99, "a resumed socket without a handler lost its input"),
+];
+
 /// All scenarios, by layer.
 pub const ALL: &[Scenario] = &[
     Scenario { name: "cluster/hand-off", run: cluster::hand_off },
