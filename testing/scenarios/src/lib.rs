@@ -1,6 +1,6 @@
 //! The scenarios of Upcall's own layers: what each layer promises, under every fault that a seed decides.
 //!
-//! A scenario is a function of a [`testing::World`]. [`ALL`] names them for the program `upcall-faults`, which
+//! A scenario is a function of a `testing::World`. `ALL` names them for the program `upcall-faults`, which
 //! `cargo xtask faults` builds with `--cfg upcall_faults` and becomes.
 #![cfg(upcall_faults)]
 #![forbid(unsafe_code)]
