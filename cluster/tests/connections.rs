@@ -25,7 +25,7 @@ fn main() {
         ("a_custom_policy_decides", custom_policy),
         ("what_a_full_worker_refuses_goes_to_another", refused_goes_to_another),
         ("connections_wait_until_a_full_worker_has_room", waits_for_room),
-        ("a_worker_forked_after_one_that_could_not_be_keeps_its_sockets", after_failed_fork),
+        ("a_worker_forked_after_a_failed_fork_keeps_its_sockets", after_failed_fork),
         ("a_worker_that_only_asked_for_a_socket_gets_no_connections", only_asked),
         ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
         ("a_worker_that_listens_again_while_it_refuses_a_late_connection_gets_others", listens_again),

@@ -73,7 +73,7 @@ pub(crate) fn deployed(how: &[&str]) {
     assert_eq!(error.target(), path.to_str(), "as it was called");
     cluster.finished();
     deploy(&path);
-    // The one that could not be started has had an id, too.
+    // The worker that could not be started has had an id, too.
     ends_with(&cluster, id + 2, 42);
 }
 

@@ -111,7 +111,7 @@ pub(crate) fn hindered() {
     cluster.finished();
     assert!(cluster.events().is_empty());
     cluster.fork();
-    // The one that could not be started has had an id, too.
+    // The worker that could not be started has had an id, too.
     cluster.until(|| cluster.has("exit 2 0 0") && cluster.has("disconnect 2"));
     cluster.finished();
 }
