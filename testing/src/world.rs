@@ -301,12 +301,12 @@ impl World {
 
     fn turn(&self, member: &Rc<Member>) -> bool {
         self.signal(member);
+        // A signal has ended it right now, which its parent has not seen.
+        let Some(handle) = member.handle() else { return true };
         if member.is_stopped.get() {
             return false;
         }
         let before = self.faults.activity();
-        // A signal has ended it right now, which its parent has not seen.
-        let Some(handle) = member.handle() else { return true };
         handle.update_time();
         let had_work = has_work(&handle);
         let ran = member.play(|| handle.run(RunMode::NoWait));

@@ -189,7 +189,11 @@ fn is_fatal(fault: &testing::Fault) -> bool {
 /// Without deaths every connection is served, and by one worker.
 pub(crate) fn hand_off(world: &World) -> Result<(), String> {
     let Some(site) = site(world, |settings| settings) else { return Ok(()) };
-    if site.until_listening(world)? {
+    let listens = site.until_listening(world)?;
+    if !listens && !world.has_met(is_fatal) {
+        return Err("no worker could start".to_owned());
+    }
+    if listens {
         site.connect(world, 1 + world.choose(100));
         world.run_until(|| {
             site.peers.borrow().iter().all(Peer::is_ended) || site.primary.workers().is_empty()
@@ -199,6 +203,31 @@ pub(crate) fn hand_off(world: &World) -> Result<(), String> {
             return Err(format!("{greeted} of {all} connections were greeted"));
         }
     }
+    site.end(world)
+}
+
+/// A worker that stands still takes no connection: those that were on their way to it go to the others when it is killed.
+pub(crate) fn stopped(world: &World) -> Result<(), String> {
+    let settings = |settings: Settings| settings.policy(Policy::round_robin());
+    let Some(site) = site(world, settings) else { return Ok(()) };
+    let all_listen = || site.events.listening.get() == site.primary.workers().len();
+    world.run_until(|| all_listen() || world.has_met(is_fatal))?;
+    let workers = site.primary.workers();
+    if !world.has_met(is_fatal) && workers.len() > 1 {
+        let worker = &workers[world.choose(workers.len() as u64) as usize];
+        // Fails by a fault, after which nothing is held.
+        let _ = worker.kill(Signal::SIGSTOP);
+        site.connect(world, 1 + world.choose(60));
+        world.run_for(Duration::from_micros(world.choose(200_000)))?;
+        let _ = worker.kill(Signal::SIGKILL);
+        let has_ended = || site.peers.borrow().iter().all(Peer::is_ended);
+        world.run_until(|| has_ended() || world.has_met(is_fatal))?;
+        let (greeted, all) = (site.greeted()?, site.peers.borrow().len());
+        if greeted < all && !world.has_met(is_fatal) {
+            return Err(format!("{greeted} of {all} connections were greeted"));
+        }
+    }
+    site.primary.workers().iter().for_each(resume);
     site.end(world)
 }
 
