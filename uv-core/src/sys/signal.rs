@@ -168,8 +168,9 @@ impl Drop for SignalPipe {
         }
         self.mailbox.signals.store(0, Ordering::SeqCst);
         // A handler on another thread may be about to write: the number of the pipe must not be reused before it has.
-        // The handler takes no lock and does not block, so this loop is short.
-        while self.mailbox.busy.load(Ordering::SeqCst) != 0 {
+        // The handler takes no lock and does not block, so this loop is short. Adding nothing reads the latest value: either
+        // the handler was counted before, or it finds that no signal is watched.
+        while self.mailbox.busy.fetch_add(0, Ordering::SeqCst) != 0 {
             thread::yield_now();
         }
         registry().unused.push(self.mailbox);
