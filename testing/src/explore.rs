@@ -8,9 +8,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 use uv_core::faults::{Fault, Plan};
+
+/// One run at a time: tests of one program run in several threads, and descriptors are the process's.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Lines of the trace in a report.
 const LINES: usize = 120;
@@ -18,7 +21,7 @@ const LINES: usize = 120;
 /// Runs `scenario` under every seed, each in a world of its own, and fails with a report of the first seed that breaks a law.
 ///
 /// `UPCALL_SEED=n` runs that seed alone, and `UPCALL_SEEDS=n` so many from the first one. Descriptors are counted in the
-/// whole process: give scenarios a test program of their own, without other tests that open some.
+/// whole process: runs wait for each other, but other tests that open some belong into another test program.
 ///
 /// # Panics
 /// With the report, as an assertion does.
@@ -118,6 +121,8 @@ impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
     }
 
     fn measured(&self, plan: Plan) -> (Outcome, i64) {
+        // Another run in this process opens descriptors meanwhile. A run that panicked has left nothing half-done.
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let before = check::descriptors();
         let mut outcome = Outcome::default();
         let left = check::bytes_left(|| outcome = self.in_world(plan));

@@ -5,7 +5,7 @@ use crate::peer::{Peer, PeerInner};
 use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -155,6 +155,14 @@ impl World {
         let (process, thread, number) = (std::process::id(), THREAD.with(|thread| *thread), self.names.get());
         self.names.set(number + 1);
         PathBuf::from(format!("\0upcall-testing-{process}-{thread}-{number}"))
+    }
+
+    /// A loopback address for TCP servers of this process, which others do not use: a port that one world has closed may be
+    /// another's a moment later, and a late client would reach it.
+    #[must_use]
+    pub fn loopback(&self) -> Ipv4Addr {
+        let [.., high, low] = std::process::id().to_be_bytes();
+        Ipv4Addr::new(127, high.max(1), low, 1)
     }
 
     /// A client that connects to a Unix socket and speaks bytes. No fault meets the peer itself: it may be slow, and it may

@@ -3,7 +3,7 @@
 
 use net::upcall::SocketHandler;
 use net::{ListenOptions, Server, ServerOptions, Socket};
-use testing::{Explorer, World};
+use testing::{Explorer, World, explore};
 
 /// Sends every line back. The mistake: it takes what one read brings for whole lines.
 struct Lines;
@@ -18,9 +18,17 @@ impl SocketHandler for Lines {
 }
 
 fn every_line_comes_back(world: &World) -> Result<(), String> {
+    every_line_comes_back_from(world, || Lines)
+}
+
+fn every_line_comes_back_from<H: SocketHandler + 'static>(
+    world: &World,
+    handler: impl Fn() -> H + 'static,
+) -> Result<(), String> {
     let Ok(env) = world.environment("server") else { return Ok(()) };
     let (server, path) = (Server::new(&env, ServerOptions::default()), world.path());
-    if server.listen_with(ListenOptions::path(&path), |_, socket| socket.set_handler(Lines)).is_err() {
+    if server.listen_with(ListenOptions::path(&path), move |_, socket| socket.set_handler(handler())).is_err()
+    {
         return Ok(()); // A fault kept it from listening, which is no mistake of the server.
     }
     let Ok(client) = world.peer(&path) else { return server.close().map_err(|error| error.to_string()) };
@@ -35,6 +43,26 @@ fn every_line_comes_back(world: &World) -> Result<(), String> {
     world.run()
 }
 
+/// The same without the mistake: what is not a whole line yet waits for its end.
+#[derive(Default)]
+struct WholeLines(Vec<u8>);
+
+impl SocketHandler for WholeLines {
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
+        self.0.extend_from_slice(data);
+        while let Some(end) = self.0.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.0.drain(..=end).collect();
+            // Fails if the client has closed.
+            let _ = socket.write(&[b"> ", &line[..]].concat());
+        }
+    }
+}
+
+#[test]
+fn without_the_mistake_every_seed_holds() {
+    explore(0..500, |world| every_line_comes_back_from(world, WholeLines::default));
+}
+
 #[test]
 fn the_mistake_is_found_and_needs_few_faults() {
     let explorer = Explorer::new(every_line_comes_back);
@@ -42,6 +70,7 @@ fn the_mistake_is_found_and_needs_few_faults() {
     assert!(failure.reason.starts_with("received"), "{failure}");
     assert!(failure.faults.len() <= 2, "{failure}");
     assert!(failure.trace.iter().any(|line| line.contains("SocketHandler::on_data")), "{failure}");
+    println!("seed {}: {}", failure.seed, failure.reason);
     let again = explorer.check(failure.seed).expect_err("the same seed");
     assert_eq!((again.reason, again.faults), (failure.reason, failure.faults));
 }

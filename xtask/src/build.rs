@@ -20,8 +20,10 @@ pub(crate) struct Program {
 }
 
 /// How code with faults is built.
-pub(crate) const FAULTS_BUILD: &[(&str, &str)] =
-    &[("RUSTFLAGS", "--cfg upcall_faults"), ("CARGO_TARGET_DIR", "target/faults")];
+pub(crate) const FAULTS_BUILD: &[(&str, &str)] = &[
+    ("RUSTFLAGS", "--cfg upcall_faults"),
+    ("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/../target/faults")),
+];
 
 /// What serves and shows.
 pub(crate) const UPCALL: Program = Program { package: "upcall", profile: "quick", variables: &[] };

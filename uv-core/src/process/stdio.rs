@@ -18,7 +18,6 @@ const STANDARD_SLOTS: usize = 3;
 /// because of that. A non-blocking pipe or terminal is opened a second time for the child. A connected socket is
 /// shared, so it becomes blocking in this process too, where streams do not depend on that mode. A listener keeps its
 /// mode.
-/// is shared, and so becomes blocking here as well, where streams do not go by that mode. A listener stays as it is.
 #[derive(Clone, Debug)]
 pub enum Stdio {
     /// The null device for standard input, output and error; no descriptor for higher numbers.

@@ -24,7 +24,7 @@ pub(crate) fn unix(world: &World) -> Result<(), String> {
 pub(crate) fn tcp(world: &World) -> Result<(), String> {
     let listen = |event_loop: &LoopHandle| {
         let tcp = Tcp::new(event_loop);
-        let bound = tcp.bind(([127, 0, 0, 1], 0).into(), BindOptions::default());
+        let bound = tcp.bind((world.loopback(), 0).into(), BindOptions::default());
         (Stream::clone(&tcp), bound)
     };
     // The kernel ignores SYNs beyond the backlog, and their repetition takes real time.

@@ -61,7 +61,8 @@ pub(crate) fn waiting(world: &World) -> Result<(), String> {
     };
     let path = world.path();
     let (tcp, pipe) = (Tcp::new(&other), Pipe::new(&other));
-    let bound = tcp.bind(([127, 0, 0, 1], 0).into(), BindOptions::default()).and_then(|()| pipe.bind(&path));
+    let bound =
+        tcp.bind((world.loopback(), 0).into(), BindOptions::default()).and_then(|()| pipe.bind(&path));
     let listens = |stream: &Stream| stream.listen_with(0, |_, _| {});
     let listening = bound.and_then(|()| listens(&tcp)).and_then(|()| listens(&pipe));
     let (Ok(()), Ok(address)) = (listening, tcp.local_addr()) else {

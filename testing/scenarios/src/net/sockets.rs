@@ -49,7 +49,7 @@ pub(crate) fn unix(world: &World) -> Result<(), String> {
 
 /// Over TCP.
 pub(crate) fn tcp(world: &World) -> Result<(), String> {
-    let options = ListenOptions::addr(([127, 0, 0, 1], 0).into());
+    let options = ListenOptions::addr((world.loopback(), 0).into());
     converse(world, options, |server| server.address()?.as_tcp().map(Place::Tcp))
 }
 
