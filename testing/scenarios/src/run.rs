@@ -3,6 +3,7 @@
 use crate::{ALL, REGRESSIONS, Scenario};
 use clap::Parser;
 use std::collections::BTreeMap;
+use std::fmt::Arguments;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -54,7 +55,7 @@ pub fn main() -> i32 {
     let options = Options::parse();
     let chosen: Vec<_> = ALL.iter().filter(|scenario| options.wants(scenario.name)).copied().collect();
     if options.list {
-        chosen.iter().for_each(|scenario| println!("{}", scenario.name));
+        chosen.iter().for_each(|scenario| say(format_args!("{}", scenario.name)));
         return 0;
     }
     if chosen.is_empty() {
@@ -85,13 +86,17 @@ fn replay(chosen: &[Scenario], seed: u64) -> i32 {
         match explorer.check(seed) {
             Ok(_) => {
                 let (outcome, trace) = explorer.replay(Plan::new(seed));
-                trace.iter().for_each(|line| println!("{line}"));
-                println!("{}: seed {seed} holds, with {} faults", scenario.name, outcome.faults.len());
+                trace.iter().for_each(|line| say(format_args!("{line}")));
+                say(format_args!(
+                    "{}: seed {seed} holds, with {} faults",
+                    scenario.name,
+                    outcome.faults.len()
+                ));
             }
             Err(failure) => {
                 code = 1;
-                failure.trace.iter().for_each(|line| println!("{line}"));
-                println!("{}: {}", scenario.name, Failure { trace: Vec::new(), ..failure });
+                failure.trace.iter().for_each(|line| say(format_args!("{line}")));
+                say(format_args!("{}: {}", scenario.name, Failure { trace: Vec::new(), ..failure }));
             }
         }
     }
@@ -127,7 +132,7 @@ fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i3
             }
             if let Some(reason) = outcome.failure {
                 tell(&mut seeds, &mut turns, &mut micros, &mut faults);
-                println!("failed\t{index}\t{seed}\t{}", reason.lines().next().unwrap_or_default());
+                say(format_args!("failed\t{index}\t{seed}\t{}", reason.lines().next().unwrap_or_default()));
             }
             if told.elapsed() > Duration::from_millis(200) {
                 told = Instant::now();
@@ -221,11 +226,11 @@ fn take_line(sums: &mut [Sum], chosen: &[Scenario], line: &str) {
         sum.failed.push(number(0));
         if sum.failed.len() <= 5 {
             let (name, reason) = (chosen[index].name, rest.get(1).unwrap_or(&""));
-            println!(
+            say(format_args!(
                 "{name}: seed {}: {reason}\n  replay: cargo xtask faults {name} --seed {}",
                 number(0),
                 number(0)
-            );
+            ));
         }
         return;
     }
@@ -237,29 +242,38 @@ fn take_line(sums: &mut [Sum], chosen: &[Scenario], line: &str) {
     }
 }
 
+/// Prints a line. Fails only if the reader has closed the output, which is no reason to stop.
+fn say(line: Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
 fn table(chosen: &[Scenario], sums: &[Sum], took: Duration) {
-    println!(
+    say(format_args!(
         "{:<28} {:>9} {:>10} {:>12} {:>12} {:>7}",
         "scenario", "seeds", "faults", "turns", "virtual", "failed"
-    );
+    ));
     let mut kinds = BTreeMap::<&str, u64>::new();
     for (scenario, sum) in chosen.iter().zip(sums) {
         let faults: u64 = sum.faults.values().sum();
         let time = format!("{:.1} h", sum.seconds as f64 / 3.6e9);
         let Sum { seeds, turns, failed, .. } = sum;
-        println!("{:<28} {seeds:>9} {faults:>10} {turns:>12} {time:>12} {:>7}", scenario.name, failed.len());
+        say(format_args!(
+            "{:<28} {seeds:>9} {faults:>10} {turns:>12} {time:>12} {:>7}",
+            scenario.name,
+            failed.len()
+        ));
         for (kind, count) in &sum.faults {
             *kinds.entry(kind).or_default() += count;
         }
     }
     let seeds: u64 = sums.iter().map(|sum| sum.seeds).sum();
-    println!(
+    say(format_args!(
         "\n{seeds} runs in {:.1} s: {:.0} a second",
         took.as_secs_f64(),
         seeds as f64 / took.as_secs_f64()
-    );
-    println!("\nfaults by call and kind:");
+    ));
+    say(format_args!("\nfaults by call and kind:"));
     for (kind, count) in kinds {
-        println!("  {kind:<40} {count:>10}");
+        say(format_args!("  {kind:<40} {count:>10}"));
     }
 }
