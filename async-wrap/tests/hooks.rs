@@ -32,7 +32,7 @@ fn at_init(env: &Environment, log: &Log, name: &'static str, work: impl FnOnce()
 
 #[test]
 fn a_hook_is_told_of_a_resource_from_its_beginning_to_its_end() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let hook = env.hook(Recorder(log.clone()));
     assert!(!hook.is_enabled(), "a new hook is inactive");
@@ -40,7 +40,7 @@ fn a_hook_is_told_of_a_resource_from_its_beginning_to_its_end() {
     hook.enable();
     hook.enable();
     env.set_timeout(Duration::ZERO, log.note("timeout"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["init 2 Timeout 0", "before 2", "timeout", "after 2", "destroy 2"]);
     assert!(!hook.is_enabled(), "a closed environment has no hooks");
 }
@@ -48,7 +48,7 @@ fn a_hook_is_told_of_a_resource_from_its_beginning_to_its_end() {
 // Node: async-hooks/test-enable-in-init
 #[test]
 fn a_hook_enabled_in_an_event_is_told_from_the_next_one_on() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let second = at_init(&env, &log, "second", || {});
     at_init(&env, &log, "first", move || second.enable()).enable();
@@ -56,13 +56,13 @@ fn a_hook_enabled_in_an_event_is_told_from_the_next_one_on() {
     assert_eq!(log.take(), ["first init 1"]);
     let _ = env.new_context(Provider::TcpWrap);
     assert_eq!(log.take(), ["first init 2", "second init 2"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: async-hooks/test-disable-in-init
 #[test]
 fn a_hook_disabled_in_an_event_is_still_told_of_this_one() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let second = at_init(&env, &log, "second", || {});
     let other = second.clone();
@@ -72,12 +72,12 @@ fn a_hook_disabled_in_an_event_is_still_told_of_this_one() {
     assert_eq!(log.take(), ["first init 1", "second init 1"]);
     let _ = env.new_context(Provider::TcpWrap);
     assert_eq!(log.take(), ["first init 2"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_hook_may_disable_itself_in_its_own_call() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let own: Rc<RefCell<Option<Hook>>> = Rc::default();
     let inner = Rc::clone(&own);
@@ -90,36 +90,36 @@ fn a_hook_may_disable_itself_in_its_own_call() {
     let _ = env.new_context(Provider::TcpWrap);
     let _ = env.new_context(Provider::TcpWrap);
     assert_eq!(log.take(), ["only init 1"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_hook_is_not_told_of_what_it_causes_itself_but_others_are() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let inner = env.clone();
     at_init(&env, &log, "first", move || inner.next_tick(|| {})).enable();
     env.hook(Recorder(log.clone())).enable();
     let _ = env.new_context(Provider::TcpWrap);
     assert_eq!(log.take(), ["first init 1", "init 2 TickObject 0", "init 1 TCPWRAP 0"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: async-hooks/test-late-hook-enable
 #[test]
 fn a_hook_enabled_in_a_callback_is_told_that_it_is_over() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let hook = env.hook(Recorder(log.clone()));
     env.set_immediate(move || hook.enable());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["after 1", "destroy 1"]);
 }
 
 // Node: async-hooks/test-destroy-not-blocked
 #[test]
 fn destroy_is_told_later_and_does_not_keep_the_loop_alive() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let context = env.new_context(Provider::Custom(&"THING"));
@@ -130,29 +130,29 @@ fn destroy_is_told_later_and_does_not_keep_the_loop_alive() {
     let expected =
         ["init 1 THING 0", "before 1", "init 2 TickObject 1", "after 1", "before 2", "tick", "after 2"];
     assert_eq!(log.take(), expected, "neither in the callback nor at its end");
-    assert!(!lp.is_alive());
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.is_alive());
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), [""; 0], "a loop with nothing to do does not turn for it");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["destroy 1", "destroy 2"]);
 }
 
 #[test]
 fn destroy_is_told_in_the_check_phase_of_a_loop_that_turns() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     env.emit_destroy(env.new_async_id());
     env.set_immediate(log.note("immediate"));
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take()[1..], ["destroy 1", "before 2", "immediate", "after 2"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: async-hooks/test-destroy-not-blocked
 #[test]
 fn a_flood_of_destroyed_resources_is_told_at_the_end_of_the_callback() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     env.make_callback(AsyncContext::NONE, || {
@@ -162,27 +162,27 @@ fn a_flood_of_destroyed_resources_is_told_at_the_end_of_the_callback() {
         assert_eq!(log.count("destroy"), 0, "it never interrupts");
     });
     assert_eq!(log.count("destroy"), 16384 + 10);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn without_hooks_nothing_is_remembered() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.emit_destroy(env.new_async_id());
     env.hook(Recorder(log.clone())).enable();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), [""; 0]);
 }
 
 #[test]
 fn a_context_without_an_id_is_nobody_s_business() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     env.make_callback(AsyncContext::NONE, log.note("callback"));
     env.emit_destroy(AsyncId::NONE);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["callback"]);
 }
 
@@ -231,7 +231,7 @@ fn a_panic_of_a_hook_passes_on_and_leaves_the_ids_as_they_were() {
             ],
         ),
     ] {
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let log = Log::default();
         env.hook(Panicking(log.clone(), kind)).enable();
         for _ in 0..2 {
@@ -241,14 +241,14 @@ fn a_panic_of_a_hook_passes_on_and_leaves_the_ids_as_they_were() {
             }));
             assert_eq!(env.execution_async_id(), AsyncId::NONE);
         }
-        run_to_the_end(&lp, &env);
+        run_to_the_end(&event_loop, &env);
         assert_eq!(log.take(), expected, "{kind}");
     }
 }
 
 #[test]
 fn a_panic_in_destroy_loses_only_its_own_event() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Panicking(log.clone(), "destroy")).enable();
     for _ in 0..3 {
@@ -256,13 +256,13 @@ fn a_panic_in_destroy_loses_only_its_own_event() {
     }
     catch_unwind(AssertUnwindSafe(|| env.run(RunMode::Default))).expect_err("the panic passes on");
     assert_eq!(log.count("destroy"), 1);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.count("destroy"), 3);
 }
 
 #[test]
 fn a_resource_of_the_program_ends_when_it_is_dropped() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let pool = AsyncResource::new(&env, Provider::Custom(&"POOL"));
@@ -271,7 +271,7 @@ fn a_resource_of_the_program_ends_when_it_is_dropped() {
     assert_eq!(query.run_in_async_scope(|| env.execution_async_id()), query.async_id());
     query.emit_destroy();
     drop(pool);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected =
         ["init 1 POOL 0", "init 2 QueuedRequest 1", "before 2", "after 2", "destroy 2", "destroy 1"];
     assert_eq!(log.take(), expected);
@@ -309,6 +309,6 @@ fn providers_bear_the_names_of_node() {
         assert_eq!(provider.name(), name);
         assert_eq!(provider.to_string(), name);
     }
-    let (lp, env) = new_loop();
-    close(&lp, &env);
+    let (event_loop, env) = new_loop();
+    close(&event_loop, &env);
 }

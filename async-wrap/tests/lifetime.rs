@@ -38,10 +38,10 @@ fn fill(env: &Environment, held: &Rc<()>) {
 #[test]
 fn everything_queued_is_dropped_with_the_loop() {
     let held = Rc::new(());
-    let lp = Loop::new().expect("the system has descriptors left");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("the system has descriptors left");
+    let env = Environment::new(&event_loop);
     fill(&env, &held);
-    drop(lp);
+    drop(event_loop);
     assert_eq!(Rc::strong_count(&held), 1);
     fill_after_the_end(&env, &held);
     assert_eq!(Rc::strong_count(&held), 1);
@@ -59,48 +59,48 @@ fn fill_after_the_end(env: &Environment, held: &Rc<()>) {
 
 #[test]
 fn the_environment_lives_in_its_loop_without_being_held() {
-    let lp = Loop::new().expect("the system has descriptors left");
+    let event_loop = Loop::new().expect("the system has descriptors left");
     let held = Rc::new(());
-    fill(&Environment::new(&lp), &held);
-    assert!(lp.run(RunMode::NoWait).expect("the loop runs"));
+    fill(&Environment::new(&event_loop), &held);
+    assert!(event_loop.run(RunMode::NoWait).expect("the loop runs"));
     assert_eq!(Rc::strong_count(&held), 6, "the tick, the microtask and the immediate were called");
-    drop(lp);
+    drop(event_loop);
     assert_eq!(Rc::strong_count(&held), 1);
 }
 
 #[test]
 fn everything_queued_is_dropped_when_all_handles_are_closed() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let held = Rc::new(());
     fill(&env, &held);
-    lp.close_all();
-    close(&lp, &env);
+    event_loop.close_all();
+    close(&event_loop, &env);
     assert_eq!(Rc::strong_count(&held), 1);
 }
 
 #[test]
 fn the_environment_alone_keeps_no_loop_alive() {
-    let (lp, env) = new_loop();
-    assert!(!lp.is_alive());
-    assert!(lp.handles().iter().all(|handle| !handle.keeps_alive()));
+    let (event_loop, env) = new_loop();
+    assert!(!event_loop.is_alive());
+    assert!(event_loop.handles().iter().all(|handle| !handle.keeps_alive()));
     let _ = env.new_context(Provider::TcpWrap);
-    close(&lp, &env);
+    close(&event_loop, &env);
     env.close();
 }
 
 #[test]
 fn two_environments_share_a_loop() {
-    let (lp, first) = new_loop();
-    let second = Environment::new(&lp);
+    let (event_loop, first) = new_loop();
+    let second = Environment::new(&event_loop);
     let order = Rc::new(RefCell::new(Vec::new()));
     for (name, env) in [("first", &first), ("second", &second)] {
         let order = Rc::clone(&order);
         env.next_tick(move || order.borrow_mut().push(name));
     }
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(*order.borrow(), ["first", "second"]);
     first.close();
-    close(&lp, &second);
+    close(&event_loop, &second);
 }
 
 /// Runs an environment when its thread ends.
@@ -108,7 +108,7 @@ struct AtTheEnd(mpsc::Sender<u32>);
 
 impl Drop for AtTheEnd {
     fn drop(&mut self) {
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let polls = Rc::new(Cell::new(0));
         let count = Rc::clone(&polls);
         env.spawn_local(poll_fn(move |context| {
@@ -127,7 +127,7 @@ impl Drop for AtTheEnd {
                 timer.clear();
             }
         })));
-        run_to_the_end(&lp, &env);
+        run_to_the_end(&event_loop, &env);
         // `send` fails if the test has timed out.
         let _ = self.0.send(polls.get());
     }
@@ -145,9 +145,9 @@ fn an_environment_works_in_a_destructor_of_its_thread_s_end() {
         // first of these, and after the second.
         AT_THE_END.set(Some(AtTheEnd(send)));
         drop(new_loop());
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         env.next_tick(|| {});
-        HELD.set(Some((env, lp)));
+        HELD.set(Some((env, event_loop)));
     });
     assert_eq!(polls.recv(), Ok(3));
     thread.join().expect("the thread does not panic");

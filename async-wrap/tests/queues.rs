@@ -13,7 +13,7 @@ use uv_core::RunMode;
 // Node: test-next-tick-ordering, test-next-tick-ordering2, test-microtask-queue-run
 #[test]
 fn all_ticks_run_before_microtasks_and_all_microtasks_before_the_next_ticks() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let e = env.clone();
     let l = log.clone();
@@ -44,7 +44,7 @@ fn all_ticks_run_before_microtasks_and_all_microtasks_before_the_next_ticks() {
         "tick of microtask 1",
     ];
     assert_eq!(log.take(), expected);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-next-tick-intentional-starvation
@@ -57,18 +57,18 @@ fn ticks_that_queue_ticks_run_before_anything_else() {
             env.next_tick(move || again(&inner, count));
         }
     }
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let count = Rc::new(Cell::new(0));
     let seen = Rc::clone(&count);
     env.set_timeout(Duration::ZERO, move || assert_eq!(seen.get(), 1000));
     again(&env, Rc::clone(&count));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-next-tick-errors
 #[test]
 fn a_tick_that_panics_does_not_lose_the_others() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.next_tick(log.note("tick 1"));
     env.next_tick(|| resume_unwind(Box::new("tick 2")));
@@ -80,14 +80,14 @@ fn a_tick_that_panics_does_not_lose_the_others() {
     assert_eq!(env.execution_async_id(), AsyncId::NONE);
     assert_eq!(run_to_a_panic(&env), "microtask 1");
     assert_eq!(log.take(), ["tick 3"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["microtask 2"]);
 }
 
 // Node: async-hooks/test-nexttick-default-trigger
 #[test]
 fn a_tick_is_caused_by_the_default_trigger_and_runs_as_itself() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let other = env.new_async_id();
@@ -104,55 +104,55 @@ fn a_tick_is_caused_by_the_default_trigger_and_runs_as_itself() {
         });
     });
     assert_eq!(log.take(), ["before 2", "init 3 TickObject 1", "after 2", "before 3", "after 3"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["destroy 3"]);
 }
 
 // Node: async-hooks/test-queue-microtask
 #[test]
 fn a_microtask_is_a_resource_of_its_own() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     env.queue_microtask(log.note("microtask"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["init 1 Microtask 0", "before 1", "microtask", "after 1", "destroy 1"]);
 }
 
 #[test]
 fn what_is_queued_outside_of_a_scope_runs_first() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.set_immediate(log.note("immediate"));
     env.queue_microtask(log.note("microtask"));
     env.next_tick(log.note("tick"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["tick", "microtask", "immediate"]);
 }
 
 #[test]
 fn what_is_queued_outside_of_a_scope_runs_also_when_the_loop_is_run_by_hand() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.queue_microtask(log.note("microtask"));
     env.next_tick(log.note("tick"));
-    assert!(lp.is_alive(), "what is queued keeps the loop alive");
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(event_loop.is_alive(), "what is queued keeps the loop alive");
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["tick", "microtask"]);
-    close(&lp, &env);
+    close(&event_loop, &env);
 }
 
 // Node: test-next-tick-when-exiting
 #[test]
 fn nothing_is_queued_once_the_environment_is_closed() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
-    close(&lp, &env);
+    close(&event_loop, &env);
     env.next_tick(log.note("tick"));
     env.queue_microtask(log.note("microtask"));
     env.set_immediate(log.note("immediate"));
     env.spawn_local(async { panic!("never polled") });
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), [""; 0]);
     env.make_callback(AsyncContext::NONE, || env.next_tick(log.note("tick of a scope")));
     assert_eq!(log.take(), ["tick of a scope"], "the end of a scope still runs what is queued in it");
@@ -160,13 +160,13 @@ fn nothing_is_queued_once_the_environment_is_closed() {
 
 #[test]
 fn what_is_queued_when_the_environment_is_closed_is_dropped() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let held = Rc::new(());
     let (a, b, c, d) = (held.clone(), held.clone(), held.clone(), held.clone());
     env.next_tick(move || drop(a));
     env.queue_microtask(move || drop(b));
     env.set_immediate(move || drop(c));
     env.spawn_local(async move { drop(d) });
-    close(&lp, &env);
+    close(&event_loop, &env);
     assert_eq!(Rc::strong_count(&held), 1);
 }

@@ -10,7 +10,7 @@ use uv_core::RunMode;
 
 #[test]
 fn ids_are_those_of_the_innermost_context_and_none_outside() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     assert_eq!(env.execution_async_id(), AsyncId::NONE);
     let outer = env.new_context(Provider::TcpServerWrap);
     let inner = env.new_context_with_trigger(Provider::TcpWrap, outer.async_id());
@@ -25,12 +25,12 @@ fn ids_are_those_of_the_innermost_context_and_none_outside() {
     });
     assert_eq!(env.execution_async_id(), AsyncId::NONE);
     assert_eq!(env.trigger_async_id(), AsyncId::NONE);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_resource_is_caused_by_what_executes_unless_told_otherwise() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let outer = env.new_context(Provider::TcpServerWrap);
     let other = env.new_async_id();
     env.make_callback(outer, || {
@@ -45,13 +45,13 @@ fn a_resource_is_caused_by_what_executes_unless_told_otherwise() {
         });
         assert_eq!(env.new_context(Provider::TcpWrap).trigger_async_id(), outer.async_id());
     });
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: addons/make-callback-recurse
 #[test]
 fn ticks_run_at_the_end_of_the_outermost_scope_only() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let context = env.new_context(Provider::TcpWrap);
     env.make_callback(context, || {
@@ -71,12 +71,12 @@ fn ticks_run_at_the_end_of_the_outermost_scope_only() {
         "microtask",
     ];
     assert_eq!(log.take(), expected);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_scope_opened_by_a_tick_is_not_the_outermost() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let tick = {
         let (env, log) = (env.clone(), log.clone());
@@ -87,7 +87,7 @@ fn a_scope_opened_by_a_tick_is_not_the_outermost() {
     };
     env.make_callback(AsyncContext::NONE, || env.next_tick(tick));
     assert_eq!(log.take(), ["first tick", "second tick"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-async-hooks-recursive-stack-runInAsyncScope
@@ -107,16 +107,16 @@ fn a_thousand_scopes_nest() {
             assert_eq!(env.execution_async_id(), outer);
         }
     }
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     nest(&env, 1000);
     assert_eq!(env.execution_async_id(), AsyncId::NONE);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: async-hooks/test-unhandled-exception-valid-ids, test-improper-unwind
 #[test]
 fn a_panic_restores_the_ids_and_ends_every_callback_in_order() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let outer = env.new_context(Provider::TcpWrap);
@@ -131,12 +131,12 @@ fn a_panic_restores_the_ids_and_ends_every_callback_in_order() {
     assert_eq!(log.take()[2..], ["before 1", "before 2", "after 2", "after 1"]);
     assert_eq!(env.execution_async_id(), AsyncId::NONE);
     assert_eq!(env.new_context(Provider::TcpWrap).trigger_async_id(), AsyncId::NONE);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn what_a_panicking_callback_queued_runs_in_the_next_scope() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let _ = catch_unwind(AssertUnwindSafe(|| {
         env.make_callback(AsyncContext::NONE, || {
@@ -148,12 +148,12 @@ fn what_a_panicking_callback_queued_runs_in_the_next_scope() {
     assert_eq!(log.take(), [""; 0], "a failed scope runs nothing");
     env.make_callback(AsyncContext::NONE, log.note("next scope"));
     assert_eq!(log.take(), ["next scope", "tick", "microtask"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn what_a_panicking_callback_queued_is_run_by_the_loop_if_nothing_else_happens() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     {
         let (inner, log) = (env.clone(), log.clone());
@@ -164,7 +164,7 @@ fn what_a_panicking_callback_queued_is_run_by_the_loop_if_nothing_else_happens()
     }
     assert_eq!(run_to_a_panic(&env), "on purpose");
     assert_eq!(log.take(), [""; 0]);
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["tick"]);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }

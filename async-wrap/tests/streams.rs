@@ -171,11 +171,11 @@ fn connect_tcp(env: &Environment, addr: SocketAddr, log: &Log) {
 // Node: async-hooks/test-tcpwrap
 #[test]
 fn every_upcall_runs_in_its_context_and_ticks_right_after_it() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let addr = serve_tcp(&env, &log);
     connect_tcp(&env, addr, &log);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let events = log.take();
     for pair in events.chunks(2) {
         assert_eq!(pair[1], format!("tick of {}", pair[0]), "{events:?}");
@@ -201,12 +201,12 @@ fn every_upcall_runs_in_its_context_and_ticks_right_after_it() {
 // Node: async-hooks/test-graph.tcp
 #[test]
 fn the_graph_of_a_tcp_echo() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let graph = Graph::default();
     env.hook(graph.clone()).enable();
     let addr = serve_tcp(&env, &Log::default());
     connect_tcp(&env, addr, &Log::default());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected = [
         "TCPSERVERWRAP:1 <- 0",
         "TCPWRAP:1 <- 0",
@@ -221,7 +221,7 @@ fn the_graph_of_a_tcp_echo() {
 // Node: async-hooks/test-graph.pipeconnect, test-graph.shutdown
 #[test]
 fn the_graph_of_a_pipe_echo() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let graph = Graph::default();
     env.hook(graph.clone()).enable();
     let name = format!("\0async-wrap-graph-{}", std::process::id());
@@ -229,10 +229,10 @@ fn the_graph_of_a_pipe_echo() {
     wrap.bind(&name).expect("a fresh name");
     let server = AsyncStream::new(&env, (*wrap).clone(), Provider::PipeServerWrap);
     server.listen(8, Once(Log::default())).expect("bound");
-    let stream = AsyncStream::new(&env, (*PipeWrap::new(&lp)).clone(), Provider::PipeWrap);
+    let stream = AsyncStream::new(&env, (*PipeWrap::new(&event_loop)).clone(), Provider::PipeWrap);
     stream.set_handler(Client(Echo { log: Log::default(), who: "client" }));
     stream.connect_pipe(&name).expect("the server listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected = [
         "PIPESERVERWRAP:1 <- 0",
         "PIPEWRAP:1 <- 0",
@@ -247,12 +247,12 @@ fn the_graph_of_a_pipe_echo() {
 // Node: async-hooks/test-tcpwrap
 #[test]
 fn every_resource_of_an_echo_is_entered_in_order_and_destroyed_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let addr = serve_tcp(&env, &Log::default());
     connect_tcp(&env, addr, &Log::default());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let mut open: Vec<String> = Vec::new();
     let mut made = Vec::new();
     let mut gone = Vec::new();
@@ -320,7 +320,7 @@ const MUCH: usize = 16 << 20;
 // Node: async-hooks/test-writewrap
 #[test]
 fn a_write_that_goes_out_at_once_is_no_resource() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let (ours, theirs) = pair(&env);
     env.hook(Recorder(log.clone())).enable();
@@ -328,27 +328,27 @@ fn a_write_that_goes_out_at_once_is_no_resource() {
     assert_eq!(ours.write(b"all of it").expect("open").later, 0);
     ours.close();
     theirs.close();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!((log.count("init"), log.count("write")), (0, 0));
 }
 
 #[test]
 fn a_notification_runs_in_a_scope_of_the_stream() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let (ours, theirs) = pair(&env);
     ours.set_handler(Writer(log.clone()));
     ours.notify();
-    assert!(!lp.run(uv_core::RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(uv_core::RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["notify", "tick"]);
     ours.close();
     theirs.close();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn the_rest_of_a_write_is_a_resource_caused_by_the_stream() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let (ours, theirs) = pair(&env);
     ours.set_handler(Writer(log.clone()));
@@ -358,14 +358,14 @@ fn the_rest_of_a_write_is_a_resource_caused_by_the_stream() {
     assert_eq!(ours.write_bytes(vec![2; 10].into()).expect("open").later, 10);
     ours.shutdown().expect("open");
     ours.read_start().expect("open");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["write 3 done", "write 4 done", "close"]);
     assert_eq!(theirs.bytes_read(), MUCH as u64 + 10);
 }
 
 #[test]
 fn writes_cancelled_by_close_end_in_their_own_contexts_before_the_close() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let (ours, theirs) = pair(&env);
     env.hook(Recorder(log.clone())).enable();
@@ -374,7 +374,7 @@ fn writes_cancelled_by_close_end_in_their_own_contexts_before_the_close() {
     assert_eq!(ours.write(b"more").expect("open").later, 4);
     ours.close();
     theirs.close();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let cancelled = Errno::ECANCELED.to_string();
     let expected = [
         "init 3 WRITEWRAP 1".to_owned(),
@@ -400,17 +400,17 @@ fn writes_cancelled_by_close_end_in_their_own_contexts_before_the_close() {
 
 #[test]
 fn a_stream_closed_without_a_handler_is_destroyed() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     AsyncStream::tcp(&env).close();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["init 1 TCPWRAP 0", "before 1", "after 1", "destroy 1"]);
 }
 
 #[test]
 fn requests_of_the_wrong_kind_are_refused() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (ours, theirs) = pair(&env);
     let tcp = AsyncStream::tcp(&env);
     let addr = "127.0.0.1:1".parse().expect("an address");
@@ -422,5 +422,5 @@ fn requests_of_the_wrong_kind_are_refused() {
     for stream in [ours, theirs, tcp] {
         stream.close();
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }

@@ -44,7 +44,7 @@ impl Gate {
 
 #[test]
 fn a_future_runs_as_a_microtask_in_a_context_of_its_own() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let parent = env.new_context(Provider::TcpWrap);
@@ -59,13 +59,13 @@ fn a_future_runs_as_a_microtask_in_a_context_of_its_own() {
     let events = log.take();
     let expected = ["before 3", "tick", "after 3", "before 2", "future in 2", "after 2"];
     assert_eq!(events[events.len() - 6..], expected);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["destroy 3", "destroy 2"]);
 }
 
 #[test]
 fn a_wake_during_a_scope_is_a_microtask_in_its_turn() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let gate = Rc::new(Gate::default());
     let (g, l) = (Rc::clone(&gate), log.clone());
@@ -83,13 +83,13 @@ fn a_wake_during_a_scope_is_a_microtask_in_its_turn() {
     });
     assert_eq!(log.take(), ["tick", "microtask before", "future", "microtask after"]);
     gate.wake();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), [""; 0], "a task that has ended is not polled again");
 }
 
 #[test]
 fn a_wake_outside_of_a_scope_is_not_lost() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let gate = Rc::new(Gate::default());
     let (g, l) = (Rc::clone(&gate), log.clone());
@@ -99,14 +99,14 @@ fn a_wake_outside_of_a_scope_is_not_lost() {
     });
     env.run(RunMode::Default).expect("the loop runs");
     gate.open();
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["future"]);
-    close(&lp, &env);
+    close(&event_loop, &env);
 }
 
 #[test]
 fn a_future_that_wakes_itself_is_polled_again_in_the_same_turn() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let polls = Rc::new(Cell::new(0));
     let inner = Rc::clone(&polls);
     env.make_callback(AsyncContext::NONE, || {
@@ -117,7 +117,7 @@ fn a_future_that_wakes_itself_is_polled_again_in_the_same_turn() {
         }));
     });
     assert_eq!(polls.get(), 5);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 /// A task that wakes itself until `stop` is set, and counts its polls.
@@ -134,7 +134,7 @@ fn spawn_steady(env: &Environment, stop: &Rc<Cell<bool>>) -> Rc<Cell<u32>> {
 
 #[test]
 fn a_task_that_wakes_itself_without_end_starves_neither_timers_nor_other_tasks_nor_immediates() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let stop = Rc::new(Cell::new(false));
     let (first, second) = (spawn_steady(&env, &stop), spawn_steady(&env, &stop));
     let log = Log::default();
@@ -144,14 +144,14 @@ fn a_task_that_wakes_itself_without_end_starves_neither_timers_nor_other_tasks_n
         l.push("timeout");
         stop.set(true);
     });
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["immediate", "timeout"]);
     assert!(first.get() > 1 && first.get().abs_diff(second.get()) <= 1, "they have equal turns");
 }
 
 #[test]
 fn two_tasks_that_wake_each_other_without_end_starve_nobody() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let stop = Rc::new(Cell::new(false));
     let wakers: Rc<RefCell<[Option<Waker>; 2]>> = Rc::default();
     for own in 0..2 {
@@ -166,7 +166,7 @@ fn two_tasks_that_wake_each_other_without_end_starve_nobody() {
         }));
     }
     env.set_timeout(Duration::from_millis(5), move || stop.set(true));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
@@ -179,17 +179,17 @@ fn tasks_that_spawn_tasks_without_end_starve_nobody() {
             }
         });
     }
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let stop = Rc::new(Cell::new(false));
     spawn(&env, Rc::clone(&stop));
     env.set_timeout(Duration::from_millis(5), move || stop.set(true));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn many_tasks_that_are_woken_at_once_are_polled_in_order_and_none_is_lost() {
     const COUNT: usize = 1000;
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let order = Rc::new(RefCell::new(Vec::new()));
     let gates: Vec<Rc<Gate>> = (0..COUNT).map(|_| Rc::default()).collect();
     for (number, gate) in gates.iter().enumerate() {
@@ -201,14 +201,14 @@ fn many_tasks_that_are_woken_at_once_are_polled_in_order_and_none_is_lost() {
     }
     assert!(!env.run(RunMode::Default).expect("the loop runs"));
     gates.iter().for_each(|gate| gate.open());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(order.take().into_iter().eq(0..COUNT));
 }
 
 #[test]
 fn a_panic_among_many_polls_loses_none_of_the_others() {
     const COUNT: usize = 200;
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let ended = Rc::new(Cell::new(0));
     for number in 0..COUNT {
         let ended = Rc::clone(&ended);
@@ -218,17 +218,17 @@ fn a_panic_among_many_polls_loses_none_of_the_others() {
         });
     }
     assert_eq!(run_to_a_panic(&env), "task 100");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(ended.get(), COUNT - 1);
 }
 
 #[test]
 fn a_task_that_wakes_itself_ends_with_the_environment() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let stop = Rc::new(Cell::new(false));
     spawn_steady(&env, &stop);
     assert!(env.run(RunMode::NoWait).expect("the loop runs"), "a task that was woken keeps the loop alive");
-    close(&lp, &env);
+    close(&event_loop, &env);
     assert_eq!(Rc::strong_count(&stop), 1, "the task is dropped");
     // Without a loop the end of a scope runs what it can and drops the rest.
     env.make_callback(AsyncContext::NONE, || drop(spawn_steady(&env, &stop)));
@@ -269,7 +269,7 @@ impl Oneshot {
 
 #[test]
 fn futures_are_woken_from_other_threads() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let sum = Rc::new(Cell::new(0));
     // Keeps the loop alive until all answers have arrived.
     let alive = env.set_timeout(Duration::from_secs(3600), || panic!("an answer is missing"));
@@ -295,7 +295,7 @@ fn futures_are_woken_from_other_threads() {
     }
     // Sent from a callback, when all futures are waiting.
     env.set_immediate(move || (0..8).for_each(|_| send_go.send(()).expect("the threads wait")));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(sum.get(), 36);
     for thread in threads {
         thread.join().expect("no thread panics");
@@ -304,25 +304,25 @@ fn futures_are_woken_from_other_threads() {
 
 #[test]
 fn futures_are_woken_from_the_thread_pool_and_from_callbacks_of_the_bare_loop() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let from_pool = Arc::new(Oneshot::default());
     let from_loop = Arc::new(Oneshot::default());
     let (in_pool, in_loop) = (Arc::clone(&from_pool), Arc::clone(&from_loop));
     let l = log.clone();
     // The request keeps the loop alive until the second answer, which is sent outside of every scope.
-    lp.queue_work(move || in_pool.send(1), move |_| in_loop.send(2));
+    event_loop.queue_work(move || in_pool.send(1), move |_| in_loop.send(2));
     env.spawn_local(async move {
         l.push(from_pool.receive().await.to_string());
         l.push(from_loop.receive().await.to_string());
     });
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["1", "2"]);
 }
 
 #[test]
 fn a_future_that_panics_is_gone_and_the_others_go_on() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let held = Rc::new(());
     let inner = Rc::clone(&held);
@@ -334,20 +334,20 @@ fn a_future_that_panics_is_gone_and_the_others_go_on() {
     env.spawn_local(async move { l.push("other") });
     assert_eq!(run_to_a_panic(&env), "on purpose");
     assert_eq!(Rc::strong_count(&held), 1);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["other"]);
 }
 
 #[test]
 fn a_pending_future_is_dropped_with_the_loop_and_its_waker_outlives_it() {
-    let lp = Loop::new().expect("the system has descriptors left");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("the system has descriptors left");
+    let env = Environment::new(&event_loop);
     let gate = Rc::new(Gate::default());
     let inner = Rc::clone(&gate);
     env.spawn_local(async move { inner.pass().await });
     env.run(RunMode::Default).expect("the loop runs");
     assert_eq!(Rc::strong_count(&gate), 2);
-    drop(lp);
+    drop(event_loop);
     assert_eq!(Rc::strong_count(&gate), 1, "the future is dropped although the environment is still held");
     gate.wake();
     drop(env);

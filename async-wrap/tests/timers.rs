@@ -15,7 +15,7 @@ const MS: Duration = Duration::from_millis(1);
 // Node: test-timers-next-tick
 #[test]
 fn ticks_run_between_two_timers_that_expire_together() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     for name in ["1", "2"] {
         let (inner, log) = (env.clone(), log.clone());
@@ -26,14 +26,14 @@ fn ticks_run_between_two_timers_that_expire_together() {
         });
     }
     std::thread::sleep(2 * MS);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["timeout 1", "tick 1", "microtask 1", "timeout 2", "tick 2", "microtask 2"]);
 }
 
 // Node: test-timers-immediate-queue
 #[test]
 fn ticks_run_between_two_immediates() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     for name in ["1", "2"] {
         let (inner, log) = (env.clone(), log.clone());
@@ -42,36 +42,36 @@ fn ticks_run_between_two_immediates() {
             inner.next_tick(log.note(&format!("tick {name}")));
         });
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["immediate 1", "tick 1", "immediate 2", "tick 2"]);
 }
 
 #[test]
 fn a_timeout_is_never_early_and_zero_means_a_millisecond() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let start = Instant::now();
     env.set_timeout(Duration::ZERO, move || assert!(start.elapsed() >= MS));
     // Simulates a long computation: the delay counts from the call, not from the loop's last reading of the clock.
     std::thread::sleep(20 * MS);
     let start = Instant::now();
     env.set_timeout(10 * MS, move || assert!(start.elapsed() >= 10 * MS));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn timeouts_with_one_delay_run_in_the_order_in_which_they_were_set() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.set_timeout(MS, log.note("1"));
     env.set_timeout(MS, log.note("2"));
     env.set_timeout(Duration::ZERO, log.note("3"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["1", "2", "3"]);
 }
 
 #[test]
 fn a_cleared_timeout_is_not_called() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let timeout = env.set_timeout(Duration::from_secs(3600), log.note("never"));
@@ -80,13 +80,13 @@ fn a_cleared_timeout_is_not_called() {
     timeout.clear();
     timeout.refresh();
     assert!(!timeout.is_active());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["init 1 Timeout 0", "destroy 1"]);
 }
 
 #[test]
 fn a_timeout_can_be_cleared_by_one_that_expires_with_it() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let second: Rc<RefCell<Option<Timeout>>> = Rc::default();
     let inner = Rc::clone(&second);
@@ -97,13 +97,13 @@ fn a_timeout_can_be_cleared_by_one_that_expires_with_it() {
     });
     second.replace(Some(env.set_timeout(MS, log.note("second"))));
     std::thread::sleep(2 * MS);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), [""; 0]);
 }
 
 #[test]
 fn an_interval_runs_until_it_is_cleared_from_within() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let interval: Rc<RefCell<Option<Timeout>>> = Rc::default();
@@ -116,14 +116,14 @@ fn an_interval_runs_until_it_is_cleared_from_within() {
         }
     });
     interval.replace(Some(set));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!((log.count("before"), log.count("after"), log.count("destroy")), (3, 3, 1));
 }
 
 // Node: test-timers-setInterval-excludes-callback-duration
 #[test]
 fn an_interval_counts_from_when_its_call_began() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let interval: Rc<RefCell<Option<Timeout>>> = Rc::default();
     let (own, l, inner) = (Rc::clone(&interval), log.clone(), env.clone());
@@ -145,13 +145,13 @@ fn an_interval_counts_from_when_its_call_began() {
         }
     });
     interval.replace(Some(set));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["interval", "interval", "timeout"]);
 }
 
 #[test]
 fn an_interval_whose_calls_take_longer_than_it_lets_others_have_their_turn() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let interval: Rc<RefCell<Option<Timeout>>> = Rc::default();
     let (own, l, inner) = (Rc::clone(&interval), log.clone(), env.clone());
@@ -166,14 +166,14 @@ fn an_interval_whose_calls_take_longer_than_it_lets_others_have_their_turn() {
         }
     });
     interval.replace(Some(set));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let turn = ["interval", "immediate"];
     assert_eq!(log.take(), [turn, turn, turn].concat());
 }
 
 #[test]
 fn an_interval_goes_on_after_a_panic_and_a_timeout_does_not() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let mut calls = 0;
     let interval = env.set_interval(MS, move || {
         calls += 1;
@@ -187,57 +187,57 @@ fn an_interval_goes_on_after_a_panic_and_a_timeout_does_not() {
     let timeout = env.set_timeout(MS, || resume_unwind(Box::new("only call")));
     assert_eq!(run_to_a_panic(&env), "only call");
     assert!(!timeout.is_active());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_refreshed_timeout_begins_anew() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let timeout = env.set_timeout(3 * MS, log.note("refreshed"));
     env.set_timeout(3 * MS, log.note("other"));
     timeout.refresh();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["other", "refreshed"]);
     timeout.refresh();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn an_unreferenced_timeout_does_not_keep_the_loop_alive() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let timeout = env.set_timeout(Duration::from_secs(3600), log.note("never"));
     assert!(timeout.has_ref());
     timeout.unref();
-    assert!(!timeout.has_ref() && !lp.is_alive());
+    assert!(!timeout.has_ref() && !event_loop.is_alive());
     assert!(!env.run(RunMode::Default).expect("the loop runs"));
     timeout.ref_();
-    assert!(lp.is_alive());
+    assert!(event_loop.is_alive());
     timeout.clear();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), [""; 0]);
 }
 
 #[test]
 fn an_immediate_keeps_the_loop_alive_and_from_blocking() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.set_timeout(Duration::from_secs(3600), log.note("never")).unref();
     env.set_immediate(log.note("immediate"));
-    assert!(lp.is_alive());
+    assert!(event_loop.is_alive());
     let timeout = env.set_timeout(Duration::from_secs(3600), log.note("never"));
     assert!(env.run(RunMode::Once).expect("the loop runs"), "the timeout is left");
     assert_eq!(log.take(), ["immediate"]);
     timeout.clear();
-    lp.close_all();
-    run_to_the_end(&lp, &env);
+    event_loop.close_all();
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-timers-immediate-queue
 #[test]
 fn an_immediate_set_by_an_immediate_waits_for_the_next_check_phase() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let (inner, l) = (env.clone(), log.clone());
     env.set_immediate(move || {
@@ -250,13 +250,13 @@ fn an_immediate_set_by_an_immediate_waits_for_the_next_check_phase() {
     assert_eq!(log.take(), ["1", "2"]);
     assert!(!env.run(RunMode::NoWait).expect("the loop runs"));
     assert_eq!(log.take(), ["of 1"]);
-    lp.close_all();
-    run_to_the_end(&lp, &env);
+    event_loop.close_all();
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_cleared_immediate_is_not_called_even_by_one_before_it() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.hook(Recorder(log.clone())).enable();
     let second: Rc<RefCell<Option<Immediate>>> = Rc::default();
@@ -269,43 +269,43 @@ fn a_cleared_immediate_is_not_called_even_by_one_before_it() {
         }
     });
     second.replace(Some(env.set_immediate(log.note("second"))));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!((log.count("second"), log.count("before"), log.count("destroy")), (0, 1, 2));
 }
 
 // Node: test-timers-immediate-queue-throw
 #[test]
 fn an_immediate_that_panics_does_not_lose_the_others() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     env.set_immediate(|| resume_unwind(Box::new("immediate 1")));
     env.set_immediate(log.note("immediate 2"));
     assert_eq!(run_to_a_panic(&env), "immediate 1");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["immediate 2"]);
 }
 
 // Node: test-timers-immediate-unref-simple
 #[test]
 fn an_unreferenced_immediate_does_not_keep_the_loop_alive() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let called = Rc::new(Cell::new(false));
     let inner = Rc::clone(&called);
     let immediate = env.set_immediate(move || inner.set(true));
     immediate.unref();
     immediate.unref();
-    assert!(!immediate.has_ref() && !lp.is_alive());
+    assert!(!immediate.has_ref() && !event_loop.is_alive());
     immediate.ref_();
-    assert!(lp.is_alive());
+    assert!(event_loop.is_alive());
     immediate.unref();
     assert!(!env.run(RunMode::Default).expect("the loop runs"));
     assert!(!called.get());
     // It runs if another immediate keeps the loop turning.
     env.set_immediate(|| {});
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(called.get());
     immediate.ref_();
-    assert!(!lp.is_alive(), "a called immediate does not keep the loop alive");
+    assert!(!event_loop.is_alive(), "a called immediate does not keep the loop alive");
 }
 
 /// What a late loop finds: input that arrived in time, and a deadline that has passed.
@@ -316,10 +316,10 @@ struct Late {
 }
 
 impl Late {
-    fn new(lp: &uv_core::Loop) -> Self {
+    fn new(event_loop: &uv_core::Loop) -> Self {
         let log = Log::default();
         let mut note = log.note("input");
-        let input = uv_core::Async::new(lp, move |input: &uv_core::Async| {
+        let input = uv_core::Async::new(event_loop, move |input: &uv_core::Async| {
             note();
             input.close();
         });
@@ -330,21 +330,21 @@ impl Late {
 // Node has no such timer: in a late loop its timers fire before pending input is read.
 #[test]
 fn a_deadline_is_called_behind_what_came_before_it() {
-    let (lp, env) = new_loop();
-    let Late { log, input } = Late::new(&lp);
+    let (event_loop, env) = new_loop();
+    let Late { log, input } = Late::new(&event_loop);
     env.set_timeout(MS, log.note("timeout"));
     let mut note = log.note("deadline");
     env.set_deadline(MS, move |_| note());
     input.sender().send();
     std::thread::sleep(2 * MS);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["timeout", "input", "deadline"]);
 }
 
 #[test]
 fn an_inspection_is_called_behind_what_came_before_it_and_again() {
-    let (lp, env) = new_loop();
-    let Late { log, input } = Late::new(&lp);
+    let (event_loop, env) = new_loop();
+    let Late { log, input } = Late::new(&event_loop);
     let note = log.clone();
     let (own, rounds) = (Rc::new(RefCell::new(None::<Timeout>)), Cell::new(0));
     let clearing = Rc::clone(&own);
@@ -358,19 +358,19 @@ fn an_inspection_is_called_behind_what_came_before_it_and_again() {
     own.replace(Some(inspection));
     input.sender().send();
     std::thread::sleep(2 * MS);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["input", "inspection", "inspection"]);
 }
 
 #[test]
 fn what_is_heard_may_clear_a_deadline_or_put_it_off() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     for refreshes in [false, true] {
         let log = Log::default();
         let mut note = log.note("deadline");
         let deadline = env.set_deadline(30 * MS, move |_| note());
         let heard = log.clone();
-        let input = uv_core::Async::new(&lp, move |input: &uv_core::Async| {
+        let input = uv_core::Async::new(&event_loop, move |input: &uv_core::Async| {
             heard.push("input");
             if refreshes {
                 deadline.refresh()
@@ -390,18 +390,18 @@ fn what_is_heard_may_clear_a_deadline_or_put_it_off() {
             assert_eq!(log.take(), ["input"]);
         }
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_deadline_says_up_to_when_everything_was_heard_and_what_late_times_may_mean() {
-    let (lp, env) = new_loop();
-    let early = lp.now();
+    let (event_loop, env) = new_loop();
+    let early = event_loop.now();
     let (begun, heard) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(None)));
     let (noted, told) = (Rc::clone(&begun), Rc::clone(&heard));
     let clock = env.clone();
     // Runs in the poll phase, in which the loop's time stands still.
-    let slow = uv_core::Async::new(&lp, move |slow: &uv_core::Async| {
+    let slow = uv_core::Async::new(&event_loop, move |slow: &uv_core::Async| {
         let told = Rc::clone(&told);
         clock.set_deadline(MS, move |heard| told.set(Some(heard)));
         noted.set(Some(clock.loop_handle().now()));
@@ -410,7 +410,7 @@ fn a_deadline_says_up_to_when_everything_was_heard_and_what_late_times_may_mean(
     });
     slow.sender().send();
     std::thread::sleep(2 * MS);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let (heard, noted) = (heard.get().expect("called"), begun.get().expect("called"));
     assert!(heard.until() >= noted + 20 * MS, "found due behind the slow callback");
     assert_eq!(heard.latest(noted), heard.until(), "anywhere in that turn");

@@ -44,14 +44,14 @@ impl Interrupt {
     }
 
     fn run(&self, ready: mpsc::Sender<()>) -> uv_core::Result<()> {
-        let lp = Loop::new()?;
+        let event_loop = Loop::new()?;
         for signum in [SIGINT, SIGTERM] {
             let interrupt = self.clone();
-            let signal = uv_core::Signal::new(&lp);
+            let signal = uv_core::Signal::new(&event_loop);
             signal.start(signum, move |_: &uv_core::Signal, _: i32| interrupt.on_signal())?;
         }
         drop(ready);
-        lp.run(RunMode::Default)?;
+        event_loop.run(RunMode::Default)?;
         Ok(())
     }
 

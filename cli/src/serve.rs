@@ -304,8 +304,8 @@ mod tests {
     }
 
     fn site_with(program: &str, args: &[&str]) -> (Loop, Primary, WorkerHandle, Watch) {
-        let lp = Loop::new().expect("a loop");
-        let env = Environment::new(&lp);
+        let event_loop = Loop::new().expect("a loop");
+        let env = Environment::new(&event_loop);
         struct Silent;
         impl PrimaryHandler for Silent {}
         let primary = Primary::new(&env, Settings::default().program(program).args(args), Silent);
@@ -320,47 +320,47 @@ mod tests {
             waiting: Rc::default(),
             heard: BTreeSet::new(),
         };
-        (lp, primary, worker, watch)
+        (event_loop, primary, worker, watch)
     }
 
     #[test]
     fn workers_of_a_primary_that_stood_still_have_their_time_all_the_same() {
-        let (lp, primary, worker, _watch) = site_with("sleep", &["1000"]);
+        let (event_loop, primary, worker, _watch) = site_with("sleep", &["1000"]);
         let within = Duration::from_millis(200);
         kill_stragglers(&primary, within);
         // As if it had been stopped, with its workers.
         std::thread::sleep(within + STANDSTILL * 2);
         let going_on = Instant::now();
-        assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+        assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
         assert_eq!(worker.status().map(|status| status.signal), Some(Signal::SIGKILL));
         assert!(going_on.elapsed() >= within, "{:?}", going_on.elapsed());
     }
 
     #[test]
     fn what_a_worker_says_ends_nothing_once_one_listens() {
-        let (lp, primary, worker, mut watch) = site();
+        let (event_loop, primary, worker, mut watch) = site();
         watch.on_listening(&worker, &Address::Tcp(watch.options.addr));
         watch.on_message(&worker, TAKEN_OVER, Vec::new());
         watch.on_message(&worker, TAKEN_OVER, Vec::new());
         assert_eq!(watch.heard.len(), 1);
         assert!(watch.outcome.borrow().failure.is_none() && !primary.is_disconnecting());
-        assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+        assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     }
 
     #[test]
     fn that_no_worker_can_listen_is_one_short_line_without_control_characters() {
-        let (lp, primary, worker, mut watch) = site();
+        let (event_loop, primary, worker, mut watch) = site();
         let long = [TAKEN_OVER, &[b'x'; 100_000]].concat();
         watch.on_message(&worker, &long, Vec::new());
         assert!(primary.is_disconnecting());
         let failure = watch.outcome.take().failure.expect("a failure");
         assert!(failure.starts_with(r"\u{1b}[2Jno worker can listen\n") && failure.len() < 600, "{failure}");
-        assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+        assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     }
 
     #[test]
     fn workers_listen_where_they_were_told_to_and_nowhere_else() {
-        let (lp, _primary, worker, mut watch) = site();
+        let (event_loop, _primary, worker, mut watch) = site();
         let told = watch.options.addr;
         assert!(watch.accepts_listen(&worker, &Address::Tcp(told)));
         let other = |port| Address::Tcp((told.ip(), port).into());
@@ -369,6 +369,6 @@ mod tests {
         {
             assert!(!watch.accepts_listen(&worker, &address), "{address}");
         }
-        assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+        assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     }
 }

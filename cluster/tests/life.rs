@@ -380,8 +380,8 @@ fn primary(role: &[&str]) -> (Child, BufReader<ChildStdout>, i32) {
 }
 
 fn nobody() {
-    let lp = uv_core::Loop::new().expect("a loop");
-    let env = async_wrap::Environment::new(&lp);
+    let event_loop = uv_core::Loop::new().expect("a loop");
+    let env = async_wrap::Environment::new(&event_loop);
     assert!(cluster::Worker::from_env(&env).expect("no error").is_none());
 }
 

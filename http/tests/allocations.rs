@@ -37,8 +37,8 @@ fn answer_len(client: &mut TcpStream, batch: &[u8], answers: usize) -> usize {
 
 #[test]
 fn requests_in_the_steady_state_allocate_nothing() {
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     // The look at all connections that comes every second is none of a request's.
     let options = ServerOptions::default().checking_interval(Duration::from_secs(3600));
     let server = Server::new(&env, options).expect("a server");

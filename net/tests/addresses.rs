@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 /// The server's end of a closed connection, and the client's. `ask` requests the peer's address before the close.
 fn after_a_connection(ask: bool) -> (Socket, Socket) {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let slot = Rc::new(RefCell::new(None));
     let keep = Rc::clone(&slot);
     let server = serve_one(&env, ServerOptions::default(), move |socket| {
@@ -28,7 +28,7 @@ fn after_a_connection(ask: bool) -> (Socket, Socket) {
     });
     let there = there.connect(&env, to(&server));
     assert_eq!(there.remote_address(), None, "not connected yet");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     (slot.take().expect("there was a connection"), there)
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 // Node: test-net-dns-lookup-skip, test-net-connect-after-destroy
 #[test]
 fn connect_is_told_from_the_loop_and_never_inside_the_call() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = serve_one(&env, ServerOptions::default(), |socket| {
         Peer::new("here", &Log::default()).attach(&socket)
@@ -24,7 +24,7 @@ fn connect_is_told_from_the_loop_and_never_inside_the_call() {
         .connect(&env, to(&server));
     log.push("connect returned");
     assert_eq!(there.ready_state(), ReadyState::Opening);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(there.ready_state(), ReadyState::Closed);
     let expected = ["connect returned", "there connect", "there finish", "there end", "there close"];
     assert_eq!(log.take(), expected);
@@ -33,15 +33,15 @@ fn connect_is_told_from_the_loop_and_never_inside_the_call() {
 // Node: test-net-connect-handle-econnrefused, test-net-better-error-messages-port
 #[test]
 fn a_refused_connect_names_the_address_before_close() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = refusing_addr(&lp);
+    let (bound, addr) = refusing_addr(&event_loop);
     Peer::new("there", &log)
         .telling_drop()
         .on("error", move |_| bound.close())
         .connect(&env, ConnectOptions::addr(addr));
     assert_eq!(log.take(), Vec::<String>::new());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let error = format!("there error connect {addr}: Connection refused (ECONNREFUSED)");
     assert_eq!(log.take(), [&error, "there close after an error", "there dropped"]);
 }
@@ -49,7 +49,7 @@ fn a_refused_connect_names_the_address_before_close() {
 // Node: test-net-connect-options-invalid
 #[test]
 fn options_that_contradict_each_other_are_refused_at_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let refused = |options: ConnectOptions| {
         let error = Socket::connect(&env, options, Peer::new("there", &Log::default()));
         let error = error.expect_err("it makes no sense");
@@ -62,12 +62,12 @@ fn options_that_contradict_each_other_are_refused_at_once() {
     let from = |local, options: ConnectOptions| options.local(Some(local));
     assert!(refused(from(v6, ConnectOptions::addr(v4))).contains("another family"));
     assert!(refused(from(v4, ConnectOptions::path("/run/x"))).contains("is for TCP"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_high_water_mark_or_a_keep_alive_of_zero_is_refused_at_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let target = || ConnectOptions::addr(SocketAddr::from(([127, 0, 0, 1], 1)));
     for (options, name) in [
         (target().high_water_mark(0), "high_water_mark"),
@@ -79,17 +79,17 @@ fn a_high_water_mark_or_a_keep_alive_of_zero_is_refused_at_once() {
         assert_eq!(refused.code(), ErrorCode::InvalidArgument);
         assert!(refused.to_string().starts_with(&format!("{name} is zero")), "{refused}");
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-better-error-messages-path
 #[test]
 fn a_missing_path_is_named() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let path = TempPath::new("missing");
     Peer::new("there", &log).connect(&env, ConnectOptions::path(&path.0));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let error = format!("there error connect {}: No such file or directory (ENOENT)", path.0.display());
     assert_eq!(log.take(), [&error, "there close after an error"]);
 }
@@ -97,7 +97,7 @@ fn a_missing_path_is_named() {
 // Node: test-net-connect-options-invalid, test-net-better-error-messages-port
 #[test]
 fn what_is_refused_at_once_is_returned_and_no_handler_is_called() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let handler = || Peer::new("there", &log).telling_drop();
     let name = "x".repeat(200);
@@ -108,14 +108,14 @@ fn what_is_refused_at_once_is_returned_and_no_handler_is_called() {
     let options = ConnectOptions::addr(SocketAddr::from(([127, 0, 0, 1], 1))).local(Some(foreign));
     let refused = Socket::connect(&env, options, handler()).expect_err("this is not our address");
     assert_eq!(refused.to_string(), "bind 203.0.113.1:0: Cannot assign requested address (EADDRNOTAVAIL)");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there dropped", "there dropped"]);
 }
 
 // Node: test-net-local-address-port, test-net-client-bind-twice
 #[test]
 fn a_local_address_may_be_chosen() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = serve_one(&env, ServerOptions::default(), |socket| {
         Peer::new("here", &Log::default()).attach(&socket)
@@ -128,14 +128,14 @@ fn a_local_address_may_be_chosen() {
         socket.end();
     });
     there.connect(&env, options);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(log.has("there close"), "{:?}", log.take());
 }
 
 // Node: test-net-connect-nodelay, test-net-connect-keepalive, test-net-persistent-nodelay
 #[test]
 fn options_of_the_connection_may_be_set_before_and_after_it_stands() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = serve_one(&env, ServerOptions::default(), |socket| {
         Peer::new("here", &Log::default()).attach(&socket)
@@ -150,14 +150,14 @@ fn options_of_the_connection_may_be_set_before_and_after_it_stands() {
         })
         .connect(&env, options);
     there.set_no_delay(true).expect("the socket exists already");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(log.has("there close"), "{:?}", log.take());
 }
 
 // Node: test-net-reconnect (another object here)
 #[test]
 fn a_new_socket_may_be_made_from_on_close() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = net::Server::new(&env, ServerOptions::default());
     let left = std::cell::Cell::new(3);
@@ -173,7 +173,7 @@ fn a_new_socket_may_be_made_from_on_close() {
         })
         .expect("the server listens");
     reconnect(&log, &env, port_of(&server), 3);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!((log.count("there connect"), log.count("there close")), (3, 3));
 }
 
@@ -190,7 +190,7 @@ fn reconnect(log: &Log, env: &async_wrap::Environment, addr: SocketAddr, times: 
 
 #[test]
 fn a_panic_in_on_connect_leaves_a_socket_that_reads() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = serve_one(&env, ServerOptions::default(), |socket| {
         Peer::new("here", &Log::default()).attach(&socket);
@@ -200,7 +200,7 @@ fn a_panic_in_on_connect_leaves_a_socket_that_reads() {
         .on("connect", |_| resume_unwind(Box::new("in on_connect")))
         .connect(&env, to(&server));
     assert_eq!(common::run_to_a_panic(&env), "in on_connect");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected = ["there connect", "there data hello", "there end", "there finish", "there close"];
     assert_eq!(log.take(), expected);
 }

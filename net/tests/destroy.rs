@@ -17,43 +17,43 @@ fn some_error() -> Error {
 // Node: test-net-connect-immediate-destroy, test-net-connect-destroy
 #[test]
 fn destroy_right_after_connect_emits_nothing_but_close() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = refusing_addr(&lp);
+    let (bound, addr) = refusing_addr(&event_loop);
     let there = Peer::new("there", &log).telling_drop().connect(&env, ConnectOptions::addr(addr));
     assert_eq!(there.ready_state(), ReadyState::Opening);
     there.destroy();
     assert_eq!(there.ready_state(), ReadyState::Closed);
     bound.close();
     assert_eq!(log.take(), Vec::<String>::new(), "nothing is called from inside a call");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there close", "there dropped"]);
 }
 
 // Node: test-net-connect-destroy
 #[test]
 fn destroy_inside_on_connect_is_followed_by_close_only() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let there = Peer::new("there", &log).on("connect", Socket::destroy);
     connection(&env, ServerOptions::default(), Peer::new("here", &Log::default()), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there close"]);
 }
 
 // Node: test-net-write-cb-on-destroy-before-connect
 #[test]
 fn a_write_to_a_socket_destroyed_before_it_was_connected_says_so() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = refusing_addr(&lp);
+    let (bound, addr) = refusing_addr(&event_loop);
     let there = Peer::new("there", &log).connect(&env, ConnectOptions::addr(addr));
     there.write(b"waits").expect("it is connecting");
     there.destroy();
     bound.close();
     let refused = |socket: &Socket| socket.write(b"late").expect_err("it is destroyed").code();
     assert_eq!(refused(&there), ErrorCode::SocketClosedBeforeConnection);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(refused(&there), ErrorCode::SocketClosedBeforeConnection);
     assert_eq!(log.take(), ["there close"]);
 }
@@ -61,12 +61,12 @@ fn a_write_to_a_socket_destroyed_before_it_was_connected_says_so() {
 // Node: test-net-socket-write-after-close, test-net-write-after-close
 #[test]
 fn everything_about_a_destroyed_socket_is_refused_or_ignored() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let there = Peer::new("there", &log).on("connect", |socket| socket.destroy());
     let here = Peer::new("here", &Log::default());
     let there = connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(there.write(b"late").expect_err("it is destroyed").code(), ErrorCode::SocketClosed);
     assert_eq!(there.reset_and_destroy().expect_err("it is destroyed").code(), ErrorCode::SocketClosed);
     assert!(there.set_no_delay(true).is_err() && there.set_keep_alive(None).is_err());
@@ -85,7 +85,7 @@ fn everything_about_a_destroyed_socket_is_refused_or_ignored() {
 // Node: test-net-error-twice, test-net-better-error-messages-listen
 #[test]
 fn the_reason_comes_once_before_close_and_never_inside_the_call() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let noted = log.clone();
     let there = Peer::new("there", &log).on("connect", move |socket| {
@@ -95,7 +95,7 @@ fn the_reason_comes_once_before_close_and_never_inside_the_call() {
         noted.push("destroyed");
     });
     connection(&env, ServerOptions::default(), Peer::new("here", &Log::default()), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected = [
         "there connect",
         "destroyed",
@@ -107,7 +107,7 @@ fn the_reason_comes_once_before_close_and_never_inside_the_call() {
 
 #[test]
 fn nothing_is_read_after_a_destroy_inside_on_data() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let noted = log.clone();
     let here = Peer::new("here", &log).on_bytes(move |socket, _| {
@@ -118,13 +118,13 @@ fn nothing_is_read_after_a_destroy_inside_on_data() {
         socket.write(&vec![b'x'; A_LOT]).expect("it is open");
     });
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["here data", "here close"]);
 }
 
 #[test]
 fn a_paused_socket_can_be_destroyed() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let there = Peer::new("there", &log).on("connect", |socket| {
         socket.pause();
@@ -132,14 +132,14 @@ fn a_paused_socket_can_be_destroyed() {
         socket.resume();
     });
     connection(&env, ServerOptions::default(), Peer::new("here", &Log::default()), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there close"]);
 }
 
 // Node: destroySoon, as http uses it
 #[test]
 fn destroy_soon_writes_everything_and_does_not_wait_for_the_peer() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, received) = (Log::default(), Rc::new(Cell::new(0)));
     let sum = Rc::clone(&received);
     // The peer never sends a FIN by itself.
@@ -156,14 +156,14 @@ fn destroy_soon_writes_everything_and_does_not_wait_for_the_peer() {
         assert!(!socket.is_destroyed());
     });
     connection(&env, options, here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(received.get(), A_LOT);
     assert_eq!(log.take(), ["there connect", "there finish", "there close"]);
 }
 
 #[test]
 fn destroy_soon_holds_whenever_it_comes() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     for moment in ["connecting", "ended", "finished"] {
         let half_open = ServerOptions::default().allow_half_open(true);
@@ -185,7 +185,7 @@ fn destroy_soon_holds_whenever_it_comes() {
             there.destroy_soon();
         }
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     for event in ["connecting close", "ended close", "finished close"] {
         assert_eq!(log.count(event), 1, "{event}: {:?}", log.take());
     }
@@ -194,7 +194,7 @@ fn destroy_soon_holds_whenever_it_comes() {
 // Node: test-net-socket-end-callback, test-net-connect-immediate-finish
 #[test]
 fn an_end_while_connecting_finishes_after_the_connect() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, text) = (Log::default(), Rc::new(RefCell::new(Vec::new())));
     let all = Rc::clone(&text);
     let here = Peer::new("here", &log).on_bytes(move |_, data| all.borrow_mut().extend_from_slice(data));
@@ -203,22 +203,22 @@ fn an_end_while_connecting_finishes_after_the_connect() {
     let there = Peer::new("there", &theirs).connect(&env, to(&server));
     there.end_with(b"all").expect("it is connecting");
     assert_eq!(there.ready_state(), ReadyState::Opening);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(*text.borrow(), b"all");
     assert_eq!(theirs.take(), ["there connect", "there finish", "there end", "there close"]);
 }
 
 #[test]
 fn an_end_while_connecting_does_not_hide_that_the_connect_failed() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = refusing_addr(&lp);
+    let (bound, addr) = refusing_addr(&event_loop);
     let there = Peer::new("there", &log)
         .on("error", move |_| bound.close())
         .connect(&env, ConnectOptions::addr(addr));
     there.end_with(b"lost").expect("it is connecting");
     there.destroy_soon();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let error = format!("there error connect {addr}: Connection refused (ECONNREFUSED)");
     assert_eq!(log.take(), [error.as_str(), "there close after an error"]);
 }

@@ -21,7 +21,7 @@ fn tcp_pair() -> (TcpStream, TcpStream) {
 fn a_connection_that_was_made_elsewhere_is_served_like_any_other() {
     let (tcp, mut tcp_peer) = tcp_pair();
     let (unix, mut unix_peer) = UnixStream::pair().expect("a pair");
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     for fd in [OwnedFd::from(tcp), OwnedFd::from(unix)] {
         let socket = Socket::from_fd(&env, fd).expect("a connected socket");
@@ -33,7 +33,7 @@ fn a_connection_that_was_made_elsewhere_is_served_like_any_other() {
     unix_peer.write_all(b"unix").expect("to write");
     tcp_peer.shutdown(Shutdown::Write).expect("to end");
     unix_peer.shutdown(Shutdown::Write).expect("to end");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let (mut from_tcp, mut from_unix) = (String::new(), String::new());
     tcp_peer.read_to_string(&mut from_tcp).expect("to read");
     unix_peer.read_to_string(&mut from_unix).expect("to read");
@@ -43,7 +43,7 @@ fn a_connection_that_was_made_elsewhere_is_served_like_any_other() {
 
 #[test]
 fn what_is_no_connected_stream_socket_is_refused_and_closed() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let udp = UdpSocket::bind(("127.0.0.1", 0)).expect("a port is free");
     udp.connect(udp.local_addr().expect("it has an address")).expect("to itself");
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
@@ -56,5 +56,5 @@ fn what_is_no_connected_stream_socket_is_refused_and_closed() {
         let refused = Socket::from_fd(&env, fd).expect_err("no connection");
         assert_eq!(refused.code(), ErrorCode::InvalidHandleType);
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }

@@ -17,17 +17,17 @@ fn ending_at_once(log: &Log) -> Peer {
 // Node: test-net-socket-no-halfopen-enforcer, test-net-end-close
 #[test]
 fn the_peers_fin_ends_this_side_too() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     connection(&env, ServerOptions::default(), Peer::new("here", &log), ending_at_once(&Log::default()));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["here end", "here finish", "here close"]);
 }
 
 // Node: test-net-allow-half-open
 #[test]
 fn with_half_open_connections_writing_goes_on_after_the_peers_fin() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, theirs) = (Log::default(), Log::default());
     let here = Peer::new("here", &log).on("end", |socket| {
         assert_eq!(socket.ready_state(), ReadyState::WriteOnly);
@@ -39,7 +39,7 @@ fn with_half_open_connections_writing_goes_on_after_the_peers_fin() {
         });
     });
     connection(&env, half_open(), here, ending_at_once(&theirs));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["here end", "here finish", "here close"]);
     assert_eq!(
         theirs.take(),
@@ -50,21 +50,21 @@ fn with_half_open_connections_writing_goes_on_after_the_peers_fin() {
 // Node: doc of 'end': writing is possible until the automatic end
 #[test]
 fn inside_on_end_there_is_still_time_to_write() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let here = Peer::new("here", &Log::default()).on("end", |socket| {
         assert!(socket.is_ended_by_peer());
         socket.write(b"bye").expect("this side is open");
     });
     connection(&env, ServerOptions::default(), here, ending_at_once(&log));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there finish", "there data bye", "there end", "there close"]);
 }
 
 // Node: test-net-write-after-end-nt, test-net-writeAfterFIN
 #[test]
 fn a_write_after_the_peers_fin_says_whose_end_it_was() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let here = Peer::new("here", &log).on("finish", |socket| {
         let refused = socket.write(b"late").expect_err("the peer ended it");
@@ -72,14 +72,14 @@ fn a_write_after_the_peers_fin_says_whose_end_it_was() {
         assert_eq!(refused.to_string(), "write: this socket has been ended by the other party");
     });
     connection(&env, ServerOptions::default(), here, ending_at_once(&Log::default()));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["here end", "here finish", "here close"]);
 }
 
 // Node: test-net-write-after-end-nt, test-net-end-destroyed
 #[test]
 fn a_write_after_our_own_end_says_so() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let there = Peer::new("there", &Log::default()).on("connect", |socket| {
         socket.end();
         socket.end();
@@ -89,12 +89,12 @@ fn a_write_after_our_own_end_says_so() {
         assert_eq!(socket.end_with(b"late").expect_err("it was ended").code(), ErrorCode::WriteAfterEnd);
     });
     connection(&env, ServerOptions::default(), Peer::new("here", &Log::default()), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn both_sides_may_end_at_the_same_time() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = common::serve_one(&env, half_open(), {
         let log = log.clone();
@@ -104,7 +104,7 @@ fn both_sides_may_end_at_the_same_time() {
         }
     });
     ending_at_once(&log).connect(&env, common::to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!((log.count("here close"), log.count("there close")), (1, 1));
     assert_eq!((log.count("here end"), log.count("there end")), (1, 1));
 }
@@ -112,7 +112,7 @@ fn both_sides_may_end_at_the_same_time() {
 // Node: a paused stream emits no 'end'
 #[test]
 fn a_paused_socket_learns_of_the_fin_when_it_is_resumed() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let options = ServerOptions::default().pause_on_connect(true);
     let (noted, later) = (log.clone(), env.clone());
@@ -124,36 +124,36 @@ fn a_paused_socket_learns_of_the_fin_when_it_is_resumed() {
         });
     });
     ending_at_once(&Log::default()).connect(&env, common::to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["resume", "here end", "here finish", "here close"]);
 }
 
 #[test]
 fn a_panic_in_on_end_does_not_keep_the_connection_open() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let here = Peer::new("here", &log).on("end", |_| resume_unwind(Box::new("in on_end")));
     connection(&env, ServerOptions::default(), here, ending_at_once(&Log::default()));
     assert_eq!(run_to_a_panic(&env), "in on_end");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["here end", "here finish", "here close"]);
 }
 
 #[test]
 fn a_panic_in_on_finish_does_not_keep_the_connection_open() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let here = Peer::new("here", &log).on("finish", |_| resume_unwind(Box::new("in on_finish")));
     connection(&env, ServerOptions::default(), here, ending_at_once(&Log::default()));
     assert_eq!(run_to_a_panic(&env), "in on_finish");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["here end", "here finish", "here close"]);
 }
 
 // A layer above has shut down the stream directly: there is no connection left to send a FIN on.
 #[test]
 fn an_end_that_finds_nothing_to_end_still_finishes() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let there = Peer::new("there", &log).on("connect", |socket| {
         socket.stream().shutdown().expect("it is open");
@@ -161,6 +161,6 @@ fn an_end_that_finds_nothing_to_end_still_finishes() {
         assert!(!socket.is_destroyed(), "told from the loop, like any other end");
     });
     connection(&env, ServerOptions::default(), Peer::new("here", &Log::default()), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there finish", "there close"]);
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[test]
 fn a_connection_that_is_claimed_in_a_task_or_a_timer_gets_every_byte() {
     for in_a_task in [true, false] {
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let (log, theirs, tasks) = (Log::default(), Log::default(), env.clone());
         let noted = log.clone();
         let server = serve_one(&env, ServerOptions::default(), move |socket| {
@@ -30,7 +30,7 @@ fn a_connection_that_is_claimed_in_a_task_or_a_timer_gets_every_byte() {
         Peer::new("there", &theirs)
             .on("connect", |socket| assert!(socket.write(b"abc").expect("to write")))
             .connect(&env, to(&server));
-        run_to_the_end(&lp, &env);
+        run_to_the_end(&event_loop, &env);
         assert_eq!(log.take(), ["here data abc", "here finish", "here end", "here close"]);
         assert_eq!(
             theirs.take(),
@@ -42,7 +42,7 @@ fn a_connection_that_is_claimed_in_a_task_or_a_timer_gets_every_byte() {
 
 #[test]
 fn a_connection_that_is_resumed_before_it_is_claimed_gets_every_byte() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, theirs, timers) = (Log::default(), Log::default(), env.clone());
     let noted = log.clone();
     let server = serve_one(&env, ServerOptions::default(), move |socket| {
@@ -56,13 +56,13 @@ fn a_connection_that_is_resumed_before_it_is_claimed_gets_every_byte() {
     Peer::new("there", &theirs)
         .on("connect", |socket| socket.end_with(b"abc").expect("to write"))
         .connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["here data abc", "here end", "here finish", "here close"]);
 }
 
 #[test]
 fn a_connection_that_is_held_is_closed_with_its_last_handle() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (theirs, timers) = (Log::default(), env.clone());
     let counted = Rc::new(RefCell::new(Vec::new()));
     let counts = Rc::clone(&counted);
@@ -79,7 +79,7 @@ fn a_connection_that_is_held_is_closed_with_its_last_handle() {
     });
     *server_handle.borrow_mut() = Some(server.clone());
     Peer::new("there", &theirs).connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(*counted.borrow(), [Some(1)]);
     assert_eq!(server.connections(), 0);
     assert_eq!(theirs.take(), ["there connect", "there end", "there finish", "there close"]);
@@ -87,21 +87,21 @@ fn a_connection_that_is_held_is_closed_with_its_last_handle() {
 
 #[test]
 fn what_was_written_to_a_held_connection_is_sent_before_it_is_closed() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (theirs, timers) = (Log::default(), env.clone());
     let server = serve_one(&env, ServerOptions::default(), move |socket| {
         assert!(socket.write(b"busy").expect("to write"));
         timers.set_timeout(Duration::from_millis(1), move || drop(socket));
     });
     Peer::new("there", &theirs).connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(theirs.has("there data busy"));
     assert!(theirs.has("there close"));
 }
 
 #[test]
 fn a_claim_that_comes_when_the_connection_is_gone_hears_of_it() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, timers) = (Log::default(), env.clone());
     let held = Rc::new(RefCell::new(None::<Socket>));
     let (keep, noted) = (Rc::clone(&held), log.clone());
@@ -122,7 +122,7 @@ fn a_claim_that_comes_when_the_connection_is_gone_hears_of_it() {
         }
     });
     *own.borrow_mut() = Some(interval);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let reset = "here error read: Connection reset by peer (ECONNRESET)";
     assert_eq!(log.take(), [reset, "here close after an error"]);
 }

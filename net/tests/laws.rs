@@ -77,7 +77,7 @@ impl SocketHandler for Guarded {
 
 #[test]
 fn upcalls_never_nest_and_towers_are_dropped_exactly_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (inside, dropped) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
     let server = Server::new(&env, ServerOptions::default().allow_half_open(true));
     let (flag, count, served) = (Rc::clone(&inside), Rc::clone(&dropped), Cell::new(0));
@@ -98,14 +98,14 @@ fn upcalls_never_nest_and_towers_are_dropped_exactly_once() {
         });
         end.connect(&env, to(&server));
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(dropped.get(), 20);
     assert_eq!(server.connections(), 0);
 }
 
 #[test]
 fn a_handler_replaced_in_its_own_call_takes_over_after_it() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let noted = log.clone();
     let here = Peer::new("first", &log).telling_drop().on("data", move |socket| {
@@ -116,7 +116,7 @@ fn a_handler_replaced_in_its_own_call_takes_over_after_it() {
         socket.end_with(b"one").expect("it is open");
     });
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected = [
         "first data one",
         "replaced",
@@ -132,7 +132,7 @@ fn a_handler_replaced_in_its_own_call_takes_over_after_it() {
 // Each report looks for the handler again: law 3.
 #[test]
 fn pending_reports_go_to_the_new_handler_and_to_none_after_destroy() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     for replaces in [true, false] {
         let noted = log.clone();
@@ -149,14 +149,14 @@ fn pending_reports_go_to_the_new_handler_and_to_none_after_destroy() {
             });
         connection(&env, ServerOptions::default(), Peer::new("here", &Log::default()), there);
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!((log.count("second notify"), log.count("first notify")), (1, 0));
     assert_eq!((log.count("second close"), log.count("first close")), (1, 1));
 }
 
 #[test]
 fn several_notifies_make_one_call_and_none_after_destroy() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let there = Peer::new("there", &log)
         .on("connect", |socket| {
@@ -168,14 +168,14 @@ fn several_notifies_make_one_call_and_none_after_destroy() {
             socket.destroy();
         });
     connection(&env, ServerOptions::default(), Peer::new("here", &Log::default()), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there notify", "there close"]);
 }
 
 // Node: socket.release() has no counterpart; http hands sockets over with it (Upgrade)
 #[test]
 fn a_socket_that_is_given_up_is_destroyed_unless_somebody_takes_it() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     for taken in [true, false] {
         let noted = log.clone();
@@ -191,14 +191,14 @@ fn a_socket_that_is_given_up_is_destroyed_unless_somebody_takes_it() {
             Peer::new("there", &Log::default()).on("connect", |socket| socket.end_with(b"x").expect("open"));
         connection(&env, ServerOptions::default(), here, there);
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!((log.count("first dropped"), log.count("first close"), log.count("second close")), (2, 0, 1));
 }
 
 #[test]
 fn a_panic_in_any_upcall_leaves_loop_and_server_usable() {
     for event in ["connect", "data", "end", "drain", "finish", "timeout", "notify", "error", "close"] {
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let log = Log::default();
         let there = Peer::new("there", &log)
             .on("connect", move |socket| {
@@ -220,7 +220,7 @@ fn a_panic_in_any_upcall_leaves_loop_and_server_usable() {
         });
         there.connect(&env, to(&server));
         assert_eq!(run_to_a_panic(&env), "in a handler", "{event}");
-        run_to_the_end(&lp, &env);
+        run_to_the_end(&event_loop, &env);
         assert_eq!(server.connections(), 0, "{event}");
     }
 }
@@ -263,7 +263,7 @@ fn turn_until(env: &Environment, log: &Log, event: &str) {
 fn a_dropped_loop_drops_every_handler_in_every_phase_of_a_server() {
     for phase in ["just listening", "connected", "closing", "closed at once"] {
         let log = Log::default();
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let server = hoard(&env, &log);
         let there = Peer::new("there", &log).telling_drop().connect(&env, to(&server));
         if matches!(phase, "connected" | "closing") {
@@ -273,7 +273,7 @@ fn a_dropped_loop_drops_every_handler_in_every_phase_of_a_server() {
             server.close().expect("it listens");
         }
         log.take();
-        drop((lp, env));
+        drop((event_loop, env));
         let connected = usize::from(matches!(phase, "connected" | "closing"));
         assert_eq!(log.count("server dropped"), 1, "{phase}");
         assert_eq!(log.count("there dropped"), 1, "{phase}");
@@ -285,7 +285,7 @@ fn a_dropped_loop_drops_every_handler_in_every_phase_of_a_server() {
 
 #[test]
 fn a_kept_socket_does_not_keep_the_handlers() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let kept = Rc::new(RefCell::new(Vec::new()));
     let server = Server::new(&env, ServerOptions::default());
@@ -297,7 +297,7 @@ fn a_kept_socket_does_not_keep_the_handlers() {
     });
     server.listen(anywhere(), host.telling_drop()).expect("the server listens");
     drop(TcpStream::connect(port_of(&server)).expect("it listens"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(log.has("here dropped") && log.has("server dropped"), "{:?}", log.take());
     assert!(kept.borrow().iter().all(Socket::is_destroyed));
 }

@@ -64,12 +64,12 @@ fn open_next(server: &Server, left: &Rc<Cell<usize>>) {
 // Node: test-net-connect-memleak, test-gc-net-timeout
 #[test]
 fn ten_thousand_connections_leave_memory_and_descriptors_as_they_were() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     churn(&env, 1000);
     let (fds, memory) = used();
     churn(&env, 10_000);
     let (fds_after, memory_after) = used();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(fds, fds_after);
     // Every part of a connection that could leak is larger than this.
     let per_connection = memory_after.saturating_sub(memory) * 1024 / 10_000;

@@ -15,7 +15,7 @@ fn limited(connections: usize) -> ServerOptions {
 // Node: test-net-server-drop-connections, test-net-server-max-connections
 #[test]
 fn connections_above_the_limit_are_dropped_with_their_addresses() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, limited(1));
     let kept: Rc<RefCell<Vec<Socket>>> = Rc::default();
@@ -35,7 +35,7 @@ fn connections_above_the_limit_are_dropped_with_their_addresses() {
     server.listen(anywhere(), host).expect("the server listens");
     let addr = port_of(&server);
     let clients: Vec<_> = (0..3).map(|_| TcpStream::connect(addr).expect("it listens")).collect();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.count("server drop"), 2);
     assert_eq!(log.count("here close"), 1);
     for (info, client) in dropped.borrow().iter().zip(&clients[1..]) {
@@ -48,7 +48,7 @@ fn connections_above_the_limit_are_dropped_with_their_addresses() {
 // Node: test-net-server-max-connections, test-net-server-drop-connections
 #[test]
 fn a_limit_of_zero_drops_all() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     server.set_max_connections(Some(0));
@@ -57,7 +57,7 @@ fn a_limit_of_zero_drops_all() {
     let host = host.on_dropped(move |_| me.close().expect("it listens"));
     server.listen(anywhere(), host).expect("the server listens");
     Peer::new("there", &log).connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.count("server drop"), 1);
     assert!(log.has("there close"), "{:?}", log.take());
 }
@@ -65,7 +65,7 @@ fn a_limit_of_zero_drops_all() {
 // Node: test-net-server-max-connections-close-makes-more-available
 #[test]
 fn a_closing_connection_frees_its_place_before_anybody_hears_of_the_close() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, limited(1));
     let (me, theirs, served) = (server.clone(), log.clone(), Cell::new(0));
@@ -88,14 +88,14 @@ fn a_closing_connection_frees_its_place_before_anybody_hears_of_the_close() {
     });
     server.listen(anywhere(), host).expect("the server listens");
     Peer::new("there", &log).on("connect", |socket| socket.end()).connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.count("here close"), 3);
     assert_eq!(log.count("server drop"), 0);
 }
 
 #[test]
 fn a_connection_that_nobody_handles_is_closed_and_counts_no_more() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let me = server.clone();
@@ -106,14 +106,14 @@ fn a_connection_that_nobody_handles_is_closed_and_counts_no_more() {
     });
     server.listen(anywhere(), host).expect("the server listens");
     Peer::new("there", &log).connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(server.connections(), 0);
     assert!(log.has("there close") && log.has("server close"), "{:?}", log.take());
 }
 
 #[test]
 fn a_connection_destroyed_or_reset_inside_on_connection_counts_no_more() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let (me, theirs, served) = (server.clone(), log.clone(), Cell::new(0));
@@ -136,7 +136,7 @@ fn a_connection_destroyed_or_reset_inside_on_connection_counts_no_more() {
     });
     server.listen(anywhere(), host).expect("the server listens");
     let clients: Vec<_> = (0..4).map(|_| TcpStream::connect(port_of(&server)).expect("it listens")).collect();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(server.connections(), 0);
     assert_eq!(log.take(), ["server listening", "here close", "here close", "server close"]);
     drop(clients);
@@ -145,7 +145,7 @@ fn a_connection_destroyed_or_reset_inside_on_connection_counts_no_more() {
 // Node: test-net-server-capture-rejection (what the listener throws destroys that socket)
 #[test]
 fn a_panic_in_on_connection_destroys_that_connection_and_no_other() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let (me, theirs, served) = (server.clone(), log.clone(), Cell::new(0));
@@ -160,7 +160,7 @@ fn a_panic_in_on_connection_destroys_that_connection_and_no_other() {
         Peer::new(name, &log).on("connect", |socket| socket.end()).connect(&env, to(&server));
     }
     assert_eq!(run_to_a_panic(&env), "the first is one too many");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(server.connections(), 0);
     for event in ["first close", "second close", "here close", "server close"] {
         assert!(log.has(event), "{event}: {:?}", log.take());
@@ -169,7 +169,7 @@ fn a_panic_in_on_connection_destroys_that_connection_and_no_other() {
 
 #[test]
 fn a_raised_limit_holds_from_the_next_connection_on() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, limited(0));
     let (raising, me, theirs) = (server.clone(), server.clone(), log.clone());
@@ -181,6 +181,6 @@ fn a_raised_limit_holds_from_the_next_connection_on() {
     server.listen(anywhere(), host).expect("the server listens");
     let clients: Vec<_> = (0..2).map(|_| TcpStream::connect(port_of(&server)).expect("it listens")).collect();
     drop(clients);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!((log.count("server drop"), log.count("here close")), (1, 1));
 }

@@ -39,7 +39,7 @@ fn chatter(address: SocketAddr) -> std::io::Result<usize> {
 // nginx: lingering_close. Node destroys the socket, which cuts what the kernel holds.
 #[test]
 fn destroy_soon_delivers_everything_to_a_peer_that_still_sends() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let here = Peer::new("here", &log).on_bytes(|_, _| {});
     let server = serve_one(&env, half_open(), move |socket| {
@@ -49,14 +49,14 @@ fn destroy_soon_delivers_everything_to_a_peer_that_still_sends() {
     });
     let address = port_of(&server);
     let client = std::thread::spawn(move || chatter(address));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(client.join().expect("no panic").expect("no reset"), MUCH);
     assert_eq!(log.take(), ["here finish", "here close"]);
 }
 
 #[test]
 fn nothing_is_told_while_only_the_peer_is_waited_for() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let here = Peer::new("here", &log)
         .on_bytes(|socket, _| {
@@ -81,7 +81,7 @@ fn nothing_is_told_while_only_the_peer_is_waited_for() {
         let _ = client.write(b"\n");
         client.read(&mut received).expect("the end")
     });
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(client.join().expect("no panic"), 0);
     assert_eq!(log.take(), ["here finish", "here close"]);
 }
@@ -136,7 +136,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_peer_that_neither_sends_nor_fetches_is_waited_for_during_five_seconds() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (socket, peer) = stuck(&env);
     let mut linger = Linger::new(&socket, NEVER);
     assert!(!linger.is_over(&socket, NEVER + 4 * SECOND, NEVER));
@@ -147,12 +147,12 @@ fn a_peer_that_neither_sends_nor_fetches_is_waited_for_during_five_seconds() {
     assert!(!linger.is_over(&socket, NEVER + 11 * SECOND, NEVER), "it has fetched something");
     assert!(linger.is_over(&socket, NEVER + 16 * SECOND, NEVER));
     socket.destroy();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_peer_that_only_sends_is_waited_for_during_half_a_minute() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (socket, peer) = stuck(&env);
     let mut linger = Linger::new(&socket, NEVER);
     for passed in (1..30).step_by(4) {
@@ -162,12 +162,12 @@ fn a_peer_that_only_sends_is_waited_for_during_half_a_minute() {
     send(&env, &socket, &peer);
     assert!(linger.is_over(&socket, NEVER + 30 * SECOND, NEVER));
     socket.destroy();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_peer_that_fetches_a_little_now_and_then_is_not_waited_for_without_end() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (socket, peer) = stuck(&env);
     let mut linger = Linger::new(&socket, NEVER);
     let limit = 30 * SECOND + socket.unacknowledged() as u32 / 4096 * SECOND;
@@ -178,12 +178,12 @@ fn a_peer_that_fetches_a_little_now_and_then_is_not_waited_for_without_end() {
     fetch(&env, &socket, &peer);
     assert!(linger.is_over(&socket, NEVER + limit, NEVER));
     socket.destroy();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_peer_that_has_everything_is_waited_for_as_long_as_it_sends_and_a_while_longer() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (socket, peer) = stuck(&env);
     while socket.unacknowledged() > 0 {
         fetch(&env, &socket, &peer);
@@ -194,5 +194,5 @@ fn a_peer_that_has_everything_is_waited_for_as_long_as_it_sends_and_a_while_long
     assert!(linger.is_over(&socket, NEVER + 3 * SECOND, SECOND));
     assert!(Linger::new(&socket, NEVER).is_over(&socket, NEVER, Duration::ZERO));
     socket.destroy();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }

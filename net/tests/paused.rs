@@ -58,7 +58,7 @@ fn wait_for(env: &async_wrap::Environment, log: &Log, line: &'static str, act: i
 #[test]
 fn a_reset_of_a_paused_connection_is_an_error_and_its_close() {
     for pauses_itself in [false, true] {
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let log = Log::default();
         let options = if pauses_itself { ServerOptions::default() } else { starting_paused() };
         let noted = log.clone();
@@ -72,14 +72,14 @@ fn a_reset_of_a_paused_connection_is_an_error_and_its_close() {
         Peer::new("there", &Log::default())
             .on("connect", |socket| socket.reset_and_destroy().expect("it is open"))
             .connect(&env, to(&server));
-        run_to_the_end(&lp, &env);
+        run_to_the_end(&event_loop, &env);
         assert_eq!(log.take(), ["error read: Connection reset by peer (ECONNRESET)", "close"]);
     }
 }
 
 #[test]
 fn an_end_of_a_paused_connection_is_told_and_comes_again_behind_the_bytes_before_it() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let (noted, kept) = (log.clone(), Rc::new(RefCell::new(None::<Socket>)));
     let keep = Rc::clone(&kept);
@@ -91,14 +91,14 @@ fn an_end_of_a_paused_connection_is_told_and_comes_again_behind_the_bytes_before
         .on("connect", |socket| socket.end_with(b"abc").expect("to end"))
         .connect(&env, to(&server));
     wait_for(&env, &log, "unread end", move || kept.take().expect("it was accepted").resume());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["unread end", "data abc", "end", "close"]);
 }
 
 // Node: net.connect to a port without a listener is ECONNREFUSED; here the port is the socket's own.
 #[test]
 fn a_connection_to_itself_is_refused_like_any_other() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     // A port that was free a moment before.
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -106,6 +106,6 @@ fn a_connection_to_itself_is_refused_like_any_other() {
     let options = ConnectOptions::addr(addr).local(Some(addr));
     let socket = Socket::connect(&env, options, Noting(log.clone())).expect("nothing is refused at once");
     assert!(socket.write(b"to whom").expect("it waits for the connection"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), [&format!("error connect {addr}: Connection refused (ECONNREFUSED)"), "close"]);
 }

@@ -13,14 +13,14 @@ const RESET: &str = "error read: Connection reset by peer (ECONNRESET)";
 // Node: test-net-socket-reset-send, test-net-server-reset, test-net-connect-reset-until-connected
 #[test]
 fn a_reset_reaches_the_peer_as_an_error_and_this_side_as_a_plain_close() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, theirs) = (Log::default(), Log::default());
     let there = Peer::new("there", &theirs).on("connect", |socket| {
         socket.reset_and_destroy().expect("it is open");
         assert!(socket.is_destroyed());
     });
     connection(&env, ServerOptions::default(), Peer::new("here", &log), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(theirs.take(), ["there connect", "there close"]);
     assert_eq!(log.take(), [&format!("here {RESET}"), "here close after an error"]);
 }
@@ -28,33 +28,33 @@ fn a_reset_reaches_the_peer_as_an_error_and_this_side_as_a_plain_close() {
 // Node: test-net-socket-reset-twice
 #[test]
 fn a_second_reset_is_refused() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let there = Peer::new("there", &Log::default()).on("connect", |socket| {
         socket.reset_and_destroy().expect("it is open");
         let refused = socket.reset_and_destroy().expect_err("it is destroyed");
         assert_eq!(refused.code(), ErrorCode::SocketClosed);
     });
     connection(&env, ServerOptions::default(), Peer::new("here", &Log::default()), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-connect-reset-before-connected
 #[test]
 fn a_reset_while_connecting_gives_up() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
-    let (bound, addr) = refusing_addr(&lp);
+    let (bound, addr) = refusing_addr(&event_loop);
     let there = Peer::new("there", &log).connect(&env, ConnectOptions::addr(addr));
     there.reset_and_destroy().expect("it is connecting");
     bound.close();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there close"]);
 }
 
 // Node: test-net-connect-reset (ERR_INVALID_HANDLE_TYPE for pipes)
 #[test]
 fn a_unix_socket_cannot_be_reset() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let path = TempPath::new("reset");
     let server = Server::new(&env, ServerOptions::default());
     common::listen_for_one(&server, ListenOptions::path(&path.0), |socket| {
@@ -68,13 +68,13 @@ fn a_unix_socket_cannot_be_reset() {
         socket.end();
     });
     there.connect(&env, ConnectOptions::path(&path.0));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // A reset before the accept: whether the kernel still returns the connection or not, nothing leaks.
 #[test]
 fn a_connection_that_is_reset_before_it_is_accepted_leaves_nothing_behind() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let theirs = log.clone();
@@ -90,7 +90,7 @@ fn a_connection_that_is_reset_before_it_is_accepted_leaves_nothing_behind() {
         socket.reset_and_destroy().expect("it is open");
     });
     peer.connect(&env, ConnectOptions::addr(addr));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(server.connections(), 0);
     assert_eq!(log.take(), [&format!("here {RESET}"), "here close after an error"]);
 }
@@ -103,7 +103,7 @@ fn reset_by(client: &RefCell<Option<TcpStream>>, socket: &Socket) {
 
 /// A paused, half-open connection that its peer resets in `on_connection`. Then calls `act`.
 fn with_a_broken_connection(log: &Log, act: impl FnOnce(&Socket) + 'static) {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let options = ServerOptions::default().pause_on_connect(true).allow_half_open(true);
     let client = Rc::new(RefCell::new(None));
     let (here, peer) = (Peer::new("here", log), Rc::clone(&client));
@@ -113,7 +113,7 @@ fn with_a_broken_connection(log: &Log, act: impl FnOnce(&Socket) + 'static) {
         act(&socket);
     });
     client.replace(Some(TcpStream::connect(port_of(&server)).expect("it listens")));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: `_final`: ENOTCONN counts as done; the reset shows when it is read
@@ -155,7 +155,7 @@ fn a_write_to_a_broken_connection_ends_it_with_one_error() {
 
 #[test]
 fn a_reset_while_much_waits_to_be_written_ends_with_one_error() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let here = Peer::new("here", &Log::default()).on_bytes(|socket, _| {
         let _ = socket.reset_and_destroy();
@@ -168,7 +168,7 @@ fn a_reset_while_much_waits_to_be_written_ends_with_one_error() {
         socket.end();
     });
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let log = log.take();
     assert_eq!(log.len(), 3, "{log:?}");
     assert!(log[1].starts_with("there error write"), "{log:?}");

@@ -9,21 +9,21 @@ use std::net::TcpStream;
 // Node: test-net-server-close, test-net-listen-close-server-callback-is-not-function
 #[test]
 fn close_of_a_server_that_does_not_listen_is_refused() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     let refused = |server: &Server| server.close().expect_err("it does not listen").code();
     assert_eq!(refused(&server), ErrorCode::ServerNotRunning);
     server.listen_with(anywhere(), |_, _| {}).expect("the server listens");
     server.close().expect("it listens");
     assert_eq!(refused(&server), ErrorCode::ServerNotRunning);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(refused(&server), ErrorCode::ServerNotRunning);
 }
 
 // Node: test-net-after-close, test-net-server-close
 #[test]
 fn close_waits_for_the_last_connection_but_stops_listening_at_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let (me, theirs) = (server.clone(), log.clone());
@@ -37,7 +37,7 @@ fn close_waits_for_the_last_connection_but_stops_listening_at_once() {
     });
     server.listen(anywhere(), host).expect("the server listens");
     Peer::new("there", &log).on("connect", |socket| socket.end()).connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let log = log.take();
     let place = |what| log.iter().position(|entry| entry == what).expect(what);
     assert!(place("here end") < place("here close"));
@@ -47,7 +47,7 @@ fn close_waits_for_the_last_connection_but_stops_listening_at_once() {
 
 #[test]
 fn close_inside_on_listening_closes() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let me = server.clone();
@@ -57,22 +57,22 @@ fn close_inside_on_listening_closes() {
         me.close_with(move || closed.push("closed")).expect("it listens");
     });
     server.listen(anywhere(), host).expect("the server listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server listening", "server close", "server dropped", "closed"]);
 }
 
 #[test]
 fn the_callback_of_a_refused_close_is_not_called() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     server.close_with(|| unreachable!("it does not listen")).expect_err("it does not listen");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // The old listener's tower is dropped after the new handler is set.
 #[test]
 fn listening_again_from_on_close_keeps_the_new_handler() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let (me, theirs) = (server.clone(), log.clone());
@@ -87,14 +87,14 @@ fn listening_again_from_on_close_keeps_the_new_handler() {
     });
     server.listen(anywhere(), again).expect("the server listens");
     server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.count("server close"), 2);
     assert!(log.has("server listening") && log.has("here close"), "{:?}", log.take());
 }
 
 #[test]
 fn connections_of_an_earlier_listen_stay_with_their_handler() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (first, second) = (Log::default(), Log::default());
     let server = Server::new(&env, ServerOptions::default());
     let (me, log, other) = (server.clone(), first.clone(), second.clone());
@@ -111,7 +111,7 @@ fn connections_of_an_earlier_listen_stay_with_their_handler() {
     });
     server.listen(anywhere(), host).expect("the server listens");
     let there = Peer::new("there", &Log::default()).connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(there.is_destroyed());
     assert_eq!(second.take(), ["server listening", "server close"]);
     assert_eq!(first.take(), ["server listening", "here close", "server close"]);
@@ -121,7 +121,7 @@ fn connections_of_an_earlier_listen_stay_with_their_handler() {
 // libuv: connections in the backlog are reset with the listener
 #[test]
 fn close_inside_on_connection_announces_no_further_one() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let (me, theirs) = (server.clone(), log.clone());
@@ -132,7 +132,7 @@ fn close_inside_on_connection_announces_no_further_one() {
     });
     server.listen(anywhere(), host).expect("the server listens");
     let clients: Vec<_> = (0..5).map(|_| TcpStream::connect(port_of(&server)).expect("it listens")).collect();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server listening", "connection", "server close"]);
     drop(clients);
 }

@@ -21,32 +21,32 @@ fn listen_and_close(log: &Log, server: &Server, options: ListenOptions) -> net::
 // Node: test-net-server-listen-remove-callback, test-net-listening
 #[test]
 fn listening_is_told_from_the_loop_and_never_inside_listen() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     listen_and_close(&log, &server, anywhere()).expect("the server listens");
     log.push("listen returned");
     assert!(server.is_listening());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["listen returned", "server listening", "server close"]);
 }
 
 // Node: test-net-listen-close-server
 #[test]
 fn a_server_closed_at_once_is_never_told_that_it_listens() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     server.listen(anywhere(), Host::new(&log, |_| {})).expect("the server listens");
     server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server close"]);
 }
 
 // Node: test-net-server-call-listen-multiple-times, second part
 #[test]
 fn a_second_listen_is_refused_and_changes_nothing() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     listen_and_close(&log, &server, anywhere()).expect("the server listens");
@@ -54,14 +54,14 @@ fn a_second_listen_is_refused_and_changes_nothing() {
     let refused = server.listen_with(anywhere(), |_, _| {}).expect_err("it listens already");
     assert_eq!(refused.code(), ErrorCode::ServerAlreadyListen);
     assert_eq!(port_of(&server), addr);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server listening", "server close"]);
 }
 
 // Node: test-net-server-call-listen-multiple-times, first part
 #[test]
 fn after_a_refusal_it_may_listen_at_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let addr = taken.local_addr().expect("it has an address");
@@ -72,14 +72,14 @@ fn after_a_refusal_it_may_listen_at_once() {
     assert_eq!(log.take(), ["server dropped"]);
     assert!(!server.is_listening());
     listen_and_close(&log, &server, anywhere()).expect("another port is free");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server listening", "server close"]);
 }
 
 // Node: test-net-server-call-listen-multiple-times, third part
 #[test]
 fn after_close_it_may_listen_at_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (first, second) = (Log::default(), Log::default());
     let server = Server::new(&env, ServerOptions::default());
     let (me, log) = (server.clone(), second.clone());
@@ -88,7 +88,7 @@ fn after_close_it_may_listen_at_once() {
         listen_and_close(&log, &me, anywhere()).expect("it may listen again");
     });
     server.listen(anywhere(), handler).expect("the server listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(first.take(), ["server listening", "server close"]);
     assert_eq!(second.take(), ["server listening", "server close"]);
 }
@@ -96,7 +96,7 @@ fn after_close_it_may_listen_at_once() {
 // Node: sequential/test-net-server-address
 #[test]
 fn port_zero_becomes_a_real_port_at_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     assert_eq!(server.address(), None);
     server.listen_with(anywhere(), |_, _| {}).expect("the server listens");
@@ -104,13 +104,13 @@ fn port_zero_becomes_a_real_port_at_once() {
     assert_eq!(port_of(&server).ip(), Ipv4Addr::LOCALHOST);
     server.close().expect("it listens");
     assert_eq!(server.address(), None);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-connect-options-ipv6, test-net-remote-address
 #[test]
 fn without_a_host_ipv4_comes_through_the_ipv6_socket() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let theirs = log.clone();
@@ -123,7 +123,7 @@ fn without_a_host_ipv4_comes_through_the_ipv6_socket() {
     assert!(bound.ip().is_unspecified());
     let _client = TcpStream::connect((Ipv4Addr::LOCALHOST, bound.port())).expect("it takes IPv4");
     drop(_client);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(log.has("here close"), "{:?}", log.take());
 }
 
@@ -133,20 +133,20 @@ fn ipv6_only_takes_no_ipv4() {
     if !has_ipv6() {
         return;
     }
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     server.listen_with(ListenOptions::port(0).ipv6_only(true), |_, _| {}).expect("the server listens");
     let port = port_of(&server).port();
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect_err("IPv4 is refused");
     TcpStream::connect((Ipv6Addr::LOCALHOST, port)).expect("IPv6 is not");
     server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-server-listen-options, test-net-server-listen-path (a port is a u16 here)
 #[test]
 fn options_that_contradict_each_other_are_refused_before_anything_is_touched() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     let v4 = || ListenOptions::host(Ipv4Addr::LOCALHOST.into(), 0);
     let fd = || OwnedFd::from(TcpListener::bind(("127.0.0.1", 0)).expect("a port is free"));
@@ -163,13 +163,13 @@ fn options_that_contradict_each_other_are_refused_before_anything_is_touched() {
         let refused = server.listen_with(options, |_, _| {}).expect_err("a contradiction");
         assert_eq!(refused.code(), ErrorCode::InvalidArgument);
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-server-listen-handle's errors, test-net-eaddrinuse, test-net-better-error-messages-listen
 #[test]
 fn a_refusal_names_the_operation_the_address_and_the_reason() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let addr = taken.local_addr().expect("it has an address");
     let server = Server::new(&env, ServerOptions::default());
@@ -184,13 +184,13 @@ fn a_refusal_names_the_operation_the_address_and_the_reason() {
         refusal(ListenOptions::addr(foreign)),
         "bind 203.0.113.1:0: Cannot assign requested address (EADDRNOTAVAIL)"
     );
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-listen-exclusive-random-ports, test-net-reuseport (the worker's side is cluster's)
 #[test]
 fn several_servers_share_a_port_if_all_say_so() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (one, other) =
         (Server::new(&env, ServerOptions::default()), Server::new(&env, ServerOptions::default()));
     one.listen_with(anywhere().reuse_port(true), |_, _| {}).expect("the server listens");
@@ -199,13 +199,13 @@ fn several_servers_share_a_port_if_all_say_so() {
     assert_eq!(port_of(&other), addr);
     one.close().expect("it listens");
     other.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-listen-fd0, test-net-server-listen-handle
 #[test]
 fn a_listening_socket_from_elsewhere_serves() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let addr = listener.local_addr().expect("it has an address");
@@ -217,14 +217,14 @@ fn a_listening_socket_from_elsewhere_serves() {
     });
     assert_eq!(port_of(&server), addr);
     drop(TcpStream::connect(addr).expect("it listens"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(log.has("here close"), "{:?}", log.take());
 }
 
 // Node: test-net-listen-fd0, test-net-server-listen-handle
 #[test]
 fn a_descriptor_that_cannot_listen_is_refused() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     let file = OwnedFd::from(std::fs::File::open("/dev/null").expect("every system has it"));
     let refused = server.listen_with(ListenOptions::fd(file), |_, _| {}).expect_err("no socket");
@@ -238,17 +238,17 @@ fn a_descriptor_that_cannot_listen_is_refused() {
         TcpStream::connect(listener.local_addr().expect("it has an address")).expect("it listens");
     let refused = server.listen_with(ListenOptions::fd(connected.into()), |_, _| {}).expect_err("connected");
     assert_eq!(refused.errno().map(|errno| errno.name()), Some("EINVAL"));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 /// What a `listen` of a server with these options says.
 fn refused_zero(options: ServerOptions) -> String {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, options);
     let refused = server.listen_with(anywhere(), |_, _| {}).expect_err("zero makes no sense");
     assert_eq!(refused.code(), ErrorCode::InvalidArgument);
     assert!(!server.is_listening());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     refused.to_string()
 }
 
@@ -270,18 +270,18 @@ fn a_keep_alive_of_zero_is_refused() {
 
 #[test]
 fn the_default_is_a_port_of_the_kernels_choice() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     server.listen_with(ListenOptions::default(), |_, _| {}).expect("a port is free");
     assert_ne!(port_of(&server).port(), 0);
     server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-server-keepalive, test-net-server-nodelay
 #[test]
 fn connections_have_the_options_of_their_server_before_anybody_sees_them() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let options =
         ServerOptions::default().no_delay(true).keep_alive(Some(std::time::Duration::from_millis(1)));
@@ -292,7 +292,7 @@ fn connections_have_the_options_of_their_server_before_anybody_sees_them() {
         socket.end();
     });
     let there = Peer::new("there", &Log::default()).connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(there.is_destroyed());
     assert_eq!(log.take()[0], "probed true");
 }
@@ -314,19 +314,19 @@ fn is_probed(socket: &Socket) -> bool {
 // Node: test-net-listen-error, test-net-server-try-ports
 #[test]
 fn a_port_that_is_free_again_can_be_listened_on() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
     server.listen_with(anywhere(), |_, _| {}).expect("the server listens");
     let again = ListenOptions::addr(port_of(&server)).backlog(1);
     server.close().expect("it listens");
     server.listen_with(again, |_, _| {}).expect("the port is free");
     server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_refusal_tells_whether_it_was_met_at_the_address_or_when_listening() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
@@ -340,5 +340,5 @@ fn a_refusal_tells_whether_it_was_met_at_the_address_or_when_listening() {
     let own = server.listen(anywhere(), Host::new(&log, |_| {})).expect_err("it listens already");
     assert_eq!(own.phase(), None);
     server.close().expect("the server listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }

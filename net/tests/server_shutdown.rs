@@ -47,7 +47,7 @@ fn answering_on(env: &Environment, log: &Log, options: ListenOptions) -> Server 
 #[test]
 fn a_shutdown_takes_the_connections_that_wait_in_the_kernel_and_closes_then() {
     for calls in ["before the loop runs", "from a tick", "from an immediate"] {
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let log = Log::default();
         let server = answering(&env, &log, 200);
         let waiting = waiting(port_of(&server), 100);
@@ -64,7 +64,7 @@ fn a_shutdown_takes_the_connections_that_wait_in_the_kernel_and_closes_then() {
             _ => shut_down(),
         }
         assert_eq!(log.count("server connection"), 0, "no upcall from a downcall");
-        run_to_the_end(&lp, &env);
+        run_to_the_end(&event_loop, &env);
         assert_eq!(answered(waiting), 100, "{calls}");
         let log = log.take();
         assert_eq!(&log[log.len() - 2..], ["server close", "closed"]);
@@ -74,7 +74,7 @@ fn a_shutdown_takes_the_connections_that_wait_in_the_kernel_and_closes_then() {
 
 #[test]
 fn all_who_ask_are_told_of_the_end_of_a_shutdown_although_one_panics() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = answering(&env, &log, 4);
     for word in ["first", "second", "third"] {
@@ -88,33 +88,33 @@ fn all_who_ask_are_told_of_the_end_of_a_shutdown_although_one_panics() {
         server.shutdown_with(on_closed).expect("it listens, or is being shut down");
     }
     std::panic::catch_unwind(AssertUnwindSafe(|| env.run(RunMode::Default))).expect_err("the second panics");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server close", "first", "second", "third"]);
 }
 
 #[test]
 fn a_shutdown_takes_no_more_than_the_kernel_holds_at_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = answering(&env, &log, 4);
     let addr = port_of(&server);
     let first = waiting(addr, 5);
     server.shutdown().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(answered(first), 5);
     TcpStream::connect(addr).expect_err("no process listens");
 }
 
 #[test]
 fn a_server_may_listen_at_the_same_address_while_it_is_shut_down() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = answering(&env, &log, 4);
     let addr = port_of(&server);
     server.shutdown().expect("it listens");
     server.listen(ListenOptions::addr(addr), Host::new(&log, |_| {})).expect("the address is free");
     server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.count("server close"), 2);
 }
 
@@ -148,37 +148,37 @@ fn none_is_reset<S: Read + Write>(
 #[test]
 fn no_client_is_reset_that_connects_while_the_server_is_shut_down() {
     for _ in 0..3 {
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let server = answering(&env, &Log::default(), 511);
         let addr = port_of(&server);
         // The kernel ignores the last SYN of each.
         none_is_reset(&env, &server, move || TcpStream::connect_timeout(&addr, Duration::from_millis(100)));
-        run_to_the_end(&lp, &env);
+        run_to_the_end(&event_loop, &env);
     }
 }
 
 #[test]
 fn no_client_of_a_unix_socket_is_reset_that_connects_while_the_server_is_shut_down() {
     for round in 0..3 {
-        let (lp, env) = new_loop();
+        let (event_loop, env) = new_loop();
         let path = TempPath::new(&format!("shutdown-{round}"));
         let server = answering_on(&env, &Log::default(), ListenOptions::path(&path.0));
         let there = path.0.clone();
         none_is_reset(&env, &server, move || UnixStream::connect(&there));
-        run_to_the_end(&lp, &env);
+        run_to_the_end(&event_loop, &env);
     }
 }
 
 #[test]
 fn an_adopted_socket_goes_on_for_its_other_owners_after_a_shutdown() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
     let addr = listener.local_addr().expect("it has an address");
     let copy = listener.try_clone().expect("a descriptor is free");
     let server = answering_on(&env, &Log::default(), ListenOptions::fd(copy.into()));
     let first = waiting(addr, 3);
     server.shutdown().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(answered(first), 3);
     let _later = TcpStream::connect_timeout(&addr, Duration::from_secs(5)).expect("it still listens");
 }

@@ -21,7 +21,7 @@ fn counting(peer: Peer, received: &Rc<Cell<usize>>) -> Peer {
 // Node: test-net-server-pause-on-connect
 #[test]
 fn a_connection_that_starts_paused_gets_nothing_before_resume_and_loses_nothing() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let options = ServerOptions::default().pause_on_connect(true);
     let (late, later) = (log.clone(), env.clone());
@@ -38,7 +38,7 @@ fn a_connection_that_starts_paused_gets_nothing_before_resume_and_loses_nothing(
     Peer::new("there", &log)
         .on("connect", |socket| socket.end_with(b"hello").expect("it is open"))
         .connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let here: Vec<_> =
         log.take().into_iter().filter(|entry| entry.starts_with("here") || entry == "resume").collect();
     assert_eq!(here, ["resume", "here data hello", "here end", "here finish", "here close"]);
@@ -47,7 +47,7 @@ fn a_connection_that_starts_paused_gets_nothing_before_resume_and_loses_nothing(
 // Node: test-net-connect-paused-connection, test-net-pause-resume-connecting
 #[test]
 fn a_pause_while_connecting_keeps_the_bytes_in_the_kernel() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let here = Peer::new("here", &Log::default());
     let server = serve_one(&env, ServerOptions::default(), move |socket| {
@@ -61,7 +61,7 @@ fn a_pause_while_connecting_keeps_the_bytes_in_the_kernel() {
         noted.push("resume");
         there.resume();
     });
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected =
         ["there connect", "resume", "there data hello", "there end", "there finish", "there close"];
     assert_eq!(log.take(), expected);
@@ -69,7 +69,7 @@ fn a_pause_while_connecting_keeps_the_bytes_in_the_kernel() {
 
 #[test]
 fn a_pause_inside_on_data_holds_at_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let paused_at = Rc::new(Cell::new(0));
     let received = Rc::new(Cell::new(0));
     let (mark, sum, later) = (Rc::clone(&paused_at), Rc::clone(&received), env.clone());
@@ -86,7 +86,7 @@ fn a_pause_inside_on_data_holds_at_once() {
     let there = Peer::new("there", &Log::default())
         .on("connect", |socket| socket.end_with(&vec![b'x'; A_LOT]).expect("it is open"));
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(paused_at.get() < A_LOT);
     assert_eq!(received.get(), A_LOT);
 }
@@ -94,7 +94,7 @@ fn a_pause_inside_on_data_holds_at_once() {
 // Node: test-net-pingpong-delay, test-net-write-slow; doc of writable.write
 #[test]
 fn a_write_beyond_the_mark_says_false_and_is_followed_by_one_drain() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let received = Rc::new(Cell::new(0));
     let here = counting(Peer::new("here", &Log::default()), &received);
@@ -115,7 +115,7 @@ fn a_write_beyond_the_mark_says_false_and_is_followed_by_one_drain() {
             socket.end();
         });
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(received.get(), 6 + A_LOT + 4);
     let expected = ["there connect", "there drain", "there finish", "there end", "there close"];
     assert_eq!(log.take(), expected);
@@ -124,7 +124,7 @@ fn a_write_beyond_the_mark_says_false_and_is_followed_by_one_drain() {
 // Node: Writable's afterWrite: no 'drain' after end
 #[test]
 fn no_drain_follows_an_end() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let there = Peer::new("there", &log).on("connect", |socket| {
         assert!(!socket.write(&vec![b'x'; A_LOT]).expect("it is open"));
@@ -132,13 +132,13 @@ fn no_drain_follows_an_end() {
     });
     let here = counting(Peer::new("here", &Log::default()), &Rc::default());
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there finish", "there end", "there close"]);
 }
 
 #[test]
 fn a_mark_of_one_asks_to_wait_for_every_rest_and_for_nothing_else() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = serve_one(&env, ServerOptions::default(), |socket| {
         counting(Peer::new("here", &Log::default()), &Rc::default()).attach(&socket);
@@ -152,14 +152,14 @@ fn a_mark_of_one_asks_to_wait_for_every_rest_and_for_nothing_else() {
         })
         .on("drain", |socket| socket.end());
     there.connect(&env, options);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.count("there drain"), 1);
 }
 
 // Node: test-net-connect-buffer, test-net-write-connect-write, test-net-access-byteswritten
 #[test]
 fn what_is_written_while_connecting_waits_counts_and_keeps_its_order() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let text = Rc::new(RefCell::new(Vec::new()));
     let all = Rc::clone(&text);
@@ -176,7 +176,7 @@ fn what_is_written_while_connecting_waits_counts_and_keeps_its_order() {
     assert!(there.write(b"one").expect("it is connecting"));
     assert!(there.write_bytes(Bytes::from_static(b" two")).expect("it is connecting"));
     assert_eq!((there.buffered(), there.bytes_written()), (7, 7));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(*text.borrow(), b"one two three");
     assert_eq!(there.bytes_written(), 13);
 }
@@ -184,7 +184,7 @@ fn what_is_written_while_connecting_waits_counts_and_keeps_its_order() {
 // Node: test-net-bytes-read, test-net-bytes-stats, test-net-bytes-written-large
 #[test]
 fn counters_outlive_the_connection() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let slot: Rc<RefCell<Option<Socket>>> = Rc::default();
     let keep = Rc::clone(&slot);
@@ -201,7 +201,7 @@ fn counters_outlive_the_connection() {
             socket.end();
         })
         .connect(&env, to(&server));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let here = slot.take().expect("there was a connection");
     assert!(here.is_destroyed() && there.is_destroyed());
     for socket in [here, there] {
@@ -212,7 +212,7 @@ fn counters_outlive_the_connection() {
 // Node: test-net-large-string, pummel/test-net-throttle
 #[test]
 fn an_echo_with_back_pressure_loses_nothing_and_stays_small() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let most = Rc::new(Cell::new(0));
     let max = Rc::clone(&most);
     let here = Peer::new("here", &Log::default())
@@ -231,7 +231,7 @@ fn an_echo_with_back_pressure_loses_nothing_and_stays_small() {
             total.set(total.get() + data.iter().map(|byte| u64::from(*byte)).sum::<u64>())
         });
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(sum.get(), 7 * A_LOT as u64);
     // The mark, and one read on top of almost as much.
     assert!(most.get() <= 128 * 1024, "{} bytes waited", most.get());

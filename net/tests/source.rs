@@ -57,12 +57,12 @@ impl Fake {
     }
 
     /// Passes a connection to the server. Returns its other end.
-    fn connect(&self, lp: &Loop, env: &Environment) -> TcpStream {
+    fn connect(&self, event_loop: &Loop, env: &Environment) -> TcpStream {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
         let client =
             TcpStream::connect(listener.local_addr().expect("it has an address")).expect("it listens");
         let (accepted, _) = listener.accept().expect("it is connected");
-        let tcp = TcpWrap::new(lp);
+        let tcp = TcpWrap::new(event_loop);
         tcp.open(accepted.into()).expect("it is a socket");
         let stream = AsyncStream::new(env, (*tcp).clone(), Provider::TcpWrap);
         let acceptor = self.acceptor.borrow_mut().take();
@@ -119,7 +119,7 @@ fn listening(env: &Environment, source: &Rc<Later>, handler: impl ServerHandler 
 
 #[test]
 fn a_server_listens_when_its_source_answers() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let server = listening(&env, &source, Host::new(&log, |_| {}));
     assert!(!server.is_listening());
@@ -144,14 +144,14 @@ fn a_server_listens_when_its_source_answers() {
     assert_eq!(log.take(), expected);
     server.close().expect("it listens");
     fake.acceptor.take();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["handle close", "server close"]);
 }
 
 // Node: test-cluster-eaddrinuse: an error of the primary is emitted as 'error'
 #[test]
 fn an_error_comes_later_to_the_handler_that_asked_and_the_server_may_listen_again() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let server = listening(&env, &source, Host::new(&log, |_| {}).telling_drop());
     source.answer(&env, Err(some_error()));
@@ -164,7 +164,7 @@ fn an_error_comes_later_to_the_handler_that_asked_and_the_server_may_listen_agai
         server.listen(anywhere().exclusive(true), Host::new(&noted, |_| {})).expect("it may listen again");
         server.close().expect("it listens");
     });
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected =
         ["tick", "server error bind: Address already in use (EADDRINUSE)", "server dropped", "server close"];
     assert_eq!(log.take(), expected);
@@ -172,11 +172,11 @@ fn an_error_comes_later_to_the_handler_that_asked_and_the_server_may_listen_agai
 
 #[test]
 fn a_handle_that_does_not_listen_is_an_error_too() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let _server = listening(&env, &source, Host::new(&log, |_| {}).telling_drop());
     source.answer(&env, Ok(Fake { refuses: true, ..Fake::new(&log) }));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     let expected = [
         "handle listen 5, room for 999",
         "server error bind: Address already in use (EADDRINUSE)",
@@ -188,14 +188,14 @@ fn a_handle_that_does_not_listen_is_an_error_too() {
 // Node: `_listeningId`: a reply to a server closed meanwhile closes the handle
 #[test]
 fn an_answer_after_close_closes_the_handle_and_an_error_is_forgotten() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     for answer in [Ok(Fake::new(&log)), Err(some_error())] {
         let server = listening(&env, &source, Host::new(&log, |_| {}));
         server.close().expect("it is about to listen");
         source.answer(&env, answer);
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.count("server close"), 2);
     assert_eq!(log.count("handle close"), 1);
     assert!(!log.has("server listening"));
@@ -203,7 +203,7 @@ fn an_answer_after_close_closes_the_handle_and_an_error_is_forgotten() {
 
 #[test]
 fn an_answer_to_an_earlier_listen_does_not_start_a_later_one() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let server = listening(&env, &source, Host::new(&log, |_| {}));
     server.close().expect("it is about to listen");
@@ -215,26 +215,26 @@ fn an_answer_to_an_earlier_listen_does_not_start_a_later_one() {
     });
     env.run(uv_core::RunMode::Default).expect("the loop runs");
     source.questions.borrow_mut().clear();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server close", "handle close", "server close"]);
 }
 
 #[test]
 fn a_source_that_drops_the_question_leaves_the_server_as_it_was() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let server = listening(&env, &source, Host::new(&log, |_| {}).telling_drop());
     source.questions.borrow_mut().clear();
     assert_eq!(log.take(), ["server dropped"]);
     server.listen_with(anywhere().exclusive(true), |_, _| {}).expect("it may listen again");
     server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-listen-exclusive-random-ports
 #[test]
 fn an_exclusive_server_asks_no_source() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let source = Rc::new(Later::default());
     let server =
         Server::with_source(&env, ServerOptions::default(), Rc::clone(&source) as Rc<dyn ListenSource>);
@@ -244,12 +244,12 @@ fn an_exclusive_server_asks_no_source() {
         server.close().expect("it listens");
     }
     assert!(source.questions.borrow().is_empty());
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 #[test]
 fn a_connection_on_its_way_when_the_server_closes_is_closed_unseen() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let server = listening(&env, &source, Host::new(&log, |_| unreachable!("the server is closed")));
     let fake = Fake::new(&log);
@@ -257,9 +257,9 @@ fn a_connection_on_its_way_when_the_server_closes_is_closed_unseen() {
     env.run(uv_core::RunMode::Default).expect("the loop runs");
     server.close().expect("it listens");
     assert_eq!(fake.acceptor.borrow().as_ref().map(Acceptor::room), Some(0));
-    let mut client = fake.connect(&lp, &env);
+    let mut client = fake.connect(&event_loop, &env);
     fake.acceptor.take();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(std::io::Read::read(&mut client, &mut [0]).expect("a plain end"), 0);
     assert_eq!(server.connections(), 0);
     assert!(log.has("server close"));
@@ -268,7 +268,7 @@ fn a_connection_on_its_way_when_the_server_closes_is_closed_unseen() {
 // Node: `maxConnections` in a worker: the primary is asked to give connections to another worker
 #[test]
 fn a_full_server_has_no_room_and_says_when_it_has_again() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let sockets: Rc<RefCell<Vec<Socket>>> = Rc::default();
     let kept = Rc::clone(&sockets);
@@ -282,7 +282,7 @@ fn a_full_server_has_no_room_and_says_when_it_has_again() {
     env.run(uv_core::RunMode::Default).expect("the loop runs");
     let room = || fake.acceptor.borrow().as_ref().map(Acceptor::room);
     assert_eq!(room(), Some(1));
-    let client = fake.connect(&lp, &env);
+    let client = fake.connect(&event_loop, &env);
     assert_eq!((room(), server.connections()), (Some(0), 1));
     log.take();
     server.set_max_connections(Some(2));
@@ -294,13 +294,13 @@ fn a_full_server_has_no_room_and_says_when_it_has_again() {
     assert_eq!(room(), Some(1));
     server.close().expect("it listens");
     fake.acceptor.take();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     drop(client);
 }
 
 #[test]
 fn a_server_that_drops_what_is_too_much_always_has_room() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, source) = (Log::default(), Rc::new(Later::default()));
     let options = ServerOptions::default().max_connections(Some(0)).drop_max_connection(true);
     let server = Server::with_source(&env, options, Rc::clone(&source) as Rc<dyn ListenSource>);
@@ -312,10 +312,10 @@ fn a_server_that_drops_what_is_too_much_always_has_room() {
     source.answer(&env, Ok(fake.clone()));
     env.run(uv_core::RunMode::Default).expect("the loop runs");
     assert_eq!(fake.acceptor.borrow().as_ref().map(Acceptor::room), Some(usize::MAX));
-    let client = fake.connect(&lp, &env);
+    let client = fake.connect(&event_loop, &env);
     assert_eq!(drops.get(), 1);
     server.close().expect("it listens");
     fake.acceptor.take();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     drop(client);
 }

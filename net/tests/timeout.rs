@@ -20,7 +20,7 @@ fn silent() -> Peer {
 // Node: test-net-socket-timeout, test-net-settimeout
 #[test]
 fn a_timeout_is_told_and_the_socket_stays_open() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let there = Peer::new("there", &log)
         .on("connect", |socket| {
@@ -32,14 +32,14 @@ fn a_timeout_is_told_and_the_socket_stays_open() {
             socket.end_with(b"still open").expect("it is open");
         });
     connection(&env, ServerOptions::default(), Peer::new("here", &log), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(log.has("there timeout") && log.has("here data still open"), "{:?}", log.take());
 }
 
 // Node: `_onTimeout` emits once and is armed again by activity
 #[test]
 fn each_silence_times_out_once() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let again = env.clone();
     let there = Peer::new("there", &log).on("connect", |socket| socket.set_timeout(SHORT)).on(
@@ -54,14 +54,14 @@ fn each_silence_times_out_once() {
         },
     );
     connection(&env, ServerOptions::default(), silent(), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there timeout", "there timeout", "there close"]);
 }
 
 // Node: test-net-can-reset-timeout
 #[test]
 fn zero_turns_it_off_even_in_the_last_moment() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let (off, later) = (env.clone(), env.clone());
     let there = Peer::new("there", &log).on("connect", move |socket| {
@@ -73,14 +73,14 @@ fn zero_turns_it_off_even_in_the_last_moment() {
         std::thread::sleep(2 * SHORT);
     });
     connection(&env, ServerOptions::default(), silent(), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there close"]);
 }
 
 // Node: test-net-socket-timeout-unref
 #[test]
 fn a_timeout_does_not_keep_the_loop_alive() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let there = Peer::new("there", &log).on("connect", |socket| socket.set_timeout(LONG));
     let server = serve_one(&env, ServerOptions::default(), |socket| {
@@ -92,14 +92,14 @@ fn a_timeout_does_not_keep_the_loop_alive() {
     assert!(!env.run(uv_core::RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["there connect"]);
     there.destroy();
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there close"]);
 }
 
 // Node: test-net-timeout-no-handle, test-net-socket-timeout
 #[test]
 fn a_destroyed_socket_does_not_time_out() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let (destroying, later) = (env.clone(), env.clone());
     let there = Peer::new("there", &log).on("connect", move |socket| {
@@ -111,13 +111,13 @@ fn a_destroyed_socket_does_not_time_out() {
         std::thread::sleep(2 * SHORT);
     });
     connection(&env, ServerOptions::default(), silent(), there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there close"]);
 }
 
 #[test]
 fn a_socket_that_still_connects_may_time_out() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     // A listener whose loop never runs: the kernel queues one connection for it, and no second one.
     let (elsewhere, other) = new_loop();
@@ -129,7 +129,7 @@ fn a_socket_that_still_connects_may_time_out() {
         socket.destroy();
     });
     there.connect(&env, to(&server).timeout(SHORT));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there timeout", "there close"]);
     server.close().expect("it listens");
     common::close(&elsewhere, &other);
@@ -138,19 +138,19 @@ fn a_socket_that_still_connects_may_time_out() {
 // The loop runs timers before it polls the network: input that arrived in time is read first all the same.
 #[test]
 fn a_connection_that_stood_in_time_does_not_time_out_in_a_late_loop() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = serve_one(&env, ServerOptions::default(), |socket| silent().attach(&socket));
     let there = Peer::new("there", &log).on("connect", Socket::end);
     there.connect(&env, to(&server).timeout(SHORT));
     std::thread::sleep(2 * SHORT);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "there finish", "there end", "there close"]);
 }
 
 #[test]
 fn what_came_in_time_is_read_before_a_late_loop_judges_the_silence() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let path = TempPath::new("late");
     let server = Server::new(&env, ServerOptions::default());
@@ -170,14 +170,14 @@ fn what_came_in_time_is_read_before_a_late_loop_judges_the_silence() {
         socket.end();
     });
     there.connect(&env, ConnectOptions::path(&path.0));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["here data in time", "here end", "here finish", "here close"]);
 }
 
 // The loop's time stands still while callbacks run: a write at the end of a slow callback is later than that time.
 #[test]
 fn a_write_at_the_end_of_a_slow_callback_begins_a_new_silence() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let timeout = 20 * SHORT;
     let noted = log.clone();
@@ -196,14 +196,14 @@ fn a_write_at_the_end_of_a_slow_callback_begins_a_new_silence() {
         .on("timeout", Socket::destroy);
     let here = Peer::new("here", &Log::default()).on_bytes(|_, _| {});
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "still waiting", "there timeout", "there close"]);
 }
 
 // The timer checks for activity only when it fires: it finds activity and waits for the rest.
 #[test]
 fn activity_puts_the_timeout_off() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let beats = Rc::new(Cell::new(0));
     let (count, clock, noted) = (Rc::clone(&beats), env.clone(), log.clone());
@@ -227,14 +227,14 @@ fn activity_puts_the_timeout_off() {
         .on("timeout", Socket::destroy);
     let here = Peer::new("here", &Log::default()).on_bytes(|_, _| {});
     connection(&env, ServerOptions::default(), here, there);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "last beat", "there timeout", "there close"]);
 }
 
 // Node: sequential/test-http-keep-alive-large-write
 #[test]
 fn a_slow_write_that_makes_progress_does_not_time_out() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let path = TempPath::new("progress");
     let server = Server::new(&env, ServerOptions::default());
@@ -262,6 +262,6 @@ fn a_slow_write_that_makes_progress_does_not_time_out() {
         })
         .on("timeout", Socket::destroy);
     there.connect(&env, ConnectOptions::path(&path.0));
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["there connect", "half time", "there timeout", "there close"]);
 }

@@ -35,13 +35,13 @@ fn watch(env: &Environment) -> Causes {
 // Node: lib/net.js, emitListeningNT and emitCloseNT are queued with the server's id as the default trigger
 #[test]
 fn the_reports_of_listening_and_of_close_are_caused_by_the_server() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, causes) = (Log::default(), watch(&env));
     let server = Server::new(&env, ServerOptions::default());
     let me = server.clone();
     let handler = Host::new(&log, |_| {}).on("listening", move || me.close().expect("the server listens"));
     server.listen(anywhere(), handler).expect("the server listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server listening", "server close"]);
     let servers = causes.servers.take();
     assert_eq!(causes.ticks.take(), [servers[0], servers[0]]);
@@ -50,7 +50,7 @@ fn the_reports_of_listening_and_of_close_are_caused_by_the_server() {
 // The close is noticed in the connection's context, which is not its trigger.
 #[test]
 fn the_report_of_a_close_that_waited_for_a_connection_is_caused_by_the_server() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let (log, causes) = (Log::default(), watch(&env));
     let server = Server::new(&env, ServerOptions::default());
     let me = server.clone();
@@ -60,7 +60,7 @@ fn the_report_of_a_close_that_waited_for_a_connection_is_caused_by_the_server() 
     });
     server.listen(anywhere(), handler).expect("the server listens");
     let _peer = TcpStream::connect(port_of(&server)).expect("the server listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert!(log.take().iter().any(|line| line == "server close"));
     let servers = causes.servers.take();
     assert_eq!(causes.ticks.take(), [servers[0], servers[0]]);

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 
 /// A connection that exchanges greetings in both directions.
 fn talk(listen: ListenOptions, connect: ConnectOptions, expected: Address) {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let server = Server::new(&env, ServerOptions::default());
     let noted = log.clone();
@@ -25,7 +25,7 @@ fn talk(listen: ListenOptions, connect: ConnectOptions, expected: Address) {
             socket.write(b"from there").expect("it is open");
         })
         .connect(&env, connect);
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     for event in ["here data from there", "there data from here", "here close", "there close"] {
         assert_eq!(log.count(event), 1, "{event}: {:?}", log.take());
     }
@@ -58,7 +58,7 @@ fn a_listener_from_elsewhere_serves() {
 // Node: test-net-server-listen-path
 #[test]
 fn everybody_may_be_let_in() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     for (readable, writable, bits) in [(true, false, 0o444), (false, true, 0o222), (true, true, 0o666)] {
         let path = TempPath::new("modes");
         let server = Server::new(&env, ServerOptions::default());
@@ -68,13 +68,13 @@ fn everybody_may_be_let_in() {
         assert_eq!(mode & bits, bits);
         server.close().expect("it listens");
     }
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }
 
 // Node: test-net-pipe-connect-errors, test-net-listen-error
 #[test]
 fn a_path_that_cannot_be_bound_is_refused_and_left_alone() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let log = Log::default();
     let path = TempPath::new("taken");
     let _taken = UnixListener::bind(&path.0).expect("the path is free");
@@ -87,31 +87,31 @@ fn a_path_that_cannot_be_bound_is_refused_and_left_alone() {
     assert!(path.0.exists(), "it belongs to another process");
     let missing = path.0.join("no/such/folder");
     server.listen_with(ListenOptions::path(missing), |_, _| {}).expect_err("there is no such folder");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["server dropped"]);
 }
 
 #[test]
 fn a_file_that_took_the_place_of_the_servers_stays() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let path = TempPath::new("successor");
     let server = Server::new(&env, ServerOptions::default());
     server.listen_with(ListenOptions::path(&path.0), |_, _| {}).expect("the server listens");
     std::fs::remove_file(&path.0).expect("the server's file");
     let _successor = UnixListener::bind(&path.0).expect("the path is free");
     server.close().expect("it listens");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
     std::os::unix::net::UnixStream::connect(&path.0).expect("the successor's file is there");
 }
 
 #[test]
 fn the_error_says_that_a_socket_file_is_left_over() {
-    let (lp, env) = new_loop();
+    let (event_loop, env) = new_loop();
     let path = TempPath::new("left-over");
     drop(UnixListener::bind(&path.0).expect("the path is free"));
     let server = Server::new(&env, ServerOptions::default());
     let error =
         server.listen_with(ListenOptions::path(&path.0), |_, _| {}).expect_err("a file is in the way");
     assert!(error.to_string().contains("nothing listens on this socket file"), "{error}");
-    run_to_the_end(&lp, &env);
+    run_to_the_end(&event_loop, &env);
 }

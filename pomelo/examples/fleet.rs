@@ -95,8 +95,8 @@ fn port_of(info: &ServerInfo, key: &str) -> u16 {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new()?;
+    let env = Environment::new(&event_loop);
     // A server is told the folder in front of its `key=value`; the master makes one.
     let own = tempfile::tempdir()?;
     let given = std::env::args().nth(1);

@@ -35,8 +35,8 @@ type Callback<T> = Box<dyn FnOnce(Result<T, Failure>)>;
 /// use async_wrap::Environment;
 /// use uv_core::{Loop, RunMode};
 ///
-/// let lp = Loop::new()?;
-/// let env = Environment::new(&lp);
+/// let event_loop = Loop::new()?;
+/// let env = Environment::new(&event_loop);
 /// Completion::new(&env, |result| assert_eq!(result, Ok(7))).ok(7);
 /// Completion::<()>::new(&env, |result| assert!(result.is_err(), "dropped unused"));
 /// env.run(RunMode::Default)?;

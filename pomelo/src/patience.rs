@@ -27,10 +27,10 @@ pub(crate) struct Patience {
 impl Patience {
     /// Starts a limit, which must be inspected several times before it ends.
     pub(crate) fn new(env: &Environment, limit: Duration) -> Self {
-        let lp = env.loop_handle();
+        let event_loop = env.loop_handle();
         // The time of a slow callback before this one does not count.
-        lp.update_time();
-        Self { left: limit, longest: (limit / 4).max(AT_LEAST), seen: lp.now() }
+        event_loop.update_time();
+        Self { left: limit, longest: (limit / 4).max(AT_LEAST), seen: event_loop.now() }
     }
 
     /// Inspects the limit. Returns whether it is used up.

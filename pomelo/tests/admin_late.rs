@@ -16,8 +16,8 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// The loop stands still for longer than that. Then it looks at its timers first, and only then at its connections.
 fn be_late(env: &Environment) {
     std::thread::sleep(LIMIT + Duration::from_millis(100));
-    let lp = env.loop_handle().clone();
-    env.set_timeout(Duration::from_millis(20), move || lp.stop());
+    let event_loop = env.loop_handle().clone();
+    env.set_timeout(Duration::from_millis(20), move || event_loop.stop());
     env.run(RunMode::Default).expect("the loop runs");
 }
 

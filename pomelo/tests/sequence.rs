@@ -106,8 +106,8 @@ fn event(app: &Application, event: &AppEvent) {
 fn play(folder: &OsStr) {
     log::set_logger(&Saying).expect("the first logger");
     log::set_max_level(LevelFilter::Info);
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     let app = Application::new(&env, Options::from_process().base(folder)).expect("a good configuration");
     app.load("custA", Cust("custA")).expect("a new name");
     app.load("custB", Cust("custB")).expect("a new name");

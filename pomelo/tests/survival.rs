@@ -18,8 +18,8 @@ fn main() {
 }
 
 fn play(folder: &OsStr) {
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     let app = Application::new(&env, Options::from_process().base(folder)).expect("a good configuration");
     app.on(|app: &Application, event: &AppEvent| match event {
         AppEvent::StartAll if !app.is_master() => println!("server {}", std::process::id()),

@@ -13,8 +13,8 @@ use uv_core::handle::HandleKind;
 use uv_core::{Errno, LoopHandle};
 
 /// Both ends of an IPC pipe.
-fn ipc_pair(lp: &LoopHandle) -> (PipeWrap, PipeWrap) {
-    let (ours, theirs) = (PipeWrap::new_ipc(lp), PipeWrap::new_ipc(lp));
+fn ipc_pair(event_loop: &LoopHandle) -> (PipeWrap, PipeWrap) {
+    let (ours, theirs) = (PipeWrap::new_ipc(event_loop), PipeWrap::new_ipc(event_loop));
     theirs.open(ours.handle().open_pair().expect("descriptors are left")).expect("a socket");
     (ours, theirs)
 }
@@ -30,8 +30,8 @@ fn connection() -> (Rc<OwnedFd>, TcpStream) {
 // Node: sequential/test-cluster-send-handle-large-payload
 #[test]
 fn descriptors_come_no_later_than_their_messages_also_when_those_are_read_together() {
-    let lp = new_loop();
-    let (sender, receiver) = ipc_pair(&lp);
+    let event_loop = new_loop();
+    let (sender, receiver) = ipc_pair(&event_loop);
     let received: Rc<RefCell<Vec<StreamWrap>>> = Rc::default();
     let (slot, pipe) = (Rc::clone(&received), receiver.clone());
     let log = Logger::set_reading(&receiver, move |stream, _| {
@@ -54,7 +54,7 @@ fn descriptors_come_no_later_than_their_messages_also_when_those_are_read_togeth
     sender.shutdown().expect("connected");
     receiver.read_start().expect("connected");
     sender.read_start().expect("connected");
-    assert!(!lp.run(uv_core::RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(uv_core::RunMode::Default).expect("the loop runs"));
     assert_eq!(log.bytes(), b"abcabcabc");
     assert_eq!(sent.take(), ["write", "write", "write", "shutdown", "end", "close"]);
     assert_eq!(receiver.pending_count(), 0);
@@ -64,19 +64,19 @@ fn descriptors_come_no_later_than_their_messages_also_when_those_are_read_togeth
         peer.write_all(b"to the new owner").expect("connected");
         peer.shutdown(std::net::Shutdown::Write).expect("connected");
         assert_eq!(wrap.write(b"from it").expect("connected").later, 0);
-        assert!(!lp.run(uv_core::RunMode::Default).expect("the loop runs"));
+        assert!(!event_loop.run(uv_core::RunMode::Default).expect("the loop runs"));
         assert_eq!(log.bytes(), b"to the new owner");
         let mut answer = Vec::new();
         peer.read_to_end(&mut answer).expect("the connection lives");
         assert_eq!(answer, b"from it");
     }
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
 }
 
 #[test]
 fn descriptors_are_refused_where_they_cannot_travel() {
-    let lp = new_loop();
-    let (sender, receiver) = ipc_pair(&lp);
+    let event_loop = new_loop();
+    let (sender, receiver) = ipc_pair(&event_loop);
     let (fd, _peer) = connection();
     assert_eq!(
         sender.write_fds("".into(), vec![Rc::clone(&fd)]).expect_err("no byte").errno(),
@@ -84,26 +84,26 @@ fn descriptors_are_refused_where_they_cannot_travel() {
     );
     let many = vec![Rc::clone(&fd); 254];
     assert_eq!(sender.write_fds("x".into(), many).expect_err("too many").errno(), Errno::EINVAL);
-    let (plain, _other) = common::pipe_pair(&lp);
+    let (plain, _other) = common::pipe_pair(&event_loop);
     assert_eq!(plain.write_fds("x".into(), vec![fd]).expect_err("no IPC pipe").errno(), Errno::EINVAL);
     assert_eq!(sender.bytes_written(), 0);
     for wrap in [sender, receiver, plain] {
         wrap.close();
     }
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
 }
 
 #[test]
 fn a_descriptor_that_is_not_taken_is_closed_with_the_pipe() {
-    let lp = new_loop();
-    let (sender, receiver) = ipc_pair(&lp);
+    let event_loop = new_loop();
+    let (sender, receiver) = ipc_pair(&event_loop);
     let (fd, mut peer) = connection();
     let pipe = receiver.clone();
     Logger::set_reading(&receiver, move |_, _| assert_eq!(pipe.pending_count(), 1));
     sender.write_fds("x".into(), vec![fd]).expect("an IPC pipe");
     sender.close();
     receiver.read_start().expect("connected");
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
     let mut rest = Vec::new();
     peer.read_to_end(&mut rest).expect("every copy is closed, so this does not block");
     assert_eq!(rest, b"");

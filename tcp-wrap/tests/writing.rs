@@ -12,27 +12,27 @@ use uv_core::{Errno, RunMode};
 // Node: async-hooks/test-writewrap
 #[test]
 fn a_write_that_the_kernel_takes_is_over_at_once() {
-    let lp = new_loop();
-    let (wrap, mut peer) = tcp_pair(&lp);
+    let event_loop = new_loop();
+    let (wrap, mut peer) = tcp_pair(&event_loop);
     let log = Logger::set(&wrap);
     assert_eq!(wrap.write(b"hello").expect("connected"), Written { now: 5, later: 0 });
     assert_eq!(wrap.write(b"").expect("connected"), Written { now: 0, later: 0 });
     assert_eq!(wrap.write_bytes("again".into()).expect("connected"), Written { now: 5, later: 0 });
     assert_eq!((wrap.write_queue_size(), wrap.bytes_written()), (0, 10));
-    assert!(!lp.is_alive(), "nothing waits");
+    assert!(!event_loop.is_alive(), "nothing waits");
     let mut received = [0; 10];
     peer.read_exact(&mut received).expect("it was sent");
     assert_eq!(&received, b"helloagain");
     wrap.close();
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
     assert_eq!(log.take(), ["close"]);
 }
 
 // Node: test-net-bytes-written-large, test-net-socket-byteswritten, test-net-large-string
 #[test]
 fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
-    let lp = new_loop();
-    let (wrap, mut peer) = tcp_pair(&lp);
+    let event_loop = new_loop();
+    let (wrap, mut peer) = tcp_pair(&event_loop);
     let log = Logger::set(&wrap);
     let data: Vec<u8> = (0..MUCH).map(|index| (index % 251) as u8).collect();
     let written = wrap.write(&data).expect("connected");
@@ -52,7 +52,7 @@ fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
         received
     });
     wrap.read_start().expect("connected");
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
     let received = reader.join().expect("the reader does not panic");
     assert!(received[..MUCH] == data && &received[MUCH..] == b"after");
     assert_eq!(wrap.bytes_written(), MUCH as u64 + 5);
@@ -63,8 +63,8 @@ fn the_rest_of_a_write_waits_but_all_of_it_counts_at_once() {
 // Node: test-net-sync-cork, test-net-write-fully-async-buffer
 #[test]
 fn several_buffers_keep_their_order_wherever_the_kernel_cuts_them() {
-    let lp = new_loop();
-    let (wrap, mut peer) = pipe_pair(&lp);
+    let event_loop = new_loop();
+    let (wrap, mut peer) = pipe_pair(&event_loop);
     let log = Logger::set(&wrap);
     let buffers: Vec<Vec<u8>> =
         (0..100_u32).map(|index| vec![index as u8; 1 + index as usize * 997]).collect();
@@ -81,15 +81,15 @@ fn several_buffers_keep_their_order_wherever_the_kernel_cuts_them() {
         received
     });
     wrap.read_start().expect("connected");
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
     assert!(reader.join().expect("the reader does not panic") == all);
     assert_eq!(log.take(), ["write", "shutdown", "end", "close"]);
 }
 
 #[test]
 fn more_buffers_than_one_system_call_takes_are_written_all_the_same() {
-    let lp = new_loop();
-    let (wrap, mut peer) = tcp_pair(&lp);
+    let event_loop = new_loop();
+    let (wrap, mut peer) = tcp_pair(&event_loop);
     Logger::set(&wrap);
     let slices = vec![IoSlice::new(b"ab"); 5000];
     let written = wrap.writev(&slices).expect("connected");
@@ -101,50 +101,50 @@ fn more_buffers_than_one_system_call_takes_are_written_all_the_same() {
         received
     });
     wrap.read_start().expect("connected");
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
     assert_eq!(reader.join().expect("the reader does not panic"), b"ab".repeat(5000));
 }
 
 // Node: async-hooks/test-shutdownwrap, test-net-end-close
 #[test]
 fn a_shutdown_is_reported_by_the_loop_and_makes_writing_an_error() {
-    let lp = new_loop();
-    let (wrap, mut peer) = tcp_pair(&lp);
+    let event_loop = new_loop();
+    let (wrap, mut peer) = tcp_pair(&event_loop);
     let log = Logger::set(&wrap);
     wrap.shutdown().expect("connected");
     assert_eq!(log.take(), [""; 0], "never from within the call");
     assert_eq!(wrap.write(b"x").expect_err("finished").errno(), Errno::EPIPE);
     assert_eq!(wrap.shutdown().expect_err("finished").errno(), Errno::ENOTCONN);
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["shutdown"]);
     assert_eq!(peer.read(&mut [0; 1]).expect("a FIN"), 0);
     wrap.close();
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
 }
 
 // Node: test-net-end-without-connect. The layer above treats this error as success.
 #[test]
 fn a_shutdown_without_a_connection_is_refused() {
-    let lp = new_loop();
-    let wrap = TcpWrap::new(&lp);
+    let event_loop = new_loop();
+    let wrap = TcpWrap::new(&event_loop);
     assert_eq!(wrap.shutdown().expect_err("not connected").errno(), Errno::ENOTCONN);
     assert_eq!(wrap.write(b"x").expect_err("no socket").errno(), Errno::EBADF);
     wrap.close();
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
 }
 
 // Node: test-net-write-cb-on-destroy-before-connect, test-net-socket-write-error
 #[test]
 fn close_cancels_what_waits_in_order_and_reports_itself_last() {
-    let lp = new_loop();
-    let (wrap, _peer) = tcp_pair(&lp);
+    let event_loop = new_loop();
+    let (wrap, _peer) = tcp_pair(&event_loop);
     let log = Logger::set(&wrap);
     assert!(wrap.write(&vec![0; MUCH]).expect("connected").later > 0);
     assert_eq!(wrap.write(b"more").expect("connected").later, 4);
     wrap.shutdown().expect("connected");
     wrap.close();
     assert_eq!(log.take(), [""; 0], "never from within the call");
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
     let expected =
         ["write failed: ECANCELED", "write failed: ECANCELED", "shutdown failed: ECANCELED", "close"];
     assert_eq!(log.take(), expected);
@@ -152,23 +152,23 @@ fn close_cancels_what_waits_in_order_and_reports_itself_last() {
 
 #[test]
 fn a_write_to_a_closed_peer_is_an_error_not_a_signal() {
-    let lp = new_loop();
-    let (wrap, peer) = pipe_pair(&lp);
+    let event_loop = new_loop();
+    let (wrap, peer) = pipe_pair(&event_loop);
     let log = Logger::set(&wrap);
     peer.shutdown(Shutdown::Both).expect("connected");
     drop(peer);
     assert_eq!(wrap.write(b"x").expect_err("the peer is closed").errno(), Errno::EPIPE);
     assert_eq!(wrap.bytes_written(), 0);
     wrap.close();
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
     assert_eq!(log.take(), ["close"]);
 }
 
 // Node: test-net-write-slow
 #[test]
 fn writes_while_connecting_go_out_once_connected() {
-    let lp = new_loop();
-    let (server, addr) = common::bound_tcp(&lp);
+    let event_loop = new_loop();
+    let (server, addr) = common::bound_tcp(&event_loop);
     let listener = server.clone();
     let received = std::rc::Rc::new(std::cell::RefCell::new(None));
     let slot = std::rc::Rc::clone(&received);
@@ -180,13 +180,13 @@ fn writes_while_connecting_go_out_once_connected() {
             listener.close();
         })
         .expect("bound");
-    let client = TcpWrap::new(&lp);
+    let client = TcpWrap::new(&event_loop);
     let log = Logger::set(&client);
     client.connect(addr).expect("loopback is reachable");
     assert_eq!(client.write(b"early").expect("connecting"), Written { now: 0, later: 5 });
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     client.close();
-    run_to_the_end(&lp);
+    run_to_the_end(&event_loop);
     assert_eq!(log.take(), ["connect", "write", "close"]);
     assert_eq!(received.take().expect("a connection came").bytes(), b"early");
 }

@@ -44,12 +44,12 @@ fn run(options: ServerOptions) -> Outcome<()> {
 
 /// Serves on a loop of its own until told to stop. Returns whether anything was left alive.
 fn serve(started: &mpsc::Sender<(SocketAddr, AsyncSender)>, options: ServerOptions) -> Outcome<bool> {
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new()?;
+    let env = Environment::new(&event_loop);
     let server = Server::new(&env, options)?;
     server.listen(ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0))), App::default())?;
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
-    let stop = Async::new(&lp, move |stop: &Async| {
+    let stop = Async::new(&event_loop, move |stop: &Async| {
         // Refused only if it was told so before.
         let _ = server.shutdown(GRACE);
         stop.close();

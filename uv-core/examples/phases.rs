@@ -8,10 +8,10 @@ use std::time::Duration;
 use uv_core::{Check, Idle, Loop, Prepare, Result, RunMode, Timer};
 
 fn main() -> Result<()> {
-    let lp = Loop::new()?;
+    let event_loop = Loop::new()?;
     let iteration = Rc::new(Cell::new(0));
 
-    let idle = Idle::new(&lp);
+    let idle = Idle::new(&event_loop);
     let count = Rc::clone(&iteration);
     idle.start(move |idle: &Idle| {
         count.set(count.get() + 1);
@@ -22,12 +22,12 @@ fn main() -> Result<()> {
         }
     })?;
 
-    let prepare = Prepare::new(&lp);
+    let prepare = Prepare::new(&event_loop);
     prepare.start(|_: &Prepare| println!("  prepare: the loop is about to poll"))?;
-    let check = Check::new(&lp);
+    let check = Check::new(&event_loop);
     check.start(|_: &Check| println!("  check: the loop has polled"))?;
 
-    let tick = Timer::new(&lp);
+    let tick = Timer::new(&event_loop);
     let period = Duration::from_millis(20);
     tick.start(period, period, move |tick: &Timer| {
         println!("  timer at {:?}", tick.loop_handle().now());
@@ -37,6 +37,6 @@ fn main() -> Result<()> {
         }
     })?;
 
-    lp.run(RunMode::Default)?;
-    lp.close()
+    event_loop.run(RunMode::Default)?;
+    event_loop.close()
 }

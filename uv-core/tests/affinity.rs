@@ -4,9 +4,9 @@ use std::fs;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio, set_affinity};
 use uv_core::{Errno, Loop, Pipe, RunMode};
 
-fn finish(lp: &Loop) {
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
-    lp.close().expect("nothing is left open");
+fn finish(event_loop: &Loop) {
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
+    event_loop.close().expect("nothing is left open");
 }
 
 /// The processors of a process, in the form of `/proc/PID/status`: `0,2-3`.
@@ -17,31 +17,31 @@ fn allowed(pid: i32) -> String {
 }
 
 /// A child that runs until the other end of its standard input is closed.
-fn waiting(lp: &Loop) -> (Process, Pipe) {
-    let pipe = Pipe::new(lp);
+fn waiting(event_loop: &Loop) -> (Process, Pipe) {
+    let pipe = Pipe::new(event_loop);
     let options = SpawnOptions::new("cat").stdio([Stdio::Pipe(pipe.clone())]);
-    let process = Process::spawn(lp, &options, |process: &Process, _: ExitStatus| process.close());
+    let process = Process::spawn(event_loop, &options, |process: &Process, _: ExitStatus| process.close());
     (process.expect("cat is everywhere"), pipe)
 }
 
 // libuv: thread_affinity
 #[test]
 fn a_process_runs_on_the_processors_that_it_is_bound_to() {
-    let lp = Loop::new().expect("a loop");
-    let (process, pipe) = waiting(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let (process, pipe) = waiting(&event_loop);
     let before = allowed(process.pid());
     let first = before.split([',', '-']).next().and_then(|cpu| cpu.parse().ok()).expect("a number");
     // Processors of the list that do not exist are ignored.
     set_affinity(process.pid(), &[first, 1023]).expect("the child is ours");
     assert_eq!(allowed(process.pid()), first.to_string());
     pipe.close();
-    finish(&lp);
+    finish(&event_loop);
 }
 
 #[test]
 fn what_cannot_be_bound_is_an_error() {
-    let lp = Loop::new().expect("a loop");
-    let (process, pipe) = waiting(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let (process, pipe) = waiting(&event_loop);
     let before = allowed(process.pid());
     for cpus in [&[][..], &[1024], &[usize::MAX]] {
         let error = set_affinity(process.pid(), cpus).expect_err("no processor");
@@ -51,5 +51,5 @@ fn what_cannot_be_bound_is_an_error() {
     let error = set_affinity(i32::MAX, &[0]).expect_err("no such process");
     assert_eq!(error.errno(), Errno::ESRCH);
     pipe.close();
-    finish(&lp);
+    finish(&event_loop);
 }

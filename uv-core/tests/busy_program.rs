@@ -49,26 +49,26 @@ fn a_program_that_is_written_for_a_moment_is_started_and_one_that_is_written_for
         file.set_permissions(Permissions::from_mode(0o755)).expect("a file of our own");
         *WRITER.lock().expect("no thread panics with it") = Some(file);
     };
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let options = SpawnOptions::new(&path);
     let ends = |process: &Process, status: ExitStatus| {
         assert_eq!((status.code, status.signal), (3, 0));
         process.close();
     };
     open();
-    Process::spawn(&lp, &options, ends).expect("the second try");
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    Process::spawn(&event_loop, &options, ends).expect("the second try");
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     // Linux 6.11 and 6.12 execute a program that is open for writing.
     let is_refused = std::mem::take(&mut *BUSY.lock().expect("no thread panics with it")) == 1;
 
     *PATIENCE.lock().expect("no thread panics with it") = usize::MAX;
     open();
-    let started = Process::spawn(&lp, &options, ends);
+    let started = Process::spawn(&event_loop, &options, ends);
     if is_refused {
         let error = started.expect_err("the file is open for writing");
         assert_eq!((error.op(), error.errno()), ("spawn", Errno::ETXTBSY));
         assert_eq!(*BUSY.lock().expect("no thread panics with it"), 5, "a few times");
     }
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     fs::remove_file(&path).expect("a file of our own");
 }

@@ -38,7 +38,7 @@ fn panics(run: impl FnOnce()) {
 
 /// Fills every place of a loop in which it keeps a program's value, with two values each, of which one panics when it
 /// is dropped. Returns the number of values.
-fn fill(lp: &Loop, dropped: &Rc<Cell<usize>>) -> usize {
+fn fill(event_loop: &Loop, dropped: &Rc<Cell<usize>>) -> usize {
     let made = Cell::new(0_usize);
     let bomb = || {
         made.set(made.get() + 1);
@@ -46,25 +46,25 @@ fn fill(lp: &Loop, dropped: &Rc<Cell<usize>>) -> usize {
     };
     for _ in 0..2 {
         let inside = bomb();
-        let timer = Timer::new(lp);
+        let timer = Timer::new(event_loop);
         timer.start(Duration::from_secs(9), Duration::ZERO, move |_: &Timer| hold(&inside)).expect("start");
         let inside = bomb();
-        Idle::new(lp).start(move |_: &Idle| hold(&inside)).expect("start");
+        Idle::new(event_loop).start(move |_: &Idle| hold(&inside)).expect("start");
         let inside = bomb();
-        Signal::new(lp).start(SIGUSR1, move |_: &Signal, _| hold(&inside)).expect("start");
+        Signal::new(event_loop).start(SIGUSR1, move |_: &Signal, _| hold(&inside)).expect("start");
         let inside = bomb();
-        let _ = Async::new(lp, move |_: &Async| hold(&inside));
+        let _ = Async::new(event_loop, move |_: &Async| hold(&inside));
         let inside = bomb();
-        let tcp = Tcp::new(lp);
+        let tcp = Tcp::new(event_loop);
         tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_close(move || hold(&inside)));
         let inside = bomb();
-        let listener = Tcp::new(lp);
+        let listener = Tcp::new(event_loop);
         listener.listen_with(1, move |_, _| hold(&inside)).expect("listen");
         let inside = bomb();
-        let closing = Timer::new(lp);
+        let closing = Timer::new(event_loop);
         closing.close_with(move || hold(&inside));
         let inside = bomb();
-        lp.queue_work(|| {}, move |_| hold(&inside));
+        event_loop.queue_work(|| {}, move |_| hold(&inside));
     }
     made.get()
 }
@@ -80,17 +80,17 @@ fn a_loop_dropped_drops_everything_although_destructors_panic_and_then_panics() 
     let body = || {
         let before = open_fds();
         let dropped = Rc::new(Cell::new(0));
-        let lp = Loop::new().expect("a loop");
-        let clone = lp.clone();
-        let made = fill(&lp, &dropped);
-        panics(|| drop(lp));
+        let event_loop = Loop::new().expect("a loop");
+        let clone = event_loop.clone();
+        let made = fill(&event_loop, &dropped);
+        panics(|| drop(event_loop));
         assert_eq!(dropped.get(), made);
         assert!(!clone.is_alive() && clone.handles().is_empty());
         drop(clone);
         // The only thread of the pool has dropped the work before this one.
-        let lp = test_loop();
-        lp.queue_work(|| {}, |_| {});
-        lp.finish();
+        let event_loop = test_loop();
+        event_loop.queue_work(|| {}, |_| {});
+        event_loop.finish();
         assert_eq!(open_fds(), before);
     };
     assert!(alone::status(name, one_thread, body).is_none_or(|status| status.success()));
@@ -98,19 +98,19 @@ fn a_loop_dropped_drops_everything_although_destructors_panic_and_then_panics() 
 
 #[test]
 fn a_destructor_that_panics_in_the_close_phase_keeps_neither_the_callback_nor_the_handle() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let (dropped, closed) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     for _ in 0..3 {
         let inside = Bomb { dropped: Rc::clone(&dropped), explodes: true };
-        let timer = Timer::new(&lp);
+        let timer = Timer::new(&event_loop);
         timer.start(Duration::from_secs(9), Duration::ZERO, move |_: &Timer| hold(&inside)).expect("start");
         let count = Rc::clone(&closed);
         timer.close_with(move || count.set(count.get() + 1));
     }
     for _ in 0..3 {
-        panics(|| while lp.run(RunMode::Once).expect("run") {});
+        panics(|| while event_loop.run(RunMode::Once).expect("run") {});
     }
-    lp.finish();
+    event_loop.finish();
     assert_eq!((dropped.get(), closed.get()), (3, 3));
 }
 
@@ -127,10 +127,10 @@ impl Drop for Mine {
 fn a_result_that_panics_in_a_thread_of_the_pool_does_not_end_the_thread() {
     let name = "a_result_that_panics_in_a_thread_of_the_pool_does_not_end_the_thread";
     let body = || {
-        let lp = Loop::new().expect("a loop");
+        let event_loop = Loop::new().expect("a loop");
         let (running, runs) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();
-        lp.queue_work(
+        event_loop.queue_work(
             move || {
                 running.send(()).expect("the test waits");
                 released.recv().expect_err("released by a drop");
@@ -139,13 +139,13 @@ fn a_result_that_panics_in_a_thread_of_the_pool_does_not_end_the_thread() {
             |_| unreachable!("the loop is dropped"),
         );
         runs.recv().expect("the work runs");
-        drop(lp);
+        drop(event_loop);
         drop(release);
-        let lp = test_loop();
+        let event_loop = test_loop();
         let done = Rc::new(Cell::new(false));
         let set = Rc::clone(&done);
-        lp.queue_work(|| {}, move |result| set.set(result.is_ok()));
-        lp.finish();
+        event_loop.queue_work(|| {}, move |result| set.set(result.is_ok()));
+        event_loop.finish();
         assert!(done.get());
     };
     assert!(alone::status(name, one_thread, body).is_none_or(|status| status.success()));

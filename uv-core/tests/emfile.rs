@@ -44,25 +44,26 @@ fn fill() -> Vec<File> {
 #[test]
 fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
     with_few_descriptors("without_descriptors_connections_are_shed_and_the_listener_recovers", || {
-        let lp = test_loop();
+        let event_loop = test_loop();
         let accepted: Rc<RefCell<Vec<Tcp>>> = Rc::default();
         let kept = Rc::clone(&accepted);
-        let (_server, addr) = serve(&lp, move |connection| kept.borrow_mut().push(connection));
-        lp.turn();
+        let (_server, addr) = serve(&event_loop, move |connection| kept.borrow_mut().push(connection));
+        event_loop.turn();
         // The peers first: they need descriptors of this process too.
         let mut peers: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).expect("connect")).collect();
         let fillers = fill();
-        lp.until(|| is_over(&mut peers));
+        event_loop.until(|| is_over(&mut peers));
         assert!(accepted.borrow().is_empty(), "nothing was announced");
         // The connections are closed unserved and the loop does not spin.
-        let rounds = (0..3).map(|_| lp.run(RunMode::NoWait)).filter(|alive| *alive == Ok(true)).count();
+        let rounds =
+            (0..3).map(|_| event_loop.run(RunMode::NoWait)).filter(|alive| *alive == Ok(true)).count();
         assert_eq!(rounds, 3);
-        assert_ne!(lp.backend_timeout(), Some(Duration::ZERO));
+        assert_ne!(event_loop.backend_timeout(), Some(Duration::ZERO));
         drop(fillers);
         let _peer = TcpStream::connect(addr).expect("connect");
-        lp.until(|| accepted.borrow().len() == 1);
+        event_loop.until(|| accepted.borrow().len() == 1);
         accepted.borrow_mut().clear();
-        lp.close_and_finish();
+        event_loop.close_and_finish();
     });
 }
 
@@ -76,7 +77,7 @@ fn is_over(peers: &mut [TcpStream]) -> bool {
 
 /// A loop without its spare descriptor, and a listener with a waiting connection.
 struct Starved {
-    lp: TestLoop,
+    event_loop: TestLoop,
     address: SocketAddr,
     /// The announced connections and errors.
     announced: Rc<RefCell<Vec<Result<()>>>>,
@@ -94,19 +95,19 @@ impl Starved {
         let peer = TcpStream::connect(address).expect("connect");
         let (other, other_peer) = sockets();
         let before = descriptors();
-        let lp = Loop::new().expect("a loop");
+        let event_loop = Loop::new().expect("a loop");
         let needed = descriptors() - before;
-        drop(lp);
+        drop(event_loop);
         let mut fillers = fill();
         // The descriptors that a loop needs, except for the spare one.
         fillers.truncate(fillers.len() + 1 - needed);
-        let lp = test_loop();
+        let event_loop = test_loop();
         assert!(File::open("/dev/null").is_err());
         let starved = Self {
-            other: Tcp::new(&lp),
+            other: Tcp::new(&event_loop),
             announced: Rc::default(),
             accepted: Rc::default(),
-            lp,
+            event_loop,
             address,
             fillers,
             _peers: [peer, other_peer],
@@ -117,7 +118,7 @@ impl Starved {
     }
 
     fn listen(&self, listener: TcpListener) {
-        let server = Tcp::new(&self.lp);
+        let server = Tcp::new(&self.event_loop);
         server.open(listener.into()).expect("open");
         let (announced, accepted) = (Rc::clone(&self.announced), Rc::clone(&self.accepted));
         let me = server.clone();
@@ -139,7 +140,7 @@ impl Starved {
     fn finish(self) {
         drop(self.fillers);
         self.accepted.borrow_mut().clear();
-        self.lp.close_and_finish();
+        self.event_loop.close_and_finish();
     }
 }
 
@@ -151,23 +152,23 @@ fn descriptors() -> usize {
 fn without_a_spare_descriptor_the_listener_waits_and_does_not_spin() {
     with_few_descriptors("without_a_spare_descriptor_the_listener_waits_and_does_not_spin", || {
         let mut starved = Starved::new();
-        let lp = &starved.lp;
+        let event_loop = &starved.event_loop;
         let turns = Rc::new(Cell::new(0));
         let counted = Rc::clone(&turns);
-        Prepare::new(lp).start(move |_: &Prepare| counted.set(counted.get() + 1)).expect("start");
+        Prepare::new(event_loop).start(move |_: &Prepare| counted.set(counted.get() + 1)).expect("start");
         // Long enough for several attempts.
         let over = Rc::new(Cell::new(false));
         let rung = Rc::clone(&over);
-        let timer = Timer::new(lp);
+        let timer = Timer::new(event_loop);
         timer
             .start(Duration::from_millis(450), Duration::ZERO, move |_: &Timer| rung.set(true))
             .expect("start");
-        lp.until(|| over.get());
+        event_loop.until(|| over.get());
         // Each attempt takes a few iterations; a spinning loop takes many thousands.
         assert!(turns.get() < 50, "{} turns", turns.get());
         assert_eq!(starved.announced(), [Errno::EMFILE.name()], "said once");
         starved.fillers.clear();
-        lp.until(|| !starved.accepted.borrow().is_empty());
+        event_loop.until(|| !starved.accepted.borrow().is_empty());
         assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"]);
         starved.finish();
     });
@@ -177,9 +178,9 @@ fn without_a_spare_descriptor_the_listener_waits_and_does_not_spin() {
 fn a_listener_that_waits_for_a_descriptor_gets_the_one_that_its_loop_closes() {
     with_few_descriptors("a_listener_that_waits_for_a_descriptor_gets_the_one_that_its_loop_closes", || {
         let starved = Starved::new();
-        starved.lp.until(|| !starved.announced().is_empty());
+        starved.event_loop.until(|| !starved.announced().is_empty());
         starved.other.close();
-        starved.lp.turn();
+        starved.event_loop.turn();
         assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"]);
         starved.finish();
     });
@@ -189,24 +190,24 @@ fn a_listener_that_waits_for_a_descriptor_gets_the_one_that_its_loop_closes() {
 fn the_lack_of_descriptors_is_said_again_only_after_there_was_a_spare_one() {
     with_few_descriptors("the_lack_of_descriptors_is_said_again_only_after_there_was_a_spare_one", || {
         let mut starved = Starved::new();
-        let client = Tcp::new(&starved.lp);
+        let client = Tcp::new(&starved.event_loop);
         // From now on a descriptor is free.
         starved.fillers.pop();
         client.bind(LOCALHOST.parse().expect("an address"), BindOptions::default()).expect("bind");
         starved.fillers.extend(fill());
-        starved.lp.until(|| !starved.announced().is_empty());
+        starved.event_loop.until(|| !starved.announced().is_empty());
         starved.other.close();
-        starved.lp.turn();
+        starved.event_loop.turn();
         assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"], "it took the last descriptor");
         let over = Rc::new(Cell::new(false));
         let rung = Rc::clone(&over);
         client.connect(starved.address).expect("connect");
-        let timer = Timer::new(&starved.lp);
+        let timer = Timer::new(&starved.event_loop);
         // Long enough for several attempts.
         timer
             .start(Duration::from_millis(250), Duration::ZERO, move |_: &Timer| rung.set(true))
             .expect("start");
-        starved.lp.until(|| over.get());
+        starved.event_loop.until(|| over.get());
         assert_eq!(starved.announced(), [Errno::EMFILE.name(), "ok"]);
         starved.finish();
     });
@@ -216,7 +217,7 @@ fn the_lack_of_descriptors_is_said_again_only_after_there_was_a_spare_one() {
 fn a_listener_that_waits_for_a_descriptor_closes_like_any_other() {
     with_few_descriptors("a_listener_that_waits_for_a_descriptor_closes_like_any_other", || {
         let starved = Starved::new();
-        starved.lp.until(|| !starved.announced().is_empty());
+        starved.event_loop.until(|| !starved.announced().is_empty());
         starved.finish();
     });
 }

@@ -32,18 +32,18 @@ impl StreamUpcall for Answer {
     }
 }
 
-fn answering(lp: &Loop, at_once: bool) -> TcpStream {
+fn answering(event_loop: &Loop, at_once: bool) -> TcpStream {
     let (ours, peer) = sockets();
-    let connection = Tcp::new(lp);
+    let connection = Tcp::new(event_loop);
     connection.open(ours.into()).expect("open");
     connection.set_upcall(Answer { at_once });
     connection.read_start().expect("read_start");
     peer
 }
 
-fn exchange(lp: &Loop, peer: &mut TcpStream) {
+fn exchange(event_loop: &Loop, peer: &mut TcpStream) {
     peer.write_all(b"request").expect("write");
-    assert_eq!(lp.run(RunMode::Once), Ok(true));
+    assert_eq!(event_loop.run(RunMode::Once), Ok(true));
     let mut answer = [0; 6];
     peer.read_exact(&mut answer).expect("read");
     assert_eq!(&answer, b"answer");
@@ -52,17 +52,17 @@ fn exchange(lp: &Loop, peer: &mut TcpStream) {
 #[test]
 fn an_exchange_allocates_nothing() {
     for at_once in [true, false] {
-        let lp = test_loop();
-        let mut peer = answering(&lp, at_once);
+        let event_loop = test_loop();
+        let mut peer = answering(&event_loop, at_once);
         for _ in 0..10 {
-            exchange(&lp, &mut peer);
+            exchange(&event_loop, &mut peer);
         }
         let counted = allocation_counter::measure(|| {
             for _ in 0..100 {
-                exchange(&lp, &mut peer);
+                exchange(&event_loop, &mut peer);
             }
         });
         assert_eq!(counted.count_total, 0, "at once: {at_once}");
-        lp.close_and_finish();
+        event_loop.close_and_finish();
     }
 }

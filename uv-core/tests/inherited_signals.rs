@@ -7,9 +7,9 @@ use std::rc::Rc;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, kill};
 use uv_core::{Loop, RunMode, Signal};
 
-fn finish(lp: &Loop) {
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
-    lp.close().expect("nothing is left open");
+fn finish(event_loop: &Loop) {
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
+    event_loop.close().expect("nothing is left open");
 }
 
 // Node: PlatformInit, which clears the mask that it inherits.
@@ -22,10 +22,10 @@ fn a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher() {
         |command| alone::wrap(command, &["env", "--block-signal=TERM"]),
         || {
             let own = i32::try_from(std::process::id()).expect("process ids are positive");
-            let lp = Loop::new().expect("a loop");
+            let event_loop = Loop::new().expect("a loop");
             let count = Rc::new(Cell::new(0));
             let counted = Rc::clone(&count);
-            let signal = Signal::new(&lp);
+            let signal = Signal::new(&event_loop);
             let started = signal.start(libc::SIGTERM, move |signal: &Signal, _| {
                 counted.set(counted.get() + 1);
                 signal.close();
@@ -33,9 +33,9 @@ fn a_signal_that_the_parent_has_blocked_still_comes_to_its_watcher() {
             started.expect("SIGTERM may be watched");
             kill(own, libc::SIGTERM).expect("a process may signal itself");
             // A signal that is still blocked when the process sends it to itself is not delivered later either.
-            lp.run(RunMode::NoWait).expect("the loop runs");
+            event_loop.run(RunMode::NoWait).expect("the loop runs");
             assert_eq!(count.get(), 1);
-            finish(&lp);
+            finish(&event_loop);
         },
     );
     assert!(status.is_none_or(|status| status.success()));
@@ -50,15 +50,16 @@ fn a_child_of_a_process_that_ignores_sighup_ignores_it_too() {
         |command| alone::wrap(command, &["env", "--ignore-signal=HUP", "--ignore-signal=TERM"]),
         || {
             for (signal, code) in [("HUP", 7), ("TERM", 0)] {
-                let lp = Loop::new().expect("a loop");
+                let event_loop = Loop::new().expect("a loop");
                 let options = SpawnOptions::new("sh").args(["-c", &format!("kill -{signal} $$; exit 7")]);
-                let process = Process::spawn(&lp, &options, move |process: &Process, status: ExitStatus| {
-                    // Every other signal has its default action again.
-                    assert_eq!(status.code, code, "{signal}");
-                    process.close();
-                });
+                let process =
+                    Process::spawn(&event_loop, &options, move |process: &Process, status: ExitStatus| {
+                        // Every other signal has its default action again.
+                        assert_eq!(status.code, code, "{signal}");
+                        process.close();
+                    });
                 process.expect("there is a shell");
-                finish(&lp);
+                finish(&event_loop);
             }
         },
     );

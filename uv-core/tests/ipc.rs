@@ -15,8 +15,8 @@ use uv_core::socket::Received;
 use uv_core::{Errno, Pipe, Tcp};
 
 /// Two IPC pipes of one loop, connected with each other.
-fn ipc_pair(lp: &TestLoop) -> (Pipe, Pipe) {
-    let (a, b) = (Pipe::new_ipc(lp), Pipe::new_ipc(lp));
+fn ipc_pair(event_loop: &TestLoop) -> (Pipe, Pipe) {
+    let (a, b) = (Pipe::new_ipc(event_loop), Pipe::new_ipc(event_loop));
     let theirs = a.open_pair().expect("a pair");
     b.open(theirs).expect("open");
     (a, b)
@@ -44,9 +44,9 @@ fn dup(fd: impl AsFd) -> Rc<OwnedFd> {
 #[test]
 fn many_descriptors_of_a_message_are_queued_and_counted_down() {
     const FDS: usize = 100;
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (a, b) = ipc_pair(&lp);
+    let (a, b) = ipc_pair(&event_loop);
     a.set_upcall(Tower::new(&log, "sender"));
     let this = b.clone();
     b.set_upcall(Tower::new(&log, "receiver").on_read(move |_| {
@@ -59,16 +59,16 @@ fn many_descriptors_of_a_message_are_queued_and_counted_down() {
     b.read_start().expect("read_start");
     let null = File::open("/dev/null").expect("open");
     a.write_fds("x", (0..FDS).map(|_| dup(&null)).collect()).expect("write");
-    lp.until(|| log.has("receiver read 1") && log.has("sender write ok"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("receiver read 1") && log.has("sender write ok"));
+    event_loop.close_and_finish();
 }
 
 // libuv: ipc_listen_before_write, ipc_tcp_connection, ipc_send_recv
 #[test]
 fn what_arrives_is_identified_and_comes_with_its_own_message() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (a, b) = ipc_pair(&lp);
+    let (a, b) = ipc_pair(&event_loop);
     let received = receiver(&b, &log);
     let path = socket_path();
     let listener = TcpListener::bind(LOCALHOST).expect("bind");
@@ -81,29 +81,29 @@ fn what_arrives_is_identified_and_comes_with_its_own_message() {
         a.write("plain").expect("write");
         a.write_fds("with", vec![fd]).expect("write");
     }
-    lp.until(|| received.borrow().len() == 5);
+    event_loop.until(|| received.borrow().len() == 5);
     let kinds: Vec<_> = received.borrow().iter().map(|item| item.kind).collect();
     let tcp = Some(HandleKind::Tcp);
     assert_eq!(kinds, [tcp, tcp, Some(HandleKind::Pipe), None, None]);
     // The first message is not merged with later bytes that follow a descriptor.
     assert_eq!(log.lines()[0], "receiver read 9");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: ipc_listen_after_write
 #[test]
 fn a_listener_sent_before_it_listens_accepts_on_both_sides() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (a, b) = ipc_pair(&lp);
+    let (a, b) = ipc_pair(&event_loop);
     let received = receiver(&b, &log);
     let listener = TcpListener::bind(LOCALHOST).expect("bind");
     let addr = listener.local_addr().expect("an address");
-    let ours = Tcp::new(&lp);
+    let ours = Tcp::new(&event_loop);
     ours.open(listener.as_fd().try_clone_to_owned().expect("dup")).expect("open");
     a.write_fds("x", vec![dup(&listener)]).expect("write");
-    lp.until(|| received.borrow().len() == 1);
-    let theirs = Tcp::new(&lp);
+    event_loop.until(|| received.borrow().len() == 1);
+    let theirs = Tcp::new(&event_loop);
     theirs.open(received.borrow_mut().remove(0).fd).expect("open");
     let count = Rc::new(RefCell::new([0, 0]));
     for (index, server) in [&ours, &theirs].into_iter().enumerate() {
@@ -116,67 +116,67 @@ fn a_listener_sent_before_it_listens_accepts_on_both_sides() {
             .expect("listen");
     }
     let _peer = TcpStream::connect(addr).expect("connect");
-    lp.until(|| count.borrow().iter().sum::<u32>() == 1);
+    event_loop.until(|| count.borrow().iter().sum::<u32>() == 1);
     ours.close();
     let _peer = TcpStream::connect(addr).expect("connect");
-    lp.until(|| count.borrow().iter().sum::<u32>() == 2);
+    event_loop.until(|| count.borrow().iter().sum::<u32>() == 2);
     assert!(count.borrow()[1] >= 1, "it outlives the sender's");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: ipc_tcp_connection
 #[test]
 fn the_sender_may_let_go_right_after_the_write() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (a, b) = ipc_pair(&lp);
+    let (a, b) = ipc_pair(&event_loop);
     let received = receiver(&b, &log);
     let (connection, mut peer) = sockets();
     a.write_fds("x", vec![Rc::new(connection.into())]).expect("write");
-    lp.until(|| received.borrow().len() == 1);
+    event_loop.until(|| received.borrow().len() == 1);
     let mut theirs = TcpStream::from(received.borrow_mut().remove(0).fd);
     theirs.write_all(b"hello").expect("write");
     let mut data = [0; 5];
     peer.read_exact(&mut data).expect("read");
     assert_eq!(&data, b"hello");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: ipc_send_zero
 #[test]
 fn a_zero_length_write_completes_and_one_with_descriptors_is_refused() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (a, _b) = ipc_pair(&lp);
+    let (a, _b) = ipc_pair(&event_loop);
     a.set_upcall(Tower::new(&log, "sender"));
     a.write("").expect("write");
     let null = dup(File::open("/dev/null").expect("open"));
     assert_eq!(errno(a.write_fds("", vec![Rc::clone(&null)])), Errno::EINVAL);
     assert_eq!(errno(a.write_fds("x", vec![null; 254])), Errno::EINVAL, "more than a message carries");
-    lp.turn();
+    event_loop.turn();
     assert_eq!(log.take(), ["sender write ok"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn descriptors_travel_through_ipc_pipes_only() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let (ours, _theirs) = UnixStream::pair().expect("socketpair");
-    let plain = Pipe::new(&lp);
+    let plain = Pipe::new(&event_loop);
     plain.open(ours.into()).expect("open");
     let null = dup(File::open("/dev/null").expect("open"));
     assert_eq!(errno(plain.write_fds("x", vec![null])), Errno::EINVAL);
     let (reader, _writer) = std::io::pipe().expect("pipe");
-    assert_eq!(errno(Pipe::new_ipc(&lp).open(reader.into())), Errno::EINVAL);
-    lp.close_and_finish();
+    assert_eq!(errno(Pipe::new_ipc(&event_loop).open(reader.into())), Errno::EINVAL);
+    event_loop.close_and_finish();
 }
 
 // libuv: ipc_heavy_traffic_deadlock_bug
 #[test]
 fn heavy_traffic_both_ways_does_not_deadlock() {
     const BYTES: usize = 4 << 20;
-    let lp = test_loop();
-    let (a, b) = ipc_pair(&lp);
+    let event_loop = test_loop();
+    let (a, b) = ipc_pair(&event_loop);
     let totals: Rc<RefCell<[usize; 2]>> = Rc::default();
     for (index, pipe) in [&a, &b].into_iter().enumerate() {
         let totals = Rc::clone(&totals);
@@ -188,17 +188,17 @@ fn heavy_traffic_both_ways_does_not_deadlock() {
             pipe.write(vec![7; BYTES / 64]).expect("write");
         }
     }
-    lp.until(|| *totals.borrow() == [BYTES, BYTES]);
-    lp.close_and_finish();
+    event_loop.until(|| *totals.borrow() == [BYTES, BYTES]);
+    event_loop.close_and_finish();
 }
 
 // unpinned in libuv, issue 2086
 #[test]
 fn a_partial_write_sends_its_descriptors_exactly_once() {
     const BYTES: usize = 4 << 20;
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (a, b) = ipc_pair(&lp);
+    let (a, b) = ipc_pair(&event_loop);
     a.set_upcall(Tower::new(&log, "sender"));
     let total = Rc::new(RefCell::new((0, Vec::new())));
     let null = dup(File::open("/dev/null").expect("open"));
@@ -218,39 +218,39 @@ fn a_partial_write_sends_its_descriptors_exactly_once() {
         }
     }));
     b.read_start().expect("read_start");
-    lp.until(|| total.borrow().0 == 3 * BYTES + 1 && log.count("sender write ok") == 4);
+    event_loop.until(|| total.borrow().0 == 3 * BYTES + 1 && log.count("sender write ok") == 4);
     let arrivals = total.borrow().1.clone();
     assert_eq!(arrivals.len(), 4);
     // Each arrived with the first byte of its message: not before it, and in order.
     assert!(arrivals[0] > BYTES && arrivals[0] == arrivals[1]);
     assert!(arrivals[2] > 2 * BYTES && arrivals[3] > 2 * BYTES + 1);
     assert_eq!(Rc::strong_count(&null), 1, "none is held any longer");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // unpinned in libuv
 #[test]
 fn descriptors_never_taken_are_closed_with_the_pipe() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (a, b) = ipc_pair(&lp);
+    let (a, b) = ipc_pair(&event_loop);
     b.set_upcall(Tower::new(&log, "receiver"));
     b.read_start().expect("read_start");
     let (connection, mut peer) = sockets();
     a.write_fds("x", vec![Rc::new(connection.into())]).expect("write");
-    lp.until(|| b.pending_count() == 1);
+    event_loop.until(|| b.pending_count() == 1);
     b.close();
-    lp.turn();
+    event_loop.turn();
     assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_connection_accepted_by_an_ipc_listener_carries_handles() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let path = socket_path();
-    let server = Pipe::new_ipc(&lp);
+    let server = Pipe::new_ipc(&event_loop);
     server.bind(path.path()).expect("bind");
     let (listener, seen) = (server.clone(), log.clone());
     let received: Rc<RefCell<Vec<Received>>> = Rc::default();
@@ -265,32 +265,32 @@ fn a_connection_accepted_by_an_ipc_listener_carries_handles() {
             connection.read_start().expect("read_start");
         })
         .expect("listen");
-    let client = Pipe::new_ipc(&lp);
+    let client = Pipe::new_ipc(&event_loop);
     let sender = client.clone();
     client.set_upcall(Tower::new(&log, "client").on_connect(move |_| {
         let null = dup(File::open("/dev/null").expect("open"));
         sender.write_fds("x", vec![null]).expect("write");
     }));
     client.connect(path.path()).expect("connect");
-    lp.until(|| received.borrow().len() == 1);
+    event_loop.until(|| received.borrow().len() == 1);
     received.borrow_mut().clear();
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_plain_pipe_reads_on_behind_a_message_with_descriptors() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let sender = Pipe::new_ipc(&lp);
-    let plain = Pipe::new(&lp);
+    let sender = Pipe::new_ipc(&event_loop);
+    let plain = Pipe::new(&event_loop);
     plain.open(sender.open_pair().expect("a pair")).expect("open");
     plain.set_upcall(Tower::new(&log, "plain"));
     plain.read_start().expect("read_start");
-    lp.turn();
+    event_loop.turn();
     let (connection, mut peer) = sockets();
     sender.write_fds("a", vec![Rc::new(connection.into())]).expect("write");
     sender.write("b").expect("write");
-    lp.until(|| log.count("plain read 1") == 2);
+    event_loop.until(|| log.count("plain read 1") == 2);
     assert_eq!(peer.read(&mut [0]).expect("the end"), 0, "the descriptor was not asked for");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }

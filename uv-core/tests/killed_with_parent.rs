@@ -13,13 +13,13 @@ fn outcome_of_child_of_ending_thread(killed: bool) -> String {
     let (output, stdout) = std::io::pipe().expect("a pipe");
     let (end, may_end) = mpsc::channel();
     let starter = thread::spawn(move || {
-        let lp = Loop::new().expect("a loop");
+        let event_loop = Loop::new().expect("a loop");
         // The last line is written when its input ends. The shell starts no other process.
         let options = SpawnOptions::new("sh")
             .args(["-c", "echo started; read line; echo ended by itself"])
             .stdio([Stdio::InheritFd(stdin.as_raw_fd()), Stdio::InheritFd(stdout.as_raw_fd())])
             .killed_with_parent(killed);
-        Process::spawn(&lp, &options, |_: &Process, _: ExitStatus| {}).expect("sh is everywhere");
+        Process::spawn(&event_loop, &options, |_: &Process, _: ExitStatus| {}).expect("sh is everywhere");
         may_end.recv().expect("the test has read a line");
     });
     let mut output = BufReader::new(output);

@@ -46,13 +46,13 @@ impl StreamUpcall for Echo {
 // libuv: callback_stack
 #[test]
 fn no_downcall_calls_up() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let path = socket_path();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     peer.write_all(b"there already").expect("write");
     tcp.set_upcall(Tower::new(&log, "tcp"));
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     pipe.set_upcall(Tower::new(&log, "pipe"));
     tcp.read_start().expect("read_start");
     tcp.write("x").expect("write");
@@ -63,7 +63,7 @@ fn no_downcall_calls_up() {
     pipe.close();
     tcp.close();
     assert!(log.lines().is_empty());
-    lp.finish();
+    event_loop.finish();
     let expected = [
         "tcp write ok",
         "tcp shutdown ok",
@@ -77,16 +77,16 @@ fn no_downcall_calls_up() {
 
 #[test]
 fn a_callback_may_close_itself_its_peer_and_anything_else() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let accepted: Rc<RefCell<Vec<Tcp>>> = Rc::default();
     let (kept, seen) = (Rc::clone(&accepted), log.clone());
-    let (server, addr) = serve(&lp, move |connection| {
+    let (server, addr) = serve(&event_loop, move |connection| {
         connection.set_upcall(Tower::new(&seen, "server"));
         connection.write("hello").expect("write");
         kept.borrow_mut().push(connection);
     });
-    let client = Tcp::new(&lp);
+    let client = Tcp::new(&event_loop);
     let (this, others) = (client.clone(), Rc::clone(&accepted));
     client.set_upcall(
         Tower::new(&log, "client")
@@ -102,17 +102,17 @@ fn a_callback_may_close_itself_its_peer_and_anything_else() {
             }),
     );
     client.connect(addr).expect("connect");
-    lp.finish();
+    event_loop.finish();
     assert_eq!((log.count("client close"), log.count("server close")), (1, 1));
     accepted.borrow_mut().clear();
 }
 
 #[test]
 fn a_tower_replaced_in_its_own_call_is_dropped_after_it_and_the_new_one_takes_over() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let drops = Drops::default();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     let (this, seen, counted, count) = (tcp.clone(), log.clone(), Counted(drops.clone()), drops.clone());
     tcp.set_upcall(Tower::new(&log, "old").on_read(move |_| {
         let _ = &counted;
@@ -121,11 +121,11 @@ fn a_tower_replaced_in_its_own_call_is_dropped_after_it_and_the_new_one_takes_ov
     }));
     tcp.read_start().expect("read_start");
     peer.write_all(&vec![0; 70_000]).expect("write");
-    lp.until(|| log.lines().len() >= 2);
+    event_loop.until(|| log.lines().len() >= 2);
     assert_eq!(drops.0.get(), 1);
     let lines = log.take();
     assert!(lines[0].starts_with("old read") && lines[1..].iter().all(|line| line.starts_with("new read")));
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
@@ -144,22 +144,22 @@ fn a_destructor_of_a_tower_may_use_the_loop() {
         }
     }
     for drop_the_loop in [false, true] {
-        let lp = test_loop();
+        let event_loop = test_loop();
         let all: Rc<RefCell<Vec<Tcp>>> = Rc::default();
         for _ in 0..3 {
-            let (tcp, _) = connected(&lp);
-            let meddler = Meddler(Rc::clone(&all), Timer::new(&lp));
+            let (tcp, _) = connected(&event_loop);
+            let meddler = Meddler(Rc::clone(&all), Timer::new(&event_loop));
             tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_close(move || {
                 let _ = &meddler;
             }));
             all.borrow_mut().push(tcp);
         }
         if drop_the_loop {
-            drop(lp);
+            drop(event_loop);
         } else {
             all.borrow()[0].close();
-            lp.turn();
-            lp.close_and_finish();
+            event_loop.turn();
+            event_loop.close_and_finish();
         }
         all.borrow_mut().clear();
     }
@@ -169,11 +169,11 @@ fn a_destructor_of_a_tower_may_use_the_loop() {
 fn ten_thousand_connections_leave_no_descriptor_no_handle_and_no_tower() {
     const CONNECTIONS: usize = 10_000;
     const AT_ONCE: usize = 50;
-    let lp = test_loop();
+    let event_loop = test_loop();
     let drops = Drops::default();
     let towers = Rc::new(Cell::new(0));
     let (count, made) = (drops.clone(), Rc::clone(&towers));
-    let (server, addr) = serve(&lp, move |connection| {
+    let (server, addr) = serve(&event_loop, move |connection| {
         made.set(made.get() + 1);
         connection.set_upcall(Echo { _counted: Counted(count.clone()) });
         connection.read_start().expect("read_start");
@@ -194,13 +194,13 @@ fn ten_thousand_connections_leave_no_descriptor_no_handle_and_no_tower() {
             }
         }
     });
-    lp.until(|| drops.0.get() == CONNECTIONS);
+    event_loop.until(|| drops.0.get() == CONNECTIONS);
     peers.join().expect("join");
     assert_eq!(towers.get(), CONNECTIONS);
-    assert_eq!(lp.handles().len(), 1, "the listener");
+    assert_eq!(event_loop.handles().len(), 1, "the listener");
     // Other tests of this process open descriptors too.
     assert!(open_fds() < fds + AT_ONCE, "{} now, {fds} before", open_fds());
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
@@ -208,41 +208,41 @@ fn a_dropped_loop_drops_every_tower_and_closes_every_descriptor_without_a_call()
     let drops = Drops::default();
     let log = Log::new();
     let path = socket_path();
-    let lp = test_loop();
+    let event_loop = test_loop();
     let counted = || Counted(drops.clone());
-    let (server, addr) = bound(&lp);
+    let (server, addr) = bound(&event_loop);
     let token = counted();
     server.listen_with(8, move |_, _| hold(&token)).expect("listen");
     let waiting = TcpStream::connect(addr).expect("connect");
-    lp.turn();
-    let (reading, mut peer) = connected(&lp);
+    event_loop.turn();
+    let (reading, mut peer) = connected(&event_loop);
     let (token, inside) = (counted(), reading.clone());
     reading.set_upcall(Tower::new(&log, "reading").on_read(move |_| hold(&(&token, &inside))));
     reading.read_start().expect("read_start");
     reading.write(vec![0; 1 << 23]).expect("write");
     reading.shutdown().expect("shutdown");
-    let connecting = Tcp::new(&lp);
+    let connecting = Tcp::new(&event_loop);
     let token = counted();
     connecting.set_upcall(Tower::new(&log, "connecting").on_connect(move |_| hold(&token)));
     connecting.connect(addr).expect("connect");
-    let bound_pipe = Pipe::new(&lp);
+    let bound_pipe = Pipe::new(&event_loop);
     bound_pipe.bind(path.path()).expect("bind");
-    let closing = Timer::new(&lp);
+    let closing = Timer::new(&event_loop);
     let token = counted();
     closing.close_with(move || drop(token));
-    let timer = Timer::new(&lp);
+    let timer = Timer::new(&event_loop);
     let (token, inside) = (counted(), timer.clone());
     timer.start(Duration::ZERO, Duration::ZERO, move |_: &Timer| hold(&(&token, &inside))).expect("start");
     let token = counted();
-    Idle::new(&lp).start(move |_: &Idle| hold(&token)).expect("start");
+    Idle::new(&event_loop).start(move |_: &Idle| hold(&token)).expect("start");
     let token = counted();
-    Prepare::new(&lp).start(move |_: &Prepare| hold(&token)).expect("start");
+    Prepare::new(&event_loop).start(move |_: &Prepare| hold(&token)).expect("start");
     let token = counted();
-    Check::new(&lp).start(move |_: &Check| hold(&token)).expect("start");
+    Check::new(&event_loop).start(move |_: &Check| hold(&token)).expect("start");
     let token = counted();
-    let _ = Async::new(&lp, move |_: &Async| hold(&token));
-    let handle = lp.clone();
-    drop(lp);
+    let _ = Async::new(&event_loop, move |_: &Async| hold(&token));
+    let handle = event_loop.clone();
+    drop(event_loop);
     assert_eq!(drops.0.get(), 9);
     assert!(log.lines().is_empty());
     assert!(!path.path().exists());
@@ -260,11 +260,11 @@ fn a_dropped_loop_drops_every_tower_and_closes_every_descriptor_without_a_call()
 fn a_loop_and_its_handles_are_freed_together() {
     let fds = open_fds();
     for _ in 0..300 {
-        let lp = Loop::new().expect("a loop");
-        let tcp = Tcp::new(&lp);
+        let event_loop = Loop::new().expect("a loop");
+        let tcp = Tcp::new(&event_loop);
         tcp.set_upcall(Tower::new(&Log::new(), "tcp"));
-        let timer = Timer::new(&lp);
-        let inside = (tcp.clone(), timer.clone(), lp.remote());
+        let timer = Timer::new(&event_loop);
+        let inside = (tcp.clone(), timer.clone(), event_loop.remote());
         timer.start(Duration::MAX, Duration::ZERO, move |_: &Timer| hold(&inside)).expect("start");
     }
     // A leak of three descriptors per loop would show, whatever other tests open.
@@ -273,13 +273,13 @@ fn a_loop_and_its_handles_are_freed_together() {
 
 #[test]
 fn a_handle_dropped_by_its_user_stays_open_until_it_is_closed() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.read_start().expect("read_start");
     drop(tcp);
     peer.write_all(b"x").expect("write");
-    lp.until(|| log.has("tcp read 1"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("tcp read 1"));
+    event_loop.close_and_finish();
 }

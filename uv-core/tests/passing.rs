@@ -68,16 +68,16 @@ fn with_failures(name: &str, test: impl FnOnce(Failing)) {
 }
 
 /// Runs the loop for this long. Returns the number of iterations.
-fn turns_within(lp: &TestLoop, time: Duration) -> usize {
+fn turns_within(event_loop: &TestLoop, time: Duration) -> usize {
     let turns = Rc::new(Cell::new(0));
     let counted = Rc::clone(&turns);
-    let prepare = Prepare::new(lp);
+    let prepare = Prepare::new(event_loop);
     prepare.start(move |_: &Prepare| counted.set(counted.get() + 1)).expect("start");
     let over = Rc::new(Cell::new(false));
     let rung = Rc::clone(&over);
-    let timer = Timer::new(lp);
+    let timer = Timer::new(event_loop);
     timer.start(time, Duration::ZERO, move |_: &Timer| rung.set(true)).expect("start");
-    lp.until(|| over.get());
+    event_loop.until(|| over.get());
     prepare.close();
     timer.close();
     turns.get()
@@ -91,8 +91,8 @@ struct Listener {
 }
 
 impl Listener {
-    fn new(lp: &Loop) -> Self {
-        let server = Tcp::new(lp);
+    fn new(event_loop: &Loop) -> Self {
+        let server = Tcp::new(event_loop);
         server.bind(localhost(), uv_core::BindOptions::default()).expect("bind");
         let address = server.local_addr().expect("an address");
         let (told, accepted) = (Rc::default(), Rc::default());
@@ -119,9 +119,9 @@ impl Listener {
         told.iter().filter_map(|told| told.as_ref().err()).map(|error| error.errno().raw()).collect()
     }
 
-    fn finish(self, lp: TestLoop) {
+    fn finish(self, event_loop: TestLoop) {
         self.accepted.borrow_mut().clear();
-        lp.close_and_finish();
+        event_loop.close_and_finish();
     }
 }
 
@@ -131,23 +131,23 @@ fn an_accept_that_fails_for_long_is_told_once_and_tried_again_after_pauses() {
     let name = "an_accept_that_fails_for_long_is_told_once_and_tried_again_after_pauses";
     with_failures(name, |failing| {
         for errno in ACCEPT_ERRORS {
-            let lp = test_loop();
-            let listener = Listener::new(&lp);
+            let event_loop = test_loop();
+            let listener = Listener::new(&event_loop);
             failing.fail_always("accept4", errno);
             let waiting = TcpStream::connect(listener.address).expect("connect");
-            let turns = turns_within(&lp, LONG);
+            let turns = turns_within(&event_loop, LONG);
             assert!(turns < 50, "{errno}: {turns} turns");
             // On a busy machine the loop may be late.
-            lp.until(|| failing.failed() > 1);
+            event_loop.until(|| failing.failed() > 1);
             // Errors of single connections are skipped up to a bound.
             let tried = failing.stop();
             assert!((2..=8 * 64).contains(&tried), "{errno}: tried {tried} times");
             assert_eq!(listener.errors(), [errno], "told once");
             let error = listener.told.borrow()[0].clone().expect_err("a failure");
             assert_eq!((error.op(), error.target()), ("accept", Some(&*listener.address.to_string())));
-            lp.until(|| listener.is_served());
+            event_loop.until(|| listener.is_served());
             drop(waiting);
-            listener.finish(lp);
+            listener.finish(event_loop);
         }
     });
 }
@@ -158,14 +158,14 @@ fn a_connection_that_waits_behind_one_failure_is_accepted_without_another_one_to
     with_failures(name, |failing| {
         // With an error for lack of descriptors the connection would be closed.
         for errno in ACCEPT_ERRORS.into_iter().filter(|errno| ![EMFILE, ENFILE].contains(errno)) {
-            let lp = test_loop();
-            let listener = Listener::new(&lp);
+            let event_loop = test_loop();
+            let listener = Listener::new(&event_loop);
             failing.fail("accept4", errno, 1);
             let waiting = TcpStream::connect(listener.address).expect("connect");
-            lp.until(|| listener.is_served());
+            event_loop.until(|| listener.is_served());
             assert!(failing.is_over());
             drop(waiting);
-            listener.finish(lp);
+            listener.finish(event_loop);
         }
     });
 }
@@ -174,14 +174,14 @@ fn a_connection_that_waits_behind_one_failure_is_accepted_without_another_one_to
 fn failed_connections_are_skipped_without_a_word() {
     with_failures("failed_connections_are_skipped_without_a_word", |failing| {
         for errno in [EPERM, EPROTO, EOPNOTSUPP, ENETDOWN, ECONNABORTED] {
-            let lp = test_loop();
-            let listener = Listener::new(&lp);
+            let event_loop = test_loop();
+            let listener = Listener::new(&event_loop);
             failing.fail("accept4", errno, 40);
             let waiting = TcpStream::connect(listener.address).expect("connect");
-            lp.until(|| listener.is_served());
+            event_loop.until(|| listener.is_served());
             assert!(listener.errors().is_empty() && failing.is_over());
             drop(waiting);
-            listener.finish(lp);
+            listener.finish(event_loop);
         }
     });
 }
@@ -190,66 +190,66 @@ fn failed_connections_are_skipped_without_a_word() {
 fn every_listener_tells_of_a_trouble_once_and_again_when_it_comes_back() {
     let name = "every_listener_tells_of_a_trouble_once_and_again_when_it_comes_back";
     with_failures(name, |failing| {
-        let lp = test_loop();
-        let listeners = [Listener::new(&lp), Listener::new(&lp)];
+        let event_loop = test_loop();
+        let listeners = [Listener::new(&event_loop), Listener::new(&event_loop)];
         for rounds in 1..=2 {
             failing.fail_always("accept4", ENOBUFS);
             let waiting = listeners.each_ref().map(|one| TcpStream::connect(one.address).expect("connect"));
-            lp.until(|| listeners.iter().all(|listener| listener.errors().len() == rounds));
-            turns_within(&lp, LONG);
+            event_loop.until(|| listeners.iter().all(|listener| listener.errors().len() == rounds));
+            turns_within(&event_loop, LONG);
             failing.stop();
-            lp.until(|| listeners.iter().all(Listener::is_served));
+            event_loop.until(|| listeners.iter().all(Listener::is_served));
             for listener in &listeners {
                 assert_eq!(listener.errors(), vec![ENOBUFS; rounds]);
             }
             // Longer than the calm after which a trouble is over.
-            turns_within(&lp, Duration::from_millis(1200));
+            turns_within(&event_loop, Duration::from_millis(1200));
             drop(waiting);
         }
         let [one, other] = listeners;
         other.accepted.borrow_mut().clear();
-        one.finish(lp);
+        one.finish(event_loop);
     });
 }
 
 #[test]
 fn a_trouble_that_is_over_costs_nothing_while_another_one_lasts() {
     with_failures("a_trouble_that_is_over_costs_nothing_while_another_one_lasts", |failing| {
-        let (lp, log) = (test_loop(), Log::new());
-        let (stream, _peer) = stream(&lp, &log);
-        let listener = Listener::new(&lp);
+        let (event_loop, log) = (test_loop(), Log::new());
+        let (stream, _peer) = stream(&event_loop, &log);
+        let listener = Listener::new(&event_loop);
         failing.fail("accept4", ENOBUFS, 1);
         let waiting = TcpStream::connect(listener.address).expect("connect");
-        lp.until(|| listener.is_served());
+        event_loop.until(|| listener.is_served());
         failing.fail_always("send", ENOBUFS);
         stream.write("hello").expect("write");
         // Longer than the calm after which the first trouble is over.
-        let turns = turns_within(&lp, Duration::from_millis(1500));
+        let turns = turns_within(&event_loop, Duration::from_millis(1500));
         assert!(turns < 50, "{turns} turns");
         failing.stop();
-        lp.until(|| log.has("stream write ok"));
+        event_loop.until(|| log.has("stream write ok"));
         drop(waiting);
-        listener.finish(lp);
+        listener.finish(event_loop);
     });
 }
 
 #[test]
 fn a_listener_that_pauses_is_closed_like_any_other() {
     with_failures("a_listener_that_pauses_is_closed_like_any_other", |failing| {
-        let lp = test_loop();
-        let listener = Listener::new(&lp);
+        let event_loop = test_loop();
+        let listener = Listener::new(&event_loop);
         failing.fail_always("accept4", ENOMEM);
         let waiting = TcpStream::connect(listener.address).expect("connect");
-        lp.until(|| !listener.errors().is_empty());
+        event_loop.until(|| !listener.errors().is_empty());
         failing.stop();
         drop(waiting);
-        listener.finish(lp);
+        listener.finish(event_loop);
     });
 }
 
 /// A stream of the loop that logs its upcalls, and its peer.
-fn stream(lp: &TestLoop, log: &Log) -> (Tcp, TcpStream) {
-    let (stream, peer) = connected(lp);
+fn stream(event_loop: &TestLoop, log: &Log) -> (Tcp, TcpStream) {
+    let (stream, peer) = connected(event_loop);
     stream.set_upcall(Tower::new(log, "stream"));
     (stream, peer)
 }
@@ -259,8 +259,8 @@ fn what_is_written_while_the_kernel_has_no_memory_is_kept_and_sent_later() {
     let name = "what_is_written_while_the_kernel_has_no_memory_is_kept_and_sent_later";
     with_failures(name, |failing| {
         for (call, errno) in [("send", ENOBUFS), ("send", ENOMEM), ("send", EINTR), ("sendmsg", ENOMEM)] {
-            let (lp, log) = (test_loop(), Log::new());
-            let (stream, mut peer) = stream(&lp, &log);
+            let (event_loop, log) = (test_loop(), Log::new());
+            let (stream, mut peer) = stream(&event_loop, &log);
             failing.fail_always(call, errno);
             let pieces = [Bytes::from_static(b"hel"), Bytes::from_static(b"lo")];
             match call {
@@ -270,15 +270,15 @@ fn what_is_written_while_the_kernel_has_no_memory_is_kept_and_sent_later() {
                 }
                 _ => stream.writev(pieces).expect("write"),
             }
-            let turns = turns_within(&lp, LONG);
+            let turns = turns_within(&event_loop, LONG);
             let tried = failing.stop();
             assert!(turns < 50 && tried < 16 * 10, "{call} {errno}: {turns} turns, {tried} attempts");
             assert_eq!((log.take().len(), stream.write_queue_size()), (0, 5));
-            lp.until(|| log.has("stream write ok"));
+            event_loop.until(|| log.has("stream write ok"));
             let mut got = [0; 5];
             peer.read_exact(&mut got).expect("read");
             assert_eq!(&got, b"hello");
-            lp.close_and_finish();
+            event_loop.close_and_finish();
         }
     });
 }
@@ -290,13 +290,13 @@ fn errno_of<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
 #[test]
 fn the_peers_end_ends_a_write_at_once() {
     with_failures("the_peers_end_ends_a_write_at_once", |failing| {
-        let (lp, log) = (test_loop(), Log::new());
-        let (stream, _peer) = stream(&lp, &log);
+        let (event_loop, log) = (test_loop(), Log::new());
+        let (stream, _peer) = stream(&event_loop, &log);
         failing.fail("send", EPIPE, 1);
         stream.write("hello").expect("write");
-        lp.turn();
+        event_loop.turn();
         assert_eq!(log.take(), ["stream write EPIPE"]);
-        lp.close_and_finish();
+        event_loop.close_and_finish();
     });
 }
 
@@ -304,17 +304,17 @@ fn the_peers_end_ends_a_write_at_once() {
 fn a_read_for_which_the_kernel_has_no_memory_is_made_later() {
     with_failures("a_read_for_which_the_kernel_has_no_memory_is_made_later", |failing| {
         for errno in [ENOMEM, ENOBUFS, EINTR] {
-            let (lp, log) = (test_loop(), Log::new());
-            let (stream, mut peer) = stream(&lp, &log);
+            let (event_loop, log) = (test_loop(), Log::new());
+            let (stream, mut peer) = stream(&event_loop, &log);
             peer.write_all(b"hello").expect("write");
             failing.fail_always("recv", errno);
             stream.read_start().expect("read");
-            let turns = turns_within(&lp, LONG);
+            let turns = turns_within(&event_loop, LONG);
             let tried = failing.stop();
             assert!(turns < 50 && tried < 16 * 10, "{errno}: {turns} turns, {tried} attempts");
             assert!(log.take().is_empty(), "the stream goes on");
-            lp.until(|| log.has("stream read 5"));
-            lp.close_and_finish();
+            event_loop.until(|| log.has("stream read 5"));
+            event_loop.close_and_finish();
         }
     });
 }
@@ -324,30 +324,30 @@ fn a_read_for_which_the_kernel_has_no_memory_is_made_later() {
 fn a_stream_that_cannot_be_watched_is_watched_later() {
     with_failures("a_stream_that_cannot_be_watched_is_watched_later", |failing| {
         for errno in [ENOSPC, ENOMEM] {
-            let (lp, log) = (test_loop(), Log::new());
-            let (stream, mut peer) = stream(&lp, &log);
+            let (event_loop, log) = (test_loop(), Log::new());
+            let (stream, mut peer) = stream(&event_loop, &log);
             failing.fail("epoll_ctl", errno, 2);
             stream.read_start().expect("read");
-            lp.until(|| failing.is_over());
+            event_loop.until(|| failing.is_over());
             peer.write_all(b"hello").expect("write");
-            lp.until(|| log.has("stream read 5"));
+            event_loop.until(|| log.has("stream read 5"));
             // The same when the kernel's buffer is full.
             let big = vec![0; 8 << 20];
             failing.fail("epoll_ctl", errno, 1);
             stream.write(big.clone()).expect("write");
-            lp.until(|| failing.is_over());
+            event_loop.until(|| failing.is_over());
             let reader = std::thread::spawn(move || peer.read_exact(&mut vec![0; 8 << 20]).map(|()| peer));
-            lp.until(|| log.has("stream write ok"));
+            event_loop.until(|| log.has("stream write ok"));
             let _peer = reader.join().expect("no panic").expect("all of it");
             assert_eq!(log.take(), ["stream read 5", "stream write ok"]);
-            lp.close_and_finish();
+            event_loop.close_and_finish();
         }
     });
 }
 
 /// Both ends of an IPC pipe.
-fn ipc(lp: &TestLoop, log: &Log) -> (Pipe, Pipe) {
-    let (one, other) = (Pipe::new_ipc(lp), Pipe::new_ipc(lp));
+fn ipc(event_loop: &TestLoop, log: &Log) -> (Pipe, Pipe) {
+    let (one, other) = (Pipe::new_ipc(event_loop), Pipe::new_ipc(event_loop));
     let theirs = one.open_pair().expect("a pair");
     other.open(theirs).expect("open");
     one.set_upcall(Tower::new(log, "one"));
@@ -369,20 +369,20 @@ fn send_fd(stream: &Stream, data: &'static str) {
 fn descriptors_that_cannot_be_sent_now_are_sent_later_and_in_order() {
     with_failures("descriptors_that_cannot_be_sent_now_are_sent_later_and_in_order", |failing| {
         for errno in [ETOOMANYREFS, ENOMEM, ENOBUFS, EPERM, EMFILE] {
-            let (lp, log) = (test_loop(), Log::new());
-            let (one, other) = ipc(&lp, &log);
+            let (event_loop, log) = (test_loop(), Log::new());
+            let (one, other) = ipc(&event_loop, &log);
             failing.fail_always("sendmsg+fds", errno);
             send_fd(&one, "a");
             one.write("bb").expect("write");
             send_fd(&one, "c");
-            let turns = turns_within(&lp, LONG);
+            let turns = turns_within(&event_loop, LONG);
             let tried = failing.stop();
             assert!(turns < 50 && tried < 10, "{errno}: {turns} turns, {tried} attempts");
             assert!(log.take().is_empty(), "nothing failed");
             other.read_start().expect("read");
-            lp.until(|| other.bytes_read() == 4 && log.count("one write ok") == 3);
+            event_loop.until(|| other.bytes_read() == 4 && log.count("one write ok") == 3);
             assert_eq!(other.pending_count(), 2);
-            lp.close_and_finish();
+            event_loop.close_and_finish();
         }
     });
 }
@@ -391,22 +391,22 @@ fn descriptors_that_cannot_be_sent_now_are_sent_later_and_in_order() {
 fn the_pool_makes_do_with_the_threads_that_there_are_and_pauses_before_it_tries_for_more() {
     let name = "the_pool_makes_do_with_the_threads_that_there_are_and_pauses_before_it_tries_for_more";
     with_failures(name, |failing| {
-        let lp = test_loop();
+        let event_loop = test_loop();
         let log = Log::new();
         failing.fail_always("pthread_create", EAGAIN);
         let told = log.clone();
-        lp.queue_work(|| {}, move |result| told.add(errno_of(result)));
-        lp.until(|| !log.lines().is_empty());
+        event_loop.queue_work(|| {}, move |result| told.add(errno_of(result)));
+        event_loop.until(|| !log.lines().is_empty());
         assert_eq!(log.take(), ["EAGAIN"], "there is none");
         failing.fail_always_after(1, "pthread_create", EAGAIN);
         let (done, began) = (Rc::new(Cell::new(0)), Instant::now());
         for _ in 0..1000 {
             let done = Rc::clone(&done);
-            lp.queue_work(|| {}, move |result| done.set(done.get() + result.map_or(0, |()| 1)));
+            event_loop.queue_work(|| {}, move |result| done.set(done.get() + result.map_or(0, |()| 1)));
         }
-        lp.until(|| done.get() == 1000);
+        event_loop.until(|| done.get() == 1000);
         let (tried, lasted) = (failing.stop(), began.elapsed());
         assert!(u128::from(tried) <= 2 + lasted.as_millis() / 100, "{tried} attempts within {lasted:?}");
-        lp.close_and_finish();
+        event_loop.close_and_finish();
     });
 }

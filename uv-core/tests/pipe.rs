@@ -9,8 +9,8 @@ use uv_core::socket::PipeName;
 use uv_core::{Errno, Pipe};
 
 /// A listening pipe that passes every connection to `take`.
-fn serve_at(lp: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 'static) -> Pipe {
-    let server = Pipe::new(lp);
+fn serve_at(event_loop: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 'static) -> Pipe {
+    let server = Pipe::new(event_loop);
     server.bind(name).expect("bind");
     let listener = server.clone();
     server
@@ -23,27 +23,27 @@ fn serve_at(lp: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 
 }
 
 /// A pipe of the loop, and its other end.
-fn opened(lp: &TestLoop) -> (Pipe, UnixStream) {
+fn opened(event_loop: &TestLoop) -> (Pipe, UnixStream) {
     let (ours, theirs) = UnixStream::pair().expect("socketpair");
-    let pipe = Pipe::new(lp);
+    let pipe = Pipe::new(event_loop);
     pipe.open(ours.into()).expect("open");
     (pipe, theirs)
 }
 
 #[test]
 fn a_connection_over_a_path_carries_bytes_both_ways() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let path = socket_path();
     let seen = log.clone();
-    let server = serve_at(&lp, path.path().as_os_str(), move |connection| {
+    let server = serve_at(&event_loop, path.path().as_os_str(), move |connection| {
         let echo = connection.clone();
         connection.set_upcall(
             Tower::new(&seen, "server").on_read(move |data| assert_eq!(echo.try_write(data), Ok(data.len()))),
         );
         connection.read_start().expect("read_start");
     });
-    let client = Pipe::new(&lp);
+    let client = Pipe::new(&event_loop);
     let writer = client.clone();
     client.set_upcall(Tower::new(&log, "client").on_connect(move |_| {
         writer.read_start().expect("read_start");
@@ -51,19 +51,19 @@ fn a_connection_over_a_path_carries_bytes_both_ways() {
     }));
     client.connect(path.path()).expect("connect");
     assert!(log.lines().is_empty());
-    lp.until(|| log.has("client read 5"));
+    event_loop.until(|| log.has("client read 5"));
     assert_eq!(client.peer_name(), Ok(PipeName::Path(path.path())));
     assert_eq!(server.local_name().expect("a name").as_path(), Some(&*path.path()));
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_socket_that_somebody_else_bound_can_be_listened_on() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let path = socket_path();
-    let binder = Pipe::new(&lp);
+    let binder = Pipe::new(&event_loop);
     binder.bind(path.path()).expect("bind");
-    let server = Pipe::new(&lp);
+    let server = Pipe::new(&event_loop);
     server.open(binder.try_clone_fd().expect("a second descriptor")).expect("open");
     assert!(!server.is_readable() && !server.is_writable());
     assert_eq!(errno(server.bind(path.path())), Errno::EINVAL, "bound already");
@@ -76,85 +76,85 @@ fn a_socket_that_somebody_else_bound_can_be_listened_on() {
         })
         .expect("listen");
     let _client = UnixStream::connect(path.path()).expect("connect");
-    lp.until(|| log.has("accepted"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("accepted"));
+    event_loop.close_and_finish();
 }
 
 // libuv: pipe_bind_error_addrnotavail
 #[test]
 fn a_bind_in_a_missing_folder_is_eacces() {
-    let lp = test_loop();
-    let error = Pipe::new(&lp).bind("/no/such/folder/socket").expect_err("no folder");
+    let event_loop = test_loop();
+    let error = Pipe::new(&event_loop).bind("/no/such/folder/socket").expect_err("no folder");
     assert_eq!((error.op(), error.errno()), ("bind", Errno::EACCES));
     assert_eq!(error.target(), Some("/no/such/folder/socket"));
     assert_eq!(error.note(), Some("the directory does not exist"));
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: pipe_bind_error_addrinuse, pipe_bind_error_inval, pipe_listen_without_bind
 #[test]
 fn a_used_name_is_reported_at_once_and_listening_then_fails() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let path = socket_path();
-    let (first, second) = (Pipe::new(&lp), Pipe::new(&lp));
+    let (first, second) = (Pipe::new(&event_loop), Pipe::new(&event_loop));
     first.bind(path.path()).expect("bind");
     assert_eq!(errno(first.bind(path.path())), Errno::EINVAL, "bound already");
     assert_eq!(errno(second.bind(path.path())), Errno::EADDRINUSE);
     assert_eq!(errno(second.listen_with(1, |_, _| {})), Errno::EINVAL);
-    assert_eq!(errno(Pipe::new(&lp).listen_with(1, |_, _| {})), Errno::EINVAL);
+    assert_eq!(errno(Pipe::new(&event_loop).listen_with(1, |_, _| {})), Errno::EINVAL);
     second.close();
-    lp.turn();
+    event_loop.turn();
     assert!(path.path().exists(), "a failed bind owns no path");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
     assert!(!path.path().exists());
 }
 
 // libuv: pipe_connect_bad_name, pipe_connect_to_file
 #[test]
 fn a_failed_connect_is_reported_by_on_connect_only() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let path = socket_path();
     let log = Log::new();
     std::fs::write(path.path(), "a file").expect("write");
-    let (missing, file) = (Pipe::new(&lp), Pipe::new(&lp));
+    let (missing, file) = (Pipe::new(&event_loop), Pipe::new(&event_loop));
     missing.set_upcall(Tower::new(&log, "missing"));
     missing.connect(path.folder().join("missing")).expect("connect");
     file.set_upcall(Tower::new(&log, "file"));
     file.connect(path.path()).expect("connect");
     assert_eq!(errno(file.connect(path.path())), Errno::EALREADY);
-    assert!(log.lines().is_empty() && lp.is_alive());
-    assert_eq!(lp.run(uv_core::RunMode::Default), Ok(false));
+    assert!(log.lines().is_empty() && event_loop.is_alive());
+    assert_eq!(event_loop.run(uv_core::RunMode::Default), Ok(false));
     assert_eq!(log.take(), ["missing connect ENOENT", "file connect ECONNREFUSED"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: pipe_overlong_path: with UV_PIPE_NO_TRUNCATE, which libuv calls EINVAL.
 #[test]
 fn a_name_that_is_too_long_is_refused_at_once() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let longest = "\0".to_owned() + &"x".repeat(107);
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     assert_eq!(errno(pipe.bind("x".repeat(108))), Errno::ENAMETOOLONG);
     assert_eq!(errno(pipe.connect("x".repeat(108))), Errno::ENAMETOOLONG);
     assert_eq!(errno(pipe.bind("a\0b")), Errno::EINVAL);
     assert_eq!(pipe.bind(&longest), Ok(()), "an abstract name has no NUL behind it");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: pipe_connect_close_multiple
 #[test]
 fn a_connect_closed_at_once_is_cancelled_although_the_server_accepted() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let path = socket_path();
-    let _server = serve_at(&lp, path.path().as_os_str(), |connection| connection.close());
+    let _server = serve_at(&event_loop, path.path().as_os_str(), |connection| connection.close());
     for _ in 0..3 {
-        let client = Pipe::new(&lp);
+        let client = Pipe::new(&event_loop);
         client.set_upcall(Tower::new(&log, "client"));
         client.connect(path.path()).expect("connect");
         client.close();
     }
-    lp.close_and_finish();
+    event_loop.close_and_finish();
     assert_eq!(log.count("client connect ECANCELED"), 3);
     assert_eq!(log.count("client close"), 3);
     assert_eq!(log.lines().len(), 6);
@@ -163,52 +163,52 @@ fn a_connect_closed_at_once_is_cancelled_although_the_server_accepted() {
 // libuv: pipe_getsockname, pipe_getsockname_abstract, pipe_getsockname_autobind
 #[test]
 fn names_are_exact() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let path = socket_path();
-    let bound = Pipe::new(&lp);
+    let bound = Pipe::new(&event_loop);
     assert_eq!(errno(bound.local_name()), Errno::EBADF);
     bound.bind(path.path()).expect("bind");
     assert_eq!(bound.local_name(), Ok(PipeName::Path(path.path())));
     assert_eq!(errno(bound.peer_name()), Errno::ENOTCONN);
-    let hidden = Pipe::new(&lp);
+    let hidden = Pipe::new(&event_loop);
     let name = format!("uv-core-{}", std::process::id());
     hidden.bind(format!("\0{name}")).expect("bind");
     assert_eq!(hidden.local_name(), Ok(PipeName::Abstract(name.into_bytes())));
-    let automatic = Pipe::new(&lp);
+    let automatic = Pipe::new(&event_loop);
     automatic.bind("").expect("bind");
     assert!(matches!(automatic.local_name(), Ok(PipeName::Abstract(name)) if !name.is_empty()));
-    let (pair, _theirs) = opened(&lp);
+    let (pair, _theirs) = opened(&event_loop);
     assert_eq!(pair.local_name(), Ok(PipeName::Unnamed));
     assert_eq!(pair.peer_name(), Ok(PipeName::Unnamed));
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: pipe_close_stdout_read_stdin
 #[test]
 fn the_writer_of_a_pipe_closing_is_the_end() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let (reader, mut writer) = std::io::pipe().expect("pipe");
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     pipe.open(reader.into()).expect("open");
     assert!(pipe.is_readable() && !pipe.is_writable());
     pipe.set_upcall(Tower::new(&log, "pipe"));
     pipe.read_start().expect("read_start");
-    lp.turn();
+    event_loop.turn();
     writer.write_all(b"bye").expect("write");
-    lp.until(|| log.has("pipe read 3"));
+    event_loop.until(|| log.has("pipe read 3"));
     drop(writer);
-    lp.until(|| log.has("pipe end"));
+    event_loop.until(|| log.has("pipe end"));
     assert_eq!(errno(pipe.write("x")), Errno::EPIPE);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn the_write_end_of_a_pipe_writes_and_meets_the_reader_going_away() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let (mut reader, writer) = std::io::pipe().expect("pipe");
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     pipe.open(writer.into()).expect("open");
     assert!(!pipe.is_readable() && pipe.is_writable());
     assert_eq!(errno(pipe.read_start()), Errno::ENOTCONN);
@@ -221,20 +221,20 @@ fn the_write_end_of_a_pipe_writes_and_meets_the_reader_going_away() {
         reader.read_exact(&mut all).expect("read");
         (reader, all)
     });
-    lp.until(|| log.has("pipe write ok"));
+    event_loop.until(|| log.has("pipe write ok"));
     let (reader, all) = thread.join().expect("join");
     assert!(all == data);
     pipe.write(data).expect("write");
     drop(reader);
-    lp.until(|| log.has("pipe write EPIPE"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("pipe write EPIPE"));
+    event_loop.close_and_finish();
 }
 
 // libuv: pipe_set_non_blocking
 #[test]
 fn try_write_on_a_blocking_pipe_writes_everything() {
-    let lp = test_loop();
-    let (pipe, mut theirs) = opened(&lp);
+    let event_loop = test_loop();
+    let (pipe, mut theirs) = opened(&event_loop);
     pipe.set_blocking(true).expect("blocking");
     let data = vec![3; 1 << 20];
     let reader = std::thread::spawn(move || {
@@ -244,93 +244,93 @@ fn try_write_on_a_blocking_pipe_writes_everything() {
     });
     assert_eq!(pipe.try_write(&data), Ok(data.len()));
     assert!(reader.join().expect("join") == data);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: pipe_set_fchmod
 #[test]
 fn chmod_adds_to_the_mode_of_the_path() {
     use std::os::unix::fs::PermissionsExt;
-    let lp = test_loop();
+    let event_loop = test_loop();
     let path = socket_path();
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     assert_eq!(errno(pipe.chmod(true, true)), Errno::EBADF);
     pipe.bind(path.path()).expect("bind");
     pipe.chmod(true, false).expect("chmod");
     assert_eq!(std::fs::metadata(path.path()).expect("stat").permissions().mode() & 0o444, 0o444);
     pipe.chmod(false, true).expect("chmod");
     assert_eq!(std::fs::metadata(path.path()).expect("stat").permissions().mode() & 0o666, 0o666);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // unpinned in libuv
 #[test]
 fn closing_a_bound_pipe_removes_its_path_at_once() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let path = socket_path();
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     pipe.bind(path.path()).expect("bind");
     assert!(path.path().exists());
     pipe.close();
     assert!(!path.path().exists());
-    lp.finish();
+    event_loop.finish();
 }
 
 #[test]
 fn open_pair_gives_the_other_end_to_somebody_else() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     let mut theirs = UnixStream::from(pipe.open_pair().expect("a pair"));
     assert_eq!(errno(pipe.open_pair()), Errno::EBUSY);
     pipe.set_upcall(Tower::new(&log, "pipe"));
     pipe.read_start().expect("read_start");
     theirs.write_all(b"hello").expect("write");
-    lp.until(|| log.has("pipe read 5"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("pipe read 5"));
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_regular_file_can_be_read_to_its_end() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let path = socket_path();
     std::fs::write(path.path(), vec![1; 100_000]).expect("write");
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     pipe.open(std::fs::File::open(path.path()).expect("open").into()).expect("open");
     pipe.set_upcall(Tower::new(&log, "file"));
     pipe.read_start().expect("read_start");
-    lp.until(|| log.has("file end"));
+    event_loop.until(|| log.has("file end"));
     assert_eq!(log.take(), ["file read 65536", "file read 34464", "file end"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_full_backlog_is_reported_by_on_connect() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let path = socket_path();
-    let server = Pipe::new(&lp);
+    let server = Pipe::new(&event_loop);
     server.bind(path.path()).expect("bind");
     let listener = server.clone();
     server.listen_with(1, move |_, _| listener.accept().expect("accept").close()).expect("listen");
     for _ in 0..10 {
-        let client = Pipe::new(&lp);
+        let client = Pipe::new(&event_loop);
         client.set_upcall(Tower::new(&log, "client"));
         client.connect(path.path()).expect("connect");
     }
-    lp.until(|| log.lines().len() == 10);
+    event_loop.until(|| log.lines().len() == 10);
     let (connected, refused) = (log.count("client connect ok"), log.count("client connect EAGAIN"));
     assert!(connected > 0 && refused > 0 && connected + refused == 10);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn after_stop_handshakes_the_queue_is_announced_and_new_clients_are_refused() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let path = socket_path();
-    let server = serve_at(&lp, path.path().as_os_str(), {
+    let server = serve_at(&event_loop, path.path().as_os_str(), {
         let log = log.clone();
         move |connection| {
             log.add("connection");
@@ -341,8 +341,8 @@ fn after_stop_handshakes_the_queue_is_announced_and_new_clients_are_refused() {
     server.stop_handshakes().expect("stop");
     let refused = UnixStream::connect(path.path()).expect_err("no further client");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-    lp.until(|| log.count("connection") == 3);
+    event_loop.until(|| log.count("connection") == 3);
     assert_eq!(errno(server.resume_handshakes()), Errno::ENOTSUP);
     drop(queued);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }

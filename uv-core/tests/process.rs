@@ -40,14 +40,14 @@ fn children(parent: u32) -> usize {
 // libuv: spawn_fails
 #[test]
 fn a_missing_program_is_an_error_at_once_and_leaves_no_handle() {
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let options = SpawnOptions::new("program-that-had-better-not-exist");
-    let error = Process::spawn(&lp, &options, |_: &Process, _| unreachable!("there is no child"));
+    let error = Process::spawn(&event_loop, &options, |_: &Process, _| unreachable!("there is no child"));
     let error = error.expect_err("there is no program");
     assert_eq!((error.op(), error.errno()), ("spawn", Errno::ENOENT));
     assert_eq!(error.target(), Some("program-that-had-better-not-exist"));
-    assert!(lp.handles().is_empty());
-    finish(&lp);
+    assert!(event_loop.handles().is_empty());
+    finish(&event_loop);
 }
 
 // libuv: spawn_fails_check_for_waitpid_cleanup
@@ -58,7 +58,7 @@ fn a_failed_start_leaves_neither_a_zombie_nor_a_descriptor() {
         name,
         |_| {},
         || {
-            let lp = Loop::new().expect("a loop");
+            let event_loop = Loop::new().expect("a loop");
             let before = open_descriptors();
             let options = SpawnOptions::new("program-that-had-better-not-exist").stdio([
                 Stdio::Ignore,
@@ -67,11 +67,11 @@ fn a_failed_start_leaves_neither_a_zombie_nor_a_descriptor() {
             ]);
             for _ in 0..3 {
                 let on_exit = |_: &Process, _| unreachable!("there is no child");
-                Process::spawn(&lp, &options, on_exit).expect_err("there is no program");
+                Process::spawn(&event_loop, &options, on_exit).expect_err("there is no program");
             }
             assert_eq!(children(std::process::id()), 0);
             assert_eq!(open_descriptors(), before);
-            finish(&lp);
+            finish(&event_loop);
         },
     );
     assert!(status.is_none_or(|status| status.success()));
@@ -80,13 +80,13 @@ fn a_failed_start_leaves_neither_a_zombie_nor_a_descriptor() {
 // libuv: spawn_auto_unref
 #[test]
 fn the_loop_ends_by_itself_with_the_handle_inactive_but_open() {
-    let lp = Loop::new().expect("a loop");
-    let process = Process::spawn(&lp, &shell("exit 0"), |_: &Process, _| {}).expect("a child");
+    let event_loop = Loop::new().expect("a loop");
+    let process = Process::spawn(&event_loop, &shell("exit 0"), |_: &Process, _| {}).expect("a child");
     assert!(process.is_active() && process.kind() == HandleKind::Process);
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert!(!process.is_active() && !process.is_closing());
     process.close();
-    finish(&lp);
+    finish(&event_loop);
 }
 
 // libuv: spawn_exit_code
@@ -100,12 +100,12 @@ fn an_exit_code_comes_without_a_signal() {
 // libuv: spawn_and_kill
 #[test]
 fn a_killed_child_reports_the_signal_and_cannot_be_signalled_any_more() {
-    let lp = Loop::new().expect("a loop");
-    let stdin = Pipe::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let stdin = Pipe::new(&event_loop);
     let options = SpawnOptions::new("cat").stdio([Stdio::Pipe(stdin.clone())]);
     let status = Rc::new(Cell::new(None));
     let into = Rc::clone(&status);
-    let process = Process::spawn(&lp, &options, move |process: &Process, status: ExitStatus| {
+    let process = Process::spawn(&event_loop, &options, move |process: &Process, status: ExitStatus| {
         into.set(Some(status));
         let error = process.kill(0).expect_err("it has ended");
         assert_eq!((error.op(), error.errno()), ("kill", Errno::ESRCH));
@@ -117,7 +117,7 @@ fn a_killed_child_reports_the_signal_and_cannot_be_signalled_any_more() {
     process.kill(0).expect("it is there");
     assert_eq!(process.kill(4096).expect_err("no signal").errno(), Errno::EINVAL);
     process.kill(libc::SIGTERM).expect("it may be signalled");
-    finish(&lp);
+    finish(&event_loop);
     let status = status.get().expect("the child ended");
     assert_eq!((status.code, status.signal, status.success()), (0, libc::SIGTERM, false));
     assert_eq!(status.to_string(), "signal 15");
@@ -128,8 +128,8 @@ fn a_killed_child_reports_the_signal_and_cannot_be_signalled_any_more() {
 fn children_that_end_together_are_all_reported_and_foreign_ones_left_alone() {
     const CHILDREN: usize = 20;
     let mut foreign = Command::new("sh").args(["-c", "exit 9"]).spawn().expect("a foreign child");
-    let lp = Loop::new().expect("a loop");
-    let gate = Pipe::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let gate = Pipe::new(&event_loop);
     let theirs = gate.open_pair().expect("a pair of sockets");
     let codes = Rc::new(RefCell::new(BTreeSet::new()));
     for code in 0..CHILDREN {
@@ -139,11 +139,11 @@ fn children_that_end_together_are_all_reported_and_foreign_ones_left_alone() {
             assert!(codes.borrow_mut().insert(status.code));
             process.close();
         };
-        Process::spawn(&lp, &options, on_exit).expect("a child");
+        Process::spawn(&event_loop, &options, on_exit).expect("a child");
     }
     drop(theirs);
     gate.close();
-    finish(&lp);
+    finish(&event_loop);
     assert!(codes.borrow().iter().copied().eq(0..20));
     assert_eq!(foreign.wait().expect("no other code has collected it").code(), Some(9));
 }
@@ -202,13 +202,17 @@ fn a_detached_child_has_its_own_session_and_outlives_its_parent() {
         command.env("UV_PID_FILE", &path);
     };
     let status = alone::status(name, configure, || {
-        let lp = Loop::new().expect("a loop");
+        let event_loop = Loop::new().expect("a loop");
         let options = SpawnOptions::new("sleep").arg("1000").detached(true);
-        let process = Process::spawn(&lp, &options, |_: &Process, _| unreachable!()).expect("a child");
+        let process =
+            Process::spawn(&event_loop, &options, |_: &Process, _| unreachable!()).expect("a child");
         process.unref();
-        assert!(!lp.run(RunMode::Default).expect("the loop runs"), "an unreferenced child does not hold it");
+        assert!(
+            !event_loop.run(RunMode::Default).expect("the loop runs"),
+            "an unreferenced child does not hold it"
+        );
         process.close();
-        finish(&lp);
+        finish(&event_loop);
         let path = std::env::var_os("UV_PID_FILE").expect("the test set it");
         fs::write(path, process.pid().to_string()).expect("the file is there");
     });
@@ -223,40 +227,40 @@ fn a_detached_child_has_its_own_session_and_outlives_its_parent() {
 // libuv: process_ref
 #[test]
 fn an_unreferenced_child_does_not_keep_the_loop_alive() {
-    let lp = Loop::new().expect("a loop");
-    let stdin = Pipe::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let stdin = Pipe::new(&event_loop);
     let options = SpawnOptions::new("cat").stdio([Stdio::Pipe(stdin.clone())]);
-    let process = Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
+    let process = Process::spawn(&event_loop, &options, exit_into(&Rc::default())).expect("a child");
     process.unref();
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert!(process.is_active());
     process.ref_();
     stdin.close();
-    finish(&lp);
+    finish(&event_loop);
 }
 
 #[test]
 fn a_child_whose_handle_was_closed_runs_on_and_is_collected_in_the_end() {
-    let lp = Loop::new().expect("a loop");
-    let stdin = Pipe::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let stdin = Pipe::new(&event_loop);
     let options = SpawnOptions::new("cat").stdio([Stdio::Pipe(stdin.clone())]);
     let on_exit = |_: &Process, _| unreachable!("the handle is closed");
-    let process = Process::spawn(&lp, &options, on_exit).expect("a child");
+    let process = Process::spawn(&event_loop, &options, on_exit).expect("a child");
     let pid = process.pid();
     process.close();
     assert_eq!(process.kill(0).expect_err("it is closing").errno(), Errno::ESRCH);
-    lp.run(RunMode::Default).expect("the loop runs");
-    assert_eq!(lp.handles().len(), 1, "only the pipe is seen");
+    event_loop.run(RunMode::Default).expect("the loop runs");
+    assert_eq!(event_loop.handles().len(), 1, "only the pipe is seen");
     kill(pid, 0).expect("the child runs on");
     stdin.close();
-    let timer = Timer::new(&lp);
+    let timer = Timer::new(&event_loop);
     let gone = move |timer: &Timer| {
         if kill(pid, 0).is_err() {
             timer.close();
         }
     };
     timer.start(Duration::ZERO, Duration::from_millis(1), gone).expect("a timer starts");
-    finish(&lp);
+    finish(&event_loop);
 }
 
 /// Waits until no process has this id, not even a zombie.
@@ -271,12 +275,13 @@ fn wait_until_gone(pid: i32) {
 #[test]
 fn children_that_no_handle_waits_for_are_collected_also_without_a_loop_that_runs() {
     const CHILDREN: usize = 10;
-    let lp = Loop::new().expect("a loop");
-    let gate = Pipe::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let gate = Pipe::new(&event_loop);
     let theirs = gate.open_pair().expect("a pair of sockets");
     let options = SpawnOptions::new("cat").stdio([Stdio::InheritFd(theirs.as_raw_fd())]);
-    let spawn =
-        |_| Process::spawn(&lp, &options, |_: &Process, _| unreachable!("no handle")).expect("a child");
+    let spawn = |_| {
+        Process::spawn(&event_loop, &options, |_: &Process, _| unreachable!("no handle")).expect("a child")
+    };
     let (closed, dropped): (Vec<_>, Vec<_>) =
         ((0..CHILDREN).map(spawn).collect(), (0..CHILDREN).map(spawn).collect());
     let pids = |children: &[Process]| children.iter().map(Process::pid).collect::<Vec<_>>();
@@ -292,7 +297,7 @@ fn children_that_no_handle_waits_for_are_collected_also_without_a_loop_that_runs
     let all = [pids(&closed), pids(&dropped)].concat();
     drop((closed, dropped, theirs));
     let ended = UnixStream::from(gate.try_clone_fd().expect("dup"));
-    drop(lp);
+    drop(event_loop);
     ended.shutdown(std::net::Shutdown::Both).expect("a connected socket");
     all.into_iter().for_each(wait_until_gone);
     let mut foreign = foreign;
@@ -301,13 +306,13 @@ fn children_that_no_handle_waits_for_are_collected_also_without_a_loop_that_runs
 
 #[test]
 fn dropping_the_loop_leaves_the_child_running() {
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     let mut ours = ours;
     let slots = [Stdio::InheritFd(theirs.as_raw_fd()), Stdio::InheritFd(theirs.as_raw_fd())];
     let on_exit = |_: &Process, _| unreachable!("the loop is dropped");
-    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), on_exit).expect("a child");
-    drop((lp, theirs));
+    Process::spawn(&event_loop, &SpawnOptions::new("cat").stdio(slots), on_exit).expect("a child");
+    drop((event_loop, theirs));
     ours.write_all(b"still there?").expect("the child reads");
     ours.shutdown(std::net::Shutdown::Write).expect("a connected socket");
     let mut echo = String::new();
@@ -317,7 +322,7 @@ fn dropping_the_loop_leaves_the_child_running() {
 
 #[test]
 fn a_handle_closed_by_another_childs_exit_call_is_not_called() {
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let children = Rc::new(RefCell::new(Vec::new()));
     let calls = Rc::new(Cell::new(0));
     for _ in 0..5 {
@@ -326,26 +331,27 @@ fn a_handle_closed_by_another_childs_exit_call_is_not_called() {
             calls.set(calls.get() + 1);
             all.borrow().iter().for_each(|process: &Process| process.close());
         };
-        children.borrow_mut().push(Process::spawn(&lp, &shell("exit 0"), on_exit).expect("a child"));
+        children.borrow_mut().push(Process::spawn(&event_loop, &shell("exit 0"), on_exit).expect("a child"));
     }
-    finish(&lp);
+    finish(&event_loop);
     assert_eq!(calls.get(), 1);
 }
 
 #[test]
 fn a_panic_in_an_exit_call_leaves_the_loop_usable() {
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let on_exit = |_: &Process, _| resume_unwind(Box::new("expected by the test"));
-    let process = Process::spawn(&lp, &shell("exit 0"), on_exit).expect("a child");
-    catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default))).expect_err("the panic comes out of run");
+    let process = Process::spawn(&event_loop, &shell("exit 0"), on_exit).expect("a child");
+    catch_unwind(AssertUnwindSafe(|| event_loop.run(RunMode::Default)))
+        .expect_err("the panic comes out of run");
     process.close();
-    finish(&lp);
+    finish(&event_loop);
 }
 
 #[test]
 fn a_child_starts_with_no_signal_handled_ignored_or_blocked() {
-    let lp = Loop::new().expect("a loop");
-    let signal = Signal::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let signal = Signal::new(&event_loop);
     signal.start(libc::SIGUSR2, |_: &Signal, _| {}).expect("SIGUSR2 may be watched");
     // Not a shell, because a shell handles signals.
     let (_, output) = run(SpawnOptions::new("cat").arg("/proc/self/status"));
@@ -357,7 +363,7 @@ fn a_child_starts_with_no_signal_handled_ignored_or_blocked() {
     let others = !(0b11 << 31);
     assert_eq!(["SigBlk:", "SigIgn:", "SigCgt:"].map(|name| mask(name) & others), [0; 3], "{output}");
     signal.close();
-    finish(&lp);
+    finish(&event_loop);
 }
 
 #[test]
@@ -392,7 +398,7 @@ fn an_error_of_spawn_tells_a_missing_folder_from_a_missing_program() {
 
 #[test]
 fn what_cannot_be_started_is_refused_with_its_reason() {
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let refused = |options: SpawnOptions, reason: Errno| {
         assert_eq!(spawn_error(&options).errno(), reason, "{options:?}");
     };
@@ -406,13 +412,13 @@ fn what_cannot_be_started_is_refused_with_its_reason() {
     refused(shell("exit 0").cwd("/folder-that-had-better-not-exist"), Errno::ENOENT);
     refused(shell("exit 0").stdio([Stdio::InheritFd(-1)]), Errno::EBADF);
     refused(shell("exit 0").stdio([Stdio::InheritFd(i32::MAX)]), Errno::EBADF);
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     refused(shell("exit 0").stdio([Stdio::InheritStream((*pipe).clone())]), Errno::EINVAL);
     let theirs: OwnedFd = pipe.open_pair().expect("a pair of sockets");
     refused(shell("exit 0").stdio([Stdio::Pipe(pipe.clone())]), Errno::EBUSY);
     drop(theirs);
     pipe.close();
-    finish(&lp);
+    finish(&event_loop);
 }
 
 #[test]

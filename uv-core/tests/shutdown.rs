@@ -9,9 +9,9 @@ use uv_core::{Errno, Tcp};
 // libuv: tcp_shutdown_after_write
 #[test]
 fn the_fin_comes_after_everything_that_was_written() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     tcp.set_send_buffer_size(128 * 1024).expect("option");
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.write(vec![1; 1 << 22]).expect("write");
@@ -22,63 +22,63 @@ fn the_fin_comes_after_everything_that_was_written() {
         peer.read_to_end(&mut all).expect("read");
         all.len()
     });
-    lp.until(|| log.has("tcp shutdown ok"));
+    event_loop.until(|| log.has("tcp shutdown ok"));
     assert_eq!(log.take(), ["tcp write ok", "tcp shutdown ok"]);
     assert_eq!(reader.join().expect("join"), 1 << 22);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: shutdown_close_tcp, shutdown_close_pipe
 #[test]
 fn a_shutdown_and_a_close_at_once_give_one_report_each() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, _peer) = connected(&lp);
+    let (tcp, _peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.shutdown().expect("shutdown");
     tcp.close();
-    lp.finish();
+    event_loop.finish();
     assert_eq!(log.take(), ["tcp shutdown ok", "tcp close"]);
 }
 
 // libuv: shutdown_twice, not_writable_after_shutdown
 #[test]
 fn a_second_shutdown_is_an_error_and_so_is_a_write_after_the_first() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, _peer) = connected(&lp);
+    let (tcp, _peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.shutdown().expect("shutdown");
     assert!(!tcp.is_writable() && tcp.is_readable());
     assert_eq!(errno(tcp.shutdown()), Errno::ENOTCONN);
     assert_eq!(errno(tcp.write("x")), Errno::EPIPE);
     assert_eq!(errno(tcp.try_write(b"x")), Errno::EPIPE);
-    lp.until(|| log.has("tcp shutdown ok"));
+    event_loop.until(|| log.has("tcp shutdown ok"));
     assert_eq!(errno(tcp.shutdown()), Errno::ENOTCONN, "also once it is done");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: shutdown_eof, shutdown_simultaneous
 #[test]
 fn a_shutdown_completes_even_if_the_peer_closed_first() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     let this = tcp.clone();
     tcp.set_upcall(Tower::new(&log, "tcp").on_end(move || this.shutdown().expect("shutdown")));
     tcp.read_start().expect("read_start");
     peer.write_all(b"bye").expect("write");
     drop(peer);
-    lp.until(|| log.has("tcp shutdown ok"));
+    event_loop.until(|| log.has("tcp shutdown ok"));
     assert_eq!(log.take(), ["tcp read 3", "tcp end", "tcp shutdown ok"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_bind_writable_flags
 #[test]
 fn a_bound_or_listening_handle_neither_reads_nor_writes() {
-    let lp = test_loop();
-    let (server, _) = bound(&lp);
+    let event_loop = test_loop();
+    let (server, _) = bound(&event_loop);
     for _ in 0..2 {
         assert_eq!(errno(server.write("x")), Errno::EPIPE);
         assert_eq!(errno(server.try_write(b"x")), Errno::EPIPE);
@@ -86,21 +86,21 @@ fn a_bound_or_listening_handle_neither_reads_nor_writes() {
         assert_eq!(errno(server.read_start()), Errno::ENOTCONN);
         server.listen_with(1, |_, _| {}).expect("listen");
     }
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_shutdown_without_a_connection_is_an_error() {
-    let lp = test_loop();
-    assert_eq!(errno(Tcp::new(&lp).shutdown()), Errno::ENOTCONN);
-    lp.close_and_finish();
+    let event_loop = test_loop();
+    assert_eq!(errno(Tcp::new(&event_loop).shutdown()), Errno::ENOTCONN);
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_write_and_a_shutdown_in_on_end_reach_the_peer() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     let this = tcp.clone();
     tcp.set_upcall(
         Tower::new(&log, "tcp")
@@ -115,7 +115,7 @@ fn a_write_and_a_shutdown_in_on_end_reach_the_peer() {
     );
     tcp.read_start().expect("read_start");
     peer.shutdown(std::net::Shutdown::Write).expect("shutdown");
-    lp.finish();
+    event_loop.finish();
     let mut all = String::new();
     peer.read_to_string(&mut all).expect("read");
     assert_eq!(all, "goodbye");

@@ -26,15 +26,15 @@ fn is_nonblocking(fd: RawFd) -> bool {
 fn output_goes_to_inherited_files() {
     let folder = Folder::new("files");
     let ((out_path, out), (err_path, err)) = (folder.file("out"), folder.file("err"));
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let options = shell("echo out; echo err >&2").stdio([
         Stdio::Ignore,
         Stdio::InheritFd(out.as_raw_fd()),
         Stdio::InheritFd(err.as_raw_fd()),
     ]);
     let status = Rc::default();
-    Process::spawn(&lp, &options, exit_into(&status)).expect("a child");
-    finish(&lp);
+    Process::spawn(&event_loop, &options, exit_into(&status)).expect("a child");
+    finish(&event_loop);
     assert_eq!(status.get().map(ExitStatus::success), Some(true));
     assert_eq!(fs::read_to_string(out_path).expect("output"), "out\n");
     assert_eq!(fs::read_to_string(err_path).expect("output"), "err\n");
@@ -45,11 +45,11 @@ fn output_goes_to_inherited_files() {
 fn one_inherited_file_may_serve_two_slots() {
     let folder = Folder::new("file2");
     let (path, file) = folder.file("both");
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let inherit = Stdio::InheritFd(file.as_raw_fd());
     let options = shell("echo out; echo err >&2").stdio([Stdio::Ignore, inherit.clone(), inherit]);
-    Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
-    finish(&lp);
+    Process::spawn(&event_loop, &options, exit_into(&Rc::default())).expect("a child");
+    finish(&event_loop);
     assert_eq!(fs::read_to_string(path).expect("output"), "out\nerr\n");
 }
 
@@ -63,11 +63,11 @@ fn output_and_error_may_be_swapped() {
         command.stdout(out).stderr(err);
     };
     let status = alone::status(name, redirect, || {
-        let lp = Loop::new().expect("a loop");
+        let event_loop = Loop::new().expect("a loop");
         let swapped = [Stdio::Ignore, Stdio::InheritFd(2), Stdio::InheritFd(1)];
         let options = shell("echo from-output; echo from-error >&2").stdio(swapped);
-        Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
-        finish(&lp);
+        Process::spawn(&event_loop, &options, exit_into(&Rc::default())).expect("a child");
+        finish(&event_loop);
     });
     let Some(status) = status else { return };
     assert!(status.success());
@@ -94,14 +94,15 @@ fn pipes_work_when_their_own_numbers_are_those_of_the_childs_slots() {
         name,
         |_| {},
         || {
-            let lp = Loop::new().expect("a loop");
-            let pipes: Vec<_> = (0..SLOTS).map(|_| Pipe::new(&lp)).collect();
+            let event_loop = Loop::new().expect("a loop");
+            let pipes: Vec<_> = (0..SLOTS).map(|_| Pipe::new(&event_loop)).collect();
             let slots: Vec<_> = pipes.iter().rev().cloned().map(Stdio::Pipe).collect();
             let script: String = (0..SLOTS).map(|slot| format!("echo {slot} >&{slot};")).collect();
-            Process::spawn(&lp, &shell(&script).stdio(slots), exit_into(&Rc::default())).expect("a child");
+            Process::spawn(&event_loop, &shell(&script).stdio(slots), exit_into(&Rc::default()))
+                .expect("a child");
             assert!(pipes.iter().any(|pipe| pipe.fileno().is_ok_and(|fd| fd < 10)));
             let outputs: Vec<_> = pipes.iter().rev().map(Output::of).collect();
-            finish(&lp);
+            finish(&event_loop);
             for (slot, output) in outputs.iter().enumerate() {
                 assert_eq!(output.text(), format!("{slot}\n"));
             }
@@ -113,15 +114,15 @@ fn pipes_work_when_their_own_numbers_are_those_of_the_childs_slots() {
 // libuv: spawn_stdin, spawn_stdout
 #[test]
 fn what_is_written_to_the_childs_input_comes_back_from_its_output() {
-    let lp = Loop::new().expect("a loop");
-    let (stdin, stdout, status) = (Pipe::new(&lp), Pipe::new(&lp), Rc::default());
+    let event_loop = Loop::new().expect("a loop");
+    let (stdin, stdout, status) = (Pipe::new(&event_loop), Pipe::new(&event_loop), Rc::default());
     let slots = [Stdio::Pipe(stdin.clone()), Stdio::Pipe(stdout.clone())];
-    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
+    Process::spawn(&event_loop, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
     let output = Output::of(&stdout);
     stdin.write("a line\n").expect("the child's input takes a write");
     stdin.shutdown().expect("and then its end");
     let unused = Output::of(&stdin);
-    finish(&lp);
+    finish(&event_loop);
     assert_eq!((output.text().as_str(), output.ended(), unused.ended()), ("a line\n", true, true));
     assert_eq!(status.get().map(ExitStatus::success), Some(true));
 }
@@ -129,26 +130,26 @@ fn what_is_written_to_the_childs_input_comes_back_from_its_output() {
 // libuv: spawn_stdio_greater_than_3
 #[test]
 fn descriptors_above_two_may_be_pipes_and_ignored_ones_are_not_open() {
-    let lp = Loop::new().expect("a loop");
-    let extra = Pipe::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let extra = Pipe::new(&event_loop);
     let slots = [Stdio::Ignore, Stdio::Ignore, Stdio::Ignore, Stdio::Ignore, Stdio::Pipe(extra.clone())];
     let options = shell("(true >&3) 2>/dev/null && echo open >&4; echo fourth >&4").stdio(slots);
-    Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
+    Process::spawn(&event_loop, &options, exit_into(&Rc::default())).expect("a child");
     let output = Output::of(&extra);
-    finish(&lp);
+    finish(&event_loop);
     assert_eq!(output.text(), "fourth\n");
 }
 
 // libuv: spawn_same_stdout_stderr
 #[test]
 fn one_pipe_may_serve_both_output_and_error() {
-    let lp = Loop::new().expect("a loop");
-    let both = Pipe::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let both = Pipe::new(&event_loop);
     let slots = [Stdio::Ignore, Stdio::Pipe(both.clone()), Stdio::Pipe(both.clone())];
     let options = shell("echo out; echo err >&2; echo out").stdio(slots);
-    Process::spawn(&lp, &options, exit_into(&Rc::default())).expect("a child");
+    Process::spawn(&event_loop, &options, exit_into(&Rc::default())).expect("a child");
     let output = Output::of(&both);
-    finish(&lp);
+    finish(&event_loop);
     assert_eq!((output.text().as_str(), output.ended()), ("out\nerr\nout\n", true));
 }
 
@@ -157,33 +158,33 @@ fn one_pipe_may_serve_both_output_and_error() {
 fn no_other_descriptor_leaks_into_the_child() {
     // Descriptors that the test runner leaks do not count.
     let expected = Command::new("ls").arg("/proc/self/fd").output().expect("ls runs").stdout;
-    let lp = Loop::new().expect("a loop");
-    let signal = Signal::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let signal = Signal::new(&event_loop);
     signal.start(libc::SIGUSR1, |_: &Signal, _| {}).expect("SIGUSR1 may be watched");
-    let (stdin, _file) = (Pipe::new(&lp), File::open("/proc/self/exe").expect("a file"));
+    let (stdin, _file) = (Pipe::new(&event_loop), File::open("/proc/self/exe").expect("a file"));
     let other = SpawnOptions::new("cat").stdio([Stdio::Pipe(stdin.clone())]);
-    let other = Process::spawn(&lp, &other, exit_into(&Rc::default())).expect("another child");
+    let other = Process::spawn(&event_loop, &other, exit_into(&Rc::default())).expect("another child");
     let (status, output) = run(SpawnOptions::new("ls").arg("/proc/self/fd"));
     assert_eq!((status, output.as_bytes()), ((0, 0), expected.as_slice()));
     signal.close();
     other.kill(libc::SIGKILL).expect("it may be signalled");
     stdin.close();
-    finish(&lp);
+    finish(&event_loop);
 }
 
 // libuv: spawn_inherit_streams
 #[test]
 fn inherited_streams_keep_order_and_count_of_bytes_in_both_directions() {
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let pair = || {
-        let (ours, theirs) = (Pipe::new(&lp), Pipe::new(&lp));
+        let (ours, theirs) = (Pipe::new(&event_loop), Pipe::new(&event_loop));
         theirs.open(ours.open_pair().expect("a pair of sockets")).expect("a socket may be adopted");
         (ours, theirs)
     };
     let ((stdin, child_in), (stdout, child_out)) = (pair(), pair());
     let slots = [Stdio::InheritStream((*child_in).clone()), Stdio::InheritStream((*child_out).clone())];
     let status = Rc::default();
-    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
+    Process::spawn(&event_loop, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
     child_in.close();
     child_out.close();
     let numbers: String = (0..100_000).map(|number| format!("{number}\n")).collect();
@@ -191,7 +192,7 @@ fn inherited_streams_keep_order_and_count_of_bytes_in_both_directions() {
     stdin.write(numbers.clone()).expect("an open pipe takes a write");
     stdin.shutdown().expect("and its end");
     let unused = Output::of(&stdin);
-    finish(&lp);
+    finish(&event_loop);
     assert!(output.text() == numbers && unused.ended());
     assert_eq!(status.get().map(ExitStatus::success), Some(true));
 }
@@ -199,29 +200,29 @@ fn inherited_streams_keep_order_and_count_of_bytes_in_both_directions() {
 // libuv: spawn_and_kill_with_std
 #[test]
 fn killing_a_child_with_three_pipes_ends_everything_once() {
-    let lp = Loop::new().expect("a loop");
-    let pipes = [Pipe::new(&lp), Pipe::new(&lp), Pipe::new(&lp)];
+    let event_loop = Loop::new().expect("a loop");
+    let pipes = [Pipe::new(&event_loop), Pipe::new(&event_loop), Pipe::new(&event_loop)];
     let options = SpawnOptions::new("cat").stdio(pipes.clone().map(Stdio::Pipe));
     let status = Rc::default();
-    let process = Process::spawn(&lp, &options, exit_into(&status)).expect("a child");
+    let process = Process::spawn(&event_loop, &options, exit_into(&status)).expect("a child");
     let outputs = [Output::of(&pipes[1]), Output::of(&pipes[2])];
     pipes[0].write("to be lost or echoed").expect("an open pipe takes a write");
-    let timer = Timer::new(&lp);
+    let timer = Timer::new(&event_loop);
     let kill = move |timer: &Timer| {
         process.kill(libc::SIGTERM).expect("it is running");
         pipes[0].close();
         timer.close();
     };
     timer.start(Duration::from_millis(1), Duration::ZERO, kill).expect("a timer starts");
-    finish(&lp);
+    finish(&event_loop);
     assert_eq!(status.get().map(|status| (status.code, status.signal)), Some((0, libc::SIGTERM)));
     assert!(outputs.iter().all(Output::ended));
 }
 
 #[test]
 fn a_child_may_end_long_before_its_output_does() {
-    let lp = Loop::new().expect("a loop");
-    let (stdout, extra) = (Pipe::new(&lp), Pipe::new(&lp));
+    let event_loop = Loop::new().expect("a loop");
+    let (stdout, extra) = (Pipe::new(&event_loop), Pipe::new(&event_loop));
     let slots = [Stdio::Ignore, Stdio::Pipe(stdout.clone()), Stdio::Ignore, Stdio::Pipe(extra.clone())];
     // A grandchild, which keeps the output open, reads what is written after the child's end.
     let options = shell("cat <&3 & exit 0").stdio(slots);
@@ -234,10 +235,10 @@ fn a_child_may_end_long_before_its_output_does() {
         extra.close_with(|| {});
         process.close();
     };
-    Process::spawn(&lp, &options, on_exit).expect("a child");
+    Process::spawn(&event_loop, &options, on_exit).expect("a child");
     stdout.set_upcall(Collect(output.clone()));
     stdout.read_start().expect("a child's pipe may be read");
-    finish(&lp);
+    finish(&event_loop);
     assert!(ended_first.get());
     assert_eq!((output.text().as_str(), output.ended()), ("late", true));
 }
@@ -246,54 +247,55 @@ fn a_child_may_end_long_before_its_output_does() {
 fn inherited_stdio_becomes_blocking_here_too() {
     let (ours, _peer) = UnixStream::pair().expect("a pair of sockets");
     ours.set_nonblocking(true).expect("a socket has that mode");
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let slots = [Stdio::Ignore, Stdio::InheritFd(ours.as_raw_fd())];
     assert!(is_nonblocking(ours.as_raw_fd()));
-    Process::spawn(&lp, &shell("exit 0").stdio(slots), exit_into(&Rc::default())).expect("a child");
+    Process::spawn(&event_loop, &shell("exit 0").stdio(slots), exit_into(&Rc::default())).expect("a child");
     assert!(!is_nonblocking(ours.as_raw_fd()));
-    finish(&lp);
+    finish(&event_loop);
 }
 
 // libuv: closed_fd_events
 #[test]
 fn a_closed_stream_that_a_child_inherited_causes_no_events() {
-    let lp = Loop::new().expect("a loop");
-    let inherited = Pipe::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let inherited = Pipe::new(&event_loop);
     let mut peer = UnixStream::from(inherited.open_pair().expect("a pair of sockets"));
     inherited.set_upcall(Collect(Output::default()));
     inherited.read_start().expect("an open pipe may be read");
-    lp.run(RunMode::NoWait).expect("the loop runs");
-    let stdin = Pipe::new(&lp);
+    event_loop.run(RunMode::NoWait).expect("the loop runs");
+    let stdin = Pipe::new(&event_loop);
     let slots = [Stdio::Pipe(stdin.clone()), Stdio::InheritStream((*inherited).clone())];
     let status = Rc::default();
-    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
+    Process::spawn(&event_loop, &SpawnOptions::new("cat").stdio(slots), exit_into(&status)).expect("a child");
     inherited.close();
     peer.write_all(b"not read").expect("the child holds the other end");
-    let (turns, count) = (Rc::new(Cell::new(0)), Prepare::new(&lp));
+    let (turns, count) = (Rc::new(Cell::new(0)), Prepare::new(&event_loop));
     let counted = Rc::clone(&turns);
     count.start(move |_: &Prepare| counted.set(counted.get() + 1)).expect("a watcher starts");
     count.unref();
-    let timer = Timer::new(&lp);
+    let timer = Timer::new(&event_loop);
     let end = move |timer: &Timer| {
         stdin.close();
         count.close();
         timer.close();
     };
     timer.start(Duration::from_millis(20), Duration::ZERO, end).expect("a timer starts");
-    finish(&lp);
+    finish(&event_loop);
     assert!(turns.get() < 10, "the loop does not spin");
     assert_eq!(status.get().map(ExitStatus::success), Some(true));
 }
 
 #[test]
 fn a_pipe_to_a_child_may_be_for_ipc() {
-    let lp = Loop::new().expect("a loop");
-    let channel = Pipe::new_ipc(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let channel = Pipe::new_ipc(&event_loop);
     let slots = [Stdio::Pipe(channel.clone()), Stdio::Pipe(channel.clone())];
-    Process::spawn(&lp, &SpawnOptions::new("cat").stdio(slots), exit_into(&Rc::default())).expect("a child");
+    Process::spawn(&event_loop, &SpawnOptions::new("cat").stdio(slots), exit_into(&Rc::default()))
+        .expect("a child");
     let output = Output::of(&channel);
     channel.write("message").expect("an open pipe takes a write");
     channel.shutdown().expect("and its end");
-    finish(&lp);
+    finish(&event_loop);
     assert_eq!(output.text(), "message");
 }

@@ -58,15 +58,15 @@ impl Drop for Note {
     }
 }
 
-fn answering(lp: &Loop, name: &'static str, log: &Log, panics: bool) -> (Tcp, TcpStream) {
+fn answering(event_loop: &Loop, name: &'static str, log: &Log, panics: bool) -> (Tcp, TcpStream) {
     let (ours, peer) = sockets();
-    let connection = Tcp::new(lp);
+    let connection = Tcp::new(event_loop);
     connection.open(ours.into()).expect("open");
     let answer = Answer { name, log: Rc::clone(log), panics };
     connection.set_upcall(answer);
     connection.read_start().expect("read_start");
     // Input that is there when reading starts causes no event.
-    lp.run(RunMode::NoWait).expect("the loop runs");
+    event_loop.run(RunMode::NoWait).expect("the loop runs");
     (connection, peer)
 }
 
@@ -81,71 +81,71 @@ fn has_answer(peer: &mut TcpStream) {
 
 #[test]
 fn only_the_next_event_of_the_stream_is_surrounded() {
-    let (lp, log) = (test_loop(), Log::default());
-    let (surrounded, mut peer) = answering(&lp, "one", &log, false);
-    let (_, mut other) = answering(&lp, "other", &log, false);
+    let (event_loop, log) = (test_loop(), Log::default());
+    let (surrounded, mut peer) = answering(&event_loop, "one", &log, false);
+    let (_, mut other) = answering(&event_loop, "other", &log, false);
     surrounded.surround_next_event(Note::begin(&log));
     let exchange = |peer: &mut TcpStream| {
         ask(peer);
-        assert_eq!(lp.run(RunMode::Once), Ok(true));
+        assert_eq!(event_loop.run(RunMode::Once), Ok(true));
         has_answer(peer);
     };
     exchange(&mut other);
     exchange(&mut peer);
     exchange(&mut peer);
     assert_eq!(log.take(), ["read by other", "begin", "read by one", "end", "read by one"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_later_wish_takes_the_place_of_an_earlier_one() {
-    let (lp, log) = (test_loop(), Log::default());
-    let (surrounded, mut peer) = answering(&lp, "one", &log, false);
+    let (event_loop, log) = (test_loop(), Log::default());
+    let (surrounded, mut peer) = answering(&event_loop, "one", &log, false);
     surrounded.surround_next_event(|| panic!("it was replaced"));
     surrounded.surround_next_event(Note::begin(&log));
     ask(&mut peer);
-    assert_eq!(lp.run(RunMode::Once), Ok(true));
+    assert_eq!(event_loop.run(RunMode::Once), Ok(true));
     assert_eq!(log.take(), ["begin", "read by one", "end"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_panic_in_the_turn_ends_what_surrounds_it() {
-    let (lp, log) = (test_loop(), Log::default());
-    let (surrounded, mut peer) = answering(&lp, "one", &log, true);
+    let (event_loop, log) = (test_loop(), Log::default());
+    let (surrounded, mut peer) = answering(&event_loop, "one", &log, true);
     surrounded.surround_next_event(Note::begin(&log));
     ask(&mut peer);
-    catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Once))).expect_err("the upcall panics");
+    catch_unwind(AssertUnwindSafe(|| event_loop.run(RunMode::Once))).expect_err("the upcall panics");
     assert_eq!(log.take(), ["begin", "read by one", "end"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_panic_of_what_surrounds_a_turn_does_not_lose_the_turn() {
-    let (lp, log) = (test_loop(), Log::default());
-    let (surrounded, mut peer) = answering(&lp, "one", &log, false);
+    let (event_loop, log) = (test_loop(), Log::default());
+    let (surrounded, mut peer) = answering(&event_loop, "one", &log, false);
     surrounded.surround_next_event(|| resume_unwind(Box::new("on purpose")));
     ask(&mut peer);
-    catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Once))).expect_err("it panics");
-    assert_eq!(lp.run(RunMode::Once), Ok(true));
+    catch_unwind(AssertUnwindSafe(|| event_loop.run(RunMode::Once))).expect_err("it panics");
+    assert_eq!(event_loop.run(RunMode::Once), Ok(true));
     assert_eq!(log.take(), ["read by one"]);
     has_answer(&mut peer);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn what_was_to_surround_an_event_is_dropped_with_the_stream() {
-    let (lp, held) = (test_loop(), Rc::new(()));
-    let (surrounded, _peer) = answering(&lp, "one", &Log::default(), false);
+    let (event_loop, held) = (test_loop(), Rc::new(()));
+    let (surrounded, _peer) = answering(&event_loop, "one", &Log::default(), false);
     let inside = Rc::clone(&held);
     surrounded.surround_next_event(move || drop(inside));
     surrounded.close();
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(Rc::strong_count(&held), 1);
     surrounded.surround_next_event({
         let inside = Rc::clone(&held);
         move || drop(inside)
     });
     assert_eq!(Rc::strong_count(&held), 1, "a closed stream takes nothing");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }

@@ -70,9 +70,9 @@ fn a_listener_makes_no_call_in_vain() {
 
 fn it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch: u32) {
     const CONNECTIONS: usize = 8;
-    let lp = test_loop();
+    let event_loop = test_loop();
     let accepted = Rc::new(Cell::new(0));
-    let (server, addr) = bound(&lp);
+    let (server, addr) = bound(&event_loop);
     server.set_accept_batch(batch);
     let (listener, counted) = (server.clone(), Rc::clone(&accepted));
     server
@@ -84,22 +84,22 @@ fn it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch: u32
     begin();
     // All of them wait before the loop polls, so no event reports a connection that is accepted with others.
     let peers: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(addr).expect("connect")).collect();
-    lp.until(|| accepted.get() == CONNECTIONS);
+    event_loop.until(|| accepted.get() == CONNECTIONS);
     // Another connection arrives alone.
     let last = TcpStream::connect(addr).expect("connect");
-    lp.until(|| accepted.get() == CONNECTIONS + 1);
+    event_loop.until(|| accepted.get() == CONNECTIONS + 1);
     let said = end();
     assert_eq!(count(&said, "down accept4(2)"), CONNECTIONS + 1, "batch {batch}: {said:?}");
     assert_eq!(count(&said, "down poll(2)"), CONNECTIONS + 1, "batch {batch}: {said:?}");
     drop((peers, last));
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 fn a_connection_that_comes_alone_is_registered_and_not_read(batch: u32) {
     const CONNECTIONS: usize = 3;
-    let lp = test_loop();
+    let event_loop = test_loop();
     let accepted = Rc::new(RefCell::new(Vec::new()));
-    let (server, addr) = bound(&lp);
+    let (server, addr) = bound(&event_loop);
     server.set_accept_batch(batch);
     let (listener, kept) = (server.clone(), Rc::clone(&accepted));
     server
@@ -114,13 +114,13 @@ fn a_connection_that_comes_alone_is_registered_and_not_read(batch: u32) {
     let mut peers = Vec::new();
     for number in 1..=CONNECTIONS {
         peers.push(TcpStream::connect(addr).expect("connect"));
-        lp.until(|| accepted.borrow().len() == number);
-        lp.turn();
+        event_loop.until(|| accepted.borrow().len() == number);
+        event_loop.turn();
     }
     let said = end();
     assert_eq!(count(&said, "down epoll_ctl(2)"), CONNECTIONS, "batch {batch}: {said:?}");
     assert_eq!(count(&said, "down recv(2)"), 0, "batch {batch}: {said:?}");
     accepted.borrow_mut().clear();
     drop(peers);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }

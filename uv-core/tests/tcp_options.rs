@@ -13,11 +13,11 @@ use uv_core::{BindOptions, Errno, Tcp};
 // libuv: tcp_open, tcp_open_twice, tcp_open_bound, tcp_open_connected
 #[test]
 fn open_adopts_a_fresh_a_bound_a_listening_or_a_connected_socket() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let std_listener = TcpListener::bind(LOCALHOST).expect("bind");
     let addr = std_listener.local_addr().expect("an address");
-    let server = Tcp::new(&lp);
+    let server = Tcp::new(&event_loop);
     server.open(OwnedFd::from(std_listener)).expect("open");
     assert_eq!(server.local_addr(), Ok(addr));
     assert_eq!(errno(server.bind(localhost(), BindOptions::default())), Errno::EINVAL, "bound already");
@@ -25,7 +25,7 @@ fn open_adopts_a_fresh_a_bound_a_listening_or_a_connected_socket() {
     let listener = server.clone();
     server.listen_with(1, move |_, _| listener.accept().expect("accept").close()).expect("listen");
 
-    let client = Tcp::new(&lp);
+    let client = Tcp::new(&event_loop);
     client.open(TcpStream::connect(addr).expect("connect").into()).expect("open");
     assert!(client.is_readable() && client.is_writable());
     assert_eq!(client.peer_addr(), Ok(addr));
@@ -33,29 +33,29 @@ fn open_adopts_a_fresh_a_bound_a_listening_or_a_connected_socket() {
     assert_eq!(errno(client.open(other.into())), Errno::EBUSY);
     client.set_upcall(Tower::new(&log, "client"));
     client.read_start().expect("read_start");
-    lp.until(|| log.has("client end"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("client end"));
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn open_refuses_what_is_no_socket_and_a_closing_handle() {
-    let lp = test_loop();
-    let tcp = Tcp::new(&lp);
+    let event_loop = test_loop();
+    let tcp = Tcp::new(&event_loop);
     let file = std::fs::File::open("/dev/null").expect("open");
     let error = tcp.open(file.into()).expect_err("no socket");
     assert_eq!((error.op(), error.errno()), ("open", Errno::ENOTSOCK));
     tcp.close();
     assert_eq!(errno(tcp.open(sockets().0.into())), Errno::EINVAL);
-    lp.finish();
+    event_loop.finish();
 }
 
 // libuv: tcp_bind_error, tcp_create_socket_early
 #[test]
 fn a_bad_bind_is_refused() {
-    let lp = test_loop();
-    let (tcp, _) = bound(&lp);
+    let event_loop = test_loop();
+    let (tcp, _) = bound(&event_loop);
     assert_eq!(errno(tcp.bind(localhost(), BindOptions::default())), Errno::EINVAL, "bound already");
-    let fresh = Tcp::new(&lp);
+    let fresh = Tcp::new(&event_loop);
     let only6 = BindOptions::default().ipv6_only(true);
     assert_eq!(errno(fresh.bind(localhost(), only6)), Errno::EINVAL, "ipv6_only on IPv4");
     let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
@@ -64,51 +64,51 @@ fn a_bad_bind_is_refused() {
     assert_eq!(error.target(), Some("192.0.2.1:0"));
     let six = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
     assert_eq!(errno(fresh.bind(six, BindOptions::default())), Errno::EINVAL, "IPv6 on an IPv4 socket");
-    let closing = Tcp::new(&lp);
+    let closing = Tcp::new(&event_loop);
     closing.close();
     assert_eq!(errno(closing.bind(localhost(), BindOptions::default())), Errno::EINVAL);
     assert_eq!(errno(closing.listen_with(1, |_, _| {})), Errno::EINVAL);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn addresses_are_known_once_there_is_a_socket() {
-    let lp = test_loop();
-    let tcp = Tcp::new(&lp);
+    let event_loop = test_loop();
+    let tcp = Tcp::new(&event_loop);
     assert_eq!(errno(tcp.local_addr()), Errno::EBADF);
     assert_eq!(errno(tcp.peer_addr()), Errno::EBADF);
-    let (server, addr) = bound(&lp);
+    let (server, addr) = bound(&event_loop);
     assert!(addr.ip().is_loopback() && addr.port() != 0);
     assert_eq!(errno(server.peer_addr()), Errno::ENOTCONN);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn an_ipv6_listener_takes_ipv4_connections_unless_told_not_to() {
     for ipv6_only in [false, true] {
-        let lp = test_loop();
-        let server = Tcp::new(&lp);
+        let event_loop = test_loop();
+        let server = Tcp::new(&event_loop);
         let options = BindOptions::default().ipv6_only(ipv6_only);
         if server.bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), options).is_err() {
-            return lp.close_and_finish(); // A machine without IPv6.
+            return event_loop.close_and_finish(); // A machine without IPv6.
         }
         let listener = server.clone();
         server.listen_with(1, move |_, _| listener.accept().expect("accept").close()).expect("listen");
         let port = server.local_addr().expect("an address").port();
         assert_eq!(TcpStream::connect(("127.0.0.1", port)).is_err(), ipv6_only);
-        lp.close_and_finish();
+        event_loop.close_and_finish();
     }
 }
 
 // libuv: tcp_flags
 #[test]
 fn keepalive_needs_at_least_a_second_a_probe_and_a_socket() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let second = Duration::from_secs(1);
     let probe = KeepAlive::after(60 * second);
     assert_eq!(probe, KeepAlive { idle: 60 * second, interval: second, count: 10 });
-    assert_eq!(errno(Tcp::new(&lp).set_keepalive(Some(probe))), Errno::EBADF);
-    let (tcp, _peer) = connected(&lp);
+    assert_eq!(errno(Tcp::new(&event_loop).set_keepalive(Some(probe))), Errno::EBADF);
+    let (tcp, _peer) = connected(&event_loop);
     for bad in [
         KeepAlive::after(Duration::from_millis(999)),
         KeepAlive { interval: Duration::ZERO, ..probe },
@@ -120,65 +120,65 @@ fn keepalive_needs_at_least_a_second_a_probe_and_a_socket() {
     assert_eq!(tcp.set_keepalive(None), Ok(()));
     assert_eq!(tcp.set_nodelay(true), Ok(()));
     assert_eq!(tcp.set_nodelay(false), Ok(()));
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: socket_buffer_size
 #[test]
 fn buffer_sizes_read_back_doubled() {
-    let lp = test_loop();
-    assert_eq!(errno(Tcp::new(&lp).send_buffer_size()), Errno::EBADF);
-    let (tcp, _peer) = connected(&lp);
+    let event_loop = test_loop();
+    assert_eq!(errno(Tcp::new(&event_loop).send_buffer_size()), Errno::EBADF);
+    let (tcp, _peer) = connected(&event_loop);
     tcp.set_send_buffer_size(10_000).expect("option");
     tcp.set_recv_buffer_size(12_345).expect("option");
     assert_eq!((tcp.send_buffer_size(), tcp.recv_buffer_size()), (Ok(20_000), Ok(24_690)));
     assert_eq!(errno(tcp.set_send_buffer_size(usize::MAX)), Errno::EINVAL);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_close_reset_client, tcp_close_reset_accepted
 #[test]
 fn close_reset_sends_a_reset() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     assert_eq!(tcp.close_reset(), Ok(()));
     assert_eq!(errno(tcp.shutdown()), Errno::ENOTCONN);
     assert_eq!(tcp.close_reset(), Ok(()), "closing already");
     let error = peer.read(&mut [0]).expect_err("a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    lp.finish();
+    event_loop.finish();
     assert_eq!(log.take(), ["tcp close"]);
 }
 
 // libuv: tcp_close_reset_client_after_shutdown
 #[test]
 fn close_reset_waits_for_a_pending_shutdown_to_be_reported() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, _peer) = connected(&lp);
+    let (tcp, _peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.shutdown().expect("shutdown");
     assert_eq!(errno(tcp.close_reset()), Errno::EINVAL);
     assert!(!tcp.is_closing());
-    lp.until(|| log.has("tcp shutdown ok"));
+    event_loop.until(|| log.has("tcp shutdown ok"));
     assert_eq!(tcp.close_reset(), Ok(()));
-    lp.finish();
+    event_loop.finish();
 }
 
 // Not in libuv, which refuses this: the peer would take the FIN of a plain close for the end of the data.
 #[test]
 fn close_reset_gives_up_a_shutdown_that_waits_behind_what_is_queued() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.write(vec![0; 32 << 20]).expect("write");
     assert!(tcp.write_queue_size() > 0, "more than the kernel takes");
     tcp.shutdown().expect("shutdown");
     assert_eq!(tcp.close_reset(), Ok(()));
-    lp.finish();
+    event_loop.finish();
     assert_eq!(log.take().last().map(String::as_str), Some("tcp close"));
     let error = peer.read_to_end(&mut Vec::new()).expect_err("a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -187,21 +187,21 @@ fn close_reset_gives_up_a_shutdown_that_waits_behind_what_is_queued() {
 // libuv: tcp_close_reset_client_after_socket_shutdown
 #[test]
 fn close_reset_works_after_a_shutdown_of_the_socket_itself() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let (ours, _peer) = sockets();
     ours.shutdown(Shutdown::Write).expect("shutdown");
-    let tcp = Tcp::new(&lp);
+    let tcp = Tcp::new(&event_loop);
     tcp.open(ours.into()).expect("open");
     assert_eq!(tcp.close_reset(), Ok(()));
-    lp.finish();
+    event_loop.finish();
 }
 
 #[test]
 fn a_blocking_socket_writes_everything_and_reading_it_does_not_wait() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
-    assert_eq!(errno(Tcp::new(&lp).set_blocking(true)), Errno::EBADF);
+    let (tcp, mut peer) = connected(&event_loop);
+    assert_eq!(errno(Tcp::new(&event_loop).set_blocking(true)), Errno::EBADF);
     tcp.set_blocking(true).expect("blocking");
     let reader = std::thread::spawn(move || {
         let mut all = vec![0; 1 << 22];
@@ -211,9 +211,9 @@ fn a_blocking_socket_writes_everything_and_reading_it_does_not_wait() {
     });
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.read_start().expect("read_start");
-    lp.turn();
+    event_loop.turn();
     assert_eq!(tcp.try_write(&vec![0; 1 << 22]), Ok(1 << 22));
-    lp.until(|| log.has("tcp read 6"));
+    event_loop.until(|| log.has("tcp read 6"));
     reader.join().expect("join");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }

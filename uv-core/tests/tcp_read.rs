@@ -11,8 +11,8 @@ use std::time::Duration;
 use uv_core::{Check, Errno, Idle, Tcp, Timer};
 
 /// A reading stream that logs its upcalls.
-fn reader(lp: &TestLoop, log: &Log) -> (Tcp, std::net::TcpStream) {
-    let (tcp, peer) = connected(lp);
+fn reader(event_loop: &TestLoop, log: &Log) -> (Tcp, std::net::TcpStream) {
+    let (tcp, peer) = connected(event_loop);
     tcp.set_upcall(Tower::new(log, "tcp"));
     tcp.read_start().expect("read_start");
     (tcp, peer)
@@ -20,75 +20,75 @@ fn reader(lp: &TestLoop, log: &Log) -> (Tcp, std::net::TcpStream) {
 
 #[test]
 fn input_is_read_when_it_comes_before_or_after_the_start() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     peer.write_all(b"early").expect("write");
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.read_start().expect("read_start");
-    lp.until(|| log.has("tcp read 5"));
+    event_loop.until(|| log.has("tcp read 5"));
     for round in 1..=3 {
-        lp.turn();
+        event_loop.turn();
         peer.write_all(b"x").expect("write");
-        lp.until(|| log.count("tcp read 1") == round);
+        event_loop.until(|| log.count("tcp read 1") == round);
     }
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: shutdown_eof
 #[test]
 fn the_end_stops_reading_and_neither_closes_nor_stops_writing() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = reader(&lp, &log);
+    let (tcp, peer) = reader(&event_loop, &log);
     assert_eq!(errno(tcp.read_start()), Errno::EALREADY);
     peer.shutdown(Shutdown::Write).expect("shutdown");
-    lp.until(|| log.has("tcp end"));
+    event_loop.until(|| log.has("tcp end"));
     assert!(!tcp.is_active() && !tcp.is_closing() && tcp.is_writable());
     tcp.read_stop();
     tcp.read_stop();
     tcp.write("still").expect("write");
     tcp.shutdown().expect("shutdown");
-    lp.until(|| log.has("tcp shutdown ok"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("tcp shutdown ok"));
+    event_loop.close_and_finish();
 }
 
 // libuv: readable_on_eof
 #[test]
 fn after_the_end_a_stream_is_still_readable_and_ends_again() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = reader(&lp, &log);
+    let (tcp, peer) = reader(&event_loop, &log);
     drop(peer);
-    lp.until(|| log.has("tcp end"));
+    event_loop.until(|| log.has("tcp end"));
     assert!(tcp.is_readable() && tcp.is_writable());
     tcp.read_start().expect("read_start");
-    lp.until(|| log.count("tcp end") == 2);
-    lp.close_and_finish();
+    event_loop.until(|| log.count("tcp end") == 2);
+    event_loop.close_and_finish();
 }
 
 // libuv: not_readable_nor_writable_on_read_error, tcp_rst
 #[test]
 fn a_reset_is_an_error_after_which_the_stream_is_neither_readable_nor_writable() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = reader(&lp, &log);
-    lp.turn();
-    reset(&lp, &tcp, peer);
-    lp.until(|| log.has("tcp error ECONNRESET"));
+    let (tcp, peer) = reader(&event_loop, &log);
+    event_loop.turn();
+    reset(&event_loop, &tcp, peer);
+    event_loop.until(|| log.has("tcp error ECONNRESET"));
     assert!(!tcp.is_readable() && !tcp.is_writable() && !tcp.is_active());
     assert_eq!(errno(tcp.read_start()), Errno::ENOTCONN);
     assert_eq!(errno(tcp.write("x")), Errno::EPIPE);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
     assert_eq!(log.take(), ["tcp error ECONNRESET", "tcp close"]);
 }
 
 // libuv: tcp_read_stop
 #[test]
 fn a_stop_in_on_read_ends_the_reading_at_once_and_nothing_is_lost() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     // More than one read of the loop.
     peer.write_all(&[7; 100_000]).expect("write");
     let total = Rc::new(Cell::new(0));
@@ -100,21 +100,21 @@ fn a_stop_in_on_read_ends_the_reading_at_once_and_nothing_is_lost() {
     let mut reads = 0;
     while total.get() < 100_000 {
         tcp.read_start().expect("read_start");
-        lp.until(|| log.lines().len() > reads);
+        event_loop.until(|| log.lines().len() > reads);
         reads += 1;
-        lp.turn();
+        event_loop.turn();
         assert_eq!(log.lines().len(), reads, "one read for each start");
     }
     assert!(!tcp.is_active());
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_read_stop_start
 #[test]
 fn a_stop_and_start_in_on_read_goes_on_without_loss() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     let total = Rc::new(Cell::new(0));
     let (sum, this) = (Rc::clone(&total), tcp.clone());
     tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |data| {
@@ -124,47 +124,47 @@ fn a_stop_and_start_in_on_read_goes_on_without_loss() {
     }));
     tcp.read_start().expect("read_start");
     let writer = std::thread::spawn(move || peer.write_all(&[7; 1 << 20]));
-    lp.until(|| log.has("tcp end"));
+    event_loop.until(|| log.has("tcp end"));
     writer.join().expect("join").expect("write");
     assert_eq!(total.get(), 1 << 20);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_unexpected_read
 #[test]
 fn input_that_nobody_reads_does_not_spin_the_loop() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = reader(&lp, &log);
-    lp.turn();
+    let (tcp, mut peer) = reader(&event_loop, &log);
+    event_loop.turn();
     tcp.read_stop();
     peer.write_all(b"unexpected").expect("write");
     let rounds = Rc::new(Cell::new(0));
     let count = Rc::clone(&rounds);
-    let check = Check::new(&lp);
+    let check = Check::new(&event_loop);
     check.start(move |_: &Check| count.set(count.get() + 1)).expect("start");
-    let timer = Timer::new(&lp);
+    let timer = Timer::new(&event_loop);
     timer
         .start(Duration::from_millis(20), Duration::ZERO, |timer: &Timer| timer.loop_handle().stop())
         .expect("start");
-    assert_eq!(lp.run(uv_core::RunMode::Default), Ok(true));
+    assert_eq!(event_loop.run(uv_core::RunMode::Default), Ok(true));
     assert!(rounds.get() <= 3, "{} iterations", rounds.get());
     tcp.read_start().expect("read_start");
-    lp.until(|| log.has("tcp read 10"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("tcp read 10"));
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_oob
 #[test]
 fn urgent_data_splits_the_input_and_loses_none_of_the_rest() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = connected(&lp);
+    let (tcp, peer) = connected(&event_loop);
     let total = Rc::new(Cell::new(0));
     let sum = Rc::clone(&total);
     tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |data| sum.set(sum.get() + data.len())));
     tcp.read_start().expect("read_start");
-    lp.turn();
+    event_loop.turn();
     let sender = urgent::Sender(&peer);
     for round in 1..=5 {
         // All three are in the kernel before the loop reads: the first read ends at the urgent mark.
@@ -172,10 +172,10 @@ fn urgent_data_splits_the_input_and_loses_none_of_the_rest() {
         sender.send_urgent();
         sender.send(b"def");
         // The urgent byte of the previous round may arrive as a normal byte once it is no longer urgent.
-        lp.until(|| total.get() >= 6 * round);
-        lp.turn();
+        event_loop.until(|| total.get() >= 6 * round);
+        event_loop.turn();
     }
-    let idle = Idle::new(&lp);
+    let idle = Idle::new(&event_loop);
     let ticks = Rc::new(Cell::new(0));
     let count = Rc::clone(&ticks);
     idle.start(move |idle: &Idle| {
@@ -185,7 +185,7 @@ fn urgent_data_splits_the_input_and_loses_none_of_the_rest() {
         }
     })
     .expect("start");
-    lp.finish();
+    event_loop.finish();
     assert!(!log.lines().iter().any(|line| line.contains("error")));
 }
 
@@ -215,10 +215,10 @@ mod urgent {
 // unpinned in libuv
 #[test]
 fn a_peer_that_sends_without_end_does_not_block_another() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (hose, mut sender) = connected(&lp);
-    let (tcp, mut peer) = connected(&lp);
+    let (hose, mut sender) = connected(&event_loop);
+    let (tcp, mut peer) = connected(&event_loop);
     let quiet = Rc::new(Cell::new(false));
     let ended = Rc::clone(&quiet);
     hose.set_upcall(Tower::new(&Log::new(), "hose"));
@@ -244,21 +244,21 @@ fn a_peer_that_sends_without_end_does_not_block_another() {
             assert_eq!(&answer, byte);
         }
     });
-    lp.until(|| quiet.get());
+    event_loop.until(|| quiet.get());
     client.join().expect("join");
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
-    lp.close_all();
-    lp.turn();
+    event_loop.close_all();
+    event_loop.turn();
     writer.join().expect("join");
-    lp.finish();
+    event_loop.finish();
 }
 
 // unpinned in libuv: input that a turn leaves is remembered, because no further edge reports it.
 #[test]
 fn input_beyond_the_bound_of_a_turn_is_read_in_the_next_ones() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, mut peer) = connected(&lp);
+    let (tcp, mut peer) = connected(&event_loop);
     let total = Rc::new(Cell::new(0));
     let sum = Rc::clone(&total);
     tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |data| sum.set(sum.get() + data.len())));
@@ -268,32 +268,32 @@ fn input_beyond_the_bound_of_a_turn_is_read_in_the_next_ones() {
         let sent = peer.write_all(&vec![0; BYTES]);
         (peer, sent)
     });
-    lp.until(|| total.get() == BYTES);
+    event_loop.until(|| total.get() == BYTES);
     let (peer, sent) = writer.join().expect("join");
     sent.expect("write");
     drop(peer);
-    lp.until(|| log.has("tcp end"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("tcp end"));
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn the_end_follows_the_last_input_even_if_both_are_there() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (_tcp, mut peer) = reader(&lp, &log);
-    lp.turn();
+    let (_tcp, mut peer) = reader(&event_loop, &log);
+    event_loop.turn();
     peer.write_all(b"last").expect("write");
     drop(peer);
-    lp.until(|| log.has("tcp end"));
+    event_loop.until(|| log.has("tcp end"));
     assert_eq!(log.take(), ["tcp read 4", "tcp end"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_notice_comes_once_in_the_next_pending_phase() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, _peer) = connected(&lp);
+    let (tcp, _peer) = connected(&event_loop);
     let again = tcp.clone();
     let first = Cell::new(true);
     tcp.set_upcall(Tower::new(&log, "tcp").on_notify(move || {
@@ -303,19 +303,19 @@ fn a_notice_comes_once_in_the_next_pending_phase() {
     }));
     tcp.notify();
     tcp.notify();
-    assert!(log.lines().is_empty() && lp.is_alive());
-    lp.turn();
+    assert!(log.lines().is_empty() && event_loop.is_alive());
+    event_loop.turn();
     assert_eq!(log.take(), ["tcp notify", "tcp notify"], "twice together, and once from inside");
     tcp.notify();
     tcp.close();
-    lp.finish();
+    event_loop.finish();
     assert_eq!(log.take(), ["tcp close"]);
 }
 
 #[test]
 fn a_turn_has_its_bound_of_reads_however_many_events_announce_more() {
-    let lp = test_loop();
-    let (tcp, mut peer) = connected(&lp);
+    let event_loop = test_loop();
+    let (tcp, mut peer) = connected(&event_loop);
     let (total, reads, most) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let (sum, count) = (Rc::clone(&total), Rc::clone(&reads));
     tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_read(move |data| {
@@ -324,12 +324,12 @@ fn a_turn_has_its_bound_of_reads_however_many_events_announce_more() {
     }));
     tcp.read_start().expect("read_start");
     let highest = Rc::clone(&most);
-    let check = Check::new(&lp);
+    let check = Check::new(&event_loop);
     check.start(move |_: &Check| highest.set(highest.get().max(reads.replace(0)))).expect("start");
     const BYTES: usize = 64 << 20;
     let writer = std::thread::spawn(move || peer.write_all(&vec![0; BYTES]));
-    lp.until(|| total.get() == BYTES);
+    event_loop.until(|| total.get() == BYTES);
     writer.join().expect("join").expect("write");
     assert!(most.get() <= 32, "{} reads", most.get());
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use uv_core::{Errno, Tcp, Timer};
 
 /// A connection whose kernel buffers are small.
-fn narrow(lp: &TestLoop) -> (Tcp, TcpStream) {
-    let (tcp, peer) = connected(lp);
+fn narrow(event_loop: &TestLoop) -> (Tcp, TcpStream) {
+    let (tcp, peer) = connected(event_loop);
     tcp.set_send_buffer_size(128 * 1024).expect("option");
     (tcp, peer)
 }
@@ -34,9 +34,9 @@ fn pattern(len: usize) -> Vec<u8> {
 // libuv: tcp_write_queue_order
 #[test]
 fn every_write_is_reported_once_in_order() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = narrow(&lp);
+    let (tcp, peer) = narrow(&event_loop);
     let order = Rc::new(Cell::new(0));
     let next = Rc::clone(&order);
     let sizes = tcp.clone();
@@ -51,36 +51,36 @@ fn every_write_is_reported_once_in_order() {
     assert!(tcp.is_active() && tcp.write_queue_size() > 0);
     let reader = read_all(peer);
     tcp.shutdown().expect("shutdown");
-    lp.until(|| log.has("tcp shutdown ok"));
+    event_loop.until(|| log.has("tcp shutdown ok"));
     assert_eq!((order.get(), log.count("tcp write ok"), tcp.write_queue_size()), (10, 10, 0));
     assert_eq!(log.lines().last().map(String::as_str), Some("tcp shutdown ok"));
     assert!(!tcp.is_active());
-    lp.close_and_finish();
+    event_loop.close_and_finish();
     assert_eq!(reader.join().expect("join").len(), 2_000_000);
 }
 
 // libuv: tcp_write_in_a_row
 #[test]
 fn a_write_that_the_kernel_takes_whole_is_still_reported_later() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, _peer) = connected(&lp);
+    let (tcp, _peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.write("one").expect("write");
     tcp.write("two").expect("write");
     assert_eq!(tcp.write_queue_size(), 0);
-    assert!(log.lines().is_empty() && !tcp.is_active() && lp.is_alive());
-    lp.turn();
+    assert!(log.lines().is_empty() && !tcp.is_active() && event_loop.is_alive());
+    event_loop.turn();
     assert_eq!(log.take(), ["tcp write ok", "tcp write ok"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_try_write
 #[test]
 fn try_write_may_be_partial_and_waits_behind_the_queue() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = narrow(&lp);
+    let (tcp, peer) = narrow(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     assert_eq!(tcp.try_write(b""), Ok(0));
     let big = vec![0; 1 << 23];
@@ -97,65 +97,65 @@ fn try_write_may_be_partial_and_waits_behind_the_queue() {
     tcp.write(big).expect("write");
     let reader = read_all(peer);
     assert_eq!(errno(tcp.try_write(b"x")), Errno::EAGAIN, "the queue is not empty");
-    lp.until(|| log.has("tcp write ok"));
+    event_loop.until(|| log.has("tcp write ok"));
     assert_eq!(tcp.try_writev(&[IoSlice::new(b"la"), IoSlice::new(b""), IoSlice::new(b"st")]), Ok(4));
-    lp.close_and_finish();
+    event_loop.close_and_finish();
     assert_eq!(reader.join().expect("join").len(), total);
 }
 
 // libuv: tcp_try_write_error
 #[test]
 fn try_write_and_write_report_a_reset_every_time() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = connected(&lp);
+    let (tcp, peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
-    reset(&lp, &tcp, peer);
+    reset(&event_loop, &tcp, peer);
     assert_eq!(errno(tcp.try_write(b"x")), Errno::ECONNRESET);
     assert_eq!(errno(tcp.try_write(b"x")), Errno::EPIPE);
     for round in 1..=2 {
         tcp.write("x").expect("write");
-        lp.turn();
+        event_loop.turn();
         assert_eq!(log.count("tcp write EPIPE"), round);
     }
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_write_fail, io_64_safe
 #[test]
 fn no_buffer_and_too_many_bytes_are_refused() {
-    let lp = test_loop();
-    let (tcp, _peer) = connected(&lp);
+    let event_loop = test_loop();
+    let (tcp, _peer) = connected(&event_loop);
     assert_eq!(errno(tcp.writev([])), Errno::EINVAL);
     let megabyte = Bytes::from(vec![0; 1 << 20]);
     let too_much = std::iter::repeat_n(megabyte, 2048);
     assert_eq!(errno(tcp.writev(too_much)), Errno::EINVAL);
-    assert!(!lp.is_alive() || tcp.is_active());
+    assert!(!event_loop.is_alive() || tcp.is_active());
     assert_eq!(tcp.write_queue_size(), 0);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_write_to_half_open_connection
 #[test]
 fn a_write_to_a_peer_that_closed_completes_and_then_reading_ends() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = connected(&lp);
+    let (tcp, peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     drop(peer);
     tcp.write("into the void").expect("write");
     tcp.read_start().expect("read_start");
-    lp.until(|| log.lines().iter().any(|line| line == "tcp end" || line == "tcp error ECONNRESET"));
+    event_loop.until(|| log.lines().iter().any(|line| line == "tcp end" || line == "tcp error ECONNRESET"));
     assert_eq!(log.lines()[0], "tcp write ok");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_write_ready
 #[test]
 fn an_endless_chain_of_writes_does_not_starve_a_timer() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = connected(&lp);
+    let (tcp, peer) = connected(&event_loop);
     let reader = read_all(peer);
     let this = tcp.clone();
     tcp.set_upcall(Tower::new(&Log::new(), "tcp").on_write(move |result| {
@@ -164,7 +164,7 @@ fn an_endless_chain_of_writes_does_not_starve_a_timer() {
         }
     }));
     tcp.write("first").expect("write");
-    let timer = Timer::new(&lp);
+    let timer = Timer::new(&event_loop);
     let fired = log.clone();
     timer
         .start(Duration::from_millis(1), Duration::ZERO, move |timer: &Timer| {
@@ -172,11 +172,11 @@ fn an_endless_chain_of_writes_does_not_starve_a_timer() {
             timer.loop_handle().stop();
         })
         .expect("start");
-    assert_eq!(lp.run(uv_core::RunMode::Default), Ok(true));
+    assert_eq!(event_loop.run(uv_core::RunMode::Default), Ok(true));
     assert_eq!(log.take(), ["fired"]);
     // The last write has completed: its report starts no other write on a closing stream.
     tcp.set_upcall(Tower::new(&log, "tcp"));
-    lp.close_and_finish();
+    event_loop.close_and_finish();
     reader.join().expect("join");
 }
 
@@ -184,9 +184,9 @@ fn an_endless_chain_of_writes_does_not_starve_a_timer() {
 #[test]
 fn large_vectored_writes_arrive_byte_for_byte() {
     const BUFFERS: usize = 300;
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = narrow(&lp);
+    let (tcp, peer) = narrow(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     let data = Bytes::from(pattern(3_000_000));
     let chunk = data.len() / BUFFERS;
@@ -201,8 +201,8 @@ fn large_vectored_writes_arrive_byte_for_byte() {
     tcp.write("").expect("write");
     tcp.shutdown().expect("shutdown");
     let reader = read_all(peer);
-    lp.until(|| log.has("tcp shutdown ok"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("tcp shutdown ok"));
+    event_loop.close_and_finish();
     assert!(reader.join().expect("join") == data[..]);
     assert_eq!(log.count("tcp write ok"), 53);
 }
@@ -210,19 +210,19 @@ fn large_vectored_writes_arrive_byte_for_byte() {
 // unpinned in libuv
 #[test]
 fn a_failed_write_releases_its_bytes_before_its_report_and_those_behind_it_wait_for_the_close() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = narrow(&lp);
+    let (tcp, peer) = narrow(&event_loop);
     let sizes = tcp.clone();
     let seen = Rc::new(Cell::new(usize::MAX));
     let size = Rc::clone(&seen);
     tcp.set_upcall(Tower::new(&log, "tcp").on_write(move |_| size.set(sizes.write_queue_size())));
     tcp.write(vec![0; 1 << 23]).expect("write");
     tcp.write("behind it").expect("write");
-    lp.turn();
+    event_loop.turn();
     // Unread input turns the peer's close into a reset.
     drop(peer);
-    lp.until(|| !log.lines().is_empty());
+    event_loop.until(|| !log.lines().is_empty());
     assert_eq!(seen.get(), 9);
     assert!(
         log.lines() == ["tcp write ECONNRESET"] || log.lines() == ["tcp write EPIPE"],
@@ -230,48 +230,48 @@ fn a_failed_write_releases_its_bytes_before_its_report_and_those_behind_it_wait_
         log.lines()
     );
     log.take();
-    lp.turn();
+    event_loop.turn();
     assert!(log.lines().is_empty());
     tcp.close();
-    lp.finish();
+    event_loop.finish();
     assert_eq!(log.take(), ["tcp write ECANCELED", "tcp close"]);
 }
 
 #[test]
 fn a_shutdown_behind_a_write_that_fails_is_reported() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = narrow(&lp);
+    let (tcp, peer) = narrow(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.write(vec![0; 1 << 23]).expect("write");
     tcp.shutdown().expect("shutdown");
-    lp.turn();
+    event_loop.turn();
     drop(peer);
-    lp.until(|| log.lines().len() == 2);
+    event_loop.until(|| log.lines().len() == 2);
     let lines = log.take();
     assert!(lines[0].starts_with("tcp write E") && lines[1].starts_with("tcp shutdown "), "{lines:?}");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_zero_length_write_completes_in_its_place() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, _peer) = connected(&lp);
+    let (tcp, _peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     tcp.write("").expect("write");
     tcp.writev([Bytes::new(), Bytes::new()]).expect("writev");
-    lp.turn();
+    event_loop.turn();
     assert_eq!(log.take(), ["tcp write ok", "tcp write ok"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn reading_and_writing_at_once_loses_nothing() {
     const BYTES: usize = 4 << 20;
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = narrow(&lp);
+    let (tcp, peer) = narrow(&event_loop);
     let echo = tcp.clone();
     tcp.set_upcall(
         Tower::new(&log, "tcp")
@@ -290,8 +290,8 @@ fn reading_and_writing_at_once_loses_nothing() {
         writer.write_all(&data).expect("write");
         writer.shutdown(std::net::Shutdown::Write).expect("shutdown");
     });
-    lp.until(|| log.has("tcp shutdown ok"));
-    lp.close_and_finish();
+    event_loop.until(|| log.has("tcp shutdown ok"));
+    event_loop.close_and_finish();
     writer.join().expect("join");
     assert!(reader.join().expect("join") == expected);
 }

@@ -50,12 +50,12 @@ impl Log for Recorder {
 fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
     log::set_logger(&Recorder).expect("the first logger");
     log::set_max_level(LevelFilter::Trace);
-    let lp = Loop::new().expect("a loop");
-    let timer = Timer::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let timer = Timer::new(&event_loop);
     timer
         .start(Duration::ZERO, Duration::ZERO, |_: &Timer| resume_unwind(Box::new("on purpose")))
         .expect("a fresh timer starts");
-    catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default))).expect_err("the callback panics");
+    catch_unwind(AssertUnwindSafe(|| event_loop.run(RunMode::Default))).expect_err("the callback panics");
     let said = std::mem::take(&mut *RECORDS.lock().expect("no thread panics with it"));
     let [begin, end] = &said[..] else { panic!("{said:?}") };
     let call = "call=TimerQueue::run";
@@ -65,24 +65,24 @@ fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
 
     log::set_max_level(LevelFilter::Debug);
     timer.close();
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert!(RECORDS.lock().expect("no thread panics with it").is_empty());
 
     for (before, during, edge) in
         [(LevelFilter::Trace, LevelFilter::Off, "begin"), (LevelFilter::Off, LevelFilter::Trace, "end")]
     {
-        let timer = Timer::new(&lp);
+        let timer = Timer::new(&event_loop);
         timer
             .start(Duration::ZERO, Duration::ZERO, move |_: &Timer| log::set_max_level(during))
             .expect("a fresh timer starts");
         log::set_max_level(before);
-        lp.run(RunMode::Default).expect("the loop runs");
+        event_loop.run(RunMode::Default).expect("the loop runs");
         log::set_max_level(LevelFilter::Off);
         let said = std::mem::take(&mut *RECORDS.lock().expect("no thread panics with it"));
         let calls: Vec<_> = said.iter().filter(|line| line.contains(call)).collect();
         let [only] = calls[..] else { panic!("{said:?}") };
         assert!(only.contains(&format!("edge={edge} ")), "{only}");
         timer.close();
-        lp.run(RunMode::Default).expect("the loop runs");
+        event_loop.run(RunMode::Default).expect("the loop runs");
     }
 }

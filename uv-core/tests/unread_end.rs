@@ -49,17 +49,17 @@ fn watch(log: &Log, stream: &Stream, stops: bool) {
 }
 
 /// Runs until `done`. A timer keeps the loop alive, because a stream that is not reading does not.
-fn until(lp: &TestLoop, done: impl Fn() -> bool) {
-    let timer = Timer::new(lp);
+fn until(event_loop: &TestLoop, done: impl Fn() -> bool) {
+    let timer = Timer::new(event_loop);
     timer.start(Duration::from_millis(1), Duration::from_millis(1), |_: &Timer| {}).expect("to start");
-    lp.until(done);
+    event_loop.until(done);
     timer.close();
 }
 
 /// Some turns in which nothing may happen.
-fn idle_turns(lp: &TestLoop) {
+fn idle_turns(event_loop: &TestLoop) {
     for _ in 0..10 {
-        lp.run(RunMode::NoWait).expect("the loop runs");
+        event_loop.run(RunMode::NoWait).expect("the loop runs");
     }
 }
 
@@ -72,106 +72,106 @@ fn reset_by(ours: &Stream, peer: TcpStream) {
 
 #[test]
 fn a_reset_is_told_to_a_stream_that_never_read() {
-    let (lp, log) = (test_loop(), Log::new());
-    let (tcp, peer) = connected(&lp);
+    let (event_loop, log) = (test_loop(), Log::new());
+    let (tcp, peer) = connected(&event_loop);
     watch(&log, &tcp, false);
     tcp.read_stop();
     reset_by(&tcp, peer);
-    until(&lp, || log.has("close"));
+    until(&event_loop, || log.has("close"));
     assert_eq!(log.take(), ["read ECONNRESET", "close"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_reset_is_told_to_a_stream_that_stopped_in_its_first_read_and_to_one_that_stopped_later() {
     for stops_at_once in [true, false] {
-        let (lp, log) = (test_loop(), Log::new());
-        let (tcp, mut peer) = connected(&lp);
+        let (event_loop, log) = (test_loop(), Log::new());
+        let (tcp, mut peer) = connected(&event_loop);
         watch(&log, &tcp, stops_at_once);
         tcp.read_start().expect("to read");
         peer.write_all(b"abc").expect("to write");
-        until(&lp, || log.has("read 3"));
+        until(&event_loop, || log.has("read 3"));
         tcp.read_stop();
         reset_by(&tcp, peer);
-        until(&lp, || log.has("close"));
+        until(&event_loop, || log.has("close"));
         assert_eq!(log.take(), ["read 3", "read ECONNRESET", "close"]);
-        lp.close_and_finish();
+        event_loop.close_and_finish();
     }
 }
 
 #[test]
 fn an_end_behind_unread_input_is_told_once_and_comes_behind_it() {
-    let (lp, log) = (test_loop(), Log::new());
-    let (tcp, mut peer) = connected(&lp);
+    let (event_loop, log) = (test_loop(), Log::new());
+    let (tcp, mut peer) = connected(&event_loop);
     watch(&log, &tcp, false);
     tcp.read_stop();
     peer.write_all(b"abc").expect("to write");
     drop(peer);
-    until(&lp, || log.has("unread end"));
-    idle_turns(&lp);
+    until(&event_loop, || log.has("unread end"));
+    idle_turns(&event_loop);
     assert_eq!(log.take(), ["unread end"]);
     tcp.read_start().expect("to read");
-    until(&lp, || log.has("end"));
-    idle_turns(&lp);
+    until(&event_loop, || log.has("end"));
+    idle_turns(&event_loop);
     assert_eq!(log.take(), ["read 3", "end"]);
     tcp.close();
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn an_end_that_an_earlier_event_spoke_of_is_told_when_reading_stops() {
-    let (lp, log) = (test_loop(), Log::new());
-    let (tcp, mut peer) = connected(&lp);
+    let (event_loop, log) = (test_loop(), Log::new());
+    let (tcp, mut peer) = connected(&event_loop);
     watch(&log, &tcp, true);
     // One event reports both the bytes and the FIN; reading stops in the upcall for the bytes.
     tcp.read_stop();
     peer.write_all(b"abc").expect("to write");
     peer.shutdown(std::net::Shutdown::Write).expect("to shut down");
-    until(&lp, || log.has("unread end"));
+    until(&event_loop, || log.has("unread end"));
     log.take();
     tcp.read_start().expect("to read");
-    until(&lp, || log.has("unread end"));
-    idle_turns(&lp);
+    until(&event_loop, || log.has("unread end"));
+    idle_turns(&event_loop);
     assert_eq!(log.take(), ["read 3", "unread end"]);
     // Writing continues meanwhile.
     assert_eq!(tcp.try_write(b"back"), Ok(4));
     peer.read_exact(&mut [0; 4]).expect("to read");
     tcp.close();
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_reset_is_told_after_the_end_was_read() {
-    let (lp, log) = (test_loop(), Log::new());
-    let (tcp, peer) = connected(&lp);
+    let (event_loop, log) = (test_loop(), Log::new());
+    let (tcp, peer) = connected(&event_loop);
     watch(&log, &tcp, false);
     tcp.read_start().expect("to read");
     peer.shutdown(std::net::Shutdown::Write).expect("to shut down");
-    until(&lp, || log.has("end"));
-    idle_turns(&lp);
+    until(&event_loop, || log.has("end"));
+    idle_turns(&event_loop);
     reset_by(&tcp, peer);
-    until(&lp, || log.has("close"));
+    until(&event_loop, || log.has("close"));
     // The error that Linux reports for a reset after a FIN.
     assert_eq!(log.take(), ["end", "read EPIPE", "close"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn a_unix_socket_tells_too() {
-    let (lp, log) = (test_loop(), Log::new());
+    let (event_loop, log) = (test_loop(), Log::new());
     let (ours, mut peer) = UnixStream::pair().expect("a pair");
-    let pipe = Pipe::new(&lp);
+    let pipe = Pipe::new(&event_loop);
     pipe.open(OwnedFd::from(ours)).expect("to open");
     watch(&log, &pipe, false);
     pipe.read_stop();
     peer.write_all(b"abc").expect("to write");
     drop(peer);
-    until(&lp, || log.has("unread end"));
+    until(&event_loop, || log.has("unread end"));
     pipe.read_start().expect("to read");
-    until(&lp, || log.has("end"));
+    until(&event_loop, || log.has("end"));
     assert_eq!(log.take(), ["unread end", "read 3", "end"]);
     pipe.close();
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
@@ -193,12 +193,12 @@ fn a_close_in_the_call_is_the_last_of_it() {
             self.0.add("close");
         }
     }
-    let (lp, log) = (test_loop(), Log::new());
-    let (tcp, peer) = connected(&lp);
+    let (event_loop, log) = (test_loop(), Log::new());
+    let (tcp, peer) = connected(&event_loop);
     tcp.set_upcall(Closing(log.clone()));
     tcp.read_stop();
     drop(peer);
-    until(&lp, || log.has("close"));
+    until(&event_loop, || log.has("close"));
     assert_eq!(log.take(), ["unread end", "close"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }

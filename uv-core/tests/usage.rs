@@ -30,14 +30,14 @@ fn a_thread_uses_no_more_than_its_process() {
 #[test]
 fn what_a_child_used_counts_once_it_ended() {
     assert_eq!(time(UsageOf::Children), Duration::ZERO);
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let options =
         SpawnOptions::new("/bin/sh").args(["-c", "i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done"]);
     let close = |process: &Process, status: ExitStatus| {
         assert!(status.success());
         process.close();
     };
-    Process::spawn(&lp, &options, close).expect("a child");
-    assert_eq!(lp.run(RunMode::Default), Ok(false));
+    Process::spawn(&event_loop, &options, close).expect("a child");
+    assert_eq!(event_loop.run(RunMode::Default), Ok(false));
     assert!(time(UsageOf::Children) > Duration::ZERO);
 }

@@ -15,12 +15,12 @@ fn log_as(log: &Log, name: &'static str) -> impl FnMut(&Check) + 'static + use<>
 // libuv: queue_foreach_delete, loop_handles
 #[test]
 fn a_watcher_may_stop_or_close_itself_and_others_and_the_rest_run_once() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let watchers: Rc<RefCell<Vec<Check>>> = Rc::default();
     for (index, name) in ["a", "b", "c", "d", "e"].into_iter().enumerate() {
         let (log, all) = (log.clone(), Rc::clone(&watchers));
-        let check = Check::new(&lp);
+        let check = Check::new(&event_loop);
         check
             .start(move |check: &Check| {
                 log.add(name);
@@ -37,49 +37,49 @@ fn a_watcher_may_stop_or_close_itself_and_others_and_the_rest_run_once() {
             .expect("start");
         watchers.borrow_mut().push(check);
     }
-    lp.turn();
+    event_loop.turn();
     assert_eq!(log.take(), ["e", "c", "b", "a"]);
-    lp.turn();
+    event_loop.turn();
     assert_eq!(log.take(), ["b", "a"]);
     watchers.borrow_mut().clear();
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // unpinned in libuv
 #[test]
 fn watchers_of_a_kind_run_in_the_reverse_order_of_their_starts() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     for name in ["first", "second", "third"] {
-        Check::new(&lp).start(log_as(&log, name)).expect("start");
+        Check::new(&event_loop).start(log_as(&log, name)).expect("start");
     }
-    lp.turn();
+    event_loop.turn();
     assert_eq!(log.take(), ["third", "second", "first"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // unpinned in libuv
 #[test]
 fn starting_a_started_watcher_keeps_the_old_callback() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let check = Check::new(&lp);
+    let check = Check::new(&event_loop);
     check.start(log_as(&log, "old")).expect("start");
     assert_eq!(check.start(log_as(&log, "new")), Ok(()));
-    lp.turn();
+    event_loop.turn();
     check.stop();
     check.stop();
     check.start(log_as(&log, "new")).expect("start");
-    lp.turn();
+    event_loop.turn();
     assert_eq!(log.take(), ["old", "new"]);
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 #[test]
 fn one_stopped_and_started_again_during_its_phase_waits_for_the_next_iteration() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
-    let (a, b) = (Check::new(&lp), Check::new(&lp));
+    let (a, b) = (Check::new(&event_loop), Check::new(&event_loop));
     a.start(log_as(&log, "a")).expect("start");
     let (other, seen) = (a, log.clone());
     b.start(move |b: &Check| {
@@ -90,18 +90,18 @@ fn one_stopped_and_started_again_during_its_phase_waits_for_the_next_iteration()
         }
     })
     .expect("start");
-    lp.turn();
+    event_loop.turn();
     assert_eq!(log.take(), ["b"]);
-    lp.turn();
+    event_loop.turn();
     assert_eq!(log.take(), ["again", "again"], "the replaced callback takes over");
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }
 
 // libuv: active
 #[test]
 fn a_closing_watcher_is_inactive_and_does_not_start() {
-    let lp = test_loop();
-    let (idle, prepare) = (Idle::new(&lp), Prepare::new(&lp));
+    let event_loop = test_loop();
+    let (idle, prepare) = (Idle::new(&event_loop), Prepare::new(&event_loop));
     idle.start(|_: &Idle| {}).expect("start");
     assert!(idle.is_active());
     idle.close();
@@ -109,20 +109,20 @@ fn a_closing_watcher_is_inactive_and_does_not_start() {
     assert!(!idle.is_active() && idle.is_closing());
     assert_eq!(errno(idle.start(|_: &Idle| {})), Errno::EINVAL);
     assert_eq!(errno(prepare.start(|_: &Prepare| {})), Errno::EINVAL);
-    lp.finish();
+    event_loop.finish();
 }
 
 #[test]
 fn the_three_kinds_run_in_their_phases_of_every_iteration() {
-    let lp = test_loop();
+    let event_loop = test_loop();
     let log = Log::new();
     let (a, b) = (log.clone(), log.clone());
-    Check::new(&lp).start(log_as(&log, "check")).expect("start");
-    Prepare::new(&lp).start(move |_: &Prepare| a.add("prepare")).expect("start");
-    Idle::new(&lp).start(move |_: &Idle| b.add("idle")).expect("start");
+    Check::new(&event_loop).start(log_as(&log, "check")).expect("start");
+    Prepare::new(&event_loop).start(move |_: &Prepare| a.add("prepare")).expect("start");
+    Idle::new(&event_loop).start(move |_: &Idle| b.add("idle")).expect("start");
     for _ in 0..2 {
-        assert_eq!(lp.run(RunMode::Once), Ok(true));
+        assert_eq!(event_loop.run(RunMode::Once), Ok(true));
         assert_eq!(log.take(), ["idle", "prepare", "check"]);
     }
-    lp.close_and_finish();
+    event_loop.close_and_finish();
 }

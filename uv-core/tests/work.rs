@@ -21,13 +21,13 @@ fn pool_size() -> usize {
     std::env::var("UV_THREADPOOL_SIZE").map_or(4, |size| size.parse().map_or(1, |size: usize| size.max(1)))
 }
 
-fn finish(lp: &Loop) {
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
-    lp.close().expect("nothing is left open");
+fn finish(event_loop: &Loop) {
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
+    event_loop.close().expect("nothing is left open");
 }
 
 /// Occupies every thread of the pool until the senders are dropped.
-fn fill_pool(lp: &LoopHandle) -> Vec<(Work, Sender<()>)> {
+fn fill_pool(event_loop: &LoopHandle) -> Vec<(Work, Sender<()>)> {
     let (running, wait_running) = mpsc::channel();
     let fill = |_| {
         let running = running.clone();
@@ -36,7 +36,7 @@ fn fill_pool(lp: &LoopHandle) -> Vec<(Work, Sender<()>)> {
             running.send(()).expect("the test waits");
             released.recv().expect_err("released by a drop");
         };
-        (lp.queue_work(work, |done| assert_eq!(done, Ok(()))), release)
+        (event_loop.queue_work(work, |done| assert_eq!(done, Ok(()))), release)
     };
     let filled: Vec<_> = (0..pool_size()).map(fill).collect();
     (0..pool_size()).for_each(|_| wait_running.recv().expect("the work runs"));
@@ -47,7 +47,7 @@ fn fill_pool(lp: &LoopHandle) -> Vec<(Work, Sender<()>)> {
 #[test]
 fn work_runs_elsewhere_and_its_result_comes_back_to_the_loops_thread() {
     let _pool = pool();
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let here = thread::current().id();
     let done = Rc::new(Cell::new(false));
     let after = {
@@ -58,11 +58,11 @@ fn work_runs_elsewhere_and_its_result_comes_back_to_the_loops_thread() {
             done.set(true);
         }
     };
-    lp.queue_work(|| thread::current().id(), after);
+    event_loop.queue_work(|| thread::current().id(), after);
     assert!(!done.get(), "never from inside the call");
-    assert!(lp.is_alive(), "the request keeps the loop alive");
-    assert_eq!(lp.close().expect_err("a request is in flight").errno(), Errno::EBUSY);
-    finish(&lp);
+    assert!(event_loop.is_alive(), "the request keeps the loop alive");
+    assert_eq!(event_loop.close().expect_err("a request is in flight").errno(), Errno::EBUSY);
+    finish(&event_loop);
     assert!(done.get());
 }
 
@@ -70,12 +70,12 @@ fn work_runs_elsewhere_and_its_result_comes_back_to_the_loops_thread() {
 #[test]
 fn cancelling_queued_work_reports_ecanceled_later() {
     let _pool = pool();
-    let lp = Loop::new().expect("a loop");
-    let filled = fill_pool(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let filled = fill_pool(&event_loop);
     let outcome = Rc::new(RefCell::new(None));
     let queued = {
         let outcome = Rc::clone(&outcome);
-        lp.queue_work(
+        event_loop.queue_work(
             || unreachable!("cancelled"),
             move |result: Result<(), _>| {
                 outcome.replace(Some(result));
@@ -86,7 +86,7 @@ fn cancelling_queued_work_reports_ecanceled_later() {
     assert!(outcome.borrow().is_none(), "never from inside the call");
     assert_eq!(queued.cancel().expect_err("cancelled already").errno(), Errno::EBUSY);
     drop(filled);
-    finish(&lp);
+    finish(&event_loop);
     let result = outcome.take().expect("after was called").expect_err("cancelled");
     assert_eq!((result.op(), result.errno()), ("queue_work", Errno::ECANCELED));
 }
@@ -95,18 +95,18 @@ fn cancelling_queued_work_reports_ecanceled_later() {
 #[test]
 fn cancelling_running_or_finished_work_is_ebusy_and_changes_nothing() {
     let _pool = pool();
-    let lp = Loop::new().expect("a loop");
-    let filled = fill_pool(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let filled = fill_pool(&event_loop);
     let (works, releases): (Vec<_>, Vec<_>) = filled.into_iter().unzip();
     for work in &works {
         assert_eq!(work.cancel().expect_err("it runs").errno(), Errno::EBUSY);
     }
     drop(releases);
-    finish(&lp);
+    finish(&event_loop);
     for work in &works {
         assert_eq!(work.cancel().expect_err("it is done").errno(), Errno::EBUSY);
     }
-    finish(&lp);
+    finish(&event_loop);
 }
 
 // libuv: threadpool_multiple_event_loops
@@ -116,18 +116,18 @@ fn several_loops_share_the_pool_and_each_gets_its_own_completions() {
     const REQUESTS: usize = 50;
     let _pool = pool();
     let run = |number: usize| {
-        let lp = Loop::new().expect("a loop");
+        let event_loop = Loop::new().expect("a loop");
         let results = Rc::new(RefCell::new(Vec::new()));
         for request in 0..REQUESTS {
             let results = Rc::clone(&results);
-            lp.queue_work(
+            event_loop.queue_work(
                 move || number * REQUESTS + request,
                 move |result| {
                     results.borrow_mut().push(result.expect("not cancelled"));
                 },
             );
         }
-        finish(&lp);
+        finish(&event_loop);
         let mut results = results.take();
         results.sort_unstable();
         assert_eq!(results, (number * REQUESTS..(number + 1) * REQUESTS).collect::<Vec<_>>());
@@ -147,9 +147,9 @@ fn the_process_ends_although_work_runs_and_work_waits() {
         name,
         |_| {},
         || {
-            let lp = Loop::new().expect("a loop");
+            let event_loop = Loop::new().expect("a loop");
             for _ in 0..2 * pool_size() {
-                lp.queue_work(
+                event_loop.queue_work(
                     || loop {
                         thread::park()
                     },
@@ -169,9 +169,9 @@ fn the_pool_has_the_configured_number_of_threads_with_a_name() {
         command.env("UV_THREADPOOL_SIZE", "3");
     };
     let status = alone::status(name, configure, || {
-        let lp = Loop::new().expect("a loop");
-        drop(fill_pool(&lp));
-        finish(&lp);
+        let event_loop = Loop::new().expect("a loop");
+        drop(fill_pool(&event_loop));
+        finish(&event_loop);
         let tasks = std::fs::read_dir("/proc/self/task").expect("a list of threads");
         let names = tasks.map(|task| {
             let path = task.expect("a thread").path().join("comm");
@@ -185,34 +185,34 @@ fn the_pool_has_the_configured_number_of_threads_with_a_name() {
 #[test]
 fn a_panic_in_the_work_comes_out_of_run_and_harms_neither_pool_nor_loop() {
     let _pool = pool();
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     for _ in 0..2 * pool_size() {
         let after = |_: Result<(), _>| unreachable!("there is no result");
-        lp.queue_work(|| resume_unwind(Box::new("expected by the test")), after);
-        let run = catch_unwind(AssertUnwindSafe(|| lp.run(RunMode::Default)));
+        event_loop.queue_work(|| resume_unwind(Box::new("expected by the test")), after);
+        let run = catch_unwind(AssertUnwindSafe(|| event_loop.run(RunMode::Default)));
         let panic = run.expect_err("the panic comes out of run");
         assert_eq!(panic.downcast_ref(), Some(&"expected by the test"));
-        assert!(!lp.is_alive());
+        assert!(!event_loop.is_alive());
     }
     let sum = Rc::new(Cell::new(0));
     let after = {
         let sum = Rc::clone(&sum);
         move |result: Result<i32, _>| sum.set(result.expect("not cancelled"))
     };
-    lp.queue_work(|| 1 + 1, after);
-    finish(&lp);
+    event_loop.queue_work(|| 1 + 1, after);
+    finish(&event_loop);
     assert_eq!(sum.get(), 2);
 }
 
 #[test]
 fn dropping_the_loop_drops_callbacks_and_work_that_has_not_begun() {
     let _pool = pool();
-    let lp = Loop::new().expect("a loop");
-    let mut filled = fill_pool(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let mut filled = fill_pool(&event_loop);
     let (in_work, in_after) = (Arc::new(()), Rc::new(()));
     let (held, held_after) = (Arc::clone(&in_work), Rc::clone(&in_after));
-    let queued = lp.queue_work(move || drop(held), move |_| drop(held_after));
-    drop(lp);
+    let queued = event_loop.queue_work(move || drop(held), move |_| drop(held_after));
+    drop(event_loop);
     assert_eq!(Arc::strong_count(&in_work), 1, "the work is dropped");
     assert_eq!(Rc::strong_count(&in_after), 1, "the callback is dropped");
     assert_eq!(queued.cancel().expect_err("given up already").errno(), Errno::EBUSY);
@@ -223,11 +223,11 @@ fn dropping_the_loop_drops_callbacks_and_work_that_has_not_begun() {
 fn work_queued_by_a_callback_is_done_in_the_same_run() {
     const CHAIN: u32 = 20;
     let _pool = pool();
-    let lp = Loop::new().expect("a loop");
+    let event_loop = Loop::new().expect("a loop");
     let done = Rc::new(Cell::new(0));
-    fn next(lp: &LoopHandle, done: Rc<Cell<u32>>) {
-        let again = lp.clone();
-        lp.queue_work(
+    fn next(event_loop: &LoopHandle, done: Rc<Cell<u32>>) {
+        let again = event_loop.clone();
+        event_loop.queue_work(
             || 1,
             move |one| {
                 done.set(done.get() + one.expect("not cancelled"));
@@ -237,7 +237,7 @@ fn work_queued_by_a_callback_is_done_in_the_same_run() {
             },
         );
     }
-    next(&lp, Rc::clone(&done));
-    finish(&lp);
+    next(&event_loop, Rc::clone(&done));
+    finish(&event_loop);
     assert_eq!(done.get(), CHAIN);
 }

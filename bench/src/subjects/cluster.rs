@@ -38,8 +38,11 @@ fn run_primary(env: &Environment, options: &Options) -> Result<()> {
     };
     end_on_sigterm(env.loop_handle())?;
     let failure = Rc::new(RefCell::new(None));
-    let watch =
-        Watch { lp: env.loop_handle().clone(), awaited: options.workers, failure: Rc::clone(&failure) };
+    let watch = Watch {
+        event_loop: env.loop_handle().clone(),
+        awaited: options.workers,
+        failure: Rc::clone(&failure),
+    };
     let primary = Primary::new(env, Settings::default().policy(policy), watch);
     for _ in 0..options.workers {
         primary.fork()?;
@@ -50,7 +53,7 @@ fn run_primary(env: &Environment, options: &Options) -> Result<()> {
 
 /// Waits for all workers, so that each takes part from the beginning, and ends when one is lost.
 struct Watch {
-    lp: LoopHandle,
+    event_loop: LoopHandle,
     awaited: usize,
     failure: Rc<RefCell<Option<Box<dyn std::error::Error>>>>,
 }
@@ -58,7 +61,7 @@ struct Watch {
 impl Watch {
     fn fail(&self, failure: impl Into<Box<dyn std::error::Error>>) {
         *self.failure.borrow_mut() = Some(failure.into());
-        self.lp.stop();
+        self.event_loop.stop();
     }
 }
 

@@ -17,8 +17,8 @@ pub(crate) fn announce_path(path: &Path) {
 }
 
 /// Ends the loop on SIGTERM at once, whatever is still going on.
-pub(crate) fn end_on_sigterm(lp: &LoopHandle) -> Result<()> {
-    let signal = Signal::new(lp);
+pub(crate) fn end_on_sigterm(event_loop: &LoopHandle) -> Result<()> {
+    let signal = Signal::new(event_loop);
     signal.start(Signal::SIGTERM, |signal: &Signal, _: i32| signal.loop_handle().stop())?;
     signal.unref();
     Ok(())

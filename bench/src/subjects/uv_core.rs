@@ -8,22 +8,22 @@ use uv_core::{BindOptions, Loop, Pipe, Result, RunMode, Stream, Tcp};
 
 pub(crate) fn serve(options: &Options) -> crate::Result<()> {
     let service = Service::of_bench(options.own_name())?;
-    let lp = Loop::new()?;
-    end_on_sigterm(&lp)?;
+    let event_loop = Loop::new()?;
+    end_on_sigterm(&event_loop)?;
     if let Some(path) = &options.path {
-        let server = Pipe::new(&lp);
+        let server = Pipe::new(&event_loop);
         server.bind(path)?;
         listen(&server, service)?;
         announce_path(path);
     } else {
-        let server = Tcp::new(&lp);
+        let server = Tcp::new(&event_loop);
         server.bind(ANYWHERE, BindOptions::default())?;
         // Connections inherit it.
         server.set_nodelay(true)?;
         listen(&server, service)?;
         announce(server.local_addr()?);
     }
-    lp.run(RunMode::Default)?;
+    event_loop.run(RunMode::Default)?;
     Ok(())
 }
 

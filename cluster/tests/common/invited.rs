@@ -32,8 +32,8 @@ impl PrimaryHandler for Silent {}
 
 /// Asks whether it is a worker, and exits with the answer. A worker leaves.
 pub(crate) fn would_be() {
-    let Ok(lp) = Loop::new() else { exit(SYSTEM) };
-    let env = Environment::new(&lp);
+    let Ok(event_loop) = Loop::new() else { exit(SYSTEM) };
+    let env = Environment::new(&event_loop);
     let error = match Worker::from_env(&env) {
         Ok(Some(worker)) => {
             worker.disconnect();
@@ -68,8 +68,8 @@ pub(crate) fn short_of_descriptors(spare: &str) {
 
 /// Forks without asking whether it is a worker, as a program that ignores errors does. Exits with the result.
 pub(crate) fn heedless() {
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     let primary = Primary::new(&env, role("heedless", &[]), Silent);
     exit(match primary.fork() {
         Err(Error::Invitation(InvitationError::Unaccepted)) => WORKER,
@@ -98,7 +98,7 @@ pub(crate) fn threaded() {
 /// A primary in whose system no more descriptors can be in flight, for a while. For a user without privileges.
 pub(crate) fn hindered() {
     let cluster = Cluster::new("would_be", &[]);
-    let pipe = Pipe::new_ipc(&cluster.lp);
+    let pipe = Pipe::new_ipc(&cluster.event_loop);
     let unread = pipe.open_pair().expect("a pair");
     let null = Rc::new(OwnedFd::from(File::open("/dev/null").expect("a file")));
     // As many as this process may have open, and more: `unix(7)`, ETOOMANYREFS.
@@ -156,8 +156,8 @@ pub(crate) fn outcome_of_message(bytes: &[u8], is_open: bool) -> i32 {
 
 /// The same with a valid invitation whose primary has ended.
 pub(crate) fn outcome_without_primary() -> i32 {
-    let lp = Loop::new().expect("a loop");
-    let pipe = Pipe::new_ipc(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let pipe = Pipe::new_ipc(&event_loop);
     let (stdin, inode) = super::inode(pipe.open_pair().expect("a pair"));
     let (primary, channel) = UnixStream::pair().expect("a pair");
     pipe.try_write_fds(&[SPOKEN], &[channel.as_fd()]).expect("room");

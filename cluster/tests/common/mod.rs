@@ -180,7 +180,7 @@ impl PrimaryHandler for Recorder {
 pub(crate) struct Cluster {
     pub(crate) primary: Primary,
     pub(crate) env: Environment,
-    pub(crate) lp: Loop,
+    pub(crate) event_loop: Loop,
     events: Recorder,
     forked: RefCell<Vec<WorkerHandle>>,
     kill_at_end: Cell<bool>,
@@ -216,11 +216,11 @@ impl Cluster {
         settings: Settings,
         wrap: impl FnOnce(Recorder) -> H,
     ) -> Self {
-        let lp = Loop::new().expect("a loop");
-        let env = Environment::new(&lp);
+        let event_loop = Loop::new().expect("a loop");
+        let env = Environment::new(&event_loop);
         let events = Recorder::default();
         let primary = Primary::new(&env, settings, wrap(events.clone()));
-        Self { primary, env, lp, events, forked: RefCell::default(), kill_at_end: Cell::new(true) }
+        Self { primary, env, event_loop, events, forked: RefCell::default(), kill_at_end: Cell::new(true) }
     }
 
     pub(crate) fn fork(&self) -> WorkerHandle {
@@ -303,8 +303,8 @@ impl Cluster {
 
     /// Does blocking work in a thread while the loop runs.
     pub(crate) fn meanwhile<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let remote = self.lp.remote();
-        let keep_alive = uv_core::Async::new(&self.lp, |_: &uv_core::Async| {});
+        let remote = self.event_loop.remote();
+        let keep_alive = uv_core::Async::new(&self.event_loop, |_: &uv_core::Async| {});
         let (done, is_done) = mpsc::channel();
         let thread = std::thread::spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(work));
@@ -369,7 +369,7 @@ impl Cluster {
 
     /// Checks that nothing is left of the workers.
     pub(crate) fn finished(&self) {
-        assert!(!self.env.run(RunMode::Default).expect("the loop runs"), "{:?}", self.lp.handles());
+        assert!(!self.env.run(RunMode::Default).expect("the loop runs"), "{:?}", self.event_loop.handles());
         assert!(self.primary.workers().is_empty());
         for worker in self.forked.borrow().iter() {
             assert!(worker.is_dead() && !worker.is_connected(), "{worker:?}");
@@ -417,8 +417,8 @@ pub(crate) fn inode(fd: OwnedFd) -> (OwnedFd, u64) {
 
 /// This process as a worker.
 pub(crate) fn as_worker() -> (Loop, Environment, Worker) {
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     let worker = Worker::from_env(&env).expect("a channel").expect("a worker");
-    (lp, env, worker)
+    (event_loop, env, worker)
 }

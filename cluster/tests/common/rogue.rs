@@ -88,15 +88,15 @@ pub(crate) fn rogue(args: &[&str]) {
     } else {
         bytes.extend(frame(USER, 0, b"done"));
     }
-    let lp = Loop::new().expect("a loop");
-    let stdin = PipeWrap::new_ipc(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let stdin = PipeWrap::new_ipc(&event_loop);
     stdin.open(std::io::stdin().as_fd().try_clone_to_owned().expect("a copy")).expect("a socket");
-    let channel = PipeWrap::new_ipc(&lp);
+    let channel = PipeWrap::new_ipc(&event_loop);
     channel.set_handler(Deaf);
     let (reads, bequeaths) = (what != "churn", what == "heir");
     stdin.set_handler(Rogue { stdin: stdin.clone(), channel, bytes, fds, reads, bequeaths });
     stdin.read_start().expect("a socket");
-    lp.run(RunMode::Default).expect("the loop runs");
+    event_loop.run(RunMode::Default).expect("the loop runs");
     unreachable!("a rogue is killed");
 }
 

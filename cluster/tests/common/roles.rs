@@ -252,12 +252,12 @@ fn liar(args: &[&str]) {
     let bytes: Vec<u8> = (0..args[0].len() / 2)
         .map(|at| u8::from_str_radix(&args[0][at * 2..at * 2 + 2], 16).expect("hexadecimal"))
         .collect();
-    let lp = uv_core::Loop::new().expect("a loop");
-    let stdin = PipeWrap::new_ipc(&lp);
+    let event_loop = uv_core::Loop::new().expect("a loop");
+    let stdin = PipeWrap::new_ipc(&event_loop);
     stdin.open(std::io::stdin().as_fd().try_clone_to_owned().expect("a copy")).expect("a socket");
-    stdin.set_handler(Liar { stdin: stdin.clone(), channel: PipeWrap::new_ipc(&lp), bytes });
+    stdin.set_handler(Liar { stdin: stdin.clone(), channel: PipeWrap::new_ipc(&event_loop), bytes });
     stdin.read_start().expect("a socket");
-    lp.run(RunMode::Default).expect("the loop runs");
+    event_loop.run(RunMode::Default).expect("the loop runs");
     unreachable!("a liar is killed");
 }
 
@@ -277,18 +277,18 @@ fn asker() {
     bytes.extend(query.repeat(100_000));
     bytes.extend([6, 0, 0, 0, 11, 0]);
     bytes.extend(b"done");
-    let lp = uv_core::Loop::new().expect("a loop");
-    let stdin = PipeWrap::new_ipc(&lp);
+    let event_loop = uv_core::Loop::new().expect("a loop");
+    let stdin = PipeWrap::new_ipc(&event_loop);
     stdin.open(std::io::stdin().as_fd().try_clone_to_owned().expect("a copy")).expect("a socket");
-    let channel = PipeWrap::new_ipc(&lp);
-    let signal = uv_core::Signal::new(&lp);
+    let channel = PipeWrap::new_ipc(&event_loop);
+    let signal = uv_core::Signal::new(&event_loop);
     let reader = channel.clone();
     let read = move |_: &uv_core::Signal, _: i32| reader.read_start().expect("a channel");
     signal.start(super::SIGUSR1, read).expect("a signal");
     channel.set_handler(Deaf);
     stdin.set_handler(Liar { stdin: stdin.clone(), channel, bytes });
     stdin.read_start().expect("a socket");
-    lp.run(RunMode::Default).expect("the loop runs");
+    event_loop.run(RunMode::Default).expect("the loop runs");
     unreachable!("an asker is killed");
 }
 
@@ -354,8 +354,8 @@ fn environment() {
 }
 
 fn grandchild() {
-    let lp = uv_core::Loop::new().expect("a loop");
-    let worker = Worker::from_env(&Environment::new(&lp)).expect("no error");
+    let event_loop = uv_core::Loop::new().expect("a loop");
+    let worker = Worker::from_env(&Environment::new(&event_loop)).expect("no error");
     std::process::exit(if worker.is_some() { 1 } else { 0 });
 }
 

@@ -122,8 +122,8 @@ fn a_shutdown_waits_for_a_connection_that_stands_still() {
             self.0.set(true);
         }
     }
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     let server = new_server(&env, ServerOptions::default());
     let was_told = Rc::new(Cell::new(false));
     let (closing, told, held) = (server.clone(), Rc::clone(&was_told), RefCell::new(Vec::new()));
@@ -343,8 +343,8 @@ fn a_second_listen_is_refused_and_changes_nothing() {
 // Node: test-http-server-connections-checking-leak
 #[test]
 fn a_closed_server_leaves_no_timer() {
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     let server = new_server(&env, ServerOptions::default());
     let closing = server.clone();
     server
@@ -363,7 +363,7 @@ fn a_closed_server_leaves_no_timer() {
     client.join().expect("no panic");
     env.close();
     env.run(RunMode::Default).expect("the loop runs");
-    lp.close().expect("no handle is left");
+    event_loop.close().expect("no handle is left");
 }
 
 /// Counts drops.
@@ -403,8 +403,8 @@ impl ResponseHandler for Holding {
 #[test]
 fn a_loop_dropped_with_open_connections_drops_everything() {
     let drops = Count::default();
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     let server = new_server(&env, ServerOptions::default());
     let (token, counted, asked) = (Token(drops.clone()), drops.clone(), Count::default());
     let seen = asked.clone();
@@ -425,7 +425,7 @@ fn a_loop_dropped_with_open_connections_drops_everything() {
         env.run(RunMode::Once).expect("the loop runs");
     }
     drop((server, env));
-    drop(lp);
+    drop(event_loop);
     // The first request has no body: its handler was told the end, and dropped.
     assert_eq!(drops.get(), 5, "four handlers of responses and bodies, and the server's");
 }

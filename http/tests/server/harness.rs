@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server and its loop.
 pub(crate) struct Site {
-    pub(crate) lp: Loop,
+    pub(crate) event_loop: Loop,
     pub(crate) env: Environment,
     pub(crate) server: Server,
 }
@@ -47,10 +47,10 @@ pub(crate) fn serve<T: Send + 'static>(
 
 impl Site {
     pub(crate) fn new(options: ServerOptions) -> Self {
-        let lp = Loop::new().expect("a loop");
-        let env = Environment::new(&lp);
+        let event_loop = Loop::new().expect("a loop");
+        let env = Environment::new(&event_loop);
         let server = new_server(&env, options);
-        Self { lp, env, server }
+        Self { event_loop, env, server }
     }
 
     /// Listens on an ephemeral port.
@@ -84,7 +84,7 @@ impl Site {
         let life = Rc::new(());
         let address = self.listen(Watched { handler, _life: Rc::clone(&life) });
         let mut end = Some(end);
-        let stop = Async::new(&self.lp, move |stop: &Async| {
+        let stop = Async::new(&self.event_loop, move |stop: &Async| {
             if let Some(end) = end.take() {
                 end();
             }
@@ -97,7 +97,7 @@ impl Site {
         });
         let alive = self.env.run(RunMode::Default).expect("the loop runs");
         let result = client.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
-        assert!(!alive, "the loop ended with something alive: {:?}", self.lp.handles());
+        assert!(!alive, "the loop ended with something alive: {:?}", self.event_loop.handles());
         assert_eq!(self.server.connections(), 0);
         assert_eq!(Rc::strong_count(&life), 1, "the handler is dropped");
         result

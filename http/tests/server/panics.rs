@@ -167,7 +167,7 @@ fn survive(client: impl FnOnce(std::net::SocketAddr) + Send + 'static) -> usize 
     site.env.hook(Contexts(Rc::clone(&contexts), HashSet::new())).enable();
     let address = site.listen(Panicking { kept: Rc::default() });
     let server = site.server.clone();
-    let stop = Async::new(&site.lp, move |stop: &Async| {
+    let stop = Async::new(&site.event_loop, move |stop: &Async| {
         server.close().expect("to close");
         server.close_all_connections();
         stop.close();

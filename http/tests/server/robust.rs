@@ -112,8 +112,8 @@ impl SocketHandler for Resetting {
 // Node: test-http-abort-before-end and the like
 #[test]
 fn a_reset_after_any_byte_is_the_end_of_one_connection() {
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     let server = new_server(&env, ServerOptions::default());
     let any = ListenOptions::addr(SocketAddr::from(([127, 0, 0, 1], 0)));
     let count = Count::default();

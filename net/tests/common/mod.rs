@@ -209,21 +209,21 @@ impl Drop for Host {
 }
 
 pub fn new_loop() -> (Loop, Environment) {
-    let lp = Loop::new().expect("the system has descriptors left");
-    let env = Environment::new(&lp);
-    (lp, env)
+    let event_loop = Loop::new().expect("the system has descriptors left");
+    let env = Environment::new(&event_loop);
+    (event_loop, env)
 }
 
 /// Runs until no handle is alive, and asserts that only the environment's handles are open.
-pub fn run_to_the_end(lp: &Loop, env: &Environment) {
-    assert!(!env.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", lp.handles());
-    close(lp, env);
+pub fn run_to_the_end(event_loop: &Loop, env: &Environment) {
+    assert!(!env.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", event_loop.handles());
+    close(event_loop, env);
 }
 
-pub fn close(lp: &Loop, env: &Environment) {
+pub fn close(event_loop: &Loop, env: &Environment) {
     env.close();
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"));
-    lp.close().expect("nothing is open");
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
+    event_loop.close().expect("nothing is open");
 }
 
 /// Runs until a callback panics. Returns the panic's message.
@@ -268,8 +268,8 @@ pub fn listen_for_one(server: &Server, options: ListenOptions, on_connection: im
 }
 
 /// An address without a listener: a socket is bound to it and never listens. The caller closes it.
-pub fn refusing_addr(lp: &Loop) -> (TcpWrap, SocketAddr) {
-    let bound = TcpWrap::new(lp);
+pub fn refusing_addr(event_loop: &Loop) -> (TcpWrap, SocketAddr) {
+    let bound = TcpWrap::new(event_loop);
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     bound.bind(loopback, BindOptions::default()).expect("a port is free");
     let addr = bound.local_addr().expect("it has an address");

@@ -22,8 +22,8 @@
 //!     }
 //! }
 //!
-//! let lp = Loop::new()?;
-//! let env = Environment::new(&lp);
+//! let event_loop = Loop::new()?;
+//! let env = Environment::new(&event_loop);
 //! let users = Credentials::new().user("admin", "secret", 1);
 //! let master = MasterAgent::new(&env, MasterOptions::new(users), ())?;
 //! master.register("greeter", Greeter);

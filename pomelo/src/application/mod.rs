@@ -41,8 +41,8 @@ use std::time::{Duration, Instant};
 /// use async_wrap::Environment;
 /// use uv_core::{Loop, RunMode};
 ///
-/// let lp = Loop::new()?;
-/// let env = Environment::new(&lp);
+/// let event_loop = Loop::new()?;
+/// let env = Environment::new(&event_loop);
 /// let app = Application::new(&env, Options::from_process())?;
 /// app.configure("production|development", "connector", |app| {
 ///     app.set("heartbeat", 3);

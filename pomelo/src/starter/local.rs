@@ -60,11 +60,11 @@ pub(super) fn run(app: &Application, id: &str, info: &ServerInfo, on_exit: OnExi
 /// Starts a process: a server attached in development, else with a session of its own.
 pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Result<Started> {
     let environment = app.environment();
-    let lp = environment.loop_handle();
+    let event_loop = environment.loop_handle();
     let options = SpawnOptions::new(&launch.program).args(&launch.args);
     let (is_command, is_local) = (launch.kind == Kind::Command, launch.kind == Kind::Server);
     let is_detached = !is_command && !app.is_development();
-    let pipes = (!is_command && !is_detached).then(|| Pipes::new(lp));
+    let pipes = (!is_command && !is_detached).then(|| Pipes::new(event_loop));
     let options = match &pipes {
         Some(pipes) => {
             let [stdout, stderr] = pipes.stdio();
@@ -77,7 +77,7 @@ pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Resu
     let command = join(std::iter::once(&launch.program).chain(&launch.args).map(String::as_str));
     let mut ending = Some((on_exit, launch.id.clone(), command.clone()));
     let watching = app.clone();
-    let process = Process::spawn(lp, &options, move |process: &Process, status| {
+    let process = Process::spawn(event_loop, &options, move |process: &Process, status| {
         let pid = process.pid();
         process.close();
         let Some((on_exit, id, command)) = ending.take() else { return };

@@ -63,8 +63,8 @@ fn pass_on(from: &OutputOf, data: &[u8]) {
 pub(super) struct Pipes([(OutputStream, PipeWrap); 2]);
 
 impl Pipes {
-    pub(super) fn new(lp: &LoopHandle) -> Self {
-        Self([OutputStream::Stdout, OutputStream::Stderr].map(|stream| (stream, PipeWrap::new(lp))))
+    pub(super) fn new(event_loop: &LoopHandle) -> Self {
+        Self([OutputStream::Stdout, OutputStream::Stderr].map(|stream| (stream, PipeWrap::new(event_loop))))
     }
 
     pub(super) fn stdio(&self) -> [Stdio; 2] {

@@ -58,7 +58,7 @@ pub(crate) fn words_of(pid: i32) -> Vec<String> {
 
 /// An application's folder, and the end of everything that was started in it.
 pub(crate) struct Fleet {
-    pub(crate) lp: Loop,
+    pub(crate) event_loop: Loop,
     pub(crate) env: Environment,
     pub(crate) folder: TempDir,
     pub(crate) port: u16,
@@ -68,9 +68,9 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A folder with a master on a free port, a user of each level and these servers, by type.
     pub(crate) fn new(servers: &Value) -> Self {
-        let (lp, env) = super::new_loop();
+        let (event_loop, env) = super::new_loop();
         let folder = tempfile::tempdir().expect("a folder");
-        let fleet = Self { lp, env, folder, port: free_port(), exit: Rc::default() };
+        let fleet = Self { event_loop, env, folder, port: free_port(), exit: Rc::default() };
         let master = json!({"id": "master-server-1", "host": "127.0.0.1", "port": fleet.port});
         fleet.config("master.json", &json!({"development": master, "production": master}));
         fleet.config("servers.json", &json!({"development": servers, "production": servers}));

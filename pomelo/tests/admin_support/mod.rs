@@ -27,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) const CONNECT: &[u8] = b"\x10\x24\x00\x04MQTT\x04\x02\x00\x00\x00\x18MQTT_ADMIN_1763726400000";
 
 pub(crate) fn new_loop() -> (Loop, Environment) {
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
-    (lp, env)
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
+    (event_loop, env)
 }
 
 /// How often a test looks at what other processes and threads have done.

@@ -116,8 +116,8 @@ impl Drop for Master {
 
 /// What `pomelo stop` does.
 pub(crate) fn stop_all(port: u16) {
-    let lp = Loop::new().expect("a loop");
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().expect("a loop");
+    let env = Environment::new(&event_loop);
     Client::connect(&env, Target::new("127.0.0.1", port), "test", "admin", "admin", |client| {
         let client = client.expect("a master");
         let body = json!({"signal": "stop", "ids": []});

@@ -40,7 +40,7 @@ impl Story {
 
 /// A loop, a folder, and how the process would have ended.
 pub(crate) struct World {
-    pub(crate) lp: Loop,
+    pub(crate) event_loop: Loop,
     pub(crate) env: Environment,
     pub(crate) folder: TempDir,
     pub(crate) exit: Rc<Cell<Option<i32>>>,
@@ -51,10 +51,10 @@ impl World {
     /// A folder with a master and without servers.
     pub(crate) fn new() -> Self {
         logs::begin();
-        let lp = Loop::new().expect("a loop");
-        let env = Environment::new(&lp);
+        let event_loop = Loop::new().expect("a loop");
+        let env = Environment::new(&event_loop);
         let folder = tempfile::tempdir().expect("a folder");
-        let world = Self { lp, env, folder, exit: Rc::default(), story: Story::default() };
+        let world = Self { event_loop, env, folder, exit: Rc::default(), story: Story::default() };
         world.config("master.json", MASTER);
         world.config("servers.json", NO_SERVERS);
         world

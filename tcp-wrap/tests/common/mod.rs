@@ -18,35 +18,39 @@ pub fn new_loop() -> Loop {
 }
 
 /// Runs the loop until no handle is alive and asserts that no handle is open.
-pub fn run_to_the_end(lp: &Loop) {
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"), "still alive: {:?}", lp.handles());
-    lp.close().expect("nothing is open");
+pub fn run_to_the_end(event_loop: &Loop) {
+    assert!(
+        !event_loop.run(RunMode::Default).expect("the loop runs"),
+        "still alive: {:?}",
+        event_loop.handles()
+    );
+    event_loop.close().expect("nothing is open");
 }
 
 pub fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().expect("an address")
 }
 
-pub fn bound_tcp(lp: &LoopHandle) -> (TcpWrap, SocketAddr) {
-    let server = TcpWrap::new(lp);
+pub fn bound_tcp(event_loop: &LoopHandle) -> (TcpWrap, SocketAddr) {
+    let server = TcpWrap::new(event_loop);
     server.bind(loopback(), BindOptions::default()).expect("a free port");
     let addr = server.local_addr().expect("bound");
     (server, addr)
 }
 
 /// A TCP connection: one end in the loop, the other in the test.
-pub fn tcp_pair(lp: &LoopHandle) -> (TcpWrap, TcpStream) {
+pub fn tcp_pair(event_loop: &LoopHandle) -> (TcpWrap, TcpStream) {
     let listener = TcpListener::bind(loopback()).expect("a free port");
     let peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
-    let wrap = TcpWrap::new(lp);
+    let wrap = TcpWrap::new(event_loop);
     wrap.open(listener.accept().expect("it was connected to").0.into()).expect("a socket");
     (wrap, peer)
 }
 
 /// A Unix connection: one end in the loop, the other in the test.
-pub fn pipe_pair(lp: &LoopHandle) -> (PipeWrap, UnixStream) {
+pub fn pipe_pair(event_loop: &LoopHandle) -> (PipeWrap, UnixStream) {
     let (ours, peer) = UnixStream::pair().expect("descriptors are left");
-    let wrap = PipeWrap::new(lp);
+    let wrap = PipeWrap::new(event_loop);
     wrap.open(ours.into()).expect("a socket");
     (wrap, peer)
 }

@@ -60,7 +60,7 @@ pub(crate) fn conversation(
 
 /// A loop with marked phases. Its own handles do not keep it alive.
 pub(crate) struct Rig {
-    lp: Loop,
+    event_loop: Loop,
     transcript: Transcript,
 }
 
@@ -68,11 +68,11 @@ impl Rig {
     pub(crate) fn new() -> Self {
         let transcript = Transcript::default();
         transcript.phase("start");
-        Self { lp: Loop::new().expect("a loop"), transcript }
+        Self { event_loop: Loop::new().expect("a loop"), transcript }
     }
 
     pub(crate) fn loop_handle(&self) -> &LoopHandle {
-        &self.lp
+        &self.event_loop
     }
 
     pub(crate) fn transcript(&self) -> Transcript {
@@ -82,7 +82,7 @@ impl Rig {
     /// An environment whose resources and scopes are written into the transcript. Id 1 is taken already, as in Node,
     /// where the main script has it.
     pub(crate) fn environment(&self) -> Environment {
-        let env = Environment::new(&self.lp);
+        let env = Environment::new(&self.event_loop);
         // The environment is called in check phases from now on, after whatever is started later.
         env.set_immediate(|| {}).clear();
         env.hook(Scopes::new(&self.transcript)).enable();
@@ -92,7 +92,11 @@ impl Rig {
     /// Runs the loop alone through `steps` to its end.
     pub(crate) fn run_loop(self, steps: Vec<Step>) -> Transcript {
         self.watch(steps);
-        assert!(!self.lp.run(RunMode::Default).expect("the loop runs"), "{:?}", self.lp.handles());
+        assert!(
+            !self.event_loop.run(RunMode::Default).expect("the loop runs"),
+            "{:?}",
+            self.event_loop.handles()
+        );
         self.finish()
     }
 
@@ -101,7 +105,11 @@ impl Rig {
         // What was queued by the start belongs to it, and not to the first step.
         assert!(env.run(RunMode::NoWait).expect("the loop runs"), "there is nothing to wait for");
         self.watch(steps);
-        assert!(!self.lp.run(RunMode::Default).expect("the loop runs"), "{:?}", self.lp.handles());
+        assert!(
+            !self.event_loop.run(RunMode::Default).expect("the loop runs"),
+            "{:?}",
+            self.event_loop.handles()
+        );
         // The loop alone has told no hook what its last phase destroyed.
         self.transcript.phase("after the loop");
         assert!(!env.run(RunMode::Default).expect("the loop runs"));
@@ -110,17 +118,17 @@ impl Rig {
     }
 
     fn finish(self) -> Transcript {
-        self.lp.close_all();
-        assert!(!self.lp.run(RunMode::Default).expect("the loop runs"));
-        self.lp.close().expect("nothing is left open");
+        self.event_loop.close_all();
+        assert!(!self.event_loop.run(RunMode::Default).expect("the loop runs"));
+        self.event_loop.close().expect("nothing is left open");
         self.transcript
     }
 
     fn watch(&self, steps: Vec<Step>) {
         self.watch_for_a_standstill();
-        let check = Check::new(&self.lp);
+        let check = Check::new(&self.event_loop);
         check.unref();
-        let prepare = Prepare::new(&self.lp);
+        let prepare = Prepare::new(&self.event_loop);
         let mut client = Client { steps: steps.into(), seen: 0 };
         let transcript = self.transcript.clone();
         let on_prepare = move |_: &Prepare| {
@@ -134,7 +142,7 @@ impl Rig {
     }
 
     fn watch_for_a_standstill(&self) {
-        let timer = Timer::new(&self.lp);
+        let timer = Timer::new(&self.event_loop);
         let transcript = self.transcript.clone();
         let panic = move |_: &Timer| panic!("nothing more happens after:\n{}", transcript.text());
         timer.start(DEADLINE, Duration::ZERO, panic).expect("a fresh timer starts");

@@ -84,18 +84,18 @@ impl Site {
 
 fn serve(started: &mpsc::Sender<Reached>, state: &SyncSender<State>) -> Outcome<bool> {
     count_this_thread();
-    let lp = Loop::new()?;
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new()?;
+    let env = Environment::new(&event_loop);
     let server = Server::new(&env, ServerOptions::default())?;
     server.listen(ListenOptions::addr(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))), App::default())?;
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("the server has no address")?;
     let (probed, state) = (server.clone(), state.clone());
-    let probe = Async::new(&lp, move |_: &Async| {
+    let probe = Async::new(&event_loop, move |_: &Async| {
         // The receiver is dropped if the test has failed.
         let _ = state.try_send(State { connections: probed.connections(), live: live() });
     });
     probe.unref();
-    let stop = Async::new(&lp, move |stop: &Async| {
+    let stop = Async::new(&event_loop, move |stop: &Async| {
         // Refused only if it was told so before.
         let _ = server.shutdown(Duration::ZERO);
         stop.close();

@@ -18,13 +18,13 @@ use uv_core::{Loop, RunMode};
 /// Serves on a thread of its own until the loop is told to close everything.
 fn serve(told: &mpsc::Sender<(SocketAddr, Remote)>) -> Result<(), String> {
     let said = |error: &dyn std::fmt::Display| error.to_string();
-    let lp = Loop::new().map_err(|error| said(&error))?;
-    let env = Environment::new(&lp);
+    let event_loop = Loop::new().map_err(|error| said(&error))?;
+    let env = Environment::new(&event_loop);
     let server = Server::new(&env, ServerOptions::default()).map_err(|error| said(&error))?;
     let anywhere = ListenOptions::addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     server.listen(anywhere, App::default().with_chain(Some(live::answer))).map_err(|error| said(&error))?;
     let address = server.address().and_then(|address| address.as_tcp()).ok_or("no address")?;
-    told.send((address, lp.remote())).map_err(|error| said(&error))?;
+    told.send((address, event_loop.remote())).map_err(|error| said(&error))?;
     env.run(RunMode::Default).map_err(|error| said(&error))?;
     Ok(())
 }
@@ -77,7 +77,7 @@ fn while_a_page_is_awaited_nobody_else_is_recorded() -> Outcome {
     }
     assert_eq!(ask(&mut asking, "/chain")?, "HTTP/1.1 200 OK");
     assert_eq!(log::max_level(), usual, "the page was drawn");
-    remote.post(|lp| lp.close_all())?;
+    remote.post(|event_loop| event_loop.close_all())?;
     serving.join().map_err(|_| "it panicked")??;
     Ok(())
 }

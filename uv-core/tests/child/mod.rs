@@ -10,9 +10,9 @@ use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 use uv_core::upcall::StreamUpcall;
 use uv_core::{Error, Loop, Pipe, RunMode};
 
-pub(crate) fn finish(lp: &Loop) {
-    assert!(!lp.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
-    lp.close().expect("nothing is left open");
+pub(crate) fn finish(event_loop: &Loop) {
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
+    event_loop.close().expect("nothing is left open");
 }
 
 pub(crate) fn shell(script: &str) -> SpawnOptions {
@@ -69,12 +69,12 @@ pub(crate) fn exit_into(status: &Rc<Cell<Option<ExitStatus>>>) -> impl FnMut(&Pr
 
 /// Runs a child to its end. Returns its exit code and signal, and its standard output.
 pub(crate) fn run(options: SpawnOptions) -> ((i32, i32), String) {
-    let lp = Loop::new().expect("a loop");
-    let (stdout, status) = (Pipe::new(&lp), Rc::default());
+    let event_loop = Loop::new().expect("a loop");
+    let (stdout, status) = (Pipe::new(&event_loop), Rc::default());
     let options = options.stdio([Stdio::Ignore, Stdio::Pipe(stdout.clone())]);
-    Process::spawn(&lp, &options, exit_into(&status)).expect("the child starts");
+    Process::spawn(&event_loop, &options, exit_into(&status)).expect("the child starts");
     let output = Output::of(&stdout);
-    finish(&lp);
+    finish(&event_loop);
     assert!(output.ended());
     let status = status.get().expect("the child ended");
     ((status.code, status.signal), output.text())
@@ -105,11 +105,11 @@ impl Drop for Folder {
 
 /// The error of a child that cannot start, which leaves no handle.
 pub(crate) fn spawn_error(options: &SpawnOptions) -> Error {
-    let lp = Loop::new().expect("a loop");
-    let error = Process::spawn(&lp, options, |_: &Process, _| unreachable!("there is no child"));
+    let event_loop = Loop::new().expect("a loop");
+    let error = Process::spawn(&event_loop, options, |_: &Process, _| unreachable!("there is no child"));
     let error = error.expect_err("the child cannot start");
-    assert!(!lp.is_alive());
-    lp.close_all();
-    finish(&lp);
+    assert!(!event_loop.is_alive());
+    event_loop.close_all();
+    finish(&event_loop);
     error
 }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A loop that aborts its test if the test hangs.
 pub struct TestLoop {
-    lp: Loop,
+    event_loop: Loop,
     _watched: mpsc::Sender<()>,
 }
 
@@ -30,14 +30,14 @@ pub fn test_loop() -> TestLoop {
             std::process::abort();
         }
     });
-    TestLoop { lp: Loop::new().expect("a loop"), _watched: watched }
+    TestLoop { event_loop: Loop::new().expect("a loop"), _watched: watched }
 }
 
 impl Deref for TestLoop {
     type Target = Loop;
 
     fn deref(&self) -> &Loop {
-        &self.lp
+        &self.event_loop
     }
 }
 
@@ -45,7 +45,7 @@ impl TestLoop {
     /// Runs to the end and asserts that no handle is alive.
     pub fn finish(self) {
         assert_eq!(self.run(RunMode::Default), Ok(false));
-        assert_eq!(self.lp.close(), Ok(()));
+        assert_eq!(self.event_loop.close(), Ok(()));
         assert!(!self.is_alive());
     }
 
@@ -59,7 +59,7 @@ impl TestLoop {
     pub fn until(&self, mut done: impl FnMut() -> bool) {
         while !done() {
             let alive = self.run(RunMode::Once).expect("the loop runs");
-            assert!(alive || done(), "the loop ended first: {:?}", self.lp);
+            assert!(alive || done(), "the loop ended first: {:?}", self.event_loop);
         }
     }
 
@@ -258,16 +258,16 @@ pub fn closed_port() -> SocketAddr {
 }
 
 /// A bound listener of the loop, which does not listen yet.
-pub fn bound(lp: &TestLoop) -> (Tcp, SocketAddr) {
-    let server = Tcp::new(lp);
+pub fn bound(event_loop: &TestLoop) -> (Tcp, SocketAddr) {
+    let server = Tcp::new(event_loop);
     server.bind(localhost(), BindOptions::default()).expect("bind");
     let addr = server.local_addr().expect("an address");
     (server, addr)
 }
 
 /// A listener of the loop that passes every connection to `take`.
-pub fn serve(lp: &TestLoop, mut take: impl FnMut(Tcp) + 'static) -> (Tcp, SocketAddr) {
-    let (server, addr) = bound(lp);
+pub fn serve(event_loop: &TestLoop, mut take: impl FnMut(Tcp) + 'static) -> (Tcp, SocketAddr) {
+    let (server, addr) = bound(event_loop);
     let listener = server.clone();
     server
         .listen_with(128, move |_, status| {
@@ -287,20 +287,20 @@ pub fn sockets() -> (TcpStream, TcpStream) {
 }
 
 /// A connection of the loop, and its peer outside of the loop.
-pub fn connected(lp: &TestLoop) -> (Tcp, TcpStream) {
+pub fn connected(event_loop: &TestLoop) -> (Tcp, TcpStream) {
     let (ours, peer) = sockets();
-    let tcp = Tcp::new(lp);
+    let tcp = Tcp::new(event_loop);
     tcp.open(ours.into()).expect("open");
     (tcp, peer)
 }
 
 /// Closes a socket outside of the loop with a reset, by leaving input unread.
-pub fn reset(lp: &TestLoop, tcp: &Tcp, peer: TcpStream) {
+pub fn reset(event_loop: &TestLoop, tcp: &Tcp, peer: TcpStream) {
     assert_eq!(tcp.try_write(b"unread"), Ok(6));
     let mut byte = [0];
     assert_eq!(peer.peek(&mut byte).expect("the byte is there"), 1);
     drop(peer);
-    let _ = lp;
+    let _ = event_loop;
 }
 
 /// A path for a socket, removed with its directory.

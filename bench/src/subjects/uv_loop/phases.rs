@@ -8,8 +8,8 @@ use uv_core::{Idle, Loop, RunMode};
 
 /// One operation is one iteration: its phases, its poll without waiting, its look at the clock.
 pub(crate) fn ticks(ops: u64) -> Result<()> {
-    let lp = Loop::new()?;
-    let idle = Idle::new(&lp);
+    let event_loop = Loop::new()?;
+    let idle = Idle::new(&event_loop);
     measure(ops, |count| {
         let did = Rc::new(Cell::new(0));
         let counter = Rc::clone(&did);
@@ -20,7 +20,7 @@ pub(crate) fn ticks(ops: u64) -> Result<()> {
                 idle.stop();
             }
         })?;
-        lp.run(RunMode::Default)?;
+        event_loop.run(RunMode::Default)?;
         check(did.get(), count)
     })
 }

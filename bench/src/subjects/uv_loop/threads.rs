@@ -13,11 +13,11 @@ use uv_core::{Async, Loop, LoopHandle, RunMode};
 
 /// One operation is a wake-up of another thread's loop and the wake-up that answers it.
 pub(crate) fn wakeup(ops: u64) -> Result<()> {
-    let lp = Loop::new()?;
+    let event_loop = Loop::new()?;
     let left = Rc::new(Cell::new(0_u64));
     let there = Rc::new(OnceCell::<AsyncSender>::new());
     let (counter, answer_to) = (Rc::clone(&left), Rc::clone(&there));
-    let here = Async::new(&lp, move |here: &Async| {
+    let here = Async::new(&event_loop, move |here: &Async| {
         counter.set(counter.get().saturating_sub(1));
         match answer_to.get() {
             Some(there) if counter.get() > 0 => there.send(),
@@ -31,7 +31,7 @@ pub(crate) fn wakeup(ops: u64) -> Result<()> {
     measure(ops, |count| {
         left.set(count);
         sender.send();
-        lp.run(RunMode::Default)?;
+        event_loop.run(RunMode::Default)?;
         check(count - left.get(), count)
     })?;
     remote.post(LoopHandle::close_all)?;
@@ -40,11 +40,11 @@ pub(crate) fn wakeup(ops: u64) -> Result<()> {
 
 /// The other thread: a loop that answers each wake-up with another.
 fn answer_wakeups(answer: AsyncSender, tell: &Sender<(AsyncSender, Remote)>) -> uv_core::Result<()> {
-    let lp = Loop::new()?;
-    let handle = Async::new(&lp, move |_: &Async| answer.send());
+    let event_loop = Loop::new()?;
+    let handle = Async::new(&event_loop, move |_: &Async| answer.send());
     // Fails only if the main thread failed.
-    if tell.send((handle.sender(), lp.remote())).is_ok() {
-        lp.run(RunMode::Default)?;
+    if tell.send((handle.sender(), event_loop.remote())).is_ok() {
+        event_loop.run(RunMode::Default)?;
     }
     Ok(())
 }
@@ -54,16 +54,16 @@ static POSTED: AtomicU64 = AtomicU64::new(0);
 
 /// One operation is a closure posted by another thread and run by the loop. The next 64 are posted when 64 were run.
 pub(crate) fn post(ops: u64) -> Result<()> {
-    let lp = Loop::new()?;
+    let event_loop = Loop::new()?;
     // Posts do not keep a loop alive.
-    let _alive = Async::new(&lp, |_: &Async| {});
+    let _alive = Async::new(&event_loop, |_: &Async| {});
     let (order, orders) = channel();
-    let remote = lp.remote();
+    let remote = event_loop.remote();
     let thread = thread::spawn(move || orders.into_iter().try_for_each(|count| post_bursts(&remote, count)));
     measure(ops, |count| {
         let before = POSTED.load(Ordering::Relaxed);
         order.send(count)?;
-        lp.run(RunMode::Default)?;
+        event_loop.run(RunMode::Default)?;
         check(POSTED.load(Ordering::Relaxed) - before, count)
     })?;
     drop(order);
@@ -80,10 +80,10 @@ fn post_bursts(remote: &Remote, count: u64) -> uv_core::Result<()> {
             remote.post(|_| note_post())?;
         }
         let (done, is_last) = (done.clone(), left == 0);
-        remote.post(move |lp| {
+        remote.post(move |event_loop| {
             note_post();
             if is_last {
-                lp.stop();
+                event_loop.stop();
             }
             // Never refused: the poster waits for it.
             let _ = done.send(());
@@ -101,19 +101,22 @@ fn note_post() {
 
 /// One operation is a request to the thread pool and its report, of which there are 64 at a time.
 pub(crate) fn work(ops: u64) -> Result<()> {
-    let lp = Loop::new()?;
+    let event_loop = Loop::new()?;
     measure(ops, |count| {
-        let requests =
-            Rc::new(Requests { lp: (*lp).clone(), to_queue: Cell::new(count), done: Cell::new(0) });
+        let requests = Rc::new(Requests {
+            event_loop: (*event_loop).clone(),
+            to_queue: Cell::new(count),
+            done: Cell::new(0),
+        });
         (0..IN_FLIGHT).for_each(|_| requests.queue_one());
         // Until no request is left.
-        lp.run(RunMode::Default)?;
+        event_loop.run(RunMode::Default)?;
         check(requests.done.get(), count)
     })
 }
 
 struct Requests {
-    lp: LoopHandle,
+    event_loop: LoopHandle,
     to_queue: Cell<u64>,
     done: Cell<u64>,
 }
@@ -127,7 +130,7 @@ impl Requests {
         }
         self.to_queue.set(number - 1);
         let requests = Rc::clone(self);
-        self.lp.queue_work(
+        self.event_loop.queue_work(
             move || black_box(number),
             move |result| {
                 if result == Ok(number) {

@@ -15,9 +15,9 @@ fn after(index: u64) -> Duration {
 
 /// One operation is a stop and a start of one of a thousand active timers, as for a connection that was heard of.
 pub(crate) fn churn(ops: u64) -> Result<()> {
-    let lp = Loop::new()?;
+    let event_loop = Loop::new()?;
     let far = Duration::from_secs(60);
-    let timers: Vec<Timer> = (0..TIMERS).map(|_| Timer::new(&lp)).collect();
+    let timers: Vec<Timer> = (0..TIMERS).map(|_| Timer::new(&event_loop)).collect();
     let start = |index: u64, timer: &Timer| timer.start(far + after(index), Duration::ZERO, |_: &Timer| {});
     for (index, timer) in (0..).zip(&timers) {
         start(index, timer)?;
@@ -33,22 +33,23 @@ pub(crate) fn churn(ops: u64) -> Result<()> {
 
 /// One operation is the end of one timer: all are due when the loop runs, once.
 pub(crate) fn fire(turns: Turns) -> Result<()> {
-    let lp = Loop::new()?;
+    let event_loop = Loop::new()?;
     let ops = turns.ops();
     let turns = Rc::new(RefCell::new(turns));
     // They are the loop's, which keeps them.
     for index in 0..ops {
         let turns = Rc::clone(&turns);
-        Timer::new(&lp).start(after(index), Duration::ZERO, move |_: &Timer| turns.borrow_mut().did_one())?;
+        Timer::new(&event_loop)
+            .start(after(index), Duration::ZERO, move |_: &Timer| turns.borrow_mut().did_one())?;
     }
-    wait_until_all_are_due(&lp);
+    wait_until_all_are_due(&event_loop);
     turns.borrow_mut().begin();
-    lp.run(RunMode::NoWait)?;
+    event_loop.run(RunMode::NoWait)?;
     turns.borrow_mut().end()
 }
 
-fn wait_until_all_are_due(lp: &LoopHandle) {
-    let last = lp.now() + Duration::from_millis(SPREAD);
-    lp.update_time();
-    thread::sleep(last.saturating_sub(lp.now()));
+fn wait_until_all_are_due(event_loop: &LoopHandle) {
+    let last = event_loop.now() + Duration::from_millis(SPREAD);
+    event_loop.update_time();
+    thread::sleep(last.saturating_sub(event_loop.now()));
 }
