@@ -2,6 +2,7 @@
 //! `src/unix/core.c` and `src/uv-common.c`.
 
 use crate::handle::{Handle, HandleInfo, HandleInner, HandleKind};
+use crate::handle_table::HandleTable;
 use crate::key::Key;
 use crate::layer::OnDrop;
 use crate::paused::Paused;
@@ -17,7 +18,6 @@ use crate::wake::{Inbox, Remote};
 use crate::watcher::Watchers;
 use crate::work::Works;
 use crate::{Check, Errno, Error, Idle, Prepare, Result};
-use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
@@ -77,12 +77,6 @@ pub struct LoopHandle(Rc<LoopInner>);
 /// A closing handle, and the callback to call after its `on_close`.
 pub(crate) type Closing = (Rc<dyn HandleInner>, Option<Box<dyn FnOnce()>>);
 
-/// An entry of the handle table. The generation tells the handle from earlier handles at the same index.
-struct TableEntry {
-    generation: u32,
-    handle: Rc<dyn HandleInner>,
-}
-
 pub(crate) struct LoopInner {
     /// The origin of `now`.
     origin: Origin,
@@ -95,8 +89,7 @@ pub(crate) struct LoopInner {
     active_handles: Cell<usize>,
     /// The number of requests in flight. Each keeps the loop alive.
     active_requests: Cell<usize>,
-    handles: RefCell<Slab<TableEntry>>,
-    next_generation: Cell<u32>,
+    handles: HandleTable,
     pub(crate) pending: Queue<Rc<dyn HandleInner>>,
     pub(crate) closing: RefCell<Vec<Closing>>,
     pub(crate) still_ready: Queue<Rc<dyn HandleInner>>,
@@ -127,7 +120,7 @@ impl LoopInner {
 
     /// Empties the table and returns its handles.
     pub(crate) fn take_handles(&self) -> Vec<Rc<dyn HandleInner>> {
-        self.handles.take().into_iter().map(|(_, entry)| entry.handle).collect()
+        self.handles.take()
     }
 
     pub(crate) fn end_all_requests(&self) {
@@ -151,8 +144,7 @@ impl Loop {
             gone: Cell::new(false),
             active_handles: Cell::new(0),
             active_requests: Cell::new(0),
-            handles: RefCell::new(Slab::new()),
-            next_generation: Cell::new(1),
+            handles: HandleTable::new(),
             pending: Queue::default(),
             closing: RefCell::default(),
             still_ready: Queue::default(),
@@ -364,8 +356,7 @@ impl LoopHandle {
     }
 
     fn open_handles(&self) -> Vec<Rc<dyn HandleInner>> {
-        let handles = self.0.handles.borrow();
-        handles.iter().map(|(_, entry)| Rc::clone(&entry.handle)).collect()
+        self.0.handles.open()
     }
 
     /// Whether the current process created the loop.
@@ -391,32 +382,16 @@ impl LoopHandle {
             inner.base().set_closed();
             return inner;
         }
-        let generation = self.0.next_generation.get();
-        self.0.next_generation.set(Key::generation_after(generation));
-        let mut handles = self.0.handles.borrow_mut();
-        let entry = handles.vacant_entry();
-        let key = Key { index: entry.key() as u32, generation };
-        let inner = Rc::new(make(Handle::new(self.clone(), key, kind)));
-        entry.insert(TableEntry { generation, handle: Rc::clone(&inner) as Rc<dyn HandleInner> });
-        inner
+        self.0.handles.add(|key| make(Handle::new(self.clone(), key, kind)))
     }
 
     pub(crate) fn handle(&self, key: Key) -> Option<Rc<dyn HandleInner>> {
-        let handles = self.0.handles.borrow();
-        let entry = handles.get(key.index as usize).filter(|entry| entry.generation == key.generation)?;
-        Some(Rc::clone(&entry.handle))
+        self.0.handles.find(key)
     }
 
     /// Removes a closed handle from the table.
     pub(crate) fn remove(&self, handle: &Handle) {
-        let removed = {
-            let mut handles = self.0.handles.borrow_mut();
-            let Key { index, generation } = handle.key();
-            let same = handles.get(index as usize).is_some_and(|entry| entry.generation == generation);
-            same.then(|| handles.remove(index as usize))
-        };
-        // Dropped last: the destructor of a handle's state may use the table.
-        drop(removed);
+        self.0.handles.remove(handle.key());
     }
 
     pub(crate) fn inner(&self) -> &LoopInner {

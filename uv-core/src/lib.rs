@@ -26,6 +26,7 @@ pub mod failure;
 pub mod faults;
 pub mod guide;
 pub mod handle;
+mod handle_table;
 mod key;
 pub mod layer;
 #[cfg(all(test, upcall_models))]

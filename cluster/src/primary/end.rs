@@ -42,7 +42,7 @@ impl PrimaryEnd {
             return worker.refuse(id, &uv_core::Error::new("bind", Errno::EACCES).on(&address));
         }
         let settings = primary.settings().clone();
-        match primary.sockets.get(primary.env.loop_handle(), &settings, worker, index, query) {
+        match primary.sockets.get(&settings, worker, index, query) {
             Ok(socket) => {
                 let (reply, fds) = socket.reply(query);
                 worker.answer(&Message::Answer { id, reply }, fds);

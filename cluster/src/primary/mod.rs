@@ -98,7 +98,7 @@ impl Primary {
             handler: HandlerCell::empty(),
             workers: RefCell::default(),
             last_worker: Cell::new(WorkerId(0)),
-            sockets: SocketTable::default(),
+            sockets: SocketTable::new(env.loop_handle()),
             supervisor: Supervisor::default(),
             disconnecting: Cell::new(false),
         };

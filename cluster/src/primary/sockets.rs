@@ -19,8 +19,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{Errno, Error, LoopHandle, Result};
 
-#[derive(Default)]
 pub(super) struct SocketTable {
+    event_loop: LoopHandle,
     open: RefCell<Vec<Rc<ListenSocket>>>,
     last_id: Cell<SocketId>,
 }
@@ -48,6 +48,10 @@ enum SocketKind {
 }
 
 impl SocketTable {
+    pub(super) fn new(event_loop: &LoopHandle) -> Self {
+        Self { event_loop: event_loop.clone(), open: RefCell::default(), last_id: Cell::default() }
+    }
+
     /// The socket for a server of `worker`: that which others have for an equal key, or a new one.
     ///
     /// # Errors
@@ -55,7 +59,6 @@ impl SocketTable {
     /// kept then.
     pub(super) fn get(
         &self,
-        event_loop: &LoopHandle,
         settings: &Settings,
         worker: &WorkerHandleInner,
         index: u32,
@@ -71,7 +74,7 @@ impl SocketTable {
             }
             _ if is_at_limit() => Err(Error::new("bind", Errno::EMFILE).on(query.target.address())),
             Some(socket) => Ok(socket),
-            None => self.open(event_loop, settings, key, query),
+            None => self.open(settings, key, query),
         }
     }
 
@@ -80,16 +83,10 @@ impl SocketTable {
         self.open.borrow().iter().filter(|socket| socket.members.has(worker)).count()
     }
 
-    fn open(
-        &self,
-        event_loop: &LoopHandle,
-        settings: &Settings,
-        key: Key,
-        query: &ListenQuery,
-    ) -> Result<Rc<ListenSocket>> {
+    fn open(&self, settings: &Settings, key: Key, query: &ListenQuery) -> Result<Rc<ListenSocket>> {
         let id = SocketId(self.last_id.get().0.wrapping_add(1));
         let members = Rc::default();
-        let (bound, address) = bind(event_loop, query)?;
+        let (bound, address) = bind(&self.event_loop, query)?;
         let kind = match &settings.policy.0 {
             Kind::Distributed(make) => {
                 let distributor = Distributor::new(id, bound, query.backlog, make(), &members);

@@ -10,6 +10,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Clone, Debug)]
 pub struct Failing(PathBuf);
 
+/// A line of the file: the first `good` calls succeed, `times` further ones fail, in the process `pid` or, if that is 0,
+/// in each.
+struct Rule<'a> {
+    call: &'a str,
+    errno: i32,
+    times: i64,
+    pid: i32,
+    good: u32,
+}
+
+/// No call fails.
+const NONE: Rule<'static> = Rule { call: "none", errno: 0, times: 0, pid: 0, good: 0 };
+
 /// Fails every call.
 const ALWAYS: i64 = -1;
 
@@ -34,30 +47,30 @@ impl Failing {
 
     /// Makes `call` fail with this error, `times` times.
     pub fn fail(&self, call: &str, errno: i32, times: u32) {
-        self.set(call, errno, times.into(), 0, 0);
+        self.set(Rule { call, errno, times: times.into(), ..NONE });
     }
 
     /// Like [`fail`](Self::fail), in one process only.
     pub fn fail_in(&self, pid: i32, call: &str, errno: i32, times: u32) {
-        self.set(call, errno, times.into(), pid, 0);
+        self.set(Rule { call, errno, times: times.into(), pid, ..NONE });
     }
 
     /// Makes `call` fail until [`stop`](Self::stop).
     pub fn fail_always(&self, call: &str, errno: i32) {
-        self.set(call, errno, ALWAYS, 0, 0);
+        self.set(Rule { call, errno, times: ALWAYS, ..NONE });
     }
 
     /// Like [`fail_always`](Self::fail_always), after `good` successful calls.
     pub fn fail_always_after(&self, good: u32, call: &str, errno: i32) {
-        self.set(call, errno, ALWAYS, 0, good);
+        self.set(Rule { call, errno, times: ALWAYS, good, ..NONE });
     }
 
     /// Like [`fail_always`](Self::fail_always), in one process only.
     pub fn fail_always_in(&self, pid: i32, call: &str, errno: i32) {
-        self.set(call, errno, ALWAYS, pid, 0);
+        self.set(Rule { call, errno, times: ALWAYS, pid, ..NONE });
     }
 
-    fn set(&self, call: &str, errno: i32, times: i64, pid: i32, good: u32) {
+    fn set(&self, Rule { call, errno, times, pid, good }: Rule<'_>) {
         // Replaced by a rename, because another process may be reading it. The full name is kept: other tests have
         // files beside it.
         let beside = PathBuf::from(format!("{}.new", self.0.display()));
@@ -69,7 +82,7 @@ impl Failing {
     /// Ends all failures. Returns how many calls have failed since `fail_always`.
     pub fn stop(&self) -> u32 {
         let failed = self.failed();
-        self.set("none", 0, 0, 0, 0);
+        self.set(NONE);
         failed
     }
 
