@@ -58,10 +58,10 @@ impl SocketHandler for Silent {
     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 }
 
-fn worker(child: &Child<'_>, path: &Path) {
+fn worker(child: &Child<'_>, path: &Path, options: ServerOptions) {
     let env = child.environment();
     let Ok(Some(worker)) = Worker::from_env(env) else { return child.set_exit_code(1) };
-    let server = Server::with_source(env, ServerOptions::default(), worker.source());
+    let server = Server::with_source(env, options, worker.source());
     worker.set_handler(Leaves(server.clone()));
     if server.listen(ListenOptions::path(path), Greeter(worker.clone())).is_err() {
         worker.disconnect();
@@ -105,10 +105,19 @@ struct Site {
 
 /// A primary with workers. `None` if a fault keeps it from starting.
 fn site(world: &World, settings: impl FnOnce(Settings) -> Settings) -> Option<Site> {
+    site_with(world, settings, ServerOptions::default())
+}
+
+/// The same with options for the servers of the workers.
+fn site_with(
+    world: &World,
+    settings: impl FnOnce(Settings) -> Settings,
+    options: ServerOptions,
+) -> Option<Site> {
     let env = world.environment("primary").ok()?;
     let path = world.path();
     let listen = path.clone();
-    world.play_children(move |child| worker(child, &listen));
+    world.play_children(move |child| worker(child, &listen, options.clone()));
     let events = Rc::new(Events::default());
     let policy = if world.choose(4) == 0 { Policy::shared() } else { Policy::round_robin() };
     let settings = settings(Settings::default().program("/bin/true").policy(policy));
@@ -189,6 +198,19 @@ fn is_fatal(fault: &testing::Fault) -> bool {
 /// Without deaths every connection is served, and by one worker.
 pub(crate) fn hand_off(world: &World) -> Result<(), String> {
     let Some(site) = site(world, |settings| settings) else { return Ok(()) };
+    serve_all(world, &site)
+}
+
+/// Workers that have few connections at a time refuse the others: those wait for a worker with room, and none is lost.
+pub(crate) fn limits(world: &World) -> Result<(), String> {
+    let options = ServerOptions::default().max_connections(Some(1 + world.choose(3) as usize));
+    let settings = |settings: Settings| settings.policy(Policy::round_robin());
+    let Some(site) = site_with(world, settings, options) else { return Ok(()) };
+    serve_all(world, &site)
+}
+
+/// Connects many peers, each of which is to be greeted.
+fn serve_all(world: &World, site: &Site) -> Result<(), String> {
     let listens = site.until_listening(world)?;
     if !listens && !world.has_met(is_fatal) {
         return Err("no worker could start".to_owned());

@@ -34,6 +34,7 @@ pub const REGRESSIONS: &[(&str, u64, &str)] = &[
 /// All scenarios, by layer.
 pub const ALL: &[Scenario] = &[
     Scenario { name: "cluster/hand-off", run: cluster::hand_off },
+    Scenario { name: "cluster/limits", run: cluster::limits },
     Scenario { name: "cluster/stopped", run: cluster::stopped },
     Scenario { name: "cluster/deaths", run: cluster::deaths },
     Scenario { name: "cluster/primary-lost", run: cluster::primary_lost },
