@@ -10,8 +10,8 @@ use crate::admin::{
 };
 use crate::record::{port, text};
 use crate::upcall::Component;
-use crate::{AppEvent, Application, Completion, Failure};
-use serde_json::json;
+use crate::{Application, Completion, Failure};
+use uv_core::os;
 
 #[derive(Default)]
 pub(crate) struct Monitor {
@@ -27,7 +27,7 @@ fn claim(app: &Application) -> Result<ServerClaim, Failure> {
     Ok(ServerClaim {
         id: app.id().to_owned(),
         server_type: app.server_type().to_owned(),
-        pid: i32::try_from(std::process::id()).unwrap_or_default(),
+        pid: os::pid(),
         info: app.cur_server().clone(),
         token,
     })
@@ -54,7 +54,6 @@ impl Component for Monitor {
         app.set_monitor_agent(Some(agent.clone()));
         if app.disabled("closeWatcher") {
             agent.register(MONITOR_WATCHER, MonitorWatcher::new(app));
-            record_start(app);
         }
         agent.register(CONSOLE, MonitorConsole::new(app));
         app.make_modules(&Agent::Monitor(agent.clone()));
@@ -72,13 +71,4 @@ impl Component for Monitor {
         app.set_monitor_agent(None);
         done.ok(());
     }
-}
-
-/// Reports to the master when this server has started.
-fn record_start(app: &Application) {
-    app.on(|app: &Application, event: &AppEvent| {
-        if let (AppEvent::StartServer(id), Some(agent)) = (event, app.monitor_agent()) {
-            agent.notify(crate::admin::MASTER_WATCHER, &json!({ "action": "record", "id": id }));
-        }
-    });
 }

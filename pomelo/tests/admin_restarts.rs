@@ -5,7 +5,7 @@ mod common;
 
 use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
 use admin_support::{run_to_the_end, until};
-use pomelo::admin::Times;
+use pomelo::admin::{CONSOLE, Times};
 use pomelo::upcall::Component;
 use pomelo::{AppEvent, Application, Completion};
 use serde_json::{Value, json};
@@ -188,4 +188,46 @@ fn a_master_that_stops_tries_nothing_any_more() {
     app.stop(true);
     until(&fleet.env, "the stop", || fleet.exit.get() == Some(0));
     run_to_the_end(&fleet.env);
+}
+
+#[test]
+fn two_restarts_at_once_start_one_process() {
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
+    let app = fleet.start(quick());
+    let before = fleet.pid_of("chat-1");
+    let client = fleet.login("admin");
+    let answers = Rc::new(Cell::new(0));
+    for _ in 0..2 {
+        let answers = Rc::clone(&answers);
+        let body = json!({"signal": "restart", "ids": ["chat-1"]});
+        client.request(CONSOLE, body, move |response| {
+            assert_eq!(response.expect("an answer").body, Some(json!([])), "none failed");
+            answers.set(answers.get() + 1);
+        });
+    }
+    until(&fleet.env, "both answers", || answers.get() == 2);
+    until(&fleet.env, "chat-1", || app.server("chat-1").is_some());
+    assert_eq!(fleet.children().len(), 1, "one process in the place of the first");
+    assert_ne!(fleet.pid_of("chat-1"), before);
+    fleet.stop_all(&client);
+}
+
+#[test]
+fn a_stop_behind_a_restart_is_what_counts() {
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({}))]}));
+    fleet.start(quick());
+    let client = fleet.login("admin");
+    let answers = Rc::new(Cell::new(0));
+    for signal in ["restart", "stop"] {
+        let answers = Rc::clone(&answers);
+        let body = json!({"signal": signal, "ids": ["chat-1"]});
+        client.request(CONSOLE, body, move |response| {
+            let is_restart = signal == "restart";
+            assert_eq!(response.expect("an answer").error_text().is_some(), is_restart, "{signal}");
+            answers.set(answers.get() + 1);
+        });
+    }
+    until(&fleet.env, "both answers", || answers.get() == 2);
+    assert!(fleet.children().is_empty(), "it stays away");
+    fleet.stop_all(&client);
 }

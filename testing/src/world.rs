@@ -52,6 +52,8 @@ struct Member {
     child: RefCell<Option<faults::Child>>,
     pid: i32,
     is_stopped: Cell<bool>,
+    /// It has called `exit(3)`.
+    has_exited: Cell<bool>,
     status: Cell<i32>,
 }
 
@@ -68,6 +70,7 @@ impl std::fmt::Debug for Main {
 #[derive(Debug)]
 pub struct Child<'a> {
     env: Environment,
+    args: Vec<String>,
     member: &'a Rc<Member>,
 }
 
@@ -84,10 +87,27 @@ impl Child<'_> {
         self.member.pid
     }
 
+    /// The child's arguments, the program's name first.
+    #[must_use]
+    pub fn args(&self) -> &[String] {
+        &self.args
+    }
+
     /// Takes a descriptor that the child was started with, by its number in the child.
     #[must_use]
     pub fn take_fd(&self, number: usize) -> Option<OwnedFd> {
         faults::take_child_fd(number)
+    }
+
+    /// The child's `exit(3)`, which unlike that returns: the child's loop is dropped behind the turn that called it.
+    pub fn exit(&self) -> impl Fn(i32) + 'static {
+        let member = Rc::downgrade(self.member);
+        move |code| {
+            if let Some(member) = member.upgrade() {
+                member.status.set(code);
+                member.has_exited.set(true);
+            }
+        }
     }
 
     /// The code with which the child ends. Default: 0.
@@ -141,6 +161,7 @@ impl World {
             pid: child.as_ref().map_or(0, |child| child.pid),
             child: RefCell::new(child),
             is_stopped: Cell::new(false),
+            has_exited: Cell::new(false),
             status: Cell::new(0),
         });
         self.members.borrow_mut().push(Rc::clone(&member));
@@ -321,7 +342,7 @@ impl World {
         if let Err(error) = ran {
             self.violate(format!("{}: {error}", member.name));
         }
-        if member.pid != 0 && !handle.is_alive() {
+        if member.pid != 0 && (member.has_exited.get() || !handle.is_alive()) {
             member.end(0);
             return true;
         }
@@ -366,6 +387,7 @@ impl World {
     fn start_children(&self) {
         for start in faults::take_started() {
             let child = faults::Child::from(start);
+            let args = child.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
             let pid = child.pid;
             let (Ok(event_loop), Some(main)) = (Loop::new(), self.main.borrow().clone()) else {
                 // As a program that cannot even start.
@@ -374,7 +396,7 @@ impl World {
             };
             let env = Environment::new(&event_loop);
             let member = self.add(&format!("child {pid}"), event_loop, Some(child));
-            member.play(|| (main.0)(&Child { env, member: &member }));
+            member.play(|| (main.0)(&Child { env, args, member: &member }));
         }
     }
 

@@ -1,5 +1,5 @@
 //! The process's environment variables and the path of its program, where `std` needs `unsafe` or is wrong. Mirrors
-//! `uv_os_unsetenv` and `uv_exepath`.
+//! `uv_os_getpid`, `uv_os_unsetenv` and `uv_exepath`.
 
 use crate::{Errno, Error, Result, sys};
 use std::ffi::OsStr;
@@ -38,6 +38,20 @@ pub fn unset_variable(name: impl AsRef<OsStr>) -> Result<()> {
         return Err(failed(Errno::EINVAL));
     }
     sys::environment::remove(name).map_err(failed)
+}
+
+/// The id of this process (`uv_os_getpid`).
+///
+/// ```
+/// assert_eq!(uv_core::os::pid(), std::process::id() as i32);
+/// ```
+#[must_use]
+pub fn pid() -> i32 {
+    #[cfg(upcall_faults)]
+    if let Some(pid) = crate::faults::child_pid() {
+        return pid;
+    }
+    std::process::id().cast_signed()
 }
 
 /// The path of the program that this process runs (`uv_exepath`), absolute and without symbolic links.

@@ -65,9 +65,9 @@ pub use timer::Timer;
 pub use wake::Async;
 pub use watcher::{Check, Idle, Prepare};
 
-/// The process rather than a loop: the path of its program, its environment variables, its standard output and error.
+/// The process rather than a loop: its id, the path of its program, its environment variables, its standard output and error.
 pub mod os {
-    pub use crate::environment::{exe_path, program_path, unset_variable};
+    pub use crate::environment::{exe_path, pid, program_path, unset_variable};
     pub use crate::spool::Spool;
 }
 

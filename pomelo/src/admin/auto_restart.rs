@@ -11,7 +11,7 @@ use async_wrap::Timeout;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The pause after the first attempt to reach a host that does not answer; the next two are twice and three times as
 /// long.
@@ -27,13 +27,16 @@ pub(super) struct Watches(RefCell<BTreeMap<String, Watch>>);
 struct Watch {
     /// Starts in a row that failed, or whose server soon ended.
     failures: u32,
-    up_since: Option<Instant>,
+    /// On the loop's clock.
+    up_since: Option<Duration>,
     /// The process that is starting, or the `ssh` that starts it.
     starting: Option<i32>,
     /// The pause before the next start.
     timer: Option<Timeout>,
     /// The server is started again once it has ended, whatever its record says.
     is_restarting: bool,
+    /// A user's last command for the server is `restart`, and no process was started for that yet.
+    awaits_restart: bool,
 }
 
 impl Watches {
@@ -45,12 +48,12 @@ impl Watches {
         self.with(&started.id, |watch| watch.starting = Some(started.pid));
     }
 
-    pub(super) fn came_up(&self, id: &str) {
+    pub(super) fn came_up(&self, id: &str, now: Duration) {
         // There is no entry for a server that this process has not started.
         if let Some(watch) = self.0.borrow_mut().get_mut(id) {
             watch.clear_timer();
             (watch.starting, watch.is_restarting) = (None, false);
-            watch.up_since = Some(Instant::now());
+            watch.up_since = Some(now);
         }
     }
 
@@ -68,8 +71,8 @@ impl Watch {
     }
 
     /// Returns the pause before the next start.
-    fn next_pause(&mut self, times: &Times) -> Duration {
-        if self.up_since.take().is_some_and(|since| since.elapsed() >= times.stable_after) {
+    fn next_pause(&mut self, times: &Times, now: Duration) -> Duration {
+        if self.up_since.take().is_some_and(|since| now.saturating_sub(since) >= times.stable_after) {
             self.failures = 0;
         }
         let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
@@ -135,10 +138,22 @@ impl Fleet {
         self.0.watches.with(id, |watch| watch.is_restarting = true);
     }
 
-    /// Undoes [`restart_when_ended`](Self::restart_when_ended): the server is to stop.
+    /// A user restarts a server: one process is started once it has ended, whatever was commanded before.
+    pub(crate) fn await_restart(&self, id: &str) {
+        self.0.watches.with(id, |watch| watch.awaits_restart = true);
+    }
+
+    /// Whether the server that has ended is to be started by this restart: not if another one has, or if a user has stopped
+    /// it meanwhile.
+    pub(crate) fn takes_restart(&self, id: &str) -> bool {
+        self.0.watches.with(id, |watch| std::mem::take(&mut watch.awaits_restart))
+    }
+
+    /// Undoes [`restart_when_ended`](Self::restart_when_ended) and [`await_restart`](Self::await_restart): the server is to
+    /// stop.
     pub(crate) fn forget_restart(&self, id: &str) {
         if let Some(watch) = self.0.watches.0.borrow_mut().get_mut(id) {
-            watch.is_restarting = false;
+            (watch.is_restarting, watch.awaits_restart) = (false, false);
         }
     }
 
@@ -221,7 +236,8 @@ impl Attempt {
     fn start_later(self) {
         let Self { fleet, target, reason } = &self;
         let times = fleet.app().admin_times();
-        let pause = fleet.0.watches.with(&target.id, |watch| watch.next_pause(&times));
+        let now = fleet.now();
+        let pause = fleet.0.watches.with(&target.id, |watch| watch.next_pause(&times, now));
         let most = times.auto_restart_at_most;
         log::warn!(
             target: "pomelo",

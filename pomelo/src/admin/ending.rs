@@ -9,7 +9,7 @@ use crate::patience::Patience;
 use crate::record::text;
 use crate::{StopNews, starter};
 use async_wrap::{Heard, Timeout};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The time between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(25);
@@ -23,7 +23,8 @@ type Then = Box<dyn FnOnce(Vec<String>)>;
 pub(super) struct Ending {
     /// The servers that have not ended.
     left: Vec<Target>,
-    began: Instant,
+    /// On the loop's clock.
+    began: Duration,
     at_least: Duration,
     /// The time until SIGKILL.
     patience: Patience,
@@ -55,7 +56,7 @@ impl Fleet {
         let timer = self.app().environment().set_inspection(LOOK, move |heard| fleet.look(heard));
         self.0.ending.replace(Some(Ending {
             left: registered.into_iter().chain(starting).collect(),
-            began: Instant::now(),
+            began: self.now(),
             at_least,
             patience: Patience::new(self.app().environment(), stop_within),
             dying: None,
@@ -91,7 +92,7 @@ impl Fleet {
         }
         let is_over =
             ending.left.is_empty() || ending.dying.as_mut().is_some_and(|dying| dying.is_over(heard));
-        if !is_over || ending.began.elapsed() < ending.at_least {
+        if !is_over || self.now().saturating_sub(ending.began) < ending.at_least {
             self.0.ending.replace(Some(ending));
             return;
         }

@@ -14,6 +14,7 @@ use crate::{Application, ServerInfo, State, starter};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// A master's servers. A cheap clone.
 #[derive(Clone)]
@@ -64,6 +65,11 @@ impl Fleet {
 
     pub(crate) fn app(&self) -> &Application {
         &self.0.app
+    }
+
+    /// The time on the loop's clock.
+    pub(super) fn now(&self) -> Duration {
+        self.0.app.environment().loop_handle().now()
     }
 
     /// The agent that speaks to the servers.
@@ -145,7 +151,7 @@ impl Fleet {
     /// Notes that a server has registered. (In Node a server that was stopped once and started again is never restarted.)
     pub(crate) fn came_up(&self, id: &str) {
         self.goes_on(id);
-        self.0.watches.came_up(id);
+        self.0.watches.came_up(id, self.now());
     }
 
     /// Starts servers one after the other, each in its own turn of the loop, so that a stop is not held up.

@@ -20,7 +20,7 @@ struct WatchdogInner {
     /// Records by id, without the master's own, which has no type.
     servers: RefCell<Map<String, Value>>,
     listeners: RefCell<BTreeSet<String>>,
-    /// The servers that have reported their start.
+    /// The servers that have reported their start; a server that has left counts again once it has reconnected.
     started: RefCell<BTreeSet<String>>,
     is_all_started: Cell<bool>,
 }
@@ -38,6 +38,7 @@ impl Watchdog {
 
     /// Adds a server that has registered, and tells the subscribers, to which the server itself does not belong yet.
     pub(crate) fn add(&self, agent: &MasterAgent, claim: &ServerClaim) {
+        self.0.started.borrow_mut().remove(&claim.id);
         if is_watched(claim) {
             self.0.servers.borrow_mut().insert(claim.id.clone(), json!(claim.info));
             self.tell(agent, json!({ "action": "addServer", "server": claim.info }));
@@ -45,22 +46,23 @@ impl Watchdog {
     }
 
     /// Adds a server that has reconnected: it is told of all servers, the subscribers are told of it, and it becomes a
-    /// subscriber.
+    /// subscriber. So does the master's own monitor, of which the subscribers are not told.
     pub(crate) fn add_again(&self, agent: &MasterAgent, claim: &ServerClaim) {
-        if !is_watched(claim) {
-            return;
+        if is_watched(claim) {
+            self.0.servers.borrow_mut().insert(claim.id.clone(), json!(claim.info));
         }
-        self.0.servers.borrow_mut().insert(claim.id.clone(), json!(claim.info));
         let all = json!({ "action": "replaceServer", "servers": *self.0.servers.borrow() });
         ask(agent, &claim.id, Rc::new(all));
-        self.tell(agent, json!({ "action": "addServer", "server": claim.info }));
+        if is_watched(claim) {
+            self.tell(agent, json!({ "action": "addServer", "server": claim.info }));
+        }
         self.subscribe(&claim.id);
+        self.tell_all_started(agent);
     }
 
     pub(crate) fn remove(&self, agent: &MasterAgent, id: &str) {
         self.unsubscribe(id);
         self.0.servers.borrow_mut().remove(id);
-        self.0.started.borrow_mut().remove(id);
         self.tell(agent, json!({ "action": "removeServer", "id": id }));
     }
 
@@ -84,7 +86,15 @@ impl Watchdog {
             return;
         }
         self.0.started.borrow_mut().insert(id.to_owned());
-        let has_started = |id: &str| self.0.started.borrow().contains(id);
+        self.tell_all_started(agent);
+    }
+
+    fn tell_all_started(&self, agent: &MasterAgent) {
+        if self.0.is_all_started.get() {
+            return;
+        }
+        let is_here = |id: &str| id == self.0.app.id() || self.0.servers.borrow().contains_key(id);
+        let has_started = |id: &str| is_here(id) && self.0.started.borrow().contains(id);
         let configured = self.0.app.servers_from_config().iter();
         let mut ids = configured.filter_map(|info| text(info, "id")).chain([self.0.app.id()]);
         if !ids.all(has_started) {

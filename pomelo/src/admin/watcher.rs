@@ -7,8 +7,10 @@ use crate::admin::monitor_agent::{MonitorAgent, MonitorState};
 use crate::admin::reply::Reply;
 use crate::admin::watchdog::{Watchdog, records};
 use crate::upcall::Module;
-use crate::{Application, Completion};
+use crate::{AppEvent, Application, Completion, State};
 use serde_json::{Value, json};
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// The module in the master.
 pub(crate) const MASTER_WATCHER: &str = "__masterwatcher__";
@@ -63,11 +65,21 @@ impl Module for MasterWatcher {
 
 pub(crate) struct MonitorWatcher {
     app: Application,
+    /// Whether the master was told that this server has started.
+    is_reported: Rc<Cell<bool>>,
 }
 
 impl MonitorWatcher {
+    /// The watcher, which reports the start of this server.
     pub(crate) fn new(app: &Application) -> Self {
-        Self { app: app.clone() }
+        let is_reported = Rc::<Cell<bool>>::default();
+        let reported = Rc::clone(&is_reported);
+        app.on(move |app: &Application, event: &AppEvent| {
+            if let (AppEvent::StartServer(_), Some(agent)) = (event, app.monitor_agent()) {
+                reported.set(report_start(&agent));
+            }
+        });
+        Self { app: app.clone(), is_reported }
     }
 
     /// Obeys a message. Returns whether it could.
@@ -96,6 +108,11 @@ impl MonitorWatcher {
     }
 }
 
+/// Reports to the master that this server has started. Returns whether there is a connection.
+fn report_start(agent: &MonitorAgent) -> bool {
+    agent.notify(MASTER_WATCHER, &json!({ "action": "record", "id": agent.id() }))
+}
+
 impl Module for MonitorWatcher {
     /// Asks for all servers, and subscribes to changes.
     fn on_start(&mut self, agent: &Agent, done: Completion) {
@@ -116,8 +133,13 @@ impl Module for MonitorWatcher {
         });
     }
 
-    fn on_monitor(&mut self, _: &MonitorAgent, message: Option<Value>, reply: Reply) {
+    fn on_monitor(&mut self, agent: &MonitorAgent, message: Option<Value>, reply: Reply) {
         let mut message = message.unwrap_or_default();
+        let is_back = text(&message, "action") == Some("replaceServer");
         reply.single(if self.obey(&mut message) { OK } else { FAIL });
+        if is_back && self.app.state() == State::Started && !self.is_reported.get() {
+            // There was no connection when it had started.
+            self.is_reported.set(report_start(agent));
+        }
     }
 }

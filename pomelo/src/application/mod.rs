@@ -28,11 +28,12 @@ use options::{Exit, Identity};
 use serde_json::Value;
 use servers::Servers;
 use settings::Settings;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
+use uv_core::Async;
 
 /// An application: a master or one of its servers. A cheap clone, which stays on its thread.
 ///
@@ -74,6 +75,8 @@ pub(crate) struct ApplicationInner {
     pub(crate) cpus: RefCell<Cpus>,
     pub(crate) children: RefCell<Children>,
     pub(crate) output: Output,
+    /// Dropped with the loop.
+    lifeline: OnceCell<Async>,
 }
 
 impl Application {
@@ -111,7 +114,9 @@ impl Application {
             cpus: RefCell::default(),
             children: RefCell::default(),
             output,
-        })))
+            lifeline: OnceCell::new(),
+        }))
+        .tied_to_loop())
     }
 
     /// The environment in which the application's callbacks run.
@@ -231,8 +236,21 @@ impl Application {
         &self.0
     }
 
+    /// Has the application released when its loop is dropped, also if it was never stopped.
+    fn tied_to_loop(self) -> Self {
+        let end = EndOfLoop(Rc::downgrade(&self.0));
+        let lifeline = Async::new(self.environment().loop_handle(), move |_| {
+            let _ = &end;
+        });
+        lifeline.unref();
+        // It is empty.
+        let _ = self.0.lifeline.set(lifeline);
+        self
+    }
+
     /// Drops all that the program gave, which may hold the application.
     fn release(&self) {
+        self.0.lifeline.get().iter().for_each(|lifeline| lifeline.close());
         self.0.components.clear();
         self.0.handlers.clear();
         self.0.lifecycle.clear();
@@ -249,6 +267,23 @@ impl Application {
 
     fn stop_limit(&self) -> Duration {
         self.0.options.stop_limit
+    }
+}
+
+/// Releases an application when its loop is dropped: its components and its modules hold it, and it holds the loop.
+struct EndOfLoop(Weak<ApplicationInner>);
+
+impl Drop for EndOfLoop {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.upgrade() {
+            Application(inner).release();
+        }
+    }
+}
+
+impl Drop for ApplicationInner {
+    fn drop(&mut self) {
+        self.lifeline.get().iter().for_each(|lifeline| lifeline.close());
     }
 }
 

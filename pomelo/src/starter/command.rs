@@ -38,6 +38,10 @@ pub(crate) fn ask_to_end(app: &Application, pid: i32) {
 /// Whether a process is that of a server: its command line has the argument `id=ID`.
 pub(crate) fn is_process_of(pid: i32, id: &str) -> bool {
     let wanted = format!("id={id}");
+    #[cfg(upcall_faults)]
+    if let Some(is_its) = uv_core::faults::child_has_argument(pid, wanted.as_ref()) {
+        return is_its;
+    }
     let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     pid > 1 && words.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
 }

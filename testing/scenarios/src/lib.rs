@@ -9,6 +9,7 @@ mod cluster;
 mod core;
 mod http;
 mod net;
+mod pomelo;
 pub mod run;
 
 use testing::World;
@@ -28,6 +29,12 @@ pub const REGRESSIONS: &[(&str, u64, &str)] = &[
     ("cluster/deaths", 1695, "a worker to which a signal was refused (EPERM) counted as dead"),
     ("cluster/hand-off", 6, "a worker that could not be started shared its id with the next one"),
     ("http/conversations", 144, "a drain that was asked for out of turn did not come"),
+    ("pomelo/console", 7, "two restarts at once started two processes"),
+    (
+        "pomelo/registration",
+        17,
+        "a master that had lost its own connection did not learn of its servers any more",
+    ),
     ("net/sockets-unix", 99, "a resumed socket without a handler lost its input"),
 ];
 
@@ -58,4 +65,8 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "http/timeouts", run: http::timeouts },
     Scenario { name: "http/endings", run: http::endings },
     Scenario { name: "http/upgrades", run: http::upgrades },
+    Scenario { name: "pomelo/registration", run: pomelo::registration },
+    Scenario { name: "pomelo/restarts", run: pomelo::restarts },
+    Scenario { name: "pomelo/stops", run: pomelo::stops },
+    Scenario { name: "pomelo/console", run: pomelo::console },
 ];

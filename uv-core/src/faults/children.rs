@@ -43,6 +43,7 @@ struct Known {
     end: Option<UnixStream>,
     status: Option<ExitStatus>,
     signals: Vec<i32>,
+    args: Vec<OsString>,
 }
 
 /// A child that the test plays.
@@ -51,6 +52,8 @@ struct Known {
 pub struct Child {
     /// Its process id.
     pub pid: i32,
+    /// Its arguments, the program's name first.
+    pub args: Vec<OsString>,
     /// Its environment.
     pub env: Vec<(OsString, OsString)>,
     /// Its descriptors, by their numbers, until its code takes them.
@@ -59,7 +62,7 @@ pub struct Child {
 
 impl From<Start> for Child {
     fn from(start: Start) -> Self {
-        Self { pid: start.pid, env: start.env, fds: start.fds }
+        Self { pid: start.pid, args: start.args, env: start.env, fds: start.fds }
     }
 }
 
@@ -93,7 +96,7 @@ pub fn play_child<R>(child: Child, work: impl FnOnce() -> R) -> (Child, R) {
     let before = with(|state| state.children.played.replace(child)).flatten();
     let result = work();
     let child = with(|state| std::mem::replace(&mut state.children.played, before)).flatten();
-    (child.unwrap_or(Child { pid, env: Vec::new(), fds: Vec::new() }), result)
+    (child.unwrap_or(Child { pid, args: Vec::new(), env: Vec::new(), fds: Vec::new() }), result)
 }
 
 /// Takes the standard input of the child whose code runs.
@@ -112,6 +115,22 @@ pub fn take_child_fd(number: usize) -> Option<OwnedFd> {
 #[must_use]
 pub fn is_child() -> bool {
     with(|state| state.children.played.is_some()).unwrap_or(false)
+}
+
+/// The process id of the child whose code runs.
+#[must_use]
+pub fn child_pid() -> Option<i32> {
+    with(|state| state.children.played.as_ref().map(|child| child.pid)).flatten()
+}
+
+/// Whether the arguments of a child that runs have this word; `None` for a process that is no child of the test.
+#[must_use]
+pub fn child_has_argument(pid: i32, word: &OsStr) -> Option<bool> {
+    with(|state| {
+        let known = state.children.known.get(&pid)?;
+        Some(known.status.is_none() && known.args.iter().any(|arg| arg == word))
+    })
+    .flatten()
 }
 
 /// A variable of the child whose code runs.
@@ -143,12 +162,18 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<spawn::Child, Err
     let fds = fds.collect::<Result<Vec<_>, _>>()?;
     let (ours, theirs) = UnixStream::pair().map_err(Errno::from)?;
     let pidfd = OwnedFd::from(ours);
-    let known = Known { pidfd: pidfd.as_raw_fd(), end: Some(theirs), status: None, signals: Vec::new() };
+    let args: Vec<OsString> = program.args.iter().map(text).collect();
+    let known = Known {
+        pidfd: pidfd.as_raw_fd(),
+        end: Some(theirs),
+        status: None,
+        signals: Vec::new(),
+        args: args.clone(),
+    };
     with(move |state| {
         let children = &mut state.children;
         children.last += 1;
         let pid = FIRST_PID + children.last;
-        let args = program.args.iter().map(text).collect();
         let env = program.env.iter().filter_map(variable).collect();
         children.started.push(Start { pid, args, env, fds });
         children.known.insert(pid, known);

@@ -22,8 +22,8 @@ mod plan;
 mod ready;
 
 pub use children::{
-    Child, Start, child_variable, end_child, is_child, play_child, take_child_fd, take_child_stdin,
-    take_signals, take_started,
+    Child, Start, child_has_argument, child_pid, child_variable, end_child, is_child, play_child,
+    take_child_fd, take_child_stdin, take_signals, take_started,
 };
 pub use clock::{advance_to, now};
 pub use jobs::next_job;

@@ -159,7 +159,7 @@ impl SpawnOptions {
             uid: self.uid,
             gid: self.gid,
             detached: self.detached,
-            killed_with: self.killed_with_parent.then(own_pid),
+            killed_with: self.killed_with_parent.then(crate::os::pid),
         })
     }
 
@@ -190,10 +190,6 @@ impl SpawnOptions {
         };
         path.split(|byte| *byte == b':').map(candidate).collect()
     }
-}
-
-fn own_pid() -> i32 {
-    std::process::id().cast_signed()
 }
 
 fn environment_entry((mut key, value): (OsString, OsString)) -> Result<CString, Errno> {

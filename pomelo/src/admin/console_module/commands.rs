@@ -191,11 +191,15 @@ impl Command {
         };
         // So that it is not taken for a crashed server when it ends.
         self.fleet.stop(&id);
+        self.fleet.await_restart(&id);
         let fleet = self.fleet.clone();
         let within = [times.answer_within, times.restart_after];
         self.fleet.order(target, "restart", within, move |outcome| match outcome {
             Outcome::Ended if fleet.is_here(&id) => then(Err("another process has its id".into())),
-            Outcome::Ended => start(&fleet, Target { id, pid: 0, info }, then),
+            Outcome::Ended if fleet.takes_restart(&id) => start(&fleet, Target { id, pid: 0, info }, then),
+            // By another user's `restart`.
+            Outcome::Ended if fleet.is_coming(&id) => then(Ok(())),
+            Outcome::Ended => then(Err("it was stopped meanwhile".into())),
             Outcome::Obeys => {
                 // A second process would only wait for the first one's end.
                 fleet.restart_when_ended(&id);

@@ -17,7 +17,7 @@ pub(super) fn of_process(app: &Application, agent: &MonitorAgent) -> Value {
         "body": {
             "serverId": agent.id(),
             "serverType": agent.server_type(),
-            "pid": std::process::id(),
+            "pid": uv_core::os::pid(),
             "rss": mib("VmRSS:"),
             "heapTotal": mib("VmData:"),
             "heapUsed": mib("RssAnon:"),
