@@ -35,6 +35,7 @@ fn main() {
         ("a_worker_that_leaves_by_itself_ends_well", leaves_by_itself),
         ("a_dead_worker_is_replaced_and_its_successor_takes_its_share", replaced),
         ("a_dead_worker_is_replaced_although_the_handler_of_its_end_panics", replaced_after_panic),
+        ("a_socket_that_is_kept_keeps_no_primary_alive", kept_alone),
         ("connections_wait_for_the_successor_of_the_only_worker", waits_for_successor),
         ("a_worker_that_cannot_start_is_tried_again_until_the_primary_disconnects", tried_again),
         ("a_worker_that_was_asked_to_go_is_not_replaced", not_replaced),
@@ -403,6 +404,19 @@ fn waits_for_successor() {
     cluster.until_event("disconnect 1");
     let greetings = cluster.meanwhile(move || (read_all(connect(address)), read_all(early)));
     assert_eq!(greetings, ("2".into(), "2".into()));
+    cluster.finish();
+}
+
+fn kept_alone() {
+    let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).keep_listening(true));
+    let worker = cluster.fork_listening(1).remove(0);
+    let address = cluster.address();
+    worker.kill(SIGKILL).expect("it lives");
+    cluster.finished();
+    let waiting = connect(address);
+    cluster.fork();
+    cluster.until_event("listening 2");
+    assert_eq!(cluster.hear(vec![waiting]), ["2"]);
     cluster.finish();
 }
 

@@ -30,6 +30,7 @@ fn main() {
         ("the_policy_is_fixed_by_the_first_fork", policy_is_frozen),
         ("variables_reach_the_worker_and_its_children_are_no_workers", environment),
         ("a_program_that_does_not_exist_is_an_error_and_leaves_nothing", missing_program),
+        ("a_silent_worker_that_cannot_start_leaves_no_pipe", missing_silent_program),
         ("a_worker_that_sends_garbage_is_killed_and_reported", garbage),
         ("a_worker_that_kills_itself_ends_at_once_and_well", kills_itself),
         ("what_silent_workers_write_reaches_the_primary_to_the_last_word", silent),
@@ -283,6 +284,14 @@ fn missing_program() {
     cluster.primary.setup(|settings| settings.policy(Policy::shared())).expect("that was no fork");
 }
 
+fn missing_silent_program() {
+    let missing = Cluster::with(Settings::default().program("/no/such/program").silent(true));
+    let before = missing.event_loop.handles().len();
+    missing.primary.fork().expect_err("there is no such program");
+    missing.finished();
+    assert_eq!(missing.event_loop.handles().len(), before, "{:?}", missing.event_loop.handles());
+}
+
 fn garbage() {
     let lies = [
         ("ffffffff", ProtocolError::TooLong),
@@ -340,9 +349,6 @@ fn silent() {
     cluster.finished();
     assert!(written(&cluster, Output::Stdout) == format!("something\n{long}\n").into_bytes());
     assert!(written(&cluster, Output::Stderr) == format!("not something\nnot {long}\n").into_bytes());
-    let missing = Cluster::with(Settings::default().program("/no/such/program").silent(true));
-    missing.primary.fork().expect_err("there is no such program");
-    missing.finished();
 }
 
 // Node: test-cluster-primary-error, test-cluster-primary-kill

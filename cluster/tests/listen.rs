@@ -28,6 +28,7 @@ fn main() {
         ("a_file_that_took_the_place_of_the_primarys_socket_file_stays", successors_file),
         ("the_error_says_that_a_socket_file_is_left_over", left_over),
         ("abstract_names_work_as_paths_do", abstract_name),
+        ("a_path_longer_than_the_kernel_takes_is_reached_from_the_primarys_folder", long_path),
         ("a_path_in_a_missing_folder_is_an_error", missing_folder),
         ("connections_run_in_the_context_of_their_server", contexts),
         ("a_socket_that_a_worker_has_already_is_its_own", own_socket),
@@ -298,6 +299,24 @@ fn abstract_name() {
         });
         assert_eq!(greeting.len(), 1);
         cluster.finish();
+    }
+}
+
+fn long_path() {
+    let elsewhere = std::env::current_dir().expect("a folder");
+    for policy in policies() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join("f".repeat(107));
+        std::fs::create_dir(&folder).expect("a folder");
+        std::env::set_current_dir(&folder).expect("it is there");
+        let address = format!("unix:{}", folder.join("socket").display());
+        let cluster = Cluster::with(role("greeter", &[&address]).policy(policy));
+        cluster.fork_listening(1);
+        let greeting = cluster.meanwhile(|| read_all(UnixStream::connect("socket").expect("a connection")));
+        assert_eq!(greeting, "1");
+        cluster.finish();
+        assert!(!folder.join("socket").exists(), "the primary removes its file");
+        std::env::set_current_dir(&elsewhere).expect("it is there");
     }
 }
 

@@ -133,6 +133,14 @@ fn fields_are_found_by_name_in_any_case() {
 }
 
 #[test]
+fn a_request_without_fields_has_an_empty_section() {
+    let mut input: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+    let (mut decoder, mut table) = (Decoder::new(), FieldTable::new());
+    let Ok(Event::Head(head)) = decoder.decode(&mut input, &mut table, &Limits::default()) else { panic!() };
+    assert_eq!((head.fields.len(), head.fields.is_empty()), (0, true));
+}
+
+#[test]
 fn known_fields_are_recognised_in_any_case_and_others_are_not() {
     check(
         "POST / HTTP/1.1\r\nhOST: h\r\nCONTENT-length: 1\r\nexpect: 100-Continue\r\nCoNNection: uPGRADE\r\n\

@@ -266,3 +266,17 @@ fn another_expectation_is_refused_without_a_call() {
         assert_eq!(client.ask("/").text(), "called");
     });
 }
+
+// The second head equals the first, so the server knows what it means; that it asks for something remains.
+#[test]
+fn an_expectation_that_is_repeated_is_refused_again() {
+    let handler = |_: &Request<'_>, response: Response| response.end(b"called").expect("to end");
+    serve(handler, |address| {
+        let mut client = Client::connect(address);
+        for _ in 0..3 {
+            client.send("GET / HTTP/1.1\r\nHost: h\r\nExpect: miracles\r\n\r\n");
+            assert_eq!(client.answer().status, 417);
+        }
+        assert_eq!(client.ask("/").text(), "called");
+    });
+}
