@@ -6,6 +6,7 @@ use cluster::scheduling::{Candidate, RoundRobin, SchedulingPolicy};
 use cluster::{Policy, WorkerHandle};
 use common::{Cluster, SIGCONT, SIGKILL, SIGSTOP, SIGUSR1, limited, policies, role, tally};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 use std::time::Duration;
@@ -24,6 +25,7 @@ fn main() {
         ("a_worker_that_asks_and_does_not_listen_is_not_heard_until_it_does", asker),
         ("a_worker_that_asks_behind_a_long_message_is_heard_once_it_listens", asker_behind_a_message),
         ("acknowledgements_overtake_what_a_worker_has_to_say", talkative),
+        ("a_connection_is_served_once_the_kernel_has_its_acknowledgement", acknowledged_first),
         ("what_a_worker_has_still_to_say_is_sent_before_it_goes", last_words),
         ("a_policy_that_panics_loses_no_connection", panicking_policy),
     ]);
@@ -240,6 +242,22 @@ fn talkative() {
     assert!(messages() < 16, "it came after all of them");
     assert_eq!(cluster.hear(visitor), ["1"]);
     cluster.until(|| messages() == 16);
+    cluster.finish();
+}
+
+fn acknowledged_first() {
+    let cluster = Cluster::new("obedient", &[]);
+    let worker = cluster.fork_told_to_listen(1).remove(0);
+    worker.send(b"flood 16 1048576").expect("a channel");
+    let visitor = cluster.visitors(1).remove(0);
+    cluster.until(|| worker.counters().in_flight == 1);
+    // The primary reads nothing meanwhile, so the acknowledgement cannot leave the worker.
+    visitor.set_read_timeout(Some(Duration::from_millis(300))).expect("a time");
+    let early = visitor.peek(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(early, Err(ErrorKind::WouldBlock), "another worker would serve it too if this one died");
+    visitor.set_read_timeout(None).expect("no time");
+    assert_eq!(cluster.hear(vec![visitor]), ["1"]);
+    assert_eq!(worker.counters().taken, 1);
     cluster.finish();
 }
 
