@@ -53,36 +53,10 @@ fn is<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
 
 /// Fields that a trailer section must not have (RFC 9110, 6.5.1), because a recipient needs them before the body: framing,
 /// routing, request modifiers, authentication, content format, and control of the connection. Node has no such list.
-const NO_TRAILERS: &[&str] = &[
-    "authorization",
-    "cache-control",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "keep-alive",
-    "max-forwards",
-    "pragma",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "range",
-    "set-cookie",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "www-authenticate",
-];
+const NO_TRAILERS: &str = "authorization cache-control connection content-encoding content-length content-range \
+    content-type cookie expect host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive \
+    max-forwards pragma proxy-authenticate proxy-authorization proxy-connection range set-cookie te trailer \
+    transfer-encoding upgrade www-authenticate";
 
 /// Whether a field called `name` may stand in a trailer section. Other fields are dropped when they are received (Node keeps
 /// them), and refused when they are set.
@@ -102,26 +76,8 @@ pub enum Repeated {
 }
 
 /// Fields of which the first line counts.
-const SINGLE: &[&str] = &[
-    "age",
-    "authorization",
-    "content-length",
-    "content-type",
-    "etag",
-    "expires",
-    "from",
-    "host",
-    "if-modified-since",
-    "if-unmodified-since",
-    "last-modified",
-    "location",
-    "max-forwards",
-    "proxy-authorization",
-    "referer",
-    "retry-after",
-    "server",
-    "user-agent",
-];
+const SINGLE: &str = "age authorization content-length content-type etag expires from host if-modified-since \
+    if-unmodified-since last-modified location max-forwards proxy-authorization referer retry-after server user-agent";
 
 impl Repeated {
     /// How the field called `name`, in whatever case, is held.
@@ -136,14 +92,15 @@ impl Repeated {
     #[must_use]
     pub fn of(name: &str) -> Self {
         match name.as_bytes() {
-            name if is_among(name, &["cookie"]) => Self::Joined("; "),
-            name if is_among(name, &["set-cookie"]) => Self::Listed,
+            name if is_among(name, "cookie") => Self::Joined("; "),
+            name if is_among(name, "set-cookie") => Self::Listed,
             name if is_among(name, SINGLE) => Self::First,
             _ => Self::Joined(", "),
         }
     }
 }
 
-fn is_among(name: &[u8], names: &[&str]) -> bool {
-    names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+/// Whether `name` is one of these words, in whatever case.
+fn is_among(name: &[u8], words: &str) -> bool {
+    words.split(' ').any(|word| name.eq_ignore_ascii_case(word.as_bytes()))
 }
