@@ -22,33 +22,27 @@ const fn classes() -> [u8; 256] {
     let mut index = 0;
     while index < 256 {
         let byte = index as u8;
-        let alnum = byte.is_ascii_alphanumeric();
-        let mut class = 0;
-        if alnum
-            || matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+')
-            || matches!(byte, b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
-        {
-            class |= TOKEN;
-        }
-        if byte.is_ascii_graphic() && byte != b'#' {
-            class |= TARGET;
-        }
-        if alnum
-            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&')
-            || matches!(byte, b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
-        {
-            class |= HOST;
-        }
-        if byte == b'\t' || (byte >= b' ' && byte != 0x7f) {
-            class |= TEXT;
-            if byte != b'"' && byte != b'\\' {
-                class |= QUOTED;
-            }
-        }
-        table[index] = class;
+        let is_alphanumeric = byte.is_ascii_alphanumeric();
+        let is_text = byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+        table[index] = when(is_alphanumeric || is_among(byte, b"!#$%&'*+-.^_`|~"), TOKEN)
+            | when(byte.is_ascii_graphic() && byte != b'#', TARGET)
+            | when(is_alphanumeric || is_among(byte, b"-._~!$&'()*+;="), HOST)
+            | when(is_text, TEXT)
+            | when(is_text && !is_among(byte, b"\"\\"), QUOTED);
         index += 1;
     }
     table
+}
+
+const fn when(holds: bool, class: u8) -> u8 {
+    if holds { class } else { 0 }
+}
+
+const fn is_among(byte: u8, bytes: &[u8]) -> bool {
+    match bytes {
+        [first, rest @ ..] => *first == byte || is_among(byte, rest),
+        [] => false,
+    }
 }
 
 /// Whether `byte` belongs to `class`.
