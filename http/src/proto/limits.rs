@@ -39,30 +39,31 @@ pub struct Limits {
 impl Limits {
     /// The largest head or trailer section that can be allowed: 1 GiB, because positions in it are kept as `u32`.
     pub const MAX_SECTION: usize = 1 << 30;
+}
 
-    /// Sets [`max_header_size`](Self#structfield.max_header_size).
-    #[must_use]
-    pub fn max_header_size(self, max_header_size: usize) -> Self {
-        Self { max_header_size, ..self }
-    }
+/// Setters of a type's fields, each named as its field.
+macro_rules! setters {
+    ($owner:ident: $($(#[$attribute:meta])* $field:ident: $kind:ty,)*) => {
+        impl $owner {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
+                $(#[$attribute])*
+                #[must_use]
+                pub fn $field(self, $field: $kind) -> Self {
+                    Self { $field, ..self }
+                }
+            )*
+        }
+    };
+}
+pub(crate) use setters;
 
-    /// Sets [`max_headers`](Self#structfield.max_headers).
-    #[must_use]
-    pub fn max_headers(self, max_headers: usize) -> Self {
-        Self { max_headers, ..self }
-    }
-
-    /// Sets [`max_trailer_size`](Self#structfield.max_trailer_size).
-    #[must_use]
-    pub fn max_trailer_size(self, max_trailer_size: usize) -> Self {
-        Self { max_trailer_size, ..self }
-    }
-
-    /// Sets [`max_chunk_extensions`](Self#structfield.max_chunk_extensions).
-    #[must_use]
-    pub fn max_chunk_extensions(self, max_chunk_extensions: usize) -> Self {
-        Self { max_chunk_extensions, ..self }
-    }
+setters! {
+    Limits:
+    max_header_size: usize,
+    max_headers: usize,
+    max_trailer_size: usize,
+    max_chunk_extensions: usize,
 }
 
 impl Default for Limits {

@@ -73,6 +73,7 @@ mod section;
 pub use error::{EncodeError, ParseError};
 pub use fields::{FieldTable, Fields};
 pub use limits::Limits;
+pub(crate) use limits::setters;
 pub use meaning::{Expect, Framing, Version};
 pub use names::Repeated;
 pub use request::{Decoder, Event, RequestHead, TargetForm};

@@ -1,6 +1,6 @@
 //! A server's options, with Node's defaults.
 
-use crate::proto::Limits;
+use crate::proto::{Limits, setters};
 use crate::{Error, Result};
 use std::time::Duration;
 
@@ -75,23 +75,8 @@ impl Default for ServerOptions {
     }
 }
 
-/// A setter for each field, named as the field.
-macro_rules! setters {
-    ($($(#[$attribute:meta])* $field:ident: $kind:ty,)*) => {
-        impl ServerOptions {
-            $(
-                #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
-                $(#[$attribute])*
-                #[must_use]
-                pub fn $field(self, $field: $kind) -> Self {
-                    Self { $field, ..self }
-                }
-            )*
-        }
-    };
-}
-
 setters! {
+    ServerOptions:
     request_timeout: Duration,
     headers_timeout: Duration,
     keep_alive_timeout: Duration,
