@@ -3,124 +3,90 @@
 
 use std::fmt;
 
-/// A fault in what the peer sent. The connection cannot be read any further: message boundaries are lost.
-///
-/// The kinds are in the order in which the parts of a message come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ParseError {
+/// Makes [`ParseError`] from its table: of each kind the status of the response, the code in Node or nothing, and the text.
+macro_rules! parse_errors {
+    ($($(#[$attribute:meta])* $kind:ident: $status:literal, $code:literal, $text:literal;)*) => {
+        /// A fault in what the peer sent. The connection cannot be read any further: message boundaries are lost.
+        ///
+        /// The kinds are in the order in which the parts of a message come.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ParseError {
+            $($(#[$attribute])* $kind,)*
+        }
+
+        impl ParseError {
+            fn row(self) -> (u16, &'static str, &'static str) {
+                match self {
+                    $(Self::$kind => ($status, $code, $text),)*
+                }
+            }
+        }
+    };
+}
+
+parse_errors! {
     /// More empty lines before a request than are tolerated.
-    TooManyBlankLines,
+    TooManyBlankLines: 400, "", "too many empty lines before the request";
     /// The method is not a token, or not followed by exactly one space.
-    InvalidMethod,
+    InvalidMethod: 400, "HPE_INVALID_METHOD", "the method is not a token followed by one space";
     /// The method is longer than any that is registered.
-    MethodTooLong,
+    MethodTooLong: 501, "", "the method is too long";
     /// The target has a forbidden byte, is empty, or is in none of the forms that its method allows.
-    InvalidTarget,
+    InvalidTarget: 400, "HPE_INVALID_URL", "the request target is not valid for this method";
     /// The request line alone is longer than [`Limits::max_header_size`](super::Limits::max_header_size).
-    UriTooLong,
+    UriTooLong: 414, "HPE_HEADER_OVERFLOW", "the request line is too long";
     /// The request line has no version (HTTP/0.9), or a malformed one.
-    InvalidVersion,
+    InvalidVersion: 400, "HPE_INVALID_VERSION", "the HTTP version is missing or malformed";
     /// A well-formed version with another major number than 1.
-    UnsupportedVersion,
+    UnsupportedVersion: 505, "HPE_INVALID_VERSION", "the HTTP version is not supported";
     /// A line that should end in CR LF ends in a bare LF, or has a CR that no LF follows.
-    InvalidLineEnd,
+    InvalidLineEnd: 400, "HPE_CR_EXPECTED", "a line does not end in CR LF";
     /// A field line that starts with whitespace: obsolete line folding, or whitespace after the request line.
-    LeadingWhitespace,
+    LeadingWhitespace: 400, "HPE_INVALID_HEADER_TOKEN", "a field line starts with whitespace";
     /// A field name that is not a token directly followed by a colon.
-    InvalidFieldName,
+    InvalidFieldName: 400, "HPE_INVALID_HEADER_TOKEN", "a field name is not a token followed by a colon";
     /// A field value with a control character.
-    InvalidFieldValue,
+    InvalidFieldValue: 400, "HPE_INVALID_HEADER_TOKEN", "a field value has a control character";
     /// The head is longer than [`Limits::max_header_size`](super::Limits::max_header_size).
-    HeadTooLarge,
+    HeadTooLarge: 431, "HPE_HEADER_OVERFLOW", "the request head is too large";
     /// There are more field lines than [`Limits::max_headers`](super::Limits::max_headers).
-    TooManyFields,
+    TooManyFields: 431, "HPE_HEADER_OVERFLOW", "there are too many field lines";
     /// An HTTP/1.1 request without `Host`.
-    MissingHost,
+    MissingHost: 400, "", "the request has no Host";
     /// More than one `Host`.
-    DuplicateHost,
+    DuplicateHost: 400, "", "the request has more than one Host";
     /// A `Host` that is not a host with an optional port.
-    InvalidHost,
+    InvalidHost: 400, "", "Host is not a host with an optional port";
     /// A `Content-Length` that is not one decimal number that fits 64 bits.
-    InvalidContentLength,
+    InvalidContentLength: 400, "HPE_INVALID_CONTENT_LENGTH", "Content-Length is not a number of bytes";
     /// A second `Content-Length`, even with the same value.
-    DuplicateContentLength,
+    DuplicateContentLength: 400, "HPE_UNEXPECTED_CONTENT_LENGTH", "there is more than one Content-Length";
     /// A `Transfer-Encoding` whose last coding is not `chunked`, or that names it twice or with parameters.
-    InvalidTransferEncoding,
+    InvalidTransferEncoding: 400, "HPE_INVALID_TRANSFER_ENCODING", "Transfer-Encoding does not end in one chunked";
     /// `Transfer-Encoding` together with `Content-Length`: the mark of request smuggling.
-    LengthWithTransferEncoding,
+    LengthWithTransferEncoding: 400, "HPE_INVALID_TRANSFER_ENCODING", "Content-Length stands beside Transfer-Encoding";
     /// `Transfer-Encoding` in an HTTP/1.0 request.
-    TransferEncodingInHttp10,
+    TransferEncodingInHttp10: 400, "HPE_INVALID_TRANSFER_ENCODING", "Transfer-Encoding in an HTTP/1.0 request";
     /// A transfer coding beside `chunked`; none is implemented.
-    UnsupportedTransferCoding,
+    UnsupportedTransferCoding: 501, "HPE_INVALID_TRANSFER_ENCODING", "a transfer coding other than chunked";
     /// A chunk size that is not 1 to 16 hex digits.
-    InvalidChunkSize,
+    InvalidChunkSize: 400, "HPE_INVALID_CHUNK_SIZE", "a chunk size is not a hexadecimal number";
     /// A malformed chunk extension.
-    InvalidChunkExtension,
+    InvalidChunkExtension: 400, "HPE_STRICT", "a chunk extension is malformed";
     /// The extensions of one chunk are longer than
     /// [`Limits::max_chunk_extensions`](super::Limits::max_chunk_extensions), or those of a message's chunks together
     /// than four times that.
-    ChunkExtensionsTooLarge,
+    ChunkExtensionsTooLarge: 413, "HPE_CHUNK_EXTENSIONS_OVERFLOW", "the extensions of the chunks are too large";
     /// Chunk data that is not followed by exactly CR LF.
-    InvalidChunkEnd,
+    InvalidChunkEnd: 400, "HPE_STRICT", "chunk data does not end in CR LF";
     /// The trailer section is longer than [`Limits::max_trailer_size`](super::Limits::max_trailer_size).
-    TrailersTooLarge,
+    TrailersTooLarge: 431, "HPE_HEADER_OVERFLOW", "the trailer section is too large";
     /// The peer ended its side inside a message.
-    UnexpectedEof,
+    UnexpectedEof: 400, "HPE_INVALID_EOF_STATE", "the peer ended the connection inside a message";
 }
 
 impl ParseError {
-    /// The status of the response, the code in Node or nothing, and the text.
-    fn row(self) -> (u16, &'static str, &'static str) {
-        use ParseError::*;
-        match self {
-            TooManyBlankLines => (400, "", "too many empty lines before the request"),
-            InvalidMethod => (400, "HPE_INVALID_METHOD", "the method is not a token followed by one space"),
-            MethodTooLong => (501, "", "the method is too long"),
-            InvalidTarget => (400, "HPE_INVALID_URL", "the request target is not valid for this method"),
-            UriTooLong => (414, "HPE_HEADER_OVERFLOW", "the request line is too long"),
-            InvalidVersion => (400, "HPE_INVALID_VERSION", "the HTTP version is missing or malformed"),
-            UnsupportedVersion => (505, "HPE_INVALID_VERSION", "the HTTP version is not supported"),
-            InvalidLineEnd => (400, "HPE_CR_EXPECTED", "a line does not end in CR LF"),
-            LeadingWhitespace => (400, "HPE_INVALID_HEADER_TOKEN", "a field line starts with whitespace"),
-            InvalidFieldName => {
-                (400, "HPE_INVALID_HEADER_TOKEN", "a field name is not a token followed by a colon")
-            }
-            InvalidFieldValue => (400, "HPE_INVALID_HEADER_TOKEN", "a field value has a control character"),
-            HeadTooLarge => (431, "HPE_HEADER_OVERFLOW", "the request head is too large"),
-            TooManyFields => (431, "HPE_HEADER_OVERFLOW", "there are too many field lines"),
-            MissingHost => (400, "", "the request has no Host"),
-            DuplicateHost => (400, "", "the request has more than one Host"),
-            InvalidHost => (400, "", "Host is not a host with an optional port"),
-            InvalidContentLength => {
-                (400, "HPE_INVALID_CONTENT_LENGTH", "Content-Length is not a number of bytes")
-            }
-            DuplicateContentLength => {
-                (400, "HPE_UNEXPECTED_CONTENT_LENGTH", "there is more than one Content-Length")
-            }
-            InvalidTransferEncoding => {
-                (400, "HPE_INVALID_TRANSFER_ENCODING", "Transfer-Encoding does not end in one chunked")
-            }
-            LengthWithTransferEncoding => {
-                (400, "HPE_INVALID_TRANSFER_ENCODING", "Content-Length stands beside Transfer-Encoding")
-            }
-            TransferEncodingInHttp10 => {
-                (400, "HPE_INVALID_TRANSFER_ENCODING", "Transfer-Encoding in an HTTP/1.0 request")
-            }
-            UnsupportedTransferCoding => {
-                (501, "HPE_INVALID_TRANSFER_ENCODING", "a transfer coding other than chunked")
-            }
-            InvalidChunkSize => (400, "HPE_INVALID_CHUNK_SIZE", "a chunk size is not a hexadecimal number"),
-            InvalidChunkExtension => (400, "HPE_STRICT", "a chunk extension is malformed"),
-            ChunkExtensionsTooLarge => {
-                (413, "HPE_CHUNK_EXTENSIONS_OVERFLOW", "the extensions of the chunks are too large")
-            }
-            InvalidChunkEnd => (400, "HPE_STRICT", "chunk data does not end in CR LF"),
-            TrailersTooLarge => (431, "HPE_HEADER_OVERFLOW", "the trailer section is too large"),
-            UnexpectedEof => (400, "HPE_INVALID_EOF_STATE", "the peer ended the connection inside a message"),
-        }
-    }
-
     /// The status of the response: 400 unless an RFC names a better one.
     pub fn status(self) -> u16 {
         self.row().0
@@ -168,25 +134,21 @@ pub enum EncodeError {
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InvalidStatus(status) => write!(
-                f,
-                "status {status} is out of range: a response has 200 to 999, a closing response 400 to 599, and \
-                 an informational one 100 or 102 to 199"
-            ),
-            Self::InvalidReason => f.write_str("the reason phrase has a control character"),
-            Self::InvalidFieldName => f.write_str("the field name is not a token"),
-            Self::InvalidFieldValue => f.write_str("the field value has a control character"),
-            Self::MisplacedField => {
-                f.write_str("the field is not allowed in trailers or in an informational response")
+        f.write_str(match self {
+            Self::InvalidStatus(status) => {
+                let allowed = "a response has 200 to 999, a closing response 400 to 599, and an informational one 100 \
+                               or 102 to 199";
+                return write!(f, "status {status} is out of range: {allowed}");
             }
-            Self::InvalidFraming => {
-                f.write_str("Content-Length is not a number, or Transfer-Encoding is empty")
-            }
-            Self::TrailerWithoutChunked => f.write_str("Trailer is set on a response that is not chunked"),
-            Self::BodyTooLong => f.write_str("the body is longer than its Content-Length"),
-            Self::BodyTooShort => f.write_str("the body is shorter than its Content-Length"),
-        }
+            Self::InvalidReason => "the reason phrase has a control character",
+            Self::InvalidFieldName => "the field name is not a token",
+            Self::InvalidFieldValue => "the field value has a control character",
+            Self::MisplacedField => "the field is not allowed in trailers or in an informational response",
+            Self::InvalidFraming => "Content-Length is not a number, or Transfer-Encoding is empty",
+            Self::TrailerWithoutChunked => "Trailer is set on a response that is not chunked",
+            Self::BodyTooLong => "the body is longer than its Content-Length",
+            Self::BodyTooShort => "the body is shorter than its Content-Length",
+        })
     }
 }
 
