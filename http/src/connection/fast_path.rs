@@ -19,7 +19,7 @@ use super::exchange::{Exchange, Phase};
 use super::input::call_request_handler;
 use super::output::COPIED_BODY;
 use super::state::Closing;
-use crate::proto::{Decoder, FieldTable, RequestFacts};
+use crate::proto::{Decoder, FieldTable, RequestFacts, ResponseHead};
 use crate::{Request, Response};
 use async_wrap::Provider;
 use std::rc::Rc;
@@ -75,10 +75,7 @@ pub(crate) fn end(connection: &Rc<Connection>, number: u32, data: &[u8]) -> bool
         pipeline.put_back(exchange);
         return false;
     };
-    connection.send(|out| {
-        core.heads.with(core.now(), |heads| heads.put_simple(head, keep_alive, data.len() as u64, out));
-        out.extend_from_slice(data);
-    });
+    write(connection, head, keep_alive, data);
     if !keep_alive || !exchange.is_unmarked() || exchange.next.is_some() {
         leave_slowly(connection, exchange);
         return true;
@@ -90,6 +87,15 @@ pub(crate) fn end(connection: &Rc<Connection>, number: u32, data: &[u8]) -> bool
         connection.look_around();
     }
     true
+}
+
+/// Writes a simple response. Behind the conditions of [`end`] the compiler takes it for rare, and inlines nothing there.
+#[inline(never)]
+fn write(connection: &Connection, head: &mut ResponseHead, keep_alive: bool, data: &[u8]) {
+    let (core, mut out) = (&connection.core, connection.output());
+    core.heads.at(core.now()).put_simple(head, keep_alive, data.len() as u64, &mut out);
+    out.extend_from_slice(data);
+    connection.send_output(out);
 }
 
 /// Moves the pipeline on behind a response after which there is more to do.

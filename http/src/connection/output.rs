@@ -10,7 +10,7 @@ use super::state::Closing;
 use crate::proto::{EncodeError, Encoder, RequestFacts};
 use crate::{Error, Result};
 use async_wrap::AsyncContext;
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::io::IoSlice;
 
 /// Collected output that is sent before the turn is over: enough to make a send worth while.
@@ -94,7 +94,7 @@ impl Connection {
         exchange.phase = if last { Phase::Ended } else { Phase::Body };
         let front = |exchange: &Exchange, out: &mut Vec<u8>| {
             if is_head_due {
-                self.core.heads.with(self.core.now(), |heads| encoder.put_head(&exchange.head, heads, out));
+                encoder.put_head(&exchange.head, &self.core.heads.at(self.core.now()), out);
             }
             encoder.put_front(data.len(), out);
         };
@@ -186,10 +186,8 @@ impl Connection {
         self.pipeline.with(self.pipeline.newest(), |exchange, _| {
             if exchange.phase == Phase::Head {
                 // Only a status outside of the range of errors is refused, and none of those is used.
-                let closing = |out: &mut _| {
-                    self.core.heads.with(self.core.now(), |heads| Encoder::closing(status, Some(heads), out))
-                };
-                self.pipeline.hold(exchange, |_, out| _ = closing(out));
+                let heads = self.core.heads.at(self.core.now());
+                self.pipeline.hold(exchange, |_, out| _ = Encoder::closing(status, Some(&heads), out));
             }
             if exchange.phase != Phase::Ended {
                 self.defer(Call::of_last(exchange, CLOSE));
@@ -215,14 +213,22 @@ impl Connection {
     }
 
     /// Sends output, or collects it while a turn lasts.
-    #[inline]
     pub(super) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let in_turn = self.state.get().in_turn;
-        let len = {
-            let mut out = self.core.buffers.get(in_turn).borrow_mut();
-            write(&mut out);
-            out.len()
-        };
+        let mut out = self.output();
+        write(&mut out);
+        self.send_output(out);
+    }
+
+    /// What is collected now, to add to it; [`send_output`](Self::send_output) has to follow.
+    #[inline]
+    pub(super) fn output(&self) -> RefMut<'_, Vec<u8>> {
+        self.core.buffers.get(self.state.get().in_turn).borrow_mut()
+    }
+
+    #[inline]
+    pub(super) fn send_output(&self, out: RefMut<'_, Vec<u8>>) {
+        let (in_turn, len) = (self.state.get().in_turn, out.len());
+        drop(out);
         if len >= FLUSH_AT || !in_turn {
             self.flush(in_turn);
         }

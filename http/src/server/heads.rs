@@ -3,7 +3,7 @@
 
 use crate::proto::HeadCache;
 use httpdate::HttpDate;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,15 +21,14 @@ impl Heads {
         Self { cache: RefCell::new(cache), valid_until: Cell::default() }
     }
 
-    /// Hands the cache, with the current date, to `use_cache`, which calls no handler. `now` is the loop's clock, which
-    /// costs nothing to look at.
+    /// The cache, with the current date. `now` is the loop's clock, which costs nothing to look at.
     #[inline]
-    pub(crate) fn with<R>(&self, now: Duration, use_cache: impl FnOnce(&mut HeadCache) -> R) -> R {
+    pub(crate) fn at(&self, now: Duration) -> RefMut<'_, HeadCache> {
         let mut cache = self.cache.borrow_mut();
         if now >= self.valid_until.get() {
             self.renew(now, &mut cache);
         }
-        use_cache(&mut cache)
+        cache
     }
 
     #[cold]
