@@ -103,6 +103,7 @@ impl Errno {
     pub const EPROTO: Self = Self(libc::EPROTO);
     pub const ESRCH: Self = Self(libc::ESRCH);
     pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
+    pub const ETOOMANYREFS: Self = Self(libc::ETOOMANYREFS);
     pub const ETXTBSY: Self = Self(libc::ETXTBSY);
 }
 

@@ -1,6 +1,7 @@
 //! Scenarios of `cluster`: each connection is served by one worker, by another if the first one dies or refuses it, and by none
 //! twice; a cluster that is told to end does.
 
+use crate::is_passing;
 use ::cluster::upcall::{PrimaryHandler, WorkerHandler};
 use ::cluster::uv_core::{LoopHandle, Signal};
 use ::cluster::{Backoff, Error, Policy, Primary, Settings, Worker, WorkerHandle};
@@ -10,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use testing::{Child, Kind, Peer, World};
+use testing::{Child, Fault, Kind, Peer, World};
 
 /// A connection is to be greeted within this time, however often workers die meanwhile.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -190,9 +191,8 @@ fn resume(worker: &WorkerHandle) {
 }
 
 /// Whether a fault ended a connection, a channel or a worker.
-fn is_fatal(fault: &testing::Fault) -> bool {
-    matches!(fault.kind, Kind::Refused(_)) && !matches!(fault.call, "epoll_wait(2)" | "event" | "order")
-        || fault.call == "recvmsg(2) descriptors"
+fn is_fatal(fault: &Fault) -> bool {
+    !is_passing(fault) || fault.call == "recvmsg(2) descriptors"
 }
 
 /// Without deaths every connection is served, and by one worker.
@@ -212,7 +212,9 @@ pub(crate) fn limits(world: &World) -> Result<(), String> {
 /// Connects many peers, each of which is to be greeted.
 fn serve_all(world: &World, site: &Site) -> Result<(), String> {
     let listens = site.until_listening(world)?;
-    if !listens && !world.has_met(is_fatal) {
+    // An invitation is sent at once or not at all: see `Primary::fork`.
+    let is_refusal = |fault: &Fault| matches!(fault.kind, Kind::Refused(_)) || is_fatal(fault);
+    if !listens && !world.has_met(is_refusal) {
         return Err("no worker could start".to_owned());
     }
     if listens {

@@ -20,16 +20,13 @@ pub(crate) use malformed::malformed;
 pub(crate) use timeouts::timeouts;
 pub(crate) use upgrades::upgrades;
 
+use crate::is_passing;
 use ::http::ServerOptions;
 use testing::{Kind, World};
-use uv_core::Errno;
 
 /// Whether no fault so far may have ended a connection, or kept it from being accepted.
 fn is_harmless(world: &World) -> bool {
-    !world.has_met(|fault| match fault.kind {
-        Kind::Refused(errno) => !matches!(errno, Errno::EINTR | Errno::EAGAIN),
-        Kind::Short | Kind::Held | Kind::Shuffled | Kind::Late => false,
-    })
+    !world.has_met(|fault| !is_passing(fault))
 }
 
 /// Whether every event so far was reported when it came.

@@ -1,6 +1,7 @@
 //! Scenarios of `pomelo`: whatever fails, a server that lives is registered in the end, none runs twice, a server that is kept
 //! up comes back, and a stop ends all.
 
+use crate::is_passing;
 use ::pomelo::admin::{CONSOLE, Client, Target};
 use ::pomelo::{Application, Options, Program, State};
 use async_wrap::Environment;
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use testing::{Child, Fault, Kind, World};
+use testing::{Child, Fault, World};
 use uv_core::{Signal, process};
 
 /// The master's port, on the world's own address.
@@ -114,7 +115,7 @@ fn server(child: &Child<'_>, base: &Path, facts: &Facts) {
 
 /// Whether a fault ended a connection, a process or a start.
 fn is_fatal(fault: &Fault) -> bool {
-    matches!(fault.kind, Kind::Refused(_)) && !matches!(fault.call, "epoll_wait(2)" | "event" | "order")
+    !is_passing(fault)
 }
 
 impl Site {

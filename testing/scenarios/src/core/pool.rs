@@ -16,6 +16,8 @@ struct Request {
     runs: Arc<AtomicU64>,
     reports: Rc<Cell<u64>>,
     is_cancelled: Rc<Cell<bool>>,
+    /// Requests that its callback made and that are not reported.
+    unreported: Rc<Cell<u64>>,
 }
 
 /// Random work, cancelled at any time, on a loop that ends and on a loop that is dropped.
@@ -32,6 +34,7 @@ pub(crate) fn work(world: &World) -> Result<(), String> {
     world.run()?;
     for request in &requests {
         assert_eq!(request.reports.get(), 1, "a request is reported {} times", request.reports.get());
+        assert_eq!(request.unreported.get(), 0, "a request of a callback is not reported, or twice");
         let runs = request.runs.load(Ordering::Relaxed);
         assert!(runs <= 1, "work has run {runs} times");
         assert!(runs == 0 || !request.is_cancelled.get(), "cancelled work has run");
@@ -44,7 +47,8 @@ fn queue(event_loop: &LoopHandle, number: u64) -> Request {
     let (runs, reports) = (Arc::new(AtomicU64::new(0)), Rc::new(Cell::new(0)));
     let is_cancelled = Rc::new(Cell::new(false));
     let (counts, told, cancelled) = (Arc::clone(&runs), Rc::clone(&reports), Rc::clone(&is_cancelled));
-    let again = event_loop.clone();
+    let (again, unreported) = (event_loop.clone(), Rc::<Cell<u64>>::default());
+    let following = Rc::clone(&unreported);
     let work = event_loop.queue_work(
         move || {
             counts.fetch_add(1, Ordering::Relaxed);
@@ -60,11 +64,21 @@ fn queue(event_loop: &LoopHandle, number: u64) -> Request {
                 Err(error) => assert_eq!(error.errno(), Errno::EAGAIN, "a pool without threads"),
             }
             if one_in(4) {
-                again.queue_work(|| {}, |_| {});
+                // The place of this request is another's now, which has its own result.
+                let number = dice(1_000);
+                let is_reported = Rc::clone(&following);
+                is_reported.set(is_reported.get() + 1);
+                again.queue_work(
+                    move || number,
+                    move |result| {
+                        is_reported.set(is_reported.get() - 1);
+                        assert!(result.is_err() || result == Ok(number), "the result of another request");
+                    },
+                );
             }
         },
     );
-    Request { work, runs, reports, is_cancelled }
+    Request { work, runs, reports, is_cancelled, unreported }
 }
 
 fn cancel_one(requests: &[Request]) {

@@ -219,15 +219,34 @@ pub(crate) fn calls_from_elsewhere(world: &World) -> Result<(), String> {
         }
         check_calls(&counts, &sends, &asyncs, false);
     }
+    if one_in(8) {
+        // More than a turn takes.
+        for number in posts..posts + 1_500 {
+            let list = Arc::clone(&run);
+            let posted = event_loop.remote().post(move |_| {
+                if let Ok(mut list) = list.lock() {
+                    list.push(number);
+                }
+            });
+            assert!(posted.is_ok(), "a post was refused");
+        }
+        posts += 1_500;
+    }
+    let (calls, all_calls) = (Rc::new(Cell::new(0)), dice(5));
+    let own = calling_itself(&event_loop, &calls, all_calls);
     // The loop of another handle keeps time going, since posts keep no loop alive.
     let _other = other;
     let last = Rc::new(Cell::new(0));
     let last_call = counting(&event_loop, &last);
     last_call.sender().send();
-    world.run_until(|| last.get() > 0 && run.lock().is_ok_and(|list| list.len() as u64 == posts))?;
+    world.run_until(|| {
+        last.get() > 0 && calls.get() > all_calls && run.lock().is_ok_and(|list| list.len() as u64 == posts)
+    })?;
     check_calls(&counts, &sends, &asyncs, true);
     let in_order: Vec<u64> = (0..posts).collect();
     assert!(run.lock().is_ok_and(|list| *list == in_order), "posts ran in another order");
+    assert_eq!(calls.get(), all_calls + 1, "calls for sends of its own");
+    own.close();
     last_call.close();
     asyncs.iter().for_each(|handle| handle.close());
     world.run()?;
@@ -252,6 +271,19 @@ fn counting(event_loop: &LoopHandle, count: &Rc<Cell<u64>>) -> Async {
         assert!(!handle.is_closing(), "a closed async handle is called");
         count.set(count.get() + 1);
     })
+}
+
+/// An async handle that is sent to, and sends to itself from its first calls.
+fn calling_itself(event_loop: &LoopHandle, calls: &Rc<Cell<u64>>, times: u64) -> Async {
+    let calls = Rc::clone(calls);
+    let handle = Async::new(event_loop, move |handle: &Async| {
+        calls.set(calls.get() + 1);
+        if calls.get() <= times {
+            handle.sender().send();
+        }
+    });
+    handle.sender().send();
+    handle
 }
 
 fn check_calls(counts: &[Rc<Cell<u64>>], sends: &[u64], asyncs: &[Async], is_last: bool) {
