@@ -2,6 +2,7 @@
 
 use super::{dice, one_in};
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -203,13 +204,7 @@ pub(crate) fn calls_from_elsewhere(world: &World) -> Result<(), String> {
                 sends[index] += u64::from(!asyncs[index].is_closing());
             }
             6..10 => {
-                let (list, number) = (Arc::clone(&run), posts);
-                let posted = event_loop.remote().post(move |_| {
-                    if let Ok(mut list) = list.lock() {
-                        list.push(number);
-                    }
-                });
-                assert!(posted.is_ok(), "a post was refused");
+                post(&event_loop, &run, posts..posts + 1);
                 posts += 1;
             }
             10 if one_in(4) => asyncs[index].close(),
@@ -221,15 +216,7 @@ pub(crate) fn calls_from_elsewhere(world: &World) -> Result<(), String> {
     }
     if one_in(8) {
         // More than a turn takes.
-        for number in posts..posts + 1_500 {
-            let list = Arc::clone(&run);
-            let posted = event_loop.remote().post(move |_| {
-                if let Ok(mut list) = list.lock() {
-                    list.push(number);
-                }
-            });
-            assert!(posted.is_ok(), "a post was refused");
-        }
+        post(&event_loop, &run, posts..posts + 1_500);
         posts += 1_500;
     }
     let (calls, all_calls) = (Rc::new(Cell::new(0)), dice(5));
@@ -271,6 +258,19 @@ fn counting(event_loop: &LoopHandle, count: &Rc<Cell<u64>>) -> Async {
         assert!(!handle.is_closing(), "a closed async handle is called");
         count.set(count.get() + 1);
     })
+}
+
+/// Posts closures, each of which adds its number to the list.
+fn post(event_loop: &LoopHandle, run: &Arc<Mutex<Vec<u64>>>, numbers: Range<u64>) {
+    for number in numbers {
+        let list = Arc::clone(run);
+        let posted = event_loop.remote().post(move |_| {
+            if let Ok(mut list) = list.lock() {
+                list.push(number);
+            }
+        });
+        assert!(posted.is_ok(), "a post was refused");
+    }
 }
 
 /// An async handle that is sent to, and sends to itself from its first calls.
