@@ -6,10 +6,10 @@ mod common;
 use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
 use admin_support::{Later, Raw, until};
 use pomelo::admin::{Agent, CONSOLE, Response};
-use pomelo::upcall::{Component, Module};
-use pomelo::{Application, Completion};
+use pomelo::upcall::{Component, EventHandler, Module};
+use pomelo::{AppEvent, Application, Completion, StopNews};
 use serde_json::json;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;
@@ -52,14 +52,30 @@ fn restart_starts_a_server_once_and_not_beside_one_that_has_not_ended() {
     fleet.stop_all(&client);
 }
 
+/// Notes that the stop of all servers has begun.
+struct Begun(Rc<Cell<bool>>);
+
+impl EventHandler for Begun {
+    fn on_event(&mut self, _: &Application, _: &AppEvent) {}
+
+    fn on_stop_all(&mut self, _: &Application, news: &StopNews) {
+        self.0.set(self.0.get() || matches!(news, StopNews::Begun(_)));
+    }
+}
+
 #[test]
 fn nothing_is_started_while_all_are_stopped() {
     let crashing = chat("chat-1", json!({"auto-restart": "true"}));
-    let fleet = Fleet::new(&json!({"chat": [crashing, chat("chat-2", json!({}))]}));
-    // A crash and a restart shortly before the stop want to start servers while it is under way.
-    let second = Duration::from_secs(1);
-    let times = quick().restart_after(second).auto_restart_after(second).stop_after(3 * second);
+    let fleet = Fleet::new(&json!({"chat": [crashing, chat("chat-2", json!({"slow": true}))]}));
+    // A crash, and a restart whose server takes its time to end, want to start servers while the stop is under way.
+    let times = quick()
+        .restart_after(Duration::from_secs(30))
+        .auto_restart_after(Duration::from_secs(1))
+        .stop_within(Duration::from_secs(10))
+        .stop_after(Duration::from_secs(6));
     let app = fleet.start(times);
+    let begun = Rc::new(Cell::new(false));
+    app.on(Begun(Rc::clone(&begun)));
     let client = fleet.login("admin");
     let restarted = Later::new();
     client.request(
@@ -68,16 +84,17 @@ fn nothing_is_started_while_all_are_stopped() {
         restarted.setter(),
     );
     uv_core::process::kill(fleet.pid_of("chat-1").expect("it runs"), 9).expect("it runs");
-    until(&fleet.env, "both have ended", || app.servers().is_empty());
+    until(&fleet.env, "the crash", || app.server("chat-1").is_none());
     let stopped = Later::new();
     client.request(CONSOLE, json!({"signal": "stop", "ids": []}), stopped.setter());
-    let failed: Result<Response, _> = restarted.wait(&fleet.env);
-    assert_eq!(error(&failed.expect("an answer")), "all servers start failed.");
+    until(&fleet.env, "the stop", || begun.get());
     // A server that was starting is told as soon as it registers.
     let address = ([127, 0, 0, 1], fleet.port).into();
     let mut late = Raw::server(&fleet.env, address, "chat-9");
     assert_eq!(late.value("monitor"), json!({"moduleId": CONSOLE, "body": {"signal": "stop"}}));
     drop(late);
+    let failed: Result<Response, _> = restarted.wait(&fleet.env);
+    assert_eq!(error(&failed.expect("an answer")), "all servers start failed.");
     let stopped: Result<Response, _> = stopped.wait(&fleet.env);
     assert_eq!(stopped.expect("an answer").body, Some(json!({"status": "all"})));
     until(&fleet.env, "the master's end", || fleet.exit.get() == Some(0));
