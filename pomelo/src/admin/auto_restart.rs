@@ -52,7 +52,8 @@ impl Watches {
         // There is no entry for a server that this process has not started.
         if let Some(watch) = self.0.borrow_mut().get_mut(id) {
             watch.clear_timer();
-            (watch.starting, watch.is_restarting) = (None, false);
+            watch.starting = None;
+            (watch.is_restarting, watch.awaits_restart) = (false, false);
             watch.up_since = Some(now);
         }
     }
@@ -133,9 +134,10 @@ impl Fleet {
         }
     }
 
-    /// Has a server that agreed to restart, and has not ended in time, started when it has ended.
+    /// Has a server that agreed to restart, and has not ended in time, started when it has ended: by its leaving, so that no
+    /// other restart starts it too.
     pub(crate) fn restart_when_ended(&self, id: &str) {
-        self.0.watches.with(id, |watch| watch.is_restarting = true);
+        self.0.watches.with(id, |watch| (watch.is_restarting, watch.awaits_restart) = (true, false));
     }
 
     /// A user restarts a server: one process is started once it has ended, whatever was commanded before.

@@ -20,7 +20,8 @@ struct WatchdogInner {
     /// Records by id, without the master's own, which has no type.
     servers: RefCell<Map<String, Value>>,
     listeners: RefCell<BTreeSet<String>>,
-    /// The servers that have reported their start; a server that has left counts again once it has reconnected.
+    /// The servers of the configuration, and the master, that have reported their start; a server that has left counts
+    /// again once it has reconnected.
     started: RefCell<BTreeSet<String>>,
     is_all_started: Cell<bool>,
 }
@@ -82,11 +83,18 @@ impl Watchdog {
     /// told. Unlike in Node a server that reports twice counts once, a server that has left does not count, and no server
     /// counts for another.
     pub(crate) fn record(&self, agent: &MasterAgent, id: &str) {
-        if self.0.is_all_started.get() {
+        // Others are not waited for, and any number of them may come and leave.
+        if self.0.is_all_started.get() || !self.awaited().any(|awaited| awaited == id) {
             return;
         }
         self.0.started.borrow_mut().insert(id.to_owned());
         self.tell_all_started(agent);
+    }
+
+    /// The ids of the servers that have to start: those of the configuration, and the master.
+    fn awaited(&self) -> impl Iterator<Item = &str> {
+        let configured = self.0.app.servers_from_config().iter();
+        configured.filter_map(|info| text(info, "id")).chain([self.0.app.id()])
     }
 
     fn tell_all_started(&self, agent: &MasterAgent) {
@@ -95,9 +103,7 @@ impl Watchdog {
         }
         let is_here = |id: &str| id == self.0.app.id() || self.0.servers.borrow().contains_key(id);
         let has_started = |id: &str| is_here(id) && self.0.started.borrow().contains(id);
-        let configured = self.0.app.servers_from_config().iter();
-        let mut ids = configured.filter_map(|info| text(info, "id")).chain([self.0.app.id()]);
-        if !ids.all(has_started) {
+        if !self.awaited().all(has_started) {
             return;
         }
         self.0.is_all_started.set(true);

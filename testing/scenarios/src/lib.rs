@@ -72,8 +72,9 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "pomelo/console", run: pomelo::console },
 ];
 
-/// Whether a call that fails like this only has to be repeated, so that no peer notices: accept(2) leaves the connection in
-/// its queue, and what was to be sent or received waits. Not taken from uv-core's own table, which this judges.
+/// Whether a call that fails like this only has to be repeated, so that no peer notices: what was to be sent or received
+/// waits. A world refuses accept(2) and leaves the connection in its queue, which Linux does not for the connection's own
+/// errors. Not taken from uv-core's own table, which this judges.
 pub(crate) fn is_passing(fault: &Fault) -> bool {
     let Kind::Refused(errno) = fault.kind else { return true };
     match fault.call {
