@@ -64,7 +64,7 @@ fn greeters(policy: Policy) -> (Cluster, Vec<WorkerHandle>) {
 fn finish(cluster: &Cluster, workers: &[WorkerHandle]) {
     assert_eq!((cluster.count("exit"), cluster.count("disconnect"), cluster.count("error")), (0, 0, 0));
     assert!(workers.iter().all(WorkerHandle::is_connected));
-    assert_eq!(tally(&cluster.visit(4)), BTreeMap::from([("1", 2), ("2", 2)]));
+    assert_eq!(tally(&cluster.visit_in_turn(4)), BTreeMap::from([("1", 2), ("2", 2)]));
     cluster.finish();
 }
 
@@ -73,7 +73,8 @@ fn handing_over() {
         for errno in [ETOOMANYREFS, ENOMEM, ENOBUFS, EPERM, EINVAL, EBADF] {
             let (cluster, workers) = greeters(Policy::round_robin());
             failing.fail_in(me(), "sendmsg+fds", errno, 2);
-            let heard = cluster.visit_at_once(20);
+            let visitors = cluster.visitors(20);
+            let heard = cluster.hear(visitors);
             assert_eq!(tally(&heard), BTreeMap::from([("1", 10), ("2", 10)]), "{errno}");
             assert!(failing.is_over());
             finish(&cluster, &workers);

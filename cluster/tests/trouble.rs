@@ -87,7 +87,7 @@ fn passed_over() {
         assert!(cluster.hear(visitor).iter().all(|greeting| greeting == "1"));
         if !is_shared {
             cluster.until(|| workers[0].counters().in_flight == 0);
-            assert_eq!(tally(&cluster.visit(10)), BTreeMap::from([("1", 5), ("2", 5)]), "even again");
+            assert_eq!(tally(&cluster.visit_in_turn(10)), BTreeMap::from([("1", 5), ("2", 5)]), "even again");
         }
         cluster.finish();
     }
@@ -297,7 +297,7 @@ fn panicking_policy() {
         let policy = Policy::distributed(move || Panicking { over, asked: 0, turns: RoundRobin::default() });
         let cluster = Cluster::with(role("greeter", &["127.0.0.1:0"]).policy(policy));
         let workers = cluster.fork_listening(2);
-        assert_eq!(cluster.visit(2), ["1", "2"]);
+        assert_eq!(cluster.visit_in_turn(2), ["1", "2"]);
         cluster.until(|| workers.iter().all(|worker| worker.counters().taken == 1));
         let visitors = cluster.visitors(expected.len());
         let panicked = catch_unwind(AssertUnwindSafe(|| cluster.until(|| false)));

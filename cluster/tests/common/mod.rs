@@ -326,6 +326,22 @@ impl Cluster {
         self.meanwhile(move || (0..count).map(|_| read_all(connect(address))).collect())
     }
 
+    /// Like `visit`, each once the workers have acknowledged the one before: however slow the machine is, no worker is late
+    /// and passed over.
+    pub(crate) fn visit_in_turn(&self, count: usize) -> Vec<String> {
+        (0..count)
+            .flat_map(|_| {
+                self.settle();
+                self.visit(1)
+            })
+            .collect()
+    }
+
+    /// Waits until all workers have acknowledged what they were handed.
+    pub(crate) fn settle(&self) {
+        self.until(|| self.primary.workers().iter().all(|worker| worker.counters().in_flight == 0));
+    }
+
     /// Connects all at once, then reads from each connection.
     pub(crate) fn visit_at_once(&self, count: usize) -> Vec<String> {
         let address = self.address();
@@ -335,7 +351,8 @@ impl Cluster {
         })
     }
 
-    /// Connects while the loop does not run, so that it finds all of them at once.
+    /// Connects while the loop does not run, so that it finds all of them at once: up to 64 are handed out in one turn, in
+    /// which no worker can become late.
     pub(crate) fn visitors(&self, count: usize) -> Vec<TcpStream> {
         let address = self.address();
         (0..count).map(|_| connect(address)).collect()
