@@ -1,12 +1,12 @@
 //! The world of a scenario: its loops, peers and children, which take turns in an order that the seed decides, on a clock that
 //! jumps to the next deadline when nothing is left to do.
 
+use crate::children::{Main, Played};
 use crate::peer::{Peer, PeerInner};
 use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +38,7 @@ pub struct World {
     faults: faults::World,
     members: RefCell<Vec<Rc<Member>>>,
     peers: RefCell<Vec<Rc<PeerInner>>>,
-    main: RefCell<Option<Rc<Main>>>,
+    pub(crate) main: RefCell<Option<Rc<Main>>>,
     rounds: Cell<u64>,
     /// Paths that were given out.
     names: Cell<u64>,
@@ -46,74 +46,10 @@ pub struct World {
 
 /// A loop, and the child whose loop it is.
 #[derive(Debug)]
-struct Member {
-    name: String,
-    event_loop: RefCell<Option<Loop>>,
-    child: RefCell<Option<faults::Child>>,
-    pid: i32,
-    is_stopped: Cell<bool>,
-    /// It has called `exit(3)`.
-    has_exited: Cell<bool>,
-    status: Cell<i32>,
-}
-
-/// The program of every child.
-struct Main(Box<dyn Fn(&Child<'_>)>);
-
-impl std::fmt::Debug for Main {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Main").finish_non_exhaustive()
-    }
-}
-
-/// A child process as its code sees it.
-#[derive(Debug)]
-pub struct Child<'a> {
-    env: Environment,
-    args: Vec<String>,
-    member: &'a Rc<Member>,
-}
-
-impl Child<'_> {
-    /// The environment of the child's loop. The child ends with its loop.
-    #[must_use]
-    pub fn environment(&self) -> &Environment {
-        &self.env
-    }
-
-    /// The child's process id.
-    #[must_use]
-    pub fn pid(&self) -> i32 {
-        self.member.pid
-    }
-
-    /// The child's arguments, the program's name first.
-    #[must_use]
-    pub fn args(&self) -> &[String] {
-        &self.args
-    }
-
-    /// Takes a descriptor that the child was started with, by its number in the child.
-    #[must_use]
-    pub fn take_fd(&self, number: usize) -> Option<OwnedFd> {
-        faults::take_child_fd(number)
-    }
-
-    /// The child's `exit(3)`, which unlike that returns: the child's loop is dropped behind the turn that called it.
-    pub fn exit(&self) -> impl Fn(i32) + 'static {
-        let member = Rc::downgrade(self.member);
-        move |code| {
-            if let Some(member) = member.upgrade() {
-                member.status.set(code);
-                member.has_exited.set(true);
-            }
-        }
-    }
-
-    /// The code with which the child ends. Default: 0.
-    pub fn set_exit_code(&self, code: i32) {
-        self.member.status.set(code);
-    }
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) event_loop: RefCell<Option<Loop>>,
+    pub(crate) played: Option<Played>,
 }
 
 impl World {
@@ -154,16 +90,9 @@ impl World {
         Ok(env)
     }
 
-    fn add(&self, name: &str, event_loop: Loop, child: Option<faults::Child>) -> Rc<Member> {
-        let member = Rc::new(Member {
-            name: name.to_owned(),
-            event_loop: RefCell::new(Some(event_loop)),
-            pid: child.as_ref().map_or(0, |child| child.pid),
-            child: RefCell::new(child),
-            is_stopped: Cell::new(false),
-            has_exited: Cell::new(false),
-            status: Cell::new(0),
-        });
+    pub(crate) fn add(&self, name: &str, event_loop: Loop, played: Option<Played>) -> Rc<Member> {
+        let event_loop = RefCell::new(Some(event_loop));
+        let member = Rc::new(Member { name: name.to_owned(), event_loop, played });
         self.members.borrow_mut().push(Rc::clone(&member));
         member
     }
@@ -208,11 +137,6 @@ impl World {
         Peer(peer)
     }
 
-    /// The program of the children that are started in this world: each gets a loop of its own in this thread.
-    pub fn play_children(&self, main: impl Fn(&Child<'_>) + 'static) {
-        *self.main.borrow_mut() = Some(Rc::new(Main(Box::new(main))));
-    }
-
     /// A number below `bound` that the seed decides.
     #[must_use]
     pub fn choose(&self, bound: u64) -> u64 {
@@ -237,7 +161,7 @@ impl World {
         let members = self.members.borrow().clone();
         let is_its = |member: &&Rc<Member>| member.handle().is_some_and(|handle| handle.backend_fd() == fd);
         if let Some(member) = members.iter().find(is_its) {
-            member.end(Signal::SIGKILL);
+            member.end(Some(Signal::SIGKILL));
         }
     }
 
@@ -329,10 +253,10 @@ impl World {
     }
 
     fn turn(&self, member: &Rc<Member>) -> bool {
-        self.signal(member);
+        member.take_signals();
         // A signal has ended it right now, which its parent has not seen.
         let Some(handle) = member.handle() else { return true };
-        if member.is_stopped.get() {
+        if member.is_stopped() {
             return false;
         }
         let before = self.faults.activity();
@@ -342,8 +266,8 @@ impl World {
         if let Err(error) = ran {
             self.violate(format!("{}: {error}", member.name));
         }
-        if member.pid != 0 && (member.has_exited.get() || !handle.is_alive()) {
-            member.end(0);
+        if member.has_ended(&handle) {
+            member.end(None);
             return true;
         }
         // A turn without events may register what the next one finds ready.
@@ -354,7 +278,7 @@ impl World {
     fn pass_time(&self, began: Duration, until: Option<Duration>) -> bool {
         let now = self.now();
         let members = self.members.borrow();
-        let running = members.iter().filter(|member| !member.is_stopped.get());
+        let running = members.iter().filter(|member| !member.is_stopped());
         let deadlines = running.filter_map(|member| {
             let handle = member.handle().filter(|handle| handle.is_alive())?;
             // The loop's own time is that of its last turn.
@@ -368,36 +292,6 @@ impl World {
         let Some(next) = deadlines.chain(pauses).chain(others).min() else { return false };
         faults::advance_to(next.max(now + Duration::from_nanos(1)));
         true
-    }
-
-    /// Delivers the signals that were sent to a child.
-    fn signal(&self, member: &Rc<Member>) {
-        if member.pid == 0 {
-            return;
-        }
-        for signum in faults::take_signals(member.pid) {
-            match signum {
-                Signal::SIGSTOP => member.is_stopped.set(true),
-                Signal::SIGCONT => member.is_stopped.set(false),
-                _ => member.end(signum),
-            }
-        }
-    }
-
-    fn start_children(&self) {
-        for start in faults::take_started() {
-            let child = faults::Child::from(start);
-            let args = child.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-            let pid = child.pid;
-            let (Ok(event_loop), Some(main)) = (Loop::new(), self.main.borrow().clone()) else {
-                // As a program that cannot even start.
-                faults::end_child(pid, 1, 0);
-                continue;
-            };
-            let env = Environment::new(&event_loop);
-            let member = self.add(&format!("child {pid}"), event_loop, Some(child));
-            member.play(|| (main.0)(&Child { env, args, member: &member }));
-        }
     }
 
     /// What every loop and peer waits for.
@@ -451,7 +345,7 @@ fn faults_time(handle: &LoopHandle) -> Option<Duration> {
 }
 
 impl Member {
-    fn handle(&self) -> Option<LoopHandle> {
+    pub(crate) fn handle(&self) -> Option<LoopHandle> {
         self.event_loop.borrow().as_ref().map(|event_loop| LoopHandle::clone(event_loop))
     }
 
@@ -473,24 +367,11 @@ impl Member {
         self.handle().is_some_and(|handle| handle.is_alive())
     }
 
-    /// Runs `work` as the code of this child, if it is one.
-    fn play<R>(&self, work: impl FnOnce() -> R) -> R {
-        let Some(child) = self.child.take() else { return work() };
-        let (child, result) = faults::play_child(child, work);
-        *self.child.borrow_mut() = Some(child);
-        result
-    }
-
-    /// Ends a child by a signal, or by itself.
-    fn end(&self, signum: i32) {
-        self.clear();
-        faults::end_child(self.pid, if signum == 0 { self.status.get() } else { 0 }, signum);
-    }
-
-    fn clear(&self) {
+    /// Drops the loop, and nothing is called.
+    pub(crate) fn clear(&self) {
         let event_loop = self.event_loop.take();
         event_loop.iter().for_each(|event_loop| faults::forget_loop(event_loop));
         self.play(|| drop(event_loop));
-        drop(self.child.take());
+        self.forget_child();
     }
 }

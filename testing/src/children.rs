@@ -1,0 +1,165 @@
+//! The children of a world: what the test plays where a program starts a process, and how it ends or obeys a signal.
+
+use crate::world::{Member, World};
+use async_wrap::Environment;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use uv_core::faults;
+use uv_core::{Loop, LoopHandle, Signal};
+
+/// The program of every child.
+pub(crate) struct Main(Box<dyn Fn(&Child<'_>)>);
+
+impl fmt::Debug for Main {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Main").finish_non_exhaustive()
+    }
+}
+
+/// What a member is as a process.
+#[derive(Debug)]
+pub(crate) struct Played {
+    pid: i32,
+    /// What it was started with; taken while its code runs.
+    child: RefCell<Option<faults::Child>>,
+    is_stopped: Cell<bool>,
+    /// It has called `exit(3)`.
+    has_exited: Cell<bool>,
+    code: Cell<i32>,
+}
+
+/// A child process as its code sees it.
+#[derive(Debug)]
+pub struct Child<'a> {
+    env: Environment,
+    args: Vec<String>,
+    pid: i32,
+    member: &'a Rc<Member>,
+}
+
+impl Child<'_> {
+    /// The environment of the child's loop. The child ends with its loop.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.env
+    }
+
+    /// The child's process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The child's arguments, the program's name first.
+    #[must_use]
+    pub fn args(&self) -> &[String] {
+        &self.args
+    }
+
+    /// Takes a descriptor that the child was started with, by its number in the child.
+    #[must_use]
+    pub fn take_fd(&self, number: usize) -> Option<OwnedFd> {
+        faults::take_child_fd(number)
+    }
+
+    /// The child's `exit(3)`, which unlike that returns: the child's loop is dropped behind the turn that called it.
+    pub fn exit(&self) -> impl Fn(i32) + 'static {
+        let member = Rc::downgrade(self.member);
+        move |code| {
+            let member = member.upgrade();
+            if let Some(played) = member.as_ref().and_then(|member| member.played.as_ref()) {
+                played.code.set(code);
+                played.has_exited.set(true);
+            }
+        }
+    }
+
+    /// The code with which the child ends. Default: 0.
+    pub fn set_exit_code(&self, code: i32) {
+        self.member.played.iter().for_each(|played| played.code.set(code));
+    }
+}
+
+impl World {
+    /// The program of the children that are started in this world: each gets a loop of its own in this thread.
+    pub fn play_children(&self, main: impl Fn(&Child<'_>) + 'static) {
+        *self.main.borrow_mut() = Some(Rc::new(Main(Box::new(main))));
+    }
+
+    pub(crate) fn start_children(&self) {
+        for start in faults::take_started() {
+            let child = faults::Child::from(start);
+            let args = child.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            let pid = child.pid;
+            let (Ok(event_loop), Some(main)) = (Loop::new(), self.main.borrow().clone()) else {
+                // As a program that cannot even start.
+                faults::end_child(pid, 1, 0);
+                continue;
+            };
+            let env = Environment::new(&event_loop);
+            let member = self.add(&format!("child {pid}"), event_loop, Some(Played::new(child)));
+            member.play(|| (main.0)(&Child { env, args, pid, member: &member }));
+        }
+    }
+}
+
+impl Played {
+    fn new(child: faults::Child) -> Self {
+        Self {
+            pid: child.pid,
+            child: RefCell::new(Some(child)),
+            is_stopped: Cell::new(false),
+            has_exited: Cell::new(false),
+            code: Cell::new(0),
+        }
+    }
+}
+
+impl Member {
+    /// Runs `work` as the code of this child, if it is one.
+    pub(crate) fn play<R>(&self, work: impl FnOnce() -> R) -> R {
+        let Some(played) = &self.played else { return work() };
+        let Some(child) = played.child.take() else { return work() };
+        let (child, result) = faults::play_child(child, work);
+        *played.child.borrow_mut() = Some(child);
+        result
+    }
+
+    /// Whether it is a child that a signal has stopped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.played.as_ref().is_some_and(|played| played.is_stopped.get())
+    }
+
+    /// Whether it is a child that has nothing left to do.
+    pub(crate) fn has_ended(&self, handle: &LoopHandle) -> bool {
+        self.played.as_ref().is_some_and(|played| played.has_exited.get() || !handle.is_alive())
+    }
+
+    /// Delivers the signals that were sent to a child.
+    pub(crate) fn take_signals(&self) {
+        let Some(played) = &self.played else { return };
+        for signum in faults::take_signals(played.pid) {
+            match signum {
+                Signal::SIGSTOP => played.is_stopped.set(true),
+                Signal::SIGCONT => played.is_stopped.set(false),
+                _ => self.end(Some(signum)),
+            }
+        }
+    }
+
+    /// Ends a process by a signal, or by itself.
+    pub(crate) fn end(&self, signum: Option<i32>) {
+        self.clear();
+        if let Some(played) = &self.played {
+            let code = if signum.is_none() { played.code.get() } else { 0 };
+            faults::end_child(played.pid, code, signum.unwrap_or(0));
+        }
+    }
+
+    /// Closes the descriptors that a child was started with and has not taken.
+    pub(crate) fn forget_child(&self) {
+        self.played.iter().for_each(|played| drop(played.child.take()));
+    }
+}
