@@ -6,8 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use uv_core::faults;
-use uv_core::{Loop, LoopHandle, Signal};
+use uv_core::faults::{self, Condition, Started};
+use uv_core::{Loop, LoopHandle};
 
 /// The program of every child.
 pub(crate) struct Main(Box<dyn Fn(&Child<'_>)>);
@@ -23,8 +23,7 @@ impl fmt::Debug for Main {
 pub(crate) struct Played {
     pid: i32,
     /// What it was started with; taken while its code runs.
-    child: RefCell<Option<faults::Child>>,
-    is_stopped: Cell<bool>,
+    started: RefCell<Option<Started>>,
     /// It has called `exit(3)`.
     has_exited: Cell<bool>,
     code: Cell<i32>,
@@ -89,28 +88,26 @@ impl World {
     }
 
     pub(crate) fn start_children(&self) {
-        for start in faults::take_started() {
-            let child = faults::Child::from(start);
-            let args = child.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-            let pid = child.pid;
+        for started in faults::take_started() {
+            let args = started.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            let pid = started.pid;
             let (Ok(event_loop), Some(main)) = (Loop::new(), self.main.borrow().clone()) else {
                 // As a program that cannot even start.
                 faults::end_child(pid, 1, 0);
                 continue;
             };
             let env = Environment::new(&event_loop);
-            let member = self.add(&format!("child {pid}"), event_loop, Some(Played::new(child)));
+            let member = self.add(&format!("child {pid}"), event_loop, Some(Played::new(started)));
             member.play(|| (main.0)(&Child { env, args, pid, member: &member }));
         }
     }
 }
 
 impl Played {
-    fn new(child: faults::Child) -> Self {
+    fn new(started: Started) -> Self {
         Self {
-            pid: child.pid,
-            child: RefCell::new(Some(child)),
-            is_stopped: Cell::new(false),
+            pid: started.pid,
+            started: RefCell::new(Some(started)),
             has_exited: Cell::new(false),
             code: Cell::new(0),
         }
@@ -121,15 +118,15 @@ impl Member {
     /// Runs `work` as the code of this child, if it is one.
     pub(crate) fn play<R>(&self, work: impl FnOnce() -> R) -> R {
         let Some(played) = &self.played else { return work() };
-        let Some(child) = played.child.take() else { return work() };
-        let (child, result) = faults::play_child(child, work);
-        *played.child.borrow_mut() = Some(child);
+        let Some(started) = played.started.take() else { return work() };
+        let (started, result) = faults::play_child(started, work);
+        *played.started.borrow_mut() = Some(started);
         result
     }
 
     /// Whether it is a child that a signal has stopped.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.played.as_ref().is_some_and(|played| played.is_stopped.get())
+        self.played.as_ref().is_some_and(|played| faults::is_stopped(played.pid))
     }
 
     /// Whether it is a child that has nothing left to do.
@@ -140,12 +137,8 @@ impl Member {
     /// Delivers the signals that were sent to a child.
     pub(crate) fn take_signals(&self) {
         let Some(played) = &self.played else { return };
-        for signum in faults::take_signals(played.pid) {
-            match signum {
-                Signal::SIGSTOP => played.is_stopped.set(true),
-                Signal::SIGCONT => played.is_stopped.set(false),
-                _ => self.end(Some(signum)),
-            }
+        if let Condition::Killed(signum) = faults::deliver_signals(played.pid) {
+            self.end(Some(signum));
         }
     }
 
@@ -160,6 +153,6 @@ impl Member {
 
     /// Closes the descriptors that a child was started with and has not taken.
     pub(crate) fn forget_child(&self) {
-        self.played.iter().for_each(|played| drop(played.child.take()));
+        self.played.iter().for_each(|played| drop(played.started.take()));
     }
 }

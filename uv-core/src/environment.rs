@@ -1,9 +1,11 @@
 //! The process's environment variables and the path of its program, where `std` needs `unsafe` or is wrong. Mirrors
-//! `uv_os_getpid`, `uv_os_unsetenv` and `uv_exepath`.
+//! `uv_os_getpid`, `uv_os_getenv`, `uv_os_unsetenv` and `uv_exepath`.
 
 use crate::{Errno, Error, Result, sys};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path, PathBuf};
@@ -37,7 +39,44 @@ pub fn unset_variable(name: impl AsRef<OsStr>) -> Result<()> {
     if name.is_empty() || name.as_bytes().iter().any(|byte| matches!(byte, b'=' | 0)) {
         return Err(failed(Errno::EINVAL));
     }
+    #[cfg(upcall_faults)]
+    if crate::faults::remove_child_variable(name).is_some() {
+        return Ok(());
+    }
     sys::environment::remove(name).map_err(failed)
+}
+
+/// The value of a variable in this process's environment (`uv_os_getenv`). As [`std::env::var_os`], but a child process
+/// that a test plays has variables of its own.
+///
+/// ```
+/// assert_eq!(uv_core::os::variable("PATH"), std::env::var_os("PATH"));
+/// ```
+#[must_use]
+pub fn variable(name: impl AsRef<OsStr>) -> Option<OsString> {
+    #[cfg(upcall_faults)]
+    if let Some(value) = crate::faults::child_variable(name.as_ref()) {
+        return value;
+    }
+    std::env::var_os(name)
+}
+
+/// Another descriptor for the standard input of this process.
+///
+/// # Errors
+/// `EBADF` if it is closed; `EMFILE`.
+///
+/// ```
+/// let _input = uv_core::os::standard_input()?;
+/// # Ok::<(), uv_core::Error>(())
+/// ```
+pub fn standard_input() -> Result<OwnedFd> {
+    let failed = |errno| Error::new("dup", errno).on("standard input");
+    #[cfg(upcall_faults)]
+    if let Some(input) = crate::faults::child_stdin() {
+        return input.map_err(failed);
+    }
+    io::stdin().as_fd().try_clone_to_owned().map_err(|error| failed(Errno::from(error)))
 }
 
 /// The id of this process (`uv_os_getpid`).

@@ -67,7 +67,7 @@ pub use watcher::{Check, Idle, Prepare};
 
 /// The process rather than a loop: its id, the path of its program, its environment variables, its standard output and error.
 pub mod os {
-    pub use crate::environment::{exe_path, pid, program_path, unset_variable};
+    pub use crate::environment::{exe_path, pid, program_path, standard_input, unset_variable, variable};
     pub use crate::spool::Spool;
 }
 

@@ -29,7 +29,7 @@ pub(crate) const UNIQUE_ID: &str = "UPCALL_UNIQUE_ID";
 /// The variable with the inode of the worker's standard input.
 pub(crate) const STDIN: &str = "UPCALL_STDIN";
 
-/// Whether this process has become a worker, which it can do once.
+/// Whether this process has become a worker, which it can do once, and still has the variables.
 static ACCEPTED: Mutex<bool> = Mutex::new(false);
 
 /// The standard input of a new worker.
@@ -73,7 +73,7 @@ struct Expected {
 impl Expected {
     /// `None` in a process that has none of the variables: it was not forked as a worker.
     fn from_environment() -> Result<Option<Self>, InvitationError> {
-        let variables = [UNIQUE_ID, STDIN].map(std::env::var_os);
+        let variables = [UNIQUE_ID, STDIN].map(uv_core::os::variable);
         if variables.iter().all(Option::is_none) {
             return Ok(None);
         }
@@ -91,10 +91,6 @@ fn number(value: &OsString) -> Option<u64> {
 
 /// Fails in a process that was forked as a worker and has not become one: it must not act as a primary.
 pub(crate) fn refuse_unaccepted() -> Result<()> {
-    #[cfg(upcall_faults)]
-    if uv_core::faults::is_on() {
-        return Ok(());
-    }
     let accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
     let is_expected = !matches!(Expected::from_environment(), Ok(None));
     if is_expected && !*accepted { Err(InvitationError::Unaccepted.into()) } else { Ok(()) }
@@ -102,51 +98,29 @@ pub(crate) fn refuse_unaccepted() -> Result<()> {
 
 /// The worker's id and channel. `None` in a process that no primary forked, and in a worker that has them already.
 pub(crate) fn accept_invitation() -> Result<Option<(WorkerId, OwnedFd)>> {
-    #[cfg(upcall_faults)]
-    if uv_core::faults::is_on() {
-        return accept_as_child();
-    }
     let mut accepted = ACCEPTED.lock().unwrap_or_else(PoisonError::into_inner);
     if *accepted {
         return Ok(None);
     }
     let Some(expected) = Expected::from_environment()? else { return Ok(None) };
-    let stdin = std::io::stdin().as_fd().try_clone_to_owned().map_err(Errno::from).and_then(inode);
-    let (stdin, inode) = stdin.map_err(|errno| uv_core::Error::new("dup", errno).on("standard input"))?;
+    let stdin = inode(uv_core::os::standard_input()?);
+    let (stdin, inode) = stdin.map_err(|errno| uv_core::Error::new("fstat", errno).on("standard input"))?;
     // Another input is the program's: nothing is read from it.
     if inode != expected.inode {
         return Err(InvitationError::Stdin.into());
     }
     let channel = receive(stdin)?;
-    *accepted = true;
-    forget_variables();
+    *accepted = !forget_variables();
     Ok(Some((expected.id, channel)))
 }
 
-/// The same for a worker that a test plays in the primary's process: its variables and its standard input are not the
-/// process's.
-#[cfg(upcall_faults)]
-fn accept_as_child() -> Result<Option<(WorkerId, OwnedFd)>> {
-    let [id, expected] =
-        [UNIQUE_ID, STDIN].map(|name| uv_core::faults::child_variable(name).and_then(|value| number(&value)));
-    let (Some(id), Some(stdin)) = (id, uv_core::faults::take_child_stdin()) else { return Ok(None) };
-    let (stdin, inode) =
-        inode(stdin).map_err(|errno| uv_core::Error::new("dup", errno).on("standard input"))?;
-    if Some(inode) != expected {
-        return Err(InvitationError::Stdin.into());
-    }
-    let channel = receive(stdin)?;
-    Ok(Some((WorkerId(u32::try_from(id).map_err(|_| InvitationError::Variables)?), channel)))
-}
-
-/// Removes the variables, so that children of this process are not workers. A process with several threads cannot do that:
-/// a child that asks whether it is a worker then gets an error, since the message was read already.
-fn forget_variables() {
-    for name in [UNIQUE_ID, STDIN] {
-        if let Err(error) = uv_core::os::unset_variable(name) {
-            log::debug!(target: "cluster", "{error}");
-        }
-    }
+/// Removes the variables, so that children of this process are not workers. Returns whether it has. A process with several
+/// threads cannot do that: a child that asks whether it is a worker then gets an error, since the message was read already.
+fn forget_variables() -> bool {
+    let removed = [UNIQUE_ID, STDIN].map(|name| {
+        uv_core::os::unset_variable(name).inspect_err(|error| log::debug!(target: "cluster", "{error}"))
+    });
+    removed.iter().all(Result::is_ok)
 }
 
 /// Reads the message with a loop of its own. It is in the socket by now, or never will be.

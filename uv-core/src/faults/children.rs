@@ -1,14 +1,16 @@
-//! Child processes that the test plays: a child is a pid, a pidfd and what it was started with.
+//! Child processes that the test plays: what the kernel knows of each, from its start until its parent has collected it.
 
+use super::signals::{Condition, Signals, Watch};
 use super::{is_on, with};
 use crate::Errno;
 use crate::process::ExitStatus;
 use crate::sys;
 use crate::sys::process::Ended;
-use crate::sys::spawn::{self, ChildFd, Program, Refused};
+use crate::sys::signal::LAST_SIGNAL;
+use crate::sys::spawn::{ChildFd, Program, Refused, Spawned};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
 
@@ -18,38 +20,16 @@ const FIRST_PID: i32 = 1 << 24;
 #[derive(Default)]
 pub(super) struct Children {
     last: i32,
-    started: Vec<Start>,
+    started: Vec<Started>,
     known: BTreeMap<i32, Known>,
-    played: Option<Child>,
+    /// The process whose code runs.
+    played: Option<Started>,
 }
 
-/// A child that was started and that the test is to play.
+/// A process that was started: what it has of its parent.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Start {
-    /// Its process id.
-    pub pid: i32,
-    /// Its arguments, the program's name first.
-    pub args: Vec<OsString>,
-    /// Its environment.
-    pub env: Vec<(OsString, OsString)>,
-    /// Its descriptors, by their numbers in the child.
-    pub fds: Vec<Option<OwnedFd>>,
-}
-
-struct Known {
-    pidfd: RawFd,
-    /// Dropped when the child ends, which makes the pidfd readable.
-    end: Option<UnixStream>,
-    status: Option<ExitStatus>,
-    signals: Vec<i32>,
-    args: Vec<OsString>,
-}
-
-/// A child that the test plays.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Child {
+pub struct Started {
     /// Its process id.
     pub pid: i32,
     /// Its arguments, the program's name first.
@@ -60,67 +40,87 @@ pub struct Child {
     pub fds: Vec<Option<OwnedFd>>,
 }
 
-impl From<Start> for Child {
-    fn from(start: Start) -> Self {
-        Self { pid: start.pid, args: start.args, env: start.env, fds: start.fds }
+/// What the kernel knows of a process.
+struct Known {
+    pidfd: RawFd,
+    /// Dropped when the process ends, which makes the pidfd readable.
+    end: Option<UnixStream>,
+    status: Option<ExitStatus>,
+    /// It is collected once it has ended, without its parent's loop.
+    is_orphan: bool,
+    /// Nothing is left of it, not even its id.
+    is_collected: bool,
+    signals: Signals,
+    args: Vec<OsString>,
+}
+
+impl Known {
+    fn end(&mut self, status: ExitStatus) -> Option<UnixStream> {
+        self.status.get_or_insert(status);
+        self.is_collected |= self.is_orphan;
+        self.end.take()
+    }
+
+    fn send(&mut self, signum: i32) -> Result<(), Errno> {
+        if self.is_collected {
+            return Err(Errno::ESRCH);
+        }
+        if !(0..=LAST_SIGNAL).contains(&signum) {
+            return Err(Errno::EINVAL);
+        }
+        // A process that has ended gets nothing, and is there until it is collected.
+        if signum != 0 && self.status.is_none() {
+            self.signals.send(signum);
+        }
+        Ok(())
     }
 }
 
-/// The children that were started since the last call.
+/// The processes that were started since the last call.
 #[must_use]
-pub fn take_started() -> Vec<Start> {
+pub fn take_started() -> Vec<Started> {
     with(|state| std::mem::take(&mut state.children.started)).unwrap_or_default()
 }
 
-/// The signals that were sent to a child since the last call.
-#[must_use]
-pub fn take_signals(pid: i32) -> Vec<i32> {
-    with(|state| state.children.known.get_mut(&pid).map(|known| std::mem::take(&mut known.signals)))
-        .flatten()
-        .unwrap_or_default()
+/// Delivers the signals that were sent to a process, which is about to run.
+pub fn deliver_signals(pid: i32) -> Condition {
+    let delivered = with(|state| Some(state.children.known.get_mut(&pid)?.signals.deliver())).flatten();
+    let (condition, told) = delivered.unwrap_or((Condition::Runs, Vec::new()));
+    for (pipe, signum) in told {
+        sys::signal::tell(pipe, signum);
+    }
+    condition
 }
 
-/// Ends a child with this code, or by this signal.
+/// Whether a process stands still.
+#[must_use]
+pub fn is_stopped(pid: i32) -> bool {
+    with(|state| state.children.known.get(&pid).is_some_and(|known| known.signals.is_stopped()))
+        .unwrap_or(false)
+}
+
+/// Ends a process with this code, of which its parent learns the low byte, or by this signal.
 pub fn end_child(pid: i32, code: i32, signal: i32) {
-    let end = with(|state| {
-        let known = state.children.known.get_mut(&pid)?;
-        known.status.get_or_insert(ExitStatus { code, signal });
-        known.end.take()
-    });
+    let status = ExitStatus { code: code & 0xff, signal };
+    let end = with(|state| Some(state.children.known.get_mut(&pid)?.end(status))).flatten();
     drop(end);
 }
 
-/// Runs `work` as the code of a child: it finds the child's variables and descriptors. Returns the child again.
-pub fn play_child<R>(child: Child, work: impl FnOnce() -> R) -> (Child, R) {
-    let pid = child.pid;
-    let before = with(|state| state.children.played.replace(child)).flatten();
+/// Runs `work` as the code of a process: it finds the process's variables, descriptors and signals. Returns what the process
+/// has left of its parent.
+pub fn play_child<R>(started: Started, work: impl FnOnce() -> R) -> (Started, R) {
+    let pid = started.pid;
+    let before = with(|state| state.children.played.replace(started)).flatten();
     let result = work();
-    let child = with(|state| std::mem::replace(&mut state.children.played, before)).flatten();
-    (child.unwrap_or(Child { pid, args: Vec::new(), env: Vec::new(), fds: Vec::new() }), result)
+    let played = with(|state| std::mem::replace(&mut state.children.played, before)).flatten();
+    let nothing = Started { pid, args: Vec::new(), env: Vec::new(), fds: Vec::new() };
+    (played.unwrap_or(nothing), result)
 }
 
-/// Takes the standard input of the child whose code runs.
-#[must_use]
-pub fn take_child_stdin() -> Option<OwnedFd> {
-    take_child_fd(0)
-}
-
-/// Takes a descriptor of the child whose code runs, by its number in the child.
+/// Takes a descriptor of the process whose code runs, by its number in that process.
 #[must_use]
 pub fn take_child_fd(number: usize) -> Option<OwnedFd> {
     with(|state| state.children.played.as_mut()?.fds.get_mut(number)?.take()).flatten()
-}
-
-/// Whether the code of a child runs.
-#[must_use]
-pub fn is_child() -> bool {
-    with(|state| state.children.played.is_some()).unwrap_or(false)
-}
-
-/// The process id of the child whose code runs.
-#[must_use]
-pub fn child_pid() -> Option<i32> {
-    with(|state| state.children.played.as_ref().map(|child| child.pid)).flatten()
 }
 
 /// Whether the arguments of a child that runs have this word; `None` for a process that is no child of the test.
@@ -133,30 +133,65 @@ pub fn child_has_argument(pid: i32, word: &OsStr) -> Option<bool> {
     .flatten()
 }
 
-/// A variable of the child whose code runs.
-#[must_use]
-pub fn child_variable(name: &str) -> Option<OsString> {
-    with(|state| {
-        let played = state.children.played.as_ref()?;
-        let found = played.env.iter().find(|(key, _)| key == OsStr::new(name));
-        log::trace!(target: "faults", "child {} asks for {name}", played.pid);
-        found.map(|(_, value)| value.clone())
+/// Calls `work` with the process whose code runs. `None` if that is the test's own.
+fn with_played<R>(work: impl FnOnce(&mut Started) -> R) -> Option<R> {
+    with(|state| state.children.played.as_mut().map(work)).flatten()
+}
+
+/// The id of the process whose code runs. `None` if that is the test's own, here and below.
+pub(crate) fn child_pid() -> Option<i32> {
+    with_played(|played| played.pid)
+}
+
+/// Another descriptor for the standard input.
+pub(crate) fn child_stdin() -> Option<Result<OwnedFd, Errno>> {
+    with_played(|played| {
+        let stdin = played.fds.first().and_then(Option::as_ref).ok_or(Errno::EBADF)?;
+        sys::fd::duplicate_number(stdin.as_fd().as_raw_fd())
     })
-    .flatten()
+}
+
+/// A variable; `Some(None)` if the process has none of the name.
+pub(crate) fn child_variable(name: &OsStr) -> Option<Option<OsString>> {
+    with_played(|played| {
+        log::trace!(target: "faults", "child {} asks for {}", played.pid, name.display());
+        played.env.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    })
+}
+
+/// Removes a variable.
+pub(crate) fn remove_child_variable(name: &OsStr) -> Option<()> {
+    with_played(|played| played.env.retain(|(key, _)| key != name))
+}
+
+/// A watcher of a signal is started, by the writing end of its loop's pipe.
+pub(crate) fn watch_signal(pipe: RawFd, signum: i32, is_one_shot: bool) -> Option<Result<(), Errno>> {
+    with_signals(|signals| match signals.watch(Watch { pipe, signum, is_one_shot }) {
+        true => Ok(()),
+        false => Err(Errno::EINVAL),
+    })
+}
+
+/// A watcher of a signal is stopped.
+pub(crate) fn unwatch_signal(pipe: RawFd, signum: i32, is_one_shot: bool) -> bool {
+    with_signals(|signals| signals.unwatch(Watch { pipe, signum, is_one_shot })).is_some()
+}
+
+/// Calls `work` with the signals of the process whose code runs.
+fn with_signals<R>(work: impl FnOnce(&mut Signals) -> R) -> Option<R> {
+    let pid = child_pid()?;
+    with(|state| Some(work(&mut state.children.known.get_mut(&pid)?.signals))).flatten()
 }
 
 /// Starts a child. `None` without a world.
-pub(crate) fn start_child(
-    program: &Program,
-    fds: &[Option<ChildFd>],
-) -> Option<Result<spawn::Child, Refused>> {
+pub(crate) fn start_child(program: &Program, fds: &[Option<ChildFd>]) -> Option<Result<Spawned, Refused>> {
     if !is_on() {
         return None;
     }
     Some(start(program, fds).map_err(Refused::from))
 }
 
-fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<spawn::Child, Errno> {
+fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Spawned, Errno> {
     super::refuse("clone(2)", None)?;
     let fds = fds.iter().map(|fd| fd.as_ref().map(|fd| sys::fd::duplicate_number(fd.fd)).transpose());
     let fds = fds.collect::<Result<Vec<_>, _>>()?;
@@ -167,7 +202,9 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<spawn::Child, Err
         pidfd: pidfd.as_raw_fd(),
         end: Some(theirs),
         status: None,
-        signals: Vec::new(),
+        is_orphan: false,
+        is_collected: false,
+        signals: Signals::default(),
         args: args.clone(),
     };
     with(move |state| {
@@ -175,9 +212,9 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<spawn::Child, Err
         children.last += 1;
         let pid = FIRST_PID + children.last;
         let env = program.env.iter().filter_map(variable).collect();
-        children.started.push(Start { pid, args, env, fds });
+        children.started.push(Started { pid, args, env, fds });
         children.known.insert(pid, known);
-        spawn::Child { pid, pidfd }
+        Spawned { pid, pidfd }
     })
     .ok_or(Errno::EAGAIN)
 }
@@ -192,13 +229,35 @@ fn variable(variable: &CString) -> Option<(OsString, OsString)> {
     Some((OsString::from_vec(bytes[..at].to_vec()), OsString::from_vec(bytes[at + 1..].to_vec())))
 }
 
-/// The status of a child that the test plays; `None` for another.
+/// Collects a child that the test plays, if it has ended; `None` for another.
 pub(crate) fn collect(pid: i32) -> Option<Result<Option<Ended>, Errno>> {
     with(|state| {
-        let known = state.children.known.get(&pid)?;
+        let known = state.children.known.get_mut(&pid)?;
+        if known.is_collected {
+            return Some(Err(Errno::ECHILD));
+        }
+        known.is_collected = known.status.is_some();
         Some(Ok(known.status.map(|status| Ended { code: status.code, signal: status.signal })))
     })
     .flatten()
+}
+
+/// Leaves a child that the test plays to a thread of its parent, or to the process that inherits it: it is collected when it
+/// ends. Returns whether the test plays it.
+pub(crate) fn adopt(pid: i32) -> bool {
+    with(|state| state.children.known.get_mut(&pid).map(|known| known.is_orphan = true)).flatten().is_some()
+}
+
+/// Ends and collects a child that the test plays, before its code has run. Returns whether the test plays it.
+pub(crate) fn abandon(pid: i32) -> bool {
+    let ended = with(|state| {
+        let children = &mut state.children;
+        let known = children.known.get_mut(&pid)?;
+        let end = known.end(ExitStatus { code: 0, signal: libc::SIGKILL });
+        known.is_collected = true;
+        Some((end, children.started.extract_if(.., |started| started.pid == pid).collect::<Vec<_>>()))
+    });
+    ended.flatten().is_some()
 }
 
 /// Sends a signal to a child that the test plays; `None` for another.
@@ -213,15 +272,5 @@ pub(crate) fn kill_by_pidfd(pidfd: BorrowedFd<'_>, signum: i32) -> Option<Result
 
 /// Sends a signal to a child that the test plays; `None` for another.
 pub(crate) fn kill_by_pid(pid: i32, signum: i32) -> Option<Result<(), Errno>> {
-    with(|state| {
-        let known = state.children.known.get_mut(&pid)?;
-        if known.status.is_some() {
-            return Some(Err(Errno::ESRCH));
-        }
-        if signum != 0 {
-            known.signals.push(signum);
-        }
-        Some(Ok(()))
-    })
-    .flatten()
+    with(|state| Some(state.children.known.get_mut(&pid)?.send(signum))).flatten()
 }

@@ -8,7 +8,7 @@
 //! - Each decision is a number made of the seed, the name of the call and how often that call was made. So a run repeats
 //!   under its seed, and leaving one fault out does not change the decisions about other calls.
 //! - The clock is virtual. A loop that would block goes on at the next deadline, or at the next event that was held back.
-//! - Jobs of the pool run on this thread, and children are [`Start`]s that the test plays itself.
+//! - Jobs of the pool run on this thread, and children are [`Started`], and the test plays them itself.
 //! - The laws of the loop are checked by what is traced anyway: see [`laws`](self::laws).
 //!
 //! The package `upcall-testing` is made for tests; this module is what it stands on.
@@ -20,19 +20,24 @@ mod jobs;
 mod laws;
 mod plan;
 mod ready;
+mod signals;
 
 pub use children::{
-    Child, Start, child_has_argument, child_pid, child_variable, end_child, is_child, play_child,
-    take_child_fd, take_child_stdin, take_signals, take_started,
+    Started, child_has_argument, deliver_signals, end_child, is_stopped, play_child, take_child_fd,
+    take_started,
 };
 pub use clock::{advance_to, now};
 pub use jobs::next_job;
 pub use laws::Violation;
 pub use plan::{Fault, Kind, Plan};
 pub use ready::{forget_loop, next_ready, next_ready_after};
+pub use signals::Condition;
 
 pub(crate) use calls::{limit_fds, read_into, refuse, write_from, write_len};
-pub(crate) use children::{collect, kill_by_pid, kill_by_pidfd, start_child};
+pub(crate) use children::{
+    abandon, adopt, child_pid, child_stdin, child_variable, collect, kill_by_pid, kill_by_pidfd,
+    remove_child_variable, start_child, unwatch_signal, watch_signal,
+};
 pub(crate) use jobs::take_job;
 pub(crate) use laws::{Span, check};
 pub(crate) use ready::{deregister, new_loop, register, wait};

@@ -17,7 +17,7 @@ use crate::handle::{Handle, HandleInner, HandleKind};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::sys;
-use crate::sys::spawn::{Child, ChildFd, Program, Refused};
+use crate::sys::spawn::{ChildFd, Program, Refused, Spawned};
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -60,7 +60,7 @@ struct ProcessInner {
     handle: Handle,
     pid: i32,
     /// `None` once the child is collected or the handle is closed.
-    child: RefCell<Option<Child>>,
+    child: RefCell<Option<Spawned>>,
     status: Cell<Option<ExitStatus>>,
     upcall: HandlerCell<OnExit>,
 }
@@ -199,7 +199,7 @@ impl Process {
 ///
 /// A program that was just written and closed may still be open for writing in the child of another thread, between
 /// that child's `fork` and `exec`, for a short time. (libuv does not retry; the tests of Go and Cargo have met this.)
-fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
+fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Spawned, Refused> {
     for pause in BUSY_PAUSES {
         match sys::spawn::spawn(program, fds) {
             Err(Refused { errno: Errno::ETXTBSY, .. }) => {
@@ -214,7 +214,7 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
 
 impl ProcessInner {
     /// Creates an inactive handle that learns of the child's end.
-    fn watch(event_loop: &LoopHandle, child: Child) -> Result<Rc<Self>, Errno> {
+    fn watch(event_loop: &LoopHandle, child: Spawned) -> Result<Rc<Self>, Errno> {
         let inner = event_loop.add(HandleKind::Process, |handle| Self {
             handle,
             pid: child.pid,
@@ -244,7 +244,7 @@ impl ProcessInner {
 }
 
 /// Collects a child if it has ended.
-fn collect(child: &Child) -> Option<ExitStatus> {
+fn collect(child: &Spawned) -> Option<ExitStatus> {
     match sys::process::try_collect(child) {
         Ok(None) => None,
         Ok(Some(ended)) => Some(ExitStatus { code: ended.code, signal: ended.signal }),

@@ -6,7 +6,7 @@ use super::collect;
 use crate::Errno;
 use crate::failure::Call;
 use crate::sys::fork::PerProcess;
-use crate::sys::spawn::Child;
+use crate::sys::spawn::Spawned;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use slab::Slab;
@@ -27,18 +27,18 @@ struct Reaper(Mutex<Orphans>);
 
 #[derive(Default)]
 struct Orphans {
-    children: Slab<Child>,
+    children: Slab<Spawned>,
     /// The registry of the thread's poller, once the thread exists.
     registry: Option<Registry>,
 }
 
 /// Collects the child when it ends.
-pub(super) fn adopt(child: Child) {
+pub(super) fn adopt(child: Spawned) {
     if collect(&child).is_some() {
         return;
     }
     #[cfg(upcall_faults)]
-    if crate::faults::is_on() {
+    if crate::faults::adopt(child.pid) {
         return;
     }
     let reaper = REAPER.get(Reaper::default);
@@ -55,7 +55,7 @@ pub(super) fn adopt(child: Child) {
     }
 }
 
-fn watch(registry: &Registry, key: usize, child: &Child) -> Result<(), Errno> {
+fn watch(registry: &Registry, key: usize, child: &Spawned) -> Result<(), Errno> {
     Ok(registry.register(&mut SourceFd(&child.pidfd.as_raw_fd()), Token(key), Interest::READABLE)?)
 }
 

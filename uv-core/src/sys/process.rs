@@ -3,7 +3,7 @@
 
 use super::call;
 use super::fd::{check, last_errno};
-use super::spawn::Child;
+use super::spawn::Spawned;
 use crate::Errno;
 use crate::process::{ResourceUsage, UsageOf};
 use std::mem::MaybeUninit;
@@ -19,7 +19,7 @@ pub(crate) struct Ended {
 /// Kills and collects a child that is not reported. It is not collected yet, so the id still belongs to it.
 pub(crate) fn abandon(pid: i32) {
     #[cfg(upcall_faults)]
-    if crate::faults::kill_by_pid(pid, libc::SIGKILL).is_some() {
+    if crate::faults::abandon(pid) {
         return;
     }
     // Fails if the child has ended already.
@@ -30,7 +30,7 @@ pub(crate) fn abandon(pid: i32) {
 /// The exit status of the child; `None` while it runs. `ECHILD` if other code has collected it.
 ///
 /// Waits by the pidfd: if other code has collected the child, another child may have its id.
-pub(crate) fn try_collect(child: &Child) -> Result<Option<Ended>, Errno> {
+pub(crate) fn try_collect(child: &Spawned) -> Result<Option<Ended>, Errno> {
     #[cfg(upcall_faults)]
     if let Some(collected) = crate::faults::collect(child.pid) {
         return collected;

@@ -11,11 +11,11 @@ use crate::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, OnceLock, thread};
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::PoisonError;
 
 /// The highest signal number on Linux: each signal is one bit in [`Mailbox::signals`] and one byte in a pipe.
-pub(super) const LAST_SIGNAL: i32 = 64;
+pub(crate) const LAST_SIGNAL: i32 = 64;
 
 /// The part of a loop that the handler reads. It is never freed, so that the handler may read it at any time: a later
 /// loop reuses the mailbox of a dropped one.
@@ -120,6 +120,10 @@ impl SignalPipe {
         if !(1..=LAST_SIGNAL).contains(&signum) || !self.is_own() {
             return Err(Errno::EINVAL);
         }
+        #[cfg(upcall_faults)]
+        if let Some(watched) = crate::faults::watch_signal(self.mailbox.pipe(), signum, one_shot) {
+            return watched;
+        }
         let mut registry = registry();
         let mut watchers = registry.watchers[signum as usize];
         *watchers.count(one_shot) += 1;
@@ -137,6 +141,10 @@ impl SignalPipe {
     /// Ends a successful [`watch`](Self::watch). `last` means that no other watcher of this signal uses this pipe.
     pub(crate) fn unwatch(&self, signum: i32, one_shot: bool, last: bool) {
         if !self.is_own() {
+            return;
+        }
+        #[cfg(upcall_faults)]
+        if crate::faults::unwatch_signal(self.mailbox.pipe(), signum, one_shot) {
             return;
         }
         let mut registry = registry();
@@ -183,6 +191,11 @@ impl Mailbox {
         Process::numbered(self.process.load(Ordering::SeqCst)).is_current()
     }
 
+    /// The writing end of the loop's pipe. Async-signal-safe.
+    fn pipe(&self) -> RawFd {
+        self.pipe.load(Ordering::SeqCst)
+    }
+
     /// Adds a new mailbox at the end of the list.
     fn append() -> &'static Self {
         let new: &'static Self = Box::leak(Box::new(Self {
@@ -210,7 +223,6 @@ fn bit(signum: i32) -> u64 {
 /// The handler of every watched signal.
 extern "C" fn on_signal(signum: libc::c_int) {
     let interrupted = errno();
-    let message = signum as u8;
     let (mut is_watched, mut was_watched) = (false, false);
     let mut next = FIRST.get();
     while let Some(mailbox) = next {
@@ -218,11 +230,10 @@ extern "C" fn on_signal(signum: libc::c_int) {
         if mailbox.signals.load(Ordering::SeqCst) & bit(signum) != 0 {
             if mailbox.is_own() {
                 is_watched = true;
-                let pipe = mailbox.pipe.load(Ordering::SeqCst);
+                let pipe = mailbox.pipe();
                 #[cfg(all(test, upcall_models))]
                 crate::models::before_system_call();
-                // A full pipe drops the signal: thousands are queued already. SAFETY: the message is one byte long.
-                unsafe { libc::write(pipe, (&raw const message).cast(), 1) };
+                tell(pipe, signum);
             } else {
                 was_watched = true;
             }
@@ -237,6 +248,13 @@ extern "C" fn on_signal(signum: libc::c_int) {
         unsafe { libc::raise(signum) };
     }
     set_errno(interrupted);
+}
+
+/// Writes a signal's number into a loop's pipe. Async-signal-safe.
+pub(crate) fn tell(pipe: RawFd, signum: i32) {
+    let message = signum as u8;
+    // A full pipe drops the signal: thousands are queued already. SAFETY: the message is one byte long.
+    unsafe { libc::write(pipe, (&raw const message).cast(), 1) };
 }
 
 fn dispose(signum: i32, disposition: Disposition) -> Result<(), Errno> {

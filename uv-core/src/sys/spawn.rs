@@ -57,7 +57,7 @@ pub(crate) struct ChildFd {
 }
 
 /// A running child: its id, and a pidfd, which becomes readable when the child ends.
-pub(crate) struct Child {
+pub(crate) struct Spawned {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
 }
@@ -100,7 +100,7 @@ struct Start<'a> {
 /// `FD_CLOEXEC`.
 ///
 /// Returns the error of the step that failed, in this process or in the child, including `exec`; no child is left then.
-pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child, Refused> {
+pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Spawned, Refused> {
     #[cfg(upcall_faults)]
     if let Some(started) = crate::faults::start_child(program, fds) {
         return started;
@@ -119,7 +119,7 @@ pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Child,
         None => pidfd.ok_or_else(|| Errno::from_raw(libc::ENOSYS).into()),
         Some(refused) => Err(refused),
     };
-    failed.map(|pidfd| Child { pid, pidfd }).inspect_err(|_| abandon(pid))
+    failed.map(|pidfd| Spawned { pid, pidfd }).inspect_err(|_| abandon(pid))
 }
 
 impl Start<'_> {
