@@ -259,6 +259,11 @@ mod tests {
         all(Call::Pass, &[libc::ETOOMANYREFS, libc::EPERM, libc::EACCES], Failure::Passing);
         all(Call::Connect, &[libc::ECONNREFUSED, libc::ENOENT], Failure::Peer);
         all(Call::Connect, &[libc::EHOSTUNREACH, libc::ETIMEDOUT, libc::EPERM], Failure::Connection);
+        all(
+            Call::Connect,
+            &[libc::EALREADY, libc::EISCONN, libc::EAFNOSUPPORT, libc::EPROTOTYPE],
+            Failure::Ours,
+        );
     }
 
     #[test]

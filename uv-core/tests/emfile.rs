@@ -1,15 +1,21 @@
 //! A process without free descriptors. Each test runs in a process of its own, in which no other code opens
 //! descriptors.
 
+mod alone;
 mod common;
+mod shim;
 
 use common::*;
+use shim::Failing;
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
+use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 use uv_core::{BindOptions, Errno, Loop, Prepare, Result, RunMode, Tcp, Timer};
 
 const CHILD: &str = "UV_CORE_EMFILE_CHILD";
@@ -20,7 +26,7 @@ fn with_few_descriptors(name: &str, test: fn()) {
         return test();
     }
     let tests = std::env::current_exe().expect("this test");
-    let status = std::process::Command::new("sh")
+    let status = Command::new("sh")
         .args(["-c", "ulimit -n 64 && exec \"$0\" --exact \"$1\" --test-threads=1"])
         .arg(tests)
         .arg(name)
@@ -68,6 +74,60 @@ fn without_descriptors_connections_are_shed_and_the_listener_recovers() {
 }
 
 /// Whether every peer has seen its connection closed. Does not block.
+// accept(2), "Error handling"
+#[test]
+fn a_connection_that_has_failed_does_not_keep_those_behind_it_from_being_shed() {
+    let name = "a_connection_that_has_failed_does_not_keep_those_behind_it_from_being_shed";
+    let prepare = |command: &mut Command| {
+        alone::wrap(command, &["sh", "-c", "ulimit -n 64 && exec \"$0\" \"$@\""]);
+        Failing::preload(command);
+    };
+    let status = alone::status(name, prepare, || {
+        let event_loop = test_loop();
+        let told = Rc::new(Cell::new(0));
+        let (server, addr) = bound(&event_loop);
+        let tell = Rc::clone(&told);
+        server.listen_with(16, move |_, _| tell.set(tell.get() + 1)).expect("listen");
+        event_loop.turn();
+        let mut peers: Vec<_> = (0..5).map(|_| TcpStream::connect(addr).expect("connect")).collect();
+        // The library needs a descriptor to know what fails, so the first call that fails is made with the spare one.
+        Failing::here().fail("accept4", libc::ECONNABORTED, 1);
+        let fillers = fill();
+        event_loop.turn();
+        assert!(is_over(&mut peers));
+        assert_eq!(told.get(), 0);
+        drop(fillers);
+        assert!(Failing::here().is_over());
+        event_loop.close_and_finish();
+    });
+    assert!(status.is_none_or(|status| status.success()));
+}
+
+#[test]
+fn a_child_needs_one_descriptor_of_this_process() {
+    with_few_descriptors("a_child_needs_one_descriptor_of_this_process", || {
+        let event_loop = test_loop();
+        let file = File::open("/dev/null").expect("open");
+        // Also the descriptor behind the child's last one stays where it is.
+        let number = file.as_raw_fd();
+        let mut slots = vec![Stdio::Ignore; usize::try_from(number).expect("a descriptor")];
+        slots[..3].fill(Stdio::InheritFd(number));
+        let options = SpawnOptions::new("/bin/true").stdio(slots);
+        let mut fillers = fill();
+        let spawn = || {
+            Process::spawn(&event_loop, &options, |process: &Process, status: ExitStatus| {
+                assert!(status.success());
+                process.close();
+            })
+        };
+        assert_eq!(errno(spawn()), Errno::EMFILE);
+        fillers.pop();
+        spawn().expect("a child");
+        drop(fillers);
+        event_loop.finish();
+    });
+}
+
 fn is_over(peers: &mut [TcpStream]) -> bool {
     peers.iter_mut().all(|peer| {
         peer.set_nonblocking(true).expect("nonblocking");

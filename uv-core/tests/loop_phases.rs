@@ -373,3 +373,40 @@ fn running_a_loop_from_its_own_callback_is_refused() {
     assert_eq!(event_loop.run(RunMode::Default), Ok(false));
     event_loop.close_and_finish();
 }
+
+// unpinned in libuv
+#[test]
+fn a_chain_of_completions_goes_on_in_one_iteration_up_to_a_bound() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (tcp, _peer) = connected(&event_loop);
+    let this = tcp.clone();
+    tcp.set_upcall(Tower::new(&log, "tcp").on_write(move |_| {
+        if !this.is_closing() {
+            this.write("x").expect("write");
+        }
+    }));
+    tcp.write("x").expect("write");
+    event_loop.turn();
+    // One before the poll phase and eight behind it.
+    assert_eq!(log.take(), ["tcp write ok"; 9]);
+    event_loop.close_and_finish();
+}
+
+// libuv: `uv__update_time` behind the poll phase
+#[test]
+fn a_timer_that_becomes_due_during_an_event_fires_in_the_same_iteration() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    timer(&event_loop, &log, "timer", 20 * MS);
+    let clock = std::time::Instant::now();
+    let called = log.clone();
+    let handle = Async::new(&event_loop, move |_: &Async| {
+        while clock.elapsed() < 25 * MS {}
+        called.add("event");
+    });
+    handle.sender().send();
+    event_loop.turn();
+    assert_eq!(log.take(), ["event", "timer"]);
+    event_loop.close_and_finish();
+}

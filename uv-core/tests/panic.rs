@@ -174,7 +174,10 @@ fn writes_behind_a_connect_are_sent_or_cancelled_after_a_panic_in_on_connect() {
     for refused in [false, true] {
         let event_loop = test_loop();
         let log = Log::new();
-        let (_server, addr) = serve(&event_loop, |connection| connection.close());
+        // The server keeps the connection: its end would be another event of the client's.
+        let accepted = Rc::new(RefCell::new(Vec::new()));
+        let kept = Rc::clone(&accepted);
+        let (_server, addr) = serve(&event_loop, move |connection| kept.borrow_mut().push(connection));
         let addr = if refused { closed_port() } else { addr };
         let client = Tcp::new(&event_loop);
         let mut fail = panic_once();

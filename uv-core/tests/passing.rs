@@ -14,6 +14,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use uv_core::process::{ExitStatus, Process, SpawnOptions};
 use uv_core::{Loop, Pipe, Prepare, Result, Stream, Tcp, Timer};
 
 const EPERM: i32 = 1;
@@ -384,6 +385,52 @@ fn descriptors_that_cannot_be_sent_now_are_sent_later_and_in_order() {
             assert_eq!(other.pending_count(), 2);
             event_loop.close_and_finish();
         }
+    });
+}
+
+// A filter of system calls may return any error.
+#[test]
+fn a_refused_descriptor_is_tried_again_some_times_and_then_passed_over() {
+    with_failures("a_refused_descriptor_is_tried_again_some_times_and_then_passed_over", |failing| {
+        let (event_loop, log) = (test_loop(), Log::new());
+        let (one, other) = ipc(&event_loop, &log);
+        other.read_start().expect("read");
+        failing.fail("sendmsg+fds", EINVAL, 2);
+        send_fd(&one, "a");
+        event_loop.until(|| other.bytes_read() == 1 && log.has("one write ok"));
+        assert!(failing.is_over());
+        assert_eq!((log.count("one write EINVAL"), other.pending_count()), (0, 1));
+        log.take();
+        failing.fail_always("sendmsg+fds", EINVAL);
+        send_fd(&one, "b");
+        one.write("cc").expect("write");
+        event_loop.until(|| log.has("one write EINVAL"));
+        assert_eq!(failing.stop(), 6);
+        event_loop.until(|| other.bytes_read() == 3 && log.has("one write ok"));
+        assert_eq!(other.pending_count(), 1, "only the first arrived");
+        event_loop.close_and_finish();
+    });
+}
+
+// Linux 5.3 has pidfds but cannot wait for them.
+#[test]
+fn a_child_is_collected_by_its_id_where_the_system_cannot_wait_by_pidfd() {
+    with_failures("a_child_is_collected_by_its_id_where_the_system_cannot_wait_by_pidfd", |failing| {
+        failing.fail_always("waitid", EINVAL);
+        for (script, expected) in [("exit 5", (5, 0)), ("kill -TERM $$", (0, 15))] {
+            let event_loop = test_loop();
+            let status = Rc::new(Cell::new(None));
+            let into = Rc::clone(&status);
+            let options = SpawnOptions::new("/bin/sh").args(["-c", script]);
+            let on_exit = move |process: &Process, status: ExitStatus| {
+                into.set(Some((status.code, status.signal)));
+                process.close();
+            };
+            Process::spawn(&event_loop, &options, on_exit).expect("a child");
+            event_loop.finish();
+            assert_eq!(status.get(), Some(expected));
+        }
+        assert!(failing.stop() >= 2);
     });
 }
 

@@ -1,11 +1,14 @@
 //! Output that never blocks the loop: its order, dropped lines and their report, and the end of the process.
 
 mod alone;
+mod shim;
 
+use shim::Failing;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::Duration;
 use uv_core::os::Spool;
 
@@ -186,4 +189,25 @@ fn what_is_queued_for_a_standard_output_is_written_although_the_process_ends() {
     // Output of the test harness stands between the lines.
     let written = reading.join().expect("the reader");
     assert_eq!(written.matches("of some length, as a log has them\n").count(), 10_000);
+}
+
+#[test]
+fn a_line_is_dropped_if_the_output_cannot_be_waited_for() {
+    let prepare = |command: &mut Command| drop(Failing::preload(command));
+    let status = alone::status("a_line_is_dropped_if_the_output_cannot_be_waited_for", prepare, || {
+        let (reader, mut writer) = UnixStream::pair().expect("the system has descriptors left");
+        writer.set_nonblocking(true).expect("a socket may not block");
+        while writer.write(&[b'x'; 1000]).is_ok() {}
+        let spool = Spool::new(writer);
+        Failing::here().fail_always("poll", libc::ENOMEM);
+        assert!(spool.write(b"dropped\n"));
+        assert!(spool.flush(DEADLINE), "it is not tried without end");
+        Failing::here().fail("poll", libc::EINTR, 1);
+        let reading = std::thread::spawn(move || text(reader));
+        assert!(spool.write(b"written\n"));
+        drop(spool);
+        let text = reading.join().expect("the socket is readable");
+        assert!(text.ends_with("x[1 line was dropped: the output was blocked]\nwritten\n"));
+    });
+    assert!(status.is_none_or(|status| status.success()));
 }

@@ -8,12 +8,16 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
 use uv_core::{Loop, Pipe, Prepare, RunMode, Signal, Timer};
+
+/// `O_NONBLOCK`, and the terminal does not become this process's.
+const NONBLOCKING: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 
 fn is_nonblocking(fd: RawFd) -> bool {
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).expect("an open descriptor");
@@ -298,4 +302,24 @@ fn a_pipe_to_a_child_may_be_for_ipc() {
     channel.shutdown().expect("and its end");
     finish(&event_loop);
     assert_eq!(output.text(), "message");
+}
+
+// The master side of a terminal is another terminal each time that it is opened.
+#[test]
+fn a_device_that_cannot_be_opened_twice_is_inherited_as_it_is() {
+    let new_terminal = || File::options().read(true).write(true).custom_flags(NONBLOCKING).open("/dev/ptmx");
+    // Not every container has terminals.
+    for slot in [1, 5] {
+        let Ok(device) = new_terminal() else { return };
+        let mut slots = vec![Stdio::Ignore; slot];
+        slots.push(Stdio::InheritFd(device.as_raw_fd()));
+        let event_loop = Loop::new().expect("a loop");
+        let options = shell(&format!("test -c /proc/self/fd/{slot}")).stdio(slots);
+        let status = Rc::default();
+        Process::spawn(&event_loop, &options, exit_into(&status)).expect("a child");
+        finish(&event_loop);
+        assert_eq!(status.get().map(ExitStatus::success), Some(true), "{slot}");
+        // A standard descriptor has to block in the child, and no stream of this process needs it otherwise.
+        assert_eq!(is_nonblocking(device.as_raw_fd()), slot > 2);
+    }
 }

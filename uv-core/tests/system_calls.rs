@@ -5,12 +5,13 @@ mod common;
 use common::*;
 use log::{LevelFilter, Log as Logger, Metadata, Record};
 use std::cell::{Cell, RefCell};
+use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Mutex;
-use uv_core::Error;
-use uv_core::Stream;
 use uv_core::upcall::StreamUpcall;
+use uv_core::{Error, Pipe, Stream};
 
 static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -36,7 +37,10 @@ impl Logger for Recorder {
 
     fn log(&self, record: &Record<'_>) {
         let said = record.args().to_string();
-        if ["accept4(2)", "poll(2)", "recv(2)", "epoll_ctl(2)"].iter().any(|call| said.contains(call)) {
+        if ["accept4(2)", "poll(2)", "recv(2)", "recvmsg(2)", "epoll_ctl(2)"]
+            .iter()
+            .any(|call| said.contains(call))
+        {
             CALLS.lock().expect("no thread panics with it").push(said);
         }
     }
@@ -60,8 +64,11 @@ fn count(said: &[String], what: &str) -> usize {
 
 /// The cases run in one test, because a process has one logger.
 #[test]
-fn a_listener_makes_no_call_in_vain() {
+fn listeners_and_pipes_make_no_call_in_vain() {
     log::set_logger(&Recorder).expect("the first logger");
+    for is_ipc in [false, true] {
+        a_short_read_of_a_pipe_is_the_last(is_ipc);
+    }
     for batch in [1, 3, 64] {
         it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch);
         a_connection_that_comes_alone_is_registered_and_not_read(batch);
@@ -122,5 +129,22 @@ fn a_connection_that_comes_alone_is_registered_and_not_read(batch: u32) {
     assert_eq!(count(&said, "down recv(2)"), 0, "batch {batch}: {said:?}");
     accepted.borrow_mut().clear();
     drop(peers);
+    event_loop.close_and_finish();
+}
+
+fn a_short_read_of_a_pipe_is_the_last(is_ipc: bool) {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let pipe = if is_ipc { Pipe::new_ipc(&event_loop) } else { Pipe::new(&event_loop) };
+    let mut peer = UnixStream::from(pipe.open_pair().expect("a pair"));
+    pipe.set_upcall(Tower::new(&log, "pipe"));
+    pipe.read_start().expect("read_start");
+    event_loop.turn();
+    begin();
+    peer.write_all(b"hello").expect("write");
+    event_loop.until(|| log.has("pipe read 5"));
+    event_loop.turn();
+    let said = end();
+    assert_eq!(count(&said, "down recvmsg(2)"), 1, "IPC {is_ipc}: {said:?}");
     event_loop.close_and_finish();
 }

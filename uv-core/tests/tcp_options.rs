@@ -117,6 +117,8 @@ fn keepalive_needs_at_least_a_second_a_probe_and_a_socket() {
         assert_eq!(errno(tcp.set_keepalive(Some(bad))), Errno::EINVAL);
     }
     assert_eq!(tcp.set_keepalive(Some(probe)), Ok(()));
+    let least = KeepAlive { idle: second, interval: second, count: 1 };
+    assert_eq!(tcp.set_keepalive(Some(least)), Ok(()));
     assert_eq!(tcp.set_keepalive(None), Ok(()));
     assert_eq!(tcp.set_nodelay(true), Ok(()));
     assert_eq!(tcp.set_nodelay(false), Ok(()));

@@ -295,3 +295,25 @@ fn reading_and_writing_at_once_loses_nothing() {
     writer.join().expect("join");
     assert!(reader.join().expect("join") == expected);
 }
+
+#[test]
+fn small_writes_behind_a_full_buffer_are_all_sent_once_there_is_room() {
+    // More than one system call takes.
+    const SMALL: usize = 1000;
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (tcp, peer) = narrow(&event_loop);
+    tcp.set_upcall(Tower::new(&log, "tcp"));
+    let large = 4 << 20;
+    tcp.write(vec![0; large]).expect("write");
+    for _ in 0..SMALL {
+        tcp.write("x").expect("write");
+    }
+    assert!(tcp.write_queue_size() > SMALL, "the peer does not read");
+    let reader = read_all(peer);
+    // The peer sends nothing, so nothing else tells that there is room.
+    event_loop.until(|| log.count("tcp write ok") == 1 + SMALL);
+    tcp.close();
+    event_loop.finish();
+    assert_eq!(reader.join().expect("the peer reads").len(), large + SMALL);
+}

@@ -5,6 +5,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
+use uv_core::layer::trace::Facts;
 use uv_core::{Loop, RunMode, Timer};
 
 static RECORDS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -45,7 +46,12 @@ impl Log for Recorder {
     fn flush(&self) {}
 }
 
-/// The only test of this process, because a process has one logger.
+#[test]
+fn facts_name_the_resource_and_its_trigger() {
+    assert_eq!(Facts::within(7, 3).bytes(5).to_string(), " async_id=7 trigger_id=3 bytes=5");
+}
+
+/// The only test of this process that logs, because a process has one logger.
 #[test]
 fn a_call_begins_and_ends_also_by_a_panic_each_if_the_level_says_so_then() {
     log::set_logger(&Recorder).expect("the first logger");

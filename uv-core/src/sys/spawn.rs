@@ -318,22 +318,49 @@ fn system(result: libc::c_long) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::process::try_collect;
     use super::*;
+    use std::ffi::CStr;
     use std::sync::atomic::AtomicBool;
+
+    fn program(path: &CStr) -> Program {
+        Program {
+            candidates: vec![path.to_owned()],
+            args: vec![path.to_owned()],
+            env: Vec::new(),
+            cwd: None,
+            uid: None,
+            gid: None,
+            detached: false,
+            killed_with: None,
+        }
+    }
+
+    #[test]
+    fn a_child_is_collected_although_this_process_asked_for_no_zombies() {
+        // SAFETY: the first call only writes the action, which is initialised then; the second reads it.
+        unsafe {
+            let mut action = MaybeUninit::<libc::sigaction>::uninit();
+            assert_eq!(libc::sigaction(libc::SIGCHLD, ptr::null(), action.as_mut_ptr()), 0);
+            let mut action = action.assume_init();
+            assert_eq!(action.sa_sigaction, libc::SIG_DFL);
+            action.sa_flags |= libc::SA_NOCLDWAIT;
+            assert_eq!(libc::sigaction(libc::SIGCHLD, &raw const action, ptr::null_mut()), 0);
+        }
+        let child = spawn(&program(c"/bin/false"), &[]).expect("there is such a program");
+        let ended = loop {
+            if let Some(ended) = try_collect(&child).expect("its status is kept") {
+                break ended;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!((ended.code, ended.signal), (1, 0));
+    }
 
     // Only root may do this; for other users the child fails before anything changes.
     #[test]
     fn a_child_that_becomes_another_user_leaves_this_process_as_it_was() {
-        let program = Program {
-            candidates: vec![c"/bin/true".to_owned()],
-            args: vec![c"true".to_owned()],
-            env: Vec::new(),
-            cwd: None,
-            uid: Some(65534),
-            gid: Some(65534),
-            detached: false,
-            killed_with: None,
-        };
+        let program = Program { uid: Some(65534), gid: Some(65534), ..program(c"/bin/true") };
         // SAFETY: takes integers only.
         assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) }, 0);
         // SAFETY: takes integers only.

@@ -4,12 +4,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The error with which the call is to fail now, or 0. */
@@ -76,6 +78,18 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
   REAL(recvmsg);
   FAIL("recvmsg");
   return real(fd, message, flags);
+}
+
+int poll(struct pollfd *fds, nfds_t count, int timeout) {
+  REAL(poll);
+  FAIL("poll");
+  return real(fds, count, timeout);
+}
+
+int waitid(idtype_t type, id_t id, siginfo_t *info, int options) {
+  REAL(waitid);
+  FAIL("waitid");
+  return real(type, id, info, options);
 }
 
 int epoll_ctl(int poll, int operation, int fd, struct epoll_event *event) {
