@@ -9,6 +9,7 @@ use std::time::Duration;
 use uv_core::{Loop, RunMode};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n";
+const OTHER: &[u8] = b"GET /other HTTP/1.1\r\nHost: h\r\n\r\n";
 const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
 
 /// Exchanges before the counting begins: every buffer has its size by then.
@@ -43,10 +44,11 @@ fn requests_in_the_steady_state_allocate_nothing() {
     let options = ServerOptions::default().checking_interval(Duration::from_secs(3600));
     let server = Server::new(&env, options).expect("a server");
     let (closing, mut seen) = (server.clone(), 0);
-    let all = (1 + WARM_UP + ROUNDS) * (1 + 16 + 1);
-    let handler = move |_: &Request<'_>, response: Response| {
+    let all = (1 + WARM_UP + ROUNDS) * (1 + 16 + 1 + 2);
+    let handler = move |request: &Request<'_>, response: Response| {
         seen += 1;
-        response.set_header("Content-Type", "text/plain").expect("to set");
+        let kind = if request.path() == "/other" { "text/other" } else { "text/plain" };
+        response.set_header("Content-Type", kind).expect("to set");
         if seen == all {
             closing.close().expect("to close");
             response.set_header("Connection", "close").expect("to set");
@@ -60,7 +62,8 @@ fn requests_in_the_steady_state_allocate_nothing() {
     let (tell_ready, tell_counting) = (ready.0, counting.0);
     let client = std::thread::spawn(move || {
         let mut client = TcpStream::connect(address).expect("to connect");
-        for (batch, answers) in [(GET.to_vec(), 1), (GET.repeat(16), 16), (POST.to_vec(), 1)] {
+        let others = [OTHER, GET].concat();
+        for (batch, answers) in [(GET.to_vec(), 1), (GET.repeat(16), 16), (POST.to_vec(), 1), (others, 2)] {
             let len = answer_len(&mut client, &batch, answers);
             converse(&mut client, &batch, len, WARM_UP);
             tell_ready.send(()).expect("the server waits");
@@ -75,12 +78,12 @@ fn requests_in_the_steady_state_allocate_nothing() {
         }
     });
     let mut counts = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         counts.push(count_until_told(&env, &ready.1, &tell_counting));
     }
     env.run(RunMode::Default).expect("the loop runs");
     client.join().expect("no panic");
-    assert_eq!(counts, [0, 0, 0], "alone, pipelined, with a body");
+    assert_eq!(counts, [0; 4], "alone, pipelined, with a body, with another head each");
 }
 
 /// Runs the loop until the client is warm, and then counts until it is done.

@@ -167,6 +167,24 @@ fn the_first_byte_of_a_request_ends_idleness() {
     });
 }
 
+#[test]
+fn a_client_that_has_not_fetched_its_answer_is_not_idle() {
+    let handler = |request: &Request<'_>, response: Response| match request.path() {
+        "/much" => response.end(&vec![b'x'; MUCH]).expect("to end"),
+        _ => response.end(b"hello").expect("to end"),
+    };
+    Site::new(options(LONG, LONG, SHORT)).run(handler, |address| {
+        let mut slow = Client::connect(address);
+        slow.get("/much");
+        // An idle connection, begun later, is closed, and the slow one is not.
+        let mut idle = Client::connect(address);
+        assert_eq!(idle.ask("/").text(), "hello");
+        idle.expect_end();
+        assert_eq!(slow.answer().body.len(), MUCH);
+        assert_eq!(slow.ask("/").text(), "hello");
+    });
+}
+
 // Node: sequential/test-http-server-keep-alive-timeout-slow-server
 #[test]
 fn a_slow_handler_is_not_cut() {
