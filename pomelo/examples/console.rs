@@ -5,7 +5,7 @@
 use async_wrap::Environment;
 use async_wrap::uv_core::{Loop, RunMode};
 use net::ListenOptions;
-use pomelo::admin::{Client, Credentials, MasterAgent, MasterOptions, Reply, Session, Target};
+use pomelo::admin::{Client, Credentials, Login, MasterAgent, MasterOptions, Reply, Session, Target};
 use pomelo::upcall::Module;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     master.register("greeter", Greeter);
     master.listen(ListenOptions::addr("127.0.0.1:0".parse()?))?;
     let port = master.address().and_then(|address| address.port()).ok_or("no port")?;
-    Client::connect(&env, Target::new("127.0.0.1", port), "me", "admin", "secret", move |client| {
+    Client::connect(&env, Target::new("127.0.0.1", port), Login::new("admin", "secret"), move |client| {
         let client = client.expect("the password is right");
         let asking = client.clone();
         asking.request("greeter", json!({}), move |response| {

@@ -7,7 +7,7 @@ use async_wrap::Environment;
 use async_wrap::uv_core::{Loop, RunMode};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
-use pomelo::admin::{CONSOLE, Client, Target};
+use pomelo::admin::{CONSOLE, Client, Login, Target};
 use pomelo::upcall::Component;
 use pomelo::{AppEvent, Application, Completion, Options, Program, ServerInfo};
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ fn visit_all(app: &Application, event: &AppEvent) {
 /// Asks the master to stop all, as a user would from elsewhere.
 fn stop_all(app: &Application) {
     let target = Target::new("127.0.0.1", port_of(app.master(), "port"));
-    Client::connect(app.environment(), target, "visitor", "admin", "secret", |client| match client {
+    Client::connect(app.environment(), target, Login::new("admin", "secret"), |client| match client {
         Ok(client) => client.request(CONSOLE, json!({"signal": "stop", "ids": []}), |_| {}),
         Err(error) => eprintln!("{error}"),
     });

@@ -55,9 +55,7 @@ pub fn message(payload: &[u8]) {
             Message::Request { id, module, body } => request_packet(Topic::Monitor, id, module, body),
             Message::Notice { module, body } => notice_packet(Topic::Monitor, module, body),
             Message::Response { id, response } => response_packet(Topic::Monitor, &(*id).into(), response),
-            Message::Command { id, command, module, body } => {
-                command_packet(Topic::Monitor, id, command, module, body)
-            }
+            Message::Command { id, command } => command_packet(Topic::Monitor, id, command),
         };
         assert_eq!(Message::parse(&payload_of(&packet)), Ok(message));
     }

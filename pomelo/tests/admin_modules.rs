@@ -8,13 +8,12 @@ use admin_support::{
 };
 use async_wrap::Environment;
 use pomelo::admin::{
-    Agent, MasterAgent, MasterOptions, MonitorAgent, Pace, Reply, RequestError, Response, Schedule, Session,
-    Times,
+    Agent, MasterAgent, MasterOptions, MonitorAgent, Pace, Reply, Request, RequestError, Response, Schedule,
+    Session, Times,
 };
 use pomelo::upcall::Module;
 use pomelo::{Application, Completion, Failure};
 use serde_json::{Value, json};
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Notes every call.
@@ -376,7 +375,8 @@ fn a_request_always_ends_and_never_within_its_own_call() {
     assert_eq!(reason.to_string(), "unknown server id:absent");
     let _silent = Raw::server(&env, address, "chat-1");
     let timed: Later<Result<Response, RequestError>> = Later::new();
-    agent.request_within("chat-1", "m", Rc::default(), Duration::from_millis(5), timed.setter());
+    let request = Request::new("m", json!(null)).within(Duration::from_millis(5));
+    agent.request_with("chat-1", request, timed.setter());
     assert_eq!(timed.wait(&env), Err(RequestError::TimedOut));
     let closed: Later<Result<Response, RequestError>> = Later::new();
     agent.request("chat-1", "m", json!(null), closed.setter());

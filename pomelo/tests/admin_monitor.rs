@@ -9,8 +9,8 @@ use admin_support::{
 };
 use pomelo::Error;
 use pomelo::admin::{
-    Client, MasterAgent, MasterOptions, MonitorAgent, MonitorState, Reply, RequestError, Response, Target,
-    Times,
+    Client, Login, MasterAgent, MasterOptions, MonitorAgent, MonitorState, Reply, RequestError, Response,
+    Target, Times,
 };
 use pomelo::upcall::Module;
 use serde_json::{Value, json};
@@ -188,7 +188,7 @@ fn a_master_that_never_answers_the_registration_is_given_up() {
     let mut target = Target::new("127.0.0.1", raw_master.address().port());
     target.connect_within = limit;
     let later = Later::new();
-    Client::connect(&env, target, "list-1", "admin", "admin", later.setter());
+    Client::connect(&env, target, Login::new("admin", "admin"), later.setter());
     let _raw = raw_master.greet(&env);
     let error = later.wait(&env).expect_err("it says nothing more");
     assert!(matches!(&error, Error::Unreachable(why) if why.contains("registration")), "{error}");
@@ -320,7 +320,7 @@ fn a_client_says_why_it_is_not_connected() {
     let try_it = |port: u16, password: &str| {
         let later = Later::new();
         let target = Target::new("127.0.0.1", port);
-        Client::connect(&env, target, "list-1", "admin", password, later.setter());
+        Client::connect(&env, target, Login::new("admin", password), later.setter());
         later.wait(&env)
     };
     let absent = free_port();

@@ -6,7 +6,7 @@ use super::secret;
 use super::table::{of_servers, printable};
 use crate::say;
 use async_wrap::Environment;
-use pomelo::admin::{CONSOLE, Client, Response, Target};
+use pomelo::admin::{CONSOLE, Client, Login, Request, Response, Target};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::error::Error;
@@ -38,11 +38,12 @@ fn ask(master: &Master, command: &Options) -> Result<Response, Failure> {
     let limit = if matches!(command, Options::Kill(_)) { KILL_LIMIT } else { LIMIT };
     let answer = Rc::new(Cell::new(None));
     let told = Rc::clone(&answer);
-    Client::connect(&env, target, &id, &master.user, &password, move |client| match client {
+    let login = Login::new(&*master.user, &password).id(id);
+    Client::connect(&env, target, login, move |client| match client {
         Err(error) => told.set(Some(Err(Failure::from(error)))),
         Ok(client) => {
             let leaving = client.clone();
-            client.request_within(limit, CONSOLE, body, move |response| {
+            client.request_with(Request::new(CONSOLE, body).within(limit), move |response| {
                 told.set(Some(response.map_err(Failure::from)));
                 leaving.close();
             });

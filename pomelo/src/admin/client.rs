@@ -1,12 +1,11 @@
 //! A user's side of the admin protocol: the connection of a command line to a master. Mirrors pomelo-admin's `Client`.
 
-use crate::admin::auth::md5_hex;
 use crate::admin::dial::{Dial, DialHandler, Target};
 use crate::admin::link::Link;
-use crate::admin::message::{self, Message, Response, Topic};
+use crate::admin::message::{self, Command, Message, Response, Topic};
 use crate::admin::registration::Login;
 use crate::admin::rejections::Rejections;
-use crate::admin::requests::{Request, RequestError, Requests};
+use crate::admin::requests::{Outgoing, Request, RequestError, Requests};
 use crate::{Error, Result};
 use async_wrap::Environment;
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The time limit of a response, except of [`Client::request_within`]: longer than a master waits for its servers.
+/// The time limit of a response, unless the [`Request`] has its own: longer than a master waits for its servers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// A connection of a user to a master, of this crate or Node's. A cheap clone, which lives until
@@ -35,19 +34,15 @@ type Starting = Box<dyn FnOnce(Result<Client>)>;
 
 impl Client {
     /// Connects and logs in; `done` is called once, from the loop, with [`Error::Unreachable`] or [`Error::Refused`] on
-    /// failure. The password is sent as its MD5, as Node's command line does; an attacker who can read the connection can
-    /// log in with it.
+    /// failure.
     pub fn connect(
         env: &Environment,
         target: Target,
-        id: &str,
-        username: &str,
-        password: &str,
+        login: Login,
         done: impl FnOnce(Result<Self>) + 'static,
     ) {
-        let (id, username, password) = (id.to_owned(), username.to_owned(), md5_hex(password));
         let client = Self(Rc::new(ClientInner {
-            login: Login { id, username, password, md5: true },
+            login,
             requests: Requests::new(env, Topic::Client, Rejections::new(env)),
             starting: RefCell::new(Some(Box::new(done))),
             dial: RefCell::default(),
@@ -64,18 +59,17 @@ impl Client {
         body: Value,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        self.request_within(ANSWER_WITHIN, module, body, callback);
+        self.request_with(Request::new(module, body), callback);
     }
 
-    /// Like [`request`](Self::request), with a time limit; `kill` may take 2 minutes.
-    pub fn request_within(
+    /// Like [`request`](Self::request), for a request that has its own time limit; `kill` may take 2 minutes.
+    pub fn request_with(
         &self,
-        limit: Duration,
-        module: &str,
-        body: Value,
+        request: Request,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        self.0.requests.send(self.link(), Request::new(module, self.sign(body), limit), callback);
+        let request = request.map_body(|body| self.sign(body));
+        self.0.requests.send(self.link(), Outgoing::request(request, ANSWER_WITHIN), callback);
     }
 
     /// Gives the master's console a command: `list`, `enable` or `disable`.
@@ -85,8 +79,9 @@ impl Client {
         module: &str,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        let request = Request::new(module, self.sign(json!({})), ANSWER_WITHIN);
-        self.0.requests.send(self.link(), Request { command: Some(command.to_owned()), ..request }, callback);
+        let body = self.sign(json!({}));
+        let command = Command { name: command.to_owned(), module: module.to_owned(), body };
+        self.0.requests.send(self.link(), Outgoing::command(command, ANSWER_WITHIN), callback);
     }
 
     /// Sends a notice to a module of the master. Returns whether there is a connection.

@@ -11,7 +11,7 @@ use crate::admin::message::{Response, Topic, notice_packet};
 use crate::admin::peers::Peer;
 use crate::admin::registration::ServerClaim;
 use crate::admin::rejections::Rejections;
-use crate::admin::requests::{Request, RequestError, Requests};
+use crate::admin::requests::{Outgoing, Request, RequestError, Requests};
 use crate::admin::roster::{Roster, Server};
 use crate::upcall::{Authority, MasterHandler};
 use async_wrap::Environment;
@@ -22,7 +22,6 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
 
 /// The most connections at a time; more are closed. Enough for thousands of servers, within a usual limit of
 /// descriptors.
@@ -227,22 +226,20 @@ impl MasterAgent {
         body: Value,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        self.request_within(server, module, Rc::new(body), self.0.times.answer_within, callback);
+        self.request_with(server, Request::new(module, body), callback);
     }
 
-    /// Like [`request`](Self::request), with a time limit and a body that several requests can share.
-    pub fn request_within(
+    /// Like [`request`](Self::request), for a request that has its own time limit or shares its body with others.
+    pub fn request_with(
         &self,
         server: &str,
-        module: &str,
-        body: Rc<Value>,
-        limit: Duration,
+        request: Request,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
         let link = self.0.roster.borrow().server(server).map(|server| server.peer.link().clone());
         let link = link.ok_or_else(|| RequestError::UnknownServer(server.to_owned()));
-        let request = Request { to: server.to_owned(), ..Request::new(module, body, limit) };
-        self.0.requests.send(link, request, callback);
+        let outgoing = Outgoing::request(request, self.0.times.answer_within).to(server);
+        self.0.requests.send(link, outgoing, callback);
     }
 
     /// Sends a notice to a module of a server. Returns whether a server of this id is registered.

@@ -57,10 +57,18 @@ pub(crate) enum Message {
     /// `id` is null if no response is expected.
     Command {
         id: Value,
-        command: String,
-        module: String,
-        body: Value,
+        command: Command,
     },
+}
+
+/// A command to the console itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Command {
+    /// `list`, `enable` or `disable`.
+    pub(crate) name: String,
+    /// The module that it is for, or an empty text.
+    pub(crate) module: String,
+    pub(crate) body: Value,
 }
 
 /// The response to a request.
@@ -152,9 +160,9 @@ impl Message {
             _ => None,
         };
         let id = request_id(&mut fields)?;
-        if let Some(Value::String(command)) = fields.remove("command") {
+        if let Some(Value::String(name)) = fields.remove("command") {
             let module = module(&mut fields).unwrap_or_default();
-            return Ok(Self::Command { id, command, module, body: take_body(&mut fields) });
+            return Ok(Self::Command { id, command: Command { name, module, body: take_body(&mut fields) } });
         }
         if let Some(id) = response_id(&fields)? {
             let response = Response { error: fields.remove("error"), body: fields.remove("body") };
@@ -179,10 +187,11 @@ pub(crate) fn notice_packet(topic: Topic, module: &str, body: &Value) -> Bytes {
 }
 
 /// The packet of a command; `id` is null if no response is expected.
-pub(crate) fn command_packet(topic: Topic, id: &Value, command: &str, module: &str, body: &Value) -> Bytes {
-    let (command, module) = (Value::from(command), Value::from(module));
+pub(crate) fn command_packet(topic: Topic, id: &Value, command: &Command) -> Bytes {
+    let Command { name, module, body } = command;
+    let (name, module) = (Value::from(name.as_str()), Value::from(module.as_str()));
     let id = if id.is_null() { String::new() } else { format!(r#""reqId":{id},"#) };
-    double_packet(topic, &format!(r#"{{{id}"command":{command},"moduleId":{module},"body":{body}}}"#))
+    double_packet(topic, &format!(r#"{{{id}"command":{name},"moduleId":{module},"body":{body}}}"#))
 }
 
 /// The packet of a response. `id` is that of the request, a string if it was one.

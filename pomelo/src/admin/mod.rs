@@ -8,7 +8,7 @@
 //! `watcher` with `watchdog`, and `console_module` with `fleet`, which has `auto_restart`, `orders` and `ending`.
 //!
 //! ```
-//! use pomelo::admin::{Client, Credentials, MasterAgent, MasterOptions, Reply, Session, Target};
+//! use pomelo::admin::{Client, Credentials, Login, MasterAgent, MasterOptions, Reply, Session, Target};
 //! use pomelo::upcall::Module;
 //! use serde_json::{Value, json};
 //! use async_wrap::Environment;
@@ -30,7 +30,7 @@
 //! master.listen(net::ListenOptions::addr("127.0.0.1:0".parse()?))?;
 //! let port = master.address().and_then(|address| address.port()).expect("it listens");
 //!
-//! Client::connect(&env, Target::new("127.0.0.1", port), "doc-1", "admin", "secret", move |client| {
+//! Client::connect(&env, Target::new("127.0.0.1", port), Login::new("admin", "secret"), move |client| {
 //!     let client = client.expect("the password is right");
 //!     let asking = client.clone();
 //!     asking.request("greeter", json!({}), move |response| {
@@ -86,7 +86,7 @@ pub use monitor_agent::{MonitorAgent, MonitorOptions, MonitorState};
 pub use peers::Session;
 pub use registration::{Login, ServerClaim};
 pub use reply::Reply;
-pub use requests::RequestError;
+pub use requests::{Request, RequestError};
 pub use times::Times;
 
 pub(crate) use console_module::{MasterConsole, MonitorConsole};

@@ -10,7 +10,7 @@ use crate::admin::message::{self, Message, Response, Topic};
 use crate::admin::registration::ServerClaim;
 use crate::admin::rejections::Rejections;
 use crate::admin::reply::{Reply, Ticket};
-use crate::admin::requests::{Request, RequestError, Requests};
+use crate::admin::requests::{Outgoing, Request, RequestError, Requests};
 use crate::admin::times::positive;
 use async_wrap::{Environment, Timeout};
 use serde_json::Value;
@@ -180,7 +180,8 @@ impl MonitorAgent {
         body: Value,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
-        self.0.requests.send(self.link(), Request::new(module, body, ANSWER_WITHIN), callback);
+        let outgoing = Outgoing::request(Request::new(module, body), ANSWER_WITHIN);
+        self.0.requests.send(self.link(), outgoing, callback);
     }
 
     /// Sends a notice to a module of the master. Returns whether this server is connected.
@@ -276,8 +277,8 @@ impl MonitorAgent {
             }
             Message::Notice { module, body } => self.call(&module, body, Reply::unwanted(&module)),
             // The master has checked the user, and expects no answer.
-            Message::Command { command, module, .. } => {
-                self.0.console.command(&command, &module);
+            Message::Command { command, .. } => {
+                self.0.console.command(&command.name, &command.module);
             }
         }
         Ok(())

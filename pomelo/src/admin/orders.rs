@@ -7,6 +7,7 @@
 use super::console_module::CONSOLE;
 use crate::admin::auth::new_secret;
 use crate::admin::fleet::{Fleet, Target};
+use crate::admin::requests::Request;
 use crate::patience::{Patience, inspect};
 use serde_json::json;
 use std::cell::{Cell, RefCell};
@@ -66,9 +67,9 @@ impl Fleet {
             then: Cell::new(Some(Box::new(then))),
             target,
         });
-        let question = Rc::new(json!({ "signal": "list" }));
+        let question = Request::new(CONSOLE, json!({ "signal": "list" })).within(within[0]);
         let id = order.target.id.clone();
-        agent.request_within(&id, CONSOLE, question, within[0], move |response| match response {
+        agent.request_with(&id, question, move |response| match response {
             Ok(_) => order.give(),
             Err(_) if order.fleet.has_ended(&order.target) => order.end(Outcome::Ended),
             Err(error) => order.end(Outcome::Refused(error.to_string())),

@@ -290,9 +290,10 @@ impl Peer {
     fn on_client(&self, client: &Session, payload: &[u8]) {
         let agent = &self.0.agent;
         match Message::parse(payload) {
-            Ok(Message::Command { id, command, module, body }) => {
-                let reply = Reply::to_request(&self.0.link, Topic::Client, id, &module, self.ticket());
-                agent.command(client, &command, &module, body, reply);
+            Ok(Message::Command { id, command }) => {
+                let reply =
+                    Reply::to_request(&self.0.link, Topic::Client, id, &command.module, self.ticket());
+                agent.command(client, command, reply);
             }
             Ok(Message::Request { id, module, body }) => {
                 let reply = Reply::to_request(&self.0.link, Topic::Client, id, &module, self.ticket());

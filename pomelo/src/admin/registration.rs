@@ -2,14 +2,17 @@
 //! `MonitorAgent`, `Client` and `MasterSocket.onRegister`.
 
 use crate::ServerInfo;
+use crate::admin::auth::md5_hex;
 use serde_json::{Map, Value, json};
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The type of the master's own monitor.
 const MASTER_TYPE: &str = "master";
 
 /// A user who logs in.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Login {
     /// The client's id, not the user's: a text that no other connected client uses.
     pub id: String,
@@ -97,6 +100,23 @@ fn name(fields: &Map<String, Value>, key: &str) -> Option<String> {
 }
 
 impl Login {
+    /// The login of a user by name and password, which is sent as its MD5, as Node's command line does: an attacker who can
+    /// read the connection can log in with it. The client's id is of this process and moment, until [`id`](Self::id) sets
+    /// another.
+    #[must_use]
+    pub fn new(username: impl Into<String>, password: &str) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let id = format!("client_{}_{now}", std::process::id());
+        Self { id, username: username.into(), password: md5_hex(password), md5: true }
+    }
+
+    /// Sets [`id`](Self#structfield.id).
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
+    }
+
     fn parse(fields: &Map<String, Value>) -> Result<Self, Invalid> {
         let id = name(fields, "id").ok_or(Invalid(None, NO_NAME))?;
         let username = name(fields, "username").ok_or(Invalid(Some(NO_USER), NO_NAME))?;

@@ -2,7 +2,7 @@
 //! `msgMap`, from which the master repeats what a server had not answered when its connection was lost.
 
 use crate::admin::link::Link;
-use crate::admin::message::{Response, Topic, command_packet, request_packet};
+use crate::admin::message::{Command, Response, Topic, command_packet, request_packet};
 use crate::admin::rejections::{Kind, Rejections};
 use crate::patience::set_patience;
 use async_wrap::{Environment, Timeout};
@@ -48,28 +48,70 @@ impl std::error::Error for RequestError {}
 
 type Callback = Box<dyn FnOnce(Result<Response, RequestError>)>;
 
-/// A request to a module, or a command to the console itself.
-pub(crate) struct Request {
-    /// The server that is asked, whose answer alone counts; empty on a connection with a single peer.
-    pub(crate) to: String,
-    /// The command, unless it is a request to the module.
-    pub(crate) command: Option<String>,
-    pub(crate) module: String,
-    pub(crate) body: Rc<Value>,
-    /// The time limit of the response.
-    pub(crate) limit: Duration,
+/// A request to a module of the other side.
+#[derive(Clone, Debug)]
+pub struct Request {
+    module: String,
+    body: Rc<Value>,
+    limit: Option<Duration>,
 }
 
 impl Request {
-    pub(crate) fn new(module: &str, body: impl Into<Rc<Value>>, limit: Duration) -> Self {
-        let (module, body) = (module.to_owned(), body.into());
-        Self { to: String::new(), command: None, module, body, limit }
+    /// A request to the module of this id. Several requests can share one body.
+    #[must_use]
+    pub fn new(module: impl Into<String>, body: impl Into<Rc<Value>>) -> Self {
+        Self { module: module.into(), body: body.into(), limit: None }
+    }
+
+    /// Sets the time limit of the response. Default: that of the agent's requests.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    pub(crate) fn map_body(self, change: impl FnOnce(Value) -> Value) -> Self {
+        Self { body: Rc::new(change(Rc::unwrap_or_clone(self.body))), ..self }
+    }
+}
+
+/// What is sent and waits for a response.
+pub(crate) struct Outgoing {
+    /// The server that is asked, whose answer alone counts; empty on a connection with a single peer.
+    to: String,
+    what: What,
+    /// The time limit of the response.
+    limit: Duration,
+}
+
+enum What {
+    /// To a module.
+    Request(Request),
+    /// To the console itself.
+    Command(Command),
+}
+
+impl Outgoing {
+    /// A request, with the time limit of the agent if it has none of its own.
+    pub(crate) fn request(request: Request, limit: Duration) -> Self {
+        let limit = request.limit.unwrap_or(limit);
+        Self { to: String::new(), what: What::Request(request), limit }
+    }
+
+    pub(crate) fn command(command: Command, limit: Duration) -> Self {
+        Self { to: String::new(), what: What::Command(command), limit }
+    }
+
+    /// Asks this server alone.
+    pub(crate) fn to(mut self, server: &str) -> Self {
+        server.clone_into(&mut self.to);
+        self
     }
 
     fn packet(&self, topic: Topic, id: &Value) -> Bytes {
-        match &self.command {
-            Some(command) => command_packet(topic, id, command, &self.module, &self.body),
-            None => request_packet(topic, id, &self.module, &self.body),
+        match &self.what {
+            What::Request(Request { module, body, .. }) => request_packet(topic, id, module, body),
+            What::Command(command) => command_packet(topic, id, command),
         }
     }
 }
@@ -88,7 +130,7 @@ struct RequestsInner {
 }
 
 struct Waiting {
-    request: Request,
+    sent: Outgoing,
     callback: Callback,
     timer: Timeout,
 }
@@ -105,7 +147,7 @@ impl Requests {
     pub(crate) fn send(
         &self,
         link: Result<Link, RequestError>,
-        request: Request,
+        outgoing: Outgoing,
         callback: impl FnOnce(Result<Response, RequestError>) + 'static,
     ) {
         let is_full = || self.0.waiting.borrow().len() >= MAX_WAITING;
@@ -116,10 +158,10 @@ impl Requests {
         };
         let id = self.0.last.get() + 1;
         self.0.last.set(id);
-        let packet = request.packet(self.0.topic, &id.into());
+        let packet = outgoing.packet(self.0.topic, &id.into());
         let inner = Rc::downgrade(&self.0);
-        let timer = set_patience(&self.0.env, request.limit, move || RequestsInner::time_out(&inner, id));
-        let waiting = Waiting { request, callback: Box::new(callback), timer };
+        let timer = set_patience(&self.0.env, outgoing.limit, move || RequestsInner::time_out(&inner, id));
+        let waiting = Waiting { sent: outgoing, callback: Box::new(callback), timer };
         self.0.waiting.borrow_mut().insert(id, waiting);
         link.send(packet);
     }
@@ -132,9 +174,9 @@ impl Requests {
     /// Repeats, on a new connection, the requests that a server has not answered. The ids are strings now, as in Node,
     /// which also repeats the requests that were sent on the new connection.
     pub(crate) fn repeat(&self, to: &str, link: &Link) {
-        for (id, Waiting { request, .. }) in &*self.0.waiting.borrow() {
-            if request.to == to {
-                link.send(request.packet(self.0.topic, &id.to_string().into()));
+        for (id, Waiting { sent, .. }) in &*self.0.waiting.borrow() {
+            if sent.to == to {
+                link.send(sent.packet(self.0.topic, &id.to_string().into()));
             }
         }
     }
@@ -142,7 +184,7 @@ impl Requests {
     /// Hands a response to the callback of its request. A response to no request, or from a server other than the
     /// request's target, is only counted.
     pub(crate) fn answer(&self, id: u64, from: &str, response: Response) {
-        let is_asked = |waiting: &Waiting| waiting.request.to == from;
+        let is_asked = |waiting: &Waiting| waiting.sent.to == from;
         if !self.0.waiting.borrow().get(&id).is_some_and(is_asked) {
             self.0.rejections.tell(Kind::Response, format_args!("unknown resp id:{id} from {from:?}"));
             return;

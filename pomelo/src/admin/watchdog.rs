@@ -2,7 +2,7 @@
 
 use crate::admin::master_agent::MasterAgent;
 use crate::admin::registration::ServerClaim;
-use crate::admin::requests::RequestError;
+use crate::admin::requests::{Request, RequestError};
 use crate::admin::watcher::MONITOR_WATCHER;
 use crate::record::text;
 use crate::{Application, ServerInfo};
@@ -129,7 +129,7 @@ fn is_watched(claim: &ServerClaim) -> bool {
 /// Sends a message to the watcher of one server, which answers 1.
 fn ask(agent: &MasterAgent, id: &str, message: Rc<Value>) {
     let (server, sent) = (id.to_owned(), Rc::clone(&message));
-    agent.request_within(id, MONITOR_WATCHER, message, agent.times().answer_within, move |response| {
+    agent.request_with(id, Request::new(MONITOR_WATCHER, message), move |response| {
         match response {
             Ok(response) if response.data() == Some(&Value::from(1)) => {}
             Ok(_) => log::error!(target: "pomelo", "server {server:?} refused: {}", action(&sent)),

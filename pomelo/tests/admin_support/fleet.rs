@@ -2,7 +2,7 @@
 
 use super::{free_port, until};
 use async_wrap::Environment;
-use pomelo::admin::{Client, Response, Target, Times};
+use pomelo::admin::{Client, Login, Response, Target, Times};
 use pomelo::{AppEvent, Application, Error, Options, Program};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -140,7 +140,12 @@ impl Fleet {
     pub(crate) fn try_login(&self, name: &str, password: &str) -> Result<Client, Error> {
         let later = super::Later::new();
         let target = Target::new("127.0.0.1", self.port);
-        Client::connect(&self.env, target, &format!("test-{name}"), name, password, later.setter());
+        Client::connect(
+            &self.env,
+            target,
+            Login::new(name, password).id(format!("test-{name}")),
+            later.setter(),
+        );
         later.wait(&self.env)
     }
 

@@ -1,7 +1,7 @@
 //! Masters that are processes of their own: started from a test, listened to, stopped as a user would.
 
 use async_wrap::Environment;
-use pomelo::admin::{CONSOLE, Client, Target};
+use pomelo::admin::{CONSOLE, Client, Login, Target};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -118,7 +118,7 @@ impl Drop for Master {
 pub(crate) fn stop_all(port: u16) {
     let event_loop = Loop::new().expect("a loop");
     let env = Environment::new(&event_loop);
-    Client::connect(&env, Target::new("127.0.0.1", port), "test", "admin", "admin", |client| {
+    Client::connect(&env, Target::new("127.0.0.1", port), Login::new("admin", "admin"), |client| {
         let client = client.expect("a master");
         let body = json!({"signal": "stop", "ids": []});
         client.clone().request(CONSOLE, body, move |response| {

@@ -2,7 +2,7 @@
 //! up comes back, and a stop ends all.
 
 use crate::is_passing;
-use ::pomelo::admin::{CONSOLE, Client, Target};
+use ::pomelo::admin::{CONSOLE, Client, Login, Target};
 use ::pomelo::{Application, Options, Program, State};
 use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
@@ -277,7 +277,7 @@ pub(crate) fn console(world: &World) -> Result<(), String> {
         let questions: Vec<u64> = (0..world.choose(6)).map(|_| world.choose(4)).collect();
         let target = Target::new(address.ip().to_string(), PORT);
         let env = user.clone();
-        Client::connect(user, target, "me", "admin", "secret", move |client| {
+        Client::connect(user, target, Login::new("admin", "secret"), move |client| {
             let Ok(client) = client else { return };
             asked.set(questions.len());
             for question in &questions {

@@ -4,7 +4,7 @@
 use super::CONSOLE;
 use crate::admin::master_agent::MasterAgent;
 use crate::admin::reply::Reply;
-use crate::admin::requests::RequestError;
+use crate::admin::requests::{Request, RequestError};
 use serde_json::{Map, Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -46,10 +46,9 @@ impl Lists {
             ids
         };
         let question = Rc::new(json!({ "signal": "list" }));
-        let within = agent.times().answer_within;
         for id in ids {
             let (lists, server) = (self.clone(), id.clone());
-            agent.request_within(&id, CONSOLE, Rc::clone(&question), within, move |response| {
+            agent.request_with(&id, Request::new(CONSOLE, Rc::clone(&question)), move |response| {
                 let part = response.map(|response| response.data()?.get("body").cloned());
                 lists.answered(server, part);
             });

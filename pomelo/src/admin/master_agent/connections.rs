@@ -4,7 +4,7 @@
 use super::{Admitted, MasterAgent};
 use crate::Completion;
 use crate::admin::auth::{User, same};
-use crate::admin::message::{Response, Topic, command_packet};
+use crate::admin::message::{Command, Response, Topic, command_packet};
 use crate::admin::peers::{Peer, Session};
 use crate::admin::registration::{Login, ServerClaim};
 use crate::admin::rejections::{Kind, shown};
@@ -154,27 +154,20 @@ impl MasterAgent {
 
     /// Obeys a command to the console itself. Servers are told to enable or disable the module too, without the client's
     /// id: Node's servers would look it up in a table that they do not have, and break.
-    pub(crate) fn command(
-        &self,
-        client: &Session,
-        command: &str,
-        module: &str,
-        mut body: Value,
-        reply: Reply,
-    ) {
+    pub(crate) fn command(&self, client: &Session, mut command: Command, reply: Reply) {
+        let username = &client.user.username;
+        let (name, module) = (shown(&command.name), shown(&command.module));
         if let Err(reason) = client.user.check_level() {
-            let line =
-                format_args!("{}: {} {}: {reason}", client.user.username, shown(command), shown(module));
-            self.rejections().tell(Kind::Permission, line);
+            self.rejections().tell(Kind::Permission, format_args!("{username}: {name} {module}: {reason}"));
             return reply.fail(reason);
         }
-        log::info!(target: "pomelo::admin", "{}: {} {}", client.user.username, shown(command), shown(module));
-        let response = self.0.console.command(command, module);
-        if matches!(command, "enable" | "disable") && response.body == Some(1.into()) {
-            if let Some(fields) = body.as_object_mut() {
+        log::info!(target: "pomelo::admin", "{username}: {name} {module}");
+        let response = self.0.console.command(&command.name, &command.module);
+        if matches!(&*command.name, "enable" | "disable") && response.body == Some(1.into()) {
+            if let Some(fields) = command.body.as_object_mut() {
                 fields.retain(|key, _| key != "clientId" && key != "username");
             }
-            let packet = command_packet(Topic::Monitor, &Value::Null, command, module, &body);
+            let packet = command_packet(Topic::Monitor, &Value::Null, &command);
             for server in self.0.roster.borrow().servers() {
                 server.peer.link().send(packet.clone());
             }
