@@ -111,7 +111,7 @@ struct Overseer {
 
 impl Overseer {
     fn came_up(&self, server: &ServerClaim) {
-        self.fleet.came_up(&server.id);
+        self.fleet.came_up(&server.id, server.pid);
         if self.fleet.is_over() && !server.is_master() {
             self.fleet.is_late(&server.id);
         }

@@ -4,21 +4,22 @@ mod admin_support;
 mod common;
 
 use admin_support::fleet::{Fleet, chat, error, play_server as play, quick};
-use admin_support::{run_to_the_end, until};
-use pomelo::admin::{CONSOLE, Times};
+use admin_support::{Raw, registration, run_to_the_end, until};
+use async_wrap::Environment;
+use pomelo::admin::{CONSOLE, Client, Times};
 use pomelo::upcall::Component;
 use pomelo::{AppEvent, Application, Completion};
 use serde_json::{Value, json};
-use std::cell::Cell;
-use std::net::TcpListener;
-use std::path::PathBuf;
+use std::cell::{Cell, RefCell};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::exit;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// How often a server has begun to start: a letter for each.
-fn starts_file(app: &Application) -> PathBuf {
-    app.base().join(format!("starts of {}", app.id()))
+fn starts_file(base: &Path, id: &str) -> PathBuf {
+    base.join(format!("starts of {id}"))
 }
 
 /// Notes each start, and ends the process in the first ones.
@@ -26,7 +27,7 @@ struct Dying(u64);
 
 impl Component for Dying {
     fn on_start(&mut self, app: &Application, done: Completion) {
-        let path = starts_file(app);
+        let path = starts_file(app.base(), app.id());
         let begun = std::fs::read(&path).unwrap_or_default();
         std::fs::write(&path, [&begun[..], b"x"].concat()).expect("a file");
         if (begun.len() as u64) < self.0 {
@@ -36,13 +37,53 @@ impl Component for Dying {
     }
 }
 
+/// Stops once there is a file, which the test makes.
+struct Lingering;
+
+/// The file of a server that lingers.
+fn end_file(base: &Path, id: &str) -> PathBuf {
+    base.join(format!("{id} may end"))
+}
+
+impl Component for Lingering {
+    /// A new process takes its time, in which a second one could be started.
+    fn on_start(&mut self, app: &Application, done: Completion) {
+        app.environment().set_timeout(Duration::from_millis(300), move || done.ok(()));
+    }
+
+    fn on_stop(&mut self, app: &Application, _: bool, done: Completion) {
+        end_later(app.environment().clone(), end_file(app.base(), app.id()), done);
+    }
+}
+
+fn end_later(env: Environment, file: PathBuf, done: Completion) {
+    if file.exists() {
+        return done.ok(());
+    }
+    let again = env.clone();
+    env.set_timeout(Duration::from_millis(5), move || end_later(again, file, done));
+}
+
 /// Not a test: the servers of this program. One whose record says `dies` ends its first processes before they register;
-/// one whose record says `crashes` ends whenever it has started.
+/// one whose record says `crashes` ends whenever it has started. One whose record says `lingers` ends late when it stops,
+/// before or after it has left its master.
 #[test]
 fn play_server() {
     play(|app| {
         if let Some(times) = app.cur_server().get("dies").and_then(Value::as_u64) {
             app.load("dying", Dying(times)).expect("the first of its name");
+        }
+        let lingers = app.cur_server().get("lingers").and_then(Value::as_str);
+        if lingers == Some("before") {
+            app.load("lingering", Lingering).expect("the first of its name");
+        }
+        if lingers == Some("after") {
+            // Loaded behind the component that leaves the master.
+            app.on(|app: &Application, event: &AppEvent| {
+                if matches!(event, AppEvent::StartServer(_)) {
+                    app.load("lingering", Lingering).expect("the first of its name");
+                }
+            });
         }
         if app.cur_server().contains_key("crashes") {
             app.on(|_: &Application, event: &AppEvent| {
@@ -126,7 +167,7 @@ fn a_server_that_is_not_to_be_kept_up_has_one_start() {
     let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({"dies": 1})), chat("chat-2", json!({}))]}));
     let times = quick().auto_restart_after(Duration::ZERO);
     let (app, _) = start(&fleet, times);
-    let starts = || std::fs::read(fleet.base().join("starts of chat-1")).unwrap_or_default().len();
+    let starts = || std::fs::read(starts_file(fleet.base(), "chat-1")).unwrap_or_default().len();
     until(&fleet.env, "its end", || starts() == 1 && fleet.pid_of("chat-1").is_none());
     until(&fleet.env, "the other one", || app.server("chat-2").is_some());
     assert_eq!(starts(), 1);
@@ -229,5 +270,132 @@ fn a_stop_behind_a_restart_is_what_counts() {
     }
     until(&fleet.env, "both answers", || answers.get() == 2);
     assert!(fleet.children().is_empty(), "it stays away");
+    fleet.stop_all(&client);
+}
+
+/// Lets time pass.
+fn pause(env: &Environment, time: Duration) {
+    let is_over = Rc::new(Cell::new(false));
+    let told = Rc::clone(&is_over);
+    env.set_timeout(time, move || told.set(true));
+    until(env, "a pause", || is_over.get());
+}
+
+/// A master with a server that lingers, and whose next start has no pause. It counts its starts.
+fn lingering(lingers: &str) -> (Fleet, Application, Client) {
+    let fleet = Fleet::new(&json!({"chat": [chat("chat-1", json!({"dies": 0, "lingers": lingers}))]}));
+    let app = fleet.start(quick().auto_restart_after(Duration::ZERO));
+    let client = fleet.login("admin");
+    (fleet, app, client)
+}
+
+/// Asks for a restart of the server. Returns whether it was answered.
+fn restart(client: &Client) -> Rc<Cell<bool>> {
+    let is_answered = Rc::new(Cell::new(false));
+    let told = Rc::clone(&is_answered);
+    client.request(CONSOLE, json!({"signal": "restart", "ids": ["chat-1"]}), move |response| {
+        told.set(response.is_ok());
+    });
+    is_answered
+}
+
+/// Lets the server end, and holds that one process takes its place.
+fn ends_and_is_started_once(fleet: &Fleet, app: &Application, client: &Client) {
+    let before = fleet.pid_of("chat-1").expect("it runs still");
+    std::fs::write(end_file(fleet.base(), "chat-1"), "").expect("a file");
+    let is_new = || app.server("chat-1").is_some_and(|info| info["pid"] != before);
+    until(&fleet.env, "chat-1", is_new);
+    // A second process would have begun by now.
+    pause(&fleet.env, Duration::from_millis(200));
+    let starts = std::fs::read(starts_file(app.base(), "chat-1")).expect("it has started");
+    assert_eq!(starts.len(), 2, "one process in the place of the first");
+    fleet.stop_all(client);
+}
+
+#[test]
+fn a_server_that_ends_late_is_started_by_one_of_two_restarts() {
+    let (fleet, app, client) = lingering("before");
+    let first = restart(&client);
+    pause(&fleet.env, Duration::from_millis(500));
+    let second = restart(&client);
+    until(&fleet.env, "the first answer", || first.get());
+    assert!(!second.get(), "it waits still");
+    ends_and_is_started_once(&fleet, &app, &client);
+}
+
+#[test]
+fn a_restart_of_a_server_that_is_to_be_started_when_it_has_ended_starts_no_second_one() {
+    let (fleet, app, client) = lingering("before");
+    let first = restart(&client);
+    until(&fleet.env, "the first answer", || first.get());
+    restart(&client);
+    pause(&fleet.env, Duration::from_millis(200));
+    ends_and_is_started_once(&fleet, &app, &client);
+}
+
+#[test]
+fn a_server_that_leaves_before_it_ends_late_is_started() {
+    let (fleet, app, client) = lingering("after");
+    let first = restart(&client);
+    until(&fleet.env, "the first answer", || first.get());
+    ends_and_is_started_once(&fleet, &app, &client);
+}
+
+#[test]
+fn a_server_that_is_starting_is_not_added_again() {
+    let record = chat("chat-1", json!({"lingers": "before"}));
+    let fleet = Fleet::new(&json!({"chat": [record]}));
+    std::fs::write(end_file(fleet.base(), "chat-1"), "").expect("a file");
+    let (app, all_started) = start(&fleet, quick());
+    let client = fleet.login("admin");
+    let args = [
+        "id=chat-1".into(),
+        "serverType=chat".into(),
+        "host=127.0.0.1".into(),
+        format!("port={}", record["port"]),
+    ];
+    let added = fleet.ask(&client, json!({"signal": "add", "args": args}));
+    assert!(!all_started.get() && app.server("chat-1").is_none(), "it is still starting");
+    assert_eq!(error(&added), "id has been registered. id:\"chat-1\"");
+    assert_eq!(fleet.children().len(), 1);
+    until(&fleet.env, "chat-1", || all_started.get());
+    fleet.stop_all(&client);
+}
+
+#[test]
+fn a_stop_also_counts_for_a_server_that_loses_its_connection_meanwhile() {
+    common::logs::begin();
+    let fleet = Fleet::new(&json!({"chat": [kept_up("chat-1", json!({}))]}));
+    let app = Application::new(&fleet.env, fleet.options(&["mode=stand-alone"])).expect("a configuration");
+    app.set_admin_times(quick()).expect("time limits");
+    fleet.start_app(&app).expect("it starts");
+    let address = SocketAddr::from(([127, 0, 0, 1], fleet.port));
+    let mut lost = Raw::server(&fleet.env, address, "chat-1");
+    let client = fleet.login("admin");
+    let answer = Rc::new(RefCell::new(None));
+    let told = Rc::clone(&answer);
+    client.request(CONSOLE, json!({"signal": "stop", "ids": ["chat-1"]}), move |response| {
+        told.replace(Some(response.expect("an answer").body));
+    });
+    assert_eq!(lost.value("monitor")["body"]["signal"], "list");
+    drop(lost);
+    let agent = app.master_agent().expect("it runs");
+    until(&fleet.env, "its end", || agent.server("chat-1").is_none());
+    let mut back = Raw::greeted(&fleet.env, address);
+    back.publish("reconnect", &registration("chat-1").to_string());
+    assert_eq!(back.value("reconnect_ok")["code"], 1);
+    let question = back.value("monitor");
+    assert_eq!(question["body"]["signal"], "list", "it is asked again");
+    assert_eq!(back.value("monitor")["body"]["action"], "replaceServer");
+    back.publish("monitor", &json!({"respId": question["reqId"], "error": {}}).to_string());
+    let order = back.value("monitor");
+    assert_eq!(order["body"]["signal"], "stop");
+    let confirmed = json!({"signal": "confirm", "order": order["body"]["confirm"]});
+    assert_eq!(back.ask("monitor", 1, CONSOLE, confirmed)["body"], true);
+    back.send(&[0xE0, 0]);
+    until(&fleet.env, "the answer", || answer.borrow().is_some());
+    assert_eq!(answer.take(), Some(Some(json!({"status": "part"}))));
+    assert_eq!(pauses("chat-1"), [""; 0], "it is not started again");
+    drop(back);
     fleet.stop_all(&client);
 }

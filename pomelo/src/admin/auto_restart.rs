@@ -33,8 +33,8 @@ struct Watch {
     starting: Option<i32>,
     /// The pause before the next start.
     timer: Option<Timeout>,
-    /// The server is started again once it has ended, whatever its record says.
-    is_restarting: bool,
+    /// The process after whose end the server is started again, whatever its record says.
+    restarting: Option<i32>,
     /// A user's last command for the server is `restart`, and no process was started for that yet.
     awaits_restart: bool,
 }
@@ -45,15 +45,19 @@ impl Watches {
     }
 
     pub(super) fn starts(&self, started: &Started) {
-        self.with(&started.id, |watch| watch.starting = Some(started.pid));
+        self.with(&started.id, |watch| {
+            watch.starting = Some(started.pid);
+            watch.forget_restart();
+        });
     }
 
-    pub(super) fn came_up(&self, id: &str, now: Duration) {
+    pub(super) fn came_up(&self, id: &str, pid: i32, now: Duration) {
         // There is no entry for a server that this process has not started.
         if let Some(watch) = self.0.borrow_mut().get_mut(id) {
             watch.clear_timer();
             watch.starting = None;
-            (watch.is_restarting, watch.awaits_restart) = (false, false);
+            // A process that is to end may have lost its connection meanwhile.
+            watch.restarting.take_if(|restarting| *restarting != pid);
             watch.up_since = Some(now);
         }
     }
@@ -65,6 +69,10 @@ impl Watches {
 }
 
 impl Watch {
+    fn forget_restart(&mut self) {
+        (self.restarting, self.awaits_restart) = (None, false);
+    }
+
     fn clear_timer(&mut self) {
         if let Some(timer) = self.timer.take() {
             timer.clear();
@@ -114,7 +122,7 @@ impl Fleet {
     /// server.
     pub(crate) fn server_left(&self, claim: &ServerClaim) {
         let Some(info) = self.record(&claim.id) else { return };
-        let is_restarting = self.0.watches.with(&claim.id, |watch| watch.is_restarting);
+        let is_restarting = self.0.watches.with(&claim.id, |watch| watch.restarting == Some(claim.pid));
         if is_restarting || (is_kept_up(&info) && !self.is_stopped(&claim.id)) {
             let reason =
                 if is_restarting { "it has ended, to be restarted" } else { "it left without being stopped" };
@@ -134,10 +142,13 @@ impl Fleet {
         }
     }
 
-    /// Has a server that agreed to restart, and has not ended in time, started when it has ended: by its leaving, so that no
-    /// other restart starts it too.
-    pub(crate) fn restart_when_ended(&self, id: &str) {
-        self.0.watches.with(id, |watch| (watch.is_restarting, watch.awaits_restart) = (true, false));
+    /// Has a server that agreed to restart, and has not ended in time, started when it has ended.
+    pub(crate) fn restart_when_ended(&self, target: Target) {
+        self.0.watches.with(&target.id, |watch| watch.restarting = Some(target.pid));
+        // Else it is started when it leaves.
+        if !self.is_here(&target.id) {
+            self.try_again(target, "it has left, to be restarted");
+        }
     }
 
     /// A user restarts a server: one process is started once it has ended, whatever was commanded before.
@@ -155,7 +166,7 @@ impl Fleet {
     /// stop.
     pub(crate) fn forget_restart(&self, id: &str) {
         if let Some(watch) = self.0.watches.0.borrow_mut().get_mut(id) {
-            (watch.is_restarting, watch.awaits_restart) = (false, false);
+            watch.forget_restart();
         }
     }
 
@@ -190,16 +201,16 @@ impl Fleet {
 }
 
 impl Attempt {
-    /// Whether the start is no longer needed: the server came back by itself, is starting or was stopped, or the master
-    /// was.
+    /// Whether the start is no longer needed: the server came back by itself, is starting or was stopped, another start has
+    /// restarted it, or the master was stopped.
     fn is_moot(&self) -> bool {
         let Self { fleet, target, .. } = self;
         let is_starting = fleet.0.watches.with(&target.id, |watch| watch.starting.is_some());
-        let is_restarting = fleet.0.watches.with(&target.id, |watch| watch.is_restarting);
+        let is_restarting = fleet.0.watches.with(&target.id, |watch| watch.restarting.is_some());
         fleet.is_over()
             || is_starting
             || fleet.is_here(&target.id)
-            || (fleet.is_stopped(&target.id) && !is_restarting)
+            || !(is_restarting || is_kept_up(&target.info) && !fleet.is_stopped(&target.id))
     }
 
     fn reach(self, attempt: u32) {

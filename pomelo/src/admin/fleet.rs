@@ -12,7 +12,7 @@ use crate::admin::registration::ServerClaim;
 use crate::record::text;
 use crate::{Application, ServerInfo, State, starter};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,8 +24,9 @@ pub(super) struct FleetInner {
     app: Application,
     /// Records that `add` has started.
     added: RefCell<BTreeMap<String, ServerInfo>>,
-    /// Servers that a user has stopped, killed or restarted, until they register again.
-    stopped: RefCell<BTreeSet<String>>,
+    /// Servers that a user has stopped or restarted, each with the process that is to end, until another one registers or is
+    /// started.
+    stopped: RefCell<BTreeMap<String, Option<i32>>>,
     /// Whether servers show tokens, so that their claims can be believed.
     has_tokens: bool,
     /// Whether all servers, and soon the master, are to end.
@@ -102,6 +103,11 @@ impl Fleet {
         starting.map(|(pid, id)| Target { info: self.record(&id).unwrap_or_default(), id, pid }).collect()
     }
 
+    /// Whether a process of this host was started for a server that is not registered.
+    pub(crate) fn is_starting(&self, id: &str) -> bool {
+        self.starting().iter().any(|target| target.id == id)
+    }
+
     /// Whether a server's process has ended. On another host, whether the server has left.
     pub(crate) fn has_ended(&self, target: &Target) -> bool {
         let Target { id, pid, info } = target;
@@ -131,11 +137,11 @@ impl Fleet {
         added.or_else(|| self.0.app.server_from_config(id).cloned())
     }
 
-    /// Marks a server as stopped.
-    pub(crate) fn stop(&self, id: &str) {
-        // Only servers that can be started again, so that the set stays small.
+    /// Marks a server as stopped, and its process, if it has one, as a process that is to end.
+    pub(crate) fn stop(&self, id: &str, pid: Option<i32>) {
+        // Only servers that can be started again, so that the map stays small.
         if self.record(id).is_some() {
-            self.0.stopped.borrow_mut().insert(id.to_owned());
+            self.0.stopped.borrow_mut().insert(id.to_owned(), pid);
         }
     }
 
@@ -145,13 +151,17 @@ impl Fleet {
     }
 
     pub(crate) fn is_stopped(&self, id: &str) -> bool {
-        self.0.stopped.borrow().contains(id)
+        self.0.stopped.borrow().contains_key(id)
     }
 
-    /// Notes that a server has registered. (In Node a server that was stopped once and started again is never restarted.)
-    pub(crate) fn came_up(&self, id: &str) {
-        self.goes_on(id);
-        self.0.watches.came_up(id, self.now());
+    /// Notes that a server has registered. (In Node a server that was stopped once and started again is never restarted.) A
+    /// process that was told to end, and only comes back after its connection was lost, is still to end.
+    pub(crate) fn came_up(&self, id: &str, pid: i32) {
+        let is_to_end = self.0.stopped.borrow().get(id) == Some(&Some(pid));
+        if !is_to_end {
+            self.goes_on(id);
+        }
+        self.0.watches.came_up(id, pid, self.now());
     }
 
     /// Starts servers one after the other, each in its own turn of the loop, so that a stop is not held up.
@@ -196,6 +206,7 @@ impl Fleet {
         let fleet = self.clone();
         let started = starter::run(&self.0.app, info, move |exit| fleet.process_ended(&exit));
         let started = started.map_err(|error| error.to_string())?;
+        self.goes_on(&started.id);
         self.0.watches.starts(&started);
         Ok(())
     }

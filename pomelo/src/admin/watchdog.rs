@@ -155,3 +155,32 @@ pub(crate) fn records(servers: Value) -> Vec<ServerInfo> {
     };
     servers.into_iter().filter_map(|(_, server)| record(server)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Watchdog;
+    use crate::admin::{Credentials, MasterAgent, MasterOptions};
+    use crate::{Application, Options};
+    use async_wrap::Environment;
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    #[test]
+    fn only_servers_of_the_configuration_are_remembered_as_started() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config");
+        fs::create_dir(&config).expect("a folder");
+        let write = |name, text| fs::write(config.join(name), text).expect("a file");
+        write("master.json", r#"{"id": "master-1", "host": "127.0.0.1", "port": 3005}"#);
+        write("servers.json", r#"{"chat": [{"id": "chat-1", "host": "127.0.0.1", "port": 6050}]}"#);
+        let env = Environment::with_new_loop().expect("a loop");
+        let app = Application::new(&env, Options::new(folder.path())).expect("a good configuration");
+        let agent = MasterAgent::new(&env, MasterOptions::new(Credentials::new()), ()).expect("an agent");
+        let watchdog = Watchdog::new(&app);
+        for number in 0..1000 {
+            watchdog.record(&agent, &format!("visitor-{number}"));
+        }
+        watchdog.record(&agent, "chat-1");
+        assert_eq!(*watchdog.0.started.borrow(), BTreeSet::from(["chat-1".to_owned()]));
+    }
+}

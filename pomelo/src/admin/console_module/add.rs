@@ -46,7 +46,8 @@ impl Command {
 
     fn add_one(self, servers: Vec<ServerInfo>, reply: Reply) {
         let Some(server) = servers.into_iter().next() else { return reply.fail(MISSING) };
-        if text(&server, "id").is_some_and(|id| self.agent.server(id).is_some()) {
+        let has_process = |id| self.agent.has_server(id) || self.fleet.is_starting(id);
+        if text(&server, "id").is_some_and(has_process) {
             return reply.fail(format_args!("id has been registered. id:{}", server["id"]));
         }
         self.fleet.add(server, move |result| match result {

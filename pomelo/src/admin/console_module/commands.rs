@@ -63,7 +63,7 @@ impl Command {
     fn stop_one(&self, id: String, then: impl FnOnce(Option<String>) + 'static) {
         let times = self.agent.times();
         let Some(target) = self.fleet.target(&id) else { return self.stop_coming(&id, then) };
-        self.fleet.stop(&id);
+        self.fleet.stop(&id, Some(target.pid));
         self.fleet.forget_restart(&id);
         let fleet = self.fleet.clone();
         self.fleet.order(target, "stop", [times.answer_within, times.stop_within], move |outcome| {
@@ -83,8 +83,9 @@ impl Command {
         if !self.fleet.is_coming(id) {
             return then(Some(UNKNOWN.into()));
         }
-        self.fleet.stop(id);
-        let Some(target) = self.fleet.give_up(id).into_iter().next() else { return then(None) };
+        let starting = self.fleet.give_up(id).into_iter().next();
+        self.fleet.stop(id, starting.as_ref().map(|target| target.pid));
+        let Some(target) = starting else { return then(None) };
         let id = id.to_owned();
         self.fleet.wait_for_end(target, self.agent.times().stop_within, move |has_ended| {
             then((!has_ended).then(|| format!("server {id} has not ended yet")));
@@ -190,10 +191,11 @@ impl Command {
             return self.start_now(Target { id, pid: 0, info }, then);
         };
         // So that it is not taken for a crashed server when it ends.
-        self.fleet.stop(&id);
+        self.fleet.stop(&id, Some(target.pid));
         self.fleet.await_restart(&id);
         let fleet = self.fleet.clone();
         let within = [times.answer_within, times.restart_after];
+        let pid = target.pid;
         self.fleet.order(target, "restart", within, move |outcome| match outcome {
             Outcome::Ended if fleet.is_here(&id) => then(Err("another process has its id".into())),
             Outcome::Ended if fleet.takes_restart(&id) => start(&fleet, Target { id, pid: 0, info }, then),
@@ -202,7 +204,7 @@ impl Command {
             Outcome::Ended => then(Err("it was stopped meanwhile".into())),
             Outcome::Obeys => {
                 // A second process would only wait for the first one's end.
-                fleet.restart_when_ended(&id);
+                fleet.restart_when_ended(Target { id, pid, info });
                 then(Err("it has not ended in time, and is started when it has".into()));
             }
             Outcome::Refused(reason) => {
@@ -217,7 +219,7 @@ impl Command {
         if !self.fleet.is_coming(&target.id) {
             return then(Err("it does not run".into()));
         }
-        if self.fleet.starting().iter().any(|starting| starting.id == target.id) {
+        if self.fleet.is_starting(&target.id) {
             return then(Err("it is starting".into()));
         }
         self.fleet.give_up(&target.id);
@@ -227,7 +229,6 @@ impl Command {
 
 /// Starts a server that has ended. If that fails, the start of a server that is kept up is repeated.
 fn start(fleet: &Fleet, target: Target, then: impl FnOnce(Result<(), String>) + 'static) {
-    fleet.goes_on(&target.id);
     let trying = fleet.clone();
     fleet.launch(target.info.clone(), move |result| {
         if let Err(reason) = &result {
