@@ -156,6 +156,8 @@ impl Socket {
         let _down = LAYER.down("Socket::from_fd", Facts::default);
         let wrap = StreamWrap::from_fd(env.loop_handle(), fd).map_err(|error| match error.errno() {
             Errno::ENOTSOCK | Errno::ENOTCONN => {
+                #[cfg(upcall_faults)]
+                uv_core::faults::reached(uv_core::faults::Branch::SocketUnusable);
                 Error::new(ErrorCode::InvalidHandleType, "from_fd: this is not a connected stream socket")
             }
             _ => error.into(),

@@ -75,6 +75,8 @@ impl ListenQuery {
             ListenTarget::Port(port) => {
                 match self.bind_tcp(event_loop, (Ipv6Addr::UNSPECIFIED, *port).into()) {
                     Err(error) if error.errno().is_no_ipv6() && !self.ipv6_only => {
+                        #[cfg(upcall_faults)]
+                        crate::uv_core::faults::reached(crate::uv_core::faults::Branch::WithoutIpv6);
                         self.bind_tcp(event_loop, (Ipv4Addr::UNSPECIFIED, *port).into())
                     }
                     result => result,

@@ -117,7 +117,11 @@ impl Socket {
                 Ok(()) => {}
                 Err(error) if error.errno() == Errno::EALREADY => {}
                 // As in Node (`tryReadStart`), a socket that cannot be read is destroyed.
-                Err(error) => self.destroy_with(error.into()),
+                Err(error) => {
+                    #[cfg(upcall_faults)]
+                    uv_core::faults::reached(uv_core::faults::Branch::SocketUnread);
+                    self.destroy_with(error.into());
+                }
             }
         }
     }

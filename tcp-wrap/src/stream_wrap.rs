@@ -342,7 +342,11 @@ impl StreamWrap {
 #[inline]
 fn at_once(result: Result<usize>) -> Result<usize> {
     match result {
-        Err(error) if error.errno() == Errno::EAGAIN => Ok(0),
+        Err(error) if error.errno() == Errno::EAGAIN => {
+            #[cfg(upcall_faults)]
+            uv_core::faults::reached(uv_core::faults::Branch::WriteAtOnceBlocks);
+            Ok(0)
+        }
         result => result,
     }
 }

@@ -136,6 +136,9 @@ impl Loop {
     pub fn new() -> Result<Self> {
         let poller = Poller::new()?;
         let inbox = Inbox::new(poller.waker());
+        let spare_fd = sys::fd::open_spare();
+        #[cfg(upcall_faults)]
+        crate::faults::reached_if(crate::faults::Branch::SpareMissing, &spare_fd);
         let inner = LoopInner {
             origin: Origin::now(),
             now: Cell::new(Duration::ZERO),
@@ -153,7 +156,7 @@ impl Loop {
             signalled: Cell::new(false),
             read_buffer: Cell::new(None),
             spare_output: Cell::new(None),
-            spare_fd: Cell::new(sys::fd::open_spare().ok()),
+            spare_fd: Cell::new(spare_fd.ok()),
             poller,
             timers: TimerQueue::default(),
             idle: Watchers::default(),
@@ -458,6 +461,10 @@ impl LoopHandle {
     pub(crate) fn restore_spare_fd(&self) -> bool {
         let spare = self.0.spare_fd.take().or_else(|| sys::fd::open_spare().ok());
         let restored = spare.is_some();
+        #[cfg(upcall_faults)]
+        if !restored {
+            crate::faults::reached(crate::faults::Branch::SpareLost);
+        }
         self.0.spare_fd.set(spare);
         restored
     }

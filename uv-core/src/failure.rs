@@ -62,6 +62,8 @@ impl Failure {
     /// ```
     #[must_use]
     pub fn of(call: Call, errno: Errno) -> Self {
+        #[cfg(upcall_faults)]
+        crate::faults::failed(call, errno);
         let errno = errno.raw();
         match errno {
             libc::EINTR if call != Call::Connect => return Self::Interrupted,

@@ -168,6 +168,10 @@ impl LoopHandle {
         let (paused, now) = (&self.inner().paused, self.now());
         self.end_troubles(now);
         let due = paused.take(|one| one.until <= now);
+        #[cfg(upcall_faults)]
+        if !due.is_empty() {
+            crate::faults::reached(crate::faults::Branch::PauseEnds);
+        }
         paused.look_again();
         due.into_iter().for_each(|one| one.handle.resume());
     }
@@ -181,9 +185,13 @@ impl LoopHandle {
             }
             // Without a spare descriptor the next connection would fail again.
             if trouble.is_lack_of_descriptors() && !self.restore_spare_fd() {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::TroubleWithoutSpare);
                 trouble.last = now;
                 return true;
             }
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::TroubleEnds);
             log::warn!(
                 target: "uv_core",
                 "{}: works again: failed {} times within {} ms ({})",
@@ -208,6 +216,8 @@ impl LoopHandle {
     #[cold]
     fn resume_needy(&self) {
         let paused = &self.inner().paused;
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::PauseEndsEarly);
         let needy = paused.take(|one| one.needs_descriptor);
         paused.look_again();
         needy.into_iter().for_each(|one| one.handle.resume());

@@ -168,9 +168,21 @@ impl Pipe {
         let is_path = name.as_bytes().first().is_some_and(|first| *first != 0);
         let bound = if is_path { SocketFile::bind(name, bind) } else { bind().map(|()| None) };
         let file = bound.map_err(|errno| match errno {
-            Errno::ENOENT => failed(Errno::EACCES).noting(NO_DIRECTORY),
-            Errno::EADDRINUSE if is_path && is_left_over(name, &addr) => failed(errno).noting(LEFT_OVER),
-            errno => failed(errno),
+            Errno::ENOENT => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::BindWithoutFolder);
+                failed(Errno::EACCES).noting(NO_DIRECTORY)
+            }
+            Errno::EADDRINUSE if is_path && is_left_over(name, &addr) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::BindLeftOver);
+                failed(errno).noting(LEFT_OVER)
+            }
+            errno => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::BindNameFails);
+                failed(errno)
+            }
         })?;
         self.inner().set_target(name.display());
         self.inner().set(BOUND);
@@ -305,6 +317,8 @@ fn stop_waiting(fd: &OwnedFd) -> Result<bool, Errno> {
     if own.is_ok_and(|own| sys::reopen::replace(fd, &own).is_ok()) {
         return Ok(false);
     }
+    #[cfg(upcall_faults)]
+    crate::faults::reached(crate::faults::Branch::ModeLent);
     sys::reopen::lend(fd.as_fd())
 }
 

@@ -105,7 +105,11 @@ const FORKED: &str = "the loop belongs to the process from which this one was fo
 
 impl Poller {
     pub(crate) fn new() -> Result<Self> {
-        let failed = |error: io::Error| Error::new("epoll_create", Errno::from(error));
+        let failed = |error: io::Error| {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::LoopFails);
+            Error::new("epoll_create", Errno::from(error))
+        };
         let poll = Poll::new().map_err(failed)?;
         let registry = poll.registry().try_clone().map_err(failed)?;
         let waker = Arc::new(Waker::new(&registry, WAKE).map_err(failed)?);
@@ -188,11 +192,15 @@ impl Poller {
         match polled {
             Ok(()) => Ok(self.batch(events)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::WaitInterrupted);
                 events.clear();
                 Ok(self.batch(events))
             }
             Err(error) => {
                 self.events.set(Some(events));
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::WaitFails);
                 Err(Error::new("epoll_wait", Errno::from(error)))
             }
         }
@@ -202,6 +210,7 @@ impl Poller {
     #[cfg(upcall_faults)]
     pub(crate) fn wait_interrupted(&self) -> Result<Batch<'_>> {
         self.check_process("run")?;
+        crate::faults::reached(crate::faults::Branch::WaitInterrupted);
         Ok(self.batch(Events::with_capacity(EVENTS_PER_WAIT)))
     }
 

@@ -87,8 +87,16 @@ pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
     while state.threads < pool.size && !state.pauses() {
         match start_thread(pool) {
             Ok(()) => state.threads += 1,
-            Err(errno) if state.threads > 0 => state.refuse(errno),
-            Err(errno) => return Err(errno),
+            Err(errno) if state.threads > 0 => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::PoolWithFewer);
+                state.refuse(errno);
+            }
+            Err(errno) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::PoolWithout);
+                return Err(errno);
+            }
         }
     }
     pool.queue(state, job);

@@ -229,8 +229,14 @@ impl Signals {
 
     fn watch(&self, signal: &Signal, watch: Watch) -> Result<(), Errno> {
         if self.pipe.get().is_none() {
-            let pipe = SignalPipe::open()?;
-            signal.loop_handle().inner().poller.register_signals(pipe.fd())?;
+            let pipe = SignalPipe::open();
+            #[cfg(upcall_faults)]
+            crate::faults::reached_if(crate::faults::Branch::SignalPipeFails, &pipe);
+            let pipe = pipe?;
+            let watched = signal.loop_handle().inner().poller.register_signals(pipe.fd());
+            #[cfg(upcall_faults)]
+            crate::faults::reached_if(crate::faults::Branch::SignalPipeFails, &watched);
+            watched?;
             // The cell was empty right before, and no other code ran since.
             let _ = self.pipe.set(pipe);
         }

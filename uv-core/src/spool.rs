@@ -246,15 +246,33 @@ fn say(output: BorrowedFd<'_>, lost: &mut u64) -> Result<(), Errno> {
 fn write_all(output: BorrowedFd<'_>, mut data: &[u8]) -> Result<(), Errno> {
     while !data.is_empty() {
         match sys::output::write(output, data) {
-            Ok(0) => return Err(Errno::from_raw(libc::EIO)),
+            Ok(0) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::OutputEnds);
+                return Err(Errno::from_raw(libc::EIO));
+            }
             Ok(count) => data = data.get(count..).unwrap_or_default(),
-            Err(Errno::EINTR) => {}
+            Err(Errno::EINTR) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::OutputInterrupted);
+            }
             // Another process has made the open file non-blocking.
             Err(errno) if errno.would_block() => match sys::output::wait_writable(output) {
-                Err(errno) if errno != Errno::EINTR => return Err(errno),
-                _ => {}
+                Err(errno) if errno != Errno::EINTR => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::OutputWaitFails);
+                    return Err(errno);
+                }
+                _ => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::OutputBlocks);
+                }
             },
-            Err(errno) => return Err(errno),
+            Err(errno) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::OutputFails);
+                return Err(errno);
+            }
         }
     }
     Ok(())

@@ -182,8 +182,16 @@ impl Tcp {
         }
         match sys::socket::bind(fd, &sockaddr) {
             Ok(()) => {}
-            Err(Errno::EADDRINUSE) => self.inner().set_delayed_error(Errno::EADDRINUSE),
-            Err(errno) => return Err(failed(errno)),
+            Err(Errno::EADDRINUSE) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::BindDelays);
+                self.inner().set_delayed_error(Errno::EADDRINUSE);
+            }
+            Err(errno) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::BindFails);
+                return Err(failed(errno));
+            }
         }
         self.inner().set_target(addr);
         self.inner().set(BOUND);

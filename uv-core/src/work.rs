@@ -148,7 +148,11 @@ impl<W, T> Task<W, T> {
         match stage {
             Stage::Done(Ok(value)) => after(Ok(value)),
             Stage::Done(Err(panic)) => resume_unwind(panic),
-            Stage::Failed(reason) => after(Err(Error::new("queue_work", reason))),
+            Stage::Failed(reason) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::WorkFails);
+                after(Err(Error::new("queue_work", reason)));
+            }
             // The loop is told only when the work has ended.
             Stage::Queued(_) | Stage::Running => {}
         }

@@ -105,11 +105,17 @@ impl Tower {
         match &error {
             // The peer has closed its end. Reading reports that too, behind what the peer sent before.
             Error::System(system) if has_ended(system) => {
+                #[cfg(upcall_faults)]
+                uv_core::faults::reached(uv_core::faults::Branch::ChannelEnds);
                 self.channel.outbox.abandon();
                 self.channel.resume();
             }
             _ if author == Author::Program => self.handler.on_unsent(error),
-            _ => self.fail(error),
+            _ => {
+                #[cfg(upcall_faults)]
+                uv_core::faults::reached(uv_core::faults::Branch::ChannelFails);
+                self.fail(error);
+            }
         }
     }
 

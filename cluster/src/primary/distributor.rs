@@ -171,6 +171,8 @@ impl Distributor {
             Ok(fd) => Some(self.numbered(fd)),
             Err(error) => {
                 if error.failure() != Failure::Waiting {
+                    #[cfg(upcall_faults)]
+                    uv_core::faults::reached(uv_core::faults::Branch::DealFails);
                     log::warn!(target: "cluster", "{error}");
                 }
                 None

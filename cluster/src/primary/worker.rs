@@ -164,7 +164,13 @@ impl WorkerHandle {
         // Signal 0 only asks. `EPERM` is what the system says of a living worker that has become another user.
         let is_missing =
             |error: &Error| matches!(error, Error::System(error) if error.errno() == Errno::ESRCH);
-        self.0.status.get().is_some() || self.kill(0).is_err_and(|error| is_missing(&error))
+        let has_ended = self.0.status.get().is_some();
+        let is_dead = has_ended || self.kill(0).is_err_and(|error| is_missing(&error));
+        #[cfg(upcall_faults)]
+        if is_dead && !has_ended {
+            uv_core::faults::reached(uv_core::faults::Branch::WorkerMissing);
+        }
+        is_dead
     }
 
     /// How the process ended, once that is known.

@@ -44,6 +44,8 @@ impl WorkerEnd {
     fn socket_lost(&self, id: QueryId, socket: SocketId, address: &Address) -> Result<(), ProtocolError> {
         let worker = &self.0;
         let question = worker.table.take_question(id).ok_or(ProtocolError::Unexpected)?;
+        #[cfg(upcall_faults)]
+        uv_core::faults::reached(uv_core::faults::Branch::SharedSocketLost);
         // Otherwise the next query for it would find it in use.
         worker.channel.tell(&Message::Close { socket });
         let error = uv_core::Error::new("listen", Errno::EMFILE).on(address);
@@ -65,6 +67,8 @@ impl WorkerEnd {
         {
             faux.set_refused();
             if fds.len() < announced {
+                #[cfg(upcall_faults)]
+                uv_core::faults::reached(uv_core::faults::Branch::ConnectionsLost);
                 faux.wait_for_descriptors(worker);
             }
         }

@@ -23,7 +23,14 @@ pub fn is_port_free(host: &str, port: u16) -> bool {
     let address = host.parse().unwrap_or_else(|_| IpAddr::from([0; 4]));
     match TcpListener::bind(SocketAddr::new(address, port)) {
         Ok(_) => true,
-        Err(error) => Failure::of(Call::Open, Errno::from(&error)) == Failure::Passing,
+        Err(error) => {
+            let is_unchecked = Failure::of(Call::Open, Errno::from(&error)) == Failure::Passing;
+            #[cfg(upcall_faults)]
+            if is_unchecked {
+                uv_core::faults::reached(uv_core::faults::Branch::PortUnchecked);
+            }
+            is_unchecked
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 #![cfg(upcall_faults)]
 #![forbid(unsafe_code)]
 
+mod branches;
 mod cluster;
 mod core;
 mod http;

@@ -1,5 +1,6 @@
 //! The program: runs scenarios on all cores, shows how far it is, prints the table, and replays one seed with its trace.
 
+use crate::branches::{self, Counts};
 use crate::{ALL, REGRESSIONS, Scenario};
 use clap::Parser;
 use std::collections::BTreeMap;
@@ -38,6 +39,9 @@ struct Options {
     #[arg(long, hide = true, num_args = 2)]
     part: Option<Vec<u64>>,
 }
+
+/// Begins the line with the branches that a process has reached.
+const BRANCHES: &str = "branches\t";
 
 /// What one scenario showed under all seeds.
 #[derive(Default)]
@@ -141,6 +145,7 @@ fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i3
         }
         tell(&mut seeds, &mut turns, &mut micros, &mut faults);
     }
+    let _ = writeln!(out, "{BRANCHES}{}", Counts::take());
     0
 }
 
@@ -176,8 +181,12 @@ fn run_all(chosen: &[Scenario], options: &Options) -> i32 {
     let mut sums: Vec<Sum> = chosen.iter().map(|_| Sum::default()).collect();
     let total = options.seeds * chosen.len() as u64;
     let is_seen = std::io::stderr().is_terminal();
+    let mut reached = Counts::default();
     for line in heard {
-        take_line(&mut sums, chosen, &line);
+        match line.strip_prefix(BRANCHES) {
+            Some(words) => reached.add(words),
+            None => take_line(&mut sums, chosen, &line),
+        }
         if is_seen {
             let done: u64 = sums.iter().map(|sum| sum.seeds).sum();
             let rate = done as f64 / began.elapsed().as_secs_f64();
@@ -189,6 +198,11 @@ fn run_all(chosen: &[Scenario], options: &Options) -> i32 {
     }
     let died = children.into_iter().any(|mut child| !child.wait().is_ok_and(|status| status.success()));
     table(chosen, &sums, began.elapsed());
+    say(format_args!("\nbranches of error handling: {}", reached.table().join("\n")));
+    // A part of the scenarios, or of the seeds, reaches a part of the branches.
+    let is_whole = chosen.len() == ALL.len() && options.seeds >= branches::SEEDS;
+    let wrong = if is_whole { reached.judge() } else { Vec::new() };
+    wrong.iter().for_each(|wrong| say(format_args!("{wrong}")));
     if died {
         eprintln!("a process of the run died");
     }

@@ -13,6 +13,7 @@
 //!
 //! The package `upcall-testing` is made for tests; this module is what it stands on.
 
+mod branches;
 mod calls;
 mod children;
 mod clock;
@@ -22,6 +23,7 @@ mod plan;
 mod ready;
 mod signals;
 
+pub use branches::{Branch, CALLS, ERRNOS, reached, take_failed, take_reached};
 pub use children::{
     Started, child_has_argument, deliver_signals, end_child, is_stopped, play_child, take_child_fd,
     take_started,
@@ -33,6 +35,7 @@ pub use plan::{Fault, Kind, Plan};
 pub use ready::{forget_loop, next_ready, next_ready_after};
 pub use signals::Condition;
 
+pub(crate) use branches::{failed, reached_if};
 pub(crate) use calls::{limit_fds, read_into, refuse, write_from, write_len};
 pub(crate) use children::{
     abandon, adopt, child_pid, child_stdin, child_variable, collect, kill_by_pid, kill_by_pidfd,

@@ -162,7 +162,13 @@ impl Process {
         let program = options.program().map_err(failed)?;
         let stdio = ChildStdio::prepare(options.slots()).map_err(failed)?;
         let child = start(&program, stdio.fds()).map_err(|refused| {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::SpawnFails);
             let error = failed(refused.errno);
+            #[cfg(upcall_faults)]
+            if refused.is_folder {
+                crate::faults::reached(crate::faults::Branch::SpawnFolderFails);
+            }
             if refused.is_folder { error.noting(FOLDER_REFUSED) } else { error }
         })?;
         let pid = child.pid;
@@ -189,8 +195,14 @@ impl Process {
         let child = self.0.child.borrow();
         let sent = match &*child {
             Some(child) => sys::process::signal(child.pidfd.as_fd(), signum),
-            None => Err(Errno::ESRCH),
+            None => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::KillEnded);
+                Err(Errno::ESRCH)
+            }
         };
+        #[cfg(upcall_faults)]
+        crate::faults::reached_if(crate::faults::Branch::KillFails, &sent);
         sent.map_err(|errno| Error::new("kill", errno).on(self.0.pid))
     }
 }
@@ -203,12 +215,16 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Spawned, Refused>
     for pause in BUSY_PAUSES {
         match sys::spawn::spawn(program, fds) {
             Err(Refused { errno: Errno::ETXTBSY, .. }) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::SpawnRepeats);
                 log::debug!(target: "uv_core", "spawn: ETXTBSY: retried in {pause} ms");
                 std::thread::sleep(Duration::from_millis(pause));
             }
             result => return result,
         }
     }
+    #[cfg(upcall_faults)]
+    crate::faults::reached(crate::faults::Branch::SpawnRepeatsOften);
     sys::spawn::spawn(program, fds)
 }
 
@@ -225,6 +241,8 @@ impl ProcessInner {
         match event_loop.inner().poller.register(child.pidfd.as_fd(), inner.handle.key(), false) {
             Ok(()) => drop(inner.child.replace(Some(child))),
             Err(errno) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ChildUnwatched);
                 inner.handle.close();
                 return Err(errno);
             }
@@ -248,7 +266,11 @@ fn collect(child: &Spawned) -> Option<ExitStatus> {
     match sys::process::try_collect(child) {
         Ok(None) => None,
         Ok(Some(ended)) => Some(ExitStatus { code: ended.code, signal: ended.signal }),
-        Err(_) => Some(ExitStatus::UNKNOWN),
+        Err(_) => {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::ChildLost);
+            Some(ExitStatus::UNKNOWN)
+        }
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) fn adopt(child: Spawned) {
         None => reaper.start(&mut orphans),
     };
     if let Err(errno) = watched {
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::OrphanUnwatched);
         // Without a thread the child becomes a zombie. The next orphan tries to start a thread, which then collects all
         // of them.
         log::warn!(target: "uv_core", "{}: {errno}: a child without a handle will not be collected", Call::Spawn);

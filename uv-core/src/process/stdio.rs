@@ -84,8 +84,16 @@ impl ChildStdio {
                 self.reopened.push(own);
                 Ok(ChildFd { fd, ..shared })
             }
-            Err(_) if is_standard && is_ours => Err(Errno::EBUSY),
-            Err(_) => Ok(ChildFd { make_blocking: is_standard, ..shared }),
+            Err(_) if is_standard && is_ours => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ModeBusy);
+                Err(Errno::EBUSY)
+            }
+            Err(_) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ModeBlocks);
+                Ok(ChildFd { make_blocking: is_standard, ..shared })
+            }
         }
     }
 

@@ -79,6 +79,8 @@ impl StreamInner {
             return Err(failed(Errno::EINVAL));
         }
         if let Some(errno) = self.delayed_error() {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::ListenTellsBind);
             return Err(failed(errno));
         }
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EINVAL))?;
@@ -118,7 +120,12 @@ impl StreamInner {
 
     /// The listener's own address is read for the error, because it may have been bound to port 0.
     fn accept_error(&self, errno: Errno) -> Error {
-        let address = self.fd.get().and_then(|fd| sys::socket::local_addr(fd).ok()?.as_inet());
+        let address = self.fd.get().and_then(|fd| {
+            let addr = sys::socket::local_addr(fd);
+            #[cfg(upcall_faults)]
+            crate::faults::reached_if(crate::faults::Branch::ListenerWithoutAddress, &addr);
+            addr.ok()?.as_inet()
+        });
         match address {
             Some(address) => Error::new("accept", errno).on(address),
             None => self.error("accept", errno),
@@ -149,11 +156,21 @@ impl StreamInner {
             match sys::socket::accept(fd) {
                 Ok(connection) => return Ok(connection),
                 Err(errno) => match Failure::of(Call::Accept, errno) {
-                    Failure::Interrupted | Failure::Connection => refused = errno,
-                    _ => return Err(failed(errno)),
+                    Failure::Interrupted | Failure::Connection => {
+                        #[cfg(upcall_faults)]
+                        crate::faults::reached(crate::faults::Branch::AcceptSkips);
+                        refused = errno;
+                    }
+                    _ => {
+                        #[cfg(upcall_faults)]
+                        crate::faults::reached(crate::faults::Branch::AcceptFails);
+                        return Err(failed(errno));
+                    }
                 },
             }
         }
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::AcceptLosesPatience);
         Err(failed(refused))
     }
 
@@ -203,13 +220,23 @@ impl Stream {
                     }
                 }
                 Err(errno) => match Failure::of(Call::Accept, errno) {
-                    Failure::Waiting => return self.all_accepted(listener, batch - room),
+                    Failure::Waiting => {
+                        #[cfg(upcall_faults)]
+                        crate::faults::reached(crate::faults::Branch::ListenerDrained);
+                        return self.all_accepted(listener, batch - room);
+                    }
                     Failure::Interrupted | Failure::Connection => {
+                        #[cfg(upcall_faults)]
+                        crate::faults::reached(crate::faults::Branch::ListenerSkips);
                         patience -= 1;
                         aborted = errno;
                     }
                     _ if is_lack_of_descriptors(errno) => return self.shed(listener, fd, errno),
-                    _ => return self.accept_later(listener, errno),
+                    _ => {
+                        #[cfg(upcall_faults)]
+                        crate::faults::reached(crate::faults::Branch::ListenerPauses);
+                        return self.accept_later(listener, errno);
+                    }
                 },
             }
         }
@@ -218,6 +245,8 @@ impl Stream {
             return;
         }
         if patience == 0 && room == batch {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::ListenerLosesPatience);
             // After this many aborted connections in a row the connections are not the cause.
             return self.accept_later(listener, aborted);
         }
@@ -239,10 +268,16 @@ impl Stream {
     #[cold]
     fn shed(&self, listener: &Listener, fd: BorrowedFd<'_>, lack: Errno) {
         let inner = &self.0;
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::ListenerSheds);
         let Some(spare) = inner.event_loop().take_spare_fd() else {
             if inner.event_loop().restore_spare_fd() {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ShedOpensSpare);
                 return inner.push_ready();
             }
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::ShedWithoutSpare);
             // Another thread has taken even the spare descriptor.
             return self.accept_later(listener, lack);
         };
@@ -256,7 +291,10 @@ impl Stream {
                     shed += 1;
                 }
                 Err(errno) => match Failure::of(Call::Accept, errno) {
-                    Failure::Interrupted | Failure::Connection => {}
+                    Failure::Interrupted | Failure::Connection => {
+                        #[cfg(upcall_faults)]
+                        crate::faults::reached(crate::faults::Branch::ShedSkips);
+                    }
                     _ => {
                         failed = Some(errno);
                         break;
@@ -269,9 +307,21 @@ impl Stream {
             log::warn!(target: "uv_core", "accept: {lack}: connections are closed unserved");
         }
         match failed {
-            Some(errno) if errno.would_block() => inner.ready.clear(Readiness::READABLE),
-            _ if shed == 0 => self.accept_later(listener, failed.unwrap_or(lack)),
-            _ => inner.push_ready(),
+            Some(errno) if errno.would_block() => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ShedDrained);
+                inner.ready.clear(Readiness::READABLE);
+            }
+            _ if shed == 0 => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ShedFails);
+                self.accept_later(listener, failed.unwrap_or(lack));
+            }
+            _ => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ShedGoesOn);
+                inner.push_ready();
+            }
         }
     }
 

@@ -32,11 +32,16 @@ impl StreamInner {
         match result {
             // An interrupted connect continues in the kernel.
             Err(Errno::EINPROGRESS | Errno::EINTR) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ConnectGoesOn);
                 // Readiness from an earlier attempt does not apply to this one.
                 let either = Readiness::READABLE | Readiness::WRITABLE;
                 self.ready.clear(either | Readiness::PEER_ENDED | Readiness::FAILED);
                 self.clear(END_TOLD);
-                self.watch_writable().map_err(failed)?;
+                let watched = self.watch_writable();
+                #[cfg(upcall_faults)]
+                crate::faults::reached_if(crate::faults::Branch::ConnectUnwatched, &watched);
+                watched.map_err(failed)?;
             }
             // As in libuv, `on_connect` reports refusals; mistakes such as an unreachable network are returned
             // immediately.
@@ -45,9 +50,19 @@ impl StreamInner {
                     && delayed.is_none()
                     && self.handle.kind() != HandleKind::Pipe =>
             {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ConnectReturns);
                 return Err(failed(errno));
             }
             known => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached_if(
+                    match delayed {
+                        Some(_) => crate::faults::Branch::ConnectTellsBind,
+                        None => crate::faults::Branch::ConnectTells,
+                    },
+                    &known,
+                );
                 self.with_output(|out| out.connect = Some(known));
                 self.feed();
             }
@@ -80,7 +95,11 @@ impl StreamInner {
             addr.filter(|addr| addr.port() == port).map(|addr| addr.ip())
         };
         match ip(sys::socket::local_addr(fd)) {
-            Some(here) if ip(sys::socket::peer_addr(fd)) == Some(here) => Err(Errno::ECONNREFUSED),
+            Some(here) if ip(sys::socket::peer_addr(fd)) == Some(here) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ConnectToItself);
+                Err(Errno::ECONNREFUSED)
+            }
             _ => Ok(()),
         }
     }
@@ -98,8 +117,15 @@ impl Stream {
         }
         inner.ready.clear(Readiness::WRITABLE);
         match sys::socket::take_error(fd) {
-            Err(Errno::EINPROGRESS) => {}
-            result => self.finish_connect(result),
+            Err(Errno::EINPROGRESS) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ConnectGoesOnStill);
+            }
+            result => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached_if(crate::faults::Branch::ConnectFails, &result);
+                self.finish_connect(result);
+            }
         }
     }
 

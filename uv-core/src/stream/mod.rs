@@ -263,7 +263,10 @@ impl Stream {
         let _down = LAYER.down("Stream::close_with_fin", || Facts::of(self));
         if let Some(fd) = self.0.fd().get() {
             // Fails only if there is no peer.
-            let _ = sys::socket::shutdown_write(fd);
+            let sent = sys::socket::shutdown_write(fd);
+            #[cfg(upcall_faults)]
+            crate::faults::reached_if(crate::faults::Branch::CloseWithoutFin, &sent);
+            let _ = sent;
         }
         self.close();
     }

@@ -116,12 +116,20 @@ impl Outgoing {
     /// Writes once and completes the requests that this finishes.
     pub(super) fn write(&mut self, fd: BorrowedFd<'_>, means: Means) -> Result<Progress, Errno> {
         let (offered, taken) = match self.write_head(fd, means) {
-            Err(errno) if errno.would_block() => return Ok(Progress::Full),
+            Err(errno) if errno.would_block() => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::WriteBlocks);
+                return Ok(Progress::Full);
+            }
             result => result?,
         };
         self.advance(taken);
         if self.queue.is_empty() {
             return Ok(Progress::Emptied);
+        }
+        #[cfg(upcall_faults)]
+        if taken < offered {
+            crate::faults::reached(crate::faults::Branch::WriteShort);
         }
         // A short write means that the kernel's buffer is full; the poller reports when there is room.
         Ok(if taken < offered { Progress::Full } else { Progress::Went })
@@ -212,9 +220,14 @@ fn send_with_fds(request: &mut Request, fd: BorrowedFd<'_>, means: Means) -> Res
 pub(super) fn retrying(mut write: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno> {
     for _ in 0..INTERRUPTIONS {
         match write() {
-            Err(Errno::EINTR) => {}
+            Err(Errno::EINTR) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::WriteInterrupted);
+            }
             result => return result,
         }
     }
+    #[cfg(upcall_faults)]
+    crate::faults::reached(crate::faults::Branch::WriteInterruptedOften);
     Err(Errno::EINTR)
 }

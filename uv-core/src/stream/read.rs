@@ -53,9 +53,13 @@ impl StreamInner {
             self.push_ready();
         } else if let Err(errno) = self.watch() {
             if Failure::of(Call::Watch, errno) == Failure::Passing {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ReadStartWaits);
                 self.pause_input(Call::Watch, errno);
                 return Ok(());
             }
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::ReadStartFails);
             self.clear(READING);
             self.update_active();
             return failed(errno);
@@ -81,7 +85,10 @@ impl StreamInner {
         let is_unread = self.has(SOCKET) && self.has(READABLE) && !self.has(READING);
         if is_unread && !self.handle.is_closing() && !self.is_watched() {
             // If the poller refuses, the stream stays unwatched: reading reports the error.
-            let _ = self.watch();
+            let watched = self.watch();
+            #[cfg(upcall_faults)]
+            crate::faults::reached_if(crate::faults::Branch::UnreadUnwatched, &watched);
+            let _ = watched;
         }
     }
 
@@ -94,11 +101,17 @@ impl StreamInner {
                     let is_last = count < buffer.len() && !cut && !self.ready.has(Readiness::READ_ON);
                     Step::Data(count, is_last)
                 }
-                Err(Errno::EINTR) => continue,
+                Err(Errno::EINTR) => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::ReadInterrupted);
+                    continue;
+                }
                 Err(errno) if errno.would_block() => Step::WouldBlock,
                 Err(errno) => Step::Failed(errno),
             };
         }
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::ReadInterruptedOften);
         Step::Failed(Errno::EINTR)
     }
 
@@ -142,7 +155,10 @@ impl StreamInner {
 
 /// The kind of handle for a stream socket, by its address; `None` for another descriptor (`uv_guess_handle`).
 pub(super) fn kind_of(fd: BorrowedFd<'_>) -> Option<HandleKind> {
-    let kind = match sys::socket::local_addr(fd).ok()?.family() {
+    let addr = sys::socket::local_addr(fd);
+    #[cfg(upcall_faults)]
+    crate::faults::reached_if(crate::faults::Branch::DescriptorUnknown, &addr);
+    let kind = match addr.ok()?.family() {
         libc::AF_INET | libc::AF_INET6 => HandleKind::Tcp,
         libc::AF_UNIX => HandleKind::Pipe,
         _ => return None,
@@ -162,6 +178,8 @@ impl Stream {
         if inner.ready.take(Readiness::FAILED) {
             let error = inner.fd.get().map_or(Ok(()), sys::socket::take_error);
             if let Err(errno) = error {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::UnreadFails);
                 return self.read_failed(Error::new("read", errno));
             }
         }
@@ -221,10 +239,20 @@ impl Stream {
                 }
             }
             Step::Failed(errno) => match Failure::of(Call::Read, errno) {
-                Failure::Passing | Failure::Interrupted => drop(inner.pause_input(Call::Read, errno)),
-                _ => self.read_failed(Error::new("read", errno)),
+                Failure::Passing | Failure::Interrupted => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::ReadPauses);
+                    inner.pause_input(Call::Read, errno);
+                }
+                _ => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::ReadFails);
+                    self.read_failed(Error::new("read", errno));
+                }
             },
             Step::WouldBlock | Step::Data(..) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ReadBlocks);
                 inner.ready.clear(Readiness::READABLE | Readiness::READ_ON);
                 self.await_input();
             }
@@ -237,9 +265,15 @@ impl Stream {
         match inner.watch() {
             Ok(()) => {}
             Err(errno) if Failure::of(Call::Watch, errno) == Failure::Passing => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::InputWaits);
                 inner.pause_input(Call::Watch, errno);
             }
-            Err(errno) => self.read_failed(Error::new("epoll_ctl", errno)),
+            Err(errno) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::InputFails);
+                self.read_failed(Error::new("epoll_ctl", errno));
+            }
         }
     }
 

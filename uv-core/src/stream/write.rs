@@ -108,6 +108,8 @@ impl StreamInner {
         let data = [IoSlice::new(data)];
         // The error is returned unchanged: nothing is queued for a retry.
         let sent = retrying(|| sys::message::send(fd, self.means(), &data, fds));
+        #[cfg(upcall_faults)]
+        crate::faults::reached_if(crate::faults::Branch::TryPassReturns, &sent);
         sent.map(|count| self.count_written(count)).map_err(|errno| Error::new("write", errno))
     }
 
@@ -130,12 +132,24 @@ impl StreamInner {
     /// Handles a failed write; an interrupted call is repeated.
     #[inline(never)]
     fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
+        #[cfg(upcall_faults)]
+        if errno == Errno::EINTR {
+            crate::faults::reached(crate::faults::Branch::TryWriteInterrupted);
+        }
         match if errno == Errno::EINTR { retrying(write) } else { Err(errno) } {
             Ok(count) => Ok(self.count_written(count)),
             Err(errno) => match Failure::of(self.call_to_write(), errno) {
                 // A temporary lack of memory, or interruptions beyond the bound: treated like a full buffer.
-                Failure::Passing | Failure::Interrupted => Err(Error::new("write", Errno::EAGAIN)),
-                _ => Err(Error::new("write", errno)),
+                Failure::Passing | Failure::Interrupted => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::TryWriteLater);
+                    Err(Error::new("write", Errno::EAGAIN))
+                }
+                _ => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::TryWriteReturns);
+                    Err(Error::new("write", errno))
+                }
             },
         }
     }
@@ -203,15 +217,39 @@ impl StreamInner {
     fn flush_failed(self: &Rc<Self>, fd: BorrowedFd<'_>, call: Call, errno: Errno) {
         match Failure::of(call, errno) {
             // The queue stays and is retried.
-            Failure::Passing | Failure::Interrupted => self.pause_output(call, errno),
+            Failure::Passing | Failure::Interrupted => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::OutputPauses);
+                self.pause_output(call, errno);
+            }
             // A seccomp filter may return any error; a descriptor that cannot be sent is refused always.
             Failure::Ours if call == Call::Pass => match self.with_output(Outgoing::may_try_again) {
-                Some(true) => self.pause_output(call, errno),
-                Some(false) => self.pass_over_head(fd, Error::new("write", errno)),
-                None => self.fail_head(fd, Error::new("write", errno)),
+                Some(true) => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::PassAgain);
+                    self.pause_output(call, errno);
+                }
+                Some(false) => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::PassSkips);
+                    self.pass_over_head(fd, Error::new("write", errno));
+                }
+                None => {
+                    #[cfg(upcall_faults)]
+                    crate::faults::reached(crate::faults::Branch::PassFails);
+                    self.fail_head(fd, Error::new("write", errno));
+                }
             },
-            _ if call == Call::Watch => self.fail_head(fd, Error::new("epoll_ctl", errno)),
-            _ => self.fail_head(fd, Error::new("write", errno)),
+            _ if call == Call::Watch => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::OutputUnwatched);
+                self.fail_head(fd, Error::new("epoll_ctl", errno));
+            }
+            _ => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::WriteFails);
+                self.fail_head(fd, Error::new("write", errno));
+            }
         }
     }
 
@@ -253,7 +291,10 @@ impl StreamInner {
     fn finish_shutdown(&self, fd: BorrowedFd<'_>) {
         self.if_output(|out| {
             if let Some(Shutdown::Wanted) = out.shutdown {
-                out.shutdown = Some(Shutdown::Done(sys::socket::shutdown_write(fd)));
+                let sent = sys::socket::shutdown_write(fd);
+                #[cfg(upcall_faults)]
+                crate::faults::reached_if(crate::faults::Branch::ShutdownFails, &sent);
+                out.shutdown = Some(Shutdown::Done(sent));
             }
         });
     }

@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 /// Removes a variable if the process has no other thread. `name` must be valid.
 pub(crate) fn remove(name: &OsStr) -> Result<(), Errno> {
     if !is_alone()? {
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::VariableKept);
         return Err(Errno::EBUSY);
     }
     // SAFETY: this is the only thread of the process, and only it could start another, so no thread reads or changes

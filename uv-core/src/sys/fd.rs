@@ -48,7 +48,10 @@ impl FdCell {
     pub(crate) fn retire(&self) {
         let Some(fd) = self.take() else { return };
         let _down = LAYER.down("dup2(2)", Facts::default);
-        let Ok(null) = open_null() else { return };
+        let null = open_null();
+        #[cfg(upcall_faults)]
+        crate::faults::reached_if(crate::faults::Branch::RetireFails, &null);
+        let Ok(null) = null else { return };
         // SAFETY: takes integers only. The number keeps its owner, which from now on never closes it.
         if unsafe { libc::dup2(null.as_raw_fd(), fd.as_raw_fd()) } != -1 {
             let _ = fd.into_raw_fd();

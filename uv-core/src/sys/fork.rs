@@ -77,6 +77,8 @@ fn map_page() -> *mut AtomicU32 {
     unsafe {
         let page = libc::mmap(ptr::null_mut(), PAGE_BYTES, access, flags, -1, 0);
         if page == libc::MAP_FAILED || libc::madvise(page, PAGE_BYTES, libc::MADV_WIPEONFORK) == -1 {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::ForkUndetected);
             return (&raw const FALLBACK).cast_mut();
         }
         page.cast()

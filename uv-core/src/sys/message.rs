@@ -92,6 +92,10 @@ pub(crate) fn receive_fds(
     }
     let received = receive_message(fd, &mut message)?;
     let mut cut = message.msg_flags & libc::MSG_CTRUNC != 0;
+    #[cfg(upcall_faults)]
+    if cut {
+        crate::faults::reached(crate::faults::Branch::DescriptorsCut);
+    }
     // SAFETY: the kernel filled the control part and set its length; the CMSG functions stay inside it. Descriptors in
     // an SCM_RIGHTS header are new and have no owner.
     unsafe {
@@ -120,7 +124,12 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, b
     let mut slice = io_vector(buffer);
     let mut message = message(&mut slice);
     let received = receive_message(fd, &mut message)?;
-    Ok((received, message.msg_flags & libc::MSG_CTRUNC != 0))
+    let cut = message.msg_flags & libc::MSG_CTRUNC != 0;
+    #[cfg(upcall_faults)]
+    if cut {
+        crate::faults::reached(crate::faults::Branch::DescriptorsUnwanted);
+    }
+    Ok((received, cut))
 }
 
 fn io_vector(buffer: &mut [u8]) -> libc::iovec {

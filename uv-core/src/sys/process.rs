@@ -24,7 +24,10 @@ pub(crate) fn abandon(pid: i32) {
     }
     // Fails if the child has ended already.
     let _ = kill(pid, libc::SIGKILL);
-    while wait(pid, 0) == Err(Errno::EINTR) {}
+    while wait(pid, 0) == Err(Errno::EINTR) {
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::AbandonInterrupted);
+    }
 }
 
 /// The exit status of the child; `None` while it runs. `ECHILD` if other code has collected it.
@@ -42,7 +45,11 @@ pub(crate) fn try_collect(child: &Spawned) -> Result<Option<Ended>, Errno> {
     match check(unsafe { libc::waitid(of, id, &raw mut info, libc::WEXITED | libc::WNOHANG) }) {
         Ok(_) => {}
         // Linux 5.3 has pidfds but cannot wait for them.
-        Err(Errno::EINVAL) => return try_collect_by_id(child.pid),
+        Err(Errno::EINVAL) => {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::ChildById);
+            return try_collect_by_id(child.pid);
+        }
         Err(errno) => return Err(errno),
     }
     // SAFETY: `waitid` fills in these fields, or leaves zeroes.

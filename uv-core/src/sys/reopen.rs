@@ -50,7 +50,11 @@ fn is_one_file(one: RawFd, other: RawFd) -> bool {
         (one.st_dev, one.st_ino, one.st_rdev) == (other.st_dev, other.st_ino, other.st_rdev)
     };
     match order {
-        -1 => stat(one).is_ok_and(|one| stat(other).is_ok_and(|other| is_same(one, other))),
+        -1 => {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::FilesUncompared);
+            stat(one).is_ok_and(|one| stat(other).is_ok_and(|other| is_same(one, other)))
+        }
         order => order == 0,
     }
 }
@@ -94,6 +98,8 @@ pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
         _ => false,
     };
     if !is_same_again {
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::ReopenOther);
         return Err(Errno::ENOTSUP);
     }
     let path = CString::new(format!("/proc/self/fd/{fd}")).map_err(|_| Errno::EINVAL)?;
@@ -104,6 +110,8 @@ pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
     let opened = unsafe { own(libc::open(path.as_ptr(), flags)) }?;
     let after = stat(opened.as_raw_fd())?;
     if (after.st_dev, after.st_ino) != (before.st_dev, before.st_ino) {
+        #[cfg(upcall_faults)]
+        crate::faults::reached(crate::faults::Branch::ReopenOther);
         return Err(Errno::ENOTSUP);
     }
     if !nonblocking {

@@ -131,6 +131,8 @@ impl SignalPipe {
         self.mailbox.signals.fetch_or(bit(signum), Ordering::SeqCst);
         // Set even if the disposition was the same: a one-shot signal may have arrived and reset it.
         dispose(signum, watchers.disposition()).inspect_err(|_| {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::SignalFails);
             self.mailbox.signals.fetch_and(!bit(signum), Ordering::SeqCst);
         })?;
         registry.watchers[signum as usize] = watchers;

@@ -56,7 +56,12 @@ pub(crate) fn is_unbound(addr: &SockAddr) -> bool {
     let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: takes integers only; a descriptor that it returns is new.
     let probe = unsafe { own(libc::socket(libc::AF_UNIX, kind, 0)) };
-    probe.is_ok_and(|probe| connect(probe.as_fd(), addr) == Err(Errno::ECONNREFUSED))
+    let is_unbound = probe.is_ok_and(|probe| connect(probe.as_fd(), addr) == Err(Errno::ECONNREFUSED));
+    #[cfg(upcall_faults)]
+    if is_unbound {
+        crate::faults::reached(crate::faults::Branch::NameUnbound);
+    }
+    is_unbound
 }
 
 pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
@@ -84,6 +89,8 @@ pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
     let mut question = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: the kernel reads and writes the one structure that it gets.
     let found = call("poll(2)", || check(unsafe { libc::poll(&raw mut question, 1, 0) }));
+    #[cfg(upcall_faults)]
+    crate::faults::reached_if(crate::faults::Branch::ListenerUnasked, &found);
     found != Ok(0)
 }
 

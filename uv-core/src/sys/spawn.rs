@@ -116,7 +116,11 @@ pub(crate) fn spawn(program: &Program, fds: &[Option<ChildFd>]) -> Result<Spawne
     set_mask(&mask);
     let (pid, pidfd) = cloned?;
     let failed = match Refused::from_word(start.stack.word().load(Ordering::Relaxed)) {
-        None => pidfd.ok_or_else(|| Errno::from_raw(libc::ENOSYS).into()),
+        None => pidfd.ok_or_else(|| {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::PidfdMissing);
+            Errno::from_raw(libc::ENOSYS).into()
+        }),
         Some(refused) => Err(refused),
     };
     failed.map(|pidfd| Spawned { pid, pidfd }).inspect_err(|_| abandon(pid))
@@ -252,6 +256,8 @@ fn prepare(program: &Program, moves: &Moves) -> Result<(), Refused> {
         // A parent that ended before is not reported.
         // SAFETY: takes nothing.
         if unsafe { libc::getppid() } != parent {
+            #[cfg(upcall_faults)]
+            crate::faults::reached(crate::faults::Branch::ExecWithoutParent);
             return Err(Errno::ESRCH.into());
         }
     }
@@ -287,6 +293,10 @@ fn give_up_groups(program: &Program) -> Result<(), Errno> {
     };
     let becomes = |wanted: Option<u32>, now: [u32; 2]| wanted.is_some_and(|wanted| now != [wanted; 2]);
     let matters = others != 0 && (becomes(program.uid, users) || becomes(program.gid, groups));
+    #[cfg(upcall_faults)]
+    if !matters {
+        crate::faults::reached_if(crate::faults::Branch::GroupsKept, &refused);
+    }
     if matters { refused } else { Ok(()) }
 }
 
@@ -299,13 +309,23 @@ fn exec(start: &Start<'_>) -> Errno {
         let errno = last_errno();
         match errno.raw() {
             // It exists but cannot be executed: a later candidate may be executable, otherwise this is the error.
-            libc::EACCES => refused = errno,
+            libc::EACCES => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ExecDenied);
+                refused = errno;
+            }
             libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ExecTriesOn);
                 if refused != Errno::EACCES {
                     refused = errno;
                 }
             }
-            _ => return errno,
+            _ => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ExecFails);
+                return errno;
+            }
         }
     }
     refused
