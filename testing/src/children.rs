@@ -97,9 +97,18 @@ impl World {
                 continue;
             };
             let env = Environment::new(&event_loop);
-            let member = self.add(&format!("child {pid}"), event_loop, Some(Played::new(started)));
+            let member =
+                self.add(&format!("child {pid}"), event_loop, Some(env.clone()), Some(Played::new(started)));
             member.play(|| (main.0)(&Child { env, args, pid, member: &member }));
         }
+    }
+
+    /// A child has nothing left to do. Unlike the kernel, which takes what a process has left, this reports it.
+    pub(crate) fn end_by_itself(&self, member: &Member) {
+        if let Some(left) = member.leftovers().filter(|_| !member.has_exited()) {
+            self.violate(format!("a child ends with something left in its loop: {left}"));
+        }
+        member.end(None);
     }
 }
 
@@ -129,9 +138,14 @@ impl Member {
         self.played.as_ref().is_some_and(|played| faults::is_stopped(played.pid))
     }
 
+    /// Whether it is a child that has called `exit(3)`, which closes everything.
+    fn has_exited(&self) -> bool {
+        self.played.as_ref().is_some_and(|played| played.has_exited.get())
+    }
+
     /// Whether it is a child that has nothing left to do.
     pub(crate) fn has_ended(&self, handle: &LoopHandle) -> bool {
-        self.played.as_ref().is_some_and(|played| played.has_exited.get() || !handle.is_alive())
+        self.played.is_some() && (self.has_exited() || !handle.is_alive())
     }
 
     /// Delivers the signals that were sent to a child.

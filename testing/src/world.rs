@@ -49,6 +49,8 @@ pub struct World {
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) event_loop: RefCell<Option<Loop>>,
+    /// Of a loop that has one.
+    env: Option<Environment>,
     pub(crate) played: Option<Played>,
 }
 
@@ -75,7 +77,7 @@ impl World {
     pub fn event_loop(&self, name: &str) -> uv_core::Result<LoopHandle> {
         let event_loop = Loop::new()?;
         let handle = LoopHandle::clone(&event_loop);
-        self.add(name, event_loop, None);
+        self.add(name, event_loop, None, None);
         Ok(handle)
     }
 
@@ -86,13 +88,19 @@ impl World {
     pub fn environment(&self, name: &str) -> uv_core::Result<Environment> {
         let event_loop = Loop::new()?;
         let env = Environment::new(&event_loop);
-        self.add(name, event_loop, None);
+        self.add(name, event_loop, Some(env.clone()), None);
         Ok(env)
     }
 
-    pub(crate) fn add(&self, name: &str, event_loop: Loop, played: Option<Played>) -> Rc<Member> {
+    pub(crate) fn add(
+        &self,
+        name: &str,
+        event_loop: Loop,
+        env: Option<Environment>,
+        played: Option<Played>,
+    ) -> Rc<Member> {
         let event_loop = RefCell::new(Some(event_loop));
-        let member = Rc::new(Member { name: name.to_owned(), event_loop, played });
+        let member = Rc::new(Member { name: name.to_owned(), event_loop, env, played });
         self.members.borrow_mut().push(Rc::clone(&member));
         member
     }
@@ -267,7 +275,7 @@ impl World {
             self.violate(format!("{}: {error}", member.name));
         }
         if member.has_ended(&handle) {
-            member.end(None);
+            self.end_by_itself(member);
             return true;
         }
         // A turn without events may register what the next one finds ready.
@@ -320,8 +328,8 @@ impl World {
             }
         }
         let members = self.members.borrow();
-        let left = members.iter().find(|member| !member.is_empty());
-        left.map_or(Ok(()), |_| Err(format!("a loop ends with something left in it: {}", self.state())))
+        let left = members.iter().find_map(|member| member.leftovers());
+        left.map_or(Ok(()), |left| Err(format!("a loop ends with something left in it: {left}")))
     }
 
     /// Drops all loops, and then the peers.
@@ -349,18 +357,18 @@ impl Member {
         self.event_loop.borrow().as_ref().map(|event_loop| LoopHandle::clone(event_loop))
     }
 
-    /// Whether no request is left in the loop and no handle but those watchers and timers that an environment has, which do not
-    /// keep the loop alive.
-    fn is_empty(&self) -> bool {
-        let Some(handle) = self.handle() else { return true };
-        let is_left = |info: &HandleInfo| {
-            let has_resource = matches!(
-                info.kind,
-                HandleKind::Tcp | HandleKind::Pipe | HandleKind::Process | HandleKind::Signal
-            );
-            has_resource || info.keeps_alive()
-        };
-        handle.active_requests() == 0 && !handle.handles().iter().any(is_left)
+    /// What a program that has ended has left in its loop, in words: handles, also those that do not keep the loop alive, and
+    /// requests. `None` if it has left nothing. Its environment ends here.
+    pub(crate) fn leftovers(&self) -> Option<String> {
+        let handle = self.handle()?;
+        // The environment's own watchers close, so those that do not are the program's.
+        self.play(|| self.env.iter().for_each(Environment::close));
+        let handles = handle.handles();
+        let of_program = handles.iter().filter(|info| !info.closing);
+        let names: Vec<_> = of_program.map(ToString::to_string).collect();
+        let requests = handle.active_requests();
+        let left = || format!("{}: {} ({requests} requests)", self.name, names.join(", "));
+        (requests > 0 || !names.is_empty()).then(left)
     }
 
     fn is_alive(&self) -> bool {

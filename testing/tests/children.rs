@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use testing::{Child, Explorer, World};
 use uv_core::process::{ExitStatus, Process, SpawnOptions, kill};
-use uv_core::{Errno, Loop, LoopHandle, RunMode, Signal, Timer};
+use uv_core::{Errno, Loop, LoopHandle, Pipe, RunMode, Signal, Timer};
 
 const MOMENT: Duration = Duration::from_millis(10);
 
@@ -259,4 +259,44 @@ fn a_child_without_a_handle_is_collected_when_it_ends() {
         assert_eq!(kill(pid, 0).map_err(|error| error.errno()), Err(Errno::ESRCH));
         Ok(())
     });
+}
+
+#[test]
+fn a_timer_that_a_child_has_left_is_found() {
+    let reason = failure(|world| {
+        world.play_children(|child| wait(child).unref());
+        let parent = world.event_loop("parent").map_err(|error| error.to_string())?;
+        let child = Started::new(&parent);
+        world.run()?;
+        assert_eq!(child.ended(), Some((0, 0)));
+        Ok(())
+    });
+    let reason = reason.unwrap_or_default();
+    assert!(reason.starts_with("a child ends with something left in its loop: "), "{reason:?}");
+    assert!(reason.contains("[-A-] timer"), "{reason:?}");
+}
+
+#[test]
+fn a_handle_that_a_child_has_left_is_found() {
+    let reason = failure(|world| {
+        let _child = start(world, |child| drop(Pipe::new(child.environment().loop_handle())))?;
+        world.run()
+    });
+    assert!(reason.is_some_and(|reason| reason.contains("left in its loop")));
+}
+
+#[test]
+fn a_timer_that_is_left_in_a_loop_is_found() {
+    let timer_in = |event_loop: &LoopHandle| {
+        let timer = Timer::new(event_loop);
+        timer.unref();
+        timer.start(Duration::from_secs(1), Duration::ZERO, |_: &Timer| {}).map_err(|error| error.to_string())
+    };
+    let reason = failure(|world| timer_in(&world.event_loop("program").map_err(|error| error.to_string())?));
+    assert!(reason.is_some_and(|reason| reason.contains("left in it: program: [-A-] timer")));
+    let reason = failure(|world| {
+        timer_in(world.environment("program").map_err(|error| error.to_string())?.loop_handle())
+    });
+    assert!(reason.is_some_and(|reason| reason.contains("left in it: program: [-A-] timer")));
+    holds(|world| world.environment("program").map(drop).map_err(|error| error.to_string()));
 }

@@ -24,6 +24,10 @@ const RECOVERY: Duration = Duration::from_secs(15 * 60);
 /// The time in which a stop of all servers ends: four seconds until SIGKILL, one to die, three for the master itself.
 const STOP: Duration = Duration::from_secs(30);
 
+/// The time in which the timers end that a connection leaves behind: the ten seconds in which rejections are only counted are
+/// the longest.
+const REST: Duration = Duration::from_secs(11);
+
 /// What the processes of a scenario did.
 #[derive(Default)]
 struct Facts {
@@ -185,6 +189,7 @@ impl Site {
         if !is_over() {
             return Err(format!("the stop does not end: {:?} live", self.facts.living()));
         }
+        self.run_for(world, REST)?;
         world.run()
     }
 }
@@ -292,7 +297,11 @@ pub(crate) fn console(world: &World) -> Result<(), String> {
                 client.request(module, body, move |_| answered.set(answered.get() + 1));
             }
             // The requests end with the connection, a minute later.
-            env.set_timeout(Duration::from_secs(60), move || client.close());
+            let lasts = env.clone();
+            env.set_timeout(Duration::from_secs(60), move || {
+                client.close();
+                drop(lasts.set_timeout(REST, || {}));
+            });
         });
     }
     site.run_for(world, Duration::from_secs(120))?;
