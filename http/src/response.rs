@@ -150,10 +150,7 @@ impl Response {
     /// As for [`write`](Self::write); `Encode(BodyTooShort)` if the `Content-Length` that was set promised more.
     pub fn end(&self, data: &[u8]) -> Result<()> {
         let _down = down_with("Response::end", data);
-        if fast_path::end(&self.connection, self.number, data) {
-            return Ok(());
-        }
-        self.connection.write_response(self.number, data, true).map(drop)
+        fast_path::end(&self.connection, self.number, data)
     }
 
     /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked. A
@@ -267,6 +264,18 @@ impl Response {
         self.try_with(|exchange, _| check_head(exchange).and_then(|()| change(exchange))).map(|()| self)
     }
 
+    #[inline(never)]
+    fn uncount(&self) {
+        let is_abandoned = self.with(|exchange| {
+            exchange.handles -= 1;
+            exchange.handles == 0 && exchange.phase != Phase::Ended && !exchange.has_writer()
+        });
+        if is_abandoned == Some(true) {
+            log::warn!(target: "http", "a response was dropped before its end");
+            self.connection.abandon(self.number);
+        }
+    }
+
     fn phase(&self) -> Phase {
         self.with(|exchange| exchange.phase).unwrap_or(Phase::Ended)
     }
@@ -287,14 +296,11 @@ impl Clone for Response {
 }
 
 impl Drop for Response {
+    #[inline]
     fn drop(&mut self) {
-        let abandoned = self.with(|exchange| {
-            exchange.handles -= 1;
-            exchange.handles == 0 && exchange.phase != Phase::Ended && !exchange.has_writer()
-        });
-        if abandoned == Some(true) {
-            log::warn!(target: "http", "a response was dropped before its end");
-            self.connection.abandon(self.number);
+        // Most responses are written by now, with no request behind theirs.
+        if !self.connection.pipeline.is_empty() {
+            self.uncount();
         }
     }
 }

@@ -75,7 +75,7 @@ impl Deferred {
         self.with(|cold| cold.calls.push_back(call));
     }
 
-    #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
+    #[inline]
     pub(super) fn has_calls(&self) -> bool {
         !self.is_empty() && self.calls() > 0
     }

@@ -6,14 +6,10 @@
 //! nothing of one exchange can come up in another.
 
 use super::calls::{BodyPlace, ResponsePlace};
-use super::output::emptied;
 use super::state::Closing;
-use crate::proto::{Encoder, RequestFacts, ResponseHead, Version};
+use crate::proto::{Encoder, KEPT_CAPACITY, RequestFacts, ResponseHead, recycle};
 use async_wrap::AsyncContext;
 use std::cell::{Cell, RefCell};
-
-/// Bytes of a buffer that is kept for reuse.
-const KEPT_CAPACITY: usize = 4096;
 
 /// Records kept for reuse: as many as Node keeps parsers. More than that are busy only in a burst.
 const POOLED: usize = 1000;
@@ -91,10 +87,10 @@ impl Exchange {
         &mut self.extra
     }
 
-    /// Whether it has nothing that few exchanges have.
+    /// Whether nothing is left to do once its response is written: neither here nor for an exchange behind it.
     #[inline]
-    pub(super) fn is_unmarked(&self) -> bool {
-        !self.extra_used
+    pub(super) fn leaves_at_once(&self) -> bool {
+        self.request.keep_alive && !self.extra_used && self.next.is_none()
     }
 
     /// Whether the response's handler waits for a drain: it will write on.
@@ -102,18 +98,20 @@ impl Exchange {
         self.extra.needs_drain && self.extra.handler.is_some()
     }
 
-    /// The head, if a response of which nothing is written and whose body is known whole is delimited by its
-    /// length, and ends the connection only if the request wants that: what [`Encoder::begin`] would find.
-    #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
-    pub(super) fn simple_response(&mut self) -> Option<&mut ResponseHead> {
-        let RequestFacts { is_head, is_connect, version, .. } = self.request;
-        let has_body = !is_head && !is_connect && version == Version::Http11;
-        if !has_body || self.phase != Phase::Head || (self.extra_used && self.extra.awaits_continue) {
+    /// The head of the exchange of this number, and whether the connection persists, if a response of which nothing is
+    /// written and whose body is known whole is delimited by its length, and ends the connection only if the request wants
+    /// that: what [`Encoder::begin`] would find.
+    #[inline]
+    pub(super) fn simple_response(&mut self, number: u32) -> Option<(&mut ResponseHead, bool)> {
+        let Self { request, phase, head, .. } = self;
+        let has_body = RequestFacts { keep_alive: true, ..*request } == RequestFacts::SIMPLE;
+        if self.number != number || !has_body || *phase != Phase::Head || !head.is_simple() {
             return None;
         }
-        let status = self.head.status();
+        let status = head.status();
         let has_length = status == 200 || (status > 200 && !matches!(status, 204 | 205 | 304));
-        (self.head.is_simple() && has_length).then_some(&mut self.head)
+        let is_final = !self.extra_used || !self.extra.awaits_continue;
+        (has_length && is_final).then_some((head, request.keep_alive))
     }
 
     /// Ends a response without what is left of it; the connection ends with it.
@@ -148,7 +146,8 @@ impl Extra {
     /// Forgets everything, and keeps the buffer.
     #[inline(never)]
     fn clear(&mut self) {
-        let held = emptied(std::mem::take(&mut self.held), KEPT_CAPACITY);
+        let mut held = std::mem::take(&mut self.held);
+        recycle(&mut held, KEPT_CAPACITY);
         *self = Self { held, ..Self::default() };
     }
 }
@@ -164,7 +163,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// A record for a request, with one handle.
-    #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
+    #[inline]
     pub(super) fn take(&self, context: AsyncContext, request: RequestFacts) -> Box<Exchange> {
         let mut exchange = match self.last.take() {
             Some(exchange) => exchange,
@@ -180,7 +179,7 @@ impl Pool {
     }
 
     /// Takes a record back and clears it. Its handlers are dropped first, as their destructors may do anything.
-    #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
+    #[inline(always)] // +16 instructions in http/pipelined and http/keep-alive without it
     pub(super) fn give(&self, mut exchange: Box<Exchange>) {
         exchange.phase = Phase::Head;
         exchange.head.clear();

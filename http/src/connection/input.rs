@@ -11,48 +11,34 @@ use crate::trace::{up, up_within};
 use crate::{Body, Request, Response};
 use async_wrap::layer::trace::Facts;
 use async_wrap::layer::{OnDrop, OnUnwind};
-use async_wrap::{AsyncContext, Provider};
+use async_wrap::{AsyncContext, Environment, Provider};
 use std::rc::Rc;
+
+pub(super) const ON_REQUEST: &str = "RequestHandler::on_request";
 
 /// Takes input; returns how many of its last bytes were not used, because decoding is stalled.
 pub(super) fn feed(connection: &Rc<Connection>, mut input: &[u8]) -> usize {
-    let unused = in_turn(connection, |decoder, table| {
-        loop {
-            if fast_path::serve(connection, decoder, table, &mut input) {
-                return 0;
-            }
-            if let Some(unused) = step(connection, decoder, table, &mut input) {
-                return unused;
-            }
-        }
-    });
-    if connection.state.is_stalled() { unused } else { 0 }
+    let work = || while !fast_path::serve(connection, &mut input) && decode(connection, &mut input) {};
+    in_turn(connection, work);
+    if connection.state.is_stalled() { input.len() } else { 0 }
 }
 
 /// The client ended its side.
 pub(super) fn end(connection: &Rc<Connection>) {
     if let Err(error) = connection.with_decoder(|decoder| decoder.finish()) {
         // In a turn, so that the response and the end go together.
-        in_turn(connection, |_, _| refuse(connection, error));
+        in_turn(connection, || refuse(connection, error));
     }
 }
 
 /// One upcall's worth of input. At its end, also by a panic, what was collected is sent.
 #[inline]
-fn in_turn<R>(connection: &Rc<Connection>, decode: impl FnOnce(&mut Decoder, &mut FieldTable) -> R) -> R {
+fn in_turn(connection: &Connection, work: impl FnOnce()) {
     connection.state.set_in_turn(true);
-    let mut decoder = connection.decoder.take();
-    let mut table = connection.core.table.take().unwrap_or_default();
     let panicked = OnUnwind::new(|| after_panic(connection));
-    let result = decode(&mut decoder, &mut table);
+    work();
     panicked.disarm();
-    if decoder.has_started() && connection.state.head_started() {
-        connection.restart_clock();
-    }
-    connection.decoder.set(decoder);
-    connection.core.table.set(Some(table));
     end_turn(connection);
-    result
 }
 
 #[inline]
@@ -64,8 +50,8 @@ fn end_turn(connection: &Connection) {
     }
 }
 
-/// A handler's panic ended the turn, and dropped the decoder, so that no further request is found, and the table, which will
-/// be made anew. In a turn only the newest request's handlers are called.
+/// A handler's panic ended the turn. Where it was called from [`decode`] it dropped the decoder, so that no further request
+/// is found, and the table, which will be made anew. In a turn only the newest request's handlers are called.
 #[cold]
 fn after_panic(connection: &Connection) {
     if connection.state.is_raw() {
@@ -76,14 +62,33 @@ fn after_panic(connection: &Connection) {
     end_turn(connection);
 }
 
-/// Decodes up to the next event. Returns how many bytes were not used if there is none for now.
+/// Decodes up to the end of a message. Returns whether there may be more in `input`.
 #[inline(never)]
+fn decode(connection: &Rc<Connection>, input: &mut &[u8]) -> bool {
+    let Connection { core, state, .. } = &**connection;
+    let mut decoder = connection.decoder.take();
+    let mut table = core.table.take().unwrap_or_default();
+    let is_more = loop {
+        let is_more = step(connection, &mut decoder, &mut table, input);
+        if !is_more || !state.is_in_message() {
+            break is_more;
+        }
+    };
+    if decoder.has_started() && state.head_started() {
+        connection.restart_clock();
+    }
+    connection.decoder.set(decoder);
+    core.table.set(Some(table));
+    is_more
+}
+
+/// Decodes up to the next event. Returns whether there was one.
 fn step(
     connection: &Rc<Connection>,
     decoder: &mut Decoder,
     table: &mut FieldTable,
     input: &mut &[u8],
-) -> Option<usize> {
+) -> bool {
     let Connection { core, state, socket, .. } = &**connection;
     // The message at hand is received to its end even if it is the last one.
     if state.is_deaf() || socket.is_destroyed() {
@@ -92,20 +97,20 @@ fn step(
     // The end of a message takes no input: it must not wait until a slow client has fetched its response.
     if !state.is_body_stopped() && decoder.take_end() {
         on_message_end(connection, &Fields::default());
-        return None;
+        return true;
     }
     if connection.must_stall() {
         connection.stall();
-        return Some(input.len());
+        return false;
     }
     if input.is_empty() && decoder.holds_nothing() {
-        return Some(0);
+        return false;
     }
     match decoder.decode(input, table, &core.options.limits) {
-        Ok(Event::NeedMore) => return Some(0),
+        Ok(Event::NeedMore) => return false,
         Ok(Event::Head(head)) => {
             on_head(connection, &head, input);
-            return state.is_raw().then_some(0);
+            return !state.is_raw();
         }
         Ok(Event::Body(data)) => calls::call_on_data(connection, data),
         Ok(Event::End(trailers)) => on_message_end(connection, &trailers),
@@ -115,14 +120,14 @@ fn step(
             return skip(connection, input);
         }
     }
-    None
+    true
 }
 
-fn skip(connection: &Connection, rest: &[u8]) -> Option<usize> {
+fn skip(connection: &Connection, rest: &[u8]) -> bool {
     if !rest.is_empty() {
         connection.state.bytes_skipped();
     }
-    Some(0)
+    false
 }
 
 fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
@@ -153,7 +158,8 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
         let _ = response.set_status(status).and_then(|response| response.end(b""));
         return;
     }
-    core.env.make_callback(context, || call_request_handler(connection, &request, response));
+    let call = || connection.handler.call(|handler| handler.on_request(&request, response));
+    core.env.make_callback(context, || up_within(ON_REQUEST, || request_facts(&core.env, &request), call));
     if head.expect == Expect::Continue {
         connection.send_continue(number);
     }
@@ -227,17 +233,11 @@ fn refuse(connection: &Connection, error: ParseError) {
     );
 }
 
-/// Calls the server's handler, within the context of the request.
-#[inline]
-pub(super) fn call_request_handler(connection: &Connection, request: &Request<'_>, response: Response) {
-    let facts = || {
-        let env = &connection.core.env;
-        Facts::within(env.execution_async_id().get(), env.trigger_async_id().get())
-            .info(format_args!("{} {}", request.method, request.target))
-    };
-    up_within("RequestHandler::on_request", facts, || {
-        connection.handler.call(|handler| handler.on_request(request, response));
-    });
+/// What a trace tells of a request within whose context it is.
+#[cold]
+pub(super) fn request_facts(env: &Environment, request: &Request<'_>) -> Facts {
+    Facts::within(env.execution_async_id().get(), env.trigger_async_id().get())
+        .info(format_args!("{} {}", request.method, request.target))
 }
 
 /// Notes what few requests ask for: that the connection ends, and a `100 Continue` before their body.

@@ -123,7 +123,7 @@ impl Connection {
     }
 
     /// Ends an exchange's context, behind the calls that are deferred in it.
-    #[inline(always)] // +49 instructions in http/pipelined and http/keep-alive without the five of this folder
+    #[inline]
     fn end_context(&self, context: &AsyncContext) {
         if self.deferred.has_calls() {
             self.defer(Some(Call::of_end(*context)));

@@ -7,7 +7,7 @@ use super::Connection;
 use super::calls::{CLOSE, Call};
 use super::exchange::{Exchange, Phase};
 use super::state::Closing;
-use crate::proto::{EncodeError, Encoder, RequestFacts};
+use crate::proto::{EncodeError, Encoder, RequestFacts, recycle};
 use crate::{Error, Result};
 use async_wrap::AsyncContext;
 use std::cell::{RefCell, RefMut};
@@ -246,25 +246,24 @@ impl Connection {
     /// Sends everything collected, what `front` writes, `data` and what `back` writes in one system call, without copying
     /// `data`.
     fn send_large(&self, front: impl FnOnce(&mut Vec<u8>), data: &[u8], back: impl FnOnce(&mut Vec<u8>)) {
-        let buffer = self.core.buffers.get(self.state.get().in_turn);
-        let mut out = buffer.take();
+        let mut out = self.output();
         front(&mut out);
         let front_len = out.len();
         back(&mut out);
         let (front, back) = out.split_at(front_len);
         self.note_sent(self.socket.writev(&[IoSlice::new(front), IoSlice::new(data), IoSlice::new(back)]));
-        buffer.replace(emptied(out, KEPT_CAPACITY));
+        recycle(&mut out, KEPT_CAPACITY);
     }
 
     /// Sends what was collected.
     #[inline(never)]
     pub(super) fn flush(&self, in_turn: bool) {
-        let buffer = self.core.buffers.get(in_turn);
-        let out = buffer.take();
+        // A downcall calls no handler, so nothing is written here meanwhile.
+        let mut out = self.core.buffers.get(in_turn).borrow_mut();
         if !out.is_empty() {
             self.note_sent(self.socket.write(&out));
+            recycle(&mut out, KEPT_CAPACITY);
         }
-        buffer.replace(emptied(out, KEPT_CAPACITY));
     }
 
     /// Notes what came of sending. A refusal destroys the socket, whose `on_close` tells the handlers.
@@ -273,10 +272,4 @@ impl Connection {
             self.state.set_socket_full(true);
         }
     }
-}
-
-/// The buffer for its next use, unless it grew larger than `kept` for a single large response.
-pub(super) fn emptied(mut buffer: Vec<u8>, kept: usize) -> Vec<u8> {
-    buffer.clear();
-    if buffer.capacity() > kept { Vec::new() } else { buffer }
 }

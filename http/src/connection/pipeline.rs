@@ -116,27 +116,22 @@ impl Pipeline {
         Some(result)
     }
 
-    /// Takes the oldest exchange out if it has this number. It comes back with [`put_back`](Self::put_back), or has left.
+    /// Takes the oldest exchange out if `leaves` returns `true`.
     #[inline]
-    pub(super) fn take_oldest(&self, number: u32) -> Option<Box<Exchange>> {
-        let oldest = self.oldest.take()?;
-        if oldest.number == number {
-            return Some(oldest);
+    pub(super) fn pop_if(&self, leaves: impl FnOnce(&mut Exchange) -> bool) -> Option<Box<Exchange>> {
+        let mut oldest = self.oldest.take()?;
+        if !leaves(&mut oldest) {
+            self.oldest.set(Some(oldest));
+            return None;
         }
-        self.oldest.set(Some(oldest));
-        None
-    }
-
-    /// Puts back what [`take_oldest`](Self::take_oldest) took, with those behind it.
-    #[inline]
-    pub(super) fn put_back(&self, oldest: Box<Exchange>) {
-        self.oldest.set(Some(oldest));
+        if oldest.next.is_some() {
+            self.oldest.set(oldest.next.take());
+        }
+        Some(oldest)
     }
 
     pub(super) fn pop(&self) -> Option<Box<Exchange>> {
-        let mut oldest = self.oldest.take()?;
-        self.oldest.set(oldest.next.take());
-        Some(oldest)
+        self.pop_if(|_| true)
     }
 
     /// Holds output of an exchange until it is its turn.

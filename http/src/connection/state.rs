@@ -106,6 +106,8 @@ impl Word {
         stalled: false,
     };
 
+    const BEFORE_REQUESTS: Self = Self { reading: Reading::Fresh, ..Self::BETWEEN_REQUESTS };
+
     const SERVING: Self = Self { reading: Reading::Body, ..Self::BETWEEN_REQUESTS };
 }
 
@@ -117,7 +119,7 @@ const _: () = assert!(size_of::<State>() == 8);
 
 impl State {
     pub(super) fn new() -> Self {
-        Self(Cell::new(Word { reading: Reading::Fresh, in_turn: false, ..Word::BETWEEN_REQUESTS }))
+        Self(Cell::new(Word { in_turn: false, ..Word::BEFORE_REQUESTS }))
     }
 
     #[inline]
@@ -240,13 +242,16 @@ impl State {
         self.change(|word| word.stalled = is_stalled);
     }
 
-    /// Whether a turn of input is going on in which the next byte begins a request or goes on with a head, and nothing
-    /// beside.
+    /// Whether a turn of input is going on in which the next byte begins a request, and nothing beside.
     #[inline]
     pub(super) fn is_between_requests(&self) -> bool {
-        let word = self.get();
-        matches!(word.reading, Reading::Fresh | Reading::Idle | Reading::Head)
-            && Word { reading: Reading::Idle, ..word } == Word::BETWEEN_REQUESTS
+        self.get() == Word::BETWEEN_REQUESTS || self.is_before_requests()
+    }
+
+    /// The same before the first request.
+    #[cold]
+    fn is_before_requests(&self) -> bool {
+        self.get() == Word::BEFORE_REQUESTS
     }
 
     /// Whether a turn of input is going on in which a request is being served, and nothing beside.

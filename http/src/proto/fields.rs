@@ -42,11 +42,16 @@ impl FieldTable {
 
     /// The length of the field section at the start of `bytes`, if it is the one of the last head.
     #[inline]
-    pub(super) fn repeated_len(&self, bytes: &[u8], bounds: &Bounds) -> Option<usize> {
+    fn repeated_len(&self, bytes: &[u8]) -> Option<usize> {
         let last = &self.section;
         // No section starts with another one, since the empty line at its end ends it.
-        let is_repeated = !last.is_empty() && bytes.starts_with(last) && self.spans.len() <= bounds.fields;
-        is_repeated.then_some(last.len())
+        (!last.is_empty() && bytes.starts_with(last)).then_some(last.len())
+    }
+
+    /// The same if that head is [simple](Meaning::is_simple).
+    #[inline]
+    pub(super) fn simple_len(&self, bytes: &[u8]) -> Option<usize> {
+        if self.meaning.is_simple { self.repeated_len(bytes) } else { None }
     }
 
     /// Reads the fields of the head at the start of `head`, behind its start line. Returns the head's length, or `None` if
@@ -58,7 +63,8 @@ impl FieldTable {
         bounds: &Bounds,
     ) -> Result<Option<usize>, ParseError> {
         let section = &head[start_line..];
-        if let Some(len) = self.repeated_len(section, bounds).filter(|len| start_line + len <= bounds.size) {
+        let is_within = |len: &usize| start_line + len <= bounds.size && self.spans.len() <= bounds.fields;
+        if let Some(len) = self.repeated_len(section).filter(is_within) {
             return Ok(Some(start_line + len));
         }
         // Until the section is complete none is kept, so what it means is not asked for.

@@ -78,3 +78,4 @@ pub use meaning::{Expect, Framing, Version};
 pub use names::Repeated;
 pub use request::{Decoder, Event, RequestHead, TargetForm};
 pub use response::{Encoder, HeadCache, RequestFacts, ResponseHead};
+pub(crate) use response::{KEPT_CAPACITY, recycle};

@@ -69,6 +69,8 @@ pub(crate) struct Core {
     checking: RefCell<Option<Timeout>>,
     /// A `shutdown` is going on.
     pub(crate) draining: Cell<bool>,
+    /// Requests of a connection, from its first one on, that the fast path may serve.
+    pub(crate) fast_requests: Cell<u32>,
     /// The timers of a `shutdown`. The last one keeps the loop alive, which a connection that stands still does not.
     grace: RefCell<Vec<Timeout>>,
     /// `listen`s of which something is left: each lasts as long as its connections.
@@ -109,9 +111,11 @@ impl Server {
             connections: RefCell::default(),
             checking: RefCell::default(),
             draining: Cell::default(),
+            fast_requests: Cell::default(),
             grace: RefCell::default(),
             towers: Cell::default(),
         };
+        core.set_draining(false);
         Ok(Self { net: net::Server::with_source(env, net_options, source), core: Rc::new(core) })
     }
 
@@ -127,7 +131,7 @@ impl Server {
         let core = &self.core;
         // A refusal drops the tower with its handler, and changes nothing.
         self.net.listen(options, ServerTower::new(core, Box::new(handler)))?;
-        core.draining.set(false);
+        core.set_draining(false);
         stop(&core.grace);
         Ok(())
     }
@@ -165,7 +169,7 @@ impl Server {
     /// `ServerNotRunning` if the server does not listen.
     pub fn shutdown(&self, grace: Duration) -> Result<()> {
         self.net.shutdown()?;
-        self.core.draining.set(true);
+        self.core.set_draining(true);
         let idle = self.core.later(DRAIN_IDLE.min(grace), close_if_idle);
         idle.unref();
         self.core.grace.replace(vec![idle, self.core.later(grace, Connection::break_off)]);
@@ -215,6 +219,13 @@ impl Core {
     pub(crate) fn is_last_request(&self, number: u32) -> bool {
         let limit = self.options.max_requests_per_socket;
         limit > 0 && number >= limit
+    }
+
+    fn set_draining(&self, is_draining: bool) {
+        self.draining.set(is_draining);
+        let ServerOptions { max_requests_per_socket: limit, slow_path_only, .. } = self.options;
+        // The last request of a connection is a special one. No limit is 0, and becomes the largest number.
+        self.fast_requests.set(if is_draining || slow_path_only { 0 } else { limit.wrapping_sub(1) });
     }
 
     /// Enters a connection into the table. The first one starts the timer that looks at them all.

@@ -131,27 +131,15 @@ impl Decoder {
         result
     }
 
-    /// The fast path: takes the next message whole, if it is a `GET` in HTTP/1.1 with the fields of the head before it, no
-    /// body, and nothing that concerns the connection. `None` means "not decided here": [`decode`](Self::decode) has to find
-    /// out. Its end is no event of its own unless [`defer_end`](Self::defer_end) makes it one.
-    #[inline]
-    pub(crate) fn decode_repeated<'a, 'i: 'a>(
-        &self,
-        input: &mut &'i [u8],
-        table: &'a FieldTable,
-        limits: &Limits,
-    ) -> Option<RequestHead<'a>> {
-        if !self.state.is_at_start() {
-            return None;
-        }
-        let (head, len) = head::read_repeated(input, &line::head_bounds(limits), table)?;
-        *input = &input[len..];
-        Some(head)
+    /// A decoder whose next event is the end of a message without trailers.
+    pub(crate) fn at_end() -> Self {
+        Self { state: State::Body(BodyDecoder::new(Framing::None, Next::Message)), ..Self::default() }
     }
 
-    /// Has the end of the message that [`decode_repeated`](Self::decode_repeated) took be the next event.
-    pub(crate) fn defer_end(&mut self) {
-        self.state = State::Body(BodyDecoder::new(Framing::None, Next::Message));
+    /// Whether the next byte begins a head, with none skipped before it, and no memory is held.
+    #[inline]
+    pub(crate) fn is_fresh(&self) -> bool {
+        matches!(self.state, State::Start(0)) && self.partial.is_empty()
     }
 
     /// Takes the end of a message without trailers, if that is the next event. It takes no input.
@@ -228,12 +216,6 @@ impl Decoder {
 }
 
 impl State {
-    /// Whether the next byte begins a head, with none skipped before it.
-    #[inline]
-    fn is_at_start(&self) -> bool {
-        matches!(self, Self::Start(0))
-    }
-
     /// Whether a section is being read, so that some of it may be held.
     fn is_in_section(&self) -> bool {
         match self {

@@ -4,7 +4,7 @@ use super::line;
 use super::target::{self, TargetForm};
 use crate::proto::meaning::Meaning;
 use crate::proto::section::Bounds;
-use crate::proto::{Expect, FieldTable, Fields, Framing, ParseError, Version};
+use crate::proto::{Expect, FieldTable, Fields, Framing, Limits, ParseError, Version};
 
 /// A request's head: valid by RFC 9110 and 9112, and borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,28 @@ impl<'a> RequestHead<'a> {
         Self { method, target, form, version, fields, framing, keep_alive: true, expect, upgrade: false }
     }
 
+    /// The fast path: takes the next message off `input`, whole, if it is a `GET` of a path in HTTP/1.1 with the fields of the
+    /// head that `table` has of the same connections, and these are [simple](Meaning::is_simple). `None` means "not decided
+    /// here".
+    #[inline]
+    pub(crate) fn repeated<'i: 'a>(
+        input: &mut &'i [u8],
+        table: &'a FieldTable,
+        limits: &Limits,
+    ) -> Option<Self> {
+        let whole = *input;
+        let (mut head, line) = line::read_get(whole)?;
+        let section = &whole[line..];
+        let len = line + table.simple_len(section)?;
+        // The number of fields was found small enough when they were read.
+        if len > limits.max_header_size {
+            return None;
+        }
+        head.fields = table.fields(section);
+        *input = &whole[len..];
+        Some(head)
+    }
+
     /// Says what the fields of the head mean. Mirrors `llhttp_should_keep_alive`.
     fn conclude(&mut self, meaning: &Meaning) -> Result<(), ParseError> {
         if let Some(fault) = meaning.fault {
@@ -68,6 +90,11 @@ impl<'a> RequestHead<'a> {
     /// `OPTIONS` and there is no query either (RFC 9112, 3.2.4). Percent-encoding is left as it is.
     #[inline]
     pub fn path(&self) -> &'a str {
+        if self.form == TargetForm::Origin { split_query(self.target).0 } else { self.path_of_other_form() }
+    }
+
+    #[cold]
+    fn path_of_other_form(&self) -> &'a str {
         match split_query(self.parts().1) {
             ("", None) if self.form == TargetForm::Absolute && self.method == "OPTIONS" => "*",
             ("", _) if self.form == TargetForm::Absolute => "/",
@@ -121,21 +148,6 @@ fn split_query(target: &str) -> (&str, Option<&str>) {
         Some(at) => (&target[..at], Some(&target[at + 1..])),
         None => (target, None),
     }
-}
-
-/// The fast path of [`read`]: the head at the start of `bytes`, with its length, if it is a `GET` with the fields of the
-/// head before it, and those are simple. `None` means "not decided here".
-#[inline]
-pub(super) fn read_repeated<'a>(
-    bytes: &'a [u8],
-    bounds: &Bounds,
-    table: &'a FieldTable,
-) -> Option<(RequestHead<'a>, usize)> {
-    let (mut head, line) = line::read_get(bytes)?;
-    let section = &bytes[line..];
-    let end = line + table.repeated_len(section, bounds)?;
-    head.fields = table.fields(section);
-    (end <= bounds.size && table.meaning().is_simple).then_some((head, end))
 }
 
 /// Reads the head at the start of `bytes` and hands it to `use_head` with its length: by reference, since a head is a

@@ -4,7 +4,7 @@
 //! Lines are written when they are set, in the form in which they will be sent. The few fields that the encoder itself
 //! decides about are kept as values.
 
-use super::lines::{FieldLines, check_field, is_text, put_line, recycle};
+use super::lines::{FieldLines, KEPT_CAPACITY, check_field, is_text, put_line, recycle};
 use crate::proto::names::{self, KnownField};
 use crate::proto::{EncodeError, chars};
 
@@ -215,7 +215,7 @@ impl ResponseHead {
     #[inline(never)]
     fn clear_rare(&mut self) {
         let mut trailer_lines = std::mem::take(&mut self.rare.trailer_lines);
-        recycle(&mut trailer_lines);
+        recycle(&mut trailer_lines, KEPT_CAPACITY);
         self.rare = Rare { trailer_lines, ..Rare::default() };
         self.has_rare = false;
     }

@@ -4,7 +4,7 @@
 
 use super::encoder::Encoder;
 use super::head::ResponseHead;
-use super::lines::recycle;
+use super::lines::{KEPT_CAPACITY, recycle};
 
 /// Bytes of the `Date` line: name, date and line end.
 const DATE_LINE: usize = 37;
@@ -16,20 +16,15 @@ pub struct HeadCache {
     lines: Vec<u8>,
     /// Where the lines begin that are sent: behind the `Date` line until there is a date.
     start: usize,
-    last: CachedHead,
-}
-
-/// The head that was made last, and from what.
-#[derive(Debug, Default)]
-struct CachedHead {
+    /// The simple head that was made last.
+    head: Vec<u8>,
+    /// What it was made from. The status is 0 if there is none, or its date is out of date.
     status: u16,
     keep_alive: bool,
-    lines: Vec<u8>,
+    length: u64,
+    own_lines: Vec<u8>,
     /// Identifies those lines, so that they need not be compared.
     stamp: u64,
-    length: u64,
-    /// Empty once its date is out of date.
-    head: Vec<u8>,
 }
 
 impl HeadCache {
@@ -44,14 +39,23 @@ impl HeadCache {
             Some((secs, None)) => lines += &format!("Keep-Alive: timeout={secs}\r\n"),
             None => {}
         }
-        Self { lines: lines.into_bytes(), start: DATE_LINE, last: CachedHead::default() }
+        Self {
+            lines: lines.into_bytes(),
+            start: DATE_LINE,
+            head: Vec::new(),
+            status: 0,
+            keep_alive: false,
+            length: 0,
+            own_lines: Vec::new(),
+            stamp: 1,
+        }
     }
 
     /// Sets the date, an IMF-fixdate (RFC 9110, 5.6.7), which always has 29 bytes.
     pub fn set_date(&mut self, date: &[u8; 29]) {
         self.lines["Date: ".len()..][..date.len()].copy_from_slice(date);
         self.start = 0;
-        self.last.head.clear();
+        self.status = 0;
     }
 
     pub(super) fn date_line(&self) -> &[u8] {
@@ -72,43 +76,39 @@ impl HeadCache {
         length: u64,
         out: &mut Vec<u8>,
     ) {
-        if !self.last.is_of(head, keep_alive, length) {
+        if !self.has_head_of(head, keep_alive, length) {
             self.find_or_make(head, keep_alive, length);
         }
-        out.extend_from_slice(&self.last.head);
+        out.extend_from_slice(&self.head);
+    }
+
+    /// Whether the head that was made last is surely the head of this; `false` leaves that open.
+    #[inline]
+    fn has_head_of(&self, head: &ResponseHead, keep_alive: bool, length: u64) -> bool {
+        self.length == length
+            && self.status == head.status()
+            && self.keep_alive == keep_alive
+            && self.stamp == head.lines.stamp
+            && self.own_lines.len() == head.lines.len()
     }
 
     /// Compares the lines, and makes the head if it is not the same.
     #[inline(never)]
     fn find_or_make(&mut self, head: &mut ResponseHead, keep_alive: bool, length: u64) {
-        let last = &mut self.last;
-        if last.lines != head.lines.as_slice() || last.stamp == 0 {
-            recycle(&mut last.lines);
-            last.lines.extend_from_slice(head.lines.as_slice());
-            last.stamp += 1;
-            last.head.clear();
+        if self.own_lines != head.lines.as_slice() {
+            recycle(&mut self.own_lines, KEPT_CAPACITY);
+            self.own_lines.extend_from_slice(head.lines.as_slice());
+            self.stamp += 1;
+            self.status = 0;
         }
-        head.lines.stamp = last.stamp;
-        if last.is_of(head, keep_alive, length) {
+        head.lines.stamp = self.stamp;
+        if self.has_head_of(head, keep_alive, length) {
             return;
         }
-        (last.status, last.keep_alive, last.length) = (head.status(), keep_alive, length);
-        let mut made = std::mem::take(&mut last.head);
-        recycle(&mut made);
+        (self.status, self.keep_alive, self.length) = (head.status(), keep_alive, length);
+        let mut made = std::mem::take(&mut self.head);
+        recycle(&mut made, KEPT_CAPACITY);
         Encoder { keep_alive, ..Encoder::with_length(length) }.put_head(head, self, &mut made);
-        self.last.head = made;
-    }
-}
-
-impl CachedHead {
-    /// Whether it is surely the head of this; `false` leaves that open.
-    #[inline]
-    fn is_of(&self, head: &ResponseHead, keep_alive: bool, length: u64) -> bool {
-        self.length == length
-            && self.status == head.status()
-            && self.keep_alive == keep_alive
-            && self.stamp == head.lines.stamp
-            && self.lines.len() == head.lines.len()
-            && !self.head.is_empty()
+        self.head = made;
     }
 }

@@ -6,13 +6,14 @@
 use crate::proto::EncodeError;
 use crate::proto::chars;
 
-/// Bytes of a buffer that is kept for reuse; a larger one was for a single large response.
-pub(super) const KEPT_CAPACITY: usize = 4096;
+/// Bytes of a response's buffer that is kept for reuse.
+pub(crate) const KEPT_CAPACITY: usize = 4096;
 
-/// Empties a buffer, and gives its memory back if it was for something large.
-pub(super) fn recycle(buffer: &mut Vec<u8>) {
+/// Empties a buffer, and gives its memory back if that is more than `kept`: it was for a single large response.
+#[inline]
+pub(crate) fn recycle(buffer: &mut Vec<u8>, kept: usize) {
     buffer.clear();
-    if buffer.capacity() > KEPT_CAPACITY {
+    if buffer.capacity() > kept {
         *buffer = Vec::new();
     }
 }

@@ -11,3 +11,4 @@ pub use encoder::Encoder;
 pub use framing::RequestFacts;
 pub use head::ResponseHead;
 pub use head_cache::HeadCache;
+pub(crate) use lines::{KEPT_CAPACITY, recycle};
