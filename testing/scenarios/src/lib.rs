@@ -80,10 +80,7 @@ pub(crate) fn is_passing(fault: &Fault) -> bool {
     let Kind::Refused(errno) = fault.kind else { return true };
     match fault.call {
         "event" | "order" | "epoll_wait(2)" => true,
-        "recv(2)" | "send(2)" | "recvmsg(2)" | "sendmsg(2)" => matches!(
-            errno,
-            Errno::EAGAIN | Errno::EINTR | Errno::ENOMEM | Errno::ENOBUFS | Errno::ETOOMANYREFS
-        ),
+        "recv(2)" | "send(2)" | "recvmsg(2)" | "sendmsg(2)" => is_repeated(errno),
         "accept4(2)" => matches!(
             errno,
             Errno::EAGAIN
@@ -95,4 +92,9 @@ pub(crate) fn is_passing(fault: &Fault) -> bool {
         ),
         _ => false,
     }
+}
+
+/// Whether a transfer that fails like this is repeated by the loop itself, so that no program ever gets this error of it.
+pub(crate) fn is_repeated(errno: Errno) -> bool {
+    matches!(errno, Errno::EAGAIN | Errno::EINTR | Errno::ENOMEM | Errno::ENOBUFS | Errno::ETOOMANYREFS)
 }

@@ -1,6 +1,7 @@
 //! Pipes that carry descriptors: they arrive with the first byte of their message, in order, and none is left open.
 
 use super::{dice, one_in};
+use crate::{is_passing, is_repeated};
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,14 +43,15 @@ struct Sender {
 #[derive(Default)]
 struct Receiver {
     bytes: RefCell<Vec<u8>>,
-    /// Whole messages, with the numbers that their descriptors had: the message's and their own.
-    messages: RefCell<Vec<(Message, Vec<[u8; 2]>)>>,
-    /// Descriptors that came before their message was whole.
-    early: RefCell<Vec<[u8; 2]>>,
+    /// Whole messages, and how many of their descriptors had come by then; `None` if some were left.
+    messages: RefCell<Vec<(Message, Option<usize>)>>,
+    /// What the descriptors that were taken say: the number of their message, and their own in it.
+    tags: RefCell<Vec<[u8; 2]>>,
     has_ended: Cell<bool>,
+    has_failed: Cell<bool>,
     is_closed: Cell<bool>,
-    /// Not all descriptors were taken.
-    left_some: Cell<bool>,
+    /// Descriptors were left for the next read.
+    leaves_some: Cell<bool>,
 }
 
 /// One loop sends descriptors, another receives them.
@@ -67,11 +69,15 @@ pub(crate) fn passing(world: &World) -> Result<(), String> {
         to.close();
         return Ok(());
     }
+    let mut cuts = false;
     for _ in 0..dice(40) {
         sender.send(&from);
         match dice(60) {
             0 => sender.close(&from),
-            1 => to.close(),
+            1 => {
+                cuts = true;
+                to.close();
+            }
             2..6 => to.read_stop(),
             // Fails if it reads already, or is closed.
             6..12 => drop(to.read_start()),
@@ -92,30 +98,64 @@ pub(crate) fn passing(world: &World) -> Result<(), String> {
     })?;
     from.close();
     world.run()?;
-    check(world, &sender, &receiver);
+    check(world, &sender, &receiver, cuts);
     Ok(())
 }
 
-/// What was received is what was sent, up to the end or to a failure.
-fn check(world: &World, sender: &Sender, receiver: &Receiver) {
+/// What was received is what was sent, up to the end or to a failure; `cuts`: the receiver has closed in the middle.
+fn check(world: &World, sender: &Sender, receiver: &Receiver, cuts: bool) {
     assert!(!sender.is_open(), "a write is not reported");
     assert!(receiver.is_closed.get(), "on_close is missing");
-    let lost_by_limit = world.has_met(|fault| fault.call == "recvmsg(2) descriptors");
+    let has_failed = sender.has_failed.get() || receiver.has_failed.get();
+    let is_excused = cuts || sender.closes.get() || world.has_met(|fault| !is_passing(fault));
+    assert!(!has_failed || is_excused, "a pipe has failed without a cause");
     let taken = sender.taken.borrow();
     let is_sent = |(message, fate): &&(Message, Fate)| *fate == Fate::Sent && message.number != REST;
     let sent: Vec<_> = taken.iter().filter(is_sent).map(|(message, _)| message).collect();
     let messages = receiver.messages.borrow();
-    for ((received, fds), sent) in messages.iter().zip(sent.iter()) {
+    for ((received, _), sent) in messages.iter().zip(sent.iter()) {
         assert_eq!((received.number, received.fds), (sent.number, sent.fds), "another message");
-        let expected: Vec<_> = (0..sent.fds).map(|index| [sent.number, index]).collect();
-        let is_whole = *fds == expected || receiver.left_some.get();
-        let is_part = lost_by_limit && expected.starts_with(fds);
-        assert!(is_whole || is_part, "message {} came with {fds:?}", sent.number);
     }
-    let is_whole = receiver.has_ended.get() && sender.has_shut_down.get() && !sender.has_failed.get();
-    if is_whole && !sender.closes.get() {
+    if receiver.has_ended.get() && sender.has_shut_down.get() && !has_failed && !sender.closes.get() {
         assert_eq!(messages.len(), sent.len(), "messages are lost");
     }
+    check_fds(receiver, limits(world));
+}
+
+/// How often not all descriptors of a message had room.
+fn limits(world: &World) -> usize {
+    let count = Cell::new(0);
+    let _ = world.has_met(|fault| {
+        count.set(count.get() + usize::from(fault.call == "recvmsg(2) descriptors"));
+        false
+    });
+    count.get()
+}
+
+/// All descriptors came, in order, but for the last ones of as many messages as met a limit, and for those that were not taken.
+fn check_fds(receiver: &Receiver, limits: usize) {
+    let (messages, tags) = (receiver.messages.borrow(), receiver.tags.borrow());
+    let mut left = &tags[..];
+    let mut cut = 0;
+    for (message, by_then) in messages.iter() {
+        let own = left.iter().take_while(|tag| tag[0] == message.number).count();
+        let (own, rest) = left.split_at(own);
+        left = rest;
+        assert!(
+            own.iter().map(|tag| tag[1]).eq(0..own.len() as u8),
+            "message {} has {own:?}",
+            message.number
+        );
+        assert!(own.len() <= usize::from(message.fds), "message {} has too many", message.number);
+        assert!(by_then.is_none_or(|count| count == own.len()), "a descriptor came behind its message");
+        // What was not taken before the close.
+        let is_left = receiver.leaves_some.get() && left.is_empty();
+        cut += usize::from(own.len() < usize::from(message.fds) && !is_left);
+    }
+    assert!(cut <= limits, "descriptors of {cut} messages are lost, by {limits} limits");
+    // Those of a message that is not whole.
+    let next = left.first().map(|tag| tag[0]);
+    assert!(left.iter().all(|tag| Some(tag[0]) == next), "descriptors of no message: {left:?}");
 }
 
 impl Sender {
@@ -156,6 +196,7 @@ impl Sender {
                         self.take(Message { number: REST, fds: 0, len: 0 }, Fate::Open);
                     }
                 }
+                // Each error is returned here, and nothing is queued for a repetition.
                 Err(error) if error.errno() == Errno::EPIPE => self.has_failed.set(true),
                 Err(_) => {}
             }
@@ -186,7 +227,8 @@ impl StreamUpcall for Sending {
 
     fn on_end(&mut self, _: &Stream) {}
 
-    fn on_read_error(&mut self, stream: &Stream, _: Error) {
+    fn on_read_error(&mut self, stream: &Stream, error: Error) {
+        assert!(!is_repeated(error.errno()), "{error} reached the program");
         self.0.has_failed.set(true);
         stream.close();
     }
@@ -197,7 +239,8 @@ impl StreamUpcall for Sending {
             panic!("on_write without a write")
         };
         *fate = if result.is_ok() { Fate::Sent } else { Fate::Failed };
-        if result.is_err() {
+        if let Err(error) = result {
+            assert!(!is_repeated(error.errno()), "{error} reached the program");
             // A part of it may have been sent.
             self.0.has_failed.set(true);
             stream.close();
@@ -216,7 +259,7 @@ impl Receiving {
     fn take_fds(&self, pipe: &Pipe) {
         while pipe.pending_count() > 0 {
             if one_in(64) {
-                self.0.left_some.set(true);
+                self.0.leaves_some.set(true);
                 return;
             }
             let fd = if one_in(3) {
@@ -230,8 +273,9 @@ impl Receiving {
             let Some(fd) = fd else { panic!("a descriptor was counted and is not there") };
             let mut tag = [0; 2];
             assert!(UnixStream::from(fd).read_exact(&mut tag).is_ok(), "the descriptor is not the one sent");
-            self.0.early.borrow_mut().push(tag);
+            self.0.tags.borrow_mut().push(tag);
         }
+        self.0.leaves_some.set(false);
         assert!(pipe.take_received_fd().is_none(), "a descriptor was not counted");
     }
 }
@@ -250,9 +294,8 @@ impl StreamUpcall for Receiving {
             assert!(rest[..usize::from(message.len)].iter().all(|byte| *byte == message.number));
             let whole = 3 + usize::from(message.len);
             bytes.drain(..whole);
-            let mut early = self.0.early.borrow_mut();
-            let own = early.iter().take_while(|tag| tag[0] == message.number).count();
-            let own = early.drain(..own).collect();
+            let own = self.0.tags.borrow().iter().filter(|tag| tag[0] == message.number).count();
+            let own = (!self.0.leaves_some.get()).then_some(own);
             self.0.messages.borrow_mut().push((message, own));
         }
     }
@@ -261,7 +304,9 @@ impl StreamUpcall for Receiving {
         self.0.has_ended.set(true);
     }
 
-    fn on_read_error(&mut self, stream: &Stream, _: Error) {
+    fn on_read_error(&mut self, stream: &Stream, error: Error) {
+        assert!(!is_repeated(error.errno()), "{error} reached the program");
+        self.0.has_failed.set(true);
         stream.close();
     }
 

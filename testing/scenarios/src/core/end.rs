@@ -2,6 +2,7 @@
 //! Every upcall is compared with that.
 
 use super::{byte_at, bytes_at, dice, one_in, some_len};
+use crate::is_repeated;
 use std::cell::{Cell, RefCell};
 use std::io::IoSlice;
 use std::rc::Rc;
@@ -14,6 +15,10 @@ pub(super) struct Ends {
     all: RefCell<Vec<Rc<End>>>,
     /// No end does anything of its own accord any more: it reads, shuts down, and closes at the end.
     pub(super) is_over: Cell<bool>,
+    /// The connections that were accepted.
+    pub(super) accepted: Cell<usize>,
+    /// How often every loop has had a turn.
+    turn: Rc<Cell<u64>>,
 }
 
 /// The state of a request of which there is one at a time.
@@ -28,6 +33,8 @@ pub(super) struct End {
     number: usize,
     pub(super) stream: Stream,
     pub(super) connect: Cell<Request>,
+    /// The connect has failed or was cancelled.
+    is_unconnected: Cell<bool>,
     /// Writes that are not reported.
     writes: Cell<usize>,
     shutdown: Cell<Request>,
@@ -41,8 +48,14 @@ pub(super) struct End {
     has_ended: Cell<bool>,
     /// A request or the reading failed, or was cancelled.
     has_failed: Cell<bool>,
-    is_notified: Cell<bool>,
+    /// The first error of a transfer, unless this end had closed.
+    error: Cell<Option<Errno>>,
+    turn: Rc<Cell<u64>>,
+    /// When a notification was asked for that has not come.
+    notified: Cell<Option<u64>>,
     closes: Cell<bool>,
+    /// It was closed before both directions had ended, or with a reset.
+    is_cut: Cell<bool>,
     is_closed: Cell<bool>,
 }
 
@@ -55,6 +68,7 @@ impl Ends {
             number: self.all.borrow().len(),
             stream: stream.clone(),
             connect: Cell::new(connect),
+            is_unconnected: Cell::new(false),
             writes: Cell::new(0),
             shutdown: Cell::new(Request::None),
             sent: Cell::new(0),
@@ -64,8 +78,11 @@ impl Ends {
             unread_end_told: Cell::new(false),
             has_ended: Cell::new(false),
             has_failed: Cell::new(false),
-            is_notified: Cell::new(false),
+            error: Cell::new(None),
+            turn: Rc::clone(&self.turn),
+            notified: Cell::new(None),
             closes: Cell::new(stream.is_closing()),
+            is_cut: Cell::new(stream.is_closing()),
             is_closed: Cell::new(stream.is_closing()),
         });
         self.all.borrow_mut().push(Rc::clone(&end));
@@ -92,26 +109,59 @@ impl Ends {
         all.iter().for_each(|end| end.finish());
     }
 
+    /// Every loop has had a turn since the last call: what was asked for before that has come.
+    pub(super) fn took_turn(&self) {
+        let turn = self.turn.get();
+        for end in self.all.borrow().iter().filter(|end| !end.closes.get()) {
+            assert!(
+                end.notified.get().is_none_or(|at| at == turn),
+                "end {}: on_notify is missing",
+                end.number
+            );
+        }
+        self.turn.set(turn + 1);
+    }
+
+    /// The ends whose connect has succeeded.
+    pub(super) fn connected(&self) -> usize {
+        let all = self.all.borrow();
+        all.iter().filter(|end| end.connect.get() == Request::Done && !end.is_unconnected.get()).count()
+    }
+
     /// Whether every connect is reported.
     pub(super) fn have_connected(&self) -> bool {
         self.all.borrow().iter().all(|end| end.connect.get() != Request::Open)
     }
 
-    /// What has to hold when all are closed: an end that was reached by the FIN has all bytes, unless one of the two failed.
-    pub(super) fn check(&self) {
+    /// What has to hold when all are closed: an end that was reached by the FIN has all bytes, unless one of the two failed;
+    /// and none failed but by a fault or because the other end was cut.
+    pub(super) fn check(&self, is_excused: bool) {
         for end in self.all.borrow().iter() {
             assert_eq!(end.writes.get(), 0, "end {}: writes are not reported", end.number);
             assert_ne!(end.shutdown.get(), Request::Open, "end {}: the shutdown is not reported", end.number);
             assert_ne!(end.connect.get(), Request::Open, "end {}: the connect is not reported", end.number);
-            let heard_of = |other: &&Rc<End>| other.other.get() == Some(end.number);
-            let other = end.other.get().and_then(|other| self.get(other));
-            let other = other.or_else(|| self.all.borrow().iter().find(heard_of).map(Rc::clone));
+            let other = self.other(end);
+            if let Some(errno) = end.error.get() {
+                let is_cut = |end: &Rc<End>| end.is_cut.get();
+                let is_caused = match &other {
+                    Some(other) => is_cut(other),
+                    None => self.all.borrow().iter().any(|end| is_cut(end) && self.other(end).is_none()),
+                };
+                assert!(is_caused || is_excused, "end {} failed without a cause: {errno}", end.number);
+            }
             let Some(other) = other else { continue };
             if end.has_ended.get() && !end.has_failed.get() && !other.has_failed.get() {
                 let (received, sent) = (end.received.get(), other.sent.get());
                 assert_eq!(received, sent, "end {} has lost bytes of end {}", end.number, other.number);
             }
         }
+    }
+
+    /// The other end of a connection that has carried a byte.
+    fn other(&self, end: &End) -> Option<Rc<End>> {
+        let heard_of = |other: &&Rc<End>| other.other.get() == Some(end.number);
+        let other = end.other.get().and_then(|other| self.get(other));
+        other.or_else(|| self.all.borrow().iter().find(heard_of).map(Rc::clone))
     }
 
     /// Drops the ends, which hold their streams.
@@ -126,6 +176,16 @@ impl End {
         self.close();
     }
 
+    /// A transfer has failed.
+    fn fail_by(&self, error: &Error) {
+        let errno = error.errno();
+        assert!(!is_repeated(errno), "end {}: {error} reached the program", self.number);
+        if !self.closes.get() && self.error.get().is_none() {
+            self.error.set(Some(errno));
+        }
+        self.fail();
+    }
+
     /// Closes an end that never begins.
     pub(super) fn give_up(&self) {
         self.fail();
@@ -134,10 +194,15 @@ impl End {
     /// Closes the end as it may be closed.
     fn close(&self) {
         if !self.closes.replace(true) {
+            self.is_cut.set(!self.has_ended.get() || self.shutdown.get() != Request::Done);
             self.is_reading.set(false);
             match (dice(3), Tcp::from_stream(&self.stream)) {
                 (0, _) => self.stream.close_with_fin(),
-                (1, Some(tcp)) if tcp.close_reset().is_ok() => self.has_failed.set(true),
+                (1, Some(tcp)) if tcp.close_reset().is_ok() => {
+                    // What is on its way may be lost.
+                    self.is_cut.set(true);
+                    self.has_failed.set(true);
+                }
                 _ => self.stream.close(),
             }
         }
@@ -174,7 +239,7 @@ impl End {
                 self.sent.set(self.sent.get() + taken as u64);
             }
             Err(error) if error.errno() == Errno::EAGAIN || self.refuses_writes() => {}
-            Err(_) => self.fail(),
+            Err(error) => self.fail_by(&error),
         }
     }
 
@@ -203,7 +268,7 @@ impl End {
             10 | 11 => self.read(),
             12 => {
                 self.stream.notify();
-                self.is_notified.set(true);
+                self.notified.set(self.notified.get().or(Some(self.turn.get())));
             }
             13 if one_in(3) => self.shut_down(),
             14 if one_in(4) => self.close(),
@@ -230,7 +295,7 @@ impl End {
                 Errno::EALREADY => assert!(self.is_reading.get(), "it reads already, unexpectedly"),
                 Errno::ENOTCONN => assert!(!self.stream.is_readable()),
                 Errno::EINVAL => assert!(self.closes.get(), "reading is refused as if it was closed"),
-                _ => self.fail(),
+                _ => self.fail_by(&error),
             },
         }
     }
@@ -306,9 +371,9 @@ impl StreamUpcall for Tower {
         self.then();
     }
 
-    fn on_read_error(&mut self, _: &Stream, _: Error) {
+    fn on_read_error(&mut self, _: &Stream, error: Error) {
         self.1.is_reading.set(false);
-        self.1.fail();
+        self.1.fail_by(&error);
         self.then();
     }
 
@@ -323,6 +388,7 @@ impl StreamUpcall for Tower {
         if let Err(error) = result {
             let is_cancelled = error.errno() == Errno::ECANCELED;
             assert_eq!(is_cancelled, self.1.closes.get(), "on_connect: {error}");
+            self.1.is_unconnected.set(true);
             self.1.fail();
         }
         self.then();
@@ -331,8 +397,8 @@ impl StreamUpcall for Tower {
     fn on_write(&mut self, _: &Stream, result: Result<()>) {
         let Some(left) = self.1.writes.get().checked_sub(1) else { panic!("on_write without a write") };
         self.1.writes.set(left);
-        if result.is_err() {
-            self.1.fail();
+        if let Err(error) = result {
+            self.1.fail_by(&error);
         }
         self.then();
     }
@@ -340,14 +406,14 @@ impl StreamUpcall for Tower {
     fn on_shutdown(&mut self, _: &Stream, result: Result<()>) {
         assert_eq!(self.1.shutdown.replace(Request::Done), Request::Open, "on_shutdown without a shutdown");
         assert_eq!(self.1.writes.get(), 0, "on_shutdown before on_write");
-        if result.is_err() {
-            self.1.fail();
+        if let Err(error) = result {
+            self.1.fail_by(&error);
         }
         self.then();
     }
 
     fn on_notify(&mut self, _: &Stream) {
-        assert!(self.1.is_notified.replace(false), "on_notify without a notify");
+        assert!(self.1.notified.take().is_some(), "on_notify without a notify");
         self.then();
     }
 

@@ -2,7 +2,7 @@
 
 use super::end::{Ends, Request};
 use super::{dice, one_in};
-use std::cell::Cell;
+use crate::is_passing;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -61,6 +61,7 @@ fn converse(
         listener.set_accept_batch(dice(5) as u32);
         listener.listen_with(backlog, move |listener, status| {
             assert!(!listener.is_closing(), "on_connection of a closed listener");
+            // A connection that is not taken holds the listener until it is.
             if status.is_ok() && !one_in(4) {
                 take(&accepts, listener);
             }
@@ -88,6 +89,7 @@ fn converse(
         }
         if one_in(3) {
             world.run_for(Duration::from_micros(1 + dice(3_000)))?;
+            ends.took_turn();
         }
     }
     finish(world, &ends, &listener)
@@ -96,11 +98,14 @@ fn converse(
 /// Takes a connection that waits, sometimes without a handle of its own.
 fn take(ends: &Rc<Ends>, listener: &Stream) {
     let accepted = match dice(3) {
-        0 => listener.accept_fd().and_then(|fd| Stream::from_fd(listener.loop_handle(), fd)),
-        _ => listener.accept(),
+        0 => listener.accept_fd().map(|fd| Stream::from_fd(listener.loop_handle(), fd)),
+        _ => listener.accept().map(Ok),
     };
-    // `EAGAIN` without a connection; the faults of `from_fd` are those of the listener's descriptors.
-    if let Ok(stream) = accepted {
+    // `EAGAIN` without a connection.
+    let Ok(stream) = accepted else { return };
+    ends.accepted.set(ends.accepted.get() + 1);
+    // Not every connection that its client has reset can be adopted.
+    if let Ok(stream) = stream {
         let end = ends.add(&stream, Request::None);
         if !one_in(4) {
             end.act();
@@ -111,19 +116,20 @@ fn take(ends: &Rc<Ends>, listener: &Stream) {
 /// All connections are taken and come to their end.
 fn finish(world: &World, ends: &Rc<Ends>, listener: &Stream) -> Result<(), String> {
     ends.finish();
-    let closed = Cell::new(false);
-    let is_done = || {
+    let was_closed = listener.is_closing();
+    let is_excused = || was_closed || world.has_met(|fault| !is_passing(fault));
+    let finished = world.run_until(|| {
+        ends.took_turn();
         take(ends, listener);
         // Connections that were not taken end with the listener.
-        if ends.have_connected() && !closed.replace(true) {
+        if ends.have_connected() && (ends.accepted.get() >= ends.connected() || is_excused()) {
             listener.close();
         }
         ends.finish();
-        ends.are_closed()
-    };
-    let finished = world.run_until(is_done);
+        ends.are_closed() && listener.is_closing()
+    });
     if finished.is_ok() {
-        ends.check();
+        ends.check(is_excused());
     }
     ends.clear();
     finished

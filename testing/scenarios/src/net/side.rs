@@ -1,6 +1,7 @@
 //! One side of a connection of `net`, and what its program knows about it.
 
 use crate::core::{byte_at, bytes_at, dice, one_in, some_len};
+use crate::is_repeated;
 use ::net::upcall::SocketHandler;
 use ::net::{Error, ErrorCode, ReadyState, Result, Socket};
 use std::cell::{Cell, RefCell};
@@ -15,7 +16,12 @@ pub(super) struct Sides {
     is_over: Cell<bool>,
     /// The server listens no longer: the kernel may ignore a connect, and its repetition takes real time.
     is_refused: Cell<bool>,
+    /// How often every loop has had a turn.
+    turn: Rc<Cell<u64>>,
 }
+
+/// Turns after which a notification has come: a pending `on_finish` and `on_timeout` come first.
+const TURNS_TO_NOTIFY: u64 = 3;
 
 #[derive(Default)]
 pub(super) struct Side {
@@ -33,13 +39,21 @@ pub(super) struct Side {
     /// `end` was called, by the program or for it.
     has_finished: Cell<bool>,
     needs_drain: Cell<bool>,
+    /// Its queue was empty at the last turn, and `on_drain` has not come.
+    is_drain_due: Cell<bool>,
     finishes: Cell<u64>,
     has_ended: Cell<bool>,
     /// It was destroyed by its program, and what was queued may be lost.
     is_cut: Cell<bool>,
     /// Its input is discarded once its output is sent.
     discards: Cell<bool>,
-    is_notified: Cell<bool>,
+    turn: Rc<Cell<u64>>,
+    /// When a notification was asked for that has not come.
+    notified: Cell<Option<u64>>,
+    /// Its handler is set.
+    is_heard: Cell<bool>,
+    /// It has finished while it had no handler.
+    finished_unheard: Cell<bool>,
     is_timed: Cell<bool>,
     error: RefCell<Option<Error>>,
     is_closed: Cell<bool>,
@@ -51,7 +65,9 @@ impl Sides {
     pub(super) fn add(self: &Rc<Self>, is_client: bool, is_half_open: bool) -> (Rc<Side>, Handler) {
         let number = self.all.borrow().len();
         let (is_connecting, is_half_open) = (Cell::new(is_client), Cell::new(is_half_open));
-        let side = Rc::new(Side { number, is_client, is_connecting, is_half_open, ..Side::default() });
+        let (turn, is_heard) = (Rc::clone(&self.turn), Cell::new(is_client));
+        let side = Side { number, is_client, is_connecting, is_half_open, turn, is_heard, ..Side::default() };
+        let side = Rc::new(side);
         self.all.borrow_mut().push(Rc::clone(&side));
         (Rc::clone(&side), Handler(Rc::clone(self), side))
     }
@@ -96,13 +112,49 @@ impl Sides {
         }
     }
 
+    /// Every loop has had a turn since the last call: what was due before that has come.
+    pub(super) fn took_turn(&self) {
+        let turn = self.turn.get();
+        self.all.borrow().iter().for_each(|side| side.check_due(turn));
+        self.turn.set(turn + 1);
+    }
+
+    /// When all are closed: each has had all of its events, and none failed but by a fault, or because the other was cut off.
+    /// `are_known`: the server has taken every connection before it closed.
+    pub(super) fn check_completions(&self, are_known: bool, is_excused: bool) {
+        let all = self.all.borrow();
+        for side in all.iter().filter(|side| side.is_heard.get()) {
+            let number = side.number;
+            let has_failed = side.error.borrow().is_some();
+            let is_connected = !side.is_client || side.has_connected.get();
+            if is_connected && side.has_finished.get() && !side.is_cut.get() && !has_failed {
+                let finishes = side.finishes.get() + u64::from(side.finished_unheard.get());
+                assert_eq!(finishes, 1, "side {number} ended without on_finish");
+            }
+            assert!(is_connected || side.is_cut.get() || has_failed, "side {number}: on_connect is missing");
+            // A side that has discarded its input has perhaps not waited for the end of the other.
+            let is_cut = |side: &Rc<Side>| side.is_cut.get() || side.discards.get();
+            let is_caused = match self.other(side) {
+                Some(other) => is_cut(&other),
+                None => !are_known || all.iter().any(|one| is_cut(one) && self.other(one).is_none()),
+            };
+            if has_failed && !side.is_cut.get() && !is_caused && !is_excused {
+                panic!("side {number} failed without a cause: {:?}", side.error.borrow());
+            }
+        }
+    }
+
+    /// The other side of a connection that has carried a byte.
+    fn other(&self, side: &Side) -> Option<Rc<Side>> {
+        let heard_of = |other: &&Rc<Side>| other.other.get() == Some(side.number);
+        let other = side.other.get().and_then(|other| self.get(other));
+        other.or_else(|| self.all.borrow().iter().find(heard_of).map(Rc::clone))
+    }
+
     /// When all are closed: a side that got the FIN has all bytes, unless one of the two was cut off.
     pub(super) fn check(&self) {
         for side in self.all.borrow().iter() {
-            let heard_of = |other: &&Rc<Side>| other.other.get() == Some(side.number);
-            let other = side.other.get().and_then(|other| self.get(other));
-            let other = other.or_else(|| self.all.borrow().iter().find(heard_of).map(Rc::clone));
-            let Some(other) = other else { continue };
+            let Some(other) = self.other(side) else { continue };
             let was_cut = |side: &Side| side.is_cut.get() || side.error.borrow().is_some();
             if side.has_ended.get() && !was_cut(side) && !was_cut(&other) {
                 let (received, sent) = (side.received.get(), other.sent.get());
@@ -133,6 +185,27 @@ impl Side {
         self.is_connecting.set(false);
         self.is_cut.set(true);
         self.is_closed.set(true);
+    }
+
+    /// The handler is about to be set: it gets the events from now on, and a notification that was asked for before.
+    pub(super) fn begin_to_hear(&self) {
+        self.is_heard.set(true);
+        self.notified.set(self.notified.get().map(|_| self.turn.get()));
+        self.needs_drain.set(false);
+        self.finished_unheard.set(self.has_finished.get());
+    }
+
+    /// After a turn of every loop.
+    fn check_due(&self, turn: u64) {
+        let Some(socket) = self.socket().filter(|socket| self.is_heard.get() && !socket.is_destroyed())
+        else {
+            return;
+        };
+        let is_told = self.notified.get().is_none_or(|at| at + TURNS_TO_NOTIFY >= turn);
+        assert!(is_told, "side {}: on_notify is missing", self.number);
+        let is_due = self.needs_drain.get() && !self.has_finished.get() && socket.buffered() == 0;
+        let was_due = self.is_drain_due.replace(is_due);
+        assert!(!is_due || !was_due, "side {}: on_drain is missing", self.number);
     }
 
     /// The socket was accepted without being read.
@@ -190,7 +263,7 @@ impl Side {
             }
             12 => {
                 socket.notify();
-                self.is_notified.set(true);
+                self.notified.set(self.notified.get().or(Some(self.turn.get())));
             }
             13 => {
                 let after = Duration::from_millis(dice(20));
@@ -316,6 +389,7 @@ impl SocketHandler for Handler {
     fn on_drain(&mut self, socket: &Socket) {
         self.is_alive(socket, "on_drain");
         assert!(self.1.needs_drain.replace(false), "on_drain although write returned true");
+        self.1.is_drain_due.set(false);
         assert_eq!(socket.buffered(), 0, "on_drain with data in the queue");
         self.then();
     }
@@ -335,7 +409,7 @@ impl SocketHandler for Handler {
     }
 
     fn on_notify(&mut self, _: &Socket) {
-        assert!(self.1.is_notified.replace(false), "on_notify without a notify");
+        assert!(self.1.notified.take().is_some(), "on_notify without a notify");
         self.then();
     }
 
@@ -344,6 +418,9 @@ impl SocketHandler for Handler {
             socket.is_destroyed() && !self.1.is_closed.get(),
             "on_error of an open socket, or after on_close"
         );
+        let is_connected = !self.1.is_connecting.get();
+        let is_one = error.system().is_some_and(|error| is_connected && is_repeated(error.errno()));
+        assert!(!is_one, "{error} reached the program");
         let before = self.1.error.replace(Some(error));
         assert!(before.is_none(), "on_error twice");
         self.then();

@@ -3,6 +3,7 @@
 use super::hooks::Ledger;
 use super::side::Sides;
 use crate::core::{dice, one_in};
+use crate::is_passing;
 use ::net::upcall::ServerHandler;
 use ::net::{ConnectOptions, Dropped, Error, ErrorCode, ListenOptions, Server, ServerOptions, Socket};
 use async_wrap::Environment;
@@ -103,6 +104,7 @@ fn converse(
         }
         if one_in(3) {
             world.run_for(Duration::from_micros(1 + dice(3_000)))?;
+            sides.took_turn();
         }
         seen.check(&server, &sides);
     }
@@ -166,17 +168,25 @@ fn finish(
     seen: &Seen,
 ) -> Result<(), String> {
     sides.finish();
+    // Otherwise those in the queue are closed with the server.
+    let are_awaited = one_in(2);
+    let is_excused = || world.has_met(|fault| !is_passing(fault));
+    let have_come = || seen.accepted.get() + seen.dropped.get() >= sides.connected_clients();
     world.run_until(|| {
         if !server.is_listening() {
             sides.refuse();
         }
+        sides.took_turn();
         sides.finish();
-        sides.have_connected()
+        let is_awaited = are_awaited && server.is_listening() && !have_come() && !is_excused();
+        sides.have_connected() && !is_awaited
     })?;
+    let are_known = server.is_listening() && have_come() && seen.dropped.get() == 0;
     while server.is_listening() {
         closes.close(server, sides);
     }
     world.run_until(|| {
+        sides.took_turn();
         sides.finish();
         sides.are_closed() && seen.closes.get() > 0
     })?;
@@ -194,6 +204,7 @@ fn finish(
     if !world.has_met(|fault| fault.call == "shutdown(2)") {
         sides.check();
     }
+    sides.check_completions(are_known, is_excused());
     sides.clear();
     Ok(())
 }
@@ -233,11 +244,13 @@ impl ServerHandler for Connections {
             1 => {
                 seen.held.set(seen.held.get() + 1);
                 server.environment().set_timeout(Duration::from_micros(dice(3_000)), move || {
+                    side.begin_to_hear();
                     socket.set_handler(handler);
                     side.act();
                 });
             }
             _ => {
+                side.begin_to_hear();
                 socket.set_handler(handler);
                 if one_in(2) {
                     side.act();
