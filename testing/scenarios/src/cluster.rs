@@ -8,6 +8,7 @@ use ::cluster::{Backoff, Error, Policy, Primary, Settings, Worker, WorkerHandle}
 use ::net::upcall::{ServerHandler, SocketHandler};
 use ::net::{Address, ListenOptions, ListenPhase, Server, ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -59,24 +60,55 @@ impl SocketHandler for Silent {
     fn on_data(&mut self, _: &Socket, _: &[u8]) {}
 }
 
-fn worker(child: &Child<'_>, path: &Path, options: ServerOptions) {
+/// What the workers of a world have served.
+#[derive(Default)]
+struct Served {
+    /// The connections, by the numbers of their sockets, which all descriptors of a socket share.
+    sockets: RefCell<BTreeSet<PathBuf>>,
+    /// Some connection was served again. A worker whose channel was broken by a fault is taken for dead, and its connections
+    /// go to others.
+    is_twice: Cell<bool>,
+    /// Greetings that were not sent at once, which are lost with their worker.
+    unsent: Cell<usize>,
+}
+
+impl Served {
+    /// Notes a connection.
+    fn note(&self, socket: &Socket) {
+        let Ok(fd) = socket.stream().fd() else { return };
+        let Ok(number) = std::fs::read_link(format!("/proc/self/fd/{fd}")) else { return };
+        if !self.sockets.borrow_mut().insert(number) {
+            self.is_twice.set(true);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.sockets.borrow().len()
+    }
+}
+
+fn worker(child: &Child<'_>, path: &Path, options: ServerOptions, served: &Rc<Served>) {
     let env = child.environment();
     let Ok(Some(worker)) = Worker::from_env(env) else { return child.set_exit_code(1) };
     let server = Server::with_source(env, options, worker.source());
     worker.set_handler(Leaves(server.clone()));
-    if server.listen(ListenOptions::path(path), Greeter(worker.clone())).is_err() {
+    if server.listen(ListenOptions::path(path), Greeter(worker.clone(), Rc::clone(served))).is_err() {
         worker.disconnect();
     }
 }
 
 /// Greets each connection. A worker that cannot listen leaves.
-struct Greeter(Worker);
+struct Greeter(Worker, Rc<Served>);
 
 impl ServerHandler for Greeter {
     fn on_connection(&mut self, _: &Server, socket: Socket) {
+        let served = &self.1;
+        served.note(&socket);
         socket.set_handler(Silent);
-        // Fails if the client has closed.
-        let _ = socket.end_with(format!("{}\n", self.0.id()).as_bytes());
+        let sent = socket.end_with(format!("{}\n", self.0.id()).as_bytes());
+        if sent.is_err() || socket.buffered() > 0 {
+            served.unsent.set(served.unsent.get() + 1);
+        }
     }
 
     fn on_error(&mut self, _: &Server, error: ::net::Error) {
@@ -101,6 +133,7 @@ struct Site {
     event_loop: LoopHandle,
     primary: Primary,
     events: Rc<Events>,
+    served: Rc<Served>,
     peers: RefCell<Vec<Peer>>,
 }
 
@@ -117,14 +150,15 @@ fn site_with(
 ) -> Option<Site> {
     let env = world.environment("primary").ok()?;
     let path = world.path();
-    let listen = path.clone();
-    world.play_children(move |child| worker(child, &listen, options.clone()));
+    let (listen, served) = (path.clone(), Rc::<Served>::default());
+    let serves = Rc::clone(&served);
+    world.play_children(move |child| worker(child, &listen, options.clone(), &serves));
     let events = Rc::new(Events::default());
     let policy = if world.choose(4) == 0 { Policy::shared() } else { Policy::round_robin() };
     let settings = settings(Settings::default().program("/bin/true").policy(policy));
     let primary = Primary::new(&env, settings, Recorder(Rc::clone(&events)));
     let event_loop = env.loop_handle().clone();
-    let site = Site { path, event_loop, primary, events, peers: RefCell::default() };
+    let site = Site { path, event_loop, primary, events, served, peers: RefCell::default() };
     for _ in 0..=world.choose(3) {
         // Fails by a fault; some of the workers are enough.
         let _ = site.primary.fork();
@@ -149,19 +183,8 @@ impl Site {
         }
     }
 
-    /// Holds that no peer was greeted twice. Returns how many were greeted.
-    fn greeted(&self) -> Result<usize, String> {
-        let peers = self.peers.borrow();
-        let mut greeted = 0;
-        for peer in peers.iter() {
-            let text = String::from_utf8_lossy(&peer.received()).into_owned();
-            match text.strip_suffix('\n').map(str::parse::<u32>) {
-                Some(Ok(_)) => greeted += 1,
-                _ if text.len() < 3 && !text.contains('\n') => {}
-                _ => return Err(format!("a connection was greeted with {text:?}")),
-            }
-        }
-        Ok(greeted)
+    fn greeted(&self, world: &World) -> Result<usize, String> {
+        greeted(world, &self.peers.borrow(), &self.served)
     }
 
     /// Ends the cluster, which has to end whatever happened.
@@ -179,6 +202,23 @@ impl Site {
         }
         world.run()
     }
+}
+
+/// Holds that no peer was served twice. Returns how many were greeted.
+fn greeted(world: &World, peers: &[Peer], served: &Served) -> Result<usize, String> {
+    if served.is_twice.get() && !world.has_met(is_fatal) {
+        return Err("a connection was given to two workers".to_owned());
+    }
+    let mut greeted = 0;
+    for peer in peers {
+        let text = String::from_utf8_lossy(&peer.received()).into_owned();
+        match text.strip_suffix('\n').map(str::parse::<u32>) {
+            Some(Ok(_)) => greeted += 1,
+            _ if text.len() < 3 && !text.contains('\n') => {}
+            _ => return Err(format!("a connection was greeted with {text:?}")),
+        }
+    }
+    Ok(greeted)
 }
 
 /// Lets a worker run that may be stopped, also if the system refuses it a few times.
@@ -222,8 +262,8 @@ fn serve_all(world: &World, site: &Site) -> Result<(), String> {
         world.run_until(|| {
             site.peers.borrow().iter().all(Peer::is_ended) || site.primary.workers().is_empty()
         })?;
-        let (greeted, all) = (site.greeted()?, site.peers.borrow().len());
-        if greeted < all && !world.has_met(is_fatal) {
+        let (greeted, all) = (site.greeted(world)?, site.peers.borrow().len());
+        if (greeted < all || site.served.count() != all) && !world.has_met(is_fatal) {
             return Err(format!("{greeted} of {all} connections were greeted"));
         }
     }
@@ -246,7 +286,7 @@ pub(crate) fn stopped(world: &World) -> Result<(), String> {
         let _ = worker.kill(Signal::SIGKILL);
         let has_ended = || site.peers.borrow().iter().all(Peer::is_ended);
         world.run_until(|| has_ended() || world.has_met(is_fatal))?;
-        let (greeted, all) = (site.greeted()?, site.peers.borrow().len());
+        let (greeted, all) = (site.greeted(world)?, site.peers.borrow().len());
         if greeted < all && !world.has_met(is_fatal) {
             return Err(format!("{greeted} of {all} connections were greeted"));
         }
@@ -256,13 +296,14 @@ pub(crate) fn stopped(world: &World) -> Result<(), String> {
 }
 
 /// Workers are killed, stopped and told to leave, and successors take their place: no connection is served twice, and each one
-/// ends.
+/// is served, unless its worker died before it had sent the greeting.
 pub(crate) fn deaths(world: &World) -> Result<(), String> {
     let respawn = Backoff::default();
     let Some(site) = site(world, |settings| settings.respawn(respawn).keep_listening(true)) else {
         return Ok(());
     };
     if site.until_listening(world)? {
+        let mut leaving = Leaving::default();
         for _ in 0..=world.choose(6) {
             site.connect(world, world.choose(40));
             world.run_for(Duration::from_micros(world.choose(3_000)))?;
@@ -274,17 +315,71 @@ pub(crate) fn deaths(world: &World) -> Result<(), String> {
                 2 => worker.kill(Signal::SIGSTOP),
                 3 => worker.kill(Signal::SIGCONT),
                 _ => {
+                    leaving.add(worker, &workers);
                     worker.disconnect();
                     Ok(())
                 }
             };
             world.run_for(Duration::from_micros(world.choose(100_000)))?;
-            site.greeted()?;
+            site.greeted(world)?;
         }
-        site.primary.workers().iter().for_each(resume);
+        site.serve_rest(world)?;
+        if !leaving.was_last && !world.has_met(may_lose) {
+            site.check_served(world)?;
+        }
     }
     site.end(world)?;
-    site.greeted().map(drop)
+    site.greeted(world).map(drop)
+}
+
+/// The workers that were told to leave.
+#[derive(Default)]
+struct Leaving {
+    ids: BTreeSet<u32>,
+    /// The last one was, with which its socket closes.
+    was_last: bool,
+}
+
+impl Leaving {
+    fn add(&mut self, worker: &WorkerHandle, all: &[WorkerHandle]) {
+        self.ids.insert(worker.id());
+        self.was_last |= all.iter().all(|one| self.ids.contains(&one.id()));
+    }
+}
+
+/// Whether a fault may have ended a connection. A signal that is refused, and a worker that is not started, end none.
+fn may_lose(fault: &Fault) -> bool {
+    is_fatal(fault) && !matches!(fault.call, "clone(2)" | "pidfd_send_signal(2)")
+}
+
+impl Site {
+    /// Waits until every connection has ended, with a worker at any time.
+    fn serve_rest(&self, world: &World) -> Result<(), String> {
+        let until = world.now() + PATIENCE;
+        let have_ended = || self.peers.borrow().iter().all(Peer::is_ended);
+        while !have_ended() && !world.has_met(may_lose) {
+            self.primary.workers().iter().for_each(resume);
+            if self.primary.workers().is_empty() {
+                // Fails by a fault, and is tried again.
+                let _ = self.primary.fork();
+            }
+            world.run_for(Duration::from_millis(100))?;
+            if world.now() > until {
+                return Err("a connection is not served".to_owned());
+            }
+        }
+        self.primary.workers().iter().for_each(resume);
+        Ok(())
+    }
+
+    /// Every connection was served, and greeted unless the greeting was lost with its worker.
+    fn check_served(&self, world: &World) -> Result<(), String> {
+        let (greeted, served, all) = (self.greeted(world)?, self.served.count(), self.peers.borrow().len());
+        if served != all || greeted + self.served.unsent.get() < all {
+            return Err(format!("{served} of {all} connections were served, and {greeted} greeted"));
+        }
+        Ok(())
+    }
 }
 
 /// A primary that is lost takes its workers along, which serve what they have.
@@ -294,12 +389,17 @@ pub(crate) fn primary_lost(world: &World) -> Result<(), String> {
         site.connect(world, 1 + world.choose(40));
         world.run_for(Duration::from_micros(world.choose(20_000)))?;
     }
-    let Site { event_loop, primary, peers, .. } = &site;
-    world.kill_loop(event_loop);
-    let _ = primary;
+    world.kill_loop(&site.event_loop);
+    let Site { primary, peers, served, .. } = site;
+    // It keeps connections that wait for a worker.
+    drop(primary);
     // Every worker leaves by itself.
     world.run()?;
-    site.greeted()?;
-    drop(peers.take());
+    let peers = peers.take();
+    world.run_until(|| peers.iter().all(Peer::is_ended))?;
+    let (greeted, served) = (greeted(world, &peers, &served)?, served.count());
+    if greeted != served && !world.has_met(may_lose) {
+        return Err(format!("{served} connections were served, and {greeted} greeted"));
+    }
     Ok(())
 }
