@@ -268,7 +268,7 @@ impl End {
             10 | 11 => self.read(),
             12 => {
                 self.stream.notify();
-                self.notified.set(self.notified.get().or(Some(self.turn.get())));
+                self.notified.set(self.notified.get().or_else(|| Some(self.turn.get())));
             }
             13 if one_in(3) => self.shut_down(),
             14 if one_in(4) => self.close(),

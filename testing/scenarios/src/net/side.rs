@@ -263,7 +263,7 @@ impl Side {
             }
             12 => {
                 socket.notify();
-                self.notified.set(self.notified.get().or(Some(self.turn.get())));
+                self.notified.set(self.notified.get().or_else(|| Some(self.turn.get())));
             }
             13 => {
                 let after = Duration::from_millis(dice(20));
