@@ -78,8 +78,8 @@ const STEPS: &[Step] = &[
     ("lints of the code with faults", LINTS_WITH_FAULTS, FAULTS_BUILD),
     ("scenarios under faults", FAULTS, FAULTS_BUILD),
     (
-        "the example of a scenario",
-        &["test", "--quiet", "--profile", "faults", "--package", "upcall-testing"],
+        "tests of what runs scenarios",
+        &["test", "--quiet", "--profile", "faults", "--package=upcall-testing", "--package=upcall-scenarios"],
         FAULTS_BUILD,
     ),
     // What is kept are counts of a release build.

@@ -10,6 +10,7 @@ mod cluster;
 mod core;
 mod http;
 mod net;
+mod parts;
 mod pomelo;
 pub mod run;
 

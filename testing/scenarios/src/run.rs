@@ -1,15 +1,21 @@
 //! The program: runs scenarios on all cores, shows how far it is, prints the table, and replays one seed with its trace.
 
 use crate::branches::{self, Counts};
+use crate::parts::{self, Parts};
 use crate::{ALL, REGRESSIONS, Scenario};
 use clap::Parser;
+use clap::builder::RangedU64ValueParser;
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
-use std::io::{BufRead, BufReader, IsTerminal, Write};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 use testing::{Explorer, Failure, Outcome, Plan, World};
+
+/// More processes are a mistyped number.
+const MOST_JOBS: u64 = 1024;
+
+/// The descriptors that the largest scenario may open.
+const DESCRIPTORS: usize = 400;
 
 /// Runs the scenarios of Upcall's layers under seeded faults.
 #[derive(Debug, Parser)]
@@ -18,7 +24,7 @@ struct Options {
     /// The scenarios, such as `http` for all of http, or `net/echo`. Default: all.
     scenarios: Vec<String>,
     /// Seeds of each scenario.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = RangedU64ValueParser::<u64>::from(1..))]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 0)]
@@ -30,8 +36,11 @@ struct Options {
     #[arg(long)]
     list: bool,
     /// Processes. Default: as many as the machine has processors.
-    #[arg(long)]
+    #[arg(long, value_parser = RangedU64ValueParser::<u64>::from(1..=MOST_JOBS))]
     jobs: Option<u64>,
+    /// Seconds that one seed may take. Its process is killed then, and the seed has failed.
+    #[arg(long, default_value_t = 60, value_parser = RangedU64ValueParser::<u64>::from(1..))]
+    patience: u64,
     /// Runs every seed twice, and fails those whose traces differ.
     #[arg(long)]
     twice: bool,
@@ -62,8 +71,8 @@ pub fn main() -> i32 {
         chosen.iter().for_each(|scenario| say(format_args!("{}", scenario.name)));
         return 0;
     }
-    if chosen.is_empty() {
-        eprintln!("no such scenario: --list has them all");
+    if let Some(refusal) = options.refusal() {
+        eprintln!("error: {refusal}");
         return 2;
     }
     match (options.seed, &options.part) {
@@ -75,11 +84,29 @@ pub fn main() -> i32 {
 
 impl Options {
     fn wants(&self, name: &str) -> bool {
-        let is_named = |wanted: &String| {
-            name == wanted || name.strip_prefix(&**wanted).is_some_and(|rest| rest.starts_with('/'))
-        };
-        self.scenarios.is_empty() || self.scenarios.iter().any(is_named)
+        self.scenarios.is_empty() || self.scenarios.iter().any(|wanted| names(wanted, name))
     }
+
+    /// What of the options cannot be done.
+    fn refusal(&self) -> Option<String> {
+        let is_known = |wanted: &&String| ALL.iter().any(|scenario| names(wanted, scenario.name));
+        if let Some(unknown) = self.scenarios.iter().find(|wanted| !is_known(wanted)) {
+            return Some(format!("no scenario {unknown:?}: --list has them all"));
+        }
+        // Refusals of the system itself are no faults: they would fail some scenarios, and keep others from doing anything.
+        let descriptors = (0..DESCRIPTORS).map(|_| std::fs::File::open("/dev/null"));
+        if let Err(error) = descriptors.collect::<Result<Vec<_>, _>>() {
+            return Some(format!("a scenario needs up to {DESCRIPTORS} descriptors: {error}"));
+        }
+        let last = self.from.checked_add(self.seeds - 1);
+        last.is_none()
+            .then(|| format!("--from {} --seeds {}: the last seed is {}", self.from, self.seeds, u64::MAX))
+    }
+}
+
+/// Whether a word of the command line is this scenario, or its layer.
+fn names(wanted: &str, name: &str) -> bool {
+    name == wanted || name.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Runs one seed of each scenario and shows all of it.
@@ -109,6 +136,7 @@ fn replay(chosen: &[Scenario], seed: u64) -> i32 {
 
 /// One process's part. Its results are lines on its standard output.
 fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i32 {
+    parts::end_with_starter();
     let mut out = std::io::stdout().lock();
     for (index, scenario) in chosen.iter().enumerate() {
         let explorer = Explorer::new(scenario.run);
@@ -118,15 +146,16 @@ fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i3
         let mut tell =
             |seeds: &mut u64, turns: &mut u64, micros: &mut u128, faults: &mut BTreeMap<String, u64>| {
                 let kinds: Vec<_> = faults.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
-                // The reader is this program, which ends this process otherwise.
+                // Fails only if the reader has ended, which ends this process.
                 let _ = writeln!(out, "sum\t{index}\t{seeds}\t{turns}\t{micros}\t{}", kinds.join("\t"));
                 let _ = out.flush();
                 (*seeds, *turns, *micros) = (0, 0, 0);
                 faults.clear();
             };
         let known = REGRESSIONS.iter().filter(|(name, ..)| *name == scenario.name && part == 0);
-        let range = (options.from..options.from + options.seeds).filter(|seed| seed % parts == part);
+        let range = (options.from..=options.from + (options.seeds - 1)).filter(|seed| seed % parts == part);
         for seed in known.map(|(_, seed, _)| *seed).chain(range) {
+            say(format_args!("{}{index}\t{seed}", parts::AT));
             let outcome = if options.twice { twice(&explorer, seed) } else { explorer.run(Plan::new(seed)) };
             seeds += 1;
             turns += outcome.turns;
@@ -145,7 +174,7 @@ fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i3
         }
         tell(&mut seeds, &mut turns, &mut micros, &mut faults);
     }
-    let _ = writeln!(out, "{BRANCHES}{}", Counts::take());
+    say(format_args!("{BRANCHES}{}\n{}", Counts::take(), parts::END));
     0
 }
 
@@ -167,22 +196,20 @@ fn twice<S: Fn(&World) -> Result<(), String>>(explorer: &Explorer<S>, seed: u64)
 /// All of it, in as many processes as there are processors.
 fn run_all(chosen: &[Scenario], options: &Options) -> i32 {
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
-    let parts = options.jobs.unwrap_or(processors).max(1);
-    let (lines, heard) = channel();
-    let children: Vec<_> = match (0..parts).map(|part| start_part(part, parts, lines.clone())).collect() {
-        Ok(children) => children,
+    let count = options.jobs.unwrap_or(processors).min(options.seeds);
+    let mut parts = match Parts::start(count, options.patience) {
+        Ok(parts) => parts,
         Err(error) => {
             eprintln!("cannot start itself: {error}");
             return 2;
         }
     };
-    drop(lines);
     let began = Instant::now();
     let mut sums: Vec<Sum> = chosen.iter().map(|_| Sum::default()).collect();
-    let total = options.seeds * chosen.len() as u64;
+    let total = options.seeds.saturating_mul(chosen.len() as u64);
     let is_seen = std::io::stderr().is_terminal();
     let mut reached = Counts::default();
-    for line in heard {
+    while let Some(line) = parts.hear() {
         match line.strip_prefix(BRANCHES) {
             Some(words) => reached.add(words),
             None => take_line(&mut sums, chosen, &line),
@@ -196,35 +223,21 @@ fn run_all(chosen: &[Scenario], options: &Options) -> i32 {
     if is_seen {
         eprintln!();
     }
-    let died = children.into_iter().any(|mut child| !child.wait().is_ok_and(|status| status.success()));
+    let lost = parts.end();
+    for (at, reason) in lost.iter().filter_map(|part| Some((part.at?, &part.reason))) {
+        take_line(&mut sums, chosen, &format!("failed\t{}\t{}\t{reason}", at.0, at.1));
+    }
     table(chosen, &sums, began.elapsed());
     say(format_args!("\nbranches of error handling: {}", reached.table().join("\n")));
     // A part of the scenarios, or of the seeds, reaches a part of the branches.
     let is_whole = chosen.len() == ALL.len() && options.seeds >= branches::SEEDS;
     let wrong = if is_whole { reached.judge() } else { Vec::new() };
     wrong.iter().for_each(|wrong| say(format_args!("{wrong}")));
-    if died {
-        eprintln!("a process of the run died");
+    if !lost.is_empty() {
+        eprintln!("{} of {count} processes ended before all of their seeds were run", lost.len());
     }
-    i32::from(died || sums.iter().any(|sum| !sum.failed.is_empty()))
-}
-
-fn start_part(part: u64, parts: u64, lines: Sender<String>) -> std::io::Result<Child> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(std::env::args_os().skip(1))
-        .args(["--part", &part.to_string(), &parts.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child.stdout.take();
-    std::thread::spawn(move || {
-        for line in output.into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(Result::ok)
-        {
-            if lines.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    Ok(child)
+    let failed = sums.iter().any(|sum| !sum.failed.is_empty());
+    i32::from(failed || !lost.is_empty())
 }
 
 fn take_line(sums: &mut [Sum], chosen: &[Scenario], line: &str) {
