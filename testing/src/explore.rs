@@ -1,48 +1,48 @@
-//! Running a scenario under seeds: one run, its outcome, and the report of a failure.
+//! Running a scenario under seeds: one run and its outcome, and the search for the report of a failure.
 
-use crate::check;
-use crate::minimal::minimal;
-use crate::recording;
+use crate::failure::{Failure, is_same};
+use crate::minimal::{Smallest, minimal};
 use crate::world::World;
-use std::cell::RefCell;
+use crate::{check, panics, recording, seeds};
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use uv_core::faults::{Fault, Plan};
 
-/// One run at a time: tests of one program run in several threads, and descriptors are the process's.
+/// One run at a time: tests of one program run in several threads, and descriptors and the level of the log are the process's.
 static ALONE: Mutex<()> = Mutex::new(());
-
-/// Lines of the trace in a report.
-const LINES: usize = 120;
 
 /// Runs `scenario` under every seed, each in a world of its own, and fails with a report of the first seed that breaks a law.
 ///
-/// `UPCALL_SEED=n` runs that seed alone, and `UPCALL_SEEDS=n` so many from the first one. Descriptors are counted in the
-/// whole process: runs wait for each other, but other tests that open some belong into another test program.
+/// `UPCALL_SEEDS=17` runs that seed in place of these, and `UPCALL_SEEDS=0..100000` a range of seeds. Descriptors are counted in
+/// the whole process: runs wait for each other, but other tests that open some belong into another test program.
 ///
 /// # Panics
 /// With the report, as an assertion does.
 pub fn explore(seeds: Range<u64>, scenario: impl Fn(&World) -> Result<(), String>) {
-    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let seeds = match (number("UPCALL_SEED"), number("UPCALL_SEEDS")) {
-        (Some(seed), _) => seed..seed + 1,
-        (None, Some(count)) => seeds.start..seeds.start + count,
-        (None, None) => seeds,
-    };
-    let explorer = Explorer::new(scenario);
-    for seed in seeds {
-        if let Err(failure) = explorer.check(seed) {
-            panic!("{failure}");
-        }
-    }
+    Explorer::new(scenario).seeds(seeds).explore();
 }
 
-/// Runs one scenario: see [`explore`].
+/// Runs one scenario: what [`explore`] does, with options, or one seed at a time.
+///
+/// ```
+/// # use testing::Explorer;
+/// Explorer::new(|world| {
+///     let Ok(event_loop) = world.event_loop("server") else { return Ok(()) };
+///     // …
+///     world.run()
+/// })
+/// .seeds(0..50)
+/// .rate(256)
+/// .explore();
+/// ```
 pub struct Explorer<S> {
     scenario: S,
+    seeds: Range<u64>,
+    rate: Option<u64>,
+    turns_per_second: Option<u64>,
 }
 
 /// What one run showed.
@@ -59,32 +59,69 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
-/// The report of a seed that failed.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// The seed.
-    pub seed: u64,
-    /// The law that was broken.
-    pub reason: String,
-    /// The smallest set of faults that was found with which it still fails.
-    pub faults: Vec<Fault>,
-    /// The number of faults of the whole run.
-    pub of: usize,
-    /// The last lines of the trace of the run with these faults.
-    pub trace: Vec<String>,
+/// A run, and what the process has kept of it.
+struct Measured {
+    outcome: Outcome,
+    bytes_left: i64,
+    trace: Vec<String>,
 }
 
 impl<S> fmt::Debug for Explorer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Explorer").finish_non_exhaustive()
+        f.debug_struct("Explorer")
+            .field("seeds", &self.seeds)
+            .field("rate", &self.rate)
+            .field("turns_per_second", &self.turns_per_second)
+            .finish_non_exhaustive()
     }
 }
 
 impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
     /// Makes ready to run the scenario.
     pub fn new(scenario: S) -> Self {
-        keep_panics();
-        Self { scenario }
+        panics::keep();
+        Self { scenario, seeds: 0..1000, rate: None, turns_per_second: None }
+    }
+
+    /// The seeds of [`explore`](Self::explore). Default: `0..1000`. The variable `UPCALL_SEEDS` has precedence.
+    #[must_use]
+    pub fn seeds(mut self, seeds: Range<u64>) -> Self {
+        self.seeds = seeds;
+        self
+    }
+
+    /// Of 1024 calls that a kind of fault may meet, so many meet it. Default: chosen by each seed, from 0 to 256.
+    ///
+    /// # Panics
+    /// If it is above 1024.
+    #[must_use]
+    pub fn rate(mut self, rate: u64) -> Self {
+        assert!(rate <= 1024, "a rate of {rate}: it is so many of 1024 calls");
+        self.rate = Some(rate);
+        self
+    }
+
+    /// A loop that takes more turns than this in a second of virtual time spins. Default: 20,000.
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[must_use]
+    pub fn turns_per_second(mut self, turns: u64) -> Self {
+        assert!(turns > 0, "no loop does without turns");
+        self.turns_per_second = Some(turns);
+        self
+    }
+
+    /// Runs every seed, and fails with a report of the first that breaks a law: see [`explore`](crate::explore()).
+    ///
+    /// # Panics
+    /// With the report, as an assertion does.
+    pub fn explore(&self) {
+        for seed in seeds::chosen(self.seeds.clone()) {
+            if let Err(failure) = self.check(seed) {
+                panic!("{failure}");
+            }
+        }
     }
 
     /// Runs a seed, and makes a report if it fails.
@@ -92,130 +129,106 @@ impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
     /// # Errors
     /// The report.
     pub fn check(&self, seed: u64) -> Result<Outcome, Failure> {
-        let outcome = self.run(Plan::new(seed));
-        match outcome.failure {
+        let outcome = self.run(seed);
+        match &outcome.failure {
             None => Ok(outcome),
-            Some(_) => Err(self.report(seed, &outcome)),
+            Some(reason) => Err(self.report(seed, reason, &outcome.faults)),
         }
     }
 
-    /// Runs a seed with its trace.
-    pub fn replay(&self, plan: Plan) -> (Outcome, Vec<String>) {
-        let mut outcome = Outcome::default();
-        let trace = recording::record(|| outcome = self.run(plan));
-        (outcome, trace)
+    /// Runs a seed with its trace, of which the last 100,000 lines are returned. A logger that the program has set before gets
+    /// the trace in place of the caller.
+    pub fn replay(&self, seed: u64) -> (Outcome, Vec<String>) {
+        self.judge(&self.plan(seed), true)
     }
 
-    /// One run.
-    pub fn run(&self, plan: Plan) -> Outcome {
-        let (outcome, left) = self.measured(plan.clone());
-        if outcome.failure.is_some() || left <= 0 {
-            return outcome;
-        }
-        // What is made once for the thread or the process is there in the second run.
-        let (mut outcome, left) = self.measured(plan);
-        if left > 0 && outcome.failure.is_none() {
-            outcome.failure = Some(format!("{left} bytes of memory are left"));
-        }
-        outcome
+    /// Runs a seed.
+    pub fn run(&self, seed: u64) -> Outcome {
+        self.judge(&self.plan(seed), false).0
     }
 
-    fn measured(&self, plan: Plan) -> (Outcome, i64) {
+    fn plan(&self, seed: u64) -> Plan {
+        let mut plan = Plan::new(seed);
+        if let Some(rate) = self.rate {
+            plan = plan.rate(rate);
+        }
+        if let Some(turns) = self.turns_per_second {
+            plan = plan.turns_per_second(turns);
+        }
+        plan
+    }
+
+    /// One run, and its trace if it `is_recorded`.
+    fn judge(&self, plan: &Plan, is_recorded: bool) -> (Outcome, Vec<String>) {
+        let mut run = self.measured(plan.clone(), is_recorded);
+        if run.outcome.failure.is_none() && run.bytes_left > 0 {
+            // What is made once for the thread or the process is there in the second run.
+            run = self.measured(plan.clone(), is_recorded);
+            if run.outcome.failure.is_none() && run.bytes_left > 0 {
+                run.outcome.failure = Some(format!("{} bytes of memory are left", run.bytes_left));
+            }
+        }
+        (run.outcome, run.trace)
+    }
+
+    fn measured(&self, plan: Plan, is_recorded: bool) -> Measured {
         // Another run in this process opens descriptors meanwhile. A run that panicked has left nothing half-done.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let before = check::descriptors();
         let mut outcome = Outcome::default();
-        let left = check::bytes_left(|| outcome = self.in_world(plan));
+        let mut left = 0;
+        let work = || left = check::bytes_left(|| outcome = self.in_world(plan));
+        let trace = if is_recorded {
+            recording::record(work)
+        } else {
+            work();
+            Vec::new()
+        };
         let kept = size_of_val(&*outcome.faults) + outcome.failure.as_ref().map_or(0, String::capacity);
-        let after = check::descriptors();
-        if after > before && outcome.failure.is_none() {
-            outcome.failure = Some(format!("{} descriptors are left open", after - before));
-        }
-        (outcome, left - kept as i64)
+        let lost = before.and_then(|before| Ok(check::descriptors()?.saturating_sub(before)));
+        let is_left = match lost {
+            Ok(0) => None,
+            Ok(lost) => Some(format!("{lost} descriptors are left open")),
+            Err(reason) => Some(reason),
+        };
+        outcome.failure = outcome.failure.or(is_left);
+        Measured { outcome, bytes_left: left - kept as i64, trace }
     }
 
     fn in_world(&self, plan: Plan) -> Outcome {
         let world = World::enter(plan);
         let ran = catch_unwind(AssertUnwindSafe(|| (self.scenario)(&world).and_then(|()| world.finish())));
+        let ran = ran.unwrap_or_else(|payload| Err(panics::text(&*payload)));
         let cleared = catch_unwind(AssertUnwindSafe(|| world.clear()));
+        let cleared = cleared.map_err(|payload| format!("in a destructor: {}", panics::text(&*payload)));
+        panics::forget();
         let report = world.faults().report();
-        let failure = match (ran, cleared) {
-            (Ok(Err(reason)), _) => Some(reason),
-            (Err(_), _) => Some(format!("panic: {}", panic_text())),
-            (_, Err(_)) => Some(format!("panic in a destructor: {}", panic_text())),
-            (Ok(Ok(())), Ok(())) => None,
-        };
-        let failure = report.violations.first().map(ToString::to_string).or(failure);
+        let failure = report.violations.first().map(ToString::to_string).or_else(|| ran.and(cleared).err());
         let mut faults = report.faults;
         faults.shrink_to_fit();
         let failure = failure.map(|reason| String::from(reason.as_str()));
         Outcome { failure, faults, turns: report.turns, elapsed: report.elapsed }
     }
 
-    fn report(&self, seed: u64, outcome: &Outcome) -> Failure {
-        let faults = minimal(&outcome.faults, |faults| {
-            let plan = Plan::new(seed).only(faults.iter().map(|fault| fault.number));
-            self.run(plan).failure.is_some()
-        });
-        let (again, trace) = self.replay(Plan::new(seed).only(faults.iter().map(|fault| fault.number)));
+    /// Looks for the smallest set of faults with which a seed fails in the same way.
+    fn report(&self, seed: u64, reason: &str, met: &[Fault]) -> Failure {
+        let plan = |faults: &[Fault]| self.plan(seed).only(faults.iter().map(|fault| fault.number));
+        let fails = |outcome: Outcome| {
+            let is_it = outcome.failure.as_ref().is_some_and(|other| is_same(reason, other));
+            is_it.then_some(outcome)
+        };
+        let Smallest { kept, is_proven } =
+            minimal(met, |faults| Some(fails(self.judge(&plan(faults), false).0)?.faults));
+        let (again, trace) = self.judge(&plan(&kept), true);
+        let again = fails(again);
         Failure {
             seed,
-            reason: again.failure.or_else(|| outcome.failure.clone()).unwrap_or_default(),
-            faults,
-            of: outcome.faults.len(),
+            is_smallest: is_proven && again.is_some(),
+            is_repeated: again.is_some(),
+            reason: again.and_then(|outcome| outcome.failure).unwrap_or_else(|| reason.to_owned()),
+            faults: kept,
+            of: met.len(),
             trace,
         }
     }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {}", self.seed, self.reason)?;
-        writeln!(f, "with {} of {} faults:", self.faults.len(), self.of)?;
-        for fault in &self.faults {
-            writeln!(f, "  {fault}")?;
-        }
-        if self.trace.is_empty() {
-            return Ok(());
-        }
-        writeln!(f, "the end of its trace:")?;
-        let skipped = self.trace.len().saturating_sub(LINES);
-        for line in &self.trace[skipped..] {
-            writeln!(f, "  {line}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Failure {}
-
-thread_local! {
-    /// Where the last panic of this thread's world was, and its message.
-    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// The message of a panic that was just caught.
-fn panic_text() -> String {
-    LAST_PANIC.take()
-}
-
-/// A panic in a world is an outcome, which the report shows: the hook keeps it and says nothing.
-fn keep_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !uv_core::faults::is_on() {
-                return before(info);
-            }
-            let payload = info.payload_as_str().unwrap_or("a value of another type");
-            let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
-            // The first panic is the cause of those that follow while it unwinds.
-            LAST_PANIC.with_borrow_mut(|last| {
-                if last.is_empty() {
-                    *last = format!("{payload}{}", place.unwrap_or_default());
-                }
-            });
-        }));
-    });
 }

@@ -2,6 +2,7 @@
 //! jumps to the next deadline when nothing is left to do.
 
 use crate::children::{Main, Played};
+use crate::names::{self, Names};
 use crate::peer::{Peer, PeerInner};
 use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
@@ -9,7 +10,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use uv_core::faults::{self, Fault, Plan};
 use uv_core::handle::{HandleInfo, HandleKind};
@@ -25,13 +25,6 @@ const LAST_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 const LOOKS: u32 = 20;
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Tells the sockets of one thread's worlds from those of another's.
-static THREADS: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    static THREAD: u64 = THREADS.fetch_add(1, Ordering::Relaxed);
-}
-
 /// Where a scenario runs: see [`explore`](crate::explore()).
 #[derive(Debug)]
 pub struct World {
@@ -40,8 +33,7 @@ pub struct World {
     peers: RefCell<Vec<Rc<PeerInner>>>,
     pub(crate) main: RefCell<Option<Rc<Main>>>,
     rounds: Cell<u64>,
-    /// Paths that were given out.
-    names: Cell<u64>,
+    names: RefCell<Names>,
 }
 
 /// A loop, and the child whose loop it is.
@@ -62,7 +54,7 @@ impl World {
             peers: RefCell::default(),
             main: RefCell::default(),
             rounds: Cell::new(0),
-            names: Cell::new(0),
+            names: RefCell::new(Names::new()),
         }
     }
 
@@ -109,25 +101,21 @@ impl World {
     /// no port: for `ListenOptions::path`.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        // The same names in every run of a seed.
-        let (process, thread, number) = (std::process::id(), THREAD.with(|thread| *thread), self.names.get());
-        self.names.set(number + 1);
-        PathBuf::from(format!("\0upcall-testing-{process}-{thread}-{number}"))
+        self.names.borrow_mut().path()
     }
 
     /// A loopback address for TCP servers of this process, which others do not use: a port that one world has closed may be
     /// another's a moment later, and a late client would reach it.
     #[must_use]
     pub fn loopback(&self) -> Ipv4Addr {
-        let [.., high, low] = std::process::id().to_be_bytes();
-        Ipv4Addr::new(127, high.max(1), low, 1)
+        names::loopback()
     }
 
     /// A client that connects to a Unix socket and speaks bytes. No fault meets the peer itself: it may be slow, and it may
-    /// cut what it sends anywhere.
+    /// cut what it sends anywhere. If the server's backlog is full it tries again in each of its turns.
     ///
     /// # Errors
-    /// The refusal of the connection.
+    /// The refusal of the connection. A later one is the peer's [`end`](Peer::end).
     pub fn peer(&self, path: &Path) -> io::Result<Peer> {
         Ok(self.add_peer(PeerInner::unix(path)?))
     }
@@ -241,7 +229,7 @@ impl World {
     /// One turn of everything. Returns whether anything happened or time passed.
     fn round_before(&self, until: Option<Duration>) -> bool {
         self.rounds.set(self.rounds.get() + 1);
-        assert!(self.rounds.get() < ROUNDS, "the scenario does not end: {}", self.state());
+        assert!(self.rounds.get() < ROUNDS, "the scenario does not end; {}", self.state());
         self.start_children();
         let began = self.now();
         let members = self.members.borrow().clone();
@@ -324,7 +312,7 @@ impl World {
         let until = self.now() + LAST_TIME;
         while self.is_alive() {
             if !self.round() && self.is_alive() || self.now() > until {
-                return Err(format!("a loop does not end: {}", self.state()));
+                return Err(format!("a loop does not end; {}", self.state()));
             }
         }
         let members = self.members.borrow();

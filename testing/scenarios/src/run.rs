@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Arguments;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
-use testing::{Explorer, Failure, Outcome, Plan, World};
+use testing::{Explorer, Outcome, World};
 
 /// More processes are a mistyped number.
 const MOST_JOBS: u64 = 1024;
@@ -57,7 +57,7 @@ const BRANCHES: &str = "branches\t";
 struct Sum {
     seeds: u64,
     turns: u64,
-    seconds: u64,
+    elapsed: Duration,
     faults: BTreeMap<String, u64>,
     failed: Vec<u64>,
 }
@@ -116,7 +116,7 @@ fn replay(chosen: &[Scenario], seed: u64) -> i32 {
         let explorer = Explorer::new(scenario.run);
         match explorer.check(seed) {
             Ok(_) => {
-                let (outcome, trace) = explorer.replay(Plan::new(seed));
+                let (outcome, trace) = explorer.replay(seed);
                 trace.iter().for_each(|line| say(format_args!("{line}")));
                 say(format_args!(
                     "{}: seed {seed} holds, with {} faults",
@@ -124,10 +124,11 @@ fn replay(chosen: &[Scenario], seed: u64) -> i32 {
                     outcome.faults.len()
                 ));
             }
-            Err(failure) => {
+            Err(mut failure) => {
                 code = 1;
-                failure.trace.iter().for_each(|line| say(format_args!("{line}")));
-                say(format_args!("{}: {}", scenario.name, Failure { trace: Vec::new(), ..failure }));
+                // All of it, and not only the end.
+                failure.trace.drain(..).for_each(|line| say(format_args!("{line}")));
+                say(format_args!("{}: {failure}", scenario.name));
             }
         }
     }
@@ -156,7 +157,7 @@ fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i3
         let range = (options.from..=options.from + (options.seeds - 1)).filter(|seed| seed % parts == part);
         for seed in known.map(|(_, seed, _)| *seed).chain(range) {
             say(format_args!("{}{index}\t{seed}", parts::AT));
-            let outcome = if options.twice { twice(&explorer, seed) } else { explorer.run(Plan::new(seed)) };
+            let outcome = if options.twice { twice(&explorer, seed) } else { explorer.run(seed) };
             seeds += 1;
             turns += outcome.turns;
             micros += outcome.elapsed.as_micros();
@@ -180,10 +181,10 @@ fn run_part(chosen: &[Scenario], options: &Options, part: u64, parts: u64) -> i3
 
 /// Two runs of a seed, whose traces have to be the same.
 fn twice<S: Fn(&World) -> Result<(), String>>(explorer: &Explorer<S>, seed: u64) -> Outcome {
-    // What is made once for the process is there afterwards. A trace counts as memory that is left.
-    let mut outcome = explorer.run(Plan::new(seed));
-    let (_, first) = explorer.replay(Plan::new(seed));
-    let (_, second) = explorer.replay(Plan::new(seed));
+    // What is made once for the process is there afterwards.
+    let mut outcome = explorer.run(seed);
+    let (_, first) = explorer.replay(seed);
+    let (_, second) = explorer.replay(seed);
     if first != second {
         let at = first.iter().zip(&second).position(|(first, second)| first != second);
         let at = at.unwrap_or_else(|| first.len().min(second.len()));
@@ -263,7 +264,7 @@ fn take_line(sums: &mut [Sum], chosen: &[Scenario], line: &str) {
     }
     sum.seeds += number(0);
     sum.turns += number(1);
-    sum.seconds += number(2);
+    sum.elapsed += Duration::from_micros(number(2));
     for (kind, count) in rest.iter().skip(3).filter_map(|word| word.rsplit_once('=')) {
         *sum.faults.entry(kind.to_owned()).or_default() += count.parse::<u64>().unwrap_or(0);
     }
@@ -282,7 +283,7 @@ fn table(chosen: &[Scenario], sums: &[Sum], took: Duration) {
     let mut kinds = BTreeMap::<&str, u64>::new();
     for (scenario, sum) in chosen.iter().zip(sums) {
         let faults: u64 = sum.faults.values().sum();
-        let time = format!("{:.1} h", sum.seconds as f64 / 3.6e9);
+        let time = format!("{:.1} h", sum.elapsed.as_secs_f64() / 3600.0);
         let Sum { seeds, turns, failed, .. } = sum;
         say(format_args!(
             "{:<28} {seeds:>9} {faults:>10} {turns:>12} {time:>12} {:>7}",

@@ -1,0 +1,83 @@
+//! Names and addresses that a world gives out. They are this process's and this run's own, since tests run at the same time,
+//! but a trace shows the same ones for every run of a seed.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const PREFIX: &str = "upcall-testing";
+
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// The paths of one run.
+#[derive(Debug)]
+pub(crate) struct Names {
+    run: u64,
+    count: u64,
+}
+
+impl Names {
+    pub(crate) fn new() -> Self {
+        Self { run: RUNS.fetch_add(1, Ordering::Relaxed), count: 0 }
+    }
+
+    /// The next abstract name. Its length does not depend on the process, so that the same bytes are cut in the same places
+    /// where it is sent.
+    pub(crate) fn path(&mut self) -> PathBuf {
+        let number = self.count;
+        self.count += 1;
+        PathBuf::from(format!("\0{}{:010}-{number}", own(), self.run))
+    }
+}
+
+/// What all names of this process begin with.
+fn own() -> String {
+    format!("{PREFIX}-{:010}-", std::process::id())
+}
+
+/// An address that no other process has: 22 bits are enough for the kernel's largest process id.
+pub(crate) fn loopback() -> Ipv4Addr {
+    loopback_of(std::process::id())
+}
+
+fn loopback_of(pid: u32) -> Ipv4Addr {
+    let [_, high, middle, low] = pid.to_be_bytes();
+    // The upper half, where no other program of the machine listens.
+    Ipv4Addr::new(127, 128 | high, middle, low)
+}
+
+/// The line as it would be in every process.
+pub(crate) fn without_process(line: &str) -> String {
+    let (own, address) = (own(), loopback().to_string());
+    let mut rest = line;
+    let mut text = String::with_capacity(line.len());
+    while let Some(at) = rest.find(&own) {
+        text.push_str(&rest[..at]);
+        text.push_str(PREFIX);
+        rest = rest[at + own.len()..].trim_start_matches(|letter: char| letter.is_ascii_digit());
+    }
+    text.push_str(rest);
+    if text.contains(&address) { text.replace(&address, "127.0.0.1") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_process_has_an_address_of_its_own() {
+        let pids = (1..70_000).chain([1 << 20, (1 << 22) - 1]);
+        let addresses: BTreeSet<_> = pids.clone().map(loopback_of).collect();
+        assert_eq!(addresses.len(), pids.count());
+        assert!(addresses.iter().all(Ipv4Addr::is_loopback));
+    }
+
+    #[test]
+    fn lines_name_no_process() {
+        let mut names = Names::new();
+        let (first, second) = (names.path(), names.path());
+        let line = format!("from {} to {} at {}:80", first.display(), second.display(), loopback());
+        assert_eq!(without_process(&line), "from \0upcall-testing-0 to \0upcall-testing-1 at 127.0.0.1:80");
+    }
+}
