@@ -4,13 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{self, Shutdown, TcpStream};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
-use std::path::Path;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::faults;
+use uv_core::{Errno, faults};
 
 /// The bytes that a peer reads in one turn at most.
 const PIECE: usize = 16 * 1024;
@@ -20,7 +18,7 @@ const PIECE: usize = 16 * 1024;
 pub struct Peer(pub(crate) Rc<PeerInner>);
 
 pub(crate) struct PeerInner {
-    stream: RefCell<Option<Stream>>,
+    link: RefCell<Link>,
     output: RefCell<Vec<u8>>,
     /// The FIN is due behind the output.
     finishes: Cell<bool>,
@@ -33,6 +31,15 @@ pub(crate) struct PeerInner {
     is_pausing: Cell<bool>,
     is_patient: Cell<bool>,
     reads: Cell<bool>,
+}
+
+enum Link {
+    /// The backlog of the server at this path is full.
+    Waiting(PathBuf),
+    /// The handshake is not over.
+    Connecting(TcpStream),
+    Open(Stream),
+    Closed,
 }
 
 enum Stream {
@@ -53,7 +60,7 @@ impl Peer {
 
     /// Closes the connection at once. What was not received makes it a reset.
     pub fn close(&self) {
-        drop(self.0.stream.take());
+        drop(self.0.link.replace(Link::Closed));
         self.0.end.borrow_mut().get_or_insert(Err(ErrorKind::NotConnected));
     }
 
@@ -100,24 +107,18 @@ impl Peer {
 
 impl PeerInner {
     pub(crate) fn tcp(address: net::SocketAddr) -> io::Result<Rc<Self>> {
-        let stream = TcpStream::connect(address)?;
+        let stream = faults::connect_tcp(address)?;
         stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Self::new(Stream::Tcp(stream)))
+        Ok(Self::new(Link::Connecting(stream).go_on()?))
     }
 
     pub(crate) fn unix(path: &Path) -> io::Result<Rc<Self>> {
-        let stream = match path.as_os_str().as_bytes() {
-            [0, name @ ..] => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?,
-            _ => UnixStream::connect(path)?,
-        };
-        stream.set_nonblocking(true)?;
-        Ok(Self::new(Stream::Unix(stream)))
+        Ok(Self::new(Link::Waiting(path.to_owned()).go_on()?))
     }
 
-    fn new(stream: Stream) -> Rc<Self> {
+    fn new(link: Link) -> Rc<Self> {
         Rc::new(Self {
-            stream: RefCell::new(Some(stream)),
+            link: RefCell::new(link),
             output: RefCell::default(),
             finishes: Cell::new(false),
             is_finished: Cell::new(false),
@@ -137,8 +138,12 @@ impl PeerInner {
         if self.is_pausing.get() {
             return false;
         }
-        let mut slot = self.stream.borrow_mut();
-        let Some(stream) = &mut *slot else { return false };
+        let mut link = self.link.borrow_mut();
+        let stream = match &mut *link {
+            Link::Waiting(_) | Link::Connecting(_) => return self.connect(&mut link),
+            Link::Open(stream) => stream,
+            Link::Closed => return false,
+        };
         let wrote = self.write(stream);
         let read = self.reads.get() && self.end.borrow().is_none() && self.read(stream);
         let acted = wrote || read;
@@ -147,6 +152,18 @@ impl PeerInner {
             self.pause.set(now + Duration::from_micros(faults::choose("pause of a peer", longest)));
         }
         acted
+    }
+
+    /// Goes on to connect. Returns whether that is decided.
+    fn connect(&self, link: &mut Link) -> bool {
+        match std::mem::replace(link, Link::Closed).go_on() {
+            Ok(next) => *link = next,
+            Err(error) => {
+                self.output.borrow_mut().clear();
+                *self.end.borrow_mut() = Some(Err(error.kind()));
+            }
+        }
+        link.is_decided()
     }
 
     fn write(&self, stream: &mut Stream) -> bool {
@@ -189,13 +206,14 @@ impl PeerInner {
 
     /// When the peer's pause is over, if it pauses.
     pub(crate) fn wakes_at(&self) -> Option<Duration> {
-        let has_stream = self.stream.borrow().is_some();
-        Some(self.pause.get()).filter(|_| has_stream && self.is_pausing.get())
+        let is_open = matches!(&*self.link.borrow(), Link::Open(_));
+        Some(self.pause.get()).filter(|_| is_open && self.is_pausing.get())
     }
 
     /// Whether only the world has it and nothing is left to send.
     pub(crate) fn is_over(self: &Rc<Self>) -> bool {
         Rc::strong_count(self) <= 2
+            && self.link.borrow().is_decided()
             && self.output.borrow().is_empty()
             && self.finishes.get() == self.is_finished.get()
     }
@@ -204,7 +222,9 @@ impl PeerInner {
 impl fmt::Debug for PeerInner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ok(end) = self.end.try_borrow() else { return f.write_str("Peer") };
+        let is_connecting = self.link.try_borrow().is_ok_and(|link| !link.is_decided());
         f.debug_struct("Peer")
+            .field("connects", &is_connecting)
             .field("to_send", &self.output.borrow().len())
             .field("finished", &self.is_finished.get())
             .field("received", &self.input.borrow().len())
@@ -216,6 +236,31 @@ impl fmt::Debug for PeerInner {
 
 trait Io: Read + Write {}
 impl<T: Read + Write> Io for T {}
+
+impl Link {
+    /// Tries to connect, unless that is decided.
+    fn go_on(self) -> io::Result<Self> {
+        match self {
+            Self::Waiting(path) => match faults::connect_unix(&path) {
+                Ok(stream) => Ok(Self::Open(Stream::Unix(stream))),
+                Err(error) if error.errno() == Errno::EAGAIN => Ok(Self::Waiting(path)),
+                Err(error) => Err(error.into()),
+            },
+            Self::Connecting(stream) => {
+                if let Some(error) = stream.take_error()? {
+                    return Err(error);
+                }
+                let is_open = stream.peer_addr().is_ok();
+                Ok(if is_open { Self::Open(Stream::Tcp(stream)) } else { Self::Connecting(stream) })
+            }
+            Self::Open(_) | Self::Closed => Ok(self),
+        }
+    }
+
+    fn is_decided(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Closed)
+    }
+}
 
 impl Stream {
     fn as_io(&mut self) -> &mut dyn Io {

@@ -19,6 +19,7 @@ mod children;
 mod clock;
 mod jobs;
 mod laws;
+mod peers;
 mod plan;
 mod ready;
 mod signals;
@@ -31,6 +32,7 @@ pub use children::{
 pub use clock::{advance_to, now};
 pub use jobs::next_job;
 pub use laws::Violation;
+pub use peers::{connect_tcp, connect_unix};
 pub use plan::{Fault, Kind, Plan};
 pub use ready::{forget_loop, next_ready, next_ready_after};
 pub use signals::Condition;

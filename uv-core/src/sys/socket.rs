@@ -49,6 +49,19 @@ pub(crate) fn connect(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> 
     })
 }
 
+/// Creates a stream socket as [`stream_socket`] does and begins to connect it, without a fault.
+#[cfg(upcall_faults)]
+pub(crate) fn connect_undisturbed(addr: &SockAddr) -> Result<OwnedFd, Errno> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: takes integers only; a descriptor that it returns is new.
+    let fd = unsafe { own(libc::socket(addr.family(), kind, 0)) }?;
+    // SAFETY: pointer and length describe the address, which outlives the call.
+    match check(unsafe { libc::connect(fd.as_raw_fd(), addr.as_ptr(), addr.len()) }) {
+        Ok(_) | Err(Errno::EINPROGRESS) => Ok(fd),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Whether no process has a socket bound to this path, or to this abstract name.
 ///
 /// The check connects a datagram socket: a stream socket is found but has the wrong type, so its owner does not notice.
