@@ -1,8 +1,8 @@
 //! Random operations under a seed, for tests that compare code with a plain model of it. The tests of several crates
 //! include this file.
 //!
-//! A failure names its seed as the thread: `thread 'seed 17' panicked`. `UPCALL_SEEDS=17..18` runs this seed alone,
-//! `UPCALL_SEEDS=0..100000` many more than an ordinary run. There is no crate for this: what comes next depends on what
+//! A failure names its seed as the thread: `thread 'seed 17' panicked`. `UPCALL_SEEDS=17` runs this seed alone,
+//! `UPCALL_SEEDS=0..100000` many more than an ordinary run, as in `upcall-testing`. There is no crate for this: what comes next depends on what
 //! an upcall has done, so there is no list of operations that could be made shorter, and a test whose seed is small and
 //! fixed needs no file of failures.
 
@@ -37,7 +37,15 @@ pub(crate) fn each_seed(usual: u64, model: impl Fn(Dice) + Copy + Send + 'static
 }
 
 fn seeds() -> Option<Range<u64>> {
-    let words = env::var("UPCALL_SEEDS").ok()?;
-    let range = words.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
-    Some(range.expect("UPCALL_SEEDS=FROM..TO"))
+    let words = env::var_os("UPCALL_SEEDS")?;
+    let words = words.to_string_lossy();
+    let number = |word: &str| word.trim().parse::<u64>().ok();
+    let range = match words.split_once("..") {
+        Some((from, to)) => number(from).zip(number(to)),
+        None => number(&words).and_then(|seed| Some((seed, seed.checked_add(1)?))),
+    };
+    let range = range.filter(|(from, to)| from < to);
+    let (from, to) = range
+        .unwrap_or_else(|| panic!("UPCALL_SEEDS is {words:?}, but has to be one seed, as in 17, or 0..1000"));
+    Some(from..to)
 }
