@@ -56,7 +56,9 @@ struct Known {
 
 impl Known {
     fn end(&mut self, status: ExitStatus) -> Option<UnixStream> {
-        self.status.get_or_insert(status);
+        // A process that a signal has begun to end does not end otherwise.
+        let by_signal = self.signals.end().map(|signal| ExitStatus { code: 0, signal });
+        self.status.get_or_insert_with(|| by_signal.unwrap_or(status));
         self.is_collected |= self.is_orphan;
         self.end.take()
     }

@@ -68,6 +68,11 @@ impl Signals {
         self.is_stopped
     }
 
+    /// The signal that ends the process.
+    pub(super) fn end(&self) -> Option<i32> {
+        self.end
+    }
+
     /// A signal is sent to the process: what the kernel does at once.
     pub(super) fn send(&mut self, signum: i32) {
         if self.end.is_some() {
