@@ -73,10 +73,20 @@ pub(super) struct Stream {
 impl Stream {
     /// What the answers to these requests are, on a server that takes so many requests of a connection at most.
     pub(super) fn new(exchanges: &[impl AsRef<Exchange>], limit: Option<usize>) -> Self {
+        Self::up_to(exchanges, limit.unwrap_or(usize::MAX), limit)
+    }
+
+    /// The same on a server that shuts down: the answer with this number, from 1, ends the connection.
+    pub(super) fn closing(exchanges: &[impl AsRef<Exchange>], last: usize) -> Self {
+        Self::up_to(exchanges, last, None)
+    }
+
+    /// The answers up to the `last` one, from 1.
+    fn up_to(exchanges: &[impl AsRef<Exchange>], last: usize, limit: Option<usize>) -> Self {
         let mut stream = Self::default();
         let mut is_open = true;
         for (index, exchange) in exchanges.iter().map(AsRef::as_ref).enumerate() {
-            let is_last = limit.is_some_and(|limit| index + 1 >= limit) || !exchange.may_stay();
+            let is_last = index + 1 >= last || !exchange.may_stay();
             stream.taken = index + 1;
             // Also where it is not answered any more.
             stream.is_broken |= exchange.answer.ending == Ending::Destroyed;
@@ -89,11 +99,6 @@ impl Stream {
             }
         }
         stream
-    }
-
-    /// The same on a server that shuts down: the first answer ends the connection.
-    pub(super) fn closing(exchanges: &[impl AsRef<Exchange>]) -> Self {
-        Self::new(&exchanges[..1], Some(1))
     }
 
     /// Adds an answer. Returns whether the connection stays open.
