@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::WholeLines;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use testing::{Explorer, explore};
@@ -15,7 +16,8 @@ fn clients_wait_for_a_full_backlog() {
 #[test]
 fn without_faults_clients_that_waited_get_all_answers() {
     let explorer = Explorer::new(|world| {
-        let (server, path) = common::serve(world, 1).ok_or("no fault keeps it from listening")?;
+        let (server, path) =
+            common::serve(world, 1, WholeLines::default).ok_or("no fault keeps it from listening")?;
         let clients: Vec<_> = (0..12).filter_map(|_| world.peer(&path).ok()).collect();
         clients.iter().for_each(|client| client.send("hello\n"));
         clients.iter().for_each(testing::Peer::finish);
@@ -31,7 +33,8 @@ fn without_faults_clients_that_waited_get_all_answers() {
 #[test]
 fn clients_that_wait_learn_that_the_server_has_closed() {
     let explorer = Explorer::new(|world| {
-        let (server, path) = common::serve(world, 0).ok_or("no fault keeps it from listening")?;
+        let (server, path) =
+            common::serve(world, 0, WholeLines::default).ok_or("no fault keeps it from listening")?;
         let clients: Vec<_> = (0..8).filter_map(|_| world.peer(&path).ok()).collect();
         if clients.len() < 8 {
             return Err("a client was refused".to_owned());

@@ -3,11 +3,41 @@
 
 mod common;
 
+use net::Socket;
+use net::upcall::SocketHandler;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use testing::{Explorer, World, explore};
 
 fn lines(world: &World) -> Result<(), String> {
     common::every_line_comes_back(world, 511, 1)
+}
+
+/// Sends lines back. The mistake: it takes what one read brings for whole lines.
+struct Lines;
+
+impl SocketHandler for Lines {
+    fn on_data(&mut self, socket: &Socket, data: &[u8]) {
+        for line in data.split_inclusive(|byte| *byte == b'\n') {
+            // Fails if the client has closed.
+            let _ = socket.write(&[b"> ", line].concat());
+        }
+    }
+}
+
+#[test]
+fn without_a_mistake_every_seed_holds() {
+    explore(0..500, lines);
+}
+
+#[test]
+fn a_mistake_is_found_and_needs_few_faults() {
+    let explorer = Explorer::new(|world| common::every_line_comes_back_from(world, 511, 1, || Lines));
+    let failure = (0..200).find_map(|seed| explorer.check(seed).err()).expect("a seed that shows it");
+    assert!(failure.reason.starts_with("received"), "{failure}");
+    assert!(failure.faults.len() <= 2, "{failure}");
+    assert!(failure.trace.iter().any(|line| line.contains("SocketHandler::on_data")), "{failure}");
+    let again = explorer.check(failure.seed).expect_err("the same seed");
+    assert_eq!((again.reason, again.faults, again.trace), (failure.reason, failure.faults, failure.trace));
 }
 
 #[test]

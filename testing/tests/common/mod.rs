@@ -21,17 +21,30 @@ impl SocketHandler for WholeLines {
 }
 
 /// A server that listens at a path of the world; `None` if a fault keeps it from listening.
-pub(crate) fn serve(world: &World, backlog: u32) -> Option<(Server, PathBuf)> {
+pub(crate) fn serve<H: SocketHandler + 'static>(
+    world: &World,
+    backlog: u32,
+    handler: impl Fn() -> H + 'static,
+) -> Option<(Server, PathBuf)> {
     let env = world.environment("server").ok()?;
     let (server, path) = (Server::new(&env, ServerOptions::default()), world.path());
     let options = ListenOptions::path(&path).backlog(backlog);
-    server.listen_with(options, |_, socket| socket.set_handler(WholeLines::default())).ok()?;
+    server.listen_with(options, move |_, socket| socket.set_handler(handler())).ok()?;
     Some((server, path))
 }
 
 /// Clients get a prefix of the right answer, since their connections may break.
 pub(crate) fn every_line_comes_back(world: &World, backlog: u32, clients: usize) -> Result<(), String> {
-    let Some((server, path)) = serve(world, backlog) else { return Ok(()) };
+    every_line_comes_back_from(world, backlog, clients, WholeLines::default)
+}
+
+pub(crate) fn every_line_comes_back_from<H: SocketHandler + 'static>(
+    world: &World,
+    backlog: u32,
+    clients: usize,
+    handler: impl Fn() -> H + 'static,
+) -> Result<(), String> {
+    let Some((server, path)) = serve(world, backlog, handler) else { return Ok(()) };
     let connect = |_| world.peer(&path).map_err(|error| format!("a client is refused: {error}"));
     let clients = (0..clients).map(connect).collect::<Result<Vec<_>, _>>()?;
     for client in &clients {
