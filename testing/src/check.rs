@@ -1,5 +1,43 @@
 //! What a run must leave behind: nothing. Descriptors are counted by the process, memory by the thread.
 
+use std::cell::Cell;
+use std::ops::AddAssign;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// What was opened and not closed, and allocated and not freed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Left {
+    pub(crate) descriptors: i64,
+    pub(crate) bytes: i64,
+}
+
+impl AddAssign for Left {
+    fn add_assign(&mut self, other: Self) {
+        self.descriptors += other.descriptors;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Runs `work` and adds what it has left to `left`.
+///
+/// # Panics
+/// As `work` does.
+pub(crate) fn counted<R>(left: &Cell<Left>, work: impl FnOnce() -> R) -> R {
+    let open = || descriptors().map_or(0, |open| open as i64);
+    let before = open();
+    let mut result = None;
+    // The counter does not survive a panic.
+    let bytes = bytes_left(|| result = Some(catch_unwind(AssertUnwindSafe(work))));
+    let mut sum = left.get();
+    sum += Left { descriptors: open() - before, bytes };
+    left.set(sum);
+    match result {
+        Some(Ok(result)) => result,
+        Some(Err(payload)) => resume_unwind(payload),
+        None => unreachable!("the work was run"),
+    }
+}
+
 /// The descriptors that this process has open.
 ///
 /// # Errors

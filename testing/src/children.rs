@@ -1,5 +1,6 @@
 //! The children of a world: what the test plays where a program starts a process, and how it ends or obeys a signal.
 
+use crate::check::{Left, counted};
 use crate::world::{Member, World};
 use async_wrap::Environment;
 use std::cell::{Cell, RefCell};
@@ -27,6 +28,8 @@ pub(crate) struct Played {
     /// It has called `exit(3)`.
     has_exited: Cell<bool>,
     code: Cell<i32>,
+    /// What it has so far, if that is counted.
+    left: Option<Cell<Left>>,
 }
 
 /// A child process as its code sees it.
@@ -89,36 +92,71 @@ impl World {
 
     pub(crate) fn start_children(&self) {
         for started in faults::take_started() {
-            let args = started.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-            let pid = started.pid;
-            let (Ok(event_loop), Some(main)) = (Loop::new(), self.main.borrow().clone()) else {
+            let (pid, args) = (started.pid, started.args.clone());
+            let played = Played::new(started, self.released.is_some());
+            let made = played.counted(|| Loop::new().map(|made| (Environment::new(&made), made)));
+            let (Ok((env, event_loop)), Some(main)) = (made, self.main.borrow().clone()) else {
                 // As a program that cannot even start.
                 faults::end_child(pid, 1, 0);
                 continue;
             };
-            let env = Environment::new(&event_loop);
-            let member =
-                self.add(&format!("child {pid}"), event_loop, Some(env.clone()), Some(Played::new(started)));
-            member.play(|| (main.0)(&Child { env, args, pid, member: &member }));
+            let member = self.add(&format!("child {pid}"), event_loop, Some(env.clone()), Some(played));
+            member.play(|| {
+                let args = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+                (main.0)(&Child { env, args, pid, member: &member });
+            });
+        }
+    }
+
+    /// Delivers the signals that were sent to a child.
+    pub(crate) fn deliver_signals(&self, member: &Member) {
+        let Some(played) = &member.played else { return };
+        if let Condition::Killed(signum) = faults::deliver_signals(played.pid) {
+            member.end(Some(signum));
+            self.release(played);
         }
     }
 
     /// A child has nothing left to do. Unlike the kernel, which takes what a process has left, this reports it.
     pub(crate) fn end_by_itself(&self, member: &Member) {
-        if let Some(left) = member.leftovers().filter(|_| !member.has_exited()) {
+        let Some(played) = &member.played else { return };
+        if played.has_exited.get() {
+            member.end(None);
+            return self.release(played);
+        }
+        if let Some(left) = member.leftovers() {
             self.violate(format!("a child ends with something left in its loop: {left}"));
         }
         member.end(None);
     }
+
+    /// The kernel takes what a child has left that did not end by itself. What this world remembers of the child is among the bytes.
+    fn release(&self, played: &Played) {
+        if let (Some(released), Some(left)) = (&self.released, &played.left) {
+            let (mut sum, left) = (released.get(), left.get());
+            sum += Left { descriptors: left.descriptors.max(0), bytes: left.bytes.max(0) };
+            released.set(sum);
+        }
+    }
 }
 
 impl Played {
-    fn new(started: Started) -> Self {
+    fn new(started: Started, is_counted: bool) -> Self {
+        let descriptors = started.fds.iter().flatten().count() as i64;
         Self {
+            left: is_counted.then(|| Cell::new(Left { descriptors, bytes: 0 })),
             pid: started.pid,
             started: RefCell::new(Some(started)),
             has_exited: Cell::new(false),
             code: Cell::new(0),
+        }
+    }
+
+    /// Runs `work` of this process.
+    fn counted<R>(&self, work: impl FnOnce() -> R) -> R {
+        match &self.left {
+            Some(left) => counted(left, work),
+            None => work(),
         }
     }
 }
@@ -128,7 +166,7 @@ impl Member {
     pub(crate) fn play<R>(&self, work: impl FnOnce() -> R) -> R {
         let Some(played) = &self.played else { return work() };
         let Some(started) = played.started.take() else { return work() };
-        let (started, result) = faults::play_child(started, work);
+        let (started, result) = played.counted(|| faults::play_child(started, work));
         *played.started.borrow_mut() = Some(started);
         result
     }
@@ -138,22 +176,9 @@ impl Member {
         self.played.as_ref().is_some_and(|played| faults::is_stopped(played.pid))
     }
 
-    /// Whether it is a child that has called `exit(3)`, which closes everything.
-    fn has_exited(&self) -> bool {
-        self.played.as_ref().is_some_and(|played| played.has_exited.get())
-    }
-
     /// Whether it is a child that has nothing left to do.
     pub(crate) fn has_ended(&self, handle: &LoopHandle) -> bool {
-        self.played.is_some() && (self.has_exited() || !handle.is_alive())
-    }
-
-    /// Delivers the signals that were sent to a child.
-    pub(crate) fn take_signals(&self) {
-        let Some(played) = &self.played else { return };
-        if let Condition::Killed(signum) = faults::deliver_signals(played.pid) {
-            self.end(Some(signum));
-        }
+        self.played.as_ref().is_some_and(|played| played.has_exited.get() || !handle.is_alive())
     }
 
     /// Ends a process by a signal, or by itself.
@@ -167,6 +192,12 @@ impl Member {
 
     /// Closes the descriptors that a child was started with and has not taken.
     pub(crate) fn forget_child(&self) {
-        self.played.iter().for_each(|played| drop(played.started.take()));
+        let Some(played) = &self.played else { return };
+        let started = played.started.take();
+        if let (Some(started), Some(left)) = (&started, &played.left) {
+            let mut sum = left.get();
+            sum.descriptors -= started.fds.iter().flatten().count() as i64;
+            left.set(sum);
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! Running a scenario under seeds: one run and its outcome, and the search for the report of a failure.
 
+use crate::check::Left;
 use crate::failure::{Failure, is_same};
 use crate::minimal::{Smallest, minimal};
 use crate::world::World;
 use crate::{check, panics, recording, seeds};
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use uv_core::faults::{Fault, Plan};
@@ -62,8 +65,23 @@ pub struct Outcome {
 /// A run, and what the process has kept of it.
 struct Measured {
     outcome: Outcome,
-    bytes_left: i64,
+    left: Result<Left, String>,
     trace: Vec<String>,
+}
+
+impl Measured {
+    /// Adds to a run that has not failed that something is left of it. Returns whether it is.
+    fn judge_left(&mut self) -> bool {
+        let left = match &self.left {
+            Ok(left) if left.descriptors > 0 => format!("{} descriptors are left open", left.descriptors),
+            Ok(left) if left.bytes > 0 => format!("{} bytes of memory are left", left.bytes),
+            Ok(_) => return false,
+            Err(reason) => reason.clone(),
+        };
+        let is_new = self.outcome.failure.is_none();
+        self.outcome.failure.get_or_insert(left);
+        is_new
+    }
 }
 
 impl<S> fmt::Debug for Explorer<S> {
@@ -160,24 +178,25 @@ impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
 
     /// One run, and its trace if it `is_recorded`.
     fn judge(&self, plan: &Plan, is_recorded: bool) -> (Outcome, Vec<String>) {
-        let mut run = self.measured(plan.clone(), is_recorded);
-        if run.outcome.failure.is_none() && run.bytes_left > 0 {
-            // What is made once for the thread or the process is there in the second run.
-            run = self.measured(plan.clone(), is_recorded);
-            if run.outcome.failure.is_none() && run.bytes_left > 0 {
-                run.outcome.failure = Some(format!("{} bytes of memory are left", run.bytes_left));
-            }
+        let mut run = self.measured(plan.clone(), is_recorded, false);
+        if run.judge_left() {
+            // What is made once for the thread or the process is there in the second run, in which what children leave to the
+            // kernel is counted apart.
+            run = self.measured(plan.clone(), is_recorded, true);
+            run.judge_left();
         }
         (run.outcome, run.trace)
     }
 
-    fn measured(&self, plan: Plan, is_recorded: bool) -> Measured {
+    fn measured(&self, plan: Plan, is_recorded: bool, counts_children: bool) -> Measured {
         // Another run in this process opens descriptors meanwhile. A run that panicked has left nothing half-done.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let before = check::descriptors();
+        let released = Rc::new(Cell::new(Left::default()));
+        let counted = counts_children.then(|| Rc::clone(&released));
         let mut outcome = Outcome::default();
-        let mut left = 0;
-        let work = || left = check::bytes_left(|| outcome = self.in_world(plan));
+        let mut bytes = 0;
+        let work = || bytes = check::bytes_left(|| outcome = self.in_world(plan, counted));
         let trace = if is_recorded {
             recording::record(work)
         } else {
@@ -185,18 +204,16 @@ impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
             Vec::new()
         };
         let kept = size_of_val(&*outcome.faults) + outcome.failure.as_ref().map_or(0, String::capacity);
-        let lost = before.and_then(|before| Ok(check::descriptors()?.saturating_sub(before)));
-        let is_left = match lost {
-            Ok(0) => None,
-            Ok(lost) => Some(format!("{lost} descriptors are left open")),
-            Err(reason) => Some(reason),
-        };
-        outcome.failure = outcome.failure.or(is_left);
-        Measured { outcome, bytes_left: left - kept as i64, trace }
+        let released = released.get();
+        let left = before.and_then(|before| {
+            let descriptors = check::descriptors()? as i64 - before as i64 - released.descriptors;
+            Ok(Left { descriptors, bytes: bytes - kept as i64 - released.bytes })
+        });
+        Measured { outcome, left, trace }
     }
 
-    fn in_world(&self, plan: Plan) -> Outcome {
-        let world = World::enter(plan);
+    fn in_world(&self, plan: Plan, released: Option<Rc<Cell<Left>>>) -> Outcome {
+        let world = World::enter(plan, released);
         let ran = catch_unwind(AssertUnwindSafe(|| (self.scenario)(&world).and_then(|()| world.finish())));
         let ran = ran.unwrap_or_else(|payload| Err(panics::text(&*payload)));
         let cleared = catch_unwind(AssertUnwindSafe(|| world.clear()));

@@ -1,6 +1,7 @@
 //! The world of a scenario: its loops, peers and children, which take turns in an order that the seed decides, on a clock that
 //! jumps to the next deadline when nothing is left to do.
 
+use crate::check::Left;
 use crate::children::{Main, Played};
 use crate::names::{self, Names};
 use crate::peer::{Peer, PeerInner};
@@ -32,6 +33,7 @@ pub struct World {
     members: RefCell<Vec<Rc<Member>>>,
     peers: RefCell<Vec<Rc<PeerInner>>>,
     pub(crate) main: RefCell<Option<Rc<Main>>>,
+    pub(crate) released: Option<Rc<Cell<Left>>>,
     rounds: Cell<u64>,
     names: RefCell<Names>,
 }
@@ -42,14 +44,16 @@ pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) event_loop: RefCell<Option<Loop>>,
     /// Of a loop that has one.
-    env: Option<Environment>,
+    env: RefCell<Option<Environment>>,
     pub(crate) played: Option<Played>,
 }
 
 impl World {
-    pub(crate) fn enter(plan: Plan) -> Self {
+    /// With `released` it is counted what children leave that the kernel takes.
+    pub(crate) fn enter(plan: Plan, released: Option<Rc<Cell<Left>>>) -> Self {
         Self {
             faults: faults::World::enter(plan),
+            released,
             members: RefCell::default(),
             peers: RefCell::default(),
             main: RefCell::default(),
@@ -91,7 +95,7 @@ impl World {
         env: Option<Environment>,
         played: Option<Played>,
     ) -> Rc<Member> {
-        let event_loop = RefCell::new(Some(event_loop));
+        let (event_loop, env) = (RefCell::new(Some(event_loop)), RefCell::new(env));
         let member = Rc::new(Member { name: name.to_owned(), event_loop, env, played });
         self.members.borrow_mut().push(Rc::clone(&member));
         member
@@ -249,7 +253,7 @@ impl World {
     }
 
     fn turn(&self, member: &Rc<Member>) -> bool {
-        member.take_signals();
+        self.deliver_signals(member);
         // A signal has ended it right now, which its parent has not seen.
         let Some(handle) = member.handle() else { return true };
         if member.is_stopped() {
@@ -263,6 +267,8 @@ impl World {
             self.violate(format!("{}: {error}", member.name));
         }
         if member.has_ended(&handle) {
+            // It keeps descriptors of the loop.
+            drop(handle);
             self.end_by_itself(member);
             return true;
         }
@@ -350,7 +356,7 @@ impl Member {
     pub(crate) fn leftovers(&self) -> Option<String> {
         let handle = self.handle()?;
         // The environment's own watchers close, so those that do not are the program's.
-        self.play(|| self.env.iter().for_each(Environment::close));
+        self.play(|| self.env.borrow().iter().for_each(Environment::close));
         let handles = handle.handles();
         let of_program = handles.iter().filter(|info| !info.closing);
         let names: Vec<_> = of_program.map(ToString::to_string).collect();
@@ -365,9 +371,9 @@ impl Member {
 
     /// Drops the loop, and nothing is called.
     pub(crate) fn clear(&self) {
-        let event_loop = self.event_loop.take();
+        let (event_loop, env) = (self.event_loop.take(), self.env.take());
         event_loop.iter().for_each(|event_loop| faults::forget_loop(event_loop));
-        self.play(|| drop(event_loop));
+        self.play(|| drop((event_loop, env)));
         self.forget_child();
     }
 }

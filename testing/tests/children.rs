@@ -2,6 +2,7 @@
 #![cfg(upcall_faults)]
 
 use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 use testing::{Child, Explorer, World};
@@ -299,4 +300,53 @@ fn a_timer_that_is_left_in_a_loop_is_found() {
     });
     assert!(reason.is_some_and(|reason| reason.contains("left in it: program: [-A-] timer")));
     holds(|world| world.environment("program").map(drop).map_err(|error| error.to_string()));
+}
+
+/// Leaves a descriptor and memory.
+fn forget_some() {
+    std::mem::forget((UnixStream::pair().expect("two descriptors"), vec![0_u8; 5_000]));
+}
+
+#[test]
+fn what_a_killed_child_leaves_is_the_kernels() {
+    holds(|world| {
+        let child = start(world, |child| {
+            forget_some();
+            drop(wait(child));
+        })?;
+        child.kill(Signal::SIGKILL);
+        world.run()
+    });
+    holds(|world| {
+        let _child = start(world, |child| {
+            forget_some();
+            child.exit()(0);
+        })?;
+        world.run()
+    });
+}
+
+#[test]
+fn what_a_child_forgets_that_ends_by_itself_is_found() {
+    let reason = failure(|world| {
+        let _child = start(world, |_| forget_some())?;
+        world.run()
+    });
+    assert_eq!(reason.as_deref(), Some("2 descriptors are left open"));
+    let reason = failure(|world| {
+        let _child = start(world, |_| std::mem::forget(vec![0_u8; 5_000]))?;
+        world.run()
+    });
+    assert_eq!(reason.as_deref(), Some("5000 bytes of memory are left"));
+}
+
+#[test]
+fn what_the_parent_of_a_killed_child_forgets_is_found() {
+    let reason = failure(|world| {
+        let child = start(world, |child| drop(wait(child)))?;
+        forget_some();
+        child.kill(Signal::SIGKILL);
+        world.run()
+    });
+    assert_eq!(reason.as_deref(), Some("2 descriptors are left open"));
 }
