@@ -35,15 +35,21 @@ fn own() -> String {
     format!("{PREFIX}-{:010}-", std::process::id())
 }
 
-/// An address that no other process has: 22 bits are enough for the kernel's largest process id.
+/// An address that no other process has.
 pub(crate) fn loopback() -> Ipv4Addr {
     loopback_of(std::process::id())
 }
 
+/// Each of the 22 bits of a process id counts, and the text has one length for nearly all of them: programs send it.
 fn loopback_of(pid: u32) -> Ipv4Addr {
-    let [_, high, middle, low] = pid.to_be_bytes();
-    // The upper half, where no other program of the machine listens.
-    Ipv4Addr::new(127, 128 | high, middle, low)
+    const THREE_DIGITS: u32 = 155;
+    const TWO_DIGITS: u32 = 90;
+    let (first, digits, number) = match pid.checked_sub(THREE_DIGITS.pow(3)) {
+        None => (100, THREE_DIGITS, pid),
+        Some(more) => (10, TWO_DIGITS, more),
+    };
+    let octet = |value: u32| (first + value % digits) as u8;
+    Ipv4Addr::new(127, octet(number / digits / digits), octet(number / digits), octet(number))
 }
 
 /// The line as it would be in every process.
@@ -67,10 +73,12 @@ mod tests {
 
     #[test]
     fn each_process_has_an_address_of_its_own() {
-        let pids = (1..70_000).chain([1 << 20, (1 << 22) - 1]);
-        let addresses: BTreeSet<_> = pids.clone().map(loopback_of).collect();
-        assert_eq!(addresses.len(), pids.count());
-        assert!(addresses.iter().all(Ipv4Addr::is_loopback));
+        let largest = 1 << 22;
+        let addresses: BTreeSet<_> = (1..=largest).map(loopback_of).collect();
+        assert_eq!(addresses.len(), largest as usize);
+        let is_usable = |address: &Ipv4Addr| address.is_loopback() && address.octets()[3] < 255;
+        assert!(addresses.iter().all(is_usable));
+        assert_eq!(loopback_of(1).to_string().len(), loopback_of(3_700_000).to_string().len());
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub fn standard_input() -> Result<OwnedFd> {
 #[must_use]
 pub fn pid() -> i32 {
     #[cfg(upcall_faults)]
-    if let Some(pid) = crate::faults::child_pid() {
+    if let Some(pid) = crate::faults::own_pid() {
         return pid;
     }
     std::process::id().cast_signed()

@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 /// Whether the process has the socket that is bound to `own` and connected to `peer`; `false` if the process may not be
 /// inspected. Reads every connection of the process's network namespace, so it is for rare cases.
 pub(crate) fn has_connection(pid: i32, own: SocketAddr, peer: SocketAddr) -> bool {
+    #[cfg(upcall_faults)]
+    let pid = uv_core::faults::real_pid(pid);
     ["tcp", "tcp6"]
         .iter()
         .filter_map(|table| inode(pid, table, own, peer))

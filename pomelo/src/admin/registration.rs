@@ -106,7 +106,7 @@ impl Login {
     #[must_use]
     pub fn new(username: impl Into<String>, password: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let id = format!("client_{}_{now}", std::process::id());
+        let id = format!("client_{}_{now}", uv_core::os::pid());
         Self { id, username: username.into(), password: md5_hex(password), md5: true }
     }
 

@@ -108,7 +108,7 @@ impl Watchdog {
         }
         self.0.is_all_started.set(true);
         self.0.started.take();
-        let took = self.0.app.started_at().map(|at| at.elapsed().as_millis()).unwrap_or_default();
+        let took = self.0.app.uptime().as_millis();
         log::info!(target: "pomelo", "all servers startup in {took} ms");
         self.tell(agent, json!({ "action": "startOver" }));
     }

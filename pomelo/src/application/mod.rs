@@ -62,7 +62,8 @@ pub(crate) struct ApplicationInner {
     identity: Identity,
     config: ServersFile,
     state: Cell<State>,
-    started_at: Cell<Option<Instant>>,
+    /// By the system's clock, and by the loop's.
+    started_at: Cell<Option<(Instant, Duration)>>,
     is_starting: Cell<bool>,
     settings: Settings,
     components: Components,
@@ -202,7 +203,20 @@ impl Application {
     /// The time of the call of `start`; a refused call does not change it.
     #[must_use]
     pub fn started_at(&self) -> Option<Instant> {
-        self.0.started_at.get()
+        self.0.started_at.get().map(|(at, _)| at)
+    }
+
+    /// The time since then, by the loop's clock.
+    pub(crate) fn uptime(&self) -> Duration {
+        let started_at = self.0.started_at.get();
+        started_at.map(|(_, at)| self.loop_time().saturating_sub(at)).unwrap_or_default()
+    }
+
+    /// The time of the loop, as of now.
+    fn loop_time(&self) -> Duration {
+        let event_loop = self.environment().loop_handle();
+        event_loop.update_time();
+        event_loop.now()
     }
 
     /// The users of the admin console; nothing if there is no `adminUser.json`.

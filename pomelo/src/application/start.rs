@@ -27,7 +27,7 @@ impl Application {
             self.environment().next_tick(|| done(Err(Error::AlreadyStarted)));
             return;
         }
-        inner.started_at.set(Some(Instant::now()));
+        inner.started_at.set(Some((Instant::now(), self.loop_time())));
         let (app, done): (_, Callback) = (self.clone(), Box::new(done));
         self.environment().next_tick(move || app.begin(done));
     }
@@ -98,7 +98,7 @@ impl Application {
             done(result.and(told));
         });
         self.on_lifecycle(|lifecycle| lifecycle.on_after_startup(&self, after));
-        let took = self.started_at().map(|at| at.elapsed().as_millis()).unwrap_or_default();
+        let took = self.uptime().as_millis();
         log::info!(target: "pomelo", "{:?} startup in {took} ms", self.id());
         // Not queued: it comes before the completion of the lifecycle.
         self.tell(&AppEvent::StartServer(self.id().to_owned()));

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::UnixStream;
 
-/// Above every number that the kernel gives to a process.
+/// The id of the test's own process; those of its children follow. Above every number that the kernel gives to a process.
 const FIRST_PID: i32 = 1 << 24;
 
 #[derive(Default)]
@@ -140,12 +140,19 @@ fn with_played<R>(work: impl FnOnce(&mut Started) -> R) -> Option<R> {
     with(|state| state.children.played.as_mut().map(work)).flatten()
 }
 
-/// The id of the process whose code runs. `None` if that is the test's own, here and below.
-pub(crate) fn child_pid() -> Option<i32> {
-    with_played(|played| played.pid)
+/// The id of the process whose code runs. The test's own is the same in every process, since programs send their ids. `None`
+/// without a world.
+pub(crate) fn own_pid() -> Option<i32> {
+    is_on().then(|| with_played(|played| played.pid).unwrap_or(FIRST_PID))
 }
 
-/// Another descriptor for the standard input.
+/// The id by which the kernel knows the test's own process, for its descriptors.
+#[must_use]
+pub fn real_pid(pid: i32) -> i32 {
+    if is_on() && pid == FIRST_PID { std::process::id().cast_signed() } else { pid }
+}
+
+/// Another descriptor for the standard input. `None` if the test's own code runs, here and below.
 pub(crate) fn child_stdin() -> Option<Result<OwnedFd, Errno>> {
     with_played(|played| {
         let stdin = played.fds.first().and_then(Option::as_ref).ok_or(Errno::EBADF)?;
@@ -181,7 +188,7 @@ pub(crate) fn unwatch_signal(pipe: RawFd, signum: i32, is_one_shot: bool) -> boo
 
 /// Calls `work` with the signals of the process whose code runs.
 fn with_signals<R>(work: impl FnOnce(&mut Signals) -> R) -> Option<R> {
-    let pid = child_pid()?;
+    let pid = with_played(|played| played.pid)?;
     with(|state| Some(work(&mut state.children.known.get_mut(&pid)?.signals))).flatten()
 }
 

@@ -26,7 +26,7 @@ mod signals;
 
 pub use branches::{Branch, CALLS, ERRNOS, reached, take_failed, take_reached};
 pub use children::{
-    Started, child_has_argument, deliver_signals, end_child, is_stopped, play_child, take_child_fd,
+    Started, child_has_argument, deliver_signals, end_child, is_stopped, play_child, real_pid, take_child_fd,
     take_started,
 };
 pub use clock::{advance_to, now};
@@ -40,7 +40,7 @@ pub use signals::Condition;
 pub(crate) use branches::{failed, reached_if};
 pub(crate) use calls::{limit_fds, read_into, refuse, write_from, write_len};
 pub(crate) use children::{
-    abandon, adopt, child_pid, child_stdin, child_variable, collect, kill_by_pid, kill_by_pidfd,
+    abandon, adopt, child_stdin, child_variable, collect, kill_by_pid, kill_by_pidfd, own_pid,
     remove_child_variable, start_child, unwatch_signal, watch_signal,
 };
 pub(crate) use jobs::take_job;

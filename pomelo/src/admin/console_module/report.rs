@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 /// The answer to `list`; numbers are texts with two decimals: MiB, and minutes.
 pub(super) fn of_process(app: &Application, agent: &MonitorAgent) -> Value {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = status();
     let mib = |key| format!("{:.2}", kib(&status, key) / 1024.0);
-    let uptime = app.started_at().map(|at| at.elapsed().as_secs_f64() / 60.0).unwrap_or_default();
+    let uptime = app.uptime().as_secs_f64() / 60.0;
     json!({
         "serverId": agent.id(),
         "body": {
@@ -24,6 +24,16 @@ pub(super) fn of_process(app: &Application, agent: &MonitorAgent) -> Value {
             "uptime": format!("{uptime:.2}"),
         },
     })
+}
+
+/// The kernel's account of this process.
+fn status() -> String {
+    // A seed of a test is the same in every process.
+    #[cfg(upcall_faults)]
+    if uv_core::faults::is_on() {
+        return String::new();
+    }
+    std::fs::read_to_string("/proc/self/status").unwrap_or_default()
 }
 
 /// A number of the process's status, in KiB; 0 if the status does not have it.
