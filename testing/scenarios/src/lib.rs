@@ -13,6 +13,7 @@ mod net;
 mod parts;
 mod pomelo;
 pub mod run;
+mod terms;
 
 use testing::{Fault, Kind, World};
 use uv_core::Errno;
@@ -48,6 +49,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "cluster/stopped", run: cluster::stopped },
     Scenario { name: "cluster/deaths", run: cluster::deaths },
     Scenario { name: "cluster/primary-lost", run: cluster::primary_lost },
+    Scenario { name: "cluster/terms", run: terms::terms },
     Scenario { name: "core/streams-unix", run: core::streams::unix },
     Scenario { name: "core/streams-tcp", run: core::streams::tcp },
     Scenario { name: "core/descriptors", run: core::descriptors::passing },

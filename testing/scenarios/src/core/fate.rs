@@ -4,7 +4,7 @@ use uv_core::Signal;
 
 /// What may become of a child, apart from an end by itself.
 #[derive(Debug, Default)]
-pub(super) struct Fate {
+pub(crate) struct Fate {
     /// It stands still, or will before it runs on.
     is_stopped: bool,
     /// Signals that may end it.
@@ -17,7 +17,7 @@ pub(super) struct Fate {
 
 impl Fate {
     /// A child that has not ended was sent a signal, which it may handle.
-    pub(super) fn send(&mut self, signum: i32, is_handled: bool) {
+    pub(crate) fn send(&mut self, signum: i32, is_handled: bool) {
         if self.is_sealed {
             return;
         }
@@ -41,15 +41,15 @@ impl Fate {
     }
 
     /// Whether a signal has to end it.
-    pub(super) fn is_doomed(&self) -> bool {
+    pub(crate) fn is_doomed(&self) -> bool {
         self.is_doomed
     }
 
-    pub(super) fn may_end_by(&self, signum: i32) -> bool {
+    pub(crate) fn may_end_by(&self, signum: i32) -> bool {
         self.deadly.contains(&signum)
     }
 
-    pub(super) fn may_be_killed(&self) -> bool {
+    pub(crate) fn may_be_killed(&self) -> bool {
         !self.deadly.is_empty()
     }
 }

@@ -3,7 +3,7 @@
 pub(crate) mod children;
 pub(crate) mod descriptors;
 mod end;
-mod fate;
+pub(crate) mod fate;
 mod misuse;
 pub(crate) mod pool;
 pub(crate) mod streams;
