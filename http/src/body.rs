@@ -1,10 +1,9 @@
 //! A request's body: which handler receives it, and how fast. Mirrors the flow of `http.IncomingMessage`.
 
-use crate::connection::{BodyPlace, Connection};
+use crate::connection::{BodyPlace, Connection, place};
 use crate::trace::up_within;
 use crate::upcall::BodyHandler;
 use async_wrap::layer::trace::Facts;
-use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -73,7 +72,8 @@ impl Body {
     /// called last, unless another handler takes its place. A handler that is set too late gets `on_abort`: the connection
     /// is closed, or the body, even an empty one, was discarded behind its response or went to another handler.
     pub fn set_handler(&self, handler: impl BodyHandler + 'static) {
-        let mut handler: Option<BodyPlace> = Some(Rc::new(Cell::new(Some(handler))));
+        let place = place(handler);
+        let mut handler: Option<BodyPlace> = Some(Rc::new(move |call| place(&mut |handler| call(handler))));
         if self.is_current() {
             let old = self.connection.pipeline.with(self.number, |exchange, _| {
                 let extra = exchange.extra_mut();
@@ -127,7 +127,7 @@ impl Body {
         let body = self.clone();
         self.connection.core.env.next_tick(move || {
             up_within("BodyHandler::on_abort", Facts::default, || {
-                handler.call(&mut |handler| handler.on_abort(&body));
+                handler(&mut |handler| handler.on_abort(&body));
             });
         });
     }

@@ -1,12 +1,11 @@
 //! A response as its application writes it, now or later. Mirrors `http.ServerResponse`.
 
-use crate::connection::{ClientSide, Connection, Exchange, Phase, ResponsePlace, fast_path};
+use crate::connection::{ClientSide, Connection, Exchange, Phase, ResponsePlace, fast_path, place};
 use crate::proto::{EncodeError, Encoder, ResponseHead, Version};
 use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
 use crate::{Error, Result};
 use net::Socket;
-use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -45,9 +44,8 @@ impl Response {
     /// Sets the status. Default: 200.
     ///
     /// # Errors
-    /// `HeadersSent`, `Closed`, and `Encode` for a status outside of 200 to 999: an informational response is not the final one. See
-    /// [`write_information`](Self::write_information), and for 101
-    /// [`accepts_upgrade`](crate::upcall::RequestHandler::accepts_upgrade).
+    /// `HeadersSent`, `Closed`, and `Encode` for a status outside of 200 to 999. For an informational one there is
+    /// [`write_information`](Self::write_information), for 101 [`RequestHandler`](crate::upcall::RequestHandler).
     pub fn set_status(&self, status: u16) -> Result<&Self> {
         self.change_head(|exchange| {
             if !(200..=999).contains(&status) {
@@ -201,7 +199,9 @@ impl Response {
     /// Sets the handler of this response's events, in place of the one before. It is also told of a client that has ended
     /// its side before. If the response has ended, or its connection is closed, the handler is dropped.
     pub fn set_handler(&self, handler: impl ResponseHandler + 'static) {
-        let mut handler: Option<ResponsePlace> = Some(Rc::new(Cell::new(Some(handler))));
+        let place = place(handler);
+        let mut handler: Option<ResponsePlace> =
+            Some(Rc::new(move |call| place(&mut |handler| call(handler))));
         let old = self.with(|exchange| {
             let extra = exchange.extra_mut();
             extra.knows_end = false;
@@ -268,7 +268,9 @@ impl Response {
     fn uncount(&self) {
         let is_abandoned = self.with(|exchange| {
             exchange.handles -= 1;
-            exchange.handles == 0 && exchange.phase != Phase::Ended && !exchange.has_writer()
+            // A handler that waits for a drain will write on.
+            let has_writer = exchange.extra().needs_drain && exchange.extra().handler.is_some();
+            exchange.handles == 0 && exchange.phase != Phase::Ended && !has_writer
         });
         if is_abandoned == Some(true) {
             log::warn!(target: "http", "a response was dropped before its end");

@@ -9,20 +9,15 @@ const LAYER: Layer = Layer::new("http");
 
 /// Calls a handler in the context of its request.
 #[inline]
-pub(crate) fn up<R>(
-    env: &Environment,
-    context: AsyncContext,
-    name: &'static str,
-    call: impl FnOnce() -> R,
-) -> R {
-    env.make_callback(context, || up_within(name, || context.facts(), call))
+pub(crate) fn up(env: &Environment, context: AsyncContext, name: &'static str, call: impl FnOnce()) {
+    env.make_callback(context, || up_within(name, || context.facts(), call));
 }
 
 /// The same in the context that is entered already.
 #[inline]
-pub(crate) fn up_within<R>(name: &'static str, facts: impl FnOnce() -> Facts, call: impl FnOnce() -> R) -> R {
+pub(crate) fn up_within(name: &'static str, facts: impl FnOnce() -> Facts, call: impl FnOnce()) {
     let _up = LAYER.up(name, facts);
-    call()
+    call();
 }
 
 /// The program calls this layer, for as long as what this returns is there.

@@ -68,27 +68,7 @@ impl<F: FnMut(&Request<'_>, Response)> RequestHandler for F {
     }
 }
 
-/// Handles a request's body. Mirrors the readable side of `http.IncomingMessage`.
-///
-/// ```
-/// use http::proto::Fields;
-/// use http::upcall::BodyHandler;
-/// use http::{Body, Response};
-///
-/// /// Answers with the length of the body.
-/// struct Count(Response, usize);
-///
-/// impl BodyHandler for Count {
-///     fn on_data(&mut self, _: &Body, data: &[u8]) {
-///         self.1 += data.len();
-///     }
-///
-///     fn on_end(&mut self, _: &Body, _: &Fields<'_>) {
-///         // An error means that the client has closed the connection.
-///         let _ = self.0.end(self.1.to_string().as_bytes());
-///     }
-/// }
-/// ```
+/// Handles a request's body: see the example of [`Body`]. Mirrors the readable side of `http.IncomingMessage`.
 #[expect(unused_variables, reason = "the names document what a default ignores")]
 pub trait BodyHandler {
     /// Called with some of the body ('data'), without transfer coding; lent for the call.

@@ -12,32 +12,23 @@ use async_wrap::layer::trace::Facts;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A handler's cell, which an exchange shares with its calls. During its own call, which may end the exchange or set another
-/// handler, the handler is outside of the cell, and it does not return if it panics.
-pub(crate) trait HandlerPlace<H: ?Sized> {
-    fn call(&self, call: &mut dyn FnMut(&mut H));
-}
+/// A handler's place, which an exchange shares with its calls.
+type Place<H> = Rc<dyn Fn(&mut dyn FnMut(&mut H))>;
 
-impl<H: ResponseHandler + 'static> HandlerPlace<dyn ResponseHandler> for Cell<Option<H>> {
-    fn call(&self, call: &mut dyn FnMut(&mut (dyn ResponseHandler + 'static))) {
-        if let Some(mut handler) = self.take() {
+pub(crate) type ResponsePlace = Place<dyn ResponseHandler>;
+pub(crate) type BodyPlace = Place<dyn BodyHandler>;
+
+/// A place for a handler. During its own call, which may end the exchange or set another handler, the handler is outside
+/// of it, and it does not return if it panics.
+pub(crate) fn place<H>(handler: H) -> impl Fn(&mut dyn FnMut(&mut H)) {
+    let cell = Cell::new(Some(handler));
+    move |call| {
+        if let Some(mut handler) = cell.take() {
             call(&mut handler);
-            self.set(Some(handler));
+            cell.set(Some(handler));
         }
     }
 }
-
-impl<H: BodyHandler + 'static> HandlerPlace<dyn BodyHandler> for Cell<Option<H>> {
-    fn call(&self, call: &mut dyn FnMut(&mut (dyn BodyHandler + 'static))) {
-        if let Some(mut handler) = self.take() {
-            call(&mut handler);
-            self.set(Some(handler));
-        }
-    }
-}
-
-pub(crate) type ResponsePlace = Rc<dyn HandlerPlace<dyn ResponseHandler>>;
-pub(crate) type BodyPlace = Rc<dyn HandlerPlace<dyn BodyHandler>>;
 
 /// A method of a response's handler: its name, and its call.
 pub(super) type ResponseEvent = (&'static str, fn(&mut dyn ResponseHandler, &Response));
@@ -110,12 +101,12 @@ impl Call {
                 let panicked = OnUnwind::new(|| {
                     pipeline.with(number, |exchange, _| exchange.extra_mut().handler.take_if(is_it));
                 });
-                up(&core.env, context, name, || handler.call(&mut |handler| tell(handler, &response)));
+                up(&core.env, context, name, || handler(&mut |handler| tell(handler, &response)));
                 panicked.disarm();
             }
             What::Abort(handler) => {
                 let (name, body) = ("BodyHandler::on_abort", Body::counted(connection, number));
-                up(&core.env, context, name, || handler.call(&mut |handler| handler.on_abort(&body)));
+                up(&core.env, context, name, || handler(&mut |handler| handler.on_abort(&body)));
             }
             What::Destroy => core.env.emit_destroy(context.async_id()),
         }
@@ -133,6 +124,6 @@ pub(super) fn call_on_data(connection: &Rc<Connection>, data: &[u8]) {
     let Some((handler, context)) = found.flatten() else { return };
     let body = Body::counted(connection, number);
     let facts = || Facts::default().bytes(data.len());
-    let call = || handler.call(&mut |handler| handler.on_data(&body, data));
+    let call = || handler(&mut |handler| handler.on_data(&body, data));
     connection.core.env.make_callback(context, || up_within("BodyHandler::on_data", facts, call));
 }

@@ -13,32 +13,34 @@ use std::rc::Rc;
 pub(crate) struct Deferred(ColdCell<Cold>);
 
 #[derive(Default)]
-struct Cold {
-    undecoded: Undecoded,
+pub(crate) struct Cold {
+    /// Input that waits until responses went out or a body is wanted again, and how much of it is decoded.
+    undecoded: (Vec<u8>, usize),
     calls: VecDeque<Call>,
     /// Bytes that a client whose response waits had fetched when the timeouts were last looked at, and one more; 0 if
     /// none waits.
     fetched: u64,
     /// The wait for the client after this side's end.
-    linger: Option<Linger>,
-}
-
-/// Input that waits until responses went out or a body is wanted again: `bytes` from `start`.
-#[derive(Default)]
-struct Undecoded {
-    bytes: Vec<u8>,
-    start: usize,
+    pub(crate) linger: Option<Linger>,
 }
 
 impl Cold {
     fn is_empty(&self) -> bool {
-        self.undecoded.bytes.is_empty() && self.calls.is_empty() && self.fetched == 0 && self.linger.is_none()
+        self.undecoded.0.is_empty() && self.calls.is_empty() && self.fetched == 0 && self.linger.is_none()
     }
 }
 
 impl Deferred {
-    fn with<R>(&self, work: impl FnOnce(&mut Cold) -> R) -> R {
-        let mut cold = self.0.take().unwrap_or_default();
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Cold) -> R) -> R {
+        self.change(self.0.take().unwrap_or_default(), work)
+    }
+
+    /// The same if anything waits; else the default.
+    fn peek<R: Default>(&self, work: impl FnOnce(&mut Cold) -> R) -> R {
+        self.0.take().map(|cold| self.change(cold, work)).unwrap_or_default()
+    }
+
+    fn change<R>(&self, mut cold: Box<Cold>, work: impl FnOnce(&mut Cold) -> R) -> R {
         let result = work(&mut cold);
         if !cold.is_empty() {
             self.0.put(cold);
@@ -46,27 +48,17 @@ impl Deferred {
         result
     }
 
-    /// The same if anything waits; else the default.
-    fn peek<R: Default>(&self, work: impl FnOnce(&mut Cold) -> R) -> R {
-        if self.is_empty() { R::default() } else { self.with(work) }
-    }
-
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.0.peek(|_| ()).is_none()
-    }
-
     /// Keeps input that arrived while decoding stood still.
     pub(super) fn stash(&self, bytes: &[u8]) {
-        self.with(|cold| cold.undecoded.bytes.extend_from_slice(bytes));
+        self.with(|cold| cold.undecoded.0.extend_from_slice(bytes));
     }
 
     /// Hands out the input that was kept, if any. Its last bytes are kept on, as many as `feed` says.
     pub(super) fn unstash(&self, feed: impl FnOnce(&[u8]) -> usize) {
-        let Undecoded { bytes, start } = self.peek(|cold| std::mem::take(&mut cold.undecoded));
-        let unused = feed(&bytes[start..]);
+        let (bytes, start) = self.peek(|cold| std::mem::take(&mut cold.undecoded));
+        let (len, unused) = (bytes.len(), feed(&bytes[start..]));
         if unused > 0 {
-            self.with(|cold| cold.undecoded = Undecoded { start: bytes.len() - unused, bytes });
+            self.with(|cold| cold.undecoded = (bytes, len - unused));
         }
     }
 
@@ -77,17 +69,12 @@ impl Deferred {
 
     #[inline]
     pub(super) fn has_calls(&self) -> bool {
-        !self.is_empty() && self.calls() > 0
-    }
-
-    #[inline(never)]
-    fn calls(&self) -> usize {
-        self.peek(|cold| cold.calls.len())
+        self.0.peek(|cold| !cold.calls.is_empty()) == Some(true)
     }
 
     /// Makes the calls that wait. Those that are deferred meanwhile wait for the next time.
     pub(super) fn run(&self, connection: &Rc<Connection>) {
-        for _ in 0..self.calls() {
+        for _ in 0..self.peek(|cold| cold.calls.len()) {
             // One at a time: if one panics the others still wait.
             if let Some(call) = self.peek(|cold| cold.calls.pop_front()) {
                 call.make(connection);
@@ -108,14 +95,5 @@ impl Deferred {
             return false;
         }
         self.with(|cold| std::mem::replace(&mut cold.fetched, fetched)) != fetched
-    }
-
-    /// Takes the wait for the client, which [`keep_linger`](Self::keep_linger) puts back.
-    pub(crate) fn take_linger(&self) -> Option<Linger> {
-        self.peek(|cold| cold.linger.take())
-    }
-
-    pub(crate) fn keep_linger(&self, linger: Linger) {
-        self.with(|cold| cold.linger = Some(linger));
     }
 }

@@ -93,14 +93,8 @@ impl Exchange {
         self.request.keep_alive && !self.extra_used && self.next.is_none()
     }
 
-    /// Whether the response's handler waits for a drain: it will write on.
-    pub(crate) fn has_writer(&self) -> bool {
-        self.extra.needs_drain && self.extra.handler.is_some()
-    }
-
-    /// The head of the exchange of this number, and whether the connection persists, if a response of which nothing is
-    /// written and whose body is known whole is delimited by its length, and ends the connection only if the request wants
-    /// that: what [`Encoder::begin`] would find.
+    /// The head, and whether the connection persists, if this exchange has that number, nothing of its response is written,
+    /// and a body that is known whole is delimited by its length: what [`Encoder::begin`] would find.
     #[inline]
     pub(super) fn simple_response(&mut self, number: u32) -> Option<(&mut ResponseHead, bool)> {
         let Self { request, phase, head, .. } = self;
@@ -147,7 +141,7 @@ impl Extra {
     #[inline(never)]
     fn clear(&mut self) {
         let mut held = std::mem::take(&mut self.held);
-        recycle(&mut held, KEPT_CAPACITY);
+        recycle(&mut held, 0, KEPT_CAPACITY);
         *self = Self { held, ..Self::default() };
     }
 }
@@ -165,15 +159,12 @@ impl Pool {
     /// A record for a request, with one handle.
     #[inline]
     pub(super) fn take(&self, context: AsyncContext, request: RequestFacts) -> Box<Exchange> {
-        let mut exchange = match self.last.take() {
-            Some(exchange) => exchange,
-            None => self.take_other(),
-        };
+        let mut exchange = self.last.take().unwrap_or_else(|| self.take_other());
         (exchange.context, exchange.request, exchange.handles) = (context, request, 1);
         exchange
     }
 
-    #[inline(never)]
+    #[cold]
     fn take_other(&self) -> Box<Exchange> {
         self.others.borrow_mut().pop().unwrap_or_default()
     }
@@ -187,16 +178,10 @@ impl Pool {
             drop((exchange.extra.handler.take(), exchange.extra.body_handler.take()));
             exchange.extra.clear();
         }
-        if let Some(other) = self.last.replace(Some(exchange)) {
-            self.give_other(other);
-        }
-    }
-
-    #[inline(never)]
-    fn give_other(&self, exchange: Box<Exchange>) {
-        let mut others = self.others.borrow_mut();
-        if others.len() < POOLED {
-            others.push(exchange);
+        if let Some(other) = self.last.replace(Some(exchange))
+            && self.others.borrow().len() < POOLED
+        {
+            self.others.borrow_mut().push(other);
         }
     }
 }

@@ -73,10 +73,10 @@ pub(crate) fn end(connection: &Rc<Connection>, number: u32, data: &[u8]) -> Resu
     let mut is_written = false;
     let left = pipeline.pop_if(|oldest| {
         let Some((head, keep_alive)) = oldest.simple_response(number) else { return false };
-        let (mut out, len) = (connection.output(), data.len() as u64);
-        core.heads.at(core.now()).put_simple(head, keep_alive, len, &mut out);
-        out.extend_from_slice(data);
-        connection.send_output(out);
+        connection.send(|out| {
+            core.heads.at(core.now()).put_simple(head, keep_alive, data.len() as u64, out);
+            out.extend_from_slice(data);
+        });
         is_written = true;
         oldest.leaves_at_once() || {
             end_marked(connection, oldest);

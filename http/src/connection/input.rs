@@ -43,7 +43,7 @@ fn in_turn(connection: &Connection, work: impl FnOnce()) {
 
 #[inline]
 fn end_turn(connection: &Connection) {
-    connection.flush(true);
+    connection.flush(0);
     connection.state.set_in_turn(false);
     if connection.state.is_ending() {
         connection.end_now();
@@ -100,10 +100,12 @@ fn step(
         return true;
     }
     if connection.must_stall() {
-        connection.stall();
+        state.set_stalled(true);
+        connection.restart_clock();
+        socket.pause();
         return false;
     }
-    if input.is_empty() && decoder.holds_nothing() {
+    if input.is_empty() && decoder.buffered() == 0 {
         return false;
     }
     match decoder.decode(input, table, &core.options.limits) {
@@ -136,7 +138,8 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
         connection.restart_clock();
     }
     let mut facts = RequestFacts::from(head);
-    if core.is_last_request(pipeline.next_number()) {
+    let limit = core.options.max_requests_per_socket;
+    if limit > 0 && pipeline.next_number() >= limit {
         facts.keep_alive = false;
         state.close(Closing::LastRequest);
     }
@@ -181,7 +184,7 @@ fn is_upgrade_accepted(connection: &Connection, request: &Request<'_>, context: 
 /// The connection leaves HTTP: everything collected so far is sent, and the handler gets the socket.
 fn hand_over(connection: &Rc<Connection>, request: &Request<'_>, context: AsyncContext, rest: &[u8]) {
     let env = &connection.core.env;
-    connection.flush(true);
+    connection.flush(0);
     connection.state.upgraded();
     if let Some(exchange) = connection.pipeline.pop() {
         connection.core.pool.give(exchange);
@@ -210,7 +213,7 @@ fn on_message_end(connection: &Rc<Connection>, trailers: &Fields<'_>) {
     if let Some((handler, context)) = taken.flatten() {
         let body = Body::counted(connection, number);
         up(&core.env, context, "BodyHandler::on_end", || {
-            handler.call(&mut |handler| handler.on_end(&body, trailers));
+            handler(&mut |handler| handler.on_end(&body, trailers));
         });
         drop((body, handler));
         // The response may have been written long ago.

@@ -33,10 +33,9 @@ mod output;
 mod pipeline;
 mod state;
 
-pub(crate) use calls::{BodyPlace, ResponsePlace};
+pub(crate) use calls::{BodyPlace, ResponsePlace, place};
 pub(crate) use deferred::Deferred;
 pub(crate) use exchange::{Exchange, Phase, Pool};
-pub(crate) use output::Buffers;
 pub(crate) use state::{ClientSide, Closing, Reading};
 
 use crate::proto::Decoder;
@@ -107,10 +106,7 @@ impl Connection {
 
     /// Whether nothing is received and nothing is to be sent.
     pub(crate) fn is_idle(&self) -> bool {
-        let is_quiet = matches!(
-            self.state.get().reading,
-            Reading::Fresh | Reading::Idle | Reading::Ignored | Reading::Trailing
-        );
+        let is_quiet = !matches!(self.state.get().reading, Reading::Head | Reading::Body | Reading::Raw);
         is_quiet && !self.state.is_lingering() && self.pipeline.is_empty() && self.socket.buffered() == 0
     }
 
@@ -211,12 +207,6 @@ impl Connection {
             || self.state.get().socket_full
             || self.pipeline.is_full()
             || self.pipeline.held() > self.socket.high_water_mark()
-    }
-
-    fn stall(&self) {
-        self.state.set_stalled(true);
-        self.restart_clock();
-        self.socket.pause();
     }
 
     /// Decodes what was stashed, if the reason for standing still is over.

@@ -10,7 +10,6 @@ use super::state::Closing;
 use crate::proto::{EncodeError, Encoder, RequestFacts, recycle};
 use crate::{Error, Result};
 use async_wrap::AsyncContext;
-use std::cell::{RefCell, RefMut};
 use std::io::IoSlice;
 
 /// Collected output that is sent before the turn is over: enough to make a send worth while.
@@ -21,22 +20,6 @@ pub(super) const COPIED_BODY: usize = 16 * 1024;
 
 /// A buffer larger than this is not kept.
 const KEPT_CAPACITY: usize = 256 * 1024;
-
-/// Where the output of a server's connections is collected.
-#[derive(Default)]
-pub(crate) struct Buffers {
-    /// Output of the turn that is going on.
-    turn: RefCell<Vec<u8>>,
-    /// Output outside of turns, which may be written to one connection during the turn of another.
-    spare: RefCell<Vec<u8>>,
-}
-
-impl Buffers {
-    #[inline]
-    fn get(&self, in_turn: bool) -> &RefCell<Vec<u8>> {
-        if in_turn { &self.turn } else { &self.spare }
-    }
-}
 
 impl Connection {
     /// Writes some of a response, its head first if that is still to come; with `last` the rest of it. Returns whether
@@ -213,25 +196,22 @@ impl Connection {
     }
 
     /// Sends output, or collects it while a turn lasts.
+    #[inline]
     pub(super) fn send(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut out = self.output();
+        let mut out = self.core.output.borrow_mut();
+        let start = self.start_of_output(&out);
         write(&mut out);
-        self.send_output(out);
-    }
-
-    /// What is collected now, to add to it; [`send_output`](Self::send_output) has to follow.
-    #[inline]
-    pub(super) fn output(&self) -> RefMut<'_, Vec<u8>> {
-        self.core.buffers.get(self.state.get().in_turn).borrow_mut()
-    }
-
-    #[inline]
-    pub(super) fn send_output(&self, out: RefMut<'_, Vec<u8>>) {
-        let (in_turn, len) = (self.state.get().in_turn, out.len());
+        let is_much = out.len() >= FLUSH_AT;
         drop(out);
-        if len >= FLUSH_AT || !in_turn {
-            self.flush(in_turn);
+        if is_much || !self.state.get().in_turn {
+            self.flush(start);
         }
+    }
+
+    /// Where this connection's output begins: outside of a turn it may be written in that of another connection.
+    #[inline]
+    fn start_of_output(&self, out: &[u8]) -> usize {
+        if self.state.get().in_turn { 0 } else { out.len() }
     }
 
     /// Sends bytes that were written before.
@@ -246,23 +226,23 @@ impl Connection {
     /// Sends everything collected, what `front` writes, `data` and what `back` writes in one system call, without copying
     /// `data`.
     fn send_large(&self, front: impl FnOnce(&mut Vec<u8>), data: &[u8], back: impl FnOnce(&mut Vec<u8>)) {
-        let mut out = self.output();
+        let mut out = self.core.output.borrow_mut();
+        let start = self.start_of_output(&out);
         front(&mut out);
-        let front_len = out.len();
+        let front_end = out.len();
         back(&mut out);
-        let (front, back) = out.split_at(front_len);
+        let (front, back) = (&out[start..front_end], &out[front_end..]);
         self.note_sent(self.socket.writev(&[IoSlice::new(front), IoSlice::new(data), IoSlice::new(back)]));
-        recycle(&mut out, KEPT_CAPACITY);
+        recycle(&mut out, start, KEPT_CAPACITY);
     }
 
-    /// Sends what was collected.
+    /// Sends what was written from `start` on. That calls no handler, so nothing is written meanwhile.
     #[inline(never)]
-    pub(super) fn flush(&self, in_turn: bool) {
-        // A downcall calls no handler, so nothing is written here meanwhile.
-        let mut out = self.core.buffers.get(in_turn).borrow_mut();
-        if !out.is_empty() {
-            self.note_sent(self.socket.write(&out));
-            recycle(&mut out, KEPT_CAPACITY);
+    pub(super) fn flush(&self, start: usize) {
+        let mut out = self.core.output.borrow_mut();
+        if let Some(written @ [_, ..]) = out.get(start..) {
+            self.note_sent(self.socket.write(written));
+            recycle(&mut out, start, KEPT_CAPACITY);
         }
     }
 

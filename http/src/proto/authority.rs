@@ -1,5 +1,4 @@
-//! `uri-host [ ":" port ]`: the value of `Host` and the authority of a target (RFC 9110, 4.2 and 7.2; RFC
-//! 3986, 3.2).
+//! `uri-host [ ":" port ]`: the value of `Host` and the authority of a target (RFC 9110, 4.2 and 7.2; RFC 3986, 3.2).
 
 use super::chars::{self, HOST};
 use std::net::Ipv6Addr;
@@ -15,8 +14,7 @@ pub(super) fn is_authority(bytes: &[u8]) -> bool {
     split(bytes).is_some_and(|(host, _)| !host.is_empty())
 }
 
-/// Whether `bytes` is a host and a port that can be connected to: RFC 9110, 9.3.6 has an empty or invalid
-/// port refused.
+/// Whether `bytes` is a host and a port that can be connected to: RFC 9110, 9.3.6 has an empty or invalid port refused.
 pub(super) fn is_tunnel_destination(bytes: &[u8]) -> bool {
     matches!(split(bytes), Some((host, Some(1..))) if !host.is_empty())
 }

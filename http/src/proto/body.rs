@@ -14,8 +14,7 @@
 //! End        (takes no byte)
 //! ```
 //!
-//! Where a body ends is decided when its head is read (`meaning.rs`) and only carried out here. Data is lent from the
-//! input; only a trailer section that arrives in pieces is copied, into the [`Partial`] of the decoder.
+//! Data is lent from the input; only a trailer section that arrives in pieces is copied, into the decoder's [`Partial`].
 
 use super::chunked::ChunkLine;
 use super::section::{Bounds, Partial};
@@ -58,6 +57,15 @@ pub(super) enum Next {
     OtherProtocol,
 }
 
+/// What is decoded, and with what.
+pub(super) struct Source<'s, 'i: 'a, 'a> {
+    pub(super) input: &'s mut &'i [u8],
+    /// The section that is arriving in pieces.
+    pub(super) partial: &'a mut Partial,
+    pub(super) table: &'a mut FieldTable,
+    pub(super) limits: &'s Limits,
+}
+
 /// What [`BodyDecoder::decode`] found.
 pub(super) enum BodyEvent<'a> {
     /// All of the input was taken and more is needed.
@@ -80,59 +88,52 @@ impl BodyDecoder {
         Self { state, is_chunked: framing == Framing::Chunked, extensions: 0, next }
     }
 
-    /// Takes bytes off the front of `input` up to the next event.
-    pub(super) fn decode<'a, 'i: 'a>(
-        &mut self,
-        input: &mut &'i [u8],
-        partial: &'a mut Partial,
-        table: &'a mut FieldTable,
-        limits: &Limits,
-    ) -> Result<BodyEvent<'a>, ParseError> {
+    /// Takes bytes off the front of the input up to the next event.
+    pub(super) fn decode<'a>(&mut self, source: Source<'_, '_, 'a>) -> Result<BodyEvent<'a>, ParseError> {
         // Every turn but the last takes at least one byte, or enters a state whose turn does.
         loop {
             match &mut self.state {
                 State::Data(left) => {
-                    let len = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-                    let (data, rest) = input.split_at(len);
+                    let len = usize::try_from(*left)
+                        .map_or(source.input.len(), |left| left.min(source.input.len()));
+                    let (data, rest) = source.input.split_at(len);
                     if data.is_empty() {
                         return Ok(BodyEvent::NeedMore);
                     }
-                    *input = rest;
+                    *source.input = rest;
                     *left -= len as u64;
                     if *left == 0 {
                         self.state = if self.is_chunked { State::ChunkEnd { cr: false } } else { State::End };
                     }
                     return Ok(BodyEvent::Data(data));
                 }
-                State::ChunkLine(line) => match line.read(input, &mut self.extensions, limits)? {
-                    None => return Ok(BodyEvent::NeedMore),
-                    Some(0) => self.state = State::Trailers,
-                    Some(left) => self.state = State::Data(left),
-                },
+                State::ChunkLine(line) => {
+                    match line.read(source.input, &mut self.extensions, source.limits)? {
+                        None => return Ok(BodyEvent::NeedMore),
+                        Some(0) => self.state = State::Trailers,
+                        Some(left) => self.state = State::Data(left),
+                    }
+                }
                 State::ChunkEnd { cr } => {
-                    let Some((&byte, rest)) = input.split_first() else { return Ok(BodyEvent::NeedMore) };
-                    *input = rest;
+                    let Some((&byte, rest)) = source.input.split_first() else {
+                        return Ok(BodyEvent::NeedMore);
+                    };
+                    *source.input = rest;
                     match (*cr, byte) {
                         (false, b'\r') => *cr = true,
                         (true, b'\n') => self.state = State::ChunkLine(ChunkLine::new()),
                         _ => return Err(ParseError::InvalidChunkEnd),
                     }
                 }
-                State::Trailers => return self.decode_trailers(input, partial, table, limits),
+                State::Trailers => return self.decode_trailers(source),
                 State::End => return Ok(BodyEvent::End(Fields::default())),
             }
         }
     }
 
-    fn decode_trailers<'a, 'i: 'a>(
-        &mut self,
-        input: &mut &'i [u8],
-        partial: &'a mut Partial,
-        table: &'a mut FieldTable,
-        limits: &Limits,
-    ) -> Result<BodyEvent<'a>, ParseError> {
-        let bounds = Bounds::of_trailers(limits);
-        let whole = *input;
+    fn decode_trailers<'a>(&mut self, source: Source<'_, '_, 'a>) -> Result<BodyEvent<'a>, ParseError> {
+        let Source { input, partial, table, limits } = source;
+        let (bounds, whole) = (Bounds::of_trailers(limits), *input);
         let mut bytes = whole;
         if partial.is_empty()
             && let Some(end) = table.read_trailers(bounds.window(whole), &bounds)?
@@ -141,7 +142,8 @@ impl BodyDecoder {
         } else if whole.is_empty() {
             return Ok(BodyEvent::NeedMore);
         } else {
-            let Some(gathered) = partial.gather(input, &bounds)? else { return Ok(BodyEvent::NeedMore) };
+            let gathered = partial.gather(input, &bounds, |_| Ok(Some(0)))?;
+            let Some(gathered) = gathered else { return Ok(BodyEvent::NeedMore) };
             table.read_trailers(gathered, &bounds)?;
             bytes = gathered;
         }

@@ -9,7 +9,7 @@
 //! has BWS, around `;` and `=` (llhttp refuses it there too), so not before CR. Mirrors llhttp's `chunk_size` states.
 
 use super::chars::{self, QUOTED, TEXT, TOKEN};
-use super::{Limits, ParseError};
+use super::{Limits, ParseError, Parsed};
 
 /// Digits that a chunk size may have, leading zeros included: every `u64` can be written with them, and none overflows.
 const MAX_DIGITS: u8 = 16;
@@ -57,19 +57,16 @@ impl ChunkLine {
 
     /// Takes the line's bytes off `input`; returns the chunk's size once the line has ended. `total` counts the bytes of
     /// extensions in all lines of the message.
-    pub(super) fn read(
-        &mut self,
-        input: &mut &[u8],
-        total: &mut u32,
-        limits: &Limits,
-    ) -> Result<Option<u64>, ParseError> {
+    pub(super) fn read(&mut self, input: &mut &[u8], total: &mut u32, limits: &Limits) -> Parsed<u64> {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
             if self.at == At::LineFeed {
                 return if byte == b'\n' { Ok(Some(self.size)) } else { Err(self.fault()) };
             }
-            if self.at == At::Size && byte.is_ascii_hexdigit() {
-                self.add_digit(byte)?;
+            if self.at == At::Size
+                && let Some(digit) = char::from(byte).to_digit(16)
+            {
+                self.add_digit(digit)?;
                 continue;
             }
             self.at = self.next(byte).ok_or_else(|| self.fault())?;
@@ -88,16 +85,12 @@ impl ChunkLine {
         if is_too_much { Err(ParseError::ChunkExtensionsTooLarge) } else { Ok(()) }
     }
 
-    fn add_digit(&mut self, digit: u8) -> Result<(), ParseError> {
+    fn add_digit(&mut self, digit: u32) -> Result<(), ParseError> {
         if self.digits == MAX_DIGITS {
             return Err(ParseError::InvalidChunkSize);
         }
         self.digits += 1;
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            _ => (digit | 0x20) - b'a' + 10,
-        };
-        self.size = self.size << 4 | u64::from(value);
+        self.size = self.size << 4 | u64::from(digit);
         Ok(())
     }
 

@@ -8,11 +8,16 @@ macro_rules! parse_errors {
     ($($(#[$attribute:meta])* $kind:ident: $status:literal, $code:literal, $text:literal;)*) => {
         /// A fault in what the peer sent. The connection cannot be read any further: message boundaries are lost.
         ///
-        /// The kinds are in the order in which the parts of a message come.
+        /// The kinds are in the order in which the parts of a message come. Sizes and numbers are bounded by
+        /// [`Limits`](super::Limits).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ParseError {
-            $($(#[$attribute])* $kind,)*
+            $(
+                #[doc = concat!("Answered with ", $status, ": ", $text, ".")]
+                $(#[$attribute])*
+                $kind,
+            )*
         }
 
         impl ParseError {
@@ -26,63 +31,39 @@ macro_rules! parse_errors {
 }
 
 parse_errors! {
-    /// More empty lines before a request than are tolerated.
     TooManyBlankLines: 400, "", "too many empty lines before the request";
-    /// The method is not a token, or not followed by exactly one space.
     InvalidMethod: 400, "HPE_INVALID_METHOD", "the method is not a token followed by one space";
-    /// The method is longer than any that is registered.
     MethodTooLong: 501, "", "the method is too long";
-    /// The target has a forbidden byte, is empty, or is in none of the forms that its method allows.
+    /// It has a forbidden byte, is empty, or is in none of the forms that its method allows.
     InvalidTarget: 400, "HPE_INVALID_URL", "the request target is not valid for this method";
-    /// The request line alone is longer than [`Limits::max_header_size`](super::Limits::max_header_size).
     UriTooLong: 414, "HPE_HEADER_OVERFLOW", "the request line is too long";
-    /// The request line has no version (HTTP/0.9), or a malformed one.
+    /// An HTTP/0.9 request has none.
     InvalidVersion: 400, "HPE_INVALID_VERSION", "the HTTP version is missing or malformed";
-    /// A well-formed version with another major number than 1.
     UnsupportedVersion: 505, "HPE_INVALID_VERSION", "the HTTP version is not supported";
-    /// A line that should end in CR LF ends in a bare LF, or has a CR that no LF follows.
     InvalidLineEnd: 400, "HPE_CR_EXPECTED", "a line does not end in CR LF";
-    /// A field line that starts with whitespace: obsolete line folding, or whitespace after the request line.
+    /// That is obsolete line folding, or whitespace after the request line.
     LeadingWhitespace: 400, "HPE_INVALID_HEADER_TOKEN", "a field line starts with whitespace";
-    /// A field name that is not a token directly followed by a colon.
     InvalidFieldName: 400, "HPE_INVALID_HEADER_TOKEN", "a field name is not a token followed by a colon";
-    /// A field value with a control character.
     InvalidFieldValue: 400, "HPE_INVALID_HEADER_TOKEN", "a field value has a control character";
-    /// The head is longer than [`Limits::max_header_size`](super::Limits::max_header_size).
     HeadTooLarge: 431, "HPE_HEADER_OVERFLOW", "the request head is too large";
-    /// There are more field lines than [`Limits::max_headers`](super::Limits::max_headers).
     TooManyFields: 431, "HPE_HEADER_OVERFLOW", "there are too many field lines";
-    /// An HTTP/1.1 request without `Host`.
     MissingHost: 400, "", "the request has no Host";
-    /// More than one `Host`.
     DuplicateHost: 400, "", "the request has more than one Host";
-    /// A `Host` that is not a host with an optional port.
     InvalidHost: 400, "", "Host is not a host with an optional port";
-    /// A `Content-Length` that is not one decimal number that fits 64 bits.
     InvalidContentLength: 400, "HPE_INVALID_CONTENT_LENGTH", "Content-Length is not a number of bytes";
-    /// A second `Content-Length`, even with the same value.
+    /// Equal values are no exception.
     DuplicateContentLength: 400, "HPE_UNEXPECTED_CONTENT_LENGTH", "there is more than one Content-Length";
-    /// A `Transfer-Encoding` whose last coding is not `chunked`, or that names it twice or with parameters.
     InvalidTransferEncoding: 400, "HPE_INVALID_TRANSFER_ENCODING", "Transfer-Encoding does not end in one chunked";
-    /// `Transfer-Encoding` together with `Content-Length`: the mark of request smuggling.
+    /// The mark of request smuggling.
     LengthWithTransferEncoding: 400, "HPE_INVALID_TRANSFER_ENCODING", "Content-Length stands beside Transfer-Encoding";
-    /// `Transfer-Encoding` in an HTTP/1.0 request.
     TransferEncodingInHttp10: 400, "HPE_INVALID_TRANSFER_ENCODING", "Transfer-Encoding in an HTTP/1.0 request";
-    /// A transfer coding beside `chunked`; none is implemented.
     UnsupportedTransferCoding: 501, "HPE_INVALID_TRANSFER_ENCODING", "a transfer coding other than chunked";
-    /// A chunk size that is not 1 to 16 hex digits.
     InvalidChunkSize: 400, "HPE_INVALID_CHUNK_SIZE", "a chunk size is not a hexadecimal number";
-    /// A malformed chunk extension.
     InvalidChunkExtension: 400, "HPE_STRICT", "a chunk extension is malformed";
-    /// The extensions of one chunk are longer than
-    /// [`Limits::max_chunk_extensions`](super::Limits::max_chunk_extensions), or those of a message's chunks together
-    /// than four times that.
+    /// Those of one chunk, or those of all chunks of a message together.
     ChunkExtensionsTooLarge: 413, "HPE_CHUNK_EXTENSIONS_OVERFLOW", "the extensions of the chunks are too large";
-    /// Chunk data that is not followed by exactly CR LF.
     InvalidChunkEnd: 400, "HPE_STRICT", "chunk data does not end in CR LF";
-    /// The trailer section is longer than [`Limits::max_trailer_size`](super::Limits::max_trailer_size).
     TrailersTooLarge: 431, "HPE_HEADER_OVERFLOW", "the trailer section is too large";
-    /// The peer ended its side inside a message.
     UnexpectedEof: 400, "HPE_INVALID_EOF_STATE", "the peer ended the connection inside a message";
 }
 

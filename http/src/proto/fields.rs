@@ -1,7 +1,7 @@
 //! The fields of a message: a view of the received bytes through a reusable table of positions. Mirrors Node's `rawHeaders`:
 //! order and letter case are kept as received.
 
-use super::ParseError;
+use super::Parsed;
 use super::meaning::Meaning;
 use super::names;
 use super::section::{Bounds, Cursor, FieldLine};
@@ -11,11 +11,12 @@ use std::fmt;
 /// only [`read`] makes spans.
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    name: u32,
-    name_len: u32,
-    value: u32,
-    value_len: u32,
+    name: Place,
+    value: Place,
 }
+
+/// Start and length.
+type Place = (u32, u32);
 
 /// Bytes of a section that is kept for comparison; a longer one is read anew each time.
 const KEPT_SECTION: usize = 4096;
@@ -42,26 +43,15 @@ impl FieldTable {
 
     /// The length of the field section at the start of `bytes`, if it is the one of the last head.
     #[inline]
-    fn repeated_len(&self, bytes: &[u8]) -> Option<usize> {
+    pub(super) fn repeated_len(&self, bytes: &[u8]) -> Option<usize> {
         let last = &self.section;
         // No section starts with another one, since the empty line at its end ends it.
         (!last.is_empty() && bytes.starts_with(last)).then_some(last.len())
     }
 
-    /// The same if that head is [simple](Meaning::is_simple).
-    #[inline]
-    pub(super) fn simple_len(&self, bytes: &[u8]) -> Option<usize> {
-        if self.meaning.is_simple { self.repeated_len(bytes) } else { None }
-    }
-
     /// Reads the fields of the head at the start of `head`, behind its start line. Returns the head's length, or `None` if
     /// it is incomplete.
-    pub(super) fn read_head(
-        &mut self,
-        head: &[u8],
-        start_line: usize,
-        bounds: &Bounds,
-    ) -> Result<Option<usize>, ParseError> {
+    pub(super) fn read_head(&mut self, head: &[u8], start_line: usize, bounds: &Bounds) -> Parsed<usize> {
         let section = &head[start_line..];
         let is_within = |len: &usize| start_line + len <= bounds.size && self.spans.len() <= bounds.fields;
         if let Some(len) = self.repeated_len(section).filter(is_within) {
@@ -85,11 +75,7 @@ impl FieldTable {
 
     /// Reads the trailer section at the start of `bytes`, without the fields that may not stand there. Returns its length,
     /// or `None` if it is incomplete.
-    pub(super) fn read_trailers(
-        &mut self,
-        bytes: &[u8],
-        bounds: &Bounds,
-    ) -> Result<Option<usize>, ParseError> {
+    pub(super) fn read_trailers(&mut self, bytes: &[u8], bounds: &Bounds) -> Parsed<usize> {
         self.section.clear();
         read(&mut self.spans, bytes, 0, bounds, |line| names::is_trailer(line.name))
     }
@@ -115,17 +101,14 @@ fn read<'a>(
     start: usize,
     bounds: &Bounds,
     mut keep: impl FnMut(&FieldLine<'a>) -> bool,
-) -> Result<Option<usize>, ParseError> {
+) -> Parsed<usize> {
     spans.clear();
     Cursor::behind(start).advance(bytes, bounds, |at, line| {
         let name = at - start;
         if keep(line) {
-            spans.push(Span {
-                name: name as u32,
-                name_len: line.name.len() as u32,
-                value: (name + line.value_start) as u32,
-                value_len: line.value.len() as u32,
-            });
+            let value = (name + line.value_start) as u32;
+            let name = (name as u32, line.name.len() as u32);
+            spans.push(Span { name, value: (value, line.value.len() as u32) });
         }
     })
 }
@@ -162,9 +145,8 @@ impl<'a> Fields<'a> {
     /// Values are bytes: HTTP allows obs-text (0x80 to 0xff) in them, which Node reads as Latin-1.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let Self { bytes, spans } = *self;
-        spans
-            .iter()
-            .map(move |span| (std::str::from_utf8(span.name(bytes)).unwrap_or_default(), span.value(bytes)))
+        let name = move |span: &Span| std::str::from_utf8(slice(bytes, span.name)).unwrap_or_default();
+        spans.iter().map(move |span| (name(span), slice(bytes, span.value)))
     }
 
     /// The value of the first field called `name`, in whatever case.
@@ -175,8 +157,8 @@ impl<'a> Fields<'a> {
     /// The values of all fields called `name`, in whatever case, in order.
     pub fn get_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let Self { bytes, spans } = *self;
-        let is_wanted = move |span: &&Span| span.name(bytes).eq_ignore_ascii_case(name.as_bytes());
-        spans.iter().filter(is_wanted).map(move |span| span.value(bytes))
+        let is_wanted = move |span: &&Span| slice(bytes, span.name).eq_ignore_ascii_case(name.as_bytes());
+        spans.iter().filter(is_wanted).map(move |span| slice(bytes, span.value))
     }
 }
 
@@ -188,16 +170,6 @@ impl fmt::Debug for Fields<'_> {
     }
 }
 
-impl Span {
-    fn name<'a>(&self, section: &'a [u8]) -> &'a [u8] {
-        slice(section, self.name, self.name_len)
-    }
-
-    fn value<'a>(&self, section: &'a [u8]) -> &'a [u8] {
-        slice(section, self.value, self.value_len)
-    }
-}
-
-fn slice(bytes: &[u8], start: u32, len: u32) -> &[u8] {
+fn slice(bytes: &[u8], (start, len): Place) -> &[u8] {
     bytes.get(start as usize..start as usize + len as usize).unwrap_or_default()
 }

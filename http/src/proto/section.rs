@@ -6,7 +6,7 @@
 //! unfinished line per piece. Its bytes wait in a [`Partial`]; a decoder copies no others.
 
 use super::chars::{self, TOKEN};
-use super::{Limits, ParseError};
+use super::{Limits, ParseError, Parsed};
 
 /// Bounds on one section.
 pub(super) struct Bounds {
@@ -16,38 +16,21 @@ pub(super) struct Bounds {
     pub(super) fields: usize,
     /// The fault if `size` is exceeded.
     too_large: ParseError,
-    /// The length of the start line of a head at the start of some bytes; `None` if it is valid so far but has not ended.
-    start_line: fn(&[u8]) -> Result<Option<usize>, ParseError>,
-    /// The fault if the start line alone exceeds `size`.
-    start_line_too_long: ParseError,
 }
 
 impl Bounds {
-    /// Bounds on a head.
     #[inline]
-    pub(super) fn of_head(
-        limits: &Limits,
-        start_line: fn(&[u8]) -> Result<Option<usize>, ParseError>,
-        start_line_too_long: ParseError,
-    ) -> Self {
-        Self {
-            size: limits.max_header_size.min(Limits::MAX_SECTION),
-            fields: limits.max_headers,
-            too_large: ParseError::HeadTooLarge,
-            start_line,
-            start_line_too_long,
-        }
+    pub(super) fn of_head(limits: &Limits) -> Self {
+        Self::new(limits.max_header_size, limits, ParseError::HeadTooLarge)
     }
 
-    /// Bounds on a trailer section, which has no start line.
     pub(super) fn of_trailers(limits: &Limits) -> Self {
-        Self {
-            size: limits.max_trailer_size.min(Limits::MAX_SECTION),
-            fields: limits.max_headers,
-            too_large: ParseError::TrailersTooLarge,
-            start_line: |_| Ok(Some(0)),
-            start_line_too_long: ParseError::TrailersTooLarge,
-        }
+        Self::new(limits.max_trailer_size, limits, ParseError::TrailersTooLarge)
+    }
+
+    #[inline]
+    fn new(size: usize, limits: &Limits, too_large: ParseError) -> Self {
+        Self { size: size.min(Limits::MAX_SECTION), fields: limits.max_headers, too_large }
     }
 
     /// The part of `input` that has to be looked at: one byte more than allowed proves an excess.
@@ -69,7 +52,7 @@ pub(super) struct FieldLine<'a> {
 /// Reads the field line at the start of `bytes` and hands it to `see`. Returns its length with CR LF, or `None` if it is
 /// valid so far but has not ended.
 #[inline]
-fn read_line<'a>(bytes: &'a [u8], see: impl FnOnce(&FieldLine<'a>)) -> Result<Option<usize>, ParseError> {
+fn read_line<'a>(bytes: &'a [u8], see: impl FnOnce(&FieldLine<'a>)) -> Parsed<usize> {
     let (name, after) = bytes.split_at(chars::run(bytes, TOKEN));
     let mut text = match after {
         [] => return Ok(None),
@@ -120,14 +103,7 @@ impl Cursor {
         bytes: &'a [u8],
         bounds: &Bounds,
         mut see: impl FnMut(usize, &FieldLine<'a>),
-    ) -> Result<Option<usize>, ParseError> {
-        if self.line == 0 {
-            match (bounds.start_line)(bytes)? {
-                Some(len) => self.line = len,
-                None if bytes.len() > bounds.size => return Err(bounds.start_line_too_long),
-                None => return Ok(None),
-            }
-        }
+    ) -> Parsed<usize> {
         loop {
             let rest = &bytes[self.line..];
             match *rest {
@@ -172,17 +148,25 @@ impl Partial {
         self.0.as_ref().map_or(0, |pieces| pieces.bytes.len())
     }
 
-    /// Releases the memory.
-    pub(super) fn clear(&mut self) {
-        self.0 = None;
-    }
-
-    /// Takes what belongs to the section off `input`. Returns the section once it is complete.
-    pub(super) fn gather(&mut self, input: &mut &[u8], bounds: &Bounds) -> Result<Option<&[u8]>, ParseError> {
+    /// Takes what belongs to the section off `input`. Returns the section once it is complete. `start_line` returns the
+    /// length of the line before the fields, if that is complete.
+    pub(super) fn gather(
+        &mut self,
+        input: &mut &[u8],
+        bounds: &Bounds,
+        start_line: impl FnOnce(&[u8]) -> Parsed<usize>,
+    ) -> Parsed<&[u8]> {
         let Pieces { bytes, cursor } = &mut **self.0.get_or_insert_default();
         let held = bytes.len();
         let room = (bounds.size + 1).saturating_sub(held);
         bytes.extend_from_slice(&input[..input.len().min(room)]);
+        if cursor.line == 0 {
+            let Some(len) = start_line(bytes)? else {
+                *input = &[];
+                return Ok(None);
+            };
+            cursor.line = len;
+        }
         let end = cursor.advance(bytes, bounds, |_, _| {})?;
         // An incomplete section within its bounds is all of the input.
         *input = end.map_or(&[], |end| &input[end.saturating_sub(held)..]);

@@ -7,7 +7,7 @@ mod tower;
 
 pub use options::ServerOptions;
 
-use crate::connection::{Buffers, Connection, Pool};
+use crate::connection::{Connection, Pool};
 use crate::proto::{FieldTable, HeadCache};
 use crate::upcall::RequestHandler;
 use crate::{Request, Response, Result};
@@ -62,7 +62,8 @@ pub(crate) struct Core {
     pub(crate) pool: Pool,
     /// The decoders' table between turns of input, unless a panic took it down. In a box, since it moves at every turn.
     pub(crate) table: Cell<Option<Box<FieldTable>>>,
-    pub(crate) buffers: Buffers,
+    /// Output of the turn that is going on, and behind it what is sent at once.
+    pub(crate) output: RefCell<Vec<u8>>,
     pub(crate) heads: Heads,
     /// Those that left HTTP stay until they are closed.
     connections: RefCell<Slab<Rc<Connection>>>,
@@ -106,7 +107,7 @@ impl Server {
             options,
             pool: Pool::default(),
             table: Cell::default(),
-            buffers: Buffers::default(),
+            output: RefCell::default(),
             heads: Heads::new(heads),
             connections: RefCell::default(),
             checking: RefCell::default(),
@@ -213,12 +214,6 @@ impl Core {
     /// The loop's clock.
     pub(crate) fn now(&self) -> Duration {
         self.env.loop_handle().now()
-    }
-
-    /// Whether a connection's request of this number is the last that it may carry.
-    pub(crate) fn is_last_request(&self, number: u32) -> bool {
-        let limit = self.options.max_requests_per_socket;
-        limit > 0 && number >= limit
     }
 
     fn set_draining(&self, is_draining: bool) {

@@ -95,21 +95,17 @@ impl ServerOptions {
         let Self { request_timeout, headers_timeout, checking_interval, limits, .. } = self;
         // The default needs no lowering: `request_timeout` bounds the head as well.
         let is_longer = headers_timeout > request_timeout && *headers_timeout != HEADERS_TIMEOUT;
-        let faults = [
-            (is_longer && !request_timeout.is_zero(), "headers_timeout is longer than request_timeout"),
-            (
-                checking_interval.is_zero(),
-                "checking_interval is zero: the timeouts would be checked without pause",
-            ),
-            (limits.max_header_size == 0, "limits.max_header_size is zero: every request would be refused"),
-            (
-                limits.max_headers == 0,
-                "limits.max_headers is zero: every request with a Host would be refused",
-            ),
-        ];
-        match faults.into_iter().find(|(is_there, _)| *is_there) {
-            Some((_, message)) => Err(Error::InvalidOptions(message)),
-            None => Ok(()),
-        }
+        let fault = if is_longer && !request_timeout.is_zero() {
+            "headers_timeout is longer than request_timeout"
+        } else if checking_interval.is_zero() {
+            "checking_interval is zero: the timeouts would be checked without pause"
+        } else if limits.max_header_size == 0 {
+            "limits.max_header_size is zero: every request would be refused"
+        } else if limits.max_headers == 0 {
+            "limits.max_headers is zero: every request with a Host would be refused"
+        } else {
+            return Ok(());
+        };
+        Err(Error::InvalidOptions(fault))
     }
 }

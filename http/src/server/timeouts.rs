@@ -150,9 +150,9 @@ impl Silence<'_> {
         if socket.buffered() > 0 {
             return self.is_stuck();
         }
-        let mut linger = deferred.take_linger().unwrap_or_else(|| Linger::new(socket, self.now));
-        let is_over = linger.is_over(socket, self.now, QUIET);
-        deferred.keep_linger(linger);
-        is_over
+        deferred.with(|cold| {
+            let linger = cold.linger.get_or_insert_with(|| Linger::new(socket, self.now));
+            linger.is_over(socket, self.now, QUIET)
+        })
     }
 }

@@ -24,8 +24,8 @@
 
 use super::head::{self, RequestHead};
 use super::line;
-use crate::proto::body::{BodyDecoder, BodyEvent, Next};
-use crate::proto::section::Partial;
+use crate::proto::body::{BodyDecoder, BodyEvent, Next, Source};
+use crate::proto::section::{Bounds, Partial};
 use crate::proto::{FieldTable, Fields, Framing, Limits, ParseError};
 
 /// Empty lines that are skipped before a request. RFC 9112, 2.2 asks for at least one, since old clients send one after a
@@ -122,9 +122,9 @@ impl Decoder {
     ) -> Result<Event<'a>, ParseError> {
         let Self { state, partial } = self;
         if !partial.is_empty() && !state.is_in_section() {
-            partial.clear();
+            *partial = Partial::default();
         }
-        let result = state.step(partial, input, table, limits);
+        let result = state.step(Source { input, partial, table, limits });
         if let Err(fault) = result {
             *state = State::Failed(fault);
         }
@@ -202,12 +202,6 @@ impl Decoder {
         }
     }
 
-    /// Whether no memory is held. What is no longer needed is released when the next event is asked for.
-    #[inline]
-    pub(crate) fn holds_nothing(&self) -> bool {
-        self.partial.is_empty()
-    }
-
     /// Bytes held of a section that is arriving in pieces: never more than the limit for it.
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -218,31 +212,21 @@ impl Decoder {
 impl State {
     /// Whether a section is being read, so that some of it may be held.
     fn is_in_section(&self) -> bool {
-        match self {
-            Self::Head => true,
-            Self::Body(body) => body.is_in_trailers(),
-            _ => false,
-        }
+        matches!(self, Self::Head) || matches!(self, Self::Body(body) if body.is_in_trailers())
     }
 
     /// Runs up to the next event.
-    fn step<'a, 'i: 'a>(
-        &mut self,
-        partial: &'a mut Partial,
-        input: &mut &'i [u8],
-        table: &'a mut FieldTable,
-        limits: &Limits,
-    ) -> Result<Event<'a>, ParseError> {
+    fn step<'a>(&mut self, source: Source<'_, '_, 'a>) -> Result<Event<'a>, ParseError> {
         match self {
             Self::Start(skipped) => {
-                if skip_blank_lines(skipped, input)? {
-                    self.start_head(partial, input, table, limits)
+                if skip_blank_lines(skipped, source.input)? {
+                    self.start_head(source)
                 } else {
                     Ok(Event::NeedMore)
                 }
             }
-            Self::Head => self.continue_head(partial, input, table, limits),
-            Self::Body(body) => match body.decode(input, partial, table, limits)? {
+            Self::Head => self.continue_head(source),
+            Self::Body(body) => match body.decode(source)? {
                 BodyEvent::NeedMore => Ok(Event::NeedMore),
                 BodyEvent::Data(data) => Ok(Event::Body(data)),
                 BodyEvent::End(trailers) => {
@@ -252,8 +236,8 @@ impl State {
             },
             Self::Closed => {
                 // No response follows these, so their number needs no bound.
-                let line_ends = input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-                *input = &input[line_ends..];
+                let line_ends = source.input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+                *source.input = &source.input[line_ends..];
                 Ok(Event::Done)
             }
             Self::Raw => Ok(Event::Done),
@@ -261,15 +245,10 @@ impl State {
         }
     }
 
-    /// Reads a head that starts with `input`: lent from there if all of it is there, which is the most frequent case.
-    fn start_head<'a, 'i: 'a>(
-        &mut self,
-        partial: &mut Partial,
-        input: &mut &'i [u8],
-        table: &'a mut FieldTable,
-        limits: &Limits,
-    ) -> Result<Event<'a>, ParseError> {
-        let (bounds, whole) = (line::head_bounds(limits), *input);
+    /// Reads a head that starts with the input: lent from there if all of it is there, which is the most frequent case.
+    fn start_head<'a>(&mut self, source: Source<'_, '_, 'a>) -> Result<Event<'a>, ParseError> {
+        let Source { input, partial, table, limits } = source;
+        let (bounds, whole) = (Bounds::of_head(limits), *input);
         let read = head::read(bounds.window(whole), &bounds, table, |head, len| {
             *input = &whole[len..];
             self.start_body(head)
@@ -277,22 +256,18 @@ impl State {
         if let Some(event) = read? {
             return Ok(event);
         }
-        partial.gather(input, &bounds)?;
+        partial.gather(input, &bounds, |bytes| line::len(bytes, &bounds))?;
         *self = Self::Head;
         Ok(Event::NeedMore)
     }
 
-    /// Goes on with a head whose start is in `partial`.
+    /// Goes on with a head whose start was gathered.
     #[cold]
-    fn continue_head<'a>(
-        &mut self,
-        partial: &'a mut Partial,
-        input: &mut &[u8],
-        table: &'a mut FieldTable,
-        limits: &Limits,
-    ) -> Result<Event<'a>, ParseError> {
-        let bounds = line::head_bounds(limits);
-        let Some(bytes) = partial.gather(input, &bounds)? else { return Ok(Event::NeedMore) };
+    fn continue_head<'a>(&mut self, source: Source<'_, '_, 'a>) -> Result<Event<'a>, ParseError> {
+        let Source { input, partial, table, limits } = source;
+        let bounds = Bounds::of_head(limits);
+        let gathered = partial.gather(input, &bounds, |bytes| line::len(bytes, &bounds))?;
+        let Some(bytes) = gathered else { return Ok(Event::NeedMore) };
         let read = head::read(bytes, &bounds, table, |head, _| self.start_body(head))?;
         Ok(read.unwrap_or(Event::NeedMore))
     }

@@ -4,7 +4,7 @@ use super::line;
 use super::target::{self, TargetForm};
 use crate::proto::meaning::Meaning;
 use crate::proto::section::Bounds;
-use crate::proto::{Expect, FieldTable, Fields, Framing, Limits, ParseError, Version};
+use crate::proto::{Expect, FieldTable, Fields, Framing, Limits, ParseError, Parsed, Version};
 
 /// A request's head: valid by RFC 9110 and 9112, and borrowed from the bytes it was read from.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +21,7 @@ pub struct RequestHead<'a> {
     pub version: Version,
     /// The fields, in the order sent.
     pub fields: Fields<'a>,
-    /// How the body is delimited. Always [`Framing::None`] for `CONNECT`, which has no body (RFC 9110,
-    /// 9.3.6).
+    /// How the body is delimited. Always [`Framing::None`] for `CONNECT`, which has no body (RFC 9110, 9.3.6).
     pub framing: Framing,
     /// Whether the client lets another request follow (RFC 9112, 9.3). Never for `CONNECT`: a refused
     /// tunnel's bytes must not be taken for a request.
@@ -53,9 +52,9 @@ impl<'a> RequestHead<'a> {
         let whole = *input;
         let (mut head, line) = line::read_get(whole)?;
         let section = &whole[line..];
-        let len = line + table.simple_len(section)?;
+        let len = line + table.repeated_len(section)?;
         // The number of fields was found small enough when they were read.
-        if len > limits.max_header_size {
+        if len > limits.max_header_size || !table.meaning().is_simple {
             return None;
         }
         head.fields = table.fields(section);
@@ -157,7 +156,7 @@ pub(super) fn read<'a, R>(
     bounds: &Bounds,
     table: &'a mut FieldTable,
     use_head: impl FnOnce(&RequestHead<'a>, usize) -> R,
-) -> Result<Option<R>, ParseError> {
+) -> Parsed<R> {
     let Some((mut head, line)) = line::read(bytes)? else { return Ok(None) };
     let Some(end) = table.read_head(bytes, line, bounds)? else { return Ok(None) };
     head.conclude(table.meaning())?;

@@ -7,23 +7,24 @@ use super::head::RequestHead;
 use super::target::{self, TargetForm};
 use crate::proto::chars::{self, TARGET, TOKEN};
 use crate::proto::section::Bounds;
-use crate::proto::{Limits, ParseError, Version};
+use crate::proto::{ParseError, Parsed, Version};
 
 /// Bytes that a method may have. The longest registered one has 17 (`UPDATEREDIRECTREF`); RFC 9112, 3 has a server answer
 /// 501 to a method longer than any it implements.
 const MAX_METHOD: usize = 64;
 
-/// Bounds on the head of a request.
-#[inline]
-pub(super) fn head_bounds(limits: &Limits) -> Bounds {
-    let len = |bytes: &[u8]| Ok(read(bytes)?.map(|(_, len)| len));
-    Bounds::of_head(limits, len, ParseError::UriTooLong)
+/// The length of the line at the start of `bytes` with CR LF; `None` if it is valid so far but has not ended.
+pub(super) fn len(bytes: &[u8], bounds: &Bounds) -> Parsed<usize> {
+    match read(bytes)? {
+        None if bytes.len() > bounds.size => Err(ParseError::UriTooLong),
+        line => Ok(line.map(|(_, len)| len)),
+    }
 }
 
 /// Reads the line at the start of `bytes`: a head without fields, and the line's length with CR LF. `None` if the line is
 /// valid so far but has not ended.
 #[inline]
-pub(super) fn read(bytes: &[u8]) -> Result<Option<(RequestHead<'_>, usize)>, ParseError> {
+pub(super) fn read(bytes: &[u8]) -> Parsed<(RequestHead<'_>, usize)> {
     match read_get(bytes) {
         Some(line) => Ok(Some(line)),
         None => read_any(bytes),
@@ -49,7 +50,7 @@ pub(super) fn read_get(bytes: &[u8]) -> Option<(RequestHead<'_>, usize)> {
 
 /// Reads any line; `None` if it is valid so far but has not ended.
 #[inline(never)]
-fn read_any(bytes: &[u8]) -> Result<Option<(RequestHead<'_>, usize)>, ParseError> {
+fn read_any(bytes: &[u8]) -> Parsed<(RequestHead<'_>, usize)> {
     let Some((method, rest)) = method(bytes)? else { return Ok(None) };
     let target_len = chars::run(rest, TARGET);
     match rest.get(target_len) {
@@ -68,7 +69,7 @@ fn read_any(bytes: &[u8]) -> Result<Option<(RequestHead<'_>, usize)>, ParseError
 }
 
 /// The method at the start of `bytes`, and the bytes after its space; `None` if it is valid so far but has not ended.
-fn method(bytes: &[u8]) -> Result<Option<(&str, &[u8])>, ParseError> {
+fn method(bytes: &[u8]) -> Parsed<(&str, &[u8])> {
     let len = chars::run(&bytes[..bytes.len().min(MAX_METHOD + 1)], TOKEN);
     if len > MAX_METHOD {
         return Err(ParseError::MethodTooLong);
@@ -84,7 +85,7 @@ fn method(bytes: &[u8]) -> Result<Option<(&str, &[u8])>, ParseError> {
 const VERSION_LINE: &[u8; 10] = b"HTTP/1.1\r\n";
 
 /// Reads the version and the line's end; `None` if they are valid so far but incomplete.
-fn version(bytes: &[u8]) -> Result<Option<Version>, ParseError> {
+fn version(bytes: &[u8]) -> Parsed<Version> {
     for (index, (&byte, &expected)) in bytes.iter().zip(VERSION_LINE).enumerate() {
         let is_valid = if expected == b'1' { byte.is_ascii_digit() } else { byte == expected };
         match index {

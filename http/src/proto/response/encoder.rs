@@ -73,7 +73,7 @@ impl Encoder {
     /// Writes the head. `cache` has the lines that the heads of a server have in common.
     pub fn put_head(&self, head: &ResponseHead, cache: &HeadCache, out: &mut Vec<u8>) {
         let rare = head.rare();
-        out.reserve(HEAD_ROOM + head.lines.len());
+        out.reserve(HEAD_ROOM + head.lines.len);
         put_status_line(out, head.status(), rare.reason.as_deref());
         if !rare.has_date {
             out.extend_from_slice(cache.date_line());

@@ -1,15 +1,14 @@
 //! How a response is delimited, and whether the connection persists: one decision about a few fields.
 //!
 //! Mirrors Node's `OutgoingMessage._storeHeader`, and departs from it where RFC 9110 or 9112 has a MUST:
-//! - a `Content-Length` set on 204, on 1xx or on a 2xx to `CONNECT` is not sent (RFC 9110, 8.6; Node sends
-//!   it), nor one beside `Transfer-Encoding` (RFC 9112, 6.2);
-//! - a `Transfer-Encoding` set by the application is not sent to an HTTP/1.0 client, nor on 1xx, 204, a 2xx
-//!   to `CONNECT` (RFC 9112, 6.1) or 205;
+//! - a `Content-Length` set on 204, on 1xx or on a 2xx to `CONNECT` is not sent (RFC 9110, 8.6; Node sends it), nor one
+//!   beside `Transfer-Encoding` (RFC 9112, 6.2);
+//! - a `Transfer-Encoding` set by the application is not sent to an HTTP/1.0 client, nor on 1xx, 204, a 2xx to `CONNECT`
+//!   (RFC 9112, 6.1) or 205;
 //! - 205 has no content, and length 0 (RFC 9110, 15.3.6; Node accepts a body);
 //! - a `Connection` that the application set and that promises what will not happen is replaced by `close`;
-//! - a `Trailer` is an error if the application itself made trailers impossible, but not if the request did
-//!   (`HEAD`, or HTTP/1.0): then it is just not sent, since an application should not fail at a client's
-//!   choice.
+//! - a `Trailer` is an error if the application itself made trailers impossible, but not if the request did (`HEAD`, or
+//!   HTTP/1.0): then it is just not sent, since an application should not fail at a client's choice.
 
 use super::encoder::Encoder;
 use super::head::{Field, ResponseHead};

@@ -131,7 +131,7 @@ impl ResponseHead {
         if self.set_again(name, value) {
             return Ok(());
         }
-        let before = self.lines.len();
+        let before = self.lines.len;
         self.append(name, value)?;
         self.lines.remove(name, before);
         Ok(())
@@ -174,7 +174,7 @@ impl ResponseHead {
 
     /// Removes a field. The encoder then does not add it either.
     pub fn remove(&mut self, name: &str) {
-        self.lines.remove(name, self.lines.len());
+        self.lines.remove(name, self.lines.len);
         let Some(known) = KnownField::of(name.as_bytes()) else { return };
         let rare = self.rare_mut();
         match known {
@@ -215,7 +215,7 @@ impl ResponseHead {
     #[inline(never)]
     fn clear_rare(&mut self) {
         let mut trailer_lines = std::mem::take(&mut self.rare.trailer_lines);
-        recycle(&mut trailer_lines, KEPT_CAPACITY);
+        recycle(&mut trailer_lines, 0, KEPT_CAPACITY);
         self.rare = Rare { trailer_lines, ..Rare::default() };
         self.has_rare = false;
     }

@@ -89,14 +89,14 @@ impl HeadCache {
             && self.status == head.status()
             && self.keep_alive == keep_alive
             && self.stamp == head.lines.stamp
-            && self.own_lines.len() == head.lines.len()
+            && self.own_lines.len() == head.lines.len
     }
 
     /// Compares the lines, and makes the head if it is not the same.
     #[inline(never)]
     fn find_or_make(&mut self, head: &mut ResponseHead, keep_alive: bool, length: u64) {
         if self.own_lines != head.lines.as_slice() {
-            recycle(&mut self.own_lines, KEPT_CAPACITY);
+            recycle(&mut self.own_lines, 0, KEPT_CAPACITY);
             self.own_lines.extend_from_slice(head.lines.as_slice());
             self.stamp += 1;
             self.status = 0;
@@ -107,7 +107,7 @@ impl HeadCache {
         }
         (self.status, self.keep_alive, self.length) = (head.status(), keep_alive, length);
         let mut made = std::mem::take(&mut self.head);
-        recycle(&mut made, KEPT_CAPACITY);
+        recycle(&mut made, 0, KEPT_CAPACITY);
         Encoder { keep_alive, ..Encoder::with_length(length) }.put_head(head, self, &mut made);
         self.head = made;
     }

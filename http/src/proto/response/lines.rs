@@ -9,11 +9,11 @@ use crate::proto::chars;
 /// Bytes of a response's buffer that is kept for reuse.
 pub(crate) const KEPT_CAPACITY: usize = 4096;
 
-/// Empties a buffer, and gives its memory back if that is more than `kept`: it was for a single large response.
+/// Empties a buffer from `start` on. Gives its memory back if that is more than `kept`, for a single large response.
 #[inline]
-pub(crate) fn recycle(buffer: &mut Vec<u8>, kept: usize) {
-    buffer.clear();
-    if buffer.capacity() > kept {
+pub(crate) fn recycle(buffer: &mut Vec<u8>, start: usize, kept: usize) {
+    buffer.truncate(start);
+    if buffer.capacity() > kept && start == 0 {
         *buffer = Vec::new();
     }
 }
@@ -92,7 +92,7 @@ pub(super) struct FieldLines {
     /// The lines, and behind them what is left of the last message's.
     bytes: Vec<u8>,
     /// The end of the lines.
-    len: usize,
+    pub(super) len: usize,
     /// Bytes of the name in the first line of `bytes`, and of that line; the latter is 0 if there is none to be compared.
     first_name: usize,
     first_line: usize,
@@ -104,11 +104,6 @@ impl FieldLines {
     #[inline]
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.len]
-    }
-
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.len
     }
 
     /// Adds a line if it is the first one, and was the first one of the last message. Returns whether it was.
@@ -163,15 +158,8 @@ impl FieldLines {
 #[inline]
 fn begins_with(bytes: &[u8], start: &[u8]) -> bool {
     let Some(bytes) = bytes.get(..start.len()) else { return false };
-    match (
-        bytes.first_chunk::<8>(),
-        bytes.last_chunk::<8>(),
-        start.first_chunk::<8>(),
-        start.last_chunk::<8>(),
-    ) {
-        (Some(first), Some(last), Some(other_first), Some(other_last)) if start.len() <= 16 => {
-            first == other_first && last == other_last
-        }
+    match (start.first_chunk::<8>(), start.last_chunk::<8>()) {
+        (Some(first), Some(last)) if start.len() <= 16 => bytes.starts_with(first) && bytes.ends_with(last),
         _ => bytes == start,
     }
 }
