@@ -85,9 +85,11 @@ fn targets() -> Result<Vec<String>> {
 /// Runs the targets one after the other; stops at the first that finds something. Says how often each was executed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = if options.targets.is_empty() { targets()? } else { options.targets.clone() };
-    let built = nightly_fuzz().arg("build").status();
-    if !built.is_ok_and(|status| status.success()) {
+    if !is_possible() {
         return Err("fuzz: needs a nightly compiler, and cargo-fuzz (`cargo install cargo-fuzz`)".into());
+    }
+    if !nightly_fuzz().arg("build").status()?.success() {
+        return Err("fuzz: the targets do not build".into());
     }
     let mut counts = Vec::new();
     for target in wanted {

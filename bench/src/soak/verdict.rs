@@ -6,6 +6,7 @@
 //! - *Descriptors and threads* of both are the same at every judged moment, and there are two workers.
 //! - *Errors*: a client may lose the connections that it had with a worker that was ended, once for each. Wrong answers,
 //!   answers that do not come, and refused connections are never right.
+//! - *Answers* come in each cycle.
 //! - *Latency*: the median of the last third is at most three times that of the first third and a millisecond. With fewer
 //!   than six judged moments it is shown only.
 //!
@@ -118,6 +119,11 @@ impl Row {
     pub(super) fn is_broken(&self) -> bool {
         self.holds == Some(false)
     }
+
+    /// Whether there were too few moments to judge it.
+    pub(super) fn is_short(&self) -> bool {
+        self.holds.is_none()
+    }
 }
 
 /// Judges a course, after a warm-up of so many cycles.
@@ -144,6 +150,7 @@ pub(super) fn judge(course: &Course, warm_up: Option<usize>) -> Vec<Row> {
         constant("primary threads", &of(|moment| moment.primary.threads as f64)),
         constant("elder threads", &of(|moment| moment.elder.threads as f64)),
         all_are("workers", "2", WORKERS as f64, &of(|moment| moment.children as f64)),
+        served(&all.iter().map(|moment| moment.answers as f64).collect::<Vec<_>>()),
         latency("latency p50, ms", |moment| moment.median.as_secs_f64() * 1e3),
         latency("latency p99, ms", |moment| moment.slow.as_secs_f64() * 1e3),
         all_are(
@@ -191,6 +198,11 @@ fn all_are(what: &'static str, rule: &'static str, known: f64, values: &[f64]) -
     row(what, rule, 1.0, values, Some(values.iter().all(|value| *value == known)))
 }
 
+/// Answers of each cycle: without any there is nothing to judge.
+fn served(answers: &[f64]) -> Row {
+    row("answers", "some in each cycle", 1.0, answers, Some(answers.iter().all(|count| *count > 0.0)))
+}
+
 /// The medians of the first and of the last third.
 fn thirds(values: &[f64]) -> (f64, f64) {
     let third = values.len().div_ceil(3);
@@ -234,6 +246,7 @@ mod tests {
             primary: Held { descriptors, ..Held::default() },
             children: WORKERS,
             connections: 10,
+            answers: 1,
             ..Moment::default()
         };
         Course { moments: moments.into_iter().map(moment).collect(), time: Duration::ZERO }
@@ -261,6 +274,13 @@ mod tests {
         assert_eq!(broken(&few), ["primary descriptors"]);
         let row = &judge(&few, None)[1];
         assert_eq!((row.what, row.holds), ("elder memory, KiB", None));
+    }
+
+    #[test]
+    fn a_cycle_without_answers_shows_nothing() {
+        let mut course = course([(0, 9), (0, 9)]);
+        course.moments[1].answers = 0;
+        assert_eq!(broken(&course), ["answers"]);
     }
 
     #[test]
