@@ -189,6 +189,8 @@ impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
     }
 
     fn measured(&self, plan: Plan, is_recorded: bool, counts_children: bool) -> Measured {
+        assert!(!uv_core::faults::is_on(), "a scenario cannot explore: its thread is in a world");
+        panics::begin(plan.seed());
         // Another run in this process opens descriptors meanwhile. A run that panicked has left nothing half-done.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let before = check::descriptors();

@@ -205,7 +205,7 @@ impl World {
     /// # Errors
     /// If the loops spin.
     pub fn run_for(&self, time: Duration) -> Result<(), String> {
-        let until = self.now() + time;
+        let until = self.now().saturating_add(time).min(faults::END);
         while self.now() < until {
             if !self.round_before(Some(until)) && self.now() < until {
                 return Err(self.state());
@@ -291,7 +291,8 @@ impl World {
         let others = [faults::next_ready_after(began), faults::next_job(), until].into_iter().flatten();
         // A job that was due when the round began has no loop that runs it.
         let others = others.filter(|due| *due > began);
-        let Some(next) = deadlines.chain(pauses).chain(others).min() else { return false };
+        let next = deadlines.chain(pauses).chain(others).min().filter(|next| *next <= faults::END);
+        let Some(next) = next else { return false };
         faults::advance_to(next.max(now + Duration::from_nanos(1)));
         true
     }

@@ -29,7 +29,7 @@ pub use children::{
     Started, child_has_argument, deliver_signals, end_child, is_stopped, play_child, real_pid, take_child_fd,
     take_started,
 };
-pub use clock::{advance_to, now};
+pub use clock::{END, advance_to, now};
 pub use jobs::next_job;
 pub use laws::Violation;
 pub use peers::{connect_tcp, connect_unix};

@@ -60,6 +60,12 @@ impl Plan {
         self
     }
 
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Of 1024 calls that a kind of fault may meet, so many meet it. Default: chosen by the seed.
     #[must_use]
     pub fn rate(mut self, rate: u64) -> Self {

@@ -132,7 +132,7 @@ pub(crate) fn wait(poller: &Poller, timeout: Option<Duration>) -> Result<Batch<'
         return poller.wait(timeout);
     }
     let epoll = poller.fd();
-    let until = timeout.and_then(|timeout| Some(super::now()? + timeout));
+    let until = timeout.and_then(|timeout| Some(super::now()? + timeout)).filter(|until| *until < clock::END);
     let is_first = with(|state| state.ready.is_first_wait(epoll)).unwrap_or(false);
     if !is_first && calls::interrupt_wait() {
         begin_turn();
