@@ -41,6 +41,14 @@ pub fn explore(seeds: Range<u64>, scenario: impl Fn(&World) -> Result<(), String
 /// .rate(256)
 /// .explore();
 /// ```
+///
+/// One run, with its trace:
+///
+/// ```
+/// # use testing::Explorer;
+/// let (outcome, trace) = Explorer::new(|world| world.run()).replay(17);
+/// println!("{:?} after {} turns\n{}", outcome.failure, outcome.turns, trace.join("\n"));
+/// ```
 pub struct Explorer<S> {
     scenario: S,
     seeds: Range<u64>,

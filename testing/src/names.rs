@@ -74,8 +74,9 @@ mod tests {
     #[test]
     fn each_process_has_an_address_of_its_own() {
         let largest = 1 << 22;
-        let addresses: BTreeSet<_> = (1..=largest).map(loopback_of).collect();
-        assert_eq!(addresses.len(), largest as usize);
+        let pids = || (1..70_000).chain(3_700_000..3_750_000).chain(largest - 10_000..=largest);
+        let addresses: BTreeSet<_> = pids().map(loopback_of).collect();
+        assert_eq!(addresses.len(), pids().count());
         let is_usable = |address: &Ipv4Addr| address.is_loopback() && address.octets()[3] < 255;
         assert!(addresses.iter().all(is_usable));
         assert_eq!(loopback_of(1).to_string().len(), loopback_of(3_700_000).to_string().len());

@@ -6,7 +6,7 @@ use std::process::Command;
 const README: &str = include_str!("../README.md");
 const EXAMPLE: &str = include_str!("readme/lines.rs");
 
-/// The text of the README's only block in this language.
+/// The text of the README's first block in this language.
 fn block(language: &str) -> &'static str {
     let (_, rest) = README.split_once(&format!("```{language}\n")).expect("a block");
     rest.split_once("```\n").expect("its end").0

@@ -5,8 +5,10 @@
 //! thread pool run, and what time it is. Sockets, pipes and epoll stay the kernel's own: a fault is something that the kernel
 //! may do at this call, so a program may meet every failure that a world shows.
 //!
-//! - Each decision is a number made of the seed, the name of the call and how often that call was made. So a run repeats
-//!   under its seed, and leaving one fault out does not change the decisions about other calls.
+//! - Each decision is a number made of the seed, the name of the call and how often that call was made, whether or not it met a
+//!   fault. So a run repeats under its seed, and what happens to calls of one name does not depend on how often others are
+//!   made. A fault that is left out may change how often its own call is made, such as a retry that is not needed: the later
+//!   faults of that call stay at their numbers, and so may meet another caller.
 //! - The clock is virtual. A loop that would block goes on at the next deadline, or at the next event that was held back.
 //! - Jobs of the pool run on this thread, and children are [`Started`], and the test plays them itself.
 //! - The laws of the loop are checked by what is traced anyway: see [`laws`](self::laws).
