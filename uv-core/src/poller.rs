@@ -110,6 +110,9 @@ impl Poller {
             crate::faults::reached(crate::faults::Branch::LoopFails);
             Error::new("epoll_create", Errno::from(error))
         };
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("epoll_create1(2)", None)
+            .map_err(|errno| failed(io::Error::from_raw_os_error(errno.raw())))?;
         let poll = Poll::new().map_err(failed)?;
         let registry = poll.registry().try_clone().map_err(failed)?;
         let waker = Arc::new(Waker::new(&registry, WAKE).map_err(failed)?);
@@ -166,6 +169,8 @@ impl Poller {
 
     /// Watches the pipe of the signal handler.
     pub(crate) fn register_signals(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("epoll_ctl(2)", None)?;
         Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), SIGNAL, Interest::READABLE)?)
     }
 

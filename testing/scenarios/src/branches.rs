@@ -21,8 +21,91 @@ enum Row {
 
 use Row::{Branch as B, Class as C};
 
+const UNASKED: &str = "only a program asks about this call: no code here does";
+const BEFORE: &str = "told apart before the table is asked";
+const OURS: &str = "only a mistake of the code that calls: a wrong descriptor or argument";
+const IN_A_ROW: &str = "so many in a row do not come by lot";
+const EPOLL: &str =
+    "epoll_ctl(2) refuses for good only files that are always ready, which are never waited for";
+const REFUSED_FD: &str =
+    "only for a descriptor of io_uring, and by a seccomp filter: uv-core/tests/passing.rs";
+const CHILD: &str = "a child that a test plays runs no program: uv-core/tests/process.rs and user.rs";
+const OLD: &str = "only on a kernel before Linux 5.4: uv-core/tests/passing.rs";
+const PORT: &str = "asked by pomelo's check of ports, which binds by the standard library";
+const OUTPUT: &str = "a thread of its own writes, which no world sees: uv-core/tests/spool.rs";
+const POOL: &str = "jobs run on the thread of the test: uv-core/tests/passing.rs";
+
 /// The branches that no scenario reaches, and why.
-const UNREACHED: &[(Row, &str)] = &[];
+const UNREACHED: &[(Row, &str)] = &[
+    (C(Call::Accept, Failure::Ours), OURS),
+    (C(Call::Connect, Failure::Waiting), UNASKED),
+    (C(Call::Connect, Failure::Peer), UNASKED),
+    (C(Call::Connect, Failure::Connection), UNASKED),
+    (C(Call::Connect, Failure::Passing), UNASKED),
+    (C(Call::Connect, Failure::Ours), UNASKED),
+    (C(Call::Read, Failure::Waiting), BEFORE),
+    (C(Call::Read, Failure::Interrupted), IN_A_ROW),
+    (C(Call::Read, Failure::Ours), OURS),
+    (C(Call::Write, Failure::Interrupted), IN_A_ROW),
+    (C(Call::Write, Failure::Ours), OURS),
+    (C(Call::Pass, Failure::Interrupted), IN_A_ROW),
+    (C(Call::Pass, Failure::Ours), REFUSED_FD),
+    (C(Call::Listen, Failure::Interrupted), UNASKED),
+    (C(Call::Listen, Failure::Passing), UNASKED),
+    (C(Call::Listen, Failure::Ours), UNASKED),
+    (C(Call::Watch, Failure::Interrupted), "epoll_ctl(2) does not wait, so no signal interrupts it"),
+    (C(Call::Watch, Failure::Ours), EPOLL),
+    (C(Call::Poll, Failure::Interrupted), UNASKED),
+    (C(Call::Poll, Failure::Passing), UNASKED),
+    (C(Call::Poll, Failure::Ours), UNASKED),
+    (C(Call::Spawn, Failure::Interrupted), UNASKED),
+    (C(Call::Spawn, Failure::Passing), UNASKED),
+    (C(Call::Spawn, Failure::Ours), UNASKED),
+    (C(Call::Open, Failure::Interrupted), PORT),
+    (C(Call::Open, Failure::Passing), PORT),
+    (C(Call::Open, Failure::Ours), PORT),
+    (B(Branch::ListenerLosesPatience), IN_A_ROW),
+    (B(Branch::AcceptLosesPatience), IN_A_ROW),
+    (B(Branch::ConnectGoesOnStill), "as in libuv: Linux keeps no EINPROGRESS in SO_ERROR"),
+    (B(Branch::ReadStartFails), EPOLL),
+    (B(Branch::ReadInterruptedOften), IN_A_ROW),
+    (B(Branch::InputFails), EPOLL),
+    (B(Branch::WriteInterruptedOften), IN_A_ROW),
+    (B(Branch::OutputUnwatched), EPOLL),
+    (B(Branch::PassAgain), REFUSED_FD),
+    (B(Branch::PassSkips), REFUSED_FD),
+    (B(Branch::PassFails), REFUSED_FD),
+    (B(Branch::TroubleWithoutSpare), "a shortage has no duration: uv-core/tests/emfile.rs"),
+    (B(Branch::WaitFails), OURS),
+    (B(Branch::RetireFails), "the standard descriptors are the runner's: uv-core/src/sys/fd.rs"),
+    (
+        B(Branch::ReopenOther),
+        "only pipes in packet mode and terminals' masters: uv-core/tests/shared_mode.rs",
+    ),
+    (B(Branch::SpawnRepeatsOften), IN_A_ROW),
+    (B(Branch::ExecDenied), CHILD),
+    (B(Branch::ExecTriesOn), CHILD),
+    (B(Branch::ExecFails), CHILD),
+    (B(Branch::ExecWithoutParent), CHILD),
+    (B(Branch::GroupsKept), CHILD),
+    (B(Branch::PidfdMissing), "only on a kernel before Linux 5.2"),
+    (B(Branch::ChildLost), "only where other code of the program collects all children"),
+    (B(Branch::ChildById), OLD),
+    (B(Branch::AbandonInterrupted), "a child that a test plays is not waited for"),
+    (B(Branch::OrphanUnwatched), "a child that a test plays needs no thread to collect it"),
+    (B(Branch::ForkUndetected), "only on a kernel before Linux 4.14"),
+    (B(Branch::OutputEnds), OUTPUT),
+    (B(Branch::OutputInterrupted), OUTPUT),
+    (B(Branch::OutputBlocks), OUTPUT),
+    (B(Branch::OutputWaitFails), OUTPUT),
+    (B(Branch::OutputFails), OUTPUT),
+    (B(Branch::PoolWithFewer), POOL),
+    (B(Branch::PoolWithout), POOL),
+    (B(Branch::VariableKept), "the variables are the runner's: uv-core/tests/environment.rs"),
+    (B(Branch::SocketUnread), "a socket that cannot be read was destroyed by the failure before"),
+    (B(Branch::ChannelFails), REFUSED_FD),
+    (B(Branch::PortUnchecked), PORT),
+];
 
 /// How often each branch was reached.
 #[derive(Default)]

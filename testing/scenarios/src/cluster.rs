@@ -38,11 +38,17 @@ impl PrimaryHandler for Recorder {
         self.0.listening.set(self.0.listening.get() + 1);
     }
 
-    fn on_disconnect(&mut self, _: &WorkerHandle) {
+    fn on_disconnect(&mut self, worker: &WorkerHandle) {
+        assert!(!worker.is_connected(), "on_disconnect with a channel");
         self.0.disconnects.set(self.0.disconnects.get() + 1);
     }
 
-    fn on_exit(&mut self, _: &WorkerHandle, _: ::cluster::uv_core::process::ExitStatus) {
+    fn on_exit(&mut self, worker: &WorkerHandle, _: ::cluster::uv_core::process::ExitStatus) {
+        assert!(worker.is_dead(), "a worker that has ended is alive");
+        for other in worker.primary().iter().flat_map(Primary::workers) {
+            // It may have been collected in this turn, and not be reported yet.
+            assert!(!other.is_dead() || other.kill(0).is_err(), "a dead worker takes signals");
+        }
         self.0.exits.set(self.0.exits.get() + 1);
     }
 

@@ -53,6 +53,9 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "core/streams-unix", run: core::streams::unix },
     Scenario { name: "core/streams-tcp", run: core::streams::tcp },
     Scenario { name: "core/descriptors", run: core::descriptors::passing },
+    Scenario { name: "core/pipes", run: core::files::pipes },
+    Scenario { name: "core/strange-descriptors", run: core::files::strange_descriptors },
+    Scenario { name: "core/names", run: core::files::names },
     Scenario { name: "core/timers", run: core::timers::deadlines },
     Scenario { name: "core/pool", run: core::pool::work },
     Scenario { name: "core/children", run: core::children::output_and_end },
@@ -65,6 +68,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "net/sockets-tcp", run: net::sockets::tcp },
     Scenario { name: "net/connects", run: net::connects::waiting },
     Scenario { name: "net/in-use", run: net::connects::in_use },
+    Scenario { name: "net/unusual", run: net::unusual::unusual },
     Scenario { name: "http/conversations", run: http::conversations },
     Scenario { name: "http/malformed", run: http::malformed },
     Scenario { name: "http/timeouts", run: http::timeouts },
@@ -82,7 +86,7 @@ pub const ALL: &[Scenario] = &[
 pub(crate) fn is_passing(fault: &Fault) -> bool {
     let Kind::Refused(errno) = fault.kind else { return true };
     match fault.call {
-        "event" | "order" | "epoll_wait(2)" => true,
+        "event" | "order" | "epoll_wait(2)" | "kcmp(2)" | "poll(2)" => true,
         "recv(2)" | "send(2)" | "recvmsg(2)" | "sendmsg(2)" => is_repeated(errno),
         "accept4(2)" => matches!(
             errno,

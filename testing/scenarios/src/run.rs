@@ -230,15 +230,15 @@ fn run_all(chosen: &[Scenario], options: &Options) -> i32 {
     }
     table(chosen, &sums, began.elapsed());
     say(format_args!("\nbranches of error handling: {}", reached.table().join("\n")));
-    // A part of the scenarios, or of the seeds, reaches a part of the branches.
-    let is_whole = chosen.len() == ALL.len() && options.seeds >= branches::SEEDS;
+    // A part of the scenarios, of their seeds or of the processes knows a part of the branches.
+    let is_whole = chosen.len() == ALL.len() && options.seeds >= branches::SEEDS && lost.is_empty();
     let wrong = if is_whole { reached.judge() } else { Vec::new() };
     wrong.iter().for_each(|wrong| say(format_args!("{wrong}")));
     if !lost.is_empty() {
         eprintln!("{} of {count} processes ended before all of their seeds were run", lost.len());
     }
     let failed = sums.iter().any(|sum| !sum.failed.is_empty());
-    i32::from(failed || !lost.is_empty())
+    i32::from(failed || !lost.is_empty() || !wrong.is_empty())
 }
 
 fn take_line(sums: &mut [Sum], chosen: &[Scenario], line: &str) {

@@ -42,17 +42,33 @@ const REFUSALS: &[(&str, &[Kind])] = &[
             refused(Errno::ENOMEM),
         ],
     ),
+    ("dup3(2)", &[refused(Errno::EBUSY), refused(Errno::EINTR)]),
+    ("epoll_create1(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM)]),
     ("epoll_ctl(2)", &[refused(Errno::ENOMEM), refused(Errno::from_raw(libc::ENOSPC))]),
+    // What a child reports before it runs its program.
+    ("chdir(2)", &[refused(Errno::ENOENT), refused(Errno::EACCES)]),
+    (
+        "execve(2)",
+        &[refused(Errno::ETXTBSY), refused(Errno::ENOENT), refused(Errno::EACCES), refused(Errno::ENOMEM)],
+    ),
     ("fcntl(2)", &[refused(Errno::EMFILE)]),
+    ("getpeername(2)", &[refused(Errno::ENOBUFS)]),
+    ("getsockname(2)", &[refused(Errno::ENOBUFS)]),
+    // A kernel without it, and a seccomp filter.
+    ("kcmp(2)", &[refused(Errno::from_raw(libc::ENOSYS)), refused(Errno::EPERM)]),
     ("listen(2)", &[refused(Errno::EADDRINUSE)]),
     ("open(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM)]),
     ("pidfd_send_signal(2)", &[refused(Errno::EPERM)]),
+    ("pipe2(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE)]),
+    ("poll(2)", &[refused(Errno::EINTR), refused(Errno::ENOMEM)]),
     ("setsockopt(2)", &[refused(Errno::ENOBUFS), refused(Errno::ENOMEM)]),
     ("shutdown(2)", &[refused(Errno::ENOTCONN)]),
     (
         "socket(2)",
         &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOBUFS), refused(Errno::ENOMEM)],
     ),
+    // A kernel without IPv6.
+    ("socket(2) of IPv6", &[refused(Errno::EAFNOSUPPORT)]),
     ("socketpair(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM)]),
 ];
 

@@ -35,6 +35,8 @@ pub(crate) fn ignore_syns(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     let len = size_of::<libc::sock_fprog>() as libc::socklen_t;
     call("setsockopt(2)", || {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("setsockopt(2)", None)?;
         // SAFETY: pointer and length describe the struct, which names the program and its length; the kernel copies it.
         check(unsafe {
             libc::setsockopt(

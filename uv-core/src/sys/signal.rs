@@ -94,6 +94,8 @@ pub(crate) struct SignalPipe {
 
 impl SignalPipe {
     pub(crate) fn open() -> Result<Self, Errno> {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("pipe2(2)", None)?;
         let (reader, writer) = io::pipe()?;
         set_nonblocking(reader.as_fd(), true)?;
         set_nonblocking(writer.as_fd(), true)?;

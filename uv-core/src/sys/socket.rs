@@ -12,6 +12,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
     #[cfg(upcall_faults)]
     crate::faults::refuse("socket(2)", None)?;
+    #[cfg(upcall_faults)]
+    if family == libc::AF_INET6 {
+        crate::faults::refuse("socket(2) of IPv6", None)?;
+    }
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: takes integers only; a descriptor that it returns is new.
     unsafe { own(libc::socket(family, kind, 0)) }
@@ -100,8 +104,12 @@ pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 /// Whether there is input or a connection to accept, or the system cannot tell.
 pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
     let mut question = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: the kernel reads and writes the one structure that it gets.
-    let found = call("poll(2)", || check(unsafe { libc::poll(&raw mut question, 1, 0) }));
+    let found = call("poll(2)", || {
+        #[cfg(upcall_faults)]
+        crate::faults::refuse("poll(2)", None)?;
+        // SAFETY: the kernel reads and writes the one structure that it gets.
+        check(unsafe { libc::poll(&raw mut question, 1, 0) })
+    });
     #[cfg(upcall_faults)]
     crate::faults::reached_if(crate::faults::Branch::ListenerUnasked, &found);
     found != Ok(0)
@@ -213,6 +221,8 @@ pub(crate) fn writev(fd: BorrowedFd<'_>, means: Means, data: &[IoSlice<'_>]) -> 
 }
 
 pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("getsockname(2)", None)?;
     let mut addr = SockAddr::empty();
     // SAFETY: the buffer has room for any address, and its length is the size of that room.
     check(unsafe { libc::getsockname(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) })?;
@@ -220,6 +230,8 @@ pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
 }
 
 pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::refuse("getpeername(2)", None)?;
     let mut addr = SockAddr::empty();
     // SAFETY: the buffer has room for any address, and its length is the size of that room.
     check(unsafe { libc::getpeername(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) })?;

@@ -4,6 +4,7 @@ pub(crate) mod children;
 pub(crate) mod descriptors;
 mod end;
 pub(crate) mod fate;
+pub(crate) mod files;
 mod misuse;
 pub(crate) mod pool;
 pub(crate) mod streams;

@@ -5,5 +5,6 @@ mod echo;
 mod hooks;
 mod side;
 pub(crate) mod sockets;
+pub(crate) mod unusual;
 
 pub(crate) use echo::echo;
