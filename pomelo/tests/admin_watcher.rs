@@ -180,20 +180,24 @@ fn a_servers_watcher_answers_one_or_zero_in_the_errors_place() {
     raw.publish("monitor", &json!({"respId": question["reqId"], "error": null, "body": all}).to_string());
     later.wait(&fleet.env).expect("it starts");
     assert_eq!(raw.value("monitor")["body"], json!({"action": "record", "id": "chat-1"}));
-    let mut ask = |body: Value| raw.ask("monitor", 9, "__monitorwatcher__", body);
+    let ask = |raw: &mut Raw, body: Value| raw.ask("monitor", 9, "__monitorwatcher__", body);
     let yes = json!({"respId": 9, "error": 1});
     let no = json!({"respId": 9, "error": 0});
-    assert_eq!(ask(json!({"action": "addServer", "server": record("chat-2")})), yes);
+    assert_eq!(ask(&mut raw, json!({"action": "addServer", "server": record("chat-2")})), yes);
     assert_eq!(app.servers().len(), 2);
-    assert_eq!(ask(json!({"action": "removeServer", "id": "chat-1"})), yes);
+    assert_eq!(ask(&mut raw, json!({"action": "removeServer", "id": "chat-1"})), yes);
     assert_eq!(ids(&app.servers()), "chat-2");
-    assert_eq!(ask(json!({"action": "replaceServer", "servers": {"a": record("chat-7")}})), yes);
+    let replaced = json!({"action": "replaceServer", "servers": {"a": record("chat-7")}});
+    assert_eq!(ask(&mut raw, replaced.clone()), yes);
     assert_eq!(ids(&app.servers()), "chat-7");
-    assert_eq!(ask(json!({"action": "startOver"})), yes);
+    // Its first report may have been lost.
+    assert_eq!(raw.value("monitor")["body"], json!({"action": "record", "id": "chat-1"}));
+    assert_eq!(ask(&mut raw, json!({"action": "startOver"})), yes);
+    assert_eq!(ask(&mut raw, replaced), yes);
     for body in
         [json!({"action": "addServer"}), json!({"action": "removeServer"}), json!({"action": "x"}), json!(1)]
     {
-        assert_eq!(ask(body), no);
+        assert_eq!(ask(&mut raw, body), no);
     }
     stop(&fleet, &app);
 }
@@ -220,4 +224,46 @@ fn a_master_that_is_lost_while_a_server_starts_does_not_end_the_start() {
     assert_eq!(raw.ask("monitor", 1, "__monitorwatcher__", all)["error"], 1);
     assert_eq!(ids(&app.servers()), "chat-1");
     stop(&fleet, &app);
+}
+
+#[test]
+fn another_process_of_a_server_is_not_told_what_the_first_one_has_missed() {
+    let fleet = Fleet::new(&json!({}));
+    let (app, _, address) = start(&fleet);
+    let agent = app.master_agent().expect("it runs");
+    let mut first = Raw::server(&fleet.env, address, "chat-1");
+    watcher(&mut first, 1, json!({"action": "subscribe", "id": "chat-1"}));
+    let mut second = Raw::server(&fleet.env, address, "chat-2");
+    assert_eq!(first.value("monitor")["body"]["action"], "addServer", "it gives no answer");
+    drop(first);
+    until(&fleet.env, "its end", || agent.server("chat-1").is_none());
+    second.send(&[0xE0, 0]);
+    until(&fleet.env, "the other one's end", || agent.server("chat-2").is_none());
+    let mut next = Raw::server(&fleet.env, address, "chat-1");
+    let all = watcher(&mut next, 1, json!({"action": "subscribe", "id": "chat-1"}));
+    assert_eq!(all, json!({"respId": 1, "error": null, "body": {"chat-1": record("chat-1")}}));
+    drop((second, next));
+    stop(&fleet, &app);
+}
+
+#[test]
+fn a_server_that_could_not_be_told_that_all_have_started_is_told_when_it_comes_back() {
+    let fleet = Fleet::new(&json!({"chat": [{"id": "chat-1", "host": "127.0.0.1", "port": 1}]}));
+    let (app, heard, address) = start(&fleet);
+    let mut first = Raw::server(&fleet.env, address, "chat-1");
+    let body = json!({"action": "record", "id": "chat-1"});
+    first.publish("monitor", &json!({"moduleId": "__masterwatcher__", "body": body}).to_string());
+    until(&fleet.env, "the start of all", || heard.borrow().iter().any(|line| line == "StartAll"));
+    let agent = app.master_agent().expect("it runs");
+    drop(first);
+    until(&fleet.env, "its end", || agent.server("chat-1").is_none());
+    let mut back = Raw::greeted(&fleet.env, address);
+    back.publish("reconnect", &admin_support::registration("chat-1").to_string());
+    assert_eq!(back.value("reconnect_ok")["code"], 1);
+    assert_eq!(told(&mut back)["action"], "replaceServer");
+    assert_eq!(told(&mut back), json!({"action": "startOver"}));
+    drop(back);
+    stop(&fleet, &app);
+    let count = heard.borrow().iter().filter(|line| *line == "StartAll").count();
+    assert_eq!(count, 1, "the master was told once");
 }

@@ -192,8 +192,12 @@ impl Fleet {
             if fleet.is_over() {
                 return then(Err("the master stops".into()));
             }
+            let id = text(&info, "id").unwrap_or_default();
+            if fleet.is_here(id) || fleet.is_starting(id) {
+                // Another start was ahead, while the ports were checked.
+                return then(Err(format!("id has been registered. id:{}", info["id"])));
+            }
             if let Some(port) = busy {
-                let id = text(&info, "id").unwrap_or_default();
                 log::error!(target: "pomelo", "port {port} of server {id:?} is taken");
                 return then(Err("Port occupied already, check your server to add.".into()));
             }

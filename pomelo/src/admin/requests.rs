@@ -54,19 +54,27 @@ pub struct Request {
     module: String,
     body: Rc<Value>,
     limit: Option<Duration>,
+    is_repeated: bool,
 }
 
 impl Request {
     /// A request to the module of this id. Several requests can share one body.
     #[must_use]
     pub fn new(module: impl Into<String>, body: impl Into<Rc<Value>>) -> Self {
-        Self { module: module.into(), body: body.into(), limit: None }
+        Self { module: module.into(), body: body.into(), limit: None, is_repeated: true }
     }
 
     /// Sets the time limit of the response. Default: that of the agent's requests.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// Is not repeated when the server that has not answered it has lost its connection and comes back: it fails with
+    /// [`RequestError::NotConnected`].
+    pub(crate) fn once(mut self) -> Self {
+        self.is_repeated = false;
         self
     }
 
@@ -178,6 +186,19 @@ impl Requests {
             if sent.to == to {
                 link.send(sent.packet(self.0.topic, &id.to_string().into()));
             }
+        }
+    }
+
+    /// Fails the requests to a server that has left which are not to be repeated.
+    pub(crate) fn left(&self, server: &str) {
+        let is_over = |sent: &Outgoing| {
+            sent.to == server && matches!(&sent.what, What::Request(request) if !request.is_repeated)
+        };
+        let over = |_: &u64, waiting: &mut Waiting| is_over(&waiting.sent);
+        let over: Vec<(u64, Waiting)> = self.0.waiting.borrow_mut().extract_if(.., over).collect();
+        for (_, waiting) in over {
+            waiting.timer.clear();
+            self.refuse(RequestError::NotConnected, waiting.callback);
         }
     }
 

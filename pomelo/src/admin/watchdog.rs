@@ -24,6 +24,8 @@ struct WatchdogInner {
     /// again once it has reconnected.
     started: RefCell<BTreeSet<String>>,
     is_all_started: Cell<bool>,
+    /// Those that could not be told that all have started.
+    untold: RefCell<BTreeSet<String>>,
 }
 
 impl Watchdog {
@@ -34,12 +36,14 @@ impl Watchdog {
             listeners: RefCell::default(),
             started: RefCell::default(),
             is_all_started: Cell::new(false),
+            untold: RefCell::default(),
         }))
     }
 
     /// Adds a server that has registered, and tells the subscribers, to which the server itself does not belong yet.
     pub(crate) fn add(&self, agent: &MasterAgent, claim: &ServerClaim) {
         self.0.started.borrow_mut().remove(&claim.id);
+        self.0.untold.borrow_mut().remove(&claim.id);
         if is_watched(claim) {
             self.0.servers.borrow_mut().insert(claim.id.clone(), json!(claim.info));
             self.tell(agent, json!({ "action": "addServer", "server": claim.info }));
@@ -53,12 +57,16 @@ impl Watchdog {
             self.0.servers.borrow_mut().insert(claim.id.clone(), json!(claim.info));
         }
         let all = json!({ "action": "replaceServer", "servers": *self.0.servers.borrow() });
-        ask(agent, &claim.id, Rc::new(all));
+        ask(agent, &claim.id, Rc::new(all), |_| {});
         if is_watched(claim) {
             self.tell(agent, json!({ "action": "addServer", "server": claim.info }));
         }
         self.subscribe(&claim.id);
         self.tell_all_started(agent);
+        let is_untold = self.0.untold.borrow_mut().remove(&claim.id);
+        if is_untold {
+            self.tell_start(agent, &claim.id);
+        }
     }
 
     pub(crate) fn remove(&self, agent: &MasterAgent, id: &str) {
@@ -110,13 +118,29 @@ impl Watchdog {
         self.0.started.take();
         let took = self.0.app.uptime().as_millis();
         log::info!(target: "pomelo", "all servers startup in {took} ms");
-        self.tell(agent, json!({ "action": "startOver" }));
+        let listeners = self.0.listeners.borrow();
+        self.0
+            .untold
+            .borrow_mut()
+            .extend(self.awaited().filter(|id| !listeners.contains(*id)).map(str::to_owned));
+        listeners.iter().for_each(|id| self.tell_start(agent, id));
+    }
+
+    /// Tells a server that all have started, unless it is lost meanwhile: then it is told when it comes back.
+    fn tell_start(&self, agent: &MasterAgent, id: &str) {
+        let (watchdog, server) = (Rc::downgrade(&self.0), id.to_owned());
+        ask(agent, id, Rc::new(json!({ "action": "startOver" })), move |is_told| {
+            let Some(watchdog) = watchdog.upgrade().map(Self).filter(|_| !is_told) else { return };
+            if watchdog.awaited().any(|awaited| awaited == server) {
+                watchdog.0.untold.borrow_mut().insert(server);
+            }
+        });
     }
 
     fn tell(&self, agent: &MasterAgent, message: Value) {
         let message = Rc::new(message);
         for id in &*self.0.listeners.borrow() {
-            ask(agent, id, Rc::clone(&message));
+            ask(agent, id, Rc::clone(&message), |_| {});
         }
     }
 }
@@ -126,12 +150,14 @@ fn is_watched(claim: &ServerClaim) -> bool {
     claim.info.contains_key("serverType")
 }
 
-/// Sends a message to the watcher of one server, which answers 1.
-fn ask(agent: &MasterAgent, id: &str, message: Rc<Value>) {
+/// Sends a message to the watcher of one server, which answers 1; `then` is called with whether it has. A server that comes
+/// back is sent all servers, and not what it has missed: another process of its id would take that for the present.
+fn ask(agent: &MasterAgent, id: &str, message: Rc<Value>, then: impl FnOnce(bool) + 'static) {
     let (server, sent) = (id.to_owned(), Rc::clone(&message));
-    agent.request_with(id, Request::new(MONITOR_WATCHER, message), move |response| {
+    agent.request_with(id, Request::new(MONITOR_WATCHER, message).once(), move |response| {
+        let is_done = matches!(&response, Ok(response) if response.data() == Some(&Value::from(1)));
         match response {
-            Ok(response) if response.data() == Some(&Value::from(1)) => {}
+            Ok(_) if is_done => {}
             Ok(_) => log::error!(target: "pomelo", "server {server:?} refused: {}", action(&sent)),
             // It has left meanwhile, of which the subscribers are told.
             Err(RequestError::NotConnected) => {
@@ -139,6 +165,7 @@ fn ask(agent: &MasterAgent, id: &str, message: Rc<Value>) {
             }
             Err(error) => log::error!(target: "pomelo", "server {server:?}: {}: {error}", action(&sent)),
         }
+        then(is_done);
     });
 }
 

@@ -9,8 +9,6 @@ use crate::admin::watchdog::{Watchdog, records};
 use crate::upcall::Module;
 use crate::{AppEvent, Application, Completion, State};
 use serde_json::{Value, json};
-use std::cell::Cell;
-use std::rc::Rc;
 
 /// The module in the master.
 pub(crate) const MASTER_WATCHER: &str = "__masterwatcher__";
@@ -65,21 +63,17 @@ impl Module for MasterWatcher {
 
 pub(crate) struct MonitorWatcher {
     app: Application,
-    /// Whether the master was told that this server has started.
-    is_reported: Rc<Cell<bool>>,
 }
 
 impl MonitorWatcher {
     /// The watcher, which reports the start of this server.
     pub(crate) fn new(app: &Application) -> Self {
-        let is_reported = Rc::<Cell<bool>>::default();
-        let reported = Rc::clone(&is_reported);
-        app.on(move |app: &Application, event: &AppEvent| {
+        app.on(|app: &Application, event: &AppEvent| {
             if let (AppEvent::StartServer(_), Some(agent)) = (event, app.monitor_agent()) {
-                reported.set(report_start(&agent));
+                report_start(&agent);
             }
         });
-        Self { app: app.clone(), is_reported }
+        Self { app: app.clone() }
     }
 
     /// Obeys a message. Returns whether it could.
@@ -108,9 +102,10 @@ impl MonitorWatcher {
     }
 }
 
-/// Reports to the master that this server has started. Returns whether there is a connection.
-fn report_start(agent: &MonitorAgent) -> bool {
-    agent.notify(MASTER_WATCHER, &json!({ "action": "record", "id": agent.id() }))
+/// Reports to the master that this server has started.
+fn report_start(agent: &MonitorAgent) {
+    // Without a connection it is repeated when the server is back.
+    agent.notify(MASTER_WATCHER, &json!({ "action": "record", "id": agent.id() }));
 }
 
 impl Module for MonitorWatcher {
@@ -137,9 +132,10 @@ impl Module for MonitorWatcher {
         let mut message = message.unwrap_or_default();
         let is_back = text(&message, "action") == Some("replaceServer");
         reply.single(if self.obey(&mut message) { OK } else { FAIL });
-        if is_back && self.app.state() == State::Started && !self.is_reported.get() {
-            // There was no connection when it had started.
-            self.is_reported.set(report_start(agent));
+        if is_back && self.app.state() == State::Started && !self.app.has_all_started() {
+            // A report may have been lost with the connection. In Node every report counts, so that a repeated one stands for
+            // another server's.
+            report_start(agent);
         }
     }
 }

@@ -34,8 +34,17 @@ impl Application {
         self.inner().lifecycle.0.call(|lifecycle| call(&mut **lifecycle));
     }
 
+    /// Whether this process was told that all servers have started.
+    pub(crate) fn has_all_started(&self) -> bool {
+        self.inner().is_all_started.get()
+    }
+
     /// Reports to the lifecycle, then as [`AppEvent::StartAll`], that every server has started.
     pub(crate) fn all_started(&self) {
+        // A master repeats it if it does not know that it was heard.
+        if self.inner().is_all_started.replace(true) {
+            return;
+        }
         let app = self.clone();
         self.environment().next_tick(move || {
             app.on_lifecycle(|lifecycle| lifecycle.on_after_start_all(&app));

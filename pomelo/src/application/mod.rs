@@ -64,6 +64,8 @@ pub(crate) struct ApplicationInner {
     state: Cell<State>,
     /// By the system's clock, and by the loop's.
     started_at: Cell<Option<(Instant, Duration)>>,
+    /// Whether this process was told that all servers have started.
+    is_all_started: Cell<bool>,
     is_starting: Cell<bool>,
     settings: Settings,
     components: Components,
@@ -103,6 +105,7 @@ impl Application {
             config,
             state: Cell::new(State::Inited),
             started_at: Cell::new(None),
+            is_all_started: Cell::new(false),
             is_starting: Cell::new(false),
             settings: Settings::default(),
             components: Components::default(),

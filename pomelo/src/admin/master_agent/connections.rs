@@ -127,6 +127,7 @@ impl MasterAgent {
         if self.0.is_closed.get() {
             return;
         }
+        self.0.requests.left(&claim.id);
         self.call_handler(|handler| handler.on_disconnect(self, claim));
         let successor = self.0.roster.borrow_mut().promote(&claim.id);
         if let Some(Server { claim, peer }) = successor {
