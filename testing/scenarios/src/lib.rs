@@ -77,7 +77,10 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "pomelo/registration", run: pomelo::registration },
     Scenario { name: "pomelo/restarts", run: pomelo::restarts },
     Scenario { name: "pomelo/stops", run: pomelo::stops },
+    Scenario { name: "pomelo/crashes", run: pomelo::crashes },
     Scenario { name: "pomelo/console", run: pomelo::console },
+    Scenario { name: "pomelo/orders", run: pomelo::orders },
+    Scenario { name: "pomelo/frames", run: pomelo::frames },
 ];
 
 /// Whether a call that fails like this only has to be repeated, so that no peer notices: what was to be sent or received
