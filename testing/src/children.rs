@@ -42,7 +42,8 @@ pub struct Child<'a> {
 }
 
 impl Child<'_> {
-    /// The environment of the child's loop. The child ends with its loop.
+    /// The environment of the child's loop. The child ends with its loop, in which its program must have left no handle then,
+    /// also no timer and no watcher that keeps nothing alive.
     #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.env

@@ -22,12 +22,17 @@ const PROGRAM: &str = "/bin/true";
 /// The time in which everything is served, and a cluster ends that is told to.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// The time in which a worker leaves that has no clients. Its events may be late.
+const LEAVES: Duration = Duration::from_secs(10);
+
 /// A worker's process.
 #[derive(Default)]
 struct Process {
     id: Cell<u32>,
     /// SIGTERM is handled, and does not end it.
     handles: Cell<bool>,
+    /// It was sent SIGTERM while it handled that.
+    is_told: Cell<bool>,
     /// The code that it ends with by itself.
     code: Cell<i32>,
     fate: RefCell<Fate>,
@@ -55,6 +60,7 @@ impl Facts {
         if is_sent && runs {
             let process = self.process(worker.pid());
             let is_handled = signum == Signal::SIGTERM && process.handles.get();
+            process.is_told.set(process.is_told.get() || is_handled);
             process.fate.borrow_mut().send(signum, is_handled);
         }
         is_sent
@@ -229,6 +235,18 @@ impl Site {
         Ok(())
     }
 
+    /// A worker that was told to end has, now that its clients have finished.
+    fn check_left(&self, world: &World) -> Result<(), String> {
+        world.run_for(LEAVES)?;
+        let processes = self.facts.processes.borrow();
+        let stays =
+            processes.values().find(|process| process.is_told.get() && process.status.get().is_none());
+        match stays {
+            Some(process) if !world.has_met(is_fatal) => Err(format!("worker {} stays", process.id.get())),
+            _ => Ok(()),
+        }
+    }
+
     /// Waits until every client has its greeting, with a worker at any time.
     fn serve_rest(&self, world: &World) -> Result<(), String> {
         let until = world.now() + PATIENCE;
@@ -295,5 +313,6 @@ pub(crate) fn terms(world: &World) -> Result<(), String> {
     }
     site.finish(world, true);
     site.serve_rest(world)?;
+    site.check_left(world)?;
     site.end(world)
 }
