@@ -341,7 +341,7 @@ fn has_work(handle: &LoopHandle) -> bool {
     handle.is_alive() && handle.backend_timeout() == Some(Duration::ZERO)
 }
 
-/// The virtual time as of the loop's last reading of the clock.
+/// The virtual time, which the loop's clock is set to: what is left until its next deadline is counted from there.
 fn faults_time(handle: &LoopHandle) -> Option<Duration> {
     handle.update_time();
     faults::now()

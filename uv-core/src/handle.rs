@@ -9,6 +9,7 @@ use crate::key::Key;
 use crate::layer::trace::Facts;
 use crate::layer::{FlagCell, FlagKind, Flags};
 use crate::poller::Readiness;
+use crate::traced;
 use std::fmt;
 use std::rc::Rc;
 
@@ -168,7 +169,7 @@ impl Handle {
     }
 
     fn request_close(&self, on_closed: Option<Box<dyn FnOnce()>>) {
-        let _down = LAYER.down("Handle::close", || Facts::of(self));
+        let _down = LAYER.down(traced::CLOSE, || Facts::of(self));
         if self.flags.has(CLOSING) {
             return;
         }

@@ -49,6 +49,7 @@ mod sync;
 mod sys;
 mod tcp;
 mod timer;
+mod traced;
 pub mod upcall;
 mod wake;
 mod watcher;

@@ -22,6 +22,7 @@ pub(crate) struct Program {
 /// How code with faults is built.
 pub(crate) const FAULTS_BUILD: &[(&str, &str)] = &[
     ("RUSTFLAGS", "--cfg upcall_faults"),
+    ("RUSTDOCFLAGS", "--cfg upcall_faults"),
     ("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/../target/faults")),
 ];
 

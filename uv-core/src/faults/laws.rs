@@ -3,6 +3,7 @@
 
 use super::{is_on, with};
 use crate::layer::trace::Facts;
+use crate::traced;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +12,16 @@ use std::time::Duration;
 const LAYER: &str = "uv_core";
 
 /// Upcalls that a closing handle still makes, for what was pending.
-const AFTER_CLOSE: &[&str] = &["on_write", "on_shutdown", "on_connect", "on_close"];
+const AFTER_CLOSE: &[&str] = &[
+    traced::ON_WRITE,
+    traced::ON_SHUTDOWN,
+    traced::ON_CONNECT,
+    traced::ON_CLOSE,
+    traced::ON_CLOSE_LISTENING,
+];
+
+/// The last upcalls of a handle.
+const LAST: &[&str] = &[traced::ON_CLOSE, traced::ON_CLOSE_LISTENING];
 
 /// A law that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +99,10 @@ impl Laws {
             self.violate(format!("{call} inside of a downcall"));
         }
         let Some(key) = handle else { return };
-        let is_last = call.ends_with("::on_close");
+        let is_last = LAST.contains(&call);
         match self.handles.get(&key) {
             Some(Closing::Done) if !is_last => self.violate(format!("{call} after on_close")),
-            Some(Closing::Asked) if !AFTER_CLOSE.iter().any(|name| call.ends_with(name)) => {
+            Some(Closing::Asked) if !AFTER_CLOSE.contains(&call) => {
                 self.violate(format!("{call} after close"));
             }
             _ => {}
@@ -132,7 +142,7 @@ impl Span {
             let handle = facts.handle().map(|(epoll, handle)| (state.ready.loop_number(epoll), handle));
             if is_up {
                 laws.up(call, handle);
-            } else if call == "Handle::close"
+            } else if call == traced::CLOSE
                 && let Some(handle) = handle
             {
                 laws.handles.entry(handle).or_insert(Closing::Asked);

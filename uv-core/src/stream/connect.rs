@@ -6,6 +6,7 @@ use crate::handle::HandleKind;
 use crate::poller::Readiness;
 use crate::sys;
 use crate::sys::addr::SockAddr;
+use crate::traced;
 use crate::{Errno, Error, Result};
 use std::fmt::Display;
 use std::rc::Rc;
@@ -142,7 +143,7 @@ impl Stream {
         }
         inner.update_active();
         let result = result.map_err(|errno| inner.error("connect", errno));
-        self.call("StreamUpcall::on_connect", |upcall, stream| upcall.on_connect(stream, result));
+        self.call(traced::ON_CONNECT, |upcall, stream| upcall.on_connect(stream, result));
         if !inner.handle.is_closing() && !inner.has(CONNECTING) && inner.is_writing() {
             inner.flush();
             inner.update_active();
@@ -158,7 +159,7 @@ impl Stream {
             inner.if_output(|out| out.connect = None);
             inner.event_loop().end_request();
             let error = inner.error("connect", Errno::ECANCELED);
-            self.call("StreamUpcall::on_connect", |upcall, stream| upcall.on_connect(stream, Err(error)));
+            self.call(traced::ON_CONNECT, |upcall, stream| upcall.on_connect(stream, Err(error)));
         }
     }
 }

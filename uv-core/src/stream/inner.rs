@@ -16,6 +16,7 @@ use crate::paused::{Noted, Pause};
 use crate::poller::{Readiness, Ready};
 use crate::socket_file::SocketFile;
 use crate::sys::fd::FdCell;
+use crate::traced;
 use crate::upcall::StreamUpcall;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, OnceCell};
@@ -372,12 +373,12 @@ impl HandleInner for StreamInner {
     fn finish_close(self: Rc<Self>) {
         let stream = Stream(self);
         stream.0.tower.call(|upcall| {
-            let _up = LAYER.up("StreamUpcall::on_close", || Facts::of(&stream));
+            let _up = LAYER.up(traced::ON_CLOSE, || Facts::of(&stream));
             upcall.on_close(&stream);
         });
         if let Some(listener) = stream.0.listener.get() {
             listener.upcall.call(|upcall| {
-                let _up = LAYER.up("AcceptUpcall::on_close", || Facts::of(&stream));
+                let _up = LAYER.up(traced::ON_CLOSE_LISTENING, || Facts::of(&stream));
                 upcall.on_close(&stream);
             });
         }

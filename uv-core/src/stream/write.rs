@@ -8,6 +8,7 @@ use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
 use crate::sys;
 use crate::sys::socket::Means;
+use crate::traced;
 use crate::{Errno, Error, Result};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -347,7 +348,7 @@ impl Stream {
         let inner = &self.0;
         let Some(result) = inner.if_output(|out| out.done.pop_front()).flatten() else { return false };
         inner.event_loop().end_request();
-        self.call("StreamUpcall::on_write", |upcall, stream| upcall.on_write(stream, result));
+        self.call(traced::ON_WRITE, |upcall, stream| upcall.on_write(stream, result));
         true
     }
 
@@ -363,7 +364,7 @@ impl Stream {
         if let Some(result) = ended.flatten() {
             inner.event_loop().end_request();
             let result = result.map_err(|errno| Error::new("shutdown", errno));
-            self.call("StreamUpcall::on_shutdown", |upcall, stream| upcall.on_shutdown(stream, result));
+            self.call(traced::ON_SHUTDOWN, |upcall, stream| upcall.on_shutdown(stream, result));
         }
     }
 
