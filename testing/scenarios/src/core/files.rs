@@ -151,7 +151,7 @@ fn inherit(event_loop: &LoopHandle, pipe: &Pipe) -> Option<Process> {
     Process::spawn(event_loop, &options, |_: &Process, _| {}).ok()
 }
 
-/// Descriptors for a pipe that takes none, which are lost without the bytes, and descriptors of every kind for one that does.
+/// Descriptors for a pipe that takes none, which are lost without the bytes, and of every kind for a pipe that takes them.
 pub(crate) fn strange_descriptors(world: &World) -> std::result::Result<(), String> {
     let (Ok(left), Ok(right)) = (world.event_loop("sender"), world.event_loop("receiver")) else {
         return Ok(());
