@@ -71,6 +71,8 @@ impl SocketHandler for Silent {
 struct Served {
     /// The connections, by the numbers of their sockets, which all descriptors of a socket share.
     sockets: RefCell<BTreeSet<PathBuf>>,
+    /// The worker that has served last.
+    last: Cell<u32>,
     /// Some connection was served again. A worker whose channel was broken by a fault is taken for dead, and its connections
     /// go to others.
     is_twice: Cell<bool>,
@@ -110,6 +112,7 @@ impl ServerHandler for Greeter {
     fn on_connection(&mut self, _: &Server, socket: Socket) {
         let served = &self.1;
         served.note(&socket);
+        served.last.set(self.0.id());
         socket.set_handler(Silent);
         let sent = socket.end_with(format!("{}\n", self.0.id()).as_bytes());
         if sent.is_err() || socket.buffered() > 0 {
@@ -312,6 +315,10 @@ pub(crate) fn deaths(world: &World) -> Result<(), String> {
         let mut leaving = Leaving::default();
         for _ in 0..=world.choose(6) {
             site.connect(world, world.choose(40));
+            if world.choose(2) == 0 {
+                site.kill_who_serves(world)?;
+                continue;
+            }
             world.run_for(Duration::from_micros(world.choose(3_000)))?;
             let workers = site.primary.workers();
             let Some(worker) = workers.get(world.choose(workers.len() as u64) as usize) else { continue };
@@ -359,6 +366,23 @@ fn may_lose(fault: &Fault) -> bool {
 }
 
 impl Site {
+    /// Kills a worker right behind its next connection: it has acknowledged that, or another worker gets it, too.
+    fn kill_who_serves(&self, world: &World) -> Result<(), String> {
+        let before = self.served.count();
+        for _ in 0..100 {
+            if self.served.count() > before {
+                break;
+            }
+            world.run_for(Duration::from_micros(1))?;
+        }
+        let workers = self.primary.workers();
+        if let Some(worker) = workers.iter().find(|worker| worker.id() == self.served.last.get()) {
+            // Fails by a fault.
+            let _ = worker.kill(Signal::SIGKILL);
+        }
+        Ok(())
+    }
+
     /// Waits until every connection has ended, with a worker at any time.
     fn serve_rest(&self, world: &World) -> Result<(), String> {
         let until = world.now() + PATIENCE;
