@@ -1,8 +1,9 @@
 //! Reads `/proc`: a process with all its descendants, the CPU time they used, the memory they hold.
 
+use procfs::net::{TcpNetEntry, TcpState};
 use procfs::process::{self, FDTarget, Stat};
 use procfs::{ProcError, ProcResult};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::LazyLock;
 
@@ -108,6 +109,28 @@ pub(crate) fn sockets(root: u32) -> io::Result<Vec<(Process, usize)>> {
         Ok(open.filter(|descriptor| matches!(descriptor.target, FDTarget::Socket(_))).count())
     };
     tree(root)?.into_iter().map(|process| Ok((process, sockets_of(process.pid).map_err(failed)?))).collect()
+}
+
+/// The inodes of the sockets that a process has open.
+fn inodes(pid: u32) -> ProcResult<BTreeSet<u64>> {
+    let socket = |target| if let FDTarget::Socket(inode) = target { Some(inode) } else { None };
+    // A descriptor may be closed between the listing and the look.
+    Ok(open(pid)?.fd()?.flatten().filter_map(|descriptor| socket(descriptor.target)).collect())
+}
+
+/// How many established TCP connections over IPv4 a process has whose other end is not in this very process.
+pub(crate) fn connections_with_others(pid: u32) -> io::Result<usize> {
+    let look = || -> ProcResult<usize> {
+        let (table, its, own) = (procfs::net::tcp()?, inodes(pid)?, inodes(std::process::id())?);
+        let of = |inodes: &BTreeSet<u64>, entry: &TcpNetEntry| inodes.contains(&entry.inode);
+        let own: BTreeSet<_> =
+            table.iter().filter(|entry| of(&own, entry)).map(|entry| entry.local_address).collect();
+        let is_one = |entry: &&TcpNetEntry| {
+            entry.state == TcpState::Established && of(&its, entry) && !own.contains(&entry.remote_address)
+        };
+        Ok(table.iter().filter(is_one).count())
+    };
+    look().map_err(failed)
 }
 
 /// What one process holds.

@@ -51,6 +51,9 @@ const STOP: Duration = Duration::from_millis(400);
 /// How long a load may take beyond its time, which has a patience of its own in it.
 const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a worker takes to stop.
+const SETTLE: Duration = Duration::from_millis(20);
+
 const WORKERS: usize = 2;
 
 /// The loads of a cycle: the number of connections, and the words.
@@ -160,9 +163,8 @@ impl<'a> Site<'a> {
         }
         let trouble = Trouble::start(&self.server.address).map_err(failed)?;
         thread::sleep(time / 3);
-        let ended = self.meddle(cycle)?;
-        let mut moment =
-            Moment { ended, connections: LOADS.iter().map(|(count, _)| count).sum(), ..Moment::default() };
+        let (ended, may_lose) = self.meddle(cycle)?;
+        let mut moment = Moment { ended, may_lose, ..Moment::default() };
         let mut latencies = new_histogram().map_err(failed)?;
         for load in &mut loads {
             let Report { requests, error_kinds, histogram, .. } = read_report(load, time + LOAD_PATIENCE)?;
@@ -182,22 +184,25 @@ impl<'a> Site<'a> {
         self.server.why_ended().map_or(Ok(moment), Err)
     }
 
-    /// Kills a worker, has it leave, or stops it for a moment. Returns how many workers it has ended.
-    fn meddle(&self, cycle: u32) -> std::result::Result<u32, Failure> {
+    /// Kills a worker, has it leave, or stops it for a moment. Returns how many workers it has ended, and how many connections
+    /// of the loads it had then.
+    fn meddle(&self, cycle: u32) -> std::result::Result<(u32, u64), Failure> {
         let workers = workers(&self.server).map_err(failed)?;
         let younger = workers.iter().rfind(|worker| **worker != self.elder);
         let younger = younger.ok_or_else(|| failed("the younger worker has no successor"))?;
-        match cycle % 3 {
-            0 => send_signal(younger.pid, Signal::KILL),
-            1 => send_signal(younger.pid, Signal::TERM),
-            _ => {
-                send_signal(self.elder.pid, Signal::STOP);
-                thread::sleep(STOP);
-                send_signal(self.elder.pid, Signal::CONT);
-                return Ok(0);
-            }
+        if cycle % 3 == 2 {
+            send_signal(self.elder.pid, Signal::STOP);
+            thread::sleep(STOP);
+            send_signal(self.elder.pid, Signal::CONT);
+            return Ok((0, 0));
         }
-        Ok(1)
+        // Stopped, it takes no further connection before it is counted.
+        send_signal(younger.pid, Signal::STOP);
+        thread::sleep(SETTLE);
+        let had = proc::connections_with_others(younger.pid).map_err(failed)?;
+        send_signal(younger.pid, if cycle.is_multiple_of(3) { Signal::KILL } else { Signal::TERM });
+        send_signal(younger.pid, Signal::CONT);
+        Ok((1, had as u64))
     }
 
     /// Waits for quiet, which is when nothing changes for a while and all workers are there; then looks at what is held.
