@@ -215,7 +215,7 @@ impl Site {
 
 /// Holds that no peer was served twice. Returns how many were greeted.
 fn greeted(world: &World, peers: &[Peer], served: &Served) -> Result<usize, String> {
-    if served.is_twice.get() && !world.has_met(is_fatal) {
+    if served.is_twice.get() && !world.has_met(breaks_channel) {
         return Err("a connection was given to two workers".to_owned());
     }
     let mut greeted = 0;
@@ -242,6 +242,11 @@ fn resume(worker: &WorkerHandle) {
 /// Whether a fault ended a connection, a channel or a worker.
 fn is_fatal(fault: &Fault) -> bool {
     !is_passing(fault) || fault.call == "recvmsg(2) descriptors"
+}
+
+/// Whether a fault may have broken the channel of a worker that lives on: it is taken for dead.
+fn breaks_channel(fault: &Fault) -> bool {
+    !is_passing(fault) && matches!(fault.call, "recv(2)" | "send(2)" | "recvmsg(2)" | "sendmsg(2)")
 }
 
 /// Without deaths every connection is served, and by one worker.

@@ -9,6 +9,7 @@ mod endings;
 mod malformed;
 mod plan;
 mod program;
+mod resets;
 mod timeouts;
 mod upgrades;
 mod wire;
@@ -17,6 +18,7 @@ mod writer;
 pub(crate) use conversations::conversations;
 pub(crate) use endings::endings;
 pub(crate) use malformed::malformed;
+pub(crate) use resets::resets;
 pub(crate) use timeouts::timeouts;
 pub(crate) use upgrades::upgrades;
 

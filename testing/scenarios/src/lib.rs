@@ -74,6 +74,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "http/timeouts", run: http::timeouts },
     Scenario { name: "http/endings", run: http::endings },
     Scenario { name: "http/upgrades", run: http::upgrades },
+    Scenario { name: "http/resets", run: http::resets },
     Scenario { name: "pomelo/registration", run: pomelo::registration },
     Scenario { name: "pomelo/restarts", run: pomelo::restarts },
     Scenario { name: "pomelo/stops", run: pomelo::stops },
