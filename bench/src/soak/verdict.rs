@@ -4,8 +4,8 @@
 //! - *Memory* of the primary and of the elder worker: the median of the last third of the judged moments is above that of
 //!   the first third by 5 % or 1 MiB at most, whichever is more. With fewer than six judged moments it is shown only.
 //! - *Descriptors and threads* of both are the same at every judged moment, and there are two workers.
-//! - *Errors*: the loads may lose the connections that they had with a worker when that was ended, once for each: one that is
-//!   killed loses all, and one that leaves those that pipeline, or send just when it closes them as idle. Wrong answers,
+//! - *Errors*: the loads may lose the connections that they had with a worker when that was ended, once for each: a killed
+//!   worker loses all, and a leaving worker those that pipeline, or send just when it closes them as idle. Wrong answers,
 //!   answers that do not come, and refused connections are never right.
 //! - *Answers* come in each cycle.
 //! - *Latency*: the median of the last third is at most three times that of the first third and a millisecond. With fewer
