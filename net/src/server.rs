@@ -180,7 +180,8 @@ impl Server {
     ///
     /// Meanwhile the kernel does not answer new clients (a client of TCP repeats its SYN after a second, and is then
     /// refused, or served by the next process that listens on the port), since it would reset those that connect just
-    /// before the close. It also resets a client whose handshake has begun and takes longer than 5 ms.
+    /// before the close. It also resets a client whose handshake has begun and takes longer than 5 ms, and those that the
+    /// server cannot accept by then because it lacks memory or descriptors: a listener that has met such a lack pauses longer.
     ///
     /// A socket that other processes may have too, adopted by [`ListenOptions::fd`] or shared by workers, goes on for
     /// them. So the kernel answers its clients to the end; the close of the last copy can reset some of them.
