@@ -35,6 +35,13 @@ const PORT: &str = "asked by pomelo's check of ports, which binds by the standar
 const OUTPUT: &str = "a thread of its own writes, which no world sees: uv-core/tests/spool.rs";
 const POOL: &str = "jobs run on the thread of the test: uv-core/tests/passing.rs";
 
+/// Branches that some runs reach and others do not, which are not judged: the reason, while they are not reached.
+const RARE: &[(Row, &str)] = &[
+    (C(Call::Read, Failure::Ours), "by a read behind a reset, which the world makes by a disconnect"),
+    (B(Branch::ShedWithoutSpare), "by a shortage that meets several calls: uv-core/tests/emfile.rs"),
+    (B(Branch::TroubleWithoutSpare), "by a shortage that lasts: uv-core/tests/emfile.rs"),
+];
+
 /// The branches that no scenario reaches, and why.
 const UNREACHED: &[(Row, &str)] = &[
     (C(Call::Accept, Failure::Ours), OURS),
@@ -45,7 +52,6 @@ const UNREACHED: &[(Row, &str)] = &[
     (C(Call::Connect, Failure::Ours), UNASKED),
     (C(Call::Read, Failure::Waiting), BEFORE),
     (C(Call::Read, Failure::Interrupted), IN_A_ROW),
-    (C(Call::Read, Failure::Ours), OURS),
     (C(Call::Write, Failure::Interrupted), IN_A_ROW),
     (C(Call::Write, Failure::Ours), OURS),
     (C(Call::Pass, Failure::Interrupted), IN_A_ROW),
@@ -75,7 +81,6 @@ const UNREACHED: &[(Row, &str)] = &[
     (B(Branch::PassAgain), REFUSED_FD),
     (B(Branch::PassSkips), REFUSED_FD),
     (B(Branch::PassFails), REFUSED_FD),
-    (B(Branch::TroubleWithoutSpare), "a shortage has no duration: uv-core/tests/emfile.rs"),
     (B(Branch::WaitFails), OURS),
     (B(Branch::RetireFails), "the standard descriptors are the runner's: uv-core/src/sys/fd.rs"),
     (
@@ -179,6 +184,7 @@ impl Counts {
     /// that it has.
     pub(crate) fn judge(&self) -> Vec<String> {
         let wrong = |(row, count, _): (Row, u64, String)| match (count, reason(row)) {
+            _ if is_rare(row) => None,
             (0, None) => Some(format!("no scenario reaches this branch, and no reason is given: {row}")),
             (0, Some(_)) | (_, None) => None,
             (count, Some(reason)) => {
@@ -207,7 +213,11 @@ impl fmt::Display for Row {
 }
 
 fn reason(row: Row) -> Option<&'static str> {
-    UNREACHED.iter().find(|(known, _)| *known == row).map(|(_, reason)| *reason)
+    UNREACHED.iter().chain(RARE).find(|(known, _)| *known == row).map(|(_, reason)| *reason)
+}
+
+fn is_rare(row: Row) -> bool {
+    RARE.iter().any(|(known, _)| *known == row)
 }
 
 #[cfg(test)]
