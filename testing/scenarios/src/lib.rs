@@ -52,6 +52,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "cluster/terms", run: terms::terms },
     Scenario { name: "core/streams-unix", run: core::streams::unix },
     Scenario { name: "core/streams-tcp", run: core::streams::tcp },
+    Scenario { name: "core/reuse", run: core::reuse::places },
     Scenario { name: "core/descriptors", run: core::descriptors::passing },
     Scenario { name: "core/pipes", run: core::files::pipes },
     Scenario { name: "core/strange-descriptors", run: core::files::strange_descriptors },

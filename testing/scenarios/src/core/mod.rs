@@ -7,6 +7,7 @@ pub(crate) mod fate;
 pub(crate) mod files;
 mod misuse;
 pub(crate) mod pool;
+pub(crate) mod reuse;
 pub(crate) mod streams;
 pub(crate) mod timers;
 pub(crate) mod watchers;
