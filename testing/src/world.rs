@@ -35,6 +35,8 @@ pub struct World {
     pub(crate) main: RefCell<Option<Rc<Main>>>,
     pub(crate) released: Option<Rc<Cell<Left>>>,
     rounds: Cell<u64>,
+    /// A loop that was due did not run in the last round.
+    has_stalled: Cell<bool>,
     names: RefCell<Names>,
 }
 
@@ -45,6 +47,8 @@ pub(crate) struct Member {
     pub(crate) event_loop: RefCell<Option<Loop>>,
     /// Of a loop that has one.
     env: RefCell<Option<Environment>>,
+    /// Its thread does not run before.
+    pub(crate) late_until: Cell<Duration>,
     pub(crate) played: Option<Played>,
 }
 
@@ -58,6 +62,7 @@ impl World {
             peers: RefCell::default(),
             main: RefCell::default(),
             rounds: Cell::new(0),
+            has_stalled: Cell::new(false),
             names: RefCell::new(Names::new()),
         }
     }
@@ -96,7 +101,8 @@ impl World {
         played: Option<Played>,
     ) -> Rc<Member> {
         let (event_loop, env) = (RefCell::new(Some(event_loop)), RefCell::new(env));
-        let member = Rc::new(Member { name: name.to_owned(), event_loop, env, played });
+        let (name, late_until) = (name.to_owned(), Cell::default());
+        let member = Rc::new(Member { name, event_loop, env, late_until, played });
         self.members.borrow_mut().push(Rc::clone(&member));
         member
     }
@@ -163,6 +169,13 @@ impl World {
         if let Some(member) = members.iter().find(is_its) {
             member.end(Some(Signal::SIGKILL));
         }
+    }
+
+    /// Whether a loop that had something to do did not run when the others took their last turn: as a thread that the system
+    /// runs later. What it was asked for is still to come then.
+    #[must_use]
+    pub fn has_stalled(&self) -> bool {
+        self.has_stalled.get()
     }
 
     /// Injects no further faults.
@@ -234,14 +247,14 @@ impl World {
     fn round_before(&self, until: Option<Duration>) -> bool {
         self.rounds.set(self.rounds.get() + 1);
         assert!(self.rounds.get() < ROUNDS, "the scenario does not end; {}", self.state());
+        self.has_stalled.set(false);
         self.start_children();
         let began = self.now();
         let members = self.members.borrow().clone();
         let peers = self.peers.borrow().clone();
-        let count = members.len() + peers.len();
-        let first = faults::choose("turn of", count as u64) as usize;
+        faults::run_due_jobs();
         let mut acted = false;
-        for index in (0..count).map(|index| (first + index) % count) {
+        for index in shuffled(members.len() + peers.len()) {
             acted |= match members.get(index) {
                 Some(member) => self.turn(member),
                 None => peers[index - members.len()].turn(),
@@ -259,9 +272,19 @@ impl World {
         if member.is_stopped() {
             return false;
         }
-        let before = self.faults.activity();
-        handle.update_time();
-        let had_work = has_work(&handle);
+        if member.has_ended(&handle) {
+            self.end_by_itself(member);
+            return true;
+        }
+        // A loop whose own timeout lets it sleep is not woken for what it has forgotten to wait for.
+        let is_due = handle.is_alive() && (has_work(&handle) || faults::is_ready(&handle));
+        if !is_due {
+            return false;
+        }
+        if member.is_late() {
+            self.has_stalled.set(true);
+            return false;
+        }
         let ran = member.play(|| handle.run(RunMode::NoWait));
         if let Err(error) = ran {
             self.violate(format!("{}: {error}", member.name));
@@ -272,8 +295,7 @@ impl World {
             self.end_by_itself(member);
             return true;
         }
-        // A turn without events may register what the next one finds ready.
-        had_work || has_work(&handle) || self.faults.activity() != before
+        true
     }
 
     /// Lets time pass to the next moment at which something may happen, behind a round that began then.
@@ -282,6 +304,9 @@ impl World {
         let members = self.members.borrow();
         let running = members.iter().filter(|member| !member.is_stopped());
         let deadlines = running.filter_map(|member| {
+            if member.late_until.get() > now {
+                return Some(member.late_until.get());
+            }
             let handle = member.handle().filter(|handle| handle.is_alive())?;
             // The loop's own time is that of its last turn.
             Some(now.max(faults_time(&handle)? + handle.backend_timeout()?))
@@ -336,8 +361,20 @@ impl World {
     }
 }
 
+/// The numbers below `count`, in an order that the seed decides.
+fn shuffled(count: usize) -> Vec<usize> {
+    let mut order: Vec<_> = (0..count).collect();
+    let mut number = faults::choose("order of turns", u64::MAX);
+    for last in (1..count).rev() {
+        order.swap(last, (number % (last as u64 + 1)) as usize);
+        number /= last as u64 + 1;
+    }
+    order
+}
+
 /// Whether the loop has something to do at once.
 fn has_work(handle: &LoopHandle) -> bool {
+    handle.update_time();
     handle.is_alive() && handle.backend_timeout() == Some(Duration::ZERO)
 }
 
@@ -350,6 +387,17 @@ fn faults_time(handle: &LoopHandle) -> Option<Duration> {
 impl Member {
     pub(crate) fn handle(&self) -> Option<LoopHandle> {
         self.event_loop.borrow().as_ref().map(|event_loop| LoopHandle::clone(event_loop))
+    }
+
+    /// Whether its thread does not run now, as it is stalled.
+    fn is_late(&self) -> bool {
+        let now = faults::now().unwrap_or_default();
+        if self.late_until.get() <= now
+            && let Some(until) = faults::stall()
+        {
+            self.late_until.set(until);
+        }
+        self.late_until.get() > now
     }
 
     /// What a program that has ended has left in its loop, in words: handles, also those that do not keep the loop alive, and

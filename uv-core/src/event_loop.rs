@@ -430,7 +430,7 @@ impl LoopHandle {
 
     pub(crate) fn end_request(&self) {
         #[cfg(upcall_faults)]
-        crate::faults::check(self.0.active_requests.get() > 0, "a request completed twice");
+        crate::faults::end_request(self.backend_fd(), self.0.active_requests.get());
         self.0.active_requests.set(self.0.active_requests.get().saturating_sub(1));
     }
 

@@ -55,6 +55,21 @@ impl Readiness {
         Self::READABLE.when(event.is_readable()) | Self::WRITABLE.when(event.is_writable())
     }
 
+    /// Of the bits of poll(2), which are those of epoll(7), as mio reads them.
+    #[cfg(upcall_faults)]
+    pub(crate) fn of_poll(bits: libc::c_short, writable: bool) -> Self {
+        let has = |bit: libc::c_short| bits & bit != 0;
+        let failed = has(libc::POLLERR);
+        let hung_up = has(libc::POLLHUP);
+        let peer_ended = hung_up || has(libc::POLLIN) && has(libc::POLLRDHUP);
+        let write_closed = hung_up || failed && (has(libc::POLLOUT) && writable || bits == libc::POLLERR);
+        Self::READABLE.when(has(libc::POLLIN | libc::POLLPRI) || peer_ended || failed)
+            | Self::WRITABLE.when(has(libc::POLLOUT) && writable || write_closed || failed)
+            | Self::READ_ON.when(peer_ended || failed || has(libc::POLLPRI))
+            | Self::PEER_ENDED.when(peer_ended)
+            | Self::FAILED.when(failed)
+    }
+
     /// The readiness beyond readable and writable.
     #[cold]
     fn of_ending(event: &Event) -> Self {
@@ -111,7 +126,7 @@ impl Poller {
             Error::new("epoll_create", Errno::from(error))
         };
         #[cfg(upcall_faults)]
-        crate::faults::refuse("epoll_create1(2)", None)
+        crate::faults::refuse("epoll_create1(2)")
             .map_err(|errno| failed(io::Error::from_raw_os_error(errno.raw())))?;
         let poll = Poll::new().map_err(failed)?;
         let registry = poll.registry().try_clone().map_err(failed)?;
@@ -151,7 +166,7 @@ impl Poller {
     pub(crate) fn register(&self, fd: BorrowedFd<'_>, key: Key, writable: bool) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
         #[cfg(upcall_faults)]
-        crate::faults::register(self.fd(), fd, key)?;
+        crate::faults::register(self.fd(), fd, key, writable)?;
         Ok(self.own_registry()?.register(
             &mut SourceFd(&fd.as_raw_fd()),
             key.to_token(),
@@ -163,14 +178,14 @@ impl Poller {
     pub(crate) fn register_writable(&self, fd: BorrowedFd<'_>, key: Key) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
         #[cfg(upcall_faults)]
-        crate::faults::register(self.fd(), fd, key)?;
+        crate::faults::register(self.fd(), fd, key, true)?;
         Ok(self.own_registry()?.reregister(&mut SourceFd(&fd.as_raw_fd()), key.to_token(), interest(true))?)
     }
 
     /// Watches the pipe of the signal handler.
     pub(crate) fn register_signals(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         #[cfg(upcall_faults)]
-        crate::faults::refuse("epoll_ctl(2)", None)?;
+        crate::faults::refuse("epoll_ctl(2)")?;
         Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), SIGNAL, Interest::READABLE)?)
     }
 

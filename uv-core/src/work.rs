@@ -4,10 +4,11 @@
 //! The work and its result travel between the threads; the callback stays on the loop's thread, in the loop's table of
 //! requests.
 
+use crate::layer::trace::Facts;
 use crate::pool::{self, Job};
 use crate::sync::{Mutex, MutexGuard};
 use crate::wake::Remote;
-use crate::{Errno, Error, LoopHandle, Result};
+use crate::{Errno, Error, LAYER, LoopHandle, Result, traced};
 use slab::Slab;
 use std::cell::RefCell;
 use std::fmt;
@@ -203,6 +204,7 @@ impl Works {
         let request = self.requests.borrow_mut().try_remove(id);
         if let Some(request) = request {
             event_loop.end_request();
+            let _up = LAYER.up(traced::AFTER_WORK, Facts::default);
             (request.finish)();
         }
     }

@@ -22,18 +22,18 @@ pub(crate) use resets::resets;
 pub(crate) use timeouts::timeouts;
 pub(crate) use upgrades::upgrades;
 
-use crate::is_passing;
+use crate::{is_delay, is_passing};
 use ::http::ServerOptions;
-use testing::{Kind, World};
+use testing::World;
 
 /// Whether no fault so far may have ended a connection, or kept it from being accepted.
 fn is_harmless(world: &World) -> bool {
     !world.has_met(|fault| !is_passing(fault))
 }
 
-/// Whether every event so far was reported when it came.
+/// Whether nothing so far was later than it could be.
 fn is_prompt(world: &World) -> bool {
-    is_harmless(world) && !world.has_met(|fault| fault.kind == Kind::Held)
+    is_harmless(world) && !world.has_met(is_delay)
 }
 
 /// Options whose paths and limits a seed chooses, none of which changes what a client receives.

@@ -85,23 +85,19 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "pomelo/frames", run: pomelo::frames },
 ];
 
+/// Whether a fault makes something later than it could be.
+pub(crate) fn is_delay(fault: &Fault) -> bool {
+    matches!(fault.kind, Kind::Held | Kind::Late) || !fault.lasts.is_zero()
+}
+
 /// Whether a call that fails like this only has to be repeated, so that no peer notices: what was to be sent or received
-/// waits. A world refuses accept(2) and leaves the connection in its queue, which Linux does not for the connection's own
-/// errors. Not taken from uv-core's own table, which this judges.
+/// waits. Not taken from uv-core's own table, which this judges.
 pub(crate) fn is_passing(fault: &Fault) -> bool {
     let Kind::Refused(errno) = fault.kind else { return true };
     match fault.call {
         "event" | "order" | "epoll_wait(2)" | "kcmp(2)" | "poll(2)" => true,
         "recv(2)" | "send(2)" | "recvmsg(2)" | "sendmsg(2)" => is_repeated(errno),
-        "accept4(2)" => matches!(
-            errno,
-            Errno::EAGAIN
-                | Errno::ECONNABORTED
-                | Errno::EINTR
-                | Errno::ENOBUFS
-                | Errno::ENOMEM
-                | Errno::EPROTO
-        ),
+        "accept4(2)" => matches!(errno, Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS | Errno::ENOMEM),
         _ => false,
     }
 }

@@ -4,44 +4,21 @@
 //! cut short, the descriptor becomes ready again: the kernel itself will report no edge, since nothing has changed for it.
 
 use super::plan::Kind;
-use super::ready::Direction;
 use super::{clock, with};
 use crate::{Errno, sys};
 use std::io::IoSlice;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 const fn refused(errno: Errno) -> Kind {
     Kind::Refused(errno)
 }
 
-/// The errors that each call may return, with those that the code must survive several times as often as those that end a
-/// connection.
+const NETWORK_UNREACHABLE: Errno = Errno::from_raw(libc::ENETUNREACH);
+
+/// The errors that each call may return.
 const REFUSALS: &[(&str, &[Kind])] = &[
-    (
-        "accept4(2)",
-        &[
-            refused(Errno::EINTR),
-            refused(Errno::EAGAIN),
-            refused(Errno::ECONNABORTED),
-            refused(Errno::EMFILE),
-            refused(Errno::ENFILE),
-            refused(Errno::ENOBUFS),
-            refused(Errno::ENOMEM),
-            refused(Errno::EPROTO),
-        ],
-    ),
     ("bind(2)", &[refused(Errno::EADDRINUSE), refused(Errno::EACCES), refused(Errno::ENOMEM)]),
     ("clone(2)", &[refused(Errno::EAGAIN), refused(Errno::ENOMEM)]),
-    (
-        "connect(2)",
-        &[
-            refused(Errno::ECONNREFUSED),
-            refused(Errno::EADDRNOTAVAIL),
-            refused(Errno::EAGAIN),
-            refused(Errno::from_raw(libc::ENETUNREACH)),
-            refused(Errno::ENOMEM),
-        ],
-    ),
     ("dup3(2)", &[refused(Errno::EBUSY), refused(Errno::EINTR)]),
     ("epoll_create1(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM)]),
     ("epoll_ctl(2)", &[refused(Errno::ENOMEM), refused(Errno::from_raw(libc::ENOSPC))]),
@@ -62,7 +39,6 @@ const REFUSALS: &[(&str, &[Kind])] = &[
     ("pipe2(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE)]),
     ("poll(2)", &[refused(Errno::EINTR), refused(Errno::ENOMEM)]),
     ("setsockopt(2)", &[refused(Errno::ENOBUFS), refused(Errno::ENOMEM)]),
-    ("shutdown(2)", &[refused(Errno::ENOTCONN)]),
     (
         "socket(2)",
         &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOBUFS), refused(Errno::ENOMEM)],
@@ -72,6 +48,26 @@ const REFUSALS: &[(&str, &[Kind])] = &[
     ("socketpair(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM)]),
 ];
 
+const ACCEPT: &[Kind] = &[
+    refused(Errno::EINTR),
+    refused(Errno::EAGAIN),
+    refused(Errno::ECONNABORTED),
+    refused(Errno::EMFILE),
+    refused(Errno::ENFILE),
+    refused(Errno::ENOBUFS),
+    refused(Errno::ENOMEM),
+    refused(Errno::EPROTO),
+];
+
+const CONNECT: &[Kind] = &[
+    refused(Errno::ECONNREFUSED),
+    refused(Errno::EADDRNOTAVAIL),
+    refused(Errno::EAGAIN),
+    refused(NETWORK_UNREACHABLE),
+    refused(Errno::ENOMEM),
+];
+
+/// The kinds of a read, with those that the code must survive several times as often as those that end a connection.
 const READ: &[Kind] = &[
     Kind::Short,
     Kind::Short,
@@ -80,11 +76,11 @@ const READ: &[Kind] = &[
     refused(Errno::EAGAIN),
     refused(Errno::EAGAIN),
     refused(Errno::ENOMEM),
-    refused(Errno::ENOBUFS),
     refused(Errno::ECONNRESET),
     refused(Errno::ETIMEDOUT),
 ];
 
+/// As for [`READ`].
 const WRITE: &[Kind] = &[
     Kind::Short,
     Kind::Short,
@@ -113,32 +109,89 @@ const PASS: &[Kind] = &[
 ///
 /// # Errors
 /// The error that it returns in this world.
-pub(crate) fn refuse(call: &'static str, fd: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-    let met = with(|state| {
-        let kinds = REFUSALS.iter().find(|(name, _)| *name == call).map_or(&[][..], |(_, kinds)| kinds);
-        let met = state.decisions.meet(call, kinds);
-        if let (Some((Kind::Refused(Errno::EAGAIN), number)), Some(fd)) = (met, fd) {
-            state.ready.again(fd, Direction::Read, clock::time(), number);
-        }
-        met
-    });
-    match met.flatten() {
+pub(crate) fn refuse(call: &'static str) -> Result<(), Errno> {
+    let kinds = REFUSALS.iter().find(|(name, _)| *name == call).map_or(&[][..], |(_, kinds)| kinds);
+    refuse_if(call, kinds, |_| true)
+}
+
+fn refuse_if(call: &'static str, kinds: &[Kind], is_possible: impl Fn(Errno) -> bool) -> Result<(), Errno> {
+    match with(|state| state.decisions.meet_if(call, kinds, only_errors(is_possible))).flatten() {
         Some((Kind::Refused(errno), _)) => Err(errno),
         _ => Ok(()),
     }
 }
 
+/// The kinds whose error is possible.
+fn only_errors(is_possible: impl Fn(Errno) -> bool) -> impl Fn(Kind) -> bool {
+    move |kind| match kind {
+        Kind::Refused(errno) => is_possible(errno),
+        _ => true,
+    }
+}
+
+/// Decides whether accept(2) fails. Errors of the connection itself take it out of the queue, and only TCP has them.
+///
+/// # Errors
+/// The error that it returns in this world.
+pub(crate) fn refuse_accept(
+    fd: BorrowedFd<'_>,
+    accept: impl Fn() -> Result<OwnedFd, Errno>,
+) -> Result<(), Errno> {
+    let is_of_connection = |errno| matches!(errno, Errno::ECONNABORTED | Errno::EPROTO);
+    let is_possible = |errno| !is_of_connection(errno) || sys::socket::is_tcp(fd) && has_input(fd);
+    let met = with(|state| {
+        let met = state.decisions.meet_if("accept4(2)", ACCEPT, only_errors(is_possible));
+        if let Some((Kind::Refused(Errno::EAGAIN), number)) = met {
+            state.ready.again(fd, clock::time(), number);
+        }
+        met
+    });
+    let Some((Kind::Refused(errno), _)) = met.flatten() else { return Ok(()) };
+    if is_of_connection(errno) {
+        // Its client gets a reset.
+        accept().and_then(|connection| sys::socket::linger_zero(connection.as_fd()))?;
+    }
+    Err(errno)
+}
+
+/// Decides whether connect(2) fails.
+///
+/// # Errors
+/// The error that it returns in this world.
+pub(crate) fn refuse_connect(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let is_of_network = |errno| matches!(errno, Errno::EADDRNOTAVAIL | NETWORK_UNREACHABLE);
+    refuse_if("connect(2)", CONNECT, |errno| !is_of_network(errno) || sys::socket::is_tcp(fd))
+}
+
+/// Decides whether shutdown(2) finds a connection that a reset has ended, which only TCP knows.
+///
+/// # Errors
+/// The error that it returns in this world.
+pub(crate) fn refuse_shutdown(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let is_possible = |_| sys::socket::is_tcp(fd);
+    refuse_if("shutdown(2)", &[refused(Errno::ENOTCONN)], is_possible)
+        .inspect_err(|_| sys::socket::break_off(fd))
+}
+
+/// Takes the error of a connection that a reset has ended.
+///
+/// # Errors
+/// The reset.
+pub(crate) fn take_reset(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    with(|state| state.ready.take_reset(fd)).flatten().map_or(Ok(()), |errno| {
+        sys::socket::break_off(fd);
+        Err(errno)
+    })
+}
+
+fn has_input(fd: BorrowedFd<'_>) -> bool {
+    sys::socket::readiness(fd.as_raw_fd()) & libc::POLLIN != 0
+}
+
 /// Whether the next wait is interrupted.
 pub(crate) fn interrupt_wait() -> bool {
-    with(|state| {
-        let is_met = state.decisions.meet("epoll_wait(2)", &[refused(Errno::EINTR)]).is_some();
-        if is_met {
-            // The events are still to come.
-            state.laws.act();
-        }
-        is_met
-    })
-    .unwrap_or(false)
+    let met = with(|state| state.decisions.meet("epoll_wait(2)", &[refused(Errno::EINTR)]));
+    met.flatten().is_some()
 }
 
 /// Decides about a read: returns the part of the buffer that it fills.
@@ -150,7 +203,11 @@ pub(crate) fn read_into<'a>(
     fd: BorrowedFd<'_>,
     buffer: &'a mut [u8],
 ) -> Result<&'a mut [u8], Errno> {
-    let len = transfer(call, READ, fd, Direction::Read, buffer.len())?;
+    // Bytes that came before the reset are read first.
+    if !has_input(fd) {
+        take_reset(fd)?;
+    }
+    let len = transfer(call, READ, fd, buffer.len())?;
     Ok(&mut buffer[..len])
 }
 
@@ -159,7 +216,8 @@ pub(crate) fn read_into<'a>(
 /// # Errors
 /// The error that it returns in this world.
 pub(crate) fn write_len(call: &'static str, fd: BorrowedFd<'_>, len: usize) -> Result<usize, Errno> {
-    transfer(call, WRITE, fd, Direction::Write, len)
+    take_reset(fd)?;
+    transfer(call, WRITE, fd, len)
 }
 
 /// Decides about a write of several buffers: returns the bytes of the first buffer that it takes, or `None` for all buffers.
@@ -173,7 +231,8 @@ pub(crate) fn write_from<'a>(
     passes_fds: bool,
 ) -> Result<Option<&'a [u8]>, Errno> {
     let len: usize = data.iter().map(|slice| slice.len()).sum();
-    let taken = transfer(call, if passes_fds { PASS } else { WRITE }, fd, Direction::Write, len)?;
+    take_reset(fd)?;
+    let taken = transfer(call, if passes_fds { PASS } else { WRITE }, fd, len)?;
     let first = data.iter().find(|slice| !slice.is_empty()).filter(|_| taken < len);
     Ok(first.map(|slice| &slice[..taken.min(slice.len())]))
 }
@@ -184,27 +243,32 @@ pub(crate) fn limit_fds() -> Option<usize> {
     met.map(|(_, number)| (number % 3) as usize)
 }
 
-fn transfer(
-    call: &'static str,
-    kinds: &[Kind],
-    fd: BorrowedFd<'_>,
-    direction: Direction,
-    len: usize,
-) -> Result<usize, Errno> {
+fn transfer(call: &'static str, kinds: &[Kind], fd: BorrowedFd<'_>, len: usize) -> Result<usize, Errno> {
+    let is_read = matches!(call, "recv(2)" | "read(2)" | "recvmsg(2)");
+    let is_possible = |kind| match kind {
+        Kind::Short => len > 1,
+        Kind::Refused(Errno::ETIMEDOUT) => sys::socket::is_tcp(fd),
+        Kind::Refused(Errno::ECONNRESET) => sys::socket::is_socket(fd.as_raw_fd()),
+        _ => true,
+    };
     with(|state| {
-        let Some((kind, number)) = state.decisions.meet(call, kinds) else { return Ok(len) };
+        let Some((kind, number)) = state.decisions.meet_if(call, kinds, is_possible) else { return Ok(len) };
         match kind {
-            Kind::Short if len > 1 => {
-                state.ready.again(fd, direction, clock::time(), number);
+            Kind::Short => {
+                state.ready.again(fd, clock::time(), number);
                 // Often a few bytes, which cuts every word of a protocol.
                 let bound = if number & 1 == 0 { len.min(16) } else { len };
                 Ok(1 + ((number >> 8) % (bound as u64 - 1)) as usize)
             }
+            Kind::Refused(errno @ (Errno::ECONNRESET | Errno::ETIMEDOUT)) if is_read => {
+                state.ready.reset(fd, errno, clock::time(), number);
+                Ok(len)
+            }
             Kind::Refused(errno) => {
                 match errno {
-                    Errno::EAGAIN => state.ready.again(fd, direction, clock::time(), number),
+                    Errno::EAGAIN => state.ready.again(fd, clock::time(), number),
                     // A connection that failed stays so.
-                    Errno::EPIPE | Errno::ECONNRESET | Errno::ETIMEDOUT => sys::socket::break_off(fd),
+                    Errno::EPIPE | Errno::ECONNRESET => sys::socket::break_off(fd),
                     _ => {}
                 }
                 Err(errno)

@@ -197,14 +197,14 @@ pub(crate) fn start_child(program: &Program, fds: &[Option<ChildFd>]) -> Option<
     if !is_on() {
         return None;
     }
-    let folder = if program.cwd.is_some() { super::refuse("chdir(2)", None) } else { Ok(()) };
+    let folder = if program.cwd.is_some() { super::refuse("chdir(2)") } else { Ok(()) };
     let folder = folder.map_err(|errno| Refused { errno, is_folder: true });
     Some(folder.and_then(|()| start(program, fds).map_err(Refused::from)))
 }
 
 fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Spawned, Errno> {
-    super::refuse("clone(2)", None)?;
-    super::refuse("execve(2)", None)?;
+    super::refuse("clone(2)")?;
+    super::refuse("execve(2)")?;
     let fds = fds.iter().map(|fd| fd.as_ref().map(|fd| sys::fd::duplicate_number(fd.fd)).transpose());
     let fds = fds.collect::<Result<Vec<_>, _>>()?;
     let (ours, theirs) = UnixStream::pair().map_err(Errno::from)?;

@@ -1,11 +1,13 @@
 //! The laws of the loop, checked by what is traced anyway: no upcall inside of a downcall, none after the handle was closed but
-//! for what was pending and `on_close`, none after `on_close`; no loop that spins.
+//! for what was pending and `on_close`, none after `on_close`; each request that ends is told, once; no loop that spins.
 
 use super::{is_on, with};
+use crate::Errno;
 use crate::layer::trace::Facts;
 use crate::traced;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 /// The layer whose laws these are.
@@ -23,6 +25,10 @@ const AFTER_CLOSE: &[&str] = &[
 /// The last upcalls of a handle.
 const LAST: &[&str] = &[traced::ON_CLOSE, traced::ON_CLOSE_LISTENING];
 
+/// The upcalls that tell of a request's end.
+const COMPLETIONS: &[&str] =
+    &[traced::ON_WRITE, traced::ON_SHUTDOWN, traced::ON_CONNECT, traced::AFTER_WORK];
+
 /// A law that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation(pub(super) String);
@@ -37,9 +43,10 @@ impl fmt::Display for Violation {
 pub(super) struct Laws {
     violations: Vec<Violation>,
     turns: u64,
-    activity: u64,
-    /// Turns since the begin of this second.
-    recent: (u64, Duration),
+    /// By their epoll descriptors.
+    loops: BTreeMap<RawFd, Turns>,
+    /// The loop whose turn it is.
+    current: RawFd,
     /// The calls of this layer that are open, the innermost last: whether each is an upcall.
     open: Vec<(u64, bool)>,
     last_open: u64,
@@ -48,6 +55,21 @@ pub(super) struct Laws {
     /// Laws that were reported already, since one mistake is often made again and again.
     reported: BTreeSet<String>,
 }
+
+/// The turns of a loop.
+#[derive(Default)]
+struct Turns {
+    /// Since the begin of this second.
+    recent: (u64, Duration),
+    /// Since something was called, sent, received or accepted.
+    idle: u64,
+    /// Requests that have ended and are not told yet.
+    untold: u64,
+}
+
+/// Turns in which nothing happens that a loop may take one after the other: events that are of no use come one by one, but
+/// no loop needs this many.
+const IDLE_TURNS: u64 = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Closing {
@@ -68,14 +90,6 @@ impl Laws {
         self.turns
     }
 
-    pub(super) fn activity(&self) -> u64 {
-        self.activity
-    }
-
-    pub(super) fn act(&mut self) {
-        self.activity += 1;
-    }
-
     pub(super) fn violate(&mut self, law: String) {
         log::trace!(target: "faults", "BROKEN LAW: {law}");
         if self.reported.insert(law.clone()) {
@@ -83,25 +97,66 @@ impl Laws {
         }
     }
 
-    /// Returns whether the loops spin.
-    pub(super) fn begin_turn(&mut self, now: Duration, bound: u64) -> bool {
+    pub(super) fn new_loop(&mut self, epoll: RawFd) {
+        self.loops.insert(epoll, Turns::default());
+    }
+
+    /// Returns what is wrong if the loop spins.
+    pub(super) fn begin_turn(&mut self, epoll: RawFd, now: Duration, bound: u64) -> Option<&'static str> {
         self.turns += 1;
-        let (count, since) = &mut self.recent;
+        self.current = epoll;
+        let turns = self.loops.entry(epoll).or_default();
+        let (count, since) = &mut turns.recent;
         if now.saturating_sub(*since) >= Duration::from_secs(1) {
             (*count, *since) = (0, now);
         }
         *count += 1;
-        *count > bound
+        turns.idle += 1;
+        let untold = std::mem::take(&mut turns.untold);
+        let (is_busy, is_idle) = (*count > bound, turns.idle > IDLE_TURNS);
+        if untold > 0 {
+            self.violate("a request has ended and is not told".to_owned());
+        }
+        match () {
+            () if is_idle => Some("the loop spins: it takes turn after turn in which nothing happens"),
+            () if is_busy => Some("the loop spins: it takes too many turns in a second"),
+            () => None,
+        }
     }
 
-    fn up(&mut self, call: &str, handle: Option<(u32, u32)>) {
+    /// Something happens in this turn.
+    fn progress(&mut self) {
+        if let Some(turns) = self.loops.get_mut(&self.current) {
+            turns.idle = 0;
+        }
+    }
+
+    /// A request of a loop has ended. It is told next.
+    fn end_request(&mut self, epoll: RawFd) {
+        self.loops.entry(epoll).or_default().untold += 1;
+    }
+
+    /// A request is told: to a handle's loop, or to the one whose turn it is.
+    fn told(&mut self, call: &str, epoll: Option<RawFd>) {
+        let turns = self.loops.entry(epoll.unwrap_or(self.current)).or_default();
+        match turns.untold.checked_sub(1) {
+            Some(untold) => turns.untold = untold,
+            None => self.violate(format!("{call} without a request that has ended")),
+        }
+    }
+
+    fn up(&mut self, call: &str, handle: Option<(u32, u32)>, epoll: Option<RawFd>) {
+        self.progress();
+        if COMPLETIONS.contains(&call) {
+            self.told(call, epoll);
+        }
         if self.open.last().is_some_and(|(_, is_up)| !is_up) {
             self.violate(format!("{call} inside of a downcall"));
         }
         let Some(key) = handle else { return };
         let is_last = LAST.contains(&call);
         match self.handles.get(&key) {
-            Some(Closing::Done) if !is_last => self.violate(format!("{call} after on_close")),
+            Some(Closing::Done) => self.violate(format!("{call} after on_close")),
             Some(Closing::Asked) if !AFTER_CLOSE.contains(&call) => {
                 self.violate(format!("{call} after close"));
             }
@@ -113,11 +168,22 @@ impl Laws {
     }
 }
 
-/// Reports the breach of a law unless it `holds`.
-pub(crate) fn check(holds: bool, law: &str) {
-    if !holds {
-        with(|state| state.laws.violate(law.to_owned()));
+/// A request of a loop has ended, of those that `are_open`.
+pub(crate) fn end_request(epoll: RawFd, are_open: usize) {
+    with(|state| {
+        if are_open == 0 {
+            state.laws.violate("a request has ended twice".to_owned());
+        }
+        state.laws.end_request(epoll);
+    });
+}
+
+/// The outcome of a system call: a loop in whose turn bytes or connections are transferred does not spin.
+pub(crate) fn progress<T>(outcome: Result<T, Errno>) -> Result<T, Errno> {
+    if outcome.is_ok() {
+        with(|state| state.laws.progress());
     }
+    outcome
 }
 
 impl Span {
@@ -139,9 +205,10 @@ impl Span {
     fn open(is_up: bool, call: &'static str, facts: &Facts) -> Option<Self> {
         with(|state| {
             let laws = &mut state.laws;
+            let epoll = facts.handle().map(|(epoll, _)| epoll);
             let handle = facts.handle().map(|(epoll, handle)| (state.ready.loop_number(epoll), handle));
             if is_up {
-                laws.up(call, handle);
+                laws.up(call, handle, epoll);
             } else if call == traced::CLOSE
                 && let Some(handle) = handle
             {

@@ -10,6 +10,8 @@
 //!   made. A fault that is left out may change how often its own call is made, such as a retry that is not needed: the later
 //!   faults of that call stay at their numbers, and so may meet another caller.
 //! - The clock is virtual. A loop that would block goes on at the next deadline, or at the next event that was held back.
+//! - What is lacking (descriptors, memory) may be lacking for a while. A reset comes at a time of its own, behind what was
+//!   received before.
 //! - Jobs of the pool run on this thread, and children are [`Started`], and the test plays them itself.
 //! - The laws of the loop are checked by what is traced anyway: see [`laws`](self::laws).
 //!
@@ -32,21 +34,24 @@ pub use children::{
     take_started,
 };
 pub use clock::{END, advance_to, now};
-pub use jobs::next_job;
+pub use jobs::{next_job, run_due as run_due_jobs};
 pub use laws::Violation;
 pub use peers::{connect_tcp, connect_unix};
 pub use plan::{Fault, Kind, Plan};
-pub use ready::{forget_loop, next_ready, next_ready_after};
+pub use ready::{forget_loop, is_ready, next_ready, next_ready_after, stall};
 pub use signals::Condition;
 
 pub(crate) use branches::{failed, reached_if};
-pub(crate) use calls::{limit_fds, read_into, refuse, write_from, write_len};
+pub(crate) use calls::{
+    limit_fds, read_into, refuse, refuse_accept, refuse_connect, refuse_shutdown, take_reset, write_from,
+    write_len,
+};
 pub(crate) use children::{
     abandon, adopt, child_stdin, child_variable, collect, kill_by_pid, kill_by_pidfd, own_pid,
     remove_child_variable, start_child, unwatch_signal, watch_signal,
 };
 pub(crate) use jobs::take_job;
-pub(crate) use laws::{Span, check};
+pub(crate) use laws::{Span, end_request, progress};
 pub(crate) use ready::{deregister, new_loop, register, wait};
 
 use children::Children;
@@ -129,12 +134,6 @@ impl World {
     /// Injects no further faults: what the world has held back comes in its time.
     pub fn calm(&self) {
         with(|state| state.decisions.calm());
-    }
-
-    /// The number of events and calls of a job so far: a round of loops in which it stays the same has done nothing.
-    #[must_use]
-    pub fn activity(&self) -> u64 {
-        with(|state| state.laws.activity()).unwrap_or(0)
     }
 
     /// Reports the breach of a law that only the test knows.

@@ -1,8 +1,10 @@
 //! Which faults a world injects: the seed, the kinds that it draws from, and the record of what was injected.
 
+use super::clock;
 use crate::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 /// How a world treats the system calls.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct Fault {
     pub occurrence: u64,
     /// What happened to it.
     pub kind: Kind,
+    /// How long a shortage lasts: further calls meet it, too, without being faults of their own.
+    pub lasts: Duration,
 }
 
 impl Plan {
@@ -87,12 +91,19 @@ pub(super) struct Decisions {
     /// How often each call was made.
     occurrences: BTreeMap<&'static str, u64>,
     injected: Vec<Fault>,
+    shortages: Vec<Shortage>,
     is_calm: bool,
 }
 
 impl Decisions {
     pub(super) fn new(plan: Plan) -> Self {
-        Self { plan, occurrences: BTreeMap::new(), injected: Vec::new(), is_calm: false }
+        Self {
+            plan,
+            occurrences: BTreeMap::new(),
+            injected: Vec::new(),
+            shortages: Vec::new(),
+            is_calm: false,
+        }
     }
 
     pub(super) fn injected(&self) -> &[Fault] {
@@ -121,26 +132,88 @@ impl Decisions {
 
     /// Decides whether the next `call` meets one of these kinds. Returns the kind and a number for its details.
     pub(super) fn meet(&mut self, call: &'static str, kinds: &[Kind]) -> Option<(Kind, u64)> {
+        self.meet_if(call, kinds, |_| true)
+    }
+
+    /// As [`meet`](Self::meet), for kinds of which only some are possible now.
+    pub(super) fn meet_if(
+        &mut self,
+        call: &'static str,
+        kinds: &[Kind],
+        is_possible: impl Fn(Kind) -> bool,
+    ) -> Option<(Kind, u64)> {
         let (number, occurrence) = self.next(call);
-        if kinds.is_empty() || number % 1024 >= self.plan.rate || self.is_calm {
+        if self.is_calm {
+            return None;
+        }
+        let details = mix(number ^ 1);
+        if let Some(kind) = self.lasting(call, kinds).filter(|kind| is_possible(*kind)) {
+            log::trace!(target: "faults", "{call} number {occurrence}: still {kind}");
+            return Some((kind, details));
+        }
+        if kinds.is_empty() || number % 1024 >= self.plan.rate {
             return None;
         }
         let kind = kinds[(mix(number) % kinds.len() as u64) as usize];
         // Half of the kinds of each call do not happen under a seed.
-        if mix(self.plan.seed ^ hash(call) ^ kind.code()) & 1 == 0 {
+        if mix(self.plan.seed ^ hash(call) ^ kind.code()) & 1 == 0 || !is_possible(kind) {
             return None;
         }
         let known = hash(call) ^ occurrence;
         if self.plan.only.as_ref().is_some_and(|only| !only.contains(&known)) {
             return None;
         }
-        self.injected.push(Fault { number: known, call, occurrence, kind });
-        log::trace!(target: "faults", "{call} number {occurrence}: {kind}");
-        Some((kind, mix(number ^ 1)))
+        let lasts = if kind.is_shortage() && mix(number ^ 2) & 3 == 0 {
+            moment(mix(number ^ 3))
+        } else {
+            Duration::ZERO
+        };
+        if !lasts.is_zero() {
+            self.shortages.push(Shortage { call, kind, until: clock::time() + lasts });
+        }
+        let fault = Fault { number: known, call, occurrence, kind, lasts };
+        log::trace!(target: "faults", "{fault}");
+        self.injected.push(fault);
+        Some((kind, details))
+    }
+
+    /// The kind that this call meets since a shortage lasts.
+    fn lasting(&mut self, call: &'static str, kinds: &[Kind]) -> Option<Kind> {
+        let now = clock::time();
+        self.shortages.retain(|shortage| shortage.until > now);
+        let meets = |shortage: &&Shortage| {
+            kinds.contains(&shortage.kind) && (shortage.call == call || shortage.kind.is_of_all_calls())
+        };
+        self.shortages.iter().find(meets).map(|shortage| shortage.kind)
     }
 }
 
+/// Something that is lacking for a while.
+struct Shortage {
+    /// The call that met it first.
+    call: &'static str,
+    kind: Kind,
+    until: Duration,
+}
+
+/// How long something lasts, or how late it is: mostly a moment, sometimes longer than a timeout.
+pub(super) fn moment(number: u64) -> Duration {
+    let bound = [50, 2_000, 50_000, 3_000_000][(number % 64 / 21) as usize];
+    Duration::from_micros((number >> 8) % bound)
+}
+
 impl Kind {
+    /// Whether it may last: what is lacking now may be lacking for a while.
+    fn is_shortage(self) -> bool {
+        let Self::Refused(errno) = self else { return false };
+        matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::ETOOMANYREFS)
+    }
+
+    /// Whether no call gets what is lacking: a process without descriptors has none for any call.
+    fn is_of_all_calls(self) -> bool {
+        matches!(self, Self::Refused(Errno::EMFILE | Errno::ENFILE))
+    }
+
     fn code(self) -> u64 {
         match self {
             Self::Refused(errno) => errno.raw() as u64,
@@ -166,7 +239,8 @@ impl fmt::Display for Kind {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} number {}: {}", self.call, self.occurrence, self.kind)
+        write!(f, "{} number {}: {}", self.call, self.occurrence, self.kind)?;
+        if self.lasts.is_zero() { Ok(()) } else { write!(f, " for {:?}", self.lasts) }
     }
 }
 

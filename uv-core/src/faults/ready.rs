@@ -1,7 +1,7 @@
 //! Readiness: events that are held back, come in another order, or follow an injected EAGAIN; and the wait of a loop, in which
 //! virtual time passes.
 
-use super::plan::Kind;
+use super::plan::{Kind, moment};
 use super::{calls, clock, is_on, jobs, with};
 use crate::key::Key;
 use crate::poller::{Batch, Poller, Readiness, Source};
@@ -11,21 +11,16 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-/// What a descriptor becomes ready for.
-#[derive(Clone, Copy)]
-pub(super) enum Direction {
-    Read,
-    Write,
-}
-
 #[derive(Default)]
 pub(super) struct Ready {
     /// The loops, by their epoll descriptors.
     loops: BTreeMap<RawFd, Known>,
     last_loop: u32,
-    /// The handles of the descriptors that are watched.
-    watched: BTreeMap<RawFd, (RawFd, Key)>,
+    /// The descriptors that are watched.
+    watched: BTreeMap<RawFd, Watched>,
     held: Vec<Held>,
+    /// The errors of resets that have arrived and are not reported yet.
+    resets: BTreeMap<RawFd, (u64, Errno)>,
 }
 
 /// A loop.
@@ -34,35 +29,79 @@ struct Known {
     waits: u64,
 }
 
+/// A descriptor that a loop watches.
+#[derive(Clone, Copy)]
+struct Watched {
+    epoll: RawFd,
+    key: Key,
+    writable: bool,
+    /// Tells it from a file that gets its number after it was closed.
+    file: u64,
+}
+
 /// An event that a loop is to get at a time.
 struct Held {
     at: Duration,
     epoll: RawFd,
-    source: Source,
+    what: What,
+}
+
+/// What is held back. A handle's event is made when it is due, as epoll_wait(2) makes it: of what the descriptor is ready for
+/// then.
+enum What {
+    Loop(Source),
+    Handle(RawFd, Key),
+    /// A reset arrives, with its error.
+    Reset(RawFd, Key, Errno),
+}
+
+impl Held {
+    /// The event; `None` if there is nothing to report any more.
+    fn source(&self, watched: &BTreeMap<RawFd, Watched>) -> Option<Source> {
+        let (fd, key) = match self.what {
+            What::Loop(source) => return Some(source),
+            What::Handle(fd, key) | What::Reset(fd, key, _) => (fd, key),
+        };
+        let known = watched.get(&fd).filter(|known| known.key == key && known.epoll == self.epoll)?;
+        // Closing its descriptor has ended the registration.
+        if sys::fd::file_number(fd) != Some(known.file) {
+            return None;
+        }
+        if let What::Reset(..) = self.what {
+            // What was received before it is still to be read.
+            let input = Readiness::READABLE | Readiness::READ_ON | Readiness::PEER_ENDED;
+            let readiness = input | Readiness::WRITABLE | Readiness::FAILED;
+            return Some(Source::Handle { key, readiness });
+        }
+        let readiness = Readiness::of_poll(sys::socket::readiness(fd), known.writable);
+        let is_any = readiness.has(Readiness::READABLE | Readiness::WRITABLE);
+        is_any.then_some(Source::Handle { key, readiness })
+    }
 }
 
 impl Ready {
-    /// Makes a descriptor ready again, soon.
-    pub(super) fn again(&mut self, fd: BorrowedFd<'_>, direction: Direction, now: Duration, number: u64) {
-        let state = sys::socket::readiness(fd);
-        let has_ended = state & (libc::POLLRDHUP | libc::POLLHUP) != 0;
-        let has_failed = state & libc::POLLERR != 0;
-        let readiness = match direction {
-            // As the kernel reports what arrives later: the FIN, or a failure, with the bytes before it.
-            Direction::Read => {
-                Readiness::READABLE
-                    | Readiness::READ_ON.when(has_ended || has_failed)
-                    | Readiness::PEER_ENDED.when(has_ended)
-                    | Readiness::FAILED.when(has_failed)
-            }
-            Direction::Write => Readiness::WRITABLE,
-        };
+    /// Makes a descriptor ready again, soon. A descriptor that is not watched yet is reported by the kernel once it is.
+    pub(super) fn again(&mut self, fd: BorrowedFd<'_>, now: Duration, number: u64) {
         let fd = fd.as_raw_fd();
-        // A descriptor that is not watched yet is reported by the kernel once it is.
-        if let Some((epoll, key)) = self.watched.get(&fd) {
+        if let Some(known) = self.watched.get(&fd) {
             let at = now + Duration::from_micros((number >> 16) % 2_000);
-            self.held.push(Held { at, epoll: *epoll, source: Source::Handle { key: *key, readiness } });
+            self.held.push(Held { at, epoll: known.epoll, what: What::Handle(fd, known.key) });
         }
+    }
+
+    /// A reset of the connection arrives later.
+    pub(super) fn reset(&mut self, fd: BorrowedFd<'_>, errno: Errno, now: Duration, number: u64) {
+        let fd = fd.as_raw_fd();
+        if let Some(known) = self.watched.get(&fd) {
+            let (at, what) = (now + moment(number), What::Reset(fd, known.key, errno));
+            self.held.push(Held { at, epoll: known.epoll, what });
+        }
+    }
+
+    /// The error of a reset that has arrived, once.
+    pub(super) fn take_reset(&mut self, fd: BorrowedFd<'_>) -> Option<Errno> {
+        let (file, errno) = self.resets.remove(&fd.as_raw_fd())?;
+        (sys::fd::file_number(fd.as_raw_fd()) == Some(file)).then_some(errno)
     }
 
     pub(super) fn loop_number(&self, epoll: RawFd) -> u32 {
@@ -76,6 +115,27 @@ impl Ready {
             known.waits == 1
         })
     }
+
+    /// What an event is held back as; `None` for what cannot be.
+    fn what(&self, epoll: RawFd, source: Source) -> Option<What> {
+        let Source::Handle { key, .. } = source else { return Some(What::Loop(source)) };
+        let is_its = |(_, known): &(&RawFd, &Watched)| known.epoll == epoll && known.key == key;
+        self.watched.iter().find(is_its).map(|(fd, _)| What::Handle(*fd, key))
+    }
+
+    /// Takes the events that are due. What has nothing to report any more is dropped.
+    fn take_due(&mut self, epoll: RawFd, now: Duration) -> Vec<Source> {
+        let Self { held, watched, resets, .. } = self;
+        let due = held.extract_if(.., |held| held.epoll == epoll && held.at <= now);
+        due.filter_map(|held| {
+            let source = held.source(watched)?;
+            if let What::Reset(fd, _, errno) = held.what {
+                resets.insert(fd, (watched.get(&fd)?.file, errno));
+            }
+            Some(source)
+        })
+        .collect()
+    }
 }
 
 pub(crate) fn new_loop(epoll: RawFd) {
@@ -85,17 +145,20 @@ pub(crate) fn new_loop(epoll: RawFd) {
         ready.loops.insert(epoll, Known { number: ready.last_loop, waits: 0 });
         // An earlier loop had the same descriptor.
         ready.held.retain(|held| held.epoll != epoll);
-        ready.watched.retain(|_, (other, _)| *other != epoll);
+        ready.watched.retain(|_, known| known.epoll != epoll);
+        state.laws.new_loop(epoll);
     });
 }
 
-/// A loop is about to watch a descriptor.
+/// A loop is about to watch a descriptor, for writing too if `writable`.
 ///
 /// # Errors
 /// The error that it gets in this world.
-pub(crate) fn register(epoll: RawFd, fd: BorrowedFd<'_>, key: Key) -> Result<(), Errno> {
-    calls::refuse("epoll_ctl(2)", None)?;
-    with(|state| state.ready.watched.insert(fd.as_raw_fd(), (epoll, key)));
+pub(crate) fn register(epoll: RawFd, fd: BorrowedFd<'_>, key: Key, writable: bool) -> Result<(), Errno> {
+    calls::refuse("epoll_ctl(2)")?;
+    let fd = fd.as_raw_fd();
+    let file = sys::fd::file_number(fd).unwrap_or(0);
+    with(|state| state.ready.watched.insert(fd, Watched { epoll, key, writable, file }));
     Ok(())
 }
 
@@ -107,6 +170,20 @@ pub(crate) fn deregister(fd: BorrowedFd<'_>) {
 pub fn forget_loop(event_loop: &LoopHandle) {
     let epoll = event_loop.backend_fd();
     with(|state| state.ready.held.retain(|held| held.epoll != epoll));
+}
+
+/// Whether a wait of the loop would report an event now.
+#[must_use]
+pub fn is_ready(event_loop: &LoopHandle) -> bool {
+    let epoll = event_loop.backend_fd();
+    let is_due = with(|state| {
+        let (ready, now) = (&mut state.ready, clock::time());
+        let watched = &ready.watched;
+        // What has nothing to report any more would be waited for in vain.
+        ready.held.retain(|held| held.epoll != epoll || held.at > now || held.source(watched).is_some());
+        ready.held.iter().any(|held| held.epoll == epoll && held.at <= now)
+    });
+    is_due.unwrap_or(false) || sys::socket::readiness(epoll) & libc::POLLIN != 0
 }
 
 /// When the next event that is held back is due; `None` if none is.
@@ -135,12 +212,12 @@ pub(crate) fn wait(poller: &Poller, timeout: Option<Duration>) -> Result<Batch<'
     let until = timeout.and_then(|timeout| Some(super::now()? + timeout)).filter(|until| *until < clock::END);
     let is_first = with(|state| state.ready.is_first_wait(epoll)).unwrap_or(false);
     if !is_first && calls::interrupt_wait() {
-        begin_turn();
+        begin_turn(epoll);
         // Without asking the kernel, which would forget the edges that it reports.
         return poller.wait_interrupted();
     }
     loop {
-        begin_turn();
+        begin_turn(epoll);
         jobs::run_due();
         let mut batch = poller.wait(Some(Duration::ZERO))?;
         if timeout != Some(Duration::ZERO) && batch.iter().next().is_none() {
@@ -165,13 +242,25 @@ pub(crate) fn wait(poller: &Poller, timeout: Option<Duration>) -> Result<Batch<'
 }
 
 /// A turn takes a little time.
-fn begin_turn() {
+fn begin_turn(epoll: RawFd) {
     let spins = with(|state| {
         let step = state.decisions.number("turn") % 20;
         clock::advance_to(clock::time() + Duration::from_micros(1 + step));
-        state.laws.begin_turn(clock::time(), state.decisions.plan().turns_per_second)
+        state.laws.begin_turn(epoll, clock::time(), state.decisions.plan().turns_per_second)
     });
-    assert!(spins != Some(true), "the loop spins");
+    if let Some(Some(spin)) = spins {
+        panic!("{spin}");
+    }
+}
+
+/// Decides whether a thread that could run now does not, as another has its processor or it is stopped. Returns until when.
+#[must_use]
+pub fn stall() -> Option<Duration> {
+    with(|state| {
+        let (_, number) = state.decisions.meet("schedule", &[Kind::Late])?;
+        Some(clock::time() + moment(number))
+    })
+    .flatten()
 }
 
 /// Holds some of these events back, adds those that are due, and chooses their order.
@@ -181,17 +270,16 @@ fn sift(epoll: RawFd, sources: Vec<Source>, holds: bool) -> Vec<Source> {
         for source in sources {
             match state.decisions.meet("event", if holds { &[Kind::Held] } else { &[] }) {
                 Some((_, number)) => {
-                    // Mostly a moment, sometimes longer than a timeout.
-                    let bound = [50, 2_000, 50_000, 3_000_000][(number % 64 / 21) as usize];
-                    let at = clock::time() + Duration::from_micros((number >> 8) % bound);
-                    state.ready.held.push(Held { at, epoll, source });
+                    let at = clock::time() + moment(number);
+                    match state.ready.what(epoll, source) {
+                        Some(what) => state.ready.held.push(Held { at, epoll, what }),
+                        None => passed.push(source),
+                    }
                 }
                 None => passed.push(source),
             }
         }
-        let now = clock::time();
-        let due = |held: &mut Held| held.epoll == epoll && held.at <= now;
-        passed.extend(state.ready.held.extract_if(.., due).map(|held| held.source));
+        passed.extend(state.ready.take_due(epoll, clock::time()));
         if passed.len() > 1
             && let Some((_, number)) = state.decisions.meet("order", &[Kind::Shuffled])
         {
@@ -199,9 +287,6 @@ fn sift(epoll: RawFd, sources: Vec<Source>, holds: bool) -> Vec<Source> {
             for index in 0..len {
                 passed.swap(index, (number >> (index % 32)) as usize % len);
             }
-        }
-        if !passed.is_empty() {
-            state.laws.act();
         }
         passed
     })

@@ -104,7 +104,7 @@ pub(crate) fn is_standard(fd: RawFd) -> bool {
 /// Opens the null device for reading and writing.
 pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
     #[cfg(upcall_faults)]
-    crate::faults::refuse("open(2)", None)?;
+    crate::faults::refuse("open(2)")?;
     // SAFETY: the path is a C string literal; a descriptor that it returns is new.
     unsafe { own(libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC)) }
 }
@@ -112,7 +112,7 @@ pub(crate) fn open_null() -> Result<OwnedFd, Errno> {
 /// Opens a descriptor that is only there to be closed when the process has none left.
 pub(crate) fn open_spare() -> Result<OwnedFd, Errno> {
     #[cfg(upcall_faults)]
-    crate::faults::refuse("open(2)", None)?;
+    crate::faults::refuse("open(2)")?;
     // SAFETY: the path is a C string literal; a descriptor that it returns is new.
     unsafe { own(libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC)) }
 }
@@ -137,7 +137,7 @@ pub(crate) fn set_cloexec(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Duplicates the descriptor, with `FD_CLOEXEC`.
 pub(crate) fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     #[cfg(upcall_faults)]
-    crate::faults::refuse("fcntl(2)", None)?;
+    crate::faults::refuse("fcntl(2)")?;
     // SAFETY: takes integers only; a descriptor that it returns is new.
     unsafe { own(libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0)) }
 }
@@ -158,6 +158,17 @@ pub(crate) fn access_mode(fd: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
 }
 
 // These tests are here because closing a standard descriptor, as a daemon does, takes `unsafe`.
+
+/// The number of the open file in its file system; `None` if the descriptor is closed.
+#[cfg(upcall_faults)]
+pub(crate) fn file_number(fd: RawFd) -> Option<u64> {
+    let mut known = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel writes the structure that it gets.
+    check(unsafe { libc::fstat(fd, known.as_mut_ptr()) }).ok()?;
+    // SAFETY: the call has succeeded, so it has written all of it.
+    Some(unsafe { known.assume_init() }.st_ino)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::sys::alone;

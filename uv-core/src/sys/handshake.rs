@@ -36,7 +36,7 @@ pub(crate) fn ignore_syns(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let len = size_of::<libc::sock_fprog>() as libc::socklen_t;
     call("setsockopt(2)", || {
         #[cfg(upcall_faults)]
-        crate::faults::refuse("setsockopt(2)", None)?;
+        crate::faults::refuse("setsockopt(2)")?;
         // SAFETY: pointer and length describe the struct, which names the program and its length; the kernel copies it.
         check(unsafe {
             libc::setsockopt(

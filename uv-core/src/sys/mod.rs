@@ -38,6 +38,8 @@ fn call<T>(name: &'static str, call: impl FnOnce() -> Result<T, Errno>) -> Resul
 #[inline]
 #[track_caller]
 fn transfer(name: &'static str, call: impl FnOnce() -> Result<usize, Errno>) -> Result<usize, Errno> {
+    #[cfg(upcall_faults)]
+    let call = || crate::faults::progress(call());
     LAYER.kernel(name, call, |result| match result {
         Ok(bytes) => Facts::default().bytes(*bytes),
         Err(errno) => Facts::saying(errno.name()),

@@ -89,7 +89,7 @@ pub(crate) fn kill(pid: i32, signum: i32) -> Result<(), Errno> {
 pub(crate) fn signal(pidfd: BorrowedFd<'_>, signum: i32) -> Result<(), Errno> {
     call("pidfd_send_signal(2)", || {
         #[cfg(upcall_faults)]
-        crate::faults::refuse("pidfd_send_signal(2)", None)?;
+        crate::faults::refuse("pidfd_send_signal(2)")?;
         #[cfg(upcall_faults)]
         if let Some(sent) = crate::faults::kill_by_pidfd(pidfd, signum) {
             return sent;

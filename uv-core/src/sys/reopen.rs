@@ -47,7 +47,7 @@ fn is_one_file(one: RawFd, other: RawFd) -> bool {
         libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_FILE, one, other)
     };
     #[cfg(upcall_faults)]
-    let order = crate::faults::refuse("kcmp(2)", None).map_or(-1, |()| order);
+    let order = crate::faults::refuse("kcmp(2)").map_or(-1, |()| order);
     let is_same = |one: libc::stat, other: libc::stat| {
         (one.st_dev, one.st_ino, one.st_rdev) == (other.st_dev, other.st_ino, other.st_rdev)
     };
@@ -109,7 +109,7 @@ pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
     // Without `O_NONBLOCK`, opening a named pipe would wait for its other end.
     let flags = kept | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     #[cfg(upcall_faults)]
-    crate::faults::refuse("open(2)", None)?;
+    crate::faults::refuse("open(2)")?;
     // SAFETY: a C string that outlives the call; a descriptor that it returns is new.
     let opened = unsafe { own(libc::open(path.as_ptr(), flags)) }?;
     let after = stat(opened.as_raw_fd())?;
@@ -137,7 +137,7 @@ fn is_terminal(fd: RawFd) -> bool {
 pub(crate) fn replace(fd: &OwnedFd, by: &OwnedFd) -> Result<(), Errno> {
     let flags = if super::fd::is_standard(fd.as_raw_fd()) { 0 } else { libc::O_CLOEXEC };
     #[cfg(upcall_faults)]
-    crate::faults::refuse("dup3(2)", None)?;
+    crate::faults::refuse("dup3(2)")?;
     // SAFETY: takes integers only; the number keeps its owner.
     check(unsafe { libc::dup3(by.as_raw_fd(), fd.as_raw_fd(), flags) }).map(drop)
 }

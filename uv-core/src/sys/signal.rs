@@ -95,7 +95,7 @@ pub(crate) struct SignalPipe {
 impl SignalPipe {
     pub(crate) fn open() -> Result<Self, Errno> {
         #[cfg(upcall_faults)]
-        crate::faults::refuse("pipe2(2)", None)?;
+        crate::faults::refuse("pipe2(2)")?;
         let (reader, writer) = io::pipe()?;
         set_nonblocking(reader.as_fd(), true)?;
         set_nonblocking(writer.as_fd(), true)?;

@@ -11,10 +11,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// Creates a non-blocking stream socket, with `FD_CLOEXEC`.
 pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
     #[cfg(upcall_faults)]
-    crate::faults::refuse("socket(2)", None)?;
+    crate::faults::refuse("socket(2)")?;
     #[cfg(upcall_faults)]
     if family == libc::AF_INET6 {
-        crate::faults::refuse("socket(2) of IPv6", None)?;
+        crate::faults::refuse("socket(2) of IPv6")?;
     }
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: takes integers only; a descriptor that it returns is new.
@@ -25,7 +25,7 @@ pub(crate) fn stream_socket(family: libc::c_int) -> Result<OwnedFd, Errno> {
 /// `nonblocking_peer` is set.
 pub(crate) fn stream_pair(nonblocking_peer: bool) -> Result<(OwnedFd, OwnedFd), Errno> {
     #[cfg(upcall_faults)]
-    crate::faults::refuse("socketpair(2)", None)?;
+    crate::faults::refuse("socketpair(2)")?;
     let mut fds = [-1; 2];
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
     // SAFETY: the kernel writes two descriptors into the array of two.
@@ -39,7 +39,7 @@ pub(crate) fn stream_pair(nonblocking_peer: bool) -> Result<(OwnedFd, OwnedFd), 
 
 pub(crate) fn bind(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> {
     #[cfg(upcall_faults)]
-    crate::faults::refuse("bind(2)", None)?;
+    crate::faults::refuse("bind(2)")?;
     // SAFETY: pointer and length describe the address, which outlives the call.
     check(unsafe { libc::bind(fd.as_raw_fd(), addr.as_ptr(), addr.len()) }).map(drop)
 }
@@ -47,7 +47,7 @@ pub(crate) fn bind(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> {
 pub(crate) fn connect(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> {
     call("connect(2)", || {
         #[cfg(upcall_faults)]
-        crate::faults::refuse("connect(2)", None)?;
+        crate::faults::refuse_connect(fd)?;
         // SAFETY: pointer and length describe the address, which outlives the call.
         check(unsafe { libc::connect(fd.as_raw_fd(), addr.as_ptr(), addr.len()) }).map(drop)
     })
@@ -84,7 +84,7 @@ pub(crate) fn is_unbound(addr: &SockAddr) -> bool {
 pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
     call("listen(2)", || {
         #[cfg(upcall_faults)]
-        crate::faults::refuse("listen(2)", None)?;
+        crate::faults::refuse("listen(2)")?;
         // SAFETY: takes integers only.
         check(unsafe { libc::listen(fd.as_raw_fd(), backlog) }).map(drop)
     })
@@ -93,12 +93,13 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
 /// Accepts the next connection as a non-blocking socket, with `FD_CLOEXEC`.
 pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    call("accept4(2)", || {
-        #[cfg(upcall_faults)]
-        crate::faults::refuse("accept4(2)", Some(fd))?;
+    let accept = || {
         // SAFETY: null address pointers mean that the peer's address is not wanted; a descriptor that it returns is new.
         unsafe { own(libc::accept4(fd.as_raw_fd(), std::ptr::null_mut(), std::ptr::null_mut(), flags)) }
-    })
+    };
+    #[cfg(upcall_faults)]
+    let accept = || crate::faults::refuse_accept(fd, accept).and_then(|()| crate::faults::progress(accept()));
+    call("accept4(2)", accept)
 }
 
 /// Whether there is input or a connection to accept, or the system cannot tell.
@@ -106,7 +107,7 @@ pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
     let mut question = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let found = call("poll(2)", || {
         #[cfg(upcall_faults)]
-        crate::faults::refuse("poll(2)", None)?;
+        crate::faults::refuse("poll(2)")?;
         // SAFETY: the kernel reads and writes the one structure that it gets.
         check(unsafe { libc::poll(&raw mut question, 1, 0) })
     });
@@ -115,18 +116,33 @@ pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
     found != Ok(0)
 }
 
-/// Ends a connection in both directions, so that what follows an injected failure is what follows a real one.
+/// Breaks a connection off, so that what follows an injected failure is what follows a real one: the peer of a TCP connection
+/// gets a reset, that of another one the end.
 #[cfg(upcall_faults)]
 pub(crate) fn break_off(fd: BorrowedFd<'_>) {
-    // SAFETY: takes integers only. Fails for what is no connected socket.
-    let _ = unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
+    let nothing = libc::sockaddr { sa_family: libc::AF_UNSPEC as _, sa_data: [0; 14] };
+    if is_tcp(fd) {
+        let len = size_of::<libc::sockaddr>() as libc::socklen_t;
+        // SAFETY: pointer and length describe the address, which outlives the call. Fails for what is not connected.
+        let _ = unsafe { libc::connect(fd.as_raw_fd(), &raw const nothing, len) };
+    } else {
+        // SAFETY: takes integers only. Fails for what is no connected socket.
+        let _ = unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
+    }
+}
+
+/// Whether the descriptor is a socket of TCP.
+#[cfg(upcall_faults)]
+pub(crate) fn is_tcp(fd: BorrowedFd<'_>) -> bool {
+    let domain = get_option_by_number(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_DOMAIN);
+    domain.is_ok_and(|domain| matches!(domain, libc::AF_INET | libc::AF_INET6))
 }
 
 /// What the descriptor is ready for now, in the bits of poll(2), for an event that a test reports in the kernel's place.
 #[cfg(upcall_faults)]
-pub(crate) fn readiness(fd: BorrowedFd<'_>) -> libc::c_short {
-    let events = libc::POLLIN | libc::POLLOUT | libc::POLLRDHUP;
-    let mut question = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+pub(crate) fn readiness(fd: RawFd) -> libc::c_short {
+    let events = libc::POLLIN | libc::POLLPRI | libc::POLLOUT | libc::POLLRDHUP;
+    let mut question = libc::pollfd { fd, events, revents: 0 };
     // SAFETY: the kernel reads and writes the one structure that it gets.
     let found = unsafe { libc::poll(&raw mut question, 1, 0) };
     if found > 0 { question.revents } else { 0 }
@@ -134,9 +150,8 @@ pub(crate) fn readiness(fd: BorrowedFd<'_>) -> libc::c_short {
 
 pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     call("shutdown(2)", || {
-        // A connection that has no peer is broken for both sides.
         #[cfg(upcall_faults)]
-        crate::faults::refuse("shutdown(2)", None).inspect_err(|_| break_off(fd))?;
+        crate::faults::refuse_shutdown(fd)?;
         // SAFETY: takes integers only.
         check(unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) }).map(drop)
     })
@@ -222,7 +237,7 @@ pub(crate) fn writev(fd: BorrowedFd<'_>, means: Means, data: &[IoSlice<'_>]) -> 
 
 pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
     #[cfg(upcall_faults)]
-    crate::faults::refuse("getsockname(2)", None)?;
+    crate::faults::refuse("getsockname(2)")?;
     let mut addr = SockAddr::empty();
     // SAFETY: the buffer has room for any address, and its length is the size of that room.
     check(unsafe { libc::getsockname(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) })?;
@@ -231,7 +246,7 @@ pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
 
 pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
     #[cfg(upcall_faults)]
-    crate::faults::refuse("getpeername(2)", None)?;
+    crate::faults::refuse("getpeername(2)")?;
     let mut addr = SockAddr::empty();
     // SAFETY: the buffer has room for any address, and its length is the size of that room.
     check(unsafe { libc::getpeername(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) })?;
@@ -240,6 +255,8 @@ pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> Result<SockAddr, Errno> {
 
 /// Takes the pending error of a socket (`SO_ERROR`).
 pub(crate) fn take_error(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::take_reset(fd)?;
     match get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 => Ok(()),
         error => Err(Errno::from_raw(error)),
@@ -271,7 +288,7 @@ pub(crate) fn set_option(
     // Linux has no reason to refuse TCP_NODELAY; the delay would be in real time, which a world's clock does not know.
     #[cfg(upcall_faults)]
     if (level, name) != (libc::IPPROTO_TCP, libc::TCP_NODELAY) {
-        crate::faults::refuse("setsockopt(2)", None)?;
+        crate::faults::refuse("setsockopt(2)")?;
     }
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: value and length describe one int, which outlives the call.

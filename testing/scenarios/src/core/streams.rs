@@ -89,7 +89,9 @@ fn converse(
         }
         if one_in(3) {
             world.run_for(Duration::from_micros(1 + dice(3_000)))?;
-            ends.took_turn();
+            if !world.has_stalled() {
+                ends.took_turn();
+            }
         }
     }
     finish(world, &ends, &listener)
@@ -119,7 +121,9 @@ fn finish(world: &World, ends: &Rc<Ends>, listener: &Stream) -> Result<(), Strin
     let was_closed = listener.is_closing();
     let is_excused = || was_closed || world.has_met(|fault| !is_passing(fault));
     let finished = world.run_until(|| {
-        ends.took_turn();
+        if !world.has_stalled() {
+            ends.took_turn();
+        }
         take(ends, listener);
         // Connections that were not taken end with the listener.
         if ends.have_connected() && (ends.accepted.get() >= ends.connected() || is_excused()) {
