@@ -273,6 +273,7 @@ impl World {
             return false;
         }
         if member.has_ended(&handle) {
+            drop(handle);
             self.end_by_itself(member);
             return true;
         }
