@@ -26,8 +26,7 @@ const AFTER_CLOSE: &[&str] = &[
 const LAST: &[&str] = &[traced::ON_CLOSE, traced::ON_CLOSE_LISTENING];
 
 /// The upcalls that tell of a request's end.
-const COMPLETIONS: &[&str] =
-    &[traced::ON_WRITE, traced::ON_SHUTDOWN, traced::ON_CONNECT, traced::AFTER_WORK];
+const COMPLETIONS: &[&str] = &[traced::ON_WRITE, traced::ON_SHUTDOWN, traced::ON_CONNECT, traced::AFTER_WORK];
 
 /// A law that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
