@@ -53,7 +53,7 @@ pub(crate) fn resets(world: &World) -> Result<(), String> {
     let address = server.net().address().and_then(|address| address.as_tcp());
     let Some(address) = address else {
         assert!(world.has_met(|fault| fault.call == "getsockname(2)"), "the server has no address");
-        server.close().map_err(super::text)?;
+        server.close().map_err(text)?;
         return world.run();
     };
     drop(env);

@@ -68,7 +68,7 @@ fn expect(running: &mut Running, asked: &Asked) -> Result<(), String> {
         }
         Question::Add(id) => {
             if running.contains_key(id) != error.is_some() {
-                return wrong("a server is added that runs, or one that does not is refused");
+                return wrong("a server is added that runs, or a stopped server is refused");
             }
             running.entry(id.clone()).or_insert(None);
         }
