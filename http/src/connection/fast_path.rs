@@ -45,12 +45,13 @@ pub(super) fn serve(connection: &Rc<Connection>, input: &mut &[u8]) -> bool {
         state.head_completed();
         let context = core.env.new_context(Provider::HttpIncomingMessage);
         let number = pipeline.push(core.pool.take(context, RequestFacts::SIMPLE));
-        let (request, response) =
-            (Request::new(&head, connection, number), Response::first(connection, number));
         // The scope in which this input came runs the queues.
-        let call = || connection.handler.call(|handler| handler.on_request(&request, response));
-        core.env
-            .run_in_context(context, || up_within(ON_REQUEST, || request_facts(&core.env, &request), call));
+        core.env.run_in_context(context, || {
+            let request = Request::new(&head, connection, number);
+            let response = Response::first(connection, number);
+            let call = || connection.handler.call(|handler| handler.on_request(&request, response));
+            up_within(ON_REQUEST, || request_facts(&core.env, &request), call);
+        });
         // Of a request whose response is written there is nothing to tell at its end.
         if !state.is_serving() || !pipeline.is_empty() {
             connection.decoder.set(Decoder::at_end());
