@@ -40,9 +40,8 @@ impl<'a> RequestHead<'a> {
         Self { method, target, form, version, fields, framing, keep_alive: true, expect, upgrade: false }
     }
 
-    /// The fast path: takes the next message off `input`, whole, if it is a `GET` of a path in HTTP/1.1 with the fields of the
-    /// head that `table` has of the same connections, and these are [simple](Meaning::is_simple). `None` means "not decided
-    /// here".
+    /// The fast path: takes the next message off `input` if it is a `GET` of a path in HTTP/1.1 with the fields that `table`
+    /// has, and they are [simple](Meaning::is_simple). `None` means "not decided here".
     #[inline]
     pub(crate) fn repeated<'i: 'a>(
         input: &mut &'i [u8],
