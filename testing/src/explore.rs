@@ -116,7 +116,8 @@ impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
         self
     }
 
-    /// Of 1024 calls that a kind of fault may meet, so many meet it. Default: chosen by each seed, from 0 to 256.
+    /// Of 1024 calls that a kind of fault may meet, so many meet it. Default: chosen by each seed, from 0 to 256. Far above 768 so many
+    /// waits are interrupted that loops seem to spin.
     ///
     /// # Panics
     /// If it is above 1024.

@@ -217,6 +217,8 @@ impl LoopHandle {
         if inner.running.replace(true) {
             return Err(Error::new("run", Errno::EBUSY));
         }
+        #[cfg(upcall_faults)]
+        crate::faults::begin_run(self.backend_fd());
         let _running = OnDrop::new(|| {
             inner.running.set(false);
             inner.stop.set(false);

@@ -36,11 +36,8 @@ const OUTPUT: &str = "a thread of its own writes, which no world sees: uv-core/t
 const POOL: &str = "jobs run on the thread of the test: uv-core/tests/passing.rs";
 
 /// Branches that some runs reach and others do not, which are not judged: the reason, while they are not reached.
-const RARE: &[(Row, &str)] = &[
-    (C(Call::Read, Failure::Ours), "by a read behind a reset, which the world makes by a disconnect"),
-    (B(Branch::ShedWithoutSpare), "by a shortage that meets several calls: uv-core/tests/emfile.rs"),
-    (B(Branch::TroubleWithoutSpare), "by a shortage that lasts: uv-core/tests/emfile.rs"),
-];
+const RARE: &[(Row, &str)] =
+    &[(C(Call::Read, Failure::Ours), "by a read behind a reset, which the world makes by a disconnect")];
 
 /// The branches that no scenario reaches, and why.
 const UNREACHED: &[(Row, &str)] = &[

@@ -28,7 +28,7 @@ pub struct Scenario {
 }
 
 /// Seeds that have shown a mistake, and what it was: every run begins with them. A seed shows another run once its scenario
-/// has changed, so most mistakes have a test of their own, too.
+/// or the harness has changed, so most mistakes have a test of their own, too.
 pub const REGRESSIONS: &[(&str, u64, &str)] = &[
     ("cluster/deaths", 1695, "a worker to which a signal was refused (EPERM) counted as dead"),
     ("cluster/hand-off", 6, "a worker that could not be started shared its id with the next one"),

@@ -160,7 +160,11 @@ pub(crate) fn refuse_accept(
 /// The error that it returns in this world.
 pub(crate) fn refuse_connect(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let is_of_network = |errno| matches!(errno, Errno::EADDRNOTAVAIL | NETWORK_UNREACHABLE);
-    refuse_if("connect(2)", CONNECT, |errno| !is_of_network(errno) || sys::socket::is_tcp(fd))
+    // The question whether a name is bound, which a datagram socket asks, has one true answer.
+    let is_question = !sys::socket::is_stream_socket(fd);
+    refuse_if("connect(2)", CONNECT, |errno| {
+        !(is_question && errno == Errno::ECONNREFUSED) && (!is_of_network(errno) || sys::socket::is_tcp(fd))
+    })
 }
 
 /// Decides whether shutdown(2) finds a connection that a reset has ended, which only TCP knows.
@@ -179,9 +183,15 @@ pub(crate) fn refuse_shutdown(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 /// The reset.
 pub(crate) fn take_reset(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     with(|state| state.ready.take_reset(fd)).flatten().map_or(Ok(()), |errno| {
-        sys::socket::break_off(fd);
+        break_off(fd);
         Err(errno)
     })
+}
+
+/// Ends a connection whose error is told by the call that meets it, and not again by `SO_ERROR`.
+fn break_off(fd: BorrowedFd<'_>) {
+    sys::socket::break_off(fd);
+    let _ = sys::socket::get_option(fd, libc::SOL_SOCKET, libc::SO_ERROR);
 }
 
 fn has_input(fd: BorrowedFd<'_>) -> bool {
@@ -245,10 +255,14 @@ pub(crate) fn limit_fds() -> Option<usize> {
 
 fn transfer(call: &'static str, kinds: &[Kind], fd: BorrowedFd<'_>, len: usize) -> Result<usize, Errno> {
     let is_read = matches!(call, "recv(2)" | "read(2)" | "recvmsg(2)");
+    let is_watched = with(|state| state.ready.is_watched(fd)).unwrap_or(false);
     let is_possible = |kind| match kind {
         Kind::Short => len > 1,
-        Kind::Refused(Errno::ETIMEDOUT) => sys::socket::is_tcp(fd),
-        Kind::Refused(Errno::ECONNRESET) => sys::socket::is_socket(fd.as_raw_fd()),
+        // A reset is an event of a connection that is watched.
+        Kind::Refused(Errno::ETIMEDOUT) => is_watched && sys::socket::is_tcp(fd),
+        Kind::Refused(Errno::ECONNRESET) => {
+            (!is_read || is_watched) && sys::socket::is_socket(fd.as_raw_fd())
+        }
         _ => true,
     };
     with(|state| {
@@ -268,7 +282,7 @@ fn transfer(call: &'static str, kinds: &[Kind], fd: BorrowedFd<'_>, len: usize) 
                 match errno {
                     Errno::EAGAIN => state.ready.again(fd, clock::time(), number),
                     // A connection that failed stays so.
-                    Errno::EPIPE | Errno::ECONNRESET => sys::socket::break_off(fd),
+                    Errno::EPIPE | Errno::ECONNRESET => break_off(fd),
                     _ => {}
                 }
                 Err(errno)

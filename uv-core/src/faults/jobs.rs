@@ -33,8 +33,9 @@ pub fn next_job() -> Option<Duration> {
 /// Runs the jobs that are due. They post to their loops, as a thread of the pool would.
 pub fn run_due() {
     while let Some(job) = with(|state| {
-        let due = state.jobs.0.iter().position(|(due, _)| *due <= clock::time())?;
-        Some(state.jobs.0.remove(due).1)
+        let jobs = &mut state.jobs.0;
+        let (first, (due, _)) = jobs.iter().enumerate().min_by_key(|(_, (due, _))| *due)?;
+        (*due <= clock::time()).then(|| jobs.remove(first).1)
     })
     .flatten()
     {

@@ -2,7 +2,7 @@
 //!
 //! A [`World`] decides, for the thread that has entered it, what the system does to the loops of this thread: which calls
 //! are interrupted, refused or cut short, which readiness is held back and in which order events come, when jobs of the
-//! thread pool run, and what time it is. Sockets, pipes and epoll stay the kernel's own: a fault is something that the kernel
+//! thread pool run, which loops run late, and what time it is. Sockets, pipes and epoll stay the kernel's own: a fault is something that the kernel
 //! may do at this call, so a program may meet every failure that a world shows.
 //!
 //! - Each decision is a number made of the seed, the name of the call and how often that call was made, whether or not it met a
@@ -38,7 +38,7 @@ pub use jobs::{next_job, run_due as run_due_jobs};
 pub use laws::Violation;
 pub use peers::{connect_tcp, connect_unix};
 pub use plan::{Fault, Kind, Plan};
-pub use ready::{forget_loop, is_ready, next_ready, next_ready_after, stall};
+pub use ready::{forget_loop, is_ready, next_ready_after, stall};
 pub use signals::Condition;
 
 pub(crate) use branches::{failed, reached_if};
@@ -51,7 +51,7 @@ pub(crate) use children::{
     remove_child_variable, start_child, unwatch_signal, watch_signal,
 };
 pub(crate) use jobs::take_job;
-pub(crate) use laws::{Span, end_request, progress};
+pub(crate) use laws::{Span, begin_run, end_request, progress};
 pub(crate) use ready::{deregister, new_loop, register, wait};
 
 use children::Children;

@@ -28,7 +28,7 @@ pub enum Kind {
     Held,
     /// The events of one wait come in another order.
     Shuffled,
-    /// A job of the pool takes its time.
+    /// A job of the pool takes its time, or a loop's thread runs later than it could.
     Late,
 }
 
@@ -38,7 +38,7 @@ pub enum Kind {
 pub struct Fault {
     /// The number of the decision, which is the same in every run of the seed that gets there.
     pub number: u64,
-    /// The call, as the trace names it.
+    /// The call, as the trace names it, or what else was decided: `event`, `order`, `job`, `schedule`.
     pub call: &'static str,
     /// How often the call had been made in this world before.
     pub occurrence: u64,

@@ -89,6 +89,10 @@ impl Ready {
         }
     }
 
+    pub(super) fn is_watched(&self, fd: BorrowedFd<'_>) -> bool {
+        self.watched.contains_key(&fd.as_raw_fd())
+    }
+
     /// A reset of the connection arrives later.
     pub(super) fn reset(&mut self, fd: BorrowedFd<'_>, errno: Errno, now: Duration, number: u64) {
         let fd = fd.as_raw_fd();
@@ -186,12 +190,6 @@ pub fn is_ready(event_loop: &LoopHandle) -> bool {
     is_due.unwrap_or(false) || sys::socket::readiness(epoll) & libc::POLLIN != 0
 }
 
-/// When the next event that is held back is due; `None` if none is.
-#[must_use]
-pub fn next_ready() -> Option<Duration> {
-    next_ready_after(Duration::ZERO)
-}
-
 /// When the next event that is held back is due, of those that are due later than `time`: what was due before and was not
 /// taken belongs to a loop that has ended, or stands still.
 #[must_use]
@@ -234,7 +232,7 @@ pub(crate) fn wait(poller: &Poller, timeout: Option<Duration>) -> Result<Batch<'
         if until.is_some() && until <= now {
             return Ok(batch.replaced_by(sources));
         }
-        match [until, next_ready(), super::next_job()].into_iter().flatten().min() {
+        match [until, next_ready_after(clock::time()), super::next_job()].into_iter().flatten().min() {
             Some(next) => super::advance_to(next),
             None => panic!("the loop waits for an event that never comes"),
         }

@@ -157,8 +157,6 @@ pub(crate) fn access_mode(fd: BorrowedFd<'_>) -> Result<(bool, bool), Errno> {
     Ok((mode != libc::O_WRONLY, mode != libc::O_RDONLY))
 }
 
-// These tests are here because closing a standard descriptor, as a daemon does, takes `unsafe`.
-
 /// The number of the open file in its file system; `None` if the descriptor is closed.
 #[cfg(upcall_faults)]
 pub(crate) fn file_number(fd: RawFd) -> Option<u64> {
@@ -169,6 +167,7 @@ pub(crate) fn file_number(fd: RawFd) -> Option<u64> {
     Some(unsafe { known.assume_init() }.st_ino)
 }
 
+// These tests are here because closing a standard descriptor, as a daemon does, takes `unsafe`.
 #[cfg(test)]
 mod tests {
     use crate::sys::alone;

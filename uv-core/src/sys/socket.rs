@@ -125,10 +125,10 @@ pub(crate) fn break_off(fd: BorrowedFd<'_>) {
         let len = size_of::<libc::sockaddr>() as libc::socklen_t;
         // SAFETY: pointer and length describe the address, which outlives the call. Fails for what is not connected.
         let _ = unsafe { libc::connect(fd.as_raw_fd(), &raw const nothing, len) };
-    } else {
-        // SAFETY: takes integers only. Fails for what is no connected socket.
-        let _ = unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
     }
+    // Behind the disconnect, too: what was reset is at its end, unlike a socket that was never connected.
+    // SAFETY: takes integers only. Fails for what is no connected socket.
+    let _ = unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
 /// Whether the descriptor is a socket of TCP.
