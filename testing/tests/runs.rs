@@ -49,7 +49,8 @@ fn a_replay_shows_one_run_and_what_the_run_showed() {
         assert_eq!(outcome.faults, explorer.run(seed).faults, "seed {seed}");
         let times: Vec<f64> =
             trace.iter().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
-        assert!(times.len() > 10, "seed {seed}: {trace:?}");
+        let is_played = outcome.turns > 0; // Otherwise there was no loop.
+        assert!(!is_played || times.len() > 10, "seed {seed}: {trace:?}");
         assert!(times.is_sorted(), "seed {seed}: a second run begins in its trace");
     }
 }

@@ -13,4 +13,4 @@ pub(crate) const ON_CLOSE: &str = "StreamUpcall::on_close";
 /// A listening stream is closed.
 pub(crate) const ON_CLOSE_LISTENING: &str = "AcceptUpcall::on_close";
 /// Work in the pool has ended.
-pub(crate) const AFTER_WORK: &str = "Work::after";
+pub(crate) const AFTER_WORK: &str = "Works::finish";
