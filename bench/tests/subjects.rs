@@ -166,8 +166,19 @@ fn bodies_of_every_size_go_down_and_up() -> Outcome {
         assert_eq!((answer.status(), &*answer.body), ("200", &b"ok"[..]));
     }
     assert_eq!(ask(&address, "GET /size/1048577", b"")?.status(), "404");
-    assert_eq!(&*ask(&address, "GET /", b"")?.body, b"hello");
     server.end()
+}
+
+#[test]
+fn requests_without_bodies_are_answered_by_the_application_itself() -> Outcome {
+    for benchmark in ["http/keep-alive", "http/pipelined", "http/connect"] {
+        let server = start(&["subject", "http", benchmark])?;
+        let address = server.line()?;
+        assert_eq!(&*ask(&address, "GET /", b"")?.body, b"hello", "{benchmark}");
+        assert_eq!(ask(&address, "GET /size/1", b"")?.status(), "404", "{benchmark}");
+        server.end()?;
+    }
+    Ok(())
 }
 
 #[test]
