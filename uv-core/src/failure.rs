@@ -31,6 +31,22 @@ pub enum Call {
     Open,
 }
 
+impl Call {
+    /// All calls, in the order of their declaration.
+    pub const ALL: &'static [Self] = &[
+        Self::Accept,
+        Self::Connect,
+        Self::Read,
+        Self::Write,
+        Self::Pass,
+        Self::Listen,
+        Self::Watch,
+        Self::Poll,
+        Self::Spawn,
+        Self::Open,
+    ];
+}
+
 /// What a failed call affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -204,22 +220,9 @@ mod tests {
         }
     }
 
-    const CALLS: [Call; 10] = [
-        Call::Accept,
-        Call::Connect,
-        Call::Read,
-        Call::Write,
-        Call::Pass,
-        Call::Listen,
-        Call::Watch,
-        Call::Poll,
-        Call::Spawn,
-        Call::Open,
-    ];
-
     #[test]
     fn a_lack_of_memory_or_descriptors_is_a_state_of_the_system_whatever_was_called() {
-        for call in CALLS {
+        for &call in Call::ALL {
             all(call, &[libc::ENOMEM, libc::ENOBUFS, libc::EMFILE, libc::ENFILE], Failure::Passing);
             all(call, &[libc::EBADF, libc::EINVAL, libc::ENOTSOCK, libc::EFAULT], Failure::Ours);
         }

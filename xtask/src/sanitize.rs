@@ -40,6 +40,7 @@ const THREAD: Words = &[
     "--test=spool",
     "--",
     "--skip=sys::fork",
+    "--skip=sys::spawn",
     "--skip=default_action",
     "--skip=a_flood_of_signals",
 ];

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use uv_core::Errno;
 use uv_core::failure::{Call, Failure};
-use uv_core::faults::{Branch, CALLS, ERRNOS, take_failed, take_reached};
+use uv_core::faults::{Branch, ERRNOS, take_failed, take_reached};
 
 /// Seeds of each scenario from which on a run is judged.
 pub(crate) const SEEDS: u64 = 1000;
@@ -35,10 +35,6 @@ const PORT: &str = "asked by pomelo's check of ports, which binds by the standar
 const OUTPUT: &str = "a thread of its own writes, which no world sees: uv-core/tests/spool.rs";
 const POOL: &str = "jobs run on the thread of the test: uv-core/tests/passing.rs";
 
-/// Branches that some runs reach and others do not, which are not judged: the reason, while they are not reached.
-const RARE: &[(Row, &str)] =
-    &[(C(Call::Read, Failure::Ours), "by a read behind a reset, which the world makes by a disconnect")];
-
 /// The branches that no scenario reaches, and why.
 const UNREACHED: &[(Row, &str)] = &[
     (C(Call::Accept, Failure::Ours), OURS),
@@ -49,6 +45,7 @@ const UNREACHED: &[(Row, &str)] = &[
     (C(Call::Connect, Failure::Ours), UNASKED),
     (C(Call::Read, Failure::Waiting), BEFORE),
     (C(Call::Read, Failure::Interrupted), IN_A_ROW),
+    (C(Call::Read, Failure::Ours), OURS),
     (C(Call::Write, Failure::Interrupted), IN_A_ROW),
     (C(Call::Write, Failure::Ours), OURS),
     (C(Call::Pass, Failure::Interrupted), IN_A_ROW),
@@ -144,7 +141,7 @@ impl Counts {
     /// The rows of the table, with how often each was reached and by which errors.
     fn rows(&self) -> Vec<(Row, u64, String)> {
         let mut classes = Vec::<(Row, u64, String)>::new();
-        for (number, call) in CALLS.into_iter().enumerate() {
+        for (number, call) in Call::ALL.iter().copied().enumerate() {
             for errno in (1..ERRNOS as i32).map(Errno::from_raw) {
                 let row = C(call, Failure::of(call, errno));
                 let count = self.failed.get(&(number, errno.raw())).copied().unwrap_or(0);
@@ -181,7 +178,6 @@ impl Counts {
     /// that it has.
     pub(crate) fn judge(&self) -> Vec<String> {
         let wrong = |(row, count, _): (Row, u64, String)| match (count, reason(row)) {
-            _ if is_rare(row) => None,
             (0, None) => Some(format!("no scenario reaches this branch, and no reason is given: {row}")),
             (0, Some(_)) | (_, None) => None,
             (count, Some(reason)) => {
@@ -210,11 +206,7 @@ impl fmt::Display for Row {
 }
 
 fn reason(row: Row) -> Option<&'static str> {
-    UNREACHED.iter().chain(RARE).find(|(known, _)| *known == row).map(|(_, reason)| *reason)
-}
-
-fn is_rare(row: Row) -> bool {
-    RARE.iter().any(|(known, _)| *known == row)
+    UNREACHED.iter().find(|(known, _)| *known == row).map(|(_, reason)| *reason)
 }
 
 #[cfg(test)]

@@ -283,25 +283,12 @@ const _: () = {
     }
 };
 
-/// All calls, in the order of [`Call`].
-pub const CALLS: [Call; 10] = [
-    Call::Accept,
-    Call::Connect,
-    Call::Read,
-    Call::Write,
-    Call::Pass,
-    Call::Listen,
-    Call::Watch,
-    Call::Poll,
-    Call::Spawn,
-    Call::Open,
-];
-
 /// Above every errno of Linux on most machines.
 pub const ERRNOS: usize = 134;
 
 static REACHED: [AtomicU64; Branch::ALL.len()] = [const { AtomicU64::new(0) }; Branch::ALL.len()];
-static FAILED: [AtomicU64; CALLS.len() * ERRNOS] = [const { AtomicU64::new(0) }; CALLS.len() * ERRNOS];
+static FAILED: [AtomicU64; Call::ALL.len() * ERRNOS] =
+    [const { AtomicU64::new(0) }; Call::ALL.len() * ERRNOS];
 
 /// Counts a branch that runs.
 pub fn reached(branch: Branch) {
@@ -335,5 +322,5 @@ pub fn take_reached() -> Vec<u64> {
 pub fn take_failed() -> Vec<(Call, Errno, u64)> {
     let each = FAILED.iter().enumerate().map(|(at, count)| (at, count.swap(0, Ordering::Relaxed)));
     let seen = each.filter(|(_, count)| *count > 0);
-    seen.map(|(at, count)| (CALLS[at / ERRNOS], Errno::from_raw((at % ERRNOS) as i32), count)).collect()
+    seen.map(|(at, count)| (Call::ALL[at / ERRNOS], Errno::from_raw((at % ERRNOS) as i32), count)).collect()
 }

@@ -28,7 +28,7 @@ mod plan;
 mod ready;
 mod signals;
 
-pub use branches::{Branch, CALLS, ERRNOS, reached, take_failed, take_reached};
+pub use branches::{Branch, ERRNOS, reached, take_failed, take_reached};
 pub use children::{
     Started, child_has_argument, deliver_signals, end_child, is_stopped, play_child, real_pid, take_child_fd,
     take_started,

@@ -63,6 +63,42 @@ impl StreamUpcall for Watching {
     }
 }
 
+/// Two pipes, of which one writes what the other reads.
+struct Way {
+    from: Pipe,
+    to: Pipe,
+    writes: Rc<Seen>,
+    reads: Rc<Seen>,
+}
+
+impl Way {
+    fn new(from: Pipe, to: Pipe) -> Self {
+        let (writes, reads) = (Rc::new(Seen::default()), Rc::new(Seen::default()));
+        from.set_upcall(Watching(Rc::clone(&writes)));
+        to.set_upcall(Watching(Rc::clone(&reads)));
+        Self { from, to, writes, reads }
+    }
+
+    /// Reads, if both were opened, or closes both.
+    fn is_open(&self, opened: Result<()>) -> bool {
+        let reads = opened.and_then(|()| self.to.read_start());
+        if reads.is_err() {
+            self.from.close();
+            self.to.close();
+        }
+        reads.is_ok()
+    }
+
+    /// Closes both behind what was asked for, and holds that each write is reported.
+    fn finish(&self, world: &World, asked: u64) -> std::result::Result<(), String> {
+        world.run_until(|| self.writes.completed.get() == asked || self.from.is_closing())?;
+        self.from.close();
+        world.run_until(|| self.reads.has_ended.get() || self.to.is_closing())?;
+        self.to.close();
+        world.run_until(|| self.writes.completed.get() == asked)
+    }
+}
+
 /// A pipe of the kernel between two loops, whose ends children inherit: all bytes come, or its side has failed.
 pub(crate) fn pipes(world: &World) -> std::result::Result<(), String> {
     let (Ok(left), Ok(right)) = (world.event_loop("writer"), world.event_loop("reader")) else {
@@ -70,15 +106,9 @@ pub(crate) fn pipes(world: &World) -> std::result::Result<(), String> {
     };
     world.play_children(|_| {});
     let Ok((reader, writer)) = std::io::pipe() else { return Ok(()) };
-    let (from, to) = (Pipe::new(&left), Pipe::new(&right));
-    let (writes, reads) = (Rc::new(Seen::default()), Rc::new(Seen::default()));
-    from.set_upcall(Watching(Rc::clone(&writes)));
-    to.set_upcall(Watching(Rc::clone(&reads)));
-    let opened =
-        from.open(writer.into()).and_then(|()| to.open(reader.into())).and_then(|()| to.read_start());
-    if opened.is_err() {
-        from.close();
-        to.close();
+    let way = Way::new(Pipe::new(&left), Pipe::new(&right));
+    let Way { from, to, writes, reads } = &way;
+    if !way.is_open(from.open(writer.into()).and_then(|()| to.open(reader.into()))) {
         return Ok(());
     }
     let mut children = Vec::new();
@@ -93,22 +123,18 @@ pub(crate) fn pipes(world: &World) -> std::result::Result<(), String> {
                 (sent, asked) = count(written, &data, sent, asked);
             }
             2 => (sent, asked) = count(from.write(data.clone()), &data, sent, asked),
-            _ => children.extend(inherit(&left, if one_in(2) { &from } else { &to })),
+            _ => children.extend(inherit(&left, if one_in(2) { from } else { to })),
         }
         if one_in(2) {
             world.run_for(Duration::from_micros(1 + dice(2_000)))?;
         }
     }
-    world.run_until(|| writes.completed.get() == asked || from.is_closing())?;
-    from.close();
-    world.run_until(|| reads.has_ended.get() || to.is_closing())?;
-    to.close();
+    way.finish(world, asked)?;
     children.iter().for_each(|child: &Process| child.close());
     world.run()?;
-    assert_eq!(writes.completed.get(), asked, "a write is not reported");
     // A pipe of the kernel stays open behind a failure that was injected.
     if !world.has_met(is_lost) {
-        check_bytes(&reads, sent, reads.has_ended.get() && !writes.has_failed.get());
+        check_bytes(reads, sent, reads.has_ended.get() && !writes.has_failed.get());
     }
     Ok(())
 }
@@ -157,14 +183,10 @@ pub(crate) fn strange_descriptors(world: &World) -> std::result::Result<(), Stri
         return Ok(());
     };
     let takes = one_in(2);
-    let (from, to) = (Pipe::new_ipc(&left), if takes { Pipe::new_ipc(&right) } else { Pipe::new(&right) });
-    let (writes, reads) = (Rc::new(Seen::default()), Rc::new(Seen::default()));
-    from.set_upcall(Watching(Rc::clone(&writes)));
-    to.set_upcall(Watching(Rc::clone(&reads)));
-    let opened = from.open_pair().and_then(|theirs| to.open(theirs)).and_then(|()| to.read_start());
-    if opened.is_err() {
-        from.close();
-        to.close();
+    let to = if takes { Pipe::new_ipc(&right) } else { Pipe::new(&right) };
+    let way = Way::new(Pipe::new_ipc(&left), to);
+    let Way { from, to, writes, reads } = &way;
+    if !way.is_open(from.open_pair().and_then(|theirs| to.open(theirs))) {
         return Ok(());
     }
     let (mut sent, mut asked, mut kinds) = (0, 0, Vec::new());
@@ -183,14 +205,10 @@ pub(crate) fn strange_descriptors(world: &World) -> std::result::Result<(), Stri
             world.run_for(Duration::from_micros(1 + dice(2_000)))?;
         }
     }
-    world.run_until(|| writes.completed.get() == asked || from.is_closing())?;
-    from.close();
-    world.run_until(|| reads.has_ended.get() || to.is_closing())?;
-    to.close();
+    way.finish(world, asked)?;
     world.run()?;
-    assert_eq!(writes.completed.get(), asked, "a write is not reported");
     let has_failed = writes.has_failed.get() || reads.has_failed.get();
-    check_bytes(&reads, sent, !has_failed);
+    check_bytes(reads, sent, !has_failed);
     let received = reads.kinds.borrow();
     assert!(takes || received.is_empty(), "a pipe that takes no descriptors has some");
     // Without room for a descriptor, or its address, that is missing.
