@@ -50,6 +50,14 @@ pub(crate) fn descriptors() -> Result<usize, String> {
         .map_err(|error| format!("open descriptors cannot be counted: {OPEN}: {error}"))
 }
 
+/// The descriptors that this process may open beside those that it has; `None` if the system does not tell.
+pub(crate) fn room() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let soft: usize = files.split_whitespace().next()?.parse().ok()?;
+    Some(soft.saturating_sub(descriptors().ok()?))
+}
+
 /// Runs `work` and returns how many bytes this thread has allocated in it and not freed.
 #[cfg(feature = "memory")]
 pub(crate) fn bytes_left(work: impl FnOnce()) -> i64 {

@@ -14,6 +14,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use uv_core::faults::{Fault, Plan};
 
+/// Descriptors that a scenario may want: with fewer, real refusals would look like mistakes of the scenario.
+const ROOM: usize = 256;
+
 /// One run at a time: tests of one program run in several threads, and descriptors and the level of the log are the process's.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -142,8 +145,11 @@ impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
     /// Runs every seed, and fails with a report of the first that breaks a law: see [`explore`](crate::explore()).
     ///
     /// # Panics
-    /// With the report, as an assertion does.
+    /// With the report, as an assertion does; and if the process may not open 256 further descriptors.
     pub fn explore(&self) {
+        if let Some(room) = check::room().filter(|room| *room < ROOM) {
+            panic!("this process may open {room} descriptors more, too few for a scenario: set `ulimit -n` higher");
+        }
         for seed in seeds::chosen(self.seeds.clone()) {
             if let Err(failure) = self.check(seed) {
                 panic!("{failure}");

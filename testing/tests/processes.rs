@@ -119,6 +119,20 @@ fn leave_no_descriptor() {
 }
 
 #[test]
+fn a_process_without_descriptors_for_a_scenario_is_told() {
+    if is_child() {
+        return explore(0..1, |_| Ok(()));
+    }
+    let program = std::env::current_exe().expect("this program");
+    let shell = "ulimit -n 64; exec \"$0\" --exact a_process_without_descriptors_for_a_scenario_is_told";
+    let output = Command::new("sh").args(["-c", shell]).arg(program).env(CHILD, "1").output();
+    let output = output.expect("a shell");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{output:?}");
+    assert!(told.contains(" descriptors more, too few for a scenario"), "{told}");
+}
+
+#[test]
 fn replays_leave_the_level_of_the_log_as_it_was() {
     if is_child() {
         return replay_in_some_threads();
