@@ -265,13 +265,16 @@ impl Pipe {
     /// Adds read or write permission for all users to the bound path (`uv_pipe_chmod`).
     ///
     /// # Errors
-    /// `EBADF` if the pipe is not bound to a path, `ENOENT` if its socket file no longer exists; any error of the
-    /// system calls.
+    /// `EBADF` if the pipe is not bound to a path, `EINVAL` for no permission at all, `ENOENT` if its socket file no
+    /// longer exists; any error of the system calls.
     pub fn chmod(&self, readable_by_all: bool, writable_by_all: bool) -> Result<()> {
         let PipeName::Path(name) = self.local_name()? else {
             return Err(Error::new("chmod", Errno::EBADF));
         };
         let failed = |errno| Error::new("chmod", errno).on(name.display());
+        if !readable_by_all && !writable_by_all {
+            return Err(failed(Errno::EINVAL));
+        }
         let path = match self.inner().file_path() {
             Some(path) => path.ok_or_else(|| failed(Errno::ENOENT))?,
             // Bound by another process: a relative name may be another file here, so require at least a socket file.

@@ -8,6 +8,7 @@ use crate::layer::trace::Facts;
 use crate::layer::{FlagKind, Flags};
 use crate::sync::Waker;
 use crate::sys::fork::Process;
+use crate::sys::signal::Withheld;
 use crate::{Errno, Error, LAYER, Result};
 use mio::event::Event;
 use mio::unix::SourceFd;
@@ -111,6 +112,8 @@ pub(crate) struct Poller {
     registry: Registry,
     events: Cell<Option<Events>>,
     waker: Arc<Waker>,
+    /// The signal that is blocked during a wait.
+    withheld: Cell<Option<i32>>,
     /// The process that created the epoll instance. Forked children share the instance and its registrations.
     process: Process,
 }
@@ -138,6 +141,7 @@ impl Poller {
             registry,
             events: Cell::new(Some(Events::with_capacity(EVENTS_PER_WAIT))),
             waker,
+            withheld: Cell::new(None),
             process: Process::current(),
         })
     }
@@ -156,6 +160,11 @@ impl Poller {
 
     pub(crate) fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
+    }
+
+    /// Blocks the signal during each wait from now on.
+    pub(crate) fn withhold(&self, signum: i32) {
+        self.withheld.set(Some(signum));
     }
 
     pub(crate) fn fd(&self) -> RawFd {
@@ -205,6 +214,7 @@ impl Poller {
         #[cfg(all(test, upcall_models))]
         self.waker.before_poll(timeout);
         let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
+        let _withheld = self.withheld.get().map(Withheld::new);
         let poll = || (self.poll.borrow_mut().poll(&mut events, timeout), events);
         let (polled, mut events) = LAYER.kernel("epoll_wait(2)", poll, |(_, events)| {
             Facts::saying(format_args!("{} ready", events.iter().count()))

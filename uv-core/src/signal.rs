@@ -65,6 +65,7 @@ impl Signal {
     pub const SIGUSR2: i32 = libc::SIGUSR2;
     pub const SIGTERM: i32 = libc::SIGTERM;
     pub const SIGCHLD: i32 = libc::SIGCHLD;
+    pub const SIGPROF: i32 = libc::SIGPROF;
     pub const SIGCONT: i32 = libc::SIGCONT;
     pub const SIGSTOP: i32 = libc::SIGSTOP;
     pub const SIGWINCH: i32 = libc::SIGWINCH;

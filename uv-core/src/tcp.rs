@@ -113,6 +113,39 @@ impl Tcp {
         Self(Stream::create(event_loop, HandleKind::Tcp, SOCKET))
     }
 
+    /// Like [`new`](Self::new), with an IPv4 socket from the start (`uv_tcp_init_ex` with `AF_INET`): its options can be
+    /// set before it is bound or connected.
+    ///
+    /// ```
+    /// use uv_core::{Loop, Tcp};
+    ///
+    /// let event_loop = Loop::new()?;
+    /// let client = Tcp::new_v4(&event_loop)?;
+    /// client.set_recv_buffer_size(16 * 1024)?;
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Any error of `socket(2)`.
+    pub fn new_v4(event_loop: &LoopHandle) -> Result<Self> {
+        Self::with_socket(event_loop, libc::AF_INET)
+    }
+
+    /// Like [`new_v4`](Self::new_v4), with an IPv6 socket (`AF_INET6`).
+    ///
+    /// # Errors
+    /// Any error of `socket(2)`: `EAFNOSUPPORT` if the kernel has no IPv6.
+    pub fn new_v6(event_loop: &LoopHandle) -> Result<Self> {
+        Self::with_socket(event_loop, libc::AF_INET6)
+    }
+
+    fn with_socket(event_loop: &LoopHandle, family: libc::c_int) -> Result<Self> {
+        let socket = sys::socket::stream_socket(family).map_err(|errno| Error::new("socket", errno))?;
+        let tcp = Self::new(event_loop);
+        tcp.inner().open(socket, SOCKET);
+        Ok(tcp)
+    }
+
     /// The same stream as TCP, or `None` if it is not.
     #[must_use]
     pub fn from_stream(stream: &Stream) -> Option<Self> {
@@ -222,7 +255,8 @@ impl Tcp {
         self.listen(backlog, on_connection)
     }
 
-    /// Connects (`uv_tcp_connect`); `on_connect` reports the result. An unspecified address means this machine.
+    /// Connects (`uv_tcp_connect`); `on_connect` reports the result. An unspecified address means this machine. A
+    /// link-local IPv6 address without a scope means the first interface that has a link-local address.
     ///
     /// # Errors
     /// `EALREADY` while connecting, `EINVAL` if closing or connected, and errors that the system reports immediately,
@@ -236,7 +270,7 @@ impl Tcp {
         if self.is_closing() {
             return Err(failed(Errno::EINVAL));
         }
-        let sockaddr = SockAddr::inet(loopback_if_unspecified(addr));
+        let sockaddr = SockAddr::inet(scoped(loopback_if_unspecified(addr)));
         self.inner().socket(sockaddr.family()).map_err(failed)?;
         self.inner().connect(&sockaddr, addr)
     }
@@ -327,6 +361,17 @@ fn loopback_if_unspecified(mut addr: SocketAddr) -> SocketAddr {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
+    }
+    addr
+}
+
+/// The kernel refuses a link-local address without a scope, because it is one on each interface.
+fn scoped(mut addr: SocketAddr) -> SocketAddr {
+    if let SocketAddr::V6(addr) = &mut addr
+        && addr.ip().is_unicast_link_local()
+        && addr.scope_id() == 0
+    {
+        addr.set_scope_id(sys::interface::first_link_local().unwrap_or(0));
     }
     addr
 }

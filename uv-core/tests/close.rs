@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{BindOptions, Check, Errno, Idle, Tcp, Timer};
+use uv_core::{BindOptions, Check, Errno, Idle, Pipe, Tcp, Timer};
 
 // unpinned in libuv
 #[test]
@@ -177,7 +177,16 @@ fn there_is_a_descriptor_from_the_socket_to_the_close() {
     tcp.close();
     assert_eq!(errno(tcp.fileno()), Errno::EBADF);
     assert_eq!(event_loop.handles()[0].fd, None);
-    event_loop.finish();
+    let (path, pipe) = (socket_path(), Pipe::new(&event_loop));
+    assert_eq!(errno(pipe.fileno()), Errno::EBADF);
+    pipe.bind(path.path()).expect("bind");
+    assert!(pipe.fileno().is_ok());
+    pipe.close();
+    assert_eq!(errno(pipe.fileno()), Errno::EBADF);
+    // An idle watcher has no such method, and no descriptor in the list.
+    Idle::new(&event_loop);
+    assert_eq!(event_loop.handles().last().map(|idle| idle.fd), Some(None));
+    event_loop.close_and_finish();
 }
 
 // libuv: tcp_close, shutdown_close_tcp

@@ -5,7 +5,7 @@ mod alone;
 use std::cell::Cell;
 use std::rc::Rc;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, kill};
-use uv_core::{Loop, RunMode, Signal};
+use uv_core::{Errno, Loop, RunMode, Signal};
 
 fn finish(event_loop: &Loop) {
     assert!(!event_loop.run(RunMode::Default).expect("the loop runs"), "nothing is left alive");
@@ -61,6 +61,34 @@ fn a_child_of_a_process_that_ignores_sighup_ignores_it_too() {
                 process.expect("there is a shell");
                 finish(&event_loop);
             }
+        },
+    );
+    assert!(status.is_none_or(|status| status.success()));
+}
+
+// libuv: kill
+#[test]
+fn a_child_of_a_process_that_blocks_and_ignores_a_signal_can_be_killed_by_it() {
+    let name = "a_child_of_a_process_that_blocks_and_ignores_a_signal_can_be_killed_by_it";
+    let status = alone::status(
+        name,
+        |command| alone::wrap(command, &["env", "--block-signal=TERM", "--ignore-signal=TERM"]),
+        || {
+            let event_loop = Loop::new().expect("a loop");
+            let options = SpawnOptions::new("sleep").arg("1000");
+            let ended = Rc::new(Cell::new(None));
+            let into = Rc::clone(&ended);
+            let process =
+                Process::spawn(&event_loop, &options, move |process: &Process, status: ExitStatus| {
+                    into.set(Some((status.code, status.signal)));
+                    process.close();
+                });
+            let pid = process.expect("there is such a program").pid();
+            kill(pid, 0).expect("it is there");
+            kill(pid, libc::SIGTERM).expect("it may be signalled");
+            finish(&event_loop);
+            assert_eq!(ended.get(), Some((0, libc::SIGTERM)));
+            assert_eq!(kill(pid, 0).expect_err("it is collected").errno(), Errno::ESRCH);
         },
     );
     assert!(status.is_none_or(|status| status.success()));

@@ -64,7 +64,7 @@ fn many_descriptors_of_a_message_are_queued_and_counted_down() {
     event_loop.close_and_finish();
 }
 
-// libuv: ipc_listen_before_write, ipc_tcp_connection, ipc_send_recv
+// libuv: what `uv_pipe_pending_type` tells. The rest of `test-ipc.c`: see `ipc_sharing.rs`
 #[test]
 fn what_arrives_is_identified_and_comes_with_its_own_message() {
     let event_loop = test_loop();

@@ -260,6 +260,39 @@ fn once_with_an_idle_watcher_does_not_block_even_if_that_stops() {
     event_loop.close_and_finish();
 }
 
+// libuv: run_once
+#[test]
+fn once_runs_one_iteration_and_says_whether_anything_is_left() {
+    const TICKS: usize = 64;
+    let event_loop = test_loop();
+    let ticks = Rc::new(Cell::new(0));
+    let count = Rc::clone(&ticks);
+    let idle = Idle::new(&event_loop);
+    idle.start(move |idle: &Idle| {
+        count.set(count.get() + 1);
+        if count.get() == TICKS {
+            idle.stop();
+        }
+    })
+    .expect("start");
+    for tick in 1..=TICKS {
+        assert_eq!(event_loop.run(RunMode::Once), Ok(tick < TICKS));
+        assert_eq!(ticks.get(), tick);
+    }
+    event_loop.close_and_finish();
+}
+
+// libuv: run_nowait
+#[test]
+fn nowait_does_not_wait_for_a_timer() {
+    let event_loop = test_loop();
+    let timer = Timer::new(&event_loop);
+    let hour = Duration::from_secs(3600);
+    timer.start(hour, hour, |_: &Timer| unreachable!("it is not due")).expect("start");
+    assert_eq!(event_loop.run(RunMode::NoWait), Ok(true));
+    event_loop.close_and_finish();
+}
+
 // libuv: idle_starvation
 #[test]
 fn an_idle_watcher_starves_neither_timers_nor_check_nor_input() {
@@ -284,7 +317,7 @@ fn an_idle_watcher_starves_neither_timers_nor_check_nor_input() {
     event_loop.close_and_finish();
 }
 
-// libuv: tcp_ref3, has_ref
+// libuv: see `references.rs`
 #[test]
 fn references_are_idempotent_and_requests_hold_the_loop_without_them() {
     let event_loop = test_loop();

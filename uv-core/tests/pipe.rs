@@ -3,10 +3,13 @@
 mod common;
 
 use common::*;
+use std::cell::Cell;
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use uv_core::socket::PipeName;
-use uv_core::{Errno, Pipe};
+use uv_core::{Errno, Pipe, Prepare, RunMode};
 
 /// A listening pipe that passes every connection to `take`.
 fn serve_at(event_loop: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(Pipe) + 'static) -> Pipe {
@@ -80,35 +83,6 @@ fn a_socket_that_somebody_else_bound_can_be_listened_on() {
     event_loop.close_and_finish();
 }
 
-// libuv: pipe_bind_error_addrnotavail
-#[test]
-fn a_bind_in_a_missing_folder_is_eacces() {
-    let event_loop = test_loop();
-    let error = Pipe::new(&event_loop).bind("/no/such/folder/socket").expect_err("no folder");
-    assert_eq!((error.op(), error.errno()), ("bind", Errno::EACCES));
-    assert_eq!(error.target(), Some("/no/such/folder/socket"));
-    assert_eq!(error.note(), Some("the directory does not exist"));
-    event_loop.close_and_finish();
-}
-
-// libuv: pipe_bind_error_addrinuse, pipe_bind_error_inval, pipe_listen_without_bind
-#[test]
-fn a_used_name_is_reported_at_once_and_listening_then_fails() {
-    let event_loop = test_loop();
-    let path = socket_path();
-    let (first, second) = (Pipe::new(&event_loop), Pipe::new(&event_loop));
-    first.bind(path.path()).expect("bind");
-    assert_eq!(errno(first.bind(path.path())), Errno::EINVAL, "bound already");
-    assert_eq!(errno(second.bind(path.path())), Errno::EADDRINUSE);
-    assert_eq!(errno(second.listen_with(1, |_, _| {})), Errno::EINVAL);
-    assert_eq!(errno(Pipe::new(&event_loop).listen_with(1, |_, _| {})), Errno::EINVAL);
-    second.close();
-    event_loop.turn();
-    assert!(path.path().exists(), "a failed bind owns no path");
-    event_loop.close_and_finish();
-    assert!(!path.path().exists());
-}
-
 // libuv: pipe_connect_bad_name, pipe_connect_to_file
 #[test]
 fn a_failed_connect_is_reported_by_on_connect_only() {
@@ -128,16 +102,64 @@ fn a_failed_connect_is_reported_by_on_connect_only() {
     event_loop.close_and_finish();
 }
 
-// libuv: pipe_overlong_path: with UV_PIPE_NO_TRUNCATE, which libuv calls EINVAL.
+// libuv: pipe_connect_on_prepare
 #[test]
-fn a_name_that_is_too_long_is_refused_at_once() {
+fn a_failed_connect_begun_in_a_prepare_watcher_is_reported() {
     let event_loop = test_loop();
-    let longest = "\0".to_owned() + &"x".repeat(107);
-    let pipe = Pipe::new(&event_loop);
-    assert_eq!(errno(pipe.bind("x".repeat(108))), Errno::ENAMETOOLONG);
-    assert_eq!(errno(pipe.connect("x".repeat(108))), Errno::ENAMETOOLONG);
-    assert_eq!(errno(pipe.bind("a\0b")), Errno::EINVAL);
-    assert_eq!(pipe.bind(&longest), Ok(()), "an abstract name has no NUL behind it");
+    let log = Log::new();
+    let (pipe, prepare) = (Pipe::new(&event_loop), Prepare::new(&event_loop));
+    let (connecting, called) = (pipe.clone(), Cell::new(0));
+    prepare
+        .start(move |_: &Prepare| {
+            called.set(called.get() + 1);
+            let expected = if called.get() == 1 { Ok(()) } else { Err(Errno::EALREADY) };
+            let connected = connecting.connect("/no/such/folder/socket");
+            assert_eq!(connected.map_err(|error| error.errno()), expected);
+        })
+        .expect("start");
+    let closing = pipe.clone();
+    pipe.set_upcall(Tower::new(&log, "pipe").on_connect(move |_| {
+        prepare.close();
+        closing.close();
+    }));
+    event_loop.finish();
+    assert_eq!(log.take(), ["pipe connect ENOENT", "pipe close"]);
+}
+
+// libuv: pipe_server_close
+#[test]
+fn a_server_and_its_client_may_close_in_the_same_call() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let path = socket_path();
+    let (server, client) = (Pipe::new(&event_loop), Pipe::new(&event_loop));
+    server.bind(path.path()).expect("bind");
+    // Whether the connection is announced before the client is connected is open.
+    server.listen_with(0, |_, status| status.expect("a connection")).expect("listen");
+    let ends = [server.clone(), client.clone()];
+    server.set_upcall(Tower::new(&log, "server"));
+    client.set_upcall(Tower::new(&log, "client").on_connect(move |_| ends.iter().for_each(|end| end.close())));
+    client.connect(path.path()).expect("connect");
+    event_loop.finish();
+    assert_eq!(log.take(), ["client connect ok", "client close", "server close"]);
+}
+
+// libuv: pipe_connect_multiple
+#[test]
+fn ten_clients_that_connect_at_once_are_all_connected_and_announced() {
+    const CLIENTS: usize = 10;
+    let event_loop = test_loop();
+    let log = Log::new();
+    let path = socket_path();
+    let announced = log.clone();
+    let _server = serve_at(&event_loop, path.path().as_os_str(), move |_| announced.add("announced"));
+    for _ in 0..CLIENTS {
+        let client = Pipe::new(&event_loop);
+        client.set_upcall(Tower::new(&log, "client"));
+        client.connect(path.path()).expect("connect");
+    }
+    event_loop.until(|| log.lines().len() == 2 * CLIENTS);
+    assert_eq!((log.count("announced"), log.count("client connect ok")), (CLIENTS, CLIENTS));
     event_loop.close_and_finish();
 }
 
@@ -160,29 +182,6 @@ fn a_connect_closed_at_once_is_cancelled_although_the_server_accepted() {
     assert_eq!(log.lines().len(), 6);
 }
 
-// libuv: pipe_getsockname, pipe_getsockname_abstract, pipe_getsockname_autobind
-#[test]
-fn names_are_exact() {
-    let event_loop = test_loop();
-    let path = socket_path();
-    let bound = Pipe::new(&event_loop);
-    assert_eq!(errno(bound.local_name()), Errno::EBADF);
-    bound.bind(path.path()).expect("bind");
-    assert_eq!(bound.local_name(), Ok(PipeName::Path(path.path())));
-    assert_eq!(errno(bound.peer_name()), Errno::ENOTCONN);
-    let hidden = Pipe::new(&event_loop);
-    let name = format!("uv-core-{}", std::process::id());
-    hidden.bind(format!("\0{name}")).expect("bind");
-    assert_eq!(hidden.local_name(), Ok(PipeName::Abstract(name.into_bytes())));
-    let automatic = Pipe::new(&event_loop);
-    automatic.bind("").expect("bind");
-    assert!(matches!(automatic.local_name(), Ok(PipeName::Abstract(name)) if !name.is_empty()));
-    let (pair, _theirs) = opened(&event_loop);
-    assert_eq!(pair.local_name(), Ok(PipeName::Unnamed));
-    assert_eq!(pair.peer_name(), Ok(PipeName::Unnamed));
-    event_loop.close_and_finish();
-}
-
 // libuv: pipe_close_stdout_read_stdin
 #[test]
 fn the_writer_of_a_pipe_closing_is_the_end() {
@@ -201,6 +200,45 @@ fn the_writer_of_a_pipe_closing_is_the_end() {
     event_loop.until(|| log.has("pipe end"));
     assert_eq!(errno(pipe.write("x")), Errno::EPIPE);
     event_loop.close_and_finish();
+}
+
+// libuv: pipe_close_stdout_read_stdin: a pipe without a writer ends in the first turn.
+#[test]
+fn a_pipe_that_has_ended_before_it_is_opened_ends_at_once() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (reader, writer) = std::io::pipe().expect("pipe");
+    drop(writer);
+    let pipe = Pipe::new(&event_loop);
+    pipe.open(reader.into()).expect("open");
+    let this = pipe.clone();
+    pipe.set_upcall(Tower::new(&log, "pipe").on_end(move || this.close()));
+    pipe.read_start().expect("read_start");
+    assert_eq!(event_loop.run(RunMode::NoWait), Ok(false));
+    assert_eq!(log.take(), ["pipe end", "pipe close"]);
+    event_loop.finish();
+}
+
+// libuv: close_fd
+#[test]
+fn a_reader_that_stopped_at_the_last_byte_holds_no_loop_and_meets_the_end_later() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (reader, mut writer) = std::io::pipe().expect("pipe");
+    let pipe = Pipe::new(&event_loop);
+    pipe.open(reader.into()).expect("open");
+    writer.write_all(b"x").expect("write");
+    drop(writer);
+    let (stopping, closing) = (pipe.clone(), pipe.clone());
+    let tower = Tower::new(&log, "pipe").on_read(move |_| stopping.read_stop()).on_end(move || closing.close());
+    pipe.set_upcall(tower);
+    pipe.read_start().expect("read_start");
+    assert_eq!(event_loop.run(RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["pipe read 1"]);
+    assert!(!pipe.is_active());
+    pipe.read_start().expect("read_start");
+    event_loop.finish();
+    assert_eq!(log.take(), ["pipe end", "pipe close"]);
 }
 
 #[test]
@@ -233,47 +271,25 @@ fn the_write_end_of_a_pipe_writes_and_meets_the_reader_going_away() {
 // libuv: pipe_set_non_blocking
 #[test]
 fn try_write_on_a_blocking_pipe_writes_everything() {
-    let event_loop = test_loop();
-    let (pipe, mut theirs) = opened(&event_loop);
-    pipe.set_blocking(true).expect("blocking");
-    let data = vec![3; 1 << 20];
-    let reader = std::thread::spawn(move || {
-        let mut all = vec![0; 1 << 20];
-        theirs.read_exact(&mut all).expect("read");
-        all
-    });
-    assert_eq!(pipe.try_write(&data), Ok(data.len()));
-    assert!(reader.join().expect("join") == data);
-    event_loop.close_and_finish();
-}
-
-// libuv: pipe_set_fchmod
-#[test]
-fn chmod_adds_to_the_mode_of_the_path() {
-    use std::os::unix::fs::PermissionsExt;
-    let event_loop = test_loop();
-    let path = socket_path();
-    let pipe = Pipe::new(&event_loop);
-    assert_eq!(errno(pipe.chmod(true, true)), Errno::EBADF);
-    pipe.bind(path.path()).expect("bind");
-    pipe.chmod(true, false).expect("chmod");
-    assert_eq!(std::fs::metadata(path.path()).expect("stat").permissions().mode() & 0o444, 0o444);
-    pipe.chmod(false, true).expect("chmod");
-    assert_eq!(std::fs::metadata(path.path()).expect("stat").permissions().mode() & 0o666, 0o666);
-    event_loop.close_and_finish();
-}
-
-// unpinned in libuv
-#[test]
-fn closing_a_bound_pipe_removes_its_path_at_once() {
-    let event_loop = test_loop();
-    let path = socket_path();
-    let pipe = Pipe::new(&event_loop);
-    pipe.bind(path.path()).expect("bind");
-    assert!(path.path().exists());
-    pipe.close();
-    assert!(!path.path().exists());
-    event_loop.finish();
+    let (ours, theirs) = UnixStream::pair().expect("socketpair");
+    let (reader, writer) = std::io::pipe().expect("pipe");
+    for (ours, theirs) in [(ours.into(), OwnedFd::from(theirs)), (OwnedFd::from(writer), reader.into())] {
+        let event_loop = test_loop();
+        let pipe = Pipe::new(&event_loop);
+        pipe.open(ours).expect("open");
+        pipe.set_blocking(true).expect("blocking");
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            File::from(theirs).read_to_end(&mut all).expect("read");
+            all
+        });
+        let data = vec![3; 1 << 20];
+        for part in data.chunks(4096) {
+            assert_eq!(pipe.try_write(part), Ok(part.len()));
+        }
+        event_loop.close_and_finish();
+        assert!(reader.join().expect("join") == data);
+    }
 }
 
 #[test]

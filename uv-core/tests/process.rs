@@ -143,6 +143,12 @@ fn children_that_end_together_are_all_reported_and_foreign_ones_left_alone() {
     }
     drop(theirs);
     gate.close();
+    // Between them children that cannot start, which are never reported.
+    let missing = SpawnOptions::new("program-that-had-better-not-exist");
+    for _ in 0..CHILDREN {
+        let on_exit = |_: &Process, _| unreachable!("there is no child");
+        Process::spawn(&event_loop, &missing, on_exit).expect_err("there is no program");
+    }
     finish(&event_loop);
     assert!(codes.borrow().iter().copied().eq(0..20));
     assert_eq!(foreign.wait().expect("no other code has collected it").code(), Some(9));

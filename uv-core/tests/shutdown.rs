@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use std::io::{Read, Write};
-use uv_core::{Errno, Tcp};
+use uv_core::{Errno, Pipe, Tcp};
 
 // libuv: tcp_shutdown_after_write
 #[test]
@@ -32,13 +32,20 @@ fn the_fin_comes_after_everything_that_was_written() {
 #[test]
 fn a_shutdown_and_a_close_at_once_give_one_report_each() {
     let event_loop = test_loop();
-    let log = Log::new();
     let (tcp, _peer) = connected(&event_loop);
-    tcp.set_upcall(Tower::new(&log, "tcp"));
-    tcp.shutdown().expect("shutdown");
-    tcp.close();
+    let pipe = Pipe::new(&event_loop);
+    let _theirs = pipe.open_pair().expect("a pair");
+    let log = Log::new();
+    for stream in [&*tcp, &*pipe] {
+        stream.set_upcall(Tower::new(&log, "stream"));
+        stream.shutdown().expect("shutdown");
+        assert!(!stream.is_closing());
+        stream.close();
+        assert!(stream.is_closing());
+        event_loop.turn();
+        assert_eq!(log.take(), ["stream shutdown ok", "stream close"]);
+    }
     event_loop.finish();
-    assert_eq!(log.take(), ["tcp shutdown ok", "tcp close"]);
 }
 
 // libuv: shutdown_twice, not_writable_after_shutdown

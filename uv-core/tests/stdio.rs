@@ -14,7 +14,8 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
-use uv_core::{Loop, Pipe, Prepare, RunMode, Signal, Timer};
+use uv_core::upcall::StreamUpcall;
+use uv_core::{Error, Loop, Pipe, Prepare, Result, RunMode, Signal, Stream, Timer};
 
 /// `O_NONBLOCK`, and the terminal does not become this process's.
 const NONBLOCKING: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
@@ -25,7 +26,7 @@ fn is_nonblocking(fd: RawFd) -> bool {
     i32::from_str_radix(flags.trim(), 8).expect("an octal number") & libc::O_NONBLOCK != 0
 }
 
-// libuv: spawn_stdout_to_file, spawn_stdout_and_stderr_to_file
+// libuv: spawn_stdout_to_file
 #[test]
 fn output_goes_to_inherited_files() {
     let folder = Folder::new("files");
@@ -44,7 +45,7 @@ fn output_goes_to_inherited_files() {
     assert_eq!(fs::read_to_string(err_path).expect("output"), "err\n");
 }
 
-// libuv: spawn_stdout_and_stderr_to_file2
+// libuv: spawn_stdout_and_stderr_to_file
 #[test]
 fn one_inherited_file_may_serve_two_slots() {
     let folder = Folder::new("file2");
@@ -54,6 +55,27 @@ fn one_inherited_file_may_serve_two_slots() {
     let options = shell("echo out; echo err >&2").stdio([Stdio::Ignore, inherit.clone(), inherit]);
     Process::spawn(&event_loop, &options, exit_into(&Rc::default())).expect("a child");
     finish(&event_loop);
+    assert_eq!(fs::read_to_string(path).expect("output"), "out\nerr\n");
+}
+
+// libuv: spawn_stdout_and_stderr_to_file2: the file is this process's standard error.
+#[test]
+fn the_standard_error_of_this_process_may_serve_two_slots() {
+    let name = "the_standard_error_of_this_process_may_serve_two_slots";
+    let folder = Folder::new("stderr");
+    let (path, file) = folder.file("both");
+    let redirect = |command: &mut Command| {
+        command.stderr(file);
+    };
+    let status = alone::status(name, redirect, || {
+        let event_loop = Loop::new().expect("a loop");
+        let slots = [Stdio::Ignore, Stdio::InheritFd(2), Stdio::InheritFd(2)];
+        let options = shell("echo out; echo err >&2").stdio(slots);
+        Process::spawn(&event_loop, &options, exit_into(&Rc::default())).expect("a child");
+        finish(&event_loop);
+    });
+    let Some(status) = status else { return };
+    assert!(status.success());
     assert_eq!(fs::read_to_string(path).expect("output"), "out\nerr\n");
 }
 
@@ -129,6 +151,41 @@ fn what_is_written_to_the_childs_input_comes_back_from_its_output() {
     finish(&event_loop);
     assert_eq!((output.text().as_str(), output.ended(), unused.ended()), ("a line\n", true, true));
     assert_eq!(status.get().map(ExitStatus::success), Some(true));
+}
+
+// libuv: spawn_and_ping: the child ends because its input does.
+#[test]
+fn a_ping_is_answered_by_a_child_that_is_there() {
+    let event_loop = Loop::new().expect("a loop");
+    let (stdin, stdout, status) = (Pipe::new(&event_loop), Pipe::new(&event_loop), Rc::default());
+    let slots = [Stdio::Pipe(stdin.clone()), Stdio::Pipe(stdout.clone())];
+    let child = Process::spawn(&event_loop, &SpawnOptions::new("cat").stdio(slots), exit_into(&status));
+    child.expect("a child").kill(0).expect("it is there");
+    let output = Output::of(&stdout);
+    stdin.set_upcall(CloseOnWrite);
+    stdin.write("TEST").expect("the child's input takes a write");
+    assert_eq!(status.get(), None);
+    finish(&event_loop);
+    assert_eq!((output.text().as_str(), output.ended()), ("TEST", true));
+    assert_eq!(status.get().map(ExitStatus::success), Some(true));
+}
+
+/// Closes its pipe when something was written to it.
+struct CloseOnWrite;
+
+impl StreamUpcall for CloseOnWrite {
+    fn on_read(&mut self, _: &Stream, _: &[u8]) {}
+
+    fn on_end(&mut self, _: &Stream) {}
+
+    fn on_read_error(&mut self, _: &Stream, error: Error) {
+        panic!("{error}");
+    }
+
+    fn on_write(&mut self, stream: &Stream, result: Result<()>) {
+        result.expect("the child reads");
+        stream.close();
+    }
 }
 
 // libuv: spawn_stdio_greater_than_3

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use std::cell::Cell;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::{BindOptions, Errno, Tcp, Timer};
@@ -201,22 +201,32 @@ fn a_used_port_met_by_bind_is_reported_by_the_connect() {
     client.set_upcall(Tower::new(&log, "client"));
     assert_eq!(client.bind(addr, BindOptions::default()), Ok(()));
     client.connect(addr).expect("connect");
+    assert_eq!(errno(client.local_addr()), Errno::EADDRINUSE, "until it is reported");
     event_loop.until(|| log.has("client connect EADDRINUSE"));
+    assert!(client.local_addr().is_ok(), "and no longer");
     event_loop.close_and_finish();
 }
 
 // libuv: connect_unspecified
 #[test]
 fn an_unspecified_address_means_this_machine() {
-    let event_loop = test_loop();
-    let log = Log::new();
-    let (_server, addr) = serve(&event_loop, |connection| connection.close());
-    let client = Tcp::new(&event_loop);
-    client.set_upcall(Tower::new(&log, "client"));
-    client.connect(SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()))).expect("connect");
-    event_loop.until(|| log.has("client connect ok"));
-    assert!(client.peer_addr().expect("a peer").ip().is_loopback());
-    event_loop.close_and_finish();
+    for unspecified in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+        let event_loop = test_loop();
+        let log = Log::new();
+        let server = Tcp::new(&event_loop);
+        if server.bind(SocketAddr::new(unspecified, 0), BindOptions::default()).is_ok() {
+            server.listen_with(8, |server, _| server.accept().expect("accept").close()).expect("listen");
+            let port = server.local_addr().expect("an address").port();
+            let client = Tcp::new(&event_loop);
+            client.set_upcall(Tower::new(&log, "client"));
+            client.connect(SocketAddr::new(unspecified, port)).expect("connect");
+            event_loop.until(|| log.has("client connect ok"));
+            assert!(client.peer_addr().expect("a peer").ip().is_loopback());
+        } else {
+            assert!(unspecified.is_ipv6(), "only IPv6 may be turned off");
+        }
+        event_loop.close_and_finish();
+    }
 }
 
 #[test]
@@ -300,4 +310,47 @@ fn a_socket_connects_to_another_one_from_the_same_port() {
     client.connect(addr).expect("to connect");
     event_loop.until(|| log.has("client connect ok"));
     event_loop.close_and_finish();
+}
+
+// libuv: tcp_local_connect_timeout, tcp6_local_connect_timeout
+#[test]
+fn a_port_of_this_machine_that_nobody_listens_on_refuses_at_once() {
+    for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let Ok(unused) = TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()) else {
+            println!("skipped: this machine has no IPv6");
+            continue;
+        };
+        let event_loop = test_loop();
+        let log = Log::new();
+        let client = Tcp::new(&event_loop);
+        client.set_upcall(Tower::new(&log, "client"));
+        client.connect(unused).expect("connect");
+        // Would give the connect up as cancelled.
+        let timer = Timer::new(&event_loop);
+        timer
+            .start(Duration::from_secs(20), Duration::ZERO, |timer: &Timer| timer.loop_handle().close_all())
+            .expect("start");
+        event_loop.until(|| !log.lines().is_empty());
+        assert_eq!(log.take(), ["client connect ECONNREFUSED"]);
+        event_loop.close_and_finish();
+    }
+}
+
+// libuv: tcp_connect6_link_local
+#[test]
+fn a_link_local_address_without_a_scope_is_one_of_the_first_interface() {
+    let addresses = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    if !addresses.lines().any(|line| line.starts_with("fe80")) {
+        return println!("skipped: no interface has a link-local address");
+    }
+    let event_loop = test_loop();
+    let log = Log::new();
+    let client = Tcp::new(&event_loop);
+    client.set_upcall(Tower::new(&log, "client"));
+    // The kernel refuses the address as it stands with EINVAL.
+    let nobody = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xbad, 0xbabe);
+    client.connect(SocketAddr::from((nobody, 1337))).expect("connect");
+    client.close();
+    event_loop.finish();
+    assert_eq!(log.take(), ["client connect ECANCELED", "client close"]);
 }

@@ -49,7 +49,7 @@ fn open_refuses_what_is_no_socket_and_a_closing_handle() {
     event_loop.finish();
 }
 
-// libuv: tcp_bind_error, tcp_create_socket_early
+// libuv: the rest of `test-tcp-bind-error.c`: see `tcp_bind.rs`
 #[test]
 fn a_bad_bind_is_refused() {
     let event_loop = test_loop();
@@ -80,6 +80,36 @@ fn addresses_are_known_once_there_is_a_socket() {
     let (server, addr) = bound(&event_loop);
     assert!(addr.ip().is_loopback() && addr.port() != 0);
     assert_eq!(errno(server.peer_addr()), Errno::ENOTCONN);
+    event_loop.close_and_finish();
+}
+
+// libuv: getsockname_tcp
+#[test]
+fn both_ends_of_a_connection_know_each_others_address() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let server = Tcp::new(&event_loop);
+    server.bind(([0, 0, 0, 0], 0).into(), BindOptions::default()).expect("bind");
+    let addr = server.local_addr().expect("an address");
+    assert!(addr.ip().is_unspecified() && addr.port() != 0);
+    assert_eq!(errno(server.peer_addr()), Errno::ENOTCONN);
+    let client = Tcp::new(&event_loop);
+    let (seen, other) = (log.clone(), client.clone());
+    server
+        .listen_with(128, move |server, _| {
+            let accepted = Tcp::from_stream(&server.accept().expect("accept")).expect("it is TCP");
+            assert_eq!(accepted.local_addr(), other.peer_addr());
+            assert_eq!(accepted.peer_addr(), other.local_addr());
+            seen.add("accepted");
+        })
+        .expect("listen");
+    client.set_upcall(Tower::new(&log, "client"));
+    let loopback = SocketAddr::from(([127, 0, 0, 1], addr.port()));
+    client.connect(loopback).expect("connect");
+    let ours = client.local_addr().expect("known as soon as it connects");
+    assert!(ours.ip().is_loopback() && ours.port() != 0);
+    event_loop.until(|| log.has("accepted") && log.has("client connect ok"));
+    assert_eq!((client.local_addr(), client.peer_addr()), (Ok(ours), Ok(loopback)));
     event_loop.close_and_finish();
 }
 
@@ -138,7 +168,7 @@ fn buffer_sizes_read_back_doubled() {
     event_loop.close_and_finish();
 }
 
-// libuv: tcp_close_reset_client, tcp_close_reset_accepted
+// libuv: tcp_close_reset_client
 #[test]
 fn close_reset_sends_a_reset() {
     let event_loop = test_loop();
@@ -184,6 +214,53 @@ fn close_reset_gives_up_a_shutdown_that_waits_behind_what_is_queued() {
     assert_eq!(log.take().last().map(String::as_str), Some("tcp close"));
     let error = peer.read_to_end(&mut Vec::new()).expect_err("a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+// libuv: tcp_close_reset_accepted, tcp_close_reset_accepted_after_shutdown, tcp_close_reset_accepted_after_socket_shutdown
+#[test]
+fn an_accepted_connection_is_reset_unless_its_fin_is_on_the_way() {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Before {
+        Nothing,
+        Shutdown,
+        SocketShutdown,
+    }
+    for before in [Before::Nothing, Before::Shutdown, Before::SocketShutdown] {
+        let event_loop = test_loop();
+        let log = Log::new();
+        let seen = log.clone();
+        let (_server, addr) = serve(&event_loop, move |connection| {
+            let this = connection.clone();
+            connection.set_upcall(Tower::new(&seen, "accepted").on_read(move |_| {
+                if before == Before::Shutdown {
+                    this.shutdown().expect("shutdown");
+                    assert_eq!(errno(this.close_reset()), Errno::EINVAL);
+                    return;
+                }
+                if before == Before::SocketShutdown {
+                    let socket = TcpStream::from(this.try_clone_fd().expect("a second descriptor"));
+                    socket.shutdown(Shutdown::Both).expect("shutdown");
+                }
+                assert_eq!(this.close_reset(), Ok(()));
+                assert_eq!(errno(this.shutdown()), Errno::ENOTCONN);
+            }));
+            connection.read_start().expect("read_start");
+        });
+        let mut peer = TcpStream::connect(addr).expect("connect");
+        peer.write_all(b"PING").expect("write");
+        let last = if before == Before::Shutdown { "accepted shutdown ok" } else { "accepted close" };
+        event_loop.until(|| log.has(last));
+        assert_eq!(log.take(), ["accepted read 4", last]);
+        let told = peer.read(&mut [0]);
+        match before {
+            Before::Nothing => {
+                assert_eq!(told.expect_err("a reset").kind(), std::io::ErrorKind::ConnectionReset);
+            }
+            // The end came first: whether the reset behind it is told, the kernel decides.
+            _ => assert!(!matches!(told, Ok(1..)), "{told:?}"),
+        }
+        event_loop.close_and_finish();
+    }
 }
 
 // libuv: tcp_close_reset_client_after_socket_shutdown

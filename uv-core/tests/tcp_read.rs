@@ -58,13 +58,22 @@ fn the_end_stops_reading_and_neither_closes_nor_stops_writing() {
 fn after_the_end_a_stream_is_still_readable_and_ends_again() {
     let event_loop = test_loop();
     let log = Log::new();
-    let (tcp, peer) = reader(&event_loop, &log);
-    drop(peer);
-    event_loop.until(|| log.has("tcp end"));
-    assert!(tcp.is_readable() && tcp.is_writable());
+    let (tcp, peer) = connected(&event_loop);
+    let (this, ends) = (tcp.clone(), Cell::new(0));
+    tcp.set_upcall(Tower::new(&log, "tcp").on_end(move || {
+        assert!(this.is_readable() && this.is_writable());
+        ends.set(ends.get() + 1);
+        if ends.get() < 3 {
+            this.read_start().expect("read_start");
+        } else {
+            this.close();
+            assert!(!this.is_readable() && !this.is_writable());
+        }
+    }));
     tcp.read_start().expect("read_start");
-    event_loop.until(|| log.count("tcp end") == 2);
-    event_loop.close_and_finish();
+    drop(peer);
+    event_loop.finish();
+    assert_eq!(log.take(), ["tcp end", "tcp end", "tcp end", "tcp close"]);
 }
 
 // libuv: not_readable_nor_writable_on_read_error, tcp_rst
@@ -106,6 +115,75 @@ fn a_stop_in_on_read_ends_the_reading_at_once_and_nothing_is_lost() {
         assert_eq!(log.lines().len(), reads, "one read for each start");
     }
     assert!(!tcp.is_active());
+    event_loop.close_and_finish();
+}
+
+// libuv: tcp_read_stop
+#[test]
+fn a_stop_with_a_write_on_its_way_reads_nothing_and_the_write_is_reported() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = reader(&event_loop, &log);
+    event_loop.turn();
+    peer.write_all(b"not read").expect("write");
+    tcp.write("PING").expect("write");
+    tcp.read_stop();
+    event_loop.until(|| log.has("tcp write ok"));
+    tcp.close();
+    event_loop.finish();
+    assert_eq!(log.take(), ["tcp write ok", "tcp close"]);
+}
+
+// libuv: tcp_close_after_read_timeout
+#[test]
+fn a_silent_connection_closed_by_a_timer_is_closed_once_and_ends_at_its_peer() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let seen = log.clone();
+    let (server, addr) = serve(&event_loop, move |connection| {
+        let this = connection.clone();
+        connection.set_upcall(Tower::new(&seen, "server").on_end(move || this.close()));
+        connection.read_start().expect("read_start");
+    });
+    server.unref();
+    let (client, timer) = (Tcp::new(&event_loop), Timer::new(&event_loop));
+    let (connected, silent) = (client.clone(), log.clone());
+    client.set_upcall(Tower::new(&log, "client").on_connect(move |_| {
+        connected.read_start().expect("read_start");
+        let (client, silent) = (connected.clone(), silent.clone());
+        let give_up = move |timer: &Timer| {
+            assert!(!silent.lines().iter().any(|line| line.contains("read")), "the peer has sent nothing");
+            client.read_stop();
+            client.close();
+            timer.close();
+        };
+        timer.start(Duration::from_millis(20), Duration::ZERO, give_up).expect("start");
+    }));
+    client.connect(addr).expect("connect");
+    // The listener does not hold the loop: it ends when both ends of the connection are closed.
+    assert_eq!(event_loop.run(uv_core::RunMode::Default), Ok(false));
+    assert_eq!(log.take(), ["client connect ok", "client close", "server end", "server close"]);
+    event_loop.close_and_finish();
+}
+
+// libuv: tcp_read_stop_start: with a write to a peer that has closed, and a second reader.
+#[test]
+fn a_start_after_a_write_to_a_closed_peer_is_told_the_end() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = connected(&event_loop);
+    let (this, first) = (tcp.clone(), Cell::new(true));
+    tcp.set_upcall(Tower::new(&log, "tcp").on_read(move |_| {
+        assert!(first.replace(false), "there is one message");
+        this.write("into the void").expect("write");
+        this.read_stop();
+        this.read_start().expect("read_start");
+    }));
+    tcp.read_start().expect("read_start");
+    peer.write_all(b"1234567").expect("write");
+    drop(peer);
+    event_loop.until(|| log.has("tcp end") || log.has("tcp error ECONNRESET"));
+    assert_eq!(log.count("tcp read 7"), 1);
     event_loop.close_and_finish();
 }
 

@@ -15,6 +15,25 @@ fn log_as(log: &Log, name: &'static str) -> impl FnMut(&Timer) + 'static + use<>
     move |_: &Timer| log.add(name)
 }
 
+// libuv: timer_init, active
+#[test]
+fn a_timer_is_active_from_its_start_to_its_stop_or_close() {
+    let event_loop = test_loop();
+    let timer = Timer::new(&event_loop);
+    assert_eq!((timer.repeat(), timer.due_in()), (Duration::ZERO, Duration::ZERO));
+    let start = || timer.start(1000 * MS, Duration::ZERO, |_: &Timer| unreachable!("it is closed before"));
+    for _ in 0..2 {
+        assert!(!timer.is_active() && !timer.is_closing());
+        start().expect("start");
+        assert!(timer.is_active() && !timer.is_closing());
+        timer.stop();
+    }
+    start().expect("start");
+    timer.close();
+    assert!(!timer.is_active() && timer.is_closing());
+    event_loop.finish();
+}
+
 // libuv: timer_order
 #[test]
 fn equal_deadlines_fire_in_the_order_of_their_starts() {

@@ -72,23 +72,25 @@ fn cancelling_queued_work_reports_ecanceled_later() {
     let _pool = pool();
     let event_loop = Loop::new().expect("a loop");
     let filled = fill_pool(&event_loop);
-    let outcome = Rc::new(RefCell::new(None));
-    let queued = {
-        let outcome = Rc::clone(&outcome);
-        event_loop.queue_work(
-            || unreachable!("cancelled"),
-            move |result: Result<(), _>| {
-                outcome.replace(Some(result));
-            },
-        )
+    let outcomes = Rc::new(RefCell::new(Vec::new()));
+    let queue = |number: usize| {
+        let outcomes = Rc::clone(&outcomes);
+        let after = move |result: Result<(), _>| outcomes.borrow_mut().push((number, result));
+        event_loop.queue_work(|| unreachable!("cancelled"), after)
     };
-    queued.cancel().expect("it has not begun");
-    assert!(outcome.borrow().is_none(), "never from inside the call");
-    assert_eq!(queued.cancel().expect_err("cancelled already").errno(), Errno::EBUSY);
+    let queued: Vec<_> = (0..16).map(queue).collect();
+    for work in &queued {
+        work.cancel().expect("it has not begun");
+        assert_eq!(work.cancel().expect_err("cancelled already").errno(), Errno::EBUSY);
+    }
+    assert!(outcomes.borrow().is_empty(), "never from inside the call");
     drop(filled);
     finish(&event_loop);
-    let result = outcome.take().expect("after was called").expect_err("cancelled");
-    assert_eq!((result.op(), result.errno()), ("queue_work", Errno::ECANCELED));
+    assert_eq!(outcomes.borrow().len(), 16, "each is reported once");
+    for (index, (number, result)) in outcomes.take().into_iter().enumerate() {
+        let error = result.expect_err("cancelled");
+        assert_eq!((index, error.op(), error.errno()), (number, "queue_work", Errno::ECANCELED));
+    }
 }
 
 // libuv: threadpool_cancel_when_busy

@@ -3,5 +3,6 @@
 mod code;
 mod face;
 mod files;
+mod libuv;
 mod sources;
 mod words;

@@ -25,7 +25,7 @@ impl StreamInner {
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
         self.note_risky_port(addr);
         self.make_nonblocking(fd).map_err(failed)?;
-        let delayed = self.cold.peek(|cold| cold.delayed_error.take()).flatten();
+        let delayed = self.delayed_error();
         let result = match delayed {
             Some(errno) => Err(errno),
             None => sys::socket::connect(fd, addr),
@@ -135,6 +135,7 @@ impl Stream {
         let inner = &self.0;
         let result = result.and_then(|()| inner.check_other_end());
         inner.clear(CONNECTING);
+        inner.cold.peek(|cold| cold.delayed_error = None);
         inner.event_loop().end_request();
         if result.is_ok() {
             inner.set(READABLE | WRITABLE);

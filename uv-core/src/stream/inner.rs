@@ -46,7 +46,7 @@ pub(crate) struct StreamInner {
 /// The rare state: for streams that bind or connect, for IPC pipes, and for streams with a failure.
 #[derive(Default)]
 pub(super) struct Cold {
-    /// The `EADDRINUSE` of `bind`, which `listen` or `connect` reports.
+    /// The `EADDRINUSE` of `bind`, which `listen` or `on_connect` reports.
     pub(super) delayed_error: Option<Errno>,
     /// Received descriptors that are not yet taken.
     pub(super) received: VecDeque<OwnedFd>,

@@ -13,6 +13,7 @@ pub(crate) mod environment;
 pub(crate) mod fd;
 pub(crate) mod fork;
 pub(crate) mod handshake;
+pub(crate) mod interface;
 pub(crate) mod message;
 pub(crate) mod output;
 pub(crate) mod process;

@@ -315,6 +315,27 @@ pub(super) fn set_mask(mask: &libc::sigset_t) -> libc::sigset_t {
     before
 }
 
+/// Keeps a signal from this thread: what comes meanwhile is delivered when the guard is dropped.
+pub(crate) struct Withheld(libc::sigset_t);
+
+impl Withheld {
+    pub(crate) fn new(signum: i32) -> Self {
+        let (mut set, mut before) = (no_signals(), no_signals());
+        // SAFETY: the sets outlive the calls. They fail only for an unknown signal or first argument.
+        unsafe {
+            libc::sigaddset(&raw mut set, signum);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Withheld {
+    fn drop(&mut self) {
+        set_mask(&self.0);
+    }
+}
+
 /// Unblocks `signum` on this thread. A signal that all threads block is never delivered, and a process inherits the
 /// mask of the process that started it.
 fn unblock(signum: i32) {
