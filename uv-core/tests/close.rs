@@ -184,7 +184,7 @@ fn there_is_a_descriptor_from_the_socket_to_the_close() {
     pipe.close();
     assert_eq!(errno(pipe.fileno()), Errno::EBADF);
     // An idle watcher has no such method, and no descriptor in the list.
-    Idle::new(&event_loop);
+    let _idle = Idle::new(&event_loop);
     assert_eq!(event_loop.handles().last().map(|idle| idle.fd), Some(None));
     event_loop.close_and_finish();
 }

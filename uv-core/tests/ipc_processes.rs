@@ -133,7 +133,8 @@ fn two_bound_sockets(event_loop: &TestLoop) -> [Stream; 2] {
 }
 
 fn is_the_same_socket(sent: &Stream, back: &Stream) {
-    let addr = |stream: &Stream| Tcp::from_stream(stream).expect("it is TCP").local_addr().expect("an address");
+    let addr =
+        |stream: &Stream| Tcp::from_stream(stream).expect("it is TCP").local_addr().expect("an address");
     assert_eq!(addr(sent), addr(back));
 }
 
@@ -147,7 +148,8 @@ fn two_bound_pipes(event_loop: &TestLoop) -> [Stream; 2] {
 }
 
 fn is_the_same_pipe(sent: &Stream, back: &Stream) {
-    let name = |stream: &Stream| Pipe::from_stream(stream).expect("it is a pipe").local_name().expect("a name");
+    let name =
+        |stream: &Stream| Pipe::from_stream(stream).expect("it is a pipe").local_name().expect("a name");
     assert_eq!(name(sent), name(back));
     assert!(matches!(name(back), PipeName::Abstract(_)));
 }

@@ -25,14 +25,6 @@ fn serve_at(event_loop: &TestLoop, name: &std::ffi::OsStr, mut take: impl FnMut(
     server
 }
 
-/// A pipe of the loop, and its other end.
-fn opened(event_loop: &TestLoop) -> (Pipe, UnixStream) {
-    let (ours, theirs) = UnixStream::pair().expect("socketpair");
-    let pipe = Pipe::new(event_loop);
-    pipe.open(ours.into()).expect("open");
-    (pipe, theirs)
-}
-
 #[test]
 fn a_connection_over_a_path_carries_bytes_both_ways() {
     let event_loop = test_loop();
@@ -97,7 +89,7 @@ fn a_failed_connect_is_reported_by_on_connect_only() {
     file.connect(path.path()).expect("connect");
     assert_eq!(errno(file.connect(path.path())), Errno::EALREADY);
     assert!(log.lines().is_empty() && event_loop.is_alive());
-    assert_eq!(event_loop.run(uv_core::RunMode::Default), Ok(false));
+    assert_eq!(event_loop.run(RunMode::Default), Ok(false));
     assert_eq!(log.take(), ["missing connect ENOENT", "file connect ECONNREFUSED"]);
     event_loop.close_and_finish();
 }
@@ -138,7 +130,8 @@ fn a_server_and_its_client_may_close_in_the_same_call() {
     server.listen_with(0, |_, status| status.expect("a connection")).expect("listen");
     let ends = [server.clone(), client.clone()];
     server.set_upcall(Tower::new(&log, "server"));
-    client.set_upcall(Tower::new(&log, "client").on_connect(move |_| ends.iter().for_each(|end| end.close())));
+    client
+        .set_upcall(Tower::new(&log, "client").on_connect(move |_| ends.iter().for_each(|end| end.close())));
     client.connect(path.path()).expect("connect");
     event_loop.finish();
     assert_eq!(log.take(), ["client connect ok", "client close", "server close"]);
@@ -230,7 +223,8 @@ fn a_reader_that_stopped_at_the_last_byte_holds_no_loop_and_meets_the_end_later(
     writer.write_all(b"x").expect("write");
     drop(writer);
     let (stopping, closing) = (pipe.clone(), pipe.clone());
-    let tower = Tower::new(&log, "pipe").on_read(move |_| stopping.read_stop()).on_end(move || closing.close());
+    let tower =
+        Tower::new(&log, "pipe").on_read(move |_| stopping.read_stop()).on_end(move || closing.close());
     pipe.set_upcall(tower);
     pipe.read_start().expect("read_start");
     assert_eq!(event_loop.run(RunMode::Default), Ok(false));
@@ -313,7 +307,7 @@ fn a_regular_file_can_be_read_to_its_end() {
     let path = socket_path();
     std::fs::write(path.path(), vec![1; 100_000]).expect("write");
     let pipe = Pipe::new(&event_loop);
-    pipe.open(std::fs::File::open(path.path()).expect("open").into()).expect("open");
+    pipe.open(File::open(path.path()).expect("open").into()).expect("open");
     pipe.set_upcall(Tower::new(&log, "file"));
     pipe.read_start().expect("read_start");
     event_loop.until(|| log.has("file end"));

@@ -35,7 +35,9 @@ pub(crate) fn wrong_calls(world: &World) -> Result<(), String> {
 }
 
 fn misuse(world: &World, event_loop: &LoopHandle) {
-    let tcp = Tcp::new(event_loop);
+    // One without a socket, and one with a socket that is neither bound nor connected.
+    let early = Tcp::new_v4(event_loop).unwrap_or_else(|_| Tcp::new(event_loop));
+    let tcps = [Tcp::new(event_loop), early];
     let pipes = [Pipe::new(event_loop), Pipe::new_ipc(event_loop)];
     let timer = Timer::new(event_loop);
     let signal = Signal::new(event_loop);
@@ -44,11 +46,11 @@ fn misuse(world: &World, event_loop: &LoopHandle) {
     let check = Check::new(event_loop);
     let wake = Async::new(event_loop, |_: &Async| {});
     for _ in 0..dice(60) {
-        let pipe = &pipes[dice(2) as usize];
+        let (tcp, pipe) = (&tcps[dice(2) as usize], &pipes[dice(2) as usize]);
         match dice(14) {
-            0..2 => call_stream(&tcp),
+            0..2 => call_stream(tcp),
             2..5 => call_stream(pipe),
-            5..7 => call_tcp(&tcp),
+            5..7 => call_tcp(tcp),
             7..9 => call_pipe(world, pipe),
             9 => call_timer(&timer),
             10 => {
@@ -130,7 +132,7 @@ fn call_pipe(world: &World, pipe: &Pipe) {
         4 => drop(pipe.open_pair()),
         5 => drop(pipe.write_fds("data", Vec::new())),
         6 => drop(pipe.write_fds("", Vec::new())),
-        7 => drop((pipe.pending_count(), pipe.take_received(), pipe.chmod(true, true))),
+        7 => drop((pipe.pending_count(), pipe.take_received(), pipe.chmod(one_in(2), one_in(2)))),
         _ => drop((pipe.local_name(), pipe.peer_name(), pipe.try_write_fds(b"", &[]))),
     }
 }
