@@ -120,10 +120,9 @@ fn a_listener_that_listens_later_accepts_in_both_processes() {
 fn give_a_connection_away(event_loop: &TestLoop) {
     let channel = helper::channel(event_loop);
     let (server, addr) = bound(event_loop);
-    let given = channel.clone();
     let give = move |server: &Stream, _| {
         let accepted = Tcp::from_stream(&server.accept().expect("accept")).expect("it is TCP");
-        given.write_fds("hello", sendable(&accepted)).expect("write");
+        channel.write_fds("hello", sendable(&accepted)).expect("write");
         accepted.close();
     };
     server.listen_with(1, give).expect("listen");
