@@ -148,7 +148,9 @@ impl<S: Fn(&World) -> Result<(), String>> Explorer<S> {
     /// With the report, as an assertion does; and if the process may not open 256 further descriptors.
     pub fn explore(&self) {
         if let Some(room) = check::room().filter(|room| *room < ROOM) {
-            panic!("this process may open {room} descriptors more, too few for a scenario: set `ulimit -n` higher");
+            panic!(
+                "this process may open {room} descriptors more, too few for a scenario: set `ulimit -n` higher"
+            );
         }
         for seed in seeds::chosen(self.seeds.clone()) {
             if let Err(failure) = self.check(seed) {
