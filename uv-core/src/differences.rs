@@ -17,5 +17,7 @@
 //! - In a forked child the parent's loops refuse to run, and the child creates its own. libuv asks the child to call
 //!   `uv_loop_fork`.
 //! - Handles outlive their loop: they are closed, and their methods return errors.
+//! - A look-up can be cancelled while it runs: its callback does not wait for the C library. An answer has each address
+//!   once. A host that is not ASCII is refused; libuv converts it (IDNA).
 //!
-//! Not supported: UDP, name resolution, file system requests and terminal modes.
+//! Not supported: UDP, file system requests and terminal modes.

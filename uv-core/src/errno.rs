@@ -1,5 +1,6 @@
 //! Operating-system error numbers under their stable names, as `uv_err_name` and `uv_strerror` give them.
 
+use crate::sys;
 use std::fmt;
 use std::io;
 
@@ -82,6 +83,19 @@ const NAMES: &[(i32, &str)] = &[
     (libc::ETXTBSY, "ETXTBSY"),
     (libc::EUNATCH, "EUNATCH"),
     (libc::EXDEV, "EXDEV"),
+    // libuv's numbers.
+    (3000, "EAI_ADDRFAMILY"),
+    (3001, "EAI_AGAIN"),
+    (3002, "EAI_BADFLAGS"),
+    (3003, "EAI_CANCELED"),
+    (3004, "EAI_FAIL"),
+    (3005, "EAI_FAMILY"),
+    (3006, "EAI_MEMORY"),
+    (3007, "EAI_NODATA"),
+    (3008, "EAI_NONAME"),
+    (3009, "EAI_OVERFLOW"),
+    (3010, "EAI_SERVICE"),
+    (3011, "EAI_SOCKTYPE"),
 ];
 
 #[allow(missing_docs, reason = "each is the error of its name in errno(3)")]
@@ -122,6 +136,23 @@ impl Errno {
     pub const ETXTBSY: Self = Self(libc::ETXTBSY);
 }
 
+/// The errors of look-ups, `getaddrinfo(3)`, with libuv's numbers, which no errno has.
+#[allow(missing_docs, reason = "each is the error of its name in getaddrinfo(3)")]
+impl Errno {
+    pub const EAI_ADDRFAMILY: Self = Self(3000);
+    pub const EAI_AGAIN: Self = Self(3001);
+    pub const EAI_BADFLAGS: Self = Self(3002);
+    pub const EAI_CANCELED: Self = Self(3003);
+    pub const EAI_FAIL: Self = Self(3004);
+    pub const EAI_FAMILY: Self = Self(3005);
+    pub const EAI_MEMORY: Self = Self(3006);
+    pub const EAI_NODATA: Self = Self(3007);
+    pub const EAI_NONAME: Self = Self(3008);
+    pub const EAI_OVERFLOW: Self = Self(3009);
+    pub const EAI_SERVICE: Self = Self(3010);
+    pub const EAI_SOCKTYPE: Self = Self(3011);
+}
+
 impl Errno {
     /// The error of this number, as in `errno(3)`.
     #[must_use]
@@ -141,6 +172,34 @@ impl Errno {
         NAMES.iter().find(|(code, _)| *code == self.0).map_or("EUNKNOWN", |(_, name)| name)
     }
 
+    /// The name as in Node's `error.code`: [`name`](Self::name), but `"ENOTFOUND"` for a host without an address
+    /// (`EAI_NONAME`, `EAI_NODATA`).
+    ///
+    /// ```
+    /// use uv_core::Errno;
+    ///
+    /// assert_eq!((Errno::EAI_NONAME.code(), Errno::EAI_AGAIN.code()), ("ENOTFOUND", "EAI_AGAIN"));
+    /// assert_eq!(Errno::EAI_NODATA.to_string(), "No address associated with hostname (ENOTFOUND, EAI_NODATA)");
+    /// ```
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        if self.is_not_found() { "ENOTFOUND" } else { self.name() }
+    }
+
+    /// Whether a look-up has found no address.
+    fn is_not_found(self) -> bool {
+        matches!(self, Self::EAI_NONAME | Self::EAI_NODATA)
+    }
+
+    /// The kind of an `io::Error` for it.
+    pub(crate) fn io_kind(self) -> io::ErrorKind {
+        if self.is_not_found() {
+            io::ErrorKind::NotFound
+        } else {
+            io::Error::from_raw_os_error(self.0).kind()
+        }
+    }
+
     /// Whether binding an IPv6 socket failed because the machine lacks IPv6: the kernel does not support it
     /// (`EAFNOSUPPORT`), no interface has an IPv6 address (`EADDRNOTAVAIL`), or it is disabled for dual-stack sockets
     /// (`EINVAL`).
@@ -157,9 +216,13 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = io::Error::from_raw_os_error(self.0).to_string();
+        let text =
+            sys::names::text(*self).unwrap_or_else(|| io::Error::from_raw_os_error(self.0).to_string());
         let text = text.split(" (os error").next().unwrap_or_default();
-        write!(f, "{} ({})", text, self.name())
+        if self.is_not_found() {
+            return write!(f, "{text} ({}, {})", self.code(), self.name());
+        }
+        write!(f, "{text} ({})", self.name())
     }
 }
 

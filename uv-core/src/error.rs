@@ -126,7 +126,6 @@ impl std::error::Error for Error {}
 
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        let kind = Self::from_raw_os_error(error.errno.raw()).kind();
-        Self::new(kind, error)
+        Self::new(error.errno.io_kind(), error)
     }
 }

@@ -27,6 +27,8 @@ pub enum Call {
     Poll,
     /// `clone` and `exec`: a process, or a thread.
     Spawn,
+    /// `getaddrinfo` and `getnameinfo`.
+    Lookup,
     /// Calls that create a descriptor: `socket`, `socketpair`, `open`, `dup`, `eventfd`, `epoll_create`.
     Open,
 }
@@ -43,6 +45,7 @@ impl Call {
         Self::Watch,
         Self::Poll,
         Self::Spawn,
+        Self::Lookup,
         Self::Open,
     ];
 }
@@ -98,6 +101,7 @@ impl Failure {
             // The owner of the address may release it.
             Call::Listen if errno == libc::EADDRINUSE => Self::Passing,
             Call::Spawn => spawn(errno),
+            Call::Lookup => lookup(Errno::from_raw(errno)),
             Call::Listen | Call::Watch | Call::Poll | Call::Open => Self::Ours,
         }
     }
@@ -183,6 +187,15 @@ fn spawn(errno: i32) -> Failure {
     }
 }
 
+/// getaddrinfo(3): EAI_AGAIN is a name server that has not answered, or has no answer now. EAGAIN is the pool's: see
+/// [`spawn`].
+fn lookup(errno: Errno) -> Failure {
+    match errno {
+        Errno::EAI_AGAIN | Errno::EAI_MEMORY | Errno::EAGAIN => Failure::Passing,
+        _ => Failure::Ours,
+    }
+}
+
 impl Error {
     /// What this failure affects, by the operation that failed.
     ///
@@ -203,6 +216,7 @@ impl Error {
             "epoll_ctl" => Call::Watch,
             "epoll_wait" => Call::Poll,
             "spawn" | "queue_work" => Call::Spawn,
+            "getaddrinfo" | "getnameinfo" => Call::Lookup,
             _ => Call::Open,
         };
         Failure::of(call, self.errno())
@@ -281,5 +295,7 @@ mod tests {
         assert_eq!(failure("bind", libc::EACCES), Failure::Ours);
         assert_eq!(failure("epoll_ctl", libc::ENOSPC), Failure::Passing);
         assert_eq!(failure("epoll_ctl", libc::EPERM), Failure::Ours);
+        assert_eq!(failure("getaddrinfo", Errno::EAI_AGAIN.raw()), Failure::Passing);
+        assert_eq!(failure("getaddrinfo", Errno::EAI_NONAME.raw()), Failure::Ours);
     }
 }

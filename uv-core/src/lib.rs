@@ -2,8 +2,8 @@
 //!
 //! # Modules
 //!
-//! The root has the loop and its handles; modules have what fewer programs need: [`process`], [`socket`], [`threads`],
-//! [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls,
+//! The root has the loop and its handles; modules have what fewer programs need: [`names`], [`process`], [`socket`],
+//! [`threads`], [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls,
 //! [`layer`] what a layer above builds on, and [`differences`] the differences from libuv.
 //!
 //! A handle belongs to its loop until it is closed: as in libuv, dropping a clone of it closes nothing. Dropping the
@@ -31,6 +31,7 @@ mod key;
 pub mod layer;
 #[cfg(all(test, upcall_models))]
 mod models;
+pub mod names;
 mod paused;
 mod phases;
 mod pipe;

@@ -242,6 +242,7 @@ impl fmt::Display for Call {
             Self::Watch => "epoll_ctl",
             Self::Poll => "epoll_wait",
             Self::Spawn => "spawn",
+            Self::Lookup => "getaddrinfo",
             Self::Open => "open",
         })
     }

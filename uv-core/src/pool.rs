@@ -1,7 +1,8 @@
 //! The process's thread pool. Mirrors libuv's `src/threadpool.c`.
 //!
-//! One queue, which threads shared by all loops serve in order. The threads live as long as the process: a process that
-//! ends does not wait for them. An idle thread is woken only if there is a job for which no thread is waking up, and it
+//! One queue, which threads shared by all loops serve in order. Jobs that may wait for the network wait in a lane of
+//! their own (`slow_io_pending_wq`) and run in half of the threads at most. The threads live as long as the process: a
+//! process that ends does not wait for them. An idle thread is woken only if there is a job for which no thread is waking up, and it
 //! wakes the next thread: short jobs keep few threads busy, and long jobs get a thread each.
 
 use crate::Errno;
@@ -28,6 +29,15 @@ const STACK_SIZE: usize = 8 << 20;
 /// stack.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Which threads may run a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Every thread.
+    Every,
+    /// Half of the threads, rounded up, at the same time: the job may wait for the network (`UV__WORK_SLOW_IO`).
+    Slow,
+}
+
 /// A job of the pool.
 pub(crate) trait Job: Send + Sync {
     /// Does the work, unless it was cancelled. Must not panic.
@@ -35,6 +45,9 @@ pub(crate) trait Job: Send + Sync {
 
     /// Cancels the work for this reason. Returns `false` if it has begun or is cancelled already.
     fn fail(&self, reason: Errno) -> bool;
+
+    /// Like [`fail`](Self::fail), also if the work is running: its result is dropped then.
+    fn abandon(&self, reason: Errno) -> bool;
 }
 
 struct Pool {
@@ -45,6 +58,11 @@ struct Pool {
 
 struct State {
     queue: VecDeque<Arc<dyn Job>>,
+    /// How many jobs were taken from `queue`.
+    taken: u64,
+    slow: VecDeque<SlowJob>,
+    /// How many jobs of the slow lane run.
+    slow_running: usize,
     threads: usize,
     /// When the system last refused to create a thread.
     refused: Option<Instant>,
@@ -54,7 +72,45 @@ struct State {
     waking: bool,
 }
 
+/// A job of the slow lane that waits.
+struct SlowJob {
+    job: Arc<dyn Job>,
+    /// How many jobs had been queued in the other lane: those come first, and later ones do not wait for this one.
+    behind: u64,
+}
+
 impl State {
+    fn push(&mut self, job: Arc<dyn Job>, lane: Lane) {
+        match lane {
+            Lane::Every => self.queue.push_back(job),
+            Lane::Slow => {
+                let behind = self.taken + self.queue.len() as u64;
+                self.slow.push_back(SlowJob { job, behind });
+            }
+        }
+    }
+
+    /// Takes the oldest job that may begin.
+    fn take(&mut self) -> Option<(Arc<dyn Job>, Lane)> {
+        let taken = self.taken;
+        if self.may_begin_slow() && self.slow.front().is_some_and(|slow| slow.behind <= taken) {
+            self.slow_running += 1;
+            return self.slow.pop_front().map(|slow| (slow.job, Lane::Slow));
+        }
+        let job = self.queue.pop_front()?;
+        self.taken += 1;
+        Some((job, Lane::Every))
+    }
+
+    /// Whether `take` would return a job. A job of the slow lane is the oldest one once the other lane is empty.
+    fn has_job(&self) -> bool {
+        !self.queue.is_empty() || self.may_begin_slow()
+    }
+
+    fn may_begin_slow(&self) -> bool {
+        !self.slow.is_empty() && self.slow_running < self.threads.div_ceil(2)
+    }
+
     /// Whether it is too early to try to create another thread.
     #[cold]
     fn pauses(&self) -> bool {
@@ -77,9 +133,9 @@ static POOL: PerProcess<Pool> = PerProcess::new();
 ///
 /// # Errors
 /// The error of creating a thread, if there is no thread at all.
-pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
+pub(crate) fn submit(job: Arc<dyn Job>, lane: Lane) -> Result<(), Errno> {
     #[cfg(upcall_faults)]
-    if let Some(taken) = crate::faults::take_job(&job) {
+    if let Some(taken) = crate::faults::take_job(&job, lane) {
         return taken;
     }
     let pool = POOL.get(|| Pool::new(configured_size(env::var("UV_THREADPOOL_SIZE").ok().as_deref())));
@@ -99,7 +155,7 @@ pub(crate) fn submit(job: Arc<dyn Job>) -> Result<(), Errno> {
             }
         }
     }
-    pool.queue(state, job);
+    pool.queue(state, job, lane);
     Ok(())
 }
 
@@ -116,7 +172,16 @@ fn configured_size(value: Option<&str>) -> usize {
 
 impl Pool {
     fn new(size: usize) -> Self {
-        let state = State { queue: VecDeque::new(), threads: 0, refused: None, idle: 0, waking: false };
+        let state = State {
+            queue: VecDeque::new(),
+            taken: 0,
+            slow: VecDeque::new(),
+            slow_running: 0,
+            threads: 0,
+            refused: None,
+            idle: 0,
+            waking: false,
+        };
         Self { size, state: Mutex::new(state), submitted: Condvar::new() }
     }
 
@@ -126,8 +191,10 @@ impl Pool {
     }
 
     fn serve(&self) {
+        let mut last = Lane::Every;
         loop {
-            let job = self.next();
+            let (job, lane) = self.next(last);
+            last = lane;
             // A result whose loop is dropped is dropped here. A panic of its destructor must not end the thread,
             // because the pool counts its threads.
             let _ = catch_unwind(AssertUnwindSafe(|| {
@@ -137,15 +204,19 @@ impl Pool {
         }
     }
 
-    fn queue(&self, mut state: MutexGuard<'_, State>, job: Arc<dyn Job>) {
-        state.queue.push_back(job);
+    fn queue(&self, mut state: MutexGuard<'_, State>, job: Arc<dyn Job>, lane: Lane) {
+        state.push(job, lane);
         self.wake_one(state);
     }
 
-    fn next(&self) -> Arc<dyn Job> {
+    /// Waits for a job of this thread, whose last job was of the lane `last`.
+    fn next(&self, last: Lane) -> (Arc<dyn Job>, Lane) {
         let mut state = self.lock();
+        if last == Lane::Slow {
+            state.slow_running -= 1;
+        }
         loop {
-            if let Some(job) = state.queue.pop_front() {
+            if let Some(job) = state.take() {
                 self.wake_one(state);
                 return job;
             }
@@ -158,9 +229,9 @@ impl Pool {
         }
     }
 
-    /// Wakes a thread if there are jobs and idle threads, and no thread is waking up.
+    /// Wakes a thread if there are idle threads and a job that may begin, and no thread is waking up.
     fn wake_one(&self, mut state: MutexGuard<'_, State>) {
-        if state.queue.is_empty() || state.idle == 0 || state.waking {
+        if state.idle == 0 || state.waking || !state.has_job() {
             return;
         }
         state.waking = true;

@@ -5,7 +5,7 @@
 //! requests.
 
 use crate::layer::trace::Facts;
-use crate::pool::{self, Job};
+use crate::pool::{self, Job, Lane};
 use crate::sync::{Mutex, MutexGuard};
 use crate::wake::Remote;
 use crate::{Errno, Error, LAYER, LoopHandle, Result, traced};
@@ -57,6 +57,16 @@ impl LoopHandle {
         work: impl FnOnce() -> T + Send + 'static,
         after: impl FnOnce(Result<T>) + 'static,
     ) -> Work {
+        self.queue_work_on(Lane::Every, work, after)
+    }
+
+    /// Like [`queue_work`](Self::queue_work), in a lane of the pool.
+    pub(crate) fn queue_work_on<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        work: impl FnOnce() -> T + Send + 'static,
+        after: impl FnOnce(Result<T>) + 'static,
+    ) -> Work {
         let stage = Mutex::new(Stage::Queued(work));
         if self.is_gone() {
             // Cancelled from the start, without a callback.
@@ -65,7 +75,7 @@ impl LoopHandle {
             return work;
         }
         let work = self.request(stage, after);
-        if let Err(reason) = pool::submit(Arc::clone(&work.0)) {
+        if let Err(reason) = pool::submit(Arc::clone(&work.0), lane) {
             work.0.fail(reason);
         }
         work
@@ -96,6 +106,14 @@ impl Work {
     pub fn cancel(&self) -> Result<()> {
         if self.0.fail(Errno::ECANCELED) { Ok(()) } else { Err(Error::new("cancel", Errno::EBUSY)) }
     }
+
+    /// Cancels the work, also while it runs: its result is dropped then.
+    ///
+    /// # Errors
+    /// `EBUSY` if the work has ended or is cancelled.
+    pub(crate) fn abandon(&self) -> Result<()> {
+        if self.0.abandon(Errno::ECANCELED) { Ok(()) } else { Err(Error::new("cancel", Errno::EBUSY)) }
+    }
 }
 
 impl fmt::Debug for Work {
@@ -117,6 +135,8 @@ enum Stage<W, T> {
     Running,
     Done(thread::Result<T>),
     Failed(Errno),
+    /// The loop has been told, and its part of the request is over.
+    Told,
 }
 
 impl<W, T> Task<W, T> {
@@ -137,15 +157,23 @@ impl<W, T> Task<W, T> {
         }
     }
 
-    /// Tells the loop. Called once for each request, by the thread that took its work.
-    fn end(&self, stage: Stage<W, T>) {
-        *self.stage() = stage;
+    /// Tells the loop how running work has ended. Only the first call for a request does anything: the thread that runs
+    /// abandoned work comes too late, and the key may be that of another request by then.
+    fn end(&self, ended: Stage<W, T>) -> bool {
+        {
+            let mut stage = self.stage();
+            if !matches!(*stage, Stage::Running) {
+                return false;
+            }
+            *stage = ended;
+        }
         self.remote.post_work(self.id);
+        true
     }
 
     /// Reports the result, on the loop's thread.
     fn finish(&self, after: impl FnOnce(Result<T>)) {
-        let stage = mem::replace(&mut *self.stage(), Stage::Running);
+        let stage = mem::replace(&mut *self.stage(), Stage::Told);
         match stage {
             Stage::Done(Ok(value)) => after(Ok(value)),
             Stage::Done(Err(panic)) => resume_unwind(panic),
@@ -155,7 +183,7 @@ impl<W, T> Task<W, T> {
                 after(Err(Error::new("queue_work", reason)));
             }
             // The loop is told only when the work has ended.
-            Stage::Queued(_) | Stage::Running => {}
+            Stage::Queued(_) | Stage::Running | Stage::Told => {}
         }
     }
 }
@@ -174,10 +202,11 @@ where
 
     fn fail(&self, reason: Errno) -> bool {
         let work = self.begin();
-        if work.is_some() {
-            self.end(Stage::Failed(reason));
-        }
-        work.is_some()
+        work.is_some() && self.end(Stage::Failed(reason))
+    }
+
+    fn abandon(&self, reason: Errno) -> bool {
+        self.fail(reason) || self.end(Stage::Failed(reason))
     }
 }
 

@@ -29,6 +29,17 @@ const REFUSALS: &[(&str, &[Kind])] = &[
         &[refused(Errno::ETXTBSY), refused(Errno::ENOENT), refused(Errno::EACCES), refused(Errno::ENOMEM)],
     ),
     ("fcntl(2)", &[refused(Errno::EMFILE)]),
+    (
+        "getaddrinfo(3)",
+        &[
+            refused(Errno::EAI_AGAIN),
+            refused(Errno::EAI_FAIL),
+            refused(Errno::EAI_MEMORY),
+            refused(Errno::EAI_NONAME),
+            refused(Errno::EMFILE),
+        ],
+    ),
+    ("getnameinfo(3)", &[refused(Errno::EAI_AGAIN), refused(Errno::EAI_FAIL), refused(Errno::EAI_MEMORY)]),
     ("getpeername(2)", &[refused(Errno::ENOBUFS)]),
     ("getsockname(2)", &[refused(Errno::ENOBUFS)]),
     // A kernel without it, and a seccomp filter.

@@ -1,9 +1,9 @@
 //! Jobs of the thread pool, which run on this thread, each after a time of its own.
 
-use super::plan::Kind;
+use super::plan::{Kind, moment};
 use super::{clock, with};
 use crate::Errno;
-use crate::pool::Job;
+use crate::pool::{Job, Lane};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +11,20 @@ use std::time::Duration;
 pub(super) struct Jobs(Vec<(Duration, Arc<dyn Job>)>);
 
 /// Takes a job over from the pool. `None` without a world.
-pub(crate) fn take_job(job: &Arc<dyn Job>) -> Option<Result<(), Errno>> {
+pub(crate) fn take_job(job: &Arc<dyn Job>, lane: Lane) -> Option<Result<(), Errno>> {
     with(|state| {
         if let Some((Kind::Refused(errno), _)) =
             state.decisions.meet("pthread_create(3)", &[Kind::Refused(Errno::EAGAIN)])
         {
             return Err(errno);
         }
-        let late = state.decisions.meet("job", &[Kind::Late]).map_or(0, |(_, number)| number % 5_000);
-        state.jobs.0.push((clock::time() + Duration::from_micros(late), Arc::clone(job)));
+        let late = match (state.decisions.meet("job", &[Kind::Late]), lane) {
+            (None, _) => Duration::ZERO,
+            (Some((_, number)), Lane::Every) => Duration::from_micros(number % 5_000),
+            // A name server may be long in answering.
+            (Some((_, number)), Lane::Slow) => moment(number),
+        };
+        state.jobs.0.push((clock::time() + late, Arc::clone(job)));
         Ok(())
     })
 }

@@ -12,7 +12,7 @@
 //! - The clock is virtual. A loop that would block goes on at the next deadline, or at the next event that was held back.
 //! - What is lacking (descriptors, memory) may be lacking for a while. A reset comes at a time of its own, behind what was
 //!   received before.
-//! - Jobs of the pool run on this thread, and children are [`Started`], and the test plays them itself.
+//! - Jobs of the pool run on this thread, look-ups find what the test has told, and children are [`Started`], and the test plays them itself.
 //! - The laws of the loop are checked by what is traced anyway: see [`laws`](self::laws).
 //!
 //! The package `upcall-testing` is made for tests; this module is what it stands on.
@@ -23,6 +23,7 @@ mod children;
 mod clock;
 mod jobs;
 mod laws;
+mod names;
 mod peers;
 mod plan;
 mod ready;
@@ -36,6 +37,7 @@ pub use children::{
 pub use clock::{END, advance_to, now};
 pub use jobs::{next_job, run_due as run_due_jobs};
 pub use laws::Violation;
+pub use names::set_addresses;
 pub use peers::{connect_tcp, connect_unix};
 pub use plan::{Fault, Kind, Plan};
 pub use ready::{forget_loop, is_ready, next_ready_after, stall};
@@ -52,11 +54,13 @@ pub(crate) use children::{
 };
 pub(crate) use jobs::take_job;
 pub(crate) use laws::{Span, begin_run, end_request, progress};
+pub(crate) use names::{find_addresses, find_name};
 pub(crate) use ready::{deregister, new_loop, register, wait};
 
 use children::Children;
 use jobs::Jobs;
 use laws::Laws;
+use names::Names;
 use plan::Decisions;
 use ready::Ready;
 use std::cell::{Cell, RefCell};
@@ -73,6 +77,7 @@ struct State {
     decisions: Decisions,
     ready: Ready,
     jobs: Jobs,
+    names: Names,
     children: Children,
     laws: Laws,
 }
@@ -110,6 +115,7 @@ impl World {
                 decisions: Decisions::new(plan),
                 ready: Ready::default(),
                 jobs: Jobs::default(),
+                names: Names::default(),
                 children: Children::default(),
                 laws: Laws::default(),
             });

@@ -1,6 +1,6 @@
 //! The model of the thread pool: every job gets a thread, and an idle thread is not forgotten.
 
-use super::{Job, Pool};
+use super::{Job, Lane, Pool};
 use crate::Errno;
 use crate::models::{check, check_within};
 use crate::sync::{Condvar, Mutex, thread};
@@ -42,6 +42,10 @@ impl Job for Arrival {
     fn fail(&self, _: Errno) -> bool {
         false
     }
+
+    fn abandon(&self, _: Errno) -> bool {
+        false
+    }
 }
 
 /// A job that ends its thread, as the threads of a model have to.
@@ -53,18 +57,29 @@ impl Job for Leave {
     fn fail(&self, _: Errno) -> bool {
         true
     }
+
+    fn abandon(&self, _: Errno) -> bool {
+        true
+    }
 }
 
 fn submit(pool: &Pool, job: impl Job + 'static) {
-    pool.queue(pool.lock(), Arc::new(job));
+    pool.queue(pool.lock(), Arc::new(job), Lane::Every);
+}
+
+fn submit_slow(pool: &Pool, job: impl Job + 'static) {
+    pool.queue(pool.lock(), Arc::new(job), Lane::Slow);
 }
 
 /// A pool whose threads, `Pool::serve` but for its end, leave at the first `Leave`.
 fn start(threads: usize) -> (&'static Pool, Vec<thread::JoinHandle<()>>) {
     let pool: &'static Pool = Box::leak(Box::new(Pool::new(threads)));
+    pool.lock().threads = threads;
     let serve = move || {
+        let mut last = Lane::Every;
         loop {
-            let job = pool.next();
+            let (job, lane) = pool.next(last);
+            last = lane;
             // Only `Leave` fails.
             if job.fail(Errno::ECANCELED) {
                 break;
@@ -123,5 +138,19 @@ fn a_thread_that_wakes_without_a_reason_keeps_no_job_waiting() {
         spurious.join().expect("the notifier");
         end(pool, threads);
         assert_eq!(meeting.arrived(), 2);
+    });
+}
+
+#[test]
+fn slow_jobs_leave_a_thread_to_others_and_all_of_them_run() {
+    check_within(2, || {
+        let (pool, threads) = start(2);
+        let meetings = [(); 2].map(|()| Arc::new(Meeting::default()));
+        // Each waits for a job that is queued behind both: if they had both threads, all would wait, which loom reports.
+        meetings.iter().for_each(|meeting| submit_slow(pool, Arrival(Arc::clone(meeting), 2)));
+        meetings.iter().for_each(|meeting| submit(pool, Arrival(Arc::clone(meeting), 2)));
+        meetings.iter().for_each(|meeting| meeting.wait(2));
+        end(pool, threads);
+        assert_eq!(meetings.map(|meeting| meeting.arrived()), [2, 2]);
     });
 }

@@ -46,6 +46,29 @@ fn a_request_completes_once_whoever_takes_it_first() {
 }
 
 #[test]
+fn an_abandoned_request_completes_once_and_its_late_result_is_dropped() {
+    check(|| {
+        let event_loop = Loop::new().expect("a loop");
+        let ran = Arc::new(AtomicUsize::new(0));
+        let (work, told) = request(&event_loop, &ran);
+        let job = Arc::clone(&work.0);
+        let pool = thread::spawn(move || job.run());
+        let is_abandoned = work.0.abandon(Errno::ECANCELED);
+        assert_eq!(event_loop.run(RunMode::Default), Ok(false));
+        let errno = told.borrow()[0].clone().map_err(|error| error.errno());
+        assert_eq!(errno, if is_abandoned { Err(Errno::ECANCELED) } else { Ok(7) });
+        // This request has the key of the first one, whose thread may end only now.
+        let (second, of_second) = request(&event_loop, &ran);
+        pool.join().expect("the pool");
+        event_loop.run(RunMode::NoWait).expect("a turn");
+        assert_eq!((told.borrow().len(), of_second.borrow().len()), (1, 0));
+        assert!(second.0.abandon(Errno::ECANCELED), "it has not begun");
+        assert_eq!(event_loop.run(RunMode::Default), Ok(false));
+        assert_eq!(of_second.borrow().len(), 1);
+    });
+}
+
+#[test]
 fn a_request_of_a_loop_that_is_dropped_runs_at_most_once_and_is_not_reported() {
     check(|| {
         let event_loop = Loop::new().expect("a loop");

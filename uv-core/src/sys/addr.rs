@@ -43,6 +43,21 @@ impl SockAddr {
         Self { storage, len: size_of::<libc::sockaddr_storage>() as libc::socklen_t }
     }
 
+    /// Copies an address of the C library. An address that does not fit is cut off.
+    ///
+    /// # Safety
+    /// `addr` must be null or point to an address of `len` bytes.
+    pub(super) unsafe fn copied(addr: *const libc::sockaddr, len: libc::socklen_t) -> Self {
+        let mut copy = Self::empty();
+        copy.len = if addr.is_null() { 0 } else { len.min(copy.len) };
+        // SAFETY: the source has as many bytes (the caller), the storage too (its size is the least of both), and they
+        // do not overlap, since the storage is new.
+        unsafe {
+            (&raw mut copy.storage).cast::<u8>().copy_from_nonoverlapping(addr.cast(), copy.len as usize);
+        }
+        copy
+    }
+
     pub(crate) fn inet(addr: SocketAddr) -> Self {
         match addr {
             SocketAddr::V4(addr) => Self::of(libc::sockaddr_in {

@@ -15,6 +15,7 @@ pub(crate) mod fork;
 pub(crate) mod handshake;
 pub(crate) mod interface;
 pub(crate) mod message;
+pub(crate) mod names;
 pub(crate) mod output;
 pub(crate) mod process;
 pub(crate) mod reopen;
