@@ -11,6 +11,7 @@ pub enum Provider {
     #[default]
     None,
     GetAddrInfoReqWrap,
+    GetNameInfoReqWrap,
     HttpClientRequest,
     HttpIncomingMessage,
     Immediate,
@@ -43,6 +44,7 @@ impl Provider {
         match self {
             Self::None => "NONE",
             Self::GetAddrInfoReqWrap => "GETADDRINFOREQWRAP",
+            Self::GetNameInfoReqWrap => "GETNAMEINFOREQWRAP",
             Self::HttpClientRequest => "HTTPCLIENTREQUEST",
             Self::HttpIncomingMessage => "HTTPINCOMINGMESSAGE",
             Self::Immediate => "Immediate",
