@@ -178,6 +178,26 @@ impl AsyncStream {
         Ok(())
     }
 
+    /// Begins a connect whose address is not known yet; `on_connect` runs in the stream's context. See
+    /// [`Tcp::expect_connection`](uv_core::Tcp::expect_connection).
+    ///
+    /// # Errors
+    /// `ENOTSUP` if this is not a TCP stream; otherwise as `Tcp::expect_connection`.
+    pub fn expect_connection(&self, target: impl fmt::Display) -> Result<()> {
+        let _down = LAYER.down("AsyncStream::expect_connection", || self.facts());
+        self.tcp_wrap("connect")?.expect_connection(target)
+    }
+
+    /// Takes the connected socket of another stream, which is then only to be closed. See
+    /// [`Tcp::take_connection`](uv_core::Tcp::take_connection).
+    ///
+    /// # Errors
+    /// `ENOTSUP` if either is not a TCP stream; otherwise as `Tcp::take_connection`.
+    pub fn take_connection(&self, from: &Self) -> Result<()> {
+        let _down = LAYER.down("AsyncStream::take_connection", || self.facts());
+        self.tcp_wrap("connect")?.take_connection(&from.tcp_wrap("connect")?)
+    }
+
     /// Connects to the name of a Unix socket; `on_connect` runs in the context of the request (`PIPECONNECTWRAP`).
     ///
     /// # Errors

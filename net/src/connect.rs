@@ -1,10 +1,12 @@
-//! Connecting: to a TCP address or a Unix socket. Mirrors `net.connect`, `internalConnect` and `afterConnect`.
+//! Connecting: to a TCP address, a host or a Unix socket. Mirrors `net.connect`, `internalConnect` and `afterConnect`.
 
+use crate::names::{Connecting, Host, Resolver};
 use crate::options::{HIGH_WATER_MARK, check_connection};
 use crate::query::set_connection_options;
 use crate::state::{CONNECTING, HALF_OPEN, SocketFlags, SocketInner};
 use crate::upcall::SocketHandler;
 use crate::uv_core;
+use crate::uv_core::names::{AddrFlags, AddrQuery, Family, SocketType};
 use crate::uv_core::{BindOptions, Errno};
 use crate::{Error, ErrorCode, LAYER, Result, Socket};
 use async_wrap::layer::trace::Facts;
@@ -16,15 +18,22 @@ use std::path::PathBuf;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-/// The options of [`Socket::connect`]. There is no default target: [`addr`](Self::addr) and [`path`](Self::path) create
-/// them with the defaults of all others.
+/// The time after which the next address of a host is tried, too: Node's number.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// The shortest such time: Node's number.
+const SHORTEST_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(10);
+
+/// The options of [`Socket::connect`]. There is no default target: [`addr`](Self::addr), [`host`](Self::host) and
+/// [`path`](Self::path) create them with the defaults of all others.
 ///
 /// ```
 /// use net::ConnectOptions;
 ///
 /// let tcp = ConnectOptions::addr("127.0.0.1:8000".parse().expect("an address"));
+/// let host = ConnectOptions::host("example.org", 80);
 /// let unix = ConnectOptions::path("/run/app.sock").allow_half_open(true);
-/// # let _ = (tcp, unix);
+/// # let _ = (tcp, host, unix);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -44,6 +53,19 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// `write` returns `false` once this many bytes are queued, at least 1. Default: 64 KiB.
     pub high_water_mark: usize,
+    /// The only family in which a host's addresses are wanted. Default: `None`, both, or that of `local`.
+    pub family: Option<Family>,
+    /// Hints for the look-up of a host. Default: `None`, which is [`AddrFlags::ADDRCONFIG`] unless `family` is set or the
+    /// host is `localhost`.
+    pub hints: Option<AddrFlags>,
+    /// Try all addresses of a host, the families by turns, until one connects (`autoSelectFamily`); otherwise only the
+    /// first. Default: `true`.
+    pub auto_select_family: bool,
+    /// The time after which the next address of a host is tried beside the last one, at least 10 ms
+    /// (`autoSelectFamilyAttemptTimeout`). Default: 250 ms.
+    pub attempt_timeout: Duration,
+    /// How a host is looked up. Default: the C library's `getaddrinfo(3)`, in the thread pool.
+    pub resolver: Resolver,
 }
 
 /// The target of a connect.
@@ -51,6 +73,8 @@ pub struct ConnectOptions {
 pub enum ConnectTarget {
     /// A TCP address.
     Addr(SocketAddr),
+    /// A port of a host whose addresses are looked up.
+    Host(String, u16),
     /// The path of a Unix socket, or an abstract name if it begins with NUL.
     Path(PathBuf),
 }
@@ -65,6 +89,11 @@ impl ConnectOptions {
             keep_alive: None,
             timeout: Duration::ZERO,
             high_water_mark: HIGH_WATER_MARK,
+            family: None,
+            hints: None,
+            auto_select_family: true,
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            resolver: Resolver::default(),
         }
     }
 
@@ -72,6 +101,15 @@ impl ConnectOptions {
     #[must_use]
     pub fn addr(addr: SocketAddr) -> Self {
         Self::new(ConnectTarget::Addr(addr))
+    }
+
+    /// Options to connect to a port of a host. A numeric address is not looked up.
+    #[must_use]
+    pub fn host(host: impl Into<Host>, port: u16) -> Self {
+        Self::new(match host.into() {
+            Host::Ip(ip) => ConnectTarget::Addr((ip, port).into()),
+            Host::Name(name) => ConnectTarget::Host(name, port),
+        })
     }
 
     /// Options to connect to a Unix socket, or to an abstract name if `path` begins with NUL.
@@ -115,14 +153,48 @@ impl ConnectOptions {
     pub fn high_water_mark(self, high_water_mark: usize) -> Self {
         Self { high_water_mark, ..self }
     }
+
+    /// Sets [`family`](Self#structfield.family).
+    #[must_use]
+    pub fn family(self, family: Option<Family>) -> Self {
+        Self { family, ..self }
+    }
+
+    /// Sets [`hints`](Self#structfield.hints).
+    #[must_use]
+    pub fn hints(self, hints: Option<AddrFlags>) -> Self {
+        Self { hints, ..self }
+    }
+
+    /// Sets [`auto_select_family`](Self#structfield.auto_select_family).
+    #[must_use]
+    pub fn auto_select_family(self, auto_select_family: bool) -> Self {
+        Self { auto_select_family, ..self }
+    }
+
+    /// Sets [`attempt_timeout`](Self#structfield.attempt_timeout).
+    #[must_use]
+    pub fn attempt_timeout(self, attempt_timeout: Duration) -> Self {
+        Self { attempt_timeout: attempt_timeout.max(SHORTEST_ATTEMPT_TIMEOUT), ..self }
+    }
+
+    /// Sets [`resolver`](Self#structfield.resolver).
+    #[must_use]
+    pub fn resolver(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
+    }
 }
 
 impl Socket {
     /// Connects. The loop calls `on_connect`, or `on_error` and `on_close`. Earlier writes are queued.
     ///
+    /// A host is looked up in the thread pool (`on_lookup`); its addresses are tried one after the other, the families by
+    /// turns, until one connects ([`on_connection_attempt`](SocketHandler::on_connection_attempt)).
+    ///
     /// # Errors
     /// `InvalidArgument` for an empty path, if `local` is not in the target's family, or if `high_water_mark` or the time
-    /// of `keep_alive` is zero; errors that the system reports immediately, such as an unreachable network.
+    /// of `keep_alive` is zero; the errors of [`AddrQuery::check`] for a host; errors that the system reports immediately,
+    /// such as an unreachable network.
     pub fn connect(
         env: &Environment,
         options: ConnectOptions,
@@ -131,7 +203,7 @@ impl Socket {
         let _down = LAYER.down("Socket::connect", Facts::default);
         options.check()?;
         let stream = match &options.target {
-            ConnectTarget::Addr(_) => AsyncStream::tcp(env),
+            ConnectTarget::Addr(_) | ConnectTarget::Host(..) => AsyncStream::tcp(env),
             ConnectTarget::Path(_) => AsyncStream::pipe(env),
         };
         if let Err(error) = options.begin(&stream) {
@@ -143,6 +215,10 @@ impl Socket {
         let socket = Self(Rc::new(SocketInner::new(stream, flags, options.high_water_mark, Weak::new())));
         socket.set_handler(handler);
         socket.set_timeout(options.timeout);
+        if let ConnectTarget::Host(host, port) = &options.target {
+            let (query, port) = (options.query(host), *port);
+            Connecting::begin(&socket, options, query, port);
+        }
         Ok(socket)
     }
 
@@ -176,6 +252,15 @@ impl ConnectOptions {
                 refuse("connect: the path is empty")
             }
             (ConnectTarget::Path(_), Some(_)) => refuse("connect: a local address is for TCP"),
+            (ConnectTarget::Host(..), Some(local))
+                if self.family.is_some_and(|family| family != family_of(local)) =>
+            {
+                refuse("connect: the local address is of another family than the one wanted")
+            }
+            (ConnectTarget::Host(host, _), _) => {
+                self.query(host).check()?;
+                check_connection(self.high_water_mark, self.keep_alive)
+            }
             (ConnectTarget::Addr(addr), Some(local)) if addr.is_ipv4() != local.is_ipv4() => {
                 refuse("connect: the local address is of another family than the target")
             }
@@ -183,11 +268,30 @@ impl ConnectOptions {
         }
     }
 
+    /// The question for the addresses of a host.
+    fn query(&self, host: &str) -> AddrQuery {
+        let family = self.family.or_else(|| self.local.map(family_of));
+        // Names of this machine (RFC 6761, section 6.3): no interface but the loopback has their addresses.
+        let is_local = host
+            .trim_end_matches('.')
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.eq_ignore_ascii_case("localhost"));
+        let usual = if family.is_some() || is_local { AddrFlags::default() } else { AddrFlags::ADDRCONFIG };
+        let query = AddrQuery::new(host).family(family).socket_type(SocketType::Stream);
+        query.flags(self.hints.unwrap_or(usual))
+    }
+
     fn begin(&self, stream: &AsyncStream) -> Result<(), uv_core::Error> {
-        let addr = match &self.target {
-            ConnectTarget::Addr(addr) => *addr,
-            ConnectTarget::Path(path) => return stream.connect_pipe(path),
-        };
+        match &self.target {
+            ConnectTarget::Addr(addr) => self.connect_tcp(stream, *addr),
+            ConnectTarget::Host(host, port) => stream.expect_connection(format_args!("{host}:{port}")),
+            ConnectTarget::Path(path) => stream.connect_pipe(path),
+        }
+    }
+
+    /// Connects a stream to the target or to an address of it.
+    pub(crate) fn connect_tcp(&self, stream: &AsyncStream, addr: SocketAddr) -> Result<(), uv_core::Error> {
         if let Some(local) = self.local {
             stream.bind(local, BindOptions::default())?;
         }
@@ -195,4 +299,8 @@ impl ConnectOptions {
         // The socket exists now, and keeps options that are set before it is connected.
         set_connection_options(stream, self.no_delay, self.keep_alive)
     }
+}
+
+fn family_of(addr: SocketAddr) -> Family {
+    if addr.is_ipv4() { Family::V4 } else { Family::V6 }
 }

@@ -10,6 +10,12 @@
 //! - [`Linger`](crate::Linger) waits for the peer's acknowledgement before a close, so that a reset does not cut data that
 //!   the peer has not read.
 //! - A high-water mark and a keepalive time of zero are refused. A mark of 1 does what Node's mark of 0 does.
+//! - An attempt to connect to one of a host's addresses goes on beside the next one after
+//!   [`attempt_timeout`](crate::ConnectOptions::attempt_timeout), and the first to connect wins (RFC 8305). Node gives it up,
+//!   so that no address connects over a link with a round trip of more than 250 ms but the last one.
+//! - [`SocketHandler::on_lookup`](crate::upcall::SocketHandler::on_lookup) gets all addresses in one call. With a wanted
+//!   family or a local address all addresses of that family are tried, in Node the first. At most 64 addresses are tried.
+//! - The addresses of `localhost` do not depend on the families that other interfaces have (`ADDRCONFIG`).
 //! - A timeout for a silent peer fires after one more poll phase: in a late loop, input in the kernel counts. In Node the
 //!   timer fires first.
 //! - [`Server::shutdown`](crate::Server::shutdown) accepts the connections that the kernel has completed before it closes

@@ -2,6 +2,7 @@
 
 use crate::uv_core;
 use crate::uv_core::Errno;
+use async_wrap::layer::Printable;
 use std::{fmt, io};
 
 /// The result of a fallible call of this crate.
@@ -29,6 +30,11 @@ pub enum ErrorCode {
     EndedByPeer,
     /// A reset of a handle that is not a TCP connection (`ERR_INVALID_HANDLE_TYPE`).
     InvalidHandleType,
+    /// A look-up has found only addresses of the other family (`ERR_INVALID_ADDRESS_FAMILY`).
+    InvalidAddressFamily,
+    /// A host has several addresses, and the connects to all of them have failed (`AggregateError`): see
+    /// [`Error::attempts`].
+    AllAttemptsFailed,
 }
 
 /// The step in which a server failed.
@@ -50,9 +56,29 @@ pub struct Error(Repr);
 enum Repr {
     System(uv_core::Error),
     Own(ErrorCode, &'static str),
+    Attempts(Box<Attempts>),
+}
+
+/// The failed attempts to connect to a host.
+#[derive(Clone, PartialEq, Eq)]
+struct Attempts {
+    host: String,
+    port: u16,
+    errors: Vec<uv_core::Error>,
 }
 
 impl Error {
+    /// The error of a connect by name whose attempts have failed, of which there is at least one.
+    pub(crate) fn attempts_failed(host: &str, port: u16, errors: &[uv_core::Error]) -> Self {
+        match errors {
+            [error] => error.clone().into(),
+            _ => {
+                let errors = errors.to_vec();
+                Self(Repr::Attempts(Box::new(Attempts { host: host.to_owned(), port, errors })))
+            }
+        }
+    }
+
     pub(crate) const fn new(code: ErrorCode, message: &'static str) -> Self {
         Self(Repr::Own(code, message))
     }
@@ -67,6 +93,7 @@ impl Error {
         match &self.0 {
             Repr::System(_) => ErrorCode::System,
             Repr::Own(code, _) => *code,
+            Repr::Attempts(_) => ErrorCode::AllAttemptsFailed,
         }
     }
 
@@ -75,7 +102,17 @@ impl Error {
     pub const fn system(&self) -> Option<&uv_core::Error> {
         match &self.0 {
             Repr::System(error) => Some(error),
-            Repr::Own(..) => None,
+            Repr::Own(..) | Repr::Attempts(_) => None,
+        }
+    }
+
+    /// The errors of the attempts to connect to a host with several addresses, in the order in which they failed: each
+    /// with its address and errno.
+    #[must_use]
+    pub fn attempts(&self) -> &[uv_core::Error] {
+        match &self.0 {
+            Repr::Attempts(attempts) => &attempts.errors,
+            Repr::System(_) | Repr::Own(..) => &[],
         }
     }
 
@@ -91,10 +128,10 @@ impl Error {
         })
     }
 
-    /// The system's error number, if a system call failed.
+    /// The system's error number, if a system call failed; as in Node, the first one of several attempts.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
-        self.system().map(uv_core::Error::errno)
+        self.system().or_else(|| self.attempts().first()).map(uv_core::Error::errno)
     }
 }
 
@@ -103,7 +140,21 @@ impl fmt::Display for Error {
         match &self.0 {
             Repr::System(error) => error.fmt(f),
             Repr::Own(_, message) => f.write_str(message),
+            Repr::Attempts(attempts) => attempts.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, errors } = self;
+        write!(f, "connect {}:{port}: all {} addresses failed", Printable(host), errors.len())?;
+        let mut between = ": ";
+        for error in errors {
+            write!(f, "{between}{error}")?;
+            between = "; ";
+        }
+        Ok(())
     }
 }
 
@@ -128,7 +179,10 @@ impl From<uv_core::Error> for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match (&error.0, error.code()) {
-            (Repr::System(error), _) => Self::from_raw_os_error(error.errno().raw()).kind(),
+            (Repr::System(error), _) => Self::from(error.clone()).kind(),
+            (Repr::Attempts(attempts), _) => {
+                attempts.errors.first().map_or(io::ErrorKind::Other, |error| Self::from(error.clone()).kind())
+            }
             (_, ErrorCode::SocketClosed | ErrorCode::SocketClosedBeforeConnection) => {
                 io::ErrorKind::NotConnected
             }

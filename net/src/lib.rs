@@ -2,7 +2,7 @@
 //!
 //! # Modules
 //!
-//! The module [`upcall`] has the handlers of servers and sockets, [`source`] the trait through which a cluster's
+//! The module [`upcall`] has the handlers of servers and sockets, [`names`] how host names are looked up, [`source`] the trait through which a cluster's
 //! workers listen, and [`differences`] the differences from Node.
 //!
 //! # Tracing
@@ -20,6 +20,7 @@ mod held;
 mod linger;
 mod listen;
 mod listening;
+pub mod names;
 mod options;
 mod query;
 mod server;

@@ -1,8 +1,9 @@
 //! The options of `server.listen`, which are checked before anything is changed.
 
+use crate::names::{self, Host, Resolver};
 use crate::source::{ListenQuery, ListenTarget};
 use crate::{Error, ErrorCode, Result, ServerOptions};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -30,12 +31,15 @@ pub struct ListenOptions {
     pub(crate) reuse_port: bool,
     pub(crate) readable_by_all: bool,
     pub(crate) writable_by_all: bool,
+    pub(crate) resolver: Resolver,
 }
 
 /// What to listen on: a target to bind, or an existing socket.
 #[derive(Debug)]
 pub(crate) enum Target {
     New(ListenTarget),
+    /// A port of a host whose address is looked up.
+    Host(String, u16),
     /// A bound or listening socket that this crate did not create.
     Adopted(OwnedFd),
 }
@@ -57,6 +61,7 @@ impl ListenOptions {
             reuse_port: false,
             readable_by_all: false,
             writable_by_all: false,
+            resolver: Resolver::default(),
         }
     }
 
@@ -66,10 +71,14 @@ impl ListenOptions {
         Self::new(Target::New(ListenTarget::Port(port)))
     }
 
-    /// Listens on a port of one address.
+    /// Listens on a port of one address of this machine. A name is looked up after `listen` has returned, and its first
+    /// address counts; `on_error` reports that it has none.
     #[must_use]
-    pub fn host(host: IpAddr, port: u16) -> Self {
-        Self::addr(SocketAddr::new(host, port))
+    pub fn host(host: impl Into<Host>, port: u16) -> Self {
+        match host.into() {
+            Host::Ip(ip) => Self::addr((ip, port).into()),
+            Host::Name(name) => Self::new(Target::Host(name, port)),
+        }
     }
 
     /// Listens on an address.
@@ -129,6 +138,12 @@ impl ListenOptions {
         Self { writable_by_all, ..self }
     }
 
+    /// Sets how a host is looked up. Default: the C library's `getaddrinfo(3)`, in the thread pool.
+    #[must_use]
+    pub fn resolver(self, resolver: Resolver) -> Self {
+        Self { resolver, ..self }
+    }
+
     /// The query for a source, with the target of these options.
     pub(crate) fn query(&self, target: ListenTarget, server: &ServerOptions) -> ListenQuery {
         ListenQuery {
@@ -157,6 +172,7 @@ impl ListenOptions {
                 refuse("listen: ipv6_only and reuse_port are for TCP")
             }
             Target::New(ListenTarget::Path(_)) => Ok(()),
+            Target::Host(host, _) if !for_all => Ok(names::query_to_listen(host).check()?),
             _ if for_all => refuse("listen: readable_by_all and writable_by_all are for Unix sockets"),
             Target::New(ListenTarget::Addr(addr)) if self.ipv6_only && addr.is_ipv4() => {
                 refuse("listen: ipv6_only is for IPv6 addresses")

@@ -5,6 +5,7 @@
 //! connections, and the ticks that call the handler. So the handler is dropped when no further call can reach it, even
 //! if the loop is dropped in between, and even if the handler keeps its own server.
 
+use crate::names::Asked;
 use crate::query::set_connection_options;
 use crate::source::{ListenHandle, ListenQueue};
 use crate::upcall::ServerHandler;
@@ -30,6 +31,8 @@ pub(crate) struct Listening {
     /// The server's id, once it has a handle: the trigger of the handler's calls.
     id: Cell<AsyncId>,
     phase: Cell<Phase>,
+    /// The look-up of the host to listen on.
+    asked: Cell<Option<Asked>>,
     /// Called after the handler's `on_close`.
     on_closed: Cell<Vec<Box<dyn FnOnce()>>>,
     /// The number of open connections that this `listen` has accepted.
@@ -58,6 +61,7 @@ impl Listening {
             handle: RefCell::new(None),
             id: Cell::default(),
             phase: Cell::new(Phase::Asking),
+            asked: Cell::default(),
             on_closed: Cell::default(),
             connections: Cell::new(0),
         };
@@ -90,6 +94,11 @@ impl Listening {
 
     pub(crate) fn with_handle<R>(&self, work: impl FnOnce(&dyn ListenHandle) -> R) -> Option<R> {
         self.handle.borrow().as_deref().map(work)
+    }
+
+    /// Keeps the look-up of the host to listen on, which a close ends.
+    pub(crate) fn keep_look_up(&self, asked: Asked) {
+        self.asked.set(Some(asked));
     }
 
     /// Handles a later answer of the source.
@@ -180,6 +189,7 @@ impl Listening {
 
     pub(crate) fn close(self: &Rc<Self>) {
         self.phase.set(Phase::Closing);
+        drop(self.asked.take());
         let handle = self.handle.take();
         if let Some(handle) = handle {
             handle.close();

@@ -2,7 +2,8 @@
 
 use crate::listen::Target;
 use crate::listening::Listening;
-use crate::source::{Bound, ListenHandle, ListenSource, PlainHandle, PlainSource};
+use crate::names::look_up_to_listen;
+use crate::source::{Bound, ListenHandle, ListenSource, ListenTarget, PlainHandle, PlainSource};
 use crate::upcall::ServerHandler;
 use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, Result, ServerOptions, Socket};
 use async_wrap::Environment;
@@ -144,11 +145,33 @@ impl Server {
                 return Ok(Some(Box::new(PlainHandle::new(env, bound))));
             }
             Target::New(ref target) => options.query(target.clone(), &self.0.options),
+            Target::Host(..) => {
+                self.look_up_host(options, listening);
+                return Ok(None);
+            }
         };
         let is_exclusive = options.exclusive || options.reuse_port;
         let source = if is_exclusive { &PlainSource } else { &*self.0.source };
         let listening = Rc::clone(listening);
         source.get_handle(env, query, Box::new(move |answer| listening.answered(answer)))
+    }
+
+    /// Looks up the host to listen on, and then gets a listening handle for its address.
+    fn look_up_host(&self, mut options: ListenOptions, listening: &Rc<Listening>) {
+        let Target::Host(host, port) = &options.target else { return };
+        let ((host, port), resolver) = ((host.clone(), *port), options.resolver.clone());
+        let (server, answered) = (self.clone(), Rc::clone(listening));
+        let asked = look_up_to_listen(&self.0.env, &resolver, (&host, port), move |found| {
+            let handle = found.map_err(Error::from).and_then(|addr| {
+                options.target = Target::New(ListenTarget::Addr(addr));
+                options.check()?;
+                server.get_handle(options, &answered)
+            });
+            if let Some(answer) = handle.transpose() {
+                answered.answered(answer);
+            }
+        });
+        listening.keep_look_up(asked);
     }
 
     /// Stops listening immediately. `on_close` is called when the last connection has closed. As in Node the kernel

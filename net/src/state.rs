@@ -3,6 +3,7 @@
 
 use crate::linger::Lingering;
 use crate::listening::Listening;
+use crate::names::Connecting;
 use crate::timeout::IdleTimeout;
 use crate::{Address, Error, ErrorCode};
 use async_wrap::AsyncStream;
@@ -45,6 +46,7 @@ pub(crate) struct Cold {
     pub(crate) remote: Option<Address>,
     pub(crate) idle: Option<IdleTimeout>,
     pub(crate) lingering: Option<Box<Lingering>>,
+    pub(crate) connecting: Option<Box<Connecting>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,11 +92,17 @@ pub(crate) const AWAITS_HANDLER: SocketFlags = Flags::bit(16);
 pub(crate) const SHARED: SocketFlags = Flags::bit(17);
 /// The socket was closed while it waited for its handler.
 pub(crate) const CLOSE_UNREPORTED: SocketFlags = Flags::bit(18);
+/// The socket connects by name.
+pub(crate) const NAMED: SocketFlags = Flags::bit(19);
+/// There is news of a connect by name.
+pub(crate) const CONNECT_NEWS: SocketFlags = Flags::bit(20);
 
 /// A pending call of the handler, made by an `on_notify` of the stream.
 pub(crate) enum Due {
     Finish,
     Timeout,
+    /// A step of a connect by name.
+    Connecting,
     Notify,
 }
 
@@ -139,12 +147,14 @@ impl SocketInner {
             Due::Finish
         } else if self.take(TIMED_OUT) {
             Due::Timeout
+        } else if self.take(CONNECT_NEWS) {
+            Due::Connecting
         } else if self.take(NOTIFIED) {
             return Some(Due::Notify);
         } else {
             return None;
         };
-        if self.has(TIMED_OUT | NOTIFIED) {
+        if self.has(TIMED_OUT | CONNECT_NEWS | NOTIFIED) {
             self.stream.notify();
         }
         Some(due)
@@ -158,10 +168,11 @@ impl SocketInner {
         }
     }
 
-    /// Drops the timers of a destroyed socket.
+    /// Drops the timers of a destroyed socket, and a connect by name.
     #[inline]
     pub(crate) fn drop_timers(&self) {
-        if self.has(TIMED | DESTROY_SOON) {
+        if self.has(TIMED | DESTROY_SOON | NAMED) {
+            Connecting::drop_of(self);
             IdleTimeout::drop_of(self);
             Lingering::drop_of(self);
         }

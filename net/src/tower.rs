@@ -2,6 +2,7 @@
 //! `afterConnect`, `onReadableStreamEnd` and `_destroy`.
 
 use crate::listening::Listening;
+use crate::names::Connecting;
 use crate::state::{
     CONNECTING, DESTROY_SOON, DESTROYED, Due, ENDED, ENDED_BY_PEER, FINISHED, HAD_ERROR, HALF_OPEN,
     PEER_ENDED, TIMED,
@@ -50,7 +51,7 @@ impl<H: SocketHandler> SocketTower<H> {
 /// Calls the handler and traces the call.
 #[inline]
 #[track_caller]
-fn up(socket: &Socket, name: &'static str, call: impl FnOnce()) {
+pub(crate) fn up(socket: &Socket, name: &'static str, call: impl FnOnce()) {
     let _up = LAYER.up(name, || socket.facts());
     call();
 }
@@ -141,6 +142,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         match socket.0.take_due() {
             Some(Due::Finish) => self.finish(),
             Some(Due::Timeout) => up(socket, "SocketHandler::on_timeout", || handler.on_timeout(socket)),
+            Some(Due::Connecting) => Connecting::go_on(socket, handler),
             Some(Due::Notify) => up(socket, "SocketHandler::on_notify", || handler.on_notify(socket)),
             None => {}
         }

@@ -1,6 +1,7 @@
 //! The upcalls of this layer: the events of servers and sockets.
 
-use crate::{Dropped, Error, Server, Socket};
+use crate::{Dropped, Error, Result, Server, Socket};
+use std::net::SocketAddr;
 
 /// The handler of a listening server. Mirrors the events of `net.Server`.
 pub trait ServerHandler {
@@ -44,6 +45,28 @@ impl<F: FnMut(&Server, Socket)> ServerHandler for F {
 pub trait SocketHandler {
     /// Bytes arrived ('data'). `data` is valid only during the call.
     fn on_data(&mut self, socket: &Socket, data: &[u8]);
+
+    /// The look-up of a host's name has ended ('lookup'): with the addresses, or with an error, which destroys the socket.
+    fn on_lookup(&mut self, socket: &Socket, host: &str, found: Result<&[SocketAddr], &Error>) {
+        let _ = (socket, host, found);
+    }
+
+    /// The socket is about to connect to an address of its host ('connectionAttempt').
+    fn on_connection_attempt(&mut self, socket: &Socket, addr: SocketAddr) {
+        let _ = (socket, addr);
+    }
+
+    /// The connect to this address has failed ('connectionAttemptFailed'). The next address is tried, or `on_error`
+    /// reports all of them.
+    fn on_connection_attempt_failed(&mut self, socket: &Socket, addr: SocketAddr, error: &Error) {
+        let _ = (socket, addr, error);
+    }
+
+    /// The connect to this address takes longer than [`attempt_timeout`](crate::ConnectOptions::attempt_timeout)
+    /// ('connectionAttemptTimeout'): the next address is tried beside it.
+    fn on_connection_attempt_timeout(&mut self, socket: &Socket, addr: SocketAddr) {
+        let _ = (socket, addr);
+    }
 
     /// The connection is established ('connect').
     fn on_connect(&mut self, socket: &Socket) {

@@ -148,7 +148,7 @@ fn ipv6_only_takes_no_ipv4() {
 fn options_that_contradict_each_other_are_refused_before_anything_is_touched() {
     let (event_loop, env) = new_loop();
     let server = Server::new(&env, ServerOptions::default());
-    let v4 = || ListenOptions::host(Ipv4Addr::LOCALHOST.into(), 0);
+    let v4 = || ListenOptions::host(Ipv4Addr::LOCALHOST, 0);
     let fd = || OwnedFd::from(TcpListener::bind(("127.0.0.1", 0)).expect("a port is free"));
     for options in [
         ListenOptions::path(""),

@@ -71,6 +71,24 @@ impl TcpWrap {
         self.tcp.connect(addr)
     }
 
+    /// Begins a connect whose address is not known yet: see [`Tcp::expect_connection`].
+    ///
+    /// # Errors
+    /// As for `Tcp::expect_connection`.
+    pub fn expect_connection(&self, target: impl fmt::Display) -> Result<()> {
+        let _down = LAYER.down("TcpWrap::expect_connection", || self.stream.facts());
+        self.tcp.expect_connection(target)
+    }
+
+    /// Takes the connected socket of another wrap: see [`Tcp::take_connection`].
+    ///
+    /// # Errors
+    /// As for `Tcp::take_connection`.
+    pub fn take_connection(&self, from: &Self) -> Result<()> {
+        let _down = LAYER.down("TcpWrap::take_connection", || self.stream.facts());
+        self.tcp.take_connection(&from.tcp)
+    }
+
     /// The socket's own address (`getsockname`).
     ///
     /// # Errors

@@ -275,6 +275,27 @@ impl Tcp {
         self.inner().connect(&sockaddr, addr)
     }
 
+    /// Begins a connect whose address is not known yet: the stream is connecting, writes are queued, and the loop stays
+    /// alive. [`take_connection`](Self::take_connection) ends it. `target` is for errors: a host and a port.
+    ///
+    /// # Errors
+    /// `EALREADY` while connecting, `EBUSY` if the handle has a socket, `EINVAL` if it is closing.
+    pub fn expect_connection(&self, target: impl fmt::Display) -> Result<()> {
+        let _down = LAYER.down("Tcp::expect_connection", || Facts::of(self));
+        self.inner().expect_connection(target)
+    }
+
+    /// Takes the connected socket of `from`, one of several attempts to connect; `on_connect` reports it. `from` has no
+    /// socket afterwards, and is only to be closed.
+    ///
+    /// # Errors
+    /// `EINVAL` without [`expect_connection`](Self::expect_connection), or if the handle is closing; `ENOTCONN` if `from`
+    /// is not connected.
+    pub fn take_connection(&self, from: &Self) -> Result<()> {
+        let _down = LAYER.down("Tcp::take_connection", || Facts::of(self));
+        self.inner().take_connection(from.inner())
+    }
+
     /// The socket's own address (`uv_tcp_getsockname`).
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 //! no handle is left alive.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
+pub mod named;
+
 use async_wrap::Environment;
 use async_wrap::tcp_wrap::TcpWrap;
 use net::upcall::{ServerHandler, SocketHandler};

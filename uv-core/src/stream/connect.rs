@@ -1,7 +1,7 @@
 //! Connecting. Mirrors `uv__tcp_connect`, `uv_pipe_connect` and `uv__stream_connect`.
 
-use super::flags::{CONNECTING, END_TOLD};
-use super::{BOUND, Outgoing, READABLE, Stream, StreamInner, WRITABLE};
+use super::flags::{CONNECTING, END_TOLD, Registration};
+use super::{BOUND, Outgoing, READABLE, SOCKET, Stream, StreamInner, WRITABLE};
 use crate::handle::HandleKind;
 use crate::poller::Readiness;
 use crate::sys;
@@ -9,6 +9,7 @@ use crate::sys::addr::SockAddr;
 use crate::traced;
 use crate::{Errno, Error, Result};
 use std::fmt::Display;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 /// The first unprivileged port.
@@ -73,6 +74,47 @@ impl StreamInner {
         self.set(CONNECTING);
         self.update_active();
         Ok(())
+    }
+
+    /// Begins a connect whose socket comes later, by [`take_connection`](Self::take_connection).
+    pub(crate) fn expect_connection(self: &Rc<Self>, target: impl Display) -> Result<()> {
+        if self.is_connecting() {
+            return Err(Error::new("connect", Errno::EALREADY).on(target));
+        }
+        self.check_fresh("connect")?;
+        self.set_target(target);
+        self.event_loop().begin_request();
+        self.set(CONNECTING);
+        self.update_active();
+        Ok(())
+    }
+
+    /// Takes the socket of another stream, which ends the connect; `on_connect` reports it.
+    pub(crate) fn take_connection(self: &Rc<Self>, from: &Self) -> Result<()> {
+        let failed = |errno| Error::new("connect", errno);
+        if !self.is_connecting() || self.handle.is_closing() || self.fd.get().is_some() {
+            return Err(failed(Errno::EINVAL));
+        }
+        if from.handle.is_closing() || !from.has(READABLE | WRITABLE) {
+            return Err(failed(Errno::ENOTCONN));
+        }
+        let fd = from.release_socket().ok_or_else(|| failed(Errno::EBADF))?;
+        // Registered again when reading starts: that reports existing readiness.
+        self.open_fresh(fd, SOCKET);
+        self.with_output(|out| out.connect = Some(Ok(())));
+        self.feed();
+        Ok(())
+    }
+
+    /// Takes the socket out of a stream that is connected, which is of no further use.
+    fn release_socket(&self) -> Option<OwnedFd> {
+        self.clear(READABLE | WRITABLE);
+        let fd = self.fd.take()?;
+        if self.is_watched() {
+            self.event_loop().inner().poller.deregister(fd.as_fd());
+            self.registration.set(Registration::None);
+        }
+        Some(fd)
     }
 
     fn note_risky_port(&self, addr: &SockAddr) {

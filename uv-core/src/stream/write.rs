@@ -78,10 +78,13 @@ impl StreamInner {
         }
     }
 
-    fn check_writable(&self) -> Result<BorrowedFd<'_>> {
-        let failed = |errno| Error::new("write", errno);
-        let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
-        if self.has(WRITABLE | CONNECTING) { Ok(fd) } else { Err(failed(Errno::EPIPE)) }
+    fn check_writable(&self) -> Result<()> {
+        // A stream that closes while it connects keeps the flag.
+        if self.has(WRITABLE) || (self.has(CONNECTING) && !self.handle.is_closing()) {
+            return Ok(());
+        }
+        let errno = if self.fd.get().is_none() { Errno::EBADF } else { Errno::EPIPE };
+        Err(Error::new("write", errno))
     }
 
     #[inline]

@@ -21,7 +21,8 @@ impl FdCell {
     pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
         let fd = self.0.get();
         // SAFETY: a descriptor in the cell is open: it came from an `OwnedFd`, and `take` removes it from the cell
-        // before it is closed. Only a close calls `take`, and no system call of a stream closes.
+        // before it is closed. Only a close and a stream that hands its socket over call `take`, and no system call of a
+        // stream does either.
         (fd != NONE).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
