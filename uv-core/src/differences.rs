@@ -16,6 +16,8 @@
 //!   loop iteration, and spins without one.
 //! - In a forked child the parent's loops refuse to run, and the child creates its own. libuv asks the child to call
 //!   `uv_loop_fork`.
+//! - The kernel keeps a deadline that many waits have in common, in a timerfd; libuv gives each wait a timeout. The clock is
+//!   read again before the timers only if one may be due.
 //! - Handles outlive their loop: they are closed, and their methods return errors.
 //! - A look-up can be cancelled while it runs: its callback does not wait for the C library. An answer has each address
 //!   once. A host that is not ASCII is refused; libuv converts it (IDNA).

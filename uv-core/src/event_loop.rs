@@ -1,6 +1,7 @@
 //! The loop: its handles, what keeps it alive, and the order of its phases. Mirrors `uv_run` and `uv_loop_t`, libuv's
 //! `src/unix/core.c` and `src/uv-common.c`.
 
+use crate::alarm::Alarm;
 use crate::handle::{Handle, HandleInfo, HandleInner, HandleKind};
 use crate::handle_table::HandleTable;
 use crate::key::Key;
@@ -12,7 +13,7 @@ use crate::queue::Queue;
 use crate::signal::Signals;
 use crate::stream::Outgoing;
 use crate::sys;
-use crate::sys::clock::Origin;
+use crate::sys::clock::{Origin, TICK};
 use crate::timer::TimerQueue;
 use crate::wake::{Inbox, Remote};
 use crate::watcher::Watchers;
@@ -47,8 +48,8 @@ pub enum RunMode {
 ///
 /// It dereferences to [`LoopHandle`], the clone that handles and callbacks keep. Dropping the loop drops every handle's
 /// tower and closes every handle's descriptor without an upcall. Do not drop it inside one of its own callbacks: that
-/// callback's tower would leak. The loop's own descriptors (two for epoll, an eventfd, and two of a pipe if it has
-/// watched signals) are closed with the last [`LoopHandle`], and each handle keeps one.
+/// callback's tower would leak. The loop's own descriptors (two for epoll, an eventfd, two of a pipe if it has
+/// watched signals, and a timerfd if it has waited often with one deadline) are closed with the last [`LoopHandle`], and each handle keeps one.
 ///
 /// A loop belongs to the thread and the process that created it. A child forked without `exec` shares the kernel's half
 /// of its parent's loops: there they refuse to run, and dropping them does not affect the parent. Create new loops in
@@ -79,7 +80,7 @@ pub(crate) type Closing = (Rc<dyn HandleInner>, Option<Box<dyn FnOnce()>>);
 
 pub(crate) struct LoopInner {
     /// The origin of `now`.
-    origin: Origin,
+    pub(crate) origin: Origin,
     now: Cell<Duration>,
     stop: Cell<bool>,
     running: Cell<bool>,
@@ -103,6 +104,7 @@ pub(crate) struct LoopInner {
     /// A descriptor to close when the process has none left for `accept`.
     spare_fd: Cell<Option<OwnedFd>>,
     pub(crate) poller: Poller,
+    pub(crate) alarm: Alarm,
     pub(crate) timers: TimerQueue,
     pub(crate) idle: Watchers<Idle>,
     pub(crate) prepare: Watchers<Prepare>,
@@ -158,6 +160,7 @@ impl Loop {
             spare_output: Cell::new(None),
             spare_fd: Cell::new(spare_fd.ok()),
             poller,
+            alarm: Alarm::default(),
             timers: TimerQueue::default(),
             idle: Watchers::default(),
             prepare: Watchers::default(),
@@ -246,11 +249,13 @@ impl LoopHandle {
             }
             ran |= inner.check.run();
             ran |= self.run_closing();
-            if ran {
-                // In the other modes the time is still that of the end of the poll phase.
-                self.update_time();
+            // If nothing ran, the time is still that of the end of the poll phase.
+            if !ran || mode != RunMode::Default || self.is_time_needed() {
+                if ran {
+                    self.update_time();
+                }
+                self.run_timers();
             }
-            self.run_timers();
             alive = self.is_alive();
             if mode != RunMode::Default {
                 break;
@@ -274,8 +279,8 @@ impl LoopHandle {
             || !self.0.closing.borrow().is_empty()
     }
 
-    /// The time since the loop was created, as of the last reading of the clock (`uv_now`): after each poll and before
-    /// the timers. It does not change inside a callback.
+    /// The time since the loop was created, as of the last reading of the clock (`uv_now`): after each poll, and before
+    /// the timers if one may be due or the callbacks have taken long. It does not change inside a callback.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.0.now.get()
@@ -290,6 +295,13 @@ impl LoopHandle {
     #[cfg(test)]
     pub(crate) fn set_now(&self, now: Duration) {
         self.0.now.set(now);
+    }
+
+    /// Whether a timer may be due, or a tick of the kernel has passed since the poll.
+    fn is_time_needed(&self) -> bool {
+        let tick = self.0.origin.elapsed_at_tick();
+        let is_near = |deadline: Duration| deadline <= tick.saturating_add(TICK);
+        tick > self.now() || self.0.timers.next_deadline().is_some_and(is_near)
     }
 
     /// How long the poll phase may block; `None` for no limit (`uv_backend_timeout`).

@@ -15,6 +15,7 @@
 //! With the feature `trace` the loop logs through the crate `log`, at level trace, with the target `uv_core`:
 //! readiness, system calls, upcalls, and the downcalls to streams. See [`layer::trace`] for the format and the cost.
 
+mod alarm;
 pub mod differences;
 mod ending;
 mod environment;

@@ -61,7 +61,10 @@ impl LoopHandle {
         // Counted first: handles added during this phase belong to the next one.
         let still_ready = inner.still_ready.len();
         let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
-        let mut timeout = timeout;
+        let mut timeout = match deadline {
+            Some(deadline) if deadline > self.now() => self.rest_until(deadline),
+            _ => timeout,
+        };
         let mut acted = still_ready > 0;
         inner.polls.at.set(self.now());
         let is_cut_short = 'waits: {
@@ -102,6 +105,18 @@ impl LoopHandle {
         Ok(acted)
     }
 
+    /// The timeout of a wait that ends at `deadline`: none, if an event comes then.
+    #[inline]
+    fn rest_until(&self, deadline: Duration) -> Option<Duration> {
+        let LoopInner { alarm, origin, poller, .. } = self.inner();
+        if alarm.covers(deadline, *origin, poller) {
+            return None;
+        }
+        // The last reading may be from before the callbacks of the last iteration.
+        self.update_time();
+        Some(deadline.saturating_sub(self.now()))
+    }
+
     fn dispatch_all(&self, batch: &Batch<'_>) -> usize {
         let mut events = 0;
         let mut rest = Rest { event_loop: self, sources: batch.iter() };
@@ -110,6 +125,8 @@ impl LoopHandle {
             match source {
                 Source::Wake => self.inner().inbox.deliver(self),
                 Source::Signal => self.inner().signalled.set(true),
+                // The timers phase looks at the clock.
+                Source::Alarm => {}
                 Source::Handle { key, readiness } => self.dispatch(key, readiness),
             }
         }
@@ -167,6 +184,7 @@ impl<I: Iterator<Item = Source>> Drop for Rest<'_, I> {
             match source {
                 Source::Wake => self.event_loop.inner().inbox.wake_again(),
                 Source::Signal => self.event_loop.inner().signalled.set(true),
+                Source::Alarm => {}
                 Source::Handle { key, readiness } => {
                     if let Some(handle) = self.event_loop.handle(key)
                         && handle.postpone(readiness)

@@ -26,6 +26,7 @@ const EVENTS_PER_WAIT: usize = 1024;
 /// Tokens of the loop itself. Tokens of handles are smaller.
 const WAKE: Token = Token(usize::MAX);
 const SIGNAL: Token = Token(usize::MAX - 1);
+const ALARM: Token = Token(usize::MAX - 2);
 
 /// The readiness that an event reports.
 pub(crate) type Readiness = Flags<Ready>;
@@ -104,7 +105,12 @@ impl fmt::Display for Readiness {
 pub(crate) enum Source {
     Wake,
     Signal,
-    Handle { key: Key, readiness: Readiness },
+    /// The deadline of the loop is over.
+    Alarm,
+    Handle {
+        key: Key,
+        readiness: Readiness,
+    },
 }
 
 pub(crate) struct Poller {
@@ -196,6 +202,12 @@ impl Poller {
         #[cfg(upcall_faults)]
         crate::faults::refuse("epoll_ctl(2)")?;
         Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), SIGNAL, Interest::READABLE)?)
+    }
+
+    /// Watches the timerfd of the loop's deadline.
+    pub(crate) fn register_alarm(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        let _down = LAYER.down("epoll_ctl(2)", Facts::default);
+        Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), ALARM, Interest::READABLE)?)
     }
 
     /// Stops watching. Needed only where the open file outlives the descriptor: closing its last descriptor also ends
@@ -303,6 +315,9 @@ fn source(event: &Event) -> Source {
     }
     if token == SIGNAL {
         return Source::Signal;
+    }
+    if token == ALARM {
+        return Source::Alarm;
     }
     Source::Handle { key: Key::from_token(token), readiness: Readiness::of(event) }
 }

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::process::{ExitStatus, Process, SpawnOptions, Stdio};
-use uv_core::{BindOptions, Errno, Loop, Prepare, Result, RunMode, Tcp, Timer};
+use uv_core::{Async, BindOptions, Errno, Loop, Prepare, Result, RunMode, Tcp, Timer};
 
 const CHILD: &str = "UV_CORE_EMFILE_CHILD";
 
@@ -297,4 +297,25 @@ fn a_loop_that_is_gone_has_no_more_descriptors_than_it_polls_with_and_none_witho
             assert_eq!(count(), before);
         },
     );
+}
+
+// No counterpart in libuv, which has no timerfd
+#[test]
+fn a_deadline_that_the_kernel_does_not_keep_is_kept_by_the_loop() {
+    with_few_descriptors("a_deadline_that_the_kernel_does_not_keep_is_kept_by_the_loop", || {
+        let event_loop = test_loop();
+        let (wake, timer) = (Async::new(&event_loop, |_: &Async| {}), Timer::new(&event_loop));
+        let fired = Rc::new(Cell::new(false));
+        let told = Rc::clone(&fired);
+        let after = Duration::from_millis(50);
+        timer.start(after, Duration::ZERO, move |_: &Timer| told.set(true)).expect("start");
+        let fillers = fill();
+        for _ in 0..100 {
+            wake.sender().send();
+            event_loop.run(RunMode::Once).expect("the loop runs");
+        }
+        event_loop.until(|| fired.get());
+        drop(fillers);
+        event_loop.close_and_finish();
+    });
 }

@@ -51,6 +51,8 @@ pub(crate) struct Extra {
     pub(crate) encoder: Option<Encoder>,
     /// The connection ends behind the response.
     pub(crate) closes: bool,
+    /// More input than its own came with the request, to a server that shuts down: it is not the last one.
+    pub(super) is_followed: bool,
     /// The client, rather than this server, wants that.
     pub(crate) client_closes: bool,
     /// The body has, or had, a handler: it is received to its end whatever becomes of the response.

@@ -146,6 +146,9 @@ fn on_head(connection: &Rc<Connection>, head: &RequestHead<'_>, rest: &[u8]) {
     let context = core.env.new_context(Provider::HttpIncomingMessage);
     let mut exchange = core.pool.take(context, facts);
     note_wishes(&mut exchange, head, rest);
+    if core.draining.get() && !rest.is_empty() && !has_body(head) {
+        exchange.extra_mut().is_followed = true;
+    }
     let number = pipeline.push(exchange);
     let request = Request::new(head, connection, number);
     if is_upgrade_accepted(connection, &request, context) {

@@ -104,7 +104,8 @@ impl Connection {
         let mut request = exchange.request;
         // A body that was never asked for may still come, or not: where the next request begins is unknown.
         request.keep_alive &= !exchange.extra().awaits_continue;
-        request.keep_alive &= !(self.core.draining.get() && exchange.next.is_none());
+        request.keep_alive &=
+            !self.core.draining.get() || exchange.next.is_some() || exchange.extra().is_followed;
         let encoder = Encoder::begin(&request, &exchange.head, len, last)?;
         if !encoder.keep_alive() {
             // RFC 9112, 9.6: nothing is processed after the request whose response says close.

@@ -113,6 +113,22 @@ fn a_shutdown_answers_what_was_asked_with_close_and_ends_by_itself() {
     );
 }
 
+#[test]
+fn a_shutdown_answers_all_of_a_pipeline_that_has_come() {
+    run(|address| {
+        let (mut client, mut closer) = (Client::connect(address), Client::connect(address));
+        client.ask("/");
+        assert!(closer.ask("/shutdown").closes());
+        client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(3) + "GET / HTTP");
+        for _ in 0..3 {
+            assert!(!client.answer().closes(), "another one follows");
+        }
+        client.send("/1.1\r\nHost: h\r\n\r\n");
+        assert!(client.answer().closes());
+        client.expect_end();
+    });
+}
+
 // A connection that is not read keeps no loop alive by itself
 #[test]
 fn a_shutdown_waits_for_a_connection_that_stands_still() {

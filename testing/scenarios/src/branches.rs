@@ -79,6 +79,7 @@ const UNREACHED: &[(Row, &str)] = &[
     (B(Branch::PassSkips), REFUSED_FD),
     (B(Branch::PassFails), REFUSED_FD),
     (B(Branch::WaitFails), OURS),
+    (B(Branch::AlarmRefused), "the clock of a world is not the kernel's: uv-core/tests/emfile.rs"),
     (B(Branch::RetireFails), "the standard descriptors are the runner's: uv-core/src/sys/fd.rs"),
     (
         B(Branch::ReopenOther),

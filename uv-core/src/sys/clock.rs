@@ -1,6 +1,6 @@
 //! The monotonic clock, as the time since an origin. Mirrors `uv__hrtime`.
 //!
-//! A loop iteration reads it twice. `Instant` takes three times the instructions, because it supports differences
+//! A loop iteration reads it once or twice. `Instant` takes three times the instructions, because it supports differences
 //! between any two times; here the origin is always the earlier one.
 
 use std::time::Duration;
@@ -8,6 +8,13 @@ use std::time::Duration;
 /// The origin of a loop's clock, in nanoseconds: 64 bits last 584 years.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin(u64);
+
+/// The longest pause between two ticks of the kernel: 100 in a second.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// In nanoseconds, as often as 250 in a second.
+#[cfg(upcall_faults)]
+const VIRTUAL_TICK: u64 = 4_000_000;
 
 const NANOS_PER_SEC: u64 = 1_000_000_000;
 
@@ -19,11 +26,26 @@ impl Origin {
         if let Some(now) = crate::faults::now() {
             return Self(now.as_nanos() as u64);
         }
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the kernel writes one timespec through a valid pointer. The clock exists, so the call cannot fail.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-        // Both are not negative. On some machines each has 32 bits.
-        Self(now.tv_sec as u64 * NANOS_PER_SEC + now.tv_nsec as u64)
+        Self(read(libc::CLOCK_MONOTONIC))
+    }
+
+    /// The time from this origin to the kernel's last tick: a quarter of the cost.
+    #[inline]
+    pub(crate) fn elapsed_at_tick(self) -> Duration {
+        #[cfg(upcall_faults)]
+        if let Some(now) = crate::faults::now() {
+            let tick = now.as_nanos() as u64 / VIRTUAL_TICK * VIRTUAL_TICK;
+            return Duration::from_nanos(tick.saturating_sub(self.0));
+        }
+        Duration::from_nanos(read(libc::CLOCK_MONOTONIC_COARSE).saturating_sub(self.0))
+    }
+
+    /// The time of the kernel's clock at which `elapsed` has passed.
+    pub(crate) fn at(self, elapsed: Duration) -> libc::timespec {
+        let at = Duration::from_nanos(self.0).saturating_add(elapsed);
+        // The clock does not reach what is too large.
+        let tv_sec = libc::time_t::try_from(at.as_secs()).unwrap_or(libc::time_t::MAX);
+        libc::timespec { tv_sec, tv_nsec: at.subsec_nanos() as libc::c_long }
     }
 
     /// The time since this origin.
@@ -32,6 +54,15 @@ impl Origin {
         // The clock never goes backwards.
         Duration::from_nanos(Self::now().0.saturating_sub(self.0))
     }
+}
+
+#[inline]
+fn read(clock: libc::clockid_t) -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec through a valid pointer. The clocks exist, so the call cannot fail.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
+    // Both are not negative. On some machines each has 32 bits.
+    now.tv_sec as u64 * NANOS_PER_SEC + now.tv_nsec as u64
 }
 
 #[cfg(test)]
@@ -50,6 +81,10 @@ mod tests {
             last = elapsed;
         }
         assert!(last <= before.elapsed());
+        while origin.elapsed_at_tick().is_zero() {
+            std::thread::yield_now();
+        }
+        assert!(origin.elapsed_at_tick() <= origin.elapsed());
         let origin = Origin(origin.0 - 1_500_000_000);
         let elapsed = origin.elapsed();
         assert!(elapsed > Duration::from_secs(1) && elapsed < Duration::from_secs(3) + before.elapsed());

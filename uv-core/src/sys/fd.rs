@@ -66,6 +66,12 @@ impl FdCell {
     }
 }
 
+impl Default for FdCell {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl Drop for FdCell {
     fn drop(&mut self) {
         self.close();

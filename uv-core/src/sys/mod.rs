@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "system calls; each block says why it is sound")]
 
 pub(crate) mod addr;
+pub(crate) mod alarm;
 #[cfg(test)]
 #[path = "../../tests/alone/mod.rs"]
 mod alone;
