@@ -72,6 +72,7 @@ const STREAMS: &[&str] = &["uv-core", "tcp-wrap", "async-wrap", "async-wrap-hook
 
 const GROUPS: &[Group] = &[
     Group { name: "loop", ours: &["uv-core"], peers: &["libuv", "tokio", "node"] },
+    Group { name: "libuv", ours: &["uv-core"], peers: &["libuv"] },
     Group { name: "tcp", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
     Group { name: "unix", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
     Group { name: "http", ours: &["http"], peers: &["libuv", "hyper", "node", "nginx"] },
@@ -101,6 +102,28 @@ pub(crate) const ALL: &[Entry] = &[
     solo("loop/post", 20_000, "messages posted from another thread, in bursts", "one message"),
     solo("loop/work", 5_000, "round trips through the thread pool, 64 under way", "one round trip"),
     solo("loop/spawn", 20, "child processes started and reaped, one at a time", "one process"),
+    solo("libuv/loop_count", 20_000, "turns of a loop with an idle handle", "one turn").counted(SOLO),
+    solo("libuv/async1", 2_000, "a wake-up of another loop, answered", "one there and back"),
+    solo("libuv/async_pummel_1", 5_000, "a thread that wakes one handle without a pause", "one call of it"),
+    solo("libuv/million_async", 20_000, "a thread that wakes a million handles at random", "one call of one"),
+    solo(
+        "libuv/million_timers",
+        20_000,
+        "timers started, a thousand due each millisecond, closed",
+        "one timer",
+    ),
+    solo("libuv/queue_work", 5_000, "round trips through the thread pool, one at a time", "one round trip"),
+    solo("libuv/spawn", 20, "children that write a line, which is read, one at a time", "one process"),
+    solo("libuv/ping_pongs", 5_000, "five bytes that come back; both ends in one loop", "one there and back")
+        .counted(SERVED),
+    solo("libuv/tcp_pump1", 5_000, "8 KiB written again and again; both ends in one loop", "8 KiB written"),
+    solo("libuv/pipe_pump1", 5_000, "the same over a Unix socket", "8 KiB written"),
+    solo(
+        "libuv/tcp4_pound_100",
+        500,
+        "a connection, five bytes echoed, closed; 100 at a time in one loop",
+        "one connection",
+    ),
     served(
         "tcp/echo-64",
         "64 connections send 64 bytes and wait for them",

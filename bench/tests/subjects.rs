@@ -24,6 +24,20 @@ const STREAM_LAYERS: &[&str] = &["uv-core", "tcp-wrap", "async-wrap", "async-wra
 
 const SOLO: &[&str] = &["ticks", "timer-churn", "timer-fire", "wakeup", "post", "work"];
 
+/// Of libuv's own those without children.
+const LIBUV: &[&str] = &[
+    "loop_count",
+    "async1",
+    "async_pummel_1",
+    "million_async",
+    "million_timers",
+    "queue_work",
+    "ping_pongs",
+    "tcp_pump1",
+    "pipe_pump1",
+    "tcp4_pound_100",
+];
+
 /// What the servers of streams answer to each byte of a request in `writes`.
 const ANSWER: usize = 16 * 64;
 
@@ -37,8 +51,21 @@ fn programs_without_clients_do_what_they_are_told() -> Outcome {
         measure(&["subject", "uv-core", name], 333)?;
         measure(&["floor", &format!("loop/{name}")], 333)?;
     }
-    measure(&["subject", "uv-core", "loop/spawn"], 3)?;
-    measure(&["floor", "loop/spawn"], 3)
+    for name in ["loop/spawn", "libuv/spawn"] {
+        measure(&["subject", "uv-core", name], 3)?;
+        measure(&["floor", name], 3)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_benchmarks_of_libuv_do_what_they_are_told() -> Outcome {
+    for name in LIBUV {
+        let name = format!("libuv/{name}");
+        measure(&["subject", "uv-core", &name], 333)?;
+        measure(&["floor", &name], 333)?;
+    }
+    Ok(())
 }
 
 fn measure(words: &[&str], ops: u64) -> Outcome {

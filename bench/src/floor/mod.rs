@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(("http", name)) => serve_http(name),
         Some(("cluster", _)) => Ok(pass::primary(WORKERS)?),
         None if bench == pass::WORKER_ARGUMENT => Ok(pass::worker()?),
-        Some(("loop", name)) => find(name)?.run_floor(options.ops, options.turn),
+        Some(("loop" | "libuv", _)) => find(bench)?.run_floor(options.ops, options.turn),
         _ => Err(format!("{bench}: no such floor").into()),
     }
 }

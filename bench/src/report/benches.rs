@@ -6,8 +6,13 @@ use crate::results::{Bench, Results, Role, Subject, Unit};
 use maud::{Markup, html};
 
 /// Groups with what a reader should know of them, in the order of the page. Any other group comes after.
-const GROUPS: [(&str, &str, &str); 6] = [
+const GROUPS: [(&str, &str, &str); 7] = [
     ("loop", "The loop", "uv-core by itself: no sockets, one program that repeats one operation."),
+    (
+        "libuv",
+        "libuv’s own",
+        "The benchmarks of libuv, under their names, as programs of one process: CPU time instead of a rate.",
+    ),
     (
         "tcp",
         "TCP",

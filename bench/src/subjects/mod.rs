@@ -24,7 +24,7 @@ pub(crate) use options::Options;
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.layer {
         Layer::Floor => floor::run(options),
-        Layer::UvCore => match solo::find(options.own_name()) {
+        Layer::UvCore => match solo::find(&options.bench) {
             Ok(program) => program.run_ours(options.ops, options.turn),
             Err(_) => uv_core::serve(options),
         },

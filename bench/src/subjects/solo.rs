@@ -1,7 +1,7 @@
 //! Programs without clients: so many operations, and one line of JSON about what they cost.
 
 use super::turns::Turns;
-use super::uv_loop::{phases, processes, threads, timers};
+use super::uv_loop::{pairs, phases, pound, processes, pummel, threads, timers};
 use crate::Result;
 use crate::floor::solo as floor;
 use rustix::time::{ClockId, clock_gettime};
@@ -27,6 +27,36 @@ pub(crate) const IN_FLIGHT: u64 = 64;
 
 /// The child of `spawn`: it does nothing. It has the standard input, output and error of its parent.
 pub(crate) const CHILD: &str = "/bin/true";
+
+/// What a child of libuv's `spawn` runs: it writes a line to its output.
+pub(crate) const SAYING_CHILD: (&str, &str) = ("/bin/echo", "hello world");
+
+/// Handles of `million_async`, as many as libuv has.
+pub(crate) const MILLION: usize = 1 << 20;
+
+/// Timers of `million_timers` that have the same deadline, one a millisecond.
+pub(crate) const PER_MS: u64 = 1000;
+
+/// What `ping_pongs` sends, and the buffer of a pump: libuv's.
+pub(crate) const PING: &[u8] = b"PING\n";
+pub(crate) static PUMPED: [u8; 8192] = [b'.'; 8192];
+
+/// Clients of a pound at a time.
+pub(crate) const POUNDERS: u64 = 100;
+
+/// Pseudo-random numbers, libuv's in `million_async`: the same in every run.
+pub(crate) struct Random(u32);
+
+impl Random {
+    pub(crate) fn new() -> Self {
+        Self(0)
+    }
+
+    pub(crate) fn next_below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(214_013).wrapping_add(2_531_011);
+        self.0 as usize % end
+    }
+}
 
 /// The deadline of the timer of this number, in milliseconds.
 pub(crate) fn deadline(index: u64) -> u64 {
@@ -57,24 +87,38 @@ const fn at_once(
 }
 
 const PROGRAMS: &[Program] = &[
-    at_once("ticks", 1_000_000, floor::ticks, phases::ticks),
-    at_once("timer-churn", 2_000_000, floor::timers::churn, timers::churn),
+    at_once("loop/ticks", 1_000_000, floor::ticks, phases::ticks),
+    at_once("loop/timer-churn", 2_000_000, floor::timers::churn, timers::churn),
     Program {
-        name: "timer-fire",
+        name: "loop/timer-fire",
         ops: 1_000_000,
         floor: Run::InTurns(floor::timers::fire),
         ours: Run::InTurns(timers::fire),
     },
-    at_once("wakeup", 50_000, floor::threads::wakeup, threads::wakeup),
-    at_once("post", 1_000_000, floor::threads::post, threads::post),
-    at_once("work", 200_000, floor::threads::work, threads::work),
-    at_once("spawn", 500, floor::spawn, processes::spawn),
+    at_once("loop/wakeup", 50_000, floor::threads::wakeup, threads::wakeup),
+    at_once("loop/post", 1_000_000, floor::threads::post, threads::post),
+    at_once("loop/work", 200_000, floor::threads::work, threads::work),
+    at_once("loop/spawn", 500, floor::spawn, processes::spawn),
+    // libuv's own, under their names.
+    at_once("libuv/loop_count", 1_000_000, floor::ticks, phases::ticks),
+    at_once("libuv/async1", 50_000, floor::threads::wakeup, threads::wakeup),
+    at_once("libuv/async_pummel_1", 200_000, floor::pummel::one, pummel::one),
+    at_once("libuv/million_async", 200_000, floor::pummel::million, pummel::million),
+    at_once("libuv/million_timers", 500_000, floor::timers::million, timers::million),
+    at_once("libuv/queue_work", 100_000, floor::threads::queue_work, threads::queue_work),
+    at_once("libuv/spawn", 500, floor::spawn_and_read, processes::spawn_and_read),
+    at_once("libuv/ping_pongs", 100_000, floor::pairs::ping_pongs, pairs::ping_pongs),
+    at_once("libuv/tcp_pump1", 200_000, floor::pairs::tcp_pump, pairs::tcp_pump),
+    at_once("libuv/pipe_pump1", 200_000, floor::pairs::pipe_pump, pairs::pipe_pump),
+    at_once("libuv/tcp4_pound_100", 20_000, floor::pound::tcp4, pound::tcp4),
 ];
 
-/// The benchmark of this name, without its group.
-pub(crate) fn find(name: &str) -> Result<&'static Program> {
-    let found = PROGRAMS.iter().find(|program| program.name == name);
-    found.ok_or_else(|| format!("loop/{name}: no such floor").into())
+/// The benchmark of this name, with its group or without.
+pub(crate) fn find(bench: &str) -> Result<&'static Program> {
+    let own_name = |program: &&Program| program.name.split_once('/').is_some_and(|(_, name)| name == bench);
+    let found = PROGRAMS.iter().find(|program| program.name == bench);
+    let found = found.or_else(|| PROGRAMS.iter().find(own_name));
+    found.ok_or_else(|| format!("{bench}: no such floor").into())
 }
 
 impl Program {

@@ -31,14 +31,27 @@ uint64_t warm_up(uint64_t operations);
 void bench_ticks(uint64_t operations);
 void bench_timer_churn(uint64_t operations);
 void bench_timer_fire(uint64_t operations);
+void bench_million_timers(uint64_t operations);
 
 // threads.c
 void bench_wakeup(uint64_t operations);
 void bench_post(uint64_t operations);
 void bench_work(uint64_t operations);
+void bench_queue_work(uint64_t operations);
+
+// pummel.c
+void bench_async_pummel(uint64_t operations);
+void bench_million_async(uint64_t operations);
+
+// pairs.c
+void bench_ping_pongs(uint64_t operations);
+void bench_tcp_pump(uint64_t operations);
+void bench_pipe_pump(uint64_t operations);
+void bench_tcp4_pound(uint64_t operations);
 
 // process.c
 void bench_spawn(uint64_t operations);
+void bench_spawn_and_read(uint64_t operations);
 
 // http.c, over TCP: `hello`; answers of so many bytes, or of so many chunks; requests with so many bytes of body.
 void serve_hello(size_t unused);

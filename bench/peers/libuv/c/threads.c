@@ -160,19 +160,27 @@ static void on_worked(uv_work_t *work, int status) {
     }
 }
 
-static void work_through(uv_work_t *works, uint64_t operations) {
+static void work_through(uv_work_t *works, int in_flight, uint64_t operations) {
     to_queue = operations;
-    for (int index = 0; index < IN_FLIGHT && to_queue > 0; index++) {
+    for (int index = 0; index < in_flight && to_queue > 0; index++) {
         to_queue--;
         must(uv_queue_work(uv_default_loop(), &works[index], on_work, on_worked), "uv_queue_work");
     }
     must(uv_run(uv_default_loop(), UV_RUN_DEFAULT), "uv_run");
 }
 
-void bench_work(uint64_t operations) {
+static void measure_work(int in_flight, uint64_t operations) {
     static uv_work_t works[IN_FLIGHT];
-    work_through(works, warm_up(operations));
+    work_through(works, in_flight, warm_up(operations));
     measure_begin();
-    work_through(works, operations);
+    work_through(works, in_flight, operations);
     measure_end(operations);
+}
+
+void bench_work(uint64_t operations) {
+    measure_work(IN_FLIGHT, operations);
+}
+
+void bench_queue_work(uint64_t operations) {
+    measure_work(1, operations);
 }

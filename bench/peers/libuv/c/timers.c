@@ -11,6 +11,8 @@ enum {
     CHURN_AHEAD = 60 * 1000,
     // The deadlines of timers are spread over so many milliseconds.
     SPREAD = 1000,
+    // Timers of `million_timers` with the same deadline, one a millisecond.
+    PER_MS = 1000,
 };
 
 // Spreads consecutive numbers evenly and out of order: the prime is coprime to SPREAD.
@@ -79,5 +81,35 @@ void bench_timer_fire(uint64_t operations) {
     turns_begin(operations);
     must(uv_run(loop, UV_RUN_DEFAULT), "uv_run");
     turns_end();
+    free(timers);
+}
+
+static void on_million_timer(uv_timer_t *timer) {
+    remaining--;
+}
+
+// From the start of each over its end to its close.
+static void end_timers(uv_timer_t *timers, uint64_t operations) {
+    uv_loop_t *loop = uv_default_loop();
+    remaining = operations;
+    uv_update_time(loop);
+    for (uint64_t number = 0; number < operations; number++) {
+        must(uv_timer_init(loop, &timers[number]), "uv_timer_init");
+        must(uv_timer_start(&timers[number], on_million_timer, 1 + number / PER_MS, 0), "uv_timer_start");
+    }
+    must(uv_run(loop, UV_RUN_DEFAULT), "uv_run");
+    for (uint64_t number = 0; number < operations; number++) {
+        uv_close((uv_handle_t *) &timers[number], NULL);
+    }
+    must(uv_run(loop, UV_RUN_DEFAULT), "uv_run");
+    must(remaining == 0 ? 0 : UV_EINVAL, "a timer");
+}
+
+void bench_million_timers(uint64_t operations) {
+    uv_timer_t *timers = must_allocate(operations * sizeof *timers);
+    end_timers(timers, warm_up(operations));
+    measure_begin();
+    end_timers(timers, operations);
+    measure_end(operations);
     free(timers);
 }

@@ -1,13 +1,16 @@
 //! The floors of benchmarks without a client: the bare system calls, done so many times.
 
+pub(crate) mod pairs;
+pub(crate) mod pound;
+pub(crate) mod pummel;
 pub(crate) mod threads;
 pub(crate) mod timers;
 
 use crate::Result;
 use crate::poller::Poller;
-use crate::subjects::solo::{CHILD, check, measure, measure_with_children};
+use crate::subjects::solo::{CHILD, SAYING_CHILD, check, measure, measure_with_children};
 use std::hint::black_box;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// One operation is a poll that does not wait, and a look at the clock.
@@ -31,5 +34,19 @@ pub(crate) fn spawn(ops: u64) -> Result<()> {
             succeeded += u64::from(command.status()?.success());
         }
         check(succeeded, count)
+    })
+}
+
+/// The same with a child that writes a line, which is read.
+pub(crate) fn spawn_and_read(ops: u64) -> Result<()> {
+    let (program, word) = SAYING_CHILD;
+    let mut command = Command::new(program);
+    command.arg(word).stdin(Stdio::null()).stderr(Stdio::null());
+    measure_with_children(ops, |count| {
+        let mut heard = 0;
+        for _ in 0..count {
+            heard += command.output()?.stdout.len() as u64;
+        }
+        check(heard, count * (word.len() as u64 + 1))
     })
 }

@@ -21,21 +21,21 @@ use std::thread;
 const POOL: usize = 4;
 
 /// What wakes a thread that waits in its poller.
-struct Bell(OwnedFd);
+pub(super) struct Bell(OwnedFd);
 
 impl Bell {
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
     /// A poller that hears it, also if it rang before.
-    fn listen(&self) -> io::Result<Poller> {
+    pub(super) fn listen(&self) -> io::Result<Poller> {
         let poller = Poller::new()?;
         poller.add(&self.0, 0, EventFlags::IN | EventFlags::ET)?;
         Ok(poller)
     }
 
-    fn ring(&self) -> io::Result<()> {
+    pub(super) fn ring(&self) -> io::Result<()> {
         rustix::io::write(&self.0, &1_u64.to_ne_bytes())?;
         Ok(())
     }
@@ -72,7 +72,7 @@ pub(crate) fn wakeup(ops: u64) -> Result<()> {
 }
 
 /// A locked queue of numbers whose reader is woken only if it waits.
-struct Mailbox {
+pub(super) struct Mailbox {
     bell: Bell,
     numbers: Mutex<Numbers>,
 }
@@ -84,13 +84,13 @@ struct Numbers {
 }
 
 impl Mailbox {
-    fn new() -> io::Result<(Arc<Self>, Poller)> {
+    pub(super) fn new() -> io::Result<(Arc<Self>, Poller)> {
         let bell = Bell::new()?;
         let poller = bell.listen()?;
         Ok((Arc::new(Self { bell, numbers: Mutex::default() }), poller))
     }
 
-    fn put(&self, number: u64) -> io::Result<()> {
+    pub(super) fn put(&self, number: u64) -> io::Result<()> {
         let reader_waits = {
             let mut numbers = lock(&self.numbers);
             numbers.waiting.push(number);
@@ -100,7 +100,7 @@ impl Mailbox {
     }
 
     /// Waits until something has come, and exchanges it for `emptied`.
-    fn take(&self, poller: &mut Poller, emptied: &mut Vec<u64>) -> io::Result<()> {
+    pub(super) fn take(&self, poller: &mut Poller, emptied: &mut Vec<u64>) -> io::Result<()> {
         while !self.take_now(emptied) {
             poller.wait(None)?;
         }
@@ -197,6 +197,15 @@ impl Tasks {
 
 /// One operation is a number given to a pool of threads and taken back, of which there are 64 at a time.
 pub(crate) fn work(ops: u64) -> Result<()> {
+    work_at_a_time(ops, IN_FLIGHT)
+}
+
+/// The same, one at a time.
+pub(crate) fn queue_work(ops: u64) -> Result<()> {
+    work_at_a_time(ops, 1)
+}
+
+fn work_at_a_time(ops: u64, in_flight: u64) -> Result<()> {
     let (mailbox, mut poller) = Mailbox::new()?;
     let tasks = Arc::new(Tasks::default());
     for _ in 0..POOL {
@@ -206,13 +215,13 @@ pub(crate) fn work(ops: u64) -> Result<()> {
     }
     let mut numbers = Vec::new();
     measure(ops, |count| {
-        let (mut given, mut done) = (count.min(IN_FLIGHT), 0);
+        let (mut given, mut done) = (count.min(in_flight), 0);
         tasks.put(0..given);
         while done < count {
             mailbox.take(&mut poller, &mut numbers)?;
             done += numbers.len() as u64;
             // As many more as came back.
-            let more = (done + IN_FLIGHT).min(count);
+            let more = (done + in_flight).min(count);
             tasks.put(given..more);
             given = more;
             numbers.clear();

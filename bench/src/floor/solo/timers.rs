@@ -1,7 +1,8 @@
 //! Timers as a binary heap of deadlines, with no callbacks.
 
 use crate::Result;
-use crate::subjects::solo::{SPREAD, TIMERS, check, deadline, measure};
+use crate::poller::Poller;
+use crate::subjects::solo::{PER_MS, SPREAD, TIMERS, check, deadline, measure};
 use crate::subjects::turns::Turns;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -69,4 +70,24 @@ pub(crate) fn fire(mut turns: Turns) -> Result<()> {
         turns.did_one();
     }
     turns.end()
+}
+
+/// One operation is a timer from its start to its end, a thousand of which end in each millisecond.
+pub(crate) fn million(ops: u64) -> Result<()> {
+    let mut poller = Poller::new()?;
+    measure(ops, |count| {
+        let begin = Instant::now();
+        let due = |index: u64| Duration::from_millis(1 + index / PER_MS);
+        let mut heap: BinaryHeap<_> = (0..count).map(|index| Reverse((due(index), index))).collect();
+        let mut fired = 0;
+        while let Some(Reverse((next, _))) = heap.peek() {
+            poller.wait(Some(next.saturating_sub(begin.elapsed())))?;
+            let now = begin.elapsed();
+            while heap.peek().is_some_and(|Reverse((due, _))| *due <= now) {
+                heap.pop();
+                fired += 1;
+            }
+        }
+        check(fired, count)
+    })
 }

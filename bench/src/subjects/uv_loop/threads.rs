@@ -101,6 +101,15 @@ fn note_post() {
 
 /// One operation is a request to the thread pool and its report, of which there are 64 at a time.
 pub(crate) fn work(ops: u64) -> Result<()> {
+    work_at_a_time(ops, IN_FLIGHT)
+}
+
+/// libuv's `queue_work`: the same, one at a time.
+pub(crate) fn queue_work(ops: u64) -> Result<()> {
+    work_at_a_time(ops, 1)
+}
+
+fn work_at_a_time(ops: u64, in_flight: u64) -> Result<()> {
     let event_loop = Loop::new()?;
     measure(ops, |count| {
         let requests = Rc::new(Requests {
@@ -108,7 +117,7 @@ pub(crate) fn work(ops: u64) -> Result<()> {
             to_queue: Cell::new(count),
             done: Cell::new(0),
         });
-        (0..IN_FLIGHT).for_each(|_| requests.queue_one());
+        (0..in_flight).for_each(|_| requests.queue_one());
         // Until no request is left.
         event_loop.run(RunMode::Default)?;
         check(requests.done.get(), count)

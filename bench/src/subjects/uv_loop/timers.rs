@@ -1,9 +1,9 @@
 //! Timers that are moved and never fire, and timers that all fire at once.
 
 use crate::Result;
-use crate::subjects::solo::{SPREAD, TIMERS, check, deadline, measure};
+use crate::subjects::solo::{PER_MS, SPREAD, TIMERS, check, deadline, measure};
 use crate::subjects::turns::Turns;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -52,4 +52,26 @@ fn wait_until_all_are_due(event_loop: &LoopHandle) {
     let last = event_loop.now() + Duration::from_millis(SPREAD);
     event_loop.update_time();
     thread::sleep(last.saturating_sub(event_loop.now()));
+}
+
+/// libuv's `million_timers`: one operation is a timer from its start over its end to its close, a thousand of which end in
+/// each millisecond.
+pub(crate) fn million(ops: u64) -> Result<()> {
+    let event_loop = Loop::new()?;
+    measure(ops, |count| {
+        let fired = Rc::new(Cell::new(0));
+        event_loop.update_time();
+        let start = |index: u64| {
+            let (timer, counter) = (Timer::new(&event_loop), Rc::clone(&fired));
+            let after = Duration::from_millis(1 + index / PER_MS);
+            timer
+                .start(after, Duration::ZERO, move |_: &Timer| counter.set(counter.get() + 1))
+                .map(|()| timer)
+        };
+        let timers = (0..count).map(start).collect::<uv_core::Result<Vec<Timer>>>()?;
+        event_loop.run(RunMode::Default)?;
+        timers.iter().for_each(|timer| timer.close());
+        event_loop.run(RunMode::Default)?;
+        check(fired.get(), count)
+    })
 }
