@@ -94,7 +94,7 @@ impl Pipeline {
     fn note_end(self: &Rc<Self>, event_loop: &LoopHandle) {
         self.ends.set(self.ends.get() + 1);
         // A child that cannot be started is missing in the final count.
-        if self.ends.get() % 2 == 0 {
+        if self.ends.get().is_multiple_of(2) {
             let _ = self.spawn_one(event_loop);
         }
     }
