@@ -54,6 +54,13 @@ struct Known {
     args: Vec<OsString>,
 }
 
+impl Children {
+    /// Whether the descriptor tells of a child's end.
+    pub(super) fn is_pidfd(&self, fd: RawFd) -> bool {
+        self.known.values().any(|known| known.pidfd == fd && !known.is_collected)
+    }
+}
+
 impl Known {
     fn end(&mut self, status: ExitStatus) -> Option<UnixStream> {
         // A process that a signal has begun to end does not end otherwise.

@@ -127,6 +127,12 @@ impl Ready {
         self.watched.iter().find(is_its).map(|(fd, _)| What::Handle(*fd, key))
     }
 
+    /// Makes the events of handles due that are held back.
+    fn hasten(&mut self, epoll: RawFd, now: Duration) {
+        let is_its = |held: &&mut Held| held.epoll == epoll && matches!(held.what, What::Handle(..));
+        self.held.iter_mut().filter(is_its).for_each(|held| held.at = held.at.min(now));
+    }
+
     /// Takes the events that are due. What has nothing to report any more is dropped.
     fn take_due(&mut self, epoll: RawFd, now: Duration) -> Vec<Source> {
         let Self { held, watched, resets, .. } = self;
@@ -276,6 +282,14 @@ fn sift(epoll: RawFd, sources: Vec<Source>, holds: bool) -> Vec<Source> {
                 }
                 None => passed.push(source),
             }
+        }
+        let is_end = |source: &Source| match state.ready.what(epoll, *source) {
+            Some(What::Handle(fd, _)) => state.children.is_pidfd(fd),
+            _ => false,
+        };
+        if passed.iter().any(is_end) {
+            // Before a process counts as ended the kernel has closed what it had open.
+            state.ready.hasten(epoll, clock::time());
         }
         passed.extend(state.ready.take_due(epoll, clock::time()));
         if passed.len() > 1
