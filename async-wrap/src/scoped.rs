@@ -115,6 +115,10 @@ impl<H: OnConnection> Listening<H> {
 }
 
 impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
+    fn accepts_connection(&mut self, _: &StreamWrap) -> bool {
+        self.handler.accepts_connection(&self.server)
+    }
+
     fn on_connection(&mut self, _: &StreamWrap, connection: Result<StreamWrap>) {
         // As in Node, the connection's resource is created before the server's callback begins, with the server as its
         // trigger.
@@ -123,6 +127,10 @@ impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
             AsyncStream::with_trigger(self.server.environment(), wrap, provider, self.server.async_id())
         });
         self.call("OnConnection::on_connection", |handler, server| handler.on_connection(server, connection));
+    }
+
+    fn on_drained(&mut self, _: &StreamWrap) {
+        self.call("OnConnection::on_drained", |handler, server| handler.on_drained(server));
     }
 
     fn on_close(&mut self, _: &StreamWrap) {

@@ -5,9 +5,24 @@ use uv_core::{Error, Result};
 
 /// The handler of a listening stream. Mirrors `ConnectionWrap::OnConnection`. Its calls run in the server's context.
 pub trait OnConnection {
+    /// A connection is waiting: decides whether it becomes a stream, or is closed before there is a stream or a context for
+    /// it. [`AsyncStream::with_announced`] lends its descriptor.
+    ///
+    /// This call alone is in no callback scope, which most decisions do not need. A handler that calls a program opens one:
+    /// [`Environment::make_callback`](crate::Environment::make_callback).
+    fn accepts_connection(&mut self, listener: &AsyncStream) -> bool {
+        let _ = listener;
+        true
+    }
+
     /// A connection was accepted, or accepting failed. The connection's trigger is the server, and hooks have been told
     /// of it.
     fn on_connection(&mut self, listener: &AsyncStream, connection: Result<AsyncStream>);
+
+    /// The answer to [`AsyncStream::drain`]: no connection waits.
+    fn on_drained(&mut self, listener: &AsyncStream) {
+        let _ = listener;
+    }
 
     /// The listener is closed. No call follows.
     fn on_close(&mut self, listener: &AsyncStream) {

@@ -7,7 +7,7 @@ use crate::{LAYER, PipeWrap, TcpWrap};
 use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use uv_core::handle::HandleKind;
 use uv_core::layer::trace::Facts;
 use uv_core::{Errno, Error, LoopHandle, Pipe, Result, Stream, Tcp};
@@ -102,6 +102,19 @@ impl StreamWrap {
     /// Sets how many connections are accepted in one loop iteration. Default: 1.
     pub fn set_accept_batch(&self, connections: u32) {
         self.0.set_accept_batch(connections);
+    }
+
+    /// Lends the descriptor of the announced connection: see [`Stream::with_announced`].
+    pub fn with_announced<R>(&self, work: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
+        self.0.with_announced(work)
+    }
+
+    /// Accepts the connections that wait, and then calls [`OnConnection::on_drained`]: see [`Stream::drain`].
+    ///
+    /// # Errors
+    /// As for `Stream::drain`.
+    pub fn drain(&self) -> Result<()> {
+        self.0.drain()
     }
 
     /// Lets no further connection begin: see [`Stream::stop_handshakes`].

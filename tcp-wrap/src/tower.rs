@@ -86,6 +86,11 @@ impl<H: OnConnection> AcceptUpcall for ListenTower<H> {
         match status {
             // As in Node, a connection that the peer aborts before it is accepted is not reported.
             Ok(()) => {
+                if !handler.accepts_connection(listener) {
+                    // Fails if the handler has closed the listener.
+                    let _ = listener.handle().refuse();
+                    return;
+                }
                 if let Ok(connection) = listener.accept() {
                     let _up = LAYER.up("OnConnection::on_connection", || connection.facts());
                     handler.on_connection(listener, Ok(connection));
@@ -96,6 +101,11 @@ impl<H: OnConnection> AcceptUpcall for ListenTower<H> {
                 handler.on_connection(listener, Err(error));
             }
         }
+    }
+
+    fn on_drained(&mut self, _: &Stream) {
+        let _up = LAYER.up("OnConnection::on_drained", Facts::default);
+        self.handler.on_drained(&self.listener);
     }
 
     fn on_close(&mut self, _: &Stream) {

@@ -5,8 +5,20 @@ use uv_core::{Error, Result};
 
 /// The handler of a listening wrap. Mirrors `ConnectionWrap::OnConnection`.
 pub trait OnConnection {
+    /// A connection is waiting: decides whether it becomes a wrap, or is closed before there is one.
+    /// [`StreamWrap::with_announced`] lends its descriptor.
+    fn accepts_connection(&mut self, listener: &StreamWrap) -> bool {
+        let _ = listener;
+        true
+    }
+
     /// A connection was accepted, or accepting failed.
     fn on_connection(&mut self, listener: &StreamWrap, connection: Result<StreamWrap>);
+
+    /// The answer to [`StreamWrap::drain`]: no connection waits.
+    fn on_drained(&mut self, listener: &StreamWrap) {
+        let _ = listener;
+    }
 
     /// The listener is closed. No call follows.
     fn on_close(&mut self, listener: &StreamWrap) {

@@ -106,8 +106,8 @@ impl Peer {
 }
 
 impl PeerInner {
-    pub(crate) fn tcp(address: net::SocketAddr) -> io::Result<Rc<Self>> {
-        let stream = faults::connect_tcp(address)?;
+    pub(crate) fn tcp(address: net::SocketAddr, local: Option<net::SocketAddr>) -> io::Result<Rc<Self>> {
+        let stream = faults::connect_tcp(address, local)?;
         stream.set_nodelay(true)?;
         Ok(Self::new(Link::Connecting(stream).go_on()?))
     }

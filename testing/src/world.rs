@@ -135,7 +135,15 @@ impl World {
     /// # Errors
     /// The refusal of the connection.
     pub fn tcp_peer(&self, address: SocketAddr) -> io::Result<Peer> {
-        Ok(self.add_peer(PeerInner::tcp(address)?))
+        Ok(self.add_peer(PeerInner::tcp(address, None)?))
+    }
+
+    /// As [`tcp_peer`](Self::tcp_peer), from another address of this machine, for servers that tell their peers apart by it.
+    ///
+    /// # Errors
+    /// The refusal of the address or the connection.
+    pub fn tcp_peer_from(&self, host: Ipv4Addr, address: SocketAddr) -> io::Result<Peer> {
+        Ok(self.add_peer(PeerInner::tcp(address, Some((host, 0).into()))?))
     }
 
     fn add_peer(&self, peer: Rc<PeerInner>) -> Peer {

@@ -45,6 +45,7 @@ mod queue;
 mod seeds;
 mod signal;
 mod socket_file;
+mod socket_name;
 mod spool;
 mod stream;
 mod sync;
@@ -77,6 +78,7 @@ pub mod os {
 /// Types that methods of [`Tcp`] and [`Pipe`] take and return.
 pub mod socket {
     pub use crate::pipe::PipeName;
+    pub use crate::socket_name::SocketName;
     pub use crate::stream::Received;
     pub use crate::tcp::KeepAlive;
 }

@@ -338,7 +338,7 @@ fn is_only_bound(fd: BorrowedFd<'_>) -> bool {
     is_named && sys::socket::peer_addr(fd).is_err()
 }
 
-fn name(addr: SockAddr) -> Result<PipeName> {
+pub(crate) fn name(addr: SockAddr) -> Result<PipeName> {
     let bytes = addr.as_unix().ok_or(Error::new("getsockname", Errno::EINVAL))?;
     Ok(match bytes.split_first() {
         None => PipeName::Unnamed,

@@ -16,6 +16,11 @@ pub trait AcceptUpcall {
     /// An error means that accepting failed, and neither the peer nor a temporary lack of descriptors is the reason.
     fn on_connection(&mut self, listener: &Stream, status: Result<()>);
 
+    /// The answer to [`Stream::drain`]: no connection waits.
+    fn on_drained(&mut self, listener: &Stream) {
+        let _ = listener;
+    }
+
     /// The listener is closed. No call follows.
     fn on_close(&mut self, listener: &Stream) {
         let _ = listener;

@@ -5,7 +5,7 @@
 
 use crate::AsyncStream;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use uv_core::socket::{KeepAlive, PipeName};
 use uv_core::{BindOptions, LoopHandle, Result};
 
@@ -50,6 +50,22 @@ impl AsyncStream {
     /// How many connections one turn of the loop may bring. Default: 1.
     pub fn set_accept_batch(&self, connections: u32) {
         self.wrap().set_accept_batch(connections);
+    }
+
+    /// Lends the descriptor of the announced connection: see
+    /// [`Stream::with_announced`](uv_core::Stream::with_announced).
+    pub fn with_announced<R>(&self, work: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
+        self.wrap().with_announced(work)
+    }
+
+    /// Accepts the connections that wait, and then calls
+    /// [`OnConnection::on_drained`](crate::upcall::OnConnection::on_drained): see
+    /// [`Stream::drain`](uv_core::Stream::drain).
+    ///
+    /// # Errors
+    /// As for `Stream::drain`.
+    pub fn drain(&self) -> Result<()> {
+        self.wrap().drain()
     }
 
     /// Lets no further connection begin: see [`Stream::stop_handshakes`](uv_core::Stream::stop_handshakes).

@@ -149,7 +149,12 @@ pub(crate) fn refuse_accept(
     accept: impl Fn() -> Result<OwnedFd, Errno>,
 ) -> Result<(), Errno> {
     let is_of_connection = |errno| matches!(errno, Errno::ECONNABORTED | Errno::EPROTO);
-    let is_possible = |errno| !is_of_connection(errno) || sys::socket::is_tcp(fd) && has_input(fd);
+    let is_possible = |errno| match errno {
+        _ if is_of_connection(errno) => sys::socket::is_tcp(fd) && has_input(fd),
+        // Of a Unix socket that refuses clients this is the end of the queue, which nothing is added to.
+        Errno::EAGAIN => sys::socket::readiness(fd.as_raw_fd()) & (libc::POLLHUP | libc::POLLRDHUP) == 0,
+        _ => true,
+    };
     let met = with(|state| {
         let met = state.decisions.meet_if("accept4(2)", ACCEPT, only_errors(is_possible));
         if let Some((Kind::Refused(Errno::EAGAIN), number)) = met {

@@ -5,16 +5,16 @@ use crate::sys::addr::SockAddr;
 use crate::sys::socket::connect_undisturbed;
 use crate::{Errno, Error, Result};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// Begins to connect over TCP: whether it succeeds is seen later.
+/// Begins to connect over TCP, from an address of the kernel's choice if `local` is none: whether it succeeds is seen later.
 ///
 /// # Errors
-/// Any error of socket(2) and connect(2).
-pub fn connect_tcp(address: SocketAddr) -> Result<TcpStream> {
-    connect(&SockAddr::inet(address)).map(TcpStream::from)
+/// Any error of socket(2), bind(2) and connect(2).
+pub fn connect_tcp(address: SocketAddr, local: Option<SocketAddr>) -> Result<TcpStream> {
+    let local = local.map(SockAddr::inet);
+    connect_undisturbed(&SockAddr::inet(address), local.as_ref()).map(TcpStream::from).map_err(failed)
 }
 
 /// Connects to a Unix socket; a path that begins with NUL is an abstract name.
@@ -23,11 +23,7 @@ pub fn connect_tcp(address: SocketAddr) -> Result<TcpStream> {
 /// Any error of socket(2) and connect(2): `EAGAIN` if the backlog is full.
 pub fn connect_unix(path: &Path) -> Result<UnixStream> {
     let address = SockAddr::unix(path.as_os_str()).map_err(failed)?;
-    connect(&address).map(UnixStream::from)
-}
-
-fn connect(address: &SockAddr) -> Result<OwnedFd> {
-    connect_undisturbed(address).map_err(failed)
+    connect_undisturbed(&address, None).map(UnixStream::from).map_err(failed)
 }
 
 fn failed(errno: Errno) -> Error {

@@ -10,7 +10,7 @@ use crate::sys;
 use crate::upcall::AcceptUpcall;
 use crate::{Errno, Error, LAYER, Result};
 use std::cell::Cell;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// Connections closed unserved in one turn when the process has no descriptors left; the next turn closes more.
@@ -24,18 +24,28 @@ const CROWD: u32 = 4;
 /// Aborted connections skipped per turn; the next turn skips more.
 const ABORTED_PER_TURN: u32 = 64;
 
+/// Connections refused per turn that do not count in its batch. Each costs little, and those that wait behind a flood of
+/// them are reached sooner.
+const REFUSED_PER_TURN: u32 = 64;
+
 /// The state that only listening streams have.
 #[derive(Default)]
 pub(super) struct Listener {
     pub(super) upcall: HandlerCell<Box<dyn AcceptUpcall>>,
     /// An accepted connection that the program has not taken by `accept`.
     accepted: Cell<Option<OwnedFd>>,
+    /// The program has refused the connection that was announced last.
+    is_refused: Cell<bool>,
     /// The listener is paused until that connection is taken.
     is_held: Cell<bool>,
     /// The last turn found a burst of connections.
     is_crowded: Cell<bool>,
     /// The number of the trouble that the listener has reported.
     told: Cell<u32>,
+    /// A Unix socket that refuses clients: poll(2) reports input although none waits.
+    refuses: Cell<bool>,
+    /// `on_drained` is to be called once no connection waits.
+    is_draining: Cell<bool>,
     /// Whether it listens: before `listen` it only has its batch, and after a close it does not listen.
     is_listening: Cell<bool>,
     /// Connections per turn; 0 means 1.
@@ -54,6 +64,11 @@ impl Listener {
         let is_holding = accepted.is_some();
         self.accepted.set(accepted);
         is_holding
+    }
+
+    /// Whether a connection has been completed since accept(2) found none.
+    fn has_more(&self, fd: BorrowedFd<'_>) -> bool {
+        !self.refuses.get() && sys::socket::has_input(fd) == Ok(true)
     }
 
     /// Records for the next turn whether this turn found a burst, or as many connections as it may take.
@@ -99,12 +114,21 @@ impl StreamInner {
         self.listener().batch.set(connections);
     }
 
+    pub(super) fn drain(self: &Rc<Self>) -> Result<()> {
+        let listener = self.listening().ok_or_else(|| self.error("drain", Errno::EINVAL))?;
+        listener.is_draining.set(true);
+        // A paused listener takes its turn when the pause is over.
+        self.ready.set(Readiness::READABLE);
+        self.push_ready();
+        Ok(())
+    }
+
     pub(super) fn stop_handshakes(&self) -> Result<()> {
         let failed = |errno| self.error("stop_handshakes", errno);
         let fd = self.fd.get().ok_or_else(|| failed(Errno::EINVAL))?;
         match self.handle.kind() {
             HandleKind::Tcp => sys::handshake::ignore_syns(fd),
-            _ => sys::handshake::refuse_connects(fd),
+            _ => sys::handshake::refuse_connects(fd).inspect(|()| self.listener().refuses.set(true)),
         }
         .map_err(failed)
     }
@@ -185,6 +209,24 @@ impl StreamInner {
     }
 }
 
+impl StreamInner {
+    pub(super) fn with_announced<R>(&self, work: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
+        let listener = self.listening()?;
+        let accepted = listener.accepted.take()?;
+        let result = work(accepted.as_fd());
+        if listener.is_listening.get() {
+            listener.accepted.set(Some(accepted));
+        }
+        Some(result)
+    }
+
+    pub(super) fn refuse(self: &Rc<Self>) -> Result<()> {
+        drop(self.accept_fd()?);
+        self.listener().is_refused.set(true);
+        Ok(())
+    }
+}
+
 impl Stream {
     /// Announces connections, up to the batch; the next poll phase continues.
     #[inline(never)]
@@ -194,7 +236,7 @@ impl Stream {
             return;
         }
         let batch = listener.batch.get().max(1);
-        let mut room = batch;
+        let (mut room, mut refusals) = (batch, REFUSED_PER_TURN);
         let mut patience = ABORTED_PER_TURN;
         // The error of the last aborted connection.
         let mut aborted = Errno::ECONNABORTED;
@@ -206,9 +248,12 @@ impl Stream {
             }
             match sys::socket::accept(fd) {
                 Ok(connection) => {
-                    room -= 1;
                     listener.accepted.set(Some(connection));
                     self.announce(listener, Ok(()));
+                    match listener.is_refused.take() {
+                        true if refusals > 0 => refusals -= 1,
+                        _ => room -= 1,
+                    }
                     if listener.is_holding() {
                         listener.note_crowd(batch - room, batch);
                         return listener.is_held.set(true);
@@ -223,6 +268,9 @@ impl Stream {
                     Failure::Waiting => {
                         #[cfg(upcall_faults)]
                         crate::faults::reached(crate::faults::Branch::ListenerDrained);
+                        if listener.is_draining.get() && listener.has_more(fd) {
+                            break;
+                        }
                         return self.all_accepted(listener, batch - room);
                     }
                     Failure::Interrupted | Failure::Connection => {
@@ -256,6 +304,15 @@ impl Stream {
     fn all_accepted(&self, listener: &Listener, taken: u32) {
         self.0.ready.clear(Readiness::READABLE);
         listener.is_crowded.set(taken >= CROWD);
+        self.tell_drained(listener);
+    }
+
+    /// Reports the end of a drain.
+    fn tell_drained(&self, listener: &Listener) {
+        if listener.is_draining.take() {
+            let _up = LAYER.up("AcceptUpcall::on_drained", || Facts::of(self));
+            listener.upcall.call(|upcall| upcall.on_drained(self));
+        }
     }
 
     fn announce(&self, listener: &Listener, status: Result<()>) {
@@ -311,6 +368,7 @@ impl Stream {
                 #[cfg(upcall_faults)]
                 crate::faults::reached(crate::faults::Branch::ShedDrained);
                 inner.ready.clear(Readiness::READABLE);
+                self.tell_drained(listener);
             }
             _ if shed == 0 => {
                 #[cfg(upcall_faults)]

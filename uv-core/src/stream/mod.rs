@@ -29,7 +29,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::IoSlice;
 use std::ops::Deref;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 pub(crate) use flags::{BOUND, IPC, READABLE, SHARED, SOCKET, StreamFlags, WRITABLE};
@@ -123,6 +123,21 @@ impl Stream {
         self.0.accept_fd()
     }
 
+    /// Lends the descriptor of the announced connection, for a look at its names
+    /// ([`SocketName`](crate::socket::SocketName)) before there is a handle for it. `None` if no connection is waiting.
+    pub fn with_announced<R>(&self, work: impl FnOnce(BorrowedFd<'_>) -> R) -> Option<R> {
+        self.0.with_announced(work)
+    }
+
+    /// Closes the announced connection. It does not count in the turn's batch: up to 64 in a turn.
+    ///
+    /// # Errors
+    /// `EAGAIN` if no connection is waiting.
+    pub fn refuse(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::refuse", || Facts::of(self));
+        self.0.refuse()
+    }
+
     /// Accepts the next connection in the kernel's backlog, announced or not. A listener does this before it is closed.
     ///
     /// # Errors
@@ -130,6 +145,17 @@ impl Stream {
     pub fn try_accept_fd(&self) -> Result<OwnedFd> {
         let _down = LAYER.down("Stream::try_accept_fd", || Facts::of(self));
         self.0.try_accept_fd()
+    }
+
+    /// Accepts the connections that wait, and then calls [`AcceptUpcall::on_drained`]: for a listener that is about to be
+    /// closed. A listener that is paused, because the system lacks memory or descriptors, accepts when the pause is over, so
+    /// there is no bound on the time; a close ends the drain without a call.
+    ///
+    /// # Errors
+    /// `EINVAL` if the stream does not listen.
+    pub fn drain(&self) -> Result<()> {
+        let _down = LAYER.down("Stream::drain", || Facts::of(self));
+        self.0.drain()
     }
 
     /// Lets no further connection begin, before a listener takes the last ones and is closed. The kernel ignores the SYNs

@@ -53,12 +53,17 @@ pub(crate) fn connect(fd: BorrowedFd<'_>, addr: &SockAddr) -> Result<(), Errno> 
     })
 }
 
-/// Creates a stream socket as [`stream_socket`] does and begins to connect it, without a fault.
+/// Creates a stream socket as [`stream_socket`] does and begins to connect it, from a `local` address if there is one, without
+/// a fault.
 #[cfg(upcall_faults)]
-pub(crate) fn connect_undisturbed(addr: &SockAddr) -> Result<OwnedFd, Errno> {
+pub(crate) fn connect_undisturbed(addr: &SockAddr, local: Option<&SockAddr>) -> Result<OwnedFd, Errno> {
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: takes integers only; a descriptor that it returns is new.
     let fd = unsafe { own(libc::socket(addr.family(), kind, 0)) }?;
+    if let Some(local) = local {
+        // SAFETY: pointer and length describe the address, which outlives the call.
+        check(unsafe { libc::bind(fd.as_raw_fd(), local.as_ptr(), local.len()) })?;
+    }
     // SAFETY: pointer and length describe the address, which outlives the call.
     match check(unsafe { libc::connect(fd.as_raw_fd(), addr.as_ptr(), addr.len()) }) {
         Ok(_) | Err(Errno::EINPROGRESS) => Ok(fd),
@@ -104,6 +109,11 @@ pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 
 /// Whether there is input or a connection to accept, or the system cannot tell.
 pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
+    has_input(fd) != Ok(false)
+}
+
+/// Whether there is input or a connection to accept.
+pub(crate) fn has_input(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     let mut question = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let found = call("poll(2)", || {
         #[cfg(upcall_faults)]
@@ -113,7 +123,7 @@ pub(crate) fn may_have_input(fd: BorrowedFd<'_>) -> bool {
     });
     #[cfg(upcall_faults)]
     crate::faults::reached_if(crate::faults::Branch::ListenerUnasked, &found);
-    found != Ok(0)
+    found.map(|count| count > 0)
 }
 
 /// Breaks a connection off, so that what follows an injected failure is what follows a real one: the peer of a TCP connection
