@@ -28,6 +28,7 @@ fn main() {
         ("a_worker_forked_after_a_failed_fork_keeps_its_sockets", after_failed_fork),
         ("a_worker_that_only_asked_for_a_socket_gets_no_connections", only_asked),
         ("a_server_that_drops_above_its_limit_takes_all_and_reports_it", drops),
+        ("a_worker_holds_a_limit_for_each_address", drops_by_address),
         ("a_worker_that_listens_again_while_it_refuses_a_late_connection_gets_others", listens_again),
         ("what_was_handed_to_a_worker_that_is_asked_to_go_is_served", handed_before_leave),
         ("a_leaving_worker_waits_for_its_connections", waits_for_connections),
@@ -222,6 +223,25 @@ fn drops() {
     cluster.until_event("message 1 dropped");
     assert_eq!((workers[0].counters().taken, workers[0].counters().refused), (2, 0));
     cluster.finish();
+}
+
+fn drops_by_address() {
+    for policy in [Policy::round_robin(), Policy::shared()] {
+        let cluster = Cluster::with(role("holder", &["-", "address"]).policy(policy));
+        cluster.fork_listening(1);
+        let address = cluster.address();
+        cluster.meanwhile(move || {
+            let mut first = connect(address);
+            hear(&mut first);
+            assert_eq!(read_all(connect(address)), "");
+            drop(first);
+            // The next one is served once the close of the first was noticed.
+            let is_served = || !matches!(connect(address).read(&mut [0]), Ok(0) | Err(_));
+            while !is_served() {}
+        });
+        cluster.until_event("message 1 dropped");
+        cluster.finish();
+    }
 }
 
 fn listens_again() {

@@ -1,5 +1,7 @@
 //! Connecting: to a TCP address, a host or a Unix socket. Mirrors `net.connect`, `internalConnect` and `afterConnect`.
 
+use crate::abort::AbortHandle;
+use crate::admission::BlockList;
 use crate::names::{Connecting, Host, Resolver};
 use crate::options::{HIGH_WATER_MARK, check_connection};
 use crate::query::set_connection_options;
@@ -49,6 +51,10 @@ pub struct ConnectOptions {
     /// The idle time before the kernel's first keepalive probe. Default: `None`, no probes. TCP only. A time below a second
     /// counts as a second; zero is invalid.
     pub keep_alive: Option<Duration>,
+    /// Addresses that are not connected to; those of a host are skipped. Default: `None`. TCP only.
+    pub block_list: Option<BlockList>,
+    /// Ends the connect, and the connection. Default: `None`.
+    pub abort: Option<AbortHandle>,
     /// See [`Socket::set_timeout`]. Default: zero, no timeout.
     pub timeout: Duration,
     /// `write` returns `false` once this many bytes are queued, at least 1. Default: 64 KiB.
@@ -87,6 +93,8 @@ impl ConnectOptions {
             allow_half_open: false,
             no_delay: false,
             keep_alive: None,
+            block_list: None,
+            abort: None,
             timeout: Duration::ZERO,
             high_water_mark: HIGH_WATER_MARK,
             family: None,
@@ -142,6 +150,18 @@ impl ConnectOptions {
         Self { keep_alive, ..self }
     }
 
+    /// Sets [`block_list`](Self#structfield.block_list).
+    #[must_use]
+    pub fn block_list(self, list: &BlockList) -> Self {
+        Self { block_list: Some(list.clone()), ..self }
+    }
+
+    /// Sets [`abort`](Self#structfield.abort).
+    #[must_use]
+    pub fn abort(self, handle: &AbortHandle) -> Self {
+        Self { abort: Some(handle.clone()), ..self }
+    }
+
     /// Sets [`timeout`](Self#structfield.timeout).
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
@@ -193,8 +213,8 @@ impl Socket {
     ///
     /// # Errors
     /// `InvalidArgument` for an empty path, if `local` is not in the target's family, or if `high_water_mark` or the time
-    /// of `keep_alive` is zero; the errors of [`AddrQuery::check`] for a host; errors that the system reports immediately,
-    /// such as an unreachable network.
+    /// of `keep_alive` is zero; `IpBlocked` if the block list has the target; the errors of [`AddrQuery::check`] for a host;
+    /// errors that the system reports immediately, such as an unreachable network.
     pub fn connect(
         env: &Environment,
         options: ConnectOptions,
@@ -206,7 +226,8 @@ impl Socket {
             ConnectTarget::Addr(_) | ConnectTarget::Host(..) => AsyncStream::tcp(env),
             ConnectTarget::Path(_) => AsyncStream::pipe(env),
         };
-        if let Err(error) = options.begin(&stream) {
+        let is_aborted = options.abort.as_ref().is_some_and(AbortHandle::is_aborted);
+        if !is_aborted && let Err(error) = options.begin(&stream) {
             // The program has no handle to the socket yet, so no handler hears of the close.
             stream.close();
             return Err(error.into());
@@ -215,7 +236,12 @@ impl Socket {
         let socket = Self(Rc::new(SocketInner::new(stream, flags, options.high_water_mark, Weak::new())));
         socket.set_handler(handler);
         socket.set_timeout(options.timeout);
-        if let ConnectTarget::Host(host, port) = &options.target {
+        if let Some(abort) = &options.abort {
+            socket.end_with_abort(abort);
+        }
+        if let ConnectTarget::Host(host, port) = &options.target
+            && !is_aborted
+        {
             let (query, port) = (options.query(host), *port);
             Connecting::begin(&socket, options, query, port);
         }
@@ -263,6 +289,11 @@ impl ConnectOptions {
             }
             (ConnectTarget::Addr(addr), Some(local)) if addr.is_ipv4() != local.is_ipv4() => {
                 refuse("connect: the local address is of another family than the target")
+            }
+            (ConnectTarget::Addr(addr), _)
+                if self.block_list.as_ref().is_some_and(|list| list.check(addr.ip())) =>
+            {
+                Err(Error::blocked(addr.ip()))
             }
             _ => check_connection(self.high_water_mark, self.keep_alive),
         }

@@ -3,6 +3,7 @@
 use crate::uv_core;
 use crate::uv_core::Errno;
 use async_wrap::layer::Printable;
+use std::net::IpAddr;
 use std::{fmt, io};
 
 /// The result of a fallible call of this crate.
@@ -28,6 +29,10 @@ pub enum ErrorCode {
     WriteAfterEnd,
     /// A write after the peer's FIN has ended this side too (`EPIPE`).
     EndedByPeer,
+    /// An [`AbortHandle`](crate::abort::AbortHandle) has ended it (`AbortError`).
+    Aborted,
+    /// The block list has the address to connect to (`ERR_IP_BLOCKED`).
+    IpBlocked,
     /// A reset of a handle that is not a TCP connection (`ERR_INVALID_HANDLE_TYPE`).
     InvalidHandleType,
     /// A look-up has found only addresses of the other family (`ERR_INVALID_ADDRESS_FAMILY`).
@@ -57,6 +62,8 @@ enum Repr {
     System(uv_core::Error),
     Own(ErrorCode, &'static str),
     Attempts(Box<Attempts>),
+    /// With what it is about, which follows the message.
+    About(ErrorCode, &'static str, Box<str>),
 }
 
 /// The failed attempts to connect to a host.
@@ -83,6 +90,12 @@ impl Error {
         Self(Repr::Own(code, message))
     }
 
+    /// The error of a connect to an address that is blocked.
+    pub(crate) fn blocked(address: IpAddr) -> Self {
+        let message = "connect: the block list has the address";
+        Self(Repr::About(ErrorCode::IpBlocked, message, address.to_string().into_boxed_str()))
+    }
+
     pub(crate) const fn closed(message: &'static str) -> Self {
         Self::new(ErrorCode::SocketClosed, message)
     }
@@ -92,7 +105,7 @@ impl Error {
     pub const fn code(&self) -> ErrorCode {
         match &self.0 {
             Repr::System(_) => ErrorCode::System,
-            Repr::Own(code, _) => *code,
+            Repr::Own(code, _) | Repr::About(code, ..) => *code,
             Repr::Attempts(_) => ErrorCode::AllAttemptsFailed,
         }
     }
@@ -102,7 +115,7 @@ impl Error {
     pub const fn system(&self) -> Option<&uv_core::Error> {
         match &self.0 {
             Repr::System(error) => Some(error),
-            Repr::Own(..) | Repr::Attempts(_) => None,
+            Repr::Own(..) | Repr::About(..) | Repr::Attempts(_) => None,
         }
     }
 
@@ -112,7 +125,7 @@ impl Error {
     pub fn attempts(&self) -> &[uv_core::Error] {
         match &self.0 {
             Repr::Attempts(attempts) => &attempts.errors,
-            Repr::System(_) | Repr::Own(..) => &[],
+            Repr::System(_) | Repr::Own(..) | Repr::About(..) => &[],
         }
     }
 
@@ -140,6 +153,7 @@ impl fmt::Display for Error {
         match &self.0 {
             Repr::System(error) => error.fmt(f),
             Repr::Own(_, message) => f.write_str(message),
+            Repr::About(_, message, subject) => write!(f, "{message}: {subject}"),
             Repr::Attempts(attempts) => attempts.fmt(f),
         }
     }
@@ -188,6 +202,7 @@ impl From<Error> for io::Error {
             }
             (_, ErrorCode::WriteAfterEnd | ErrorCode::EndedByPeer) => io::ErrorKind::BrokenPipe,
             (_, ErrorCode::InvalidArgument | ErrorCode::InvalidHandleType) => io::ErrorKind::InvalidInput,
+            (_, ErrorCode::IpBlocked) => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)

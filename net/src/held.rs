@@ -102,9 +102,9 @@ impl OnStream for Held {
         });
     }
 
-    fn on_close(&mut self, _: &AsyncStream) {
+    fn on_close(&mut self, stream: &AsyncStream) {
         if let Some(server) = self.server.take() {
-            server.connection_closed();
+            server.connection_closed(stream.async_id());
         }
         self.with(|socket| {
             socket.0.clear(AWAITS_HANDLER | SHARED);

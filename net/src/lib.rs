@@ -2,8 +2,9 @@
 //!
 //! # Modules
 //!
-//! The module [`upcall`] has the handlers of servers and sockets, [`names`] how host names are looked up, [`source`] the trait through which a cluster's
-//! workers listen, and [`differences`] the differences from Node.
+//! The module [`upcall`] has the handlers of servers and sockets, [`names`] how host names are looked up, [`admission`]
+//! decides which connections a server takes, [`abort`] ends connects and servers, [`source`] has the trait through which a
+//! cluster's workers listen, and [`differences`] the differences from Node.
 //!
 //! # Tracing
 //!
@@ -12,7 +13,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod abort;
 mod address;
+pub mod admission;
 mod connect;
 pub mod differences;
 mod error;

@@ -1,8 +1,10 @@
 //! The options of `server.listen`, which are checked before anything is changed.
 
+use crate::abort::AbortHandle;
+use crate::admission::Admit;
 use crate::names::{self, Host, Resolver};
 use crate::source::{ListenQuery, ListenTarget};
-use crate::{Error, ErrorCode, Result, ServerOptions};
+use crate::{Address, Error, ErrorCode, Result, ServerOptions};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -32,6 +34,8 @@ pub struct ListenOptions {
     pub(crate) readable_by_all: bool,
     pub(crate) writable_by_all: bool,
     pub(crate) resolver: Resolver,
+    pub(crate) abort: Option<AbortHandle>,
+    pub(crate) admit: Option<Admit>,
 }
 
 /// What to listen on: a target to bind, or an existing socket.
@@ -62,6 +66,8 @@ impl ListenOptions {
             readable_by_all: false,
             writable_by_all: false,
             resolver: Resolver::default(),
+            abort: None,
+            admit: None,
         }
     }
 
@@ -142,6 +148,20 @@ impl ListenOptions {
     #[must_use]
     pub fn resolver(self, resolver: Resolver) -> Self {
         Self { resolver, ..self }
+    }
+
+    /// Lets an abort close the server, until it has closed. Default: none.
+    #[must_use]
+    pub fn abort(self, handle: &AbortHandle) -> Self {
+        Self { abort: Some(handle.clone()), ..self }
+    }
+
+    /// Admits connections for which `decide` returns `true`, and closes and reports (`on_drop`) the others. It gets the
+    /// peer's address, after the server's limits and its block list have admitted the connection, and runs in the server's
+    /// context. A socket for both families has IPv4 peers with IPv4-mapped IPv6 addresses. Default: all are admitted.
+    #[must_use]
+    pub fn admit(self, decide: impl FnMut(&Address) -> bool + 'static) -> Self {
+        Self { admit: Some(Admit(Box::new(decide))), ..self }
     }
 
     /// The query for a source, with the target of these options.

@@ -5,6 +5,8 @@
 //! connections, and the ticks that call the handler. So the handler is dropped when no further call can reach it, even
 //! if the loop is dropped in between, and even if the handler keeps its own server.
 
+use crate::abort::{Abort, AbortHandle, Registration};
+use crate::admission::{Admit, Arrival, Place};
 use crate::names::Asked;
 use crate::query::set_connection_options;
 use crate::source::{ListenHandle, ListenQueue};
@@ -13,9 +15,10 @@ use crate::{Address, Dropped, LAYER, Result, Server, Socket};
 use async_wrap::layer::trace::Facts;
 use async_wrap::layer::{HandlerCell, OnUnwind};
 use async_wrap::upcall::OnConnection;
-use async_wrap::{AsyncId, AsyncStream};
+use async_wrap::{AsyncContext, AsyncId, AsyncStream, Timeout};
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,16 +26,26 @@ use std::time::Duration;
 /// centres. A deadline lets a poll phase pass, so a late loop accepts the completed connections too.
 const HANDSHAKE_TIME: Duration = Duration::from_millis(5);
 
+/// How long a draining server waits for the memory that it needs to accept the last connections: ten of the longest pauses
+/// of a listener. Their clients wait for an answer, and other processes for the end of this one.
+const SHORTAGE_TIME: Duration = Duration::from_secs(5);
+
 pub(crate) struct Listening {
     server: Server,
     backlog: u32,
     handler: HandlerCell<Box<dyn ServerHandler>>,
+    admit: HandlerCell<Admit>,
+    has_admit: Cell<bool>,
     handle: RefCell<Option<Box<dyn ListenHandle>>>,
     /// The server's id, once it has a handle: the trigger of the handler's calls.
     id: Cell<AsyncId>,
     phase: Cell<Phase>,
     /// The look-up of the host to listen on.
     asked: Cell<Option<Asked>>,
+    /// Ends a step of the drain.
+    drain_timer: Cell<Option<Timeout>>,
+    /// Where an abort finds it.
+    abort: Cell<Option<Registration>>,
     /// Called after the handler's `on_close`.
     on_closed: Cell<Vec<Box<dyn FnOnce()>>>,
     /// The number of open connections that this `listen` has accepted.
@@ -58,10 +71,14 @@ impl Listening {
             server: server.clone(),
             backlog,
             handler: HandlerCell::empty(),
+            admit: HandlerCell::empty(),
+            has_admit: Cell::new(false),
             handle: RefCell::new(None),
             id: Cell::default(),
             phase: Cell::new(Phase::Asking),
             asked: Cell::default(),
+            drain_timer: Cell::default(),
+            abort: Cell::default(),
             on_closed: Cell::default(),
             connections: Cell::new(0),
         };
@@ -126,9 +143,7 @@ impl Listening {
     /// Starts listening (`setupListenHandle`).
     pub(crate) fn start(self: &Rc<Self>, handle: Box<dyn ListenHandle>) -> Result<()> {
         self.id.set(handle.async_id().unwrap_or_else(|| self.server.0.env.new_async_id()));
-        if let Err(error) =
-            handle.listen(self.backlog, Acceptor { listening: Rc::clone(self), prepared: Cell::new(false) })
-        {
+        if let Err(error) = handle.listen(self.backlog, Acceptor::new(Rc::clone(self))) {
             self.give_up();
             return Err(error);
         }
@@ -148,16 +163,26 @@ impl Listening {
         Ok(())
     }
 
+    /// Lets an abort close the server, or closes it if that was before.
+    pub(crate) fn end_with_abort(self: &Rc<Self>, handle: &AbortHandle) {
+        if handle.is_aborted() {
+            return self.close();
+        }
+        let this = Rc::downgrade(self);
+        self.abort.set(Some(handle.register(this)));
+    }
+
     /// Ends a failed `listen`: the server may listen again.
     pub(crate) fn give_up(&self) {
+        drop(self.abort.take());
         self.phase.set(Phase::Over);
     }
 
     /// Closes after accepting the connections that the kernel has completed: their clients know that the server
     /// accepted them, and a close would reset them.
     ///
-    /// The poll phases until then announce all connections in the kernel. If the socket is in another process, that
-    /// process reports when all connections have been passed on.
+    /// A listener reports that it has accepted all connections in the kernel, even if it has to pause before. If the socket
+    /// is in another process, that process reports when all connections have been passed on.
     pub(crate) fn shut_down(self: &Rc<Self>) {
         // The kernel queues one connection more than the backlog.
         let queue = self.backlog.saturating_add(1);
@@ -169,8 +194,24 @@ impl Listening {
         if waits == ListenQueue::Elsewhere {
             return;
         }
+        self.drain_within(HANDSHAKE_TIME, Self::drain_kernel);
+    }
+
+    /// Handshakes have had their time: the connections that are completed now are the last ones.
+    fn drain_kernel(self: &Rc<Self>) {
+        if !self.is_draining() {
+            return;
+        }
+        match self.with_handle(|handle| handle.drain()) {
+            Some(true) => self.drain_within(SHORTAGE_TIME, Self::end_draining),
+            _ => self.close(),
+        }
+    }
+
+    fn drain_within(self: &Rc<Self>, time: Duration, then: fn(&Rc<Self>)) {
         let listening = Rc::clone(self);
-        self.server.0.env.set_deadline(HANDSHAKE_TIME, move |_| listening.end_draining());
+        let timer = self.server.0.env.set_deadline(time, move |_| then(&listening));
+        self.drain_timer.set(Some(timer));
     }
 
     /// Closes a draining server.
@@ -190,6 +231,10 @@ impl Listening {
     pub(crate) fn close(self: &Rc<Self>) {
         self.phase.set(Phase::Closing);
         drop(self.asked.take());
+        drop(self.abort.take());
+        if let Some(timer) = self.drain_timer.take() {
+            timer.clear();
+        }
         let handle = self.handle.take();
         if let Some(handle) = handle {
             handle.close();
@@ -197,13 +242,44 @@ impl Listening {
         self.close_if_drained();
     }
 
-    fn connection_opened(&self) {
-        self.connections.set(self.connections.get() + 1);
-        self.server.0.connections.set(self.server.0.connections.get() + 1);
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
     }
 
-    pub(crate) fn connection_closed(self: &Rc<Self>) {
+    /// Asks the program about each connection.
+    pub(crate) fn ask_before(&self, admit: Admit) {
+        self.admit.set(admit);
+        self.has_admit.set(true);
+    }
+
+    pub(crate) fn has_admit(&self) -> bool {
+        self.has_admit.get()
+    }
+
+    /// Asks the program about a connection.
+    pub(crate) fn ask(&self, peer: &Address) -> bool {
+        let mut is_admitted = false;
+        self.admit.call(|Admit(decide)| is_admitted = decide(peer));
+        is_admitted
+    }
+
+    pub(crate) fn report_drop(&self, dropped: Dropped) {
+        self.handler.call(|handler| handler.on_drop(&self.server, dropped));
+    }
+
+    fn connection_opened(&self, id: AsyncId, place: Option<Place>) {
+        self.connections.set(self.connections.get() + 1);
+        self.server.0.connections.set(self.server.0.connections.get() + 1);
+        if let Some(place) = place {
+            self.server.0.places.borrow_mut().enter(id, place);
+        }
+    }
+
+    pub(crate) fn connection_closed(self: &Rc<Self>, id: AsyncId) {
         self.connections.set(self.connections.get() - 1);
+        if self.server.0.options.max_connections_per_address.is_some() {
+            self.server.0.places.borrow_mut().leave(id);
+        }
         self.server.0.connection_closed();
         self.close_if_drained();
     }
@@ -242,14 +318,28 @@ impl Listening {
     }
 }
 
+impl Abort for Listening {
+    fn abort(self: Rc<Self>) {
+        if self.is_in_force() || self.is_draining() {
+            self.close();
+        }
+    }
+}
+
 /// The receiver of a listening handle's connections, which passes them to the server.
 pub struct Acceptor {
     listening: Rc<Listening>,
     /// The connections inherit their options from the listener.
     prepared: Cell<bool>,
+    /// The next connection is admitted already, and counts at this place.
+    admitted: Cell<Option<Option<Place>>>,
 }
 
 impl Acceptor {
+    fn new(listening: Rc<Listening>) -> Self {
+        Self { listening, prepared: Cell::new(false), admitted: Cell::default() }
+    }
+
     /// The server.
     #[must_use]
     pub fn server(&self) -> Server {
@@ -269,8 +359,8 @@ impl Acceptor {
         }
     }
 
-    /// Reports that all connections waiting [elsewhere](ListenQueue::Elsewhere) when the server began to close have
-    /// been passed on; the server closes now. Does nothing unless the server is draining.
+    /// Reports that all connections that waited when the server began to close have been accepted, or passed on from
+    /// [elsewhere](ListenQueue::Elsewhere); the server closes now. Does nothing unless the server is draining.
     pub fn queue_taken(&self) {
         self.listening.end_draining();
     }
@@ -306,20 +396,38 @@ impl Acceptor {
         Ok(())
     }
 
+    /// Decides whether the server wants a connection, as [`crate::admission`] describes, before there is a stream for it.
+    /// Called outside of callback scopes; the program is called in `context`. A connection that is not wanted is reported
+    /// ('drop'), and the caller closes it; another one is passed on by [`accept`](Self::accept).
+    ///
+    /// For a handle without a listening stream in this process; a stream that listens with the acceptor asks it by itself.
+    #[must_use]
+    pub fn admits(&self, connection: BorrowedFd<'_>, context: AsyncContext) -> bool {
+        self.admitted.set(None);
+        let listening = &self.listening;
+        if listening.takes_all() || !listening.takes() {
+            return true;
+        }
+        let place = listening.admit(Arrival::Descriptor(connection, context), || {});
+        self.admitted.set(place);
+        place.is_some()
+    }
+
     /// Passes a connection to the server, inside a callback scope, or reports that accepting failed (`onconnection`).
-    /// For a handle without a listening stream in this process.
+    /// For a handle without a listening stream in this process. A connection that the server was not asked about by
+    /// [`admits`](Self::admits) is decided on here.
     pub fn accept(&self, connection: Result<AsyncStream, crate::uv_core::Error>) {
         let listening = &self.listening;
         match connection {
             // A source may have passed a connection on when the server closed.
             Ok(stream) if !listening.takes() => stream.close(),
-            Ok(stream) if listening.server.0.room() == 0 => {
-                let dropped = Dropped { local: Address::local(&stream), remote: Address::peer(&stream) };
-                stream.close();
-                let _up = LAYER.up("ServerHandler::on_drop", Facts::default);
-                listening.handler.call(|handler| handler.on_drop(&listening.server, dropped));
+            Ok(stream) => {
+                let admitted = self.admitted.take();
+                let place = admitted.or_else(|| listening.admit(Arrival::Stream(&stream), || stream.close()));
+                if let Some(place) = place {
+                    self.take(stream, place);
+                }
             }
-            Ok(stream) => self.take(stream),
             Err(error) if listening.takes() => {
                 let _up = LAYER.up("ServerHandler::on_error", Facts::default);
                 listening.handler.call(|handler| handler.on_error(&listening.server, error.into()));
@@ -328,13 +436,13 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, stream: AsyncStream) {
+    fn take(&self, stream: AsyncStream, place: Option<Place>) {
         let listening = &self.listening;
         if !self.prepared.get() {
             // As in Node an error is ignored: for a connection that is closed already, the read reports it.
             let _ = self.set_options(&stream);
         }
-        listening.connection_opened();
+        listening.connection_opened(stream.async_id(), place);
         let socket = Socket::accepted(stream, &listening.server.0.options, listening);
         // Destroys the connection if the handler panics, or returns without setting a handler or keeping a handle.
         let unhandled = OnUnwind::new(|| socket.destroy_unless_handled());
@@ -348,8 +456,20 @@ impl Acceptor {
 }
 
 impl OnConnection for Acceptor {
+    fn accepts_connection(&mut self, listener: &AsyncStream) -> bool {
+        if self.listening.takes_all() {
+            return true;
+        }
+        let context = listener.context();
+        listener.with_announced(|connection| self.admits(connection, context)).unwrap_or(true)
+    }
+
     fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream, crate::uv_core::Error>) {
         self.accept(connection);
+    }
+
+    fn on_drained(&mut self, _: &AsyncStream) {
+        self.queue_taken();
     }
 }
 

@@ -1,5 +1,6 @@
 //! A server's options, with Node's defaults except for `accept_batch`. Mirrors the options of `net.createServer`.
 
+use crate::admission::BlockList;
 use crate::{Error, ErrorCode, Result};
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ pub(crate) const HIGH_WATER_MARK: usize = 64 * 1024;
 /// The default number of connections accepted in one loop iteration. libuv accepts one, which is fair to other
 /// processes that share the socket; a larger number saves polls.
 const ACCEPT_BATCH: u32 = 16;
+
+/// The default length of the IPv6 networks that count as one address: that of a local network (RFC 4291, section 2.5.4).
+const IPV6_PREFIX: u8 = 64;
 
 /// The options of a server and of its connections.
 ///
@@ -34,6 +38,14 @@ pub struct ServerOptions {
     pub high_water_mark: usize,
     /// Connections above this number are accepted, closed and reported by `on_drop`. Default: `None`, no limit.
     pub max_connections: Option<usize>,
+    /// Connections from these addresses are closed and reported by `on_drop`. Default: `None`.
+    pub block_list: Option<BlockList>,
+    /// Connections above this number from one address are closed and reported by `on_drop`; in a cluster each worker counts
+    /// its own. Unix sockets have no limit. Default: `None`, no limit.
+    pub max_connections_per_address: Option<usize>,
+    /// The bits of an IPv6 address that count for `max_connections_per_address`, at most 128: a host may use all addresses
+    /// of its network. Default: 64.
+    pub ipv6_prefix: u8,
     /// In a cluster worker: drop connections above the limit instead of returning them to the primary. Default:
     /// `false`.
     pub drop_max_connection: bool,
@@ -50,6 +62,9 @@ impl Default for ServerOptions {
             keep_alive: None,
             high_water_mark: HIGH_WATER_MARK,
             max_connections: None,
+            block_list: None,
+            max_connections_per_address: None,
+            ipv6_prefix: IPV6_PREFIX,
             drop_max_connection: false,
             accept_batch: ACCEPT_BATCH,
         }
@@ -93,6 +108,24 @@ impl ServerOptions {
         Self { max_connections, ..self }
     }
 
+    /// Sets [`block_list`](Self#structfield.block_list).
+    #[must_use]
+    pub fn block_list(self, list: &BlockList) -> Self {
+        Self { block_list: Some(list.clone()), ..self }
+    }
+
+    /// Sets [`max_connections_per_address`](Self#structfield.max_connections_per_address).
+    #[must_use]
+    pub fn max_connections_per_address(self, max_connections_per_address: Option<usize>) -> Self {
+        Self { max_connections_per_address, ..self }
+    }
+
+    /// Sets [`ipv6_prefix`](Self#structfield.ipv6_prefix).
+    #[must_use]
+    pub fn ipv6_prefix(self, ipv6_prefix: u8) -> Self {
+        Self { ipv6_prefix, ..self }
+    }
+
     /// Sets [`drop_max_connection`](Self#structfield.drop_max_connection).
     #[must_use]
     pub fn drop_max_connection(self, drop_max_connection: bool) -> Self {
@@ -108,10 +141,14 @@ impl ServerOptions {
     /// Checks the values. `listen` does so; a layer above checks its server's options earlier.
     ///
     /// # Errors
-    /// `InvalidArgument` if `accept_batch`, `high_water_mark` or the time of `keep_alive` is zero.
+    /// `InvalidArgument` if `accept_batch`, `high_water_mark` or the time of `keep_alive` is zero, or `ipv6_prefix` is above
+    /// 128.
     pub fn check(&self) -> Result<()> {
         if self.accept_batch == 0 {
             return Err(invalid("accept_batch is zero: the least is 1"));
+        }
+        if self.ipv6_prefix > 128 {
+            return Err(invalid("ipv6_prefix is above 128"));
         }
         check_connection(self.high_water_mark, self.keep_alive)
     }

@@ -1,5 +1,6 @@
 //! A server: its limits and its current `listen`. Mirrors `net.Server`.
 
+use crate::admission::{DropReason, Drops, Places};
 use crate::listen::Target;
 use crate::listening::Listening;
 use crate::names::look_up_to_listen;
@@ -17,13 +18,16 @@ fn not_adopted(error: crate::uv_core::Error) -> crate::uv_core::Error {
     crate::uv_core::Error::new("listen", error.errno()).noting("the descriptor is no socket to listen on")
 }
 
-/// A connection that was accepted and closed because of `max_connections`.
+/// A connection that was accepted and closed instead of being passed to the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Dropped {
     /// This side's address.
     pub local: Option<Address>,
     /// The peer's address.
     pub remote: Option<Address>,
+    /// Why it was closed.
+    pub reason: DropReason,
 }
 
 /// A server (`net.Server`). Clones share it.
@@ -61,6 +65,9 @@ pub(crate) struct ServerInner {
     max_connections: Cell<Option<usize>>,
     /// The number of open connections, including those of an earlier `listen`.
     pub(crate) connections: Cell<usize>,
+    /// Where they are from, if that is limited.
+    pub(crate) places: RefCell<Places>,
+    pub(crate) drops: Cell<Drops>,
     pub(crate) unreferenced: Cell<bool>,
     /// The latest `listen`, as long as a part of it is alive.
     listening: RefCell<Weak<Listening>>,
@@ -82,6 +89,8 @@ impl Server {
             max_connections: Cell::new(options.max_connections),
             options,
             connections: Cell::new(0),
+            places: RefCell::default(),
+            drops: Cell::default(),
             unreferenced: Cell::new(false),
             listening: RefCell::default(),
         }))
@@ -96,7 +105,7 @@ impl Server {
     /// # Errors
     /// `ServerAlreadyListen`; `InvalidArgument` for options that contradict each other, or as
     /// [`ServerOptions::check`]; any error of the system calls with the requested address. The handler is dropped then.
-    pub fn listen(&self, options: ListenOptions, handler: impl ServerHandler + 'static) -> Result<()> {
+    pub fn listen(&self, mut options: ListenOptions, handler: impl ServerHandler + 'static) -> Result<()> {
         let _down = LAYER.down("Server::listen", Facts::default);
         if self.0.in_force().is_some() {
             return Err(Error::new(ErrorCode::ServerAlreadyListen, "listen: the server listens already"));
@@ -108,7 +117,16 @@ impl Server {
             draining.end_draining();
         }
         let listening = Listening::new(self, options.backlog, Box::new(handler));
+        if let Some(admit) = options.admit.take() {
+            listening.ask_before(admit);
+        }
         *self.0.listening.borrow_mut() = Rc::downgrade(&listening);
+        if let Some(abort) = &options.abort {
+            listening.end_with_abort(abort);
+            if abort.is_aborted() {
+                return Ok(());
+            }
+        }
         match self.get_handle(options, &listening) {
             Ok(None) => Ok(()),
             Ok(Some(handle)) => listening.start(handle),
@@ -175,13 +193,13 @@ impl Server {
     }
 
     /// Stops listening immediately. `on_close` is called when the last connection has closed. As in Node the kernel
-    /// resets connections that have not been accepted: see [`shutdown`](Self::shutdown).
+    /// resets connections that have not been accepted: see [`shutdown`](Self::shutdown), which this cuts short.
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
     pub fn close(&self) -> Result<()> {
         let _down = LAYER.down("Server::close", Facts::default);
-        self.running("close: the server does not listen")?.close();
+        self.closable()?.close();
         Ok(())
     }
 
@@ -191,20 +209,22 @@ impl Server {
     /// As for `close`; `on_closed` is not called then.
     pub fn close_with(&self, on_closed: impl FnOnce() + 'static) -> Result<()> {
         let _down = LAYER.down("Server::close", Facts::default);
-        let listening = self.running("close: the server does not listen")?;
+        let listening = self.closable()?;
         listening.when_closed(Box::new(on_closed));
         listening.close();
         Ok(())
     }
 
-    /// Stops listening without losing a connection: connections that the kernel has completed are accepted, up to the
-    /// backlog; then, after 5 ms and at least one poll phase, the server closes as by [`close`](Self::close). In a cluster
-    /// worker the primary may have these connections, and passes them on first.
+    /// Stops listening without losing a connection: for 5 ms, which handshakes in progress need, the server goes on as
+    /// before; then it accepts every connection that the kernel has completed, and closes as by [`close`](Self::close). In a
+    /// cluster worker the primary may have these connections, and passes them on first.
     ///
     /// Meanwhile the kernel does not answer new clients (a client of TCP repeats its SYN after a second, and is then
     /// refused, or served by the next process that listens on the port), since it would reset those that connect just
-    /// before the close. It also resets a client whose handshake has begun and takes longer than 5 ms, and those that the
-    /// server cannot accept by then because it lacks memory or descriptors: a listener that has met such a lack pauses longer.
+    /// before the close. It also resets a client whose handshake has begun and takes longer than 5 ms.
+    ///
+    /// A server that cannot accept because the system lacks memory retries, for up to 5 s; after that the kernel resets the
+    /// connections that still wait. Without a descriptor left it closes connections unserved, as it does at any time.
     ///
     /// A socket that other processes may have too, adopted by [`ListenOptions::fd`] or shared by workers, goes on for
     /// them. So the kernel answers its clients to the end; the close of the last copy can reset some of them.
@@ -234,6 +254,10 @@ impl Server {
         Ok(())
     }
 
+    fn closable(&self) -> Result<Rc<Listening>> {
+        self.0.draining().map_or_else(|| self.running("close: the server does not listen"), Ok)
+    }
+
     fn running(&self, refusal: &'static str) -> Result<Rc<Listening>> {
         self.0.in_force().ok_or_else(|| Error::new(ErrorCode::ServerNotRunning, refusal))
     }
@@ -254,6 +278,12 @@ impl Server {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.0.connections.get()
+    }
+
+    /// How many connections were closed instead of being passed to the program, since the server was created.
+    #[must_use]
+    pub fn drops(&self) -> Drops {
+        self.0.drops.get()
     }
 
     /// Sets the limit of connections: `None` for no limit, zero to drop all.

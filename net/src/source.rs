@@ -37,7 +37,7 @@ pub trait ListenSource {
 pub enum ListenQueue {
     /// No connection waits.
     Nothing,
-    /// The next poll phases accept all connections that wait in the kernel.
+    /// They wait in the kernel: [`ListenHandle::drain`] is called once handshakes in progress have had their time.
     InKernel,
     /// Another process was asked for its waiting connections. [`Acceptor::queue_taken`] follows when all of them have
     /// been passed on.
@@ -66,6 +66,13 @@ pub trait ListenHandle {
     fn take_queue(&self, connections: u32) -> ListenQueue {
         let _ = connections;
         ListenQueue::Nothing
+    }
+
+    /// Accepts all connections that wait in the kernel, and then calls [`Acceptor::queue_taken`], which a stream that
+    /// listens with the acceptor does by itself (`on_drained`). Returns whether it does; otherwise the server closes now.
+    /// Default: `false`.
+    fn drain(&self) -> bool {
+        false
     }
 
     /// Keeps the loop alive while the handle listens.
@@ -138,6 +145,10 @@ impl ListenHandle for PlainHandle {
             let _ = self.stream.stop_handshakes();
         }
         ListenQueue::InKernel
+    }
+
+    fn drain(&self) -> bool {
+        self.stream.drain().is_ok()
     }
 
     fn close(&self) {

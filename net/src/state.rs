@@ -1,6 +1,7 @@
 //! The state of a socket: a word of flags, and a box for rare state, so that an idle connection is small. Mirrors the
 //! fields of `net.Socket` and of its `_readableState` and `_writableState`.
 
+use crate::abort::Registration;
 use crate::linger::Lingering;
 use crate::listening::Listening;
 use crate::names::Connecting;
@@ -47,6 +48,8 @@ pub(crate) struct Cold {
     pub(crate) idle: Option<IdleTimeout>,
     pub(crate) lingering: Option<Box<Lingering>>,
     pub(crate) connecting: Option<Box<Connecting>>,
+    /// Where an abort finds the socket.
+    pub(crate) abort: Option<Registration>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +99,8 @@ pub(crate) const CLOSE_UNREPORTED: SocketFlags = Flags::bit(18);
 pub(crate) const NAMED: SocketFlags = Flags::bit(19);
 /// There is news of a connect by name.
 pub(crate) const CONNECT_NEWS: SocketFlags = Flags::bit(20);
+/// An abort may end the socket.
+pub(crate) const ABORTABLE: SocketFlags = Flags::bit(21);
 
 /// A pending call of the handler, made by an `on_notify` of the stream.
 pub(crate) enum Due {
@@ -168,13 +173,14 @@ impl SocketInner {
         }
     }
 
-    /// Drops the timers of a destroyed socket, and a connect by name.
+    /// Drops the timers of a destroyed socket, a connect by name, and the place in the list of an abort.
     #[inline]
     pub(crate) fn drop_timers(&self) {
-        if self.has(TIMED | DESTROY_SOON | NAMED) {
+        if self.has(TIMED | DESTROY_SOON | NAMED | ABORTABLE) {
             Connecting::drop_of(self);
             IdleTimeout::drop_of(self);
             Lingering::drop_of(self);
+            drop(self.cold.peek(|cold| cold.abort.take()));
         }
     }
 

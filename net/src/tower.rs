@@ -148,14 +148,14 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
         }
     }
 
-    fn on_close(&mut self, _: &AsyncStream) {
+    fn on_close(&mut self, stream: &AsyncStream) {
         let Self { socket, server, handler } = self;
         let state = &socket.0;
         state.set(DESTROYED);
         state.drop_timers();
         // Before the handler's calls, so that the server has room for a connection when the handler hears of the close.
         if let Some(server) = server.take() {
-            server.connection_closed();
+            server.connection_closed(stream.async_id());
         }
         if let Some(error) = state.cold.peek(|cold| cold.error.take()).flatten() {
             up(socket, "SocketHandler::on_error", || handler.on_error(socket, error));

@@ -14,7 +14,7 @@ pub trait ServerHandler {
         let _ = server;
     }
 
-    /// A connection above `max_connections` was accepted and closed ('drop').
+    /// A connection was accepted and closed, because of a limit or because it was not admitted ('drop').
     fn on_drop(&mut self, server: &Server, dropped: Dropped) {
         let _ = (server, dropped);
     }

@@ -162,11 +162,28 @@ fn no_client_of_a_unix_socket_is_reset_that_connects_while_the_server_is_shut_do
     for round in 0..3 {
         let (event_loop, env) = new_loop();
         let path = TempPath::new(&format!("shutdown-{round}"));
-        let server = answering_on(&env, &Log::default(), ListenOptions::path(&path.0));
+        let log = Log::default();
+        let server = answering_on(&env, &log, ListenOptions::path(&path.0));
         let there = path.0.clone();
         none_is_reset(&env, &server, move || UnixStream::connect(&there));
         run_to_the_end(&event_loop, &env);
+        let log = log.take();
+        assert!(!log.iter().any(|entry| entry.starts_with("server error")), "{log:?}");
     }
+}
+
+#[test]
+fn a_close_cuts_a_shutdown_short() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = answering(&env, &log, 4);
+    let waiting = waiting(port_of(&server), 2);
+    server.shutdown().expect("it listens");
+    let told = log.clone();
+    server.close_with(move || told.push("closed")).expect("it is being shut down");
+    server.close().expect_err("it is closed");
+    run_to_the_end(&event_loop, &env);
+    assert_eq!((answered(waiting), log.take()), (0, vec!["server close".to_owned(), "closed".to_owned()]));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use async_wrap::{AsyncContext, AsyncId, AsyncStream, Environment, Provider};
 use net::source::{Acceptor, ListenHandle, ListenQueue};
 use net::{Address, Result};
 use std::cell::{Cell, RefCell};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 use tcp_wrap::StreamWrap;
@@ -197,6 +197,12 @@ impl FauxInner {
     /// Passes a connection to the server, in the context of its socket, which is the connection's trigger (`onconnection`).
     fn serve(&self, env: &Environment, fd: OwnedFd) {
         let _scope = LAYER.scope("FauxInner::serve", || self.context.facts());
+        let mut is_wanted = false;
+        self.acceptor.call(|acceptor| is_wanted = acceptor.admits(fd.as_fd(), self.context));
+        if !is_wanted {
+            // Closed, since it was refused or the server is closed.
+            return;
+        }
         let stream = StreamWrap::from_passed(env.loop_handle(), fd, self.is_tcp);
         let provider = if self.is_tcp { Provider::TcpWrap } else { Provider::PipeWrap };
         let stream = AsyncStream::with_trigger(env, stream, provider, self.context.async_id());

@@ -58,6 +58,10 @@ impl ListenHandle for SharedHandle {
         ListenQueue::InKernel
     }
 
+    fn drain(&self) -> bool {
+        self.stream.drain().is_ok()
+    }
+
     fn close(&self) {
         if !self.stream.is_closing() {
             self.stream.close();

@@ -82,11 +82,12 @@ fn greeter(addresses: &[&str]) {
 }
 
 /// Sends its id and keeps the connection until the peer ends it. Takes `LIMIT`, a number or `-`; with a second
-/// argument `drop`, connections above the limit are dropped.
+/// argument `drop`, connections above the limit are dropped, and with `address` those above a limit of one for each address.
 fn holder(args: &[&str]) {
     let (_lp, env, worker) = as_worker();
     let options = ServerOptions::default()
         .max_connections(args[0].parse().ok())
+        .max_connections_per_address((args.get(1) == Some(&"address")).then_some(1))
         .drop_max_connection(args.get(1) == Some(&"drop"));
     let server = Server::with_source(&env, options, worker.source());
     let greeting = worker.id().to_string();

@@ -162,7 +162,7 @@ impl Server {
         Ok(())
     }
 
-    /// Ends in an orderly way: takes the connections that wait in the kernel and stops listening, serves the requests
+    /// Ends in an orderly way: takes the connections that wait in the kernel, within `grace`, and stops listening, serves the requests
     /// that came with `Connection: close`, closes connections that stay idle for half a second, and after `grace` all others, those
     /// that left HTTP included. `on_close` is called when the last one is closed; until then the loop stays alive.
     ///
@@ -171,9 +171,16 @@ impl Server {
     pub fn shutdown(&self, grace: Duration) -> Result<()> {
         self.net.shutdown()?;
         self.core.set_draining(true);
+        let core = Rc::downgrade(&self.core);
         let idle = self.core.later(DRAIN_IDLE.min(grace), close_if_idle);
         idle.unref();
-        self.core.grace.replace(vec![idle, self.core.later(grace, Connection::break_off)]);
+        let net = self.net.clone();
+        let last = self.core.env.set_deadline(grace, move |_| {
+            // A connection that is accepted later would outlast the grace.
+            let _ = net.close();
+            core.upgrade().iter().for_each(|core| core.each(Connection::break_off));
+        });
+        self.core.grace.replace(vec![idle, last]);
         Ok(())
     }
 

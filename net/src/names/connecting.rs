@@ -134,7 +134,13 @@ impl Connecting {
             let message = "connect: the look-up has found no address of the wanted family";
             return Err(Error::new(ErrorCode::InvalidAddressFamily, message));
         }
-        self.left = by_turns(&found);
+        let is_blocked =
+            |addr: &SocketAddr| self.options.block_list.as_ref().is_some_and(|list| list.check(addr.ip()));
+        let (blocked, free): (Vec<_>, Vec<_>) = found.iter().copied().partition(is_blocked);
+        if let (Some(addr), []) = (blocked.first(), &*free) {
+            return Err(Error::blocked(addr.ip()));
+        }
+        self.left = by_turns(&free);
         if !self.options.auto_select_family {
             self.left.truncate(1);
         }
