@@ -4,6 +4,7 @@ mod common;
 
 use common::{Host, Log, Peer, anywhere, new_loop, port_of, run_to_the_end, serve_one, to};
 use net::abort::AbortHandle;
+use net::names::Resolver;
 use net::{ConnectOptions, ListenOptions, Server, ServerOptions, Socket};
 use std::cell::Cell;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -129,6 +130,30 @@ fn a_handler_may_abort_all_of_them_from_any_call() {
     Peer::new("there", &log).on("error", move |_| again.abort()).connect(&env, to(&server).abort(&abort));
     run_to_the_end(&event_loop, &env);
     assert!(log.has(ABORTED[0]) && log.has("here close") && log.has("server close"), "{:?}", log.take());
+}
+
+#[test]
+fn a_connect_by_name_is_aborted_before_and_during_its_look_up() {
+    for is_early in [true, false] {
+        let (event_loop, env) = new_loop();
+        let (log, abort, asked) = (Log::default(), AbortHandle::new(), Rc::new(Cell::new(0)));
+        let (count, ending) = (Rc::clone(&asked), abort.clone());
+        let resolver = Resolver::new(move |env, _, answer| {
+            count.set(count.get() + 1);
+            let abort = ending.clone();
+            env.set_immediate(move || {
+                abort.abort();
+                assert!(!answer.is_wanted());
+            });
+        });
+        if is_early {
+            abort.abort();
+        }
+        let options = ConnectOptions::host("somewhere", 1).resolver(resolver).abort(&abort);
+        Peer::new("there", &log).connect(&env, options);
+        run_to_the_end(&event_loop, &env);
+        assert_eq!((log.take(), asked.get()), (ABORTED.map(str::to_owned).to_vec(), usize::from(!is_early)));
+    }
 }
 
 // Node: test-net-server-listen-options-signal

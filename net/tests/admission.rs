@@ -5,6 +5,7 @@ mod common;
 use async_wrap::{AsyncHook, AsyncId, Environment, Provider};
 use common::{Host, Log, Peer, TempPath, anywhere, new_loop, port_of, run_to_a_panic, run_to_the_end, to};
 use net::admission::{BlockList, DropReason};
+use net::names::Resolver;
 use net::{Address, ConnectOptions, Dropped, ErrorCode, ListenOptions, Server, ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read};
@@ -397,4 +398,28 @@ fn a_blocked_address_is_not_connected_to() {
         assert_eq!(std::io::Error::from(error).kind(), ErrorKind::PermissionDenied);
     }
     common::close(&event_loop, &env);
+}
+
+// Node: test-net-blocklist (addresses of a look-up)
+#[test]
+fn of_a_host_the_blocked_addresses_are_skipped_and_a_host_without_others_is_blocked() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = common::serve_one(&env, ServerOptions::default(), |socket| {
+        Peer::new("here", &Log::default()).attach(&socket);
+        socket.end();
+    });
+    let port = port_of(&server).port();
+    let resolver = Resolver::new(|_, query, answer| match query.host.as_deref() {
+        Some("blocked") => answer.found([([127, 0, 0, 2], 0), ([127, 0, 0, 3], 0)]),
+        _ => answer.found([([127, 0, 0, 2], 0), ([127, 0, 0, 1], 0)]),
+    });
+    let blocked = list(&["127.0.0.2-127.0.0.3"]);
+    for (name, host) in [("first", "blocked"), ("second", "partly")] {
+        let options = ConnectOptions::host(host, port).resolver(resolver.clone()).block_list(&blocked);
+        Peer::new(name, &log).connect(&env, options);
+    }
+    run_to_the_end(&event_loop, &env);
+    assert!(log.has("first error connect: the block list has the address: 127.0.0.2"), "{:?}", log.take());
+    assert!(log.has("first close after an error") && log.has("second connect") && log.has("second close"));
 }

@@ -32,6 +32,7 @@ const SERVED: &[Served] = &[
     ("http", "streaming", told_a_thousand_lines),
     ("net", "chat", heard_by_the_others),
     ("net", "echo", echoed),
+    ("net", "guard", limited),
     ("tcp-wrap", "shout", shouted),
     ("uv-core", "echo", echoed),
 ];
@@ -122,6 +123,20 @@ fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
 
 fn echoed(address: SocketAddr, _: &Running) -> Outcome {
     assert_eq!(answer_to(address, "hello, echo\n")?, "hello, echo\n");
+    Ok(())
+}
+
+fn limited(address: SocketAddr, running: &Running) -> Outcome {
+    let mut guests = Vec::new();
+    for _ in 0..3 {
+        guests.push(connect(address)?);
+    }
+    let mut answer = [0; 1];
+    assert_eq!(guests[2].read(&mut answer)?, 0, "the third connection is refused");
+    guests[0].write_all(b"!")?;
+    guests[0].read_exact(&mut answer)?;
+    let told = running.line().ok_or("it says nothing of the third")?;
+    assert!(told.ends_with("MaxPerAddress, 1 in all"), "{told}");
     Ok(())
 }
 

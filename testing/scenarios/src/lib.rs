@@ -69,6 +69,8 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "net/sockets-tcp", run: net::sockets::tcp },
     Scenario { name: "net/connects", run: net::connects::waiting },
     Scenario { name: "net/in-use", run: net::connects::in_use },
+    Scenario { name: "net/gates-unix", run: net::gates::unix },
+    Scenario { name: "net/gates-tcp", run: net::gates::tcp },
     Scenario { name: "net/unusual", run: net::unusual::unusual },
     Scenario { name: "http/conversations", run: http::conversations },
     Scenario { name: "http/malformed", run: http::malformed },

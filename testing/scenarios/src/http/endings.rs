@@ -9,8 +9,7 @@ use ::net::ListenOptions;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
-use testing::{Fault, Kind, Peer, World};
-use uv_core::Errno;
+use testing::{Peer, World};
 
 /// After this time without a request a connection of a server that shuts down is closed.
 const DRAIN_IDLE: Duration = Duration::from_millis(500);
@@ -88,8 +87,6 @@ pub(crate) fn endings(world: &World) -> Result<(), String> {
     play(world, &clients, begun.at + Duration::from_secs(20))?;
     match end {
         _ if ended.is_err() || !is_prompt(world) => {}
-        // A listener that pauses for a lack of memory may outlast the shutdown's wait for it.
-        End::Shutdown(_) if world.has_met(pauses_listener) => {}
         End::Shutdown(grace) => check_shutdown(&clients, &begun, &server, grace)?,
         End::Close | End::CloseTwice => check_close(&clients, &begun)?,
         End::CloseAll => {}
@@ -102,10 +99,6 @@ pub(crate) fn endings(world: &World) -> Result<(), String> {
     }
     clients.iter().try_for_each(|client| client.check().map(drop))?;
     exchanges.iter().flatten().try_for_each(|exchange| program::check_events(exchange))
-}
-
-fn pauses_listener(fault: &Fault) -> bool {
-    fault.call == "accept4(2)" && matches!(fault.kind, Kind::Refused(Errno::ENOMEM | Errno::ENOBUFS))
 }
 
 /// A request that another may follow, and its answer.

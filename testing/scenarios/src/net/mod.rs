@@ -2,6 +2,7 @@
 
 pub(crate) mod connects;
 mod echo;
+pub(crate) mod gates;
 mod hooks;
 mod side;
 pub(crate) mod sockets;
