@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -35,6 +35,7 @@ const SERVED: &[Served] = &[
     ("net", "guard", limited),
     ("tcp-wrap", "shout", shouted),
     ("uv-core", "echo", echoed),
+    ("uv-core", "udp_echo", echoed_datagrams),
 ];
 
 #[test]
@@ -110,6 +111,19 @@ fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(DEADLINE))?;
     Ok(stream)
+}
+
+/// Each datagram comes back, an empty one too.
+fn echoed_datagrams(address: SocketAddr, _: &Running) -> Outcome {
+    let client = UdpSocket::bind(ANY_PORT)?;
+    client.set_read_timeout(Some(DEADLINE))?;
+    for text in ["one", "", "three"] {
+        client.send_to(text.as_bytes(), address)?;
+        let mut buffer = [0; 16];
+        let (count, from) = client.recv_from(&mut buffer)?;
+        assert_eq!((&buffer[..count], from), (text.as_bytes(), address));
+    }
+    Ok(())
 }
 
 /// All of the answer to a request whose connection ends with it.

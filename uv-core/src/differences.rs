@@ -21,5 +21,10 @@
 //! - Handles outlive their loop: they are closed, and their methods return errors.
 //! - A look-up can be cancelled while it runs: its callback does not wait for the C library. An answer has each address
 //!   once. A host that is not ASCII is refused; libuv converts it (IDNA).
+//! - Datagrams that are sent in one phase leave together at its end, by one `sendmmsg` for up to 64. libuv sends the first
+//!   at once, and further ones in later iterations. A close sends what is queued, and cancels what the kernel does not take.
+//! - No receive callback says only that nothing is left. An error of an earlier datagram, as an ICMP message reports it, is
+//!   an upcall of its own ([`UdpUpcall::on_error`](crate::upcall::UdpUpcall::on_error)), and never fails another datagram.
+//! - [`Udp::open`](crate::udp::Udp::open) takes sockets of UDP only, and sets no option of theirs.
 //!
-//! Not supported: UDP, file system requests and terminal modes.
+//! Not supported: file system requests and terminal modes.

@@ -113,15 +113,18 @@ impl Errno {
     pub const ECONNABORTED: Self = Self(libc::ECONNABORTED);
     pub const ECONNREFUSED: Self = Self(libc::ECONNREFUSED);
     pub const ECONNRESET: Self = Self(libc::ECONNRESET);
+    pub const EDESTADDRREQ: Self = Self(libc::EDESTADDRREQ);
     pub const EEXIST: Self = Self(libc::EEXIST);
     pub const EINPROGRESS: Self = Self(libc::EINPROGRESS);
     pub const EINTR: Self = Self(libc::EINTR);
     pub const EINVAL: Self = Self(libc::EINVAL);
+    pub const EISCONN: Self = Self(libc::EISCONN);
     pub const EMFILE: Self = Self(libc::EMFILE);
     pub const EMSGSIZE: Self = Self(libc::EMSGSIZE);
     pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
     pub const ENFILE: Self = Self(libc::ENFILE);
     pub const ENOBUFS: Self = Self(libc::ENOBUFS);
+    pub const ENODEV: Self = Self(libc::ENODEV);
     pub const ENOENT: Self = Self(libc::ENOENT);
     pub const ENOMEM: Self = Self(libc::ENOMEM);
     pub const ENOTCONN: Self = Self(libc::ENOTCONN);
@@ -130,6 +133,7 @@ impl Errno {
     pub const EPERM: Self = Self(libc::EPERM);
     pub const EPIPE: Self = Self(libc::EPIPE);
     pub const EPROTO: Self = Self(libc::EPROTO);
+    pub const EPROTOTYPE: Self = Self(libc::EPROTOTYPE);
     pub const ESRCH: Self = Self(libc::ESRCH);
     pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
     pub const ETOOMANYREFS: Self = Self(libc::ETOOMANYREFS);

@@ -15,6 +15,7 @@ use crate::stream::Outgoing;
 use crate::sys;
 use crate::sys::clock::{Origin, TICK};
 use crate::timer::TimerQueue;
+use crate::udp::Lent;
 use crate::wake::{Inbox, Remote};
 use crate::watcher::Watchers;
 use crate::work::Works;
@@ -101,6 +102,8 @@ pub(crate) struct LoopInner {
     read_buffer: Cell<Option<Box<[u8]>>>,
     /// An empty write queue, kept so that a write need not allocate one.
     spare_output: Cell<Option<Box<Outgoing>>>,
+    /// The buffers for datagrams.
+    pub(crate) datagrams: Lent,
     /// A descriptor to close when the process has none left for `accept`.
     spare_fd: Cell<Option<OwnedFd>>,
     pub(crate) poller: Poller,
@@ -158,6 +161,7 @@ impl Loop {
             signalled: Cell::new(false),
             read_buffer: Cell::new(None),
             spare_output: Cell::new(None),
+            datagrams: Lent::default(),
             spare_fd: Cell::new(spare_fd.ok()),
             poller,
             alarm: Alarm::default(),
@@ -359,7 +363,7 @@ impl LoopHandle {
         self.open_handles().iter().map(|handle| HandleInfo::of(&**handle)).collect()
     }
 
-    /// The number of requests in flight: connects, writes and shutdowns that are pending or not yet reported, and work
+    /// The number of requests in flight: connects, writes, sends and shutdowns that are pending or not yet reported, and work
     /// in the thread pool (`loop->active_reqs`). Each keeps the loop alive, even on an unreferenced handle.
     #[must_use]
     pub fn active_requests(&self) -> usize {

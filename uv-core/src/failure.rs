@@ -19,6 +19,10 @@ pub enum Call {
     Write,
     /// `send` and `sendmsg` to a process on this machine that also receives descriptors.
     Pass,
+    /// `recvmsg` and `recvmmsg` from a socket of datagrams.
+    Receive,
+    /// `sendmsg` and `sendmmsg` to a socket of datagrams.
+    Send,
     /// `bind` and `listen`.
     Listen,
     /// `epoll_ctl`.
@@ -41,6 +45,8 @@ impl Call {
         Self::Read,
         Self::Write,
         Self::Pass,
+        Self::Receive,
+        Self::Send,
         Self::Listen,
         Self::Watch,
         Self::Poll,
@@ -57,9 +63,10 @@ pub enum Failure {
     Interrupted,
     /// The call would block, and an event reports when it can continue.
     Waiting,
-    /// The peer has closed or refuses the connection: only the operations for this peer end.
+    /// The peer has closed or refuses the connection: only the operations for this peer end. Of datagrams: an earlier one
+    /// did not arrive, as an ICMP message says.
     Peer,
-    /// This one connection, stream or attempt failed: the next one may succeed immediately.
+    /// This one connection, stream, attempt or datagram failed: the next one may succeed immediately.
     Connection,
     /// A state of the system that no event reports the end of: the operation is kept and retried after a pause, and
     /// logged once.
@@ -96,6 +103,9 @@ impl Failure {
             Call::Read => read(errno),
             Call::Write => write(errno),
             Call::Pass => pass(errno),
+            Call::Receive => datagram(errno),
+            Call::Send if errno == libc::EMSGSIZE => Self::Connection,
+            Call::Send => datagram(errno),
             // epoll_ctl(2): `max_user_watches`.
             Call::Watch if errno == libc::ENOSPC => Self::Passing,
             // The owner of the address may release it.
@@ -178,6 +188,25 @@ fn pass(errno: i32) -> Failure {
     }
 }
 
+/// udp(7): errors of ICMP messages, by `icmp_err_convert` of Linux, are returned by the next call on the socket, whatever
+/// that is. A call to send may return the same errors for its own datagram.
+fn datagram(errno: i32) -> Failure {
+    match errno {
+        libc::EAGAIN => Failure::Waiting,
+        libc::ECONNREFUSED
+        | libc::EHOSTUNREACH
+        | libc::ENETUNREACH
+        | libc::EHOSTDOWN
+        | libc::ENONET
+        | libc::ENOPROTOOPT
+        | libc::EOPNOTSUPP
+        | libc::EMSGSIZE
+        | libc::EPROTO
+        | libc::EACCES => Failure::Peer,
+        _ => Failure::Connection,
+    }
+}
+
 /// clone(2), execve(2): EAGAIN is the process limit, ENOSPC and EUSERS are limits of a namespace, ETXTBSY is a program
 /// that is still open for writing.
 fn spawn(errno: i32) -> Failure {
@@ -212,6 +241,8 @@ impl Error {
             "connect" => Call::Connect,
             "read" => Call::Read,
             "write" | "shutdown" => Call::Write,
+            "receive" => Call::Receive,
+            "send" => Call::Send,
             "bind" | "listen" => Call::Listen,
             "epoll_ctl" => Call::Watch,
             "epoll_wait" => Call::Poll,
@@ -244,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_an_event_announces_is_waited_for() {
-        for call in [Call::Accept, Call::Read, Call::Write, Call::Pass] {
+        for call in [Call::Accept, Call::Read, Call::Write, Call::Pass, Call::Receive, Call::Send] {
             all(call, &[libc::EAGAIN], Failure::Waiting);
             all(call, &[libc::EINTR], Failure::Interrupted);
         }
@@ -283,6 +314,17 @@ mod tests {
             &[libc::EALREADY, libc::EISCONN, libc::EAFNOSUPPORT, libc::EPROTOTYPE],
             Failure::Ours,
         );
+    }
+
+    #[test]
+    fn the_end_of_an_earlier_datagram_is_no_failure_of_the_socket() {
+        let icmp = [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EHOSTDOWN, libc::EPROTO];
+        for call in [Call::Receive, Call::Send] {
+            all(call, &icmp, Failure::Peer);
+            all(call, &[libc::EPERM, libc::EIO], Failure::Connection);
+        }
+        all(Call::Send, &[libc::EMSGSIZE], Failure::Connection);
+        all(Call::Receive, &[libc::EMSGSIZE], Failure::Peer);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub enum HandleKind {
     Signal,
     Tcp,
     Timer,
+    Udp,
 }
 
 #[derive(Clone, Copy, Debug)]

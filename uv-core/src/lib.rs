@@ -2,7 +2,7 @@
 //!
 //! # Modules
 //!
-//! The root has the loop and its handles; modules have what fewer programs need: [`names`], [`process`], [`socket`],
+//! The root has the loop and its handles; modules have what fewer programs need: [`udp`], [`names`], [`process`], [`socket`],
 //! [`threads`], [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls,
 //! [`layer`] what a layer above builds on, and [`differences`] the differences from libuv.
 //!
@@ -53,6 +53,7 @@ mod sys;
 mod tcp;
 mod timer;
 mod traced;
+pub mod udp;
 pub mod upcall;
 mod wake;
 mod watcher;

@@ -238,6 +238,8 @@ impl fmt::Display for Call {
             Self::Read => "read",
             Self::Write => "write",
             Self::Pass => "sendmsg with descriptors",
+            Self::Receive => "receive",
+            Self::Send => "send",
             Self::Listen => "listen",
             Self::Watch => "epoll_ctl",
             Self::Poll => "epoll_wait",

@@ -4,6 +4,8 @@
 pub(crate) const CLOSE: &str = "Handle::close";
 /// A write has ended.
 pub(crate) const ON_WRITE: &str = "StreamUpcall::on_write";
+/// A datagram was sent, or not.
+pub(crate) const ON_SEND: &str = "UdpUpcall::on_send";
 /// A shutdown has ended.
 pub(crate) const ON_SHUTDOWN: &str = "StreamUpcall::on_shutdown";
 /// A connect has ended.
@@ -12,5 +14,7 @@ pub(crate) const ON_CONNECT: &str = "StreamUpcall::on_connect";
 pub(crate) const ON_CLOSE: &str = "StreamUpcall::on_close";
 /// A listening stream is closed.
 pub(crate) const ON_CLOSE_LISTENING: &str = "AcceptUpcall::on_close";
+/// A socket of datagrams is closed.
+pub(crate) const ON_CLOSE_UDP: &str = "UdpUpcall::on_close";
 /// Work in the pool has ended.
 pub(crate) const AFTER_WORK: &str = "Works::finish";

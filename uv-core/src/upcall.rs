@@ -6,7 +6,9 @@
 //! A handle with a single upcall (a timer, a watcher, a signal, an async, a process) takes a closure instead of a
 //! trait, so that the closure's arguments need no type annotations.
 
+use crate::udp::{Envelope, Udp};
 use crate::{Error, Result, Stream};
+use std::net::SocketAddr;
 
 /// The handler of a listening stream. Mirrors `uv_connection_cb`.
 pub trait AcceptUpcall {
@@ -75,5 +77,39 @@ pub trait StreamUpcall {
     /// The stream is closed. No call follows.
     fn on_close(&mut self, stream: &Stream) {
         let _ = stream;
+    }
+}
+
+/// The handler of a socket of datagrams. Mirrors `uv_udp_recv_cb`, `uv_udp_send_cb` and `uv_close_cb`.
+pub trait UdpUpcall {
+    /// A datagram arrived. `data` is valid only during the call: the buffer belongs to the loop.
+    fn on_receive(&mut self, udp: &Udp, data: &[u8], envelope: &Envelope);
+
+    /// The oldest unreported datagram was sent, or not. Called once for each `send`, in order.
+    fn on_send(&mut self, udp: &Udp, result: Result<()>) {
+        let _ = (udp, result);
+    }
+
+    /// Something did not arrive that was sent earlier, as an ICMP message says, or receiving failed. The socket works
+    /// on. `to` is the destination of that datagram, which only a socket with
+    /// [`error_queue`](crate::udp::UdpOptions#structfield.error_queue) knows.
+    fn on_error(&mut self, udp: &Udp, error: Error, to: Option<SocketAddr>) {
+        let _ = (udp, error, to);
+    }
+
+    /// The answer to [`Udp::notify`](crate::udp::Udp::notify).
+    fn on_notify(&mut self, udp: &Udp) {
+        let _ = udp;
+    }
+
+    /// The socket is closed. No call follows.
+    fn on_close(&mut self, udp: &Udp) {
+        let _ = udp;
+    }
+}
+
+impl<F: FnMut(&Udp, &[u8], &Envelope)> UdpUpcall for F {
+    fn on_receive(&mut self, udp: &Udp, data: &[u8], envelope: &Envelope) {
+        self(udp, data, envelope);
     }
 }

@@ -6,12 +6,16 @@ use common::*;
 use log::{LevelFilter, Log as Logger, Metadata, Record};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::Mutex;
+use uv_core::udp::{Udp, UdpOptions};
 use uv_core::upcall::StreamUpcall;
 use uv_core::{Error, Pipe, Stream};
+
+const CALLS_RECORDED: &[&str] =
+    &["accept4(2)", "poll(2)", "recv(2)", "recvmsg(2)", "epoll_ctl(2)", "recvmmsg(2)", "sendmmsg(2)"];
 
 static CALLS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -37,10 +41,7 @@ impl Logger for Recorder {
 
     fn log(&self, record: &Record<'_>) {
         let said = record.args().to_string();
-        if ["accept4(2)", "poll(2)", "recv(2)", "recvmsg(2)", "epoll_ctl(2)"]
-            .iter()
-            .any(|call| said.contains(call))
-        {
+        if CALLS_RECORDED.iter().any(|call| said.contains(call)) {
             CALLS.lock().expect("no thread panics with it").push(said);
         }
     }
@@ -64,7 +65,7 @@ fn count(said: &[String], what: &str) -> usize {
 
 /// The cases run in one test, because a process has one logger.
 #[test]
-fn listeners_and_pipes_make_no_call_in_vain() {
+fn listeners_pipes_and_sockets_of_datagrams_make_no_call_in_vain() {
     log::set_logger(&Recorder).expect("the first logger");
     for is_ipc in [false, true] {
         a_short_read_of_a_pipe_is_the_last(is_ipc);
@@ -73,6 +74,8 @@ fn listeners_and_pipes_make_no_call_in_vain() {
         it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch);
         a_connection_that_comes_alone_is_registered_and_not_read(batch);
     }
+    a_batch_of_datagrams_is_one_call_and_so_is_its_answer();
+    many_destinations_share_few_calls();
 }
 
 fn it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch: u32) {
@@ -146,5 +149,45 @@ fn a_short_read_of_a_pipe_is_the_last(is_ipc: bool) {
     event_loop.turn();
     let said = end();
     assert_eq!(count(&said, "down recvmsg(2)"), 1, "IPC {is_ipc}: {said:?}");
+    event_loop.close_and_finish();
+}
+
+fn a_batch_of_datagrams_is_one_call_and_so_is_its_answer() {
+    let event_loop = test_loop();
+    let udp = Udp::new(&event_loop);
+    udp.bind(localhost(), &UdpOptions::default()).expect("bind");
+    udp.set_batch(32);
+    udp.receive_start_with(|udp, data, envelope| {
+        udp.send_to(data.to_vec(), envelope.from).expect("send");
+    })
+    .expect("receive_start");
+    event_loop.turn();
+    let client = UdpSocket::bind(LOCALHOST).expect("bind");
+    for _ in 0..20 {
+        client.send_to(b"question", udp.local_addr().expect("an address")).expect("send");
+    }
+    begin();
+    event_loop.turn();
+    event_loop.turn();
+    let said = end();
+    for call in ["down recvmmsg(2)", "down sendmmsg(2)"] {
+        assert_eq!(count(&said, call), 1, "{said:?}");
+    }
+    assert_eq!(count(&said, "down epoll_ctl(2)"), 0, "{said:?}");
+    event_loop.close_and_finish();
+}
+
+fn many_destinations_share_few_calls() {
+    let event_loop = test_loop();
+    let udp = Udp::new(&event_loop);
+    let peers: Vec<_> = (0..10).map(|_| UdpSocket::bind(LOCALHOST).expect("bind")).collect();
+    let addrs: Vec<_> = peers.iter().map(|peer| peer.local_addr().expect("an address")).collect();
+    begin();
+    for addr in addrs.iter().cycle().take(1000) {
+        udp.send_to("hello", *addr).expect("send");
+    }
+    event_loop.turn();
+    let said = end();
+    assert_eq!(count(&said, "down sendmmsg(2)"), 1000_usize.div_ceil(64), "{said:?}");
     event_loop.close_and_finish();
 }

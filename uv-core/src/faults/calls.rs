@@ -19,6 +19,10 @@ const NETWORK_UNREACHABLE: Errno = Errno::from_raw(libc::ENETUNREACH);
 const REFUSALS: &[(&str, &[Kind])] = &[
     ("bind(2)", &[refused(Errno::EADDRINUSE), refused(Errno::EACCES), refused(Errno::ENOMEM)]),
     ("clone(2)", &[refused(Errno::EAGAIN), refused(Errno::ENOMEM)]),
+    (
+        "connect(2) of datagrams",
+        &[refused(Errno::EAGAIN), refused(NETWORK_UNREACHABLE), refused(Errno::EADDRNOTAVAIL)],
+    ),
     ("dup3(2)", &[refused(Errno::EBUSY), refused(Errno::EINTR)]),
     ("epoll_create1(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM)]),
     ("epoll_ctl(2)", &[refused(Errno::ENOMEM), refused(Errno::from_raw(libc::ENOSPC))]),
@@ -114,6 +118,33 @@ const PASS: &[Kind] = &[
     refused(Errno::ENOBUFS),
     refused(Errno::from_raw(libc::ETOOMANYREFS)),
     refused(Errno::EPIPE),
+];
+
+/// For datagrams, with those that wait or repeat several times as often as those that lose one.
+const SEND: &[Kind] = &[
+    Kind::Short,
+    Kind::Short,
+    refused(Errno::EINTR),
+    refused(Errno::EAGAIN),
+    refused(Errno::EAGAIN),
+    refused(Errno::ENOMEM),
+    refused(Errno::ENOBUFS),
+    refused(Errno::ECONNREFUSED),
+    // A firewall.
+    refused(Errno::EPERM),
+];
+
+/// As for [`SEND`].
+const RECEIVE: &[Kind] = &[
+    Kind::Short,
+    Kind::Short,
+    refused(Errno::EINTR),
+    refused(Errno::EAGAIN),
+    refused(Errno::EAGAIN),
+    refused(Errno::ENOMEM),
+    refused(Errno::ECONNREFUSED),
+    // A security module.
+    refused(Errno::EPERM),
 ];
 
 /// Decides whether a call fails.
@@ -267,6 +298,49 @@ pub(crate) fn write_from<'a>(
 pub(crate) fn limit_fds() -> Option<usize> {
     let met = with(|state| state.decisions.meet("recvmsg(2) descriptors", &[Kind::Short])).flatten();
     met.map(|(_, number)| (number % 3) as usize)
+}
+
+/// Decides about a call that sends datagrams: returns how many of `count` it takes.
+///
+/// # Errors
+/// The error that it returns in this world.
+pub(crate) fn send_datagrams(call: &'static str, fd: BorrowedFd<'_>, count: usize) -> Result<usize, Errno> {
+    transfer_datagrams(call, SEND, fd, count)
+}
+
+/// Decides about a call that receives datagrams: returns how many of `count` it takes.
+///
+/// # Errors
+/// The error that it returns in this world.
+pub(crate) fn receive_datagrams(fd: BorrowedFd<'_>, count: usize) -> Result<usize, Errno> {
+    transfer_datagrams("recvmmsg(2)", RECEIVE, fd, count)
+}
+
+fn transfer_datagrams(
+    call: &'static str,
+    kinds: &[Kind],
+    fd: BorrowedFd<'_>,
+    count: usize,
+) -> Result<usize, Errno> {
+    let is_possible = |kind| match kind {
+        Kind::Short => count > 1,
+        // An ICMP message reaches a socket with a peer.
+        Kind::Refused(Errno::ECONNREFUSED) => sys::socket::has_peer(fd),
+        _ => true,
+    };
+    let met = with(|state| {
+        let met = state.decisions.meet_if(call, kinds, is_possible);
+        // The kernel reports no edge for what was left.
+        if let Some((Kind::Short | Kind::Refused(Errno::EAGAIN), number)) = met {
+            state.ready.again(fd, clock::time(), number);
+        }
+        met
+    });
+    match met.flatten() {
+        Some((Kind::Refused(errno), _)) => Err(errno),
+        Some((Kind::Short, number)) => Ok(1 + ((number >> 8) % (count as u64 - 1)) as usize),
+        _ => Ok(count),
+    }
 }
 
 fn transfer(call: &'static str, kinds: &[Kind], fd: BorrowedFd<'_>, len: usize) -> Result<usize, Errno> {

@@ -18,15 +18,18 @@ const AFTER_CLOSE: &[&str] = &[
     traced::ON_WRITE,
     traced::ON_SHUTDOWN,
     traced::ON_CONNECT,
+    traced::ON_SEND,
     traced::ON_CLOSE,
     traced::ON_CLOSE_LISTENING,
+    traced::ON_CLOSE_UDP,
 ];
 
 /// The last upcalls of a handle.
-const LAST: &[&str] = &[traced::ON_CLOSE, traced::ON_CLOSE_LISTENING];
+const LAST: &[&str] = &[traced::ON_CLOSE, traced::ON_CLOSE_LISTENING, traced::ON_CLOSE_UDP];
 
 /// The upcalls that tell of a request's end.
-const COMPLETIONS: &[&str] = &[traced::ON_WRITE, traced::ON_SHUTDOWN, traced::ON_CONNECT, traced::AFTER_WORK];
+const COMPLETIONS: &[&str] =
+    &[traced::ON_WRITE, traced::ON_SHUTDOWN, traced::ON_CONNECT, traced::ON_SEND, traced::AFTER_WORK];
 
 /// A law that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]

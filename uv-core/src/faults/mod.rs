@@ -45,8 +45,8 @@ pub use signals::Condition;
 
 pub(crate) use branches::{failed, reached_if};
 pub(crate) use calls::{
-    limit_fds, read_into, refuse, refuse_accept, refuse_connect, refuse_shutdown, take_reset, write_from,
-    write_len,
+    limit_fds, read_into, receive_datagrams, refuse, refuse_accept, refuse_connect, refuse_shutdown,
+    send_datagrams, take_reset, write_from, write_len,
 };
 pub(crate) use children::{
     abandon, adopt, child_stdin, child_variable, collect, kill_by_pid, kill_by_pidfd, own_pid,

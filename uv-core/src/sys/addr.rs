@@ -76,6 +76,11 @@ impl SockAddr {
         }
     }
 
+    /// The address in this struct.
+    pub(super) fn inet6(addr: libc::sockaddr_in6) -> Self {
+        Self::of(addr)
+    }
+
     /// Creates a Unix address. A name that begins with NUL is abstract; for an empty name the kernel chooses one.
     ///
     /// In the kernel's struct a NUL follows a path, so a path has one byte less room than an abstract name.
@@ -98,6 +103,11 @@ impl SockAddr {
         let mut addr = Self::of(un);
         addr.len = (PATH_OFFSET + bytes.len() + usize::from(is_path)) as libc::socklen_t;
         Ok(addr)
+    }
+
+    /// The address in the kernel's largest struct.
+    pub(super) fn storage(&self) -> libc::sockaddr_storage {
+        self.storage
     }
 
     fn of<T: Family>(value: T) -> Self {

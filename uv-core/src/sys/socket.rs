@@ -148,6 +148,14 @@ pub(crate) fn is_tcp(fd: BorrowedFd<'_>) -> bool {
     domain.is_ok_and(|domain| matches!(domain, libc::AF_INET | libc::AF_INET6))
 }
 
+/// Whether the descriptor is a socket with a peer.
+#[cfg(upcall_faults)]
+pub(crate) fn has_peer(fd: BorrowedFd<'_>) -> bool {
+    let mut addr = SockAddr::empty();
+    // SAFETY: the buffer has room for any address, and its length is the size of that room.
+    check(unsafe { libc::getpeername(fd.as_raw_fd(), addr.as_mut_ptr(), addr.len_mut()) }).is_ok()
+}
+
 /// What the descriptor is ready for now, in the bits of poll(2), for an event that a test reports in the kernel's place.
 #[cfg(upcall_faults)]
 pub(crate) fn readiness(fd: RawFd) -> libc::c_short {

@@ -80,6 +80,18 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
   return real(fd, message, flags);
 }
 
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
+  REAL(sendmmsg);
+  FAIL("sendmmsg");
+  return real(fd, messages, count, flags);
+}
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
+  REAL(recvmmsg);
+  FAIL("recvmmsg");
+  return real(fd, messages, count, flags, timeout);
+}
+
 int poll(struct pollfd *fds, nfds_t count, int timeout) {
   REAL(poll);
   FAIL("poll");
