@@ -10,6 +10,7 @@ use std::fmt;
 pub enum Provider {
     #[default]
     None,
+    FsReqCallback,
     GetAddrInfoReqWrap,
     GetNameInfoReqWrap,
     HttpClientRequest,
@@ -43,6 +44,7 @@ impl Provider {
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "NONE",
+            Self::FsReqCallback => "FSREQCALLBACK",
             Self::GetAddrInfoReqWrap => "GETADDRINFOREQWRAP",
             Self::GetNameInfoReqWrap => "GETNAMEINFOREQWRAP",
             Self::HttpClientRequest => "HTTPCLIENTREQUEST",

@@ -58,6 +58,37 @@ impl AsyncResource {
     }
 }
 
+impl Environment {
+    /// Makes a request of the loop, such as one of [`uv_core::file`], a resource: `after` is its completion, and what this
+    /// returns is to be given to the loop in place of it. It runs in a callback scope, in the context of the request, whose
+    /// trigger is the executing resource; then the request is destroyed.
+    ///
+    /// ```
+    /// use async_wrap::{Environment, Provider};
+    /// use uv_core::file;
+    ///
+    /// let env = Environment::with_new_loop()?;
+    /// let after = env.request(Provider::FsReqCallback, |stat: uv_core::Result<_>| assert!(stat.is_ok()));
+    /// file::stat(env.loop_handle(), "Cargo.toml", after)?;
+    /// env.run_to_end()?;
+    /// # Ok::<(), uv_core::Error>(())
+    /// ```
+    pub fn request<T>(
+        &self,
+        provider: Provider,
+        after: impl FnOnce(T) + 'static,
+    ) -> impl FnOnce(T) + 'static {
+        let request = AsyncResource::new(self, provider);
+        move |result| {
+            let (env, context) = (request.env.clone(), request.context);
+            env.make_callback(context, || {
+                let _destroyed_at_end = request;
+                after(result);
+            });
+        }
+    }
+}
+
 impl Drop for AsyncResource {
     fn drop(&mut self) {
         self.env.emit_destroy(self.context.async_id());

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tcp_wrap::{PipeWrap, StreamWrap, TcpWrap, Written};
+use uv_core::file::FileRange;
 use uv_core::{Errno, Error, Result};
 
 /// A wrapped stream with its async context. Clones share it.
@@ -239,6 +240,15 @@ impl AsyncStream {
     pub fn writev(&self, data: &[IoSlice<'_>]) -> Result<Written> {
         let _down = LAYER.down("AsyncStream::writev", || self.facts());
         Ok(self.note_rest(self.0.stream.writev(data)?))
+    }
+
+    /// Like [`write`](Self::write), with a part of a file.
+    ///
+    /// # Errors
+    /// As [`StreamWrap::write_file`].
+    pub fn write_file(&self, file: FileRange) -> Result<Written> {
+        let _down = LAYER.down("AsyncStream::write_file", || self.facts());
+        Ok(self.note_rest(self.0.stream.write_file(file)?))
     }
 
     /// Writes `data` with descriptors, which travel with its first byte; `on_write` reports the result in the context

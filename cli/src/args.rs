@@ -8,6 +8,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
@@ -42,8 +43,9 @@ struct Line {
 pub enum Command {
     /// Serves HTTP over the whole chain
     ///
-    /// Routes: GET / and /headers and /stream/N, POST and PUT /echo, POST /trailers, and GET /chain. Ctrl-C and SIGTERM
-    /// let it answer what was asked, and exit with 0; a second one ends it at once.
+    /// Routes: GET / and /headers and /stream/N, POST and PUT /echo, POST /trailers, and GET /chain. With --root every other
+    /// path is that of a file. Ctrl-C and SIGTERM let it answer what was asked, and exit with 0; a second one ends it at
+    /// once.
     Serve(ServeOptions),
     /// Shows a real request climbing the chain: every call between the layers
     Trace(trace::options::Options),
@@ -72,6 +74,10 @@ pub struct ServeOptions {
     /// How connections get to workers
     #[arg(long, value_enum, default_value_t = Policy::RoundRobin)]
     pub policy: Policy,
+    /// A folder whose files are served, in place of / and behind the other routes: index.html for a folder, parts for Range,
+    /// 304 for what the client has. No file outside of it, and none whose name begins with a dot
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
     /// Offers the page /chain, which shows how its own request climbs the chain. Default: on loopback addresses only. Of
     /// --chain and --no-chain, the last one counts
     #[arg(long, overrides_with = "no_chain")]

@@ -5,7 +5,7 @@ use crate::limit::{self, Limit};
 use crate::say;
 use crate::signals::{self, SIGINT, SIGTERM};
 use crate::trace::live;
-use app::App;
+use app::{App, Files, Site};
 use async_wrap::layer::Printable;
 use async_wrap::{Environment, Timeout};
 use cluster::upcall::{PrimaryHandler, WorkerHandler};
@@ -52,7 +52,11 @@ pub fn run(options: &ServeOptions) -> Result<()> {
 
 fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result<()> {
     let server = Server::new(env, ServerOptions::default())?;
-    server.listen(ListenOptions::addr(options.addr), app(options))?;
+    let addr = ListenOptions::addr(options.addr);
+    match files(env, options)? {
+        Some(files) => server.listen(addr, Site::new(app(options), files))?,
+        None => server.listen(addr, app(options))?,
+    }
     let address = server.address().unwrap_or(Address::Tcp(options.addr));
     signals::on(env, &SIGNALS, move || {
         // The first signal drains, a second one ends at once.
@@ -69,6 +73,12 @@ fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result
 /// What is served.
 fn app(options: &ServeOptions) -> App {
     App::default().with_chain(options.offers_chain().then_some(live::answer))
+}
+
+/// The files of `--root`.
+fn files(env: &Environment, options: &ServeOptions) -> Result<Option<Files>> {
+    let root = options.root.as_deref();
+    Ok(root.map(|root| Files::open(env.loop_handle(), root)).transpose()?)
 }
 
 fn announce(address: &Address, how: &str, limit: &Limit) {
@@ -90,6 +100,8 @@ fn run_primary(env: &Environment, options: &ServeOptions, limit: Limit) -> Resul
         Policy::RoundRobin => cluster::Policy::round_robin(),
         Policy::Shared => cluster::Policy::shared(),
     };
+    // A root that cannot be opened is told once, rather than by each worker.
+    drop(files(env, options)?);
     let outcome = Rc::new(RefCell::new(Outcome::default()));
     let watch = Watch {
         outcome: Rc::clone(&outcome),
@@ -240,8 +252,14 @@ fn run_worker(env: &Environment, worker: &Worker, options: &ServeOptions) -> Res
     let server = Server::with_source(env, ServerOptions::default(), worker.source())?;
     worker.set_handler(Leave { server: server.clone() });
     let failed = Rc::new(Cell::new(false));
-    let handler = WorkerApp { app: app(options), worker: worker.clone(), failed: Rc::clone(&failed) };
-    server.listen(ListenOptions::addr(options.addr), handler)?;
+    let addr = ListenOptions::addr(options.addr);
+    let (teller, has_failed) = (worker.clone(), Rc::clone(&failed));
+    match files(env, options)? {
+        Some(files) => {
+            server.listen(addr, WorkerApp::new(Site::new(app(options), files), teller, has_failed))?
+        }
+        None => server.listen(addr, WorkerApp::new(app(options), teller, has_failed))?,
+    }
     let leaving = worker.clone();
     // As without a cluster: the first signal drains, a second one ends at once.
     let end = move || server.close_all_connections();
@@ -267,13 +285,19 @@ impl WorkerHandler for Leave {
 }
 
 /// The application in a worker: a failure to listen is the primary's to tell. One to accept passes.
-struct WorkerApp {
-    app: App,
+struct WorkerApp<A> {
+    app: A,
     worker: Worker,
     failed: Rc<Cell<bool>>,
 }
 
-impl RequestHandler for WorkerApp {
+impl<A: RequestHandler> WorkerApp<A> {
+    fn new(app: A, worker: Worker, failed: Rc<Cell<bool>>) -> Self {
+        Self { app, worker, failed }
+    }
+}
+
+impl<A: RequestHandler> RequestHandler for WorkerApp<A> {
     fn on_request(&mut self, request: &Request<'_>, response: Response) {
         self.app.on_request(request, response);
     }
@@ -312,7 +336,7 @@ mod tests {
         let worker = primary.fork().expect("a worker");
         let addr = ([127, 0, 0, 1], 8000).into();
         let (workers, policy) = (1, Policy::RoundRobin);
-        let options = ServeOptions { addr, workers, policy, chain: false, no_chain: false };
+        let options = ServeOptions { addr, workers, policy, root: None, chain: false, no_chain: false };
         let watch = Watch {
             outcome: Rc::default(),
             options,

@@ -2,6 +2,7 @@
 
 use clap_complete::Shell;
 use std::error::Error;
+use std::path::Path;
 use std::process::Command as Process;
 use upcall::args::{Command, Policy, ServeOptions};
 use upcall::pomelo::options::{Line, Master, Options as Pomelo, StartOptions};
@@ -40,7 +41,11 @@ fn options_of_serve_are_read_in_any_order() -> Outcome {
     assert_eq!((options.workers, options.policy, options.chain), (3, Policy::Shared, true));
     let workers = std::thread::available_parallelism()?.get();
     let (addr, policy) = ("127.0.0.1:8000".parse()?, Policy::RoundRobin);
-    assert_eq!(serve(&[])?, ServeOptions { addr, workers, policy, chain: false, no_chain: false });
+    assert_eq!(
+        serve(&[])?,
+        ServeOptions { addr, workers, policy, root: None, chain: false, no_chain: false }
+    );
+    assert_eq!(serve(&["--root", "site"])?.root.as_deref(), Some(Path::new("site")));
     Ok(())
 }
 

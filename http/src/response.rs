@@ -4,6 +4,7 @@ use crate::connection::{ClientSide, Connection, Exchange, Phase, ResponsePlace, 
 use crate::proto::{EncodeError, Encoder, ResponseHead, Version};
 use crate::trace::{down, down_with};
 use crate::upcall::ResponseHandler;
+use crate::uv_core::file::FileRange;
 use crate::{Error, Result};
 use net::Socket;
 use std::fmt;
@@ -149,6 +150,32 @@ impl Response {
     pub fn end(&self, data: &[u8]) -> Result<()> {
         let _down = down_with("Response::end", data);
         fast_path::end(&self.connection, self.number, data)
+    }
+
+    /// Ends the response with a file, or a part of one. The kernel sends it, at the client's pace and without a copy through
+    /// this process; a client that does not read holds up no other one. The length is sent if nothing was written before.
+    ///
+    /// `on_finish` follows when the kernel has taken all of it, and the connection stays open for the next request. If the file
+    /// has become shorter, or the disk fails, the client cannot get what the length promised: the connection is broken, and
+    /// `on_close` follows. In a response to `HEAD` the file is not sent.
+    ///
+    /// ```
+    /// use http::uv_core::file::File;
+    /// use http::{Response, Result};
+    ///
+    /// /// The first kibibyte of a file.
+    /// fn send_start(response: &Response, file: &File) -> Result<()> {
+    ///     response.set_header("Content-Type", "text/plain")?;
+    ///     response.send_file(file.range(..file.metadata().len().min(1024))?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`end`](Self::end); `Net` with the error of the file if sending fails at once. What is no regular file is refused
+    /// by [`File::range`](crate::uv_core::file::File::range).
+    pub fn send_file(&self, file: FileRange) -> Result<()> {
+        let _down = down("Response::send_file");
+        self.connection.send_file(self.number, file)
     }
 
     /// Adds a field after the body. Set `Trailer` first if the client should expect it; the response is chunked. A

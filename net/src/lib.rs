@@ -26,6 +26,7 @@ mod listening;
 pub mod names;
 mod options;
 mod query;
+mod send_file;
 mod server;
 mod socket;
 pub mod source;

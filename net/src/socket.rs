@@ -189,12 +189,12 @@ impl Socket {
         self.0.stream.context().facts()
     }
 
-    fn check_writable(&self) -> Result<()> {
+    pub(crate) fn check_writable(&self) -> Result<()> {
         if self.0.has(DESTROYED | ENDED) { Err(self.0.write_refused()) } else { Ok(()) }
     }
 
     #[inline]
-    fn wrote(&self, result: Result<Written, uv_core::Error>) -> Result<bool> {
+    pub(crate) fn wrote(&self, result: Result<Written, uv_core::Error>) -> Result<bool> {
         match result {
             Ok(Written { now: 1.., later: 0 }) => {
                 self.0.refresh_timeout();

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::io::IoSlice;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use uv_core::file::FileRange;
 use uv_core::handle::HandleKind;
 use uv_core::layer::trace::Facts;
 use uv_core::{Errno, Error, LoopHandle, Pipe, Result, Stream, Tcp};
@@ -212,6 +213,22 @@ impl StreamWrap {
             }
             rest.into()
         })
+    }
+
+    /// Writes a part of a file: the kernel takes what fits now, up to 1 MiB, and the rest is queued behind everything written
+    /// before: see [`Stream::write_file`]. Mirrors Node's `StreamPipe` from a `FileHandle`.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write); `ENODATA` if the file has become shorter, and any error of `sendfile(2)`.
+    pub fn write_file(&self, mut file: FileRange) -> Result<Written> {
+        let _down = LAYER.down("StreamWrap::write_file", || self.facts());
+        let now = at_once(self.0.try_write_file(&file))?;
+        file.advance(now as u64);
+        let later = usize::try_from(file.len()).unwrap_or(usize::MAX);
+        if later > 0 {
+            self.0.write_file(file)?;
+        }
+        Ok(Written { now, later })
     }
 
     fn write_rest(&self, len: usize, now: usize, rest: impl FnOnce() -> Bytes) -> Result<Written> {

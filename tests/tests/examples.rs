@@ -29,6 +29,7 @@ const SERVED: &[Served] = &[
     ("cluster", "cluster", greeted_by_both),
     ("http", "graceful_shutdown", answered_before_the_end),
     ("http", "hello", told_hello),
+    ("http", "static_files", sent_a_file),
     ("http", "streaming", told_a_thousand_lines),
     ("net", "chat", heard_by_the_others),
     ("net", "echo", echoed),
@@ -191,6 +192,15 @@ fn told_hello(address: SocketAddr, _: &Running) -> Outcome {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello\n"), "{answer}");
     let answer = get(address, "/elsewhere")?;
     assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    Ok(())
+}
+
+fn sent_a_file(address: SocketAddr, running: &Running) -> Outcome {
+    let answer = get(address, "/Cargo.toml")?;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\n["), "{answer}");
+    let answer = get(address, "/../Cargo.toml")?;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    assert!(running.line().is_some_and(|line| line.contains("EXDEV")));
     Ok(())
 }
 

@@ -26,5 +26,8 @@
 //! - No receive callback says only that nothing is left. An error of an earlier datagram, as an ICMP message reports it, is
 //!   an upcall of its own ([`UdpUpcall::on_error`](crate::upcall::UdpUpcall::on_error)), and never fails another datagram.
 //! - [`Udp::open`](crate::udp::Udp::open) takes sockets of UDP only, and sets no option of theirs.
+//! - A stream sends a part of a file from its write queue, by sendfile(2) on the loop's thread, at the peer's pace.
+//!   `uv_fs_sendfile` blocks a thread of the pool.
 //!
-//! Not supported: file system requests and terminal modes.
+//! Not supported: terminal modes, and file system requests other than those of
+//! [`file`](crate::file).

@@ -119,17 +119,27 @@ impl Errno {
     pub const EINTR: Self = Self(libc::EINTR);
     pub const EINVAL: Self = Self(libc::EINVAL);
     pub const EISCONN: Self = Self(libc::EISCONN);
+    pub const EIO: Self = Self(libc::EIO);
+    pub const EISDIR: Self = Self(libc::EISDIR);
+    pub const ELOOP: Self = Self(libc::ELOOP);
     pub const EMFILE: Self = Self(libc::EMFILE);
     pub const EMSGSIZE: Self = Self(libc::EMSGSIZE);
     pub const ENAMETOOLONG: Self = Self(libc::ENAMETOOLONG);
     pub const ENFILE: Self = Self(libc::ENFILE);
     pub const ENOBUFS: Self = Self(libc::ENOBUFS);
     pub const ENODEV: Self = Self(libc::ENODEV);
+    pub const ENODATA: Self = Self(libc::ENODATA);
     pub const ENOENT: Self = Self(libc::ENOENT);
     pub const ENOMEM: Self = Self(libc::ENOMEM);
+    pub const ENOSPC: Self = Self(libc::ENOSPC);
+    pub const ENOSYS: Self = Self(libc::ENOSYS);
     pub const ENOTCONN: Self = Self(libc::ENOTCONN);
+    pub const ENOTDIR: Self = Self(libc::ENOTDIR);
+    pub const ENOTEMPTY: Self = Self(libc::ENOTEMPTY);
     pub const ENOTSOCK: Self = Self(libc::ENOTSOCK);
     pub const ENOTSUP: Self = Self(libc::ENOTSUP);
+    pub const ENXIO: Self = Self(libc::ENXIO);
+    pub const EOVERFLOW: Self = Self(libc::EOVERFLOW);
     pub const EPERM: Self = Self(libc::EPERM);
     pub const EPIPE: Self = Self(libc::EPIPE);
     pub const EPROTO: Self = Self(libc::EPROTO);
@@ -138,6 +148,7 @@ impl Errno {
     pub const ETIMEDOUT: Self = Self(libc::ETIMEDOUT);
     pub const ETOOMANYREFS: Self = Self(libc::ETOOMANYREFS);
     pub const ETXTBSY: Self = Self(libc::ETXTBSY);
+    pub const EXDEV: Self = Self(libc::EXDEV);
 }
 
 /// The errors of look-ups, `getaddrinfo(3)`, with libuv's numbers, which no errno has.

@@ -240,7 +240,7 @@ impl Error {
             "accept" => Call::Accept,
             "connect" => Call::Connect,
             "read" => Call::Read,
-            "write" | "shutdown" => Call::Write,
+            "write" | "sendfile" | "shutdown" => Call::Write,
             "receive" => Call::Receive,
             "send" => Call::Send,
             "bind" | "listen" => Call::Listen,

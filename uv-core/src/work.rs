@@ -67,6 +67,17 @@ impl LoopHandle {
         work: impl FnOnce() -> T + Send + 'static,
         after: impl FnOnce(Result<T>) + 'static,
     ) -> Work {
+        let work = self.prepare_work(work, after);
+        work.submit(lane);
+        work
+    }
+
+    /// Like [`queue_work`](Self::queue_work), but the work waits until it is [submitted](Work::submit).
+    pub(crate) fn prepare_work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        after: impl FnOnce(Result<T>) + 'static,
+    ) -> Work {
         let stage = Mutex::new(Stage::Queued(work));
         if self.is_gone() {
             // Cancelled from the start, without a callback.
@@ -74,11 +85,7 @@ impl LoopHandle {
             work.0.fail(Errno::ECANCELED);
             return work;
         }
-        let work = self.request(stage, after);
-        if let Err(reason) = pool::submit(Arc::clone(&work.0), lane) {
-            work.0.fail(reason);
-        }
-        work
+        self.request(stage, after)
     }
 
     /// Creates the request, which is not yet in the pool.
@@ -113,6 +120,13 @@ impl Work {
     /// `EBUSY` if the work has ended or is cancelled.
     pub(crate) fn abandon(&self) -> Result<()> {
         if self.0.abandon(Errno::ECANCELED) { Ok(()) } else { Err(Error::new("cancel", Errno::EBUSY)) }
+    }
+
+    /// Gives work to the pool that was [prepared](LoopHandle::prepare_work). Work that was cancelled does nothing there.
+    pub(crate) fn submit(&self, lane: Lane) {
+        if let Err(reason) = pool::submit(Arc::clone(&self.0), lane) {
+            self.0.fail(reason);
+        }
     }
 }
 

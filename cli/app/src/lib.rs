@@ -5,6 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+mod files;
+
+pub use files::Files;
+
 use http::proto::{Fields, Framing, Repeated, RequestHead};
 use http::upcall::{BodyHandler, RequestHandler, ResponseHandler};
 use http::{Body, Request, Response, Result};
@@ -45,6 +49,40 @@ impl RequestHandler for App {
             log::debug!("{} {}: {error}", request.method, request.target);
         }
     }
+}
+
+/// The application with files in place of its `/`: every path that is none of its routes is that of a file. A handler of its
+/// own, so that the application without files has no question more to ask.
+#[derive(Clone, Debug)]
+pub struct Site {
+    app: App,
+    files: Files,
+}
+
+impl Site {
+    /// The application with the files beneath a folder.
+    #[must_use]
+    pub const fn new(app: App, files: Files) -> Self {
+        Self { app, files }
+    }
+}
+
+impl RequestHandler for Site {
+    fn on_request(&mut self, request: &Request<'_>, response: Response) {
+        if is_route(request.path()) {
+            return self.app.on_request(request, response);
+        }
+        let serve = |request: &Request<'_>, response| self.files.serve(request, response);
+        // As for the application.
+        if let Err(error) = with_method(request, response, &["GET", "HEAD"], serve) {
+            log::debug!("{} {}: {error}", request.method, request.target);
+        }
+    }
+}
+
+/// Whether the path is one of the application's own, besides `/`.
+fn is_route(path: &str) -> bool {
+    matches!(path, "/chain" | "/echo" | "/headers" | "/trailers" | "*") || path.starts_with("/stream/")
 }
 
 impl App {

@@ -8,6 +8,7 @@
 use super::calls::{BodyPlace, ResponsePlace};
 use super::state::Closing;
 use crate::proto::{Encoder, KEPT_CAPACITY, RequestFacts, ResponseHead, recycle};
+use crate::uv_core::file::FileRange;
 use async_wrap::AsyncContext;
 use std::cell::{Cell, RefCell};
 
@@ -67,12 +68,22 @@ pub(crate) struct Extra {
     pub(crate) continue_at_claim: bool,
     /// Output that waits for the responses before this one.
     pub(super) held: Vec<u8>,
+    /// The file that ends the response, until the kernel has taken it.
+    pub(super) file: Option<Box<LastFile>>,
     /// A write returned `false`: `on_drain` is due.
     pub(crate) needs_drain: bool,
     pub(crate) handler: Option<ResponsePlace>,
     /// The response's handler was told that the client has ended.
     pub(crate) knows_end: bool,
     pub(crate) body_handler: Option<BodyPlace>,
+}
+
+/// The file that ends a response.
+pub(super) enum LastFile {
+    /// It waits for the responses before this one. Behind it follow the bytes that end the response.
+    Held(FileRange, Vec<u8>),
+    /// The socket sends it.
+    Sending,
 }
 
 impl Exchange {

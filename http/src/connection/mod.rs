@@ -15,6 +15,7 @@
 //! - `input.rs` decodes a turn of input and calls the request's handler; `fast_path.rs` does both for most requests
 //! - `pipeline.rs` has the requests whose responses are due, in their order; `exchange.rs` is one of them
 //! - `output.rs` writes responses: during a turn into one buffer that is sent at its end, else at once
+//! - `file.rs` ends a response with a file
 //! - `calls.rs` calls the handlers of responses and bodies; `deferred.rs` has the calls and the input that wait
 //! - `client_end.rs` decides what a client's FIN means for the responses that are due
 //!
@@ -28,6 +29,7 @@ mod client_end;
 mod deferred;
 mod exchange;
 pub(crate) mod fast_path;
+mod file;
 mod input;
 mod output;
 mod pipeline;
@@ -151,12 +153,14 @@ impl Connection {
                 return None;
             }
             self.pipeline.release(oldest, |held| self.send_data(held));
+            // A failure destroys the socket, whose close tells the handlers.
+            let _ = self.release_file(oldest);
         }
         // It may have asked for a drain while it waited for those before it, without having written anything.
         if oldest.extra().needs_drain {
             self.socket.notify();
         }
-        if oldest.phase != Phase::Ended {
+        if oldest.phase != Phase::Ended || oldest.extra().file.is_some() {
             return None;
         }
         let closing = oldest.closing();
@@ -366,6 +370,7 @@ impl SocketHandler for ConnectionTower {
     fn on_drain(&mut self, _: &Socket) {
         self.follow(|connection| {
             connection.state.set_socket_full(false);
+            connection.file_sent();
             connection.report_drain();
             connection.unstall();
         });

@@ -68,10 +68,7 @@ impl Connection {
 
     /// Returns whether the response was ended with less body than its length promised.
     fn write_part(&self, exchange: &mut Exchange, is_oldest: bool, data: &[u8], last: bool) -> Result<bool> {
-        let (mut encoder, is_head_due) = match exchange.extra().encoder {
-            Some(encoder) => (encoder, false),
-            None => (self.begin_response(exchange, data.len() as u64, last)?, true),
-        };
+        let (mut encoder, is_head_due) = self.encoder_of(exchange, data.len() as u64, last)?;
         let data = if encoder.count(data.len())? { data } else { &[] };
         exchange.extra_mut().encoder = Some(encoder);
         exchange.phase = if last { Phase::Ended } else { Phase::Body };
@@ -97,6 +94,20 @@ impl Connection {
             });
         }
         Ok(last && encoder.is_short())
+    }
+
+    /// The encoder of a response, and whether its head is still to be written; then the body begins, or with `last` ends, with
+    /// so many bytes.
+    pub(super) fn encoder_of(
+        &self,
+        exchange: &mut Exchange,
+        len: u64,
+        last: bool,
+    ) -> Result<(Encoder, bool)> {
+        match exchange.extra().encoder {
+            Some(encoder) => Ok((encoder, false)),
+            None => Ok((self.begin_response(exchange, len, last)?, true)),
+        }
     }
 
     /// Decides how a response is delimited that begins, or with `last` ends, with so many bytes.
@@ -248,7 +259,7 @@ impl Connection {
     }
 
     /// Notes what came of sending. A refusal destroys the socket, whose `on_close` tells the handlers.
-    fn note_sent(&self, sent: net::Result<bool>) {
+    pub(super) fn note_sent(&self, sent: net::Result<bool>) {
         if let Ok(false) = sent {
             self.state.set_socket_full(true);
         }

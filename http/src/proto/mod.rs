@@ -19,16 +19,21 @@
 //!   connection persists, and the bytes of heads, chunks and trailers
 //!
 //! Both use `names` (what a field's name says), `authority` (hosts), `chars` (which bytes may stand where).
+//!
+//! For servers of files there are `conditions` ([`Conditions`]: conditional requests) and `ranges` (the part of a
+//! representation that a request asks for).
 
 mod authority;
 mod body;
 mod chars;
 mod chunked;
+mod conditions;
 mod error;
 mod fields;
 mod limits;
 mod meaning;
 mod names;
+mod ranges;
 mod request;
 mod response;
 mod section;
@@ -36,6 +41,7 @@ mod section;
 /// What is read of bytes that may go on: `None` if they are valid so far but incomplete.
 type Parsed<T> = Result<Option<T>, ParseError>;
 
+pub use conditions::{Conditions, Selected, Validators};
 pub use error::{EncodeError, ParseError};
 pub use fields::{FieldTable, Fields};
 pub use limits::Limits;

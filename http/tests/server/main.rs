@@ -10,6 +10,7 @@ mod endings;
 mod errors;
 mod events;
 mod fields;
+mod files;
 mod gone;
 pub(crate) mod harness;
 mod held;

@@ -7,6 +7,7 @@ mod client;
 mod descriptors;
 mod ending;
 mod failing;
+mod files;
 mod idle;
 mod node;
 mod refusals;

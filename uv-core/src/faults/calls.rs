@@ -33,6 +33,9 @@ const REFUSALS: &[(&str, &[Kind])] = &[
         &[refused(Errno::ETXTBSY), refused(Errno::ENOENT), refused(Errno::EACCES), refused(Errno::ENOMEM)],
     ),
     ("fcntl(2)", &[refused(Errno::EMFILE)]),
+    ("fstat", &[refused(Errno::ENOMEM)]),
+    ("fsync", &[refused(Errno::EIO), refused(Errno::ENOSPC)]),
+    ("scandir", &[refused(Errno::EMFILE), refused(Errno::ENOMEM), refused(Errno::EACCES)]),
     (
         "getaddrinfo(3)",
         &[
@@ -49,10 +52,31 @@ const REFUSALS: &[(&str, &[Kind])] = &[
     // A kernel without it, and a seccomp filter.
     ("kcmp(2)", &[refused(Errno::from_raw(libc::ENOSYS)), refused(Errno::EPERM)]),
     ("listen(2)", &[refused(Errno::EADDRINUSE)]),
+    ("mkdir", &[refused(Errno::ENOSPC), refused(Errno::EACCES)]),
     ("open(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM)]),
+    (
+        "openat(2)",
+        &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM), refused(Errno::EACCES)],
+    ),
+    // A kernel without it, a seccomp filter, and folders that are renamed meanwhile.
+    (
+        "openat2(2)",
+        &[
+            refused(Errno::EMFILE),
+            refused(Errno::ENFILE),
+            refused(Errno::ENOMEM),
+            refused(Errno::ENOSYS),
+            refused(Errno::EPERM),
+            refused(Errno::EAGAIN),
+        ],
+    ),
     ("pidfd_send_signal(2)", &[refused(Errno::EPERM)]),
     ("pipe2(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE)]),
     ("poll(2)", &[refused(Errno::EINTR), refused(Errno::ENOMEM)]),
+    ("pread", &[refused(Errno::EINTR), refused(Errno::EIO)]),
+    ("pwrite", &[refused(Errno::EINTR), refused(Errno::EIO), refused(Errno::ENOSPC)]),
+    ("rename", &[refused(Errno::ENOSPC), refused(Errno::EACCES)]),
+    ("rmdir", &[refused(Errno::EACCES)]),
     ("setsockopt(2)", &[refused(Errno::ENOBUFS), refused(Errno::ENOMEM)]),
     (
         "socket(2)",
@@ -61,6 +85,8 @@ const REFUSALS: &[(&str, &[Kind])] = &[
     // A kernel without IPv6.
     ("socket(2) of IPv6", &[refused(Errno::EAFNOSUPPORT)]),
     ("socketpair(2)", &[refused(Errno::EMFILE), refused(Errno::ENFILE), refused(Errno::ENOMEM)]),
+    ("stat", &[refused(Errno::ENOMEM)]),
+    ("unlink", &[refused(Errno::EACCES)]),
 ];
 
 const ACCEPT: &[Kind] = &[
@@ -105,6 +131,22 @@ const WRITE: &[Kind] = &[
     refused(Errno::EAGAIN),
     refused(Errno::ENOMEM),
     refused(Errno::ENOBUFS),
+    refused(Errno::EPIPE),
+    refused(Errno::ECONNRESET),
+];
+
+/// As for [`READ`]. EINVAL: the file system has no pages to send from. EIO: the disk.
+const SEND_FILE: &[Kind] = &[
+    Kind::Short,
+    Kind::Short,
+    Kind::Short,
+    refused(Errno::EINTR),
+    refused(Errno::EAGAIN),
+    refused(Errno::EAGAIN),
+    refused(Errno::ENOMEM),
+    refused(Errno::ENOBUFS),
+    refused(Errno::EINVAL),
+    refused(Errno::EIO),
     refused(Errno::EPIPE),
     refused(Errno::ECONNRESET),
 ];
@@ -275,6 +317,22 @@ pub(crate) fn read_into<'a>(
 pub(crate) fn write_len(call: &'static str, fd: BorrowedFd<'_>, len: usize) -> Result<usize, Errno> {
     take_reset(fd)?;
     transfer(call, WRITE, fd, len)
+}
+
+/// Decides about sendfile(2): returns how many of `len` bytes it takes.
+///
+/// # Errors
+/// The error that it returns in this world.
+pub(crate) fn send_file_len(fd: BorrowedFd<'_>, len: usize) -> Result<usize, Errno> {
+    take_reset(fd)?;
+    transfer("sendfile(2)", SEND_FILE, fd, len)
+}
+
+/// Decides how many of `len` bytes a call on a file transfers.
+pub(crate) fn shorten(call: &'static str, len: usize) -> usize {
+    let is_possible = |_| len > 1;
+    let met = with(|state| state.decisions.meet_if(call, &[Kind::Short], is_possible)).flatten();
+    met.map_or(len, |(_, number)| 1 + (number % (len as u64 - 1)) as usize)
 }
 
 /// Decides about a write of several buffers: returns the bytes of the first buffer that it takes, or `None` for all buffers.

@@ -46,7 +46,7 @@ pub use signals::Condition;
 pub(crate) use branches::{failed, reached_if};
 pub(crate) use calls::{
     limit_fds, read_into, receive_datagrams, refuse, refuse_accept, refuse_connect, refuse_shutdown,
-    send_datagrams, take_reset, write_from, write_len,
+    send_datagrams, send_file_len, shorten, take_reset, write_from, write_len,
 };
 pub(crate) use children::{
     abandon, adopt, child_stdin, child_variable, collect, kill_by_pid, kill_by_pidfd, own_pid,

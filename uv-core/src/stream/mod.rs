@@ -18,6 +18,7 @@ mod flags;
 mod inner;
 mod outgoing;
 mod read;
+mod send_file;
 mod write;
 
 use crate::handle::{Handle, HandleKind};

@@ -1,6 +1,8 @@
 //! The output of a stream: the queue of write requests, and their unreported results. Knows system calls, but neither
 //! the loop nor a tower. Mirrors `write_queue` and `write_completed_queue` of `uv_stream_t` and `uv__try_write`.
 
+use crate::failure::{Call, Failure};
+use crate::file::FileRange;
 use crate::sys;
 use crate::sys::socket::Means;
 use crate::{Errno, Error, Result};
@@ -47,28 +49,57 @@ pub(super) enum Progress {
     Went,
     Full,
     Emptied,
+    /// The turn's share of bytes of files is sent.
+    Rests,
 }
 
-/// A write request: its buffers, and the descriptors that travel with its first byte.
+/// A write request: its buffers, unless it is a special one.
 pub(super) struct Request {
     first: Bytes,
     rest: VecDeque<Bytes>,
-    fds: Vec<Rc<OwnedFd>>,
-    /// How often the kernel has refused its descriptors.
-    refusals: u8,
+    special: Option<Box<Special>>,
+}
+
+/// What few requests are.
+enum Special {
+    /// Descriptors travel with the first byte, and `refusals` is how often the kernel has refused them.
+    Fds { fds: Vec<Rc<OwnedFd>>, refusals: u8 },
+    /// A part of a file is sent in place of buffers. If other processes share the stream's open file, its mode is set before
+    /// each call.
+    File { range: FileRange, is_shared: bool },
 }
 
 impl Request {
-    pub(super) const fn new(first: Bytes, rest: VecDeque<Bytes>, fds: Vec<Rc<OwnedFd>>) -> Self {
-        Self { first, rest, fds, refusals: 0 }
+    pub(super) fn new(first: Bytes, rest: VecDeque<Bytes>, fds: Vec<Rc<OwnedFd>>) -> Self {
+        let special = (!fds.is_empty()).then(|| Box::new(Special::Fds { fds, refusals: 0 }));
+        Self { first, rest, special }
+    }
+
+    pub(super) fn of_file(range: FileRange, is_shared: bool) -> Self {
+        let special = Some(Box::new(Special::File { range, is_shared }));
+        Self { first: Bytes::new(), rest: VecDeque::new(), special }
     }
 
     pub(super) fn len(&self) -> usize {
+        if let Some(range) = self.file() {
+            return range.len() as usize;
+        }
         self.rest.iter().fold(self.first.len(), |sum, buffer| sum.saturating_add(buffer.len()))
     }
 
     pub(super) fn has_fds(&self) -> bool {
-        !self.fds.is_empty()
+        matches!(self.special.as_deref(), Some(Special::Fds { .. }))
+    }
+
+    fn is_special(&self) -> bool {
+        self.special.is_some()
+    }
+
+    fn file(&self) -> Option<&FileRange> {
+        match self.special.as_deref()? {
+            Special::File { range, .. } => Some(range),
+            Special::Fds { .. } => None,
+        }
     }
 
     fn buffers(&self) -> impl Iterator<Item = &Bytes> {
@@ -113,9 +144,24 @@ impl Outgoing {
         self.queue.push_back(request);
     }
 
-    /// Writes once and completes the requests that this finishes.
-    pub(super) fn write(&mut self, fd: BorrowedFd<'_>, means: Means) -> Result<Progress, Errno> {
-        let (offered, taken) = match self.write_head(fd, means) {
+    /// Writes once and completes the requests that this finishes. `file_bytes` is how many bytes of files the turn may still
+    /// send.
+    pub(super) fn write(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        means: Means,
+        file_bytes: &mut usize,
+    ) -> Result<Progress, Errno> {
+        if self.queue.front().is_some_and(Request::is_special) {
+            return self.write_special(fd, means, file_bytes);
+        }
+        let written = self.write_head(fd, means);
+        self.note_written(written)
+    }
+
+    /// Notes how many bytes a call was offered and took, and completes the requests that end with them.
+    fn note_written(&mut self, written: Result<(usize, usize), Errno>) -> Result<Progress, Errno> {
+        let (offered, taken) = match written {
             Err(errno) if errno.would_block() => {
                 #[cfg(upcall_faults)]
                 crate::faults::reached(crate::faults::Branch::WriteBlocks);
@@ -135,13 +181,10 @@ impl Outgoing {
         Ok(if taken < offered { Progress::Full } else { Progress::Went })
     }
 
-    /// Writes the head of the queue. Returns the numbers of bytes offered and taken.
-    fn write_head(&mut self, fd: BorrowedFd<'_>, means: Means) -> Result<(usize, usize), Errno> {
+    /// Writes the head of the queue, which has buffers. Returns the numbers of bytes offered and taken.
+    fn write_head(&self, fd: BorrowedFd<'_>, means: Means) -> Result<(usize, usize), Errno> {
         let is_alone = self.queue.len() == 1;
-        let Some(head) = self.queue.front_mut() else { return Ok((0, 0)) };
-        if head.has_fds() {
-            return send_with_fds(head, fd, means);
-        }
+        let Some(head) = self.queue.front() else { return Ok((0, 0)) };
         if is_alone && head.rest.is_empty() {
             let data = &head.first;
             if data.is_empty() {
@@ -151,7 +194,7 @@ impl Outgoing {
             return Ok((data.len(), taken));
         }
         // A request with descriptors begins a message of its own.
-        let plain = self.queue.iter().take_while(|request| !request.has_fds());
+        let plain = self.queue.iter().take_while(|request| !request.is_special());
         let (slices, used, offered) = gather(plain.flat_map(Request::buffers));
         if used == 0 {
             return Ok((0, 0));
@@ -160,12 +203,54 @@ impl Outgoing {
         Ok((offered, taken))
     }
 
+    /// Writes the head of the queue, which is a special request.
+    #[inline(never)]
+    fn write_special(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        means: Means,
+        file_bytes: &mut usize,
+    ) -> Result<Progress, Errno> {
+        match self.queue.front_mut().and_then(|head| head.special.as_deref_mut()) {
+            Some(Special::File { range, is_shared }) => {
+                if *file_bytes == 0 && !range.is_empty() {
+                    return Ok(Progress::Rests);
+                }
+                let taken = match send_file(range, *is_shared, fd, means, *file_bytes) {
+                    Err(errno) if errno.would_block() => {
+                        #[cfg(upcall_faults)]
+                        crate::faults::reached(crate::faults::Branch::FileBlocks);
+                        return Ok(Progress::Full);
+                    }
+                    result => result?,
+                };
+                range.advance(taken as u64);
+                let is_sent = range.is_empty();
+                *file_bytes -= taken;
+                self.bytes -= taken;
+                if is_sent {
+                    self.queue.pop_front();
+                    self.done.push_back(Ok(()));
+                }
+                // Unlike a short write, a short sendfile(2) may have been cut by anything: only EAGAIN tells that the kernel's
+                // buffer is full.
+                Ok(if self.queue.is_empty() { Progress::Emptied } else { Progress::Went })
+            }
+            Some(Special::Fds { .. }) => {
+                let written =
+                    self.queue.front_mut().map_or(Ok((0, 0)), |head| send_with_fds(head, fd, means));
+                self.note_written(written)
+            }
+            None => Ok(Progress::Went),
+        }
+    }
+
     /// Removes `count` written bytes from the queue and completes the requests that end with them.
     fn advance(&mut self, mut count: usize) {
         self.bytes -= count;
         while let Some(head) = self.queue.front_mut() {
             count = head.advance(count);
-            if !head.first.is_empty() {
+            if !head.first.is_empty() || head.is_special() {
                 return;
             }
             self.queue.pop_front();
@@ -176,9 +261,24 @@ impl Outgoing {
     /// Records that the kernel refused the descriptors of the first request. Returns whether it may be retried, or
     /// `None` for a request without descriptors.
     pub(super) fn may_try_again(&mut self) -> Option<bool> {
-        let head = self.queue.front_mut().filter(|head| head.has_fds())?;
-        head.refusals += 1;
-        Some(head.refusals < REFUSALS)
+        match self.queue.front_mut()?.special.as_deref_mut()? {
+            Special::Fds { refusals, .. } => {
+                *refusals += 1;
+                Some(*refusals < REFUSALS)
+            }
+            Special::File { .. } => None,
+        }
+    }
+
+    /// Whether the first request is a part of a file.
+    pub(super) fn sends_file(&self) -> bool {
+        self.queue.front().is_some_and(|head| head.file().is_some())
+    }
+
+    /// The error of writing the first request.
+    pub(super) fn error_of_head(&self, errno: Errno) -> Error {
+        let file = self.queue.front().and_then(Request::file);
+        file.map_or_else(|| Error::new("write", errno), |file| error_of_file(file, errno))
     }
 
     pub(super) fn fail_head(&mut self, error: Error) {
@@ -211,10 +311,39 @@ fn gather<'a>(buffers: impl Iterator<Item = &'a Bytes>) -> ([IoSlice<'a>; BUFFER
 /// Sends the first request alone, with its descriptors. They travel with its first byte; the rest is sent without.
 fn send_with_fds(request: &mut Request, fd: BorrowedFd<'_>, means: Means) -> Result<(usize, usize), Errno> {
     let (slices, used, offered) = gather(request.buffers());
-    let fds: Vec<RawFd> = request.fds.iter().map(|fd| fd.as_raw_fd()).collect();
+    let fds: Vec<RawFd> = match request.special.as_deref() {
+        Some(Special::Fds { fds, .. }) => fds.iter().map(|fd| fd.as_raw_fd()).collect(),
+        _ => Vec::new(),
+    };
     let taken = retrying(|| sys::message::send(fd, means, &slices[..used], &fds))?;
-    request.fds.clear();
+    request.special = None;
     Ok((offered, taken))
+}
+
+/// Sends some of a file, at most `most` bytes. If other processes share the stream's open file they may have changed its
+/// mode, which decides whether this call blocks.
+pub(super) fn send_file(
+    range: &FileRange,
+    is_shared: bool,
+    fd: BorrowedFd<'_>,
+    means: Means,
+    most: usize,
+) -> Result<usize, Errno> {
+    if range.is_empty() {
+        return Ok(0);
+    }
+    if is_shared {
+        sys::fd::set_nonblocking(fd, !matches!(means, Means::WaitingSocket))?;
+    }
+    retrying(|| range.send(fd, means, most))
+}
+
+/// The error of sending a file: the peer's end is not the file's.
+pub(super) fn error_of_file(file: &FileRange, errno: Errno) -> Error {
+    match Failure::of(Call::Write, errno) {
+        Failure::Peer => Error::new("write", errno),
+        _ => file.error(errno),
+    }
 }
 
 pub(super) fn retrying(mut write: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno> {

@@ -3,6 +3,7 @@
 
 use super::flags::{BROKEN, CONNECTING, SHUTTING, WAITING};
 use super::outgoing::{Outgoing, Progress, Request, Shutdown, retrying};
+use super::send_file::FILE_BYTES_PER_TURN;
 use super::{IPC, SOCKET, Stream, StreamInner, WRITABLE};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
@@ -62,7 +63,7 @@ impl StreamInner {
     }
 
     #[inline]
-    fn means(&self) -> Means {
+    pub(super) fn means(&self) -> Means {
         match (self.has(SOCKET), self.has(WAITING)) {
             (true, false) => Means::Socket,
             (true, true) => Means::WaitingSocket,
@@ -78,7 +79,7 @@ impl StreamInner {
         }
     }
 
-    fn check_writable(&self) -> Result<()> {
+    pub(super) fn check_writable(&self) -> Result<()> {
         // A stream that closes while it connects keeps the flag.
         if self.has(WRITABLE) || (self.has(CONNECTING) && !self.handle.is_closing()) {
             return Ok(());
@@ -119,13 +120,13 @@ impl StreamInner {
 
     /// The descriptor, if a write is possible now.
     #[inline]
-    fn free_fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(super) fn free_fd(&self) -> Option<BorrowedFd<'_>> {
         self.fd.get().filter(|_| self.has(WRITABLE) && !self.has(CONNECTING) && !self.is_writing())
     }
 
     /// The result of a write that has no data or is not possible now.
     #[inline(never)]
-    fn nothing_at_once(&self) -> Result<usize> {
+    pub(super) fn nothing_at_once(&self) -> Result<usize> {
         self.check_writable()?;
         if self.has(CONNECTING) || self.is_writing() {
             return Err(Error::new("write", Errno::EAGAIN));
@@ -159,7 +160,7 @@ impl StreamInner {
     }
 
     #[inline]
-    fn count_written(&self, bytes: usize) -> usize {
+    pub(super) fn count_written(&self, bytes: usize) -> usize {
         self.bytes_written.set(self.bytes_written.get() + bytes as u64);
         bytes
     }
@@ -196,9 +197,11 @@ impl StreamInner {
     pub(super) fn flush(self: &Rc<Self>) {
         let Some(fd) = self.fd.get() else { return };
         let means = self.means();
+        let mut file_bytes = FILE_BYTES_PER_TURN;
         for _ in 0..WRITES_PER_TURN {
-            match self.with_output(|out| out.write(fd, means)) {
+            match self.with_output(|out| out.write(fd, means, &mut file_bytes)) {
                 Ok(Progress::Went) => {}
+                Ok(Progress::Rests) => break,
                 Ok(Progress::Emptied) => return self.finish_shutdown(fd),
                 Ok(Progress::Full) => {
                     return match self.watch_writable() {
@@ -213,12 +216,14 @@ impl StreamInner {
         self.push_ready();
     }
 
-    fn call_to_write(&self) -> Call {
+    pub(super) fn call_to_write(&self) -> Call {
         if self.has(IPC) { Call::Pass } else { Call::Write }
     }
 
     #[cold]
     fn flush_failed(self: &Rc<Self>, fd: BorrowedFd<'_>, call: Call, errno: Errno) {
+        let is_file = call == Call::Pass && self.with_output(|out| out.sends_file());
+        let call = if is_file { Call::Write } else { call };
         match Failure::of(call, errno) {
             // The queue stays and is retried.
             Failure::Passing | Failure::Interrupted => {
@@ -252,7 +257,8 @@ impl StreamInner {
             _ => {
                 #[cfg(upcall_faults)]
                 crate::faults::reached(crate::faults::Branch::WriteFails);
-                self.fail_head(fd, Error::new("write", errno));
+                let error = self.with_output(|out| out.error_of_head(errno));
+                self.fail_head(fd, error);
             }
         }
     }

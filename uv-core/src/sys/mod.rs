@@ -14,6 +14,7 @@ pub(crate) mod control;
 pub(crate) mod datagram;
 pub(crate) mod environment;
 pub(crate) mod fd;
+pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod handshake;
 mod inet;

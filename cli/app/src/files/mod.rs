@@ -1,0 +1,202 @@
+//! Static files: what `serve --root` answers with. Mirrors `serve-static`, with which most of Node's applications do this.
+//!
+//! A file is opened in the thread pool, beneath the root whatever the path is, and sent by the kernel. What is decided about
+//! it (its length, its version, the part that is sent) is decided for the open file, so that it fits together also while files
+//! are replaced.
+
+mod target;
+mod types;
+
+use crate::send_text;
+use http::async_wrap::Provider;
+use http::proto::{Conditions, Selected, Validators};
+use http::uv_core::file::File;
+use http::uv_core::{self, Errno, LoopHandle};
+use http::{Request, Response, Result};
+use httpdate::fmt_http_date;
+use std::fs::Metadata;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use target::{Refused, Target};
+
+/// What a folder is answered with.
+const INDEX: &str = "index.html";
+
+/// The first second that HTTP cannot write: the year 10000.
+const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
+
+/// The files beneath a folder. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Files(File);
+
+/// What is asked for, kept while the file is being opened.
+struct Asked {
+    target: Target,
+    query: Option<String>,
+    conditions: Conditions,
+    response: Response,
+}
+
+impl Files {
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; `ENOTDIR` if it is not a folder.
+    pub fn open(event_loop: &LoopHandle, root: &Path) -> uv_core::Result<Self> {
+        let failed = |errno| uv_core::Error::new("open", errno).on(root.display());
+        let folder = std::fs::File::open(root).map_err(|error| failed(error.into()))?;
+        let folder = File::from_std(event_loop, folder, root)?;
+        if folder.metadata().is_dir() { Ok(Self(folder)) } else { Err(failed(Errno::ENOTDIR)) }
+    }
+
+    /// Answers a `GET` or `HEAD`.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub fn serve(&self, request: &Request<'_>, response: Response) -> Result<()> {
+        let target = match Target::of(request.path()) {
+            Ok(target) => target,
+            Err(Refused::Malformed) => return send_text(&response, 400, "malformed path\n"),
+            Err(Refused::Hidden) => return send_text(&response, 404, "not found\n"),
+        };
+        let query = request.query().map(str::to_owned);
+        let asked = Rc::new(Asked { target, query, conditions: Conditions::of(request), response });
+        let path = asked.target.path.clone();
+        let path = if path.as_os_str().is_empty() { Path::new(".").to_owned() } else { path };
+        open(&self.0, &path, Rc::clone(&asked), |root, file, asked| match file.metadata() {
+            metadata if metadata.is_dir() => serve_folder(root, asked),
+            metadata if metadata.is_file() && !asked.target.is_folder => asked.send(file),
+            _ => asked.refuse(404),
+        })
+    }
+}
+
+/// A folder has its index, and its path ends with a slash, so that links in the index lead on from there.
+fn serve_folder(root: &File, asked: Rc<Asked>) -> Result<()> {
+    if !asked.target.is_folder {
+        let query = asked.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+        let location = asked.target.as_folder() + &query;
+        asked.response.set_header("Location", location)?;
+        return asked.refuse(301);
+    }
+    let index = asked.target.path.join(INDEX);
+    open(
+        root,
+        &index,
+        asked,
+        |_, file, asked| {
+            if file.metadata().is_file() { asked.send(file) } else { asked.refuse(404) }
+        },
+    )
+}
+
+/// Opens a file in the pool, and answers in the context of that request.
+fn open(
+    root: &File,
+    path: &Path,
+    asked: Rc<Asked>,
+    answer: impl FnOnce(&File, &File, Rc<Asked>) -> Result<()> + 'static,
+) -> Result<()> {
+    let env = asked.response.socket().environment().clone();
+    let (folder, waiting) = (root.clone(), Rc::clone(&asked));
+    let after = env.request(Provider::FsReqCallback, move |opened: uv_core::Result<File>| {
+        let answered = match opened {
+            Ok(file) => answer(&folder, &file, waiting),
+            Err(error) => waiting.refuse_because(&error),
+        };
+        // Fails only if the connection is closed, which ends the response by itself.
+        if let Err(error) = answered {
+            log::debug!("{error}");
+        }
+    });
+    // Refused only for a path that is not valid, and for a root that is closed.
+    match root.open_beneath(path, after) {
+        Ok(_) => Ok(()),
+        Err(error) => asked.refuse_because(&error),
+    }
+}
+
+impl Asked {
+    fn refuse(&self, status: u16) -> Result<()> {
+        let text = match status {
+            301 => "moved permanently\n",
+            403 => "forbidden\n",
+            404 => "not found\n",
+            412 => "precondition failed\n",
+            416 => "range not satisfiable\n",
+            503 => "try again later\n",
+            _ => "internal server error\n",
+        };
+        send_text(&self.response, status, text)
+    }
+
+    /// Answers that a file cannot be opened.
+    fn refuse_because(&self, error: &uv_core::Error) -> Result<()> {
+        let status = match error.errno() {
+            Errno::EACCES | Errno::EPERM => 403,
+            // Also for what leads out of the root (EXDEV), and for a link that may not be followed (ELOOP).
+            Errno::ENOENT
+            | Errno::ENOTDIR
+            | Errno::EXDEV
+            | Errno::ELOOP
+            | Errno::ENAMETOOLONG
+            | Errno::ENXIO => 404,
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => 503,
+            _ => 500,
+        };
+        if status >= 500 {
+            log::warn!("{error}");
+        }
+        self.refuse(status)
+    }
+
+    /// Sends what of the file the request is for.
+    fn send(&self, file: &File) -> Result<()> {
+        let (metadata, response) = (file.metadata(), &self.response);
+        let (len, now) = (metadata.len(), SystemTime::now());
+        let etag = etag(metadata);
+        // RFC 9110, 8.8.2.1: never later than the response.
+        let modified = metadata.modified().ok().map(|modified| modified.min(now)).filter(has_date);
+        response.set_header("ETag", &etag)?;
+        if let Some(modified) = modified {
+            response.set_header("Last-Modified", fmt_http_date(modified))?;
+        }
+        let version = Validators { etag: Some(&etag), modified, now: Some(now) };
+        match self.conditions.select(&version, len) {
+            Selected::Whole => {
+                self.describe(file)?;
+                response.send_file(file.range(..len)?)
+            }
+            Selected::Part(part) => {
+                self.describe(file)?;
+                let range = format!("bytes {}-{}/{len}", part.start, part.end - 1);
+                response.set_status(206)?.set_header("Content-Range", range)?;
+                response.send_file(file.range(part)?)
+            }
+            Selected::NotModified => response.set_status(304)?.end(b""),
+            Selected::Failed => self.refuse(412),
+            Selected::Unsatisfiable => {
+                response.set_header("Content-Range", format!("bytes */{len}"))?;
+                self.refuse(416)
+            }
+        }
+    }
+
+    fn describe(&self, file: &File) -> Result<()> {
+        self.response.set_header("Content-Type", types::of(file.path()))?;
+        self.response.set_header("Accept-Ranges", "bytes").map(drop)
+    }
+}
+
+/// Whether HTTP can write the time.
+fn has_date(time: &SystemTime) -> bool {
+    time.duration_since(UNIX_EPOCH).is_ok_and(|since| since < END_OF_DATES)
+}
+
+/// Changes whenever a file is written, as far as the file system's clock can tell.
+fn etag(metadata: &Metadata) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    format!("\"{nanoseconds:x}-{:x}\"", metadata.len())
+}
