@@ -124,6 +124,13 @@ pub(crate) const ALL: &[Entry] = &[
         "a connection, five bytes echoed, closed; 100 at a time in one loop",
         "one connection",
     ),
+    solo(
+        "libuv/tcp_multi_accept2",
+        500,
+        "a connection that one of two loops accepts and closes; 40 at a time",
+        "one connection",
+    ),
+    solo("libuv/getaddrinfo", 500, "look-ups of localhost, ten at a time", "one look-up"),
     served(
         "tcp/echo-64",
         "64 connections send 64 bytes and wait for them",

@@ -36,6 +36,8 @@ const LIBUV: &[&str] = &[
     "tcp_pump1",
     "pipe_pump1",
     "tcp4_pound_100",
+    "tcp_multi_accept2",
+    "getaddrinfo",
 ];
 
 /// What the servers of streams answer to each byte of a request in `writes`.

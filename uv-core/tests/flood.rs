@@ -18,7 +18,7 @@ const STREAMS: usize = 1100;
 /// One stream of so many reads. The others are only watched.
 const PER_READER: usize = 100;
 
-// libuv: poll_multiple_handles and the 48 polls of `uv__io_poll`
+// libuv: the 48 polls of `uv__io_poll`
 #[test]
 fn a_flood_of_events_is_cut_short_for_the_timers_and_counted() {
     let name = "a_flood_of_events_is_cut_short_for_the_timers_and_counted";

@@ -8,6 +8,7 @@ const SOURCES: &[&str] = &[
     "c/main.c",
     "c/measure.c",
     "c/pairs.c",
+    "c/pound.c",
     "c/process.c",
     "c/pummel.c",
     "c/servers.c",

@@ -44,6 +44,14 @@ pub(crate) static PUMPED: [u8; 8192] = [b'.'; 8192];
 /// Clients of a pound at a time.
 pub(crate) const POUNDERS: u64 = 100;
 
+/// Threads of `tcp_multi_accept2` that accept, and its clients at a time.
+pub(crate) const ACCEPTORS: usize = 2;
+pub(crate) const ACCEPTED: u64 = 40;
+
+/// What `getaddrinfo` looks up, and how often at a time.
+pub(crate) const LOOKED_UP: &str = "localhost";
+pub(crate) const LOOK_UPS: u64 = 10;
+
 /// Pseudo-random numbers, libuv's in `million_async`: the same in every run.
 pub(crate) struct Random(u32);
 
@@ -111,6 +119,8 @@ const PROGRAMS: &[Program] = &[
     at_once("libuv/tcp_pump1", 200_000, floor::pairs::tcp_pump, pairs::tcp_pump),
     at_once("libuv/pipe_pump1", 200_000, floor::pairs::pipe_pump, pairs::pipe_pump),
     at_once("libuv/tcp4_pound_100", 20_000, floor::pound::tcp4, pound::tcp4),
+    at_once("libuv/tcp_multi_accept2", 20_000, floor::pound::multi_accept, pound::multi_accept),
+    at_once("libuv/getaddrinfo", 10_000, floor::getaddrinfo, threads::getaddrinfo),
 ];
 
 /// The benchmark of this name, with its group or without.

@@ -1,10 +1,8 @@
-// libuv's `ping_pongs`, `tcp_pump1`, `pipe_pump1` and `tcp4_pound_100`, with both ends in one loop.
+// libuv's `ping_pongs`, `tcp_pump1` and `pipe_pump1`, with both ends in one loop.
 
 #include "stream.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -12,10 +10,6 @@ enum {
     PUMPED = 8192,
     // Writes of a pump that may be under way: more than the kernel takes at once.
     PUMPS = 4096,
-    // Clients of the pound at a time.
-    POUNDERS = 100,
-    // Connections that may wait for `accept`.
-    BACKLOG = 511,
     // Bytes asked for by one read.
     READ_BUFFER = 64 * 1024,
 };
@@ -178,104 +172,4 @@ void bench_pipe_pump(uint64_t operations) {
     snprintf(path, sizeof path, "/tmp/upcall-peer-pump-%d", (int) getpid());
     measure_pump(path, operations);
     unlink(path);
-}
-
-// A client of the pound.
-struct pounder {
-    uv_tcp_t tcp;
-    uv_connect_t connect;
-};
-
-static struct sockaddr_in pounded;
-
-static void start_pounder(struct pounder *pounder);
-
-static void on_pounder_closed(uv_handle_t *handle) {
-    free(handle);
-}
-
-static void on_pounder_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer) {
-    if (count >= 0) {
-        return;
-    }
-    must(count == UV_EOF ? 0 : (int) count, "the answer");
-    uv_close((uv_handle_t *) stream, on_pounder_closed);
-    to_end--;
-    if (to_start > 0) {
-        start_pounder(must_allocate(sizeof(struct pounder)));
-    } else if (to_end == 0) {
-        uv_stop(stream->loop);
-    }
-}
-
-static void on_pounder_connected(uv_connect_t *request, int status) {
-    must(status, "connect");
-    uv_buf_t buffer = uv_buf_init((char *) PING, PING_LENGTH);
-    int sent = uv_try_write(request->handle, &buffer, 1);
-    must(sent == (int) PING_LENGTH ? 0 : UV_EAGAIN, "uv_try_write");
-    must(uv_read_start(request->handle, lend_buffer, on_pounder_read), "uv_read_start");
-}
-
-static void start_pounder(struct pounder *pounder) {
-    to_start--;
-    must(uv_tcp_init(uv_default_loop(), &pounder->tcp), "uv_tcp_init");
-    must(uv_tcp_connect(&pounder->connect, &pounder->tcp, (const struct sockaddr *) &pounded, on_pounder_connected),
-         "uv_tcp_connect");
-}
-
-// A connection of the server.
-struct pounded_end {
-    uv_tcp_t tcp;
-    uv_shutdown_t shutdown;
-};
-
-static void on_pounded_closed(uv_handle_t *handle) {
-    free(handle);
-}
-
-static void on_pounded_shutdown(uv_shutdown_t *request, int status) {
-}
-
-static void on_pounded_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer) {
-    if (count < 0) {
-        uv_close((uv_handle_t *) stream, on_pounded_closed);
-        return;
-    }
-    if (count == 0) {
-        return;
-    }
-    struct pounded_end *end = (struct pounded_end *) stream;
-    uv_buf_t answer = uv_buf_init(buffer->base, (unsigned) count);
-    must(uv_try_write(stream, &answer, 1) == count ? 0 : UV_EAGAIN, "uv_try_write");
-    must(uv_shutdown(&end->shutdown, stream, on_pounded_shutdown), "uv_shutdown");
-}
-
-static void accept_pounder(uv_stream_t *listener, int status) {
-    must(status, "accept");
-    struct pounded_end *end = must_allocate(sizeof *end);
-    must(uv_tcp_init(listener->loop, &end->tcp), "uv_tcp_init");
-    must(uv_accept(listener, (uv_stream_t *) &end->tcp), "uv_accept");
-    must(uv_read_start((uv_stream_t *) &end->tcp, lend_buffer, on_pounded_read), "uv_read_start");
-}
-
-static void pound_through(uint64_t operations) {
-    to_start = to_end = operations;
-    for (int number = 0; number < POUNDERS && to_start > 0; number++) {
-        start_pounder(must_allocate(sizeof(struct pounder)));
-    }
-    run_all();
-}
-
-void bench_tcp4_pound(uint64_t operations) {
-    static uv_tcp_t listener;
-    int length = sizeof pounded;
-    must(uv_ip4_addr("127.0.0.1", 0, &pounded), "uv_ip4_addr");
-    must(uv_tcp_init(uv_default_loop(), &listener), "uv_tcp_init");
-    must(uv_tcp_bind(&listener, (const struct sockaddr *) &pounded, 0), "uv_tcp_bind");
-    must(uv_listen((uv_stream_t *) &listener, BACKLOG, accept_pounder), "uv_listen");
-    must(uv_tcp_getsockname(&listener, (struct sockaddr *) &pounded, &length), "uv_tcp_getsockname");
-    pound_through(warm_up(operations));
-    measure_begin();
-    pound_through(operations);
-    measure_end(operations);
 }

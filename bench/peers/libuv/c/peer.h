@@ -38,6 +38,7 @@ void bench_wakeup(uint64_t operations);
 void bench_post(uint64_t operations);
 void bench_work(uint64_t operations);
 void bench_queue_work(uint64_t operations);
+void bench_getaddrinfo(uint64_t operations);
 
 // pummel.c
 void bench_async_pummel(uint64_t operations);
@@ -47,7 +48,10 @@ void bench_million_async(uint64_t operations);
 void bench_ping_pongs(uint64_t operations);
 void bench_tcp_pump(uint64_t operations);
 void bench_pipe_pump(uint64_t operations);
+
+// pound.c
 void bench_tcp4_pound(uint64_t operations);
+void bench_tcp_multi_accept(uint64_t operations);
 
 // process.c
 void bench_spawn(uint64_t operations);

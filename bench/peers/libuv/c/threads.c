@@ -184,3 +184,41 @@ void bench_work(uint64_t operations) {
 void bench_queue_work(uint64_t operations) {
     measure_work(1, operations);
 }
+
+// Look-ups that are under way at a time.
+enum { LOOK_UPS = 10 };
+
+static uint64_t to_look_up;
+
+static void look_up(uv_getaddrinfo_t *request);
+
+static void on_looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
+    must(status, "uv_getaddrinfo");
+    uv_freeaddrinfo(found);
+    look_up(request);
+}
+
+static void look_up(uv_getaddrinfo_t *request) {
+    // As Node asks. Without hints the C library would ask the kernel for its interfaces as well.
+    static const struct addrinfo hints = {.ai_family = AF_UNSPEC};
+    if (to_look_up > 0) {
+        to_look_up--;
+        must(uv_getaddrinfo(uv_default_loop(), request, on_looked_up, "localhost", NULL, &hints), "uv_getaddrinfo");
+    }
+}
+
+static void look_up_all(uint64_t operations) {
+    static uv_getaddrinfo_t requests[LOOK_UPS];
+    to_look_up = operations;
+    for (int index = 0; index < LOOK_UPS; index++) {
+        look_up(&requests[index]);
+    }
+    must(uv_run(uv_default_loop(), UV_RUN_DEFAULT), "uv_run");
+}
+
+void bench_getaddrinfo(uint64_t operations) {
+    look_up_all(warm_up(operations));
+    measure_begin();
+    look_up_all(operations);
+    measure_end(operations);
+}

@@ -8,8 +8,9 @@ pub(crate) mod timers;
 
 use crate::Result;
 use crate::poller::Poller;
-use crate::subjects::solo::{CHILD, SAYING_CHILD, check, measure, measure_with_children};
+use crate::subjects::solo::{CHILD, LOOKED_UP, SAYING_CHILD, check, measure, measure_with_children};
 use std::hint::black_box;
+use std::net::ToSocketAddrs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -48,5 +49,15 @@ pub(crate) fn spawn_and_read(ops: u64) -> Result<()> {
             heard += command.output()?.stdout.len() as u64;
         }
         check(heard, count * (word.len() as u64 + 1))
+    })
+}
+
+/// One operation is a look-up, made in this thread.
+pub(crate) fn getaddrinfo(ops: u64) -> Result<()> {
+    measure(ops, |count| {
+        for _ in 0..count {
+            black_box((LOOKED_UP, 0).to_socket_addrs()?.next());
+        }
+        Ok(())
     })
 }

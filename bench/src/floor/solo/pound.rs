@@ -1,12 +1,13 @@
-//! Connections that are made, used once and closed, a hundred at a time, with both ends in one thread.
+//! Connections that are made, used once or not at all, and closed.
 
 use crate::Result;
 use crate::poller::{EventFlags, Poller};
 use crate::sockets::{self, Address};
-use crate::subjects::solo::{PING, POUNDERS, check, measure};
+use crate::subjects::solo::{ACCEPTED, ACCEPTORS, PING, POUNDERS, check, measure};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{Shutdown, SocketFlags, accept_with, shutdown};
+use std::{io, thread};
 
 /// The listener's key; connections use their descriptor's number.
 const LISTENER: u64 = u64::MAX;
@@ -21,8 +22,11 @@ enum End {
 }
 
 struct Pound {
-    listener: OwnedFd,
+    /// If the server's ends are of this thread as well.
+    listener: Option<OwnedFd>,
     address: Address,
+    /// What a client sends, if anything.
+    greeting: &'static [u8],
     poller: Poller,
     /// Indexed by descriptor.
     ends: Vec<Option<End>>,
@@ -33,25 +37,56 @@ struct Pound {
 /// One operation is a connection: its client writes, reads the answer and the end, and closes.
 pub(crate) fn tcp4(ops: u64) -> Result<()> {
     let (listener, address) = sockets::listen(&Address::ANY_PORT)?;
-    let poller = Poller::new()?;
-    poller.add(&listener, LISTENER, EventFlags::IN)?;
-    let mut pound = Pound { listener, address, poller, ends: Vec::new(), to_start: 0, ended: 0 };
-    measure(ops, |count| {
-        (pound.to_start, pound.ended) = (count, 0);
-        (0..POUNDERS).try_for_each(|_| pound.start_one())?;
-        while pound.ended < count {
-            for index in 0..pound.poller.wait(None)? {
-                match pound.poller.event(index).0 {
-                    LISTENER => pound.accept()?,
-                    key => pound.go_on(key as usize)?,
+    let mut pound = Pound::new(address, PING)?;
+    pound.poller.add(&listener, LISTENER, EventFlags::IN)?;
+    pound.listener = Some(listener);
+    measure(ops, |count| pound.run(POUNDERS, count))
+}
+
+/// One operation is a connection that one of two threads accepts and closes: they share the listener.
+pub(crate) fn multi_accept(ops: u64) -> Result<()> {
+    let (listener, address) = sockets::listen(&Address::ANY_PORT)?;
+    for _ in 0..ACCEPTORS {
+        let listener = listener.try_clone()?;
+        // They end with the process. The main thread misses the connections of a thread that fails.
+        thread::spawn(move || -> io::Result<()> {
+            let mut poller = Poller::new()?;
+            poller.add(&listener, LISTENER, EventFlags::IN)?;
+            loop {
+                poller.wait(None)?;
+                // The other thread may have been faster.
+                match accept_with(&listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                    Ok(_) | Err(Errno::AGAIN) => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
-        }
-        check(pound.ended, count)
-    })
+        });
+    }
+    let mut pound = Pound::new(address, b"")?;
+    measure(ops, |count| pound.run(ACCEPTED, count))
 }
 
 impl Pound {
+    fn new(address: Address, greeting: &'static [u8]) -> Result<Self> {
+        let poller = Poller::new()?;
+        Ok(Self { listener: None, address, greeting, poller, ends: Vec::new(), to_start: 0, ended: 0 })
+    }
+
+    /// Makes `count` connections, so many at a time.
+    fn run(&mut self, at_a_time: u64, count: u64) -> Result<()> {
+        (self.to_start, self.ended) = (count, 0);
+        (0..at_a_time).try_for_each(|_| self.start_one())?;
+        while self.ended < count {
+            for index in 0..self.poller.wait(None)? {
+                match self.poller.event(index).0 {
+                    LISTENER => self.accept()?,
+                    key => self.go_on(key as usize)?,
+                }
+            }
+        }
+        check(self.ended, count)
+    }
+
     fn start_one(&mut self) -> Result<()> {
         if self.to_start > 0 {
             self.to_start -= 1;
@@ -63,7 +98,8 @@ impl Pound {
     }
 
     fn accept(&mut self) -> Result<()> {
-        match accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok(server) => {
                 self.poller.add(&server, server.as_raw_fd() as u64, EventFlags::IN)?;
                 self.keep(End::Serving(server));
@@ -88,7 +124,9 @@ impl Pound {
         let mut buffer = [0; PING.len()];
         match self.ends[slot].take() {
             Some(End::Connecting(client)) => {
-                sockets::send(&client, PING)?;
+                if !self.greeting.is_empty() {
+                    sockets::send(&client, self.greeting)?;
+                }
                 self.poller.modify(&client, slot as u64, EventFlags::IN)?;
                 self.keep(End::Waiting(client));
             }

@@ -1,13 +1,14 @@
 //! Wake-ups, posts and work: what goes from thread to thread through a loop.
 
 use crate::Result;
-use crate::subjects::solo::{IN_FLIGHT, check, measure};
+use crate::subjects::solo::{IN_FLIGHT, LOOK_UPS, LOOKED_UP, check, measure};
 use std::cell::{Cell, OnceCell};
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use uv_core::names::AddrQuery;
 use uv_core::threads::{AsyncSender, Remote};
 use uv_core::{Async, Loop, LoopHandle, RunMode};
 
@@ -148,5 +149,38 @@ impl Requests {
                 requests.queue_one();
             },
         );
+    }
+}
+
+/// libuv's `getaddrinfo`: one operation is a look-up, of which there are ten at a time.
+pub(crate) fn getaddrinfo(ops: u64) -> Result<()> {
+    let event_loop = Loop::new()?;
+    measure(ops, |count| {
+        let requests = Rc::new(Requests {
+            event_loop: (*event_loop).clone(),
+            to_queue: Cell::new(count),
+            done: Cell::new(0),
+        });
+        (0..LOOK_UPS).try_for_each(|_| requests.look_up_one())?;
+        event_loop.run(RunMode::Default)?;
+        check(requests.done.get(), count)
+    })
+}
+
+impl Requests {
+    /// Asks for a name, and again when it is found.
+    fn look_up_one(self: &Rc<Self>) -> uv_core::Result<()> {
+        let left = self.to_queue.get();
+        if left > 0 {
+            self.to_queue.set(left - 1);
+            let requests = Rc::clone(self);
+            self.event_loop.getaddrinfo(AddrQuery::new(LOOKED_UP), move |found| {
+                // What is not found or not asked is missing in the final count.
+                if found.is_ok() && requests.look_up_one().is_ok() {
+                    requests.done.set(requests.done.get() + 1);
+                }
+            })?;
+        }
+        Ok(())
     }
 }
