@@ -150,6 +150,9 @@ impl Listening {
         if self.server.0.unreferenced.get() {
             handle.unref();
         }
+        if self.server.0.is_paused.get() {
+            handle.set_accepting(false);
+        }
         *self.handle.borrow_mut() = Some(handle);
         self.phase.set(Phase::Open);
         let listening = Rc::clone(self);
@@ -347,13 +350,14 @@ impl Acceptor {
     }
 
     /// How many more connections the server wants. A distributor of connections should give further ones to another
-    /// server until [`ListenHandle::has_room`]. A server with `drop_max_connection` always accepts, a closed server
-    /// never.
+    /// server until [`ListenHandle::has_room`]. A server with `drop_max_connection` always accepts, a closed
+    /// server and a paused server never.
     #[must_use]
     pub fn room(&self) -> usize {
         let server = &self.listening.server.0;
         match self.listening.is_in_force() || self.listening.is_draining() {
             false => 0,
+            true if server.is_paused.get() && !self.listening.is_draining() => 0,
             true if server.options.drop_max_connection => usize::MAX,
             true => server.room(),
         }

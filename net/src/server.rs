@@ -69,6 +69,7 @@ pub(crate) struct ServerInner {
     pub(crate) places: RefCell<Places>,
     pub(crate) drops: Cell<Drops>,
     pub(crate) unreferenced: Cell<bool>,
+    pub(crate) is_paused: Cell<bool>,
     /// The latest `listen`, as long as a part of it is alive.
     listening: RefCell<Weak<Listening>>,
 }
@@ -92,6 +93,7 @@ impl Server {
             places: RefCell::default(),
             drops: Cell::default(),
             unreferenced: Cell::new(false),
+            is_paused: Cell::new(false),
             listening: RefCell::default(),
         }))
     }
@@ -280,6 +282,32 @@ impl Server {
         self.0.connections.get()
     }
 
+    /// Accepts no connection until [`resume`](Self::resume), for a server that has too much to do: connections wait in the
+    /// kernel, up to the backlog, and beyond it the kernel lets clients repeat their SYN. Other processes that share the
+    /// socket, or the cluster's other workers, take them. May be called before `listen`. A [`shutdown`](Self::shutdown)
+    /// accepts those that wait. Node has no such call.
+    pub fn pause(&self) {
+        self.set_accepting(false);
+    }
+
+    /// Accepts again after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.set_accepting(true);
+    }
+
+    /// Whether the server is paused.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.0.is_paused.get()
+    }
+
+    fn set_accepting(&self, on: bool) {
+        if self.0.is_paused.replace(!on) == on {
+            self.0.in_force().and_then(|listening| listening.with_handle(|handle| handle.set_accepting(on)));
+            self.0.tell_room();
+        }
+    }
+
     /// How many connections were closed instead of being passed to the program, since the server was created.
     #[must_use]
     pub fn drops(&self) -> Drops {
@@ -341,6 +369,7 @@ impl ServerInner {
 
     fn tell_room(&self) {
         if self.room() > 0
+            && !self.is_paused.get()
             && let Some(listening) = self.in_force()
         {
             listening.with_handle(|handle| handle.has_room());

@@ -75,6 +75,12 @@ pub trait ListenHandle {
         false
     }
 
+    /// Stops accepting, or goes on: connections wait meanwhile. A distributor of connections needs no more than the default,
+    /// which does nothing: [`Acceptor::room`] returns 0, and [`has_room`](Self::has_room) is called afterwards.
+    fn set_accepting(&self, on: bool) {
+        let _ = on;
+    }
+
     /// Keeps the loop alive while the handle listens.
     fn ref_(&self);
 
@@ -149,6 +155,10 @@ impl ListenHandle for PlainHandle {
 
     fn drain(&self) -> bool {
         self.stream.drain().is_ok()
+    }
+
+    fn set_accepting(&self, on: bool) {
+        self.stream.set_accepting(on);
     }
 
     fn close(&self) {

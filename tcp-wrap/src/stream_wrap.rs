@@ -110,6 +110,11 @@ impl StreamWrap {
         self.0.with_announced(work)
     }
 
+    /// Stops accepting, or goes on: see [`Stream::set_accepting`].
+    pub fn set_accepting(&self, on: bool) {
+        self.0.set_accepting(on);
+    }
+
     /// Accepts the connections that wait, and then calls [`OnConnection::on_drained`]: see [`Stream::drain`].
     ///
     /// # Errors

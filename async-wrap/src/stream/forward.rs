@@ -58,6 +58,11 @@ impl AsyncStream {
         self.wrap().with_announced(work)
     }
 
+    /// Stops accepting, or goes on: see [`Stream::set_accepting`](uv_core::Stream::set_accepting).
+    pub fn set_accepting(&self, on: bool) {
+        self.wrap().set_accepting(on);
+    }
+
     /// Accepts the connections that wait, and then calls
     /// [`OnConnection::on_drained`](crate::upcall::OnConnection::on_drained): see
     /// [`Stream::drain`](uv_core::Stream::drain).

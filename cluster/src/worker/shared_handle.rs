@@ -62,6 +62,10 @@ impl ListenHandle for SharedHandle {
         self.stream.drain().is_ok()
     }
 
+    fn set_accepting(&self, on: bool) {
+        self.stream.set_accepting(on);
+    }
+
     fn close(&self) {
         if !self.stream.is_closing() {
             self.stream.close();

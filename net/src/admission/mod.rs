@@ -5,6 +5,9 @@
 //! The options are [`ServerOptions::block_list`], [`max_connections_per_address`] and [`admit`]. A connection that is refused
 //! is closed immediately; it is counted ([`Server::drops`]) and reported ([`on_drop`]). Its bytes are not read.
 //!
+//! A server that has too much to do may [`pause`](crate::Server::pause): connections wait in the kernel meanwhile. Behind a
+//! proxy all clients have its address, and only the proxy can tell them apart.
+//!
 //! A turn of the loop refuses up to 64 connections beside the batch that it accepts, so that clients behind a flood are
 //! reached, and timers and other connections have their turns.
 //!

@@ -42,6 +42,8 @@ pub(super) struct Listener {
     is_crowded: Cell<bool>,
     /// The number of the trouble that the listener has reported.
     told: Cell<u32>,
+    /// The program has stopped accepting.
+    is_stopped: Cell<bool>,
     /// A Unix socket that refuses clients: poll(2) reports input although none waits.
     refuses: Cell<bool>,
     /// `on_drained` is to be called once no connection waits.
@@ -64,6 +66,10 @@ impl Listener {
         let is_holding = accepted.is_some();
         self.accepted.set(accepted);
         is_holding
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.get() && !self.is_draining.get()
     }
 
     /// Whether a connection has been completed since accept(2) found none.
@@ -112,6 +118,15 @@ impl StreamInner {
 
     pub(super) fn set_accept_batch(&self, connections: u32) {
         self.listener().batch.set(connections);
+    }
+
+    pub(super) fn set_accepting(self: &Rc<Self>, on: bool) {
+        let was_stopped = self.listener().is_stopped.replace(!on);
+        if on && was_stopped && self.listening().is_some() {
+            // The events of the connections that wait have passed.
+            self.ready.set(Readiness::READABLE);
+            self.push_ready();
+        }
     }
 
     pub(super) fn drain(self: &Rc<Self>) -> Result<()> {
@@ -241,7 +256,7 @@ impl Stream {
         // The error of the last aborted connection.
         let mut aborted = Errno::ECONNABORTED;
         while room > 0 && patience > 0 {
-            let Some(fd) = inner.fd.get() else { return };
+            let Some(fd) = inner.fd.get().filter(|_| !listener.is_stopped()) else { return };
             if listener.is_holding() {
                 // A connection that is not taken stops the listener until it is.
                 return listener.is_held.set(true);

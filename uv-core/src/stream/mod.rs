@@ -148,6 +148,13 @@ impl Stream {
         self.0.try_accept_fd()
     }
 
+    /// Stops accepting, or goes on: meanwhile connections wait in the kernel, up to the backlog, and beyond it the kernel lets
+    /// clients wait. A [`drain`](Self::drain) accepts them all the same. Default: on.
+    pub fn set_accepting(&self, on: bool) {
+        let _down = LAYER.down("Stream::set_accepting", || Facts::of(self));
+        self.0.set_accepting(on);
+    }
+
     /// Accepts the connections that wait, and then calls [`AcceptUpcall::on_drained`]: for a listener that is about to be
     /// closed. A listener that is paused, because the system lacks memory or descriptors, accepts when the pause is over, so
     /// there is no bound on the time; a close ends the drain without a call.

@@ -33,6 +33,8 @@ struct Seen {
     served: Cell<usize>,
     dropped: RefCell<BTreeMap<u8, u64>>,
     closes: Cell<usize>,
+    /// The server shuts down, which ends a pause.
+    is_ending: Cell<bool>,
 }
 
 fn ip_of(address: Option<&Address>) -> Option<IpAddr> {
@@ -90,6 +92,7 @@ impl ServerHandler for Gates {
     fn on_connection(&mut self, server: &Server, socket: Socket) {
         let seen = &self.0;
         assert_eq!(seen.closes.get(), 0, "a connection of a closed server");
+        assert!(seen.is_ending.get() || !server.is_paused(), "a connection of a paused server");
         assert_eq!(seen.decision.take(), seen.decides.then_some(true), "a connection that was not admitted");
         // Unknown once the peer has reset the connection.
         let ip = ip_of(socket.remote_address().as_ref());
@@ -234,7 +237,9 @@ fn visit(
         match dice(4) {
             0 if has_list => seen.list.add_address(rule),
             1 if has_list => drop(seen.list.remove(::net::admission::Rule::address(rule))),
-            2 if seen.limit.get().is_some() => {
+            2 if one_in(2) => server.pause(),
+            2 => server.resume(),
+            3 if seen.limit.get().is_some() => {
                 seen.limit.set(Some(dice(6) as usize));
                 server.set_max_connections(seen.limit.get());
             }
@@ -256,8 +261,10 @@ fn end(
 ) -> Result<(), String> {
     let have_ended = || visitors.iter().all(|(peer, _)| peer.is_ended());
     if is_awaited {
+        server.resume();
         world.run_until(|| have_ended() || !server.is_listening())?;
     }
+    seen.is_ending.set(true);
     let is_promised = server.shutdown().is_ok();
     world.run_until(have_ended)?;
     world.run()?;
