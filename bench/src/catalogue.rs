@@ -207,6 +207,8 @@ pub(crate) const ALL: &[Entry] = &[
     served("http/down-1k", "answers of 1 KiB, 64 connections", "one request", DOWN[0]).counted(SERVED),
     served("http/down-64k", "answers of 64 KiB, 16 connections", "one request", DOWN[1]),
     served("http/down-1m", "answers of 1 MiB, 4 connections", "one request", DOWN[2]),
+    served("http/file-64k", "files of 64 KiB, 16 connections", "one request", FILE[0]),
+    served("http/file-16m", "files of 16 MiB, 4 connections", "one request", FILE[1]),
     served("http/up-1k", "requests with 1 KiB of body, 64 connections", "one request", UP[0]).counted(SERVED),
     served("http/up-64k", "requests with 64 KiB of body, 16 connections", "one request", UP[1]),
     served("http/up-1m", "requests with 1 MiB of body, 4 connections", "one request", UP[2]),
@@ -249,6 +251,12 @@ const DOWN: [&[&str]; 3] = [
     &["keepalive", "--conns", "64", "--path", "/size/1024"],
     &["keepalive", "--conns", "16", "--path", "/size/65536"],
     &["keepalive", "--conns", "4", "--path", "/size/1048576"],
+];
+
+/// Files of two sizes.
+const FILE: [&[&str]; 2] = [
+    &["keepalive", "--conns", "16", "--path", "/size/65536"],
+    &["keepalive", "--conns", "4", "--path", "/size/16777216"],
 ];
 
 /// Requests with bodies of the three sizes.

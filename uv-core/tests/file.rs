@@ -406,6 +406,16 @@ fn nothing_beneath_a_folder_leads_out_of_it() {
     assert_eq!(errno(beneath("")), Errno::EINVAL);
     assert!(beneath(".").expect("the folder itself").metadata().is_dir());
     assert_eq!(errno(ask(&event_loop, |after| inside.open_beneath("x", after))), Errno::ENOTDIR);
+    // At once, if the kernel can tell that it needs no disk for that.
+    match root_file.try_open_beneath("inside") {
+        Ok(file) => assert_eq!((file.path(), file.metadata().len()), (&*root.join("inside"), 6)),
+        Err(error) => assert_eq!((error.op(), error.errno()), ("open", Errno::EAGAIN)),
+    }
+    for way in ["../file", "out", "/etc/passwd"] {
+        let error = root_file.try_open_beneath(way).expect_err(way);
+        assert!(matches!(error.errno(), Errno::EXDEV | Errno::EAGAIN), "{error}");
+    }
+    assert_eq!(errno(root_file.try_open_beneath("")), Errno::EINVAL);
     drop((inside, root_file));
     event_loop.finish();
 }

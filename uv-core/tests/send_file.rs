@@ -187,6 +187,8 @@ fn a_file_that_becomes_shorter_fails_with_its_path_and_nothing_follows_it() {
     let error = errors.borrow()[0].clone();
     assert_eq!((error.op(), error.errno(), error.target()), ("sendfile", Errno::ENODATA, path.to_str()));
     assert_eq!(tcp.write_queue_size(), 6, "the write behind it waits for the close");
+    assert_eq!(errno(tcp.write("later")), Errno::EPIPE, "nothing follows a part of a file");
+    assert_eq!(errno(tcp.shutdown()), Errno::ENOTCONN, "not even an end");
     tcp.close();
     event_loop.until(|| log.has("tcp close"));
     assert_eq!(log.take(), ["tcp write ENODATA", "tcp write ECANCELED", "tcp close"]);
@@ -198,6 +200,25 @@ fn a_file_that_becomes_shorter_fails_with_its_path_and_nothing_follows_it() {
     let (tcp, _peer) = connected(&event_loop);
     tcp.set_upcall(Tower::new(&log, "tcp"));
     assert_eq!(errno(tcp.try_write_file(&range(&file, LEN as u64 / 2..))), Errno::ENODATA);
+    event_loop.close_and_finish();
+}
+
+#[test]
+fn a_fin_does_not_follow_a_file_that_failed() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (_folder, path, file) = with_file(&event_loop, 1000);
+    let (tcp, mut peer) = connected(&event_loop);
+    tcp.set_upcall(Tower::new(&log, "tcp"));
+    tcp.write_file(range(&file, ..)).expect("write_file");
+    tcp.shutdown().expect("shutdown");
+    OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(10)).expect("cut");
+    event_loop.until(|| log.has("tcp shutdown ENODATA"));
+    assert_eq!(log.lines(), ["tcp write ENODATA", "tcp shutdown ENODATA"]);
+    peer.set_nonblocking(true).expect("option");
+    let mut read = [0; 32];
+    assert_eq!(peer.read(&mut read).expect("read"), 10);
+    assert_eq!(peer.read(&mut read).expect_err("no end").kind(), std::io::ErrorKind::WouldBlock);
     event_loop.close_and_finish();
 }
 

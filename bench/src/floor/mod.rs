@@ -19,8 +19,8 @@ use rustix::fd::BorrowedFd;
 /// The processes that the floor of a cluster passes connections to.
 const WORKERS: usize = 2;
 
-/// The bodies of `http/down-…` and `http/up-…`.
-const SIZES: &[(&str, usize)] = &[("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 << 20)];
+/// The bodies of `http/down-…`, `http/file-…` and `http/up-…`.
+const SIZES: &[(&str, usize)] = &[("1k", 1 << 10), ("64k", 64 << 10), ("1m", 1 << 20), ("16m", 16 << 20)];
 
 /// Runs a floor.
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -54,7 +54,7 @@ fn serve_http(name: &str) -> Result<()> {
         SIZES.iter().find(|(known, _)| *known == size).map(|(_, bytes)| *bytes)
     };
     let address = &Address::ANY_PORT;
-    match (name, sized("down-"), sized("up-")) {
+    match (name, sized("down-").or_else(|| sized("file-")), sized("up-")) {
         ("keep-alive" | "pipelined" | "connect" | "idle", ..) => serve(address, &CannedHttp::hello()),
         ("chunked", ..) => serve(address, &CannedHttp::chunked()),
         (_, Some(bytes), _) => serve(address, &CannedHttp::sized(bytes)),

@@ -1,4 +1,5 @@
-//! HTTP over the whole chain: the application of `cargo xtask serve`, or two routes for bodies of any size.
+//! HTTP over the whole chain: the application of `cargo xtask serve`, with files or without, or two routes for bodies of any
+//! size.
 
 use super::options::Options;
 use super::serving::{ANYWHERE, announce, end_on_sigterm};
@@ -9,10 +10,15 @@ use http::proto::Fields;
 use http::upcall::{BodyHandler, RequestHandler};
 use http::{Body, Request, Response, Server, ServerOptions};
 use net::ListenOptions;
-use upcall::app::App;
+use std::path::PathBuf;
+use std::{env, fs};
+use upcall::app::{App, Files};
 
 /// Bytes of the largest body of `/size/N`.
 const MAX_SIZE: usize = 1 << 20;
+
+/// Bytes of the files `/size/N`.
+const FILE_SIZES: &[usize] = &[1 << 16, 16 << 20];
 
 /// Serves until SIGTERM, whatever is asked for.
 pub(crate) fn serve(options: &Options) -> Result<()> {
@@ -26,11 +32,26 @@ pub(crate) fn serve(options: &Options) -> Result<()> {
     // What is measured of the application's own routes is what `cargo xtask serve` runs.
     if options.own_name().starts_with("up-") || options.own_name().starts_with("down-") {
         server.listen(address, Site { body: vec![b'x'; MAX_SIZE] })?;
+    } else if options.own_name().starts_with("file-") {
+        let folder = files()?;
+        let files = Files::open(env.loop_handle(), &folder)?;
+        // The files stay until the program ends: they are opened for each request.
+        server.listen(address, upcall::app::Site::new(App::default(), files))?;
     } else {
         server.listen(address, App::default())?;
     }
     announce(server.address().and_then(|address| address.as_tcp()).ok_or("no address")?);
     Ok(env.run_to_end()?)
+}
+
+/// A folder with files `size/N`, the same for every run.
+fn files() -> Result<PathBuf> {
+    let folder = env::temp_dir().join("upcall-bench-files");
+    fs::create_dir_all(folder.join("size"))?;
+    for size in FILE_SIZES {
+        fs::write(folder.join("size").join(size.to_string()), vec![b'x'; *size])?;
+    }
+    Ok(folder)
 }
 
 /// The routes of bodies: `GET /size/N` sends N bytes, `POST /sink` counts what it is sent.

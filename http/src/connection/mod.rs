@@ -385,6 +385,13 @@ impl SocketHandler for ConnectionTower {
         });
     }
 
+    fn on_error(&mut self, _: &Socket, error: net::Error) {
+        // A client's end is its own; what a file lacks has to be looked after.
+        if error.system().is_some_and(|system| system.op() == "sendfile") {
+            log::warn!(target: "http", "{error}");
+        }
+    }
+
     fn on_close(&mut self, _: &Socket, _: bool) {
         self.connection.on_closed();
     }

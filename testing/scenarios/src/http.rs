@@ -6,6 +6,7 @@
 
 mod conversations;
 mod endings;
+mod files;
 mod malformed;
 mod plan;
 mod program;
@@ -17,6 +18,7 @@ mod writer;
 
 pub(crate) use conversations::conversations;
 pub(crate) use endings::endings;
+pub(crate) use files::files;
 pub(crate) use malformed::malformed;
 pub(crate) use resets::resets;
 pub(crate) use timeouts::timeouts;

@@ -59,6 +59,8 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "core/names", run: core::files::names },
     Scenario { name: "core/timers", run: core::timers::deadlines },
     Scenario { name: "core/pool", run: core::pool::work },
+    Scenario { name: "core/file-io", run: core::file_io::requests },
+    Scenario { name: "core/file-sending", run: core::file_io::sending },
     Scenario { name: "core/children", run: core::children::output_and_end },
     Scenario { name: "core/watchers", run: core::watchers::phases },
     Scenario { name: "core/calls", run: core::watchers::calls_from_elsewhere },
@@ -76,6 +78,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "http/malformed", run: http::malformed },
     Scenario { name: "http/timeouts", run: http::timeouts },
     Scenario { name: "http/endings", run: http::endings },
+    Scenario { name: "http/files", run: http::files },
     Scenario { name: "http/upgrades", run: http::upgrades },
     Scenario { name: "http/resets", run: http::resets },
     Scenario { name: "pomelo/registration", run: pomelo::registration },
@@ -99,6 +102,9 @@ pub(crate) fn is_passing(fault: &Fault) -> bool {
     match fault.call {
         "event" | "order" | "epoll_wait(2)" | "kcmp(2)" | "poll(2)" => true,
         "recv(2)" | "send(2)" | "recvmsg(2)" | "sendmsg(2)" => is_repeated(errno),
+        // EINVAL: the file is copied.
+        "sendfile(2)" => errno == Errno::EINVAL || is_repeated(errno),
+        "pread" => errno == Errno::EINTR,
         "accept4(2)" => matches!(errno, Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS | Errno::ENOMEM),
         _ => false,
     }

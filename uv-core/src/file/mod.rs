@@ -108,6 +108,21 @@ impl File {
         Ok(open_by(&self.0.event_loop, &whole, open, after))
     }
 
+    /// Like [`open_beneath`](Self::open_beneath), at once and on this thread, if the kernel has every part of the path in memory
+    /// (`RESOLVE_CACHED`): for files that are opened again and again, it spares the way to another thread and back.
+    ///
+    /// # Errors
+    /// `EAGAIN` if the disk would have to be asked, which is for `open_beneath` to do, and before Linux 5.12; otherwise as for
+    /// `open_beneath` and its completion.
+    pub fn try_open_beneath(&self, path: impl AsRef<Path>) -> Result<Self> {
+        let path = checked("open", path.as_ref())?;
+        let (folder, whole) = (self.descriptor("open")?, self.path().join(path));
+        let opened = sys::file::try_open_beneath(folder.as_fd(), path);
+        let opened = opened.and_then(|file| Ok((sys::file::metadata(&file)?, file)));
+        let (metadata, file) = opened.map_err(|errno| Error::new("open", errno).on(whole.display()))?;
+        Ok(Self::new(&self.0.event_loop, file, metadata, &whole))
+    }
+
     /// Takes over a file that was opened otherwise. `path` is for errors.
     ///
     /// # Errors

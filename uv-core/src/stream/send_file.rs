@@ -34,7 +34,9 @@ impl Stream {
     /// this process. The loop begins with it in its next poll phase, and sends at most 1 MiB per turn.
     ///
     /// The part counts in [`write_queue_size`](Self::write_queue_size). `on_write` reports the result; `ENODATA` if the file
-    /// has become shorter than the part. As after every failed write, what was written behind it waits for the close.
+    /// has become shorter than the part. Nothing follows a part that failed, not even a FIN: what was written behind it waits
+    /// for the close, and the stream is not writable any more. The kernel sends the bytes that the file has when they leave for
+    /// the peer: a program that changes a file in place, instead of replacing it, changes what is on its way.
     ///
     /// # Errors
     /// As for [`write`](Self::write); `EINVAL` for more bytes than a `usize` holds.

@@ -273,10 +273,22 @@ impl StreamInner {
         }
     }
 
-    /// As in libuv, a failed write ends writing: the writes behind it wait for the close, which cancels them.
+    /// As in libuv, a failed write ends writing: the writes behind it wait for the close, which cancels them. Behind a part of a
+    /// file neither a later write nor a FIN may follow, which the peer would take for the file's rest or end.
     fn fail_head(&self, fd: BorrowedFd<'_>, error: Error) {
         self.set(BROKEN);
-        self.with_output(|out| out.fail_head(error));
+        let errno = error.errno();
+        let is_file = self.with_output(|out| {
+            let is_file = out.sends_file();
+            out.fail_head(error);
+            if is_file && out.queue.is_empty() && matches!(out.shutdown, Some(Shutdown::Wanted)) {
+                out.shutdown = Some(Shutdown::Done(Err(errno)));
+            }
+            is_file
+        });
+        if is_file {
+            self.clear(WRITABLE);
+        }
         if !self.is_writing() {
             self.finish_shutdown(fd);
         }

@@ -51,7 +51,7 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<File, Errno> {
 /// Opens a file or a folder beneath `folder` for reading. The path cannot leave it, by `..`, by a symbolic link, or by
 /// what other processes change meanwhile.
 pub(crate) fn open_beneath(folder: BorrowedFd<'_>, path: &Path) -> Result<File, Errno> {
-    let opened = retrying(|| open_resolving(folder, path));
+    let opened = retrying(|| open_resolving(folder, path, 0));
     match opened {
         // A kernel before 5.6, or a filter that does not know the call.
         Err(Errno::ENOSYS | Errno::EPERM) => {
@@ -63,15 +63,27 @@ pub(crate) fn open_beneath(folder: BorrowedFd<'_>, path: &Path) -> Result<File, 
     }
 }
 
+/// Opens as [`open_beneath`] does if the kernel knows every part of the path already, which takes no disk.
+///
+/// # Errors
+/// `EAGAIN` if it does not, or if it is older than Linux 5.12.
+pub(crate) fn try_open_beneath(folder: BorrowedFd<'_>, path: &Path) -> Result<File, Errno> {
+    match open_resolving(folder, path, libc::RESOLVE_CACHED) {
+        Err(Errno::EINTR | Errno::EINVAL | Errno::ENOSYS | Errno::EPERM) => Err(Errno::EAGAIN),
+        opened => opened,
+    }
+}
+
 /// Lets the kernel keep the path inside (`RESOLVE_BENEATH`). Symbolic links that stay inside are followed.
-fn open_resolving(folder: BorrowedFd<'_>, path: &Path) -> Result<File, Errno> {
+fn open_resolving(folder: BorrowedFd<'_>, path: &Path, resolve: u64) -> Result<File, Errno> {
     let path = c_string(path)?;
     // SAFETY: all fields are numbers, and zero is a valid value for each.
     let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
     how.flags = BENEATH as u64;
-    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS | resolve;
     let mut result = Err(Errno::EAGAIN);
-    for _ in 0..RENAMES {
+    let attempts = if resolve == 0 { RENAMES } else { 1 };
+    for _ in 0..attempts {
         may_fail("openat2(2)")?;
         // SAFETY: path and structure outlive the call, and the length is the structure's. A descriptor that it returns is
         // new.
@@ -203,6 +215,10 @@ mod tests {
     use std::os::fd::AsFd;
     use std::os::unix::fs::symlink;
 
+    type Way = fn(BorrowedFd<'_>, &Path) -> Result<File, Errno>;
+
+    const WAYS: [Way; 2] = [|folder, path| open_resolving(folder, path, 0), open_walking];
+
     /// A folder with files, links inside and links outside.
     fn folder(name: &str) -> (std::path::PathBuf, File) {
         let path = std::env::temp_dir().join(format!("uv-core-beneath-{}-{name}", std::process::id()));
@@ -227,7 +243,7 @@ mod tests {
     #[test]
     fn no_path_leads_out_of_the_folder_however_it_is_opened() {
         let (path, root) = folder("ways");
-        for open in [open_resolving, open_walking] {
+        for open in WAYS {
             let open = |path: &str| text(open(root.as_fd(), Path::new(path)));
             assert_eq!(open("sub/file").as_deref(), Ok("inside"));
             assert_eq!(open("./sub/./file").as_deref(), Ok("inside"));
@@ -240,8 +256,13 @@ mod tests {
             assert_eq!(open("sub/missing"), Err(Errno::ENOENT));
         }
         // A link that stays inside is followed where the kernel can tell, and refused where it cannot.
-        assert_eq!(text(open_resolving(root.as_fd(), Path::new("in"))).as_deref(), Ok("inside"));
+        assert_eq!(text(open_resolving(root.as_fd(), Path::new("in"), 0)).as_deref(), Ok("inside"));
         assert_eq!(text(open_walking(root.as_fd(), Path::new("in"))), Err(Errno::ELOOP));
+        // What was just opened is known to the kernel, unless it is too old to tell.
+        let known = text(try_open_beneath(root.as_fd(), Path::new("sub/file")));
+        assert!(known.as_deref() == Ok("inside") || known == Err(Errno::EAGAIN), "{known:?}");
+        let out = text(try_open_beneath(root.as_fd(), Path::new("sub/out")));
+        assert!(matches!(out, Err(Errno::EXDEV | Errno::EAGAIN)), "{out:?}");
         fs::remove_dir_all(path).expect("removed");
     }
 
@@ -249,7 +270,7 @@ mod tests {
     fn a_path_that_is_too_long_is_refused_by_both_ways() {
         let (path, root) = folder("long");
         let long = "a/".repeat(3000);
-        for open in [open_resolving, open_walking] {
+        for open in WAYS {
             assert_eq!(text(open(root.as_fd(), Path::new(&long))), Err(Errno::ENAMETOOLONG));
         }
         fs::remove_dir_all(path).expect("removed");

@@ -27,6 +27,8 @@ const BENCHES: &[&str] = &[
     "http/down-1k",
     "http/down-64k",
     "http/down-1m",
+    "http/file-64k",
+    "http/file-16m",
     "http/idle",
 ];
 
@@ -40,7 +42,7 @@ const CONFIGURATION: &str = include_str!("../nginx.conf");
 const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Bytes of the bodies, which are files `/size/N`.
-const SIZES: &[usize] = &[1 << 10, 1 << 16, 1 << 20];
+const SIZES: &[usize] = &[1 << 10, 1 << 16, 1 << 20, 16 << 20];
 
 /// Exit code for what this program cannot do.
 const UNABLE: u8 = 2;

@@ -1,6 +1,7 @@
 //! Static files: what `serve --root` answers with. Mirrors `serve-static`, with which most of Node's applications do this.
 //!
-//! A file is opened in the thread pool, beneath the root whatever the path is, and sent by the kernel. What is decided about
+//! A file is opened beneath the root whatever the path is, in the thread pool unless the kernel has all of the path in memory,
+//! and sent by the kernel. What is decided about
 //! it (its length, its version, the part that is sent) is decided for the open file, so that it fits together also while files
 //! are replaced.
 
@@ -91,13 +92,18 @@ fn serve_folder(root: &File, asked: Rc<Asked>) -> Result<()> {
     )
 }
 
-/// Opens a file in the pool, and answers in the context of that request.
+/// Opens a file and answers: at once if that needs no disk, else in the pool, and then in the context of that request.
 fn open(
     root: &File,
     path: &Path,
     asked: Rc<Asked>,
     answer: impl FnOnce(&File, &File, Rc<Asked>) -> Result<()> + 'static,
 ) -> Result<()> {
+    match root.try_open_beneath(path) {
+        Ok(file) => return answer(root, &file, asked),
+        Err(error) if error.errno() == Errno::EAGAIN => {}
+        Err(error) => return asked.refuse_because(&error),
+    }
     let env = asked.response.socket().environment().clone();
     let (folder, waiting) = (root.clone(), Rc::clone(&asked));
     let after = env.request(Provider::FsReqCallback, move |opened: uv_core::Result<File>| {

@@ -4,6 +4,7 @@ pub(crate) mod children;
 pub(crate) mod descriptors;
 mod end;
 pub(crate) mod fate;
+pub(crate) mod file_io;
 pub(crate) mod files;
 mod misuse;
 pub(crate) mod pool;
@@ -13,6 +14,9 @@ pub(crate) mod timers;
 pub(crate) mod watchers;
 
 pub(crate) use misuse::wrong_calls;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number below `bound` that the seed decides, also where no world is at hand.
 pub(crate) fn dice(bound: u64) -> u64 {
@@ -44,5 +48,34 @@ pub(crate) fn some_len() -> u64 {
         1 => dice(300_000),
         2..6 => dice(5_000),
         _ => 1 + dice(40),
+    }
+}
+
+/// A folder that a scenario has for itself: its files are the file system's, and only calls on them meet faults.
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("upcall-faults-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).expect("a temporary folder");
+        Self { path }
+    }
+
+    /// Makes a file.
+    pub(crate) fn write(&self, name: &str, data: &[u8]) -> PathBuf {
+        let path = self.path.join(name);
+        std::fs::write(&path, data).expect("a file");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Fails only for a folder that was removed already.
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
