@@ -62,6 +62,10 @@ impl<H: OnStream> tcp_wrap::upcall::OnStream for Scoped<H> {
         self.call("OnStream::on_error", |handler, stream| handler.on_error(stream, error));
     }
 
+    fn on_readable(&mut self, _: &StreamWrap) {
+        self.call("OnStream::on_readable", |handler, stream| handler.on_readable(stream));
+    }
+
     fn on_unread_end(&mut self, _: &StreamWrap) {
         self.call("OnStream::on_unread_end", |handler, stream| handler.on_unread_end(stream));
     }

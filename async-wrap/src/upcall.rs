@@ -48,6 +48,12 @@ pub trait OnStream {
     /// Reading failed; the stream is no longer readable or writable.
     fn on_error(&mut self, stream: &AsyncStream, error: Error);
 
+    /// There is input, the end or a failure, which [`AsyncStream::try_read`] gets: the answer to
+    /// [`AsyncStream::readable_start`].
+    fn on_readable(&mut self, stream: &AsyncStream) {
+        let _ = stream;
+    }
+
     /// The peer has sent its FIN while the stream is not reading. `on_end` follows once the program has read up to it.
     fn on_unread_end(&mut self, stream: &AsyncStream) {
         let _ = stream;

@@ -424,3 +424,42 @@ fn requests_of_the_wrong_kind_are_refused() {
     }
     run_to_the_end(&event_loop, &env);
 }
+
+#[test]
+fn a_stream_that_is_pulled_is_told_in_its_own_context() {
+    struct Puller(Log);
+    impl OnStream for Puller {
+        fn on_read(&mut self, _: &AsyncStream, _: &[u8]) {
+            panic!("the loop does not read");
+        }
+        fn on_readable(&mut self, stream: &AsyncStream) {
+            note(&self.0, stream, "readable");
+            if stream.try_read(&mut [0; 16]).expect("something is there") == 0 {
+                stream.close();
+            }
+        }
+        fn on_end(&mut self, _: &AsyncStream) {}
+        fn on_error(&mut self, _: &AsyncStream, error: Error) {
+            panic!("{error}");
+        }
+    }
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (ours, mut peer) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let wrap = tcp_wrap::StreamWrap::from_fd(env.loop_handle(), ours.into()).expect("a stream socket");
+    let stream = AsyncStream::new(&env, wrap, Provider::PipeWrap);
+    stream.set_handler(Puller(log.clone()));
+    stream.readable_start().expect("connected");
+    std::io::Write::write_all(&mut peer, b"hello").expect("connected");
+    drop(peer);
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(
+        log.take(),
+        [
+            "readable in itself",
+            "tick of readable in itself",
+            "readable in itself",
+            "tick of readable in itself"
+        ]
+    );
+}

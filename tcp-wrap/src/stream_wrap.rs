@@ -163,7 +163,26 @@ impl StreamWrap {
         self.0.read_start()
     }
 
-    /// Stops reading (`readStop`); allowed in `on_read`. Idempotent.
+    /// Lets `on_readable` report input, which the program reads with [`try_read`](Self::try_read): see
+    /// [`Stream::readable_start`].
+    ///
+    /// # Errors
+    /// As for [`read_start`](Self::read_start).
+    pub fn readable_start(&self) -> Result<()> {
+        let _down = LAYER.down("StreamWrap::readable_start", || self.facts());
+        self.0.readable_start()
+    }
+
+    /// Reads what is there into `buffer`. Returns the number of bytes; 0 is the end: see [`Stream::try_read`].
+    ///
+    /// # Errors
+    /// `EAGAIN` if nothing is there, `EALREADY` while the loop reads; otherwise as for `Stream::try_read`.
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
+        let _down = LAYER.down("StreamWrap::try_read", || self.facts());
+        self.0.try_read(buffer)
+    }
+
+    /// Stops reading (`readStop`), and the reports of `on_readable`; allowed in `on_read`. Idempotent.
     pub fn read_stop(&self) {
         let _down = LAYER.down("StreamWrap::read_stop", || self.facts());
         self.0.read_stop();

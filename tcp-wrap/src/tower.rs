@@ -43,6 +43,10 @@ impl<H: OnStream> StreamUpcall for StreamTower<H> {
         self.up("OnStream::on_error", |handler, wrap| handler.on_error(wrap, error));
     }
 
+    fn on_readable(&mut self, _: &Stream) {
+        self.up("OnStream::on_readable", |handler, wrap| handler.on_readable(wrap));
+    }
+
     fn on_unread_end(&mut self, _: &Stream) {
         self.up("OnStream::on_unread_end", |handler, wrap| handler.on_unread_end(wrap));
     }

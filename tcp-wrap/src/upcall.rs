@@ -43,6 +43,12 @@ pub trait OnStream {
     /// Reading failed; the stream is no longer readable or writable.
     fn on_error(&mut self, stream: &StreamWrap, error: Error);
 
+    /// There is input, the end or a failure, which [`StreamWrap::try_read`] gets: the answer to
+    /// [`StreamWrap::readable_start`].
+    fn on_readable(&mut self, stream: &StreamWrap) {
+        let _ = stream;
+    }
+
     /// The peer has sent its FIN while the stream is not reading. `on_end` follows once the program has read up to it.
     fn on_unread_end(&mut self, stream: &StreamWrap) {
         let _ = stream;

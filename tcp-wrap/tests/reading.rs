@@ -7,8 +7,9 @@ use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
+use tcp_wrap::upcall::OnStream;
 use tcp_wrap::{PipeWrap, StreamWrap, TcpWrap};
-use uv_core::{Check, Errno, Idle, RunMode, Timer};
+use uv_core::{Check, Errno, Error, Idle, RunMode, Timer};
 
 // Node: test-net-pause-resume-connecting, pummel/test-net-pause
 #[test]
@@ -235,4 +236,34 @@ fn dropping_the_loop_drops_handlers_without_a_call() {
     drop(event_loop);
     assert_eq!((Rc::strong_count(&held), log.take().len()), (1, 0));
     assert_eq!(peer.read(&mut [0; 1]).expect("a FIN"), 0, "the descriptor is closed");
+}
+
+#[test]
+fn a_stream_may_be_pulled_instead_of_read() {
+    struct Puller(Rc<Cell<usize>>);
+    impl OnStream for Puller {
+        fn on_read(&mut self, _: &StreamWrap, _: &[u8]) {
+            panic!("the loop does not read");
+        }
+        fn on_readable(&mut self, stream: &StreamWrap) {
+            match stream.try_read(&mut [0; 4]) {
+                Ok(0) => stream.close(),
+                result => self.0.set(self.0.get() + result.expect("something is there")),
+            }
+        }
+        fn on_end(&mut self, _: &StreamWrap) {}
+        fn on_error(&mut self, _: &StreamWrap, error: Error) {
+            panic!("{error}");
+        }
+    }
+    let event_loop = new_loop();
+    let (wrap, mut peer) = tcp_pair(&event_loop);
+    let pulled = Rc::new(Cell::new(0));
+    wrap.set_handler(Puller(Rc::clone(&pulled)));
+    assert_eq!(wrap.try_read(&mut [0]).expect_err("nothing is there").errno(), Errno::EAGAIN);
+    wrap.readable_start().expect("connected");
+    peer.write_all(b"more than four").expect("connected");
+    drop(peer);
+    run_to_the_end(&event_loop);
+    assert_eq!((pulled.get(), wrap.bytes_read()), (14, 14));
 }

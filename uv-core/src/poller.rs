@@ -48,6 +48,9 @@ impl Readiness {
     pub(crate) const PEER_ENDED: Self = Self::bit(3);
     /// The stream failed, usually by a reset.
     pub(crate) const FAILED: Self = Self::bit(4);
+    /// No readiness but an interest in it: the program reads the input itself. Here because a turn tests the endings
+    /// anyway.
+    pub(crate) const PULLED: Self = Self::bit(5);
 
     #[inline]
     fn of(event: &Event) -> Self {

@@ -48,6 +48,12 @@ pub trait StreamUpcall {
     /// socket is not reading.
     fn on_read_error(&mut self, stream: &Stream, error: Error);
 
+    /// There is input, the end or a failure, which [`Stream::try_read`](crate::Stream::try_read) gets: the answer to
+    /// [`Stream::readable_start`](crate::Stream::readable_start). Called once in each turn as long as there is.
+    fn on_readable(&mut self, stream: &Stream) {
+        let _ = stream;
+    }
+
     /// The peer has sent its FIN while the socket is not reading. Its earlier bytes are still unread, and `on_end`
     /// follows once the program has read them. Called once each time that reading stops.
     fn on_unread_end(&mut self, stream: &Stream) {

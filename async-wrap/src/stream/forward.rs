@@ -30,7 +30,25 @@ impl AsyncStream {
         self.wrap().read_start()
     }
 
-    /// Stops reading (`readStop`), also from within `on_read`. Idempotent.
+    /// Lets `on_readable` report input, which the program reads with [`try_read`](Self::try_read): see
+    /// [`Stream::readable_start`](uv_core::Stream::readable_start).
+    ///
+    /// # Errors
+    /// As for [`read_start`](Self::read_start).
+    pub fn readable_start(&self) -> Result<()> {
+        self.wrap().readable_start()
+    }
+
+    /// Reads what is there into `buffer`. Returns the number of bytes; 0 is the end: see
+    /// [`Stream::try_read`](uv_core::Stream::try_read).
+    ///
+    /// # Errors
+    /// `EAGAIN` if nothing is there, `EALREADY` while the loop reads; otherwise as for `Stream::try_read`.
+    pub fn try_read(&self, buffer: &mut [u8]) -> Result<usize> {
+        self.wrap().try_read(buffer)
+    }
+
+    /// Stops reading (`readStop`), and the reports of `on_readable`, also from within `on_read`. Idempotent.
     pub fn read_stop(&self) {
         self.wrap().read_stop();
     }

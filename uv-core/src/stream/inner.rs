@@ -168,9 +168,10 @@ impl StreamInner {
         }
     }
 
-    /// Updates whether the handle is active: it reads, connects, listens or writes.
+    /// Updates whether the handle is active: it reads, is pulled, connects, listens or writes.
     pub(super) fn update_active(&self) {
-        if self.has(READING | CONNECTING) || self.listening().is_some() || self.is_writing() {
+        let reads = self.has(READING | CONNECTING) || self.ready.has(Readiness::PULLED);
+        if reads || self.listening().is_some() || self.is_writing() {
             self.handle.start();
         } else {
             self.handle.stop();
@@ -266,8 +267,8 @@ impl Stream {
                 self.write_turn();
             }
             // Last, because a queued write reports its own failure.
-            if inner.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
-                self.tell_unread_end();
+            if inner.ready.has(Readiness::PEER_ENDED | Readiness::FAILED | Readiness::PULLED) {
+                self.tell_unread();
             }
         }
         unfinished.disarm();
@@ -345,6 +346,7 @@ impl HandleInner for StreamInner {
     fn begin_close(&self) {
         // CONNECTING stays: the connect is still to be reported as cancelled.
         self.clear(READING | READABLE | WRITABLE);
+        self.ready.clear(Readiness::PULLED);
         self.stop_watching();
         let cold = self.cold.take();
         if let Some(file) = cold.as_ref().and_then(|cold| cold.file.as_ref())

@@ -26,7 +26,7 @@ pub struct Received {
 }
 
 /// The result of one read.
-enum Step {
+pub(super) enum Step {
     /// The number of bytes, and whether the kernel has no more.
     Data(usize, bool),
     WouldBlock,
@@ -40,7 +40,7 @@ impl StreamInner {
         if self.handle.is_closing() {
             return failed(Errno::EINVAL);
         }
-        if self.has(READING) {
+        if self.has(READING) || self.ready.has(Readiness::PULLED) {
             return failed(Errno::EALREADY);
         }
         if !self.has(READABLE) {
@@ -68,9 +68,9 @@ impl StreamInner {
     }
 
     pub(super) fn read_stop(self: &Rc<Self>) {
-        if self.has(READING) {
+        if self.has(READING) || self.ready.has(Readiness::PULLED) {
             self.clear(READING);
-            self.update_active();
+            self.set_pulled(false);
         }
         if self.ready.has(Readiness::PEER_ENDED | Readiness::FAILED) {
             // No further event reports it.
@@ -93,7 +93,7 @@ impl StreamInner {
     }
 
     #[inline]
-    fn read_once(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Step {
+    pub(super) fn read_once(&self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Step {
         for _ in 0..INTERRUPTIONS {
             return match self.read_bytes(fd, buffer) {
                 Ok((0, _)) => Step::End,
@@ -172,7 +172,8 @@ impl Stream {
     #[cold]
     pub(super) fn tell_unread_end(&self) {
         let inner = &self.0;
-        if inner.has(READING) || !inner.has(READABLE) || !inner.has(SOCKET) || inner.handle.is_closing() {
+        let is_read = inner.has(READING) || inner.ready.has(Readiness::PULLED);
+        if is_read || !inner.has(READABLE) || !inner.has(SOCKET) || inner.handle.is_closing() {
             return;
         }
         if inner.ready.take(Readiness::FAILED) {
@@ -260,7 +261,7 @@ impl Stream {
     }
 
     /// Records that all input is read: the poller reports the next.
-    fn await_input(&self) {
+    pub(super) fn await_input(&self) {
         let inner = &self.0;
         match inner.watch() {
             Ok(()) => {}
@@ -281,7 +282,7 @@ impl Stream {
     fn read_failed(&self, error: Error) {
         let inner = &self.0;
         inner.clear(READING | READABLE | WRITABLE);
-        inner.update_active();
+        inner.set_pulled(false);
         self.call("StreamUpcall::on_read_error", |upcall, stream| upcall.on_read_error(stream, error));
     }
 }

@@ -1,0 +1,165 @@
+//! Pulling: the program is told of input and reads it itself, when and where it wants. libuv has no counterpart, and users
+//! ask for one (`uv_try_read`); this is what an asynchronous reader stands on.
+//!
+//! No buffer is lent or kept. The interest is a bit among the readiness, in a mask that a turn tests anyway, so streams that
+//! are read by `read_start` pay nothing for it.
+
+use super::flags::{END_TOLD, READING};
+use super::read::Step;
+use super::{READABLE, Stream, StreamInner, WRITABLE};
+use crate::failure::{Call, Failure};
+use crate::poller::Readiness;
+use crate::{Errno, Error, Result};
+use std::rc::Rc;
+
+/// The note of an error where a buffer has no room: no byte and the end would look alike.
+const NO_ROOM: &str = "the buffer is empty";
+
+impl StreamInner {
+    fn check_pullable(&self) -> Result<(), Errno> {
+        match () {
+            () if self.handle.is_closing() => Err(Errno::EINVAL),
+            () if self.has(READING) => Err(Errno::EALREADY),
+            () if !self.has(READABLE) => Err(Errno::ENOTCONN),
+            () => Ok(()),
+        }
+    }
+
+    pub(super) fn readable_start(self: &Rc<Self>) -> Result<()> {
+        let failed = |errno| Err(Error::new("readable_start", errno));
+        if let Err(errno) = self.check_pullable() {
+            return failed(errno);
+        }
+        if self.ready.has(Readiness::PULLED) {
+            return failed(Errno::EALREADY);
+        }
+        self.clear(END_TOLD);
+        self.set_pulled(true);
+        if self.is_watched() && self.ready.has(Readiness::READABLE) {
+            self.push_ready();
+            return Ok(());
+        }
+        // Registering reports the input that is there, where reading would find out by itself.
+        self.ready.clear(Readiness::READABLE);
+        match self.watch() {
+            Ok(()) => Ok(()),
+            Err(errno) if Failure::of(Call::Watch, errno) == Failure::Passing => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ReadableStartWaits);
+                self.pause_input(Call::Watch, errno);
+                Ok(())
+            }
+            Err(errno) => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::ReadableStartFails);
+                self.set_pulled(false);
+                failed(errno)
+            }
+        }
+    }
+
+    /// Begins or ends the calls of `on_readable`.
+    pub(super) fn set_pulled(&self, is_pulled: bool) {
+        if is_pulled {
+            self.ready.set(Readiness::PULLED);
+        } else {
+            self.ready.clear(Readiness::PULLED);
+        }
+        self.update_active();
+    }
+
+    pub(super) fn try_read(self: &Rc<Self>, buffer: &mut [u8]) -> Result<usize> {
+        let failed = |errno| Error::new("read", errno);
+        let fd = self.fd.get().ok_or_else(|| failed(Errno::EBADF))?;
+        self.check_pullable().map_err(failed)?;
+        if buffer.is_empty() {
+            return Err(failed(Errno::EINVAL).noting(NO_ROOM));
+        }
+        match self.read_once(fd, buffer) {
+            Step::Data(count, is_last) => {
+                self.bytes_read.set(self.bytes_read.get() + count as u64);
+                if is_last {
+                    self.ready.clear(Readiness::READABLE);
+                } else {
+                    self.ready.set(Readiness::READABLE);
+                    self.pull_again();
+                }
+                Ok(count)
+            }
+            Step::End => {
+                self.set(END_TOLD);
+                self.set_pulled(false);
+                if !self.is_watched() {
+                    // The pending phase watches it for a failure.
+                    self.feed();
+                }
+                Ok(0)
+            }
+            Step::WouldBlock => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::TryReadBlocks);
+                self.ready.clear(Readiness::READABLE | Readiness::READ_ON);
+                Err(failed(Errno::EAGAIN))
+            }
+            Step::Failed(errno) => Err(failed(self.pull_failed(errno))),
+        }
+    }
+
+    /// Gives a stream that is pulled another turn, for the input that it has left.
+    fn pull_again(self: &Rc<Self>) {
+        if self.ready.has(Readiness::PULLED) {
+            self.push_ready();
+        }
+    }
+
+    /// Handles a failed read. Returns the error that the program gets.
+    #[cold]
+    fn pull_failed(self: &Rc<Self>, errno: Errno) -> Errno {
+        match Failure::of(Call::Read, errno) {
+            // A temporary lack of memory, or interruptions beyond the bound: treated like no input.
+            Failure::Passing | Failure::Interrupted => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::TryReadLater);
+                if self.ready.has(Readiness::PULLED) {
+                    self.pause_input(Call::Read, errno);
+                } else {
+                    self.ready.set(Readiness::READABLE);
+                }
+                Errno::EAGAIN
+            }
+            _ => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(crate::faults::Branch::TryReadFails);
+                self.clear(READABLE | WRITABLE);
+                self.set_pulled(false);
+                errno
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// The end of a turn of a stream that the loop may not be reading.
+    #[cold]
+    pub(super) fn tell_unread(&self) {
+        if self.0.ready.has(Readiness::PULLED) { self.pull_turn() } else { self.tell_unread_end() }
+    }
+
+    /// Tells a stream that is pulled of its input, its end or its failure, each of which `try_read` gets. What the program
+    /// leaves is reported again in the next turn.
+    fn pull_turn(&self) {
+        let inner = &self.0;
+        if !inner.ready.has(Readiness::READABLE) || inner.handle.is_closing() {
+            return;
+        }
+        if !inner.is_watched() {
+            // The registration was refused, and its pause is over: it reports what is there.
+            inner.ready.clear(Readiness::READABLE);
+            return self.await_input();
+        }
+        self.call("StreamUpcall::on_readable", |upcall, stream| upcall.on_readable(stream));
+        if inner.ready.has(Readiness::READABLE) && !inner.handle.is_closing() {
+            inner.pull_again();
+        }
+    }
+}
