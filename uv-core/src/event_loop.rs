@@ -6,6 +6,7 @@ use crate::handle::{Handle, HandleInfo, HandleInner, HandleKind};
 use crate::handle_table::HandleTable;
 use crate::key::Key;
 use crate::layer::OnDrop;
+use crate::metrics::Meter;
 use crate::paused::Paused;
 use crate::phases::Polls;
 use crate::poller::Poller;
@@ -20,19 +21,17 @@ use crate::wake::{Inbox, Remote};
 use crate::watcher::Watchers;
 use crate::work::Works;
 use crate::{Check, Errno, Error, Idle, Prepare, Result};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Rounds over the pending queue after a poll, libuv's number: completions do not wait for the next iteration, and a
 /// chain of them does not keep the loop from its other phases.
 const PENDING_ROUNDS: u32 = 8;
-
-/// Size in bytes of the read buffer, libuv's suggestion. There is one per loop, not one per connection.
-const READ_BUFFER: usize = 64 * 1024;
 
 /// How long [`LoopHandle::run`] runs (`uv_run_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,13 +98,13 @@ pub(crate) struct LoopInner {
     pub(crate) polls: Polls,
     /// A signal has arrived and is not yet reported: signals are reported after all other I/O of a batch.
     pub(crate) signalled: Cell<bool>,
-    read_buffer: Cell<Option<Box<[u8]>>>,
+    pub(crate) read_buffer: Cell<Option<Box<[u8]>>>,
     /// An empty write queue, kept so that a write need not allocate one.
-    spare_output: Cell<Option<Box<Outgoing>>>,
+    pub(crate) spare_output: Cell<Option<Box<Outgoing>>>,
     /// The buffers for datagrams.
     pub(crate) datagrams: Lent,
     /// A descriptor to close when the process has none left for `accept`.
-    spare_fd: Cell<Option<OwnedFd>>,
+    pub(crate) spare_fd: Cell<Option<OwnedFd>>,
     pub(crate) poller: Poller,
     pub(crate) alarm: Alarm,
     pub(crate) timers: TimerQueue,
@@ -115,6 +114,8 @@ pub(crate) struct LoopInner {
     pub(crate) inbox: Inbox,
     pub(crate) signals: Signals,
     pub(crate) works: Works,
+    /// Measures the loop, if that was asked for.
+    pub(crate) meter: OnceCell<Meter>,
 }
 
 impl LoopInner {
@@ -126,6 +127,15 @@ impl LoopInner {
     /// Empties the table and returns its handles.
     pub(crate) fn take_handles(&self) -> Vec<Rc<dyn HandleInner>> {
         self.handles.take()
+    }
+
+    /// The origin of `now`.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.get()
     }
 
     pub(crate) fn end_all_requests(&self) {
@@ -172,6 +182,7 @@ impl Loop {
             inbox,
             signals: Signals::default(),
             works: Works::default(),
+            meter: OnceCell::new(),
         };
         Ok(Self { handle: LoopHandle(Rc::new(inner)) })
     }
@@ -226,9 +237,15 @@ impl LoopHandle {
         }
         #[cfg(upcall_faults)]
         crate::faults::begin_run(self.backend_fd());
+        if let Some(meter) = inner.meter.get() {
+            meter.begin_run();
+        }
         let _running = OnDrop::new(|| {
             inner.running.set(false);
             inner.stop.set(false);
+            if let Some(meter) = inner.meter.get() {
+                meter.end_run();
+            }
         });
         let mut alive = self.is_alive();
         if !alive {
@@ -346,7 +363,7 @@ impl LoopHandle {
     }
 
     /// The open handles: half of the answer to "what keeps my loop alive?" (`uv_print_all_handles`). The other half is
-    /// [`active_requests`](Self::active_requests).
+    /// [`active_requests`](Self::active_requests). [`why_alive`](Self::why_alive) is the answer as a text.
     ///
     /// ```
     /// use uv_core::{Loop, RunMode};
@@ -376,7 +393,7 @@ impl LoopHandle {
         self.0.inbox.remote()
     }
 
-    fn open_handles(&self) -> Vec<Rc<dyn HandleInner>> {
+    pub(crate) fn open_handles(&self) -> Vec<Rc<dyn HandleInner>> {
         self.0.handles.open()
     }
 
@@ -393,6 +410,7 @@ impl LoopHandle {
     /// Adds a new handle to the table. `make` must not use the loop.
     ///
     /// A dropped loop creates a closed handle outside of the table, because nothing would drop the table's content.
+    #[track_caller]
     pub(crate) fn add<N: HandleInner + 'static>(
         &self,
         kind: HandleKind,
@@ -404,6 +422,11 @@ impl LoopHandle {
             return inner;
         }
         self.0.handles.add(|key| make(Handle::new(self.clone(), key, kind)))
+    }
+
+    /// Where a handle of the table was made, if that is known.
+    pub(crate) fn made_at(&self, key: Key) -> Option<&'static Location<'static>> {
+        self.0.handles.made_at(key)
     }
 
     pub(crate) fn handle(&self, key: Key) -> Option<Rc<dyn HandleInner>> {
@@ -450,41 +473,6 @@ impl LoopHandle {
         #[cfg(upcall_faults)]
         crate::faults::end_request(self.backend_fd(), self.0.active_requests.get());
         self.0.active_requests.set(self.0.active_requests.get().saturating_sub(1));
-    }
-
-    /// Lends the loop's read buffer for one upcall. Return it with [`return_buffer`](Self::return_buffer); if a panic
-    /// drops it, the next call allocates a new one.
-    pub(crate) fn lend_buffer(&self) -> Box<[u8]> {
-        self.0.read_buffer.take().unwrap_or_else(|| vec![0; READ_BUFFER].into_boxed_slice())
-    }
-
-    pub(crate) fn return_buffer(&self, buffer: Box<[u8]>) {
-        self.0.read_buffer.set(Some(buffer));
-    }
-
-    /// Returns an empty write queue.
-    pub(crate) fn take_output(&self) -> Box<Outgoing> {
-        self.0.spare_output.take().unwrap_or_default()
-    }
-
-    pub(crate) fn return_output(&self, output: Box<Outgoing>) {
-        self.0.spare_output.set(Some(output));
-    }
-
-    pub(crate) fn take_spare_fd(&self) -> Option<OwnedFd> {
-        self.0.spare_fd.take()
-    }
-
-    /// Opens the spare descriptor again. Returns whether there is one.
-    pub(crate) fn restore_spare_fd(&self) -> bool {
-        let spare = self.0.spare_fd.take().or_else(|| sys::fd::open_spare().ok());
-        let restored = spare.is_some();
-        #[cfg(upcall_faults)]
-        if !restored {
-            crate::faults::reached(crate::faults::Branch::SpareLost);
-        }
-        self.0.spare_fd.set(spare);
-        restored
     }
 }
 

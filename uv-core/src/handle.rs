@@ -10,7 +10,9 @@ use crate::layer::trace::Facts;
 use crate::layer::{FlagCell, FlagKind, Flags};
 use crate::poller::Readiness;
 use crate::traced;
+use crate::why::About;
 use std::fmt;
+use std::panic::Location;
 use std::rc::Rc;
 
 /// The type of a handle, as `uv_handle_type` names it.
@@ -99,6 +101,11 @@ pub(crate) trait HandleInner {
     fn descriptor(&self) -> Option<i32> {
         None
     }
+
+    /// What the handle does, for diagnosis.
+    fn about(&self) -> About {
+        About::default()
+    }
 }
 
 impl Handle {
@@ -180,6 +187,13 @@ impl Handle {
             self.stop();
             self.event_loop.push_closing(handle, on_closed);
         }
+    }
+
+    /// Where the program made the handle, in a build with debug assertions while the handle is open: see
+    /// [`LoopHandle::why_alive`](crate::LoopHandle::why_alive).
+    #[must_use]
+    pub fn made_at(&self) -> Option<&'static Location<'static>> {
+        self.event_loop.made_at(self.key)
     }
 
     pub(crate) fn key(&self) -> Key {

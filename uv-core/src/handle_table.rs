@@ -5,6 +5,7 @@ use crate::handle::HandleInner;
 use crate::key::Key;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::rc::Rc;
 
 pub(crate) struct HandleTable {
@@ -15,6 +16,32 @@ pub(crate) struct HandleTable {
 struct Entry {
     generation: u32,
     handle: Rc<dyn HandleInner>,
+    made_at: MadeAt,
+}
+
+/// The place in the sources where a handle was made. Only builds with debug assertions keep it.
+#[derive(Clone, Copy)]
+struct MadeAt {
+    #[cfg(debug_assertions)]
+    location: &'static Location<'static>,
+}
+
+impl MadeAt {
+    #[track_caller]
+    fn caller() -> Self {
+        Self {
+            #[cfg(debug_assertions)]
+            location: Location::caller(),
+        }
+    }
+
+    fn location(self) -> Option<&'static Location<'static>> {
+        #[cfg(debug_assertions)]
+        let location = Some(self.location);
+        #[cfg(not(debug_assertions))]
+        let location = None;
+        location
+    }
 }
 
 impl HandleTable {
@@ -23,13 +50,15 @@ impl HandleTable {
     }
 
     /// Adds the handle that `make` creates for its key. `make` must not use the loop.
+    #[track_caller]
     pub(crate) fn add<N: HandleInner + 'static>(&self, make: impl FnOnce(Key) -> N) -> Rc<N> {
         let generation = self.next_generation.get();
         self.next_generation.set(Key::generation_after(generation));
         let mut entries = self.entries.borrow_mut();
         let entry = entries.vacant_entry();
         let inner = Rc::new(make(Key { index: entry.key() as u32, generation }));
-        entry.insert(Entry { generation, handle: Rc::clone(&inner) as Rc<dyn HandleInner> });
+        let handle = Rc::clone(&inner) as Rc<dyn HandleInner>;
+        entry.insert(Entry { generation, handle, made_at: MadeAt::caller() });
         inner
     }
 
@@ -37,6 +66,12 @@ impl HandleTable {
         let entries = self.entries.borrow();
         let entry = entries.get(key.index as usize).filter(|entry| entry.generation == key.generation)?;
         Some(Rc::clone(&entry.handle))
+    }
+
+    pub(crate) fn made_at(&self, key: Key) -> Option<&'static Location<'static>> {
+        let entries = self.entries.borrow();
+        let entry = entries.get(key.index as usize).filter(|entry| entry.generation == key.generation)?;
+        entry.made_at.location()
     }
 
     pub(crate) fn remove(&self, key: Key) {

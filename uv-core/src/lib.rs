@@ -31,6 +31,8 @@ pub mod handle;
 mod handle_table;
 mod key;
 pub mod layer;
+mod lent;
+pub mod metrics;
 #[cfg(all(test, upcall_models))]
 mod models;
 pub mod names;
@@ -58,6 +60,7 @@ pub mod udp;
 pub mod upcall;
 mod wake;
 mod watcher;
+mod why;
 mod work;
 
 pub use errno::Errno;

@@ -67,12 +67,16 @@ impl LoopHandle {
         };
         let mut acted = still_ready > 0;
         inner.polls.at.set(self.now());
+        let meter = inner.meter.get();
+        if let Some(meter) = meter {
+            meter.begin_turn(still_ready);
+        }
         let is_cut_short = 'waits: {
             for _ in 0..WAITS_PER_POLL {
-                #[cfg(not(upcall_faults))]
-                let batch = inner.poller.wait(timeout)?;
-                #[cfg(upcall_faults)]
-                let batch = crate::faults::wait(&inner.poller, timeout)?;
+                let batch = match meter {
+                    None => self.wait(timeout)?,
+                    Some(meter) => meter.wait(timeout, |timeout| self.wait(timeout))?,
+                };
                 self.update_time();
                 let events = self.dispatch_all(&batch);
                 acted |= events > 0;
@@ -115,6 +119,14 @@ impl LoopHandle {
         // The last reading may be from before the callbacks of the last iteration.
         self.update_time();
         Some(deadline.saturating_sub(self.now()))
+    }
+
+    #[inline]
+    fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
+        #[cfg(upcall_faults)]
+        return crate::faults::wait(&self.inner().poller, timeout);
+        #[cfg(not(upcall_faults))]
+        self.inner().poller.wait(timeout)
     }
 
     fn dispatch_all(&self, batch: &Batch<'_>) -> usize {

@@ -71,12 +71,14 @@ pub enum PipeName {
 impl Pipe {
     /// Creates a handle without a descriptor, which `bind`, `connect` or `open` provides (`uv_pipe_init`).
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(Stream::create(event_loop, HandleKind::Pipe, StreamFlags::NONE))
     }
 
     /// Like [`new`](Self::new), for an IPC pipe, which carries descriptors.
     #[must_use]
+    #[track_caller]
     pub fn new_ipc(event_loop: &LoopHandle) -> Self {
         Self(Stream::create(event_loop, HandleKind::Pipe, IPC))
     }
@@ -136,6 +138,7 @@ impl Pipe {
 
     /// Creates a handle for an accepted connection, which must be non-blocking and have no other owner.
     #[must_use]
+    #[track_caller]
     pub fn from_accepted(event_loop: &LoopHandle, fd: OwnedFd) -> Self {
         Self(Stream::connected(event_loop, HandleKind::Pipe, fd))
     }
@@ -144,6 +147,7 @@ impl Pipe {
     ///
     /// # Errors
     /// `EAGAIN` if no connection is waiting.
+    #[track_caller]
     pub fn accept(&self) -> Result<Self> {
         Ok(Self(self.0.accept()?))
     }

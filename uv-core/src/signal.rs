@@ -9,6 +9,7 @@ use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::queue::Queue;
 use crate::sys::signal::SignalPipe;
+use crate::why::About;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -74,6 +75,7 @@ impl Signal {
 impl Signal {
     /// Creates a watcher that is not started (`uv_signal_init`).
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(event_loop.add(HandleKind::Signal, |handle| SignalInner {
             handle,
@@ -174,6 +176,12 @@ impl HandleInner for SignalInner {
 
     fn drop_tower(&self) {
         drop(self.upcall.take());
+    }
+
+    fn about(&self) -> About {
+        self.watch
+            .get()
+            .map_or_else(About::default, |watch| About::saying(format!("watches {}", watch.signum)))
     }
 }
 

@@ -109,6 +109,7 @@ impl KeepAlive {
 impl Tcp {
     /// Creates a handle without a socket, which `bind`, `connect` or `open` provides (`uv_tcp_init`).
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(Stream::create(event_loop, HandleKind::Tcp, SOCKET))
     }
@@ -177,6 +178,7 @@ impl Tcp {
     /// Creates a handle for a connection that another process accepted and passed to this process. The socket must be
     /// non-blocking and have no other owner. This makes no system call; `open` makes several.
     #[must_use]
+    #[track_caller]
     pub fn from_accepted(event_loop: &LoopHandle, fd: OwnedFd) -> Self {
         Self(Stream::connected(event_loop, HandleKind::Tcp, fd))
     }
@@ -185,6 +187,7 @@ impl Tcp {
     ///
     /// # Errors
     /// `EAGAIN` if no connection is waiting.
+    #[track_caller]
     pub fn accept(&self) -> Result<Self> {
         Ok(Self(self.0.accept()?))
     }

@@ -9,6 +9,7 @@
 use crate::handle::{Handle, HandleInner, HandleKind};
 use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
+use crate::why::About;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -67,6 +68,7 @@ const NEVER_STARTED: &str = "the timer was never started, or is closing";
 impl Timer {
     /// Creates a timer that is not started (`uv_timer_init`).
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(event_loop.add(HandleKind::Timer, |handle| TimerInner {
             handle,
@@ -186,6 +188,16 @@ impl HandleInner for TimerInner {
 
     fn drop_tower(&self) {
         drop(self.upcall.take());
+    }
+
+    fn about(&self) -> About {
+        if !self.handle.is_active() {
+            return About::default();
+        }
+        let due = Duration::from_nanos(self.deadline.get()).saturating_sub(self.handle.loop_handle().now());
+        let repeat = self.repeat.get();
+        let repeats = if repeat.is_zero() { String::new() } else { format!(", repeats every {repeat:?}") };
+        About::saying(format!("due in {due:?}{repeats}"))
     }
 }
 

@@ -148,6 +148,10 @@ impl Inbox {
             }
         });
         let count = self.take_over().min(POSTS_PER_TURN);
+        if let Some(meter) = event_loop.inner().meter.get() {
+            // The wake-up is counted already.
+            meter.add_events(count.saturating_sub(1));
+        }
         for _ in 0..count {
             let Some(post) = self.taken.borrow_mut().pop_front() else { break };
             match post {
@@ -218,6 +222,7 @@ impl Async {
     /// Creates an active handle that calls `upcall` after each [`send`](AsyncSender::send), or once for several of them
     /// (`uv_async_init`).
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle, upcall: impl FnMut(&Self) + 'static) -> Self {
         let shared = Arc::clone(&event_loop.inner().inbox.shared);
         let inner = event_loop.add(HandleKind::Async, |handle| AsyncInner {

@@ -84,6 +84,7 @@ pub(crate) trait Phase: Sized + 'static {
 }
 
 impl<H: Phase> Watcher<H> {
+    #[track_caller]
     fn create(event_loop: &LoopHandle) -> Rc<Self> {
         event_loop.add(H::KIND, |handle| Self { handle, start: Cell::new(0), upcall: HandlerCell::empty() })
     }
@@ -226,6 +227,7 @@ macro_rules! watcher {
         impl $name {
             #[doc = concat!("A watcher that is not started (`uv_", $lower, "_init`).")]
             #[must_use]
+            #[track_caller]
             pub fn new(event_loop: &LoopHandle) -> Self {
                 Self(Watcher::create(event_loop))
             }

@@ -252,6 +252,10 @@ impl Works {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.requests.borrow().len()
+    }
+
     /// Takes all requests; their callbacks are never called.
     pub(crate) fn take(&self) -> Vec<Request> {
         self.requests.take().into_iter().map(|(_, request)| request).collect()

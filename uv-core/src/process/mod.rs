@@ -18,6 +18,7 @@ use crate::layer::HandlerCell;
 use crate::layer::trace::Facts;
 use crate::sys;
 use crate::sys::spawn::{ChildFd, Program, Refused, Spawned};
+use crate::why::About;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -150,6 +151,7 @@ impl Process {
     /// assert!(!event_loop.run(RunMode::Default)?);
     /// # Ok::<(), uv_core::Error>(())
     /// ```
+    #[track_caller]
     pub fn spawn(
         event_loop: &LoopHandle,
         options: &SpawnOptions,
@@ -230,6 +232,7 @@ fn start(program: &Program, fds: &[Option<ChildFd>]) -> Result<Spawned, Refused>
 
 impl ProcessInner {
     /// Creates an inactive handle that learns of the child's end.
+    #[track_caller]
     fn watch(event_loop: &LoopHandle, child: Spawned) -> Result<Rc<Self>, Errno> {
         let inner = event_loop.add(HandleKind::Process, |handle| Self {
             handle,
@@ -311,6 +314,10 @@ impl HandleInner for ProcessInner {
 
     fn drop_tower(&self) {
         drop(self.upcall.take());
+    }
+
+    fn about(&self) -> About {
+        About::saying(format!("child {}", self.pid))
     }
 
     fn descriptor(&self) -> Option<i32> {

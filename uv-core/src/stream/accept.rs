@@ -172,6 +172,7 @@ impl StreamInner {
     }
 
     /// Creates a stream of the same kind for the connection that is waiting.
+    #[track_caller]
     pub(super) fn accept(self: &Rc<Self>) -> Result<Stream> {
         let fd = self.accept_fd()?;
         let stream = Stream::create(self.event_loop(), self.handle.kind(), SOCKET | IPC.when(self.has(IPC)));

@@ -18,6 +18,7 @@ use crate::socket_file::SocketFile;
 use crate::sys::fd::FdCell;
 use crate::traced;
 use crate::upcall::StreamUpcall;
+use crate::why::About;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
@@ -63,7 +64,7 @@ pub(super) struct Cold {
     /// The socket file that the close removes.
     file: Option<SocketFile>,
     /// The target in errors of `listen` and `connect`.
-    target: Option<Box<str>>,
+    pub(super) target: Option<Box<str>>,
     /// The port to which a TCP stream connects, if the kernel may choose the same port as its own; otherwise 0.
     pub(super) risky_port: u16,
     /// Creates the guard of the next event.
@@ -397,6 +398,10 @@ impl HandleInner for StreamInner {
 
     fn descriptor(&self) -> Option<i32> {
         self.fd.number()
+    }
+
+    fn about(&self) -> About {
+        self.describe()
     }
 }
 

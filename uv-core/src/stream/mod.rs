@@ -10,6 +10,7 @@
 //! registered when reading starts. A connection that waited among others is read first, and is never registered if it
 //! is answered and closed in that turn.
 
+mod about;
 mod accept;
 mod around;
 mod connect;
@@ -46,11 +47,13 @@ pub use read::Received;
 pub struct Stream(pub(crate) Rc<StreamInner>);
 
 impl Stream {
+    #[track_caller]
     pub(crate) fn create(event_loop: &LoopHandle, kind: HandleKind, flags: StreamFlags) -> Self {
         Self(event_loop.add(kind, |handle| StreamInner::new(handle, flags)))
     }
 
     /// Creates a stream for an accepted socket, which must be non-blocking and have no other owner.
+    #[track_caller]
     pub(crate) fn connected(event_loop: &LoopHandle, kind: HandleKind, fd: OwnedFd) -> Self {
         let stream = Self::create(event_loop, kind, SOCKET);
         stream.0.open(fd, READABLE | WRITABLE);
@@ -63,6 +66,7 @@ impl Stream {
     /// # Errors
     /// `ENOTSOCK` if `fd` is not a stream socket, `ENOTCONN` if it has no peer; any error of the system calls. An error
     /// closes the descriptor.
+    #[track_caller]
     pub fn from_fd(event_loop: &LoopHandle, fd: OwnedFd) -> Result<Self> {
         let failed = |errno| Error::new("open", errno);
         let kind = read::kind_of(fd.as_fd()).ok_or_else(|| failed(Errno::ENOTSOCK))?;
@@ -111,6 +115,7 @@ impl Stream {
     ///
     /// # Errors
     /// `EAGAIN` if no connection is waiting.
+    #[track_caller]
     pub fn accept(&self) -> Result<Self> {
         let _down = LAYER.down("Stream::accept", || Facts::of(self));
         self.0.accept()
