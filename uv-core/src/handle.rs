@@ -23,6 +23,7 @@ pub enum HandleKind {
     Check,
     Idle,
     Pipe,
+    Poll,
     Prepare,
     Process,
     Signal,

@@ -39,6 +39,7 @@ pub mod names;
 mod paused;
 mod phases;
 mod pipe;
+pub mod poll;
 mod poller;
 mod pool;
 pub mod process;

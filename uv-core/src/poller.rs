@@ -7,6 +7,7 @@ use crate::key::Key;
 use crate::layer::trace::Facts;
 use crate::layer::{FlagKind, Flags};
 use crate::sync::Waker;
+use crate::sys::epoll::{self, Bits, Change};
 use crate::sys::fork::Process;
 use crate::sys::signal::Withheld;
 use crate::{Errno, Error, LAYER, Result};
@@ -211,6 +212,39 @@ impl Poller {
     pub(crate) fn register_alarm(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         let _down = LAYER.down("epoll_ctl(2)", Facts::default);
         Ok(self.own_registry()?.register(&mut SourceFd(&fd.as_raw_fd()), ALARM, Interest::READABLE)?)
+    }
+
+    /// Watches `fd` without `EPOLLET`, or changes for what: an event is reported as long as the descriptor is ready.
+    pub(crate) fn watch_level(
+        &self,
+        fd: BorrowedFd<'_>,
+        change: Change,
+        events: Bits,
+        key: Key,
+    ) -> Result<(), Errno> {
+        self.control(change, fd, events, key.to_token().0 as u64)
+    }
+
+    /// Ends a [`watch_level`](Self::watch_level).
+    pub(crate) fn unwatch_level(&self, fd: BorrowedFd<'_>) {
+        // Fails only if the descriptor is not watched, which is the wanted state.
+        let _ = self.control(Change::Remove, fd, 0, 0);
+    }
+
+    /// Whether the kernel can watch this descriptor.
+    pub(crate) fn check_level(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        match self.control(Change::Add, fd, 0, 0) {
+            Ok(()) => self.unwatch_level(fd),
+            // Another handle of this loop watches it.
+            Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        Ok(())
+    }
+
+    fn control(&self, change: Change, fd: BorrowedFd<'_>, events: Bits, token: u64) -> Result<(), Errno> {
+        self.own_registry()?;
+        epoll::control(self.fd(), change, fd, events, token)
     }
 
     /// Stops watching. Needed only where the open file outlives the descriptor: closing its last descriptor also ends

@@ -13,6 +13,7 @@ pub(crate) mod clock;
 pub(crate) mod control;
 pub(crate) mod datagram;
 pub(crate) mod environment;
+pub(crate) mod epoll;
 pub(crate) mod fd;
 pub(crate) mod file;
 pub(crate) mod fork;
