@@ -29,6 +29,7 @@ pub enum HandleKind {
     Signal,
     Tcp,
     Timer,
+    Tty,
     Udp,
 }
 

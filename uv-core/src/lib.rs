@@ -57,6 +57,7 @@ mod sys;
 mod tcp;
 mod timer;
 mod traced;
+pub mod tty;
 pub mod udp;
 pub mod upcall;
 mod wake;

@@ -127,7 +127,7 @@ impl Pipe {
             return Err(failed(Errno::EINVAL));
         } else {
             let (readable, writable) = sys::fd::access_mode(fd.as_fd()).map_err(failed)?;
-            if stop_waiting(&fd).map_err(failed)? {
+            if sys::reopen::stop_waiting(&fd).map_err(failed)? {
                 self.inner().note_lent();
             }
             READABLE.when(readable) | WRITABLE.when(writable)
@@ -311,22 +311,6 @@ impl Pipe {
     fn inner(&self) -> &Rc<StreamInner> {
         &self.0.0
     }
-}
-
-/// Makes reads and writes non-blocking, with as little effect as possible on processes that share the open file.
-/// Returns whether the mode has to be restored.
-fn stop_waiting(fd: &OwnedFd) -> Result<bool, Errno> {
-    let raw = fd.as_raw_fd();
-    if !sys::reopen::has_mode(raw) {
-        return Ok(false);
-    }
-    let own = sys::reopen::reopen(raw, true);
-    if own.is_ok_and(|own| sys::reopen::replace(fd, &own).is_ok()) {
-        return Ok(false);
-    }
-    #[cfg(upcall_faults)]
-    crate::faults::reached(crate::faults::Branch::ModeLent);
-    sys::reopen::lend(fd.as_fd())
 }
 
 /// The path, if a socket file is there.

@@ -28,6 +28,11 @@ impl StreamInner {
         self.cold.with(|cold| cold.is_lent = true);
     }
 
+    /// Records that the stream is a terminal, whose mode the close restores.
+    pub(crate) fn note_terminal(&self) {
+        self.cold.with(|cold| cold.is_terminal = true);
+    }
+
     /// Returns an error if the handle has a descriptor already, or is closing.
     pub(crate) fn check_fresh(&self, op: &'static str) -> Result<()> {
         match self.fd.get() {
@@ -103,6 +108,9 @@ impl StreamInner {
     /// The second half of a close.
     pub(super) fn release(&self, cold: Option<&Cold>) {
         let Some(fd) = self.fd.get() else { return };
+        if cold.is_some_and(|cold| cold.is_terminal) {
+            sys::terminal::give_back(fd);
+        }
         if cold.is_some_and(|cold| cold.is_lent) {
             sys::reopen::give_back(fd);
         }

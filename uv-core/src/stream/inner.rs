@@ -61,6 +61,8 @@ pub(super) struct Cold {
     /// The open file, which other processes may share, was made non-blocking for this stream: the close restores its
     /// mode.
     pub(super) is_lent: bool,
+    /// A terminal, whose mode the close restores.
+    pub(super) is_terminal: bool,
     /// The socket file that the close removes.
     file: Option<SocketFile>,
     /// The target in errors of `listen` and `connect`.

@@ -31,6 +31,7 @@ pub(crate) mod slots;
 pub(crate) mod socket;
 pub(crate) mod spawn;
 mod stack;
+pub(crate) mod terminal;
 
 use crate::layer::trace::Facts;
 use crate::{Errno, LAYER};

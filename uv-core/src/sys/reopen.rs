@@ -124,6 +124,22 @@ pub(crate) fn reopen(fd: RawFd, nonblocking: bool) -> Result<OwnedFd, Errno> {
     Ok(opened)
 }
 
+/// Makes reads and writes non-blocking, with as little effect as possible on processes that share the open file.
+/// Returns whether the mode has to be restored with [`give_back`].
+pub(crate) fn stop_waiting(fd: &OwnedFd) -> Result<bool, Errno> {
+    let raw = fd.as_raw_fd();
+    if !has_mode(raw) {
+        return Ok(false);
+    }
+    let own = reopen(raw, true);
+    if own.is_ok_and(|own| replace(fd, &own).is_ok()) {
+        return Ok(false);
+    }
+    #[cfg(upcall_faults)]
+    crate::faults::reached(crate::faults::Branch::ModeLent);
+    lend(fd.as_fd())
+}
+
 /// Whether this is the slave side of a terminal. Opening the master side creates a new terminal each time.
 fn is_terminal(fd: RawFd) -> bool {
     let mut number: libc::c_uint = 0;
