@@ -8,7 +8,7 @@ use pty::{Pty, attributes, set_window_size};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -172,7 +172,7 @@ fn raw_keys_come_one_by_one_without_an_echo() {
     terminal.set_mode(Mode::Raw).expect("to set");
     let log = Log::new();
     let typed = collect(&terminal, &log);
-    let mut control = File::from(OwnedFd::from(pty.control));
+    let mut control = File::from(pty.control);
     // Ctrl-C is input too, and no signal.
     control.write_all(b"k\x03").expect("write");
     event_loop.until(|| *typed.borrow() == b"k\x03");
@@ -196,7 +196,7 @@ fn a_terminal_can_be_pulled_and_is_told_from_other_streams() {
     let terminal = Tty::open(&event_loop, pty.open(true, true)).expect("a terminal");
     let mut buffer = [0; 64];
     assert_eq!(errno(terminal.try_read(&mut buffer)), Errno::EAGAIN);
-    let mut control = File::from(OwnedFd::from(pty.control));
+    let mut control = File::from(pty.control);
     control.write_all(b"one\ntwo\n").expect("write");
     assert_eq!(terminal.try_read(&mut buffer), Ok(4), "a line at a time");
     assert_eq!(terminal.try_read(&mut buffer), Ok(4));

@@ -75,6 +75,7 @@ const UNREACHED: &[(Row, &str)] = &[
     (B(Branch::AcceptLosesPatience), IN_A_ROW),
     (B(Branch::ConnectGoesOnStill), "as in libuv: Linux keeps no EINPROGRESS in SO_ERROR"),
     (B(Branch::ReadStartFails), EPOLL),
+    (B(Branch::ReadableStartFails), EPOLL),
     (B(Branch::ReadInterruptedOften), IN_A_ROW),
     (B(Branch::InputFails), EPOLL),
     (B(Branch::WriteInterruptedOften), IN_A_ROW),
