@@ -130,6 +130,9 @@ pub(crate) const ALL: &[Entry] = &[
         "a connection that one of two loops accepts and closes; 40 at a time",
         "one connection",
     ),
+    solo("libuv/ping_udp1", 5_000, "a datagram that comes back; both ends in one loop", "one there and back"),
+    solo("libuv/udp_pummel_1v1", 5_000, "datagrams from one sender to one receiver", "one datagram sent"),
+    solo("libuv/udp_pummel_10v10", 5_000, "datagrams from ten senders to ten receivers", "one datagram sent"),
     solo("libuv/getaddrinfo", 500, "look-ups of localhost, ten at a time", "one look-up"),
     served(
         "tcp/echo-64",

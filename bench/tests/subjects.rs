@@ -37,6 +37,9 @@ const LIBUV: &[&str] = &[
     "pipe_pump1",
     "tcp4_pound_100",
     "tcp_multi_accept2",
+    "ping_udp1",
+    "udp_pummel_1v1",
+    "udp_pummel_10v10",
     "getaddrinfo",
 ];
 

@@ -1,7 +1,7 @@
 //! Programs without clients: so many operations, and one line of JSON about what they cost.
 
 use super::turns::Turns;
-use super::uv_loop::{pairs, phases, pound, processes, pummel, threads, timers};
+use super::uv_loop::{datagrams, pairs, phases, pound, processes, pummel, threads, timers};
 use crate::Result;
 use crate::floor::solo as floor;
 use rustix::time::{ClockId, clock_gettime};
@@ -40,6 +40,9 @@ pub(crate) const PER_MS: u64 = 1000;
 /// What `ping_pongs` sends, and the buffer of a pump: libuv's.
 pub(crate) const PING: &[u8] = b"PING\n";
 pub(crate) static PUMPED: [u8; 8192] = [b'.'; 8192];
+
+/// A datagram of the pummels, in the buffers that it is gathered from: libuv's.
+pub(crate) const DATAGRAM: [&[u8]; 5] = [b"RANG TANG ", b"DING DONG ", b"I AM A ", b"JAPANESE ", b"ROBOT"];
 
 /// Clients of a pound at a time.
 pub(crate) const POUNDERS: u64 = 100;
@@ -120,6 +123,9 @@ const PROGRAMS: &[Program] = &[
     at_once("libuv/pipe_pump1", 200_000, floor::pairs::pipe_pump, pairs::pipe_pump),
     at_once("libuv/tcp4_pound_100", 20_000, floor::pound::tcp4, pound::tcp4),
     at_once("libuv/tcp_multi_accept2", 20_000, floor::pound::multi_accept, pound::multi_accept),
+    at_once("libuv/ping_udp1", 100_000, floor::datagrams::ping, datagrams::ping),
+    at_once("libuv/udp_pummel_1v1", 200_000, floor::datagrams::pummel_1v1, datagrams::pummel_1v1),
+    at_once("libuv/udp_pummel_10v10", 200_000, floor::datagrams::pummel_10v10, datagrams::pummel_10v10),
     at_once("libuv/getaddrinfo", 10_000, floor::getaddrinfo, threads::getaddrinfo),
 ];
 

@@ -44,6 +44,11 @@ void bench_getaddrinfo(uint64_t operations);
 void bench_async_pummel(uint64_t operations);
 void bench_million_async(uint64_t operations);
 
+// datagrams.c
+void bench_ping_udp(uint64_t operations);
+void bench_udp_pummel_1v1(uint64_t operations);
+void bench_udp_pummel_10v10(uint64_t operations);
+
 // pairs.c
 void bench_ping_pongs(uint64_t operations);
 void bench_tcp_pump(uint64_t operations);

@@ -1,5 +1,6 @@
 //! The floors of benchmarks without a client: the bare system calls, done so many times.
 
+pub(crate) mod datagrams;
 pub(crate) mod pairs;
 pub(crate) mod pound;
 pub(crate) mod pummel;
