@@ -64,7 +64,13 @@ fn a_shutdown_takes_the_connections_that_wait_in_the_kernel_and_closes_then() {
             _ => shut_down(),
         }
         assert_eq!(log.count("server connection"), 0, "no upcall from a downcall");
+        let begun = event_loop.now();
         run_to_the_end(&event_loop, &env);
+        // The wait for memory, which lasts up to 5 s, is over when the kernel has no connection left.
+        assert!(
+            event_loop.now() - begun < Duration::from_secs(4),
+            "the server does not notice the end of the queue"
+        );
         assert_eq!(answered(waiting), 100, "{calls}");
         let log = log.take();
         assert_eq!(&log[log.len() - 2..], ["server close", "closed"]);
