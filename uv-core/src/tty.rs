@@ -90,7 +90,11 @@ impl Tty {
     /// Sets how the terminal treats input and output, for all processes that use it (`uv_tty_set_mode`).
     ///
     /// [`Mode::Normal`] is what the terminal was before this process changed it. The close restores it, and so does
-    /// dropping the loop; a program that ends otherwise calls [`reset_mode`].
+    /// dropping the loop; a program that ends otherwise calls [`reset_mode`]. A shell that has stopped the program and
+    /// continues it changes the mode too: watch [`Signal::SIGCONT`](crate::Signal::SIGCONT), and set it again.
+    ///
+    /// A process in the background is stopped by this call (SIGTTOU), as by any change of its terminal; the close and
+    /// [`reset_mode`] do not stop it.
     ///
     /// # Errors
     /// `EBADF` if the handle is closing; `EIO` if the other side is closed.

@@ -234,6 +234,15 @@ fn files_directories_and_closed_descriptors_are_typed_errors() {
     let own = unsafe_calls::borrow(event_loop.backend_fd());
     assert_eq!(errno(Poll::new(&event_loop, own)), Errno::EINVAL, "the loop's own");
     assert!(event_loop.handles().is_empty());
+    // A library that closes its descriptor too early breaks its promise, and the handle works on.
+    let (ours, _theirs) = UnixStream::pair().expect("a pair");
+    let early = Poll::new(&event_loop, unsafe_calls::borrow(ours.as_raw_fd())).expect("it is open");
+    early.start(READABLE, |_: &Poll, _| {}).expect("to start");
+    drop(ours);
+    // `ENOENT` if another test has a descriptor of this number by now.
+    let name = errno(early.start(WRITABLE, |_: &Poll, _| {})).name();
+    assert!(["EBADF", "ENOENT"].contains(&name), "{name}");
+    early.close();
     let watched = watched(&event_loop, READABLE);
     watched.poll.close();
     assert_eq!(errno(watched.poll.start(READABLE, |_: &Poll, _| {})), Errno::EINVAL);

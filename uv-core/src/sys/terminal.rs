@@ -80,6 +80,22 @@ fn set_attributes(fd: RawFd, attributes: &libc::termios) -> Result<(), Errno> {
     call("tcsetattr(3)", || check(unsafe { libc::tcsetattr(fd, libc::TCSANOW, attributes) }).map(drop))
 }
 
+/// Sets the attributes for a process that may be in the background: SIGTTOU would stop it there, at its end.
+fn restore(fd: RawFd, attributes: &libc::termios) -> Result<(), Errno> {
+    let (mut ttou, mut before) =
+        (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
+    // SAFETY: the first call makes the set, to which the second adds a signal that exists; the third reads it, and writes
+    // the mask of this thread, which the last one restores.
+    unsafe {
+        libc::sigemptyset(ttou.as_mut_ptr());
+        libc::sigaddset(ttou.as_mut_ptr(), libc::SIGTTOU);
+        libc::pthread_sigmask(libc::SIG_BLOCK, ttou.as_ptr(), before.as_mut_ptr());
+        let set = set_attributes(fd, attributes);
+        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+        set
+    }
+}
+
 /// The mode that was set by this descriptor.
 pub(crate) fn mode(fd: BorrowedFd<'_>) -> Mode {
     let number = fd.as_raw_fd();
@@ -137,16 +153,15 @@ pub(crate) fn give_back(fd: BorrowedFd<'_>) {
     if changed[at].by.is_empty() {
         let terminal = changed.swap_remove(at);
         // Fails for a terminal whose other side is closed, which has no mode any more.
-        let _ = set_attributes(number, &terminal.original);
+        let _ = restore(number, &terminal.original);
     }
 }
 
 /// Restores all terminals. Returns the first error; the others are restored nevertheless.
 pub(crate) fn reset_all() -> Result<(), Errno> {
     let terminals = std::mem::take(&mut *changed());
-    let reset = |terminal: &Changed| {
-        terminal.by.first().map_or(Ok(()), |(by, _)| set_attributes(*by, &terminal.original))
-    };
+    let reset =
+        |terminal: &Changed| terminal.by.first().map_or(Ok(()), |(by, _)| restore(*by, &terminal.original));
     let results: Vec<_> = terminals.iter().map(reset).collect();
     results.into_iter().collect()
 }
