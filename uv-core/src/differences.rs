@@ -6,6 +6,14 @@
 //!   reading starts again.
 //! - The loop polls a descriptor of each child process (pidfd) instead of handling SIGCHLD. If this process ignores SIGHUP,
 //!   as under `nohup`, so do its children.
+//! - A program may pull a stream's input: [`try_read`](crate::Stream::try_read) and
+//!   [`on_readable`](crate::upcall::StreamUpcall::on_readable). libuv only pushes.
+//! - A [`Poll`](crate::poll::Poll) owns its descriptor, or a share of it, until it has closed, and leaves its mode alone:
+//!   libuv is given a number and makes it non-blocking.
+//! - [`tty::reset_mode`](crate::tty::reset_mode) forgets the modes that it has reset, so that they can be set again. A mode
+//!   is set at once: libuv waits until the terminal's output is sent, which may block the loop.
+//! - Idle time costs no further poll, unless the events that have waited are to be counted:
+//!   [`metrics::Detail`](crate::metrics::Detail). [`why_alive`](crate::LoopHandle::why_alive) also names requests.
 //! - Wake-ups from other threads are queued by handle; the loop does not scan all its async handles.
 //! - A panic in a callback unwinds out of [`run`](crate::LoopHandle::run). Events, completions and closes that were not yet
 //!   reported are kept for the next run.
@@ -29,5 +37,5 @@
 //! - A stream sends a part of a file from its write queue, by sendfile(2) on the loop's thread, at the peer's pace.
 //!   `uv_fs_sendfile` blocks a thread of the pool.
 //!
-//! Not supported: terminal modes, and file system requests other than those of
+//! Not supported: file system requests other than those of
 //! [`file`](crate::file).
