@@ -329,11 +329,12 @@ fn write(from: &Stream, writes: &Writes, sent: &Cell<u64>, passed: Option<&RefCe
 fn finish(world: &World, from: &Stream, writes: &Writes, reader: &Reader) -> std::result::Result<(), String> {
     reader.is_over.set(true);
     let to = &reader.stream;
-    if !to.is_closing() && reader.mode.get() != Mode::Stopped {
+    // A stream that is pulled stays so: what it was told of and has left is told again.
+    if !to.is_closing() && reader.mode.get() == Mode::Read {
         to.read_stop();
         reader.mode.set(Mode::Stopped);
     }
-    if !to.is_closing() && !reader.has_ended.get() {
+    if !to.is_closing() && !reader.has_ended.get() && reader.mode.get() == Mode::Stopped {
         reader.start();
     }
     let is_read = || reader.has_ended.get() || to.is_closing();
