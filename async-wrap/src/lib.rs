@@ -27,6 +27,7 @@ mod stream;
 mod task;
 mod ticks;
 mod timers;
+mod udp;
 pub mod upcall;
 
 pub use environment::{Environment, OwnedEnvironment};
@@ -38,6 +39,7 @@ pub use provider::Provider;
 pub use resource::AsyncResource;
 pub use stream::AsyncStream;
 pub use timers::{Heard, Timeout};
+pub use udp::AsyncUdp;
 pub use upcall::AsyncHook;
 pub use uv_core::layer;
 pub use {tcp_wrap, uv_core};

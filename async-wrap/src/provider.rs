@@ -31,6 +31,7 @@ pub enum Provider {
     TickObject,
     Timeout,
     TtyWrap,
+    UdpSendWrap,
     UdpWrap,
     WriteWrap,
     /// A resource type of the program, by its name (`new AsyncResource(type)`): `Provider::Custom(&"DBQUERY")`. It is a
@@ -65,6 +66,7 @@ impl Provider {
             Self::TickObject => "TickObject",
             Self::Timeout => "Timeout",
             Self::TtyWrap => "TTYWRAP",
+            Self::UdpSendWrap => "UDPSENDWRAP",
             Self::UdpWrap => "UDPWRAP",
             Self::WriteWrap => "WRITEWRAP",
             Self::Custom(name) => name,

@@ -2,9 +2,11 @@
 //! `AsyncWrap::MakeCallback`, Node's `src/async_wrap.cc`.
 
 use crate::layer::trace::Facts;
-use crate::upcall::{OnConnection, OnStream};
-use crate::{AsyncContext, AsyncId, AsyncStream, LAYER, Provider};
-use tcp_wrap::StreamWrap;
+use crate::upcall::{OnConnection, OnStream, OnUdp};
+use crate::{AsyncContext, AsyncId, AsyncStream, AsyncUdp, LAYER, Provider};
+use std::net::SocketAddr;
+use tcp_wrap::{StreamWrap, UdpWrap};
+use uv_core::udp::Envelope;
 use uv_core::{Error, Result};
 
 /// The tower of a connection.
@@ -140,5 +142,61 @@ impl<H: OnConnection> tcp_wrap::upcall::OnConnection for Listening<H> {
     fn on_close(&mut self, _: &StreamWrap) {
         self.call("OnConnection::on_close", |handler, server| handler.on_close(server));
         self.server.environment().emit_destroy(self.server.async_id());
+    }
+}
+
+/// The tower of a socket of datagrams.
+pub(crate) struct ScopedUdp<H> {
+    udp: AsyncUdp,
+    handler: H,
+}
+
+impl<H: OnUdp> ScopedUdp<H> {
+    pub(crate) const fn new(udp: AsyncUdp, handler: H) -> Self {
+        Self { udp, handler }
+    }
+
+    /// Calls the handler in the socket's context.
+    fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H, &AsyncUdp)) {
+        let Self { udp, handler } = self;
+        udp.environment().make_callback(udp.context(), || {
+            let _up = LAYER.up(name, Facts::default);
+            callback(handler, udp);
+        });
+    }
+}
+
+impl<H: OnUdp> tcp_wrap::upcall::OnUdp for ScopedUdp<H> {
+    fn on_receive(&mut self, _: &UdpWrap, data: &[u8], envelope: &Envelope) {
+        self.call("OnUdp::on_receive", |handler, udp| handler.on_receive(udp, data, envelope));
+    }
+
+    fn on_send(&mut self, _: &UdpWrap, result: Result<()>) {
+        let request = self.udp.pop_send();
+        if request == AsyncId::NONE {
+            // A request made below this layer has no id.
+            return self.call("OnUdp::on_send", |handler, udp| handler.on_send(udp, result));
+        }
+        let Self { udp, handler } = self;
+        let env = udp.environment();
+        let context = AsyncContext::new(request, udp.async_id(), Provider::UdpSendWrap);
+        env.make_callback(context, || {
+            let _gone = env.destroy_at_end(request);
+            let _up = LAYER.up("OnUdp::on_send", Facts::default);
+            handler.on_send(udp, result);
+        });
+    }
+
+    fn on_error(&mut self, _: &UdpWrap, error: Error, to: Option<SocketAddr>) {
+        self.call("OnUdp::on_error", |handler, udp| handler.on_error(udp, error, to));
+    }
+
+    fn on_notify(&mut self, _: &UdpWrap) {
+        self.call("OnUdp::on_notify", |handler, udp| handler.on_notify(udp));
+    }
+
+    fn on_close(&mut self, _: &UdpWrap) {
+        self.call("OnUdp::on_close", |handler, udp| handler.on_close(udp));
+        self.udp.environment().emit_destroy(self.udp.async_id());
     }
 }

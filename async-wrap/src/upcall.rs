@@ -1,6 +1,8 @@
 //! The upcalls of this layer: those of `tcp-wrap`, each inside a callback scope, and async hooks.
 
-use crate::{AsyncId, AsyncStream, Provider};
+use crate::{AsyncId, AsyncStream, AsyncUdp, Provider};
+use std::net::SocketAddr;
+use uv_core::udp::Envelope;
 use uv_core::{Error, Result};
 
 /// The handler of a listening stream. Mirrors `ConnectionWrap::OnConnection`. Its calls run in the server's context.
@@ -83,6 +85,35 @@ pub trait OnStream {
     /// The stream is closed. No call follows.
     fn on_close(&mut self, stream: &AsyncStream) {
         let _ = stream;
+    }
+}
+
+/// The handler of a socket of datagrams, whose calls run inside callback scopes. Mirrors the `onmessage`, `onerror` and
+/// `oncomplete` of Node's wraps.
+pub trait OnUdp {
+    /// A datagram arrived (`OnRecv`). `data` is valid only during the call.
+    fn on_receive(&mut self, udp: &AsyncUdp, data: &[u8], envelope: &Envelope);
+
+    /// The oldest unreported datagram was sent, or not (`SendWrap.oncomplete`). Called once for each send, in order.
+    fn on_send(&mut self, udp: &AsyncUdp, result: Result<()>) {
+        let _ = (udp, result);
+    }
+
+    /// An earlier datagram did not arrive, or receiving failed: see [`UdpUpcall::on_error`].
+    ///
+    /// [`UdpUpcall::on_error`]: uv_core::upcall::UdpUpcall::on_error
+    fn on_error(&mut self, udp: &AsyncUdp, error: Error, to: Option<SocketAddr>) {
+        let _ = (udp, error, to);
+    }
+
+    /// The answer to [`notify`](crate::AsyncUdp::notify).
+    fn on_notify(&mut self, udp: &AsyncUdp) {
+        let _ = udp;
+    }
+
+    /// The socket is closed. No call follows.
+    fn on_close(&mut self, udp: &AsyncUdp) {
+        let _ = udp;
     }
 }
 

@@ -301,6 +301,7 @@ fn providers_bear_the_names_of_node() {
         (Provider::TickObject, "TickObject"),
         (Provider::Timeout, "Timeout"),
         (Provider::TtyWrap, "TTYWRAP"),
+        (Provider::UdpSendWrap, "UDPSENDWRAP"),
         (Provider::UdpWrap, "UDPWRAP"),
         (Provider::WriteWrap, "WRITEWRAP"),
         (Provider::Custom(&"DBQUERY"), "DBQUERY"),

@@ -40,6 +40,18 @@ pub enum ErrorCode {
     /// A host has several addresses, and the connects to all of them have failed (`AggregateError`): see
     /// [`Error::attempts`].
     AllAttemptsFailed,
+    /// `bind` of a socket that is bound (`ERR_SOCKET_ALREADY_BOUND`).
+    AlreadyBound,
+    /// Port 0 as a destination (`ERR_SOCKET_BAD_PORT`).
+    BadPort,
+    /// The size of a socket's buffer cannot be read or set (`ERR_SOCKET_BUFFER_SIZE`).
+    BufferSize,
+    /// A socket of datagrams has a peer (`ERR_SOCKET_DGRAM_IS_CONNECTED`).
+    IsConnected,
+    /// A socket of datagrams has no peer (`ERR_SOCKET_DGRAM_NOT_CONNECTED`).
+    NotConnected,
+    /// A socket of datagrams is closed (`ERR_SOCKET_DGRAM_NOT_RUNNING`).
+    NotRunning,
 }
 
 /// The step in which a server failed.
@@ -197,11 +209,17 @@ impl From<Error> for io::Error {
             (Repr::Attempts(attempts), _) => {
                 attempts.errors.first().map_or(io::ErrorKind::Other, |error| Self::from(error.clone()).kind())
             }
-            (_, ErrorCode::SocketClosed | ErrorCode::SocketClosedBeforeConnection) => {
-                io::ErrorKind::NotConnected
-            }
+            (
+                _,
+                ErrorCode::SocketClosed
+                | ErrorCode::SocketClosedBeforeConnection
+                | ErrorCode::NotConnected
+                | ErrorCode::NotRunning,
+            ) => io::ErrorKind::NotConnected,
             (_, ErrorCode::WriteAfterEnd | ErrorCode::EndedByPeer) => io::ErrorKind::BrokenPipe,
-            (_, ErrorCode::InvalidArgument | ErrorCode::InvalidHandleType) => io::ErrorKind::InvalidInput,
+            (_, ErrorCode::InvalidArgument | ErrorCode::InvalidHandleType | ErrorCode::BadPort) => {
+                io::ErrorKind::InvalidInput
+            }
             (_, ErrorCode::IpBlocked) => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::Other,
         };

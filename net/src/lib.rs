@@ -2,7 +2,7 @@
 //!
 //! # Modules
 //!
-//! The module [`upcall`] has the handlers of servers and sockets, [`names`] how host names are looked up, [`admission`]
+//! The module [`upcall`] has the handlers of servers and sockets, [`udp`] has sockets of datagrams, [`names`] how host names are looked up, [`admission`]
 //! decides which connections a server takes, [`abort`] ends connects and servers, [`source`] has the trait through which a
 //! cluster's workers listen, and [`differences`] the differences from Node.
 //!
@@ -33,6 +33,7 @@ pub mod source;
 mod state;
 mod timeout;
 mod tower;
+pub mod udp;
 pub mod upcall;
 
 pub use address::Address;

@@ -1,5 +1,6 @@
 //! The upcalls of this layer: the events of servers and sockets.
 
+use crate::udp::{Envelope, UdpSocket};
 use crate::{Dropped, Error, Result, Server, Socket};
 use std::net::SocketAddr;
 
@@ -113,5 +114,37 @@ pub trait SocketHandler {
     /// The socket is closed ('close'). No call follows.
     fn on_close(&mut self, socket: &Socket, had_error: bool) {
         let _ = (socket, had_error);
+    }
+}
+
+/// The handler of a socket of datagrams. Mirrors the events of `dgram.Socket`.
+pub trait UdpHandler {
+    /// A datagram arrived ('message'). `data` is valid only during the call; the envelope has what Node calls `rinfo`.
+    fn on_message(&mut self, socket: &UdpSocket, data: &[u8], envelope: &Envelope);
+
+    /// The socket is bound and receives ('listening').
+    fn on_listening(&mut self, socket: &UdpSocket) {
+        let _ = socket;
+    }
+
+    /// The socket has its peer ('connect').
+    fn on_connect(&mut self, socket: &UdpSocket) {
+        let _ = socket;
+    }
+
+    /// An earlier datagram did not arrive, or receiving failed ('error'). The socket works on.
+    fn on_error(&mut self, socket: &UdpSocket, error: Error) {
+        let _ = (socket, error);
+    }
+
+    /// The socket is closed ('close'). No call follows.
+    fn on_close(&mut self, socket: &UdpSocket) {
+        let _ = socket;
+    }
+}
+
+impl<F: FnMut(&UdpSocket, &[u8], &Envelope)> UdpHandler for F {
+    fn on_message(&mut self, socket: &UdpSocket, data: &[u8], envelope: &Envelope) {
+        self(socket, data, envelope);
     }
 }

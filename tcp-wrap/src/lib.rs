@@ -15,11 +15,13 @@ mod pipe_wrap;
 mod stream_wrap;
 mod tcp_wrap;
 mod tower;
+mod udp_wrap;
 pub mod upcall;
 
 pub use pipe_wrap::PipeWrap;
 pub use stream_wrap::{StreamWrap, Written};
 pub use tcp_wrap::TcpWrap;
+pub use udp_wrap::UdpWrap;
 pub use uv_core;
 
 /// The target of this layer's log records: see [`uv_core::layer::trace`].

@@ -3,10 +3,12 @@
 //! Each tower holds its wrap, so that it can pass a reference to the layer above: eight bytes, and no reference counting
 //! in a call. Wrap and tower form a reference cycle, which the loop breaks at the close by dropping the tower.
 
-use crate::upcall::{OnConnection, OnStream};
-use crate::{LAYER, StreamWrap};
+use crate::upcall::{OnConnection, OnStream, OnUdp};
+use crate::{LAYER, StreamWrap, UdpWrap};
+use std::net::SocketAddr;
 use uv_core::layer::trace::Facts;
-use uv_core::upcall::{AcceptUpcall, StreamUpcall};
+use uv_core::udp::{Envelope, Udp};
+use uv_core::upcall::{AcceptUpcall, StreamUpcall, UdpUpcall};
 use uv_core::{Error, Result, Stream};
 
 /// The tower of a connection.
@@ -115,5 +117,48 @@ impl<H: OnConnection> AcceptUpcall for ListenTower<H> {
     fn on_close(&mut self, _: &Stream) {
         let _up = LAYER.up("OnConnection::on_close", Facts::default);
         self.handler.on_close(&self.listener);
+    }
+}
+
+/// The tower of a socket of datagrams.
+pub(crate) struct UdpTower<H> {
+    wrap: UdpWrap,
+    handler: H,
+}
+
+impl<H: OnUdp> UdpTower<H> {
+    pub(crate) const fn new(wrap: UdpWrap, handler: H) -> Self {
+        Self { wrap, handler }
+    }
+
+    /// Calls the layer above and traces the call.
+    #[inline]
+    #[track_caller]
+    fn up(&mut self, name: &'static str, call: impl FnOnce(&mut H, &UdpWrap)) {
+        let _up = LAYER.up(name, Facts::default);
+        call(&mut self.handler, &self.wrap);
+    }
+}
+
+impl<H: OnUdp> UdpUpcall for UdpTower<H> {
+    fn on_receive(&mut self, _: &Udp, data: &[u8], envelope: &Envelope) {
+        let _up = LAYER.up("OnUdp::on_receive", || Facts::default().bytes(data.len()));
+        self.handler.on_receive(&self.wrap, data, envelope);
+    }
+
+    fn on_send(&mut self, _: &Udp, result: Result<()>) {
+        self.up("OnUdp::on_send", |handler, wrap| handler.on_send(wrap, result));
+    }
+
+    fn on_error(&mut self, _: &Udp, error: Error, to: Option<SocketAddr>) {
+        self.up("OnUdp::on_error", |handler, wrap| handler.on_error(wrap, error, to));
+    }
+
+    fn on_notify(&mut self, _: &Udp) {
+        self.up("OnUdp::on_notify", |handler, wrap| handler.on_notify(wrap));
+    }
+
+    fn on_close(&mut self, _: &Udp) {
+        self.up("OnUdp::on_close", |handler, wrap| handler.on_close(wrap));
     }
 }

@@ -1,6 +1,8 @@
-//! The upcalls of this layer: accepted connections, and the events of a stream.
+//! The upcalls of this layer: accepted connections, the events of a stream, and those of a socket of datagrams.
 
-use crate::StreamWrap;
+use crate::{StreamWrap, UdpWrap};
+use std::net::SocketAddr;
+use uv_core::udp::Envelope;
 use uv_core::{Error, Result};
 
 /// The handler of a listening wrap. Mirrors `ConnectionWrap::OnConnection`.
@@ -78,5 +80,34 @@ pub trait OnStream {
     /// The wrap is closed. No call follows.
     fn on_close(&mut self, stream: &StreamWrap) {
         let _ = stream;
+    }
+}
+
+/// The handler of a socket of datagrams. Mirrors `UDPListener`, and the `onmessage`, `onerror` and `oncomplete` of Node's
+/// wraps.
+pub trait OnUdp {
+    /// A datagram arrived (`OnRecv`). `data` is valid only during the call.
+    fn on_receive(&mut self, udp: &UdpWrap, data: &[u8], envelope: &Envelope);
+
+    /// The oldest unreported datagram was sent, or not (`SendWrap.oncomplete`). Called once for each send, in order.
+    fn on_send(&mut self, udp: &UdpWrap, result: Result<()>) {
+        let _ = (udp, result);
+    }
+
+    /// An earlier datagram did not arrive, or receiving failed: see [`UdpUpcall::on_error`].
+    ///
+    /// [`UdpUpcall::on_error`]: uv_core::upcall::UdpUpcall::on_error
+    fn on_error(&mut self, udp: &UdpWrap, error: Error, to: Option<SocketAddr>) {
+        let _ = (udp, error, to);
+    }
+
+    /// The answer to [`UdpWrap::notify`].
+    fn on_notify(&mut self, udp: &UdpWrap) {
+        let _ = udp;
+    }
+
+    /// The wrap is closed. No call follows.
+    fn on_close(&mut self, udp: &UdpWrap) {
+        let _ = udp;
     }
 }

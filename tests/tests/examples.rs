@@ -34,6 +34,7 @@ const SERVED: &[Served] = &[
     ("net", "chat", heard_by_the_others),
     ("net", "echo", echoed),
     ("net", "guard", limited),
+    ("net", "udp_echo", echoed_datagrams),
     ("tcp-wrap", "shout", shouted),
     ("uv-core", "echo", echoed),
     ("uv-core", "udp_echo", echoed_datagrams),

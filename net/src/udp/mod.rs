@@ -1,0 +1,366 @@
+//! Sockets of datagrams. Mirrors `dgram.Socket`, Node's `lib/dgram.js`.
+
+mod options;
+mod settings;
+mod tower;
+
+use crate::upcall::UdpHandler;
+use crate::{Error, ErrorCode, LAYER, Result};
+use async_wrap::layer::trace::Facts;
+use async_wrap::layer::{FlagCell, FlagKind, Flags};
+use async_wrap::{AsyncId, AsyncUdp, Environment};
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::IoSlice;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use tower::Tower;
+
+pub use crate::uv_core::udp::{Ecn, Envelope, Interface, SendOptions};
+pub use options::UdpSocketOptions;
+
+/// A socket of datagrams (`dgram.Socket`). Clones share it. It belongs to the loop until it is closed.
+///
+/// As in Node, it receives from `bind` on; a send or a connect of an unbound socket binds it.
+///
+/// ```
+/// use net::async_wrap::Environment;
+/// use net::udp::{Envelope, UdpSocket, UdpSocketOptions};
+///
+/// let env = Environment::with_new_loop()?;
+/// let server = UdpSocket::new_with(&env, UdpSocketOptions::v4(), |server, data, envelope: &Envelope| {
+///     server.send_to(data.to_vec(), envelope.from).expect("it is open");
+/// });
+/// server.bind(([127, 0, 0, 1], 0).into())?;
+/// let echo = server.clone();
+/// let client = UdpSocket::new_with(&env, UdpSocketOptions::v4(), move |client, data, _: &Envelope| {
+///     assert_eq!(data, b"hello");
+///     let _ = (client.close(), echo.close());
+/// });
+/// client.send_to("hello", server.address()?)?;
+/// env.run_to_end()?;
+/// # Ok::<(), net::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct UdpSocket(Rc<Inner>);
+
+struct Inner {
+    udp: AsyncUdp,
+    options: UdpSocketOptions,
+    flags: FlagCell<Kind>,
+    /// The callbacks of the sends that are not reported yet, oldest first.
+    sends: RefCell<VecDeque<Option<OnSent>>>,
+}
+
+type OnSent = Box<dyn FnOnce(&UdpSocket, Result<()>)>;
+
+#[derive(Clone, Copy, Debug)]
+struct Kind;
+
+impl FlagKind for Kind {
+    type Bits = u8;
+}
+
+const BOUND: Flags<Kind> = Flags::bit(0);
+const CONNECTED: Flags<Kind> = Flags::bit(1);
+const CLOSED: Flags<Kind> = Flags::bit(2);
+/// An `on_listening` is pending.
+const LISTENING_DUE: Flags<Kind> = Flags::bit(3);
+/// An `on_connect` is pending.
+const CONNECT_DUE: Flags<Kind> = Flags::bit(4);
+
+impl UdpSocket {
+    /// Creates a socket (`dgram.createSocket`). It has no descriptor yet.
+    #[must_use]
+    pub fn new(env: &Environment, options: UdpSocketOptions, handler: impl UdpHandler + 'static) -> Self {
+        let socket = Self(Rc::new(Inner {
+            udp: AsyncUdp::new(env),
+            options,
+            flags: FlagCell::new(Flags::NONE),
+            sends: RefCell::default(),
+        }));
+        socket.0.udp.handle().set_batch(options.batch);
+        socket.0.udp.set_handler(Tower::new(socket.clone(), handler));
+        socket
+    }
+
+    /// Like [`new`](Self::new), with a closure for [`UdpHandler::on_message`].
+    #[must_use]
+    pub fn new_with(
+        env: &Environment,
+        options: UdpSocketOptions,
+        on_message: impl FnMut(&Self, &[u8], &Envelope) + 'static,
+    ) -> Self {
+        Self::new(env, options, on_message)
+    }
+
+    /// Creates a socket over a UDP socket that is bound already (`bind({ fd })`). It receives; `on_listening` follows.
+    ///
+    /// # Errors
+    /// `ENOTSOCK` or `EPROTOTYPE` if `fd` is not a UDP socket. An error closes the descriptor.
+    pub fn from_fd(
+        env: &Environment,
+        fd: OwnedFd,
+        options: UdpSocketOptions,
+        handler: impl UdpHandler + 'static,
+    ) -> Result<Self> {
+        let socket = Self::new(env, options, handler);
+        let opened = socket.0.udp.open(fd).map_err(Error::from).and_then(|()| socket.listen());
+        if let Err(error) = opened {
+            let _ = socket.close();
+            return Err(error);
+        }
+        if socket.0.udp.peer_addr().is_ok() {
+            socket.0.flags.set(CONNECTED);
+        }
+        Ok(socket)
+    }
+
+    /// Binds the socket and starts to receive; `on_listening` follows. With port 0 the kernel chooses a port.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyBound`], [`ErrorCode::NotRunning`] after `close`; any error of the system, after which the
+    /// socket may be bound again.
+    pub fn bind(&self, addr: SocketAddr) -> Result<()> {
+        let _down = LAYER.down("UdpSocket::bind", || self.facts());
+        self.check_running()?;
+        if self.0.flags.has(BOUND) {
+            return Err(Error::new(ErrorCode::AlreadyBound, "the socket is bound already"));
+        }
+        self.0.udp.bind(addr, &self.0.options.to_bind())?;
+        self.listen()
+    }
+
+    /// Receives from now on.
+    fn listen(&self) -> Result<()> {
+        self.0.flags.set(BOUND);
+        self.0.options.apply(self.0.udp.handle())?;
+        self.0.udp.receive_start()?;
+        self.0.flags.set(LISTENING_DUE);
+        self.0.udp.notify();
+        Ok(())
+    }
+
+    /// Binds an unbound socket to a port of the kernel's choice.
+    fn bind_if_unbound(&self) -> Result<()> {
+        if self.0.flags.has(BOUND) {
+            return Ok(());
+        }
+        let any = if self.0.options.is_ipv6 {
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
+        } else {
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
+        };
+        self.bind(any)
+    }
+
+    /// Sets the peer: the socket sends to it and receives from it alone. `on_connect` follows.
+    ///
+    /// # Errors
+    /// [`ErrorCode::IsConnected`] with a peer, [`ErrorCode::BadPort`] for port 0, [`ErrorCode::NotRunning`] after
+    /// `close`, [`ErrorCode::InvalidArgument`] for an IPv6 address and a socket of IPv4; any error of the system.
+    pub fn connect(&self, addr: SocketAddr) -> Result<()> {
+        let _down = LAYER.down("UdpSocket::connect", || self.facts());
+        self.check_running()?;
+        self.check_destination(addr)?;
+        if self.0.flags.has(CONNECTED) {
+            return Err(is_connected());
+        }
+        self.bind_if_unbound()?;
+        self.0.udp.connect(addr)?;
+        self.0.flags.set(CONNECTED | CONNECT_DUE);
+        self.0.udp.notify();
+        Ok(())
+    }
+
+    /// Removes the peer.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] without a peer.
+    pub fn disconnect(&self) -> Result<()> {
+        let _down = LAYER.down("UdpSocket::disconnect", || self.facts());
+        self.check_connected()?;
+        self.0.flags.clear(CONNECTED | CONNECT_DUE);
+        Ok(self.0.udp.disconnect()?)
+    }
+
+    /// Sends a datagram to the peer. An error that is known later is lost, as in Node without a callback.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] without a peer, [`ErrorCode::NotRunning`] after `close`.
+    pub fn send(&self, data: impl Into<Bytes>) -> Result<()> {
+        self.send_bytes(data.into(), &SendOptions::default(), None)
+    }
+
+    /// Sends a datagram to `addr`. An error that is known later is lost, as in Node without a callback.
+    ///
+    /// # Errors
+    /// [`ErrorCode::IsConnected`] with a peer, [`ErrorCode::BadPort`] for port 0, [`ErrorCode::NotRunning`] after
+    /// `close`, [`ErrorCode::InvalidArgument`] for an IPv6 address and a socket of IPv4; any error of binding the socket.
+    pub fn send_to(&self, data: impl Into<Bytes>, addr: SocketAddr) -> Result<()> {
+        self.send_bytes(data.into(), &SendOptions::to(addr), None)
+    }
+
+    /// Sends a datagram, or several of one buffer, and calls `on_sent` with the result, never inside this call.
+    ///
+    /// # Errors
+    /// As for `send` and `send_to`. `on_sent` is not called then.
+    pub fn send_with(
+        &self,
+        data: impl Into<Bytes>,
+        options: &SendOptions,
+        on_sent: impl FnOnce(&Self, Result<()>) + 'static,
+    ) -> Result<()> {
+        self.send_bytes(data.into(), options, Some(Box::new(on_sent)))
+    }
+
+    /// Sends a copy of `data`, gathered from several buffers, without an allocation in the steady state. An error that is
+    /// known later is lost.
+    ///
+    /// # Errors
+    /// As for `send` and `send_to`.
+    pub fn send_copy(&self, data: &[IoSlice<'_>], options: &SendOptions) -> Result<()> {
+        let _down = LAYER.down("UdpSocket::send_copy", || self.facts());
+        self.check_send(options)?;
+        self.0.udp.send_copy(data, options)?;
+        self.0.sends.borrow_mut().push_back(None);
+        Ok(())
+    }
+
+    fn send_bytes(&self, data: Bytes, options: &SendOptions, on_sent: Option<OnSent>) -> Result<()> {
+        let _down = LAYER.down("UdpSocket::send_bytes", || self.facts().bytes(data.len()));
+        self.check_send(options)?;
+        self.0.udp.send(data, options)?;
+        self.0.sends.borrow_mut().push_back(on_sent);
+        Ok(())
+    }
+
+    fn check_send(&self, options: &SendOptions) -> Result<()> {
+        self.check_running()?;
+        match (options.to, self.0.flags.has(CONNECTED)) {
+            (Some(_), true) => return Err(is_connected()),
+            (None, false) => return Err(not_connected()),
+            (Some(to), _) => self.check_destination(to)?,
+            (None, true) => {}
+        }
+        self.bind_if_unbound()
+    }
+
+    fn check_destination(&self, addr: SocketAddr) -> Result<()> {
+        if addr.port() == 0 {
+            return Err(Error::new(ErrorCode::BadPort, "port 0 is no destination"));
+        }
+        if addr.is_ipv6() && !self.0.options.is_ipv6 {
+            return Err(Error::new(ErrorCode::InvalidArgument, "an IPv6 address, and a socket of IPv4"));
+        }
+        Ok(())
+    }
+
+    /// The socket's own address.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotRunning`] after `close`, `EBADF` before the socket is bound.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.check_running()?;
+        Ok(self.0.udp.local_addr()?)
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotConnected`] without a peer, [`ErrorCode::NotRunning`] after `close`.
+    pub fn remote_address(&self) -> Result<SocketAddr> {
+        self.check_connected()?;
+        Ok(self.0.udp.peer_addr()?)
+    }
+
+    /// Closes the socket: what is queued is sent, or reported as cancelled, and `on_close` follows.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotRunning`] after `close`.
+    pub fn close(&self) -> Result<()> {
+        let _down = LAYER.down("UdpSocket::close", || self.facts());
+        self.check_running()?;
+        self.0.flags.set(CLOSED);
+        self.0.udp.close();
+        Ok(())
+    }
+
+    /// Whether `close` was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.flags.has(CLOSED)
+    }
+
+    /// Lets the socket keep its loop alive (`ref`). Default.
+    pub fn ref_(&self) {
+        self.0.udp.ref_();
+    }
+
+    /// Lets the loop end although the socket is bound (`unref`).
+    pub fn unref(&self) {
+        self.0.udp.unref();
+    }
+
+    /// Datagrams that the kernel has not taken yet (`getSendQueueCount`).
+    #[must_use]
+    pub fn send_queue_count(&self) -> usize {
+        self.0.udp.handle().send_queue_count()
+    }
+
+    /// Their bytes (`getSendQueueSize`).
+    #[must_use]
+    pub fn send_queue_size(&self) -> usize {
+        self.0.udp.handle().send_queue_size()
+    }
+
+    /// The environment.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        self.0.udp.environment()
+    }
+
+    /// The async id of the socket (`UDPWRAP`).
+    #[must_use]
+    pub fn async_id(&self) -> AsyncId {
+        self.0.udp.async_id()
+    }
+
+    fn check_running(&self) -> Result<()> {
+        if self.0.flags.has(CLOSED) || self.0.udp.is_closing() {
+            return Err(Error::new(ErrorCode::NotRunning, "the socket is closed"));
+        }
+        Ok(())
+    }
+
+    fn check_connected(&self) -> Result<()> {
+        self.check_running()?;
+        if self.0.flags.has(CONNECTED) { Ok(()) } else { Err(not_connected()) }
+    }
+
+    /// The socket's facts for a trace record.
+    fn facts(&self) -> Facts {
+        self.0.udp.context().facts()
+    }
+}
+
+const fn is_connected() -> Error {
+    Error::new(ErrorCode::IsConnected, "the socket has a peer")
+}
+
+const fn not_connected() -> Error {
+    Error::new(ErrorCode::NotConnected, "the socket has no peer")
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UdpSocket")
+            .field("udp", &self.0.udp)
+            .field("bound", &self.0.flags.has(BOUND))
+            .field("connected", &self.0.flags.has(CONNECTED))
+            .finish_non_exhaustive()
+    }
+}
