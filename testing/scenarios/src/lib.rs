@@ -69,6 +69,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "core/calls", run: core::watchers::calls_from_elsewhere },
     Scenario { name: "core/signals", run: core::watchers::signals },
     Scenario { name: "core/misuse", run: core::wrong_calls },
+    Scenario { name: "core/datagrams", run: core::datagrams::datagrams },
     Scenario { name: "net/echo", run: net::echo },
     Scenario { name: "net/sockets-unix", run: net::sockets::unix },
     Scenario { name: "net/sockets-tcp", run: net::sockets::tcp },

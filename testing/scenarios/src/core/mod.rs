@@ -1,6 +1,7 @@
 //! Scenarios of `uv_core`: each request completes once and in order, and what is closed makes no further call.
 
 pub(crate) mod children;
+pub(crate) mod datagrams;
 pub(crate) mod descriptors;
 mod end;
 pub(crate) mod fate;
