@@ -78,6 +78,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "net/gates-unix", run: net::gates::unix },
     Scenario { name: "net/gates-tcp", run: net::gates::tcp },
     Scenario { name: "net/unusual", run: net::unusual::unusual },
+    Scenario { name: "net/datagrams", run: net::datagrams::datagrams },
     Scenario { name: "http/conversations", run: http::conversations },
     Scenario { name: "http/malformed", run: http::malformed },
     Scenario { name: "http/timeouts", run: http::timeouts },

@@ -1,6 +1,7 @@
 //! Scenarios of `net`, and of the hooks of `async-wrap` under it.
 
 pub(crate) mod connects;
+pub(crate) mod datagrams;
 mod echo;
 pub(crate) mod gates;
 mod hooks;
