@@ -137,6 +137,26 @@ fn what_is_sent_at_once_meets_an_earlier_error_and_goes_out() {
     event_loop.close_and_finish();
 }
 
+#[test]
+fn a_port_where_no_socket_receives_costs_other_destinations_nothing() {
+    let event_loop = test_loop();
+    let seen = Seen::default();
+    let (udp, _) = bound_with(&event_loop, &seen, &with_queue());
+    let ((outside, addr), closed) = (peer(), closed_udp_port());
+    let (dead, live) = (SendOptions::to(closed), SendOptions::to(addr));
+    for _ in 0..10 {
+        let many = [(&b"a"[..], live), (b"b", dead), (b"c", live), (b"d", dead), (b"e", live)];
+        assert_eq!(udp.try_send_many(&many), Ok(5));
+        for expected in ["a", "c", "e"] {
+            let mut buffer = [0; 8];
+            let count = outside.recv(&mut buffer).expect("a datagram");
+            assert_eq!(&buffer[..count], expected.as_bytes());
+        }
+        event_loop.turn();
+    }
+    event_loop.close_and_finish();
+}
+
 // libuv: udp_recv_cb_close_pollerr
 #[test]
 fn a_close_in_the_report_of_an_error_is_the_end() {

@@ -190,7 +190,7 @@ impl UdpInner {
             }
             _ => *suspect = None,
         }
-        if errno.raw() == libc::EIO
+        if refuses_segments(errno)
             && !self.has(SPLITS)
             && self.if_output(|out| out.head_has_segments()) == Some(true)
         {
@@ -230,7 +230,7 @@ impl UdpInner {
                     self.met_before(suspect);
                     return Ok(count);
                 }
-                Err(errno) if errno.raw() == libc::EIO && marks.segment.is_some() => self.set(SPLITS),
+                Err(errno) if refuses_segments(errno) && marks.segment.is_some() => self.set(SPLITS),
                 Err(errno) => suspect = Some(self.repeats_after(errno, suspect, options)?),
             }
         }
@@ -334,6 +334,12 @@ impl UdpInner {
         }
         self.opened("send")
     }
+}
+
+/// Whether the kernel cannot make several datagrams of one buffer: EIO without an offload of checksums, EINVAL of some
+/// drivers before Linux 6.2. If the datagram itself is wrong, its segments fail as well.
+fn refuses_segments(errno: Errno) -> bool {
+    matches!(errno.raw(), libc::EIO | libc::EINVAL)
 }
 
 fn total(data: &[IoSlice<'_>]) -> usize {
