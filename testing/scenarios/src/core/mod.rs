@@ -7,6 +7,7 @@ mod end;
 pub(crate) mod fate;
 pub(crate) mod file_io;
 pub(crate) mod files;
+pub(crate) mod lookups;
 mod misuse;
 pub(crate) mod poll;
 pub(crate) mod pool;

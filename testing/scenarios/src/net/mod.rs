@@ -5,6 +5,7 @@ pub(crate) mod datagrams;
 mod echo;
 pub(crate) mod gates;
 mod hooks;
+pub(crate) mod names;
 mod side;
 pub(crate) mod sockets;
 pub(crate) mod unusual;
