@@ -3,10 +3,11 @@
 use crate::held::Held;
 use crate::linger::Lingering;
 use crate::listening::Listening;
+use crate::names::Connecting;
 use crate::query::probe_after;
 use crate::state::{
     AWAITS_HANDLER, CLOSE_UNREPORTED, CONNECTING, DESTROY_SOON, DESTROYED, ENDED, FINISHED, HALF_OPEN,
-    HAS_HANDLER, NEED_DRAIN, NOTIFIED, PAUSED, PEER_ENDED, ReadyState, SocketInner,
+    HAS_HANDLER, NAMED, NEED_DRAIN, NOTIFIED, PAUSED, PEER_ENDED, ReadyState, SocketInner,
 };
 use crate::timeout::IdleTimeout;
 use crate::tower::{Discard, SocketTower};
@@ -354,6 +355,9 @@ impl Socket {
     /// # Errors
     /// `InvalidHandleType` for a Unix socket; any error of the system call.
     pub fn set_no_delay(&self, on: bool) -> Result<()> {
+        if self.0.has(NAMED) {
+            return Ok(Connecting::change(&self.0, |options| options.no_delay = on));
+        }
         Ok(self.tcp()?.set_nodelay(on)?)
     }
 
@@ -362,6 +366,9 @@ impl Socket {
     /// # Errors
     /// `InvalidHandleType` for a Unix socket; any error of the system calls.
     pub fn set_keep_alive(&self, idle: Option<Duration>) -> Result<()> {
+        if self.0.has(NAMED) {
+            return Ok(Connecting::change(&self.0, |options| options.keep_alive = idle));
+        }
         Ok(self.tcp()?.set_keepalive(idle.map(probe_after))?)
     }
 

@@ -92,6 +92,40 @@ fn an_answer_without_a_usable_address_destroys_the_socket_with_its_error() {
     assert_eq!(refuse(by(drop)), dropped);
 }
 
+// Node: test-net-connect-nodelay, test-net-connect-keepalive, test-net-socket-setnodelay
+#[test]
+fn options_that_are_set_during_the_look_up_hold_for_the_connection() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = serve_one(&env, ServerOptions::default(), greet);
+    let kept: Rc<Cell<Option<Answer>>> = Rc::default();
+    let keep = Rc::clone(&kept);
+    let later = Resolver::new(move |_, _, answer| keep.set(Some(answer)));
+    let options = ConnectOptions::host("host.test", port_of(&server).port()).resolver(later);
+    let socket = connect(
+        &env,
+        options,
+        Client::new(&log).on("connect", |socket| {
+            assert!(is_probing(socket), "the kernel's timer of the probes runs");
+        }),
+    );
+    socket.set_no_delay(true).expect("it is kept");
+    socket.set_keep_alive(Some(Duration::from_secs(7))).expect("it is kept");
+    kept.take().expect("the resolver was called").found([([127, 0, 0, 1], 0)]);
+    run_to_the_end(&event_loop, &env);
+    assert!(log.has("data hello") && log.has("close"), "{:?}", log.take());
+}
+
+/// Whether the kernel's timer of keepalive probes runs: proc_net_tcp.txt in the kernel's documentation.
+fn is_probing(socket: &Socket) -> bool {
+    let port = socket.local_address().and_then(|address| address.port()).expect("it is connected");
+    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("the sockets");
+    sockets
+        .lines()
+        .filter(|line| line.contains(&format!(": 0100007F:{port:04X} ")))
+        .any(|line| line.contains(" 02:"))
+}
+
 #[test]
 fn a_wrong_host_is_refused_at_once() {
     let (event_loop, env) = new_loop();

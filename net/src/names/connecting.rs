@@ -8,6 +8,7 @@
 use super::attempts::{self, Attempt};
 use super::order::by_turns;
 use super::{Asked, Resolver};
+use crate::query::probe_after;
 use crate::state::{CONNECT_NEWS, DESTROYED, NAMED, SocketInner};
 use crate::tower::up;
 use crate::upcall::SocketHandler;
@@ -24,6 +25,8 @@ use std::rc::{Rc, Weak};
 /// The state of a connect by name, until the socket is connected or destroyed.
 pub(crate) struct Connecting {
     options: Rc<ConnectOptions>,
+    /// The program has changed options of the connection since an attempt may have begun.
+    is_changed: bool,
     query: AddrQuery,
     port: u16,
     /// The look-up, until it is answered.
@@ -56,6 +59,7 @@ impl Connecting {
         let resolver: Resolver = options.resolver.clone();
         let connecting = Self {
             options: Rc::new(options),
+            is_changed: false,
             query: query.clone(),
             port,
             asked: None,
@@ -215,12 +219,29 @@ impl Connecting {
     /// The first attempt has succeeded: its connection becomes the socket's, which `on_connect` reports, and the others
     /// are closed.
     fn connected(socket: &Socket, addr: SocketAddr) {
-        let attempt = with(&socket.0, |connecting| connecting.take_attempt(addr)).flatten();
+        let taken = with(&socket.0, |connecting| {
+            let changed = connecting.is_changed.then(|| Rc::clone(&connecting.options));
+            Some((connecting.take_attempt(addr)?, changed))
+        });
         Self::drop_of(&socket.0);
-        let Some(attempt) = attempt else { return };
-        if let Err(error) = socket.0.stream.take_connection(attempt.stream()) {
+        let Some((attempt, changed)) = taken.flatten() else { return };
+        let stream = &socket.0.stream;
+        let set = |options: Rc<ConnectOptions>| {
+            stream.set_nodelay(options.no_delay)?;
+            stream.set_keepalive(options.keep_alive.map(probe_after))
+        };
+        let result = stream.take_connection(attempt.stream()).and_then(|()| changed.map_or(Ok(()), set));
+        if let Err(error) = result {
             socket.destroy_with(error.into());
         }
+    }
+
+    /// Changes the options of a connection that is not there yet.
+    pub(crate) fn change(socket: &SocketInner, change: impl FnOnce(&mut ConnectOptions)) {
+        with(socket, |connecting| {
+            change(Rc::make_mut(&mut connecting.options));
+            connecting.is_changed = true;
+        });
     }
 
     /// The last attempt has ended or reached its limit: the next address is to be tried. Returns its limit.
