@@ -24,6 +24,7 @@ struct Seen {
     error: RefCell<Option<Error>>,
     closed: Cell<u32>,
     destroyed: Cell<bool>,
+    timed_out: Cell<bool>,
 }
 
 struct Client {
@@ -102,6 +103,7 @@ impl SocketHandler for Client {
 
     fn on_timeout(&mut self, socket: &Socket) {
         self.seen.destroyed.set(true);
+        self.seen.timed_out.set(true);
         socket.destroy();
     }
 
@@ -242,14 +244,21 @@ impl Connect {
         if !written.starts_with(&received) {
             return Err("other bytes came back than were sent".to_owned());
         }
+        let tried = seen.attempts.borrow().len();
+        if seen.timed_out.get() && !seen.connected.get() && !is_excused && tried < order.len() {
+            return Err(format!(
+                "{tried} of {order:?} were tried until the time was over, and nothing failed"
+            ));
+        }
         if seen.destroyed.get() {
             return Ok(());
         }
         let error = seen.error.borrow();
         let has_failed = seen.failed.borrow().len() == order.len();
-        if let Some(error) = error.as_ref().filter(|_| !seen.connected.get() && has_failed && order.len() > 1)
-        {
-            assert_eq!(error.attempts().len(), order.len(), "an error that does not list every address");
+        if let Some(error) = error.as_ref().filter(|_| !seen.connected.get() && tried > 0) {
+            assert!(has_failed, "an error before every attempt has ended");
+            let listed = if order.len() > 1 { order.len() } else { 0 };
+            assert_eq!(error.attempts().len(), listed, "an error that does not list every address");
         }
         if !is_excused {
             let is_right = if order.contains(&here) {
