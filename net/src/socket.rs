@@ -356,7 +356,8 @@ impl Socket {
     /// `InvalidHandleType` for a Unix socket; any error of the system call.
     pub fn set_no_delay(&self, on: bool) -> Result<()> {
         if self.0.has(NAMED) {
-            return Ok(Connecting::change(&self.0, |options| options.no_delay = on));
+            Connecting::change(&self.0, |options| options.no_delay = on);
+            return Ok(());
         }
         Ok(self.tcp()?.set_nodelay(on)?)
     }
@@ -367,7 +368,8 @@ impl Socket {
     /// `InvalidHandleType` for a Unix socket; any error of the system calls.
     pub fn set_keep_alive(&self, idle: Option<Duration>) -> Result<()> {
         if self.0.has(NAMED) {
-            return Ok(Connecting::change(&self.0, |options| options.keep_alive = idle));
+            Connecting::change(&self.0, |options| options.keep_alive = idle);
+            return Ok(());
         }
         Ok(self.tcp()?.set_keepalive(idle.map(probe_after))?)
     }
