@@ -2,7 +2,7 @@
 //!
 //! # Modules
 //!
-//! The root has the loop and its handles; modules have what fewer programs need: [`file`], [`udp`], [`names`], [`process`], [`socket`],
+//! The root has the loop and its handles; modules have what fewer programs need: [`mod@file`], [`udp`], [`names`], [`process`], [`socket`],
 //! [`threads`], [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls,
 //! [`layer`] what a layer above builds on, and [`differences`] the differences from libuv.
 //!

@@ -64,6 +64,7 @@ impl Signal {
     pub const SIGKILL: i32 = libc::SIGKILL;
     pub const SIGUSR1: i32 = libc::SIGUSR1;
     pub const SIGUSR2: i32 = libc::SIGUSR2;
+    pub const SIGPIPE: i32 = libc::SIGPIPE;
     pub const SIGTERM: i32 = libc::SIGTERM;
     pub const SIGCHLD: i32 = libc::SIGCHLD;
     pub const SIGPROF: i32 = libc::SIGPROF;

@@ -1,5 +1,6 @@
 //! Sending parts of files over streams.
 
+mod alone;
 mod common;
 
 use common::*;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use uv_core::file::{File, FileRange};
-use uv_core::{Errno, Pipe, Tcp};
+use uv_core::{Errno, Pipe, Signal, Tcp};
 
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index % 251) as u8).collect()
@@ -262,6 +263,39 @@ fn a_peer_that_resets_fails_the_file_as_any_write() {
         "{told:?}"
     );
     event_loop.close_and_finish();
+}
+
+// sendfile(2) has no MSG_NOSIGNAL
+#[test]
+fn a_peer_that_has_closed_raises_no_sigpipe_whatever_the_program_does_with_it() {
+    let name = "a_peer_that_has_closed_raises_no_sigpipe_whatever_the_program_does_with_it";
+    let status = alone::status(
+        name,
+        |_| {},
+        || {
+            let event_loop = test_loop();
+            let watcher = Signal::new(&event_loop);
+            watcher.start(Signal::SIGPIPE, |_, _| panic!("SIGPIPE")).expect("start");
+            send_to_nobody(&event_loop);
+            // The default action is restored, which ends the process.
+            watcher.stop();
+            send_to_nobody(&event_loop);
+            event_loop.close_and_finish();
+        },
+    );
+    assert!(status.is_none_or(|status| status.success()));
+}
+
+fn send_to_nobody(event_loop: &TestLoop) {
+    let log = Log::new();
+    let (_folder, _, file) = with_file(event_loop, 1000);
+    let pipe = Pipe::new(event_loop);
+    let peer = UnixStream::from(pipe.open_pair().expect("a pair"));
+    pipe.set_upcall(Tower::new(&log, "pipe"));
+    drop(peer);
+    pipe.write_file(range(&file, ..)).expect("write_file");
+    event_loop.until(|| log.lines().iter().any(|line| line == "pipe write EPIPE"));
+    event_loop.turn();
 }
 
 #[test]

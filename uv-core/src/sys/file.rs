@@ -3,6 +3,7 @@
 //! Threads of the pool make these calls, except [`send`]. They go through `std` where that has them.
 
 use super::fd::{check, check_len, own};
+use super::signal::without_sigpipe;
 use super::transfer;
 use crate::Errno;
 use std::ffi::CString;
@@ -190,8 +191,7 @@ pub(crate) fn on_path<T>(call: &'static str, work: impl FnOnce() -> std::io::Res
 /// Sends up to `len` bytes of the file from the offset to a stream. Returns zero only at the end of the file. The kernel
 /// reads from the disk what it does not have in memory, which blocks.
 ///
-/// The stream is in the mode of its open file: unlike `send(2)`, this call has no flags, and a broken connection raises
-/// SIGPIPE, which every Rust program ignores from its start.
+/// The stream is in the mode of its open file: unlike `send(2)`, this call has no flags.
 pub(crate) fn send(
     to: BorrowedFd<'_>,
     file: BorrowedFd<'_>,
@@ -201,10 +201,11 @@ pub(crate) fn send(
     #[cfg(upcall_faults)]
     let len = crate::faults::send_file_len(to, len)?;
     let mut at = libc::off_t::try_from(offset).map_err(|_| Errno::EINVAL)?;
-    transfer("sendfile(2)", || {
+    let send = || {
         // SAFETY: the kernel reads and writes the one offset, which outlives the call.
         check_len(unsafe { libc::sendfile(to.as_raw_fd(), file.as_raw_fd(), &raw mut at, len) })
-    })
+    };
+    transfer("sendfile(2)", || without_sigpipe(send))
 }
 
 #[cfg(test)]

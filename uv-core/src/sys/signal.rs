@@ -328,11 +328,62 @@ impl Withheld {
         }
         Self(before)
     }
+
+    fn was_blocked(&self, signum: i32) -> bool {
+        // SAFETY: the set outlives the call.
+        unsafe { libc::sigismember(&raw const self.0, signum) == 1 }
+    }
 }
 
 impl Drop for Withheld {
     fn drop(&mut self) {
         set_mask(&self.0);
+    }
+}
+
+/// Makes a call that may find a broken connection and has no `MSG_NOSIGNAL`, without the SIGPIPE that would come with `EPIPE`.
+///
+/// Most programs ignore it, every Rust program from its start; but others, and one that has watched it, do not.
+pub(super) fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    if is_ignored(libc::SIGPIPE) {
+        return call();
+    }
+    let withheld = Withheld::new(libc::SIGPIPE);
+    // One that the thread has withheld already is the program's.
+    let was_pending = withheld.was_blocked(libc::SIGPIPE) && is_pending(libc::SIGPIPE);
+    let result = call();
+    if result.as_ref().err() == Some(&Errno::EPIPE) && !was_pending {
+        take_pending(libc::SIGPIPE);
+    }
+    result
+}
+
+fn is_ignored(signum: i32) -> bool {
+    // SAFETY: all zeroes is a valid `sigaction`.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: with a null new action the call only writes the current one.
+    unsafe { libc::sigaction(signum, std::ptr::null(), &raw mut action) };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Whether a signal that this thread blocks has come.
+fn is_pending(signum: i32) -> bool {
+    let mut pending = no_signals();
+    // SAFETY: the set outlives the calls.
+    unsafe {
+        libc::sigpending(&raw mut pending);
+        libc::sigismember(&raw const pending, signum) == 1
+    }
+}
+
+/// Takes a signal that this thread blocks, if it has come.
+fn take_pending(signum: i32) {
+    let mut set = no_signals();
+    let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set and the time outlive the calls; nothing is asked about the signal.
+    unsafe {
+        libc::sigaddset(&raw mut set, signum);
+        libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const at_once);
     }
 }
 
