@@ -15,7 +15,7 @@ use crate::signal::Signals;
 use crate::stream::Outgoing;
 use crate::sys;
 use crate::sys::clock::{Origin, TICK};
-use crate::timer::TimerQueue;
+use crate::timer::{TimerQueue, nanoseconds};
 use crate::udp::Lent;
 use crate::wake::{Inbox, Remote};
 use crate::watcher::Watchers;
@@ -320,9 +320,8 @@ impl LoopHandle {
 
     /// Whether a timer may be due, or a tick of the kernel has passed since the poll.
     fn is_time_needed(&self) -> bool {
-        let tick = self.0.origin.elapsed_at_tick();
-        let is_near = |deadline: Duration| deadline <= tick.saturating_add(TICK);
-        tick > self.now() || self.0.timers.next_deadline().is_some_and(is_near)
+        let tick = self.0.origin.nanoseconds_at_tick();
+        tick > nanoseconds(self.now()) || self.0.timers.is_due_before(tick.saturating_add(TICK))
     }
 
     /// How long the poll phase may block; `None` for no limit (`uv_backend_timeout`).

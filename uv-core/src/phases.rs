@@ -7,6 +7,7 @@
 use crate::event_loop::{Closing, LoopHandle, LoopInner};
 use crate::key::Key;
 use crate::layer::trace::Facts;
+use crate::metrics::Meter;
 use crate::poller::{Batch, Readiness, Source};
 use crate::{Errno, Error, LAYER, Result, Signal};
 use std::cell::Cell;
@@ -75,7 +76,7 @@ impl LoopHandle {
             for _ in 0..WAITS_PER_POLL {
                 let batch = match meter {
                     None => self.wait(timeout)?,
-                    Some(meter) => meter.wait(timeout, |timeout| self.wait(timeout))?,
+                    Some(meter) => self.wait_measured(meter, timeout)?,
                 };
                 self.update_time();
                 let events = self.dispatch_all(&batch);
@@ -127,6 +128,13 @@ impl LoopHandle {
         return crate::faults::wait(&self.inner().poller, timeout);
         #[cfg(not(upcall_faults))]
         self.inner().poller.wait(timeout)
+    }
+
+    /// Apart, so that a loop that is not measured has its wait inline.
+    #[cold]
+    #[inline(never)]
+    fn wait_measured(&self, meter: &Meter, timeout: Option<Duration>) -> Result<Batch<'_>> {
+        meter.wait(timeout, |timeout| self.wait(timeout))
     }
 
     fn dispatch_all(&self, batch: &Batch<'_>) -> usize {

@@ -258,6 +258,7 @@ impl Poller {
 
     /// Waits for an event or until `timeout` has passed; `None` waits without a limit. A signal ends the wait early
     /// with an empty batch.
+    #[inline]
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Result<Batch<'_>> {
         self.check_process("run")?;
         #[cfg(all(test, upcall_models))]

@@ -270,6 +270,13 @@ impl TimerQueue {
         self.first(&mut heap).map(|Reverse(entry)| Duration::from_nanos(entry.deadline))
     }
 
+    /// Whether a timer is due by `time`, in nanoseconds.
+    #[inline]
+    pub(crate) fn is_due_before(&self, time: u64) -> bool {
+        let mut heap = self.heap.borrow_mut();
+        !heap.is_empty() && self.first(&mut heap).is_some_and(|Reverse(entry)| entry.deadline <= time)
+    }
+
     /// Calls every timer that is due at `now`. A timer started by a callback waits for the next call: its number is
     /// higher, so it sorts behind everything that is due.
     pub(crate) fn run(&self, now: Duration) {
@@ -356,7 +363,8 @@ impl Ord for Entry {
 }
 
 /// Converts a time of the loop's clock, which lasts 584 years.
-fn nanoseconds(time: Duration) -> u64 {
+#[inline]
+pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -74,7 +74,7 @@ impl Connection {
         }
         self.note_sent(sent.clone());
         if !end.is_empty() {
-            self.note_sent(self.socket.write(&end));
+            self.note_sent(self.socket.write_bytes(end.into()));
         }
         sent.map(drop).map_err(Error::from)
     }

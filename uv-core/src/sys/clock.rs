@@ -9,8 +9,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin(u64);
 
-/// The longest pause between two ticks of the kernel: 100 in a second.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+/// The longest pause between two ticks of the kernel, which has 100 in a second or more; in nanoseconds.
+pub(crate) const TICK: u64 = 10_000_000;
 
 /// In nanoseconds, as often as 250 in a second.
 #[cfg(upcall_faults)]
@@ -29,15 +29,15 @@ impl Origin {
         Self(read(libc::CLOCK_MONOTONIC))
     }
 
-    /// The time from this origin to the kernel's last tick: a quarter of the cost.
+    /// The time from this origin to the kernel's last tick, in nanoseconds: a quarter of the cost.
     #[inline]
-    pub(crate) fn elapsed_at_tick(self) -> Duration {
+    pub(crate) fn nanoseconds_at_tick(self) -> u64 {
         #[cfg(upcall_faults)]
         if let Some(now) = crate::faults::now() {
             let tick = now.as_nanos() as u64 / VIRTUAL_TICK * VIRTUAL_TICK;
-            return Duration::from_nanos(tick.saturating_sub(self.0));
+            return tick.saturating_sub(self.0);
         }
-        Duration::from_nanos(read(libc::CLOCK_MONOTONIC_COARSE).saturating_sub(self.0))
+        read(libc::CLOCK_MONOTONIC_COARSE).saturating_sub(self.0)
     }
 
     /// The time of the kernel's clock at which `elapsed` has passed.
@@ -81,10 +81,10 @@ mod tests {
             last = elapsed;
         }
         assert!(last <= before.elapsed());
-        while origin.elapsed_at_tick().is_zero() {
+        while origin.nanoseconds_at_tick() == 0 {
             std::thread::yield_now();
         }
-        assert!(origin.elapsed_at_tick() <= origin.elapsed());
+        assert!(Duration::from_nanos(origin.nanoseconds_at_tick()) <= origin.elapsed());
         let origin = Origin(origin.0 - 1_500_000_000);
         let elapsed = origin.elapsed();
         assert!(elapsed > Duration::from_secs(1) && elapsed < Duration::from_secs(3) + before.elapsed());

@@ -343,13 +343,13 @@ impl Drop for Withheld {
 
 /// Makes a call that may find a broken connection and has no `MSG_NOSIGNAL`, without the SIGPIPE that would come with `EPIPE`.
 ///
-/// Most programs ignore it, every Rust program from its start; but others, and one that has watched it, do not.
+/// Every Rust program ignores it from its start; but a program that has watched it, or that is no Rust program, does not.
 pub(super) fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     if is_ignored(libc::SIGPIPE) {
         return call();
     }
     let withheld = Withheld::new(libc::SIGPIPE);
-    // One that the thread has withheld already is the program's.
+    // A signal that the thread has blocked before is the program's.
     let was_pending = withheld.was_blocked(libc::SIGPIPE) && is_pending(libc::SIGPIPE);
     let result = call();
     if result.as_ref().err() == Some(&Errno::EPIPE) && !was_pending {
