@@ -97,7 +97,7 @@ fn every_load_finds_its_floor_and_every_answer_is_right() -> Outcome {
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
     let report = folder.report()?;
     let benches = report["benches"].as_array().ok_or("no list")?;
-    assert_eq!(benches.len(), 20);
+    assert_eq!(benches.len(), 22);
     for bench in benches {
         let floor = &bench["subjects"][0];
         assert_eq!(floor["name"], "floor", "{bench}");
