@@ -82,6 +82,8 @@ pub(crate) struct LoopInner {
     /// The origin of `now`.
     pub(crate) origin: Origin,
     now: Cell<Duration>,
+    /// `now` is from before the callbacks of the last iteration.
+    lags: Cell<bool>,
     stop: Cell<bool>,
     running: Cell<bool>,
     /// The `Loop` was dropped; only clones of its handle are left.
@@ -157,6 +159,7 @@ impl Loop {
         let inner = LoopInner {
             origin: Origin::now(),
             now: Cell::new(Duration::ZERO),
+            lags: Cell::new(false),
             stop: Cell::new(false),
             running: Cell::new(false),
             gone: Cell::new(false),
@@ -271,7 +274,8 @@ impl LoopHandle {
             ran |= inner.check.run();
             ran |= self.run_closing();
             // If nothing ran, the time is still that of the end of the poll phase.
-            if !ran || mode != RunMode::Default || self.is_time_needed() {
+            inner.lags.set(ran && mode == RunMode::Default && !self.is_time_needed());
+            if !inner.lags.get() {
                 if ran {
                     self.update_time();
                 }
@@ -310,6 +314,14 @@ impl LoopHandle {
     /// Reads the clock (`uv_update_time`). Call it after a long computation inside a callback.
     pub fn update_time(&self) {
         self.0.now.set(self.0.origin.elapsed());
+    }
+
+    /// Reads the clock, if the last iteration has not read it behind its callbacks.
+    #[inline]
+    pub(crate) fn catch_up(&self) {
+        if self.0.lags.replace(false) {
+            self.update_time();
+        }
     }
 
     /// Sets the clock of the timers, until it is read again.
