@@ -1,16 +1,16 @@
 //! Look-ups as resources: each ends in its own context. Mirrors `GetAddrInfoReqWrap` and `GetNameInfoReqWrap`, Node's
 //! `src/cares_wrap.cc`.
 
-use crate::{AsyncContext, AsyncId, Environment, Provider};
+use crate::{AsyncId, AsyncResource, Environment, Provider};
 use std::fmt;
 use uv_core::Result;
 use uv_core::names::{AddrInfo, AddrQuery, Lookup, NameInfo, NameQuery};
 
-/// A request for a look-up, with its async context. Dropping it does not cancel the look-up.
+/// A request for a look-up, which is a resource. Dropping it does not cancel the look-up.
 #[derive(Clone)]
 pub struct AsyncLookup {
     lookup: Lookup,
-    context: AsyncContext,
+    id: AsyncId,
 }
 
 impl Environment {
@@ -36,9 +36,10 @@ impl Environment {
     ) -> Result<AsyncLookup> {
         // Before hooks are told of a request that does not begin.
         query.check()?;
-        let context = self.new_context(Provider::GetAddrInfoReqWrap);
-        let lookup = self.loop_handle().getaddrinfo(query, self.in_request(context, after))?;
-        Ok(AsyncLookup { lookup, context })
+        let request = AsyncResource::new(self, Provider::GetAddrInfoReqWrap);
+        let id = request.async_id();
+        let lookup = self.loop_handle().getaddrinfo(query, request.completed_by(after))?;
+        Ok(AsyncLookup { lookup, id })
     }
 
     /// Looks up the names of an address and its port in the thread pool; `after` runs in the context of the request
@@ -48,24 +49,10 @@ impl Environment {
         query: NameQuery,
         after: impl FnOnce(Result<NameInfo>) + 'static,
     ) -> AsyncLookup {
-        let context = self.new_context(Provider::GetNameInfoReqWrap);
-        let lookup = self.loop_handle().getnameinfo(query, self.in_request(context, after));
-        AsyncLookup { lookup, context }
-    }
-
-    /// Calls `after` in the context of a request, which is destroyed then.
-    fn in_request<T>(
-        &self,
-        context: AsyncContext,
-        after: impl FnOnce(Result<T>) + 'static,
-    ) -> impl FnOnce(Result<T>) + 'static {
-        let env = self.clone();
-        move |result| {
-            env.make_callback(context, || {
-                let _over = env.destroy_at_end(context.async_id());
-                after(result);
-            });
-        }
+        let request = AsyncResource::new(self, Provider::GetNameInfoReqWrap);
+        let id = request.async_id();
+        let lookup = self.loop_handle().getnameinfo(query, request.completed_by(after));
+        AsyncLookup { lookup, id }
     }
 }
 
@@ -81,7 +68,7 @@ impl AsyncLookup {
     /// The id of the request.
     #[must_use]
     pub fn async_id(&self) -> AsyncId {
-        self.context.async_id()
+        self.id
     }
 }
 

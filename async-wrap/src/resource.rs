@@ -56,6 +56,18 @@ impl AsyncResource {
     pub fn emit_destroy(self) {
         drop(self);
     }
+
+    /// The completion of a request of the loop, which runs in a callback scope in this resource's context, and destroys it. If
+    /// it is dropped instead, it destroys the resource too.
+    pub(crate) fn completed_by<T>(self, after: impl FnOnce(T) + 'static) -> impl FnOnce(T) + 'static {
+        move |result| {
+            let (env, context) = (self.env.clone(), self.context);
+            env.make_callback(context, || {
+                let _destroyed_at_end = self;
+                after(result);
+            });
+        }
+    }
 }
 
 impl Environment {
@@ -78,14 +90,7 @@ impl Environment {
         provider: Provider,
         after: impl FnOnce(T) + 'static,
     ) -> impl FnOnce(T) + 'static {
-        let request = AsyncResource::new(self, provider);
-        move |result| {
-            let (env, context) = (request.env.clone(), request.context);
-            env.make_callback(context, || {
-                let _destroyed_at_end = request;
-                after(result);
-            });
-        }
+        AsyncResource::new(self, provider).completed_by(after)
     }
 }
 

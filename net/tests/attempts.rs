@@ -163,6 +163,39 @@ fn an_attempt_beyond_its_limit_goes_on_and_may_be_the_first_to_connect() {
     );
 }
 
+#[test]
+fn an_attempt_that_fails_when_it_has_begun_fails_once_and_names_its_address() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = serve_one(&env, ServerOptions::default(), greet);
+    let (first, second, here) = (Silent::new(), Silent::new(), port_of(&server));
+    let addresses = [first.addr(), second.addr(), here];
+    // The kernel refuses so long a time once the connect has begun: the stream that is closed then tells of its end, too.
+    let options = host_of(&addresses).keep_alive(Some(Duration::from_secs(100_000)));
+    let client = Client::new(&log).on("failed", |socket| {
+        socket.set_keep_alive(None).expect("for the attempts that follow");
+    });
+    connect(&env, options.attempt_timeout(Duration::from_millis(10)), client);
+    run_to_the_end(&event_loop, &env);
+    let expected = [
+        "lookup host.test 3",
+        &format!("attempt {}", addresses[0]),
+        &format!("failed {} EINVAL", addresses[0]),
+        &format!("attempt {}", addresses[1]),
+        &format!("late {}", addresses[1]),
+        &format!("attempt {here}"),
+        &format!("connect {here}"),
+        "data hello",
+        "end",
+        "close",
+    ];
+    assert_eq!(log.take(), expected);
+    connect(&env, host_of(&[first.addr()]).keep_alive(Some(Duration::from_secs(100_000))), Client::new(&log));
+    run_to_the_end(&event_loop, &env);
+    let error = format!("error setsockopt {}: Invalid argument (EINVAL)", first.addr());
+    assert!(log.has(&error), "{:?}", log.take());
+}
+
 // Node: test-net-socket-connect-invalid-autoselectfamilyattempttimeout
 #[test]
 fn the_time_of_an_attempt_is_ten_milliseconds_at_least() {

@@ -282,7 +282,13 @@ fn settings_need_a_bound_socket() {
     let sized = UdpSocket::new(&env, options, Events::new(&Log::default()));
     sized.bind(localhost()).expect("a free port");
     assert_eq!(sized.recv_buffer_size().expect("bound"), 18_000);
-    for socket in [unbound, sized] {
+    // A size that cannot be set leaves nothing bound.
+    let giant = UdpSocket::new(&env, options.recv_buffer_size(usize::MAX), Events::new(&Log::default()));
+    for _ in 0..2 {
+        assert_eq!(code(giant.bind(localhost())), ErrorCode::BufferSize);
+        assert!(giant.address().is_err());
+    }
+    for socket in [unbound, sized, giant] {
         socket.close().expect("open");
     }
     run_to_the_end(&event_loop, &env);
@@ -317,11 +323,12 @@ fn a_socket_of_the_program_is_adopted() {
     assert_eq!(socket.remote_address().expect("connected"), peer_addr);
     peer.send_to(b"hello", addr).expect("sent");
     let stream = std::net::TcpListener::bind(localhost()).expect("a free port");
-    let refused =
-        UdpSocket::from_fd(&env, stream.into(), UdpSocketOptions::v4(), Events::new(&Log::default()));
+    let unused = Log::default();
+    let refused = UdpSocket::from_fd(&env, stream.into(), UdpSocketOptions::v4(), Events::new(&unused));
     assert_eq!(refused.expect_err("no UDP").errno().map(|errno| errno.name()), Some("EPROTOTYPE"));
     run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["listening", "message hello", "close"]);
+    assert_eq!(unused.take(), [""; 0], "the handler of a socket that there never was");
 }
 
 // Node: test-dgram-oob-buffer, test-dgram-send-empty-buffer, test-dgram-msgsize

@@ -31,6 +31,9 @@
 //!   once. A host that is not ASCII is refused; libuv converts it (IDNA).
 //! - Datagrams that are sent in one phase leave together at its end, by one `sendmmsg` for up to 64. libuv sends the first
 //!   at once, and further ones in later iterations. A close sends what is queued, and cancels what the kernel does not take.
+//!   What waits for a peer goes to it, also if the socket has another one by then.
+//! - A datagram for which the kernel has no memory (`ENOBUFS`) fails with that error. libuv sends it again as soon as the
+//!   socket is writable, which it is, so the loop spins.
 //! - No receive callback says only that nothing is left. An error of an earlier datagram, as an ICMP message reports it, is
 //!   an upcall of its own ([`UdpUpcall::on_error`](crate::upcall::UdpUpcall::on_error)), and never fails another datagram.
 //! - [`Udp::open`](crate::udp::Udp::open) takes sockets of UDP only, and sets no option of theirs.

@@ -109,6 +109,22 @@ fn a_close_ends_a_drain_without_a_call() {
 }
 
 #[test]
+fn a_close_in_the_last_connection_of_a_drain_ends_it_without_a_call() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (server, addr) = bound(&event_loop);
+    let gate = |listener: &Stream| {
+        take(listener);
+        listener.close();
+    };
+    server.listen(16, Gate::new(&log, gate)).expect("listen");
+    let _visitors = visitors(addr, 1);
+    server.drain().expect("it listens");
+    event_loop.finish();
+    assert_eq!(log.take(), ["connection", "close"]);
+}
+
+#[test]
 fn refused_connections_are_closed_and_do_not_count_in_the_batch() {
     let event_loop = test_loop();
     let log = Log::new();

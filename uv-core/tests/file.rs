@@ -216,6 +216,11 @@ fn a_rename_replaces_the_file_of_the_new_name() {
     fs::write(&other, "other").expect("a file");
     assert_eq!(ask(&event_loop, |after| file::rename(&event_loop, &other, &path, after)), Ok(()));
     assert_eq!(fs::read(&path).expect("read"), b"other");
+    let nowhere = folder.folder().join("missing/name");
+    let error = ask(&event_loop, |after| file::rename(&event_loop, &path, &nowhere, after));
+    let error = error.expect_err("no such folder");
+    let both = format!("{} -> {}", path.display(), nowhere.display());
+    assert_eq!((error.op(), error.errno(), error.target()), ("rename", Errno::ENOENT, Some(&*both)));
     event_loop.finish();
 }
 

@@ -97,6 +97,24 @@ fn a_bad_bind_is_refused_and_another_may_follow() {
     event_loop.close_and_finish();
 }
 
+#[test]
+fn a_bind_after_one_of_the_other_family_that_failed_has_the_options_of_its_own() {
+    if !has_ipv6() {
+        return;
+    }
+    let event_loop = test_loop();
+    let first = Udp::new(&event_loop);
+    first.bind(localhost6(), &plain()).expect("bind");
+    let udp = Udp::new(&event_loop);
+    let in_use = first.local_addr().expect("an address");
+    assert_eq!(errno(udp.bind(in_use, &plain())), Errno::EADDRINUSE);
+    udp.bind(localhost(), &plain()).expect("the other family");
+    udp.set_ttl(64).expect("an option of IPv4");
+    udp.set_multicast_loop(true).expect("an option of IPv4");
+    udp.set_receive_destination(true).expect("an option of IPv4");
+    event_loop.close_and_finish();
+}
+
 // libuv: udp_create_early
 #[test]
 fn a_socket_can_be_there_before_the_bind() {

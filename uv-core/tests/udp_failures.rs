@@ -88,6 +88,31 @@ fn a_close_cancels_what_waits_in_order_before_on_close() {
     });
 }
 
+#[test]
+fn what_waits_for_the_peer_goes_to_it_also_when_the_socket_has_another_one() {
+    with_failures("what_waits_for_the_peer_goes_to_it_also_when_the_socket_has_another_one", |failing| {
+        let event_loop = test_loop();
+        let seen = Seen::default();
+        let (udp, _) = bound_udp(&event_loop, &seen);
+        let ((first, addr), (second, other)) = (peer(), peer());
+        udp.connect(addr).expect("connect");
+        failing.fail("sendmmsg", EAGAIN, 1);
+        udp.send("for the first").expect("send");
+        udp.disconnect().expect("disconnect");
+        assert!(failing.is_over() && udp.send_queue_count() == 1, "it waits");
+        udp.connect(other).expect("connect");
+        udp.send("for the second").expect("send");
+        event_loop.until(|| seen.sends().len() == 2);
+        assert_eq!(seen.sends(), ["ok", "ok"]);
+        let mut buffer = [0; 16];
+        for (socket, expected) in [(first, "for the first"), (second, "for the second")] {
+            let count = socket.recv(&mut buffer).expect("a datagram");
+            assert_eq!(&buffer[..count], expected.as_bytes());
+        }
+        event_loop.close_and_finish();
+    });
+}
+
 // unpinned in libuv: ENOBUFS is told
 #[test]
 fn a_lack_of_memory_loses_the_datagram_that_met_it_and_this_is_told() {

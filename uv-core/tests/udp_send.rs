@@ -214,6 +214,7 @@ fn the_wrong_family_is_the_failure_of_one_datagram() {
     udp.send_to("four", addr).expect("send");
     event_loop.turn();
     assert_eq!(seen.sends(), ["EAFNOSUPPORT", "ok"]);
+    assert_eq!(seen.targets(), [Some("[::1]:9".to_owned())], "the error names it");
     event_loop.close_and_finish();
 }
 

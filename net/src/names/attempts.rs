@@ -29,6 +29,8 @@ impl Attempt {
             let stream = AsyncStream::tcp(env);
             stream.set_handler(AttemptTower { socket: Rc::downgrade(&socket.0), addr });
             let failed = options.connect_tcp(&stream, addr).err();
+            // An option that is refused has no target of its own.
+            let failed = failed.map(|error| if error.target().is_none() { error.on(addr) } else { error });
             (Self { addr, stream }, failed)
         })
     }

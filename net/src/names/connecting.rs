@@ -181,15 +181,15 @@ impl Connecting {
 
     fn failed<H: SocketHandler>(socket: &Socket, handler: &mut H, addr: SocketAddr, error: uv_core::Error) {
         let ended = with(&socket.0, |connecting| {
-            let attempt = connecting.take_attempt(addr);
+            let attempt = connecting.take_attempt(addr)?;
             connecting.failed.push(error.clone());
             let limit = connecting.end_latest(addr);
             let is_over = connecting.left.is_empty() && connecting.running.is_empty();
             let host = || connecting.query.host.as_deref().unwrap_or_default();
             let over = is_over.then(|| Error::attempts_failed(host(), connecting.port, &connecting.failed));
-            (attempt, limit, over)
+            Some((attempt, limit, over))
         });
-        let Some((attempt, limit, over)) = ended else { return };
+        let Some((attempt, limit, over)) = ended.flatten() else { return };
         drop(attempt);
         limit.iter().for_each(Timeout::clear);
         let _then = OnDrop::new(|| {
@@ -223,8 +223,8 @@ impl Connecting {
             let changed = connecting.is_changed.then(|| Rc::clone(&connecting.options));
             Some((connecting.take_attempt(addr)?, changed))
         });
-        Self::drop_of(&socket.0);
         let Some((attempt, changed)) = taken.flatten() else { return };
+        Self::drop_of(&socket.0);
         let stream = &socket.0.stream;
         let set = |options: Rc<ConnectOptions>| {
             stream.set_nodelay(options.no_delay)?;
@@ -256,6 +256,8 @@ impl Connecting {
         self.limit.take()
     }
 
+    /// Takes an attempt that has ended. `None` if that is known already: the close of an attempt that failed at once, but had
+    /// begun to connect, is one more end.
     fn take_attempt(&mut self, addr: SocketAddr) -> Option<Attempt> {
         let at = self.running.iter().position(|attempt| attempt.addr() == addr)?;
         Some(self.running.swap_remove(at))

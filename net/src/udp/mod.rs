@@ -76,15 +76,15 @@ impl UdpSocket {
     /// Creates a socket (`dgram.createSocket`). It has no descriptor yet.
     #[must_use]
     pub fn new(env: &Environment, options: UdpSocketOptions, handler: impl UdpHandler + 'static) -> Self {
-        let socket = Self(Rc::new(Inner {
-            udp: AsyncUdp::new(env),
-            options,
-            flags: FlagCell::new(Flags::NONE),
-            sends: RefCell::default(),
-        }));
-        socket.0.udp.handle().set_batch(options.batch);
+        let socket = Self::create(env, options);
         socket.0.udp.set_handler(Tower::new(socket.clone(), handler));
         socket
+    }
+
+    fn create(env: &Environment, options: UdpSocketOptions) -> Self {
+        let udp = AsyncUdp::new(env);
+        udp.handle().set_batch(options.batch);
+        Self(Rc::new(Inner { udp, options, flags: FlagCell::new(Flags::NONE), sends: RefCell::default() }))
     }
 
     /// Like [`new`](Self::new), with a closure for [`UdpHandler::on_message`].
@@ -100,19 +100,21 @@ impl UdpSocket {
     /// Creates a socket over a UDP socket that is bound already (`bind({ fd })`). It receives; `on_listening` follows.
     ///
     /// # Errors
-    /// `ENOTSOCK` or `EPROTOTYPE` if `fd` is not a UDP socket. An error closes the descriptor.
+    /// `ENOTSOCK` or `EPROTOTYPE` if `fd` is not a UDP socket. An error closes the descriptor, and the handler is dropped
+    /// without a call.
     pub fn from_fd(
         env: &Environment,
         fd: OwnedFd,
         options: UdpSocketOptions,
         handler: impl UdpHandler + 'static,
     ) -> Result<Self> {
-        let socket = Self::new(env, options, handler);
+        let socket = Self::create(env, options);
         let opened = socket.0.udp.open(fd).map_err(Error::from).and_then(|()| socket.listen());
         if let Err(error) = opened {
-            let _ = socket.close();
+            socket.0.udp.close();
             return Err(error);
         }
+        socket.0.udp.set_handler(Tower::new(socket.clone(), handler));
         if socket.0.udp.peer_addr().is_ok() {
             socket.0.flags.set(CONNECTED);
         }
@@ -122,14 +124,15 @@ impl UdpSocket {
     /// Binds the socket and starts to receive; `on_listening` follows. With port 0 the kernel chooses a port.
     ///
     /// # Errors
-    /// [`ErrorCode::AlreadyBound`], [`ErrorCode::NotRunning`] after `close`; any error of the system, after which the
-    /// socket may be bound again.
+    /// [`ErrorCode::AlreadyBound`], [`ErrorCode::NotRunning`] after `close`, [`ErrorCode::BufferSize`] for a size of the
+    /// options that does not fit into an `int`; any error of the system, after which the socket may be bound again.
     pub fn bind(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("UdpSocket::bind", || self.facts());
         self.check_running()?;
         if self.0.flags.has(BOUND) {
             return Err(Error::new(ErrorCode::AlreadyBound, "the socket is bound already"));
         }
+        self.0.options.check()?;
         self.0.udp.bind(addr, &self.0.options.to_bind())?;
         self.listen()
     }
@@ -179,12 +182,17 @@ impl UdpSocket {
     /// Removes the peer.
     ///
     /// # Errors
-    /// [`ErrorCode::NotConnected`] without a peer.
+    /// [`ErrorCode::NotConnected`] without a peer, [`ErrorCode::NotRunning`] after `close`; the errors of
+    /// [`Udp::disconnect`](crate::uv_core::udp::Udp::disconnect).
     pub fn disconnect(&self) -> Result<()> {
         let _down = LAYER.down("UdpSocket::disconnect", || self.facts());
         self.check_connected()?;
-        self.0.flags.clear(CONNECTED | CONNECT_DUE);
-        Ok(self.0.udp.disconnect()?)
+        let disconnected = self.0.udp.disconnect();
+        // An error may come behind the end of the peer, and before it.
+        if disconnected.is_ok() || self.0.udp.peer_addr().is_err() {
+            self.0.flags.clear(CONNECTED | CONNECT_DUE);
+        }
+        Ok(disconnected?)
     }
 
     /// Sends a datagram to the peer. An error that is known later is lost, as in Node without a callback.

@@ -1,7 +1,7 @@
 //! The options with which a socket of datagrams is created. Mirrors those of `dgram.createSocket`.
 
 use crate::Result;
-use crate::udp::settings::set_size;
+use crate::udp::settings::{no_size, set_size};
 use crate::uv_core::udp::{Udp, UdpOptions};
 
 /// Datagrams per receiving call: a socket of this layer never stops receiving, so a batch loses nothing.
@@ -100,6 +100,12 @@ impl UdpSocketOptions {
             .reuse_address(self.reuse_address)
             .reuse_port(self.reuse_port)
             .error_queue(self.error_queue)
+    }
+
+    /// Refuses sizes that cannot be set, before anything is bound.
+    pub(super) fn check(self) -> Result<()> {
+        let mut sizes = [self.recv_buffer_size, self.send_buffer_size].into_iter().flatten();
+        if sizes.any(|bytes| i32::try_from(bytes).is_err()) { Err(no_size()) } else { Ok(()) }
     }
 
     /// Applies what can be set once there is a descriptor.

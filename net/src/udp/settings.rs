@@ -163,5 +163,9 @@ impl UdpSocket {
 
 /// As in Node, a buffer's size that cannot be read or set has an error of its own.
 pub(super) fn set_size<T>(result: uv_core::Result<T>) -> Result<T> {
-    result.map_err(|_| Error::new(ErrorCode::BufferSize, "the size of the buffer cannot be read or set"))
+    result.map_err(|_| no_size())
+}
+
+pub(super) const fn no_size() -> Error {
+    Error::new(ErrorCode::BufferSize, "the size of the buffer cannot be read or set")
 }

@@ -184,6 +184,11 @@ fn conditions_and_ranges_are_followed() -> Outcome {
     }
     let none = get(&site, path, "Range: bytes=10-\r\n")?;
     assert_eq!((none.status, none.field("Content-Range")), (416, Some("bytes */10")));
+    let failed = get(&site, path, "If-Match: \"other\"\r\n")?;
+    for refusal in [none, failed] {
+        // Its text is no version of the file.
+        assert_eq!((refusal.field("ETag"), refusal.field("Last-Modified")), (None, None));
+    }
     for fields in
         ["Range: bytes=3-5\r\nIf-Range: \"other\"\r\n", "Range: bytes=0-1,5-6\r\n", "Range: pages=1\r\n"]
     {

@@ -89,7 +89,7 @@ fn list(path: &Path) -> Result<Vec<DirEntry>, Errno> {
     Ok(entries)
 }
 
-/// Renames a file or folder, and replaces a file of the new name (`uv_fs_rename`).
+/// Renames a file or folder, and replaces a file of the new name (`uv_fs_rename`). An error names both.
 ///
 /// # Errors
 /// `EINVAL` for a path that is empty or contains NUL.
@@ -99,9 +99,11 @@ pub fn rename(
     to: impl AsRef<Path>,
     after: impl FnOnce(Result<()>) + 'static,
 ) -> Result<Work> {
+    let from = checked("rename", from.as_ref())?.to_owned();
     let to = checked("rename", to.as_ref())?.to_owned();
-    let rename = move |from: &Path| on_path("rename", || fs::rename(from, to));
-    request(event_loop, "rename", from.as_ref(), rename, after)
+    let both = format!("{} -> {}", from.display(), to.display());
+    let rename = move || on_path("rename", || fs::rename(from, to));
+    Ok(event_loop.queue_work(rename, move |renamed| after(completed("rename", Path::new(&both), renamed))))
 }
 
 /// Removes a file (`uv_fs_unlink`).

@@ -55,9 +55,10 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// The first half of a close. Closes a connection that was not taken.
+    /// The first half of a close. Closes a connection that was not taken, and ends a drain.
     pub(super) fn stop(&self) {
         self.is_listening.set(false);
+        self.is_draining.set(false);
         drop(self.accepted.take());
     }
 

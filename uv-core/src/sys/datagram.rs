@@ -16,6 +16,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 /// The most datagrams in one `sendmmsg`: enough to make the call's own cost negligible, and few enough for the stack.
 pub(crate) const DATAGRAMS_PER_SEND: usize = 64;
 
+/// Entries of the error queue that are no errors and are dropped in one call: a socket that this crate makes has none, but an
+/// adopted socket may have asked for the times of its datagrams.
+const OTHER_ENTRIES: u32 = 64;
+
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// A datagram to send; `to` is `None` for the socket's peer.
@@ -154,15 +158,16 @@ pub(super) fn sent(
     count.map(|count| usize::try_from(count).unwrap_or(0))
 }
 
-/// Takes an entry of the error queue (`IP_RECVERR`); `None` if it is empty. An entry that is no error is dropped.
+/// Takes an error of the error queue (`IP_RECVERR`); `None` if there is none, or none among the next entries. Those that are no
+/// errors are dropped.
 pub(crate) fn take_queued_error(fd: BorrowedFd<'_>) -> Result<Option<QueuedError>, Errno> {
     let mut control = Control([0; ERROR_BYTES]);
     let mut name = Name::empty();
     // SAFETY: all zeroes is a valid `msghdr`: null pointers and zero lengths.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_name = (&raw mut name).cast();
-    message.msg_namelen = NAME_BYTES;
-    loop {
+    for _ in 0..OTHER_ENTRIES {
+        message.msg_namelen = NAME_BYTES;
         message.msg_control = control.0.as_mut_ptr().cast();
         message.msg_controllen = ERROR_BYTES as _;
         let taken = transfer("recvmsg(2)", || {
@@ -177,7 +182,8 @@ pub(crate) fn take_queued_error(fd: BorrowedFd<'_>) -> Result<Option<QueuedError
         }
         // SAFETY: the kernel has filled in the control part, whose buffer is still there.
         if let Some(errno) = unsafe { control::read_error(&message) } {
-            return Ok(Some(QueuedError { errno, to: name.addr() }));
+            return Ok(Some(QueuedError { errno, to: name.addr().filter(|_| message.msg_namelen > 0) }));
         }
     }
+    Ok(None)
 }

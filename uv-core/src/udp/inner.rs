@@ -121,6 +121,8 @@ impl UdpInner {
         let is_new = self.fd.get().is_none();
         if is_new {
             let fd = sys::datagram::socket(family)?;
+            // Of an earlier socket, whose bind has failed.
+            self.clear(IPV6);
             self.open(fd, IPV6.when(family == libc::AF_INET6));
         }
         self.fd.get().map(|fd| (fd, is_new)).ok_or(Errno::EBADF)
@@ -160,13 +162,18 @@ impl UdpInner {
         if datagram::is_ipv4(addr.ip()) { self.set(PEER_V4) } else { self.clear(PEER_V4) }
     }
 
-    /// Removes the peer. Linux also takes a port back that it had chosen itself: the socket is bound to it again.
+    /// Removes the peer; what still waits in the queue goes to it. Linux also takes a port back that it had chosen itself: the
+    /// socket is bound to it again.
     pub(super) fn disconnect(&self) -> Result<(), Errno> {
         let fd = self.fd.get().ok_or(Errno::EBADF)?;
         let inet = |addr: SockAddr| addr.as_inet().ok_or(Errno::EINVAL);
         let before = sys::socket::local_addr(fd).and_then(inet)?;
+        let peer = if self.is_sending() { Some(sys::socket::peer_addr(fd).and_then(inet)?) } else { None };
         sys::datagram::disconnect(fd)?;
         self.clear(CONNECTED);
+        if let Some(peer) = peer {
+            self.if_output(|out| out.address_to(peer));
+        }
         let after = sys::socket::local_addr(fd).and_then(inet)?;
         if after.port() == before.port() {
             return Ok(());

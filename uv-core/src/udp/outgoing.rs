@@ -185,6 +185,17 @@ impl Outgoing {
         }
     }
 
+    /// Completes the first datagram with an error, which names its destination.
+    pub(super) fn fail_head(&mut self, errno: Errno) {
+        let to = self.queue.front().and_then(|head| head.to);
+        self.finish_head(Err(error_of_send(errno, to)));
+    }
+
+    /// Gives datagrams to the peer its address, because it is about to be the peer no longer.
+    pub(super) fn address_to(&mut self, peer: SocketAddr) {
+        self.queue.iter_mut().for_each(|one| one.to = one.to.or(Some(peer)));
+    }
+
     /// Whether the first datagram has several segments.
     pub(super) fn head_has_segments(&self) -> bool {
         self.queue.front().is_some_and(|head| head.segment().is_some())
@@ -206,9 +217,15 @@ impl Outgoing {
     /// Completes all queued datagrams as cancelled.
     pub(super) fn cancel_queue(&mut self) {
         while !self.queue.is_empty() {
-            self.finish_head(Err(Error::new("send", Errno::ECANCELED)));
+            self.fail_head(Errno::ECANCELED);
         }
     }
+}
+
+/// The error of a datagram that is not sent.
+pub(super) fn error_of_send(errno: Errno, to: Option<SocketAddr>) -> Error {
+    let error = Error::new("send", errno);
+    if let Some(to) = to { error.on(to) } else { error }
 }
 
 /// Repeats an interrupted call, within a bound.

@@ -6,7 +6,7 @@
 
 use super::flags::{BLOCKED, CONNECTED, PEER_V4, SPLITS};
 use super::inner::UdpInner;
-use super::outgoing::{Outgoing, retrying};
+use super::outgoing::{Outgoing, error_of_send, retrying};
 use super::{SendOptions, Udp};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
@@ -84,10 +84,7 @@ impl UdpInner {
 
     /// Checks that a datagram of this length can be sent so, and binds a new handle.
     fn check(&self, len: usize, options: &SendOptions) -> Result<()> {
-        let failed = |errno| {
-            let error = Error::new("send", errno);
-            if let Some(to) = options.to { error.on(to) } else { error }
-        };
+        let failed = |errno| error_of_send(errno, options.to);
         if self.handle.is_closing() {
             return Err(failed(Errno::EBADF));
         }
@@ -199,7 +196,7 @@ impl UdpInner {
         }
         #[cfg(upcall_faults)]
         crate::faults::reached(crate::faults::Branch::SendFails);
-        self.with_output(|out| out.finish_head(Err(Error::new("send", errno))));
+        self.with_output(|out| out.fail_head(errno));
         Step::GoesOn
     }
 
@@ -253,8 +250,7 @@ impl UdpInner {
             self.met_before(suspect);
         }
         let errno = if failure == Failure::Interrupted { Errno::EAGAIN } else { errno };
-        let error = Error::new("send", errno);
-        Err(if let Some(to) = options.to { error.on(to) } else { error })
+        Err(error_of_send(errno, options.to))
     }
 
     fn met_before(self: &Rc<Self>, suspect: Option<Errno>) {

@@ -19,6 +19,7 @@ struct SeenInner {
     data: RefCell<Vec<Vec<u8>>>,
     envelopes: RefCell<Vec<Envelope>>,
     sends: RefCell<Vec<&'static str>>,
+    targets: RefCell<Vec<Option<String>>>,
     errors: RefCell<Vec<(Error, Option<SocketAddr>)>>,
     notes: Cell<u32>,
     closes: Cell<u32>,
@@ -40,6 +41,11 @@ impl Seen {
 
     pub fn sends(&self) -> Vec<&'static str> {
         self.0.sends.borrow().clone()
+    }
+
+    /// What the errors of sends name.
+    pub fn targets(&self) -> Vec<Option<String>> {
+        self.0.targets.borrow().clone()
     }
 
     pub fn errors(&self) -> Vec<(&'static str, Option<SocketAddr>)> {
@@ -120,6 +126,8 @@ impl UdpUpcall for Watcher {
     fn on_send(&mut self, udp: &Udp, result: Result<()>) {
         let _entered = self.seen.enter();
         self.seen.0.sends.borrow_mut().push(outcome(&result));
+        let target = result.err().map(|error| error.target().map(str::to_owned));
+        self.seen.0.targets.borrow_mut().extend(target);
         (self.send)(udp);
     }
 

@@ -164,12 +164,16 @@ impl Asked {
         let etag = etag(metadata);
         // RFC 9110, 8.8.2.1: never later than the response.
         let modified = metadata.modified().ok().map(|modified| modified.min(now)).filter(has_date);
-        response.set_header("ETag", &etag)?;
-        if let Some(modified) = modified {
-            response.set_header("Last-Modified", fmt_http_date(modified))?;
-        }
         let version = Validators { etag: Some(&etag), modified, now: Some(now) };
-        match self.conditions.select(&version, len) {
+        let selected = self.conditions.select(&version, len);
+        // What is sent with a refusal is another representation.
+        if !matches!(selected, Selected::Failed | Selected::Unsatisfiable) {
+            response.set_header("ETag", &etag)?;
+            if let Some(modified) = modified {
+                response.set_header("Last-Modified", fmt_http_date(modified))?;
+            }
+        }
+        match selected {
             Selected::Whole => {
                 self.describe(file)?;
                 response.send_file(file.range(..len)?)

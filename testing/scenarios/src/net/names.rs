@@ -216,6 +216,8 @@ fn connect(env: &Environment, here: SocketAddr, number: u64) -> Option<Connect> 
     let options = ConnectOptions::host(&*host, here.port()).attempt_timeout(limit);
     // A server that lacks descriptors may never accept, or close what it has accepted.
     let options = options.timeout(Duration::from_secs(20));
+    // Set once an attempt has begun: a refusal ends it then.
+    let options = options.keep_alive(one_in(3).then(|| Duration::from_secs(60)));
     let socket = Socket::connect(env, options, client).ok()?;
     socket.write(&written).expect("a socket that connects queues");
     socket.end();
