@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abort;
+mod acceptor;
 mod address;
 pub mod admission;
 mod connect;

@@ -1,24 +1,21 @@
-//! One `listen`, from the call to its close: the handler, the listening handle, and its connections. Mirrors
-//! `setupListenHandle`, `onconnection` and `_emitCloseIfDrained`.
+//! One `listen`, from the call to its close: the handler, the listening handle, and the number of its connections. Mirrors
+//! `setupListenHandle` and `_emitCloseIfDrained`.
 //!
 //! Only the loop owns it: through the pending reply of the source, the [`Acceptor`] of the listener, the towers of the
 //! connections, and the ticks that call the handler. So the handler is dropped when no further call can reach it, even
 //! if the loop is dropped in between, and even if the handler keeps its own server.
 
 use crate::abort::{Abort, AbortHandle, Registration};
-use crate::admission::{Admit, Arrival, Place};
+use crate::acceptor::Acceptor;
+use crate::admission::{Admit, Place};
 use crate::names::Asked;
-use crate::query::set_connection_options;
 use crate::source::{ListenHandle, ListenQueue};
 use crate::upcall::ServerHandler;
-use crate::{Address, Dropped, LAYER, Result, Server, Socket};
+use crate::{Address, LAYER, Result, Server};
+use async_wrap::layer::HandlerCell;
 use async_wrap::layer::trace::Facts;
-use async_wrap::layer::{HandlerCell, OnUnwind};
-use async_wrap::upcall::OnConnection;
-use async_wrap::{AsyncContext, AsyncId, AsyncStream, Timeout};
+use async_wrap::{AsyncId, Timeout};
 use std::cell::{Cell, RefCell};
-use std::fmt;
-use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -105,7 +102,7 @@ impl Listening {
     }
 
     /// Whether connections are still accepted.
-    fn takes(&self) -> bool {
+    pub(crate) fn takes(&self) -> bool {
         matches!(self.phase.get(), Phase::Open | Phase::Draining)
     }
 
@@ -160,7 +157,7 @@ impl Listening {
             // A server that was closed meanwhile does not report that it listens.
             if listening.is_open() {
                 let _up = LAYER.up("ServerHandler::on_listening", Facts::default);
-                listening.handler.call(|handler| handler.on_listening(&listening.server));
+                listening.call(|handler, server| handler.on_listening(server));
             }
         });
         Ok(())
@@ -266,11 +263,12 @@ impl Listening {
         is_admitted
     }
 
-    pub(crate) fn report_drop(&self, dropped: Dropped) {
-        self.handler.call(|handler| handler.on_drop(&self.server, dropped));
+    /// Calls the handler, unless it has had its last call.
+    pub(crate) fn call(&self, call: impl FnOnce(&mut dyn ServerHandler, &Server)) {
+        self.handler.call(|handler| call(&mut **handler, &self.server));
     }
 
-    fn connection_opened(&self, id: AsyncId, place: Option<Place>) {
+    pub(crate) fn connection_opened(&self, id: AsyncId, place: Option<Place>) {
         self.connections.set(self.connections.get() + 1);
         self.server.0.connections.set(self.server.0.connections.get() + 1);
         if let Some(place) = place {
@@ -326,159 +324,5 @@ impl Abort for Listening {
         if self.is_in_force() || self.is_draining() {
             self.close();
         }
-    }
-}
-
-/// The receiver of a listening handle's connections, which passes them to the server.
-pub struct Acceptor {
-    listening: Rc<Listening>,
-    /// The connections inherit their options from the listener.
-    prepared: Cell<bool>,
-    /// The next connection is admitted already, and counts at this place.
-    admitted: Cell<Option<Option<Place>>>,
-}
-
-impl Acceptor {
-    fn new(listening: Rc<Listening>) -> Self {
-        Self { listening, prepared: Cell::new(false), admitted: Cell::default() }
-    }
-
-    /// The server.
-    #[must_use]
-    pub fn server(&self) -> Server {
-        self.listening.server.clone()
-    }
-
-    /// How many more connections the server wants. A distributor of connections should give further ones to another
-    /// server until [`ListenHandle::has_room`]. A server with `drop_max_connection` always accepts, a closed
-    /// server and a paused server never.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        let server = &self.listening.server.0;
-        match self.listening.is_in_force() || self.listening.is_draining() {
-            false => 0,
-            true if server.is_paused.get() && !self.listening.is_draining() => 0,
-            true if server.options.drop_max_connection => usize::MAX,
-            true => server.room(),
-        }
-    }
-
-    /// Reports that all connections that waited when the server began to close have been accepted, or passed on from
-    /// [elsewhere](ListenQueue::Elsewhere); the server closes now. Does nothing unless the server is draining.
-    pub fn queue_taken(&self) {
-        self.listening.end_draining();
-    }
-
-    /// How many connections to announce in one turn.
-    #[must_use]
-    pub fn accept_batch(&self) -> u32 {
-        self.listening.server.0.options.accept_batch
-    }
-
-    /// Sets the options of all connections (`no_delay`, `keep_alive`) on the listener, from which they inherit them on
-    /// Linux: this saves system calls for each connection. Does nothing for a listener that is not a TCP stream.
-    ///
-    /// # Errors
-    /// Any error of the system calls.
-    pub fn prepare_listener(&self, listener: &AsyncStream) -> Result<()> {
-        self.set_options(listener)?;
-        self.prepared.set(cfg!(target_os = "linux"));
-        Ok(())
-    }
-
-    /// Tells the acceptor that connections have their options already, because their listener in another process has
-    /// them.
-    pub fn expect_prepared(&self) {
-        self.prepared.set(true);
-    }
-
-    fn set_options(&self, stream: &AsyncStream) -> Result<()> {
-        let options = &self.listening.server.0.options;
-        if stream.is_tcp() {
-            set_connection_options(stream, options.no_delay, options.keep_alive)?;
-        }
-        Ok(())
-    }
-
-    /// Decides whether the server wants a connection, as [`crate::admission`] describes, before there is a stream for it.
-    /// Called outside of callback scopes; the program is called in `context`. A connection that is not wanted is reported
-    /// ('drop'), and the caller closes it; another one is passed on by [`accept`](Self::accept).
-    ///
-    /// For a handle without a listening stream in this process; a stream that listens with the acceptor asks it by itself.
-    #[must_use]
-    pub fn admits(&self, connection: BorrowedFd<'_>, context: AsyncContext) -> bool {
-        self.admitted.set(None);
-        let listening = &self.listening;
-        if listening.takes_all() || !listening.takes() {
-            return true;
-        }
-        let place = listening.admit(Arrival::Descriptor(connection, context), || {});
-        self.admitted.set(place);
-        place.is_some()
-    }
-
-    /// Passes a connection to the server, inside a callback scope, or reports that accepting failed (`onconnection`).
-    /// For a handle without a listening stream in this process. A connection that the server was not asked about by
-    /// [`admits`](Self::admits) is decided on here.
-    pub fn accept(&self, connection: Result<AsyncStream, crate::uv_core::Error>) {
-        let listening = &self.listening;
-        match connection {
-            // A source may have passed a connection on when the server closed.
-            Ok(stream) if !listening.takes() => stream.close(),
-            Ok(stream) => {
-                let admitted = self.admitted.take();
-                let place = admitted.or_else(|| listening.admit(Arrival::Stream(&stream), || stream.close()));
-                if let Some(place) = place {
-                    self.take(stream, place);
-                }
-            }
-            Err(error) if listening.takes() => {
-                let _up = LAYER.up("ServerHandler::on_error", Facts::default);
-                listening.handler.call(|handler| handler.on_error(&listening.server, error.into()));
-            }
-            Err(_) => {}
-        }
-    }
-
-    fn take(&self, stream: AsyncStream, place: Option<Place>) {
-        let listening = &self.listening;
-        if !self.prepared.get() {
-            // As in Node an error is ignored: for a connection that is closed already, the read reports it.
-            let _ = self.set_options(&stream);
-        }
-        listening.connection_opened(stream.async_id(), place);
-        let socket = Socket::accepted(stream, &listening.server.0.options, listening);
-        // Destroys the connection if the handler panics, or returns without setting a handler or keeping a handle.
-        let unhandled = OnUnwind::new(|| socket.destroy_unless_handled());
-        {
-            let _up = LAYER.up("ServerHandler::on_connection", || socket.facts());
-            listening.handler.call(|handler| handler.on_connection(&listening.server, socket.clone()));
-        }
-        unhandled.disarm();
-        socket.destroy_unless_held(1);
-    }
-}
-
-impl OnConnection for Acceptor {
-    fn accepts_connection(&mut self, listener: &AsyncStream) -> bool {
-        if self.listening.takes_all() {
-            return true;
-        }
-        let context = listener.context();
-        listener.with_announced(|connection| self.admits(connection, context)).unwrap_or(true)
-    }
-
-    fn on_connection(&mut self, _: &AsyncStream, connection: Result<AsyncStream, crate::uv_core::Error>) {
-        self.accept(connection);
-    }
-
-    fn on_drained(&mut self, _: &AsyncStream) {
-        self.queue_taken();
-    }
-}
-
-impl fmt::Debug for Acceptor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acceptor").field("room", &self.room()).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@
 use crate::{Address, Result};
 use async_wrap::{AsyncId, AsyncStream, Environment, Provider};
 
-pub use crate::listening::Acceptor;
+pub use crate::acceptor::Acceptor;
 pub use crate::query::{Bound, ListenQuery, ListenTarget};
 
 /// A source's later answer. The loop calls it, at most once.

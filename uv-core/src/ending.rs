@@ -41,12 +41,12 @@ impl Drop for Loop {
         // loop, so no table is borrowed while they run. Handles that they create are closed from the start.
         let inner = self.inner();
         let mut sweep = Sweep::default();
-        inner.set_gone();
+        inner.members.set_gone();
         if self.is_own() {
             // In a forked child another thread of the parent may have held this lock.
             sweep.drop_each(inner.inbox.shut());
         }
-        let handles = inner.take_handles();
+        let handles = inner.members.take_handles();
         for handle in &handles {
             sweep.step(|| {
                 handle.base().set_closed();
@@ -69,7 +69,7 @@ impl Drop for Loop {
             sweep.step(|| drop(request));
         }
         // A remaining clone of the loop's handle finds no request in flight and no spare descriptor.
-        inner.end_all_requests();
+        inner.members.end_all_requests();
         drop(self.take_spare_fd());
         sweep.end();
     }

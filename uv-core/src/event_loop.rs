@@ -1,11 +1,10 @@
-//! The loop: its handles, what keeps it alive, and the order of its phases. Mirrors `uv_run` and `uv_loop_t`, libuv's
-//! `src/unix/core.c` and `src/uv-common.c`.
+//! The loop: its clock, and the order of its phases. Mirrors `uv_run` and `uv_loop_t`, libuv's `src/unix/core.c` and
+//! `src/uv-common.c`.
 
 use crate::alarm::Alarm;
-use crate::handle::{Handle, HandleInfo, HandleInner, HandleKind};
-use crate::handle_table::HandleTable;
-use crate::key::Key;
+use crate::handle::HandleInner;
 use crate::layer::OnDrop;
+use crate::members::Members;
 use crate::metrics::Meter;
 use crate::paused::Paused;
 use crate::phases::Polls;
@@ -25,7 +24,6 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
-use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -86,13 +84,7 @@ pub(crate) struct LoopInner {
     lags: Cell<bool>,
     stop: Cell<bool>,
     running: Cell<bool>,
-    /// The `Loop` was dropped; only clones of its handle are left.
-    gone: Cell<bool>,
-    /// The number of handles that are both active and referenced. Each keeps the loop alive.
-    active_handles: Cell<usize>,
-    /// The number of requests in flight. Each keeps the loop alive.
-    active_requests: Cell<usize>,
-    handles: HandleTable,
+    pub(crate) members: Members,
     pub(crate) pending: Queue<Rc<dyn HandleInner>>,
     pub(crate) closing: RefCell<Vec<Closing>>,
     pub(crate) still_ready: Queue<Rc<dyn HandleInner>>,
@@ -121,16 +113,6 @@ pub(crate) struct LoopInner {
 }
 
 impl LoopInner {
-    /// From now on the table takes no handle.
-    pub(crate) fn set_gone(&self) {
-        self.gone.set(true);
-    }
-
-    /// Empties the table and returns its handles.
-    pub(crate) fn take_handles(&self) -> Vec<Rc<dyn HandleInner>> {
-        self.handles.take()
-    }
-
     /// The origin of `now`.
     pub(crate) fn origin(&self) -> Origin {
         self.origin
@@ -138,10 +120,6 @@ impl LoopInner {
 
     pub(crate) fn is_running(&self) -> bool {
         self.running.get()
-    }
-
-    pub(crate) fn end_all_requests(&self) {
-        self.active_requests.set(0);
     }
 }
 
@@ -162,10 +140,7 @@ impl Loop {
             lags: Cell::new(false),
             stop: Cell::new(false),
             running: Cell::new(false),
-            gone: Cell::new(false),
-            active_handles: Cell::new(0),
-            active_requests: Cell::new(0),
-            handles: HandleTable::new(),
+            members: Members::default(),
             pending: Queue::default(),
             closing: RefCell::default(),
             still_ready: Queue::default(),
@@ -196,7 +171,7 @@ impl Loop {
     /// `EBUSY` with the names of the open handles, or the number of requests in flight. The loop stays usable.
     pub fn close(&self) -> Result<()> {
         let mut open: Vec<String> = self.handles().iter().map(ToString::to_string).collect();
-        match self.0.active_requests.get() {
+        match self.active_requests() {
             0 if open.is_empty() => return Ok(()),
             0 => {}
             requests => open.push(format!("{requests} active requests")),
@@ -298,10 +273,7 @@ impl LoopHandle {
     /// completion, or a closing handle (`uv_loop_alive`).
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.0.active_handles.get() > 0
-            || self.0.active_requests.get() > 0
-            || !self.0.pending.is_empty()
-            || !self.0.closing.borrow().is_empty()
+        self.0.members.keep_alive() || !self.0.pending.is_empty() || !self.0.closing.borrow().is_empty()
     }
 
     /// The time since the loop was created, as of the last reading of the clock (`uv_now`): after each poll, and before
@@ -340,13 +312,12 @@ impl LoopHandle {
     #[must_use]
     pub fn backend_timeout(&self) -> Option<Duration> {
         let inner = &*self.0;
-        let nothing_to_wait_for = inner.active_handles.get() == 0 && inner.active_requests.get() == 0;
         let work_waits = inner.signalled.get()
             || !inner.pending.is_empty()
             || !inner.still_ready.is_empty()
             || !inner.closing.borrow().is_empty()
             || !inner.idle.is_empty();
-        if inner.stop.get() || nothing_to_wait_for || work_waits {
+        if inner.stop.get() || work_waits || !inner.members.keep_alive() {
             return Some(Duration::ZERO);
         }
         let deadlines = [inner.timers.next_deadline(), inner.paused.deadline()];
@@ -360,52 +331,10 @@ impl LoopHandle {
         self.0.poller.fd()
     }
 
-    /// Calls `visit` with every open handle, including closing ones (`uv_walk`). `visit` may close handles; handles
-    /// that it creates are not visited.
-    pub fn walk(&self, mut visit: impl FnMut(&Handle)) {
-        for handle in self.open_handles() {
-            visit(handle.base());
-        }
-    }
-
-    /// Closes every handle that is not closing yet, as a program does before it drops the loop.
-    pub fn close_all(&self) {
-        self.walk(Handle::close);
-    }
-
-    /// The open handles: half of the answer to "what keeps my loop alive?" (`uv_print_all_handles`). The other half is
-    /// [`active_requests`](Self::active_requests). [`why_alive`](Self::why_alive) is the answer as a text.
-    ///
-    /// ```
-    /// use uv_core::{Loop, RunMode};
-    ///
-    /// let event_loop = Loop::new()?;
-    /// event_loop.queue_work(|| {}, |_| {});
-    /// assert!(event_loop.handles().is_empty() && event_loop.is_alive(), "no handle keeps the loop alive");
-    /// assert_eq!(event_loop.active_requests(), 1, "a request does");
-    /// assert!(!event_loop.run(RunMode::Default)?);
-    /// # Ok::<(), uv_core::Error>(())
-    /// ```
-    #[must_use]
-    pub fn handles(&self) -> Vec<HandleInfo> {
-        self.open_handles().iter().map(|handle| HandleInfo::of(&**handle)).collect()
-    }
-
-    /// The number of requests in flight: connects, writes, sends and shutdowns that are pending or not yet reported, and work
-    /// in the thread pool (`loop->active_reqs`). Each keeps the loop alive, even on an unreferenced handle.
-    #[must_use]
-    pub fn active_requests(&self) -> usize {
-        self.0.active_requests.get()
-    }
-
     /// A way into this loop from other threads. It does not keep the loop alive.
     #[must_use]
     pub fn remote(&self) -> Remote {
         self.0.inbox.remote()
-    }
-
-    pub(crate) fn open_handles(&self) -> Vec<Rc<dyn HandleInner>> {
-        self.0.handles.open()
     }
 
     /// Whether the current process created the loop.
@@ -413,77 +342,8 @@ impl LoopHandle {
         self.0.poller.is_own()
     }
 
-    /// Whether the `Loop` was dropped, so that it will never run again.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.0.gone.get()
-    }
-
-    /// Adds a new handle to the table. `make` must not use the loop.
-    ///
-    /// A dropped loop creates a closed handle outside of the table, because nothing would drop the table's content.
-    #[track_caller]
-    pub(crate) fn add<N: HandleInner + 'static>(
-        &self,
-        kind: HandleKind,
-        make: impl FnOnce(Handle) -> N,
-    ) -> Rc<N> {
-        if self.is_gone() {
-            let inner = Rc::new(make(Handle::new(self.clone(), Key::NONE, kind)));
-            inner.base().set_closed();
-            return inner;
-        }
-        self.0.handles.add(|key| make(Handle::new(self.clone(), key, kind)))
-    }
-
-    /// Where a handle of the table was made, if that is known.
-    pub(crate) fn made_at(&self, key: Key) -> Option<&'static Location<'static>> {
-        self.0.handles.made_at(key)
-    }
-
-    pub(crate) fn handle(&self, key: Key) -> Option<Rc<dyn HandleInner>> {
-        self.0.handles.find(key)
-    }
-
-    /// Removes a closed handle from the table.
-    pub(crate) fn remove(&self, handle: &Handle) {
-        self.0.handles.remove(handle.key());
-    }
-
     pub(crate) fn inner(&self) -> &LoopInner {
         &self.0
-    }
-
-    pub(crate) fn push_closing(&self, handle: Rc<dyn HandleInner>, on_closed: Option<Box<dyn FnOnce()>>) {
-        self.0.closing.borrow_mut().push((handle, on_closed));
-    }
-
-    /// Queues a handle whose completions the pending phase reports (`uv__io_feed`).
-    pub(crate) fn feed(&self, handle: Rc<dyn HandleInner>) {
-        self.0.pending.push(handle);
-    }
-
-    /// Adds a handle to the still-ready set: the next poll phase does not block and gives the handle a turn.
-    pub(crate) fn push_ready(&self, handle: Rc<dyn HandleInner>) {
-        self.0.still_ready.push(handle);
-    }
-
-    pub(crate) fn add_active(&self, count: usize) {
-        self.0.active_handles.set(self.0.active_handles.get() + count);
-    }
-
-    pub(crate) fn remove_active(&self, count: usize) {
-        self.0.active_handles.set(self.0.active_handles.get().saturating_sub(count));
-    }
-
-    /// Counts a request, which keeps the loop alive until [`end_request`](Self::end_request).
-    pub(crate) fn begin_request(&self) {
-        self.0.active_requests.set(self.0.active_requests.get() + 1);
-    }
-
-    pub(crate) fn end_request(&self) {
-        #[cfg(upcall_faults)]
-        crate::faults::end_request(self.backend_fd(), self.0.active_requests.get());
-        self.0.active_requests.set(self.0.active_requests.get().saturating_sub(1));
     }
 }
 
@@ -491,8 +351,8 @@ impl fmt::Debug for LoopHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loop")
             .field("alive", &self.is_alive())
-            .field("active_handles", &self.0.active_handles.get())
-            .field("active_requests", &self.0.active_requests.get())
+            .field("active_handles", &self.active_handles())
+            .field("active_requests", &self.active_requests())
             .finish_non_exhaustive()
     }
 }

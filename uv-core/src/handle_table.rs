@@ -44,11 +44,13 @@ impl MadeAt {
     }
 }
 
-impl HandleTable {
-    pub(crate) fn new() -> Self {
+impl Default for HandleTable {
+    fn default() -> Self {
         Self { entries: RefCell::new(Slab::new()), next_generation: Cell::new(1) }
     }
+}
 
+impl HandleTable {
     /// Adds the handle that `make` creates for its key. `make` must not use the loop.
     #[track_caller]
     pub(crate) fn add<N: HandleInner + 'static>(&self, make: impl FnOnce(Key) -> N) -> Rc<N> {

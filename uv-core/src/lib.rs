@@ -32,6 +32,7 @@ mod handle_table;
 mod key;
 pub mod layer;
 mod lent;
+mod members;
 pub mod metrics;
 #[cfg(all(test, upcall_models))]
 mod models;

@@ -9,12 +9,14 @@ pub(crate) const USAGE: &str = "\
 cargo xtask COMMAND
 
   serve [--addr 127.0.0.1:8000] [--workers N] [--policy round-robin|shared]
-        [--chain|--no-chain]
+        [--root DIR] [--chain|--no-chain]
         Serves HTTP over the whole chain. --workers 0 is one process without
-        a cluster; the default is one worker per core. Ctrl-C and SIGTERM
-        drain and exit 0, and a second one ends at once. The page /chain shows
-        how its own request climbs the chain; without --chain and --no-chain
-        it is offered on loopback addresses only, and of both the last counts.
+        a cluster; the default is one worker per core. --root serves the files
+        of a folder, in place of / and behind the other routes. Ctrl-C and
+        SIGTERM drain and exit 0, and a second one ends at once. The page
+        /chain shows how its own request climbs the chain; without --chain and
+        --no-chain it is offered on loopback addresses only, and of both the
+        last counts.
   bench [WHAT…] [--quick] [--list] [--save FILE] [--compare FILE] …
         Measures the layers beside their floor and their peers; see
         `cargo xtask bench --help`.

@@ -160,6 +160,7 @@ impl Listening {
         }
         Ok(place)
     }
+
     /// Decides on a connection. A refused connection is closed by `close`, unless its descriptor is lent, and reported. Returns
     /// the place where an admitted one counts.
     pub(crate) fn admit(&self, arrival: Arrival<'_>, close: impl FnOnce()) -> Option<Option<Place>> {
@@ -172,7 +173,9 @@ impl Listening {
         let remote = peer.or_else(|| arrival.peer());
         let dropped = Dropped { local: arrival.local(), remote, reason };
         close();
-        arrival.call(server, "ServerHandler::on_drop", || self.report_drop(dropped));
+        arrival.call(server, "ServerHandler::on_drop", || {
+            self.call(|handler, server| handler.on_drop(server, dropped));
+        });
         None
     }
 }
