@@ -37,6 +37,7 @@
 //! - No receive callback says only that nothing is left. An error of an earlier datagram, as an ICMP message reports it, is
 //!   an upcall of its own ([`UdpUpcall::on_error`](crate::upcall::UdpUpcall::on_error)), and never fails another datagram.
 //! - [`Udp::open`](crate::udp::Udp::open) takes sockets of UDP only, and sets no option of theirs.
+//! - What is set of hops and of multicast on a socket of IPv6 holds for the IPv4 that it carries, too; in libuv for IPv6.
 //! - A stream sends a part of a file from its write queue, by sendfile(2) on the loop's thread, at the peer's pace.
 //!   `uv_fs_sendfile` blocks a thread of the pool.
 //!

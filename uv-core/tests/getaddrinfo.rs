@@ -7,7 +7,7 @@ mod dns;
 use common::test_loop;
 use dns::{A, Reply, in_namespace, serve};
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
@@ -107,6 +107,20 @@ fn a_numeric_host_and_service_need_no_name_server() {
     assert!(addresses(anywhere).iter().all(IpAddr::is_unspecified));
     let named = AddrQuery::new("127.0.0.1").flags(AddrFlags::CANONNAME);
     assert_eq!(look_up(named).expect("it is found").canonical_name.as_deref(), Some("127.0.0.1"));
+}
+
+#[test]
+fn the_zone_of_a_link_local_address_becomes_its_scope() {
+    let scope = std::fs::read_to_string("/sys/class/net/lo/ifindex").expect("the loopback interface");
+    let scope = scope.trim().parse().expect("a number");
+    let expected = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().expect("an address"), 7, 0, scope));
+    for kind in [None, Some(SocketType::Stream)] {
+        for zone in ["lo".to_owned(), scope.to_string()] {
+            let query = AddrQuery::new(format!("fe80::1%{zone}")).service("7").socket_type(kind);
+            assert_eq!(look_up(query).expect("it is found").addresses, [expected]);
+        }
+    }
+    assert_eq!(errno(AddrQuery::new("fe80::1%no-such-interface")), Errno::EAI_NONAME);
 }
 
 #[test]

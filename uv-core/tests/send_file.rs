@@ -53,6 +53,28 @@ fn read_all(mut peer: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec
     })
 }
 
+#[test]
+fn what_lies_beyond_four_gibibytes_is_sent_as_it_is() {
+    const BEYOND: u64 = (4 << 30) + 5;
+    let event_loop = test_loop();
+    let folder = socket_path();
+    let path = folder.folder().join("file");
+    // A hole, which takes no room on the disk.
+    let file = fs::File::create(&path).expect("a file");
+    file.write_all_at(&pattern(1000), BEYOND).expect("written");
+    let file = opened(&event_loop, &path);
+    let (tcp, peer) = connected(&event_loop);
+    tcp.write_file(range(&file, BEYOND - 10..)).expect("write_file");
+    assert_eq!(tcp.write_queue_size(), 1010);
+    tcp.shutdown().expect("shutdown");
+    let reader = read_all(peer);
+    event_loop.until(|| tcp.write_queue_size() == 0);
+    event_loop.turn();
+    let expected: Vec<u8> = [0; 10].into_iter().chain(pattern(1000)).collect();
+    assert_eq!(reader.join().expect("read"), expected);
+    event_loop.close_and_finish();
+}
+
 // libuv: fs_async_sendfile
 #[test]
 fn a_file_and_a_part_of_one_go_in_order_with_other_writes() {

@@ -76,6 +76,57 @@ fn an_error_of_ipv6_is_told_once_with_its_destination() {
     }
 }
 
+fn too_big_is_told_by_the_send_alone(local: SocketAddr, len: usize) {
+    let event_loop = test_loop();
+    let seen = Seen::default();
+    let udp = Udp::new(&event_loop);
+    udp.bind(local, &with_queue()).expect("bind");
+    udp.set_upcall(Watcher::new(&seen));
+    udp.receive_start().expect("receive_start");
+    let to = udp.local_addr().expect("an address");
+    udp.send_to(vec![0; len], to).expect("send");
+    assert_eq!(errno(udp.try_send(&vec![0; len], &SendOptions::to(to))).name(), "EMSGSIZE");
+    udp.send_to("behind", to).expect("send");
+    event_loop.until(|| seen.count() == 1);
+    for _ in 0..3 {
+        event_loop.turn();
+    }
+    assert_eq!((seen.sends(), seen.errors()), (vec!["EMSGSIZE", "ok"], vec![]));
+    event_loop.close_and_finish();
+}
+
+// The kernel puts it into the error queue as well.
+#[test]
+fn a_datagram_that_is_too_big_is_no_error_of_an_earlier_one() {
+    too_big_is_told_by_the_send_alone(localhost(), 65_510);
+    if has_ipv6() {
+        too_big_is_told_by_the_send_alone(localhost6(), 65_530);
+    }
+}
+
+#[test]
+fn an_error_of_ipv4_is_told_to_a_socket_of_ipv6_once() {
+    if has_ipv6() {
+        let event_loop = test_loop();
+        let seen = Seen::default();
+        let udp = Udp::new(&event_loop);
+        udp.bind("[::]:0".parse().expect("an address"), &with_queue()).expect("bind");
+        udp.set_upcall(Watcher::new(&seen));
+        udp.receive_start().expect("receive_start");
+        let closed = closed_udp_port();
+        udp.send_to("PING", closed).expect("send");
+        event_loop.until(|| !seen.errors().is_empty());
+        for _ in 0..3 {
+            event_loop.turn();
+        }
+        let errors = seen.errors();
+        assert_eq!((errors.len(), errors[0].0, seen.sends()), (1, "ECONNREFUSED", vec!["ok"]));
+        let to = errors[0].1.expect("the destination is known");
+        assert_eq!((to.ip().to_canonical(), to.port()), (closed.ip(), closed.port()));
+        event_loop.close_and_finish();
+    }
+}
+
 #[test]
 fn a_socket_with_a_peer_learns_without_an_error_queue() {
     let event_loop = test_loop();

@@ -259,3 +259,25 @@ fn segments_that_the_kernel_refuses_leave_each_by_itself_from_then_on() {
         event_loop.close_and_finish();
     });
 }
+
+#[test]
+fn a_buffer_that_is_wrong_itself_does_not_split_later_ones() {
+    with_failures("a_buffer_that_is_wrong_itself_does_not_split_later_ones", |failing| {
+        let event_loop = test_loop();
+        let seen = Seen::default();
+        let (udp, _) = bound_udp(&event_loop, &seen);
+        let (_outside, addr) = peer();
+        let options = SendOptions::to(addr).segment(100);
+        // Refused as a whole, and its first segment, too.
+        failing.fail("sendmmsg", EINVAL, 2);
+        udp.send_with(vec![0; 250], &options).expect("send");
+        event_loop.turn();
+        // The next one leaves as a whole, so that it can be refused as a whole.
+        failing.fail("sendmmsg", EIO, 1);
+        udp.send_with(vec![0; 250], &options).expect("send");
+        event_loop.turn();
+        assert!(failing.is_over());
+        assert_eq!(seen.sends(), ["EINVAL", "ok"]);
+        event_loop.close_and_finish();
+    });
+}

@@ -7,6 +7,7 @@ use common::*;
 use datagrams::*;
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use uv_core::Errno;
 use uv_core::udp::{Ecn, Interface, SendOptions, Udp, UdpOptions};
 
 fn content(len: usize) -> Vec<u8> {
@@ -76,6 +77,27 @@ fn each_segment_of_a_received_buffer_is_one_call() {
 }
 
 #[test]
+fn a_small_room_for_datagrams_cuts_no_buffer_of_several() {
+    let event_loop = test_loop();
+    let seen = Seen::default();
+    let (server, addr) = receiving(&event_loop, &seen);
+    server.set_datagram_size(1000);
+    server.set_gro(true).expect("an option");
+    let client = Udp::new(&event_loop);
+    let data = content(10_500);
+    client.try_send(&data, &SendOptions::to(addr).segment(1000)).expect("send");
+    event_loop.until(|| seen.count() == 11);
+    assert_eq!(seen.data().concat(), data);
+    assert!(seen.envelopes().iter().all(|envelope| !envelope.is_truncated));
+    // Without the option a datagram has that room again.
+    server.set_gro(false).expect("an option");
+    client.try_send(&data[..1500], &SendOptions::to(addr)).expect("send");
+    event_loop.until(|| seen.count() == 12);
+    assert_eq!((seen.data()[11].len(), seen.envelopes()[11].is_truncated), (1000, true));
+    event_loop.close_and_finish();
+}
+
+#[test]
 fn a_stop_within_a_received_buffer_drops_its_rest() {
     let event_loop = test_loop();
     let seen = Seen::default();
@@ -90,6 +112,29 @@ fn a_stop_within_a_received_buffer_drops_its_rest() {
     server.receive_start().expect("receive_start");
     client.try_send(b"next", &SendOptions::to(addr)).expect("send");
     event_loop.until(|| seen.data().last().is_some_and(|data| data == b"next"));
+    event_loop.close_and_finish();
+}
+
+#[test]
+fn a_source_of_another_family_than_the_destination_is_refused() {
+    let event_loop = test_loop();
+    let (four, six) = (IpAddr::from([127, 0, 0, 1]), IpAddr::V6(Ipv6Addr::LOCALHOST));
+    let mapped = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+    let addr = |ip| SocketAddr::new(ip, 9);
+    let udp = Udp::new(&event_loop);
+    for (to, source) in [(four, six), (six, four), (mapped, six), (six, mapped)] {
+        let options = SendOptions::to(addr(to)).source(source);
+        assert_eq!(errno(udp.send_with("a", &options)), Errno::EINVAL, "{to} from {source}");
+        assert_eq!(errno(udp.try_send(b"a", &options)), Errno::EINVAL, "{to} from {source}");
+    }
+    assert_eq!(errno(udp.local_addr()), Errno::EBADF, "nothing was bound");
+    // Of a peer, too.
+    let (_outside, peer) = peer();
+    udp.connect(peer).expect("connect");
+    assert_eq!(errno(udp.send_with("a", &SendOptions::default().source(six))), Errno::EINVAL);
+    for source in [four, mapped] {
+        assert_eq!(udp.try_send(b"a", &SendOptions::default().source(source)), Ok(1));
+    }
     event_loop.close_and_finish();
 }
 

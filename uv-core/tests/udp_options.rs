@@ -5,7 +5,7 @@ mod datagrams;
 
 use common::*;
 use datagrams::*;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use uv_core::udp::{Interface, Udp, UdpOptions};
 use uv_core::{Errno, Result};
 
@@ -51,6 +51,31 @@ fn hops_broadcast_and_the_loop_of_multicast_can_be_set() {
 fn they_can_be_set_for_ipv6() {
     if has_ipv6() {
         every_number_is_set_or_refused(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
+    }
+}
+
+#[test]
+fn what_is_set_on_a_socket_of_ipv6_holds_for_the_ipv4_that_it_carries() {
+    if has_ipv6() {
+        let event_loop = test_loop();
+        let udp = Udp::new(&event_loop);
+        udp.bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), &UdpOptions::default()).expect("bind");
+        udp.set_ttl(5).expect("an option");
+        udp.set_multicast_ttl(6).expect("an option");
+        udp.set_multicast_loop(false).expect("an option");
+        let same = UdpSocket::from(udp.try_clone_fd().expect("a descriptor"));
+        let of_ipv4 = (same.ttl(), same.multicast_ttl_v4(), same.multicast_loop_v4());
+        assert_eq!((of_ipv4.0.ok(), of_ipv4.1.ok(), of_ipv4.2.ok()), (Some(5), Some(6), Some(false)));
+        assert_eq!(same.multicast_loop_v6().ok(), Some(false));
+        // So does the interface for multicast: a member there receives.
+        udp.set_multicast_loop(true).expect("an option");
+        udp.set_multicast_interface(loopback6()).expect("an interface");
+        let seen = Seen::default();
+        let (member, _, to) = joined(&event_loop, &seen, GROUP, LOOPBACK);
+        member.join(GROUP, LOOPBACK).expect("join");
+        udp.send_to("group", to).expect("send");
+        event_loop.until(|| seen.count() == 1);
+        event_loop.close_and_finish();
     }
 }
 

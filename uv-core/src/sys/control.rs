@@ -210,7 +210,8 @@ pub(super) unsafe fn read(message: &libc::msghdr) -> Told {
     told
 }
 
-/// Reads the error of a message of the error queue; `None` if it has none, such as a report of success.
+/// Reads the error of a message of the error queue; `None` if it has none, such as a report of success, and if the call to
+/// send has returned it, too, as it does a datagram that is too big.
 ///
 /// # Safety
 /// As for [`each`].
@@ -224,7 +225,8 @@ pub(super) unsafe fn read_error(message: &libc::msghdr) -> Option<Errno> {
                 (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
             );
             if is_error && let Some(error) = value::<libc::sock_extended_err>(data) {
-                found = Some(error.ee_errno as libc::c_int).filter(|errno| *errno != 0).map(Errno::from_raw);
+                let is_news = error.ee_errno != 0 && error.ee_origin != libc::SO_EE_ORIGIN_LOCAL;
+                found = is_news.then(|| Errno::from_raw(error.ee_errno as libc::c_int));
             }
         });
     }

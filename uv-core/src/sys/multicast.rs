@@ -82,7 +82,7 @@ pub(crate) fn set_source_membership(
     set(fd, level, option, &request)
 }
 
-/// Sets the interface to which multicast of IPv4 is sent.
+/// Sets the interface to which multicast of IPv4 is sent, also by a socket of IPv6.
 pub(crate) fn set_interface(fd: BorrowedFd<'_>, place: Place) -> Result<(), Errno> {
     set(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &of_group(Ipv4Addr::UNSPECIFIED, place))
 }

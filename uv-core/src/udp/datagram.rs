@@ -77,7 +77,7 @@ pub struct SendOptions {
     pub segment: Option<u16>,
     /// The mark of ECN. Default: `None`.
     pub ecn: Option<Ecn>,
-    /// The source address, an address of this machine. Default: `None`, the kernel's choice.
+    /// The source address, an address of this machine of the destination's family. Default: `None`, the kernel's choice.
     pub source: Option<IpAddr>,
     /// The index of the interface by which it leaves. Default: 0, the kernel's choice.
     pub interface: u32,
@@ -122,8 +122,13 @@ impl SendOptions {
             ecn: self.ecn.map(Ecn::bits),
             source: self.source,
             interface: self.interface,
-            is_v4: self.to.map_or(is_v4, |to| is_ipv4(to.ip())),
+            is_v4: self.is_ipv4(is_v4),
         }
+    }
+
+    /// Whether it goes to an address of IPv4; `is_v4` is the same of the socket's peer.
+    pub(super) fn is_ipv4(&self, is_v4: bool) -> bool {
+        self.to.map_or(is_v4, |to| is_ipv4(to.ip()))
     }
 
     /// The segment size, if the buffer has more than one segment.

@@ -139,7 +139,7 @@ impl Udp {
     }
 
     /// Sets the peer (`uv_udp_connect`): the socket sends to it and receives from it alone. A handle without a socket is
-    /// bound to a port of the kernel's choice.
+    /// bound to a port of the kernel's choice. Datagrams of others that had arrived before are still received.
     ///
     /// # Errors
     /// `EISCONN` if it has a peer, `EINVAL` if it is closing; any error of the system calls, such as `ENETUNREACH`.
@@ -240,7 +240,8 @@ impl Udp {
     /// Sends a datagram, or several of one buffer, as [`send`](Self::send) does.
     ///
     /// # Errors
-    /// As for `send` and `send_to`; `EINVAL` for a segment size of 0 and for more than 64 segments.
+    /// As for `send` and `send_to`; `EINVAL` for a segment size of 0, for more than 64 segments, and for a source of another
+    /// family than the destination.
     pub fn send_with(&self, data: impl Into<bytes::Bytes>, options: &SendOptions) -> Result<()> {
         let _down = LAYER.down("Udp::send_with", || Facts::of(self));
         self.0.send(data.into(), options)
@@ -275,7 +276,7 @@ impl Udp {
     }
 
     /// Sends several datagrams at once (`uv_udp_try_send2`). Returns the number of those sent: the first datagram that is not
-    /// sent ends the call, and a further call with the rest returns its error.
+    /// sent ends the call, and a further call with the rest returns its error. A buffer of segments is sent if all of them are.
     ///
     /// # Errors
     /// As for `try_send`, if not one was sent.

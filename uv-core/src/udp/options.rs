@@ -79,7 +79,8 @@ impl Udp {
     }
 
     /// Sets the room for a received datagram in bytes, 1 to 65,536. Default: 65,536, which is enough for any. The end of a
-    /// longer datagram is lost, and its [`Envelope`](super::Envelope) is marked.
+    /// longer datagram is lost, and its [`Envelope`](super::Envelope) is marked. With [`set_gro`](Self::set_gro) there is
+    /// always room for any.
     pub fn set_datagram_size(&self, bytes: usize) {
         self.0.datagram_size.set(bytes.clamp(1, LARGEST_DATAGRAM) as u32);
     }
@@ -90,7 +91,7 @@ impl Udp {
     /// `EINVAL` for another number.
     pub fn set_ttl(&self, hops: u32) -> Result<()> {
         self.check_range(hops, 1)?;
-        self.set_of_family(libc::IP_TTL, libc::IPV6_UNICAST_HOPS, hops as libc::c_int)
+        self.set_for_both(libc::IP_TTL, libc::IPV6_UNICAST_HOPS, hops as libc::c_int)
     }
 
     /// Allows or forbids sending to broadcast addresses (`uv_udp_set_broadcast`).
@@ -107,7 +108,7 @@ impl Udp {
     /// `EINVAL` for another number.
     pub fn set_multicast_ttl(&self, hops: u32) -> Result<()> {
         self.check_range(hops, 0)?;
-        self.set_of_family(libc::IP_MULTICAST_TTL, libc::IPV6_MULTICAST_HOPS, hops as libc::c_int)
+        self.set_for_both(libc::IP_MULTICAST_TTL, libc::IPV6_MULTICAST_HOPS, hops as libc::c_int)
     }
 
     /// Sets whether this machine receives the multicast that the socket sends (`uv_udp_set_multicast_loop`). Default:
@@ -116,7 +117,7 @@ impl Udp {
     /// # Errors
     /// Any error of the system call.
     pub fn set_multicast_loop(&self, on: bool) -> Result<()> {
-        self.set_of_family(libc::IP_MULTICAST_LOOP, libc::IPV6_MULTICAST_LOOP, on.into())
+        self.set_for_both(libc::IP_MULTICAST_LOOP, libc::IPV6_MULTICAST_LOOP, on.into())
     }
 
     /// Sets the interface to which multicast is sent (`uv_udp_set_multicast_interface`).
@@ -126,14 +127,14 @@ impl Udp {
     pub fn set_multicast_interface(&self, interface: Interface) -> Result<()> {
         let (fd, failed) = (self.option_fd()?, |errno| Error::new("setsockopt", errno));
         let place = interface.place();
-        if !self.0.has(IPV6) {
-            return sys::multicast::set_interface(fd, place).map_err(failed);
+        if self.0.has(IPV6) {
+            if let Interface::Address(_) = interface {
+                return Err(failed(Errno::EINVAL));
+            }
+            let index = libc::c_int::try_from(place.index).map_err(|_| failed(Errno::ENODEV))?;
+            self.set(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, index)?;
         }
-        if let Interface::Address(_) = interface {
-            return Err(failed(Errno::EINVAL));
-        }
-        let index = libc::c_int::try_from(place.index).map_err(|_| failed(Errno::ENODEV))?;
-        self.set(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, index)
+        sys::multicast::set_interface(fd, place).map_err(failed)
     }
 
     /// Joins a multicast group (`uv_udp_set_membership`). A handle without a socket is bound to a port of the kernel's
@@ -191,7 +192,7 @@ impl Udp {
     /// # Errors
     /// Any error of the system call.
     pub fn set_receive_ecn(&self, on: bool) -> Result<()> {
-        self.set_for_both(libc::IP_RECVTOS, libc::IPV6_RECVTCLASS, on)
+        self.set_told(libc::IP_RECVTOS, libc::IPV6_RECVTCLASS, on)
     }
 
     /// Sets whether each [`Envelope`](super::Envelope) has the destination's address and interface.
@@ -199,7 +200,7 @@ impl Udp {
     /// # Errors
     /// Any error of the system call.
     pub fn set_receive_destination(&self, on: bool) -> Result<()> {
-        self.set_for_both(libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO, on)
+        self.set_told(libc::IP_PKTINFO, libc::IPV6_RECVPKTINFO, on)
     }
 
     /// The size of the kernel's send buffer in bytes (`uv_send_buffer_size`). Linux reports twice what was set.
@@ -284,18 +285,15 @@ impl Udp {
         set.map_err(|errno| Error::new("setsockopt", errno))
     }
 
-    fn set_of_family(&self, v4: libc::c_int, v6: libc::c_int, value: libc::c_int) -> Result<()> {
-        if self.0.has(IPV6) {
-            self.set(libc::IPPROTO_IPV6, v6, value)
-        } else {
-            self.set(libc::IPPROTO_IP, v4, value)
-        }
+    /// Sets an option of IPv4 and, on a socket of IPv6, of both families: such a socket carries IPv4, too.
+    fn set_for_both(&self, v4: libc::c_int, v6: libc::c_int, value: libc::c_int) -> Result<()> {
+        let set = sys::multicast::set_for_both(self.option_fd()?, self.0.has(IPV6), v4, v6, value);
+        set.map_err(|errno| Error::new("setsockopt", errno))
     }
 
-    /// Sets what the kernel tells of each datagram, for both families on a socket of IPv6.
-    fn set_for_both(&self, v4: libc::c_int, v6: libc::c_int, on: bool) -> Result<()> {
-        let set = sys::multicast::set_for_both(self.option_fd()?, self.0.has(IPV6), v4, v6, on.into());
-        set.map_err(|errno| Error::new("setsockopt", errno))?;
+    /// Sets what the kernel tells of each datagram.
+    fn set_told(&self, v4: libc::c_int, v6: libc::c_int, on: bool) -> Result<()> {
+        self.set_for_both(v4, v6, on.into())?;
         self.note_tells(on);
         Ok(())
     }

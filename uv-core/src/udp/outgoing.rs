@@ -201,6 +201,11 @@ impl Outgoing {
         self.queue.front().is_some_and(|head| head.segment().is_some())
     }
 
+    /// Whether the first datagram has several segments, of which none was sent.
+    pub(super) fn head_is_refused_alone(&self) -> bool {
+        self.queue.front().is_some_and(|head| head.segment().is_some() && head.sent == 0)
+    }
+
     /// Gives each copied datagram memory of its own, because the queue has to wait: the copies of a queue that is never
     /// empty would only grow.
     pub(super) fn settle(&mut self) {

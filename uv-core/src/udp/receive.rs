@@ -5,7 +5,7 @@ use super::inner::UdpInner;
 use super::{Ecn, Envelope, Udp};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
-use crate::sys::slots::{Arrival, DATAGRAMS_PER_RECEIVE, Slots};
+use crate::sys::slots::{Arrival, DATAGRAMS_PER_RECEIVE, LARGEST_DATAGRAM, Slots};
 use crate::{Errno, Error, Result};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -53,7 +53,8 @@ impl UdpInner {
     }
 
     fn receive_once(&self, fd: BorrowedFd<'_>, slots: &mut Slots, count: usize) -> Result<usize, Errno> {
-        let size = self.datagram_size.get() as usize;
+        // GRO fills a buffer beyond the room for one datagram: what did not fit would be whole datagrams.
+        let size = if self.has(GRO) { LARGEST_DATAGRAM } else { self.datagram_size.get() as usize };
         for _ in 0..INTERRUPTIONS {
             match slots.receive(fd, count, size, self.has(TELLS)) {
                 Err(Errno::EINTR) => {

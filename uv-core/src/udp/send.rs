@@ -7,7 +7,7 @@
 use super::flags::{BLOCKED, CONNECTED, PEER_V4, SPLITS};
 use super::inner::UdpInner;
 use super::outgoing::{Outgoing, error_of_send, retrying};
-use super::{SendOptions, Udp};
+use super::{SendOptions, Udp, datagram::is_ipv4};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
 use crate::sys::control::Marks;
@@ -96,6 +96,10 @@ impl UdpInner {
         }
         if options.segment.is_some_and(|segment| segment == 0 || len.div_ceil(segment.into()) > SEGMENTS) {
             return Err(failed(Errno::EINVAL));
+        }
+        // The kernel would ignore it.
+        if options.source.is_some_and(|source| is_ipv4(source) != options.is_ipv4(self.has(PEER_V4))) {
+            return Err(failed(Errno::EINVAL).noting("the source is of another family than the destination"));
         }
         options.to.map_or(Ok(()), |to| self.bind_if_new(to.is_ipv6(), false)).map_err(failed)
     }
@@ -196,8 +200,21 @@ impl UdpInner {
         }
         #[cfg(upcall_faults)]
         crate::faults::reached(crate::faults::Branch::SendFails);
-        self.with_output(|out| out.fail_head(errno));
+        let is_first_segment = self.with_output(|out| {
+            let is_first_segment = out.head_is_refused_alone();
+            out.fail_head(errno);
+            is_first_segment
+        });
+        self.note_refusal(errno, is_first_segment);
         Step::GoesOn
+    }
+
+    /// The kernel has refused the first segment of a buffer by itself: if it did so for the reason for which it had refused
+    /// the whole, that reason was not in the segments, and the next buffer may leave as a whole.
+    fn note_refusal(&self, errno: Errno, is_first_segment: bool) {
+        if is_first_segment && refuses_segments(errno) {
+            self.clear(SPLITS);
+        }
     }
 
     /// Records an error of an earlier datagram, to be told by `on_error`.
@@ -279,7 +296,10 @@ impl UdpInner {
                     self.met_before(suspect);
                     return Ok((count * segment).min(data.len()));
                 }
-                Err(errno) => suspect = Some(self.repeats_after(errno, suspect, options)?),
+                Err(errno) => {
+                    self.note_refusal(errno, true);
+                    suspect = Some(self.repeats_after(errno, suspect, options)?);
+                }
             }
         }
     }
@@ -294,8 +314,9 @@ impl UdpInner {
         let mut suspect = None;
         while let Some((data, options)) = datagrams.get(sent) {
             let called = if options.segment_of(data.len()).is_some() {
-                // By itself, because the kernel may refuse it.
-                self.try_send(&[IoSlice::new(data)], options).map(|_| 1).map_err(|error| error.errno())
+                // By itself, because the kernel may refuse it. What it has taken of the segments is sent again.
+                let taken = self.try_send(&[IoSlice::new(data)], options).map_err(|error| error.errno());
+                taken.and_then(|taken| if taken < data.len() { Err(Errno::EAGAIN) } else { Ok(1) })
             } else {
                 let is_plain =
                     |(data, options): &&(&[u8], SendOptions)| options.segment_of(data.len()).is_none();

@@ -297,7 +297,12 @@ fn segments(parties: &[Rc<Party>], own: usize, model: &Model) {
         numbers.push(number);
         buffer.extend(content);
     }
-    let queued = parties[own].udp.send_with(buffer, &options.segment(len as u16));
+    let options = options.segment(len as u16);
+    if one_in(3) {
+        let sent = parties[own].udp.try_send_many(&[(&buffer, options)]);
+        return model.finish(&numbers, sent == Ok(1));
+    }
+    let queued = parties[own].udp.send_with(buffer, &options);
     queue(&parties[own], numbers, queued, model);
 }
 
