@@ -14,7 +14,7 @@ use crate::{Error, ErrorCode, LAYER, Result, Socket};
 use async_wrap::layer::trace::Facts;
 use async_wrap::tcp_wrap::StreamWrap;
 use async_wrap::{AsyncStream, Environment, Provider};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
@@ -51,7 +51,8 @@ pub struct ConnectOptions {
     /// The idle time before the kernel's first keepalive probe. Default: `None`, no probes. TCP only. A time below a second
     /// counts as a second; zero is invalid.
     pub keep_alive: Option<Duration>,
-    /// Addresses that are not connected to; those of a host are skipped. Default: `None`. TCP only.
+    /// Addresses that are not connected to; those of a host are skipped. An unspecified address, which stands for this
+    /// machine, is blocked with the loopback address, too. Default: `None`. TCP only.
     pub block_list: Option<BlockList>,
     /// Ends the connect, and the connection. Default: `None`.
     pub abort: Option<AbortHandle>,
@@ -290,13 +291,22 @@ impl ConnectOptions {
             (ConnectTarget::Addr(addr), Some(local)) if addr.is_ipv4() != local.is_ipv4() => {
                 refuse("connect: the local address is of another family than the target")
             }
-            (ConnectTarget::Addr(addr), _)
-                if self.block_list.as_ref().is_some_and(|list| list.check(addr.ip())) =>
-            {
-                Err(Error::blocked(addr.ip()))
-            }
+            (ConnectTarget::Addr(addr), _) if self.blocks(addr.ip()) => Err(Error::blocked(addr.ip())),
             _ => check_connection(self.high_water_mark, self.keep_alive),
         }
+    }
+
+    /// Whether the block list has an address, or the one to which a connect to it leads: an unspecified address stands for
+    /// this machine.
+    pub(crate) fn blocks(&self, ip: IpAddr) -> bool {
+        let Some(list) = &self.block_list else { return false };
+        let own = || match (ip.to_canonical(), self.local.map(|local| local.ip().to_canonical())) {
+            // Linux connects a socket that is bound to its own address.
+            (IpAddr::V4(_), Some(local)) if !local.is_unspecified() => local,
+            (IpAddr::V4(_), _) => Ipv4Addr::LOCALHOST.into(),
+            (IpAddr::V6(_), _) => Ipv6Addr::LOCALHOST.into(),
+        };
+        list.check(ip) || (ip.to_canonical().is_unspecified() && list.check(own()))
     }
 
     /// The question for the addresses of a host.
@@ -311,6 +321,11 @@ impl ConnectOptions {
         let usual = if family.is_some() || is_local { AddrFlags::default() } else { AddrFlags::ADDRCONFIG };
         let query = AddrQuery::new(host).family(family).socket_type(SocketType::Stream);
         query.flags(self.hints.unwrap_or(usual))
+    }
+
+    /// The time of an attempt: RFC 8305, section 5, has no shorter one, which would be an attack on the host.
+    pub(crate) fn time_of_attempt(&self) -> Duration {
+        self.attempt_timeout.max(SHORTEST_ATTEMPT_TIMEOUT)
     }
 
     fn begin(&self, stream: &AsyncStream) -> Result<(), uv_core::Error> {

@@ -26,6 +26,7 @@
 //!   the listener; [`Server::close`](crate::Server::close) resets them, as in Node.
 //! - A blocked connection is counted and reported like any other that is dropped, with the reason; Node closes it silently. It
 //!   is closed before there is a resource for it.
-//! - [`Socket::connect`](crate::Socket::connect) returns the error of a blocked address; Node reports it to the socket.
+//! - [`Socket::connect`](crate::Socket::connect) returns the error of a blocked address; Node reports it to the socket. A
+//!   list with the loopback address blocks connects to `0.0.0.0` or `::`, too, which lead there.
 //! - The rules of a [`BlockList`](crate::admission::BlockList) are listed in the order of their addresses, in their shortest
 //!   form. In both IPv4 addresses are the same as their IPv4-mapped form, so `::/0` contains them.

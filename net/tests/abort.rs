@@ -192,6 +192,24 @@ fn a_server_that_was_aborted_before_it_listened_closes_from_the_loop_and_binds_n
 }
 
 #[test]
+fn a_server_that_looks_its_host_up_is_closed_by_an_abort_and_binds_nothing() {
+    let (event_loop, env) = new_loop();
+    let (log, abort, asked) = (Log::default(), AbortHandle::new(), Rc::new(Cell::new(None)));
+    let keep = Rc::clone(&asked);
+    let resolver = Resolver::new(move |_, _, answer| keep.set(Some(answer)));
+    let (_listener, addr) = listener();
+    let server = Server::new(&env, ServerOptions::default());
+    let listen = ListenOptions::host("host.test", addr.port()).resolver(resolver).abort(&abort);
+    server.listen(listen, Host::new(&log, |_| {}).telling_drop()).expect("it is looked up");
+    abort.abort();
+    let answer = asked.take().expect("it was asked");
+    assert!(!answer.is_wanted());
+    answer.found([addr]);
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["server close", "server dropped"]);
+}
+
+#[test]
 fn an_abort_cuts_a_shutdown_short_and_leaves_open_connections_to_themselves() {
     let (event_loop, env) = new_loop();
     let (log, abort) = (Log::default(), AbortHandle::new());

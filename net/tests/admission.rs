@@ -400,6 +400,55 @@ fn a_blocked_address_is_not_connected_to() {
     common::close(&event_loop, &env);
 }
 
+#[test]
+fn an_unspecified_address_is_blocked_with_this_machine() {
+    let (event_loop, env) = new_loop();
+    let connect = |addr: &str, rules: &[&str], local: Option<&str>| {
+        let options = ConnectOptions::addr(addr.parse().expect("an address")).block_list(&list(rules));
+        let local = local.map(|local| local.parse().expect("an address"));
+        let socket = Socket::connect(&env, options.local(local), Peer::new("there", &Log::default()));
+        socket.map(|socket| socket.destroy()).map_err(|error| error.code())
+    };
+    let blocked = Err(ErrorCode::IpBlocked);
+    assert_eq!(connect("0.0.0.0:9", &["127.0.0.0/8"], None), blocked);
+    assert_eq!(connect("0.0.0.0:9", &["0.0.0.0"], None), blocked);
+    assert_eq!(connect("[::ffff:0.0.0.0]:9", &["127.0.0.1"], None), blocked);
+    assert_eq!(connect("[::]:9", &["::1"], None), blocked);
+    // With a local address that is where it leads.
+    assert_eq!(connect("0.0.0.0:9", &["127.0.0.5"], Some("127.0.0.5:0")), blocked);
+    assert_eq!(connect("0.0.0.0:9", &["127.0.0.1"], Some("0.0.0.0:0")), blocked);
+    assert_eq!(connect("0.0.0.0:9", &["127.0.0.1"], Some("127.0.0.5:0")), Ok(()));
+    assert_eq!(connect("0.0.0.0:9", &["10.0.0.0/8", "::1"], None), Ok(()));
+    // An address of a host, too.
+    let log = Log::default();
+    let resolver = Resolver::new(|_, _, answer| answer.found([([0, 0, 0, 0], 0)]));
+    let options = ConnectOptions::host("host", 9).resolver(resolver).block_list(&list(&["127.0.0.0/8"]));
+    Peer::new("there", &log).connect(&env, options);
+    run_to_the_end(&event_loop, &env);
+    assert!(log.has("there error connect: the block list has the address: 0.0.0.0"), "{:?}", log.take());
+}
+
+#[test]
+fn a_panic_when_a_drop_is_told_closes_that_connection_and_no_other() {
+    let (event_loop, env) = new_loop();
+    let (log, told) = (Log::default(), Cell::new(0));
+    let server = Server::new(&env, ServerOptions::default().block_list(&list(&["127.0.0.1"])));
+    let me = server.clone();
+    let host = Host::new(&log, |_| unreachable!("all are blocked")).on_dropped(move |_| {
+        told.set(told.get() + 1);
+        if told.get() == 3 {
+            me.close().expect("it listens");
+        }
+        assert!(told.get() != 1, "the first is one too many");
+    });
+    server.listen(anywhere(), host).expect("the server listens");
+    let mut visitors = visitors(&server, 3);
+    assert_eq!(run_to_a_panic(&env), "the first is one too many");
+    run_to_the_end(&event_loop, &env);
+    assert!(visitors.iter_mut().all(|visitor| matches!(visitor.read(&mut [0]), Ok(0) | Err(_))));
+    assert_eq!((server.drops().blocked, log.count("server close")), (3, 1));
+}
+
 // Node: test-net-blocklist (addresses of a look-up)
 #[test]
 fn of_a_host_the_blocked_addresses_are_skipped_and_a_host_without_others_is_blocked() {

@@ -8,6 +8,7 @@ use net::upcall::SocketHandler;
 use net::uv_core::{Errno, RunMode};
 use net::{ConnectOptions, Error, ErrorCode, ReadyState, Server, ServerOptions, Socket};
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,44 @@ fn an_address_that_is_silent_holds_up_the_next_one_for_the_attempts_time_only() 
         "close",
     ];
     assert_eq!(log.take(), expected);
+}
+
+#[test]
+fn an_attempt_that_fails_at_once_is_followed_by_the_next_address() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = serve_one(&env, ServerOptions::default(), greet);
+    // No TCP connection leads to a group of multicast.
+    let (group, here) = (SocketAddr::from(([224, 0, 0, 1], 7)), port_of(&server));
+    connect(&env, host_of(&[group, here]), Client::new(&log));
+    run_to_the_end(&event_loop, &env);
+    let expected = [
+        "lookup host.test 2",
+        &format!("attempt {group}"),
+        &format!("failed {group} ENETUNREACH"),
+        &format!("attempt {here}"),
+        &format!("connect {here}"),
+        "data hello",
+        "end",
+        "close",
+    ];
+    assert_eq!(log.take(), expected);
+}
+
+// RFC 8305, section 5: "a subsequent connection MUST NOT be started within 10 milliseconds of the previous attempt."
+#[test]
+fn attempts_begin_ten_milliseconds_apart_whatever_is_asked() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = serve_one(&env, ServerOptions::default(), greet);
+    let silent = [Silent::new(), Silent::new()];
+    let mut options = host_of(&[silent[0].addr(), silent[1].addr(), port_of(&server)]);
+    options.attempt_timeout = Duration::ZERO;
+    let begun = Instant::now();
+    connect(&env, options, Client::new(&log));
+    run_to_the_end(&event_loop, &env);
+    assert!(begun.elapsed() >= Duration::from_millis(20));
+    assert_eq!(log.take().iter().filter(|line| line.starts_with("late")).count(), 2);
 }
 
 // RFC 8305, section 5: in Node such an attempt is given up at its limit.

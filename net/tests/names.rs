@@ -92,6 +92,30 @@ fn an_answer_without_a_usable_address_destroys_the_socket_with_its_error() {
     assert_eq!(refuse(by(drop)), dropped);
 }
 
+#[test]
+fn only_the_first_answer_to_a_look_up_counts() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = serve_one(&env, ServerOptions::default(), greet);
+    let (addr, later) = (port_of(&server), Rc::new(Cell::new(None::<Answer>)));
+    let keep = Rc::clone(&later);
+    let options = ConnectOptions::host("host.test", 7).resolver(Resolver::new(move |_, _, answer| {
+        answer.found([addr]);
+        answer.missing();
+        answer.found([addr, addr]);
+        keep.set(Some(answer));
+    }));
+    let hook = Client::new(&log).on("attempt", move |_| {
+        let answer = later.take().expect("one attempt");
+        assert!(!answer.is_wanted());
+        answer.found([addr]);
+    });
+    connect(&env, options, hook);
+    run_to_the_end(&event_loop, &env);
+    let (attempt, connected) = (format!("attempt {addr}"), format!("connect {addr}"));
+    assert_eq!(log.take(), ["lookup host.test 1", &attempt, &connected, "data hello", "end", "close"]);
+}
+
 // Node: test-net-connect-nodelay, test-net-connect-keepalive, test-net-socket-setnodelay
 #[test]
 fn options_that_are_set_during_the_look_up_hold_for_the_connection() {

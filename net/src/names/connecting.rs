@@ -138,9 +138,8 @@ impl Connecting {
             let message = "connect: the look-up has found no address of the wanted family";
             return Err(Error::new(ErrorCode::InvalidAddressFamily, message));
         }
-        let is_blocked =
-            |addr: &SocketAddr| self.options.block_list.as_ref().is_some_and(|list| list.check(addr.ip()));
-        let (blocked, free): (Vec<_>, Vec<_>) = found.iter().copied().partition(is_blocked);
+        let (blocked, free): (Vec<_>, Vec<_>) =
+            found.iter().copied().partition(|addr| self.options.blocks(addr.ip()));
         if let (Some(addr), []) = (blocked.first(), &*free) {
             return Err(Error::blocked(addr.ip()));
         }
@@ -169,7 +168,7 @@ impl Connecting {
                 match failed {
                     Some(error) => tell(&Rc::downgrade(&socket.0), News::Failed(addr, error)),
                     None if is_last == Some(false) => {
-                        let limit = attempts::limit(socket, addr, options.attempt_timeout);
+                        let limit = attempts::limit(socket, addr, options.time_of_attempt());
                         with(&socket.0, |connecting| connecting.limit = Some(limit));
                     }
                     None => {}

@@ -160,7 +160,8 @@ impl UdpSocket {
         self.bind(any)
     }
 
-    /// Sets the peer: the socket sends to it and receives from it alone. `on_connect` follows.
+    /// Sets the peer: the socket sends to it and receives from it alone, after what had arrived from others before.
+    /// `on_connect` follows.
     ///
     /// # Errors
     /// [`ErrorCode::IsConnected`] with a peer, [`ErrorCode::BadPort`] for port 0, [`ErrorCode::NotRunning`] after
