@@ -105,6 +105,42 @@ fn if_unmodified_since_fails_for_what_changed_later() {
     assert_eq!(get("If-Unmodified-Since", "never"), Selected::Whole);
 }
 
+// RFC 9110, 5.6.7: a date has a year of four digits, and none is too early.
+#[test]
+fn a_date_before_1970_is_a_date() {
+    for early in
+        ["Wed, 12 Feb 1964 12:30:00 GMT", "Wed, 12 Oct 1492 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"]
+    {
+        assert_eq!(get("If-Unmodified-Since", early), Selected::Failed, "{early}");
+        assert_eq!(get("If-Modified-Since", early), Selected::Whole, "{early}");
+    }
+    for invalid in [
+        "Wed, 32 Feb 1964 12:30:00 GMT",
+        "Wed, 12 Feb +964 12:30:00 GMT",
+        "Wed, 12 Feb 196",
+        "Wed, 12 Feb 19ä",
+    ] {
+        assert_eq!(get("If-Unmodified-Since", invalid), Selected::Whole, "{invalid}");
+    }
+    // A recording of that day.
+    let then = UNIX_EPOCH - Duration::from_secs(185_715_000);
+    let version = Validators { modified: Some(then), ..version() };
+    for (value, selected) in [
+        ("Wed, 12 Feb 1964 12:30:00 GMT", Selected::NotModified),
+        ("Wed, 12 Feb 1964 12:29:59 GMT", Selected::Whole),
+        (EARLIER, Selected::NotModified),
+    ] {
+        assert_eq!(
+            conditions("GET", &[("If-Modified-Since", value)]).select(&version, LEN),
+            selected,
+            "{value}"
+        );
+    }
+    let half = Validators { modified: Some(then + Duration::from_millis(500)), ..version };
+    let since = conditions("GET", &[("If-Modified-Since", "Wed, 12 Feb 1964 12:30:00 GMT")]);
+    assert_eq!(since.select(&half, LEN), Selected::NotModified);
+}
+
 #[test]
 fn a_time_is_compared_as_http_writes_it() {
     let version = Validators { modified: Some(modified() + Duration::from_millis(999)), ..version() };
@@ -155,6 +191,17 @@ fn if_range_uses_the_range_for_the_same_version_only() {
     assert_eq!(with(MODIFIED), Selected::Part(0..2));
     for other in ["\"x\"", "W/\"abc\"", EARLIER, LATER, "junk", "", "*"] {
         assert_eq!(with(other), Selected::Whole, "{other}");
+    }
+    // One tag, not a list with it: the parts that the client has may be those of the other version.
+    for several in ["\"x\", \"abc\"", "\"abc\", \"x\"", "\"abc\",", ", \"abc\"", "\"abc\"\"abc\""] {
+        assert_eq!(with(several), Selected::Whole, "{several}");
+    }
+    let lines = [("Range", "bytes=0-1"), ("If-Range", "\"x\""), ("If-Range", ETAG)];
+    assert_eq!(select("GET", &lines), Selected::Whole);
+    let weak = Validators { etag: Some("W/\"abc\""), ..version() };
+    for value in [ETAG, "W/\"abc\""] {
+        let conditions = conditions("GET", &[("Range", "bytes=0-1"), ("If-Range", value)]);
+        assert_eq!(conditions.select(&weak, LEN), Selected::Whole, "of a weak tag the bytes may be others");
     }
     assert_eq!(select("GET", &[("If-Range", "\"x\"")]), Selected::Whole);
     let behind = [("Range", "bytes=100-"), ("If-Range", "\"x\"")];

@@ -146,7 +146,10 @@ impl ConditionFields {
     fn is_in_range(&self, version: &Validators<'_>) -> bool {
         let Some(value) = &self.if_range else { return true };
         if value.contains(&b'"') {
-            return has_tag(value, version.etag, Comparison::Strong);
+            // One tag, not a list of them: of which version a client has the other parts must be certain.
+            return version
+                .etag
+                .is_some_and(|etag| !etag.starts_with("W/") && value.trim_ascii() == etag.as_bytes());
         }
         let (Some(date), Some(modified)) = (read_date(value), version.modified) else { return false };
         let age = version.now.and_then(|now| now.duration_since(modified).ok());
@@ -155,12 +158,29 @@ impl ConditionFields {
 }
 
 fn read_date(value: &[u8]) -> Option<SystemTime> {
-    httpdate::parse_http_date(std::str::from_utf8(value).ok()?.trim()).ok()
+    let text = std::str::from_utf8(value).ok()?.trim();
+    httpdate::parse_http_date(text).ok().or_else(|| read_early_date(text))
 }
 
-/// As HTTP writes a time.
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// Reads a date before 1970, which the crate does not. The calendar repeats after 400 years, weekdays included.
+fn read_early_date(text: &str) -> Option<SystemTime> {
+    const CYCLE: Duration = Duration::from_secs(146_097 * 24 * 60 * 60);
+    // Sun, 06 Nov 1994 08:49:37 GMT
+    let (before, year, behind) = (text.get(..12)?, text.get(12..16)?, text.get(16..)?);
+    let is_number = year.bytes().all(|byte| byte.is_ascii_digit());
+    let year: u32 = year.parse().ok().filter(|year| is_number && *year < 1970)?;
+    let cycles = (1970 - year).div_ceil(400);
+    let later = httpdate::parse_http_date(&format!("{before}{}{behind}", year + 400 * cycles)).ok()?;
+    later.checked_sub(CYCLE * cycles)
+}
+
+/// As HTTP writes a time: whole seconds, counted from 1970.
+fn seconds(time: SystemTime) -> i64 {
+    let count = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => count(since),
+        Err(before) => -count(before.duration() + Duration::from_nanos(999_999_999)),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
