@@ -4,9 +4,10 @@ use crate::client::{Answer, ask, connect};
 use crate::site::{Outcome, Site, WAYS, command};
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tests::running::Running;
 
 /// A file far larger than what a server may hold in memory.
@@ -34,6 +35,10 @@ impl Folder {
         fs::write(root.join("ä.txt"), "umlaut")?;
         fs::write(root.join("nothing"), "")?;
         fs::write(root.join(".git/config"), "hidden")?;
+        // The tag of what was written just now would be weak.
+        for name in ["index.html", "sub/index.html", "a b.txt", "ä.txt", "nothing"] {
+            set_modified(&root.join(name), SystemTime::now() - Duration::from_secs(60))?;
+        }
         symlink("../secret", root.join("out.txt"))?;
         symlink(folder.0.join("secret"), root.join("absolute.txt"))?;
         symlink("..", root.join("up"))?;
@@ -201,6 +206,113 @@ fn conditions_and_ranges_are_followed() -> Outcome {
     fs::write(folder.root().join("a b.txt"), "new")?;
     let changed = get(&site, path, &format!("If-None-Match: {etag}\r\n"))?;
     assert_eq!((changed.status, changed.text()?), (200, "new"));
+    Ok(())
+}
+
+fn set_modified(path: &Path, time: SystemTime) -> Outcome {
+    Ok(fs::File::options().write(true).open(path)?.set_modified(time)?)
+}
+
+#[test]
+fn a_file_in_the_place_of_another_is_another_version_whatever_its_date() -> Outcome {
+    let folder = Folder::new()?;
+    let site = start(WAYS[0], &folder.root())?;
+    let (path, other) = (folder.root().join("built.js"), folder.root().join("built.js.new"));
+    // As tools set it, so that builds are reproducible.
+    let date = UNIX_EPOCH + Duration::from_secs(1);
+    let make = |path: &Path, text: &str| -> Outcome<(i64, i64)> {
+        fs::write(path, text)?;
+        set_modified(path, date)?;
+        let metadata = fs::metadata(path)?;
+        Ok((metadata.ctime(), metadata.ctime_nsec()))
+    };
+    let first = make(&path, "version 1")?;
+    // Until the file system's clock ticks.
+    while make(&other, "version 2")? == first {}
+    let first = get(&site, "/built.js", "")?;
+    assert_eq!((first.text()?, first.field("Last-Modified")), ("version 1", None));
+    let tag = format!("If-None-Match: {}\r\n", first.field("ETag").ok_or("no tag")?);
+    assert_eq!(get(&site, "/built.js", &tag)?.status, 304);
+    fs::rename(&other, &path)?;
+    let second = get(&site, "/built.js", &tag)?;
+    assert_eq!((second.status, second.text()?), (200, "version 2"));
+    let since = "If-Modified-Since: Thu, 01 Jan 1970 00:00:01 GMT\r\n";
+    assert_eq!(get(&site, "/built.js", since)?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn what_is_no_file_and_no_folder_is_not_found_and_holds_up_nobody() -> Outcome {
+    let folder = Folder::new()?;
+    let fifo = folder.root().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status()?.success());
+    let _socket = std::os::unix::net::UnixListener::bind(folder.root().join("socket"))?;
+    let site = start(WAYS[0], &folder.root())?;
+    for path in ["/fifo", "/fifo/", "/socket", "/socket/"] {
+        assert_eq!(get(&site, path, "")?.status, 404, "{path}");
+    }
+    assert_eq!(get(&site, "/nothing", "Range: bytes=0-\r\n")?.status, 416);
+    let empty = get(&site, "/nothing", "Range: bytes=-5\r\n")?;
+    assert_eq!((empty.status, empty.text()?, empty.field("Content-Range")), (200, "", None));
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_replaced_while_it_is_sent_comes_whole() -> Outcome {
+    let folder = Folder::new()?;
+    let site = start(WAYS[0], &folder.root())?;
+    let (path, other) = (folder.root().join("big"), folder.root().join("big.new"));
+    let (old, new) = (vec![b'o'; 8 << 20], vec![b'n'; 1 << 20]);
+    fs::write(&path, &old)?;
+    fs::write(&other, &new)?;
+    let mut stream = connect(site.address)?;
+    stream.write_all(b"GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")?;
+    let head = head_of(&mut stream)?;
+    assert!(head.contains("Content-Length: 8388608\r\n"), "{head}");
+    fs::rename(&other, &path)?;
+    let mut body = Vec::new();
+    stream.read_to_end(&mut body)?;
+    assert!(body == old);
+    assert!(get(&site, "/big", "")?.body == new);
+    fs::remove_file(&path)?;
+    assert_eq!(get(&site, "/big", "")?.status, 404);
+    Ok(())
+}
+
+#[test]
+fn no_answer_leaves_a_descriptor_open() -> Outcome {
+    let folder = Folder::new()?;
+    let site = start(WAYS[0], &folder.root())?;
+    let path = format!("/proc/{}/fd", site.running.pid());
+    let open = || fs::read_dir(&path).map(Iterator::count);
+    let ask_all = || -> Outcome {
+        for (method, path, fields, status) in [
+            ("GET", "/a%20b.txt", "", 200),
+            ("HEAD", "/a%20b.txt", "", 200),
+            ("GET", "/nothing", "", 200),
+            ("GET", "/a%20b.txt", "Range: bytes=2-3\r\n", 206),
+            ("GET", "/a%20b.txt", "If-None-Match: *\r\n", 304),
+            ("HEAD", "/a%20b.txt", "If-None-Match: *\r\n", 304),
+            ("GET", "/a%20b.txt", "If-Match: \"x\"\r\n", 412),
+            ("GET", "/a%20b.txt", "Range: bytes=10-\r\n", 416),
+            ("GET", "/a%20b.txt/", "", 404),
+            ("GET", "/sub", "", 301),
+            ("GET", "/sub/", "", 200),
+            ("GET", "/empty/", "", 404),
+        ] {
+            let answer = ask(site.address, &format!("{method} {path} HTTP/1.1\r\n{fields}"), b"")?;
+            assert_eq!(answer.status, status, "{method} {path} {fields}");
+        }
+        Ok(())
+    };
+    ask_all()?;
+    let before = open()?;
+    for _ in 0..50 {
+        ask_all()?;
+    }
+    // The last connections may still be closing.
+    let after = open()?;
+    assert!(after <= before + 4, "{before} descriptors before, {after} after");
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 
 mod target;
 mod types;
+mod version;
 
 use crate::send_text;
 use http::async_wrap::Provider;
@@ -15,17 +16,14 @@ use http::uv_core::file::File;
 use http::uv_core::{self, Errno, LoopHandle};
 use http::{Request, Response, Result};
 use httpdate::fmt_http_date;
-use std::fs::Metadata;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use target::{Refused, Target};
+use version::Version;
 
 /// What a folder is answered with.
 const INDEX: &str = "index.html";
-
-/// The first second that HTTP cannot write: the year 10000.
-const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
 
 /// The files beneath a folder. Clones share it.
 #[derive(Clone, Debug)]
@@ -40,7 +38,7 @@ struct Asked {
 }
 
 impl Files {
-    /// Opens the folder.
+    /// Opens the folder, once: where a link to it leads later does not matter.
     ///
     /// # Errors
     /// Why it cannot be opened; `ENOTDIR` if it is not a folder.
@@ -161,9 +159,7 @@ impl Asked {
     fn send(&self, file: &File) -> Result<()> {
         let (metadata, response) = (file.metadata(), &self.response);
         let (len, now) = (metadata.len(), SystemTime::now());
-        let etag = etag(metadata);
-        // RFC 9110, 8.8.2.1: never later than the response.
-        let modified = metadata.modified().ok().map(|modified| modified.min(now)).filter(has_date);
+        let Version { etag, modified } = Version::of(metadata, now);
         let version = Validators { etag: Some(&etag), modified, now: Some(now) };
         let selected = self.conditions.select(&version, len);
         // What is sent with a refusal is another representation.
@@ -197,16 +193,4 @@ impl Asked {
         self.response.set_header("Content-Type", types::of(file.path()))?;
         self.response.set_header("Accept-Ranges", "bytes").map(drop)
     }
-}
-
-/// Whether HTTP can write the time.
-fn has_date(time: &SystemTime) -> bool {
-    time.duration_since(UNIX_EPOCH).is_ok_and(|since| since < END_OF_DATES)
-}
-
-/// Changes whenever a file is written, as far as the file system's clock can tell.
-fn etag(metadata: &Metadata) -> String {
-    use std::os::unix::fs::MetadataExt;
-    let nanoseconds = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    format!("\"{nanoseconds:x}-{:x}\"", metadata.len())
 }
