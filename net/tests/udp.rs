@@ -94,6 +94,25 @@ fn listening_is_told_later_and_messages_follow_it() {
     assert_eq!(log.take(), ["listening", "message hello", "close"]);
 }
 
+// Node: test-dgram-close-in-listening, test-dgram-close-during-bind
+#[test]
+fn a_close_in_listening_is_the_end_and_tells_what_was_sent_before() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (peer, addr) = plain();
+    let client = socket(&env, Events::new(&log).on("listening", |client| client.close().expect("open")));
+    client.bind(localhost()).expect("a free port");
+    let sent = log.clone();
+    let on_sent = move |_: &UdpSocket, result: net::Result<()>| sent.push(format!("sent {}", result.is_ok()));
+    client.send_with("hello", &SendOptions::to(addr), on_sent).expect("it is open");
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(peer.recv(&mut [0; 8]).expect("a datagram"), 5);
+    let mut all = log.take();
+    assert_eq!(all.pop().as_deref(), Some("close"), "{all:?}");
+    all.sort();
+    assert_eq!(all, ["listening", "sent true"]);
+}
+
 // Node: test-dgram-bind-error-repeat, test-dgram-bind, test-dgram-reuseport
 #[test]
 fn a_second_bind_is_refused_and_a_failed_one_may_be_repeated() {

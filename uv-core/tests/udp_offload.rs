@@ -203,6 +203,45 @@ fn a_socket_of_ipv6_is_told_them_for_both_families() {
 }
 
 #[test]
+fn sockets_of_ipv6_mark_cut_and_join_the_ipv4_that_they_carry() {
+    if has_ipv6() {
+        let event_loop = test_loop();
+        let seen = Seen::default();
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let (server, client) = (Udp::new(&event_loop), Udp::new(&event_loop));
+        for udp in [&server, &client] {
+            udp.bind(any, &UdpOptions::default()).expect("bind");
+        }
+        server.set_upcall(Watcher::new(&seen));
+        server.receive_start().expect("receive_start");
+        // All that the kernel can tell of one buffer.
+        server.set_gro(true).expect("an option");
+        server.set_receive_ecn(true).expect("an option");
+        server.set_receive_destination(true).expect("an option");
+        let port = server.local_addr().expect("an address").port();
+        let data = content(5000);
+        let (to, source) = (Ipv4Addr::new(127, 0, 0, 3), IpAddr::from([127, 0, 0, 4]));
+        for to in [IpAddr::V4(to), to.to_ipv6_mapped().into()] {
+            let options = SendOptions::to(SocketAddr::new(to, port)).segment(1200);
+            let options = options.ecn(Ecn::CongestionExperienced).source(source);
+            let before = seen.count();
+            assert_eq!(client.try_send(&data, &options), Ok(5000));
+            event_loop.until(|| seen.count() == before + 5);
+            assert_eq!(seen.data()[before..].concat(), data);
+            for envelope in &seen.envelopes()[before..] {
+                assert_eq!(envelope.ecn, Some(Ecn::CongestionExperienced));
+                let destination = envelope.destination.map(|(ip, _)| ip.to_canonical());
+                assert_eq!(
+                    (destination, envelope.from.ip().to_canonical()),
+                    (Some(to.to_canonical()), source)
+                );
+            }
+        }
+        event_loop.close_and_finish();
+    }
+}
+
+#[test]
 fn an_answer_can_leave_from_the_address_to_which_the_question_was_sent() {
     let event_loop = test_loop();
     let seen = Seen::default();
