@@ -133,6 +133,29 @@ fn an_address_that_is_silent_holds_up_the_next_one_for_the_attempts_time_only() 
 }
 
 #[test]
+fn attempts_from_one_local_port_go_on_beside_each_other() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = serve_one(&env, ServerOptions::default(), greet);
+    let (silent, here) = (Silent::new(), port_of(&server));
+    let local =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let options = host_of(&[silent.addr(), here]).attempt_timeout(Duration::from_millis(10));
+    let log_local = log.clone();
+    let client = Client::new(&log).on("connect", move |socket| {
+        let addr = socket.local_address().and_then(|addr| addr.as_tcp());
+        log_local.push(format!("from {}", addr.expect("it has an address")));
+    });
+    connect(&env, options.local(Some(local)), client);
+    run_to_the_end(&event_loop, &env);
+    let lines = log.take();
+    assert!(
+        lines.contains(&format!("connect {here}")) && lines.contains(&format!("from {local}")),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn an_attempt_that_fails_at_once_is_followed_by_the_next_address() {
     let (event_loop, env) = new_loop();
     let log = Log::default();
