@@ -108,6 +108,11 @@ impl Error {
         Self(Repr::About(ErrorCode::IpBlocked, message, address.to_string().into_boxed_str()))
     }
 
+    /// The error of a host that has no address of the wanted family.
+    pub(crate) fn no_address(message: &'static str, host: &str) -> Self {
+        Self(Repr::About(ErrorCode::InvalidAddressFamily, message, host.into()))
+    }
+
     pub(crate) const fn closed(message: &'static str) -> Self {
         Self::new(ErrorCode::SocketClosed, message)
     }

@@ -2,9 +2,9 @@
 //!
 //! # Modules
 //!
-//! The module [`upcall`] has the handlers of servers and sockets, [`udp`] has sockets of datagrams, [`names`] how host names are looked up, [`admission`]
-//! decides which connections a server takes, [`abort`] ends connects and servers, [`source`] has the trait through which a
-//! cluster's workers listen, and [`differences`] the differences from Node.
+//! The module [`upcall`] has the handlers of servers and sockets, [`udp`] has sockets of datagrams, [`names`] how host names
+//! are looked up, [`admission`] decides which connections a server takes, [`abort`] ends connects and servers, [`source`]
+//! has the trait through which a cluster's workers listen, and [`differences`] the differences from Node.
 //!
 //! # Tracing
 //!

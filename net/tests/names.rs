@@ -80,7 +80,7 @@ fn an_answer_without_a_usable_address_destroys_the_socket_with_its_error() {
         ConnectOptions::host("host.test", 7).resolver(Resolver::new(move |_, _, given| answer(given)))
     };
     let v4 = || by(|answer| answer.found([([127, 0, 0, 1], 0)]));
-    let family = "error connect: the look-up has found no address of the wanted family";
+    let family = "error connect: the look-up has found no address of the wanted family: host.test";
     assert_eq!(refuse(v4().family(Some(Family::V6))), family);
     assert_eq!(refuse(v4().local(Some((Ipv6Addr::LOCALHOST, 0).into()))), family);
     let nothing = "error getaddrinfo host.test: No address associated with hostname (ENOTFOUND, EAI_NODATA)";

@@ -313,6 +313,23 @@ fn settings_need_a_bound_socket() {
     run_to_the_end(&event_loop, &env);
 }
 
+#[test]
+fn a_loop_that_is_dropped_drops_callbacks_that_hold_their_socket() {
+    let (event_loop, env) = new_loop();
+    let (_peer, addr) = plain();
+    let client = socket(&env, Events::new(&Log::default()));
+    let kept = Rc::new(());
+    for _ in 0..2 {
+        let own = (client.clone(), Rc::clone(&kept));
+        client.send_with("hello", &SendOptions::to(addr), move |_, _| drop(own)).expect("it is queued");
+    }
+    let own = (client.clone(), Rc::clone(&kept));
+    client.send_to_host("hello", "localhost", 9, move |_, _| drop(own)).expect("it is asked");
+    drop(client);
+    drop(event_loop);
+    assert_eq!(Rc::strong_count(&kept), 1);
+}
+
 // Node: test-dgram-ref, test-dgram-unref, test-dgram-unref-in-cluster
 #[test]
 fn an_unreferenced_socket_lets_the_loop_end() {

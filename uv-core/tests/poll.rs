@@ -389,6 +389,30 @@ fn a_callback_may_close_its_handle_and_a_panic_loses_no_event() {
     event_loop.finish();
 }
 
+#[test]
+fn ten_thousand_starts_stops_and_closes_leave_no_handle_and_no_memory() {
+    let event_loop = test_loop();
+    let (ours, _theirs) = UnixStream::pair().expect("a pair");
+    let ours = Rc::new(ours);
+    let use_some = |times: u32| {
+        for number in 1..=times {
+            let poll = Poll::new(&event_loop, Rc::clone(&ours)).expect("a socket");
+            for events in [READABLE, WRITABLE, PollEvents::NONE, READABLE | DISCONNECT] {
+                poll.start(events, |_: &Poll, _| {}).expect("to start");
+            }
+            poll.close();
+            if number % 100 == 0 {
+                event_loop.turn();
+            }
+        }
+    };
+    use_some(100);
+    let counted = allocation_counter::measure(|| use_some(10_000));
+    assert_eq!(counted.bytes_current, 0, "{counted:?}");
+    assert_eq!((event_loop.handles().len(), Rc::strong_count(&ours)), (0, 1));
+    event_loop.finish();
+}
+
 /// What the standard library does not offer.
 mod unsafe_calls {
     use super::*;

@@ -136,7 +136,7 @@ impl Connecting {
         let found: Vec<_> = answer.iter().filter(is_wanted).map(with_port).collect();
         if found.is_empty() {
             let message = "connect: the look-up has found no address of the wanted family";
-            return Err(Error::new(ErrorCode::InvalidAddressFamily, message));
+            return Err(Error::no_address(message, self.query.host.as_deref().unwrap_or_default()));
         }
         let (blocked, free): (Vec<_>, Vec<_>) =
             found.iter().copied().partition(|addr| self.options.blocks(addr.ip()));

@@ -1,5 +1,6 @@
 //! Sockets of datagrams. Mirrors `dgram.Socket`, Node's `lib/dgram.js`.
 
+mod hosts;
 mod options;
 mod settings;
 mod tower;
@@ -7,9 +8,10 @@ mod tower;
 use crate::upcall::UdpHandler;
 use crate::{Error, ErrorCode, LAYER, Result};
 use async_wrap::layer::trace::Facts;
-use async_wrap::layer::{FlagCell, FlagKind, Flags};
+use async_wrap::layer::{ColdCell, FlagCell, FlagKind, Flags};
 use async_wrap::{AsyncId, AsyncUdp, Environment};
 use bytes::Bytes;
+use hosts::Hosts;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -53,6 +55,7 @@ struct Inner {
     flags: FlagCell<Kind>,
     /// The callbacks of the sends that are not reported yet, oldest first.
     sends: RefCell<VecDeque<Option<OnSent>>>,
+    hosts: ColdCell<Hosts>,
 }
 
 type OnSent = Box<dyn FnOnce(&UdpSocket, Result<()>)>;
@@ -84,7 +87,8 @@ impl UdpSocket {
     fn create(env: &Environment, options: UdpSocketOptions) -> Self {
         let udp = AsyncUdp::new(env);
         udp.handle().set_batch(options.batch);
-        Self(Rc::new(Inner { udp, options, flags: FlagCell::new(Flags::NONE), sends: RefCell::default() }))
+        let flags = FlagCell::new(Flags::NONE);
+        Self(Rc::new(Inner { udp, options, flags, sends: RefCell::default(), hosts: ColdCell::empty() }))
     }
 
     /// Like [`new`](Self::new), with a closure for [`UdpHandler::on_message`].
@@ -258,10 +262,12 @@ impl UdpSocket {
         self.bind_if_unbound()
     }
 
+    fn check_port(&self, port: u16) -> Result<()> {
+        if port == 0 { Err(Error::new(ErrorCode::BadPort, "port 0 is no destination")) } else { Ok(()) }
+    }
+
     fn check_destination(&self, addr: SocketAddr) -> Result<()> {
-        if addr.port() == 0 {
-            return Err(Error::new(ErrorCode::BadPort, "port 0 is no destination"));
-        }
+        self.check_port(addr.port())?;
         if addr.is_ipv6() && !self.0.options.is_ipv6 {
             return Err(Error::new(ErrorCode::InvalidArgument, "an IPv6 address, and a socket of IPv4"));
         }
@@ -286,7 +292,8 @@ impl UdpSocket {
         Ok(self.0.udp.peer_addr()?)
     }
 
-    /// Closes the socket: what is queued is sent, or reported as cancelled, and `on_close` follows.
+    /// Closes the socket: what is queued is sent, or reported as cancelled, as what waits for a look-up is, and `on_close`
+    /// follows.
     ///
     /// # Errors
     /// [`ErrorCode::NotRunning`] after `close`.
@@ -294,6 +301,7 @@ impl UdpSocket {
         let _down = LAYER.down("UdpSocket::close", || self.facts());
         self.check_running()?;
         self.0.flags.set(CLOSED);
+        self.cancel_look_ups();
         self.0.udp.close();
         Ok(())
     }

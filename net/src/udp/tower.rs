@@ -21,6 +21,14 @@ impl<H: UdpHandler> Tower<H> {
     }
 }
 
+/// A dropped loop reports nothing any more. The callbacks often hold their socket, which holds them: this breaks the circle.
+impl<H> Drop for Tower<H> {
+    fn drop(&mut self) {
+        let inner = &self.socket.0;
+        drop((inner.sends.take(), inner.hosts.take()));
+    }
+}
+
 /// Calls the handler and traces the call.
 #[inline]
 #[track_caller]

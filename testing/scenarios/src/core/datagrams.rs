@@ -231,6 +231,11 @@ fn act(parties: &[Rc<Party>], own: usize, model: &Model) {
         3 => {
             // From its peer alone it receives now.
             party.misses.set(true);
+            if one_in(2) {
+                // What waits for the old peer is not for the new one.
+                send(parties, own, model);
+                disconnect(party, model);
+            }
             let _ = party.udp.connect(parties[dice(parties.len() as u64) as usize].addr);
         }
         // A port where no socket receives: an ICMP message follows each datagram.
@@ -238,16 +243,18 @@ fn act(parties: &[Rc<Party>], own: usize, model: &Model) {
             party.misses.set(true);
             let _ = party.udp.connect(SocketAddr::new(party.addr.ip(), 1));
         }
-        5 | 6 => {
-            if party.udp.disconnect().is_err() && party.udp.local_addr().ok() != Some(party.addr) {
-                party.misses.set(true);
-                model.has_moved.set(true);
-            }
-        }
+        5 | 6 => disconnect(party, model),
         7 if one_in(6) => party.udp.close(),
         8..12 => try_send(parties, own, model),
         12..15 => segments(parties, own, model),
         _ => send(parties, own, model),
+    }
+}
+
+fn disconnect(party: &Party, model: &Model) {
+    if party.udp.disconnect().is_err() && party.udp.local_addr().ok() != Some(party.addr) {
+        party.misses.set(true);
+        model.has_moved.set(true);
     }
 }
 
