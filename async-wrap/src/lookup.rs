@@ -19,10 +19,9 @@ impl Environment {
     ///
     /// ```
     /// use async_wrap::Environment;
-    /// use async_wrap::uv_core::names::AddrQuery;
     ///
     /// let env = Environment::with_new_loop()?;
-    /// env.getaddrinfo(AddrQuery::new("localhost"), |found| println!("{found:?}"))?;
+    /// env.getaddrinfo("localhost", |found| println!("{found:?}"))?;
     /// env.run_to_end()?;
     /// # Ok::<(), uv_core::Error>(())
     /// ```
@@ -31,9 +30,10 @@ impl Environment {
     /// As for [`AddrQuery::check`]; `after` is not called then.
     pub fn getaddrinfo(
         &self,
-        query: AddrQuery,
+        query: impl Into<AddrQuery>,
         after: impl FnOnce(Result<AddrInfo>) + 'static,
     ) -> Result<AsyncLookup> {
+        let query = query.into();
         // Before hooks are told of a request that does not begin.
         query.check()?;
         let request = AsyncResource::new(self, Provider::GetAddrInfoReqWrap);
@@ -46,7 +46,7 @@ impl Environment {
     /// (`GETNAMEINFOREQWRAP`). See [`LoopHandle::getnameinfo`](uv_core::LoopHandle::getnameinfo).
     pub fn getnameinfo(
         &self,
-        query: NameQuery,
+        query: impl Into<NameQuery>,
         after: impl FnOnce(Result<NameInfo>) + 'static,
     ) -> AsyncLookup {
         let request = AsyncResource::new(self, Provider::GetNameInfoReqWrap);

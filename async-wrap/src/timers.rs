@@ -38,6 +38,7 @@ pub struct Timeout {
 
 impl Environment {
     /// Calls `callback` once, after `after` has passed; at least a millisecond (`setTimeout`).
+    #[track_caller]
     pub fn set_timeout(&self, after: Duration, callback: impl FnOnce() + 'static) -> Timeout {
         let timeout = Timeout::new(self, after);
         let (this, mut callback) = (timeout.clone(), Some(callback));
@@ -56,6 +57,7 @@ impl Environment {
     ///
     /// The time that the callback takes is part of `every`, as in Node. If it takes longer, it is called again as soon
     /// as the loop has run everything else; missed calls are not made up for.
+    #[track_caller]
     pub fn set_interval(&self, every: Duration, mut callback: impl FnMut() + 'static) -> Timeout {
         let timeout = Timeout::new(self, every);
         let this = timeout.clone();
@@ -70,6 +72,7 @@ impl Environment {
 }
 
 impl Timeout {
+    #[track_caller]
     fn new(env: &Environment, delay: Duration) -> Self {
         let timer = Timer::new(env.loop_handle());
         let context = env.new_context(Provider::Timeout);

@@ -58,6 +58,7 @@ struct Inner {
 impl AsyncUdp {
     /// Creates a socket of datagrams without a descriptor, and tells hooks of it (`UDPWRAP`).
     #[must_use]
+    #[track_caller]
     pub fn new(env: &Environment) -> Self {
         Self(Rc::new(Inner {
             env: env.clone(),

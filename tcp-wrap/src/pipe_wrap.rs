@@ -41,12 +41,14 @@ pub struct PipeWrap {
 impl PipeWrap {
     /// Creates a wrap without a descriptor.
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self::from_pipe(Pipe::new(event_loop))
     }
 
     /// Creates a wrap for an IPC pipe, which carries descriptors, without a descriptor of its own.
     #[must_use]
+    #[track_caller]
     pub fn new_ipc(event_loop: &LoopHandle) -> Self {
         Self::from_pipe(Pipe::new_ipc(event_loop))
     }

@@ -38,6 +38,7 @@ pub struct TcpWrap {
 impl TcpWrap {
     /// Creates a wrap without a socket.
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self::from_tcp(Tcp::new(event_loop))
     }

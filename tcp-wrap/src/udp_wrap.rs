@@ -46,6 +46,7 @@ pub struct UdpWrap(Udp);
 impl UdpWrap {
     /// Creates a wrap without a socket.
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(Udp::new(event_loop))
     }

@@ -249,7 +249,9 @@ impl fmt::Debug for Errno {
 
 impl From<&io::Error> for Errno {
     fn from(error: &io::Error) -> Self {
-        Self(error.raw_os_error().unwrap_or(libc::EIO))
+        // Options that the standard library refuses before any call have a kind only.
+        let refused = error.kind() == io::ErrorKind::InvalidInput;
+        Self(error.raw_os_error().unwrap_or(if refused { libc::EINVAL } else { libc::EIO }))
     }
 }
 

@@ -140,6 +140,25 @@ impl Signal {
     }
 }
 
+/// A signal as people write it.
+fn name(signum: i32) -> String {
+    let known = [
+        (Signal::SIGHUP, "SIGHUP"),
+        (Signal::SIGINT, "SIGINT"),
+        (Signal::SIGQUIT, "SIGQUIT"),
+        (Signal::SIGUSR1, "SIGUSR1"),
+        (Signal::SIGUSR2, "SIGUSR2"),
+        (Signal::SIGPIPE, "SIGPIPE"),
+        (Signal::SIGTERM, "SIGTERM"),
+        (Signal::SIGCHLD, "SIGCHLD"),
+        (Signal::SIGPROF, "SIGPROF"),
+        (Signal::SIGCONT, "SIGCONT"),
+        (Signal::SIGWINCH, "SIGWINCH"),
+    ];
+    let found = known.iter().find(|(number, _)| *number == signum);
+    found.map_or_else(|| format!("signal {signum}"), |(_, name)| (*name).to_owned())
+}
+
 impl SignalInner {
     fn stop(&self) {
         if let Some(watch) = self.watch.take() {
@@ -182,7 +201,7 @@ impl HandleInner for SignalInner {
     fn about(&self) -> About {
         self.watch
             .get()
-            .map_or_else(About::default, |watch| About::saying(format!("watches {}", watch.signum)))
+            .map_or_else(About::default, |watch| About::saying(format!("watches {}", name(watch.signum))))
     }
 }
 

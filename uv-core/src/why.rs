@@ -27,8 +27,8 @@ impl LoopHandle {
     /// log: the words are for people and may change.
     ///
     /// A handle's line also has the place in the sources where the handle was made, in a build with debug assertions; a
-    /// release build keeps no places, and pays nothing for them. The place is the innermost caller that calls this crate:
-    /// for handles that a layer above has made it is in that layer.
+    /// release build keeps no places, and pays nothing for them. It is the program's own place, also for the timeouts and the
+    /// sockets of datagrams of the layers above; for what these make inside of other calls, as `listen`, it is in them.
     ///
     /// ```
     /// use std::time::Duration;
@@ -56,7 +56,7 @@ impl LoopHandle {
         }
         let works = self.inner().works.len();
         if works > 0 {
-            lines.push(counted(works, "request", " for work in the thread pool"));
+            lines.push(counted(works, "request", " in the thread pool: work, look-ups, files"));
         }
         // Those of handles that are closed, and those that this list does not know.
         let others = self.active_requests().saturating_sub(of_handles + works);

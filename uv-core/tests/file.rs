@@ -224,6 +224,17 @@ fn a_rename_replaces_the_file_of_the_new_name() {
     event_loop.finish();
 }
 
+#[test]
+fn options_without_an_access_are_invalid() {
+    let event_loop = test_loop();
+    let (_guard, path) = folder();
+    for options in [OpenOptions::new(), OpenOptions::new().read(true).truncate(true).clone()] {
+        let error = open(&event_loop, &path, &options).expect_err("refused");
+        assert_eq!(error.to_string(), format!("open {}: Invalid argument (EINVAL)", path.display()));
+    }
+    event_loop.close_and_finish();
+}
+
 // libuv: fs_stat_missing_path
 #[test]
 fn a_path_that_names_nothing_is_refused_before_any_call() {

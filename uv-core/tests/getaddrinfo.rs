@@ -134,6 +134,37 @@ fn hints_that_contradict_each_other_have_errors_of_their_own() {
 }
 
 #[test]
+fn a_host_that_is_more_than_a_host_is_looked_up_and_its_failure_says_so() {
+    for (host, note) in [
+        ("localhost:80", Some("a host has no port")),
+        ("[::1]:80", Some("a host has no brackets, and no port")),
+        ("[::1]", Some("a host has no brackets, and no port")),
+        ("http://localhost/", Some("a URL is no host")),
+        ("local host", Some("a host has no spaces")),
+        ("fe80::1%none", None),
+        ("localhost", None),
+    ] {
+        // No name server is asked.
+        let query = AddrQuery::new(host).flags(AddrFlags::NUMERICHOST);
+        let error = look_up(query).expect_err("no address");
+        assert_eq!((error.errno(), error.note()), (Errno::EAI_NONAME, note), "{host}");
+    }
+    let text =
+        look_up(AddrQuery::new("a:1").flags(AddrFlags::NUMERICHOST)).expect_err("no address").to_string();
+    assert!(text.starts_with("getaddrinfo a:1 (a host has no port): "), "{text}");
+}
+
+#[test]
+fn a_host_alone_is_a_question() {
+    let event_loop = test_loop();
+    event_loop.getaddrinfo("127.0.0.1", |found| assert!(found.is_ok())).expect("a valid name");
+    let addr = SocketAddr::from(([127, 0, 0, 1], 80));
+    event_loop.getnameinfo(addr, |found| assert!(found.is_ok()));
+    assert_eq!(event_loop.run(RunMode::Default), Ok(false));
+    event_loop.close_and_finish();
+}
+
+#[test]
 fn a_wrong_name_is_refused_before_any_call() {
     let refused = |query: AddrQuery| {
         let event_loop = test_loop();

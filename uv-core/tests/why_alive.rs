@@ -3,10 +3,11 @@
 mod common;
 
 use common::*;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::mpsc;
 use std::time::Duration;
 use uv_core::process::{Process, SpawnOptions};
+use uv_core::udp::Udp;
 use uv_core::{Async, Idle, Pipe, RunMode, Signal, Tcp, Timer};
 
 /// The line that the text has about one kind of thing.
@@ -57,7 +58,14 @@ fn each_thing_that_keeps_a_loop_alive_is_named_with_its_place() {
 
     let signal = Signal::new(&event_loop);
     signal.start(Signal::SIGUSR2, |_: &Signal, _| {}).expect("to start");
-    line_of(&event_loop.why_alive(), "signal: watches ");
+    line_of(&event_loop.why_alive(), "signal: watches SIGUSR2");
+    let udp = Udp::new(&event_loop);
+    let place = made_before(line!());
+    assert!(!event_loop.why_alive().contains("udp"), "it neither receives nor sends");
+    udp.receive_start().expect("to start");
+    let port = udp.local_addr().expect("an address").port();
+    let line = line_of(&event_loop.why_alive(), "udp fd ");
+    assert!(line.contains(&format!(": receives on 0.0.0.0:{port}")) && line.contains(&place), "{line}");
     let wake = Async::new(&event_loop, |_: &Async| {});
     line_of(&event_loop.why_alive(), "async");
     let idle = Idle::new(&event_loop);
@@ -68,7 +76,7 @@ fn each_thing_that_keeps_a_loop_alive_is_named_with_its_place() {
     let all = event_loop.why_alive();
     event_loop.close_all();
     assert_eq!(event_loop.why_alive().matches("closing").count(), event_loop.handles().len(), "{all}");
-    drop((wake, signal));
+    drop((wake, signal, udp));
     event_loop.finish();
 }
 
@@ -97,11 +105,28 @@ fn requests_are_named_with_their_stream_also_if_it_is_not_referenced() {
 }
 
 #[test]
+fn sends_are_named_with_their_socket_until_they_are_reported() {
+    let event_loop = test_loop();
+    let (udp, peer) = (Udp::new(&event_loop), UdpSocket::bind(LOCALHOST).expect("bind"));
+    let address = peer.local_addr().expect("an address");
+    udp.connect(address).expect("connect");
+    udp.send("hello").expect("send");
+    let line = line_of(&event_loop.why_alive(), "udp fd ");
+    for part in [format!("peer {address}"), "1 datagram of 5 bytes in the queue".into()] {
+        assert!(line.contains(&part), "{part}: {line}");
+    }
+    assert!(!event_loop.why_alive().contains("other request"), "{}", event_loop.why_alive());
+    assert_eq!(event_loop.run(RunMode::Default), Ok(false));
+    assert_eq!(event_loop.why_alive(), NOTHING);
+    event_loop.close_and_finish();
+}
+
+#[test]
 fn work_in_the_pool_and_results_that_wait_are_named() {
     let event_loop = test_loop();
     let (begin, begun) = mpsc::channel::<()>();
     event_loop.queue_work(move || begun.recv(), |_| {});
-    assert_eq!(event_loop.why_alive(), "1 request for work in the thread pool");
+    assert_eq!(event_loop.why_alive(), "1 request in the thread pool: work, look-ups, files");
     begin.send(()).expect("it waits");
     assert_eq!(event_loop.run(RunMode::Default), Ok(false));
     let pipe = Pipe::new(&event_loop);

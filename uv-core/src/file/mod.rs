@@ -72,7 +72,8 @@ struct Requests {
 }
 
 impl File {
-    /// Opens a file (`uv_fs_open`). `after` gets it, or the error.
+    /// Opens a file (`uv_fs_open`). `after` gets it, or the error: `EINVAL` for options that contradict each other, or that
+    /// neither read nor write nor append.
     ///
     /// # Errors
     /// `EINVAL` for a path that is empty or contains NUL.

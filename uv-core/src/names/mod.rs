@@ -59,29 +59,41 @@ impl LoopHandle {
     /// use uv_core::{Loop, RunMode};
     ///
     /// let event_loop = Loop::new()?;
+    /// // A host alone is a query, too.
+    /// let lookup = event_loop.getaddrinfo("localhost", |found| println!("{found:?}"))?;
     /// event_loop.getaddrinfo(AddrQuery::new("127.0.0.1").service("80"), |found| {
     ///     assert_eq!(found.map(|found| found.addresses), Ok(vec![([127, 0, 0, 1], 80).into()]));
     /// })?;
+    /// # let _ = lookup;
     /// assert!(!event_loop.run(RunMode::Default)?);
     /// # Ok::<(), uv_core::Error>(())
     /// ```
     ///
     /// # Errors
     /// As for [`AddrQuery::check`]; `after` is not called then.
+    #[doc(alias = "dns")]
+    #[doc(alias = "resolve")]
     pub fn getaddrinfo(
         &self,
-        query: AddrQuery,
+        query: impl Into<AddrQuery>,
         after: impl FnOnce(Result<AddrInfo>) + 'static,
     ) -> Result<Lookup> {
+        let query = query.into();
         let asked = query.asked()?;
         let work = move || sys::names::getaddrinfo(&asked);
-        let after = move |ended| after(outcome(ended, "getaddrinfo", || query.target()));
+        let after = move |ended| after(found(ended, &query));
         Ok(Lookup(self.queue_work_on(Lane::Slow, work, after)))
     }
 
     /// Looks up the names of an address and its port, otherwise like [`getaddrinfo`](Self::getaddrinfo)
     /// (`uv_getnameinfo`).
-    pub fn getnameinfo(&self, query: NameQuery, after: impl FnOnce(Result<NameInfo>) + 'static) -> Lookup {
+    #[doc(alias = "reverse")]
+    pub fn getnameinfo(
+        &self,
+        query: impl Into<NameQuery>,
+        after: impl FnOnce(Result<NameInfo>) + 'static,
+    ) -> Lookup {
+        let query = query.into();
         let asked = query.asked();
         let work = move || sys::names::getnameinfo(&asked);
         let after = move |ended| after(outcome(ended, "getnameinfo", || query.addr.to_string()));
@@ -95,7 +107,7 @@ impl LoopHandle {
 /// As for [`AddrQuery::check`]; any error of the look-up.
 pub fn getaddrinfo(query: &AddrQuery) -> Result<AddrInfo> {
     let asked = query.asked()?;
-    outcome(Ok(sys::names::getaddrinfo(&asked)), "getaddrinfo", || query.target())
+    found(Ok(sys::names::getaddrinfo(&asked)), query)
 }
 
 /// Looks up the names of an address and its port and waits for them, without a loop (`uv_getnameinfo` without a
@@ -105,6 +117,14 @@ pub fn getaddrinfo(query: &AddrQuery) -> Result<AddrInfo> {
 /// Any error of the look-up.
 pub fn getnameinfo(query: &NameQuery) -> Result<NameInfo> {
     outcome(Ok(sys::names::getnameinfo(&query.asked())), "getnameinfo", || query.addr.to_string())
+}
+
+/// The addresses, or why there are none.
+fn found(ended: Result<Result<AddrInfo, Errno>>, query: &AddrQuery) -> Result<AddrInfo> {
+    outcome(ended, "getaddrinfo", || query.target()).map_err(|error| match query.mistake() {
+        Some(note) if error.errno() != Errno::EAI_CANCELED => error.noting(note),
+        _ => error,
+    })
 }
 
 /// The result of a look-up, from what its request ended with. The outer error is of the pool.

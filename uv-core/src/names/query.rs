@@ -172,9 +172,44 @@ impl AddrQuery {
         })
     }
 
+    /// What may be the reason that a look-up has failed: the host has something that no name has.
+    pub(crate) fn mistake(&self) -> Option<&'static str> {
+        let host = self.host.as_deref()?;
+        match host {
+            _ if host.contains("://") => Some("a URL is no host"),
+            _ if host.starts_with('[') => Some("a host has no brackets, and no port"),
+            // An address with a zone that this machine does not have.
+            _ if host.contains('%') => None,
+            _ if host.contains(':') => Some("a host has no port"),
+            _ if host.contains(char::is_whitespace) => Some("a host has no spaces"),
+            _ => None,
+        }
+    }
+
     /// What errors name.
     pub(crate) fn target(&self) -> String {
         self.host.as_ref().or(self.service.as_ref()).cloned().unwrap_or_default()
+    }
+}
+
+/// The question for all addresses of a host.
+impl From<&str> for AddrQuery {
+    fn from(host: &str) -> Self {
+        Self::new(host)
+    }
+}
+
+/// The question for all addresses of a host.
+impl From<String> for AddrQuery {
+    fn from(host: String) -> Self {
+        Self::new(host)
+    }
+}
+
+/// The question for the name of an address, and of the service on its port.
+impl From<SocketAddr> for NameQuery {
+    fn from(addr: SocketAddr) -> Self {
+        Self::new(addr)
     }
 }
 

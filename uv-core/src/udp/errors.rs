@@ -66,7 +66,7 @@ impl Udp {
 
     fn on_error(&self, errno: Errno, to: Option<SocketAddr>) {
         let error = Error::new("receive", errno);
-        let error = if let Some(to) = to { error.on(to) } else { error };
+        let error = if let Some(about) = to.or_else(|| self.0.peer()) { error.on(about) } else { error };
         self.call("UdpUpcall::on_error", |upcall, udp| upcall.on_error(udp, error, to));
     }
 }

@@ -18,6 +18,7 @@ use crate::sys::addr::SockAddr;
 use crate::sys::fd::FdCell;
 use crate::traced;
 use crate::upcall::UdpUpcall;
+use crate::why::About;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::Cell;
 use std::mem::take;
@@ -84,7 +85,11 @@ impl UdpInner {
 
     /// The descriptor, for one system call: see [`FdCell::get`].
     pub(super) fn opened(&self, op: &'static str) -> Result<BorrowedFd<'_>> {
-        self.fd.get().ok_or_else(|| Error::new(op, Errno::EBADF))
+        self.fd.get().ok_or_else(|| {
+            let note =
+                if self.handle.is_closing() { super::CLOSING } else { "there is no socket yet: bind it" };
+            Error::new(op, Errno::EBADF).noting(note)
+        })
     }
 
     /// Sets the descriptor.
@@ -241,6 +246,11 @@ impl UdpInner {
     /// The numbers of datagrams and bytes in the queue.
     pub(super) fn queue_size(&self) -> (usize, usize) {
         self.out.peek(|out| out.size()).unwrap_or_default()
+    }
+
+    /// The number of sends that have ended and are not reported.
+    pub(super) fn results(&self) -> usize {
+        self.out.peek(|out| out.results()).unwrap_or_default()
     }
 
     /// Updates whether the handle is active: it receives, or has something to send.
@@ -452,6 +462,10 @@ impl HandleInner for UdpInner {
 
     fn descriptor(&self) -> Option<i32> {
         self.fd.number()
+    }
+
+    fn about(&self) -> About {
+        self.describe()
     }
 }
 

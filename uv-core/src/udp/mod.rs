@@ -3,6 +3,7 @@
 //! A socket's state is its flags and its tower, and a queue while there is something to send. The buffers that receive
 //! belong to the loop, so an idle socket holds no memory for datagrams.
 
+mod about;
 mod datagram;
 mod errors;
 mod flags;
@@ -33,7 +34,13 @@ use flags::{BOUND, CONNECTED, ERROR_QUEUE, RECEIVING, SHARED};
 use inner::UdpInner;
 pub(crate) use lent::Lent;
 
+/// Notes of errors.
+const CLOSING: &str = "the handle is closing";
+const OTHER_FAMILY: &str = "the socket is of the other family";
+
 /// A socket of datagrams (`uv_udp_t`).
+///
+/// A program that has a name instead of an address looks it up: [`LoopHandle::getaddrinfo`].
 ///
 /// ```
 /// use uv_core::udp::{Envelope, Udp, UdpOptions};
@@ -63,6 +70,7 @@ impl Udp {
     /// Creates a handle without a socket, which `bind`, `connect`, `open`, and the first send or receive provide
     /// (`uv_udp_init`).
     #[must_use]
+    #[track_caller]
     pub fn new(event_loop: &LoopHandle) -> Self {
         Self(event_loop.add(HandleKind::Udp, UdpInner::new))
     }
@@ -71,6 +79,7 @@ impl Udp {
     ///
     /// # Errors
     /// Any error of the system call, such as `EMFILE`.
+    #[track_caller]
     pub fn new_v4(event_loop: &LoopHandle) -> Result<Self> {
         Self::with_socket(event_loop, libc::AF_INET)
     }
@@ -79,10 +88,12 @@ impl Udp {
     ///
     /// # Errors
     /// Any error of the system call, such as `EAFNOSUPPORT`.
+    #[track_caller]
     pub fn new_v6(event_loop: &LoopHandle) -> Result<Self> {
         Self::with_socket(event_loop, libc::AF_INET6)
     }
 
+    #[track_caller]
     fn with_socket(event_loop: &LoopHandle, family: libc::c_int) -> Result<Self> {
         let udp = Self::new(event_loop);
         match udp.0.socket(family).map(drop) {
@@ -103,13 +114,14 @@ impl Udp {
         let _down = LAYER.down("Udp::open", || Facts::of(self));
         let failed = |errno| Error::new("open", errno);
         match self.0.fd.number() {
-            _ if self.is_closing() => Err(failed(Errno::EINVAL)),
-            Some(_) => Err(failed(Errno::EBUSY)),
+            _ if self.is_closing() => Err(failed(Errno::EINVAL).noting(CLOSING)),
+            Some(_) => Err(failed(Errno::EBUSY).noting("the handle has a socket")),
             None => self.0.adopt(fd).map_err(failed),
         }
     }
 
-    /// Binds the socket to `addr` (`uv_udp_bind`); with port 0 the kernel chooses a port.
+    /// Binds the socket to `addr` (`uv_udp_bind`); with port 0 the kernel chooses a port. It receives once
+    /// [`receive_start`](Self::receive_start) is called, and keeps no loop alive before.
     ///
     /// # Errors
     /// `EINVAL` if the handle is closing or bound, has a socket of the other family, or if `ipv6_only` is set for an IPv4
@@ -117,8 +129,14 @@ impl Udp {
     pub fn bind(&self, addr: SocketAddr, options: &UdpOptions) -> Result<()> {
         let _down = LAYER.down("Udp::bind", || Facts::of(self));
         let failed = |errno| Error::new("bind", errno).on(addr);
-        if self.is_closing() || self.0.has(BOUND) || (options.ipv6_only && addr.is_ipv4()) {
-            return Err(failed(Errno::EINVAL));
+        let mistake = match () {
+            () if self.is_closing() => Some(CLOSING),
+            () if self.0.has(BOUND) => Some("the socket is bound already"),
+            () if options.ipv6_only && addr.is_ipv4() => Some("ipv6_only is for IPv6 addresses"),
+            () => None,
+        };
+        if let Some(note) = mistake {
+            return Err(failed(Errno::EINVAL).noting(note));
         }
         let sockaddr = SockAddr::inet(addr);
         let (fd, is_new) = self.0.socket(sockaddr.family()).map_err(failed)?;
@@ -130,9 +148,10 @@ impl Udp {
                 // The next attempt may be for the other family.
                 self.0.fd.close();
             }
-            // A socket of the other family.
-            let errno = if errno.raw() == libc::EAFNOSUPPORT { Errno::EINVAL } else { errno };
-            return Err(failed(errno));
+            return Err(match errno.raw() {
+                libc::EAFNOSUPPORT => failed(Errno::EINVAL).noting(OTHER_FAMILY),
+                _ => failed(errno),
+            });
         }
         self.0.set(BOUND | ERROR_QUEUE.when(options.error_queue));
         Ok(())
@@ -147,7 +166,7 @@ impl Udp {
         let _down = LAYER.down("Udp::connect", || Facts::of(self));
         let failed = |errno| Error::new("connect", errno).on(addr);
         if self.is_closing() {
-            return Err(failed(Errno::EINVAL));
+            return Err(failed(Errno::EINVAL).noting(CLOSING));
         }
         if self.0.has(CONNECTED) {
             return Err(failed(Errno::EISCONN));

@@ -2,7 +2,7 @@
 //! `uv_udp_set_*` and `uv_send_buffer_size`, and adds those of which the kernel then tells more.
 
 use super::flags::{GRO, IPV6, TELLS};
-use super::{Interface, Udp};
+use super::{CLOSING, Interface, OTHER_FAMILY, Udp};
 use crate::sys;
 use crate::sys::multicast::Membership;
 use crate::sys::slots::{DATAGRAMS_PER_RECEIVE, LARGEST_DATAGRAM};
@@ -68,9 +68,11 @@ impl UdpOptions {
     }
 }
 
-/// Every method needs a socket, which `bind` or the first send provides, and fails with `EBADF` without.
+/// Every method that fails needs a socket, which `bind` or the first send provides, and fails with `EBADF` without, except
+/// those that join a group, which bind it.
 impl Udp {
-    /// Sets how many datagrams one system call receives, 1 to 32 (`UV_UDP_RECVMMSG`). Default: 1. A larger batch saves
+    /// Sets how many datagrams one system call receives, 1 to 32 (`UV_UDP_RECVMMSG`); another number counts as the nearest of
+    /// these. Default: 1. A larger batch saves
     /// system calls; what it has received is dropped if its handler stops receiving within it.
     ///
     /// With [`set_gro`](Self::set_gro) one call receives one buffer, of as many datagrams as the kernel has put into it.
@@ -78,9 +80,9 @@ impl Udp {
         self.0.batch.set(datagrams.clamp(1, DATAGRAMS_PER_RECEIVE as u32) as u8);
     }
 
-    /// Sets the room for a received datagram in bytes, 1 to 65,536. Default: 65,536, which is enough for any. The end of a
-    /// longer datagram is lost, and its [`Envelope`](super::Envelope) is marked. With [`set_gro`](Self::set_gro) there is
-    /// always room for any.
+    /// Sets the room for a received datagram in bytes, 1 to 65,536; another number counts as the nearest of these. Default:
+    /// 65,536, which is enough for any. The end of a longer datagram is lost, and its [`Envelope`](super::Envelope) is marked.
+    /// With [`set_gro`](Self::set_gro) there is always room for any.
     pub fn set_datagram_size(&self, bytes: usize) {
         self.0.datagram_size.set(bytes.clamp(1, LARGEST_DATAGRAM) as u32);
     }
@@ -94,7 +96,8 @@ impl Udp {
         self.set_for_both(libc::IP_TTL, libc::IPV6_UNICAST_HOPS, hops as libc::c_int)
     }
 
-    /// Allows or forbids sending to broadcast addresses (`uv_udp_set_broadcast`).
+    /// Allows or forbids sending to broadcast addresses (`uv_udp_set_broadcast`). Default: `false`, and such a send fails with
+    /// `EACCES`.
     ///
     /// # Errors
     /// Any error of the system call.
@@ -129,7 +132,7 @@ impl Udp {
         let place = interface.place();
         if self.0.has(IPV6) {
             if let Interface::Address(_) = interface {
-                return Err(failed(Errno::EINVAL));
+                return Err(failed(Errno::EINVAL).noting("IPv6 has interfaces by index"));
             }
             let index = libc::c_int::try_from(place.index).map_err(|_| failed(Errno::ENODEV))?;
             self.set(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, index)?;
@@ -141,7 +144,7 @@ impl Udp {
     /// choice.
     ///
     /// # Errors
-    /// `EINVAL` if the group is not one of multicast, or for an IPv4 address of an interface and a group of IPv6;
+    /// `EINVAL` if the group is not one of multicast, for a group of IPv6 and a socket of IPv4 or the address of an interface;
     /// `ENODEV` or `EADDRNOTAVAIL` for an unknown interface, `EADDRINUSE` if the socket is a member already.
     pub fn join(&self, group: IpAddr, interface: Interface) -> Result<()> {
         self.set_membership(group, interface, Membership::Join)
@@ -238,7 +241,14 @@ impl Udp {
     fn set_membership(&self, group: IpAddr, interface: Interface, membership: Membership) -> Result<()> {
         let failed = |errno| Error::new("setsockopt", errno).on(group);
         let fd = self.member_fd(group, interface)?;
-        sys::multicast::set_membership(fd, group, interface.place(), membership).map_err(failed)
+        let set = sys::multicast::set_membership(fd, group, interface.place(), membership);
+        set.map_err(|errno| match errno.raw() {
+            // The kernel does not know the option of the other family.
+            libc::ENOPROTOOPT if group.is_ipv6() != self.0.has(IPV6) => {
+                failed(Errno::EINVAL).noting(OTHER_FAMILY)
+            }
+            _ => failed(errno),
+        })
     }
 
     fn set_source_membership(
@@ -250,7 +260,7 @@ impl Udp {
     ) -> Result<()> {
         let failed = |errno| Error::new("setsockopt", errno).on(group);
         if group.is_ipv4() != source.is_ipv4() {
-            return Err(failed(Errno::EINVAL));
+            return Err(failed(Errno::EINVAL).noting("group and source are of two families"));
         }
         let fd = self.member_fd(group, interface)?;
         let place = interface.place();
@@ -261,10 +271,10 @@ impl Udp {
     fn member_fd(&self, group: IpAddr, interface: Interface) -> Result<BorrowedFd<'_>> {
         let failed = |errno| Error::new("setsockopt", errno).on(group);
         if self.is_closing() {
-            return Err(failed(Errno::EBADF));
+            return Err(failed(Errno::EBADF).noting(CLOSING));
         }
         if !group.is_multicast() {
-            return Err(failed(Errno::EINVAL));
+            return Err(failed(Errno::EINVAL).noting("this is no multicast group"));
         }
         interface.check_for(group).map_err(failed)?;
         self.0.bind_if_new(group.is_ipv6(), true).map_err(failed)?;
@@ -273,7 +283,8 @@ impl Udp {
 
     fn check_range(&self, hops: u32, least: u32) -> Result<()> {
         let is_valid = (least..=255).contains(&hops);
-        if is_valid { Ok(()) } else { Err(Error::new("setsockopt", Errno::EINVAL)) }
+        let note = if least == 0 { "hops are 0 to 255" } else { "hops are 1 to 255" };
+        if is_valid { Ok(()) } else { Err(Error::new("setsockopt", Errno::EINVAL).noting(note)) }
     }
 
     fn option_fd(&self) -> Result<BorrowedFd<'_>> {

@@ -185,9 +185,9 @@ impl Outgoing {
         }
     }
 
-    /// Completes the first datagram with an error, which names its destination.
-    pub(super) fn fail_head(&mut self, errno: Errno) {
-        let to = self.queue.front().and_then(|head| head.to);
+    /// Completes the first datagram with an error, which names its destination: its own, or the socket's peer.
+    pub(super) fn fail_head(&mut self, errno: Errno, peer: Option<SocketAddr>) {
+        let to = self.queue.front().and_then(|head| head.to).or(peer);
         self.finish_head(Err(error_of_send(errno, to)));
     }
 
@@ -222,7 +222,7 @@ impl Outgoing {
     /// Completes all queued datagrams as cancelled.
     pub(super) fn cancel_queue(&mut self) {
         while !self.queue.is_empty() {
-            self.fail_head(Errno::ECANCELED);
+            self.fail_head(Errno::ECANCELED, None);
         }
     }
 }

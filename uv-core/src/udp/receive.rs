@@ -2,7 +2,7 @@
 
 use super::flags::{ERROR_QUEUE, GRO, RECEIVING, TELLS};
 use super::inner::UdpInner;
-use super::{Ecn, Envelope, Udp};
+use super::{CLOSING, Ecn, Envelope, Udp};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
 use crate::sys::slots::{Arrival, DATAGRAMS_PER_RECEIVE, LARGEST_DATAGRAM, Slots};
@@ -20,7 +20,7 @@ impl UdpInner {
     pub(super) fn receive_start(self: &Rc<Self>) -> Result<()> {
         let failed = |errno| Error::new("receive_start", errno);
         if self.handle.is_closing() {
-            return Err(failed(Errno::EINVAL));
+            return Err(failed(Errno::EINVAL).noting(CLOSING));
         }
         if self.has(RECEIVING) {
             return Err(failed(Errno::EALREADY));

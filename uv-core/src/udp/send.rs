@@ -7,7 +7,7 @@
 use super::flags::{BLOCKED, CONNECTED, PEER_V4, SPLITS};
 use super::inner::UdpInner;
 use super::outgoing::{Outgoing, error_of_send, retrying};
-use super::{SendOptions, Udp, datagram::is_ipv4};
+use super::{CLOSING, SendOptions, Udp, datagram::is_ipv4};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
 use crate::sys::control::Marks;
@@ -75,7 +75,7 @@ impl UdpInner {
     }
 
     fn has_results(&self) -> bool {
-        self.if_output(|out| out.results() > 0) == Some(true)
+        self.results() > 0
     }
 
     fn boxed_marks(&self, len: usize, options: &SendOptions) -> Option<Box<Marks>> {
@@ -86,16 +86,18 @@ impl UdpInner {
     fn check(&self, len: usize, options: &SendOptions) -> Result<()> {
         let failed = |errno| error_of_send(errno, options.to);
         if self.handle.is_closing() {
-            return Err(failed(Errno::EBADF));
+            return Err(failed(Errno::EBADF).noting(CLOSING));
         }
         match (options.to, self.has(CONNECTED)) {
             (Some(_), true) => return Err(failed(Errno::EISCONN)),
             (None, false) => return Err(failed(Errno::EDESTADDRREQ)),
-            (Some(to), _) if to.port() == 0 => return Err(failed(Errno::EINVAL)),
+            (Some(to), _) if to.port() == 0 => {
+                return Err(failed(Errno::EINVAL).noting("port 0 is no destination"));
+            }
             _ => {}
         }
         if options.segment.is_some_and(|segment| segment == 0 || len.div_ceil(segment.into()) > SEGMENTS) {
-            return Err(failed(Errno::EINVAL));
+            return Err(failed(Errno::EINVAL).noting("a buffer has 1 to 64 segments"));
         }
         // The kernel would ignore it.
         if options.source.is_some_and(|source| is_ipv4(source) != options.is_ipv4(self.has(PEER_V4))) {
@@ -200,9 +202,10 @@ impl UdpInner {
         }
         #[cfg(upcall_faults)]
         crate::faults::reached(crate::faults::Branch::SendFails);
+        let peer = self.peer();
         let is_first_segment = self.with_output(|out| {
             let is_first_segment = out.head_is_refused_alone();
-            out.fail_head(errno);
+            out.fail_head(errno, peer);
             is_first_segment
         });
         self.note_refusal(errno, is_first_segment);
