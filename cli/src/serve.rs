@@ -65,7 +65,7 @@ fn run_alone(env: &Environment, options: &ServeOptions, limit: &Limit) -> Result
         }
     })?;
     // Last: the reader of this may send a signal.
-    announce(&address, "in one process", limit);
+    announce(&address, &format!("in one process{}", of_what(options)), limit);
     env.run(RunMode::Default)?;
     Ok(())
 }
@@ -79,6 +79,11 @@ fn app(options: &ServeOptions) -> App {
 fn files(env: &Environment, options: &ServeOptions) -> Result<Option<Files>> {
     let root = options.root.as_deref();
     Ok(root.map(|root| Files::open(env.loop_handle(), root)).transpose()?)
+}
+
+/// The folder of `--root`, for the line that says where.
+fn of_what(options: &ServeOptions) -> String {
+    options.root.as_ref().map(|root| format!(", the files of {}", root.display())).unwrap_or_default()
 }
 
 fn announce(address: &Address, how: &str, limit: &Limit) {
@@ -175,11 +180,8 @@ impl PrimaryHandler for Watch {
                 Policy::Shared => "shared",
             };
             let workers = self.options.workers;
-            announce(
-                address,
-                &format!("with {workers} worker{} ({policy})", if workers == 1 { "" } else { "s" }),
-                &self.limit,
-            );
+            let (plural, files) = (if workers == 1 { "" } else { "s" }, of_what(&self.options));
+            announce(address, &format!("with {workers} worker{plural} ({policy}){files}"), &self.limit);
         }
     }
 

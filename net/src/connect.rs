@@ -129,8 +129,8 @@ impl ConnectOptions {
 
     /// Sets [`local`](Self#structfield.local).
     #[must_use]
-    pub fn local(self, local: Option<SocketAddr>) -> Self {
-        Self { local, ..self }
+    pub fn local(self, local: impl Into<Option<SocketAddr>>) -> Self {
+        Self { local: local.into(), ..self }
     }
 
     /// Sets [`allow_half_open`](Self#structfield.allow_half_open).
@@ -147,8 +147,8 @@ impl ConnectOptions {
 
     /// Sets [`keep_alive`](Self#structfield.keep_alive).
     #[must_use]
-    pub fn keep_alive(self, keep_alive: Option<Duration>) -> Self {
-        Self { keep_alive, ..self }
+    pub fn keep_alive(self, keep_alive: impl Into<Option<Duration>>) -> Self {
+        Self { keep_alive: keep_alive.into(), ..self }
     }
 
     /// Sets [`block_list`](Self#structfield.block_list).
@@ -177,14 +177,14 @@ impl ConnectOptions {
 
     /// Sets [`family`](Self#structfield.family).
     #[must_use]
-    pub fn family(self, family: Option<Family>) -> Self {
-        Self { family, ..self }
+    pub fn family(self, family: impl Into<Option<Family>>) -> Self {
+        Self { family: family.into(), ..self }
     }
 
     /// Sets [`hints`](Self#structfield.hints).
     #[must_use]
-    pub fn hints(self, hints: Option<AddrFlags>) -> Self {
-        Self { hints, ..self }
+    pub fn hints(self, hints: impl Into<Option<AddrFlags>>) -> Self {
+        Self { hints: hints.into(), ..self }
     }
 
     /// Sets [`auto_select_family`](Self#structfield.auto_select_family).

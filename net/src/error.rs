@@ -102,10 +102,14 @@ impl Error {
         Self(Repr::Own(code, message))
     }
 
+    /// An error with what it is about.
+    pub(crate) fn about(code: ErrorCode, message: &'static str, subject: impl fmt::Display) -> Self {
+        Self(Repr::About(code, message, subject.to_string().into_boxed_str()))
+    }
+
     /// The error of a connect to an address that is blocked.
     pub(crate) fn blocked(address: IpAddr) -> Self {
-        let message = "connect: the block list has the address";
-        Self(Repr::About(ErrorCode::IpBlocked, message, address.to_string().into_boxed_str()))
+        Self::about(ErrorCode::IpBlocked, "connect: the block list has the address", address)
     }
 
     /// The error of a host that has no address of the wanted family.
@@ -195,11 +199,9 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.system().map(|error| error as _)
-    }
-}
+/// Without a source: the system's error has the same text, which what prints a chain of errors would repeat. See
+/// [`Error::system`].
+impl std::error::Error for Error {}
 
 impl From<uv_core::Error> for Error {
     fn from(error: uv_core::Error) -> Self {

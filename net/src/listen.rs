@@ -78,7 +78,9 @@ impl ListenOptions {
     }
 
     /// Listens on a port of one address of this machine. A name is looked up after `listen` has returned, and its first
-    /// address counts; `on_error` reports that it has none.
+    /// address counts: the server has its address from [`on_listening`](crate::upcall::ServerHandler::on_listening) on, and
+    /// [`on_error`](crate::upcall::ServerHandler::on_error) reports that there is none. A closure hears of neither, so a
+    /// program that takes a name from its user listens with a handler.
     #[must_use]
     pub fn host(host: impl Into<Host>, port: u16) -> Self {
         match host.into() {

@@ -92,8 +92,8 @@ impl ServerOptions {
 
     /// Sets [`keep_alive`](Self#structfield.keep_alive).
     #[must_use]
-    pub fn keep_alive(self, keep_alive: Option<Duration>) -> Self {
-        Self { keep_alive, ..self }
+    pub fn keep_alive(self, keep_alive: impl Into<Option<Duration>>) -> Self {
+        Self { keep_alive: keep_alive.into(), ..self }
     }
 
     /// Sets [`high_water_mark`](Self#structfield.high_water_mark).
@@ -104,8 +104,8 @@ impl ServerOptions {
 
     /// Sets [`max_connections`](Self#structfield.max_connections).
     #[must_use]
-    pub fn max_connections(self, max_connections: Option<usize>) -> Self {
-        Self { max_connections, ..self }
+    pub fn max_connections(self, max_connections: impl Into<Option<usize>>) -> Self {
+        Self { max_connections: max_connections.into(), ..self }
     }
 
     /// Sets [`block_list`](Self#structfield.block_list).
@@ -116,8 +116,8 @@ impl ServerOptions {
 
     /// Sets [`max_connections_per_address`](Self#structfield.max_connections_per_address).
     #[must_use]
-    pub fn max_connections_per_address(self, max_connections_per_address: Option<usize>) -> Self {
-        Self { max_connections_per_address, ..self }
+    pub fn max_connections_per_address(self, max_connections_per_address: impl Into<Option<usize>>) -> Self {
+        Self { max_connections_per_address: max_connections_per_address.into(), ..self }
     }
 
     /// Sets [`ipv6_prefix`](Self#structfield.ipv6_prefix).

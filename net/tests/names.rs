@@ -242,3 +242,29 @@ fn a_name_of_a_name_server_leads_to_its_addresses() {
         assert!(log.has(&format!("error {error}")), "{:?}", log.take());
     });
 }
+
+#[test]
+fn a_resolver_may_let_the_system_answer() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let server = serve_one(&env, ServerOptions::default(), greet);
+    let addr = port_of(&server);
+    let resolver = Resolver::new(|env, query, answer| answer.by_system(env, query));
+    let options = ConnectOptions::host("localhost", addr.port()).family(Family::V4).resolver(resolver);
+    connect(&env, options, Client::new(&log));
+    run_to_the_end(&event_loop, &env);
+    let lines = log.take();
+    assert!(lines.contains(&format!("connect {addr}")), "{lines:?}");
+}
+
+#[test]
+fn an_error_says_everything_itself_and_what_prints_a_chain_does_not_say_it_twice() {
+    let (event_loop, env) = new_loop();
+    let error = Server::new(&env, ServerOptions::default())
+        .listen_with(ListenOptions::path("/no/such/folder/socket"), |_, _| {})
+        .expect_err("there is no such folder");
+    let as_error: &dyn std::error::Error = &error;
+    assert!(as_error.source().is_none() && error.system().is_some());
+    assert_eq!(error.to_string(), error.system().expect("of the system").to_string());
+    run_to_the_end(&event_loop, &env);
+}

@@ -217,6 +217,25 @@ fn a_closed_socket_refuses_everything() {
     assert_eq!(log.take(), ["close"]);
 }
 
+#[test]
+fn what_keeps_the_loop_alive_was_made_where_the_program_made_it() {
+    let (event_loop, env) = new_loop();
+    let made = line!() + 1;
+    let socket = UdpSocket::new_with(&env, UdpSocketOptions::v4(), |_, _, _| {});
+    let timeout = env.set_timeout(std::time::Duration::from_secs(60), || {});
+    socket.bind(localhost()).expect("a free port");
+    let why = event_loop.why_alive();
+    assert!(why.contains(&format!("receives on {}", socket.address().expect("bound"))), "{why}");
+    if cfg!(debug_assertions) {
+        for line in [made, made + 1] {
+            assert!(why.contains(&format!(", made at net/tests/udp.rs:{line}:")), "{why}");
+        }
+    }
+    socket.close().expect("open");
+    timeout.clear();
+    run_to_the_end(&event_loop, &env);
+}
+
 // Node: test-dgram-error-message-address, test-dgram-udp6-send-default-host
 #[test]
 fn an_address_of_the_wrong_family_is_refused() {
@@ -224,7 +243,10 @@ fn an_address_of_the_wrong_family_is_refused() {
     let log = Log::default();
     let four = socket(&env, Events::new(&log));
     let six = SocketAddr::from((Ipv6Addr::LOCALHOST, 9));
-    assert_eq!(code(four.send_to("six", six)), ErrorCode::InvalidArgument);
+    let refused = four.send_to("six", six).expect_err("the wrong family");
+    assert_eq!(refused.code(), ErrorCode::InvalidArgument);
+    let text = "an IPv6 address, and a socket of IPv4 (UdpSocketOptions::v4): [::1]:9";
+    assert_eq!(refused.to_string(), text);
     assert_eq!(code(four.connect(six)), ErrorCode::InvalidArgument);
     assert_eq!(four.address().expect_err("unbound").errno().map(|errno| errno.name()), Some("EBADF"));
     four.close().expect("open");
@@ -277,6 +299,8 @@ fn settings_need_a_bound_socket() {
         ]
     };
     let unbound = socket(&env, Events::new(&Log::default()));
+    let text = unbound.set_ttl(1).expect_err("unbound").to_string();
+    assert!(text.contains("(there is no socket yet: bind it)"), "{text}");
     for result in set(&unbound) {
         assert_eq!(result.expect_err("unbound").errno().map(|errno| errno.name()), Some("EBADF"));
     }

@@ -33,6 +33,7 @@ const SERVED: &[Served] = &[
     ("http", "streaming", told_a_thousand_lines),
     ("net", "chat", heard_by_the_others),
     ("net", "echo", echoed),
+    ("net", "forward", echoed),
     ("net", "guard", limited),
     ("net", "udp_echo", echoed_datagrams),
     ("tcp-wrap", "shout", shouted),
@@ -56,6 +57,26 @@ fn every_example_runs_and_shows_something() -> Outcome {
         };
         outcome.map_err(|error| format!("{package}, example {name}: {error}"))?;
     }
+    Ok(())
+}
+
+/// A user looks for examples in the README.
+#[test]
+fn the_readme_names_every_example() -> Outcome {
+    let readme = fs::read_to_string(root().join("README.md"))?;
+    let mut missing = Vec::new();
+    for layer in ["uv-core", "tcp-wrap", "async-wrap", "net", "cluster", "http", "pomelo"] {
+        let (_, rest) = readme.split_once(&format!("**[{layer}]({layer}/")).ok_or(layer)?;
+        let paragraph = rest.split("\n\n").next().unwrap_or_default();
+        for example in fs::read_dir(root().join(layer).join("examples"))? {
+            let name = example?.path().file_stem().ok_or("no name")?.to_string_lossy().into_owned();
+            if !paragraph.contains(&format!("`{name}`")) && !paragraph.contains(&format!("--example {name}`"))
+            {
+                missing.push(format!("{layer}: {name}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "README.md names no example {missing:?}");
     Ok(())
 }
 

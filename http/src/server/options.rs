@@ -18,6 +18,10 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
 ///     .keep_alive_timeout(Duration::from_secs(10))
 ///     .limits(Limits::default().max_header_size(8 * 1024));
 /// assert_eq!(options.request_timeout, Duration::from_secs(300));
+///
+/// // The options of the sockets begin with the defaults of this layer.
+/// let net = ServerOptions::default().net.max_connections(10_000).max_connections_per_address(20);
+/// let options = options.net(net);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -55,7 +59,8 @@ pub struct ServerOptions {
     /// Whether every request is served on the slow path, for tests. Default: `false`. Nothing differs but the cost.
     #[doc(hidden)]
     pub slow_path_only: bool,
-    /// The options of the sockets, with `no_delay` by default. `allow_half_open` has no effect there.
+    /// The options of the sockets and the limits for connections, with `no_delay` by default: change these, instead of those
+    /// of [`net::ServerOptions::default`], which are without. `allow_half_open` has no effect there.
     pub net: net::ServerOptions,
 }
 

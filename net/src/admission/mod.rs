@@ -24,6 +24,18 @@
 //! # Ok::<(), net::admission::RuleError>(())
 //! ```
 //!
+//! A list from a file, a rule in each line:
+//!
+//! ```
+//! use net::admission::{BlockList, Rule};
+//!
+//! let text = "# the neighbours\n10.0.0.0/8\n\n192.0.2.1-192.0.2.99\n"; // As std::fs::read_to_string returns it.
+//! let rules = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+//! let list = rules.map(str::parse::<Rule>).collect::<Result<BlockList, _>>()?;
+//! assert_eq!(list.rules().len(), 2);
+//! # Ok::<(), net::admission::RuleError>(())
+//! ```
+//!
 //! [`Socket`]: crate::Socket
 //! [`ServerOptions::block_list`]: crate::ServerOptions#structfield.block_list
 //! [`max_connections_per_address`]: crate::ServerOptions#structfield.max_connections_per_address

@@ -129,7 +129,7 @@ impl FromStr for Rule {
     type Err = RuleError;
 
     fn from_str(text: &str) -> Result<Self, RuleError> {
-        let address = |text: &str| text.parse::<IpAddr>().map_err(|_| RuleError::NoAddress);
+        let address = |text: &str| text.parse::<IpAddr>().map_err(|_| RuleError::no_address(text));
         if let Some((network, prefix)) = text.split_once('/') {
             let network = address(network)?;
             // `parse` takes a sign.
@@ -165,12 +165,18 @@ impl fmt::Debug for Rule {
     }
 }
 
+/// The characters of a text that an error repeats: more than an address has.
+const LONGEST_TEXT: usize = 64;
+
 /// Why something is no [`Rule`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RuleError {
-    /// The text of an address is none. An address with a zone (`fe80::1%eth0`) is none either.
-    NoAddress,
+    /// The text of an address is none. A host name is none, and an address with a zone (`fe80::1%eth0`) is none either.
+    NoAddress {
+        /// The text, of which a long one has lost its end.
+        text: String,
+    },
     /// The text of a prefix is no number.
     NoPrefix,
     /// A prefix of more bits than an address has.
@@ -196,10 +202,16 @@ pub enum RuleError {
     },
 }
 
+impl RuleError {
+    fn no_address(text: &str) -> Self {
+        Self::NoAddress { text: text.chars().take(LONGEST_TEXT).collect() }
+    }
+}
+
 impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoAddress => f.write_str("this is no IP address"),
+            Self::NoAddress { text } => write!(f, "{text:?} is no IP address"),
             Self::NoPrefix => f.write_str("the prefix is no number"),
             Self::Prefix { prefix, most } => write!(f, "a prefix of {prefix} bits: the most is {most}"),
             Self::MixedFamilies { first, last } => write!(f, "{first} and {last} are not of one family"),
@@ -212,14 +224,6 @@ impl std::error::Error for RuleError {}
 
 impl From<RuleError> for Error {
     fn from(error: RuleError) -> Self {
-        Self::new(
-            ErrorCode::InvalidArgument,
-            match error {
-                RuleError::NoAddress => "block list: this is no IP address",
-                RuleError::NoPrefix | RuleError::Prefix { .. } => "block list: the prefix is invalid",
-                RuleError::MixedFamilies { .. } => "block list: the ends of a range are not of one family",
-                RuleError::Reversed { .. } => "block list: a range ends before it begins",
-            },
-        )
+        Self::about(ErrorCode::InvalidArgument, "no rule about addresses", error)
     }
 }

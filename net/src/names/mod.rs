@@ -27,9 +27,10 @@ pub(crate) use listening::{look_up_to_listen, query_to_listen};
 /// use net::names::Resolver;
 ///
 /// // An answer may also come later, from a callback: `answer` is a value that can be kept.
-/// let resolver = Resolver::new(|_, query, answer| match query.host.as_deref() {
+/// let resolver = Resolver::new(|env, query, answer| match query.host.as_deref() {
 ///     Some("database") => answer.found([([127, 0, 0, 1], 0), ([127, 0, 0, 2], 0)]),
-///     _ => answer.missing(),
+///     Some("nowhere") => answer.missing(),
+///     _ => answer.by_system(env, query),
 /// });
 /// let options = ConnectOptions::host("database", 5432).resolver(resolver);
 /// # let _ = options;
@@ -58,21 +59,25 @@ impl Resolver {
         let (answer, asked) = Answer::new(query.host.clone().unwrap_or_default(), Box::new(then));
         match &self.0 {
             Some(look_up) => look_up(env, query, answer),
-            None => look_up_in_pool(env, query, &answer),
+            None => answer.by_system(env, query),
         }
         asked
     }
 }
 
-fn look_up_in_pool(env: &Environment, query: AddrQuery, answer: &Answer) {
-    let later = answer.clone();
-    let asked = env.getaddrinfo(query, move |found| match found {
-        Ok(found) => later.found(found.addresses),
-        Err(error) => later.failed(error),
-    });
-    match asked {
-        Ok(lookup) => answer.hold(CancelOnDrop(lookup)),
-        Err(error) => answer.failed(error),
+impl Answer {
+    /// Lets the C library's `getaddrinfo(3)` answer, in the thread pool, as without a resolver of the program. The look-up is
+    /// cancelled when it is not wanted any more.
+    pub fn by_system(&self, env: &Environment, query: impl Into<AddrQuery>) {
+        let later = self.clone();
+        let asked = env.getaddrinfo(query, move |found| match found {
+            Ok(found) => later.found(found.addresses),
+            Err(error) => later.failed(error),
+        });
+        match asked {
+            Ok(lookup) => self.hold(CancelOnDrop(lookup)),
+            Err(error) => self.failed(error),
+        }
     }
 }
 

@@ -26,7 +26,8 @@ pub use options::UdpSocketOptions;
 
 /// A socket of datagrams (`dgram.Socket`). Clones share it. It belongs to the loop until it is closed.
 ///
-/// As in Node, it receives from `bind` on; a send or a connect of an unbound socket binds it.
+/// As in Node, it receives from `bind` on; a send or a connect of an unbound socket binds it. A host's name is for
+/// [`send_to_host`](Self::send_to_host); the other calls take addresses.
 ///
 /// ```
 /// use net::async_wrap::Environment;
@@ -78,12 +79,14 @@ const CONNECT_DUE: Flags<Kind> = Flags::bit(4);
 impl UdpSocket {
     /// Creates a socket (`dgram.createSocket`). It has no descriptor yet.
     #[must_use]
+    #[track_caller]
     pub fn new(env: &Environment, options: UdpSocketOptions, handler: impl UdpHandler + 'static) -> Self {
         let socket = Self::create(env, options);
         socket.0.udp.set_handler(Tower::new(socket.clone(), handler));
         socket
     }
 
+    #[track_caller]
     fn create(env: &Environment, options: UdpSocketOptions) -> Self {
         let udp = AsyncUdp::new(env);
         udp.handle().set_batch(options.batch);
@@ -93,6 +96,7 @@ impl UdpSocket {
 
     /// Like [`new`](Self::new), with a closure for [`UdpHandler::on_message`].
     #[must_use]
+    #[track_caller]
     pub fn new_with(
         env: &Environment,
         options: UdpSocketOptions,
@@ -106,6 +110,7 @@ impl UdpSocket {
     /// # Errors
     /// `ENOTSOCK` or `EPROTOTYPE` if `fd` is not a UDP socket. An error closes the descriptor, and the handler is dropped
     /// without a call.
+    #[track_caller]
     pub fn from_fd(
         env: &Environment,
         fd: OwnedFd,
@@ -134,7 +139,7 @@ impl UdpSocket {
         let _down = LAYER.down("UdpSocket::bind", || self.facts());
         self.check_running()?;
         if self.0.flags.has(BOUND) {
-            return Err(Error::new(ErrorCode::AlreadyBound, "the socket is bound already"));
+            return Err(Error::about(ErrorCode::AlreadyBound, "bind: the socket is bound already", addr));
         }
         self.0.options.check()?;
         self.0.udp.bind(addr, &self.0.options.to_bind())?;
@@ -217,7 +222,8 @@ impl UdpSocket {
         self.send_bytes(data.into(), &SendOptions::to(addr), None)
     }
 
-    /// Sends a datagram, or several of one buffer, and calls `on_sent` with the result, never inside this call.
+    /// Sends a datagram, or several of one buffer, and calls `on_sent` with the result, never inside this call: whether the
+    /// kernel took it, not whether it arrived.
     ///
     /// # Errors
     /// As for `send` and `send_to`. `on_sent` is not called then.
@@ -269,7 +275,8 @@ impl UdpSocket {
     fn check_destination(&self, addr: SocketAddr) -> Result<()> {
         self.check_port(addr.port())?;
         if addr.is_ipv6() && !self.0.options.is_ipv6 {
-            return Err(Error::new(ErrorCode::InvalidArgument, "an IPv6 address, and a socket of IPv4"));
+            let message = "an IPv6 address, and a socket of IPv4 (UdpSocketOptions::v4)";
+            return Err(Error::about(ErrorCode::InvalidArgument, message, addr));
         }
         Ok(())
     }

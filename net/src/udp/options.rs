@@ -26,7 +26,7 @@ pub struct UdpSocketOptions {
     pub recv_buffer_size: Option<usize>,
     /// The size of the kernel's send buffer in bytes (`sendBufferSize`). Default: `None`, the system's.
     pub send_buffer_size: Option<usize>,
-    /// Datagrams per receiving system call, 1 to 32. Default: 32.
+    /// Datagrams per receiving system call, 1 to 32; another number counts as the nearest of these. Default: 32.
     pub batch: u32,
 }
 
