@@ -2,8 +2,10 @@
 //!
 //! # Modules
 //!
-//! The root has the loop and its handles; modules have what fewer programs need: [`mod@file`], [`udp`], [`names`], [`process`], [`socket`],
-//! [`threads`], [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls,
+//! The root has the loop and its handles; modules have what fewer programs need: [`udp`] sockets of datagrams, [`names`]
+//! look-ups of hosts and addresses, [`mod@file`] files and folders, [`process`] child processes, [`poll`] descriptors of other
+//! libraries, [`tty`] terminals, [`metrics`] how busy the loop is, [`threads`] ways from other threads and to them, [`socket`],
+//! [`os`], [`failure`]. [`guide`] explains how to build on the loop, [`upcall`] has the traits that the loop calls,
 //! [`layer`] what a layer above builds on, and [`differences`] the differences from libuv.
 //!
 //! A handle belongs to its loop until it is closed: as in libuv, dropping a clone of it closes nothing. Dropping the
