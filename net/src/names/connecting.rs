@@ -14,7 +14,7 @@ use crate::tower::up;
 use crate::upcall::SocketHandler;
 use crate::uv_core;
 use crate::uv_core::names::{AddrQuery, Family};
-use crate::{ConnectOptions, Error, ErrorCode, Result, Socket};
+use crate::{ConnectOptions, Error, Result, Socket};
 use async_wrap::Timeout;
 use async_wrap::layer::OnDrop;
 use std::collections::VecDeque;

@@ -9,7 +9,7 @@ use crate::names::{Asked, Host, Resolver};
 use crate::udp::SendOptions;
 use crate::uv_core::names::{AddrQuery, Family, SocketType};
 use crate::uv_core::{self, Errno};
-use crate::{Error, ErrorCode, LAYER, Result};
+use crate::{Error, LAYER, Result};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -62,7 +62,7 @@ impl UdpSocket {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorCode::IsConnected`] with a peer, [`ErrorCode::BadPort`] for port 0, [`ErrorCode::NotRunning`] after `close`; the
+    /// [`IsConnected`](crate::ErrorCode::IsConnected) with a peer, [`BadPort`](crate::ErrorCode::BadPort) for port 0, [`NotRunning`](crate::ErrorCode::NotRunning) after `close`; the
     /// errors of [`AddrQuery::check`] for the host; any error of binding the socket. `on_sent` is not called then.
     pub fn send_to_host(
         &self,
