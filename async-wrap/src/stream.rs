@@ -224,6 +224,16 @@ impl AsyncStream {
         result
     }
 
+    /// Like [`write`](Self::write), for output that more follows at once: see
+    /// [`Stream::try_write_more`](uv_core::Stream::try_write_more).
+    ///
+    /// # Errors
+    /// As [`StreamWrap::write_more`].
+    pub fn write_more(&self, data: &[u8]) -> Result<Written> {
+        let _down = LAYER.down("AsyncStream::write_more", || self.facts().bytes(data.len()));
+        Ok(self.note_rest(self.0.stream.write_more(data)?))
+    }
+
     /// Like [`write`](Self::write), but queues the rest without copying it.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ pub(crate) struct Entry {
     pub(crate) work: Work,
     /// What is aimed at: a ratio to the floor (bytes, where memory is measured), and the subject that it is for.
     pub(crate) target: Option<(f64, &'static str)>,
+    /// The peer that the ratio is to, in place of the floor.
+    pub(crate) target_to: Option<&'static str>,
     /// How `--count` counts it, where counts repeat. They do where one operation follows another: one connection, one
     /// message under way, so that every wake-up of the server finds the same. What depends on how much the kernel takes
     /// at once, or on which of two threads is first, differs from run to run.
@@ -210,8 +212,12 @@ pub(crate) const ALL: &[Entry] = &[
     served("http/down-1k", "answers of 1 KiB, 64 connections", "one request", DOWN[0]).counted(SERVED),
     served("http/down-64k", "answers of 64 KiB, 16 connections", "one request", DOWN[1]),
     served("http/down-1m", "answers of 1 MiB, 4 connections", "one request", DOWN[2]),
-    served("http/file-64k", "files of 64 KiB, 16 connections", "one request", FILE[0]),
-    served("http/file-16m", "files of 16 MiB, 4 connections", "one request", FILE[1]),
+    served("http/file-64k", "files of 64 KiB, 16 connections", "one request", FILE[0])
+        .aiming_at((1.0, "http"))
+        .beside("nginx"),
+    served("http/file-16m", "files of 16 MiB, 4 connections", "one request", FILE[1])
+        .aiming_at((1.0, "http"))
+        .beside("nginx"),
     served("http/up-1k", "requests with 1 KiB of body, 64 connections", "one request", UP[0]).counted(SERVED),
     served("http/up-64k", "requests with 64 KiB of body, 16 connections", "one request", UP[1]),
     served("http/up-1m", "requests with 1 MiB of body, 4 connections", "one request", UP[2]),
@@ -221,7 +227,8 @@ pub(crate) const ALL: &[Entry] = &[
         "one request",
         &["keepalive", "--conns", "64", "--path", "/stream/16"],
     )
-    .counted(CONNECTIONS),
+    .counted(CONNECTIONS)
+    .aiming_at((1.06, "http")),
     Entry {
         work: Work::Memory(&["idle"]),
         ..served("http/idle", "memory of connections that had one answer", "one idle connection", &[])
@@ -274,7 +281,7 @@ pub(crate) fn is_subject(name: &str) -> bool {
 }
 
 const fn solo(name: &'static str, pilot: u64, title: &'static str, op: &'static str) -> Entry {
-    Entry { name, title, op, work: Work::Solo { pilot }, target: None, counting: None }
+    Entry { name, title, op, work: Work::Solo { pilot }, target: None, target_to: None, counting: None }
 }
 
 const fn served(
@@ -283,12 +290,17 @@ const fn served(
     op: &'static str,
     load: &'static [&'static str],
 ) -> Entry {
-    Entry { name, title, op, work: Work::Time(load), target: None, counting: None }
+    Entry { name, title, op, work: Work::Time(load), target: None, target_to: None, counting: None }
 }
 
 impl Entry {
     const fn aiming_at(self, target: (f64, &'static str)) -> Self {
         Self { target: Some(target), ..self }
+    }
+
+    /// The ratio aimed at is to a peer.
+    const fn beside(self, peer: &'static str) -> Self {
+        Self { target_to: Some(peer), ..self }
     }
 
     const fn counted(self, operations: u64) -> Self {
@@ -331,6 +343,7 @@ impl Entry {
             unit: self.unit(),
             target: self.target.map(|(target, _)| target),
             target_of: self.target.map(|(_, subject)| subject.to_owned()),
+            target_to: self.target_to.map(str::to_owned),
             ..Bench::default()
         }
     }
@@ -363,6 +376,10 @@ mod tests {
             assert!(!entry.title.is_empty() && !entry.op.is_empty(), "{}: no words", entry.name);
             if let Some((_, subject)) = entry.target {
                 assert!(group.ours.contains(&subject), "{}: no subject is {subject}", entry.name);
+            }
+            if let Some(peer) = entry.target_to {
+                assert!(group.peers.contains(&peer), "{}: no peer is {peer}", entry.name);
+                assert!(entry.target.is_some() && entry.unit() == Unit::Ns, "{}: no ratio", entry.name);
             }
             if let Work::Time(load) | Work::Memory(load) = entry.work {
                 assert!(!load.is_empty(), "{}: no load", entry.name);

@@ -186,6 +186,7 @@ impl Session {
     fn conclude(entry: &Entry, rows: Vec<Row>, mut left_out: Vec<LeftOut>) -> Bench {
         let floor = rows.iter().find(|row| row.contender.role == Role::Floor);
         let floors = floor.map(|row| row.samples.clone()).unwrap_or_default();
+        let ratio_to_peer = ratio_to_peer(entry, &rows);
         let mut subjects = Vec::new();
         for row in rows {
             let samples: Vec<_> = row.samples.iter().flatten().collect();
@@ -208,7 +209,7 @@ impl Session {
                 None => left_out.extend(row.trouble),
             }
         }
-        Bench { subjects, left_out, ..entry.bench() }
+        Bench { subjects, left_out, ratio_to_peer, ..entry.bench() }
     }
 }
 
@@ -262,6 +263,15 @@ fn ratio(entry: &Entry, samples: &[Option<Sample>], floors: &[Option<Sample>]) -
         Work::SoloOf { .. } => Figure::of_rounds(&both, stats::mean_ratio),
         _ => Figure::of_rounds(&both, stats::ratio),
     }
+}
+
+/// The ratio to the peer that the target is a ratio to.
+fn ratio_to_peer(entry: &Entry, rows: &[Row]) -> Option<Figure> {
+    let samples = |name: &str| {
+        let row = rows.iter().find(|row| row.contender.name == name)?;
+        Some(&row.samples)
+    };
+    ratio(entry, samples(entry.target?.1)?, samples(entry.target_to?)?)
 }
 
 /// Whether something of ours is not known well enough to be compared, and more rounds would tell more: not without a

@@ -48,10 +48,14 @@ pub struct Bench {
     pub op: String,
     /// What [`Subject::cost`] counts.
     pub unit: Unit,
-    /// The aim: a ratio to the floor, or bytes for [`Unit::Bytes`].
+    /// The aim: a ratio to the floor or a peer, or bytes for [`Unit::Bytes`].
     pub target: Option<f64>,
     /// The subject that the aim is for.
     pub target_of: Option<String>,
+    /// The peer that the aim is a ratio to, in place of the floor.
+    pub target_to: Option<String>,
+    /// The ratio to that peer, if both were measured.
+    pub ratio_to_peer: Option<Figure>,
     /// Those that were measured.
     pub subjects: Vec<Subject>,
     /// Those that were not.
@@ -59,8 +63,11 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// What is compared with the target: the ratio to the floor, or the cost where that is the aim.
+    /// What is compared with the target: the ratio to the floor or a peer, or the cost where that is the aim.
     pub(crate) fn reached(&self) -> Option<&Figure> {
+        if self.target_to.is_some() {
+            return self.ratio_to_peer.as_ref();
+        }
         let subject = self.subjects.iter().find(|subject| Some(&subject.name) == self.target_of.as_ref())?;
         if self.unit == Unit::Ns { subject.ratio.as_ref() } else { Some(&subject.cost) }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// The columns of a block, and of the table: see [`line`].
 const BLOCK: &[isize] = &[-20, 10, 5, 7, 5, 10, 9, 9, 9, 7];
-const SUMMARY: &[isize] = &[-29, 8, 8, 6, 5, 6, 6, 6, 6, 11];
+const SUMMARY: &[isize] = &[-28, 8, 8, 6, 5, 6, 6, 6, 6, 12];
 
 /// The peers that have a column of the table, and what stands in it: hyper is tokio's HTTP.
 const COLUMNS: &[(&str, &[&str])] =
@@ -97,7 +97,7 @@ fn row(bench: &Bench, subject: Option<&Subject>) -> String {
         subject.map_or_else(|| bench.name.clone(), |subject| format!("{} {}", bench.name, subject.name));
     let is_aimed_at = bench.target.is_some()
         && subject.is_some_and(|subject| Some(&subject.name) == bench.target_of.as_ref());
-    let write = if is_aimed_at { exact_ratio } else { ratio_text };
+    let write = if is_aimed_at && bench.target_to.is_none() { exact_ratio } else { ratio_text };
     let target = match bench.is_met().filter(|_| is_aimed_at) {
         Some(true) => format!("{} met", bare_target(bench)),
         Some(false) => format!("{} missed", bare_target(bench)),
@@ -152,14 +152,18 @@ fn failed(bench: &Bench, names: &[&str]) -> bool {
 fn target_text(bench: &Bench) -> String {
     let target = bench.target.unwrap_or_default();
     match bench.unit {
-        Unit::Ns => format!("{target:.2} × floor"),
+        Unit::Ns => format!("{target:.2} × {}", bench.target_to.as_deref().unwrap_or("floor")),
         Unit::Bytes | Unit::Spread => cost_text(bench.unit, target),
     }
 }
 
 fn bare_target(bench: &Bench) -> String {
     let target = bench.target.unwrap_or_default();
-    if bench.unit == Unit::Ns { format!("{target:.2}") } else { format!("{target:.0}") }
+    match &bench.target_to {
+        Some(peer) => peer.clone(),
+        None if bench.unit == Unit::Ns => format!("{target:.2}"),
+        None => format!("{target:.0}"),
+    }
 }
 
 pub(crate) fn cost_text(unit: Unit, cost: f64) -> String {

@@ -110,6 +110,7 @@ impl Acceptor {
         match connection {
             // A source may have passed a connection on when the server closed.
             Ok(stream) if !listening.takes() => stream.close(),
+            Ok(stream) if listening.takes_all() => self.take(stream, None),
             Ok(stream) => {
                 let admitted = self.admitted.take();
                 let place = admitted.or_else(|| listening.admit(Arrival::Stream(&stream), || stream.close()));

@@ -33,6 +33,8 @@ pub(crate) struct Listening {
     handler: HandlerCell<Box<dyn ServerHandler>>,
     admit: HandlerCell<Admit>,
     has_admit: Cell<bool>,
+    /// Whether a decision about a connection needs its peer's address.
+    asks_for_address: Cell<bool>,
     handle: RefCell<Option<Box<dyn ListenHandle>>>,
     /// The server's id, once it has a handle: the trigger of the handler's calls.
     id: Cell<AsyncId>,
@@ -64,12 +66,15 @@ enum Phase {
 
 impl Listening {
     pub(crate) fn new(server: &Server, backlog: u32, handler: Box<dyn ServerHandler>) -> Rc<Self> {
+        let options = &server.0.options;
+        let has_limits = options.block_list.is_some() || options.max_connections_per_address.is_some();
         let listening = Self {
             server: server.clone(),
             backlog,
             handler: HandlerCell::empty(),
             admit: HandlerCell::empty(),
             has_admit: Cell::new(false),
+            asks_for_address: Cell::new(has_limits),
             handle: RefCell::new(None),
             id: Cell::default(),
             phase: Cell::new(Phase::Asking),
@@ -250,10 +255,15 @@ impl Listening {
     pub(crate) fn ask_before(&self, admit: Admit) {
         self.admit.set(admit);
         self.has_admit.set(true);
+        self.asks_for_address.set(true);
     }
 
     pub(crate) fn has_admit(&self) -> bool {
         self.has_admit.get()
+    }
+
+    pub(crate) fn asks_for_address(&self) -> bool {
+        self.asks_for_address.get()
     }
 
     /// Asks the program about a connection.

@@ -6,6 +6,17 @@ use crate::{LAYER, Result, Socket};
 use async_wrap::tcp_wrap::Written;
 
 impl Socket {
+    /// Like [`write`](Self::write), for output that more follows at once, such as the head of a file: over TCP they share
+    /// segments (`MSG_MORE`). If nothing follows, the kernel sends it after 200 ms.
+    ///
+    /// # Errors
+    /// As for `write`.
+    pub fn write_more(&self, data: &[u8]) -> Result<bool> {
+        let _down = LAYER.down("Socket::write_more", || self.facts().bytes(data.len()));
+        self.check_writable()?;
+        self.wrote(self.0.stream.write_more(data))
+    }
+
     /// Writes a part of a file behind everything written before, at the peer's pace, without a copy through this process.
     /// Returns `true` if the kernel has taken all of it. After `false` `on_drain` tells when it has, whatever the high-water
     /// mark is: what waits is not in memory. It counts as [`buffered`](Self::buffered) all the same.

@@ -61,6 +61,7 @@ fn a_small_file_is_with_the_kernel_at_once_and_needs_no_drain() {
     let (path, empty) = (file("small", 1000), file("empty", 0));
     let (range, nothing) = (whole(&event_loop, &path), whole(&event_loop, &empty));
     let there = Peer::new("there", &log).on("connect", move |socket| {
+        assert_eq!(socket.write_more(b"front"), Ok(true));
         assert_eq!(socket.write_file(range.clone()), Ok(true));
         assert_eq!(socket.write_file(nothing.clone()), Ok(true));
         socket.end();
@@ -70,7 +71,7 @@ fn a_small_file_is_with_the_kernel_at_once_and_needs_no_drain() {
     let here = counting(Peer::new("here", &Log::default()), &received);
     connection(&env, ServerOptions::default(), here, there);
     run_to_the_end(&event_loop, &env);
-    assert_eq!(received.get(), 1000);
+    assert_eq!(received.get(), 1005);
     assert_eq!(log.take(), ["there connect", "there finish", "there end", "there close"]);
 }
 

@@ -201,6 +201,15 @@ impl StreamWrap {
         }
     }
 
+    /// Like [`write`](Self::write), for output that more follows at once: see [`Stream::try_write_more`].
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    pub fn write_more(&self, data: &[u8]) -> Result<Written> {
+        let _down = LAYER.down("StreamWrap::write_more", || self.facts().bytes(data.len()));
+        self.write_rest_of(data, self.0.try_write_more(data))
+    }
+
     #[inline(never)]
     fn write_rest_of(&self, data: &[u8], result: Result<usize>) -> Result<Written> {
         let now = at_once(result)?;

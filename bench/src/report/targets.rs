@@ -51,6 +51,7 @@ fn tile(index: usize, bench: &Bench, target: f64) -> Markup {
             p.soft {
                 strong { (figure.map_or_else(|| format::NONE.to_owned(), |figure| write(figure.median))) }
                 " " (who) ", target ≤ " (write(target))
+                @if let Some(peer) = &bench.target_to { " " (peer) }
             }
             @if let Some(figure) = figure.filter(|figure| figure.median.is_finite()) { (bullet(bench, figure, target)) }
             @if is_close { p.remark { "Close: the rounds lie on both sides." } }
@@ -58,9 +59,12 @@ fn tile(index: usize, bench: &Bench, target: f64) -> Markup {
     }
 }
 
-/// A small axis: from the floor (or nothing) to the target and what was reached.
+/// A small axis: from the floor or a peer (or nothing) to the target and what was reached.
 fn bullet(bench: &Bench, figure: &Figure, target: f64) -> Markup {
-    let (base, name) = if bench.unit == Unit::Ns { (1.0, "floor") } else { (0.0, "0") };
+    let (base, name) = match bench.unit {
+        Unit::Ns => (1.0, bench.target_to.as_deref().unwrap_or("floor")),
+        _ => (0.0, "0"),
+    };
     let low = figure.least.min(figure.median).min(base);
     let high = target.max(figure.greatest).max(figure.median);
     let scale = Scale::linear(low, high + (high - low) * 0.06);

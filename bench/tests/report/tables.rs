@@ -1,7 +1,7 @@
 //! The tables in the terminal: width, verdicts, and what stands beside a layer.
 
 use crate::results;
-use bench::results::{Bench, LeftOut, Results, Unit};
+use bench::results::{Bench, Figure, LeftOut, Results, Unit};
 use bench::table::{block, summary};
 
 const WIDTH: usize = 100;
@@ -77,6 +77,20 @@ fn a_target_is_met_or_missed_by_the_third_place() {
     let mut without = named("tcp/echo-64");
     without.subjects.retain(|subject| subject.name != "net");
     assert!(!block(&without).contains("target"), "no figure, no verdict");
+}
+
+#[test]
+fn a_target_may_be_a_ratio_to_a_peer() {
+    let mut bench = named("http/keep-alive");
+    (bench.target, bench.target_to) = (Some(1.0), Some("nginx".to_owned()));
+    assert!(!block(&bench).contains("target"), "nothing was compared, no verdict");
+    for (reached, verdict) in [(0.95, "met"), (1.001, "missed")] {
+        bench.ratio_to_peer = Some(Figure { median: reached, ..Figure::default() });
+        let text = block(&bench);
+        assert!(text.contains(&format!("http at most 1.00 × nginx: {verdict}, {reached:.3}")), "{text}");
+        let text = summary(&Results { benches: vec![bench.clone()], ..Results::default() });
+        assert!(text.contains(&format!(" nginx {verdict}\n")), "{text}");
+    }
 }
 
 #[test]

@@ -18,6 +18,19 @@ use serde_json::{Map, Value};
 /// Bytes in each write of `/stream/N`.
 const STREAM_WRITE: usize = 1024;
 
+/// What `/stream/N` writes, in turn: all `a`, all `b` and so on.
+static LETTERS: [[u8; STREAM_WRITE]; 26] = letters();
+
+const fn letters() -> [[u8; STREAM_WRITE]; 26] {
+    let mut letters = [[0; STREAM_WRITE]; 26];
+    let mut index = 0;
+    while index < letters.len() {
+        letters[index] = [b'a' + index as u8; STREAM_WRITE];
+        index += 1;
+    }
+    letters
+}
+
 /// Writes of `/stream/N` in one go while the client keeps up: then others have their turn.
 const WRITES_PER_TURN: u64 = 64;
 
@@ -260,10 +273,10 @@ impl Stream {
     fn write_on(&mut self, response: &Response) -> bool {
         let mut turn = 0;
         while self.sent < self.count {
-            let letter = b'a' + (self.sent % 26) as u8;
+            let data = &LETTERS[(self.sent % LETTERS.len() as u64) as usize];
             self.sent += 1;
             turn += 1;
-            match response.write(&[letter; STREAM_WRITE]) {
+            match response.write(data) {
                 Ok(true) if turn < WRITES_PER_TURN => {}
                 Ok(true) => {
                     response.yield_now();

@@ -7,7 +7,7 @@
 
 use super::calls::{BodyPlace, ResponsePlace};
 use super::state::Closing;
-use crate::proto::{Encoder, KEPT_CAPACITY, RequestFacts, ResponseHead, recycle};
+use crate::proto::{EncodeError, Encoder, KEPT_CAPACITY, RequestFacts, ResponseHead, recycle};
 use crate::uv_core::file::FileRange;
 use async_wrap::AsyncContext;
 use std::cell::{Cell, RefCell};
@@ -119,6 +119,11 @@ impl Exchange {
         let has_length = status == 200 || (status > 200 && !matches!(status, 204 | 205 | 304));
         let is_final = !self.extra_used || !self.extra.awaits_continue;
         (has_length && is_final).then_some((head, request.keep_alive))
+    }
+
+    /// Counts bytes of a body whose head is decided. Returns whether they are to be sent.
+    pub(super) fn count_body(&mut self, len: usize) -> Result<bool, EncodeError> {
+        self.extra_mut().encoder.as_mut().map_or(Ok(false), |encoder| encoder.count(len))
     }
 
     /// Ends a response without what is left of it; the connection ends with it.

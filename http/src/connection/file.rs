@@ -10,6 +10,16 @@ use crate::proto::EncodeError;
 use crate::uv_core::file::FileRange;
 use crate::{Error, Result};
 
+/// What stands around a file.
+struct Around {
+    /// What follows it.
+    end: Vec<u8>,
+    /// Whether it is sent itself.
+    is_sent: bool,
+    /// The body is shorter than its length promised.
+    is_short: bool,
+}
+
 impl Connection {
     /// Ends a response with a file, its head first if that is still to come.
     pub(crate) fn send_file(&self, number: u32, file: FileRange) -> Result<()> {
@@ -20,11 +30,18 @@ impl Connection {
             if exchange.phase == Phase::Ended {
                 return Err(Error::Closed);
             }
-            let is_short = self.put_file(exchange, is_oldest, file)?;
+            let Around { end, is_sent, is_short } = self.put_front_of_file(exchange, is_oldest, &file)?;
             let extra = exchange.extra_mut();
             extra.closes |= is_short;
             extra.needs_drain = false;
-            let sent = if is_oldest { self.release_file(exchange) } else { Ok(()) };
+            let sent = match (is_sent, is_oldest) {
+                (false, _) => Ok(()),
+                (true, true) => self.write_file(exchange, file, end),
+                (true, false) => {
+                    extra.file = Some(Box::new(LastFile::Held(file, end)));
+                    Ok(())
+                }
+            };
             let result = if is_short { Err(EncodeError::BodyTooShort.into()) } else { sent };
             Ok((result, is_oldest))
         });
@@ -35,39 +52,55 @@ impl Connection {
         result
     }
 
-    /// Writes what stands before the file, and keeps the file. Returns whether the body is shorter than was promised.
-    fn put_file(&self, exchange: &mut Exchange, is_oldest: bool, file: FileRange) -> Result<bool> {
+    /// Writes what stands before the file; the whole response, if its body is not sent.
+    fn put_front_of_file(
+        &self,
+        exchange: &mut Exchange,
+        is_oldest: bool,
+        file: &FileRange,
+    ) -> Result<Around> {
         let len = usize::try_from(file.len()).map_err(|_| EncodeError::BodyTooLong)?;
-        let (mut encoder, is_head_due) = self.encoder_of(exchange, len as u64, true)?;
+        let is_head_due = exchange.phase == Phase::Head;
+        let mut encoder = match exchange.extra().encoder {
+            Some(encoder) => encoder,
+            None => self.begin_response(exchange, len as u64, true)?,
+        };
         // The body of a response to HEAD, and of one without content, is not sent.
         let len = if encoder.count(len)? { len } else { 0 };
         exchange.extra_mut().encoder = Some(encoder);
         exchange.phase = Phase::Ended;
         let mut end = encoder.back(len).to_vec();
         encoder.put_end(&exchange.head, &mut end);
-        self.put(exchange, is_oldest, |exchange, out| {
+        let write = |exchange: &Exchange, out: &mut Vec<u8>| {
             if is_head_due {
-                encoder.put_head(&exchange.head, &self.core.heads.at(self.core.now()), out);
+                self.put_head(exchange, &encoder, out);
             }
             encoder.put_front(len, out);
             if len == 0 {
                 out.extend_from_slice(&end);
             }
-        });
-        if len > 0 {
-            exchange.extra_mut().file = Some(Box::new(LastFile::Held(file, end)));
+        };
+        if is_oldest && len > 0 {
+            self.send_before_file(|out| write(exchange, out));
+        } else {
+            self.put(exchange, is_oldest, write);
         }
-        Ok(encoder.is_short())
+        Ok(Around { end, is_sent: len > 0, is_short: encoder.is_short() })
+    }
+
+    /// Gives the file of the oldest exchange to the socket, if it was held.
+    pub(super) fn release_file(&self, oldest: &mut Exchange) {
+        if let Some(LastFile::Held(file, end)) = oldest.extra_mut().file.take().map(|file| *file) {
+            if self.state.get().in_turn {
+                self.flush(0);
+            }
+            // A failure destroys the socket, whose close tells the handlers.
+            let _ = self.write_file(oldest, file, end);
+        }
     }
 
     /// Gives the file of the oldest exchange to the socket, which a failure destroys.
-    pub(super) fn release_file(&self, oldest: &mut Exchange) -> Result<()> {
-        let Some(LastFile::Held(file, end)) = oldest.extra_mut().file.take().map(|file| *file) else {
-            return Ok(());
-        };
-        if self.state.get().in_turn {
-            self.flush(0);
-        }
+    fn write_file(&self, oldest: &mut Exchange, file: FileRange, end: Vec<u8>) -> Result<()> {
         let sent = self.socket.write_file(file);
         if sent != Ok(true) {
             oldest.extra_mut().file = Some(Box::new(LastFile::Sending));

@@ -153,8 +153,7 @@ impl Connection {
                 return None;
             }
             self.pipeline.release(oldest, |held| self.send_data(held));
-            // A failure destroys the socket, whose close tells the handlers.
-            let _ = self.release_file(oldest);
+            self.release_file(oldest);
         }
         // It may have asked for a drain while it waited for those before it, without having written anything.
         if oldest.extra().needs_drain {

@@ -21,6 +21,16 @@ pub(super) const COPIED_BODY: usize = 16 * 1024;
 /// A buffer larger than this is not kept.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
+/// What became of a part of a response.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    MoreIsWelcome,
+    /// It is written, and an `on_drain` tells when more is welcome.
+    Enough,
+    /// It is written, and was the last one of a body that is shorter than its length promised.
+    Short,
+}
+
 impl Connection {
     /// Writes some of a response, its head first if that is still to come; with `last` the rest of it. Returns whether
     /// more is welcome.
@@ -29,22 +39,16 @@ impl Connection {
             return Err(Error::Closed);
         }
         let written = self.pipeline.with(number, |exchange, is_oldest| {
-            if exchange.phase == Phase::Ended {
-                return Err(Error::Closed);
-            }
-            let is_short = self.write_part(exchange, is_oldest, data, last)?;
-            let extra = exchange.extra_mut();
-            extra.closes |= is_short;
-            extra.needs_drain &= !last;
-            let is_welcome = last || self.ask_for_more(exchange, is_oldest);
-            let result = if is_short { Err(EncodeError::BodyTooShort.into()) } else { Ok(is_welcome) };
-            Ok((result, is_oldest))
+            self.write_part(exchange, is_oldest, data, last).map(|written| (written, is_oldest))
         });
-        let (result, is_oldest) = written.unwrap_or(Err(Error::Closed))?;
+        let (written, is_oldest) = written.unwrap_or(Err(Error::Closed))?;
         if is_oldest && last {
             self.advance();
         }
-        result
+        match written {
+            Written::Short => Err(EncodeError::BodyTooShort.into()),
+            written => Ok(written == Written::MoreIsWelcome),
+        }
     }
 
     /// Whether nothing can be sent any more.
@@ -66,52 +70,73 @@ impl Connection {
         waiting == 0 || waiting < self.socket.high_water_mark()
     }
 
-    /// Returns whether the response was ended with less body than its length promised.
-    fn write_part(&self, exchange: &mut Exchange, is_oldest: bool, data: &[u8], last: bool) -> Result<bool> {
-        let (mut encoder, is_head_due) = self.encoder_of(exchange, data.len() as u64, last)?;
-        let data = if encoder.count(data.len())? { data } else { &[] };
-        exchange.extra_mut().encoder = Some(encoder);
+    fn write_part(
+        &self,
+        exchange: &mut Exchange,
+        is_oldest: bool,
+        data: &[u8],
+        last: bool,
+    ) -> Result<Written> {
+        let is_head_due = match exchange.phase {
+            Phase::Head => {
+                let encoder = self.begin_response(exchange, data.len() as u64, last)?;
+                exchange.extra_mut().encoder = Some(encoder);
+                true
+            }
+            Phase::Body => false,
+            Phase::Ended => return Err(Error::Closed),
+        };
+        let data = if exchange.count_body(data.len())? { data } else { &[] };
         exchange.phase = if last { Phase::Ended } else { Phase::Body };
-        let front = |exchange: &Exchange, out: &mut Vec<u8>| {
+        if is_oldest && data.len() >= COPIED_BODY {
+            self.put_large(exchange, is_head_due, data, last);
+        } else {
+            self.put(exchange, is_oldest, |exchange, out| {
+                let Some(encoder) = &exchange.extra().encoder else { return };
+                if is_head_due {
+                    self.put_head(exchange, encoder, out);
+                }
+                encoder.put_part(data, out);
+                if last {
+                    encoder.put_end(&exchange.head, out);
+                }
+            });
+        }
+        if !last {
+            let is_welcome = self.ask_for_more(exchange, is_oldest);
+            return Ok(if is_welcome { Written::MoreIsWelcome } else { Written::Enough });
+        }
+        let is_short = exchange.extra().encoder.is_some_and(|encoder| encoder.is_short());
+        let extra = exchange.extra_mut();
+        extra.closes |= is_short;
+        extra.needs_drain = false;
+        Ok(if is_short { Written::Short } else { Written::MoreIsWelcome })
+    }
+
+    pub(super) fn put_head(&self, exchange: &Exchange, encoder: &Encoder, out: &mut Vec<u8>) {
+        encoder.put_head(&exchange.head, &self.core.heads.at(self.core.now()), out);
+    }
+
+    /// Sends a part of the body of the oldest exchange from where it is.
+    fn put_large(&self, exchange: &Exchange, is_head_due: bool, data: &[u8], last: bool) {
+        let Some(encoder) = &exchange.extra().encoder else { return };
+        let front = |out: &mut Vec<u8>| {
             if is_head_due {
-                encoder.put_head(&exchange.head, &self.core.heads.at(self.core.now()), out);
+                self.put_head(exchange, encoder, out);
             }
             encoder.put_front(data.len(), out);
         };
-        let back = |exchange: &Exchange, out: &mut Vec<u8>| {
+        let back = |out: &mut Vec<u8>| {
             out.extend_from_slice(encoder.back(data.len()));
             if last {
                 encoder.put_end(&exchange.head, out);
             }
         };
-        if is_oldest && data.len() >= COPIED_BODY {
-            self.send_large(|out| front(exchange, out), data, |out| back(exchange, out));
-        } else {
-            self.put(exchange, is_oldest, |exchange, out| {
-                front(exchange, out);
-                out.extend_from_slice(data);
-                back(exchange, out);
-            });
-        }
-        Ok(last && encoder.is_short())
-    }
-
-    /// The encoder of a response, and whether its head is still to be written; then the body begins, or with `last` ends, with
-    /// so many bytes.
-    pub(super) fn encoder_of(
-        &self,
-        exchange: &mut Exchange,
-        len: u64,
-        last: bool,
-    ) -> Result<(Encoder, bool)> {
-        match exchange.extra().encoder {
-            Some(encoder) => Ok((encoder, false)),
-            None => Ok((self.begin_response(exchange, len, last)?, true)),
-        }
+        self.send_large(front, data, back);
     }
 
     /// Decides how a response is delimited that begins, or with `last` ends, with so many bytes.
-    fn begin_response(&self, exchange: &mut Exchange, len: u64, last: bool) -> Result<Encoder> {
+    pub(super) fn begin_response(&self, exchange: &mut Exchange, len: u64, last: bool) -> Result<Encoder> {
         let mut request = exchange.request;
         // A body that was never asked for may still come, or not: where the next request begins is unknown.
         request.keep_alive &= !exchange.extra().awaits_continue;
@@ -245,6 +270,15 @@ impl Connection {
         back(&mut out);
         let (front, back) = (&out[start..front_end], &out[front_end..]);
         self.note_sent(self.socket.writev(&[IoSlice::new(front), IoSlice::new(data), IoSlice::new(back)]));
+        recycle(&mut out, start, KEPT_CAPACITY);
+    }
+
+    /// Sends everything collected and what `write` writes, which a file follows at once.
+    pub(super) fn send_before_file(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut out = self.core.output.borrow_mut();
+        let start = self.start_of_output(&out);
+        write(&mut out);
+        self.note_sent(self.socket.write_more(&out[start..]));
         recycle(&mut out, start, KEPT_CAPACITY);
     }
 

@@ -126,11 +126,6 @@ impl Listening {
         self.server().0.room() > 0 && !self.asks_for_address()
     }
 
-    fn asks_for_address(&self) -> bool {
-        let options = &self.server().0.options;
-        options.block_list.is_some() || options.max_connections_per_address.is_some() || self.has_admit()
-    }
-
     /// Decides on a connection, and looks up its peer if that is necessary. Returns the place where it counts.
     fn judge(&self, arrival: Arrival<'_>, peer: &mut Option<Address>) -> Result<Option<Place>, DropReason> {
         let server = &self.server().0;

@@ -136,7 +136,7 @@ impl StreamInner {
 
     /// Handles a failed write; an interrupted call is repeated.
     #[inline(never)]
-    fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
+    pub(super) fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
         #[cfg(upcall_faults)]
         if errno == Errno::EINTR {
             crate::faults::reached(crate::faults::Branch::TryWriteInterrupted);

@@ -16,6 +16,9 @@ use crate::proto::names::KnownField;
 /// Bytes of a head beside the fields that the application set: room is made once.
 const HEAD_ROOM: usize = 192;
 
+/// Bytes around the data of a chunk: 16 digits and two line ends.
+const CHUNK_ROOM: usize = 20;
+
 /// The line of a response after which the connection ends.
 const CLOSE_LINE: &[u8] = b"Connection: close\r\n";
 
@@ -113,12 +116,25 @@ impl Encoder {
         Ok(self.body != BodyFraming::None)
     }
 
+    /// Writes some of the body, which was [counted](Self::count), with what stands around it.
+    pub(crate) fn put_part(&self, data: &[u8], out: &mut Vec<u8>) {
+        // A chunk of no bytes would end the body.
+        if !self.is_chunked() {
+            out.extend_from_slice(data);
+        } else if !data.is_empty() {
+            // Room is made once.
+            out.reserve(data.len() + CHUNK_ROOM);
+            put_chunk_size(data.len(), out);
+            out.extend_from_slice(data);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// Writes what stands before `len` bytes of the body.
     pub fn put_front(&self, len: usize, out: &mut Vec<u8>) {
-        // A chunk of no bytes would end the body.
+        // As in `put_part`.
         if self.is_chunked() && len > 0 {
-            put_number::<16>(out, len as u64);
-            out.extend_from_slice(b"\r\n");
+            put_chunk_size(len, out);
         }
     }
 
@@ -143,9 +159,7 @@ impl Encoder {
     /// `BodyTooLong` beyond the `Content-Length`; nothing is written then.
     pub fn put(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         if self.count(data.len())? {
-            self.put_front(data.len(), out);
-            out.extend_from_slice(data);
-            out.extend_from_slice(self.back(data.len()));
+            self.put_part(data, out);
         }
         Ok(())
     }
@@ -252,14 +266,23 @@ fn put_status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
         return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     }
     out.extend_from_slice(b"HTTP/1.1 ");
-    put_number::<10>(out, status.into());
+    put_number(out, status.into());
     out.push(b' ');
     out.extend_from_slice(reason.unwrap_or_else(|| reason_phrase(status).as_bytes()));
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the first line of a chunk (RFC 9112, 7.1).
+fn put_chunk_size(len: usize, out: &mut Vec<u8>) {
+    let digits = (usize::BITS - len.leading_zeros()).div_ceil(4);
+    for place in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(len >> (4 * place)) & 15]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 fn put_content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
-    put_number::<10>(out, length);
+    put_number(out, length);
     out.extend_from_slice(b"\r\n");
 }

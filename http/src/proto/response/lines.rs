@@ -49,15 +49,15 @@ pub(super) fn put_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     end.copy_from_slice(b"\r\n");
 }
 
-/// Appends a number, decimal or hexadecimal.
-pub(super) fn put_number<const BASE: u64>(out: &mut Vec<u8>, mut number: u64) {
+/// Appends a decimal number.
+pub(super) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     // A `u64` has at most 20 digits.
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {
         start -= 1;
-        digits[start] = b"0123456789abcdef"[(number % BASE) as usize];
-        number /= BASE;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
         if number == 0 {
             return out.extend_from_slice(&digits[start..]);
         }
