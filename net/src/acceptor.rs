@@ -35,7 +35,7 @@ impl Acceptor {
     }
 
     /// How many more connections the server wants. A distributor of connections should give further ones to another
-    /// server until [`ListenHandle::has_room`]. A server with `drop_max_connection` always accepts, a closed
+    /// server until [`ListenHandle::has_room`](crate::source::ListenHandle::has_room). A server with `drop_max_connection` always accepts, a closed
     /// server and a paused server never.
     #[must_use]
     pub fn room(&self) -> usize {
@@ -49,7 +49,7 @@ impl Acceptor {
     }
 
     /// Reports that all connections that waited when the server began to close have been accepted, or passed on from
-    /// [elsewhere](ListenQueue::Elsewhere); the server closes now. Does nothing unless the server is draining.
+    /// [elsewhere](crate::source::ListenQueue::Elsewhere); the server closes now. Does nothing unless the server is draining.
     pub fn queue_taken(&self) {
         self.listening.end_draining();
     }

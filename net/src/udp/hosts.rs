@@ -62,8 +62,9 @@ impl UdpSocket {
     /// ```
     ///
     /// # Errors
-    /// [`IsConnected`](crate::ErrorCode::IsConnected) with a peer, [`BadPort`](crate::ErrorCode::BadPort) for port 0, [`NotRunning`](crate::ErrorCode::NotRunning) after `close`; the
-    /// errors of [`AddrQuery::check`] for the host; any error of binding the socket. `on_sent` is not called then.
+    /// [`IsConnected`](crate::ErrorCode::IsConnected) with a peer, [`BadPort`](crate::ErrorCode::BadPort) for port 0,
+    /// [`NotRunning`](crate::ErrorCode::NotRunning) after `close`; the errors of [`AddrQuery::check`] for the host; any error
+    /// of binding the socket. `on_sent` is not called then.
     pub fn send_to_host(
         &self,
         data: impl Into<Bytes>,
