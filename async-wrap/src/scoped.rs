@@ -3,11 +3,39 @@
 
 use crate::layer::trace::Facts;
 use crate::upcall::{OnConnection, OnStream, OnUdp};
-use crate::{AsyncContext, AsyncId, AsyncStream, AsyncUdp, LAYER, Provider};
+use crate::{AsyncContext, AsyncId, AsyncStream, AsyncUdp, Environment, LAYER, Provider};
 use std::net::SocketAddr;
 use tcp_wrap::{StreamWrap, UdpWrap};
 use uv_core::udp::Envelope;
 use uv_core::{Error, Result};
+
+/// Calls back in a context.
+#[inline]
+fn in_context(env: &Environment, context: AsyncContext, name: &'static str, callback: impl FnOnce()) {
+    env.make_callback(context, || {
+        let _up = LAYER.up(name, Facts::default);
+        callback();
+    });
+}
+
+/// Calls back in the context of a request that belongs to `owner`, and destroys the request. A request that was made
+/// below this layer has no id, and is called back in its owner's context.
+#[inline]
+fn in_request(
+    env: &Environment,
+    owner: AsyncContext,
+    (request, provider): (AsyncId, Provider),
+    name: &'static str,
+    callback: impl FnOnce(),
+) {
+    if request == AsyncId::NONE {
+        return in_context(env, owner, name, callback);
+    }
+    in_context(env, AsyncContext::new(request, owner.async_id(), provider), name, || {
+        let _gone = env.destroy_at_end(request);
+        callback();
+    });
+}
 
 /// The tower of a connection.
 pub(crate) struct Scoped<H> {
@@ -23,31 +51,19 @@ impl<H: OnStream> Scoped<H> {
     /// Calls the handler in the stream's context.
     fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H, &AsyncStream)) {
         let Self { stream, handler } = self;
-        stream.environment().make_callback(stream.context(), || {
-            let _up = LAYER.up(name, Facts::default);
-            callback(handler, stream);
-        });
+        in_context(stream.environment(), stream.context(), name, || callback(handler, stream));
     }
 
-    /// Calls the handler in a request's context, and destroys the request. A request made below this layer has no id
-    /// and runs in the stream's context.
+    /// Calls the handler in a request's context.
     fn complete(
         &mut self,
         name: &'static str,
         request: AsyncId,
         callback: impl FnOnce(&mut H, &AsyncStream),
     ) {
-        if request == AsyncId::NONE {
-            return self.call(name, callback);
-        }
         let Self { stream, handler } = self;
-        let env = stream.environment();
-        let context = AsyncContext::new(request, stream.async_id(), Provider::None);
-        env.make_callback(context, || {
-            let _gone = env.destroy_at_end(request);
-            let _up = LAYER.up(name, Facts::default);
-            callback(handler, stream);
-        });
+        let (env, request) = (stream.environment(), (request, Provider::None));
+        in_request(env, stream.context(), request, name, || callback(handler, stream));
     }
 }
 
@@ -113,10 +129,7 @@ impl<H: OnConnection> Listening<H> {
 
     fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H, &AsyncStream)) {
         let Self { server, handler } = self;
-        server.environment().make_callback(server.context(), || {
-            let _up = LAYER.up(name, Facts::default);
-            callback(handler, server);
-        });
+        in_context(server.environment(), server.context(), name, || callback(handler, server));
     }
 }
 
@@ -159,10 +172,7 @@ impl<H: OnUdp> ScopedUdp<H> {
     /// Calls the handler in the socket's context.
     fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut H, &AsyncUdp)) {
         let Self { udp, handler } = self;
-        udp.environment().make_callback(udp.context(), || {
-            let _up = LAYER.up(name, Facts::default);
-            callback(handler, udp);
-        });
+        in_context(udp.environment(), udp.context(), name, || callback(handler, udp));
     }
 }
 
@@ -172,19 +182,9 @@ impl<H: OnUdp> tcp_wrap::upcall::OnUdp for ScopedUdp<H> {
     }
 
     fn on_send(&mut self, _: &UdpWrap, result: Result<()>) {
-        let request = self.udp.pop_send();
-        if request == AsyncId::NONE {
-            // A request made below this layer has no id.
-            return self.call("OnUdp::on_send", |handler, udp| handler.on_send(udp, result));
-        }
         let Self { udp, handler } = self;
-        let env = udp.environment();
-        let context = AsyncContext::new(request, udp.async_id(), Provider::UdpSendWrap);
-        env.make_callback(context, || {
-            let _gone = env.destroy_at_end(request);
-            let _up = LAYER.up("OnUdp::on_send", Facts::default);
-            handler.on_send(udp, result);
-        });
+        let (env, request) = (udp.environment(), (udp.pop_send(), Provider::UdpSendWrap));
+        in_request(env, udp.context(), request, "OnUdp::on_send", || handler.on_send(udp, result));
     }
 
     fn on_error(&mut self, _: &UdpWrap, error: Error, to: Option<SocketAddr>) {

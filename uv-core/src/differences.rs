@@ -34,6 +34,8 @@
 //!   What waits for a peer goes to it, also if the socket has another one by then.
 //! - A datagram for which the kernel has no memory (`ENOBUFS`) fails with that error. libuv sends it again as soon as the
 //!   socket is writable, which it is, so the loop spins.
+//! - A receive asks for up to 32 datagrams, also by default, so that one which comes alone costs no further call. What has been
+//!   received when its handler stops waits for the next start. libuv drops the rest of such a batch.
 //! - No receive callback says only that nothing is left. An error of an earlier datagram, as an ICMP message reports it, is
 //!   an upcall of its own ([`UdpUpcall::on_error`](crate::upcall::UdpUpcall::on_error)), and never fails another datagram.
 //! - [`Udp::open`](crate::udp::Udp::open) takes sockets of UDP only, and sets no option of theirs.

@@ -9,8 +9,10 @@ use crate::Errno;
 use crate::event_loop::LoopHandle;
 use crate::failure::Call;
 use crate::handle::HandleInner;
+use crate::poller::Readiness;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem::take;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -42,6 +44,50 @@ impl Pause {
     /// Records that the stream retries at `now`, which a late loop makes later than planned.
     pub(crate) fn end(&mut self, now: Duration) {
         self.until = now;
+    }
+}
+
+/// A direction of a handle that pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Accepting, reading or receiving.
+    Input,
+    /// Writing or sending.
+    Output,
+}
+
+/// The pauses of the two directions of a handle, which have one pause for both.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses {
+    pause: Pause,
+    is_input_paused: bool,
+    is_output_paused: bool,
+}
+
+impl Pauses {
+    pub(crate) fn is_input_paused(&self) -> bool {
+        self.is_input_paused
+    }
+
+    /// A direction pauses after a failure at `now`. Returns the pause unless it has begun already.
+    pub(crate) fn begin(&mut self, direction: Direction, now: Duration) -> Option<Pause> {
+        let is_paused = self.is_input_paused || self.is_output_paused;
+        match direction {
+            Direction::Input => self.is_input_paused = true,
+            Direction::Output => self.is_output_paused = true,
+        }
+        if is_paused {
+            return None;
+        }
+        self.pause = self.pause.after_failure(now);
+        Some(self.pause)
+    }
+
+    /// The pause ends. Returns the readiness with which the directions that have paused try again.
+    pub(crate) fn end(&mut self, now: Duration) -> Readiness {
+        self.pause.end(now);
+        Readiness::READABLE.when(take(&mut self.is_input_paused))
+            | Readiness::WRITABLE.when(take(&mut self.is_output_paused))
     }
 }
 

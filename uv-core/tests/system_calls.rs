@@ -74,6 +74,9 @@ fn listeners_pipes_and_sockets_of_datagrams_make_no_call_in_vain() {
         it_asks_for_more_connections_instead_of_accepting_until_that_fails(batch);
         a_connection_that_comes_alone_is_registered_and_not_read(batch);
     }
+    for gro in [false, true] {
+        a_datagram_that_comes_alone_is_one_call(gro);
+    }
     a_batch_of_datagrams_is_one_call_and_so_is_its_answer();
     many_destinations_share_few_calls();
 }
@@ -152,11 +155,32 @@ fn a_short_read_of_a_pipe_is_the_last(is_ipc: bool) {
     event_loop.close_and_finish();
 }
 
+fn a_datagram_that_comes_alone_is_one_call(gro: bool) {
+    const DATAGRAMS: usize = 5;
+    let event_loop = test_loop();
+    let udp = Udp::new(&event_loop);
+    udp.bind(localhost(), &UdpOptions::default()).expect("bind");
+    udp.set_gro(gro).expect("an option");
+    let received = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&received);
+    udp.receive_start_with(move |_, _, _| counted.set(counted.get() + 1)).expect("receive_start");
+    event_loop.turn();
+    let client = UdpSocket::bind(LOCALHOST).expect("bind");
+    begin();
+    for number in 1..=DATAGRAMS {
+        client.send_to(b"alone", udp.local_addr().expect("an address")).expect("send");
+        event_loop.until(|| received.get() == number);
+        event_loop.turn();
+    }
+    let said = end();
+    assert_eq!(count(&said, "down recvmmsg(2)"), DATAGRAMS, "GRO {gro}: {said:?}");
+    event_loop.close_and_finish();
+}
+
 fn a_batch_of_datagrams_is_one_call_and_so_is_its_answer() {
     let event_loop = test_loop();
     let udp = Udp::new(&event_loop);
     udp.bind(localhost(), &UdpOptions::default()).expect("bind");
-    udp.set_batch(32);
     udp.receive_start_with(|udp, data, envelope| {
         udp.send_to(data.to_vec(), envelope.from).expect("send");
     })

@@ -7,8 +7,8 @@ mod datagrams;
 use common::*;
 use datagrams::*;
 use std::io::IoSlice;
-use std::net::UdpSocket;
-use uv_core::udp::{SendOptions, Udp, UdpOptions};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use uv_core::udp::{Envelope, Interface, SendOptions, Udp, UdpOptions};
 use uv_core::{Loop, RunMode};
 
 fn echo(event_loop: &Loop, batch: u32) -> Udp {
@@ -85,6 +85,51 @@ fn ten_thousand_of_each_operation() {
 }
 
 #[test]
+fn ten_thousand_operations_of_one_socket_leave_descriptors_handles_and_memory_as_they_were() {
+    let name = "ten_thousand_operations_of_one_socket_leave_descriptors_handles_and_memory_as_they_were";
+    let status = alone::status(name, |_| {}, ten_thousand_operations_of_one_socket);
+    assert!(status.is_none_or(|status| status.success()));
+}
+
+fn ten_thousand_operations_of_one_socket() {
+    let event_loop = test_loop();
+    let (outside, addr) = peer();
+    let udp = Udp::new(&event_loop);
+    udp.bind(localhost(), &UdpOptions::default().error_queue(true)).expect("bind");
+    let ours = udp.local_addr().expect("an address");
+    // It stops within a batch, each time.
+    udp.set_upcall(|udp: &Udp, _: &[u8], _: &Envelope| udp.receive_stop());
+    let group = IpAddr::from([239, 255, 0, 7]);
+    let (here, to) = (Interface::Address(Ipv4Addr::LOCALHOST), SendOptions::to(addr));
+    let round = || {
+        udp.connect(addr).expect("connect");
+        udp.send("hello").expect("send");
+        udp.disconnect().expect("disconnect");
+        udp.join(group, here).expect("join");
+        udp.leave(group, here).expect("leave");
+        udp.send_copy(&[IoSlice::new(b"he"), IoSlice::new(b"llo")], &to).expect("send");
+        assert_eq!(udp.try_send(b"hello", &to), Ok(5));
+        for data in ["one", "two"] {
+            outside.send_to(data.as_bytes(), ours).expect("send");
+        }
+        for _ in 0..2 {
+            udp.receive_start().expect("receive_start");
+            event_loop.turn();
+            assert!(!udp.is_receiving(), "it has received one");
+        }
+        for _ in 0..3 {
+            assert_eq!(outside.recv(&mut [0; 8]).expect("a datagram"), 5);
+        }
+    };
+    (0..100).for_each(|_| round());
+    let before = (open_fds(), event_loop.handles().len());
+    let counted = allocation_counter::measure(|| (0..10_000).for_each(|_| round()));
+    assert_eq!((counted.count_current, counted.bytes_current), (0, 0));
+    assert_eq!((open_fds(), event_loop.handles().len()), before);
+    event_loop.close_and_finish();
+}
+
+#[test]
 fn a_flood_costs_bounded_memory() {
     let event_loop = test_loop();
     let udp = echo(&event_loop, 32);
@@ -104,5 +149,29 @@ fn a_flood_costs_bounded_memory() {
     });
     // The buffers of a batch, and copies of what a turn answers.
     assert!(counted.bytes_max < 8 << 20, "{counted:?}");
+    event_loop.close_and_finish();
+}
+
+#[test]
+fn what_waits_for_a_handler_that_has_stopped_has_the_bound_of_one_batch() {
+    let event_loop = test_loop();
+    let udp = Udp::new(&event_loop);
+    udp.receive_start_with(|udp, _, _| udp.receive_stop()).expect("receive_start");
+    let addr = std::net::SocketAddr::from(([127, 0, 0, 1], udp.local_addr().expect("an address").port()));
+    udp.set_recv_buffer_size(8 << 20).expect("an option");
+    let (client, _) = peer();
+    client.set_nonblocking(true).expect("a mode");
+    let giant = vec![0; 65_507];
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..200 {
+            for _ in 0..3 {
+                let _ = client.send_to(&giant, addr);
+            }
+            let _ = udp.receive_start();
+            event_loop.turn();
+        }
+    });
+    // The buffers of a batch, and one batch that is kept.
+    assert!(counted.bytes_max < 5 << 20, "{counted:?}");
     event_loop.close_and_finish();
 }

@@ -10,7 +10,8 @@ use common::*;
 use datagrams::*;
 use shim::Failing;
 use std::io::IoSlice;
-use uv_core::udp::SendOptions;
+use std::net::{Ipv6Addr, SocketAddr};
+use uv_core::udp::{Ecn, SendOptions, Udp, UdpOptions};
 
 const EPERM: i32 = 1;
 const EINTR: i32 = 4;
@@ -19,8 +20,10 @@ const EBADF: i32 = 9;
 const EAGAIN: i32 = 11;
 const ENOMEM: i32 = 12;
 const EINVAL: i32 = 22;
+const ENOPROTOOPT: i32 = 92;
 const ENOBUFS: i32 = 105;
 const ECONNREFUSED: i32 = 111;
+const EHOSTUNREACH: i32 = 113;
 
 /// Runs the test of this name in a separate process, with calls that fail.
 fn with_failures(name: &str, test: impl FnOnce(Failing)) {
@@ -128,7 +131,7 @@ fn a_lack_of_memory_loses_the_datagram_that_met_it_and_this_is_told() {
             }
             event_loop.turn();
             assert_eq!(seen.sends(), [name, "ok", "ok"]);
-            failing.fail("sendmsg", errno, 1);
+            failing.fail("sendto", errno, 1);
             let failed = udp.try_send(b"hello", &SendOptions::to(addr));
             assert_eq!(failed.expect_err("it fails").errno().name(), name);
         }
@@ -144,7 +147,7 @@ fn interrupted_calls_are_repeated_and_a_storm_of_signals_is_waited_out() {
         let (udp, ours) = receiving(&event_loop, &seen);
         let (outside, addr) = peer();
         for times in [3, 100] {
-            failing.fail("sendmmsg", EINTR, times);
+            failing.fail("sendto", EINTR, times);
             let before = seen.sends().len();
             udp.send_to("hello", addr).expect("send");
             event_loop.until(|| seen.sends().len() > before);
@@ -155,7 +158,7 @@ fn interrupted_calls_are_repeated_and_a_storm_of_signals_is_waited_out() {
             event_loop.until(|| seen.count() > before);
             assert!(failing.is_over());
         }
-        failing.fail("sendmsg", EINTR, 100);
+        failing.fail("sendto", EINTR, 100);
         let error = udp.try_send(b"hello", &SendOptions::to(addr)).expect_err("a storm");
         assert_eq!(error.errno(), uv_core::Errno::EAGAIN);
         failing.stop();
@@ -217,7 +220,7 @@ fn an_error_that_comes_twice_is_that_of_the_datagram_itself() {
         udp.send_to("lucky", addr).expect("send");
         event_loop.turn();
         assert_eq!((seen.sends(), seen.errors().len()), (vec!["ECONNREFUSED", "ok"], 0));
-        failing.fail("sendmsg", ECONNREFUSED, 2);
+        failing.fail("sendto", ECONNREFUSED, 2);
         let error = udp.try_send(b"unlucky", &SendOptions::to(addr)).expect_err("it fails");
         assert_eq!(error.errno().name(), "ECONNREFUSED");
         event_loop.turn();
@@ -278,6 +281,93 @@ fn a_buffer_that_is_wrong_itself_does_not_split_later_ones() {
         event_loop.turn();
         assert!(failing.is_over());
         assert_eq!(seen.sends(), ["EINVAL", "ok"]);
+        event_loop.close_and_finish();
+    });
+}
+
+#[test]
+fn a_kernel_that_refuses_ecn_is_an_error_and_the_socket_works_on_without() {
+    with_failures("a_kernel_that_refuses_ecn_is_an_error_and_the_socket_works_on_without", |failing| {
+        let event_loop = test_loop();
+        let seen = Seen::default();
+        let (udp, ours) = receiving(&event_loop, &seen);
+        let (client, _) = bound_udp(&event_loop, &Seen::default());
+        failing.fail_always("setsockopt", ENOPROTOOPT);
+        for refused in [udp.set_receive_ecn(true), udp.set_receive_destination(true), udp.set_gro(true)] {
+            let error = refused.expect_err("the kernel refuses");
+            assert_eq!((error.op(), error.errno().name()), ("setsockopt", "ENOPROTOOPT"));
+        }
+        failing.stop();
+        let marked = SendOptions::to(ours).ecn(Ecn::Ect0);
+        client.try_send(b"marked", &marked).expect("send");
+        event_loop.until(|| seen.count() == 1);
+        assert_eq!((seen.envelopes()[0].ecn, seen.envelopes()[0].destination), (None, None));
+        udp.set_receive_ecn(true).expect("the kernel has changed its mind");
+        client.try_send(b"marked", &marked).expect("send");
+        event_loop.until(|| seen.count() == 2);
+        assert_eq!(seen.envelopes()[1].ecn, Some(Ecn::Ect0));
+        event_loop.close_and_finish();
+    });
+}
+
+#[test]
+fn an_option_of_both_families_is_set_for_both_or_for_none() {
+    with_failures("an_option_of_both_families_is_set_for_both_or_for_none", |failing| {
+        if !has_ipv6() {
+            return;
+        }
+        let event_loop = test_loop();
+        let seen = Seen::default();
+        let udp = Udp::new(&event_loop);
+        udp.bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), &UdpOptions::default()).expect("bind");
+        udp.set_upcall(Watcher::new(&seen));
+        udp.receive_start().expect("receive_start");
+        failing.fail_after(1, "setsockopt", ENOPROTOOPT, 1);
+        assert_eq!(errno(udp.set_receive_ecn(true)).name(), "ENOPROTOOPT");
+        assert!(failing.is_over());
+        // The kernel tells the destination, and no mark with it.
+        udp.set_receive_destination(true).expect("an option");
+        let ours = SocketAddr::from(([127, 0, 0, 1], udp.local_addr().expect("an address").port()));
+        let client = Udp::new(&event_loop);
+        client.try_send(b"marked", &SendOptions::to(ours).ecn(Ecn::Ect1)).expect("send");
+        event_loop.until(|| seen.count() == 1);
+        let envelope = seen.envelopes()[0];
+        assert_eq!((envelope.ecn, envelope.destination.is_some()), (None, true));
+        event_loop.close_and_finish();
+    });
+}
+
+/// As a sender of forged ICMP messages has it.
+#[test]
+fn a_flood_of_errors_has_its_bound_in_a_turn_and_delays_what_was_received_no_more() {
+    let name = "a_flood_of_errors_has_its_bound_in_a_turn_and_delays_what_was_received_no_more";
+    with_failures(name, |failing| {
+        let event_loop = test_loop();
+        let seen = Seen::default();
+        let (udp, ours) = receiving(&event_loop, &seen);
+        let (outside, addr) = peer();
+        udp.connect(addr).expect("connect");
+        event_loop.turn();
+        for errno in [ECONNREFUSED, EHOSTUNREACH] {
+            let before = (seen.errors().len(), seen.count());
+            failing.fail("recvmmsg", errno, 100);
+            outside.send_to(b"hello", ours).expect("send");
+            for expected in [32, 64, 96, 100] {
+                event_loop.turn();
+                assert_eq!(seen.errors().len() - before.0, expected, "of 32 in a turn");
+            }
+            event_loop.until(|| seen.count() == before.1 + 1);
+            assert!(failing.is_over() && udp.is_receiving());
+        }
+        // What is sent meets one each, and leaves.
+        for _ in 0..100 {
+            failing.fail("sendto", EHOSTUNREACH, 1);
+            udp.send("hello").expect("send");
+            event_loop.turn();
+            assert_eq!(outside.recv(&mut [0; 8]).expect("a datagram"), 5);
+        }
+        assert_eq!(seen.sends(), vec!["ok"; 100]);
+        assert_eq!(seen.errors().len(), 300);
         event_loop.close_and_finish();
     });
 }

@@ -249,7 +249,7 @@ impl Stream {
     #[inline(never)]
     pub(super) fn accept_turn(&self, listener: &Listener) {
         let inner = &self.0;
-        if inner.cold.peek(|cold| cold.is_input_paused) == Some(true) {
+        if inner.cold.peek(|cold| cold.pauses.is_input_paused()) == Some(true) {
             return;
         }
         let batch = listener.batch.get().max(1);

@@ -12,7 +12,7 @@ use crate::failure::Call;
 use crate::handle::{Handle, HandleInner};
 use crate::layer::trace::Facts;
 use crate::layer::{ColdCell, FlagCell, HandlerCell, OnUnwind};
-use crate::paused::{Noted, Pause};
+use crate::paused::{Direction, Noted, Pauses};
 use crate::poller::{Readiness, Ready};
 use crate::socket_file::SocketFile;
 use crate::sys::fd::FdCell;
@@ -23,7 +23,6 @@ use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::{Cell, OnceCell};
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::mem::take;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -52,10 +51,7 @@ pub(super) struct Cold {
     /// Received descriptors that are not yet taken.
     pub(super) received: VecDeque<OwnedFd>,
     /// The pauses after failures of the system.
-    pause: Pause,
-    /// Accepting or reading is paused; likewise writing.
-    pub(super) is_input_paused: bool,
-    is_output_paused: bool,
+    pub(super) pauses: Pauses,
     /// The program has passed in a standard descriptor.
     pub(super) is_standard: bool,
     /// The open file, which other processes may share, was made non-blocking for this stream: the close restores its
@@ -192,25 +188,18 @@ impl StreamInner {
     #[cold]
     pub(super) fn pause_input(self: &Rc<Self>, call: Call, errno: Errno) -> Noted {
         self.ready.clear(Readiness::READABLE);
-        self.pause(call, errno, |cold| cold.is_input_paused = true)
+        self.pause(call, errno, Direction::Input)
     }
 
     /// Pauses writing after a failure of the system.
     #[cold]
     pub(super) fn pause_output(self: &Rc<Self>, call: Call, errno: Errno) {
-        self.pause(call, errno, |cold| cold.is_output_paused = true);
+        self.pause(call, errno, Direction::Output);
     }
 
-    fn pause(self: &Rc<Self>, call: Call, errno: Errno, mark: impl FnOnce(&mut Cold)) -> Noted {
+    fn pause(self: &Rc<Self>, call: Call, errno: Errno, direction: Direction) -> Noted {
         let now = self.event_loop().now();
-        let begun = self.cold.with(|cold| {
-            let is_paused = cold.is_input_paused || cold.is_output_paused;
-            mark(cold);
-            if !is_paused {
-                cold.pause = cold.pause.after_failure(now);
-            }
-            (!is_paused).then_some(cold.pause)
-        });
+        let begun = self.cold.with(|cold| cold.pauses.begin(direction, now));
         if let Some(pause) = begun {
             let needs_descriptor = matches!(errno, Errno::EMFILE | Errno::ENFILE);
             self.event_loop().pause(Rc::clone(self) as Rc<dyn HandleInner>, call, pause, needs_descriptor);
@@ -316,12 +305,9 @@ impl HandleInner for StreamInner {
 
     fn resume(self: Rc<Self>) {
         let now = self.event_loop().now();
-        let (input, output) = self.cold.with(|cold| {
-            cold.pause.end(now);
-            (take(&mut cold.is_input_paused), take(&mut cold.is_output_paused))
-        });
+        let again = self.cold.with(|cold| cold.pauses.end(now));
         if !self.handle.is_closing() {
-            self.ready.set(Readiness::READABLE.when(input) | Readiness::WRITABLE.when(output));
+            self.ready.set(again);
             self.push_ready();
         }
     }

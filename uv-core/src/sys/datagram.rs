@@ -75,6 +75,11 @@ pub(crate) fn send(
     to: Option<SocketAddr>,
     marks: &Marks,
 ) -> Result<usize, Errno> {
+    if let [data] = data
+        && !marks.is_any()
+    {
+        return send_plain(fd, data, to);
+    }
     #[cfg(upcall_faults)]
     crate::faults::send_datagrams("sendmsg(2) of a datagram", fd, 1)?;
     let mut control = ControlOut::empty();
@@ -99,12 +104,33 @@ pub(crate) fn send(
     })
 }
 
+/// Sends one datagram of which nothing is asked, which costs the kernel least by this call.
+fn send_plain(fd: BorrowedFd<'_>, data: &[u8], to: Option<SocketAddr>) -> Result<usize, Errno> {
+    #[cfg(upcall_faults)]
+    crate::faults::send_datagrams("sendto(2)", fd, 1)?;
+    let name = to.map(Name::of);
+    let (name, len) =
+        name.as_ref().map_or((std::ptr::null(), 0), |(name, len)| (std::ptr::from_ref(name), *len));
+    transfer("sendto(2)", || {
+        // SAFETY: the pointers describe the data and the name, or no name, which outlive the call.
+        check_len(unsafe {
+            libc::sendto(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), FLAGS, name.cast(), len)
+        })
+    })
+}
+
 /// Sends datagrams, at most [`DATAGRAMS_PER_SEND`]. Returns the number of those sent, which is at least 1: an error is
 /// that of the first.
 pub(crate) fn send_many<'a>(
     fd: BorrowedFd<'_>,
-    messages: impl Iterator<Item = Message<'a>>,
+    messages: impl Iterator<Item = Message<'a>> + Clone,
 ) -> Result<usize, Errno> {
+    let mut rest = messages.clone();
+    if let (Some(only), None) = (rest.next(), rest.next())
+        && !only.marks.is_any()
+    {
+        return send_plain(fd, only.data, only.to).map(|_| 1);
+    }
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; DATAGRAMS_PER_SEND];
     let mut slices = [const { MaybeUninit::<libc::iovec>::uninit() }; DATAGRAMS_PER_SEND];
     let mut names = [const { MaybeUninit::<Name>::uninit() }; DATAGRAMS_PER_SEND];

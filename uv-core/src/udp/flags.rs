@@ -44,3 +44,5 @@ pub(super) const FED: UdpFlags = Flags::bit(14);
 pub(super) const WATCHED: UdpFlags = Flags::bit(15);
 /// The poller watches the descriptor for room as well.
 pub(super) const WATCHED_WRITABLE: UdpFlags = Flags::bit(16);
+/// Datagrams that were received wait for the next start.
+pub(super) const KEPT: UdpFlags = Flags::bit(17);

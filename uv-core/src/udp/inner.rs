@@ -1,6 +1,7 @@
 //! The state of a socket of datagrams: its flags, its descriptor and its tower; and the calls of the loop to it. Mirrors
 //! the fields of `uv_udp_t`, and `uv__udp_io`, `uv__udp_close` and `uv__udp_finish_close`, libuv's `src/unix/udp.c`.
 
+use super::arrivals::Kept;
 use super::flags::{
     BLOCKED, BOUND, CONNECTED, FED, IPV6, NOTIFIED, PEER_V4, QUEUED, RECEIVING, SHARED, STANDARD, UdpFlags,
     UdpKind, WATCHED, WATCHED_WRITABLE,
@@ -11,7 +12,7 @@ use crate::failure::Call;
 use crate::handle::{Handle, HandleInner};
 use crate::layer::trace::Facts;
 use crate::layer::{ColdCell, FlagCell, HandlerCell, OnUnwind};
-use crate::paused::Pause;
+use crate::paused::{Direction, Pauses};
 use crate::poller::{Readiness, Ready};
 use crate::sys;
 use crate::sys::addr::SockAddr;
@@ -21,7 +22,7 @@ use crate::upcall::UdpUpcall;
 use crate::why::About;
 use crate::{Errno, Error, LAYER, LoopHandle, Result};
 use std::cell::Cell;
-use std::mem::take;
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -41,15 +42,15 @@ pub(crate) struct UdpInner {
     pub(super) cold: ColdCell<Cold>,
 }
 
-/// The rare state, for sockets with a failure.
+/// The rare state: for sockets with a failure, and for those that stop receiving within a batch.
 #[derive(Default)]
 pub(super) struct Cold {
     /// The pauses after failures of the system.
-    pause: Pause,
-    is_input_paused: bool,
-    is_output_paused: bool,
+    pauses: Pauses,
     /// The error of an earlier datagram that a call to send has met. It is told by `on_error`.
     pub(super) met: Option<Errno>,
+    /// What was received and not handed over.
+    pub(super) kept: VecDeque<Kept>,
 }
 
 impl UdpInner {
@@ -59,7 +60,7 @@ impl UdpInner {
             fd: FdCell::empty(),
             flags: FlagCell::new(UdpFlags::NONE),
             ready: FlagCell::new(Readiness::NONE),
-            batch: Cell::new(1),
+            batch: Cell::new(sys::slots::DATAGRAMS_PER_RECEIVE as u8),
             datagram_size: Cell::new(sys::slots::LARGEST_DATAGRAM as u32),
             tower: HandlerCell::empty(),
             out: ColdCell::empty(),
@@ -294,25 +295,18 @@ impl UdpInner {
     #[cold]
     pub(super) fn pause_input(self: &Rc<Self>, call: Call, errno: Errno) {
         self.ready.clear(Readiness::READABLE);
-        self.pause(call, errno, |cold| cold.is_input_paused = true);
+        self.pause(call, errno, Direction::Input);
     }
 
     /// Pauses sending after a failure of the system.
     #[cold]
     pub(super) fn pause_output(self: &Rc<Self>, call: Call, errno: Errno) {
-        self.pause(call, errno, |cold| cold.is_output_paused = true);
+        self.pause(call, errno, Direction::Output);
     }
 
-    fn pause(self: &Rc<Self>, call: Call, errno: Errno, mark: impl FnOnce(&mut Cold)) {
+    fn pause(self: &Rc<Self>, call: Call, errno: Errno, direction: Direction) {
         let now = self.event_loop().now();
-        let begun = self.cold.with(|cold| {
-            let is_paused = cold.is_input_paused || cold.is_output_paused;
-            mark(cold);
-            if !is_paused {
-                cold.pause = cold.pause.after_failure(now);
-            }
-            (!is_paused).then_some(cold.pause)
-        });
+        let begun = self.cold.with(|cold| cold.pauses.begin(direction, now));
         if let Some(pause) = begun {
             self.event_loop().pause(Rc::clone(self) as Rc<dyn HandleInner>, call, pause, false);
         }
@@ -397,12 +391,9 @@ impl HandleInner for UdpInner {
 
     fn resume(self: Rc<Self>) {
         let now = self.event_loop().now();
-        let (input, output) = self.cold.with(|cold| {
-            cold.pause.end(now);
-            (take(&mut cold.is_input_paused), take(&mut cold.is_output_paused))
-        });
+        let again = self.cold.with(|cold| cold.pauses.end(now));
         if !self.handle.is_closing() {
-            self.ready.set(Readiness::READABLE.when(input) | Readiness::WRITABLE.when(output));
+            self.ready.set(again);
             self.push_ready();
         }
     }

@@ -4,6 +4,7 @@
 //! belong to the loop, so an idle socket holds no memory for datagrams.
 
 mod about;
+mod arrivals;
 mod datagram;
 mod errors;
 mod flags;
@@ -224,8 +225,8 @@ impl Udp {
         self.receive_start()
     }
 
-    /// Stops receiving (`uv_udp_recv_stop`). No `on_receive` follows, not even if called in `on_receive`: of a batch the
-    /// rest is dropped. Idempotent.
+    /// Stops receiving (`uv_udp_recv_stop`). No `on_receive` follows, not even if called in `on_receive`: what was received
+    /// already waits for the next start, and a close drops it. Idempotent.
     pub fn receive_stop(&self) {
         let _down = LAYER.down("Udp::receive_stop", || Facts::of(self));
         self.0.receive_stop();

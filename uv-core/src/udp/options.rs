@@ -71,11 +71,12 @@ impl UdpOptions {
 /// Every method that fails needs a socket, which `bind` or the first send provides, and fails with `EBADF` without, except
 /// those that join a group, which bind it.
 impl Udp {
-    /// Sets how many datagrams one system call receives, 1 to 32 (`UV_UDP_RECVMMSG`); another number counts as the nearest of
-    /// these. Default: 1. A larger batch saves
-    /// system calls; what it has received is dropped if its handler stops receiving within it.
+    /// Sets how many datagrams one system call receives at most, 1 to 32 (`UV_UDP_RECVMMSG`); another number counts as
+    /// the nearest of these. Default: 32. A batch costs
+    /// nothing where one datagram waits, and saves the call that would find no more. A smaller one leaves more in the
+    /// kernel if the handler stops receiving, for another process that shares the socket.
     ///
-    /// With [`set_gro`](Self::set_gro) one call receives one buffer, of as many datagrams as the kernel has put into it.
+    /// With [`set_gro`](Self::set_gro) one call receives two buffers, of as many datagrams as the kernel has put into them.
     pub fn set_batch(&self, datagrams: u32) {
         self.0.batch.set(datagrams.clamp(1, DATAGRAMS_PER_RECEIVE as u32) as u8);
     }
@@ -304,7 +305,11 @@ impl Udp {
 
     /// Sets what the kernel tells of each datagram.
     fn set_told(&self, v4: libc::c_int, v6: libc::c_int, on: bool) -> Result<()> {
-        self.set_for_both(v4, v6, on.into())?;
+        if let Err(error) = self.set_for_both(v4, v6, on.into()) {
+            // Told of one family alone, it would surprise.
+            let _ = self.set(libc::IPPROTO_IP, v4, 0);
+            return Err(error);
+        }
         self.note_tells(on);
         Ok(())
     }

@@ -1,17 +1,21 @@
 //! Receiving. Mirrors `uv_udp_recv_start`, `uv__udp_recvmsg` and `uv__udp_recvmmsg`.
 
-use super::flags::{ERROR_QUEUE, GRO, RECEIVING, TELLS};
+use super::flags::{ERROR_QUEUE, GRO, KEPT, RECEIVING, TELLS};
 use super::inner::UdpInner;
-use super::{CLOSING, Ecn, Envelope, Udp};
+use super::{CLOSING, Udp};
 use crate::failure::{Call, Failure};
 use crate::poller::Readiness;
-use crate::sys::slots::{Arrival, DATAGRAMS_PER_RECEIVE, LARGEST_DATAGRAM, Slots};
+use crate::sys::slots::{DATAGRAMS_PER_RECEIVE, LARGEST_DATAGRAM, Slots};
 use crate::{Errno, Error, Result};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 /// Datagrams per turn, libuv's number: a peer that sends without end does not keep the loop from other handles.
 const DATAGRAMS_PER_TURN: usize = DATAGRAMS_PER_RECEIVE;
+
+/// Buffers of GRO per receive, each of up to 64 datagrams: a turn stays short, and the second one tells whether the first
+/// was the last.
+const GRO_BUFFERS: usize = 2;
 
 /// Interrupted calls per receive: a storm of signals pauses the socket and loses nothing.
 const INTERRUPTIONS: u32 = 16;
@@ -46,10 +50,11 @@ impl UdpInner {
         }
     }
 
-    /// The number of datagrams to ask for, of those that are left in this turn.
+    /// The number of datagrams to ask for, of those that are left in this turn. More than wait: fewer than asked for say
+    /// that no further call is needed.
     fn wanted(&self, left: usize) -> usize {
-        // GRO makes up to 64 datagrams of one: of several such the turn would have no bound.
-        if self.has(GRO) { 1 } else { left.min(self.batch.get().into()) }
+        let most = if self.has(GRO) { GRO_BUFFERS } else { left };
+        most.min(self.batch.get().into())
     }
 
     fn receive_once(&self, fd: BorrowedFd<'_>, slots: &mut Slots, count: usize) -> Result<usize, Errno> {
@@ -68,7 +73,7 @@ impl UdpInner {
     }
 
     /// Whether the upcalls that have run since have left the socket receiving.
-    fn receives_on(&self) -> bool {
+    pub(super) fn receives_on(&self) -> bool {
         self.has(RECEIVING) && !self.handle.is_closing()
     }
 }
@@ -78,6 +83,12 @@ impl Udp {
     pub(super) fn receive_turn(&self) {
         let inner = &self.0;
         let mut left = DATAGRAMS_PER_TURN;
+        if inner.has(KEPT) {
+            left = left.saturating_sub(self.hand_over_kept());
+            if !inner.receives_on() {
+                return;
+            }
+        }
         while left > 0 {
             let Some(fd) = inner.fd.get() else { return };
             let count = inner.wanted(left);
@@ -113,40 +124,6 @@ impl Udp {
         }
         // The turn has reached its bound and there may be more input.
         inner.push_ready();
-    }
-
-    /// Calls the tower with each datagram. Returns the number of calls; the rest is dropped if receiving stops.
-    fn hand_over(&self, slots: &Slots, received: usize) -> usize {
-        let mut calls = 0;
-        for index in 0..received {
-            let arrival = slots.arrival(index);
-            let Some(envelope) = envelope(&arrival) else { continue };
-            let Some(segment) =
-                arrival.told.segment.filter(|segment| (1..arrival.data.len()).contains(segment))
-            else {
-                calls += 1;
-                self.on_receive(arrival.data, &envelope);
-                if !self.0.receives_on() {
-                    return calls;
-                }
-                continue;
-            };
-            let last = arrival.data.len().div_ceil(segment) - 1;
-            for (number, data) in arrival.data.chunks(segment).enumerate() {
-                calls += 1;
-                let is_truncated = arrival.is_truncated && number == last;
-                self.on_receive(data, &Envelope { is_truncated, ..envelope });
-                if !self.0.receives_on() {
-                    return calls;
-                }
-            }
-        }
-        calls
-    }
-
-    #[inline]
-    fn on_receive(&self, data: &[u8], envelope: &Envelope) {
-        self.call("UdpUpcall::on_receive", |upcall, udp| upcall.on_receive(udp, data, envelope));
     }
 
     /// Handles a failed receive. Returns whether the turn goes on.
@@ -205,13 +182,4 @@ impl Udp {
             self.0.pause_input(Call::Watch, errno);
         }
     }
-}
-
-fn envelope(arrival: &Arrival<'_>) -> Option<Envelope> {
-    Some(Envelope {
-        from: arrival.from?,
-        is_truncated: arrival.is_truncated,
-        destination: arrival.told.destination,
-        ecn: arrival.told.ecn.and_then(Ecn::of_bits),
-    })
 }

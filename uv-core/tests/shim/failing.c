@@ -56,10 +56,22 @@ int connect(int fd, const struct sockaddr *address, socklen_t length) {
   return real(fd, address, length);
 }
 
+int setsockopt(int fd, int level, int name, const void *value, socklen_t length) {
+  REAL(setsockopt);
+  FAIL("setsockopt");
+  return real(fd, level, name, value, length);
+}
+
 ssize_t send(int fd, const void *data, size_t length, int flags) {
   REAL(send);
   FAIL("send");
   return real(fd, data, length, flags);
+}
+
+ssize_t sendto(int fd, const void *data, size_t length, int flags, const struct sockaddr *address, socklen_t size) {
+  REAL(sendto);
+  FAIL("sendto");
+  return real(fd, data, length, flags, address, size);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {

@@ -50,6 +50,11 @@ impl Failing {
         self.set(Rule { call, errno, times: times.into(), ..NONE });
     }
 
+    /// Like [`fail`](Self::fail), after `good` successful calls.
+    pub fn fail_after(&self, good: u32, call: &str, errno: i32, times: u32) {
+        self.set(Rule { call, errno, times: times.into(), good, ..NONE });
+    }
+
     /// Like [`fail`](Self::fail), in one process only.
     pub fn fail_in(&self, pid: i32, call: &str, errno: i32, times: u32) {
         self.set(Rule { call, errno, times: times.into(), pid, ..NONE });

@@ -44,10 +44,8 @@ struct Party {
     addr: SocketAddr,
     /// The sends that are not reported, each with its datagrams.
     sends: RefCell<VecDeque<Vec<u64>>>,
-    /// It has had a peer, or has dropped the rest of a batch: it may miss what was sent to it.
+    /// It has had a peer: it may miss what was sent to it.
     misses: Cell<bool>,
-    /// It is told of a datagram, maybe one of a batch.
-    is_receiving: Cell<bool>,
     closes: Cell<u64>,
 }
 
@@ -115,10 +113,8 @@ impl UdpUpcall for Tower {
         assert!(is_known || self.model.has_moved.get(), "from {}", envelope.from);
         assert!(!envelope.is_truncated);
         self.model.receive(self.own, data);
-        parties[self.own].is_receiving.set(true);
         if one_in(12) {
-            // Within a batch this drops the rest.
-            parties[self.own].misses.set(true);
+            // Within a batch the rest waits.
             udp.receive_stop();
             if one_in(2) {
                 let _ = udp.receive_start();
@@ -127,7 +123,6 @@ impl UdpUpcall for Tower {
         if one_in(6) {
             act(&parties, self.own, &self.model);
         }
-        parties[self.own].is_receiving.set(false);
     }
 
     fn on_send(&mut self, _: &Udp, result: uv_core::Result<()>) {
@@ -212,20 +207,15 @@ fn party(world: &World, event_loop: &LoopHandle, tower: Tower) -> Option<Rc<Part
     if !one_in(4) {
         udp.receive_start().ok()?;
     }
-    let (sends, misses, is_receiving) = (RefCell::default(), Cell::new(false), Cell::new(false));
-    Some(Rc::new(Party { udp, addr, sends, misses, is_receiving, closes: Cell::new(0) }))
+    let (sends, misses) = (RefCell::default(), Cell::new(false));
+    Some(Rc::new(Party { udp, addr, sends, misses, closes: Cell::new(0) }))
 }
 
 /// An operation on a socket.
 fn act(parties: &[Rc<Party>], own: usize, model: &Model) {
     let party = &parties[own];
     match dice(24) {
-        0 => {
-            if party.is_receiving.get() {
-                party.misses.set(true);
-            }
-            party.udp.receive_stop();
-        }
+        0 => party.udp.receive_stop(),
         1 => drop(party.udp.receive_start()),
         2 => party.udp.set_batch(1 + dice(32) as u32),
         3 => {
