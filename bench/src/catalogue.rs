@@ -77,6 +77,7 @@ const GROUPS: &[Group] = &[
     Group { name: "libuv", ours: &["uv-core"], peers: &["libuv"] },
     Group { name: "tcp", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
     Group { name: "unix", ours: STREAMS, peers: &["libuv", "tokio", "node"] },
+    Group { name: "udp", ours: &["uv-core", "net"], peers: &["libuv"] },
     Group { name: "http", ours: &["http"], peers: &["libuv", "hyper", "node", "nginx"] },
     Group { name: "cluster", ours: &["round-robin", "shared"], peers: &["libuv", "hyper", "node"] },
     Group { name: "pomelo", ours: &["pomelo"], peers: &["node"] },
@@ -185,6 +186,10 @@ pub(crate) const ALL: &[Entry] = &[
     )
     .counted(SERVED)
     .aiming_at(ECHO),
+    served("udp/echo-64", "datagrams of 64 bytes, 64 under way, sent back", ANSWERED, DATAGRAMS[0])
+        .aiming_at(ECHO),
+    served("udp/echo-1200", "datagrams of 1200 bytes, 64 under way, sent back", ANSWERED, DATAGRAMS[1])
+        .aiming_at(ECHO),
     served(
         "http/keep-alive",
         "64 connections ask for `hello` and wait for it",
@@ -255,6 +260,14 @@ const FLEET_MEMORY: &str = "memory of a server of 20, when all have started";
 
 /// With what is done to the caches, as that makes it dearer.
 const FIRE: &str = "a million timers that are due, fired; caches swept before each ten thousand";
+
+const ANSWERED: &str = "one datagram there and back";
+
+/// Datagrams of two sizes: of a DNS question, and of QUIC.
+const DATAGRAMS: [&[&str]; 2] = [
+    &["datagrams", "--pipeline", "64", "--size", "64"],
+    &["datagrams", "--pipeline", "64", "--size", "1200"],
+];
 
 /// Answers of the three sizes.
 const DOWN: [&[&str]; 3] = [

@@ -20,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 mod budget;
 mod catalogue;
 mod child;

@@ -119,6 +119,7 @@ fn a_wrong_word_is_named() -> Outcome {
         (&["load", "fly"], "'fly'"),
         (&["load", "echo"], "--addr"),
         (&["load", "idle", "--addr", "127.0.0.1:1", "--driven"], "--driven"),
+        (&["load", "datagrams", "--addr", "127.0.0.1:1", "--size", "4"], "--size"),
         (&["load", "pump", "--addr", "127.0.0.1:1", "--ops", "1"], "--ops"),
         (&["load", "keepalive", "--addr", "127.0.0.1:1", "--ops", "3", "--pipeline", "2"], "the pipeline, 2"),
     ] {

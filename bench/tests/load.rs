@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -46,6 +46,42 @@ impl Load {
         assert!(self.process.wait()?.success());
         Ok(())
     }
+}
+
+#[test]
+fn datagrams_that_do_not_come_back_or_come_otherwise_are_errors() -> Outcome {
+    let server = UdpSocket::bind("127.0.0.1:0")?;
+    let addr = server.local_addr()?;
+    let answering = thread::spawn(move || -> std::io::Result<()> {
+        let mut buffer = [0; 2000];
+        let (mut lost, mut changed) = (5, 2);
+        loop {
+            let (length, from) = server.recv_from(&mut buffer)?;
+            if length == 0 {
+                return Ok(());
+            }
+            if lost > 0 {
+                lost -= 1;
+                continue;
+            }
+            buffer[length - 1] ^= u8::from(changed > 0);
+            changed -= i32::from(changed > 0);
+            server.send_to(&buffer[..length], from)?;
+        }
+    });
+    let words = ["load", "datagrams", "--size", "32", "--pipeline", "8", "--ops", "800", "--addr"];
+    let output = Command::new(env!("CARGO_BIN_EXE_upcall-bench"))
+        .args(words)
+        .arg(addr.to_string())
+        .stderr(Stdio::null())
+        .output()?;
+    UdpSocket::bind("127.0.0.1:0")?.send_to(b"", addr)?;
+    answering.join().map_err(|_| "the server panicked")??;
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    assert_eq!(report["error_kinds"], serde_json::json!({"lost": 5, "body": 2}), "{report}");
+    assert_eq!((report["requests"].as_u64(), report["errors"].as_u64()), (Some(793), Some(7)), "{report}");
+    Ok(())
 }
 
 /// An echo server that tells of every connection it takes.

@@ -8,9 +8,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use std::{env, process, thread};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -140,6 +141,31 @@ fn what_is_sent_over_a_unix_socket_comes_back() -> Outcome {
         exchange(client.try_clone()?, client, LARGE).map_err(|error| format!("{layer}: {error}"))?;
         server.end()?;
         assert!(!std::fs::exists(path)?, "{layer}: the socket's file is left");
+    }
+    Ok(())
+}
+
+#[test]
+fn datagrams_come_back_from_every_server_of_them() -> Outcome {
+    for server in [&["subject", "uv-core"][..], &["subject", "net"], &["floor"]] {
+        for benchmark in ["udp/echo-64", "udp/echo-1200"] {
+            let server = start(&[server, &[benchmark]].concat())?;
+            let client = UdpSocket::bind("127.0.0.1:0")?;
+            client.connect(server.line()?)?;
+            client.set_read_timeout(Some(Duration::from_secs(20)))?;
+            // More than one call receives.
+            for number in 0..100u8 {
+                client.send(&vec![number; usize::from(number) * 10])?;
+            }
+            let mut buffer = [0; 2000];
+            for number in 0..100u8 {
+                let length = client.recv(&mut buffer)?;
+                assert_eq!(buffer[..length], vec![number; usize::from(number) * 10], "{benchmark}");
+            }
+            drop(client);
+            // The floor ends by the signal itself.
+            drop(server);
+        }
     }
     Ok(())
 }

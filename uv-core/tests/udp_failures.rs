@@ -99,7 +99,7 @@ fn what_waits_for_the_peer_goes_to_it_also_when_the_socket_has_another_one() {
         let (udp, _) = bound_udp(&event_loop, &seen);
         let ((first, addr), (second, other)) = (peer(), peer());
         udp.connect(addr).expect("connect");
-        failing.fail("sendmmsg", EAGAIN, 1);
+        failing.fail("sendto", EAGAIN, 1);
         udp.send("for the first").expect("send");
         udp.disconnect().expect("disconnect");
         assert!(failing.is_over() && udp.send_queue_count() == 1, "it waits");

@@ -5,6 +5,7 @@ use std::env;
 const SOURCES: &[&str] = &[
     "c/cluster.c",
     "c/datagrams.c",
+    "c/echo_datagrams.c",
     "c/http.c",
     "c/main.c",
     "c/measure.c",

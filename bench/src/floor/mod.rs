@@ -5,6 +5,7 @@
 //! it does. SIGTERM and SIGINT keep their default action, so they end it at once.
 
 mod answers;
+mod datagrams;
 mod pass;
 mod reactor;
 pub(crate) mod solo;
@@ -31,6 +32,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             let path = options.path.clone().ok_or("floor: want --path")?;
             serve_raw(name, &Address::Unix(path))
         }
+        Some(("udp", "echo-64" | "echo-1200")) => Ok(datagrams::serve()?),
         Some(("http", name)) => serve_http(name),
         Some(("cluster", _)) => Ok(pass::primary(WORKERS)?),
         None if bench == pass::WORKER_ARGUMENT => Ok(pass::worker()?),

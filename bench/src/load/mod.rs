@@ -3,6 +3,7 @@
 //! `upcall-bench load` is started by `bench` and prints its report, one line of JSON. A driven load works once for each
 //! line of its standard input, and its connections last from one time to the next.
 
+mod datagrams;
 mod decode;
 mod echo;
 mod engine;
@@ -13,6 +14,7 @@ mod pump;
 pub(crate) mod tally;
 
 use crate::Result;
+use datagrams::Datagrams;
 use echo::{Answer, Echo, Then};
 use engine::{Dialogue, Engine, Plan};
 use expect::Expect;
@@ -46,6 +48,11 @@ fn run_load(options: &Options) -> Result<u64> {
         Mode::Connect => Use::Once,
         _ => Use::KeepAlive { pipeline: options.pipeline },
     };
+    if options.mode == Mode::Datagrams {
+        let size = options.size.unwrap_or(MESSAGE);
+        let mut clients = Datagrams::new(&options.addr, size, options.pipeline, options.operations)?;
+        return work(options, |time| clients.run(time));
+    }
     let is_raw = options.mode == Mode::Echo || options.size.is_some();
     let message = match is_raw {
         true => echo::message(options.size.unwrap_or(MESSAGE)),

@@ -2,6 +2,7 @@
 
 use crate::sockets::Address;
 use clap::{Parser, ValueEnum};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use upcall::args::number;
 
@@ -10,6 +11,11 @@ const MAX_SIZE: usize = 64 << 20;
 
 /// More requests in one batch are a mistyped number.
 const MAX_PIPELINE: usize = 10_000;
+
+/// A datagram has its number in it.
+pub(crate) const LEAST_DATAGRAM: usize = size_of::<u64>();
+
+const DATAGRAM_SIZES: RangeInclusive<usize> = LEAST_DATAGRAM..=65_507;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
@@ -20,6 +26,8 @@ pub(crate) enum Mode {
     Connect,
     /// Raw messages
     Echo,
+    /// Datagrams that come back
+    Datagrams,
     /// Raw bytes, as many as the server reads
     Pump,
     /// Holds connections open until standard input ends
@@ -48,13 +56,13 @@ pub(crate) struct Options {
     /// Operations after which the load ends before its time
     #[arg(long = "ops", conflicts_with = "is_driven")]
     pub(crate) operations: Option<u64>,
-    /// Requests in one batch
+    /// Requests in one batch, or datagrams under way
     #[arg(long, default_value_t = 1, value_parser = number(1, MAX_PIPELINE))]
     pub(crate) pipeline: usize,
     /// The target of requests
     #[arg(long, default_value = "/")]
     pub(crate) path: String,
-    /// Bytes of a raw message; with it, idle connections echo instead of speaking HTTP
+    /// Bytes of a raw message or a datagram; with it, idle connections echo instead of speaking HTTP
     #[arg(long, value_parser = number(1, MAX_SIZE))]
     pub(crate) size: Option<usize>,
     /// Bytes of a raw answer that is no echo
@@ -80,6 +88,11 @@ impl Options {
         let is_timed = matches!(mode, Mode::Pump | Mode::Idle);
         match self.operations {
             Some(_) if is_timed => Err(format!("--ops does not work with {mode:?}")),
+            _ if mode == Mode::Datagrams
+                && !DATAGRAM_SIZES.contains(&self.size.unwrap_or(LEAST_DATAGRAM)) =>
+            {
+                Err(format!("--size of datagrams is {LEAST_DATAGRAM} to {}", DATAGRAM_SIZES.end()))
+            }
             Some(operations) if operations % pipeline != 0 => {
                 Err(format!("--ops takes a multiple of the pipeline, {pipeline}"))
             }
@@ -95,6 +108,7 @@ impl Options {
             _ if self.operations.is_some() => 1,
             Mode::KeepAlive | Mode::Connect | Mode::Echo => 64,
             Mode::Pump => 4,
+            Mode::Datagrams => 1,
             Mode::Idle => 10_000,
         })
     }

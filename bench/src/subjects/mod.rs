@@ -5,6 +5,7 @@
 
 mod async_wrap;
 mod cluster;
+mod datagrams;
 mod http;
 mod net;
 mod options;
@@ -24,6 +25,8 @@ pub(crate) use options::Options;
 pub(crate) fn run(options: &Options) -> Result<()> {
     match options.layer {
         Layer::Floor => floor::run(options),
+        Layer::UvCore if options.is_of_datagrams() => datagrams::serve_with_uv_core(),
+        Layer::Net if options.is_of_datagrams() => datagrams::serve_with_net(),
         Layer::UvCore => match solo::find(&options.bench) {
             Ok(program) => program.run_ours(options.ops, options.turn),
             Err(_) => uv_core::serve(options),

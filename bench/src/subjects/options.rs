@@ -47,6 +47,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Whether it serves datagrams.
+    pub(crate) fn is_of_datagrams(&self) -> bool {
+        self.bench.starts_with("udp/")
+    }
+
     /// The benchmark's name without what stands before its slash.
     pub(crate) fn own_name(&self) -> &str {
         self.bench.split_once('/').map_or(&self.bench, |(_, name)| name)

@@ -49,6 +49,9 @@ void bench_ping_udp(uint64_t operations);
 void bench_udp_pummel_1v1(uint64_t operations);
 void bench_udp_pummel_10v10(uint64_t operations);
 
+// echo_datagrams.c, over UDP.
+void serve_datagrams(const char *unused);
+
 // pairs.c
 void bench_ping_pongs(uint64_t operations);
 void bench_tcp_pump(uint64_t operations);
