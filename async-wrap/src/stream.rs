@@ -348,6 +348,10 @@ impl AsyncStream {
 
     #[inline(never)]
     fn push_write(&self) {
+        if !self.0.handled.get() {
+            // Its `on_write` ends the requests.
+            self.set_handler(Discard);
+        }
         let id = self.new_request(Provider::WriteWrap);
         let mut writes = self.0.writes.take().unwrap_or_default();
         writes.0.push_back(id);
@@ -382,7 +386,7 @@ impl fmt::Debug for AsyncStream {
     }
 }
 
-/// The handler of a stream that is closed before the program has set one.
+/// The handler of a stream that writes, or is closed, before the program has set one.
 struct Discard;
 
 impl OnStream for Discard {

@@ -138,6 +138,10 @@ impl AsyncUdp {
     }
 
     fn push_send(&self) {
+        if !self.0.handled.get() {
+            // Its `on_send` ends the requests.
+            self.set_handler(Discard);
+        }
         let context = self.0.env.new_context_with_trigger(Provider::UdpSendWrap, self.async_id());
         self.0.sends.borrow_mut().push_back(context.async_id());
     }
@@ -157,7 +161,7 @@ impl fmt::Debug for AsyncUdp {
     }
 }
 
-/// The handler of a socket that is closed before the program has set one.
+/// The handler of a socket that sends, or is closed, before the program has set one.
 struct Discard;
 
 impl OnUdp for Discard {

@@ -8,7 +8,7 @@ use common::{Log, Recorder, new_loop, run_to_the_end};
 use std::io::IoSlice;
 use std::net::{SocketAddr, UdpSocket};
 use uv_core::udp::{Envelope, SendOptions, UdpOptions};
-use uv_core::{Error, Result};
+use uv_core::{Error, Result, RunMode};
 
 /// Logs each call with its context, and queues a tick that logs it again.
 struct Contexts(Log);
@@ -124,4 +124,28 @@ fn sends_cancelled_by_a_close_end_in_their_own_contexts_before_it() {
     run_to_the_end(&event_loop, &env);
     let calls: Vec<_> = log.take().into_iter().filter(|line| !line.starts_with("tick")).collect();
     assert_eq!(calls, ["send in a request", "send in a request", "close in itself"]);
+}
+
+#[test]
+fn the_sends_of_a_socket_without_a_handler_end_when_they_are_sent() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let hook = env.hook(Recorder(log.clone()));
+    hook.enable();
+    let udp = AsyncUdp::new(&env);
+    udp.bind(loopback(), &UdpOptions::default()).expect("a free port");
+    let to = SendOptions::to(udp.local_addr().expect("bound"));
+    for _ in 0..3 {
+        udp.send("hello".into(), &to).expect("it is open");
+        udp.send_copy(&[IoSlice::new(b"hello")], &to).expect("it is open");
+        env.run(RunMode::Default).expect("the loop runs");
+    }
+    assert_eq!((log.count("init"), log.count("destroy")), (7, 6), "all but the socket");
+    hook.disable();
+    // A handler that is set now is told of its own sends only.
+    let contexts = Log::default();
+    udp.set_handler(Contexts(contexts.clone()));
+    udp.send("hello".into(), &to).expect("it is open");
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(contexts.take()[0], "send in a request");
 }

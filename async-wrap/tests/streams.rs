@@ -7,10 +7,12 @@ use async_wrap::{AsyncHook, AsyncId, AsyncStream, Environment, Provider};
 use common::{Log, Recorder, new_loop, run_to_the_end};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io::Read;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use tcp_wrap::PipeWrap;
-use uv_core::{BindOptions, Errno, Error, Result};
+use uv_core::{BindOptions, Errno, Error, Result, RunMode};
 
 /// The resources in the order of their creation, named by type and number, each with its trigger.
 #[derive(Clone, Default)]
@@ -339,7 +341,7 @@ fn a_notification_runs_in_a_scope_of_the_stream() {
     let (ours, theirs) = pair(&env);
     ours.set_handler(Writer(log.clone()));
     ours.notify();
-    assert!(!event_loop.run(uv_core::RunMode::Default).expect("the loop runs"));
+    assert!(!event_loop.run(RunMode::Default).expect("the loop runs"));
     assert_eq!(log.take(), ["notify", "tick"]);
     ours.close();
     theirs.close();
@@ -445,7 +447,7 @@ fn a_stream_that_is_pulled_is_told_in_its_own_context() {
     }
     let (event_loop, env) = new_loop();
     let log = Log::default();
-    let (ours, mut peer) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    let (ours, mut peer) = UnixStream::pair().expect("a pair");
     let wrap = tcp_wrap::StreamWrap::from_fd(env.loop_handle(), ours.into()).expect("a stream socket");
     let stream = AsyncStream::new(&env, wrap, Provider::PipeWrap);
     stream.set_handler(Puller(log.clone()));
@@ -462,4 +464,29 @@ fn a_stream_that_is_pulled_is_told_in_its_own_context() {
             "tick of readable in itself"
         ]
     );
+}
+
+#[test]
+fn the_writes_of_a_stream_without_a_handler_end_when_they_are_written() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let hook = env.hook(Recorder(log.clone()));
+    hook.enable();
+    let wrap = PipeWrap::new(&event_loop);
+    let (ours, mut peer) = UnixStream::pair().expect("a pair");
+    wrap.open(ours.into()).expect("a socket");
+    let stream = AsyncStream::new(&env, (*wrap).clone(), Provider::PipeWrap);
+    for _ in 0..3 {
+        let written = stream.write(&[0; 1 << 20]).expect("it is open");
+        assert!(written.later > 0, "more than the kernel takes at once");
+        let mut rest = peer.try_clone().expect("a descriptor");
+        let reader = std::thread::spawn(move || rest.read_exact(&mut vec![0; 1 << 20]));
+        env.run(RunMode::Default).expect("the loop runs");
+        reader.join().expect("it does not panic").expect("all of it");
+    }
+    assert_eq!((log.count("init"), log.count("destroy")), (4, 3), "all but the stream");
+    hook.disable();
+    stream.close();
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(peer.read(&mut [0]).expect("the end"), 0);
 }

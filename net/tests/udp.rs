@@ -148,8 +148,7 @@ fn a_send_binds_and_its_callback_comes_later() {
     assert_eq!(log.take(), [""; 0]);
     assert_eq!((client.send_queue_count(), client.send_queue_size()), (2, 16));
     run_to_the_end(&event_loop, &env);
-    // The close comes before the answer to the implicit bind.
-    assert_eq!(log.take(), ["sent true", "close"]);
+    assert_eq!(log.take(), ["listening", "sent true", "close"]);
     let mut buffer = [0; 16];
     assert_eq!(peer.recv(&mut buffer).expect("a datagram"), 5);
     assert_eq!(peer.recv(&mut buffer).expect("a datagram"), 11);
@@ -427,4 +426,71 @@ fn callbacks_of_what_is_cancelled_come_before_the_close() {
     client.close().expect("open");
     run_to_the_end(&event_loop, &env);
     assert_eq!(log.take(), ["sent", "sent", "close"]);
+}
+
+// Node: test-dgram-bind (a bind of 'udp4' to an IPv6 address is an error)
+#[test]
+fn a_socket_is_bound_to_an_address_of_its_own_family_only() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (four, six) = (localhost(), SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
+    for (options, other) in [(UdpSocketOptions::v4(), six), (UdpSocketOptions::v6(), four)] {
+        let socket = UdpSocket::new(&env, options, Events::new(&log));
+        assert_eq!(code(socket.bind(other)), ErrorCode::InvalidArgument);
+        socket.address().expect_err("it is unbound still");
+        socket.close().expect("open");
+    }
+    let adopted = UdpSocket::from_fd(&env, plain().0.into(), UdpSocketOptions::v6(), Events::new(&log));
+    assert_eq!(code(adopted), ErrorCode::InvalidArgument);
+    let only = UdpSocket::new(&env, UdpSocketOptions::v6().ipv6_only(true), Events::new(&log));
+    for to in [SocketAddr::from(([127, 0, 0, 1], 9)), "[::ffff:127.0.0.1]:9".parse().expect("an address")] {
+        assert_eq!(code(only.send_to("four", to)), ErrorCode::InvalidArgument);
+        assert_eq!(code(only.connect(to)), ErrorCode::InvalidArgument);
+    }
+    only.close().expect("open");
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["close"; 3]);
+}
+
+// Node: test-dgram-membership
+#[test]
+fn a_group_is_not_left_by_a_socket_that_is_not_bound_which_may_be_bound_later() {
+    let (event_loop, env) = new_loop();
+    let socket = socket(&env, Events::new(&Log::default()));
+    let (group, here) = (IpAddr::V4(Ipv4Addr::new(239, 255, 0, 3)), Interface::Address(Ipv4Addr::LOCALHOST));
+    let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    for left in
+        [socket.drop_membership(group, here), socket.drop_source_specific_membership(source, group, here)]
+    {
+        assert_eq!(left.expect_err("unbound").errno().map(|errno| errno.name()), Some("EBADF"));
+    }
+    socket.bind(localhost()).expect("a free port");
+    socket.add_membership(group, here).expect("bound");
+    socket.close().expect("open");
+    run_to_the_end(&event_loop, &env);
+}
+
+#[test]
+fn listening_and_connect_are_told_before_what_was_sent_since() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (_peer, addr) = plain();
+    for connects in [false, true] {
+        let client = socket(&env, Events::new(&log));
+        let (sent, options) = (log.clone(), SendOptions::to(addr));
+        let options = if connects { SendOptions::default() } else { options };
+        if connects {
+            client.connect(addr).expect("an address of this machine");
+        } else {
+            client.bind(localhost()).expect("a free port");
+        }
+        let on_sent = move |client: &UdpSocket, _| {
+            sent.push("sent");
+            client.close().expect("open");
+        };
+        client.send_with("hello", &options, on_sent).expect("open");
+        assert!(env.run(RunMode::NoWait).is_ok());
+    }
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["listening", "sent", "close", "listening", "connect", "sent", "close"]);
 }

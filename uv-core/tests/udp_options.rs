@@ -291,3 +291,14 @@ fn a_membership_binds_a_new_handle_and_checks_its_arguments() {
     assert_eq!(errno(Interface::named("a\0b").map(drop)), Errno::EINVAL);
     event_loop.close_and_finish();
 }
+
+#[test]
+fn leaving_a_group_makes_no_socket() {
+    let event_loop = test_loop();
+    let udp = Udp::new(&event_loop);
+    let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    assert_eq!(errno(udp.leave(GROUP, LOOPBACK)), Errno::EBADF);
+    assert_eq!(errno(udp.leave_source(GROUP, source, LOOPBACK)), Errno::EBADF);
+    udp.bind(localhost(), &UdpOptions::default()).expect("it is unbound still");
+    event_loop.close_and_finish();
+}

@@ -108,8 +108,8 @@ impl UdpSocket {
     /// Creates a socket over a UDP socket that is bound already (`bind({ fd })`). It receives; `on_listening` follows.
     ///
     /// # Errors
-    /// `ENOTSOCK` or `EPROTOTYPE` if `fd` is not a UDP socket. An error closes the descriptor, and the handler is dropped
-    /// without a call.
+    /// `ENOTSOCK` or `EPROTOTYPE` if `fd` is not a UDP socket, [`ErrorCode::InvalidArgument`] if it is not of the family of
+    /// `options`. An error closes the descriptor, and the handler is dropped without a call.
     #[track_caller]
     pub fn from_fd(
         env: &Environment,
@@ -118,8 +118,9 @@ impl UdpSocket {
         handler: impl UdpHandler + 'static,
     ) -> Result<Self> {
         let socket = Self::create(env, options);
-        let opened = socket.0.udp.open(fd).map_err(Error::from).and_then(|()| socket.listen());
-        if let Err(error) = opened {
+        let opened = socket.0.udp.open(fd).and_then(|()| socket.0.udp.local_addr());
+        let opened = opened.map_err(Error::from).and_then(|addr| socket.check_family(addr));
+        if let Err(error) = opened.and_then(|()| socket.listen()) {
             socket.0.udp.close();
             return Err(error);
         }
@@ -133,14 +134,16 @@ impl UdpSocket {
     /// Binds the socket and starts to receive; `on_listening` follows. With port 0 the kernel chooses a port.
     ///
     /// # Errors
-    /// [`ErrorCode::AlreadyBound`], [`ErrorCode::NotRunning`] after `close`, [`ErrorCode::BufferSize`] for a size of the
-    /// options that does not fit into an `int`; any error of the system, after which the socket may be bound again.
+    /// [`ErrorCode::AlreadyBound`], [`ErrorCode::NotRunning`] after `close`, [`ErrorCode::InvalidArgument`] for an address of
+    /// the other family, [`ErrorCode::BufferSize`] for a size of the options that does not fit into an `int`; any error of the
+    /// system. After an error the socket may be bound again.
     pub fn bind(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("UdpSocket::bind", || self.facts());
         self.check_running()?;
         if self.0.flags.has(BOUND) {
             return Err(Error::about(ErrorCode::AlreadyBound, "bind: the socket is bound already", addr));
         }
+        self.check_family(addr)?;
         self.0.options.check()?;
         self.0.udp.bind(addr, &self.0.options.to_bind())?;
         self.listen()
@@ -148,10 +151,9 @@ impl UdpSocket {
 
     /// Receives from now on.
     fn listen(&self) -> Result<()> {
-        self.0.flags.set(BOUND);
         self.0.options.apply(self.0.udp.handle())?;
         self.0.udp.receive_start()?;
-        self.0.flags.set(LISTENING_DUE);
+        self.0.flags.set(BOUND | LISTENING_DUE);
         self.0.udp.notify();
         Ok(())
     }
@@ -174,7 +176,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// [`ErrorCode::IsConnected`] with a peer, [`ErrorCode::BadPort`] for port 0, [`ErrorCode::NotRunning`] after
-    /// `close`, [`ErrorCode::InvalidArgument`] for an IPv6 address and a socket of IPv4; any error of the system.
+    /// `close`, [`ErrorCode::InvalidArgument`] for an address that the socket cannot reach; any error of the system.
     pub fn connect(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("UdpSocket::connect", || self.facts());
         self.check_running()?;
@@ -217,7 +219,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// [`ErrorCode::IsConnected`] with a peer, [`ErrorCode::BadPort`] for port 0, [`ErrorCode::NotRunning`] after
-    /// `close`, [`ErrorCode::InvalidArgument`] for an IPv6 address and a socket of IPv4; any error of binding the socket.
+    /// `close`, [`ErrorCode::InvalidArgument`] for an address that the socket cannot reach; any error of binding the socket.
     pub fn send_to(&self, data: impl Into<Bytes>, addr: SocketAddr) -> Result<()> {
         self.send_bytes(data.into(), &SendOptions::to(addr), None)
     }
@@ -274,11 +276,23 @@ impl UdpSocket {
 
     fn check_destination(&self, addr: SocketAddr) -> Result<()> {
         self.check_port(addr.port())?;
-        if addr.is_ipv6() && !self.0.options.is_ipv6 {
+        let UdpSocketOptions { is_ipv6, ipv6_only, .. } = self.0.options;
+        if addr.is_ipv6() && !is_ipv6 {
             let message = "an IPv6 address, and a socket of IPv4 (UdpSocketOptions::v4)";
             return Err(Error::about(ErrorCode::InvalidArgument, message, addr));
         }
+        if ipv6_only && addr.ip().to_canonical().is_ipv4() {
+            let message = "an IPv4 address, and a socket of IPv6 only";
+            return Err(Error::about(ErrorCode::InvalidArgument, message, addr));
+        }
         Ok(())
+    }
+
+    fn check_family(&self, own: SocketAddr) -> Result<()> {
+        if own.is_ipv6() == self.0.options.is_ipv6 {
+            return Ok(());
+        }
+        Err(Error::about(ErrorCode::InvalidArgument, "the address is not of the socket's family", own))
     }
 
     /// The socket's own address.

@@ -137,10 +137,12 @@ mod models;
 mod tests {
     use crate::process::{Process, SpawnOptions};
     use crate::sys::alone;
+    use crate::udp::{SendOptions, Udp};
     use crate::upcall::StreamUpcall;
     use crate::{Errno, Error, Loop, Pipe, RunMode, Signal, Stream, Timer};
     use std::cell::Cell;
     use std::io::Write;
+    use std::net::UdpSocket;
     use std::os::unix::net::UnixStream;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::rc::Rc;
@@ -332,6 +334,37 @@ mod tests {
             assert_eq!(end(pid), (0, 0));
             once.close();
             assert_eq!(parents.run(RunMode::Default), Ok(false));
+        });
+    }
+
+    #[test]
+    fn what_a_parent_has_queued_for_its_socket_is_not_sent_by_a_forked_child() {
+        let test = "what_a_parent_has_queued_for_its_socket_is_not_sent_by_a_forked_child";
+        alone(test, || {
+            let event_loop = Loop::new().expect("a loop");
+            let peer = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+            let to = peer.local_addr().expect("an address");
+            let udp = Udp::new(&event_loop);
+            udp.send_to("parent", to).expect("send");
+            let pid = fork(|| {
+                let options = SendOptions::to(to);
+                assert_eq!(
+                    udp.try_send(b"child", &options).map_err(|error| error.errno()),
+                    Err(Errno::EAGAIN)
+                );
+                for _ in 0..100 {
+                    udp.send_to("child", to).expect("it is queued, and never sent");
+                }
+                udp.connect(to).expect("the socket is shared");
+                udp.disconnect().expect("the socket is shared");
+                udp.close();
+            });
+            assert_eq!(end(pid), (0, 0));
+            udp.close();
+            assert_eq!(event_loop.run(RunMode::Default), Ok(false));
+            peer.set_nonblocking(true).expect("a mode");
+            assert_eq!(peer.recv(&mut [0; 16]).expect("the parent's"), 6);
+            peer.recv(&mut [0; 16]).expect_err("nothing else");
         });
     }
 }

@@ -406,16 +406,20 @@ impl HandleInner for UdpInner {
         let udp = Udp(self);
         let inner = &udp.0;
         let unfinished = inner.on_unwind();
+        // First: a layer above tells by it that the socket is bound, before what was sent since then.
+        if inner.has(NOTIFIED) {
+            inner.clear(NOTIFIED);
+            udp.call("UdpUpcall::on_notify", |upcall, udp| upcall.on_notify(udp));
+        }
+        if inner.handle.is_closing() {
+            return unfinished.disarm();
+        }
         if !inner.has(BLOCKED) {
             inner.flush();
             inner.update_active();
         }
         udp.report();
         udp.tell_met_error();
-        if inner.has(NOTIFIED) && !inner.handle.is_closing() {
-            inner.clear(NOTIFIED);
-            udp.call("UdpUpcall::on_notify", |upcall, udp| upcall.on_notify(udp));
-        }
         unfinished.disarm();
     }
 

@@ -154,7 +154,7 @@ impl Udp {
     /// Leaves a multicast group.
     ///
     /// # Errors
-    /// As for `join`; `EADDRNOTAVAIL` if the socket is no member.
+    /// As for `join`; `EADDRNOTAVAIL` if the socket is no member, `EBADF` without a socket.
     pub fn leave(&self, group: IpAddr, interface: Interface) -> Result<()> {
         self.set_membership(group, interface, Membership::Leave)
     }
@@ -170,7 +170,7 @@ impl Udp {
     /// Leaves a multicast group for one source.
     ///
     /// # Errors
-    /// As for `join_source`; `EADDRNOTAVAIL` if the socket is no member.
+    /// As for `join_source`; `EADDRNOTAVAIL` if the socket is no member, `EBADF` without a socket.
     pub fn leave_source(&self, group: IpAddr, source: IpAddr, interface: Interface) -> Result<()> {
         self.set_source_membership(group, source, interface, Membership::Leave)
     }
@@ -241,7 +241,7 @@ impl Udp {
 
     fn set_membership(&self, group: IpAddr, interface: Interface, membership: Membership) -> Result<()> {
         let failed = |errno| Error::new("setsockopt", errno).on(group);
-        let fd = self.member_fd(group, interface)?;
+        let fd = self.member_fd(group, interface, membership)?;
         let set = sys::multicast::set_membership(fd, group, interface.place(), membership);
         set.map_err(|errno| match errno.raw() {
             // The kernel does not know the option of the other family.
@@ -263,13 +263,18 @@ impl Udp {
         if group.is_ipv4() != source.is_ipv4() {
             return Err(failed(Errno::EINVAL).noting("group and source are of two families"));
         }
-        let fd = self.member_fd(group, interface)?;
+        let fd = self.member_fd(group, interface, membership)?;
         let place = interface.place();
         sys::multicast::set_source_membership(fd, group, source, place, membership).map_err(failed)
     }
 
-    /// The descriptor for a membership, after checks.
-    fn member_fd(&self, group: IpAddr, interface: Interface) -> Result<BorrowedFd<'_>> {
+    /// The descriptor for a membership, after checks. Only who joins needs a new socket.
+    fn member_fd(
+        &self,
+        group: IpAddr,
+        interface: Interface,
+        membership: Membership,
+    ) -> Result<BorrowedFd<'_>> {
         let failed = |errno| Error::new("setsockopt", errno).on(group);
         if self.is_closing() {
             return Err(failed(Errno::EBADF).noting(CLOSING));
@@ -278,7 +283,9 @@ impl Udp {
             return Err(failed(Errno::EINVAL).noting("this is no multicast group"));
         }
         interface.check_for(group).map_err(failed)?;
-        self.0.bind_if_new(group.is_ipv6(), true).map_err(failed)?;
+        if membership == Membership::Join {
+            self.0.bind_if_new(group.is_ipv6(), true).map_err(failed)?;
+        }
         self.option_fd()
     }
 

@@ -65,7 +65,7 @@ impl UdpInner {
             push(out);
             out.size().0 >= DATAGRAMS_PER_SEND || out.copied() >= BYTES_COPIED
         });
-        if is_long && !self.has(BLOCKED) {
+        if is_long && !self.has(BLOCKED) && self.event_loop().is_own() {
             self.flush();
         }
         if !self.has(BLOCKED) || self.has_results() {
@@ -148,7 +148,8 @@ impl UdpInner {
 
     /// Sends what is queued, before something else that must not overtake it.
     pub(super) fn flush_now(self: &Rc<Self>) {
-        if self.is_sending() && !self.has(BLOCKED) {
+        // A forked child shares the socket: the queue is its parent's.
+        if self.is_sending() && !self.has(BLOCKED) && self.event_loop().is_own() {
             self.flush();
             self.feed();
         }
@@ -156,7 +157,7 @@ impl UdpInner {
 
     /// Sends what is queued when the handle closes, within the same bound. What the kernel does not take is cancelled.
     pub(super) fn send_last(&self) {
-        // A forked child shares the socket: the queue is its parent's.
+        // As for `flush_now`.
         if self.has(BLOCKED) || !self.event_loop().is_own() {
             return;
         }
