@@ -86,12 +86,14 @@ struct Writes(VecDeque<AsyncId>);
 impl AsyncStream {
     /// Creates a TCP stream without a socket.
     #[must_use]
+    #[track_caller]
     pub fn tcp(env: &Environment) -> Self {
         Self::new(env, (*TcpWrap::new(env.loop_handle())).clone(), Provider::TcpWrap)
     }
 
     /// Creates a stream over a Unix socket, without a descriptor.
     #[must_use]
+    #[track_caller]
     pub fn pipe(env: &Environment) -> Self {
         Self::new(env, (*PipeWrap::new(env.loop_handle())).clone(), Provider::PipeWrap)
     }

@@ -5,7 +5,7 @@
 
 mod deadline;
 
-use crate::layer::OnDrop;
+use crate::layer::{OnDrop, Place};
 use crate::{AsyncContext, AsyncId, Environment, Provider};
 use std::fmt;
 use std::time::Duration;
@@ -138,6 +138,12 @@ impl Timeout {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.timer.is_active()
+    }
+
+    /// The place in the program's sources for which the timeout was made.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::of(&self.timer)
     }
 
     /// The id of the timeout's resource.

@@ -11,6 +11,7 @@ use crate::uv_core;
 use crate::uv_core::names::{AddrFlags, AddrQuery, Family, SocketType};
 use crate::uv_core::{BindOptions, Errno};
 use crate::{Error, ErrorCode, LAYER, Result, Socket};
+use async_wrap::layer::Place;
 use async_wrap::layer::trace::Facts;
 use async_wrap::tcp_wrap::StreamWrap;
 use async_wrap::{AsyncStream, Environment, Provider};
@@ -216,12 +217,14 @@ impl Socket {
     /// `InvalidArgument` for an empty path, if `local` is not in the target's family, or if `high_water_mark` or the time
     /// of `keep_alive` is zero; `IpBlocked` if the block list has the target; the errors of [`AddrQuery::check`] for a host;
     /// errors that the system reports immediately, such as an unreachable network.
+    #[track_caller]
     pub fn connect(
         env: &Environment,
         options: ConnectOptions,
         handler: impl SocketHandler + 'static,
     ) -> Result<Self> {
         let _down = LAYER.down("Socket::connect", Facts::default);
+        let _place = Place::caller().mark();
         options.check()?;
         let stream = match &options.target {
             ConnectTarget::Addr(_) | ConnectTarget::Host(..) => AsyncStream::tcp(env),
@@ -255,8 +258,10 @@ impl Socket {
     /// # Errors
     /// `InvalidHandleType` if `fd` is not a connected stream socket; any error of the system calls. An error closes the
     /// descriptor.
+    #[track_caller]
     pub fn from_fd(env: &Environment, fd: OwnedFd) -> Result<Self> {
         let _down = LAYER.down("Socket::from_fd", Facts::default);
+        let _place = Place::caller().mark();
         let wrap = StreamWrap::from_fd(env.loop_handle(), fd).map_err(|error| match error.errno() {
             Errno::ENOTSOCK | Errno::ENOTCONN => {
                 #[cfg(upcall_faults)]

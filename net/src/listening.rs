@@ -215,6 +215,8 @@ impl Listening {
 
     fn drain_within(self: &Rc<Self>, time: Duration, then: fn(&Rc<Self>)) {
         let listening = Rc::clone(self);
+        // The first step is begun by the program, the second one by the timer of the first.
+        let _place = self.drain_timer.take().map(|timer| timer.place().mark());
         let timer = self.server.0.env.set_deadline(time, move |_| then(&listening));
         self.drain_timer.set(Some(timer));
     }

@@ -8,6 +8,7 @@ use crate::source::{Bound, ListenHandle, ListenSource, ListenTarget, PlainHandle
 use crate::upcall::ServerHandler;
 use crate::{Address, Error, ErrorCode, LAYER, ListenOptions, Result, ServerOptions, Socket};
 use async_wrap::Environment;
+use async_wrap::layer::Place;
 use async_wrap::layer::trace::Facts;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -107,8 +108,10 @@ impl Server {
     /// # Errors
     /// `ServerAlreadyListen`; `InvalidArgument` for options that contradict each other, or as
     /// [`ServerOptions::check`]; any error of the system calls with the requested address. The handler is dropped then.
+    #[track_caller]
     pub fn listen(&self, mut options: ListenOptions, handler: impl ServerHandler + 'static) -> Result<()> {
         let _down = LAYER.down("Server::listen", Facts::default);
+        let _place = Place::caller().mark();
         if self.0.in_force().is_some() {
             return Err(Error::new(ErrorCode::ServerAlreadyListen, "listen: the server listens already"));
         }
@@ -144,6 +147,7 @@ impl Server {
     ///
     /// # Errors
     /// As for `listen`.
+    #[track_caller]
     pub fn listen_with(
         &self,
         options: ListenOptions,
@@ -180,13 +184,15 @@ impl Server {
     fn look_up_host(&self, mut options: ListenOptions, listening: &Rc<Listening>) {
         let Target::Host(host, port) = &options.target else { return };
         let ((host, port), resolver) = ((host.clone(), *port), options.resolver.clone());
-        let (server, answered) = (self.clone(), Rc::clone(listening));
+        let (server, answered, place) = (self.clone(), Rc::clone(listening), Place::marked());
         let asked = look_up_to_listen(&self.0.env, &resolver, (&host, port), move |found| {
+            let mark = place.mark();
             let handle = found.map_err(Error::from).and_then(|addr| {
                 options.target = Target::New(ListenTarget::Addr(addr));
                 options.check()?;
                 server.get_handle(options, &answered)
             });
+            drop(mark);
             if let Some(answer) = handle.transpose() {
                 answered.answered(answer);
             }
@@ -233,8 +239,10 @@ impl Server {
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen or is shut down already.
+    #[track_caller]
     pub fn shutdown(&self) -> Result<()> {
         let _down = LAYER.down("Server::shutdown", Facts::default);
+        let _place = Place::caller().mark();
         self.running("shutdown: the server does not listen")?.shut_down();
         Ok(())
     }
@@ -244,8 +252,10 @@ impl Server {
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen; `on_closed` is not called then.
+    #[track_caller]
     pub fn shutdown_with(&self, on_closed: impl FnOnce() + 'static) -> Result<()> {
         let _down = LAYER.down("Server::shutdown_with", Facts::default);
+        let _place = Place::caller().mark();
         if let Some(ending) = self.0.ending() {
             ending.when_closed(Box::new(on_closed));
             return Ok(());

@@ -47,6 +47,7 @@ impl Master {
         agent.register(CONSOLE, MasterConsole::new(fleet));
         app.make_modules(&Agent::Master(agent.clone()));
         self.agent = Some(agent.clone());
+        let _place = app.place().mark();
         agent.listen(listen_options(app)).map_err(Failure::new)?;
         Ok(agent)
     }

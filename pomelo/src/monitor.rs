@@ -58,6 +58,7 @@ impl Component for Monitor {
         agent.register(CONSOLE, MonitorConsole::new(app));
         app.make_modules(&Agent::Monitor(agent.clone()));
         let starting = agent.clone();
+        let _place = app.place().mark();
         agent.connect(Completion::new(app.environment(), move |result: Result<(), Failure>| match result {
             Ok(()) => starting.start_modules(done),
             Err(failure) => done.finish(Err(failure)),

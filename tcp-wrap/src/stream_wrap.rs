@@ -10,6 +10,7 @@ use std::io::IoSlice;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use uv_core::file::FileRange;
 use uv_core::handle::HandleKind;
+use uv_core::layer::Place;
 use uv_core::layer::trace::Facts;
 use uv_core::{Errno, Error, LoopHandle, Pipe, Result, Stream, Tcp};
 
@@ -40,6 +41,7 @@ impl StreamWrap {
     /// # Errors
     /// `ENOTSOCK` if `fd` is not a stream socket, `ENOTCONN` if it has no peer; any error of the system calls. An error
     /// closes the descriptor.
+    #[track_caller]
     pub fn from_fd(event_loop: &LoopHandle, fd: OwnedFd) -> Result<Self> {
         Stream::from_fd(event_loop, fd).map(Self)
     }
@@ -144,7 +146,9 @@ impl StreamWrap {
         Facts::of(&self.0)
     }
 
+    /// Accepts the announced connection, which belongs to the place where its listener was made.
     pub(crate) fn accept(&self) -> Result<Self> {
+        let _place = Place::of(&self.0).mark();
         self.0.accept().map(Self)
     }
 
@@ -392,6 +396,7 @@ impl StreamWrap {
     /// Creates a wrap for a connection that another process accepted and passed to this process: TCP if `is_tcp`, else
     /// Unix.
     #[must_use]
+    #[track_caller]
     pub fn from_passed(event_loop: &LoopHandle, fd: OwnedFd, is_tcp: bool) -> Self {
         if is_tcp {
             Self::new(&Tcp::from_accepted(event_loop, fd))

@@ -3,6 +3,7 @@
 
 use crate::handle::HandleInner;
 use crate::key::Key;
+use crate::layer::Place;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -16,32 +17,7 @@ pub(crate) struct HandleTable {
 struct Entry {
     generation: u32,
     handle: Rc<dyn HandleInner>,
-    made_at: MadeAt,
-}
-
-/// The place in the sources where a handle was made. Only builds with debug assertions keep it.
-#[derive(Clone, Copy)]
-struct MadeAt {
-    #[cfg(debug_assertions)]
-    location: &'static Location<'static>,
-}
-
-impl MadeAt {
-    #[track_caller]
-    fn caller() -> Self {
-        Self {
-            #[cfg(debug_assertions)]
-            location: Location::caller(),
-        }
-    }
-
-    fn location(self) -> Option<&'static Location<'static>> {
-        #[cfg(debug_assertions)]
-        let location = Some(self.location);
-        #[cfg(not(debug_assertions))]
-        let location = None;
-        location
-    }
+    made_at: Place,
 }
 
 impl Default for HandleTable {
@@ -60,7 +36,7 @@ impl HandleTable {
         let entry = entries.vacant_entry();
         let inner = Rc::new(make(Key { index: entry.key() as u32, generation }));
         let handle = Rc::clone(&inner) as Rc<dyn HandleInner>;
-        entry.insert(Entry { generation, handle, made_at: MadeAt::caller() });
+        entry.insert(Entry { generation, handle, made_at: Place::marked() });
         inner
     }
 

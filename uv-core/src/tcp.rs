@@ -128,6 +128,7 @@ impl Tcp {
     ///
     /// # Errors
     /// Any error of `socket(2)`.
+    #[track_caller]
     pub fn new_v4(event_loop: &LoopHandle) -> Result<Self> {
         Self::with_socket(event_loop, libc::AF_INET)
     }
@@ -136,10 +137,12 @@ impl Tcp {
     ///
     /// # Errors
     /// Any error of `socket(2)`: `EAFNOSUPPORT` if the kernel has no IPv6.
+    #[track_caller]
     pub fn new_v6(event_loop: &LoopHandle) -> Result<Self> {
         Self::with_socket(event_loop, libc::AF_INET6)
     }
 
+    #[track_caller]
     fn with_socket(event_loop: &LoopHandle, family: libc::c_int) -> Result<Self> {
         let socket = sys::socket::stream_socket(family).map_err(|errno| Error::new("socket", errno))?;
         let tcp = Self::new(event_loop);

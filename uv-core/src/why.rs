@@ -27,8 +27,8 @@ impl LoopHandle {
     /// log: the words are for people and may change.
     ///
     /// A handle's line also has the place in the sources where the handle was made, in a build with debug assertions; a
-    /// release build keeps no places, and pays nothing for them. It is the program's own place, also for the timeouts and the
-    /// sockets of datagrams of the layers above; for what these make inside of other calls, as `listen`, it is in them.
+    /// release build keeps no places, and pays nothing for them. The layers above tell this crate for which line of the program
+    /// they make a handle: see [`Place`](crate::layer::Place).
     ///
     /// ```
     /// use std::time::Duration;

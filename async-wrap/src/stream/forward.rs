@@ -6,6 +6,7 @@
 use crate::AsyncStream;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, RawFd};
+use uv_core::layer::Place;
 use uv_core::socket::{KeepAlive, PipeName};
 use uv_core::{BindOptions, LoopHandle, Result};
 
@@ -20,6 +21,12 @@ impl AsyncStream {
     #[must_use]
     pub fn is_tcp(&self) -> bool {
         self.wrap().is_tcp()
+    }
+
+    /// The place in the program's sources for which the stream was made.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::of(self.wrap().handle())
     }
 
     /// Starts reading (`readStart`).

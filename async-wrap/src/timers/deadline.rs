@@ -51,6 +51,7 @@ impl Heard {
 impl Environment {
     /// Like [`set_timeout`](Self::set_timeout), for judging a peer by its silence: if the loop is late, input that
     /// arrived before the deadline is read before `callback` is called, and its handler may clear the deadline.
+    #[track_caller]
     pub fn set_deadline(&self, after: Duration, callback: impl FnOnce(Heard) + 'static) -> Timeout {
         let timeout = Timeout::new(self, after);
         let (this, mut hearing, mut callback) = (timeout.clone(), Hearing::default(), Some(callback));
@@ -67,6 +68,7 @@ impl Environment {
 
     /// Calls `callback` repeatedly, each time as [`set_deadline`](Self::set_deadline) does once; `every` counts from
     /// when the last call began.
+    #[track_caller]
     pub fn set_inspection(&self, every: Duration, mut callback: impl FnMut(Heard) + 'static) -> Timeout {
         let timeout = Timeout::new(self, every);
         let (this, mut hearing) = (timeout.clone(), Hearing::default());

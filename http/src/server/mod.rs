@@ -11,7 +11,7 @@ use crate::connection::{Connection, Pool};
 use crate::proto::{FieldTable, HeadCache};
 use crate::upcall::RequestHandler;
 use crate::{Request, Response, Result};
-use async_wrap::layer::HandlerCell;
+use async_wrap::layer::{HandlerCell, Place};
 use async_wrap::{Environment, Timeout};
 use heads::Heads;
 use net::source::{ListenSource, PlainSource};
@@ -128,6 +128,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`net::Server::listen`].
+    #[track_caller]
     pub fn listen(&self, options: ListenOptions, handler: impl RequestHandler + 'static) -> Result<()> {
         let core = &self.core;
         // A refusal drops the tower with its handler, and changes nothing.
@@ -142,6 +143,7 @@ impl Server {
     ///
     /// # Errors
     /// As for `listen`.
+    #[track_caller]
     pub fn listen_with(
         &self,
         options: ListenOptions,
@@ -168,7 +170,9 @@ impl Server {
     ///
     /// # Errors
     /// `ServerNotRunning` if the server does not listen.
+    #[track_caller]
     pub fn shutdown(&self, grace: Duration) -> Result<()> {
+        let _place = Place::caller().mark();
         self.net.shutdown()?;
         self.core.set_draining(true);
         let core = Rc::downgrade(&self.core);

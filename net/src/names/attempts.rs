@@ -25,6 +25,7 @@ impl Attempt {
         options: &ConnectOptions,
     ) -> (Self, Option<Error>) {
         let env = socket.environment();
+        let _place = socket.stream().place().mark();
         env.with_default_trigger(socket.async_id(), || {
             let stream = AsyncStream::tcp(env);
             stream.set_handler(AttemptTower { socket: Rc::downgrade(&socket.0), addr });
@@ -53,6 +54,7 @@ impl Drop for Attempt {
 /// Limits the time for which the next address waits for this attempt.
 pub(super) fn limit(socket: &Socket, addr: SocketAddr, after: Duration) -> Timeout {
     let (env, weak) = (socket.environment(), Rc::downgrade(&socket.0));
+    let _place = socket.stream().place().mark();
     env.with_default_trigger(socket.async_id(), || {
         // A deadline: in a late loop, a connection that was established in time is found first.
         env.set_deadline(after, move |_| tell(&weak, News::TimedOut(addr)))

@@ -8,6 +8,7 @@ use crate::admin::rejections::Rejections;
 use crate::admin::requests::{Outgoing, Request, RequestError, Requests};
 use crate::{Error, Result};
 use async_wrap::Environment;
+use async_wrap::layer::Place;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -35,6 +36,7 @@ type Starting = Box<dyn FnOnce(Result<Client>)>;
 impl Client {
     /// Connects and logs in; `done` is called once, from the loop, with [`Error::Unreachable`] or [`Error::Refused`] on
     /// failure.
+    #[track_caller]
     pub fn connect(
         env: &Environment,
         target: Target,
@@ -49,6 +51,7 @@ impl Client {
             is_registered: Cell::new(false),
         }));
         let attempt = Attempt { client: client.clone(), target: target.to_string() };
+        let _place = Place::caller().mark();
         client.0.dial.replace(Some(Dial::start(env, target, attempt)));
     }
 

@@ -6,7 +6,7 @@ use crate::admin::message::Topic;
 use crate::admin::mqtt::{self, Decoder, Packet};
 use crate::admin::resolve::resolve;
 use crate::admin::times::positive;
-use async_wrap::layer::HandlerCell;
+use async_wrap::layer::{HandlerCell, Place};
 use async_wrap::{Environment, Timeout};
 use net::upcall::SocketHandler;
 use net::{ConnectOptions, Socket};
@@ -91,6 +91,8 @@ struct DialInner {
     is_answered: Cell<bool>,
     unanswered: Cell<u32>,
     is_over: Cell<bool>,
+    /// Where the program connects.
+    place: Place,
 }
 
 impl Dial {
@@ -105,6 +107,7 @@ impl Dial {
             is_answered: Cell::new(false),
             unanswered: Cell::new(0),
             is_over: Cell::new(false),
+            place: Place::marked(),
         }));
         dial.0.handler.set(Box::new(handler));
         if let Err(error) = positive("ping_every", dial.0.target.ping_every) {
@@ -128,6 +131,7 @@ impl Dial {
         let Some(address) = addresses.next() else { return self.lost_later(reason) };
         let tower =
             DialTower { dial: self.clone(), decoder: Decoder::default(), others: Some(addresses.clone()) };
+        let _place = self.0.place.mark();
         match Socket::connect(&self.0.env, ConnectOptions::addr(address), tower) {
             Ok(socket) => drop(self.0.link.replace(Some(Link::new(socket)))),
             Err(error) => self.connect(addresses, error.to_string()),
@@ -201,7 +205,7 @@ impl Dial {
     }
 
     fn expect_within(&self, limit: Duration, what: &'static str) {
-        let late = self.clone();
+        let (late, _place) = (self.clone(), self.0.place.mark());
         let give_up = move |_| late.lost(format!("{what} within {limit:?}"));
         self.set_timer(self.0.env.set_deadline(limit, give_up));
     }

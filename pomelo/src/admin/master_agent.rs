@@ -138,6 +138,7 @@ impl MasterAgent {
     ///
     /// # Errors
     /// The system's refusal, such as `EADDRINUSE`.
+    #[track_caller]
     pub fn listen(&self, options: ListenOptions) -> crate::Result<()> {
         let agent = Rc::downgrade(&self.0);
         self.0.server.listen_with(options, move |_, socket| {

@@ -12,6 +12,7 @@ use crate::admin::rejections::Rejections;
 use crate::admin::reply::{Reply, Ticket};
 use crate::admin::requests::{Outgoing, Request, RequestError, Requests};
 use crate::admin::times::positive;
+use async_wrap::layer::Place;
 use async_wrap::{Environment, Timeout};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
@@ -91,11 +92,14 @@ pub(crate) struct MonitorAgentInner {
     dial: RefCell<Option<Dial>>,
     pause: Cell<Duration>,
     timer: RefCell<Option<Timeout>>,
+    /// Where the program connects.
+    place: Cell<Place>,
 }
 
 impl MonitorAgent {
     /// An agent that is not connected yet.
     #[must_use]
+    #[track_caller]
     pub fn new(env: &Environment, options: MonitorOptions) -> Self {
         Self(Rc::new_cyclic(|this| MonitorAgentInner {
             console: Console::new(env, WeakAgent::Monitor(Weak::clone(this))),
@@ -106,12 +110,14 @@ impl MonitorAgent {
             starting: RefCell::default(),
             dial: RefCell::default(),
             timer: RefCell::default(),
+            place: Cell::new(Place::caller()),
         }))
     }
 
     /// Connects and registers, and enables the modules that were registered. Once this has succeeded, the agent
     /// reconnects whenever it loses the master, until it is closed. A first attempt that fails is reported and not
     /// repeated; in Node it ends the process.
+    #[track_caller]
     pub fn connect(&self, done: Completion) {
         if self.0.state.get() != MonitorState::Inited {
             return done.fail("the monitor has connected or closed");
@@ -119,6 +125,7 @@ impl MonitorAgent {
         if let Err(error) = positive("first_pause", self.0.options.first_pause) {
             return done.fail(error);
         }
+        self.0.place.set(Place::marked());
         self.0.state.set(MonitorState::Connecting);
         self.0.starting.replace(Some(done));
         let Target { host, port, .. } = &self.0.options.target;
@@ -129,6 +136,7 @@ impl MonitorAgent {
 
     fn dial(&self) {
         let handler = Attempt { agent: self.clone() };
+        let _place = self.0.place.get().mark();
         let dial = Dial::start(self.environment(), self.0.options.target.clone(), handler);
         self.0.dial.replace(Some(dial));
     }
@@ -262,6 +270,7 @@ impl MonitorAgent {
         self.0.pause.set(pause.saturating_mul(2).min(self.0.options.longest_pause));
         log::warn!(target: "pomelo", "master {target}: {reason}; reconnect delay {} s", pause.as_secs_f64());
         let agent = self.clone();
+        let _place = self.0.place.get().mark();
         let timer = self.environment().set_timeout(pause, move || agent.dial());
         self.0.timer.replace(Some(timer));
     }

@@ -22,6 +22,7 @@ use crate::config::{self, AdminServer, AdminUser, ConfigError, ServersFile};
 use crate::starter::{Children, Cpus, Output};
 use crate::{Result, ServerInfo, cluster_seq::ClusterSeq};
 use async_wrap::Environment;
+use async_wrap::layer::Place;
 use components::Components;
 use events::Handlers;
 use options::{Exit, Identity};
@@ -80,6 +81,8 @@ pub(crate) struct ApplicationInner {
     pub(crate) output: Output,
     /// Dropped with the loop.
     lifeline: OnceCell<Async>,
+    /// Where the program made the application.
+    place: Place,
 }
 
 impl Application {
@@ -87,6 +90,7 @@ impl Application {
     ///
     /// # Errors
     /// An argument that is not `key=value`; a configuration file that is missing or wrong, with file, line and key.
+    #[track_caller]
     pub fn new(environment: &Environment, mut options: Options) -> Result<Self> {
         let args = crate::args::Args::parse(&options.args)?;
         let name = args.environment(options.node_env.as_deref());
@@ -119,6 +123,7 @@ impl Application {
             children: RefCell::default(),
             output,
             lifeline: OnceCell::new(),
+            place: Place::caller(),
         }))
         .tied_to_loop())
     }
@@ -256,6 +261,7 @@ impl Application {
     /// Has the application released when its loop is dropped, also if it was never stopped.
     fn tied_to_loop(self) -> Self {
         let end = EndOfLoop(Rc::downgrade(&self.0));
+        let _place = self.place().mark();
         let lifeline = Async::new(self.environment().loop_handle(), move |_| {
             let _ = &end;
         });
@@ -280,6 +286,11 @@ impl Application {
 
     fn has_admin(&self) -> bool {
         self.0.options.has_admin
+    }
+
+    /// The place for which the application makes its handles.
+    pub(crate) fn place(&self) -> Place {
+        self.0.place
     }
 
     fn stop_limit(&self) -> Duration {

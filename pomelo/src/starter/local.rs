@@ -59,6 +59,7 @@ pub(super) fn run(app: &Application, id: &str, info: &ServerInfo, on_exit: OnExi
 
 /// Starts a process: a server attached in development, else with a session of its own.
 pub(super) fn spawn(app: &Application, launch: &Launch, on_exit: OnExit) -> Result<Started> {
+    let _place = app.place().mark();
     let environment = app.environment();
     let event_loop = environment.loop_handle();
     let options = SpawnOptions::new(&launch.program).args(&launch.args);
