@@ -5,8 +5,10 @@ mod common;
 use cluster::Policy;
 use common::{Cluster, LISTEN, SIGCONT, SIGSTOP, connect, role, tally};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +16,10 @@ fn main() {
     common::main(&[
         ("what_waits_in_the_kernel_is_served_when_all_workers_are_asked_to_go", waits_in_the_kernel),
         ("what_waits_in_the_kernel_is_served_when_the_only_worker_is_asked_to_go", waits_for_the_only_worker),
+        (
+            "what_waits_in_the_kernel_is_served_although_the_primary_has_few_descriptors",
+            waits_for_descriptors,
+        ),
         ("what_waits_in_the_kernel_is_served_when_workers_leave_by_themselves", waits_for_leavers),
         ("what_waits_in_the_kernel_is_served_when_primary_and_workers_get_the_same_signal", waits_for_all),
         ("what_waits_in_the_kernel_is_served_when_the_only_server_is_shut_down", waits_for_the_only_server),
@@ -51,6 +57,39 @@ fn waits_for_the_only_worker() {
     assert_eq!(tally(&cluster.hear(visitors)), BTreeMap::from([("1", 100)]));
     cluster.until_event("exit 1 0 0");
     cluster.finish();
+}
+
+/// Marks the process of this test that has few descriptors.
+const IS_LIMITED: &str = "CLUSTER_TEST_IS_LIMITED";
+
+/// Runs the test of this name in a process with a low limit of descriptors.
+fn with_few_descriptors(name: &str, test: fn()) {
+    if std::env::var_os(IS_LIMITED).is_some() {
+        return test();
+    }
+    let tests = std::env::current_exe().expect("this test");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 300; exec \"$0\" \"$1\""]).arg(tests).arg(name).env(IS_LIMITED, "1");
+    assert!(limited.status().expect("sh").success());
+}
+
+fn waits_for_descriptors() {
+    with_few_descriptors(
+        "what_waits_in_the_kernel_is_served_although_the_primary_has_few_descriptors",
+        || {
+            let cluster = Cluster::new("obedient", &[]);
+            let worker = cluster.fork_told_to_listen(1).remove(0);
+            let visitors = cluster.visitors(100);
+            let mut fillers: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+            // A few more each time that the worker has taken some.
+            fillers.truncate(fillers.len() - 10);
+            worker.disconnect();
+            assert_eq!(tally(&cluster.hear(visitors)), BTreeMap::from([("1", 100)]));
+            cluster.until_event("exit 1 0 0");
+            drop(fillers);
+            cluster.finish();
+        },
+    );
 }
 
 /// Workers that begin to leave by themselves, and connections made before that. The primary knows of neither yet.

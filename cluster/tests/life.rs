@@ -34,6 +34,7 @@ fn main() {
         ("a_worker_that_sends_garbage_is_killed_and_reported", garbage),
         ("a_worker_that_kills_itself_ends_at_once_and_well", kills_itself),
         ("what_silent_workers_write_reaches_the_primary_to_the_last_word", silent),
+        ("what_keeps_primary_and_workers_alive_are_lines_of_the_program", why_alive),
         ("a_lost_primary_ends_its_workers", lost_primary),
         (
             "a_worker_that_stands_still_keeps_no_shared_port_of_a_lost_primary",
@@ -401,4 +402,33 @@ fn dropped_loop() {
     cluster.abandon();
     // Ends with the worker, which has the other end.
     assert_eq!(read_all(ours), "");
+}
+
+/// Holds that so many handles keep a loop alive, all of which were made for lines of this program.
+fn are_of_program(why: &str, count: usize) {
+    // Others are requests and results, which have no place.
+    let handles = why.lines().filter(|line| !line.starts_with(|first: char| first.is_ascii_digit()));
+    let is_own = |line: &str| line.contains(", made at cluster/tests/") || !cfg!(debug_assertions);
+    assert!(handles.clone().all(is_own) && handles.count() == count, "{why}");
+}
+
+fn why_alive() {
+    for policy in policies() {
+        let cluster = Cluster::with(role("obedient", &[]).policy(policy));
+        let worker = cluster.fork_told_to_listen(1).remove(0);
+        let event_loop = cluster.primary.environment().loop_handle().clone();
+        // The process, the channel, and the listening socket where the primary accepts.
+        let of_primary = if event_loop.why_alive().contains("listens on") { 3 } else { 2 };
+        are_of_program(&event_loop.why_alive(), of_primary);
+        worker.send(b"why").expect("a channel");
+        let asked = |event: &Event| match event {
+            Event::Message(_, data, _) => String::from_utf8(data.clone()).ok(),
+            _ => None,
+        };
+        let told = || cluster.events().iter().filter_map(asked).find(|text| text.contains("pipe"));
+        cluster.until(|| told().is_some());
+        // Its channel, and its listening handle.
+        are_of_program(&told().unwrap_or_default(), 2);
+        cluster.finish();
+    }
 }

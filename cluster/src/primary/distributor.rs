@@ -19,7 +19,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use uv_core::failure::Failure;
 use uv_core::upcall::AcceptUpcall;
-use uv_core::{Result, Stream};
+use uv_core::{Error, Result, Stream};
 
 /// Connections accepted per turn of the loop. They travel together, and more would delay timers and the answers of other
 /// workers.
@@ -38,6 +38,8 @@ pub(super) struct Distributor {
     returned: RefCell<VecDeque<Connection>>,
     /// Its memory is kept from turn to turn.
     candidates: Cell<Vec<Candidate>>,
+    /// The system has lacked memory or descriptors when connections were dealt out, and the listener stands still.
+    is_short: Cell<bool>,
 }
 
 impl Distributor {
@@ -59,6 +61,7 @@ impl Distributor {
             accepted: Cell::new(0),
             returned: RefCell::default(),
             candidates: Cell::default(),
+            is_short: Cell::new(false),
         });
         distributor.policy.set(policy);
         distributor.stream().set_accept_batch(ACCEPT_BATCH);
@@ -155,28 +158,48 @@ impl Distributor {
     /// Deals out, in turn, all connections that wait here and in the kernel: the socket is about to close, which would
     /// reset them. The policy is not asked, since the program's call is still running. The connections go to the members that
     /// suit, or to all if none does; of these to the members that are able to take them, or to all if none is.
-    pub(super) fn deal_out(&self, suits: impl Fn(&Member) -> bool) {
+    ///
+    /// Returns `false` if the system lacks what it takes to accept the next one. Then the caller tries again, or gives up by
+    /// [`accept_again`](Self::accept_again): until then the listener accepts nothing, since without descriptors it would close
+    /// them unserved.
+    #[must_use]
+    pub(super) fn deal_out(&self, suits: impl Fn(&Member) -> bool) -> bool {
         let takers = preferred(preferred(self.members.all(), suits), Member::is_able);
         let limit = self.returned.borrow().len() + self.queue as usize;
         for member in takers.iter().cycle().take(limit) {
             let returned = self.returned.borrow_mut().pop_front();
-            let Some(connection) = returned.or_else(|| self.accept_next()) else { return };
+            let connection = match returned {
+                Some(returned) => returned,
+                None => match self.stream().try_accept_fd() {
+                    Ok(fd) => self.numbered(fd),
+                    Err(error) if error.failure() == Failure::Waiting => return true,
+                    Err(error) => return !self.waits_after(&error),
+                },
+            };
             member.worker.hand(self.id, connection);
         }
+        true
     }
 
-    /// Accepts a connection that was not announced yet.
-    fn accept_next(&self) -> Option<Connection> {
-        match self.stream().try_accept_fd() {
-            Ok(fd) => Some(self.numbered(fd)),
-            Err(error) => {
-                if error.failure() != Failure::Waiting {
-                    #[cfg(upcall_faults)]
-                    uv_core::faults::reached(uv_core::faults::Branch::DealFails);
-                    log::warn!(target: "cluster", "{error}");
-                }
-                None
-            }
+    /// Returns whether connections may be accepted later, after such an error.
+    fn waits_after(&self, error: &Error) -> bool {
+        #[cfg(upcall_faults)]
+        uv_core::faults::reached(uv_core::faults::Branch::DealFails);
+        if error.failure() == Failure::Ours {
+            log::error!(target: "cluster", "{error}");
+            return false;
+        }
+        if !self.is_short.replace(true) {
+            log::warn!(target: "cluster", "{error}: tried again");
+            self.stream().set_accepting(false);
+        }
+        true
+    }
+
+    /// Accepts as usual after a shortage.
+    pub(super) fn accept_again(&self) {
+        if self.is_short.take() {
+            self.stream().set_accepting(true);
         }
     }
 

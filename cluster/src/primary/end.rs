@@ -1,6 +1,7 @@
 //! The primary's end of a channel: what follows from a worker's messages. Mirrors `onmessage` in Node's
 //! `lib/internal/cluster/primary.js`.
 
+use super::draining::What;
 use super::worker::WorkerHandleInner;
 use super::{PrimaryInner, WorkerHandle};
 use crate::channel::OnChannel;
@@ -42,6 +43,7 @@ impl PrimaryEnd {
             return worker.refuse(id, &uv_core::Error::new("bind", Errno::EACCES).on(&address));
         }
         let settings = primary.settings().clone();
+        let _place = worker.place().mark();
         match primary.sockets.get(&settings, worker, index, query) {
             Ok(socket) => {
                 let (reply, fds) = socket.reply(query);
@@ -76,14 +78,6 @@ impl PrimaryEnd {
         self.primary.sockets.distribute();
     }
 
-    fn drain(&self, socket: SocketId) {
-        let (primary, worker) = (&self.primary, &self.worker);
-        primary.sockets.drain(worker.id, socket);
-        primary.close_or_keep(worker);
-        worker.send_connections(primary.env.loop_handle().now());
-        worker.answer(&Message::Drained { socket }, Vec::new());
-    }
-
     fn leaving(&self) {
         let (primary, worker) = (&self.primary, &self.worker);
         worker.exited_after_disconnect.set(Some(true));
@@ -116,7 +110,7 @@ impl OnChannel for PrimaryEnd {
             Message::Listening { socket } => self.listening(socket),
             Message::Taken { batch, refused } => return self.acknowledged(batch, refused),
             Message::Room { socket } => self.has_room(socket),
-            Message::Drain { socket } => self.drain(socket),
+            Message::Drain { socket } => primary.drain(worker, What::Socket(socket)),
             Message::Close { socket } => {
                 primary.sockets.leave(worker.id, socket);
                 primary.close_or_keep(worker);

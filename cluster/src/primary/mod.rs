@@ -1,6 +1,7 @@
 //! The primary: it forks workers and knows them. Mirrors Node's `lib/internal/cluster/primary.js`.
 
 mod distributor;
+mod draining;
 mod end;
 mod members;
 mod output;
@@ -19,8 +20,9 @@ use crate::channel::ids::WorkerId;
 use crate::upcall::PrimaryHandler;
 use crate::{Error, LAYER, Result, Settings};
 use async_wrap::layer::trace::Facts;
-use async_wrap::layer::{HandlerCell, OnDrop};
+use async_wrap::layer::{HandlerCell, OnDrop, Place};
 use async_wrap::{AsyncContext, Environment, Provider};
+use draining::Draining;
 use end::PrimaryEnd;
 use output::Pipes;
 use sockets::SocketTable;
@@ -84,6 +86,7 @@ struct PrimaryInner {
     last_worker: Cell<WorkerId>,
     sockets: SocketTable,
     supervisor: Supervisor,
+    draining: Draining,
     disconnecting: Cell<bool>,
 }
 
@@ -100,6 +103,7 @@ impl Primary {
             last_worker: Cell::new(WorkerId(0)),
             sockets: SocketTable::new(env.loop_handle()),
             supervisor: Supervisor::default(),
+            draining: Draining::default(),
             disconnecting: Cell::new(false),
         };
         primary.handler.set(Box::new(handler));
@@ -129,6 +133,7 @@ impl Primary {
     /// # Errors
     /// The system's refusal: no such program, no permission, too many processes, no room for the channel's descriptor.
     /// `Invitation` in a process that was itself forked as a worker and has not become one.
+    #[track_caller]
     pub fn fork(&self) -> Result<WorkerHandle> {
         self.fork_with(Vec::<(OsString, OsString)>::new())
     }
@@ -137,6 +142,7 @@ impl Primary {
     ///
     /// # Errors
     /// As for [`fork`](Self::fork).
+    #[track_caller]
     pub fn fork_with(
         &self,
         env: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
@@ -177,7 +183,9 @@ impl Primary {
 
 impl PrimaryInner {
     /// Starts a worker whose predecessors died early, so many in a row.
+    #[track_caller]
     fn fork(self: &Rc<Self>, env: Vec<(OsString, OsString)>, early_deaths: u32) -> Result<WorkerHandle> {
+        let _place = Place::caller().mark();
         let worker = WorkerHandle(self.start_worker(env, early_deaths)?);
         let (primary, forked) = (Rc::clone(self), worker.clone());
         self.env.next_tick(move || primary.handler.call(|handler| handler.on_fork(&forked)));

@@ -135,36 +135,35 @@ impl SocketTable {
     }
 
     /// Prepares all sockets for their close: no further connection begins, and those that wait are dealt out. Workers that
-    /// share a socket take them before they close.
+    /// share a socket take them before they close. What cannot be accepted now is left to the last worker.
     pub(super) fn deal_out(&self) {
         for socket in self.open.borrow().iter() {
             socket.stop_handshakes();
-            socket.deal_out(|member| member.listens.get());
+            let _ = socket.deal_out(|member| member.listens.get());
         }
     }
 
-    /// A server of `worker` is about to close: gives it the connections that wait, unless others listen. It gets no more.
-    pub(super) fn drain(&self, worker: WorkerId, socket: SocketId) {
-        if let Some(socket) = self.find(socket) {
-            socket.drain(worker);
-        }
+    /// A server of `worker` is about to close: gives it the connections that wait, unless others listen. Returns whether it
+    /// gets no more; otherwise the system lacks what it takes to accept them, and this is not the last try.
+    pub(super) fn drain(&self, worker: WorkerId, socket: SocketId, is_last: bool) -> bool {
+        self.find(socket).is_none_or(|socket| socket.drain(worker, is_last))
     }
 
     /// All servers of `worker` are about to close: see [`drain`](Self::drain).
-    pub(super) fn drain_all(&self, worker: WorkerId) {
-        self.open.borrow().iter().for_each(|socket| socket.drain(worker));
+    pub(super) fn drain_all(&self, worker: WorkerId, is_last: bool) -> bool {
+        self.open.borrow().iter().fold(true, |are_over, socket| socket.drain(worker, is_last) && are_over)
     }
 
     /// A server of `worker` no longer listens.
     pub(super) fn leave(&self, worker: WorkerId, socket: SocketId) {
         if let Some(socket) = self.find(socket) {
-            socket.members.remove(worker);
+            socket.remove(worker);
         }
     }
 
     /// No server of `worker` listens any longer.
     pub(super) fn leave_all(&self, worker: WorkerId) {
-        self.open.borrow().iter().for_each(|socket| socket.members.remove(worker));
+        self.open.borrow().iter().for_each(|socket| socket.remove(worker));
     }
 
     /// Closes the sockets that have no members and are not kept.
@@ -249,6 +248,7 @@ impl ListenSocket {
         let _ = self.bound().stream().resume_handshakes();
         if let Some(distributor) = self.distributor() {
             distributor.set_referenced(true);
+            distributor.accept_again();
             distributor.distribute();
         }
     }
@@ -269,19 +269,26 @@ impl ListenSocket {
         }
     }
 
-    fn deal_out(&self, suits: impl Fn(&Member) -> bool) {
-        if let Some(distributor) = self.distributor() {
-            distributor.deal_out(suits);
-        }
+    fn deal_out(&self, suits: impl Fn(&Member) -> bool) -> bool {
+        self.distributor().is_none_or(|distributor| distributor.deal_out(suits))
     }
 
     /// A worker that has only asked for the socket may end before it listens, so it does not count among the others.
-    fn drain(&self, worker: WorkerId) {
+    fn drain(&self, worker: WorkerId, is_last: bool) -> bool {
         let has_others = self.members.any(|member| member.listens.get() && member.worker.id != worker);
-        if self.members.has(worker) && !has_others {
-            self.deal_out(|member| member.worker.id == worker);
+        let takes_rest = self.members.has(worker) && !has_others;
+        let is_over = !takes_rest || self.deal_out(|member| member.worker.id == worker) || is_last;
+        if is_over {
+            self.remove(worker);
         }
+        is_over
+    }
+
+    fn remove(&self, worker: WorkerId) {
         self.members.remove(worker);
+        if let Some(distributor) = self.distributor() {
+            distributor.accept_again();
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use super::PrimaryInner;
 use super::worker::WorkerHandleInner;
 use async_wrap::Timeout;
+use async_wrap::layer::Place;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -91,6 +92,7 @@ impl Supervisor {
         if !worker.is_leaving() && !primary.disconnecting.get() {
             let is_long_lived = primary.env.loop_handle().now() >= worker.forked_at + backoff.long_lived;
             let early_deaths = if is_long_lived { 0 } else { worker.early_deaths.saturating_add(1) };
+            let _place = worker.place().mark();
             self.fork_later(primary, backoff, worker.env.clone(), early_deaths);
         }
     }
@@ -102,13 +104,18 @@ impl Supervisor {
         variables: Vec<(OsString, OsString)>,
         early_deaths: u32,
     ) {
-        let owner = Rc::clone(primary);
+        let (owner, place) = (Rc::clone(primary), Place::marked());
         let timeout = primary.env.set_timeout(backoff.delay(early_deaths), move || {
             if owner.disconnecting.get() {
                 return;
             }
-            if let Err(error) = owner.fork(variables.clone(), early_deaths) {
+            let forked = {
+                let _place = place.mark();
+                owner.fork(variables.clone(), early_deaths)
+            };
+            if let Err(error) = forked {
                 owner.report_error(error);
+                let _place = place.mark();
                 owner.supervisor.fork_later(&owner, backoff, variables, early_deaths.saturating_add(1));
             }
         });

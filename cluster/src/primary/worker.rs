@@ -1,6 +1,7 @@
 //! A worker as its primary sees it. Mirrors `cluster.Worker` in the primary, Node's `lib/internal/cluster/worker.js` and
 //! `primary.js`.
 
+use super::draining::What;
 use super::window::{Acknowledged, Window};
 use super::{Primary, PrimaryInner};
 use crate::channel::ids::{BatchId, QueryId, SocketId, WorkerId};
@@ -8,6 +9,7 @@ use crate::channel::message::{Message, Reply};
 use crate::channel::{Channel, Fds};
 use crate::scheduling::Candidate;
 use crate::{Error, ProtocolError, Result};
+use async_wrap::layer::Place;
 use async_wrap::{AsyncContext, Timeout};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::OsString;
@@ -246,6 +248,11 @@ impl WorkerHandleInner {
         }
     }
 
+    /// The place in the program's sources where the worker was forked.
+    pub(super) fn place(&self) -> Place {
+        self.process.get().map_or_else(Place::marked, |process| Place::of(process))
+    }
+
     pub(super) fn kill(&self, signum: i32) -> Result<()> {
         match self.process.get() {
             Some(process) => Ok(process.kill(signum)?),
@@ -266,22 +273,15 @@ impl WorkerHandleInner {
         !self.is_online.replace(true)
     }
 
-    fn disconnect(&self) {
+    fn disconnect(self: &Rc<Self>) {
         if self.is_connected() && !self.is_leaving() {
             self.exited_after_disconnect.set(Some(true));
-            let primary = self.primary.upgrade();
-            if let Some(primary) = &primary {
-                primary.sockets.drain_all(self.id);
-            }
-            // Connections that it was handed go first, since `Leave` closes its servers.
-            let now = primary.as_ref().map_or(Duration::ZERO, |primary| primary.env.loop_handle().now());
-            self.send_connections(now);
-            self.channel.tell(&Message::Leave);
-            if let Some(primary) = primary {
-                primary.sockets.close_deserted();
-                // Connections that it gives back from now on go to the others. Distributed from the loop, since a policy
-                // is never called from within a method of the program.
-                self.request_distribution();
+            match self.primary.upgrade() {
+                Some(primary) => primary.drain(self, What::All),
+                None => {
+                    self.send_connections(Duration::ZERO);
+                    self.channel.tell(&Message::Leave);
+                }
             }
         }
     }

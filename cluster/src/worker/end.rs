@@ -21,6 +21,7 @@ impl WorkerEnd {
     fn answered(&self, id: QueryId, reply: Reply, fd: Option<OwnedFd>) -> Result<(), ProtocolError> {
         let worker = &self.0;
         let question = worker.table.take_question(id).ok_or(ProtocolError::Unexpected)?;
+        let mark = question.place.mark();
         let handle: net::Result<Box<dyn ListenHandle>> = match (reply, fd) {
             (Reply::Distributed { socket, address, prepared }, None) => {
                 let handle = FauxHandle::new(worker, socket, address, prepared);
@@ -36,6 +37,8 @@ impl WorkerEnd {
             }
             _ => return Err(ProtocolError::Descriptors),
         };
+        // The program is not called within it.
+        drop(mark);
         worker.env.make_callback(worker.context, || (question.reply)(handle));
         Ok(())
     }

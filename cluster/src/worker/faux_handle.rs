@@ -5,7 +5,7 @@ use super::WorkerInner;
 use crate::LAYER;
 use crate::channel::ids::SocketId;
 use crate::channel::message::Message;
-use async_wrap::layer::HandlerCell;
+use async_wrap::layer::{HandlerCell, Place};
 use async_wrap::{AsyncContext, AsyncId, AsyncStream, Environment, Provider};
 use net::source::{Acceptor, ListenHandle, ListenQueue};
 use net::{Address, Result};
@@ -36,6 +36,8 @@ pub(super) struct FauxInner {
     id: SocketId,
     is_tcp: bool,
     context: AsyncContext,
+    /// Where the program listens.
+    place: Place,
     acceptor: HandlerCell<Acceptor>,
     /// Reservations that exist.
     reserved: Cell<usize>,
@@ -53,6 +55,7 @@ impl FauxHandle {
             id,
             is_tcp,
             context: worker.env.new_context(provider),
+            place: Place::marked(),
             acceptor: HandlerCell::empty(),
             reserved: Cell::new(0),
             refused: Cell::new(false),
@@ -203,7 +206,9 @@ impl FauxInner {
             // Closed, since it was refused or the server is closed.
             return;
         }
+        let mark = self.place.mark();
         let stream = StreamWrap::from_passed(env.loop_handle(), fd, self.is_tcp);
+        drop(mark);
         let provider = if self.is_tcp { Provider::TcpWrap } else { Provider::PipeWrap };
         let stream = AsyncStream::with_trigger(env, stream, provider, self.context.async_id());
         env.make_callback(self.context, || {

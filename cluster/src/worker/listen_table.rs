@@ -4,6 +4,7 @@
 use super::faux_handle::FauxInner;
 use crate::channel::ids::{QueryId, SocketId};
 use crate::channel::message::Key;
+use async_wrap::layer::Place;
 use async_wrap::{AsyncContext, Environment};
 use net::Server;
 use net::source::{ListenReply, ListenTarget};
@@ -33,6 +34,8 @@ pub(super) struct Question {
     id: QueryId,
     pub(super) key: Key,
     pub(super) reply: ListenReply,
+    /// Where the program listens.
+    pub(super) place: Place,
 }
 
 impl ListenTable {
@@ -59,7 +62,7 @@ impl ListenTable {
     pub(super) fn ask(&self, key: Key, reply: ListenReply) -> QueryId {
         let id = QueryId(self.last_question.get().0.wrapping_add(1));
         self.last_question.set(id);
-        self.asked.borrow_mut().push(Question { id, key, reply });
+        self.asked.borrow_mut().push(Question { id, key, reply, place: Place::marked() });
         id
     }
 

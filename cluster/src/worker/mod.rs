@@ -13,8 +13,8 @@ use crate::channel::ids::WorkerId;
 use crate::channel::message::{Message, WORKER_FDS};
 use crate::upcall::WorkerHandler;
 use crate::{Error, LAYER, Result};
-use async_wrap::layer::HandlerCell;
 use async_wrap::layer::trace::Facts;
+use async_wrap::layer::{HandlerCell, Place};
 use async_wrap::{AsyncContext, Environment, Provider};
 use delivery::Delivery;
 use end::WorkerEnd;
@@ -94,8 +94,10 @@ impl Worker {
     /// `Invitation` if a primary forked this process and it cannot become a worker, for want of descriptors for example;
     /// `Version` if the primary speaks another version of the protocol; the system's refusal. The program should end
     /// then.
+    #[track_caller]
     pub fn from_env(env: &Environment) -> Result<Option<Self>> {
         let Some((id, fd)) = accept_invitation()? else { return Ok(None) };
+        let _place = Place::caller().mark();
         let mut worker = None;
         let context = env.new_context(Provider::PipeWrap);
         let _channel = Channel::new(env.loop_handle(), |channel| {

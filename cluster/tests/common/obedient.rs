@@ -128,6 +128,7 @@ impl WorkerHandler for Obedient {
                 println!("{rest}");
                 eprintln!("not {rest}");
             }
+            "why" => drop(worker.send(worker.environment().loop_handle().why_alive().as_bytes())),
             "exit" => std::process::exit(rest.parse().expect("a code")),
             _ => drop(worker.send_fds(data, fds).expect("the primary is there")),
         }

@@ -9,6 +9,7 @@ use ::net::upcall::{ServerHandler, SocketHandler};
 use ::net::{Address, ListenOptions, ListenPhase, Server, ServerOptions, Socket};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -127,10 +128,14 @@ impl ServerHandler for Greeter {
     }
 }
 
-/// Stops listening once the primary is lost.
+/// Stops listening once the primary is lost, and leaves when it gets a message.
 struct Leaves(Server);
 
 impl WorkerHandler for Leaves {
+    fn on_message(&mut self, worker: &Worker, _: &[u8], _: Vec<OwnedFd>) {
+        worker.disconnect();
+    }
+
     fn on_disconnect(&mut self, _: &Worker, _: bool) {
         // Fails if it does not listen.
         let _ = self.0.close();
@@ -278,6 +283,31 @@ fn serve_all(world: &World, site: &Site) -> Result<(), String> {
         })?;
         let (greeted, all) = (site.greeted(world)?, site.peers.borrow().len());
         if (greeted < all || site.served.count() != all) && !world.has_met(is_fatal) {
+            return Err(format!("{greeted} of {all} connections were greeted"));
+        }
+    }
+    site.end(world)
+}
+
+/// All workers leave, one way or another. What waits in the kernel is served first, however short memory is meanwhile.
+pub(crate) fn leaves(world: &World) -> Result<(), String> {
+    let settings = |settings: Settings| settings.policy(Policy::round_robin());
+    let Some(site) = site(world, settings) else { return Ok(()) };
+    if site.until_listening(world)? {
+        site.connect(world, 1 + world.choose(200));
+        world.run_for(Duration::from_micros(world.choose(1_000)))?;
+        match world.choose(3) {
+            0 => site.primary.disconnect(),
+            1 => site.primary.workers().iter().for_each(WorkerHandle::disconnect),
+            // A worker that cannot be told stays, and serves.
+            _ => site.primary.workers().iter().for_each(|worker| drop(worker.send(b"leave"))),
+        }
+        let has_ended = || site.peers.borrow().iter().all(Peer::is_ended);
+        // Without poll(2) an EAGAIN of accept4(2) is the end of the queue.
+        let may_lose = |fault: &Fault| is_fatal(fault) || fault.call == "poll(2)";
+        world.run_until(|| has_ended() || world.has_met(may_lose))?;
+        let (greeted, all) = (site.greeted(world)?, site.peers.borrow().len());
+        if (greeted < all || site.served.count() != all) && !world.has_met(may_lose) {
             return Err(format!("{greeted} of {all} connections were greeted"));
         }
     }

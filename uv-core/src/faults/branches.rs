@@ -156,6 +156,7 @@ pub enum Branch {
     ChannelFails,
     WorkerMissing,
     DealFails,
+    DealWaits,
     SharedSocketLost,
     ConnectionsLost,
     PortUnchecked,
@@ -331,6 +332,10 @@ impl Branch {
         (
             Self::DealFails,
             "cluster: an error of accept4(2) other than EAGAIN while connections are dealt out",
+        ),
+        (
+            Self::DealWaits,
+            "cluster: the last worker of a socket gets its connections once a shortage is over",
         ),
         (Self::SharedSocketLost, "cluster: a worker had no room for the descriptor of a shared socket"),
         (Self::ConnectionsLost, "cluster: a worker had no room for the descriptors of connections"),

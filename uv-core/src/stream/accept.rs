@@ -202,6 +202,10 @@ impl StreamInner {
                         crate::faults::reached(crate::faults::Branch::AcceptSkips);
                         refused = errno;
                     }
+                    // As in a drain: who accepts unasked is about to close, and waits for no event.
+                    Failure::Waiting if self.listening().is_some_and(|listener| listener.has_more(fd)) => {
+                        refused = errno;
+                    }
                     _ => {
                         #[cfg(upcall_faults)]
                         crate::faults::reached(crate::faults::Branch::AcceptFails);
