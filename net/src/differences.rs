@@ -7,6 +7,9 @@
 //!   without a handler is not read, and is destroyed with its last handle.
 //! - A paused socket reports a reset by its peer, and a FIN behind unread input
 //!   ([`SocketHandler::on_unread_end`](crate::upcall::SocketHandler::on_unread_end)).
+//! - A socket is read by the loop until [`Socket::set_pulled`](crate::Socket::set_pulled); in Node a listener of 'readable'
+//!   changes it. [`Socket::try_read`](crate::Socket::try_read) reads from the kernel into the program's own buffer, where
+//!   `socket.read()` takes from the stream's buffer, and it alone tells the end.
 //! - [`Linger`](crate::Linger) waits for the peer's acknowledgement before a close, so that a reset does not cut data that
 //!   the peer has not read.
 //! - A high-water mark and a keepalive time of zero are refused. A mark of 1 does what Node's mark of 0 does.

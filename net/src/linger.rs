@@ -7,7 +7,7 @@
 //! bounds, because a peer may do neither.
 
 use crate::Socket;
-use crate::state::{PAUSED, SocketInner};
+use crate::state::{PAUSED, PULLED, SocketInner};
 use async_wrap::{Heard, Timeout};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -128,6 +128,9 @@ impl Lingering {
         cold.with(|cold| cold.lingering = Some(Box::new(Self { linger, timer })));
         // Reads on, to see the peer's FIN, and because unread input would turn the close into a reset.
         socket.0.clear(PAUSED);
+        if socket.0.take(PULLED) {
+            socket.0.stream.read_stop();
+        }
         socket.read_unless_paused();
     }
 

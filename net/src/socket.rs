@@ -13,7 +13,6 @@ use crate::timeout::IdleTimeout;
 use crate::tower::{Discard, SocketTower};
 use crate::upcall::SocketHandler;
 use crate::uv_core;
-use crate::uv_core::Errno;
 use crate::{Address, Error, ErrorCode, LAYER, Result, ServerOptions};
 use async_wrap::layer::trace::Facts;
 use async_wrap::tcp_wrap::Written;
@@ -104,51 +103,6 @@ impl Socket {
     /// Releases the socket from its handler, with its pending notification. The handler stays until another is set.
     pub fn release(&self) {
         self.0.clear(HAS_HANDLER | NOTIFIED);
-    }
-
-    pub(crate) fn read_unless_paused(&self) {
-        if self.0.has(DESTROYED | CONNECTING | PEER_ENDED) {
-            return;
-        }
-        if self.0.has(PAUSED) {
-            // Makes an unread stream watch for a reset.
-            self.0.stream.read_stop();
-        } else {
-            match self.0.stream.read_start() {
-                Ok(()) => {}
-                Err(error) if error.errno() == Errno::EALREADY => {}
-                // As in Node (`tryReadStart`), a socket that cannot be read is destroyed.
-                Err(error) => {
-                    #[cfg(upcall_faults)]
-                    uv_core::faults::reached(uv_core::faults::Branch::SocketUnread);
-                    self.destroy_with(error.into());
-                }
-            }
-        }
-    }
-
-    /// Stops reading: further input stays in the kernel. `on_unread_end` reports the peer's FIN; a reset destroys the
-    /// socket and loses the unread input. Idempotent.
-    pub fn pause(&self) {
-        let _down = LAYER.down("Socket::pause", || self.facts());
-        self.0.set(PAUSED);
-        self.0.stream.read_stop();
-    }
-
-    /// Reads again after `pause`. Idempotent.
-    pub fn resume(&self) {
-        let _down = LAYER.down("Socket::resume", || self.facts());
-        self.0.clear(PAUSED);
-        // A held socket is read once it has a handler, which would miss what was read before.
-        if !self.0.has(AWAITS_HANDLER) {
-            self.read_unless_paused();
-        }
-    }
-
-    /// Whether the socket is paused.
-    #[must_use]
-    pub fn is_paused(&self) -> bool {
-        self.0.has(PAUSED)
     }
 
     /// Writes `data`: the kernel takes what fits now, and a copy of the rest is queued. Returns `false` if the

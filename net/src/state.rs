@@ -102,6 +102,9 @@ pub(crate) const CONNECT_NEWS: SocketFlags = Flags::bit(20);
 /// An abort may end the socket.
 pub(crate) const ABORTABLE: SocketFlags = Flags::bit(21);
 
+/// The program pulls: the loop reads nothing.
+pub(crate) const PULLED: SocketFlags = Flags::bit(22);
+
 /// A pending call of the handler, made by an `on_notify` of the stream.
 pub(crate) enum Due {
     Finish,

@@ -3,10 +3,7 @@
 
 use crate::listening::Listening;
 use crate::names::Connecting;
-use crate::state::{
-    CONNECTING, DESTROY_SOON, DESTROYED, Due, ENDED, ENDED_BY_PEER, FINISHED, HAD_ERROR, HALF_OPEN,
-    PEER_ENDED, TIMED,
-};
+use crate::state::{CONNECTING, DESTROY_SOON, DESTROYED, Due, ENDED, FINISHED, HAD_ERROR, PEER_ENDED, TIMED};
 use crate::upcall::SocketHandler;
 use crate::uv_core::{Error, Result};
 use crate::{LAYER, Socket};
@@ -56,15 +53,6 @@ pub(crate) fn up(socket: &Socket, name: &'static str, call: impl FnOnce()) {
     call();
 }
 
-/// After the peer's FIN: as in Node this side ends too, unless half-open connections are allowed.
-fn follow_end(socket: &Socket) {
-    if !socket.0.has(HALF_OPEN | ENDED) {
-        socket.0.set(ENDED_BY_PEER);
-        socket.end();
-    }
-    socket.destroy_if_done();
-}
-
 impl<H: SocketHandler> OnStream for SocketTower<H> {
     fn on_read(&mut self, _: &AsyncStream, data: &[u8]) {
         if self.socket.0.has(TIMED | DESTROY_SOON) && !self.note_read() {
@@ -82,7 +70,7 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
             return socket.destroy();
         }
         // Also if the handler panics: a panic must not leave the connection open.
-        let _then = OnDrop::new(|| follow_end(socket));
+        let _then = OnDrop::new(|| socket.follow_end());
         up(socket, "SocketHandler::on_end", || handler.on_end(socket));
     }
 
@@ -92,6 +80,11 @@ impl<H: SocketHandler> OnStream for SocketTower<H> {
             return self.socket.destroy();
         }
         self.socket.destroy_with(error.into());
+    }
+
+    fn on_readable(&mut self, _: &AsyncStream) {
+        let Self { socket, handler, .. } = self;
+        up(socket, "SocketHandler::on_readable", || handler.on_readable(socket));
     }
 
     fn on_unread_end(&mut self, _: &AsyncStream) {

@@ -47,6 +47,12 @@ pub trait SocketHandler {
     /// Bytes arrived ('data'). `data` is valid only during the call.
     fn on_data(&mut self, socket: &Socket, data: &[u8]);
 
+    /// There is input, the end or a failure, which [`Socket::try_read`] gets, on a socket that is pulled ('readable'): see
+    /// [`Socket::set_pulled`]. Called once in each turn of the loop as long as there is.
+    fn on_readable(&mut self, socket: &Socket) {
+        let _ = socket;
+    }
+
     /// The look-up of a host's name has ended ('lookup'): with the addresses, or with an error, which destroys the socket.
     fn on_lookup(&mut self, socket: &Socket, host: &str, found: Result<&[SocketAddr], &Error>) {
         let _ = (socket, host, found);

@@ -46,6 +46,7 @@ pub const REGRESSIONS: &[(&str, u64, &str)] = &[
 pub const ALL: &[Scenario] = &[
     Scenario { name: "cluster/hand-off", run: cluster::hand_off },
     Scenario { name: "cluster/limits", run: cluster::limits },
+    Scenario { name: "cluster/leaves", run: cluster::leaves },
     Scenario { name: "cluster/stopped", run: cluster::stopped },
     Scenario { name: "cluster/deaths", run: cluster::deaths },
     Scenario { name: "cluster/primary-lost", run: cluster::primary_lost },
@@ -79,6 +80,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "net/gates-unix", run: net::gates::unix },
     Scenario { name: "net/gates-tcp", run: net::gates::tcp },
     Scenario { name: "net/names", run: net::names::names },
+    Scenario { name: "net/pulls", run: net::pulls::pulls },
     Scenario { name: "net/unusual", run: net::unusual::unusual },
     Scenario { name: "net/datagrams", run: net::datagrams::datagrams },
     Scenario { name: "http/conversations", run: http::conversations },

@@ -88,7 +88,10 @@ impl StreamInner {
             let watched = self.watch();
             #[cfg(upcall_faults)]
             crate::faults::reached_if(crate::faults::Branch::UnreadUnwatched, &watched);
-            let _ = watched;
+            if watched.is_ok() {
+                // Registering reports the input that is there, if there is any.
+                self.ready.clear(Readiness::READABLE);
+            }
         }
     }
 

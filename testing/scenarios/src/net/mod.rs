@@ -6,6 +6,7 @@ mod echo;
 pub(crate) mod gates;
 mod hooks;
 pub(crate) mod names;
+pub(crate) mod pulls;
 mod side;
 pub(crate) mod sockets;
 pub(crate) mod unusual;
