@@ -116,6 +116,11 @@ fn a_run_with_nothing_alive_returns_at_once_and_looks_at_the_clock() {
     let before = event_loop.now();
     assert_eq!(event_loop.run(RunMode::Default), Ok(false));
     assert!(event_loop.now() > before);
+    // Nothing but these runs looks at the clock.
+    let start = event_loop.now();
+    while event_loop.now() - start < 5 * MS {
+        assert_eq!(event_loop.run(RunMode::NoWait), Ok(false));
+    }
     event_loop.finish();
 }
 
@@ -140,6 +145,18 @@ fn a_loop_is_busy_until_every_close_was_reported_and_says_with_what() {
         (error.op(), error.errno(), error.target()),
         ("loop_close", Errno::EBUSY, Some("[R--] timer"))
     );
+    let fired = Cell::new(0);
+    timer
+        .start(MS, MS, move |timer: &Timer| {
+            fired.set(fired.get() + 1);
+            if fired.get() == 3 {
+                timer.loop_handle().stop();
+            }
+        })
+        .expect("start");
+    assert_eq!(errno(event_loop.close()), Errno::EBUSY);
+    assert_eq!(event_loop.run(RunMode::Default), Ok(true));
+    assert_eq!(errno(event_loop.close()), Errno::EBUSY, "it goes on");
     timer.close();
     assert_eq!(errno(event_loop.close()), Errno::EBUSY);
     event_loop.finish();
@@ -254,10 +271,16 @@ fn once_with_an_idle_watcher_does_not_block_even_if_that_stops() {
     let event_loop = test_loop();
     let idle = Idle::new(&event_loop);
     idle.start(|idle: &Idle| idle.stop()).expect("start");
-    let keep = Async::new(&event_loop, |_: &Async| {});
+    let (check, checks) = (Check::new(&event_loop), Rc::new(Cell::new(0)));
+    let count = Rc::clone(&checks);
+    check.start(move |_: &Check| count.set(count.get() + 1)).expect("start");
     assert_eq!(event_loop.run(RunMode::Once), Ok(true), "and did not block");
-    keep.close();
-    event_loop.close_and_finish();
+    assert_eq!(checks.get(), 1);
+    idle.close();
+    check.close();
+    assert_eq!(event_loop.run(RunMode::Once), Ok(false));
+    assert_eq!(checks.get(), 1, "it is closed");
+    event_loop.finish();
 }
 
 // libuv: run_once

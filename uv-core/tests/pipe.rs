@@ -162,17 +162,22 @@ fn a_connect_closed_at_once_is_cancelled_although_the_server_accepted() {
     let event_loop = test_loop();
     let log = Log::new();
     let path = socket_path();
-    let _server = serve_at(&event_loop, path.path().as_os_str(), |connection| connection.close());
+    let accepted = log.clone();
+    let _server = serve_at(&event_loop, path.path().as_os_str(), move |connection| {
+        accepted.add("accepted");
+        connection.close();
+    });
     for _ in 0..3 {
         let client = Pipe::new(&event_loop);
         client.set_upcall(Tower::new(&log, "client"));
         client.connect(path.path()).expect("connect");
         client.close();
     }
+    event_loop.until(|| log.count("accepted") == 3);
     event_loop.close_and_finish();
     assert_eq!(log.count("client connect ECANCELED"), 3);
     assert_eq!(log.count("client close"), 3);
-    assert_eq!(log.lines().len(), 6);
+    assert_eq!(log.lines().len(), 9);
 }
 
 // libuv: pipe_close_stdout_read_stdin

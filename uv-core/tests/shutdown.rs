@@ -91,6 +91,7 @@ fn a_bound_or_listening_handle_neither_reads_nor_writes() {
         assert_eq!(errno(server.try_write(b"x")), Errno::EPIPE);
         assert_eq!(errno(server.shutdown()), Errno::ENOTCONN);
         assert_eq!(errno(server.read_start()), Errno::ENOTCONN);
+        assert!(!server.is_readable() && !server.is_writable());
         server.listen_with(1, |_, _| {}).expect("listen");
     }
     event_loop.close_and_finish();

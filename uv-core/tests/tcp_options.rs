@@ -5,12 +5,30 @@ mod common;
 use common::*;
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 use uv_core::socket::KeepAlive;
 use uv_core::{BindOptions, Errno, Tcp};
 
-// libuv: tcp_open, tcp_open_twice, tcp_open_bound, tcp_open_connected
+// libuv: tcp_open_twice
+#[test]
+fn a_handle_adopts_one_socket_and_a_second_one_is_closed() {
+    let event_loop = test_loop();
+    let tcp = Tcp::new(&event_loop);
+    let (first, _first_peer) = sockets();
+    let (second, mut second_peer) = sockets();
+    let number = first.as_raw_fd();
+    tcp.open(first.into()).expect("open");
+    assert_eq!(errno(tcp.open(second.into())), Errno::EBUSY);
+    assert_eq!(tcp.fileno(), Ok(number), "the first one stays");
+    assert_eq!(second_peer.read(&mut [0]).expect("the end"), 0, "the second one is closed");
+    // A handle that has its socket from the start adopts none.
+    let early = Tcp::new_v4(&event_loop).expect("a socket");
+    assert_eq!(errno(early.open(sockets().0.into())), Errno::EBUSY);
+    event_loop.close_and_finish();
+}
+
+// libuv: tcp_open, tcp_open_bound, tcp_open_connected
 #[test]
 fn open_adopts_a_fresh_a_bound_a_listening_or_a_connected_socket() {
     let event_loop = test_loop();
@@ -138,7 +156,15 @@ fn keepalive_needs_at_least_a_second_a_probe_and_a_socket() {
     let probe = KeepAlive::after(60 * second);
     assert_eq!(probe, KeepAlive { idle: 60 * second, interval: second, count: 10 });
     assert_eq!(errno(Tcp::new(&event_loop).set_keepalive(Some(probe))), Errno::EBADF);
-    let (tcp, _peer) = connected(&event_loop);
+    let (connection, _peer) = connected(&event_loop);
+    for tcp in [connection, Tcp::new_v4(&event_loop).expect("a socket from the start")] {
+        keepalive_and_nodelay(&tcp, probe);
+    }
+    event_loop.close_and_finish();
+}
+
+fn keepalive_and_nodelay(tcp: &Tcp, probe: KeepAlive) {
+    let second = Duration::from_secs(1);
     for bad in [
         KeepAlive::after(Duration::from_millis(999)),
         KeepAlive { interval: Duration::ZERO, ..probe },
@@ -152,7 +178,6 @@ fn keepalive_needs_at_least_a_second_a_probe_and_a_socket() {
     assert_eq!(tcp.set_keepalive(None), Ok(()));
     assert_eq!(tcp.set_nodelay(true), Ok(()));
     assert_eq!(tcp.set_nodelay(false), Ok(()));
-    event_loop.close_and_finish();
 }
 
 // libuv: socket_buffer_size

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use std::cell::Cell;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,6 +36,34 @@ fn input_is_read_when_it_comes_before_or_after_the_start() {
 }
 
 // libuv: shutdown_eof
+#[test]
+fn behind_a_shutdown_input_and_the_end_still_come_and_nothing_closes_the_stream() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (tcp, mut peer) = reader(&event_loop, &log);
+    tcp.write("Q").expect("write");
+    tcp.shutdown().expect("shutdown");
+    event_loop.until(|| log.has("tcp shutdown ok"));
+    let mut all = Vec::new();
+    peer.read_to_end(&mut all).expect("the peer gets the end");
+    assert_eq!(all, b"Q");
+    assert!(tcp.is_active() && tcp.is_readable() && !tcp.is_writable());
+    peer.write_all(b"Q").expect("write");
+    drop(peer);
+    let (timer, waited) = (Timer::new(&event_loop), log.clone());
+    let later = move |timer: &Timer| {
+        waited.add("later");
+        timer.close();
+    };
+    timer.start(Duration::from_millis(10), Duration::ZERO, later).expect("start");
+    event_loop.until(|| log.has("tcp end") && log.has("later"));
+    assert!(!tcp.is_closing());
+    tcp.close();
+    event_loop.finish();
+    let lines: Vec<_> = log.take().into_iter().filter(|line| line != "later").collect();
+    assert_eq!(lines, ["tcp write ok", "tcp shutdown ok", "tcp read 1", "tcp end", "tcp close"]);
+}
+
 #[test]
 fn the_end_stops_reading_and_neither_closes_nor_stops_writing() {
     let event_loop = test_loop();

@@ -152,6 +152,36 @@ fn a_write_to_a_peer_that_closed_completes_and_then_reading_ends() {
 
 // libuv: tcp_write_ready
 #[test]
+fn an_endless_chain_of_writes_can_be_shut_down_and_arrives_to_its_end() {
+    let event_loop = test_loop();
+    let log = Log::new();
+    let (tcp, peer) = connected(&event_loop);
+    let (reader, count) = (read_all(peer), Rc::new(Cell::new(0)));
+    let (this, writes) = (tcp.clone(), Rc::clone(&count));
+    let tower = Tower::new(&log, "tcp").on_write(move |result| {
+        result.expect("the peer reads");
+        writes.set(writes.get() + 1);
+        if this.is_writable() {
+            this.write("PING").expect("write");
+        }
+    });
+    tcp.set_upcall(tower);
+    tcp.write("PING").expect("write");
+    let (timer, ending) = (Timer::new(&event_loop), tcp.clone());
+    timer
+        .start(Duration::from_millis(5), Duration::ZERO, move |timer: &Timer| {
+            timer.close();
+            ending.shutdown().expect("shutdown");
+        })
+        .expect("start");
+    event_loop.until(|| log.has("tcp shutdown ok"));
+    let sent = reader.join().expect("join").len();
+    assert_eq!((sent, log.count("tcp write ok")), (4 * count.get(), count.get()));
+    assert_eq!(log.lines().last().map(String::as_str), Some("tcp shutdown ok"), "behind all writes");
+    event_loop.close_and_finish();
+}
+
+#[test]
 fn an_endless_chain_of_writes_does_not_starve_a_timer() {
     let event_loop = test_loop();
     let log = Log::new();

@@ -10,7 +10,7 @@ use std::net::UdpSocket;
 use std::rc::Rc;
 use std::time::Duration;
 use uv_core::udp::{SendOptions, Udp};
-use uv_core::{Errno, Timer};
+use uv_core::{Check, Errno, Timer};
 
 // libuv: udp_recv_in_a_row
 #[test]
@@ -22,10 +22,21 @@ fn each_datagram_is_one_call_and_nothing_follows_the_last() {
     for number in 0..10u8 {
         outside.send_to(&[number], addr).expect("send");
     }
+    // An empty one ends no row, and is told like the others.
+    outside.send_to(&[], addr).expect("send");
+    let check = Check::new(&event_loop);
+    let before = seen.clone();
+    check
+        .start(move |check: &Check| {
+            assert_eq!(before.count(), 11, "all in one turn");
+            check.close();
+        })
+        .expect("start");
     event_loop.turn();
-    assert_eq!(seen.data(), (0..10).map(|number| vec![number]).collect::<Vec<_>>());
+    let sent = (0..10).map(|number| vec![number]).chain([Vec::new()]);
+    assert_eq!(seen.data(), sent.collect::<Vec<_>>());
     event_loop.turn();
-    assert_eq!(seen.count(), 10);
+    assert_eq!(seen.count(), 11);
     for envelope in seen.envelopes() {
         assert_eq!((envelope.from, envelope.is_truncated), (from, false));
         assert_eq!((envelope.destination, envelope.ecn), (None, None), "nothing else was asked for");
@@ -33,7 +44,6 @@ fn each_datagram_is_one_call_and_nothing_follows_the_last() {
     event_loop.close_and_finish();
 }
 
-// libuv: udp_alloc_cb_fail. The buffer is the loop's, so no allocator can refuse; a start is refused like this.
 #[test]
 fn receiving_starts_once_and_never_on_a_closing_handle() {
     let event_loop = test_loop();

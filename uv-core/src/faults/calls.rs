@@ -228,14 +228,8 @@ pub(crate) fn refuse_accept(
         Errno::EAGAIN => sys::socket::readiness(fd.as_raw_fd()) & (libc::POLLHUP | libc::POLLRDHUP) == 0,
         _ => true,
     };
-    let met = with(|state| {
-        let met = state.decisions.meet_if("accept4(2)", ACCEPT, only_errors(is_possible));
-        if let Some((Kind::Refused(Errno::EAGAIN), number)) = met {
-            state.ready.again(fd, clock::time(), number);
-        }
-        met
-    });
-    let Some((Kind::Refused(errno), _)) = met.flatten() else { return Ok(()) };
+    let met = meet_watched("accept4(2)", ACCEPT, fd, only_errors(is_possible));
+    let Some((Kind::Refused(errno), _)) = met else { return Ok(()) };
     if is_of_connection(errno) {
         // Its client gets a reset.
         accept().and_then(|connection| sys::socket::linger_zero(connection.as_fd()))?;
@@ -386,15 +380,7 @@ fn transfer_datagrams(
         Kind::Refused(Errno::ECONNREFUSED) => sys::socket::has_peer(fd),
         _ => true,
     };
-    let met = with(|state| {
-        let met = state.decisions.meet_if(call, kinds, is_possible);
-        // The kernel reports no edge for what was left.
-        if let Some((Kind::Short | Kind::Refused(Errno::EAGAIN), number)) = met {
-            state.ready.again(fd, clock::time(), number);
-        }
-        met
-    });
-    match met.flatten() {
+    match meet_watched(call, kinds, fd, is_possible) {
         Some((Kind::Refused(errno), _)) => Err(errno),
         Some((Kind::Short, number)) => Ok(1 + ((number >> 8) % (count as u64 - 1)) as usize),
         _ => Ok(count),
@@ -413,30 +399,41 @@ fn transfer(call: &'static str, kinds: &[Kind], fd: BorrowedFd<'_>, len: usize) 
         }
         _ => true,
     };
-    with(|state| {
-        let Some((kind, number)) = state.decisions.meet_if(call, kinds, is_possible) else { return Ok(len) };
-        match kind {
-            Kind::Short => {
-                state.ready.again(fd, clock::time(), number);
-                // Often a few bytes, which cuts every word of a protocol.
-                let bound = if number & 1 == 0 { len.min(16) } else { len };
-                Ok(1 + ((number >> 8) % (bound as u64 - 1)) as usize)
-            }
-            Kind::Refused(errno @ (Errno::ECONNRESET | Errno::ETIMEDOUT)) if is_read => {
-                state.ready.reset(fd, errno, clock::time(), number);
-                Ok(len)
-            }
-            Kind::Refused(errno) => {
-                match errno {
-                    Errno::EAGAIN => state.ready.again(fd, clock::time(), number),
-                    // A connection that failed stays so.
-                    Errno::EPIPE | Errno::ECONNRESET => break_off(fd),
-                    _ => {}
-                }
-                Err(errno)
-            }
-            _ => Ok(len),
+    match meet_watched(call, kinds, fd, is_possible) {
+        Some((Kind::Short, number)) => {
+            // Often a few bytes, which cuts every word of a protocol.
+            let bound = if number & 1 == 0 { len.min(16) } else { len };
+            Ok(1 + ((number >> 8) % (bound as u64 - 1)) as usize)
         }
+        Some((Kind::Refused(errno @ (Errno::ECONNRESET | Errno::ETIMEDOUT)), number)) if is_read => {
+            with(|state| state.ready.reset(fd, errno, clock::time(), number));
+            Ok(len)
+        }
+        Some((Kind::Refused(errno), _)) => {
+            // A connection that failed stays so.
+            if matches!(errno, Errno::EPIPE | Errno::ECONNRESET) {
+                break_off(fd);
+            }
+            Err(errno)
+        }
+        _ => Ok(len),
+    }
+}
+
+/// Decides what a call on a descriptor meets that a loop may watch. What is left then is reported by an event: the kernel reports
+/// no edge for it.
+fn meet_watched(
+    call: &'static str,
+    kinds: &[Kind],
+    fd: BorrowedFd<'_>,
+    is_possible: impl Fn(Kind) -> bool,
+) -> Option<(Kind, u64)> {
+    with(|state| {
+        let met = state.decisions.meet_if(call, kinds, is_possible);
+        if let Some((Kind::Short | Kind::Refused(Errno::EAGAIN), number)) = met {
+            state.ready.again(fd, clock::time(), number);
+        }
+        met
     })
-    .unwrap_or(Ok(len))
+    .flatten()
 }

@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -47,7 +48,7 @@ impl Pty {
 /// The flags of a terminal that modes change: those of its input, its output and its lines.
 #[allow(unsafe_code, reason = "the standard library has no terminals")]
 pub fn attributes(fd: RawFd) -> (libc::tcflag_t, libc::tcflag_t, libc::tcflag_t) {
-    let mut known = std::mem::MaybeUninit::<libc::termios>::uninit();
+    let mut known = MaybeUninit::<libc::termios>::uninit();
     // SAFETY: the call writes the whole structure if it succeeds, which is checked.
     let known = unsafe {
         assert_eq!(libc::tcgetattr(fd, known.as_mut_ptr()), 0);
@@ -62,4 +63,31 @@ pub fn set_window_size(fd: RawFd, columns: u16, rows: u16) {
     let size = libc::winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the kernel reads the structure, which outlives the call.
     assert_eq!(unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size) }, 0);
+}
+
+/// Lets a group of processes be the foreground of the terminal, as a shell does, which is itself not stopped by that.
+#[allow(unsafe_code, reason = "the standard library has no terminals")]
+pub fn set_foreground(fd: RawFd, group: libc::pid_t) {
+    let (mut ttou, mut before) =
+        (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
+    // SAFETY: the first call makes the set, to which the second adds a signal that exists; the others read and write this
+    // thread's mask, and take integers.
+    let set = unsafe {
+        libc::sigemptyset(ttou.as_mut_ptr());
+        libc::sigaddset(ttou.as_mut_ptr(), libc::SIGTTOU);
+        libc::pthread_sigmask(libc::SIG_BLOCK, ttou.as_ptr(), before.as_mut_ptr());
+        let set = libc::tcsetpgrp(fd, group);
+        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+        set
+    };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Waits until a child is stopped or ends. Returns the signal that has stopped it, or its exit code.
+#[allow(unsafe_code, reason = "the standard library does not tell of stopped children")]
+pub fn stopped_or_ended(pid: libc::pid_t) -> Result<libc::c_int, libc::c_int> {
+    let mut status = 0;
+    // SAFETY: the call writes the integer.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, libc::WUNTRACED) }, pid);
+    if libc::WIFSTOPPED(status) { Ok(libc::WSTOPSIG(status)) } else { Err(libc::WEXITSTATUS(status)) }
 }
