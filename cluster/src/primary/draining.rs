@@ -33,7 +33,7 @@ struct Drain {
 }
 
 /// What a worker is given all connections of.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     /// A socket whose server in this worker is about to close: the worker has asked for them.
     Socket(SocketId),
@@ -45,6 +45,11 @@ impl PrimaryInner {
     /// Gives a worker the connections that wait for it, unless other workers listen, and tells it that it has them: now, or
     /// when a shortage is over.
     pub(super) fn drain(self: &Rc<Self>, worker: &Rc<WorkerHandleInner>, what: What) {
+        // A worker that asks again and again is told once.
+        let is_same = |drain: &Drain| Rc::ptr_eq(&drain.worker, worker) && drain.what == what;
+        if self.draining.open.borrow().iter().any(is_same) {
+            return;
+        }
         if self.try_drain(worker, what, false) {
             return self.tell_drained(worker, what);
         }
