@@ -151,7 +151,8 @@ impl SocketTable {
 
     /// All servers of `worker` are about to close: see [`drain`](Self::drain).
     pub(super) fn drain_all(&self, worker: WorkerId, is_last: bool) -> bool {
-        self.open.borrow().iter().fold(true, |are_over, socket| socket.drain(worker, is_last) && are_over)
+        // Each of them, also behind a socket that waits.
+        self.open.borrow().iter().filter(|socket| !socket.drain(worker, is_last)).count() == 0
     }
 
     /// A server of `worker` no longer listens.
