@@ -167,7 +167,7 @@ fn an_endless_chain_of_writes_can_be_shut_down_and_arrives_to_its_end() {
     });
     tcp.set_upcall(tower);
     tcp.write("PING").expect("write");
-    let (timer, ending) = (Timer::new(&event_loop), tcp.clone());
+    let (timer, ending) = (Timer::new(&event_loop), tcp);
     timer
         .start(Duration::from_millis(5), Duration::ZERO, move |timer: &Timer| {
             timer.close();
