@@ -95,13 +95,15 @@ pub(crate) const ALL: &[Entry] = &[
         work: Work::SoloOf { ops: 1_000_000, turn: 10_000 },
         ..solo("loop/timer-fire", 0, FIRE, "one timer")
     }
-    .counted(SOLO),
+    .counted(SOLO)
+    .aiming_at((1.30, "uv-core")),
     solo(
         "loop/wakeup",
         2_000,
         "a wake-up from another thread, answered, one at a time",
         "one there and back",
-    ),
+    )
+    .aiming_at((1.08, "uv-core")),
     solo("loop/post", 20_000, "messages posted from another thread, in bursts", "one message"),
     solo("loop/work", 5_000, "round trips through the thread pool, 64 under way", "one round trip"),
     solo("loop/spawn", 20, "child processes started and reaped, one at a time", "one process"),
@@ -173,7 +175,8 @@ pub(crate) const ALL: &[Entry] = &[
         "one request",
         &["echo", "--conns", "64", "--size", "1", "--answer", "1024"],
     )
-    .counted(CONNECTIONS),
+    .counted(CONNECTIONS)
+    .aiming_at((1.03, "net")),
     Entry {
         work: Work::Memory(&["idle", "--size", "64"]),
         ..served("tcp/idle", "memory of connections that had one echo", "one idle connection", &[])

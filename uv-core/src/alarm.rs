@@ -23,8 +23,8 @@ const REFUSED: u32 = u32::MAX - 1;
 #[derive(Default)]
 pub(crate) struct Alarm {
     fd: FdCell,
-    /// The deadline of the last waits.
-    deadline: Cell<Duration>,
+    /// The deadline of the last waits, in nanoseconds.
+    deadline: Cell<u64>,
     /// The number of waits with this deadline.
     waits: Cell<u32>,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Alarm {
 impl Alarm {
     /// Whether an event comes at `deadline`, which is not over yet, so that the next wait needs no timeout.
     #[inline]
-    pub(crate) fn covers(&self, deadline: Duration, origin: Origin, poller: &Poller) -> bool {
+    pub(crate) fn covers(&self, deadline: u64, origin: Origin, poller: &Poller) -> bool {
         // The clock of a world is not the kernel's.
         #[cfg(upcall_faults)]
         if crate::faults::is_on() {
@@ -72,6 +72,6 @@ impl Alarm {
             self.fd.set(fd);
         }
         let fd = self.fd.get().ok_or(Errno::EBADF)?;
-        sys::alarm::set(fd, origin, self.deadline.get())
+        sys::alarm::set(fd, origin, Duration::from_nanos(self.deadline.get()))
     }
 }

@@ -40,6 +40,8 @@
 //!   an upcall of its own ([`UdpUpcall::on_error`](crate::upcall::UdpUpcall::on_error)), and never fails another datagram.
 //! - [`Udp::open`](crate::udp::Udp::open) takes sockets of UDP only, and sets no option of theirs.
 //! - What is set of hops and of multicast on a socket of IPv6 holds for the IPv4 that it carries, too; in libuv for IPv6.
+//! - Small writes of one callback leave in a few packets instead of one for each:
+//!   [`try_write`](crate::Stream::try_write). The kernel has them at once, as in libuv.
 //! - A stream sends a part of a file from its write queue, by sendfile(2) on the loop's thread, at the peer's pace.
 //!   `uv_fs_sendfile` blocks a thread of the pool.
 //!

@@ -11,10 +11,10 @@ use crate::phases::Polls;
 use crate::poller::Poller;
 use crate::queue::Queue;
 use crate::signal::Signals;
-use crate::stream::Outgoing;
+use crate::stream::{Cork, Outgoing};
 use crate::sys;
-use crate::sys::clock::{Origin, TICK};
-use crate::timer::{TimerQueue, nanoseconds};
+use crate::sys::clock::Origin;
+use crate::timer::TimerQueue;
 use crate::udp::Lent;
 use crate::wake::{Inbox, Remote};
 use crate::watcher::Watchers;
@@ -25,7 +25,6 @@ use std::fmt;
 use std::ops::Deref;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Rounds over the pending queue after a poll, libuv's number: completions do not wait for the next iteration, and a
 /// chain of them does not keep the loop from its other phases.
@@ -79,10 +78,11 @@ pub(crate) type Closing = (Rc<dyn HandleInner>, Option<Box<dyn FnOnce()>>);
 pub(crate) struct LoopInner {
     /// The origin of `now`.
     pub(crate) origin: Origin,
-    now: Cell<Duration>,
+    /// In nanoseconds.
+    pub(crate) now: Cell<u64>,
     /// `now` is from before the callbacks of the last iteration.
-    lags: Cell<bool>,
-    stop: Cell<bool>,
+    pub(crate) lags: Cell<bool>,
+    pub(crate) stop: Cell<bool>,
     running: Cell<bool>,
     pub(crate) members: Members,
     pub(crate) pending: Queue<Rc<dyn HandleInner>>,
@@ -95,6 +95,8 @@ pub(crate) struct LoopInner {
     pub(crate) read_buffer: Cell<Option<Box<[u8]>>>,
     /// An empty write queue, kept so that a write need not allocate one.
     pub(crate) spare_output: Cell<Option<Box<Outgoing>>>,
+    /// Small writes that leave together.
+    pub(crate) cork: Cork,
     /// The buffers for datagrams.
     pub(crate) datagrams: Lent,
     /// A descriptor to close when the process has none left for `accept`.
@@ -136,7 +138,7 @@ impl Loop {
         crate::faults::reached_if(crate::faults::Branch::SpareMissing, &spare_fd);
         let inner = LoopInner {
             origin: Origin::now(),
-            now: Cell::new(Duration::ZERO),
+            now: Cell::new(0),
             lags: Cell::new(false),
             stop: Cell::new(false),
             running: Cell::new(false),
@@ -149,6 +151,7 @@ impl Loop {
             signalled: Cell::new(false),
             read_buffer: Cell::new(None),
             spare_output: Cell::new(None),
+            cork: Cork::default(),
             datagrams: Lent::default(),
             spare_fd: Cell::new(spare_fd.ok()),
             poller,
@@ -221,6 +224,7 @@ impl LoopHandle {
         let _running = OnDrop::new(|| {
             inner.running.set(false);
             inner.stop.set(false);
+            inner.cork.release();
             if let Some(meter) = inner.meter.get() {
                 meter.end_run();
             }
@@ -239,7 +243,7 @@ impl LoopHandle {
             inner.idle.run();
             inner.prepare.run();
             let wait = mode == RunMode::Default || (mode == RunMode::Once && can_sleep);
-            let mut ran = self.poll(if wait { self.backend_timeout() } else { Some(Duration::ZERO) })?;
+            let mut ran = self.poll(if wait { self.deadline() } else { Some(0) })?;
             for _ in 0..PENDING_ROUNDS {
                 if !self.run_pending() {
                     break;
@@ -274,54 +278,6 @@ impl LoopHandle {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.0.members.keep_alive() || !self.0.pending.is_empty() || !self.0.closing.borrow().is_empty()
-    }
-
-    /// The time since the loop was created, as of the last reading of the clock (`uv_now`): after each poll, and before
-    /// the timers if one may be due or the callbacks have taken long. It does not change inside a callback.
-    #[must_use]
-    pub fn now(&self) -> Duration {
-        self.0.now.get()
-    }
-
-    /// Reads the clock (`uv_update_time`). Call it after a long computation inside a callback.
-    pub fn update_time(&self) {
-        self.0.now.set(self.0.origin.elapsed());
-    }
-
-    /// Reads the clock, if the last iteration has not read it behind its callbacks.
-    #[inline]
-    pub(crate) fn catch_up(&self) {
-        if self.0.lags.replace(false) {
-            self.update_time();
-        }
-    }
-
-    /// Sets the clock of the timers, until it is read again.
-    #[cfg(test)]
-    pub(crate) fn set_now(&self, now: Duration) {
-        self.0.now.set(now);
-    }
-
-    /// Whether a timer may be due, or a tick of the kernel has passed since the poll.
-    fn is_time_needed(&self) -> bool {
-        let tick = self.0.origin.nanoseconds_at_tick();
-        tick > nanoseconds(self.now()) || self.0.timers.is_due_before(tick.saturating_add(TICK))
-    }
-
-    /// How long the poll phase may block; `None` for no limit (`uv_backend_timeout`).
-    #[must_use]
-    pub fn backend_timeout(&self) -> Option<Duration> {
-        let inner = &*self.0;
-        let work_waits = inner.signalled.get()
-            || !inner.pending.is_empty()
-            || !inner.still_ready.is_empty()
-            || !inner.closing.borrow().is_empty()
-            || !inner.idle.is_empty();
-        if inner.stop.get() || work_waits || !inner.members.keep_alive() {
-            return Some(Duration::ZERO);
-        }
-        let deadlines = [inner.timers.next_deadline(), inner.paused.deadline()];
-        deadlines.into_iter().flatten().min().map(|deadline| deadline.saturating_sub(self.now()))
     }
 
     /// The descriptor to poll when this loop is driven by another loop: when it is readable, call `run(NoWait)`

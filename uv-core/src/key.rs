@@ -1,7 +1,7 @@
 //! A handle's key in its loop's table: an index, and a generation that tells the handles of one index apart. mio's
 //! token for the handle's descriptor is made of both.
 
-use mio::Token;
+pub(crate) use mio::Token;
 
 /// Half of a pointer: a token has the index in its lower half and the generation in its upper half, without the highest
 /// bit, so that no handle has a token of the loop itself. On a 32-bit machine a generation has 15 bits, which is still

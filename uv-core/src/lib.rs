@@ -31,6 +31,7 @@ pub mod file;
 pub mod guide;
 pub mod handle;
 mod handle_table;
+mod heap;
 mod key;
 pub mod layer;
 mod lent;
@@ -39,6 +40,7 @@ pub mod metrics;
 #[cfg(all(test, upcall_models))]
 mod models;
 pub mod names;
+mod now;
 mod paused;
 mod phases;
 mod pipe;

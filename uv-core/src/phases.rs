@@ -22,8 +22,8 @@ const WAITS_PER_POLL: u32 = 48;
 pub(crate) struct Polls {
     /// The number of poll phases that reached their bound with events left in the kernel.
     cut_short: Cell<u64>,
-    /// When the last poll phase began.
-    at: Cell<Duration>,
+    /// When the last poll phase began, in nanoseconds.
+    at: Cell<u64>,
 }
 
 impl LoopHandle {
@@ -37,7 +37,7 @@ impl LoopHandle {
     /// The value of [`now`](Self::now) when the last poll phase began to wait. In callbacks since then it is later.
     #[must_use]
     pub fn polled_at(&self) -> Duration {
-        self.inner().polls.at.get()
+        Duration::from_nanos(self.inner().polls.at.get())
     }
 
     /// Blocks a profiler's `SIGPROF` while the loop waits (`uv_loop_configure` with `UV_LOOP_BLOCK_SIGNAL`), so that it
@@ -54,20 +54,20 @@ impl LoopHandle {
         Ok(())
     }
 
-    /// Waits for events up to `timeout` and gives each handle with an event its turn, then each handle of the
+    /// Waits for events until `deadline`, in nanoseconds, and gives each handle with an event its turn, then each handle of the
     /// still-ready set. Returns whether there was any turn.
-    pub(crate) fn poll(&self, timeout: Option<Duration>) -> Result<bool> {
+    pub(crate) fn poll(&self, deadline: Option<u64>) -> Result<bool> {
         let inner = self.inner();
+        inner.cork.begin_turn();
         self.resume_if_due();
         // Counted first: handles added during this phase belong to the next one.
         let still_ready = inner.still_ready.len();
-        let deadline = timeout.map(|timeout| self.now().saturating_add(timeout));
         let mut timeout = match deadline {
-            Some(deadline) if deadline > self.now() => self.rest_until(deadline),
-            _ => timeout,
+            Some(deadline) if deadline > self.nanoseconds() => self.rest_until(deadline),
+            deadline => deadline.map(|_| Duration::ZERO),
         };
         let mut acted = still_ready > 0;
-        inner.polls.at.set(self.now());
+        inner.polls.at.set(self.nanoseconds());
         let meter = inner.meter.get();
         if let Some(meter) = meter {
             meter.begin_turn(still_ready);
@@ -88,8 +88,8 @@ impl LoopHandle {
                 // An interrupted wait, or a wait longer than the system supports, continues for the rest of its time.
                 match deadline {
                     None if events == 0 => {}
-                    Some(deadline) if events == 0 && deadline > self.now() => {
-                        timeout = Some(deadline - self.now());
+                    Some(deadline) if events == 0 && deadline > self.nanoseconds() => {
+                        timeout = Some(Duration::from_nanos(deadline - self.nanoseconds()));
                     }
                     _ => break 'waits false,
                 }
@@ -102,6 +102,7 @@ impl LoopHandle {
         inner.still_ready.drain_first(still_ready, |handle| {
             let _turn = LAYER.scope("HandleInner::on_ready", || Facts::of(handle.base()));
             handle.on_ready();
+            inner.cork.release();
         });
         if inner.signalled.replace(false) {
             inner.signals.deliver(self);
@@ -112,13 +113,13 @@ impl LoopHandle {
 
     /// The timeout of a wait that ends at `deadline`: none, if an event comes then.
     #[inline]
-    fn rest_until(&self, deadline: Duration) -> Option<Duration> {
+    fn rest_until(&self, deadline: u64) -> Option<Duration> {
         let LoopInner { alarm, origin, poller, .. } = self.inner();
         if alarm.covers(deadline, *origin, poller) {
             return None;
         }
         self.catch_up();
-        Some(deadline.saturating_sub(self.now()))
+        Some(Duration::from_nanos(deadline.saturating_sub(self.nanoseconds())))
     }
 
     #[inline]
@@ -138,6 +139,9 @@ impl LoopHandle {
 
     fn dispatch_all(&self, batch: &Batch<'_>) -> usize {
         let mut events = 0;
+        if batch.is_empty() {
+            return events;
+        }
         let mut rest = Rest { event_loop: self, sources: batch.iter() };
         for source in rest.sources.by_ref() {
             // The alarm only ends a wait, perhaps that of an earlier deadline.
@@ -149,6 +153,7 @@ impl LoopHandle {
                 Source::Alarm => {}
                 Source::Handle { key, readiness } => self.dispatch(key, readiness),
             }
+            self.inner().cork.release();
         }
         events
     }
@@ -164,17 +169,25 @@ impl LoopHandle {
     }
 
     /// Reports queued completions. Returns whether there were any.
+    #[inline]
     pub(crate) fn run_pending(&self) -> bool {
         let pending = self.inner().pending.len();
-        self.inner().pending.drain_first(pending, |handle| {
-            let _turn = LAYER.scope("HandleInner::on_pending", || Facts::of(handle.base()));
-            handle.on_pending();
-        });
+        if pending > 0 {
+            self.report(pending);
+        }
         pending > 0
     }
 
+    fn report(&self, pending: usize) {
+        self.inner().pending.drain_first(pending, |handle| {
+            let _turn = LAYER.scope("HandleInner::on_pending", || Facts::of(handle.base()));
+            handle.on_pending();
+            self.inner().cork.release();
+        });
+    }
+
     pub(crate) fn run_timers(&self) {
-        self.inner().timers.run(self.now());
+        self.inner().timers.run(self.nanoseconds());
     }
 
     /// Finishes the closing handles, the last closed first. Handles closed meanwhile wait for the next iteration.

@@ -14,7 +14,7 @@ use crate::{Errno, Error, LAYER, Result};
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -117,10 +117,16 @@ pub(crate) enum Source {
     },
 }
 
+/// What a wait changes.
+struct Waiter {
+    poll: Poll,
+    /// The events of the last wait.
+    events: Events,
+}
+
 pub(crate) struct Poller {
-    poll: RefCell<Poll>,
+    waiter: RefCell<Waiter>,
     registry: Registry,
-    events: Cell<Option<Events>>,
     waker: Arc<Waker>,
     /// The signal that is blocked during a wait.
     withheld: Cell<Option<i32>>,
@@ -147,9 +153,8 @@ impl Poller {
         #[cfg(upcall_faults)]
         crate::faults::new_loop(poll.as_raw_fd());
         Ok(Self {
-            poll: RefCell::new(poll),
+            waiter: RefCell::new(Waiter { poll, events: Events::with_capacity(EVENTS_PER_WAIT) }),
             registry,
-            events: Cell::new(Some(Events::with_capacity(EVENTS_PER_WAIT))),
             waker,
             withheld: Cell::new(None),
             process: Process::current(),
@@ -178,7 +183,7 @@ impl Poller {
     }
 
     pub(crate) fn fd(&self) -> RawFd {
-        self.poll.borrow().as_raw_fd()
+        self.waiter.borrow().poll.as_raw_fd()
     }
 
     /// Watches `fd`. An event is reported for the readiness that exists already.
@@ -263,22 +268,23 @@ impl Poller {
         self.check_process("run")?;
         #[cfg(all(test, upcall_models))]
         self.waker.before_poll(timeout);
-        let mut events = self.events.take().unwrap_or_else(|| Events::with_capacity(EVENTS_PER_WAIT));
         let _withheld = self.withheld.get().map(Withheld::new);
-        let poll = || (self.poll.borrow_mut().poll(&mut events, timeout), events);
-        let (polled, mut events) = LAYER.kernel("epoll_wait(2)", poll, |(_, events)| {
-            Facts::saying(format_args!("{} ready", events.iter().count()))
+        let poll = || {
+            let Waiter { poll, events } = &mut *self.waiter.borrow_mut();
+            poll.poll(events, timeout)
+        };
+        let polled = LAYER.kernel("epoll_wait(2)", poll, |_| {
+            Facts::saying(format_args!("{} ready", self.waiter.borrow().events.iter().count()))
         });
         match polled {
-            Ok(()) => Ok(self.batch(events)),
+            Ok(()) => Ok(self.batch()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 #[cfg(upcall_faults)]
                 crate::faults::reached(crate::faults::Branch::WaitInterrupted);
-                events.clear();
-                Ok(self.batch(events))
+                self.waiter.borrow_mut().events.clear();
+                Ok(self.batch())
             }
             Err(error) => {
-                self.events.set(Some(events));
                 #[cfg(upcall_faults)]
                 crate::faults::reached(crate::faults::Branch::WaitFails);
                 Err(Error::new("epoll_wait", Errno::from(error)))
@@ -291,53 +297,56 @@ impl Poller {
     pub(crate) fn wait_interrupted(&self) -> Result<Batch<'_>> {
         self.check_process("run")?;
         crate::faults::reached(crate::faults::Branch::WaitInterrupted);
-        Ok(self.batch(Events::with_capacity(EVENTS_PER_WAIT)))
+        self.waiter.borrow_mut().events.clear();
+        Ok(self.batch())
     }
 
-    fn batch(&self, events: Events) -> Batch<'_> {
+    fn batch(&self) -> Batch<'_> {
         Batch {
-            poller: self,
-            events,
+            events: Ref::map(self.waiter.borrow(), |waiter| &waiter.events),
             #[cfg(upcall_faults)]
-            injected: Vec::new(),
+            injected: None,
         }
     }
 }
 
-/// The events of one wait. Its destructor returns the event buffer, also when an upcall panics.
+/// The events of one wait. The next wait needs it to be dropped.
 pub(crate) struct Batch<'a> {
-    poller: &'a Poller,
-    events: Events,
+    events: Ref<'a, Events>,
     /// Events that the world reports in place of the kernel's.
     #[cfg(upcall_faults)]
-    injected: Vec<Source>,
+    injected: Option<Vec<Source>>,
 }
 
 impl Batch<'_> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Source> + '_ {
         let events = self.events.iter().map(source);
         #[cfg(upcall_faults)]
-        let events = events.chain(self.injected.iter().copied());
+        let events = {
+            let from_kernel = if self.injected.is_some() { 0 } else { usize::MAX };
+            events.take(from_kernel).chain(self.injected.iter().flatten().copied())
+        };
         events
     }
 
     #[cfg(upcall_faults)]
     pub(crate) fn replaced_by(mut self, injected: Vec<Source>) -> Self {
-        self.events.clear();
-        self.injected = injected;
+        self.injected = Some(injected);
         self
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        #[cfg(upcall_faults)]
+        if let Some(injected) = &self.injected {
+            return injected.is_empty();
+        }
+        self.events.is_empty()
     }
 
     /// Whether the kernel may have more events, if this batch had `events`.
     pub(crate) fn is_full(&self, events: usize) -> bool {
         events >= EVENTS_PER_WAIT
-    }
-}
-
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        self.poller.events.set(Some(events));
     }
 }
 

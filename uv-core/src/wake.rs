@@ -259,9 +259,9 @@ impl HandleInner for AsyncInner {
         // see what the threads wrote before the sends that it stands for: a store would not be ordered after them.
         self.sent.swap(false, Ordering::SeqCst);
         if !self.handle.is_closing() {
-            let handle = Async(Rc::clone(&self));
+            let handle = Async(self);
             let _up = LAYER.up("AsyncInner::on_ready", || Facts::of(&handle));
-            self.upcall.call(|upcall| upcall(&handle));
+            handle.0.upcall.call(|upcall| upcall(&handle));
         }
     }
 

@@ -145,21 +145,34 @@ impl<H: Phase> Watchers<H> {
     /// Calls every watcher that was started before this round and is not stopped during it, the latest first. Returns
     /// whether there were any.
     pub(crate) fn run(&self) -> bool {
-        if self.is_empty() {
-            return false;
+        let only = match &self.started.borrow()[..] {
+            [] => return false,
+            [only] => Some(Rc::clone(only)),
+            _ => None,
+        };
+        match only {
+            Some(only) => Self::call(only),
+            None => self.run_several(),
         }
+        true
+    }
+
+    fn run_several(&self) {
         let mut round = self.round.take();
         round.clear();
         round.extend(self.started.borrow().iter().map(|watcher| (watcher.start.get(), Rc::clone(watcher))));
         while let Some((start, watcher)) = round.pop() {
             if watcher.start.get() == start {
-                let handle = H::wrap(Rc::clone(&watcher));
-                let _up = LAYER.up("Watchers::run", || Facts::of(&watcher.handle));
-                watcher.upcall.call(|upcall| upcall(&handle));
+                Self::call(watcher);
             }
         }
         self.round.set(round);
-        true
+    }
+
+    fn call(watcher: Rc<Watcher<H>>) {
+        let handle = H::wrap(Rc::clone(&watcher));
+        let _up = LAYER.up("Watchers::run", || Facts::of(&watcher.handle));
+        watcher.upcall.call(|upcall| upcall(&handle));
     }
 
     fn push(&self, watcher: &Rc<Watcher<H>>) {

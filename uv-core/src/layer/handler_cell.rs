@@ -65,6 +65,15 @@ impl<T> HandlerCell<T> {
         empty
     }
 
+    /// Looks at the tower without a call; `None` if there is none, or it is being called. `look` must not use the cell.
+    #[inline]
+    pub(crate) fn peek<R>(&self, look: impl FnOnce(&T) -> R) -> Option<R> {
+        let tower = self.tower.take()?;
+        let seen = look(&tower);
+        self.tower.set(Some(tower));
+        Some(seen)
+    }
+
     /// Calls the tower, if there is one. When this returns, the tower is back in its cell unless it was replaced.
     #[inline]
     pub fn call(&self, call: impl FnOnce(&mut T)) {

@@ -169,7 +169,7 @@ impl World {
         let left = known.due.map_or(Duration::ZERO, |(deadline, _)| deadline.saturating_sub(self.now()));
         assert_eq!(timer.due_in(), left);
         assert_eq!(
-            self.event_loop.inner().timers.next_deadline(),
+            self.event_loop.inner().timers.next_deadline().map(Duration::from_nanos),
             self.first().map(|(deadline, ..)| deadline)
         );
     }

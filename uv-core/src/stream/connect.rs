@@ -109,6 +109,7 @@ impl StreamInner {
     /// Takes the socket out of a stream that is connected, which is of no further use.
     fn release_socket(&self) -> Option<OwnedFd> {
         self.clear(READABLE | WRITABLE);
+        self.release_held();
         let fd = self.fd.take()?;
         if self.is_watched() {
             self.event_loop().inner().poller.deregister(fd.as_fd());

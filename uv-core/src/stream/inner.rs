@@ -336,6 +336,7 @@ impl HandleInner for StreamInner {
         // CONNECTING stays: the connect is still to be reported as cancelled.
         self.clear(READING | READABLE | WRITABLE);
         self.ready.clear(Readiness::PULLED);
+        self.release_held();
         self.stop_watching();
         let cold = self.cold.take();
         if let Some(file) = cold.as_ref().and_then(|cold| cold.file.as_ref())

@@ -11,7 +11,7 @@ use crate::sys;
 use crate::sys::socket::Means;
 use crate::traced;
 use crate::{Errno, Error, Result};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
@@ -89,21 +89,35 @@ impl StreamInner {
     }
 
     #[inline]
-    pub(super) fn try_write(&self, data: &[u8]) -> Result<usize> {
+    pub(super) fn try_write(self: &Rc<Self>, data: &[u8]) -> Result<usize> {
         let Some(fd) = self.free_fd().filter(|_| !data.is_empty()) else { return self.nothing_at_once() };
-        match sys::socket::write(fd, self.means(), data) {
+        if self.is_first_of_turn() {
+            return self.try_write_by(fd, self.means(), data);
+        }
+        self.try_write_in_a_row(fd, data)
+    }
+
+    #[inline(never)]
+    fn try_write_in_a_row(self: &Rc<Self>, fd: BorrowedFd<'_>, data: &[u8]) -> Result<usize> {
+        self.try_write_by(fd, self.means_in_a_row(data.len()), data)
+    }
+
+    #[inline]
+    fn try_write_by(&self, fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usize> {
+        match sys::socket::write(fd, means, data) {
             Ok(count) => Ok(self.count_written(count)),
-            Err(errno) => self.try_again(errno, || sys::socket::write(fd, self.means(), data)),
+            Err(errno) => self.try_again(errno, move || sys::socket::write(fd, means, data)),
         }
     }
 
-    pub(super) fn try_writev(&self, data: &[IoSlice<'_>]) -> Result<usize> {
-        let is_empty = data.iter().all(|buffer| buffer.is_empty());
+    pub(super) fn try_writev(self: &Rc<Self>, data: &[IoSlice<'_>]) -> Result<usize> {
+        let bytes = data.iter().fold(0_usize, |sum, buffer| sum.saturating_add(buffer.len()));
         let data = &data[..data.len().min(libc::UIO_MAXIOV as usize)];
-        let Some(fd) = self.free_fd().filter(|_| !is_empty) else { return self.nothing_at_once() };
-        match sys::socket::writev(fd, self.means(), data) {
+        let Some(fd) = self.free_fd().filter(|_| bytes > 0) else { return self.nothing_at_once() };
+        let means = self.means_of(bytes);
+        match sys::socket::writev(fd, means, data) {
             Ok(count) => Ok(self.count_written(count)),
-            Err(errno) => self.try_again(errno, || sys::socket::writev(fd, self.means(), data)),
+            Err(errno) => self.try_again(errno, move || sys::socket::writev(fd, means, data)),
         }
     }
 
@@ -172,6 +186,15 @@ impl StreamInner {
         fds: Vec<Rc<OwnedFd>>,
     ) -> Result<()> {
         self.check_writable()?;
+        if let Some(fd) = self.free_fd()
+            && !first.is_empty()
+            && rest.is_empty()
+            && fds.is_empty()
+            && first.len() <= BYTES_PER_REQUEST
+        {
+            self.write_at_once(fd, first);
+            return Ok(());
+        }
         let request = Request::new(first, rest, fds);
         let bytes = request.len();
         if bytes > BYTES_PER_REQUEST || (bytes == 0 && request.has_fds()) {
@@ -193,22 +216,60 @@ impl StreamInner {
         Ok(())
     }
 
+    /// Writes one buffer, which nothing is queued before: usually the kernel takes it, and the queue never has it.
+    fn write_at_once(self: &Rc<Self>, fd: BorrowedFd<'_>, data: Bytes) {
+        let bytes = self.count_written(data.len());
+        self.event_loop().begin_request();
+        // No write is queued behind an earlier failure, so this one may try.
+        self.clear(BROKEN);
+        let means = self.means_of(bytes);
+        let taken = retrying(|| sys::socket::write(fd, means, &data));
+        if taken == Ok(bytes) {
+            self.with_output(|out| out.done.push_back(Ok(())));
+            self.feed();
+        } else {
+            self.queue_rest(fd, data, taken);
+        }
+    }
+
+    #[inline(never)]
+    fn queue_rest(self: &Rc<Self>, fd: BorrowedFd<'_>, mut data: Bytes, taken: Result<usize, Errno>) {
+        data.advance(taken.unwrap_or(0));
+        self.with_output(|out| out.push(Request::new(data, VecDeque::new(), Vec::new())));
+        match taken {
+            Err(errno) if !errno.would_block() => self.flush_failed(fd, self.call_to_write(), errno),
+            _ => {
+                #[cfg(upcall_faults)]
+                crate::faults::reached(match taken {
+                    Ok(_) => crate::faults::Branch::WriteShort,
+                    Err(_) => crate::faults::Branch::WriteBlocks,
+                });
+                // A short write means that the kernel's buffer is full.
+                self.await_room(fd);
+            }
+        }
+        self.feed_news();
+        self.update_active();
+    }
+
+    /// Lets the poller report when the kernel has room.
+    fn await_room(self: &Rc<Self>, fd: BorrowedFd<'_>) {
+        if let Err(errno) = self.watch_writable() {
+            self.flush_failed(fd, Call::Watch, errno);
+        }
+    }
+
     /// Writes the queue until the kernel's buffer is full or the turn reaches its bound.
     pub(super) fn flush(self: &Rc<Self>) {
         let Some(fd) = self.fd.get() else { return };
-        let means = self.means();
+        let means = self.means_of(self.write_queue_size());
         let mut file_bytes = FILE_BYTES_PER_TURN;
         for _ in 0..WRITES_PER_TURN {
             match self.with_output(|out| out.write(fd, means, &mut file_bytes)) {
                 Ok(Progress::Went) => {}
                 Ok(Progress::Rests) => break,
                 Ok(Progress::Emptied) => return self.finish_shutdown(fd),
-                Ok(Progress::Full) => {
-                    return match self.watch_writable() {
-                        Ok(()) => {}
-                        Err(errno) => self.flush_failed(fd, Call::Watch, errno),
-                    };
-                }
+                Ok(Progress::Full) => return self.await_room(fd),
                 Err(errno) => return self.flush_failed(fd, self.call_to_write(), errno),
             }
         }

@@ -51,8 +51,14 @@ impl Origin {
     /// The time since this origin.
     #[inline]
     pub(crate) fn elapsed(self) -> Duration {
+        Duration::from_nanos(self.nanoseconds())
+    }
+
+    /// The time since this origin, in nanoseconds.
+    #[inline]
+    pub(crate) fn nanoseconds(self) -> u64 {
         // The clock never goes backwards.
-        Duration::from_nanos(Self::now().0.saturating_sub(self.0))
+        Self::now().0.saturating_sub(self.0)
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod message;
 pub(crate) mod multicast;
 pub(crate) mod names;
 pub(crate) mod output;
+pub(crate) mod prefetch;
 pub(crate) mod process;
 pub(crate) mod reopen;
 pub(crate) mod signal;

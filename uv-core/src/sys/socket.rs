@@ -198,6 +198,8 @@ pub(crate) fn read(fd: BorrowedFd<'_>, is_socket: bool, buffer: &mut [u8]) -> Re
 pub(crate) enum Means {
     /// To a socket, without blocking, even if another process has made the open file blocking.
     Socket,
+    /// Likewise, and more follows soon: a packet that is not full waits for it, or for [`uncork`].
+    Corked,
     /// To a socket, blocking until it has taken everything.
     WaitingSocket,
     /// To another kind of file, in the mode of the open file.
@@ -210,6 +212,7 @@ impl Means {
     pub(super) fn flags(self) -> libc::c_int {
         match self {
             Self::WaitingSocket => libc::MSG_NOSIGNAL,
+            Self::Corked => libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE,
             _ => libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
         }
     }
@@ -221,7 +224,7 @@ pub(crate) fn write(fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usi
     #[cfg(upcall_faults)]
     let data = match means {
         Means::WaitingSocket => data,
-        Means::Socket => &data[..crate::faults::write_len("send(2)", fd, data.len())?],
+        Means::Socket | Means::Corked => &data[..crate::faults::write_len("send(2)", fd, data.len())?],
         Means::File => &data[..crate::faults::write_len("write(2)", fd, data.len())?],
     };
     let (start, len) = (data.as_ptr().cast(), data.len());
@@ -250,7 +253,7 @@ pub(crate) fn writev(fd: BorrowedFd<'_>, means: Means, data: &[IoSlice<'_>]) -> 
     if let [one] = data {
         return write(fd, means, one);
     }
-    if let Means::Socket | Means::WaitingSocket = means {
+    if !matches!(means, Means::File) {
         return super::message::send(fd, means, data, &[]);
     }
     #[cfg(upcall_faults)]
@@ -313,9 +316,9 @@ pub(crate) fn set_option(
     name: libc::c_int,
     value: libc::c_int,
 ) -> Result<(), Errno> {
-    // Linux has no reason to refuse TCP_NODELAY; the delay would be in real time, which a world's clock does not know.
+    // Linux has no reason to refuse these two; the delay would be in real time, which a world's clock does not know.
     #[cfg(upcall_faults)]
-    if (level, name) != (libc::IPPROTO_TCP, libc::TCP_NODELAY) {
+    if level != libc::IPPROTO_TCP || !matches!(name, libc::TCP_NODELAY | libc::TCP_CORK) {
         crate::faults::refuse("setsockopt(2)")?;
     }
     let len = size_of::<libc::c_int>() as libc::socklen_t;
@@ -341,6 +344,12 @@ pub(crate) fn linger_zero(fd: BorrowedFd<'_>) -> Result<(), Errno> {
         libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), len)
     })
     .map(drop)
+}
+
+/// Sends what a TCP socket holds back after writes with [`Means::Corked`].
+pub(crate) fn uncork(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // MSG_MORE is no state of the socket; the end of a cork that was never set sends what waits.
+    call("setsockopt(2)", || set_option(fd, libc::IPPROTO_TCP, libc::TCP_CORK, 0))
 }
 
 /// Whether the number is that of an open socket.
