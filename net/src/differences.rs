@@ -24,8 +24,9 @@
 //! - [`UdpSocket`](crate::udp::UdpSocket): errors of `bind` and `connect` are returned, not events, and a bind may be repeated
 //!   after one. Datagrams of one phase leave together at its end, and arrive up to 32 in a system call. An address is one of
 //!   IPv4 or IPv6; the family of a socket is known before it is bound. Of the calls with
-//!   an address only [`send_to_host`](crate::udp::UdpSocket::send_to_host) looks a host up, and a close tells what waits for that
-//!   as cancelled, where Node calls nothing.
+//!   an address only [`send_to_host`](crate::udp::UdpSocket::send_to_host) and
+//!   [`connect_to_host`](crate::udp::UdpSocket::connect_to_host) look a host up. The calls to one host keep their order, and a
+//!   close tells what waits for that as cancelled, where Node calls nothing.
 //! - [`Server::shutdown`](crate::Server::shutdown) accepts the connections that the kernel has completed before it closes
 //!   the listener; [`Server::close`](crate::Server::close) resets them, as in Node.
 //! - A blocked connection is counted and reported like any other that is dropped, with the reason; Node closes it silently. It

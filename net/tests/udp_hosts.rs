@@ -28,6 +28,14 @@ impl UdpHandler for Events {
         self.0.push("listening");
     }
 
+    fn on_connect(&mut self, _: &UdpSocket) {
+        self.0.push("connect");
+    }
+
+    fn on_error(&mut self, _: &UdpSocket, error: Error) {
+        self.0.push(format!("error {error}"));
+    }
+
     fn on_close(&mut self, _: &UdpSocket) {
         self.0.push("close");
     }
@@ -158,7 +166,7 @@ fn mistakes_are_refused_at_once_and_tell_nothing() {
         code(socket.send_to_host("lost", host, port, sent))
     };
     assert_eq!(refused(&socket, "host.test", 0), ErrorCode::BadPort);
-    assert_eq!(refused(&socket, "", port), ErrorCode::System);
+    assert_eq!(refused(&socket, &"a.".repeat(200), port), ErrorCode::System);
     assert_eq!(refused(&socket, "a\0b", port), ErrorCode::System);
     socket.connect((Ipv4Addr::LOCALHOST, 9).into()).expect("an address");
     assert_eq!(refused(&socket, "host.test", port), ErrorCode::IsConnected);
@@ -166,4 +174,110 @@ fn mistakes_are_refused_at_once_and_tell_nothing() {
     assert_eq!(refused(&socket, "host.test", port), ErrorCode::NotRunning);
     run_to_the_end(&event_loop, &env);
     assert_eq!(unused.take(), [""; 0]);
+}
+
+/// Keeps each question for an answer that the test gives.
+#[derive(Clone, Default)]
+struct Asked(Rc<RefCell<Vec<(String, Answer)>>>);
+
+impl Asked {
+    fn resolver(&self) -> Resolver {
+        let asked = self.clone();
+        Resolver::new(move |_, query, answer| {
+            asked.0.borrow_mut().push((query.host.expect("a host"), answer));
+        })
+    }
+
+    /// Answers the question of this number among those that wait.
+    fn answer(&self, number: usize) {
+        let (_, answer) = self.0.borrow_mut().remove(number);
+        answer.found([(Ipv4Addr::LOCALHOST, 0)]);
+    }
+}
+
+// Node: test-dgram-custom-lookup
+#[test]
+fn datagrams_to_one_host_leave_in_the_order_of_the_calls_and_hosts_do_not_wait_for_each_other() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (socket, port) = socket(&env, &log);
+    let asked = Asked::default();
+    socket.set_resolver(asked.resolver());
+    for (data, host) in [("one", "a.test"), ("two", "a.test"), ("three", "b.test"), ("last", "a.test")] {
+        socket.send_to_host(data, host, port, told(&log, data)).expect("it is asked");
+    }
+    assert_eq!((socket.send_queue_count(), socket.send_queue_size()), (4, 15));
+    // Those of "two", then of "three", "last" and "one".
+    asked.answer(1);
+    env.run(net::uv_core::RunMode::NoWait).expect("the loop runs");
+    assert_eq!(log.take(), ["listening"], "it waits for the first");
+    asked.answer(1);
+    env.run(net::uv_core::RunMode::NoWait).expect("the loop runs");
+    env.run(net::uv_core::RunMode::NoWait).expect("the loop runs");
+    assert_eq!(log.take(), ["three sent", "message three"]);
+    asked.answer(1);
+    asked.answer(0);
+    run_to_the_end(&event_loop, &env);
+    let mut all = log.take();
+    let sent: Vec<_> = all.extract_if(.., |event| event.ends_with(" sent")).collect();
+    assert_eq!(sent, ["one sent", "two sent", "last sent"]);
+    assert_eq!(all, ["message one", "message two", "message last", "close"]);
+}
+
+// Node: test-dgram-connect-send-default-host, test-dgram-udp6-send-default-host, test-dgram-send-default-host
+#[test]
+fn an_empty_host_is_this_machine() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (socket, port) = socket(&env, &log);
+    socket.set_resolver(Resolver::new(|_, _, _| unreachable!("an address")));
+    socket.send_to_host("first", "", port, told(&log, "first")).expect("an address");
+    env.run(net::uv_core::RunMode::NoWait).expect("the loop runs");
+    socket.connect_to_host("", port).expect("an address");
+    assert_eq!(socket.remote_address(), Ok((Ipv4Addr::LOCALHOST, port).into()));
+    socket.send("last").expect("it has a peer");
+    run_to_the_end(&event_loop, &env);
+    let all = log.take();
+    for expected in ["first sent", "message first", "connect", "message last", "close"] {
+        assert!(all.iter().any(|event| event == expected), "{expected}: {all:?}");
+    }
+}
+
+// Node: test-dgram-connect (with a host), test-dgram-bind-socket-close-before-lookup
+#[test]
+fn a_peer_can_be_a_host() {
+    let (event_loop, env) = new_loop();
+    let log = Log::default();
+    let (socket, port) = socket(&env, &log);
+    let asked = Asked::default();
+    socket.set_resolver(asked.resolver());
+    socket.send_to_host("before", "a.test", port, told(&log, "before")).expect("it is asked");
+    socket.connect_to_host("a.test", port).expect("it is asked");
+    assert_eq!(code(socket.connect((Ipv4Addr::LOCALHOST, port).into())), ErrorCode::IsConnected);
+    assert_eq!(code(socket.connect_to_host("b.test", port)), ErrorCode::IsConnected);
+    assert_eq!(code(socket.send("nowhere")), ErrorCode::NotConnected);
+    assert_eq!(code(socket.disconnect()), ErrorCode::NotConnected);
+    asked.answer(1);
+    assert_eq!(code(socket.send("nowhere")), ErrorCode::NotConnected);
+    asked.answer(0);
+    assert_eq!(socket.remote_address(), Ok((Ipv4Addr::LOCALHOST, port).into()));
+    for _ in 0..2 {
+        env.run(net::uv_core::RunMode::NoWait).expect("the loop runs");
+    }
+    let mut all = log.take();
+    all.sort();
+    assert_eq!(all, ["before sent", "connect", "listening", "message before"]);
+    socket.disconnect().expect("connected");
+    socket.connect_to_host("missing.test", port).expect("it is asked");
+    asked.0.borrow_mut().remove(0).1.missing();
+    assert_eq!(log.take(), [""; 0], "never inside the call");
+    env.run(net::uv_core::RunMode::NoWait).expect("the loop runs");
+    let missing = "error getaddrinfo missing.test: Name or service not known (ENOTFOUND, EAI_NONAME)";
+    assert_eq!(log.take(), [missing]);
+    assert_eq!(code(socket.connect_to_host("a\0b", port)), ErrorCode::System);
+    socket.connect_to_host("a.test", port).expect("nothing is left of those");
+    socket.close().expect("open");
+    assert!(!asked.0.borrow()[0].1.is_wanted());
+    run_to_the_end(&event_loop, &env);
+    assert_eq!(log.take(), ["close"]);
 }

@@ -75,6 +75,8 @@ const CLOSED: Flags<Kind> = Flags::bit(2);
 const LISTENING_DUE: Flags<Kind> = Flags::bit(3);
 /// An `on_connect` is pending.
 const CONNECT_DUE: Flags<Kind> = Flags::bit(4);
+/// The peer is being looked up.
+const CONNECTING: Flags<Kind> = Flags::bit(5);
 
 impl UdpSocket {
     /// Creates a socket (`dgram.createSocket`). It has no descriptor yet.
@@ -175,16 +177,19 @@ impl UdpSocket {
     /// `on_connect` follows.
     ///
     /// # Errors
-    /// [`ErrorCode::IsConnected`] with a peer, [`ErrorCode::BadPort`] for port 0, [`ErrorCode::NotRunning`] after
-    /// `close`, [`ErrorCode::InvalidArgument`] for an address that the socket cannot reach; any error of the system.
+    /// [`ErrorCode::IsConnected`] with a peer, also if it is being looked up; [`ErrorCode::BadPort`] for port 0,
+    /// [`ErrorCode::NotRunning`] after `close`, [`ErrorCode::InvalidArgument`] for an address that the socket cannot reach;
+    /// any error of the system.
     pub fn connect(&self, addr: SocketAddr) -> Result<()> {
         let _down = LAYER.down("UdpSocket::connect", || self.facts());
         self.check_running()?;
         self.check_destination(addr)?;
-        if self.0.flags.has(CONNECTED) {
-            return Err(is_connected());
-        }
+        self.check_free()?;
         self.bind_if_unbound()?;
+        self.set_peer(addr)
+    }
+
+    fn set_peer(&self, addr: SocketAddr) -> Result<()> {
         self.0.udp.connect(addr)?;
         self.0.flags.set(CONNECTED | CONNECT_DUE);
         self.0.udp.notify();
@@ -343,16 +348,16 @@ impl UdpSocket {
         self.0.udp.unref();
     }
 
-    /// Datagrams that the kernel has not taken yet (`getSendQueueCount`).
+    /// Datagrams that the kernel has not taken yet (`getSendQueueCount`), with those that wait for the address of a host.
     #[must_use]
     pub fn send_queue_count(&self) -> usize {
-        self.0.udp.handle().send_queue_count()
+        self.0.udp.handle().send_queue_count() + self.size_of_waiting().0
     }
 
     /// Their bytes (`getSendQueueSize`).
     #[must_use]
     pub fn send_queue_size(&self) -> usize {
-        self.0.udp.handle().send_queue_size()
+        self.0.udp.handle().send_queue_size() + self.size_of_waiting().1
     }
 
     /// The environment.
@@ -372,6 +377,11 @@ impl UdpSocket {
             return Err(Error::new(ErrorCode::NotRunning, "the socket is closed"));
         }
         Ok(())
+    }
+
+    /// Checks that the socket may get a peer.
+    fn check_free(&self) -> Result<()> {
+        if self.0.flags.has(CONNECTED | CONNECTING) { Err(is_connected()) } else { Ok(()) }
     }
 
     fn check_connected(&self) -> Result<()> {

@@ -63,6 +63,14 @@ impl<H: UdpHandler> OnUdp for Tower<H> {
             up(socket, "UdpHandler::on_listening", || handler.on_listening(socket));
             unfinished.disarm();
         }
+        if let Some(error) = socket.take_failure()
+            && !socket.is_closed()
+        {
+            // Also after a panic.
+            let unfinished = OnUnwind::new(|| socket.0.udp.notify());
+            up(socket, "UdpHandler::on_error", || handler.on_error(socket, error));
+            unfinished.disarm();
+        }
         if socket.0.flags.take(CONNECT_DUE) && !socket.is_closed() {
             up(socket, "UdpHandler::on_connect", || handler.on_connect(socket));
         }
