@@ -104,6 +104,24 @@ fn a_datagram_that_is_too_big_is_no_error_of_an_earlier_one() {
     }
 }
 
+// The kernel notes it for the next call as well.
+#[test]
+fn a_socket_with_a_peer_and_an_error_queue_is_told_once() {
+    let event_loop = test_loop();
+    let seen = Seen::default();
+    let (udp, _) = bound_with(&event_loop, &seen, &with_queue());
+    let closed = closed_udp_port();
+    udp.connect(closed).expect("connect");
+    udp.receive_start().expect("receive_start");
+    udp.send("PING").expect("send");
+    event_loop.until(|| !seen.errors().is_empty());
+    for _ in 0..3 {
+        event_loop.turn();
+    }
+    assert_eq!((seen.sends(), seen.errors()), (vec!["ok"], vec![("ECONNREFUSED", Some(closed))]));
+    event_loop.close_and_finish();
+}
+
 #[test]
 fn an_error_of_ipv4_is_told_to_a_socket_of_ipv6_once() {
     if has_ipv6() {

@@ -174,6 +174,8 @@ const SEND: &[Kind] = &[
     refused(Errno::ECONNREFUSED),
     // A firewall.
     refused(Errno::EPERM),
+    // A driver that makes no datagrams of segments.
+    refused(Errno::EIO),
 ];
 
 /// As for [`SEND`].

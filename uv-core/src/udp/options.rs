@@ -17,7 +17,8 @@ pub struct UdpOptions {
     /// Do not receive IPv4 on an IPv6 address (`UV_UDP_IPV6ONLY`). Default: `false`.
     pub ipv6_only: bool,
     /// Share the address with other sockets that set this option (`UV_UDP_REUSEADDR`): a datagram to one address reaches
-    /// the socket that was bound last, and multicast reaches all. Default: `false`.
+    /// the socket that was bound last, and multicast reaches all. With port 0 the kernel may choose the port of such a
+    /// socket. Default: `false`.
     pub reuse_address: bool,
     /// Share the port with other sockets that set this option; the kernel distributes senders (`UV_UDP_REUSEPORT`).
     /// Default: `false`.

@@ -32,6 +32,12 @@ pub(crate) fn one_in(count: u64) -> bool {
     dice(count) == 0
 }
 
+/// What a datagram of a scenario begins with. Beside this process others play, and a port that one of them has given back may be
+/// another's a moment later: a datagram without this is one of theirs.
+pub(crate) fn mark() -> [u8; 4] {
+    std::process::id().to_be_bytes()
+}
+
 /// The byte at a place of the stream that `writer` writes: the first byte is its number.
 pub(crate) fn byte_at(writer: usize, place: u64) -> u8 {
     match place {

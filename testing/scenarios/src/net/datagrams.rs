@@ -1,7 +1,7 @@
 //! Sockets of datagrams of `net`: each callback of a send comes once, before the close; what a send has told to be sent
 //! arrives, once and whole; the events come in their order.
 
-use crate::core::{dice, one_in};
+use crate::core::{dice, mark, one_in};
 use ::net::udp::{Envelope, SendOptions, UdpSocket, UdpSocketOptions};
 use ::net::upcall::UdpHandler;
 use ::net::{Error, Result};
@@ -30,7 +30,7 @@ impl Direction {
     }
 
     fn came(&self, data: &[u8]) -> u64 {
-        let number = data.get(..8).and_then(|number| number.try_into().ok()).map(u64::from_be_bytes);
+        let number = data.get(4..12).and_then(|number| number.try_into().ok()).map(u64::from_be_bytes);
         let number = number.expect("a datagram that was not sent");
         assert_eq!(data, content(number), "datagram {number} is not whole");
         let mut known = self.0.borrow_mut();
@@ -55,7 +55,7 @@ impl Direction {
 
 fn content(number: u64) -> Vec<u8> {
     let len = number.wrapping_mul(0x9e37_79b9) % 900;
-    number.to_be_bytes().into_iter().chain((0..len).map(|at| (at ^ number) as u8)).collect()
+    mark().into_iter().chain(number.to_be_bytes()).chain((0..len).map(|at| (at ^ number) as u8)).collect()
 }
 
 /// Both directions, and the ends.
@@ -75,6 +75,9 @@ struct Side {
 
 impl UdpHandler for Side {
     fn on_message(&mut self, socket: &UdpSocket, data: &[u8], envelope: &Envelope) {
+        if !data.starts_with(&mark()) {
+            return;
+        }
         if !self.is_server {
             self.model.back.came(data);
             return;
