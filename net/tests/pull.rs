@@ -191,7 +191,7 @@ fn after_the_end_a_half_open_socket_writes_on() {
     let server = serve_one(&env, ServerOptions::default().allow_half_open(true), move |socket| {
         socket.set_pulled(true);
         socket.set_handler(Puller(
-            noted.clone(),
+            noted,
             Box::new(move |socket| {
                 if socket.try_read(&mut [0; 8]) == Ok(Pulled::End) {
                     assert_eq!(socket.ready_state(), ReadyState::WriteOnly);
@@ -366,7 +366,7 @@ fn every_call_may_be_made_in_on_readable() {
     for (index, call) in calls.into_iter().enumerate() {
         let (event_loop, env) = new_loop();
         let log = Log::default();
-        let (socket, mut peer) = pulled(&env, &log, move |socket| call(socket));
+        let (socket, mut peer) = pulled(&env, &log, call);
         peer.write_all(b"x").expect("to write");
         until(&env, || log.has("readable"));
         turn(&env, 3);
