@@ -331,7 +331,20 @@ fn body(parts: &[&[u8]], head: &ResponseHead) -> (String, Result<bool, EncodeErr
 // RFC 9112, 7.1.
 #[test]
 fn chunks() {
-    for (len, size) in [(1, "1"), (15, "f"), (16, "10"), (1024, "400"), (65_536, "10000")] {
+    for (len, size) in [
+        (1, "1"),
+        (15, "f"),
+        (16, "10"),
+        (255, "ff"),
+        (256, "100"),
+        (1024, "400"),
+        (4095, "fff"),
+        (4096, "1000"),
+        (0xabcd, "abcd"),
+        (65_535, "ffff"),
+        (65_536, "10000"),
+        (0x12_3456, "123456"),
+    ] {
         let data = vec![b'x'; len];
         let text = String::from_utf8_lossy(&data);
         let expected = format!("{size}\r\n{text}\r\n0\r\n\r\n");

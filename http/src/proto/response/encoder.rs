@@ -274,11 +274,17 @@ fn put_status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
 
 /// Appends the first line of a chunk (RFC 9112, 7.1).
 fn put_chunk_size(len: usize, out: &mut Vec<u8>) {
-    let digits = (usize::BITS - len.leading_zeros()).div_ceil(4);
-    for place in (0..digits).rev() {
-        out.push(b"0123456789abcdef"[(len >> (4 * place)) & 15]);
+    let digit = |place: u32| b"0123456789abcdef"[(len >> (4 * place)) & 15];
+    match len {
+        // Most chunks: a line of known length is copied by two instructions.
+        0x100..0x1000 => out.extend_from_slice(&[digit(2), digit(1), digit(0), b'\r', b'\n']),
+        0x1000..0x10000 => out.extend_from_slice(&[digit(3), digit(2), digit(1), digit(0), b'\r', b'\n']),
+        _ => {
+            let digits = (usize::BITS - len.leading_zeros()).div_ceil(4);
+            out.extend((0..digits).rev().map(digit));
+            out.extend_from_slice(b"\r\n");
+        }
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 fn put_content_length(out: &mut Vec<u8>, length: u64) {
