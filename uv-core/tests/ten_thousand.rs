@@ -187,7 +187,7 @@ fn work(event_loop: &TestLoop, times: usize) {
 
 fn cancelled_work(event_loop: &TestLoop, times: usize) {
     in_batches(event_loop, times, || {
-        let work = event_loop.queue_work(|| vec![7_u8; 100], |done| drop(done));
+        let work = event_loop.queue_work(|| vec![7_u8; 100], drop);
         // Too late, if it runs already.
         let _ = work.cancel();
     });
