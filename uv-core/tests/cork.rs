@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
-use uv_core::{LoopHandle, RunMode, Tcp, Timer};
+use uv_core::{Errno, LoopHandle, Pipe, RunMode, Tcp, Timer};
 
 const SMALL: &[u8] = &[b's'; 64];
 
@@ -229,4 +229,18 @@ fn streams_that_one_callback_writes_to_in_turn_hold_nothing_back() {
     }
     connections.iter().for_each(|(_, peer)| expect_from(peer, WRITES + 1));
     event_loop.close_and_finish();
+}
+
+// unpinned in libuv
+#[test]
+fn a_pipe_sends_at_once_what_more_could_follow() {
+    let event_loop = test_loop();
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let pipe = Pipe::new(&event_loop);
+    pipe.open(writer.into()).expect("open");
+    assert_eq!(pipe.try_write_more(b"another kind"), Ok(12));
+    assert_eq!(reader.read(&mut [0; 20]).expect("read"), 12);
+    pipe.close();
+    assert_eq!(errno(pipe.try_write_more(b"late")), Errno::EBADF);
+    event_loop.finish();
 }

@@ -7,11 +7,13 @@
 //!
 //! Two writes, such as a head and its body, leave at once, because the call that ends the wait would cost as much as it saves.
 
-use super::{SHARED, StreamInner};
+use super::{SHARED, Stream, StreamInner};
 use crate::handle::HandleKind;
 use crate::key::{Key, Token};
+use crate::layer::trace::Facts;
 use crate::sys;
 use crate::sys::socket::Means;
+use crate::{LAYER, Result};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -85,7 +87,28 @@ impl Cork {
     }
 }
 
+impl Stream {
+    /// Like [`try_write`](Self::try_write), for output that more follows at once, such as a file: over TCP they share segments
+    /// (`MSG_MORE`). If nothing follows, the kernel sends it after 200 ms.
+    ///
+    /// # Errors
+    /// As for `try_write`.
+    pub fn try_write_more(&self, data: &[u8]) -> Result<usize> {
+        let _down = LAYER.down("Stream::try_write_more", || Facts::of(self).bytes(data.len()));
+        self.0.try_write_more(data)
+    }
+}
+
 impl StreamInner {
+    fn try_write_more(&self, data: &[u8]) -> Result<usize> {
+        let Some(fd) = self.free_fd().filter(|_| !data.is_empty()) else { return self.nothing_at_once() };
+        let means = match self.means() {
+            Means::Socket => Means::Corked,
+            other => other,
+        };
+        self.try_write_by(fd, means, data)
+    }
+
     /// Notes a write. Returns whether the last one of this turn was of another stream.
     #[inline]
     pub(super) fn is_first_of_turn(&self) -> bool {

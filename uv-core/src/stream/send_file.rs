@@ -12,7 +12,6 @@ use crate::failure::{Call, Failure};
 use crate::file::FileRange;
 use crate::layer::trace::Facts;
 use crate::poller::Readiness;
-use crate::sys;
 use crate::{Errno, Error, LAYER, Result};
 use std::rc::Rc;
 
@@ -21,16 +20,6 @@ use std::rc::Rc;
 pub(super) const FILE_BYTES_PER_TURN: usize = 1 << 20;
 
 impl Stream {
-    /// Like [`try_write`](Self::try_write), for output that more follows at once, such as a file: over TCP they share segments
-    /// (`MSG_MORE`). If nothing follows, the kernel sends it after 200 ms.
-    ///
-    /// # Errors
-    /// As for `try_write`.
-    pub fn try_write_more(&self, data: &[u8]) -> Result<usize> {
-        let _down = LAYER.down("Stream::try_write_more", || Facts::of(self).bytes(data.len()));
-        self.0.try_write_more(data)
-    }
-
     /// Sends what the kernel takes now of a part of a file, at most 1 MiB. Returns the number of bytes.
     ///
     /// # Errors
@@ -58,15 +47,6 @@ impl Stream {
 }
 
 impl StreamInner {
-    fn try_write_more(&self, data: &[u8]) -> Result<usize> {
-        let Some(fd) = self.free_fd().filter(|_| !data.is_empty()) else { return self.nothing_at_once() };
-        let write = || sys::socket::write_more(fd, self.means(), data);
-        match write() {
-            Ok(count) => Ok(self.count_written(count)),
-            Err(errno) => self.try_again(errno, write),
-        }
-    }
-
     fn try_write_file(&self, file: &FileRange) -> Result<usize> {
         let Some(fd) = self.free_fd().filter(|_| !file.is_empty()) else { return self.nothing_at_once() };
         match send_file(file, self.has(SHARED), fd, self.means(), FILE_BYTES_PER_TURN) {

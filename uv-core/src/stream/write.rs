@@ -103,7 +103,7 @@ impl StreamInner {
     }
 
     #[inline]
-    fn try_write_by(&self, fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usize> {
+    pub(super) fn try_write_by(&self, fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usize> {
         match sys::socket::write(fd, means, data) {
             Ok(count) => Ok(self.count_written(count)),
             Err(errno) => self.try_again(errno, move || sys::socket::write(fd, means, data)),
@@ -150,7 +150,7 @@ impl StreamInner {
 
     /// Handles a failed write; an interrupted call is repeated.
     #[inline(never)]
-    pub(super) fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
+    fn try_again(&self, errno: Errno, write: impl Fn() -> Result<usize, Errno>) -> Result<usize> {
         #[cfg(upcall_faults)]
         if errno == Errno::EINTR {
             crate::faults::reached(crate::faults::Branch::TryWriteInterrupted);

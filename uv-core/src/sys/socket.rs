@@ -237,16 +237,6 @@ pub(crate) fn write(fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usi
     }
 }
 
-/// Writes what more output follows at once: TCP keeps a segment that is not full until it comes, or for 200 ms (`MSG_MORE`).
-pub(crate) fn write_more(fd: BorrowedFd<'_>, means: Means, data: &[u8]) -> Result<usize, Errno> {
-    let Means::Socket = means else { return write(fd, means, data) };
-    #[cfg(upcall_faults)]
-    let data = &data[..crate::faults::write_len("send(2)", fd, data.len())?];
-    let (start, len, flags) = (data.as_ptr().cast(), data.len(), means.flags() | libc::MSG_MORE);
-    // SAFETY: the kernel reads at most `len` bytes from the buffer's start.
-    transfer("send(2)", || check_len(unsafe { libc::send(fd.as_raw_fd(), start, len, flags) }))
-}
-
 /// Writes several buffers in one call, at most `IOV_MAX` (1024).
 #[inline]
 pub(crate) fn writev(fd: BorrowedFd<'_>, means: Means, data: &[IoSlice<'_>]) -> Result<usize, Errno> {
