@@ -1,5 +1,5 @@
 //! Sockets of datagrams of `net`: each callback of a send comes once, before the close; what a send has told to be sent
-//! arrives, once and whole; the events come in their order.
+//! arrives, once and whole, and in order if it was sent to a host; the events come in their order.
 
 use crate::core::{dice, mark, one_in};
 use ::net::udp::{Envelope, SendOptions, UdpSocket, UdpSocketOptions};
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use testing::World;
+use uv_core::faults::set_addresses;
 
 /// So many that no receive buffer overflows.
 const DATAGRAMS: u64 = 60;
@@ -58,12 +59,32 @@ fn content(number: u64) -> Vec<u8> {
     mark().into_iter().chain(number.to_be_bytes()).chain((0..len).map(|at| (at ^ number) as u8)).collect()
 }
 
+/// The server's host, and a host that does not exist.
+const HOST: &str = "server.test";
+const NO_HOST: &str = "missing.test";
+
 /// Both directions, and the ends.
 #[derive(Default)]
 struct Model {
     there: Direction,
     back: Direction,
+    /// The datagrams that were sent to a host, each with its client.
+    named: RefCell<BTreeMap<u64, usize>>,
+    /// The last of these that came from each client.
+    last: RefCell<BTreeMap<usize, u64>>,
     closes: Cell<u64>,
+}
+
+impl Model {
+    /// A datagram came to the server.
+    fn came(&self, data: &[u8]) -> u64 {
+        let number = self.there.came(data);
+        if let Some(client) = self.named.borrow().get(&number) {
+            let before = self.last.borrow_mut().insert(*client, number);
+            assert!(before < Some(number), "{number} came behind {before:?}");
+        }
+        number
+    }
 }
 
 /// A server, which answers each datagram, or a client.
@@ -82,7 +103,7 @@ impl UdpHandler for Side {
             self.model.back.came(data);
             return;
         }
-        let number = self.model.there.came(data);
+        let number = self.model.came(data);
         send(socket, &SendOptions::to(envelope.from), number, &self.model, |model| &model.back);
     }
 
@@ -127,6 +148,7 @@ pub(crate) fn datagrams(world: &World) -> std::result::Result<(), String> {
     let server = UdpSocket::new(&env, options.batch(1 + dice(32) as u32), side(true));
     let bound = server.bind((world.loopback(), 0).into()).and_then(|()| server.address());
     let clients: Vec<_> = (0..=dice(3)).map(|_| UdpSocket::new(&env, options, side(false))).collect();
+    set_addresses(HOST, &[world.loopback().into()]);
     if let Ok(addr) = bound {
         talk(world, &clients, addr, &model)?;
     }
@@ -147,10 +169,17 @@ fn talk(
     model: &Rc<Model>,
 ) -> std::result::Result<(), String> {
     for number in 0..dice(DATAGRAMS) {
-        let client = &clients[dice(clients.len() as u64) as usize];
-        if one_in(8) {
-            // It has a peer already, or is to get one.
-            let _ = client.connect(server);
+        let at = dice(clients.len() as u64) as usize;
+        let client = &clients[at];
+        // It has a peer already, or is to get one.
+        match dice(24) {
+            0..3 => drop(client.connect(server)),
+            3 => drop(client.connect_to_host(if one_in(3) { NO_HOST } else { HOST }, server.port())),
+            _ => {}
+        }
+        if one_in(3) {
+            send_to_host(client, at, server.port(), number, model);
+            continue;
         }
         let has_peer = client.remote_address().is_ok();
         let options = if has_peer { SendOptions::default() } else { SendOptions::to(server) };
@@ -159,5 +188,26 @@ fn talk(
             world.run_for(std::time::Duration::from_micros(1 + dice(2_000)))?;
         }
     }
+    if one_in(5) {
+        // The closes cancel what waits.
+        return Ok(());
+    }
     world.run_until(|| model.there.is_complete() && model.back.is_complete())
+}
+
+fn send_to_host(client: &UdpSocket, at: usize, port: u16, number: u64, model: &Rc<Model>) {
+    let exists = !one_in(4);
+    model.there.begin(number);
+    if exists {
+        model.named.borrow_mut().insert(number, at);
+    }
+    let telling = Rc::clone(model);
+    let on_sent = move |_: &UdpSocket, result: Result<()>| {
+        assert!(exists || result.is_err(), "datagram {number} was sent nowhere");
+        telling.there.told(number, result.is_ok());
+    };
+    let host = if exists { HOST } else { NO_HOST };
+    if client.send_to_host(content(number), host, port, on_sent).is_err() {
+        model.there.told(number, false);
+    }
 }
