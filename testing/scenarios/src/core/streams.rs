@@ -3,6 +3,7 @@
 use super::end::{Ends, Request};
 use super::{dice, one_in};
 use crate::is_passing;
+use std::mem::replace;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -120,8 +121,10 @@ fn finish(world: &World, ends: &Rc<Ends>, listener: &Stream) -> Result<(), Strin
     ends.finish();
     let was_closed = listener.is_closing();
     let is_excused = || was_closed || world.has_met(|fault| !is_passing(fault));
+    let mut has_turned = false;
     let finished = world.run_until(|| {
-        if !world.has_stalled() {
+        // The first call is before the first turn.
+        if replace(&mut has_turned, true) && !world.has_stalled() {
             ends.took_turn();
         }
         take(ends, listener);

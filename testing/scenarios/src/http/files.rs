@@ -169,12 +169,12 @@ fn finish(world: &World, plan: &Plan, peers: &[(usize, Peer)], leaver: Option<us
             return Err(format!("{count} of {} answers came, and nothing failed", answers.len()));
         }
         if count == answers.len() {
-            let unfinished = answers.iter().filter(|answer| answer.ends.get() == 0).count();
+            let unfinished = || answers.iter().filter(|answer| answer.ends.get() == 0).count();
             // The kernel has taken what the client has; the report may be on its way.
-            world.run_for(Duration::from_secs(1))?;
-            let left = answers.iter().filter(|answer| answer.ends.get() == 0).count();
-            if left > 0 && is_harmless(world) {
-                return Err(format!("{left} of {unfinished} responses are not told of their end"));
+            let until = world.now() + LONGEST;
+            world.run_until(|| unfinished() == 0 || world.now() > until)?;
+            if unfinished() > 0 && is_harmless(world) {
+                return Err(format!("{} responses are not told of their end", unfinished()));
             }
         }
     }

@@ -8,6 +8,7 @@ use ::net::upcall::ServerHandler;
 use ::net::{ConnectOptions, Dropped, Error, ErrorCode, ListenOptions, Server, ServerOptions, Socket};
 use async_wrap::Environment;
 use std::cell::Cell;
+use std::mem::replace;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -182,11 +183,13 @@ fn finish(
     let are_awaited = one_in(2);
     let is_excused = || world.has_met(|fault| !is_passing(fault));
     let have_come = || seen.accepted.get() + seen.dropped.get() >= sides.connected_clients();
+    // The first call of each is before the first turn.
+    let mut has_turned = false;
     world.run_until(|| {
         if !server.is_listening() {
             sides.refuse();
         }
-        if !world.has_stalled() {
+        if replace(&mut has_turned, true) && !world.has_stalled() {
             sides.took_turn();
         }
         sides.finish();
@@ -197,8 +200,9 @@ fn finish(
     while server.is_listening() {
         closes.close(server, sides);
     }
+    has_turned = false;
     world.run_until(|| {
-        if !world.has_stalled() {
+        if replace(&mut has_turned, true) && !world.has_stalled() {
             sides.took_turn();
         }
         sides.finish();
