@@ -125,31 +125,6 @@ fn an_empty_file_is_sent_at_once_and_reported_later() {
 }
 
 #[test]
-fn what_a_file_follows_at_once_waits_for_it() {
-    let event_loop = test_loop();
-    let (_folder, _, file) = with_file(&event_loop, 100);
-    let waits = |_| {
-        let (tcp, mut peer) = connected(&event_loop);
-        assert_eq!(tcp.try_write_more(b""), Ok(0));
-        assert_eq!(tcp.try_write_more(b"head "), Ok(5));
-        peer.set_nonblocking(true).expect("option");
-        // The kernel sends it after 200 ms, which a machine that is busy may take.
-        let waits = peer.read(&mut [0; 8]).is_err();
-        if waits {
-            assert_eq!(tcp.try_write_file(&range(&file, ..)), Ok(100));
-            peer.set_nonblocking(false).expect("option");
-            let mut all = [0; 105];
-            peer.read_exact(&mut all).expect("read");
-            assert_eq!(all[..], [b"head ", &pattern(100)[..]].concat());
-        }
-        tcp.close();
-        waits
-    };
-    assert!((0..20).any(waits));
-    event_loop.close_and_finish();
-}
-
-#[test]
 fn what_the_kernel_takes_now_is_told_and_the_rest_can_follow() {
     const LEN: usize = 4 << 20;
     let event_loop = test_loop();
