@@ -3,7 +3,7 @@
 use super::end::{Ends, Request};
 use super::{dice, one_in};
 use crate::is_passing;
-use std::mem::replace;
+use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -121,10 +121,10 @@ fn finish(world: &World, ends: &Rc<Ends>, listener: &Stream) -> Result<(), Strin
     ends.finish();
     let was_closed = listener.is_closing();
     let is_excused = || was_closed || world.has_met(|fault| !is_passing(fault));
-    let mut has_turned = false;
+    let has_turned = Cell::new(false);
     let finished = world.run_until(|| {
         // The first call is before the first turn.
-        if replace(&mut has_turned, true) && !world.has_stalled() {
+        if has_turned.replace(true) && !world.has_stalled() {
             ends.took_turn();
         }
         take(ends, listener);

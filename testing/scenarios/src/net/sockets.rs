@@ -8,7 +8,6 @@ use ::net::upcall::ServerHandler;
 use ::net::{ConnectOptions, Dropped, Error, ErrorCode, ListenOptions, Server, ServerOptions, Socket};
 use async_wrap::Environment;
 use std::cell::Cell;
-use std::mem::replace;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -184,12 +183,12 @@ fn finish(
     let is_excused = || world.has_met(|fault| !is_passing(fault));
     let have_come = || seen.accepted.get() + seen.dropped.get() >= sides.connected_clients();
     // The first call of each is before the first turn.
-    let mut has_turned = false;
+    let has_turned = Cell::new(false);
     world.run_until(|| {
         if !server.is_listening() {
             sides.refuse();
         }
-        if replace(&mut has_turned, true) && !world.has_stalled() {
+        if has_turned.replace(true) && !world.has_stalled() {
             sides.took_turn();
         }
         sides.finish();
@@ -200,9 +199,9 @@ fn finish(
     while server.is_listening() {
         closes.close(server, sides);
     }
-    has_turned = false;
+    has_turned.set(false);
     world.run_until(|| {
-        if replace(&mut has_turned, true) && !world.has_stalled() {
+        if has_turned.replace(true) && !world.has_stalled() {
             sides.took_turn();
         }
         sides.finish();
