@@ -1,6 +1,6 @@
 //! An echo server on the bare loop: it sends back what a connection sends.
 //!
-//! `cargo run -p upcall-uv-core --example echo`, then `nc 127.0.0.1 7000`.
+//! `cargo run -p upcall-uv-core --example bare_echo`, then `nc 127.0.0.1 7000`.
 
 use uv_core::upcall::StreamUpcall;
 use uv_core::{BindOptions, Error, Loop, Result, RunMode, Stream, Tcp};

@@ -1,6 +1,6 @@
 //! An echo server of datagrams: it sends back what it receives, as many at once as have arrived.
 //!
-//! `cargo run -p upcall-uv-core --example udp_echo`, then `nc -u 127.0.0.1 7000`.
+//! `cargo run -p upcall-uv-core --example bare_udp_echo`, then `nc -u 127.0.0.1 7000`.
 
 use std::io::IoSlice;
 use uv_core::udp::{Envelope, SendOptions, Udp, UdpOptions};
