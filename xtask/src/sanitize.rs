@@ -34,6 +34,7 @@ const ADDRESS: Words = &[
     "--",
     // Freed memory stays with the sanitizer for a while.
     "--skip=leave_memory",
+    "--skip=after_ten_thousand_of_each_operation",
 ];
 
 const THREAD: Words = &[
