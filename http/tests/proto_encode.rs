@@ -345,6 +345,10 @@ fn chunks() {
         (65_536, "10000"),
         (0x12_3456, "123456"),
     ] {
+        // An interpreter reads text byte by byte.
+        if cfg!(miri) && len > 5000 {
+            continue;
+        }
         let data = vec![b'x'; len];
         let text = String::from_utf8_lossy(&data);
         let expected = format!("{size}\r\n{text}\r\n0\r\n\r\n");
